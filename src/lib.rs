@@ -1,0 +1,26 @@
+//! atomfeed-console: see which Atom feeds of a Bahmni hospital are healthy, why an event failed, and retry it.
+//!
+//! One package, compiled twice: a server (`ssr`) and a small module for the browser (`hydrate`, islands only).
+//! ARCHITECTURE.md is the map; each module says why it exists and what it may touch.
+
+#![warn(missing_debug_implementations)]
+// A page's view is one type as deep as its markup.
+#![recursion_limit = "256"]
+
+pub mod api;
+#[cfg(feature = "ssr")]
+pub mod demo;
+pub mod error;
+pub mod model;
+pub mod paths;
+#[cfg(feature = "ssr")]
+pub mod server;
+pub mod ui;
+
+/// The browser's entry: makes the islands of the page alive.
+#[cfg(feature = "hydrate")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hydrate() {
+    console_error_panic_hook::set_once();
+    leptos::mount::hydrate_islands();
+}
