@@ -1,0 +1,85 @@
+//! The one error type a person meets: what happened, what to do, which HTTP status.
+//!
+//! Which to use where: [`Problem::not_found`] for something that is not there (any more), [`Problem::bad_request`] for
+//! input that means nothing, [`Problem::refused`] for what must not be done, [`Problem::unavailable`] for a source that
+//! does not answer, and [`Problem::internal`] for our own faults, whose details go to the log and not to the page.
+
+use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
+use serde::{Deserialize, Serialize};
+use server_fn::codec::JsonEncoding;
+
+/// A sentence of what happened, one of what to do, and the HTTP status that says the same to a program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{what} {todo}")]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, as a whole sentence, without secrets.
+    pub what: String,
+    /// What to do, as a whole sentence; may be empty.
+    pub todo: String,
+}
+
+impl Problem {
+    fn new(status: u16, what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { status, what: what.into(), todo: todo.into() }
+    }
+
+    /// Something that is not there, or not there any more. 404.
+    pub fn not_found(what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self::new(404, what, todo)
+    }
+
+    /// Input that means nothing. 400.
+    pub fn bad_request(what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self::new(400, what, todo)
+    }
+
+    /// Something that must not be done: a missing right, another origin. 403.
+    pub fn refused(what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self::new(403, what, todo)
+    }
+
+    /// A form larger than any of ours. 413.
+    pub fn too_large() -> Self {
+        Self::new(413, "The request is larger than the console reads.", "Select fewer rows at a time.")
+    }
+
+    /// A source that does not answer. 503.
+    pub fn unavailable(what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self::new(503, what, todo)
+    }
+
+    /// A fault of the console itself. 500. The cause belongs in the log, under the id that `what` may carry.
+    pub fn internal(what: impl Into<String>) -> Self {
+        Self::new(500, what, "Try again. If it stays, the console's log says more.")
+    }
+}
+
+impl From<crate::model::filter::BadQuery> for Problem {
+    fn from(bad: crate::model::filter::BadQuery) -> Self {
+        Problem::bad_request(
+            format!("The address of this list has a part that means nothing: {bad}."),
+            "Correct it, or start again with all failed events.",
+        )
+    }
+}
+
+impl FromServerFnError for Problem {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        match error {
+            ServerFnErrorErr::Args(reason)
+            | ServerFnErrorErr::MissingArg(reason)
+            | ServerFnErrorErr::Deserialization(reason) => Problem::bad_request(
+                format!("The request could not be understood: {reason}."),
+                "Reload the page and try again.",
+            ),
+            ServerFnErrorErr::Request(_) => {
+                Problem::unavailable("The console could not be reached.", "Check the network, then try again.")
+            }
+            other => Problem::internal(format!("The console could not answer: {other}.")),
+        }
+    }
+}

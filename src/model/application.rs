@@ -1,0 +1,111 @@
+//! An application: one hospital system whose database the console reads.
+
+use serde::{Deserialize, Serialize};
+
+/// Which of the known consumers an application is; gives the limits their presets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Openmrs,
+    Openelis,
+    Odoo,
+    Pacs,
+    Crater,
+    Custom,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 6] = [Kind::Openmrs, Kind::Openelis, Kind::Odoo, Kind::Pacs, Kind::Crater, Kind::Custom];
+
+    /// The word used in the configuration file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Openmrs => "openmrs",
+            Kind::Openelis => "openelis",
+            Kind::Odoo => "odoo",
+            Kind::Pacs => "pacs",
+            Kind::Crater => "crater",
+            Kind::Custom => "custom",
+        }
+    }
+}
+
+/// The database an application keeps its books in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// MySQL or MariaDB.
+    MySql,
+    Postgres,
+    Sqlite,
+}
+
+/// Limits and schedule of a consumer. They live in the consumer's own properties, out of the console's sight, so they
+/// are settings here, with presets for the known consumers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// `maxFailedEvents`: at this many failed events a feed is stopped. `None`: the consumer has no limit.
+    pub max_failed_events: Option<u64>,
+    /// `maxRetry`: at this many retries a failed event is exhausted. `None`: nobody retries (openmrs-module-atomfeed).
+    pub max_retry: Option<i64>,
+    /// Seconds between two runs of the job that reads the feed.
+    pub feed_interval_secs: u64,
+    /// Seconds between two runs of the retry job.
+    pub retry_interval_secs: u64,
+    /// How many failed events one run of the retry job takes, oldest first.
+    pub retry_batch: u32,
+    /// The values were inferred from the application's name, not configured; pages say "assumed".
+    pub assumed: bool,
+}
+
+/// What pages need to know of an application's configuration. Never holds a password.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApplicationInfo {
+    /// Short form of the name for URLs and the store: lower case letters, digits and hyphens; unique.
+    pub key: String,
+    /// The name as configured.
+    pub name: String,
+    pub kind: Kind,
+    /// The kind was inferred from the name.
+    pub kind_assumed: bool,
+    pub backend: Backend,
+    /// Where the database is, for people: `openmrsdb:3306/openmrs`, or a file's name. No user, no password.
+    pub address: String,
+    pub limits: Limits,
+    /// IANA name of the zone that is applied to columns which carry none.
+    pub time_zone: String,
+    /// Seconds between two looks at this source.
+    pub refresh_secs: u64,
+    /// Feed addresses beginning with one of these are published by this application.
+    pub publishes: Vec<String>,
+    /// The configuration forbids every action on this application.
+    pub read_only: bool,
+}
+
+/// Whether an application's database answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reach {
+    /// Not looked at yet: the console has just started.
+    NotYet,
+    /// It answers; `server` is its own name and version ("MariaDB 10.11.6", "PostgreSQL 15.18").
+    Reachable { server: String },
+    /// It does not; `reason` says why and `advice` what to do, both whole sentences without secrets.
+    Unreachable { reason: String, advice: String },
+}
+
+/// Something that a source may not have: an older schema, a missing right.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Availability<T> {
+    Here(T),
+    /// Shown as "not available here", with the reason ("the table chunking_history does not exist").
+    NotHere(String),
+}
+
+impl<T> Availability<T> {
+    pub fn here(&self) -> Option<&T> {
+        match self {
+            Availability::Here(value) => Some(value),
+            Availability::NotHere(_) => None,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A feed as its consumer sees it, and the one place that decides what state it is in.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Limits, Stamp};
+
+/// A row of `markers`: how far a consumer has read one feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    pub feed_uri: Option<String>,
+    /// The id of the entry read last (`tag:atomfeed.ict4h.org:<uuid>`). NULL before the first read.
+    pub last_read_entry_id: Option<String>,
+    /// The numbered page that entry was read on.
+    pub page_uri: Option<String>,
+}
+
+impl Marker {
+    /// Whether it says on which page to go on. A page of blanks is none: the consumer cannot read from it.
+    pub fn has_page(&self) -> bool {
+        self.page_uri.as_deref().is_some_and(|page| !page.trim().is_empty())
+    }
+}
+
+/// How many failed events a feed has, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedCounts {
+    pub waiting: u64,
+    pub exhausted: u64,
+    /// All rows, also those whose state cannot be told because the table has no `retries`.
+    pub total: u64,
+}
+
+/// The state of a feed, in the words of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeedState {
+    Running,
+    Failing,
+    Stopped,
+    Stalled,
+    Unknown,
+}
+
+/// The category in a feed's address: the segment before `recent` or before the page's number.
+pub fn category_of(uri: &str) -> Option<&str> {
+    let path = uri.split(['?', '#']).next().unwrap_or(uri);
+    let (rest, page) = path.trim_end_matches('/').rsplit_once('/')?;
+    if page != "recent" && (page.is_empty() || !page.bytes().all(|byte| byte.is_ascii_digit())) {
+        return None;
+    }
+    rest.rsplit('/').next().filter(|category| !category.is_empty() && !category.contains(':'))
+}
+
+/// One feed of one application: from `markers`, from `failed_events`, or both.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Feed {
+    /// The address as stored; `None` for failed events whose feed_uri is NULL.
+    pub uri: Option<String>,
+    /// Every marker with this address: none (failures without a marker), usually one, sometimes more.
+    pub markers: Vec<Marker>,
+    /// The category read off the address (`…/encounter/recent` → `encounter`), where it has that form.
+    pub category: Option<String>,
+    pub counts: FeedCounts,
+    pub oldest_failure: Option<Stamp>,
+    pub newest_failure: Option<Stamp>,
+    /// The newest sign of the consumer at work on this feed: a failure, or a failed retry.
+    pub last_seen_at_work: Option<Stamp>,
+    pub state: FeedState,
+}
+
+impl FeedState {
+    /// The word people read, which is also the name of its icon and colour.
+    pub fn word(self) -> &'static str {
+        match self {
+            FeedState::Running => "running",
+            FeedState::Failing => "failing",
+            FeedState::Stopped => "stopped",
+            FeedState::Stalled => "stalled",
+            FeedState::Unknown => "unknown",
+        }
+    }
+
+    /// What can be told from the source alone, by the consumer's own rules (ICT4H/atomfeed, `AtomFeedClient`):
+    ///
+    /// - **stopped**: before each entry the consumer counts all failed events of the feed, exhausted ones too, and reads
+    ///   nothing more once there are `max_failed_events`;
+    /// - **failing**: there are failed events, and room for more;
+    /// - **running**: none, and a marker that says on which page to go on;
+    /// - **unknown**: none, and no such marker. From a marker without a page the original consumer cannot start.
+    ///
+    /// [`FeedState::Stalled`] takes a second look, at the publisher, and is never decided here.
+    pub fn of(counts: &FeedCounts, marker_has_page: bool, limits: &Limits) -> Self {
+        match limits.max_failed_events {
+            Some(max) if counts.total >= max => FeedState::Stopped,
+            _ if counts.total > 0 => FeedState::Failing,
+            _ if marker_has_page => FeedState::Running,
+            _ => FeedState::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_category_is_read_off_addresses_that_have_one() {
+        for (uri, category) in [
+            ("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent", Some("encounter")),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/encounter/36", Some("encounter")),
+            ("http://openelis:8052/openelis/ws/feed/patient/recent/?x=/y/9", Some("patient")),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/encounter", None),
+            ("recent", None),
+            ("http://host:8080/recent", None),
+            ("x:/recent", None),
+            ("/recent", None),
+            ("not a URL", None),
+            ("", None),
+        ] {
+            assert_eq!(category_of(uri), category, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_marker_has_a_page_where_its_address_is_more_than_blanks() {
+        for (page_uri, has_page) in
+            [(None, false), (Some(""), false), (Some(" \t"), false), (Some("http://x/36"), true)]
+        {
+            let marker = Marker { feed_uri: None, last_read_entry_id: None, page_uri: page_uri.map(str::to_owned) };
+            assert_eq!(marker.has_page(), has_page, "{page_uri:?}");
+        }
+    }
+
+    fn limits(max_failed_events: Option<u64>) -> Limits {
+        Limits {
+            max_failed_events,
+            max_retry: Some(5),
+            feed_interval_secs: 30,
+            retry_interval_secs: 30,
+            retry_batch: 5,
+            assumed: false,
+        }
+    }
+
+    fn state(total: u64, max: Option<u64>) -> FeedState {
+        FeedState::of(&FeedCounts { total, ..FeedCounts::default() }, true, &limits(max))
+    }
+
+    #[test]
+    fn a_feed_stops_when_its_failed_events_reach_the_limit_not_before() {
+        assert_eq!(state(999, Some(1000)), FeedState::Failing);
+        assert_eq!(state(1000, Some(1000)), FeedState::Stopped);
+        assert_eq!(state(1001, Some(1000)), FeedState::Stopped);
+    }
+
+    #[test]
+    fn waiting_and_exhausted_rows_stop_a_feed_alike() {
+        let limits = limits(Some(5));
+        for (waiting, exhausted) in [(5, 0), (0, 5), (2, 3)] {
+            let counts = FeedCounts { waiting, exhausted, total: 5 };
+            assert_eq!(FeedState::of(&counts, true, &limits), FeedState::Stopped, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_consumer_without_a_limit_never_stops() {
+        assert_eq!(state(5_000_000, None), FeedState::Failing);
+    }
+
+    #[test]
+    fn failed_events_tell_more_than_a_missing_marker() {
+        let counts = FeedCounts { exhausted: 1, total: 1, waiting: 0 };
+        assert_eq!(FeedState::of(&counts, false, &limits(Some(5))), FeedState::Failing);
+    }
+
+    #[test]
+    fn without_failed_events_the_marker_decides() {
+        let none = FeedCounts::default();
+        assert_eq!(FeedState::of(&none, true, &limits(Some(5))), FeedState::Running);
+        assert_eq!(FeedState::of(&none, false, &limits(Some(5))), FeedState::Unknown);
+    }
+}

@@ -1,0 +1,405 @@
+//! What a list of failed events shows: filter, order and place, all of it in the URL.
+//!
+//! A *place* in a list is kept per source, because each source pages by its own key. It names values, not a row, so it
+//! stays where it is when rows come and go.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+use super::{EventState, RowId};
+
+/// The order of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Newest first failure first; rows without a time come last.
+    #[default]
+    Newest,
+    /// Oldest first failure first; rows without a time come first.
+    Oldest,
+    /// Highest id first. Only within one application. A text search goes by id, too: downwards for [`Order::Newest`],
+    /// upwards for [`Order::Oldest`].
+    IdDown,
+    /// Lowest id first: the order in which the consumer retries. Only within one application.
+    IdUp,
+}
+
+impl Order {
+    pub const ALL: [Order; 4] = [Order::Newest, Order::Oldest, Order::IdDown, Order::IdUp];
+
+    /// The value of `sort` in the URL.
+    pub fn word(self) -> &'static str {
+        match self {
+            Order::Newest => "newest",
+            Order::Oldest => "oldest",
+            Order::IdDown => "id-down",
+            Order::IdUp => "id-up",
+        }
+    }
+
+    /// Whether the database sorts by id alone.
+    pub fn by_id(self) -> bool {
+        matches!(self, Order::IdDown | Order::IdUp)
+    }
+
+    /// Whether larger keys come first.
+    pub fn descending(self) -> bool {
+        matches!(self, Order::Newest | Order::IdDown)
+    }
+}
+
+/// Which failed events.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Keys of applications; empty: all of them.
+    pub apps: Vec<String>,
+    /// Exactly this feed address. `Some("")` asks for rows whose feed_uri is NULL or empty.
+    pub feed: Option<String>,
+    /// A category or tag: one of the row's tags, or the category in its feed address; without regard to case.
+    pub category: Option<String>,
+    /// `None`: every state.
+    pub state: Option<EventState>,
+    /// First failed at or after.
+    pub from: Option<DateTime<Utc>>,
+    /// First failed before.
+    pub until: Option<DateTime<Utc>>,
+    /// Text contained in event id, title, payload or error; without regard to case as far as the database does that.
+    pub text: Option<String>,
+    pub order: Order,
+}
+
+/// The key of a row in a source's order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The raw text of `failed_at` ([`super::Stamp::text`]), `None` for NULL; not used when the order is by id.
+    pub failed_at: Option<String>,
+    pub id: RowId,
+    /// The place just after this key (in list order), or just before it.
+    pub after: bool,
+}
+
+/// Which way to read from a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Direction {
+    #[default]
+    Forward,
+    Backward,
+}
+
+/// A place in a list: for each application (by key) where it stands. An application that is not named stands at its
+/// beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub direction: Direction,
+    pub positions: BTreeMap<String, Position>,
+}
+
+/// Everything of a list's URL: the filter, and the place on it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ListQuery {
+    pub filter: Filter,
+    pub place: Place,
+}
+
+/// A part of a list's URL that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{key}={value}: {reason}")]
+pub struct BadQuery {
+    pub key: String,
+    pub value: String,
+    pub reason: String,
+}
+
+/// Everything but letters, digits and the few marks that read well in a query.
+const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b':').remove(b'/').remove(b'~');
+
+impl ListQuery {
+    /// Reads a query string (without the `?`). Unknown keys are left alone: other parts of the page have theirs.
+    ///
+    /// # Errors
+    /// The first key whose value means nothing, with the reason in words.
+    pub fn parse(query: &str) -> Result<Self, BadQuery> {
+        let mut list = ListQuery::default();
+        for (key, value) in pairs(query) {
+            if value.is_empty() && key != "feed" {
+                continue; // An empty field of the filter form.
+            }
+            let bad = |reason: &str| BadQuery { key: key.clone(), value: shorten(&value), reason: reason.to_owned() };
+            let filter = &mut list.filter;
+            match key.as_str() {
+                "app" if filter.apps.contains(&value) => {}
+                "app" => filter.apps.push(value),
+                "feed" => filter.feed = Some(value),
+                "nofeed" => filter.feed = Some(String::new()),
+                "category" => filter.category = Some(value),
+                "state" => {
+                    filter.state = match value.as_str() {
+                        "any" => None,
+                        "waiting" => Some(EventState::Waiting),
+                        "exhausted" => Some(EventState::Exhausted),
+                        "unknown" => Some(EventState::Unknown),
+                        _ => return Err(bad("the states are waiting, exhausted, unknown and any")),
+                    }
+                }
+                "from" => filter.from = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
+                "until" => filter.until = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
+                "q" => filter.text = Some(value),
+                "sort" => {
+                    filter.order = *Order::ALL
+                        .iter()
+                        .find(|order| order.word() == value)
+                        .ok_or_else(|| bad("the orders are newest, oldest, id-down and id-up"))?;
+                }
+                "after" | "before" => {
+                    let (app, mut position) = position(&value).ok_or_else(|| bad("this is not a place in a list"))?;
+                    position.after = key == "after";
+                    list.place.positions.insert(app, position);
+                }
+                "back" => list.place.direction = Direction::Backward,
+                _ => {}
+            }
+        }
+        // An empty `feed=` is the "all feeds" choice of the form; rows without a feed are asked for with `nofeed=1`.
+        if list.filter.feed.as_deref() == Some("")
+            && !pairs(query).any(|(key, value)| key == "nofeed" && !value.is_empty())
+        {
+            list.filter.feed = None;
+        }
+        if let (Some(from), Some(until)) = (list.filter.from, list.filter.until)
+            && from >= until
+        {
+            return Err(BadQuery {
+                key: "until".into(),
+                value: until.format("%Y-%m-%dT%H:%M").to_string(),
+                reason: "the end of the time range is not after its beginning".into(),
+            });
+        }
+        if list.filter.order.by_id() && list.filter.apps.len() != 1 {
+            return Err(BadQuery {
+                key: "sort".into(),
+                value: list.filter.order.word().into(),
+                reason: "ids can be compared only within one application: choose one, or sort by time".into(),
+            });
+        }
+        Ok(list)
+    }
+
+    /// The query string of this list, without the `?`; empty for everything, newest first.
+    pub fn to_query(&self) -> String {
+        let mut out = self.filter.to_query();
+        if self.place.direction == Direction::Backward {
+            push(&mut out, "back", "1");
+        }
+        for (app, position) in &self.place.positions {
+            let key = if position.after { "after" } else { "before" };
+            let time = position.failed_at.as_deref().map_or_else(|| "-".to_owned(), |text| format!("={text}"));
+            push(&mut out, key, &format!("{app}~{}~{time}", position.id));
+        }
+        out
+    }
+}
+
+impl Filter {
+    /// The filter's part of the query string.
+    pub fn to_query(&self) -> String {
+        let mut out = String::new();
+        for app in &self.apps {
+            push(&mut out, "app", app);
+        }
+        match self.feed.as_deref() {
+            Some("") => push(&mut out, "nofeed", "1"),
+            Some(feed) => push(&mut out, "feed", feed),
+            None => {}
+        }
+        if let Some(category) = &self.category {
+            push(&mut out, "category", category);
+        }
+        match self.state {
+            Some(EventState::Waiting) => push(&mut out, "state", "waiting"),
+            Some(EventState::Exhausted) => push(&mut out, "state", "exhausted"),
+            Some(EventState::Unknown) => push(&mut out, "state", "unknown"),
+            None => {}
+        }
+        for (key, time) in [("from", self.from), ("until", self.until)] {
+            if let Some(time) = time {
+                push(&mut out, key, &time.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string());
+            }
+        }
+        if let Some(text) = &self.text {
+            push(&mut out, "q", text);
+        }
+        if self.order != Order::default() {
+            push(&mut out, "sort", self.order.word());
+        }
+        out
+    }
+
+    /// Whether it leaves anything out.
+    pub fn is_everything(&self) -> bool {
+        *self == Filter { order: self.order, ..Filter::default() }
+    }
+
+    /// Whether rows of this application are wanted.
+    pub fn wants_app(&self, key: &str) -> bool {
+        self.apps.is_empty() || self.apps.iter().any(|app| app == key)
+    }
+}
+
+const NO_TIME: &str = "write a date (2026-11-23) or a date and time (2026-11-23T14:30), in UTC unless a zone is given";
+
+/// The key-value pairs of a query string, decoded; `+` is a blank.
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    query.trim_start_matches('?').split('&').filter(|part| !part.is_empty()).map(move |part| {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        (decode(key), decode(value))
+    })
+}
+
+/// Appends `key=value` to a query string, encoded.
+pub fn push(query: &mut String, key: &str, value: &str) {
+    if !query.is_empty() {
+        query.push('&');
+    }
+    query.extend(utf8_percent_encode(key, QUERY));
+    query.push('=');
+    query.extend(utf8_percent_encode(value, QUERY));
+}
+
+/// A time as a person or the console writes it into a URL. Years of four digits only: no database takes all others.
+fn instant(text: &str) -> Option<DateTime<Utc>> {
+    any_instant(text).filter(|at| (1..=9999).contains(&at.year()))
+}
+
+fn any_instant(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Some(at.to_utc());
+    }
+    for form in ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"] {
+        if let Ok(at) = NaiveDateTime::parse_from_str(text, form) {
+            return Some(at.and_utc());
+        }
+    }
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    Some(date.and_time(chrono::NaiveTime::MIN).and_utc())
+}
+
+fn position(text: &str) -> Option<(String, Position)> {
+    let (app, rest) = text.split_once('~')?;
+    let (id, time) = rest.split_once('~')?;
+    let failed_at = match time {
+        "-" => None,
+        time => Some(time.strip_prefix('=')?.to_owned()),
+    };
+    Some((app.to_owned(), Position { failed_at, id: id.parse().ok()?, after: true }))
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(79).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roundtrip(list: &ListQuery) -> ListQuery {
+        ListQuery::parse(&list.to_query()).expect("our own query parses")
+    }
+
+    #[test]
+    fn everything_has_an_empty_query() {
+        assert_eq!(ListQuery::default().to_query(), "");
+        assert_eq!(ListQuery::parse("").unwrap(), ListQuery::default());
+    }
+
+    #[test]
+    fn a_full_query_survives_the_way_through_the_url() {
+        let list = ListQuery {
+            filter: Filter {
+                apps: vec!["odoo".into(), "pacs".into()],
+                feed: Some("http://openmrs:8080/x/recent?a=1&b=ü#~ +%".into()),
+                category: Some("Lab & Co".into()),
+                state: Some(EventState::Exhausted),
+                from: instant("2026-11-01"),
+                until: instant("2026-11-02T03:04:05.678Z"),
+                text: Some("100% 'quoted' <b>".into()),
+                order: Order::Oldest,
+            },
+            place: Place {
+                direction: Direction::Backward,
+                positions: BTreeMap::from([
+                    (
+                        "odoo".into(),
+                        Position {
+                            failed_at: Some("2026-11-01 10:00:00.5~x".into()),
+                            id: RowId(i128::from(u64::MAX)),
+                            after: true,
+                        },
+                    ),
+                    ("pacs".into(), Position { failed_at: None, id: RowId(-3), after: false }),
+                    ("x".into(), Position { failed_at: Some(String::new()), id: RowId(0), after: true }),
+                ]),
+            },
+        };
+        assert_eq!(roundtrip(&list), list);
+    }
+
+    #[test]
+    fn rows_without_a_feed_are_told_from_all_feeds() {
+        assert_eq!(ListQuery::parse("feed=").unwrap().filter.feed, None);
+        let none = ListQuery::parse("feed=&nofeed=1").unwrap();
+        assert_eq!(none.filter.feed.as_deref(), Some(""));
+        assert_eq!(roundtrip(&none), none);
+    }
+
+    #[test]
+    fn the_fields_of_an_empty_form_mean_nothing() {
+        assert_eq!(
+            ListQuery::parse("app=&feed=&category=&state=&from=&until=&q=&sort=").unwrap(),
+            ListQuery::default()
+        );
+    }
+
+    #[test]
+    fn bad_values_are_named_with_their_key() {
+        for (query, key) in [
+            ("state=broken", "state"),
+            ("from=yesterday", "from"),
+            ("from=%2B262142-12-31", "from"),
+            ("from=%2B10000-01-01T00:00:00Z", "from"),
+            ("until=0000-12-31", "until"),
+            ("until=-0044-03-15T12:00", "until"),
+            // In UTC this is a year later, or earlier.
+            ("until=9999-12-31T23:00:00-02:00", "until"),
+            ("from=0001-01-01T01:00:00%2B02:00", "from"),
+            ("until=2026-13-01", "until"),
+            ("from=2026-11-02&until=2026-11-02", "until"),
+            ("sort=random", "sort"),
+            ("sort=id-up", "sort"),
+            ("sort=id-up&app=a&app=b", "sort"),
+            ("after=odoo", "after"),
+            ("after=odoo~12x~-", "after"),
+            ("before=odoo~12~2026", "before"),
+        ] {
+            assert_eq!(ListQuery::parse(query).expect_err(query).key, key, "{query}");
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_year_are_years() {
+        for query in ["from=0001-01-01", "until=9999-12-31T23:59:59"] {
+            assert!(ListQuery::parse(query).is_ok(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_browsers_datetime_field_is_understood() {
+        let list = ListQuery::parse("from=2026-11-01T08%3A30&until=2026-11-01+09:00:01").unwrap();
+        assert_eq!(list.filter.from, instant("2026-11-01T08:30:00Z"));
+        assert_eq!(list.filter.until, instant("2026-11-01T09:00:01Z"));
+    }
+}

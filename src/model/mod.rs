@@ -1,0 +1,24 @@
+//! The words that both sides speak: plain serde types and pure functions, unit-tested to the corners.
+//!
+//! Nothing here does I/O, knows SQL or builds a URL. The names are those of the field: Atom feed, marker, entry,
+//! consumer, offset marker, payload; the states are those a person reads on the screen.
+
+pub mod action;
+pub mod advice;
+pub mod application;
+pub mod differences;
+pub mod error_text;
+pub mod failed_event;
+pub mod feed;
+pub mod filter;
+pub mod overview;
+pub mod payload;
+pub mod publisher;
+pub mod stamp;
+mod uuid;
+
+pub use application::{ApplicationInfo, Availability, Backend, Kind, Limits, Reach};
+pub use failed_event::{Attempt, EventKey, EventState, FailedEvent, FailedEventRow, RowId};
+pub use feed::{Feed, FeedCounts, FeedState, Marker};
+pub use overview::{ApplicationView, DayCount, Seen};
+pub use stamp::Stamp;

@@ -1,0 +1,56 @@
+//! What the console last saw of an application: the answer to "is anything broken?".
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{ApplicationInfo, Availability, Feed, Reach, RowId, Stamp};
+
+/// First failures of one day, in the application's time zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayCount {
+    pub day: NaiveDate,
+    pub failures: u64,
+}
+
+/// One look at one application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApplicationView {
+    pub info: ApplicationInfo,
+    pub reach: Reach,
+    /// When the last look ended; `None` before the first.
+    pub looked_at: Option<DateTime<Utc>>,
+    /// What was seen then. Stays from the last good look while a source is unreachable.
+    pub seen: Option<Seen>,
+    /// When `seen` was read; older than `looked_at` while the source is unreachable.
+    pub seen_at: Option<DateTime<Utc>>,
+}
+
+/// What a look at a reachable application found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// From `markers` and from `failed_events`, sorted by address.
+    pub feeds: Availability<Vec<Feed>>,
+    /// The last days, oldest first, without gaps, today last.
+    pub days: Vec<DayCount>,
+    pub waiting: u64,
+    pub exhausted: u64,
+    /// All rows of failed_events.
+    pub failed: u64,
+    pub oldest_failure: Option<Stamp>,
+    pub newest_failure: Option<Stamp>,
+    /// The newest rows by id, newest first, for telling what came since: at most 200.
+    pub newest: Vec<NewRow>,
+    /// Why nothing can be retried here (read-only account, no `retries` column); `None` when it can.
+    pub retry_refused: Option<String>,
+    /// Tables and columns that this schema does not have, in words ("the table chunking_history").
+    pub missing: Vec<String>,
+    /// Rows and settings that will break the consumer itself, in words.
+    pub hazards: Vec<String>,
+}
+
+/// One of the newest failed events: what tells a list that something came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewRow {
+    pub id: RowId,
+    pub feed_uri: Option<String>,
+}
