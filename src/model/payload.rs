@@ -1,0 +1,622 @@
+//! Payloads (`event_content`) by their kind: nearly always a URL path that says where to read the record, from OpenERP 7
+//! a JSON object, in principle XML, HL7 or anything else.
+//!
+//! Nothing here trusts its input: what is too large, too deep or not whole stays text, with the reason. Pages are
+//! rendered on the server only, so XML is read only there and the browser's module goes without the XML parser.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{error_text::visible, uuid};
+
+/// No payload longer than this is shown as a tree, in bytes.
+pub const BYTES: usize = 1_000_000;
+/// No tree is deeper than this: nobody reads one, and hostile nesting must not exhaust the stack.
+pub const DEPTH: usize = 64;
+/// No tree has more parts than this: each becomes an element of the page.
+pub const PARTS: usize = 20_000;
+
+/// A payload, by its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Nothing, or only white space.
+    Empty,
+    /// A path on the publisher: `/openmrs/ws/rest/v1/patient/<uuid>?v=full`.
+    Path(Path),
+    /// A whole `http` or `https` address.
+    Url(String),
+    Json(Json),
+    Xml(Element),
+    Hl7(Vec<Segment>),
+    /// Anything else.
+    Text {
+        text: String,
+        /// Why a text that looks like JSON, XML or HL7 could not be read as such: a whole sentence.
+        note: Option<String>,
+    },
+}
+
+/// A path on the publisher, as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Without the query.
+    pub path: String,
+    /// What stands behind `?`.
+    pub query: Option<String>,
+    /// The uuid of the record that it leads to.
+    pub record: Option<String>,
+}
+
+/// A JSON value. Numbers stay as they are written (a browser's are exact only up to 2^53), members keep their order, and
+/// a name that stands twice stands twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Json {
+    Null,
+    Bool(bool),
+    Number(String),
+    String(String),
+    Array(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+/// An XML element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Element {
+    /// With its prefix, as written.
+    pub name: String,
+    pub attributes: Vec<(String, String)>,
+    pub children: Vec<Content>,
+}
+
+/// What stands in an XML element. Text of only white space between elements is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    Element(Element),
+    Text(String),
+    Comment(String),
+}
+
+/// A segment of an HL7 version 2 message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// `MSH`, `PID`, `ORC` …
+    pub name: String,
+    pub fields: Vec<Field>,
+}
+
+/// A field of an HL7 segment that is not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// As in HL7's own counting: the first field behind the name is 1, in MSH it is 2, because MSH-1 is the separator.
+    pub number: usize,
+    /// A field may repeat; each repetition has its components.
+    pub repetitions: Vec<Vec<String>>,
+}
+
+/// Reads a payload.
+pub fn parse(text: &str) -> Payload {
+    let bare = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
+    if bare.is_empty() {
+        return Payload::Empty;
+    }
+    let plain = |note: Option<String>| Payload::Text { text: text.to_owned(), note };
+    if let Some(link) = link(bare) {
+        return if link.starts_with('/') { Payload::Path(path(link)) } else { Payload::Url(link.to_owned()) };
+    }
+    let tree = match bare.as_bytes() {
+        [b'{' | b'[', ..] => Some(("JSON", json(bare).map(Payload::Json))),
+        [b'<', ..] => Some(("XML", xml(bare).map(Payload::Xml))),
+        [b'M', b'S', b'H', separator, ..] if separator.is_ascii_punctuation() => Some(("HL7", hl7(bare))),
+        _ => None,
+    };
+    match tree {
+        Some((_, Ok(payload))) => payload,
+        Some((kind, Err(reason))) => {
+            plain(Some(format!("This looks like {kind} but cannot be shown as such: {reason}.")))
+        }
+        None => plain(None),
+    }
+}
+
+/// The text, if it may become a link: an `http` or `https` address or a path on the publisher, without anything in it
+/// that a browser reads differently from a person.
+pub fn link(text: &str) -> Option<&str> {
+    let odd = |character: char| {
+        character.is_whitespace()
+            || character.is_control()
+            || matches!(character, '\\' | '<' | '>' | '"' | '`' | '{' | '}')
+            || visible(character.encode_utf8(&mut [0; 4])).chars().count() != 1
+    };
+    if text.len() > 2000 || text.chars().any(odd) {
+        return None;
+    }
+    if text.starts_with('/') {
+        return (!text.starts_with("//")).then_some(text);
+    }
+    let scheme = ["http://", "https://"]
+        .into_iter()
+        .find(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))?;
+    let host = text.get(scheme.len()..)?.split(['/', '?', '#']).next()?;
+    // `http://openmrs@elsewhere/` leads elsewhere.
+    (!host.is_empty() && !host.contains('@') && !host.starts_with(':')).then_some(text)
+}
+
+fn path(link: &str) -> Path {
+    let (path, query) = match link.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (link, None),
+    };
+    Path { path: path.to_owned(), query, record: record_of_path(path) }
+}
+
+/// The last segment of a path that is a uuid, or looks like the older ids of OpenMRS' concepts (`1063AAAA…`, 36 letters
+/// and digits).
+fn record_of_path(path: &str) -> Option<String> {
+    let is_id = |segment: &&str| {
+        uuid::first(segment) == Some(*segment)
+            || (segment.len() == uuid::LENGTH && segment.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    };
+    path.split(['?', '#']).next()?.rsplit('/').find(is_id).map(str::to_owned)
+}
+
+/// The uuid that names the record of a payload: from a path, from a JSON object's member `uuid`, else the first in it.
+pub fn record_uuid(text: &str) -> Option<String> {
+    let found = match parse(text) {
+        Payload::Path(path) => path.record,
+        Payload::Json(Json::Object(members)) => members.into_iter().find_map(|(name, value)| match value {
+            Json::String(uuid) if name == "uuid" && is_plain_id(&uuid) => Some(uuid),
+            _ => None,
+        }),
+        _ => None,
+    };
+    found.or_else(|| uuid::first(text).map(str::to_owned))
+}
+
+fn is_plain_id(text: &str) -> bool {
+    (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// The kind of record that a path leads to, in words; the paths are those of Bahmni's own feeds.
+pub fn record_kind(path: &str) -> Option<&'static str> {
+    let mut segments = path.split(['?', '#']).next()?.split('/').filter(|segment| !segment.is_empty());
+    segments.find_map(|segment| {
+        Some(match segment {
+            "patient" => "patient",
+            "bahmniencounter" | "encounter" => "encounter",
+            "drug" => "drug",
+            "sample" => "sample",
+            "panel" => "panel",
+            "test" => "test",
+            "department" => "department",
+            "radiology" => "radiology test",
+            "resources" => "reference data",
+            "programenrollment" => "programme enrolment",
+            "relationship" => "relationship",
+            "accession" => "accession",
+            _ => return None,
+        })
+    })
+}
+
+/// An id shortened in the middle: `tag:atomfeed.ict4h.org:4417ab02-…-90fe11d0c2a7` → `4417ab02…c2a7`.
+pub fn short_id(id: &str) -> String {
+    let id = visible(id.trim());
+    let name = uuid::first(&id).unwrap_or(&id);
+    let count = name.chars().count();
+    if count <= 16 {
+        return name.to_owned();
+    }
+    let head: String = name.chars().take(8).collect();
+    let tail: String = name.chars().skip(count - 4).collect();
+    format!("{head}…{tail}")
+}
+
+/// Counts the parts of a tree and its depth while it is read.
+struct Budget {
+    parts: usize,
+}
+
+impl Budget {
+    fn new(text: &str) -> Result<Self, String> {
+        if text.len() > BYTES {
+            return Err(format!("it is longer than {} kB", BYTES / 1000));
+        }
+        Ok(Self { parts: PARTS })
+    }
+
+    fn spend(&mut self, depth: usize) -> Result<(), String> {
+        if depth > DEPTH {
+            return Err(format!("it is nested deeper than {DEPTH} levels"));
+        }
+        self.parts = self.parts.checked_sub(1).ok_or_else(|| format!("it has more than {PARTS} parts"))?;
+        Ok(())
+    }
+}
+
+fn json(text: &str) -> Result<Json, String> {
+    let mut budget = Budget::new(text)?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| json_reason(text, &error))?;
+    json_tree(raw, 0, &mut budget)
+}
+
+/// One level at a time: serde_json's own tree would round numbers and drop a member that stands twice.
+fn json_tree(raw: &RawValue, depth: usize, budget: &mut Budget) -> Result<Json, String> {
+    budget.spend(depth)?;
+    let text = raw.get().trim();
+    Ok(match text.as_bytes().first() {
+        Some(b'{') => {
+            let Members(members) = level(text)?;
+            let read = |(name, value): (Cow<'_, str>, &RawValue)| {
+                Ok((name.into_owned(), json_tree(value, depth + 1, budget)?))
+            };
+            Json::Object(members.into_iter().map(read).collect::<Result<_, String>>()?)
+        }
+        Some(b'[') => {
+            let Items(items) = level(text)?;
+            let read = |value| json_tree(value, depth + 1, budget);
+            Json::Array(items.into_iter().map(read).collect::<Result<_, String>>()?)
+        }
+        Some(b'"') => Json::String(level(text)?),
+        Some(b'n') => Json::Null,
+        Some(b't') => Json::Bool(true),
+        Some(b'f') => Json::Bool(false),
+        _ => Json::Number(text.to_owned()),
+    })
+}
+
+fn level<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| json_reason(text, &error))
+}
+
+fn json_reason(text: &str, error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        let chars = text.chars().count();
+        return format!("it ends after {chars} characters before it is complete");
+    }
+    format!("{error}")
+}
+
+/// The members of an object in their order, with those that stand twice.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    if members.len() <= PARTS {
+                        members.push((name, value));
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+/// A member's name: borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The values of an array.
+struct Items<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Items<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Items<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    if items.len() <= PARTS {
+                        items.push(value);
+                    }
+                }
+                Ok(Items(items))
+            }
+        }
+        deserializer.deserialize_seq(Collect)
+    }
+}
+
+#[cfg(not(feature = "ssr"))]
+fn xml(_text: &str) -> Result<Element, String> {
+    Err("the browser does not read XML".to_owned())
+}
+
+/// A document type is refused as a whole: entities made of entities can grow without end.
+#[cfg(feature = "ssr")]
+fn xml(text: &str) -> Result<Element, String> {
+    let mut budget = Budget::new(text)?;
+    let options = roxmltree::ParsingOptions {
+        allow_dtd: false,
+        nodes_limit: u32::try_from(PARTS).unwrap_or(u32::MAX),
+        ..roxmltree::ParsingOptions::default()
+    };
+    let document = roxmltree::Document::parse_with_options(text, options).map_err(|error| match error {
+        roxmltree::Error::DtdDetected => "it brings a document type, which is not read".to_owned(),
+        roxmltree::Error::NodesLimitReached => format!("it has more than {PARTS} parts"),
+        other => other.to_string(),
+    })?;
+    element(text, document.root_element(), 0, &mut budget)
+}
+
+#[cfg(feature = "ssr")]
+fn element(text: &str, node: roxmltree::Node<'_, '_>, depth: usize, budget: &mut Budget) -> Result<Element, String> {
+    budget.spend(depth)?;
+    // As written, with its prefix: roxmltree only keeps the local name and the namespace.
+    let written = text.get(node.range()).and_then(|source| source.strip_prefix('<'));
+    let name = written.and_then(|source| source.split([' ', '\t', '\r', '\n', '/', '>']).next());
+    let attributes = node.attributes().map(|attribute| {
+        let name = text.get(attribute.range_qname()).unwrap_or(attribute.name());
+        (name.to_owned(), attribute.value().to_owned())
+    });
+    let mut children = Vec::new();
+    for child in node.children() {
+        if child.is_element() {
+            children.push(Content::Element(element(text, child, depth + 1, budget)?));
+        } else if let Some(text) = child.text().map(str::trim).filter(|text| !text.is_empty()) {
+            let text = text.to_owned();
+            children.push(if child.is_comment() { Content::Comment(text) } else { Content::Text(text) });
+        }
+    }
+    Ok(Element { name: name.unwrap_or(node.tag_name().name()).to_owned(), attributes: attributes.collect(), children })
+}
+
+/// An HL7 version 2 message: the header names the separators.
+fn hl7(text: &str) -> Result<Payload, String> {
+    let mut budget = Budget::new(text)?;
+    let header: Vec<char> = text.chars().skip(3).take(3).collect();
+    let [separator, component, repetition] = header.as_slice() else {
+        return Err("its header ends before the separators".to_owned());
+    };
+    let mut segments = Vec::new();
+    for line in text.split(['\r', '\n']).filter(|line| !line.trim().is_empty()) {
+        let mut parts = line.split(*separator);
+        let name = parts.next().unwrap_or("").to_owned();
+        let is_header = name == "MSH";
+        let mut fields = Vec::new();
+        for (index, value) in parts.enumerate().filter(|(_, value)| !value.is_empty()) {
+            let repetitions: Vec<Vec<String>> = if is_header && index == 0 {
+                vec![vec![value.to_owned()]]
+            } else {
+                let components = |one: &str| one.split(*component).map(str::to_owned).collect();
+                value.split(*repetition).map(components).collect()
+            };
+            for _ in repetitions.iter().flatten() {
+                budget.spend(0)?;
+            }
+            fields.push(Field { number: index + if is_header { 2 } else { 1 }, repetitions });
+        }
+        budget.spend(0)?;
+        segments.push(Segment { name, fields });
+    }
+    Ok(Payload::Hl7(segments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
+
+    fn note(text: &str) -> String {
+        match parse(text) {
+            Payload::Text { note: Some(note), text: kept } => {
+                assert_eq!(kept, text, "the text stays whole");
+                note
+            }
+            other => panic!("expected a text with a note, found {other:?}"),
+        }
+    }
+
+    fn plain(text: &str) -> bool {
+        parse(text) == Payload::Text { text: text.to_owned(), note: None }
+    }
+
+    fn parsed_json(text: &str) -> Json {
+        match parse(text) {
+            Payload::Json(json) => json,
+            other => panic!("expected JSON, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_path_names_its_record_and_keeps_its_query() {
+        let path = format!("/openmrs/ws/rest/v1/patient/{UUID}?v=full");
+        let Payload::Path(found) = parse(&path) else { panic!("{path}") };
+        assert_eq!(found.path, format!("/openmrs/ws/rest/v1/patient/{UUID}"));
+        assert_eq!(found.query.as_deref(), Some("v=full"));
+        assert_eq!(found.record.as_deref(), Some(UUID));
+    }
+
+    #[test]
+    fn only_a_path_or_an_http_address_is_a_link() {
+        for good in
+            ["/a", "/openmrs/x?y=z&w=1#h", "http://openmrs:8080/x", "https://h", "HTTP://h/x", "http://[::1]:80/"]
+        {
+            assert_eq!(link(good), Some(good));
+        }
+        let bad = [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "/a b",
+            "/a\n",
+            "/\0",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "http://",
+            "http:///x",
+            "http://openmrs@evil.example/",
+            "http://:80/",
+            "ftp://h/x",
+            "/a<b",
+            "/a\"b",
+            "/\u{202e}drowssap",
+            "/\u{200b}",
+            "http:/h",
+            "\u{85}/a",
+            "mailto:a@b",
+            "relative/path",
+        ];
+        for bad in bad {
+            assert_eq!(link(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn json_numbers_are_exact_and_members_keep_their_order() {
+        let json = parsed_json(r#" {"z":12345678901234567890123,"a":1.0,"a":1E400,"t":[true,null,-0]} "#);
+        let number = |text: &str| Json::Number(text.to_owned());
+        assert_eq!(
+            json,
+            Json::Object(vec![
+                ("z".into(), number("12345678901234567890123")),
+                ("a".into(), number("1.0")),
+                ("a".into(), number("1E400")),
+                ("t".into(), Json::Array(vec![Json::Bool(true), Json::Null, number("-0")])),
+            ])
+        );
+    }
+
+    #[test]
+    fn json_texts_are_unescaped_also_in_names() {
+        assert_eq!(
+            parsed_json(r#"{"a\u0062":"\u0000<script>"}"#),
+            Json::Object(vec![("ab".into(), Json::String("\0<script>".into()))])
+        );
+    }
+
+    #[test]
+    fn what_is_cut_or_broken_stays_text_with_the_reason() {
+        assert!(note(r#"{"name":"ECHO","status":"act"#).contains("before it is complete"));
+        assert!(note("{'name': 1}").starts_with("This looks like JSON"));
+        assert!(note("<patient><name>").starts_with("This looks like XML"));
+        assert!(note(r#"["\ud800"]"#).contains("JSON"));
+    }
+
+    #[test]
+    fn hostile_nesting_and_size_are_refused_and_not_followed() {
+        assert!(note(&"[".repeat(100_000)).contains("before it is complete"));
+        assert!(note(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))).contains("deeper"));
+        assert!(note(&format!("{}{}", "{\"a\":".repeat(100) + "1", "}".repeat(100))).contains("deeper"));
+        assert!(note(&format!("{}{}", "<a>".repeat(10_000), "</a>".repeat(10_000))).contains("deeper"));
+        assert!(note(&format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000))).contains("parts"));
+        assert!(note(&format!("[{}1]", "1,".repeat(PARTS))).contains("parts"));
+        assert!(note(&format!("[\"{}\"]", "x".repeat(BYTES))).contains("longer"));
+    }
+
+    #[test]
+    fn an_entity_bomb_is_refused() {
+        let bomb = r#"<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]><a>&c;</a>"#;
+        assert!(note(bomb).contains("document type"));
+    }
+
+    #[test]
+    fn xml_becomes_a_tree_with_names_as_written() {
+        let xml = r#"<?xml version="1.0"?>
+            <o:order xmlns:o="urn:example" o:id="7"><!-- why -->
+              <name>ECHO &amp; more</name><empty/>
+            </o:order>"#;
+        let Payload::Xml(order) = parse(xml) else { panic!("no XML") };
+        assert_eq!(order.name, "o:order");
+        assert_eq!(order.attributes, [("o:id".to_owned(), "7".to_owned())]);
+        let leaf = |name: &str, children| Content::Element(Element { name: name.into(), attributes: vec![], children });
+        assert_eq!(
+            order.children,
+            [
+                Content::Comment("why".into()),
+                leaf("name", vec![Content::Text("ECHO & more".into())]),
+                leaf("empty", vec![]),
+            ]
+        );
+    }
+
+    #[test]
+    fn hl7_falls_into_segments_fields_and_components() {
+        let Payload::Hl7(segments) = parse("MSH|^~\\&|BAHMNI||DCM\rPID|1||P1^^^X~P2||Person^Test\r\n") else {
+            panic!("no HL7")
+        };
+        assert_eq!(segments.len(), 2);
+        let field = |segment: usize, at: usize| {
+            let field = &segments[segment].fields[at];
+            (field.number, field.repetitions.iter().map(|parts| parts.join("/")).collect::<Vec<_>>())
+        };
+        assert_eq!(field(0, 0), (2, vec!["^~\\&".to_owned()]), "the separators are not separated");
+        assert_eq!(field(0, 2), (5, vec!["DCM".to_owned()]));
+        assert_eq!(segments[1].name, "PID");
+        assert_eq!(field(1, 1), (3, vec!["P1///X".to_owned(), "P2".to_owned()]));
+        assert_eq!(field(1, 2), (5, vec!["Person/Test".to_owned()]));
+    }
+
+    #[test]
+    fn anything_else_is_text_and_nothing_is_empty() {
+        for text in ["order 17 was revised", "MSH", "\u{0}", "12", "\"text\"", "null"] {
+            assert!(plain(text), "{text:?}");
+        }
+        for text in ["", " \n\t"] {
+            assert_eq!(parse(text), Payload::Empty);
+        }
+    }
+
+    #[test]
+    fn the_record_is_named_by_path_by_member_or_by_the_first_uuid() {
+        let other = "00000000-77aa-4be1-9c40-90fe11d0c2a7";
+        let uuid = Some(UUID.to_owned());
+        assert_eq!(record_uuid(&format!("/openmrs/ws/rest/v1/patient/{UUID}?v=full")), uuid);
+        assert_eq!(record_uuid(&format!("/visit/{other}/encounter/{UUID}")), uuid);
+        assert_eq!(record_uuid(&format!(r#"{{"parent":"{other}","uuid":"{UUID}"}}"#)), uuid);
+        assert_eq!(record_uuid(&format!("<order id='{UUID}'/>")), uuid);
+        assert_eq!(record_uuid(&format!(r#"{{"uuid":"{UUID}","name":"cut off"#)), uuid);
+        let concept = "1063AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        assert_eq!(record_uuid(&format!("/reference-data/test/{}", &concept[..36])), Some(concept[..36].to_owned()));
+        assert_eq!(record_uuid("/openmrs/ws/rest/v1/patient/7"), None);
+        assert_eq!(record_uuid(r#"{"uuid":"' or 1=1 --"}"#), None);
+    }
+
+    #[test]
+    fn the_kind_of_a_record_is_said_in_words() {
+        let known = [
+            ("/openmrs/ws/rest/v1/patient/x?v=full", "patient"),
+            ("/openmrs/ws/rest/v1/bahmnicore/bahmniencounter/x?includeAll=true", "encounter"),
+            ("/openmrs/ws/rest/v1/reference-data/drug/x", "drug"),
+            ("/openmrs/ws/rest/v1/reference-data/panel/x", "panel"),
+            ("/openmrs/ws/rest/v1/reference-data/resources/x", "reference data"),
+            ("/openmrs/ws/rest/v1/programenrollment/x?v=full", "programme enrolment"),
+            ("/openelis/ws/rest/accession/x", "accession"),
+        ];
+        for (path, kind) in known {
+            assert_eq!(record_kind(path), Some(kind), "{path}");
+        }
+        assert_eq!(record_kind("/elsewhere?patient/x"), None);
+    }
+
+    #[test]
+    fn a_long_id_is_shortened_in_the_middle() {
+        assert_eq!(short_id(&format!("tag:atomfeed.ict4h.org:{UUID}")), "4417ab02…c2a7");
+        assert_eq!(short_id("ORD-193"), "ORD-193");
+        assert_eq!(short_id("an id that is no uuid at all"), "an id th… all");
+        assert_eq!(short_id("a\u{202e}b"), "a⟦RLO⟧b");
+    }
+}
