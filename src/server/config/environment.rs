@@ -1,0 +1,163 @@
+//! The environment of the process, taken once, and `${NAME}` in the texts of a configuration.
+
+use std::{collections::BTreeMap, fmt};
+
+/// The environment's variables. Their values can be passwords: they are never printed.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Environment {
+    /// The variables of this process. One that is not UTF-8 counts as missing.
+    pub fn of_process() -> Self {
+        let text = |part: std::ffi::OsString| part.into_string().ok();
+        Self(std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect())
+    }
+
+    /// The value of a variable; an empty one is a value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
+/// What a variable in a text may look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Syntax {
+    /// Our own file: `${NAME}`, and `$${` for a literal `${`.
+    Ours,
+    /// The old console's: `${NAME}` and `${NAME:default}`.
+    Spring,
+}
+
+/// Puts the environment's values in the place of the variables. A value is taken as it is: what looks like a variable
+/// inside of it is not looked up again.
+///
+/// # Errors
+/// Every variable that is missing or not well formed, as a reason each. Names are quoted only where they can be names
+/// of variables.
+pub(super) fn expand(text: &str, environment: &Environment, syntax: Syntax) -> Result<String, Vec<String>> {
+    let mut out = String::with_capacity(text.len());
+    let mut reasons = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let escaped = syntax == Syntax::Ours && rest[..at].ends_with('$');
+        if escaped {
+            out.push_str(&rest[..at]);
+            out.push('{');
+            rest = &rest[at + 2..];
+            continue;
+        }
+        out.push_str(&rest[..at]);
+        let inside = &rest[at + 2..];
+        let Some(end) = inside.find('}') else {
+            reasons.push(unfinished(syntax));
+            rest = "";
+            break;
+        };
+        match value(&inside[..end], environment, syntax) {
+            Ok(value) => out.push_str(value),
+            Err(reason) => reasons.push(reason),
+        }
+        rest = &inside[end + 1..];
+    }
+    out.push_str(rest);
+    if reasons.is_empty() { Ok(out) } else { Err(reasons) }
+}
+
+fn unfinished(syntax: Syntax) -> String {
+    let literal = if syntax == Syntax::Ours { "; for the characters themselves write $${" } else { "" };
+    format!("has a \"${{\" without a \"}}\" after it{literal}")
+}
+
+fn value<'a>(inside: &'a str, environment: &'a Environment, syntax: Syntax) -> Result<&'a str, String> {
+    let (name, default) = match inside.split_once(':') {
+        Some((name, default)) if syntax == Syntax::Spring => (name, Some(default)),
+        _ => (inside, None),
+    };
+    if !is_name(name) {
+        let form = match syntax {
+            Syntax::Ours => "${NAME} with letters, digits and _; for the characters themselves write $${",
+            Syntax::Spring => "${NAME} or ${NAME:default} with letters, digits, _, - and . in the name",
+        };
+        return Err(format!("has a \"${{…}}\" that names no variable; allowed is {form}"));
+    }
+    environment.get(name).or(default).ok_or_else(|| format!("the environment variable {name} is not set"))
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && text.chars().all(|char| char.is_ascii_alphanumeric() || "_-.".contains(char))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment::from([("HOST", "db"), ("EMPTY", ""), ("TRICKY", "${HOST}")])
+    }
+
+    #[test]
+    fn variables_are_replaced_and_everything_else_stays() {
+        for (text, expanded) in [
+            ("plain", "plain"),
+            ("${HOST}", "db"),
+            ("mysql://${HOST}:3306/${HOST}", "mysql://db:3306/db"),
+            ("a${EMPTY}b", "ab"),
+            ("${TRICKY}", "${HOST}"),
+            ("5$ {HOST} $HOST }", "5$ {HOST} $HOST }"),
+            ("$${HOST}", "${HOST}"),
+            ("ä${HOST}ö", "ädbö"),
+        ] {
+            assert_eq!(expand(text, &environment(), Syntax::Ours).unwrap(), expanded, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_old_consoles_variables_may_have_a_default() {
+        for (text, expanded) in [
+            ("${HOST:other}", "db"),
+            ("${NONE:other}", "other"),
+            ("${NONE:}", ""),
+            ("${NONE:a:b}", "a:b"),
+            ("$${HOST}", "$db"),
+        ] {
+            assert_eq!(expand(text, &environment(), Syntax::Spring).unwrap(), expanded, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_missing_variable_is_named() {
+        let reasons = expand("${ONE} ${HOST} ${TWO}", &environment(), Syntax::Ours).unwrap_err();
+        assert_eq!(reasons, ["the environment variable ONE is not set", "the environment variable TWO is not set"]);
+    }
+
+    #[test]
+    fn what_can_be_no_variable_is_refused_without_being_quoted() {
+        for text in ["${}", "${s3cr3t pass}", "${s3cr3t", "${9s3cr3t}", "${s3cr3t:x}"] {
+            let reasons = expand(text, &environment(), Syntax::Ours).unwrap_err().join(" ");
+            assert!(!reasons.contains("s3cr3t"), "{reasons}");
+        }
+    }
+
+    #[test]
+    fn the_environment_never_prints_a_value() {
+        let shown = format!("{:?}", Environment::from([("DB_PASSWORD", "s3cr3t-Pa55")]));
+        assert!(shown.contains("DB_PASSWORD") && !shown.contains("s3cr3t"), "{shown}");
+    }
+}

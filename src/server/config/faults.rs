@@ -1,0 +1,149 @@
+//! What is wrong with a configuration: collected, never thrown one by one.
+//!
+//! A fault names the place and the reason. It never holds a value of the configuration, because any value can be a
+//! password that stands in the wrong place.
+
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file, or "environment".
+    pub source: String,
+    /// Line in the file, counted from 1, where it is known.
+    pub line: Option<usize>,
+    /// The key's path, such as `application[2].tls`; tables of a list are counted from 1. Empty for the file as a whole.
+    pub key: String,
+    /// What is wrong and what is allowed.
+    pub reason: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// A configuration that is refused, with everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub faults: Vec<Fault>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.faults.len() {
+            1 => f.write_str("The configuration has an error:")?,
+            count => write!(f, "The configuration has {count} errors:")?,
+        }
+        for fault in &self.faults {
+            write!(f, "\n  {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Where something stands in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub key: String,
+    pub line: Option<usize>,
+}
+
+/// The faults of one file (or of the environment), as they are found.
+#[derive(Debug)]
+pub(super) struct Faults {
+    source: String,
+    found: Vec<Fault>,
+}
+
+impl Faults {
+    pub fn of(source: impl Into<String>) -> Self {
+        Self { source: source.into(), found: Vec::new() }
+    }
+
+    pub fn add(&mut self, place: &Place, reason: impl Into<String>) {
+        self.found.push(Fault {
+            source: self.source.clone(),
+            line: place.line,
+            key: place.key.clone(),
+            reason: reason.into(),
+        });
+    }
+
+    /// In the order of the file, because that is the order they are corrected in.
+    pub fn into_list(mut self) -> Vec<Fault> {
+        self.found.sort_by_key(|fault| fault.line);
+        self.found
+    }
+}
+
+/// Why a file cannot be read, in words.
+pub(super) fn unreadable(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => "cannot be read: there is no such file".to_owned(),
+        ErrorKind::PermissionDenied => "cannot be read: this account has no right to".to_owned(),
+        ErrorKind::IsADirectory => "cannot be read: it is a folder".to_owned(),
+        ErrorKind::InvalidData => "cannot be read: it is not UTF-8 text".to_owned(),
+        other => format!("cannot be read: {other}"),
+    }
+}
+
+/// The known word that `word` is probably meant to be.
+pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let word = word.to_lowercase();
+    let (slips, known) = known.iter().map(|known| (strsim::damerau_levenshtein(&word, known), *known)).min()?;
+    // One slip in a short word, more in a longer one.
+    (slips <= 1 + known.len() / 4).then_some(known)
+}
+
+/// `, did you mean "tls"?` where one of the known words is near, otherwise nothing.
+pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
+    nearest(word, known).map(|known| format!(", did you mean \"{known}\"?")).unwrap_or_default()
+}
+
+/// `a, b or c`.
+pub(super) fn one_of(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_word_is_proposed_and_a_far_one_is_not() {
+        let known = ["password", "password_file", "pool_size", "tls"];
+        assert_eq!(did_you_mean("passwrod", &known), ", did you mean \"password\"?");
+        assert_eq!(did_you_mean("poolsize", &known), ", did you mean \"pool_size\"?");
+        assert_eq!(did_you_mean("TLS", &known), ", did you mean \"tls\"?");
+        assert_eq!(did_you_mean("colour", &known), "");
+    }
+
+    #[test]
+    fn faults_are_told_in_the_order_of_the_file_with_place_and_reason() {
+        let mut faults = Faults::of("console.toml");
+        faults.add(&Place { key: "application[2].tls".into(), line: Some(9) }, "is a number");
+        faults.add(&Place { key: "listen".into(), line: Some(1) }, "is no address");
+        let refused = Refused { faults: faults.into_list() };
+        assert_eq!(
+            refused.to_string(),
+            "The configuration has 2 errors:\n  console.toml:1: listen: is no address\n  \
+             console.toml:9: application[2].tls: is a number"
+        );
+    }
+}

@@ -1,0 +1,460 @@
+//! What wins: the command line, then the environment, then the file of `--config`, then `Leptos.toml`.
+//!
+//! Each is read into a [`Layer`]; a setting comes from the first layer that has it. The list of applications is one
+//! setting: lists of two files are never mixed.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use leptos::config::{Env, LeptosOptions, get_configuration};
+
+use crate::paths::Base;
+
+use super::{
+    Application, Config, Environment, Fault, LogForm, LogLevel, Refused,
+    faults::{Faults, Place, nearest, one_of, unreadable},
+    old_yaml, toml_file,
+};
+
+/// The file that Leptos and the console share; looked for in the working directory.
+const LEPTOS_FILE: &str = "Leptos.toml";
+const STORE_FILE: &str = "atomfeed-console.db";
+const DEFAULT_BASE: &str = "/atomfeed-console";
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
+
+/// How the variables of ours begin.
+const VARIABLE: &str = "ATOMFEED_CONSOLE_";
+/// How they go on, in lower case. The command line itself reads `config`.
+const VARIABLE_ENDS: [&str; 6] = ["listen", "base_path", "store", "log_form", "log_level", "config"];
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct CommandLine {
+    pub listen: Option<SocketAddr>,
+    pub base: Option<Base>,
+    /// Relative to the working directory.
+    pub store: Option<PathBuf>,
+}
+
+/// What one place says; every setting may be absent.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    pub listen: Option<SocketAddr>,
+    pub base: Option<Base>,
+    pub store: Option<PathBuf>,
+    pub log_form: Option<LogForm>,
+    pub log_level: Option<LogLevel>,
+    pub applications: Option<Vec<Application>>,
+    pub warnings: Vec<String>,
+}
+
+impl Layer {
+    /// This layer, with `lower` where it says nothing.
+    fn over(self, lower: Layer) -> Layer {
+        Layer {
+            listen: self.listen.or(lower.listen),
+            base: self.base.or(lower.base),
+            store: self.store.or(lower.store),
+            log_form: self.log_form.or(lower.log_form),
+            log_level: self.log_level.or(lower.log_level),
+            applications: self.applications.or(lower.applications),
+            warnings: self.warnings.into_iter().chain(lower.warnings).collect(),
+        }
+    }
+}
+
+impl From<CommandLine> for Layer {
+    fn from(line: CommandLine) -> Self {
+        Layer { listen: line.listen, base: line.base, store: line.store, ..Layer::default() }
+    }
+}
+
+/// Reads the configuration for `serve` and `check`. `file` is that of `--config`; `dir` is the working directory.
+///
+/// # Errors
+/// [`Refused`] with everything that is wrong in all of the places.
+pub fn load(line: CommandLine, environment: &Environment, file: Option<&Path>, dir: &Path) -> Result<Config, Refused> {
+    let mut faults = Vec::new();
+    let from_environment = environment_layer(environment, dir, &mut faults);
+    let from_file = file.map(|file| file_layer(file, environment, &mut faults)).unwrap_or_default();
+    let from_leptos = leptos_layer(dir, environment, &mut faults);
+    let leptos = leptos_or_fault(dir, &mut faults);
+    let layer = Layer::from(line).over(from_environment).over(from_file).over(from_leptos);
+    if layer.applications.as_ref().is_none_or(Vec::is_empty) && faults.is_empty() {
+        faults.push(no_applications(file));
+    }
+    if !faults.is_empty() {
+        return Err(Refused { faults });
+    }
+    let beside = file.and_then(Path::parent).unwrap_or(dir);
+    Ok(config(layer, beside, leptos))
+}
+
+/// The configuration of `demo`: the demo's applications, and a store in their folder. Of `Leptos.toml` only the base
+/// path and the log count: an address or a store that was meant for the hospital must not be the demo's.
+///
+/// # Errors
+/// [`Refused`] when the environment or `Leptos.toml` is wrong.
+pub fn demo(
+    line: CommandLine,
+    environment: &Environment,
+    dir: &Path,
+    data: &Path,
+    applications: Vec<Application>,
+) -> Result<Config, Refused> {
+    let mut faults = Vec::new();
+    let mut from_environment = environment_layer(environment, dir, &mut faults);
+    from_environment.store = None;
+    let from_leptos = leptos_layer(dir, environment, &mut faults);
+    let from_leptos = Layer {
+        base: from_leptos.base,
+        log_form: from_leptos.log_form,
+        log_level: from_leptos.log_level,
+        ..Layer::default()
+    };
+    let leptos = leptos_or_fault(dir, &mut faults);
+    if !faults.is_empty() {
+        return Err(Refused { faults });
+    }
+    let layer =
+        Layer { applications: Some(applications), ..Layer::from(line) }.over(from_environment).over(from_leptos);
+    Ok(Config { demo: true, ..config(layer, data, leptos) })
+}
+
+fn config(layer: Layer, beside: &Path, leptos: LeptosOptions) -> Config {
+    Config {
+        listen: layer.listen.unwrap_or(DEFAULT_LISTEN),
+        base: layer.base.unwrap_or_else(default_base),
+        store: layer.store.unwrap_or_else(|| beside.join(STORE_FILE)),
+        log: layer.log_form.unwrap_or_default(),
+        log_level: layer.log_level.unwrap_or_default(),
+        applications: layer.applications.unwrap_or_default(),
+        demo: false,
+        warnings: layer.warnings,
+        leptos,
+    }
+}
+
+fn default_base() -> Base {
+    Base::parse(DEFAULT_BASE).unwrap_or_else(|_| unreachable!("{DEFAULT_BASE} is a base path"))
+}
+
+fn no_applications(file: Option<&Path>) -> Fault {
+    let (source, reason) = match file {
+        Some(file) => (
+            file.display().to_string(),
+            "names no application: add an [[application]] for each database, or try the demo command".to_owned(),
+        ),
+        None => (
+            "command line".to_owned(),
+            format!(
+                "no application is configured: give a file with --config FILE, or an [[console.application]] in {LEPTOS_FILE}"
+            ),
+        ),
+    };
+    Fault { source, line: None, key: String::new(), reason }
+}
+
+/// The environment's variables.
+fn environment_layer(environment: &Environment, dir: &Path, found: &mut Vec<Fault>) -> Layer {
+    let mut faults = Faults::of("environment");
+    let layer = Layer {
+        listen: variable("LISTEN", environment, &mut faults, toml_file::listen),
+        base: variable("BASE_PATH", environment, &mut faults, toml_file::base),
+        store: variable("STORE", environment, &mut faults, |text| {
+            if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(dir.join(text)) }
+        }),
+        log_form: variable("LOG_FORM", environment, &mut faults, |text| word(text, &LogForm::WORDS)),
+        log_level: variable("LOG_LEVEL", environment, &mut faults, |text| word(text, &LogLevel::WORDS)),
+        applications: None,
+        warnings: environment.names().filter_map(misspelt).collect(),
+    };
+    found.extend(faults.into_list());
+    layer
+}
+
+fn variable<T>(
+    end: &str,
+    environment: &Environment,
+    faults: &mut Faults,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<T> {
+    let key = format!("{VARIABLE}{end}");
+    let parsed = parse(environment.get(&key)?);
+    parsed.map_err(|reason| faults.add(&Place { key, line: None }, reason)).ok()
+}
+
+fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    found.ok_or_else(|| format!("is not a known word; allowed are {}", one_of(&allowed)))
+}
+
+/// A warning for a variable that looks like a slip. Others that begin like ours are left alone: container managers make
+/// variables out of every service's name.
+fn misspelt(name: &str) -> Option<String> {
+    let end = name.strip_prefix(VARIABLE)?.to_lowercase();
+    let near = nearest(&end, &VARIABLE_ENDS).filter(|near| *near != end)?;
+    Some(format!("The environment variable {name} is not known, did you mean {VARIABLE}{}?", near.to_uppercase()))
+}
+
+/// The file of `--config`: the old console's `application.yml` by its ending, otherwise our own.
+fn file_layer(file: &Path, environment: &Environment, found: &mut Vec<Fault>) -> Layer {
+    let mut faults = Faults::of(file.display().to_string());
+    let layer = match text_of(file) {
+        Err(reason) => {
+            faults.add(&Place::default(), reason);
+            Layer::default()
+        }
+        Ok(text) if is_yaml(file) => old_yaml::read(&text, environment, &mut faults),
+        Ok(text) => toml_file::read(&text, folder_of(file), None, environment, &mut faults),
+    };
+    found.extend(faults.into_list());
+    layer
+}
+
+fn is_yaml(file: &Path) -> bool {
+    file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("yml") || ending.eq_ignore_ascii_case("yaml"))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+fn text_of(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| unreadable(&error))
+}
+
+fn leptos_layer(dir: &Path, environment: &Environment, found: &mut Vec<Fault>) -> Layer {
+    let file = dir.join(LEPTOS_FILE);
+    if !file.exists() {
+        return Layer::default();
+    }
+    let mut faults = Faults::of(file.display().to_string());
+    let layer = match text_of(&file) {
+        Ok(text) => toml_file::read(&text, dir, Some("console"), environment, &mut faults),
+        Err(reason) => {
+            faults.add(&Place::default(), reason);
+            Layer::default()
+        }
+    };
+    found.extend(faults.into_list());
+    layer
+}
+
+fn leptos_or_fault(dir: &Path, found: &mut Vec<Fault>) -> LeptosOptions {
+    leptos_options(dir).unwrap_or_else(|fault| {
+        found.push(fault);
+        built_in()
+    })
+}
+
+/// Leptos' own options: from `Leptos.toml` in `dir` where there is one, otherwise built in, so that a binary that was
+/// copied somewhere needs no file.
+///
+/// # Errors
+/// The table `[package.metadata.leptos]` is missing or wrong.
+pub fn leptos_options(dir: &Path) -> Result<LeptosOptions, Fault> {
+    let file = dir.join(LEPTOS_FILE);
+    if !file.exists() {
+        return Ok(built_in());
+    }
+    let fault = |reason: String| Fault {
+        source: file.display().to_string(),
+        line: None,
+        key: "package.metadata.leptos".to_owned(),
+        reason,
+    };
+    let path = file.to_str().ok_or_else(|| fault("stands in a folder whose name is not UTF-8".to_owned()))?;
+    // The reason may quote the file, which may hold a password further down: it is not passed on.
+    get_configuration(Some(path)).map(|configuration| configuration.leptos_options).map_err(|_| {
+        fault("is not what Leptos expects; output-name is needed, in a table of this very name".to_owned())
+    })
+}
+
+fn built_in() -> LeptosOptions {
+    LeptosOptions::builder().output_name("atomfeed-console").site_pkg_dir("pkg").env(Env::PROD).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APPLICATION: &str = "[[application]]\nname = \"A\"\nkind = \"pacs\"\ndatabase = \"postgres://h/d\"\nuser = \"u\"\npassword = \"s3cr3t-Pa55\"\n";
+    const LEPTOS: &str =
+        "[package.metadata.leptos]\noutput-name = \"atomfeed-console\"\nhash-file = \"of-this-file\"\n";
+
+    /// A working directory with these files.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn load_in(folder: &tempfile::TempDir, line: CommandLine, environment: &Environment) -> Result<Config, Refused> {
+        load(line, environment, Some(&folder.path().join("console.toml")), folder.path())
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_environment_over_the_file_over_leptos_toml() {
+        let leptos = format!(
+            "{LEPTOS}[console]\nlisten = \"127.0.0.1:1\"\nbase_path = \"/leptos\"\nlog = {{ level = \"debug\" }}\n"
+        );
+        let file = format!("listen = \"127.0.0.1:2\"\n{APPLICATION}");
+        let folder = folder(&[("Leptos.toml", &leptos), ("console.toml", &file)]);
+        let environment = Environment::from([("ATOMFEED_CONSOLE_LISTEN", "127.0.0.1:3")]);
+        let line = CommandLine { listen: Some("127.0.0.1:4".parse().unwrap()), ..CommandLine::default() };
+        let port = |line: &CommandLine, environment: &Environment| {
+            load_in(&folder, line.clone(), environment).unwrap().listen.port()
+        };
+        assert_eq!(port(&line, &environment), 4);
+        assert_eq!(port(&CommandLine::default(), &environment), 3);
+        assert_eq!(port(&CommandLine::default(), &Environment::default()), 2);
+        fs::write(folder.path().join("console.toml"), APPLICATION).unwrap();
+        assert_eq!(port(&CommandLine::default(), &Environment::default()), 1);
+
+        let config = load_in(&folder, line, &environment).unwrap();
+        assert_eq!((config.base.as_str(), config.log_level), ("/leptos", LogLevel::Debug));
+        assert_eq!(config.leptos.hash_file.as_ref(), "of-this-file");
+    }
+
+    #[test]
+    fn a_file_alone_is_enough_and_the_rest_is_default() {
+        let elsewhere = folder(&[]);
+        let folder = folder(&[("console.toml", APPLICATION)]);
+        let file = folder.path().join("console.toml");
+        let config = load(CommandLine::default(), &Environment::default(), Some(&file), elsewhere.path()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:9080");
+        assert_eq!(config.base.as_str(), "/atomfeed-console");
+        assert_eq!(config.store, folder.path().join("atomfeed-console.db"));
+        assert_eq!((config.log, config.log_level, config.demo), (LogForm::Plain, LogLevel::Info, false));
+        assert_eq!(
+            (config.leptos.output_name.as_ref(), config.leptos.site_pkg_dir.as_ref()),
+            ("atomfeed-console", "pkg")
+        );
+        assert!(!format!("{config:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn leptos_toml_alone_is_enough_too() {
+        let leptos = format!("{LEPTOS}{}", APPLICATION.replace("[[application]]", "[[console.application]]"));
+        let folder = folder(&[("Leptos.toml", &leptos)]);
+        let config = load(CommandLine::default(), &Environment::default(), None, folder.path()).unwrap();
+        assert_eq!(config.applications.len(), 1);
+        assert_eq!(config.store, folder.path().join("atomfeed-console.db"));
+    }
+
+    #[test]
+    fn the_old_file_is_known_by_its_ending_and_keeps_its_wide_address() {
+        let old = "server: {port: 9081}\nappConfigs:\n- {appName: PACS, dbUrl: 'jdbc:postgresql://h/d', dbUser: u}\n";
+        let folder = folder(&[("application.yml", old)]);
+        let file = folder.path().join("application.yml");
+        let config = load(CommandLine::default(), &Environment::default(), Some(&file), folder.path()).unwrap();
+        assert_eq!((config.listen.to_string().as_str(), config.base.as_str()), ("0.0.0.0:9081", "/atomfeed-console"));
+        assert_eq!(config.store, folder.path().join("atomfeed-console.db"));
+        let line = CommandLine { listen: Some("127.0.0.1:1".parse().unwrap()), ..CommandLine::default() };
+        let config = load(line, &Environment::default(), Some(&file), folder.path()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:1");
+    }
+
+    #[test]
+    fn faults_of_all_places_are_told_together() {
+        let leptos = format!("{LEPTOS}[console]\nlissten = \"127.0.0.1:1\"\n[other]\n");
+        let folder = folder(&[("Leptos.toml", &leptos), ("console.toml", "base_path = 1\n")]);
+        let environment =
+            Environment::from([("ATOMFEED_CONSOLE_LISTEN", "s3cr3t-Pa55"), ("ATOMFEED_CONSOLE_LOG_FORM", "xml")]);
+        let refused = load_in(&folder, CommandLine::default(), &environment).unwrap_err().to_string();
+        for part in [
+            "has 5 errors",
+            "environment: ATOMFEED_CONSOLE_LISTEN: is no address",
+            "environment: ATOMFEED_CONSOLE_LOG_FORM: is not a known word; allowed are plain or json",
+            "console.toml:1: base_path: is a whole number",
+            "Leptos.toml:5: console.lissten: is not a known key, did you mean \"listen\"?",
+            "Leptos.toml:6: other: is not a known key",
+        ] {
+            assert!(refused.contains(part), "{part}\n{refused}");
+        }
+        assert!(!refused.contains("s3cr3t"), "{refused}");
+    }
+
+    #[test]
+    fn a_missing_file_and_a_file_without_applications_are_refused() {
+        let folder = folder(&[]);
+        let refused = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap_err();
+        assert!(refused.to_string().contains("cannot be read"), "{refused}");
+        fs::write(folder.path().join("console.toml"), "listen = \"127.0.0.1:1\"\n").unwrap();
+        let refused = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap_err();
+        assert!(refused.to_string().contains("names no application"), "{refused}");
+        let refused = load(CommandLine::default(), &Environment::default(), None, folder.path()).unwrap_err();
+        assert!(refused.to_string().contains("--config FILE"), "{refused}");
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_named_and_those_of_container_managers_are_left_alone() {
+        let folder = folder(&[("console.toml", APPLICATION)]);
+        let environment = Environment::from([
+            ("ATOMFEED_CONSOLE_BASEPATH", "/x"),
+            ("ATOMFEED_CONSOLE_PORT", "tcp://10.0.0.1:9080"),
+            ("ATOMFEED_CONSOLE_SERVICE_HOST", "10.0.0.1"),
+        ]);
+        let config = load_in(&folder, CommandLine::default(), &environment).unwrap();
+        assert_eq!(
+            config.warnings,
+            [
+                "The environment variable ATOMFEED_CONSOLE_BASEPATH is not known, did you mean ATOMFEED_CONSOLE_BASE_PATH?"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_demo_listens_on_loopback_whatever_leptos_toml_says_for_the_hospital() {
+        let leptos =
+            format!("{LEPTOS}[console]\nlisten = \"0.0.0.0:80\"\nstore = \"hospital.db\"\nbase_path = \"/x\"\n");
+        let folder = folder(&[("Leptos.toml", &leptos)]);
+        let data = Path::new("/data");
+        let made = |line, environment: &Environment| demo(line, environment, folder.path(), data, Vec::new()).unwrap();
+        let config = made(CommandLine::default(), &Environment::default());
+        assert_eq!((config.listen, config.base.as_str(), config.demo), (DEFAULT_LISTEN, "/x", true));
+        assert_eq!(config.store, Path::new("/data/atomfeed-console.db"));
+        let line = CommandLine { listen: Some("0.0.0.0:0".parse().unwrap()), ..CommandLine::default() };
+        assert_eq!(made(line, &Environment::default()).listen.to_string(), "0.0.0.0:0");
+    }
+
+    #[test]
+    fn the_leptos_toml_of_this_project_is_right() {
+        let folder = folder(&[("Leptos.toml", include_str!("../../../Leptos.toml")), ("console.toml", APPLICATION)]);
+        let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+        assert_eq!(config.leptos.output_name.as_ref(), "atomfeed-console");
+        assert_eq!((config.listen, config.base), (DEFAULT_LISTEN, default_base()));
+    }
+
+    #[test]
+    fn the_full_example_of_the_documentation_is_right_and_names_every_setting() {
+        let documentation = include_str!("../../../docs/configuration.md");
+        let example = documentation.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let folder = folder(&[("console.toml", example), ("odoo.password", "s3cr3t-Pa55\n"), ("hospital-ca.pem", "")]);
+        let environment = Environment::from([
+            ("OPENMRS_DB_HOST", "openmrsdb"),
+            ("OPENMRS_DB_PASSWORD", "s3cr3t-Pa55"),
+            ("OPENELIS_DB_PASSWORD", "s3cr3t-Pa55"),
+        ]);
+        let config = load_in(&folder, CommandLine::default(), &environment).unwrap();
+        let addresses: Vec<_> =
+            config.applications.iter().map(|application| application.info.address.as_str()).collect();
+        assert_eq!(
+            addresses,
+            ["openmrsdb:3306/openmrs", "openelisdb:5432/clinlims", "odoodb:5432/odoo", "consumer.db"]
+        );
+        assert_eq!(config.applications[2].info.limits.feed_interval_secs, 60);
+        assert!(!format!("{config:?}").contains("s3cr3t"));
+        for key in toml_file::APPLICATION_KEYS {
+            assert!(example.contains(&format!("\n{key} = ")), "{key} is not in the example");
+            assert!(documentation.contains(&format!("| `{key}` |")), "{key} is not described");
+        }
+    }
+}

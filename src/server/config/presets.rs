@@ -1,0 +1,91 @@
+//! The known consumers: their limits and schedules, the feeds they publish, and how they are known by name.
+//!
+//! The values live in each consumer's own properties. These are the ones its makers ship (ICT4H/atomfeed,
+//! OpenElis, openerp-atomfeed-service, pacs-integration, crater-atomfeed, bahmni-core).
+
+use crate::model::{Kind, Limits};
+
+use super::Application;
+
+/// Limits and schedule of a kind as its makers ship it.
+pub fn limits(kind: Kind) -> Limits {
+    let (max_failed_events, max_retry, interval) = match kind {
+        Kind::Openmrs => (10_000, 5, 15),
+        Kind::Openelis | Kind::Pacs | Kind::Crater => (10_000, 10, 15),
+        Kind::Odoo => (1_000, 5, 30),
+        // The library's own defaults; it has no schedule of its own.
+        Kind::Custom => (5, 5, 30),
+    };
+    Limits {
+        max_failed_events: Some(max_failed_events),
+        max_retry: Some(max_retry),
+        feed_interval_secs: interval,
+        retry_interval_secs: interval,
+        // A constant of the library; no known consumer changes it.
+        retry_batch: 5,
+        assumed: false,
+    }
+}
+
+/// Beginnings of the feed addresses that a kind publishes in a usual Bahmni, with the hosts of older installations.
+fn publishes(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Openmrs => {
+            &["http://openmrs:8080/openmrs/", "http://localhost:8080/openmrs/", "http://localhost:8050/openmrs/"]
+        }
+        Kind::Openelis => &["http://openelis:8052/openelis/", "http://localhost:8052/openelis/"],
+        Kind::Odoo | Kind::Pacs | Kind::Crater | Kind::Custom => &[],
+    }
+}
+
+/// Gives each application the addresses that its configuration says, or those of its kind. Where several applications are
+/// of one kind nobody can know whose the usual addresses are: then they are given to none.
+pub(super) fn with_usual_publishers(applications: Vec<(Application, Option<Vec<String>>)>) -> Vec<Application> {
+    let kinds: Vec<Kind> = applications.iter().map(|(application, _)| application.info.kind).collect();
+    let only_one = |kind: Kind| kinds.iter().filter(|other| **other == kind).count() == 1;
+    let complete = |(mut application, said): (Application, Option<Vec<String>>)| {
+        let kind = application.info.kind;
+        let usual = if only_one(kind) { publishes(kind) } else { &[] };
+        application.info.publishes = said.unwrap_or_else(|| usual.iter().map(|text| (*text).to_owned()).collect());
+        application
+    };
+    applications.into_iter().map(complete).collect()
+}
+
+/// The kind that an application's name speaks of; `None` for a name that says nothing.
+pub(super) fn kind_of(name: &str) -> Option<Kind> {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let signs = [
+        ("openmrs", Kind::Openmrs),
+        ("elis", Kind::Openelis),
+        ("odoo", Kind::Odoo),
+        ("openerp", Kind::Odoo),
+        ("pacs", Kind::Pacs),
+        ("dcm4chee", Kind::Pacs),
+        ("crater", Kind::Crater),
+    ];
+    signs.into_iter().find(|(sign, _)| plain.contains(sign)).map(|(_, kind)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_used_in_the_field_tell_the_kind() {
+        for (name, kind) in [
+            ("OpenMRS", Some(Kind::Openmrs)),
+            ("Open-MRS 2", Some(Kind::Openmrs)),
+            ("OpenELIS", Some(Kind::Openelis)),
+            ("bahmni_elis", Some(Kind::Openelis)),
+            ("OpenERP", Some(Kind::Odoo)),
+            ("odoo", Some(Kind::Odoo)),
+            ("PACS-Integration", Some(Kind::Pacs)),
+            ("Crater", Some(Kind::Crater)),
+            ("HIP", None),
+            ("", None),
+        ] {
+            assert_eq!(kind_of(name), kind, "{name}");
+        }
+    }
+}

@@ -1,0 +1,865 @@
+//! Our own file: TOML, read key by key, so that everything wrong in it is found in one go, with its line.
+//!
+//! The keys, their meaning and their bounds are in docs/configuration.md.
+
+use std::{fs, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use crate::{
+    model::{ApplicationInfo, Backend, Kind},
+    paths::Base,
+};
+
+use super::{
+    Application, Database, LogForm, LogLevel, Secret, Tls,
+    address::{self, Address},
+    environment::{Environment, Syntax, expand},
+    faults::{Faults, Place, did_you_mean, one_of, unreadable},
+    layers::Layer,
+    names, presets,
+};
+
+/// The least and the most that a timeout may be.
+pub(super) const TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+const REFRESH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
+/// A week: some jobs are switched off by an interval that never comes round.
+const INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(604_800));
+const POOL_SIZE: RangeInclusive<u64> = 1..=20;
+const MAX_FAILED_EVENTS: RangeInclusive<u64> = 1..=1_000_000_000;
+const MAX_RETRY: RangeInclusive<u64> = 1..=1_000_000;
+const RETRY_BATCH: RangeInclusive<u64> = 1..=10_000;
+/// The columns that hold feed addresses are no longer than this.
+const LONGEST_ADDRESS: usize = 255;
+/// A password file is small; anything larger is another file by mistake.
+const LARGEST_PASSWORD_FILE: u64 = 4_096;
+
+const TOP_KEYS: [&str; 5] = ["listen", "base_path", "store", "log", "application"];
+const LOG_KEYS: [&str; 2] = ["form", "level"];
+pub(super) const APPLICATION_KEYS: [&str; 21] = [
+    "name",
+    "kind",
+    "database",
+    "schema",
+    "user",
+    "password",
+    "password_file",
+    "tls",
+    "tls_ca",
+    "time_zone",
+    "max_failed_events",
+    "max_retry",
+    "feed_interval",
+    "retry_interval",
+    "retry_batch",
+    "refresh",
+    "pool_size",
+    "connect_timeout",
+    "statement_timeout",
+    "publishes",
+    "read_only",
+];
+
+/// What the default of the settings is that no preset gives.
+pub(super) const REFRESH_DEFAULT: Duration = Duration::from_secs(10);
+pub(super) const POOL_SIZE_DEFAULT: u32 = 3;
+pub(super) const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+pub(super) const STATEMENT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Reads a file of ours. `inside` is the table that holds the settings; `None`: they stand at the top.
+/// `Leptos.toml` has them in `[console]`, beside the table that is Leptos' own.
+pub(super) fn read(
+    text: &str,
+    dir: &Path,
+    inside: Option<&str>,
+    environment: &Environment,
+    faults: &mut Faults,
+) -> Layer {
+    let table = match DeTable::parse(text) {
+        Ok(table) => table.into_inner(),
+        Err(error) => {
+            let line = error.span().map(|span| line_of(text, span.start));
+            faults.add(&Place { key: String::new(), line }, format!("is no valid TOML: {}", error.message()));
+            return Layer::default();
+        }
+    };
+    let mut file = File { text, dir, environment, faults };
+    let Some(inside) = inside else {
+        return layer(&mut Table { path: String::new(), line: None, table: &table, file: &mut file });
+    };
+    let mut top = Table { path: String::new(), line: None, table: &table, file: &mut file };
+    top.refuse_unknown(&["package", inside]);
+    top.table(inside, layer).unwrap_or_default()
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
+}
+
+fn layer(top: &mut Table<'_, '_>) -> Layer {
+    top.refuse_unknown(&TOP_KEYS);
+    let log = top.table("log", |log| {
+        log.refuse_unknown(&LOG_KEYS);
+        (log.choice("form", &LogForm::WORDS), log.choice("level", &LogLevel::WORDS))
+    });
+    let (log_form, log_level) = log.unwrap_or_default();
+    Layer {
+        listen: top.parsed("listen", listen),
+        base: top.parsed("base_path", base),
+        store: top.path("store"),
+        log_form,
+        log_level,
+        applications: applications(top),
+        warnings: Vec::new(),
+    }
+}
+
+/// The address to listen on; the reason otherwise.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| {
+        "is no address and port; allowed are the like of 127.0.0.1:9080, 0.0.0.0:9080 (every address) and [::1]:9080"
+            .to_owned()
+    })
+}
+
+/// The base path; the reason otherwise.
+pub(super) fn base(text: &str) -> Result<Base, String> {
+    Base::parse(text).map_err(|bad| format!("is no base path; {bad}"))
+}
+
+fn applications(top: &mut Table<'_, '_>) -> Option<Vec<Application>> {
+    let mut named = Vec::new();
+    let mut applications = Vec::new();
+    top.tables("application", |number, table| {
+        if let Some(name) = table.text("name") {
+            named.push((table.place_of("name"), number, name));
+        }
+        applications.push(application(number, table));
+    })?;
+    names::check_unique(&named, top.file.faults);
+    Some(presets::with_usual_publishers(applications.into_iter().flatten().collect()))
+}
+
+/// Reads every key, also after the first fault; an application comes of it only when it is whole.
+///
+/// The second part: the feed addresses it publishes, where the file says so.
+fn application(number: usize, table: &mut Table<'_, '_>) -> Option<(Application, Option<Vec<String>>)> {
+    table.refuse_unknown(&APPLICATION_KEYS);
+    let name = table.required("name", "each application needs one");
+    if let Some(reason) = name.as_deref().and_then(names::wrong) {
+        table.fault("name", reason);
+    }
+    let kind = table.choice("kind", &Kind::ALL.map(|kind| (kind.word(), kind)));
+    if !table.has("kind") {
+        table.missing("kind", &format!("it is one of {}", one_of(&Kind::ALL.map(Kind::word))));
+    }
+    let database = database(table);
+    let limits = limits(kind.unwrap_or(Kind::Custom), table);
+    let time_zone = table.parsed("time_zone", time_zone).unwrap_or(chrono_tz::UTC);
+    let pool_size = table.number("pool_size", POOL_SIZE);
+    let connect_timeout = table.duration("connect_timeout", TIMEOUT).unwrap_or(CONNECT_TIMEOUT_DEFAULT);
+    let statement_timeout = table.duration("statement_timeout", TIMEOUT).unwrap_or(STATEMENT_TIMEOUT_DEFAULT);
+    let refresh = table.duration("refresh", REFRESH).unwrap_or(REFRESH_DEFAULT);
+    let publishes = publishes(table);
+    let read_only = table.flag("read_only").unwrap_or(false);
+    let (name, kind, (database, address)) = (name?, kind?, database?);
+    let info = ApplicationInfo {
+        key: names::key(&name, number),
+        name: name.trim().to_owned(),
+        kind,
+        kind_assumed: false,
+        backend: database.backend,
+        address,
+        limits,
+        time_zone: time_zone.name().to_owned(),
+        refresh_secs: refresh.as_secs(),
+        publishes: Vec::new(),
+        read_only,
+    };
+    let pool_size = pool_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(POOL_SIZE_DEFAULT);
+    let application = Application { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh };
+    Some((application, publishes))
+}
+
+/// The database, and its address for people.
+fn database(table: &mut Table<'_, '_>) -> Option<(Database, String)> {
+    let text = table.required("database", address::ALLOWED);
+    if text.as_ref().is_some_and(|text| !text.starts_with("sqlite:")) && !table.has("user") {
+        table.missing("user", "the console signs in to the database with it");
+    }
+    let address = text.and_then(|text| {
+        let parsed = address::parse(&text, table.file.dir);
+        parsed.map_err(|reason| table.fault("database", reason)).ok()
+    });
+    match &address {
+        Some(Address::File(_)) => {
+            for key in ["schema", "user", "password", "password_file", "tls", "tls_ca"] {
+                table.refuse(key, "means nothing for SQLite: remove it");
+            }
+        }
+        Some(Address::Server { backend: Backend::MySql, .. }) => {
+            table.refuse("schema", "means nothing for MySQL, where the database is the schema: remove it");
+        }
+        _ => {}
+    }
+    // Read also when the address is wrong, so that their faults are told in the same go.
+    let schema = table.filled("schema");
+    let user = table.filled("user");
+    let password = password(table);
+    let (tls, ca) = tls(table);
+    let address = address?;
+    let shown = address::shown(&address);
+    let database = match address {
+        Address::File(file) => match file.to_str() {
+            Some(file) => sqlite(file),
+            None => {
+                table.fault("database", "names a file below a folder whose name is not UTF-8");
+                return None;
+            }
+        },
+        Address::Server { backend, host, port, database } => {
+            Database { backend, host, port, database, schema, user: user.unwrap_or_default(), password, tls, ca }
+        }
+    };
+    Some((database, shown))
+}
+
+fn sqlite(file: &str) -> Database {
+    Database {
+        backend: Backend::Sqlite,
+        host: String::new(),
+        port: 0,
+        database: file.to_owned(),
+        schema: None,
+        user: String::new(),
+        password: Secret::default(),
+        tls: Tls::Off,
+        ca: None,
+    }
+}
+
+fn password(table: &mut Table<'_, '_>) -> Secret {
+    if table.has("password") && table.has("password_file") {
+        table.fault("password_file", "stands beside password: keep one of the two");
+    }
+    if let Some(password) = table.text("password") {
+        return Secret::new(password);
+    }
+    let Some(file) = table.path("password_file") else {
+        return Secret::default();
+    };
+    match password_of(&file) {
+        Ok(password) => password,
+        Err(reason) => {
+            table.fault("password_file", reason);
+            Secret::default()
+        }
+    }
+}
+
+/// The file's text without the newline that editors put at the end.
+fn password_of(file: &Path) -> Result<Secret, String> {
+    let length = fs::metadata(file).map_err(|error| unreadable(&error))?.len();
+    if length > LARGEST_PASSWORD_FILE {
+        return Err(format!("is larger than {LARGEST_PASSWORD_FILE} bytes: this is no password file"));
+    }
+    let text = fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+    let password = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    if password.is_empty() {
+        return Err("is empty: write the password into it".to_owned());
+    }
+    Ok(Secret::new(password))
+}
+
+fn tls(table: &mut Table<'_, '_>) -> (Tls, Option<std::path::PathBuf>) {
+    let words =
+        [("off", Tls::Off), ("preferred", Tls::Preferred), ("required", Tls::Required), ("verified", Tls::Verified)];
+    let tls = table.choice("tls", &words).unwrap_or_default();
+    let ca = table.path("tls_ca");
+    if let Some(file) = &ca {
+        if tls != Tls::Verified {
+            table.fault("tls_ca", "is only used with tls = \"verified\"");
+        }
+        if let Err(error) = fs::File::open(file) {
+            table.fault("tls_ca", unreadable(&error));
+        }
+    }
+    (tls, ca)
+}
+
+/// The preset's limits, with what the file says in their place.
+fn limits(kind: Kind, table: &mut Table<'_, '_>) -> crate::model::Limits {
+    let mut limits = presets::limits(kind);
+    if let Some(most) = table.number_or_word("max_failed_events", MAX_FAILED_EVENTS, "unlimited") {
+        limits.max_failed_events = most;
+    }
+    if let Some(most) = table.number_or_word("max_retry", MAX_RETRY, "never") {
+        limits.max_retry = most.and_then(|most| i64::try_from(most).ok());
+    }
+    if let Some(interval) = table.duration("feed_interval", INTERVAL) {
+        limits.feed_interval_secs = interval.as_secs();
+    }
+    if let Some(interval) = table.duration("retry_interval", INTERVAL) {
+        limits.retry_interval_secs = interval.as_secs();
+    }
+    if let Some(batch) = table.number("retry_batch", RETRY_BATCH).and_then(|batch| u32::try_from(batch).ok()) {
+        limits.retry_batch = batch;
+    }
+    limits
+}
+
+/// The zone of an IANA name; the reason otherwise.
+fn time_zone(text: &str) -> Result<chrono_tz::Tz, String> {
+    text.parse()
+        .map_err(|_| "is no IANA time zone; allowed are the like of UTC, Asia/Kolkata, Africa/Nairobi".to_owned())
+}
+
+fn publishes(table: &mut Table<'_, '_>) -> Option<Vec<String>> {
+    let prefixes = table.texts("publishes")?;
+    if prefixes.iter().any(|prefix| prefix.trim().is_empty() || prefix.chars().count() > LONGEST_ADDRESS) {
+        table.fault(
+            "publishes",
+            format!("has an entry that is empty or longer than {LONGEST_ADDRESS} characters; an entry is the beginning of a feed's address"),
+        );
+    }
+    Some(prefixes)
+}
+
+/// What reading a file needs at every key.
+struct File<'f> {
+    text: &'f str,
+    /// What a relative path is relative to.
+    dir: &'f Path,
+    environment: &'f Environment,
+    faults: &'f mut Faults,
+}
+
+/// A table of the file. Each way to read a key answers `None` where it is not there, and also where it is wrong; the
+/// fault is then noted.
+struct Table<'t, 'f> {
+    path: String,
+    line: Option<usize>,
+    table: &'t DeTable<'t>,
+    file: &'t mut File<'f>,
+}
+
+impl<'t> Table<'t, '_> {
+    fn entry(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    fn key_path(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn place_of(&self, key: &str) -> Place {
+        let line = self.entry(key).map(|value| line_of(self.file.text, value.span().start)).or(self.line);
+        Place { key: self.key_path(key), line }
+    }
+
+    fn fault(&mut self, key: &str, reason: impl Into<String>) {
+        let place = self.place_of(key);
+        self.file.faults.add(&place, reason);
+    }
+
+    fn missing(&mut self, key: &str, why: &str) {
+        self.fault(key, format!("is missing: {why}"));
+    }
+
+    /// Notes a fault if the key is there at all.
+    fn refuse(&mut self, key: &str, reason: &str) {
+        if self.has(key) {
+            self.fault(key, reason);
+        }
+    }
+
+    fn refuse_unknown(&mut self, known: &[&str]) {
+        for (name, _) in self.table {
+            let key: &str = name.get_ref();
+            if !known.contains(&key) {
+                let line = Some(line_of(self.file.text, name.span().start));
+                let reason = format!("is not a known key{}", did_you_mean(key, known));
+                self.file.faults.add(&Place { key: self.key_path(key), line }, reason);
+            }
+        }
+    }
+
+    fn wrong_type(&mut self, key: &str, found: &DeValue<'_>, wanted: &str) {
+        self.fault(key, format!("is {}, but must be {wanted}", with_article(found)));
+    }
+
+    /// A text with its variables put in.
+    fn text(&mut self, key: &str) -> Option<String> {
+        match self.entry(key)?.get_ref() {
+            DeValue::String(text) => self.expanded(key, text),
+            other => {
+                self.wrong_type(key, other, "a text in quotes");
+                None
+            }
+        }
+    }
+
+    fn expanded(&mut self, key: &str, text: &str) -> Option<String> {
+        match expand(text, self.file.environment, Syntax::Ours) {
+            Ok(text) => Some(text),
+            Err(reasons) => {
+                reasons.into_iter().for_each(|reason| self.fault(key, reason));
+                None
+            }
+        }
+    }
+
+    /// A text that must not be empty.
+    fn filled(&mut self, key: &str) -> Option<String> {
+        let text = self.text(key)?;
+        if text.trim().is_empty() {
+            self.fault(key, "is empty");
+            return None;
+        }
+        Some(text)
+    }
+
+    fn required(&mut self, key: &str, why: &str) -> Option<String> {
+        if !self.has(key) {
+            self.missing(key, why);
+        }
+        self.text(key)
+    }
+
+    fn parsed<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.text(key)?;
+        parse(&text).map_err(|reason| self.fault(key, reason)).ok()
+    }
+
+    /// A path, from the file's own folder where it is relative.
+    fn path(&mut self, key: &str) -> Option<std::path::PathBuf> {
+        self.filled(key).map(|text| self.file.dir.join(text))
+    }
+
+    fn choice<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(key)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let near = did_you_mean(&text, &allowed);
+            self.fault(key, format!("is not a known word; allowed are {}{near}", one_of(&allowed)));
+        }
+        found
+    }
+
+    fn flag(&mut self, key: &str) -> Option<bool> {
+        match self.entry(key)?.get_ref() {
+            DeValue::Boolean(flag) => Some(*flag),
+            other => {
+                self.wrong_type(key, other, "true or false without quotes");
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, key: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
+        let wanted = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        match self.entry(key)?.get_ref() {
+            DeValue::Integer(number) => {
+                let number = u64::from_str_radix(number.as_str(), number.radix()).ok();
+                let fine = number.filter(|number| bounds.contains(number));
+                if fine.is_none() {
+                    self.fault(key, format!("is outside of what is allowed: {wanted}"));
+                }
+                fine
+            }
+            other => {
+                self.wrong_type(key, other, &wanted);
+                None
+            }
+        }
+    }
+
+    /// A number, or the one word that stands for "no bound" (then the inner value is `None`).
+    fn number_or_word(&mut self, key: &str, bounds: RangeInclusive<u64>, word: &str) -> Option<Option<u64>> {
+        if !matches!(self.entry(key)?.get_ref(), DeValue::String(_)) {
+            return self.number(key, bounds).map(Some);
+        }
+        if self.text(key)? == word {
+            return Some(None);
+        }
+        let (least, most) = (bounds.start(), bounds.end());
+        self.fault(key, format!("must be a whole number from {least} to {most} without quotes, or \"{word}\""));
+        None
+    }
+
+    /// Seconds as a number, or a text such as `30s`, `2m`, `1h`.
+    fn duration(&mut self, key: &str, (least, most): (Duration, Duration)) -> Option<Duration> {
+        let wanted = format!(
+            "a time from {} to {}: whole seconds, or a text such as \"30s\", \"2m\" or \"1h\"",
+            in_words(least),
+            in_words(most)
+        );
+        let seconds = match self.entry(key)?.get_ref() {
+            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+            DeValue::String(_) => seconds(&self.text(key)?),
+            other => {
+                self.wrong_type(key, other, &wanted);
+                return None;
+            }
+        };
+        let duration = seconds.map(Duration::from_secs).filter(|duration| (least..=most).contains(duration));
+        if duration.is_none() {
+            self.fault(key, format!("must be {wanted}"));
+        }
+        duration
+    }
+
+    fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        let wanted = "a list of texts in quotes, such as [\"http://openmrs:8080/openmrs/\"]";
+        let DeValue::Array(array) = self.entry(key)?.get_ref() else {
+            let found = self.entry(key)?.get_ref();
+            self.wrong_type(key, found, wanted);
+            return None;
+        };
+        let mut texts = Vec::new();
+        for value in array.iter() {
+            match value.get_ref() {
+                DeValue::String(text) => texts.extend(self.expanded(key, text)),
+                _ => self.fault(key, format!("has an entry that is no text; it must be {wanted}")),
+            }
+        }
+        Some(texts)
+    }
+
+    /// A table below this one, read by `read`.
+    fn table<T>(&mut self, key: &str, read: impl FnOnce(&mut Table<'_, '_>) -> T) -> Option<T> {
+        let line = self.place_of(key).line;
+        match self.entry(key)?.get_ref() {
+            DeValue::Table(table) => {
+                Some(read(&mut Table { path: self.key_path(key), line, table, file: &mut *self.file }))
+            }
+            other => {
+                self.wrong_type(key, other, &format!("a table: [{}]", self.key_path(key)));
+                None
+            }
+        }
+    }
+
+    /// A list of tables below this one, each read by `read` with its number, counted from 1.
+    fn tables(&mut self, key: &str, mut read: impl FnMut(usize, &mut Table<'_, '_>)) -> Option<()> {
+        let wanted = format!("a list of tables, each begun with [[{}]]", self.key_path(key));
+        let DeValue::Array(array) = self.entry(key)?.get_ref() else {
+            let found = self.entry(key)?.get_ref();
+            self.wrong_type(key, found, &wanted);
+            return None;
+        };
+        for (index, value) in array.iter().enumerate() {
+            let number = index + 1;
+            let path = format!("{}[{number}]", self.key_path(key));
+            let line = Some(line_of(self.file.text, value.span().start));
+            match value.get_ref() {
+                DeValue::Table(table) => read(number, &mut Table { path, line, table, file: &mut *self.file }),
+                _ => self
+                    .file
+                    .faults
+                    .add(&Place { key: path, line }, format!("is no table, but must be one of {wanted}")),
+            }
+        }
+        Some(())
+    }
+}
+
+fn with_article(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// Whole seconds of `30`, `30s`, `2m`, `1h`.
+fn seconds(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].trim() {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return None,
+    };
+    digits.trim().parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn in_words(duration: Duration) -> String {
+    match duration.as_secs() {
+        1 => "1 second".to_owned(),
+        604_800 => "7 days".to_owned(),
+        3_600 => "1 hour".to_owned(),
+        seconds if seconds % 60 == 0 => format!("{} minutes", seconds / 60),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_in(dir: &Path, text: &str, environment: &Environment) -> (Layer, Vec<String>) {
+        let mut faults = Faults::of("console.toml");
+        let layer = read(text, dir, None, environment, &mut faults);
+        (layer, faults.into_list().iter().map(ToString::to_string).collect())
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        read_in(Path::new("/nowhere"), text, &Environment::default()).1
+    }
+
+    /// A whole application with these lines added.
+    fn with(lines: &str) -> String {
+        format!(
+            "[[application]]\nname = \"A\"\nkind = \"odoo\"\ndatabase = \"postgres://h/d\"\nuser = \"u\"\n{lines}\n"
+        )
+    }
+
+    fn only_application(text: &str) -> Application {
+        let (layer, faults) = read_in(Path::new("/etc/console"), text, &Environment::default());
+        assert_eq!(faults, Vec::<String>::new());
+        let mut applications = layer.applications.unwrap();
+        assert_eq!(applications.len(), 1);
+        applications.remove(0)
+    }
+
+    #[test]
+    fn four_lines_are_an_application_and_the_rest_is_preset() {
+        let application = only_application(&with(""));
+        assert_eq!(application.info.key, "a");
+        assert_eq!(application.info.address, "h:5432/d");
+        assert_eq!(application.info.limits, presets::limits(Kind::Odoo));
+        assert_eq!(application.info.limits.max_failed_events, Some(1_000));
+        assert!(!application.info.kind_assumed && !application.info.limits.assumed && !application.info.read_only);
+        assert_eq!((application.time_zone, application.pool_size), (chrono_tz::UTC, 3));
+        assert_eq!(application.database.tls, Tls::Preferred);
+        assert_eq!(application.refresh, Duration::from_secs(10));
+        assert_eq!(application.connect_timeout, Duration::from_secs(5));
+        assert_eq!(application.statement_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn what_the_file_says_stands_in_the_place_of_the_preset() {
+        let application = only_application(&with(
+            "max_failed_events = \"unlimited\"\nmax_retry = \"never\"\nfeed_interval = \"2m\"\nretry_interval = 45\n\
+             retry_batch = 7\nrefresh = \"1h\"\npool_size = 20\nconnect_timeout = \"1s\"\nstatement_timeout = 600\n\
+             time_zone = \"Asia/Kolkata\"\ntls = \"required\"\nread_only = true\npublishes = []\nschema = \"clinlims\"",
+        ));
+        let limits = &application.info.limits;
+        assert_eq!((limits.max_failed_events, limits.max_retry), (None, None));
+        assert_eq!((limits.feed_interval_secs, limits.retry_interval_secs, limits.retry_batch), (120, 45, 7));
+        assert_eq!((application.refresh.as_secs(), application.info.refresh_secs), (3_600, 3_600));
+        assert_eq!((application.connect_timeout.as_secs(), application.statement_timeout.as_secs()), (1, 600));
+        assert_eq!((application.info.time_zone.as_str(), application.database.tls), ("Asia/Kolkata", Tls::Required));
+        assert_eq!(application.database.schema.as_deref(), Some("clinlims"));
+        assert!(application.info.read_only && application.info.publishes.is_empty());
+    }
+
+    #[test]
+    fn the_usual_feeds_are_given_to_the_only_application_of_a_kind() {
+        let openmrs = |name: &str, more: &str| {
+            format!("[[application]]\nname = \"{name}\"\nkind = \"openmrs\"\ndatabase = \"sqlite:x\"\n{more}\n")
+        };
+        let publishers = |text: &str| -> Vec<Vec<String>> {
+            let (layer, faults) = read_in(Path::new("/x"), text, &Environment::default());
+            assert_eq!(faults, Vec::<String>::new());
+            layer.applications.unwrap().into_iter().map(|application| application.info.publishes).collect()
+        };
+        assert_eq!(publishers(&openmrs("A", ""))[0][0], "http://openmrs:8080/openmrs/");
+        let two = publishers(&(openmrs("A", "") + &openmrs("B", "publishes = [\"http://b/\"]")));
+        assert_eq!(two, [vec![], vec!["http://b/".to_owned()]]);
+    }
+
+    #[test]
+    fn every_key_refuses_a_value_of_another_type_or_out_of_bounds() {
+        for (key, values) in [
+            ("name", &["1", "\"\"", "[]"][..]),
+            ("kind", &["1", "\"openmsr\"", "true"]),
+            ("database", &["1", "\"h/d\"", "{}"]),
+            ("schema", &["1", "\"\""]),
+            ("user", &["1", "\" \""]),
+            ("password", &["1", "true", "[]"]),
+            ("password_file", &["1", "\"missing\"", "\"\""]),
+            ("tls", &["true", "\"on\"", "\"Off\""]),
+            ("tls_ca", &["1", "\"missing.pem\""]),
+            ("time_zone", &["5", "\"IST+5\"", "\"\""]),
+            ("max_failed_events", &["0", "-1", "1.5", "\"10\"", "\"never\"", "true", "99999999999999999999999"]),
+            ("max_retry", &["0", "-1", "\"unlimited\"", "1979-05-27"]),
+            ("feed_interval", &["0", "\"0s\"", "\"8d\"", "\"169h\"", "1.5", "\"\""]),
+            ("retry_interval", &["0", "\"-1s\"", "[1]"]),
+            ("retry_batch", &["0", "10001", "\"5\""]),
+            ("refresh", &["0", "\"2h\"", "\"fast\"", "99999999999999999999"]),
+            ("pool_size", &["0", "21", "\"3\"", "3.0"]),
+            ("connect_timeout", &["0", "601", "\"11m\"", "true"]),
+            ("statement_timeout", &["0", "601", "\"1000000000000000000h\""]),
+            ("publishes", &["\"http://a/\"", "[1]", "[\"\"]", "{}"]),
+            ("read_only", &["1", "\"true\""]),
+        ] {
+            for value in values {
+                let lines = ["name = \"A\"", "kind = \"odoo\"", "database = \"postgres://h/d\"", "user = \"u\""];
+                let others = lines.iter().filter(|line| !line.starts_with(&format!("{key} ")));
+                let text = others.fold("[[application]]\n".to_owned(), |text, line| text + line + "\n");
+                let found = faults(&format!("{text}{key} = {value}\n"));
+                let line = text.lines().count() + 1;
+                let start = format!("console.toml:{line}: application[1].{key}: ");
+                assert!(
+                    !found.is_empty() && found.iter().all(|fault| fault.starts_with(&start)),
+                    "{key} = {value}: {found:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_tables_at_the_top_refuse_other_types_too() {
+        for (text, key) in [
+            ("listen = 9080", "listen"),
+            ("listen = \"9080\"", "listen"),
+            ("listen = \"localhost\"", "listen"),
+            ("base_path = \"/a/../b\"", "base_path"),
+            ("store = 1", "store"),
+            ("log = \"plain\"", "log"),
+            ("[log]\nform = \"xml\"", "log.form"),
+            ("[log]\nlevel = 3", "log.level"),
+            ("application = 1", "application"),
+            ("[application]\nname = \"A\"", "application"),
+            ("application = [1]", "application[1]"),
+        ] {
+            let found = faults(text);
+            assert!(found.len() == 1 && found[0].contains(&format!(": {key}: ")), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_with_its_line() {
+        let found = faults(
+            "listen = \"here\"\ncolour = 1\n[log]\nformat = \"json\"\n[[application]]\nname = \"A\"\nkind = \"odo\"\n\
+             passwrod = \"x\"\n[[application]]\nname = \"a\"\nkind = \"pacs\"\ndatabase = \"postgres://${HOST}/${NAME}\"\n\
+             user = \"u\"\ntls = 1\n",
+        );
+        let starts = [
+            "console.toml:1: listen: is no address",
+            "console.toml:2: colour: is not a known key",
+            "console.toml:4: log.format: is not a known key, did you mean \"form\"?",
+            "console.toml:5: application[1].database: is missing",
+            "console.toml:7: application[1].kind: is not a known word; allowed are openmrs, openelis, odoo, pacs, crater or custom, did you mean \"odoo\"?",
+            "console.toml:8: application[1].passwrod: is not a known key, did you mean \"password\"?",
+            "console.toml:10: application[2].name: is also the name of application[1]",
+            "console.toml:12: application[2].database: the environment variable HOST is not set",
+            "console.toml:12: application[2].database: the environment variable NAME is not set",
+            "console.toml:14: application[2].tls: is a whole number, but must be a text in quotes",
+        ];
+        assert_eq!(found.len(), starts.len(), "{found:#?}");
+        for (fault, start) in found.iter().zip(starts) {
+            assert!(fault.starts_with(start), "{fault}\n{start}");
+        }
+    }
+
+    #[test]
+    fn settings_that_mean_nothing_together_are_refused() {
+        for (lines, key) in [
+            ("password = \"a\"\npassword_file = \"/dev/null\"", "password_file"),
+            ("tls_ca = \"/dev/null\"", "tls_ca"),
+            ("tls = \"off\"\ntls_ca = \"/dev/null\"", "tls_ca"),
+        ] {
+            let found = faults(&with(lines));
+            assert!(found.iter().any(|fault| fault.contains(&format!("application[1].{key}: "))), "{lines}: {found:?}");
+        }
+        let sqlite =
+            "[[application]]\nname = \"A\"\nkind = \"odoo\"\ndatabase = \"sqlite:x\"\nuser = \"u\"\ntls = \"off\"\n";
+        assert_eq!(faults(sqlite).len(), 2);
+        let mysql = "[[application]]\nname = \"A\"\nkind = \"crater\"\ndatabase = \"mysql://h/d\"\nschema = \"x\"\n";
+        assert_eq!(faults(mysql).len(), 2, "a schema is refused and a user is missing");
+    }
+
+    #[test]
+    fn a_password_comes_from_the_file_without_its_last_newline() {
+        let dir = tempfile::tempdir().unwrap();
+        for (content, password) in
+            [("s3cr3t", "s3cr3t"), ("s3cr3t\n", "s3cr3t"), (" s\r\n", " s"), ("${A}\n\n", "${A}\n")]
+        {
+            fs::write(dir.path().join("pw"), content).unwrap();
+            let (layer, faults) = read_in(dir.path(), &with("password_file = \"pw\""), &Environment::default());
+            assert_eq!(faults, Vec::<String>::new());
+            assert_eq!(layer.applications.unwrap()[0].database.password.reveal(), password);
+        }
+        for content in [&b""[..], b"\n", b"\xff\xfe", &[b'x'; 5_000]] {
+            fs::write(dir.path().join("pw"), content).unwrap();
+            let (_, faults) = read_in(dir.path(), &with("password_file = \"pw\""), &Environment::default());
+            assert_eq!(faults.len(), 1, "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_meant_beside_the_file() {
+        let text = format!(
+            "store = \"data/store.db\"\n{}",
+            with("").replace("postgres://h/d", "sqlite:elis.db").replace("user = \"u\"\n", "")
+        );
+        let (layer, faults) = read_in(Path::new("/etc/console"), &text, &Environment::default());
+        assert_eq!(faults, Vec::<String>::new());
+        assert_eq!(layer.store.unwrap(), Path::new("/etc/console/data/store.db"));
+        assert_eq!(layer.applications.unwrap()[0].database.database, "/etc/console/elis.db");
+    }
+
+    const PASSWORD: &str = "s3cr3t-Pa55";
+
+    /// Puts the password into every place of a file where a tired person could put it.
+    #[test]
+    fn no_message_ever_holds_a_password() {
+        let environment = Environment::from([("PW", PASSWORD)]);
+        let values = [
+            format!("\"{PASSWORD}\""),
+            "\"${PW}\"".to_owned(),
+            format!("\"${{{PASSWORD}\""),
+            format!("\"mysql://root:{PASSWORD}@h/d\""),
+            format!("\"mysql://h/d?password={PASSWORD}\""),
+            format!("\"jdbc:mysql://h/d?password={PASSWORD}\""),
+            format!("\"postgres://[{PASSWORD}]:1/d\""),
+            format!("\"postgres://h:{PASSWORD}/d\""),
+            format!("[\"{PASSWORD}\", 1]"),
+            format!("{{ a = \"{PASSWORD}\" }}"),
+            format!("\"{PASSWORD}"),
+            format!("'''{PASSWORD}"),
+            format!("\"\\q{PASSWORD}\""),
+            format!("\"{PASSWORD}\" \"{PASSWORD}\""),
+            format!("12 {PASSWORD}"),
+        ];
+        let mut told = 0;
+        for key in APPLICATION_KEYS.into_iter().chain(["passwrod"]) {
+            for value in &values {
+                for text in [with(&format!("{key} = {value}")), format!("[[application]]\n{key} = {value}\nname = 1\n")]
+                {
+                    let (layer, faults) = read_in(Path::new("/nowhere"), &text, &environment);
+                    told += faults.len();
+                    assert!(!faults.join("\n").contains(PASSWORD), "{text}\n{faults:?}");
+                    for database in layer.applications.iter().flatten().map(|application| &application.database) {
+                        let shown = format!("{:?}", database.password);
+                        assert_eq!(shown, "***");
+                    }
+                }
+            }
+        }
+        for key in TOP_KEYS {
+            for value in &values {
+                let (_, faults) = read_in(Path::new("/nowhere"), &format!("{key} = {value}\n"), &environment);
+                told += faults.len();
+                assert!(!faults.join("\n").contains(PASSWORD), "{key} = {value}\n{faults:?}");
+            }
+        }
+        assert!(told > 500, "nearly all of these files are wrong, but only {told} faults were told");
+    }
+}

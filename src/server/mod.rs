@@ -1,0 +1,19 @@
+//! Everything that only the server does. The browser's module never sees this.
+
+pub mod check;
+pub mod cli;
+pub mod compat;
+pub mod config;
+pub mod events;
+pub mod export;
+pub mod health;
+pub mod http;
+pub mod lists;
+pub mod operations;
+pub mod run;
+pub mod security;
+pub mod site;
+pub mod sources;
+pub mod state;
+pub mod store;
+pub mod watch;
