@@ -1,0 +1,121 @@
+//! What `check` says of one application: tables, rights, clock. Changes nothing.
+
+use chrono::{DateTime, Utc};
+
+use crate::model::Backend;
+
+use super::{
+    CheckReport, Source, SourceError, SourceErrorKind, TableReport, clock,
+    connection::Session,
+    mysql, postgres,
+    schema::{ColumnKind, Schema, Table},
+    sql,
+};
+
+/// Everything that `check` prints of one application.
+pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
+    let mut session = source.session().await?;
+    let schema = session.schema.clone();
+    let asked = Utc::now();
+    let about = clock_and_zone(&mut session).await;
+    // The server's clock was read somewhere between the question and the answer.
+    let own_clock = asked + (Utc::now() - asked) / 2;
+    let (clock, time_zone) = session.end(about).await?;
+    let look = source.poll().await?;
+
+    let mut tables = Vec::new();
+    for table in Table::ALL {
+        tables.push(report(source, &schema, table).await?);
+    }
+    Ok(CheckReport {
+        server: schema.server.clone(),
+        clock,
+        own_clock,
+        time_zone,
+        tables,
+        retry_refused: look.retry_refused,
+        hazards: look.hazards,
+    })
+}
+
+/// The server's clock, and the zones of the session and the server in words.
+async fn clock_and_zone(session: &mut Session<'_>) -> Result<(Option<DateTime<Utc>>, String), SourceError> {
+    let app = session.link.app;
+    let statement = session.link.statement(match app.database.backend {
+        Backend::MySql => {
+            "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR), CONCAT('session ', @@session.time_zone, ', server ', \
+             @@global.time_zone, ' (', @@system_time_zone, '), ', @@character_set_connection)"
+        }
+        Backend::Postgres => {
+            "SELECT clock_timestamp()::text, 'session ' || current_setting('TimeZone') || ', ' || \
+             current_setting('server_encoding')"
+        }
+        Backend::Sqlite => "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), 'the configured zone, UTF-8'",
+    });
+    let mut row = session.link.row(statement).await?;
+    let clock = row.text().and_then(|text| clock::stamp(chrono_tz::UTC, ColumnKind::Instant, text).at);
+    Ok((clock, format!("{}; configured {}", row.text().unwrap_or_default(), app.info.time_zone)))
+}
+
+async fn report(source: &Source, schema: &Schema, table: Table) -> Result<TableReport, SourceError> {
+    let name = table.name();
+    let columns = schema.found(table);
+    let missing_columns =
+        table.columns().iter().copied().filter(|column| columns.is_some_and(|found| found.found(column).is_none()));
+    let readable = schema.table(table);
+    let mut report = TableReport {
+        name,
+        found: columns.is_some(),
+        may_be_hidden: columns.is_none() && !schema.lacks(table),
+        missing_columns: missing_columns.collect(),
+        rows: None,
+        may_select: readable.is_ok(),
+        may_insert: None,
+        may_update: None,
+        may_delete: None,
+    };
+    if let Ok(found) = &readable {
+        report.rows = match count(source, &found.name).await {
+            Ok(rows) => Some(rows),
+            // Too long a table to be counted in time is no reason to say nothing of the others.
+            Err(error) if error.kind == SourceErrorKind::TimedOut => None,
+            Err(error) => return Err(error),
+        };
+    }
+    if report.found && matches!(table, Table::FailedEvents | Table::RetryLog) {
+        let mut session = source.session().await?;
+        let rights = rights(&mut session, schema, table).await;
+        let [insert, update, delete] = session.end(rights).await?;
+        (report.may_insert, report.may_update, report.may_delete) = (Some(insert), Some(update), Some(delete));
+    }
+    Ok(report)
+}
+
+async fn count(source: &Source, table: &str) -> Result<u64, SourceError> {
+    let mut session = source.session().await?;
+    let count = sql::as_text(source.app().database.backend, "COUNT(*)");
+    let statement = session.link.statement(format!("SELECT {count} FROM {table}"));
+    let row = session.link.row(statement).await;
+    Ok(session.end(row).await?.count())
+}
+
+/// Whether the account may insert, update and delete. UPDATE on the columns that a retry writes counts as such.
+async fn rights(session: &mut Session<'_>, schema: &Schema, table: Table) -> Result<[bool; 3], SourceError> {
+    let columns_updatable = match table {
+        Table::FailedEvents => schema.found(table).and_then(|columns| columns.found("retries")),
+        _ => None,
+    }
+    .is_some_and(|retries| retries.may_update);
+    let mut held = [false; 3];
+    for (held, right) in held.iter_mut().zip(["INSERT", "UPDATE", "DELETE"]) {
+        *held = match session.link.app.database.backend {
+            Backend::MySql => mysql::may_on_table(&mut session.link, right, table.name()).await?,
+            Backend::Postgres => {
+                postgres::may_on_table(&mut session.link, right, &schema.qualified(table.name())).await?
+            }
+            Backend::Sqlite => schema.write_refused.is_none(),
+        };
+    }
+    held[1] |= columns_updatable;
+    Ok(held)
+}

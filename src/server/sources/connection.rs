@@ -1,0 +1,463 @@
+//! Connections and sessions: a small pool, growing pauses while a database is down, and a timeout on everything.
+//!
+//! The pool is our own because of what pages need: the real reason of a failed connection at once (not a "pool timed
+//! out" later), and no connection ever used again after a timeout or a request that went away half way. A connection
+//! comes back to the pool only when its transaction was ended; everything else drops it.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{Stream, TryStreamExt};
+use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, PgConnection, Row, SqliteConnection};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+use crate::{model::Backend, server::config::Application};
+
+use super::{
+    SourceError, SourceErrorKind, fault,
+    mysql::{self, Stopper},
+    postgres,
+    schema::Schema,
+    sql::{Bind, Statement},
+    sqlite,
+};
+
+/// A row of an answer: every column as text, `None` for NULL. What is no UTF-8 is replaced, never refused.
+#[derive(Debug, Default)]
+pub(super) struct Record(VecDeque<Option<String>>);
+
+impl Record {
+    /// The next column.
+    pub fn text(&mut self) -> Option<String> {
+        self.0.pop_front().flatten()
+    }
+
+    /// The next column as a number of any width; `None` for NULL and for what is no number.
+    pub fn number<N: std::str::FromStr>(&mut self) -> Option<N> {
+        self.text()?.trim().parse().ok()
+    }
+
+    /// The next column as a count.
+    pub fn count(&mut self) -> u64 {
+        self.number().unwrap_or(0)
+    }
+
+    fn read<R>(row: &R) -> Self
+    where
+        R: Row,
+        usize: ColumnIndex<R>,
+        for<'r> Option<Vec<u8>>: Decode<'r, R::Database>,
+    {
+        let text = |place| match row.try_get_unchecked::<Option<Vec<u8>>, usize>(place) {
+            Ok(bytes) => bytes.map(|bytes| match String::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(broken) => String::from_utf8_lossy(broken.as_bytes()).into_owned(),
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "a column could not be read and is shown as empty");
+                None
+            }
+        };
+        Self((0..row.len()).map(text).collect())
+    }
+}
+
+/// A statement with its parameters as the driver takes it. The text holds quoted names of known tables and columns and
+/// placeholders, never a value: see [`super::sql`]. `$unsigned` makes of an unsigned number what the driver can bind.
+macro_rules! bound {
+    ($statement:expr, $unsigned:expr) => {{
+        let Statement { text, binds, .. } = $statement;
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for bind in binds {
+            query = match bind {
+                Bind::Int(value) => query.bind(value),
+                Bind::UInt(value) => query.bind($unsigned(value)),
+                Bind::Text(value) => query.bind(value),
+            };
+        }
+        query
+    }};
+}
+
+/// One connection to a database.
+pub(super) enum Connection {
+    MySql(mysql::Open),
+    Postgres(PgConnection),
+    /// With the longest that a statement may run.
+    Sqlite(SqliteConnection, Duration),
+}
+
+impl Connection {
+    async fn open(app: &Application) -> Result<Self, sqlx::Error> {
+        Ok(match app.database.backend {
+            Backend::MySql => Connection::MySql(mysql::connect(app).await?),
+            Backend::Postgres => Connection::Postgres(postgres::connect(app).await?),
+            Backend::Sqlite => Connection::Sqlite(sqlite::connect(app).await?, app.statement_timeout),
+        })
+    }
+
+    /// Runs fixed statements without parameters, and without preparing them.
+    async fn command(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
+        match self {
+            Connection::MySql(open) => open.connection.execute(sqlx::raw_sql(text)).await.map(drop),
+            Connection::Postgres(connection) => connection.execute(sqlx::raw_sql(text)).await.map(drop),
+            Connection::Sqlite(connection, limit) => {
+                sqlite::end_after(connection, *limit).await?;
+                connection.execute(sqlx::raw_sql(text)).await.map(drop)
+            }
+        }
+    }
+
+    async fn fetch(&mut self, statement: Statement) -> Result<Vec<Record>, sqlx::Error> {
+        match self {
+            Connection::MySql(open) => collect(bound!(statement, |id: u64| id).fetch(&mut open.connection)).await,
+            Connection::Postgres(connection) => collect(bound!(statement, digits).fetch(connection)).await,
+            Connection::Sqlite(connection, limit) => {
+                sqlite::end_after(connection, *limit).await?;
+                collect(bound!(statement, digits).fetch(connection)).await
+            }
+        }
+    }
+
+    async fn execute(&mut self, statement: Statement) -> Result<u64, sqlx::Error> {
+        Ok(match self {
+            Connection::MySql(open) => {
+                bound!(statement, |id: u64| id).execute(&mut open.connection).await?.rows_affected()
+            }
+            Connection::Postgres(connection) => bound!(statement, digits).execute(connection).await?.rows_affected(),
+            Connection::Sqlite(connection, limit) => {
+                sqlite::end_after(connection, *limit).await?;
+                bound!(statement, digits).execute(connection).await?.rows_affected()
+            }
+        })
+    }
+
+    /// What ends a statement that nobody waits for any more, where the server would not do that by itself: PostgreSQL
+    /// and SQLite always do, of MySQL only newer versions.
+    fn stopper(&self) -> Option<Stopper> {
+        match self {
+            Connection::MySql(open) => Some(open.stopper()),
+            Connection::Postgres(_) | Connection::Sqlite(..) => None,
+        }
+    }
+}
+
+/// Reads an answer row by row, so that no second copy of a large one is held.
+async fn collect<R>(rows: impl Stream<Item = Result<R, sqlx::Error>>) -> Result<Vec<Record>, sqlx::Error>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    for<'r> Option<Vec<u8>>: Decode<'r, R::Database>,
+{
+    rows.map_ok(|row| Record::read(&row)).try_collect().await
+}
+
+/// PostgreSQL and SQLite have no unsigned numbers.
+fn digits(id: u64) -> String {
+    id.to_string()
+}
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    Write,
+}
+
+/// The statements that begin a transaction.
+fn begin(backend: Backend, purpose: Purpose) -> &'static str {
+    match (backend, purpose) {
+        (Backend::MySql, Purpose::Read) => "START TRANSACTION READ ONLY",
+        (Backend::MySql, Purpose::Write) => "START TRANSACTION",
+        (Backend::Postgres, Purpose::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        (Backend::Postgres, Purpose::Write) => "BEGIN",
+        (Backend::Sqlite, Purpose::Read) => "PRAGMA query_only = ON; BEGIN",
+        // The right to write is taken at once: taken later it can be refused although nobody is in the way for long.
+        (Backend::Sqlite, Purpose::Write) => "PRAGMA query_only = OFF; BEGIN IMMEDIATE",
+    }
+}
+
+/// A connection under the application's timeouts, whose errors are sentences.
+pub(super) struct Link<'a> {
+    pub app: &'a Application,
+    connection: Connection,
+    /// It timed out or was lost: of no use any more.
+    broken: bool,
+    /// The schema turned out to be another one than was read.
+    schema_changed: bool,
+}
+
+impl Link<'_> {
+    /// Rows of a statement.
+    pub async fn rows(&mut self, statement: Statement) -> Result<Vec<Record>, SourceError> {
+        let answer = limited(patience(self.app), self.connection.stopper(), self.connection.fetch(statement)).await;
+        self.checked(answer)
+    }
+
+    /// The first row of a statement that always has one.
+    pub async fn row(&mut self, statement: Statement) -> Result<Record, SourceError> {
+        Ok(self.rows(statement).await?.into_iter().next().unwrap_or_default())
+    }
+
+    /// Runs a statement that changes rows; answers how many it found.
+    pub async fn execute(&mut self, statement: Statement) -> Result<u64, SourceError> {
+        let answer = limited(patience(self.app), self.connection.stopper(), self.connection.execute(statement)).await;
+        self.checked(answer)
+    }
+
+    /// Runs fixed statements without parameters.
+    pub async fn command(&mut self, text: &'static str) -> Result<(), SourceError> {
+        let answer = limited(patience(self.app), self.connection.stopper(), self.connection.command(text)).await;
+        self.checked(answer)
+    }
+
+    /// Begins a transaction, which is the test whether the connection is alive: no longer than connecting may take.
+    async fn begin(&mut self, text: &'static str) -> Result<(), SourceError> {
+        // SQLite is in this process; what beginning waits for there is another program's lock.
+        if self.app.database.backend == Backend::Sqlite {
+            return self.command(text).await;
+        }
+        let answer = limited(self.app.connect_timeout, self.connection.stopper(), self.connection.command(text)).await;
+        if answer.is_none() {
+            self.broken = true;
+            return Err(fault::connect_timeout(self.app));
+        }
+        self.checked(answer)
+    }
+
+    /// A statement for this database.
+    pub fn statement(&self, text: impl Into<String>) -> Statement {
+        Statement::new(self.app.database.backend, text)
+    }
+
+    fn checked<T>(&mut self, answer: Option<Result<T, sqlx::Error>>) -> Result<T, SourceError> {
+        match answer {
+            None => {
+                self.broken = true;
+                Err(fault::statement_timeout(self.app))
+            }
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => {
+                self.broken |= fault::ends_connection(&error);
+                let told = fault::statement(self.app, &error);
+                self.schema_changed |= told.kind == SourceErrorKind::NotHere;
+                tracing::debug!(app = self.app.info.key, %error, "a statement failed");
+                Err(told)
+            }
+        }
+    }
+}
+
+/// The server ends a statement by itself after the timeout; where it does not (MySQL 5.6, a dead network), we stop
+/// waiting a little later.
+fn patience(app: &Application) -> Duration {
+    app.statement_timeout + Duration::from_millis(500)
+}
+
+/// Waits so long for a statement. If it takes longer, or if the request that waits goes away, the statement is stopped.
+async fn limited<T>(limit: Duration, stopper: Option<Stopper>, work: impl Future<Output = T>) -> Option<T> {
+    let answer = timeout(limit, work).await.ok()?;
+    if let Some(stopper) = stopper {
+        stopper.disarm();
+    }
+    Some(answer)
+}
+
+/// What is kept between sessions.
+pub(super) struct Pool {
+    permits: Semaphore,
+    /// The place of a look, beyond those of the pages: pages that wait for a busy database must not make it look down.
+    look: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Connection>,
+    schema: Option<Arc<Schema>>,
+    down: Option<Down>,
+}
+
+/// The database did not let us in.
+struct Down {
+    error: SourceError,
+    failures: u32,
+    /// Until then the remembered error is the answer.
+    until: Instant,
+}
+
+/// How long a schema is believed.
+const SCHEMA_LASTS: Duration = Duration::from_secs(600);
+
+/// The longest pause between two attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+impl Pool {
+    pub fn new(app: &Application) -> Self {
+        let permits = Semaphore::new(app.pool_size.max(1) as usize);
+        Self { permits, look: Semaphore::new(1), state: Mutex::default() }
+    }
+
+    /// A session in a read-only transaction. While the database is down, answers at once with the last error.
+    pub async fn read<'a>(&'a self, app: &'a Application) -> Result<Session<'a>, SourceError> {
+        self.session(app, self.free(app).await?, Purpose::Read, false).await
+    }
+
+    /// The same for a look: tries to connect even during a pause, and waits for no page, only for another look.
+    pub async fn look<'a>(&'a self, app: &'a Application) -> Result<Session<'a>, SourceError> {
+        let permit = self.look.acquire().await.map_err(|_| fault::busy(app))?;
+        self.session(app, permit, Purpose::Read, true).await
+    }
+
+    /// A session in a transaction that may write.
+    pub async fn write<'a>(&'a self, app: &'a Application) -> Result<Session<'a>, SourceError> {
+        self.session(app, self.free(app).await?, Purpose::Write, false).await
+    }
+
+    /// The schema as last read, if it was.
+    pub fn known_schema(&self) -> Option<Arc<Schema>> {
+        self.state().schema.clone()
+    }
+
+    /// Makes the next session read the schema anew.
+    pub fn forget_schema(&self) {
+        self.state().schema = None;
+    }
+
+    /// Waits for its turn among the pages.
+    async fn free<'a>(&'a self, app: &Application) -> Result<SemaphorePermit<'a>, SourceError> {
+        match timeout(app.connect_timeout, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed; either way there is no connection to be had.
+            Ok(Err(_)) | Err(_) => Err(fault::busy(app)),
+        }
+    }
+
+    async fn session<'a>(
+        &'a self,
+        app: &'a Application,
+        permit: SemaphorePermit<'a>,
+        purpose: Purpose,
+        now: bool,
+    ) -> Result<Session<'a>, SourceError> {
+        let mut link = self.begun(app, begin(app.database.backend, purpose), now).await?;
+        let known = self.known_schema().filter(|schema| schema.read_at.elapsed() < SCHEMA_LASTS);
+        let schema = match known {
+            Some(schema) => schema,
+            None => {
+                let schema = Arc::new(read_schema(&mut link).await?);
+                self.state().schema = Some(Arc::clone(&schema));
+                schema
+            }
+        };
+        Ok(Session { pool: self, link, schema, _permit: permit })
+    }
+
+    /// A connection in a new transaction. Beginning it is the test whether a kept connection is still alive.
+    async fn begun<'a>(&self, app: &'a Application, begin: &'static str, now: bool) -> Result<Link<'a>, SourceError> {
+        loop {
+            let kept = self.state().idle.pop();
+            let was_kept = kept.is_some();
+            let connection = match kept {
+                Some(connection) => connection,
+                None => self.connect(app, now).await?,
+            };
+            let mut link = Link { app, connection, broken: false, schema_changed: false };
+            match link.begin(begin).await {
+                Ok(()) => return Ok(link),
+                Err(error) if !(was_kept && link.broken) => return Err(error),
+                // It died while it was not in use, so the others did, too: to try each would take as many timeouts. And
+                // the server may have come back with another schema.
+                Err(_) => {
+                    let dead = std::mem::take(&mut self.state().idle);
+                    drop(dead);
+                    self.forget_schema();
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, app: &Application, now: bool) -> Result<Connection, SourceError> {
+        if !now
+            && let Some(down) = &self.state().down
+            && Instant::now() < down.until
+        {
+            return Err(down.error.clone());
+        }
+        let error = match timeout(app.connect_timeout, Connection::open(app)).await {
+            Ok(Ok(connection)) => {
+                if self.state().down.take().is_some() {
+                    self.forget_schema();
+                    tracing::info!(app = app.info.key, "the database answers again");
+                }
+                return Ok(connection);
+            }
+            Ok(Err(error)) => fault::connecting(app, &error),
+            Err(_) => fault::connect_timeout(app),
+        };
+        let mut state = self.state();
+        let failures = state.down.as_ref().map_or(0, |down| down.failures) + 1;
+        let pause = Duration::from_secs(1 << (failures - 1).min(5)).min(LONGEST_PAUSE);
+        state.down = Some(Down { error: error.clone(), failures, until: Instant::now() + pause });
+        Err(error)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change of the state is a single assignment: a panic elsewhere leaves it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("free", &self.permits.available_permits()).finish_non_exhaustive()
+    }
+}
+
+async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
+    match link.app.database.backend {
+        Backend::MySql => mysql::read_schema(link).await,
+        Backend::Postgres => postgres::read_schema(link).await,
+        Backend::Sqlite => sqlite::read_schema(link).await,
+    }
+}
+
+/// A transaction on one connection, and the schema it finds. Dropped without [`Session::end`], its connection is closed.
+pub(super) struct Session<'a> {
+    pool: &'a Pool,
+    pub link: Link<'a>,
+    pub schema: Arc<Schema>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Session<'_> {
+    /// Ends a transaction that only read, keeps the connection where it is sound, and passes the outcome on.
+    pub async fn end<T>(mut self, outcome: Result<T, SourceError>) -> Result<T, SourceError> {
+        if self.link.schema_changed {
+            self.pool.forget_schema();
+        }
+        if !self.link.broken && self.link.command("ROLLBACK").await.is_ok() {
+            self.keep();
+        }
+        outcome
+    }
+
+    /// Commits what was written.
+    pub async fn commit(mut self) -> Result<(), SourceError> {
+        self.link.command("COMMIT").await?;
+        self.keep();
+        Ok(())
+    }
+
+    fn keep(self) {
+        self.pool.state().idle.push(self.link.connection);
+    }
+}

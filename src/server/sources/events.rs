@@ -1,0 +1,306 @@
+//! Single failed events: one whole, its long texts, its attempts, its neighbours by event, record and feed.
+
+use crate::{
+    model::{
+        Attempt, Availability, Backend, EventState, FailedEvent, FailedEventRow, RowId,
+        filter::{Direction, Order},
+    },
+    server::config::Application,
+};
+
+use super::{
+    FeedPlan, LongText, SourceError, TextLimit,
+    connection::Session,
+    fault,
+    list::{
+        Walk, chosen_rows, failed_events, push_feed, push_search, push_state, push_window, rows_by_id, window_bound,
+    },
+    rows::{attempt_columns, failed_event_columns, read_attempt, read_failed_event},
+    schema::{Found, Table},
+    sql::{self, Statement},
+};
+
+/// Rows with one event id that are given at the most.
+const ROWS_OF_EVENT: u32 = 100;
+
+/// Attempts of one event id that are given at the most.
+const ATTEMPTS_OF_EVENT: u32 = 1000;
+
+/// Rows of the retry log that are counted for one event at the most.
+const ATTEMPTS_COUNTED: u32 = 10_000;
+
+/// One failed event with its attempts.
+pub(super) async fn event(session: &mut Session<'_>, id: RowId) -> Result<Option<FailedEvent>, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let table = failed_events(app, &schema)?;
+    let texts = TextLimit(FailedEvent::TEXT_LIMIT);
+    // SQLite counts characters only up to a NUL. It is in this process: the texts are read whole and counted here.
+    let asked = if table.backend == Backend::Sqlite { TextLimit(u32::MAX) } else { texts };
+    let mut statement = session.link.statement(format!(
+        "SELECT {}, {}, {}, {} FROM {} WHERE {} = ",
+        failed_event_columns(&table, asked),
+        table.text("error_hash_code"),
+        sql::as_text(table.backend, &format!("CHAR_LENGTH({})", table.long_text("error_message"))),
+        sql::as_text(table.backend, &format!("CHAR_LENGTH({})", table.long_text("event_content"))),
+        table.name,
+        table.expression("id"),
+    ));
+    if table.backend == Backend::Sqlite {
+        statement.text = statement.text.replace("CHAR_LENGTH(", "LENGTH(");
+    }
+    statement.id(&table.id, id);
+    let Some(mut record) = session.link.rows(statement).await?.into_iter().next() else { return Ok(None) };
+    let mut row = read_failed_event(app, &table, asked, &mut record);
+    let error_hash_code = record.number();
+    let (mut error_chars, mut payload_chars) = (record.count(), record.count());
+    if table.backend == Backend::Sqlite {
+        error_chars = cut_and_count(&mut row.error, texts);
+        payload_chars = cut_and_count(&mut row.payload, texts);
+    }
+    let (attempts, attempts_total) = attempts(session, &row).await?;
+    Ok(Some(FailedEvent { row, error_chars, payload_chars, error_hash_code, attempts, attempts_total }))
+}
+
+/// Cuts a whole text and answers how long it was.
+fn cut_and_count(text: &mut Option<String>, limit: TextLimit) -> u64 {
+    let Some(text) = text else { return 0 };
+    let chars = text.chars().count();
+    if let Some((end, _)) = text.char_indices().nth(limit.0 as usize) {
+        text.truncate(end);
+    }
+    chars as u64
+}
+
+/// The attempts of a failed event, oldest first, and how many there are in all.
+///
+/// They are found by the event's id: start scripts rewrite host names in failed_events but not in the retry log. The
+/// same event may have failed on another feed, too: where both addresses are known, only those of the same feed are
+/// this row's, on whatever host.
+async fn attempts(
+    session: &mut Session<'_>,
+    row: &FailedEventRow,
+) -> Result<(Availability<Vec<Attempt>>, u64), SourceError> {
+    let schema = session.schema.clone();
+    let log = match schema.table(Table::RetryLog) {
+        Ok(log) => log,
+        Err(reason) => return Ok((Availability::NotHere(reason), 0)),
+    };
+    let (Some(event_id), Some(_)) = (&row.event_id, log.column("event_id")) else {
+        return Ok((Availability::Here(Vec::new()), 0));
+    };
+    // The log has no index on the event's id: it is read through once, for the ids alone, and the texts are then fetched
+    // by their ids.
+    let mut statement =
+        session.link.statement(format!("SELECT {}, {} FROM {} WHERE ", log.text("id"), log.text("feed_uri"), log.name));
+    statement.equals(&log.expression("event_id"), event_id);
+    statement.push(format!(" ORDER BY {} DESC LIMIT {ATTEMPTS_COUNTED}", log.expression("id")));
+    let found = session.link.rows(statement).await?;
+    let this = feed_of(row.feed_uri.as_deref());
+    let ids: Vec<RowId> = found
+        .into_iter()
+        .filter_map(|mut record| Some((RowId(record.number()?), record.text())))
+        .filter(|(_, uri)| feed_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed)))
+        .map(|(id, _)| id)
+        .collect();
+    let mut condition = session.link.statement("1 = 0");
+    for id in ids.iter().take(FailedEvent::ATTEMPT_LIMIT as usize) {
+        condition.push(format!(" OR {} = ", log.expression("id"))).id(&log.id, *id);
+    }
+    let attempts = newest_attempts(session, &log, condition, FailedEvent::ATTEMPT_LIMIT).await?;
+    Ok((Availability::Here(attempts), ids.len() as u64))
+}
+
+/// What stays of a feed's address when its host changes: the last two parts of its path (`encounter/recent`). `None`:
+/// there is no address.
+fn feed_of(uri: Option<&str>) -> Option<(&str, &str)> {
+    let uri = uri.filter(|uri| !uri.trim().is_empty())?;
+    let mut parts = uri.trim_end_matches('/').rsplit('/');
+    let last = parts.next()?;
+    Some((parts.next().unwrap_or_default(), last))
+}
+
+async fn newest_attempts(
+    session: &mut Session<'_>,
+    log: &Found<'_>,
+    condition: Statement,
+    limit: u32,
+) -> Result<Vec<Attempt>, SourceError> {
+    let mut statement = condition;
+    statement.text = format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY {} DESC LIMIT {limit}",
+        attempt_columns(log),
+        log.name,
+        statement.text,
+        log.expression("id"),
+    );
+    let app = session.link.app;
+    let mut attempts: Vec<Attempt> =
+        session.link.rows(statement).await?.into_iter().map(|mut record| read_attempt(app, log, &mut record)).collect();
+    attempts.reverse();
+    Ok(attempts)
+}
+
+/// A piece of a long text.
+pub(super) async fn text(
+    session: &mut Session<'_>,
+    id: RowId,
+    which: LongText,
+    offset: u64,
+    chars: u32,
+) -> Result<Option<String>, SourceError> {
+    let schema = session.schema.clone();
+    let table = failed_events(session.link.app, &schema)?;
+    let column = table.long_text(match which {
+        LongText::Error => "error_message",
+        LongText::Payload => "event_content",
+    });
+    // SQLite's text functions stop at a NUL: the piece is cut out here.
+    let sqlite = table.backend == Backend::Sqlite;
+    let piece = if sqlite {
+        format!("CAST({column} AS BLOB)")
+    } else {
+        format!("SUBSTRING({column}, {}, {chars})", offset.saturating_add(1).min(i32::MAX as u64))
+    };
+    let mut statement =
+        session.link.statement(format!("SELECT {piece} FROM {} WHERE {} = ", table.name, table.expression("id")));
+    statement.id(&table.id, id);
+    let Some(mut record) = session.link.rows(statement).await?.into_iter().next() else { return Ok(None) };
+    let text = record.text().unwrap_or_default();
+    Ok(Some(if sqlite {
+        text.chars().skip(usize::try_from(offset).unwrap_or(usize::MAX)).take(chars as usize).collect()
+    } else {
+        text
+    }))
+}
+
+/// The rows with these ids that are in the table, in any order.
+pub(super) async fn rows(session: &mut Session<'_>, ids: &[RowId]) -> Result<Vec<FailedEventRow>, SourceError> {
+    let schema = session.schema.clone();
+    let table = failed_events(session.link.app, &schema)?;
+    rows_by_id(session, &table, ids, TextLimit::LIST).await
+}
+
+/// Every row of `failed_events` with this event id, lowest id first.
+pub(super) async fn rows_of_event(
+    session: &mut Session<'_>,
+    event_id: &str,
+) -> Result<Vec<FailedEventRow>, SourceError> {
+    let schema = session.schema.clone();
+    let table = failed_events(session.link.app, &schema)?;
+    let mut chosen = session.link.statement("");
+    chosen.equals(&table.expression("event_id"), event_id);
+    chosen_rows(session, &table, chosen, &table.expression("id"), ROWS_OF_EVENT, TextLimit::LIST).await
+}
+
+/// The rows of the retry log with this event id, oldest first.
+pub(super) async fn attempts_of_event(session: &mut Session<'_>, event_id: &str) -> Result<Vec<Attempt>, SourceError> {
+    let schema = session.schema.clone();
+    let log = schema.table(Table::RetryLog).map_err(|reason| fault::not_here(session.link.app, &reason))?;
+    let mut condition = session.link.statement("");
+    condition.equals(&log.expression("event_id"), event_id);
+    newest_attempts(session, &log, condition, ATTEMPTS_OF_EVENT).await
+}
+
+/// Failed events of the same record, newest id first, and whether the whole table was looked at.
+pub(super) async fn same_record(
+    session: &mut Session<'_>,
+    needle: &str,
+    except: Option<RowId>,
+    limit: u32,
+) -> Result<(Vec<FailedEventRow>, bool), SourceError> {
+    let schema = session.schema.clone();
+    let table = failed_events(session.link.app, &schema)?;
+    let walk = Walk::new(Order::IdDown, false, Direction::Forward, None);
+    let bound = window_bound(session, &table, &walk).await?;
+    let mut chosen = session.link.statement("1 = 1");
+    push_window(&mut chosen, &table, &walk, bound.map(|(id, _)| id));
+    if let Some(except) = except {
+        chosen.push(format!(" AND {} <> ", table.expression("id"))).id(&table.id, except);
+    }
+    push_search(&mut chosen, &table, &["event_content", "event_id"], needle);
+    let rows = chosen_rows(session, &table, chosen, &walk.order_by(&table), limit, TextLimit::LIST).await?;
+    Ok((rows, !bound.is_some_and(|(_, more)| more)))
+}
+
+/// Counts for the plan of a feed's retry.
+pub(super) async fn feed_plan(session: &mut Session<'_>, feed: Option<&str>) -> Result<FeedPlan, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let table = failed_events(app, &schema)?;
+    let mut statement = session.link.statement("SELECT ");
+    push_count_of(&mut statement, app, &table, EventState::Exhausted);
+    statement.push(", ");
+    push_count_of(&mut statement, app, &table, EventState::Waiting);
+    statement.push(", ").as_text(|statement| {
+        statement.push("MAX(CASE WHEN 1 = 1");
+        push_state(statement, app, &table, EventState::Exhausted);
+        statement.push(format!(" THEN {} END)", table.expression("id")));
+    });
+    statement.push(format!(" FROM {} WHERE 1 = 1", table.name));
+    push_feed(&mut statement, &table, feed);
+    let mut record = session.link.row(statement).await?;
+    Ok(FeedPlan { exhausted: record.count(), waiting: record.count(), up_to: record.number().map(RowId) })
+}
+
+/// Appends, as text, how many rows are in a state.
+pub(super) fn push_count_of(statement: &mut Statement, app: &Application, table: &Found<'_>, state: EventState) {
+    statement.as_text(|statement| {
+        statement.push("SUM(CASE WHEN 1 = 1");
+        push_state(statement, app, table, state);
+        statement.push(" THEN 1 ELSE 0 END)");
+    });
+}
+
+/// Waiting failed events of the feed with a lower id.
+pub(super) async fn ahead(session: &mut Session<'_>, feed: Option<&str>, id: RowId) -> Result<u64, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let table = failed_events(app, &schema)?;
+    let count = sql::as_text(table.backend, "COUNT(*)");
+    let mut statement =
+        session.link.statement(format!("SELECT {count} FROM {} WHERE {} < ", table.name, table.expression("id")));
+    statement.id(&table.id, id);
+    push_feed(&mut statement, &table, feed);
+    push_state(&mut statement, app, &table, EventState::Waiting);
+    Ok(session.link.row(statement).await?.count())
+}
+
+/// Exhausted rows of a feed, lowest id first.
+pub(super) async fn exhausted_rows(
+    session: &mut Session<'_>,
+    feed: Option<&str>,
+    after: Option<RowId>,
+    up_to: RowId,
+    limit: u32,
+) -> Result<Vec<FailedEventRow>, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let table = failed_events(app, &schema)?;
+    let id = table.expression("id");
+    let mut chosen = session.link.statement(format!("{id} <= "));
+    chosen.id(&table.id, up_to);
+    if let Some(after) = after {
+        chosen.push(format!(" AND {id} > ")).id(&table.id, after);
+    }
+    push_feed(&mut chosen, &table, feed);
+    push_state(&mut chosen, app, &table, EventState::Exhausted);
+    chosen_rows(session, &table, chosen, &id, limit, TextLimit::LIST).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_is_known_again_when_its_host_changed() {
+        let at = |host: &str| feed_of(Some(host)).map(|(category, page)| format!("{category}/{page}"));
+        assert_eq!(at("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent").as_deref(), Some("encounter/recent"));
+        assert_eq!(
+            at("http://localhost:8050/openmrs/ws/atomfeed/encounter/recent/").as_deref(),
+            Some("encounter/recent")
+        );
+        assert_eq!(at("no address").as_deref(), Some("/no address"));
+        assert_eq!((feed_of(None), feed_of(Some(""))), (None, None));
+    }
+}

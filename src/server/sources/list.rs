@@ -1,0 +1,333 @@
+//! Lists of failed events: by key in both directions, and the bounded search for a text.
+//!
+//! Nothing here skips over rows it has read: a page begins at a key, so rows that come and go elsewhere do not move it.
+//! In the order by time, NULL counts as the smallest time in every database.
+
+use std::collections::HashMap;
+
+use crate::{
+    model::{
+        Backend, EventState, FailedEventRow, RowId,
+        filter::{Direction, Filter, Order, Position},
+    },
+    server::config::Application,
+};
+
+use super::{
+    ListRequest, ListRow, ListRows, SCAN_LIMIT, SourceError, TextLimit, clock,
+    connection::Session,
+    fault,
+    rows::{failed_event_columns, read_failed_event},
+    schema::{Found, Schema, Table},
+    sql::{self, Statement, escape_like},
+};
+
+/// The table `failed_events`, or the error that it is not there.
+pub(super) fn failed_events<'a>(app: &Application, schema: &'a Schema) -> Result<Found<'a>, SourceError> {
+    schema.table(Table::FailedEvents).map_err(|reason| fault::not_here(app, &reason))
+}
+
+/// A page of failed events.
+pub(super) async fn list(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
+    match request.filter.text.as_deref() {
+        None | Some("") => page(session, request).await,
+        Some(text) => search(session, request, text).await,
+    }
+}
+
+/// Which way the rows are read, and from where.
+pub(super) struct Walk<'a> {
+    by_id: bool,
+    /// Towards larger keys.
+    up: bool,
+    from: Option<&'a Position>,
+    /// The row that has the key of `from` belongs to the page.
+    inclusive: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub fn new(order: Order, has_time: bool, direction: Direction, from: Option<&'a Position>) -> Self {
+        let backward = direction == Direction::Backward;
+        Self {
+            by_id: order.by_id() || !has_time,
+            up: order.descending() == backward,
+            from,
+            // "Just before the key" read forward meets the key's own row, and so does "just after" read backward.
+            inclusive: from.is_some_and(|from| from.after == backward),
+        }
+    }
+
+    pub fn order_by(&self, table: &Found<'_>) -> String {
+        let way = if self.up { "ASC" } else { "DESC" };
+        let id = table.expression("id");
+        if self.by_id {
+            return format!("{id} {way}");
+        }
+        // MySQL and SQLite sort NULL as the smallest by themselves.
+        let nulls = match (table.backend, self.up) {
+            (Backend::Postgres, true) => " NULLS FIRST",
+            (Backend::Postgres, false) => " NULLS LAST",
+            _ => "",
+        };
+        format!("{} {way}{nulls}, {id} {way}", table.expression("failed_at"))
+    }
+
+    /// Appends ` AND (the key is beyond where the page begins)`.
+    fn push_beyond(&self, statement: &mut Statement, table: &Found<'_>) {
+        let Some(from) = self.from else { return };
+        let id = table.expression("id");
+        let beyond = match (self.up, self.inclusive) {
+            (true, false) => ">",
+            (true, true) => ">=",
+            (false, false) => "<",
+            (false, true) => "<=",
+        };
+        let time = table.column("failed_at").filter(|_| !self.by_id);
+        let Some(column) = time else {
+            statement.push(format!(" AND {id} {beyond} ")).id(&table.id, from.id);
+            return;
+        };
+        let failed_at = table.expression("failed_at");
+        match (&from.failed_at, self.up) {
+            (Some(text), up) => {
+                statement.push(format!(" AND ({failed_at} {} ", if up { ">" } else { "<" })).time(column, text);
+                statement.push(format!(" OR ({failed_at} = ")).time(column, text);
+                statement.push(format!(" AND {id} {beyond} ")).id(&table.id, from.id);
+                statement.push(")");
+                if !up {
+                    statement.push(format!(" OR {failed_at} IS NULL"));
+                }
+                statement.push(")");
+            }
+            (None, true) => {
+                statement.push(format!(" AND ({failed_at} IS NOT NULL OR {id} {beyond} ")).id(&table.id, from.id);
+                statement.push(")");
+            }
+            (None, false) => {
+                statement.push(format!(" AND {failed_at} IS NULL AND {id} {beyond} ")).id(&table.id, from.id);
+            }
+        }
+    }
+}
+
+/// Ids that one statement names.
+const ROWS_OF_STATEMENT: usize = 500;
+
+async fn page(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let table = failed_events(app, &schema)?;
+    let has_time = table.column("failed_at").is_some();
+    let walk = Walk::new(request.filter.order, has_time, request.direction, request.from);
+    let mut chosen = session.link.statement("1 = 1");
+    push_filter(&mut chosen, app, &table, request.filter);
+    walk.push_beyond(&mut chosen, &table);
+    let rows = chosen_rows(session, &table, chosen, &walk.order_by(&table), request.limit, request.texts).await?;
+    Ok(ListRows { rows: in_list_order(rows, request.direction), stopped_at: None, scanned: 0 })
+}
+
+/// Reads the rows that a condition chooses. The keys are found and sorted first, without the long texts; only the rows
+/// of the page are read whole.
+///
+/// In two statements: joined in one, the planners of MySQL and PostgreSQL walk the primary key from its end to the page,
+/// which in the middle of a long table took a hundred times as long. The transaction keeps the two in step.
+pub(super) async fn chosen_rows(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    condition: Statement,
+    order_by: &str,
+    limit: u32,
+    texts: TextLimit,
+) -> Result<Vec<FailedEventRow>, SourceError> {
+    let mut statement = condition;
+    statement.text = format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY {order_by} LIMIT {limit}",
+        table.text("id"),
+        table.name,
+        statement.text
+    );
+    let keys = session.link.rows(statement).await?;
+    let ids: Vec<RowId> = keys.into_iter().filter_map(|mut record| record.number().map(RowId)).collect();
+    let mut rows = rows_by_id(session, table, &ids, texts).await?;
+    let places: HashMap<RowId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    rows.sort_by_key(|row| places.get(&row.id).copied());
+    Ok(rows)
+}
+
+/// The rows with these ids that are in the table, in any order.
+pub(super) async fn rows_by_id(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    ids: &[RowId],
+    texts: TextLimit,
+) -> Result<Vec<FailedEventRow>, SourceError> {
+    let app = session.link.app;
+    let mut rows = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(ROWS_OF_STATEMENT) {
+        let columns = failed_event_columns(table, texts);
+        let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", table.name));
+        statement.id_in(&table.expression("id"), &table.id, chunk.iter().copied());
+        let records = session.link.rows(statement).await?;
+        rows.extend(records.into_iter().map(|mut record| read_failed_event(app, table, texts, &mut record)));
+    }
+    Ok(rows)
+}
+
+fn in_list_order(mut rows: Vec<FailedEventRow>, direction: Direction) -> Vec<ListRow> {
+    if direction == Direction::Backward {
+        rows.reverse();
+    }
+    let position = |row: &FailedEventRow| Position {
+        failed_at: row.failed_at.as_ref().map(|stamp| stamp.text.clone()),
+        id: row.id,
+        after: true,
+    };
+    rows.into_iter().map(|row| ListRow { position: position(&row), row }).collect()
+}
+
+/// Looks for a text in the next [`SCAN_LIMIT`] rows by id: upwards for "oldest first", as ids grow with time.
+async fn search(session: &mut Session<'_>, request: &ListRequest<'_>, text: &str) -> Result<ListRows, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let table = failed_events(app, &schema)?;
+    let order = if request.filter.order.descending() { Order::IdDown } else { Order::IdUp };
+    let walk = Walk::new(order, true, request.direction, request.from);
+    let bound = window_bound(session, &table, &walk).await?;
+
+    let mut chosen = session.link.statement("1 = 1");
+    push_filter(&mut chosen, app, &table, request.filter);
+    push_window(&mut chosen, &table, &walk, bound.map(|(id, _)| id));
+    push_search(&mut chosen, &table, &["event_id", "title", "event_content", "error_message"], text);
+    let rows = chosen_rows(session, &table, chosen, &walk.order_by(&table), request.limit, request.texts).await?;
+
+    // A full page ends at its last row: what lies behind it was not looked at for this page.
+    let full = rows.len() == request.limit as usize;
+    let looked_up_to = if full { rows.last().map(|row| row.id) } else { bound.map(|(id, _)| id) };
+    let mut count = session.link.statement(format!(
+        "SELECT {} FROM {} WHERE 1 = 1",
+        sql::as_text(table.backend, "COUNT(*)"),
+        table.name
+    ));
+    push_window(&mut count, &table, &walk, looked_up_to);
+    let scanned = session.link.row(count).await?.count();
+    let stopped_at = match bound {
+        Some((id, true)) if !full => {
+            Some(Position { failed_at: None, id, after: request.direction == Direction::Forward })
+        }
+        _ => None,
+    };
+    Ok(ListRows { rows: in_list_order(rows, request.direction), stopped_at, scanned })
+}
+
+/// The id of the last row that a search may look at, and whether there are rows behind it; `None`: the rest of the
+/// table is shorter than that.
+pub(super) async fn window_bound(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    walk: &Walk<'_>,
+) -> Result<Option<(RowId, bool)>, SourceError> {
+    let mut statement = session.link.statement(format!("SELECT {} FROM {} WHERE 1 = 1", table.text("id"), table.name));
+    walk.push_beyond(&mut statement, table);
+    statement.push(format!(" ORDER BY {} LIMIT 2 OFFSET {}", walk.order_by(table), SCAN_LIMIT - 1));
+    let mut ids = session.link.rows(statement).await?.into_iter().filter_map(|mut row| row.number().map(RowId));
+    let bound = ids.next();
+    Ok(bound.map(|bound| (bound, ids.next().is_some())))
+}
+
+/// Appends the condition that a row lies between where the walk begins and `bound`, this one included.
+pub(super) fn push_window(statement: &mut Statement, table: &Found<'_>, walk: &Walk<'_>, bound: Option<RowId>) {
+    walk.push_beyond(statement, table);
+    if let Some(bound) = bound {
+        let towards = if walk.up { "<=" } else { ">=" };
+        statement.push(format!(" AND {} {towards} ", table.expression("id"))).id(&table.id, bound);
+    }
+}
+
+/// Appends the condition that one of the columns contains the text.
+pub(super) fn push_search(statement: &mut Statement, table: &Found<'_>, columns: &[&str], text: &str) {
+    let pattern = format!("%{}%", escape_like(text));
+    statement.push(" AND (1 = 0");
+    for column in columns.iter().filter(|column| table.column(column).is_some()) {
+        statement.push(" OR ").like(&table.expression(column), &pattern);
+    }
+    statement.push(")");
+}
+
+/// Appends the conditions of a filter, but for its text.
+fn push_filter(statement: &mut Statement, app: &Application, table: &Found<'_>, filter: &Filter) {
+    if let Some(feed) = filter.feed.as_deref() {
+        push_feed(statement, table, Some(feed));
+    }
+    if let Some(category) = &filter.category {
+        push_category(statement, table, category.trim());
+    }
+    if let Some(state) = filter.state {
+        push_state(statement, app, table, state);
+    }
+    for (at, comparison) in [(filter.from, ">="), (filter.until, "<")] {
+        let Some(at) = at else { continue };
+        match table.column("failed_at") {
+            Some(column) => {
+                statement.push(format!(" AND {} {comparison} ", table.expression("failed_at")));
+                statement.time(column, &clock::key(app.time_zone, column.kind, at));
+            }
+            None => {
+                statement.push(" AND 1 = 0");
+            }
+        }
+    }
+}
+
+/// Appends the condition that a row is of exactly this feed. The empty address and NULL are one: no address.
+pub(super) fn push_feed(statement: &mut Statement, table: &Found<'_>, feed: Option<&str>) {
+    let column = table.expression("feed_uri");
+    match feed {
+        None | Some("") => statement.push(format!(" AND ({column} IS NULL OR {column} = '')")),
+        Some(feed) => statement.push(" AND ").equals(&column, feed),
+    };
+}
+
+/// Appends the condition that a row is in this state.
+pub(super) fn push_state(statement: &mut Statement, app: &Application, table: &Found<'_>, state: EventState) {
+    let retries = table.expression("retries");
+    match (state, app.info.limits.max_retry) {
+        (EventState::Unknown, _) => statement.push(format!(" AND {retries} IS NULL")),
+        (EventState::Waiting, None) => statement.push(" AND 1 = 0"),
+        (EventState::Exhausted, None) => statement.push(format!(" AND {retries} IS NOT NULL")),
+        (EventState::Waiting, Some(max)) => statement.push(format!(" AND {retries} < ")).int(max),
+        (EventState::Exhausted, Some(max)) => statement.push(format!(" AND {retries} >= ")).int(max),
+    };
+}
+
+/// Appends the condition that the category is one of the row's tags, or that of the feed's address: the address ends
+/// in `/<category>/recent` or in `/<category>/<page number>`.
+fn push_category(statement: &mut Statement, table: &Found<'_>, category: &str) {
+    let escaped = escape_like(category);
+    statement.push(" AND (1 = 0");
+    if table.column("tags").is_some() {
+        let tags = table.expression("tags");
+        let listed = format!("REPLACE(REPLACE(TRIM({tags}), ', ', ','), ' ,', ',')");
+        let listed = match table.backend {
+            Backend::MySql => format!("CONCAT(',', {listed}, ',')"),
+            _ => format!("(',' || {listed} || ',')"),
+        };
+        statement.push(" OR ").like(&listed, &format!("%,{escaped},%"));
+    }
+    if table.column("feed_uri").is_some() {
+        let feed = table.expression("feed_uri");
+        statement.push(" OR ").like(&feed, &format!("%/{escaped}/recent"));
+        match table.backend {
+            Backend::MySql => {
+                let page = format!("SUBSTRING_INDEX({feed}, '/', -1)");
+                statement.push(format!(" OR ({page} REGEXP '^[0-9]+$' AND "));
+                let without = format!("LEFT({feed}, CHAR_LENGTH({feed}) - CHAR_LENGTH({page}))");
+                statement.like(&without, &format!("%/{escaped}/")).push(")");
+            }
+            Backend::Postgres | Backend::Sqlite => {
+                statement.push(format!(" OR ({feed} NOT LIKE '%/' AND "));
+                statement.like(&format!("RTRIM({feed}, '0123456789')"), &format!("%/{escaped}/")).push(")");
+            }
+        }
+    }
+    statement.push(")");
+}

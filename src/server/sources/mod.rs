@@ -1,0 +1,381 @@
+//! The hospital's databases: what the console can ask of one, and the single thing it can change.
+//!
+//! A [`Source`] belongs to one application. It connects when first asked, reads the schema it finds, keeps a small pool,
+//! and runs every read in a read-only transaction under a statement timeout. It knows neither pages nor the store.
+//!
+//! Writes: [`Source::reset`], and nothing else.
+
+mod check;
+mod clock;
+mod connection;
+mod events;
+mod fault;
+mod list;
+mod mysql;
+mod poll;
+mod postgres;
+mod publisher;
+mod reset;
+mod rows;
+mod schema;
+mod sql;
+mod sqlite;
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+
+use crate::model::{
+    Attempt, Availability, Backend, FailedEvent, FailedEventRow, Marker, RowId, Stamp,
+    action::RowOutcome,
+    filter::{Direction, Filter, Position},
+    overview::{DayCount, NewRow},
+    publisher::Publisher,
+};
+
+use super::config::Application;
+
+use connection::{Pool, Session};
+use schema::{ColumnKind, Table};
+
+/// Why a source did not answer. The sentences are for people and hold no secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct SourceError {
+    pub kind: SourceErrorKind,
+    /// What happened, with the application's name: a whole sentence.
+    pub reason: String,
+    /// What to do: a whole sentence.
+    pub advice: String,
+}
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceErrorKind {
+    /// No connection: refused, no such host, the pool is exhausted.
+    Unreachable,
+    /// The user, the password or the TLS setting was refused.
+    Refused,
+    /// Longer than the statement or connect timeout.
+    TimedOut,
+    /// The connection was lost half way.
+    Lost,
+    /// The table or column that this needs is not there.
+    NotHere,
+    /// The account lacks the right, or the configuration says read-only.
+    NotAllowed,
+    /// Anything else the database said.
+    Other,
+}
+
+/// What a poll of a source saw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Poll {
+    /// Name and version of the server.
+    pub server: String,
+    pub markers: Availability<Vec<Marker>>,
+    /// Per feed address (as stored; `None` for NULL): counts and times.
+    pub failures: Availability<Vec<FeedFailures>>,
+    /// First failures of the last 14 days, oldest first, without gaps, today (in the source's zone) last.
+    pub days: Vec<DayCount>,
+    /// The newest rows of the retry log per feed address: when a retry was last seen to fail. From the newest 500 rows.
+    pub last_retries: Vec<(Option<String>, Stamp)>,
+    /// The newest rows of failed_events by id, newest first: at most [`NEWEST`].
+    pub newest: Vec<NewRow>,
+    /// Why `reset` will not work: the account's rights, the schema, the configuration. `None`: it will.
+    pub retry_refused: Option<String>,
+    /// Tables and columns that are not there, in words.
+    pub missing: Vec<String>,
+    /// What will break the consumer itself, in words (rows whose failed_at is NULL, markers without a page, …).
+    pub hazards: Vec<String>,
+}
+
+/// Newest rows that a look keeps.
+pub const NEWEST: u32 = 200;
+
+/// Failed events of one feed address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedFailures {
+    pub uri: Option<String>,
+    pub total: u64,
+    pub waiting: u64,
+    pub exhausted: u64,
+    pub oldest: Option<Stamp>,
+    pub newest: Option<Stamp>,
+}
+
+/// How much of the long texts a listing carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextLimit(pub u32);
+
+impl TextLimit {
+    /// A list on a page.
+    pub const LIST: TextLimit = TextLimit(300);
+    /// An export or the old console's JSON. Bounded all the same: a page of rows with megabytes of text each would not
+    /// fit the console's memory. The consumers themselves cut at 4,000 characters.
+    pub const EXPORT: TextLimit = TextLimit(100_000);
+}
+
+/// One request for rows of a list.
+#[derive(Clone, Debug)]
+pub struct ListRequest<'a> {
+    /// `apps` is not looked at here.
+    pub filter: &'a Filter,
+    /// `None`: from the beginning (or, backward, from the end).
+    pub from: Option<&'a Position>,
+    pub direction: Direction,
+    pub limit: u32,
+    pub texts: TextLimit,
+}
+
+/// Rows of a list, in the list's order also when it was read backward, and how far a text search looked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListRows {
+    pub rows: Vec<ListRow>,
+    /// A text search looks at no more than [`SCAN_LIMIT`] rows at a time. If it stopped there: the place it stopped at
+    /// (go on from here). `None`: it came to the end, or the page was full.
+    pub stopped_at: Option<Position>,
+    /// Rows that the text search looked at; 0 for a list without text.
+    pub scanned: u64,
+}
+
+/// A row and its key in the list's order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListRow {
+    pub row: FailedEventRow,
+    pub position: Position,
+}
+
+/// Rows that one request of a text search looks at.
+pub const SCAN_LIMIT: u32 = 20_000;
+
+/// A row to reset, guarded by what the person saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResetRow {
+    pub id: RowId,
+    pub seen_retries: i64,
+}
+
+/// The long texts of a failed event that can be fetched whole, piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongText {
+    Error,
+    Payload,
+}
+
+/// What a retry of a whole feed would find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedPlan {
+    pub exhausted: u64,
+    pub waiting: u64,
+    /// The highest id among the exhausted rows.
+    pub up_to: Option<RowId>,
+}
+
+/// One hospital database.
+#[derive(Debug)]
+pub struct Source {
+    app: Application,
+    pool: Pool,
+    /// When the publisher's events were last counted from the first one on.
+    counted_whole: Mutex<Option<Instant>>,
+    /// When failed_events was last searched for pairs that stand twice, and how many there were.
+    pairs_twice: Mutex<Option<(Instant, u64)>>,
+}
+
+/// How long a count of the publisher's events is only added to. What was deleted meanwhile shows after that.
+const COUNT_LASTS: Duration = Duration::from_secs(3600);
+
+impl Source {
+    /// Does not connect yet: a source that is down must not hold up the start.
+    pub fn new(app: Application) -> Self {
+        Self { pool: Pool::new(&app), app, counted_whole: Mutex::default(), pairs_twice: Mutex::default() }
+    }
+
+    /// The application as configured.
+    pub fn app(&self) -> &Application {
+        &self.app
+    }
+
+    async fn session(&self) -> Result<Session<'_>, SourceError> {
+        self.pool.read(&self.app).await
+    }
+
+    /// One look: server, markers, failed events per feed, the last days, what is missing, what is dangerous.
+    ///
+    /// # Errors
+    /// Where markers or failed events cannot be read in time. Of the other parts, those that take too long are left
+    /// empty: [`Poll::newest`], [`Poll::last_retries`], and of the hazards the pairs that stand twice.
+    pub async fn poll(&self) -> Result<Poll, SourceError> {
+        poll::poll(self).await
+    }
+
+    /// The publisher's side. `previous` is the last answer: where it is recent, only newer events are counted.
+    pub async fn publisher(&self, previous: Option<&Publisher>) -> Result<Publisher, SourceError> {
+        let counted_whole = *self.counted_whole.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = counted_whole.is_some_and(|at| at.elapsed() < COUNT_LASTS);
+        let previous = previous.filter(|_| recent);
+        let publisher = publisher::publisher(self, previous).await?;
+        if previous.is_none() {
+            *self.counted_whole.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        Ok(publisher)
+    }
+
+    /// A page of failed events.
+    pub async fn list(&self, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = list::list(&mut session, request).await;
+        session.end(outcome).await
+    }
+
+    /// How the source writes an instant into `failed_at`: the key by which a list of this source stands at that time.
+    pub fn time_key(&self, at: DateTime<Utc>) -> String {
+        let schema = self.pool.known_schema();
+        let table = schema.as_ref().and_then(|schema| schema.table(Table::FailedEvents).ok());
+        let column = table.as_ref().and_then(|table| table.column("failed_at"));
+        // Before the first connection: as the known schemas have it.
+        let kind = column.map_or(
+            match self.app.database.backend {
+                Backend::MySql => ColumnKind::Instant,
+                Backend::Postgres => ColumnKind::Local,
+                Backend::Sqlite => ColumnKind::Written { t: false, utc: false },
+            },
+            |column| column.kind,
+        );
+        clock::key(self.app.time_zone, kind, at)
+    }
+
+    /// One failed event with its attempts; `None`: it is not in the table (any more).
+    pub async fn event(&self, id: RowId) -> Result<Option<FailedEvent>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::event(&mut session, id).await;
+        session.end(outcome).await
+    }
+
+    /// A piece of a long text: `chars` characters from `offset` (0-based). `None`: the row is gone. Empty: the end.
+    pub async fn text(
+        &self,
+        id: RowId,
+        which: LongText,
+        offset: u64,
+        chars: u32,
+    ) -> Result<Option<String>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::text(&mut session, id, which, offset, chars).await;
+        session.end(outcome).await
+    }
+
+    /// The rows with these ids that are in the table, in any order, with their texts cut short.
+    pub async fn rows(&self, ids: &[RowId]) -> Result<Vec<FailedEventRow>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::rows(&mut session, ids).await;
+        session.end(outcome).await
+    }
+
+    /// Every row of `failed_events` with this event id (the old console's way to name one), at most 100.
+    pub async fn rows_of_event(&self, event_id: &str) -> Result<Vec<FailedEventRow>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::rows_of_event(&mut session, event_id).await;
+        session.end(outcome).await
+    }
+
+    /// The rows of the retry log with this event id, oldest first, at most 1000 of the newest.
+    pub async fn attempts_of_event(&self, event_id: &str) -> Result<Vec<Attempt>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::attempts_of_event(&mut session, event_id).await;
+        session.end(outcome).await
+    }
+
+    /// Failed events whose payload or event id contains `needle` (a uuid), but for row `except`: at most `limit`, from
+    /// the newest [`SCAN_LIMIT`] rows. The flag says whether the whole table was looked at.
+    pub async fn same_record(
+        &self,
+        needle: &str,
+        except: Option<RowId>,
+        limit: u32,
+    ) -> Result<(Vec<FailedEventRow>, bool), SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::same_record(&mut session, needle, except, limit).await;
+        session.end(outcome).await
+    }
+
+    /// Counts for the plan of a feed's retry. `None` is no feed address: NULL or empty, here and in what follows.
+    pub async fn feed_plan(&self, feed: Option<&str>) -> Result<FeedPlan, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::feed_plan(&mut session, feed).await;
+        session.end(outcome).await
+    }
+
+    /// Waiting failed events of the feed with a lower id: the retry job takes these first.
+    pub async fn ahead(&self, feed: Option<&str>, id: RowId) -> Result<u64, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::ahead(&mut session, feed, id).await;
+        session.end(outcome).await
+    }
+
+    /// Exhausted rows of a feed by id: above `after`, up to `up_to`, at most `limit`.
+    pub async fn exhausted_rows(
+        &self,
+        feed: Option<&str>,
+        after: Option<RowId>,
+        up_to: RowId,
+        limit: u32,
+    ) -> Result<Vec<FailedEventRow>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::exhausted_rows(&mut session, feed, after, up_to, limit).await;
+        session.end(outcome).await
+    }
+
+    /// Sets retries to 0 for exactly these rows, each only if it still has the retries that were seen; everything else
+    /// in the row stays, failed_at too. One transaction. Answers in the order of `rows`.
+    ///
+    /// # Errors
+    /// Nothing was written; but [`SourceErrorKind::Lost`] while committing may have been: then the outcome of every row
+    /// is [`RowOutcome::Uncertain`] and this is no error.
+    pub async fn reset(&self, rows: &[ResetRow]) -> Result<Vec<RowOutcome>, SourceError> {
+        reset::reset(self.pool.write(&self.app).await?, rows).await
+    }
+
+    /// Everything that `check` prints of one application. Changes nothing.
+    pub async fn check(&self) -> Result<CheckReport, SourceError> {
+        check::check(self).await
+    }
+}
+
+/// What `check` reports of one application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckReport {
+    pub server: String,
+    /// The server's clock.
+    pub clock: Option<DateTime<Utc>>,
+    /// The console's own clock at the same moment.
+    pub own_clock: DateTime<Utc>,
+    /// The time zone and character set of the session.
+    pub time_zone: String,
+    pub tables: Vec<TableReport>,
+    /// Why `reset` will not work: see [`Poll::retry_refused`]. By intent, where the application is read-only.
+    pub retry_refused: Option<String>,
+    /// What will break the consumer or the console, in words, with what to do.
+    pub hazards: Vec<String>,
+}
+
+/// One of the known tables, as `check` found it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableReport {
+    pub name: &'static str,
+    pub found: bool,
+    /// Not found, but it may be there: MySQL hides what an account may not read.
+    pub may_be_hidden: bool,
+    /// Of the columns the console knows, those that are not there.
+    pub missing_columns: Vec<&'static str>,
+    pub rows: Option<u64>,
+    pub may_select: bool,
+    /// `None` where the console never writes to the table.
+    pub may_insert: Option<bool>,
+    pub may_update: Option<bool>,
+    pub may_delete: Option<bool>,
+}

@@ -1,0 +1,294 @@
+//! MySQL and MariaDB: how to connect, what the session is set to, what `information_schema` says.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Error, Executor, MySqlConnection,
+    mysql::{MySqlConnectOptions, MySqlSslMode},
+};
+
+use crate::{
+    model::Backend,
+    server::config::{Application, Tls},
+};
+
+use super::{
+    SourceError,
+    connection::Link,
+    schema::{Column, ColumnKind, Columns, Schema, Table},
+};
+
+/// A connection, and what is needed to stop its statement from another one.
+pub(super) struct Open {
+    pub connection: MySqlConnection,
+    /// The server's number of this connection.
+    id: u64,
+    options: Arc<MySqlConnectOptions>,
+    connect_timeout: Duration,
+}
+
+impl Open {
+    pub fn stopper(&self) -> Stopper {
+        Stopper { id: self.id, options: Arc::clone(&self.options), connect_timeout: self.connect_timeout, armed: true }
+    }
+}
+
+/// Dropped before it is disarmed, it ends the statement that a connection is running, as well as it can.
+///
+/// MySQL does not notice that a client went away before it has an answer for it, and 5.6 has no limit of its own for how
+/// long a statement runs. An account may always stop its own connections.
+pub(super) struct Stopper {
+    id: u64,
+    options: Arc<MySqlConnectOptions>,
+    connect_timeout: Duration,
+    armed: bool,
+}
+
+impl Stopper {
+    /// The statement came to its end.
+    pub fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.armed {
+            let stopped = stop(self.id, Arc::clone(&self.options));
+            let limit = self.connect_timeout;
+            runtime.spawn(async move {
+                // A server that does not answer has nothing to stop, or cannot be told.
+                if let Ok(Err(error)) = tokio::time::timeout(limit, stopped).await {
+                    tracing::debug!(%error, "a statement that nobody waits for could not be stopped");
+                }
+            });
+        }
+    }
+}
+
+async fn stop(id: u64, options: Arc<MySqlConnectOptions>) -> Result<(), Error> {
+    let mut connection = options.connect().await?;
+    connection.execute(AssertSqlSafe(format!("KILL QUERY {id}"))).await?;
+    connection.close().await
+}
+
+/// A connection with its session set up.
+pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
+    let database = &app.database;
+    let mut options = MySqlConnectOptions::new()
+        .host(&database.host)
+        .port(database.port)
+        .username(&database.user)
+        .database(&database.database)
+        .charset("utf8mb4")
+        .timezone(Some("+00:00".to_owned()))
+        // The mode of the session is set below, whole.
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .ssl_mode(match database.tls {
+            Tls::Off => MySqlSslMode::Disabled,
+            Tls::Preferred => MySqlSslMode::Preferred,
+            Tls::Required => MySqlSslMode::Required,
+            Tls::Verified => MySqlSslMode::VerifyIdentity,
+        })
+        .disable_statement_logging();
+    if !database.password.reveal().is_empty() {
+        options = options.password(database.password.reveal());
+    }
+    if let Some(ca) = &database.ca {
+        options = options.ssl_ca(ca);
+    }
+    let mut connection = match options.connect().await {
+        // Old servers (MySQL 5.6, 5.7) offer TLS of a version that is not spoken any more: no TLS to speak of.
+        Err(error) if database.tls == Tls::Preferred && is_handshake(&error) => {
+            options = options.ssl_mode(MySqlSslMode::Disabled);
+            options.connect().await?
+        }
+        other => other?,
+    };
+    let id = set_up(&mut connection, app).await?;
+    Ok(Open { connection, id, options: Arc::new(options), connect_timeout: app.connect_timeout })
+}
+
+fn is_handshake(error: &Error) -> bool {
+    match error {
+        Error::Tls(_) => true,
+        Error::Io(error) => matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof),
+        _ => false,
+    }
+}
+
+/// Sets the session up; answers the server's number of the connection.
+async fn set_up(connection: &mut MySqlConnection, app: &Application) -> Result<u64, Error> {
+    let about = "SELECT VERSION(), CAST(CONNECTION_ID() AS UNSIGNED)";
+    let (version, id): (String, u64) = sqlx::query_as(about).fetch_one(&mut *connection).await?;
+    let seconds = app.statement_timeout.as_secs_f64();
+    // An empty mode: `0000-00-00` is a value like others, backslash and quotes mean what they meant in MySQL 5.6.
+    let mut set = format!(
+        "SET SESSION sql_mode = '', innodb_lock_wait_timeout = {whole}, lock_wait_timeout = {whole}",
+        whole = seconds.ceil().max(1.0)
+    );
+    if version.contains("MariaDB") {
+        set.push_str(&format!(", max_statement_time = {seconds}"));
+    } else if !version.starts_with("5.5") && !version.starts_with("5.6") {
+        set.push_str(&format!(", max_execution_time = {}", app.statement_timeout.as_millis()));
+    }
+    connection.execute(AssertSqlSafe(set)).await?;
+    // What one transaction reads belongs together, also on a server that was told otherwise.
+    connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+    Ok(id)
+}
+
+/// Reads what this database has, and what the account may do with each column.
+pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
+    let about = link.statement("SELECT CAST(VERSION() AS CHAR), CAST(@@global.read_only AS CHAR)");
+    let mut about = link.row(about).await?;
+    let server = server_name(&about.text().unwrap_or_default());
+    let read_only = about.text().as_deref() == Some("1");
+
+    let mut statement = link.statement(
+        "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR), CAST(PRIVILEGES AS CHAR) \
+         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (",
+    );
+    for (place, table) in Table::ALL.into_iter().enumerate() {
+        statement.push(if place > 0 { ", " } else { "" }).value(table.name());
+    }
+    statement.push(") ORDER BY TABLE_NAME, ORDINAL_POSITION");
+    let mut columns: Vec<(String, Column)> = Vec::new();
+    for mut row in link.rows(statement).await? {
+        let table = row.text().unwrap_or_default();
+        let name = row.text().unwrap_or_default();
+        let kind = kind(&row.text().unwrap_or_default());
+        let rights = row.text().unwrap_or_default().to_lowercase();
+        let may = |right: &str| rights.split(',').any(|part| part.trim() == right);
+        columns.push((table, Column { name, kind, may_select: may("select"), may_update: may("update") }));
+    }
+    let tables: BTreeMap<Table, Columns> = Table::ALL
+        .into_iter()
+        .map(|table| {
+            let of_table = columns.iter().filter(|(name, _)| name == table.name());
+            (table, of_table.map(|(_, column)| column.clone()).collect())
+        })
+        .collect();
+    let write_refused = read_only.then(|| "the server is set read-only (it may be a replica)".to_owned());
+    let mut schema = Schema::new(Backend::MySql, None, server, tables, write_refused);
+    let absent: Vec<Table> = Table::ALL.into_iter().filter(|table| schema.found(*table).is_none()).collect();
+    if !absent.is_empty() {
+        let grants = grants(link).await?;
+        let database = &link.app.database.database;
+        let would_show =
+            |table: &Table| grants.iter().any(|grant| grants_right(grant, "SELECT", database, table.name()));
+        schema.maybe_hidden = absent.into_iter().filter(|table| !would_show(table)).collect();
+    }
+    Ok(schema)
+}
+
+/// What `SHOW GRANTS` says of the account.
+async fn grants(link: &mut Link<'_>) -> Result<Vec<String>, SourceError> {
+    let statement = link.statement("SHOW GRANTS");
+    Ok(link.rows(statement).await?.into_iter().filter_map(|mut row| row.text()).collect())
+}
+
+/// `10.11.6-MariaDB-1:10.11.6+maria~ubu2204` → `MariaDB 10.11.6`.
+fn server_name(version: &str) -> String {
+    let number = version.split('-').next().unwrap_or(version);
+    let name = if version.contains("MariaDB") { "MariaDB" } else { "MySQL" };
+    format!("{name} {number}")
+}
+
+fn kind(data_type: &str) -> ColumnKind {
+    match data_type.to_lowercase().as_str() {
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => ColumnKind::Integer,
+        "decimal" => ColumnKind::Numeric,
+        "timestamp" => ColumnKind::Instant,
+        "datetime" | "date" => ColumnKind::Local,
+        _ => ColumnKind::Text,
+    }
+}
+
+/// Whether the account holds a right on a whole table, from `SHOW GRANTS`.
+///
+/// Rights that come from roles are seen as far as the server lists them there.
+pub(super) async fn may_on_table(link: &mut Link<'_>, right: &str, table: &str) -> Result<bool, SourceError> {
+    let grants = grants(link).await?;
+    let database = &link.app.database.database;
+    Ok(grants.iter().any(|grant| grants_right(grant, right, database, table)))
+}
+
+/// Whether one line of `SHOW GRANTS` gives `right` on the table.
+fn grants_right(grant: &str, right: &str, database: &str, table: &str) -> bool {
+    let Some((rights, place)) = grant.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON ")) else {
+        return false;
+    };
+    let place = place.strip_prefix("TABLE ").unwrap_or(place);
+    let Some((place, _)) = place.split_once(" TO ") else { return false };
+    let right_held = rights.split(',').map(str::trim).any(|held| {
+        held.eq_ignore_ascii_case(right)
+            || held.eq_ignore_ascii_case("ALL PRIVILEGES")
+            || held.eq_ignore_ascii_case("ALL")
+    });
+    let Some((held_database, held_table)) = split_place(place) else { return false };
+    let database_held = held_database == "*" || like(&held_database, database);
+    right_held && database_held && (held_table == "*" || held_table == table)
+}
+
+/// `` `a_b`.`t` `` → `a_b`, `t`.
+fn split_place(place: &str) -> Option<(String, String)> {
+    let plain = |name: &str| name.trim().trim_matches('`').replace("``", "`");
+    let (database, table) = place.rsplit_once('.')?;
+    Some((plain(database), plain(table)))
+}
+
+/// A database pattern of a grant: `%` and `_` are wildcards, `\` takes that meaning away.
+fn like(pattern: &str, name: &str) -> bool {
+    fn matches(pattern: &[char], name: &[char]) -> bool {
+        match pattern {
+            [] => name.is_empty(),
+            ['%', rest @ ..] => (0..=name.len()).any(|skipped| matches(rest, &name[skipped..])),
+            ['_', rest @ ..] => !name.is_empty() && matches(rest, &name[1..]),
+            ['\\', escaped, rest @ ..] => name.first() == Some(escaped) && matches(rest, &name[1..]),
+            [plain, rest @ ..] => name.first() == Some(plain) && matches(rest, &name[1..]),
+        }
+    }
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    matches(&pattern, &name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_on_everything_a_database_or_a_table_gives_the_right() {
+        for grant in [
+            "GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION",
+            "GRANT SELECT, DELETE ON `openmrs`.* TO `console`@`%`",
+            "GRANT DELETE ON `open%`.* TO `console`@`%`",
+            "GRANT SELECT, INSERT, DELETE ON `openmrs`.`failed_events` TO `console`@`%`",
+        ] {
+            assert!(grants_right(grant, "DELETE", "openmrs", "failed_events"), "{grant}");
+        }
+    }
+
+    #[test]
+    fn a_grant_on_something_else_gives_nothing() {
+        for grant in [
+            "GRANT USAGE ON *.* TO `console`@`%` IDENTIFIED BY PASSWORD '*0'",
+            "GRANT SELECT ON `openmrs`.* TO `console`@`%`",
+            "GRANT DELETE ON `openmrs\\_test`.* TO `console`@`%`",
+            "GRANT DELETE ON `openmrs`.`markers` TO `console`@`%`",
+            "GRANT `reader` TO `console`@`%`",
+        ] {
+            assert!(!grants_right(grant, "DELETE", "openmrs", "failed_events"), "{grant}");
+        }
+        assert!(grants_right("GRANT DELETE ON `openmrs\\_test`.* TO `c`@`%`", "DELETE", "openmrs_test", "markers"));
+    }
+
+    #[test]
+    fn a_server_is_called_by_its_name() {
+        assert_eq!(server_name("10.11.6-MariaDB-1:10.11.6+maria~ubu2204"), "MariaDB 10.11.6");
+        assert_eq!(server_name("5.6.51"), "MySQL 5.6.51");
+        assert_eq!(server_name("8.0.36-0ubuntu0.22.04.1"), "MySQL 8.0.36");
+    }
+}

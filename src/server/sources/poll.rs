@@ -1,0 +1,347 @@
+//! One look at a source: markers, failed events per feed, the last days, the newest retries, and what is wrong.
+//!
+//! Markers and counts are read in one transaction. What a look can do without has a transaction of its own for each
+//! part and is left out where it takes too long: a slow part must not make a source that answers look down.
+
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+
+use crate::{
+    model::{
+        Availability, EventState, Marker, RowId, Stamp,
+        overview::{DayCount, NewRow},
+    },
+    server::config::Application,
+};
+
+use super::{
+    FeedFailures, NEWEST, Poll, Source, SourceError, SourceErrorKind, clock,
+    connection::{Record, Session},
+    events::push_count_of,
+    rows::stamp,
+    schema::{Found, Schema, Table},
+    sql,
+};
+
+/// Days of the chart.
+const DAYS: u64 = 14;
+
+/// Markers, and feed addresses of failed events, that a look reads at the most. A hospital has some dozens.
+const FEEDS: usize = 2000;
+
+/// Rows of the retry log that are looked at for the last retries.
+const LAST_RETRIES: u32 = 500;
+
+/// Rows up to which failed_events is searched for pairs that stand twice: the search sorts the table.
+const PAIRS_SEARCHED_UP_TO: u64 = 100_000;
+
+/// How long the outcome of that search is believed.
+const PAIRS_LAST: Duration = Duration::from_secs(600);
+
+/// One look.
+pub(super) async fn poll(source: &Source) -> Result<Poll, SourceError> {
+    let mut session = source.pool.look(&source.app).await?;
+    let counts = markers_and_counts(&mut session).await;
+    let mut poll = session.end(counts).await?;
+
+    let mut session = source.pool.look(&source.app).await?;
+    let newest = newest(&mut session).await;
+    poll.newest = if_in_time(session.end(newest).await)?;
+
+    let mut session = source.pool.look(&source.app).await?;
+    let last_retries = last_retries(&mut session).await;
+    poll.last_retries = if_in_time(session.end(last_retries).await)?;
+
+    let rows: u64 = poll.failures.here().into_iter().flatten().map(|feed| feed.total).sum();
+    if rows <= PAIRS_SEARCHED_UP_TO {
+        let pairs = pairs_twice_lately(source).await?;
+        if pairs > 0 {
+            poll.hazards.push(format!(
+                "{} of feed and event that stand more than once in failed_events: the consumer cannot tell such rows apart, \
+                 and one success removes them all.",
+                counted(pairs, "pair", "pairs")
+            ));
+        }
+    }
+    Ok(poll)
+}
+
+/// A part that took too long is empty; anything else that went wrong is an error of the whole look.
+fn if_in_time<T: Default>(part: Result<T, SourceError>) -> Result<T, SourceError> {
+    match part {
+        Err(error) if error.kind == SourceErrorKind::TimedOut => {
+            tracing::debug!(reason = error.reason, "a part of a look took too long and is left out");
+            Ok(T::default())
+        }
+        other => other,
+    }
+}
+
+/// What a look is for.
+async fn markers_and_counts(session: &mut Session<'_>) -> Result<Poll, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let mut hazards = Vec::new();
+
+    let markers = match schema.table(Table::Markers) {
+        Ok(table) => Availability::Here(markers(session, &table, &mut hazards).await?),
+        Err(reason) => Availability::NotHere(reason),
+    };
+    let fortnight = last_days(app, Utc::now());
+    let (failures, counts) = match schema.table(Table::FailedEvents) {
+        Ok(table) => {
+            let (failures, counts) = failures(session, &table, &fortnight, &mut hazards).await?;
+            (Availability::Here(failures), counts)
+        }
+        Err(reason) => (Availability::NotHere(reason), Vec::new()),
+    };
+    let days = fortnight
+        .iter()
+        .enumerate()
+        .map(|(place, (day, _))| DayCount { day: *day, failures: counts.get(place).copied().unwrap_or(0) })
+        .collect();
+    if failures.here().is_some() && schema.lacks(Table::RetryLog) {
+        hazards.push(
+            "The table failed_event_retry_log does not exist: a failing retry cannot write its log, so retries never \
+             grows and the event is tried for ever."
+                .to_owned(),
+        );
+    }
+    Ok(Poll {
+        server: schema.server.clone(),
+        markers,
+        failures,
+        days,
+        last_retries: Vec::new(),
+        newest: Vec::new(),
+        retry_refused: retry_refused(app, &schema),
+        missing: schema.missing(),
+        hazards,
+    })
+}
+
+async fn markers(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    hazards: &mut Vec<String>,
+) -> Result<Vec<Marker>, SourceError> {
+    let statement = session.link.statement(format!(
+        "SELECT {}, {}, {} FROM {} ORDER BY 1 LIMIT {FEEDS}",
+        table.text("feed_uri"),
+        table.text("last_read_entry_id"),
+        table.text("feed_uri_for_last_read_entry"),
+        table.name
+    ));
+    let records = session.link.rows(statement).await?;
+    if records.len() == FEEDS {
+        hazards.push(format!("The table markers has {FEEDS} rows or more; only so many are shown."));
+    }
+    let markers: Vec<Marker> = records
+        .into_iter()
+        .map(|mut row| Marker { feed_uri: row.text(), last_read_entry_id: row.text(), page_uri: row.text() })
+        .collect();
+
+    let without_page = markers.iter().filter(|marker| !marker.has_page()).count();
+    if without_page > 0 && table.column("feed_uri_for_last_read_entry").is_some() {
+        hazards.push(format!(
+            "{} without a page (feed_uri_for_last_read_entry is empty): the consumer fails on it and the feed stalls.",
+            counted(without_page as u64, "marker", "markers")
+        ));
+    }
+    let mut addresses: Vec<&str> = markers.iter().filter_map(|marker| marker.feed_uri.as_deref()).collect();
+    addresses.sort_unstable();
+    let twice: Vec<&[&str]> = addresses.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).collect();
+    if let Some(first) = twice.first().and_then(|same| same.first()) {
+        hazards.push(format!(
+            "{} more than one marker (the first is {first}): which one the consumer reads is a matter of chance.",
+            counted(twice.len() as u64, "feed has", "feeds have")
+        ));
+    }
+    Ok(markers)
+}
+
+/// The last days and when each begins, oldest first.
+fn last_days(app: &Application, now: DateTime<Utc>) -> Vec<(NaiveDate, DateTime<Utc>)> {
+    let today = clock::day(app.time_zone, now);
+    (0..DAYS)
+        .rev()
+        .filter_map(|ago| today.checked_sub_days(Days::new(ago)))
+        .map(|day| (day, clock::beginning(app.time_zone, day)))
+        .collect()
+}
+
+/// Failed events per feed, and of each of the days: all of it in one pass over the table.
+async fn failures(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    days: &[(NaiveDate, DateTime<Utc>)],
+    hazards: &mut Vec<String>,
+) -> Result<(Vec<FeedFailures>, Vec<u64>), SourceError> {
+    let app = session.link.app;
+    let failed_at = table.expression("failed_at");
+    let text = |expression: String| sql::as_text(table.backend, &expression);
+    let mut statement = session.link.statement(format!(
+        "SELECT {}, {}, {}, {}, {}, ",
+        table.text("feed_uri"),
+        text("COUNT(*)".to_owned()),
+        text(format!("SUM(CASE WHEN {failed_at} IS NULL THEN 1 ELSE 0 END)")),
+        text(format!("MIN({failed_at})")),
+        text(format!("MAX({failed_at})")),
+    ));
+    push_count_of(&mut statement, app, table, EventState::Waiting);
+    statement.push(", ");
+    push_count_of(&mut statement, app, table, EventState::Exhausted);
+    if let Some(column) = table.column("failed_at") {
+        let ends = days.iter().skip(1).map(|(_, begins)| *begins).chain(
+            days.last().and_then(|(day, _)| day.succ_opt()).map(|tomorrow| clock::beginning(app.time_zone, tomorrow)),
+        );
+        for ((_, begins), ends) in days.iter().zip(ends) {
+            let key = |at| clock::key(app.time_zone, column.kind, at);
+            statement.push(", ").as_text(|statement| {
+                statement.push(format!("SUM(CASE WHEN {failed_at} >= ")).time(column, &key(*begins));
+                statement.push(format!(" AND {failed_at} < ")).time(column, &key(ends));
+                statement.push(" THEN 1 ELSE 0 END)");
+            });
+        }
+    }
+    statement.push(format!(" FROM {}", table.name));
+    if table.column("feed_uri").is_some() {
+        statement.push(format!(" GROUP BY {} ORDER BY 1 LIMIT {FEEDS}", table.expression("feed_uri")));
+    }
+    let records = session.link.rows(statement).await?;
+    if records.len() == FEEDS {
+        hazards.push(format!("failed_events names {FEEDS} feeds or more; only so many are counted."));
+    }
+
+    let (mut failures, mut counts, mut untimed) = (Vec::new(), vec![0; days.len()], 0);
+    for mut record in records {
+        let uri = record.text();
+        let total = record.count();
+        untimed += record.count();
+        let oldest = stamp(app, table, "failed_at", record.text());
+        let newest = stamp(app, table, "failed_at", record.text());
+        let (waiting, exhausted) = (record.count(), record.count());
+        for day in &mut counts {
+            *day += record.count();
+        }
+        // An empty table without feed addresses still answers with one row.
+        if total > 0 {
+            failures.push(FeedFailures { uri, total, waiting, exhausted, oldest, newest });
+        }
+    }
+    if untimed > 0 && table.column("failed_at").is_some() {
+        hazards.push(format!(
+            "{} whose failed_at is NULL: the consumer cannot read such a row, and the retries of its whole feed stop in \
+             silence.",
+            counted(untimed, "failed event", "failed events")
+        ));
+    }
+    Ok((failures, counts))
+}
+
+/// The pairs that stand twice as they were counted now or not long ago.
+async fn pairs_twice_lately(source: &Source) -> Result<u64, SourceError> {
+    let known = *source.pairs_twice.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at, pairs)) = known
+        && at.elapsed() < PAIRS_LAST
+    {
+        return Ok(pairs);
+    }
+    let mut session = source.pool.look(&source.app).await?;
+    let pairs = pairs_twice(&mut session).await;
+    // Where it takes too long it is not tried again at the next look either.
+    let pairs = if_in_time(session.end(pairs).await)?;
+    *source.pairs_twice.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), pairs));
+    Ok(pairs)
+}
+
+/// The consumer finds, changes and deletes a failed event by feed and event id: a pair that stands twice is one to it.
+async fn pairs_twice(session: &mut Session<'_>) -> Result<u64, SourceError> {
+    let schema = session.schema.clone();
+    let Ok(table) = schema.table(Table::FailedEvents) else { return Ok(0) };
+    if table.column("feed_uri").is_none() || table.column("event_id").is_none() {
+        return Ok(0);
+    }
+    let (feed, event) = (table.expression("feed_uri"), table.expression("event_id"));
+    let statement = session.link.statement(format!(
+        "SELECT {} FROM (SELECT {feed} FROM {} WHERE {feed} IS NOT NULL AND {event} IS NOT NULL \
+         GROUP BY {feed}, {event} HAVING COUNT(*) > 1) AS pairs",
+        sql::as_text(table.backend, "COUNT(*)"),
+        table.name
+    ));
+    Ok(session.link.row(statement).await?.count())
+}
+
+/// The newest failed events by id.
+async fn newest(session: &mut Session<'_>) -> Result<Vec<NewRow>, SourceError> {
+    let schema = session.schema.clone();
+    let Ok(table) = schema.table(Table::FailedEvents) else { return Ok(Vec::new()) };
+    let statement = session.link.statement(format!(
+        "SELECT {}, {} FROM {} ORDER BY {} DESC LIMIT {NEWEST}",
+        table.text("id"),
+        table.text("feed_uri"),
+        table.name,
+        table.expression("id")
+    ));
+    let records = session.link.rows(statement).await?;
+    let read = |mut row: Record| Some(NewRow { id: RowId(row.number()?), feed_uri: row.text() });
+    Ok(records.into_iter().filter_map(read).collect())
+}
+
+/// When a retry was last seen to fail, per feed address.
+async fn last_retries(session: &mut Session<'_>) -> Result<Vec<(Option<String>, Stamp)>, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let Ok(table) = schema.table(Table::RetryLog) else { return Ok(Vec::new()) };
+    let statement = session.link.statement(format!(
+        "SELECT {}, {} FROM {} ORDER BY {} DESC LIMIT {LAST_RETRIES}",
+        table.text("feed_uri"),
+        table.text("failed_at"),
+        table.name,
+        table.expression("id")
+    ));
+    let mut newest: Vec<(Option<String>, Stamp)> = Vec::new();
+    for mut record in session.link.rows(statement).await? {
+        let uri = record.text();
+        let Some(at) = stamp(app, &table, "failed_at", record.text()) else { continue };
+        if !newest.iter().any(|(known, _)| *known == uri) {
+            newest.push((uri, at));
+        }
+    }
+    Ok(newest)
+}
+
+/// Why `reset` will not work, as a sentence; `None`: it will.
+pub(super) fn retry_refused(app: &Application, schema: &Schema) -> Option<String> {
+    let name = &app.info.name;
+    if app.info.read_only {
+        return Some(format!("The configuration sets {name} to read-only."));
+    }
+    let table = match schema.table(Table::FailedEvents) {
+        Ok(table) => table,
+        Err(reason) => return Some(format!("Nothing can be retried in {name}: {reason}.")),
+    };
+    let Some(retries) = table.column("retries") else {
+        return Some(format!(
+            "Nothing can be retried in {name}: the table failed_events has no column retries that the account may read."
+        ));
+    };
+    if let Some(reason) = &schema.write_refused {
+        return Some(format!("Nothing can be written in {name}: {reason}."));
+    }
+    let needed = super::reset::columns_written(&table, retries);
+    let forbidden = needed.iter().find(|column| !column.may_update)?;
+    Some(format!(
+        "The account {} may not change {} in failed_events of {name}: grant it UPDATE on that column.",
+        app.database.user, forbidden.name
+    ))
+}
+
+/// `1 marker`, `3 markers`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}

@@ -1,0 +1,121 @@
+//! PostgreSQL: how to connect, what the session is set to, what its catalogue says.
+
+use std::collections::BTreeMap;
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Error, Executor, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+
+use crate::{
+    model::Backend,
+    server::config::{Application, Tls},
+};
+
+use super::{
+    SourceError,
+    connection::Link,
+    schema::{Column, ColumnKind, Columns, Schema, Table},
+};
+
+/// A connection with its session set up. The driver itself sets the session's zone to UTC and dates to ISO.
+pub(super) async fn connect(app: &Application) -> Result<PgConnection, Error> {
+    let database = &app.database;
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(&database.host)
+        .port(database.port)
+        .username(&database.user)
+        .password(database.password.reveal())
+        .database(&database.database)
+        .application_name("atomfeed-console")
+        .ssl_mode(match database.tls {
+            Tls::Off => PgSslMode::Disable,
+            Tls::Preferred => PgSslMode::Prefer,
+            Tls::Required => PgSslMode::Require,
+            Tls::Verified => PgSslMode::VerifyFull,
+        })
+        .disable_statement_logging();
+    if let Some(ca) = &database.ca {
+        options = options.ssl_root_cert(ca);
+    }
+    let mut connection = options.connect().await?;
+    let limit = app.statement_timeout.as_millis();
+    connection.execute(AssertSqlSafe(format!("SET statement_timeout = {limit}; SET lock_timeout = {limit}"))).await?;
+    Ok(connection)
+}
+
+/// The schema that holds the tables.
+pub(super) fn namespace(app: &Application) -> String {
+    app.database.schema.clone().unwrap_or_else(|| "public".to_owned())
+}
+
+/// Reads what this database has, and what the account may do with each column.
+pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
+    let namespace = namespace(link.app);
+    let mut about = link.statement(
+        "SELECT current_setting('server_version'), pg_is_in_recovery()::text, \
+         current_setting('default_transaction_read_only'), \
+         COALESCE(has_schema_privilege((SELECT oid FROM pg_namespace WHERE nspname = ",
+    );
+    about.value(&namespace).push("), 'USAGE'), true)::text");
+    let mut about = link.row(about).await?;
+    let version = about.text().unwrap_or_default();
+    let server = format!("PostgreSQL {}", version.split(' ').next().unwrap_or_default());
+    let replica = about.text().as_deref() == Some("true");
+    let read_only = about.text().as_deref() == Some("on");
+    let may_enter = about.text().as_deref() == Some("true");
+
+    let mut statement = link.statement(
+        "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL)::text, \
+         has_column_privilege(c.oid, a.attnum, 'SELECT')::text, has_column_privilege(c.oid, a.attnum, 'UPDATE')::text \
+         FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
+         WHERE n.nspname::text = ",
+    );
+    statement.value(&namespace).push(
+        " AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND c.relname::text IN (",
+    );
+    for (place, table) in Table::ALL.into_iter().enumerate() {
+        statement.push(if place > 0 { ", " } else { "" }).value(table.name());
+    }
+    statement.push(") ORDER BY 1, a.attnum");
+    let mut columns: Vec<(String, Column)> = Vec::new();
+    for mut row in link.rows(statement).await? {
+        let table = row.text().unwrap_or_default();
+        let name = row.text().unwrap_or_default();
+        let kind = kind(&row.text().unwrap_or_default());
+        let mut may = || row.text().as_deref() == Some("true") && may_enter;
+        columns.push((table, Column { name, kind, may_select: may(), may_update: may() }));
+    }
+    let tables: BTreeMap<Table, Columns> = Table::ALL
+        .into_iter()
+        .map(|table| {
+            let of_table = columns.iter().filter(|(name, _)| name == table.name());
+            (table, of_table.map(|(_, column)| column.clone()).collect())
+        })
+        .collect();
+    let write_refused = if replica {
+        Some("the server is a replica".to_owned())
+    } else {
+        read_only.then(|| "the database is set read-only for this account".to_owned())
+    };
+    Ok(Schema::new(Backend::Postgres, Some(namespace), server, tables, write_refused))
+}
+
+fn kind(data_type: &str) -> ColumnKind {
+    match data_type {
+        "smallint" | "integer" | "bigint" => ColumnKind::Integer,
+        "numeric" => ColumnKind::Numeric,
+        "timestamp with time zone" => ColumnKind::Instant,
+        "timestamp without time zone" | "date" => ColumnKind::Local,
+        _ => ColumnKind::Text,
+    }
+}
+
+/// Whether the account holds a right on a whole table.
+pub(super) async fn may_on_table(link: &mut Link<'_>, right: &str, qualified: &str) -> Result<bool, SourceError> {
+    let mut statement = link.statement("SELECT has_table_privilege(");
+    statement.value(qualified).push(", ").value(right).push(")::text");
+    Ok(link.row(statement).await?.text().as_deref() == Some("true"))
+}

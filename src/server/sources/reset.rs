@@ -1,0 +1,145 @@
+//! The one thing that is written to a source: retries back to 0.
+//!
+//! Each row is written only while it still has the retries that the person saw. That is said in the UPDATE itself, so
+//! that no right to lock rows is needed, and no row is written that changed after it was looked at. A chunk of rows is
+//! one statement; where fewer rows match than were asked for, the chunk is taken back and done row by row, which tells
+//! which ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Backend, RowId, action::RowOutcome};
+
+use super::{
+    ResetRow, SourceError, SourceErrorKind,
+    connection::Session,
+    fault,
+    list::failed_events,
+    poll::retry_refused,
+    schema::{Column, Found},
+    sql::Statement,
+};
+
+/// Rows of one statement.
+const CHUNK: usize = 200;
+
+/// The columns that a reset names on the left of a `=`.
+///
+/// On MySQL that is failed_at too: with ON UPDATE CURRENT_TIMESTAMP it would change if it were not set to itself.
+pub(super) fn columns_written<'a>(table: &'a Found<'_>, retries: &'a Column) -> Vec<&'a Column> {
+    let mut columns = vec![retries];
+    if table.backend == Backend::MySql {
+        columns.extend(table.column("failed_at"));
+    }
+    columns
+}
+
+/// Sets retries to 0 where they still are what was seen, and answers row by row.
+pub(super) async fn reset(mut session: Session<'_>, rows: &[ResetRow]) -> Result<Vec<RowOutcome>, SourceError> {
+    let written = write_all(&mut session, rows).await;
+    let outcomes = match written {
+        Ok(outcomes) => outcomes,
+        Err(error) => return session.end(Err(error)).await,
+    };
+    match session.commit().await {
+        Ok(()) => Ok(outcomes),
+        Err(error) if matches!(error.kind, SourceErrorKind::Lost | SourceErrorKind::TimedOut) => {
+            let uncertain = |outcome| match outcome {
+                RowOutcome::Reset => RowOutcome::Uncertain { reason: error.reason.clone() },
+                other => other,
+            };
+            Ok(outcomes.into_iter().map(uncertain).collect())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn write_all(session: &mut Session<'_>, rows: &[ResetRow]) -> Result<Vec<RowOutcome>, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    if let Some(reason) = retry_refused(app, &schema) {
+        return Err(fault::not_allowed(app, &reason));
+    }
+    let table = failed_events(app, &schema)?;
+    let retries = table.column("retries").ok_or_else(|| fault::not_here(app, "failed_events has no column retries"))?;
+
+    // Rows that were seen with the same retries are one UPDATE; a row that is named twice is one row.
+    let mut by_seen: BTreeMap<i64, BTreeSet<RowId>> = BTreeMap::new();
+    for row in rows {
+        by_seen.entry(row.seen_retries).or_default().insert(row.id);
+    }
+    let mut unmatched = BTreeSet::new();
+    for (seen, ids) in &by_seen {
+        let ids: Vec<RowId> = ids.iter().copied().collect();
+        for chunk in ids.chunks(CHUNK) {
+            let missed = write_chunk(session, &table, retries, *seen, chunk).await?;
+            unmatched.extend(missed.into_iter().map(|id| (*seen, id)));
+        }
+    }
+    let now = retries_now(session, &table, unmatched.iter().map(|(_, id)| *id).collect()).await?;
+    let outcome = |row: &ResetRow| match now.get(&row.id) {
+        _ if !unmatched.contains(&(row.seen_retries, row.id)) => RowOutcome::Reset,
+        Some(retries) => RowOutcome::Changed { retries: *retries },
+        None => RowOutcome::Gone,
+    };
+    Ok(rows.iter().map(outcome).collect())
+}
+
+/// Writes a chunk of rows that were all seen with the same retries; answers those that have other retries or are gone.
+async fn write_chunk(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    retries: &Column,
+    seen: i64,
+    ids: &[RowId],
+) -> Result<Vec<RowId>, SourceError> {
+    session.link.command("SAVEPOINT chunk").await?;
+    let update = guarded_update(session, table, retries, seen, ids);
+    let mut missed = Vec::new();
+    if session.link.execute(update).await? != ids.len() as u64 {
+        session.link.command("ROLLBACK TO SAVEPOINT chunk").await?;
+        for id in ids {
+            let update = guarded_update(session, table, retries, seen, &[*id]);
+            if session.link.execute(update).await? == 0 {
+                missed.push(*id);
+            }
+        }
+    }
+    session.link.command("RELEASE SAVEPOINT chunk").await?;
+    Ok(missed)
+}
+
+fn guarded_update(session: &Session<'_>, table: &Found<'_>, retries: &Column, seen: i64, ids: &[RowId]) -> Statement {
+    let mut update = session.link.statement(format!("UPDATE {} SET ", table.name));
+    for (place, column) in columns_written(table, retries).into_iter().enumerate() {
+        let target = table.target(column);
+        let value = if column == retries { "0" } else { target.as_str() };
+        update.push(format!("{}{target} = {value}", if place > 0 { ", " } else { "" }));
+    }
+    update.push(format!(" WHERE {} = ", table.expression("retries"))).int(seen).push(" AND ");
+    update.id_in(&table.expression("id"), &table.id, ids.iter().copied());
+    update
+}
+
+/// The retries that rows have now; rows that are gone are not in the answer.
+async fn retries_now(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    ids: Vec<RowId>,
+) -> Result<BTreeMap<RowId, Option<i64>>, SourceError> {
+    let mut now = BTreeMap::new();
+    for chunk in ids.chunks(CHUNK) {
+        let mut statement = session.link.statement(format!(
+            "SELECT {}, {} FROM {} WHERE ",
+            table.text("id"),
+            table.text("retries"),
+            table.name
+        ));
+        statement.id_in(&table.expression("id"), &table.id, chunk.iter().copied());
+        for mut record in session.link.rows(statement).await? {
+            if let Some(id) = record.number() {
+                now.insert(RowId(id), record.number());
+            }
+        }
+    }
+    Ok(now)
+}

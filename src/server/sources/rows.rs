@@ -1,0 +1,102 @@
+//! Rows of `failed_events` and of the retry log: which columns are asked for, and how they are read back.
+
+use crate::{
+    model::{Attempt, EventState, FailedEvent, FailedEventRow, RowId, Stamp},
+    server::config::Application,
+};
+
+use super::{
+    TextLimit, clock,
+    connection::Record,
+    schema::{ColumnKind, Found},
+};
+
+/// The columns of a [`FailedEventRow`], in the order in which [`read_failed_event`] takes them.
+pub(super) fn failed_event_columns(table: &Found<'_>, texts: TextLimit) -> String {
+    [
+        table.text("id"),
+        table.text("feed_uri"),
+        table.text("failed_at"),
+        table.cut("error_message", texts.0),
+        table.text("event_id"),
+        table.cut("event_content", texts.0),
+        table.text("title"),
+        table.text("retries"),
+        table.text("tags"),
+    ]
+    .join(", ")
+}
+
+/// Reads the next columns of a record as a failed event.
+pub(super) fn read_failed_event(
+    app: &Application,
+    table: &Found<'_>,
+    texts: TextLimit,
+    record: &mut Record,
+) -> FailedEventRow {
+    let id = RowId(record.number().unwrap_or_default());
+    let feed_uri = record.text();
+    let failed_at = stamp(app, table, "failed_at", record.text());
+    let error = record.text().map(|text| shorten(text, texts));
+    let event_id = record.text();
+    let payload = record.text().map(|text| shorten(text, texts));
+    let title = record.text();
+    let retries = record.number();
+    let tags = record.text();
+    let state = EventState::of(retries, &app.info.limits);
+    FailedEventRow {
+        app: app.info.key.clone(),
+        id,
+        feed_uri,
+        failed_at,
+        error,
+        event_id,
+        payload,
+        title,
+        retries,
+        tags,
+        state,
+    }
+}
+
+/// The columns of an [`Attempt`], in the order in which [`read_attempt`] takes them.
+pub(super) fn attempt_columns(table: &Found<'_>) -> String {
+    [
+        table.text("id"),
+        table.text("feed_uri"),
+        table.text("failed_at"),
+        table.cut("error_message", FailedEvent::TEXT_LIMIT),
+        table.text("event_id"),
+        table.cut("event_content", FailedEvent::TEXT_LIMIT),
+    ]
+    .join(", ")
+}
+
+/// Reads a record as an attempt.
+pub(super) fn read_attempt(app: &Application, table: &Found<'_>, record: &mut Record) -> Attempt {
+    let texts = TextLimit(FailedEvent::TEXT_LIMIT);
+    Attempt {
+        id: RowId(record.number().unwrap_or_default()),
+        feed_uri: record.text(),
+        failed_at: stamp(app, table, "failed_at", record.text()),
+        error: record.text().map(|text| shorten(text, texts)),
+        event_id: record.text(),
+        payload: record.text().map(|text| shorten(text, texts)),
+    }
+}
+
+/// A time of a column of this table.
+pub(super) fn stamp(app: &Application, table: &Found<'_>, column: &str, text: Option<String>) -> Option<Stamp> {
+    let kind = table.column(column).map_or(ColumnKind::Text, |column| column.kind);
+    text.map(|text| clock::stamp(app.time_zone, kind, text))
+}
+
+/// SQLite answers with more than was asked for: see [`super::sql::cut`].
+fn shorten(mut text: String, texts: TextLimit) -> String {
+    if text.len() > texts.0 as usize
+        && let Some((end, _)) = text.char_indices().nth(texts.0 as usize)
+    {
+        text.truncate(end);
+    }
+    text
+}

@@ -1,0 +1,191 @@
+//! One way to write a statement for three kinds of database.
+//!
+//! A query is written once; what differs between MySQL, PostgreSQL and SQLite is a function here. Values always travel
+//! as parameters. The only names that become part of a statement's text are those of [`super::schema`], quoted.
+//!
+//! Every selected column is turned into text by the database. So there is one way to read a row, and a date of
+//! `0000-00-00`, an `infinity`, a `numeric(10,0)` or a `bigint unsigned` cannot make reading it fail.
+
+use crate::model::{Backend, RowId};
+
+use super::schema::{Column, ColumnKind};
+
+/// The value of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Bind {
+    Int(i64),
+    /// Only MySQL has unsigned numbers; the others get the digits as text.
+    UInt(u64),
+    Text(String),
+}
+
+/// A statement with its parameters.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    backend: Backend,
+    pub text: String,
+    pub binds: Vec<Bind>,
+}
+
+impl Statement {
+    pub fn new(backend: Backend, text: impl Into<String>) -> Self {
+        Self { backend, text: text.into(), binds: Vec::new() }
+    }
+
+    pub fn push(&mut self, text: impl AsRef<str>) -> &mut Self {
+        self.text.push_str(text.as_ref());
+        self
+    }
+
+    fn bind(&mut self, value: Bind, postgres_cast: &str) -> &mut Self {
+        self.binds.push(value);
+        if self.backend == Backend::Postgres {
+            self.text.push_str(&format!("${}{postgres_cast}", self.binds.len()));
+        } else {
+            self.text.push('?');
+        }
+        self
+    }
+
+    /// What `inner` appends, as text.
+    pub fn as_text(&mut self, inner: impl FnOnce(&mut Self)) -> &mut Self {
+        let (before, after) = match self.backend {
+            Backend::MySql => ("CAST(", " AS CHAR)"),
+            Backend::Postgres => ("(", ")::text"),
+            Backend::Sqlite => ("CAST(", " AS TEXT)"),
+        };
+        self.push(before);
+        inner(self);
+        self.push(after)
+    }
+
+    /// A whole number.
+    pub fn int(&mut self, value: i64) -> &mut Self {
+        self.bind(Bind::Int(value), "::bigint")
+    }
+
+    /// A text. PostgreSQL's texts cannot hold NUL bytes: a text with one is equal to none there.
+    pub fn value(&mut self, value: &str) -> &mut Self {
+        let value = match self.backend {
+            Backend::Postgres => value.replace('\0', "\u{fffd}"),
+            _ => value.to_owned(),
+        };
+        self.bind(Bind::Text(value), "::text")
+    }
+
+    /// A row's id, in the type of its column, so that the primary key's index serves.
+    pub fn id(&mut self, column: &Column, id: RowId) -> &mut Self {
+        let (small, large) = (i64::try_from(id.0), u64::try_from(id.0));
+        match (self.backend, small, large) {
+            (Backend::Postgres, Ok(id), _) if column.kind == ColumnKind::Integer => self.int(id),
+            (Backend::Postgres, ..) => self.bind(Bind::Text(id.to_string()), "::text::numeric"),
+            (_, Ok(id), _) => self.bind(Bind::Int(id), ""),
+            (Backend::MySql, _, Ok(id)) => self.bind(Bind::UInt(id), ""),
+            // Beyond what a column can hold, but not beyond what a URL can: compared as a wide number.
+            (Backend::MySql, ..) => self.wide(id, "DECIMAL(39,0)"),
+            (Backend::Sqlite, ..) => self.wide(id, "NUMERIC"),
+        }
+    }
+
+    fn wide(&mut self, id: RowId, kind: &str) -> &mut Self {
+        self.push("CAST(").bind(Bind::Text(id.to_string()), "").push(format!(" AS {kind})"))
+    }
+
+    /// A time as the database prints it, in the type of its column.
+    pub fn time(&mut self, column: &Column, text: &str) -> &mut Self {
+        match (self.backend, column.kind) {
+            // In a sub-select the text is turned into a time once, not for every row.
+            (Backend::Postgres, ColumnKind::Instant) => self.push("(SELECT ").value(text).push("::timestamptz)"),
+            (Backend::Postgres, ColumnKind::Local) => self.push("(SELECT ").value(text).push("::timestamp)"),
+            // SQLite compares values by the class they are stored in: milliseconds are numbers.
+            (Backend::Sqlite, kind) => match text.parse() {
+                Ok(number) if kind != ColumnKind::Text => self.bind(Bind::Int(number), ""),
+                _ => self.bind(Bind::Text(text.to_owned()), ""),
+            },
+            _ => self.value(text),
+        }
+    }
+
+    /// `column IN (…)` for ids.
+    pub fn id_in(&mut self, name: &str, column: &Column, ids: impl IntoIterator<Item = RowId>) -> &mut Self {
+        self.push(format!("{name} IN ("));
+        for (place, id) in ids.into_iter().enumerate() {
+            if place > 0 {
+                self.push(", ");
+            }
+            self.id(column, id);
+        }
+        self.push(")")
+    }
+
+    /// `column = value`, compared as the database does it.
+    pub fn equals(&mut self, column: &str, value: &str) -> &mut Self {
+        // A latin1 column cannot be compared with what latin1 cannot hold: MySQL refuses the statement.
+        if self.backend == Backend::MySql && !value.is_ascii() {
+            self.push(format!("CONVERT({column} USING utf8mb4) = "))
+        } else {
+            self.push(format!("{column} = "))
+        }
+        .value(value)
+    }
+
+    /// `expression LIKE pattern`, without regard to case as far as the database does that.
+    /// The pattern's own wildcards are those of [`escape_like`].
+    pub fn like(&mut self, expression: &str, pattern: &str) -> &mut Self {
+        match self.backend {
+            // The character set's default collation disregards case, whatever the column's own does.
+            Backend::MySql => self.push(format!("CONVERT({expression} USING utf8mb4) LIKE ")),
+            Backend::Postgres => self.push(format!("{expression} ILIKE ")),
+            Backend::Sqlite => self.push(format!("{expression} LIKE ")),
+        };
+        self.value(pattern).push(" ESCAPE '!'")
+    }
+}
+
+/// Takes the meaning from `%` and `_` in a text that is to be found as it is.
+pub(super) fn escape_like(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+}
+
+/// A name in quotes.
+pub(super) fn quote(backend: Backend, name: &str) -> String {
+    match backend {
+        Backend::MySql => format!("`{}`", name.replace('`', "``")),
+        Backend::Postgres | Backend::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
+
+/// An expression as text.
+pub(super) fn as_text(backend: Backend, expression: &str) -> String {
+    match backend {
+        Backend::MySql => format!("CAST({expression} AS CHAR)"),
+        Backend::Postgres => format!("({expression})::text"),
+        Backend::Sqlite => format!("CAST({expression} AS TEXT)"),
+    }
+}
+
+/// The beginning of a text: `chars` characters, or more (up to four times as many bytes) on SQLite, whose text
+/// functions stop at a NUL; what reads it cuts it again.
+pub(super) fn cut(backend: Backend, expression: &str, chars: u32) -> String {
+    match backend {
+        Backend::MySql => format!("LEFT({expression}, {chars})"),
+        Backend::Postgres => format!("LEFT(({expression})::text, {chars})"),
+        Backend::Sqlite => format!("SUBSTR(CAST({expression} AS BLOB), 1, {})", u64::from(chars) * 4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_quotes() {
+        assert_eq!(quote(Backend::MySql, "a`b"), "`a``b`");
+        assert_eq!(quote(Backend::Postgres, "a\"; DROP"), "\"a\"\"; DROP\"");
+    }
+
+    #[test]
+    fn wildcards_in_a_search_stand_for_themselves() {
+        assert_eq!(escape_like("100%_!"), "100!%!_!!");
+    }
+}

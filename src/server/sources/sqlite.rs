@@ -1,0 +1,98 @@
+//! SQLite: how to open the file, what its pragmas say, and which form its times have.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use sqlx::{ConnectOptions, Error, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use crate::{model::Backend, server::config::Application};
+
+use super::{
+    SourceError,
+    connection::Link,
+    schema::{Column, ColumnKind, Columns, Schema, Table},
+    sql,
+};
+
+/// Opens the file, which must be there. Its journal mode is left as found.
+pub(super) async fn connect(app: &Application) -> Result<SqliteConnection, Error> {
+    SqliteConnectOptions::new()
+        .filename(Path::new(&app.database.database))
+        .create_if_missing(false)
+        .busy_timeout(app.statement_timeout)
+        .disable_statement_logging()
+        .connect()
+        .await
+}
+
+/// How many of SQLite's own steps lie between two looks at the clock: some tens of microseconds.
+const STEPS: i32 = 10_000;
+
+/// Makes the next statement end by itself (as interrupted) when it has run so long, also if nobody waits for it any more.
+pub(super) async fn end_after(connection: &mut SqliteConnection, limit: Duration) -> Result<(), Error> {
+    let deadline = Instant::now() + limit;
+    connection.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < deadline);
+    Ok(())
+}
+
+/// Reads what this file has. SQLite knows no accounts: what may be read may be written, if the file may be.
+pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
+    let statement = link.statement("SELECT sqlite_version()");
+    let server = format!("SQLite {}", link.row(statement).await?.text().unwrap_or_default());
+    let write_refused = why_not_writable(&link.app.database.database).await;
+    let mut tables = BTreeMap::new();
+    for table in Table::ALL {
+        let mut statement = link.statement("SELECT name, type FROM pragma_table_info(");
+        statement.value(table.name()).push(")");
+        let columns = link.rows(statement).await?.into_iter().map(|mut row| {
+            let name = row.text().unwrap_or_default();
+            let kind = kind(&row.text().unwrap_or_default());
+            Column { name, kind, may_select: true, may_update: write_refused.is_none() }
+        });
+        let mut columns: Columns = columns.collect();
+        for name in ["failed_at", "timestamp"] {
+            if let Some(column) = columns.get_mut(name) {
+                column.kind = time_kind(link, table, &column.name).await?;
+            }
+        }
+        tables.insert(table, columns);
+    }
+    Ok(Schema::new(Backend::Sqlite, None, server, tables, write_refused))
+}
+
+fn kind(declared: &str) -> ColumnKind {
+    let declared = declared.to_lowercase();
+    if declared.contains("int") {
+        ColumnKind::Integer
+    } else if declared.contains("numeric") || declared.contains("decimal") {
+        ColumnKind::Numeric
+    } else {
+        ColumnKind::Text
+    }
+}
+
+/// SQLite has no type for times: the newest value that is there tells how they are written.
+async fn time_kind(link: &mut Link<'_>, table: Table, column: &str) -> Result<ColumnKind, SourceError> {
+    let (table, column) = (sql::quote(Backend::Sqlite, table.name()), sql::quote(Backend::Sqlite, column));
+    let statement = link.statement(format!(
+        "SELECT typeof({column}), CAST({column} AS TEXT) FROM {table} WHERE {column} IS NOT NULL \
+         ORDER BY rowid DESC LIMIT 1"
+    ));
+    let mut newest = link.row(statement).await?;
+    if newest.text().as_deref() == Some("integer") {
+        return Ok(ColumnKind::Millis);
+    }
+    let text = newest.text().unwrap_or_default();
+    Ok(ColumnKind::Written { t: text.as_bytes().get(10) == Some(&b'T'), utc: text.ends_with('Z') })
+}
+
+/// Opens the file for writing and closes it again; nothing in it changes.
+async fn why_not_writable(file: &str) -> Option<String> {
+    match tokio::fs::OpenOptions::new().write(true).open(file).await {
+        Ok(_) => None,
+        Err(error) => Some(format!("the file may not be written: {error}")),
+    }
+}
