@@ -1,0 +1,136 @@
+//! The console's own database: a SQLite file that only its owner can read. It knows neither pages nor sources.
+//!
+//! One file a subject; the schema is in `migrations/` and is brought up to date at every start. The SQL keeps to
+//! integers, texts and statements that other databases understand too.
+
+mod actions;
+
+use std::{
+    fs::OpenOptions,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+pub use actions::NewAction;
+
+/// The store cannot be opened, or a statement on it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the store {path} cannot be created or opened: {source}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("the store {path} cannot be brought up to date: {source}")]
+    Migrate { path: PathBuf, source: sqlx::migrate::MigrateError },
+    #[error("the store failed: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("the store holds what this version does not understand: {0}")]
+    Content(String),
+}
+
+/// The store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: SqlitePool,
+}
+
+impl Store {
+    /// Opens the file, makes it where it is missing (readable by its owner only), and applies the migrations.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] when the file cannot be made or opened, [`StoreError::Migrate`] when it is of a newer
+    /// version or damaged.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A record of who did what must survive a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10));
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        sqlx::migrate!().run(&pool).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
+        Ok(Self { pool })
+    }
+
+    /// Whether the store answers; for readiness.
+    ///
+    /// # Errors
+    /// The database's own error.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes the file: everything is in it, and nothing is left beside it.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Makes the file before SQLite does, because SQLite would make it readable by others; the files it puts beside the
+/// database take over its rights.
+fn make_private(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata()?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            tracing::warn!(store = %path.display(), "the store was readable by others; its rights are tightened");
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    drop(file);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn only_its_owner_can_read_the_store_and_what_lies_beside_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/console.db");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+
+        let store = Store::open(&path).await.unwrap();
+        store.ping().await.unwrap();
+
+        let mut seen = 0;
+        for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+            seen += 1;
+        }
+        assert!(seen >= 2, "the database and its log");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_store_is_refused_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("console.db");
+        std::fs::write(&path, "this is not a database, but a text of some length".repeat(100)).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(Store::open(&path).await.is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), before, "nothing was lost");
+    }
+}
