@@ -1,0 +1,180 @@
+//! Failed events: lists, one whole, its neighbours, and the retry.
+
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Problem,
+    model::{ApplicationInfo, EventKey, FailedEvent, FailedEventRow, filter::ListQuery},
+};
+
+/// A part of a list that is missing, because its source did not answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MissingPart {
+    pub app: ApplicationInfo,
+    pub reason: String,
+    pub advice: String,
+}
+
+/// How far a text search looked in one application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scan {
+    pub app: ApplicationInfo,
+    /// Rows looked at for this page.
+    pub looked_at: u64,
+    /// Rows in the table at the last look, where known.
+    pub of: Option<u64>,
+    /// It came to the end.
+    pub complete: bool,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListPage {
+    /// The query as understood.
+    pub query: ListQuery,
+    pub rows: Vec<FailedEventRow>,
+    /// The query of the next and of the previous page, where there is one.
+    pub next: Option<ListQuery>,
+    pub previous: Option<ListQuery>,
+    /// How many match in all, where the snapshot knows it (filters by application, feed and state only).
+    pub total: Option<u64>,
+    /// Every configured application, for the filter form and the names in the rows.
+    pub applications: Vec<ApplicationInfo>,
+    /// Feed addresses with failed events, for the filter form: application key, address.
+    pub feeds: Vec<(String, Option<String>)>,
+    /// Why nothing can be retried, by application key; applications that are not named can.
+    pub retry_refused: Vec<(String, String)>,
+    pub missing: Vec<MissingPart>,
+    /// A text search: how far it looked, per application. Empty without a text.
+    pub scans: Vec<Scan>,
+    /// What the snapshot knew when the list was read, for [`news`]; opaque to everyone else.
+    pub mark: String,
+}
+
+/// A page of failed events. `query` is the page's query string.
+#[server(prefix = "/api", input = GetUrl, endpoint = "failed_events")]
+pub async fn list_failed_events(query: String) -> Result<ListPage, Problem> {
+    let console = super::console()?;
+    crate::server::lists::page(&console, ListQuery::parse(&query)?).await
+}
+
+/// What came since a list was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// For the reader, as the text of a link: "12 new failed events — show". Empty: nothing came. Where the list is
+    /// filtered by more than the snapshot can tell (category, time, text), it says that they are of these applications.
+    pub in_words: String,
+}
+
+/// Whether failed events came since a list was read. `query` is the list's query string, `mark` its [`ListPage::mark`].
+/// Answered from the snapshot alone: asking costs no source anything.
+#[server(prefix = "/api", input = GetUrl, endpoint = "news")]
+pub async fn news(query: String, mark: String) -> Result<Arrivals, Problem> {
+    let list = ListQuery::parse(&query)?;
+    Ok(crate::server::lists::arrivals(&super::console()?, &list.filter, &mark).await)
+}
+
+/// A failed event and what stands around it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventPage {
+    pub info: ApplicationInfo,
+    pub event: FailedEvent,
+    /// Why it cannot be retried; `None`: it can.
+    pub retry_refused: Option<String>,
+    /// How many events of the same feed will be tried before this one after a retry (lower ids, waiting).
+    pub ahead: Option<u64>,
+    /// When the consumer was last seen at work on this feed.
+    pub last_seen_at_work: Option<crate::model::Stamp>,
+    /// The feed's numbers, where the snapshot has them.
+    pub feed: Option<crate::model::Feed>,
+    /// Other failed events of the same record, here and in other applications.
+    pub same_record: Vec<FailedEventRow>,
+    /// Applications where that could not be looked up, or only partly, with the reason.
+    pub same_record_missing: Vec<MissingPart>,
+    /// Names for the applications of `same_record`.
+    pub applications: Vec<ApplicationInfo>,
+    /// The neighbours in the list it was opened from.
+    pub previous: Option<EventKey>,
+    pub next: Option<EventKey>,
+}
+
+/// One failed event. `list` is the query string of the list it was opened from.
+#[server(prefix = "/api", input = GetUrl, endpoint = "failed_event")]
+pub async fn view_failed_event(app: String, id: String, list: String) -> Result<EventPage, Problem> {
+    let console = super::console()?;
+    let unknown = || Problem::not_found(format!("{id:?} is no id of a failed event."), "Open one from the list.");
+    let list = ListQuery::parse(&list)?;
+    crate::server::events::event(&console, &app, id.parse().map_err(|_| unknown())?, &list.filter).await
+}
+
+/// What a retry of all exhausted failed events of a feed would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RetryPlan {
+    pub info: ApplicationInfo,
+    pub feed: Option<String>,
+    /// Exhausted failed events of the feed now.
+    pub exhausted: u64,
+    /// Only rows up to this id are reset, so that nothing joins after the person looked.
+    pub up_to: Option<crate::model::RowId>,
+    /// Failed events of the feed that are tried first because they wait already.
+    pub waiting: u64,
+    pub last_seen_at_work: Option<crate::model::Stamp>,
+    pub retry_refused: Option<String>,
+}
+
+/// The plan of retrying all exhausted failed events of a feed; `feed` is `None` for rows without an address.
+#[server(prefix = "/api", input = GetUrl, endpoint = "plan_feed_retry")]
+pub async fn plan_feed_retry(app: String, feed: Option<String>) -> Result<RetryPlan, Problem> {
+    crate::server::events::plan(&super::console()?, &app, feed).await
+}
+
+/// Retries failed events: sets their retries to 0 where the row still has the retries that the person saw.
+///
+/// A plain form posts `rows` (`app:id:retries`, any number), or `only` (one such row, from the button in the row, and
+/// then `rows` is not looked at); `back` is the path and query below the base to return to.
+#[server(prefix = "/api", endpoint = "retry")]
+pub async fn retry(
+    #[server(default)] rows: Vec<String>,
+    #[server(default)] only: Option<String>,
+    #[server(default)] reason: Option<String>,
+    #[server(default)] back: String,
+) -> Result<(), Problem> {
+    use crate::server::operations::{self, SeenEvent};
+    let console = super::console()?;
+    let rows = only.filter(|only| !only.is_empty()).map_or(rows, |only| vec![only]);
+    let events = rows.iter().map(|row| {
+        SeenEvent::parse(row).ok_or_else(|| {
+            Problem::bad_request(format!("{row:?} does not name a failed event."), "Reload the list and try again.")
+        })
+    });
+    let action = operations::retry(&console, super::actor()?, events.collect::<Result<_, _>>()?, said(reason)).await?;
+    super::go_back(&console, &back, action);
+    Ok(())
+}
+
+/// Retries all exhausted failed events of a feed, up to the id that the plan showed.
+#[server(prefix = "/api", endpoint = "retry_feed")]
+pub async fn retry_feed(
+    app: String,
+    #[server(default)] feed: Option<String>,
+    up_to: String,
+    #[server(default)] reason: Option<String>,
+) -> Result<(), Problem> {
+    let console = super::console()?;
+    let up_to = up_to
+        .parse()
+        .map_err(|_| Problem::bad_request(format!("{up_to:?} is no id."), "Open the plan of the retry again."))?;
+    let feed = feed.filter(|feed| !feed.is_empty());
+    let actor = super::actor()?;
+    let action = crate::server::operations::retry_feed(&console, actor, &app, feed, up_to, said(reason)).await?;
+    super::go_to(&console.parts.config.base.action(action));
+    Ok(())
+}
+
+/// A reason as typed: nothing when it is blank, and no longer than a paragraph.
+#[cfg(feature = "ssr")]
+fn said(reason: Option<String>) -> Option<String> {
+    let reason: String = reason?.trim().chars().take(1000).collect();
+    (!reason.is_empty()).then_some(reason)
+}

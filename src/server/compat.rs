@@ -1,0 +1,264 @@
+//! The old console's JSON: the five calls of ICT4H/atomfeed-console (as of eaedc52) that scripts may be using, with the
+//! same names and shapes and its faults mended: `[]` for no rows, 404 and 503 with a reason instead of 500.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{Path, Query, State},
+    http::{HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    export,
+    http::ClientAddress,
+    operations::{self, Actor, SeenEvent},
+    sources::Source,
+    state::Console,
+};
+use crate::{
+    error::Problem,
+    model::{Attempt, Availability, EventKey, FailedEventRow, Stamp, filter::Filter},
+};
+
+/// How many rows a reset touched; the old answer has an empty body.
+pub const ROWS_RESET: HeaderName = HeaderName::from_static("x-rows-reset");
+
+/// A [`Problem`] as these calls answer it.
+#[derive(Debug)]
+pub struct JsonProblem(Problem);
+
+impl<P: Into<Problem>> From<P> for JsonProblem {
+    fn from(problem: P) -> Self {
+        Self(problem.into())
+    }
+}
+
+impl IntoResponse for JsonProblem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(json!({ "error": self.0.what, "advice": self.0.todo }))).into_response()
+    }
+}
+
+/// `GET /apps`: the configured names, in order.
+pub async fn apps(State(console): State<Console>) -> Json<Vec<String>> {
+    Json(console.applications().map(|info| info.name.clone()).collect())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FeedStatus {
+    feed_uri: Option<String>,
+    last_read_entry: Option<String>,
+    count_of_failed_events: u64,
+}
+
+/// `GET /apps/{appName}/feedStatus`: a row per marker.
+pub async fn feed_status(State(console): State<Console>, Path(app): Path<String>) -> Result<Response, JsonProblem> {
+    let poll = find(&console, &app)?.poll().await?;
+    let (markers, failures) = match (poll.markers, poll.failures) {
+        (Availability::Here(markers), Availability::Here(failures)) => (markers, failures),
+        (Availability::NotHere(reason), _) | (_, Availability::NotHere(reason)) => {
+            let what = format!("{app} cannot say it: {reason}.");
+            return Err(Problem::not_found(what, "Look at the application's page for what it has.").into());
+        }
+    };
+    let count =
+        |uri: &Option<String>| failures.iter().find(|failed| failed.uri == *uri).map_or(0, |failed| failed.total);
+    let rows = markers.into_iter().map(|marker| FeedStatus {
+        count_of_failed_events: count(&marker.feed_uri),
+        last_read_entry: marker.last_read_entry_id,
+        feed_uri: marker.feed_uri,
+    });
+    Ok(Json(rows.collect::<Vec<_>>()).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedUri {
+    feed_uri: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OldFailedEvent {
+    failed_at: Option<i64>,
+    event: OldEvent,
+    error_message: Option<String>,
+    feed_uri: Option<String>,
+    retries: Option<i64>,
+    event_id: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OldEvent {
+    categories: Vec<OldCategory>,
+    id: Option<String>,
+    content: Option<String>,
+    feed_uri: Option<String>,
+    updated_date: Option<i64>,
+    title: Option<String>,
+    date_created: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct OldCategory {
+    term: String,
+}
+
+impl From<FailedEventRow> for OldFailedEvent {
+    fn from(row: FailedEventRow) -> Self {
+        let tags = row.tags.unwrap_or_default();
+        let terms = tags.split(',').map(str::trim).filter(|term| !term.is_empty());
+        Self {
+            failed_at: millis(row.failed_at.as_ref()),
+            event: OldEvent {
+                categories: terms.map(|term| OldCategory { term: term.to_owned() }).collect(),
+                id: row.event_id.clone(),
+                content: row.payload,
+                feed_uri: None,
+                updated_date: None,
+                title: row.title,
+                date_created: None,
+            },
+            error_message: row.error,
+            feed_uri: row.feed_uri,
+            retries: row.retries,
+            event_id: row.event_id,
+        }
+    }
+}
+
+fn millis(stamp: Option<&Stamp>) -> Option<i64> {
+    Some(stamp?.at?.timestamp_millis())
+}
+
+/// `GET /apps/{appName}/failedEvent?feedUri=…`: every failed event of the feed, streamed in the order of their ids.
+pub async fn failed_events(
+    State(console): State<Console>,
+    Path(app): Path<String>,
+    Query(FeedUri { feed_uri }): Query<FeedUri>,
+) -> Result<Response, JsonProblem> {
+    let feed_uri =
+        feed_uri.ok_or_else(|| Problem::bad_request("Which feed?", "Add ?feedUri= with the feed's address."))?;
+    let source = find(&console, &app)?.clone();
+    let filter = Filter { feed: Some(feed_uri), ..Filter::default() };
+    let mut pages = Box::pin(export::pages(source, filter));
+    let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
+    let rows = stream::iter([Ok(first)]).chain(pages).flat_map(|page| match page {
+        Ok(rows) => stream::iter(rows.into_iter().map(Ok).collect::<Vec<_>>()),
+        Err(problem) => stream::iter(vec![Err(problem)]),
+    });
+    let items = rows.enumerate().map(|(number, row)| {
+        let row =
+            serde_json::to_string(&OldFailedEvent::from(row?)).map_err(|error| Problem::internal(error.to_string()))?;
+        Ok::<_, Problem>(Bytes::from(format!("{}{row}", if number == 0 { "" } else { "," })))
+    });
+    let array =
+        stream::iter([Ok(Bytes::from_static(b"["))]).chain(items).chain(stream::iter([Ok(Bytes::from_static(b"]"))]));
+    Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(array)).into_response())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OldRetryLog {
+    feed_uri: Option<String>,
+    failed_at: Option<i64>,
+    error_message: Option<String>,
+    event_id: Option<String>,
+    event_content: Option<String>,
+}
+
+impl From<Attempt> for OldRetryLog {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            failed_at: millis(attempt.failed_at.as_ref()),
+            feed_uri: attempt.feed_uri,
+            error_message: attempt.error,
+            event_id: attempt.event_id,
+            event_content: attempt.payload,
+        }
+    }
+}
+
+/// `GET /apps/{appName}/failedEvent/{eventId}/retryLog`
+pub async fn retry_log(
+    State(console): State<Console>,
+    Path((app, event_id)): Path<(String, String)>,
+) -> Result<Response, JsonProblem> {
+    let source = find(&console, &app)?;
+    rows_of_event(source, &event_id).await?;
+    let attempts = source.attempts_of_event(&event_id).await?;
+    Ok(Json(attempts.into_iter().map(OldRetryLog::from).collect::<Vec<_>>()).into_response())
+}
+
+/// `POST /apps/{appName}/failedEvent/{eventId}/resetRetryCount`: resets every row of the event, also where it failed on
+/// two feeds. The body stays empty; [`ROWS_RESET`] says how many.
+pub async fn reset_retry_count(
+    State(console): State<Console>,
+    Path((app, event_id)): Path<(String, String)>,
+    ClientAddress(address): ClientAddress,
+) -> Result<Response, JsonProblem> {
+    let source = find(&console, &app)?;
+    let rows = rows_of_event(source, &event_id).await?;
+    let events: Vec<_> = rows
+        .into_iter()
+        .filter_map(|row| Some(SeenEvent { key: EventKey { app: row.app, id: row.id }, retries: row.retries? }))
+        .collect();
+    if events.is_empty() {
+        return Err(Problem::refused(
+            format!("{event_id} cannot be reset: {} does not say how often it was retried.", source.app().info.name),
+            "Its table has no column retries, or the value is NULL.",
+        )
+        .into());
+    }
+    let actor = Actor { who: "local".into(), address };
+    let reason = Some("asked for by the old console's call resetRetryCount".into());
+    let id = operations::retry(&console, actor, events, reason).await?;
+    let action = console.parts.store.action(id).await?.filter(|action| action.finished_at.is_some());
+    let Some(action) = action else {
+        return Err(Problem::unavailable(
+            format!("The reset of {event_id} is still under way: {} takes long.", source.app().info.name),
+            format!("Look at action {id} in the console's record for what becomes of it."),
+        )
+        .into());
+    };
+    let counts = action.counts;
+    if counts.failed + counts.uncertain > 0 {
+        return Err(Problem::unavailable(
+            format!("{} did not take the reset of {event_id}.", source.app().info.name),
+            "Look at the console's record of actions for the reason.",
+        )
+        .into());
+    }
+    Ok((StatusCode::OK, [(ROWS_RESET, counts.reset.to_string())]).into_response())
+}
+
+async fn rows_of_event(source: &Source, event_id: &str) -> Result<Vec<FailedEventRow>, JsonProblem> {
+    let rows = source.rows_of_event(event_id).await?;
+    if rows.is_empty() {
+        return Err(Problem::not_found(
+            format!("{} has no failed event {event_id:?} (any more).", source.app().info.name),
+            "It was resolved, or its id is another.",
+        )
+        .into());
+    }
+    Ok(rows)
+}
+
+/// The application of this name, without regard to case, as the old console looked it up.
+fn find<'a>(console: &'a Console, name: &str) -> Result<&'a Arc<Source>, JsonProblem> {
+    let found =
+        console.parts.sources.iter().find(|source| source.app().info.name.to_lowercase() == name.to_lowercase());
+    Ok(match found {
+        Some(source) => source,
+        None => console.source(name)?,
+    })
+}

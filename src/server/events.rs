@@ -1,0 +1,135 @@
+//! One failed event with everything that stands around it: its feed, its place in the queue, the other failed events of
+//! the same record, and the neighbours in the list it was opened from.
+
+use std::{collections::BTreeMap, sync::Arc, sync::Mutex};
+
+use chrono::{TimeDelta, Utc};
+
+use super::{lists, sources::Source, state::Console};
+use crate::{
+    api::failed_events::{EventPage, MissingPart, RetryPlan},
+    error::Problem,
+    model::{FailedEventRow, Feed, RowId, filter::Filter, payload::record_uuid, publisher::Publisher},
+};
+
+/// Other failed events of the same record that one application contributes.
+const SAME_RECORD: u32 = 10;
+
+/// A failed event's page.
+///
+/// # Errors
+/// An unknown application, an event that is not in the table, or a source that does not answer.
+pub async fn event(console: &Console, app: &str, id: RowId, list: &Filter) -> Result<EventPage, Problem> {
+    let source = console.source(app)?;
+    let Some(event) = source.event(id).await? else {
+        return Err(Problem::not_found(
+            format!("{} has no failed event {id} (any more).", source.app().info.name),
+            "It was resolved, or somebody deleted it. The list shows what is there now.",
+        ));
+    };
+    let (around, neighbours, view, ahead) = tokio::join!(
+        same_record(console, &event.row),
+        lists::neighbours(console, list, &event.row),
+        console.parts.watch.view(app),
+        source.ahead(event.row.feed_uri.as_deref(), id),
+    );
+    let seen = view.and_then(|view| view.seen);
+    let feed = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, event.row.feed_uri.as_deref()));
+    Ok(EventPage {
+        info: source.app().info.clone(),
+        retry_refused: seen.as_ref().and_then(|seen| seen.retry_refused.clone()),
+        ahead: ahead.ok(),
+        last_seen_at_work: feed.and_then(|feed| feed.last_seen_at_work.clone()),
+        feed: feed.cloned(),
+        same_record: around.0,
+        same_record_missing: around.1,
+        applications: console.applications().cloned().collect(),
+        previous: neighbours.0,
+        next: neighbours.1,
+        event,
+    })
+}
+
+/// The other failed events of the record that this one is about, in every application.
+async fn same_record(console: &Console, row: &FailedEventRow) -> (Vec<FailedEventRow>, Vec<MissingPart>) {
+    let needle = row.payload.as_deref().and_then(record_uuid).or_else(|| row.event_id.as_deref().and_then(record_uuid));
+    let Some(needle) = needle else { return (Vec::new(), Vec::new()) };
+    let asked = console.parts.sources.iter().map(|source| {
+        let except = (source.app().info.key == row.app).then_some(row.id);
+        let needle = needle.as_str();
+        async move { (source, source.same_record(needle, except, SAME_RECORD).await) }
+    });
+    let mut rows = Vec::new();
+    let mut missing = Vec::new();
+    for (source, answer) in futures::future::join_all(asked).await {
+        let info = source.app().info.clone();
+        match answer {
+            Ok((found, complete)) => {
+                rows.extend(found);
+                if !complete {
+                    missing.push(MissingPart {
+                        reason: format!("Only the newest failed events of {} were looked through.", info.name),
+                        advice: "Search for the uuid in the list of failed events to go on.".into(),
+                        app: info,
+                    });
+                }
+            }
+            Err(error) => missing.push(MissingPart { app: info, reason: error.reason, advice: error.advice }),
+        }
+    }
+    (rows, missing)
+}
+
+/// What retrying all exhausted failed events of a feed would do.
+///
+/// # Errors
+/// An unknown application, or a source that does not answer.
+pub async fn plan(console: &Console, app: &str, feed: Option<String>) -> Result<RetryPlan, Problem> {
+    let source = console.source(app)?;
+    let plan = source.feed_plan(feed.as_deref()).await?;
+    let seen = console.parts.watch.view(app).await.and_then(|view| view.seen);
+    let known = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, feed.as_deref()));
+    Ok(RetryPlan {
+        info: source.app().info.clone(),
+        exhausted: plan.exhausted,
+        up_to: plan.up_to,
+        waiting: plan.waiting,
+        last_seen_at_work: known.and_then(|feed| feed.last_seen_at_work.clone()),
+        retry_refused: seen.and_then(|seen| seen.retry_refused),
+        feed,
+    })
+}
+
+fn find_feed<'a>(feeds: &'a [Feed], uri: Option<&str>) -> Option<&'a Feed> {
+    feeds.iter().find(|feed| feed.uri.as_deref() == uri)
+}
+
+/// The publisher's side of applications, kept for a while: counting a long table is not repeated for every page view.
+#[derive(Debug, Default)]
+pub struct Publishers {
+    kept: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Option<Publisher>>>>>,
+}
+
+/// How old an answer may be.
+const FRESH: TimeDelta = TimeDelta::seconds(30);
+
+impl Publishers {
+    /// What the application publishes, counted now or a moment ago. Ten people who ask at once cost one count.
+    ///
+    /// # Errors
+    /// The source does not answer.
+    pub async fn of(&self, source: &Source) -> Result<Publisher, Problem> {
+        let slot = {
+            let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            kept.entry(source.app().info.key.clone()).or_default().clone()
+        };
+        let mut slot = slot.lock().await;
+        let fresh = slot.as_ref().filter(|kept| kept.counted_at.at.is_some_and(|at| Utc::now() - at < FRESH));
+        if let Some(publisher) = fresh {
+            return Ok(publisher.clone());
+        }
+        let publisher = source.publisher(slot.as_ref()).await?;
+        *slot = Some(publisher.clone());
+        Ok(publisher)
+    }
+}

@@ -1,0 +1,339 @@
+//! Lists of failed events across applications: each source pages by its own key, and the pages are merged here.
+//!
+//! A place in such a list is a key per source (see [`crate::model::filter`]), so that a page stays what it is when rows
+//! come and go in any of them. A source that does not answer is left out and named; the others are shown.
+
+use std::{cmp::Ordering, collections::BTreeMap, collections::VecDeque, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    sources::{ListRequest, ListRow, ListRows, NEWEST, Source, SourceError, TextLimit},
+    state::Console,
+};
+use crate::{
+    api::failed_events::{Arrivals, ListPage, MissingPart, Scan},
+    error::Problem,
+    model::{
+        ApplicationView, EventKey, FailedEventRow, FeedCounts, RowId, Stamp,
+        filter::{Direction, Filter, ListQuery, Order, Place, Position},
+    },
+};
+
+/// Rows of one page.
+pub const PAGE: u32 = 50;
+
+/// Where a merged list stands and what it holds there.
+struct Merged {
+    rows: Vec<FailedEventRow>,
+    /// The places just before the first and just after the last row.
+    start: BTreeMap<String, Position>,
+    end: BTreeMap<String, Position>,
+    /// There is more in the direction that was read.
+    more: bool,
+    missing: Vec<MissingPart>,
+    scans: Vec<Scan>,
+}
+
+/// A page of failed events, with everything around it that the page shows.
+///
+/// # Errors
+/// An application that does not exist.
+pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Problem> {
+    for app in &query.filter.apps {
+        console.source(app)?;
+    }
+    let views = console.parts.watch.views();
+    let (mut merged, views) = tokio::join!(read(console, &query, PAGE), views);
+    let mut query = query;
+    if query.place.direction == Direction::Backward && !merged.more {
+        // The beginning was reached: show it as the full first page.
+        query.place = Place::default();
+        merged = read(console, &query, PAGE).await;
+    }
+    for scan in &mut merged.scans {
+        let view = views.iter().find(|view| view.info.key == scan.app.key);
+        scan.of = view.and_then(|view| view.seen.as_ref()).map(|seen| seen.failed);
+    }
+    let backward = query.place.direction == Direction::Backward;
+    let to = |direction, positions: &BTreeMap<String, Position>| ListQuery {
+        filter: query.filter.clone(),
+        place: Place { direction, positions: positions.clone() },
+    };
+    let next = (backward || merged.more).then(|| to(Direction::Forward, &merged.end));
+    let has_previous = if backward { merged.more } else { !query.place.positions.is_empty() };
+    let previous = has_previous.then(|| to(Direction::Backward, &merged.start));
+    Ok(ListPage {
+        rows: merged.rows,
+        next,
+        previous,
+        total: total(&query.filter, &views),
+        applications: console.applications().cloned().collect(),
+        feeds: feeds(&views),
+        retry_refused: views
+            .iter()
+            .filter_map(|view| Some((view.info.key.clone(), view.seen.as_ref()?.retry_refused.clone()?)))
+            .collect(),
+        missing: merged.missing,
+        scans: merged.scans,
+        mark: mark(&views),
+        query,
+    })
+}
+
+/// The events before and after this one in the list it was opened from.
+pub async fn neighbours(
+    console: &Console,
+    list: &Filter,
+    row: &FailedEventRow,
+) -> (Option<EventKey>, Option<EventKey>) {
+    if !list.wants_app(&row.app) {
+        return (None, None);
+    }
+    // A text search goes through each application by id, and ids of two applications cannot be compared: its neighbours
+    // are those within the event's own.
+    let own_only = Filter { apps: vec![row.app.clone()], ..list.clone() };
+    let list = if list.text.is_some() { &own_only } else { list };
+    let at = row.failed_at.as_ref().and_then(|stamp| stamp.at);
+    let own = console.applications().position(|info| info.key == row.app);
+    let place = |direction: Direction| {
+        let positions = console.parts.sources.iter().enumerate().map(|(index, source)| {
+            let info = &source.app().info;
+            let position = if info.key == row.app {
+                let failed_at = row.failed_at.as_ref().map(|stamp| stamp.text.clone());
+                Position { failed_at, id: row.id, after: direction == Direction::Forward }
+            } else {
+                // Of another source's rows with the same time, those of a later application come after this row.
+                place_beside(source, list.order, at, Some(index) > own)
+            };
+            (info.key.clone(), position)
+        });
+        ListQuery { filter: list.clone(), place: Place { direction, positions: positions.collect() } }
+    };
+    let (before, after) = (place(Direction::Backward), place(Direction::Forward));
+    let (before, after) = tokio::join!(read(console, &before, 1), read(console, &after, 1));
+    let key = |merged: Merged| merged.rows.first().map(|row| EventKey { app: row.app.clone(), id: row.id });
+    (key(before), key(after))
+}
+
+/// The place in another source's list beside a time: before all of its rows of that time, or after them.
+fn place_beside(source: &Source, order: Order, at: Option<DateTime<Utc>>, before: bool) -> Position {
+    let smallest_first = !order.descending();
+    let id = if before == smallest_first { i128::from(i64::MIN) } else { i128::from(i64::MAX) };
+    Position { failed_at: at.map(|at| source.time_key(at)), id: RowId(id), after: !before }
+}
+
+/// Reads from every wanted source, concurrently, and merges up to `limit` rows.
+async fn read(console: &Console, query: &ListQuery, limit: u32) -> Merged {
+    let wanted = console.parts.sources.iter().filter(|source| query.filter.wants_app(&source.app().info.key));
+    let parts = futures::future::join_all(wanted.map(|source| read_part(source, query, limit + 1))).await;
+    merge(parts, query, limit as usize)
+}
+
+/// What one source gave.
+struct Part {
+    source: Arc<Source>,
+    answer: Result<ListRows, SourceError>,
+}
+
+async fn read_part(source: &Arc<Source>, query: &ListQuery, limit: u32) -> Part {
+    let from = query.place.positions.get(&source.app().info.key);
+    let direction = query.place.direction;
+    let answer = if direction == Direction::Backward && from.is_none() {
+        // It stands at its beginning: nothing is before.
+        Ok(ListRows { rows: Vec::new(), stopped_at: None, scanned: 0 })
+    } else {
+        let request = ListRequest { filter: &query.filter, from, direction, limit, texts: TextLimit::LIST };
+        source.list(&request).await
+    };
+    Part { source: source.clone(), answer }
+}
+
+/// A source's rows that are not yet merged, and where it stands.
+struct Heap {
+    app: String,
+    rows: VecDeque<ListRow>,
+    stopped_at: Option<Position>,
+    start: Option<Position>,
+    end: Option<Position>,
+    /// A row of it is on the page.
+    touched: bool,
+}
+
+fn merge(parts: Vec<Part>, query: &ListQuery, limit: usize) -> Merged {
+    let backward = query.place.direction == Direction::Backward;
+    let mut missing = Vec::new();
+    let mut scans = Vec::new();
+    let mut heaps = Vec::new();
+    for Part { source, answer } in parts {
+        let info = source.app().info.clone();
+        let stands = query.place.positions.get(&info.key).cloned();
+        let answer = answer.unwrap_or_else(|error| {
+            missing.push(MissingPart { app: info.clone(), reason: error.reason, advice: error.advice });
+            ListRows { rows: Vec::new(), stopped_at: None, scanned: 0 }
+        });
+        if query.filter.text.is_some() && !missing.iter().any(|part| part.app.key == info.key) {
+            let complete = answer.stopped_at.is_none() && answer.rows.len() <= limit;
+            scans.push(Scan { app: info.clone(), looked_at: answer.scanned, of: None, complete });
+        }
+        heaps.push(Heap {
+            app: info.key,
+            rows: answer.rows.into(),
+            stopped_at: answer.stopped_at,
+            start: stands.clone(),
+            end: stands,
+            touched: false,
+        });
+    }
+    let mut rows = Vec::new();
+    while rows.len() < limit {
+        let Some(row) = take_next(&mut heaps, query.filter.order, backward) else { break };
+        rows.push(row);
+    }
+    let mut more = false;
+    for heap in &mut heaps {
+        if !heap.rows.is_empty() {
+            more = true;
+        } else if let Some(stopped_at) = heap.stopped_at.take() {
+            more = true;
+            *(if backward { &mut heap.start } else { &mut heap.end }) = Some(stopped_at);
+        }
+    }
+    if backward {
+        rows.reverse();
+    }
+    let places = |of: fn(&Heap) -> &Option<Position>| {
+        heaps.iter().filter_map(|heap| Some((heap.app.clone(), of(heap).clone()?))).collect()
+    };
+    Merged { rows, start: places(|heap| &heap.start), end: places(|heap| &heap.end), more, missing, scans }
+}
+
+/// Takes the row that comes next in the direction of reading, and moves that source's place over it.
+fn take_next(heaps: &mut [Heap], order: Order, backward: bool) -> Option<FailedEventRow> {
+    let head =
+        |heap: &Heap| if backward { heap.rows.back() } else { heap.rows.front() }.map(|row| row.row.failed_at.clone());
+    let mut best: Option<usize> = None;
+    for index in 0..heaps.len() {
+        let Some(candidate) = head(&heaps[index]) else { continue };
+        let better = match best.and_then(|best| head(&heaps[best])) {
+            None => true,
+            Some(so_far) => {
+                let ordering = by_time(candidate.as_ref(), so_far.as_ref(), order);
+                // At the same time the earlier application comes first in the list.
+                if backward { ordering.is_ge() } else { ordering.is_lt() }
+            }
+        };
+        if better {
+            best = Some(index);
+        }
+    }
+    let heap = &mut heaps[best?];
+    let taken = if backward { heap.rows.pop_back() } else { heap.rows.pop_front() }?;
+    let (before, after) =
+        (Position { after: false, ..taken.position.clone() }, Position { after: true, ..taken.position });
+    if backward {
+        heap.start = Some(before);
+    } else {
+        if !heap.touched {
+            heap.start = Some(before);
+        }
+        heap.end = Some(after);
+    }
+    heap.touched = true;
+    Some(taken.row)
+}
+
+/// How two times stand in the list's order: less comes first.
+fn by_time(a: Option<&Stamp>, b: Option<&Stamp>, order: Order) -> Ordering {
+    let (a, b) = (rank(a), rank(b));
+    if order.descending() { b.cmp(&a) } else { a.cmp(&b) }
+}
+
+/// Where the databases sort a time: NULL below everything, then what is no date (`0000-00-00`, `-infinity`), then the
+/// dates, and PostgreSQL's `infinity` above them.
+fn rank(stamp: Option<&Stamp>) -> (u8, Option<DateTime<Utc>>) {
+    match stamp {
+        None => (0, None),
+        Some(Stamp { at: None, text }) if text == "infinity" => (3, None),
+        Some(Stamp { at: None, .. }) => (1, None),
+        Some(Stamp { at, .. }) => (2, *at),
+    }
+}
+
+/// How many match in all, where the snapshot knows: a filter by nothing but application, feed and state.
+fn total(filter: &Filter, views: &[ApplicationView]) -> Option<u64> {
+    if filter.category.is_some() || filter.from.is_some() || filter.until.is_some() || filter.text.is_some() {
+        return None;
+    }
+    let mut total = 0;
+    for view in views.iter().filter(|view| filter.wants_app(&view.info.key)) {
+        let feeds = view.seen.as_ref()?.feeds.here()?;
+        let wanted = feeds.iter().filter(|feed| match filter.feed.as_deref() {
+            None => true,
+            Some("") => feed.uri.as_deref().unwrap_or_default().is_empty(),
+            Some(uri) => feed.uri.as_deref() == Some(uri),
+        });
+        total += wanted.map(|feed| count(&feed.counts, filter)).sum::<u64>();
+    }
+    Some(total)
+}
+
+fn count(counts: &FeedCounts, filter: &Filter) -> u64 {
+    use crate::model::EventState::{Exhausted, Unknown, Waiting};
+    match filter.state {
+        None => counts.total,
+        Some(Waiting) => counts.waiting,
+        Some(Exhausted) => counts.exhausted,
+        Some(Unknown) => counts.total.saturating_sub(counts.waiting + counts.exhausted),
+    }
+}
+
+/// The feeds that have failed events, for the filter form.
+fn feeds(views: &[ApplicationView]) -> Vec<(String, Option<String>)> {
+    let of_view = |view: &ApplicationView| {
+        let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here()).into_iter().flatten();
+        let failing = feeds.filter(|feed| feed.counts.total > 0);
+        failing.map(|feed| (view.info.key.clone(), feed.uri.clone())).collect::<Vec<_>>()
+    };
+    views.iter().flat_map(of_view).collect()
+}
+
+/// What the snapshot has seen so far: the newest id of every application.
+fn mark(views: &[ApplicationView]) -> String {
+    let newest = |view: &ApplicationView| {
+        let id = view.seen.as_ref()?.newest.first().map_or(RowId(0), |row| row.id);
+        Some(format!("{}~{id}", view.info.key))
+    };
+    views.iter().filter_map(newest).collect::<Vec<_>>().join(",")
+}
+
+/// What came since a list was read, from the snapshot alone.
+pub async fn arrivals(console: &Console, filter: &Filter, mark: &str) -> Arrivals {
+    let marks: BTreeMap<&str, RowId> = mark
+        .split(',')
+        .filter_map(|part| part.split_once('~'))
+        .filter_map(|(app, id)| Some((app, id.parse().ok()?)))
+        .collect();
+    let mut came = 0;
+    let mut at_least = false;
+    for view in console.parts.watch.views().await {
+        let (Some(seen), Some(mark)) = (&view.seen, marks.get(view.info.key.as_str())) else { continue };
+        if !filter.wants_app(&view.info.key) {
+            continue;
+        }
+        at_least |= seen.newest.len() == NEWEST as usize && seen.newest.iter().all(|row| row.id > *mark);
+        let new = seen.newest.iter().filter(|row| row.id > *mark);
+        came +=
+            new.filter(|row| filter.feed.as_deref().is_none_or(|feed| row.feed_uri.as_deref() == Some(feed))).count();
+    }
+    if came == 0 {
+        return Arrivals { in_words: String::new() };
+    }
+    // The snapshot knows application and feed of what came; whether it matches the rest, only the source knows.
+    let exact = *filter
+        == Filter { apps: filter.apps.clone(), feed: filter.feed.clone(), order: filter.order, ..Filter::default() };
+    let number = if at_least { format!("More than {came}") } else { came.to_string() };
+    let events = if came == 1 && !at_least { "new failed event" } else { "new failed events" };
+    let which = if exact { "" } else { ", whether they match is not known yet" };
+    Arrivals { in_words: format!("{number} {events}{which} — show") }
+}

@@ -1,0 +1,44 @@
+//! Headers that tell the browser to trust nothing but this page's own module and style.
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
+use leptos::nonce::Nonce;
+
+/// The policy of a page. The nonce is for the one inline script, which Leptos writes to load the module.
+pub fn page_policy(nonce: &Nonce) -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).unwrap_or(NOTHING)
+}
+
+/// The policy of everything that is no page.
+const NOTHING: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+
+/// Sets the headers that an answer does not carry yet.
+pub async fn set_safe_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    default(headers, header::CONTENT_SECURITY_POLICY, NOTHING);
+    default(headers, header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    default(headers, header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // Not no-referrer: browsers would then send `Origin: null` with every form.
+    default(headers, header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    let none = HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()");
+    default(headers, HeaderName::from_static("permissions-policy"), none);
+    default(headers, HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    default(headers, HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
+    // Pages and answers hold what is known of patients' records: no cache keeps them.
+    default(headers, header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn default(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    headers.entry(name).or_insert(value);
+}

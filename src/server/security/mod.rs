@@ -1,0 +1,4 @@
+//! What every answer carries and every changing request must pass, whoever asks.
+
+pub mod headers;
+pub mod origin;
