@@ -1,0 +1,274 @@
+//! The command line: `serve`, `demo` and `check`.
+//!
+//! What goes wrong at the start is told on stderr in plain words. The exit code is 2 where the command line or the
+//! configuration is wrong, and 1 for everything else that failed.
+
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use chrono::Utc;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    demo,
+    paths::{BadBase, Base},
+};
+
+use super::{
+    check,
+    config::{self, CommandLine, Config, Environment, Refused},
+    run,
+};
+
+/// The command line or the configuration is wrong.
+const MISCONFIGURED: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  atomfeed-console demo
+      An invented hospital on http://127.0.0.1:9080/atomfeed-console
+  atomfeed-console check --config console.toml
+      Can every database be reached, and may the account do what it must?
+  atomfeed-console serve --config console.toml
+  atomfeed-console serve --config application.yml
+      The old console's own file, unchanged
+
+What wins: the command line, then the environment, then the file of --config,
+then Leptos.toml in the working directory. Variables of the environment:
+ATOMFEED_CONSOLE_ and CONFIG, LISTEN, BASE_PATH, STORE, LOG_FORM or LOG_LEVEL.
+
+Exit codes: 0, all is well; 1, something failed, or check found something to
+fix; 2, the command line or the configuration is wrong.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  atomfeed-console serve --config /etc/atomfeed-console/console.toml
+  atomfeed-console serve --config application.yml --listen 127.0.0.1:9081
+  atomfeed-console serve --config console.toml --store /var/lib/console/store.db";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  atomfeed-console demo
+      In a temporary folder that is removed at the end
+  atomfeed-console demo --data hospital
+      Kept in the folder hospital
+  atomfeed-console demo --events 200000 --listen 127.0.0.1:0
+      A large hospital on any free port; the log says which";
+
+const CHECK_EXAMPLES: &str = "\
+Nothing is changed, neither in the databases nor on the disk.
+
+All is well, and the exit code 0, when for every application: its database
+answers within its timeouts; failed_events and markers are there and can be
+read; failed_events may be updated, unless the application is read_only; and
+no row was found that breaks the consumer itself. Otherwise the code is 1.
+
+Example:
+  atomfeed-console check --config console.toml && echo ready";
+
+/// See which Atom feeds of a Bahmni hospital are healthy, why an event failed, and retry it.
+#[derive(Debug, Parser)]
+#[command(name = "atomfeed-console", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the console on the hospital's databases.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Start the console on an invented hospital; needs no configuration and no database.
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(Demo),
+    /// Connect to every configured database and say what is missing.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration: a TOML file, or the old console's application.yml.
+    #[arg(long, value_name = "FILE", env = "ATOMFEED_CONSOLE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Web {
+    /// Where to listen [default: 127.0.0.1:9080]; port 0 takes any free port.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// The path below which everything stands [default: /atomfeed-console].
+    #[arg(long, value_name = "PATH", value_parser = base_path)]
+    base_path: Option<Base>,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    web: Web,
+    /// The console's own database [default: atomfeed-console.db beside the configuration].
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    #[command(flatten)]
+    web: Web,
+    /// Keep the hospital in this folder [default: a temporary one that is removed at the end].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// About how many failed events the hospital has, beside the thousand of the feed that is stopped.
+    #[arg(long, value_name = "N", default_value_t = demo::Options::EVENTS, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    events: u32,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+fn base_path(text: &str) -> Result<Base, BadBase> {
+    Base::parse(text)
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse_from(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version are answers, too: they go to stdout with exit code 0.
+            let wrong = answer.use_stderr();
+            // A closed pipe behind us is no reason to fail differently.
+            let _ = answer.print();
+            return if wrong { ExitCode::from(MISCONFIGURED) } else { ExitCode::SUCCESS };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return told(&anyhow::Error::new(error).context("The console could not start its threads")),
+    };
+    match runtime.block_on(command(cli.command)) {
+        Ok(code) => code,
+        Err(error) => told(&error),
+    }
+}
+
+async fn command(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(serve) => {
+            run::run(serve_config(serve)?).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo(options) => run_demo(options).await,
+        Command::Check(options) => {
+            let config = load(CommandLine::default(), options.file)?;
+            Ok(if check::check(&config).await { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn serve_config(serve: Serve) -> anyhow::Result<Config> {
+    let line = CommandLine { listen: serve.web.listen, base: serve.web.base_path, store: serve.store };
+    load(line, serve.file)
+}
+
+fn load(line: CommandLine, file: ConfigFile) -> anyhow::Result<Config> {
+    let file = file.config.filter(|file| *file != OsString::new());
+    Ok(config::load(line, &Environment::of_process(), file.as_deref(), Path::new(""))?)
+}
+
+/// The folder lives as long as the server runs.
+async fn run_demo(options: Demo) -> anyhow::Result<ExitCode> {
+    let line = CommandLine { listen: options.web.listen, base: options.web.base_path, store: None };
+    let (folder, _removed_at_the_end) = match options.data {
+        Some(folder) => {
+            std::fs::create_dir_all(&folder)
+                .with_context(|| format!("The folder {} could not be made", folder.display()))?;
+            (folder, None)
+        }
+        None => {
+            let temporary = tempfile::Builder::new()
+                .prefix("atomfeed-console-demo-")
+                .tempdir()
+                .context("No temporary folder could be made for the demo hospital; name one with --data")?;
+            (temporary.path().to_owned(), Some(temporary))
+        }
+    };
+    let hospital = demo::Options { events: options.events, ..demo::Options::at(Utc::now()) };
+    let applications = demo::prepare(&folder, hospital)
+        .await
+        .with_context(|| format!("The demo hospital could not be made in {}", folder.display()))?;
+    let config = config::demo(line, &Environment::of_process(), Path::new(""), &folder, applications)?;
+    run::run(config).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says on stderr what went wrong, with its causes.
+fn told(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref::<Refused>() {
+        Some(refused) => {
+            eprintln!("{refused}\n\nEvery setting is described in docs/configuration.md.");
+            ExitCode::from(MISCONFIGURED)
+        }
+        None => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_takes_a_file_and_what_overrides_it() {
+        let Ok(Command::Serve(serve)) =
+            parse("atomfeed-console serve --config c.toml --listen 0.0.0.0:80 --base-path x/ --store s.db")
+        else {
+            panic!("serve is not understood")
+        };
+        assert_eq!(serve.file.config, Some("c.toml".into()));
+        assert_eq!(serve.web.listen, Some("0.0.0.0:80".parse().unwrap()));
+        assert_eq!(serve.web.base_path.unwrap().as_str(), "/x");
+        assert_eq!(serve.store, Some("s.db".into()));
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused() {
+        for line in [
+            "atomfeed-console",
+            "atomfeed-console start",
+            "atomfeed-console serve --listen 9080",
+            "atomfeed-console serve --base-path /a/../b",
+            "atomfeed-console demo --events many",
+            "atomfeed-console demo --events 2000000",
+            "atomfeed-console demo --config c.toml",
+            "atomfeed-console check --listen 127.0.0.1:1",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
