@@ -1,0 +1,209 @@
+//! The document, the layout around every page, and the routes.
+
+use leptos::prelude::*;
+use leptos_meta::{MetaTags, Title, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{Route, Router, Routes},
+    hooks::{use_location, use_query_map},
+    path,
+};
+
+use super::{
+    components::{Icon, ProblemView, Sprite, use_base},
+    islands::PageTools,
+    pages::{
+        action::ActionPage, actions::ActionsPage, application::ApplicationPage, applications::ApplicationsPage,
+        failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage, not_found::NotFoundPage,
+        overview::OverviewPage, retry::RetryFeedPage,
+    },
+};
+use crate::{error::Problem, paths::Base};
+
+/// A problem that is to be shown in the place of the page; in the context of a request that ended in one.
+#[derive(Clone, Debug)]
+pub struct PageProblem(pub Problem);
+
+/// A title as it is written into the document. leptos_meta 0.8 writes it there as it comes, and a title can hold what a
+/// database holds.
+fn document_title(title: String) -> String {
+    let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!("{title} · Atomfeed Console")
+}
+
+/// In the context of every page of the demo hospital.
+#[derive(Clone, Copy, Debug)]
+pub struct DemoHospital;
+
+/// The document. Style sheet and module come from the options' package folder, below the base path.
+pub fn shell(options: LeptosOptions, base: Base) -> impl IntoView {
+    let root = base.as_str().to_owned();
+    let icon = base.asset("favicon.svg");
+    let style = base.asset(&format!("{}/{}.css", options.site_pkg_dir, options.output_name));
+    provide_context(base);
+    let scripts = view! { <HydrationScripts options islands=true root /> };
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content="light dark" />
+                <meta name="robots" content="noindex" />
+                <link rel="icon" type="image/svg+xml" href=icon />
+                <link rel="stylesheet" href=style />
+                {scripts}
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// Layout and routes. Every page waits for its data, so that it is whole without JavaScript and has a true status.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    view! {
+        <Title formatter=document_title text="Atomfeed Console" />
+        <Sprite />
+        <Router>
+            <Header />
+            <DemoBanner />
+            <main id="main" tabindex="-1">
+                <Routes fallback=PageOfProblem>
+                    <Route path=path!("") view=OverviewPage ssr=SsrMode::Async />
+                    <Route path=path!("applications") view=ApplicationsPage ssr=SsrMode::Async />
+                    <Route path=path!("applications/:app") view=ApplicationPage ssr=SsrMode::Async />
+                    <Route path=path!("failed-events") view=FailedEventsPage ssr=SsrMode::Async />
+                    <Route path=path!("failed-events/:app/:id") view=FailedEventPage ssr=SsrMode::Async />
+                    <Route path=path!("retry") view=RetryFeedPage ssr=SsrMode::Async />
+                    <Route path=path!("actions") view=ActionsPage ssr=SsrMode::Async />
+                    <Route path=path!("actions/:id") view=ActionPage ssr=SsrMode::Async />
+                    <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
+                </Routes>
+            </main>
+        </Router>
+        <Footer />
+        <PageTools />
+    }
+}
+
+/// Nobody must take the demo hospital for a real one, or wait for its consumers.
+#[component]
+fn DemoBanner() -> impl IntoView {
+    use_context::<DemoHospital>().map(|DemoHospital| {
+        view! {
+            <aside class="demo" aria-label="Demo hospital">
+                <strong>"Demo hospital."</strong>
+                " Everything here is invented. No consumer runs on it yet: what you retry is reset in its database, and then waits."
+            </aside>
+        }
+    })
+}
+
+/// Where no page is: the problem that the request ended in, or that there is nothing here.
+#[component]
+fn PageOfProblem() -> impl IntoView {
+    match use_context::<PageProblem>() {
+        Some(PageProblem(problem)) => view! { <ProblemView problem=problem /> }.into_any(),
+        None => view! { <NotFoundPage /> }.into_any(),
+    }
+}
+
+/// Brand, main navigation and search.
+#[component]
+fn Header() -> impl IntoView {
+    let base = use_base();
+    let list = base.failed_events(&Default::default());
+    let here = use_location().pathname.get_untracked();
+    let searched = use_query_map().read_untracked().get("q").unwrap_or_default();
+    let tabs = [
+        ("Overview", base.overview(), "/"),
+        ("Failed events", list.clone(), "/failed-events"),
+        ("Applications", base.applications(), "/applications"),
+        ("Actions", base.actions(), "/actions"),
+        ("Help", base.help(), "/help"),
+    ];
+    view! {
+        <a class="skip" href="#main">"Skip to the content"</a>
+        <header class="top">
+            <a class="brand" href=base.overview()>
+                <Icon name="feed" />
+                "Atomfeed Console"
+            </a>
+            <nav class="tabs" aria-label="Main">
+                {tabs
+                    .into_iter()
+                    .map(|(text, href, path)| {
+                        view! {
+                            <a href=href aria-current=current(&here, path)>
+                                {text}
+                            </a>
+                        }
+                    })
+                    .collect_view()}
+            </nav>
+            <form class="search" role="search" method="get" action=list>
+                <label class="unseen" for="search">"Search failed events"</label>
+                <input
+                    id="search"
+                    type="search"
+                    name="q"
+                    value=searched
+                    placeholder="Event id, title, payload or error"
+                    aria-keyshortcuts="/"
+                />
+                <button type="submit" aria-label="Search">
+                    <Icon name="search" />
+                </button>
+            </form>
+        </header>
+    }
+}
+
+/// How a tab stands to the page shown: `page` for its own, `true` for one below it.
+fn current(here: &str, tab: &str) -> Option<&'static str> {
+    let here = here.trim_end_matches('/');
+    let tab = tab.trim_end_matches('/');
+    if here == tab {
+        Some("page")
+    } else if !tab.is_empty() && here.strip_prefix(tab).is_some_and(|rest| rest.starts_with('/')) {
+        Some("true")
+    } else {
+        None
+    }
+}
+
+#[component]
+fn Footer() -> impl IntoView {
+    view! {
+        <footer class="foot">
+            <p>"Atomfeed Console " {env!("CARGO_PKG_VERSION")}</p>
+            <p id="zone-note">"Times are in UTC."</p>
+        </footer>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::current;
+
+    #[test]
+    fn one_tab_at_a_time_is_current() {
+        for (here, tab, mark) in [
+            ("/", "/", Some("page")),
+            ("", "/", Some("page")),
+            ("/applications", "/", None),
+            ("/applications", "/applications", Some("page")),
+            ("/applications/", "/applications", Some("page")),
+            ("/applications/odoo", "/applications", Some("true")),
+            ("/failed-events/odoo/7", "/failed-events", Some("true")),
+            ("/failed-events-of-old", "/failed-events", None),
+        ] {
+            assert_eq!(current(here, tab), mark, "{here} under {tab}");
+        }
+    }
+}

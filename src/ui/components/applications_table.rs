@@ -1,0 +1,119 @@
+//! Every application in one line: the overview's table.
+
+use leptos::prelude::*;
+
+use super::{At, DayChart, FeedBadge, NotHere, Number, ReachBadge, When, use_base};
+use crate::{
+    model::{ApplicationView, Availability, Reach, Seen},
+    ui::{sentences, words},
+};
+
+/// The table. A database that does not answer keeps the numbers of its last good look, with their age.
+#[component]
+pub fn ApplicationsTable(views: Vec<ApplicationView>) -> impl IntoView {
+    view! {
+        <table class="cards">
+            <thead>
+                <tr>
+                    <th scope="col">"Application"</th>
+                    <th scope="col">"Feeds"</th>
+                    <th scope="col" class="num">"Waiting"</th>
+                    <th scope="col" class="num">"Exhausted"</th>
+                    <th scope="col" class="num">"Oldest failure"</th>
+                    <th scope="col">"Failures, 14 days"</th>
+                </tr>
+            </thead>
+            <tbody>{views.into_iter().map(row).collect_view()}</tbody>
+        </table>
+    }
+}
+
+fn row(view: ApplicationView) -> impl IntoView {
+    let base = use_base();
+    let numbers = view.seen.clone().map_or_else(
+        || view! { <td colspan="4" class="none">"No numbers yet."</td> }.into_any(),
+        |seen| numbers(seen).into_any(),
+    );
+    view! {
+        <tr>
+            <th scope="row">
+                <a href=base.application(&view.info.key)>{view.info.name.clone()}</a>
+                <span class="small muted">{server(&view)}</span>
+            </th>
+            <td data-label="Feeds">
+                <div class="stack">
+                    {feeds(&view)} <span class="small muted">
+                        <LookedAt view=view.clone() />
+                    </span>
+                </div>
+            </td>
+            {numbers}
+        </tr>
+    }
+}
+
+fn numbers(seen: Seen) -> impl IntoView {
+    let in_days: u64 = seen.days.iter().map(|day| day.failures).sum();
+    view! {
+        <td class="num" data-label="Waiting">
+            <Number value=seen.waiting />
+        </td>
+        <td class="num" data-label="Exhausted">
+            <Number value=seen.exhausted />
+        </td>
+        <td class="num" data-label="Oldest failure">
+            {if seen.failed == 0 {
+                view! { <span class="none">"none"</span> }.into_any()
+            } else {
+                view! { <When stamp=seen.oldest_failure /> }.into_any()
+            }}
+        </td>
+        <td data-label="Failures, 14 days">
+            <div class="spark">
+                <DayChart days=seen.days /> <Number value=in_days />
+            </div>
+        </td>
+    }
+}
+
+fn server(view: &ApplicationView) -> String {
+    match &view.reach {
+        Reach::Reachable { server } => server.clone(),
+        _ => view.info.address.clone(),
+    }
+}
+
+/// The states of an application's feeds, or why they are not seen.
+fn feeds(view: &ApplicationView) -> AnyView {
+    let reach = view.reach.clone();
+    match (&view.reach, view.seen.as_ref().map(|seen| &seen.feeds)) {
+        (Reach::Reachable { .. }, Some(Availability::Here(feeds))) if feeds.is_empty() => {
+            view! { <span class="none">"no feeds"</span> }.into_any()
+        }
+        (Reach::Reachable { .. }, Some(Availability::Here(feeds))) => sentences::feeds_by_state(feeds)
+            .into_iter()
+            .map(|(state, feeds)| {
+                let text = format!("{} {}", words::number(feeds), state.word());
+                view! { <FeedBadge state=state text=text /> }
+            })
+            .collect_view()
+            .into_any(),
+        (Reach::Reachable { .. }, Some(Availability::NotHere(reason))) => {
+            view! { <NotHere reason=reason.clone() /> }.into_any()
+        }
+        _ => view! { <ReachBadge reach=reach /> }.into_any(),
+    }
+}
+
+/// How old the numbers are.
+#[component]
+pub fn LookedAt(view: ApplicationView) -> impl IntoView {
+    match (&view.reach, view.seen_at, view.looked_at) {
+        (Reach::Unreachable { .. }, Some(seen), _) => {
+            view! { "numbers of the last good look, " <At at=seen /> }.into_any()
+        }
+        (Reach::Unreachable { .. }, None, _) => view! { "not seen since the console started" }.into_any(),
+        (_, _, Some(looked)) => view! { "looked " <At at=looked /> }.into_any(),
+        (_, _, None) => ().into_any(),
+    }
+}

@@ -1,0 +1,56 @@
+//! State badges: an icon, a word, and colour as the third sign.
+
+use leptos::prelude::*;
+
+use super::Icon;
+use crate::model::{EventState, FeedState, Reach};
+
+/// A badge. `word` is the CSS class that gives the colour; `icon` stands in the sprite; `text` is what people read.
+#[component]
+pub fn Badge(word: &'static str, icon: &'static str, #[prop(into)] text: String) -> impl IntoView {
+    view! {
+        <span class=format!("state {word}")>
+            <Icon name=icon />
+            {text}
+        </span>
+    }
+}
+
+/// The state of a failed event.
+#[component]
+pub fn EventBadge(state: EventState) -> impl IntoView {
+    let (word, text) = match state {
+        EventState::Waiting => ("waiting", "Waiting"),
+        EventState::Exhausted => ("exhausted", "Exhausted"),
+        EventState::Unknown => ("unknown", "Unknown"),
+    };
+    view! { <Badge word=word icon=word text=text /> }
+}
+
+/// The state of a feed.
+#[component]
+pub fn FeedBadge(
+    state: FeedState,
+    /// Instead of the state's own word: "2 stopped".
+    #[prop(optional, into)]
+    text: Option<String>,
+) -> impl IntoView {
+    let word = state.word();
+    let text = text.unwrap_or_else(|| capitalised(word));
+    view! { <Badge word=word icon=word text=text /> }
+}
+
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Whether an application's database answers.
+#[component]
+pub fn ReachBadge(reach: Reach) -> impl IntoView {
+    match reach {
+        Reach::NotYet => view! { <Badge word="unknown" icon="waiting" text="Not looked at yet" /> },
+        Reach::Reachable { .. } => view! { <Badge word="running" icon="running" text="Reachable" /> },
+        Reach::Unreachable { .. } => view! { <Badge word="unreachable" icon="unreachable" text="Unreachable" /> },
+    }
+}

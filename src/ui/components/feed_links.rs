@@ -1,0 +1,55 @@
+//! What a person can do about a feed: retry its exhausted events, or open them.
+
+use leptos::prelude::*;
+
+use super::{Icon, use_base};
+use crate::{
+    model::{ApplicationInfo, Feed, filter},
+    ui::words,
+};
+
+/// The retry of all exhausted events (which is planned on a page of its own), and the list of failed events.
+/// `refused` says why nothing can be retried; then the button is off and says so.
+#[component]
+pub fn FeedLinks(info: ApplicationInfo, feed: Feed, refused: Option<String>) -> impl IntoView {
+    let base = use_base();
+    let counts = feed.counts;
+    let list = filter::ListQuery {
+        filter: filter::Filter {
+            apps: vec![info.key.clone()],
+            feed: Some(feed.uri.clone().unwrap_or_default()),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    // A retry job looks by feed address, and not every consumer has one: a reset that nobody sees is not offered.
+    let wanted = counts.exhausted > 0 && feed.uri.is_some() && info.limits.max_retry.is_some();
+    let retry = wanted.then(|| {
+        let text = format!("Retry {} exhausted", words::number(counts.exhausted));
+        match &refused {
+            None => view! {
+                <a class="button primary" href=base.plan_feed_retry(&info.key, feed.uri.as_deref())>
+                    <Icon name="retry" />
+                    {text}
+                </a>
+            }
+            .into_any(),
+            Some(_) => view! {
+                <button type="button" disabled>
+                    <Icon name="retry" />
+                    {text}
+                </button>
+            }
+            .into_any(),
+        }
+    });
+    let open = (counts.total > 0).then(|| {
+        view! {
+            <a class="button" href=base.failed_events(&list)>
+                {format!("Open {}", words::count(counts.total, "failed event"))}
+            </a>
+        }
+    });
+    let why_off = refused.filter(|_| wanted).map(|reason| view! { <p class="small muted why">{reason}</p> });
+    view! { <div class="bar">{retry} {open} {why_off}</div> }
+}

@@ -1,0 +1,295 @@
+//! The map of systems and feeds: who publishes on the left, who reads on the right, one wire a feed. Drawn by the server.
+
+use std::collections::BTreeMap;
+
+use leptos::prelude::*;
+
+use crate::{
+    model::{ApplicationInfo, ApplicationView, FeedState, Reach},
+    ui::{
+        feed_names::{FeedName, publisher},
+        sentences, words,
+    },
+};
+
+/// Feeds of one reader that are drawn, the worst first; the rest is a number.
+const FEEDS_SHOWN: usize = 8;
+
+/// Measures of the drawing.
+const WIDTH: u32 = 480;
+const PUBLISHER: u32 = 172;
+const READER_X: u32 = 246;
+const READER: u32 = WIDTH - READER_X;
+const TITLE: u32 = 34;
+const LINE: u32 = 22;
+const GAP: u32 = 14;
+const BOX: u32 = 46;
+/// Characters of a publisher's name that fit into its box.
+const NAME: usize = 19;
+
+/// A feed as the map draws it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wire {
+    publisher: String,
+    name: String,
+    state: FeedState,
+    failed: u64,
+}
+
+/// An application that reads feeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reader {
+    name: String,
+    silent: bool,
+    wires: Vec<Wire>,
+    more: usize,
+}
+
+/// The map; nothing where no application reads a feed.
+#[component]
+pub fn SystemMap(views: Vec<ApplicationView>) -> impl IntoView {
+    let readers = readers(&views);
+    if readers.is_empty() {
+        return view! { <p class="empty">"No application reads a feed that the console knows of."</p> }.into_any();
+    }
+    let description = in_words(&readers);
+    let height = readers.iter().map(reader_height).sum::<u32>() + GAP * (readers.len() as u32 + 1);
+
+    // The wires' ends at the readers, and from them the publishers' places.
+    let mut top = GAP;
+    let mut ends: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    let mut placed = Vec::new();
+    for reader in readers {
+        for (index, wire) in reader.wires.iter().enumerate() {
+            ends.entry(wire.publisher.clone()).or_default().push(wire_y(top, index));
+        }
+        let next = top + reader_height(&reader) + GAP;
+        placed.push((top, reader));
+        top = next;
+    }
+    let publishers = place_publishers(&ends, height);
+    let height = height.max(publishers.values().max().map_or(0, |y| y + BOX / 2 + GAP));
+
+    let wires = placed.iter().flat_map(|(top, reader)| draw_wires(*top, reader, &publishers)).collect_view();
+    let left = publishers.iter().map(|(name, y)| draw_publisher(name, *y, ends[name].len())).collect_view();
+    let right = placed.iter().map(|(top, reader)| draw_reader(*top, reader)).collect_view();
+    view! {
+        <svg class="map" viewBox=format!("0 0 {WIDTH} {height}") role="img" aria-label=description>
+            {wires}
+            {left}
+            {right}
+        </svg>
+    }
+    .into_any()
+}
+
+fn readers(views: &[ApplicationView]) -> Vec<Reader> {
+    let infos: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
+    let mut readers = Vec::new();
+    for view in views {
+        let Some(feeds) = view.seen.as_ref().and_then(|seen| seen.feeds.here()) else { continue };
+        let mut wires: Vec<Wire> = feeds
+            .iter()
+            .filter_map(|feed| Some((feed, feed.uri.as_deref()?)))
+            .map(|(feed, uri)| Wire {
+                publisher: publisher(uri, &infos).unwrap_or("unknown").to_owned(),
+                // The wire itself tells feeds of one category apart.
+                name: FeedName::of(Some(uri), &[], &infos).label(),
+                state: feed.state,
+                failed: feed.counts.total,
+            })
+            .collect();
+        if wires.is_empty() {
+            continue;
+        }
+        let more = wires.len().saturating_sub(FEEDS_SHOWN);
+        if more > 0 {
+            wires.sort_by_key(|wire| sentences::worst_first(wire.state, wire.failed));
+            wires.truncate(FEEDS_SHOWN);
+        }
+        let silent = matches!(view.reach, Reach::Unreachable { .. });
+        readers.push(Reader { name: view.info.name.clone(), silent, wires, more });
+    }
+    readers
+}
+
+fn reader_height(reader: &Reader) -> u32 {
+    let lines = reader.wires.len() as u32 + u32::from(reader.more > 0);
+    TITLE + lines * LINE + 8
+}
+
+fn wire_y(top: u32, index: usize) -> u32 {
+    top + TITLE + index as u32 * LINE + LINE / 2
+}
+
+/// Each publisher at the mean height of its wires, pushed down where two would overlap, and up where the last would
+/// leave the drawing.
+fn place_publishers(ends: &BTreeMap<String, Vec<u32>>, height: u32) -> BTreeMap<String, u32> {
+    let mut wanted: Vec<(u32, &String)> =
+        ends.iter().map(|(name, ends)| (ends.iter().sum::<u32>() / (ends.len() as u32).max(1), name)).collect();
+    wanted.sort();
+    let mut free = GAP + BOX / 2;
+    let mut placed = BTreeMap::new();
+    let mut below = wanted.len() as u32;
+    for (y, name) in wanted {
+        below -= 1;
+        let lowest = height.saturating_sub(GAP + BOX / 2 + below * (BOX + GAP));
+        let y = y.min(lowest).max(free);
+        placed.insert(name.clone(), y);
+        free = y + BOX + GAP;
+    }
+    placed
+}
+
+fn draw_wires(top: u32, reader: &Reader, publishers: &BTreeMap<String, u32>) -> Vec<AnyView> {
+    let silent = reader.silent;
+    reader
+        .wires
+        .iter()
+        .enumerate()
+        .filter_map(|(index, wire)| {
+            let from = publishers.get(&wire.publisher)?;
+            let to = wire_y(top, index);
+            let middle = PUBLISHER + (READER_X - PUBLISHER) / 2;
+            let path = format!("M{PUBLISHER} {from}C{middle} {from} {middle} {to} {READER_X} {to}");
+            let word = if silent { "unreachable" } else { wire.state.word() };
+            Some(view! { <path class=format!("wire {word}") d=path></path> }.into_any())
+        })
+        .collect()
+}
+
+fn draw_publisher(name: &str, y: u32, feeds: usize) -> impl IntoView {
+    let feeds = words::count(feeds as u64, "feed");
+    let (shown, note) = match name.rsplit_once(':').filter(|_| name.chars().count() > NAME) {
+        Some((host, port)) => (host, format!("port {port}, {feeds}")),
+        None => (name, format!("publishes {feeds}")),
+    };
+    view! {
+        <g>
+            <title>{name.to_owned()}</title>
+            <rect class="box" x="1" y=y - BOX / 2 width=PUBLISHER - 1 height=BOX rx="3"></rect>
+            <text x="12" y=y - 3 class="name">
+                {cut_end(shown, NAME)}
+            </text>
+            <text x="12" y=y + 14>
+                {note}
+            </text>
+        </g>
+    }
+}
+
+fn draw_reader(top: u32, reader: &Reader) -> impl IntoView {
+    let height = reader_height(reader);
+    let note = if reader.silent { "unreachable" } else { "reads" };
+    let lines = reader.wires.iter().enumerate().map(|(index, wire)| draw_line(top, index, wire)).collect_view();
+    let more = (reader.more > 0).then(|| {
+        view! {
+            <text x=READER_X + 32 y=wire_y(top, reader.wires.len()) + 4>
+                {format!("and {} more", words::count(reader.more as u64, "feed"))}
+            </text>
+        }
+    });
+    view! {
+        <rect class="box" x=READER_X y=top width=READER - 1 height=height rx="3"></rect>
+        <text x=READER_X + 12 y=top + 21 class="name">
+            {cut(&reader.name, 20)}
+        </text>
+        <text x=WIDTH - 12 y=top + 21 class="end">
+            {note}
+        </text>
+        {lines}
+        {more}
+    }
+}
+
+fn draw_line(top: u32, index: usize, wire: &Wire) -> impl IntoView {
+    let y = wire_y(top, index);
+    let word = wire.state.word();
+    let note = match wire.failed {
+        0 => word.to_owned(),
+        failed => format!("{word} · {}", words::number(failed)),
+    };
+    view! {
+        <g class=word>
+            <use_ href=format!("#i-{word}") x=READER_X + 12 y=y - 6 width="12" height="12"></use_>
+            <text x=READER_X + 32 y=y + 4>
+                {cut(&wire.name, 16)}
+            </text>
+            <text x=WIDTH - 12 y=y + 4 class="end">
+                {note}
+            </text>
+        </g>
+    }
+}
+
+/// A publisher's name that fits: what tells hosts apart stands at their beginning.
+fn cut_end(name: &str, keep: usize) -> String {
+    if name.chars().count() <= keep {
+        name.to_owned()
+    } else {
+        format!("{}…", name.chars().take(keep - 1).collect::<String>())
+    }
+}
+
+/// A feed's name that fits: an address loses its beginning, which says the least.
+fn cut(name: &str, keep: usize) -> String {
+    let length = name.chars().count();
+    if length <= keep {
+        name.to_owned()
+    } else {
+        format!("…{}", name.chars().skip(length - keep + 1).collect::<String>())
+    }
+}
+
+fn in_words(readers: &[Reader]) -> String {
+    let sentences: Vec<String> = readers
+        .iter()
+        .map(|reader| {
+            let feeds: Vec<String> = reader
+                .wires
+                .iter()
+                .map(|wire| format!("{} from {} ({})", wire.name, wire.publisher, wire.state.word()))
+                .collect();
+            let silent = if reader.silent { ", which does not answer now," } else { "" };
+            let more = if reader.more > 0 { format!(" and {} more", reader.more) } else { String::new() };
+            format!("{}{silent} reads {}{more}.", reader.name, feeds.join(", "))
+        })
+        .collect();
+    sentences.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(of: &[(&str, &[u32])]) -> BTreeMap<String, Vec<u32>> {
+        of.iter().map(|(name, ends)| ((*name).to_owned(), ends.to_vec())).collect()
+    }
+
+    #[test]
+    fn publishers_stand_level_with_their_wires_and_never_overlap() {
+        let placed = place_publishers(&ends(&[("a", &[100, 120]), ("b", &[110]), ("c", &[115])]), 400);
+        assert_eq!(placed["a"], 110);
+        let mut places: Vec<u32> = placed.into_values().collect();
+        places.sort_unstable();
+        assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= BOX), "{places:?}");
+    }
+
+    #[test]
+    fn the_last_publisher_stays_inside_the_drawing() {
+        let placed = place_publishers(&ends(&[("a", &[190]), ("b", &[195])]), 200);
+        assert!(placed.values().all(|y| y + BOX / 2 <= 200), "{placed:?}");
+    }
+
+    #[test]
+    fn a_long_address_keeps_its_end() {
+        assert_eq!(cut("encounter", 20), "encounter");
+        assert_eq!(cut("http://host/ws/feed/x", 8), "…/feed/x");
+    }
+
+    #[test]
+    fn a_long_host_keeps_its_beginning() {
+        assert_eq!(cut_end("integration.example", 19), "integration.example");
+        assert_eq!(cut_end("integration.hospital.example", 12), "integration…");
+    }
+}

@@ -1,0 +1,49 @@
+//! Parts that pages are made of, rendered by the server. They take model types, write no styles of their own (the look
+//! is in `style/main.css`) and know no server.
+
+mod applications_table;
+mod badge;
+mod chart;
+mod concerns;
+mod feed_links;
+mod filters;
+mod icon;
+mod map;
+mod notice;
+mod outcome;
+mod pager;
+mod payload;
+mod problem;
+mod row;
+mod short_id;
+mod time;
+mod trace;
+mod values;
+
+pub use applications_table::{ApplicationsTable, LookedAt};
+pub use badge::{Badge, EventBadge, FeedBadge, ReachBadge};
+pub use chart::DayChart;
+pub use concerns::Concerns;
+pub use feed_links::FeedLinks;
+pub use filters::{Chips, FilterForm};
+pub use icon::{Icon, Sprite};
+pub use map::SystemMap;
+pub use notice::{Notice, NoticeKind};
+pub use outcome::{Done, Outcome, SeenAtWork, outcome_kind};
+pub use pager::Pager;
+pub use payload::{PayloadView, kind_words};
+pub use problem::ProblemView;
+pub use row::{EventRow, headline_of, said};
+pub use short_id::ShortId;
+pub use time::{At, When, now};
+pub use trace::Trace;
+pub use values::{NotHere, Number};
+
+use leptos::prelude::use_context;
+
+use crate::paths::Base;
+
+/// The base path of this request. The shell provides it; while routes are only listed there is none.
+pub fn use_base() -> Base {
+    use_context::<Base>().unwrap_or_default()
+}

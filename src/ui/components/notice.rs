@@ -1,0 +1,35 @@
+//! A message on top of a page or of a part of it.
+
+use leptos::prelude::*;
+
+use super::Icon;
+
+/// What a notice is about; decides icon and colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// Something worth knowing.
+    Info,
+    /// What was asked for is done.
+    Done,
+    /// Something to be careful about.
+    Warning,
+    /// Something that did not work.
+    Problem,
+}
+
+/// A notice. Problems are announced by screen readers at once, everything else in its turn.
+#[component]
+pub fn Notice(kind: NoticeKind, children: Children) -> impl IntoView {
+    let (word, icon, role) = match kind {
+        NoticeKind::Info => ("info", "info", "status"),
+        NoticeKind::Done => ("done", "running", "status"),
+        NoticeKind::Warning => ("warning", "failing", "status"),
+        NoticeKind::Problem => ("problem", "stopped", "alert"),
+    };
+    view! {
+        <div class=format!("notice {word}") role=role>
+            <Icon name=icon />
+            <div>{children()}</div>
+        </div>
+    }
+}

@@ -1,0 +1,124 @@
+//! What became of an action: the notice above the page that a retry returns to.
+
+use std::collections::BTreeSet;
+
+use leptos::prelude::*;
+
+use super::{Notice, NoticeKind, When, use_base};
+use crate::{
+    api::{
+        actions::{ActionPage, view_action},
+        overview::list_applications,
+    },
+    model::{
+        ApplicationInfo, ApplicationView, Stamp,
+        action::{Action, RowOutcome},
+        filter::pairs,
+    },
+    ui::{due, feed_names::FeedName, sentences, words},
+};
+
+/// Feeds whose next run is spoken of; more would hide the list.
+const FEEDS: usize = 4;
+
+/// An action and what is needed to say when it takes effect.
+#[derive(Debug)]
+pub struct Done {
+    page: ActionPage,
+    /// As last seen; empty where the console could not say.
+    views: Vec<ApplicationView>,
+}
+
+impl Done {
+    /// The action that the page's query string names as just done, if it names one that is on record.
+    pub async fn of_query(query: &str) -> Option<Self> {
+        let id = pairs(query).find(|(key, _)| key == "done")?.1.parse().ok()?;
+        let page = view_action(id, None).await.ok()?;
+        let views = list_applications().await.unwrap_or_default();
+        Some(Self { page, views })
+    }
+
+    /// The feeds with a row that was reset: the application, the address, when the consumer was last seen at work.
+    fn feeds(&self) -> Vec<(&ApplicationView, Option<&str>, Option<Stamp>)> {
+        let reset: BTreeSet<(&str, Option<&str>)> = self
+            .page
+            .rows
+            .iter()
+            .filter(|row| row.outcome == Some(RowOutcome::Reset))
+            .map(|row| (row.app.as_str(), row.feed_uri.as_deref()))
+            .collect();
+        reset
+            .into_iter()
+            .filter_map(|(app, uri)| {
+                let view = self.views.iter().find(|view| view.info.key == app)?;
+                let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here());
+                let feed = feeds.into_iter().flatten().find(|feed| feed.uri.as_deref() == uri);
+                Some((view, uri, feed.and_then(|feed| feed.last_seen_at_work.clone())))
+            })
+            .collect()
+    }
+}
+
+/// How many rows were reset, had changed, were gone; and when the consumer comes to them.
+#[component]
+pub fn Outcome(done: Option<Done>) -> impl IntoView {
+    let Some(done) = done else { return ().into_any() };
+    let base = use_base();
+    let action = &done.page.action;
+    let sentence = sentences::outcome(action);
+    let unfinished = sentences::unfinished(action).map(|sentence| format!(" {sentence}"));
+    let (kind, href) = (outcome_kind(action), base.action(action.id));
+    let feeds = done.feeds();
+    let applications: Vec<&ApplicationInfo> = done.views.iter().map(|view| &view.info).collect();
+    let more = feeds.len().saturating_sub(FEEDS);
+    let dues = feeds
+        .into_iter()
+        .take(FEEDS)
+        .map(|(view, uri, at_work)| {
+            let siblings = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
+            let feed = FeedName::of(uri, siblings, &applications).in_sentence();
+            view! {
+                <li>
+                    {view.info.name.clone()} ", " {feed} ": " {due::turn(&view.info.limits, None)} " "
+                    <SeenAtWork stamp=at_work />
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <Notice kind>
+            <p>
+                <strong>{sentence}</strong>
+                {unfinished}
+                " "
+                <a href=href>"See each of them"</a>
+            </p>
+            <ul class="plain">{dues}</ul>
+            {(more > 0).then(|| view! { <p class="small">{format!("And {}.", words::count(more as u64, "more feed"))}</p> })}
+        </Notice>
+    }
+    .into_any()
+}
+
+/// When the consumer was last seen at work on a feed: a failure or a failed retry is all that its tables show.
+#[component]
+pub fn SeenAtWork(stamp: Option<Stamp>) -> impl IntoView {
+    match stamp {
+        Some(stamp) => view! { <span>"It was last seen at work " <When stamp=stamp /> "."</span> }.into_any(),
+        None => view! { <span>"It has never been seen at work on this feed."</span> }.into_any(),
+    }
+}
+
+/// How an action went, for the notice that tells it.
+pub fn outcome_kind(action: &Action) -> NoticeKind {
+    let counts = &action.counts;
+    if counts.failed + counts.uncertain > 0 {
+        NoticeKind::Problem
+    } else if sentences::is_running(action) {
+        NoticeKind::Info
+    } else if action.ended_early.is_some() || counts.reset < counts.asked {
+        NoticeKind::Warning
+    } else {
+        NoticeKind::Done
+    }
+}

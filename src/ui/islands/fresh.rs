@@ -1,0 +1,93 @@
+//! New failed events announce themselves above a list; they never move the rows under the reader's hands.
+//!
+//! What is asked, how often, and every word stand in the HTML: the island fills in the number's sentence and decides what
+//! is seen. So the module carries no reader of answers but the browser's own.
+
+use leptos::prelude::*;
+
+/// The announcement, out of sight until there is something to say, and the island that asks.
+#[component]
+pub fn Fresh(
+    /// The address that answers with [`crate::api::failed_events::Arrivals`].
+    ask: String,
+    /// Seconds between two questions.
+    every_secs: u64,
+    /// Where the new ones can be seen.
+    show: String,
+) -> impl IntoView {
+    view! {
+        <div role="status" data-news=ask data-every=every_secs>
+            <a class="fresh" href=show hidden=true></a>
+            <p class="fresh lost" hidden=true>
+                "Whether new failed events came cannot be asked now: the console does not answer. This list may be old."
+            </p>
+        </div>
+        <Asking />
+    }
+}
+
+/// Asks now and then whether failed events came since the list was read, and offers to show them. Rests while the page
+/// is out of sight; says so when the console does not answer.
+#[island]
+fn Asking() -> impl IntoView {
+    #[cfg(feature = "hydrate")]
+    live::start();
+}
+
+#[cfg(feature = "hydrate")]
+mod live {
+    use std::{cell::Cell, rc::Rc, time::Duration};
+
+    use js_sys::Reflect;
+    use leptos::{
+        prelude::{document, set_interval, window, window_event_listener_untyped},
+        task::spawn_local,
+    };
+    use wasm_bindgen::{JsCast, JsValue};
+    use wasm_bindgen_futures::JsFuture;
+    use web_sys::{Element, Response};
+
+    use super::super::browser::{all, first, show};
+
+    /// Where the server did not say how often.
+    const EVERY_SECS: u64 = 30;
+
+    pub fn start() {
+        let Some(place) = first("[data-news]") else { return };
+        let every = place.get_attribute("data-every").and_then(|text| text.parse().ok()).unwrap_or(EVERY_SECS);
+        let asking = Rc::new(Cell::new(false));
+        let ask = move || {
+            if document().hidden() || asking.replace(true) {
+                return;
+            }
+            let (place, asking) = (place.clone(), asking.clone());
+            spawn_local(async move {
+                let answer = arrivals(&place.get_attribute("data-news").unwrap_or_default()).await;
+                say(&place, answer.as_deref());
+                asking.set(false);
+            });
+        };
+        set_interval(ask.clone(), Duration::from_secs(every.max(1)));
+        window_event_listener_untyped("visibilitychange", move |_| ask());
+    }
+
+    /// What came, in words; `None` where the console does not answer that.
+    async fn arrivals(address: &str) -> Option<String> {
+        let response: Response = JsFuture::from(window().fetch_with_str(address)).await.ok()?.dyn_into().ok()?;
+        if !response.ok() {
+            return None;
+        }
+        let answer: JsValue = JsFuture::from(response.json().ok()?).await.ok()?;
+        Reflect::get(&answer, &"in_words".into()).ok()?.as_string()
+    }
+
+    fn say(place: &Element, answer: Option<&str>) {
+        for lost in all(place, ".lost") {
+            show(&lost, answer.is_none());
+        }
+        for link in all(place, "a").into_iter().filter(|_| answer.is_some()) {
+            link.set_text_content(answer);
+            show(&link, answer.is_some_and(|words| !words.is_empty()));
+        }
+    }
+}

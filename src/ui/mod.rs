@@ -1,0 +1,13 @@
+//! Pages, the parts they are made of, and the islands: the only code that runs in a browser.
+//!
+//! Everything here is rendered by the server and works without JavaScript. Data comes through the server functions of
+//! [`crate::api`], URLs from [`crate::paths`], sentences from [`words`].
+
+pub mod app;
+pub mod components;
+pub mod due;
+pub mod feed_names;
+pub mod islands;
+pub mod pages;
+pub mod sentences;
+pub mod words;

@@ -1,0 +1,589 @@
+//! One application: the feeds it reads and how each is doing, its limits, and what it publishes itself.
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::overview::{list_applications, view_application, view_publisher},
+    error::Problem,
+    model::{
+        ApplicationInfo, ApplicationView, Availability, Feed, Limits, Marker, Reach, Seen,
+        publisher::{Chunk, OffsetMarker, PublishedCategory, Publisher},
+    },
+    ui::{
+        components::{
+            At, DayChart, FeedBadge, FeedLinks, LookedAt, NotHere, Notice, NoticeKind, Number, ProblemView, ShortId,
+            When, use_base,
+        },
+        feed_names::FeedName,
+        sentences, words,
+    },
+};
+
+/// What the page is made of.
+#[derive(Clone, Serialize, Deserialize)]
+struct Looked {
+    view: ApplicationView,
+    /// Its publisher's side, where its database answers.
+    publisher: Option<Result<Publisher, Problem>>,
+    /// Everything configured, for the names of publishers.
+    applications: Vec<ApplicationInfo>,
+}
+
+#[component]
+pub fn ApplicationPage() -> impl IntoView {
+    let key = use_params_map().read_untracked().get("app").unwrap_or_default();
+    view! {
+        <Await future=look(key) blocking=true let:answer>
+            {match answer.clone() {
+                Ok(Looked { view, publisher, applications }) => {
+                    view! {
+                        <Application view=view applications=applications />
+                        {publisher.map(|publisher| view! { <Publishes publisher=publisher /> })}
+                    }
+                        .into_any()
+                }
+                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
+            }}
+        </Await>
+    }
+}
+
+async fn look(key: String) -> Result<Looked, Problem> {
+    let view = view_application(key.clone()).await?;
+    let publisher = match view.reach {
+        Reach::Reachable { .. } => Some(view_publisher(key).await),
+        // Asking again would only wait for the same answer.
+        Reach::NotYet | Reach::Unreachable { .. } => None,
+    };
+    // Without the others' names a feed is still told by its address.
+    let applications = list_applications().await.unwrap_or_default().into_iter().map(|view| view.info).collect();
+    Ok(Looked { view, publisher, applications })
+}
+
+#[component]
+fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> impl IntoView {
+    let base = use_base();
+    let info = view.info.clone();
+    let still_shown = still_shown(&view);
+    let reach = match view.reach.clone() {
+        Reach::Unreachable { reason, advice } => view! {
+            <Notice kind=NoticeKind::Problem>
+                <strong>{reason}</strong>
+                <p>{advice}</p>
+                <p>{still_shown}</p>
+            </Notice>
+        }
+        .into_any(),
+        Reach::NotYet => view! {
+            <Notice kind=NoticeKind::Info>"The console has just started and is looking at this database for the first time. Reload the page in a moment."</Notice>
+        }
+        .into_any(),
+        Reach::Reachable { .. } => ().into_any(),
+    };
+    let feeds = view.seen.clone().map(|seen| {
+        view! {
+            <Hazards seen=seen.clone() />
+            <Feeds info=info.clone() seen=seen applications=applications />
+        }
+    });
+    let failures = view.seen.clone().map(|seen| view! { <Failures seen=seen /> });
+    view! {
+        <Title text=info.name.clone() />
+        <div class="head">
+            <div>
+                <p class="crumbs">
+                    <a href=base.applications()>"Applications"</a>
+                    <span>{info.name.clone()}</span>
+                </p>
+                <h1>{sentences::application_heading(&view)}</h1>
+                <p class="lead">
+                    {match &view.reach {
+                        Reach::Reachable { server } => format!("{server} at "),
+                        _ => String::new(),
+                    }} <code>{info.address.clone()}</code> ", " <LookedAt view=view.clone() />
+                </p>
+            </div>
+        </div>
+        {reach}
+        {feeds}
+        <div class="columns">{failures} <Settings info=info />
+        </div>
+    }
+}
+
+fn still_shown(view: &ApplicationView) -> AnyView {
+    match view.seen_at {
+        Some(at) => view! { "What stands below is from the last good look, " <At at=at /> "." }.into_any(),
+        None => "It has not been seen since the console started.".into_any(),
+    }
+}
+
+/// What will break the consumer, why nothing can be retried, and what this schema does not have.
+#[component]
+fn Hazards(seen: Seen) -> impl IntoView {
+    let hazards = (!seen.hazards.is_empty()).then(|| {
+        view! {
+            <Notice kind=NoticeKind::Warning>
+                <strong>"This can break the consumer itself:"</strong>
+                <ul>{seen.hazards.into_iter().map(|hazard| view! { <li>{hazard}</li> }).collect_view()}</ul>
+            </Notice>
+        }
+    });
+    let refused = seen.retry_refused.map(|reason| {
+        view! {
+            <Notice kind=NoticeKind::Info>
+                <strong>"Nothing can be retried here. "</strong>
+                {reason}
+            </Notice>
+        }
+    });
+    let missing = (!seen.missing.is_empty()).then(|| {
+        view! {
+            <Notice kind=NoticeKind::Info>
+                <strong>"Not available here: "</strong>
+                {seen.missing.join(", ")}
+                ". What needs it is left out."
+            </Notice>
+        }
+    });
+    view! {
+        {hazards}
+        {refused}
+        {missing}
+    }
+}
+
+#[component]
+fn Feeds(info: ApplicationInfo, seen: Seen, applications: Vec<ApplicationInfo>) -> impl IntoView {
+    let refused = seen.retry_refused;
+    let body = match seen.feeds {
+        Availability::NotHere(reason) => view! {
+            <div class="sheet pad">
+                <NotHere reason=reason />
+            </div>
+        }
+        .into_any(),
+        Availability::Here(feeds) if feeds.is_empty() => view! {
+            <p class="sheet empty">
+                "No feeds: neither a marker nor a failed event. Either this application has read nothing yet, or it reads no feeds."
+            </p>
+        }
+        .into_any(),
+        Availability::Here(mut feeds) => {
+            feeds.sort_by_key(|feed| sentences::worst_first(feed.state, feed.counts.total));
+            let applications: Vec<&ApplicationInfo> = applications.iter().collect();
+            let sheets = feeds
+                .iter()
+                .map(|feed| {
+                    let name = FeedName::of(feed.uri.as_deref(), &feeds, &applications);
+                    view! { <FeedSheet info=info.clone() feed=feed.clone() name=name refused=refused.clone() /> }
+                })
+                .collect_view();
+            view! {
+                {sheets}
+                <p class="small muted">
+                    "“Last seen at work” is the newest failure or failed retry: what succeeds leaves no trace in these tables."
+                </p>
+            }
+            .into_any()
+        }
+    };
+    view! {
+        <section class="group" aria-labelledby="feeds">
+            <h2 id="feeds">"Feeds it reads"</h2>
+            {body}
+        </section>
+    }
+}
+
+#[component]
+fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<String>) -> impl IntoView {
+    let saying = sentences::feed(&feed, &info.limits);
+    let counts = feed.counts;
+    let failures = (counts.total > 0).then(|| {
+        view! {
+            <dt>"Failed events"</dt>
+            <dd>
+                <Number value=counts.total />
+                ": "
+                <Number value=counts.waiting />
+                " waiting, "
+                <Number value=counts.exhausted />
+                " exhausted"
+            </dd>
+            <dt>"Oldest failure"</dt>
+            <dd>
+                <When stamp=feed.oldest_failure.clone() />
+            </dd>
+            <dt>"Newest failure"</dt>
+            <dd>
+                <When stamp=feed.newest_failure.clone() />
+            </dd>
+        }
+    });
+    let at_work = match feed.last_seen_at_work.clone() {
+        Some(stamp) => view! { <When stamp=stamp /> }.into_any(),
+        None => view! { <span class="none">"no trace"</span> }.into_any(),
+    };
+    view! {
+        <article class=format!("sheet feed {}", feed.state.word())>
+            <header>
+                <FeedBadge state=feed.state />
+                <h3>{name.label()}</h3>
+                {feed
+                    .uri
+                    .clone()
+                    .filter(|_| matches!(name, FeedName::Category(_) | FeedName::Of { .. }))
+                    .map(|uri| view! { <ShortId text=uri keep=72 /> })}
+            </header>
+            <div class="feed-body">
+                <div class="say pad">
+                    <p>{saying.cause}</p>
+                    <p class="todo">{saying.todo}</p>
+                    <FeedLinks info=info feed=feed.clone() refused=refused />
+                </div>
+                <dl class="facts pad">
+                    {failures}
+                    <dt>"Last seen at work"</dt>
+                    <dd>{at_work}</dd>
+                    {markers(&feed.markers)}
+                </dl>
+            </div>
+        </article>
+    }
+}
+
+/// How far the consumer has read; each marker where there are several.
+fn markers(markers: &[Marker]) -> AnyView {
+    if markers.is_empty() {
+        return view! {
+            <dt>"Marker"</dt>
+            <dd class="none">"no marker has this address"</dd>
+        }
+        .into_any();
+    }
+    markers
+        .iter()
+        .cloned()
+        .map(|marker| {
+            view! {
+                <dt>"Last read entry"</dt>
+                <dd>
+                    {match marker.last_read_entry_id {
+                        Some(id) => view! { <ShortId text=id keep=44 /> }.into_any(),
+                        None => view! { <span class="none">"none yet"</span> }.into_any(),
+                    }}
+                </dd>
+                <dt>"Read on page"</dt>
+                <dd>
+                    {match marker.page_uri {
+                        Some(uri) => view! { <ShortId text=uri keep=60 /> }.into_any(),
+                        None => view! { <span class="none">"the marker names none"</span> }.into_any(),
+                    }}
+                </dd>
+            }
+        })
+        .collect_view()
+        .into_any()
+}
+
+#[component]
+fn Failures(seen: Seen) -> impl IntoView {
+    view! {
+        <section class="sheet" aria-labelledby="failures">
+            <header>
+                <h2 id="failures">"Failures, 14 days"</h2>
+                <span class="small muted push">"by first failure, of the events still in the table"</span>
+            </header>
+            <div class="pad">
+                <DayChart days=seen.days wide=true />
+                <dl class="facts">
+                    <dt>"Waiting"</dt>
+                    <dd>
+                        <Number value=seen.waiting />
+                    </dd>
+                    <dt>"Exhausted"</dt>
+                    <dd>
+                        <Number value=seen.exhausted />
+                    </dd>
+                    <dt>"All failed events"</dt>
+                    <dd>
+                        <Number value=seen.failed />
+                    </dd>
+                    {(seen.failed > 0)
+                        .then(|| {
+                            view! {
+                                <dt>"Oldest failure"</dt>
+                                <dd>
+                                    <When stamp=seen.oldest_failure />
+                                </dd>
+                                <dt>"Newest failure"</dt>
+                                <dd>
+                                    <When stamp=seen.newest_failure />
+                                </dd>
+                            }
+                        })}
+                </dl>
+            </div>
+        </section>
+    }
+}
+
+/// What the configuration says of the consumer; the console cannot see the consumer's own properties.
+#[component]
+fn Settings(info: ApplicationInfo) -> impl IntoView {
+    let Limits { max_failed_events, max_retry, feed_interval_secs, retry_interval_secs, retry_batch, assumed } =
+        info.limits;
+    let retries = max_retry.map(|_| {
+        view! {
+            <dt>"Retry job"</dt>
+            <dd>{format!("every {}, {retry_batch} events of a feed a run", words::span(retry_interval_secs))}</dd>
+        }
+    });
+    view! {
+        <section class="sheet" aria-labelledby="settings">
+            <header>
+                <h2 id="settings">"Limits and schedule"</h2>
+                <span class="small muted push">
+                    {if assumed { "assumed from the application's name" } else { "from the console's configuration" }}
+                </span>
+            </header>
+            <dl class="facts pad">
+                <dt>"A feed stops at"</dt>
+                <dd>
+                    {max_failed_events
+                        .map_or("no limit".to_owned(), |max| format!("{} failed events", words::number(max)))}
+                </dd>
+                <dt>"Gives an event up after"</dt>
+                <dd>{super::applications::gives_up(max_retry)}</dd>
+                <dt>"Reads each feed"</dt>
+                <dd>{format!("every {}", words::span(feed_interval_secs))}</dd>
+                {retries}
+                <dt>"Kind"</dt>
+                <dd>{info.kind.word()} {info.kind_assumed.then_some(" (assumed)")}</dd>
+                <dt>"Times without a zone"</dt>
+                <dd>{format!("are read as {}", info.time_zone)}</dd>
+                <dt>"The console looks"</dt>
+                <dd>{format!("every {}", words::span(info.refresh_secs))}</dd>
+                {(!info.publishes.is_empty())
+                    .then(|| {
+                        view! {
+                            <dt>"Publishes below"</dt>
+                            <dd>
+                                {info
+                                    .publishes
+                                    .into_iter()
+                                    .map(|prefix| view! { <ShortId text=prefix keep=60 /> " " })
+                                    .collect_view()}
+                            </dd>
+                        }
+                    })}
+            </dl>
+        </section>
+    }
+}
+
+/// The publisher's side: events by category, the queue, offset markers, chunking.
+#[component]
+fn Publishes(publisher: Result<Publisher, Problem>) -> impl IntoView {
+    let counted = publisher.as_ref().ok().map(|publisher| publisher.counted_at.clone());
+    let body = match publisher {
+        Ok(publisher) => published(publisher),
+        Err(problem) => view! {
+            <div class="pad">
+                <ProblemView problem=problem part=true />
+            </div>
+        }
+        .into_any(),
+    };
+    view! {
+        <section class="sheet" aria-labelledby="publishes">
+            <header>
+                <h2 id="publishes">"What it publishes"</h2>
+                {counted.map(|stamp| view! { <span class="small muted push">"counted " <When stamp=stamp /></span> })}
+            </header>
+            {body}
+        </section>
+    }
+}
+
+fn published(publisher: Publisher) -> AnyView {
+    let queue = match publisher.queue_length {
+        Availability::Here(length) => view! { <Number value=length /> " not on a feed yet" }.into_any(),
+        Availability::NotHere(reason) => view! { <NotHere reason=reason /> }.into_any(),
+    };
+    let chunking = match publisher.chunking {
+        Availability::Here(chunks) => chunks_in_words(&chunks).into_any(),
+        Availability::NotHere(reason) => view! { <NotHere reason=reason /> }.into_any(),
+    };
+    view! {
+        {categories(publisher.categories)}
+        <dl class="facts pad ruled">
+            <dt>"Events in the queue"</dt>
+            <dd>{queue}</dd>
+            <dt>"Entries a page"</dt>
+            <dd>{chunking}</dd>
+        </dl>
+        {offset_markers(publisher.offset_markers)}
+    }
+    .into_any()
+}
+
+fn categories(categories: Availability<Vec<PublishedCategory>>) -> AnyView {
+    let categories = match categories {
+        Availability::NotHere(reason) => {
+            return view! {
+                <div class="pad">
+                    <NotHere reason=reason />
+                </div>
+            }
+            .into_any();
+        }
+        Availability::Here(categories) if categories.is_empty() => {
+            return view! { <p class="empty">"Nothing has been published yet."</p> }.into_any();
+        }
+        Availability::Here(categories) => categories,
+    };
+    let rows = categories
+        .into_iter()
+        .map(|category| {
+            view! {
+                <tr>
+                    <th scope="row">{category_name(category.category)}</th>
+                    <td class="num" data-label="Events">
+                        <Number value=category.count />
+                    </td>
+                    <td class="num" data-label="Newest id">
+                        {category.newest_id.map(|id| view! { <Number value=id.0 /> })}
+                    </td>
+                    <td data-label="Newest">
+                        <When stamp=category.newest />
+                    </td>
+                    <td data-label="Oldest">
+                        <When stamp=category.oldest />
+                    </td>
+                </tr>
+            }
+        })
+        .collect_view();
+    view! {
+        <table class="cards">
+            <thead>
+                <tr>
+                    <th scope="col">"Category"</th>
+                    <th scope="col" class="num">"Events"</th>
+                    <th scope="col" class="num">"Newest id"</th>
+                    <th scope="col">"Newest"</th>
+                    <th scope="col">"Oldest"</th>
+                </tr>
+            </thead>
+            <tbody>{rows}</tbody>
+        </table>
+    }
+    .into_any()
+}
+
+fn category_name(category: Option<String>) -> AnyView {
+    match category {
+        Some(name) if !name.is_empty() => name.into_any(),
+        _ => view! { <span class="none">"without a category"</span> }.into_any(),
+    }
+}
+
+/// "5 from the first event on, 10 from position 101 on".
+fn chunks_in_words(chunks: &[Chunk]) -> String {
+    if chunks.is_empty() {
+        return "chunking_history is empty: the publisher cannot tell how to cut its pages.".to_owned();
+    }
+    let parts: Vec<String> = chunks
+        .iter()
+        .map(|chunk| match chunk.start {
+            1 => format!("{} from the first event on", words::number(chunk.length)),
+            start => format!("{} from position {} on", words::number(chunk.length), words::number(start)),
+        })
+        .collect();
+    parts.join(", ")
+}
+
+fn offset_markers(markers: Availability<Vec<OffsetMarker>>) -> AnyView {
+    let heading = view! {
+        <header class="inner">
+            <h3>"Offset markers"</h3>
+            <span class="small muted">
+                "the publisher's own shortcut: up to this event it has counted; only what comes after is counted anew"
+            </span>
+        </header>
+    };
+    let body = match markers {
+        Availability::NotHere(reason) => view! {
+            <div class="pad">
+                <NotHere reason=reason />
+            </div>
+        }
+        .into_any(),
+        Availability::Here(markers) if markers.is_empty() => {
+            view! { <p class="empty">"None: every page is counted from the first event on."</p> }.into_any()
+        }
+        Availability::Here(markers) => view! {
+            <table class="cards">
+                <thead>
+                    <tr>
+                        <th scope="col">"Category"</th>
+                        <th scope="col" class="num">"Up to event id"</th>
+                        <th scope="col" class="num">"Events until there"</th>
+                        <th scope="col" class="num">"Behind the newest"</th>
+                    </tr>
+                </thead>
+                <tbody>{markers.into_iter().map(offset_marker).collect_view()}</tbody>
+            </table>
+        }
+        .into_any(),
+    };
+    view! {
+        {heading}
+        {body}
+    }
+    .into_any()
+}
+
+fn offset_marker(marker: OffsetMarker) -> impl IntoView {
+    let unknown = || view! { <span class="none">"not known"</span> }.into_any();
+    let category = match marker.category.as_deref() {
+        Some("") => "all categories".into_any(),
+        _ => category_name(marker.category),
+    };
+    view! {
+        <tr>
+            <th scope="row">{category}</th>
+            <td class="num" data-label="Up to event id">
+                {marker.event_id.map_or_else(unknown, |id| view! { <Number value=id.0 /> }.into_any())}
+            </td>
+            <td class="num" data-label="Events until there">
+                {marker.event_count.map_or_else(unknown, |events| view! { <Number value=events /> }.into_any())}
+            </td>
+            <td class="num" data-label="Behind the newest">
+                {marker
+                    .behind
+                    .map_or_else(unknown, |events| view! { {words::count(events, "event")} }.into_any())}
+            </td>
+        </tr>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunking_is_told_in_words() {
+        assert_eq!(chunks_in_words(&[Chunk { length: 5, start: 1 }]), "5 from the first event on");
+        assert_eq!(
+            chunks_in_words(&[Chunk { length: 5, start: 1 }, Chunk { length: 1000, start: 20_001 }]),
+            "5 from the first event on, 1,000 from position 20,001 on"
+        );
+        assert!(chunks_in_words(&[]).contains("empty"));
+    }
+}

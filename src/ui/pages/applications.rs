@@ -1,0 +1,123 @@
+//! Every application as it is set up: its database, whether it answers, and its limits.
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use crate::{
+    api::overview::list_applications,
+    model::{ApplicationView, Reach},
+    ui::{
+        components::{LookedAt, ProblemView, ReachBadge, use_base},
+        sentences, words,
+    },
+};
+
+#[component]
+pub fn ApplicationsPage() -> impl IntoView {
+    view! {
+        <Title text="Applications" />
+        <Await future=list_applications() blocking=true let:answer>
+            {match answer.clone() {
+                Ok(views) => view! { <Applications views=views /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
+            }}
+        </Await>
+    }
+}
+
+#[component]
+fn Applications(views: Vec<ApplicationView>) -> impl IntoView {
+    let silent = views.iter().filter(|view| matches!(view.reach, Reach::Unreachable { .. })).count() as u64;
+    let heading = match (views.len() as u64, silent) {
+        (0, _) => "No application is configured".to_owned(),
+        (all, 0) => words::count_first(all, "application"),
+        (all, silent) => {
+            format!(
+                "{}, {} not answering",
+                words::count_first(all, "application"),
+                words::numeral(silent).to_lowercase()
+            )
+        }
+    };
+    view! {
+        <div class="head">
+            <div>
+                <h1>{heading}</h1>
+                <p class="lead">
+                    "An application reads Atom feeds of other systems and keeps its books of them in a database of its own. "
+                    "The console reads that database."
+                </p>
+            </div>
+        </div>
+        {(!views.is_empty())
+            .then(|| {
+                view! {
+                    <div class="sheet">
+                        <table class="cards">
+                            <thead>
+                                <tr>
+                                    <th scope="col">"Application"</th>
+                                    <th scope="col">"Database"</th>
+                                    <th scope="col">"State"</th>
+                                    <th scope="col">"Stops at"</th>
+                                    <th scope="col">"Gives up after"</th>
+                                </tr>
+                            </thead>
+                            <tbody>{views.into_iter().map(row).collect_view()}</tbody>
+                        </table>
+                    </div>
+                }
+            })}
+    }
+}
+
+fn row(view: ApplicationView) -> impl IntoView {
+    let base = use_base();
+    let limits = view.info.limits.clone();
+    let assumed = limits.assumed.then_some(" (assumed)");
+    let state = sentences::application(&view);
+    let server = match &view.reach {
+        Reach::Reachable { server } => server.clone(),
+        Reach::NotYet => String::new(),
+        Reach::Unreachable { reason, .. } => reason.clone(),
+    };
+    view! {
+        <tr>
+            <th scope="row">
+                <a href=base.application(&view.info.key)>{view.info.name.clone()}</a>
+                <span class="small muted">
+                    {view.info.kind.word()} {view.info.kind_assumed.then_some(" (assumed)")}
+                </span>
+            </th>
+            <td data-label="Database">
+                <div>
+                    <code>{view.info.address.clone()}</code>
+                    <span class="small muted">{server}</span>
+                </div>
+            </td>
+            <td data-label="State">
+                <div class="stack">
+                    <ReachBadge reach=view.reach.clone() />
+                    <span class="small muted">
+                        {matches!(view.reach, Reach::Reachable { .. }).then(|| format!("{state}; "))}
+                        <LookedAt view=view.clone() />
+                    </span>
+                </div>
+            </td>
+            <td data-label="Stops at">
+                {limits.max_failed_events.map_or("no limit".to_owned(), |max| words::count(max, "failed event"))}
+                {assumed}
+            </td>
+            <td data-label="Gives up after">{gives_up(limits.max_retry)} {assumed}</td>
+        </tr>
+    }
+}
+
+/// After how many retries a consumer gives an event up.
+pub(super) fn gives_up(max_retry: Option<i64>) -> String {
+    match max_retry {
+        None => "never retries".to_owned(),
+        Some(1) => "1 retry".to_owned(),
+        Some(retries) => format!("{} retries", words::number(retries)),
+    }
+}

@@ -1,0 +1,683 @@
+//! One failed event: what failed, why, what to do, and what happened so far.
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::{use_params_map, use_url};
+
+use crate::{
+    api::failed_events::{EventPage, MissingPart, view_failed_event},
+    model::{
+        ApplicationInfo, Attempt, Availability, EventKey, FailedEvent, FailedEventRow, FeedState,
+        advice::advise,
+        error_text::{ErrorText, parse, visible},
+        feed::category_of,
+        filter::ListQuery,
+        payload::{self, record_kind, record_uuid, short_id},
+    },
+    paths::{API_PREFIX, Base},
+    ui::{
+        components::{
+            Done, EventBadge, Icon, Notice, NoticeKind, Outcome, PayloadView, ProblemView, SeenAtWork, ShortId, Trace,
+            When, headline_of, kind_words, said, use_base,
+        },
+        due::{self, Offer},
+        words,
+    },
+};
+
+/// The page of a failed event. Its query string is that of the list it was opened from.
+#[component]
+pub fn FailedEventPage() -> impl IntoView {
+    let params = use_params_map().read_untracked().clone();
+    let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
+    view! {
+        <Suspense>
+            {move || {
+                let (query, params) = (query.clone(), params.clone());
+                let (app, id) = (params.get("app").unwrap_or_default(), params.get("id").unwrap_or_default());
+                Suspend::new(async move {
+                    match view_failed_event(app, id, query.clone()).await {
+                        Ok(page) => {
+                            let list = ListQuery::parse(&query).unwrap_or_default();
+                            let done = Done::of_query(&query).await;
+                            view! { <Event page list done /> }.into_any()
+                        }
+                        Err(problem) => view! { <ProblemView problem /> }.into_any(),
+                    }
+                })
+            }}
+        </Suspense>
+    }
+    .into_any()
+}
+
+#[component]
+fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView {
+    let latest = latest(&page.event).cloned();
+    let heading = match latest.as_ref().and_then(|attempt| attempt.error.as_deref()) {
+        Some(error) => headline_of(Some(error)),
+        None => said(&page.event.row),
+    };
+    view! {
+        <Title text=heading.clone() />
+        <Outcome done />
+        <Head page=page.clone() list=list.clone() heading />
+        <div class="event">
+            <div class="column">
+                <Standing page=page.clone() list=list.clone() />
+                <Errors event=page.event.clone() key=key(&page) latest />
+                <PayloadSheet page=page.clone() />
+            </div>
+            <div class="column">
+                <Facts page=page.clone() />
+                <Timeline event=page.event.clone() />
+                <SameRecord
+                    rows=page.same_record
+                    missing=page.same_record_missing
+                    applications=page.applications
+                    here=page.info
+                    list
+                />
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn key(page: &EventPage) -> EventKey {
+    EventKey { app: page.info.key.clone(), id: page.event.row.id }
+}
+
+/// The newest failed retry on record.
+fn latest(event: &FailedEvent) -> Option<&Attempt> {
+    event.attempts.here().and_then(|attempts| attempts.last())
+}
+
+/// Heading, where one is, and the way to the neighbours.
+#[component]
+fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
+    let base = use_base();
+    let row = &page.event.row;
+    let neighbour = |event: &EventKey| base.failed_event(event, Some(&list));
+    let previous = page.previous.as_ref().map(neighbour);
+    let next = page.next.as_ref().map(neighbour);
+    let category = row.feed_uri.as_deref().and_then(category_of).map(visible);
+    view! {
+        <div class="head">
+            <div>
+                <p class="crumbs">
+                    <a href=base.failed_events(&list)>"Back to the list"</a>
+                    <a href=base.application(&page.info.key)>{page.info.name.clone()}</a>
+                    {category.map(|category| view! { <span>{category}</span> })}
+                </p>
+                <h1>{heading}</h1>
+                <p class="lead">
+                    {what(row, &page.info)} {match row.failed_at.clone() {
+                        Some(stamp) => view! { " First failed " <When stamp /> "." }.into_any(),
+                        None => " When it failed first is not known.".into_any(),
+                    }}
+                </p>
+            </div>
+            <nav class="bar" aria-label="Neighbours in the list">
+                {previous
+                    .map(|href| {
+                        view! {
+                            <a class="button" rel="prev" data-previous="" href=href>
+                                "← Previous"
+                            </a>
+                        }
+                    })}
+                {next
+                    .map(|href| {
+                        view! {
+                            <a class="button" rel="next" data-next="" href=href>
+                                "Next →"
+                            </a>
+                        }
+                    })}
+            </nav>
+        </div>
+    }
+    .into_any()
+}
+
+/// `Encounter b6c1f2e4…8a11 could not be processed by Odoo.`
+fn what(row: &FailedEventRow, info: &ApplicationInfo) -> String {
+    let payload = row.payload.as_deref().unwrap_or_default();
+    let kind = record_kind(payload).map(str::to_owned).or_else(|| row.title.clone()).unwrap_or_else(|| "event".into());
+    let mut letters = kind.chars();
+    let kind: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    let uuid = record_uuid(payload).map(|uuid| format!(" {}", short_id(&uuid))).unwrap_or_default();
+    visible(&format!("{kind}{uuid} could not be processed by {}.", info.name))
+}
+
+/// The state, what it means, what to do, and the button that does it.
+#[component]
+fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
+    let row = &page.event.row;
+    let limits = &page.info.limits;
+    let offer = Offer::of(row, page.retry_refused.as_deref());
+    let known = latest(&page.event).and_then(|attempt| attempt.error.as_deref()).or(row.error.as_deref());
+    let advice = known.and_then(advise);
+    let comes = (offer.is_open() || row.retries == Some(0)).then(|| due::turn(limits, page.ahead));
+    let stopped = stopped(&page);
+    let at_work = page.last_seen_at_work.clone();
+    view! {
+        <section class="sheet standing" aria-label="State and retry">
+            <header>
+                <EventBadge state=row.state />
+                <span>{due::state(row, limits)}</span>
+            </header>
+            <div class="pad">
+                {advice
+                    .map(|advice| {
+                        view! {
+                            <div class="advice">
+                                <Icon name="info" />
+                                <div>
+                                    <p>
+                                        <strong>{advice.meaning}</strong>
+                                    </p>
+                                    <p>{advice.todo}</p>
+                                </div>
+                            </div>
+                        }
+                    })}
+                {stopped
+                    .map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
+                <RetryForm page=page.clone() list offer />
+                <p class="muted">
+                    {comes.map(|sentence| format!("{sentence} "))} <SeenAtWork stamp=at_work />
+                    {due::assumed(&page.info).map(|sentence| format!(" {sentence}"))}
+                </p>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// A stopped feed reads nothing new, whatever becomes of this event.
+fn stopped(page: &EventPage) -> Option<String> {
+    let feed = page.feed.as_ref().filter(|feed| feed.state == FeedState::Stopped)?;
+    let limit = page.info.limits.max_failed_events?;
+    Some(format!(
+        "Its feed is stopped: {}, the limit is {}. Nothing new is read until some of them succeed; retries go on.",
+        words::count(feed.counts.total, "failed event"),
+        words::number(limit),
+    ))
+}
+
+/// The main button of the page. Where it is off, the reason stands beside it.
+#[component]
+fn RetryForm(page: EventPage, list: ListQuery, offer: Offer) -> impl IntoView {
+    let base = use_base();
+    let action = base.at(&format!("{API_PREFIX}/retry"));
+    // Where to return to, below the base path.
+    let back = Base::default().failed_event(&key(&page), Some(&list));
+    match offer {
+        Offer::Off(why) => view! {
+            <div class="bar">
+                <button type="button" class="off" aria-disabled="true" aria-describedby="why-off">
+                    <Icon name="retry" />
+                    "Retry"
+                </button>
+                <span id="why-off">{why}</span>
+            </div>
+        }
+        .into_any(),
+        open => view! {
+            <form method="post" action=action class="bar">
+                <input type="hidden" name="back" value=back />
+                <button
+                    type="submit"
+                    class="primary"
+                    name="only"
+                    value=due::row_value(&page.event.row)
+                    data-retry-main=""
+                >
+                    <Icon name="retry" />
+                    "Retry"
+                </button>
+                {(open == Offer::Risky).then(|| view! { <span class="risk">{due::RISK}</span> })}
+            </form>
+        }
+        .into_any(),
+    }
+}
+
+const MARKED: &str = "what the other error does not have is marked";
+
+/// The latest error and the first, with what differs marked.
+#[component]
+fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>) -> impl IntoView {
+    let first_text = event.row.error.clone().unwrap_or_default();
+    let first = parse(&first_text);
+    let shown = first_text.chars().count() as u64;
+    let rest = (event.error_chars > shown).then_some(event.error_chars);
+    let latest_text = latest.as_ref().and_then(|attempt| attempt.error.clone());
+    let Some((attempt, latest_text)) = latest.zip(latest_text) else {
+        return view! {
+            <ErrorSheet title="Error" id="error-first" stamp=event.row.failed_at text=first_text error=first whole=Some(key) rest />
+        }
+        .into_any();
+    };
+    let newest = parse(&latest_text);
+    let same = newest.causes == first.causes;
+    // Where another chain of exceptions was thrown, marks would cover everything and say nothing.
+    let kind = |error: &ErrorText| error.causes.iter().map(|cause| cause.class.clone()).collect::<Vec<_>>();
+    let alike = kind(&newest) == kind(&first);
+    let other = |error: &ErrorText| alike.then(|| error.clone());
+    view! {
+        <ErrorSheet
+            title="Latest error"
+            id="error-latest"
+            stamp=attempt.failed_at
+            text=latest_text
+            error=newest.clone()
+            note=if same { "" } else if alike { MARKED } else { "another kind of error than the first" }
+            other=other(&first)
+        />
+        {if same {
+            view! {
+                <section class="sheet pad">
+                    <p>
+                        "The first error was the same, " <When stamp=event.row.failed_at />
+                        ". "
+                        {rest.is_some().then(|| view! { <Whole key /> })}
+                    </p>
+                </section>
+            }
+                .into_any()
+        } else {
+            view! {
+                <ErrorSheet
+                    title="First error"
+                    id="error-first"
+                    stamp=event.row.failed_at
+                    text=first_text
+                    error=first
+                    note=if alike { MARKED } else { "another kind of error than the latest" }
+                    other=other(&newest)
+                    whole=Some(key)
+                    rest
+                />
+            }
+                .into_any()
+        }}
+    }
+    .into_any()
+}
+
+#[component]
+fn Whole(key: EventKey) -> impl IntoView {
+    let base = use_base();
+    view! {
+        <a href=base.whole_error(&key) download="">
+            "Download the whole text"
+        </a>
+    }
+    .into_any()
+}
+
+/// One error: its trace folded, and the text as it is stored.
+#[component]
+fn ErrorSheet(
+    title: &'static str,
+    id: &'static str,
+    stamp: Option<crate::model::Stamp>,
+    text: String,
+    error: ErrorText,
+    /// How it stands to the other error, for the heading.
+    #[prop(default = "")]
+    note: &'static str,
+    /// The error to mark the differences from.
+    #[prop(default = None)]
+    other: Option<ErrorText>,
+    /// Where the whole text can be downloaded.
+    #[prop(default = None)]
+    whole: Option<EventKey>,
+    /// The whole text's length in characters, where the page does not show all of it.
+    #[prop(default = None)]
+    rest: Option<u64>,
+) -> impl IntoView {
+    let via = error.via.clone();
+    let cut = error.cut && rest.is_none();
+    let empty = text.trim().is_empty();
+    view! {
+        <section class="sheet" aria-labelledby=format!("{id}-title")>
+            <header>
+                <h2 id=format!("{id}-title")>{title}</h2>
+                <span class="small muted">
+                    <When stamp />
+                    {(!note.is_empty()).then(|| format!(" · {note}"))}
+                </span>
+                <CopyButton from=id />
+            </header>
+            {if empty {
+                view! { <p class="pad none">"There is no error text."</p> }.into_any()
+            } else {
+                view! { <Trace error other /> }.into_any()
+            }}
+            <div class="pad small muted">
+                {cut
+                    .then(|| {
+                        view! { <p>"The consumer cut this text; the last causes may be missing."</p> }
+                    })}
+                {rest
+                    .zip(whole)
+                    .map(|(chars, key)| {
+                        view! {
+                            <p>
+                                {format!("This is the beginning of {} characters. ", words::number(chars))}
+                                <Whole key />
+                            </p>
+                        }
+                    })} {via.map(|via| view! { <p>"Read on the feed page " <code class="id">{visible(&via)}</code></p> })}
+                <details class="raw">
+                    <summary>"As stored"</summary>
+                    <pre id=id class="machine">
+                        {visible(&text)}
+                    </pre>
+                </details>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// Copies the text of an element. Out of sight until the island that does it is there.
+#[component]
+fn CopyButton(from: &'static str) -> impl IntoView {
+    view! {
+        <button type="button" class="quiet push" data-copy="" data-copy-from=from data-done="Copied" hidden=true>
+            "Copy"
+        </button>
+    }
+    .into_any()
+}
+
+#[component]
+fn PayloadSheet(page: EventPage) -> impl IntoView {
+    let base = use_base();
+    let row = &page.event.row;
+    let key = key(&page);
+    let publisher = publisher(&page);
+    let text = row.payload.clone();
+    let chars = page.event.payload_chars;
+    let shown = text.as_deref().map_or(0, |text| text.chars().count() as u64);
+    let kind = text.as_deref().map(|text| kind_words(&payload::parse(text)));
+    view! {
+        <section class="sheet" aria-labelledby="payload-title">
+            <header>
+                <h2 id="payload-title">"Payload"</h2>
+                <span class="small muted">{kind}</span>
+                {text.is_some().then(|| view! { <CopyButton from="payload" /> })}
+            </header>
+            {match text {
+                None => view! { <p class="pad none">"This event has no payload."</p> }.into_any(),
+                Some(text) => {
+                    view! {
+                        <PayloadView text=text.clone() publisher />
+                        <div class="pad small muted">
+                            {(chars > shown)
+                                .then(|| {
+                                    format!("This is the beginning of {} characters. ", words::number(chars))
+                                })}
+                            <a href=base.whole_payload(&key) download="">
+                                "Download"
+                            </a> <details class="raw">
+                                <summary>"As stored"</summary>
+                                <pre id="payload" class="machine">
+                                    {visible(&text)}
+                                </pre>
+                            </details>
+                        </div>
+                    }
+                        .into_any()
+                }
+            }}
+        </section>
+    }
+    .into_any()
+}
+
+/// Where the publisher of the feed is reached, when an application of the console is known to publish it: the origin of
+/// the feed's address.
+fn publisher(page: &EventPage) -> Option<String> {
+    let feed = page.event.row.feed_uri.as_deref()?;
+    let known = page.applications.iter().chain([&page.info]).flat_map(|app| &app.publishes);
+    if !known.into_iter().any(|prefix| !prefix.is_empty() && feed.starts_with(prefix.as_str())) {
+        return None;
+    }
+    let link = payload::link(feed)?;
+    let (scheme, rest) = link.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    Some(format!("{scheme}://{host}"))
+}
+
+#[component]
+fn Facts(page: EventPage) -> impl IntoView {
+    let base = use_base();
+    let row = page.event.row;
+    let info = page.info;
+    let text = |value: Option<String>| match value.filter(|value| !value.is_empty()) {
+        Some(value) => view! { <ShortId text=visible(&value) keep=72 /> }.into_any(),
+        None => view! { <span class="none">"none"</span> }.into_any(),
+    };
+    let plain = |value: Option<String>| match value.filter(|value| !value.is_empty()) {
+        Some(value) => visible(&value).into_any(),
+        None => view! { <span class="none">"none"</span> }.into_any(),
+    };
+    view! {
+        <section class="sheet" aria-labelledby="facts-title">
+            <header>
+                <h2 id="facts-title">"Facts"</h2>
+            </header>
+            <dl class="facts inner">
+                <dt>"Application"</dt>
+                <dd>
+                    <a href=base.application(&info.key)>{info.name.clone()}</a>
+                    " "
+                    <span class="small muted">{info.address.clone()}</span>
+                </dd>
+                <dt>"Feed"</dt>
+                <dd>{text(row.feed_uri)}</dd>
+                <dt>"Event"</dt>
+                <dd>{text(row.event_id)}</dd>
+                <dt>"Title"</dt>
+                <dd>{plain(row.title)}</dd>
+                <dt>"Tags"</dt>
+                <dd>{plain(row.tags)}</dd>
+                <dt>"First failed"</dt>
+                <dd>
+                    <When stamp=row.failed_at exact=true />
+                </dd>
+                <dt>"Retries"</dt>
+                <dd>{due::retries(row.retries, Some(&info.limits))}</dd>
+                <dt>"Row"</dt>
+                <dd>
+                    <code>{row.id.to_string()}</code>
+                    " of failed_events"
+                </dd>
+                <dt>"Error hash"</dt>
+                <dd>{plain(page.event.error_hash_code.map(|code| code.to_string()))}</dd>
+            </dl>
+        </section>
+    }
+    .into_any()
+}
+
+/// Every failed retry on record, newest first, and the first failure. A retry that succeeds leaves no trace.
+#[component]
+fn Timeline(event: FailedEvent) -> impl IntoView {
+    let feed = event.row.feed_uri.clone();
+    let first = said(&event.row);
+    let stamp = event.row.failed_at.clone();
+    let attempts = match event.attempts {
+        Availability::Here(attempts) => attempts,
+        Availability::NotHere(reason) => {
+            return view! {
+                <section class="sheet" aria-labelledby="time-title">
+                    <header>
+                        <h2 id="time-title">"What happened"</h2>
+                    </header>
+                    <p class="pad none">"The retries are not on record here: " {reason} "."</p>
+                    <ol class="time">
+                        <FirstFailure said=first stamp />
+                    </ol>
+                </section>
+            }
+            .into_any();
+        }
+    };
+    let left_out = event.attempts_total.saturating_sub(attempts.len() as u64);
+    let total = event.attempts_total.max(attempts.len() as u64);
+    let items = attempts
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(index, attempt)| {
+            let before = index.checked_sub(1).and_then(|index| attempts.get(index));
+            let number = total - (attempts.len() - 1 - index) as u64;
+            let repeated = before.is_some_and(|before| before.error == attempt.error);
+            let elsewhere = attempt.feed_uri.clone().filter(|uri| Some(uri) != feed.as_ref());
+            view! { <TimelineItem attempt=attempt.clone() number repeated elsewhere /> }
+        })
+        .collect_view();
+    view! {
+        <section class="sheet" aria-labelledby="time-title">
+            <header>
+                <h2 id="time-title">"What happened"</h2>
+                <span class="small muted">{failed_retries(total)}</span>
+            </header>
+            <ol class="time">
+                {items}
+                {(left_out > 0)
+                    .then(|| {
+                        view! {
+                            <li class="muted">{format!("{} are on record but not shown.", words::count(left_out, "older one"))}</li>
+                        }
+                    })} <FirstFailure said=first stamp />
+            </ol>
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn FirstFailure(said: String, stamp: Option<crate::model::Stamp>) -> impl IntoView {
+    view! {
+        <li class="waiting">
+            <b>"First failure"</b>
+            ": "
+            {said}
+            <span class="small muted block">
+                <When stamp exact=true />
+            </span>
+        </li>
+    }
+    .into_any()
+}
+
+#[component]
+fn TimelineItem(
+    attempt: Attempt,
+    number: u64,
+    /// The error is the same, letter by letter, as the attempt's before.
+    repeated: bool,
+    /// The feed address in the log, where it is another than the event's.
+    elsewhere: Option<String>,
+) -> impl IntoView {
+    let said = headline_of(attempt.error.as_deref());
+    let error = attempt.error.as_deref().map(parse).filter(|_| !repeated);
+    view! {
+        <li class="exhausted">
+            <b>{format!("Retry {} failed", words::number(number))}</b>
+            {if repeated { ", same error".to_owned() } else { format!(": {said}") }}
+            <span class="small muted block">
+                <When stamp=attempt.failed_at exact=true />
+            </span>
+            {elsewhere
+                .map(|uri| {
+                    view! {
+                        <span class="small muted block">
+                            "Logged under another feed address: " <ShortId text=visible(&uri) keep=60 />
+                        </span>
+                    }
+                })}
+            {error
+                .map(|error| {
+                    view! {
+                        <details>
+                            <summary class="small">"Its error"</summary>
+                            <Trace error other=None />
+                        </details>
+                    }
+                })}
+        </li>
+    }
+    .into_any()
+}
+
+/// Other failed events of the same record. Which of them matters is for the reader to say: they are shown with states.
+#[component]
+fn SameRecord(
+    rows: Vec<FailedEventRow>,
+    missing: Vec<MissingPart>,
+    applications: Vec<ApplicationInfo>,
+    here: ApplicationInfo,
+    list: ListQuery,
+) -> impl IntoView {
+    let base = use_base();
+    let empty = rows.is_empty();
+    let whole = missing.is_empty();
+    let rows = rows
+        .into_iter()
+        .map(|row| {
+            let known = applications.iter().chain([&here]).find(|app| app.key == row.app);
+            let name = known.map_or_else(|| visible(&row.app), |app| app.name.clone());
+            let category = row.feed_uri.as_deref().and_then(category_of).map(visible);
+            let href = base.failed_event(&EventKey { app: row.app.clone(), id: row.id }, Some(&list));
+            view! {
+                <li>
+                    <EventBadge state=row.state />
+                    <span>
+                        <a href=href>{said(&row)}</a>
+                        <span class="small muted block">
+                            {name} {category.map(|category| format!(" · {category}"))} " · "
+                            <When stamp=row.failed_at />
+                        </span>
+                    </span>
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="sheet" aria-labelledby="same-title">
+            <header>
+                <h2 id="same-title">"Same record elsewhere"</h2>
+            </header>
+            {if empty && whole {
+                view! { <p class="pad muted">"No other failed event is of this record."</p> }.into_any()
+            } else {
+                view! { <ul class="same plain pad">{rows}</ul> }.into_any()
+            }}
+            {missing
+                .into_iter()
+                .map(|part| {
+                    view! {
+                        <p class="pad small">{part.app.name} " could not be searched: " {part.reason} " " {part.advice}</p>
+                    }
+                })
+                .collect_view()}
+        </section>
+    }
+    .into_any()
+}
+
+fn failed_retries(count: u64) -> String {
+    match count {
+        1 => "1 failed retry".to_owned(),
+        _ => format!("{} failed retries", words::number(count)),
+    }
+}

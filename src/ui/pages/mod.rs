@@ -1,0 +1,12 @@
+//! One file a screen.
+
+pub mod action;
+pub mod actions;
+pub mod application;
+pub mod applications;
+pub mod failed_event;
+pub mod failed_events;
+pub mod help;
+pub mod not_found;
+pub mod overview;
+pub mod retry;

@@ -1,0 +1,89 @@
+//! The overview: is anything broken, and what needs attention first?
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use crate::{
+    api::overview::list_applications,
+    model::{ApplicationView, Reach},
+    ui::{
+        components::{ApplicationsTable, At, Concerns, ProblemView, SystemMap},
+        sentences,
+    },
+};
+
+#[component]
+pub fn OverviewPage() -> impl IntoView {
+    view! {
+        <Await future=list_applications() blocking=true let:answer>
+            {match answer.clone() {
+                Ok(views) => view! { <Overview views=views /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
+            }}
+        </Await>
+    }
+}
+
+#[component]
+fn Overview(views: Vec<ApplicationView>) -> impl IntoView {
+    let body = if views.is_empty() {
+        view! {
+            <p class="sheet empty">
+                "Name the applications and their databases in the configuration file, then start the console again."
+            </p>
+        }
+        .into_any()
+    } else {
+        view! {
+            <Concerns views=views.clone() />
+            <div class="columns lead-wide">
+                <section class="sheet" aria-labelledby="applications">
+                    <header>
+                        <h2 id="applications">"Applications"</h2>
+                    </header>
+                    <ApplicationsTable views=views.clone() />
+                </section>
+                <section class="sheet" aria-labelledby="map">
+                    <header>
+                        <h2 id="map">"Systems and feeds"</h2>
+                        <span class="small muted push">"from publisher to reader"</span>
+                    </header>
+                    <SystemMap views=views.clone() />
+                </section>
+            </div>
+        }
+        .into_any()
+    };
+    view! {
+        <Title text="Overview" />
+        <div class="head">
+            <div>
+                <h1>{sentences::headline(&views)}</h1>
+                <p class="lead">{looked(&views)}</p>
+            </div>
+        </div>
+        {body}
+    }
+}
+
+/// When the applications were last looked at: the oldest of the looks, which is the one that matters.
+fn looked(views: &[ApplicationView]) -> AnyView {
+    let answering = || views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. }));
+    let oldest = answering().filter_map(|view| view.looked_at).min();
+    let newest_failure = views
+        .iter()
+        .filter_map(|view| view.seen.as_ref()?.newest_failure.as_ref()?.at)
+        .max()
+        .map(|at| view! { " Last failure " <At at=at /> "." });
+    let old = sentences::shown_as_last_seen(views).map(|sentence| format!(" {sentence}"));
+    match oldest {
+        Some(at) if answering().count() == views.len() => {
+            view! { "Every application answered; last looked " <At at=at /> "." {newest_failure} }.into_any()
+        }
+        Some(at) => {
+            let text = format!("{} of {} applications answer; last looked ", answering().count(), views.len());
+            view! { {text} <At at=at /> "." {newest_failure} {old} }.into_any()
+        }
+        None => old.into_any(),
+    }
+}
