@@ -1,0 +1,321 @@
+//! Sources that are down, refuse, are slow, or are lost half way; and that come back by themselves.
+
+use std::time::{Duration, Instant};
+
+use atomfeed_console::{
+    model::{
+        RowId,
+        filter::{Direction, Filter},
+    },
+    server::{
+        config::{Secret, Tls},
+        sources::{ListRequest, Source, SourceError, SourceErrorKind, TextLimit},
+    },
+};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{
+    database::{Server, TestDatabase},
+    proxy::Proxy,
+};
+
+on!(mariadb, Mariadb, OpenMrs: a_wrong_password_is_said_without_the_password an_unknown_database_is_said
+    nobody_listening_is_said_at_once an_unknown_host_is_said a_source_comes_back_by_itself
+    a_lock_held_by_another_program_ends_in_time tls_is_as_strict_as_configured
+    a_changed_schema_is_read_anew more_requests_than_connections_wait_their_turn a_silent_host_is_given_up
+    dead_connections_cost_one_timeout_together a_statement_that_nobody_waits_for_is_stopped);
+on!(mariadb57, Mariadb57, OpenMrs: a_statement_that_nobody_waits_for_is_stopped);
+on!(postgres, Postgres, OpenElis: a_wrong_password_is_said_without_the_password an_unknown_database_is_said
+    nobody_listening_is_said_at_once an_unknown_host_is_said a_source_comes_back_by_itself
+    a_lock_held_by_another_program_ends_in_time tls_is_as_strict_as_configured
+    tls_that_the_server_does_not_have_is_refused
+    a_changed_schema_is_read_anew more_requests_than_connections_wait_their_turn a_silent_host_is_given_up
+    dead_connections_cost_one_timeout_together);
+on!(sqlite, Sqlite, Text: a_missing_file_is_said_and_not_made a_file_that_is_no_database_is_said
+    a_lock_held_by_another_program_ends_in_time a_changed_schema_is_read_anew
+    more_requests_than_connections_wait_their_turn a_statement_without_end_ends_in_time);
+
+/// The error of a first look, which names the application and holds no password.
+async fn refusal(source: &Source) -> SourceError {
+    let error = source.poll().await.expect_err("it cannot be reached");
+    let told = format!("{error:?}");
+    assert!(error.reason.contains("Laboratory") && error.reason.contains(&source.app().info.address), "{told}");
+    assert!(!told.contains("geheim") && !told.contains("throw-away"), "{told}");
+    assert!(error.advice.ends_with('.') && error.reason.ends_with('.'), "{told}");
+    error
+}
+
+async fn a_wrong_password_is_said_without_the_password(database: &mut TestDatabase) {
+    let error = refusal(&database.source_with(|app| app.database.password = Secret::new("geheim"))).await;
+    assert_eq!(error.kind, SourceErrorKind::Refused);
+    assert!(error.reason.contains(&format!("the user {}", database.app.database.user)), "{}", error.reason);
+    assert!(error.reason.contains("password"), "{}", error.reason);
+}
+
+async fn an_unknown_database_is_said(database: &mut TestDatabase) {
+    let error = refusal(&database.source_with(|app| app.database.database = "nowhere".to_owned())).await;
+    assert_eq!(error.kind, SourceErrorKind::Refused);
+    assert!(error.reason.contains("no database nowhere"), "{}", error.reason);
+}
+
+async fn nobody_listening_is_said_at_once(database: &mut TestDatabase) {
+    let free = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        listener.local_addr().expect("an address").port()
+    };
+    let started = Instant::now();
+    let source = database.source_with(|app| app.database.port = free);
+    let error = refusal(&source).await;
+    assert_eq!(error.kind, SourceErrorKind::Unreachable);
+    assert!(error.reason.contains(&format!("127.0.0.1:{free} was refused")), "{}", error.reason);
+    // What pages ask meanwhile is answered with the same, without another attempt.
+    assert_eq!(source.event(RowId(1)).await, Err(error));
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+async fn an_unknown_host_is_said(database: &mut TestDatabase) {
+    let error = refusal(&database.source_with(|app| app.database.host = "nowhere.invalid".to_owned())).await;
+    assert_eq!(error.kind, SourceErrorKind::Unreachable);
+    assert!(error.reason.contains("nowhere.invalid"), "{}", error.reason);
+}
+
+async fn a_silent_host_is_given_up(database: &mut TestDatabase) {
+    // It takes the connection and never says a word.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let source = database.source_with(|app| {
+        app.database.port = port;
+        app.connect_timeout = Duration::from_millis(300);
+    });
+    let started = Instant::now();
+    let error = refusal(&source).await;
+    assert_eq!(error.kind, SourceErrorKind::TimedOut);
+    assert!(error.reason.contains("300 ms") && started.elapsed() < Duration::from_secs(2), "{}", error.reason);
+}
+
+async fn dead_connections_cost_one_timeout_together(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let proxy = Proxy::to(database.app.database.port).await;
+    let source = database.source_with(|app| {
+        app.database.port = proxy.port;
+        app.pool_size = 4;
+        app.connect_timeout = Duration::from_millis(500);
+        app.statement_timeout = Duration::from_secs(3);
+    });
+    // At the same time, so that each needs a connection of its own.
+    for answer in futures::future::join_all((0..4).map(|_| source.event(RowId(1)))).await {
+        answer.expect("an answer");
+    }
+    proxy.silence();
+    let started = Instant::now();
+    let error = source.event(RowId(1)).await.expect_err("nothing arrives any more");
+    assert_eq!(error.kind, SourceErrorKind::TimedOut, "{error:?}");
+    // Half a second for a kept connection, half a second for a new one.
+    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+}
+
+async fn a_statement_that_nobody_waits_for_is_stopped(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    // The server's own limits are far away, as on MySQL 5.6, which has none.
+    let source = database.source_with(|app| app.statement_timeout = Duration::from_secs(60));
+    source.event(RowId(1)).await.expect("an answer");
+    // Work, not a lock: a server that waits for a lock sees by itself that nobody is there any more.
+    database
+        .run(
+            "RENAME TABLE failed_events TO stored; CREATE VIEW failed_events AS \
+             SELECT * FROM stored WHERE BENCHMARK(1000000000, MD5(stored.title)) = 0",
+        )
+        .await;
+    let waiting = format!(
+        "SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.processlist \
+         WHERE db = '{}' AND command <> 'Sleep' AND id <> CONNECTION_ID()",
+        database.app.database.database
+    );
+    let left = tokio::time::timeout(Duration::from_millis(500), source.event(RowId(1))).await;
+    assert!(left.is_err(), "it works for minutes");
+    let started = Instant::now();
+    while database.value(&waiting).await.as_deref() != Some("0") {
+        assert!(started.elapsed() < Duration::from_secs(5), "the statement still waits");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    database.run("DROP VIEW failed_events; RENAME TABLE stored TO failed_events").await;
+    assert!(source.event(RowId(1)).await.expect("an answer").is_some());
+}
+
+async fn a_statement_without_end_ends_in_time(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let source = database.source_with(|app| app.statement_timeout = Duration::from_secs(1));
+    source.event(RowId(1)).await.expect("an answer");
+    database
+        .run(
+            "ALTER TABLE failed_events RENAME TO stored; \
+             CREATE VIEW failed_events AS WITH RECURSIVE numbers(number) AS \
+             (SELECT 1 UNION ALL SELECT number + 1 FROM numbers) SELECT stored.* FROM stored, numbers",
+        )
+        .await;
+    let filter = Filter::default();
+    let request =
+        ListRequest { filter: &filter, from: None, direction: Direction::Forward, limit: 1, texts: TextLimit::LIST };
+    let error = source.list(&request).await.expect_err("it sorts for ever");
+    assert_eq!(error.kind, SourceErrorKind::TimedOut, "{error:?}");
+    // As long as it ran it would keep others from writing.
+    let started = Instant::now();
+    database.run("UPDATE stored SET retries = 1").await;
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+async fn a_source_comes_back_by_itself(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let proxy = Proxy::to(database.app.database.port).await;
+    let source = database.source_with(|app| app.database.port = proxy.port);
+    assert!(source.event(RowId(1)).await.expect("an answer").is_some());
+
+    proxy.close();
+    let error = refusal(&source).await;
+    assert!(matches!(error.kind, SourceErrorKind::Unreachable | SourceErrorKind::Lost), "{error:?}");
+    assert!(source.event(RowId(1)).await.is_err());
+
+    proxy.open();
+    // A look tries at once; pages do after the pause at the latest.
+    source.poll().await.expect("it is back");
+    assert!(source.event(RowId(1)).await.expect("an answer").is_some());
+
+    proxy.close();
+    source.event(RowId(1)).await.expect_err("it is gone again");
+    proxy.open();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert!(source.event(RowId(1)).await.expect("the pause is over").is_some());
+}
+
+async fn a_lock_held_by_another_program_ends_in_time(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let source = database.source_with(|app| app.statement_timeout = Duration::from_secs(1));
+    source.poll().await.expect("nobody holds a lock yet");
+    let table = database.table("failed_events");
+    let (lock, free) = match database.server {
+        Server::Postgres => (format!("BEGIN; LOCK TABLE {table}"), "COMMIT"),
+        Server::Sqlite => ("BEGIN EXCLUSIVE".to_owned(), "COMMIT"),
+        _ => (format!("LOCK TABLES {table} WRITE"), "UNLOCK TABLES"),
+    };
+    database.run(&lock).await;
+    let started = Instant::now();
+    let error = source.event(RowId(1)).await.expect_err("the table is locked");
+    assert_eq!(error.kind, SourceErrorKind::TimedOut, "{error:?}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    database.run(free).await;
+    assert!(source.event(RowId(1)).await.expect("the lock is gone").is_some());
+}
+
+/// A source whose account the server lets in only over an encrypted connection, so that an answer is the proof of one.
+async fn encrypted_source(database: &mut TestDatabase, tls: Tls, ca: Option<&str>, host: &str) -> Source {
+    let form = if database.is_mysql() { "IDENTIFIED BY 'geheim' REQUIRE SSL" } else { "scram-sha-256" };
+    let (user, password) = database.account(form, &["SELECT ON failed_events"]).await;
+    database.source_with(|app| {
+        (app.database.user, app.database.password) = (user, password);
+        (app.database.tls, app.database.ca) = (tls, ca.map(Into::into));
+        app.database.host = host.to_owned();
+    })
+}
+
+async fn tls_is_as_strict_as_configured(database: &mut TestDatabase) {
+    let ca = std::env::var("TEST_CA").expect("scripts/test-databases made an authority");
+    let ours = Some(ca.as_str());
+    // The server offers TLS, with a certificate of our own authority for localhost and 127.0.0.1.
+    for (tls, ca, host) in [
+        (Tls::Preferred, None, "127.0.0.1"),
+        (Tls::Required, None, "127.0.0.1"),
+        (Tls::Verified, ours, "127.0.0.1"),
+        (Tls::Verified, ours, "localhost"),
+    ] {
+        let source = encrypted_source(database, tls, ca, host).await;
+        source.poll().await.unwrap_or_else(|error| panic!("{tls:?} at {host}: {error:?}"));
+        if database.server == Server::Postgres {
+            let user = &source.app().database.user;
+            let open = format!(
+                "SELECT string_agg(DISTINCT ssl::text, ',') FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                 WHERE usename = '{user}'"
+            );
+            assert_eq!(database.value(&open).await.as_deref(), Some("true"), "{tls:?}");
+        }
+    }
+    // Signed by nobody whom the system knows.
+    let error = refusal(&encrypted_source(database, Tls::Verified, None, "127.0.0.1").await).await;
+    assert_eq!(error.kind, SourceErrorKind::Refused, "{error:?}");
+    assert!(error.reason.contains("encrypted"), "{}", error.reason);
+    // Signed, but for other names than the one that is asked for.
+    let proxy = Proxy::on("127.0.0.2", database.app.database.port).await;
+    let mut app = encrypted_source(database, Tls::Verified, ours, "127.0.0.2").await.app().clone();
+    app.database.port = proxy.port;
+    let error = refusal(&Source::new(app)).await;
+    assert_eq!(error.kind, SourceErrorKind::Refused, "{error:?}");
+    assert!(error.reason.contains("encrypted"), "{}", error.reason);
+    // Without encryption: the account of MariaDB is refused, the other one comes in plain.
+    let plain = encrypted_source(database, Tls::Off, None, "127.0.0.1").await;
+    assert_eq!(plain.poll().await.is_ok(), !database.is_mysql());
+}
+
+async fn tls_that_the_server_does_not_have_is_refused(database: &mut TestDatabase) {
+    // PostgreSQL's answer to the question for TLS: no.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut asked = [0; 8];
+            if client.read_exact(&mut asked).await.is_ok() {
+                let _ = client.write_all(b"N").await;
+            }
+        }
+    });
+    for tls in [Tls::Required, Tls::Verified] {
+        let source = database.source_with(|app| (app.database.port, app.database.tls) = (port, tls));
+        let error = refusal(&source).await;
+        assert_eq!(error.kind, SourceErrorKind::Refused, "{error:?}");
+        assert!(error.reason.contains("encrypted"), "{}", error.reason);
+    }
+}
+
+async fn a_changed_schema_is_read_anew(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let source = database.source();
+    source.event(RowId(1)).await.expect("an answer");
+    let table = database.table("failed_events");
+    database.run(&format!("ALTER TABLE {table} DROP COLUMN tags")).await;
+    let error = source.event(RowId(1)).await.expect_err("a column went");
+    assert_eq!(error.kind, SourceErrorKind::NotHere, "{error:?}");
+    let event = source.event(RowId(1)).await.expect("the schema was read anew").expect("the row");
+    assert_eq!(event.row.tags, None);
+    let missing = source.poll().await.expect("a look").missing;
+    assert_eq!(missing, ["the column tags of failed_events"]);
+}
+
+async fn more_requests_than_connections_wait_their_turn(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let source = database.source_with(|app| app.pool_size = 1);
+    let asked = (0..20).map(|_| source.event(RowId(1)));
+    for answer in futures::future::join_all(asked).await {
+        assert!(answer.expect("an answer").is_some());
+    }
+}
+
+async fn a_missing_file_is_said_and_not_made(database: &mut TestDatabase) {
+    let missing = format!("{}.not", database.app.database.database);
+    let error = refusal(&database.source_with(|app| app.database.database = missing.clone())).await;
+    assert_eq!(error.kind, SourceErrorKind::Unreachable);
+    assert!(error.reason.contains("cannot be opened"), "{}", error.reason);
+    assert!(!std::path::Path::new(&missing).exists());
+}
+
+async fn a_file_that_is_no_database_is_said(database: &mut TestDatabase) {
+    let other = format!("{}.txt", database.app.database.database);
+    std::fs::write(&other, "not a database, but long enough to look like one ".repeat(100)).expect("a file");
+    let error = refusal(&database.source_with(|app| app.database.database = other)).await;
+    assert!(error.reason.contains("not a sound SQLite database"), "{}", error.reason);
+}

@@ -1,0 +1,215 @@
+//! Single failed events: whole, in pieces, their attempts, and what stands around them.
+
+use atomfeed_console::{
+    model::{Availability, FailedEvent, FailedEventRow, RowId},
+    server::sources::{FeedPlan, LongText},
+};
+
+use crate::support::database::{FEED, Failed, MAX_RETRY, Server, TestDatabase};
+
+everywhere! {
+    an_event_is_shown_whole_with_its_attempts
+    an_event_that_is_gone_is_no_error
+    attempts_of_another_feed_with_the_same_event_are_left_out
+    attempts_of_another_feed_are_left_out_where_this_one_has_none
+    rows_without_a_feed_address_are_one_feed
+    megabytes_of_error_text_come_in_pieces
+    rows_are_found_by_event_and_by_record
+    a_feeds_plan_counts_its_rows
+}
+
+fn ids(rows: &[FailedEventRow]) -> Vec<i128> {
+    rows.iter().map(|row| row.id.0).collect()
+}
+
+async fn an_event_is_shown_whole_with_its_attempts(database: &mut TestDatabase) {
+    let row = Failed { retries: 3, tags: Some("patient"), ..database.failed(7) };
+    database.insert(&[row]).await;
+    let table = database.table("failed_events");
+    database.run(&format!("UPDATE {table} SET error_hash_code = -42, failed_at = failed_at")).await;
+    if database.has_retry_log() {
+        for id in 1..=60 {
+            let at = format!("2026-11-01T09:00:{:02}Z", id % 60);
+            database.log(id, Some(FEED), &at, "tag:atomfeed.ict4h.org:7", &format!("attempt {id}")).await;
+        }
+        database.log(61, Some(FEED), "2026-11-01T09:01:00Z", "another", "not this one").await;
+    }
+    let event = database.source().event(RowId(7)).await.expect("an answer").expect("the row");
+    assert_eq!(event.row.feed_uri.as_deref(), Some(FEED));
+    assert_eq!(event.row.title.as_deref(), Some("Encounter"));
+    assert_eq!(event.row.error.as_deref(), Some("Failed processing event 7"));
+    assert_eq!((event.error_chars, event.payload_chars), (25, 31));
+    assert_eq!(event.error_hash_code, Some(-42));
+    assert_eq!(event.row.retries, database.has_retries().then_some(3));
+    assert_eq!(event.row.tags.as_deref(), database.has_retries().then_some("patient"));
+    match event.attempts {
+        Availability::NotHere(reason) => {
+            assert!(!database.has_retry_log() && reason.contains("failed_event_retry_log"), "{reason}");
+        }
+        Availability::Here(attempts) => {
+            assert_eq!(event.attempts_total, 60);
+            assert_eq!(attempts.len(), FailedEvent::ATTEMPT_LIMIT as usize);
+            assert_eq!(attempts[0].error.as_deref(), Some("attempt 11"));
+            assert_eq!(attempts[49].error.as_deref(), Some("attempt 60"));
+        }
+    }
+}
+
+async fn an_event_that_is_gone_is_no_error(database: &mut TestDatabase) {
+    let source = database.source();
+    for id in [0, 7, -1, i128::from(i64::MAX), i128::from(u64::MAX), i128::MAX, i128::MIN] {
+        assert_eq!(source.event(RowId(id)).await, Ok(None), "{id}");
+        assert_eq!(source.text(RowId(id), LongText::Error, 0, 10).await, Ok(None), "{id}");
+    }
+    assert_eq!(source.rows(&[RowId(1), RowId(i128::MAX)]).await, Ok(vec![]));
+    assert_eq!(source.rows(&[]).await, Ok(vec![]));
+}
+
+async fn attempts_of_another_feed_with_the_same_event_are_left_out(database: &mut TestDatabase) {
+    const LAB: &str = "http://openmrs:8080/openmrs/ws/atomfeed/lab/recent";
+    const OLD_HOST: &str = "http://localhost:8050/openmrs/ws/atomfeed/encounter/recent";
+    let same = |id, feed, database: &TestDatabase| Failed {
+        feed: Some(feed),
+        event_id: Some("tag:same".to_owned()),
+        ..database.failed(id)
+    };
+    let rows = [same(1, FEED, database), same(2, LAB, database)];
+    database.insert(&rows).await;
+    if !database.has_retry_log() {
+        return;
+    }
+    database.log(1, Some(OLD_HOST), "2026-11-01T09:00:00Z", "tag:same", "encounter, before the host was renamed").await;
+    database.log(2, Some(LAB), "2026-11-01T09:00:00Z", "tag:same", "lab").await;
+    database.log(3, Some(FEED), "2026-11-01T09:00:00Z", "tag:same", "encounter").await;
+    let source = database.source();
+    for (id, expected) in [(1, vec![Some(OLD_HOST), Some(FEED)]), (2, vec![Some(LAB)])] {
+        let event = source.event(RowId(id)).await.expect("an answer").expect("the row");
+        let Availability::Here(attempts) = event.attempts else { panic!("the log is there") };
+        let feeds: Vec<Option<&str>> = attempts.iter().map(|attempt| attempt.feed_uri.as_deref()).collect();
+        assert_eq!((feeds, event.attempts_total), (expected.clone(), expected.len() as u64));
+    }
+    let all = source.attempts_of_event("tag:same").await.expect("an answer");
+    assert_eq!(all.iter().map(|attempt| attempt.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+async fn attempts_of_another_feed_are_left_out_where_this_one_has_none(database: &mut TestDatabase) {
+    const LAB: &str = "http://openmrs:8080/openmrs/ws/atomfeed/lab/recent";
+    let event_id = Some("tag:same".to_owned());
+    let rows = [
+        Failed { event_id: event_id.clone(), ..database.failed(1) },
+        Failed { event_id: event_id.clone(), feed: Some(LAB), ..database.failed(2) },
+        Failed { event_id, feed: None, ..database.failed(3) },
+    ];
+    database.insert(&rows).await;
+    if !database.has_retry_log() {
+        return;
+    }
+    database.log(1, Some(LAB), "2026-11-01T09:00:00Z", "tag:same", "lab").await;
+    let source = database.source();
+    // The row without an address may be of any feed.
+    for (id, expected) in [(1, 0), (2, 1), (3, 1)] {
+        let event = source.event(RowId(id)).await.expect("an answer").expect("the row");
+        let Availability::Here(attempts) = event.attempts else { panic!("the log is there") };
+        assert_eq!((attempts.len(), event.attempts_total), (expected, expected as u64), "row {id}");
+    }
+    // So may an attempt without one.
+    database.log(2, None, "2026-11-01T10:00:00Z", "tag:same", "of some feed").await;
+    let event = source.event(RowId(1)).await.expect("an answer").expect("the row");
+    let Availability::Here(attempts) = event.attempts else { panic!("the log is there") };
+    assert_eq!(attempts.iter().map(|attempt| attempt.id.0).collect::<Vec<_>>(), [2]);
+}
+
+async fn rows_without_a_feed_address_are_one_feed(database: &mut TestDatabase) {
+    if !database.has_retries() {
+        return;
+    }
+    let rows: Vec<Failed> = [(1, None, 0), (2, Some(""), 0), (3, None, 9), (4, Some(""), 9), (5, Some(FEED), 9)]
+        .into_iter()
+        .map(|(id, feed, retries)| Failed { feed, retries, ..database.failed(id) })
+        .collect();
+    database.insert(&rows).await;
+    let source = database.source();
+    for feed in [None, Some("")] {
+        let plan = source.feed_plan(feed).await.expect("a plan");
+        assert_eq!(plan, FeedPlan { exhausted: 2, waiting: 2, up_to: Some(RowId(4)) }, "{feed:?}");
+        assert_eq!(source.ahead(feed, RowId(4)).await, Ok(2), "{feed:?}");
+        let exhausted = source.exhausted_rows(feed, None, RowId(9), 10).await.expect("rows");
+        assert_eq!(ids(&exhausted), [3, 4], "{feed:?}");
+    }
+}
+
+async fn megabytes_of_error_text_come_in_pieces(database: &mut TestDatabase) {
+    let table = database.table("failed_events");
+    match database.server {
+        Server::Postgres => database.run(&format!("ALTER TABLE {table} ALTER error_message TYPE text")).await,
+        Server::Sqlite => {}
+        _ => database.run(&format!("ALTER TABLE {table} MODIFY error_message longtext")).await,
+    }
+    // 5 MB: characters of two bytes, so that cutting bytes would show.
+    let text: String = ('a'..='z').chain(['é', 'ü', 'ß']).cycle().take(4_600_000).collect();
+    let row = Failed { error: Some(text.clone()), ..database.failed(1) };
+    database.insert(&[row]).await;
+    let source = database.source();
+    let event = source.event(RowId(1)).await.expect("an answer").expect("the row");
+    assert_eq!(event.error_chars, 4_600_000);
+    let shown = event.row.error.expect("a text");
+    assert_eq!(shown.chars().count(), FailedEvent::TEXT_LIMIT as usize);
+    assert!(text.starts_with(&shown));
+
+    let mut whole = String::new();
+    let mut offset = 0;
+    loop {
+        let piece = source.text(RowId(1), LongText::Error, offset, 1_000_000).await.expect("an answer").expect("a row");
+        if piece.is_empty() {
+            break;
+        }
+        offset += piece.chars().count() as u64;
+        whole.push_str(&piece);
+    }
+    assert!(whole == text, "{} of {} bytes came back", whole.len(), text.len());
+}
+
+async fn rows_are_found_by_event_and_by_record(database: &mut TestDatabase) {
+    const UUID: &str = "0d1c0a2e-4a5f-4b0e-9a53-000000000001";
+    let mut rows: Vec<Failed> = (1..=5).map(|id| database.failed(id)).collect();
+    rows[0].content = Some(format!("/openmrs/ws/rest/v1/patient/{UUID}?v=full"));
+    rows[2].content = Some(format!("/openmrs/ws/rest/v1/patient/{}?v=full", UUID.to_uppercase()));
+    rows[3].event_id = Some(format!("tag:atomfeed.ict4h.org:{UUID}"));
+    rows[4].event_id = Some(format!("tag:atomfeed.ict4h.org:{UUID}"));
+    database.insert(&rows).await;
+    let source = database.source();
+    let (same, whole) = source.same_record(UUID, Some(RowId(4)), 10).await.expect("an answer");
+    assert_eq!((ids(&same), whole), (vec![5, 3, 1], true));
+    let (same, _) = source.same_record(UUID, None, 2).await.expect("an answer");
+    assert_eq!(ids(&same), [5, 4]);
+    let of_event = source.rows_of_event(&format!("tag:atomfeed.ict4h.org:{UUID}")).await.expect("an answer");
+    assert_eq!(ids(&of_event), [4, 5]);
+    let mut by_id = ids(&source.rows(&[RowId(5), RowId(99), RowId(2)]).await.expect("an answer"));
+    by_id.sort_unstable();
+    assert_eq!(by_id, [2, 5]);
+}
+
+async fn a_feeds_plan_counts_its_rows(database: &mut TestDatabase) {
+    let mut rows = Vec::new();
+    for (id, retries) in [(1, 0), (2, MAX_RETRY), (3, 4), (4, MAX_RETRY + 2), (5, 0), (6, 9)] {
+        rows.push(Failed { retries, ..database.failed(id) });
+    }
+    rows[4].feed = None;
+    rows[5].feed = Some("http://openmrs:8080/other/recent");
+    database.insert(&rows).await;
+    let source = database.source();
+    let plan = source.feed_plan(Some(FEED)).await.expect("a plan");
+    if !database.has_retries() {
+        assert_eq!(plan, FeedPlan { exhausted: 0, waiting: 0, up_to: None });
+        return;
+    }
+    assert_eq!(plan, FeedPlan { exhausted: 2, waiting: 2, up_to: Some(RowId(4)) });
+    assert_eq!(source.feed_plan(None).await.expect("a plan").waiting, 1);
+    assert_eq!(source.ahead(Some(FEED), RowId(4)).await, Ok(2));
+    assert_eq!(source.ahead(Some(FEED), RowId(3)).await, Ok(1));
+    assert_eq!(source.ahead(None, RowId(4)).await, Ok(0));
+    let exhausted = source.exhausted_rows(Some(FEED), None, RowId(3), 10).await.expect("rows");
+    assert_eq!(ids(&exhausted), [2]);
+    let exhausted = source.exhausted_rows(Some(FEED), Some(RowId(2)), RowId(100), 10).await.expect("rows");
+    assert_eq!(ids(&exhausted), [4]);
+}

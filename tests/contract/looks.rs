@@ -1,0 +1,279 @@
+//! One look at a source, its publisher's side, and what `check` says.
+
+use std::time::Duration;
+
+use atomfeed_console::{
+    model::{Availability, RowId, publisher::Chunk},
+    server::{check::check_one, sources::FeedFailures},
+};
+
+use crate::support::database::{FEED, Failed, TestDatabase, Variant, utc};
+
+everywhere! {
+    a_look_counts_failed_events_per_feed
+    a_look_tells_what_is_missing
+    a_look_tells_what_will_break_the_consumer
+    the_publishers_side_is_counted_by_category
+    a_check_reports_tables_rights_and_clock
+    a_check_of_a_sound_database_says_that_all_is_well
+    an_empty_hospital_is_a_hospital
+}
+
+on_each_server! {
+    pairs_that_stand_twice_are_not_searched_at_every_look
+}
+
+// SQLite locks no single table, and has no pages of other programs that hold one.
+on!(mariadb_slow, Mariadb, OpenMrs: a_slow_part_of_a_look_is_left_out pages_that_wait_do_not_hold_up_a_look);
+on!(postgres_slow, Postgres, OpenElis: a_slow_part_of_a_look_is_left_out pages_that_wait_do_not_hold_up_a_look);
+
+async fn a_look_counts_failed_events_per_feed(database: &mut TestDatabase) {
+    let mut rows = Vec::new();
+    for (id, time, retries) in [(1, "08:00:00", 0), (2, "07:00:00", 5), (3, "09:00:00", 12), (12, "06:00:00", 0)] {
+        let failed_at = database.at(&format!("2026-11-01T{time}Z"));
+        rows.push(Failed { failed_at, retries, ..database.failed(id) });
+    }
+    rows[3].feed = Some("http://openelis:8052/openelis/ws/feed/patient/recent");
+    database.insert(&rows).await;
+    database.marker(FEED, Some("tag:atomfeed.ict4h.org:0"), Some("http://openmrs:8080/page/36")).await;
+    if database.has_retry_log() {
+        database.log(1, Some(FEED), "2026-11-01T10:00:00Z", "x", "first").await;
+        database.log(2, Some(FEED), "2026-11-01T11:00:00Z", "x", "second").await;
+    }
+    let poll = database.source().poll().await.expect("a look");
+    let server = if database.is_mysql() { "MariaDB 1" } else { "" };
+    assert!(poll.server.starts_with(server) && poll.server.contains(' '), "{}", poll.server);
+
+    let markers = poll.markers.here().expect("the markers are there");
+    assert_eq!(markers.len(), 1);
+    assert_eq!(markers[0].page_uri.as_deref(), Some("http://openmrs:8080/page/36"));
+
+    let failures = poll.failures.here().expect("the failed events are there");
+    let of_feed = |uri: &str| failures.iter().find(|feed| feed.uri.as_deref() == Some(uri)).expect("the feed");
+    let FeedFailures { total, waiting, exhausted, oldest, newest, .. } = of_feed(FEED).clone();
+    let states = if database.has_retries() { (1, 2) } else { (0, 0) };
+    assert_eq!((total, (waiting, exhausted)), (3, states));
+    assert_eq!(oldest.and_then(|stamp| stamp.at), Some(utc("2026-11-01T07:00:00Z")));
+    assert_eq!(newest.and_then(|stamp| stamp.at), Some(utc("2026-11-01T09:00:00Z")));
+    assert_eq!(failures.len(), 2);
+
+    assert_eq!(poll.newest.iter().map(|row| row.id.0).collect::<Vec<_>>(), [12, 3, 2, 1]);
+    let retries: Vec<_> = poll.last_retries.iter().map(|(feed, stamp)| (feed.as_deref(), stamp.at)).collect();
+    let expected = [(Some(FEED), Some(utc("2026-11-01T11:00:00Z")))];
+    assert_eq!(retries, if database.has_retry_log() { &expected[..] } else { &[] });
+}
+
+async fn a_look_tells_what_is_missing(database: &mut TestDatabase) {
+    let poll = database.source().poll().await.expect("a look");
+    let expected: &[&str] = match database.variant {
+        Variant::ModuleAtomfeed => &["the table failed_event_retry_log"],
+        Variant::Pacs => &["the table event_records", "the table event_records_queue", "the table chunking_history"],
+        Variant::Oldest => &[
+            "the column retries of failed_events",
+            "the column tags of failed_events",
+            "the column category of event_records",
+        ],
+        _ => &[],
+    };
+    assert_eq!(poll.missing, expected);
+    assert_eq!(poll.retry_refused.is_some(), !database.has_retries(), "{:?}", poll.retry_refused);
+}
+
+async fn a_look_tells_what_will_break_the_consumer(database: &mut TestDatabase) {
+    let mut rows: Vec<Failed> = (1..=3).map(|id| database.failed(id)).collect();
+    rows[0].failed_at = "NULL".to_owned();
+    rows[1].event_id = Some("twice".to_owned());
+    rows[2].event_id = Some("twice".to_owned());
+    database.insert(&rows).await;
+    database.marker("http://openmrs:8080/a/recent", Some("entry"), Some("")).await;
+    // Only OpenELIS and Odoo allow two markers for one feed.
+    let twice = matches!(database.variant, Variant::OpenElis | Variant::OpenElisDump | Variant::Odoo | Variant::Odoo10);
+    for _ in 0..if twice { 2 } else { 1 } {
+        database.marker(FEED, Some("entry"), Some("page")).await;
+    }
+    let hazards = database.source().poll().await.expect("a look").hazards;
+    let told = |words: &str| hazards.iter().any(|hazard| hazard.contains(words));
+    assert!(told("1 failed event whose failed_at is NULL"), "{hazards:?}");
+    assert!(told("1 marker without a page"), "{hazards:?}");
+    assert!(told("1 pair of feed and event"), "{hazards:?}");
+    assert_eq!(told("more than one marker"), twice, "{hazards:?}");
+    assert_eq!(told("failed_event_retry_log does not exist"), !database.has_retry_log(), "{hazards:?}");
+}
+
+async fn publish(database: &mut TestDatabase, ids: std::ops::RangeInclusive<i64>, category: &str, at: &str) {
+    let (table, at) = (database.table("event_records"), database.at(at));
+    let with_category = database.variant != Variant::Oldest;
+    let columns = if with_category { "id, timestamp, category" } else { "id, timestamp" };
+    let category = if with_category { format!(", '{category}'") } else { String::new() };
+    let values: Vec<String> = ids.map(|id| format!("({id}, {at}{category})")).collect();
+    database.run(&format!("INSERT INTO {table} ({columns}) VALUES {}", values.join(", "))).await;
+}
+
+async fn the_publishers_side_is_counted_by_category(database: &mut TestDatabase) {
+    let offsets = database.table("event_records_offset_marker");
+    if !database.publishes() {
+        let publisher = database.source().publisher(None).await.expect("an answer");
+        assert!(matches!(&publisher.categories, Availability::NotHere(reason) if reason.contains("event_records")));
+        assert_eq!(publisher.offset_markers, Availability::Here(vec![]));
+        return;
+    }
+    publish(database, 1..=10, "patient", "2026-11-01T08:00:00Z").await;
+    publish(database, 11..=15, "lab", "2026-11-01T09:00:00Z").await;
+    database
+        .run(&format!(
+            "INSERT INTO {offsets} (id, event_id, event_count, category) \
+             VALUES (1, 4, 4, 'patient'), (2, 12, 12, ''), (3, NULL, NULL, 'lab')"
+        ))
+        .await;
+    let chunks = database.table("chunking_history");
+    database.run(&format!("INSERT INTO {chunks} (id, chunk_length, start) VALUES (1, 10, 101), (2, 5, 21)")).await;
+    let queue = database.table("event_records_queue");
+    database.run(&format!("INSERT INTO {queue} (id, title) VALUES (1, 'x'), (2, 'y')")).await;
+
+    let source = database.source();
+    let first = source.publisher(None).await.expect("an answer");
+    let categories = first.categories.here().expect("the events are there").clone();
+    let with_category = database.variant != Variant::Oldest;
+    let counts: Vec<_> =
+        categories.iter().map(|category| (category.category.as_deref(), category.count, category.newest_id)).collect();
+    if with_category {
+        assert_eq!(counts, [(Some("lab"), 5, Some(RowId(15))), (Some("patient"), 10, Some(RowId(10)))]);
+        assert_eq!(categories[1].newest.as_ref().and_then(|stamp| stamp.at), Some(utc("2026-11-01T08:00:00Z")));
+    } else {
+        assert_eq!(counts, [(None, 15, Some(RowId(15)))]);
+    }
+    assert_eq!(first.queue_length, Availability::Here(2));
+    let chunking = [Chunk { length: 5, start: 21 }, Chunk { length: 10, start: 101 }];
+    assert_eq!(first.chunking, Availability::Here(chunking.to_vec()));
+    let behind: Vec<_> = first
+        .offset_markers
+        .here()
+        .expect("the markers are there")
+        .iter()
+        .map(|marker| (marker.category.as_deref(), marker.behind))
+        .collect();
+    assert!(behind.contains(&(Some(""), Some(3))), "{behind:?}");
+    assert!(behind.contains(&(Some("patient"), with_category.then_some(6))), "{behind:?}");
+    assert!(behind.contains(&(Some("lab"), None)), "{behind:?}");
+
+    // Only what is newer is counted: what went meanwhile still counts, until the next whole count.
+    let records = database.table("event_records");
+    database.run(&format!("DELETE FROM {records} WHERE id = 1")).await;
+    publish(database, 16..=18, "patient", "2026-11-01T10:00:00Z").await;
+    let second = source.publisher(Some(&first)).await.expect("an answer");
+    let total = |publisher: &atomfeed_console::model::publisher::Publisher| {
+        publisher.categories.here().expect("the events").iter().map(|category| category.count).sum::<u64>()
+    };
+    assert_eq!(total(&second), 18);
+    // Below the last newest, ids began anew: everything is counted.
+    database.run(&format!("DELETE FROM {records} WHERE id > 11")).await;
+    assert_eq!(total(&source.publisher(Some(&second)).await.expect("an answer")), 10);
+}
+
+async fn a_check_reports_tables_rights_and_clock(database: &mut TestDatabase) {
+    let rows = [database.failed(1), Failed { failed_at: "NULL".to_owned(), ..database.failed(2) }];
+    database.insert(&rows).await;
+    let before = database.dump().await;
+    let report = database.source().check().await.expect("a report");
+    assert_eq!(database.dump().await, before);
+    let clock = report.clock.expect("the server has a clock");
+    // The same machine has one clock: what the statements take in all must not show.
+    assert!((report.own_clock - clock).num_milliseconds().abs() < 500, "{clock} {}", report.own_clock);
+    assert!(report.time_zone.contains("Asia/Kathmandu"), "{}", report.time_zone);
+    let failed_events = &report.tables[0];
+    assert_eq!((failed_events.name, failed_events.found, failed_events.rows), ("failed_events", true, Some(2)));
+    let missing: &[&str] = if database.has_retries() { &[] } else { &["retries", "tags"] };
+    assert_eq!(failed_events.missing_columns, missing);
+    assert_eq!((failed_events.may_insert, failed_events.may_delete), (Some(true), Some(true)));
+    let table = |name: &str| report.tables.iter().find(|table| table.name == name).expect("it is reported");
+    let markers = table("markers");
+    assert_eq!((markers.may_insert, markers.may_update, markers.may_delete), (None, None, None));
+    let log = table("failed_event_retry_log");
+    assert_eq!((log.found, log.rows), (database.has_retry_log(), database.has_retry_log().then_some(0)));
+    assert!(report.hazards.iter().any(|hazard| hazard.contains("failed_at is NULL")), "{:?}", report.hazards);
+}
+
+async fn a_check_of_a_sound_database_says_that_all_is_well(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    database.marker(FEED, Some("entry"), Some("page")).await;
+    let report = check_one(&database.app).await;
+    // An old schema is as its consumer made it. Without a retry log the consumer fails, which is told once.
+    assert_eq!(report.well, database.has_retry_log(), "{}", report.text);
+    let told = report.text.matches("failed_event_retry_log does not exist").count();
+    assert_eq!(told, usize::from(!database.has_retry_log()), "{}", report.text);
+    assert_eq!(report.text.contains("no column retries"), !database.has_retries(), "{}", report.text);
+}
+
+async fn pairs_that_stand_twice_are_not_searched_at_every_look(database: &mut TestDatabase) {
+    let twice = |id, database: &TestDatabase| Failed { event_id: Some("twice".to_owned()), ..database.failed(id) };
+    let rows = [twice(1, database), twice(2, database)];
+    let source = database.source();
+    let told = async |source: &atomfeed_console::server::sources::Source| {
+        let hazards = source.poll().await.expect("a look").hazards;
+        hazards.iter().any(|hazard| hazard.contains("1 pair of feed and event"))
+    };
+    assert!(!told(&source).await);
+    database.insert(&rows).await;
+    assert!(!told(&source).await, "the last search is still believed");
+    assert!(told(&database.source()).await, "a first look searches");
+}
+
+/// Locks the retry log until the test ends, so that whoever reads it waits.
+async fn lock_retry_log(database: &mut TestDatabase) {
+    let log = database.table("failed_event_retry_log");
+    let lock =
+        if database.is_mysql() { format!("LOCK TABLES {log} WRITE") } else { format!("BEGIN; LOCK TABLE {log}") };
+    database.run(&lock).await;
+}
+
+async fn unlock(database: &mut TestDatabase) {
+    database.run(if database.is_mysql() { "UNLOCK TABLES" } else { "COMMIT" }).await;
+}
+
+async fn a_slow_part_of_a_look_is_left_out(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    database.log(1, Some(FEED), "2026-11-01T10:00:00Z", "x", "first").await;
+    let source = database.source_with(|app| app.statement_timeout = Duration::from_secs(1));
+    assert_eq!(source.poll().await.expect("a look").last_retries.len(), 1);
+    lock_retry_log(database).await;
+    let poll = source.poll().await.expect("all that counts can be read");
+    assert_eq!(poll.failures.here().expect("the failed events").len(), 1);
+    assert_eq!((poll.newest.len(), poll.last_retries.len()), (1, 0));
+    unlock(database).await;
+    assert_eq!(source.poll().await.expect("a look").last_retries.len(), 1);
+}
+
+async fn pages_that_wait_do_not_hold_up_a_look(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let source = database.source_with(|app| {
+        app.pool_size = 1;
+        app.connect_timeout = Duration::from_millis(300);
+        app.statement_timeout = Duration::from_secs(2);
+    });
+    source.poll().await.expect("nobody holds a lock yet");
+    lock_retry_log(database).await;
+    let (page, other_page, look) = tokio::join!(source.attempts_of_event("x"), source.event(RowId(1)), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        source.poll().await
+    });
+    page.expect_err("the page waits for the lock");
+    let busy = other_page.expect_err("the only connection of pages is in use");
+    assert!(busy.reason.contains("in use"), "{}", busy.reason);
+    look.expect("a look has a connection of its own");
+    unlock(database).await;
+}
+
+async fn an_empty_hospital_is_a_hospital(database: &mut TestDatabase) {
+    let source = database.source();
+    let poll = source.poll().await.expect("a look");
+    assert_eq!(poll.failures, Availability::Here(vec![]));
+    assert_eq!(poll.markers, Availability::Here(vec![]));
+    assert_eq!(poll.days.iter().map(|day| day.failures).sum::<u64>(), 0);
+    let publisher = source.publisher(None).await.expect("an answer");
+    let again = source.publisher(Some(&publisher)).await.expect("an answer");
+    assert_eq!(publisher.categories, again.categories);
+    source.check().await.expect("a report");
+}

@@ -1,0 +1,58 @@
+//! What a source promises, on every database and every schema variant of the field.
+//!
+//! Each test is a function on a database of its own; `everywhere!` makes a test of it for every server and variant,
+//! `on_each_server!` for one variant a server. The servers are started by `scripts/test-databases`.
+
+/// A module of tests for one server and variant.
+macro_rules! on {
+    ($module:ident, $server:ident, $variant:ident: $($test:ident)*) => {
+        mod $module {
+            use crate::support::database::{Server, TestDatabase, Variant};
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let mut database = TestDatabase::new(Server::$server, Variant::$variant).await;
+                    super::$test(&mut database).await;
+                    database.remove().await;
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! on_each_server {
+    ($($test:ident)*) => {
+        on!(mariadb, Mariadb, OpenMrs: $($test)*);
+        on!(mariadb57, Mariadb57, OpenMrs: $($test)*);
+        on!(postgres, Postgres, OpenElis: $($test)*);
+        on!(sqlite, Sqlite, Text: $($test)*);
+    };
+}
+
+macro_rules! everywhere {
+    ($($test:ident)*) => {
+        on!(mariadb_openmrs, Mariadb, OpenMrs: $($test)*);
+        on!(mariadb57_openmrs, Mariadb57, OpenMrs: $($test)*);
+        on!(postgres_openelis, Postgres, OpenElis: $($test)*);
+        on!(sqlite_text, Sqlite, Text: $($test)*);
+        on!(mariadb_latin1, Mariadb, Latin1: $($test)*);
+        on!(mariadb_module, Mariadb, ModuleAtomfeed: $($test)*);
+        on!(mariadb57_oldest, Mariadb57, Oldest: $($test)*);
+        on!(postgres_dump, Postgres, OpenElisDump: $($test)*);
+        on!(postgres_odoo, Postgres, Odoo: $($test)*);
+        on!(postgres_odoo10, Postgres, Odoo10: $($test)*);
+        on!(postgres_pacs, Postgres, Pacs: $($test)*);
+        on!(postgres_oldest, Postgres, Oldest: $($test)*);
+        on!(sqlite_millis, Sqlite, Millis: $($test)*);
+        on!(sqlite_oldest, Sqlite, Oldest: $($test)*);
+    };
+}
+
+mod connection;
+mod events;
+mod hurt;
+mod lists;
+mod looks;
+mod reset;
+mod rights;
+mod times;

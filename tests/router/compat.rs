@@ -1,0 +1,116 @@
+//! The old console's JSON, driven as its AngularJS client did.
+
+use axum::http::StatusCode;
+use axum::{body::Body, http::Request};
+use serde_json::{Value, json};
+
+use super::hospital::{ENCOUNTERS, Hospital, row};
+
+/// AngularJS encoded the feed's address once, all of it.
+const ENCODED: &str = "http%3A%2F%2Fopenmrs%3A8080%2Fopenmrs%2Fws%2Fatomfeed%2Fencounter%2Frecent";
+
+async fn reset(hospital: &Hospital, app: &str, event: &str) -> super::hospital::Answer {
+    let path = format!("/atomfeed-console/apps/{app}/failedEvent/{event}/resetRetryCount");
+    hospital.send(Request::post(path).body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn the_old_client_finds_its_way_from_the_tiles_to_the_reset() {
+    let mut first = row(1, "2026-11-20 08:00:00.25");
+    first.tags = "patient, Encounter";
+    let hospital = Hospital::new(&[first.clone(), row(2, "2026-11-20 09:00:00")], &[]).await;
+    hospital
+        .execute(
+            "Odoo",
+            "INSERT INTO failed_event_retry_log SELECT 7, feed_uri, '2026-11-20 08:00:30', 'again', event_id, event_content, 1 \
+             FROM failed_events WHERE id = 1",
+        )
+        .await;
+
+    let apps = hospital.get("/atomfeed-console/apps").await;
+    assert_eq!(apps.json(), json!(["Odoo", "OpenELIS"]));
+    assert!(apps.header("content-type").starts_with("application/json"));
+
+    let feeds = hospital.get("/atomfeed-console/apps/oDOO/feedStatus").await.json();
+    let feed = feeds.as_array().unwrap().iter().find(|feed| feed["feedUri"] == ENCOUNTERS).unwrap();
+    let entry = "tag:atomfeed.ict4h.org:be4d353b-ac7b-4ee5-a5ac-1ca2f4b4d8e2";
+    assert_eq!(*feed, json!({ "feedUri": ENCOUNTERS, "lastReadEntry": entry, "countOfFailedEvents": 2 }));
+    assert_eq!(feeds.as_array().unwrap().len(), 2, "a row per marker");
+
+    let events = hospital.get(&format!("/atomfeed-console/apps/Odoo/failedEvent?feedUri={ENCODED}")).await.json();
+    assert_eq!(
+        events[0],
+        json!({
+            "failedAt": 1_795_161_600_250_i64,
+            "event": {
+                "categories": [{ "term": "patient" }, { "term": "Encounter" }],
+                "id": first.event,
+                "content": first.payload,
+                "feedUri": Value::Null,
+                "updatedDate": Value::Null,
+                "title": "Encounter",
+                "dateCreated": Value::Null,
+            },
+            "errorMessage": first.error,
+            "feedUri": ENCOUNTERS,
+            "retries": 5,
+            "eventId": first.event,
+        })
+    );
+    assert_eq!(events.as_array().unwrap().len(), 2);
+
+    let log = hospital.get(&format!("/atomfeed-console/apps/Odoo/failedEvent/{}/retryLog", first.event)).await.json();
+    let expected = json!([{ "feedUri": ENCOUNTERS, "failedAt": 1_795_161_630_000_i64, "errorMessage": "again",
+        "eventId": first.event, "eventContent": first.payload }]);
+    assert_eq!(log, expected);
+
+    let answer = reset(&hospital, "odoo", &first.event).await;
+    assert_eq!((answer.status, answer.body.as_str(), answer.header("x-rows-reset")), (StatusCode::OK, "", "1"));
+    let now = hospital.retries("Odoo").await;
+    assert_eq!((now[&1].0, now[&2].0), (0, 5));
+    assert_eq!(hospital.console.parts.store.actions(None, 9).await.unwrap().len(), 1, "it is on record");
+}
+
+#[tokio::test]
+async fn an_event_that_failed_on_two_feeds_is_reset_on_both() {
+    let mut twin = row(2, "2026-11-20 09:00:00");
+    twin.event = row(1, "").event;
+    twin.feed = super::hospital::PATIENTS;
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00"), twin.clone()], &[]).await;
+    assert_eq!(reset(&hospital, "Odoo", &twin.event).await.header("x-rows-reset"), "2");
+    assert!(hospital.retries("Odoo").await.values().all(|(retries, _)| *retries == 0));
+}
+
+#[tokio::test]
+async fn its_faults_are_mended() {
+    let hospital = Hospital::new(&[], &[]).await;
+    hospital.execute("Odoo", "DELETE FROM markers").await;
+    assert_eq!(hospital.get("/atomfeed-console/apps/Odoo/feedStatus").await.json(), json!([]));
+    assert_eq!(
+        hospital.get(&format!("/atomfeed-console/apps/Odoo/failedEvent?feedUri={ENCODED}")).await.json(),
+        json!([])
+    );
+    let answer = hospital.get("/atomfeed-console/apps/Odoo/failedEvent").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.json()["error"].is_string(), "a missing feedUri is said in JSON, too");
+    for path in ["/apps/Nowhere/feedStatus", "/apps/Odoo/failedEvent/tag:x:1/retryLog"] {
+        let answer = hospital.get(&format!("/atomfeed-console{path}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.json()["error"].is_string(), "{path} says why");
+    }
+    let answer = reset(&hospital, "Odoo", "tag:x:1").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.json()["error"].as_str().unwrap().contains("tag:x:1"));
+
+    let down = Hospital::with(&[], &[], "/atomfeed-console", |config| {
+        config.applications[0].database.database = "/nonexistent/odoo.db".into();
+    })
+    .await;
+    for path in
+        ["feedStatus".to_owned(), format!("failedEvent?feedUri={ENCODED}"), "failedEvent/tag:x:1/retryLog".into()]
+    {
+        let answer = down.get(&format!("/atomfeed-console/apps/Odoo/{path}")).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(answer.json()["error"].as_str().unwrap().contains("Odoo"), "{path}: {}", answer.body);
+    }
+}

@@ -1,0 +1,265 @@
+//! A small hospital for the router's tests: SQLite databases made on the spot, and the console's own router on them.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use atomfeed_console::{
+    model::{ApplicationInfo, Backend, Kind, Limits},
+    paths::Base,
+    server::{
+        config::{self, Application, Config, Database, Secret},
+        http,
+        state::Console,
+        store::Store,
+    },
+};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use http_body_util::BodyExt;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tower::ServiceExt;
+
+/// Times out long before a person would, so that a source that hangs fails its test and not the whole run.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A row of `failed_events` to make.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub id: i64,
+    pub feed: &'static str,
+    pub at: Option<&'static str>,
+    pub error: String,
+    pub event: String,
+    pub payload: String,
+    pub retries: i64,
+    pub tags: &'static str,
+}
+
+pub const ENCOUNTERS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent";
+pub const PATIENTS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/patient/recent";
+
+/// An exhausted failed encounter.
+pub fn row(id: i64, at: &'static str) -> Row {
+    Row {
+        id,
+        feed: ENCOUNTERS,
+        at: Some(at),
+        error: format!(
+            "Failed processing event in feed [http://openmrs:8080/openmrs/ws/atomfeed/encounter/{id}] \nNo. {id} did not work"
+        ),
+        event: format!("tag:atomfeed.ict4h.org:00000000-0000-4000-8000-{id:012}"),
+        payload: format!(
+            "/openmrs/ws/rest/v1/bahmnicore/bahmniencounter/10000000-0000-4000-8000-{id:012}?includeAll=true"
+        ),
+        retries: 5,
+        tags: "Encounter",
+    }
+}
+
+/// The hospital: its folder, its databases, and the router.
+pub struct Hospital {
+    folder: tempfile::TempDir,
+    router: Router,
+    pub console: Console,
+}
+
+/// An answer, read to its end.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a readable header"))
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Hospital {
+    /// Two applications, "Odoo" and "OpenELIS", with these failed events, under the usual base path.
+    pub async fn new(odoo: &[Row], openelis: &[Row]) -> Self {
+        Self::with(odoo, openelis, "/atomfeed-console", |_| ()).await
+    }
+
+    pub async fn with(odoo: &[Row], openelis: &[Row], base: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut applications = Vec::new();
+        for (name, kind, rows) in [("Odoo", Kind::Odoo, odoo), ("OpenELIS", Kind::Openelis, openelis)] {
+            let application = application(name, kind, folder.path().join(format!("{name}.db")));
+            make(&application.database.database, rows).await;
+            applications.push(application);
+        }
+        let mut config = Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            base: Base::parse(base).expect("a base path"),
+            store: folder.path().join("console.db"),
+            log: Default::default(),
+            log_level: Default::default(),
+            applications,
+            demo: false,
+            warnings: Vec::new(),
+            leptos: config::leptos_options(folder.path()).expect("the built-in options"),
+        };
+        change(&mut config);
+        let store = Store::open(&config.store).await.expect("a store");
+        let console = Console::new(config, store);
+        Self { folder, router: http::router(console.clone()), console }
+    }
+
+    pub fn database(&self, app: &str) -> PathBuf {
+        self.folder.path().join(format!("{app}.db"))
+    }
+
+    /// Runs a statement on an application's database, as the consumer or a colleague would.
+    pub async fn execute(&self, app: &str, sql: &'static str) {
+        let mut connection = open(&self.database(app)).await;
+        sqlx::raw_sql(sql).execute(&mut connection).await.expect("the statement runs");
+        connection.close().await.expect("closed");
+    }
+
+    /// id → (retries, failed_at) of every failed event.
+    pub async fn retries(&self, app: &str) -> BTreeMap<i64, (i64, Option<String>)> {
+        let mut connection = open(&self.database(app)).await;
+        let rows: Vec<(i64, i64, Option<String>)> = sqlx::query_as("SELECT id, retries, failed_at FROM failed_events")
+            .fetch_all(&mut connection)
+            .await
+            .expect("rows");
+        rows.into_iter().map(|(id, retries, at)| (id, (retries, at))).collect()
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = tokio::time::timeout(PATIENCE * 3, self.router.clone().oneshot(request))
+            .await
+            .expect("an answer in time")
+            .expect("the router answers");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a whole body").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(bytes.to_vec()).expect("UTF-8") }
+    }
+
+    /// As a browser asks for a page.
+    pub async fn page(&self, path: &str) -> Answer {
+        let request =
+            Request::get(path).header(header::HOST, "console.test").header(header::ACCEPT, "text/html,*/*;q=0.8");
+        self.send(request.body(Body::empty()).expect("a request")).await
+    }
+
+    /// As a script asks.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    /// As a browser without JavaScript sends a form of one of our pages.
+    pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.form_from("http://console.test", path, fields).await
+    }
+
+    pub async fn form_from(&self, origin: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut body = String::new();
+        for (key, value) in fields {
+            atomfeed_console::model::filter::push(&mut body, key, value);
+        }
+        let request = Request::post(path)
+            .header(header::HOST, "console.test")
+            .header(header::ORIGIN, origin)
+            .header(header::ACCEPT, "text/html,*/*;q=0.8")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::CONTENT_LENGTH, body.len());
+        self.send(request.body(Body::from(body)).expect("a request")).await
+    }
+}
+
+pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
+    let address = file.display().to_string();
+    Application {
+        info: ApplicationInfo {
+            key: name.to_lowercase(),
+            name: name.to_owned(),
+            kind,
+            kind_assumed: false,
+            backend: Backend::Sqlite,
+            address: address.clone(),
+            limits: Limits {
+                max_failed_events: Some(1000),
+                max_retry: Some(5),
+                feed_interval_secs: 30,
+                retry_interval_secs: 30,
+                retry_batch: 5,
+                assumed: false,
+            },
+            time_zone: "UTC".to_owned(),
+            refresh_secs: 3600,
+            publishes: Vec::new(),
+            read_only: false,
+        },
+        database: Database {
+            backend: Backend::Sqlite,
+            host: String::new(),
+            port: 0,
+            database: address,
+            schema: None,
+            user: String::new(),
+            password: Secret::default(),
+            tls: Default::default(),
+            ca: None,
+        },
+        time_zone: chrono_tz::UTC,
+        pool_size: 2,
+        connect_timeout: PATIENCE,
+        statement_timeout: PATIENCE,
+        // Looks come from actions and from the start, so that a test decides what has been seen.
+        refresh: Duration::from_secs(3600),
+    }
+}
+
+async fn open(file: &std::path::Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true).busy_timeout(PATIENCE);
+    SqliteConnection::connect_with(&options).await.expect("the database opens")
+}
+
+async fn make(file: &str, rows: &[Row]) {
+    let mut connection = open(file.as_ref()).await;
+    sqlx::raw_sql(
+        "CREATE TABLE markers (feed_uri TEXT PRIMARY KEY, last_read_entry_id TEXT, feed_uri_for_last_read_entry TEXT);
+         CREATE TABLE failed_events (id INTEGER PRIMARY KEY, feed_uri TEXT, failed_at TEXT, error_message TEXT,
+            event_id TEXT, event_content TEXT, error_hash_code INTEGER, title TEXT, retries INTEGER NOT NULL DEFAULT 0, tags TEXT);
+         CREATE TABLE failed_event_retry_log (id INTEGER PRIMARY KEY, feed_uri TEXT, failed_at TEXT, error_message TEXT,
+            event_id TEXT, event_content TEXT, error_hash_code INTEGER);",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("the tables");
+    for (feed, page) in [(ENCOUNTERS, "encounter/36"), (PATIENTS, "patient/12")] {
+        sqlx::query("INSERT INTO markers VALUES (?, ?, ?)")
+            .bind(feed)
+            .bind("tag:atomfeed.ict4h.org:be4d353b-ac7b-4ee5-a5ac-1ca2f4b4d8e2")
+            .bind(format!("http://openmrs:8080/openmrs/ws/atomfeed/{page}"))
+            .execute(&mut connection)
+            .await
+            .expect("a marker");
+    }
+    for row in rows {
+        sqlx::query("INSERT INTO failed_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            .bind(row.id)
+            .bind(row.feed)
+            .bind(row.at)
+            .bind(&row.error)
+            .bind(&row.event)
+            .bind(&row.payload)
+            .bind(17)
+            .bind("Encounter")
+            .bind(row.retries)
+            .bind(row.tags)
+            .execute(&mut connection)
+            .await
+            .expect("a failed event");
+    }
+    connection.close().await.expect("closed");
+}

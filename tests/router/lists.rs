@@ -1,0 +1,174 @@
+//! Lists across applications: merged, paged by key, and the same forward and backward.
+
+use atomfeed_console::{
+    model::{EventKey, RowId, filter::ListQuery},
+    server::lists,
+};
+
+use super::hospital::{Hospital, Row, row};
+
+/// Times that both applications have, so that the merge must keep ties apart.
+const TIMES: [&str; 4] = ["2026-11-20 08:00:00", "2026-11-20 09:00:00.5", "2026-11-20 10:00:00", "2026-11-20 11:00:00"];
+
+fn rows(count: i64) -> Vec<Row> {
+    (1..=count)
+        .map(|id| {
+            let mut row = row(id, TIMES[usize::try_from(id).unwrap() * 7 % 4]);
+            if id % 40 == 0 {
+                row.at = None;
+            }
+            row
+        })
+        .collect()
+}
+
+type Key = (String, i128);
+
+async fn walk(hospital: &Hospital, query: &str) -> (Vec<Vec<Key>>, Vec<ListQuery>) {
+    let mut pages = Vec::new();
+    let mut queries = vec![ListQuery::parse(query).unwrap()];
+    loop {
+        // Through the URL, as a browser would.
+        let asked = ListQuery::parse(&queries.last().unwrap().to_query()).unwrap();
+        let page = lists::page(&hospital.console, asked).await.unwrap();
+        pages.push(page.rows.iter().map(|row| (row.app.clone(), row.id.0)).collect());
+        match page.next {
+            Some(next) => queries.push(next),
+            None => return (pages, queries),
+        }
+        assert!(pages.len() < 100, "the list ends");
+    }
+}
+
+#[tokio::test]
+async fn every_row_is_on_exactly_one_page_in_every_order() {
+    let hospital = Hospital::new(&rows(130), &rows(77)).await;
+    for query in ["", "sort=oldest", "app=odoo&sort=id-up", "app=odoo&sort=id-down", "app=openelis", "q=did+not+work"] {
+        let (pages, _) = walk(&hospital, query).await;
+        let mut all: Vec<_> = pages.concat();
+        let wanted = match query {
+            "app=openelis" => 77,
+            query if query.starts_with("app=odoo") => 130,
+            _ => 207,
+        };
+        assert_eq!(all.len(), wanted, "{query}");
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), wanted, "{query}: no row twice");
+    }
+}
+
+#[tokio::test]
+async fn the_way_back_shows_the_same_pages() {
+    let hospital = Hospital::new(&rows(130), &rows(77)).await;
+    for query in ["", "sort=oldest", "app=odoo&sort=id-up"] {
+        let (pages, queries) = walk(&hospital, query).await;
+        let mut page = lists::page(&hospital.console, queries.last().unwrap().clone()).await.unwrap();
+        for expected in pages.iter().rev().skip(1) {
+            let previous = page.previous.expect("a page before");
+            page = lists::page(&hospital.console, ListQuery::parse(&previous.to_query()).unwrap()).await.unwrap();
+            let keys: Vec<Key> = page.rows.iter().map(|row| (row.app.clone(), row.id.0)).collect();
+            assert_eq!(keys, *expected, "{query}");
+        }
+        assert_eq!(page.previous, None, "{query}: the first page has none before it");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_come_and_go_move_no_other_row_to_another_page() {
+    let hospital = Hospital::new(&rows(130), &[]).await;
+    let first = lists::page(&hospital.console, ListQuery::default()).await.unwrap();
+    let before: Vec<_> = lists::page(&hospital.console, first.next.clone().unwrap()).await.unwrap().rows;
+    // The very row that the place names goes, and a newer one comes.
+    hospital.execute("Odoo", "DELETE FROM failed_events WHERE id IN (SELECT id FROM failed_events WHERE failed_at = '2026-11-20 11:00:00'); \
+        INSERT INTO failed_events (id, failed_at) VALUES (1000, '2026-11-21 00:00:00')").await;
+    let after: Vec<_> = lists::page(&hospital.console, first.next.unwrap()).await.unwrap().rows;
+    let expected: Vec<_> = before
+        .into_iter()
+        .filter(|row| row.failed_at.as_ref().is_none_or(|at| !at.text.contains("11:00:00")))
+        .collect();
+    assert_eq!(after[..expected.len()], expected[..]);
+}
+
+#[tokio::test]
+async fn neighbours_are_those_of_the_list_across_applications() {
+    let hospital = Hospital::new(&rows(45), &rows(45)).await;
+    for query in
+        ["", "sort=oldest", "app=odoo&sort=id-up", "app=odoo&q=did+not+work", "app=odoo&sort=oldest&q=did+not+work"]
+    {
+        let (pages, _) = walk(&hospital, query).await;
+        let all = pages.concat();
+        let list = ListQuery::parse(query).unwrap();
+        for (at, (app, id)) in all.iter().enumerate() {
+            let row = hospital.console.source(app).unwrap().event(RowId(*id)).await.unwrap().unwrap().row;
+            let (previous, next) = lists::neighbours(&hospital.console, &list.filter, &row).await;
+            let key = |key: Option<EventKey>| key.map(|key| (key.app, key.id.0));
+            assert_eq!(key(previous), at.checked_sub(1).map(|at| all[at].clone()), "{query}: before {app} {id}");
+            assert_eq!(key(next), all.get(at + 1).cloned(), "{query}: after {app} {id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_export_holds_what_the_list_holds() {
+    let hospital = Hospital::new(&rows(130), &rows(77)).await;
+    let (pages, _) = walk(&hospital, "state=exhausted&sort=oldest").await;
+    let mut expected = pages.concat();
+    expected.sort(); // Application by application, by id.
+    let csv = hospital.get("/atomfeed-console/failed-events.csv?state=exhausted&sort=oldest").await;
+    assert!(csv.header("content-disposition").starts_with("attachment; filename=\"failed-events-"));
+    let mut reader = csv::Reader::from_reader(csv.body.as_bytes());
+    let read: Vec<Key> = reader
+        .records()
+        .map(|record| {
+            let record = record.unwrap();
+            (record[0].to_lowercase(), record[1].parse().unwrap())
+        })
+        .collect();
+    assert_eq!(read, expected);
+    let ndjson = hospital.get("/atomfeed-console/failed-events.ndjson?state=exhausted&sort=oldest").await;
+    let read: Vec<Key> = ndjson
+        .body
+        .lines()
+        .map(|line| {
+            let row: atomfeed_console::model::FailedEventRow = serde_json::from_str(line).unwrap();
+            (row.app, row.id.0)
+        })
+        .collect();
+    assert_eq!(read, expected);
+}
+
+#[tokio::test]
+async fn a_long_text_is_downloaded_whole() {
+    let mut long = row(1, "2026-11-20 08:00:00");
+    long.error = "äöü€😀 ".repeat(400_000);
+    long.payload = String::new();
+    let hospital = Hospital::new(&[long.clone()], &[]).await;
+    let answer = hospital.get("/atomfeed-console/failed-events/odoo/1/error.txt").await;
+    assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+    assert!(answer.body == long.error, "{} of {} bytes", answer.body.len(), long.error.len());
+    assert_eq!(hospital.get("/atomfeed-console/failed-events/odoo/1/payload.txt").await.body, "");
+    assert_eq!(hospital.get("/atomfeed-console/failed-events/odoo/2/payload.txt").await.status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn neighbours_in_a_text_search_are_within_the_application() {
+    let hospital = Hospital::new(&rows(9), &rows(9)).await;
+    let list = ListQuery::parse("q=did+not+work").unwrap();
+    for id in 1..=9 {
+        let row = hospital.console.source("odoo").unwrap().event(RowId(id)).await.unwrap().unwrap().row;
+        let (previous, next) = lists::neighbours(&hospital.console, &list.filter, &row).await;
+        let key = |id: i128| (1..=9).contains(&id).then_some(EventKey { app: "odoo".into(), id: RowId(id) });
+        assert_eq!((previous, next), (key(id + 1), key(id - 1)), "highest id first");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_text_of_an_export_says_so() {
+    let mut long = row(1, "2026-11-20 08:00:00");
+    long.error = "x".repeat(100_001);
+    let hospital = Hospital::new(&[long], &[]).await;
+    let ndjson = hospital.get("/atomfeed-console/failed-events.ndjson").await.json();
+    assert!(ndjson["error"].as_str().unwrap().ends_with("xxx… [cut here, after 100000 characters]"));
+    assert!(!ndjson["payload"].as_str().unwrap().contains("[cut here"));
+}

@@ -1,0 +1,8 @@
+//! The console as a browser and as a script meet it: the router itself, in process, on SQLite.
+
+mod hospital;
+
+mod compat;
+mod forms;
+mod lists;
+mod pages;

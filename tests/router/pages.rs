@@ -1,0 +1,210 @@
+//! Every page: where it answers, what it carries, and what it says when something is wrong.
+
+use axum::http::StatusCode;
+
+use super::hospital::{ENCOUNTERS, Hospital, row};
+
+/// Every page of a hospital that has failed event 1 in Odoo.
+const PAGES: [&str; 9] = [
+    "",
+    "/applications",
+    "/applications/odoo",
+    "/failed-events",
+    "/failed-events?app=odoo&state=exhausted&sort=id-up",
+    "/failed-events/odoo/1",
+    "/retry?app=odoo&feed=http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent",
+    "/actions",
+    "/help",
+];
+
+async fn hospital(base: &str) -> Hospital {
+    Hospital::with(&[row(1, "2026-11-20 08:00:00")], &[], base, |_| ()).await
+}
+
+#[tokio::test]
+async fn every_page_answers_under_any_base_path() {
+    for base in ["/atomfeed-console", "/x/y", ""] {
+        let hospital = hospital(base).await;
+        for page in PAGES {
+            let path = if base.is_empty() && page.is_empty() { "/".to_owned() } else { format!("{base}{page}") };
+            let answer = hospital.page(&path).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+            assert!(answer.body.contains("<h1"), "{path} has a heading");
+            for link in links(&answer.body) {
+                let inside = link.starts_with('#')
+                    || link == base
+                    || link.starts_with(&format!("{base}/"))
+                    || link.starts_with(&format!("{base}?"))
+                    || link.starts_with("http")
+                    || link.starts_with('?');
+                assert!(inside, "{path} links to {link}, outside of {base:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slash_too_many_is_led_to_the_page_and_never_to_another_site() {
+    let hospital = hospital("/atomfeed-console").await;
+    for (asked, led) in [
+        ("/atomfeed-console/", "/atomfeed-console"),
+        ("/atomfeed-console/actions/", "/atomfeed-console/actions"),
+        ("/atomfeed-console/failed-events/?app=odoo", "/atomfeed-console/failed-events?app=odoo"),
+        ("/", "/atomfeed-console"),
+    ] {
+        let answer = hospital.page(asked).await;
+        assert!(answer.status.is_redirection(), "{asked}: {}", answer.status);
+        assert_eq!(answer.header("location"), led);
+    }
+    for asked in ["//evil.example/", "/atomfeed-console//evil.example//"] {
+        let answer = hospital.page(asked).await;
+        assert!(!answer.header("location").starts_with("//"), "{asked} leads to {}", answer.header("location"));
+    }
+}
+
+#[tokio::test]
+async fn every_page_carries_the_strict_policy_and_keeps_to_it() {
+    let hospital = hospital("/atomfeed-console").await;
+    let mut nonces = std::collections::BTreeSet::new();
+    for page in PAGES.into_iter().chain(["/no/such/page", "/failed-events?state=broken"]) {
+        let path = format!("/atomfeed-console{page}");
+        let answer = hospital.page(&path).await;
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self' 'nonce-"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe-inline"), "{path}: {policy}");
+        let nonce = policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).expect("a nonce");
+        nonces.insert(nonce.to_owned());
+        for script in answer.body.split("<script").skip(1) {
+            let tag = script.split('>').next().unwrap_or_default();
+            assert!(tag.contains(nonce) || tag.contains("src="), "{path}: a script without the page's nonce: {tag}");
+        }
+        assert!(!answer.body.contains(" style="), "{path} has a style attribute, which the policy forbids");
+        assert!(!answer.body.contains(" onclick="), "{path} has an inline handler");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("referrer-policy"), "same-origin");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    assert_eq!(nonces.len(), PAGES.len() + 2, "every answer has a nonce of its own");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_on_a_page_with_its_status() {
+    let hospital = hospital("/atomfeed-console").await;
+    for (path, status, words) in [
+        ("/no/such/page", 404, "There is nothing at /atomfeed-console/no/such/page."),
+        ("/failed-events/odoo/99", 404, "Odoo has no failed event 99"),
+        ("/failed-events/odoo/x", 404, "is no id of a failed event"),
+        ("/failed-events/nowhere/1", 404, "There is no application"),
+        ("/applications/nowhere", 404, "There is no application"),
+        ("/failed-events?state=broken", 400, "state=broken"),
+        ("/failed-events?app=nowhere", 404, "There is no application"),
+        ("/failed-events.csv?sort=id-up", 400, "ids can be compared only within one application"),
+        ("/actions/4711", 404, "no action 4711"),
+    ] {
+        let answer = hospital.page(&format!("/atomfeed-console{path}")).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+        assert!(answer.body.contains(words), "{path} says: {}", text(&answer.body));
+        assert!(answer.body.contains("<nav"), "{path} keeps the navigation");
+    }
+    let script = hospital.get("/atomfeed-console/no/such/page").await;
+    assert_eq!((script.status.as_u16(), script.body.contains('<')), (404, false), "a script gets words, not a page");
+}
+
+#[tokio::test]
+async fn a_source_that_is_gone_says_so_in_its_own_part_and_the_rest_works() {
+    let rows = [row(1, "2026-11-20 08:00:00")];
+    let hospital = Hospital::with(&rows, &rows, "/atomfeed-console", |config| {
+        config.applications[1].database.database = "/nonexistent/openelis.db".into();
+    })
+    .await;
+    let overview = text(&hospital.page("/atomfeed-console").await.body);
+    assert!(overview.contains("Unreachable") || overview.contains("unreachable"), "{overview}");
+    let list = hospital.page("/atomfeed-console/failed-events").await;
+    assert_eq!(list.status, StatusCode::OK);
+    assert!(list.body.contains("No. 1 did not work"), "Odoo's row is shown");
+    assert!(text(&list.body).contains("OpenELIS"), "and OpenELIS is named");
+    let application = hospital.page("/atomfeed-console/applications/openelis").await;
+    assert_eq!(application.status, StatusCode::OK);
+    assert!(text(&application.body).contains("does not answer"), "{}", text(&application.body));
+    let event = hospital.page("/atomfeed-console/failed-events/openelis/1").await;
+    assert_eq!(event.status, StatusCode::SERVICE_UNAVAILABLE);
+    let export = hospital.page("/atomfeed-console/failed-events.csv").await;
+    assert_eq!(export.status, StatusCode::SERVICE_UNAVAILABLE, "an export leaves no application out in silence");
+}
+
+#[tokio::test]
+async fn text_from_a_database_is_never_html() {
+    let mut hostile = row(1, "2026-11-20 08:00:00");
+    hostile.error = "<script>alert(1)</script><img src=x onerror=alert(2)>".into();
+    hostile.payload = "javascript:alert(3)//\"><svg/onload=alert(4)>".into();
+    hostile.event = "\"><script>alert(5)</script>".into();
+    hostile.feed = "javascript:alert(6)//<b>/recent";
+    let hospital = Hospital::new(&[hostile], &[]).await;
+    for page in [
+        "",
+        "/applications/odoo",
+        "/failed-events",
+        "/failed-events/odoo/1",
+        "/retry?app=odoo&feed=javascript:alert(6)//%3Cb%3E/recent",
+    ] {
+        let answer = hospital.page(&format!("/atomfeed-console{page}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{page}");
+        for poison in ["<script>alert", "<img src=x", "<svg/onload", "href=\"javascript:", "//<b>/recent"] {
+            assert!(!answer.body.contains(poison), "{page} contains {poison}");
+        }
+    }
+    let event = hospital.page("/atomfeed-console/failed-events/odoo/1").await;
+    assert!(event.body.contains("&lt;script&gt;alert(1)"), "the text is shown, as text");
+}
+
+#[tokio::test]
+async fn the_console_says_whether_it_lives_and_can_work() {
+    let hospital = hospital("/atomfeed-console").await;
+    for path in ["/health", "/atomfeed-console/health"] {
+        assert_eq!(hospital.get(path).await.body, "ok\n");
+    }
+    let ready = hospital.get("/atomfeed-console/ready").await;
+    assert_eq!((ready.status, ready.json()["status"].as_str()), (StatusCode::OK, Some("ready")));
+    hospital.console.parts.store.close().await;
+    assert_eq!(hospital.get("/ready").await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn the_overview_shows_a_stopped_feed_first() {
+    let hospital = Hospital::with(
+        &[row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 09:00:00")],
+        &[],
+        "/atomfeed-console",
+        |config| {
+            config.applications[0].info.limits.max_failed_events = Some(2);
+        },
+    )
+    .await;
+    let overview = text(&hospital.page("/atomfeed-console").await.body);
+    assert!(overview.contains("stopped"), "{overview}");
+    let application = text(&hospital.page("/atomfeed-console/applications/odoo").await.body);
+    assert!(application.contains(ENCOUNTERS), "{application}");
+}
+
+fn links(html: &str) -> Vec<String> {
+    ["href=\"", "action=\""]
+        .iter()
+        .flat_map(|mark| html.split(mark).skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .map(|link| link.replace("&amp;", "&"))
+        .collect()
+}
+
+/// What a person reads of a page.
+fn text(html: &str) -> String {
+    let body = html.split_once("<body").map_or(html, |(_, body)| body);
+    let mut out = String::new();
+    for part in body.split('<').skip(1) {
+        let (tag, shown) = part.split_once('>').unwrap_or(("", part));
+        if !tag.starts_with("script") {
+            out.push_str(shown);
+            out.push(' ');
+        }
+    }
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}

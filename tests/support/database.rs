@@ -1,0 +1,462 @@
+//! A database of a test's own, in one of the schema variants of the field, and the console's source on it.
+
+use std::{
+    env, process,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use atomfeed_console::{
+    model::{ApplicationInfo, Backend, Kind, Limits},
+    server::{
+        config::{Application, Database, Secret, Tls},
+        sources::Source,
+    },
+};
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, Row, SqliteConnection, raw_sql};
+use tempfile::TempDir;
+use url::Url;
+
+/// The servers that `scripts/test-databases` starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    Mariadb,
+    /// As MySQL 5.7 behaves: empty sql_mode, `explicit_defaults_for_timestamp` off.
+    Mariadb57,
+    Postgres,
+    Sqlite,
+}
+
+/// A schema as it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// OpenMRS and Crater on MySQL.
+    OpenMrs,
+    /// The same in latin1, as old installations have it.
+    Latin1,
+    /// Made by openmrs-module-atomfeed: long texts, no retry log.
+    ModuleAtomfeed,
+    /// OpenELIS: schema clinlims, numeric ids, times without zone.
+    OpenElis,
+    /// OpenELIS from a dump: integer ids, times with zone.
+    OpenElisDump,
+    Odoo,
+    /// Odoo 10: markers with the columns of the framework.
+    Odoo10,
+    Pacs,
+    /// Before retries and tags came to be.
+    Oldest,
+    /// SQLite with times as text.
+    Text,
+    /// SQLite with times as milliseconds.
+    Millis,
+}
+
+/// How a variant writes `failed_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Times {
+    Instant,
+    Local,
+    Millis,
+}
+
+enum Admin {
+    MySql(MySqlConnection),
+    Postgres(PgConnection),
+    Sqlite(SqliteConnection),
+}
+
+/// A database of a test's own.
+pub struct TestDatabase {
+    pub server: Server,
+    pub variant: Variant,
+    /// The application as an administrator would configure it, with every right.
+    pub app: Application,
+    admin: Admin,
+    name: String,
+    _folder: Option<TempDir>,
+}
+
+/// A failed event to write. `failed_at` is an SQL literal: see [`TestDatabase::at`].
+#[derive(Clone, Debug)]
+pub struct Failed {
+    pub id: i128,
+    pub feed: Option<&'static str>,
+    pub failed_at: String,
+    pub error: Option<String>,
+    pub event_id: Option<String>,
+    pub content: Option<String>,
+    pub title: Option<String>,
+    pub retries: i64,
+    pub tags: Option<&'static str>,
+}
+
+/// The feed that failed events are of unless a test says otherwise.
+pub const FEED: &str = "http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent";
+
+/// maxRetry of the application.
+pub const MAX_RETRY: i64 = 5;
+
+pub fn utc(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).expect("a time in a test").to_utc()
+}
+
+/// A text as an SQL literal; `NULL` for none.
+pub fn literal(text: Option<&str>) -> String {
+    text.map_or("NULL".to_owned(), |text| format!("'{}'", text.replace('\'', "''")))
+}
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+/// The address of a throw-away server.
+fn server_url(variable: &str) -> Url {
+    let address = env::var(variable).unwrap_or_else(|_| {
+        panic!(
+            "{variable} is not set: these tests need throw-away servers. Run `make test`, or \
+             `scripts/test-databases run cargo test --features ssr`."
+        )
+    });
+    Url::parse(&address).unwrap_or_else(|error| panic!("{variable} is no address: {error}"))
+}
+
+impl TestDatabase {
+    pub async fn new(server: Server, variant: Variant) -> Self {
+        let name = format!("t{}_{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let (admin, database, folder) = match server {
+            Server::Mariadb => mariadb("TEST_MARIADB_URL", &name, variant).await,
+            Server::Mariadb57 => mariadb("TEST_MARIADB57_URL", &name, variant).await,
+            Server::Postgres => postgres(&name, variant).await,
+            Server::Sqlite => sqlite(&name).await,
+        };
+        let app = application(database);
+        let mut database = Self { server, variant, app, admin, name, _folder: folder };
+        for statement in super::schema::tables(server, variant) {
+            database.run(&statement).await;
+        }
+        database
+    }
+
+    /// The console's source on this database.
+    pub fn source(&self) -> Source {
+        Source::new(self.app.clone())
+    }
+
+    /// The same with something changed.
+    pub fn source_with(&self, change: impl FnOnce(&mut Application)) -> Source {
+        let mut app = self.app.clone();
+        change(&mut app);
+        Source::new(app)
+    }
+
+    pub fn is_mysql(&self) -> bool {
+        matches!(self.server, Server::Mariadb | Server::Mariadb57)
+    }
+
+    pub fn has_retries(&self) -> bool {
+        self.variant != Variant::Oldest
+    }
+
+    pub fn has_retry_log(&self) -> bool {
+        self.variant != Variant::ModuleAtomfeed
+    }
+
+    pub fn publishes(&self) -> bool {
+        self.variant != Variant::Pacs
+    }
+
+    fn times(&self) -> Times {
+        match (self.server, self.variant) {
+            (Server::Mariadb | Server::Mariadb57, _) | (_, Variant::OpenElisDump) => Times::Instant,
+            (_, Variant::Millis) => Times::Millis,
+            _ => Times::Local,
+        }
+    }
+
+    /// An instant as this database holds it, as an SQL literal.
+    pub fn at(&self, text: &str) -> String {
+        let at = utc(text);
+        match self.times() {
+            Times::Millis => at.timestamp_millis().to_string(),
+            Times::Instant if self.server == Server::Postgres => format!("'{}+00'", at.format("%Y-%m-%d %H:%M:%S%.6f")),
+            Times::Instant => format!("'{}'", at.format("%Y-%m-%d %H:%M:%S%.6f")),
+            Times::Local => {
+                let local = at.with_timezone(&self.app.time_zone);
+                let form =
+                    if local.timestamp_subsec_micros() == 0 { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S%.6f" };
+                format!("'{}'", local.format(form))
+            }
+        }
+    }
+
+    /// A table's name as it stands in a statement.
+    pub fn table(&self, name: &str) -> String {
+        match &self.app.database.schema {
+            Some(schema) => format!("{schema}.{name}"),
+            None => name.to_owned(),
+        }
+    }
+
+    /// An ordinary failed event with this id.
+    pub fn failed(&self, id: i128) -> Failed {
+        Failed {
+            id,
+            feed: Some(FEED),
+            failed_at: self.at("2026-11-01T08:00:00Z"),
+            error: Some(format!("Failed processing event {id}")),
+            event_id: Some(format!("tag:atomfeed.ict4h.org:{id}")),
+            content: Some(format!("/openmrs/ws/rest/v1/encounter/{id}")),
+            title: Some("Encounter".to_owned()),
+            retries: 0,
+            tags: None,
+        }
+    }
+
+    pub async fn insert(&mut self, rows: &[Failed]) {
+        for rows in rows.chunks(500) {
+            let mut columns = "id, feed_uri, failed_at, error_message, event_id, event_content, title".to_owned();
+            if self.has_retries() {
+                columns.push_str(", retries, tags");
+            }
+            let values: Vec<String> = rows.iter().map(|row| self.values(row)).collect();
+            let table = self.table("failed_events");
+            self.run(&format!("INSERT INTO {table} ({columns}) VALUES {}", values.join(", "))).await;
+        }
+    }
+
+    fn values(&self, row: &Failed) -> String {
+        let mut values = vec![
+            row.id.to_string(),
+            literal(row.feed),
+            row.failed_at.clone(),
+            literal(row.error.as_deref()),
+            literal(row.event_id.as_deref()),
+            literal(row.content.as_deref()),
+            literal(row.title.as_deref()),
+        ];
+        if self.has_retries() {
+            values.push(row.retries.to_string());
+            values.push(literal(row.tags));
+        }
+        format!("({})", values.join(", "))
+    }
+
+    /// Writes a row of the retry log.
+    pub async fn log(&mut self, id: i64, feed: Option<&str>, at: &str, event_id: &str, error: &str) {
+        let (table, at) = (self.table("failed_event_retry_log"), self.at(at));
+        self.run(&format!(
+            "INSERT INTO {table} (id, feed_uri, failed_at, error_message, event_id, event_content) \
+             VALUES ({id}, {}, {at}, '{error}', '{event_id}', 'content')",
+            literal(feed)
+        ))
+        .await;
+    }
+
+    pub async fn marker(&mut self, feed: &str, entry: Option<&str>, page: Option<&str>) {
+        let table = self.table("markers");
+        let (columns, id) = match self.variant {
+            // OpenELIS gives its ids itself.
+            Variant::OpenElis | Variant::OpenElisDump => {
+                ("id, ", format!("{}, ", COUNTER.fetch_add(1, Ordering::Relaxed)))
+            }
+            _ => ("", String::new()),
+        };
+        self.run(&format!(
+            "INSERT INTO {table} ({columns}feed_uri, last_read_entry_id, feed_uri_for_last_read_entry) \
+             VALUES ({id}{}, {}, {})",
+            literal(Some(feed)),
+            literal(entry),
+            literal(page)
+        ))
+        .await;
+    }
+
+    /// Runs statements with every right.
+    pub async fn run(&mut self, sql: &str) {
+        let query = raw_sql(AssertSqlSafe(sql.to_owned()));
+        let done = match &mut self.admin {
+            Admin::MySql(link) => link.execute(query).await.map(drop),
+            Admin::Postgres(link) => link.execute(query).await.map(drop),
+            Admin::Sqlite(link) => link.execute(query).await.map(drop),
+        };
+        done.unwrap_or_else(|error| panic!("{error}\nin: {}", sql.chars().take(500).collect::<String>()));
+    }
+
+    /// A single value as text.
+    pub async fn value(&mut self, sql: &str) -> Option<String> {
+        self.lines(sql).await.pop().flatten()
+    }
+
+    /// The first column of every row, as text.
+    pub async fn lines(&mut self, sql: &str) -> Vec<Option<String>> {
+        let query = AssertSqlSafe(sql.to_owned());
+        macro_rules! read {
+            ($link:expr) => {
+                sqlx::query(query)
+                    .fetch_all($link)
+                    .await
+                    .expect(sql)
+                    .iter()
+                    .map(|row| row.get_unchecked::<Option<Vec<u8>>, _>(0))
+                    .collect::<Vec<_>>()
+            };
+        }
+        let values = match &mut self.admin {
+            Admin::MySql(link) => read!(link),
+            Admin::Postgres(link) => read!(link),
+            Admin::Sqlite(link) => read!(link),
+        };
+        values.into_iter().map(|value| value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())).collect()
+    }
+
+    /// Every row of every table, column by column.
+    pub async fn dump(&mut self) -> Vec<String> {
+        let mut dump = Vec::new();
+        for table in super::schema::TABLES {
+            let name = self.table(table);
+            let columns = super::schema::columns(self.server, self.variant, table);
+            if columns.is_empty() {
+                continue;
+            }
+            let cells: Vec<String> = columns
+                .iter()
+                .map(|column| match self.server {
+                    Server::Postgres => format!("COALESCE({column}::text, '~')"),
+                    Server::Sqlite => format!("COALESCE(CAST({column} AS TEXT), '~')"),
+                    _ => format!("COALESCE(CAST({column} AS CHAR), '~')"),
+                })
+                .collect();
+            let row = if self.is_mysql() {
+                format!("CONCAT_WS('|', {})", cells.join(", "))
+            } else {
+                cells.join(" || '|' || ")
+            };
+            let rows = self.lines(&format!("SELECT {row} FROM {name} ORDER BY 1")).await;
+            dump.extend(rows.into_iter().map(|row| format!("{table}: {}", row.unwrap_or_default())));
+        }
+        dump
+    }
+
+    /// An account with these rights; each `ON` in a grant names a table.
+    pub async fn account(&mut self, password_form: &str, grants: &[&str]) -> (String, Secret) {
+        let user = format!("u{}", COUNTER.fetch_add(1, Ordering::Relaxed));
+        let user = format!("{user}_{}", process::id());
+        let mysql = self.is_mysql();
+        if mysql {
+            self.run(&format!("CREATE USER {user}@'%' {password_form}")).await;
+        } else {
+            self.run(&format!(
+                "SET password_encryption = '{password_form}'; CREATE ROLE {user} LOGIN PASSWORD 'geheim'"
+            ))
+            .await;
+            if let Some(schema) = self.app.database.schema.clone() {
+                self.run(&format!("GRANT USAGE ON SCHEMA {schema} TO {user}")).await;
+            }
+        }
+        for grant in grants {
+            let (rights, table) = grant.split_once(" ON ").expect("a grant names a table");
+            let table = if mysql { format!("{}.{table}", self.name) } else { self.table(table) };
+            let to = if mysql { format!("{user}@'%'") } else { user.clone() };
+            self.run(&format!("GRANT {rights} ON {table} TO {to}")).await;
+        }
+        (user, Secret::new("geheim"))
+    }
+
+    /// Ends the test: removes the database.
+    pub async fn remove(self) {
+        let remove = AssertSqlSafe(match self.server {
+            Server::Postgres => format!("DROP DATABASE {} WITH (FORCE)", self.name),
+            _ => format!("DROP DATABASE {}", self.name),
+        });
+        match self.admin {
+            Admin::MySql(mut link) => link.execute(raw_sql(remove)).await.map(drop).expect("the database goes"),
+            Admin::Postgres(link) => {
+                link.close().await.expect("the connection ends");
+                let mut link = PgConnection::connect(server_url("TEST_POSTGRES_URL").as_str()).await.expect("a server");
+                link.execute(raw_sql(remove)).await.map(drop).expect("the database goes");
+            }
+            Admin::Sqlite(link) => link.close().await.expect("the file closes"),
+        }
+    }
+}
+
+async fn mariadb(variable: &str, name: &str, variant: Variant) -> (Admin, Database, Option<TempDir>) {
+    let url = server_url(variable);
+    let mut link = MySqlConnection::connect(url.as_str()).await.expect("the throw-away MariaDB answers");
+    let charset = if variant == Variant::Latin1 { "latin1" } else { "utf8mb4" };
+    let make = format!(
+        "CREATE DATABASE {name} CHARACTER SET {charset}; USE {name}; \
+         SET time_zone = '+00:00', sql_mode = 'NO_BACKSLASH_ESCAPES', timestamp = DEFAULT"
+    );
+    link.execute(raw_sql(AssertSqlSafe(make))).await.expect("a database is made");
+    (Admin::MySql(link), database(Backend::MySql, &url, name, None), None)
+}
+
+async fn postgres(name: &str, variant: Variant) -> (Admin, Database, Option<TempDir>) {
+    let mut url = server_url("TEST_POSTGRES_URL");
+    let mut link = PgConnection::connect(url.as_str()).await.expect("the throw-away PostgreSQL answers");
+    link.execute(raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))).await.expect("a database is made");
+    url.set_path(name);
+    let mut link = PgConnection::connect(url.as_str()).await.expect("the new database answers");
+    let schema = matches!(variant, Variant::OpenElis | Variant::OpenElisDump).then(|| "clinlims".to_owned());
+    if schema.is_some() {
+        link.execute(raw_sql("CREATE SCHEMA clinlims")).await.expect("a schema is made");
+    }
+    (Admin::Postgres(link), database(Backend::Postgres, &url, name, schema), None)
+}
+
+async fn sqlite(name: &str) -> (Admin, Database, Option<TempDir>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join(format!("{name}.db"));
+    let address = format!("sqlite:{}?mode=rwc", file.display());
+    let link = SqliteConnection::connect(&address).await.expect("a file is made");
+    let url = Url::parse("sqlite://localhost").expect("an address");
+    let database = database(Backend::Sqlite, &url, &file.display().to_string(), None);
+    (Admin::Sqlite(link), database, Some(folder))
+}
+
+fn database(backend: Backend, url: &Url, name: &str, schema: Option<String>) -> Database {
+    Database {
+        backend,
+        host: url.host_str().unwrap_or_default().to_owned(),
+        port: url.port().unwrap_or_default(),
+        database: name.to_owned(),
+        schema,
+        user: url.username().to_owned(),
+        password: Secret::new(url.password().unwrap_or_default()),
+        tls: Tls::Preferred,
+        ca: None,
+    }
+}
+
+fn application(database: Database) -> Application {
+    Application {
+        info: ApplicationInfo {
+            key: "lab".to_owned(),
+            name: "Laboratory".to_owned(),
+            kind: Kind::Custom,
+            kind_assumed: false,
+            backend: database.backend,
+            address: format!("{}:{}/{}", database.host, database.port, database.database),
+            limits: Limits {
+                max_failed_events: Some(1000),
+                max_retry: Some(MAX_RETRY),
+                feed_interval_secs: 15,
+                retry_interval_secs: 15,
+                retry_batch: 5,
+                assumed: false,
+            },
+            time_zone: "Asia/Kathmandu".to_owned(),
+            refresh_secs: 15,
+            publishes: Vec::new(),
+            read_only: false,
+        },
+        database,
+        // No whole hours from UTC: a zone that is applied twice, or not at all, shows.
+        time_zone: chrono_tz::Asia::Kathmandu,
+        pool_size: 3,
+        connect_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(10),
+        refresh: Duration::from_secs(15),
+    }
+}

@@ -1,0 +1,5 @@
+//! What the tests stand on: throw-away databases in every schema variant, and a network that can be cut.
+
+pub mod database;
+pub mod proxy;
+pub mod schema;

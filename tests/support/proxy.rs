@@ -1,0 +1,111 @@
+//! A network between the console and a server that can be cut at a chosen moment.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// Passes connections on to a server until it is cut.
+pub struct Proxy {
+    pub port: u16,
+    state: Arc<State>,
+    cut: watch::Sender<u64>,
+}
+
+struct State {
+    /// New connections are closed at once.
+    closed: AtomicBool,
+    /// Connections stay, but nothing that is sent arrives.
+    silent: AtomicBool,
+    /// Cut as soon as the client sends this; it still goes through to the server.
+    on_sight_of: Mutex<Option<&'static [u8]>>,
+}
+
+impl Proxy {
+    /// Listens on a free port of this machine.
+    pub async fn to(server_port: u16) -> Self {
+        Self::on("127.0.0.1", server_port).await
+    }
+
+    /// The same on another of the machine's addresses.
+    pub async fn on(address: &str, server_port: u16) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let state = Arc::new(State {
+            closed: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+            on_sight_of: Mutex::new(None),
+        });
+        let (cut, cuts) = watch::channel(0);
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if !shared.closed.load(Ordering::SeqCst)
+                    && let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await
+                {
+                    let mut cuts = cuts.clone();
+                    // Cuts of before are none of this connection.
+                    cuts.mark_unchanged();
+                    tokio::spawn(pass_on(client, server, Arc::clone(&shared), cuts));
+                }
+            }
+        });
+        Self { port, state, cut }
+    }
+
+    /// Ends every connection and lets no new one through.
+    pub fn close(&self) {
+        self.state.closed.store(true, Ordering::SeqCst);
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Lets connections through again.
+    pub fn open(&self) {
+        self.state.closed.store(false, Ordering::SeqCst);
+    }
+
+    /// Swallows whatever is sent from now on, as a firewall does that forgot the connections.
+    pub fn silence(&self) {
+        self.state.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// Cuts the connection on which the client sends `word`, after the server got it and before its answer is back.
+    /// Only without TLS can it be seen.
+    pub fn cut_on(&self, word: &'static [u8]) {
+        *self.state.on_sight_of.lock().expect("no test panicked here") = Some(word);
+    }
+}
+
+async fn pass_on(mut client: TcpStream, mut server: TcpStream, state: Arc<State>, mut cuts: watch::Receiver<u64>) {
+    let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        tokio::select! {
+            _ = cuts.changed() => return,
+            read = client.read(&mut up) => match read {
+                Ok(length) if length > 0 && state.silent.load(Ordering::SeqCst) => {}
+                Ok(length) if length > 0 => {
+                    if server.write_all(&up[..length]).await.is_err() {
+                        return;
+                    }
+                    let mut word = state.on_sight_of.lock().expect("no test panicked here");
+                    if word.is_some_and(|word| up[..length].windows(word.len()).any(|part| part == word)) {
+                        *word = None;
+                        return;
+                    }
+                }
+                _ => return,
+            },
+            read = server.read(&mut down) => match read {
+                Ok(length) if length > 0 && state.silent.load(Ordering::SeqCst) => {}
+                Ok(length) if length > 0 && client.write_all(&down[..length]).await.is_ok() => {}
+                _ => return,
+            },
+        }
+    }
+}
