@@ -1,0 +1,74 @@
+// What every test gets: a hospital, and an eye on every page that ends the test when something went wrong behind it.
+import { expect, test as base, type BrowserContext } from "@playwright/test";
+
+import { Hospital } from "./hospital";
+
+type Options = {
+  /** Faults that the test provokes on purpose, such as `/^status 404/`; usually none. */
+  provoked: RegExp;
+};
+
+type Fixtures = {
+  /** A hospital that this test alone uses, because it changes data. */
+  ownHospital: Hospital;
+  watchedContext: void;
+};
+
+type WorkerFixtures = {
+  /** A hospital for tests that only look. */
+  hospital: Hospital;
+};
+
+export const test = base.extend<Options & Fixtures, WorkerFixtures>({
+  provoked: [/^$/, { option: true }],
+
+  hospital: [
+    async ({}, use) => {
+      const hospital = await Hospital.start();
+      await use(hospital);
+      await hospital.stop();
+    },
+    { scope: "worker" },
+  ],
+
+  ownHospital: async ({}, use) => {
+    const hospital = await Hospital.start();
+    await use(hospital);
+    await hospital.stop();
+  },
+
+  watchedContext: [
+    async ({ context, provoked }, use) => {
+      const faults = watch(context);
+      await use();
+      const unexpected = faults.filter((fault) => !provoked.test(fault));
+      expect(unexpected, "console errors, CSP violations and failed requests of all pages").toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+
+export { expect };
+
+/** Collects what a person would see in the browser's developer tools as red. */
+function watch(context: BrowserContext): string[] {
+  const faults: string[] = [];
+  context.on("console", (message) => {
+    const text = message.text();
+    // Chromium reports a status of 400 and more here as well; the response below decides about it.
+    if (message.type() === "error" && !/status of \d{3}/.test(text)) faults.push(`console: ${text}`);
+    if (message.type() === "warning") faults.push(`console: ${text}`);
+  });
+  context.on("weberror", (error) => faults.push(`uncaught: ${error.error().message}`));
+  context.on("requestfailed", (request) => {
+    const reason = request.failure()?.errorText;
+    // A navigation that turns into a download, or is overtaken by the next one, is aborted by the browser itself.
+    if (!(reason === "net::ERR_ABORTED" && request.isNavigationRequest())) {
+      faults.push(`request: ${request.method()} ${request.url()}: ${reason}`);
+    }
+  });
+  context.on("response", (response) => {
+    if (response.status() >= 400) faults.push(`status ${response.status()}: ${response.url()}`);
+  });
+  return faults;
+}

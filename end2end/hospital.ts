@@ -1,0 +1,72 @@
+// A demo hospital of a test's own: the release binary, started on a free port with its data in a temporary folder.
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** How long the binary may take to make its databases and answer. */
+const START_LIMIT_MS = 20_000;
+
+export class Hospital {
+  private constructor(
+    private readonly process: ChildProcess,
+    private readonly data: string,
+    /** `http://127.0.0.1:<port>`, without a path. */
+    readonly origin: string,
+    /** The base path: empty, or with a slash in front and none at its end. */
+    readonly base: string,
+  ) {}
+
+  static async start(base = "/atomfeed-console"): Promise<Hospital> {
+    const binary = process.env.CONSOLE_BINARY;
+    if (!binary) throw new Error("CONSOLE_BINARY does not name the release binary: run scripts/test-browser.");
+    const data = mkdtempSync(join(tmpdir(), "atomfeed-console-end2end-"));
+    const args = ["demo", "--listen", "127.0.0.1:0", "--base-path", base || "/", "--data", data];
+    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    child.stdout.on("data", (text) => (said += text));
+    child.stderr.on("data", (text) => (said += text));
+    const until = Date.now() + START_LIMIT_MS;
+    for (;;) {
+      // The binary says where it answers, because the system chose the port.
+      const origin = /answers at (http:\/\/[^/\s]+)/.exec(said)?.[1];
+      if (origin) return new Hospital(child, data, origin, base);
+      if (child.exitCode !== null || Date.now() > until) {
+        child.kill("SIGKILL");
+        rmSync(data, { recursive: true, force: true });
+        throw new Error(`The console did not start: ${binary} ${args.join(" ")}\n${said}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      const ended = new Promise((resolve) => this.process.once("exit", resolve));
+      this.process.kill("SIGTERM");
+      await ended;
+    }
+    rmSync(this.data, { recursive: true, force: true });
+  }
+
+  /** The address of a page; `path` begins with a slash, and "" is the overview. */
+  at(path: string): string {
+    return `${this.origin}${this.base}${path}`;
+  }
+
+  /** Runs SQL in an application's database, past the console, and gives the lines that sqlite3 prints. */
+  sql(app: string, statement: string): string[] {
+    const file = readdirSync(this.data).find((name) => name.toLowerCase().startsWith(app) && name.endsWith(".db"));
+    if (!file) throw new Error(`No database of ${app} in ${this.data}: ${readdirSync(this.data).join(", ")}`);
+    // Error texts of a whole table are longer than what Node takes by default.
+    const maxBuffer = 256 * 1024 * 1024;
+    const out = execFileSync("sqlite3", ["-cmd", ".timeout 5000", join(this.data, file), statement], { maxBuffer });
+    return out.toString().split("\n").filter(Boolean);
+  }
+
+  /** What the database itself says of a failed event's retries; undefined when the row is gone. */
+  retries(app: string, id: string): number | undefined {
+    const [line] = this.sql(app, `select retries from failed_events where id = ${BigInt(id)}`);
+    return line === undefined ? undefined : Number(line);
+  }
+}

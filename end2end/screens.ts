@@ -1,0 +1,130 @@
+// The screens as a person finds their way on them: by role and by the words that are read, never by style.
+import { expect, type Locator, type Page } from "@playwright/test";
+
+import type { Hospital } from "./hospital";
+
+/** What names a failed event. */
+export type EventKey = { app: string; id: string };
+
+export function navigation(page: Page): Locator {
+  return page.getByRole("navigation", { name: "Main" });
+}
+
+/** Waits until the page's islands are alive: the first thing they do is to name the reader's time zone. */
+export async function expectAlive(page: Page): Promise<void> {
+  await expect(page.getByRole("contentinfo")).toContainText("Times are in");
+  await expect(page.getByRole("contentinfo")).not.toContainText("Times are in UTC");
+}
+
+export async function openAlive(page: Page, address: string): Promise<void> {
+  await page.goto(address);
+  await expectAlive(page);
+}
+
+/** The link from the overview to the failed events of what needs attention first. */
+export function mostUrgent(page: Page): Locator {
+  return page.getByRole("main").getByRole("link", { name: /^Open [\d,]+ failed events?$/ }).first();
+}
+
+/** What a page says after a retry of so many rows. */
+export function retryNotice(page: Page, rows: number): Locator {
+  return page.getByRole("status").filter({ hasText: new RegExp(`Retry requested for ${rows} row`) });
+}
+
+/** The list's rows. */
+export function rows(page: Page): Locator {
+  return page.getByRole("row").filter({ has: page.getByRole("checkbox", { name: /^Select: / }) });
+}
+
+export function nextPage(page: Page): Locator {
+  return page.getByRole("navigation", { name: "Pages of the list" }).locator("a[rel=next]");
+}
+
+export function previousPage(page: Page): Locator {
+  return page.getByRole("navigation", { name: "Pages of the list" }).locator("a[rel=prev]");
+}
+
+/** The link of a row to its failed event. */
+export function openLink(row: Locator): Locator {
+  return row.locator("a[href*='/failed-events/']").first();
+}
+
+export async function keyOf(row: Locator): Promise<EventKey> {
+  return keyIn((await openLink(row).getAttribute("href")) ?? "");
+}
+
+/** Application and id in the address of a failed event's page. */
+export function keyIn(address: string): EventKey {
+  const found = /\/failed-events\/([^/?]+)\/(-?\d+)/.exec(address);
+  if (!found) throw new Error(`${address} is no failed event's address`);
+  return { app: decodeURIComponent(found[1]), id: found[2] };
+}
+
+/** The keys of all rows of the list's page, in order. */
+export async function keysOnPage(page: Page): Promise<string[]> {
+  const links = await rows(page).locator("a[href*='/failed-events/']").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
+  return links.map((href) => {
+    const { app, id } = keyIn(href ?? "");
+    return `${app}/${id}`;
+  });
+}
+
+/** Fills the filter form's choices and sends it. */
+export async function filter(page: Page, choices: { application?: string; state?: string }): Promise<void> {
+  const form = page.getByRole("form", { name: "Filter" });
+  if (choices.application) await form.getByLabel("Application").selectOption({ label: choices.application });
+  if (choices.state) await form.getByLabel("State").selectOption(choices.state);
+  await form.getByRole("button", { name: "Filter" }).click();
+}
+
+/**
+ * The filter in the page's address, without what only says what was just done. A form writes down every field, also
+ * those that say nothing: an empty one, and the order that a list has anyway.
+ */
+export function filterIn(page: Page): Record<string, string> {
+  const query = new URL(page.url()).searchParams;
+  return Object.fromEntries(["app", "state", "feed", "category", "q", "sort"].flatMap((key) => {
+    const value = query.get(key);
+    return value && !(key === "sort" && value === "newest") ? [[key, value]] : [];
+  }));
+}
+
+/** The record of actions says that this failed event was reset, and that nothing else was touched. */
+export async function expectOnRecord(page: Page, hospital: Hospital, event: EventKey): Promise<void> {
+  await navigation(page).getByRole("link", { name: "Actions" }).click();
+  await expect(page).toHaveURL(hospital.at("/actions"));
+  await page.getByRole("main").locator("a[href*='/actions/']").first().click();
+  await expect(page).toHaveURL(/\/actions\/\d+$/);
+  const row = page.getByRole("row").filter({ has: page.locator(`a[href*='/failed-events/${event.app}/${event.id}']`) });
+  await expect(row).toHaveCount(1);
+  await expect(row).toContainText("Retry requested");
+}
+
+/** Every failed event's retries but one's, as the database has them: what a retry must leave alone. */
+export function others(hospital: Hospital, event: EventKey): string[] {
+  return hospital.sql(
+    event.app,
+    `select id, retries, failed_at, error_message from failed_events where id <> ${BigInt(event.id)} order by id`,
+  );
+}
+
+/** Every page of the console, by name; the failed event is the first of the list. */
+export async function allPages(page: Page, hospital: Hospital): Promise<[string, string][]> {
+  await page.goto(hospital.at("/failed-events?state=exhausted"));
+  const { app, id } = await keyOf(rows(page).first());
+  await page.goto(hospital.at("/applications"));
+  const application = await page.getByRole("main").locator("a[href*='/applications/']").first().getAttribute("href");
+  const feed = hospital.sql(app, `select feed_uri from failed_events where id = ${BigInt(id)}`)[0];
+  return [
+    ["overview", hospital.at("")],
+    ["applications", hospital.at("/applications")],
+    ["application", `${hospital.origin}${application}`],
+    ["failed events", hospital.at("/failed-events")],
+    ["failed events, filtered", hospital.at(`/failed-events?app=${app}&state=exhausted&sort=id-up`)],
+    ["failed events, none", hospital.at("/failed-events?q=nothing-has-this-text")],
+    ["failed event", hospital.at(`/failed-events/${app}/${id}`)],
+    ["plan of a retry", hospital.at(`/retry?app=${app}&feed=${encodeURIComponent(feed)}`)],
+    ["actions", hospital.at("/actions")],
+    ["help", hospital.at("/help")],
+  ];
+}

@@ -1,0 +1,61 @@
+// Texts from databases and addresses are text: whatever they look like, nothing of them runs and nothing becomes a link.
+import { expect, test } from "../fixtures";
+import { keyOf, rows } from "../screens";
+
+const MARKUP = `</title></script><img src="x" onerror="alert(1)"><script>alert(2)</script>`;
+const LINK = "javascript:alert(3)";
+
+test.use({ provoked: /^status 404:/ });
+
+test.beforeEach(({ page }) => {
+  page.on("dialog", (dialog) => {
+    throw new Error(`a hostile text ran: ${dialog.message()}`);
+  });
+});
+
+test("hostile rows of a database are shown as they are", async ({ page, ownHospital }) => {
+  const [id] = ownHospital.sql("odoo", "select max(id) from failed_events");
+  const quoted = `'${MARKUP.replaceAll("'", "''")}'`;
+  ownHospital.sql(
+    "odoo",
+    `update failed_events set error_message = ${quoted}, title = ${quoted}, event_content = '${LINK}',
+       event_id = ${quoted}, tags = ${quoted}, feed_uri = '${LINK}', failed_at = '2999-01-01 00:00:00' where id = ${id}`,
+  );
+  ownHospital.sql("odoo", `update failed_event_retry_log set error_message = ${quoted}, feed_uri = '${LINK}'`);
+  await page.goto(ownHospital.at("/failed-events?app=odoo"));
+  expect((await keyOf(rows(page).first())).id).toBe(id);
+  await expect(rows(page).first()).toContainText(`<img src="x" onerror="alert(1)">`);
+  await expectHarmless();
+
+  await rows(page).first().getByRole("link").first().click();
+  await expect(page.getByRole("main")).toContainText(`<script>alert(2)</script>`);
+  await expect(page.getByRole("main")).toContainText(LINK);
+  await expectHarmless();
+  for (const path of ["", "/applications/odoo"]) {
+    await page.goto(ownHospital.at(path));
+    await expectHarmless();
+  }
+
+  async function expectHarmless(): Promise<void> {
+    await expect(page.locator("img")).toHaveCount(0);
+    await expect(page.locator("a[href^='javascript' i], form[action^='javascript' i]")).toHaveCount(0);
+    expect(await page.locator("script:not([nonce])").count()).toBe(0);
+  }
+});
+
+test("hostile parts of an address are shown as they are", async ({ page, hospital }) => {
+  const text = encodeURIComponent(MARKUP);
+  for (const path of [
+    `/failed-events?q=${text}`,
+    `/failed-events?feed=${text}`,
+    `/failed-events?category=${text}`,
+    `/applications/${text}`,
+    `/failed-events/${text}/1`,
+    `/${text}`,
+  ]) {
+    await page.goto(hospital.at(path));
+    await expect(page.getByRole("heading", { level: 1 }), path).toHaveCount(1);
+    await expect(page.locator("img"), path).toHaveCount(0);
+    expect(await page.locator("script:not([nonce])").count(), path).toBe(0);
+  }
+});
