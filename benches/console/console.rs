@@ -1,0 +1,95 @@
+//! The release binary at work on the benchmark's database.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+use crate::{database::Database, http::Connection};
+
+/// The key that the console derives from the application's name.
+pub const APP: &str = "hospital";
+
+/// The longest that starting or ending may take before it counts as a fault.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Writes a configuration with this one application.
+pub fn configure(database: &Database, dir: &Path) -> anyhow::Result<PathBuf> {
+    let file = dir.join("console.toml");
+    let text = format!(
+        // maxRetry is that of the invented history, whatever the kind.
+        "listen = \"127.0.0.1:0\"\nstore = {:?}\n[[application]]\nname = \"Hospital\"\nmax_retry = 5\n{}",
+        dir.join("store.db").display().to_string(),
+        database.settings,
+    );
+    fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(file)
+}
+
+/// A running console.
+#[derive(Debug)]
+pub struct Console {
+    child: Child,
+    /// Kept open, or the console could not write to it.
+    _output: BufReader<ChildStdout>,
+    /// `127.0.0.1:<port>`.
+    pub address: String,
+    pub base: String,
+    /// From starting the process to its first answer.
+    pub started_in: Duration,
+}
+
+impl Console {
+    pub async fn start(config: &Path) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_atomfeed-console"))
+            // The settings are those of the file, whatever the environment says.
+            .env_clear()
+            .arg("serve")
+            .arg("--config")
+            .arg(config)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("the release binary cannot be started")?;
+        let mut output = BufReader::new(child.stdout.take().context("no standard output")?);
+        let mut line = String::new();
+        timeout(PATIENCE, output.read_line(&mut line)).await.context("the console says nothing")??;
+        let Some((_, url)) = line.trim_end().split_once("http://") else {
+            bail!("the console does not say where it answers, but {line:?}");
+        };
+        let (address, base) = url.split_at(url.find('/').unwrap_or(url.len()));
+        let (address, base) = (address.to_owned(), base.trim_end_matches('/').to_owned());
+        let mut connection = Connection::open(&address).await?;
+        connection.get(&format!("{base}/health")).await?.success("/health")?;
+        Ok(Self { child, _output: output, address, base, started_in: begun.elapsed() })
+    }
+
+    /// The most memory it ever had, in kB (VmHWM of proc(5)).
+    pub fn peak_memory_kb(&self) -> anyhow::Result<u64> {
+        let pid = self.child.id().context("the console has ended")?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).context("only Linux says how much memory")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        line.trim().trim_end_matches(" kB").parse().context("VmHWM is no number")
+    }
+
+    /// Ends it as a service manager would.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = self.child.id().context("the console has ended by itself")?;
+        Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await?;
+        let status = timeout(PATIENCE, self.child.wait()).await.context("the console does not end")??;
+        if !status.success() {
+            bail!("the console ended with {status}");
+        }
+        Ok(())
+    }
+}

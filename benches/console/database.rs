@@ -1,0 +1,261 @@
+//! A database of the benchmark's own on each backend, in the schema variant that the backend has in the field, and the
+//! bare statements that the console's answers are compared with.
+
+use std::{env, net::IpAddr, path::Path};
+
+use anyhow::{Context as _, ensure};
+use sqlx::{
+    AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, Row as _, SqliteConnection,
+    sqlite::SqliteConnectOptions,
+};
+use url::{Host, Url};
+
+use crate::{Backend, history::History};
+
+/// The name of the database that is made, and removed at the end.
+const NAME: &str = "atomfeed_console_bench";
+
+/// What the bare statements must know of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    MySql,
+    Postgres,
+    Sqlite,
+}
+
+/// A filled database and a connection to it.
+#[derive(Debug)]
+pub struct Database {
+    /// Name and version: "MariaDB 10.11.6".
+    pub server: String,
+    /// The lines of the console's configuration that say where it is.
+    pub settings: String,
+    connection: Link,
+    /// To make and remove the database; `None` for SQLite.
+    server_address: Option<Url>,
+}
+
+#[derive(Debug)]
+enum Link {
+    MySql(MySqlConnection),
+    Postgres(PgConnection),
+    Sqlite(SqliteConnection),
+}
+
+impl Database {
+    pub async fn create(backend: Backend, dir: &Path) -> anyhow::Result<Self> {
+        let (mut database, schema) = match backend {
+            Backend::Mariadb => (mariadb().await?, MYSQL),
+            Backend::Postgres => (postgres().await?, POSTGRES),
+            Backend::Sqlite => (sqlite(dir).await?, SQLITE),
+        };
+        database.run(schema.to_owned()).await.context("the tables cannot be made")?;
+        Ok(database)
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match self.connection {
+            Link::MySql(_) => Dialect::MySql,
+            Link::Postgres(_) => Dialect::Postgres,
+            Link::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Writes the whole history, and lets the server count what it has, as one that has run for a while would have.
+    pub async fn fill(&mut self, history: &History) -> anyhow::Result<()> {
+        const ROWS_A_COMMIT: usize = 20;
+        for (number, statement) in history.statements().enumerate() {
+            if number % ROWS_A_COMMIT == 0 {
+                self.run(if number == 0 { "BEGIN" } else { "COMMIT; BEGIN" }.to_owned()).await?;
+            }
+            self.run(statement).await?;
+        }
+        self.run("COMMIT".to_owned()).await?;
+        let counted = match self.dialect() {
+            Dialect::MySql => "ANALYZE TABLE failed_events, failed_event_retry_log, event_records, markers",
+            Dialect::Postgres => "VACUUM ANALYZE",
+            Dialect::Sqlite => "ANALYZE",
+        };
+        self.run(counted.to_owned()).await
+    }
+
+    /// Reads all rows of a statement, prepared once, as the console's own statements are. Answers how many.
+    pub async fn rows(&mut self, sql: &str) -> anyhow::Result<usize> {
+        let query = AssertSqlSafe(sql.to_owned());
+        let read = match &mut self.connection {
+            Link::MySql(link) => sqlx::query(query).fetch_all(link).await?.len(),
+            Link::Postgres(link) => sqlx::query(query).fetch_all(link).await?.len(),
+            Link::Sqlite(link) => sqlx::query(query).fetch_all(link).await?.len(),
+        };
+        Ok(read)
+    }
+
+    async fn run(&mut self, sql: String) -> anyhow::Result<()> {
+        let query = sqlx::raw_sql(AssertSqlSafe(sql));
+        match &mut self.connection {
+            Link::MySql(link) => link.execute(query).await.map(|_| ())?,
+            Link::Postgres(link) => link.execute(query).await.map(|_| ())?,
+            Link::Sqlite(link) => link.execute(query).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+
+    /// Ends the connection and removes the database. SQLite's file goes with its folder.
+    pub async fn drop(self) -> anyhow::Result<()> {
+        match self.connection {
+            Link::MySql(link) => link.close().await?,
+            Link::Postgres(link) => link.close().await?,
+            Link::Sqlite(link) => link.close().await?,
+        }
+        let Some(address) = self.server_address else { return Ok(()) };
+        let remove = AssertSqlSafe(format!("DROP DATABASE {NAME}"));
+        if address.scheme() == "mysql" {
+            MySqlConnection::connect(address.as_str()).await?.execute(sqlx::raw_sql(remove)).await?;
+        } else {
+            PgConnection::connect(address.as_str()).await?.execute(sqlx::raw_sql(remove)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A throw-away server's address, from the environment.
+fn server_address(variable: &str) -> anyhow::Result<Url> {
+    let text = env::var(variable)
+        .with_context(|| format!("{variable} is not set: run this with scripts/bench, which starts the servers"))?;
+    let address = Url::parse(&text).with_context(|| format!("{variable} is no address"))?;
+    // A benchmark makes and removes databases: never on a server that someone else might use.
+    let here = match address.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        // A number, too: the address of a scheme that is not of the web has only names.
+        Some(Host::Domain(name)) => name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+        None => false,
+    };
+    ensure!(here, "{variable} names a server that is not on this machine");
+    Ok(address)
+}
+
+fn settings(address: &Url) -> String {
+    let host = address.host_str().unwrap_or("127.0.0.1");
+    let port = address.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let mut settings = format!("database = \"{}://{host}{port}/{NAME}\"\n", address.scheme());
+    settings += &format!("user = {:?}\n", address.username());
+    if let Some(password) = address.password() {
+        settings += &format!("password = {password:?}\n");
+    }
+    settings
+}
+
+async fn mariadb() -> anyhow::Result<Database> {
+    let address = server_address("TEST_MARIADB_URL")?;
+    let mut link = MySqlConnection::connect(address.as_str()).await.context("MariaDB")?;
+    let make = format!("DROP DATABASE IF EXISTS {NAME}; CREATE DATABASE {NAME} CHARACTER SET utf8mb4; USE {NAME}");
+    link.execute(sqlx::raw_sql(AssertSqlSafe(make))).await?;
+    let version: String = sqlx::query("SELECT VERSION()").fetch_one(&mut link).await?.try_get(0)?;
+    Ok(Database {
+        server: format!("MariaDB {}", version.split('-').next().unwrap_or(&version)),
+        settings: settings(&address) + "kind = \"openmrs\"\n",
+        connection: Link::MySql(link),
+        server_address: Some(address),
+    })
+}
+
+async fn postgres() -> anyhow::Result<Database> {
+    let address = server_address("TEST_POSTGRES_URL")?;
+    let mut link = PgConnection::connect(address.as_str()).await.context("PostgreSQL")?;
+    for make in [format!("DROP DATABASE IF EXISTS {NAME}"), format!("CREATE DATABASE {NAME}")] {
+        link.execute(sqlx::raw_sql(AssertSqlSafe(make))).await?;
+    }
+    link.close().await?;
+    let mut own = address.clone();
+    own.set_path(NAME);
+    let mut link = PgConnection::connect(own.as_str()).await?;
+    let version: String = sqlx::query("SHOW server_version").fetch_one(&mut link).await?.try_get(0)?;
+    Ok(Database {
+        server: format!("PostgreSQL {}", version.split(' ').next().unwrap_or(&version)),
+        settings: settings(&address) + "schema = \"clinlims\"\nkind = \"openelis\"\n",
+        connection: Link::Postgres(link),
+        server_address: Some(address),
+    })
+}
+
+async fn sqlite(dir: &Path) -> anyhow::Result<Database> {
+    let file = dir.join("hospital.db");
+    let mut link =
+        SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file).create_if_missing(true)).await?;
+    let version: String = sqlx::query("SELECT sqlite_version()").fetch_one(&mut link).await?.try_get(0)?;
+    Ok(Database {
+        server: format!("SQLite {version}"),
+        settings: format!("database = {:?}\nkind = \"odoo\"\n", format!("sqlite:{}", file.display())),
+        connection: Link::Sqlite(link),
+        server_address: None,
+    })
+}
+
+/// OpenMRS on MySQL 5.x: failed_at changes with every update that does not forbid it.
+const MYSQL: &str = "
+SET time_zone = '+00:00';
+CREATE TABLE failed_events (
+    id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, feed_uri VARCHAR(255),
+    failed_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, error_message VARCHAR(4000),
+    event_id VARCHAR(255), event_content VARCHAR(4000), error_hash_code INT, title VARCHAR(255),
+    retries INT NOT NULL DEFAULT 0, tags VARCHAR(255));
+CREATE TABLE failed_event_retry_log (
+    id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, feed_uri VARCHAR(255), failed_at TIMESTAMP NULL,
+    error_message VARCHAR(4000), event_id VARCHAR(255), event_content VARCHAR(4000), error_hash_code INT);
+CREATE TABLE markers (
+    feed_uri VARCHAR(255) PRIMARY KEY, last_read_entry_id VARCHAR(250), feed_uri_for_last_read_entry VARCHAR(250));
+CREATE TABLE event_records (
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, uuid VARCHAR(40), title VARCHAR(255),
+    timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, uri VARCHAR(255), object VARCHAR(1000),
+    category VARCHAR(255), date_created TIMESTAMP NULL, tags VARCHAR(255), KEY (category));
+CREATE TABLE event_records_queue (
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, uuid VARCHAR(40), title VARCHAR(255), timestamp TIMESTAMP NULL,
+    uri VARCHAR(255), object VARCHAR(1000), category VARCHAR(255), tags VARCHAR(255));
+CREATE TABLE chunking_history (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, chunk_length BIGINT, start BIGINT);
+CREATE TABLE event_records_offset_marker (
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, event_id INT, event_count INT, category VARCHAR(255))";
+
+/// OpenELIS on PostgreSQL: a schema of its own, numeric ids, times without a zone.
+const POSTGRES: &str = "
+CREATE SCHEMA clinlims;
+SET search_path TO clinlims;
+CREATE TABLE failed_events (
+    id NUMERIC(10,0) PRIMARY KEY, feed_uri VARCHAR(255), failed_at TIMESTAMP(6) WITHOUT TIME ZONE,
+    error_message VARCHAR(4000), event_id VARCHAR(255), event_content VARCHAR(4000), error_hash_code INTEGER,
+    title VARCHAR(255), retries INTEGER NOT NULL DEFAULT 0, tags VARCHAR(255));
+CREATE TABLE failed_event_retry_log (
+    id NUMERIC(10,0) PRIMARY KEY, feed_uri VARCHAR(255), failed_at TIMESTAMP(6) WITHOUT TIME ZONE,
+    error_message VARCHAR(4000), event_id VARCHAR(255), event_content VARCHAR(4000), error_hash_code INTEGER);
+CREATE TABLE markers (
+    id SERIAL PRIMARY KEY, feed_uri VARCHAR(250), last_read_entry_id VARCHAR(250),
+    feed_uri_for_last_read_entry VARCHAR(250));
+CREATE TABLE event_records (
+    id SERIAL PRIMARY KEY, uuid VARCHAR(40), title VARCHAR(255), timestamp TIMESTAMP WITH TIME ZONE,
+    uri VARCHAR(255), object VARCHAR(1000), category VARCHAR(255), date_created TIMESTAMP WITH TIME ZONE,
+    tags VARCHAR(255));
+CREATE TABLE event_records_queue (
+    id SERIAL PRIMARY KEY, uuid VARCHAR(40), title VARCHAR(255), timestamp TIMESTAMP WITH TIME ZONE,
+    uri VARCHAR(255), object VARCHAR(1000), category VARCHAR(255), tags VARCHAR(255));
+CREATE TABLE chunking_history (id SERIAL PRIMARY KEY, chunk_length BIGINT, start BIGINT);
+CREATE TABLE event_records_offset_marker (
+    id SERIAL PRIMARY KEY, event_id INTEGER, event_count INTEGER, category VARCHAR(255))";
+
+/// As in the demo hospital.
+const SQLITE: &str = "
+CREATE TABLE failed_events (
+    id INTEGER PRIMARY KEY, feed_uri TEXT, failed_at TEXT, error_message TEXT, event_id TEXT, event_content TEXT,
+    error_hash_code INTEGER, title TEXT, retries INTEGER NOT NULL DEFAULT 0, tags TEXT);
+CREATE TABLE failed_event_retry_log (
+    id INTEGER PRIMARY KEY, feed_uri TEXT, failed_at TEXT, error_message TEXT, event_id TEXT, event_content TEXT,
+    error_hash_code INTEGER);
+CREATE TABLE markers (
+    id INTEGER PRIMARY KEY, feed_uri TEXT, last_read_entry_id TEXT, feed_uri_for_last_read_entry TEXT);
+CREATE TABLE event_records (
+    id INTEGER PRIMARY KEY, uuid TEXT, title TEXT, timestamp TEXT, uri TEXT, object TEXT, category TEXT,
+    date_created TEXT, tags TEXT);
+CREATE TABLE event_records_queue (
+    id INTEGER PRIMARY KEY, uuid TEXT, title TEXT, timestamp TEXT, uri TEXT, object TEXT, category TEXT, tags TEXT);
+CREATE TABLE chunking_history (id INTEGER PRIMARY KEY, chunk_length INTEGER, start INTEGER);
+CREATE TABLE event_records_offset_marker (
+    id INTEGER PRIMARY KEY, event_id INTEGER, event_count INTEGER, category TEXT)";

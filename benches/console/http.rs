@@ -1,0 +1,115 @@
+//! As much of an HTTP client as measuring needs: one kept connection, GET, and the time to the last byte. A full client
+//! would do more than is measured, and would be measured with it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// The longest that one answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a browser accepts on plain HTTP.
+pub const AS_A_BROWSER: &str = "gzip, deflate";
+
+/// A kept connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    address: String,
+}
+
+/// An answer, its body as it came over the wire.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub encoding: Option<String>,
+    pub body: Vec<u8>,
+    /// From the first byte sent to the last byte received.
+    pub took: Duration,
+}
+
+impl Answer {
+    /// # Errors
+    /// Any status but 200: a screen that shows an error is quick, and must not be measured.
+    pub fn success(self, what: &str) -> anyhow::Result<Self> {
+        ensure!(self.status == 200, "{what}: status {}", self.status);
+        Ok(self)
+    }
+}
+
+impl Connection {
+    pub async fn open(address: &str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await.with_context(|| format!("no connection to {address}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream), address: address.to_owned() })
+    }
+
+    /// Asks as a browser on plain HTTP does.
+    pub async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
+        self.get_encoded(path, AS_A_BROWSER).await
+    }
+
+    pub async fn get_encoded(&mut self, path: &str, accept_encoding: &str) -> anyhow::Result<Answer> {
+        timeout(PATIENCE, self.ask(path, accept_encoding))
+            .await
+            .with_context(|| format!("{path}: no answer in time"))?
+    }
+
+    async fn ask(&mut self, path: &str, accept_encoding: &str) -> anyhow::Result<Answer> {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\nAccept-Encoding: {accept_encoding}\r\n\r\n",
+            self.address
+        );
+        let begun = Instant::now();
+        self.stream.write_all(request.as_bytes()).await?;
+        let status_line = self.line().await?;
+        let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no HTTP status")?;
+        let (mut length, mut chunked, mut encoding) = (None, false, None);
+        loop {
+            let line = self.line().await?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':').context("a header without a colon")?;
+            let value = value.trim();
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = Some(value.parse::<usize>().context("content-length")?),
+                "transfer-encoding" => chunked = value.eq_ignore_ascii_case("chunked"),
+                "content-encoding" => encoding = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        let mut body = Vec::new();
+        if chunked {
+            loop {
+                let size = usize::from_str_radix(self.line().await?.trim(), 16).context("size of a chunk")?;
+                self.read(&mut body, size).await?;
+                self.line().await?;
+                if size == 0 {
+                    break;
+                }
+            }
+        } else {
+            self.read(&mut body, length.context("an answer without a length")?).await?;
+        }
+        Ok(Answer { status, encoding, body, took: begun.elapsed() })
+    }
+
+    async fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        ensure!(self.stream.read_line(&mut line).await? > 0, "the console closed the connection");
+        Ok(line.trim_end().to_owned())
+    }
+
+    async fn read(&mut self, body: &mut Vec<u8>, size: usize) -> anyhow::Result<()> {
+        let start = body.len();
+        body.resize(start + size, 0);
+        self.stream.read_exact(&mut body[start..]).await?;
+        Ok(())
+    }
+}

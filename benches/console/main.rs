@@ -1,0 +1,121 @@
+//! Measures what the README's figures say, on the binary that a hospital would run, and prints it as Markdown.
+//!
+//! For each backend: fill a database, start the console on it, ask for every screen over HTTP on the loopback
+//! interface, and ask the database itself for the same rows through the same driver. Servers come from
+//! `scripts/test-databases run`, which says in the environment where they are; SQLite needs none. Everything is bounded
+//! in count and time, and what was made is removed.
+
+mod console;
+mod database;
+mod history;
+mod http;
+mod report;
+mod screens;
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+
+use console::Console;
+use database::Database;
+use history::History;
+use report::{BackendReport, Report, Sizes};
+
+/// How many times the start is measured.
+const STARTS: usize = 5;
+
+/// What is measured. The defaults are what the README's figures were measured with.
+#[derive(Debug, Parser)]
+#[command(name = "bench", bin_name = "make bench ARGS=…")]
+struct Options {
+    /// Which backends.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
+    backends: Vec<Backend>,
+    /// Rows of failed_events.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
+    failed: u64,
+    /// Rows of failed_event_retry_log.
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(0..=2_000_000))]
+    attempts: u64,
+    /// Rows of event_records.
+    #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1_000..=3_000_000))]
+    published: u64,
+    /// Requests for each screen, but no longer than --seconds.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    samples: u64,
+    /// The longest that one screen is asked for.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// cargo bench says this to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Backend {
+    Mariadb,
+    Postgres,
+    Sqlite,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let history = History { failed: options.failed, attempts: options.attempts, published: options.published };
+    let limits = Limits { samples: options.samples, time: Duration::from_secs(options.seconds) };
+    let mut report = Report::begin(&history, limits);
+    for backend in options.backends {
+        let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+        let mut database = Database::create(backend, dir.path()).await?;
+        let measured = measure(&mut database, &history, limits, dir.path()).await;
+        // Also when measuring failed: the server may be one that goes on.
+        database.drop().await?;
+        let (backend, sizes) = measured?;
+        report.backends.push(backend);
+        report.sizes = Some(sizes);
+    }
+    print!("{report}");
+    Ok(())
+}
+
+/// How much one screen is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    samples: u64,
+    time: Duration,
+}
+
+async fn measure(
+    database: &mut Database,
+    history: &History,
+    limits: Limits,
+    dir: &Path,
+) -> anyhow::Result<(BackendReport, Sizes)> {
+    eprintln!("{}: filling the tables", database.server);
+    database.fill(history).await?;
+    let config = console::configure(database, dir)?;
+    let mut starts = Vec::new();
+    for _ in 0..STARTS {
+        let console = Console::start(&config).await?;
+        starts.push(console.started_in);
+        console.stop().await?;
+    }
+    let console = Console::start(&config).await?;
+    let mut screens = Vec::new();
+    for screen in screens::all(database.dialect(), history) {
+        eprintln!("{}: {}", database.server, screen.name);
+        screens.push(screens::measure(&screen, &console, database, limits).await?);
+    }
+    let busy = screens::throughput(&console, limits).await?;
+    let sizes = Sizes::of(&console).await?;
+    let report = BackendReport {
+        server: database.server.clone(),
+        screens,
+        busy,
+        memory_kb: console.peak_memory_kb()?,
+        start: report::median(&mut starts),
+    };
+    console.stop().await?;
+    Ok((report, sizes))
+}

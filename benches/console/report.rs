@@ -1,0 +1,187 @@
+//! The figures as a table in Markdown, with the machine and the data they are of.
+
+use std::{fmt, fs, time::Duration};
+
+use anyhow::Context as _;
+
+use crate::{
+    Limits,
+    console::Console,
+    history::History,
+    http::{AS_A_BROWSER, Connection},
+};
+
+/// Everything that was measured.
+#[derive(Debug)]
+pub struct Report {
+    data: String,
+    pub backends: Vec<BackendReport>,
+    pub sizes: Option<Sizes>,
+}
+
+/// What was measured on one backend.
+#[derive(Debug)]
+pub struct BackendReport {
+    pub server: String,
+    pub screens: Vec<ScreenReport>,
+    pub busy: Busy,
+    pub memory_kb: u64,
+    pub start: Duration,
+}
+
+/// One screen: times of the page, and of its bare statements where it has any.
+#[derive(Debug)]
+pub struct ScreenReport {
+    pub name: &'static str,
+    pub count: usize,
+    pub p50: Duration,
+    pub p99: Duration,
+    /// The median of the bare statements.
+    pub bare: Option<Duration>,
+    /// Bytes over the wire, with gzip.
+    pub size: usize,
+}
+
+/// Requests a second at 16 connections.
+#[derive(Debug)]
+pub struct Busy {
+    pub overview: f64,
+    pub list: f64,
+}
+
+/// Bytes of what a browser loads once, with gzip (plain HTTP) and with brotli (HTTPS).
+#[derive(Debug)]
+pub struct Sizes {
+    files: Vec<(&'static str, usize, usize)>,
+}
+
+impl Report {
+    pub fn begin(history: &History, limits: Limits) -> Self {
+        let data = format!(
+            "{} failed events, {} rows of the retry log and {} published events on each backend; at the most {} requests \
+             a screen, one at a time on a kept connection, with gzip, console, database and client on one machine.",
+            thousands(history.failed),
+            thousands(history.attempts),
+            thousands(history.published),
+            limits.samples,
+        );
+        Self { data, backends: Vec::new(), sizes: None }
+    }
+}
+
+impl Sizes {
+    /// # Errors
+    /// The binary was built without the site.
+    pub async fn of(console: &Console) -> anyhow::Result<Self> {
+        let mut connection = Connection::open(&console.address).await?;
+        let page = connection.get_encoded(&console.base, "identity").await?.success("the overview")?;
+        let page = String::from_utf8_lossy(&page.body).into_owned();
+        let folder = package_folder(&page).context("the overview names no package of module and style")?;
+        let mut files = Vec::new();
+        for (name, ending) in
+            [("style sheet", "css"), ("browser module, wasm", "wasm"), ("its loader, JavaScript", "js")]
+        {
+            let path = format!("{folder}atomfeed-console.{ending}");
+            let gzip = packed(&mut connection, &path, AS_A_BROWSER, "gzip").await?;
+            let brotli = packed(&mut connection, &path, "br", "br").await?;
+            files.push((name, gzip, brotli));
+        }
+        Ok(Self { files })
+    }
+}
+
+async fn packed(connection: &mut Connection, path: &str, accept: &str, encoding: &str) -> anyhow::Result<usize> {
+    let answer =
+        connection.get_encoded(path, accept).await?.success(path).context("build with the site: make build")?;
+    anyhow::ensure!(answer.encoding.as_deref() == Some(encoding), "{path} does not come as {encoding}");
+    Ok(answer.body.len())
+}
+
+/// `/base/pkg/<version>/`, from the page's link to its style sheet.
+fn package_folder(page: &str) -> Option<&str> {
+    let end = page.find("atomfeed-console.css")?;
+    let start = page[..end].rfind('"')? + 1;
+    Some(&page[start..end])
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Measured on {}. {}\n", machine(), self.data)?;
+        for backend in &self.backends {
+            writeln!(f, "**{}**\n", backend.server)?;
+            writeln!(f, "| screen | p50 | p99 | bare SQL p50 | ratio | size, gzip |")?;
+            writeln!(f, "|---|--:|--:|--:|--:|--:|")?;
+            for screen in &backend.screens {
+                let (bare, ratio) = match screen.bare {
+                    Some(bare) => (ms(bare), format!("{:.1}", screen.p50.as_secs_f64() / bare.as_secs_f64())),
+                    None => ("–".to_owned(), "–".to_owned()),
+                };
+                let (name, p50, p99) = (screen.name, ms(screen.p50), ms(screen.p99));
+                // Few samples have no 99th percentile.
+                let p99 = if screen.count >= 100 { p99 } else { format!("max {p99} of {}", screen.count) };
+                writeln!(f, "| {name} | {p50} | {p99} | {bare} | {ratio} | {} |", kb(screen.size))?;
+            }
+            writeln!(
+                f,
+                "\nAt 16 connections: {:.0} overviews/s, {:.0} lists/s. Peak memory {:.1} MB. Start {:.0} ms.\n",
+                backend.busy.overview,
+                backend.busy.list,
+                backend.memory_kb as f64 / 1024.0,
+                backend.start.as_secs_f64() * 1000.0,
+            )?;
+        }
+        let Some(sizes) = &self.sizes else { return Ok(()) };
+        writeln!(f, "| loaded once | gzip | brotli |\n|---|--:|--:|")?;
+        for (name, gzip, brotli) in &sizes.files {
+            writeln!(f, "| {name} | {} | {} |", kb(*gzip), kb(*brotli))?;
+        }
+        Ok(())
+    }
+}
+
+/// The median.
+pub fn median(times: &mut [Duration]) -> Duration {
+    percentile(times, 50)
+}
+
+/// The smallest time that so many of a hundred do not exceed; zero for no times.
+pub fn percentile(times: &mut [Duration], of_hundred: usize) -> Duration {
+    times.sort_unstable();
+    let rank = (times.len() * of_hundred).div_ceil(100);
+    times.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+fn kb(bytes: usize) -> String {
+    format!("{:.1} kB", bytes as f64 / 1000.0)
+}
+
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Processor, cores, memory and system, as Linux tells them.
+fn machine() -> String {
+    let field = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once([':', '='])?.1.trim().trim_matches('"').to_owned())
+    };
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "an unknown processor".to_owned());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = field("/proc/meminfo", "MemTotal").and_then(|kb| kb.trim_end_matches(" kB").parse::<f64>().ok());
+    let memory = memory.map(|kb| format!(", {:.0} GB", kb / 1024.0 / 1024.0)).unwrap_or_default();
+    let system = field("/etc/os-release", "PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned());
+    format!("{processor}, {cores} cores{memory}, {system}")
+}

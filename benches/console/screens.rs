@@ -1,0 +1,161 @@
+//! The screens that are measured, and the bare statements that nothing which shows them can do without.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::{
+    Limits,
+    console::{APP, Console},
+    database::{Database, Dialect},
+    history::History,
+    http::Connection,
+    report::{Busy, ScreenReport, median, percentile},
+};
+
+/// Requests and statements before measuring: pools, caches and prepared statements as they are on any but the first call.
+const WARM_UP: u64 = 5;
+
+/// Connections at a time for the throughput.
+const CONNECTIONS: usize = 16;
+
+/// One screen.
+#[derive(Debug)]
+pub struct Screen {
+    pub name: &'static str,
+    /// Below the base path.
+    path: String,
+    /// What the database must do for it at the least; empty where it is shown from memory.
+    bare: Vec<String>,
+}
+
+/// Every screen of the console that shows what databases hold.
+pub fn all(dialect: Dialect, history: &History) -> Vec<Screen> {
+    let row = history.failed / 2;
+    let feed = History::feed();
+    let encoded = feed.replace(':', "%3A").replace('/', "%2F");
+    let cut = |column: &str| match dialect {
+        Dialect::Sqlite => format!("substr({column}, 1, 300)"),
+        Dialect::MySql | Dialect::Postgres => format!("left({column}, 300)"),
+    };
+    let list = |what: &str| {
+        format!(
+            "SELECT id, feed_uri, failed_at, {}, event_id, {}, title, retries, tags FROM failed_events {what} LIMIT 51",
+            cut("error_message"),
+            cut("event_content")
+        )
+    };
+    let newest = "ORDER BY failed_at DESC, id DESC";
+    let event_id = History::event_id(row);
+    let event = vec![
+        format!("SELECT * FROM failed_events WHERE id = {row}"),
+        format!("SELECT * FROM failed_event_retry_log WHERE event_id = '{event_id}' ORDER BY id"),
+    ];
+    let plan = format!("SELECT count(*), max(id) FROM failed_events WHERE feed_uri = '{feed}' AND retries >= 5");
+    let below = row.saturating_sub(1);
+    vec![
+        screen("Overview", "", vec![]),
+        screen("Application", &format!("/applications/{APP}"), vec![]),
+        screen("List, newest first", "/failed-events", vec![list(newest)]),
+        screen(
+            "List, exhausted of one feed",
+            &format!("/failed-events?app={APP}&feed={encoded}&state=exhausted"),
+            vec![list(&format!("WHERE feed_uri = '{feed}' AND retries >= 5 {newest}"))],
+        ),
+        screen(
+            "List by id, in the middle",
+            &format!("/failed-events?app={APP}&sort=id-down&after={APP}~{row}~-"),
+            vec![list(&format!("WHERE id <= {below} ORDER BY id DESC"))],
+        ),
+        screen(
+            "Search for a record",
+            &format!("/failed-events?app={APP}&q={}", History::record(history.failed)),
+            vec![],
+        ),
+        screen("Failed event", &format!("/failed-events/{APP}/{row}"), event),
+        screen("Plan of a feed's retry", &format!("/retry?app={APP}&feed={encoded}"), vec![plan]),
+        screen("Record of actions", "/actions", vec![]),
+    ]
+}
+
+fn screen(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
+    Screen { name, path: path.to_owned(), bare }
+}
+
+/// Asks for a screen, one request at a time on a kept connection, and for its bare statements.
+pub async fn measure(
+    screen: &Screen,
+    console: &Console,
+    database: &mut Database,
+    limits: Limits,
+) -> anyhow::Result<ScreenReport> {
+    let path = format!("{}{}", console.base, screen.path);
+    let mut connection = Connection::open(&console.address).await?;
+    let (mut pages, mut size) = (Vec::new(), 0);
+    let mut until = Instant::now() + limits.time;
+    for number in 0..WARM_UP + limits.samples {
+        let answer = connection.get(&path).await?.success(&path)?;
+        if number == WARM_UP {
+            until = Instant::now() + limits.time;
+        }
+        if number >= WARM_UP {
+            pages.push(answer.took);
+            size = answer.body.len();
+        }
+        if Instant::now() > until && !pages.is_empty() {
+            break;
+        }
+    }
+    let bare = if screen.bare.is_empty() { None } else { Some(bare(screen, database, limits).await?) };
+    let count = pages.len();
+    Ok(ScreenReport { name: screen.name, count, p50: median(&mut pages), p99: percentile(&mut pages, 99), bare, size })
+}
+
+async fn bare(screen: &Screen, database: &mut Database, limits: Limits) -> anyhow::Result<Duration> {
+    let mut times = Vec::new();
+    let until = Instant::now() + limits.time;
+    for number in 0..WARM_UP + limits.samples {
+        let begun = Instant::now();
+        for statement in &screen.bare {
+            let rows = database.rows(statement).await.with_context(|| statement.clone())?;
+            // A statement that finds nothing would make the console look slow.
+            anyhow::ensure!(rows > 0, "no rows: {statement}");
+        }
+        if number >= WARM_UP {
+            times.push(begun.elapsed());
+        }
+        if Instant::now() > until && !times.is_empty() {
+            break;
+        }
+    }
+    Ok(median(&mut times))
+}
+
+/// Requests a second for the overview (shown from memory) and for a list by id (asked of the database).
+pub async fn throughput(console: &Console, limits: Limits) -> anyhow::Result<Busy> {
+    let list = format!("{}/failed-events?app={APP}&sort=id-down", console.base);
+    Ok(Busy { overview: rate(console, &console.base, limits).await?, list: rate(console, &list, limits).await? })
+}
+
+async fn rate(console: &Console, path: &str, limits: Limits) -> anyhow::Result<f64> {
+    let time = limits.time.min(Duration::from_secs(5));
+    let begun = Instant::now();
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let mut connection = Connection::open(&console.address).await?;
+        let path = path.to_owned();
+        clients.spawn(async move {
+            let mut answers = 0_u32;
+            while begun.elapsed() < time {
+                connection.get(&path).await?.success(&path)?;
+                answers += 1;
+            }
+            anyhow::Ok(answers)
+        });
+    }
+    let mut answers = 0;
+    while let Some(client) = clients.join_next().await {
+        answers += client??;
+    }
+    Ok(f64::from(answers) / begun.elapsed().as_secs_f64())
+}
