@@ -1,0 +1,32 @@
+SHELL := /bin/bash
+# The commands that the README names. Each is one script, so that it can be read, and run without make.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench build watch lint clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build the console and start it on the demo hospital; ARGS="--listen 127.0.0.1:8000" hands options on
+	@scripts/run $(ARGS)
+
+test: ## everything that must hold before a change is taken
+	@scripts/test
+
+bench: ## measure the figures of the README; ARGS="--help" says what can be chosen
+	@scripts/bench $(ARGS)
+
+build: ## make the release binary, target/release/atomfeed-console
+	@scripts/setup build
+	@scripts/build
+
+watch: ## the demo hospital in a debug build that is made again at every change
+	@scripts/setup build
+	@. scripts/common.sh && cargo leptos watch -- demo $(ARGS)
+
+lint: ## formatting, clippy and documentation only
+	@scripts/setup build
+	@scripts/lint
+
+clean: ## remove what building and testing made in this clone; the shared build folder stays
+	rm -rf target end2end/node_modules end2end/test-results

@@ -1,0 +1,34 @@
+# Sourced by the other scripts: where things are, and which tool versions this project builds with.
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # used by the scripts that source this
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/atomfeed-console"
+tools="$cache/tools"
+
+# 0.3.11 needs Rust 1.96, which is newer than what this project asks for.
+cargo_leptos_version=0.3.10
+# The tool and the crate must be of one version, or the browser refuses the module: the lock file says which.
+wasm_bindgen_version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' Cargo.lock)
+# Debian 12's own wasm-opt (binaryen 108) breaks modules of current Rust; this one was measured to work.
+binaryen_version=132.0.0
+
+export PATH="$tools/bin:$tools/node_modules/.bin:$PATH"
+
+# What cargo makes on its way (some GB) is kept outside the clone, so that a fresh clone does not compile 300 crates
+# again. What it makes in the end (the binaries, the site) stays in the clone's own target/, so that clones never run
+# each other's. A cargo older than 1.91 does not know the setting and keeps everything in target/.
+export CARGO_BUILD_BUILD_DIR="${CARGO_BUILD_BUILD_DIR:-$cache/build}"
+
+binary="${CARGO_TARGET_DIR:-$root/target}/release/atomfeed-console"
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+    say "$*"
+    exit 1
+}
