@@ -62,8 +62,9 @@ function watch(context: BrowserContext): string[] {
   context.on("weberror", (error) => faults.push(`uncaught: ${error.error().message}`));
   context.on("requestfailed", (request) => {
     const reason = request.failure()?.errorText;
-    // A navigation that turns into a download, or is overtaken by the next one, is aborted by the browser itself.
-    if (!(reason === "net::ERR_ABORTED" && request.isNavigationRequest())) {
+    // What the browser itself gives up, because the page it was for is left, is no failure: the tab's icon, a navigation
+    // that turns into a download. A server that fails or a policy that forbids has a reason of its own.
+    if (reason !== "net::ERR_ABORTED") {
       faults.push(`request: ${request.method()} ${request.url()}: ${reason}`);
     }
   });
