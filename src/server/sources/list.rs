@@ -129,8 +129,8 @@ async fn page(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<Li
 /// Reads the rows that a condition chooses. The keys are found and sorted first, without the long texts; only the rows
 /// of the page are read whole.
 ///
-/// In two statements: joined in one, the planners of MySQL and PostgreSQL walk the primary key from its end to the page,
-/// which in the middle of a long table took a hundred times as long. The transaction keeps the two in step.
+/// In two statements, so that no planner can choose to join the page with the whole table. The transaction keeps the two
+/// in step.
 pub(super) async fn chosen_rows(
     session: &mut Session<'_>,
     table: &Found<'_>,
