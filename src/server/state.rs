@@ -9,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     config::Config,
     events::Publishers,
+    security::audit::Audit,
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
@@ -35,6 +36,7 @@ pub struct Parts {
     pub config: Config,
     pub sources: Vec<Arc<Source>>,
     pub store: Store,
+    pub audit: Audit,
     pub watch: Watch,
     pub publishers: Publishers,
     /// Actions that are being carried out; the end of the console waits for them.
@@ -55,6 +57,7 @@ impl Console {
         let parts = Parts {
             config,
             sources,
+            audit: Audit::new(store.clone()),
             store,
             watch,
             publishers: Publishers::default(),

@@ -27,7 +27,7 @@ const COLUMNS: &str = "id, started_at, finished_at, who, address, kind, scope, r
 
 /// Every transaction that writes takes the write lock at its beginning: one that began by reading would fail at once,
 /// whatever the busy timeout, when another wrote in between.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
 impl Store {
     /// Records that an action begins, with the rows known so far, before any of them is touched.
@@ -249,7 +249,7 @@ fn from_columns(word: &str, detail: Option<String>) -> Result<RowOutcome, StoreE
     })
 }
 
-fn instant(millis: i64) -> Result<DateTime<Utc>, StoreError> {
+pub(super) fn instant(millis: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Content(format!("the time {millis}")))
 }
 

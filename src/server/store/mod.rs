@@ -4,6 +4,7 @@
 //! integers, texts and statements that other databases understand too.
 
 mod actions;
+mod audit;
 
 use std::{
     fs::OpenOptions,
@@ -18,6 +19,7 @@ use sqlx::{
 };
 
 pub use actions::NewAction;
+pub use audit::{AuditFilter, Entry, Verdict};
 
 /// The store cannot be opened, or a statement on it failed.
 #[derive(Debug, thiserror::Error)]
