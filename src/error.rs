@@ -65,6 +65,12 @@ impl From<crate::model::filter::BadQuery> for Problem {
     }
 }
 
+impl From<crate::model::access::Lacking> for Problem {
+    fn from(lacking: crate::model::access::Lacking) -> Self {
+        Problem::refused(lacking.to_string(), lacking.advice())
+    }
+}
+
 impl FromServerFnError for Problem {
     type Encoder = JsonEncoding;
 

@@ -3,6 +3,8 @@
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "ssr")]
+use crate::model::Right;
 use crate::{
     error::Problem,
     model::{
@@ -23,7 +25,7 @@ pub struct ActionsPage {
 #[server(prefix = "/api", input = GetUrl, endpoint = "actions")]
 pub async fn list_actions(before: Option<i64>) -> Result<ActionsPage, Problem> {
     const PAGE: usize = 50;
-    let store = super::console()?.parts.store.clone();
+    let store = super::console_for(Right::See)?.parts.store.clone();
     let mut actions = store.actions(before, PAGE as u32 + 1).await?;
     let more = actions.len() > PAGE;
     actions.truncate(PAGE);
@@ -45,7 +47,7 @@ pub struct ActionPage {
 #[server(prefix = "/api", input = GetUrl, endpoint = "action")]
 pub async fn view_action(id: i64, from: Option<i64>) -> Result<ActionPage, Problem> {
     const PAGE: usize = 200;
-    let console = super::console()?;
+    let console = super::console_for(Right::See)?;
     let store = &console.parts.store;
     let action = store.action(id).await?.ok_or_else(|| {
         Problem::not_found(format!("There is no action {id} on record."), "The record lists all there are.")

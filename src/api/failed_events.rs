@@ -3,6 +3,8 @@
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "ssr")]
+use crate::model::Right;
 use crate::{
     error::Problem,
     model::{ApplicationInfo, EventKey, FailedEvent, FailedEventRow, filter::ListQuery},
@@ -55,7 +57,7 @@ pub struct ListPage {
 /// A page of failed events. `query` is the page's query string.
 #[server(prefix = "/api", input = GetUrl, endpoint = "failed_events")]
 pub async fn list_failed_events(query: String) -> Result<ListPage, Problem> {
-    let console = super::console()?;
+    let console = super::console_for(Right::See)?;
     crate::server::lists::page(&console, ListQuery::parse(&query)?).await
 }
 
@@ -72,7 +74,7 @@ pub struct Arrivals {
 #[server(prefix = "/api", input = GetUrl, endpoint = "news")]
 pub async fn news(query: String, mark: String) -> Result<Arrivals, Problem> {
     let list = ListQuery::parse(&query)?;
-    Ok(crate::server::lists::arrivals(&super::console()?, &list.filter, &mark).await)
+    Ok(crate::server::lists::arrivals(&super::console_for(Right::See)?, &list.filter, &mark).await)
 }
 
 /// A failed event and what stands around it.
@@ -102,7 +104,7 @@ pub struct EventPage {
 /// One failed event. `list` is the query string of the list it was opened from.
 #[server(prefix = "/api", input = GetUrl, endpoint = "failed_event")]
 pub async fn view_failed_event(app: String, id: String, list: String) -> Result<EventPage, Problem> {
-    let console = super::console()?;
+    let console = super::console_for(Right::See)?;
     let unknown = || Problem::not_found(format!("{id:?} is no id of a failed event."), "Open one from the list.");
     let list = ListQuery::parse(&list)?;
     crate::server::events::event(&console, &app, id.parse().map_err(|_| unknown())?, &list.filter).await
@@ -126,7 +128,7 @@ pub struct RetryPlan {
 /// The plan of retrying all exhausted failed events of a feed; `feed` is `None` for rows without an address.
 #[server(prefix = "/api", input = GetUrl, endpoint = "plan_feed_retry")]
 pub async fn plan_feed_retry(app: String, feed: Option<String>) -> Result<RetryPlan, Problem> {
-    crate::server::events::plan(&super::console()?, &app, feed).await
+    crate::server::events::plan(&super::console_for(Right::See)?, &app, feed).await
 }
 
 /// Retries failed events: sets their retries to 0 where the row still has the retries that the person saw.
@@ -141,7 +143,7 @@ pub async fn retry(
     #[server(default)] back: String,
 ) -> Result<(), Problem> {
     use crate::server::operations::{self, SeenEvent};
-    let console = super::console()?;
+    let console = super::console_for(Right::Retry)?;
     let rows = only.filter(|only| !only.is_empty()).map_or(rows, |only| vec![only]);
     let events = rows.iter().map(|row| {
         SeenEvent::parse(row).ok_or_else(|| {
@@ -161,7 +163,7 @@ pub async fn retry_feed(
     up_to: String,
     #[server(default)] reason: Option<String>,
 ) -> Result<(), Problem> {
-    let console = super::console()?;
+    let console = super::console_for(Right::Retry)?;
     let up_to = up_to
         .parse()
         .map_err(|_| Problem::bad_request(format!("{up_to:?} is no id."), "Open the plan of the retry again."))?;

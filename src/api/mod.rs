@@ -6,15 +6,29 @@ pub mod failed_events;
 pub mod overview;
 
 #[cfg(feature = "ssr")]
-use crate::{error::Problem, server::operations::Actor, server::state::Console};
-
-/// The running console, from the context of the request.
-#[cfg(feature = "ssr")]
-fn console() -> Result<Console, Problem> {
-    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its console."))
-}
+use crate::{
+    error::Problem,
+    model::{Person, Right},
+    server::{operations::Actor, state::Console},
+};
 
 /// Who asks, from the context of the request.
+#[cfg(feature = "ssr")]
+fn person() -> Result<Person, Problem> {
+    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its person."))
+}
+
+/// The console as the person who asks may see it, if they have this right.
+#[cfg(feature = "ssr")]
+fn console_for(right: Right) -> Result<Console, Problem> {
+    let person = person()?;
+    person.demand(right)?;
+    let console: Console =
+        leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its console."))?;
+    Ok(console.seen_by(&person))
+}
+
+/// Who goes on record for what the request does, and from where.
 #[cfg(feature = "ssr")]
 fn actor() -> Result<Actor, Problem> {
     leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its sender."))

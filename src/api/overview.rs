@@ -2,6 +2,8 @@
 
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
+#[cfg(feature = "ssr")]
+use crate::model::Right;
 use crate::{
     error::Problem,
     model::{ApplicationView, publisher::Publisher},
@@ -10,20 +12,20 @@ use crate::{
 /// Every application in configured order, from the snapshot.
 #[server(prefix = "/api", input = GetUrl, endpoint = "applications")]
 pub async fn list_applications() -> Result<Vec<ApplicationView>, Problem> {
-    Ok(super::console()?.parts.watch.views().await)
+    Ok(super::console_for(Right::See)?.views().await)
 }
 
 /// One application by its key.
 #[server(prefix = "/api", input = GetUrl, endpoint = "application")]
 pub async fn view_application(app: String) -> Result<ApplicationView, Problem> {
-    let console = super::console()?;
+    let console = super::console_for(Right::See)?;
     let key = &console.source(&app)?.app().info.key;
-    console.parts.watch.view(key).await.ok_or_else(|| Problem::internal(format!("{app} is not watched.")))
+    console.view(key).await.ok_or_else(|| Problem::internal(format!("{app} is not watched.")))
 }
 
 /// What an application publishes itself; counted when asked, and kept for a while.
 #[server(prefix = "/api", input = GetUrl, endpoint = "publisher")]
 pub async fn view_publisher(app: String) -> Result<Publisher, Problem> {
-    let console = super::console()?;
+    let console = super::console_for(Right::See)?;
     console.parts.publishers.of(console.source(&app)?).await
 }

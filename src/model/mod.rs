@@ -3,6 +3,7 @@
 //! Nothing here does I/O, knows SQL or builds a URL. The names are those of the field: Atom feed, marker, entry,
 //! consumer, offset marker, payload; the states are those a person reads on the screen.
 
+pub mod access;
 pub mod action;
 pub mod advice;
 pub mod application;
@@ -18,6 +19,7 @@ pub mod publisher;
 pub mod stamp;
 mod uuid;
 
+pub use access::{Person, Right, Role};
 pub use application::{ApplicationInfo, Availability, Backend, Kind, Limits, Reach};
 pub use failed_event::{Attempt, EventKey, EventState, FailedEvent, FailedEventRow, RowId};
 pub use feed::{Feed, FeedCounts, FeedState, Marker};

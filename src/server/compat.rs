@@ -256,7 +256,7 @@ async fn rows_of_event(source: &Source, event_id: &str) -> Result<Vec<FailedEven
 /// The application of this name, without regard to case, as the old console looked it up.
 fn find<'a>(console: &'a Console, name: &str) -> Result<&'a Arc<Source>, JsonProblem> {
     let found =
-        console.parts.sources.iter().find(|source| source.app().info.name.to_lowercase() == name.to_lowercase());
+        console.sources().find(|source| source.app().info.name.to_lowercase() == name.to_lowercase());
     Ok(match found {
         Some(source) => source,
         None => console.source(name)?,

@@ -30,7 +30,7 @@ pub async fn event(console: &Console, app: &str, id: RowId, list: &Filter) -> Re
     let (around, neighbours, view, ahead) = tokio::join!(
         same_record(console, &event.row),
         lists::neighbours(console, list, &event.row),
-        console.parts.watch.view(app),
+        console.view(app),
         source.ahead(event.row.feed_uri.as_deref(), id),
     );
     let seen = view.and_then(|view| view.seen);
@@ -54,7 +54,7 @@ pub async fn event(console: &Console, app: &str, id: RowId, list: &Filter) -> Re
 async fn same_record(console: &Console, row: &FailedEventRow) -> (Vec<FailedEventRow>, Vec<MissingPart>) {
     let needle = row.payload.as_deref().and_then(record_uuid).or_else(|| row.event_id.as_deref().and_then(record_uuid));
     let Some(needle) = needle else { return (Vec::new(), Vec::new()) };
-    let asked = console.parts.sources.iter().map(|source| {
+    let asked = console.sources().map(|source| {
         let except = (source.app().info.key == row.app).then_some(row.id);
         let needle = needle.as_str();
         async move { (source, source.same_record(needle, except, SAME_RECORD).await) }
@@ -87,7 +87,7 @@ async fn same_record(console: &Console, row: &FailedEventRow) -> (Vec<FailedEven
 pub async fn plan(console: &Console, app: &str, feed: Option<String>) -> Result<RetryPlan, Problem> {
     let source = console.source(app)?;
     let plan = source.feed_plan(feed.as_deref()).await?;
-    let seen = console.parts.watch.view(app).await.and_then(|view| view.seen);
+    let seen = console.view(app).await.and_then(|view| view.seen);
     let known = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, feed.as_deref()));
     Ok(RetryPlan {
         info: source.app().info.clone(),

@@ -46,13 +46,13 @@ pub async fn failed_events(console: Console, query: Option<String>, form: Form) 
     for app in &filter.apps {
         console.source(app)?;
     }
-    for view in console.parts.watch.views().await {
+    for view in console.views().await {
         if let (true, Reach::Unreachable { reason, .. }) = (filter.wants_app(&view.info.key), view.reach) {
             return Err(Problem::unavailable(reason, "Choose the applications that answer, or export later."));
         }
     }
     let sources: Vec<_> =
-        console.parts.sources.iter().filter(|source| filter.wants_app(&source.app().info.key)).cloned().collect();
+        console.sources().filter(|source| filter.wants_app(&source.app().info.key)).cloned().collect();
     let mut pages = Box::pin(stream::iter(sources).flat_map(move |source| pages(source, filter.clone())));
     // The first page is read before the status is sent, so that an error is one.
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     error::Problem,
+    model::Person,
     ui::app::{App, DemoHospital, PageProblem, shell},
 };
 
@@ -116,6 +117,7 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
         provide_context(nonce.clone());
         provide_context(console.clone());
         provide_context(console.parts.config.base.clone());
+        provide_context(Person::anybody());
         if console.parts.config.demo {
             provide_context(DemoHospital);
         }
@@ -146,6 +148,7 @@ async fn server_function(
     let context = move || {
         provide_context(console.clone());
         provide_context(console.parts.config.base.clone());
+        provide_context(Person::anybody());
         provide_context(actor.clone());
     };
     let request = Request::from_parts(parts, body);

@@ -43,7 +43,7 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
     for app in &query.filter.apps {
         console.source(app)?;
     }
-    let views = console.parts.watch.views();
+    let views = console.views();
     let (mut merged, views) = tokio::join!(read(console, &query, PAGE), views);
     let mut query = query;
     if query.place.direction == Direction::Backward && !merged.more {
@@ -97,7 +97,7 @@ pub async fn neighbours(
     let at = row.failed_at.as_ref().and_then(|stamp| stamp.at);
     let own = console.applications().position(|info| info.key == row.app);
     let place = |direction: Direction| {
-        let positions = console.parts.sources.iter().enumerate().map(|(index, source)| {
+        let positions = console.sources().enumerate().map(|(index, source)| {
             let info = &source.app().info;
             let position = if info.key == row.app {
                 let failed_at = row.failed_at.as_ref().map(|stamp| stamp.text.clone());
@@ -125,7 +125,7 @@ fn place_beside(source: &Source, order: Order, at: Option<DateTime<Utc>>, before
 
 /// Reads from every wanted source, concurrently, and merges up to `limit` rows.
 async fn read(console: &Console, query: &ListQuery, limit: u32) -> Merged {
-    let wanted = console.parts.sources.iter().filter(|source| query.filter.wants_app(&source.app().info.key));
+    let wanted = console.sources().filter(|source| query.filter.wants_app(&source.app().info.key));
     let parts = futures::future::join_all(wanted.map(|source| read_part(source, query, limit + 1))).await;
     merge(parts, query, limit as usize)
 }
@@ -316,7 +316,7 @@ pub async fn arrivals(console: &Console, filter: &Filter, mark: &str) -> Arrival
         .collect();
     let mut came = 0;
     let mut at_least = false;
-    for view in console.parts.watch.views().await {
+    for view in console.views().await {
         let (Some(seen), Some(mark)) = (&view.seen, marks.get(view.info.key.as_str())) else { continue };
         if !filter.wants_app(&view.info.key) {
             continue;

@@ -1,6 +1,6 @@
 //! What every request can reach: configuration, sources, store and the watcher's snapshot.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
@@ -15,13 +15,21 @@ use super::{
     store::Store,
     watch::Watch,
 };
-use crate::{error::Problem, model::ApplicationInfo};
+use crate::{
+    error::Problem,
+    model::{ApplicationInfo, ApplicationView, Person},
+};
 
-/// The running console. Cheap to clone.
+/// The running console, as somebody may see it. Cheap to clone.
+///
+/// What a person asks for goes through [`Console::sources`], [`Console::views`] and the like, which leave out the
+/// applications that are not theirs; `parts` has them all, and is for the console's own work.
 #[derive(Clone, Debug)]
 pub struct Console {
     pub parts: Arc<Parts>,
     pub options: LeptosOptions,
+    /// Keys of the applications that may be seen; `None`: all.
+    only: Option<Arc<BTreeSet<String>>>,
 }
 
 impl FromRef<Console> for LeptosOptions {
@@ -65,26 +73,55 @@ impl Console {
             stopping,
             started: Instant::now(),
         };
-        Self { parts: Arc::new(parts), options }
+        Self { parts: Arc::new(parts), options, only: None }
+    }
+
+    /// The console with nothing in it that this person may not see.
+    #[must_use]
+    pub fn seen_by(&self, person: &Person) -> Self {
+        Self { only: person.applications.clone().map(Arc::new), ..self.clone() }
+    }
+
+    /// Whether the application of this key may be seen.
+    pub fn shows(&self, app: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(app))
+    }
+
+    /// Every source that may be seen, in configured order.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.parts.sources.iter().filter(|source| self.shows(&source.app().info.key))
     }
 
     /// The source of an application, by its key.
     ///
     /// # Errors
-    /// 404 with the names that there are.
+    /// 404 with the names that there are. One that may not be seen is answered as one that does not exist.
     pub fn source(&self, app: &str) -> Result<&Arc<Source>, Problem> {
-        self.parts.sources.iter().find(|source| source.app().info.key == app).ok_or_else(|| {
+        self.sources().find(|source| source.app().info.key == app).ok_or_else(|| {
             let known: Vec<_> = self.applications().map(|info| info.name.as_str()).collect();
-            Problem::not_found(
-                format!("There is no application {app:?}."),
-                format!("The configured applications are: {}.", known.join(", ")),
-            )
+            let known = match known.as_slice() {
+                [] => "You may see none of the applications; an administrator can change that.".to_owned(),
+                known => format!("The applications are: {}.", known.join(", ")),
+            };
+            Problem::not_found(format!("There is no application {app:?}."), known)
         })
     }
 
-    /// Every configured application, in order.
+    /// Every application that may be seen, in order.
     pub fn applications(&self) -> impl Iterator<Item = &ApplicationInfo> {
-        self.parts.sources.iter().map(|source| &source.app().info)
+        self.sources().map(|source| &source.app().info)
+    }
+
+    /// What was last seen of every application that may be seen, in order.
+    pub async fn views(&self) -> Vec<ApplicationView> {
+        let mut views = self.parts.watch.views().await;
+        views.retain(|view| self.shows(&view.info.key));
+        views
+    }
+
+    /// What was last seen of one application, if it may be seen.
+    pub async fn view(&self, app: &str) -> Option<ApplicationView> {
+        if self.shows(app) { self.parts.watch.view(app).await } else { None }
     }
 }
 

@@ -1,0 +1,290 @@
+//! Who asks, and what they may do: roles, the rights that they carry, and the person of a request.
+//!
+//! A right is checked where the work is done, in the server function or the route; a page only asks the same question to
+//! say beforehand why a button is off. Pure: where a person comes from is `server/security`'s matter.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// What somebody may do in general. Each role can do what the one before it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees states, counts, ids and the normalised fault.
+    Viewer,
+    /// Reads error texts and payloads, and retries.
+    Operator,
+    /// Discards and restores, and looks after accounts, audit and settings.
+    Administrator,
+}
+
+impl Role {
+    pub const ALL: [Role; 3] = [Role::Viewer, Role::Operator, Role::Administrator];
+
+    /// The word of the configuration, the store and the forms.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Administrator => "administrator",
+        }
+    }
+
+    /// What the role is for, as a sentence about somebody.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Role::Viewer => "Sees what is healthy and what failed.",
+            Role::Operator => "Also reads error texts and payloads, and retries.",
+            Role::Administrator => "Also discards and restores, and looks after accounts.",
+        }
+    }
+
+    pub fn may(self, right: Right) -> bool {
+        self >= right.needs()
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A word that names no role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a role is viewer, operator or administrator")]
+pub struct NoRole;
+
+impl FromStr for Role {
+    type Err = NoRole;
+
+    fn from_str(text: &str) -> Result<Self, NoRole> {
+        Role::ALL.into_iter().find(|role| role.word() == text).ok_or(NoRole)
+    }
+}
+
+/// One thing that a person may do or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Right {
+    /// States, counts, ids and the normalised fault, of the applications that are the person's.
+    See,
+    /// Error texts and payloads as they are, where the console masks them for those who may not.
+    Read,
+    /// Ask the consumers to try again.
+    Retry,
+    /// Write notes for colleagues.
+    Note,
+    /// Take failed events out of a source, and put them back.
+    Discard,
+    /// Make, change and disable accounts.
+    Accounts,
+    /// Read the audit log.
+    Audit,
+    /// See how the console itself is set up and doing.
+    Settings,
+}
+
+impl Right {
+    pub const ALL: [Right; 8] = [
+        Right::See,
+        Right::Read,
+        Right::Retry,
+        Right::Note,
+        Right::Discard,
+        Right::Accounts,
+        Right::Audit,
+        Right::Settings,
+    ];
+
+    /// The least role that has it.
+    pub fn needs(self) -> Role {
+        match self {
+            Right::See => Role::Viewer,
+            Right::Read | Right::Retry | Right::Note => Role::Operator,
+            Right::Discard | Right::Accounts | Right::Audit | Right::Settings => Role::Administrator,
+        }
+    }
+
+    /// Whether using it changes something: a token for reading only does not carry it.
+    pub fn changes(self) -> bool {
+        match self {
+            Right::See | Right::Read | Right::Audit | Right::Settings => false,
+            Right::Retry | Right::Note | Right::Discard | Right::Accounts => true,
+        }
+    }
+
+    /// As the end of "the right to …".
+    pub fn to_do(self) -> &'static str {
+        match self {
+            Right::See => "see the feeds and their failed events",
+            Right::Read => "read error texts and payloads",
+            Right::Retry => "retry failed events",
+            Right::Note => "write notes",
+            Right::Discard => "discard and restore failed events",
+            Right::Accounts => "look after accounts",
+            Right::Audit => "read the audit log",
+            Right::Settings => "see the console's settings",
+        }
+    }
+}
+
+/// How the console came to know a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KnownBy {
+    /// An account of the console's own.
+    Account,
+    /// The hospital's OpenMRS.
+    Openmrs,
+    /// The reverse proxy in front of the console.
+    Proxy,
+    /// Nobody signs in here.
+    Open,
+}
+
+/// Who a request comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The name that is shown, and that goes on record.
+    pub name: String,
+    pub role: Role,
+    /// Keys of the applications that they may see; `None`: all.
+    pub applications: Option<BTreeSet<String>>,
+    pub known_by: KnownBy,
+    /// They came with a token that is for reading only.
+    pub reading_only: bool,
+}
+
+impl Person {
+    /// Whoever it is, where nobody signs in.
+    pub fn anybody() -> Self {
+        Self {
+            name: "anybody".to_owned(),
+            role: Role::Administrator,
+            applications: None,
+            known_by: KnownBy::Open,
+            reading_only: false,
+        }
+    }
+
+    pub fn may(&self, right: Right) -> bool {
+        self.lacks(right).is_none()
+    }
+
+    /// What stands between this person and the right; `None`: they have it.
+    pub fn lacks(&self, right: Right) -> Option<Lacking> {
+        if !self.role.may(right) {
+            Some(Lacking { right, why: Why::Role(self.role) })
+        } else if self.reading_only && right.changes() {
+            Some(Lacking { right, why: Why::ReadingOnly })
+        } else {
+            None
+        }
+    }
+
+    /// # Errors
+    /// [`Lacking`], which says what is missing and who can give it.
+    pub fn demand(&self, right: Right) -> Result<(), Lacking> {
+        self.lacks(right).map_or(Ok(()), Err)
+    }
+
+    /// Whether the application of this key is theirs to see.
+    pub fn sees(&self, app: &str) -> bool {
+        self.applications.as_ref().is_none_or(|apps| apps.contains(app))
+    }
+}
+
+/// A right that somebody does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Lacking {
+    pub right: Right,
+    pub why: Why,
+}
+
+/// Why they do not have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// This is their role.
+    Role(Role),
+    /// Their token is for reading only.
+    ReadingOnly,
+}
+
+impl Lacking {
+    /// What to do about it, as a whole sentence.
+    pub fn advice(&self) -> String {
+        match self.why {
+            Why::Role(_) => {
+                format!("An administrator of this console can give you the role {}.", self.right.needs())
+            }
+            Why::ReadingOnly => "Make a token that may do more on the page of your account.".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (right, needs) = (self.right.to_do(), self.right.needs());
+        match self.why {
+            Why::Role(role) => {
+                write!(f, "Your role, {role}, does not include the right to {right}: it takes the role {needs}.")
+            }
+            Why::ReadingOnly => write!(f, "This token is for reading only: it does not carry the right to {right}."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(role: Role) -> Person {
+        Person { role, ..Person::anybody() }
+    }
+
+    #[test]
+    fn each_role_can_do_what_the_one_before_it_can() {
+        for right in Right::ALL {
+            for (lower, higher) in [(Role::Viewer, Role::Operator), (Role::Operator, Role::Administrator)] {
+                assert!(!lower.may(right) || higher.may(right), "{lower} {right:?}");
+            }
+            assert!(Role::Administrator.may(right));
+        }
+        assert!(Role::Viewer.may(Right::See) && !Role::Viewer.may(Right::Read) && !Role::Viewer.may(Right::Retry));
+        assert!(Role::Operator.may(Right::Retry) && !Role::Operator.may(Right::Discard));
+    }
+
+    #[test]
+    fn a_token_for_reading_changes_nothing_whoever_made_it() {
+        let reader = Person { reading_only: true, ..person(Role::Administrator) };
+        for right in Right::ALL {
+            assert_eq!(reader.may(right), !right.changes(), "{right:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_right_and_who_can_give_it() {
+        let lacking = person(Role::Viewer).demand(Right::Retry).unwrap_err();
+        assert_eq!(
+            lacking.to_string(),
+            "Your role, viewer, does not include the right to retry failed events: it takes the role operator."
+        );
+        assert_eq!(lacking.advice(), "An administrator of this console can give you the role operator.");
+    }
+
+    #[test]
+    fn a_limited_person_sees_their_applications_alone() {
+        let limited = Person { applications: Some(BTreeSet::from(["odoo".to_owned()])), ..person(Role::Operator) };
+        assert!(limited.sees("odoo") && !limited.sees("openmrs"));
+        assert!(person(Role::Viewer).sees("openmrs"));
+    }
+
+    #[test]
+    fn a_role_is_read_from_its_word_alone() {
+        for role in Role::ALL {
+            assert_eq!(role.word().parse(), Ok(role));
+        }
+        assert_eq!("Administrator".parse::<Role>(), Err(NoRole));
+    }
+}
