@@ -13,6 +13,7 @@ pub mod error_text;
 pub mod failed_event;
 pub mod feed;
 pub mod filter;
+pub mod masking;
 pub mod overview;
 pub mod payload;
 pub mod publisher;

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     error::Problem,
     model::Person,
-    ui::app::{App, DemoHospital, PageProblem, shell},
+    ui::app::{App, DemoHospital, PageProblem, ReadOnlyConsole, shell},
 };
 
 /// The largest form that is read: a selection of a thousand rows is a tenth of this.
@@ -102,11 +102,11 @@ fn inside(console: &Console) -> Router<Console> {
 }
 
 /// A page, rendered with a nonce of its own.
-async fn page(State(console): State<Console>, request: Request) -> Response {
-    render(console, request, None).await
+async fn page(State(console): State<Console>, asking: Asking, request: Request) -> Response {
+    render(console, asking, request, None).await
 }
 
-async fn render(console: Console, request: Request, problem: Option<Problem>) -> Response {
+async fn render(console: Console, asking: Asking, request: Request, problem: Option<Problem>) -> Response {
     let nonce = Nonce::new();
     let policy = headers::page_policy(&nonce);
     let status = problem.as_ref().map(status_of);
@@ -117,7 +117,11 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
         provide_context(nonce.clone());
         provide_context(console.clone());
         provide_context(console.parts.config.base.clone());
-        provide_context(Person::anybody());
+        provide_context(asking.person.clone());
+        provide_context(asking.actor.clone());
+        if console.parts.config.read_only {
+            provide_context(ReadOnlyConsole);
+        }
         if console.parts.config.demo {
             provide_context(DemoHospital);
         }
@@ -137,18 +141,17 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
 /// A server function. A plain form gets a redirect or a page, never raw JSON: see [`show_problems`].
 async fn server_function(
     State(console): State<Console>,
-    ClientAddress(address): ClientAddress,
+    Asking { person, actor }: Asking,
     request: Request,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     // Leptos would send a form whose function failed back to its page, with the error in the query string, where anyone
     // could write one. Asked as a program, it answers the error itself.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let actor = Actor { who: "local".to_owned(), address };
     let context = move || {
         provide_context(console.clone());
         provide_context(console.parts.config.base.clone());
-        provide_context(Person::anybody());
+        provide_context(person.clone());
         provide_context(actor.clone());
     };
     let request = Request::from_parts(parts, body);
@@ -195,14 +198,14 @@ impl IntoResponse for Problem {
 }
 
 /// Answers a browser's request that ended in a [`Problem`] with a page that says so.
-async fn show_problems(State(console): State<Console>, request: Request, next: Next) -> Response {
+async fn show_problems(State(console): State<Console>, asking: Asking, request: Request, next: Next) -> Response {
     let wants_page = accepts_html(request.headers());
     let response = next.run(request).await;
     match problem_of(&response) {
         Some(problem) if wants_page => {
             // An address that no route has: the page shows the problem in its place.
             let request = Request::builder().uri("/problem/page").body(Body::empty()).unwrap_or_default();
-            render(console, request, Some(problem)).await
+            render(console, asking, request, Some(problem)).await
         }
         _ => response,
     }
@@ -248,6 +251,24 @@ async fn log(request: Request, next: Next) -> Response {
         tracing::debug!(%method, path, status, ms, "request");
     }
     response
+}
+
+/// Who a request comes from, for the routes that are no server functions.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    pub person: Person,
+    pub actor: Actor,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asking {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Infallible> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
+        // The sign-in puts the person there.
+        let person = parts.extensions.get::<Person>().cloned().unwrap_or_else(Person::anybody);
+        Ok(Self { actor: Actor::of(&person, address), person })
+    }
 }
 
 /// The address a request came from: "unknown" where the router is driven without a connection.

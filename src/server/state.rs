@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::Problem,
-    model::{ApplicationInfo, ApplicationView, Person},
+    model::{ApplicationInfo, ApplicationView, Person, Right, access::Lacking},
 };
 
 /// The running console, as somebody may see it. Cheap to clone.
@@ -30,6 +30,8 @@ pub struct Console {
     pub options: LeptosOptions,
     /// Keys of the applications that may be seen; `None`: all.
     only: Option<Arc<BTreeSet<String>>>,
+    /// Why error texts and payloads are masked; `None`: they are not.
+    masked: Option<Lacking>,
 }
 
 impl FromRef<Console> for LeptosOptions {
@@ -73,13 +75,19 @@ impl Console {
             stopping,
             started: Instant::now(),
         };
-        Self { parts: Arc::new(parts), options, only: None }
+        Self { parts: Arc::new(parts), options, only: None, masked: None }
     }
 
     /// The console with nothing in it that this person may not see.
     #[must_use]
     pub fn seen_by(&self, person: &Person) -> Self {
-        Self { only: person.applications.clone().map(Arc::new), ..self.clone() }
+        let masked = if self.parts.config.mask_texts { person.lacks(Right::Read) } else { None };
+        Self { only: person.applications.clone().map(Arc::new), masked, ..self.clone() }
+    }
+
+    /// Why error texts and payloads must be masked for whom this console is seen by; `None`: they need not be.
+    pub fn masked(&self) -> Option<Lacking> {
+        self.masked
     }
 
     /// Whether the application of this key may be seen.

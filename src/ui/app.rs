@@ -35,6 +35,10 @@ fn document_title(title: String) -> String {
 #[derive(Clone, Copy, Debug)]
 pub struct DemoHospital;
 
+/// In the context of every page of a console that writes to no application.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOnlyConsole;
+
 /// The document. Style sheet and module come from the options' package folder, below the base path.
 pub fn shell(options: LeptosOptions, base: Base) -> impl IntoView {
     let root = base.as_str().to_owned();
@@ -72,6 +76,7 @@ pub fn App() -> impl IntoView {
         <Router>
             <Header />
             <DemoBanner />
+            <ReadOnlyBanner />
             <main id="main" tabindex="-1">
                 <Routes fallback=PageOfProblem>
                     <Route path=path!("") view=OverviewPage ssr=SsrMode::Async />
@@ -99,6 +104,19 @@ fn DemoBanner() -> impl IntoView {
             <aside class="demo" aria-label="Demo hospital">
                 <strong>"Demo hospital."</strong>
                 " Everything here is invented. No consumer runs on it yet: what you retry is reset in its database, and then waits."
+            </aside>
+        }
+    })
+}
+
+/// Why every button that would change something is off, said once.
+#[component]
+fn ReadOnlyBanner() -> impl IntoView {
+    use_context::<ReadOnlyConsole>().map(|ReadOnlyConsole| {
+        view! {
+            <aside class="demo" aria-label="Read-only console">
+                <strong>"This console is read-only."</strong>
+                " Its configuration allows no action on any application: you can look at everything and change nothing."
             </aside>
         }
     })

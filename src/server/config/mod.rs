@@ -156,6 +156,12 @@ pub struct Config {
     pub store: PathBuf,
     pub log: LogForm,
     pub log_level: LogLevel,
+    /// Nothing is ever written to any application; then each of them says so, too.
+    pub read_only: bool,
+    /// Who lacks [`crate::model::Right::Read`] sees error texts and payloads masked.
+    pub mask_texts: bool,
+    /// How old audit entries become before they are removed; `None`: they stay for good.
+    pub audit_keep: Option<Duration>,
     pub applications: Vec<Application>,
     /// The applications are the demo hospital: no consumer runs on them, and pages say so.
     pub demo: bool,

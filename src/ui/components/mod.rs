@@ -31,7 +31,7 @@ pub use map::SystemMap;
 pub use notice::{Notice, NoticeKind};
 pub use outcome::{Done, Outcome, SeenAtWork, outcome_kind};
 pub use pager::Pager;
-pub use payload::{PayloadView, kind_words};
+pub use payload::PayloadView;
 pub use problem::ProblemView;
 pub use row::{EventRow, headline_of, said};
 pub use short_id::ShortId;
