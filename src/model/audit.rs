@@ -39,11 +39,15 @@ pub enum AuditKind {
     AuditExported,
     /// Entries older than the setting keeps were removed; the chain goes on after them.
     EntriesRemoved,
+    /// The store was copied.
+    StoreBackedUp,
+    /// The store was replaced by a backup: what came after the backup is not in it.
+    StoreRestored,
 }
 
 impl AuditKind {
     /// Every kind, in the order of the filter form.
-    pub const ALL: [AuditKind; 19] = [
+    pub const ALL: [AuditKind; 21] = [
         AuditKind::SignIn,
         AuditKind::SignInFailed,
         AuditKind::SignOut,
@@ -61,6 +65,8 @@ impl AuditKind {
         AuditKind::SettingChanged,
         AuditKind::AuditExported,
         AuditKind::EntriesRemoved,
+        AuditKind::StoreBackedUp,
+        AuditKind::StoreRestored,
         AuditKind::ConsoleStarted,
         AuditKind::ConsoleStopped,
     ];
@@ -87,6 +93,8 @@ impl AuditKind {
             AuditKind::SettingChanged => "setting_changed",
             AuditKind::AuditExported => "audit_exported",
             AuditKind::EntriesRemoved => "entries_removed",
+            AuditKind::StoreBackedUp => "store_backed_up",
+            AuditKind::StoreRestored => "store_restored",
         }
     }
 
@@ -112,6 +120,8 @@ impl AuditKind {
             AuditKind::SettingChanged => "setting changed",
             AuditKind::AuditExported => "audit log downloaded",
             AuditKind::EntriesRemoved => "old entries removed",
+            AuditKind::StoreBackedUp => "store backed up",
+            AuditKind::StoreRestored => "store restored",
         }
     }
 

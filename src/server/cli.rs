@@ -1,4 +1,4 @@
-//! The command line: `serve`, `demo` and `check`.
+//! The command line: `serve`, `demo`, `check`, `audit` and `store`.
 //!
 //! What goes wrong at the start is told on stderr in plain words. The exit code is 2 where the command line or the
 //! configuration is wrong, and 1 for everything else that failed.
@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     demo,
+    model::error_text::visible,
     paths::{BadBase, Base},
 };
 
@@ -23,6 +24,7 @@ use super::{
     check,
     config::{self, CommandLine, Config, Environment, Refused},
     run,
+    upkeep::{self, AuditCommand, StoreCommand},
 };
 
 /// The command line or the configuration is wrong.
@@ -42,8 +44,9 @@ What wins: the command line, then the environment, then the file of --config,
 then Leptos.toml in the working directory. Variables of the environment:
 ATOMFEED_CONSOLE_ and CONFIG, LISTEN, BASE_PATH, STORE, LOG_FORM or LOG_LEVEL.
 
-Exit codes: 0, all is well; 1, something failed, or check found something to
-fix; 2, the command line or the configuration is wrong.";
+Exit codes: 0, all is well; 1, something failed, check found something to fix,
+or the audit log is not whole; 2, the command line or the configuration is
+wrong.";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -90,6 +93,39 @@ enum Command {
     /// Connect to every configured database and say what is missing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
+    /// Look after the audit log.
+    Audit(Upkeep<AuditCommand>),
+    /// Back up and restore the console's own database.
+    Store(Upkeep<StoreCommand>),
+}
+
+/// What is done to the store, and where that is.
+#[derive(Debug, Args)]
+struct Upkeep<C: Subcommand> {
+    #[command(flatten)]
+    place: StorePlace,
+    #[command(subcommand)]
+    command: C,
+}
+
+#[derive(Debug, Args)]
+struct StorePlace {
+    /// The configuration that says where the store is.
+    #[arg(long, value_name = "FILE", env = "ATOMFEED_CONSOLE_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// The store itself [default: where the configuration says].
+    #[arg(long, value_name = "FILE", global = true)]
+    store: Option<PathBuf>,
+}
+
+impl StorePlace {
+    /// With the store named, no configuration is needed.
+    fn path(self) -> anyhow::Result<PathBuf> {
+        match self.store {
+            Some(store) => Ok(store),
+            None => Ok(load(CommandLine::default(), ConfigFile { config: self.config })?.store),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -175,6 +211,18 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
             let config = load(CommandLine::default(), options.file)?;
             Ok(if check::check(&config).await { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Audit(Upkeep { place, command: AuditCommand::Verify(asked) }) => {
+            let whole = upkeep::verify(&place.path()?, asked).await?;
+            Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Store(Upkeep { place, command }) => {
+            let path = place.path()?;
+            match command {
+                StoreCommand::Backup(asked) => upkeep::backup(&path, asked).await?,
+                StoreCommand::Restore(asked) => upkeep::restore(&path, asked).await?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -222,7 +270,8 @@ fn told(error: &anyhow::Error) -> ExitCode {
             ExitCode::from(MISCONFIGURED)
         }
         None => {
-            eprintln!("{error:#}");
+            // An error can quote a file name, and a database's own words.
+            eprintln!("{}", visible(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

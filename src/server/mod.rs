@@ -16,4 +16,5 @@ pub mod site;
 pub mod sources;
 pub mod state;
 pub mod store;
+pub mod upkeep;
 pub mod watch;

@@ -9,9 +9,12 @@ use tracing_subscriber::EnvFilter;
 use super::{
     config::{Config, LogForm, LogLevel},
     http,
+    security::audit::{self, Entry},
     state::Console,
     store::Store,
+    upkeep,
 };
+use crate::model::audit::AuditKind;
 
 /// How long requests and actions under way may take once the console was told to end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -40,6 +43,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let base = config.base.clone();
     let console = Console::new(config, store.clone());
     let parts = console.parts.clone();
+    let started = Entry::of_console(AuditKind::ConsoleStarted).what(env!("CARGO_PKG_VERSION"));
+    parts.audit.record(started).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    tokio::spawn({
+        let parts = parts.clone();
+        async move {
+            upkeep::remove_old_audit_entries(&parts.config, parts.audit.clone(), parts.stopping.clone()).await;
+        }
+    });
     let router = http::router(console);
     let shown =
         if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
@@ -68,6 +79,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(LAST_WORDS, parts.running.wait()).await.is_err() {
         tracing::warn!("an action was still under way; the record shows how far it came");
     }
+    // Where this cannot be written, the log says so; the console ends all the same.
+    let _ = parts.audit.record(Entry::of_console(AuditKind::ConsoleStopped)).await;
     store.close().await;
     Ok(())
 }
@@ -75,16 +88,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// The log goes to standard error. `RUST_LOG` says more exactly what is wanted, where it is set.
 fn begin_log(form: LogForm, level: LogLevel) {
     // Of the libraries only what an administrator can use: sqlx tells every slow statement at WARN, with its text.
-    let usual = format!("warn,sqlx=error,atomfeed_console={}", level.word());
+    // The audit log's lines are always there, for a collector.
+    let usual = format!("warn,sqlx=error,atomfeed_console={},{}=info", level.word(), audit::TARGET);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
+        .with_ansi(std::io::stderr().is_terminal());
     // A second server in one process keeps the first one's log.
     let _ = match form {
-        LogForm::Plain => log.try_init(),
+        LogForm::Plain => log.with_target(false).try_init(),
         LogForm::Json => log.json().flatten_event(true).try_init(),
     };
 }

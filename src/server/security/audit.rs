@@ -4,6 +4,8 @@
 //! Whatever must be on record is recorded *before* it happens: [`Audit::record`] fails where the store cannot be
 //! written, and the caller then does nothing.
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     error::Problem,
     model::{
@@ -50,6 +52,16 @@ impl Audit {
                     "Ask the administrator: the console's log says why. Often the disk is full.",
                 ))
             }
+        }
+    }
+
+    /// Removes the entries that are older than this, which is an entry of its own. What cannot be removed now stays
+    /// until the next time.
+    pub async fn remove_before(&self, cutoff: DateTime<Utc>) {
+        match self.store.remove_old_audit(cutoff, Entry::of_console(AuditKind::EntriesRemoved)).await {
+            Ok(Some(written)) => log(&written),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "old entries of the audit log could not be removed"),
         }
     }
 }
