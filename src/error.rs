@@ -60,7 +60,7 @@ impl From<crate::model::filter::BadQuery> for Problem {
     fn from(bad: crate::model::filter::BadQuery) -> Self {
         Problem::bad_request(
             format!("The address of this list has a part that means nothing: {bad}."),
-            "Correct it, or start again with all failed events.",
+            "Correct it, or start again with the whole list.",
         )
     }
 }

@@ -2,6 +2,7 @@
 //! validates, calls `server`, and maps errors.
 
 pub mod actions;
+pub mod audit;
 pub mod failed_events;
 pub mod overview;
 

@@ -3,13 +3,15 @@
 //! An entry says who did or saw what, when, from where, why, and with what outcome. It never holds a password, a token,
 //! a payload or an error text: `what` names applications, ids and counts.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::filter::{BadQuery, NO_TIME, instant, pairs, push};
+
 /// What happened. The words stand in the store and in the hash chain: they are never changed, only added to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AuditKind {
     ConsoleStarted,
     ConsoleStopped,
@@ -209,9 +211,88 @@ impl AuditEntry {
     }
 }
 
+/// Which entries to show. All of it is in the URL but `only`, which is the person's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFilter {
+    /// Exactly this name.
+    pub who: Option<String>,
+    pub kind: Option<AuditKind>,
+    /// The key of an application.
+    pub app: Option<String>,
+    pub from: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+    /// A part of what, reason, address or name, without regard to the case of ASCII letters.
+    pub text: Option<String>,
+    /// Only what is about one of these applications, or about none; `None`: everything.
+    pub only: Option<BTreeSet<String>>,
+}
+
+impl AuditFilter {
+    /// Reads the page's query string; the second part is the number of an entry to begin below.
+    ///
+    /// # Errors
+    /// A part of it means nothing.
+    pub fn parse(query: &str) -> Result<(Self, Option<i64>), BadQuery> {
+        let mut filter = Self::default();
+        let mut before = None;
+        for (key, value) in pairs(query) {
+            if value.is_empty() {
+                continue;
+            }
+            let shown: String = value.chars().take(60).collect();
+            let bad = |reason: &str| BadQuery { key: key.clone(), value: shown.clone(), reason: reason.to_owned() };
+            match key.as_str() {
+                "who" => filter.who = Some(value),
+                "kind" => {
+                    let kind = AuditKind::of_word(&value).ok_or_else(|| bad("there is no such kind of entry"))?;
+                    filter.kind = Some(kind);
+                }
+                "app" => filter.app = Some(value),
+                "from" => filter.from = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
+                "until" => filter.until = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
+                "q" => filter.text = Some(value),
+                "before" => before = Some(value.parse().map_err(|_| bad("this is no number of an entry"))?),
+                _ => {}
+            }
+        }
+        Ok((filter, before))
+    }
+
+    /// The filter's part of the query string.
+    pub fn to_query(&self) -> String {
+        let mut out = String::new();
+        let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string();
+        for (key, value) in [
+            ("who", self.who.clone()),
+            ("kind", self.kind.map(|kind| kind.word().to_owned())),
+            ("app", self.app.clone()),
+            ("from", self.from.map(time)),
+            ("until", self.until.map(time)),
+            ("q", self.text.clone()),
+        ] {
+            if let Some(value) = value {
+                push(&mut out, key, &value);
+            }
+        }
+        out
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_comes_back_from_its_url() {
+        let query = "who=Asha%20%26%20co&kind=payload_viewed&app=odoo&from=2026-11-01T00:00:00Z&q=%3Cb%3E";
+        let (filter, before) = AuditFilter::parse(query).unwrap();
+        assert_eq!((filter.who.as_deref(), filter.kind), (Some("Asha & co"), Some(AuditKind::PayloadViewed)));
+        assert_eq!((AuditFilter::parse(&filter.to_query()).unwrap().0, before), (filter, None));
+        assert_eq!(AuditFilter::parse("who=&kind=&before=12&x=y").unwrap(), (AuditFilter::default(), Some(12)));
+        for query in ["kind=x", "from=yesterday", "until=0000-00-00", "before=x", "before=99999999999999999999"] {
+            assert!(AuditFilter::parse(query).is_err(), "{query}");
+        }
+    }
 
     #[test]
     fn every_kind_is_listed_once_and_found_by_its_word() {

@@ -24,6 +24,7 @@ use crate::{
     model::{
         FailedEventRow, Reach, Right, RowId, Stamp,
         audit::{AuditKind, AuditOutcome},
+        error_text::visible,
         filter::{Direction, Filter, ListQuery, Order, Position},
         masking,
     },
@@ -258,12 +259,17 @@ fn csv_cells(row: &FailedEventRow, name: &str) -> [String; 12] {
     ]
 }
 
-/// A line of CSV. A text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay.
+/// How a text begins that a spreadsheet takes for a formula; the wide forms of East Asian keyboards, too.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\n', '＝', '＋', '－', '＠'];
+
+/// A line of CSV for people and their spreadsheets: control characters are made visible, and a text that would be taken
+/// for a formula gets an apostrophe in front; numbers stay. What must be exact is in NDJSON.
 pub fn csv_line(cells: &[String]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let harmless = cells.iter().map(|cell| {
-        let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<i128>().is_err();
-        if formula { format!("'{cell}") } else { cell.clone() }
+        let cell = visible(cell);
+        let formula = cell.starts_with(FORMULA) && cell.parse::<i128>().is_err();
+        if formula { format!("'{cell}") } else { cell }
     });
     // Writing into memory cannot fail.
     let _ = writer.write_record(harmless);
@@ -314,7 +320,11 @@ async fn whole_text(
     let rest = (!whole).then(|| pieces(source.clone(), id, which));
     let body = stream::iter([Ok(first)]).chain(stream::iter(rest).flatten());
     // Plain text, never anything a browser would run, whatever is in it.
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    let name = match which {
+        LongText::Error => "attachment; filename=\"error.txt\"",
+        LongText::Payload => "attachment; filename=\"payload.txt\"",
+    };
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, Body::from_stream(body.map(|piece: Result<String, Problem>| piece.map(Bytes::from)))).into_response())
 }
 
@@ -354,13 +364,35 @@ mod tests {
 
     #[test]
     fn a_spreadsheet_sees_texts_and_no_formulas() {
-        let cells =
-            ["=1+1", "+x", "-5", "-x", "@sum", "\tx", "plain, \"quoted\"\nand two lines", "18446744073709551615"];
+        let cells = [
+            "=1+1",
+            "+x",
+            "-5",
+            "-x",
+            "@sum",
+            "\tx",
+            "\n=1",
+            "＝1",
+            "\r=1\x1b[31m",
+            "plain, \"quoted\"\nand two lines",
+            "18446744073709551615",
+        ];
         let line = csv_line(&cells.map(str::to_owned));
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_slice());
         let read = reader.records().next().unwrap().unwrap();
-        let expected =
-            ["'=1+1", "'+x", "-5", "'-x", "'@sum", "'\tx", "plain, \"quoted\"\nand two lines", "18446744073709551615"];
+        let expected = [
+            "'=1+1",
+            "'+x",
+            "-5",
+            "'-x",
+            "'@sum",
+            "'\tx",
+            "'\n=1",
+            "'＝1",
+            "␍=1␛[31m",
+            "plain, \"quoted\"\nand two lines",
+            "18446744073709551615",
+        ];
         assert_eq!(read.iter().collect::<Vec<_>>(), expected);
     }
 }

@@ -22,7 +22,7 @@ use tower_http::{
 };
 
 use super::{
-    compat, export, health,
+    audit_export, compat, export, health,
     operations::Actor,
     security::{headers, origin},
     site,
@@ -87,6 +87,7 @@ fn inside(console: &Console) -> Router<Console> {
     router
         .route("/failed-events.csv", get(export::csv))
         .route("/failed-events.ndjson", get(export::ndjson))
+        .route("/audit.csv", get(audit_export::csv))
         .route("/failed-events/{app}/{id}/error.txt", get(export::whole_error))
         .route("/failed-events/{app}/{id}/payload.txt", get(export::whole_payload))
         .route("/apps", get(compat::apps))

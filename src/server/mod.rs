@@ -1,5 +1,6 @@
 //! Everything that only the server does. The browser's module never sees this.
 
+pub mod audit_export;
 pub mod check;
 pub mod cli;
 pub mod compat;

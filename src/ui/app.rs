@@ -14,11 +14,15 @@ use super::{
     islands::PageTools,
     pages::{
         action::ActionPage, actions::ActionsPage, application::ApplicationPage, applications::ApplicationsPage,
-        failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage, not_found::NotFoundPage,
-        overview::OverviewPage, retry::RetryFeedPage,
+        audit::AuditPage, failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage,
+        not_found::NotFoundPage, overview::OverviewPage, retry::RetryFeedPage,
     },
 };
-use crate::{error::Problem, paths::Base};
+use crate::{
+    error::Problem,
+    model::{Person, Right, audit::AuditFilter},
+    paths::Base,
+};
 
 /// A problem that is to be shown in the place of the page; in the context of a request that ended in one.
 #[derive(Clone, Debug)]
@@ -87,6 +91,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("retry") view=RetryFeedPage ssr=SsrMode::Async />
                     <Route path=path!("actions") view=ActionsPage ssr=SsrMode::Async />
                     <Route path=path!("actions/:id") view=ActionPage ssr=SsrMode::Async />
+                    <Route path=path!("audit") view=AuditPage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
                 </Routes>
             </main>
@@ -138,13 +143,17 @@ fn Header() -> impl IntoView {
     let list = base.failed_events(&Default::default());
     let here = use_location().pathname.get_untracked();
     let searched = use_query_map().read_untracked().get("q").unwrap_or_default();
+    let may_audit = use_context::<Person>().is_some_and(|person| person.may(Right::Audit));
+    let audit = may_audit.then(|| ("Audit", base.audit(&AuditFilter::default(), None), "/audit"));
     let tabs = [
         ("Overview", base.overview(), "/"),
         ("Failed events", list.clone(), "/failed-events"),
         ("Applications", base.applications(), "/applications"),
         ("Actions", base.actions(), "/actions"),
-        ("Help", base.help(), "/help"),
-    ];
+    ]
+    .into_iter()
+    .chain(audit)
+    .chain([("Help", base.help(), "/help")]);
     view! {
         <a class="skip" href="#main">"Skip to the content"</a>
         <header class="top">
@@ -154,7 +163,6 @@ fn Header() -> impl IntoView {
             </a>
             <nav class="tabs" aria-label="Main">
                 {tabs
-                    .into_iter()
                     .map(|(text, href, path)| {
                         view! {
                             <a href=href aria-current=current(&here, path)>

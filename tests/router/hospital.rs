@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use atomfeed_console::{
-    model::{ApplicationInfo, Backend, Kind, Limits},
+    model::{ApplicationInfo, Backend, Kind, Limits, Person},
     paths::Base,
     server::{
         config::{self, Application, Config, Database, Secret},
@@ -157,6 +157,20 @@ impl Hospital {
     /// As a script asks.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    /// As a script asks that this person has signed in for.
+    pub async fn get_as(&self, person: &Person, path: &str) -> Answer {
+        self.send(Request::get(path).extension(person.clone()).body(Body::empty()).expect("a request")).await
+    }
+
+    /// As this person's browser asks for a page.
+    pub async fn page_as(&self, person: &Person, path: &str) -> Answer {
+        let request = Request::get(path)
+            .header(header::HOST, "console.test")
+            .header(header::ACCEPT, "text/html,*/*;q=0.8")
+            .extension(person.clone());
+        self.send(request.body(Body::empty()).expect("a request")).await
     }
 
     /// As a browser without JavaScript sends a form of one of our pages.

@@ -2,7 +2,10 @@
 
 mod hospital;
 
+mod audit;
 mod compat;
 mod forms;
+mod hostile;
 mod lists;
+mod masking;
 mod pages;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Store, StoreError, actions::BEGIN, actions::instant};
-use crate::model::audit::{AuditEntry, AuditKind, AuditOutcome};
+use crate::model::audit::{AuditEntry, AuditFilter, AuditKind, AuditOutcome};
 
 /// An entry about to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,19 +23,6 @@ pub struct Entry {
     pub reason: Option<String>,
     pub outcome: AuditOutcome,
     pub action: Option<i64>,
-}
-
-/// Which entries to read.
-#[derive(Clone, Debug, Default)]
-pub struct AuditFilter {
-    /// Exactly this name.
-    pub who: Option<String>,
-    pub kind: Option<AuditKind>,
-    pub app: Option<String>,
-    pub from: Option<DateTime<Utc>>,
-    pub until: Option<DateTime<Utc>>,
-    /// A part of what, reason, address or name, without regard to the case of ASCII letters.
-    pub text: Option<String>,
 }
 
 /// What a look at the whole chain found.
@@ -113,6 +100,14 @@ impl Store {
         }
         if let Some(app) = &filter.app {
             query.push(" AND app = ").push_bind(app);
+        }
+        if let Some(only) = &filter.only {
+            query.push(" AND (app IS NULL OR app IN (");
+            let mut keys = query.separated(", ");
+            for key in only {
+                keys.push_bind(key);
+            }
+            query.push("))");
         }
         if let Some(from) = filter.from {
             query.push(" AND at >= ").push_bind(from.timestamp_millis());
@@ -482,6 +477,8 @@ mod tests {
         assert_eq!(found(AuditFilter { who: Some("bikash".into()), ..any() }).await, [4]);
         assert_eq!(found(AuditFilter { kind: Some(AuditKind::Retried), ..any() }).await, [3, 2, 1]);
         assert_eq!(found(AuditFilter { app: Some("odoo".into()), ..any() }).await, [3, 2, 1]);
+        assert_eq!(found(AuditFilter { only: Some(["odoo".to_owned()].into()), ..any() }).await, [4, 3, 2, 1]);
+        assert_eq!(found(AuditFilter { only: Some(Default::default()), ..any() }).await, [4], "of no application");
         assert_eq!(found(AuditFilter { text: Some("ODOO IS".into()), ..any() }).await, [3, 2, 1]);
         assert_eq!(found(AuditFilter { text: Some("2%".into()), ..any() }).await, [4], "a % is a character");
         let hour = TimeDelta::hours(1);

@@ -20,7 +20,7 @@ use sqlx::{
 };
 
 pub use actions::NewAction;
-pub use audit::{AuditFilter, Entry, Verdict};
+pub use audit::{Entry, Verdict};
 pub use copy::Copied;
 
 /// The store cannot be opened, or a statement on it failed.

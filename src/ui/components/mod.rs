@@ -25,7 +25,7 @@ pub use badge::{Badge, EventBadge, FeedBadge, ReachBadge};
 pub use chart::DayChart;
 pub use concerns::Concerns;
 pub use feed_links::FeedLinks;
-pub use filters::{Chips, FilterForm};
+pub use filters::{Chips, FilterForm, TimeField};
 pub use icon::{Icon, Sprite};
 pub use map::SystemMap;
 pub use notice::{Notice, NoticeKind};
