@@ -15,7 +15,10 @@ use super::{Hospital, System, desk::Desk};
 use crate::{
     atomfeed::{Client, ClientSettings, Consumer, FeedEnd, FeedRun, Limits, RetryEnd, RetryRun},
     demo::history::Category,
-    model::demo::{Job, Run},
+    model::{
+        self,
+        demo::{Job, Run},
+    },
     server::config,
 };
 
@@ -45,9 +48,17 @@ pub(super) const FEEDS: [ReadFeed; 9] = [
 ];
 
 impl ReadFeed {
+    /// The limits and the schedule that its consumer ships with.
+    fn limits(self) -> model::Limits {
+        let usual = config::usual_limits(self.system.member().kind);
+        // OpenELIS retries patients more slowly than everything else.
+        let slow = self.system == System::Openelis && self.category == Category::Patient;
+        if slow { model::Limits { retry_interval_secs: 60, ..usual } } else { usual }
+    }
+
     /// The job as the page shows it before its first run.
     pub fn job(self, pace: u32) -> Job {
-        let limits = config::usual_limits(self.system.member().kind);
+        let limits = self.limits();
         let paced = |seconds: u64| seconds as f64 / f64::from(pace.max(1));
         Job {
             system: self.system.member().name.to_owned(),
@@ -78,7 +89,7 @@ pub(super) fn start(
         };
         let address = feed.category.feed();
         let client = Client::new(&address, settings).context("a consumer of the demo hospital has no client")?;
-        let limits = config::usual_limits(feed.system.member().kind);
+        let limits = feed.limits();
         let desk = Desk {
             hospital: Arc::clone(hospital),
             system: feed.system,
@@ -99,7 +110,7 @@ pub(super) fn start(
 
 /// Reads and retries in turns until `stop`. A run under way is not cut off: it ends with its event.
 async fn work(hospital: Arc<Hospital>, index: usize, consumer: Consumer<Desk>, stop: CancellationToken) {
-    let usual = config::usual_limits(FEEDS[index].system.member().kind);
+    let usual = FEEDS[index].limits();
     let read_every = hospital.paced(Duration::from_secs(usual.feed_interval_secs));
     let retry_every = hospital.paced(Duration::from_secs(usual.retry_interval_secs));
     // As the systems were not started at the same moment, so their jobs do not run at the same moment.
