@@ -143,6 +143,11 @@ impl Base {
         with_query(self.at("/audit.csv"), &filter.to_query())
     }
 
+    /// The demo hospital's own page.
+    pub fn demo(&self) -> String {
+        self.at("/demo")
+    }
+
     pub fn help(&self) -> String {
         self.at("/help")
     }

@@ -3,5 +3,6 @@
 
 mod command_line;
 mod contract;
+mod demo;
 mod router;
 mod support;

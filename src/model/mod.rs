@@ -8,6 +8,7 @@ pub mod action;
 pub mod advice;
 pub mod application;
 pub mod audit;
+pub mod demo;
 pub mod differences;
 pub mod error_text;
 pub mod failed_event;

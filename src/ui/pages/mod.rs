@@ -5,6 +5,7 @@ pub mod actions;
 pub mod application;
 pub mod applications;
 pub mod audit;
+pub mod demo;
 pub mod failed_event;
 pub mod failed_events;
 pub mod help;
