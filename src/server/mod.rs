@@ -5,6 +5,7 @@ pub mod check;
 pub mod cli;
 pub mod compat;
 pub mod config;
+pub mod connections;
 pub mod events;
 pub mod export;
 pub mod health;

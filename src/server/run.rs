@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     config::{Config, LogForm, LogLevel},
+    connections::{self, Limits},
     http,
     security::audit::{self, Entry},
     state::Console,
@@ -68,17 +69,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         tracing::info!("ending");
         stopping.cancel();
     });
-    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>());
-    let stopping = parts.stopping.clone();
-    let serving = server.with_graceful_shutdown(async move { stopping.cancelled().await });
-    let patience = async {
-        parts.stopping.cancelled().await;
-        tokio::time::sleep(LAST_WORDS).await;
-    };
-    tokio::select! {
-        ended = serving => ended?,
-        () = patience => tracing::warn!("requests still open after {} s were ended", LAST_WORDS.as_secs()),
-    }
+    connections::serve(listener, router, Limits::of_system(), parts.stopping.clone(), LAST_WORDS).await;
     parts.running.close();
     if tokio::time::timeout(LAST_WORDS, parts.running.wait()).await.is_err() {
         tracing::warn!("an action was still under way; the record shows how far it came");
