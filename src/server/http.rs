@@ -65,8 +65,7 @@ pub fn router(console: Console) -> Router {
         // On the body itself: server functions read it without axum's extractors.
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
         .layer(middleware::from_fn(guard))
-        // The panic hook has logged it; the page tells no inside.
-        .layer(CatchPanicLayer::custom(|_| Problem::internal("The console failed.").into_response()))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(console.clone(), show_problems))
         .layer(middleware::from_fn(headers::set_safe_headers))
         .layer(middleware::from_fn(log))
@@ -191,6 +190,12 @@ async fn no_page(State(console): State<Console>, OriginalUri(uri): OriginalUri, 
 
 fn status_of(problem: &Problem) -> StatusCode {
     StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The answer to a request whose handler panicked. The panic's hook has logged where.
+fn panicked(said: Box<dyn std::any::Any + Send>) -> Response {
+    let said = said.downcast_ref::<String>().map(String::as_str).or_else(|| said.downcast_ref::<&str>().copied());
+    Problem::internal(format_args!("a request panicked: {}", said.unwrap_or("it did not say why"))).into_response()
 }
 
 /// As text, for programs; `show_problems` makes a page of it for browsers.

@@ -154,7 +154,6 @@ impl From<SourceError> for Problem {
 
 impl From<super::store::StoreError> for Problem {
     fn from(error: super::store::StoreError) -> Self {
-        tracing::error!(%error, "the store failed");
-        Problem::internal("The console's own store could not be used.")
+        Problem::internal(error)
     }
 }
