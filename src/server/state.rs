@@ -79,6 +79,11 @@ impl Console {
         Self { only: person.applications.clone().map(Arc::new), ..self.clone() }
     }
 
+    /// Keys of the applications that may be seen; `None`: all.
+    pub fn only(&self) -> Option<&BTreeSet<String>> {
+        self.only.as_deref()
+    }
+
     /// Whether the application of this key may be seen.
     pub fn shows(&self, app: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.contains(app))
