@@ -21,7 +21,7 @@ use crate::{
 
 use super::{
     check,
-    config::{self, CommandLine, Config, Environment, Refused},
+    config::{self, CommandLine, Config, Environment, Mode, Refused},
     run,
 };
 
@@ -107,6 +107,9 @@ struct Web {
     /// The path below which everything stands [default: /atomfeed-console].
     #[arg(long, value_name = "PATH", value_parser = base_path)]
     base_path: Option<Base>,
+    /// Who may come in: accounts, openmrs, proxy or open [default: accounts]; open means everybody.
+    #[arg(long, value_name = "WAY", value_parser = access)]
+    access: Option<Mode>,
 }
 
 #[derive(Debug, Args)]
@@ -136,6 +139,11 @@ struct Demo {
 struct Check {
     #[command(flatten)]
     file: ConfigFile,
+}
+
+fn access(text: &str) -> Result<Mode, String> {
+    let found = Mode::WORDS.into_iter().find(|(word, _)| *word == text).map(|(_, mode)| mode);
+    found.ok_or_else(|| "the ways are accounts, openmrs, proxy and open".to_owned())
 }
 
 fn base_path(text: &str) -> Result<Base, BadBase> {
@@ -179,7 +187,8 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn serve_config(serve: Serve) -> anyhow::Result<Config> {
-    let line = CommandLine { listen: serve.web.listen, base: serve.web.base_path, store: serve.store };
+    let Web { listen, base_path: base, access } = serve.web;
+    let line = CommandLine { listen, base, store: serve.store, access };
     load(line, serve.file)
 }
 
@@ -190,7 +199,8 @@ fn load(line: CommandLine, file: ConfigFile) -> anyhow::Result<Config> {
 
 /// The folder lives as long as the server runs.
 async fn run_demo(options: Demo) -> anyhow::Result<ExitCode> {
-    let line = CommandLine { listen: options.web.listen, base: options.web.base_path, store: None };
+    let Web { listen, base_path: base, access } = options.web;
+    let line = CommandLine { listen, base, store: None, access };
     let (folder, _removed_at_the_end) = match options.data {
         Some(folder) => {
             std::fs::create_dir_all(&folder)

@@ -103,6 +103,8 @@ impl Hospital {
             log: Default::default(),
             log_level: Default::default(),
             applications,
+            access: Default::default(),
+            reached: Default::default(),
             demo: false,
             warnings: Vec::new(),
             leptos: config::leptos_options(folder.path()).expect("the built-in options"),

@@ -6,6 +6,7 @@
 //!
 //! This module reads files and the environment it is given. It opens no database and no socket.
 
+mod access;
 mod address;
 mod environment;
 mod faults;
@@ -25,6 +26,7 @@ use crate::{
     paths::Base,
 };
 
+pub use access::{Access, DemoAccounts, Mode, Openmrs, Origin, Proxy, Reached, RoleNames, Way};
 pub use environment::Environment;
 pub use faults::{Fault, Refused};
 pub use layers::{CommandLine, demo, leptos_options, load};
@@ -156,6 +158,10 @@ pub struct Config {
     pub store: PathBuf,
     pub log: LogForm,
     pub log_level: LogLevel,
+    /// Who may come in.
+    pub access: Access,
+    /// The way that requests take.
+    pub reached: Reached,
     pub applications: Vec<Application>,
     /// The applications are the demo hospital: no consumer runs on them, and pages say so.
     pub demo: bool,
