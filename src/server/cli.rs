@@ -1,4 +1,4 @@
-//! The command line: `serve`, `demo` and `check`.
+//! The command line: `serve`, `demo`, `check` and `account`.
 //!
 //! What goes wrong at the start is told on stderr in plain words. The exit code is 2 where the command line or the
 //! configuration is wrong, and 1 for everything else that failed.
@@ -16,10 +16,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     demo,
+    model::Role,
     paths::{BadBase, Base},
 };
 
 use super::{
+    accounts_cli::{self, Task},
     check,
     config::{self, CommandLine, Config, Environment, Mode, Refused},
     run,
@@ -40,7 +42,8 @@ Examples:
 
 What wins: the command line, then the environment, then the file of --config,
 then Leptos.toml in the working directory. Variables of the environment:
-ATOMFEED_CONSOLE_ and CONFIG, LISTEN, BASE_PATH, STORE, LOG_FORM or LOG_LEVEL.
+ATOMFEED_CONSOLE_ and CONFIG, LISTEN, BASE_PATH, STORE, ACCESS, PUBLIC_ORIGIN,
+TRUSTED_PROXIES, LOG_FORM or LOG_LEVEL.
 
 Exit codes: 0, all is well; 1, something failed, or check found something to
 fix; 2, the command line or the configuration is wrong.";
@@ -71,6 +74,16 @@ no row was found that breaks the consumer itself. Otherwise the code is 1.
 Example:
   atomfeed-console check --config console.toml && echo ready";
 
+const ACCOUNT_EXAMPLES: &str = "\
+A password is typed without being shown, or comes on standard input; it is
+never an argument. The console may run meanwhile.
+
+Examples:
+  atomfeed-console account add asha --role operator --config console.toml
+  atomfeed-console account add ward-screen --role viewer --application Odoo \\
+      --one-time --config console.toml
+  atomfeed-console account password administrator --one-time --config console.toml";
+
 /// See which Atom feeds of a Bahmni hospital are healthy, why an event failed, and retry it.
 #[derive(Debug, Parser)]
 #[command(name = "atomfeed-console", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
@@ -90,6 +103,71 @@ enum Command {
     /// Connect to every configured database and say what is missing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
+    /// Look after the accounts that people sign in with.
+    #[command(after_help = ACCOUNT_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+    Account(Account),
+}
+
+#[derive(Debug, Args)]
+struct Account {
+    #[command(subcommand)]
+    task: AccountTask,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountTask {
+    /// Show every account.
+    List {
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Add an account; its password is asked for.
+    Add {
+        /// The name to sign in with.
+        name: String,
+        /// viewer, operator or administrator.
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+        /// An application that it may see, by its name; again for each. Without any it sees all.
+        #[arg(long = "application", value_name = "NAME")]
+        applications: Vec<String>,
+        /// Make a password for the first sign-in, and print it.
+        #[arg(long)]
+        one_time: bool,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Give an account another password; it is asked for.
+    Password {
+        name: String,
+        /// Make a password for one sign-in, and print it.
+        #[arg(long)]
+        one_time: bool,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Let nobody in with this account any more.
+    Disable {
+        name: String,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Let people in with this account again.
+    Enable {
+        name: String,
+        #[command(flatten)]
+        at: Store,
+    },
+}
+
+/// Where the accounts are.
+#[derive(Debug, Args)]
+struct Store {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The console's own database, if it is not where the configuration says.
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -183,7 +261,25 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
             let config = load(CommandLine::default(), options.file)?;
             Ok(if check::check(&config).await { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Account(options) => {
+            account(options.task).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+async fn account(task: AccountTask) -> anyhow::Result<()> {
+    let (at, task) = match task {
+        AccountTask::List { at } => (at, Task::List),
+        AccountTask::Add { name, role, applications, one_time, at } => {
+            (at, Task::Add { name, role, applications, one_time })
+        }
+        AccountTask::Password { name, one_time, at } => (at, Task::Password { name, one_time }),
+        AccountTask::Disable { name, at } => (at, Task::Disable { name }),
+        AccountTask::Enable { name, at } => (at, Task::Enable { name }),
+    };
+    let config = load(CommandLine { store: at.store, ..CommandLine::default() }, at.file)?;
+    accounts_cli::run(&config, task).await
 }
 
 fn serve_config(serve: Serve) -> anyhow::Result<Config> {

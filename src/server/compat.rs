@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{
     export,
-    http::ClientAddress,
+    http::Seen,
     operations::{self, Actor, SeenEvent},
     sources::Source,
     state::Console,
@@ -47,7 +47,7 @@ impl IntoResponse for JsonProblem {
 }
 
 /// `GET /apps`: the configured names, in order.
-pub async fn apps(State(console): State<Console>) -> Json<Vec<String>> {
+pub async fn apps(Seen(console): Seen) -> Json<Vec<String>> {
     Json(console.applications().map(|info| info.name.clone()).collect())
 }
 
@@ -60,7 +60,7 @@ struct FeedStatus {
 }
 
 /// `GET /apps/{appName}/feedStatus`: a row per marker.
-pub async fn feed_status(State(console): State<Console>, Path(app): Path<String>) -> Result<Response, JsonProblem> {
+pub async fn feed_status(Seen(console): Seen, Path(app): Path<String>) -> Result<Response, JsonProblem> {
     let poll = find(&console, &app)?.poll().await?;
     let (markers, failures) = match (poll.markers, poll.failures) {
         (Availability::Here(markers), Availability::Here(failures)) => (markers, failures),
@@ -142,7 +142,7 @@ fn millis(stamp: Option<&Stamp>) -> Option<i64> {
 
 /// `GET /apps/{appName}/failedEvent?feedUri=…`: every failed event of the feed, streamed in the order of their ids.
 pub async fn failed_events(
-    State(console): State<Console>,
+    Seen(console): Seen,
     Path(app): Path<String>,
     Query(FeedUri { feed_uri }): Query<FeedUri>,
 ) -> Result<Response, JsonProblem> {
@@ -190,7 +190,7 @@ impl From<Attempt> for OldRetryLog {
 
 /// `GET /apps/{appName}/failedEvent/{eventId}/retryLog`
 pub async fn retry_log(
-    State(console): State<Console>,
+    Seen(console): Seen,
     Path((app, event_id)): Path<(String, String)>,
 ) -> Result<Response, JsonProblem> {
     let source = find(&console, &app)?;
@@ -202,9 +202,9 @@ pub async fn retry_log(
 /// `POST /apps/{appName}/failedEvent/{eventId}/resetRetryCount`: resets every row of the event, also where it failed on
 /// two feeds. The body stays empty; [`ROWS_RESET`] says how many.
 pub async fn reset_retry_count(
-    State(console): State<Console>,
+    Seen(console): Seen,
     Path((app, event_id)): Path<(String, String)>,
-    ClientAddress(address): ClientAddress,
+    actor: Actor,
 ) -> Result<Response, JsonProblem> {
     let source = find(&console, &app)?;
     let rows = rows_of_event(source, &event_id).await?;
@@ -219,7 +219,6 @@ pub async fn reset_retry_count(
         )
         .into());
     }
-    let actor = Actor { who: "local".into(), address };
     let reason = Some("asked for by the old console's call resetRetryCount".into());
     let id = operations::retry(&console, actor, events, reason).await?;
     let action = console.parts.store.action(id).await?.filter(|action| action.finished_at.is_some());
@@ -255,8 +254,7 @@ async fn rows_of_event(source: &Source, event_id: &str) -> Result<Vec<FailedEven
 
 /// The application of this name, without regard to case, as the old console looked it up.
 fn find<'a>(console: &'a Console, name: &str) -> Result<&'a Arc<Source>, JsonProblem> {
-    let found =
-        console.sources().find(|source| source.app().info.name.to_lowercase() == name.to_lowercase());
+    let found = console.sources().find(|source| source.app().info.name.to_lowercase() == name.to_lowercase());
     Ok(match found {
         Some(source) => source,
         None => console.source(name)?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery},
     http::header,
     response::{IntoResponse, Response},
 };
@@ -12,6 +12,7 @@ use chrono::Utc;
 use futures::{Stream, StreamExt, stream};
 
 use super::{
+    http::Seen,
     sources::{ListRequest, ListRows, LongText, Source, TextLimit},
     state::Console,
 };
@@ -167,18 +168,12 @@ fn csv_line(cells: &[String]) -> Vec<u8> {
 }
 
 /// `/failed-events/{app}/{id}/error.txt`: the whole first error.
-pub async fn whole_error(
-    State(console): State<Console>,
-    Path((app, id)): Path<(String, String)>,
-) -> Result<Response, Problem> {
+pub async fn whole_error(Seen(console): Seen, Path((app, id)): Path<(String, String)>) -> Result<Response, Problem> {
     whole_text(console, &app, &id, LongText::Error).await
 }
 
 /// `/failed-events/{app}/{id}/payload.txt`: the whole payload.
-pub async fn whole_payload(
-    State(console): State<Console>,
-    Path((app, id)): Path<(String, String)>,
-) -> Result<Response, Problem> {
+pub async fn whole_payload(Seen(console): Seen, Path((app, id)): Path<(String, String)>) -> Result<Response, Problem> {
     whole_text(console, &app, &id, LongText::Payload).await
 }
 
@@ -208,12 +203,12 @@ fn pieces(source: Arc<Source>, id: RowId, which: LongText) -> impl Stream<Item =
 }
 
 /// `/failed-events.csv`
-pub async fn csv(State(console): State<Console>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub async fn csv(Seen(console): Seen, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     failed_events(console, query, Form::Csv).await
 }
 
 /// `/failed-events.ndjson`
-pub async fn ndjson(State(console): State<Console>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub async fn ndjson(Seen(console): Seen, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     failed_events(console, query, Form::Ndjson).await
 }
 

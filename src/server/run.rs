@@ -7,8 +7,9 @@ use tokio::{net::TcpListener, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    config::{Config, LogForm, LogLevel},
+    config::{Config, LogForm, LogLevel, Way},
     http,
+    security::{openmrs::Asking, passwords::Prover, sign_in},
     state::Console,
     store::Store,
 };
@@ -33,6 +34,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             "the console was ended while these were under way; the record says how far they came"
         );
     }
+    if let Way::Openmrs(settings) = &config.access.way {
+        Asking::new(settings.clone()).context("OpenMRS cannot be asked who may come in")?;
+    }
+    let said = sign_in::first_accounts(&config.access, &store, &Prover::new()).await?;
+    if config.access.way == Way::Open {
+        tracing::warn!("nobody signs in: whoever reaches this console sees everything and can do everything");
+    }
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; is another program using it? Choose one with --listen", config.listen)
     })?;
@@ -46,6 +54,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(applications = parts.sources.len(), store = %parts.config.store.display(), "listening on {address}");
     // On standard output, where a person and a script look for it.
     println!("The console answers at http://{shown}{}", base.overview());
+    for line in said {
+        println!("{line}");
+    }
 
     let stopping = parts.stopping.clone();
     tokio::spawn(async move {

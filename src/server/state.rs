@@ -9,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     config::Config,
     events::Publishers,
+    security::sign_in::Doorkeeper,
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     error::Problem,
-    model::{ApplicationInfo, ApplicationView, Person},
+    model::{ApplicationInfo, ApplicationView, Person, Right},
 };
 
 /// The running console, as somebody may see it. Cheap to clone.
@@ -29,6 +30,8 @@ pub struct Console {
     pub options: LeptosOptions,
     /// Keys of the applications that may be seen; `None`: all.
     only: Option<Arc<BTreeSet<String>>>,
+    /// Why whoever looks may not retry anything; `None`: they may, as far as the applications let them.
+    retry_off: Option<Arc<str>>,
 }
 
 impl FromRef<Console> for LeptosOptions {
@@ -45,6 +48,7 @@ pub struct Parts {
     pub store: Store,
     pub watch: Watch,
     pub publishers: Publishers,
+    pub doorkeeper: Doorkeeper,
     /// Actions that are being carried out; the end of the console waits for them.
     pub running: TaskTracker,
     /// Set when the console is about to end.
@@ -60,7 +64,9 @@ impl Console {
             config.applications.iter().map(|application| Arc::new(Source::new(application.clone()))).collect();
         let stopping = CancellationToken::new();
         let watch = Watch::start(&sources, &stopping);
+        let doorkeeper = Doorkeeper::new(&config.access);
         let parts = Parts {
+            doorkeeper,
             config,
             sources,
             store,
@@ -70,13 +76,14 @@ impl Console {
             stopping,
             started: Instant::now(),
         };
-        Self { parts: Arc::new(parts), options, only: None }
+        Self { parts: Arc::new(parts), options, only: None, retry_off: None }
     }
 
     /// The console with nothing in it that this person may not see.
     #[must_use]
     pub fn seen_by(&self, person: &Person) -> Self {
-        Self { only: person.applications.clone().map(Arc::new), ..self.clone() }
+        let retry_off = person.lacks(Right::Retry).map(|lacking| format!("{lacking} {}", lacking.advice()).into());
+        Self { only: person.applications.clone().map(Arc::new), retry_off, ..self.clone() }
     }
 
     /// Keys of the applications that may be seen; `None`: all.
@@ -118,12 +125,20 @@ impl Console {
     pub async fn views(&self) -> Vec<ApplicationView> {
         let mut views = self.parts.watch.views().await;
         views.retain(|view| self.shows(&view.info.key));
-        views
+        views.into_iter().map(|view| self.as_seen(view)).collect()
     }
 
     /// What was last seen of one application, if it may be seen.
     pub async fn view(&self, app: &str) -> Option<ApplicationView> {
-        if self.shows(app) { self.parts.watch.view(app).await } else { None }
+        if self.shows(app) { self.parts.watch.view(app).await.map(|view| self.as_seen(view)) } else { None }
+    }
+
+    /// What somebody may not do is said where it is said that an application does not let them.
+    fn as_seen(&self, mut view: ApplicationView) -> ApplicationView {
+        if let (Some(why), Some(seen)) = (&self.retry_off, &mut view.seen) {
+            seen.retry_refused = Some(why.to_string());
+        }
+        view
     }
 }
 

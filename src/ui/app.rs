@@ -10,15 +10,21 @@ use leptos_router::{
 };
 
 use super::{
-    components::{Icon, ProblemView, Sprite, use_base},
+    components::{FormToken, Icon, ProblemView, Sprite, use_base},
     islands::PageTools,
     pages::{
-        action::ActionPage, actions::ActionsPage, application::ApplicationPage, applications::ApplicationsPage,
-        failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage, not_found::NotFoundPage,
-        overview::OverviewPage, retry::RetryFeedPage,
+        account::AccountPage, accounts::AccountsPage, action::ActionPage, actions::ActionsPage,
+        application::ApplicationPage, applications::ApplicationsPage, failed_event::FailedEventPage,
+        failed_events::FailedEventsPage, help::HelpPage, not_found::NotFoundPage, overview::OverviewPage,
+        retry::RetryFeedPage, sign_in::SignInPage,
     },
+    visitor::{SignsIn, Visitor, use_visitor},
 };
-use crate::{error::Problem, paths::Base};
+use crate::{
+    error::Problem,
+    model::{Person, Right, access::KnownBy, error_text::visible},
+    paths::Base,
+};
 
 /// A problem that is to be shown in the place of the page; in the context of a request that ended in one.
 #[derive(Clone, Debug)]
@@ -71,6 +77,7 @@ pub fn App() -> impl IntoView {
         <Sprite />
         <Router>
             <Header />
+            <OpenBanner />
             <DemoBanner />
             <main id="main" tabindex="-1">
                 <Routes fallback=PageOfProblem>
@@ -83,6 +90,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("actions") view=ActionsPage ssr=SsrMode::Async />
                     <Route path=path!("actions/:id") view=ActionPage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
+                    <Route path=path!("sign-in") view=SignInPage ssr=SsrMode::Async />
+                    <Route path=path!("account") view=AccountPage ssr=SsrMode::Async />
+                    <Route path=path!("accounts") view=AccountsPage ssr=SsrMode::Async />
                 </Routes>
             </main>
         </Router>
@@ -104,6 +114,20 @@ fn DemoBanner() -> impl IntoView {
     })
 }
 
+/// Where nobody signs in, everybody is told so, on every page.
+#[component]
+fn OpenBanner() -> impl IntoView {
+    let open = use_visitor().person.is_some_and(|person| person.known_by == KnownBy::Open);
+    open.then(|| {
+        view! {
+            <aside class="demo open" aria-label="Open console">
+                <strong>"Open to everybody."</strong>
+                " Nobody signs in here: whoever reaches this address sees everything and can do everything."
+            </aside>
+        }
+    })
+}
+
 /// Where no page is: the problem that the request ended in, or that there is nothing here.
 #[component]
 fn PageOfProblem() -> impl IntoView {
@@ -120,13 +144,18 @@ fn Header() -> impl IntoView {
     let list = base.failed_events(&Default::default());
     let here = use_location().pathname.get_untracked();
     let searched = use_query_map().read_untracked().get("q").unwrap_or_default();
-    let tabs = [
+    let visitor = use_visitor();
+    let mut tabs = vec![
         ("Overview", base.overview(), "/"),
         ("Failed events", list.clone(), "/failed-events"),
         ("Applications", base.applications(), "/applications"),
         ("Actions", base.actions(), "/actions"),
         ("Help", base.help(), "/help"),
     ];
+    let accounts = |person: &Person| person.known_by == KnownBy::Account && person.may(Right::Accounts);
+    if visitor.person.as_ref().is_some_and(accounts) {
+        tabs.insert(4, ("Accounts", base.accounts(), "/accounts"));
+    }
     view! {
         <a class="skip" href="#main">"Skip to the content"</a>
         <header class="top">
@@ -160,7 +189,42 @@ fn Header() -> impl IntoView {
                     <Icon name="search" />
                 </button>
             </form>
+            <Who visitor />
         </header>
+    }
+}
+
+/// Who is signed in, and the way out.
+#[component]
+fn Who(visitor: Visitor) -> impl IntoView {
+    let base = use_base();
+    let signs_out = visitor.signs_in != SignsIn::Nowhere;
+    match visitor.person {
+        Some(person) if person.known_by == KnownBy::Open => ().into_any(),
+        Some(person) => view! {
+            <div class="who">
+                <a href=base.account() title="Your account">
+                    {visible(&person.name)} <span class="role">{person.role.word()}</span>
+                </a>
+                {signs_out
+                    .then(|| {
+                        view! {
+                            <form method="post" action=base.function("sign_out")>
+                                <FormToken />
+                                <button type="submit">"Sign out"</button>
+                            </form>
+                        }
+                    })}
+            </div>
+        }
+        .into_any(),
+        None if signs_out => view! {
+            <div class="who">
+                <a href=base.sign_in(None)>"Sign in"</a>
+            </div>
+        }
+        .into_any(),
+        None => ().into_any(),
     }
 }
 

@@ -31,7 +31,7 @@ async fn one_row_is_retried_and_nothing_else_changes() {
     assert!(list.body.contains("/atomfeed-console/actions/1"), "the list says what was done");
     assert!(!list.body.contains("No. 1 did not work") && list.body.contains("No. 2 did not work"), "the filter stays");
     let action = hospital.console.parts.store.action(1).await.unwrap().unwrap();
-    assert_eq!((action.counts.asked, action.counts.reset, action.who.as_str()), (1, 1, "local"));
+    assert_eq!((action.counts.asked, action.counts.reset, action.who.as_str()), (1, 1, "anybody"));
     assert!(hospital.page("/atomfeed-console/actions").await.body.contains("/actions/1"));
 }
 

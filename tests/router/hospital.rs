@@ -6,7 +6,7 @@ use atomfeed_console::{
     model::{ApplicationInfo, Backend, Kind, Limits},
     paths::Base,
     server::{
-        config::{self, Application, Config, Database, Secret},
+        config::{self, Access, Application, Config, Database, Secret, Way},
         http,
         state::Console,
         store::Store,
@@ -103,7 +103,8 @@ impl Hospital {
             log: Default::default(),
             log_level: Default::default(),
             applications,
-            access: Default::default(),
+            // Where a test is not about who may come in, nobody has to.
+            access: Access { way: Way::Open, ..Access::default() },
             reached: Default::default(),
             demo: false,
             warnings: Vec::new(),
@@ -158,24 +159,43 @@ impl Hospital {
         self.send(Request::get(path).body(Body::empty()).expect("a request")).await
     }
 
+    /// The token that the forms of a browser with these cookies carry.
+    pub async fn form_token(&self, cookies: &str) -> String {
+        let request = Request::get(self.console.parts.config.base.failed_events(&Default::default()))
+            .header(header::HOST, "console.test")
+            .header(header::ACCEPT, "text/html")
+            .header(header::COOKIE, cookies);
+        let page = self.send(request.body(Body::empty()).expect("a request")).await;
+        form_token_of(&page.body)
+    }
+
     /// As a browser without JavaScript sends a form of one of our pages.
     pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.form_from("http://console.test", path, fields).await
     }
 
     pub async fn form_from(&self, origin: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut body = String::new();
+        let page = self.page(&self.console.parts.config.base.help()).await;
+        let cookie = page.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+        let mut body = format!("form_token={}", self.form_token(&cookie).await);
         for (key, value) in fields {
             atomfeed_console::model::filter::push(&mut body, key, value);
         }
         let request = Request::post(path)
             .header(header::HOST, "console.test")
             .header(header::ORIGIN, origin)
+            .header(header::COOKIE, cookie)
             .header(header::ACCEPT, "text/html,*/*;q=0.8")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::CONTENT_LENGTH, body.len());
         self.send(request.body(Body::from(body)).expect("a request")).await
     }
+}
+
+/// The token of a page's first form.
+pub fn form_token_of(html: &str) -> String {
+    let field = html.split("<input").find(|field| field.contains("name=\"form_token\"")).unwrap_or_default();
+    field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
 }
 
 pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {

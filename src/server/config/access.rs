@@ -156,7 +156,8 @@ pub struct Origin {
 impl Origin {
     /// Reads `https://host` or `http://host:port`; the reason otherwise.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let allowed = "is no origin; allowed are the like of https://hospital.example and http://10.1.2.3:9080, without a path";
+        let allowed =
+            "is no origin; allowed are the like of https://hospital.example and http://10.1.2.3:9080, without a path";
         let url = Url::parse(text.trim()).map_err(|_| allowed.to_owned())?;
         let https = match url.scheme() {
             "https" => true,
@@ -211,7 +212,9 @@ mod tests {
         ] {
             assert_eq!(Origin::parse(text), Ok(Origin { https, host: host.into() }), "{text}");
         }
-        for text in ["hospital.example", "https://a.example/atomfeed-console", "ftp://a", "https://u@a", "https://a?b", ""] {
+        for text in
+            ["hospital.example", "https://a.example/atomfeed-console", "ftp://a", "https://u@a", "https://a?b", ""]
+        {
             assert!(Origin::parse(text).is_err(), "{text}");
         }
     }

@@ -32,17 +32,8 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 /// How the variables of ours begin.
 const VARIABLE: &str = "ATOMFEED_CONSOLE_";
 /// How they go on, in lower case. The command line itself reads `config`.
-const VARIABLE_ENDS: [&str; 9] = [
-    "listen",
-    "base_path",
-    "store",
-    "access",
-    "public_origin",
-    "trusted_proxies",
-    "log_form",
-    "log_level",
-    "config",
-];
+const VARIABLE_ENDS: [&str; 9] =
+    ["listen", "base_path", "store", "access", "public_origin", "trusted_proxies", "log_form", "log_level", "config"];
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]

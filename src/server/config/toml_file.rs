@@ -40,17 +40,8 @@ const LONGEST_ADDRESS: usize = 255;
 /// A password file is small; anything larger is another file by mistake.
 const LARGEST_PASSWORD_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 9] = [
-    "listen",
-    "base_path",
-    "store",
-    "public_origin",
-    "trusted_proxies",
-    "hosts",
-    "access",
-    "log",
-    "application",
-];
+const TOP_KEYS: [&str; 9] =
+    ["listen", "base_path", "store", "public_origin", "trusted_proxies", "hosts", "access", "log", "application"];
 const LOG_KEYS: [&str; 2] = ["form", "level"];
 pub(super) const ACCESS_KEYS: [&str; 5] = ["mode", "session_idle", "session_longest", "openmrs", "proxy"];
 pub(super) const OPENMRS_KEYS: [&str; 6] = ["url", "ca", "timeout", "viewer", "operator", "administrator"];
@@ -190,7 +181,8 @@ fn openmrs(table: &mut Table<'_, '_>) -> Option<Openmrs> {
 }
 
 fn openmrs_url(text: &str) -> Result<Url, String> {
-    let allowed = "is no address of OpenMRS; allowed are the like of https://openmrs:8080/openmrs, without user or password";
+    let allowed =
+        "is no address of OpenMRS; allowed are the like of https://openmrs:8080/openmrs, without user or password";
     let url = Url::parse(text.trim().trim_end_matches('/')).map_err(|_| allowed.to_owned())?;
     let nobody = url.username().is_empty() && url.password().is_none();
     let fine = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && nobody;
@@ -210,7 +202,10 @@ fn proxy(table: &mut Table<'_, '_>) -> Option<Proxy> {
         table.missing("groups_header", "viewer, operator and administrator are names that stand in it");
     }
     if roles.is_empty() && !table.has("otherwise") {
-        table.missing("otherwise", "without it and without names of groups nobody could come in; it is the role of everyone else");
+        table.missing(
+            "otherwise",
+            "without it and without names of groups nobody could come in; it is the role of everyone else",
+        );
     }
     Some(Proxy { user_header: user_header?, groups_header, roles, otherwise })
 }

@@ -138,7 +138,8 @@ fn is_host(origin: &Origin, host: &str) -> bool {
 pub fn check_host(reached: &Reached, open: bool, host: &str) -> Result<(), Problem> {
     let name = without_port(host);
     let literal = address(name).is_some();
-    let nobodys = literal || name.is_empty() || !name.contains('.') || UNREGISTRABLE.iter().any(|end| name.ends_with(end));
+    let nobodys =
+        literal || name.is_empty() || !name.contains('.') || UNREGISTRABLE.iter().any(|end| name.ends_with(end));
     let named = reached.hosts.iter().any(|known| known == name || known == host)
         || reached.public_origin.as_ref().is_some_and(|origin| without_port(&origin.host) == name);
     let names_are_known = reached.public_origin.is_some() || !reached.hosts.is_empty();
@@ -186,8 +187,12 @@ mod tests {
 
     #[test]
     fn nobody_but_a_trusted_proxy_is_believed() {
-        let headers =
-            [("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "evil.example"), ("host", "A.lan:80")];
+        let headers = [
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+            ("host", "A.lan:80"),
+        ];
         let direct = came(&reached(&[]), "10.0.0.9", &headers);
         assert_eq!((direct.address().as_str(), direct.https, direct.host.as_str()), ("10.0.0.9", false, "a.lan:80"));
         let behind = came(&reached(&["10.0.0.0/8"]), "10.0.0.9", &headers);
@@ -231,7 +236,8 @@ mod tests {
     #[test]
     fn names_of_the_network_need_no_configuration() {
         let nothing = Reached::default();
-        for host in ["10.1.2.3:9080", "[::1]:9080", "localhost:9080", "hospital-pc", "console.local", "x.home.arpa", ""] {
+        for host in ["10.1.2.3:9080", "[::1]:9080", "localhost:9080", "hospital-pc", "console.local", "x.home.arpa", ""]
+        {
             assert_eq!(check_host(&nothing, true, host), Ok(()), "{host}");
         }
         assert!(check_host(&nothing, true, "evil.example:9080").is_err(), "open to everybody");

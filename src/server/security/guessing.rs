@@ -86,6 +86,17 @@ impl Guessing {
         Ok(wait)
     }
 
+    /// The attempt could not be made after all: nobody knows whether it was right.
+    pub fn not_made(&self, attempt: &Attempt) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = shared(attempt).into_iter().filter(|_| attempt.known_browser.is_none());
+        for lane in shared.chain([own(attempt).0]) {
+            if let Some(tries) = lanes.get_mut(&lane) {
+                tries.failed = tries.failed.saturating_sub(1);
+            }
+        }
+    }
+
     /// The attempt was right: it and the mistakes before it are forgotten, in this person's lane.
     pub fn succeeded(&self, attempt: &Attempt) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,7 +192,11 @@ mod tests {
             let _ = guessing.begin(&stranger(&format!("name{number}"), "10.0.0.1"), now);
         }
         let at_home = Attempt { known_browser: Some([7; 32]), ..stranger("asha", "10.0.0.1") };
-        assert_eq!(guessing.begin(&at_home, now), Ok(Duration::ZERO), "in her own browser, even at the attacker's address");
+        assert_eq!(
+            guessing.begin(&at_home, now),
+            Ok(Duration::ZERO),
+            "in her own browser, even at the attacker's address"
+        );
         let elsewhere = guessing.begin(&stranger("asha", "10.9.9.9"), now);
         assert_eq!(elsewhere, Ok(LONGEST_WAIT), "in a new browser she waits a little, and is let in");
         assert_eq!(guessing.begin(&stranger("binta", "10.0.0.1"), now), Ok(LONGEST_WAIT), "so does her neighbour");
@@ -214,7 +229,8 @@ mod tests {
         let guessing = Guessing::default();
         let now = Instant::now();
         for number in 0..30_000_u32 {
-            let _ = guessing.begin(&stranger(&format!("name{number}"), "10.0.0.1"), now + Duration::from_millis(number.into()));
+            let _ = guessing
+                .begin(&stranger(&format!("name{number}"), "10.0.0.1"), now + Duration::from_millis(number.into()));
         }
         assert!(guessing.lanes.lock().unwrap().len() <= MOST + 2);
     }

@@ -52,7 +52,9 @@ pub enum Weak {
     Long,
     #[error("It repeats a few characters, or counts up or down.")]
     Monotonous,
-    #[error("It is nothing but words that everybody tries first: common passwords, your name, or the name of this console.")]
+    #[error(
+        "It is nothing but words that everybody tries first: common passwords, your name, or the name of this console."
+    )]
     Common,
 }
 

@@ -204,10 +204,11 @@ impl Store {
 
 /// A transaction that is dropped without this is rolled back.
 async fn an_administrator_is_left(transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>) -> Result<bool, StoreError> {
-    let left = sqlx::query("SELECT 1 FROM accounts WHERE role = ? AND applications IS NULL AND disabled_at IS NULL LIMIT 1")
-        .bind(Role::Administrator.word())
-        .fetch_optional(&mut **transaction)
-        .await?;
+    let left =
+        sqlx::query("SELECT 1 FROM accounts WHERE role = ? AND applications IS NULL AND disabled_at IS NULL LIMIT 1")
+            .bind(Role::Administrator.word())
+            .fetch_optional(&mut **transaction)
+            .await?;
     Ok(left.is_some())
 }
 
@@ -297,7 +298,10 @@ mod tests {
     #[tokio::test]
     async fn an_account_limited_to_nothing_is_not_one_that_sees_all() {
         let (_folder, store) = store().await;
-        store.add_account(&NewAccount { applications: Some(BTreeSet::new()), ..new("asha", Role::Viewer) }).await.unwrap();
+        store
+            .add_account(&NewAccount { applications: Some(BTreeSet::new()), ..new("asha", Role::Viewer) })
+            .await
+            .unwrap();
         assert_eq!(store.account("asha").await.unwrap().unwrap().applications, Some(BTreeSet::new()));
     }
 }

@@ -67,8 +67,7 @@ pub struct Token {
 }
 
 const SESSION: &str = "number, hash, account_id, name, role, created_at, last_used_at, address, browser";
-const TOKEN: &str =
-    "id, account_id, label, role, reading_only, created_at, expires_at, last_used_at, last_address";
+const TOKEN: &str = "id, account_id, label, role, reading_only, created_at, expires_at, last_used_at, last_address";
 
 impl Store {
     /// Begins a session in the place of another one, if there is one, and remembers the sign-in. Sessions that nobody
