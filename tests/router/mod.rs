@@ -2,6 +2,7 @@
 
 mod hospital;
 
+mod access;
 mod compat;
 mod forms;
 mod lists;

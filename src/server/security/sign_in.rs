@@ -54,7 +54,15 @@ pub struct Doorkeeper {
     proved: Mutex<HashMap<[u8; 32], Remembered>>,
     key: [u8; 32],
     /// Secrets that were just made, each to be shown once, by what the forms of their visitor are bound to.
-    to_show: Mutex<HashMap<[u8; 32], (Instant, ShownOnce)>>,
+    to_show: Mutex<HashMap<[u8; 32], ToShow>>,
+}
+
+#[derive(Debug)]
+struct ToShow {
+    what: ShownOnce,
+    since: Instant,
+    /// The request that has shown it. While its page is rendered the same question can be asked twice.
+    by: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -109,17 +117,21 @@ impl Doorkeeper {
     /// Keeps something for the next page that this visitor sees.
     pub fn show_once(&self, visit: &Visit, what: ShownOnce) {
         let mut to_show = self.to_show.lock().unwrap_or_else(PoisonError::into_inner);
-        to_show.retain(|_, (at, _)| at.elapsed() < SHOWN_WITHIN);
-        to_show.insert(secrets::hash(&visit.secret), (Instant::now(), what));
+        to_show.retain(|_, kept| kept.since.elapsed() < SHOWN_WITHIN);
+        to_show.insert(secrets::hash(&visit.secret), ToShow { what, since: Instant::now(), by: None });
     }
 
     /// Takes what is to be shown to this visitor, if `wanted` knows it.
     pub fn take_shown<T>(&self, visit: &Visit, wanted: impl FnOnce(&ShownOnce) -> Option<T>) -> Option<T> {
         let mut to_show = self.to_show.lock().unwrap_or_else(PoisonError::into_inner);
         let key = secrets::hash(&visit.secret);
-        let found =
-            to_show.get(&key).filter(|(at, _)| at.elapsed() < SHOWN_WITHIN).and_then(|(_, what)| wanted(what))?;
-        to_show.remove(&key);
+        let kept = to_show.get_mut(&key)?;
+        let found = wanted(&kept.what)?;
+        if kept.since.elapsed() >= SHOWN_WITHIN || kept.by.is_some_and(|by| by != visit.number) {
+            to_show.remove(&key);
+            return None;
+        }
+        kept.by = Some(visit.number);
         Some(found)
     }
 

@@ -2,8 +2,9 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::use_url;
 
+use crate::model::filter::pairs;
 use crate::ui::{
     components::{FormToken, FormTold, Icon, Notice, NoticeKind, use_base},
     visitor::{FormProblem, SignsIn, Visitor, use_visitor},
@@ -14,7 +15,9 @@ use crate::ui::{
 pub fn SignInPage() -> impl IntoView {
     let visitor = use_visitor();
     let base = use_base();
-    let to = use_query_map().read_untracked().get("to").unwrap_or_default();
+    // Read here: the router's own map of the query would undo the encoding of what is inside of it.
+    let query = use_url().read_untracked().search().to_owned();
+    let to = pairs(&query).find(|(key, _)| key == "to").map(|(_, to)| to).unwrap_or_default();
     let on = base.inside(&to).unwrap_or_else(|| base.overview());
     let lead = match visitor.signs_in {
         SignsIn::WithAccount => "With your account of this console.",
