@@ -3,6 +3,8 @@
 //! The rules are those of the library that Bahmni's systems use; each test is named by the one it checks. What the
 //! rules mean for whole tables is also written as data, in `tests/conformance`.
 
+mod client;
 mod consumer;
+mod hostile;
 mod publisher;
 mod retry;
