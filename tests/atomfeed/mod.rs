@@ -6,5 +6,6 @@
 mod client;
 mod consumer;
 mod hostile;
+mod interrupted;
 mod publisher;
 mod retry;
