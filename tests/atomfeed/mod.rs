@@ -4,6 +4,7 @@
 //! rules mean for whole tables is also written as data, in `tests/conformance`.
 
 mod client;
+mod conformance;
 mod consumer;
 mod hostile;
 mod interrupted;
