@@ -128,6 +128,11 @@ impl Base {
         with_query(self.action(id), &format!("after={after}"))
     }
 
+    /// The demo hospital's own page.
+    pub fn demo(&self) -> String {
+        self.at("/demo")
+    }
+
     pub fn help(&self) -> String {
         self.at("/help")
     }
