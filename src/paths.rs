@@ -169,6 +169,11 @@ impl Base {
         Some(if path == "/" { with_query(self.overview(), query) } else { with_query(self.at(path), query) })
     }
 
+    /// The demo hospital's own page.
+    pub fn demo(&self) -> String {
+        self.at("/demo")
+    }
+
     pub fn help(&self) -> String {
         self.at("/help")
     }

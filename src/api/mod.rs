@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod actions;
+pub mod demo;
 pub mod failed_events;
 pub mod overview;
 
@@ -158,6 +159,17 @@ fn visit() -> Result<Visit, Problem> {
 #[cfg(feature = "ssr")]
 fn actor() -> Result<Actor, Problem> {
     leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its sender."))
+}
+
+/// The demo hospital, where the console runs on it, for somebody with this right.
+#[cfg(feature = "ssr")]
+fn hospital(right: Right) -> Result<std::sync::Arc<crate::demo::Hospital>, Problem> {
+    console_for(right)?.parts.hospital.clone().ok_or_else(|| {
+        Problem::not_found(
+            "This console runs on a real hospital.",
+            "What can be broken and mended is in the demo only.",
+        )
+    })
 }
 
 /// Sends the browser on to a page of ours after a form was taken.

@@ -7,6 +7,7 @@ pub mod access;
 pub mod action;
 pub mod advice;
 pub mod application;
+pub mod demo;
 pub mod differences;
 pub mod error_text;
 pub mod failed_event;

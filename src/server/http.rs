@@ -34,9 +34,10 @@ use super::{
     state::Console,
 };
 use crate::{
+    demo::Hospital,
     error::Problem,
     ui::{
-        app::{App, DemoHospital, PageProblem, shell},
+        app::{App, InDemoHospital, PageProblem, shell},
         visitor::{FormProblem, SignsIn, Visitor},
     },
 };
@@ -50,6 +51,8 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 /// The whole console as a router.
 pub fn router(console: Console) -> Router {
     let base = console.parts.config.base.as_str().to_owned();
+    // The demo hospital's systems are other servers, which only share the port: the console's rules are not theirs.
+    let hospital = console.parts.hospital.as_ref().map(Hospital::routes);
     let inner = inside(&console);
     let outer = if base.is_empty() {
         inner
@@ -76,6 +79,7 @@ pub fn router(console: Console) -> Router {
         .layer(middleware::from_fn(headers::set_safe_headers))
         .layer(middleware::from_fn(log))
         .with_state(console)
+        .merge(hospital.unwrap_or_default())
 }
 
 /// Everything below the base path: each line of the table, behind its door.
@@ -127,8 +131,8 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
         // After Leptos' own, which it mints before and which the header would not know.
         provide_context(nonce.clone());
         provide(&console, visit.as_ref());
-        if console.parts.config.demo {
-            provide_context(DemoHospital);
+        if let Some(hospital) = &console.parts.hospital {
+            provide_context(InDemoHospital { pace: hospital.pace() });
         }
         match problem.clone() {
             Some(problem) if told => provide_context(FormProblem(problem)),

@@ -99,6 +99,7 @@ pub const ROUTES: &[Route] = &[
     page("/actions", Has(See)),
     page("/actions/{id}", Has(See)),
     page("/help", Has(See)),
+    page("/demo", Has(See)),
     page("/sign-in", Nothing),
     page("/account", SignedIn),
     page("/accounts", Has(Accounts)),
@@ -127,6 +128,9 @@ pub const ROUTES: &[Route] = &[
     form("/api/change_account", Has(Accounts), "/accounts"),
     form("/api/disable_account", Has(Accounts), "/accounts"),
     form("/api/new_password", Has(Accounts), "/accounts"),
+    function("/api/demo_hospital", Has(See)),
+    function("/api/demo_mend", Has(Retry)),
+    function("/api/demo_break", Has(Retry)),
     // Downloads.
     reads("/failed-events.csv", Has(See), || get(export::csv)),
     reads("/failed-events.ndjson", Has(See), || get(export::ndjson)),

@@ -53,6 +53,7 @@ mod events;
 mod hurt;
 mod lists;
 mod looks;
+mod pages;
 mod reset;
 mod rights;
 mod times;

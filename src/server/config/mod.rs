@@ -163,7 +163,7 @@ pub struct Config {
     /// The way that requests take.
     pub reached: Reached,
     pub applications: Vec<Application>,
-    /// The applications are the demo hospital: no consumer runs on them, and pages say so.
+    /// The applications are the demo hospital.
     pub demo: bool,
     /// What an administrator should know: ignored JDBC parameters, assumed kinds.
     pub warnings: Vec<String>,

@@ -17,16 +17,13 @@ use crate::{
 pub fn AccountPage() -> impl IntoView {
     let changed = use_query_map().read_untracked().get("changed").is_some();
     view! {
-        <Suspense>
-            {move || Suspend::new(async move {
-                match view_own_account().await {
-                    Ok(account) => view! { <Account account changed /> }.into_any(),
-                    Err(problem) => view! { <ProblemView problem /> }.into_any(),
-                }
-            })}
-        </Suspense>
+        <Await future=view_own_account() blocking=true let:answer>
+            {match answer.clone() {
+                Ok(account) => view! { <Account account changed /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem /> }.into_any(),
+            }}
+        </Await>
     }
-    .into_any()
 }
 
 #[component]

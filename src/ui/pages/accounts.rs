@@ -17,16 +17,13 @@ use crate::{
 #[component]
 pub fn AccountsPage() -> impl IntoView {
     view! {
-        <Suspense>
-            {move || Suspend::new(async move {
-                match list_accounts().await {
-                    Ok(page) => view! { <Accounts page /> }.into_any(),
-                    Err(problem) => view! { <ProblemView problem /> }.into_any(),
-                }
-            })}
-        </Suspense>
+        <Await future=list_accounts() blocking=true let:answer>
+            {match answer.clone() {
+                Ok(page) => view! { <Accounts page /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem /> }.into_any(),
+            }}
+        </Await>
     }
-    .into_any()
 }
 
 #[component]
