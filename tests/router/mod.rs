@@ -6,4 +6,5 @@ mod access;
 mod compat;
 mod forms;
 mod lists;
+mod openmrs;
 mod pages;
