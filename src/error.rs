@@ -40,6 +40,21 @@ impl Problem {
         Self::new(403, what, todo)
     }
 
+    /// Somebody whom the console does not know, or who did not prove who they are. 401.
+    pub fn not_signed_in(what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self::new(401, what, todo)
+    }
+
+    /// A password was tried too often; the next attempt can be made after `wait`. 429.
+    pub fn too_often(wait: std::time::Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        Self::new(
+            429,
+            "This name was tried with a wrong password several times.",
+            format!("Wait {seconds} s, then try again. Nobody is locked out."),
+        )
+    }
+
     /// A form larger than any of ours. 413.
     pub fn too_large() -> Self {
         Self::new(413, "The request is larger than the console reads.", "Select fewer rows at a time.")

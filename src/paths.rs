@@ -14,6 +14,9 @@ use crate::model::{
 /// Where the server functions live, below the base path.
 pub const API_PREFIX: &str = "/api";
 
+/// The field of every form that proves that it is one of ours.
+pub const FORM_TOKEN: &str = "form_token";
+
 /// Everything that could end or change a path segment is encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -143,6 +146,44 @@ impl Base {
         with_query(self.at("/audit.csv"), &filter.to_query())
     }
 
+    /// The sign-in page; `to` is where to go on, a path and query below the base.
+    pub fn sign_in(&self, to: Option<&str>) -> String {
+        let mut query = String::new();
+        if let Some(to) = to.filter(|to| !matches!(*to, "" | "/")) {
+            crate::model::filter::push(&mut query, "to", to);
+        }
+        with_query(self.at("/sign-in"), &query)
+    }
+
+    /// The page of one's own account.
+    pub fn account(&self) -> String {
+        self.at("/account")
+    }
+
+    /// The page of all accounts.
+    pub fn accounts(&self) -> String {
+        self.at("/accounts")
+    }
+
+    /// Where a form is sent: the server function of this name.
+    pub fn function(&self, name: &str) -> String {
+        self.at(&format!("{API_PREFIX}/{name}"))
+    }
+
+    /// A page of ours by a path and query below the base that came from outside. `None` for anything that could lead
+    /// somewhere else.
+    pub fn inside(&self, to: &str) -> Option<String> {
+        let (path, query) = to.split_once('?').unwrap_or((to, ""));
+        let ours = path.starts_with('/')
+            && !path.starts_with("//")
+            && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~%".contains(&byte))
+            && query.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte));
+        if !ours {
+            return None;
+        }
+        Some(if path == "/" { with_query(self.overview(), query) } else { with_query(self.at(path), query) })
+    }
+
     /// The demo hospital's own page.
     pub fn demo(&self) -> String {
         self.at("/demo")
@@ -185,6 +226,23 @@ mod tests {
         for text in ["/a//b", "/..", "/a/../b", "/a b", "/a?x", "/%41", "/ä", "/{x}", "https://host/a"] {
             assert_eq!(Base::parse(text), Err(BadBase), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_way_on_leads_to_our_own_pages_alone() {
+        let base = Base::parse("/x").unwrap();
+        assert_eq!(
+            base.inside("/failed-events?app=odoo&q=a%20b").as_deref(),
+            Some("/x/failed-events?app=odoo&q=a%20b")
+        );
+        assert_eq!(base.inside("/").as_deref(), Some("/x"));
+        for to in
+            ["", "//evil.example", "https://evil.example", "/\\evil.example", "evil", "/a\r\nSet-Cookie: x=1", "/a?\n"]
+        {
+            assert_eq!(base.inside(to), None, "{to:?}");
+        }
+        assert_eq!(base.sign_in(Some("/failed-events?app=a")), "/x/sign-in?to=/failed-events%3Fapp%3Da");
+        assert_eq!(base.sign_in(Some("/")), "/x/sign-in");
     }
 
     #[test]

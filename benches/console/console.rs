@@ -27,7 +27,7 @@ pub fn configure(database: &Database, dir: &Path) -> anyhow::Result<PathBuf> {
     let file = dir.join("console.toml");
     let text = format!(
         // maxRetry is that of the invented history, whatever the kind.
-        "listen = \"127.0.0.1:0\"\nstore = {:?}\n[[application]]\nname = \"Hospital\"\nmax_retry = 5\n{}",
+        "listen = \"127.0.0.1:0\"\nstore = {:?}\n[access]\nmode = \"open\"\n[[application]]\nname = \"Hospital\"\nmax_retry = 5\n{}",
         dir.join("store.db").display().to_string(),
         database.settings,
     );

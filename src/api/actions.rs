@@ -25,8 +25,8 @@ pub struct ActionsPage {
 #[server(prefix = "/api", input = GetUrl, endpoint = "actions")]
 pub async fn list_actions(before: Option<i64>) -> Result<ActionsPage, Problem> {
     const PAGE: usize = 50;
-    let store = super::console_for(Right::See)?.parts.store.clone();
-    let mut actions = store.actions(before, PAGE as u32 + 1).await?;
+    let console = super::console_for(Right::See)?;
+    let mut actions = console.parts.store.actions_within(before, PAGE as u32 + 1, console.only()).await?;
     let more = actions.len() > PAGE;
     actions.truncate(PAGE);
     Ok(ActionsPage { next: actions.last().filter(|_| more).map(|action| action.id), actions })
@@ -49,7 +49,9 @@ pub async fn view_action(id: i64, from: Option<i64>) -> Result<ActionPage, Probl
     const PAGE: usize = 200;
     let console = super::console_for(Right::See)?;
     let store = &console.parts.store;
-    let action = store.action(id).await?.ok_or_else(|| {
+    let seen = store.action_is_within(id, console.only()).await?;
+    let action = if seen { store.action(id).await? } else { None };
+    let action = action.ok_or_else(|| {
         Problem::not_found(format!("There is no action {id} on record."), "The record lists all there are.")
     })?;
     let mut rows = store.action_rows(id, from.unwrap_or(0), PAGE as u32 + 1).await?;

@@ -16,7 +16,7 @@ pub async fn view_demo_hospital() -> Result<DemoHospital, Problem> {
 #[server(prefix = "/api", endpoint = "demo_mend")]
 pub async fn mend(trouble: i64) -> Result<(), Problem> {
     super::hospital(Right::Retry)?.mend(trouble).await?;
-    super::go_to(&super::console_for(Right::Retry)?.parts.config.base.demo());
+    super::go_to(&super::console()?.parts.config.base.demo());
     Ok(())
 }
 
@@ -24,6 +24,6 @@ pub async fn mend(trouble: i64) -> Result<(), Problem> {
 #[server(prefix = "/api", endpoint = "demo_break")]
 pub async fn break_something(what: String) -> Result<(), Problem> {
     super::hospital(Right::Retry)?.break_something(&what).await?;
-    super::go_to(&super::console_for(Right::Retry)?.parts.config.base.demo());
+    super::go_to(&super::console()?.parts.config.base.demo());
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Server functions by subject: the browser's only door, and the pages' way to the server. Each is thin: it checks,
 //! validates, calls `server`, and maps errors.
 
+pub mod access;
 pub mod actions;
 pub mod audit;
 pub mod demo;
@@ -11,7 +12,7 @@ pub mod overview;
 use crate::{
     error::Problem,
     model::{Person, Right},
-    server::{operations::Actor, state::Console},
+    server::{operations::Actor, security::visit::Visit, state::Console},
 };
 
 /// Who asks, from the context of the request.
@@ -25,9 +26,134 @@ fn person() -> Result<Person, Problem> {
 fn console_for(right: Right) -> Result<Console, Problem> {
     let person = person()?;
     person.demand(right)?;
-    let console: Console =
-        leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its console."))?;
-    Ok(console.seen_by(&person))
+    Ok(console()?.seen_by(&person))
+}
+
+/// The console itself, for what is about coming in and not about applications.
+#[cfg(feature = "ssr")]
+fn console() -> Result<Console, Problem> {
+    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its console."))
+}
+
+/// The console for somebody who looks after accounts, where it keeps any.
+#[cfg(feature = "ssr")]
+fn accounts_console() -> Result<Console, Problem> {
+    use crate::server::config::Mode;
+    person()?.demand(Right::Accounts)?;
+    let console = console()?;
+    let instead = match console.parts.config.access.way.mode() {
+        Mode::Accounts => return Ok(console),
+        Mode::Openmrs => "people sign in with what they have in OpenMRS",
+        Mode::Proxy => "a proxy says who people are",
+        Mode::Open => "everybody is let in",
+    };
+    Err(Problem::not_found(
+        format!("This console keeps no accounts: {instead}."),
+        "The setting access.mode of its configuration says how people come in.",
+    ))
+}
+
+/// The visit of somebody who has signed in with a browser: what is about their session or their tokens is not for a
+/// program that holds one.
+#[cfg(feature = "ssr")]
+fn in_a_session() -> Result<Visit, Problem> {
+    use crate::server::security::{sign_in, visit::Proof};
+    let visit = visit()?;
+    match visit.proof {
+        Proof::Session(_) => Ok(visit),
+        _ => Err(sign_in::only_in_a_session()),
+    }
+}
+
+/// The name of the person's account, where the console keeps it.
+#[cfg(feature = "ssr")]
+fn own_account_name(visit: &Visit) -> Result<String, Problem> {
+    let person = person()?;
+    if visit.account.is_none() {
+        return Err(Problem::not_found(
+            "Your account is not kept by this console.",
+            "Its password is changed where it is kept; tokens are for accounts of the console.",
+        ));
+    }
+    Ok(person.name)
+}
+
+/// Nobody changes their own rights, and nobody shuts themselves out.
+#[cfg(feature = "ssr")]
+fn not_ones_own(person: &Person, name: &str) -> Result<(), Problem> {
+    if person.name == crate::server::store::folded(name) {
+        return Err(Problem::refused(
+            "This is your own account.",
+            "Another administrator can change it; your password is changed on the page of your account.",
+        ));
+    }
+    Ok(())
+}
+
+/// What the store says of a change to an account.
+#[cfg(feature = "ssr")]
+fn changed(done: Result<(), crate::server::store::Unchanged>, name: &str) -> Result<(), Problem> {
+    use crate::server::store::Unchanged;
+    done.map_err(|why| match why {
+        Unchanged::NoAccount => {
+            Problem::not_found(format!("There is no account {name:?}."), "The list shows those that there are.")
+        }
+        Unchanged::LastAdministrator => Problem::refused(
+            format!("{name} is the last administrator who sees everything."),
+            "Make another one first; otherwise nobody could look after accounts.",
+        ),
+    })
+}
+
+/// The applications that a form names; `None`: all.
+#[cfg(feature = "ssr")]
+fn chosen_applications(
+    console: &Console,
+    all: bool,
+    chosen: Vec<String>,
+) -> Result<Option<std::collections::BTreeSet<String>>, Problem> {
+    if all {
+        return Ok(None);
+    }
+    let chosen: std::collections::BTreeSet<String> = chosen.into_iter().filter(|key| !key.is_empty()).collect();
+    if chosen.is_empty() {
+        return Err(Problem::bad_request(
+            "No application was chosen.",
+            "Tick all applications, or those that the account may see.",
+        ));
+    }
+    for key in &chosen {
+        console.source(key)?;
+    }
+    Ok(Some(chosen))
+}
+
+/// Gives the browser a cookie with this answer.
+#[cfg(feature = "ssr")]
+fn give_cookie(console: &Console, visit: &Visit, kind: crate::server::security::cookies::Kind, value: &str) {
+    use crate::server::security::cookies;
+    let cookie = cookies::set(kind, value, &console.parts.config.base, visit.came.https);
+    append_cookie(cookie);
+}
+
+/// Takes the session's cookie from the browser with this answer.
+#[cfg(feature = "ssr")]
+fn take_session_cookie(console: &Console, visit: &Visit) {
+    use crate::server::security::cookies;
+    append_cookie(cookies::remove(cookies::Kind::Session, &console.parts.config.base, visit.came.https));
+}
+
+#[cfg(feature = "ssr")]
+fn append_cookie(cookie: axum::http::HeaderValue) {
+    if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>() {
+        response.append_header(axum::http::header::SET_COOKIE, cookie);
+    }
+}
+
+/// The request as far as coming in is concerned, from its context.
+#[cfg(feature = "ssr")]
+fn visit() -> Result<Visit, Problem> {
+    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its visitor."))
 }
 
 /// Who goes on record for what the request does, and from where.
@@ -36,7 +162,7 @@ fn actor() -> Result<Actor, Problem> {
     leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its sender."))
 }
 
-/// The demo hospital, where the console runs on it.
+/// The demo hospital, where the console runs on it, for somebody with this right.
 #[cfg(feature = "ssr")]
 fn hospital(right: Right) -> Result<std::sync::Arc<crate::demo::Hospital>, Problem> {
     console_for(right)?.parts.hospital.clone().ok_or_else(|| {
@@ -66,16 +192,10 @@ fn go_back(console: &Console, back: &str, action: i64) {
     use crate::model::filter::{pairs, push};
     let base = &console.parts.config.base;
     let (path, query) = back.split_once('?').unwrap_or((back, ""));
-    let ours = path.starts_with('/')
-        && !path.starts_with("//")
-        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~%".contains(&byte));
-    if !ours {
-        return go_to(&base.action(action));
-    }
     let mut kept = String::new();
     for (key, value) in pairs(query).filter(|(key, _)| key != "done") {
         push(&mut kept, &key, &value);
     }
     push(&mut kept, "done", &action.to_string());
-    go_to(&format!("{}?{kept}", base.at(path)));
+    go_to(&base.inside(&format!("{path}?{kept}")).unwrap_or_else(|| base.action(action)));
 }

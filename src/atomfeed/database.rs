@@ -231,7 +231,8 @@ impl Database {
         }
     }
 
-    /// An expression as text.
+    /// An expression as text. Order by a column with its table's name before it: PostgreSQL calls this expression as its
+    /// column is called, and `ORDER BY id` would then sort the text.
     pub(super) fn text(&self, expression: &str) -> String {
         match self.backend() {
             Backend::MySql => format!("CAST({expression} AS CHAR)"),

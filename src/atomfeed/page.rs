@@ -123,6 +123,9 @@ pub enum PageError {
     /// No XML, or cut off.
     #[error("the answer is no well-formed XML: {0}")]
     Broken(String),
+    /// More elements than any page has.
+    #[error("the answer has more than {MOST_NODES} elements and texts; it is not read")]
+    TooMuch,
     /// XML, but something else.
     #[error("the answer is XML, but no Atom feed: its outermost element is <{0}>")]
     NotAtom(String),
@@ -158,6 +161,7 @@ impl Page {
         let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
         let document = Document::parse_with_options(text, options).map_err(|error| match error {
             roxmltree::Error::DtdDetected => PageError::DocumentType,
+            roxmltree::Error::NodesLimitReached => PageError::TooMuch,
             error => PageError::Broken(error.to_string()),
         })?;
         let root = document.root_element();

@@ -132,8 +132,10 @@ impl Publisher {
         let table = database.table(TableName::EventRecordsQueue);
         // Locked, so that of two jobs at once the second waits; SQLite lets only one write at all.
         let lock = if database.backend() == Backend::Sqlite { "" } else { " FOR UPDATE" };
-        let oldest =
-            Statement::new(format!("SELECT {} FROM {table} ORDER BY id LIMIT {BATCH}{lock}", database.text("id")));
+        let oldest = Statement::new(format!(
+            "SELECT {} FROM {table} ORDER BY {table}.id LIMIT {BATCH}{lock}",
+            database.text("id")
+        ));
         let mut transaction = database.begin();
         let ids: Vec<i64> = transaction.rows(oldest).await?.iter_mut().filter_map(Record::number).collect();
         let now = database.time(Utc::now(), records.has_zone("timestamp"));
@@ -267,11 +269,9 @@ struct Feed<'a> {
 impl Feed<'_> {
     async fn chunking(&self, transaction: &mut Transaction) -> Result<Chunking, DatabaseError> {
         let (length, start) = (self.database.text("chunk_length"), self.database.text(&self.database.column("start")));
-        let select = format!(
-            "SELECT {}, {length}, {start} FROM {} ORDER BY id",
-            self.database.text("id"),
-            self.database.table(TableName::ChunkingHistory)
-        );
+        let table = self.database.table(TableName::ChunkingHistory);
+        let select =
+            format!("SELECT {}, {length}, {start} FROM {table} ORDER BY {table}.id", self.database.text("id"),);
         let rows = transaction.rows(Statement::new(select)).await?;
         let rows: Vec<_> =
             rows.into_iter().map(|mut row| (row.number().unwrap_or_default(), row.number(), row.number())).collect();
@@ -284,11 +284,11 @@ impl Feed<'_> {
         if !self.shape.has(TableName::OffsetMarker) {
             return Ok(None);
         }
+        let table = self.database.table(TableName::OffsetMarker);
         let select = format!(
-            "SELECT category, {}, {} FROM {} ORDER BY id",
+            "SELECT category, {}, {} FROM {table} ORDER BY {table}.id",
             self.database.text("event_id"),
             self.database.text("event_count"),
-            self.database.table(TableName::OffsetMarker)
         );
         let rows = transaction.rows(Statement::new(select)).await?;
         Ok(rows.into_iter().find_map(|mut row| {
@@ -328,8 +328,9 @@ impl Feed<'_> {
             .map(|column| records.text(self.database, column))
             .join(", ");
         let mut statement = self.events_after(&format!("SELECT {columns}"), start.event_id);
+        let table = self.database.table(TableName::EventRecords);
         let (limit, skipped) = (range.last - range.first + 1, range.first - 1 - start.events);
-        statement = statement.and(&format!(" ORDER BY id LIMIT {limit} OFFSET {}", skipped.max(0)));
+        statement = statement.and(&format!(" ORDER BY {table}.id LIMIT {limit} OFFSET {}", skipped.max(0)));
         Ok(transaction.rows(statement).await?.into_iter().map(|row| self.entry(row)).collect())
     }
 
@@ -367,7 +368,9 @@ impl Feed<'_> {
         let Some(range) = chunking.page(chunking.pages(marked), marked) else { return Ok(false) };
         let position = range.last.min(events);
         let select = format!("SELECT {}", self.database.text("id"));
-        let last = self.events_after(&select, 0).and(&format!(" ORDER BY id LIMIT 1 OFFSET {}", position - 1));
+        let table = self.database.table(TableName::EventRecords);
+        let order = format!(" ORDER BY {table}.id LIMIT 1 OFFSET {}", position - 1);
+        let last = self.events_after(&select, 0).and(&order);
         let Some(event_id) = transaction.rows(last).await?.into_iter().next().and_then(|mut row| row.number()) else {
             return Ok(false);
         };

@@ -1,12 +1,13 @@
 //! The statements of a consumer: markers, failed events, and the log of retries.
 
 use chrono::{DateTime, Utc};
+use sqlx::mysql::MySqlDatabaseError;
 
 use super::{
     database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value},
     event::Event,
     java,
-    shape::TableName,
+    shape::{Table, TableName},
 };
 
 /// How far a feed was read.
@@ -50,8 +51,9 @@ impl Store {
 
     async fn select_marker(&self, lock: &str) -> Result<Statement, DatabaseError> {
         let shape = self.database.shape_with(&[TableName::Markers]).await?;
-        let order = if shape.table(TableName::Markers)?.has("id") { " ORDER BY id" } else { "" };
         let table = self.database.table(TableName::Markers);
+        let has_id = shape.table(TableName::Markers)?.has("id");
+        let order = if has_id { format!(" ORDER BY {table}.id") } else { String::new() };
         Ok(Statement::new(format!(
             "SELECT last_read_entry_id, feed_uri_for_last_read_entry FROM {table} WHERE feed_uri = ?{order} LIMIT 1{lock}"
         )))
@@ -127,7 +129,7 @@ impl Store {
             ("retries", 0.into()),
             ("tags", event.tags().into()),
         ];
-        failed.insert(transaction, values).await
+        insert_with_error(failed, transaction, values).await
     }
 
     /// Sets the retries of a pair. `failed_at` stays what it is, which MySQL has to be told.
@@ -161,7 +163,7 @@ impl Store {
         if failed.has("retries") {
             select = select.and(" AND retries < ?").with(i64::from(max));
         }
-        let rows = self.database.rows(select.and(&format!(" ORDER BY id LIMIT {batch}"))).await?;
+        let rows = self.database.rows(select.and(&format!(" ORDER BY {table}.id LIMIT {batch}"))).await?;
         Ok(rows.into_iter().map(failed_event).collect())
     }
 
@@ -218,8 +220,33 @@ impl Store {
             ("event_id", row.event.id.as_str().into()),
             ("event_content", row.event.content.clone().into()),
         ];
-        log.insert(transaction, values).await
+        insert_with_error(log, transaction, values).await
     }
+}
+
+/// Writes a row with an error text. Where MySQL's column cannot hold all of its letters (latin1, utf8mb3), those that
+/// are no ASCII become `?`: a text in another script must not hold the feed.
+async fn insert_with_error(
+    table: &Table,
+    transaction: &mut Transaction,
+    mut values: Vec<(&'static str, Value)>,
+) -> Result<(), DatabaseError> {
+    match table.insert(transaction, values.clone()).await {
+        Err(error) if is_unfit(&error) => {}
+        done => return done,
+    }
+    for (column, value) in &mut values {
+        if let ("error_message", Value::Text(Some(text))) = (*column, value) {
+            *text = text.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect();
+        }
+    }
+    table.insert(transaction, values).await
+}
+
+/// MySQL: "Incorrect string value".
+fn is_unfit(error: &DatabaseError) -> bool {
+    let DatabaseError::Sql(sqlx::Error::Database(error)) = error else { return false };
+    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| error.number() == 1366)
 }
 
 fn marker(mut row: Record) -> Marker {

@@ -52,7 +52,7 @@ pub struct Action {
     pub started_at: DateTime<Utc>,
     /// `None`: still running.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Until sign-in exists: "local".
+    /// The person's name; "anybody" where nobody signs in.
     pub who: String,
     /// The address the request came from.
     pub address: String,

@@ -1,4 +1,4 @@
-//! The command line: `serve`, `demo`, `check`, `audit` and `store`.
+//! The command line: `serve`, `demo`, `check`, `account`, `audit` and `store`.
 //!
 //! What goes wrong at the start is told on stderr in plain words. The exit code is 2 where the command line or the
 //! configuration is wrong, and 1 for everything else that failed.
@@ -16,13 +16,14 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     demo::{self, Hospital},
-    model::error_text::visible,
+    model::{Role, error_text::visible},
     paths::{BadBase, Base},
 };
 
 use super::{
+    accounts_cli::{self, Task},
     check,
-    config::{self, CommandLine, Config, Environment, Refused},
+    config::{self, CommandLine, Config, Environment, Mode, Refused},
     run,
     upkeep::{self, AuditCommand, StoreCommand},
 };
@@ -42,7 +43,8 @@ Examples:
 
 What wins: the command line, then the environment, then the file of --config,
 then Leptos.toml in the working directory. Variables of the environment:
-ATOMFEED_CONSOLE_ and CONFIG, LISTEN, BASE_PATH, STORE, LOG_FORM or LOG_LEVEL.
+ATOMFEED_CONSOLE_ and CONFIG, LISTEN, BASE_PATH, STORE, ACCESS, PUBLIC_ORIGIN,
+TRUSTED_PROXIES, LOG_FORM or LOG_LEVEL.
 
 Exit codes: 0, all is well; 1, something failed, check found something to fix,
 or the audit log is not whole; 2, the command line or the configuration is
@@ -76,6 +78,16 @@ no row was found that breaks the consumer itself. Otherwise the code is 1.
 Example:
   atomfeed-console check --config console.toml && echo ready";
 
+const ACCOUNT_EXAMPLES: &str = "\
+A password is typed without being shown, or comes on standard input; it is
+never an argument. The console may run meanwhile.
+
+Examples:
+  atomfeed-console account add asha --role operator --config console.toml
+  atomfeed-console account add ward-screen --role viewer --application Odoo \\
+      --one-time --config console.toml
+  atomfeed-console account password administrator --one-time --config console.toml";
+
 /// See which Atom feeds of a Bahmni hospital are healthy, why an event failed, and retry it.
 #[derive(Debug, Parser)]
 #[command(name = "atomfeed-console", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
@@ -99,6 +111,9 @@ enum Command {
     Audit(Upkeep<AuditCommand>),
     /// Back up and restore the console's own database.
     Store(Upkeep<StoreCommand>),
+    /// Look after the accounts that people sign in with.
+    #[command(after_help = ACCOUNT_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+    Account(Account),
 }
 
 /// What is done to the store, and where that is.
@@ -131,6 +146,68 @@ impl StorePlace {
 }
 
 #[derive(Debug, Args)]
+struct Account {
+    #[command(subcommand)]
+    task: AccountTask,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountTask {
+    /// Show every account.
+    List {
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Add an account; its password is asked for.
+    Add {
+        /// The name to sign in with.
+        name: String,
+        /// viewer, operator or administrator.
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+        /// An application that it may see, by its name; again for each. Without any it sees all.
+        #[arg(long = "application", value_name = "NAME")]
+        applications: Vec<String>,
+        /// Make a password for the first sign-in, and print it.
+        #[arg(long)]
+        one_time: bool,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Give an account another password; it is asked for.
+    Password {
+        name: String,
+        /// Make a password for one sign-in, and print it.
+        #[arg(long)]
+        one_time: bool,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Let nobody in with this account any more.
+    Disable {
+        name: String,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Let people in with this account again.
+    Enable {
+        name: String,
+        #[command(flatten)]
+        at: Store,
+    },
+}
+
+/// Where the accounts are.
+#[derive(Debug, Args)]
+struct Store {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The console's own database, if it is not where the configuration says.
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct ConfigFile {
     /// The configuration: a TOML file, or the old console's application.yml.
     #[arg(long, value_name = "FILE", env = "ATOMFEED_CONSOLE_CONFIG")]
@@ -145,6 +222,9 @@ struct Web {
     /// The path below which everything stands [default: /atomfeed-console].
     #[arg(long, value_name = "PATH", value_parser = base_path)]
     base_path: Option<Base>,
+    /// Who may come in: accounts, openmrs, proxy or open [default: accounts]; open means everybody.
+    #[arg(long, value_name = "WAY", value_parser = access)]
+    access: Option<Mode>,
 }
 
 #[derive(Debug, Args)]
@@ -177,6 +257,11 @@ struct Demo {
 struct Check {
     #[command(flatten)]
     file: ConfigFile,
+}
+
+fn access(text: &str) -> Result<Mode, String> {
+    let found = Mode::WORDS.into_iter().find(|(word, _)| *word == text).map(|(_, mode)| mode);
+    found.ok_or_else(|| "the ways are accounts, openmrs, proxy and open".to_owned())
 }
 
 fn base_path(text: &str) -> Result<Base, BadBase> {
@@ -228,11 +313,30 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Account(options) => {
+            account(options.task).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
+async fn account(task: AccountTask) -> anyhow::Result<()> {
+    let (at, task) = match task {
+        AccountTask::List { at } => (at, Task::List),
+        AccountTask::Add { name, role, applications, one_time, at } => {
+            (at, Task::Add { name, role, applications, one_time })
+        }
+        AccountTask::Password { name, one_time, at } => (at, Task::Password { name, one_time }),
+        AccountTask::Disable { name, at } => (at, Task::Disable { name }),
+        AccountTask::Enable { name, at } => (at, Task::Enable { name }),
+    };
+    let config = load(CommandLine { store: at.store, ..CommandLine::default() }, at.file)?;
+    accounts_cli::run(&config, task).await
+}
+
 fn serve_config(serve: Serve) -> anyhow::Result<Config> {
-    let line = CommandLine { listen: serve.web.listen, base: serve.web.base_path, store: serve.store };
+    let Web { listen, base_path: base, access } = serve.web;
+    let line = CommandLine { listen, base, store: serve.store, access };
     load(line, serve.file)
 }
 
@@ -243,7 +347,8 @@ fn load(line: CommandLine, file: ConfigFile) -> anyhow::Result<Config> {
 
 /// The folder lives as long as the server runs.
 async fn run_demo(options: Demo) -> anyhow::Result<ExitCode> {
-    let line = CommandLine { listen: options.web.listen, base: options.web.base_path, store: None };
+    let Web { listen, base_path: base, access } = options.web;
+    let line = CommandLine { listen, base, store: None, access };
     let (folder, _removed_at_the_end) = match options.data {
         Some(folder) => {
             std::fs::create_dir_all(&folder)

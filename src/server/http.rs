@@ -1,42 +1,49 @@
 //! The router put together. Tests drive this very router.
 //!
-//! From outside in: the log line, the safe headers, the guard against other sites' pages, limits on size and time,
-//! compression; then pages, server functions, files, downloads and the old console's JSON, all below the base path.
+//! From outside in: the log line, the safe headers, who it is that asks, the guard against other sites' pages, limits on
+//! size and time, compression; then what the table of `routes.rs` has, each behind its door, all below the base path.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
     body::{Body, to_bytes},
-    extract::{ConnectInfo, FromRequestParts, OriginalUri, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request},
+    extract::{FromRequestParts, OriginalUri, Request, State},
+    http::{HeaderValue, Method, StatusCode, header, request},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, any, get},
 };
 use leptos::{nonce::Nonce, prelude::*};
-use leptos_axum::LeptosRoutes;
 use tower_http::{
     CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer, limit::RequestBodyLimitLayer,
     timeout::TimeoutLayer,
 };
 
 use super::{
-    audit_export, compat, export, health,
+    config::Mode,
+    health,
     operations::Actor,
-    security::{headers, origin},
-    site,
+    routes::{self, ROUTES},
+    security::{
+        client,
+        door::{self, Door, Needs, wants_page},
+        form_token, headers, origin,
+        visit::{self, Visit},
+    },
     state::Console,
 };
 use crate::{
     demo::Hospital,
     error::Problem,
-    model::Person,
-    ui::app::{App, InDemoHospital, PageProblem, ReadOnlyConsole, shell},
+    ui::{
+        app::{App, InDemoHospital, PageProblem, ReadOnlyConsole, shell},
+        visitor::{FormProblem, SignsIn, Visitor},
+    },
 };
 
 /// The largest form that is read: a selection of a thousand rows is a tenth of this.
-const LARGEST_BODY: usize = 1 << 20;
+pub const LARGEST_BODY: usize = 1 << 20;
 
 /// The longest until an answer begins. Sources have shorter limits of their own.
 const LONGEST_ANSWER: Duration = Duration::from_secs(60);
@@ -64,73 +71,75 @@ pub fn router(console: Console) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONGEST_ANSWER))
         // On the body itself: server functions read it without axum's extractors.
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
-        .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn_with_state(console.clone(), guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(console.clone(), show_problems))
+        .layer(middleware::from_fn_with_state(console.clone(), visit::meet))
         .layer(middleware::from_fn(headers::set_safe_headers))
         .layer(middleware::from_fn(log))
         .with_state(console)
         .merge(hospital.unwrap_or_default())
 }
 
-/// Everything below the base path.
+/// Everything below the base path: each line of the table, behind its door.
 fn inside(console: &Console) -> Router<Console> {
+    warn_of_what_has_no_door(console);
+    let behind = |needs: Needs, handler: MethodRouter<Console>| {
+        handler.layer(middleware::from_fn_with_state(Door { console: console.clone(), needs }, door::door))
+    };
+    let mut router =
+        Router::<Console>::new().fallback_service(behind(Needs::Nothing, any(no_page)).with_state(console.clone()));
+    for route in ROUTES {
+        router = router.route(route.path, behind(route.needs, route.handler()));
+    }
+    router
+}
+
+/// Pages and server functions that the program has and the table does not: they are not reachable.
+pub fn without_a_door(console: &Console) -> Vec<String> {
     let for_routes = console.clone();
     let pages = leptos_axum::generate_route_list_with_exclusions_and_ssg_and_context(App, None, move || {
-        provide_context(for_routes.clone());
         provide_context(for_routes.parts.config.base.clone());
     })
     .0;
-    let mut router = Router::<Console>::new().leptos_routes_with_handler(pages, page).fallback(no_page);
-    for (path, method) in server_fn::axum::server_fn_paths() {
-        let route: MethodRouter<Console> =
-            if method == Method::GET { get(server_function) } else { post(server_function) };
-        router = router.route(path, route);
+    let pages = pages.iter().map(|page| if page.path().is_empty() { "/".to_owned() } else { page.path().to_owned() });
+    let functions = server_fn::axum::server_fn_paths().map(|(path, _)| path.to_owned());
+    pages.chain(functions).filter(|path| routes::of(path).is_none()).collect()
+}
+
+fn warn_of_what_has_no_door(console: &Console) {
+    for path in without_a_door(console) {
+        tracing::error!(path, "is not in the table of routes, and is not reachable");
     }
-    router
-        .route("/failed-events.csv", get(export::csv))
-        .route("/failed-events.ndjson", get(export::ndjson))
-        .route("/audit.csv", get(audit_export::csv))
-        .route("/failed-events/{app}/{id}/error.txt", get(export::whole_error))
-        .route("/failed-events/{app}/{id}/payload.txt", get(export::whole_payload))
-        .route("/apps", get(compat::apps))
-        .route("/apps/{app}/feedStatus", get(compat::feed_status))
-        .route("/apps/{app}/failedEvent", get(compat::failed_events))
-        .route("/apps/{app}/failedEvent/{event_id}/retryLog", get(compat::retry_log))
-        .route("/apps/{app}/failedEvent/{event_id}/resetRetryCount", post(compat::reset_retry_count))
-        .route("/health", get(health::health))
-        .route("/ready", get(health::ready))
-        .route("/favicon.svg", get(|headers: HeaderMap| site::root_file("favicon.svg", headers)))
-        .route("/robots.txt", get(|headers: HeaderMap| site::root_file("robots.txt", headers)))
-        .route("/pkg/{version}/{file}", get(site::package_file))
 }
 
 /// A page, rendered with a nonce of its own.
-async fn page(State(console): State<Console>, asking: Asking, request: Request) -> Response {
-    render(console, asking, request, None).await
+pub async fn page(State(console): State<Console>, request: Request) -> Response {
+    render(console, request, None).await
 }
 
-async fn render(console: Console, asking: Asking, request: Request, problem: Option<Problem>) -> Response {
+async fn render(console: Console, request: Request, problem: Option<Problem>) -> Response {
     let nonce = Nonce::new();
     let policy = headers::page_policy(&nonce);
     let status = problem.as_ref().map(status_of);
     let options = console.options.clone();
     let base = console.parts.config.base.clone();
+    let visit = request.extensions().get::<Visit>().cloned();
+    let told = request.extensions().get::<ToldOn>().is_some();
     let context = move || {
         // After Leptos' own, which it mints before and which the header would not know.
         provide_context(nonce.clone());
-        provide_context(console.clone());
-        provide_context(console.parts.config.base.clone());
-        provide_context(asking.person.clone());
-        provide_context(asking.actor.clone());
+        provide(&console, visit.as_ref());
         if console.parts.config.read_only {
             provide_context(ReadOnlyConsole);
         }
         if let Some(hospital) = &console.parts.hospital {
             provide_context(InDemoHospital { pace: hospital.pace() });
         }
-        if let Some(problem) = problem.clone() {
-            provide_context(PageProblem(problem));
+        match problem.clone() {
+            Some(problem) if told => provide_context(FormProblem(problem)),
+            Some(problem) => provide_context(PageProblem(problem)),
+            None => {}
         }
     };
     let document = move || shell(options.clone(), base.clone());
@@ -142,22 +151,44 @@ async fn render(console: Console, asking: Asking, request: Request, problem: Opt
     response
 }
 
+/// What pages and server functions find in their context.
+fn provide(console: &Console, visit: Option<&Visit>) {
+    provide_context(console.clone());
+    provide_context(console.parts.config.base.clone());
+    let Some(visit) = visit else { return };
+    let access = &console.parts.config.access;
+    let shown = access.demo.as_ref().filter(|demo| demo.shown);
+    provide_context(Visitor {
+        person: visit.person.clone(),
+        form_token: form_token::issue(&visit.secret),
+        signs_in: match access.way.mode() {
+            Mode::Accounts => SignsIn::WithAccount,
+            Mode::Openmrs => SignsIn::WithOpenmrs,
+            Mode::Proxy | Mode::Open => SignsIn::Nowhere,
+        },
+        session_lost: visit.session_lost,
+        demo_accounts: shown.map(|demo| demo.accounts.clone()).unwrap_or_default(),
+    });
+    if let Some(person) = visit.person.clone() {
+        provide_context(visit.actor(&person));
+        provide_context(person);
+    }
+    provide_context(visit.clone());
+}
+
+/// In the answer of a form that was not taken: the page, below the base, that says why.
+#[derive(Clone, Copy, Debug)]
+struct ToldOn(&'static str);
+
 /// A server function. A plain form gets a redirect or a page, never raw JSON: see [`show_problems`].
-async fn server_function(
-    State(console): State<Console>,
-    Asking { person, actor }: Asking,
-    request: Request,
-) -> Response {
+pub async fn server_function(State(console): State<Console>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    let told_on = routes::of(parts.uri.path()).and_then(|route| route.told_on);
     // Leptos would send a form whose function failed back to its page, with the error in the query string, where anyone
     // could write one. Asked as a program, it answers the error itself.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let context = move || {
-        provide_context(console.clone());
-        provide_context(console.parts.config.base.clone());
-        provide_context(person.clone());
-        provide_context(actor.clone());
-    };
+    let visit = parts.extensions.get::<Visit>().cloned();
+    let context = move || provide(&console, visit.as_ref());
     let request = Request::from_parts(parts, body);
     let response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
     if response.status().is_success() || response.status().is_redirection() {
@@ -168,6 +199,9 @@ async fn server_function(
     if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes) {
         parts.status = status_of(&problem);
         parts.extensions.insert(problem);
+        if let Some(page) = told_on {
+            parts.extensions.insert(ToldOn(page));
+        }
     }
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(bytes))
@@ -188,7 +222,7 @@ async fn no_page(State(console): State<Console>, OriginalUri(uri): OriginalUri, 
         .into_response()
 }
 
-fn status_of(problem: &Problem) -> StatusCode {
+pub fn status_of(problem: &Problem) -> StatusCode {
     StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
@@ -207,15 +241,25 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Answers a browser's request that ended in a [`Problem`] with a page that says so.
-async fn show_problems(State(console): State<Console>, asking: Asking, request: Request, next: Next) -> Response {
-    let wants_page = accepts_html(request.headers());
+/// Answers a browser's request that ended in a [`Problem`] with a page that says so: the page of the form, where that
+/// shows it in its place, otherwise one that has nothing else.
+async fn show_problems(State(console): State<Console>, request: Request, next: Next) -> Response {
+    let wants_page = wants_page(request.headers());
+    let visit = request.extensions().get::<Visit>().cloned();
     let response = next.run(request).await;
     match problem_of(&response) {
         Some(problem) if wants_page => {
+            let told_on = response.extensions().get::<ToldOn>().copied();
             // An address that no route has: the page shows the problem in its place.
-            let request = Request::builder().uri("/problem/page").body(Body::empty()).unwrap_or_default();
-            render(console, asking, request, Some(problem)).await
+            let path = told_on.map_or("/problem/page", |ToldOn(page)| page);
+            let mut request = Request::builder().uri(path).body(Body::empty()).unwrap_or_default();
+            if let Some(told_on) = told_on {
+                request.extensions_mut().insert(told_on);
+            }
+            if let Some(visit) = visit {
+                request.extensions_mut().insert(visit);
+            }
+            render(console, request, Some(problem)).await
         }
         _ => response,
     }
@@ -234,12 +278,14 @@ fn problem_of(response: &Response) -> Option<Problem> {
     })
 }
 
-fn accepts_html(headers: &HeaderMap) -> bool {
-    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
-}
-
-async fn guard(request: Request, next: Next) -> Response {
-    match origin::check(request.method(), request.headers()) {
+/// Refuses what is asked for by another site's page, or for a name that is not the console's.
+async fn guard(State(console): State<Console>, request: Request, next: Next) -> Response {
+    let config = &console.parts.config;
+    let host = request.extensions().get::<Visit>().map(|visit| visit.came.host.clone()).unwrap_or_default();
+    let open = config.access.way.mode() == Mode::Open;
+    let checked = origin::check(request.method(), request.headers(), &host, config.reached.public_origin.as_ref())
+        .and_then(|()| client::check_host(&config.reached, open, &host));
+    match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => {
             tracing::warn!(path = request.uri().path(), what = %problem.what, "refused");
@@ -263,33 +309,31 @@ async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Who a request comes from, for the routes that are no server functions.
-#[derive(Clone, Debug)]
-pub struct Asking {
-    pub person: Person,
-    pub actor: Actor,
-}
+/// Who goes on record for a request, and from where.
+impl<S: Sync> FromRequestParts<S> for Actor {
+    type Rejection = Problem;
 
-impl<S: Sync> FromRequestParts<S> for Asking {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Infallible> {
-        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
-        // The sign-in puts the person there.
-        let person = parts.extensions.get::<Person>().cloned().unwrap_or_else(Person::anybody);
-        Ok(Self { actor: Actor::of(&person, address), person })
+    async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {
+        let visit = visit_of(parts)?;
+        let person = visit.person.as_ref().ok_or_else(|| Problem::internal("The request has lost its person."))?;
+        Ok(visit.actor(person))
     }
 }
 
-/// The address a request came from: "unknown" where the router is driven without a connection.
+/// The console as whoever asks may see it; for handlers that are no server functions.
 #[derive(Clone, Debug)]
-pub struct ClientAddress(pub String);
+pub struct Seen(pub Console);
 
-impl<S: Sync> FromRequestParts<S> for ClientAddress {
-    type Rejection = Infallible;
+impl FromRequestParts<Console> for Seen {
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Infallible> {
-        let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(connection.map_or_else(|| "unknown".to_owned(), |ConnectInfo(address)| address.ip().to_string())))
+    async fn from_request_parts(parts: &mut request::Parts, console: &Console) -> Result<Self, Problem> {
+        let visit = visit_of(parts)?;
+        let person = visit.person.as_ref().ok_or_else(|| Problem::internal("The request has lost its person."))?;
+        Ok(Self(console.seen_by(person)))
     }
+}
+
+fn visit_of(parts: &request::Parts) -> Result<&Visit, Problem> {
+    parts.extensions.get().ok_or_else(|| Problem::internal("The request has lost its visitor."))
 }

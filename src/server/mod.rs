@@ -1,5 +1,6 @@
 //! Everything that only the server does. The browser's module never sees this.
 
+pub mod accounts_cli;
 pub mod audit_export;
 pub mod check;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod health;
 pub mod http;
 pub mod lists;
 pub mod operations;
+pub mod routes;
 pub mod run;
 pub mod security;
 pub mod site;

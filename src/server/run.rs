@@ -8,10 +8,15 @@ use tracing::Dispatch;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 use super::{
-    config::{Config, LogForm, LogLevel},
+    config::{Config, LogForm, LogLevel, Way},
     connections::{self, Limits},
     http,
-    security::audit::{self, Entry},
+    security::{
+        audit::{self, Entry},
+        openmrs::Asking,
+        passwords::Prover,
+        sign_in,
+    },
     state::Console,
     store::Store,
     upkeep,
@@ -41,6 +46,13 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
             "the console was ended while these were under way; the record says how far they came"
         );
     }
+    if let Way::Openmrs(settings) = &config.access.way {
+        Asking::new(settings.clone()).context("OpenMRS cannot be asked who may come in")?;
+    }
+    let said = sign_in::first_accounts(&config.access, &store, &Prover::new()).await?;
+    if config.access.way == Way::Open {
+        tracing::warn!("nobody signs in: whoever reaches this console sees everything and can do everything");
+    }
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; is another program using it? Choose one with --listen", config.listen)
     })?;
@@ -65,6 +77,9 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     tracing::info!(applications = parts.sources.len(), store = %parts.config.store.display(), "listening on {address}");
     // On standard output, where a person and a script look for it.
     println!("The console answers at http://{shown}{}", base.overview());
+    for line in said {
+        println!("{line}");
+    }
 
     let stopping = parts.stopping.clone();
     tokio::spawn(async move {

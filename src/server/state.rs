@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     config::Config,
     events::Publishers,
-    security::audit::Audit,
+    security::{audit::Audit, sign_in::Doorkeeper},
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
@@ -33,6 +33,8 @@ pub struct Console {
     only: Option<Arc<BTreeSet<String>>>,
     /// Why error texts and payloads are masked; `None`: they are not.
     masked: Option<Lacking>,
+    /// Why whoever looks may not retry anything; `None`: they may, as far as the applications let them.
+    retry_off: Option<Arc<str>>,
 }
 
 impl FromRef<Console> for LeptosOptions {
@@ -50,6 +52,7 @@ pub struct Parts {
     pub audit: Audit,
     pub watch: Watch,
     pub publishers: Publishers,
+    pub doorkeeper: Doorkeeper,
     /// Actions that are being carried out; the end of the console waits for them.
     pub running: TaskTracker,
     /// Set when the console is about to end.
@@ -72,7 +75,9 @@ impl Console {
             config.applications.iter().map(|application| Arc::new(Source::new(application.clone()))).collect();
         let stopping = CancellationToken::new();
         let watch = Watch::start(&sources, &stopping);
+        let doorkeeper = Doorkeeper::new(&config.access);
         let parts = Parts {
+            doorkeeper,
             config,
             sources,
             audit: Audit::new(store.clone()),
@@ -84,14 +89,20 @@ impl Console {
             started: Instant::now(),
             hospital,
         };
-        Self { parts: Arc::new(parts), options, only: None, masked: None }
+        Self { parts: Arc::new(parts), options, only: None, masked: None, retry_off: None }
     }
 
     /// The console with nothing in it that this person may not see.
     #[must_use]
     pub fn seen_by(&self, person: &Person) -> Self {
+        let retry_off = person.lacks(Right::Retry).map(|lacking| format!("{lacking} {}", lacking.advice()).into());
         let masked = if self.parts.config.mask_texts { person.lacks(Right::Read) } else { None };
-        Self { only: person.applications.clone().map(Arc::new), masked, ..self.clone() }
+        Self { only: person.applications.clone().map(Arc::new), masked, retry_off, ..self.clone() }
+    }
+
+    /// Keys of the applications that may be seen; `None`: all.
+    pub fn only(&self) -> Option<&BTreeSet<String>> {
+        self.only.as_deref()
     }
 
     /// Why error texts and payloads must be masked for whom this console is seen by; `None`: they need not be.
@@ -133,12 +144,20 @@ impl Console {
     pub async fn views(&self) -> Vec<ApplicationView> {
         let mut views = self.parts.watch.views().await;
         views.retain(|view| self.shows(&view.info.key));
-        views
+        views.into_iter().map(|view| self.as_seen(view)).collect()
     }
 
     /// What was last seen of one application, if it may be seen.
     pub async fn view(&self, app: &str) -> Option<ApplicationView> {
-        if self.shows(app) { self.parts.watch.view(app).await } else { None }
+        if self.shows(app) { self.parts.watch.view(app).await.map(|view| self.as_seen(view)) } else { None }
+    }
+
+    /// What somebody may not do is said where it is said that an application does not let them.
+    fn as_seen(&self, mut view: ApplicationView) -> ApplicationView {
+        if let (Some(why), Some(seen)) = (&self.retry_off, &mut view.seen) {
+            seen.retry_refused = Some(why.to_string());
+        }
+        view
     }
 }
 

@@ -10,17 +10,19 @@ use leptos_router::{
 };
 
 use super::{
-    components::{Icon, ProblemView, Sprite, use_base},
+    components::{FormToken, Icon, ProblemView, Sprite, use_base},
     islands::PageTools,
     pages::{
-        action::ActionPage, actions::ActionsPage, application::ApplicationPage, applications::ApplicationsPage,
-        audit::AuditPage, demo::DemoPage, failed_event::FailedEventPage, failed_events::FailedEventsPage,
-        help::HelpPage, not_found::NotFoundPage, overview::OverviewPage, retry::RetryFeedPage,
+        account::AccountPage, accounts::AccountsPage, action::ActionPage, actions::ActionsPage,
+        application::ApplicationPage, applications::ApplicationsPage, audit::AuditPage, demo::DemoPage,
+        failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage, not_found::NotFoundPage,
+        overview::OverviewPage, retry::RetryFeedPage, sign_in::SignInPage,
     },
+    visitor::{SignsIn, Visitor, use_visitor},
 };
 use crate::{
     error::Problem,
-    model::{Person, Right, audit::AuditFilter},
+    model::{Person, Right, access::KnownBy, audit::AuditFilter, error_text::visible},
     paths::Base,
 };
 
@@ -82,6 +84,7 @@ pub fn App() -> impl IntoView {
         <Sprite />
         <Router>
             <Header />
+            <OpenBanner />
             <DemoBanner />
             <ReadOnlyBanner />
             <main id="main" tabindex="-1">
@@ -97,6 +100,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("audit") view=AuditPage ssr=SsrMode::Async />
                     <Route path=path!("demo") view=DemoPage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
+                    <Route path=path!("sign-in") view=SignInPage ssr=SsrMode::Async />
+                    <Route path=path!("account") view=AccountPage ssr=SsrMode::Async />
+                    <Route path=path!("accounts") view=AccountsPage ssr=SsrMode::Async />
                 </Routes>
             </main>
         </Router>
@@ -141,6 +147,20 @@ fn ReadOnlyBanner() -> impl IntoView {
     })
 }
 
+/// Where nobody signs in, everybody is told so, on every page.
+#[component]
+fn OpenBanner() -> impl IntoView {
+    let open = use_visitor().person.is_some_and(|person| person.known_by == KnownBy::Open);
+    open.then(|| {
+        view! {
+            <aside class="demo open" aria-label="Open console">
+                <strong>"Open to everybody."</strong>
+                " Nobody signs in here: whoever reaches this address sees everything and can do everything."
+            </aside>
+        }
+    })
+}
+
 /// Where no page is: the problem that the request ended in, or that there is nothing here.
 #[component]
 fn PageOfProblem() -> impl IntoView {
@@ -157,17 +177,21 @@ fn Header() -> impl IntoView {
     let list = base.failed_events(&Default::default());
     let here = use_location().pathname.get_untracked();
     let searched = use_query_map().read_untracked().get("q").unwrap_or_default();
-    let may_audit = use_context::<Person>().is_some_and(|person| person.may(Right::Audit));
-    let audit = may_audit.then(|| ("Audit", base.audit(&AuditFilter::default(), None), "/audit"));
-    let tabs = [
+    let visitor = use_visitor();
+    let mut tabs = vec![
         ("Overview", base.overview(), "/"),
         ("Failed events", list.clone(), "/failed-events"),
         ("Applications", base.applications(), "/applications"),
         ("Actions", base.actions(), "/actions"),
-    ]
-    .into_iter()
-    .chain(audit)
-    .chain([("Help", base.help(), "/help")]);
+        ("Help", base.help(), "/help"),
+    ];
+    let accounts = |person: &Person| person.known_by == KnownBy::Account && person.may(Right::Accounts);
+    if visitor.person.as_ref().is_some_and(|person| person.may(Right::Audit)) {
+        tabs.insert(4, ("Audit", base.audit(&AuditFilter::default(), None), "/audit"));
+    }
+    if visitor.person.as_ref().is_some_and(accounts) {
+        tabs.insert(4, ("Accounts", base.accounts(), "/accounts"));
+    }
     view! {
         <a class="skip" href="#main">"Skip to the content"</a>
         <header class="top">
@@ -177,6 +201,7 @@ fn Header() -> impl IntoView {
             </a>
             <nav class="tabs" aria-label="Main">
                 {tabs
+                    .into_iter()
                     .map(|(text, href, path)| {
                         view! {
                             <a href=href aria-current=current(&here, path)>
@@ -200,7 +225,42 @@ fn Header() -> impl IntoView {
                     <Icon name="search" />
                 </button>
             </form>
+            <Who visitor />
         </header>
+    }
+}
+
+/// Who is signed in, and the way out.
+#[component]
+fn Who(visitor: Visitor) -> impl IntoView {
+    let base = use_base();
+    let signs_out = visitor.signs_in != SignsIn::Nowhere;
+    match visitor.person {
+        Some(person) if person.known_by == KnownBy::Open => ().into_any(),
+        Some(person) => view! {
+            <div class="who">
+                <a href=base.account() title="Your account">
+                    {visible(&person.name)} <span class="role">{person.role.word()}</span>
+                </a>
+                {signs_out
+                    .then(|| {
+                        view! {
+                            <form method="post" action=base.function("sign_out")>
+                                <FormToken />
+                                <button type="submit">"Sign out"</button>
+                            </form>
+                        }
+                    })}
+            </div>
+        }
+        .into_any(),
+        None if signs_out => view! {
+            <div class="who">
+                <a href=base.sign_in(None)>"Sign in"</a>
+            </div>
+        }
+        .into_any(),
+        None => ().into_any(),
     }
 }
 

@@ -10,4 +10,5 @@ pub mod feed_names;
 pub mod islands;
 pub mod pages;
 pub mod sentences;
+pub mod visitor;
 pub mod words;

@@ -1,6 +1,9 @@
 //! The real binary: what it says at the start, where it says it, and its exit codes.
 
-use std::process::{Command, Output};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+};
 
 use atomfeed_console::{
     model::audit::AuditKind,
@@ -137,4 +140,127 @@ async fn the_store_is_backed_up_and_restored_with_a_command_each() {
     let nowhere = run(&["store", "backup", "--store", "missing.db", &backup], "");
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(!folder.path().join("missing.db").exists());
+}
+
+/// A console of one SQLite application in a folder of its own.
+struct Site(tempfile::TempDir);
+
+impl Site {
+    fn new(access: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = format!(
+            "listen = \"127.0.0.1:0\"\n{access}\n[[application]]\nname = \"Odoo\"\nkind = \"odoo\"\ndatabase = \"sqlite:odoo.db\"\n"
+        );
+        std::fs::write(folder.path().join("console.toml"), file).expect("the file is written");
+        Self(folder)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_atomfeed-console"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ATOMFEED_CONSOLE_") {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).args(["--config", "console.toml"]).current_dir(self.0.path());
+        command
+    }
+
+    /// Runs a command with this on standard input.
+    fn run(&self, arguments: &[&str], input: &str) -> Output {
+        use std::io::Write;
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        // A command that needs no password may have ended already.
+        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        child.wait_with_output().expect("it ends")
+    }
+
+    /// What `serve` prints on stdout until its address, and after it until `until`.
+    fn start(&self, until: &str) -> Vec<String> {
+        let mut child =
+            self.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut said = Vec::new();
+        for line in lines.map_while(Result::ok) {
+            let last = line.contains(until);
+            said.push(line);
+            if last {
+                break;
+            }
+        }
+        child.kill().expect("it was running");
+        child.wait().expect("it ends");
+        said
+    }
+}
+
+#[test]
+fn the_first_start_makes_an_administrator_and_says_the_password_once() {
+    let site = Site::new("");
+    let said = site.start("account password administrator").join("\n");
+    let password = said.split("one-time password ").nth(1).and_then(|rest| rest.lines().next()).expect("a password");
+    assert_eq!(password.len(), 23, "{said}");
+    let again = site.start("answers at").join("\n");
+    assert!(!again.contains("password"), "{again}");
+    let list = text(&site.run(&["account", "list"], "").stdout);
+    assert!(list.starts_with("administrator ") && list.contains("never signed in, one-time password"), "{list}");
+}
+
+#[test]
+fn accounts_are_looked_after_on_the_command_line() {
+    let site = Site::new("");
+    let good = "copper tunnel violin marsh\n";
+    for (arguments, input, code, words) in [
+        (&["account", "add", "asha", "--role", "administrator"][..], good, 0, "The account asha was added"),
+        (&["account", "add", "ASHA", "--role", "viewer"], good, 1, "There is an account asha already"),
+        (
+            &["account", "add", "binta", "--role", "viewer", "--application", "odoo"],
+            "short\n",
+            1,
+            "at least 15 are needed",
+        ),
+        (&["account", "add", "binta", "--role", "viewer", "--application", "Oodo"], good, 1, "There is no application"),
+        (
+            &["account", "add", "binta", "--role", "viewer", "--application", "Odoo", "--one-time"],
+            "",
+            0,
+            "One-time password: ",
+        ),
+        (&["account", "add", "two words", "--role", "viewer"], good, 1, "cannot be the name"),
+        (&["account", "disable", "asha"], "", 1, "the last administrator"),
+        (&["account", "disable", "binta"], "", 0, "is disabled"),
+        (&["account", "list"], "", 0, "disabled"),
+        (&["account", "enable", "binta"], "", 0, "is enabled"),
+        (&["account", "password", "binta"], good, 0, "The password of binta was changed"),
+        (&["account", "password", "nobody"], good, 1, "There is no account \"nobody\""),
+        (&["account", "add", "x", "--role", "king"], "", 2, "viewer, operator or administrator"),
+    ] {
+        let output = site.run(arguments, input);
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(told.contains(words) && !told.contains("copper"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn an_open_console_warns_at_its_start() {
+    let site = Site::new("[access]\nmode = \"open\"");
+    let said = site.start("answers at").join("\n");
+    assert!(!said.contains("password"), "{said}");
+    let file = "[access]\nmode = \"proxy\"\nsession_idle = \"2h\"\nsession_longest = \"1h\"\n[access.openmrs]\nurl = \"ftp://x\"\n\
+                [access.proxy]\nuser_header = \"no header\"\n[[application]]\nname = \"A\"\nkind = \"odoo\"\ndatabase = \"sqlite:a.db\"\n";
+    let told = text(&run(&["serve", "--config", "console.toml"], file).stderr);
+    for words in [
+        "access.session_idle: is longer than session_longest",
+        "access.openmrs: is only used with mode = \"openmrs\"",
+        "access.openmrs.url: is no address of OpenMRS",
+        "access.openmrs.viewer: is missing",
+        "access.proxy.user_header: is no name of a header",
+        "access.proxy.otherwise: is missing",
+        "access: mode: proxy needs trusted_proxies",
+    ] {
+        assert!(told.contains(words), "{words}\n{told}");
+    }
 }

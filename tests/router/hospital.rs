@@ -6,16 +6,17 @@ use atomfeed_console::{
     model::{ApplicationInfo, Backend, Kind, Limits, Person},
     paths::Base,
     server::{
-        config::{self, Application, Config, Database, Secret},
+        config::{self, Access, Application, Config, Database, Secret, Way},
         http,
+        security::secrets,
         state::Console,
-        store::Store,
+        store::{NewAccount, NewPassword, NewToken, Store},
     },
 };
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Request, StatusCode, header},
+    http::{HeaderMap, Request, StatusCode, header, request},
 };
 use http_body_util::BodyExt;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -106,6 +107,9 @@ impl Hospital {
             mask_texts: true,
             audit_keep: None,
             applications,
+            // Where a test is not about who may come in, nobody has to.
+            access: Access { way: Way::Open, ..Access::default() },
+            reached: Default::default(),
             demo: false,
             warnings: Vec::new(),
             leptos: config::leptos_options(folder.path()).expect("the built-in options"),
@@ -138,7 +142,7 @@ impl Hospital {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = tokio::time::timeout(PATIENCE * 3, self.router.clone().oneshot(request))
+        let response = tokio::time::timeout(PATIENCE * 12, self.router.clone().oneshot(request))
             .await
             .expect("an answer in time")
             .expect("the router answers");
@@ -159,18 +163,43 @@ impl Hospital {
         self.send(Request::get(path).body(Body::empty()).expect("a request")).await
     }
 
-    /// As a script asks that this person has signed in for.
+    /// As a script with a token of this person asks; in a hospital with accounts.
     pub async fn get_as(&self, person: &Person, path: &str) -> Answer {
-        self.send(Request::get(path).extension(person.clone()).body(Body::empty()).expect("a request")).await
+        self.send(self.request_as(person, path).await.body(Body::empty()).expect("a request")).await
     }
 
-    /// As this person's browser asks for a page.
+    /// As a browser of this person asks for a page; in a hospital with accounts.
     pub async fn page_as(&self, person: &Person, path: &str) -> Answer {
-        let request = Request::get(path)
-            .header(header::HOST, "console.test")
-            .header(header::ACCEPT, "text/html,*/*;q=0.8")
-            .extension(person.clone());
+        let request = self.request_as(person, path).await.header(header::ACCEPT, "text/html,*/*;q=0.8");
         self.send(request.body(Body::empty()).expect("a request")).await
+    }
+
+    async fn request_as(&self, person: &Person, path: &str) -> request::Builder {
+        let store = &self.console.parts.store;
+        let role = person.role;
+        let name =
+            format!("{role} of {}", person.applications.as_ref().map_or("all".into(), |apps| format!("{apps:?}")));
+        let password = NewPassword { hash: "none".into(), must_change: false, until: None };
+        let applications = person.applications.clone();
+        let account = NewAccount { name: name.clone(), role, applications, password, created_by: "test".into() };
+        store.add_account(&account).await.expect("an account");
+        let account = store.account(&name).await.expect("an answer").expect("the account").id;
+        let token = format!("afc_{}", secrets::new());
+        let hash = secrets::hash(&token);
+        let new = NewToken { account, hash: &hash, label: "test", role, reading_only: false, expires_at: None };
+        store.add_token(&new).await.expect("a token");
+        let bearer = format!("Bearer {token}");
+        Request::get(path).header(header::HOST, "console.test").header(header::AUTHORIZATION, bearer)
+    }
+
+    /// The token that the forms of a browser with these cookies carry.
+    pub async fn form_token(&self, cookies: &str) -> String {
+        let request = Request::get(self.console.parts.config.base.failed_events(&Default::default()))
+            .header(header::HOST, "console.test")
+            .header(header::ACCEPT, "text/html")
+            .header(header::COOKIE, cookies);
+        let page = self.send(request.body(Body::empty()).expect("a request")).await;
+        form_token_of(&page.body)
     }
 
     /// As a browser without JavaScript sends a form of one of our pages.
@@ -179,18 +208,27 @@ impl Hospital {
     }
 
     pub async fn form_from(&self, origin: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut body = String::new();
+        let page = self.page(&self.console.parts.config.base.help()).await;
+        let cookie = page.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+        let mut body = format!("form_token={}", self.form_token(&cookie).await);
         for (key, value) in fields {
             atomfeed_console::model::filter::push(&mut body, key, value);
         }
         let request = Request::post(path)
             .header(header::HOST, "console.test")
             .header(header::ORIGIN, origin)
+            .header(header::COOKIE, cookie)
             .header(header::ACCEPT, "text/html,*/*;q=0.8")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::CONTENT_LENGTH, body.len());
         self.send(request.body(Body::from(body)).expect("a request")).await
     }
+}
+
+/// The token of a page's first form.
+pub fn form_token_of(html: &str) -> String {
+    let field = html.split("<input").find(|field| field.contains("name=\"form_token\"")).unwrap_or_default();
+    field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
 }
 
 pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {

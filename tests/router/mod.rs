@@ -2,10 +2,12 @@
 
 pub mod hospital;
 
+mod access;
 mod audit;
 mod compat;
 mod forms;
 mod hostile;
 mod lists;
 mod masking;
+mod openmrs;
 mod pages;

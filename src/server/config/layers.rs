@@ -10,12 +10,15 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use leptos::config::{Env, LeptosOptions, get_configuration};
 
-use crate::paths::Base;
+use crate::{model::Role, paths::Base, server::security::passwords};
 
 use super::{
-    Application, Config, Environment, Fault, LogForm, LogLevel, Refused,
+    Access, Application, Config, DemoAccounts, Environment, Fault, LogForm, LogLevel, Mode, Openmrs, Origin, Proxy,
+    Reached, Refused, Way,
+    access::{self, network},
     faults::{Faults, Place, nearest, one_of, unreadable},
     old_yaml, toml_file,
 };
@@ -31,7 +34,8 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 /// How the variables of ours begin.
 const VARIABLE: &str = "ATOMFEED_CONSOLE_";
 /// How they go on, in lower case. The command line itself reads `config`.
-const VARIABLE_ENDS: [&str; 6] = ["listen", "base_path", "store", "log_form", "log_level", "config"];
+const VARIABLE_ENDS: [&str; 9] =
+    ["listen", "base_path", "store", "access", "public_origin", "trusted_proxies", "log_form", "log_level", "config"];
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +44,8 @@ pub struct CommandLine {
     pub base: Option<Base>,
     /// Relative to the working directory.
     pub store: Option<PathBuf>,
+    /// How people come in.
+    pub access: Option<Mode>,
 }
 
 /// What one place says; every setting may be absent.
@@ -48,6 +54,14 @@ pub(super) struct Layer {
     pub listen: Option<SocketAddr>,
     pub base: Option<Base>,
     pub store: Option<PathBuf>,
+    pub access: Option<Mode>,
+    pub session_idle: Option<Duration>,
+    pub session_longest: Option<Duration>,
+    pub openmrs: Option<Openmrs>,
+    pub proxy: Option<Proxy>,
+    pub public_origin: Option<Origin>,
+    pub trusted_proxies: Option<Vec<IpNet>>,
+    pub hosts: Option<Vec<String>>,
     pub log_form: Option<LogForm>,
     pub log_level: Option<LogLevel>,
     pub read_only: Option<bool>,
@@ -60,11 +74,19 @@ pub(super) struct Layer {
 
 impl Layer {
     /// This layer, with `lower` where it says nothing.
-    fn over(self, lower: Layer) -> Layer {
+    pub(super) fn over(self, lower: Layer) -> Layer {
         Layer {
             listen: self.listen.or(lower.listen),
             base: self.base.or(lower.base),
             store: self.store.or(lower.store),
+            access: self.access.or(lower.access),
+            session_idle: self.session_idle.or(lower.session_idle),
+            session_longest: self.session_longest.or(lower.session_longest),
+            openmrs: self.openmrs.or(lower.openmrs),
+            proxy: self.proxy.or(lower.proxy),
+            public_origin: self.public_origin.or(lower.public_origin),
+            trusted_proxies: self.trusted_proxies.or(lower.trusted_proxies),
+            hosts: self.hosts.or(lower.hosts),
             log_form: self.log_form.or(lower.log_form),
             log_level: self.log_level.or(lower.log_level),
             read_only: self.read_only.or(lower.read_only),
@@ -78,7 +100,7 @@ impl Layer {
 
 impl From<CommandLine> for Layer {
     fn from(line: CommandLine) -> Self {
-        Layer { listen: line.listen, base: line.base, store: line.store, ..Layer::default() }
+        Layer { listen: line.listen, base: line.base, store: line.store, access: line.access, ..Layer::default() }
     }
 }
 
@@ -96,11 +118,39 @@ pub fn load(line: CommandLine, environment: &Environment, file: Option<&Path>, d
     if layer.applications.as_ref().is_none_or(Vec::is_empty) && faults.is_empty() {
         faults.push(no_applications(file));
     }
+    let access = access_of(&layer, &mut faults);
     if !faults.is_empty() {
         return Err(Refused { faults });
     }
     let beside = file.and_then(Path::parent).unwrap_or(dir);
-    Ok(config(layer, beside, leptos))
+    Ok(config(layer, beside, leptos, access))
+}
+
+/// How people come in, from all places together.
+fn access_of(layer: &Layer, faults: &mut Vec<Fault>) -> Access {
+    let mut fault = |key: &str, reason: &str| {
+        faults.push(Fault { source: "access".into(), line: None, key: key.into(), reason: reason.into() });
+        Way::Accounts
+    };
+    let way = match layer.access.unwrap_or(Mode::Accounts) {
+        Mode::Accounts => Way::Accounts,
+        Mode::Open => Way::Open,
+        Mode::Openmrs => layer.openmrs.clone().map_or_else(
+            || fault("mode", "openmrs needs a whole table [access.openmrs] in the configuration file"),
+            Way::Openmrs,
+        ),
+        Mode::Proxy if layer.trusted_proxies.as_ref().is_none_or(Vec::is_empty) => {
+            fault("mode", "proxy needs trusted_proxies: the addresses from which the header with the name is believed")
+        }
+        Mode::Proxy => layer.proxy.clone().map_or_else(
+            || fault("mode", "proxy needs a whole table [access.proxy] in the configuration file"),
+            Way::Proxy,
+        ),
+    };
+    let session_longest = layer.session_longest.unwrap_or(access::LONGEST_DEFAULT);
+    // Where only the longer one was shortened, it is the bound of both.
+    let session_idle = layer.session_idle.unwrap_or(access::IDLE_DEFAULT).min(session_longest);
+    Access { way, session_idle, session_longest, demo: None }
 }
 
 /// The configuration of `demo`: the demo's applications, and a store in their folder. Of `Leptos.toml` only the base
@@ -126,15 +176,32 @@ pub fn demo(
         ..Layer::default()
     };
     let leptos = leptos_or_fault(dir, &mut faults);
+    let layer =
+        Layer { applications: Some(applications), ..Layer::from(line) }.over(from_environment).over(from_leptos);
+    if let Some(Mode::Openmrs | Mode::Proxy) = layer.access {
+        let reason = "the demo hospital can be entered with its accounts, or openly: say accounts or open".to_owned();
+        faults.push(Fault { source: "access".into(), line: None, key: "mode".into(), reason });
+    }
+    let mut access = Access { way: Way::Accounts, ..access_of(&Layer::default(), &mut faults) };
     if !faults.is_empty() {
         return Err(Refused { faults });
     }
-    let layer =
-        Layer { applications: Some(applications), ..Layer::from(line) }.over(from_environment).over(from_leptos);
-    Ok(Config { demo: true, ..config(layer, data, leptos) })
+    match layer.access {
+        Some(Mode::Open) => access.way = Way::Open,
+        _ => access.demo = Some(demo_accounts(layer.listen.unwrap_or(DEFAULT_LISTEN))),
+    }
+    Ok(Config { demo: true, ..config(layer, data, leptos, access) })
 }
 
-fn config(layer: Layer, beside: &Path, leptos: LeptosOptions) -> Config {
+/// On the loopback address the passwords are known and shown: whoever sees the page has the machine anyway. Anywhere
+/// else they are random, and only standard output tells them.
+fn demo_accounts(listen: SocketAddr) -> DemoAccounts {
+    let shown = listen.ip().is_loopback();
+    let password = |role: Role| if shown { format!("lantern-goat-{role}") } else { passwords::one_time() };
+    DemoAccounts { accounts: Role::ALL.map(|role| (role, password(role))).into(), shown }
+}
+
+fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) -> Config {
     let read_only = layer.read_only.unwrap_or(false);
     let mut applications = layer.applications.unwrap_or_default();
     for application in &mut applications {
@@ -142,6 +209,12 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions) -> Config {
     }
     let keep_days = layer.audit_keep_days.unwrap_or(Some(DEFAULT_AUDIT_DAYS));
     Config {
+        access,
+        reached: Reached {
+            public_origin: layer.public_origin,
+            trusted_proxies: layer.trusted_proxies.unwrap_or_default(),
+            hosts: layer.hosts.unwrap_or_default(),
+        },
         listen: layer.listen.unwrap_or(DEFAULT_LISTEN),
         base: layer.base.unwrap_or_else(default_base),
         store: layer.store.unwrap_or_else(|| beside.join(STORE_FILE)),
@@ -186,13 +259,15 @@ fn environment_layer(environment: &Environment, dir: &Path, found: &mut Vec<Faul
         store: variable("STORE", environment, &mut faults, |text| {
             if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(dir.join(text)) }
         }),
+        access: variable("ACCESS", environment, &mut faults, |text| word(text, &Mode::WORDS)),
+        public_origin: variable("PUBLIC_ORIGIN", environment, &mut faults, Origin::parse),
+        trusted_proxies: variable("TRUSTED_PROXIES", environment, &mut faults, |text| {
+            text.split(',').filter(|part| !part.trim().is_empty()).map(network).collect()
+        }),
         log_form: variable("LOG_FORM", environment, &mut faults, |text| word(text, &LogForm::WORDS)),
         log_level: variable("LOG_LEVEL", environment, &mut faults, |text| word(text, &LogLevel::WORDS)),
-        read_only: None,
-        mask_texts: None,
-        audit_keep_days: None,
-        applications: None,
         warnings: environment.names().filter_map(misspelt).collect(),
+        ..Layer::default()
     };
     found.extend(faults.into_list());
     layer

@@ -6,6 +6,7 @@
 //!
 //! This module reads files and the environment it is given. It opens no database and no socket.
 
+mod access;
 mod address;
 mod environment;
 mod faults;
@@ -25,6 +26,7 @@ use crate::{
     paths::Base,
 };
 
+pub use access::{Access, DemoAccounts, Mode, Openmrs, Origin, Proxy, Reached, RoleNames, Way};
 pub use environment::Environment;
 pub use faults::{Fault, Refused};
 pub use layers::{CommandLine, demo, leptos_options, load};
@@ -162,6 +164,10 @@ pub struct Config {
     pub mask_texts: bool,
     /// How old audit entries become before they are removed; `None`: they stay for good.
     pub audit_keep: Option<Duration>,
+    /// Who may come in.
+    pub access: Access,
+    /// The way that requests take.
+    pub reached: Reached,
     pub applications: Vec<Application>,
     /// The applications are the demo hospital.
     pub demo: bool,

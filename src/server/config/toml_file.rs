@@ -9,13 +9,16 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use url::Url;
+
 use crate::{
-    model::{ApplicationInfo, Backend, Kind},
+    model::{ApplicationInfo, Backend, Kind, Role},
     paths::Base,
 };
 
 use super::{
-    Application, Database, LogForm, LogLevel, Secret, Tls,
+    Application, Database, LogForm, LogLevel, Mode, Openmrs, Origin, Proxy, RoleNames, Secret, Tls,
+    access::network,
     address::{self, Address},
     environment::{Environment, Syntax, expand},
     faults::{Faults, Place, did_you_mean, one_of, unreadable},
@@ -39,8 +42,29 @@ const LONGEST_ADDRESS: usize = 255;
 /// A password file is small; anything larger is another file by mistake.
 const LARGEST_PASSWORD_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 8] = ["listen", "base_path", "store", "read_only", "mask_texts", "log", "audit", "application"];
+const TOP_KEYS: [&str; 12] = [
+    "listen",
+    "base_path",
+    "store",
+    "public_origin",
+    "trusted_proxies",
+    "hosts",
+    "read_only",
+    "mask_texts",
+    "access",
+    "log",
+    "audit",
+    "application",
+];
 const LOG_KEYS: [&str; 2] = ["form", "level"];
+pub(super) const ACCESS_KEYS: [&str; 5] = ["mode", "session_idle", "session_longest", "openmrs", "proxy"];
+pub(super) const OPENMRS_KEYS: [&str; 6] = ["url", "ca", "timeout", "viewer", "operator", "administrator"];
+pub(super) const PROXY_KEYS: [&str; 6] =
+    ["user_header", "groups_header", "viewer", "operator", "administrator", "otherwise"];
+/// A session that ends while somebody reads a page helps nobody; one of weeks is none.
+const SESSION: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
+const OPENMRS_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const OPENMRS_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const AUDIT_KEYS: [&str; 1] = ["keep_days"];
 pub(super) const APPLICATION_KEYS: [&str; 21] = [
     "name",
@@ -113,7 +137,14 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         audit.refuse_unknown(&AUDIT_KEYS);
         audit.number_or_word("keep_days", AUDIT_DAYS, "forever")
     });
+    let access = top.table("access", access).unwrap_or_default();
     Layer {
+        public_origin: top.parsed("public_origin", Origin::parse),
+        trusted_proxies: networks(top),
+        hosts: top.texts("hosts").map(|hosts| hosts.iter().map(|host| host.trim().to_lowercase()).collect()),
+        ..access
+    }
+    .over(Layer {
         listen: top.parsed("listen", listen),
         base: top.parsed("base_path", base),
         store: top.path("store"),
@@ -123,8 +154,108 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         mask_texts: top.flag("mask_texts"),
         audit_keep_days: audit.flatten(),
         applications: applications(top),
-        warnings: Vec::new(),
+        ..Layer::default()
+    })
+}
+
+/// Who may come in.
+fn access(table: &mut Table<'_, '_>) -> Layer {
+    table.refuse_unknown(&ACCESS_KEYS);
+    let mode = table.choice("mode", &Mode::WORDS);
+    let session_idle = table.duration("session_idle", SESSION);
+    let session_longest = table.duration("session_longest", SESSION);
+    if let (Some(idle), Some(longest)) = (session_idle, session_longest)
+        && idle > longest
+    {
+        table.fault("session_idle", "is longer than session_longest, so that it would mean nothing");
     }
+    let openmrs = table.table("openmrs", openmrs).flatten();
+    let proxy = table.table("proxy", proxy).flatten();
+    for (key, of) in [("openmrs", Mode::Openmrs), ("proxy", Mode::Proxy)] {
+        if mode.is_some_and(|mode| mode != of) {
+            table.refuse(key, &format!("is only used with mode = \"{key}\""));
+        }
+    }
+    Layer { access: mode, session_idle, session_longest, openmrs, proxy, ..Layer::default() }
+}
+
+fn openmrs(table: &mut Table<'_, '_>) -> Option<Openmrs> {
+    table.refuse_unknown(&OPENMRS_KEYS);
+    if !table.has("url") {
+        table.missing("url", "it is where OpenMRS answers, such as https://openmrs:8080/openmrs");
+    }
+    let url = table.parsed("url", openmrs_url);
+    let ca = table.path("ca");
+    if let Some(file) = &ca
+        && let Err(error) = fs::File::open(file)
+    {
+        table.fault("ca", unreadable(&error));
+    }
+    let timeout = table.duration("timeout", OPENMRS_TIMEOUT).unwrap_or(OPENMRS_TIMEOUT_DEFAULT);
+    let roles = role_names(table);
+    if roles.is_empty() {
+        table.fault(
+            "viewer",
+            "is missing, and so are operator and administrator: nobody could come in; each is a list of roles or privileges of OpenMRS",
+        );
+    }
+    Some(Openmrs { url: url?, ca, timeout, roles })
+}
+
+fn openmrs_url(text: &str) -> Result<Url, String> {
+    let allowed =
+        "is no address of OpenMRS; allowed are the like of https://openmrs:8080/openmrs, without user or password";
+    let url = Url::parse(text.trim().trim_end_matches('/')).map_err(|_| allowed.to_owned())?;
+    let nobody = url.username().is_empty() && url.password().is_none();
+    let fine = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && nobody;
+    if fine { Ok(url) } else { Err(allowed.to_owned()) }
+}
+
+fn proxy(table: &mut Table<'_, '_>) -> Option<Proxy> {
+    table.refuse_unknown(&PROXY_KEYS);
+    if !table.has("user_header") {
+        table.missing("user_header", "it is the header in which the proxy names the person, such as X-Remote-User");
+    }
+    let user_header = table.parsed("user_header", header_name);
+    let groups_header = table.parsed("groups_header", header_name);
+    let otherwise = table.choice("otherwise", &Role::ALL.map(|role| (role.word(), role)));
+    let roles = role_names(table);
+    if groups_header.is_none() && !table.has("groups_header") && !roles.is_empty() {
+        table.missing("groups_header", "viewer, operator and administrator are names that stand in it");
+    }
+    if roles.is_empty() && !table.has("otherwise") {
+        table.missing(
+            "otherwise",
+            "without it and without names of groups nobody could come in; it is the role of everyone else",
+        );
+    }
+    Some(Proxy { user_header: user_header?, groups_header, roles, otherwise })
+}
+
+fn header_name(text: &str) -> Result<String, String> {
+    axum::http::HeaderName::try_from(text.trim())
+        .map(|name| name.as_str().to_owned())
+        .map_err(|_| "is no name of a header; allowed are the like of X-Remote-User".to_owned())
+}
+
+fn role_names(table: &mut Table<'_, '_>) -> RoleNames {
+    RoleNames {
+        viewer: table.texts("viewer").unwrap_or_default(),
+        operator: table.texts("operator").unwrap_or_default(),
+        administrator: table.texts("administrator").unwrap_or_default(),
+    }
+}
+
+fn networks(top: &mut Table<'_, '_>) -> Option<Vec<ipnet::IpNet>> {
+    let texts = top.texts("trusted_proxies")?;
+    let mut networks = Vec::new();
+    for text in texts {
+        match network(&text) {
+            Ok(network) => networks.push(network),
+            Err(reason) => top.fault("trusted_proxies", reason),
+        }
+    }
+    Some(networks)
 }
 
 /// The address to listen on; the reason otherwise.
@@ -594,7 +725,7 @@ fn with_article(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// Whole seconds of `30`, `30s`, `2m`, `1h`.
+/// Whole seconds of `30`, `30s`, `2m`, `1h`, `7d`.
 fn seconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
@@ -602,6 +733,7 @@ fn seconds(text: &str) -> Option<u64> {
         "" | "s" => 1,
         "m" => 60,
         "h" => 3_600,
+        "d" => 86_400,
         _ => return None,
     };
     digits.trim().parse::<u64>().ok()?.checked_mul(unit)

@@ -1,5 +1,20 @@
-//! What every answer carries and every changing request must pass, whoever asks.
+//! Who may come in, what every answer carries, and what every request must pass, whoever asks.
+//!
+//! A request meets these in turn: [`client`] finds out which way it came, [`visit`] who it is from, [`origin`] whether a
+//! change was asked for by another site's page, and [`door`], at each route, whether that person may pass and whether a
+//! form is one of ours. Which route needs what stands in `server/routes.rs`.
 
 pub mod audit;
+pub mod client;
+pub mod cookies;
+pub mod door;
+pub mod form_token;
+pub mod guessing;
 pub mod headers;
+pub mod openmrs;
 pub mod origin;
+pub mod passwords;
+pub mod report;
+pub mod secrets;
+pub mod sign_in;
+pub mod visit;

@@ -8,13 +8,14 @@
 use axum::http::{HeaderMap, Method, header};
 use url::Url;
 
-use crate::error::Problem;
+use crate::{error::Problem, server::config::Origin};
 
-/// Refuses a changing request that another site's page sent.
+/// Refuses a changing request that another site's page sent. `host` is the one that it was sent to, as far as trusted
+/// proxies say; `public` is where people see the console, where that is configured.
 ///
 /// # Errors
 /// 403, with what gave it away.
-pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+pub fn check(method: &Method, headers: &HeaderMap, host: &str, public: Option<&Origin>) -> Result<(), Problem> {
     if method.is_safe() {
         return Ok(());
     }
@@ -25,12 +26,12 @@ pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     {
         return Err(refused(&format!("the browser calls it {site}")));
     }
-    let host = text(header::HOST.as_str()).unwrap_or_default();
+    let ours = |address: &str| is_of(address, host) || public.is_some_and(|public| is_public(address, public));
     if let Some(origin) = text(header::ORIGIN.as_str()) {
-        return if is_of(origin, host) { Ok(()) } else { Err(refused(&format!("it comes from {origin}"))) };
+        return if ours(origin) { Ok(()) } else { Err(refused(&format!("it comes from {origin}"))) };
     }
     if let Some(referer) = text(header::REFERER.as_str()) {
-        return if is_of(referer, host) { Ok(()) } else { Err(refused("it comes from a page of another site")) };
+        return if ours(referer) { Ok(()) } else { Err(refused("it comes from a page of another site")) };
     }
     Ok(())
 }
@@ -49,10 +50,16 @@ fn is_of(address: &str, host: &str) -> bool {
     matches!(url.scheme(), "http" | "https") && (with_port == host || format!("{with_port}{usual_port}") == host)
 }
 
+/// Whether an address is of the public origin, scheme and all.
+fn is_public(address: &str, public: &Origin) -> bool {
+    let Ok(url) = Url::parse(address) else { return false };
+    Origin::parse(&url.origin().ascii_serialization()).is_ok_and(|origin| origin == *public)
+}
+
 fn refused(why: &str) -> Problem {
     Problem::refused(
         format!("This request was not sent by a page of this console: {why}. Nothing was changed."),
-        "Open the console itself and try again. Behind a proxy, let it pass on the Host header unchanged.",
+        "Open the console itself and try again. Behind a proxy, let it pass on the Host header unchanged, or say in the configuration where people see the console: public_origin.",
     )
 }
 
@@ -67,7 +74,8 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
             .collect::<HeaderMap>();
-        check(&Method::POST, &headers)
+        let host = headers.get(header::HOST).map_or("", |host| host.to_str().unwrap()).to_owned();
+        check(&Method::POST, &headers, &host, None)
     }
 
     #[test]
@@ -105,6 +113,19 @@ mod tests {
     #[test]
     fn reading_is_no_change() {
         let headers = HeaderMap::from_iter([(header::ORIGIN, "http://evil.example".parse().unwrap())]);
-        assert_eq!(check(&Method::GET, &headers), Ok(()));
+        assert_eq!(check(&Method::GET, &headers, "", None), Ok(()));
+    }
+
+    #[test]
+    fn the_public_origin_may_post_whatever_host_the_proxy_passes_on() {
+        let public = Origin { https: true, host: "console.example".into() };
+        let post = |origin: &'static str| {
+            let headers = HeaderMap::from_iter([(header::ORIGIN, origin.parse().unwrap())]);
+            check(&Method::POST, &headers, "inner:9080", Some(&public))
+        };
+        assert_eq!(post("https://console.example"), Ok(()));
+        for other in ["http://console.example", "https://console.example:8443", "https://other.example", "null"] {
+            assert!(post(other).is_err(), "{other}");
+        }
     }
 }

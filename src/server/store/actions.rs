@@ -1,12 +1,12 @@
 //! The record of actions. Rows are planned before anything is touched, so that a console that ends half way still
 //! knows what it was about to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{Store, StoreError};
+use super::{BEGIN, Store, StoreError, instant};
 use crate::model::{
     RowId,
     action::{Action, ActionRow, OutcomeCounts, RowOutcome},
@@ -24,10 +24,6 @@ pub struct NewAction {
 }
 
 const COLUMNS: &str = "id, started_at, finished_at, who, address, kind, scope, reason, planned, ended_early";
-
-/// Every transaction that writes takes the write lock at its beginning: one that began by reading would fail at once,
-/// whatever the busy timeout, when another wrote in between.
-pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
 impl Store {
     /// Records that an action begins, with the rows known so far, before any of them is touched.
@@ -129,10 +125,22 @@ impl Store {
 
     /// The record, newest first: at most `limit` actions with an id below `before`.
     pub async fn actions(&self, before: Option<i64>, limit: u32) -> Result<Vec<Action>, StoreError> {
+        self.actions_within(before, limit, None).await
+    }
+
+    /// As [`Store::actions`], but only those all of whose rows are of these applications; `None`: all.
+    pub async fn actions_within(
+        &self,
+        before: Option<i64>,
+        limit: u32,
+        only: Option<&BTreeSet<String>>,
+    ) -> Result<Vec<Action>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM actions WHERE id < ? ORDER BY id DESC LIMIT ?"
+            "SELECT {COLUMNS} FROM actions WHERE id < ? AND {WITHIN} ORDER BY id DESC LIMIT ?"
         )))
         .bind(before.unwrap_or(i64::MAX))
+        .bind(only.is_none())
+        .bind(list_of(only))
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
@@ -155,6 +163,17 @@ impl Store {
         let mut action = read_action(&row)?;
         action.counts = self.counts(id, id).await?.get(&id).copied().unwrap_or_default();
         Ok(Some(action))
+    }
+
+    /// Whether all rows of an action are of these applications; `None`: it does not matter.
+    pub async fn action_is_within(&self, id: i64, only: Option<&BTreeSet<String>>) -> Result<bool, StoreError> {
+        let found = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT 1 FROM actions WHERE id = ? AND {WITHIN}")))
+            .bind(id)
+            .bind(only.is_none())
+            .bind(list_of(only))
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.is_some())
     }
 
     /// The rows of an action in the order they were taken: at most `limit` from position `from` on, with positions.
@@ -195,6 +214,17 @@ impl Store {
         }
         Ok(counts)
     }
+}
+
+/// An action with rows, all of which are of applications in a list; its two parameters are "every action" and the list.
+/// An action whose rows are not known yet is not within any list.
+const WITHIN: &str = "(? OR (EXISTS (SELECT 1 FROM action_rows r WHERE r.action_id = actions.id) AND NOT EXISTS \
+                      (SELECT 1 FROM action_rows r, (SELECT ? AS list) WHERE r.action_id = actions.id \
+                      AND instr(list, ' ' || r.app || ' ') = 0)))";
+
+/// Keys of applications, each between spaces: they hold none themselves.
+fn list_of(only: Option<&BTreeSet<String>>) -> String {
+    only.into_iter().flatten().fold(" ".to_owned(), |list, key| list + key + " ")
 }
 
 async fn plan(
@@ -247,10 +277,6 @@ fn from_columns(word: &str, detail: Option<String>) -> Result<RowOutcome, StoreE
         UNCERTAIN => RowOutcome::Uncertain { reason: detail.unwrap_or_default() },
         other => return Err(StoreError::Content(format!("the outcome {other:?}"))),
     })
-}
-
-pub(super) fn instant(millis: i64) -> Result<DateTime<Utc>, StoreError> {
-    DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Content(format!("the time {millis}")))
 }
 
 fn read_action(row: &SqliteRow) -> Result<Action, StoreError> {

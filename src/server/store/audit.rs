@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Store, StoreError, actions::BEGIN, actions::instant};
+use super::{BEGIN, Store, StoreError, instant};
 use crate::model::audit::{AuditEntry, AuditFilter, AuditKind, AuditOutcome};
 
 /// An entry about to be written.

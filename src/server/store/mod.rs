@@ -3,9 +3,11 @@
 //! One file a subject; the schema is in `migrations/` and is brought up to date at every start. The SQL keeps to
 //! integers, texts and statements that other databases understand too.
 
+mod accounts;
 mod actions;
 mod audit;
 mod copy;
+mod sessions;
 
 use std::{
     fs::OpenOptions,
@@ -14,14 +16,21 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+pub use accounts::{Account, NewAccount, NewPassword, Unchanged, folded};
 pub use actions::NewAction;
 pub use audit::{Entry, Verdict};
 pub use copy::Copied;
+pub use sessions::{NewSession, NewToken, Session, Token};
+
+/// Every transaction that writes takes the write lock at its beginning: one that began by reading would fail at once,
+/// whatever the busy timeout, when another wrote in between.
+const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// The store cannot be opened, or a statement on it failed.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +100,11 @@ impl Store {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// A time as the store keeps it: milliseconds since 1970.
+fn instant(millis: i64) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Content(format!("the time {millis}")))
 }
 
 /// Makes the file before SQLite does, because SQLite would make it readable by others; the files it puts beside the

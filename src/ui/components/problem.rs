@@ -40,8 +40,10 @@ pub fn ProblemView(problem: Problem, #[prop(optional)] part: bool) -> impl IntoV
 fn kind_of(status: u16) -> &'static str {
     match status {
         400 => "Not understood",
+        401 => "Not signed in",
         403 => "Not allowed",
         404 => "Not found",
+        429 => "Too often",
         503 => "Not available now",
         _ => "Something went wrong",
     }

@@ -7,10 +7,14 @@ use leptos_meta::Title;
 
 use crate::{
     api::demo::view_demo_hospital,
-    model::demo::{Breakage, DemoHospital, Job, Run, Trouble},
+    model::{
+        Right,
+        demo::{Breakage, DemoHospital, Job, Run, Trouble},
+    },
     paths::API_PREFIX,
     ui::{
-        components::{At, Icon, ProblemView, now, use_base},
+        components::{At, FormToken, Icon, Notice, NoticeKind, ProblemView, now, use_base},
+        visitor::use_visitor,
         words,
     },
 };
@@ -50,6 +54,7 @@ fn Hospital(hospital: DemoHospital) -> impl IntoView {
                 <p class="lead">{lead}</p>
             </div>
         </div>
+        {may_not().map(|why| view! { <Notice kind=NoticeKind::Info>{why}</Notice> })}
         <section class="sheet" aria-labelledby="wrong">
             <header>
                 <h2 id="wrong">"What is wrong now"</h2>
@@ -76,12 +81,19 @@ fn Hospital(hospital: DemoHospital) -> impl IntoView {
     .into_any()
 }
 
+/// Why whoever looks may neither break nor mend; `None`: they may.
+fn may_not() -> Option<String> {
+    let lacking = use_visitor().person?.lacks(Right::Retry)?;
+    Some(format!("Breaking and mending are off. {lacking} {}", lacking.advice()))
+}
+
 #[component]
 fn Troubles(troubles: Vec<Trouble>) -> impl IntoView {
     if troubles.is_empty() {
         return view! { <p class="empty">"Nothing is wrong. Whatever is retried now comes through."</p> }.into_any();
     }
     let action = use_base().at(&format!("{API_PREFIX}/demo_mend"));
+    let off = may_not().is_some();
     let rows = troubles
         .into_iter()
         .map(|trouble| {
@@ -91,8 +103,9 @@ fn Troubles(troubles: Vec<Trouble>) -> impl IntoView {
                 .map(|label| {
                     view! {
                         <form method="post" action=action.clone()>
+                            <FormToken />
                             <input type="hidden" name="trouble" value=trouble.id.to_string() />
-                            <button type="submit" class="primary">
+                            <button type="submit" class="primary" disabled=off>
                                 {label}
                             </button>
                         </form>
@@ -135,14 +148,16 @@ fn ends(until: chrono::DateTime<chrono::Utc>) -> String {
 #[component]
 fn Breakages(breakages: Vec<Breakage>) -> impl IntoView {
     let action = use_base().at(&format!("{API_PREFIX}/demo_break"));
+    let off = may_not().is_some();
     let rows = breakages
         .into_iter()
         .map(|breakage| {
             view! {
                 <li class="breakage">
                     <form method="post" action=action.clone()>
+                        <FormToken />
                         <input type="hidden" name="what" value=breakage.word />
-                        <button type="submit">{breakage.label}</button>
+                        <button type="submit" disabled=off>{breakage.label}</button>
                     </form>
                     <p class="small muted">{breakage.effect}</p>
                 </li>

@@ -18,8 +18,8 @@ use crate::{
     paths::{API_PREFIX, Base},
     ui::{
         components::{
-            Done, EventBadge, Icon, Notice, NoticeKind, Outcome, PayloadView, ProblemView, SeenAtWork, ShortId, Trace,
-            When, headline_of, said, use_base,
+            Done, EventBadge, FormToken, Icon, Notice, NoticeKind, Outcome, PayloadView, ProblemView, SeenAtWork,
+            ShortId, Trace, When, headline_of, said, use_base,
         },
         due::{self, Offer},
         words,
@@ -237,6 +237,7 @@ fn RetryForm(page: EventPage, list: ListQuery, offer: Offer) -> impl IntoView {
         .into_any(),
         open => view! {
             <form method="post" action=action class="bar">
+                <FormToken />
                 <input type="hidden" name="back" value=back />
                 <button
                     type="submit"

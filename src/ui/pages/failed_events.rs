@@ -14,7 +14,8 @@ use crate::{
     paths::Base,
     ui::{
         components::{
-            Chips, Done, EventRow, FilterForm, Icon, Notice, NoticeKind, Outcome, Pager, ProblemView, use_base,
+            Chips, Done, EventRow, FilterForm, FormToken, Icon, Notice, NoticeKind, Outcome, Pager, ProblemView,
+            use_base,
         },
         due::{self, Offer},
         islands::{Fresh, Selection},
@@ -138,6 +139,7 @@ fn Events(page: ListPage) -> impl IntoView {
     let open = page.rows.iter().any(|row| Offer::of(row, refused(&row.app).as_deref()).is_open());
     view! {
         <form class="sheet events" method="post" action=action data-selection="">
+            <FormToken />
             <input type="hidden" name="back" value=back />
             <SelectionBar open waiting feed=whole_feed(&base, &page) />
             <News page=page.clone() />

@@ -1,5 +1,7 @@
 //! One file a screen.
 
+pub mod account;
+pub mod accounts;
 pub mod action;
 pub mod actions;
 pub mod application;
@@ -12,3 +14,4 @@ pub mod help;
 pub mod not_found;
 pub mod overview;
 pub mod retry;
+pub mod sign_in;

@@ -13,7 +13,7 @@ use crate::{
     },
     paths::API_PREFIX,
     ui::{
-        components::{Icon, Notice, NoticeKind, ProblemView, SeenAtWork, ShortId, use_base},
+        components::{FormToken, Icon, Notice, NoticeKind, ProblemView, SeenAtWork, ShortId, use_base},
         due, words,
     },
 };
@@ -158,6 +158,7 @@ fn Ask(plan: RetryPlan, cancel: String) -> impl IntoView {
     };
     view! {
         <form method="post" action=base.at(&format!("{API_PREFIX}/retry_feed")) class="ask">
+            <FormToken />
             <input type="hidden" name="app" value=plan.info.key />
             {plan.feed.map(|feed| view! { <input type="hidden" name="feed" value=feed /> })}
             <input type="hidden" name="up_to" value=up_to.to_string() />

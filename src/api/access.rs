@@ -1,0 +1,433 @@
+//! Coming in and going out, one's own account, and everybody's.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Problem,
+    model::{ApplicationInfo, Person, Role},
+};
+
+/// A person's own account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnAccount {
+    pub person: Person,
+    /// It is an account of this console, with a password and tokens of its own.
+    pub kept_here: bool,
+    pub must_change: bool,
+    /// Names of the applications that may be seen; `None`: all.
+    pub applications: Option<Vec<String>>,
+    pub sessions: Vec<OwnSession>,
+    pub tokens: Vec<OwnToken>,
+    /// A token that was just made. It is here once.
+    pub new_token: Option<String>,
+    /// The shortest password.
+    pub shortest: usize,
+}
+
+/// A session of a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnSession {
+    pub number: i64,
+    /// It is the one that asks.
+    pub this: bool,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
+    pub address: String,
+    pub browser: String,
+}
+
+/// A token of a person, without what proves it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnToken {
+    pub id: i64,
+    pub label: String,
+    pub role: Role,
+    pub reading_only: bool,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Its time is over.
+    pub expired: bool,
+    pub last_used_at: Option<DateTime<Utc>>,
+    pub last_address: Option<String>,
+}
+
+/// Every account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountsPage {
+    pub accounts: Vec<AccountRow>,
+    pub applications: Vec<ApplicationInfo>,
+    /// Name and one-time password of an account that was just made or given another. It is here once.
+    pub new_password: Option<(String, String)>,
+}
+
+/// One account, for those who look after them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountRow {
+    pub name: String,
+    /// It is the one of whoever asks.
+    pub own: bool,
+    pub role: Role,
+    /// Keys of the applications that may be seen; `None`: all.
+    pub applications: Option<BTreeSet<String>>,
+    /// It has a one-time password that was not used yet, or not changed.
+    pub must_change: bool,
+    pub disabled: bool,
+    pub created_at: DateTime<Utc>,
+    pub created_by: String,
+    pub last_sign_in_at: Option<DateTime<Utc>>,
+}
+
+/// Signs in, and goes on to `to`, a path and query below the base.
+#[server(prefix = "/api", endpoint = "sign_in")]
+pub async fn sign_in(
+    #[server(default)] name: String,
+    #[server(default)] password: String,
+    #[server(default)] to: String,
+) -> Result<(), Problem> {
+    use crate::server::security::{cookies, sign_in};
+    let console = super::console()?;
+    let visit = super::visit()?;
+    let parts: Option<axum::http::request::Parts> = use_context();
+    let browser =
+        parts.as_ref().and_then(|parts| parts.headers.get("user-agent")).and_then(|value| value.to_str().ok());
+    let begun = sign_in::sign_in(&console, &visit, &name, &password, browser.unwrap_or_default()).await?;
+    super::give_cookie(&console, &visit, cookies::Kind::Session, &begun.secret);
+    super::give_cookie(&console, &visit, cookies::Kind::Browser, &visit.browser.0);
+    let base = &console.parts.config.base;
+    let on = base.inside(&to).unwrap_or_else(|| base.overview());
+    super::go_to(if begun.must_change { base.account() } else { on }.as_str());
+    Ok(())
+}
+
+/// Ends the session.
+#[server(prefix = "/api", endpoint = "sign_out")]
+pub async fn sign_out() -> Result<(), Problem> {
+    use crate::server::security::sign_in;
+    let console = super::console()?;
+    let visit = super::visit()?;
+    sign_in::sign_out(&console, &visit).await?;
+    super::take_session_cookie(&console, &visit);
+    super::go_to(&console.parts.config.base.sign_in(None));
+    Ok(())
+}
+
+/// Ends every session of the person.
+#[server(prefix = "/api", endpoint = "sign_out_everywhere")]
+pub async fn sign_out_everywhere() -> Result<(), Problem> {
+    use crate::server::security::report::{self, Happened};
+    let console = super::console()?;
+    let visit = super::in_a_session()?;
+    let person = super::person()?;
+    let ending = async { Ok(console.parts.store.end_sessions(&person.name).await?) };
+    report::on_record(&console, &visit, &person.name, Happened::SessionsEnded, ending).await?;
+    super::take_session_cookie(&console, &visit);
+    super::go_to(&console.parts.config.base.sign_in(None));
+    Ok(())
+}
+
+/// Ends one of the person's sessions.
+#[server(prefix = "/api", endpoint = "end_session")]
+pub async fn end_session(number: i64) -> Result<(), Problem> {
+    use crate::server::security::report::{self, Happened};
+    let console = super::console()?;
+    let visit = super::in_a_session()?;
+    let person = super::person()?;
+    let ending = async {
+        let ended = console.parts.store.end_session_of(&person.name, number).await?;
+        let gone = || Problem::not_found("This session has ended already.", "The list shows those that go on.");
+        if ended { Ok(()) } else { Err(gone()) }
+    };
+    report::on_record(&console, &visit, &person.name, Happened::SessionEnded, ending).await?;
+    super::go_to(&console.parts.config.base.account());
+    Ok(())
+}
+
+/// The account of whoever asks.
+#[server(prefix = "/api", input = GetUrl, endpoint = "own_account")]
+pub async fn view_own_account() -> Result<OwnAccount, Problem> {
+    use crate::server::security::{
+        passwords,
+        sign_in::ShownOnce,
+        visit::{Proof, Visit},
+    };
+    let console = super::console()?;
+    let visit: Visit = super::visit()?;
+    let person = super::person()?;
+    let store = &console.parts.store;
+    let own = match visit.proof {
+        Proof::Session(hash) => Some(hash),
+        _ => None,
+    };
+    let sessions = if own.is_some() { store.sessions_of(&person.name).await? } else { Vec::new() };
+    let tokens = match visit.account {
+        Some(account) => store.tokens_of(account).await?,
+        None => Vec::new(),
+    };
+    let now = Utc::now();
+    let seen = console.seen_by(&person);
+    let new_token = console.parts.doorkeeper.take_shown(&visit, |what| match what {
+        ShownOnce::Token(token) => Some(token.clone()),
+        ShownOnce::Password { .. } => None,
+    });
+    Ok(OwnAccount {
+        kept_here: visit.account.is_some(),
+        must_change: visit.must_change,
+        applications: person.applications.as_ref().map(|_| seen.applications().map(|info| info.name.clone()).collect()),
+        sessions: sessions
+            .into_iter()
+            .map(|session| OwnSession {
+                this: own.is_some_and(|own| own.as_slice() == session.hash),
+                number: session.number,
+                created_at: session.created_at,
+                last_used_at: session.last_used_at,
+                address: session.address,
+                browser: session.browser,
+            })
+            .collect(),
+        tokens: tokens
+            .into_iter()
+            .map(|token| OwnToken {
+                expired: token.expires_at.is_some_and(|at| at <= now),
+                id: token.id,
+                label: token.label,
+                role: token.role,
+                reading_only: token.reading_only,
+                created_at: token.created_at,
+                expires_at: token.expires_at,
+                last_used_at: token.last_used_at,
+                last_address: token.last_address,
+            })
+            .collect(),
+        new_token,
+        shortest: passwords::SHORTEST,
+        person,
+    })
+}
+
+/// Gives the person another password. Their other sessions end.
+#[server(prefix = "/api", endpoint = "change_password")]
+pub async fn change_password(
+    #[server(default)] current: String,
+    #[server(default)] new: String,
+    #[server(default)] again: String,
+) -> Result<(), Problem> {
+    use crate::server::security::{cookies, sign_in};
+    let console = super::console()?;
+    let visit = super::in_a_session()?;
+    let account = super::own_account_name(&visit)?;
+    if new != again {
+        return Err(Problem::bad_request(
+            "The new password was typed in two different ways.",
+            "Nothing was changed. Type it twice again.",
+        ));
+    }
+    let secret = sign_in::change_password(&console, &visit, &account, &current, &new).await?;
+    super::give_cookie(&console, &visit, cookies::Kind::Session, &secret);
+    super::go_to(&format!("{}?changed=password", console.parts.config.base.account()));
+    Ok(())
+}
+
+/// Makes a token for scripts. `days` is how long it can be used; empty: without an end.
+#[server(prefix = "/api", endpoint = "make_token")]
+pub async fn make_token(
+    #[server(default)] label: String,
+    role: Role,
+    #[server(default)] reading: Option<String>,
+    #[server(default)] days: String,
+) -> Result<(), Problem> {
+    use crate::server::{
+        security::{
+            report::{self, Happened},
+            secrets,
+            sign_in::ShownOnce,
+        },
+        store::NewToken,
+    };
+    const MOST: usize = 50;
+    let console = super::console()?;
+    let visit = super::in_a_session()?;
+    let person = super::person()?;
+    super::own_account_name(&visit)?;
+    let Some(account) = visit.account.filter(|_| !visit.must_change) else {
+        return Err(Problem::refused("Tokens can be made once you have a password of your own.", "Change it first."));
+    };
+    let label: String = label.trim().chars().filter(|char| !char.is_control()).take(100).collect();
+    if label.is_empty() {
+        return Err(Problem::bad_request(
+            "A token needs a name.",
+            "Name what will use it, such as \"nightly report\".",
+        ));
+    }
+    if role > person.role {
+        return Err(Problem::bad_request("A token cannot carry more than your own role.", "Choose a lower role."));
+    }
+    let days = match days.trim() {
+        "" => None,
+        text => Some(text.parse::<u32>().ok().filter(|days| (1..=3_650).contains(days)).ok_or_else(|| {
+            Problem::bad_request("This is no number of days.", "Choose 1 to 3650, or leave it empty for no end.")
+        })?),
+    };
+    if console.parts.store.tokens_of(account).await?.len() >= MOST {
+        return Err(Problem::bad_request(format!("{MOST} tokens are enough."), "Revoke those that nothing uses."));
+    }
+    let token = format!("afc_{}", secrets::new());
+    let new = NewToken {
+        account,
+        hash: &secrets::hash(&token),
+        label: &label,
+        role,
+        reading_only: reading.is_some(),
+        expires_at: days.map(|days| Utc::now() + chrono::TimeDelta::days(days.into())),
+    };
+    let making = async { Ok(console.parts.store.add_token(&new).await?) };
+    report::on_record(&console, &visit, &person.name, Happened::TokenMade { label: &label }, making).await?;
+    console.parts.doorkeeper.show_once(&visit, ShownOnce::Token(token));
+    super::go_to(&format!("{}#tokens", console.parts.config.base.account()));
+    Ok(())
+}
+
+/// Revokes one of the person's tokens.
+#[server(prefix = "/api", endpoint = "revoke_token")]
+pub async fn revoke_token(id: i64) -> Result<(), Problem> {
+    use crate::server::security::report::{self, Happened};
+    let console = super::console()?;
+    let visit = super::in_a_session()?;
+    let person = super::person()?;
+    let revoking = async {
+        let revoked = match visit.account {
+            Some(account) => console.parts.store.end_token(account, id).await?,
+            None => false,
+        };
+        let gone =
+            || Problem::not_found("This token has been revoked already.", "The list shows those that there are.");
+        if revoked { Ok(()) } else { Err(gone()) }
+    };
+    report::on_record(&console, &visit, &person.name, Happened::TokenRevoked { id }, revoking).await?;
+    super::go_to(&format!("{}#tokens", console.parts.config.base.account()));
+    Ok(())
+}
+
+/// Every account.
+#[server(prefix = "/api", input = GetUrl, endpoint = "list_accounts")]
+pub async fn list_accounts() -> Result<AccountsPage, Problem> {
+    use crate::server::security::sign_in::ShownOnce;
+    let console = super::accounts_console()?;
+    let visit = super::visit()?;
+    let new_password = console.parts.doorkeeper.take_shown(&visit, |what| match what {
+        ShownOnce::Password { name, password } => Some((name.clone(), password.clone())),
+        ShownOnce::Token(_) => None,
+    });
+    let accounts = console.parts.store.accounts().await?;
+    Ok(AccountsPage {
+        accounts: accounts
+            .into_iter()
+            .map(|account| AccountRow {
+                own: visit.account == Some(account.id),
+                name: account.name,
+                role: account.role,
+                applications: account.applications,
+                must_change: account.must_change,
+                disabled: account.disabled_at.is_some(),
+                created_at: account.created_at,
+                created_by: account.created_by,
+                last_sign_in_at: account.last_sign_in_at,
+            })
+            .collect(),
+        applications: console.applications().cloned().collect(),
+        new_password,
+    })
+}
+
+/// Makes an account with a one-time password. `all` or `applications` say what it may see.
+#[server(prefix = "/api", endpoint = "add_account")]
+pub async fn add_account(
+    #[server(default)] name: String,
+    role: Role,
+    #[server(default)] all: Option<String>,
+    #[server(default)] applications: Vec<String>,
+) -> Result<(), Problem> {
+    use crate::server::{
+        security::{
+            report::{self, Happened},
+            sign_in::{self, ShownOnce},
+        },
+        store::{NewAccount, folded},
+    };
+    let console = super::accounts_console()?;
+    let (visit, person) = (super::visit()?, super::person()?);
+    sign_in::check_name(&name)?;
+    let applications = super::chosen_applications(&console, all.is_some(), applications)?;
+    let (password, kept) = console.parts.doorkeeper.prover.one_time().await?;
+    let account =
+        NewAccount { name: folded(&name), role, applications, password: kept, created_by: person.name.clone() };
+    let adding = async {
+        if console.parts.store.add_account(&account).await? {
+            return Ok(());
+        }
+        Err(Problem::bad_request(
+            format!("There is an account {} already.", account.name),
+            "Choose another name, or give that account a new one-time password.",
+        ))
+    };
+    report::on_record(&console, &visit, &person.name, Happened::AccountAdded { name: &account.name }, adding).await?;
+    console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name: account.name, password });
+    super::go_to(&console.parts.config.base.accounts());
+    Ok(())
+}
+
+/// Gives an account another role and other applications. Its sessions end.
+#[server(prefix = "/api", endpoint = "change_account")]
+pub async fn change_account(
+    name: String,
+    role: Role,
+    #[server(default)] all: Option<String>,
+    #[server(default)] applications: Vec<String>,
+) -> Result<(), Problem> {
+    use crate::server::security::report::{self, Happened};
+    let console = super::accounts_console()?;
+    let (visit, person) = (super::visit()?, super::person()?);
+    super::not_ones_own(&person, &name)?;
+    let applications = super::chosen_applications(&console, all.is_some(), applications)?;
+    let changing =
+        async { super::changed(console.parts.store.set_rights(&name, role, applications.as_ref()).await?, &name) };
+    report::on_record(&console, &visit, &person.name, Happened::AccountChanged { name: &name }, changing).await?;
+    super::go_to(&console.parts.config.base.accounts());
+    Ok(())
+}
+
+/// Disables an account, or enables it again. Its sessions end; its tokens rest as long.
+#[server(prefix = "/api", endpoint = "disable_account")]
+pub async fn disable_account(name: String, disabled: bool) -> Result<(), Problem> {
+    use crate::server::security::report::{self, Happened};
+    let console = super::accounts_console()?;
+    let (visit, person) = (super::visit()?, super::person()?);
+    super::not_ones_own(&person, &name)?;
+    let what =
+        if disabled { Happened::AccountDisabled { name: &name } } else { Happened::AccountEnabled { name: &name } };
+    let changing = async { super::changed(console.parts.store.set_disabled(&name, disabled).await?, &name) };
+    report::on_record(&console, &visit, &person.name, what, changing).await?;
+    super::go_to(&console.parts.config.base.accounts());
+    Ok(())
+}
+
+/// Gives an account a new one-time password. Its sessions end.
+#[server(prefix = "/api", endpoint = "new_password")]
+pub async fn new_password(name: String) -> Result<(), Problem> {
+    use crate::server::security::{
+        report::{self, Happened},
+        sign_in::ShownOnce,
+    };
+    let console = super::accounts_console()?;
+    let (visit, person) = (super::visit()?, super::person()?);
+    super::not_ones_own(&person, &name)?;
+    let (password, kept) = console.parts.doorkeeper.prover.one_time().await?;
+    let changing = async { super::changed(console.parts.store.set_password(&name, &kept, None).await?, &name) };
+    report::on_record(&console, &visit, &person.name, Happened::PasswordChanged { of: &name }, changing).await?;
+    console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name, password });
+    super::go_to(&console.parts.config.base.accounts());
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! `atomfeed-console account …`: accounts looked after on the machine itself, also while the console runs.
+//!
+//! A password is typed twice without being shown, or comes on standard input; it is never an argument, because arguments
+//! are seen by everyone on the machine and kept in histories.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anyhow::{Context as _, bail};
+
+use super::{
+    config::{Config, Mode},
+    security::{
+        audit::{Audit, Entry},
+        passwords::Prover,
+        sign_in::{check_name, chosen},
+    },
+    store::{NewAccount, NewPassword, Store, Unchanged, folded},
+};
+use crate::model::{
+    Role,
+    audit::{AuditKind, AuditOutcome},
+};
+
+/// Who goes on record as the maker of an account.
+const HERE: &str = "the command line";
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Task {
+    List,
+    Add { name: String, role: Role, applications: Vec<String>, one_time: bool },
+    Password { name: String, one_time: bool },
+    Disable { name: String },
+    Enable { name: String },
+}
+
+/// Does it, and says what was done.
+///
+/// # Errors
+/// In words: no such account, a weak password, a store that cannot be opened.
+pub async fn run(config: &Config, task: Task) -> anyhow::Result<()> {
+    if config.access.way.mode() != Mode::Accounts {
+        eprintln!("Note: access.mode is not \"accounts\", so that nobody can sign in with an account now.");
+    }
+    let store = Store::open(&config.store).await?;
+    let done = act(config, &store, task).await;
+    store.close().await;
+    done
+}
+
+async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::List => list(store).await,
+        Task::Add { name, role, applications, one_time } => {
+            check_name(&name)?;
+            let applications = applications_of(config, applications)?;
+            if store.account(&name).await?.is_some() {
+                bail!("There is an account {} already.", folded(&name));
+            }
+            let password = password(&name, one_time).await?;
+            let name = folded(&name);
+            let new = NewAccount { name: name.clone(), role, applications, password, created_by: HERE.to_owned() };
+            on_record(store, format!("account {name} added")).await?;
+            if !store.add_account(&new).await? {
+                bail!("There is an account {name} already.");
+            }
+            println!("The account {name} was added, as {role}.");
+            Ok(())
+        }
+        Task::Password { name, one_time } => {
+            if store.account(&name).await?.is_none() {
+                bail!("There is no account {name:?}.");
+            }
+            let password = password(&name, one_time).await?;
+            on_record(store, format!("password of {name} changed")).await?;
+            changed(store.set_password(&name, &password, None).await?, &name)?;
+            println!("The password of {name} was changed; its sessions have ended.");
+            Ok(())
+        }
+        Task::Disable { name } => {
+            on_record(store, format!("account {name} disabled")).await?;
+            changed(store.set_disabled(&name, true).await?, &name)?;
+            println!("The account {name} is disabled; its sessions have ended.");
+            Ok(())
+        }
+        Task::Enable { name } => {
+            on_record(store, format!("account {name} enabled")).await?;
+            changed(store.set_disabled(&name, false).await?, &name)?;
+            println!("The account {name} is enabled.");
+            Ok(())
+        }
+    }
+}
+
+/// Puts on record what is about to be tried.
+async fn on_record(store: &Store, what: String) -> anyhow::Result<()> {
+    let entry = Entry { signed_in_by: HERE.to_owned(), ..Entry::of_console(AuditKind::AccountChanged) };
+    Ok(Audit::new(store.clone()).record(entry.what(what).outcome(AuditOutcome::Begun)).await.map(drop)?)
+}
+
+async fn list(store: &Store) -> anyhow::Result<()> {
+    let accounts = store.accounts().await?;
+    if accounts.is_empty() {
+        println!("There are no accounts. The first start of the console makes an administrator.");
+    }
+    for account in accounts {
+        let applications = match &account.applications {
+            None => "all applications".to_owned(),
+            Some(keys) => keys.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        };
+        let last = account.last_sign_in_at.map_or_else(
+            || "never signed in".to_owned(),
+            |at| format!("last signed in {}", at.format("%Y-%m-%d %H:%M UTC")),
+        );
+        let state = if account.disabled_at.is_some() {
+            ", disabled"
+        } else if account.must_change {
+            ", one-time password"
+        } else {
+            ""
+        };
+        println!("{:<24} {:<14} {applications}, {last}{state}", account.name, account.role.word());
+    }
+    Ok(())
+}
+
+/// The keys of the applications of these keys or names; none: all.
+fn applications_of(config: &Config, wanted: Vec<String>) -> anyhow::Result<Option<std::collections::BTreeSet<String>>> {
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let keys = wanted.into_iter().map(|wanted| {
+        let known = config.applications.iter().map(|application| &application.info);
+        let found = known.clone().find(|info| info.key == wanted || info.name.eq_ignore_ascii_case(&wanted));
+        let names = known.map(|info| info.name.as_str()).collect::<Vec<_>>().join(", ");
+        found
+            .map(|info| info.key.clone())
+            .with_context(|| format!("There is no application {wanted:?}. The configured applications are: {names}."))
+    });
+    keys.collect::<anyhow::Result<_>>().map(Some)
+}
+
+fn changed(done: Result<(), Unchanged>, name: &str) -> anyhow::Result<()> {
+    match done {
+        Ok(()) => Ok(()),
+        Err(Unchanged::NoAccount) => bail!("There is no account {name:?}."),
+        Err(Unchanged::LastAdministrator) => {
+            bail!("{name} is the last administrator who sees everything. Make another one first.")
+        }
+    }
+}
+
+/// A password as asked for: made here and printed, or read from whoever sits here.
+async fn password(name: &str, one_time: bool) -> anyhow::Result<NewPassword> {
+    let prover = Prover::new();
+    if one_time {
+        let (password, kept) = prover.one_time().await?;
+        println!("One-time password: {password}");
+        println!("It can be used for 7 days, and has to be changed at the first sign-in.");
+        return Ok(kept);
+    }
+    let typed = read_password()?;
+    Ok(chosen(&prover, &folded(name), &typed).await?)
+}
+
+fn read_password() -> anyhow::Result<String> {
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).context("No password came on standard input")?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    let ask = |what: &str| -> anyhow::Result<String> {
+        print!("{what}: ");
+        io::stdout().flush()?;
+        rpassword::read_password().context("The password could not be read")
+    };
+    let (first, second) = (ask("Password")?, ask("Password again")?);
+    if first != second {
+        bail!("The password was typed in two different ways. Nothing was changed.");
+    }
+    Ok(first)
+}

@@ -1,0 +1,235 @@
+//! Who may come in: the settings of `[access]`, and of the way that a request takes to the console.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::model::Role;
+
+/// Everything about coming in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    pub way: Way,
+    /// A session that is not used for so long ends.
+    pub session_idle: Duration,
+    /// A session ends after so long, however much it is used.
+    pub session_longest: Duration,
+    /// Accounts that exist in the demo, with their passwords; the sign-in page may show them.
+    pub demo: Option<DemoAccounts>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { way: Way::Accounts, session_idle: IDLE_DEFAULT, session_longest: LONGEST_DEFAULT, demo: None }
+    }
+}
+
+pub(super) const IDLE_DEFAULT: Duration = Duration::from_secs(3_600);
+pub(super) const LONGEST_DEFAULT: Duration = Duration::from_secs(12 * 3_600);
+
+/// How people come in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Way {
+    /// With an account of the console's own.
+    #[default]
+    Accounts,
+    /// With the name and password that they have in OpenMRS.
+    Openmrs(Openmrs),
+    /// As whom a reverse proxy says.
+    Proxy(Proxy),
+    /// Whoever comes.
+    Open,
+}
+
+/// The words of the setting, without what belongs to each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Accounts,
+    Openmrs,
+    Proxy,
+    Open,
+}
+
+impl Mode {
+    pub const WORDS: [(&'static str, Mode); 4] =
+        [("accounts", Mode::Accounts), ("openmrs", Mode::Openmrs), ("proxy", Mode::Proxy), ("open", Mode::Open)];
+}
+
+impl Way {
+    pub fn mode(&self) -> Mode {
+        match self {
+            Way::Accounts => Mode::Accounts,
+            Way::Openmrs(_) => Mode::Openmrs,
+            Way::Proxy(_) => Mode::Proxy,
+            Way::Open => Mode::Open,
+        }
+    }
+}
+
+/// Which names of another system make somebody what here. The highest role that matches is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleNames {
+    pub viewer: Vec<String>,
+    pub operator: Vec<String>,
+    pub administrator: Vec<String>,
+}
+
+impl RoleNames {
+    /// The role of somebody who has these names over there; `None`: they have no business here.
+    pub fn role<'n>(&self, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<Role> {
+        let has = |wanted: &[String]| {
+            names.clone().into_iter().any(|name| wanted.iter().any(|want| want.eq_ignore_ascii_case(name.trim())))
+        };
+        if has(&self.administrator) {
+            Some(Role::Administrator)
+        } else if has(&self.operator) {
+            Some(Role::Operator)
+        } else if has(&self.viewer) {
+            Some(Role::Viewer)
+        } else {
+            None
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.viewer.is_empty() && self.operator.is_empty() && self.administrator.is_empty()
+    }
+}
+
+/// The hospital's OpenMRS, and what its roles and privileges are here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Openmrs {
+    /// Where OpenMRS answers, such as `https://openmrs.example/openmrs`; without a slash at its end.
+    pub url: Url,
+    /// A PEM file with the authorities to trust, besides the system's own.
+    pub ca: Option<PathBuf>,
+    pub timeout: Duration,
+    pub roles: RoleNames,
+}
+
+/// What a proxy says of the person, in headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    pub user_header: String,
+    /// Names of groups or roles, with commas or semicolons between them.
+    pub groups_header: Option<String>,
+    pub roles: RoleNames,
+    /// The role of somebody whose groups match nothing; `None`: they have no business here.
+    pub otherwise: Option<Role>,
+}
+
+/// The demo's accounts and their passwords.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoAccounts {
+    pub accounts: Vec<(Role, String)>,
+    /// The sign-in page shows the passwords: only where nobody but this machine can see it.
+    pub shown: bool,
+}
+
+/// The way that requests take to the console.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Where people see the console from outside: scheme, host and port.
+    pub public_origin: Option<Origin>,
+    /// Proxies whose word about a request is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Names that the console may be asked for, beside the public origin's.
+    pub hosts: Vec<String>,
+}
+
+impl Reached {
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Scheme, host and port of an address, as a browser writes an `Origin`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub https: bool,
+    /// With the port, where that is not the scheme's own.
+    pub host: String,
+}
+
+impl Origin {
+    /// Reads `https://host` or `http://host:port`; the reason otherwise.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let allowed =
+            "is no origin; allowed are the like of https://hospital.example and http://10.1.2.3:9080, without a path";
+        let url = Url::parse(text.trim()).map_err(|_| allowed.to_owned())?;
+        let https = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(allowed.to_owned()),
+        };
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let nobody = url.username().is_empty() && url.password().is_none();
+        let Some(name) = url.host_str().filter(|_| bare && nobody) else { return Err(allowed.to_owned()) };
+        let host = match url.port() {
+            Some(port) => format!("{name}:{port}"),
+            None => name.to_owned(),
+        };
+        Ok(Self { https, host })
+    }
+}
+
+/// Reads an address or a network; the reason otherwise.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse::<IpNet>().ok().or_else(alone).ok_or_else(|| {
+        "has an entry that is neither an address nor a network; allowed are the like of 127.0.0.1, 172.16.0.0/12, fd00::/8"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_role_that_matches_is_taken() {
+        let names = RoleNames {
+            viewer: vec!["Clinician".into()],
+            operator: vec!["IT Support".into()],
+            administrator: vec!["System Developer".into()],
+        };
+        assert_eq!(names.role(["Clinician", "it support"]), Some(Role::Operator));
+        assert_eq!(names.role(["Clinician", " System Developer "]), Some(Role::Administrator));
+        assert_eq!(names.role(["Registrar"]), None);
+        assert_eq!(RoleNames::default().role(["", "Clinician"]), None);
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_and_nothing_more() {
+        for (text, https, host) in [
+            ("https://hospital.example", true, "hospital.example"),
+            ("https://Hospital.Example/", true, "hospital.example"),
+            ("http://10.1.2.3:9080", false, "10.1.2.3:9080"),
+            ("https://hospital.example:443", true, "hospital.example"),
+        ] {
+            assert_eq!(Origin::parse(text), Ok(Origin { https, host: host.into() }), "{text}");
+        }
+        for text in
+            ["hospital.example", "https://a.example/atomfeed-console", "ftp://a", "https://u@a", "https://a?b", ""]
+        {
+            assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_trusted_by_address_or_network_also_where_ipv6_carries_ipv4() {
+        let reached = Reached {
+            trusted_proxies: ["127.0.0.1", "172.16.0.0/12"].map(|text| network(text).unwrap()).into(),
+            ..Reached::default()
+        };
+        for (address, trusted) in
+            [("127.0.0.1", true), ("::ffff:127.0.0.1", true), ("172.20.0.3", true), ("10.0.0.1", false), ("::1", false)]
+        {
+            assert_eq!(reached.trusts(address.parse().unwrap()), trusted, "{address}");
+        }
+        assert!(network("proxy.example").is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! The one table of everything that the console answers, and of what each of it needs.
+//!
+//! The router is made from this table and from nothing else, so that no page, server function or download can be there
+//! without a line here. A page or a server function that the rest of the program knows and this table does not is not
+//! reachable, and a test says so.
+
+use axum::{
+    http::{HeaderMap, Method},
+    routing::{MethodRouter, get, post},
+};
+
+use super::{
+    audit_export, compat, export, health, http,
+    security::door::Needs::{self, Nothing, Right as Has, SignedIn},
+    site,
+    state::Console,
+};
+use crate::model::Right::{Accounts, Audit, Retry, See};
+
+/// One thing that can be asked for, below the base path.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// In axum's form: `/failed-events/{app}/{id}`.
+    pub path: &'static str,
+    pub needs: Needs,
+    pub answers: Answers,
+    /// The page, below the base, that shows what is wrong with a form which is sent here.
+    pub told_on: Option<&'static str>,
+}
+
+/// What answers.
+#[derive(Clone, Copy, Debug)]
+pub enum Answers {
+    /// A page of `ui/app.rs`.
+    Page,
+    /// A server function of `api`; its method is the function's own.
+    Function,
+    /// A handler that reads.
+    Get(fn() -> MethodRouter<Console>),
+    /// A handler that changes something.
+    Post(fn() -> MethodRouter<Console>),
+}
+
+impl Route {
+    /// The handler, without the door.
+    pub fn handler(&self) -> MethodRouter<Console> {
+        match self.answers {
+            Answers::Page => get(http::page),
+            Answers::Function if self.method() == Method::POST => post(http::server_function),
+            Answers::Function => get(http::server_function),
+            Answers::Get(handler) | Answers::Post(handler) => handler(),
+        }
+    }
+
+    /// The method by which it is asked for.
+    pub fn method(&self) -> Method {
+        match self.answers {
+            Answers::Page | Answers::Get(_) => Method::GET,
+            Answers::Post(_) => Method::POST,
+            Answers::Function => {
+                let functions = server_fn::axum::server_fn_paths();
+                let own = functions.filter(|(path, _)| *path == self.path).map(|(_, method)| method).next();
+                // A function that does not exist answers nothing, whatever it is asked by.
+                own.unwrap_or(Method::GET)
+            }
+        }
+    }
+}
+
+const fn page(path: &'static str, needs: Needs) -> Route {
+    Route { path, needs, answers: Answers::Page, told_on: None }
+}
+
+const fn function(path: &'static str, needs: Needs) -> Route {
+    Route { path, needs, answers: Answers::Function, told_on: None }
+}
+
+const fn form(path: &'static str, needs: Needs, told_on: &'static str) -> Route {
+    Route { path, needs, answers: Answers::Function, told_on: Some(told_on) }
+}
+
+const fn reads(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
+    Route { path, needs, answers: Answers::Get(handler), told_on: None }
+}
+
+const fn changes(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
+    Route { path, needs, answers: Answers::Post(handler), told_on: None }
+}
+
+/// The table.
+pub const ROUTES: &[Route] = &[
+    // Pages.
+    page("/", Has(See)),
+    page("/applications", Has(See)),
+    page("/applications/{app}", Has(See)),
+    page("/failed-events", Has(See)),
+    page("/failed-events/{app}/{id}", Has(See)),
+    page("/retry", Has(See)),
+    page("/actions", Has(See)),
+    page("/actions/{id}", Has(See)),
+    page("/audit", Has(Audit)),
+    page("/help", Has(See)),
+    page("/demo", Has(See)),
+    page("/sign-in", Nothing),
+    page("/account", SignedIn),
+    page("/accounts", Has(Accounts)),
+    // Server functions.
+    function("/api/applications", Has(See)),
+    function("/api/application", Has(See)),
+    function("/api/publisher", Has(See)),
+    function("/api/failed_events", Has(See)),
+    function("/api/news", Has(See)),
+    function("/api/failed_event", Has(See)),
+    function("/api/plan_feed_retry", Has(See)),
+    function("/api/retry", Has(Retry)),
+    function("/api/retry_feed", Has(Retry)),
+    function("/api/actions", Has(See)),
+    function("/api/action", Has(See)),
+    function("/api/audit", Has(Audit)),
+    form("/api/sign_in", Nothing, "/sign-in"),
+    function("/api/sign_out", SignedIn),
+    function("/api/sign_out_everywhere", SignedIn),
+    function("/api/own_account", SignedIn),
+    form("/api/end_session", SignedIn, "/account"),
+    form("/api/change_password", SignedIn, "/account"),
+    form("/api/make_token", SignedIn, "/account"),
+    form("/api/revoke_token", SignedIn, "/account"),
+    function("/api/list_accounts", Has(Accounts)),
+    form("/api/add_account", Has(Accounts), "/accounts"),
+    form("/api/change_account", Has(Accounts), "/accounts"),
+    form("/api/disable_account", Has(Accounts), "/accounts"),
+    form("/api/new_password", Has(Accounts), "/accounts"),
+    function("/api/demo_hospital", Has(See)),
+    function("/api/demo_mend", Has(Retry)),
+    function("/api/demo_break", Has(Retry)),
+    // Downloads.
+    reads("/failed-events.csv", Has(See), || get(export::csv)),
+    reads("/failed-events.ndjson", Has(See), || get(export::ndjson)),
+    reads("/failed-events/{app}/{id}/error.txt", Has(See), || get(export::whole_error)),
+    reads("/failed-events/{app}/{id}/payload.txt", Has(See), || get(export::whole_payload)),
+    reads("/audit.csv", Has(Audit), || get(audit_export::csv)),
+    // The old console's JSON.
+    reads("/apps", Has(See), || get(compat::apps)),
+    reads("/apps/{app}/feedStatus", Has(See), || get(compat::feed_status)),
+    reads("/apps/{app}/failedEvent", Has(See), || get(compat::failed_events)),
+    reads("/apps/{app}/failedEvent/{event_id}/retryLog", Has(See), || get(compat::retry_log)),
+    changes("/apps/{app}/failedEvent/{event_id}/resetRetryCount", Has(Retry), || post(compat::reset_retry_count)),
+    // What is nobody's.
+    reads("/health", Nothing, || get(health::health)),
+    reads("/ready", Nothing, || get(health::ready)),
+    reads("/favicon.svg", Nothing, || get(|headers: HeaderMap| site::root_file("favicon.svg", headers))),
+    reads("/robots.txt", Nothing, || get(|headers: HeaderMap| site::root_file("robots.txt", headers))),
+    reads("/pkg/{version}/{file}", Nothing, || get(site::package_file)),
+];
+
+/// The line of a path of the table.
+pub fn of(path: &str) -> Option<&'static Route> {
+    ROUTES.iter().find(|route| route.path == path)
+}

@@ -1,0 +1,250 @@
+//! The way that a request took: from which address, over HTTPS or not, and for which host it asks.
+//!
+//! Behind a proxy the connection is the proxy's own. What a proxy says of the way before it is taken only where its
+//! address is one of the trusted ones, and only as far back as the chain of trusted ones reaches: everything further left
+//! in a header can be written by whoever sent the request.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{HeaderMap, header};
+
+use crate::{
+    error::Problem,
+    server::config::{Origin, Reached},
+};
+
+/// How a request came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Came {
+    /// The address of whoever asked; `None` where the router is driven without a connection.
+    pub from: Option<IpAddr>,
+    /// Its last step was made by a trusted proxy.
+    pub through_proxy: bool,
+    pub https: bool,
+    /// The host that was asked for, with the port where one was given; in lower case.
+    pub host: String,
+}
+
+impl Came {
+    /// The way of a request with these headers on a connection from `peer`.
+    pub fn of(reached: &Reached, peer: Option<IpAddr>, headers: &HeaderMap) -> Self {
+        let peer = peer.map(|peer| peer.to_canonical());
+        let through_proxy = peer.is_some_and(|peer| reached.trusts(peer));
+        let asked = text(headers, header::HOST.as_str());
+        let mut came = Self { from: peer, through_proxy, https: false, host: asked.trim().to_lowercase() };
+        if through_proxy {
+            let said = Said::of(headers);
+            came.from = said.origin(reached).or(peer);
+            came.https = said.https;
+            if let Some(host) = said.host {
+                came.host = host.to_lowercase();
+            }
+        }
+        // A proxy in between that is not configured is still known by the name that it was reached under.
+        came.https |= reached.public_origin.as_ref().is_some_and(|origin| origin.https && is_host(origin, &came.host));
+        came
+    }
+
+    /// The address as text, for records and logs.
+    pub fn address(&self) -> String {
+        self.from.map_or_else(|| "unknown".to_owned(), |address| address.to_string())
+    }
+}
+
+/// What proxies say of a request.
+struct Said {
+    /// Addresses of the steps, the last one first.
+    steps: Vec<String>,
+    https: bool,
+    host: Option<String>,
+}
+
+impl Said {
+    /// `Forwarded` (RFC 7239) where it is there, otherwise the older `X-Forwarded-…`.
+    fn of(headers: &HeaderMap) -> Self {
+        let forwarded = all(headers, "forwarded");
+        if forwarded.is_empty() {
+            let steps = all(headers, "x-forwarded-for");
+            let proto = all(headers, "x-forwarded-proto");
+            return Self {
+                steps: steps.iter().rev().cloned().collect(),
+                https: proto.last().is_some_and(|proto| proto.eq_ignore_ascii_case("https")),
+                host: all(headers, "x-forwarded-host").last().cloned(),
+            };
+        }
+        let part = |element: &str, name: &str| {
+            element.split(';').find_map(|pair| {
+                let (key, value) = pair.split_once('=')?;
+                key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
+            })
+        };
+        let last = forwarded.last().cloned().unwrap_or_default();
+        Self {
+            steps: forwarded.iter().rev().map(|element| part(element, "for").unwrap_or_default()).collect(),
+            https: part(&last, "proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https")),
+            host: part(&last, "host"),
+        }
+    }
+
+    /// The first address, from the last step back, that is no trusted proxy. Something that is no address ends the chain:
+    /// then the last good one counts.
+    fn origin(&self, reached: &Reached) -> Option<IpAddr> {
+        let mut last = None;
+        for step in &self.steps {
+            let Some(address) = address(step) else { break };
+            last = Some(address);
+            if !reached.trusts(address) {
+                break;
+            }
+        }
+        last
+    }
+}
+
+/// An address as proxies write it: alone, with a port, in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let alone = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let parsed = alone.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    parsed.map(|address| address.to_canonical())
+}
+
+/// The parts of a header that is a list, also where it is there several times.
+fn all(headers: &HeaderMap, name: &str) -> Vec<String> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    let parts = values.flat_map(|value| value.split(','));
+    parts.map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Whether a host, with or without a port, is that of an origin.
+fn is_host(origin: &Origin, host: &str) -> bool {
+    let usual = if origin.https { ":443" } else { ":80" };
+    origin.host == host || format!("{}{usual}", origin.host) == host
+}
+
+/// Refuses a request for a name that is not the console's, where that can be known.
+///
+/// Another site can point a name of its own at this machine, and its pages then are of the "same origin" as the console
+/// (DNS rebinding). Where people sign in this gains it nothing: no cookie of theirs goes to that name. So, unless
+/// `public_origin` or `hosts` say which names there are, only a console without sign-in refuses names, and only those that
+/// a stranger could have registered: `hospital-pc`, `console.local` and addresses are always let in.
+///
+/// # Errors
+/// 403, with the setting that allows the name.
+pub fn check_host(reached: &Reached, open: bool, host: &str) -> Result<(), Problem> {
+    let name = without_port(host);
+    let literal = address(name).is_some();
+    let nobodys =
+        literal || name.is_empty() || !name.contains('.') || UNREGISTRABLE.iter().any(|end| name.ends_with(end));
+    let named = reached.hosts.iter().any(|known| known == name || known == host)
+        || reached.public_origin.as_ref().is_some_and(|origin| without_port(&origin.host) == name);
+    let names_are_known = reached.public_origin.is_some() || !reached.hosts.is_empty();
+    if named || nobodys || !(names_are_known || open) {
+        return Ok(());
+    }
+    Err(Problem::refused(
+        format!("This console is not known by the name {name:?}."),
+        "If it is right, an administrator can write it into the configuration: public_origin or hosts.",
+    ))
+}
+
+/// Ends of names that nobody can register on the internet.
+const UNREGISTRABLE: [&str; 8] =
+    [".localhost", ".local", ".lan", ".internal", ".home.arpa", ".localdomain", ".test", ".intranet"];
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn reached(proxies: &[&str]) -> Reached {
+        let trusted_proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
+        Reached { trusted_proxies, ..Reached::default() }
+    }
+
+    fn came(reached: &Reached, peer: &str, headers: &[(&str, &str)]) -> Came {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()))
+            .fold(HeaderMap::new(), |mut map, (name, value)| {
+                map.append(name, value);
+                map
+            });
+        Came::of(reached, Some(peer.parse().unwrap()), &headers)
+    }
+
+    #[test]
+    fn nobody_but_a_trusted_proxy_is_believed() {
+        let headers = [
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+            ("host", "A.lan:80"),
+        ];
+        let direct = came(&reached(&[]), "10.0.0.9", &headers);
+        assert_eq!((direct.address().as_str(), direct.https, direct.host.as_str()), ("10.0.0.9", false, "a.lan:80"));
+        let behind = came(&reached(&["10.0.0.0/8"]), "10.0.0.9", &headers);
+        assert_eq!((behind.address().as_str(), behind.https, behind.host.as_str()), ("1.2.3.4", true, "evil.example"));
+    }
+
+    #[test]
+    fn a_chain_is_read_from_the_right_through_trusted_steps_alone() {
+        let reached = reached(&["10.0.0.0/8"]);
+        for (chain, from) in [
+            ("6.6.6.6, 1.2.3.4, 10.0.0.5", "1.2.3.4"),
+            ("10.0.0.5", "10.0.0.5"),
+            ("1.2.3.4, rubbish, 10.0.0.5", "10.0.0.5"),
+            ("rubbish", "10.0.0.9"),
+            ("[2001:db8::7]:4711", "2001:db8::7"),
+            ("1.2.3.4:4711", "1.2.3.4"),
+            ("", "10.0.0.9"),
+        ] {
+            assert_eq!(came(&reached, "10.0.0.9", &[("x-forwarded-for", chain)]).address(), from, "{chain}");
+        }
+        let twice = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4")];
+        assert_eq!(came(&reached, "::ffff:10.0.0.9", &twice).address(), "1.2.3.4", "a second header goes on the right");
+    }
+
+    #[test]
+    fn the_standard_header_is_read_too() {
+        let forwarded = "for=6.6.6.6;proto=http, for=\"[2001:db8::7]:99\"; proto=https;host=console.example";
+        let came = came(&reached(&["10.0.0.9/32"]), "10.0.0.9", &[("forwarded", forwarded)]);
+        assert_eq!((came.address().as_str(), came.https, came.host.as_str()), ("2001:db8::7", true, "console.example"));
+    }
+
+    #[test]
+    fn the_public_origin_says_that_its_name_is_https() {
+        let origin = Origin { https: true, host: "console.example".into() };
+        let reached = Reached { public_origin: Some(origin), ..Reached::default() };
+        assert!(came(&reached, "10.0.0.9", &[("host", "console.example")]).https);
+        assert!(came(&reached, "10.0.0.9", &[("host", "console.example:443")]).https);
+        assert!(!came(&reached, "10.0.0.9", &[("host", "10.1.2.3:9080")]).https);
+    }
+
+    #[test]
+    fn names_of_the_network_need_no_configuration() {
+        let nothing = Reached::default();
+        for host in ["10.1.2.3:9080", "[::1]:9080", "localhost:9080", "hospital-pc", "console.local", "x.home.arpa", ""]
+        {
+            assert_eq!(check_host(&nothing, true, host), Ok(()), "{host}");
+        }
+        assert!(check_host(&nothing, true, "evil.example:9080").is_err(), "open to everybody");
+        assert_eq!(check_host(&nothing, false, "console.example"), Ok(()), "where people sign in, no name is lost");
+        let known = Reached { hosts: vec!["console.example".into()], ..Reached::default() };
+        assert_eq!(check_host(&known, true, "console.example:9080"), Ok(()));
+        assert_eq!(check_host(&known, false, "hospital-pc:9080"), Ok(()));
+        assert!(check_host(&known, false, "other.example").is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! The two cookies: that of a session, and the mark of a browser.
+//!
+//! Both are for the server alone (`HttpOnly`) and bound to the base path. Over HTTPS they are `Secure`, and their names
+//! begin so that a browser takes them from nobody who came over plain HTTP or from a neighbouring name: `__Host-` where
+//! the console has the whole host, `__Secure-` where it has a path of it.
+//!
+//! `SameSite=Lax`, not `Strict`: people open events from links in mails and chats, and would meet the sign-in page each
+//! time. What changes something is a POST, which Lax leaves the cookie out of when another site sends it.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum_extra::extract::cookie::{Cookie, SameSite};
+
+use crate::paths::Base;
+
+/// How long the mark of a browser is kept.
+const MARK_DAYS: i64 = 180;
+
+/// Which cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The session's id; ends with the browser.
+    Session,
+    /// What forms of somebody without a session are bound to, and what a known browser is known by.
+    Browser,
+}
+
+impl Kind {
+    fn name(self, base: &Base, https: bool) -> String {
+        let own = match self {
+            Kind::Session => "atomfeed_session",
+            Kind::Browser => "atomfeed_browser",
+        };
+        match (https, base.as_str().is_empty()) {
+            (false, _) => own.to_owned(),
+            (true, true) => format!("__Host-{own}"),
+            (true, false) => format!("__Secure-{own}"),
+        }
+    }
+}
+
+/// The value of a cookie that a request carries. Over HTTPS one without the prefix is not looked at.
+pub fn read(headers: &HeaderMap, kind: Kind, base: &Base, https: bool) -> Option<String> {
+    let name = kind.name(base, https);
+    let values = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let cookies = values.flat_map(|value| value.split(';')).filter_map(|cookie| Cookie::parse(cookie.trim()).ok());
+    // Ours are 64 digits: anything else is not worth a look into the store.
+    let ours = |cookie: &Cookie<'_>| {
+        cookie.name() == name
+            && cookie.value().len() == 64
+            && cookie.value().bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    cookies.filter(ours).map(|cookie| cookie.value().to_owned()).next()
+}
+
+/// The header that gives a browser a cookie.
+pub fn set(kind: Kind, value: &str, base: &Base, https: bool) -> HeaderValue {
+    let mut cookie = bare(kind, value, base, https);
+    if kind == Kind::Browser {
+        cookie = format!("{cookie}; Max-Age={}", MARK_DAYS * 24 * 3_600);
+    }
+    HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The header that takes a cookie away.
+pub fn remove(kind: Kind, base: &Base, https: bool) -> HeaderValue {
+    let cookie = format!("{}; Max-Age=0", bare(kind, "", base, https));
+    HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn bare(kind: Kind, value: &str, base: &Base, https: bool) -> String {
+    let path = if base.as_str().is_empty() { "/" } else { base.as_str() };
+    let cookie = Cookie::build((kind.name(base, https), value.to_owned()))
+        .path(path.to_owned())
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(https);
+    cookie.build().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_bound_to_the_path_and_to_https_where_there_is_some() {
+        let value = "0a".repeat(32);
+        let base = Base::parse("/x").unwrap();
+        let shown = |kind, base: &Base, https| set(kind, &value, base, https).to_str().unwrap().to_owned();
+        assert_eq!(
+            shown(Kind::Session, &base, false),
+            format!("atomfeed_session={value}; HttpOnly; SameSite=Lax; Path=/x")
+        );
+        let secure = shown(Kind::Session, &base, true);
+        assert!(secure.starts_with("__Secure-atomfeed_session=") && secure.contains("; Secure"), "{secure}");
+        let whole = shown(Kind::Session, &Base::parse("/").unwrap(), true);
+        assert!(whole.starts_with("__Host-atomfeed_session=") && whole.contains("; Path=/"), "{whole}");
+    }
+
+    #[test]
+    fn only_a_cookie_of_ours_is_read() {
+        let base = Base::parse("/x").unwrap();
+        let value = "0a".repeat(32);
+        let read = |cookies: &str, https| {
+            let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(cookies).unwrap())]);
+            super::read(&headers, Kind::Session, &base, https)
+        };
+        assert_eq!(read(&format!("a=b; atomfeed_session={value}; c=d"), false), Some(value.clone()));
+        assert_eq!(read(&format!("__Secure-atomfeed_session={value}"), true), Some(value.clone()));
+        assert_eq!(
+            read(&format!("atomfeed_session={value}"), true),
+            None,
+            "set over plain HTTP by somebody in between"
+        );
+        assert_eq!(read("atomfeed_session=short", false), None);
+        assert_eq!(read(&format!("atomfeed_session=short; atomfeed_session={value}"), false), Some(value));
+    }
+}

@@ -1,0 +1,169 @@
+//! The door of every route: who may pass, and whether a change was asked for by one of our own pages.
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{OriginalUri, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use url::Url;
+
+use super::{form_token, visit::Visit};
+use crate::{
+    error::Problem,
+    model::Right,
+    paths::{API_PREFIX, Base},
+    server::{
+        config::Mode,
+        http::{LARGEST_BODY, status_of},
+        state::Console,
+    },
+};
+
+/// What it takes to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: there is nothing behind it that is anybody's.
+    Nothing,
+    /// Somebody, also one who has to change their password first.
+    SignedIn,
+    /// Somebody with this right.
+    Right(Right),
+}
+
+/// A door and the console behind it.
+#[derive(Clone, Debug)]
+pub struct Door {
+    pub console: Console,
+    pub needs: Needs,
+}
+
+/// Lets a request pass, or answers why not.
+pub async fn door(State(Door { console, needs }): State<Door>, request: Request, next: Next) -> Response {
+    let Some(visit) = request.extensions().get::<Visit>().cloned() else {
+        return Problem::internal("The request has lost its visitor.").into_response();
+    };
+    let path = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
+    if let Err(problem) = passes(needs, &visit) {
+        return refuse(&console, &visit, &request, path.path(), problem);
+    }
+    if request.method().is_safe() || !visit.needs_form_token() {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, LARGEST_BODY).await else { return Problem::too_large().into_response() };
+    let fits = form_token::carried(&parts.headers, &body).is_some_and(|token| form_token::fits(&token, &visit.secret));
+    if fits {
+        return next.run(Request::from_parts(parts, Body::from(body))).await;
+    }
+    tracing::warn!(path = path.path(), address = %visit.came.address(), "refused: no token of a form");
+    let request = Request::from_parts(parts, Body::empty());
+    refuse(&console, &visit, &request, path.path(), no_token())
+}
+
+fn passes(needs: Needs, visit: &Visit) -> Result<(), Problem> {
+    if needs == Needs::Nothing {
+        return Ok(());
+    }
+    let Some(person) = &visit.person else {
+        return Err(visit.problem.clone().unwrap_or_else(not_signed_in));
+    };
+    match needs {
+        Needs::Right(_) if visit.must_change => Err(must_change()),
+        Needs::Right(right) => Ok(person.demand(right)?),
+        Needs::Nothing | Needs::SignedIn => Ok(()),
+    }
+}
+
+fn not_signed_in() -> Problem {
+    Problem::not_signed_in("You are not signed in.", "Sign in, then try again.")
+}
+
+fn must_change() -> Problem {
+    Problem::refused(
+        "Your password is for one sign-in only: choose one of your own before anything else.",
+        "The page of your account is the place for it.",
+    )
+}
+
+fn no_token() -> Problem {
+    Problem::refused(
+        "This form was not made by a page of this console, or the page is of an earlier session. Nothing was changed.",
+        "Load the page again and try once more. The browser has to keep this console's cookies.",
+    )
+}
+
+/// Leads a browser to the page that helps; answers a program.
+fn refuse(console: &Console, visit: &Visit, request: &Request, path: &str, problem: Problem) -> Response {
+    let base = &console.parts.config.base;
+    let page = wants_page(request.headers());
+    let signs_in = matches!(console.parts.config.access.way.mode(), Mode::Accounts | Mode::Openmrs);
+    if page && visit.must_change && problem.status == 403 && visit.person.is_some() {
+        return see_other(&base.account());
+    }
+    if page && signs_in && problem.status == 401 && !request.headers().contains_key(header::AUTHORIZATION) {
+        return see_other(&base.sign_in(way_back(request, base, visit).as_deref()));
+    }
+    let mut response = answer(path, base, &problem);
+    if problem.status == 401 && signs_in {
+        challenge(response.headers_mut(), visit);
+    }
+    response.extensions_mut().insert(problem);
+    response
+}
+
+/// In the form of the calls that the path belongs to.
+fn answer(path: &str, base: &Base, problem: &Problem) -> Response {
+    let status = status_of(problem);
+    let below = path.strip_prefix(base.as_str()).unwrap_or(path);
+    if below == "/apps" || below.starts_with("/apps/") {
+        (status, axum::Json(json!({ "error": problem.what, "advice": problem.todo }))).into_response()
+    } else if below.starts_with(API_PREFIX) {
+        (status, axum::Json(problem)).into_response()
+    } else {
+        (status, format!("{problem}\n")).into_response()
+    }
+}
+
+/// Says how a program can prove itself. Never Basic to a browser: it would ask for a password in a window of its own, and
+/// then send it along with everything that other sites' pages make it send.
+fn challenge(headers: &mut HeaderMap, visit: &Visit) {
+    let bearer = HeaderValue::from_static("Bearer realm=\"Atomfeed Console\"");
+    headers.append(header::WWW_AUTHENTICATE, bearer);
+    if !visit.from_browser {
+        let basic = HeaderValue::from_static("Basic realm=\"Atomfeed Console\", charset=\"UTF-8\"");
+        headers.append(header::WWW_AUTHENTICATE, basic);
+    }
+}
+
+fn see_other(to: &str) -> Response {
+    let location = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+/// Where somebody was, below the base: the page that they asked for, or the one that the form stands on.
+fn way_back(request: &Request, base: &Base, visit: &Visit) -> Option<String> {
+    let below = |path: &str, query: Option<&str>| {
+        let path = path.strip_prefix(base.as_str())?;
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let to = format!("{}{query}", if path.is_empty() { "/" } else { path });
+        base.inside(&to).map(|_| to)
+    };
+    if request.method() == Method::GET {
+        let uri = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri(), |uri| &uri.0);
+        return below(uri.path(), uri.query());
+    }
+    let referer = Url::parse(request.headers().get(header::REFERER)?.to_str().ok()?).ok()?;
+    let host = match referer.port() {
+        Some(port) => format!("{}:{port}", referer.host_str()?),
+        None => referer.host_str()?.to_owned(),
+    };
+    (host == visit.came.host).then(|| below(referer.path(), referer.query())).flatten()
+}
+
+/// Whether a page is wanted: a browser asks, and not its script.
+pub fn wants_page(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
+}

@@ -1,0 +1,192 @@
+//! Name and password checked against the hospital's OpenMRS, and its roles and privileges read as ours.
+//!
+//! `GET {url}/ws/rest/v1/session` with Basic credentials answers who that is. The session that OpenMRS begins for it is
+//! ended at once: the console only asks. Nothing is kept of the password.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::http::StatusCode;
+use reqwest::{Certificate, Client, Response, header, redirect::Policy};
+use serde::Deserialize;
+
+use crate::{error::Problem, model::Role, server::config::Openmrs};
+
+/// The largest answer that is read: a user with all privileges there are is a tenth of it.
+const LARGEST: usize = 2 << 20;
+
+/// Checks at the same time: a flood of sign-ins must not become one of OpenMRS.
+const AT_ONCE: usize = 4;
+
+/// What OpenMRS knows of somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The name as OpenMRS writes it.
+    pub name: String,
+    pub role: Role,
+}
+
+/// Asks OpenMRS.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    settings: Openmrs,
+    client: Client,
+    turns: Arc<tokio::sync::Semaphore>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Session {
+    #[serde(default)]
+    authenticated: bool,
+    user: Option<User>,
+}
+
+#[derive(Debug, Deserialize)]
+struct User {
+    username: Option<String>,
+    #[serde(rename = "systemId")]
+    system_id: Option<String>,
+    #[serde(default)]
+    roles: Vec<Named>,
+    #[serde(default)]
+    privileges: Vec<Named>,
+}
+
+/// A role or a privilege. Versions differ in which of the two they fill.
+#[derive(Debug, Deserialize)]
+struct Named {
+    name: Option<String>,
+    display: Option<String>,
+}
+
+impl Named {
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.display.as_deref())
+    }
+}
+
+impl Asking {
+    /// # Errors
+    /// The file with the authorities holds none, or TLS cannot be set up.
+    pub fn new(settings: Openmrs) -> anyhow::Result<Self> {
+        use anyhow::Context as _;
+        // A second one of the process changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut client = Client::builder()
+            .timeout(settings.timeout)
+            .connect_timeout(settings.timeout.min(Duration::from_secs(5)))
+            // Followed, a redirect would carry the password somewhere else.
+            .redirect(Policy::none())
+            .no_proxy();
+        if let Some(file) = &settings.ca {
+            let text = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let authorities = Certificate::from_pem_bundle(&text)
+                .with_context(|| format!("{} holds no certificates", file.display()))?;
+            client = client.tls_certs_merge(authorities);
+        }
+        let client = client.build().context("the connection to OpenMRS cannot be set up")?;
+        Ok(Self { settings, client, turns: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)) })
+    }
+
+    /// Who this name and password are; `None`: nobody.
+    ///
+    /// # Errors
+    /// OpenMRS does not answer, answers something else, asks for more, or knows the person without a role for here.
+    pub async fn who(&self, name: &str, password: &str) -> Result<Option<Known>, Problem> {
+        // A name with a colon cannot be sent by Basic, so it is nobody's.
+        if name.is_empty() || name.contains(':') {
+            return Ok(None);
+        }
+        let turn = tokio::time::timeout(self.settings.timeout, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(silent("it is busy with other sign-ins")) };
+        let url = format!("{}/ws/rest/v1/session", self.settings.url.as_str().trim_end_matches('/'));
+        let answer = self
+            .client
+            .get(&url)
+            .basic_auth(name, Some(password))
+            .header(header::ACCEPT, "application/json")
+            .send()
+            .await
+            .map_err(|error| silent(&in_words(&error)))?;
+        let known = self.read(answer, &url).await?;
+        let Some(user) = known else { return Ok(None) };
+        let names = || user.roles.iter().chain(&user.privileges).filter_map(Named::name);
+        let shown = user.username.clone().filter(|name| !name.is_empty()).or(user.system_id.clone());
+        let shown = shown.unwrap_or_else(|| name.to_owned());
+        match self.settings.roles.role(names().collect::<Vec<_>>()) {
+            Some(role) => Ok(Some(Known { name: shown, role })),
+            None => Err(Problem::refused(
+                format!("OpenMRS knows {shown}, but none of their roles and privileges there opens this console."),
+                "Ask whoever looks after OpenMRS, or the administrator of this console, who can say in its configuration which do.",
+            )),
+        }
+    }
+
+    async fn read(&self, mut answer: Response, url: &str) -> Result<Option<User>, Problem> {
+        let status = answer.status();
+        match status {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
+            StatusCode::NO_CONTENT => {
+                return Err(Problem::unavailable(
+                    "OpenMRS asks this person for a second proof, such as a code, which this console cannot pass on.",
+                    "Sign in with somebody for whom OpenMRS asks for none, or ask the administrator for another way of signing in.",
+                ));
+            }
+            status if status.is_redirection() => {
+                return Err(Problem::unavailable(
+                    "OpenMRS is starting, or shows its setup: it leads elsewhere instead of answering.",
+                    "Wait some minutes, then try again. If it stays, the address of OpenMRS in the configuration is wrong.",
+                ));
+            }
+            status => return Err(silent(&format!("it answers with the status {}", status.as_u16()))),
+        }
+        self.end_session(&answer, url);
+        let mut body = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(|error| silent(&in_words(&error)))? {
+            if body.len() + piece.len() > LARGEST {
+                return Err(silent("its answer is larger than any answer of OpenMRS"));
+            }
+            body.extend_from_slice(&piece);
+        }
+        let session: Session = serde_json::from_slice(&body).map_err(|error| {
+            tracing::warn!(%error, "OpenMRS did not answer as OpenMRS does");
+            silent("what answers there is not the REST service of OpenMRS")
+        })?;
+        Ok(session.user.filter(|_| session.authenticated))
+    }
+
+    /// Ends the session that OpenMRS began, without waiting for it. If that fails, it ends by itself after a while.
+    fn end_session(&self, answer: &Response, url: &str) {
+        let cookies = answer.headers().get_all(header::SET_COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+        let Some(cookie) =
+            cookies.filter_map(|cookie| cookie.split(';').next()).find(|cookie| cookie.contains("JSESSIONID"))
+        else {
+            return;
+        };
+        let end = self.client.delete(url).header(header::COOKIE, cookie);
+        tokio::spawn(async move {
+            if let Err(error) = end.send().await {
+                tracing::debug!(%error, "the session in OpenMRS could not be ended");
+            }
+        });
+    }
+}
+
+/// Why a request failed, without the address: that is for the log.
+fn in_words(error: &reqwest::Error) -> String {
+    tracing::warn!(%error, "OpenMRS could not be asked");
+    if error.is_timeout() {
+        "it takes too long to answer".to_owned()
+    } else if error.is_connect() {
+        "it cannot be reached".to_owned()
+    } else {
+        "the connection broke".to_owned()
+    }
+}
+
+fn silent(why: &str) -> Problem {
+    Problem::unavailable(
+        format!("OpenMRS, which knows who may come in, cannot be asked: {why}."),
+        "Try again in a minute. If it stays, tell the administrator; the console's log says more.",
+    )
+}

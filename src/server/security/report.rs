@@ -1,0 +1,93 @@
+//! What happens at the door is put on record in one place: who came and went, whose account and tokens were changed.
+
+use super::{audit::Entry, visit::Visit};
+use crate::{
+    error::Problem,
+    model::audit::{AuditKind, AuditOutcome},
+    server::state::Console,
+};
+
+/// Something that happens at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened<'h> {
+    SignedIn,
+    SignInFailed,
+    SignedOut,
+    SessionEnded,
+    SessionsEnded,
+    PasswordChanged { of: &'h str },
+    AccountAdded { name: &'h str },
+    AccountChanged { name: &'h str },
+    AccountDisabled { name: &'h str },
+    AccountEnabled { name: &'h str },
+    TokenMade { label: &'h str },
+    TokenRevoked { id: i64 },
+}
+
+impl Happened<'_> {
+    fn kind(self) -> AuditKind {
+        match self {
+            Happened::SignedIn => AuditKind::SignIn,
+            Happened::SignInFailed => AuditKind::SignInFailed,
+            Happened::SignedOut => AuditKind::SignOut,
+            Happened::SessionEnded | Happened::SessionsEnded => AuditKind::SessionEnded,
+            Happened::PasswordChanged { .. }
+            | Happened::AccountAdded { .. }
+            | Happened::AccountChanged { .. }
+            | Happened::AccountDisabled { .. }
+            | Happened::AccountEnabled { .. } => AuditKind::AccountChanged,
+            Happened::TokenMade { .. } => AuditKind::TokenMade,
+            Happened::TokenRevoked { .. } => AuditKind::TokenRevoked,
+        }
+    }
+
+    /// What was done, and to what, beside the person who did it.
+    fn what(self) -> String {
+        match self {
+            Happened::SignedIn | Happened::SignInFailed | Happened::SignedOut => String::new(),
+            Happened::SessionEnded => "one session".to_owned(),
+            Happened::SessionsEnded => "every session".to_owned(),
+            Happened::PasswordChanged { of } => format!("password of {of} changed"),
+            Happened::AccountAdded { name } => format!("account {name} added"),
+            Happened::AccountChanged { name } => format!("rights of {name} changed"),
+            Happened::AccountDisabled { name } => format!("account {name} disabled"),
+            Happened::AccountEnabled { name } => format!("account {name} enabled"),
+            Happened::TokenMade { label } => format!("token {label}"),
+            Happened::TokenRevoked { id } => format!("token {id}"),
+        }
+    }
+}
+
+fn entry(visit: &Visit, who: &str, what: Happened<'_>) -> Entry {
+    let by = visit.person.as_ref().map_or("", |person| visit.signed_in_by(person));
+    Entry::new(who, by, &visit.came.address(), what.kind()).what(what.what())
+}
+
+/// Puts on record what is about to happen, in one entry: who does it, from where.
+///
+/// # Errors
+/// The audit log cannot be written: then it must not happen.
+pub async fn happens(console: &Console, visit: &Visit, who: &str, what: Happened<'_>) -> Result<(), Problem> {
+    let outcome = if what == Happened::SignInFailed { AuditOutcome::Refused } else { AuditOutcome::Done };
+    console.parts.audit.record(entry(visit, who, what).outcome(outcome)).await.map(drop)
+}
+
+/// Makes a change with its beginning and its end on record.
+///
+/// # Errors
+/// The audit log cannot be written, and nothing was changed; or what the change itself says.
+pub async fn on_record<T>(
+    console: &Console,
+    visit: &Visit,
+    who: &str,
+    what: Happened<'_>,
+    change: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let entry = entry(visit, who, what);
+    console.parts.audit.record(entry.clone().outcome(AuditOutcome::Begun)).await?;
+    let changed = change.await;
+    let outcome = if changed.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };
+    // The beginning is there; that the end cannot be written is in the console's log.
+    let _ = console.parts.audit.record(entry.outcome(outcome)).await;
+    changed
+}

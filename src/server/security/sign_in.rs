@@ -1,0 +1,461 @@
+//! Signing in and out.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Semaphore;
+
+use super::{
+    guessing::{Attempt, Guessing},
+    openmrs::{Asking, Known},
+    passwords::{self, Prover},
+    report::{self, Happened},
+    secrets,
+    visit::{Proof, Visit, person_of, person_of_openmrs},
+};
+use crate::{
+    error::Problem,
+    model::{Person, Role},
+    server::{
+        config::{Access, DemoAccounts, Way},
+        state::Console,
+        store::{Account, NewAccount, NewPassword, NewSession, Store, StoreError, folded},
+    },
+};
+
+/// How long Basic credentials that were proved are taken without proving them again.
+const PROVED_FOR: Duration = Duration::from_secs(300);
+/// Credentials that are remembered as proved.
+const MOST_PROVED: usize = 1_000;
+/// Sign-ins that wait for what others did, at the same time.
+const MOST_WAITING: usize = 100;
+/// How long something that is shown once waits for its page.
+const SHOWN_WITHIN: Duration = Duration::from_secs(300);
+/// Characters of the longest name that is looked up.
+const LONGEST_NAME: usize = 100;
+/// What is kept of a browser's name for itself.
+const LONGEST_BROWSER: usize = 300;
+
+/// The name of the account that the first start makes.
+pub const FIRST_ACCOUNT: &str = "administrator";
+
+/// What the console needs to know who comes.
+#[derive(Debug)]
+pub struct Doorkeeper {
+    pub prover: Prover,
+    guessing: Guessing,
+    openmrs: Option<Asking>,
+    waiting: Semaphore,
+    /// Digests of Basic credentials that were proved lately. The key makes them useless to whoever reads the memory later.
+    proved: Mutex<HashMap<[u8; 32], Remembered>>,
+    key: [u8; 32],
+    /// Secrets that were just made, each to be shown once, by what the forms of their visitor are bound to.
+    to_show: Mutex<HashMap<[u8; 32], ToShow>>,
+}
+
+#[derive(Debug)]
+struct ToShow {
+    what: ShownOnce,
+    since: Instant,
+    /// The request that has shown it. While its page is rendered the same question can be asked twice.
+    by: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    at: Instant,
+    who: RememberedAs,
+}
+
+#[derive(Clone, Debug)]
+enum RememberedAs {
+    /// As long as neither password nor rights have changed since.
+    Account(DateTime<Utc>),
+    Openmrs(Known),
+}
+
+/// Something that is shown to a person once and then never again.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ShownOnce {
+    Token(String),
+    Password { name: String, password: String },
+}
+
+impl std::fmt::Debug for ShownOnce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Doorkeeper {
+    pub fn new(access: &Access) -> Self {
+        let openmrs = match &access.way {
+            Way::Openmrs(settings) => match Asking::new(settings.clone()) {
+                Ok(asking) => Some(asking),
+                Err(error) => {
+                    tracing::error!("OpenMRS cannot be asked who may come in: {error:#}");
+                    None
+                }
+            },
+            _ => None,
+        };
+        Self {
+            prover: Prover::new(),
+            guessing: Guessing::default(),
+            openmrs,
+            waiting: Semaphore::new(MOST_WAITING),
+            proved: Mutex::default(),
+            key: secrets::random(),
+            to_show: Mutex::default(),
+        }
+    }
+
+    /// Keeps something for the next page that this visitor sees.
+    pub fn show_once(&self, visit: &Visit, what: ShownOnce) {
+        let mut to_show = self.to_show.lock().unwrap_or_else(PoisonError::into_inner);
+        to_show.retain(|_, kept| kept.since.elapsed() < SHOWN_WITHIN);
+        to_show.insert(secrets::hash(&visit.secret), ToShow { what, since: Instant::now(), by: None });
+    }
+
+    /// Takes what is to be shown to this visitor, if `wanted` knows it.
+    pub fn take_shown<T>(&self, visit: &Visit, wanted: impl FnOnce(&ShownOnce) -> Option<T>) -> Option<T> {
+        let mut to_show = self.to_show.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = secrets::hash(&visit.secret);
+        let kept = to_show.get_mut(&key)?;
+        let found = wanted(&kept.what)?;
+        if kept.since.elapsed() >= SHOWN_WITHIN || kept.by.is_some_and(|by| by != visit.number) {
+            to_show.remove(&key);
+            return None;
+        }
+        kept.by = Some(visit.number);
+        Some(found)
+    }
+
+    fn digest(&self, name: &str, password: &str) -> [u8; 32] {
+        secrets::derived(&format!("{}\0{name}", secrets::hex(&self.key)), password)
+    }
+}
+
+/// Somebody whose password was right.
+#[derive(Clone, Debug)]
+pub enum Proved {
+    Account(Account),
+    Openmrs(Known),
+}
+
+impl Proved {
+    pub fn person(&self) -> Person {
+        match self {
+            Proved::Account(account) => person_of(account),
+            Proved::Openmrs(known) => person_of_openmrs(&known.name, known.role),
+        }
+    }
+}
+
+/// The same words for a wrong name, a wrong password and a disabled account.
+fn not_right() -> Problem {
+    Problem::not_signed_in(
+        "The name or the password is not right.",
+        "Try again. If you have forgotten the password, an administrator of this console can give you a new one.",
+    )
+}
+
+/// Proves a name and a password, as slowly for a name that nobody has as for one that somebody has.
+///
+/// # Errors
+/// They are not right, were tried too often, or cannot be checked now.
+async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> Result<Proved, Problem> {
+    let keeper = &console.parts.doorkeeper;
+    let name = name.trim();
+    if name.is_empty() || password.is_empty() || name.chars().count() > LONGEST_NAME {
+        return Err(not_right());
+    }
+    let mark = secrets::hash(&visit.browser.0);
+    let known = !visit.browser.1 && console.parts.store.knows_browser(&mark, name).await?;
+    let attempt = Attempt { name: folded(name), address: visit.came.from, known_browser: known.then_some(mark) };
+    let wait = keeper.guessing.begin(&attempt, Instant::now()).map_err(|closed| {
+        // Not in the audit log: who guesses must not fill it.
+        tracing::warn!(address = visit.came.address(), "sign-ins come faster than they are taken");
+        Problem::too_often(closed)
+    })?;
+    if wait > Duration::ZERO {
+        let waiting = keeper.waiting.try_acquire().map_err(|_| {
+            keeper.guessing.not_made(&attempt);
+            Problem::unavailable("Too many people are signing in at this moment.", "Wait some seconds, then try again.")
+        })?;
+        tokio::time::sleep(wait).await;
+        drop(waiting);
+    }
+    let proved = match &console.parts.config.access.way {
+        Way::Accounts => of_account(console, name, password).await,
+        Way::Openmrs(_) => of_openmrs(keeper, name, password).await,
+        Way::Proxy(_) | Way::Open => Ok(None),
+    };
+    match proved {
+        Ok(Some(proved)) => {
+            keeper.guessing.succeeded(&attempt);
+            Ok(proved)
+        }
+        Ok(None) => {
+            // What was typed as a name may be a password: only names that exist go on record.
+            let exists = console.parts.store.account(name).await?.is_some();
+            let who = if exists { attempt.name.as_str() } else { "(a name that no account has)" };
+            // They stay outside whether it could be written or not.
+            let _ = report::happens(console, visit, who, Happened::SignInFailed).await;
+            Err(not_right())
+        }
+        Err(problem) => {
+            keeper.guessing.not_made(&attempt);
+            Err(problem)
+        }
+    }
+}
+
+async fn of_account(console: &Console, name: &str, password: &str) -> Result<Option<Proved>, Problem> {
+    let account = console.parts.store.account(name).await?;
+    let account = account.filter(|account| account.disabled_at.is_none());
+    let hash = account.as_ref().map(|account| account.password.as_str());
+    let right = console.parts.doorkeeper.prover.proves(password, hash).await?;
+    let Some(account) = account.filter(|_| right) else { return Ok(None) };
+    if account.password_until.is_some_and(|until| until < Utc::now()) {
+        return Err(Problem::not_signed_in(
+            "This one-time password has expired.",
+            "Ask an administrator for another one, or set it on the machine with the command account password.",
+        ));
+    }
+    Ok(Some(Proved::Account(account)))
+}
+
+async fn of_openmrs(keeper: &Doorkeeper, name: &str, password: &str) -> Result<Option<Proved>, Problem> {
+    let asking = keeper.openmrs.as_ref().ok_or_else(|| {
+        Problem::unavailable(
+            "OpenMRS, which knows who may come in, cannot be asked: its settings cannot be used.",
+            "Tell the administrator; the console's log says why.",
+        )
+    })?;
+    Ok(asking.who(name, password).await?.map(Proved::Openmrs))
+}
+
+/// Proves the credentials of a program that sends them with each request. Once right, they are taken for some minutes.
+///
+/// # Errors
+/// As signing in.
+pub async fn prove_again(console: &Console, visit: &Visit, name: &str, password: &str) -> Result<Proved, Problem> {
+    let keeper = &console.parts.doorkeeper;
+    let digest = keeper.digest(&folded(name), password);
+    let remembered = {
+        let proved = keeper.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        proved.get(&digest).filter(|remembered| remembered.at.elapsed() < PROVED_FOR).map(|found| found.who.clone())
+    };
+    match remembered {
+        Some(RememberedAs::Openmrs(known)) => return Ok(Proved::Openmrs(known)),
+        Some(RememberedAs::Account(set_at)) => {
+            let account = console.parts.store.account(name).await?;
+            let same = |account: &Account| account.disabled_at.is_none() && account.password_set_at == set_at;
+            if let Some(account) = account.filter(same) {
+                return Ok(Proved::Account(account));
+            }
+        }
+        None => {}
+    }
+    let found = prove(console, visit, name, password).await?;
+    let who = match &found {
+        Proved::Account(account) => RememberedAs::Account(account.password_set_at),
+        Proved::Openmrs(known) => RememberedAs::Openmrs(known.clone()),
+    };
+    let mut proved = keeper.proved.lock().unwrap_or_else(PoisonError::into_inner);
+    proved.retain(|_, remembered| remembered.at.elapsed() < PROVED_FOR);
+    if proved.len() < MOST_PROVED {
+        proved.insert(digest, Remembered { at: Instant::now(), who });
+    }
+    Ok(found)
+}
+
+/// A session that has begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    pub person: Person,
+    /// For the cookie.
+    pub secret: String,
+    /// Nothing else can be done before the password is changed.
+    pub must_change: bool,
+}
+
+/// Signs somebody in: the session gets an id that nobody has seen before, and the one that the request came with ends.
+///
+/// # Errors
+/// The credentials are not right, were tried too often, or cannot be checked now.
+pub async fn sign_in(
+    console: &Console,
+    visit: &Visit,
+    name: &str,
+    password: &str,
+    browser: &str,
+) -> Result<Begun, Problem> {
+    let proved = prove(console, visit, name, password).await?;
+    let person = proved.person();
+    let (account, must_change) = match &proved {
+        Proved::Account(account) => (Some(account.id), account.must_change),
+        Proved::Openmrs(_) => (None, false),
+    };
+    let secret = secrets::new();
+    let (store, access) = (&console.parts.store, &console.parts.config.access);
+    let browser: String = browser.chars().filter(|char| !char.is_control()).take(LONGEST_BROWSER).collect();
+    let new = NewSession {
+        hash: &secrets::hash(&secret),
+        account,
+        name: &person.name,
+        role: person.role,
+        address: &visit.came.address(),
+        browser: &browser,
+    };
+    let before = match visit.proof {
+        Proof::Session(hash) => Some(hash),
+        _ => None,
+    };
+    report::happens(console, visit, &person.name, Happened::SignedIn).await?;
+    let idle = TimeDelta::from_std(access.session_idle).unwrap_or(TimeDelta::MAX);
+    store.begin_session(&new, before.as_ref().map(|hash| hash.as_slice()), idle).await?;
+    store.know_browser(&secrets::hash(&visit.browser.0), name).await?;
+    Ok(Begun { person, secret, must_change })
+}
+
+/// Makes the accounts that a first start needs, and answers what to print, once.
+///
+/// # Errors
+/// The store cannot be written.
+pub async fn first_accounts(access: &Access, store: &Store, prover: &Prover) -> anyhow::Result<Vec<String>> {
+    if access.way != Way::Accounts {
+        return Ok(Vec::new());
+    }
+    if let Some(demo) = &access.demo {
+        return demo_accounts(demo, store, prover).await;
+    }
+    if store.has_accounts().await? {
+        return Ok(Vec::new());
+    }
+    let (password, kept) = prover.one_time().await?;
+    let account = NewAccount {
+        name: FIRST_ACCOUNT.to_owned(),
+        role: Role::Administrator,
+        applications: None,
+        password: kept,
+        created_by: "the first start".to_owned(),
+    };
+    if !store.add_account(&account).await? {
+        return Ok(Vec::new());
+    }
+    Ok(vec![
+        "This is the first start: nobody has an account yet.".to_owned(),
+        format!("Sign in as {FIRST_ACCOUNT} with the one-time password {password}"),
+        "It is shown only here and only now, and can be used for 7 days. If it is lost, make another one with"
+            .to_owned(),
+        format!("  atomfeed-console account password {FIRST_ACCOUNT} --one-time --config FILE"),
+    ])
+}
+
+/// The demo's accounts have the passwords of this start, whatever an earlier one gave them.
+async fn demo_accounts(demo: &DemoAccounts, store: &Store, prover: &Prover) -> anyhow::Result<Vec<String>> {
+    let mut said = vec!["The demo hospital has three accounts:".to_owned()];
+    for (role, password) in &demo.accounts {
+        let kept = NewPassword { hash: prover.hash(password).await?, must_change: false, until: None };
+        let account = NewAccount {
+            name: role.word().to_owned(),
+            role: *role,
+            applications: None,
+            password: kept.clone(),
+            created_by: "the demo".to_owned(),
+        };
+        if !store.add_account(&account).await? {
+            let _ = store.set_password(role.word(), &kept, None).await?;
+        }
+        said.push(format!("  {:<15} {password}", role.word()));
+    }
+    Ok(said)
+}
+
+/// Whether a text can be the name of an account.
+///
+/// # Errors
+/// The reason.
+pub fn check_name(name: &str) -> Result<(), Problem> {
+    let length = name.trim().chars().count();
+    let fine = |char: char| char.is_alphanumeric() || "._-@+".contains(char);
+    if (1..=64).contains(&length) && name.trim().chars().all(fine) {
+        return Ok(());
+    }
+    Err(Problem::bad_request(
+        "This cannot be the name of an account.",
+        "A name has 1 to 64 letters, digits and . _ - @ +, without spaces.",
+    ))
+}
+
+/// A password of a person's own, checked and ready to be kept.
+///
+/// # Errors
+/// It is too weak, or too many others are waiting.
+pub async fn chosen(prover: &Prover, name: &str, password: &str) -> Result<NewPassword, Problem> {
+    passwords::check(password, name)?;
+    Ok(NewPassword { hash: prover.hash(password).await?, must_change: false, until: None })
+}
+
+/// Changes somebody's own password. Their other sessions end, and this one gets another id: for the cookie.
+///
+/// # Errors
+/// The current password is not right, or the new one is too weak.
+pub async fn change_password(
+    console: &Console,
+    visit: &Visit,
+    name: &str,
+    current: &str,
+    new: &str,
+) -> Result<String, Problem> {
+    let Proof::Session(hash) = visit.proof else { return Err(only_in_a_session()) };
+    let wrong = |problem: Problem| match problem.status {
+        401 => Problem::bad_request("The current password is not right.", "Nothing was changed. Try again."),
+        _ => problem,
+    };
+    prove(console, visit, name, current).await.map_err(wrong)?;
+    if current == new {
+        return Err(Problem::bad_request("The new password is the current one.", "Choose another one."));
+    }
+    let kept = chosen(&console.parts.doorkeeper.prover, name, new).await?;
+    let secret = secrets::new();
+    let store = &console.parts.store;
+    report::on_record(console, visit, name, Happened::PasswordChanged { of: name }, async {
+        store.rotate_session(&hash, &secrets::hash(&secret)).await?;
+        let changed = store.set_password(name, &kept, Some(&secrets::hash(&secret))).await?;
+        changed.map_err(|_| Problem::not_found(format!("There is no account {name:?} any more."), ""))
+    })
+    .await?;
+    Ok(secret)
+}
+
+/// What is about a person's own session or tokens is not for a program that holds a token.
+pub fn only_in_a_session() -> Problem {
+    Problem::refused(
+        "This can be done only by somebody who has signed in with a browser.",
+        "Sign in, and use the page of your account.",
+    )
+}
+
+/// Ends the session of a request.
+///
+/// # Errors
+/// The store cannot be written.
+pub async fn sign_out(console: &Console, visit: &Visit) -> Result<(), StoreError> {
+    if let Proof::Session(hash) = visit.proof {
+        console.parts.store.end_session(&hash).await?;
+        // Nobody is kept inside because the log cannot be written.
+        let _ = report::happens(console, visit, name_of(visit), Happened::SignedOut).await;
+    }
+    Ok(())
+}
+
+fn name_of(visit: &Visit) -> &str {
+    visit.person.as_ref().map_or("nobody", |person| person.name.as_str())
+}

@@ -1,0 +1,319 @@
+//! Who a request comes from: found out once, before anything else looks at it.
+//!
+//! A session's cookie, a token, Basic credentials or the word of a trusted proxy make a [`Person`]. Whether that person may
+//! do what they ask is not decided here but at the door of each route, see [`super::door`].
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, header},
+    middleware::Next,
+    response::Response,
+};
+use axum_extra::headers::{Authorization, HeaderMapExt, authorization};
+use chrono::{TimeDelta, Utc};
+
+use super::{
+    client::Came,
+    cookies::{self, Kind},
+    door::wants_page,
+    secrets,
+    sign_in::{self, Proved},
+};
+use crate::{
+    error::Problem,
+    model::{Person, Role, access::KnownBy},
+    server::{
+        config::{Mode, Proxy, Way},
+        operations::Actor,
+        state::Console,
+        store::{Account, StoreError},
+    },
+};
+
+/// A session or a token that was used a moment ago is not written down again.
+const COALESCED: TimeDelta = TimeDelta::seconds(60);
+
+/// The longest name that a proxy may give.
+const LONGEST_NAME: usize = 100;
+
+static VISITS: AtomicU64 = AtomicU64::new(0);
+
+/// What a person is known by in this request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Nothing,
+    /// A session, by the hash of its id.
+    Session([u8; 32]),
+    Token,
+    Basic,
+    Proxy,
+    Open,
+}
+
+/// A request, as far as coming in is concerned.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// Of this process: tells one request from another.
+    pub number: u64,
+    pub came: Came,
+    pub person: Option<Person>,
+    pub proof: Proof,
+    /// The account that the person has here.
+    pub account: Option<i64>,
+    /// They signed in with a one-time password and must choose one of their own first.
+    pub must_change: bool,
+    /// Why what the request carried was not taken.
+    pub problem: Option<Problem>,
+    /// A session was carried that does not go on any more.
+    pub session_lost: bool,
+    /// What forms of this visitor are bound to.
+    pub secret: String,
+    /// The mark of the browser, and whether it is new.
+    pub browser: (String, bool),
+    /// Something a browser sends of its own is in the request, so that another site's page may have caused it.
+    pub from_browser: bool,
+}
+
+impl Visit {
+    fn nobody(came: Came, headers: &HeaderMap, console: &Console) -> Self {
+        let base = &console.parts.config.base;
+        let mark = cookies::read(headers, Kind::Browser, base, came.https);
+        let browser = mark.map_or_else(|| (secrets::new(), true), |mark| (mark, false));
+        Self {
+            number: VISITS.fetch_add(1, Ordering::Relaxed),
+            person: None,
+            proof: Proof::Nothing,
+            account: None,
+            must_change: false,
+            problem: None,
+            session_lost: false,
+            secret: browser.0.clone(),
+            browser,
+            from_browser: from_browser(headers),
+            came,
+        }
+    }
+
+    /// Whether changes that this visitor asks for must carry a form's token. A program that proves itself with every
+    /// request need not: no other site's page can make a browser send a token of ours, or Basic credentials without
+    /// any mark of a browser.
+    pub fn needs_form_token(&self) -> bool {
+        match self.proof {
+            Proof::Token => false,
+            Proof::Session(_) => true,
+            Proof::Basic | Proof::Proxy | Proof::Open | Proof::Nothing => self.from_browser,
+        }
+    }
+
+    /// How they are known, for records: the way of signing in, or the proof where that says more.
+    pub fn signed_in_by(&self, person: &Person) -> &'static str {
+        match self.proof {
+            Proof::Token => "token",
+            Proof::Basic => "basic",
+            _ => person.known_by.word(),
+        }
+    }
+
+    /// This person on record, as they came.
+    pub fn actor(&self, person: &Person) -> Actor {
+        Actor {
+            who: person.name.clone(),
+            signed_in_by: self.signed_in_by(person).to_owned(),
+            address: self.came.address(),
+        }
+    }
+
+    fn refused(mut self, problem: Problem) -> Self {
+        self.problem = Some(problem);
+        self
+    }
+}
+
+/// What browsers send and programs do not.
+fn from_browser(headers: &HeaderMap) -> bool {
+    let marks = ["origin", "referer", "cookie", "sec-fetch-site", "sec-fetch-mode", "upgrade-insecure-requests"];
+    marks.iter().any(|mark| headers.contains_key(*mark)) || wants_page(headers)
+}
+
+/// Finds out who asks, and hands that on with the request.
+pub async fn meet(State(console): State<Console>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let came = Came::of(&console.parts.config.reached, peer, request.headers());
+    let visit = visit(&console, came, request.headers()).await;
+    let page = wants_page(request.headers());
+    let (mark, fresh) = visit.browser.clone();
+    let https = visit.came.https;
+    request.extensions_mut().insert(visit);
+    let mut response = next.run(request).await;
+    if fresh && page && !response.headers().contains_key(header::SET_COOKIE) && is_page(&response) {
+        let cookie = cookies::set(Kind::Browser, &mark, &console.parts.config.base, https);
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn is_page(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/html"))
+}
+
+async fn visit(console: &Console, came: Came, headers: &HeaderMap) -> Visit {
+    let visit = Visit::nobody(came, headers, console);
+    match &console.parts.config.access.way {
+        Way::Open => Visit { person: Some(Person::anybody()), proof: Proof::Open, ..visit },
+        Way::Proxy(proxy) => by_proxy(proxy, visit, headers),
+        Way::Accounts | Way::Openmrs(_) if headers.contains_key(header::AUTHORIZATION) => {
+            by_authorization(console, visit, headers).await
+        }
+        Way::Accounts | Way::Openmrs(_) => by_session(console, visit, headers).await,
+    }
+}
+
+/// The header counts only where the connection itself comes from a trusted proxy. It may be there once.
+fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
+    if !visit.came.through_proxy {
+        return visit.refused(Problem::not_signed_in(
+            "This console is entered through a proxy that says who somebody is, and this request did not come through it.",
+            "Open the console at the address that your hospital uses for it.",
+        ));
+    }
+    let mut names = headers.get_all(&proxy.user_header).into_iter();
+    let name = names.next().and_then(|name| std::str::from_utf8(name.as_bytes()).ok()).map(str::trim);
+    let name = name
+        .filter(|name| !name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control));
+    let (Some(name), None) = (name, names.next()) else {
+        return visit.refused(Problem::not_signed_in(
+            "The proxy in front of this console did not say who you are.",
+            format!("Its administrator has to pass on the name once, in the header {}.", proxy.user_header),
+        ));
+    };
+    let groups = proxy.groups_header.as_ref().into_iter().flat_map(|header| headers.get_all(header));
+    let groups: Vec<&str> =
+        groups.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';'])).collect();
+    let Some(role) = proxy.roles.role(groups).or(proxy.otherwise) else {
+        return visit.refused(Problem::refused(
+            format!("The proxy knows you as {name}, but none of your groups opens this console."),
+            "Ask the administrator of this console, who can say in its configuration which groups do.",
+        ));
+    };
+    let person =
+        Person { name: name.to_owned(), role, applications: None, known_by: KnownBy::Proxy, reading_only: false };
+    Visit { person: Some(person), proof: Proof::Proxy, ..visit }
+}
+
+async fn by_authorization(console: &Console, visit: Visit, headers: &HeaderMap) -> Visit {
+    if let Some(bearer) = headers.typed_get::<Authorization<authorization::Bearer>>() {
+        return match by_token(console, &visit, bearer.token()).await {
+            Ok(Some((person, account))) => {
+                Visit { person: Some(person), proof: Proof::Token, account: Some(account), ..visit }
+            }
+            Ok(None) => visit.refused(Problem::not_signed_in(
+                "This token is not known here, has expired, or was revoked.",
+                "Make a new one on the page of your account.",
+            )),
+            Err(error) => visit.refused(error.into()),
+        };
+    }
+    let Some(basic) = headers.typed_get::<Authorization<authorization::Basic>>() else {
+        return visit.refused(Problem::not_signed_in(
+            "The header Authorization carries neither a token nor a name and password.",
+            "Send \"Bearer\" with a token of this console, or \"Basic\" with a name and a password.",
+        ));
+    };
+    match sign_in::prove_again(console, &visit, basic.username(), basic.password()).await {
+        Ok(proved) => {
+            let (must_change, account) = match &proved {
+                Proved::Account(account) => (account.must_change, Some(account.id)),
+                Proved::Openmrs(_) => (false, None),
+            };
+            Visit { person: Some(proved.person()), proof: Proof::Basic, account, must_change, ..visit }
+        }
+        Err(problem) => visit.refused(problem),
+    }
+}
+
+async fn by_token(console: &Console, visit: &Visit, token: &str) -> Result<Option<(Person, i64)>, StoreError> {
+    if console.parts.config.access.way.mode() != Mode::Accounts {
+        return Ok(None);
+    }
+    let store = &console.parts.store;
+    let now = Utc::now();
+    let Some((token, account)) = store.token(&secrets::hash(token)).await? else { return Ok(None) };
+    if token.expires_at.is_some_and(|at| at <= now) || account.disabled_at.is_some() {
+        return Ok(None);
+    }
+    let address = visit.came.address();
+    let written = token.last_used_at.is_some_and(|at| now - at < COALESCED);
+    if !written || token.last_address.as_deref() != Some(address.as_str()) {
+        store.touch_token(token.id, &address).await?;
+    }
+    let role = token.role.min(account.role);
+    Ok(Some((Person { role, reading_only: token.reading_only, ..person_of(&account) }, account.id)))
+}
+
+async fn by_session(console: &Console, visit: Visit, headers: &HeaderMap) -> Visit {
+    let base = &console.parts.config.base;
+    let Some(secret) = cookies::read(headers, Kind::Session, base, visit.came.https) else { return visit };
+    let hash = secrets::hash(&secret);
+    match going_on(console, &hash, &visit.came).await {
+        Ok(Some((person, account))) => Visit {
+            person: Some(person),
+            proof: Proof::Session(hash),
+            must_change: account.as_ref().is_some_and(|account| account.must_change),
+            account: account.map(|account| account.id),
+            secret,
+            ..visit
+        },
+        Ok(None) => Visit { session_lost: true, ..visit },
+        Err(error) => visit.refused(error.into()),
+    }
+}
+
+/// Whose session this is, if it goes on. One that has ended is forgotten.
+async fn going_on(
+    console: &Console,
+    hash: &[u8; 32],
+    came: &Came,
+) -> Result<Option<(Person, Option<Account>)>, StoreError> {
+    let (store, access) = (&console.parts.store, &console.parts.config.access);
+    let Some((session, account)) = store.session(hash).await? else { return Ok(None) };
+    let now = Utc::now();
+    let limit = |limit| TimeDelta::from_std(limit).unwrap_or(TimeDelta::MAX);
+    let ended = now - session.last_used_at > limit(access.session_idle)
+        || now - session.created_at > limit(access.session_longest);
+    let person = match (&account, access.way.mode()) {
+        (Some(account), Mode::Accounts) if account.disabled_at.is_none() => Some(person_of(account)),
+        (None, Mode::Openmrs) => Some(person_of_openmrs(&session.name, session.role)),
+        _ => None,
+    };
+    let Some(person) = person.filter(|_| !ended) else {
+        store.end_session(hash).await?;
+        return Ok(None);
+    };
+    let address = came.address();
+    if now - session.last_used_at >= COALESCED || session.address != address {
+        store.touch_session(hash, &address).await?;
+    }
+    Ok(Some((person, account)))
+}
+
+/// The person that an account is.
+pub fn person_of(account: &Account) -> Person {
+    Person {
+        name: account.name.clone(),
+        role: account.role,
+        applications: account.applications.clone(),
+        known_by: KnownBy::Account,
+        reading_only: false,
+    }
+}
+
+/// The person whom OpenMRS knows.
+pub fn person_of_openmrs(name: &str, role: Role) -> Person {
+    Person { name: name.to_owned(), role, applications: None, known_by: KnownBy::Openmrs, reading_only: false }
+}

@@ -1,0 +1,293 @@
+//! Sessions, personal tokens, and the browsers that people have signed in from. Only hashes of what a browser or a script
+//! holds are kept: whoever reads the file can sign in with none of it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use super::{
+    Account, BEGIN, Store, StoreError,
+    accounts::{folded, role},
+    instant,
+};
+use crate::model::Role;
+
+/// How long a browser stays known after its last sign-in.
+const KNOWN: TimeDelta = TimeDelta::days(180);
+
+/// A session about to begin.
+#[derive(Clone, Debug)]
+pub struct NewSession<'s> {
+    pub hash: &'s [u8],
+    pub account: Option<i64>,
+    pub name: &'s str,
+    pub role: Role,
+    pub address: &'s str,
+    pub browser: &'s str,
+}
+
+/// A session that is going on.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What its owner names it by; not secret.
+    pub number: i64,
+    pub hash: Vec<u8>,
+    /// `None`: OpenMRS knows the person.
+    pub account: Option<i64>,
+    pub name: String,
+    pub role: Role,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
+    pub address: String,
+    pub browser: String,
+}
+
+/// A token about to be made.
+#[derive(Clone, Debug)]
+pub struct NewToken<'t> {
+    pub account: i64,
+    pub hash: &'t [u8],
+    pub label: &'t str,
+    pub role: Role,
+    pub reading_only: bool,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A personal token, without what proves it.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub id: i64,
+    pub account: i64,
+    pub label: String,
+    pub role: Role,
+    pub reading_only: bool,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub last_used_at: Option<DateTime<Utc>>,
+    pub last_address: Option<String>,
+}
+
+const SESSION: &str = "number, hash, account_id, name, role, created_at, last_used_at, address, browser";
+const TOKEN: &str = "id, account_id, label, role, reading_only, created_at, expires_at, last_used_at, last_address";
+
+impl Store {
+    /// Begins a session in the place of another one, if there is one, and remembers the sign-in. Sessions that nobody
+    /// used since `idle` are forgotten on the way.
+    pub async fn begin_session(
+        &self,
+        new: &NewSession<'_>,
+        instead_of: Option<&[u8]>,
+        idle: TimeDelta,
+    ) -> Result<(), StoreError> {
+        let now = Utc::now();
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        sqlx::query("DELETE FROM sessions WHERE hash = ? OR last_used_at < ?")
+            .bind(instead_of.unwrap_or_default())
+            .bind((now - idle).timestamp_millis())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO sessions (hash, number, account_id, name, role, created_at, last_used_at, address, browser) \
+             VALUES (?, (SELECT COALESCE(MAX(number), 0) + 1 FROM sessions), ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(new.hash)
+        .bind(new.account)
+        .bind(new.name)
+        .bind(new.role.word())
+        .bind(now.timestamp_millis())
+        .bind(now.timestamp_millis())
+        .bind(new.address)
+        .bind(new.browser)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("UPDATE accounts SET last_sign_in_at = ? WHERE id = ?")
+            .bind(now.timestamp_millis())
+            .bind(new.account)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Gives a session another id. Nothing else about it changes.
+    pub async fn rotate_session(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sessions SET hash = ? WHERE hash = ?").bind(to).bind(from).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The session of this hash with its account, if it has one.
+    pub async fn session(&self, hash: &[u8]) -> Result<Option<(Session, Option<Account>)>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {SESSION} FROM sessions WHERE hash = ?")))
+            .bind(hash)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(session) = row.as_ref().map(read_session).transpose()? else { return Ok(None) };
+        let account = match session.account {
+            Some(id) => self.account_of(id).await?,
+            None => None,
+        };
+        Ok(Some((session, account)))
+    }
+
+    /// Notes that a session was used, and from where.
+    pub async fn touch_session(&self, hash: &[u8], address: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sessions SET last_used_at = ?, address = ? WHERE hash = ?")
+            .bind(Utc::now().timestamp_millis())
+            .bind(address)
+            .bind(hash)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The sessions of this name, last used first.
+    pub async fn sessions_of(&self, name: &str) -> Result<Vec<Session>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {SESSION} FROM sessions WHERE name = ? ORDER BY last_used_at DESC"
+        )))
+        .bind(name)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_session).collect()
+    }
+
+    pub async fn end_session(&self, hash: &[u8]) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(hash).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Ends one of a person's sessions, by its number; `false` where they have none of that number.
+    pub async fn end_session_of(&self, name: &str, number: i64) -> Result<bool, StoreError> {
+        let ended = sqlx::query("DELETE FROM sessions WHERE name = ? AND number = ?")
+            .bind(name)
+            .bind(number)
+            .execute(&self.pool)
+            .await?;
+        Ok(ended.rows_affected() > 0)
+    }
+
+    /// Ends every session of a person, and answers how many there were.
+    pub async fn end_sessions(&self, name: &str) -> Result<u64, StoreError> {
+        Ok(sqlx::query("DELETE FROM sessions WHERE name = ?").bind(name).execute(&self.pool).await?.rows_affected())
+    }
+
+    /// Makes a token and answers its id.
+    pub async fn add_token(&self, new: &NewToken<'_>) -> Result<i64, StoreError> {
+        let id = sqlx::query_scalar(
+            "INSERT INTO tokens (account_id, hash, label, role, reading_only, created_at, expires_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        )
+        .bind(new.account)
+        .bind(new.hash)
+        .bind(new.label)
+        .bind(new.role.word())
+        .bind(new.reading_only)
+        .bind(Utc::now().timestamp_millis())
+        .bind(new.expires_at.map(|at| at.timestamp_millis()))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(id)
+    }
+
+    /// The token of this hash with its account.
+    pub async fn token(&self, hash: &[u8]) -> Result<Option<(Token, Account)>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {TOKEN} FROM tokens WHERE hash = ?")))
+            .bind(hash)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(token) = row.as_ref().map(read_token).transpose()? else { return Ok(None) };
+        Ok(self.account_of(token.account).await?.map(|account| (token, account)))
+    }
+
+    pub async fn tokens_of(&self, account: i64) -> Result<Vec<Token>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {TOKEN} FROM tokens WHERE account_id = ? ORDER BY id DESC"
+        )))
+        .bind(account)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_token).collect()
+    }
+
+    pub async fn touch_token(&self, id: i64, address: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE tokens SET last_used_at = ?, last_address = ? WHERE id = ?")
+            .bind(Utc::now().timestamp_millis())
+            .bind(address)
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Revokes a token; `false` where the account has none of that id.
+    pub async fn end_token(&self, account: i64, id: i64) -> Result<bool, StoreError> {
+        let ended = sqlx::query("DELETE FROM tokens WHERE account_id = ? AND id = ?")
+            .bind(account)
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(ended.rows_affected() > 0)
+    }
+
+    /// Remembers a browser that somebody signed in from.
+    pub async fn know_browser(&self, hash: &[u8], name: &str) -> Result<(), StoreError> {
+        let now = Utc::now();
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        sqlx::query("DELETE FROM known_browsers WHERE last_used_at < ?")
+            .bind((now - KNOWN).timestamp_millis())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO known_browsers (hash, name, last_used_at) VALUES (?, ?, ?) \
+             ON CONFLICT (hash, name) DO UPDATE SET last_used_at = excluded.last_used_at",
+        )
+        .bind(hash)
+        .bind(folded(name))
+        .bind(now.timestamp_millis())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    pub async fn knows_browser(&self, hash: &[u8], name: &str) -> Result<bool, StoreError> {
+        let found = sqlx::query("SELECT 1 FROM known_browsers WHERE hash = ? AND name = ? AND last_used_at >= ?")
+            .bind(hash)
+            .bind(folded(name))
+            .bind((Utc::now() - KNOWN).timestamp_millis())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.is_some())
+    }
+}
+
+fn read_session(row: &SqliteRow) -> Result<Session, StoreError> {
+    Ok(Session {
+        number: row.try_get("number")?,
+        hash: row.try_get("hash")?,
+        account: row.try_get("account_id")?,
+        name: row.try_get("name")?,
+        role: role(row.try_get("role")?)?,
+        created_at: instant(row.try_get("created_at")?)?,
+        last_used_at: instant(row.try_get("last_used_at")?)?,
+        address: row.try_get("address")?,
+        browser: row.try_get("browser")?,
+    })
+}
+
+fn read_token(row: &SqliteRow) -> Result<Token, StoreError> {
+    let optional = |column| -> Result<_, StoreError> {
+        let millis: Option<i64> = row.try_get(column)?;
+        millis.map(instant).transpose()
+    };
+    Ok(Token {
+        id: row.try_get("id")?,
+        account: row.try_get("account_id")?,
+        label: row.try_get("label")?,
+        role: role(row.try_get("role")?)?,
+        reading_only: row.try_get("reading_only")?,
+        created_at: instant(row.try_get("created_at")?)?,
+        expires_at: optional("expires_at")?,
+        last_used_at: optional("last_used_at")?,
+        last_address: row.try_get("last_address")?,
+    })
+}

@@ -1,0 +1,139 @@
+//! The sign-in page.
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_url;
+
+use crate::model::filter::pairs;
+use crate::ui::{
+    components::{FormToken, FormTold, Icon, Notice, NoticeKind, use_base},
+    visitor::{FormProblem, SignsIn, Visitor, use_visitor},
+};
+
+/// Name and password, and why they were not taken; in the demo, its accounts.
+#[component]
+pub fn SignInPage() -> impl IntoView {
+    let visitor = use_visitor();
+    let base = use_base();
+    // Read here: the router's own map of the query would undo the encoding of what is inside of it.
+    let query = use_url().read_untracked().search().to_owned();
+    let to = pairs(&query).find(|(key, _)| key == "to").map(|(_, to)| to).unwrap_or_default();
+    let on = base.inside(&to).unwrap_or_else(|| base.overview());
+    let lead = match visitor.signs_in {
+        SignsIn::WithAccount => "With your account of this console.",
+        SignsIn::WithOpenmrs => "With the name and password that you have in OpenMRS.",
+        SignsIn::Nowhere => "",
+    };
+    view! {
+        <Title text="Sign in" />
+        <section class="sheet sign-in" aria-labelledby="sign-in">
+            <header>
+                <h1 id="sign-in">"Sign in"</h1>
+            </header>
+            <div class="pad">
+                {match (&visitor.person, visitor.signs_in) {
+                    (Some(person), _) => {
+                        let who = format!("You are {}, {}.", person.name, person.role);
+                        view! {
+                            <p>{who}</p>
+                            <p>
+                                <a class="button primary" href=on>
+                                    "Go on"
+                                </a>
+                            </p>
+                        }
+                            .into_any()
+                    }
+                    (None, SignsIn::Nowhere) => {
+                        "Nobody signs in on this page: the proxy in front of the console says who somebody is.".into_any()
+                    }
+                    (None, _) => view! {
+                        <p class="muted">{lead}</p>
+                        <Lost visitor=visitor.clone() />
+                        <FormTold />
+                        <Form to />
+                    }
+                        .into_any(),
+                }}
+            </div>
+            <DemoAccounts visitor />
+        </section>
+    }
+    .into_any()
+}
+
+/// Somebody who was signed in a moment ago wants to know why they are here.
+#[component]
+fn Lost(visitor: Visitor) -> impl IntoView {
+    let told = use_context::<FormProblem>().is_some();
+    (visitor.session_lost && !told).then(|| {
+        view! {
+            <Notice kind=NoticeKind::Info>
+                "Your session has ended. Sign in again, and you come back to where you were. A form that was being sent was not taken."
+            </Notice>
+        }
+    })
+}
+
+#[component]
+fn Form(to: String) -> impl IntoView {
+    let base = use_base();
+    view! {
+        <form method="post" action=base.function("sign_in") class="ask">
+            <FormToken />
+            <input type="hidden" name="to" value=to />
+            <label>
+                <span>"Name"</span>
+                <input name="name" autocomplete="username" autocapitalize="none" spellcheck="false" required autofocus />
+            </label>
+            <label>
+                <span>"Password"</span>
+                <input name="password" type="password" autocomplete="current-password" required />
+            </label>
+            <div class="bar">
+                <button type="submit" class="primary">
+                    "Sign in"
+                </button>
+            </div>
+        </form>
+    }
+    .into_any()
+}
+
+/// In the demo on this machine alone: anybody may see these.
+#[component]
+fn DemoAccounts(visitor: Visitor) -> impl IntoView {
+    let shown = !visitor.demo_accounts.is_empty();
+    shown.then(|| {
+        let rows = visitor.demo_accounts.into_iter().map(|(role, password)| {
+            view! {
+                <tr>
+                    <th scope="row">
+                        <code>{role.word()}</code>
+                        <span class="small muted">{role.meaning()}</span>
+                    </th>
+                    <td>
+                        <code>{password}</code>
+                    </td>
+                </tr>
+            }
+        });
+        view! {
+            <div class="demo-accounts">
+                <h2 class="pad">
+                    <Icon name="info" />
+                    " The demo hospital's accounts"
+                </h2>
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Name"</th>
+                            <th scope="col">"Password"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows.collect_view()}</tbody>
+                </table>
+            </div>
+        }
+    })
+}

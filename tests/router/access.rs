@@ -1,0 +1,738 @@
+//! Who may come in, and what they may do: every route as nobody and as each role, sessions, tokens, old scripts, proxies.
+
+use std::net::SocketAddr;
+
+use atomfeed_console::{
+    model::Role,
+    server::{
+        config::{Access, Config, Proxy, RoleNames, Way},
+        http,
+        routes::ROUTES,
+        security::{door::Needs, passwords::Prover},
+        store::{NewAccount, NewPassword},
+    },
+};
+use axum::{
+    body::Body,
+    extract::ConnectInfo,
+    http::{Method, Request, StatusCode, header},
+};
+use serde_json::json;
+
+use super::hospital::{Answer, ENCOUNTERS, Hospital, Row, form_token_of, row};
+
+const BASE: &str = "/atomfeed-console";
+const PASSWORD: &str = "copper tunnel violin marsh";
+
+/// A hospital with accounts: viewer, operator, administrator, and "odoo-only", an operator who may see Odoo alone.
+async fn with_accounts() -> Hospital {
+    with(|_| ()).await
+}
+
+async fn with(change: impl FnOnce(&mut Config)) -> Hospital {
+    let mut mixed: Vec<Row> = vec![row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 09:00:00")];
+    mixed[0].error = "Secret of Odoo".into();
+    let mut elis = row(1, "2026-11-20 08:00:00");
+    elis.error = "Secret of OpenELIS".into();
+    let hospital = Hospital::with(&mixed, &[elis], BASE, |config| {
+        config.access = Access::default();
+        // What a masked text takes is tested apart: here only the doors count.
+        config.mask_texts = false;
+        change(config);
+    })
+    .await;
+    let hash = Prover::new().hash(PASSWORD).await.unwrap();
+    for (name, role, applications) in [
+        ("viewer", Role::Viewer, None),
+        ("operator", Role::Operator, None),
+        ("administrator", Role::Administrator, None),
+        ("odoo-only", Role::Operator, Some(["odoo".to_owned()].into())),
+    ] {
+        let password = NewPassword { hash: hash.clone(), must_change: false, until: None };
+        let account = NewAccount { name: name.into(), role, applications, password, created_by: "test".into() };
+        assert!(hospital.console.parts.store.add_account(&account).await.unwrap());
+    }
+    hospital
+}
+
+/// A browser: it keeps cookies, asks for pages, and sends forms with the token of a page that it saw.
+struct Browser<'h> {
+    hospital: &'h Hospital,
+    cookies: Vec<(String, String)>,
+    token: String,
+}
+
+impl<'h> Browser<'h> {
+    fn new(hospital: &'h Hospital) -> Self {
+        Self { hospital, cookies: Vec::new(), token: String::new() }
+    }
+
+    async fn signed_in(hospital: &'h Hospital, name: &str) -> Self {
+        let mut browser = Self::new(hospital);
+        let answer = browser.sign_in(name, PASSWORD, "").await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{name}: {}", answer.body);
+        browser.get("/help").await;
+        browser
+    }
+
+    async fn sign_in(&mut self, name: &str, password: &str, to: &str) -> Answer {
+        self.get("/sign-in").await;
+        self.form("/api/sign_in", &[("name", name), ("password", password), ("to", to)]).await
+    }
+
+    fn cookie(&self) -> String {
+        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    fn session(&self) -> Option<&str> {
+        self.cookies.iter().find(|(name, _)| name == "atomfeed_session").map(|(_, value)| value.as_str())
+    }
+
+    async fn get(&mut self, path: &str) -> Answer {
+        let request = Request::get(format!("{BASE}{path}")).header(header::ACCEPT, "text/html,*/*;q=0.8");
+        let answer = self.send(request, Body::empty()).await;
+        let token = form_token_of(&answer.body);
+        if !token.is_empty() {
+            self.token = token;
+        }
+        answer
+    }
+
+    async fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut body = format!("form_token={}", self.token);
+        for (key, value) in fields {
+            atomfeed_console::model::filter::push(&mut body, key, value);
+        }
+        let request = Request::post(format!("{BASE}{path}"))
+            .header(header::ORIGIN, "http://console.test")
+            .header(header::ACCEPT, "text/html,*/*;q=0.8")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request, Body::from(body)).await
+    }
+
+    async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
+        let request = request.header(header::HOST, "console.test").header(header::COOKIE, self.cookie());
+        let answer = self.hospital.send(request.body(body).unwrap()).await;
+        for cookie in answer.headers.get_all(header::SET_COOKIE) {
+            let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+            self.cookies.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                self.cookies.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        answer
+    }
+}
+
+async fn script(hospital: &Hospital, method: Method, path: &str, authorization: Option<&str>) -> Answer {
+    let mut request =
+        Request::builder().method(method).uri(format!("{BASE}{path}")).header(header::HOST, "console.test");
+    if let Some(authorization) = authorization {
+        request = request.header(header::AUTHORIZATION, authorization);
+    }
+    hospital.send(request.body(Body::empty()).unwrap()).await
+}
+
+fn basic(name: &str, password: &str) -> String {
+    let value = axum_extra::headers::Authorization::basic(name, password);
+    let mut values = Vec::new();
+    axum_extra::headers::Header::encode(&value, &mut values);
+    let value: &axum::http::HeaderValue = &values[0];
+    value.to_str().unwrap().to_owned()
+}
+
+/// A real path for one of the table.
+fn path_of(route: &str) -> String {
+    let path = route.replace("{app}", "odoo").replace("{event_id}", "tag:x").replace("{id}", "1");
+    path.replace("{version}", "x").replace("{file}", "y").trim_end_matches('/').to_owned()
+}
+
+#[tokio::test]
+async fn everything_that_the_program_has_is_in_the_table_of_routes() {
+    let hospital = with_accounts().await;
+    assert_eq!(http::without_a_door(&hospital.console), Vec::<String>::new());
+    let functions: Vec<_> = server_fn_paths();
+    for route in ROUTES.iter().filter(|route| route.path.starts_with("/api/")) {
+        assert!(functions.contains(&route.path), "{} is in the table, but no function has it", route.path);
+    }
+}
+
+fn server_fn_paths() -> Vec<&'static str> {
+    server_fn::axum::server_fn_paths().map(|(path, _)| path).collect()
+}
+
+#[tokio::test]
+async fn no_route_lets_in_anybody_without_the_right_that_it_needs() {
+    let hospital = with_accounts().await;
+    let mut browsers = vec![(None, Browser::new(&hospital))];
+    for role in Role::ALL {
+        browsers.push((Some(role), Browser::signed_in(&hospital, role.word()).await));
+    }
+    browsers[0].1.get("/sign-in").await;
+    let mut refused = 0;
+    for route in ROUTES {
+        // These end the session that the others are walked with.
+        if route.path.starts_with("/api/sign_out") {
+            continue;
+        }
+        let path = path_of(route.path);
+        for (role, browser) in &mut browsers {
+            let answer = if route.method() == Method::GET {
+                browser.get(&path).await
+            } else {
+                browser.form(&path, &[("app", "odoo"), ("id", "1")]).await
+            };
+            let may = match (route.needs, *role) {
+                (Needs::Nothing, _) | (Needs::SignedIn, Some(_)) => true,
+                (Needs::SignedIn | Needs::Right(_), None) => false,
+                (Needs::Right(right), Some(role)) => role.may(right),
+            };
+            let led_away = answer.header("location").starts_with("/atomfeed-console/sign-in?")
+                || answer.header("location") == "/atomfeed-console/sign-in";
+            let forbidden =
+                answer.status == StatusCode::FORBIDDEN && answer.body.contains("does not include the right");
+            match role {
+                _ if may => assert!(!led_away && !forbidden, "{path} as {role:?}: {}", answer.status),
+                None => assert!(led_away, "{path} as nobody: {}", answer.status),
+                Some(_) => assert!(forbidden, "{path} as {role:?}: {} {}", answer.status, answer.body),
+            }
+            refused += u32::from(!may);
+            if !may {
+                assert!(!answer.body.contains("Secret of"), "{path} as {role:?} gives something away");
+            }
+        }
+    }
+    assert!(refused > 50, "only {refused} were refused");
+}
+
+#[tokio::test]
+async fn no_change_is_taken_without_the_token_of_a_form() {
+    let hospital = with_accounts().await;
+    let mut browser = Browser::signed_in(&hospital, "administrator").await;
+    let others = Browser::signed_in(&hospital, "viewer").await.token;
+    let own = std::mem::take(&mut browser.token);
+    let mut walked = 0;
+    for route in ROUTES.iter().filter(|route| route.method() == Method::POST) {
+        for token in ["", "0a", &others] {
+            browser.token = token.to_owned();
+            let answer = browser.form(&path_of(route.path), &[]).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{} with {token:?}", route.path);
+            assert!(answer.body.contains("Nothing was changed"), "{}: {}", route.path, answer.body);
+            walked += 1;
+        }
+    }
+    assert!(walked >= 39, "{walked}");
+    assert_eq!(browser.session().map(str::len), Some(64), "nobody was signed out");
+    browser.token = own;
+    let answer = browser.form("/api/retry", &[("only", "odoo:1:5")]).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "and with it, it is taken: {}", answer.body);
+}
+
+#[tokio::test]
+async fn every_form_of_every_page_carries_the_token() {
+    let hospital = with_accounts().await;
+    let mut browser = Browser::signed_in(&hospital, "administrator").await;
+    let mut forms = 0;
+    for page in [
+        "",
+        "/applications",
+        "/applications/odoo",
+        "/failed-events",
+        "/failed-events/odoo/1",
+        "/actions",
+        "/help",
+        "/account",
+        "/accounts",
+        &format!("/retry?app=odoo&feed={ENCOUNTERS}"),
+        "/no/such/page",
+    ] {
+        let answer = browser.get(page).await;
+        for form in answer.body.split("<form").skip(1).filter(|form| form.split('>').next().unwrap().contains("post")) {
+            let form = form.split("</form>").next().unwrap();
+            assert!(form.contains("name=\"form_token\""), "{page}: {form}");
+            forms += 1;
+        }
+    }
+    assert!(forms >= 20, "{forms}");
+}
+
+#[tokio::test]
+async fn nobody_is_led_to_the_sign_in_page_and_back_to_where_they_were() {
+    let hospital = with_accounts().await;
+    let mut browser = Browser::new(&hospital);
+    let asked = browser.get("/failed-events?app=odoo&q=a%20b").await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER);
+    assert_eq!(asked.header("location"), "/atomfeed-console/sign-in?to=/failed-events%3Fapp%3Dodoo%26q%3Da%2520b");
+    let page = browser.get("/sign-in?to=/failed-events%3Fapp%3Dodoo%26q%3Da%2520b").await;
+    assert!(page.body.contains("value=\"/failed-events?app=odoo&amp;q=a%20b\""), "{}", page.body);
+    let answer = browser.sign_in("viewer", PASSWORD, "/failed-events?app=odoo&q=a%20b").await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/failed-events?app=odoo&q=a%20b");
+    for to in ["//evil.example", "https://evil.example", "/\\evil.example", "/x\r\nSet-Cookie: a=b", ""] {
+        let answer = browser.sign_in("viewer", PASSWORD, to).await;
+        assert_eq!(answer.header("location"), "/atomfeed-console", "{to:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_name_and_a_wrong_password_are_told_in_the_same_words() {
+    let hospital = with_accounts().await;
+    hospital.console.parts.store.set_disabled("operator", true).await.unwrap().unwrap();
+    let mut bodies = Vec::new();
+    for (name, password) in [("viewer", "wrong"), ("nobody", PASSWORD), ("operator", PASSWORD), ("", PASSWORD)] {
+        let mut browser = Browser::new(&hospital);
+        let answer = browser.sign_in(name, password, "/actions").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(browser.session(), None);
+        assert!(answer.body.contains("The name or the password is not right."), "{}", answer.body);
+        assert!(answer.body.contains("name=\"password\""), "on the page of the form itself");
+        bodies.push(answer.body.replace(&form_token_of(&answer.body), "").len());
+    }
+    assert_eq!(bodies[0], bodies[1]);
+    assert_eq!(bodies[0], bodies[2]);
+}
+
+#[tokio::test]
+async fn a_session_has_a_new_id_at_each_sign_in_and_ends_at_sign_out() {
+    let hospital = with_accounts().await;
+    let mut browser = Browser::signed_in(&hospital, "viewer").await;
+    let first = browser.session().unwrap().to_owned();
+    assert!(browser.get("").await.body.contains("viewer"));
+    browser.sign_in("viewer", PASSWORD, "").await;
+    let second = browser.session().unwrap().to_owned();
+    assert_ne!(first, second);
+    let with = |session: &str| {
+        let cookie = format!("atomfeed_session={session}");
+        Request::get(format!("{BASE}/apps")).header(header::COOKIE, cookie).body(Body::empty()).unwrap()
+    };
+    assert_eq!(hospital.send(with(&first)).await.status, StatusCode::UNAUTHORIZED, "the old one has ended");
+    assert_eq!(hospital.send(with(&second)).await.status, StatusCode::OK);
+
+    browser.get("/help").await;
+    let answer = browser.form("/api/sign_out", &[]).await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/sign-in");
+    assert_eq!(browser.session(), None, "the browser forgets it");
+    assert_eq!(hospital.send(with(&second)).await.status, StatusCode::UNAUTHORIZED, "and so does the console");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_not_used_and_after_its_longest_time() {
+    for change in [(|access| access.session_idle = std::time::Duration::ZERO) as fn(&mut Access), |access| {
+        access.session_longest = std::time::Duration::ZERO
+    }] {
+        let hospital = with(|config| change(&mut config.access)).await;
+        let mut browser = Browser::new(&hospital);
+        assert_eq!(browser.sign_in("viewer", PASSWORD, "").await.status, StatusCode::SEE_OTHER);
+        let answer = browser.get("/actions").await;
+        assert_eq!(answer.header("location"), "/atomfeed-console/sign-in?to=/actions");
+        let page = browser.get("/sign-in?to=/actions").await;
+        assert!(page.body.contains("Your session has ended"), "it says why: {}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_may_do_never_changes_under_a_session() {
+    let hospital = with_accounts().await;
+    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
+    for (path, fields) in [
+        ("/api/change_account", &[("name", "operator"), ("role", "viewer"), ("all", "1")][..]),
+        ("/api/new_password", &[("name", "operator")]),
+        ("/api/disable_account", &[("name", "operator"), ("disabled", "true")]),
+    ] {
+        let name = "operator";
+        let mut theirs = Browser::new(&hospital);
+        if theirs.sign_in(name, PASSWORD, "").await.status != StatusCode::SEE_OTHER {
+            // The one-time password of the step before.
+            let page = administrator.get("/accounts").await;
+            let password = page.body.split("data-new-password").nth(1).unwrap();
+            let password = password.split('>').nth(1).unwrap().split('<').next().unwrap().to_owned();
+            assert!(!administrator.get("/accounts").await.body.contains(&password), "it is shown once");
+            assert_eq!(theirs.sign_in(name, &password, "").await.header("location"), "/atomfeed-console/account");
+        }
+        let answer = administrator.form(path, fields).await;
+        assert_eq!(answer.header("location"), "/atomfeed-console/accounts", "{path}: {}", answer.body);
+        assert!(theirs.get("/account").await.header("location").starts_with("/atomfeed-console/sign-in"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_one_time_password_opens_nothing_but_its_own_change() {
+    let hospital = with_accounts().await;
+    let (password, kept) = Prover::new().one_time().await.unwrap();
+    hospital.console.parts.store.set_password("operator", &kept, None).await.unwrap().unwrap();
+    let mut browser = Browser::new(&hospital);
+    let answer = browser.sign_in("operator", &password, "/failed-events").await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/account");
+    for page in ["", "/failed-events", "/failed-events/odoo/1", "/failed-events.csv"] {
+        assert_eq!(browser.get(page).await.header("location"), "/atomfeed-console/account", "{page}");
+    }
+    assert_eq!(script(&hospital, Method::GET, "/apps", Some(&basic("operator", &password))).await.status, 403);
+    let account = browser.get("/account").await;
+    assert!(account.body.contains("Choose a password of your own"), "{}", account.body);
+    assert!(!account.body.contains("make_token"), "no token before that");
+    let new = "nine lanterns under water";
+    for (current, first, second, words) in [
+        ("wrong", new, new, "current password is not right"),
+        (&password, new, "another one entirely", "two different ways"),
+        (&password, "short", "short", "at least 15 are needed"),
+        (&password, "operator-operator", "operator-operator", "everybody tries first"),
+        (&password, &password, &password, "is the current one"),
+    ] {
+        let fields = [("current", current), ("new", first), ("again", second)];
+        let answer = browser.form("/api/change_password", &fields).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{words}: {}", answer.body);
+        assert!(answer.body.contains(words) && answer.body.contains("name=\"current\""), "{words}: {}", answer.body);
+    }
+    let before = browser.session().unwrap().to_owned();
+    let answer = browser.form("/api/change_password", &[("current", &password), ("new", new), ("again", new)]).await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/account?changed=password", "{}", answer.body);
+    assert_ne!(browser.session().unwrap(), before, "the session gets another id");
+    assert_eq!(browser.get("/failed-events").await.status, StatusCode::OK);
+    assert_eq!(Browser::new(&hospital).sign_in("operator", &password, "").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn somebody_signs_out_everywhere_and_sees_where_they_were() {
+    let hospital = with_accounts().await;
+    let mut one = Browser::signed_in(&hospital, "operator").await;
+    let mut two = Browser::signed_in(&hospital, "operator").await;
+    let mut three = Browser::signed_in(&hospital, "operator").await;
+    let mut other = Browser::signed_in(&hospital, "viewer").await;
+    let page = one.get("/account").await;
+    assert_eq!(page.body.matches("name=\"number\"").count(), 2, "the others can be ended, one by one");
+    let number = page.body.split("name=\"number\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(other.form("/api/end_session", &[("number", &number)]).await.status, StatusCode::NOT_FOUND);
+    one.form("/api/end_session", &[("number", &number)]).await;
+    let gone = [two.get("").await, three.get("").await].iter().filter(|answer| answer.status.is_redirection()).count();
+    assert_eq!(gone, 1);
+    one.form("/api/sign_out_everywhere", &[]).await;
+    for browser in [&mut one, &mut two, &mut three] {
+        assert!(browser.get("").await.status.is_redirection());
+    }
+    assert_eq!(other.get("").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn applications_that_are_not_somebodys_are_nowhere() {
+    let hospital = with_accounts().await;
+    let mut all = Browser::signed_in(&hospital, "operator").await;
+    all.form("/api/retry", &[("only", "openelis:1:5")]).await;
+    all.form("/api/retry", &[("rows[]", "openelis:1:0"), ("rows[]", "odoo:2:5")]).await;
+    let mut limited = Browser::signed_in(&hospital, "odoo-only").await;
+    limited.form("/api/retry", &[("only", "odoo:1:5")]).await;
+    for path in [
+        "",
+        "/applications",
+        "/applications/odoo",
+        "/failed-events",
+        "/failed-events?q=Secret",
+        "/failed-events/odoo/1",
+        "/failed-events.csv",
+        "/failed-events.ndjson",
+        "/actions",
+        "/actions/3",
+        "/help",
+        "/account",
+        "/apps",
+        "/api/applications",
+        "/api/failed_events?query=",
+        "/api/failed_event?app=odoo&id=1&list=",
+        "/api/actions",
+        "/api/news?query=&mark=openelis~0",
+    ] {
+        let answer = limited.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+        assert!(!answer.body.to_lowercase().contains("openelis"), "{path} tells of it: {}", answer.body);
+        let whole = all.get(path).await.body.to_lowercase();
+        let tells = !matches!(path, "/help" | "/account" | "/actions/3" | "/api/news?query=&mark=openelis~0")
+            && !path.contains("odoo");
+        assert!(!tells || whole.contains("openelis"), "{path} would have told of it");
+    }
+    for path in [
+        "/applications/openelis",
+        "/failed-events?app=openelis",
+        "/failed-events/openelis/1",
+        "/failed-events.csv?app=openelis",
+        "/failed-events/openelis/1/payload.txt",
+        "/failed-events/openelis/1/error.txt",
+        "/apps/OpenELIS/feedStatus",
+        "/actions/1",
+        "/actions/2",
+        "/api/action?id=1",
+        "/api/publisher?app=openelis",
+        "/api/application?app=openelis",
+        "/api/plan_feed_retry?app=openelis",
+    ] {
+        let answer = limited.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(!answer.body.contains("Secret of OpenELIS"), "{path}");
+    }
+    assert_eq!(limited.form("/api/retry", &[("only", "openelis:1:0")]).await.status, StatusCode::NOT_FOUND);
+    let both = limited.form("/api/retry", &[("rows[]", "odoo:2:0"), ("rows[]", "openelis:1:0")]).await;
+    assert_eq!(both.status, StatusCode::NOT_FOUND);
+    let reset = script(
+        &hospital,
+        Method::POST,
+        &format!("/apps/OpenELIS/failedEvent/{}/resetRetryCount", row(1, "").event),
+        Some(&basic("odoo-only", PASSWORD)),
+    )
+    .await;
+    assert_eq!(reset.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_viewer_sees_the_button_off_with_the_reason() {
+    let hospital = with_accounts().await;
+    let mut viewer = Browser::signed_in(&hospital, "viewer").await;
+    for page in ["/failed-events", "/failed-events/odoo/1", &format!("/retry?app=odoo&feed={ENCOUNTERS}")] {
+        let answer = viewer.get(page).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(answer.body.contains("does not include the right to retry failed events"), "{page}: {}", answer.body);
+        assert!(!answer.body.contains("value=\"odoo:1:5\">"), "{page} has no button that would only be refused");
+    }
+    let answer = viewer.form("/api/retry", &[("only", "odoo:1:5")]).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(
+        answer.body.contains("An administrator of this console can give you the role operator."),
+        "{}",
+        answer.body
+    );
+    assert_eq!(hospital.retries("Odoo").await[&1].0, 5);
+    assert!(!viewer.get("").await.body.contains("/accounts\""), "no way to what is not theirs");
+}
+
+/// Makes a token as a person does, and answers it.
+async fn make_token(browser: &mut Browser<'_>, fields: &[(&str, &str)]) -> String {
+    browser.get("/account").await;
+    let answer = browser.form("/api/make_token", fields).await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/account#tokens", "{}", answer.body);
+    let page = browser.get("/account").await;
+    let token = page.body.split("data-new-token").nth(1).expect("it is shown");
+    let token = token.split('>').nth(1).unwrap().split('<').next().unwrap().trim().to_owned();
+    assert!(!browser.get("/account").await.body.contains(&token), "it is shown once");
+    format!("Bearer {token}")
+}
+
+#[tokio::test]
+async fn a_token_lets_a_script_do_what_it_is_for_and_no_more() {
+    let hospital = with_accounts().await;
+    let mut browser = Browser::signed_in(&hospital, "operator").await;
+    let reset = format!("/apps/Odoo/failedEvent/{}/resetRetryCount", row(1, "").event);
+    let reading =
+        make_token(&mut browser, &[("label", "report"), ("role", "operator"), ("reading", "1"), ("days", "30")]).await;
+    let acting = make_token(&mut browser, &[("label", "nightly retry"), ("role", "operator"), ("days", "")]).await;
+
+    assert_eq!(script(&hospital, Method::GET, "/apps", Some(&reading)).await.json(), json!(["Odoo", "OpenELIS"]));
+    let refused = script(&hospital, Method::POST, &reset, Some(&reading)).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.json()["error"].as_str().unwrap().contains("for reading only"), "{}", refused.body);
+    assert_eq!(script(&hospital, Method::POST, &reset, Some(&acting)).await.status, StatusCode::OK);
+    let action = hospital.console.parts.store.action(1).await.unwrap().unwrap();
+    assert_eq!(action.who, "operator", "it is the person who goes on record");
+
+    let higher = browser.form("/api/make_token", &[("label", "x"), ("role", "administrator")]).await;
+    assert_eq!(higher.status, StatusCode::BAD_REQUEST, "no token carries more than its owner");
+    let page = browser.get("/account").await;
+    assert!(page.body.contains("nightly retry"), "{}", page.body);
+    let made = script(&hospital, Method::POST, "/api/make_token", Some(&acting)).await;
+    assert_ne!(made.status, StatusCode::SEE_OTHER, "a token makes no tokens");
+
+    let id = page.body.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let mut other = Browser::signed_in(&hospital, "administrator").await;
+    assert_eq!(other.form("/api/revoke_token", &[("id", &id)]).await.status, StatusCode::NOT_FOUND, "nobody else's");
+    browser.form("/api/revoke_token", &[("id", &id)]).await;
+    let answer = script(&hospital, Method::GET, "/apps", Some(&acting)).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(answer.json()["error"].as_str().unwrap().contains("was revoked"), "{}", answer.body);
+
+    hospital.console.parts.store.set_rights("operator", Role::Viewer, None).await.unwrap().unwrap();
+    let text = script(&hospital, Method::GET, "/apps", Some(&reading)).await;
+    assert_eq!(text.status, StatusCode::OK);
+    hospital.console.parts.store.set_disabled("operator", true).await.unwrap().unwrap();
+    assert_eq!(script(&hospital, Method::GET, "/apps", Some(&reading)).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_old_script_sends_name_and_password_and_a_browser_cannot_be_made_to() {
+    let hospital = with_accounts().await;
+    let reset = format!("/apps/Odoo/failedEvent/{}/resetRetryCount", row(1, "").event);
+    let nobody = script(&hospital, Method::GET, "/apps", None).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    let ways: Vec<_> =
+        nobody.headers.get_all(header::WWW_AUTHENTICATE).iter().map(|way| way.to_str().unwrap()).collect();
+    assert!(
+        ways.iter().any(|way| way.starts_with("Bearer")) && ways.iter().any(|way| way.starts_with("Basic")),
+        "{ways:?}"
+    );
+    assert!(nobody.json()["error"].is_string());
+    let operator = basic("operator", PASSWORD);
+    assert_eq!(script(&hospital, Method::GET, "/apps", Some(&operator)).await.status, StatusCode::OK);
+    assert_eq!(script(&hospital, Method::GET, "/apps", Some(&basic("operator", "wrong"))).await.status, 401);
+    assert_eq!(script(&hospital, Method::POST, &reset, Some(&basic("viewer", PASSWORD))).await.status, 403);
+
+    // A browser that has kept the credentials sends them along, and a mark of its own with them.
+    for (name, value) in [
+        ("origin", "http://evil.example"),
+        ("origin", "null"),
+        ("referer", "http://evil.example/"),
+        ("sec-fetch-site", "cross-site"),
+        ("accept", "text/html"),
+        ("cookie", "a=b"),
+    ] {
+        let request = Request::post(format!("{BASE}{reset}"))
+            .header(header::HOST, "console.test")
+            .header(header::AUTHORIZATION, &operator)
+            .header(name, value);
+        let answer = hospital.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{name}: {value}");
+    }
+    assert_eq!(hospital.retries("Odoo").await[&1].0, 5);
+    // And it is never asked for them.
+    let request = Request::get(format!("{BASE}/api/news?query=&mark=")).header("referer", "http://console.test/x");
+    let answer = hospital.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(
+        !answer.headers.get_all(header::WWW_AUTHENTICATE).iter().any(|way| way.to_str().unwrap().starts_with("Basic"))
+    );
+
+    assert_eq!(script(&hospital, Method::POST, &reset, Some(&operator)).await.status, StatusCode::OK);
+    let prover = Prover::new();
+    let other =
+        NewPassword { hash: prover.hash("another one entirely").await.unwrap(), must_change: false, until: None };
+    hospital.console.parts.store.set_password("operator", &other, None).await.unwrap().unwrap();
+    assert_eq!(
+        script(&hospital, Method::GET, "/apps", Some(&operator)).await.status,
+        401,
+        "what was proved is forgotten"
+    );
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_and_the_owner_still_comes_in() {
+    let hospital = with_accounts().await;
+    let mut own = Browser::signed_in(&hospital, "viewer").await;
+    let mut guesses = Vec::new();
+    for _ in 0..8 {
+        let mut stranger = Browser::new(&hospital);
+        guesses.push(stranger.sign_in("viewer", "wrong wrong wrong", "").await);
+    }
+    assert_eq!(guesses[0].status, StatusCode::UNAUTHORIZED);
+    let last = guesses.last().unwrap();
+    assert_eq!(last.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(last.body.contains("Nobody is locked out"), "{}", last.body);
+    assert_eq!(own.sign_in("viewer", PASSWORD, "").await.status, StatusCode::SEE_OTHER, "in her own browser");
+}
+
+#[tokio::test]
+async fn the_last_administrator_and_oneself_are_kept() {
+    let hospital = with_accounts().await;
+    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
+    for (path, fields) in [
+        ("/api/disable_account", &[("name", "Administrator"), ("disabled", "true")][..]),
+        ("/api/change_account", &[("name", "administrator"), ("role", "viewer"), ("all", "1")]),
+        ("/api/new_password", &[("name", "administrator")]),
+    ] {
+        let answer = administrator.form(path, fields).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+        assert!(
+            answer.body.contains("your own account") && answer.body.contains("New account"),
+            "{path}: {}",
+            answer.body
+        );
+    }
+    for (fields, words) in [
+        (&[("name", "viewer"), ("role", "viewer"), ("all", "1")][..], "There is an account viewer already"),
+        (&[("name", "two words"), ("role", "viewer"), ("all", "1")], "cannot be the name"),
+        (&[("name", "new"), ("role", "viewer")], "No application was chosen"),
+        (&[("name", "new"), ("role", "viewer"), ("applications[]", "nowhere")], "There is no application"),
+    ] {
+        let answer = administrator.form("/api/add_account", fields).await;
+        assert!(answer.status.is_client_error() && answer.body.contains(words), "{words}: {}", answer.body);
+    }
+    let added = administrator
+        .form("/api/add_account", &[("name", "New.Person"), ("role", "operator"), ("applications[]", "odoo")])
+        .await;
+    assert_eq!(added.header("location"), "/atomfeed-console/accounts", "{}", added.body);
+    let account = hospital.console.parts.store.account("new.person").await.unwrap().unwrap();
+    assert_eq!(
+        (account.role, account.must_change, account.created_by.as_str()),
+        (Role::Operator, true, "administrator")
+    );
+    assert_eq!(account.applications, Some(["odoo".to_owned()].into()));
+}
+
+fn proxied(config: &mut Config) {
+    config.reached.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    config.access.way = Way::Proxy(Proxy {
+        user_header: "x-remote-user".into(),
+        groups_header: Some("x-remote-groups".into()),
+        roles: RoleNames { operator: vec!["it".into()], ..RoleNames::default() },
+        otherwise: None,
+    });
+}
+
+#[tokio::test]
+async fn a_proxys_word_is_taken_from_the_proxy_alone() {
+    let hospital = with(proxied).await;
+    let ask = |peer: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::get(format!("{BASE}/failed-events")).header(header::ACCEPT, "text/html");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 4711)));
+        hospital.send(request)
+    };
+    let asha = [("x-remote-user", "asha"), ("x-remote-groups", "staff, IT")];
+    let page = ask("10.0.0.1", &asha).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+    assert!(page.body.contains("asha") && !page.body.contains("Sign out"));
+    for (peer, headers, status) in [
+        ("192.168.0.7", &asha[..], 401),
+        ("10.0.0.1", &[], 401),
+        ("10.0.0.1", &[("x-remote-user", "")], 401),
+        ("10.0.0.1", &[("x-remote-user", "asha"), ("x-remote-user", "mallory"), ("x-remote-groups", "it")], 401),
+        ("10.0.0.1", &[("x-remote-user", "asha"), ("x-remote-groups", "staff")], 403),
+        ("10.0.0.1", &[("authorization", "Bearer x")], 401),
+    ] {
+        let answer = ask(peer, headers).await;
+        assert_eq!(answer.status.as_u16(), status, "{peer} {headers:?}");
+        assert!(!answer.body.contains("Secret of"), "{peer} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn cookies_are_secure_whenever_the_request_came_by_https() {
+    let hospital = with(|config| config.reached.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()]).await;
+    let request = Request::get(format!("{BASE}/sign-in"))
+        .header(header::ACCEPT, "text/html")
+        .header("x-forwarded-proto", "https")
+        .header("x-forwarded-for", "1.2.3.4");
+    let mut request = request.body(Body::empty()).unwrap();
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::new("10.0.0.1".parse().unwrap(), 1)));
+    let cookie = hospital.send(request).await.header("set-cookie").to_owned();
+    assert!(cookie.starts_with("__Secure-atomfeed_browser=") && cookie.contains("; Secure"), "{cookie}");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/atomfeed-console"),
+        "{cookie}"
+    );
+    let mut plain = Browser::new(&hospital);
+    let cookie = plain.get("/sign-in").await.header("set-cookie").to_owned();
+    assert!(cookie.starts_with("atomfeed_browser=") && !cookie.contains("Secure"), "{cookie}");
+}
+
+#[tokio::test]
+async fn an_open_console_says_so_on_every_page_and_is_not_fooled_by_names() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
+    for page in ["", "/failed-events", "/help", "/no/such/page"] {
+        assert!(hospital.page(&format!("{BASE}{page}")).await.body.contains("Open to everybody."), "{page}");
+    }
+    for (host, status) in
+        [("hospital-pc:9080", 200), ("10.1.2.3:9080", 200), ("console.local", 200), ("evil.example", 403)]
+    {
+        let request = Request::get(BASE).header(header::HOST, host).header(header::ACCEPT, "text/html");
+        assert_eq!(hospital.send(request.body(Body::empty()).unwrap()).await.status.as_u16(), status, "{host}");
+    }
+    let accounts = hospital.page(&format!("{BASE}/accounts")).await;
+    assert_eq!(accounts.status, StatusCode::NOT_FOUND);
+    assert!(accounts.body.contains("This console keeps no accounts"), "{}", accounts.body);
+}

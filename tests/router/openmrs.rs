@@ -1,0 +1,108 @@
+//! Signing in with what people have in OpenMRS: a server that answers as OpenMRS does, and as it does when it is not well.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use atomfeed_console::server::{
+    config::{Openmrs, RoleNames},
+    security::openmrs::Asking,
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+
+type Seen = Arc<Mutex<Vec<String>>>;
+
+/// Answers below `/{how}/ws/rest/v1/session` as OpenMRS does in that state.
+async fn openmrs(State(seen): State<Seen>, Path(how): Path<String>, method: Method, headers: HeaderMap) -> Response {
+    let header = |name| headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+    seen.lock().unwrap().push(format!("{method} {how} {}{}", header(header::COOKIE), header(header::AUTHORIZATION)));
+    let json = |body: String| ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+    match how.as_str() {
+        // "asha:right" and "registrar:right".
+        "well" if method == Method::DELETE => StatusCode::NO_CONTENT.into_response(),
+        "well" if header(header::AUTHORIZATION) == "Basic YXNoYTpyaWdodA==" => (
+            [(header::SET_COOKIE, "JSESSIONID=77; Path=/openmrs; HttpOnly")],
+            json(r#"{"authenticated":true,"user":{"username":"Asha","roles":[{"display":"IT Support"}],"privileges":[{"name":"Get Patients"}]}}"#.into()),
+        )
+            .into_response(),
+        "well" if header(header::AUTHORIZATION) == "Basic cmVnaXN0cmFyOnJpZ2h0" => {
+            json(r#"{"authenticated":true,"user":{"username":null,"systemId":"7-4","roles":[{"name":"Registrar"}]}}"#.into())
+        }
+        "well" => json(r#"{"authenticated":false,"sessionId":"x"}"#.into()),
+        "strict" => StatusCode::UNAUTHORIZED.into_response(),
+        "second" => StatusCode::NO_CONTENT.into_response(),
+        "starting" => (StatusCode::FOUND, [(header::LOCATION, "/openmrs/initialsetup")]).into_response(),
+        "broken" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        "other" => "<html>It works!</html>".into_response(),
+        "huge" => json(format!("\"{}\"", "x".repeat(4 << 20))),
+        _ => {
+            std::future::pending::<()>().await;
+            StatusCode::OK.into_response()
+        }
+    }
+}
+
+async fn serve() -> (String, Seen) {
+    let seen = Seen::default();
+    let router = Router::new().route("/{how}/ws/rest/v1/session", any(openmrs)).with_state(seen.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (format!("http://{address}"), seen)
+}
+
+fn asking(url: &str) -> Asking {
+    let roles = RoleNames { operator: vec!["IT Support".into()], ..RoleNames::default() };
+    let timeout = Duration::from_secs(if url.ends_with("silent") { 1 } else { 10 });
+    Asking::new(Openmrs { url: url.parse().unwrap(), ca: None, timeout, roles }).unwrap()
+}
+
+#[tokio::test]
+async fn roles_of_openmrs_are_ours_and_its_session_is_ended_again() {
+    let (origin, seen) = serve().await;
+    let asking = asking(&format!("{origin}/well"));
+    let known = asking.who("asha", "right").await.unwrap().unwrap();
+    assert_eq!((known.name.as_str(), known.role.word()), ("Asha", "operator"));
+    let ended = || seen.lock().unwrap().iter().any(|request| request == "DELETE well JSESSIONID=77");
+    while !ended() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(asking.who("asha", "wrong").await.unwrap(), None);
+    assert_eq!(asking.who("a:b", "right").await.unwrap(), None, "a name that Basic cannot carry");
+    assert_eq!(asking.who("", "right").await.unwrap(), None);
+    let refused = asking.who("registrar", "right").await.unwrap_err();
+    assert_eq!(refused.status, 403);
+    assert!(refused.what.contains("OpenMRS knows 7-4"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_openmrs_answers_when_it_is_not_well_is_told_in_words() {
+    let (origin, _) = serve().await;
+    assert_eq!(asking(&format!("{origin}/strict")).who("asha", "x").await.unwrap(), None);
+    for (how, words) in [
+        ("second", "second proof"),
+        ("starting", "OpenMRS is starting"),
+        ("broken", "status 500"),
+        ("other", "not the REST service"),
+        ("huge", "larger than any answer"),
+        ("silent", "too long to answer"),
+    ] {
+        let problem = asking(&format!("{origin}/{how}")).who("asha", "s3cr3t-Pa55").await.unwrap_err();
+        assert_eq!(problem.status, 503, "{how}");
+        assert!(problem.what.contains(words) && !problem.to_string().contains("s3cr3t"), "{how}: {problem}");
+    }
+    // Nobody listens there any more.
+    let gone = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let problem = asking(&format!("http://{gone}/openmrs")).who("asha", "x").await.unwrap_err();
+    assert!(problem.what.contains("cannot be reached"), "{problem}");
+}
