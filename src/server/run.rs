@@ -4,7 +4,6 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{net::TcpListener, signal};
-use tracing::Dispatch;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 use super::{
@@ -114,7 +113,7 @@ fn begin_log(form: LogForm, level: LogLevel) {
 }
 
 /// For people. Without colours: nothing in a line may act on a terminal.
-fn plain<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + Into<Dispatch>
+fn plain<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -122,7 +121,7 @@ where
 }
 
 /// For collectors.
-fn json<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + Into<Dispatch>
+fn json<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -171,6 +170,8 @@ async fn asked_to_stop() {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+
+    use tracing::Dispatch;
 
     use super::*;
 

@@ -709,14 +709,18 @@ async fn cookies_are_secure_whenever_the_request_came_by_https() {
         .header("x-forwarded-for", "1.2.3.4");
     let mut request = request.body(Body::empty()).unwrap();
     request.extensions_mut().insert(ConnectInfo(SocketAddr::new("10.0.0.1".parse().unwrap(), 1)));
-    let cookie = hospital.send(request).await.header("set-cookie").to_owned();
+    let answer = hospital.send(request).await;
+    assert_eq!(answer.header("strict-transport-security"), "max-age=31536000");
+    let cookie = answer.header("set-cookie").to_owned();
     assert!(cookie.starts_with("__Secure-atomfeed_browser=") && cookie.contains("; Secure"), "{cookie}");
     assert!(
         cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/atomfeed-console"),
         "{cookie}"
     );
     let mut plain = Browser::new(&hospital);
-    let cookie = plain.get("/sign-in").await.header("set-cookie").to_owned();
+    let answer = plain.get("/sign-in").await;
+    assert_eq!(answer.header("strict-transport-security"), "", "a hospital without HTTPS is not told to use it");
+    let cookie = answer.header("set-cookie").to_owned();
     assert!(cookie.starts_with("atomfeed_browser=") && !cookie.contains("Secure"), "{cookie}");
 }
 

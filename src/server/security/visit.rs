@@ -21,7 +21,7 @@ use super::{
     client::Came,
     cookies::{self, Kind},
     door::wants_page,
-    secrets,
+    headers, secrets,
     sign_in::{self, Proved},
 };
 use crate::{
@@ -150,6 +150,10 @@ pub async fn meet(State(console): State<Console>, mut request: Request, next: Ne
     let https = visit.came.https;
     request.extensions_mut().insert(visit);
     let mut response = next.run(request).await;
+    if https {
+        // Only where it came that way: a hospital without HTTPS must not be told to use it.
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, headers::ONE_YEAR_OF_HTTPS);
+    }
     if fresh && page && !response.headers().contains_key(header::SET_COOKIE) && is_page(&response) {
         let cookie = cookies::set(Kind::Browser, &mark, &console.parts.config.base, https);
         response.headers_mut().append(header::SET_COOKIE, cookie);
