@@ -129,10 +129,12 @@ impl Database {
             Link::Sqlite(link) => link.close().await?,
         }
         let Some(address) = self.server_address else { return Ok(()) };
-        let remove = AssertSqlSafe(format!("DROP DATABASE {NAME}"));
         if address.scheme() == "mysql" {
+            let remove = AssertSqlSafe(format!("DROP DATABASE {NAME}"));
             MySqlConnection::connect(address.as_str()).await?.execute(sqlx::raw_sql(remove)).await?;
         } else {
+            // Whatever connections the publisher still has.
+            let remove = AssertSqlSafe(format!("DROP DATABASE {NAME} WITH (FORCE)"));
             PgConnection::connect(address.as_str()).await?.execute(sqlx::raw_sql(remove)).await?;
         }
         Ok(())

@@ -119,7 +119,8 @@ fn package_folder(page: &str) -> Option<&str> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Measured on {}. {}\n", machine(), self.data)?;
+        let data = if self.backends.is_empty() { "" } else { &self.data };
+        writeln!(f, "Measured on {}. {data}\n", machine())?;
         for backend in &self.backends {
             writeln!(f, "**{}**\n", backend.server)?;
             writeln!(f, "| screen | p50 | p99 | bare SQL p50 | ratio | size, gzip |")?;

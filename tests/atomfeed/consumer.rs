@@ -24,6 +24,7 @@ on_each_server! {
     failed_events_of_other_feeds_do_not_stop_this_one
     a_feed_without_events_is_caught_up_and_writes_no_marker
     a_marker_that_somebody_moves_meanwhile_is_not_written_over
+    two_first_runs_at_once_handle_nothing_twice
     a_content_longer_than_its_column_is_an_error_and_not_a_shorter_content
 }
 
@@ -233,6 +234,20 @@ async fn a_marker_that_somebody_moves_meanwhile_is_not_written_over(database: &m
     assert!(matches!(run.end, FeedEnd::Stalled(Stall::MarkerMoved(_))), "{}", run.end);
     assert_eq!(worked(database).await, ["a", "b", "c"], "two runs at once handle nothing twice");
     assert_eq!(marker(database).await, marker_at("c", 1));
+}
+
+async fn two_first_runs_at_once_handle_nothing_twice(database: &mut TestDatabase) {
+    let stand = Stand::new(database).await;
+    stand.feeds.patients(&[&["a", "b", "c", "d", "e"], &["f", "g"]]);
+    let (first, second) = tokio::join!(stand.consumer.process_events(), stand.consumer.process_events());
+    assert_eq!(first.processed + second.processed, worked(database).await.len() as u64, "{first:?} {second:?}");
+    // Whatever came of the two, the next run has nothing to mend.
+    stand.consumer.process_events().await;
+    let mut done = worked(database).await;
+    done.sort_unstable();
+    assert_eq!(done, ["a", "b", "c", "d", "e", "f", "g"]);
+    assert_eq!(marker(database).await, marker_at("g", 2));
+    assert_eq!(lines(database, "failed_events", &["id"]).await, [""; 0]);
 }
 
 async fn a_content_longer_than_its_column_is_an_error_and_not_a_shorter_content(database: &mut TestDatabase) {

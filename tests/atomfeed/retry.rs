@@ -21,7 +21,7 @@ on_each_server! {
     a_success_leaves_the_log_and_the_rows_of_other_feeds
     what_the_row_keeps_is_what_the_worker_gets
     failed_at_stays_the_time_of_the_first_failure
-    a_row_that_is_deleted_meanwhile_is_not_tried
+    two_retries_at_once_keep_one_success_and_log_no_orphan
 }
 
 on!(module, Mariadb, ModuleAtomfeed: without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted);
@@ -176,26 +176,31 @@ async fn failed_at_stays_the_time_of_the_first_failure(database: &mut TestDataba
     assert_eq!(lines(database, "failed_events", &["failed_at"]).await, before);
 }
 
-async fn a_row_that_is_deleted_meanwhile_is_not_tried(database: &mut TestDatabase) {
+async fn two_retries_at_once_keep_one_success_and_log_no_orphan(database: &mut TestDatabase) {
     use atomfeed_console::atomfeed::{Consumer, Event, Transaction, Worker};
-    /// Has the other row removed by another run while the first is at work.
-    struct Other(Consumer<crate::support::feeds::Script>);
-    impl Worker for Other {
+    /// Lets another run resolve everything while its own first event is at work.
+    struct Late(Consumer<crate::support::feeds::Script>);
+    impl Worker for Late {
         async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+            self.0.process_failed_events().await;
             if event.uuid() == "a" {
-                self.0.process_failed_events().await;
                 return Err(Failure::new("the other run was first"));
             }
             crate::support::feeds::keep(event.uuid(), transaction).await
         }
     }
     let stand = Stand::new(database).await;
-    database.insert(&[failed(database, 1, "a", 0), failed(database, 2, "b", 0)]).await;
     let (open, client) = (crate::support::feeds::open(database), stand.feeds.client());
-    let consumer = Consumer::new(open, client, PATIENTS, Limits::default(), Other(stand.consumer)).expect("a consumer");
-    consumer.process_failed_events().await;
-    assert_eq!(worked(database).await, ["a", "b"]);
-    assert_eq!(rows(database).await, [""; 0]);
+    let consumer = Consumer::new(open, client, PATIENTS, Limits::default(), Late(stand.consumer)).expect("a consumer");
+    for first in ["a", "b"] {
+        database.insert(&[failed(database, 1, first, 0), failed(database, 2, "c", 0)]).await;
+        let run = consumer.process_failed_events().await;
+        assert_eq!((run.resolved, run.failed), (0, 0), "{}", run.end);
+        assert!(matches!(run.end, RetryEnd::Done), "{}", run.end);
+        assert_eq!(rows(database).await, [""; 0]);
+    }
+    assert_eq!(worked(database).await, ["a", "c", "b", "c"], "each of the four rows once");
+    assert_eq!(lines(database, "failed_event_retry_log", &["id"]).await, [""; 0]);
 }
 
 async fn without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted(database: &mut TestDatabase) {
