@@ -1,7 +1,7 @@
 //! The consuming side: events of a feed to a worker, in order, each once; and the failed ones again.
 //!
 //! The rules are those of the library that Bahmni uses, and so are the tables: the two can take turns on one database.
-//! The `store` functions beside this file hold the statements.
+//! The statements are in `store.rs`.
 
 use std::{fmt, panic::AssertUnwindSafe};
 

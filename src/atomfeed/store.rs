@@ -55,7 +55,8 @@ impl Store {
         let has_id = shape.table(TableName::Markers)?.has("id");
         let order = if has_id { format!(" ORDER BY {table}.id") } else { String::new() };
         Ok(Statement::new(format!(
-            "SELECT last_read_entry_id, feed_uri_for_last_read_entry FROM {table} WHERE feed_uri = ?{order} LIMIT 1{lock}"
+            "SELECT last_read_entry_id, feed_uri_for_last_read_entry FROM {table} \
+             WHERE feed_uri = ?{order} LIMIT 1{lock}"
         )))
     }
 
@@ -181,9 +182,13 @@ impl Store {
         Ok(!self.database.rows(select).await?.is_empty())
     }
 
-    /// Whether there is a log of retries.
+    /// Whether there is a log of retries. Where there is none it is looked for each time: somebody may have made it.
     pub async fn has_retry_log(&self) -> Result<bool, DatabaseError> {
-        Ok(self.database.shape().await?.has(TableName::FailedEventRetryLog))
+        match self.database.shape_with(&[TableName::FailedEventRetryLog]).await {
+            Ok(_) => Ok(true),
+            Err(DatabaseError::NoTable(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes every row of the pair, and what the log has of it; answers how many rows there were.
