@@ -221,7 +221,7 @@ fn Feeds(feeds: Vec<(String, String)>) -> impl IntoView {
         .into_iter()
         .map(|(what, path)| {
             view! {
-                <li>
+                <li class="whole">
                     <a href=path.clone()>{path.clone()}</a>
                     " "
                     <span class="small muted">{what}</span>
