@@ -1,7 +1,7 @@
 // What every test gets: a hospital, and an eye on every page that ends the test when something went wrong behind it.
 import { expect, test as base, type BrowserContext } from "@playwright/test";
 
-import { Hospital } from "./hospital";
+import { Hospital, type Role } from "./hospital";
 
 type Options = {
   /** Faults that the test provokes on purpose, such as `/^status 404/`; usually none. */
@@ -11,18 +11,23 @@ type Options = {
 type Fixtures = {
   /** A hospital that this test alone uses, because it changes data. */
   ownHospital: Hospital;
+  /** A hospital for tests that only look. */
+  hospital: Hospital;
+  /** Who is signed in in both; null: nobody. */
+  role: Role | null;
   watchedContext: void;
 };
 
 type WorkerFixtures = {
-  /** A hospital for tests that only look. */
-  hospital: Hospital;
+  sharedHospital: Hospital;
 };
 
 export const test = base.extend<Options & Fixtures, WorkerFixtures>({
   provoked: [/^$/, { option: true }],
 
-  hospital: [
+  role: ["administrator", { option: true }],
+
+  sharedHospital: [
     async ({}, use) => {
       const hospital = await Hospital.start();
       await use(hospital);
@@ -31,8 +36,14 @@ export const test = base.extend<Options & Fixtures, WorkerFixtures>({
     { scope: "worker" },
   ],
 
-  ownHospital: async ({}, use) => {
+  hospital: async ({ sharedHospital, context, role }, use) => {
+    if (role) await sharedHospital.signIn(context, role);
+    await use(sharedHospital);
+  },
+
+  ownHospital: async ({ context, role }, use) => {
     const hospital = await Hospital.start();
+    if (role) await hospital.signIn(context, role);
     await use(hospital);
     await hospital.stop();
   },

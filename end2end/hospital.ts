@@ -4,6 +4,20 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import type { BrowserContext } from "@playwright/test";
+
+export type Role = "viewer" | "operator" | "administrator";
+
+/** The password of a demo's account on a loopback address. */
+export function password(role: Role): string {
+  return `lantern-goat-${role}`;
+}
+
+/** Names and values of the cookies that an answer gives. */
+function pairs(answer: Response): string[][] {
+  return answer.headers.getSetCookie().map((cookie) => cookie.split(";")[0].split("="));
+}
+
 /** How long the binary may take to make its databases and answer. */
 const START_LIMIT_MS = 20_000;
 
@@ -39,6 +53,22 @@ export class Hospital {
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+
+  /** Signs the browser in as one of the demo's accounts, without its sign-in page. */
+  async signIn(context: BrowserContext, role: Role = "administrator"): Promise<void> {
+    const accept = { accept: "text/html" };
+    const page = await fetch(this.at("/sign-in"), { headers: accept });
+    const token = /name="form_token" value="([0-9a-f]+)"/.exec(await page.text())?.[1] ?? "";
+    const answer = await fetch(this.at("/api/sign_in"), {
+      method: "POST",
+      redirect: "manual",
+      headers: { ...accept, cookie: pairs(page).map((pair) => pair.join("=")).join("; ") },
+      body: new URLSearchParams({ form_token: token, name: role, password: password(role) }),
+    });
+    if (answer.status !== 303) throw new Error(`Nobody was signed in: ${answer.status} ${await answer.text()}`);
+    const place = { domain: "127.0.0.1", path: this.base || "/", httpOnly: true, sameSite: "Lax" as const };
+    await context.addCookies(pairs(answer).map(([name, value]) => ({ name, value, ...place })));
   }
 
   async stop(): Promise<void> {

@@ -7,6 +7,7 @@ for (const base of ["/x/y", ""]) {
   test(`under ${base || "/"}: pages, style, islands and a retry`, async ({ page }) => {
     const hospital = await Hospital.start(base);
     try {
+      await hospital.signIn(page.context());
       await page.goto(hospital.at("/"));
       await expect(page).toHaveURL(base ? hospital.at("") : hospital.at("/"));
       await expect(page.getByRole("heading", { level: 1 })).toBeVisible();

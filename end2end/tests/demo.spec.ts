@@ -4,8 +4,9 @@ import { Hospital } from "../hospital";
 
 /** A hospital that works as fast as it can. */
 const test = plain.extend<{ busy: Hospital }>({
-  busy: async ({}, use) => {
+  busy: async ({ context }, use) => {
     const busy = await Hospital.start(undefined, 100);
+    await busy.signIn(context);
     await use(busy);
     await busy.stop();
   },

@@ -240,7 +240,7 @@ fn Who(visitor: Visitor) -> impl IntoView {
         Some(person) => view! {
             <div class="who">
                 <a href=base.account() title="Your account">
-                    {visible(&person.name)} <span class="role">{person.role.word()}</span>
+                    {visible(&person.name)} " " <span class="role">{person.role.word()}</span>
                 </a>
                 {signs_out
                     .then(|| {
