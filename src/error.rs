@@ -2,7 +2,7 @@
 //!
 //! Which to use where: [`Problem::not_found`] for something that is not there (any more), [`Problem::bad_request`] for
 //! input that means nothing, [`Problem::refused`] for what must not be done, [`Problem::unavailable`] for a source that
-//! does not answer, and [`Problem::internal`] for our own faults, whose details go to the log and not to the page.
+//! does not answer, and [`Problem::internal`] for our own faults, whose details go to the log, under an id that the page shows.
 
 use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
@@ -65,9 +65,23 @@ impl Problem {
         Self::new(503, what, todo)
     }
 
-    /// A fault of the console itself. 500. The cause belongs in the log, under the id that `what` may carry.
-    pub fn internal(what: impl Into<String>) -> Self {
-        Self::new(500, what, "Try again. If it stays, the console's log says more.")
+    /// A fault of the console itself. 500. What it was goes to the log under an id; a person gets the id alone, because
+    /// the inside of a fault can hold anything.
+    #[cfg(feature = "ssr")]
+    pub fn internal(inside: impl std::fmt::Display) -> Self {
+        let id = format!("{:06x}", fastrand::u32(..1 << 24));
+        tracing::error!(fault = id, %inside, "the console failed");
+        Self::new(
+            500,
+            format!("The console failed. This fault has the id {id}."),
+            "Try again. If it stays, tell your administrator the id: the console's log says more under it.",
+        )
+    }
+
+    /// A fault of the console's own part in the browser.
+    #[cfg(not(feature = "ssr"))]
+    pub fn internal(inside: impl std::fmt::Display) -> Self {
+        Self::new(500, inside.to_string(), "Reload the page and try again.")
     }
 }
 
@@ -75,7 +89,7 @@ impl From<crate::model::filter::BadQuery> for Problem {
     fn from(bad: crate::model::filter::BadQuery) -> Self {
         Problem::bad_request(
             format!("The address of this list has a part that means nothing: {bad}."),
-            "Correct it, or start again with all failed events.",
+            "Correct it, or start again with the whole list.",
         )
     }
 }
@@ -102,5 +116,20 @@ impl FromServerFnError for Problem {
             }
             other => Problem::internal(format!("The console could not answer: {other}.")),
         }
+    }
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_shows_an_id_and_not_its_inside() {
+        let problem = Problem::internal("table secret_plans is locked");
+        assert_eq!(problem.status, 500);
+        assert!(!problem.to_string().contains("secret_plans"), "{problem}");
+        let id = problem.what.trim_end_matches('.').rsplit(' ').next().unwrap();
+        assert_eq!((id.len(), id.bytes().all(|byte| byte.is_ascii_hexdigit())), (6, true), "{problem}");
+        assert_ne!(problem.what, Problem::internal("another").what, "each fault has its own");
     }
 }

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
     EventKey,
+    audit::AuditFilter,
     filter::{Filter, ListQuery},
 };
 
@@ -169,6 +170,20 @@ impl Base {
         Some(if path == "/" { with_query(self.overview(), query) } else { with_query(self.at(path), query) })
     }
 
+    /// The audit log from below the entry of this number on; `None`: from the newest on.
+    pub fn audit(&self, filter: &AuditFilter, before: Option<i64>) -> String {
+        let mut query = filter.to_query();
+        if let Some(before) = before {
+            crate::model::filter::push(&mut query, "before", &before.to_string());
+        }
+        with_query(self.at("/audit"), &query)
+    }
+
+    /// What of the audit log matches, as a file.
+    pub fn audit_export(&self, filter: &AuditFilter) -> String {
+        with_query(self.at("/audit.csv"), &filter.to_query())
+    }
+
     /// The demo hospital's own page.
     pub fn demo(&self) -> String {
         self.at("/demo")
@@ -239,6 +254,9 @@ mod tests {
         assert_eq!(base.plan_feed_retry("odoo", Some("http://a/b?c&d")), "/x/y/retry?app=odoo&feed=http://a/b%3Fc%26d");
         assert_eq!(base.actions_before(40), "/x/y/actions?before=40");
         assert_eq!(base.action_after(40, 7), "/x/y/actions/40?after=7");
+        let asha = AuditFilter { who: Some("Asha D".into()), ..AuditFilter::default() };
+        assert_eq!(base.audit(&asha, Some(7)), "/x/y/audit?who=Asha%20D&before=7");
+        assert_eq!(base.audit_export(&AuditFilter::default()), "/x/y/audit.csv");
         let odoo = ListQuery::parse("app=odoo&q=a b").unwrap().filter;
         assert_eq!(base.news(&odoo, "7 8"), "/x/y/api/news?query=app%3Dodoo%26q%3Da%2520b&mark=7%208");
         let none = Base::parse("/").unwrap();

@@ -123,7 +123,7 @@ pub async fn sign_out_everywhere() -> Result<(), Problem> {
     let visit = super::in_a_session()?;
     let person = super::person()?;
     console.parts.store.end_sessions(&person.name).await?;
-    report::happened(&visit.came, &person.name, Happened::SessionsEnded);
+    report::happened(&console, &visit, &person.name, Happened::SessionsEnded).await?;
     super::take_session_cookie(&console, &visit);
     super::go_to(&console.parts.config.base.sign_in(None));
     Ok(())
@@ -139,7 +139,7 @@ pub async fn end_session(number: i64) -> Result<(), Problem> {
     if !console.parts.store.end_session_of(&person.name, number).await? {
         return Err(Problem::not_found("This session has ended already.", "The list shows those that go on."));
     }
-    report::happened(&visit.came, &person.name, Happened::SessionEnded);
+    report::happened(&console, &visit, &person.name, Happened::SessionEnded).await?;
     super::go_to(&console.parts.config.base.account());
     Ok(())
 }
@@ -282,7 +282,7 @@ pub async fn make_token(
         expires_at: days.map(|days| Utc::now() + chrono::TimeDelta::days(days.into())),
     };
     console.parts.store.add_token(&new).await?;
-    report::happened(&visit.came, &person.name, Happened::TokenMade { label: &label });
+    report::happened(&console, &visit, &person.name, Happened::TokenMade { label: &label }).await?;
     console.parts.doorkeeper.show_once(&visit, ShownOnce::Token(token));
     super::go_to(&format!("{}#tokens", console.parts.config.base.account()));
     Ok(())
@@ -302,7 +302,7 @@ pub async fn revoke_token(id: i64) -> Result<(), Problem> {
     if !revoked {
         return Err(Problem::not_found("This token has been revoked already.", "The list shows those that there are."));
     }
-    report::happened(&visit.came, &person.name, Happened::TokenRevoked { id });
+    report::happened(&console, &visit, &person.name, Happened::TokenRevoked { id }).await?;
     super::go_to(&format!("{}#tokens", console.parts.config.base.account()));
     Ok(())
 }
@@ -366,7 +366,7 @@ pub async fn add_account(
             "Choose another name, or give that account a new one-time password.",
         ));
     }
-    report::happened(&visit.came, &person.name, Happened::AccountAdded { name: &account.name });
+    report::happened(&console, &visit, &person.name, Happened::AccountAdded { name: &account.name }).await?;
     console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name: account.name, password });
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
@@ -386,7 +386,7 @@ pub async fn change_account(
     super::not_ones_own(&person, &name)?;
     let applications = super::chosen_applications(&console, all.is_some(), applications)?;
     super::changed(console.parts.store.set_rights(&name, role, applications.as_ref()).await?, &name)?;
-    report::happened(&visit.came, &person.name, Happened::AccountChanged { name: &name });
+    report::happened(&console, &visit, &person.name, Happened::AccountChanged { name: &name }).await?;
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }
@@ -401,7 +401,7 @@ pub async fn disable_account(name: String, disabled: bool) -> Result<(), Problem
     super::changed(console.parts.store.set_disabled(&name, disabled).await?, &name)?;
     let what =
         if disabled { Happened::AccountDisabled { name: &name } } else { Happened::AccountEnabled { name: &name } };
-    report::happened(&visit.came, &person.name, what);
+    report::happened(&console, &visit, &person.name, what).await?;
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }
@@ -418,7 +418,7 @@ pub async fn new_password(name: String) -> Result<(), Problem> {
     super::not_ones_own(&person, &name)?;
     let (password, kept) = console.parts.doorkeeper.prover.one_time().await?;
     super::changed(console.parts.store.set_password(&name, &kept, None).await?, &name)?;
-    report::happened(&visit.came, &person.name, Happened::PasswordChanged { of: &name });
+    report::happened(&console, &visit, &person.name, Happened::PasswordChanged { of: &name }).await?;
     console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name, password });
     super::go_to(&console.parts.config.base.accounts());
     Ok(())

@@ -52,6 +52,8 @@ pub struct ListPage {
     pub scans: Vec<Scan>,
     /// What the snapshot knew when the list was read, for [`news`]; opaque to everyone else.
     pub mark: String,
+    /// Why error texts are masked and not searched, as a sentence; `None`: they are not masked.
+    pub masked: Option<String>,
 }
 
 /// A page of failed events. `query` is the page's query string.
@@ -77,11 +79,24 @@ pub async fn news(query: String, mark: String) -> Result<Arrivals, Problem> {
     Ok(crate::server::lists::arrivals(&super::console_for(Right::See)?, &list.filter, &mark).await)
 }
 
+/// A failed event whose texts may not be read by who asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Masked {
+    /// Why, as a sentence.
+    pub why: String,
+    /// What can be done about it, as a sentence.
+    pub advice: String,
+    /// What the payload is: "JSON".
+    pub payload_kind: String,
+}
+
 /// A failed event and what stands around it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventPage {
     pub info: ApplicationInfo,
     pub event: FailedEvent,
+    /// What the page does not show to who asks; `None`: nothing is masked.
+    pub masked: Option<Masked>,
     /// Why it cannot be retried; `None`: it can.
     pub retry_refused: Option<String>,
     /// How many events of the same feed will be tried before this one after a retry (lower ids, waiting).
@@ -107,7 +122,8 @@ pub async fn view_failed_event(app: String, id: String, list: String) -> Result<
     let console = super::console_for(Right::See)?;
     let unknown = || Problem::not_found(format!("{id:?} is no id of a failed event."), "Open one from the list.");
     let list = ListQuery::parse(&list)?;
-    crate::server::events::event(&console, &app, id.parse().map_err(|_| unknown())?, &list.filter).await
+    let id = id.parse().map_err(|_| unknown())?;
+    crate::server::events::event(&console, &super::actor()?, &app, id, &list.filter).await
 }
 
 /// What a retry of all exhausted failed events of a feed would do.

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod actions;
+pub mod audit;
 pub mod demo;
 pub mod failed_events;
 pub mod overview;

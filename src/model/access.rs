@@ -143,6 +143,18 @@ pub enum KnownBy {
     Open,
 }
 
+impl KnownBy {
+    /// The word on record.
+    pub fn word(self) -> &'static str {
+        match self {
+            KnownBy::Account => "account",
+            KnownBy::Openmrs => "openmrs",
+            KnownBy::Proxy => "proxy",
+            KnownBy::Open => "open",
+        }
+    }
+}
+
 /// Who a request comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {

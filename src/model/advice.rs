@@ -235,8 +235,22 @@ const RULES: &[Rule] = &[
 
 /// The advice for an error text; `None` for an error that is not known.
 pub fn advise(text: &str) -> Option<Advice> {
+    rule_of(text).map(|rule| rule.advice)
+}
+
+/// What a known error always says, with an ellipsis for what changes from one time to the next, and its advice.
+pub fn known(text: &str) -> Option<(String, Advice)> {
+    rule_of(text).map(|rule| (rule.pieces.join("…"), rule.advice))
+}
+
+/// The pieces of every known error's text.
+pub fn sentences() -> impl Iterator<Item = &'static str> {
+    RULES.iter().flat_map(|rule| rule.pieces.iter().copied())
+}
+
+fn rule_of(text: &str) -> Option<&'static Rule> {
     let said = said(&error_text::parse(error_text::beginning(text, LOOKED_AT)));
-    RULES.iter().find(|rule| stand_in_order(&said, rule.pieces)).map(|rule| rule.advice)
+    RULES.iter().find(|rule| stand_in_order(&said, rule.pieces))
 }
 
 /// What the exceptions say: stack frames hold class names that could be taken for an error.

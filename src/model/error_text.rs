@@ -557,6 +557,11 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// [`visible`] on one line: for log lines, terminals and names, where a line end would begin something new.
+pub fn visible_line(text: &str) -> String {
+    visible(text).replace('\n', "␊").replace('\t', "␉")
+}
+
 /// The name of a character that must not act on a page. Joiners and the plain direction marks stay: Indic scripts,
 /// Arabic and emoji need them, and they move nothing but themselves.
 fn token(character: char) -> Option<String> {
@@ -827,6 +832,7 @@ mod tests {
         assert_eq!(visible("user\u{202e}txt.exe\u{202c}\u{2066}"), "user⟦RLO⟧txt.exe⟦PDF⟧⟦LRI⟧");
         assert_eq!(visible("a\u{200b}b\u{feff}\u{85}"), "a⟦U+200B⟧b⟦U+FEFF⟧⟦U+0085⟧");
         assert_eq!(visible("MSH|a\rPID|b\r\nend\n\t."), "MSH|a␍PID|b\nend\n\t.");
+        assert_eq!(visible_line("a\r\nSet-Cookie:\tb\n\x1b]0;"), "a␊Set-Cookie:␉b␊␛]0;");
         let ordinary = "مريض क्‍ष 👩‍⚕️ é <b>";
         assert_eq!(visible(ordinary), ordinary);
     }

@@ -249,7 +249,8 @@ impl Filter {
     }
 }
 
-const NO_TIME: &str = "write a date (2026-11-23) or a date and time (2026-11-23T14:30), in UTC unless a zone is given";
+pub(super) const NO_TIME: &str =
+    "write a date (2026-11-23) or a date and time (2026-11-23T14:30), in UTC unless a zone is given";
 
 /// The key-value pairs of a query string, decoded; `+` is a blank.
 pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
@@ -271,7 +272,7 @@ pub fn push(query: &mut String, key: &str, value: &str) {
 }
 
 /// A time as a person or the console writes it into a URL. Years of four digits only: no database takes all others.
-fn instant(text: &str) -> Option<DateTime<Utc>> {
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
     any_instant(text).filter(|at| (1..=9999).contains(&at.year()))
 }
 

@@ -98,6 +98,20 @@ pub struct Field {
     pub repetitions: Vec<Vec<String>>,
 }
 
+impl Payload {
+    /// What it is, in words.
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Payload::Empty => "nothing",
+            Payload::Path(_) | Payload::Url(_) => "a pointer: every retry reads the record as it is then",
+            Payload::Json(_) => "JSON",
+            Payload::Xml(_) => "XML",
+            Payload::Hl7(_) => "HL7",
+            Payload::Text { .. } => "text",
+        }
+    }
+}
+
 /// Reads a payload.
 pub fn parse(text: &str) -> Payload {
     let bare = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
@@ -175,6 +189,21 @@ pub fn record_uuid(text: &str) -> Option<String> {
         _ => None,
     };
     found.or_else(|| uuid::first(text).map(str::to_owned))
+}
+
+/// What may be known of a payload without reading it: a payload with nothing in it but the kind of the record and its
+/// id, from which [`record_kind`] and [`record_uuid`] read the same as from the whole. `None` where it names no record.
+pub fn reference(text: &str) -> Option<String> {
+    let id = record_uuid(text).filter(|id| is_plain_id(id));
+    if let Payload::Path(path) = parse(text) {
+        let kind = path.path.split('/').find(|segment| record_kind(segment).is_some());
+        return match (kind, id) {
+            (Some(kind), Some(id)) => Some(format!("/{kind}/{id}")),
+            (Some(kind), None) => Some(format!("/{kind}")),
+            (None, id) => id.map(|id| format!("/{id}")),
+        };
+    }
+    id.map(|id| format!("{{\"uuid\":\"{id}\"}}"))
 }
 
 fn is_plain_id(text: &str) -> bool {
@@ -417,6 +446,30 @@ fn hl7(text: &str) -> Result<Payload, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reference_names_the_record_and_nothing_else() {
+        let uuid = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
+        let old = "1063AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        for (payload, kept) in [
+            (
+                format!("/openmrs/ws/rest/v1/bahmnicore/bahmniencounter/{uuid}?includeAll=true&name=Asha"),
+                format!("/bahmniencounter/{uuid}"),
+            ),
+            (format!("/openmrs/ws/rest/v1/concept/{old}"), format!("/{old}")),
+            ("/openmrs/ws/rest/v1/patient?name=Asha".into(), "/patient".into()),
+            (format!("{{\"name\":\"Asha\",\"uuid\":\"{uuid}\"}}"), format!("{{\"uuid\":\"{uuid}\"}}")),
+            (format!("Asha <x> {uuid}"), format!("{{\"uuid\":\"{uuid}\"}}")),
+        ] {
+            let found = reference(&payload).unwrap();
+            assert_eq!(found, kept);
+            assert_eq!(record_uuid(&found), record_uuid(&payload));
+            assert_eq!(record_kind(&found), record_kind(&payload));
+        }
+        for payload in ["", "/openmrs/Asha/Devi", "MSH|^~\\&|Asha", "{\"uuid\":\"A\"}", "http://h/patient/Asha"] {
+            assert_eq!(reference(payload), None, "{payload}");
+        }
+    }
 
     const UUID: &str = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
 

@@ -1,4 +1,4 @@
-//! The command line: `serve`, `demo`, `check` and `account`.
+//! The command line: `serve`, `demo`, `check`, `account`, `audit` and `store`.
 //!
 //! What goes wrong at the start is told on stderr in plain words. The exit code is 2 where the command line or the
 //! configuration is wrong, and 1 for everything else that failed.
@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     demo::{self, Hospital},
-    model::Role,
+    model::{Role, error_text::visible},
     paths::{BadBase, Base},
 };
 
@@ -25,6 +25,7 @@ use super::{
     check,
     config::{self, CommandLine, Config, Environment, Mode, Refused},
     run,
+    upkeep::{self, AuditCommand, StoreCommand},
 };
 
 /// The command line or the configuration is wrong.
@@ -45,8 +46,9 @@ then Leptos.toml in the working directory. Variables of the environment:
 ATOMFEED_CONSOLE_ and CONFIG, LISTEN, BASE_PATH, STORE, ACCESS, PUBLIC_ORIGIN,
 TRUSTED_PROXIES, LOG_FORM or LOG_LEVEL.
 
-Exit codes: 0, all is well; 1, something failed, or check found something to
-fix; 2, the command line or the configuration is wrong.";
+Exit codes: 0, all is well; 1, something failed, check found something to fix,
+or the audit log is not whole; 2, the command line or the configuration is
+wrong.";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -108,6 +110,10 @@ enum Command {
     /// Look after the accounts that people sign in with.
     #[command(after_help = ACCOUNT_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
     Account(Account),
+    /// Look after the audit log.
+    Audit(Upkeep<AuditCommand>),
+    /// Back up and restore the console's own database.
+    Store(Upkeep<StoreCommand>),
 }
 
 #[derive(Debug, Args)]
@@ -121,7 +127,7 @@ enum AccountTask {
     /// Show every account.
     List {
         #[command(flatten)]
-        at: Store,
+        at: AccountStore,
     },
     /// Add an account; its password is asked for.
     Add {
@@ -137,7 +143,7 @@ enum AccountTask {
         #[arg(long)]
         one_time: bool,
         #[command(flatten)]
-        at: Store,
+        at: AccountStore,
     },
     /// Give an account another password; it is asked for.
     Password {
@@ -146,30 +152,59 @@ enum AccountTask {
         #[arg(long)]
         one_time: bool,
         #[command(flatten)]
-        at: Store,
+        at: AccountStore,
     },
     /// Let nobody in with this account any more.
     Disable {
         name: String,
         #[command(flatten)]
-        at: Store,
+        at: AccountStore,
     },
     /// Let people in with this account again.
     Enable {
         name: String,
         #[command(flatten)]
-        at: Store,
+        at: AccountStore,
     },
 }
 
 /// Where the accounts are.
 #[derive(Debug, Args)]
-struct Store {
+struct AccountStore {
     #[command(flatten)]
     file: ConfigFile,
     /// The console's own database, if it is not where the configuration says.
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
+}
+
+/// What is done to the store, and where that is.
+#[derive(Debug, Args)]
+struct Upkeep<C: Subcommand> {
+    #[command(flatten)]
+    place: StorePlace,
+    #[command(subcommand)]
+    command: C,
+}
+
+#[derive(Debug, Args)]
+struct StorePlace {
+    /// The configuration that says where the store is.
+    #[arg(long, value_name = "FILE", env = "ATOMFEED_CONSOLE_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// The store itself [default: where the configuration says].
+    #[arg(long, value_name = "FILE", global = true)]
+    store: Option<PathBuf>,
+}
+
+impl StorePlace {
+    /// With the store named, no configuration is needed.
+    fn path(self) -> anyhow::Result<PathBuf> {
+        match self.store {
+            Some(store) => Ok(store),
+            None => Ok(load(CommandLine::default(), ConfigFile { config: self.config })?.store),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -270,6 +305,18 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
             account(options.task).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Audit(Upkeep { place, command: AuditCommand::Verify(asked) }) => {
+            let whole = upkeep::verify(&place.path()?, asked).await?;
+            Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Store(Upkeep { place, command }) => {
+            let path = place.path()?;
+            match command {
+                StoreCommand::Backup(asked) => upkeep::backup(&path, asked).await?,
+                StoreCommand::Restore(asked) => upkeep::restore(&path, asked).await?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -334,7 +381,8 @@ fn told(error: &anyhow::Error) -> ExitCode {
             ExitCode::from(MISCONFIGURED)
         }
         None => {
-            eprintln!("{error:#}");
+            // An error can quote a file name, and a database's own words.
+            eprintln!("{}", visible(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{Path, Query},
+    extract::{Path, Query, State},
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -16,14 +16,14 @@ use serde_json::json;
 
 use super::{
     export,
-    http::Seen,
-    operations::{self, Actor, SeenEvent},
+    http::Asking,
+    operations::{self, SeenEvent},
     sources::Source,
     state::Console,
 };
 use crate::{
     error::Problem,
-    model::{Attempt, Availability, EventKey, FailedEventRow, Stamp, filter::Filter},
+    model::{Attempt, Availability, EventKey, FailedEventRow, Right, Stamp, audit::AuditKind, filter::Filter, masking},
 };
 
 /// How many rows a reset touched; the old answer has an empty body.
@@ -47,8 +47,15 @@ impl IntoResponse for JsonProblem {
 }
 
 /// `GET /apps`: the configured names, in order.
-pub async fn apps(Seen(console): Seen) -> Json<Vec<String>> {
-    Json(console.applications().map(|info| info.name.clone()).collect())
+pub async fn apps(State(console): State<Console>, asking: Asking) -> Result<Json<Vec<String>>, JsonProblem> {
+    let console = seen_by(console, &asking, Right::See)?;
+    Ok(Json(console.applications().map(|info| info.name.clone()).collect()))
+}
+
+/// The console as who asks may see it, if they have this right.
+fn seen_by(console: Console, asking: &Asking, right: Right) -> Result<Console, Problem> {
+    asking.person.demand(right)?;
+    Ok(console.seen_by(&asking.person))
 }
 
 #[derive(Serialize)]
@@ -60,7 +67,12 @@ struct FeedStatus {
 }
 
 /// `GET /apps/{appName}/feedStatus`: a row per marker.
-pub async fn feed_status(Seen(console): Seen, Path(app): Path<String>) -> Result<Response, JsonProblem> {
+pub async fn feed_status(
+    State(console): State<Console>,
+    asking: Asking,
+    Path(app): Path<String>,
+) -> Result<Response, JsonProblem> {
+    let console = seen_by(console, &asking, Right::See)?;
     let poll = find(&console, &app)?.poll().await?;
     let (markers, failures) = match (poll.markers, poll.failures) {
         (Availability::Here(markers), Availability::Here(failures)) => (markers, failures),
@@ -142,18 +154,29 @@ fn millis(stamp: Option<&Stamp>) -> Option<i64> {
 
 /// `GET /apps/{appName}/failedEvent?feedUri=…`: every failed event of the feed, streamed in the order of their ids.
 pub async fn failed_events(
-    Seen(console): Seen,
+    State(console): State<Console>,
+    asking: Asking,
     Path(app): Path<String>,
     Query(FeedUri { feed_uri }): Query<FeedUri>,
 ) -> Result<Response, JsonProblem> {
+    let console = seen_by(console, &asking, Right::See)?;
     let feed_uri =
         feed_uri.ok_or_else(|| Problem::bad_request("Which feed?", "Add ?feedUri= with the feed's address."))?;
     let source = find(&console, &app)?.clone();
     let filter = Filter { feed: Some(feed_uri), ..Filter::default() };
-    let mut pages = Box::pin(export::pages(source, filter));
+    let what = Filter { apps: vec![source.app().info.key.clone()], ..filter.clone() }.to_query();
+    let mut pages = Box::pin(export::pages(source, filter, export::Reading::of(&console)));
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
-    let rows = stream::iter([Ok(first)]).chain(pages).flat_map(|page| match page {
-        Ok(rows) => stream::iter(rows.into_iter().map(Ok).collect::<Vec<_>>()),
+    let mut record = export::Record::begin(&console, &asking.actor, "old JSON", &what).await?;
+    let rows = export::to_the_end(first, pages).flat_map(move |page| match page {
+        Ok(Some(rows)) => {
+            record.count(&rows);
+            stream::iter(rows.into_iter().map(Ok).collect::<Vec<_>>())
+        }
+        Ok(None) => {
+            record.end();
+            stream::iter(Vec::new())
+        }
         Err(problem) => stream::iter(vec![Err(problem)]),
     });
     let items = rows.enumerate().map(|(number, row)| {
@@ -190,22 +213,32 @@ impl From<Attempt> for OldRetryLog {
 
 /// `GET /apps/{appName}/failedEvent/{eventId}/retryLog`
 pub async fn retry_log(
-    Seen(console): Seen,
+    State(console): State<Console>,
+    asking: Asking,
     Path((app, event_id)): Path<(String, String)>,
 ) -> Result<Response, JsonProblem> {
+    let console = seen_by(console, &asking, Right::See)?;
     let source = find(&console, &app)?;
     rows_of_event(source, &event_id).await?;
-    let attempts = source.attempts_of_event(&event_id).await?;
+    let mut attempts = source.attempts_of_event(&event_id).await?;
+    if console.masked().is_some() {
+        attempts.iter_mut().for_each(masking::mask_attempt);
+    } else {
+        let entry = asking.actor.entry(AuditKind::PayloadViewed).app(&source.app().info.key);
+        let what = format!("event {event_id}, {} rows of its retry log as old JSON", attempts.len());
+        console.parts.audit.record(entry.what(what)).await?;
+    }
     Ok(Json(attempts.into_iter().map(OldRetryLog::from).collect::<Vec<_>>()).into_response())
 }
 
 /// `POST /apps/{appName}/failedEvent/{eventId}/resetRetryCount`: resets every row of the event, also where it failed on
 /// two feeds. The body stays empty; [`ROWS_RESET`] says how many.
 pub async fn reset_retry_count(
-    Seen(console): Seen,
+    State(console): State<Console>,
+    asking: Asking,
     Path((app, event_id)): Path<(String, String)>,
-    actor: Actor,
 ) -> Result<Response, JsonProblem> {
+    let console = seen_by(console, &asking, Right::Retry)?;
     let source = find(&console, &app)?;
     let rows = rows_of_event(source, &event_id).await?;
     let events: Vec<_> = rows
@@ -220,7 +253,7 @@ pub async fn reset_retry_count(
         .into());
     }
     let reason = Some("asked for by the old console's call resetRetryCount".into());
-    let id = operations::retry(&console, actor, events, reason).await?;
+    let id = operations::retry(&console, asking.actor, events, reason).await?;
     let action = console.parts.store.action(id).await?.filter(|action| action.finished_at.is_some());
     let Some(action) = action else {
         return Err(Problem::unavailable(

@@ -5,11 +5,14 @@ use std::{collections::BTreeMap, sync::Arc, sync::Mutex};
 
 use chrono::{TimeDelta, Utc};
 
-use super::{lists, sources::Source, state::Console};
+use super::{lists, operations::Actor, sources::Source, state::Console};
 use crate::{
-    api::failed_events::{EventPage, MissingPart, RetryPlan},
+    api::failed_events::{EventPage, Masked, MissingPart, RetryPlan},
     error::Problem,
-    model::{FailedEventRow, Feed, RowId, filter::Filter, payload::record_uuid, publisher::Publisher},
+    model::{
+        FailedEventRow, Feed, RowId, audit::AuditKind, filter::Filter, masking, payload, payload::record_uuid,
+        publisher::Publisher,
+    },
 };
 
 /// Other failed events of the same record that one application contributes.
@@ -19,9 +22,15 @@ const SAME_RECORD: u32 = 10;
 ///
 /// # Errors
 /// An unknown application, an event that is not in the table, or a source that does not answer.
-pub async fn event(console: &Console, app: &str, id: RowId, list: &Filter) -> Result<EventPage, Problem> {
+pub async fn event(
+    console: &Console,
+    actor: &Actor,
+    app: &str,
+    id: RowId,
+    list: &Filter,
+) -> Result<EventPage, Problem> {
     let source = console.source(app)?;
-    let Some(event) = source.event(id).await? else {
+    let Some(mut event) = source.event(id).await? else {
         return Err(Problem::not_found(
             format!("{} has no failed event {id} (any more).", source.app().info.name),
             "It was resolved, or somebody deleted it. The list shows what is there now.",
@@ -33,6 +42,20 @@ pub async fn event(console: &Console, app: &str, id: RowId, list: &Filter) -> Re
         console.view(app),
         source.ahead(event.row.feed_uri.as_deref(), id),
     );
+    let masked = console.masked().map(|lacking| Masked {
+        why: lacking.to_string(),
+        advice: lacking.advice(),
+        payload_kind: payload::parse(event.row.payload.as_deref().unwrap_or_default()).in_words().to_owned(),
+    });
+    let (mut same, same_missing) = around;
+    if masked.is_some() {
+        masking::mask_event(&mut event);
+        same.iter_mut().for_each(masking::mask_row);
+    } else {
+        same.iter_mut().for_each(|row| row.payload = row.payload.as_deref().and_then(payload::reference));
+        let entry = actor.entry(AuditKind::PayloadViewed).app(app).what(format!("failed event {id}, its page"));
+        console.parts.audit.record(entry).await?;
+    }
     let seen = view.and_then(|view| view.seen);
     let feed = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, event.row.feed_uri.as_deref()));
     Ok(EventPage {
@@ -41,8 +64,9 @@ pub async fn event(console: &Console, app: &str, id: RowId, list: &Filter) -> Re
         ahead: ahead.ok(),
         last_seen_at_work: feed.and_then(|feed| feed.last_seen_at_work.clone()),
         feed: feed.cloned(),
-        same_record: around.0,
-        same_record_missing: around.1,
+        same_record: same,
+        same_record_missing: same_missing,
+        masked,
         applications: console.applications().cloned().collect(),
         previous: neighbours.0,
         next: neighbours.1,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Path, RawQuery},
+    extract::{Path, RawQuery, State},
     http::header,
     response::{IntoResponse, Response},
 };
@@ -12,15 +12,21 @@ use chrono::Utc;
 use futures::{Stream, StreamExt, stream};
 
 use super::{
-    http::Seen,
-    sources::{ListRequest, ListRows, LongText, Source, TextLimit},
+    http::Asking,
+    lists,
+    operations::Actor,
+    security::audit::Entry,
+    sources::{ListRequest, ListRows, LongText, SearchIn, Source, TextLimit},
     state::Console,
 };
 use crate::{
     error::Problem,
     model::{
-        FailedEventRow, Reach, RowId, Stamp,
+        FailedEventRow, Reach, Right, RowId, Stamp,
+        audit::{AuditKind, AuditOutcome},
+        error_text::visible,
         filter::{Direction, Filter, ListQuery, Order, Position},
+        masking,
     },
 };
 
@@ -38,11 +44,27 @@ pub enum Form {
     Ndjson,
 }
 
+impl Form {
+    fn word(self) -> &'static str {
+        match self {
+            Form::Csv => "CSV",
+            Form::Ndjson => "NDJSON",
+        }
+    }
+}
+
 /// The failed events that match as a file: application by application, in the order of their ids.
 ///
 /// # Errors
 /// A bad filter, or a source that does not answer: a file must not leave out an application in silence.
-pub async fn failed_events(console: Console, query: Option<String>, form: Form) -> Result<Response, Problem> {
+async fn failed_events(
+    console: Console,
+    asking: Asking,
+    query: Option<String>,
+    form: Form,
+) -> Result<Response, Problem> {
+    asking.person.demand(Right::See)?;
+    let console = console.seen_by(&asking.person);
     let filter = ListQuery::parse(query.as_deref().unwrap_or_default())?.filter;
     for app in &filter.apps {
         console.source(app)?;
@@ -54,15 +76,22 @@ pub async fn failed_events(console: Console, query: Option<String>, form: Form) 
     }
     let sources: Vec<_> =
         console.sources().filter(|source| filter.wants_app(&source.app().info.key)).cloned().collect();
-    let mut pages = Box::pin(stream::iter(sources).flat_map(move |source| pages(source, filter.clone())));
+    let what = filter.to_query();
+    let reading = Reading::of(&console);
+    let mut pages = Box::pin(stream::iter(sources).flat_map(move |source| pages(source, filter.clone(), reading)));
     // The first page is read before the status is sent, so that an error is one.
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
+    let mut record = Record::begin(&console, &asking.actor, form.word(), &what).await?;
     let names = move |app: &str| {
         console.applications().find(|info| info.key == app).map_or_else(|| app.to_owned(), |info| info.name.clone())
     };
     let header = (form == Form::Csv).then(|| Ok(csv_line(&COLUMNS.map(str::to_owned))));
-    let body = stream::iter(header).chain(stream::iter([Ok(first)]).chain(pages).map(move |page| {
-        let rows = page?;
+    let body = stream::iter(header).chain(to_the_end(first, pages).map(move |page| {
+        let Some(rows) = page? else {
+            record.end();
+            return Ok(Vec::new());
+        };
+        record.count(&rows);
         let mut out = Vec::new();
         for row in &rows {
             match form {
@@ -85,8 +114,79 @@ pub async fn failed_events(console: Console, query: Option<String>, form: Form) 
     Ok((headers, Body::from_stream(body.map(|chunk| chunk.map(Bytes::from)))).into_response())
 }
 
+/// What whoever asks may read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    search: SearchIn,
+    masked: bool,
+}
+
+impl Reading {
+    /// As whom this console is seen by may.
+    pub fn of(console: &Console) -> Self {
+        Self { search: lists::search_in(console), masked: console.masked().is_some() }
+    }
+}
+
+/// An export in the audit log: its beginning before a byte of it is sent, its end with the number of rows when the last
+/// one was given away, or when the reader went away.
+#[derive(Debug)]
+pub struct Record {
+    console: Console,
+    entry: Entry,
+    rows: u64,
+    ended: bool,
+}
+
+impl Record {
+    /// # Errors
+    /// The audit log cannot be written: nothing must be exported.
+    pub async fn begin(console: &Console, actor: &Actor, form: &str, query: &str) -> Result<Self, Problem> {
+        let masked = if console.masked().is_some() { ", masked" } else { "" };
+        let filter = if query.is_empty() { "no filter".to_owned() } else { format!("filter {query}") };
+        let entry = actor.entry(AuditKind::Exported).what(format!("{form}{masked}, {filter}"));
+        console.parts.audit.record(entry.clone().outcome(AuditOutcome::Begun)).await?;
+        Ok(Self { console: console.clone(), entry, rows: 0, ended: false })
+    }
+
+    /// Rows that are given away now.
+    pub fn count(&mut self, rows: &[FailedEventRow]) {
+        self.rows += rows.len() as u64;
+    }
+
+    /// All of them were given away.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let (console, entry) = (self.console.clone(), self.entry.clone());
+        let outcome = if self.ended { AuditOutcome::Done } else { AuditOutcome::Partly };
+        let what = format!("{}: {} rows", entry.what, self.rows);
+        self.console.parts.running.spawn(async move {
+            // The rows have been given away; that this cannot be written is in the log.
+            let _ = console.parts.audit.record(entry.what(what).outcome(outcome)).await;
+        });
+    }
+}
+
+/// Every page of an export, and `None` behind the last one.
+pub fn to_the_end(
+    first: Vec<FailedEventRow>,
+    rest: impl Stream<Item = Result<Vec<FailedEventRow>, Problem>>,
+) -> impl Stream<Item = Result<Option<Vec<FailedEventRow>>, Problem>> {
+    let pages = stream::iter([Ok(first)]).chain(rest);
+    pages.map(|page| page.map(Some)).chain(stream::iter([Ok(None)]))
+}
+
 /// Every failed event of one source that matches, oldest id first, page by page.
-pub fn pages(source: Arc<Source>, filter: Filter) -> impl Stream<Item = Result<Vec<FailedEventRow>, Problem>> + Send {
+pub fn pages(
+    source: Arc<Source>,
+    filter: Filter,
+    reading: Reading,
+) -> impl Stream<Item = Result<Vec<FailedEventRow>, Problem>> + Send {
     let filter = Filter { order: Order::IdUp, ..filter };
     stream::try_unfold(Some(None), move |place: Option<Option<Position>>| {
         let (source, filter) = (source.clone(), filter.clone());
@@ -98,13 +198,17 @@ pub fn pages(source: Arc<Source>, filter: Filter) -> impl Stream<Item = Result<V
                 direction: Direction::Forward,
                 limit: STEP,
                 texts: TextLimit::EXPORT,
+                search: reading.search,
             };
             let ListRows { rows, stopped_at, .. } = source.list(&request).await?;
             let full = rows.len() >= STEP as usize;
             // A full page goes on after its last row; a text search that looked far enough, where it stopped.
             let next =
                 if full { rows.last().map(|row| Position { after: true, ..row.position.clone() }) } else { stopped_at };
-            let rows = rows.into_iter().map(|row| mark_cut(row.row)).collect();
+            let mut rows: Vec<_> = rows.into_iter().map(|row| mark_cut(row.row)).collect();
+            if reading.masked {
+                rows.iter_mut().for_each(masking::mask_row);
+            }
             Ok(Some((rows, next.map(Some))))
         }
     })
@@ -155,12 +259,17 @@ fn csv_cells(row: &FailedEventRow, name: &str) -> [String; 12] {
     ]
 }
 
-/// A line of CSV. A text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay.
-fn csv_line(cells: &[String]) -> Vec<u8> {
+/// How a text begins that a spreadsheet takes for a formula; the wide forms of East Asian keyboards, too.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\n', '＝', '＋', '－', '＠'];
+
+/// A line of CSV for people and their spreadsheets: control characters are made visible, and a text that would be taken
+/// for a formula gets an apostrophe in front; numbers stay. What must be exact is in NDJSON.
+pub fn csv_line(cells: &[String]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let harmless = cells.iter().map(|cell| {
-        let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<i128>().is_err();
-        if formula { format!("'{cell}") } else { cell.clone() }
+        let cell = visible(cell);
+        let formula = cell.starts_with(FORMULA) && cell.parse::<i128>().is_err();
+        if formula { format!("'{cell}") } else { cell }
     });
     // Writing into memory cannot fail.
     let _ = writer.write_record(harmless);
@@ -168,25 +277,54 @@ fn csv_line(cells: &[String]) -> Vec<u8> {
 }
 
 /// `/failed-events/{app}/{id}/error.txt`: the whole first error.
-pub async fn whole_error(Seen(console): Seen, Path((app, id)): Path<(String, String)>) -> Result<Response, Problem> {
-    whole_text(console, &app, &id, LongText::Error).await
+pub async fn whole_error(
+    State(console): State<Console>,
+    asking: Asking,
+    Path((app, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    whole_text(console, asking, &app, &id, LongText::Error).await
 }
 
 /// `/failed-events/{app}/{id}/payload.txt`: the whole payload.
-pub async fn whole_payload(Seen(console): Seen, Path((app, id)): Path<(String, String)>) -> Result<Response, Problem> {
-    whole_text(console, &app, &id, LongText::Payload).await
+pub async fn whole_payload(
+    State(console): State<Console>,
+    asking: Asking,
+    Path((app, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    whole_text(console, asking, &app, &id, LongText::Payload).await
 }
 
-async fn whole_text(console: Console, app: &str, id: &str, which: LongText) -> Result<Response, Problem> {
+async fn whole_text(
+    console: Console,
+    asking: Asking,
+    app: &str,
+    id: &str,
+    which: LongText,
+) -> Result<Response, Problem> {
+    asking.person.demand(Right::See)?;
+    let console = console.seen_by(&asking.person);
+    if let Some(lacking) = console.masked() {
+        return Err(lacking.into());
+    }
     let source = console.source(app)?.clone();
     let id: RowId = id.parse().map_err(|_| Problem::not_found(format!("{id:?} is no id of a failed event."), ""))?;
     let gone = || Problem::not_found(format!("{} has no failed event {id} (any more).", source.app().info.name), "");
     let first = source.text(id, which, 0, PIECE).await?.ok_or_else(gone)?;
+    let (kind, text) = match which {
+        LongText::Error => (AuditKind::ErrorViewed, "error text"),
+        LongText::Payload => (AuditKind::PayloadViewed, "payload"),
+    };
+    let what = format!("failed event {id}, its whole {text}");
+    console.parts.audit.record(asking.actor.entry(kind).app(app).what(what)).await?;
     let whole = first.chars().count() < PIECE as usize;
     let rest = (!whole).then(|| pieces(source.clone(), id, which));
     let body = stream::iter([Ok(first)]).chain(stream::iter(rest).flatten());
     // Plain text, never anything a browser would run, whatever is in it.
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    let name = match which {
+        LongText::Error => "attachment; filename=\"error.txt\"",
+        LongText::Payload => "attachment; filename=\"payload.txt\"",
+    };
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, Body::from_stream(body.map(|piece: Result<String, Problem>| piece.map(Bytes::from)))).into_response())
 }
 
@@ -203,13 +341,21 @@ fn pieces(source: Arc<Source>, id: RowId, which: LongText) -> impl Stream<Item =
 }
 
 /// `/failed-events.csv`
-pub async fn csv(Seen(console): Seen, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    failed_events(console, query, Form::Csv).await
+pub async fn csv(
+    State(console): State<Console>,
+    asking: Asking,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    failed_events(console, asking, query, Form::Csv).await
 }
 
 /// `/failed-events.ndjson`
-pub async fn ndjson(Seen(console): Seen, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    failed_events(console, query, Form::Ndjson).await
+pub async fn ndjson(
+    State(console): State<Console>,
+    asking: Asking,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    failed_events(console, asking, query, Form::Ndjson).await
 }
 
 #[cfg(test)]
@@ -218,13 +364,35 @@ mod tests {
 
     #[test]
     fn a_spreadsheet_sees_texts_and_no_formulas() {
-        let cells =
-            ["=1+1", "+x", "-5", "-x", "@sum", "\tx", "plain, \"quoted\"\nand two lines", "18446744073709551615"];
+        let cells = [
+            "=1+1",
+            "+x",
+            "-5",
+            "-x",
+            "@sum",
+            "\tx",
+            "\n=1",
+            "＝1",
+            "\r=1\x1b[31m",
+            "plain, \"quoted\"\nand two lines",
+            "18446744073709551615",
+        ];
         let line = csv_line(&cells.map(str::to_owned));
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_slice());
         let read = reader.records().next().unwrap().unwrap();
-        let expected =
-            ["'=1+1", "'+x", "-5", "'-x", "'@sum", "'\tx", "plain, \"quoted\"\nand two lines", "18446744073709551615"];
+        let expected = [
+            "'=1+1",
+            "'+x",
+            "-5",
+            "'-x",
+            "'@sum",
+            "'\tx",
+            "'\n=1",
+            "'＝1",
+            "␍=1␛[31m",
+            "plain, \"quoted\"\nand two lines",
+            "18446744073709551615",
+        ];
         assert_eq!(read.iter().collect::<Vec<_>>(), expected);
     }
 }

@@ -36,8 +36,9 @@ use super::{
 use crate::{
     demo::Hospital,
     error::Problem,
+    model::Person,
     ui::{
-        app::{App, InDemoHospital, PageProblem, shell},
+        app::{App, InDemoHospital, PageProblem, ReadOnlyConsole, shell},
         visitor::{FormProblem, SignsIn, Visitor},
     },
 };
@@ -72,8 +73,7 @@ pub fn router(console: Console) -> Router {
         // On the body itself: server functions read it without axum's extractors.
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(console.clone(), guard))
-        // The panic hook has logged it; the page tells no inside.
-        .layer(CatchPanicLayer::custom(|_| Problem::internal("The console failed.").into_response()))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(console.clone(), show_problems))
         .layer(middleware::from_fn_with_state(console.clone(), visit::meet))
         .layer(middleware::from_fn(headers::set_safe_headers))
@@ -131,6 +131,9 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
         // After Leptos' own, which it mints before and which the header would not know.
         provide_context(nonce.clone());
         provide(&console, visit.as_ref());
+        if console.parts.config.read_only {
+            provide_context(ReadOnlyConsole);
+        }
         if let Some(hospital) = &console.parts.hospital {
             provide_context(InDemoHospital { pace: hospital.pace() });
         }
@@ -168,7 +171,7 @@ fn provide(console: &Console, visit: Option<&Visit>) {
         demo_accounts: shown.map(|demo| demo.accounts.clone()).unwrap_or_default(),
     });
     if let Some(person) = visit.person.clone() {
-        provide_context(Actor { who: person.name.clone(), address: visit.came.address() });
+        provide_context(Actor::of(&person, visit.came.address()));
         provide_context(person);
     }
     provide_context(visit.clone());
@@ -222,6 +225,12 @@ async fn no_page(State(console): State<Console>, OriginalUri(uri): OriginalUri, 
 
 pub fn status_of(problem: &Problem) -> StatusCode {
     StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The answer to a request whose handler panicked. The panic's hook has logged where.
+fn panicked(said: Box<dyn std::any::Any + Send>) -> Response {
+    let said = said.downcast_ref::<String>().map(String::as_str).or_else(|| said.downcast_ref::<&str>().copied());
+    Problem::internal(format_args!("a request panicked: {}", said.unwrap_or("it did not say why"))).into_response()
 }
 
 /// As text, for programs; `show_problems` makes a page of it for browsers.
@@ -301,28 +310,20 @@ async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Who goes on record for a request, and from where.
-impl<S: Sync> FromRequestParts<S> for Actor {
+/// Who a request comes from, for the routes that are no server functions.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    pub person: Person,
+    pub actor: Actor,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asking {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {
         let visit = visit_of(parts)?;
-        let person = visit.person.as_ref().ok_or_else(|| Problem::internal("The request has lost its person."))?;
-        Ok(Self { who: person.name.clone(), address: visit.came.address() })
-    }
-}
-
-/// The console as whoever asks may see it; for handlers that are no server functions.
-#[derive(Clone, Debug)]
-pub struct Seen(pub Console);
-
-impl FromRequestParts<Console> for Seen {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut request::Parts, console: &Console) -> Result<Self, Problem> {
-        let visit = visit_of(parts)?;
-        let person = visit.person.as_ref().ok_or_else(|| Problem::internal("The request has lost its person."))?;
-        Ok(Self(console.seen_by(person)))
+        let person = visit.person.clone().ok_or_else(|| Problem::internal("The request has lost its person."))?;
+        Ok(Self { actor: Actor::of(&person, visit.came.address()), person })
     }
 }
 

@@ -8,7 +8,7 @@ use std::{cmp::Ordering, collections::BTreeMap, collections::VecDeque, sync::Arc
 use chrono::{DateTime, Utc};
 
 use super::{
-    sources::{ListRequest, ListRow, ListRows, NEWEST, Source, SourceError, TextLimit},
+    sources::{ListRequest, ListRow, ListRows, NEWEST, SearchIn, Source, SourceError, TextLimit},
     state::Console,
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     model::{
         ApplicationView, EventKey, FailedEventRow, FeedCounts, RowId, Stamp,
         filter::{Direction, Filter, ListQuery, Order, Place, Position},
+        masking, payload,
     },
 };
 
@@ -77,6 +78,7 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         missing: merged.missing,
         scans: merged.scans,
         mark: mark(&views),
+        masked: console.masked().map(|lacking| lacking.to_string()),
         query,
     })
 }
@@ -126,8 +128,22 @@ fn place_beside(source: &Source, order: Order, at: Option<DateTime<Utc>>, before
 /// Reads from every wanted source, concurrently, and merges up to `limit` rows.
 async fn read(console: &Console, query: &ListQuery, limit: u32) -> Merged {
     let wanted = console.sources().filter(|source| query.filter.wants_app(&source.app().info.key));
-    let parts = futures::future::join_all(wanted.map(|source| read_part(source, query, limit + 1))).await;
-    merge(parts, query, limit as usize)
+    let parts = futures::future::join_all(wanted.map(|source| read_part(console, source, query, limit + 1))).await;
+    let mut merged = merge(parts, query, limit as usize);
+    for row in &mut merged.rows {
+        if console.masked().is_some() {
+            masking::mask_row(row);
+        } else {
+            // A list names the record and no more: only who opens an event sees its payload, and is on record for it.
+            row.payload = row.payload.as_deref().and_then(payload::reference);
+        }
+    }
+    merged
+}
+
+/// Where a text search of whom the console is seen by may look.
+pub fn search_in(console: &Console) -> SearchIn {
+    if console.masked().is_some() { SearchIn::IdAndTitle } else { SearchIn::Everything }
 }
 
 /// What one source gave.
@@ -136,14 +152,15 @@ struct Part {
     answer: Result<ListRows, SourceError>,
 }
 
-async fn read_part(source: &Arc<Source>, query: &ListQuery, limit: u32) -> Part {
+async fn read_part(console: &Console, source: &Arc<Source>, query: &ListQuery, limit: u32) -> Part {
     let from = query.place.positions.get(&source.app().info.key);
     let direction = query.place.direction;
     let answer = if direction == Direction::Backward && from.is_none() {
         // It stands at its beginning: nothing is before.
         Ok(ListRows { rows: Vec::new(), stopped_at: None, scanned: 0 })
     } else {
-        let request = ListRequest { filter: &query.filter, from, direction, limit, texts: TextLimit::LIST };
+        let search = search_in(console);
+        let request = ListRequest { filter: &query.filter, from, direction, limit, texts: TextLimit::LIST, search };
         source.list(&request).await
     };
     Part { source: source.clone(), answer }

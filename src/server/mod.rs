@@ -1,10 +1,12 @@
 //! Everything that only the server does. The browser's module never sees this.
 
 pub mod accounts_cli;
+pub mod audit_export;
 pub mod check;
 pub mod cli;
 pub mod compat;
 pub mod config;
+pub mod connections;
 pub mod events;
 pub mod export;
 pub mod health;
@@ -18,4 +20,5 @@ pub mod site;
 pub mod sources;
 pub mod state;
 pub mod store;
+pub mod upkeep;
 pub mod watch;

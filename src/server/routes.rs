@@ -10,12 +10,12 @@ use axum::{
 };
 
 use super::{
-    compat, export, health, http,
+    audit_export, compat, export, health, http,
     security::door::Needs::{self, Nothing, Right as Has, SignedIn},
     site,
     state::Console,
 };
-use crate::model::Right::{Accounts, Retry, See};
+use crate::model::Right::{Accounts, Audit, Retry, See};
 
 /// One thing that can be asked for, below the base path.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,7 @@ pub const ROUTES: &[Route] = &[
     page("/actions/{id}", Has(See)),
     page("/help", Has(See)),
     page("/demo", Has(See)),
+    page("/audit", Has(Audit)),
     page("/sign-in", Nothing),
     page("/account", SignedIn),
     page("/accounts", Has(Accounts)),
@@ -131,7 +132,9 @@ pub const ROUTES: &[Route] = &[
     function("/api/demo_hospital", Has(See)),
     function("/api/demo_mend", Has(Retry)),
     function("/api/demo_break", Has(Retry)),
+    function("/api/audit", Has(Audit)),
     // Downloads.
+    reads("/audit.csv", Has(Audit), || get(audit_export::csv)),
     reads("/failed-events.csv", Has(See), || get(export::csv)),
     reads("/failed-events.ndjson", Has(See), || get(export::ndjson)),
     reads("/failed-events/{app}/{id}/error.txt", Has(See), || get(export::whole_error)),

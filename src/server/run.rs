@@ -1,19 +1,30 @@
 //! From a checked configuration to a running server, and to its clean end.
 
-use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{net::TcpListener, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::Dispatch;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 use super::{
     config::{Config, LogForm, LogLevel, Way},
+    connections::{self, Limits},
     http,
-    security::{openmrs::Asking, passwords::Prover, sign_in},
+    security::{
+        audit::{self, Entry},
+        openmrs::Asking,
+        passwords::Prover,
+        sign_in,
+    },
     state::Console,
     store::Store,
+    upkeep,
 };
-use crate::demo::Hospital;
+use crate::{
+    demo::Hospital,
+    model::{audit::AuditKind, error_text::visible_line},
+};
 
 /// How long requests and actions under way may take once the console was told to end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -38,7 +49,6 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     if let Way::Openmrs(settings) = &config.access.way {
         Asking::new(settings.clone()).context("OpenMRS cannot be asked who may come in")?;
     }
-    let said = sign_in::first_accounts(&config.access, &store, &Prover::new()).await?;
     if config.access.way == Way::Open {
         tracing::warn!("nobody signs in: whoever reaches this console sees everything and can do everything");
     }
@@ -46,9 +56,19 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         format!("cannot listen on {}; is another program using it? Choose one with --listen", config.listen)
     })?;
     let address = listener.local_addr()?;
+    // Only now, when it can be printed: the one-time password of a start that failed would be lost.
+    let said = sign_in::first_accounts(&config.access, &store, &Prover::new()).await?;
     let base = config.base.clone();
     let console = Console::with_hospital(config, store.clone(), hospital);
     let parts = console.parts.clone();
+    let started = Entry::of_console(AuditKind::ConsoleStarted).what(env!("CARGO_PKG_VERSION"));
+    parts.audit.record(started).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    tokio::spawn({
+        let parts = parts.clone();
+        async move {
+            upkeep::remove_old_audit_entries(&parts.config, parts.audit.clone(), parts.stopping.clone()).await;
+        }
+    });
     if let Some(hospital) = &parts.hospital {
         hospital.start(&parts.stopping, &parts.running).await?;
     }
@@ -68,40 +88,65 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         tracing::info!("ending");
         stopping.cancel();
     });
-    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>());
-    let stopping = parts.stopping.clone();
-    let serving = server.with_graceful_shutdown(async move { stopping.cancelled().await });
-    let patience = async {
-        parts.stopping.cancelled().await;
-        tokio::time::sleep(LAST_WORDS).await;
-    };
-    tokio::select! {
-        ended = serving => ended?,
-        () = patience => tracing::warn!("requests still open after {} s were ended", LAST_WORDS.as_secs()),
-    }
+    connections::serve(listener, router, Limits::of_system(), parts.stopping.clone(), LAST_WORDS).await;
     parts.running.close();
     if tokio::time::timeout(LAST_WORDS, parts.running.wait()).await.is_err() {
         tracing::warn!("an action was still under way; the record shows how far it came");
     }
+    // Where this cannot be written, the log says so; the console ends all the same.
+    let _ = parts.audit.record(Entry::of_console(AuditKind::ConsoleStopped)).await;
     store.close().await;
     Ok(())
 }
 
-/// The log goes to standard error. `RUST_LOG` says more exactly what is wanted, where it is set.
+/// The log goes to standard error. `RUST_LOG` says more exactly what is wanted, where it is set. A panic is a line of the
+/// log like any other.
 fn begin_log(form: LogForm, level: LogLevel) {
     // Of the libraries only what an administrator can use: sqlx tells every slow statement at WARN, with its text.
-    let usual = format!("warn,sqlx=error,atomfeed_console={}", level.word());
+    // The audit log's lines are always there, for a collector.
+    let usual = format!("warn,sqlx=error,atomfeed_console={},{}=info", level.word(), audit::TARGET);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
     // A second server in one process keeps the first one's log.
     let _ = match form {
-        LogForm::Plain => log.try_init(),
-        LogForm::Json => log.json().flatten_event(true).try_init(),
+        LogForm::Plain => plain(filter, || OneLine(io::stderr())).try_init(),
+        LogForm::Json => json(filter, || OneLine(io::stderr())).try_init(),
     };
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a part of the console panicked")));
+}
+
+/// For people. Without colours: nothing in a line may act on a terminal.
+fn plain<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + Into<Dispatch>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).with_target(false).finish()
+}
+
+/// For collectors.
+fn json<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + Into<Dispatch>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+    log.json().flatten_event(true).finish()
+}
+
+/// Writes each event as one line in which nothing acts: an error can quote a text of a database, and a text with a line
+/// end in it must not become a line of its own.
+struct OneLine<W>(W);
+
+impl<W: io::Write> io::Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let mut line = visible_line(text.trim_end_matches('\n'));
+        line.push('\n');
+        self.0.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 async fn asked_to_stop() {
@@ -122,4 +167,62 @@ async fn asked_to_stop() {
     }
     #[cfg(not(unix))]
     let _ = signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    const HOSTILE: &str = "x\x1b[2J\u{9b}31m\r\n2026-11-24T00:00:00Z ERROR forged\u{202e}\0";
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines(form: LogForm) -> Vec<String> {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let filter = EnvFilter::new("trace");
+        let dispatch: Dispatch = match form {
+            LogForm::Plain => plain(filter, move || OneLine(writer.clone())).into(),
+            LogForm::Json => json(filter, move || OneLine(writer.clone())).into(),
+        };
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::warn!(what = HOSTILE, shown = %HOSTILE, debugged = ?HOSTILE, "{HOSTILE}");
+            tracing::info!(target: audit::TARGET, who = HOSTILE, reason = %HOSTILE, "audit");
+        });
+        let kept = kept.0.lock().unwrap().clone();
+        String::from_utf8(kept).unwrap().split_terminator('\n').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_hostile_text_makes_no_line_and_moves_no_cursor() {
+        for form in [LogForm::Plain, LogForm::Json] {
+            let lines = lines(form);
+            assert_eq!(lines.len(), 2, "{lines:#?}");
+            for line in lines {
+                assert!(!line.contains(|letter: char| letter.is_control() || letter == '\u{202e}'), "{line:?}");
+                assert!(line.contains("forged"), "nothing is left out: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_collector_finds_the_lines_of_the_audit_log() {
+        let lines = lines(LogForm::Json);
+        let line: serde_json::Value = serde_json::from_str(&lines[1]).unwrap();
+        assert_eq!((line["target"].as_str(), line["message"].as_str()), (Some("audit"), Some("audit")));
+    }
 }

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     config::Config,
     events::Publishers,
-    security::sign_in::Doorkeeper,
+    security::{audit::Audit, sign_in::Doorkeeper},
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     demo::Hospital,
     error::Problem,
-    model::{ApplicationInfo, ApplicationView, Person, Right},
+    model::{ApplicationInfo, ApplicationView, Person, Right, access::Lacking},
 };
 
 /// The running console, as somebody may see it. Cheap to clone.
@@ -33,6 +33,8 @@ pub struct Console {
     only: Option<Arc<BTreeSet<String>>>,
     /// Why whoever looks may not retry anything; `None`: they may, as far as the applications let them.
     retry_off: Option<Arc<str>>,
+    /// Why error texts and payloads are masked; `None`: they are not.
+    masked: Option<Lacking>,
 }
 
 impl FromRef<Console> for LeptosOptions {
@@ -47,6 +49,7 @@ pub struct Parts {
     pub config: Config,
     pub sources: Vec<Arc<Source>>,
     pub store: Store,
+    pub audit: Audit,
     pub watch: Watch,
     pub publishers: Publishers,
     pub doorkeeper: Doorkeeper,
@@ -77,6 +80,7 @@ impl Console {
             doorkeeper,
             config,
             sources,
+            audit: Audit::new(store.clone()),
             store,
             watch,
             publishers: Publishers::default(),
@@ -85,19 +89,25 @@ impl Console {
             started: Instant::now(),
             hospital,
         };
-        Self { parts: Arc::new(parts), options, only: None, retry_off: None }
+        Self { parts: Arc::new(parts), options, only: None, retry_off: None, masked: None }
     }
 
     /// The console with nothing in it that this person may not see.
     #[must_use]
     pub fn seen_by(&self, person: &Person) -> Self {
         let retry_off = person.lacks(Right::Retry).map(|lacking| format!("{lacking} {}", lacking.advice()).into());
-        Self { only: person.applications.clone().map(Arc::new), retry_off, ..self.clone() }
+        let masked = if self.parts.config.mask_texts { person.lacks(Right::Read) } else { None };
+        Self { only: person.applications.clone().map(Arc::new), retry_off, masked, ..self.clone() }
     }
 
     /// Keys of the applications that may be seen; `None`: all.
     pub fn only(&self) -> Option<&BTreeSet<String>> {
         self.only.as_deref()
+    }
+
+    /// Why error texts and payloads must be masked for whom this console is seen by; `None`: they need not be.
+    pub fn masked(&self) -> Option<Lacking> {
+        self.masked
     }
 
     /// Whether the application of this key may be seen.
@@ -163,7 +173,6 @@ impl From<SourceError> for Problem {
 
 impl From<super::store::StoreError> for Problem {
     fn from(error: super::store::StoreError) -> Self {
-        tracing::error!(%error, "the store failed");
-        Problem::internal("The console's own store could not be used.")
+        Problem::internal(error)
     }
 }

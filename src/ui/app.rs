@@ -14,15 +14,15 @@ use super::{
     islands::PageTools,
     pages::{
         account::AccountPage, accounts::AccountsPage, action::ActionPage, actions::ActionsPage,
-        application::ApplicationPage, applications::ApplicationsPage, demo::DemoPage, failed_event::FailedEventPage,
-        failed_events::FailedEventsPage, help::HelpPage, not_found::NotFoundPage, overview::OverviewPage,
-        retry::RetryFeedPage, sign_in::SignInPage,
+        application::ApplicationPage, applications::ApplicationsPage, audit::AuditPage, demo::DemoPage,
+        failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage, not_found::NotFoundPage,
+        overview::OverviewPage, retry::RetryFeedPage, sign_in::SignInPage,
     },
     visitor::{SignsIn, Visitor, use_visitor},
 };
 use crate::{
     error::Problem,
-    model::{Person, Right, access::KnownBy, error_text::visible},
+    model::{Person, Right, access::KnownBy, audit::AuditFilter, error_text::visible},
     paths::Base,
 };
 
@@ -43,6 +43,10 @@ pub struct InDemoHospital {
     /// How many times faster than a real hospital; 0: nobody is at work.
     pub pace: u32,
 }
+
+/// In the context of every page of a console that writes to no application.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOnlyConsole;
 
 /// The document. Style sheet and module come from the options' package folder, below the base path.
 pub fn shell(options: LeptosOptions, base: Base) -> impl IntoView {
@@ -82,6 +86,7 @@ pub fn App() -> impl IntoView {
             <Header />
             <OpenBanner />
             <DemoBanner />
+            <ReadOnlyBanner />
             <main id="main" tabindex="-1">
                 <Routes fallback=PageOfProblem>
                     <Route path=path!("") view=OverviewPage ssr=SsrMode::Async />
@@ -92,6 +97,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("retry") view=RetryFeedPage ssr=SsrMode::Async />
                     <Route path=path!("actions") view=ActionsPage ssr=SsrMode::Async />
                     <Route path=path!("actions/:id") view=ActionPage ssr=SsrMode::Async />
+                    <Route path=path!("audit") view=AuditPage ssr=SsrMode::Async />
                     <Route path=path!("demo") view=DemoPage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
                     <Route path=path!("sign-in") view=SignInPage ssr=SsrMode::Async />
@@ -142,6 +148,19 @@ fn OpenBanner() -> impl IntoView {
     })
 }
 
+/// Why every button that would change something is off, said once.
+#[component]
+fn ReadOnlyBanner() -> impl IntoView {
+    use_context::<ReadOnlyConsole>().map(|ReadOnlyConsole| {
+        view! {
+            <aside class="demo" aria-label="Read-only console">
+                <strong>"This console is read-only."</strong>
+                " Its configuration allows no action on any application: you can look at everything and change nothing."
+            </aside>
+        }
+    })
+}
+
 /// Where no page is: the problem that the request ended in, or that there is nothing here.
 #[component]
 fn PageOfProblem() -> impl IntoView {
@@ -159,6 +178,7 @@ fn Header() -> impl IntoView {
     let here = use_location().pathname.get_untracked();
     let searched = use_query_map().read_untracked().get("q").unwrap_or_default();
     let visitor = use_visitor();
+    let may_audit = visitor.person.as_ref().is_some_and(|person| person.may(Right::Audit));
     let mut tabs = vec![
         ("Overview", base.overview(), "/"),
         ("Failed events", list.clone(), "/failed-events"),
@@ -166,6 +186,9 @@ fn Header() -> impl IntoView {
         ("Actions", base.actions(), "/actions"),
         ("Help", base.help(), "/help"),
     ];
+    if may_audit {
+        tabs.insert(4, ("Audit", base.audit(&AuditFilter::default(), None), "/audit"));
+    }
     let accounts = |person: &Person| person.known_by == KnownBy::Account && person.may(Right::Accounts);
     if visitor.person.as_ref().is_some_and(accounts) {
         tabs.insert(4, ("Accounts", base.accounts(), "/accounts"));

@@ -376,7 +376,7 @@ pub fn scope(action: &Action) -> String {
         _ => word.to_owned(),
     };
     let words: Vec<String> = action.scope.split(' ').map(short).collect();
-    format!("{} {}", deed(&action.kind), words.join(" "))
+    crate::model::error_text::visible(&format!("{} {}", deed(&action.kind), words.join(" ")))
 }
 
 /// Whether an action may still go on.

@@ -9,7 +9,7 @@ use atomfeed_console::{
     },
     server::{
         config::{Secret, Tls},
-        sources::{ListRequest, Source, SourceError, SourceErrorKind, TextLimit},
+        sources::{ListRequest, SearchIn, Source, SourceError, SourceErrorKind, TextLimit},
     },
 };
 
@@ -158,8 +158,14 @@ async fn a_statement_without_end_ends_in_time(database: &mut TestDatabase) {
         )
         .await;
     let filter = Filter::default();
-    let request =
-        ListRequest { filter: &filter, from: None, direction: Direction::Forward, limit: 1, texts: TextLimit::LIST };
+    let request = ListRequest {
+        filter: &filter,
+        from: None,
+        direction: Direction::Forward,
+        limit: 1,
+        texts: TextLimit::LIST,
+        search: SearchIn::Everything,
+    };
     let error = source.list(&request).await.expect_err("it sorts for ever");
     assert_eq!(error.kind, SourceErrorKind::TimedOut, "{error:?}");
     // As long as it ran it would keep others from writing.

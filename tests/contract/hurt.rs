@@ -6,7 +6,7 @@ use atomfeed_console::{
         action::RowOutcome,
         filter::{Direction, Filter, Order},
     },
-    server::sources::{ListRequest, LongText, ResetRow, Source, TextLimit},
+    server::sources::{ListRequest, LongText, ResetRow, SearchIn, Source, TextLimit},
 };
 
 use crate::support::database::{Failed, Server, TestDatabase};
@@ -34,6 +34,7 @@ async fn page(source: &Source, filter: &Filter) -> Vec<FailedEventRow> {
             direction: Direction::Forward,
             limit: 1,
             texts: TextLimit::LIST,
+            search: SearchIn::Everything,
         };
         let Some(row) = source.list(&request).await.expect("a list").rows.pop() else { return rows };
         place = Some(row.position);

@@ -5,7 +5,7 @@ use atomfeed_console::{
         EventState, RowId,
         filter::{Direction, Filter, Order, Position},
     },
-    server::sources::{ListRequest, ListRows, SCAN_LIMIT, Source, TextLimit},
+    server::sources::{ListRequest, ListRows, SCAN_LIMIT, SearchIn, Source, TextLimit},
 };
 
 use crate::support::database::{FEED, Failed, TestDatabase, utc};
@@ -26,7 +26,7 @@ on_each_server! {
 }
 
 async fn list(source: &Source, filter: &Filter, from: Option<&Position>, direction: Direction, limit: u32) -> ListRows {
-    let request = ListRequest { filter, from, direction, limit, texts: TextLimit::LIST };
+    let request = ListRequest { filter, from, direction, limit, texts: TextLimit::LIST, search: SearchIn::Everything };
     source.list(&request).await.expect("a list")
 }
 

@@ -7,7 +7,7 @@ use atomfeed_console::{
     server::{
         check::{Report, check_one},
         config::Secret,
-        sources::{ListRequest, ResetRow, Source, SourceErrorKind, TextLimit},
+        sources::{ListRequest, ResetRow, SearchIn, Source, SourceErrorKind, TextLimit},
     },
 };
 
@@ -60,8 +60,14 @@ async fn looks_everywhere(source: &Source) {
     let poll = source.poll().await.expect("a look");
     assert_eq!(poll.missing, Vec::<String>::new());
     let filter = Filter::default();
-    let request =
-        ListRequest { filter: &filter, from: None, direction: Default::default(), limit: 10, texts: TextLimit::LIST };
+    let request = ListRequest {
+        filter: &filter,
+        from: None,
+        direction: Default::default(),
+        limit: 10,
+        texts: TextLimit::LIST,
+        search: SearchIn::Everything,
+    };
     assert_eq!(source.list(&request).await.expect("a list").rows.len(), 1);
     assert!(source.event(RowId(1)).await.expect("an answer").is_some());
     let publisher = source.publisher(None).await.expect("an answer");

@@ -5,7 +5,7 @@ use atomfeed_console::{
         RowId,
         filter::{Direction, Filter, Order},
     },
-    server::sources::{ListRequest, TextLimit},
+    server::sources::{ListRequest, SearchIn, TextLimit},
 };
 use chrono::{Duration, Utc};
 
@@ -64,8 +64,14 @@ async fn local_times_when_clocks_change_have_one_meaning(database: &mut TestData
     database.insert(&rows).await;
     let source = database.source_with(|app| app.time_zone = chrono_tz::Europe::Berlin);
     let filter = Filter { order: Order::IdUp, ..Filter::default() };
-    let request =
-        ListRequest { filter: &filter, from: None, direction: Direction::Forward, limit: 10, texts: TextLimit::LIST };
+    let request = ListRequest {
+        filter: &filter,
+        from: None,
+        direction: Direction::Forward,
+        limit: 10,
+        texts: TextLimit::LIST,
+        search: SearchIn::Everything,
+    };
     let read = source.list(&request).await.expect("a list").rows;
     let read: Vec<_> = read.iter().map(|row| row.row.failed_at.as_ref().and_then(|stamp| stamp.at)).collect();
     let expected = ["2026-10-24T23:30:00Z", "2026-10-25T00:30:00Z", "2026-10-25T02:30:00Z", "2026-03-29T01:30:00Z"];

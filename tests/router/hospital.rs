@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use atomfeed_console::{
-    model::{ApplicationInfo, Backend, Kind, Limits},
+    model::{ApplicationInfo, Backend, Kind, Limits, Person},
     paths::Base,
     server::{
         config::{self, Access, Application, Config, Database, Secret, Way},
@@ -102,6 +102,9 @@ impl Hospital {
             store: folder.path().join("console.db"),
             log: Default::default(),
             log_level: Default::default(),
+            read_only: false,
+            mask_texts: true,
+            audit_keep: None,
             applications,
             // Where a test is not about who may come in, nobody has to.
             access: Access { way: Way::Open, ..Access::default() },
@@ -167,6 +170,20 @@ impl Hospital {
             .header(header::COOKIE, cookies);
         let page = self.send(request.body(Body::empty()).expect("a request")).await;
         form_token_of(&page.body)
+    }
+
+    /// As a script asks that this person has signed in for.
+    pub async fn get_as(&self, person: &Person, path: &str) -> Answer {
+        self.send(Request::get(path).extension(person.clone()).body(Body::empty()).expect("a request")).await
+    }
+
+    /// As this person's browser asks for a page.
+    pub async fn page_as(&self, person: &Person, path: &str) -> Answer {
+        let request = Request::get(path)
+            .header(header::HOST, "console.test")
+            .header(header::ACCEPT, "text/html,*/*;q=0.8")
+            .extension(person.clone());
+        self.send(request.body(Body::empty()).expect("a request")).await
     }
 
     /// As a browser without JavaScript sends a form of one of our pages.

@@ -3,8 +3,11 @@
 pub mod hospital;
 
 mod access;
+mod audit;
 mod compat;
 mod forms;
+mod hostile;
 mod lists;
+mod masking;
 mod openmrs;
 mod pages;

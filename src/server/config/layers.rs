@@ -26,6 +26,8 @@ use super::{
 /// The file that Leptos and the console share; looked for in the working directory.
 const LEPTOS_FILE: &str = "Leptos.toml";
 const STORE_FILE: &str = "atomfeed-console.db";
+/// Five years of 365 days and a leap day.
+const DEFAULT_AUDIT_DAYS: u64 = 1_826;
 const DEFAULT_BASE: &str = "/atomfeed-console";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
 
@@ -62,6 +64,10 @@ pub(super) struct Layer {
     pub hosts: Option<Vec<String>>,
     pub log_form: Option<LogForm>,
     pub log_level: Option<LogLevel>,
+    pub read_only: Option<bool>,
+    pub mask_texts: Option<bool>,
+    /// `Some(None)`: for good.
+    pub audit_keep_days: Option<Option<u64>>,
     pub applications: Option<Vec<Application>>,
     pub warnings: Vec<String>,
 }
@@ -83,6 +89,9 @@ impl Layer {
             hosts: self.hosts.or(lower.hosts),
             log_form: self.log_form.or(lower.log_form),
             log_level: self.log_level.or(lower.log_level),
+            read_only: self.read_only.or(lower.read_only),
+            mask_texts: self.mask_texts.or(lower.mask_texts),
+            audit_keep_days: self.audit_keep_days.or(lower.audit_keep_days),
             applications: self.applications.or(lower.applications),
             warnings: self.warnings.into_iter().chain(lower.warnings).collect(),
         }
@@ -193,6 +202,12 @@ fn demo_accounts(listen: SocketAddr) -> DemoAccounts {
 }
 
 fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) -> Config {
+    let read_only = layer.read_only.unwrap_or(false);
+    let mut applications = layer.applications.unwrap_or_default();
+    for application in &mut applications {
+        application.info.read_only |= read_only;
+    }
+    let keep_days = layer.audit_keep_days.unwrap_or(Some(DEFAULT_AUDIT_DAYS));
     Config {
         access,
         reached: Reached {
@@ -205,7 +220,10 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
         store: layer.store.unwrap_or_else(|| beside.join(STORE_FILE)),
         log: layer.log_form.unwrap_or_default(),
         log_level: layer.log_level.unwrap_or_default(),
-        applications: layer.applications.unwrap_or_default(),
+        read_only,
+        mask_texts: layer.mask_texts.unwrap_or(true),
+        audit_keep: keep_days.map(|days| Duration::from_secs(days * 86_400)),
+        applications,
         demo: false,
         warnings: layer.warnings,
         leptos,
@@ -377,6 +395,28 @@ mod tests {
 
     fn load_in(folder: &tempfile::TempDir, line: CommandLine, environment: &Environment) -> Result<Config, Refused> {
         load(line, environment, Some(&folder.path().join("console.toml")), folder.path())
+    }
+
+    #[test]
+    fn a_read_only_console_has_read_only_applications() {
+        let folder = folder(&[("console.toml", &format!("read_only = true\n{APPLICATION}"))]);
+        let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+        assert!(config.read_only && config.applications.iter().all(|application| application.info.read_only));
+        fs::write(folder.path().join("console.toml"), APPLICATION).unwrap();
+        let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+        assert!(!config.read_only && !config.applications[0].info.read_only);
+    }
+
+    #[test]
+    fn texts_are_masked_and_audit_entries_stay_five_years_unless_the_file_says_otherwise() {
+        let of = |text: &str| {
+            let folder = folder(&[("console.toml", &format!("{text}{APPLICATION}"))]);
+            let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+            (config.mask_texts, config.audit_keep.map(|keep| keep.as_secs() / 86_400))
+        };
+        assert_eq!(of(""), (true, Some(1_826)));
+        assert_eq!(of("mask_texts = false\n[audit]\nkeep_days = 30\n"), (false, Some(30)));
+        assert_eq!(of("[audit]\nkeep_days = \"forever\"\n"), (true, None));
     }
 
     #[test]

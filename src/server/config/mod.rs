@@ -162,6 +162,12 @@ pub struct Config {
     pub access: Access,
     /// The way that requests take.
     pub reached: Reached,
+    /// Nothing is ever written to any application; then each of them says so, too.
+    pub read_only: bool,
+    /// Who lacks [`crate::model::Right::Read`] sees error texts and payloads masked.
+    pub mask_texts: bool,
+    /// How old audit entries become before they are removed; `None`: they stay for good.
+    pub audit_keep: Option<Duration>,
     pub applications: Vec<Application>,
     /// The applications are the demo hospital.
     pub demo: bool,

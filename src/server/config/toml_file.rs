@@ -33,6 +33,8 @@ const REFRESH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 const INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(604_800));
 const POOL_SIZE: RangeInclusive<u64> = 1..=20;
 const MAX_FAILED_EVENTS: RangeInclusive<u64> = 1..=1_000_000_000;
+/// Up to a hundred years.
+const AUDIT_DAYS: RangeInclusive<u64> = 1..=36_525;
 const MAX_RETRY: RangeInclusive<u64> = 1..=1_000_000;
 const RETRY_BATCH: RangeInclusive<u64> = 1..=10_000;
 /// The columns that hold feed addresses are no longer than this.
@@ -40,8 +42,20 @@ const LONGEST_ADDRESS: usize = 255;
 /// A password file is small; anything larger is another file by mistake.
 const LARGEST_PASSWORD_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 9] =
-    ["listen", "base_path", "store", "public_origin", "trusted_proxies", "hosts", "access", "log", "application"];
+const TOP_KEYS: [&str; 12] = [
+    "listen",
+    "base_path",
+    "store",
+    "public_origin",
+    "trusted_proxies",
+    "hosts",
+    "read_only",
+    "mask_texts",
+    "access",
+    "log",
+    "audit",
+    "application",
+];
 const LOG_KEYS: [&str; 2] = ["form", "level"];
 pub(super) const ACCESS_KEYS: [&str; 5] = ["mode", "session_idle", "session_longest", "openmrs", "proxy"];
 pub(super) const OPENMRS_KEYS: [&str; 6] = ["url", "ca", "timeout", "viewer", "operator", "administrator"];
@@ -51,6 +65,7 @@ pub(super) const PROXY_KEYS: [&str; 6] =
 const SESSION: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
 const OPENMRS_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 const OPENMRS_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+const AUDIT_KEYS: [&str; 1] = ["keep_days"];
 pub(super) const APPLICATION_KEYS: [&str; 21] = [
     "name",
     "kind",
@@ -119,6 +134,10 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
     });
     let (log_form, log_level) = log.unwrap_or_default();
     let access = top.table("access", access).unwrap_or_default();
+    let audit = top.table("audit", |audit| {
+        audit.refuse_unknown(&AUDIT_KEYS);
+        audit.number_or_word("keep_days", AUDIT_DAYS, "forever")
+    });
     Layer {
         public_origin: top.parsed("public_origin", Origin::parse),
         trusted_proxies: networks(top),
@@ -131,6 +150,9 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         store: top.path("store"),
         log_form,
         log_level,
+        read_only: top.flag("read_only"),
+        mask_texts: top.flag("mask_texts"),
+        audit_keep_days: audit.flatten(),
         applications: applications(top),
         ..Layer::default()
     })
@@ -854,6 +876,12 @@ mod tests {
             ("log = \"plain\"", "log"),
             ("[log]\nform = \"xml\"", "log.form"),
             ("[log]\nlevel = 3", "log.level"),
+            ("read_only = 1", "read_only"),
+            ("mask_texts = \"no\"", "mask_texts"),
+            ("audit = 5", "audit"),
+            ("[audit]\nkeep_days = 0", "audit.keep_days"),
+            ("[audit]\nkeep_days = \"always\"", "audit.keep_days"),
+            ("[audit]\nkeep = 5", "audit.keep"),
             ("application = 1", "application"),
             ("[application]\nname = \"A\"", "application"),
             ("application = [1]", "application[1]"),

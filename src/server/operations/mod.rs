@@ -8,10 +8,12 @@ use std::time::Duration;
 use crate::{
     error::Problem,
     model::{
-        EventKey, RowId,
-        action::{ActionRow, RowOutcome},
+        EventKey, Person, RowId,
+        action::{ActionRow, OutcomeCounts, RowOutcome},
+        audit::{AuditKind, AuditOutcome},
     },
     server::{
+        security::audit::Entry,
         sources::{ResetRow, Source, SourceError},
         state::Console,
         store::{NewAction, StoreError},
@@ -27,11 +29,24 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Rows that one form may name.
 pub const MOST_ROWS: usize = 1000;
 
-/// Who asks, and from where.
+/// Who asks, how they had signed in, and from where.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub who: String,
+    pub signed_in_by: String,
     pub address: String,
+}
+
+impl Actor {
+    /// This person, asking from this address.
+    pub fn of(person: &Person, address: String) -> Self {
+        Self { who: person.name.clone(), signed_in_by: person.known_by.word().to_owned(), address }
+    }
+
+    /// The beginning of an audit entry about what they do.
+    pub fn entry(&self, kind: AuditKind) -> Entry {
+        Entry::new(&self.who, &self.signed_in_by, &self.address, kind)
+    }
 }
 
 /// A failed event to retry, and the retries the person saw on it.
@@ -94,10 +109,15 @@ pub async fn retry(
         [row] => format!("1 failed event of {}", name_of(console, &row.app)),
         rows => format!("{} selected failed events of {}", rows.len(), names_of(console, rows)),
     };
+    let entry = match apps_of(&rows).as_slice() {
+        [app] => actor.entry(AuditKind::Retried).app(app),
+        _ => actor.entry(AuditKind::Retried),
+    };
     let new = NewAction { who: actor.who, address: actor.address, kind: "retry", scope, reason, planned: None };
     let id = console.parts.store.begin_action(&new, &rows).await?;
+    let entry = begin_on_record(console, id, &new, entry).await?;
     let run = console.clone();
-    finish_or_leave(console, id, async move {
+    finish_or_leave(console, id, entry, async move {
         let mut apps: Vec<(String, Vec<(i64, ActionRow)>)> = Vec::new();
         for (position, row) in (0..).zip(rows) {
             match apps.iter_mut().find(|(app, _)| *app == row.app) {
@@ -148,10 +168,12 @@ pub async fn retry_feed(
     // What the record measures the outcome by. Rows that came after the person's plan are not part of it.
     let plan = source.feed_plan(feed.as_deref()).await?;
     let planned = (plan.up_to == Some(up_to)).then_some(plan.exhausted);
+    let entry = actor.entry(AuditKind::Retried).app(app);
     let new = NewAction { who: actor.who, address: actor.address, kind: "retry", scope, reason, planned };
     let id = console.parts.store.begin_action(&new, &[]).await?;
+    let entry = begin_on_record(console, id, &new, entry).await?;
     let run = console.clone();
-    finish_or_leave(console, id, async move {
+    finish_or_leave(console, id, entry, async move {
         let mut rows = first;
         let mut ended_early = None;
         while let Some(last) = rows.last().map(|row| row.id) {
@@ -191,16 +213,37 @@ pub async fn retry_feed(
     Ok(id)
 }
 
-/// Runs an action in a task of its own and waits for it as long as a person would.
+/// Puts the beginning of an action into the audit log, and answers what its end will say. Where that cannot be written,
+/// the action ends here, and nothing of it was done.
+async fn begin_on_record(console: &Console, id: i64, new: &NewAction, entry: Entry) -> Result<Entry, Problem> {
+    let entry = entry.what(new.scope.as_str()).reason(new.reason.as_deref()).action(id);
+    let begun = entry.clone().outcome(AuditOutcome::Begun);
+    if let Err(problem) = console.parts.audit.record(begun).await {
+        console.parts.store.finish_action(id, Some("The audit log could not be written.")).await?;
+        return Err(problem);
+    }
+    Ok(entry)
+}
+
+/// Runs an action in a task of its own, puts its end into the audit log, and waits for it as long as a person would.
 async fn finish_or_leave(
     console: &Console,
     id: i64,
+    entry: Entry,
     action: impl Future<Output = Result<(), StoreError>> + Send + 'static,
 ) {
+    let run = console.clone();
     let task = console.parts.running.spawn(async move {
         if let Err(error) = action.await {
             tracing::error!(action = id, %error, "the outcome of an action could not be recorded");
         }
+        let counts = match run.parts.store.action(id).await {
+            Ok(action) => action.map(|action| action.counts).unwrap_or_default(),
+            Err(error) => return tracing::error!(action = id, %error, "the outcome of an action could not be read"),
+        };
+        let (outcome, what) = in_words(&counts);
+        // What was done cannot be undone by an entry that cannot be written; the log says so then.
+        let _ = run.parts.audit.record(entry.what(what).outcome(outcome)).await;
     });
     let _ = tokio::time::timeout(PATIENCE, task).await;
 }
@@ -224,6 +267,24 @@ async fn reset_batch(
     console.parts.store.record_outcomes(action, &outcomes).await
 }
 
+/// How an action ended, for the audit log.
+fn in_words(counts: &OutcomeCounts) -> (AuditOutcome, String) {
+    let outcome = match counts.reset {
+        reset if reset == counts.asked => AuditOutcome::Done,
+        0 => AuditOutcome::Failed,
+        _ => AuditOutcome::Partly,
+    };
+    let OutcomeCounts { asked, reset, changed, gone, failed, uncertain } = counts;
+    let mut what = format!("{reset} of {asked} reset");
+    for (count, word) in [(changed, "changed meanwhile"), (gone, "gone"), (failed, "failed"), (uncertain, "uncertain")]
+    {
+        if *count > 0 {
+            what.push_str(&format!(", {count} {word}"));
+        }
+    }
+    (outcome, what)
+}
+
 fn refuse_if_read_only(source: &Source) -> Result<(), Problem> {
     let info = &source.app().info;
     if info.read_only {
@@ -245,6 +306,13 @@ fn by_app(events: Vec<SeenEvent>) -> Vec<(String, Vec<SeenEvent>)> {
             None => apps.push((event.key.app.clone(), vec![event])),
         }
     }
+    apps
+}
+
+fn apps_of(rows: &[ActionRow]) -> Vec<&str> {
+    let mut apps: Vec<_> = rows.iter().map(|row| row.app.as_str()).collect();
+    apps.sort_unstable();
+    apps.dedup();
     apps
 }
 

@@ -4,6 +4,7 @@
 //! change was asked for by another site's page, and [`door`], at each route, whether that person may pass and whether a
 //! form is one of ours. Which route needs what stands in `server/routes.rs`.
 
+pub mod audit;
 pub mod client;
 pub mod cookies;
 pub mod door;

@@ -1,80 +1,80 @@
-//! What happens at the door is told in one place: who came and went, whose account and tokens were changed.
+//! What happens at the door goes on record in one place: who came and went, whose account and tokens were changed.
 
-use super::client::Came;
+use super::{audit::Entry, visit::Visit};
+use crate::{
+    error::Problem,
+    model::audit::{AuditKind, AuditOutcome},
+    server::{config::Mode, state::Console},
+};
 
 /// Something that happened at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened<'h> {
     SignedIn,
     SignInFailed,
-    /// Attempts come faster than they are taken.
-    SlowedDown,
     SignedOut,
     SessionEnded,
     SessionsEnded,
-    PasswordChanged {
-        of: &'h str,
-    },
-    AccountAdded {
-        name: &'h str,
-    },
-    AccountChanged {
-        name: &'h str,
-    },
-    AccountDisabled {
-        name: &'h str,
-    },
-    AccountEnabled {
-        name: &'h str,
-    },
-    TokenMade {
-        label: &'h str,
-    },
-    TokenRevoked {
-        id: i64,
-    },
+    PasswordChanged { of: &'h str },
+    AccountAdded { name: &'h str },
+    AccountChanged { name: &'h str },
+    AccountDisabled { name: &'h str },
+    AccountEnabled { name: &'h str },
+    TokenMade { label: &'h str },
+    TokenRevoked { id: i64 },
 }
 
 impl Happened<'_> {
-    /// The word of the log.
-    pub fn word(self) -> &'static str {
+    fn kind(self) -> AuditKind {
         match self {
-            Happened::SignedIn => "signed in",
-            Happened::SignInFailed => "sign-in failed",
-            Happened::SlowedDown => "sign-in slowed down",
-            Happened::SignedOut => "signed out",
-            Happened::SessionEnded => "session ended",
-            Happened::SessionsEnded => "signed out everywhere",
-            Happened::PasswordChanged { .. } => "password changed",
-            Happened::AccountAdded { .. } => "account added",
-            Happened::AccountChanged { .. } => "account changed",
-            Happened::AccountDisabled { .. } => "account disabled",
-            Happened::AccountEnabled { .. } => "account enabled",
-            Happened::TokenMade { .. } => "token made",
-            Happened::TokenRevoked { .. } => "token revoked",
+            Happened::SignedIn => AuditKind::SignIn,
+            Happened::SignInFailed => AuditKind::SignInFailed,
+            Happened::SignedOut => AuditKind::SignOut,
+            Happened::SessionEnded | Happened::SessionsEnded => AuditKind::SessionEnded,
+            Happened::PasswordChanged { .. }
+            | Happened::AccountAdded { .. }
+            | Happened::AccountChanged { .. }
+            | Happened::AccountDisabled { .. }
+            | Happened::AccountEnabled { .. } => AuditKind::AccountChanged,
+            Happened::TokenMade { .. } => AuditKind::TokenMade,
+            Happened::TokenRevoked { .. } => AuditKind::TokenRevoked,
         }
     }
 
-    /// What it happened to, beside the person who did it.
-    pub fn what(self) -> String {
+    fn outcome(self) -> AuditOutcome {
         match self {
-            Happened::PasswordChanged { of: name }
-            | Happened::AccountAdded { name }
-            | Happened::AccountChanged { name }
-            | Happened::AccountDisabled { name }
-            | Happened::AccountEnabled { name } => name.to_owned(),
+            Happened::SignInFailed => AuditOutcome::Failed,
+            _ => AuditOutcome::Done,
+        }
+    }
+
+    fn what(self) -> String {
+        match self {
+            Happened::SignedIn | Happened::SignedOut | Happened::SignInFailed | Happened::SessionEnded => String::new(),
+            Happened::SessionsEnded => "all sessions".to_owned(),
+            Happened::PasswordChanged { of } => format!("password of {of}"),
+            Happened::AccountAdded { name } => format!("{name} added"),
+            Happened::AccountChanged { name } => format!("role and applications of {name}"),
+            Happened::AccountDisabled { name } => format!("{name} disabled"),
+            Happened::AccountEnabled { name } => format!("{name} enabled"),
             Happened::TokenMade { label } => label.to_owned(),
             Happened::TokenRevoked { id } => format!("token {id}"),
-            _ => String::new(),
         }
     }
 }
 
-/// Tells what happened: who did it, from where.
-pub fn happened(came: &Came, who: &str, what: Happened<'_>) {
-    let (word, of, address) = (what.word(), what.what(), came.address());
-    match what {
-        Happened::SignInFailed | Happened::SlowedDown => tracing::warn!(who, address, of, "{word}"),
-        _ => tracing::info!(who, address, of, "{word}"),
-    }
+/// Puts on record what happened: who did it, from where.
+///
+/// # Errors
+/// The audit log cannot be written.
+pub async fn happened(console: &Console, visit: &Visit, who: &str, what: Happened<'_>) -> Result<(), Problem> {
+    let by = match console.parts.config.access.way.mode() {
+        Mode::Accounts => "account",
+        Mode::Openmrs => "openmrs",
+        Mode::Proxy => "proxy",
+        Mode::Open => "open",
+    };
+    let entry = Entry::new(who, by, &visit.came.address(), what.kind()).what(what.what()).outcome(what.outcome());
+    console.parts.audit.record(entry).await?;
+    Ok(())
 }

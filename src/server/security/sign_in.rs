@@ -23,7 +23,7 @@ use crate::{
     server::{
         config::{Access, DemoAccounts, Way},
         state::Console,
-        store::{Account, NewAccount, NewPassword, NewSession, Store, StoreError, folded},
+        store::{Account, NewAccount, NewPassword, NewSession, Store, folded},
     },
 };
 
@@ -177,10 +177,13 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
     let mark = secrets::hash(&visit.browser.0);
     let known = !visit.browser.1 && console.parts.store.knows_browser(&mark, name).await?;
     let attempt = Attempt { name: folded(name), address: visit.came.from, known_browser: known.then_some(mark) };
-    let wait = keeper.guessing.begin(&attempt, Instant::now()).map_err(|closed| {
-        report::happened(&visit.came, &attempt.name, Happened::SlowedDown);
-        Problem::too_often(closed)
-    })?;
+    let wait = match keeper.guessing.begin(&attempt, Instant::now()) {
+        Ok(wait) => wait,
+        Err(closed) => {
+            tracing::warn!(address = visit.came.address(), "sign-in slowed down");
+            return Err(Problem::too_often(closed));
+        }
+    };
     if wait > Duration::ZERO {
         let waiting = keeper.waiting.try_acquire().map_err(|_| {
             keeper.guessing.not_made(&attempt);
@@ -203,7 +206,7 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
             // What was typed as a name may be a password: only names that exist go on record.
             let exists = console.parts.store.account(name).await?.is_some();
             let who = if exists { attempt.name.as_str() } else { "(a name that no account has)" };
-            report::happened(&visit.came, who, Happened::SignInFailed);
+            report::happened(console, visit, who, Happened::SignInFailed).await?;
             Err(not_right())
         }
         Err(problem) => {
@@ -318,7 +321,7 @@ pub async fn sign_in(
     let idle = TimeDelta::from_std(access.session_idle).unwrap_or(TimeDelta::MAX);
     store.begin_session(&new, before.as_ref().map(|hash| hash.as_slice()), idle).await?;
     store.know_browser(&secrets::hash(&visit.browser.0), name).await?;
-    report::happened(&visit.came, &person.name, Happened::SignedIn);
+    report::happened(console, visit, &person.name, Happened::SignedIn).await?;
     Ok(Begun { person, secret, must_change })
 }
 
@@ -427,7 +430,7 @@ pub async fn change_password(
     store.rotate_session(&hash, &secrets::hash(&secret)).await?;
     let changed = store.set_password(name, &kept, Some(&secrets::hash(&secret))).await?;
     changed.map_err(|_| Problem::not_found(format!("There is no account {name:?} any more."), ""))?;
-    report::happened(&visit.came, name, Happened::PasswordChanged { of: name });
+    report::happened(console, visit, name, Happened::PasswordChanged { of: name }).await?;
     Ok(secret)
 }
 
@@ -443,10 +446,10 @@ pub fn only_in_a_session() -> Problem {
 ///
 /// # Errors
 /// The store cannot be written.
-pub async fn sign_out(console: &Console, visit: &Visit) -> Result<(), StoreError> {
+pub async fn sign_out(console: &Console, visit: &Visit) -> Result<(), Problem> {
     if let Proof::Session(hash) = visit.proof {
         console.parts.store.end_session(&hash).await?;
-        report::happened(&visit.came, name_of(visit), Happened::SignedOut);
+        report::happened(console, visit, name_of(visit), Happened::SignedOut).await?;
     }
     Ok(())
 }

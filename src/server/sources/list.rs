@@ -197,7 +197,7 @@ async fn search(session: &mut Session<'_>, request: &ListRequest<'_>, text: &str
     let mut chosen = session.link.statement("1 = 1");
     push_filter(&mut chosen, app, &table, request.filter);
     push_window(&mut chosen, &table, &walk, bound.map(|(id, _)| id));
-    push_search(&mut chosen, &table, &["event_id", "title", "event_content", "error_message"], text);
+    push_search(&mut chosen, &table, request.search.columns(), text);
     let rows = chosen_rows(session, &table, chosen, &walk.order_by(&table), request.limit, request.texts).await?;
 
     // A full page ends at its last row: what lies behind it was not looked at for this page.

@@ -129,6 +129,27 @@ pub struct ListRequest<'a> {
     pub direction: Direction,
     pub limit: u32,
     pub texts: TextLimit,
+    /// Where the filter's text is looked for.
+    pub search: SearchIn,
+}
+
+/// Where a text search looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SearchIn {
+    /// In event id, title, payload and error.
+    #[default]
+    Everything,
+    /// For who may not read payloads and errors: a search that looked there would tell what they hold.
+    IdAndTitle,
+}
+
+impl SearchIn {
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            SearchIn::Everything => &["event_id", "title", "event_content", "error_message"],
+            SearchIn::IdAndTitle => &["event_id", "title"],
+        }
+    }
 }
 
 /// Rows of a list, in the list's order also when it was read backward, and how far a text search looked.

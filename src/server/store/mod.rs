@@ -5,6 +5,8 @@
 
 mod accounts;
 mod actions;
+mod audit;
+mod copy;
 mod sessions;
 
 use std::{
@@ -22,6 +24,8 @@ use sqlx::{
 
 pub use accounts::{Account, NewAccount, NewPassword, Unchanged, folded};
 pub use actions::NewAction;
+pub use audit::{Entry, Verdict};
+pub use copy::Copied;
 pub use sessions::{NewSession, NewToken, Session, Token};
 
 /// Every transaction that writes takes the write lock at its beginning: one that began by reading would fail at once,
@@ -35,6 +39,12 @@ pub enum StoreError {
     File { path: PathBuf, source: io::Error },
     #[error("the store {path} cannot be brought up to date: {source}")]
     Migrate { path: PathBuf, source: sqlx::migrate::MigrateError },
+    #[error("there is a file {path} already; say --overwrite to have it replaced")]
+    Exists { path: PathBuf },
+    #[error("the store {path} is in use; stop the console, then try again")]
+    InUse { path: PathBuf },
+    #[error("{path} is no sound store: {reason}")]
+    Damaged { path: PathBuf, reason: String },
     #[error("the store failed: {0}")]
     Sql(#[from] sqlx::Error),
     #[error("the store holds what this version does not understand: {0}")]
@@ -65,6 +75,16 @@ impl Store {
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
         sqlx::migrate!().run(&pool).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
         Ok(Self { pool })
+    }
+
+    /// Opens a store that is there, to read it only: nothing is made, and nothing is brought up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] when there is none, or what SQLite says.
+    pub async fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        std::fs::File::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(Duration::from_secs(10));
+        Ok(Self { pool: SqlitePoolOptions::new().max_connections(2).connect_with(options).await? })
     }
 
     /// Whether the store answers; for readiness.

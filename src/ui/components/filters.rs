@@ -174,7 +174,7 @@ fn Applications(filter: Filter, applications: Vec<ApplicationInfo>) -> impl Into
 
 /// A field for a time. It means UTC; an island lets people write their own time.
 #[component]
-fn TimeField(name: &'static str, text: &'static str, value: Option<DateTime<Utc>>) -> impl IntoView {
+pub fn TimeField(name: &'static str, text: &'static str, value: Option<DateTime<Utc>>) -> impl IntoView {
     let value = value.map(field_value).unwrap_or_default();
     view! {
         <label class="time">

@@ -10,18 +10,6 @@ use crate::model::{
 /// A tree opens its first levels; deeper ones on a click.
 const OPEN_LEVELS: usize = 3;
 
-/// What a payload is, in words, for the heading beside it.
-pub fn kind_words(payload: &Payload) -> &'static str {
-    match payload {
-        Payload::Empty => "nothing",
-        Payload::Path(_) | Payload::Url(_) => "a pointer: every retry reads the record as it is then",
-        Payload::Json(_) => "JSON",
-        Payload::Xml(_) => "XML",
-        Payload::Hl7(_) => "HL7",
-        Payload::Text { .. } => "text",
-    }
-}
-
 /// A payload.
 #[component]
 pub fn PayloadView(

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::ui::words;
+use crate::{model::error_text::visible, ui::words};
 
 /// An id in monospace. What is shortened is shortened by the style sheet: selecting and copying it, searching the page
 /// and screen readers get the whole, also without JavaScript.
@@ -13,6 +13,7 @@ pub fn ShortId(
     #[prop(default = 28)]
     keep: usize,
 ) -> impl IntoView {
+    let text = visible(&text);
     match words::middle(&text, keep) {
         None => view! { <code class="id">{text}</code> }.into_any(),
         Some((head, mid, tail)) => view! {

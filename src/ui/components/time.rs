@@ -8,7 +8,10 @@ use std::time::SystemTime;
 use chrono::{DateTime, SecondsFormat, Utc};
 use leptos::prelude::*;
 
-use crate::{model::Stamp, ui::words};
+use crate::{
+    model::{Stamp, error_text::visible},
+    ui::words,
+};
 
 /// The server's clock. Only server-rendered parts may ask.
 pub fn now() -> DateTime<Utc> {
@@ -50,7 +53,7 @@ pub fn When(
         Some(Stamp { at: Some(at), .. }) => view! { <At at=at exact=exact /> }.into_any(),
         Some(Stamp { text, at: None }) => view! {
             <span class="odd" title="This is no date that the console can read.">
-                {text}
+                {visible(&text)}
             </span>
         }
         .into_any(),

@@ -11,6 +11,7 @@ use crate::{
     model::{
         ApplicationInfo, EventKey,
         action::{ActionRow, RowOutcome},
+        error_text::visible,
     },
     ui::{
         components::{At, Badge, Notice, Number, ProblemView, ShortId, outcome_kind, use_base},
@@ -69,7 +70,7 @@ fn OneAction(page: actions::ActionPage) -> impl IntoView {
         <div class="sheet">
             <dl class="facts pad">
                 <dt>"What"</dt>
-                <dd>{action.scope.clone()}</dd>
+                <dd>{visible(&action.scope)}</dd>
                 <dt>"Started"</dt>
                 <dd>
                     <At at=started exact=true />
@@ -93,12 +94,17 @@ fn OneAction(page: actions::ActionPage) -> impl IntoView {
                         }
                     })}
                 <dt>"Who"</dt>
-                <dd>{format!("{}, from {}", action.who, action.address)}</dd>
+                <dd>
+                    <bdi>{visible(&action.who)}</bdi>
+                    ", from "
+                    {visible(&action.address)}
+                </dd>
                 <dt>"Reason"</dt>
                 <dd>
-                    {action
-                        .reason
-                        .map_or_else(|| view! { <span class="none">"none given"</span> }.into_any(), IntoAny::into_any)}
+                    {match &action.reason {
+                        Some(reason) => view! { <bdi>{visible(reason)}</bdi> }.into_any(),
+                        None => view! { <span class="none">"none given"</span> }.into_any(),
+                    }}
                 </dd>
             </dl>
         </div>

@@ -7,7 +7,7 @@ use leptos_router::hooks::use_query_map;
 use crate::{
     api::actions::{self, list_actions},
     error::Problem,
-    model::action::Action,
+    model::{action::Action, error_text::visible},
     ui::{
         components::{At, ProblemView, use_base},
         sentences,
@@ -112,10 +112,17 @@ fn row(action: Action) -> impl IntoView {
             </th>
             <td data-label="Outcome">{sentences::outcome(&action)} {ended}</td>
             <td data-label="Who">
-                <div>{action.who} <span class="small muted whole">{action.address}</span></div>
+                <div>
+                    <bdi>{visible(&action.who)}</bdi>
+                    " "
+                    <span class="small muted whole">{visible(&action.address)}</span>
+                </div>
             </td>
             <td data-label="Reason">
-                {action.reason.map_or_else(|| view! { <span class="none">"none given"</span> }.into_any(), IntoAny::into_any)}
+                {match action.reason {
+                    Some(reason) => view! { <bdi>{visible(&reason)}</bdi> }.into_any(),
+                    None => view! { <span class="none">"none given"</span> }.into_any(),
+                }}
             </td>
         </tr>
     }

@@ -19,7 +19,7 @@ use crate::{
     ui::{
         components::{
             Done, EventBadge, FormToken, Icon, Notice, NoticeKind, Outcome, PayloadView, ProblemView, SeenAtWork,
-            ShortId, Trace, When, headline_of, kind_words, said, use_base,
+            ShortId, Trace, When, headline_of, said, use_base,
         },
         due::{self, Offer},
         words,
@@ -58,11 +58,24 @@ fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView 
     view! {
         <Title text=heading.clone() />
         <Outcome done />
+        {page
+            .masked
+            .clone()
+            .map(|masked| {
+                view! {
+                    <Notice kind=NoticeKind::Info>
+                        <p>
+                            "Error texts and payload are masked: you see the kind of fault and of record. "
+                            {masked.why} " " {masked.advice}
+                        </p>
+                    </Notice>
+                }
+            })}
         <Head page=page.clone() list=list.clone() heading />
         <div class="event">
             <div class="column">
                 <Standing page=page.clone() list=list.clone() />
-                <Errors event=page.event.clone() key=key(&page) latest />
+                <Errors event=page.event.clone() key=key(&page) latest masked=page.masked.is_some() />
                 <PayloadSheet page=page.clone() />
             </div>
             <div class="column">
@@ -247,11 +260,12 @@ const MARKED: &str = "what the other error does not have is marked";
 
 /// The latest error and the first, with what differs marked.
 #[component]
-fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>) -> impl IntoView {
+fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bool) -> impl IntoView {
     let first_text = event.row.error.clone().unwrap_or_default();
     let first = parse(&first_text);
     let shown = first_text.chars().count() as u64;
-    let rest = (event.error_chars > shown).then_some(event.error_chars);
+    // A masked text is whole as it is, and cannot be downloaded.
+    let rest = (event.error_chars > shown && !masked).then_some(event.error_chars);
     let latest_text = latest.as_ref().and_then(|attempt| attempt.error.clone());
     let Some((attempt, latest_text)) = latest.zip(latest_text) else {
         return view! {
@@ -396,6 +410,22 @@ fn CopyButton(from: &'static str) -> impl IntoView {
 
 #[component]
 fn PayloadSheet(page: EventPage) -> impl IntoView {
+    if let Some(masked) = page.masked {
+        let size = match page.event.payload_chars {
+            0 => "This event has no payload.".to_owned(),
+            chars => format!("{} characters, masked.", words::number(chars)),
+        };
+        return view! {
+            <section class="sheet" aria-labelledby="payload-title">
+                <header>
+                    <h2 id="payload-title">"Payload"</h2>
+                    <span class="small muted">{masked.payload_kind}</span>
+                </header>
+                <p class="pad none">{size}</p>
+            </section>
+        }
+        .into_any();
+    }
     let base = use_base();
     let row = &page.event.row;
     let key = key(&page);
@@ -403,7 +433,7 @@ fn PayloadSheet(page: EventPage) -> impl IntoView {
     let text = row.payload.clone();
     let chars = page.event.payload_chars;
     let shown = text.as_deref().map_or(0, |text| text.chars().count() as u64);
-    let kind = text.as_deref().map(|text| kind_words(&payload::parse(text)));
+    let kind = text.as_deref().map(|text| payload::parse(text).in_words());
     view! {
         <section class="sheet" aria-labelledby="payload-title">
             <header>

@@ -76,10 +76,22 @@ fn List(page: ListPage, done: Option<Done>) -> impl IntoView {
         <Chips filter=filter.clone() applications=page.applications.clone() />
         <Missing parts=page.missing.clone() />
         <Refused refused=refused_here applications=page.applications.clone() />
+        <MaskedNote why=page.masked.clone() searched=filter.text.is_some() />
         <Scans scans=page.scans.clone() query=page.query.clone() next=page.next.clone() />
         {if has_rows { view! { <Events page /> }.into_any() } else { view! { <Nothing page /> }.into_any() }}
     }
     .into_any()
+}
+
+/// What a reader must know who may not read the error texts.
+#[component]
+fn MaskedNote(why: Option<String>, searched: bool) -> impl IntoView {
+    why.map(|why| {
+        let search = searched.then_some(" The text was looked for in event ids and titles only.");
+        view! {
+            <p class="small muted">"Error texts are masked: you see the kind of fault." {search} " " {why}</p>
+        }
+    })
 }
 
 /// `1,055 failed events`; without a number where it is not known.
@@ -362,6 +374,7 @@ mod tests {
             missing: Vec::new(),
             scans: Vec::new(),
             mark: String::new(),
+            masked: None,
         }
     }
 

@@ -1,0 +1,196 @@
+//! What somebody sees of error texts and payloads who may not read them: the fault and the kind of record, and nothing
+//! that a person, a patient or a record could have put there.
+//!
+//! An error text is not searched for names to take out: no search finds them all. It is built anew from what cannot
+//! hold one: class names, the sentences that the known consumers write, and words of a fixed list.
+
+use std::{collections::HashSet, sync::OnceLock};
+
+use super::{
+    Attempt, FailedEvent, FailedEventRow, advice,
+    error_text::{self, beginning},
+    payload,
+};
+
+/// What is read of an error text, in bytes.
+const READ: usize = 64 * 1024;
+/// Words that a message keeps at the most.
+const WORDS: usize = 60;
+/// What stands for everything that is left out.
+const LEFT_OUT: &str = "…";
+
+/// Words beyond those of the known errors that may stand in a masked message: the trade's own.
+const TRADE: &str = "
+    a an and any are as at be because been before but by cannot could did do does for from had has have if in into is it
+    its must no not null of on one or should than that the there this to too was were when while will with without
+    abort aborted accept accepted access account action active already api application argument array attribute
+    authentication authorization available bad batch begin body bound broken cache call called cancelled cause certificate
+    character class client close closed code column commit communications concept conflict connect connected connection
+    connections constraint content context convert could create created data database date deadlock default delete deleted
+    denied detail details disk doctype duplicate element empty encoding encounter end entity entry error event exceeded
+    exception execute execution exist exists expected expired failed failure fault feed fetch field file find forbidden
+    foreign format found gateway generic given header host http https id identifier illegal incorrect index initialize
+    input insert instance integer internal invalid io is json key lab large length limit link list load location lock
+    login lookup malformed match memory message method missing more multiple name network node null number object
+    occurred open openelis openmrs odoo operation order out overflow page panel parameter parse parsing patient payload
+    permission pipe pointer pool port present primary process processing property protocol query read reading record
+    refused relation rejected remote request required reset resource response result retries retry returned rollback root
+    route row saving schema select server service session size socket source space sql ssl state statement status
+    stream string syntax system table temporary test text thrown time timed timeout tls token transaction transport true
+    type unable unauthorized unavailable unexpected unique unknown unreachable unrecognized unsupported update upstream
+    url user username uuid valid value version violates wait waiting write wrong xml zone
+";
+
+fn vocabulary() -> &'static HashSet<String> {
+    static VOCABULARY: OnceLock<HashSet<String>> = OnceLock::new();
+    VOCABULARY.get_or_init(|| {
+        let known = advice::sentences().flat_map(|sentence| sentence.split(|letter: char| !letter.is_alphabetic()));
+        known.chain(TRADE.split_whitespace()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    })
+}
+
+/// The fault that an error text tells of, in the form of an error text: the root's class, and what can be said of the message.
+/// Two texts of one fault give one text. Empty for an empty one.
+pub fn fault(text: &str) -> String {
+    let text = beginning(text, READ);
+    if text.trim().is_empty() {
+        return String::new();
+    }
+    let error = error_text::parse(text);
+    let root = error.causes.iter().rev().map(|cause| cause.message.as_str()).find(|said| !said.trim().is_empty());
+    let mut message = harmless_words(root.unwrap_or_default());
+    // The sentence of a known error says more than what its words leave of it.
+    if let Some((known, meaning)) = advice::known(text)
+        && advice::advise(&message) != Some(meaning)
+    {
+        message = known;
+    }
+    // The root's class alone: a chain without its stacks reads like a text that was cut.
+    let class = error.causes.iter().rev().filter_map(|cause| cause.class.as_deref()).find(|class| is_thrown(class));
+    match (class, message.is_empty()) {
+        (None, true) => LEFT_OUT.to_owned(),
+        (None, false) => message,
+        (Some(class), true) => class.to_owned(),
+        (Some(class), false) => format!("{class}: {message}"),
+    }
+}
+
+/// Whether this is the name of an exception and of nothing else.
+fn is_thrown(class: &str) -> bool {
+    let name = class.rsplit(['.', '$']).next().unwrap_or(class);
+    class.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'.' | b'$' | b'_') || byte.is_ascii_digit())
+        && ["Exception", "Error", "Fault", "Throwable"].iter().any(|end| name.ends_with(end))
+}
+
+/// The words of a message that stand in the list, and HTTP status codes.
+fn harmless_words(message: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for token in message.split_whitespace().take(4 * WORDS) {
+        let core = token.trim_matches(|letter: char| !letter.is_alphanumeric());
+        let plain = core.len() + 2 >= token.len() && token.is_ascii();
+        let status = core.len() == 3
+            && core.bytes().all(|byte| byte.is_ascii_digit())
+            && kept.last().is_some_and(|before| {
+                matches!(before.trim_end_matches(':').to_lowercase().as_str(), "of" | "code" | "status" | "http")
+            });
+        let word = if plain && (status || vocabulary().contains(&core.to_lowercase())) { token } else { LEFT_OUT };
+        if word != LEFT_OUT || kept.last() != Some(&LEFT_OUT) {
+            kept.push(word);
+        }
+        if kept.len() == WORDS {
+            break;
+        }
+    }
+    if kept == [LEFT_OUT] { String::new() } else { kept.join(" ") }
+}
+
+/// Masks a row: of the error the fault, of the payload the record's kind and id.
+pub fn mask_row(row: &mut FailedEventRow) {
+    row.error = row.error.as_deref().map(fault);
+    row.payload = row.payload.as_deref().and_then(payload::reference);
+}
+
+/// Masks a failed event with everything that was tried.
+pub fn mask_event(event: &mut FailedEvent) {
+    mask_row(&mut event.row);
+    // A hash of the text would let a guess be tested.
+    event.error_hash_code = None;
+    if let super::Availability::Here(attempts) = &mut event.attempts {
+        attempts.iter_mut().for_each(mask_attempt);
+    }
+}
+
+/// Masks a retry that failed.
+pub fn mask_attempt(attempt: &mut Attempt) {
+    attempt.error = attempt.error.as_deref().map(fault);
+    attempt.payload = attempt.payload.as_deref().and_then(payload::reference);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{advice::advise, error_text::headline};
+
+    const UUID: &str = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
+
+    #[test]
+    fn no_name_number_or_id_comes_through() {
+        for text in [
+            "Preferred or Primary identifier is not available for the patient: Asha Devi",
+            "java.lang.RuntimeException: Asha Devi (GAN203006) born 1987-02-03 has no bed",
+            "java.lang.RuntimeException: patient asha devi is not known",
+            "duplicate key value violates unique constraint \"person_name\" Detail: Key (name)=(Asha) already exists.",
+            "Could not read {\"givenName\":\"Asha\",\"mobile\":\"9812345678\"}",
+            "Asha",
+            "Ａｓｈａ आशा",
+            "<b>Asha</b>",
+            "x: Asha\nCaused by: org.Asha.Devi: Asha\n\tat Asha.Devi(Asha.java:9812345678)",
+            "AshaException: y",
+            "code AshaDevi",
+            "Response status: 417. Error message: Asha",
+        ] {
+            let masked = fault(text);
+            for secret in ["Asha", "asha", "Devi", "devi", "GAN", "1987", "98123", "आशा", "Ａｓｈａ"] {
+                assert!(!masked.contains(secret), "{text:?} became {masked:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_fault_keeps_its_sentence_and_its_advice() {
+        for text in [
+            format!("Patient with uuid '{UUID}' not found in ELIS"),
+            format!("java.lang.RuntimeException: Concept for lab test'{UUID}' not found in openmrs"),
+            "Bad response code of 503".to_owned(),
+            "java.net.ConnectException: Connection refused (Connection refused)".to_owned(),
+            "Preferred or Primary identifier is not available for the patient: Asha Devi".to_owned(),
+        ] {
+            let masked = fault(&text);
+            assert_eq!(advise(&masked), advise(&text), "{text:?} became {masked:?}");
+            assert!(!masked.contains(UUID));
+        }
+        assert_eq!(
+            fault(&format!("Patient with uuid '{UUID}' not found in ELIS")),
+            "Patient with uuid '…' not found in ELIS"
+        );
+        assert_eq!(fault("Bad response code of 503"), "Bad response code of 503");
+    }
+
+    #[test]
+    fn an_unknown_fault_keeps_its_class_and_the_words_of_the_trade() {
+        let text = "java.lang.IllegalStateException: Ward Kalinga refused the record\n\tat org.bahmni.Beds.find(Beds.java:7)\n\
+                    Caused by: java.net.SocketTimeoutException: Accept timed out\n\tat java.net.Socket.accept(Socket.java:1)";
+        let masked = fault(text);
+        assert_eq!(masked, "java.net.SocketTimeoutException: Accept timed out");
+        assert_eq!(headline(&masked), "Accept timed out");
+        assert_eq!(fault("Bed 7 of ward Kalinga is not free"), "… of … is not …");
+    }
+
+    #[test]
+    fn nothing_stays_nothing_and_something_stays_something() {
+        assert_eq!(fault(""), "");
+        assert_eq!(fault(" \n"), "");
+        assert!(!headline(&fault("Kalinga")).is_empty());
+        assert!(fault(&"word Asha ".repeat(100_000)).len() < 2_000);
+    }
+}

@@ -1,0 +1,218 @@
+//! The audit log: who did and saw what.
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_url;
+
+use crate::{
+    api::audit::{AuditPage as Page, list_audit},
+    model::{
+        ApplicationInfo,
+        audit::{AuditEntry, AuditFilter, AuditKind},
+        error_text::visible,
+    },
+    ui::components::{At, Icon, ProblemView, TimeField, use_base},
+};
+
+/// The log. Everything it shows is decided by the page's query string.
+#[component]
+pub fn AuditPage() -> impl IntoView {
+    let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
+    view! {
+        <Title text="Audit log" />
+        <Await future=async move { list_audit(query).await } blocking=true let:answer>
+            {match answer.clone() {
+                Ok(page) => view! { <Log page /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem /> }.into_any(),
+            }}
+        </Await>
+    }
+}
+
+#[component]
+fn Log(page: Page) -> impl IntoView {
+    let base = use_base();
+    let everything = page.filter == AuditFilter { only: page.filter.only.clone(), ..AuditFilter::default() };
+    let empty = match (page.entries.is_empty(), page.later, everything) {
+        (false, ..) => None,
+        (true, true, _) => Some("There are no older entries that fit."),
+        (true, false, true) => Some("Nothing is on record yet."),
+        (true, false, false) => Some("No entry fits. Ask for less, or for another time."),
+    };
+    let export = (!page.entries.is_empty()).then(|| base.audit_export(&page.filter));
+    view! {
+        <div class="head">
+            <div>
+                <h1>"Audit log"</h1>
+                <p class="lead">
+                    "Who did what, and who saw which payload, newest first. Entries are only added, each chained to the one before; "
+                    <code>"atomfeed-console audit verify"</code> " says whether the chain is whole."
+                </p>
+            </div>
+            {export
+                .map(|href| {
+                    view! {
+                        <div class="bar">
+                            <a class="button" href=href download="">
+                                "Export CSV"
+                            </a>
+                        </div>
+                    }
+                })}
+        </div>
+        <Search filter=page.filter.clone() names=page.names.clone() applications=page.applications.clone() />
+        {match empty {
+            Some(text) => view! { <p class="sheet empty">{text}</p> }.into_any(),
+            None => view! { <Entries page /> }.into_any(),
+        }}
+    }
+    .into_any()
+}
+
+/// A plain form that asks for the log anew: everything it says is in the URL.
+#[component]
+fn Search(filter: AuditFilter, names: Vec<String>, applications: Vec<ApplicationInfo>) -> impl IntoView {
+    let base = use_base();
+    let option = |value: &str, text: String, chosen: bool| {
+        view! {
+            <option value=value.to_owned() selected=chosen>
+                {text}
+            </option>
+        }
+        .into_any()
+    };
+    let kinds = AuditKind::ALL.map(|kind| option(kind.word(), kind.label().to_owned(), filter.kind == Some(kind)));
+    let apps: Vec<_> = applications
+        .into_iter()
+        .map(|app| option(&app.key, app.name, filter.app.as_deref() == Some(&app.key)))
+        .collect();
+    view! {
+        <form class="filters sheet" method="get" action=base.audit(&AuditFilter::default(), None) aria-label="Search">
+            <label>
+                <span>"Who"</span>
+                <input name="who" list="names" value=filter.who.clone().unwrap_or_default() />
+                <datalist id="names">
+                    {names.into_iter().map(|name| view! { <option value=name></option> }).collect_view()}
+                </datalist>
+            </label>
+            <label>
+                <span>"What happened"</span>
+                <select name="kind">
+                    <option value="">"Everything"</option>
+                    {kinds.into_iter().collect_view()}
+                </select>
+            </label>
+            <label>
+                <span>"Application"</span>
+                <select name="app">
+                    <option value="">"Any or none"</option>
+                    {apps}
+                </select>
+            </label>
+            <TimeField name="from" text="From" value=filter.from />
+            <TimeField name="until" text="Until before" value=filter.until />
+            <label class="wide">
+                <span>"Text in what, reason, name or address"</span>
+                <input type="search" name="q" value=filter.text.clone().unwrap_or_default() />
+            </label>
+            <button type="submit" class="primary">
+                <Icon name="search" />
+                "Search"
+            </button>
+        </form>
+    }
+    .into_any()
+}
+
+#[component]
+fn Entries(page: Page) -> impl IntoView {
+    let base = use_base();
+    let newest = base.audit(&page.filter, None);
+    let older = page.next.map(|next| base.audit(&page.filter, Some(next)));
+    let pager = page.later || older.is_some();
+    let applications = page.applications;
+    view! {
+        <div class="sheet">
+            <table class="cards">
+                <caption class="unseen">"Audit log: number, when, who, what happened, outcome, reason"</caption>
+                <thead>
+                    <tr>
+                        <th scope="col" class="num">"No."</th>
+                        <th scope="col">"When"</th>
+                        <th scope="col">"Who"</th>
+                        <th scope="col">"What happened"</th>
+                        <th scope="col">"Outcome"</th>
+                        <th scope="col">"Reason"</th>
+                    </tr>
+                </thead>
+                <tbody>
+                    {page.entries.into_iter().map(|entry| view! { <Row entry applications=applications.clone() /> }).collect_view()}
+                </tbody>
+            </table>
+            {pager
+                .then(|| {
+                    view! {
+                        <nav class="pager" aria-label="Pages">
+                            <a class="button" href=newest>
+                                "Newest"
+                            </a>
+                            {older
+                                .map(|href| {
+                                    view! {
+                                        <a class="button" href=href rel="next">
+                                            "Older"
+                                        </a>
+                                    }
+                                })}
+                        </nav>
+                    }
+                })}
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn Row(entry: AuditEntry, applications: Vec<ApplicationInfo>) -> impl IntoView {
+    let base = use_base();
+    let kind = visible(entry.kind_label());
+    let app = entry.app.as_deref().map(|key| {
+        let known = applications.iter().find(|app| app.key == key);
+        known.map_or_else(|| visible(key), |app| app.name.clone())
+    });
+    let from = [entry.signed_in_by.as_str(), entry.address.as_str()].map(visible);
+    let from = from.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+    let who = match entry.who.as_str() {
+        "" => view! { <span class="none">"nobody"</span> }.into_any(),
+        who => view! { <bdi>{visible(who)}</bdi> }.into_any(),
+    };
+    let what = (!entry.what.is_empty()).then(|| visible(&entry.what));
+    view! {
+        <tr>
+            <td class="num" data-label="No.">
+                <span title=entry.hash.clone()>{entry.sequence}</span>
+            </td>
+            <td data-label="When">
+                <At at=entry.at exact=true />
+            </td>
+            <td data-label="Who">
+                <div>{who} " " <span class="small muted whole">{from}</span></div>
+            </td>
+            <th scope="row">
+                {match entry.action {
+                    Some(action) => view! { <a href=base.action(action)>{kind}</a> }.into_any(),
+                    None => kind.into_any(),
+                }} {app.map(|app| view! { <span class="muted">" · " {app}</span> })}
+                {what.map(|what| view! { <span class="small muted block"><bdi>{what}</bdi></span> })}
+            </th>
+            <td data-label="Outcome">{visible(&entry.outcome)}</td>
+            <td data-label="Reason">
+                {match entry.reason {
+                    Some(reason) => view! { <bdi>{visible(&reason)}</bdi> }.into_any(),
+                    None => view! { <span class="none">"none given"</span> }.into_any(),
+                }}
+            </td>
+        </tr>
+    }
+    .into_any()
+}

@@ -1,0 +1,126 @@
+//! What somebody sees who may not read error texts and payloads: nowhere a word of them.
+
+use atomfeed_console::model::{Person, Role};
+
+use super::hospital::{ENCOUNTERS, Hospital, Row, row};
+
+/// What no viewer may ever see, and what stands only in error, payload and retry log.
+const SECRET: &str = "Kalinga";
+
+fn secret_row() -> Row {
+    Row {
+        error: format!("java.lang.RuntimeException: {SECRET} has no bed"),
+        payload: format!("{{\"uuid\":\"10000000-0000-4000-8000-000000000001\",\"name\":\"{SECRET}\"}}"),
+        ..row(1, "2026-11-20 08:00:00")
+    }
+}
+
+async fn hospital(mask: bool) -> Hospital {
+    let hospital = Hospital::with(&[secret_row()], &[], "/atomfeed-console", |config| config.mask_texts = mask).await;
+    let log = "INSERT INTO failed_event_retry_log SELECT 1, feed_uri, failed_at, error_message || ' again', event_id, event_content, 18 FROM failed_events";
+    hospital.execute("Odoo", log).await;
+    hospital
+}
+
+fn person(role: Role) -> Person {
+    Person { role, ..Person::anybody() }
+}
+
+fn paths() -> Vec<String> {
+    let event = row(1, "").event;
+    [
+        "",
+        "/applications",
+        "/applications/odoo",
+        "/failed-events",
+        "/failed-events?q=bed",
+        "/failed-events/odoo/1",
+        "/failed-events.csv",
+        "/failed-events.ndjson",
+        "/failed-events/odoo/1/error.txt",
+        "/failed-events/odoo/1/payload.txt",
+        "/api/applications",
+        "/api/application?app=odoo",
+        "/api/failed_events?query=",
+        "/api/failed_event?app=odoo&id=1&list=",
+        "/api/publisher?app=odoo",
+        &format!("/retry?app=odoo&feed={ENCOUNTERS}"),
+        &format!("/apps/Odoo/failedEvent?feedUri={ENCOUNTERS}"),
+        &format!("/apps/Odoo/failedEvent/{event}/retryLog"),
+        "/apps/Odoo/feedStatus",
+    ]
+    .iter()
+    .map(|path| format!("/atomfeed-console{path}"))
+    .collect()
+}
+
+#[tokio::test]
+async fn a_viewer_sees_no_word_of_an_error_or_a_payload_anywhere() {
+    let hospital = hospital(true).await;
+    let viewer = person(Role::Viewer);
+    for path in paths() {
+        for answer in [hospital.page_as(&viewer, &path).await, hospital.get_as(&viewer, &path).await] {
+            assert!(!answer.body.contains(SECRET), "{path}: {}", answer.body);
+        }
+    }
+    let page = hospital.page_as(&viewer, "/atomfeed-console/failed-events/odoo/1").await;
+    assert!(page.body.contains("java.lang.RuntimeException"), "the kind of fault is seen");
+    assert!(page.body.contains("Error texts and payload are masked"), "and that it is masked");
+    assert!(!page.body.contains("payload.txt") && !page.body.contains("error.txt"), "what is refused is not offered");
+    let download = hospital.get_as(&viewer, "/atomfeed-console/failed-events/odoo/1/payload.txt").await;
+    assert_eq!(download.status.as_u16(), 403);
+    let json = hospital.get_as(&viewer, "/atomfeed-console/api/failed_event?app=odoo&id=1&list=").await.json();
+    assert_eq!(json["event"]["error_hash_code"], serde_json::Value::Null, "a hash would let a guess be tested");
+    let export = hospital.get_as(&viewer, "/atomfeed-console/failed-events.ndjson").await;
+    assert!(export.body.contains("10000000-0000-4000-8000-000000000001"), "the record’s id is there");
+}
+
+/// Otherwise the test above could pass by looking in the wrong places.
+#[tokio::test]
+async fn an_operator_and_a_viewer_without_masks_see_it() {
+    let masked = hospital(true).await;
+    let open = hospital(false).await;
+    let viewer = person(Role::Viewer);
+    for path in [
+        "/failed-events",
+        "/failed-events/odoo/1",
+        "/failed-events/odoo/1/error.txt",
+        "/failed-events/odoo/1/payload.txt",
+        "/failed-events.csv",
+        "/failed-events.ndjson",
+    ] {
+        let path = format!("/atomfeed-console{path}");
+        let operator = masked.page_as(&person(Role::Operator), &path).await;
+        assert!(operator.body.contains(SECRET), "{path}");
+        assert!(open.page_as(&viewer, &path).await.body.contains(SECRET), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_text_search_cannot_be_asked_what_it_may_not_show() {
+    let hospital = hospital(true).await;
+    let viewer = person(Role::Viewer);
+    let found = async |person: &Person, path: String| {
+        let answer = hospital.get_as(person, &format!("/atomfeed-console{path}")).await;
+        assert_eq!(answer.status.as_u16(), 200, "{path}");
+        answer.body.contains("00000000-0000-4000-8000-000000000001")
+    };
+    for (text, operator, seen) in
+        [(SECRET, true, false), ("no+bed", true, false), ("4000-8000-000000000001", true, true)]
+    {
+        for path in [format!("/api/failed_events?query=q%3D{text}"), format!("/failed-events.ndjson?q={text}")] {
+            assert_eq!(found(&person(Role::Operator), path.clone()).await, operator, "{path}");
+            assert_eq!(found(&viewer, path.clone()).await, seen, "{path}");
+        }
+    }
+    let page = hospital.page_as(&viewer, &format!("/atomfeed-console/failed-events?q={SECRET}")).await;
+    assert!(page.body.contains("in event ids and titles only"), "the page says where it looked");
+}
+
+#[tokio::test]
+async fn a_masked_look_is_no_look_at_a_payload() {
+    let hospital = hospital(true).await;
+    hospital.page_as(&person(Role::Viewer), "/atomfeed-console/failed-events/odoo/1").await;
+    let log = hospital.console.parts.store.audit_entries(&Default::default(), None, 10).await.expect("the log");
+    assert_eq!(log, []);
+}
