@@ -183,6 +183,10 @@ async fn no_route_lets_in_anybody_without_the_right_that_it_needs() {
             let may = match (route.needs, *role) {
                 (Needs::Nothing, _) | (Needs::SignedIn, Some(_)) => true,
                 (Needs::SignedIn | Needs::Right(_), None) => false,
+                // Long texts are masked for those who may not read them: there is no whole one to download.
+                (Needs::Right(_), Some(Role::Viewer)) if path.ends_with(".txt") && path.contains("failed-events") => {
+                    false
+                }
                 (Needs::Right(right), Some(role)) => role.may(right),
             };
             let led_away = answer.header("location").starts_with("/atomfeed-console/sign-in?")
