@@ -185,7 +185,7 @@ impl Database {
         if let Some(shape) = self.known_shape().clone() {
             return Ok(shape);
         }
-        let shape = Arc::new(Shape::read(self).await?);
+        let shape = Arc::new(Shape::read(self, None).await?);
         *self.known_shape() = Some(Arc::clone(&shape));
         Ok(shape)
     }
@@ -355,12 +355,13 @@ impl Transaction {
     /// # Errors
     /// The database refused it, or the connection was lost: then it is not known whether it was kept.
     pub async fn commit(self) -> Result<(), DatabaseError> {
-        Ok(match self.open {
+        match self.open {
             None => {}
             Some(Open::MySql(transaction)) => transaction.commit().await?,
             Some(Open::Postgres(transaction)) => transaction.commit().await?,
             Some(Open::Sqlite(transaction)) => transaction.commit().await?,
-        })
+        }
+        Ok(())
     }
 
     /// Undoes what was written, and waits until that is done.
@@ -368,17 +369,29 @@ impl Transaction {
     /// # Errors
     /// The connection was lost; the database then undoes it by itself.
     pub async fn rollback(self) -> Result<(), DatabaseError> {
-        Ok(match self.open {
+        match self.open {
             None => {}
             Some(Open::MySql(transaction)) => transaction.rollback().await?,
             Some(Open::Postgres(transaction)) => transaction.rollback().await?,
             Some(Open::Sqlite(transaction)) => transaction.rollback().await?,
-        })
+        }
+        Ok(())
     }
 
     /// The database that the transaction is on.
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The tables as they are, read within this transaction if they were not read before.
+    pub(super) async fn shape(&mut self) -> Result<Arc<Shape>, DatabaseError> {
+        let database = self.database.clone();
+        if let Some(shape) = database.known_shape().clone() {
+            return Ok(shape);
+        }
+        let shape = Arc::new(Shape::read(&database, Some(self)).await?);
+        *database.known_shape() = Some(Arc::clone(&shape));
+        Ok(shape)
     }
 
     async fn open(&mut self) -> Result<&mut Open, DatabaseError> {

@@ -7,7 +7,7 @@ use super::{
     database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value},
     event::Event,
     java,
-    shape::{Table, TableName},
+    shape::{Shape, Table, TableName},
 };
 
 /// How far a feed was read.
@@ -45,17 +45,18 @@ impl Store {
 
     /// The feed's marker. Where there are several the oldest counts, as the original most often reads it.
     pub async fn marker(&self, feed: &str) -> Result<Option<Marker>, DatabaseError> {
-        let select = self.select_marker("").await?;
+        let shape = self.database.shape_with(&[TableName::Markers]).await?;
+        let select = self.select_marker(&shape, "")?;
         Ok(self.database.rows(select.with(feed)).await?.into_iter().next().map(marker))
     }
 
-    async fn select_marker(&self, lock: &str) -> Result<Statement, DatabaseError> {
-        let shape = self.database.shape_with(&[TableName::Markers]).await?;
+    fn select_marker(&self, shape: &Shape, lock: &str) -> Result<Statement, DatabaseError> {
         let table = self.database.table(TableName::Markers);
         let has_id = shape.table(TableName::Markers)?.has("id");
         let order = if has_id { format!(" ORDER BY {table}.id") } else { String::new() };
         Ok(Statement::new(format!(
-            "SELECT last_read_entry_id, feed_uri_for_last_read_entry FROM {table} WHERE feed_uri = ?{order} LIMIT 1{lock}"
+            "SELECT last_read_entry_id, feed_uri_for_last_read_entry FROM {table} \
+             WHERE feed_uri = ?{order} LIMIT 1{lock}"
         )))
     }
 
@@ -68,8 +69,14 @@ impl Store {
         held: Option<&Marker>,
         next: &Marker,
     ) -> Result<bool, DatabaseError> {
+        if held.is_none() && self.database.backend() == Backend::Postgres {
+            // No row to lock yet, and OpenELIS and Odoo let two runs at once write two.
+            let wait = Statement::new("SELECT pg_advisory_xact_lock(hashtext(?))").with(feed);
+            transaction.execute(wait).await?;
+        }
         let lock = if self.database.backend() == Backend::Sqlite { "" } else { " FOR UPDATE" };
-        let select = self.select_marker(lock).await?;
+        let shape = transaction.shape().await?;
+        let select = self.select_marker(&shape, lock)?;
         let found = transaction.rows(select.with(feed)).await?.into_iter().next().map(marker);
         if found.as_ref() != held {
             return Ok(false);
@@ -87,7 +94,7 @@ impl Store {
                 ("last_read_entry_id", next.entry.clone().into()),
                 ("feed_uri_for_last_read_entry", next.page.clone().into()),
             ];
-            self.database.shape().await?.table(TableName::Markers)?.insert(transaction, values).await?;
+            shape.table(TableName::Markers)?.insert(transaction, values).await?;
         }
         Ok(true)
     }
@@ -109,7 +116,7 @@ impl Store {
         error: &str,
         at: DateTime<Utc>,
     ) -> Result<(), DatabaseError> {
-        let shape = self.database.shape_with(&[TableName::FailedEvents]).await?;
+        let shape = transaction.shape().await?;
         let failed = shape.table(TableName::FailedEvents)?;
         let (count, table) = (self.database.text("COUNT(*)"), self.database.table(TableName::FailedEvents));
         let known = format!("SELECT {count} FROM {table} WHERE feed_uri = ? AND event_id = ?");
@@ -140,7 +147,7 @@ impl Store {
         event_id: &str,
         retries: i64,
     ) -> Result<(), DatabaseError> {
-        let shape = self.database.shape().await?;
+        let shape = transaction.shape().await?;
         if !shape.table(TableName::FailedEvents)?.has("retries") {
             return Ok(());
         }
@@ -176,26 +183,39 @@ impl Store {
         Ok(!self.database.rows(select).await?.is_empty())
     }
 
-    /// Whether there is a log of retries.
+    /// Whether there is a log of retries. Where there is none it is looked for each time: somebody may have made it.
     pub async fn has_retry_log(&self) -> Result<bool, DatabaseError> {
-        Ok(self.database.shape().await?.has(TableName::FailedEventRetryLog))
+        match self.database.shape_with(&[TableName::FailedEventRetryLog]).await {
+            Ok(_) => Ok(true),
+            Err(DatabaseError::NoTable(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Deletes every row of the pair, and what the log has of it.
+    /// Deletes every row of the pair, and what the log has of it; answers how many rows there were.
     pub async fn remove_failed(
         &self,
         transaction: &mut Transaction,
         feed: &str,
         event_id: &str,
-    ) -> Result<(), DatabaseError> {
-        let shape = self.database.shape().await?;
-        for name in [TableName::FailedEvents, TableName::FailedEventRetryLog] {
-            if shape.has(name) {
-                let delete = format!("DELETE FROM {} WHERE feed_uri = ? AND event_id = ?", self.database.table(name));
-                transaction.execute(Statement::new(delete).with(feed).with(event_id)).await?;
-            }
+        has_log: bool,
+    ) -> Result<u64, DatabaseError> {
+        let removed = self.delete(transaction, TableName::FailedEvents, feed, event_id).await?;
+        if has_log {
+            self.delete(transaction, TableName::FailedEventRetryLog, feed, event_id).await?;
         }
-        Ok(())
+        Ok(removed)
+    }
+
+    async fn delete(
+        &self,
+        transaction: &mut Transaction,
+        table: TableName,
+        feed: &str,
+        event_id: &str,
+    ) -> Result<u64, DatabaseError> {
+        let delete = format!("DELETE FROM {} WHERE feed_uri = ? AND event_id = ?", self.database.table(table));
+        transaction.execute(Statement::new(delete).with(feed).with(event_id)).await
     }
 
     /// Counts a retry that failed, and logs its error. The count is the one that the row had when it was read plus one,
@@ -209,7 +229,7 @@ impl Store {
         at: DateTime<Utc>,
     ) -> Result<(), DatabaseError> {
         self.set_retries(transaction, feed, &row.event.id, row.retries + 1).await?;
-        let shape = self.database.shape().await?;
+        let shape = transaction.shape().await?;
         let log = shape.table(TableName::FailedEventRetryLog)?;
         let error = java::stored_error(error);
         let values: Vec<(&'static str, Value)> = vec![

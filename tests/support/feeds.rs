@@ -41,6 +41,11 @@ pub fn id(uuid: &str) -> String {
 
 /// The database as the protocol takes it, reached through this port instead of its own if one is given.
 pub fn open_through(database: &TestDatabase, port: Option<u16>) -> Database {
+    open_with(database, port, 4)
+}
+
+/// The same with so many connections.
+pub fn open_with(database: &TestDatabase, port: Option<u16>, connections: u32) -> Database {
     let at = &database.app.database;
     let (user, password) = (&at.user, at.password.reveal());
     let port = port.unwrap_or(at.port);
@@ -49,18 +54,18 @@ pub fn open_through(database: &TestDatabase, port: Option<u16>) -> Database {
         Server::Mariadb | Server::Mariadb57 => {
             let options = MySqlConnectOptions::new().host(&at.host).port(port).username(user).password(password);
             let options = options.database(&at.database).ssl_mode(sqlx::mysql::MySqlSslMode::Disabled);
-            let pool = MySqlPoolOptions::new().acquire_timeout(patience).max_connections(4);
+            let pool = MySqlPoolOptions::new().acquire_timeout(patience).max_connections(connections);
             Database::mysql(pool.connect_lazy_with(options))
         }
         Server::Postgres => {
             let options = PgConnectOptions::new().host(&at.host).port(port).username(user).password(password);
             let options = options.database(&at.database).ssl_mode(sqlx::postgres::PgSslMode::Disable);
-            let pool = PgPoolOptions::new().acquire_timeout(patience).max_connections(4);
+            let pool = PgPoolOptions::new().acquire_timeout(patience).max_connections(connections);
             Database::postgres(pool.connect_lazy_with(options), at.schema.as_deref())
         }
         Server::Sqlite => {
             let options = SqliteConnectOptions::new().filename(&at.database).busy_timeout(patience);
-            let pool = SqlitePoolOptions::new().acquire_timeout(patience).max_connections(4);
+            let pool = SqlitePoolOptions::new().acquire_timeout(patience).max_connections(connections);
             Database::sqlite(pool.connect_lazy_with(options))
         }
     };
@@ -86,7 +91,10 @@ impl Page {
         let link = |relation: &str, to: &str| {
             format!("<link rel=\"{relation}\" type=\"application/atom+xml\" href=\"{to}\" />")
         };
-        let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n<title>Patient AOP</title>\n".to_owned();
+        let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <feed xmlns=\"http://www.w3.org/2005/Atom\">\n\
+             <title>Patient AOP</title>\n"
+            .to_owned();
         xml.push_str(&link("self", &self.via));
         xml.push_str(&link("via", &self.via));
         if let Some(next) = &self.next {
@@ -95,12 +103,17 @@ impl Page {
         if let Some(previous) = &self.previous {
             xml.push_str(&link("prev-archive", previous));
         }
-        xml.push_str("\n<id>bec795b1-3d17-451d-b43e-a094019f6984+1</id>\n<generator uri=\"https://github.com/ICT4H/atomfeed\">OpenMRS Feed Publisher</generator>\n<updated>2026-11-01T08:00:00Z</updated>\n");
+        xml.push_str(
+            "\n<id>bec795b1-3d17-451d-b43e-a094019f6984+1</id>\n\
+             <generator uri=\"https://github.com/ICT4H/atomfeed\">OpenMRS Feed Publisher</generator>\n\
+             <updated>2026-11-01T08:00:00Z</updated>\n",
+        );
         for uuid in &self.entries {
             xml.push_str(&format!(
                 "<entry><title>Patient</title><category term=\"patient\" /><author><name>OpenMRS</name></author>\
                  <id>{}</id><updated>2026-11-01T08:00:00Z</updated><published>2026-11-01T07:59:00Z</published>\
-                 <content type=\"application/vnd.atomfeed+xml\"><![CDATA[/openmrs/ws/rest/v1/patient/{uuid}?v=full]]></content></entry>\n",
+                 <content type=\"application/vnd.atomfeed+xml\">\
+                 <![CDATA[/openmrs/ws/rest/v1/patient/{uuid}?v=full]]></content></entry>\n",
                 id(uuid)
             ));
         }
