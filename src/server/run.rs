@@ -4,7 +4,6 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{net::TcpListener, signal};
-use tracing::Dispatch;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 use super::{
@@ -115,7 +114,7 @@ fn begin_log(form: LogForm, level: LogLevel) {
 }
 
 /// For people. Without colours: nothing in a line may act on a terminal.
-fn plain<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + Into<Dispatch>
+fn plain<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -123,7 +122,7 @@ where
 }
 
 /// For collectors.
-fn json<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + Into<Dispatch>
+fn json<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -195,7 +194,7 @@ mod tests {
         let kept = Kept::default();
         let writer = kept.clone();
         let filter = EnvFilter::new("trace");
-        let dispatch: Dispatch = match form {
+        let dispatch: tracing::Dispatch = match form {
             LogForm::Plain => plain(filter, move || OneLine(writer.clone())).into(),
             LogForm::Json => json(filter, move || OneLine(writer.clone())).into(),
         };
