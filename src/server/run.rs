@@ -48,7 +48,6 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     if let Way::Openmrs(settings) = &config.access.way {
         Asking::new(settings.clone()).context("OpenMRS cannot be asked who may come in")?;
     }
-    let said = sign_in::first_accounts(&config.access, &store, &Prover::new()).await?;
     if config.access.way == Way::Open {
         tracing::warn!("nobody signs in: whoever reaches this console sees everything and can do everything");
     }
@@ -56,6 +55,8 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         format!("cannot listen on {}; is another program using it? Choose one with --listen", config.listen)
     })?;
     let address = listener.local_addr()?;
+    // Only now, when it can be printed: the one-time password of a start that failed would be lost.
+    let said = sign_in::first_accounts(&config.access, &store, &Prover::new()).await?;
     let base = config.base.clone();
     let console = Console::with_hospital(config, store.clone(), hospital);
     let parts = console.parts.clone();
