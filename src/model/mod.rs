@@ -11,6 +11,7 @@ pub mod error_text;
 pub mod failed_event;
 pub mod feed;
 pub mod filter;
+pub mod fingerprint;
 pub mod overview;
 pub mod payload;
 pub mod publisher;
