@@ -785,7 +785,8 @@ mod tests {
 
     #[test]
     fn a_text_that_was_cut_anywhere_behind_its_message_tells_the_same_fault() {
-        for (name, fault) in faults() {
+        // Where nobody said anything, the place in the code tells, and that stands in what may be cut off.
+        for (name, fault) in faults().into_iter().filter(|(name, _)| *name != "a null somewhere") {
             for variables in variables().into_iter().take(8) {
                 let causes = fault(&variables);
                 let whole = retry(&causes);

@@ -4,6 +4,7 @@
 //! integers, texts and statements that other databases understand too.
 
 mod actions;
+pub mod ledger;
 
 use std::{
     fs::OpenOptions,

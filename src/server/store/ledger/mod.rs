@@ -1,0 +1,9 @@
+//! The ledger in the store: the life of every failed event that the watcher has seen.
+//!
+//! Three parts: [`requests`] (what operations put beside the watcher's book, and what became of it), [`read`] (what pages
+//! ask), `write` (the watcher's own pen). The schema and its numbers are in `migrations/0004_ledger.sql`.
+
+mod read;
+mod requests;
+
+pub use requests::{Ask, RequestCounts};
