@@ -11,12 +11,14 @@ pub mod error_text;
 pub mod failed_event;
 pub mod feed;
 pub mod filter;
+pub mod fingerprint;
 pub mod ledger;
 pub mod overview;
 pub mod payload;
 pub mod publisher;
 pub mod stamp;
 mod uuid;
+pub mod whole_row;
 
 pub use application::{ApplicationInfo, Availability, Backend, Kind, Limits, Reach};
 pub use failed_event::{Attempt, EventKey, EventState, FailedEvent, FailedEventRow, RowId};
