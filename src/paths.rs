@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::model::{
     EventKey,
     filter::{Filter, ListQuery},
+    history::HistoryQuery,
 };
 
 /// Where the server functions live, below the base path.
@@ -126,6 +127,26 @@ impl Base {
     /// An action's page from the rows after this place on.
     pub fn action_after(&self, id: i64, after: i64) -> String {
         with_query(self.action(id), &format!("after={after}"))
+    }
+
+    /// The stream of changes.
+    pub fn events(&self) -> String {
+        self.at("/events")
+    }
+
+    /// What failed and what became of it; `query` as [`crate::model::history::HistoryQuery`] writes it.
+    pub fn history(&self, query: &HistoryQuery) -> String {
+        with_query(self.at("/history"), &query.to_query())
+    }
+
+    /// The same as a file.
+    pub fn history_file(&self, query: &HistoryQuery) -> String {
+        with_query(self.at("/history.csv"), &query.to_query())
+    }
+
+    /// The life of one failed event, by the ledger's own number.
+    pub fn life(&self, id: i64) -> String {
+        self.at(&format!("/history/{id}"))
     }
 
     pub fn help(&self) -> String {

@@ -94,6 +94,8 @@ pub struct EventPage {
     pub same_record_missing: Vec<MissingPart>,
     /// Names for the applications of `same_record`.
     pub applications: Vec<ApplicationInfo>,
+    /// What the ledger knows of it; `None`: it has not seen it yet.
+    pub life: Option<crate::model::ledger::LedgerEvent>,
     /// The neighbours in the list it was opened from.
     pub previous: Option<EventKey>,
     pub next: Option<EventKey>,

@@ -3,6 +3,7 @@
 
 pub mod actions;
 pub mod failed_events;
+pub mod history;
 pub mod overview;
 
 #[cfg(feature = "ssr")]

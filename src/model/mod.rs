@@ -12,6 +12,7 @@ pub mod failed_event;
 pub mod feed;
 pub mod filter;
 pub mod fingerprint;
+pub mod history;
 pub mod ledger;
 pub mod overview;
 pub mod payload;

@@ -12,6 +12,7 @@ use super::{
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
+    stream::Streams,
     watch::Watch,
 };
 use crate::{error::Problem, model::ApplicationInfo};
@@ -37,6 +38,7 @@ pub struct Parts {
     pub store: Store,
     pub watch: Watch,
     pub publishers: Publishers,
+    pub streams: Streams,
     /// Actions that are being carried out; the end of the console waits for them.
     pub running: TaskTracker,
     /// Set when the console is about to end.
@@ -58,6 +60,7 @@ impl Console {
             store,
             watch,
             publishers: Publishers::default(),
+            streams: Streams::default(),
             running: TaskTracker::new(),
             stopping,
             started: Instant::now(),

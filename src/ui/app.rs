@@ -11,14 +11,14 @@ use leptos_router::{
 
 use super::{
     components::{Icon, ProblemView, Sprite, use_base},
-    islands::PageTools,
+    islands::{Live, PageTools},
     pages::{
         action::ActionPage, actions::ActionsPage, application::ApplicationPage, applications::ApplicationsPage,
-        failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage, not_found::NotFoundPage,
-        overview::OverviewPage, retry::RetryFeedPage,
+        failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage, history::HistoryPage,
+        life::LifePage, not_found::NotFoundPage, overview::OverviewPage, retry::RetryFeedPage,
     },
 };
-use crate::{error::Problem, paths::Base};
+use crate::{error::Problem, model::history::HistoryQuery, paths::Base};
 
 /// A problem that is to be shown in the place of the page; in the context of a request that ended in one.
 #[derive(Clone, Debug)]
@@ -82,12 +82,15 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("retry") view=RetryFeedPage ssr=SsrMode::Async />
                     <Route path=path!("actions") view=ActionsPage ssr=SsrMode::Async />
                     <Route path=path!("actions/:id") view=ActionPage ssr=SsrMode::Async />
+                    <Route path=path!("history") view=HistoryPage ssr=SsrMode::Async />
+                    <Route path=path!("history/:id") view=LifePage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
                 </Routes>
             </main>
         </Router>
         <Footer />
         <PageTools />
+        <Live address=use_base().events() />
     }
 }
 
@@ -124,6 +127,7 @@ fn Header() -> impl IntoView {
         ("Overview", base.overview(), "/"),
         ("Failed events", list.clone(), "/failed-events"),
         ("Applications", base.applications(), "/applications"),
+        ("History", base.history(&HistoryQuery::default()), "/history"),
         ("Actions", base.actions(), "/actions"),
         ("Help", base.help(), "/help"),
     ];

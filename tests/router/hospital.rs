@@ -134,6 +134,34 @@ impl Hospital {
         rows.into_iter().map(|(id, retries, at)| (id, (retries, at))).collect()
     }
 
+    /// Has an application looked at, until the ledger says what its table says now.
+    pub async fn look(&self, app: &str) {
+        let mut changes = self.console.parts.watch.changes();
+        let console = self.console.clone();
+        let app = app.to_owned();
+        let asked = app.clone();
+        // Asked twice: a look that was under way already may not have seen everything.
+        for _ in 0..2 {
+            console.parts.watch.look_again(&asked).await;
+        }
+        let told = async {
+            while !self.console.parts.watch.followed(&app).is_some_and(|(_, whole)| whole) {
+                let _ = changes.recv().await;
+                self.console.parts.watch.look_again(&app).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("the ledger has read the table");
+    }
+
+    /// The answer as it comes, for what does not end by itself.
+    pub async fn open(&self, path: &str) -> axum::response::Response {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request))
+            .await
+            .expect("an answer in time")
+            .expect("the router answers")
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = tokio::time::timeout(PATIENCE * 3, self.router.clone().oneshot(request))
             .await

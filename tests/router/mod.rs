@@ -4,5 +4,7 @@ mod hospital;
 
 mod compat;
 mod forms;
+mod history;
 mod lists;
 mod pages;
+mod stream;

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use super::hospital::{ENCOUNTERS, Hospital, row};
 
 /// Every page of a hospital that has failed event 1 in Odoo.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 11] = [
     "",
     "/applications",
     "/applications/odoo",
@@ -14,6 +14,8 @@ const PAGES: [&str; 9] = [
     "/failed-events/odoo/1",
     "/retry?app=odoo&feed=http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent",
     "/actions",
+    "/history",
+    "/history?app=odoo&days=7",
     "/help",
 ];
 

@@ -10,11 +10,12 @@ use crate::{
     model::{
         EventKey, RowId,
         action::{ActionRow, RowOutcome},
+        ledger::RequestKind,
     },
     server::{
         sources::{ResetRow, Source, SourceError},
         state::Console,
-        store::{NewAction, StoreError},
+        store::{NewAction, StoreError, ledger::Ask},
     },
 };
 
@@ -214,14 +215,38 @@ async fn reset_batch(
     let rows: Vec<_> = batch.iter().map(|(_, row)| ResetRow { id: row.id, seen_retries: row.seen_retries }).collect();
     let positions: Vec<_> = batch.iter().map(|(position, _)| *position).collect();
     console.parts.store.mark_writing(action, &positions).await?;
+    request(console, source, action, batch).await?;
     let outcomes = match source.reset(&rows).await {
         Ok(outcomes) => outcomes,
         Err(SourceError { reason, .. }) => vec![RowOutcome::Failed { reason }; rows.len()],
     };
     let reset = outcomes.iter().filter(|outcome| **outcome == RowOutcome::Reset).count();
     tracing::info!(action, application = %source.app().info.name, rows = rows.len(), reset, "retried failed events");
+    let untouched: Vec<RowId> = batch
+        .iter()
+        .zip(&outcomes)
+        .filter(|(_, outcome)| !matches!(outcome, RowOutcome::Reset | RowOutcome::Uncertain { .. }))
+        .map(|((_, row), _)| row.id)
+        .collect();
+    console.parts.store.withdraw(&source.app().info.key, action, &untouched).await?;
     let outcomes: Vec<_> = positions.into_iter().zip(outcomes).collect();
     console.parts.store.record_outcomes(action, &outcomes).await
+}
+
+/// Puts into the ledger what is about to be asked of the rows: the watcher then tells what became of it.
+async fn request(
+    console: &Console,
+    source: &Source,
+    action: i64,
+    batch: &[(i64, ActionRow)],
+) -> Result<(), StoreError> {
+    let who = console.parts.store.action(action).await?.map(|action| action.who).unwrap_or_default();
+    let asks: Vec<Ask> = batch
+        .iter()
+        .map(|(_, row)| Ask { row_id: row.id, event_id: row.event_id.clone(), retries_before: Some(row.seen_retries) })
+        .collect();
+    console.parts.store.ask(&source.app().info.key, RequestKind::Retry, action, &who, &asks).await?;
+    Ok(())
 }
 
 fn refuse_if_read_only(source: &Source) -> Result<(), Problem> {

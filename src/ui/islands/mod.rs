@@ -7,9 +7,11 @@
 #[cfg(feature = "hydrate")]
 mod browser;
 mod fresh;
+mod live;
 mod page_tools;
 mod selection;
 
 pub use fresh::Fresh;
+pub use live::Live;
 pub use page_tools::{KeyList, PageTools};
 pub use selection::Selection;

@@ -7,6 +7,8 @@ pub mod applications;
 pub mod failed_event;
 pub mod failed_events;
 pub mod help;
+pub mod history;
+pub mod life;
 pub mod not_found;
 pub mod overview;
 pub mod retry;
