@@ -2,6 +2,7 @@
 //! validates, calls `server`, and maps errors.
 
 pub mod actions;
+pub mod demo;
 pub mod failed_events;
 pub mod history;
 pub mod overview;
@@ -19,6 +20,17 @@ fn console() -> Result<Console, Problem> {
 #[cfg(feature = "ssr")]
 fn actor() -> Result<Actor, Problem> {
     leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its sender."))
+}
+
+/// The demo hospital, where the console runs on it.
+#[cfg(feature = "ssr")]
+fn hospital() -> Result<std::sync::Arc<crate::demo::Hospital>, Problem> {
+    console()?.parts.hospital.clone().ok_or_else(|| {
+        Problem::not_found(
+            "This console runs on a real hospital.",
+            "What can be broken and mended is in the demo only.",
+        )
+    })
 }
 
 /// Sends the browser on to a page of ours after a form was taken.

@@ -6,6 +6,7 @@
 pub mod action;
 pub mod advice;
 pub mod application;
+pub mod demo;
 pub mod differences;
 pub mod error_text;
 pub mod failed_event;

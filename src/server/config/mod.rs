@@ -157,7 +157,7 @@ pub struct Config {
     pub log: LogForm,
     pub log_level: LogLevel,
     pub applications: Vec<Application>,
-    /// The applications are the demo hospital: no consumer runs on them, and pages say so.
+    /// The applications are the demo hospital.
     pub demo: bool,
     /// What an administrator should know: ignored JDBC parameters, assumed kinds.
     pub warnings: Vec<String>,

@@ -4,6 +4,7 @@ pub mod action;
 pub mod actions;
 pub mod application;
 pub mod applications;
+pub mod demo;
 pub mod failed_event;
 pub mod failed_events;
 pub mod help;

@@ -22,20 +22,15 @@ use crate::{
 #[component]
 pub fn RetryFeedPage() -> impl IntoView {
     let query = use_url().read_untracked().search().to_owned();
+    let (app, feed) = asked(&query);
     view! {
-        <Suspense>
-            {move || {
-                let (app, feed) = asked(&query);
-                Suspend::new(async move {
-                    match plan_feed_retry(app, feed).await {
-                        Ok(plan) => view! { <Plan plan /> }.into_any(),
-                        Err(problem) => view! { <ProblemView problem /> }.into_any(),
-                    }
-                })
+        <Await future=plan_feed_retry(app, feed) blocking=true let:answer>
+            {match answer.clone() {
+                Ok(plan) => view! { <Plan plan /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem /> }.into_any(),
             }}
-        </Suspense>
+        </Await>
     }
-    .into_any()
 }
 
 fn asked(query: &str) -> (String, Option<String>) {
