@@ -1,8 +1,15 @@
 //! Lists across applications: merged, paged by key, and the same forward and backward.
 
 use atomfeed_console::{
-    model::{EventKey, RowId, filter::ListQuery},
-    server::lists,
+    api::failed_events::ListPage,
+    model::{
+        EventKey, RowId,
+        filter::{Direction, ListQuery},
+    },
+    server::{
+        lists,
+        sources::{ListRequest, TextLimit},
+    },
 };
 
 use super::hospital::{Hospital, Row, row};
