@@ -17,8 +17,7 @@ pub enum CellKind {
 }
 
 impl CellKind {
-    const ALL: [CellKind; 5] =
-        [CellKind::Printed, CellKind::Integer, CellKind::Real, CellKind::Text, CellKind::Blob];
+    const ALL: [CellKind; 5] = [CellKind::Printed, CellKind::Integer, CellKind::Real, CellKind::Text, CellKind::Blob];
 
     fn code(self) -> u8 {
         Self::ALL.iter().position(|kind| *kind == self).unwrap_or_default() as u8

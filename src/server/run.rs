@@ -8,12 +8,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     config::{Config, LogForm, LogLevel},
-    http,
+    http, operations,
     state::Console,
     store::Store,
 };
 
-/// How long requests and actions under way may take once the console was told to end.
+/// How long requests and batches under way may take once the console was told to end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -26,13 +26,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let store = Store::open(&config.store).await?;
-    let interrupted = store.end_interrupted_actions().await?;
-    if interrupted > 0 {
-        tracing::warn!(
-            actions = interrupted,
-            "the console was ended while these were under way; the record says how far they came"
-        );
-    }
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; is another program using it? Choose one with --listen", config.listen)
     })?;
@@ -40,6 +33,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let base = config.base.clone();
     let console = Console::new(config, store.clone());
     let parts = console.parts.clone();
+    operations::go_on(&console).await?;
+    tokio::spawn(operations::housekeeping(console.clone()));
     let router = http::router(console);
     let shown =
         if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
@@ -66,7 +61,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     parts.running.close();
     if tokio::time::timeout(LAST_WORDS, parts.running.wait()).await.is_err() {
-        tracing::warn!("an action was still under way; the record shows how far it came");
+        tracing::warn!("an operation was still writing a batch; it is looked at again at the next start");
     }
     store.close().await;
     Ok(())

@@ -9,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     config::Config,
     events::Publishers,
+    operations::Running,
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
@@ -37,7 +38,9 @@ pub struct Parts {
     pub store: Store,
     pub watch: Watch,
     pub publishers: Publishers,
-    /// Actions that are being carried out; the end of the console waits for them.
+    /// Operations that have a task of their own.
+    pub operations: Running,
+    /// The tasks of operations and plans; the end of the console waits for them.
     pub running: TaskTracker,
     /// Set when the console is about to end.
     pub stopping: CancellationToken,
@@ -58,6 +61,7 @@ impl Console {
             store,
             watch,
             publishers: Publishers::default(),
+            operations: Running::default(),
             running: TaskTracker::new(),
             stopping,
             started: Instant::now(),

@@ -8,8 +8,10 @@ use super::{
     words::{count, count_first, number, numeral, span},
 };
 use crate::model::{
-    ApplicationInfo, ApplicationView, Availability, Feed, FeedState, Limits, Reach, Seen, action::Action,
+    ApplicationInfo, ApplicationView, Availability, Feed, FeedState, Limits, Reach, Seen,
     feed::category_of,
+    ledger::RequestKind,
+    operation::{Operation, Stage},
 };
 
 /// Why something is as it is, and what to do about it.
@@ -361,73 +363,69 @@ pub fn retry_schedule(info: &ApplicationInfo, rows: u64) -> Option<String> {
     ))
 }
 
-/// An action's kind as the beginning of a sentence that its scope goes on.
-fn deed(kind: &str) -> String {
+/// What an operation is called.
+pub fn deed(kind: RequestKind) -> &'static str {
     match kind {
-        "retry" => "Retry of".to_owned(),
-        other => format!("{other}:"),
+        RequestKind::Retry => "Retry",
+        RequestKind::Discard => "Discard",
+        RequestKind::Restore => "Put back",
     }
 }
 
-/// What an action was about, as a heading: a feed's address in it gives way to its category.
-pub fn scope(action: &Action) -> String {
+/// What an operation is about, as a heading: a feed's address in it gives way to its category.
+pub fn scope(operation: &Operation) -> String {
     let short = |word: &str| match category_of(word) {
         Some(category) if word.contains("://") => format!("the {category} feed"),
         _ => word.to_owned(),
     };
-    let words: Vec<String> = action.scope.split(' ').map(short).collect();
-    format!("{} {}", deed(&action.kind), words.join(" "))
+    let words: Vec<String> = operation.scope.split(' ').map(short).collect();
+    format!("{} {}", deed(operation.kind), words.join(" "))
 }
 
-/// Whether an action may still go on.
-pub fn is_running(action: &Action) -> bool {
-    action.finished_at.is_none() && action.ended_early.is_none()
-}
-
-/// Whether an action came to its end.
-fn is_whole(action: &Action) -> bool {
-    action.finished_at.is_some() && action.ended_early.is_none()
-}
-
-/// Why an action did not come to all its rows, and what became of the others: not yet, or not any more. `None` for one
-/// that came to its end.
-pub fn unfinished(action: &Action) -> Option<String> {
-    let of = action
-        .planned
-        .filter(|planned| *planned > action.counts.asked)
-        .map(|planned| format!("{} of {}", number(action.counts.asked), count(planned, "row")));
-    match &action.ended_early {
-        Some(reason) => Some(match of {
-            Some(of) => format!("Ended early: {reason} {of} were taken. The rest is as it was."),
-            None => format!("Ended early: {reason} What it did not reach is as it was."),
-        }),
-        None if action.finished_at.is_none() => Some(match of {
-            Some(of) => format!("It has not ended yet, {of} were taken so far: look again in a moment."),
-            None => "It has not ended yet: look again in a moment.".to_owned(),
-        }),
-        None => None,
+/// How far an operation has come, in one sentence. What hinders it is in its note.
+pub fn stage(operation: &Operation) -> String {
+    let counts = operation.counts;
+    let taken = counts.done() + counts.left_alone();
+    let of = operation.planned.unwrap_or(counts.asked).max(counts.asked);
+    match operation.stage {
+        Stage::Planning => "Its plan is being made.".to_owned(),
+        Stage::Draft => "Nothing has begun: this is its plan.".to_owned(),
+        Stage::Running => format!("Under way: {} of {} had their turn.", number(taken), count(of, "row")),
+        Stage::Trying => format!("The first {} had their turn.", count(taken, "row")),
+        Stage::Paused => format!("Paused: {} of {} had their turn.", number(taken), count(of, "row")),
+        Stage::Cancelled => format!("Cancelled: {} of {} had their turn.", number(taken), count(of, "row")),
+        Stage::Ended => match operation.note {
+            Some(_) => format!("Ended early: {} of {} had their turn.", number(taken), count(of, "row")),
+            None => String::new(),
+        },
     }
 }
 
-/// What became of an action's rows.
-pub fn outcome(action: &Action) -> String {
-    let counts = action.counts;
+/// What became of an operation's rows, as far as its own part goes.
+pub fn outcome(operation: &Operation) -> String {
+    let counts = operation.counts;
     if counts.asked == 0 {
-        let nothing = if is_whole(action) { "There was nothing to reset." } else { "Nothing was reset yet." };
-        return nothing.to_owned();
+        return "There was nothing to do.".to_owned();
     }
-    let mut sentence = if counts.reset == counts.asked {
-        format!("Retry requested for {}.", count(counts.asked, "row"))
-    } else {
-        format!("Retry requested for {} of {}.", number(counts.reset), count(counts.asked, "row"))
+    let (done, what) = match operation.kind {
+        RequestKind::Retry => (counts.reset, "Retry requested for"),
+        RequestKind::Discard => (counts.discarded, "Discarded"),
+        RequestKind::Restore => (counts.restored, "Put back"),
     };
-    let told = counts.reset + counts.changed + counts.gone + counts.failed + counts.uncertain;
+    let mut sentence = if done == counts.asked {
+        format!("{what} {}.", count(counts.asked, "row"))
+    } else {
+        format!("{what} {} of {}.", number(done), count(counts.asked, "row"))
+    };
+    let to_come = if operation.finished_at.is_some() { "not reached" } else { "still to come" };
     for (rows, what) in [
+        (counts.already_there, "there again, and not doubled"),
+        (counts.taken, "left to another operation"),
         (counts.changed, "changed meanwhile and left alone"),
         (counts.gone, "gone from the table"),
         (counts.failed, "not written"),
-        (counts.uncertain, "uncertain: the connection was lost while writing"),
-        (counts.asked.saturating_sub(told), if is_running(action) { "still to come" } else { "not reached" }),
+        (counts.uncertain, "uncertain: it is not known whether the change came through"),
+        (counts.to_come(), to_come),
     ] {
         if rows > 0 {
             sentence.push_str(&format!(" {} {what}.", number(rows)));

@@ -102,6 +102,7 @@ impl Hospital {
             store: folder.path().join("console.db"),
             log: Default::default(),
             log_level: Default::default(),
+            keep_discarded: Some(chrono::TimeDelta::days(30)),
             applications,
             demo: false,
             warnings: Vec::new(),

@@ -6,10 +6,12 @@
 
 #[cfg(feature = "hydrate")]
 mod browser;
+mod course;
 mod fresh;
 mod page_tools;
 mod selection;
 
+pub use course::Course;
 pub use fresh::Fresh;
 pub use page_tools::{KeyList, PageTools};
 pub use selection::Selection;
