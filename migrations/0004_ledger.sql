@@ -72,6 +72,8 @@ CREATE TABLE ledger_events (
     seen_after BIGINT,
     seen_at BIGINT NOT NULL,
     retries BIGINT,
+    -- What the source calculates from event id and feed: so that the sums of both sides tell when either changes.
+    mark BIGINT NOT NULL,
     -- 1 waiting, 2 exhausted, 3 unknown; ended: 11 resolved, 12 gone, 13 discarded.
     state BIGINT NOT NULL,
     -- The last request by a person: NULL none, 1 requested, 2 failed again, 3 overwritten by the running consumer.
@@ -163,3 +165,6 @@ CREATE TABLE ledger_hours (
 );
 CREATE INDEX ledger_hours_by_hour ON ledger_hours (hour);
 CREATE INDEX ledger_hours_by_fault ON ledger_hours (fault_id, hour);
+
+-- What is still to come of requests: few rows, whatever the ledger's size.
+CREATE INDEX ledger_requests_open ON ledger_requests (kind, ledger_event) WHERE outcome IS NULL;

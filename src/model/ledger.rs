@@ -334,3 +334,21 @@ pub struct LedgerRequest {
     /// Failed again: with which fault.
     pub fault: Option<i64>,
 }
+
+/// How many failed events of one feed have one fault and stand in one state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerCount {
+    pub feed_uri: Option<String>,
+    pub fault: i64,
+    pub state: LifeState,
+    pub count: u64,
+}
+
+/// A database turned out to be another one than before, or its ids began again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerBreak {
+    pub app: String,
+    pub moment: Moment,
+    /// What it means, as whole sentences.
+    pub what: String,
+}

@@ -4,6 +4,7 @@ pub mod check;
 pub mod cli;
 pub mod compat;
 pub mod config;
+pub mod digest;
 pub mod events;
 pub mod export;
 pub mod health;

@@ -54,7 +54,7 @@ impl Console {
         let sources: Vec<_> =
             config.applications.iter().map(|application| Arc::new(Source::new(application.clone()))).collect();
         let stopping = CancellationToken::new();
-        let watch = Watch::start(&sources, &stopping);
+        let watch = Watch::start(&sources, &store, &stopping);
         let parts = Parts {
             config,
             sources,

@@ -51,6 +51,7 @@ macro_rules! everywhere {
 mod connection;
 mod events;
 mod hurt;
+mod ledger;
 mod lists;
 mod looks;
 mod reset;

@@ -3,6 +3,7 @@
 use crate::{
     model::{
         Attempt, Availability, Backend, EventState, FailedEvent, FailedEventRow, RowId,
+        feed::tail_of,
         filter::{Direction, Order},
     },
     server::config::Application,
@@ -96,11 +97,11 @@ async fn attempts(
     statement.equals(&log.expression("event_id"), event_id);
     statement.push(format!(" ORDER BY {} DESC LIMIT {ATTEMPTS_COUNTED}", log.expression("id")));
     let found = session.link.rows(statement).await?;
-    let this = feed_of(row.feed_uri.as_deref());
+    let this = tail_of(row.feed_uri.as_deref());
     let ids: Vec<RowId> = found
         .into_iter()
         .filter_map(|mut record| Some((RowId(record.number()?), record.text())))
-        .filter(|(_, uri)| feed_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed)))
+        .filter(|(_, uri)| tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed)))
         .map(|(id, _)| id)
         .collect();
     let mut condition = session.link.statement("1 = 0");
@@ -109,15 +110,6 @@ async fn attempts(
     }
     let attempts = newest_attempts(session, &log, condition, FailedEvent::ATTEMPT_LIMIT).await?;
     Ok((Availability::Here(attempts), ids.len() as u64))
-}
-
-/// What stays of a feed's address when its host changes: the last two parts of its path (`encounter/recent`). `None`:
-/// there is no address.
-fn feed_of(uri: Option<&str>) -> Option<(&str, &str)> {
-    let uri = uri.filter(|uri| !uri.trim().is_empty())?;
-    let mut parts = uri.trim_end_matches('/').rsplit('/');
-    let last = parts.next()?;
-    Some((parts.next().unwrap_or_default(), last))
 }
 
 async fn newest_attempts(
@@ -244,21 +236,4 @@ pub(super) async fn ahead(session: &mut Session<'_>, feed: Option<&str>, id: Row
     push_feed(&mut statement, &table, feed);
     push_state(&mut statement, app, &table, EventState::Waiting);
     Ok(session.link.row(statement).await?.count())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_feed_is_known_again_when_its_host_changed() {
-        let at = |host: &str| feed_of(Some(host)).map(|(category, page)| format!("{category}/{page}"));
-        assert_eq!(at("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent").as_deref(), Some("encounter/recent"));
-        assert_eq!(
-            at("http://localhost:8050/openmrs/ws/atomfeed/encounter/recent/").as_deref(),
-            Some("encounter/recent")
-        );
-        assert_eq!(at("no address").as_deref(), Some("/no address"));
-        assert_eq!((feed_of(None), feed_of(Some(""))), (None, None));
-    }
 }

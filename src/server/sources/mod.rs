@@ -22,10 +22,11 @@ mod rows;
 mod schema;
 mod sql;
 mod sqlite;
+mod walk;
 mod whole;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -41,10 +42,11 @@ use crate::model::{
     whole_row::WholeEvent,
 };
 
-use super::config::Application;
+use super::{config::Application, digest::Digest};
 
 use connection::{Pool, Session};
 use schema::{ColumnKind, Table};
+pub use walk::{Glance, LogRow, RowKey, WholeRow};
 
 /// Why a source did not answer. The sentences are for people and hold no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -216,6 +218,20 @@ impl Source {
         poll::poll(self).await
     }
 
+    /// The markers alone.
+    pub async fn markers(&self) -> Result<Availability<Vec<Marker>>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = poll::markers_alone(&mut session).await;
+        session.end(outcome).await
+    }
+
+    /// When the newest event of each category was published, as far as the newest rows of event_records tell.
+    pub async fn newest_published(&self) -> Result<Vec<(String, DateTime<Utc>)>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = publisher::newest(&mut session).await;
+        session.end(outcome).await
+    }
+
     /// The publisher's side. `previous` is the last answer: where it is recent, only newer events are counted.
     pub async fn publisher(&self, previous: Option<&Publisher>) -> Result<Publisher, SourceError> {
         let counted_whole = *self.counted_whole.lock().unwrap_or_else(PoisonError::into_inner);
@@ -371,6 +387,66 @@ impl Source {
     /// As [`Source::reset`].
     pub async fn restore(&self, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
         restore::restore(self.pool.write(&self.app).await?, events).await
+    }
+
+    /// A glance for the watcher: the sums of the whole table, by buckets of ids. `choose` answers the buckets' width for the
+    /// span of ids there is.
+    ///
+    /// # Errors
+    /// Also [`SourceErrorKind::NotHere`], where there is no table of failed events to watch.
+    pub async fn glance(&self, choose: impl FnOnce(Option<(i64, i64)>) -> i64) -> Result<Glance, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::glance(&mut session, choose).await;
+        session.end(outcome).await
+    }
+
+    /// The sums of the rows with ids from the first to the last of `range`, by buckets.
+    pub async fn digests(&self, range: (i64, i64), width: i64) -> Result<Vec<(i64, Digest)>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::digests(&mut session, range, width).await;
+        session.end(outcome).await
+    }
+
+    /// The keys of the rows with ids from the first to the last of `range`, lowest first.
+    pub async fn row_keys(&self, range: (i64, i64), limit: u32) -> Result<Vec<RowKey>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::keys(&mut session, range, limit).await;
+        session.end(outcome).await
+    }
+
+    /// The same rows with their texts, as long as the consumers write them.
+    pub async fn whole_rows(&self, range: (i64, i64), limit: u32) -> Result<Vec<WholeRow>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::whole_rows(&mut session, range, limit).await;
+        session.end(outcome).await
+    }
+
+    /// The rows with these ids that are there, with their texts.
+    pub async fn whole_rows_of(&self, ids: &[RowId]) -> Result<Vec<WholeRow>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::whole_rows_of(&mut session, ids).await;
+        session.end(outcome).await
+    }
+
+    /// Rows of the retry log above an id, lowest first.
+    pub async fn log_above(&self, above: Option<i64>, limit: u32) -> Result<Vec<LogRow>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::log_above(&mut session, above, limit).await;
+        session.end(outcome).await
+    }
+
+    /// The rows of the retry log with these ids that are there.
+    pub async fn log_of(&self, ids: &[i64]) -> Result<Vec<LogRow>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::log_of(&mut session, ids).await;
+        session.end(outcome).await
+    }
+
+    /// Which of these ids of the retry log are there.
+    pub async fn log_present(&self, ids: &[i64]) -> Result<BTreeSet<i64>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::log_present(&mut session, ids).await;
+        session.end(outcome).await
     }
 
     /// Everything that `check` prints of one application. Changes nothing.

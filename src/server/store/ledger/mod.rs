@@ -5,5 +5,9 @@
 
 pub(super) mod read;
 mod requests;
+mod write;
 
 pub use requests::{Ask, RequestCounts};
+pub use write::{
+    Appeared, Book, BookRow, Changed, Ended, Fingerprint, Moved, NewAttempt, Page, Progress, Work, Written, micros,
+};

@@ -8,7 +8,7 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 use crate::{
     model::{
         RowId,
-        ledger::{Asked, Fault, Happened, LedgerEntry, LedgerEvent, LifeState, Moment},
+        ledger::{Asked, Fault, Happened, LedgerBreak, LedgerCount, LedgerEntry, LedgerEvent, LifeState, Moment},
     },
     server::store::{Store, StoreError},
 };
@@ -64,6 +64,55 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().rev().map(read_entry).collect()
+    }
+
+    /// How many failed events an application has and had, by feed, fault and state. Kept with every change.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ledger_counts(&self, app: &str) -> Result<Vec<LedgerCount>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT f.uri, c.fault_id, c.state, c.count FROM ledger_counts c JOIN ledger_sources s ON s.id = c.source_id \
+             JOIN ledger_feeds f ON f.id = c.feed_id WHERE s.app = ? AND c.count > 0",
+        )
+        .bind(app)
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |row: &SqliteRow| {
+            let uri: String = row.try_get(0)?;
+            let state: i64 = row.try_get(2)?;
+            Ok(LedgerCount {
+                feed_uri: Some(uri).filter(|uri| !uri.is_empty()),
+                fault: row.try_get(1)?,
+                state: LifeState::from_code(state)
+                    .ok_or_else(|| StoreError::Content(format!("a count of the unknown state {state}")))?,
+                count: u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// When databases turned out to be others, newest first: of one application or of all. At most the newest 100.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ledger_breaks(&self, app: Option<&str>) -> Result<Vec<LedgerBreak>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT s.app, b.after, b.at, b.what FROM ledger_breaks b JOIN ledger_sources s ON s.id = b.source_id \
+             WHERE (? IS NULL OR s.app = ?) ORDER BY b.at DESC LIMIT 100",
+        )
+        .bind(app)
+        .bind(app)
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |row: &SqliteRow| {
+            Ok(LedgerBreak {
+                app: row.try_get(0)?,
+                moment: Moment { after: time(row.try_get(1)?), at: instant(row.try_get(2)?)? },
+                what: row.try_get(3)?,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// The faults with these numbers.
