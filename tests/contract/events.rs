@@ -15,7 +15,7 @@ everywhere! {
     rows_without_a_feed_address_are_one_feed
     megabytes_of_error_text_come_in_pieces
     rows_are_found_by_event_and_by_record
-    a_feeds_plan_counts_its_rows
+    the_rows_ahead_are_counted_by_feed
 }
 
 fn ids(rows: &[FailedEventRow]) -> Vec<i128> {

@@ -3,8 +3,8 @@
 use atomfeed_console::{
     model::{
         FailedEventRow, RowId,
-        action::RowOutcome,
         filter::{Direction, Filter, Order},
+        operation::RowOutcome,
     },
     server::sources::{ListRequest, LongText, ResetRow, Source, TextLimit},
 };

@@ -135,6 +135,12 @@ impl Hospital {
         rows.into_iter().map(|(id, retries, at)| (id, (retries, at))).collect()
     }
 
+    /// The numbers that a query answers with.
+    pub async fn numbers(&self, app: &str, sql: &'static str) -> Vec<i64> {
+        let mut connection = open(&self.database(app)).await;
+        sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("numbers")
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = tokio::time::timeout(PATIENCE * 3, self.router.clone().oneshot(request))
             .await

@@ -4,5 +4,7 @@ mod hospital;
 
 mod compat;
 mod forms;
+mod groups;
 mod lists;
+mod operations;
 mod pages;

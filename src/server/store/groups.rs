@@ -180,7 +180,7 @@ impl Store {
     pub async fn carry_notes_over(&self) -> Result<u64, StoreError> {
         let present = i64::from(fingerprint::VERSION);
         let old = sqlx::query(
-            "SELECT version, fingerprint FROM fault_notes WHERE version < ? ORDER BY version DESC, at DESC",
+            "SELECT version, fingerprint FROM fault_notes WHERE version < ? AND version > 0 ORDER BY version DESC, at DESC",
         )
         .bind(present)
         .fetch_all(&self.pool)

@@ -13,8 +13,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     model::{
-        EventState, FailedEventRow, Limits, Marker, RowId,
-        error_text::shape,
+        EventState, FailedEventRow, Limits, Marker, RowId, fingerprint,
         ledger::{LifeState, Moment},
         payload::record_uuid,
     },
@@ -582,7 +581,10 @@ fn attempt(row: LogRow) -> Option<NewAttempt> {
 /// What an error text is grouped by. The one place where the ledger asks for it.
 fn fingerprint(error: Option<&str>) -> Fingerprint {
     match error.map(str::trim).filter(|error| !error.is_empty()) {
-        Some(error) => (1, shape(error)),
+        Some(error) => {
+            let told = fingerprint::of(Some(error));
+            (i64::from(told.version), told.text)
+        }
         None => (0, String::new()),
     }
 }
