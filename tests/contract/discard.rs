@@ -105,9 +105,8 @@ async fn a_row_that_is_there_again_is_not_doubled(database: &mut TestDatabase) {
     let outcomes = source.restore(&kept(&copies)).await;
     assert_eq!(outcomes, Ok(vec![RowOutcome::AlreadyThere, RowOutcome::Restored { id: RowId(3) }]));
     let table = database.table("failed_events");
-    let count =
-        database.value(&format!("SELECT COUNT(*) FROM {table} WHERE event_id = 'tag:atomfeed.ict4h.org:2'")).await;
-    assert_eq!(count.as_deref(), Some("1"));
+    let of_event = format!("SELECT event_id FROM {table} WHERE event_id = 'tag:atomfeed.ict4h.org:2'");
+    assert_eq!(database.lines(&of_event).await.len(), 1);
 }
 
 async fn a_row_whose_id_is_taken_gets_a_new_one(database: &mut TestDatabase) {
@@ -141,8 +140,7 @@ async fn a_row_whose_id_is_taken_gets_a_new_one(database: &mut TestDatabase) {
 
 async fn bytes_come_back_as_they_were(database: &mut TestDatabase) {
     let mut row = Failed { retries: -3, ..database.failed(7) };
-    let nul = if database.server == Server::Postgres { "" } else { "\0" };
-    row.error = Some(format!("a{nul}'b\"\\ü李\r\n\t<x> %_!"));
+    row.error = Some("a'b\"\\ü李\r\n\t<x> %_!".to_owned());
     row.title = None;
     row.tags = Some("");
     row.content = Some(String::new());
@@ -156,8 +154,18 @@ async fn bytes_come_back_as_they_were(database: &mut TestDatabase) {
     let kind = if database.server == Server::Sqlite { "REAL" } else { "double precision" };
     database.run(&format!("ALTER TABLE {table} ADD COLUMN weight {kind}")).await;
     database.run(&format!("UPDATE {table} SET weight = 0.1 + 0.2, failed_at = failed_at WHERE id = 7")).await;
-    if database.server == Server::Sqlite {
-        database.run(&format!("UPDATE {table} SET tags = x'00ff' WHERE id = 8")).await;
+    // PostgreSQL's texts hold no NUL bytes.
+    match database.server {
+        Server::Postgres => {}
+        Server::Sqlite => {
+            let nul = "error_message = error_message || char(0) || 'behind'";
+            database.run(&format!("UPDATE {table} SET tags = x'00ff' WHERE id = 8")).await;
+            database.run(&format!("UPDATE {table} SET {nul} WHERE id = 7")).await;
+        }
+        _ => {
+            let nul = "error_message = CONCAT(error_message, CHAR(0), 'behind')";
+            database.run(&format!("UPDATE {table} SET {nul}, failed_at = failed_at WHERE id = 7")).await;
+        }
     }
     let read = |column: &str| match database.server {
         Server::Postgres => format!("{column}::text"),
@@ -203,7 +211,7 @@ async fn the_log_goes_only_with_exactly_its_pair(database: &mut TestDatabase) {
         .log(23, Some("http://old-host/encounter/recent"), "2026-11-01T09:00:00Z", event, "of an old address")
         .await;
     let log = database.table("failed_event_retry_log");
-    let ids = format!("SELECT id FROM {log} ORDER BY id");
+    let ids = format!("SELECT error_message FROM {log} ORDER BY id");
     let source = database.source();
     // Another row of the pair stays: so does the log.
     let copies = copy(&source, &[2]).await;
@@ -213,7 +221,10 @@ async fn the_log_goes_only_with_exactly_its_pair(database: &mut TestDatabase) {
     // The last of the pair takes it along, and nothing else.
     let copies = copy(&source, &[3]).await;
     assert_eq!(source.discard(&[of(database, 3, 0)], &copies).await, Ok(vec![RowOutcome::Discarded]));
-    assert_eq!(database.lines(&ids).await, [Some("22".to_owned()), Some("23".to_owned())]);
+    assert_eq!(
+        database.lines(&ids).await,
+        ["of the other feed", "of an old address"].map(|text| Some(text.to_owned()))
+    );
 }
 
 async fn nothing_is_removed_without_its_copy(database: &mut TestDatabase) {
@@ -242,7 +253,7 @@ async fn many_are_one_transaction(database: &mut TestDatabase) {
     let wanted: Vec<DiscardRow> = (1..=700).map(|id| of(database, id, id as i64 % 3)).collect();
     assert_eq!(source.discard(&wanted, &copies).await, Ok(vec![RowOutcome::Discarded; 700]));
     let table = database.table("failed_events");
-    assert_eq!(database.value(&format!("SELECT COUNT(*) FROM {table}")).await.as_deref(), Some("0"));
+    assert!(database.lines(&format!("SELECT event_id FROM {table}")).await.is_empty());
     let outcomes = source.restore(&kept(&copies)).await.expect("outcomes");
     assert!(outcomes.iter().all(|outcome| matches!(outcome, RowOutcome::Restored { .. })));
     assert_eq!(database.dump().await, before);

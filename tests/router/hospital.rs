@@ -135,6 +135,17 @@ impl Hospital {
         rows.into_iter().map(|(id, retries, at)| (id, (retries, at))).collect()
     }
 
+    /// Waits until the ledger has read every database whole.
+    pub async fn followed(&self) {
+        let begun = std::time::Instant::now();
+        for app in ["odoo", "openelis"] {
+            while !self.console.parts.watch.followed(app).is_some_and(|(_, whole)| whole) {
+                assert!(begun.elapsed() < PATIENCE * 4, "the ledger does not read {app}");
+                self.console.parts.watch.look_again(app).await;
+            }
+        }
+    }
+
     /// The numbers that a query answers with.
     pub async fn numbers(&self, app: &str, sql: &'static str) -> Vec<i64> {
         let mut connection = open(&self.database(app)).await;

@@ -141,11 +141,14 @@ async fn what_is_discarded_can_be_seen_and_put_back() {
 
 #[tokio::test]
 async fn a_row_under_way_in_one_operation_is_not_taken_by_another() {
-    let hospital = Hospital::new(&rows(40), &[]).await;
+    let mut all = rows(40);
+    all.push(Row { feed: PATIENTS, ..row(41, "2026-11-20 08:00:00") });
+    let hospital = Hospital::new(&all, &[]).await;
     hospital.execute("Odoo", COUNT_RESETS).await;
-    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
+    let query = ("query", "app=odoo&feed=http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent");
+    hospital.form(PLAN, &[("kind", "retry"), query]).await;
     // A second plan from before the first one was started.
-    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
+    hospital.form(PLAN, &[("kind", "retry"), query]).await;
     hospital.form(START, &[("id", "1"), ("per_minute", "12")]).await;
     until(&hospital.console, 1, &[Stage::Running]).await;
     let plan = hospital.form(PLAN, &[("kind", "discard"), ("query", "app=odoo")]).await;
@@ -167,7 +170,7 @@ async fn a_row_under_way_in_one_operation_is_not_taken_by_another() {
     let page = hospital.page("/atomfeed-console/operations/1").await;
     assert!(page.body.contains("Cancelled by local") && page.body.contains("not reached"));
     // What it had not reached is free again.
-    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
+    hospital.form(PLAN, &[("kind", "retry"), query]).await;
     hospital.form(START, &[("id", "4")]).await;
     let rest = until(&hospital.console, 4, &[Stage::Ended]).await;
     assert_eq!(rest.counts.reset, left);
@@ -234,7 +237,7 @@ const EVERYWHERE: [Killed; 6] =
 async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed) -> i64 {
     let (store, source) = (&hospital.console.parts.store, hospital.console.source("odoo").unwrap());
     // The watcher has seen the rows before the operation.
-    hospital.console.parts.watch.look_again("odoo").await;
+    hospital.followed().await;
     let new = NewOperation {
         who: "local".into(),
         address: "127.0.0.1".into(),
@@ -356,7 +359,7 @@ async fn a_discard_goes_on_after_a_kill_at_any_point_and_loses_nothing() {
 #[tokio::test]
 async fn the_first_rows_decide_whether_an_operation_goes_on() {
     let hospital = Hospital::new(&rows(12), &[]).await;
-    hospital.console.parts.watch.look_again("odoo").await;
+    hospital.followed().await;
     let fields = [("id", "1"), ("try_first", "2"), ("try_needed", "2")];
     hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
     hospital.form(START, &fields).await;

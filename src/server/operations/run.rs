@@ -170,12 +170,15 @@ async fn judge(console: &Console, operation: &Operation) -> Result<(), StoreErro
         store.set_stage(operation.id, &[Stage::Trying], Stage::Running, None).await?;
         return Ok(());
     };
-    let seen = store.request_counts(&[operation.id]).await?.get(&operation.id).copied().unwrap_or_default();
+    let Some(operation) = &store.operation(operation.id).await? else { return Ok(()) };
+    let seen = operation.followed;
     let needed = u64::from(first.needed);
+    // A row that the ledger has not met yet may still succeed.
+    let open = seen.open + operation.counts.reset.saturating_sub(seen.all());
     if seen.resolved >= needed {
         store.tried(operation.id).await?;
         store.set_stage(operation.id, &[Stage::Trying], Stage::Running, None).await?;
-    } else if seen.resolved + seen.open < needed {
+    } else if seen.resolved + open < needed {
         let note = format!(
             "Paused: of the first {} rows {} succeeded and {} failed again; {} were to succeed. Resume it to go on all the \
              same, or cancel it.",
@@ -338,7 +341,8 @@ async fn reset(
 }
 
 /// Of rows that were being reset when the console ended, those of which the watcher has seen the outcome: the reset came
-/// through, and a second one would be one too many.
+/// through, and a second one would be one too many. (To the watcher a reset that was announced and never written looks like
+/// one that the consumer wrote over: in both cases it is to be set now.)
 async fn sift(
     console: &Console,
     operation: &Operation,
@@ -355,12 +359,9 @@ async fn sift(
         let (place, row, again) = taken;
         let outcome = if *again { console.parts.store.request_outcome(operation.id, app, row.id).await? } else { None };
         match outcome.flatten() {
-            Some(
-                RequestOutcome::Resolved
-                | RequestOutcome::FailedAgain
-                | RequestOutcome::Overwritten
-                | RequestOutcome::Gone,
-            ) => came_through.push((*place, RowOutcome::Reset)),
+            Some(RequestOutcome::Resolved | RequestOutcome::FailedAgain | RequestOutcome::Gone) => {
+                came_through.push((*place, RowOutcome::Reset))
+            }
             _ => rest.push(taken.clone()),
         }
     }

@@ -18,6 +18,7 @@ use super::{
     fault,
     list::failed_events,
     schema::{Found, Table},
+    sql,
     whole::{self, WholeColumn},
 };
 
@@ -98,7 +99,12 @@ impl<'a> Place<'a> {
     async fn of(session: &mut Session<'_>, table: Found<'a>, kind: Table) -> Result<Self, SourceError> {
         let columns = whole::columns(session, kind).await?;
         let fills_id = columns.iter().any(|column| column.name.eq_ignore_ascii_case("id") && column.fills_itself);
-        let given_out = last_of_sequence(session, &table, fills_id).await?;
+        let last = last_of_sequence(session, &table, fills_id).await?;
+        // A sequence that the table has outrun (a dump was put in, and nobody moved it) gives numbers that are taken: to
+        // it nothing can be left, and nothing is reserved for it.
+        let highest = if last.is_some() { highest_id(session, &table).await? } else { RowId(0) };
+        let outrun = last.is_some_and(|last| last < highest);
+        let (fills_id, given_out) = (fills_id && !outrun, last.filter(|_| !outrun));
         Ok(Self {
             table,
             columns,
@@ -211,10 +217,7 @@ impl<'a> Place<'a> {
 
     /// Whoever writes this table gives the ids: the row gets the next one after the highest.
     async fn put_at_end(&mut self, session: &mut Session<'_>, row: &WholeRow) -> Result<RowId, SourceError> {
-        let highest = format!("MAX({})", self.table.expression("id"));
-        let highest = super::sql::as_text(self.table.backend, &highest);
-        let statement = session.link.statement(format!("SELECT {highest} FROM {}", self.table.name));
-        let id = RowId(session.link.row(statement).await?.number::<i128>().unwrap_or_default() + 1);
+        let id = RowId(highest_id(session, &self.table).await?.0 + 1);
         let mut row = row.clone();
         if let Some(cell) = row.0.iter_mut().find(|cell| cell.column.eq_ignore_ascii_case("id")) {
             cell.bytes = Some(id.to_string().into_bytes());
@@ -223,6 +226,13 @@ impl<'a> Place<'a> {
         session.link.execute(statement).await?;
         Ok(id)
     }
+}
+
+/// The highest id there is; 0 for an empty table.
+async fn highest_id(session: &mut Session<'_>, table: &Found<'_>) -> Result<RowId, SourceError> {
+    let highest = sql::as_text(table.backend, &format!("MAX({})", table.expression("id")));
+    let statement = session.link.statement(format!("SELECT {highest} FROM {}", table.name));
+    Ok(RowId(session.link.row(statement).await?.number().unwrap_or_default()))
 }
 
 /// The last number that PostgreSQL's sequence of the id has given out. A row put above it would stand in the way of the
