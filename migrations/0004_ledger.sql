@@ -7,7 +7,7 @@
 CREATE TABLE ledger_sources (
     id INTEGER PRIMARY KEY,
     app TEXT NOT NULL UNIQUE,
-    -- What tells this database from another under the same key: see server/sources/identity.rs.
+    -- What tells this database from another under the same key: see server/sources/walk.rs.
     identity TEXT,
     -- When the watch began, and when the first full read was through; NULL: it is still under way.
     since BIGINT NOT NULL,
@@ -16,9 +16,8 @@ CREATE TABLE ledger_sources (
     looked_at BIGINT,
     -- The highest row id of the retry log that was read.
     log_to BIGINT,
-    -- The max_retry by which the states below were decided, and the version of the fingerprints.
-    max_retry BIGINT,
-    fingerprint_version BIGINT NOT NULL DEFAULT 0
+    -- The max_retry by which the states below were decided.
+    max_retry BIGINT
 );
 
 -- A database that was replaced or restored, or whose ids began again.
@@ -45,7 +44,7 @@ CREATE TABLE ledger_feeds (
     UNIQUE (source_id, uri)
 );
 
--- A fault: what the fingerprint of an error text names. Version 0 stands for "no error text".
+-- A fault: what the fingerprint of an error text names, with the version of the rules that made it.
 CREATE TABLE ledger_faults (
     id INTEGER PRIMARY KEY,
     version BIGINT NOT NULL,

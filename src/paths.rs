@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::model::{
     EventKey,
     filter::{Filter, ListQuery},
+    history::HistoryQuery,
 };
 
 /// Where the server functions live, below the base path.
@@ -155,6 +156,26 @@ impl Base {
     /// A server function that a form posts to.
     pub fn post(&self, name: &str) -> String {
         self.at(&format!("{API_PREFIX}/{name}"))
+    }
+
+    /// The stream of changes.
+    pub fn events(&self) -> String {
+        self.at("/events")
+    }
+
+    /// What failed and what became of it; `query` as [`crate::model::history::HistoryQuery`] writes it.
+    pub fn history(&self, query: &HistoryQuery) -> String {
+        with_query(self.at("/history"), &query.to_query())
+    }
+
+    /// The same as a file.
+    pub fn history_file(&self, query: &HistoryQuery) -> String {
+        with_query(self.at("/history.csv"), &query.to_query())
+    }
+
+    /// The life of one failed event, by the ledger's own number.
+    pub fn life(&self, id: i64) -> String {
+        self.at(&format!("/history/{id}"))
     }
 
     pub fn help(&self) -> String {

@@ -108,6 +108,8 @@ pub struct EventPage {
     pub group: Option<EventGroup>,
     /// Later events of the same record here: how many were resolved, and how many failed too.
     pub later: (u64, u64),
+    /// What the ledger knows of it; `None`: it has not seen it yet.
+    pub life: Option<crate::model::ledger::LedgerEvent>,
     /// The neighbours in the list it was opened from.
     pub previous: Option<EventKey>,
     pub next: Option<EventKey>,

@@ -3,6 +3,7 @@
 
 pub mod failed_events;
 pub mod groups;
+pub mod history;
 pub mod operations;
 pub mod overview;
 

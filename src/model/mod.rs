@@ -12,6 +12,7 @@ pub mod feed;
 pub mod filter;
 pub mod fingerprint;
 pub mod group;
+pub mod history;
 pub mod ledger;
 pub mod operation;
 pub mod overview;

@@ -37,8 +37,12 @@ pub async fn event(console: &Console, app: &str, id: RowId, list: &Filter) -> Re
     );
     let seen = view.and_then(|view| view.seen);
     let feed = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, event.row.feed_uri.as_deref()));
+    // The page is whole without the history; and an id can have been another event's, which is not this one's.
+    let lives = console.parts.store.ledger_events_of_row(&source.app().info.key, id).await.unwrap_or_default();
+    let life = lives.into_iter().next().filter(|life| life.state.is_open() && life.event_id == event.row.event_id);
     Ok(EventPage {
         info: source.app().info.clone(),
+        life,
         retry_refused: seen.as_ref().and_then(|seen| seen.retry_refused.clone()),
         ahead: ahead.ok(),
         last_seen_at_work: feed.and_then(|feed| feed.last_seen_at_work.clone()),

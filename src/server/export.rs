@@ -155,7 +155,7 @@ fn csv_cells(row: &FailedEventRow, name: &str) -> [String; 12] {
 }
 
 /// A line of CSV. A text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay.
-fn csv_line(cells: &[String]) -> Vec<u8> {
+pub(super) fn csv_line(cells: &[String]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let harmless = cells.iter().map(|cell| {
         let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<i128>().is_err();

@@ -22,11 +22,12 @@ use tower_http::{
 };
 
 use super::{
-    compat, export, health,
+    compat, export, health, history,
     operations::Actor,
     security::{headers, origin},
     site,
     state::Console,
+    stream,
 };
 use crate::{
     error::Problem,
@@ -88,6 +89,8 @@ fn inside(console: &Console) -> Router<Console> {
         .route("/failed-events.ndjson", get(export::ndjson))
         .route("/failed-events/{app}/{id}/error.txt", get(export::whole_error))
         .route("/failed-events/{app}/{id}/payload.txt", get(export::whole_payload))
+        .route("/events", get(stream::events))
+        .route("/history.csv", get(history::csv))
         .route("/apps", get(compat::apps))
         .route("/apps/{app}/feedStatus", get(compat::feed_status))
         .route("/apps/{app}/failedEvent", get(compat::failed_events))

@@ -13,6 +13,7 @@ use super::{
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
+    stream::Streams,
     watch::Watch,
 };
 use crate::{error::Problem, model::ApplicationInfo};
@@ -40,6 +41,7 @@ pub struct Parts {
     pub publishers: Publishers,
     /// Operations that have a task of their own.
     pub operations: Running,
+    pub streams: Streams,
     /// The tasks of operations and plans; the end of the console waits for them.
     pub running: TaskTracker,
     /// Set when the console is about to end.
@@ -62,6 +64,7 @@ impl Console {
             watch,
             publishers: Publishers::default(),
             operations: Running::default(),
+            streams: Streams::default(),
             running: TaskTracker::new(),
             stopping,
             started: Instant::now(),

@@ -11,15 +11,15 @@ use leptos_router::{
 
 use super::{
     components::{Icon, ProblemView, Sprite, use_base},
-    islands::PageTools,
+    islands::{Live, PageTools},
     pages::{
         application::ApplicationPage, applications::ApplicationsPage, discarded::DiscardedPage,
         failed_event::FailedEventPage, failed_events::FailedEventsPage, group::GroupPage, groups::GroupsPage,
-        help::HelpPage, not_found::NotFoundPage, operation::OperationPage, operations::OperationsPage,
-        overview::OverviewPage,
+        help::HelpPage, history::HistoryPage, life::LifePage, not_found::NotFoundPage, operation::OperationPage,
+        operations::OperationsPage, overview::OverviewPage,
     },
 };
-use crate::{error::Problem, paths::Base};
+use crate::{error::Problem, model::history::HistoryQuery, paths::Base};
 
 /// A problem that is to be shown in the place of the page; in the context of a request that ended in one.
 #[derive(Clone, Debug)]
@@ -85,12 +85,15 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("operations") view=OperationsPage ssr=SsrMode::Async />
                     <Route path=path!("operations/:id") view=OperationPage ssr=SsrMode::Async />
                     <Route path=path!("discarded") view=DiscardedPage ssr=SsrMode::Async />
+                    <Route path=path!("history") view=HistoryPage ssr=SsrMode::Async />
+                    <Route path=path!("history/:id") view=LifePage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
                 </Routes>
             </main>
         </Router>
         <Footer />
         <PageTools />
+        <Live address=use_base().events() />
     }
 }
 
@@ -128,6 +131,7 @@ fn Header() -> impl IntoView {
         ("Failed events", list.clone(), "/failed-events"),
         ("Groups", base.groups(false), "/groups"),
         ("Applications", base.applications(), "/applications"),
+        ("History", base.history(&HistoryQuery::default()), "/history"),
         ("Operations", base.operations(), "/operations"),
         ("Help", base.help(), "/help"),
     ];

@@ -439,7 +439,10 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::model::{Backend, FeedCounts, Kind, Marker, action::OutcomeCounts};
+    use crate::model::{
+        Backend, FeedCounts, Kind, Marker,
+        operation::{Followed, OutcomeCounts, Pace},
+    };
 
     fn limits() -> Limits {
         Limits {
@@ -696,69 +699,80 @@ mod tests {
         assert!(!retry_schedule(&info, 5).unwrap().contains("at least"));
     }
 
-    fn action(counts: OutcomeCounts) -> Action {
-        Action {
+    fn operation(kind: RequestKind, counts: OutcomeCounts) -> Operation {
+        Operation {
             id: 1,
             started_at: DateTime::UNIX_EPOCH,
             finished_at: Some(DateTime::UNIX_EPOCH),
             who: "local".into(),
             address: "127.0.0.1".into(),
-            kind: "retry".into(),
+            kind,
             scope: "2 selected failed events".into(),
             reason: None,
+            stage: Stage::Ended,
+            note: None,
             planned: None,
-            ended_early: None,
+            left_out: None,
+            pace: Pace::default(),
+            later_resolved: 0,
+            later_failed: 0,
             counts,
+            followed: Followed::default(),
         }
     }
 
     #[test]
-    fn every_row_of_an_action_is_accounted_for() {
+    fn every_row_of_an_operation_is_accounted_for() {
         let counts = OutcomeCounts { asked: 1, reset: 1, ..OutcomeCounts::default() };
-        assert_eq!(outcome(&action(counts)), "Retry requested for 1 row.");
-        let counts = OutcomeCounts { asked: 1200, reset: 1190, changed: 4, gone: 1, failed: 2, uncertain: 0 };
+        assert_eq!(outcome(&operation(RequestKind::Retry, counts)), "Retry requested for 1 row.");
+        let counts = OutcomeCounts {
+            asked: 1200,
+            reset: 1188,
+            changed: 4,
+            gone: 1,
+            failed: 2,
+            taken: 2,
+            ..OutcomeCounts::default()
+        };
         assert_eq!(
-            outcome(&action(counts)),
-            "Retry requested for 1,190 of 1,200 rows. 4 changed meanwhile and left alone. 1 gone from the table. 2 not \
-             written. 3 not reached."
+            outcome(&operation(RequestKind::Retry, counts)),
+            "Retry requested for 1,188 of 1,200 rows. 2 left to another operation. 4 changed meanwhile and left alone. 1 \
+             gone from the table. 2 not written. 3 not reached."
         );
-        let running = Action { finished_at: None, ..action(counts) };
+        let running = Operation { finished_at: None, ..operation(RequestKind::Retry, counts) };
         assert!(outcome(&running).ends_with("3 still to come."), "{}", outcome(&running));
-        assert_eq!(outcome(&action(OutcomeCounts::default())), "There was nothing to reset.");
+        let counts = OutcomeCounts { asked: 3, restored: 2, already_there: 1, ..OutcomeCounts::default() };
+        assert_eq!(
+            outcome(&operation(RequestKind::Restore, counts)),
+            "Put back 2 of 3 rows. 1 there again, and not doubled."
+        );
+        assert_eq!(outcome(&operation(RequestKind::Discard, OutcomeCounts::default())), "There was nothing to do.");
     }
 
     #[test]
-    fn an_action_on_a_feed_is_named_by_its_category() {
-        let of = |text: &str| scope(&Action { scope: text.into(), ..action(OutcomeCounts::default()) });
+    fn an_operation_on_a_feed_is_named_by_its_category() {
+        let of =
+            |kind, text: &str| scope(&Operation { scope: text.into(), ..operation(kind, OutcomeCounts::default()) });
         assert_eq!(
-            of("all exhausted failed events of http://openmrs:8080/openmrs/ws/atomfeed/lab/recent in Odoo"),
-            "Retry of all exhausted failed events of the lab feed in Odoo"
+            of(
+                RequestKind::Retry,
+                "all exhausted failed events of http://openmrs:8080/openmrs/ws/atomfeed/lab/recent in Odoo"
+            ),
+            "Retry all exhausted failed events of the lab feed in Odoo"
         );
-        assert_eq!(of("2 selected failed events"), "Retry of 2 selected failed events");
-        assert_eq!(
-            of("all exhausted failed events of x:y in Odoo"),
-            "Retry of all exhausted failed events of x:y in Odoo"
-        );
+        assert_eq!(of(RequestKind::Discard, "2 selected failed events"), "Discard 2 selected failed events");
+        assert_eq!(of(RequestKind::Restore, "all failed events of x:y"), "Put back all failed events of x:y");
     }
 
     #[test]
-    fn an_action_that_ended_early_says_why_and_how_far_it_came() {
-        let counts = OutcomeCounts { asked: 500, reset: 500, ..OutcomeCounts::default() };
-        assert_eq!(unfinished(&action(counts)), None);
-        let lost = Action { planned: Some(5_000), ended_early: Some("Odoo did not answer.".into()), ..action(counts) };
-        assert_eq!(
-            unfinished(&lost).unwrap(),
-            "Ended early: Odoo did not answer. 500 of 5,000 rows were taken. The rest is as it was."
-        );
-        let running = Action { planned: Some(5_000), finished_at: None, ..action(counts) };
-        assert_eq!(
-            unfinished(&running).unwrap(),
-            "It has not ended yet, 500 of 5,000 rows were taken so far: look again in a moment."
-        );
-        let of_selected = Action { planned: None, finished_at: None, ..lost };
-        assert_eq!(
-            unfinished(&of_selected).unwrap(),
-            "Ended early: Odoo did not answer. What it did not reach is as it was."
-        );
+    fn an_operation_says_how_far_it_has_come() {
+        let counts = OutcomeCounts { asked: 5_000, reset: 500, ..OutcomeCounts::default() };
+        let at = |at| stage(&Operation { stage: at, planned: Some(5_000), ..operation(RequestKind::Retry, counts) });
+        assert_eq!(at(Stage::Running), "Under way: 500 of 5,000 rows had their turn.");
+        assert_eq!(at(Stage::Paused), "Paused: 500 of 5,000 rows had their turn.");
+        assert_eq!(at(Stage::Trying), "The first 500 rows had their turn.");
+        assert_eq!(at(Stage::Ended), "");
+        let old = Operation { note: Some("The console was ended.".into()), ..operation(RequestKind::Retry, counts) };
+        assert_eq!(stage(&old), "Ended early: 500 of 5,000 rows had their turn.");
     }
 }

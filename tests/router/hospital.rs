@@ -137,12 +137,8 @@ impl Hospital {
 
     /// Waits until the ledger has read every database whole.
     pub async fn followed(&self) {
-        let begun = std::time::Instant::now();
         for app in ["odoo", "openelis"] {
-            while !self.console.parts.watch.followed(app).is_some_and(|(_, whole)| whole) {
-                assert!(begun.elapsed() < PATIENCE * 4, "the ledger does not read {app}");
-                self.console.parts.watch.look_again(app).await;
-            }
+            self.look(app).await;
         }
     }
 
@@ -150,6 +146,34 @@ impl Hospital {
     pub async fn numbers(&self, app: &str, sql: &'static str) -> Vec<i64> {
         let mut connection = open(&self.database(app)).await;
         sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("numbers")
+    }
+
+    /// Has an application looked at, until the ledger says what its table says now.
+    pub async fn look(&self, app: &str) {
+        let mut changes = self.console.parts.watch.changes();
+        let console = self.console.clone();
+        let app = app.to_owned();
+        let asked = app.clone();
+        // Asked twice: a look that was under way already may not have seen everything.
+        for _ in 0..2 {
+            console.parts.watch.look_again(&asked).await;
+        }
+        let told = async {
+            while !self.console.parts.watch.followed(&app).is_some_and(|(_, whole)| whole) {
+                let _ = changes.recv().await;
+                self.console.parts.watch.look_again(&app).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("the ledger has read the table");
+    }
+
+    /// The answer as it comes, for what does not end by itself.
+    pub async fn open(&self, path: &str) -> axum::response::Response {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request))
+            .await
+            .expect("an answer in time")
+            .expect("the router answers")
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

@@ -5,6 +5,8 @@ mod hospital;
 mod compat;
 mod forms;
 mod groups;
+mod history;
 mod lists;
 mod operations;
 mod pages;
+mod stream;

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use super::hospital::{ENCOUNTERS, Hospital, row};
 
 /// Every page of a hospital that has failed event 1 in Odoo.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 13] = [
     "",
     "/applications",
     "/applications/odoo",
@@ -16,6 +16,8 @@ const PAGES: [&str; 11] = [
     "/groups?quiet=1",
     "/operations",
     "/discarded",
+    "/history",
+    "/history?app=odoo&days=7",
     "/help",
 ];
 

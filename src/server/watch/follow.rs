@@ -580,13 +580,8 @@ fn attempt(row: LogRow) -> Option<NewAttempt> {
 
 /// What an error text is grouped by. The one place where the ledger asks for it.
 fn fingerprint(error: Option<&str>) -> Fingerprint {
-    match error.map(str::trim).filter(|error| !error.is_empty()) {
-        Some(error) => {
-            let told = fingerprint::of(Some(error));
-            (i64::from(told.version), told.text)
-        }
-        None => (0, String::new()),
-    }
+    let fingerprint = fingerprint::of(error);
+    (fingerprint.version.into(), fingerprint.text)
 }
 
 #[cfg(test)]

@@ -12,13 +12,13 @@ pub fn Course(
 ) -> impl IntoView {
     view! {
         <div data-course-of=ask data-stage=stage hidden=true></div>
-        <Following />
+        <InProgress />
     }
 }
 
 /// Asks every second how the operation stands. Rests while the page is out of sight.
 #[island]
-fn Following() -> impl IntoView {
+fn InProgress() -> impl IntoView {
     #[cfg(feature = "hydrate")]
     live::start();
 }

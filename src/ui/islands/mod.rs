@@ -8,10 +8,12 @@
 mod browser;
 mod course;
 mod fresh;
+mod live;
 mod page_tools;
 mod selection;
 
 pub use course::Course;
 pub use fresh::Fresh;
+pub use live::Live;
 pub use page_tools::{KeyList, PageTools};
 pub use selection::Selection;

@@ -5,23 +5,28 @@ use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_url};
 
 use crate::{
-    api::failed_events::{EventPage, MissingPart, view_failed_event},
+    api::{
+        failed_events::{EventPage, MissingPart, view_failed_event},
+        history::view_life_of_row,
+    },
+    error::Problem,
     model::{
         ApplicationInfo, Attempt, Availability, EventKey, FailedEvent, FailedEventRow, FeedState,
         advice::advise,
         error_text::{ErrorText, parse, visible},
         feed::category_of,
         filter::ListQuery,
-        ledger::RequestKind,
+        ledger::{Asked, RequestKind},
         payload::{self, record_kind, record_uuid, short_id},
     },
     paths::{API_PREFIX, Base},
     ui::{
         components::{
-            Done, EventBadge, Icon, Notice, NoticeKind, Outcome, PayloadView, ProblemView, SeenAtWork, ShortId, Trace,
-            When, headline_of, kind_words, said, use_base, word,
+            Done, EventBadge, Icon, LifeBadge, Notice, NoticeKind, Outcome, PayloadView, ProblemView, SeenAtWork,
+            ShortId, Trace, When, headline_of, kind_words, said, use_base, word,
         },
         due::{self, Offer},
+        pages::life::Life,
         words,
     },
 };
@@ -37,12 +42,13 @@ pub fn FailedEventPage() -> impl IntoView {
                 let (query, params) = (query.clone(), params.clone());
                 let (app, id) = (params.get("app").unwrap_or_default(), params.get("id").unwrap_or_default());
                 Suspend::new(async move {
-                    match view_failed_event(app, id, query.clone()).await {
+                    match view_failed_event(app.clone(), id.clone(), query.clone()).await {
                         Ok(page) => {
                             let list = ListQuery::parse(&query).unwrap_or_default();
                             let done = Done::of_query(&query).await;
                             view! { <Event page list done /> }.into_any()
                         }
+                        Err(problem) if problem.status == 404 => view! { <GoneFrom problem app id /> }.into_any(),
                         Err(problem) => view! { <ProblemView problem /> }.into_any(),
                     }
                 })
@@ -65,13 +71,17 @@ fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView 
         <Head page=page.clone() list=list.clone() heading />
         <div class="event">
             <div class="column">
-                <Standing page=page.clone() list=list.clone() />
+                <div data-live="standing" data-live-app=page.info.key.clone()>
+                    <Standing page=page.clone() list=list.clone() />
+                </div>
                 <Errors event=page.event.clone() key=key(&page) latest />
                 <PayloadSheet page=page.clone() />
             </div>
             <div class="column">
                 <Facts page=page.clone() />
-                <Timeline event=page.event.clone() />
+                <div data-live="timeline" data-live-app=page.info.key.clone()>
+                    <Timeline event=page.event.clone() />
+                </div>
                 <SameRecord
                     rows=page.same_record
                     missing=page.same_record_missing
@@ -81,6 +91,26 @@ fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView 
                 />
             </div>
         </div>
+    }
+    .into_any()
+}
+
+/// The row is not in the table: what the console remembers of it, where it does.
+#[component]
+fn GoneFrom(problem: Problem, app: String, id: String) -> impl IntoView {
+    view! {
+        <Suspense>
+            {move || {
+                let (problem, app, id) = (problem.clone(), app.clone(), id.clone());
+                Suspend::new(async move {
+                    match view_life_of_row(app, id).await {
+                        Ok(Some(page)) => view! { <Life page /> }.into_any(),
+                        // Whatever went wrong with the history, that the row is not there is true.
+                        Ok(None) | Err(_) => view! { <ProblemView problem /> }.into_any(),
+                    }
+                })
+            }}
+        </Suspense>
     }
     .into_any()
 }
@@ -162,12 +192,20 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     let advice = known.and_then(advise);
     let comes = (offer.is_open() || row.retries == Some(0)).then(|| due::turn(limits, page.ahead));
     let stopped = stopped(&page);
+    let asked = page.life.as_ref().and_then(|life| life.asked);
+    let life = page.life.as_ref().map(|life| use_base().life(life.id));
     let at_work = page.last_seen_at_work.clone();
     view! {
         <section class="sheet standing" aria-label="State and retry">
             <header>
-                <EventBadge state=row.state />
-                <span>{due::state(row, limits)}</span>
+                {match asked {
+                    Some(asked) => view! { <LifeBadge state=row.state.into() asked=Some(asked) /> }.into_any(),
+                    None => view! { <EventBadge state=row.state /> }.into_any(),
+                }}
+                <span>
+                    {asked.map(|asked| format!("{} ", asked_words(asked)))} {due::state(row, limits)}
+                </span>
+                {life.map(|href| view! { <a class="push" href=href>"History"</a> })}
             </header>
             <div class="pad">
                 {advice
@@ -198,6 +236,18 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
         </section>
     }
     .into_any()
+}
+
+/// What became of the last request so far.
+fn asked_words(asked: Asked) -> &'static str {
+    match asked {
+        Asked::Requested => "A retry was requested, and the consumer has not run yet.",
+        Asked::FailedAgain => "It was retried, and failed again.",
+        Asked::Overwritten => {
+            "The consumer held this event while it was reset and has written its own count over it: that retry is lost. \
+             Retry once more."
+        }
+    }
 }
 
 /// A stopped feed reads nothing new, whatever becomes of this event.

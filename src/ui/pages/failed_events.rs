@@ -256,15 +256,13 @@ fn retry_all(page: &ListPage) -> Option<String> {
     }
 }
 
-/// Announces what came since. It looks as often as the quickest of the sources is looked at.
+/// Announces what came since.
 #[component]
 fn News(page: ListPage) -> impl IntoView {
     let base = use_base();
     let filter = &page.query.filter;
-    let looked = page.applications.iter().filter(|app| filter.wants_app(&app.key)).map(|app| app.refresh_secs).min();
-    let every_secs = looked.unwrap_or(30);
     let newest = ListQuery { filter: Filter { order: Order::Newest, ..filter.clone() }, place: Place::default() };
-    view! { <Fresh ask=base.news(filter, &page.mark) every_secs show=base.failed_events(&newest) /> }.into_any()
+    view! { <Fresh ask=base.news(filter, &page.mark) show=base.failed_events(&newest) /> }.into_any()
 }
 
 /// Parts that are missing because a source did not answer; the rest of the list is there.

@@ -8,6 +8,8 @@ pub mod failed_events;
 pub mod group;
 pub mod groups;
 pub mod help;
+pub mod history;
+pub mod life;
 pub mod not_found;
 pub mod operation;
 pub mod operations;

@@ -324,10 +324,11 @@ fn Running(page: Page) -> impl IntoView {
     let due = (operation.kind == RequestKind::Retry && counts.reset > 0)
         .then(|| due_of(&page.rows, &page.applications, counts.reset));
     let (kind, note, badge) = (outcome_kind(&operation), operation.note.clone(), operation.clone());
-    let live = stage.is_under_way() || operation.followed.open > 0;
+    let live = stage.is_under_way();
     view! {
         <Head operation=operation.clone() />
         {live.then(|| view! { <Course ask=base.operation_course(id) stage=stage.word().to_owned() /> })}
+        <div data-live="course">
         <Notice kind>
             <p>
                 <StageBadge operation=badge />
@@ -351,6 +352,7 @@ fn Running(page: Page) -> impl IntoView {
             {note.map(|note| view! { <p>{visible(&note)}</p> })}
             {due}
         </Notice>
+        </div>
         <div class="bar">
             {matches!(stage, Stage::Running | Stage::Trying).then(|| view! { <Turn id turn="pause" text="Pause" /> })}
             {(stage == Stage::Paused).then(|| view! { <Turn id turn="resume" text="Go on" /> })}
@@ -372,7 +374,9 @@ fn Running(page: Page) -> impl IntoView {
                     }
                 })}
         </div>
-        <Outcomes operation=operation.clone() />
+        <div data-live="outcomes">
+            <Outcomes operation=operation.clone() />
+        </div>
         <FactsOf operation=operation.clone() />
         <Rows id kind=operation.kind rows=page.rows next=page.next applications=page.applications />
     }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use crate::{
     model::{
         RowId,
+        history::{HistoryDay, Resolving},
         ledger::{Asked, Fault, Happened, LedgerBreak, LedgerCount, LedgerEntry, LedgerEvent, LifeState, Moment},
     },
     server::store::{Store, StoreError},
@@ -132,6 +133,233 @@ impl Store {
             }
         }
         Ok(faults)
+    }
+}
+
+/// What a history is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The keys of its applications.
+    pub apps: Vec<String>,
+    /// One feed alone; the empty text: failed events without an address.
+    pub feed: Option<String>,
+}
+
+/// Events by which is told how long resolving takes.
+const RESOLVED_LATELY: u32 = 1000;
+
+impl Store {
+    /// The numbers of sources and, of one feed, of its feeds: what indexed questions are asked by.
+    async fn places(&self, scope: &Scope) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
+        let mut places = Vec::new();
+        for app in &scope.apps {
+            let Some(feed) = &scope.feed else {
+                let row = sqlx::query("SELECT id FROM ledger_sources WHERE app = ?")
+                    .bind(app)
+                    .fetch_optional(&self.pool)
+                    .await?;
+                places.extend(row.map(|row| Ok::<_, StoreError>((row.try_get(0)?, None))).transpose()?);
+                continue;
+            };
+            let row = sqlx::query(
+                "SELECT f.source_id, f.id FROM ledger_feeds f JOIN ledger_sources s ON s.id = f.source_id \
+                 WHERE s.app = ? AND f.uri = ?",
+            )
+            .bind(app)
+            .bind(feed)
+            .fetch_optional(&self.pool)
+            .await?;
+            places.extend(row.map(|row| Ok::<_, StoreError>((row.try_get(0)?, Some(row.try_get(1)?)))).transpose()?);
+        }
+        Ok(places)
+    }
+
+    /// What happened on each day from this one on; days without anything are not named.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_days(&self, scope: &Scope, from: NaiveDate) -> Result<Vec<HistoryDay>, StoreError> {
+        let hour = from.and_time(chrono::NaiveTime::MIN).and_utc().timestamp().div_euclid(3600);
+        let mut days = BTreeMap::<i64, [i64; 5]>::new();
+        for (source, feed) in self.places(scope).await? {
+            let rows = sqlx::query(
+                "SELECT hour / 24, SUM(failed), SUM(attempts), SUM(resolved), SUM(gone), SUM(discarded) FROM ledger_hours \
+                 WHERE hour >= ? AND source_id = ? AND (? IS NULL OR feed_id = ?) GROUP BY 1",
+            )
+            .bind(hour)
+            .bind(source)
+            .bind(feed)
+            .bind(feed)
+            .fetch_all(&self.pool)
+            .await?;
+            for row in rows {
+                let sums = days.entry(row.try_get(0)?).or_default();
+                for (place, sum) in sums.iter_mut().enumerate() {
+                    *sum += row.try_get::<i64, _>(place + 1)?;
+                }
+            }
+        }
+        let count = |sum: i64| u64::try_from(sum).unwrap_or_default();
+        let day = |(day, [failed, attempts, resolved, gone, discarded]): (i64, [i64; 5])| {
+            Some(HistoryDay {
+                day: DateTime::from_timestamp(day.checked_mul(86_400)?, 0)?.date_naive(),
+                failed: count(failed),
+                attempts: count(attempts),
+                resolved: count(resolved),
+                gone: count(gone),
+                discarded: count(discarded),
+            })
+        };
+        Ok(days.into_iter().filter_map(day).collect())
+    }
+
+    /// The events that left their table, the last first: at most `limit` from before an end on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_ended(
+        &self,
+        scope: &Scope,
+        before: Option<(i64, i64)>,
+        limit: u32,
+    ) -> Result<Vec<LedgerEvent>, StoreError> {
+        let (at, id) = before.unwrap_or((i64::MAX, i64::MAX));
+        let mut ended = Vec::new();
+        for (source, feed) in self.places(scope).await? {
+            let (place, number) = feed.map_or(("e.source_id", source), |feed| ("e.feed_id", feed));
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE {place} = ? AND e.ended_at IS NOT NULL AND e.ended_at <= ? \
+                 AND (e.ended_at < ? OR e.id < ?) ORDER BY e.ended_at DESC, e.id DESC LIMIT ?"
+            )))
+            .bind(number)
+            .bind(at)
+            .bind(at)
+            .bind(id)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+            for row in &rows {
+                ended.push(read_event(row)?);
+            }
+        }
+        ended.sort_by_key(|event| std::cmp::Reverse((event.ended.map(|ended| ended.at), event.id)));
+        ended.truncate(limit as usize);
+        Ok(ended)
+    }
+
+    /// How long it took, and who helped, of the events that were resolved last.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_resolving(&self, scope: &Scope) -> Result<Resolving, StoreError> {
+        let mut resolved: Vec<(i64, i64, i64)> = Vec::new();
+        for (source, feed) in self.places(scope).await? {
+            let (place, number) = feed.map_or(("source_id", source), |feed| ("feed_id", feed));
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT id, ended_at, COALESCE(failed_at / 1000, seen_at) FROM ledger_events \
+                 WHERE {place} = ? AND ended_at IS NOT NULL AND +state = ? ORDER BY ended_at DESC LIMIT ?"
+            )))
+            .bind(number)
+            .bind(LifeState::Resolved.code())
+            .bind(RESOLVED_LATELY)
+            .fetch_all(&self.pool)
+            .await?;
+            for row in rows {
+                resolved.push((row.try_get(1)?, row.try_get(0)?, row.try_get(2)?));
+            }
+        }
+        resolved.sort_unstable_by_key(|(ended, id, _)| std::cmp::Reverse((*ended, *id)));
+        resolved.truncate(RESOLVED_LATELY as usize);
+        let mut took: Vec<u64> = resolved
+            .iter()
+            .filter_map(|(ended, _, began)| u64::try_from(ended.checked_sub(*began)? / 1000).ok())
+            .collect();
+        took.sort_unstable();
+        let mut helped = BTreeMap::<String, u64>::new();
+        for ids in resolved.chunks(500) {
+            let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(
+                "SELECT who, COUNT(DISTINCT ledger_event) FROM ledger_requests WHERE kind = 1 AND outcome = 1 \
+                 AND ledger_event IN (",
+            );
+            let mut list = query.separated(", ");
+            for (_, id, _) in ids {
+                list.push_bind(*id);
+            }
+            query.push(") GROUP BY who");
+            for row in query.build().fetch_all(&self.pool).await? {
+                let number: i64 = row.try_get(1)?;
+                *helped.entry(row.try_get(0)?).or_default() += u64::try_from(number).unwrap_or_default();
+            }
+        }
+        let mut helped: Vec<_> = helped.into_iter().collect();
+        helped.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+        Ok(Resolving { of: resolved.len() as u64, median_secs: took.get(took.len() / 2).copied(), helped })
+    }
+
+    /// The events with this event id, with this uuid in it, or of the record with this uuid, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_find(&self, scope: &Scope, text: &str, limit: u32) -> Result<Vec<LedgerEvent>, StoreError> {
+        let tagged = format!("tag:atomfeed.ict4h.org:{}", text.to_lowercase());
+        let mut found = BTreeMap::new();
+        for (condition, value) in
+            [("e.event_id = ?", text), ("e.event_id = ?", tagged.as_str()), ("e.record = ?", &text.to_lowercase())]
+        {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE {condition} ORDER BY e.id DESC LIMIT ?"
+            )))
+            .bind(value)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+            for row in &rows {
+                let event = read_event(row)?;
+                found.insert(event.id, event);
+            }
+        }
+        let ours = |event: &LedgerEvent| scope.apps.contains(&event.app);
+        Ok(found.into_values().rev().filter(ours).take(limit as usize).collect())
+    }
+
+    /// Events by the ledger's own numbers, above one, with the texts of their latest faults: for a file.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_step(
+        &self,
+        place: (&str, Option<&str>),
+        above: i64,
+        limit: u32,
+    ) -> Result<Vec<(LedgerEvent, String)>, StoreError> {
+        let (app, feed) = place;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {EVENT_COLUMNS}, d.fingerprint {FROM_EVENTS} JOIN ledger_faults d ON d.id = e.fault_id \
+             WHERE e.id > ? AND s.app = ? AND (? IS NULL OR f.uri = ?) ORDER BY e.id LIMIT ?"
+        )))
+        .bind(above)
+        .bind(app)
+        .bind(feed)
+        .bind(feed)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok((read_event(row)?, row.try_get("fingerprint")?))).collect()
+    }
+
+    /// The feeds of an application that ever had a failed event or a marker.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ledger_feeds(&self, app: &str) -> Result<Vec<Option<String>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT f.uri FROM ledger_feeds f JOIN ledger_sources s ON s.id = f.source_id WHERE s.app = ? \
+             ORDER BY f.uri LIMIT 2000",
+        )
+        .bind(app)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok(Some(row.try_get::<String, _>(0)?).filter(|uri| !uri.is_empty()))).collect()
     }
 }
 
