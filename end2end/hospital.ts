@@ -17,11 +17,12 @@ export class Hospital {
     readonly base: string,
   ) {}
 
-  static async start(base = "/atomfeed-console"): Promise<Hospital> {
+  /** At pace 0 nobody is at work in it: only what a test does happens. */
+  static async start(base = "/atomfeed-console", pace = 0): Promise<Hospital> {
     const binary = process.env.CONSOLE_BINARY;
     if (!binary) throw new Error("CONSOLE_BINARY does not name the release binary: run scripts/test-browser.");
     const data = mkdtempSync(join(tmpdir(), "atomfeed-console-end2end-"));
-    const args = ["demo", "--listen", "127.0.0.1:0", "--base-path", base || "/", "--data", data];
+    const args = ["demo", "--listen", "127.0.0.1:0", "--base-path", base || "/", "--pace", `${pace}`, "--data", data];
     const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
     child.stdout.on("data", (text) => (said += text));

@@ -126,5 +126,6 @@ export async function allPages(page: Page, hospital: Hospital): Promise<[string,
     ["plan of a retry", hospital.at(`/retry?app=${app}&feed=${encodeURIComponent(feed)}`)],
     ["actions", hospital.at("/actions")],
     ["help", hospital.at("/help")],
+    ["demo hospital", hospital.at("/demo")],
   ];
 }

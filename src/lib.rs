@@ -9,6 +9,8 @@
 
 pub mod api;
 #[cfg(feature = "ssr")]
+pub mod atomfeed;
+#[cfg(feature = "ssr")]
 pub mod demo;
 pub mod error;
 pub mod model;

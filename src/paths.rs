@@ -178,6 +178,11 @@ impl Base {
         self.at(&format!("/history/{id}"))
     }
 
+    /// The demo hospital's own page.
+    pub fn demo(&self) -> String {
+        self.at("/demo")
+    }
+
     pub fn help(&self) -> String {
         self.at("/help")
     }

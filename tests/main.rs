@@ -1,7 +1,11 @@
-//! One test binary, so that the crate is linked once: the command line, the router in process, and one contract suite
-//! run on every database.
+//! One test binary, so that the crate is linked once: the command line, the router in process, the protocol, the demo
+//! hospital at work, and one contract suite run on every database.
 
-mod command_line;
+#[macro_use]
 mod contract;
+
+mod atomfeed;
+mod command_line;
+mod demo;
 mod router;
 mod support;

@@ -1,6 +1,7 @@
 //! Server functions by subject: the browser's only door, and the pages' way to the server. Each is thin: it checks,
 //! validates, calls `server`, and maps errors.
 
+pub mod demo;
 pub mod failed_events;
 pub mod groups;
 pub mod history;
@@ -20,6 +21,17 @@ fn console() -> Result<Console, Problem> {
 #[cfg(feature = "ssr")]
 fn actor() -> Result<Actor, Problem> {
     leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its sender."))
+}
+
+/// The demo hospital, where the console runs on it.
+#[cfg(feature = "ssr")]
+fn hospital() -> Result<std::sync::Arc<crate::demo::Hospital>, Problem> {
+    console()?.parts.hospital.clone().ok_or_else(|| {
+        Problem::not_found(
+            "This console runs on a real hospital.",
+            "What can be broken and mended is in the demo only.",
+        )
+    })
 }
 
 /// Sends the browser on to a page of ours after a form was taken.

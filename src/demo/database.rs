@@ -8,8 +8,10 @@ use chrono_tz::Tz;
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
+    System,
+    faults::Fault,
     history::{Event, Failure, Oddity, PAGE_ENTRIES, Schedule, Share, hyphenated},
-    texts::{self, Fault, Subject},
+    texts::{self, Subject},
 };
 
 /// Rows of one INSERT. A multiple of it goes out with one prepared statement.
@@ -20,6 +22,7 @@ const OFFSET_BEHIND: usize = 1000;
 /// How one application's database differs from the others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Variant {
+    pub system: System,
     pub schema: &'static str,
     pub zone: Tz,
     pub schedule: Schedule,
@@ -97,7 +100,7 @@ impl Writer<'_> {
         for (chunk, first_id) in failures.chunks(ROWS).zip((1_i64..).step_by(ROWS)) {
             let mut query = QueryBuilder::<Sqlite>::new(&insert);
             query.push_values(chunk.iter().zip(first_id..), |mut row, (failure, id)| {
-                let error = first_error(failure);
+                let error = first_error(failure, self.variant.system);
                 let hash = texts::java_hash(&error);
                 let failed_at = (failure.oddity != Some(Oddity::NoTime)).then(|| self.time(failure.at));
                 row.push_bind(id).push_bind(&failure.feed).push_bind(failed_at).push_bind(error);
@@ -129,7 +132,7 @@ impl Writer<'_> {
             );
             query.push_values(chunk.iter().zip(first_id..), |mut row, ((at, failure, attempt), id)| {
                 let fault = if *attempt == 1 { failure.first } else { failure.latest };
-                let (error, hash) = logged.error(failure, fault);
+                let (error, hash) = logged.error(failure, fault, self.variant.system);
                 row.push_bind(id).push_bind(&failure.feed).push_bind(self.time(*at)).push_bind(error);
                 row.push_bind(failure.event.entry_id()).push_bind(content(failure)).push_bind(hash);
             });
@@ -232,10 +235,10 @@ struct Logged {
 }
 
 impl Logged {
-    fn error(&mut self, failure: &Failure, fault: Fault) -> (String, i32) {
+    fn error(&mut self, failure: &Failure, fault: Fault, reader: System) -> (String, i32) {
         let wanted = Some((failure.event.uuid, fault));
         if self.last != wanted {
-            self.error = texts::cut(texts::compose(fault, &subject(failure)));
+            self.error = texts::cut(texts::compose(fault, &subject(failure, reader)));
             self.hash = texts::java_hash(&self.error);
             self.last = wanted;
         }
@@ -243,13 +246,14 @@ impl Logged {
     }
 }
 
-fn subject(failure: &Failure) -> Subject {
-    Subject { record: hyphenated(failure.event.record), number: failure.event.position }
+fn subject(failure: &Failure, reader: System) -> Subject {
+    Subject { record: hyphenated(failure.event.record), number: failure.event.position, reader }
 }
 
-fn first_error(failure: &Failure) -> String {
+fn first_error(failure: &Failure, reader: System) -> String {
     let feed = failure.feed.clone().unwrap_or_else(|| failure.event.category.feed());
-    let text = texts::first_error(&failure.event.page(&feed), &texts::compose(failure.first, &subject(failure)));
+    let text =
+        texts::first_error(&failure.event.page(&feed), &texts::compose(failure.first, &subject(failure, reader)));
     if failure.oddity != Some(Oddity::LongError) {
         return text;
     }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use fastrand::Rng;
 
-use super::{Options, texts::Fault};
+use super::{Options, System, faults::Fault};
 
 /// How long the history is.
 const DAYS: i64 = 14;
@@ -35,6 +35,44 @@ pub(super) enum Category {
 }
 
 impl Category {
+    pub(super) const ALL: [Self; 10] = [
+        Self::Patient,
+        Self::Encounter,
+        Self::Lab,
+        Self::Drug,
+        Self::Saleable,
+        Self::Enrolment,
+        Self::Relationship,
+        Self::Accession,
+        Self::Product,
+        Self::SaleOrder,
+    ];
+
+    /// Who publishes it.
+    pub(super) fn system(self) -> System {
+        match self {
+            Category::Accession => System::Openelis,
+            Category::Product | Category::SaleOrder => System::Odoo,
+            _ => System::Openmrs,
+        }
+    }
+
+    /// What it holds, for people.
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Category::Patient => "patients of OpenMRS",
+            Category::Encounter => "encounters of OpenMRS",
+            Category::Lab => "laboratory tests and panels of OpenMRS",
+            Category::Drug => "drugs of OpenMRS",
+            Category::Saleable => "what can be sold, of OpenMRS",
+            Category::Enrolment => "program enrolments of OpenMRS",
+            Category::Relationship => "relationships of OpenMRS",
+            Category::Accession => "test results of OpenELIS",
+            Category::Product => "products of Odoo",
+            Category::SaleOrder => "sale orders of Odoo",
+        }
+    }
+
     /// As `event_records.category` has it.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -85,26 +123,32 @@ impl Event {
 
     /// `event_records.object`.
     pub(super) fn content(&self) -> String {
-        let uuid = hyphenated(self.record);
-        match self.category {
+        self.category.content(&hyphenated(self.record), self.title, self.position)
+    }
+}
+
+impl Category {
+    /// What an event of this category says of a record: nearly always the path where it is read.
+    pub(super) fn content(self, uuid: &str, title: &str, number: u32) -> String {
+        match self {
             Category::Patient => format!("/openmrs/ws/rest/v1/patient/{uuid}?v=full"),
             Category::Encounter => format!("/openmrs/ws/rest/v1/bahmnicore/bahmniencounter/{uuid}?includeAll=true"),
-            Category::Lab | Category::Drug => format!("/openmrs/ws/rest/v1/reference-data/{}/{uuid}", self.title),
+            Category::Lab | Category::Drug => format!("/openmrs/ws/rest/v1/reference-data/{title}/{uuid}"),
             Category::Saleable => format!("/openmrs/ws/rest/v1/reference-data/resources/{uuid}"),
             Category::Enrolment => format!("/openmrs/ws/rest/v1/programenrollment/{uuid}?v=full"),
             Category::Relationship => format!("/openmrs/ws/rest/v1/relationship/{uuid}"),
             Category::Accession => format!("/openelis/ws/rest/accession/{uuid}"),
             Category::Product => format!(
                 r#"{{"category":"Test","uuid":"{uuid}","list_price":"{}.0","name":"Demo test {}","status":"active","type":"service","id":{}}}"#,
-                self.position % 700,
-                self.position,
-                190 + self.position
+                number % 700,
+                number,
+                190 + number
             ),
             Category::SaleOrder => format!(
                 r#"{{"uuid":"{uuid}","order_id":{},"state":"sale","lines":[{{"product":"Demo drug {}","quantity":"{}.00"}}]}}"#,
-                9_007_199_254_740_993_u64 + u64::from(self.position),
-                self.position % 60,
-                self.position % 12 + 1
+                9_007_199_254_740_993_u64 + u64::from(number),
+                number % 60,
+                number % 12 + 1
             ),
         }
     }
@@ -118,7 +162,7 @@ pub(super) fn hyphenated(uuid: u128) -> String {
 }
 
 /// A random uuid, version 4.
-fn uuid(rng: &mut Rng) -> u128 {
+pub(super) fn uuid(rng: &mut Rng) -> u128 {
     (rng.u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62)
 }
 
@@ -349,6 +393,8 @@ impl Maker<'_> {
         };
         let mut failures = self.fail_some(window, ODOO_LIMIT, &plan);
         for failure in &mut failures {
+            // Hours ago, so all retries are used up: the feed stays stopped until a person does something.
+            (failure.retries, failure.attempts) = (ODOO.max_retry, ODOO.max_retry);
             match self.rng.u32(..100) {
                 0..=11 => (failure.first, failure.latest) = (Fault::OdooTimeout, Fault::OdooTimeout),
                 12..=29 => failure.first = Fault::OdooTimeout,
@@ -406,7 +452,8 @@ impl Maker<'_> {
         share.failures = self.fail(&encounters, &plan);
         share.failures.extend(self.fail(&of(shared, Category::Encounter), &Plan { percent: 4, ..plan }));
         dedup(&mut share.failures);
-        if let Some(failure) = share.failures.iter_mut().find(|failure| failure.attempts == 0) {
+        // As long as it is exhausted it does no harm. Whoever retries it stops all retries of the feed.
+        if let Some(failure) = share.failures.iter_mut().find(|failure| failure.retries == PACS.max_retry) {
             failure.oddity = Some(Oddity::NoTime);
         }
         share.markers.extend(encounters.last().map(marker));

@@ -1,13 +1,20 @@
-//! The demo hospital: four SQLite databases in the forms of OpenMRS, OpenELIS, Odoo and PACS, with two weeks of history.
+//! The demo hospital: four SQLite databases in the forms of OpenMRS, OpenELIS, Odoo and PACS, with two weeks of history,
+//! and the four systems at work on them ([`Hospital`]).
 //!
 //! Made on the spot, so that the console can be tried without a hospital. All of it is invented: no person, record or
 //! address in it exists. It writes only into its own folder and knows nothing of the console but the configuration's
-//! types. No consumer is at work on it: what waits here goes on waiting.
+//! types and the words of its own page.
 
+mod aftermath;
 mod database;
+mod faults;
 mod history;
+mod life;
 mod schema;
 mod texts;
+mod troubles;
+
+pub use life::Hospital;
 
 use std::{
     path::{Path, PathBuf},
@@ -16,15 +23,16 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use chrono_tz::Tz;
 
 use crate::{
-    model::{ApplicationInfo, Backend, Kind},
+    model::{ApplicationInfo, Backend, Kind, Limits},
     server::config::{self, Application, Database, Secret, Tls},
 };
 use database::Variant;
 use history::{History, Share};
+use troubles::Troubles;
 
 /// What the demo hospital is to be like.
 #[derive(Clone, Copy, Debug)]
@@ -47,12 +55,49 @@ impl Options {
     }
 }
 
+/// One of the four systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum System {
+    Openmrs,
+    Openelis,
+    Odoo,
+    Pacs,
+}
+
+impl System {
+    fn member(self) -> &'static Member {
+        match self {
+            System::Openmrs => &MEMBERS[0],
+            System::Openelis => &MEMBERS[1],
+            System::Odoo => &MEMBERS[2],
+            System::Pacs => &MEMBERS[3],
+        }
+    }
+}
+
+/// How many times faster than a real hospital it works where nobody says otherwise: fast enough to see a retry come
+/// through, slow enough to watch it.
+pub const PACE: u32 = 5;
+
+/// The file of what is wrong in the hospital, and of what it was made from.
+const TROUBLES: &str = "demo.db";
+
+/// How a system writes its feeds.
+#[derive(Clone, Copy)]
+struct Feeds {
+    /// Where its consumers find them.
+    base: &'static str,
+    title: &'static str,
+    id_prefix: &'static str,
+}
+
 /// One of the four applications.
 struct Member {
     name: &'static str,
     file: &'static str,
     kind: Kind,
     publishes: &'static [&'static str],
+    feeds: Option<Feeds>,
     variant: Variant,
     share: fn(&History) -> &Share,
 }
@@ -63,7 +108,13 @@ const MEMBERS: [Member; 4] = [
         file: "openmrs.db",
         kind: Kind::Openmrs,
         publishes: &["http://openmrs:8080/openmrs/"],
+        feeds: Some(Feeds {
+            base: "http://openmrs:8080/openmrs/ws/atomfeed",
+            title: "Patient AOP",
+            id_prefix: "bec795b1-3d17-451d-b43e-a094019f6984",
+        }),
         variant: Variant {
+            system: System::Openmrs,
             schema: schema::OPENMRS,
             zone: Tz::UTC,
             schedule: history::OPENMRS,
@@ -79,7 +130,13 @@ const MEMBERS: [Member; 4] = [
         file: "openelis.db",
         kind: Kind::Openelis,
         publishes: &["http://openelis:8052/openelis/"],
+        feeds: Some(Feeds {
+            base: "http://openelis:8052/openelis/ws/feed",
+            title: "OpenELIS feeds",
+            id_prefix: "9a26fb9c-6e12-4f37-9d23-31d7d50ab2c4",
+        }),
         variant: Variant {
+            system: System::Openelis,
             schema: schema::OPENELIS,
             zone: Tz::UTC,
             schedule: history::OPENELIS,
@@ -95,7 +152,13 @@ const MEMBERS: [Member; 4] = [
         file: "odoo.db",
         kind: Kind::Odoo,
         publishes: &["http://odoo:8069/"],
+        feeds: Some(Feeds {
+            base: "http://odoo:8069/feed",
+            title: "Odoo feeds",
+            id_prefix: "27f1c0de-90fb-43a5-8a3c-5a0c9be1d6f0",
+        }),
         variant: Variant {
+            system: System::Odoo,
             schema: schema::ODOO,
             // Its container runs in the hospital's own zone: the times in its tables are not UTC.
             zone: Tz::Asia__Kolkata,
@@ -112,7 +175,9 @@ const MEMBERS: [Member; 4] = [
         file: "pacs.db",
         kind: Kind::Pacs,
         publishes: &[],
+        feeds: None,
         variant: Variant {
+            system: System::Pacs,
             schema: schema::PACS,
             zone: Tz::UTC,
             schedule: history::PACS,
@@ -125,21 +190,39 @@ const MEMBERS: [Member; 4] = [
     },
 ];
 
-/// Makes the databases that are not in `dir` yet, and says how to reach them all. Those that are there stay as they are.
+/// Makes the databases that are not in `dir` yet, and says how to reach them all, at this pace. Those that are there stay
+/// as they are, and what is missing is made to fit them.
 ///
 /// # Errors
 /// When the folder or a database cannot be written; the message names it.
-pub async fn prepare(dir: &Path, options: Options) -> anyhow::Result<Vec<Application>> {
+pub async fn prepare(dir: &Path, options: Options, pace: u32) -> anyhow::Result<Vec<Application>> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make the demo's folder {}", dir.display()))?;
     let missing: Vec<(PathBuf, &'static Member)> =
         MEMBERS.iter().map(|member| (dir.join(member.file), member)).filter(|(file, _)| !file.exists()).collect();
-    if !missing.is_empty() {
+    let file = dir.join(TROUBLES);
+    found(&file, &missing, options).await.with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(MEMBERS.iter().map(|member| member.application(dir, pace)).collect())
+}
+
+/// What the hospital is made from is put down first: stopped half way, the rest is made from the same.
+async fn found(file: &Path, missing: &[(PathBuf, &'static Member)], options: Options) -> anyhow::Result<()> {
+    let troubles = Troubles::open(file).await?;
+    let made_from = troubles.made_from().await?;
+    let options = match made_from {
+        Some((seed, events, now)) => Options { events, seed, now },
+        // The time is kept to the millisecond, and the history is made from what is kept.
+        None => Options { now: options.now.trunc_subsecs(3), ..options },
+    };
+    if made_from.is_none() || !missing.is_empty() {
         let history = Arc::new(history::invent(&options));
+        if made_from.is_none() {
+            troubles.found(options.seed, options.events, options.now, &aftermath::troubles(&history)).await?;
+        }
         // Each on a task of its own: composing the texts takes longer than writing them.
         let tasks: Vec<_> = missing
-            .into_iter()
+            .iter()
             .map(|(file, member)| {
-                let history = Arc::clone(&history);
+                let (history, file, member) = (Arc::clone(&history), file.clone(), *member);
                 tokio::spawn(async move { database::create(&file, member.variant, (member.share)(&history)).await })
             })
             .collect();
@@ -147,12 +230,25 @@ pub async fn prepare(dir: &Path, options: Options) -> anyhow::Result<Vec<Applica
             task.await.context("the demo hospital could not be made")??;
         }
     }
-    Ok(MEMBERS.iter().map(|member| member.application(dir)).collect())
+    troubles.close().await;
+    Ok(())
+}
+
+/// The limits of a consumer, with its schedule as fast as the hospital is. The console counts in whole seconds.
+fn limits_at(kind: Kind, pace: u32) -> Limits {
+    let usual = config::usual_limits(kind);
+    let paced = |seconds: u64| seconds.div_ceil(u64::from(pace.max(1)));
+    Limits {
+        feed_interval_secs: paced(usual.feed_interval_secs),
+        retry_interval_secs: paced(usual.retry_interval_secs),
+        ..usual
+    }
 }
 
 impl Member {
-    fn application(&self, dir: &Path) -> Application {
-        let refresh = Duration::from_secs(10);
+    fn application(&self, dir: &Path, pace: u32) -> Application {
+        // The faster the hospital, the more there is to see.
+        let refresh = Duration::from_secs(if pace > 1 { 2 } else { 10 });
         Application {
             info: ApplicationInfo {
                 key: self.name.to_lowercase(),
@@ -161,7 +257,7 @@ impl Member {
                 kind_assumed: false,
                 backend: Backend::Sqlite,
                 address: self.file.to_owned(),
-                limits: config::usual_limits(self.kind),
+                limits: limits_at(self.kind, pace),
                 time_zone: self.variant.zone.name().to_owned(),
                 refresh_secs: refresh.as_secs(),
                 publishes: self.publishes.iter().map(|prefix| (*prefix).to_owned()).collect(),
@@ -200,7 +296,7 @@ mod tests {
 
     async fn hospital(options: Options) -> (tempfile::TempDir, Vec<Application>) {
         let dir = tempfile::tempdir().expect("a folder");
-        let applications = prepare(dir.path(), options).await.expect("a demo hospital");
+        let applications = prepare(dir.path(), options, 1).await.expect("a demo hospital");
         (dir, applications)
     }
 
@@ -397,7 +493,7 @@ mod tests {
         let bytes = |file: &str| std::fs::read(dir.path().join(file)).expect("a file");
         let before: Vec<_> = MEMBERS.iter().map(|member| bytes(member.file)).collect();
         let again =
-            prepare(dir.path(), Options { seed: 99, events: 10, ..options() }).await.expect("the same hospital");
+            prepare(dir.path(), Options { seed: 99, events: 10, ..options() }, 1).await.expect("the same hospital");
         assert_eq!(again, first);
         for (member, before) in MEMBERS.iter().zip(before) {
             assert!(bytes(member.file) == before, "{} was changed", member.name);

@@ -2,36 +2,10 @@
 
 use std::fmt::Write;
 
+use super::{System, faults::Fault};
+
 /// The width of `error_message`.
 const COLUMN_CHARS: usize = 4000;
-
-/// A way to fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    PatientNotInElis,
-    TestNotSetUp,
-    PanelMissing,
-    NoIdentifier,
-    Gone,
-    Forbidden,
-    PublisherTimeout,
-    PublisherDown,
-    PatientNotInOdoo,
-    OdooTimeout,
-    OdooDown,
-    OdooServerError,
-    PreviousOrder,
-    NoShop,
-    OdooLogin,
-    MissingConceptSource,
-    NothingToCancel,
-    ModalityRejects,
-    ModalityDown,
-    NoLocation,
-    ConceptMissing,
-    AccessionUnreadable,
-    LoginPage,
-}
 
 /// What an error speaks of.
 #[derive(Clone, Debug)]
@@ -40,6 +14,8 @@ pub(super) struct Subject {
     pub record: String,
     /// A number to tell orders, names and hosts apart.
     pub number: u32,
+    /// Who could not process it.
+    pub reader: System,
 }
 
 /// One exception: class, message, frames.
@@ -122,38 +98,30 @@ const CONNECT: &[&str] = &[
 ];
 
 /// The application that fails: each runs its jobs in its own way.
-fn outer(work: &[&'static str], home: Home) -> Vec<&'static str> {
-    let transaction: &[&str] = match home {
-        Home::Elis => &[
+fn outer(work: &[&'static str], reader: System) -> Vec<&'static str> {
+    let transaction: &[&str] = match reader {
+        System::Openelis => &[
             "org.bahmni.feed.openelis.feed.transaction.support.AtomFeedHibernateTransactionManager.executeWithTransaction(AtomFeedHibernateTransactionManager.java:51)",
         ],
-        Home::Odoo | Home::Pacs => &[
+        System::Odoo | System::Pacs => &[
             "org.bahmni.module.common.AtomFeedSpringTransactionManager.executeWithTransaction(AtomFeedSpringTransactionManager.java:44)",
         ],
-        Home::Openmrs => &[
+        System::Openmrs => &[
             "org.openmrs.module.atomfeed.transaction.support.AtomFeedSpringTransactionManager.executeWithTransaction(AtomFeedSpringTransactionManager.java:28)",
         ],
     };
-    let job: &[&str] = match home {
-        Home::Elis => QUARTZ,
-        Home::Odoo | Home::Pacs | Home::Openmrs => SCHEDULED,
+    let job: &[&str] = match reader {
+        System::Openelis => QUARTZ,
+        System::Odoo | System::Pacs | System::Openmrs => SCHEDULED,
     };
-    let parts = match home {
-        Home::Elis => [work, transaction, CLIENT, REFLECTION, job],
-        Home::Odoo | Home::Pacs | Home::Openmrs => [work, transaction, CLIENT, SPRING, job],
+    let parts = match reader {
+        System::Openelis => [work, transaction, CLIENT, REFLECTION, job],
+        System::Odoo | System::Pacs | System::Openmrs => [work, transaction, CLIENT, SPRING, job],
     };
     let mut frames: Vec<&str> = parts.concat();
     frames.extend(REFLECTION);
     frames.extend(THREAD_POOL);
     frames
-}
-
-#[derive(Clone, Copy)]
-enum Home {
-    Elis,
-    Odoo,
-    Pacs,
-    Openmrs,
 }
 
 const ELIS_ENCOUNTER: &[&str] = &[
@@ -163,6 +131,9 @@ const ELIS_ENCOUNTER: &[&str] = &[
 const ODOO_POST: &[&str] = &[
     "org.bahmni.openerp.web.client.strategy.implementation.OdooRESTClient.post(OdooRESTClient.java:98)",
     "org.bahmni.feed.openerp.worker.OpenERPOrdersServiceEventWorker.process(OpenERPOrdersServiceEventWorker.java:61)",
+];
+const ODOO_WORK: &[&str] = &[
+    "org.bahmni.feed.openerp.worker.OpenERPOrdersServiceEventWorker.process(OpenERPOrdersServiceEventWorker.java:55)",
 ];
 const PACS_WORKER: &[&str] =
     &["org.bahmni.module.pacsintegration.atomfeed.worker.EncounterFeedWorker.process(EncounterFeedWorker.java:47)"];
@@ -203,14 +174,12 @@ fn print(levels: &[Level]) -> String {
 
 fn levels(fault: Fault, subject: &Subject) -> Vec<Level> {
     match fault {
-        Fault::PatientNotInElis
-        | Fault::TestNotSetUp
-        | Fault::PanelMissing
-        | Fault::NoIdentifier
-        | Fault::Gone
-        | Fault::Forbidden
-        | Fault::PublisherTimeout
-        | Fault::PublisherDown => elis(fault, subject),
+        Fault::Gone | Fault::Forbidden | Fault::PublisherTimeout | Fault::PublisherDown => {
+            over_http(fault, subject.reader)
+        }
+        Fault::PatientNotInElis | Fault::TestNotSetUp | Fault::PanelMissing | Fault::NoIdentifier => {
+            elis(fault, subject)
+        }
         Fault::PatientNotInOdoo
         | Fault::OdooTimeout
         | Fault::OdooDown
@@ -230,7 +199,6 @@ fn levels(fault: Fault, subject: &Subject) -> Vec<Level> {
 fn elis(fault: Fault, subject: &Subject) -> Vec<Level> {
     let uuid = &subject.record;
     let said = match fault {
-        Fault::PatientNotInElis => format!("Patient with uuid '{uuid}' not found in ELIS"),
         Fault::TestNotSetUp => format!(
             "Test '{uuid}' was not setup properly. No external reference for Test with uuid '{uuid}' found in external_reference table"
         ),
@@ -241,21 +209,11 @@ fn elis(fault: Fault, subject: &Subject) -> Vec<Level> {
                 subject.number % 900
             )
         }
-        Fault::Gone => return over_http("Bad response code of 404".to_owned(), None),
-        Fault::Forbidden => return over_http("Bad response code of 403".to_owned(), None),
-        Fault::PublisherDown => {
-            let said = "Connect to openmrs:8080 [openmrs/10.99.0.8] failed: Connection refused".to_owned();
-            let cause = level("java.net.ConnectException", "Connection refused (Connection refused)", &[CONNECT]);
-            return over_http(format!("org.apache.http.conn.HttpHostConnectException: {said}"), Some(cause));
-        }
-        _ => {
-            let cause = level("java.net.SocketTimeoutException", "Read timed out", &[SOCKET, HTTP_LIBRARY]);
-            return over_http("java.net.SocketTimeoutException: Read timed out".to_owned(), Some(cause));
-        }
+        _ => format!("Patient with uuid '{uuid}' not found in ELIS"),
     };
     let wrapped = format!("{LIMS}: {said}");
     vec![
-        Level { class: RUNTIME, message: wrapped, frames: outer(&[], Home::Elis) },
+        Level { class: RUNTIME, message: wrapped, frames: outer(&[], System::Openelis) },
         level(LIMS, said.clone(), &[ELIS_ENCOUNTER]),
         level(
             RUNTIME,
@@ -272,10 +230,35 @@ fn elis(fault: Fault, subject: &Subject) -> Vec<Level> {
 }
 
 /// A call to the publisher that failed.
-fn over_http(said: String, cause: Option<Level>) -> Vec<Level> {
+fn over_http(fault: Fault, reader: System) -> Vec<Level> {
+    // OpenMRS reads from OpenELIS, all others from OpenMRS.
+    let (host, address) = if reader == System::Openmrs {
+        ("openelis:8052", "openelis/10.99.0.9")
+    } else {
+        ("openmrs:8080", "openmrs/10.99.0.8")
+    };
+    let (said, cause) = match fault {
+        Fault::Gone => ("Bad response code of 404".to_owned(), None),
+        Fault::Forbidden => ("Bad response code of 403".to_owned(), None),
+        Fault::PublisherDown => {
+            let said = format!("Connect to {host} [{address}] failed: Connection refused");
+            let cause = level("java.net.ConnectException", "Connection refused (Connection refused)", &[CONNECT]);
+            (format!("org.apache.http.conn.HttpHostConnectException: {said}"), Some(cause))
+        }
+        _ => {
+            let cause = level("java.net.SocketTimeoutException", "Read timed out", &[SOCKET, HTTP_LIBRARY]);
+            ("java.net.SocketTimeoutException: Read timed out".to_owned(), Some(cause))
+        }
+    };
+    let work = match reader {
+        System::Openelis => ELIS_ENCOUNTER,
+        System::Odoo => ODOO_WORK,
+        System::Pacs => PACS_WORKER,
+        System::Openmrs => OPENMRS_WORKER,
+    };
     let mut levels = vec![
-        Level { class: RUNTIME, message: format!("{WEB_CLIENTS}: {said}"), frames: outer(&[], Home::Elis) },
-        level(WEB_CLIENTS, said, &[HTTP, HTTP_LIBRARY, ELIS_ENCOUNTER]),
+        Level { class: RUNTIME, message: format!("{WEB_CLIENTS}: {said}"), frames: outer(&[], reader) },
+        level(WEB_CLIENTS, said, &[HTTP, HTTP_LIBRARY, work]),
     ];
     levels.extend(cause);
     levels
@@ -308,7 +291,7 @@ fn odoo(fault: Fault) -> Vec<Level> {
         Fault::OdooLogin => {
             let said = "Failed to login. The login user is : emrsync, no session cookie set.";
             return vec![
-                Level { class: EXCEPTION, message: said.to_owned(), frames: outer(ODOO_POST, Home::Odoo) },
+                Level { class: EXCEPTION, message: said.to_owned(), frames: outer(ODOO_POST, System::Odoo) },
                 level(EXCEPTION, said, &[rest]),
             ];
         }
@@ -320,7 +303,7 @@ fn odoo(fault: Fault) -> Vec<Level> {
             };
             let python = python(said);
             return vec![
-                Level { class: EXCEPTION, message: python.clone(), frames: outer(ODOO_POST, Home::Odoo) },
+                Level { class: EXCEPTION, message: python.clone(), frames: outer(ODOO_POST, System::Odoo) },
                 level("org.apache.xmlrpc.XmlRpcException", python, &[rest]),
             ];
         }
@@ -330,7 +313,7 @@ fn odoo(fault: Fault) -> Vec<Level> {
             &[HTTP_LIBRARY, CONNECT],
         ),
     };
-    vec![Level { class: RUNTIME, message: post.to_owned(), frames: outer(ODOO_POST, Home::Odoo) }, cause]
+    vec![Level { class: RUNTIME, message: post.to_owned(), frames: outer(ODOO_POST, System::Odoo) }, cause]
 }
 
 /// A trace of Odoo 10 as its XML-RPC answer carries it.
@@ -380,7 +363,7 @@ fn pacs(fault: Fault, subject: &Subject) -> Vec<Level> {
         "org.bahmni.module.pacsintegration.services.PacsIntegrationService.processEncounter(PacsIntegrationService.java:84)",
     ];
     cause.frames.extend(between);
-    vec![Level { class: RUNTIME, message: outermost.to_owned(), frames: outer(PACS_WORKER, Home::Pacs) }, cause]
+    vec![Level { class: RUNTIME, message: outermost.to_owned(), frames: outer(PACS_WORKER, System::Pacs) }, cause]
 }
 
 fn openmrs(fault: Fault, subject: &Subject) -> Vec<Level> {
@@ -409,7 +392,7 @@ fn openmrs(fault: Fault, subject: &Subject) -> Vec<Level> {
         ],
     };
     vec![
-        Level { class: FEED, message: format!("{class}: {said}"), frames: outer(OPENMRS_WORKER, Home::Openmrs) },
+        Level { class: FEED, message: format!("{class}: {said}"), frames: outer(OPENMRS_WORKER, System::Openmrs) },
         level(class, said, &[parser]),
     ]
 }
@@ -438,37 +421,15 @@ pub(super) fn java_hash(text: &str) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{advice, error_text};
-
-    const ALL: [Fault; 23] = [
-        Fault::PatientNotInElis,
-        Fault::TestNotSetUp,
-        Fault::PanelMissing,
-        Fault::NoIdentifier,
-        Fault::Gone,
-        Fault::Forbidden,
-        Fault::PublisherTimeout,
-        Fault::PublisherDown,
-        Fault::PatientNotInOdoo,
-        Fault::OdooTimeout,
-        Fault::OdooDown,
-        Fault::OdooServerError,
-        Fault::PreviousOrder,
-        Fault::NoShop,
-        Fault::OdooLogin,
-        Fault::MissingConceptSource,
-        Fault::NothingToCancel,
-        Fault::ModalityRejects,
-        Fault::ModalityDown,
-        Fault::NoLocation,
-        Fault::ConceptMissing,
-        Fault::AccessionUnreadable,
-        Fault::LoginPage,
-    ];
+    use crate::{
+        demo::faults::ALL,
+        model::{advice, error_text},
+    };
 
     #[test]
     fn every_fault_reads_like_a_real_one_and_the_console_knows_what_it_means() {
-        let subject = Subject { record: "4417ab02-77aa-4be1-9c40-90fe11d0c2a7".to_owned(), number: 17 };
+        let record = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7".to_owned();
+        let subject = Subject { record, number: 17, reader: System::Openelis };
         for fault in ALL {
             let text = first_error("http://openmrs:8080/openmrs/ws/atomfeed/encounter/36", &compose(fault, &subject));
             assert!(text.chars().count() > 1500, "{fault:?} is too short for a real trace");

@@ -5,6 +5,7 @@
 
 pub mod advice;
 pub mod application;
+pub mod demo;
 pub mod differences;
 pub mod error_text;
 pub mod failed_event;

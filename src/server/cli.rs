@@ -15,7 +15,7 @@ use chrono::Utc;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    demo,
+    demo::{self, Hospital},
     paths::{BadBase, Base},
 };
 
@@ -56,7 +56,9 @@ Examples:
   atomfeed-console demo
       In a temporary folder that is removed at the end
   atomfeed-console demo --data hospital
-      Kept in the folder hospital
+      Kept in the folder hospital, to go on there the next time
+  atomfeed-console demo --pace 1
+      As fast as a real hospital: retries every 15 or 30 s
   atomfeed-console demo --events 200000 --listen 127.0.0.1:0
       A large hospital on any free port; the log says which";
 
@@ -130,6 +132,9 @@ struct Demo {
     /// About how many failed events the hospital has, beside the thousand of the feed that is stopped.
     #[arg(long, value_name = "N", default_value_t = demo::Options::EVENTS, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     events: u32,
+    /// How many times faster than a real hospital it works; 0: nobody is at work.
+    #[arg(long, value_name = "N", default_value_t = demo::PACE, value_parser = clap::value_parser!(u32).range(..=100))]
+    pace: u32,
 }
 
 #[derive(Debug, Args)]
@@ -167,7 +172,7 @@ pub fn main() -> ExitCode {
 async fn command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(serve) => {
-            run::run(serve_config(serve)?).await?;
+            run::run(serve_config(serve)?, None).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(options) => run_demo(options).await,
@@ -206,11 +211,12 @@ async fn run_demo(options: Demo) -> anyhow::Result<ExitCode> {
         }
     };
     let hospital = demo::Options { events: options.events, ..demo::Options::at(Utc::now()) };
-    let applications = demo::prepare(&folder, hospital)
+    let applications = demo::prepare(&folder, hospital, options.pace)
         .await
         .with_context(|| format!("The demo hospital could not be made in {}", folder.display()))?;
+    let hospital = Hospital::open(&folder, options.pace).await.context("The demo hospital could not be opened")?;
     let config = config::demo(line, &Environment::of_process(), Path::new(""), &folder, applications)?;
-    run::run(config).await?;
+    run::run(config, Some(hospital)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -30,8 +30,9 @@ use super::{
     stream,
 };
 use crate::{
+    demo::Hospital,
     error::Problem,
-    ui::app::{App, DemoHospital, PageProblem, shell},
+    ui::app::{App, InDemoHospital, PageProblem, shell},
 };
 
 /// The largest form that is read: a selection of a thousand rows is a tenth of this.
@@ -43,6 +44,8 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 /// The whole console as a router.
 pub fn router(console: Console) -> Router {
     let base = console.parts.config.base.as_str().to_owned();
+    // The demo hospital's systems are other servers, which only share the port: the console's rules are not theirs.
+    let hospital = console.parts.hospital.as_ref().map(Hospital::routes);
     let inner = inside(&console);
     let outer = if base.is_empty() {
         inner
@@ -68,6 +71,7 @@ pub fn router(console: Console) -> Router {
         .layer(middleware::from_fn(headers::set_safe_headers))
         .layer(middleware::from_fn(log))
         .with_state(console)
+        .merge(hospital.unwrap_or_default())
 }
 
 /// Everything below the base path.
@@ -119,8 +123,8 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
         provide_context(nonce.clone());
         provide_context(console.clone());
         provide_context(console.parts.config.base.clone());
-        if console.parts.config.demo {
-            provide_context(DemoHospital);
+        if let Some(hospital) = &console.parts.hospital {
+            provide_context(InDemoHospital { pace: hospital.pace() });
         }
         if let Some(problem) = problem.clone() {
             provide_context(PageProblem(problem));

@@ -1,6 +1,6 @@
 //! From a checked configuration to a running server, and to its clean end.
 
-use std::{io::IsTerminal, net::SocketAddr, time::Duration};
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{net::TcpListener, signal};
@@ -12,15 +12,16 @@ use super::{
     state::Console,
     store::Store,
 };
+use crate::demo::Hospital;
 
 /// How long requests and batches under way may take once the console was told to end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM or Ctrl-C.
+/// Serves until SIGTERM or Ctrl-C; on the demo hospital, with it at work.
 ///
 /// # Errors
 /// The store cannot be opened, or the address is taken.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Result<()> {
     begin_log(config.log, config.log_level);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -31,8 +32,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr()?;
     let base = config.base.clone();
-    let console = Console::new(config, store.clone());
+    let console = Console::with_hospital(config, store.clone(), hospital);
     let parts = console.parts.clone();
+    if let Some(hospital) = &parts.hospital {
+        hospital.start(&parts.stopping, &parts.running).await?;
+    }
     operations::go_on(&console).await?;
     tokio::spawn(operations::housekeeping(console.clone()));
     let router = http::router(console);

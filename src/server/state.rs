@@ -16,7 +16,7 @@ use super::{
     stream::Streams,
     watch::Watch,
 };
-use crate::{error::Problem, model::ApplicationInfo};
+use crate::{demo::Hospital, error::Problem, model::ApplicationInfo};
 
 /// The running console. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,11 +47,18 @@ pub struct Parts {
     /// Set when the console is about to end.
     pub stopping: CancellationToken,
     pub started: Instant,
+    /// The demo hospital, where the console runs on it.
+    pub hospital: Option<Arc<Hospital>>,
 }
 
 impl Console {
     /// Puts a console together and begins to watch.
     pub fn new(config: Config, store: Store) -> Self {
+        Self::with_hospital(config, store, None)
+    }
+
+    /// The same, on the demo hospital if there is one.
+    pub fn with_hospital(config: Config, store: Store, hospital: Option<Arc<Hospital>>) -> Self {
         let options = site::versioned(config.leptos.clone());
         let sources: Vec<_> =
             config.applications.iter().map(|application| Arc::new(Source::new(application.clone()))).collect();
@@ -68,6 +75,7 @@ impl Console {
             running: TaskTracker::new(),
             stopping,
             started: Instant::now(),
+            hospital,
         };
         Self { parts: Arc::new(parts), options }
     }

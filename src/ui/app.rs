@@ -13,7 +13,7 @@ use super::{
     components::{Icon, ProblemView, Sprite, use_base},
     islands::{Live, PageTools},
     pages::{
-        application::ApplicationPage, applications::ApplicationsPage, discarded::DiscardedPage,
+        application::ApplicationPage, applications::ApplicationsPage, demo::DemoPage, discarded::DiscardedPage,
         failed_event::FailedEventPage, failed_events::FailedEventsPage, group::GroupPage, groups::GroupsPage,
         help::HelpPage, history::HistoryPage, life::LifePage, not_found::NotFoundPage, operation::OperationPage,
         operations::OperationsPage, overview::OverviewPage,
@@ -34,7 +34,10 @@ fn document_title(title: String) -> String {
 
 /// In the context of every page of the demo hospital.
 #[derive(Clone, Copy, Debug)]
-pub struct DemoHospital;
+pub struct InDemoHospital {
+    /// How many times faster than a real hospital; 0: nobody is at work.
+    pub pace: u32,
+}
 
 /// The document. Style sheet and module come from the options' package folder, below the base path.
 pub fn shell(options: LeptosOptions, base: Base) -> impl IntoView {
@@ -87,6 +90,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("discarded") view=DiscardedPage ssr=SsrMode::Async />
                     <Route path=path!("history") view=HistoryPage ssr=SsrMode::Async />
                     <Route path=path!("history/:id") view=LifePage ssr=SsrMode::Async />
+                    <Route path=path!("demo") view=DemoPage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
                 </Routes>
             </main>
@@ -97,14 +101,24 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// Nobody must take the demo hospital for a real one, or wait for its consumers.
+/// Nobody must take the demo hospital for a real one, or its schedules for those of one.
 #[component]
 fn DemoBanner() -> impl IntoView {
-    use_context::<DemoHospital>().map(|DemoHospital| {
+    let base = use_base();
+    use_context::<InDemoHospital>().map(|InDemoHospital { pace }| {
+        let told = match pace {
+            0 => " Everything here is invented. Nobody is at work in it: what you retry is reset, and then waits. "
+                .to_owned(),
+            1 => " Everything here is invented. Its consumers are at work. ".to_owned(),
+            _ => {
+                format!(" Everything here is invented. Its consumers are at work, {pace} times as fast as real ones. ")
+            }
+        };
         view! {
             <aside class="demo" aria-label="Demo hospital">
                 <strong>"Demo hospital."</strong>
-                " Everything here is invented. No consumer runs on it yet: what you retry is reset in its database, and then waits."
+                {told}
+                <a href=base.demo()>"Break and mend things in it"</a>
             </aside>
         }
     })

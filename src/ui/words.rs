@@ -52,6 +52,15 @@ pub fn listed(parts: impl IntoIterator<Item = String>) -> String {
     }
 }
 
+/// The time between two runs, which may be shorter than a second: `0.75 s`, `6 s`, `2 min`.
+pub fn interval(seconds: f64) -> String {
+    if seconds >= 120.0 {
+        return format!("{:.0} min", seconds / 60.0);
+    }
+    let text = format!("{seconds:.2}");
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// A span of time in its largest unit: `4 s`, `12 min`, `3 h`, `9 d`.
 pub fn span(seconds: u64) -> String {
     match seconds {

@@ -55,6 +55,7 @@ mod hurt;
 mod ledger;
 mod lists;
 mod looks;
+mod pages;
 mod reset;
 mod rights;
 mod times;

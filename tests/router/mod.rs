@@ -1,6 +1,6 @@
 //! The console as a browser and as a script meet it: the router itself, in process, on SQLite.
 
-mod hospital;
+pub mod hospital;
 
 mod compat;
 mod forms;

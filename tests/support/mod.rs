@@ -1,5 +1,6 @@
 //! What the tests stand on: throw-away databases in every schema variant, and a network that can be cut.
 
 pub mod database;
+pub mod feeds;
 pub mod proxy;
 pub mod schema;

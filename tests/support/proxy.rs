@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use tokio::{
@@ -25,6 +25,8 @@ struct State {
     silent: AtomicBool,
     /// Cut as soon as the client sends this; it still goes through to the server.
     on_sight_of: Mutex<Option<&'static [u8]>>,
+    /// Connections that were passed on since the beginning.
+    passed_on: AtomicUsize,
 }
 
 impl Proxy {
@@ -41,6 +43,7 @@ impl Proxy {
             closed: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             on_sight_of: Mutex::new(None),
+            passed_on: AtomicUsize::new(0),
         });
         let (cut, cuts) = watch::channel(0);
         let shared = Arc::clone(&state);
@@ -49,6 +52,7 @@ impl Proxy {
                 if !shared.closed.load(Ordering::SeqCst)
                     && let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await
                 {
+                    shared.passed_on.fetch_add(1, Ordering::SeqCst);
                     let mut cuts = cuts.clone();
                     // Cuts of before are none of this connection.
                     cuts.mark_unchanged();
@@ -68,6 +72,11 @@ impl Proxy {
     /// Lets connections through again.
     pub fn open(&self) {
         self.state.closed.store(false, Ordering::SeqCst);
+    }
+
+    /// How many connections were made through it so far.
+    pub fn connections(&self) -> usize {
+        self.state.passed_on.load(Ordering::SeqCst)
     }
 
     /// Swallows whatever is sent from now on, as a firewall does that forgot the connections.

@@ -159,7 +159,7 @@ pub struct Config {
     pub applications: Vec<Application>,
     /// How long discarded failed events can be put back; `None`: for good.
     pub keep_discarded: Option<chrono::TimeDelta>,
-    /// The applications are the demo hospital: no consumer runs on them, and pages say so.
+    /// The applications are the demo hospital.
     pub demo: bool,
     /// What an administrator should know: ignored JDBC parameters, assumed kinds.
     pub warnings: Vec<String>,

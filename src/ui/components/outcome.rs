@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{Notice, NoticeKind, When, use_base};
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
 const FEEDS: usize = 4;
 
 /// An operation and what is needed to say when it takes effect.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
     page: OperationPage,
     /// As last seen; empty where the console could not say.

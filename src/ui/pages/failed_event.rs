@@ -36,26 +36,24 @@ use crate::{
 pub fn FailedEventPage() -> impl IntoView {
     let params = use_params_map().read_untracked().clone();
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
+    let (app, id) = (params.get("app").unwrap_or_default(), params.get("id").unwrap_or_default());
+    let list = ListQuery::parse(&query).unwrap_or_default();
     view! {
-        <Suspense>
-            {move || {
-                let (query, params) = (query.clone(), params.clone());
-                let (app, id) = (params.get("app").unwrap_or_default(), params.get("id").unwrap_or_default());
-                Suspend::new(async move {
-                    match view_failed_event(app.clone(), id.clone(), query.clone()).await {
-                        Ok(page) => {
-                            let list = ListQuery::parse(&query).unwrap_or_default();
-                            let done = Done::of_query(&query).await;
-                            view! { <Event page list done /> }.into_any()
-                        }
-                        Err(problem) if problem.status == 404 => view! { <GoneFrom problem app id /> }.into_any(),
-                        Err(problem) => view! { <ProblemView problem /> }.into_any(),
-                    }
-                })
+        <Await future=look(app.clone(), id.clone(), query) blocking=true let:answer>
+            {match answer.clone() {
+                Ok((page, done)) => view! { <Event page list=list.clone() done /> }.into_any(),
+                Err(problem) if problem.status == 404 => {
+                    view! { <GoneFrom problem app=app.clone() id=id.clone() /> }.into_any()
+                }
+                Err(problem) => view! { <ProblemView problem /> }.into_any(),
             }}
-        </Suspense>
+        </Await>
     }
-    .into_any()
+}
+
+async fn look(app: String, id: String, query: String) -> Result<(EventPage, Option<Done>), Problem> {
+    let page = view_failed_event(app, id, query.clone()).await?;
+    Ok((page, Done::of_query(&query).await))
 }
 
 #[component]

@@ -6,6 +6,7 @@ use leptos_router::hooks::use_url;
 
 use crate::{
     api::failed_events::{ListPage, MissingPart, Scan, list_failed_events},
+    error::Problem,
     model::{
         ApplicationInfo, EventState,
         filter::{Filter, ListQuery, Order, Place},
@@ -26,19 +27,18 @@ use crate::{
 pub fn FailedEventsPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
     view! {
-        <Suspense>
-            {move || {
-                let query = query.clone();
-                Suspend::new(async move {
-                    match list_failed_events(query.clone()).await {
-                        Ok(page) => view! { <List page done=Done::of_query(&query).await /> }.into_any(),
-                        Err(problem) => view! { <ProblemView problem /> }.into_any(),
-                    }
-                })
+        <Await future=look(query) blocking=true let:answer>
+            {match answer.clone() {
+                Ok((page, done)) => view! { <List page done /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem /> }.into_any(),
             }}
-        </Suspense>
+        </Await>
     }
-    .into_any()
+}
+
+async fn look(query: String) -> Result<(ListPage, Option<Done>), Problem> {
+    let page = list_failed_events(query.clone()).await?;
+    Ok((page, Done::of_query(&query).await))
 }
 
 #[component]

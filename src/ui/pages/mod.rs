@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod applications;
+pub mod demo;
 pub mod discarded;
 pub mod failed_event;
 pub mod failed_events;

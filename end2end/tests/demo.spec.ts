@@ -1,0 +1,75 @@
+// The demo hospital at work: what fails has a cause, and comes through once the cause is mended.
+import { expect, test as plain } from "../fixtures";
+import { Hospital } from "../hospital";
+
+/** A hospital that works as fast as it can. */
+const test = plain.extend<{ busy: Hospital }>({
+  busy: async ({}, use) => {
+    const busy = await Hospital.start(undefined, 100);
+    await use(busy);
+    await busy.stop();
+  },
+});
+
+const NOT_SET_UP = "%was not setup properly%";
+
+test("a retry fails again, the cause is mended, and the next retry comes through", async ({ page, busy }) => {
+  // Both its first and its latest error say so.
+  const [id] = busy.sql(
+    "openelis",
+    `select max(id) from failed_events f where retries = 10 and error_message like '${NOT_SET_UP}'
+       and (select error_message from failed_event_retry_log l where l.event_id = f.event_id order by l.id desc limit 1)
+         like '${NOT_SET_UP}'`,
+  );
+  const attempts = () =>
+    Number(busy.sql("openelis", `select count(*) from failed_event_retry_log where event_id in
+      (select event_id from failed_events where id = ${id})`)[0]);
+  const before = attempts();
+  const retry = async () => {
+    await page.goto(busy.at(`/failed-events/openelis/${id}`));
+    await page.getByRole("button", { name: "Retry", exact: true }).click();
+    await expect(page.getByRole("status").filter({ hasText: "Retry requested for 1 row" })).toBeVisible();
+  };
+  await retry();
+  // Ten attempts more, and it is exhausted once more.
+  await expect.poll(() => attempts(), { timeout: 20_000 }).toBe(before + 10);
+  expect(busy.retries("openelis", id)).toBe(10);
+
+  await page.getByRole("link", { name: "Break and mend things in it" }).click();
+  await page.getByRole("button", { name: "Set up the tests" }).click();
+  await expect(page).toHaveURL(busy.at("/demo"));
+  await expect(page.getByText("Some laboratory tests are not set up")).toHaveCount(0);
+
+  await retry();
+  await expect.poll(() => busy.retries("openelis", id), { timeout: 20_000 }).toBeUndefined();
+  expect(attempts()).toBe(0);
+});
+
+test("its feeds can be opened", async ({ page, busy }) => {
+  await page.goto(busy.at("/demo"));
+  const links = await page.locator("#feeds").locator("xpath=ancestor::section").getByRole("link").all();
+  expect(links.length).toBeGreaterThan(5);
+  for (const link of links) {
+    const answer = await page.request.get(`${busy.origin}${await link.getAttribute("href")}`);
+    expect(answer.status()).toBe(200);
+    expect(await answer.text()).toContain('<feed xmlns="http://www.w3.org/2005/Atom"');
+  }
+});
+
+test.describe("without JavaScript", () => {
+  test.use({ javaScriptEnabled: false });
+
+  test("something is broken and mended", async ({ page, busy }) => {
+    await page.goto(busy.at("/demo"));
+    await page.getByRole("button", { name: "Stop OpenMRS" }).click();
+    await expect(page.getByText("OpenMRS is down.")).toBeVisible();
+    await expect(page.getByRole("button", { name: "Stop OpenMRS" })).toHaveCount(0);
+    // The consumers say that they cannot read: nothing else tells, for nothing fails.
+    await expect(async () => {
+      await page.reload();
+      await expect(page.getByText("Unexpected response status 502").first()).toBeVisible({ timeout: 500 });
+    }).toPass();
+    await page.getByRole("button", { name: "Start OpenMRS" }).click();
+    await expect(page.getByText("OpenMRS is down.")).toHaveCount(0);
+  });
+});

@@ -1,0 +1,147 @@
+//! How a feed is cut into pages: pure arithmetic over the rows of `chunking_history`.
+//!
+//! Positions are 1-based and counted within the feed's category. Each row's chunk length holds from its start to the
+//! row before the next one's start; the last is open. Page 1 is the oldest.
+
+/// The rows of `chunking_history` cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkingError {
+    /// The table is empty.
+    #[error("chunking_history has no row, so there are no pages. The usual row is chunk_length 5, start 1.")]
+    NoRow,
+    /// A chunk length that is no positive number.
+    #[error("chunking_history row {id} has the chunk length {length}, which is not a positive number.")]
+    Length {
+        /// The row.
+        id: i64,
+        /// Its chunk length, as text.
+        length: String,
+    },
+}
+
+/// A row of `chunking_history` with where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stretch {
+    length: i64,
+    start: i64,
+    /// The last position; `None` for the open end.
+    end: Option<i64>,
+}
+
+impl Stretch {
+    /// Pages in it if the feed has so many events.
+    fn pages(&self, events: i64) -> i64 {
+        let last = self.end.map_or(events, |end| end.min(events));
+        let count = last.saturating_sub(self.start).saturating_add(1);
+        if count <= 0 { 0 } else { (count - 1) / self.length + 1 }
+    }
+}
+
+/// Positions of the first and the last event that a page can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub first: i64,
+    pub last: i64,
+}
+
+/// The rows of `chunking_history`, by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chunking(Vec<Stretch>);
+
+impl Chunking {
+    /// From rows (id, chunk_length, start) ordered by id. A row without a start begins at the first event.
+    pub fn new(rows: &[(i64, Option<i64>, Option<i64>)]) -> Result<Self, ChunkingError> {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for &(id, length, start) in rows {
+            let length = length.filter(|&length| length > 0).ok_or_else(|| ChunkingError::Length {
+                id,
+                length: length.map_or_else(|| "NULL".to_owned(), |length| length.to_string()),
+            })?;
+            let start = start.unwrap_or(1);
+            if let Some(before) = stretches.last_mut() {
+                before.end = Some(start.saturating_sub(1));
+            }
+            stretches.push(Stretch { length, start, end: None });
+        }
+        if stretches.is_empty() { Err(ChunkingError::NoRow) } else { Ok(Self(stretches)) }
+    }
+
+    /// How many pages a feed of so many events has.
+    pub fn pages(&self, events: i64) -> i64 {
+        self.0.iter().map(|stretch| stretch.pages(events)).fold(0, i64::saturating_add)
+    }
+
+    /// What a page of a feed of so many events holds; `None` if it has no such page.
+    pub fn page(&self, number: i64, events: i64) -> Option<Range> {
+        if number < 1 || number > self.pages(events) {
+            return None;
+        }
+        let mut before = 0;
+        for stretch in &self.0 {
+            let pages = stretch.pages(events);
+            if before + pages >= number {
+                let first = stretch.start + (number - before - 1) * stretch.length;
+                let last = first.saturating_add(stretch.length - 1);
+                return Some(Range { first, last: stretch.end.map_or(last, |end| end.min(last)) });
+            }
+            before += pages;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunking(rows: &[(i64, i64)]) -> Chunking {
+        let rows: Vec<_> = rows.iter().zip(1..).map(|(&(length, start), id)| (id, Some(length), Some(start))).collect();
+        Chunking::new(&rows).expect("rows that can be used")
+    }
+
+    #[test]
+    fn the_usual_row_makes_pages_of_five_from_the_first_event_on() {
+        let usual = chunking(&[(5, 1)]);
+        let pages: Vec<i64> = [0, 1, 5, 6, 10, 11].iter().map(|&events| usual.pages(events)).collect();
+        assert_eq!(pages, [0, 1, 1, 2, 2, 3]);
+        assert_eq!(usual.page(1, 11), Some(Range { first: 1, last: 5 }));
+        assert_eq!(usual.page(3, 11), Some(Range { first: 11, last: 15 }));
+        assert_eq!(usual.page(4, 11), None);
+        assert_eq!(usual.page(0, 11), None);
+    }
+
+    #[test]
+    fn each_length_holds_up_to_the_next_rows_start() {
+        // 1-5, 6-7, then from 8 on three a page: the page before a change is the shorter one.
+        let changed = chunking(&[(5, 1), (3, 8)]);
+        assert_eq!(changed.pages(7), 2);
+        assert_eq!(changed.page(2, 7), Some(Range { first: 6, last: 7 }));
+        assert_eq!(changed.page(2, 20), Some(Range { first: 6, last: 7 }));
+        assert_eq!(changed.page(3, 20), Some(Range { first: 8, last: 10 }));
+        assert_eq!(changed.pages(11), 4);
+    }
+
+    #[test]
+    fn every_event_is_on_exactly_one_page_whatever_the_history() {
+        for rows in [&[(5, 1)][..], &[(1, 1), (4, 4), (2, 9)], &[(7, 1), (7, 8)], &[(3, 1), (10, 2), (1, 40)]] {
+            let chunking = chunking(rows);
+            for events in 0..60 {
+                let mut next = 1;
+                for page in 1..=chunking.pages(events) {
+                    let range = chunking.page(page, events).expect("a page that is counted is there");
+                    assert_eq!(range.first, next, "{rows:?}, {events} events, page {page}");
+                    next = range.last + 1;
+                }
+                assert!(next > events, "{rows:?} leaves events out of {events}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_history_that_makes_no_pages_is_an_error() {
+        assert_eq!(Chunking::new(&[]), Err(ChunkingError::NoRow));
+        let zero = Chunking::new(&[(3, Some(0), Some(1))]);
+        assert_eq!(zero, Err(ChunkingError::Length { id: 3, length: "0".to_owned() }));
+        assert!(Chunking::new(&[(1, None, None)]).is_err());
+    }
+}

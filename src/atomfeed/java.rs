@@ -1,0 +1,51 @@
+//! The two ways of Java's strings that are part of what the tables hold: lengths in UTF-16, and `String.hashCode`.
+
+/// The longest error text that is stored, in Java's characters (UTF-16 units).
+pub(super) const LONGEST_ERROR: usize = 4000;
+
+/// An error text as it is stored: cut as Java's `substring(0, 4000)` cuts it, but never inside a character, and
+/// without the NUL that PostgreSQL refuses.
+pub(super) fn stored_error(text: &str) -> String {
+    let mut units = 0;
+    text.chars()
+        .take_while(|character| {
+            units += character.len_utf16();
+            units <= LONGEST_ERROR
+        })
+        .map(|character| if character == '\0' { char::REPLACEMENT_CHARACTER } else { character })
+        .collect()
+}
+
+/// Java's `String.hashCode`.
+pub(super) fn hash_code(text: &str) -> i32 {
+    text.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_that_of_java() {
+        // Known values of java.lang.String.hashCode.
+        assert_eq!(hash_code(""), 0);
+        assert_eq!(hash_code("a"), 97);
+        assert_eq!(hash_code("hello"), 99_162_322);
+        assert_eq!(hash_code("polygenelubricants"), i32::MIN);
+        assert_eq!(hash_code("Aa"), hash_code("BB"));
+        assert_eq!(hash_code("\u{1F600}"), 0xD83D * 31 + 0xDE00);
+    }
+
+    #[test]
+    fn a_long_error_is_cut_at_4000_characters_of_java() {
+        assert_eq!(stored_error(&"x".repeat(5000)).len(), 4000);
+        assert_eq!(stored_error(&"ж".repeat(4000)), "ж".repeat(4000));
+        // Two units each: the 2001st does not fit, and half of one is not stored.
+        assert_eq!(stored_error(&format!("x{}", "\u{1F600}".repeat(2000))), format!("x{}", "\u{1F600}".repeat(1999)));
+    }
+
+    #[test]
+    fn a_nul_in_an_error_does_not_make_it_unstorable() {
+        assert_eq!(stored_error("a\0b"), "a\u{FFFD}b");
+    }
+}

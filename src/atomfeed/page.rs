@@ -1,0 +1,222 @@
+//! A page of a feed as Atom: written with quick-xml, read with roxmltree.
+//!
+//! Why not one library for both: the original's reader takes an entry's content as it stands in the XML and only
+//! removes the CDATA marks, so a publisher has to write CDATA, which the Atom libraries do not. And a reader has to
+//! stand hostile pages: roxmltree refuses document types (entity bombs), reads nested elements without recursion and
+//! counts its nodes; a reader that recurses ends the process.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use quick_xml::{
+    Writer,
+    events::{BytesCData, BytesDecl, BytesText, Event as Xml},
+};
+use roxmltree::{Document, Node, ParsingOptions};
+
+use super::event::Event;
+
+/// The namespace of Atom.
+const ATOM: &str = "http://www.w3.org/2005/Atom";
+
+/// The media type of an entry's content.
+pub(super) const CONTENT_TYPE: &str = "application/vnd.atomfeed+xml";
+
+const ATOM_TYPE: &str = "application/atom+xml";
+
+/// The most elements and texts on a page; a page of five entries has about a hundred.
+const MOST_NODES: u32 = 500_000;
+
+/// An entry to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub id: String,
+    pub title: String,
+    pub updated: DateTime<Utc>,
+    pub published: Option<DateTime<Utc>>,
+    pub categories: Vec<String>,
+    pub content: Option<String>,
+}
+
+/// A page to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Draft<'a> {
+    pub title: &'a str,
+    pub id: String,
+    pub author: &'a str,
+    pub updated: DateTime<Utc>,
+    /// Relation and address.
+    pub links: Vec<(&'static str, String)>,
+    pub entries: Vec<Entry>,
+}
+
+impl Draft<'_> {
+    /// The page as XML.
+    pub fn to_xml(&self) -> std::io::Result<String> {
+        let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+        writer.write_event(Xml::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+        writer.create_element("feed").with_attribute(("xmlns", ATOM)).write_inner_content(|writer| {
+            text(writer, "title", self.title)?;
+            for (relation, address) in &self.links {
+                writer
+                    .create_element("link")
+                    .with_attributes([("rel", *relation), ("type", ATOM_TYPE), ("href", address)])
+                    .write_empty()?;
+            }
+            text(writer, "id", &self.id)?;
+            writer
+                .create_element("generator")
+                .with_attribute(("uri", "https://github.com/ICT4H/atomfeed"))
+                .write_text_content(BytesText::new("Atomfeed"))?;
+            text(writer, "updated", &time(self.updated))?;
+            for entry in &self.entries {
+                writer.create_element("entry").write_inner_content(|writer| self.entry(writer, entry))?;
+            }
+            Ok(())
+        })?;
+        String::from_utf8(writer.into_inner()).map_err(std::io::Error::other)
+    }
+
+    fn entry(&self, writer: &mut Writer<Vec<u8>>, entry: &Entry) -> std::io::Result<()> {
+        text(writer, "title", &entry.title)?;
+        for category in &entry.categories {
+            writer.create_element("category").with_attribute(("term", legal(category).as_str())).write_empty()?;
+        }
+        writer.create_element("author").write_inner_content(|writer| text(writer, "name", self.author))?;
+        text(writer, "id", &entry.id)?;
+        text(writer, "updated", &time(entry.updated))?;
+        if let Some(published) = entry.published {
+            text(writer, "published", &time(published))?;
+        }
+        let Some(content) = &entry.content else { return Ok(()) };
+        let content = legal(content);
+        let element = writer.create_element("content").with_attribute(("type", CONTENT_TYPE));
+        // A text that holds the end of a CDATA section is written as several.
+        element.write_inner_content(|writer| {
+            BytesCData::escaped(&content).try_for_each(|part| writer.write_event(Xml::CData(part)))
+        })?;
+        Ok(())
+    }
+}
+
+fn text(writer: &mut Writer<Vec<u8>>, name: &str, value: &str) -> std::io::Result<()> {
+    writer.create_element(name).write_text_content(BytesText::new(&legal(value))).map(drop)
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Without the characters that no XML may hold; the databases take them.
+fn legal(text: &str) -> String {
+    let allowed = |character: char| matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
+    text.chars().map(|character| if allowed(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// An answer that is no page of a feed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PageError {
+    /// A web page: most often the publisher's login form.
+    #[error("the answer is a web page and no feed. Most often it is a login page: check the address and the login")]
+    WebPage,
+    /// It declares a document type, which a feed never does and which can be an entity bomb.
+    #[error("the answer declares a document type, which no feed needs; it is not read")]
+    DocumentType,
+    /// No XML, or cut off.
+    #[error("the answer is no well-formed XML: {0}")]
+    Broken(String),
+    /// More elements than any page has.
+    #[error("the answer has more than {MOST_NODES} elements and texts; it is not read")]
+    TooMuch,
+    /// XML, but something else.
+    #[error("the answer is XML, but no Atom feed: its outermost element is <{0}>")]
+    NotAtom(String),
+    /// No address of its own to continue from.
+    #[error("the page has no link to its own numbered address (rel=\"via\")")]
+    NoVia,
+    /// An entry that nothing names.
+    #[error("entry {0} of the page has no id")]
+    NoId(usize),
+}
+
+/// A page that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    /// Its own numbered address.
+    pub via: String,
+    /// The next newer page.
+    pub next: Option<String>,
+    /// The next older page.
+    pub previous: Option<String>,
+    /// Oldest first.
+    pub events: Vec<Event>,
+}
+
+impl Page {
+    /// Reads a page.
+    pub fn read(bytes: &[u8]) -> Result<Self, PageError> {
+        let text = std::str::from_utf8(bytes).map_err(|error| PageError::Broken(format!("not UTF-8: {error}")))?;
+        let text = text.trim_start_matches('\u{FEFF}').trim_start();
+        if is_web_page(text) {
+            return Err(PageError::WebPage);
+        }
+        let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+        let document = Document::parse_with_options(text, options).map_err(|error| match error {
+            roxmltree::Error::DtdDetected => PageError::DocumentType,
+            roxmltree::Error::NodesLimitReached => PageError::TooMuch,
+            error => PageError::Broken(error.to_string()),
+        })?;
+        let root = document.root_element();
+        if !root.has_tag_name((ATOM, "feed")) {
+            return Err(PageError::NotAtom(root.tag_name().name().chars().take(100).collect()));
+        }
+        Self::of(root)
+    }
+
+    fn of(feed: Node<'_, '_>) -> Result<Self, PageError> {
+        let link = |relation: &str| {
+            let mut links = children(feed, "link").filter(|link| link.attribute("rel") == Some(relation));
+            links.find_map(|link| link.attribute("href")).map(str::to_owned)
+        };
+        let via = link("via").ok_or(PageError::NoVia)?;
+        let events = children(feed, "entry")
+            .enumerate()
+            .map(|(place, entry)| event(entry, &via).ok_or(PageError::NoId(place + 1)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { next: link("next-archive"), previous: link("prev-archive"), via, events })
+    }
+}
+
+/// Whether a text begins as HTML does.
+fn is_web_page(text: &str) -> bool {
+    let start: String = text.chars().take(15).collect::<String>().to_ascii_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html")
+}
+
+fn children<'a, 'i>(node: Node<'a, 'i>, name: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+    node.children().filter(move |child| child.has_tag_name((ATOM, name)))
+}
+
+fn event(entry: Node<'_, '_>, page: &str) -> Option<Event> {
+    let value = |name| children(entry, name).next().map(inner);
+    let id = value("id").map(|id| id.trim().to_owned()).filter(|id| !id.is_empty())?;
+    let updated = value("updated").and_then(|text| DateTime::parse_from_rfc3339(text.trim()).ok());
+    Some(Event {
+        id,
+        title: value("title"),
+        content: value("content"),
+        categories: children(entry, "category")
+            .filter_map(|category| category.attribute("term"))
+            .map(str::to_owned)
+            .collect(),
+        updated: updated.map(|at| at.to_utc()),
+        page: Some(page.to_owned()),
+    })
+}
+
+/// What an element holds: its text, or, if there are elements in it, the XML as it stands.
+fn inner(node: Node<'_, '_>) -> String {
+    if node.children().any(|child| child.is_element()) {
+        let (Some(first), Some(last)) = (node.first_child(), node.last_child()) else { return String::new() };
+        return node.document().input_text()[first.range().start..last.range().end].to_owned();
+    }
+    node.children().filter(Node::is_text).filter_map(|text| text.text()).collect()
+}

@@ -1,0 +1,398 @@
+//! The publishing side: events into the queue, from the queue onto the feeds, and feeds cut into pages.
+
+use std::{fmt, sync::Arc};
+
+use chrono::{NaiveTime, Utc};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{
+    chunking::{Chunking, Range},
+    database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value},
+    event::{ENTRY_ID_PREFIX, NewEvent},
+    page::{Draft, Entry},
+    shape::{Shape, TableName},
+};
+
+/// How far the offset markers stay behind the newest event.
+pub const MARKERS_STAY_BEHIND: u32 = 1000;
+
+/// Events that are moved from the queue in one transaction.
+const BATCH: i64 = 200;
+
+/// What a category may not hold in an address.
+const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// What is written into pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedSettings {
+    /// Where consumers find the feeds, as they call it: `http://openmrs:8080/openmrs/ws/atomfeed`. Pages are linked by
+    /// it, wherever they are served. Without a slash at its end.
+    pub base: String,
+    /// Of all feeds.
+    pub title: String,
+    /// A feed's id is this, `+` and the page number.
+    pub id_prefix: String,
+    /// Of every entry.
+    pub author: String,
+}
+
+impl FeedSettings {
+    /// Feeds at this address.
+    pub fn new(base: impl Into<String>, title: impl Into<String>, id_prefix: impl Into<String>) -> Self {
+        let base = base.into().trim_end_matches('/').to_owned();
+        Self { base, title: title.into(), id_prefix: id_prefix.into(), author: "Atomfeed".to_owned() }
+    }
+}
+
+/// A publisher of feeds. Clones are the same publisher.
+#[derive(Clone)]
+pub struct Publisher {
+    database: Database,
+    settings: Arc<FeedSettings>,
+}
+
+/// Which page of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageNumber {
+    /// The newest one, under the address that does not change.
+    Recent,
+    /// A page by its number; 1 is the oldest.
+    Number(i64),
+}
+
+impl fmt::Display for PageNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recent => f.write_str("recent"),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+/// A row of event_records_offset_marker: up to the event there are so many of the category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offset {
+    event_id: i64,
+    events: i64,
+}
+
+impl Publisher {
+    /// A publisher on the tables of this database.
+    pub fn new(database: Database, settings: FeedSettings) -> Self {
+        Self { database, settings: Arc::new(settings) }
+    }
+
+    /// The database that it publishes from.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Puts an event into the queue, in the caller's transaction: it is published if, and only if, what it tells of is
+    /// kept.
+    ///
+    /// # Errors
+    /// The table is not there, a text is too long for its column, or the database refuses.
+    pub async fn queue(&self, transaction: &mut Transaction, event: NewEvent) -> Result<(), DatabaseError> {
+        let shape = self.shape(&[TableName::EventRecordsQueue]).await?;
+        let queue = shape.table(TableName::EventRecordsQueue)?;
+        let at = self.database.time(event.at, queue.has_zone("timestamp"));
+        let values: Vec<(&'static str, Value)> = vec![
+            ("uuid", event.uuid.into()),
+            ("title", event.title.into()),
+            ("timestamp", at.into()),
+            ("uri", event.uri.into()),
+            ("object", event.content.into()),
+            ("category", event.category.into()),
+            ("tags", event.tags.into()),
+        ];
+        queue.insert(transaction, values).await
+    }
+
+    /// Moves what is in the queue onto the feeds, oldest first; the original does it every 2 seconds. An event is moved
+    /// exactly once, whenever the process ends. Answers how many were moved.
+    ///
+    /// # Errors
+    /// A table is not there, or the database refuses; what was moved before stays moved.
+    pub async fn publish_queued(&self) -> Result<u64, DatabaseError> {
+        let mut moved = 0;
+        loop {
+            let batch = self.publish_batch().await?;
+            moved += batch;
+            if batch == 0 {
+                return Ok(moved);
+            }
+        }
+    }
+
+    async fn publish_batch(&self) -> Result<u64, DatabaseError> {
+        let shape = self.shape(&[TableName::EventRecordsQueue, TableName::EventRecords]).await?;
+        let (queue, records) = (shape.table(TableName::EventRecordsQueue)?, shape.table(TableName::EventRecords)?);
+        let database = &self.database;
+        let table = database.table(TableName::EventRecordsQueue);
+        // Locked, so that of two jobs at once the second waits; SQLite lets only one write at all.
+        let lock = if database.backend() == Backend::Sqlite { "" } else { " FOR UPDATE" };
+        let oldest = Statement::new(format!(
+            "SELECT {} FROM {table} ORDER BY {table}.id LIMIT {BATCH}{lock}",
+            database.text("id")
+        ));
+        let mut transaction = database.begin();
+        let ids: Vec<i64> = transaction.rows(oldest).await?.iter_mut().filter_map(Record::number).collect();
+        let now = database.time(Utc::now(), records.has_zone("timestamp"));
+        for &id in &ids {
+            transaction.execute(records.moved(database, queue, id, now.clone())).await?;
+            transaction.execute(Statement::new(format!("DELETE FROM {table} WHERE id = ?")).with(id)).await?;
+        }
+        transaction.commit().await?;
+        Ok(ids.len() as u64)
+    }
+
+    /// A page as XML: of a category, or of all events for none. `None` if there is no such page.
+    ///
+    /// # Errors
+    /// A table is not there, chunking_history makes no pages, or the database does not answer.
+    pub async fn page(&self, category: Option<&str>, number: PageNumber) -> Result<Option<String>, DatabaseError> {
+        let shape = self.shape(&[TableName::EventRecords, TableName::ChunkingHistory]).await?;
+        let category = category.filter(|category| !category.trim().is_empty());
+        if category.is_some() && !shape.table(TableName::EventRecords)?.has("category") {
+            return Err(DatabaseError::NoColumn { table: TableName::EventRecords, column: "category" });
+        }
+        let feed = Feed { database: &self.database, shape: &shape, category };
+        // One state of the database: between counting and reading the feed must not grow.
+        let mut snapshot = self.database.snapshot();
+        let chunking = feed.chunking(&mut snapshot).await?;
+        let offset = feed.offset(&mut snapshot).await?;
+        let events = feed.count(&mut snapshot, offset).await?;
+        let newest = chunking.pages(events);
+        let page = match number {
+            PageNumber::Recent => newest,
+            PageNumber::Number(page) => page,
+        };
+        let entries = match chunking.page(page, events) {
+            Some(range) => feed.entries(&mut snapshot, range, offset).await?,
+            // A feed without events has an empty page under `recent`, and no numbered one.
+            None if number == PageNumber::Recent => Vec::new(),
+            None => return Ok(None),
+        };
+        snapshot.commit().await?;
+        self.draft(feed.category, number, page, newest, entries)
+            .to_xml()
+            .map(Some)
+            .map_err(|error| sqlx::Error::Io(error).into())
+    }
+
+    fn draft(
+        &self,
+        category: Option<&str>,
+        number: PageNumber,
+        page: i64,
+        newest: i64,
+        entries: Vec<Entry>,
+    ) -> Draft<'_> {
+        let numbered = |page| self.address(category, PageNumber::Number(page));
+        let mut links = vec![("self", self.address(category, number)), ("via", numbered(page))];
+        if page < newest {
+            links.push(("next-archive", numbered(page + 1)));
+        }
+        if page > 1 {
+            links.push(("prev-archive", numbered(page - 1)));
+        }
+        // Of an empty feed the original says the last midnight.
+        let midnight = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
+        Draft {
+            title: &self.settings.title,
+            id: format!("{}+{page}", self.settings.id_prefix),
+            author: &self.settings.author,
+            updated: entries.iter().map(|entry| entry.updated).max().unwrap_or(midnight),
+            links,
+            entries,
+        }
+    }
+
+    /// The logical address of a page.
+    pub fn address(&self, category: Option<&str>, number: PageNumber) -> String {
+        let base = &self.settings.base;
+        match category {
+            None => format!("{base}/{number}"),
+            Some(category) => {
+                format!("{base}/{}/{number}", utf8_percent_encode(category, IN_A_PATH))
+            }
+        }
+    }
+
+    /// Rewrites the offset markers of all categories and of all events together, so that they are so many events
+    /// behind the newest; the original does it once a day with [`MARKERS_STAY_BEHIND`]. Counts from the beginning, so
+    /// it also mends markers that no longer agree with the table. Answers how many markers were written.
+    ///
+    /// # Errors
+    /// A table is not there, or the database refuses; then no marker is changed.
+    pub async fn write_offset_markers(&self, behind: u32) -> Result<u64, DatabaseError> {
+        let shape = self.shape(&[TableName::EventRecords, TableName::ChunkingHistory, TableName::OffsetMarker]).await?;
+        let records = shape.table(TableName::EventRecords)?;
+        let mut transaction = self.database.begin();
+        let mut categories = vec![None];
+        if records.has("category") {
+            let distinct = format!(
+                "SELECT DISTINCT category FROM {} WHERE category IS NOT NULL AND category <> ''",
+                self.database.table(TableName::EventRecords)
+            );
+            categories.extend(transaction.rows(Statement::new(distinct)).await?.iter_mut().map(Record::text));
+        }
+        let mut written = 0;
+        for category in categories {
+            let feed = Feed { database: &self.database, shape: &shape, category: category.as_deref() };
+            written += u64::from(feed.write_offset(&mut transaction, i64::from(behind)).await?);
+        }
+        transaction.commit().await?;
+        Ok(written)
+    }
+
+    async fn shape(&self, needed: &[TableName]) -> Result<Arc<Shape>, DatabaseError> {
+        self.database.shape_with(needed).await
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("database", &self.database).field("settings", &self.settings).finish()
+    }
+}
+
+/// The events of one feed.
+struct Feed<'a> {
+    database: &'a Database,
+    shape: &'a Shape,
+    /// `None`: all events.
+    category: Option<&'a str>,
+}
+
+impl Feed<'_> {
+    async fn chunking(&self, transaction: &mut Transaction) -> Result<Chunking, DatabaseError> {
+        let (length, start) = (self.database.text("chunk_length"), self.database.text(&self.database.column("start")));
+        let table = self.database.table(TableName::ChunkingHistory);
+        let select =
+            format!("SELECT {}, {length}, {start} FROM {table} ORDER BY {table}.id", self.database.text("id"),);
+        let rows = transaction.rows(Statement::new(select)).await?;
+        let rows: Vec<_> =
+            rows.into_iter().map(|mut row| (row.number().unwrap_or_default(), row.number(), row.number())).collect();
+        Ok(Chunking::new(&rows)?)
+    }
+
+    /// The marker of exactly this category, as the original compares it: `Lab` is not `lab` here, whatever the database
+    /// thinks. A feed without one is counted from the beginning and has the same pages.
+    async fn offset(&self, transaction: &mut Transaction) -> Result<Option<Offset>, DatabaseError> {
+        if !self.shape.has(TableName::OffsetMarker) {
+            return Ok(None);
+        }
+        let table = self.database.table(TableName::OffsetMarker);
+        let select = format!(
+            "SELECT category, {}, {} FROM {table} ORDER BY {table}.id",
+            self.database.text("event_id"),
+            self.database.text("event_count"),
+        );
+        let rows = transaction.rows(Statement::new(select)).await?;
+        Ok(rows.into_iter().find_map(|mut row| {
+            let category = row.text()?;
+            let offset = Offset { event_id: row.number()?, events: row.number()? };
+            (category == self.category.unwrap_or_default()).then_some(offset)
+        }))
+    }
+
+    /// `WHERE` of the feed's events behind this id, with its values.
+    fn events_after(&self, select: &str, id: i64) -> Statement {
+        let select = format!("{select} FROM {} WHERE id > ?", self.database.table(TableName::EventRecords));
+        match self.category {
+            Some(category) => Statement::new(format!("{select} AND category = ?")).with(id).with(category),
+            None => Statement::new(select).with(id),
+        }
+    }
+
+    /// How many events the feed has.
+    async fn count(&self, transaction: &mut Transaction, offset: Option<Offset>) -> Result<i64, DatabaseError> {
+        let start = offset.unwrap_or(Offset { event_id: 0, events: 0 });
+        let select = format!("SELECT {}", self.database.text("COUNT(*)"));
+        let counted = transaction.rows(self.events_after(&select, start.event_id)).await?;
+        Ok(start.events + counted.into_iter().next().and_then(|mut row| row.number()).unwrap_or(0))
+    }
+
+    async fn entries(
+        &self,
+        transaction: &mut Transaction,
+        range: Range,
+        offset: Option<Offset>,
+    ) -> Result<Vec<Entry>, DatabaseError> {
+        let records = self.shape.table(TableName::EventRecords)?;
+        // From the marker if the page begins behind it, else from the beginning.
+        let start = offset.filter(|offset| range.first > offset.events).unwrap_or(Offset { event_id: 0, events: 0 });
+        let columns = ["uuid", "title", "timestamp", "date_created", "object", "category", "tags"]
+            .map(|column| records.text(self.database, column))
+            .join(", ");
+        let mut statement = self.events_after(&format!("SELECT {columns}"), start.event_id);
+        let table = self.database.table(TableName::EventRecords);
+        let (limit, skipped) = (range.last - range.first + 1, range.first - 1 - start.events);
+        statement = statement.and(&format!(" ORDER BY {table}.id LIMIT {limit} OFFSET {}", skipped.max(0)));
+        Ok(transaction.rows(statement).await?.into_iter().map(|row| self.entry(row)).collect())
+    }
+
+    fn entry(&self, mut row: Record) -> Entry {
+        let (uuid, title) = (row.text().unwrap_or_default(), row.text().unwrap_or_default());
+        let at = row.text().and_then(|text| self.database.instant(&text));
+        let published = row.text().and_then(|text| self.database.instant(&text));
+        let (content, category, tags) = (row.text(), row.text(), row.text());
+        let mut categories: Vec<String> = category.into_iter().filter(|category| !category.is_empty()).collect();
+        for tag in tags.iter().flat_map(|tags| tags.split(',')).map(str::trim).filter(|tag| !tag.is_empty()) {
+            if !categories.iter().any(|known| known == tag) {
+                categories.push(tag.to_owned());
+            }
+        }
+        Entry {
+            id: format!("{ENTRY_ID_PREFIX}{uuid}"),
+            title,
+            // A time that is not there or cannot be read: the other one, or now, as the original does.
+            updated: at.or(published).unwrap_or_else(Utc::now),
+            published,
+            categories,
+            content,
+        }
+    }
+
+    /// Writes the feed's offset marker; answers whether there was one to write. It points at the last event of the page
+    /// that holds the event so far behind the newest.
+    async fn write_offset(&self, transaction: &mut Transaction, behind: i64) -> Result<bool, DatabaseError> {
+        let events = self.count(transaction, None).await?;
+        let chunking = self.chunking(transaction).await?;
+        let marked = events - behind;
+        if marked <= 0 {
+            return Ok(false);
+        }
+        let Some(range) = chunking.page(chunking.pages(marked), marked) else { return Ok(false) };
+        let position = range.last.min(events);
+        let select = format!("SELECT {}", self.database.text("id"));
+        let table = self.database.table(TableName::EventRecords);
+        let order = format!(" ORDER BY {table}.id LIMIT 1 OFFSET {}", position - 1);
+        let last = self.events_after(&select, 0).and(&order);
+        let Some(event_id) = transaction.rows(last).await?.into_iter().next().and_then(|mut row| row.number()) else {
+            return Ok(false);
+        };
+        self.put_offset(transaction, Offset { event_id, events: position }).await?;
+        Ok(true)
+    }
+
+    async fn put_offset(&self, transaction: &mut Transaction, offset: Offset) -> Result<(), DatabaseError> {
+        let category = self.category.unwrap_or_default();
+        let table = self.database.table(TableName::OffsetMarker);
+        let update = Statement::new(format!("UPDATE {table} SET event_id = ?, event_count = ? WHERE category = ?"))
+            .with(offset.event_id)
+            .with(offset.events)
+            .with(category);
+        if transaction.execute(update).await? == 0 {
+            let values: Vec<(&'static str, Value)> = vec![
+                ("event_id", offset.event_id.into()),
+                ("event_count", offset.events.into()),
+                ("category", category.into()),
+            ];
+            self.shape.table(TableName::OffsetMarker)?.insert(transaction, values).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! The feeds as a part of a web server.
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use super::publisher::{PageNumber, Publisher};
+
+/// Serves `/{category}/recent`, `/{category}/{number}`, and `/recent` and `/{number}` for all categories together. To be
+/// nested where the publisher's feeds are (`/openmrs/ws/atomfeed`). Pages are `application/xml`, so that a browser shows
+/// them.
+pub fn router(publisher: Publisher) -> Router {
+    Router::new().route("/{page}", get(all)).route("/{category}/{page}", get(of_category)).with_state(publisher)
+}
+
+async fn all(State(publisher): State<Publisher>, Path(page): Path<String>) -> Response {
+    answer(&publisher, None, &page).await
+}
+
+async fn of_category(State(publisher): State<Publisher>, Path((category, page)): Path<(String, String)>) -> Response {
+    answer(&publisher, Some(&category), &page).await
+}
+
+async fn answer(publisher: &Publisher, category: Option<&str>, page: &str) -> Response {
+    let number = match page {
+        "recent" => PageNumber::Recent,
+        page => match page.parse() {
+            Ok(number) => PageNumber::Number(number),
+            Err(_) => return (StatusCode::NOT_FOUND, "There is no such page.").into_response(),
+        },
+    };
+    match publisher.page(category, number).await {
+        Ok(Some(xml)) => {
+            let headers =
+                [(header::CONTENT_TYPE, "application/xml; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+            (headers, xml).into_response()
+        }
+        // The original's words, though it says them with an error page of its server.
+        Ok(None) => (StatusCode::NOT_FOUND, "feed does not exist").into_response(),
+        Err(error) => {
+            tracing::warn!(%error, category, page, "a page of a feed could not be made");
+            (StatusCode::SERVICE_UNAVAILABLE, "The feed cannot be read from the database just now.").into_response()
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The tables as they are found: which there are, which columns they have, and who gives a new row its id.
+//!
+//! Six systems made these tables over ten years. What is not there is left out of a statement; ids are given by the
+//! database where it does that (auto_increment, serial, a default, SQLite's rowid) and by us where it does not.
+
+use std::{collections::HashMap, fmt};
+
+use super::database::{Backend, Database, DatabaseError, Statement, Transaction, Value};
+
+/// A table of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TableName {
+    /// Consumer: how far each feed was read.
+    Markers,
+    /// Consumer: events that failed.
+    FailedEvents,
+    /// Consumer: what went wrong at each retry.
+    FailedEventRetryLog,
+    /// Publisher: events that are not on a feed yet.
+    EventRecordsQueue,
+    /// Publisher: the events of the feeds.
+    EventRecords,
+    /// Publisher: how feeds are cut into pages.
+    ChunkingHistory,
+    /// Publisher: counts of events, so that pages need not count from the beginning.
+    OffsetMarker,
+}
+
+impl TableName {
+    const ALL: [Self; 7] = [
+        Self::Markers,
+        Self::FailedEvents,
+        Self::FailedEventRetryLog,
+        Self::EventRecordsQueue,
+        Self::EventRecords,
+        Self::ChunkingHistory,
+        Self::OffsetMarker,
+    ];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Markers => "markers",
+            Self::FailedEvents => "failed_events",
+            Self::FailedEventRetryLog => "failed_event_retry_log",
+            Self::EventRecordsQueue => "event_records_queue",
+            Self::EventRecords => "event_records",
+            Self::ChunkingHistory => "chunking_history",
+            Self::OffsetMarker => "event_records_offset_marker",
+        }
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A column.
+#[derive(Clone, Debug)]
+struct Column {
+    /// A time that says its offset.
+    has_zone: bool,
+    /// A time, which PostgreSQL takes only as one.
+    is_time: bool,
+    /// The characters it takes.
+    limit: Option<usize>,
+    /// The database gives a new row its value.
+    given: bool,
+}
+
+/// A table with its columns.
+#[derive(Debug)]
+pub(super) struct Table {
+    name: TableName,
+    columns: HashMap<String, Column>,
+}
+
+/// The tables of a database.
+#[derive(Debug)]
+pub(super) struct Shape(HashMap<TableName, Table>);
+
+impl Shape {
+    /// The table, or the error that it is not there.
+    pub fn table(&self, name: TableName) -> Result<&Table, DatabaseError> {
+        self.0.get(&name).ok_or(DatabaseError::NoTable(name))
+    }
+
+    /// Whether the table is there.
+    pub fn has(&self, name: TableName) -> bool {
+        self.0.contains_key(&name)
+    }
+
+    pub(super) async fn read(database: &Database) -> Result<Self, DatabaseError> {
+        let mut shape = Self(HashMap::new());
+        for name in TableName::ALL {
+            let columns = columns(database, name).await?;
+            if !columns.is_empty() {
+                shape.0.insert(name, Table { name, columns });
+            }
+        }
+        Ok(shape)
+    }
+}
+
+async fn columns(database: &Database, name: TableName) -> Result<HashMap<String, Column>, DatabaseError> {
+    let statement = match database.backend() {
+        Backend::MySql => Statement::new(
+            "SELECT CAST(LOWER(column_name) AS CHAR), CAST(LOWER(column_type) AS CHAR), \
+             CAST(character_maximum_length AS CHAR), \
+             CAST(extra LIKE '%auto_increment%' OR column_default IS NOT NULL AS CHAR) \
+             FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?",
+        )
+        .with(name.word()),
+        Backend::Postgres => Statement::new(
+            "SELECT CAST(column_name AS text), CAST(data_type AS text), CAST(character_maximum_length AS text), \
+             CASE WHEN column_default IS NOT NULL OR is_identity = 'YES' THEN '1' ELSE '0' END \
+             FROM information_schema.columns \
+             WHERE table_schema = COALESCE(CAST(? AS text), current_schema()) AND table_name = ?",
+        )
+        .with(database.schema().map(str::to_owned))
+        .with(name.word()),
+        // A single INTEGER key is the rowid itself, which SQLite gives.
+        Backend::Sqlite => Statement::new(
+            "SELECT LOWER(name), LOWER(type), NULL, CASE WHEN dflt_value IS NOT NULL OR (pk = 1 AND LOWER(type) = 'integer' \
+             AND (SELECT COUNT(*) FROM pragma_table_info(?) WHERE pk > 0) = 1) THEN '1' ELSE '0' END \
+             FROM pragma_table_info(?)",
+        )
+        .with(name.word())
+        .with(name.word()),
+    };
+    let rows = database.rows(statement).await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|mut row| {
+            let (name, kind) = (row.text()?, row.text().unwrap_or_default());
+            let column = Column {
+                has_zone: kind.contains("with time zone") || kind.contains("timestamptz"),
+                is_time: kind.contains("time"),
+                limit: row.number(),
+                given: row.text().as_deref() == Some("1"),
+            };
+            Some((name, column))
+        })
+        .collect())
+}
+
+impl Table {
+    /// Whether it has this column.
+    pub fn has(&self, column: &str) -> bool {
+        self.columns.contains_key(column)
+    }
+
+    /// Whether a time in this column says its offset.
+    pub fn has_zone(&self, column: &str) -> bool {
+        self.columns.get(column).is_some_and(|column| column.has_zone)
+    }
+
+    /// The column as text, or NULL where it is not there.
+    pub fn text(&self, database: &Database, column: &str) -> String {
+        if self.has(column) { database.text(&database.column(column)) } else { "NULL".to_owned() }
+    }
+
+    /// The value of a new row's id where the database gives none; it stands in the statement that writes the row.
+    fn next_id(&self, database: &Database) -> Option<String> {
+        let id = self.columns.get("id")?;
+        // MySQL reads a table that it writes to only through a table of its own making.
+        (!id.given).then(|| {
+            format!(
+                "(SELECT n FROM (SELECT COALESCE(MAX(id), 0) + 1 AS n FROM {}) AS newest)",
+                database.table(self.name)
+            )
+        })
+    }
+
+    /// Writes a row. A column that is not there is left out.
+    ///
+    /// # Errors
+    /// A text is longer than its column, before the database cuts it without a word.
+    pub async fn insert(
+        &self,
+        transaction: &mut Transaction,
+        values: Vec<(&'static str, Value)>,
+    ) -> Result<(), DatabaseError> {
+        let database = transaction.database().clone();
+        let (mut columns, mut places, mut bound) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(next) = self.next_id(&database) {
+            columns.push("id".to_owned());
+            places.push(next);
+        }
+        for (name, value) in values {
+            let Some(column) = self.columns.get(name) else { continue };
+            self.check_length(name, column, &value)?;
+            columns.push(database.column(name));
+            places.push(self.place(&database, column));
+            bound.push(value);
+        }
+        let text = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            database.table(self.name),
+            columns.join(", "),
+            places.join(", ")
+        );
+        let statement = bound.into_iter().fold(Statement::new(text), Statement::with);
+        transaction.execute(statement).await.map(drop)
+    }
+
+    fn place(&self, database: &Database, column: &Column) -> String {
+        match (database.backend(), column.is_time, column.has_zone) {
+            (Backend::Postgres, true, true) => "CAST(? AS timestamp with time zone)".to_owned(),
+            (Backend::Postgres, true, false) => "CAST(? AS timestamp)".to_owned(),
+            _ => "?".to_owned(),
+        }
+    }
+
+    fn check_length(&self, name: &str, column: &Column, value: &Value) -> Result<(), DatabaseError> {
+        let (Some(limit), Value::Text(Some(text))) = (column.limit, value) else { return Ok(()) };
+        let length = text.chars().count();
+        if length > limit {
+            return Err(DatabaseError::TooLong { table: self.name, column: name.to_owned(), length, limit });
+        }
+        Ok(())
+    }
+
+    /// The statement that moves a row of the queue into this table, by the row's id. Columns that one of the two has
+    /// not stay empty; `date_created` is the time at which the event was queued.
+    pub fn moved(&self, database: &Database, queue: &Table, id: i64, now: String) -> Statement {
+        let (mut columns, mut from, mut values) = (Vec::new(), Vec::new(), Vec::<Value>::new());
+        if let Some(next) = self.next_id(database) {
+            columns.push("id".to_owned());
+            from.push(next);
+        }
+        for name in ["uuid", "title", "uri", "object", "category", "tags"] {
+            if self.has(name) && queue.has(name) {
+                columns.push(database.column(name));
+                from.push(database.column(name));
+            }
+        }
+        if let Some(column) = self.columns.get("timestamp") {
+            columns.push(database.column("timestamp"));
+            from.push(self.place(database, column));
+            values.push(now.into());
+        }
+        if self.has("date_created") && queue.has("timestamp") {
+            columns.push(database.column("date_created"));
+            from.push(database.column("timestamp"));
+        }
+        let text = format!(
+            "INSERT INTO {} ({}) SELECT {} FROM {} WHERE id = ?",
+            database.table(self.name),
+            columns.join(", "),
+            from.join(", "),
+            database.table(queue.name)
+        );
+        values.into_iter().fold(Statement::new(text), Statement::with).with(id)
+    }
+}

@@ -1,0 +1,80 @@
+//! From page to page of a feed, in bounded memory and time.
+//!
+//! One page is held at a time. Of the pages that were seen only a hash of the address is kept (8 bytes each), which is
+//! what finds a page that links to itself or a ring of pages.
+
+use std::{
+    collections::{HashSet, hash_map::RandomState},
+    hash::BuildHasher,
+};
+
+use super::{
+    client::{Client, ClientError},
+    page::{Page, PageError},
+};
+
+/// The most pages of one run. The largest feed that was reported has 60,000.
+const MOST_PAGES: usize = 1_000_000;
+
+/// A walk over a feed did not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WalkError {
+    /// The page could not be fetched.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// What came is no page of a feed.
+    #[error("{address}: {error}")]
+    Page {
+        /// The page.
+        address: String,
+        /// What is wrong with it.
+        error: PageError,
+    },
+    /// A page links to one that was read in this run before.
+    #[error("The pages of the feed link in a ring: {0} was read in this run already.")]
+    Ring(String),
+    /// More pages than any feed has.
+    #[error("The feed has more than {MOST_PAGES} pages, so the walk was given up at {0}.")]
+    Endless(String),
+}
+
+/// Reads pages and remembers where it has been.
+pub(super) struct Walk<'a> {
+    client: &'a Client,
+    seen: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl<'a> Walk<'a> {
+    pub fn new(client: &'a Client) -> Self {
+        Self { client, seen: HashSet::new(), hasher: RandomState::new() }
+    }
+
+    /// Reads a page for the first time in this walk.
+    pub async fn page(&mut self, address: &str) -> Result<Page, WalkError> {
+        let address = self.client.resolve(address)?.to_string();
+        if self.seen.len() >= MOST_PAGES {
+            return Err(WalkError::Endless(address));
+        }
+        if !self.seen.insert(self.hasher.hash_one(&address)) {
+            return Err(WalkError::Ring(address));
+        }
+        let answer = self.client.feed_page(&address).await?;
+        let page = Page::read(&answer.body).map_err(|error| WalkError::Page { address, error })?;
+        // Its own address goes into the marker and is asked for in the next run.
+        self.client.resolve(&page.via)?;
+        Ok(page)
+    }
+
+    /// The oldest page, found by going back page by page, as the original does.
+    pub async fn oldest(&mut self, recent: &str) -> Result<Page, WalkError> {
+        let mut page = self.page(recent).await?;
+        while let Some(previous) = page.previous.take() {
+            page = self.page(&previous).await?;
+        }
+        // The way forward leads over the same pages.
+        self.seen.clear();
+        self.seen.insert(self.hasher.hash_one(self.client.resolve(&page.via)?.to_string()));
+        Ok(page)
+    }
+}

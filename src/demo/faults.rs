@@ -1,0 +1,397 @@
+//! The ways in which the demo hospital fails: whom a fault hits, what it is called, and how it is mended.
+
+use super::{System, history::Category};
+
+/// A way to fail. Each is one of the faults that Bahmni's consumers are known for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Fault {
+    PatientNotInElis,
+    TestNotSetUp,
+    PanelMissing,
+    NoIdentifier,
+    Gone,
+    Forbidden,
+    PublisherTimeout,
+    PublisherDown,
+    PatientNotInOdoo,
+    OdooTimeout,
+    OdooDown,
+    OdooServerError,
+    PreviousOrder,
+    NoShop,
+    OdooLogin,
+    MissingConceptSource,
+    NothingToCancel,
+    ModalityRejects,
+    ModalityDown,
+    NoLocation,
+    ConceptMissing,
+    AccessionUnreadable,
+    LoginPage,
+}
+
+/// Where a fault shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The publisher's answer, whoever asks.
+    Answer(System),
+    /// The consumer, when it processes an event of one of these categories; none named: of any.
+    Work(System, &'static [Category]),
+}
+
+/// What people are told of a fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Story {
+    pub fault: Fault,
+    /// The word in the demo's own database and in forms.
+    pub word: &'static str,
+    pub place: Place,
+    /// What is wrong: a sentence.
+    pub title: &'static str,
+    /// What comes of it: a sentence.
+    pub effect: &'static str,
+    /// The button that ends it; without one it ends by itself, or never.
+    pub mend: Option<&'static str>,
+    /// The button that begins it.
+    pub begin: Option<&'static str>,
+    /// Where it concerns single records: how many of the next ones a new one catches. 0: it concerns everything.
+    pub catches: i64,
+}
+
+const ENCOUNTERS: &[Category] = &[Category::Encounter];
+const PATIENTS: &[Category] = &[Category::Patient];
+const ACCESSIONS: &[Category] = &[Category::Accession];
+const PRICED: &[Category] = &[Category::Lab, Category::Accession];
+
+/// Every fault once.
+pub(super) const STORIES: &[Story] = &[
+    Story {
+        fault: Fault::OdooDown,
+        word: "odoo-down",
+        place: Place::Work(System::Odoo, &[]),
+        title: "Odoo is down.",
+        effect: "Whatever Odoo's consumer reads fails, and so does every retry, until Odoo is started.",
+        mend: Some("Start Odoo"),
+        begin: Some("Stop Odoo"),
+        catches: 0,
+    },
+    Story {
+        fault: Fault::OdooTimeout,
+        word: "odoo-slow",
+        place: Place::Work(System::Odoo, &[]),
+        title: "Odoo answers too late.",
+        effect: "Odoo's consumer gives up waiting, event by event.",
+        mend: Some("Make Odoo quick again"),
+        begin: Some("Make Odoo slow"),
+        catches: 0,
+    },
+    Story {
+        fault: Fault::OdooLogin,
+        word: "odoo-login",
+        place: Place::Work(System::Odoo, &[]),
+        title: "Odoo refuses the consumer's password.",
+        effect: "Whatever Odoo's consumer reads fails at the login.",
+        mend: Some("Give the consumer the right password"),
+        begin: Some("Change the consumer's password in Odoo"),
+        catches: 0,
+    },
+    Story {
+        fault: Fault::OdooServerError,
+        word: "odoo-error",
+        place: Place::Work(System::Odoo, &[]),
+        title: "An addon of Odoo is broken.",
+        effect: "Odoo answers every call with a server error.",
+        mend: Some("Mend the addon"),
+        begin: Some("Break an addon of Odoo"),
+        catches: 0,
+    },
+    Story {
+        fault: Fault::PatientNotInOdoo,
+        word: "patient-not-in-odoo",
+        place: Place::Work(System::Odoo, ENCOUNTERS),
+        title: "Odoo does not know some patients.",
+        effect: "Encounters of these patients fail in Odoo at every retry, until the patients are added.",
+        mend: Some("Add the patients to Odoo"),
+        begin: None,
+        catches: 3,
+    },
+    Story {
+        fault: Fault::PreviousOrder,
+        word: "previous-order",
+        place: Place::Work(System::Odoo, ACCESSIONS),
+        title: "Some orders revise one that has not arrived.",
+        effect: "They fail until the older event of the same record is retried and comes through. There is nothing to mend: order matters.",
+        mend: None,
+        begin: None,
+        catches: 0,
+    },
+    Story {
+        fault: Fault::NoShop,
+        word: "no-shop",
+        place: Place::Work(System::Odoo, PRICED),
+        title: "An order type has no shop in Odoo.",
+        effect: "Its events fail in Odoo until somebody matches the type to a shop.",
+        mend: Some("Match the order type to a shop"),
+        begin: Some("Forget to match the next order types"),
+        catches: 4,
+    },
+    Story {
+        fault: Fault::PublisherDown,
+        word: "openmrs-down",
+        place: Place::Answer(System::Openmrs),
+        title: "OpenMRS is down.",
+        effect: "No feed of OpenMRS can be read: nothing new fails, but nothing new arrives, and every retry fails.",
+        mend: Some("Start OpenMRS"),
+        begin: Some("Stop OpenMRS"),
+        catches: 0,
+    },
+    Story {
+        fault: Fault::PublisherTimeout,
+        word: "openmrs-slow",
+        place: Place::Answer(System::Openmrs),
+        title: "OpenMRS answers too late.",
+        effect: "Its feeds can be read, but not the records that the events point at: they fail one after the other.",
+        mend: Some("Make OpenMRS quick again"),
+        begin: Some("Make OpenMRS slow"),
+        catches: 0,
+    },
+    Story {
+        fault: Fault::Gone,
+        word: "gone",
+        place: Place::Answer(System::Openmrs),
+        title: "Some records were deleted in OpenMRS.",
+        effect: "Whoever reads their events gets the answer 404. Restoring them lets a retry succeed.",
+        mend: Some("Restore the records"),
+        begin: Some("Delete the next record that is read"),
+        catches: 1,
+    },
+    Story {
+        fault: Fault::Forbidden,
+        word: "forbidden",
+        place: Place::Answer(System::Openmrs),
+        title: "The consumers' account may not read some records of OpenMRS.",
+        effect: "Whoever reads their events gets the answer 403.",
+        mend: Some("Give the account the privilege"),
+        begin: None,
+        catches: 2,
+    },
+    Story {
+        fault: Fault::PatientNotInElis,
+        word: "patient-not-in-openelis",
+        place: Place::Work(System::Openelis, ENCOUNTERS),
+        title: "OpenELIS does not know some patients.",
+        effect: "Encounters of these patients fail in OpenELIS until the patients have arrived there.",
+        mend: Some("Add the patients to OpenELIS"),
+        begin: None,
+        catches: 2,
+    },
+    Story {
+        fault: Fault::TestNotSetUp,
+        word: "test-not-set-up",
+        place: Place::Work(System::Openelis, ENCOUNTERS),
+        title: "Some laboratory tests are not set up in OpenELIS.",
+        effect: "Orders of these tests fail until the laboratory sets them up.",
+        mend: Some("Set up the tests"),
+        begin: Some("Order tests that are not set up"),
+        catches: 5,
+    },
+    Story {
+        fault: Fault::PanelMissing,
+        word: "panel-missing",
+        place: Place::Work(System::Openelis, ENCOUNTERS),
+        title: "Some panels do not exist in OpenELIS.",
+        effect: "Orders of these panels fail until the laboratory adds them.",
+        mend: Some("Add the panels"),
+        begin: None,
+        catches: 2,
+    },
+    Story {
+        fault: Fault::NoIdentifier,
+        word: "no-identifier",
+        place: Place::Work(System::Openelis, PATIENTS),
+        title: "Some patients have no primary identifier.",
+        effect: "OpenELIS refuses these patients until the registration desk gives them one.",
+        mend: Some("Give the patients an identifier"),
+        begin: Some("Register patients without an identifier"),
+        catches: 2,
+    },
+    Story {
+        fault: Fault::ModalityDown,
+        word: "modality-down",
+        place: Place::Work(System::Pacs, ENCOUNTERS),
+        title: "The X-ray machine is off.",
+        effect: "Orders cannot be sent to it, until somebody switches it on.",
+        mend: Some("Switch the machine on"),
+        begin: Some("Switch the X-ray machine off"),
+        catches: 0,
+    },
+    Story {
+        fault: Fault::ModalityRejects,
+        word: "modality-rejects",
+        place: Place::Work(System::Pacs, ENCOUNTERS),
+        title: "The X-ray machine rejects some procedures.",
+        effect: "It does not know their codes: these orders fail until the codes are added.",
+        mend: Some("Add the codes to the machine"),
+        begin: None,
+        catches: 2,
+    },
+    Story {
+        fault: Fault::MissingConceptSource,
+        word: "no-concept-source",
+        place: Place::Work(System::Pacs, ENCOUNTERS),
+        title: "Some radiology orders have no concept source.",
+        effect: "No message can be made of them until the concept dictionary is completed.",
+        mend: Some("Complete the concept dictionary"),
+        begin: None,
+        catches: 2,
+    },
+    Story {
+        fault: Fault::NothingToCancel,
+        word: "nothing-to-cancel",
+        place: Place::Work(System::Pacs, ENCOUNTERS),
+        title: "Some cancelled orders never reached the PACS.",
+        effect: "There is nothing to cancel, so these events never succeed. Nothing can mend them.",
+        mend: None,
+        begin: None,
+        catches: 0,
+    },
+    Story {
+        fault: Fault::NoLocation,
+        word: "no-location",
+        place: Place::Work(System::Pacs, ENCOUNTERS),
+        title: "Some encounters have no location.",
+        effect: "The PACS cannot tell which machine their orders are for.",
+        mend: Some("Enter the locations"),
+        begin: None,
+        catches: 2,
+    },
+    Story {
+        fault: Fault::ConceptMissing,
+        word: "concept-missing",
+        place: Place::Work(System::Openmrs, ACCESSIONS),
+        title: "OpenMRS lacks the concepts of some laboratory tests.",
+        effect: "Results of these tests fail in OpenMRS until the concepts are added.",
+        mend: Some("Add the concepts"),
+        begin: Some("Report results that OpenMRS has no concept for"),
+        catches: 3,
+    },
+    Story {
+        fault: Fault::AccessionUnreadable,
+        word: "accession-unreadable",
+        place: Place::Work(System::Openmrs, ACCESSIONS),
+        title: "OpenELIS sends some results in a form that OpenMRS cannot read.",
+        effect: "They fail until OpenELIS sends them whole.",
+        mend: Some("Have OpenELIS send them whole"),
+        begin: None,
+        catches: 2,
+    },
+    Story {
+        fault: Fault::LoginPage,
+        word: "login-page",
+        place: Place::Answer(System::Openelis),
+        title: "OpenELIS answers with its login page.",
+        effect: "OpenMRS gets a page instead of results: its account has lost its session.",
+        mend: Some("Sign the account in again"),
+        begin: Some("Sign OpenMRS's account out of OpenELIS"),
+        catches: 0,
+    },
+];
+
+impl Fault {
+    pub fn story(self) -> &'static Story {
+        // Every fault has one: see the test.
+        STORIES.iter().find(|story| story.fault == self).unwrap_or(&STORIES[0])
+    }
+
+    /// The fault of a word of the database or of a form.
+    pub fn of_word(word: &str) -> Option<Self> {
+        STORIES.iter().find(|story| story.word == word).map(|story| story.fault)
+    }
+
+    /// Whether it can show when this consumer processes an event of this category.
+    pub fn shows_at_work(self, system: System, category: Category) -> bool {
+        match self.story().place {
+            Place::Work(of, categories) => of == system && (categories.is_empty() || categories.contains(&category)),
+            Place::Answer(_) => false,
+        }
+    }
+
+    /// Whether it can show in an answer of this publisher.
+    pub fn shows_in_answers(self, system: System) -> bool {
+        self.story().place == Place::Answer(system)
+    }
+
+    /// Whether it was an incident that is over, where the demo's two weeks of history tell of it: what failed of it
+    /// comes through when it is retried.
+    pub fn is_over(self) -> bool {
+        matches!(
+            self,
+            Fault::OdooDown
+                | Fault::OdooTimeout
+                | Fault::OdooLogin
+                | Fault::OdooServerError
+                | Fault::PublisherDown
+                | Fault::PublisherTimeout
+                | Fault::ModalityDown
+                | Fault::LoginPage
+        )
+    }
+}
+
+#[cfg(test)]
+pub(super) const ALL: [Fault; 23] = [
+    Fault::PatientNotInElis,
+    Fault::TestNotSetUp,
+    Fault::PanelMissing,
+    Fault::NoIdentifier,
+    Fault::Gone,
+    Fault::Forbidden,
+    Fault::PublisherTimeout,
+    Fault::PublisherDown,
+    Fault::PatientNotInOdoo,
+    Fault::OdooTimeout,
+    Fault::OdooDown,
+    Fault::OdooServerError,
+    Fault::PreviousOrder,
+    Fault::NoShop,
+    Fault::OdooLogin,
+    Fault::MissingConceptSource,
+    Fault::NothingToCancel,
+    Fault::ModalityRejects,
+    Fault::ModalityDown,
+    Fault::NoLocation,
+    Fault::ConceptMissing,
+    Fault::AccessionUnreadable,
+    Fault::LoginPage,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_has_one_story_and_a_word_of_its_own() {
+        assert_eq!(STORIES.len(), ALL.len());
+        for fault in ALL {
+            assert_eq!(fault.story().fault, fault);
+            assert_eq!(Fault::of_word(fault.story().word), Some(fault));
+        }
+        assert_eq!(Fault::of_word("nothing"), None);
+    }
+
+    #[test]
+    fn what_a_person_can_begin_a_person_can_end() {
+        for story in STORIES.iter().filter(|story| story.begin.is_some()) {
+            assert!(story.mend.is_some(), "{}", story.word);
+        }
+    }
+
+    #[test]
+    fn a_fault_shows_where_it_belongs_and_nowhere_else() {
+        assert!(Fault::OdooDown.shows_at_work(System::Odoo, Category::Drug));
+        assert!(!Fault::OdooDown.shows_at_work(System::Pacs, Category::Encounter));
+        assert!(!Fault::TestNotSetUp.shows_at_work(System::Openelis, Category::Patient));
+        assert!(Fault::Gone.shows_in_answers(System::Openmrs) && !Fault::Gone.shows_in_answers(System::Openelis));
+        assert!(!Fault::Gone.shows_at_work(System::Openelis, Category::Encounter));
+    }
+}

@@ -1,0 +1,206 @@
+//! What happens in the demo hospital by itself: patients come, are seen and tested, and now and then something breaks.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use fastrand::Rng;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Fault, Hospital, System, records};
+use crate::{
+    atomfeed::{DatabaseError, MARKERS_STAY_BEHIND, NewEvent},
+    demo::history::{Category, hyphenated, uuid},
+};
+
+/// The mean time between two things that happen, in a real hospital's time.
+const SOMETHING_HAPPENS: Duration = Duration::from_secs(30);
+/// As often is what was queued put onto the feeds.
+const PUBLISHES: Duration = Duration::from_secs(2);
+/// As often are the offset markers written; a day, in a real hospital.
+const WRITES_MARKERS: Duration = Duration::from_secs(3600);
+/// The mean time between two troubles that come by themselves.
+const SOMETHING_BREAKS: Duration = Duration::from_secs(15 * 60);
+
+/// Patients that are spoken of for a while after they were registered.
+const PATIENTS_ABOUT: usize = 12;
+
+/// Begins everything that happens by itself.
+pub(super) fn start(hospital: &Arc<Hospital>, stop: &CancellationToken, tasks: &TaskTracker) {
+    let spawn = |work: &'static str, mean: Duration, regular: bool| {
+        let (hospital, stop) = (Arc::clone(hospital), stop.clone());
+        tasks.spawn(async move { again_and_again(hospital, work, mean, regular, stop).await });
+    };
+    spawn("publish", PUBLISHES, true);
+    spawn("write offset markers", WRITES_MARKERS, true);
+    spawn("break something", SOMETHING_BREAKS, false);
+    let (hospital, stop) = (Arc::clone(hospital), stop.clone());
+    tasks.spawn(async move { live(hospital, stop).await });
+}
+
+async fn again_and_again(
+    hospital: Arc<Hospital>,
+    work: &'static str,
+    mean: Duration,
+    regular: bool,
+    stop: CancellationToken,
+) {
+    let mut rng = Rng::new();
+    loop {
+        let pause = if regular { mean } else { some_time(mean, &mut rng) };
+        if stop.run_until_cancelled(tokio::time::sleep(hospital.paced(pause))).await.is_none() {
+            return;
+        }
+        let done = match work {
+            "publish" => hospital.publish().await,
+            "write offset markers" => hospital.write_markers().await,
+            _ => hospital.break_by_chance(&mut rng).await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "the demo hospital could not {work}");
+        }
+    }
+}
+
+async fn live(hospital: Arc<Hospital>, stop: CancellationToken) {
+    let mut day = Day { rng: Rng::new(), about: Vec::new() };
+    loop {
+        let pause = hospital.paced(some_time(SOMETHING_HAPPENS, &mut day.rng));
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+        if let Err(error) = day.something_happens(&hospital).await {
+            tracing::warn!(%error, "something did not happen in the demo hospital");
+        }
+    }
+}
+
+/// A time that is `mean` on average, and as often short as things in life are.
+fn some_time(mean: Duration, rng: &mut Rng) -> Duration {
+    mean.mul_f64(-(1.0 - rng.f64()).ln()).min(mean * 4)
+}
+
+struct Day {
+    rng: Rng,
+    /// Patients that were registered lately.
+    about: Vec<String>,
+}
+
+impl Day {
+    async fn something_happens(&mut self, hospital: &Hospital) -> Result<(), DatabaseError> {
+        match self.rng.u32(..100) {
+            0..=24 => {
+                let patient = self.uuid();
+                tell(hospital, System::Openmrs, self.event(Category::Patient, "Patient", &patient)).await?;
+                self.about.push(patient);
+                if self.about.len() > PATIENTS_ABOUT {
+                    self.about.remove(0);
+                }
+                Ok(())
+            }
+            25..=84 => self.encounter(hospital).await,
+            85..=92 => {
+                let title =
+                    *self.rng.choice(&["sample", "panel", "test", "department", "radiology"]).unwrap_or(&"test");
+                self.reference_data(hospital, System::Openmrs, Category::Lab, title).await
+            }
+            93..=95 => self.reference_data(hospital, System::Openmrs, Category::Drug, "drug").await,
+            96 => self.reference_data(hospital, System::Openmrs, Category::Saleable, "reference data").await,
+            97 => self.reference_data(hospital, System::Openmrs, Category::Enrolment, "Progam Enrollment").await,
+            98 => self.reference_data(hospital, System::Odoo, Category::Product, "product").await,
+            _ => self.reference_data(hospital, System::Odoo, Category::SaleOrder, "sale_order").await,
+        }
+    }
+
+    /// A patient is seen: often one of the new ones.
+    async fn encounter(&mut self, hospital: &Hospital) -> Result<(), DatabaseError> {
+        let encounter = self.uuid();
+        let title = if self.rng.u32(..5) == 0 { "Bed-Assignment" } else { "Encounter" };
+        let event = self.event(Category::Encounter, title, &encounter);
+        let patient = if self.rng.bool() { self.rng.choice(&self.about).cloned() } else { None };
+        let Some(publisher) = hospital.part(System::Openmrs).and_then(|part| part.publisher.as_ref()) else {
+            return Ok(());
+        };
+        // The encounter and the word of it: both, or neither.
+        let mut transaction = publisher.database().begin();
+        if let Some(patient) = patient {
+            records::meet(transaction.sqlite().await?, &encounter, &patient).await?;
+        }
+        publisher.queue(&mut transaction, event).await?;
+        transaction.commit().await
+    }
+
+    async fn reference_data(
+        &mut self,
+        hospital: &Hospital,
+        system: System,
+        category: Category,
+        title: &str,
+    ) -> Result<(), DatabaseError> {
+        let record = self.uuid();
+        tell(hospital, system, self.event(category, title, &record)).await
+    }
+
+    fn event(&mut self, category: Category, title: &str, record: &str) -> NewEvent {
+        let number = self.rng.u32(1..9000);
+        let content = category.content(record, title, number);
+        NewEvent {
+            tags: Some(category.word().to_owned()),
+            ..NewEvent::new(self.uuid(), category.word(), title, content)
+        }
+    }
+
+    fn uuid(&mut self) -> String {
+        hyphenated(uuid(&mut self.rng))
+    }
+}
+
+async fn tell(hospital: &Hospital, system: System, event: NewEvent) -> Result<(), DatabaseError> {
+    let Some(publisher) = hospital.part(system).and_then(|part| part.publisher.as_ref()) else { return Ok(()) };
+    let mut transaction = publisher.database().begin();
+    publisher.queue(&mut transaction, event).await?;
+    transaction.commit().await
+}
+
+impl Hospital {
+    async fn publish(&self) -> Result<(), DatabaseError> {
+        for publisher in self.systems.values().filter_map(|part| part.publisher.as_ref()) {
+            publisher.publish_queued().await?;
+        }
+        Ok(())
+    }
+
+    async fn write_markers(&self) -> Result<(), DatabaseError> {
+        for publisher in self.systems.values().filter_map(|part| part.publisher.as_ref()) {
+            publisher.write_offset_markers(MARKERS_STAY_BEHIND).await?;
+        }
+        Ok(())
+    }
+
+    /// One of the things that go wrong in every hospital. Each ends by itself, after some retries are used up or before.
+    async fn break_by_chance(&self, rng: &mut Rng) -> Result<(), DatabaseError> {
+        const CHANCES: [(Fault, i64); 7] = [
+            (Fault::TestNotSetUp, 900),
+            (Fault::TestNotSetUp, 900),
+            (Fault::NoIdentifier, 900),
+            (Fault::ConceptMissing, 900),
+            (Fault::OdooDown, 180),
+            (Fault::ModalityDown, 240),
+            (Fault::PublisherTimeout, 60),
+        ];
+        let Some((fault, seconds)) = rng.choice(CHANCES) else { return Ok(()) };
+        let standing = self.troubles.standing(chrono::Utc::now()).await?;
+        // One of its kind at a time, but for what concerns single records.
+        if fault.story().catches == 0 && standing.iter().any(|trouble| trouble.fault == fault) {
+            return Ok(());
+        }
+        let lasts = self.paced(Duration::from_secs(seconds.unsigned_abs()));
+        let lasts = TimeDelta::from_std(lasts).unwrap_or(TimeDelta::seconds(seconds));
+        tracing::info!(
+            what = fault.story().title,
+            seconds = lasts.num_seconds(),
+            "something broke in the demo hospital"
+        );
+        self.begin(fault, Some(lasts)).await?;
+        Ok(())
+    }
+}

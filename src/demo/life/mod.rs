@@ -1,0 +1,213 @@
+//! The demo hospital at work: what its systems publish, what its consumers read, and what a person breaks and mends.
+//!
+//! The four systems run in this process, each on its own database, and speak to each other by HTTP in the real
+//! protocol ([`crate::atomfeed`]), under the addresses that real ones have: `http://openmrs:8080/…` leads to the demo's
+//! own port. Everything that must not be lost is in the databases: stopped at any moment, the hospital goes on where
+//! it was.
+
+mod activity;
+mod desk;
+mod jobs;
+mod records;
+mod web;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use chrono::{TimeDelta, Utc};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    MEMBERS, Member, System,
+    faults::{Fault, STORIES},
+    history::Category,
+    troubles::{New, Scope, Standing, Troubles},
+};
+use crate::{
+    atomfeed::{Database, FeedSettings, Publisher},
+    error::Problem,
+    model::demo::{Breakage, DemoHospital, Job, Trouble},
+};
+
+/// The demo hospital.
+pub struct Hospital {
+    pace: u32,
+    troubles: Troubles,
+    systems: BTreeMap<System, Arc<Part>>,
+    /// What each consumer's job did last.
+    jobs: Mutex<Vec<Job>>,
+}
+
+/// One of its systems.
+struct Part {
+    database: Database,
+    /// Where it publishes.
+    publisher: Option<Publisher>,
+}
+
+impl Hospital {
+    /// Opens the databases that [`super::prepare`] has made in `dir`. Nobody is at work before [`Self::start`].
+    ///
+    /// # Errors
+    /// A database cannot be opened or written.
+    pub async fn open(dir: &Path, pace: u32) -> anyhow::Result<Arc<Self>> {
+        let file = dir.join(super::TROUBLES);
+        let troubles = Troubles::open(&file).await.with_context(|| format!("cannot open {}", file.display()))?;
+        let mut systems = BTreeMap::new();
+        for member in &MEMBERS {
+            let file = dir.join(member.file);
+            let part = Part::open(&file, member).await.with_context(|| format!("cannot open {}", file.display()))?;
+            systems.insert(member.variant.system, Arc::new(part));
+        }
+        let jobs = jobs::FEEDS.iter().map(|feed| feed.job(pace)).collect();
+        Ok(Arc::new(Self { pace, troubles, systems, jobs: Mutex::new(jobs) }))
+    }
+
+    /// How many times faster than a real hospital; 0: nobody is at work.
+    pub fn pace(&self) -> u32 {
+        self.pace
+    }
+
+    /// Feeds and records under the systems' own paths.
+    pub fn routes(self: &Arc<Self>) -> axum::Router {
+        web::routes(Arc::clone(self))
+    }
+
+    /// Begins the work: it goes on until `stop`, in tasks that `tasks` counts.
+    ///
+    /// # Errors
+    /// No port is free for the systems to speak to each other.
+    pub async fn start(self: &Arc<Self>, stop: &CancellationToken, tasks: &TaskTracker) -> anyhow::Result<()> {
+        if self.pace == 0 {
+            return Ok(());
+        }
+        let via = web::serve(Arc::clone(self), stop, tasks).await?;
+        jobs::start(self, via, stop, tasks)?;
+        activity::start(self, stop, tasks);
+        Ok(())
+    }
+
+    /// What the hospital's page shows.
+    ///
+    /// # Errors
+    /// Its own database does not answer.
+    pub async fn view(&self) -> Result<DemoHospital, Problem> {
+        let standing = self.troubles.standing(Utc::now()).await.map_err(not_kept)?;
+        // What is wrong already cannot be broken once more.
+        let breakages = STORIES.iter().filter(|story| standing.iter().all(|trouble| trouble.fault != story.fault));
+        let breakages = breakages.filter_map(|story| {
+            Some(Breakage { word: story.word.into(), label: story.begin?.into(), effect: story.effect.into() })
+        });
+        Ok(DemoHospital {
+            pace: self.pace,
+            breakages: breakages.collect(),
+            troubles: standing.into_iter().map(told).collect(),
+            jobs: self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            feeds: web::feeds(),
+        })
+    }
+
+    /// Ends a trouble.
+    ///
+    /// # Errors
+    /// There is none of this number, or a person cannot end it.
+    pub async fn mend(&self, trouble: i64) -> Result<(), Problem> {
+        let now = Utc::now();
+        let standing = self.troubles.standing(now).await.map_err(not_kept)?;
+        let over = || Problem::not_found("This trouble is over already.", "Look at the demo hospital's page again.");
+        let found = standing.iter().find(|standing| standing.id == trouble).ok_or_else(over)?;
+        if found.fault.story().mend.is_none() {
+            return Err(Problem::refused("Nobody can mend this.", found.fault.story().effect));
+        }
+        if self.troubles.end(trouble, now).await.map_err(not_kept)? { Ok(()) } else { Err(over()) }
+    }
+
+    /// Begins a trouble, by its word.
+    ///
+    /// # Errors
+    /// No such trouble can be begun.
+    pub async fn break_something(&self, what: &str) -> Result<(), Problem> {
+        let story = Fault::of_word(what).map(Fault::story).filter(|story| story.begin.is_some());
+        let story = story.ok_or_else(|| {
+            Problem::bad_request(
+                format!("{what:?} is nothing that can be broken."),
+                "Choose something on the demo's page.",
+            )
+        })?;
+        self.begin(story.fault, None).await.map_err(not_kept)
+    }
+
+    async fn begin(&self, fault: Fault, lasts: Option<TimeDelta>) -> Result<(), sqlx::Error> {
+        let now = Utc::now();
+        let scope = match fault.story().catches {
+            0 => Scope::Everything,
+            next => Scope::Next(next),
+        };
+        self.troubles.begin(&New { fault, began_at: now, until: lasts.map(|lasts| now + lasts), scope }).await.map(drop)
+    }
+
+    fn part(&self, system: System) -> Option<&Arc<Part>> {
+        self.systems.get(&system)
+    }
+
+    /// A span of a real hospital's time, at this one's pace.
+    fn paced(&self, real: Duration) -> Duration {
+        (real / self.pace.max(1)).max(Duration::from_millis(200))
+    }
+}
+
+impl std::fmt::Debug for Hospital {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hospital").field("pace", &self.pace).finish_non_exhaustive()
+    }
+}
+
+impl Part {
+    async fn open(file: &Path, member: &'static Member) -> anyhow::Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            // The console reads while the systems write.
+            .journal_mode(SqliteJournalMode::Wal)
+            .busy_timeout(Duration::from_secs(30));
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        records::make_tables(&pool).await?;
+        let database = Database::sqlite(pool).in_time_zone(member.variant.zone);
+        let publisher = member.feeds.map(|feeds| {
+            let settings = FeedSettings::new(feeds.base, feeds.title, feeds.id_prefix);
+            Publisher::new(database.clone(), settings)
+        });
+        Ok(Self { database, publisher })
+    }
+}
+
+fn told(standing: Standing) -> Trouble {
+    let story = standing.fault.story();
+    Trouble {
+        id: standing.id,
+        title: story.title.to_owned(),
+        effect: story.effect.to_owned(),
+        began_at: standing.began_at,
+        until: standing.until,
+        records: standing.records,
+        catches: standing.catches,
+        mend: story.mend.map(str::to_owned),
+    }
+}
+
+fn not_kept(error: sqlx::Error) -> Problem {
+    tracing::error!(%error, "the demo hospital's own database failed");
+    Problem::internal("The demo hospital's own database could not be used.")
+}
+
+/// The category of a feed by the last part but one of its path.
+fn category_of_path(segment: &str, system: System) -> Option<Category> {
+    Category::ALL
+        .into_iter()
+        .find(|category| category.system() == system && category.word().eq_ignore_ascii_case(segment))
+}

@@ -1,0 +1,61 @@
+//! What the systems of the demo hospital keep for themselves, beside the tables of the protocol: which events they have
+//! received, and whose encounter is whose.
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+const TABLES: &str = "
+    -- Every event that was processed, and how often: an event that is processed twice is an error of the protocol,
+    -- unless a person has set the marker back.
+    CREATE TABLE IF NOT EXISTS demo_received (
+        event_id text NOT NULL, feed text NOT NULL, record text NOT NULL, times integer NOT NULL,
+        PRIMARY KEY (event_id, feed)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS demo_received_record ON demo_received (record);
+    -- Encounters of patients that were registered since the hospital came alive. All others are of patients that every
+    -- system has known for long.
+    CREATE TABLE IF NOT EXISTS demo_encounters (encounter text PRIMARY KEY, patient text NOT NULL) WITHOUT ROWID;";
+
+/// Makes what is not there yet.
+pub(super) async fn make_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(TABLES).execute(pool).await.map(drop)
+}
+
+/// Puts down that an event was processed.
+pub(super) async fn receive(
+    connection: &mut SqliteConnection,
+    event_id: &str,
+    feed: &str,
+    record: &str,
+) -> Result<(), sqlx::Error> {
+    let insert = "INSERT INTO demo_received (event_id, feed, record, times) VALUES (?, ?, ?, 1)
+                  ON CONFLICT (event_id, feed) DO UPDATE SET times = times + 1";
+    sqlx::query(insert).bind(event_id).bind(feed).bind(record).execute(connection).await.map(drop)
+}
+
+/// Whether an event of this record was processed.
+pub(super) async fn has(connection: &mut SqliteConnection, record: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM demo_received WHERE record = ?)")
+        .bind(record)
+        .fetch_one(connection)
+        .await
+}
+
+/// Puts down whose an encounter is.
+pub(super) async fn meet(connection: &mut SqliteConnection, encounter: &str, patient: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO demo_encounters (encounter, patient) VALUES (?, ?)")
+        .bind(encounter)
+        .bind(patient)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// The patient of an encounter, if it is one that was registered since the hospital came alive.
+pub(super) async fn patient_of(
+    connection: &mut SqliteConnection,
+    encounter: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT patient FROM demo_encounters WHERE encounter = ?")
+        .bind(encounter)
+        .fetch_optional(connection)
+        .await
+}

@@ -1,0 +1,243 @@
+//! The demo hospital's own page: what is wrong in it and can be mended, what can be broken, and who is at work.
+//!
+//! It belongs to no hospital: it is there only where the console runs on the demo.
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use crate::{
+    api::demo::view_demo_hospital,
+    model::demo::{Breakage, DemoHospital, Job, Run, Trouble},
+    paths::API_PREFIX,
+    ui::{
+        components::{At, Icon, ProblemView, now, use_base},
+        words,
+    },
+};
+
+#[component]
+pub fn DemoPage() -> impl IntoView {
+    view! {
+        <Await future=view_demo_hospital() blocking=true let:answer>
+            {match answer.clone() {
+                Ok(hospital) => view! { <Hospital hospital /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem /> }.into_any(),
+            }}
+        </Await>
+    }
+}
+
+#[component]
+fn Hospital(hospital: DemoHospital) -> impl IntoView {
+    let lead = match hospital.pace {
+        0 => {
+            "Everything in it is invented. Nobody is at work in it, because it was started with --pace 0: what you retry \
+              is reset in its database, and then waits."
+                .to_owned()
+        }
+        1 => "Everything in it is invented, and it works as fast as a real one.".to_owned(),
+        pace => format!(
+            "Everything in it is invented. It works {pace} times as fast as a real one: where a consumer waits 30 s \
+             between two runs, this one waits {}.",
+            words::interval(30.0 / f64::from(pace))
+        ),
+    };
+    view! {
+        <Title text="Demo hospital" />
+        <div class="head">
+            <div>
+                <h1>"The demo hospital"</h1>
+                <p class="lead">{lead}</p>
+            </div>
+        </div>
+        <section class="sheet" aria-labelledby="wrong">
+            <header>
+                <h2 id="wrong">"What is wrong now"</h2>
+                <span class="small muted">"Mend it, then retry what failed of it."</span>
+            </header>
+            <Troubles troubles=hospital.troubles />
+        </section>
+        <section class="sheet" aria-labelledby="break">
+            <header>
+                <h2 id="break">"Break something"</h2>
+                <span class="small muted">"And see what the console makes of it."</span>
+            </header>
+            <Breakages breakages=hospital.breakages />
+        </section>
+        <section class="sheet" aria-labelledby="work">
+            <header>
+                <h2 id="work">"Who is at work"</h2>
+                <span class="small muted">"Each consumer reads its feeds and retries what failed, on a schedule."</span>
+            </header>
+            <Jobs jobs=hospital.jobs />
+        </section>
+        <Feeds feeds=hospital.feeds />
+    }
+    .into_any()
+}
+
+#[component]
+fn Troubles(troubles: Vec<Trouble>) -> impl IntoView {
+    if troubles.is_empty() {
+        return view! { <p class="empty">"Nothing is wrong. Whatever is retried now comes through."</p> }.into_any();
+    }
+    let action = use_base().at(&format!("{API_PREFIX}/demo_mend"));
+    let rows = troubles
+        .into_iter()
+        .map(|trouble| {
+            let scope = scope(&trouble);
+            let mend = trouble
+                .mend
+                .map(|label| {
+                    view! {
+                        <form method="post" action=action.clone()>
+                            <input type="hidden" name="trouble" value=trouble.id.to_string() />
+                            <button type="submit" class="primary">
+                                {label}
+                            </button>
+                        </form>
+                    }
+                });
+            view! {
+                <li class="concern failing">
+                    <p class="small muted">"since " <At at=trouble.began_at /></p>
+                    <div class="say">
+                        <p>
+                            <strong>{trouble.title}</strong>
+                            " "
+                            <span class="muted">{scope}</span>
+                        </p>
+                        <p class="todo">
+                            {trouble.effect} {trouble.until.map(|until| view! { " It ends by itself " {ends(until)} "." })}
+                        </p>
+                    </div>
+                    <div class="bar">{mend}</div>
+                </li>
+            }
+        })
+        .collect_view();
+    view! { <ul class="concerns">{rows}</ul> }.into_any()
+}
+
+/// What a trouble is of, in words; nothing where it is of everything.
+fn scope(trouble: &Trouble) -> Option<String> {
+    let of = trouble.records.filter(|records| *records > 0).map(|records| words::count(records, "record"));
+    let next = (trouble.catches > 0).then(|| format!("the next {}", trouble.catches));
+    let parts: Vec<String> = of.into_iter().chain(next).collect();
+    (!parts.is_empty()).then(|| format!("({})", words::listed(parts)))
+}
+
+fn ends(until: chrono::DateTime<chrono::Utc>) -> String {
+    let seconds = (until - now()).num_seconds().max(1);
+    format!("in {}", words::span(seconds.unsigned_abs()))
+}
+
+#[component]
+fn Breakages(breakages: Vec<Breakage>) -> impl IntoView {
+    let action = use_base().at(&format!("{API_PREFIX}/demo_break"));
+    let rows = breakages
+        .into_iter()
+        .map(|breakage| {
+            view! {
+                <li class="breakage">
+                    <form method="post" action=action.clone()>
+                        <input type="hidden" name="what" value=breakage.word />
+                        <button type="submit">{breakage.label}</button>
+                    </form>
+                    <p class="small muted">{breakage.effect}</p>
+                </li>
+            }
+        })
+        .collect_view();
+    view! { <ul class="plain pad breakages">{rows}</ul> }
+}
+
+#[component]
+fn Jobs(jobs: Vec<Job>) -> impl IntoView {
+    let rows = jobs
+        .into_iter()
+        .map(|job| {
+            let every = format!(
+                "reads every {}, retries every {}",
+                words::interval(job.feed_interval_secs),
+                words::interval(job.retry_interval_secs)
+            );
+            view! {
+                <tr>
+                    <th scope="row">
+                        {job.system}
+                        <span class="block small muted">{every}</span>
+                    </th>
+                    <td data-label="Feed" class="whole">
+                        {job.feed}
+                    </td>
+                    <td data-label="Last read">{ran(job.read, "processed")}</td>
+                    <td data-label="Last retried">{ran(job.retried, "came through")}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    view! {
+        <table class="cards">
+            <thead>
+                <tr>
+                    <th scope="col">"Consumer"</th>
+                    <th scope="col">"Feed"</th>
+                    <th scope="col">"Last read"</th>
+                    <th scope="col">"Last retried"</th>
+                </tr>
+            </thead>
+            <tbody>{rows}</tbody>
+        </table>
+    }
+}
+
+fn ran(run: Option<Run>, succeeded: &'static str) -> AnyView {
+    let Some(run) = run else { return view! { <span class="none">"not yet"</span> }.into_any() };
+    let mut parts = Vec::new();
+    if run.succeeded > 0 {
+        parts.push(format!("{} {succeeded}", words::number(run.succeeded)));
+    }
+    if run.failed > 0 {
+        parts.push(format!("{} failed", words::number(run.failed)));
+    }
+    let told = if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") };
+    view! {
+        <div>
+            <span class="block">
+                <At at=run.at />
+                ": "
+                {told}
+            </span>
+            {run.ended.map(|ended| view! { <span class="block small risk whole"><Icon name="failing" /> " " {ended}</span> })}
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn Feeds(feeds: Vec<(String, String)>) -> impl IntoView {
+    let links = feeds
+        .into_iter()
+        .map(|(what, path)| {
+            view! {
+                <li>
+                    <a href=path.clone()>{path.clone()}</a>
+                    " "
+                    <span class="small muted">{what}</span>
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="sheet" aria-labelledby="feeds">
+            <header>
+                <h2 id="feeds">"Its feeds"</h2>
+                <span class="small muted">
+                    "Open one and view its source. The links in them lead to the systems' own addresses, which exist only inside the demo."
+                </span>
+            </header>
+            <ul class="plain pad">{links}</ul>
+        </section>
+    }
+}

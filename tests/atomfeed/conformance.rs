@@ -1,0 +1,336 @@
+//! Runs the cases of `tests/conformance`, whose README says what they mean.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use atomfeed_console::atomfeed::{Consumer, Failure, FeedEnd, FeedSettings, Limits, PageNumber, Publisher, RetryEnd};
+use roxmltree::Document;
+use serde::Deserialize;
+use toml::Value;
+
+use crate::support::{
+    database::{Server, TestDatabase, Variant, literal},
+    feeds::{Feeds, PATIENTS, Page, Script, id, lines, make_worked, open, patients, worked},
+    schema,
+};
+
+everywhere! { every_case_that_the_schema_allows }
+
+type Rows = BTreeMap<String, Vec<BTreeMap<String, Value>>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    rule: String,
+    #[serde(default)]
+    needs: Vec<String>,
+    #[serde(default)]
+    consumer: Settings,
+    #[serde(default)]
+    before: Rows,
+    #[serde(default)]
+    pages: BTreeMap<String, Served>,
+    #[serde(default)]
+    run: Vec<Step>,
+    worked: Option<Vec<String>>,
+    #[serde(default)]
+    after: Rows,
+    #[serde(default)]
+    served: Vec<Expected>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    max_failed_events: u64,
+    max_retry: u32,
+    fails: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { max_failed_events: 10_000, max_retry: 5, fails: BTreeMap::new() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Served {
+    Recent(usize),
+    Numbered(Numbered),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Numbered {
+    entries: Vec<String>,
+    next: Option<usize>,
+    previous: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    what: String,
+    end: Option<String>,
+    behind: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    page: String,
+    #[serde(default)]
+    all: bool,
+    #[serde(default)]
+    missing: bool,
+    #[serde(default)]
+    entries: Vec<String>,
+    #[serde(default)]
+    links: Vec<String>,
+}
+
+fn cases() -> Vec<(String, Case)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    let files = fs::read_dir(folder).expect("the folder of the cases").map(|file| file.expect("a file").path());
+    let mut cases: Vec<(String, Case)> = files
+        .filter(|file| file.extension().is_some_and(|ending| ending == "toml"))
+        .map(|file| {
+            let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
+            let text = fs::read_to_string(&file).expect("a case can be read");
+            let text = text.replace("{feed}", PATIENTS).replace("{page}", &patients("")).replace("{id}", &id(""));
+            let case = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            (name, case)
+        })
+        .collect();
+    cases.sort_by(|one, other| one.0.cmp(&other.0));
+    cases
+}
+
+async fn every_case_that_the_schema_allows(database: &mut TestDatabase) {
+    make_worked(database).await;
+    let mut ran = 0;
+    for (name, case) in cases() {
+        if case.needs.iter().all(|need| has(database, need)) {
+            println!("{name}: {}", case.rule);
+            clear(database).await;
+            run(database, &name, &case).await;
+            ran += 1;
+        }
+    }
+    assert!(ran >= 4, "only {ran} cases ran");
+}
+
+/// Whether the schema variant has what a case needs.
+fn has(database: &TestDatabase, need: &str) -> bool {
+    match need {
+        "publisher" => database.publishes(),
+        "category" | "retries" => database.has_retries(),
+        "retry-log" => database.has_retry_log(),
+        "null-markers" => !matches!(database.variant, Variant::Odoo | Variant::Odoo10),
+        // As MySQL 5.x has it, NULL in a TIMESTAMP is the time of now.
+        "null-times" => database.server != Server::Mariadb57,
+        need => panic!("a case needs {need:?}, which is no word of the README"),
+    }
+}
+
+async fn clear(database: &mut TestDatabase) {
+    for table in schema::TABLES {
+        if !schema::columns(database.server, database.variant, table).is_empty() {
+            database.run(&format!("DELETE FROM {}", database.table(table))).await;
+        }
+    }
+    let worked = if database.server == Server::Postgres { "public.worked" } else { "worked" };
+    database.run(&format!("DELETE FROM {worked}")).await;
+    restart_ids(database, &BTreeMap::new()).await;
+}
+
+/// The next id is the one after the rows that are there.
+async fn restart_ids(database: &mut TestDatabase, rows: &Rows) {
+    for name in schema::TABLES {
+        if !schema::columns(database.server, database.variant, name).contains(&"id".to_owned()) {
+            continue;
+        }
+        let (table, next) = (database.table(name), rows.get(name).map_or(0, Vec::len) + 1);
+        match database.server {
+            Server::Mariadb | Server::Mariadb57 => {
+                database.run(&format!("ALTER TABLE {table} AUTO_INCREMENT = {next}")).await;
+            }
+            Server::Postgres => {
+                let sequence = format!("SELECT pg_get_serial_sequence('{table}', 'id')");
+                if let Some(sequence) = database.value(&sequence).await {
+                    database.run(&format!("SELECT setval('{sequence}', {next}, false)")).await;
+                }
+            }
+            // Without AUTOINCREMENT SQLite goes on from the largest id.
+            Server::Sqlite => {}
+        }
+    }
+}
+
+async fn run(database: &mut TestDatabase, name: &str, case: &Case) {
+    for (table, rows) in &case.before {
+        for (place, row) in rows.iter().enumerate() {
+            insert(database, table, place + 1, row).await;
+        }
+    }
+    restart_ids(database, &case.before).await;
+    let feeds = serve(&case.pages).await;
+    let script = Script::default();
+    for (uuid, message) in &case.consumer.fails {
+        script.fail(uuid, Failure::new(message.as_str()));
+    }
+    let limits = Limits {
+        max_failed_events: case.consumer.max_failed_events,
+        max_retry: case.consumer.max_retry,
+        retry_batch: 5,
+    };
+    let consumer = Consumer::new(open(database), feeds.client(), PATIENTS, limits, script).expect("a consumer");
+    let publisher = Publisher::new(
+        open(database),
+        FeedSettings::new("http://openmrs:8080/openmrs/ws/atomfeed", "Patient AOP", "bec795b1"),
+    );
+    for step in &case.run {
+        let end = match step.what.as_str() {
+            "events" => match consumer.process_events().await.end {
+                FeedEnd::CaughtUp => "caught up".to_owned(),
+                FeedEnd::Stopped { .. } => "stopped".to_owned(),
+                stalled @ FeedEnd::Stalled(_) => stalled.to_string(),
+            },
+            "retries" => match consumer.process_failed_events().await.end {
+                RetryEnd::Done => "done".to_owned(),
+                stalled @ RetryEnd::Stalled(_) => stalled.to_string(),
+            },
+            "publish" => publisher.publish_queued().await.map_or_else(|error| error.to_string(), |_| "done".to_owned()),
+            "offsets" => {
+                let written = publisher.write_offset_markers(step.behind.expect("offsets say how far behind")).await;
+                written.map_or_else(|error| error.to_string(), |_| "done".to_owned())
+            }
+            what => panic!("{name}: a step {what:?}"),
+        };
+        if let Some(expected) = &step.end {
+            assert!(end.starts_with(expected), "{name}: the run ended so: {end}");
+        }
+    }
+    if let Some(expected) = &case.worked {
+        assert_eq!(&worked(database).await, expected, "{name}");
+    }
+    for (table, rows) in &case.after {
+        compare(database, name, table, rows).await;
+    }
+    for expected in &case.served {
+        compare_page(&publisher, name, expected).await;
+    }
+}
+
+async fn serve(pages: &BTreeMap<String, Served>) -> Feeds {
+    let feeds = Feeds::start().await;
+    let recent = pages.values().find_map(|page| match page {
+        Served::Recent(number) => Some(number.to_string()),
+        Served::Numbered(_) => None,
+    });
+    assert!(recent.is_some() || pages.is_empty(), "a feed has a recent page");
+    for (name, page) in pages {
+        let Served::Numbered(Numbered { entries, next, previous }) = page else { continue };
+        let page = Page {
+            via: patients(name),
+            next: next.map(patients),
+            previous: previous.map(patients),
+            entries: entries.clone(),
+        };
+        feeds.page(&patients(name), &page);
+        if recent.as_ref() == Some(name) {
+            feeds.page(PATIENTS, &page);
+        }
+    }
+    feeds
+}
+
+async fn insert(database: &mut TestDatabase, table: &str, id: usize, row: &BTreeMap<String, Value>) {
+    let known = schema::columns(database.server, database.variant, table);
+    assert!(!known.is_empty(), "{table} is not there: the case needs more than it says");
+    let (mut columns, mut values) = (Vec::new(), Vec::new());
+    let quote = if database.is_mysql() { '`' } else { '"' };
+    for column in known {
+        let value = match row.get(&column) {
+            Some(Value::String(text)) if text == "NULL" => "NULL".to_owned(),
+            Some(Value::String(text)) => literal(Some(text)),
+            Some(Value::Integer(number)) => number.to_string(),
+            Some(value) => panic!("{table}.{column}: {value} is neither text nor number"),
+            None if column == "id" => id.to_string(),
+            None if matches!(column.as_str(), "failed_at" | "timestamp" | "date_created") => {
+                database.at("2026-11-01T08:00:00Z")
+            }
+            None => continue,
+        };
+        columns.push(format!("{quote}{column}{quote}"));
+        values.push(value);
+    }
+    let (table, columns) = (database.table(table), columns.join(", "));
+    database.run(&format!("INSERT INTO {table} ({columns}) VALUES ({})", values.join(", "))).await;
+}
+
+async fn compare(database: &mut TestDatabase, name: &str, table: &str, rows: &[BTreeMap<String, Value>]) {
+    let known = schema::columns(database.server, database.variant, table);
+    if known.is_empty() {
+        return;
+    }
+    let named = rows.first().map(|row| row.keys().cloned().collect()).unwrap_or_else(|| vec![known[0].clone()]);
+    let columns: Vec<&str> = named.iter().filter(|column| known.contains(column)).map(String::as_str).collect();
+    let mut found = lines(database, table, &columns).await;
+    assert_eq!(found.len(), rows.len(), "{name}: {table}: {found:#?}");
+    for row in rows {
+        let expected: Vec<String> = columns
+            .iter()
+            .map(|&column| match &row[column] {
+                Value::String(text) => text.clone(),
+                value => value.to_string(),
+            })
+            .collect();
+        let expected = expected.join("|");
+        let place = found.iter().position(|found| matches(found, &columns, &expected));
+        let place = place.unwrap_or_else(|| panic!("{name}: {table} has no row {expected}: {found:#?}"));
+        found.remove(place);
+    }
+}
+
+/// Whether a row is the expected one; an expected text that ends with `…` is a beginning.
+fn matches(found: &str, columns: &[&str], expected: &str) -> bool {
+    let (found, expected): (Vec<&str>, Vec<&str>) = (found.split('|').collect(), expected.split('|').collect());
+    found.len() == columns.len()
+        && expected.iter().zip(found).all(|(expected, found)| match expected.strip_suffix('…') {
+            Some(beginning) => found.starts_with(beginning),
+            None => found == *expected,
+        })
+}
+
+async fn compare_page(publisher: &Publisher, name: &str, expected: &Expected) {
+    let number = match expected.page.as_str() {
+        "recent" => PageNumber::Recent,
+        number => PageNumber::Number(number.parse().expect("a page is `recent` or a number")),
+    };
+    let category = (!expected.all).then_some("patient");
+    let page = publisher.page(category, number).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let Some(page) = page else {
+        assert!(expected.missing, "{name}: there is no page {}", expected.page);
+        return;
+    };
+    assert!(!expected.missing, "{name}: there is a page {}", expected.page);
+    let document = Document::parse(&page).expect("the page is XML");
+    let feed = document.root_element();
+    let entries: Vec<&str> = feed
+        .children()
+        .filter(|child| child.has_tag_name("entry"))
+        .filter_map(|entry| entry.children().find(|child| child.has_tag_name("id"))?.text())
+        .collect();
+    let all: Vec<String> = expected.entries.iter().map(|uuid| id(uuid)).collect();
+    assert_eq!(entries, all, "{name}: page {}", expected.page);
+    let links: Vec<String> = feed
+        .children()
+        .filter(|child| child.has_tag_name("link"))
+        .map(|link| {
+            let address = link.attribute("href").unwrap_or_default();
+            format!("{} {}", link.attribute("rel").unwrap_or_default(), address.rsplit('/').next().unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(links, expected.links, "{name}: page {}", expected.page);
+}

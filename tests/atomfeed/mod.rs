@@ -1,0 +1,12 @@
+//! The Atom feed protocol, rule by rule, on every database and schema variant of the field.
+//!
+//! The rules are those of the library that Bahmni's systems use; each test is named by the one it checks. What the
+//! rules mean for whole tables is also written as data, in `tests/conformance`.
+
+mod client;
+mod conformance;
+mod consumer;
+mod hostile;
+mod interrupted;
+mod publisher;
+mod retry;

@@ -1,0 +1,306 @@
+//! Publishing: what is queued is published once and in order, and pages are cut as chunking_history says.
+
+use atomfeed_console::atomfeed::{FeedSettings, NewEvent, PageNumber, Publisher};
+use chrono::DateTime;
+use roxmltree::{Document, Node};
+
+use crate::support::{
+    database::{Server, TestDatabase},
+    feeds::{id, lines, open},
+};
+
+everywhere! {
+    what_is_queued_is_published_once_and_in_order
+    an_event_of_a_transaction_that_is_undone_is_never_published
+    a_page_says_what_the_original_says
+    pages_follow_every_chunking_history
+    pages_are_the_same_with_and_without_offset_markers
+}
+
+on_each_server! {
+    two_jobs_at_once_publish_each_event_once
+    a_feed_without_events_has_an_empty_recent_page_and_no_other
+    a_text_too_long_for_its_column_is_an_error
+    the_offset_marker_stays_behind_and_is_mended
+    hostile_texts_make_pages_that_can_be_read
+    without_a_row_of_chunking_history_there_is_a_clear_error
+}
+
+on!(mariadb_case, Mariadb, OpenMrs: categories_are_compared_as_the_database_compares);
+on!(postgres_case, Postgres, OpenElis: categories_are_compared_as_the_database_compares);
+
+fn publisher(database: &TestDatabase) -> Publisher {
+    let settings = FeedSettings::new("http://openmrs:8080/openmrs/ws/atomfeed", "Patient AOP", "bec795b1");
+    Publisher::new(open(database), settings)
+}
+
+fn patient(uuid: &str) -> NewEvent {
+    let at = DateTime::parse_from_rfc3339("2026-11-01T08:00:00Z").expect("a time").to_utc();
+    let content = format!("/openmrs/ws/rest/v1/patient/{uuid}?v=full");
+    NewEvent { at, ..NewEvent::new(uuid, "patient", "Patient", content) }
+}
+
+async fn queue(publisher: &Publisher, events: impl IntoIterator<Item = NewEvent>) {
+    let mut transaction = publisher.database().begin();
+    for event in events {
+        publisher.queue(&mut transaction, event).await.expect("it is queued");
+    }
+    transaction.commit().await.expect("it is kept");
+}
+
+/// Whether the variant knows categories, without which there is only the feed of all.
+fn category(database: &TestDatabase) -> Option<&'static str> {
+    database.has_retries().then_some("patient")
+}
+
+async fn chunk(database: &mut TestDatabase, rows: &[(i64, i64)]) {
+    let table = database.table("chunking_history");
+    database.run(&format!("DELETE FROM {table}")).await;
+    let quote = if database.is_mysql() { '`' } else { '"' };
+    for (place, (length, start)) in rows.iter().enumerate() {
+        let insert = format!(
+            "INSERT INTO {table} (id, chunk_length, {quote}start{quote}) VALUES ({}, {length}, {start})",
+            place + 1
+        );
+        database.run(&insert).await;
+    }
+}
+
+/// Ids of a page's entries, and its links.
+fn read(xml: &str) -> (Vec<String>, Vec<String>) {
+    let document = Document::parse(xml).expect("the page is XML");
+    let children = |name: &'static str| {
+        document
+            .root_element()
+            .children()
+            .filter(move |child| child.has_tag_name(("http://www.w3.org/2005/Atom", name)))
+    };
+    let entries = children("entry").filter_map(|entry| text(entry, "id")).collect();
+    let links = children("link")
+        .map(|link| {
+            let address = link.attribute("href").unwrap_or_default();
+            format!("{} {}", link.attribute("rel").unwrap_or_default(), address.rsplit('/').next().unwrap_or_default())
+        })
+        .collect();
+    (entries, links)
+}
+
+fn text(node: Node<'_, '_>, name: &'static str) -> Option<String> {
+    node.children().find(|child| child.has_tag_name(("http://www.w3.org/2005/Atom", name)))?.text().map(str::to_owned)
+}
+
+/// Every page of a feed from the first on.
+async fn pages(publisher: &Publisher, category: Option<&str>) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    while let Some(xml) = publisher.page(category, PageNumber::Number(pages.len() as i64 + 1)).await.expect("a page") {
+        pages.push(read(&xml).0);
+    }
+    pages
+}
+
+async fn what_is_queued_is_published_once_and_in_order(database: &mut TestDatabase) {
+    if !database.publishes() {
+        return;
+    }
+    let publisher = publisher(database);
+    queue(&publisher, ["a", "b", "c"].map(patient)).await;
+    assert_eq!(lines(database, "event_records", &["uuid"]).await, [""; 0], "nothing before the job");
+    assert_eq!(publisher.publish_queued().await.expect("the job runs"), 3);
+    assert_eq!(publisher.publish_queued().await.expect("the job runs"), 0);
+    queue(&publisher, [patient("d")]).await;
+    assert_eq!(publisher.publish_queued().await.expect("the job runs"), 1);
+    let records = lines(database, "event_records", &["id", "uuid", "title", "object"]).await;
+    let expected: Vec<String> = ["a", "b", "c", "d"]
+        .iter()
+        .zip(1..)
+        .map(|(uuid, id)| format!("{id}|{uuid}|Patient|/openmrs/ws/rest/v1/patient/{uuid}?v=full"))
+        .collect();
+    assert_eq!(records, expected);
+    assert_eq!(lines(database, "event_records_queue", &["uuid"]).await, [""; 0]);
+}
+
+async fn an_event_of_a_transaction_that_is_undone_is_never_published(database: &mut TestDatabase) {
+    if !database.publishes() {
+        return;
+    }
+    let publisher = publisher(database);
+    let mut transaction = publisher.database().begin();
+    publisher.queue(&mut transaction, patient("a")).await.expect("it is queued");
+    transaction.rollback().await.expect("it is undone");
+    assert_eq!(publisher.publish_queued().await.expect("the job runs"), 0);
+}
+
+async fn a_page_says_what_the_original_says(database: &mut TestDatabase) {
+    if !database.publishes() {
+        return;
+    }
+    chunk(database, &[(5, 1)]).await;
+    let publisher = publisher(database);
+    let events = ["a", "b", "c", "d", "e", "f", "g"]
+        .map(|uuid| NewEvent { tags: Some("patient,urgent".to_owned()), ..patient(uuid) });
+    queue(&publisher, events).await;
+    publisher.publish_queued().await.expect("the job runs");
+    let category = category(database);
+    let recent = publisher.page(category, PageNumber::Recent).await.expect("a page").expect("it is there");
+    assert_eq!(
+        read(&recent),
+        (vec![id("f"), id("g")], ["self recent", "via 2", "prev-archive 1"].map(str::to_owned).to_vec())
+    );
+    let first = publisher.page(category, PageNumber::Number(1)).await.expect("a page").expect("it is there");
+    assert_eq!(read(&first).1, ["self 1", "via 1", "next-archive 2"]);
+    assert!(publisher.page(category, PageNumber::Number(3)).await.expect("an answer").is_none());
+    assert!(publisher.page(category, PageNumber::Number(0)).await.expect("an answer").is_none());
+
+    let document = Document::parse(&recent).expect("the page is XML");
+    let feed = document.root_element();
+    assert_eq!(text(feed, "id").as_deref(), Some("bec795b1+2"));
+    assert_eq!(text(feed, "title").as_deref(), Some("Patient AOP"));
+    let entry = feed.children().find(|child| child.has_tag_name("entry")).expect("an entry");
+    assert_eq!(text(entry, "title").as_deref(), Some("Patient"));
+    assert!(
+        recent.contains(
+            "<content type=\"application/vnd.atomfeed+xml\"><![CDATA[/openmrs/ws/rest/v1/patient/f?v=full]]></content>"
+        ),
+        "{recent}"
+    );
+    if category.is_some() {
+        let terms: Vec<&str> = entry.children().filter_map(|child| child.attribute("term")).collect();
+        assert_eq!(terms, ["patient", "urgent"]);
+        assert_eq!(text(entry, "published").as_deref(), Some("2026-11-01T08:00:00Z"));
+    }
+    let updated = text(entry, "updated").expect("a time");
+    let updated = DateTime::parse_from_rfc3339(&updated).expect("a time of Atom");
+    assert!((chrono::Utc::now() - updated.to_utc()).num_hours().abs() < 1, "published now, in its own zone: {updated}");
+}
+
+async fn pages_follow_every_chunking_history(database: &mut TestDatabase) {
+    if !database.publishes() {
+        return;
+    }
+    let publisher = publisher(database);
+    let uuids: Vec<String> = (1..=23).map(|number| format!("e{number}")).collect();
+    queue(&publisher, uuids.iter().map(|uuid| patient(uuid))).await;
+    publisher.publish_queued().await.expect("the job runs");
+    let category = category(database);
+    for (history, sizes) in [
+        (&[(5, 1)][..], &[5, 5, 5, 5, 3][..]),
+        // Changed half way: the page before a change is the shorter one.
+        (&[(5, 1), (3, 8)], &[5, 2, 3, 3, 3, 3, 3, 1]),
+        (&[(2, 1), (10, 4), (4, 20)], &[2, 1, 10, 6, 4]),
+    ] {
+        chunk(database, history).await;
+        let pages = pages(&publisher, category).await;
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), sizes, "{history:?}");
+        assert_eq!(pages.concat(), uuids.iter().map(|uuid| id(uuid)).collect::<Vec<_>>(), "{history:?}");
+    }
+}
+
+async fn pages_are_the_same_with_and_without_offset_markers(database: &mut TestDatabase) {
+    if !database.publishes() {
+        return;
+    }
+    let publisher = publisher(database);
+    // Another feed's events between them, where there are feeds.
+    let events = (1..=40).flat_map(|number| {
+        [patient(&format!("p{number}")), NewEvent::new(format!("l{number}"), "lab", "test", "/lab")]
+    });
+    queue(&publisher, events).await;
+    publisher.publish_queued().await.expect("the job runs");
+    let category = category(database);
+    for history in [&[(5, 1)][..], &[(5, 1), (3, 8)], &[(7, 1), (2, 30)]] {
+        chunk(database, history).await;
+        let table = database.table("event_records_offset_marker");
+        database.run(&format!("DELETE FROM {table}")).await;
+        let without = [pages(&publisher, category).await, pages(&publisher, None).await];
+        for behind in [1, 4, 10, 39] {
+            let written = publisher.write_offset_markers(behind).await.expect("the job runs");
+            assert_eq!(written, if category.is_some() { 3 } else { 1 });
+            let with = [pages(&publisher, category).await, pages(&publisher, None).await];
+            assert_eq!(with, without, "{history:?}, {behind} behind");
+        }
+    }
+}
+
+async fn two_jobs_at_once_publish_each_event_once(database: &mut TestDatabase) {
+    let publisher = publisher(database);
+    let uuids: Vec<String> = (1..=60).map(|number| format!("e{number}")).collect();
+    queue(&publisher, uuids.iter().map(|uuid| patient(uuid))).await;
+    let (first, second) = tokio::join!(publisher.publish_queued(), publisher.publish_queued());
+    assert_eq!(first.expect("the job runs") + second.expect("the job runs"), 60);
+    assert_eq!(lines(database, "event_records", &["id"]).await.len(), 60);
+}
+
+async fn a_feed_without_events_has_an_empty_recent_page_and_no_other(database: &mut TestDatabase) {
+    chunk(database, &[(5, 1)]).await;
+    let publisher = publisher(database);
+    let recent = publisher.page(Some("patient"), PageNumber::Recent).await.expect("a page").expect("it is there");
+    assert_eq!(read(&recent), (Vec::new(), vec!["self recent".to_owned(), "via 0".to_owned()]));
+    assert!(recent.contains("<id>bec795b1+0</id>"), "{recent}");
+    assert!(publisher.page(Some("patient"), PageNumber::Number(1)).await.expect("an answer").is_none());
+}
+
+async fn a_text_too_long_for_its_column_is_an_error(database: &mut TestDatabase) {
+    if database.server == Server::Sqlite {
+        return;
+    }
+    let publisher = publisher(database);
+    let mut transaction = publisher.database().begin();
+    let long = NewEvent { content: "x".repeat(1001), ..patient("a") };
+    let error = publisher.queue(&mut transaction, long).await.expect_err("it does not fit");
+    assert_eq!(
+        error.to_string(),
+        "The text for event_records_queue.object has 1001 characters and the column takes 1000."
+    );
+}
+
+async fn the_offset_marker_stays_behind_and_is_mended(database: &mut TestDatabase) {
+    chunk(database, &[(5, 1)]).await;
+    let publisher = publisher(database);
+    queue(&publisher, (1..=23).map(|number| patient(&format!("e{number}")))).await;
+    publisher.publish_queued().await.expect("the job runs");
+    let marker = ["category", "event_id", "event_count"];
+    assert_eq!(publisher.write_offset_markers(100).await.expect("the job runs"), 0, "there are too few events");
+    // 23 - 10 = 13, which is on the page of 11 to 15.
+    assert_eq!(publisher.write_offset_markers(10).await.expect("the job runs"), 2);
+    assert_eq!(lines(database, "event_records_offset_marker", &marker).await, ["|15|15", "patient|15|15"]);
+    // Events are deleted, as they are in the field: the marker is wrong until the job runs again.
+    let table = database.table("event_records");
+    database.run(&format!("DELETE FROM {table} WHERE id <= 4")).await;
+    assert_eq!(publisher.write_offset_markers(10).await.expect("the job runs"), 2);
+    assert_eq!(lines(database, "event_records_offset_marker", &marker).await, ["|14|10", "patient|14|10"]);
+}
+
+async fn hostile_texts_make_pages_that_can_be_read(database: &mut TestDatabase) {
+    chunk(database, &[(5, 1)]).await;
+    let publisher = publisher(database);
+    let hostile = "]]> <script>alert(1)</script> & \u{1} \u{FFFE} \u{1F600} ]]";
+    let event = NewEvent {
+        title: hostile.to_owned(),
+        tags: Some(hostile.to_owned()),
+        ..NewEvent::new("a", "patient", "x", hostile)
+    };
+    queue(&publisher, [event]).await;
+    publisher.publish_queued().await.expect("the job runs");
+    let page = publisher.page(Some("patient"), PageNumber::Recent).await.expect("a page").expect("it is there");
+    let document = Document::parse(&page).expect("the page is XML");
+    let expected = hostile.replace(['\u{1}', '\u{FFFE}'], "\u{FFFD}");
+    let entry = document.descendants().find(|node| node.has_tag_name("entry")).expect("an entry");
+    assert_eq!(text(entry, "title").as_deref(), Some(expected.as_str()));
+    assert_eq!(text(entry, "content").as_deref(), Some(expected.as_str()));
+}
+
+async fn without_a_row_of_chunking_history_there_is_a_clear_error(database: &mut TestDatabase) {
+    let error = publisher(database).page(None, PageNumber::Recent).await.expect_err("no pages can be made");
+    assert!(error.to_string().starts_with("chunking_history has no row"), "{error}");
+}
+
+async fn categories_are_compared_as_the_database_compares(database: &mut TestDatabase) {
+    chunk(database, &[(5, 1)]).await;
+    let publisher = publisher(database);
+    let event = NewEvent { category: "Encounter".to_owned(), ..patient("a") };
+    queue(&publisher, [event]).await;
+    publisher.publish_queued().await.expect("the job runs");
+    let page = publisher.page(Some("encounter"), PageNumber::Recent).await.expect("a page").expect("it is there");
+    assert_eq!(read(&page).0.len(), usize::from(database.is_mysql()));
+    assert!(page.contains("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent"), "links are as it was asked");
+}

@@ -1,0 +1,55 @@
+//! What a page costs a database: every page that asks one leaves its connections as it found them.
+
+use atomfeed_console::{
+    model::{
+        EventKey, RowId,
+        filter::{Filter, ListQuery, Order, Place},
+    },
+    paths::Base,
+};
+
+use crate::{
+    router::hospital::Hospital,
+    support::{
+        database::{FEED, Failed, MAX_RETRY, TestDatabase},
+        proxy::Proxy,
+    },
+};
+
+on!(mariadb, Mariadb, OpenMrs: a_page_gives_its_connection_back);
+on!(postgres, Postgres, OpenElis: a_page_gives_its_connection_back);
+
+/// A page that began to read and gave up would close its connection in the middle of a transaction: the server has to
+/// clean up after it, and the next page pays for a new one.
+async fn a_page_gives_its_connection_back(database: &mut TestDatabase) {
+    let rows: Vec<_> = (1..=120).map(|id| Failed { retries: MAX_RETRY, ..database.failed(id) }).collect();
+    database.insert(&rows).await;
+    let proxy = Proxy::to(database.app.database.port).await;
+    let mut application = database.app.clone();
+    application.database.port = proxy.port;
+    let app = application.info.key.clone();
+    let hospital = Hospital::with(&[], &[], "", |config| config.applications = vec![application]).await;
+
+    let base = Base::default();
+    let by_id = Filter { apps: vec![app.clone()], order: Order::IdDown, ..Filter::default() };
+    let list = |filter| ListQuery { filter, place: Place::default() };
+    let pages = [
+        base.failed_events(&ListQuery::default()),
+        base.failed_events(&list(Filter { text: Some("nowhere".to_owned()), ..by_id.clone() })),
+        base.failed_event(&EventKey { app: app.clone(), id: RowId(60) }, Some(&list(by_id.clone()))),
+        base.failed_events(&list(by_id)),
+        base.groups(false),
+        base.operations(),
+        base.discarded(None),
+        base.application(&app),
+    ];
+    // The first views open what is kept from then on.
+    for page in &pages {
+        assert_eq!(hospital.page(page).await.status, 200, "{page}");
+    }
+    let before = proxy.connections();
+    for page in pages.iter().cycle().take(10 * pages.len()) {
+        hospital.page(page).await;
+        assert_eq!(proxy.connections(), before, "{page} lost its connection");
+    }
+}

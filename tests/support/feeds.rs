@@ -1,0 +1,305 @@
+//! What the tests of the protocol stand on: a publisher made of pages written by hand, a worker that fails where it is
+//! told to, and the tables as lines.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use atomfeed_console::atomfeed::{
+    Client, ClientSettings, Consumer, Database, Event, Failure, Limits, Transaction, Worker,
+};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use sqlx::{
+    mysql::{MySqlConnectOptions, MySqlPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
+use tokio::net::TcpListener;
+
+use super::database::{Server, TestDatabase};
+
+/// The feed of the tests.
+pub const PATIENTS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/patient/recent";
+
+/// The address of a numbered page of it.
+pub fn patients(page: impl std::fmt::Display) -> String {
+    format!("http://openmrs:8080/openmrs/ws/atomfeed/patient/{page}")
+}
+
+/// The whole id of an entry.
+pub fn id(uuid: &str) -> String {
+    format!("tag:atomfeed.ict4h.org:{uuid}")
+}
+
+/// The database as the protocol takes it, reached through this port instead of its own if one is given.
+pub fn open_through(database: &TestDatabase, port: Option<u16>) -> Database {
+    let at = &database.app.database;
+    let (user, password) = (&at.user, at.password.reveal());
+    let port = port.unwrap_or(at.port);
+    let patience = Duration::from_secs(20);
+    let opened = match database.server {
+        Server::Mariadb | Server::Mariadb57 => {
+            let options = MySqlConnectOptions::new().host(&at.host).port(port).username(user).password(password);
+            let options = options.database(&at.database).ssl_mode(sqlx::mysql::MySqlSslMode::Disabled);
+            let pool = MySqlPoolOptions::new().acquire_timeout(patience).max_connections(4);
+            Database::mysql(pool.connect_lazy_with(options))
+        }
+        Server::Postgres => {
+            let options = PgConnectOptions::new().host(&at.host).port(port).username(user).password(password);
+            let options = options.database(&at.database).ssl_mode(sqlx::postgres::PgSslMode::Disable);
+            let pool = PgPoolOptions::new().acquire_timeout(patience).max_connections(4);
+            Database::postgres(pool.connect_lazy_with(options), at.schema.as_deref())
+        }
+        Server::Sqlite => {
+            let options = SqliteConnectOptions::new().filename(&at.database).busy_timeout(patience);
+            let pool = SqlitePoolOptions::new().acquire_timeout(patience).max_connections(4);
+            Database::sqlite(pool.connect_lazy_with(options))
+        }
+    };
+    opened.in_time_zone(database.app.time_zone)
+}
+
+/// The database as the protocol takes it.
+pub fn open(database: &TestDatabase) -> Database {
+    open_through(database, None)
+}
+
+/// A page as the original writes it.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub via: String,
+    pub next: Option<String>,
+    pub previous: Option<String>,
+    pub entries: Vec<String>,
+}
+
+impl Page {
+    pub fn to_xml(&self) -> String {
+        let link = |relation: &str, to: &str| {
+            format!("<link rel=\"{relation}\" type=\"application/atom+xml\" href=\"{to}\" />")
+        };
+        let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n<title>Patient AOP</title>\n".to_owned();
+        xml.push_str(&link("self", &self.via));
+        xml.push_str(&link("via", &self.via));
+        if let Some(next) = &self.next {
+            xml.push_str(&link("next-archive", next));
+        }
+        if let Some(previous) = &self.previous {
+            xml.push_str(&link("prev-archive", previous));
+        }
+        xml.push_str("\n<id>bec795b1-3d17-451d-b43e-a094019f6984+1</id>\n<generator uri=\"https://github.com/ICT4H/atomfeed\">OpenMRS Feed Publisher</generator>\n<updated>2026-11-01T08:00:00Z</updated>\n");
+        for uuid in &self.entries {
+            xml.push_str(&format!(
+                "<entry><title>Patient</title><category term=\"patient\" /><author><name>OpenMRS</name></author>\
+                 <id>{}</id><updated>2026-11-01T08:00:00Z</updated><published>2026-11-01T07:59:00Z</published>\
+                 <content type=\"application/vnd.atomfeed+xml\"><![CDATA[/openmrs/ws/rest/v1/patient/{uuid}?v=full]]></content></entry>\n",
+                id(uuid)
+            ));
+        }
+        xml.push_str("</feed>\n");
+        xml
+    }
+}
+
+#[derive(Default)]
+struct Served {
+    /// Path to status, media type and body.
+    answers: HashMap<String, (u16, &'static str, String)>,
+    /// Paths that were asked for, in order.
+    asked: Vec<String>,
+}
+
+/// A publisher made of answers written by hand.
+#[derive(Clone)]
+pub struct Feeds {
+    pub address: SocketAddr,
+    served: Arc<Mutex<Served>>,
+}
+
+impl Feeds {
+    pub async fn start() -> Self {
+        let served = Arc::new(Mutex::new(Served::default()));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&served));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, served }
+    }
+
+    /// What this path answers from now on.
+    pub fn answer(&self, path: &str, status: u16, kind: &'static str, body: impl Into<String>) {
+        let mut served = self.served.lock().expect("no test panicked here");
+        served.answers.insert(path.to_owned(), (status, kind, body.into()));
+    }
+
+    /// A page under its logical address.
+    pub fn page(&self, address: &str, page: &Page) {
+        let path = address.strip_prefix("http://openmrs:8080").expect("an address of this publisher");
+        self.answer(path, 200, "application/atom+xml", page.to_xml());
+    }
+
+    /// A whole feed of patients: the pages from the oldest on, with their links, and `recent`.
+    pub fn patients(&self, pages: &[&[&str]]) {
+        for (number, entries) in pages.iter().zip(1..).map(|(entries, number)| (number, entries)) {
+            let page = Page {
+                via: patients(number),
+                next: (number < pages.len()).then(|| patients(number + 1)),
+                previous: (number > 1).then(|| patients(number - 1)),
+                entries: entries.iter().map(|&uuid| uuid.to_owned()).collect(),
+            };
+            self.page(&patients(number), &page);
+            self.page(PATIENTS, &page);
+        }
+    }
+
+    /// The paths that were asked for, in order.
+    pub fn asked(&self) -> Vec<String> {
+        self.served.lock().expect("no test panicked here").asked.clone()
+    }
+
+    pub fn client(&self) -> Client {
+        client_of(self.address)
+    }
+}
+
+async fn answer(State(served): State<Arc<Mutex<Served>>>, request: Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let mut served = served.lock().expect("no test panicked here");
+    served.asked.push(path.clone());
+    match served.answers.get(&path) {
+        Some((status, kind, body)) => {
+            let status = StatusCode::from_u16(*status).expect("a status");
+            (status, [(header::CONTENT_TYPE, *kind)], body.clone()).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// A client of `http://openmrs:8080` that reaches this socket address.
+pub fn client_of(address: SocketAddr) -> Client {
+    let settings = ClientSettings { via: Some(address), ..ClientSettings::default() };
+    Client::new("http://openmrs:8080", settings).expect("a client")
+}
+
+/// Keeps what it was given, in a table of its own, and fails where it is told to.
+#[derive(Clone, Default)]
+pub struct Script {
+    /// The uuids that fail, with what they say.
+    fails: Arc<Mutex<HashMap<String, Failure>>>,
+    /// Fails only after having written.
+    writes_first: Arc<Mutex<HashSet<String>>>,
+    /// The events in the order in which they came.
+    seen: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Script {
+    /// From now on this event fails so.
+    pub fn fail(&self, uuid: &str, failure: Failure) {
+        self.fails.lock().expect("no panic").insert(uuid.to_owned(), failure);
+    }
+
+    /// The same, after it has written.
+    pub fn fail_after_writing(&self, uuid: &str, failure: Failure) {
+        self.writes_first.lock().expect("no panic").insert(uuid.to_owned());
+        self.fail(uuid, failure);
+    }
+
+    /// From now on everything succeeds.
+    pub fn mend(&self) {
+        self.fails.lock().expect("no panic").clear();
+    }
+
+    /// The uuids that came, in order.
+    pub fn seen(&self) -> Vec<String> {
+        self.events().iter().map(|event| event.uuid().to_owned()).collect()
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.seen.lock().expect("no panic").clone()
+    }
+}
+
+impl Worker for Script {
+    async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+        self.seen.lock().expect("no panic").push(event.clone());
+        let failure = self.fails.lock().expect("no panic").get(event.uuid()).cloned();
+        let writes = failure.is_none() || self.writes_first.lock().expect("no panic").contains(event.uuid());
+        if writes {
+            keep(event.uuid(), transaction).await?;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// Writes the uuid into the worker's own table.
+pub async fn keep(uuid: &str, transaction: &mut Transaction) -> Result<(), Failure> {
+    use atomfeed_console::atomfeed::Backend;
+    let insert = "INSERT INTO worked (uuid) VALUES (?)";
+    match transaction.database().backend() {
+        Backend::MySql => sqlx::query(insert).bind(uuid).execute(transaction.mysql().await?).await.map(drop)?,
+        Backend::Postgres => {
+            let insert = "INSERT INTO public.worked (uuid) VALUES ($1)";
+            sqlx::query(insert).bind(uuid).execute(transaction.postgres().await?).await.map(drop)?;
+        }
+        Backend::Sqlite => sqlx::query(insert).bind(uuid).execute(transaction.sqlite().await?).await.map(drop)?,
+    }
+    Ok(())
+}
+
+/// A consumer of the patients' feed and what it stands on.
+pub struct Stand {
+    pub feeds: Feeds,
+    pub script: Script,
+    pub consumer: Consumer<Script>,
+}
+
+impl Stand {
+    pub async fn new(database: &mut TestDatabase) -> Self {
+        Self::with(database, Limits { max_failed_events: 100, max_retry: 3, retry_batch: 5 }).await
+    }
+
+    pub async fn with(database: &mut TestDatabase, limits: Limits) -> Self {
+        make_worked(database).await;
+        let (feeds, script) = (Feeds::start().await, Script::default());
+        let consumer = Consumer::new(open(database), feeds.client(), PATIENTS, limits, script.clone());
+        Self { feeds, script, consumer: consumer.expect("a consumer") }
+    }
+}
+
+/// The worker's own table: an event that succeeds twice stands in it twice.
+pub async fn make_worked(database: &mut TestDatabase) {
+    let worked = if database.server == Server::Postgres { "public.worked" } else { "worked" };
+    let key = match database.server {
+        Server::Mariadb | Server::Mariadb57 => "bigint AUTO_INCREMENT PRIMARY KEY",
+        Server::Postgres => "serial PRIMARY KEY",
+        Server::Sqlite => "integer PRIMARY KEY",
+    };
+    database.run(&format!("CREATE TABLE {worked} (id {key}, uuid varchar(255))")).await;
+}
+
+/// What the worker has kept, in order.
+pub async fn worked(database: &mut TestDatabase) -> Vec<String> {
+    let worked = if database.server == Server::Postgres { "public.worked" } else { "worked" };
+    let lines = database.lines(&format!("SELECT uuid FROM {worked} ORDER BY id")).await;
+    lines.into_iter().flatten().collect()
+}
+
+/// Columns of a table as lines, `NULL` for what is NULL, ordered by the first of these columns.
+pub async fn lines(database: &mut TestDatabase, table: &str, columns: &[&str]) -> Vec<String> {
+    let quote = if database.is_mysql() { '`' } else { '"' };
+    let kind = if database.is_mysql() { "CHAR" } else { "TEXT" };
+    let cells: Vec<String> =
+        columns.iter().map(|column| format!("COALESCE(CAST({quote}{column}{quote} AS {kind}), 'NULL')")).collect();
+    let row =
+        if database.is_mysql() { format!("CONCAT_WS('|', {})", cells.join(", ")) } else { cells.join(" || '|' || ") };
+    let sql = format!("SELECT {row} FROM {} ORDER BY {quote}{}{quote}", database.table(table), columns[0]);
+    database.lines(&sql).await.into_iter().flatten().collect()
+}
