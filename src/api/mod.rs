@@ -1,10 +1,11 @@
 //! Server functions by subject: the browser's only door, and the pages' way to the server. Each is thin: it checks,
 //! validates, calls `server`, and maps errors.
 
-pub mod actions;
 pub mod demo;
 pub mod failed_events;
+pub mod groups;
 pub mod history;
+pub mod operations;
 pub mod overview;
 
 #[cfg(feature = "ssr")]
@@ -45,10 +46,10 @@ fn go_to(url: &str) {
     }
 }
 
-/// Sends the browser back to where it was, a path and query below the base, with the number of the action it asked
-/// for. Anything that is not such a path leads to the action's own page.
+/// Sends the browser back to where it was, a path and query below the base, with the number of the operation it asked
+/// for. Anything that is not such a path leads to the operation's own page.
 #[cfg(feature = "ssr")]
-fn go_back(console: &Console, back: &str, action: i64) {
+fn go_back(console: &Console, back: &str, operation: i64) {
     use crate::model::filter::{pairs, push};
     let base = &console.parts.config.base;
     let (path, query) = back.split_once('?').unwrap_or((back, ""));
@@ -56,12 +57,12 @@ fn go_back(console: &Console, back: &str, action: i64) {
         && !path.starts_with("//")
         && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~%".contains(&byte));
     if !ours {
-        return go_to(&base.action(action));
+        return go_to(&base.operation(operation));
     }
     let mut kept = String::new();
     for (key, value) in pairs(query).filter(|(key, _)| key != "done") {
         push(&mut kept, &key, &value);
     }
-    push(&mut kept, "done", &action.to_string());
+    push(&mut kept, "done", &operation.to_string());
     go_to(&format!("{}?{kept}", base.at(path)));
 }

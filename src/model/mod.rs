@@ -3,7 +3,6 @@
 //! Nothing here does I/O, knows SQL or builds a URL. The names are those of the field: Atom feed, marker, entry,
 //! consumer, offset marker, payload; the states are those a person reads on the screen.
 
-pub mod action;
 pub mod advice;
 pub mod application;
 pub mod demo;
@@ -13,8 +12,10 @@ pub mod failed_event;
 pub mod feed;
 pub mod filter;
 pub mod fingerprint;
+pub mod group;
 pub mod history;
 pub mod ledger;
+pub mod operation;
 pub mod overview;
 pub mod payload;
 pub mod publisher;

@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Utc};
 
 use super::{lists, sources::Source, state::Console};
 use crate::{
-    api::failed_events::{EventPage, MissingPart, RetryPlan},
+    api::failed_events::{EventGroup, EventPage, MissingPart},
     error::Problem,
     model::{FailedEventRow, Feed, RowId, filter::Filter, payload::record_uuid, publisher::Publisher},
 };
@@ -27,11 +27,13 @@ pub async fn event(console: &Console, app: &str, id: RowId, list: &Filter) -> Re
             "It was resolved, or somebody deleted it. The list shows what is there now.",
         ));
     };
-    let (around, neighbours, view, ahead) = tokio::join!(
+    let (around, neighbours, view, ahead, group, later) = tokio::join!(
         same_record(console, &event.row),
         lists::neighbours(console, list, &event.row),
         console.parts.watch.view(app),
         source.ahead(event.row.feed_uri.as_deref(), id),
+        group(console, app, id),
+        console.parts.store.later_of_record(app, id),
     );
     let seen = view.and_then(|view| view.seen);
     let feed = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, event.row.feed_uri.as_deref()));
@@ -48,10 +50,20 @@ pub async fn event(console: &Console, app: &str, id: RowId, list: &Filter) -> Re
         same_record: around.0,
         same_record_missing: around.1,
         applications: console.applications().cloned().collect(),
+        group: group?,
+        later: later?,
         previous: neighbours.0,
         next: neighbours.1,
         event,
     })
+}
+
+/// The group that the ledger counts a failed event to; `None`: the watcher has not seen it yet.
+async fn group(console: &Console, app: &str, id: RowId) -> Result<Option<EventGroup>, Problem> {
+    let store = &console.parts.store;
+    let Some(fault) = store.fault_of(app, id).await? else { return Ok(None) };
+    let group = store.group(fault).await?;
+    Ok(group.map(|group| EventGroup { fault, title: group.title.clone(), failed: group.failed(), note: group.note }))
 }
 
 /// The other failed events of the record that this one is about, in every application.
@@ -82,26 +94,6 @@ async fn same_record(console: &Console, row: &FailedEventRow) -> (Vec<FailedEven
         }
     }
     (rows, missing)
-}
-
-/// What retrying all exhausted failed events of a feed would do.
-///
-/// # Errors
-/// An unknown application, or a source that does not answer.
-pub async fn plan(console: &Console, app: &str, feed: Option<String>) -> Result<RetryPlan, Problem> {
-    let source = console.source(app)?;
-    let plan = source.feed_plan(feed.as_deref()).await?;
-    let seen = console.parts.watch.view(app).await.and_then(|view| view.seen);
-    let known = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, feed.as_deref()));
-    Ok(RetryPlan {
-        info: source.app().info.clone(),
-        exhausted: plan.exhausted,
-        up_to: plan.up_to,
-        waiting: plan.waiting,
-        last_seen_at_work: known.and_then(|feed| feed.last_seen_at_work.clone()),
-        retry_refused: seen.and_then(|seen| seen.retry_refused),
-        feed,
-    })
 }
 
 fn find_feed<'a>(feeds: &'a [Feed], uri: Option<&str>) -> Option<&'a Feed> {

@@ -8,13 +8,13 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     config::{Config, LogForm, LogLevel},
-    http,
+    http, operations,
     state::Console,
     store::Store,
 };
 use crate::demo::Hospital;
 
-/// How long requests and actions under way may take once the console was told to end.
+/// How long requests and batches under way may take once the console was told to end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or Ctrl-C; on the demo hospital, with it at work.
@@ -27,13 +27,6 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         tracing::warn!("{warning}");
     }
     let store = Store::open(&config.store).await?;
-    let interrupted = store.end_interrupted_actions().await?;
-    if interrupted > 0 {
-        tracing::warn!(
-            actions = interrupted,
-            "the console was ended while these were under way; the record says how far they came"
-        );
-    }
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; is another program using it? Choose one with --listen", config.listen)
     })?;
@@ -44,6 +37,8 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     if let Some(hospital) = &parts.hospital {
         hospital.start(&parts.stopping, &parts.running).await?;
     }
+    operations::go_on(&console).await?;
+    tokio::spawn(operations::housekeeping(console.clone()));
     let router = http::router(console);
     let shown =
         if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
@@ -70,7 +65,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     }
     parts.running.close();
     if tokio::time::timeout(LAST_WORDS, parts.running.wait()).await.is_err() {
-        tracing::warn!("an action was still under way; the record shows how far it came");
+        tracing::warn!("an operation was still writing a batch; it is looked at again at the next start");
     }
     store.close().await;
     Ok(())

@@ -9,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     config::Config,
     events::Publishers,
+    operations::Running,
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
@@ -38,8 +39,10 @@ pub struct Parts {
     pub store: Store,
     pub watch: Watch,
     pub publishers: Publishers,
+    /// Operations that have a task of their own.
+    pub operations: Running,
     pub streams: Streams,
-    /// Actions that are being carried out; the end of the console waits for them.
+    /// The tasks of operations and plans; the end of the console waits for them.
     pub running: TaskTracker,
     /// Set when the console is about to end.
     pub stopping: CancellationToken,
@@ -67,6 +70,7 @@ impl Console {
             store,
             watch,
             publishers: Publishers::default(),
+            operations: Running::default(),
             streams: Streams::default(),
             running: TaskTracker::new(),
             stopping,

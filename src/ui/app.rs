@@ -13,9 +13,10 @@ use super::{
     components::{Icon, ProblemView, Sprite, use_base},
     islands::{Live, PageTools},
     pages::{
-        action::ActionPage, actions::ActionsPage, application::ApplicationPage, applications::ApplicationsPage,
-        demo::DemoPage, failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage,
-        history::HistoryPage, life::LifePage, not_found::NotFoundPage, overview::OverviewPage, retry::RetryFeedPage,
+        application::ApplicationPage, applications::ApplicationsPage, demo::DemoPage, discarded::DiscardedPage,
+        failed_event::FailedEventPage, failed_events::FailedEventsPage, group::GroupPage, groups::GroupsPage,
+        help::HelpPage, history::HistoryPage, life::LifePage, not_found::NotFoundPage, operation::OperationPage,
+        operations::OperationsPage, overview::OverviewPage,
     },
 };
 use crate::{error::Problem, model::history::HistoryQuery, paths::Base};
@@ -82,9 +83,11 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("applications/:app") view=ApplicationPage ssr=SsrMode::Async />
                     <Route path=path!("failed-events") view=FailedEventsPage ssr=SsrMode::Async />
                     <Route path=path!("failed-events/:app/:id") view=FailedEventPage ssr=SsrMode::Async />
-                    <Route path=path!("retry") view=RetryFeedPage ssr=SsrMode::Async />
-                    <Route path=path!("actions") view=ActionsPage ssr=SsrMode::Async />
-                    <Route path=path!("actions/:id") view=ActionPage ssr=SsrMode::Async />
+                    <Route path=path!("groups") view=GroupsPage ssr=SsrMode::Async />
+                    <Route path=path!("groups/:fault") view=GroupPage ssr=SsrMode::Async />
+                    <Route path=path!("operations") view=OperationsPage ssr=SsrMode::Async />
+                    <Route path=path!("operations/:id") view=OperationPage ssr=SsrMode::Async />
+                    <Route path=path!("discarded") view=DiscardedPage ssr=SsrMode::Async />
                     <Route path=path!("history") view=HistoryPage ssr=SsrMode::Async />
                     <Route path=path!("history/:id") view=LifePage ssr=SsrMode::Async />
                     <Route path=path!("demo") view=DemoPage ssr=SsrMode::Async />
@@ -140,9 +143,10 @@ fn Header() -> impl IntoView {
     let tabs = [
         ("Overview", base.overview(), "/"),
         ("Failed events", list.clone(), "/failed-events"),
+        ("Groups", base.groups(false), "/groups"),
         ("Applications", base.applications(), "/applications"),
         ("History", base.history(&HistoryQuery::default()), "/history"),
-        ("Actions", base.actions(), "/actions"),
+        ("Operations", base.operations(), "/operations"),
         ("Help", base.help(), "/help"),
     ];
     view! {

@@ -49,6 +49,7 @@ macro_rules! everywhere {
 }
 
 mod connection;
+mod discard;
 mod events;
 mod hurt;
 mod ledger;

@@ -102,6 +102,7 @@ impl Hospital {
             store: folder.path().join("console.db"),
             log: Default::default(),
             log_level: Default::default(),
+            keep_discarded: Some(chrono::TimeDelta::days(30)),
             applications,
             demo: false,
             warnings: Vec::new(),
@@ -132,6 +133,19 @@ impl Hospital {
             .await
             .expect("rows");
         rows.into_iter().map(|(id, retries, at)| (id, (retries, at))).collect()
+    }
+
+    /// Waits until the ledger has read every database whole.
+    pub async fn followed(&self) {
+        for app in ["odoo", "openelis"] {
+            self.look(app).await;
+        }
+    }
+
+    /// The numbers that a query answers with.
+    pub async fn numbers(&self, app: &str, sql: &'static str) -> Vec<i64> {
+        let mut connection = open(&self.database(app)).await;
+        sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("numbers")
     }
 
     /// Has an application looked at, until the ledger says what its table says now.

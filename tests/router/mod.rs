@@ -4,7 +4,9 @@ pub mod hospital;
 
 mod compat;
 mod forms;
+mod groups;
 mod history;
 mod lists;
+mod operations;
 mod pages;
 mod stream;

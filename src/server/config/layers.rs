@@ -22,6 +22,8 @@ use super::{
 /// The file that Leptos and the console share; looked for in the working directory.
 const LEPTOS_FILE: &str = "Leptos.toml";
 const STORE_FILE: &str = "atomfeed-console.db";
+/// How long copies of discarded failed events are kept where nobody says.
+const KEEP_DISCARDED_DAYS: u64 = 365;
 const DEFAULT_BASE: &str = "/atomfeed-console";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
 
@@ -47,6 +49,8 @@ pub(super) struct Layer {
     pub store: Option<PathBuf>,
     pub log_form: Option<LogForm>,
     pub log_level: Option<LogLevel>,
+    /// Days; the inner `None`: for good.
+    pub keep_discarded: Option<Option<u64>>,
     pub applications: Option<Vec<Application>>,
     pub warnings: Vec<String>,
 }
@@ -60,6 +64,7 @@ impl Layer {
             store: self.store.or(lower.store),
             log_form: self.log_form.or(lower.log_form),
             log_level: self.log_level.or(lower.log_level),
+            keep_discarded: self.keep_discarded.or(lower.keep_discarded),
             applications: self.applications.or(lower.applications),
             warnings: self.warnings.into_iter().chain(lower.warnings).collect(),
         }
@@ -131,11 +136,16 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions) -> Config {
         store: layer.store.unwrap_or_else(|| beside.join(STORE_FILE)),
         log: layer.log_form.unwrap_or_default(),
         log_level: layer.log_level.unwrap_or_default(),
+        keep_discarded: layer.keep_discarded.unwrap_or(Some(KEEP_DISCARDED_DAYS)).and_then(days),
         applications: layer.applications.unwrap_or_default(),
         demo: false,
         warnings: layer.warnings,
         leptos,
     }
+}
+
+fn days(days: u64) -> Option<chrono::TimeDelta> {
+    i64::try_from(days).ok().and_then(chrono::TimeDelta::try_days)
 }
 
 fn default_base() -> Base {
@@ -169,6 +179,7 @@ fn environment_layer(environment: &Environment, dir: &Path, found: &mut Vec<Faul
         }),
         log_form: variable("LOG_FORM", environment, &mut faults, |text| word(text, &LogForm::WORDS)),
         log_level: variable("LOG_LEVEL", environment, &mut faults, |text| word(text, &LogLevel::WORDS)),
+        keep_discarded: None,
         applications: None,
         warnings: environment.names().filter_map(misspelt).collect(),
     };

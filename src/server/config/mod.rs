@@ -157,6 +157,8 @@ pub struct Config {
     pub log: LogForm,
     pub log_level: LogLevel,
     pub applications: Vec<Application>,
+    /// How long discarded failed events can be put back; `None`: for good.
+    pub keep_discarded: Option<chrono::TimeDelta>,
     /// The applications are the demo hospital.
     pub demo: bool,
     /// What an administrator should know: ignored JDBC parameters, assumed kinds.

@@ -37,7 +37,9 @@ const LONGEST_ADDRESS: usize = 255;
 /// A password file is small; anything larger is another file by mistake.
 const LARGEST_PASSWORD_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 5] = ["listen", "base_path", "store", "log", "application"];
+const TOP_KEYS: [&str; 6] = ["listen", "base_path", "store", "log", "discarded", "application"];
+const DISCARDED_KEYS: [&str; 1] = ["keep_days"];
+const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
 const LOG_KEYS: [&str; 2] = ["form", "level"];
 pub(super) const APPLICATION_KEYS: [&str; 21] = [
     "name",
@@ -106,12 +108,17 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         (log.choice("form", &LogForm::WORDS), log.choice("level", &LogLevel::WORDS))
     });
     let (log_form, log_level) = log.unwrap_or_default();
+    let keep_discarded = top.table("discarded", |discarded| {
+        discarded.refuse_unknown(&DISCARDED_KEYS);
+        discarded.number_or_word("keep_days", KEEP_DAYS, "forever")
+    });
     Layer {
         listen: top.parsed("listen", listen),
         base: top.parsed("base_path", base),
         store: top.path("store"),
         log_form,
         log_level,
+        keep_discarded: keep_discarded.flatten(),
         applications: applications(top),
         warnings: Vec::new(),
     }
@@ -734,6 +741,9 @@ mod tests {
             ("log = \"plain\"", "log"),
             ("[log]\nform = \"xml\"", "log.form"),
             ("[log]\nlevel = 3", "log.level"),
+            ("[discarded]\nkeep_days = 0", "discarded.keep_days"),
+            ("[discarded]\nkeep_days = \"always\"", "discarded.keep_days"),
+            ("[discarded]\nkeep = 3", "discarded.keep"),
             ("application = 1", "application"),
             ("[application]\nname = \"A\"", "application"),
             ("application = [1]", "application[1]"),

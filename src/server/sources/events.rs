@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    FeedPlan, LongText, SourceError, TextLimit,
+    LongText, SourceError, TextLimit,
     connection::Session,
     fault,
     list::{
@@ -215,26 +215,6 @@ pub(super) async fn same_record(
     Ok((rows, !bound.is_some_and(|(_, more)| more)))
 }
 
-/// Counts for the plan of a feed's retry.
-pub(super) async fn feed_plan(session: &mut Session<'_>, feed: Option<&str>) -> Result<FeedPlan, SourceError> {
-    let app = session.link.app;
-    let schema = session.schema.clone();
-    let table = failed_events(app, &schema)?;
-    let mut statement = session.link.statement("SELECT ");
-    push_count_of(&mut statement, app, &table, EventState::Exhausted);
-    statement.push(", ");
-    push_count_of(&mut statement, app, &table, EventState::Waiting);
-    statement.push(", ").as_text(|statement| {
-        statement.push("MAX(CASE WHEN 1 = 1");
-        push_state(statement, app, &table, EventState::Exhausted);
-        statement.push(format!(" THEN {} END)", table.expression("id")));
-    });
-    statement.push(format!(" FROM {} WHERE 1 = 1", table.name));
-    push_feed(&mut statement, &table, feed);
-    let mut record = session.link.row(statement).await?;
-    Ok(FeedPlan { exhausted: record.count(), waiting: record.count(), up_to: record.number().map(RowId) })
-}
-
 /// Appends, as text, how many rows are in a state.
 pub(super) fn push_count_of(statement: &mut Statement, app: &Application, table: &Found<'_>, state: EventState) {
     statement.as_text(|statement| {
@@ -256,26 +236,4 @@ pub(super) async fn ahead(session: &mut Session<'_>, feed: Option<&str>, id: Row
     push_feed(&mut statement, &table, feed);
     push_state(&mut statement, app, &table, EventState::Waiting);
     Ok(session.link.row(statement).await?.count())
-}
-
-/// Exhausted rows of a feed, lowest id first.
-pub(super) async fn exhausted_rows(
-    session: &mut Session<'_>,
-    feed: Option<&str>,
-    after: Option<RowId>,
-    up_to: RowId,
-    limit: u32,
-) -> Result<Vec<FailedEventRow>, SourceError> {
-    let app = session.link.app;
-    let schema = session.schema.clone();
-    let table = failed_events(app, &schema)?;
-    let id = table.expression("id");
-    let mut chosen = session.link.statement(format!("{id} <= "));
-    chosen.id(&table.id, up_to);
-    if let Some(after) = after {
-        chosen.push(format!(" AND {id} > ")).id(&table.id, after);
-    }
-    push_feed(&mut chosen, &table, feed);
-    push_state(&mut chosen, app, &table, EventState::Exhausted);
-    chosen_rows(session, &table, chosen, &id, limit, TextLimit::LIST).await
 }

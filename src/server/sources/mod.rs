@@ -1,13 +1,14 @@
-//! The hospital's databases: what the console can ask of one, and the single thing it can change.
+//! The hospital's databases: what the console can ask of one, and the few things it can change.
 //!
 //! A [`Source`] belongs to one application. It connects when first asked, reads the schema it finds, keeps a small pool,
 //! and runs every read in a read-only transaction under a statement timeout. It knows neither pages nor the store.
 //!
-//! Writes: [`Source::reset`], and nothing else.
+//! Writes: [`Source::reset`], [`Source::discard`] and [`Source::restore`], and nothing else.
 
 mod check;
 mod clock;
 mod connection;
+mod discard;
 mod events;
 mod fault;
 mod list;
@@ -16,14 +17,16 @@ mod poll;
 mod postgres;
 mod publisher;
 mod reset;
+mod restore;
 mod rows;
 mod schema;
 mod sql;
 mod sqlite;
 mod walk;
+mod whole;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,10 +35,11 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{
     Attempt, Availability, Backend, FailedEvent, FailedEventRow, Marker, RowId, Stamp,
-    action::RowOutcome,
     filter::{Direction, Filter, Position},
+    operation::RowOutcome,
     overview::{DayCount, NewRow},
     publisher::Publisher,
+    whole_row::WholeEvent,
 };
 
 use super::{config::Application, digest::Digest};
@@ -162,20 +166,18 @@ pub struct ResetRow {
     pub seen_retries: i64,
 }
 
+/// A row to discard, guarded by what the person saw; `None`: its retries are NULL, or the table has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiscardRow {
+    pub id: RowId,
+    pub seen_retries: Option<i64>,
+}
+
 /// The long texts of a failed event that can be fetched whole, piece by piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LongText {
     Error,
     Payload,
-}
-
-/// What a retry of a whole feed would find.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeedPlan {
-    pub exhausted: u64,
-    pub waiting: u64,
-    /// The highest id among the exhausted rows.
-    pub up_to: Option<RowId>,
 }
 
 /// One hospital database.
@@ -328,30 +330,11 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// Counts for the plan of a feed's retry. `None` is no feed address: NULL or empty, here and in what follows.
-    pub async fn feed_plan(&self, feed: Option<&str>) -> Result<FeedPlan, SourceError> {
-        let mut session = self.session().await?;
-        let outcome = events::feed_plan(&mut session, feed).await;
-        session.end(outcome).await
-    }
-
-    /// Waiting failed events of the feed with a lower id: the retry job takes these first.
+    /// Waiting failed events of the feed with a lower id: the retry job takes these first. `None` is no feed address: NULL
+    /// or empty.
     pub async fn ahead(&self, feed: Option<&str>, id: RowId) -> Result<u64, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::ahead(&mut session, feed, id).await;
-        session.end(outcome).await
-    }
-
-    /// Exhausted rows of a feed by id: above `after`, up to `up_to`, at most `limit`.
-    pub async fn exhausted_rows(
-        &self,
-        feed: Option<&str>,
-        after: Option<RowId>,
-        up_to: RowId,
-        limit: u32,
-    ) -> Result<Vec<FailedEventRow>, SourceError> {
-        let mut session = self.session().await?;
-        let outcome = events::exhausted_rows(&mut session, feed, after, up_to, limit).await;
         session.end(outcome).await
     }
 
@@ -363,6 +346,55 @@ impl Source {
     /// is [`RowOutcome::Uncertain`] and this is no error.
     pub async fn reset(&self, rows: &[ResetRow]) -> Result<Vec<RowOutcome>, SourceError> {
         reset::reset(self.pool.write(&self.app).await?, rows).await
+    }
+
+    /// Why nothing can be discarded here, as a whole sentence; `None`: it can.
+    pub async fn discard_refused(&self) -> Result<Option<String>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = discard::refused(&mut session, discard::Deed::Discard).await;
+        session.end(outcome).await
+    }
+
+    /// Why nothing can be put back here, as a whole sentence; `None`: it can.
+    pub async fn restore_refused(&self) -> Result<Option<String>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = discard::refused(&mut session, discard::Deed::Restore).await;
+        session.end(outcome).await
+    }
+
+    /// Failed events whole, with the rows of the retry log that would go with them. Rows that are not there are not in
+    /// the answer.
+    ///
+    /// # Errors
+    /// Also where the account may not read every column: the copy would not be whole.
+    pub async fn copy(&self, ids: &[RowId]) -> Result<BTreeMap<RowId, WholeEvent>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = discard::copy(&mut session, ids).await;
+        session.end(outcome).await
+    }
+
+    /// Removes failed events that are as their copies say and have the retries that were seen, each with the rows of the
+    /// retry log that were copied with it, if no other failed event has the same feed address and event id. One
+    /// transaction. Answers in the order of `rows`: discarded, changed or gone.
+    ///
+    /// # Errors
+    /// As [`Source::reset`].
+    pub async fn discard(
+        &self,
+        rows: &[DiscardRow],
+        copies: &BTreeMap<RowId, WholeEvent>,
+    ) -> Result<Vec<RowOutcome>, SourceError> {
+        discard::discard(self.pool.write(&self.app).await?, rows, copies).await
+    }
+
+    /// Puts discarded failed events back as they were, with their retry log: under their own ids where these are free. One
+    /// that is there again (the same feed address and event id) is left alone. One transaction. Answers in their order:
+    /// restored (with the id) or already there.
+    ///
+    /// # Errors
+    /// As [`Source::reset`].
+    pub async fn restore(&self, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
+        restore::restore(self.pool.write(&self.app).await?, events).await
     }
 
     /// A glance for the watcher: the sums of the whole table, by buckets of ids. `choose` answers the buckets' width for the

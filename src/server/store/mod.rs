@@ -3,8 +3,10 @@
 //! One file a subject; the schema is in `migrations/` and is brought up to date at every start. The SQL keeps to
 //! integers, texts and statements that other databases understand too.
 
-mod actions;
+mod discarded;
+mod groups;
 pub mod ledger;
+mod operations;
 
 use std::{
     fs::OpenOptions,
@@ -18,7 +20,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use actions::NewAction;
+pub use discarded::{NewCopy, WhichCopies};
+pub use groups::{GroupEvents, GroupRow};
+pub use operations::NewOperation;
 
 /// The store cannot be opened, or a statement on it failed.
 #[derive(Debug, thiserror::Error)]

@@ -17,14 +17,14 @@ use crate::{
         error_text::{ErrorText, parse, visible},
         feed::category_of,
         filter::ListQuery,
-        ledger::Asked,
+        ledger::{Asked, RequestKind},
         payload::{self, record_kind, record_uuid, short_id},
     },
     paths::{API_PREFIX, Base},
     ui::{
         components::{
             Done, EventBadge, Icon, LifeBadge, Notice, NoticeKind, Outcome, PayloadView, ProblemView, SeenAtWork,
-            ShortId, Trace, When, headline_of, kind_words, said, use_base,
+            ShortId, Trace, When, headline_of, kind_words, said, use_base, word,
         },
         due::{self, Offer},
         pages::life::Life,
@@ -216,7 +216,10 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
                     })}
                 {stopped
                     .map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
+                {later(&page).map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
                 <RetryForm page=page.clone() list offer />
+                <InGroup page=page.clone() />
+                <DiscardForm page=page.clone() />
                 <p class="muted">
                     {comes.map(|sentence| format!("{sentence} "))} <SeenAtWork stamp=at_work />
                     {due::assumed(&page.info).map(|sentence| format!(" {sentence}"))}
@@ -248,6 +251,77 @@ fn stopped(page: &EventPage) -> Option<String> {
         words::count(feed.counts.total, "failed event"),
         words::number(limit),
     ))
+}
+
+/// Where the ledger knows later events of the same record, the order in which they come through may matter.
+fn later(page: &EventPage) -> Option<String> {
+    let (resolved, failed) = page.later;
+    let mut parts = Vec::new();
+    if resolved > 0 {
+        parts.push(format!("{} of the same record succeeded", words::count(resolved, "later event")));
+    }
+    if failed > 0 {
+        parts.push(format!("{} of it failed too", words::count(failed, "later event")));
+    }
+    (!parts.is_empty()).then(|| {
+        format!(
+            "The order may matter: {}. A retry reads the record as it is now; an order that changes an earlier one needs \
+             that one first.",
+            words::listed(parts)
+        )
+    })
+}
+
+/// The failed events with the same fault, and what people wrote down about it.
+#[component]
+fn InGroup(page: EventPage) -> impl IntoView {
+    let base = use_base();
+    page.group
+        .map(|group| {
+            let others = match group.failed.saturating_sub(1) {
+                0 => "No other failed event has this fault".to_owned(),
+                others => format!("{} this fault", others_have(others)),
+            };
+            let note = group.note.map(|written| written.note).into_iter().flat_map(|note| {
+                [("What it is: ", note.what), ("What to do: ", note.todo), ("Looked after by: ", note.looks_after)]
+            });
+            let note = note
+                .filter(|(_, text)| !text.is_empty())
+                .map(|(name, text)| view! { <p class="lines">{name} {visible(&text)}</p> })
+                .collect_view();
+            view! {
+                <div class="in-group">
+                    {note} <p>{others} ": " <a href=base.group(group.fault)>{visible(&group.title)}</a></p>
+                </div>
+            }
+        })
+        .into_any()
+}
+
+/// `1 other failed event has`, `3 other failed events have`.
+fn others_have(others: u64) -> String {
+    let verb = if others == 1 { "has" } else { "have" };
+    format!("{} {verb}", words::count_first(others, "other failed event"))
+}
+
+/// The way to the plan of discarding this event alone.
+#[component]
+fn DiscardForm(page: EventPage) -> impl IntoView {
+    let base = use_base();
+    let value = due::row_value(&page.event.row).filter(|_| !page.info.read_only);
+    value
+        .map(|value| {
+            view! {
+                <form method="post" action=base.post("plan_operation") class="bar">
+                    <input type="hidden" name="rows[]" value=value />
+                    <button type="submit" class="quiet" name="kind" value=word(RequestKind::Discard)>
+                        "Discard…"
+                    </button>
+                    <span class="small muted">"Where it need never be processed. The plan says what it means."</span>
+                </form>
+            }
+        })
+        .into_any()
 }
 
 /// The main button of the page. Where it is off, the reason stands beside it.

@@ -3,7 +3,7 @@
 //! Three parts: [`requests`] (what operations put beside the watcher's book, and what became of it), [`read`] (what pages
 //! ask), `write` (the watcher's own pen). The schema and its numbers are in `migrations/0004_ledger.sql`.
 
-mod read;
+pub(super) mod read;
 mod requests;
 mod write;
 

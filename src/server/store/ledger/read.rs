@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// The columns that [`read_event`] takes, from [`FROM_EVENTS`].
-pub(super) const EVENT_COLUMNS: &str = "e.id, s.app, e.row_id, f.uri, e.event_id, e.record, e.title, e.failed_at, \
+pub(in crate::server::store) const EVENT_COLUMNS: &str = "e.id, s.app, e.row_id, f.uri, e.event_id, e.record, e.title, e.failed_at, \
      e.seen_after, e.seen_at, e.retries, e.state, e.asked, e.first_fault_id, e.fault_id, e.attempts, e.ended_after, \
      e.ended_at, e.ended_why";
 
 /// The tables of [`EVENT_COLUMNS`].
-pub(super) const FROM_EVENTS: &str = "FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
+pub(in crate::server::store) const FROM_EVENTS: &str = "FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
      JOIN ledger_feeds f ON f.id = e.feed_id";
 
 impl Store {
@@ -451,7 +451,7 @@ impl Store {
 }
 
 /// Reads the [`EVENT_COLUMNS`] of a row.
-pub(super) fn read_event(row: &SqliteRow) -> Result<LedgerEvent, StoreError> {
+pub(in crate::server::store) fn read_event(row: &SqliteRow) -> Result<LedgerEvent, StoreError> {
     let state: i64 = row.try_get("state")?;
     let uri: String = row.try_get("uri")?;
     let ended_at: Option<i64> = row.try_get("ended_at")?;
