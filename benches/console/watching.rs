@@ -156,6 +156,8 @@ async fn asked(database: &mut Database, console: &Console, pages: usize) -> anyh
         }
         _ => "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()",
     };
+    // Looks that came at once after what was measured before.
+    sleep(MINUTE / 4).await;
     let before = database.number(counter).await?;
     sleep(MINUTE).await;
     let asked = database.number(counter).await? - before;

@@ -36,6 +36,7 @@ on_each_server! {
     a_reset_that_the_consumer_overwrites_is_noticed
     a_discard_and_a_restore_are_one_life
     a_rewritten_host_name_moves_its_events
+    what_left_long_ago_is_forgotten_and_what_is_there_is_not
 }
 
 on!(mariadb_without_log, Mariadb, ModuleAtomfeed: without_a_retry_log_nobody_knows_why_a_row_left);
@@ -533,4 +534,20 @@ async fn a_rewritten_host_name_moves_its_events(database: &mut TestDatabase) {
     let event = watched.event(2).await;
     assert_eq!((event.feed_uri.as_deref(), event.retries), (Some(OTHER), Some(1)));
     watched.check_counts().await;
+}
+
+async fn what_left_long_ago_is_forgotten_and_what_is_there_is_not(database: &mut TestDatabase) {
+    fill(database, 1..=3).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    delete(database, 1).await;
+    watched.look().await;
+    let store = &watched.store;
+    assert_eq!(store.forget_history(Utc::now() - chrono::TimeDelta::days(1)).await.expect("a sweep"), 0);
+    assert_eq!(store.forget_history(Utc::now() + chrono::TimeDelta::days(1)).await.expect("a sweep"), 1);
+    assert!(watched.lives(1).await.is_empty());
+    assert_eq!(watched.open().await.len(), 2);
+    let kept = store.ledger_counts("lab").await.expect("counts");
+    assert_eq!(kept.iter().map(|count| count.count).sum::<u64>(), 2);
+    assert!(watched.look().await.is_quiet());
 }

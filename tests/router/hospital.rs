@@ -103,6 +103,7 @@ impl Hospital {
             log: Default::default(),
             log_level: Default::default(),
             keep_discarded: Some(chrono::TimeDelta::days(30)),
+            keep_history: Some(chrono::TimeDelta::days(30)),
             applications,
             demo: false,
             warnings: Vec::new(),

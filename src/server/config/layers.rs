@@ -22,6 +22,8 @@ use super::{
 /// The file that Leptos and the console share; looked for in the working directory.
 const LEPTOS_FILE: &str = "Leptos.toml";
 const STORE_FILE: &str = "atomfeed-console.db";
+/// How long the history of what left its table is kept where nobody says.
+const KEEP_HISTORY_DAYS: u64 = 730;
 /// How long copies of discarded failed events are kept where nobody says.
 const KEEP_DISCARDED_DAYS: u64 = 365;
 const DEFAULT_BASE: &str = "/atomfeed-console";
@@ -51,6 +53,7 @@ pub(super) struct Layer {
     pub log_level: Option<LogLevel>,
     /// Days; the inner `None`: for good.
     pub keep_discarded: Option<Option<u64>>,
+    pub keep_history: Option<Option<u64>>,
     pub applications: Option<Vec<Application>>,
     pub warnings: Vec<String>,
 }
@@ -65,6 +68,7 @@ impl Layer {
             log_form: self.log_form.or(lower.log_form),
             log_level: self.log_level.or(lower.log_level),
             keep_discarded: self.keep_discarded.or(lower.keep_discarded),
+            keep_history: self.keep_history.or(lower.keep_history),
             applications: self.applications.or(lower.applications),
             warnings: self.warnings.into_iter().chain(lower.warnings).collect(),
         }
@@ -137,6 +141,7 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions) -> Config {
         log: layer.log_form.unwrap_or_default(),
         log_level: layer.log_level.unwrap_or_default(),
         keep_discarded: layer.keep_discarded.unwrap_or(Some(KEEP_DISCARDED_DAYS)).and_then(days),
+        keep_history: layer.keep_history.unwrap_or(Some(KEEP_HISTORY_DAYS)).and_then(days),
         applications: layer.applications.unwrap_or_default(),
         demo: false,
         warnings: layer.warnings,
@@ -180,6 +185,7 @@ fn environment_layer(environment: &Environment, dir: &Path, found: &mut Vec<Faul
         log_form: variable("LOG_FORM", environment, &mut faults, |text| word(text, &LogForm::WORDS)),
         log_level: variable("LOG_LEVEL", environment, &mut faults, |text| word(text, &LogLevel::WORDS)),
         keep_discarded: None,
+        keep_history: None,
         applications: None,
         warnings: environment.names().filter_map(misspelt).collect(),
     };

@@ -159,6 +159,8 @@ pub struct Config {
     pub applications: Vec<Application>,
     /// How long discarded failed events can be put back; `None`: for good.
     pub keep_discarded: Option<chrono::TimeDelta>,
+    /// How long the history of what left its table is kept; `None`: for good.
+    pub keep_history: Option<chrono::TimeDelta>,
     /// The applications are the demo hospital.
     pub demo: bool,
     /// What an administrator should know: ignored JDBC parameters, assumed kinds.

@@ -37,8 +37,9 @@ const LONGEST_ADDRESS: usize = 255;
 /// A password file is small; anything larger is another file by mistake.
 const LARGEST_PASSWORD_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 6] = ["listen", "base_path", "store", "log", "discarded", "application"];
-const DISCARDED_KEYS: [&str; 1] = ["keep_days"];
+const TOP_KEYS: [&str; 7] = ["listen", "base_path", "store", "log", "discarded", "history", "application"];
+/// Of the tables `discarded` and `history`.
+const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
 const LOG_KEYS: [&str; 2] = ["form", "level"];
 pub(super) const APPLICATION_KEYS: [&str; 21] = [
@@ -109,8 +110,12 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
     });
     let (log_form, log_level) = log.unwrap_or_default();
     let keep_discarded = top.table("discarded", |discarded| {
-        discarded.refuse_unknown(&DISCARDED_KEYS);
+        discarded.refuse_unknown(&KEEP_KEYS);
         discarded.number_or_word("keep_days", KEEP_DAYS, "forever")
+    });
+    let keep_history = top.table("history", |history| {
+        history.refuse_unknown(&KEEP_KEYS);
+        history.number_or_word("keep_days", KEEP_DAYS, "forever")
     });
     Layer {
         listen: top.parsed("listen", listen),
@@ -119,6 +124,7 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         log_form,
         log_level,
         keep_discarded: keep_discarded.flatten(),
+        keep_history: keep_history.flatten(),
         applications: applications(top),
         warnings: Vec::new(),
     }
@@ -744,6 +750,7 @@ mod tests {
             ("[discarded]\nkeep_days = 0", "discarded.keep_days"),
             ("[discarded]\nkeep_days = \"always\"", "discarded.keep_days"),
             ("[discarded]\nkeep = 3", "discarded.keep"),
+            ("[history]\nkeep_days = 0", "history.keep_days"),
             ("application = 1", "application"),
             ("[application]\nname = \"A\"", "application"),
             ("application = [1]", "application[1]"),

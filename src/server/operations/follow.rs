@@ -64,6 +64,12 @@ async fn sweep(console: &Console) -> Result<(), StoreError> {
             );
         }
     }
+    if let Some(keep) = console.parts.config.keep_history {
+        let forgotten = store.forget_history(Utc::now() - keep).await?;
+        if forgotten > 0 {
+            tracing::info!(events = forgotten, "the time of old history is over");
+        }
+    }
     Ok(())
 }
 

@@ -244,35 +244,37 @@ impl Follower {
     ) -> Result<(), FollowError> {
         let mut from = known.map_or(i64::MIN, |(_, highest)| highest.saturating_add(1));
         let mut rows = match glance.span {
-            Some((_, highest)) if highest >= from => look.source.whole_rows((from, i64::MAX), CHUNK).await?,
-            _ => Vec::new(),
+            Some((_, highest)) if highest >= from => read_rows(look.source, from, &self.limits).await?,
+            _ => (None, Vec::new()),
         };
         for _ in 0..CHUNKS_OF_A_LOOK {
-            let Some(highest) = rows.last().and_then(|row| i64::try_from(row.row.id.0).ok()) else { break };
-            look.page.appeared.extend(rows.iter().filter_map(|row| appeared(row, &self.limits)));
+            let (Some(highest), new) = rows else { break };
+            look.page.appeared.extend(new);
             from = highest.saturating_add(1);
-            // The next chunk is read while this one is written.
-            let next = look.source.whole_rows((from, i64::MAX), CHUNK);
-            let (next, written) = tokio::join!(
-                next,
-                write(&self.store, &mut self.book, None, Utc::now(), &mut look.page, &mut look.found)
-            );
+            // The next chunk is read, and its errors are told apart, while this one is written.
+            let next = read_rows(look.source, from, &self.limits);
+            let written = write(&self.store, &mut self.book, None, Utc::now(), &mut look.page, &mut look.found);
+            let (next, written) = tokio::join!(next, written);
             written?;
             rows = next?;
         }
-        if !rows.is_empty() {
+        if rows.0.is_some() {
             look.found.unfinished = true;
             return Ok(());
         }
+        let mut attempts = read_log(look.source, self.book.log_to).await?;
         for _ in 0..CHUNKS_OF_A_LOOK {
-            let attempts = look.source.log_above(self.book.log_to, CHUNK).await?;
-            let Some(last) = attempts.last() else {
+            let (Some(last), new) = attempts else {
                 let progress = Progress { looked_at: Some(look.began), read_whole: true, ..Progress::default() };
                 return self.end(look, progress).await;
             };
-            look.page.progress.log_to = Some(last.id);
-            look.page.attempts.extend(attempts.into_iter().filter_map(attempt));
-            self.write(look).await?;
+            look.page.progress.log_to = Some(last);
+            look.page.attempts.extend(new);
+            let next = read_log(look.source, Some(last));
+            let written = write(&self.store, &mut self.book, None, Utc::now(), &mut look.page, &mut look.found);
+            let (next, written) = tokio::join!(next, written);
+            written?;
+            attempts = next?;
         }
         look.found.unfinished = true;
         Ok(())
@@ -489,6 +491,30 @@ struct Look<'a> {
     broken: Option<String>,
     changed_buckets: BTreeSet<i64>,
     log_is_there: bool,
+}
+
+/// Rows from an id on as the book enters them, and the highest id among them; no id: there are none.
+async fn read_rows(source: &Source, from: i64, limits: &Limits) -> Result<(Option<i64>, Vec<Appeared>), FollowError> {
+    let rows = source.whole_rows((from, i64::MAX), CHUNK).await?;
+    let limits = limits.clone();
+    let told = move || {
+        let highest = rows.last().and_then(|row| i64::try_from(row.row.id.0).ok());
+        (highest, rows.iter().filter_map(|row| appeared(row, &limits)).collect())
+    };
+    Ok(aside(told).await)
+}
+
+/// The same of the retry log above an id.
+async fn read_log(source: &Source, above: Option<i64>) -> Result<(Option<i64>, Vec<NewAttempt>), FollowError> {
+    let rows = source.log_above(above, CHUNK).await?;
+    let told = move || (rows.last().map(|row| row.id), rows.into_iter().filter_map(attempt).collect());
+    Ok(aside(told).await)
+}
+
+/// Telling some thousand errors apart takes a while: on a thread of its own, so that pages do not wait for it.
+async fn aside<T: Default + Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    // It can only fail by a panic, which the log has told; what is missing then is found by the next look's sums.
+    tokio::task::spawn_blocking(work).await.unwrap_or_default()
 }
 
 async fn write(

@@ -249,11 +249,17 @@ impl Watcher {
         loop {
             let begun = Instant::now();
             let asked = self.again.asked.load(Relaxed);
+            let first_read = self.follower.as_ref().is_none_or(|follower| !follower.since().1);
             let unfinished = tokio::select! {
                 unfinished = self.look(asked) => unfinished,
                 () = stop.cancelled() => return,
             };
-            let pause = if unfinished { BREATH } else { self.pause(begun.elapsed()) };
+            let pause = match (unfinished, first_read) {
+                (true, _) => BREATH,
+                // What the first read took says nothing of what a look takes.
+                (false, true) => self.pause(Duration::ZERO),
+                (false, false) => self.pause(begun.elapsed()),
+            };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.again.wake.notified() => {}

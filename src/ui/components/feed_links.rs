@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::{Icon, PlanButton, PlanOf, use_base};
 use crate::{
-    model::{ApplicationInfo, EventState, Feed, filter, ledger::RequestKind},
+    model::{ApplicationInfo, EventState, Feed, filter, history::HistoryQuery, ledger::RequestKind},
     ui::words,
 };
 
@@ -49,5 +49,12 @@ pub fn FeedLinks(info: ApplicationInfo, feed: Feed, refused: Option<String>) -> 
         }
     });
     let why_off = refused.filter(|_| wanted).map(|reason| view! { <p class="small muted why">{reason}</p> });
-    view! { <div class="bar">{retry} {open} {why_off}</div> }
+    let history = base.history(&HistoryQuery::of_feed(&info.key, feed.uri.as_deref()));
+    view! {
+        <div class="bar">
+            {retry} {open} <a class="button" href=history>
+                "History"
+            </a> {why_off}
+        </div>
+    }
 }

@@ -5,6 +5,7 @@
 
 pub(super) mod read;
 mod requests;
+mod retention;
 mod write;
 
 pub use read::{OpenRows, Scope};
