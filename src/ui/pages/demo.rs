@@ -171,8 +171,8 @@ fn Jobs(jobs: Vec<Job>) -> impl IntoView {
                     <td data-label="Feed" class="whole">
                         {job.feed}
                     </td>
-                    <td data-label="Last read">{ran(job.read, "processed")}</td>
-                    <td data-label="Last retried">{ran(job.retried, "came through")}</td>
+                    <td data-label="Last read" class="ran">{ran(job.read, "processed")}</td>
+                    <td data-label="Last retried" class="ran">{ran(job.retried, "came through")}</td>
                 </tr>
             }
         })
@@ -221,7 +221,7 @@ fn Feeds(feeds: Vec<(String, String)>) -> impl IntoView {
         .into_iter()
         .map(|(what, path)| {
             view! {
-                <li>
+                <li class="whole">
                     <a href=path.clone()>{path.clone()}</a>
                     " "
                     <span class="small muted">{what}</span>
