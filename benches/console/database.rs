@@ -90,7 +90,26 @@ impl Database {
         Ok(read)
     }
 
-    async fn run(&mut self, sql: String) -> anyhow::Result<()> {
+    /// The ids of the exhausted rows, lowest first.
+    pub async fn exhausted(&mut self) -> anyhow::Result<Vec<i64>> {
+        let query = "SELECT id FROM failed_events WHERE retries >= 5 ORDER BY id";
+        Ok(match &mut self.connection {
+            Link::MySql(link) => {
+                let rows: Vec<u64> = sqlx::query_scalar(query).fetch_all(link).await?;
+                rows.into_iter().filter_map(|id| i64::try_from(id).ok()).collect()
+            }
+            Link::Postgres(link) => {
+                let rows: Vec<i64> =
+                    sqlx::query_scalar("SELECT id::bigint FROM failed_events WHERE retries >= 5 ORDER BY id")
+                        .fetch_all(link)
+                        .await?;
+                rows
+            }
+            Link::Sqlite(link) => sqlx::query_scalar(query).fetch_all(link).await?,
+        })
+    }
+
+    pub async fn run(&mut self, sql: String) -> anyhow::Result<()> {
         let query = sqlx::raw_sql(AssertSqlSafe(sql));
         match &mut self.connection {
             Link::MySql(link) => link.execute(query).await.map(|_| ())?,

@@ -9,6 +9,7 @@ mod console;
 mod database;
 mod history;
 mod http;
+mod operations;
 mod report;
 mod screens;
 
@@ -109,7 +110,10 @@ async fn measure(
     }
     let busy = screens::throughput(&console, limits).await?;
     let sizes = Sizes::of(&console).await?;
+    eprintln!("{}: retry of all exhausted", database.server);
+    let retry = operations::measure(&console, database).await?;
     let report = BackendReport {
+        retry,
         server: database.server.clone(),
         screens,
         busy,

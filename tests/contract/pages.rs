@@ -11,7 +11,7 @@ use atomfeed_console::{
 use crate::{
     router::hospital::Hospital,
     support::{
-        database::{FEED, Failed, MAX_RETRY, TestDatabase},
+        database::{Failed, MAX_RETRY, TestDatabase},
         proxy::Proxy,
     },
 };
