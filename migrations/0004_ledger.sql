@@ -64,9 +64,9 @@ CREATE TABLE ledger_events (
     -- The uuid of the record that it is about, in lower case, from its payload or else from its event id.
     record TEXT,
     title TEXT,
-    -- The source's time of the first failure: MICROseconds since 1970. NULL where the source has none; the smallest and
-    -- the largest number stand for what is no date (0000-00-00, infinity), so that it sorts as the source sorts it.
-    failed_at BIGINT,
+    -- The source's time of the first failure: MICROseconds since 1970. The two smallest numbers and the largest stand for
+    -- no time, and for what is no date (0000-00-00, infinity), so that it sorts as the source sorts it.
+    failed_at BIGINT NOT NULL,
     -- First sight: between two looks, or (after is NULL) at the first look of all.
     seen_after BIGINT,
     seen_at BIGINT NOT NULL,

@@ -109,6 +109,16 @@ impl Database {
         })
     }
 
+    /// A single number.
+    pub async fn number(&mut self, sql: &str) -> anyhow::Result<i64> {
+        let query = AssertSqlSafe(sql.to_owned());
+        Ok(match &mut self.connection {
+            Link::MySql(link) => sqlx::query(query).fetch_one(link).await?.try_get(0)?,
+            Link::Postgres(link) => sqlx::query(query).fetch_one(link).await?.try_get(0)?,
+            Link::Sqlite(link) => sqlx::query(query).fetch_one(link).await?.try_get(0)?,
+        })
+    }
+
     pub async fn run(&mut self, sql: String) -> anyhow::Result<()> {
         let query = sqlx::raw_sql(AssertSqlSafe(sql));
         match &mut self.connection {

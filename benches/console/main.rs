@@ -12,6 +12,7 @@ mod http;
 mod operations;
 mod report;
 mod screens;
+mod watching;
 
 use std::{path::Path, time::Duration};
 
@@ -33,6 +34,12 @@ struct Options {
     /// Which backends.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
     backends: Vec<Backend>,
+    /// What is measured: every screen, or watching a table of many failed events.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
+    parts: Vec<Part>,
+    /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100_000..=1_000_000))]
+    watched: u64,
     /// Rows of failed_events.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     failed: u64,
@@ -60,13 +67,20 @@ enum Backend {
     Sqlite,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Screens,
+    Watching,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let history = History { failed: options.failed, attempts: options.attempts, published: options.published };
     let limits = Limits { samples: options.samples, time: Duration::from_secs(options.seconds) };
     let mut report = Report::begin(&history, limits);
-    for backend in options.backends {
+    let screens = options.parts.contains(&Part::Screens);
+    for backend in options.backends.iter().copied().filter(|_| screens) {
         let dir = tempfile::tempdir().context("no temporary folder can be made")?;
         let mut database = Database::create(backend, dir.path()).await?;
         let measured = measure(&mut database, &history, limits, dir.path()).await;
@@ -76,7 +90,20 @@ async fn main() -> anyhow::Result<()> {
         report.backends.push(backend);
         report.sizes = Some(sizes);
     }
-    print!("{report}");
+    if screens {
+        print!("{report}");
+    }
+    if options.parts.contains(&Part::Watching) {
+        for backend in options.backends {
+            let rows = if backend == Backend::Postgres { options.watched } else { options.watched / 5 };
+            let history = History { failed: rows, attempts: rows, published: 1_000 };
+            let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+            let mut database = Database::create(backend, dir.path()).await?;
+            let measured = watching::measure(&mut database, &history, limits, dir.path()).await;
+            database.drop().await?;
+            print!("{}", measured?);
+        }
+    }
     Ok(())
 }
 

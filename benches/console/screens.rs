@@ -77,7 +77,7 @@ pub fn all(dialect: Dialect, history: &History) -> Vec<Screen> {
     ]
 }
 
-fn screen(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
+pub fn screen(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
     Screen { name, path: path.to_owned(), bare }
 }
 

@@ -253,19 +253,27 @@ impl Source {
 
     /// How the source writes an instant into `failed_at`: the key by which a list of this source stands at that time.
     pub fn time_key(&self, at: DateTime<Utc>) -> String {
+        clock::key(self.app.time_zone, self.failed_at_kind(), at)
+    }
+
+    fn failed_at_kind(&self) -> ColumnKind {
         let schema = self.pool.known_schema();
         let table = schema.as_ref().and_then(|schema| schema.table(Table::FailedEvents).ok());
         let column = table.as_ref().and_then(|table| table.column("failed_at"));
         // Before the first connection: as the known schemas have it.
-        let kind = column.map_or(
+        column.map_or(
             match self.app.database.backend {
                 Backend::MySql => ColumnKind::Instant,
                 Backend::Postgres => ColumnKind::Local,
                 Backend::Sqlite => ColumnKind::Written { t: false, utc: false },
             },
             |column| column.kind,
-        );
-        clock::key(self.app.time_zone, kind, at)
+        )
+    }
+
+    /// The time that a text of `failed_at` means, as [`Source::time_key`] writes them and the database prints them.
+    pub fn time_of_key(&self, text: &str) -> Stamp {
+        clock::stamp(self.app.time_zone, self.failed_at_kind(), text.to_owned())
     }
 
     /// One failed event with its attempts; `None`: it is not in the table (any more).

@@ -116,6 +116,8 @@ struct Look {
     seen_at: Option<DateTime<Utc>>,
     /// Since when the ledger follows the source, and whether it has read all of it.
     followed: Option<(DateTime<Utc>, bool)>,
+    /// The last look brought the ledger to what the table says.
+    in_step: bool,
     /// How many had asked for a look when this one began.
     asked: u64,
 }
@@ -128,7 +130,15 @@ impl Watch {
         let publications = Arc::new(Publications::default());
         let publishers = Arc::new(sources.iter().map(|source| source.app().info.clone()).collect::<Vec<_>>());
         let sources = sources.iter().map(|source| {
-            let nothing = Look { reach: Reach::NotYet, at: None, seen: None, seen_at: None, followed: None, asked: 0 };
+            let nothing = Look {
+                reach: Reach::NotYet,
+                at: None,
+                seen: None,
+                seen_at: None,
+                followed: None,
+                in_step: false,
+                asked: 0,
+            };
             let (publish, seen) = watch::channel(nothing);
             let again = Arc::new(Again::default());
             let watcher = Watcher {
@@ -183,6 +193,15 @@ impl Watch {
     /// Somebody has a page open that follows the changes.
     pub fn reads(&self) {
         self.readers.reads();
+    }
+
+    /// Whether the ledger holds what the last look at an application saw: read whole, and in step.
+    pub fn in_step(&self, app: &str) -> bool {
+        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app);
+        watched.is_some_and(|watched| {
+            let look = watched.seen.borrow();
+            look.in_step && look.followed.is_some_and(|(_, whole)| whole)
+        })
     }
 
     /// Since when the ledger follows an application, and whether the first read is through. `None`: not yet.
@@ -374,7 +393,11 @@ impl Watcher {
         report(&self.source, &self.publish, &polled);
         let limits = &self.source.app().info.limits;
         let followed = self.follower.as_ref().map(Follower::since);
-        self.publish.send_modify(|look| look.take(polled, limits, &beside, followed, asked));
+        let in_step = self.troubled.is_none();
+        self.publish.send_modify(|look| {
+            look.take(polled, limits, &beside, followed, asked);
+            look.in_step = in_step;
+        });
     }
 }
 

@@ -3,11 +3,12 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_url};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
         failed_events::{EventPage, MissingPart, view_failed_event},
-        history::view_life_of_row,
+        history::{LifePage, view_life_of_row},
     },
     error::Problem,
     model::{
@@ -39,21 +40,34 @@ pub fn FailedEventPage() -> impl IntoView {
     let (app, id) = (params.get("app").unwrap_or_default(), params.get("id").unwrap_or_default());
     let list = ListQuery::parse(&query).unwrap_or_default();
     view! {
-        <Await future=look(app.clone(), id.clone(), query) blocking=true let:answer>
+        <Await future=look(app, id, query) blocking=true let:answer>
             {match answer.clone() {
-                Ok((page, done)) => view! { <Event page list=list.clone() done /> }.into_any(),
-                Err(problem) if problem.status == 404 => {
-                    view! { <GoneFrom problem app=app.clone() id=id.clone() /> }.into_any()
-                }
+                Ok(Shown::Event(page, done)) => view! { <Event page=*page list=list.clone() done /> }.into_any(),
+                Ok(Shown::Life(page)) => view! { <Life page=*page /> }.into_any(),
                 Err(problem) => view! { <ProblemView problem /> }.into_any(),
             }}
         </Await>
     }
 }
 
-async fn look(app: String, id: String, query: String) -> Result<(EventPage, Option<Done>), Problem> {
-    let page = view_failed_event(app, id, query.clone()).await?;
-    Ok((page, Done::of_query(&query).await))
+/// What the page shows.
+#[derive(Clone, Serialize, Deserialize)]
+enum Shown {
+    Event(Box<EventPage>, Option<Done>),
+    /// The row is not in the table any more: what the console remembers of it.
+    Life(Box<LifePage>),
+}
+
+async fn look(app: String, id: String, query: String) -> Result<Shown, Problem> {
+    match view_failed_event(app.clone(), id.clone(), query.clone()).await {
+        Ok(page) => Ok(Shown::Event(Box::new(page), Done::of_query(&query).await)),
+        Err(problem) if problem.status == 404 => match view_life_of_row(app, id).await {
+            Ok(Some(life)) => Ok(Shown::Life(Box::new(life))),
+            // Whatever went wrong with the history, that the row is not there is true.
+            Ok(None) | Err(_) => Err(problem),
+        },
+        Err(problem) => Err(problem),
+    }
 }
 
 #[component]
@@ -89,26 +103,6 @@ fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView 
                 />
             </div>
         </div>
-    }
-    .into_any()
-}
-
-/// The row is not in the table: what the console remembers of it, where it does.
-#[component]
-fn GoneFrom(problem: Problem, app: String, id: String) -> impl IntoView {
-    view! {
-        <Suspense>
-            {move || {
-                let (problem, app, id) = (problem.clone(), app.clone(), id.clone());
-                Suspend::new(async move {
-                    match view_life_of_row(app, id).await {
-                        Ok(Some(page)) => view! { <Life page /> }.into_any(),
-                        // Whatever went wrong with the history, that the row is not there is true.
-                        Ok(None) | Err(_) => view! { <ProblemView problem /> }.into_any(),
-                    }
-                })
-            }}
-        </Suspense>
     }
     .into_any()
 }

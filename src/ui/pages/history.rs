@@ -24,17 +24,12 @@ use crate::{
 pub fn HistoryPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
     view! {
-        <Suspense>
-            {move || {
-                let query = query.clone();
-                Suspend::new(async move {
-                    match view_history(query).await {
-                        Ok(page) => view! { <History page /> }.into_any(),
-                        Err(problem) => view! { <ProblemView problem /> }.into_any(),
-                    }
-                })
+        <Await future=view_history(query) blocking=true let:answer>
+            {match answer.clone() {
+                Ok(page) => view! { <History page /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem /> }.into_any(),
             }}
-        </Suspense>
+        </Await>
     }
     .into_any()
 }

@@ -25,17 +25,12 @@ use crate::{
 pub fn LifePage() -> impl IntoView {
     let id = use_params_map().read_untracked().get("id").unwrap_or_default();
     view! {
-        <Suspense>
-            {move || {
-                let id = id.clone();
-                Suspend::new(async move {
-                    match view_life(id).await {
-                        Ok(page) => view! { <Life page /> }.into_any(),
-                        Err(problem) => view! { <ProblemView problem /> }.into_any(),
-                    }
-                })
+        <Await future=view_life(id) blocking=true let:answer>
+            {match answer.clone() {
+                Ok(page) => view! { <Life page /> }.into_any(),
+                Err(problem) => view! { <ProblemView problem /> }.into_any(),
             }}
-        </Suspense>
+        </Await>
     }
     .into_any()
 }

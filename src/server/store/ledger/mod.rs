@@ -7,7 +7,7 @@ pub(super) mod read;
 mod requests;
 mod write;
 
-pub use read::Scope;
+pub use read::{OpenRows, Scope};
 pub use requests::{Ask, RequestCounts};
 pub use write::{
     Appeared, Book, BookRow, Changed, Ended, Fingerprint, Moved, NewAttempt, Page, Progress, Work, Written, micros,

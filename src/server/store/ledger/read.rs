@@ -136,6 +136,92 @@ impl Store {
     }
 }
 
+/// Which failed events of one application a list asks the ledger for, and from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenRows<'a> {
+    pub app: &'a str,
+    /// One feed alone; the empty text: failed events without an address.
+    pub feed: Option<&'a str>,
+    pub state: Option<LifeState>,
+    /// First failed at or after, and before: in microseconds.
+    pub from: Option<i64>,
+    pub until: Option<i64>,
+    /// Ordered by the rows' ids alone, not by the time of the first failure.
+    pub by_id: bool,
+    /// Towards larger keys.
+    pub up: bool,
+    /// Beyond this key: time in microseconds, id.
+    pub beyond: Option<(i64, i64)>,
+    /// The row with that key, too.
+    pub inclusive: bool,
+    pub limit: u32,
+}
+
+impl Store {
+    /// The keys (time in microseconds, id) of the failed events that a list asks for, in its order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn open_rows(&self, wanted: &OpenRows<'_>) -> Result<Vec<(i64, i64)>, StoreError> {
+        let scope = Scope { apps: vec![wanted.app.to_owned()], feed: wanted.feed.map(str::to_owned) };
+        let Some((source, feed)) = self.places(&scope).await?.into_iter().next() else { return Ok(Vec::new()) };
+        let open = [LifeState::Waiting, LifeState::Exhausted, LifeState::Unknown];
+        let states = open.into_iter().filter(|state| wanted.state.is_none_or(|wanted| wanted == *state));
+        let (way, compare) = match (wanted.up, wanted.inclusive) {
+            (true, false) => ("ASC", ">"),
+            (true, true) => ("ASC", ">="),
+            (false, false) => ("DESC", "<"),
+            (false, true) => ("DESC", "<="),
+        };
+        let mut keys: Vec<(i64, i64)> = Vec::new();
+        // State by state, each in the order of its index.
+        for state in states {
+            let mut query =
+                sqlx::QueryBuilder::<sqlx::Sqlite>::new("SELECT failed_at, row_id FROM ledger_events WHERE ");
+            match (feed, wanted.by_id) {
+                (Some(feed), false) => query.push("feed_id = ").push_bind(feed).push(" AND state = "),
+                (Some(feed), true) => query
+                    .push("source_id = ")
+                    .push_bind(source)
+                    .push(" AND +feed_id = ")
+                    .push_bind(feed)
+                    .push(" AND +state = "),
+                (None, false) => query.push("source_id = ").push_bind(source).push(" AND state = "),
+                (None, true) => query.push("source_id = ").push_bind(source).push(" AND +state = "),
+            };
+            query.push_bind(state.code());
+            if let Some(from) = wanted.from {
+                query.push(" AND failed_at >= ").push_bind(from);
+            }
+            if let Some(until) = wanted.until {
+                // What is no date is before no time.
+                query.push(" AND failed_at > ").push_bind(i64::MIN + 1).push(" AND failed_at < ").push_bind(until);
+            }
+            match (wanted.beyond, wanted.by_id) {
+                (None, _) => {}
+                (Some((_, id)), true) => {
+                    query.push(format!(" AND row_id {compare} ")).push_bind(id);
+                }
+                (Some((at, id)), false) => {
+                    query.push(format!(" AND (failed_at, row_id) {compare} (")).push_bind(at).push(", ");
+                    query.push_bind(id).push(")");
+                }
+            }
+            let order = if wanted.by_id { format!("row_id {way}") } else { format!("failed_at {way}, row_id {way}") };
+            query.push(format!(" ORDER BY {order} LIMIT ")).push_bind(wanted.limit);
+            for row in query.build().fetch_all(&self.pool).await? {
+                keys.push((row.try_get(0)?, row.try_get(1)?));
+            }
+        }
+        keys.sort_unstable_by_key(|(at, id)| if wanted.by_id { (*id, 0) } else { (*at, *id) });
+        if !wanted.up {
+            keys.reverse();
+        }
+        keys.truncate(wanted.limit as usize);
+        Ok(keys)
+    }
+}
+
 /// What a history is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
@@ -256,7 +342,7 @@ impl Store {
         for (source, feed) in self.places(scope).await? {
             let (place, number) = feed.map_or(("source_id", source), |feed| ("feed_id", feed));
             let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-                "SELECT id, ended_at, COALESCE(failed_at / 1000, seen_at) FROM ledger_events \
+                "SELECT id, ended_at, failed_at, seen_at FROM ledger_events \
                  WHERE {place} = ? AND ended_at IS NOT NULL AND +state = ? ORDER BY ended_at DESC LIMIT ?"
             )))
             .bind(number)
@@ -265,7 +351,8 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
             for row in rows {
-                resolved.push((row.try_get(1)?, row.try_get(0)?, row.try_get(2)?));
+                let began = failed_at(row.try_get(2)?).map(|at| at.timestamp_millis());
+                resolved.push((row.try_get(1)?, row.try_get(0)?, began.unwrap_or(row.try_get(3)?)));
             }
         }
         resolved.sort_unstable_by_key(|(ended, id, _)| std::cmp::Reverse((*ended, *id)));
@@ -378,7 +465,7 @@ pub(in crate::server::store) fn read_event(row: &SqliteRow) -> Result<LedgerEven
         event_id: row.try_get("event_id")?,
         record: row.try_get("record")?,
         title: row.try_get("title")?,
-        failed_at: row.try_get::<Option<i64>, _>("failed_at")?.and_then(failed_at),
+        failed_at: failed_at(row.try_get("failed_at")?),
         seen: Moment { after: time(row.try_get("seen_after")?), at: instant(row.try_get("seen_at")?)? },
         retries: row.try_get("retries")?,
         state: LifeState::from_code(state)
@@ -417,5 +504,5 @@ pub(super) fn time(millis: Option<i64>) -> Option<DateTime<Utc>> {
 
 /// The instant of a `failed_at`, which is kept in microseconds. Its extremes stand for what is no date.
 fn failed_at(micros: i64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp_micros(micros).filter(|_| micros != i64::MIN && micros != i64::MAX)
+    DateTime::from_timestamp_micros(micros).filter(|_| micros > i64::MIN + 1 && micros != i64::MAX)
 }

@@ -701,7 +701,7 @@ impl Pen<'_, '_> {
                     .push_bind(&new.event_id)
                     .push_bind(&new.record)
                     .push_bind(&new.title)
-                    .push_bind(new.failed_at.as_ref().map(micros))
+                    .push_bind(micros(new.failed_at.as_ref()))
                     .push_bind(after)
                     .push_bind(now)
                     .push_bind(new.retries)
@@ -995,10 +995,11 @@ fn belongs_to(attempt: &NewAttempt, events: &[BookRow]) -> Option<BookRow> {
 }
 
 /// A time of the source as the ledger sorts it: see the migration.
-pub fn micros(stamp: &Stamp) -> i64 {
-    match stamp.at {
-        Some(at) => at.timestamp_micros(),
-        None if stamp.text == "infinity" => i64::MAX,
+pub fn micros(stamp: Option<&Stamp>) -> i64 {
+    match stamp {
         None => i64::MIN,
+        Some(Stamp { at: Some(at), .. }) => at.timestamp_micros(),
+        Some(Stamp { text, .. }) if text == "infinity" => i64::MAX,
+        Some(_) => i64::MIN + 1,
     }
 }
