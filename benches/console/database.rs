@@ -30,6 +30,8 @@ pub struct Database {
     pub server: String,
     /// The lines of the console's configuration that say where it is.
     pub settings: String,
+    /// Its own address, with user and password.
+    pub address: String,
     connection: Link,
     /// To make and remove the database; `None` for SQLite.
     server_address: Option<Url>,
@@ -109,14 +111,23 @@ impl Database {
         })
     }
 
-    /// A single number.
+    /// The number in the first column of the first row.
     pub async fn number(&mut self, sql: &str) -> anyhow::Result<i64> {
         let query = AssertSqlSafe(sql.to_owned());
         Ok(match &mut self.connection {
-            Link::MySql(link) => sqlx::query(query).fetch_one(link).await?.try_get(0)?,
-            Link::Postgres(link) => sqlx::query(query).fetch_one(link).await?.try_get(0)?,
+            Link::MySql(link) => sqlx::query(query).fetch_one(link).await?.try_get_unchecked(0)?,
+            Link::Postgres(link) => {
+                let row = sqlx::query(query).fetch_one(link).await?;
+                // COUNT is a bigint, the marker an integer.
+                row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from))?
+            }
             Link::Sqlite(link) => sqlx::query(query).fetch_one(link).await?.try_get(0)?,
         })
+    }
+
+    /// The schema that its tables are in.
+    pub fn schema(&self) -> Option<&'static str> {
+        matches!(self.connection, Link::Postgres(_)).then_some("clinlims")
     }
 
     pub async fn run(&mut self, sql: String) -> anyhow::Result<()> {
@@ -137,10 +148,12 @@ impl Database {
             Link::Sqlite(link) => link.close().await?,
         }
         let Some(address) = self.server_address else { return Ok(()) };
-        let remove = AssertSqlSafe(format!("DROP DATABASE {NAME}"));
         if address.scheme() == "mysql" {
+            let remove = AssertSqlSafe(format!("DROP DATABASE {NAME}"));
             MySqlConnection::connect(address.as_str()).await?.execute(sqlx::raw_sql(remove)).await?;
         } else {
+            // Whatever connections the publisher still has.
+            let remove = AssertSqlSafe(format!("DROP DATABASE {NAME} WITH (FORCE)"));
             PgConnection::connect(address.as_str()).await?.execute(sqlx::raw_sql(remove)).await?;
         }
         Ok(())
@@ -175,6 +188,13 @@ fn settings(address: &Url) -> String {
     settings
 }
 
+/// The server's address with the benchmark's database.
+fn own_address(server: &Url) -> String {
+    let mut own = server.clone();
+    own.set_path(NAME);
+    own.into()
+}
+
 async fn mariadb() -> anyhow::Result<Database> {
     let address = server_address("TEST_MARIADB_URL")?;
     let mut link = MySqlConnection::connect(address.as_str()).await.context("MariaDB")?;
@@ -184,6 +204,7 @@ async fn mariadb() -> anyhow::Result<Database> {
     Ok(Database {
         server: format!("MariaDB {}", version.split('-').next().unwrap_or(&version)),
         settings: settings(&address) + "kind = \"openmrs\"\n",
+        address: own_address(&address),
         connection: Link::MySql(link),
         server_address: Some(address),
     })
@@ -196,13 +217,13 @@ async fn postgres() -> anyhow::Result<Database> {
         link.execute(sqlx::raw_sql(AssertSqlSafe(make))).await?;
     }
     link.close().await?;
-    let mut own = address.clone();
-    own.set_path(NAME);
-    let mut link = PgConnection::connect(own.as_str()).await?;
+    let own = own_address(&address);
+    let mut link = PgConnection::connect(&own).await?;
     let version: String = sqlx::query("SHOW server_version").fetch_one(&mut link).await?.try_get(0)?;
     Ok(Database {
         server: format!("PostgreSQL {}", version.split(' ').next().unwrap_or(&version)),
         settings: settings(&address) + "schema = \"clinlims\"\nkind = \"openelis\"\n",
+        address: own,
         connection: Link::Postgres(link),
         server_address: Some(address),
     })
@@ -216,6 +237,7 @@ async fn sqlite(dir: &Path) -> anyhow::Result<Database> {
     Ok(Database {
         server: format!("SQLite {version}"),
         settings: format!("database = {:?}\nkind = \"odoo\"\n", format!("sqlite:{}", file.display())),
+        address: format!("sqlite:{}", file.display()),
         connection: Link::Sqlite(link),
         server_address: None,
     })

@@ -1,7 +1,8 @@
 //! Measures what the README's figures say, on the binary that a hospital would run, and prints it as Markdown.
 //!
 //! For each backend: fill a database, start the console on it, ask for every screen over HTTP on the loopback
-//! interface, and ask the database itself for the same rows through the same driver. Servers come from
+//! interface, and ask the database itself for the same rows through the same driver. The protocol of the feeds is measured
+//! beside it. Servers come from
 //! `scripts/test-databases run`, which says in the environment where they are; SQLite needs none. Everything is bounded
 //! in count and time, and what was made is removed.
 
@@ -10,11 +11,12 @@ mod database;
 mod history;
 mod http;
 mod operations;
+mod protocol;
 mod report;
 mod screens;
 mod watching;
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
@@ -34,7 +36,7 @@ struct Options {
     /// Which backends.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
     backends: Vec<Backend>,
-    /// What is measured: every screen, or watching a table of many failed events.
+    /// What is measured: every screen, watching a table of many failed events, the protocol.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
     parts: Vec<Part>,
     /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
@@ -55,6 +57,17 @@ struct Options {
     /// The longest that one screen is asked for.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Events that are published and consumed.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=100_000))]
+    entries: u64,
+    /// Events of the feed whose newest page is asked for.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=3_000_000))]
+    feed: u64,
+    /// The walk whose memory is measured is a process of its own: it is told where the pages are, and how many.
+    #[arg(long, hide = true, requires = "walk_pages")]
+    walk: Option<SocketAddr>,
+    #[arg(long, hide = true)]
+    walk_pages: Option<usize>,
     /// cargo bench says this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -71,16 +84,22 @@ enum Backend {
 enum Part {
     Screens,
     Watching,
+    Protocol,
 }
+
+/// Pages of the two walks whose memory is compared.
+const WALKS: (usize, usize) = (100, 10_000);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    if let (Some(via), Some(pages)) = (options.walk, options.walk_pages) {
+        return protocol::walk(via, pages).await;
+    }
     let history = History { failed: options.failed, attempts: options.attempts, published: options.published };
     let limits = Limits { samples: options.samples, time: Duration::from_secs(options.seconds) };
-    let mut report = Report::begin(&history, limits);
-    let screens = options.parts.contains(&Part::Screens);
-    for backend in options.backends.iter().copied().filter(|_| screens) {
+    let mut report = Report::begin(&history, limits, &options);
+    for &backend in options.backends.iter().filter(|_| options.parts.contains(&Part::Screens)) {
         let dir = tempfile::tempdir().context("no temporary folder can be made")?;
         let mut database = Database::create(backend, dir.path()).await?;
         let measured = measure(&mut database, &history, limits, dir.path()).await;
@@ -90,7 +109,14 @@ async fn main() -> anyhow::Result<()> {
         report.backends.push(backend);
         report.sizes = Some(sizes);
     }
-    if screens {
+    if options.parts.contains(&Part::Protocol) {
+        for &backend in &options.backends {
+            let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+            report.protocol.push(protocol::measure(backend, options.entries, options.feed, limits, dir.path()).await?);
+        }
+        report.walked = Some(protocol::walks(WALKS.0, WALKS.1).await?);
+    }
+    if options.parts.iter().any(|part| matches!(part, Part::Screens | Part::Protocol)) {
         print!("{report}");
     }
     if options.parts.contains(&Part::Watching) {

@@ -5,10 +5,11 @@ use std::{fmt, fs, time::Duration};
 use anyhow::Context as _;
 
 use crate::{
-    Limits,
+    Limits, Options,
     console::Console,
     history::History,
     http::{AS_A_BROWSER, Connection},
+    protocol::{ProtocolReport, Recent, Walked},
 };
 
 /// Everything that was measured.
@@ -17,6 +18,10 @@ pub struct Report {
     data: String,
     pub backends: Vec<BackendReport>,
     pub sizes: Option<Sizes>,
+    /// What the protocol's figures are of.
+    protocol_data: String,
+    pub protocol: Vec<ProtocolReport>,
+    pub walked: Option<Walked>,
 }
 
 /// What was measured on one backend.
@@ -69,7 +74,7 @@ pub struct Sizes {
 }
 
 impl Report {
-    pub fn begin(history: &History, limits: Limits) -> Self {
+    pub fn begin(history: &History, limits: Limits, options: &Options) -> Self {
         let data = format!(
             "{} failed events, {} rows of the retry log and {} published events on each backend; at the most {} requests \
              a screen, one at a time on a kept connection, with gzip, console, database and client on one machine.",
@@ -78,7 +83,15 @@ impl Report {
             thousands(history.published),
             limits.samples,
         );
-        Self { data, backends: Vec::new(), sizes: None }
+        let protocol_data = format!(
+            "{} events from the queue onto a feed, and from the feed over HTTP into a worker's table, one transaction an \
+             event; the newest page of a feed of {} events with its offset marker, without HTTP, and the four statements \
+             that it needs.",
+            thousands(options.entries),
+            thousands(options.feed),
+        );
+        let (backends, protocol) = (Vec::new(), Vec::new());
+        Self { data, backends, sizes: None, protocol_data, protocol, walked: None }
     }
 }
 
@@ -119,7 +132,8 @@ fn package_folder(page: &str) -> Option<&str> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Measured on {}. {}\n", machine(), self.data)?;
+        let data = if self.backends.is_empty() { "" } else { &self.data };
+        writeln!(f, "Measured on {}. {data}\n", machine())?;
         for backend in &self.backends {
             writeln!(f, "**{}**\n", backend.server)?;
             writeln!(f, "| screen | p50 | p99 | bare SQL p50 | ratio | size, gzip |")?;
@@ -153,12 +167,43 @@ impl fmt::Display for Report {
                 backend.start.as_secs_f64() * 1000.0,
             )?;
         }
-        let Some(sizes) = &self.sizes else { return Ok(()) };
-        writeln!(f, "| loaded once | gzip | brotli |\n|---|--:|--:|")?;
-        for (name, gzip, brotli) in &sizes.files {
-            writeln!(f, "| {name} | {} | {} |", kb(*gzip), kb(*brotli))?;
+        if let Some(sizes) = &self.sizes {
+            writeln!(f, "| loaded once | gzip | brotli |\n|---|--:|--:|")?;
+            for (name, gzip, brotli) in &sizes.files {
+                writeln!(f, "| {name} | {} | {} |", kb(*gzip), kb(*brotli))?;
+            }
         }
-        Ok(())
+        self.protocol(f)
+    }
+}
+
+impl Report {
+    fn protocol(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.protocol.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\n**The protocol.** {}\n", self.protocol_data)?;
+        writeln!(f, "| | published | consumed | offset markers written in |\n|---|--:|--:|--:|")?;
+        for ProtocolReport { server, published, consumed, markers, .. } in &self.protocol {
+            writeln!(f, "| {server} | {published:.0}/s | {consumed:.0}/s | {:.1} s |", markers.as_secs_f64())?;
+        }
+        writeln!(f, "\n| newest page | p50 | p99 | bare SQL p50 | ratio |\n|---|--:|--:|--:|--:|")?;
+        for ProtocolReport { server, recent, .. } in &self.protocol {
+            for Recent { name, p50, p99, bare } in recent {
+                let ratio = p50.as_secs_f64() / bare.as_secs_f64();
+                writeln!(f, "| {server}, {name} | {} | {} | {} | {ratio:.1} |", ms(*p50), ms(*p99), ms(*bare))?;
+            }
+        }
+        let Some(Walked { few, many }) = &self.walked else { return Ok(()) };
+        let mb = |kb: u64| kb as f64 / 1024.0;
+        writeln!(
+            f,
+            "\nPeak memory of a consumer that walks back over {} pages {:.1} MB, over {} pages {:.1} MB.",
+            thousands(few.0 as u64),
+            mb(few.1),
+            thousands(many.0 as u64),
+            mb(many.1),
+        )
     }
 }
 

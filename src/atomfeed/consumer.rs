@@ -1,7 +1,7 @@
 //! The consuming side: events of a feed to a worker, in order, each once; and the failed ones again.
 //!
 //! The rules are those of the library that Bahmni uses, and so are the tables: the two can take turns on one database.
-//! The `store` functions beside this file hold the statements.
+//! The statements are in `store.rs`.
 
 use std::{fmt, panic::AssertUnwindSafe};
 
@@ -313,22 +313,21 @@ impl<W: Worker> Consumer<W> {
             return Err(Stall::NoFailedAt(row.id.clone()));
         }
         for row in batch {
-            // Resolved together with its twin, or deleted by somebody meanwhile: then it is not tried again.
-            if !self.store.is_there(&row).await? {
-                continue;
-            }
-            if self.retry(&row).await? {
-                run.resolved += 1;
-            } else {
-                run.failed += 1;
+            match self.retry(&row).await? {
+                Tried::Resolved => run.resolved += 1,
+                Tried::Failed => run.failed += 1,
+                Tried::Gone => {}
             }
         }
         Ok(())
     }
 
     /// Tries one failed event again: the worker's writes and the deletion in one transaction; or, if the worker fails,
-    /// the count and the log. Answers whether the worker succeeded.
-    async fn retry(&self, row: &FailedEvent) -> Result<bool, Stall> {
+    /// the count and the log.
+    async fn retry(&self, row: &FailedEvent) -> Result<Tried, Stall> {
+        if !self.store.is_there(row).await? {
+            return Ok(Tried::Gone);
+        }
         let mut transaction = self.store.database().begin();
         let failure = match self.work(&row.event, &mut transaction).await {
             Err(failure) => {
@@ -337,16 +336,21 @@ impl<W: Worker> Consumer<W> {
             }
             Ok(()) => {
                 let removed = match self.store.remove_failed(&mut transaction, &self.feed, &row.event.id).await {
-                    Ok(()) => transaction.commit().await,
+                    // Another run has resolved it meanwhile: what this worker wrote would be a repetition.
+                    Ok(0) => return Ok(Tried::Gone),
+                    Ok(_) => transaction.commit().await,
                     Err(error) => Err(error),
                 };
                 match removed {
-                    Ok(()) => return Ok(true),
+                    Ok(()) => return Ok(Tried::Resolved),
                     Err(error) if is_aborted(&error) || is_violation(&error) => error.into(),
                     Err(error) => return Err(error.into()),
                 }
             }
         };
+        if !self.store.is_there(row).await? {
+            return Ok(Tried::Gone);
+        }
         tracing::debug!(feed = self.feed, event = row.event.id, %failure, "a failed event failed again");
         if !self.store.has_retry_log().await? {
             return Err(Stall::NoRetryLog { event: row.event.id.clone(), failure: failure.message });
@@ -359,7 +363,7 @@ impl<W: Worker> Consumer<W> {
             error,
         })?;
         transaction.commit().await?;
-        Ok(false)
+        Ok(Tried::Failed)
     }
 
     /// Runs the worker. A panic of it is a failure like any other: one bad event must not hold a feed.
@@ -374,6 +378,16 @@ impl<W: Worker> Consumer<W> {
             Err(Failure::new(format!("The worker panicked: {said}")))
         })
     }
+}
+
+/// What became of a failed event.
+enum Tried {
+    /// The worker succeeded, and the event is gone.
+    Resolved,
+    /// The worker failed, and that is counted.
+    Failed,
+    /// It was resolved together with its twin, by another run, or deleted by somebody: nothing was kept.
+    Gone,
 }
 
 /// Why a worker's writes were not kept.

@@ -355,12 +355,13 @@ impl Transaction {
     /// # Errors
     /// The database refused it, or the connection was lost: then it is not known whether it was kept.
     pub async fn commit(self) -> Result<(), DatabaseError> {
-        Ok(match self.open {
+        match self.open {
             None => {}
             Some(Open::MySql(transaction)) => transaction.commit().await?,
             Some(Open::Postgres(transaction)) => transaction.commit().await?,
             Some(Open::Sqlite(transaction)) => transaction.commit().await?,
-        })
+        }
+        Ok(())
     }
 
     /// Undoes what was written, and waits until that is done.
@@ -368,12 +369,13 @@ impl Transaction {
     /// # Errors
     /// The connection was lost; the database then undoes it by itself.
     pub async fn rollback(self) -> Result<(), DatabaseError> {
-        Ok(match self.open {
+        match self.open {
             None => {}
             Some(Open::MySql(transaction)) => transaction.rollback().await?,
             Some(Open::Postgres(transaction)) => transaction.rollback().await?,
             Some(Open::Sqlite(transaction)) => transaction.rollback().await?,
-        })
+        }
+        Ok(())
     }
 
     /// The database that the transaction is on.

@@ -107,8 +107,15 @@ fn time(at: DateTime<Utc>) -> String {
 
 /// Without the characters that no XML may hold; the databases take them.
 fn legal(text: &str) -> String {
-    let allowed = |character: char| matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
-    text.chars().map(|character| if allowed(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
+    text.chars().map(|character| if is_legal(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+fn is_legal(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' => true,
+        '\u{FFFE}' | '\u{FFFF}' => false,
+        character => character >= ' ',
+    }
 }
 
 /// An answer that is no page of a feed.

@@ -89,7 +89,8 @@ impl Publisher {
     }
 
     /// Puts an event into the queue, in the caller's transaction: it is published if, and only if, what it tells of is
-    /// kept.
+    /// kept. A column that the table does not have is left out: the oldest tables know no category, and have only the
+    /// feed of all events.
     ///
     /// # Errors
     /// The table is not there, a text is too long for its column, or the database refuses.

@@ -122,9 +122,9 @@ async fn columns(database: &Database, name: TableName) -> Result<HashMap<String,
         .with(name.word()),
         // A single INTEGER key is the rowid itself, which SQLite gives.
         Backend::Sqlite => Statement::new(
-            "SELECT LOWER(name), LOWER(type), NULL, CASE WHEN dflt_value IS NOT NULL OR (pk = 1 AND LOWER(type) = 'integer' \
-             AND (SELECT COUNT(*) FROM pragma_table_info(?) WHERE pk > 0) = 1) THEN '1' ELSE '0' END \
-             FROM pragma_table_info(?)",
+            "SELECT LOWER(name), LOWER(type), NULL, CASE WHEN dflt_value IS NOT NULL \
+             OR (pk = 1 AND LOWER(type) = 'integer' AND (SELECT COUNT(*) FROM pragma_table_info(?) WHERE pk > 0) = 1) \
+             THEN '1' ELSE '0' END FROM pragma_table_info(?)",
         )
         .with(name.word())
         .with(name.word()),

@@ -55,7 +55,8 @@ impl Store {
         let has_id = shape.table(TableName::Markers)?.has("id");
         let order = if has_id { format!(" ORDER BY {table}.id") } else { String::new() };
         Ok(Statement::new(format!(
-            "SELECT last_read_entry_id, feed_uri_for_last_read_entry FROM {table} WHERE feed_uri = ?{order} LIMIT 1{lock}"
+            "SELECT last_read_entry_id, feed_uri_for_last_read_entry FROM {table} \
+             WHERE feed_uri = ?{order} LIMIT 1{lock}"
         )))
     }
 
@@ -68,6 +69,11 @@ impl Store {
         held: Option<&Marker>,
         next: &Marker,
     ) -> Result<bool, DatabaseError> {
+        if held.is_none() && self.database.backend() == Backend::Postgres {
+            // No row to lock yet, and OpenELIS and Odoo let two runs at once write two.
+            let wait = Statement::new("SELECT pg_advisory_xact_lock(hashtext(?))").with(feed);
+            transaction.execute(wait).await?;
+        }
         let lock = if self.database.backend() == Backend::Sqlite { "" } else { " FOR UPDATE" };
         let select = self.select_marker(lock).await?;
         let found = transaction.rows(select.with(feed)).await?.into_iter().next().map(marker);
@@ -176,26 +182,38 @@ impl Store {
         Ok(!self.database.rows(select).await?.is_empty())
     }
 
-    /// Whether there is a log of retries.
+    /// Whether there is a log of retries. Where there is none it is looked for each time: somebody may have made it.
     pub async fn has_retry_log(&self) -> Result<bool, DatabaseError> {
-        Ok(self.database.shape().await?.has(TableName::FailedEventRetryLog))
+        match self.database.shape_with(&[TableName::FailedEventRetryLog]).await {
+            Ok(_) => Ok(true),
+            Err(DatabaseError::NoTable(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Deletes every row of the pair, and what the log has of it.
+    /// Deletes every row of the pair, and what the log has of it; answers how many rows there were.
     pub async fn remove_failed(
         &self,
         transaction: &mut Transaction,
         feed: &str,
         event_id: &str,
-    ) -> Result<(), DatabaseError> {
-        let shape = self.database.shape().await?;
-        for name in [TableName::FailedEvents, TableName::FailedEventRetryLog] {
-            if shape.has(name) {
-                let delete = format!("DELETE FROM {} WHERE feed_uri = ? AND event_id = ?", self.database.table(name));
-                transaction.execute(Statement::new(delete).with(feed).with(event_id)).await?;
-            }
+    ) -> Result<u64, DatabaseError> {
+        let removed = self.delete(transaction, TableName::FailedEvents, feed, event_id).await?;
+        if self.has_retry_log().await? {
+            self.delete(transaction, TableName::FailedEventRetryLog, feed, event_id).await?;
         }
-        Ok(())
+        Ok(removed)
+    }
+
+    async fn delete(
+        &self,
+        transaction: &mut Transaction,
+        table: TableName,
+        feed: &str,
+        event_id: &str,
+    ) -> Result<u64, DatabaseError> {
+        let delete = format!("DELETE FROM {} WHERE feed_uri = ? AND event_id = ?", self.database.table(table));
+        transaction.execute(Statement::new(delete).with(feed).with(event_id)).await
     }
 
     /// Counts a retry that failed, and logs its error. The count is the one that the row had when it was read plus one,

@@ -1,10 +1,10 @@
 //! Consuming: from the marker on, in order, each event once.
 
-use atomfeed_console::atomfeed::{Failure, FeedEnd, Limits, Stall};
+use atomfeed_console::atomfeed::{Consumer, Event, Failure, FeedEnd, Limits, Stall, Transaction, Worker};
 
 use crate::support::{
     database::{Server, TestDatabase, Variant},
-    feeds::{PATIENTS, Stand, id, lines, patients, worked},
+    feeds::{PATIENTS, Page, Script, Stand, id, keep, lines, open, patients, worked},
 };
 
 everywhere! {
@@ -24,15 +24,20 @@ on_each_server! {
     failed_events_of_other_feeds_do_not_stop_this_one
     a_feed_without_events_is_caught_up_and_writes_no_marker
     a_marker_that_somebody_moves_meanwhile_is_not_written_over
+    two_first_runs_at_once_handle_nothing_twice
     a_content_longer_than_its_column_is_an_error_and_not_a_shorter_content
 }
 
-on!(mariadb_markers, Mariadb, OpenMrs: a_marker_without_a_page_stalls_the_feed a_marker_without_an_entry_starts_at_its_page);
+on!(mariadb_markers, Mariadb, OpenMrs: a_marker_without_a_page_stalls_the_feed
+    a_marker_without_an_entry_starts_at_its_page);
 on!(latin1, Mariadb, Latin1: an_error_that_the_column_cannot_hold_does_not_hold_the_feed);
-on!(elis_markers, Postgres, OpenElis: a_marker_without_a_page_stalls_the_feed a_marker_without_an_entry_starts_at_its_page
+on!(elis_markers, Postgres, OpenElis: a_marker_without_a_page_stalls_the_feed
+    a_marker_without_an_entry_starts_at_its_page
     two_markers_of_one_feed_move_together);
-on!(odoo_markers, Postgres, Odoo: two_markers_of_one_feed_move_together a_worker_that_goes_on_after_an_error_of_its_own_has_failed);
-on!(sqlite_markers, Sqlite, Text: a_marker_without_a_page_stalls_the_feed a_marker_without_an_entry_starts_at_its_page);
+on!(odoo_markers, Postgres, Odoo: two_markers_of_one_feed_move_together
+    a_worker_that_goes_on_after_an_error_of_its_own_has_failed);
+on!(sqlite_markers, Sqlite, Text: a_marker_without_a_page_stalls_the_feed
+    a_marker_without_an_entry_starts_at_its_page);
 
 async fn marker(database: &mut TestDatabase) -> Vec<String> {
     lines(database, "markers", &["feed_uri", "last_read_entry_id", "feed_uri_for_last_read_entry"]).await
@@ -188,7 +193,6 @@ async fn an_event_that_fails_on_two_feeds_is_two_rows(database: &mut TestDatabas
 }
 
 async fn a_worker_that_panics_has_failed_like_any_other(database: &mut TestDatabase) {
-    use atomfeed_console::atomfeed::{Consumer, Event, Transaction, Worker};
     struct Panics;
     impl Worker for Panics {
         async fn process(&self, event: &Event, _: &mut Transaction) -> Result<(), Failure> {
@@ -197,7 +201,7 @@ async fn a_worker_that_panics_has_failed_like_any_other(database: &mut TestDatab
     }
     let stand = Stand::new(database).await;
     stand.feeds.patients(&[&["a"]]);
-    let open = crate::support::feeds::open(database);
+    let open = open(database);
     let consumer = Consumer::new(open, stand.feeds.client(), PATIENTS, Limits::default(), Panics).expect("a consumer");
     let run = consumer.process_events().await;
     assert_eq!((run.processed, run.failed), (0, 1));
@@ -214,25 +218,38 @@ async fn a_feed_without_events_is_caught_up_and_writes_no_marker(database: &mut 
 }
 
 async fn a_marker_that_somebody_moves_meanwhile_is_not_written_over(database: &mut TestDatabase) {
-    use atomfeed_console::atomfeed::{Consumer, Event, Transaction, Worker};
     /// Moves the marker through a connection of its own while an event is at work.
-    struct Meddler(atomfeed_console::atomfeed::Consumer<crate::support::feeds::Script>);
+    struct Meddler(Consumer<Script>);
     impl Worker for Meddler {
         async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
             if event.uuid() == "b" {
                 self.0.process_events().await;
             }
-            crate::support::feeds::keep(event.uuid(), transaction).await
+            keep(event.uuid(), transaction).await
         }
     }
     let stand = Stand::new(database).await;
     stand.feeds.patients(&[&["a", "b", "c"]]);
-    let (open, client) = (crate::support::feeds::open(database), stand.feeds.client());
+    let (open, client) = (open(database), stand.feeds.client());
     let consumer = Consumer::new(open, client, PATIENTS, Limits::default(), Meddler(stand.consumer));
     let run = consumer.expect("a consumer").process_events().await;
     assert!(matches!(run.end, FeedEnd::Stalled(Stall::MarkerMoved(_))), "{}", run.end);
     assert_eq!(worked(database).await, ["a", "b", "c"], "two runs at once handle nothing twice");
     assert_eq!(marker(database).await, marker_at("c", 1));
+}
+
+async fn two_first_runs_at_once_handle_nothing_twice(database: &mut TestDatabase) {
+    let stand = Stand::new(database).await;
+    stand.feeds.patients(&[&["a", "b", "c", "d", "e"], &["f", "g"]]);
+    let (first, second) = tokio::join!(stand.consumer.process_events(), stand.consumer.process_events());
+    assert_eq!(first.processed + second.processed, worked(database).await.len() as u64, "{first:?} {second:?}");
+    // Whatever came of the two, the next run has nothing to mend.
+    stand.consumer.process_events().await;
+    let mut done = worked(database).await;
+    done.sort_unstable();
+    assert_eq!(done, ["a", "b", "c", "d", "e", "f", "g"]);
+    assert_eq!(marker(database).await, marker_at("g", 2));
+    assert_eq!(lines(database, "failed_events", &["id"]).await, [""; 0]);
 }
 
 async fn a_content_longer_than_its_column_is_an_error_and_not_a_shorter_content(database: &mut TestDatabase) {
@@ -242,9 +259,7 @@ async fn a_content_longer_than_its_column_is_an_error_and_not_a_shorter_content(
     }
     let stand = Stand::new(database).await;
     let long = "x".repeat(5000);
-    let xml =
-        crate::support::feeds::Page { via: patients(1), next: None, previous: None, entries: vec!["a".to_owned()] }
-            .to_xml();
+    let xml = Page { via: patients(1), next: None, previous: None, entries: vec!["a".to_owned()] }.to_xml();
     stand.feeds.answer("/openmrs/ws/atomfeed/patient/recent", 200, "application/xml", xml.replace("?v=full", &long));
     stand.script.fail("a", Failure::new("no"));
     let run = stand.consumer.process_events().await;
@@ -283,7 +298,6 @@ async fn two_markers_of_one_feed_move_together(database: &mut TestDatabase) {
 }
 
 async fn a_worker_that_goes_on_after_an_error_of_its_own_has_failed(database: &mut TestDatabase) {
-    use atomfeed_console::atomfeed::{Consumer, Event, Transaction, Worker};
     struct Careless;
     impl Worker for Careless {
         async fn process(&self, _: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
@@ -295,7 +309,7 @@ async fn a_worker_that_goes_on_after_an_error_of_its_own_has_failed(database: &m
     }
     let stand = Stand::new(database).await;
     stand.feeds.patients(&[&["a"]]);
-    let open = crate::support::feeds::open(database);
+    let open = open(database);
     let consumer =
         Consumer::new(open, stand.feeds.client(), PATIENTS, Limits::default(), Careless).expect("a consumer");
     let run = consumer.process_events().await;

@@ -7,6 +7,7 @@ use roxmltree::{Document, Node};
 use crate::support::{
     database::{Server, TestDatabase},
     feeds::{id, lines, open},
+    schema,
 };
 
 everywhere! {
@@ -22,6 +23,7 @@ on_each_server! {
     a_feed_without_events_has_an_empty_recent_page_and_no_other
     a_text_too_long_for_its_column_is_an_error
     the_offset_marker_stays_behind_and_is_mended
+    tables_that_are_made_here_carry_a_feed
     hostile_texts_make_pages_that_can_be_read
     without_a_row_of_chunking_history_there_is_a_clear_error
 }
@@ -268,6 +270,23 @@ async fn the_offset_marker_stays_behind_and_is_mended(database: &mut TestDatabas
     database.run(&format!("DELETE FROM {table} WHERE id <= 4")).await;
     assert_eq!(publisher.write_offset_markers(10).await.expect("the job runs"), 2);
     assert_eq!(lines(database, "event_records_offset_marker", &marker).await, ["|14|10", "patient|14|10"]);
+}
+
+async fn tables_that_are_made_here_carry_a_feed(database: &mut TestDatabase) {
+    for table in schema::TABLES {
+        database.run(&format!("DROP TABLE {}", database.table(table))).await;
+    }
+    let publisher = publisher(database);
+    let error = publisher.publish_queued().await.expect_err("there are no tables");
+    assert!(error.to_string().starts_with("The table event_records_queue is not there."), "{error}");
+    for _ in 0..2 {
+        publisher.database().create_publisher_tables().await.expect("they are made, and once is enough");
+        publisher.database().create_consumer_tables().await.expect("they are made");
+    }
+    queue(&publisher, ["a", "b", "c", "d", "e", "f"].map(patient)).await;
+    publisher.publish_queued().await.expect("the job runs");
+    assert_eq!(pages(&publisher, Some("patient")).await.iter().map(Vec::len).collect::<Vec<_>>(), [5, 1]);
+    assert_eq!(lines(database, "chunking_history", &["id", "chunk_length", "start"]).await, ["1|5|1"]);
 }
 
 async fn hostile_texts_make_pages_that_can_be_read(database: &mut TestDatabase) {

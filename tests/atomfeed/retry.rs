@@ -1,10 +1,10 @@
 //! Retrying: the oldest five that are not exhausted, each with its own end.
 
-use atomfeed_console::atomfeed::{Failure, Limits, RetryEnd, Stall};
+use atomfeed_console::atomfeed::{Consumer, Event, Failure, Limits, RetryEnd, Stall, Transaction, Worker};
 
 use crate::support::{
-    database::{Failed, TestDatabase},
-    feeds::{PATIENTS, Stand, id, lines, worked},
+    database::{FEED, Failed, TestDatabase},
+    feeds::{PATIENTS, Script, Stand, id, keep, lines, open, worked},
 };
 
 everywhere! {
@@ -21,7 +21,7 @@ on_each_server! {
     a_success_leaves_the_log_and_the_rows_of_other_feeds
     what_the_row_keeps_is_what_the_worker_gets
     failed_at_stays_the_time_of_the_first_failure
-    a_row_that_is_deleted_meanwhile_is_not_tried
+    two_retries_at_once_keep_one_success_and_log_no_orphan
 }
 
 on!(module, Mariadb, ModuleAtomfeed: without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted);
@@ -143,9 +143,9 @@ async fn an_exhausted_row_is_never_looked_at_until_its_retries_are_set_lower(dat
 async fn a_success_leaves_the_log_and_the_rows_of_other_feeds(database: &mut TestDatabase) {
     let stand = Stand::new(database).await;
     let mut elsewhere = failed(database, 1, "a", 0);
-    elsewhere.feed = Some(crate::support::database::FEED);
+    elsewhere.feed = Some(FEED);
     database.insert(&[elsewhere, failed(database, 2, "a", 0)]).await;
-    database.log(1, Some(crate::support::database::FEED), "2026-11-01T09:00:00Z", &id("a"), "again").await;
+    database.log(1, Some(FEED), "2026-11-01T09:00:00Z", &id("a"), "again").await;
     assert_eq!(stand.consumer.process_failed_events().await.resolved, 1);
     assert_eq!(rows(database).await, ["1|0"]);
     assert_eq!(lines(database, "failed_event_retry_log", &["id"]).await, ["1"]);
@@ -176,26 +176,30 @@ async fn failed_at_stays_the_time_of_the_first_failure(database: &mut TestDataba
     assert_eq!(lines(database, "failed_events", &["failed_at"]).await, before);
 }
 
-async fn a_row_that_is_deleted_meanwhile_is_not_tried(database: &mut TestDatabase) {
-    use atomfeed_console::atomfeed::{Consumer, Event, Transaction, Worker};
-    /// Has the other row removed by another run while the first is at work.
-    struct Other(Consumer<crate::support::feeds::Script>);
-    impl Worker for Other {
+async fn two_retries_at_once_keep_one_success_and_log_no_orphan(database: &mut TestDatabase) {
+    /// Lets another run resolve everything while its own first event is at work.
+    struct Late(Consumer<Script>);
+    impl Worker for Late {
         async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+            self.0.process_failed_events().await;
             if event.uuid() == "a" {
-                self.0.process_failed_events().await;
                 return Err(Failure::new("the other run was first"));
             }
-            crate::support::feeds::keep(event.uuid(), transaction).await
+            keep(event.uuid(), transaction).await
         }
     }
     let stand = Stand::new(database).await;
-    database.insert(&[failed(database, 1, "a", 0), failed(database, 2, "b", 0)]).await;
-    let (open, client) = (crate::support::feeds::open(database), stand.feeds.client());
-    let consumer = Consumer::new(open, client, PATIENTS, Limits::default(), Other(stand.consumer)).expect("a consumer");
-    consumer.process_failed_events().await;
-    assert_eq!(worked(database).await, ["a", "b"]);
-    assert_eq!(rows(database).await, [""; 0]);
+    let (open, client) = (open(database), stand.feeds.client());
+    let consumer = Consumer::new(open, client, PATIENTS, Limits::default(), Late(stand.consumer)).expect("a consumer");
+    for first in ["a", "b"] {
+        database.insert(&[failed(database, 1, first, 0), failed(database, 2, "c", 0)]).await;
+        let run = consumer.process_failed_events().await;
+        assert_eq!((run.resolved, run.failed), (0, 0), "{}", run.end);
+        assert!(matches!(run.end, RetryEnd::Done), "{}", run.end);
+        assert_eq!(rows(database).await, [""; 0]);
+    }
+    assert_eq!(worked(database).await, ["a", "c", "b", "c"], "each of the four rows once");
+    assert_eq!(lines(database, "failed_event_retry_log", &["id"]).await, [""; 0]);
 }
 
 async fn without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted(database: &mut TestDatabase) {
@@ -205,6 +209,10 @@ async fn without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted(da
     let run = stand.consumer.process_failed_events().await;
     assert!(matches!(run.end, RetryEnd::Stalled(Stall::NoRetryLog { .. })), "{}", run.end);
     assert_eq!(rows(database).await, ["1|0"]);
+    // Once the table is there, the next run counts, without being started anew.
+    open(database).create_consumer_tables().await.expect("the table is made");
+    assert_eq!(stand.consumer.process_failed_events().await.failed, 1);
+    assert_eq!(rows(database).await, ["1|1"]);
 }
 
 async fn without_a_count_of_retries_none_is_ever_exhausted(database: &mut TestDatabase) {

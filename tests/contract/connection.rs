@@ -32,6 +32,8 @@ on!(postgres, Postgres, OpenElis: a_wrong_password_is_said_without_the_password 
     tls_that_the_server_does_not_have_is_refused
     a_changed_schema_is_read_anew more_requests_than_connections_wait_their_turn a_silent_host_is_given_up
     dead_connections_cost_one_timeout_together);
+#[cfg(target_os = "linux")]
+on!(sqlite_on_linux, Sqlite, Text: a_look_leaves_the_locks_on_the_file);
 on!(sqlite, Sqlite, Text: a_missing_file_is_said_and_not_made a_file_that_is_no_database_is_said
     a_lock_held_by_another_program_ends_in_time a_changed_schema_is_read_anew
     more_requests_than_connections_wait_their_turn a_statement_without_end_ends_in_time);
@@ -318,4 +320,27 @@ async fn a_file_that_is_no_database_is_said(database: &mut TestDatabase) {
     std::fs::write(&other, "not a database, but long enough to look like one ".repeat(100)).expect("a file");
     let error = refusal(&database.source_with(|app| app.database.database = other)).await;
     assert!(error.reason.contains("not a sound SQLite database"), "{}", error.reason);
+}
+
+/// A process that closes a file, whatever it opened it for, loses all of its locks on it. SQLite knows that of itself, but
+/// not of others in the same process: without its locks another program may take the file away under its readers.
+#[cfg(target_os = "linux")]
+async fn a_look_leaves_the_locks_on_the_file(database: &mut TestDatabase) {
+    use std::os::unix::fs::MetadataExt;
+    let inode = std::fs::metadata(&database.app.database.database).expect("the file").ino().to_string();
+    let held = || {
+        let locks = std::fs::read_to_string("/proc/locks").expect("the system's locks");
+        // "1: POSIX ADVISORY READ 1234 fe:00:99 128 128": the sixth is device and inode.
+        let of_file = |line: &&str| {
+            let place = line.split_whitespace().nth(5).and_then(|place| place.rsplit(':').next());
+            line.contains("POSIX") && place == Some(inode.as_str())
+        };
+        locks.lines().filter(of_file).count()
+    };
+    database.run("BEGIN").await;
+    database.value("SELECT count(*) FROM failed_events").await;
+    assert!(held() > 0, "a reader holds a lock");
+    database.source().poll().await.expect("a look");
+    assert!(held() > 0, "the look has taken the reader's lock away");
+    database.run("COMMIT").await;
 }

@@ -86,7 +86,10 @@ impl Page {
         let link = |relation: &str, to: &str| {
             format!("<link rel=\"{relation}\" type=\"application/atom+xml\" href=\"{to}\" />")
         };
-        let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n<title>Patient AOP</title>\n".to_owned();
+        let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <feed xmlns=\"http://www.w3.org/2005/Atom\">\n\
+             <title>Patient AOP</title>\n"
+            .to_owned();
         xml.push_str(&link("self", &self.via));
         xml.push_str(&link("via", &self.via));
         if let Some(next) = &self.next {
@@ -95,12 +98,17 @@ impl Page {
         if let Some(previous) = &self.previous {
             xml.push_str(&link("prev-archive", previous));
         }
-        xml.push_str("\n<id>bec795b1-3d17-451d-b43e-a094019f6984+1</id>\n<generator uri=\"https://github.com/ICT4H/atomfeed\">OpenMRS Feed Publisher</generator>\n<updated>2026-11-01T08:00:00Z</updated>\n");
+        xml.push_str(
+            "\n<id>bec795b1-3d17-451d-b43e-a094019f6984+1</id>\n\
+             <generator uri=\"https://github.com/ICT4H/atomfeed\">OpenMRS Feed Publisher</generator>\n\
+             <updated>2026-11-01T08:00:00Z</updated>\n",
+        );
         for uuid in &self.entries {
             xml.push_str(&format!(
                 "<entry><title>Patient</title><category term=\"patient\" /><author><name>OpenMRS</name></author>\
                  <id>{}</id><updated>2026-11-01T08:00:00Z</updated><published>2026-11-01T07:59:00Z</published>\
-                 <content type=\"application/vnd.atomfeed+xml\"><![CDATA[/openmrs/ws/rest/v1/patient/{uuid}?v=full]]></content></entry>\n",
+                 <content type=\"application/vnd.atomfeed+xml\">\
+                 <![CDATA[/openmrs/ws/rest/v1/patient/{uuid}?v=full]]></content></entry>\n",
                 id(uuid)
             ));
         }

@@ -35,7 +35,7 @@ const fn read(system: System, category: Category) -> ReadFeed {
 
 /// Who reads what. Odoo's drugs are left out: that job is switched off, which is why its feed has no marker and nobody
 /// retries what failed of it.
-pub(super) const FEEDS: [ReadFeed; 9] = [
+pub(super) const FEEDS: [ReadFeed; 10] = [
     read(System::Openmrs, Category::Accession),
     read(System::Openelis, Category::Encounter),
     read(System::Openelis, Category::Patient),
@@ -43,6 +43,7 @@ pub(super) const FEEDS: [ReadFeed; 9] = [
     read(System::Odoo, Category::Patient),
     read(System::Odoo, Category::Encounter),
     read(System::Odoo, Category::Lab),
+    read(System::Odoo, Category::Saleable),
     read(System::Odoo, Category::Accession),
     read(System::Pacs, Category::Encounter),
 ];

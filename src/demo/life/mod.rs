@@ -99,8 +99,9 @@ impl Hospital {
     /// Its own database does not answer.
     pub async fn view(&self) -> Result<DemoHospital, Problem> {
         let standing = self.troubles.standing(Utc::now()).await.map_err(not_kept)?;
-        // What is wrong already cannot be broken once more.
-        let breakages = STORIES.iter().filter(|story| standing.iter().all(|trouble| trouble.fault != story.fault));
+        // What is wrong with everything cannot be broken once more.
+        let whole = |fault| standing.iter().any(|trouble| trouble.fault == fault && trouble.records.is_none());
+        let breakages = STORIES.iter().filter(|story| !whole(story.fault));
         let breakages = breakages.filter_map(|story| {
             Some(Breakage { word: story.word.into(), label: story.begin?.into(), effect: story.effect.into() })
         });

@@ -42,7 +42,7 @@ pub(super) async fn end_after(connection: &mut SqliteConnection, limit: Duration
 pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
     let statement = link.statement("SELECT sqlite_version()");
     let server = format!("SQLite {}", link.row(statement).await?.text().unwrap_or_default());
-    let write_refused = why_not_writable(&link.app.database.database).await;
+    let write_refused = why_not_writable(&link.app.database.database);
     let mut tables = BTreeMap::new();
     for table in Table::ALL {
         let mut statement = link.statement("SELECT name, type FROM pragma_table_info(");
@@ -89,10 +89,12 @@ async fn time_kind(link: &mut Link<'_>, table: Table, column: &str) -> Result<Co
     Ok(ColumnKind::Written { t: text.as_bytes().get(10) == Some(&b'T'), utc: text.ends_with('Z') })
 }
 
-/// Opens the file for writing and closes it again; nothing in it changes.
-async fn why_not_writable(file: &str) -> Option<String> {
-    match tokio::fs::OpenOptions::new().write(true).open(file).await {
-        Ok(_) => None,
-        Err(error) => Some(format!("the file may not be written: {error}")),
+/// Asks the system without opening the file: to close it again would end every lock that this process has on it, those
+/// of its other connections too, and then another program may take away what these are reading.
+fn why_not_writable(file: &str) -> Option<String> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    match accessat(CWD, file, Access::WRITE_OK, AtFlags::EACCESS) {
+        Ok(()) => None,
+        Err(error) => Some(format!("the file may not be written: {}", std::io::Error::from(error))),
     }
 }

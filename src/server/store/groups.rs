@@ -220,7 +220,7 @@ impl Store {
 
     /// Words, times, trend and note of a group.
     async fn complete(&self, group: &mut Group) -> Result<(), StoreError> {
-        group.places.sort_by(|a, b| b.failed.cmp(&a.failed));
+        group.places.sort_by_key(|place| std::cmp::Reverse(place.failed));
         if let Some((version, text)) = self.fingerprint_of(group.fault).await? {
             group.note = self.note_on(version, &text).await?;
             group.title = fingerprint::title(&text);

@@ -171,8 +171,8 @@ fn Jobs(jobs: Vec<Job>) -> impl IntoView {
                     <td data-label="Feed" class="whole">
                         {job.feed}
                     </td>
-                    <td data-label="Last read">{ran(job.read, "processed")}</td>
-                    <td data-label="Last retried">{ran(job.retried, "came through")}</td>
+                    <td data-label="Last read" class="ran">{ran(job.read, "processed")}</td>
+                    <td data-label="Last retried" class="ran">{ran(job.retried, "came through")}</td>
                 </tr>
             }
         })

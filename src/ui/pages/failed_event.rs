@@ -42,7 +42,10 @@ pub fn FailedEventPage() -> impl IntoView {
     view! {
         <Await future=look(app, id, query) blocking=true let:answer>
             {match answer.clone() {
-                Ok(Shown::Event(page, done)) => view! { <Event page=*page list=list.clone() done /> }.into_any(),
+                Ok(Shown::Event(shown)) => {
+                    let (page, done) = *shown;
+                    view! { <Event page list=list.clone() done /> }.into_any()
+                }
                 Ok(Shown::Life(page)) => view! { <Life page=*page /> }.into_any(),
                 Err(problem) => view! { <ProblemView problem /> }.into_any(),
             }}
@@ -53,14 +56,14 @@ pub fn FailedEventPage() -> impl IntoView {
 /// What the page shows.
 #[derive(Clone, Serialize, Deserialize)]
 enum Shown {
-    Event(Box<EventPage>, Option<Done>),
+    Event(Box<(EventPage, Option<Done>)>),
     /// The row is not in the table any more: what the console remembers of it.
     Life(Box<LifePage>),
 }
 
 async fn look(app: String, id: String, query: String) -> Result<Shown, Problem> {
     match view_failed_event(app.clone(), id.clone(), query.clone()).await {
-        Ok(page) => Ok(Shown::Event(Box::new(page), Done::of_query(&query).await)),
+        Ok(page) => Ok(Shown::Event(Box::new((page, Done::of_query(&query).await)))),
         Err(problem) if problem.status == 404 => match view_life_of_row(app, id).await {
             Ok(Some(life)) => Ok(Shown::Life(Box::new(life))),
             // Whatever went wrong with the history, that the row is not there is true.

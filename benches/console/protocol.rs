@@ -1,0 +1,262 @@
+//! The protocol: events published and consumed, the newest page of a large feed against the statements that it needs, and
+//! the memory of a walk over many pages. Publisher and consumer are in this process and speak over the loopback
+//! interface; the walk is a process of its own, so that its memory is only its own.
+
+use std::{
+    fs,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use atomfeed_console::atomfeed::{
+    self, Client, ClientSettings, Consumer, Event, Failure, FeedEnd, FeedSettings, Limits, MARKERS_STAY_BEHIND,
+    NewEvent, PageNumber, Publisher, Transaction, Worker,
+};
+use axum::{Router, extract, routing::get};
+use tokio::{net::TcpListener, process::Command};
+
+use crate::{
+    Backend,
+    database::{Database, Dialect},
+    history::History,
+    report::{median, percentile},
+};
+
+const FEEDS: &str = "http://openmrs:8080/openmrs/ws/atomfeed";
+
+/// What was measured on one backend.
+#[derive(Debug)]
+pub struct ProtocolReport {
+    pub server: String,
+    /// Events a second from the queue onto the feeds.
+    pub published: f64,
+    /// Entries a second from a feed into a worker's table.
+    pub consumed: f64,
+    /// How long it took to write the offset markers.
+    pub markers: Duration,
+    /// The newest page of all events, and of the largest category.
+    pub recent: Vec<Recent>,
+}
+
+/// The newest page of a feed.
+#[derive(Debug)]
+pub struct Recent {
+    pub name: &'static str,
+    pub p50: Duration,
+    pub p99: Duration,
+    /// The median of the bare statements.
+    pub bare: Duration,
+}
+
+/// Peak memory in kB of a walk over few and over many pages.
+#[derive(Debug)]
+pub struct Walked {
+    pub few: (usize, u64),
+    pub many: (usize, u64),
+}
+
+/// Measures one backend, on databases of its own.
+pub async fn measure(
+    backend: Backend,
+    entries: u64,
+    events: u64,
+    limits: crate::Limits,
+    dir: &Path,
+) -> anyhow::Result<ProtocolReport> {
+    let mut database = Database::create(backend, dir).await?;
+    eprintln!("{}: publishing and consuming {entries} events", database.server);
+    let rates = rates(&mut database, entries).await;
+    database.drop().await?;
+    let (published, consumed) = rates?;
+
+    let dir = tempfile::tempdir_in(dir).context("no temporary folder can be made")?;
+    let mut database = Database::create(backend, dir.path()).await?;
+    let server = database.server.clone();
+    eprintln!("{server}: a feed of {events} events");
+    let recent = recent(&mut database, events, limits).await;
+    database.drop().await?;
+    let (markers, recent) = recent?;
+    Ok(ProtocolReport { server, published, consumed, markers, recent })
+}
+
+async fn open(database: &Database) -> anyhow::Result<atomfeed::Database> {
+    Ok(atomfeed::Database::connect(&database.address, database.schema()).await?)
+}
+
+fn publisher(database: atomfeed::Database) -> Publisher {
+    Publisher::new(database, FeedSettings::new(FEEDS, "Patient AOP", "bec795b1-3d17-451d-b43e-a094019f6984"))
+}
+
+/// Writes one row for each event, as the smallest integration does.
+struct Rows(Dialect);
+
+impl Worker for Rows {
+    async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+        const INSERT: &str = "INSERT INTO worked (uuid) VALUES (?)";
+        match self.0 {
+            Dialect::MySql => {
+                sqlx::query(INSERT).bind(event.uuid()).execute(transaction.mysql().await?).await.map(drop)?
+            }
+            Dialect::Sqlite => {
+                sqlx::query(INSERT).bind(event.uuid()).execute(transaction.sqlite().await?).await.map(drop)?;
+            }
+            Dialect::Postgres => {
+                let insert = "INSERT INTO clinlims.worked (uuid) VALUES ($1)";
+                sqlx::query(insert).bind(event.uuid()).execute(transaction.postgres().await?).await.map(drop)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn rates(database: &mut Database, entries: u64) -> anyhow::Result<(f64, f64)> {
+    database.fill(&History { failed: 0, attempts: 0, published: 0 }).await?;
+    database.run("CREATE TABLE worked (uuid VARCHAR(255)); DELETE FROM markers".to_owned()).await?;
+    let ours = open(database).await?;
+    // PostgreSQL's variant gives no ids to failed events, which nobody writes here.
+    let publisher = publisher(ours.clone());
+    let mut transaction = ours.begin();
+    for number in 0..entries {
+        let path = format!("/openmrs/ws/rest/v1/patient/{number:036}?v=full");
+        publisher.queue(&mut transaction, NewEvent::new(format!("{number:036}"), "patient", "Patient", path)).await?;
+    }
+    transaction.commit().await?;
+    let begun = Instant::now();
+    ensure!(publisher.publish_queued().await? == entries, "not every event was published");
+    let published = entries as f64 / begun.elapsed().as_secs_f64();
+
+    let via = serve(Router::new().nest("/openmrs/ws/atomfeed", atomfeed::router(publisher))).await?;
+    let client = Client::new(FEEDS, ClientSettings { via: Some(via), ..ClientSettings::default() })?;
+    let feed = format!("{FEEDS}/patient/recent");
+    let consumer = Consumer::new(ours, client, feed, Limits::default(), Rows(database.dialect()))?;
+    let begun = Instant::now();
+    let run = consumer.process_events().await;
+    ensure!(run.processed == entries && matches!(run.end, FeedEnd::CaughtUp), "{run:?}");
+    Ok((published, entries as f64 / begun.elapsed().as_secs_f64()))
+}
+
+async fn serve(router: Router) -> anyhow::Result<std::net::SocketAddr> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(address)
+}
+
+async fn recent(
+    database: &mut Database,
+    events: u64,
+    limits: crate::Limits,
+) -> anyhow::Result<(Duration, Vec<Recent>)> {
+    database.fill(&History { failed: 0, attempts: 0, published: events }).await?;
+    let publisher = publisher(open(database).await?);
+    let begun = Instant::now();
+    publisher.write_offset_markers(MARKERS_STAY_BEHIND).await?;
+    let markers = begun.elapsed();
+    let mut recents = Vec::new();
+    for (name, category) in [("all events", None), ("the largest category", Some("patient"))] {
+        let mut times = Vec::new();
+        let until = Instant::now() + limits.time;
+        while times.is_empty() || (times.len() as u64) < limits.samples && Instant::now() < until {
+            let begun = Instant::now();
+            let page = publisher.page(category, PageNumber::Recent).await?.context("there is no newest page")?;
+            times.push(begun.elapsed());
+            ensure!(page.contains("<entry>"), "the newest page is empty");
+        }
+        let bare = bare(database, category, limits).await?;
+        recents.push(Recent { name, p50: median(&mut times), p99: percentile(&mut times, 99), bare });
+    }
+    Ok((markers, recents))
+}
+
+/// The statements that nothing can do without: how pages are cut, the marker, the events behind it counted, and the last
+/// of them.
+async fn bare(database: &mut Database, category: Option<&str>, limits: crate::Limits) -> anyhow::Result<Duration> {
+    let of = category.map(|category| format!(" AND category = '{category}'")).unwrap_or_default();
+    let named = category.unwrap_or_default();
+    let marker = format!("SELECT event_id FROM event_records_offset_marker WHERE category = '{named}'");
+    let marked = database.number(&marker).await?;
+    let behind = database.number(&format!("SELECT COUNT(*) FROM event_records WHERE id > {marked}{of}")).await?;
+    let start = if database.dialect() == Dialect::MySql { "`start`" } else { "start" };
+    let statements = [
+        format!("SELECT chunk_length, {start} FROM chunking_history ORDER BY id"),
+        "SELECT category, event_id, event_count FROM event_records_offset_marker".to_owned(),
+        format!("SELECT COUNT(*) FROM event_records WHERE id > {marked}{of}"),
+        format!(
+            "SELECT uuid, title, timestamp, date_created, object, category, tags FROM event_records \
+             WHERE id > {marked}{of} ORDER BY id LIMIT 5 OFFSET {}",
+            (behind - 5).max(0)
+        ),
+    ];
+    let mut times = Vec::new();
+    let until = Instant::now() + limits.time;
+    while times.is_empty() || (times.len() as u64) < limits.samples && Instant::now() < until {
+        let begun = Instant::now();
+        for statement in &statements {
+            ensure!(database.rows(statement).await? > 0, "no rows: {statement}");
+        }
+        times.push(begun.elapsed());
+    }
+    Ok(median(&mut times))
+}
+
+/// Walks back over feeds of so many pages, each walk in a process of its own.
+pub async fn walks(few: usize, many: usize) -> anyhow::Result<Walked> {
+    let page = async |extract::Path((pages, page)): extract::Path<(usize, String)>| {
+        let number = page.parse().unwrap_or(pages);
+        page_of(pages, number)
+    };
+    let via = serve(Router::new().route("/{pages}/{page}", get(page))).await?;
+    let mut peaks = Vec::new();
+    for pages in [few, many] {
+        eprintln!("a walk over {pages} pages");
+        let child = Command::new(std::env::current_exe()?)
+            .args(["--walk", &via.to_string(), "--walk-pages", &pages.to_string()])
+            .stderr(Stdio::inherit())
+            .output()
+            .await?;
+        ensure!(child.status.success(), "the walk over {pages} pages did not come to its end");
+        let peak = String::from_utf8_lossy(&child.stdout).trim().parse().context("the walk says no memory")?;
+        peaks.push((pages, peak));
+    }
+    Ok(Walked { few: peaks[0], many: peaks[1] })
+}
+
+/// A page of five entries.
+fn page_of(pages: usize, number: usize) -> String {
+    let link =
+        |relation: &str, page: usize| format!("<link rel=\"{relation}\" href=\"http://openmrs:8080/{pages}/{page}\"/>");
+    let mut xml = format!("<feed xmlns=\"http://www.w3.org/2005/Atom\">{}", link("via", number));
+    if number < pages {
+        xml += &link("next-archive", number + 1);
+    }
+    if number > 1 {
+        xml += &link("prev-archive", number - 1);
+    }
+    for entry in 0..5 {
+        xml += &format!(
+            "<entry><title>Patient</title><id>tag:atomfeed.ict4h.org:{number:030}-{entry:05}</id>\
+             <updated>2026-11-01T08:00:00Z</updated><content type=\"application/vnd.atomfeed+xml\">\
+             <![CDATA[/openmrs/ws/rest/v1/patient/{number:030}-{entry:05}?v=full]]></content></entry>"
+        );
+    }
+    xml + "</feed>"
+}
+
+/// The walk itself, in the process of its own: prints its peak memory in kB.
+pub async fn walk(via: std::net::SocketAddr, pages: usize) -> anyhow::Result<()> {
+    let database = atomfeed::Database::connect("sqlite::memory:", None).await?;
+    database.create_consumer_tables().await?;
+    let client = Client::new("http://openmrs:8080", ClientSettings { via: Some(via), ..ClientSettings::default() })?;
+    // The run ends before the first entry: what is measured is the way to it.
+    let limits = Limits { max_failed_events: 0, ..Limits::default() };
+    let feed = format!("http://openmrs:8080/{pages}/recent");
+    let consumer = Consumer::new(database, client, feed, limits, Rows(Dialect::Sqlite))?;
+    let run = consumer.process_events().await;
+    ensure!(matches!(run.end, FeedEnd::Stopped { .. }), "{}", run.end);
+    let status = fs::read_to_string("/proc/self/status").context("only Linux says how much memory")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    println!("{}", line.trim().trim_end_matches(" kB"));
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! A small integration, whole: reads the patients' feed of OpenMRS and keeps an index of the patients in a table of its
+//! own, in a SQLite file that also holds how far it has read, what failed, and what failed again.
+//!
+//! With the demo hospital running (`make run`, or `cargo run --features ssr -- demo`):
+//!
+//! ```sh
+//! cargo run --features ssr --example patient_index
+//! ```
+//!
+//! and against a real OpenMRS:
+//!
+//! ```sh
+//! OPENMRS_PASSWORD=… cargo run --features ssr --example patient_index -- \
+//!     --publisher http://openmrs:8080 --user feed-reader --database patients.db
+//! ```
+//!
+//! docs/integration.md goes through it step by step. It ends with Ctrl-C, and can be ended in any other way: it goes on
+//! where it was, with no event lost and none handled twice.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use atomfeed_console::atomfeed::{
+    Client, ClientSettings, Consumer, Database, Event, Failure, FeedEnd, Limits, Login, RetryEnd, Transaction, Worker,
+};
+use clap::Parser;
+use serde::Deserialize;
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// How the publisher is called.
+    #[arg(long, default_value = "http://openmrs:8080")]
+    publisher: String,
+    /// Where it really listens; the demo hospital's console unless a user or another publisher is given.
+    #[arg(long)]
+    via: Option<SocketAddr>,
+    /// The account at OpenMRS; its password comes from OPENMRS_PASSWORD.
+    #[arg(long)]
+    user: Option<String>,
+    #[arg(long, env = "OPENMRS_PASSWORD", hide_env_values = true, hide = true)]
+    password: Option<String>,
+    /// The file of the index.
+    #[arg(long, default_value = "patient-index.db")]
+    database: String,
+    /// Seconds between two runs.
+    #[arg(long, default_value_t = 5)]
+    every: u64,
+    /// Read what there is, retry once, and end.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Step 1: what is done with an event.
+struct PatientIndex {
+    openmrs: Client,
+}
+
+/// What is read of OpenMRS' answer.
+#[derive(Debug, Deserialize)]
+struct Patient {
+    uuid: String,
+    person: Person,
+    #[serde(default)]
+    identifiers: Vec<Identifier>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Person {
+    display: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Identifier {
+    identifier: String,
+}
+
+impl Worker for PatientIndex {
+    async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+        // The event says only where to read. First over HTTP, while nothing in the database is held …
+        let path =
+            event.content.as_deref().ok_or_else(|| Failure::new("The event has no content, so nothing to read."))?;
+        let answer = self.openmrs.read(path).await?;
+        let patient: Patient = serde_json::from_slice(&answer.body)?;
+        let identifier = patient.identifiers.first().map(|identifier| identifier.identifier.as_str());
+        let identifier = identifier.ok_or_else(|| Failure::new("The patient has no identifier."))?;
+        // … then into the database, so that a patient who comes again only becomes newer.
+        sqlx::query(
+            "INSERT INTO patients (uuid, identifier, name) VALUES (?, ?, ?)
+             ON CONFLICT (uuid) DO UPDATE SET identifier = excluded.identifier, name = excluded.name",
+        )
+        .bind(&patient.uuid)
+        .bind(identifier)
+        .bind(&patient.person.display)
+        .execute(transaction.sqlite().await?)
+        .await?;
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+
+    // Step 2: the database, with the protocol's tables and our own.
+    let database = Database::connect(&format!("sqlite:{}", options.database), None)
+        .await
+        .with_context(|| format!("{} cannot be opened", options.database))?;
+    database.create_consumer_tables().await?;
+    let mut transaction = database.begin();
+    sqlx::query(
+        "CREATE TABLE IF NOT EXISTS patients (uuid TEXT PRIMARY KEY, identifier TEXT NOT NULL, name TEXT NOT NULL)",
+    )
+    .execute(transaction.sqlite().await?)
+    .await?;
+    transaction.commit().await?;
+
+    // Step 3: the way to the publisher.
+    let demo = options.user.is_none() && options.publisher == "http://openmrs:8080";
+    let via = options.via.or_else(|| demo.then(|| SocketAddr::from(([127, 0, 0, 1], 9080))));
+    let login = match (options.user, options.password) {
+        (Some(user), Some(password)) => {
+            Login::Session { address: "/openmrs/ws/rest/v1/session".to_owned(), user, password }
+        }
+        (Some(_), None) => anyhow::bail!("the account's password has to be in OPENMRS_PASSWORD"),
+        (None, _) => Login::Nobody,
+    };
+    let openmrs = Client::new(&options.publisher, ClientSettings { login, via, ..ClientSettings::default() })?;
+
+    // Step 4: the consumer, with how much may go wrong.
+    let feed = format!("{}/openmrs/ws/atomfeed/patient/recent", options.publisher.trim_end_matches('/'));
+    let limits = Limits { max_failed_events: 1000, max_retry: 5, retry_batch: 5 };
+    let consumer = Consumer::new(database, openmrs.clone(), feed, limits, PatientIndex { openmrs })?;
+    println!("Reading {} into {}.", consumer.feed(), options.database);
+
+    // Step 5: the schedule.
+    loop {
+        let mut healthy = true;
+        let run = consumer.process_events().await;
+        if run.processed + run.failed > 0 || !matches!(run.end, FeedEnd::CaughtUp) {
+            println!("Feed: {} handled, {} failed. {}", run.processed, run.failed, run.end);
+        }
+        healthy &= matches!(run.end, FeedEnd::CaughtUp);
+        let run = consumer.process_failed_events().await;
+        if run.resolved + run.failed > 0 || !matches!(run.end, RetryEnd::Done) {
+            println!("Retry: {} resolved, {} failed again. {}", run.resolved, run.failed, run.end);
+        }
+        healthy &= matches!(run.end, RetryEnd::Done);
+        if options.once {
+            anyhow::ensure!(healthy, "not everything that there is could be read");
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(options.every)) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+}
