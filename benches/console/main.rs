@@ -10,6 +10,7 @@ mod console;
 mod database;
 mod history;
 mod http;
+mod operations;
 mod protocol;
 mod report;
 mod screens;
@@ -162,7 +163,10 @@ async fn measure(
     }
     let busy = screens::throughput(&console, limits).await?;
     let sizes = Sizes::of(&console).await?;
+    eprintln!("{}: retry of all exhausted", database.server);
+    let retry = operations::measure(&console, database).await?;
     let report = BackendReport {
+        retry,
         server: database.server.clone(),
         screens,
         busy,

@@ -498,6 +498,9 @@ mod tests {
     /// The causes of a fault as class and message, outermost first.
     type Causes = Vec<(&'static str, String)>;
 
+    /// Makes a fault of what differs.
+    type Make = fn(&Variables) -> Causes;
+
     /// As OpenELIS and most consumers have it: the outer exception says what the inner one said, with its class.
     fn wrapped(class: &'static str, said: String) -> Causes {
         vec![(RUNTIME, format!("{class}: {said}")), (class, said)]
@@ -516,7 +519,7 @@ mod tests {
     }
 
     /// Every template of the catalogue, each a fault of its own.
-    fn faults() -> Vec<(&'static str, fn(&Variables) -> Causes)> {
+    fn faults() -> Vec<(&'static str, Make)> {
         const POST: &str = "Post call to /api/bahmni-saleorder failed";
         const PACS: &str = "Failed send order to modality";
         const HL7: &str = "org.bahmni.module.pacsintegration.exception.HL7MessageException";

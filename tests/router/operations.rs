@@ -251,7 +251,7 @@ async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed) -> i64 {
     store.plan_rows(id, &rows).await.unwrap();
     store.close_plan(id, None).await.unwrap();
     assert!(store.start_operation(id, "local", "127.0.0.1", None, Pace::default()).await.unwrap());
-    let ids = [1, 2, 3].map(|id| RowId(id));
+    let ids = [1, 2, 3].map(RowId);
     let copies = source.copy(&ids).await.unwrap();
     if at >= Killed::Copied && kind == RequestKind::Discard {
         let copy = |(place, row): (i64, &RowId)| atomfeed_console::server::store::NewCopy {

@@ -235,23 +235,31 @@ async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Re
             // Nothing was written: rows that were marked for the first time lose their mark.
             let fresh: Vec<i64> = batch.iter().filter(|(_, _, again)| !again).map(|(place, ..)| *place).collect();
             store.unmark_writing(operation.id, &fresh).await?;
-            withdraw(console, operation.id, &app, &batch, |_| true).await?;
+            withdraw(console, operation.id, &app, &batch, |place| fresh.contains(&place)).await?;
             Ok(Course::Refused(error))
         }
     }
 }
 
-/// Records that nothing was written for these rows, and why.
+/// Records that nothing was written for these rows, and why. Of rows that were being written when an earlier console
+/// ended, nobody knows that: their requests and copies stay.
 async fn give_up(console: &Console, id: i64, batch: &[Taken], reason: &str) -> Result<Course, StoreError> {
-    let outcomes: Vec<_> =
-        batch.iter().map(|(place, ..)| (*place, RowOutcome::Failed { reason: reason.to_owned() })).collect();
+    let outcome = |again: bool| match again {
+        true => RowOutcome::Uncertain { reason: format!("{WRITTEN_OR_NOT} {reason}") },
+        false => RowOutcome::Failed { reason: reason.to_owned() },
+    };
+    let outcomes: Vec<_> = batch.iter().map(|(place, _, again)| (*place, outcome(*again))).collect();
     if let Some((_, row, _)) = batch.first() {
-        withdraw(console, id, &row.app, batch, |_| true).await?;
+        let fresh = |place| batch.iter().any(|(at, _, again)| *at == place && !again);
+        withdraw(console, id, &row.app, batch, fresh).await?;
     }
     console.parts.store.record_outcomes(id, &outcomes).await?;
     console.parts.store.settle_copies(id, &outcomes).await?;
     Ok(Course::On)
 }
+
+const WRITTEN_OR_NOT: &str =
+    "The console was ended while this row was being written, and it could not be looked at again.";
 
 /// Takes requests back out of the ledger for the rows that were not changed.
 async fn withdraw(

@@ -178,11 +178,16 @@ impl Store {
     /// Lets notes that were written under older rules follow their faults: to what the present rules make of the old
     /// fingerprint. A note that is there already stays. Answers how many came over.
     pub async fn carry_notes_over(&self) -> Result<u64, StoreError> {
-        let present = i64::from(fingerprint::VERSION);
+        // Version 0 stands for events without an error text.
+        self.carry_notes_before(i64::from(fingerprint::VERSION), 1).await
+    }
+
+    async fn carry_notes_before(&self, present: i64, from: i64) -> Result<u64, StoreError> {
         let old = sqlx::query(
-            "SELECT version, fingerprint FROM fault_notes WHERE version < ? AND version > 0 ORDER BY version DESC, at DESC",
+            "SELECT version, fingerprint FROM fault_notes WHERE version < ? AND version >= ? ORDER BY version DESC, at DESC",
         )
         .bind(present)
+        .bind(from)
         .fetch_all(&self.pool)
         .await?;
         let mut carried = 0;
@@ -215,7 +220,7 @@ impl Store {
 
     /// Words, times, trend and note of a group.
     async fn complete(&self, group: &mut Group) -> Result<(), StoreError> {
-        group.places.sort_by(|a, b| b.failed.cmp(&a.failed));
+        group.places.sort_by_key(|place| std::cmp::Reverse(place.failed));
         if let Some((version, text)) = self.fingerprint_of(group.fault).await? {
             group.note = self.note_on(version, &text).await?;
             group.title = fingerprint::title(&text);
@@ -323,4 +328,48 @@ fn add(group: &mut Group, row: &SqliteRow) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fault as the ledger enters it; answers its number.
+    async fn fault(store: &Store, version: i64, text: &str) -> i64 {
+        sqlx::query("INSERT INTO ledger_faults (version, fingerprint) VALUES (?, ?) RETURNING id")
+            .bind(version)
+            .bind(text)
+            .fetch_one(&store.pool)
+            .await
+            .unwrap()
+            .get(0)
+    }
+
+    #[tokio::test]
+    async fn a_note_follows_its_fault_to_newer_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        // Older rules did not see through the uuid.
+        let text = "Patient with uuid '…' not found in ELIS";
+        let present = fault(&store, fingerprint::VERSION.into(), text).await;
+        sqlx::query("INSERT INTO fault_notes VALUES (?, ?, 'late patients', '', 'support', 'asha', 1000)")
+            .bind(i64::from(fingerprint::VERSION) - 1)
+            .bind("Patient with uuid '4417ab02-77aa-4be1-9c40-90fe11d0c2a7' not found in ELIS")
+            .execute(&store.pool)
+            .await
+            .unwrap();
+        let carried = store.carry_notes_before(i64::from(fingerprint::VERSION), 0).await.unwrap();
+        assert_eq!(carried, 1);
+        let group = store.group(present).await.unwrap().unwrap();
+        assert_eq!(
+            group.note.map(|written| (written.note.what, written.who)),
+            Some(("late patients".into(), "asha".into()))
+        );
+        // A note that was written since stays.
+        store.write_note(present, &Note::typed("mine", "", ""), "ravi").await.unwrap();
+        assert_eq!(store.carry_notes_before(i64::from(fingerprint::VERSION), 0).await.unwrap(), 0);
+        assert_eq!(store.group(present).await.unwrap().unwrap().note.unwrap().note.what, "mine");
+        assert_eq!(store.carry_notes_over().await.unwrap(), 0, "version 0 stands for no text");
+        assert!(!store.write_note(77, &Note::typed("x", "", ""), "ravi").await.unwrap());
+    }
 }

@@ -118,7 +118,7 @@ fn row(copy: Discarded, applications: &[ApplicationInfo]) -> impl IntoView {
     let name = applications.iter().find(|info| info.key == copy.app).map_or(copy.app.clone(), |info| info.name.clone());
     let label = format!("{name} {}", copy.row_id);
     let category = copy.feed_uri.as_deref().and_then(category_of).map(visible);
-    let restored = copy.restored.clone();
+    let restored = copy.restored;
     view! {
         <tr>
             <td class="tick">
