@@ -28,7 +28,7 @@ pub fn Live(
 #[island]
 fn Following() -> impl IntoView {
     #[cfg(feature = "hydrate")]
-    live::start();
+    following::start();
 }
 
 /// The event on the window that tells the other islands that something is different.
@@ -40,7 +40,7 @@ pub const CHANGED: &str = "console-changed";
 pub const REPLACED: &str = "console-replaced";
 
 #[cfg(feature = "hydrate")]
-mod live {
+mod following {
     use std::{
         cell::{Cell, RefCell},
         rc::Rc,
