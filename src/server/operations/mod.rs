@@ -1,9 +1,9 @@
 //! What a person does to failed events: retried, discarded, put back. Each is an operation: planned with every row,
 //! put on record, carried out in batches, followed until its outcome is known.
 //!
-//! - [`plan`] writes down which rows, before anything is touched; nothing that arrives later joins.
-//! - [`run`] takes them, oldest first, and survives a lost source and the console's own end.
-//! - [`follow`] sets a reset again that a running consumer wrote over, and ends what has had its time.
+//! - `plan` writes down which rows, before anything is touched; nothing that arrives later joins.
+//! - `run` takes them, oldest first, and survives a lost source and the console's own end.
+//! - `follow` sets a reset again that a running consumer wrote over, and ends what has had its time.
 //!
 //! An operation runs in a task of its own: it goes on when the browser that asked for it goes away, and the end of the
 //! console waits for the batch that is being written.

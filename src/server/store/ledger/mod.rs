@@ -1,7 +1,8 @@
 //! The ledger in the store: the life of every failed event that the watcher has seen.
 //!
-//! Three parts: [`requests`] (what operations put beside the watcher's book, and what became of it), [`read`] (what pages
-//! ask), `write` (the watcher's own pen). The schema and its numbers are in `migrations/0004_ledger.sql`.
+//! Four parts: `requests` (what operations put beside the watcher's book, and what became of it), `read` (what pages
+//! ask), `write` (the watcher's own pen) and `retention` (what is forgotten). The schema and its numbers are in
+//! `migrations/0004_ledger.sql`.
 
 pub(super) mod read;
 mod requests;
