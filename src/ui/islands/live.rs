@@ -261,13 +261,14 @@ mod following {
         }
     }
 
-    /// Whether a reader has marked text in a part, or writes in it: then it stays as it is.
+    /// Whether a reader has marked text in a part, unfolded something, or writes in it: then it stays as it is.
     fn in_use(part: &Element) -> bool {
         let marked = window().get_selection().ok().flatten().filter(|selection| !selection.is_collapsed());
         let marks = marked.and_then(|selection| selection.anchor_node()).is_some_and(|node| part.contains(Some(&node)));
         let active = document().active_element().filter(|active| part.contains(Some(active)));
         let writes = active.is_some_and(|active| matches!(active.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT"));
-        marks || writes
+        let unfolded = part.query_selector("details[open]").is_ok_and(|found| found.is_some());
+        marks || writes || unfolded
     }
 
     /// How the element that has the keyboard's focus is found again.
