@@ -89,12 +89,12 @@ export function filterIn(page: Page): Record<string, string> {
   }));
 }
 
-/** The record of actions says that this failed event was reset, and that nothing else was touched. */
+/** The page of operations says that this failed event was reset, and that nothing else was touched. */
 export async function expectOnRecord(page: Page, hospital: Hospital, event: EventKey): Promise<void> {
-  await navigation(page).getByRole("link", { name: "Actions" }).click();
-  await expect(page).toHaveURL(hospital.at("/actions"));
-  await page.getByRole("main").locator("a[href*='/actions/']").first().click();
-  await expect(page).toHaveURL(/\/actions\/\d+$/);
+  await navigation(page).getByRole("link", { name: "Operations" }).click();
+  await expect(page).toHaveURL(hospital.at("/operations"));
+  await page.getByRole("main").locator("a[href*='/operations/']").first().click();
+  await expect(page).toHaveURL(/\/operations\/\d+$/);
   const row = page.getByRole("row").filter({ has: page.locator(`a[href*='/failed-events/${event.app}/${event.id}']`) });
   await expect(row).toHaveCount(1);
   await expect(row).toContainText("Retry requested");
@@ -114,7 +114,6 @@ export async function allPages(page: Page, hospital: Hospital): Promise<[string,
   const { app, id } = await keyOf(rows(page).first());
   await page.goto(hospital.at("/applications"));
   const application = await page.getByRole("main").locator("a[href*='/applications/']").first().getAttribute("href");
-  const feed = hospital.sql(app, `select feed_uri from failed_events where id = ${BigInt(id)}`)[0];
   return [
     ["overview", hospital.at("")],
     ["applications", hospital.at("/applications")],
@@ -123,8 +122,10 @@ export async function allPages(page: Page, hospital: Hospital): Promise<[string,
     ["failed events, filtered", hospital.at(`/failed-events?app=${app}&state=exhausted&sort=id-up`)],
     ["failed events, none", hospital.at("/failed-events?q=nothing-has-this-text")],
     ["failed event", hospital.at(`/failed-events/${app}/${id}`)],
-    ["plan of a retry", hospital.at(`/retry?app=${app}&feed=${encodeURIComponent(feed)}`)],
-    ["actions", hospital.at("/actions")],
+    ["groups", hospital.at("/groups")],
+    ["groups without failed events", hospital.at("/groups?quiet=1")],
+    ["operations", hospital.at("/operations")],
+    ["discarded", hospital.at("/discarded")],
     ["help", hospital.at("/help")],
     ["demo hospital", hospital.at("/demo")],
   ];

@@ -9,6 +9,7 @@ use crate::model::{
     EventKey,
     audit::AuditFilter,
     filter::{Filter, ListQuery},
+    history::HistoryQuery,
 };
 
 /// Where the server functions live, below the base path.
@@ -103,33 +104,77 @@ impl Base {
         with_query(self.at(&format!("{API_PREFIX}/news")), &query)
     }
 
-    /// The plan of a retry of all exhausted failed events of a feed.
-    pub fn plan_feed_retry(&self, app: &str, feed: Option<&str>) -> String {
-        let mut query = String::new();
-        crate::model::filter::push(&mut query, "app", app);
-        match feed {
-            Some(feed) => crate::model::filter::push(&mut query, "feed", feed),
-            None => crate::model::filter::push(&mut query, "nofeed", "1"),
-        }
-        with_query(self.at("/retry"), &query)
+    /// Operations, running and past.
+    pub fn operations(&self) -> String {
+        self.at("/operations")
     }
 
-    pub fn actions(&self) -> String {
-        self.at("/actions")
+    /// The operations from below this id on: the next page.
+    pub fn operations_before(&self, before: i64) -> String {
+        with_query(self.operations(), &format!("before={before}"))
     }
 
-    /// The record of actions from below this id on: its next page.
-    pub fn actions_before(&self, before: i64) -> String {
-        with_query(self.actions(), &format!("before={before}"))
+    /// An operation: its plan, its course, and what became of its rows.
+    pub fn operation(&self, id: i64) -> String {
+        self.at(&format!("/operations/{id}"))
     }
 
-    pub fn action(&self, id: i64) -> String {
-        self.at(&format!("/actions/{id}"))
+    /// An operation's page from the rows after this place on.
+    pub fn operation_after(&self, id: i64, after: i64) -> String {
+        with_query(self.operation(id), &format!("after={after}"))
     }
 
-    /// An action's page from the rows after this place on.
-    pub fn action_after(&self, id: i64, after: i64) -> String {
-        with_query(self.action(id), &format!("after={after}"))
+    /// How an operation stands, as JSON.
+    pub fn operation_course(&self, id: i64) -> String {
+        with_query(self.at(&format!("{API_PREFIX}/operation_course")), &format!("id={id}"))
+    }
+
+    /// Discarded failed events; of one operation, where it is given.
+    pub fn discarded(&self, operation: Option<i64>) -> String {
+        let query = operation.map(|id| format!("operation={id}")).unwrap_or_default();
+        with_query(self.at("/discarded"), &query)
+    }
+
+    /// The next page of the same.
+    pub fn discarded_before(&self, operation: Option<i64>, before: i64) -> String {
+        let query = operation.map(|id| format!("operation={id}&")).unwrap_or_default();
+        with_query(self.at("/discarded"), &format!("{query}before={before}"))
+    }
+
+    /// Groups of failed events; `quiet`: those that have none any more.
+    pub fn groups(&self, quiet: bool) -> String {
+        with_query(self.at("/groups"), if quiet { "quiet=1" } else { "" })
+    }
+
+    /// A group of failed events.
+    pub fn group(&self, fault: i64) -> String {
+        self.at(&format!("/groups/{fault}"))
+    }
+
+    /// A group's events in one state, from below this number of the ledger on.
+    pub fn group_events(&self, fault: i64, state: &str, before: Option<i64>) -> String {
+        let before = before.map(|before| format!("&before={before}")).unwrap_or_default();
+        with_query(self.group(fault), &format!("state={state}{before}"))
+    }
+
+    /// The stream of changes.
+    pub fn events(&self) -> String {
+        self.at("/events")
+    }
+
+    /// What failed and what became of it; `query` as [`crate::model::history::HistoryQuery`] writes it.
+    pub fn history(&self, query: &HistoryQuery) -> String {
+        with_query(self.at("/history"), &query.to_query())
+    }
+
+    /// The same as a file.
+    pub fn history_file(&self, query: &HistoryQuery) -> String {
+        with_query(self.at("/history.csv"), &query.to_query())
+    }
+
+    /// The life of one failed event, by the ledger's own number.
+    pub fn life(&self, id: i64) -> String {
+        self.at(&format!("/history/{id}"))
     }
 
     /// The audit log from below the entry of this number on; `None`: from the newest on.
@@ -251,16 +296,17 @@ mod tests {
         let base = Base::parse("/x/y").unwrap();
         assert_eq!(base.overview(), "/x/y");
         assert_eq!(base.failed_event(&event, None), "/x/y/failed-events/odoo/7");
-        assert_eq!(base.plan_feed_retry("odoo", Some("http://a/b?c&d")), "/x/y/retry?app=odoo&feed=http://a/b%3Fc%26d");
-        assert_eq!(base.actions_before(40), "/x/y/actions?before=40");
-        assert_eq!(base.action_after(40, 7), "/x/y/actions/40?after=7");
         let asha = AuditFilter { who: Some("Asha D".into()), ..AuditFilter::default() };
         assert_eq!(base.audit(&asha, Some(7)), "/x/y/audit?who=Asha%20D&before=7");
         assert_eq!(base.audit_export(&AuditFilter::default()), "/x/y/audit.csv");
+        assert_eq!(base.operations_before(40), "/x/y/operations?before=40");
+        assert_eq!(base.operation_after(40, 7), "/x/y/operations/40?after=7");
+        assert_eq!(base.group_events(3, "exhausted", Some(9)), "/x/y/groups/3?state=exhausted&before=9");
+        assert_eq!(base.discarded_before(Some(4), 9), "/x/y/discarded?operation=4&before=9");
         let odoo = ListQuery::parse("app=odoo&q=a b").unwrap().filter;
         assert_eq!(base.news(&odoo, "7 8"), "/x/y/api/news?query=app%3Dodoo%26q%3Da%2520b&mark=7%208");
         let none = Base::parse("/").unwrap();
         assert_eq!(none.overview(), "/");
-        assert_eq!(none.actions(), "/actions");
+        assert_eq!(none.operations(), "/operations");
     }
 }

@@ -92,6 +92,25 @@ impl Database {
         Ok(read)
     }
 
+    /// The ids of the exhausted rows, lowest first.
+    pub async fn exhausted(&mut self) -> anyhow::Result<Vec<i64>> {
+        let query = "SELECT id FROM failed_events WHERE retries >= 5 ORDER BY id";
+        Ok(match &mut self.connection {
+            Link::MySql(link) => {
+                let rows: Vec<u64> = sqlx::query_scalar(query).fetch_all(link).await?;
+                rows.into_iter().filter_map(|id| i64::try_from(id).ok()).collect()
+            }
+            Link::Postgres(link) => {
+                let rows: Vec<i64> =
+                    sqlx::query_scalar("SELECT id::bigint FROM failed_events WHERE retries >= 5 ORDER BY id")
+                        .fetch_all(link)
+                        .await?;
+                rows
+            }
+            Link::Sqlite(link) => sqlx::query_scalar(query).fetch_all(link).await?,
+        })
+    }
+
     /// The number in the first column of the first row.
     pub async fn number(&mut self, sql: &str) -> anyhow::Result<i64> {
         let query = AssertSqlSafe(sql.to_owned());

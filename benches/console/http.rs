@@ -1,4 +1,4 @@
-//! As much of an HTTP client as measuring needs: one kept connection, GET, and the time to the last byte. A full client
+//! As much of an HTTP client as measuring needs: one kept connection, GET and forms, and the time to the last byte. A full client
 //! would do more than is measured, and would be measured with it.
 
 use std::time::{Duration, Instant};
@@ -60,11 +60,26 @@ impl Connection {
             .with_context(|| format!("{path}: no answer in time"))?
     }
 
+    /// Sends a form of one of the console's own pages, as a browser does.
+    pub async fn post(&mut self, path: &str, form: &str) -> anyhow::Result<Answer> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\nAccept: text/html\r\nAccept-Encoding: identity\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {1}\r\n\r\n{form}",
+            self.address,
+            form.len()
+        );
+        timeout(PATIENCE, self.exchange(request)).await.with_context(|| format!("{path}: no answer in time"))?
+    }
+
     async fn ask(&mut self, path: &str, accept_encoding: &str) -> anyhow::Result<Answer> {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\nAccept-Encoding: {accept_encoding}\r\n\r\n",
             self.address
         );
+        self.exchange(request).await
+    }
+
+    async fn exchange(&mut self, request: String) -> anyhow::Result<Answer> {
         let begun = Instant::now();
         self.stream.write_all(request.as_bytes()).await?;
         let status_line = self.line().await?;

@@ -10,9 +10,11 @@ mod console;
 mod database;
 mod history;
 mod http;
+mod operations;
 mod protocol;
 mod report;
 mod screens;
+mod watching;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
@@ -34,6 +36,12 @@ struct Options {
     /// Which backends.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
     backends: Vec<Backend>,
+    /// What is measured: every screen, the protocol, or watching a table of many failed events.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
+    parts: Vec<Part>,
+    /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100_000..=1_000_000))]
+    watched: u64,
     /// Rows of failed_events.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     failed: u64,
@@ -49,9 +57,6 @@ struct Options {
     /// The longest that one screen is asked for.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// What is measured: the console's screens, the protocol, or both.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
-    parts: Vec<Part>,
     /// Events that are published and consumed.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=100_000))]
     entries: u64,
@@ -79,6 +84,7 @@ enum Backend {
 enum Part {
     Screens,
     Protocol,
+    Watching,
 }
 
 /// Pages of the two walks whose memory is compared.
@@ -110,7 +116,20 @@ async fn main() -> anyhow::Result<()> {
         }
         report.walked = Some(protocol::walks(WALKS.0, WALKS.1).await?);
     }
-    print!("{report}");
+    if options.parts.contains(&Part::Screens) || options.parts.contains(&Part::Protocol) {
+        print!("{report}");
+    }
+    if options.parts.contains(&Part::Watching) {
+        for backend in options.backends {
+            let rows = if backend == Backend::Postgres { options.watched } else { options.watched / 5 };
+            let history = History { failed: rows, attempts: rows, published: 1_000 };
+            let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+            let mut database = Database::create(backend, dir.path()).await?;
+            let measured = watching::measure(&mut database, &history, limits, dir.path()).await;
+            database.drop().await?;
+            print!("{}", measured?);
+        }
+    }
     Ok(())
 }
 
@@ -144,7 +163,10 @@ async fn measure(
     }
     let busy = screens::throughput(&console, limits).await?;
     let sizes = Sizes::of(&console).await?;
+    eprintln!("{}: retry of all exhausted", database.server);
+    let retry = operations::measure(&console, database).await?;
     let report = BackendReport {
+        retry,
         server: database.server.clone(),
         screens,
         busy,

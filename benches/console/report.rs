@@ -29,6 +29,7 @@ pub struct Report {
 pub struct BackendReport {
     pub server: String,
     pub screens: Vec<ScreenReport>,
+    pub retry: RetryReport,
     pub busy: Busy,
     pub memory_kb: u64,
     pub start: Duration,
@@ -45,6 +46,18 @@ pub struct ScreenReport {
     pub bare: Option<Duration>,
     /// Bytes over the wire, with gzip.
     pub size: usize,
+}
+
+/// A retry of everything that is exhausted.
+#[derive(Debug)]
+pub struct RetryReport {
+    pub rows: u64,
+    /// From the click on the list to the whole plan.
+    pub plan: Duration,
+    /// From the start of the operation to its end.
+    pub run: Duration,
+    /// The same batches by hand in SQL.
+    pub by_hand: Duration,
 }
 
 /// Requests a second at 16 connections.
@@ -135,6 +148,16 @@ impl fmt::Display for Report {
                 let p99 = if screen.count >= 100 { p99 } else { format!("max {p99} of {}", screen.count) };
                 writeln!(f, "| {name} | {p50} | {p99} | {bare} | {ratio} | {} |", kb(screen.size))?;
             }
+            let retry = &backend.retry;
+            writeln!(
+                f,
+                "\nRetry of {} events: plan {:.1} s, then {:.1} s; the same batches by hand in SQL {:.1} s (ratio {:.2}).",
+                thousands(retry.rows),
+                retry.plan.as_secs_f64(),
+                retry.run.as_secs_f64(),
+                retry.by_hand.as_secs_f64(),
+                retry.run.as_secs_f64() / retry.by_hand.as_secs_f64().max(0.001),
+            )?;
             writeln!(
                 f,
                 "\nAt 16 connections: {:.0} overviews/s, {:.0} lists/s. Peak memory {:.1} MB. Start {:.0} ms.\n",

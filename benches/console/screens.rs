@@ -51,7 +51,6 @@ pub fn all(dialect: Dialect, history: &History) -> Vec<Screen> {
         format!("SELECT * FROM failed_events WHERE id = {row}"),
         format!("SELECT * FROM failed_event_retry_log WHERE event_id = '{event_id}' ORDER BY id"),
     ];
-    let plan = format!("SELECT count(*), max(id) FROM failed_events WHERE feed_uri = '{feed}' AND retries >= 5");
     let below = row.saturating_sub(1);
     vec![
         screen("Overview", "", vec![]),
@@ -73,12 +72,12 @@ pub fn all(dialect: Dialect, history: &History) -> Vec<Screen> {
             vec![],
         ),
         screen("Failed event", &format!("/failed-events/{APP}/{row}"), event),
-        screen("Plan of a feed's retry", &format!("/retry?app={APP}&feed={encoded}"), vec![plan]),
-        screen("Record of actions", "/actions", vec![]),
+        screen("Groups", "/groups", vec![]),
+        screen("Operations", "/operations", vec![]),
     ]
 }
 
-fn screen(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
+pub fn screen(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
     Screen { name, path: path.to_owned(), bare }
 }
 

@@ -31,7 +31,7 @@ for (const base of ["/x/y", ""]) {
 }
 
 test("a final slash leads to the same page", async ({ page, hospital }) => {
-  for (const path of ["", "/failed-events", "/actions"]) {
+  for (const path of ["", "/failed-events", "/groups", "/operations"]) {
     const answer = await page.goto(hospital.at(`${path}/`));
     expect(answer?.status()).toBe(200);
     await expect(page).toHaveURL(hospital.at(path));

@@ -63,12 +63,14 @@ test("a whole feed: the plan names the number, and exactly those rows are reset"
   const [exhausted] = ownHospital.sql(event.app, `select count(*) from failed_events where ${inFeed} and retries >= 5`);
   const elsewhere = ownHospital.sql(event.app, `select id, retries from failed_events where not (${inFeed}) order by id`);
 
-  await page.goto(ownHospital.at(`/retry?app=${event.app}&feed=${encodeURIComponent(feed)}`));
+  await page.goto(ownHospital.at(`/failed-events?app=${event.app}&state=exhausted&feed=${encodeURIComponent(feed)}`));
+  await page.getByRole("button", { name: /^Retry all .*that match/ }).click();
+  await expect(page).toHaveURL(/\/operations\/\d+/);
   const number = new RegExp(`\\b${Number(exhausted).toLocaleString("en-GB")}\\b`);
   await expect(page.getByRole("main")).toContainText(number);
   await page.getByRole("main").getByRole("button", { name: /^Retry/ }).click();
 
-  await expect(page).toHaveURL(/\/actions\/\d+/);
+  await expect(page).toHaveURL(/\/operations\/\d+/);
   await expect(page.getByRole("main")).toContainText(number);
   expect(ownHospital.sql(event.app, `select count(*) from failed_events where ${inFeed} and retries >= 5`)).toEqual(["0"]);
   expect(ownHospital.sql(event.app, `select id, retries from failed_events where not (${inFeed}) order by id`)).toEqual(elsewhere);
@@ -101,12 +103,12 @@ test("by keyboard only: from the overview to a retried event and its record", as
   expect(others(ownHospital, event)).toEqual(before);
 
   await page.keyboard.press("Home");
-  await tabTo("nav[aria-label=Main] a[href$='/actions']");
+  await tabTo("nav[aria-label=Main] a[href$='/operations']");
   await page.keyboard.press("Enter");
-  await expect(page).toHaveURL(ownHospital.at("/actions"));
-  await tabTo("main a[href*='/actions/']");
+  await expect(page).toHaveURL(ownHospital.at("/operations"));
+  await tabTo("main a[href*='/operations/']");
   await page.keyboard.press("Enter");
-  await expect(page).toHaveURL(/\/actions\/\d+$/);
+  await expect(page).toHaveURL(/\/operations\/\d+$/);
   const row = page.getByRole("row").filter({ has: page.locator(`a[href*='/failed-events/${event.app}/${event.id}']`) });
   await expect(row).toContainText("Retry requested");
 
@@ -150,7 +152,8 @@ test("the navigation leads to every screen and says where one is", async ({ page
   for (const [name, path] of [
     ["Failed events", "/failed-events"],
     ["Applications", "/applications"],
-    ["Actions", "/actions"],
+    ["Groups", "/groups"],
+    ["Operations", "/operations"],
     ["Help", "/help"],
     ["Overview", ""],
   ]) {

@@ -25,6 +25,7 @@ GRANT SELECT ON openmrs.chunking_history TO 'atomfeed_console'@'%';
 -- No row is locked to be read, and no other column is written.
 GRANT UPDATE (retries, failed_at) ON openmrs.failed_events TO 'atomfeed_console'@'%';
 
--- Not needed yet. To come: discarding a failed event deletes it with its retry log, restoring puts both back.
--- GRANT INSERT, DELETE ON openmrs.failed_events TO 'atomfeed_console'@'%';
--- GRANT INSERT, DELETE ON openmrs.failed_event_retry_log TO 'atomfeed_console'@'%';
+-- Discarding a failed event deletes it with its retry log, and restoring puts both back: leave these out where that must
+-- not be done from the console.
+GRANT INSERT, DELETE ON openmrs.failed_events TO 'atomfeed_console'@'%';
+GRANT INSERT, DELETE ON openmrs.failed_event_retry_log TO 'atomfeed_console'@'%';

@@ -27,7 +27,10 @@ GRANT SELECT ON clinlims.chunking_history TO atomfeed_console;
 -- Retry sets retries to 0. No row is locked to be read, and no other column is written.
 GRANT UPDATE (retries) ON clinlims.failed_events TO atomfeed_console;
 
--- Not needed yet. To come: discarding a failed event deletes it with its retry log, restoring puts both back with the
--- ids they had, so no right on a sequence is needed.
--- GRANT INSERT, DELETE ON clinlims.failed_events TO atomfeed_console;
--- GRANT INSERT, DELETE ON clinlims.failed_event_retry_log TO atomfeed_console;
+-- Discarding a failed event deletes it with its retry log, and restoring puts both back: leave these out where that must
+-- not be done from the console. An id that is taken meanwhile is replaced by a new one of the sequence, where there is
+-- one (Odoo, PACS); with the right to read it, an id that it would give out again is not used.
+GRANT INSERT, DELETE ON clinlims.failed_events TO atomfeed_console;
+GRANT INSERT, DELETE ON clinlims.failed_event_retry_log TO atomfeed_console;
+-- GRANT USAGE, SELECT ON SEQUENCE public.failed_events_id_seq TO atomfeed_console;
+-- GRANT USAGE, SELECT ON SEQUENCE public.failed_event_retry_log_id_seq TO atomfeed_console;

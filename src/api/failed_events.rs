@@ -1,4 +1,4 @@
-//! Failed events: lists, one whole, its neighbours, and the retry.
+//! Failed events: lists, one whole, its neighbours, and the retry of those that were seen.
 
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,16 @@ pub struct Masked {
     pub payload_kind: String,
 }
 
+/// The group that a failed event belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventGroup {
+    pub fault: i64,
+    pub title: String,
+    /// How many failed events of it there are now.
+    pub failed: u64,
+    pub note: Option<crate::model::group::WrittenNote>,
+}
+
 /// A failed event and what stands around it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventPage {
@@ -111,6 +121,12 @@ pub struct EventPage {
     pub same_record_missing: Vec<MissingPart>,
     /// Names for the applications of `same_record`.
     pub applications: Vec<ApplicationInfo>,
+    /// The failed events with the same fault; `None`: not known yet.
+    pub group: Option<EventGroup>,
+    /// Later events of the same record here: how many were resolved, and how many failed too.
+    pub later: (u64, u64),
+    /// What the ledger knows of it; `None`: it has not seen it yet.
+    pub life: Option<crate::model::ledger::LedgerEvent>,
     /// The neighbours in the list it was opened from.
     pub previous: Option<EventKey>,
     pub next: Option<EventKey>,
@@ -124,27 +140,6 @@ pub async fn view_failed_event(app: String, id: String, list: String) -> Result<
     let list = ListQuery::parse(&list)?;
     let id = id.parse().map_err(|_| unknown())?;
     crate::server::events::event(&console, &super::actor()?, &app, id, &list.filter).await
-}
-
-/// What a retry of all exhausted failed events of a feed would do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RetryPlan {
-    pub info: ApplicationInfo,
-    pub feed: Option<String>,
-    /// Exhausted failed events of the feed now.
-    pub exhausted: u64,
-    /// Only rows up to this id are reset, so that nothing joins after the person looked.
-    pub up_to: Option<crate::model::RowId>,
-    /// Failed events of the feed that are tried first because they wait already.
-    pub waiting: u64,
-    pub last_seen_at_work: Option<crate::model::Stamp>,
-    pub retry_refused: Option<String>,
-}
-
-/// The plan of retrying all exhausted failed events of a feed; `feed` is `None` for rows without an address.
-#[server(prefix = "/api", input = GetUrl, endpoint = "plan_feed_retry")]
-pub async fn plan_feed_retry(app: String, feed: Option<String>) -> Result<RetryPlan, Problem> {
-    crate::server::events::plan(&super::console_for(Right::See)?, &app, feed).await
 }
 
 /// Retries failed events: sets their retries to 0 where the row still has the retries that the person saw.
@@ -171,28 +166,9 @@ pub async fn retry(
     Ok(())
 }
 
-/// Retries all exhausted failed events of a feed, up to the id that the plan showed.
-#[server(prefix = "/api", endpoint = "retry_feed")]
-pub async fn retry_feed(
-    app: String,
-    #[server(default)] feed: Option<String>,
-    up_to: String,
-    #[server(default)] reason: Option<String>,
-) -> Result<(), Problem> {
-    let console = super::console_for(Right::Retry)?;
-    let up_to = up_to
-        .parse()
-        .map_err(|_| Problem::bad_request(format!("{up_to:?} is no id."), "Open the plan of the retry again."))?;
-    let feed = feed.filter(|feed| !feed.is_empty());
-    let actor = super::actor()?;
-    let action = crate::server::operations::retry_feed(&console, actor, &app, feed, up_to, said(reason)).await?;
-    super::go_to(&console.parts.config.base.action(action));
-    Ok(())
-}
-
 /// A reason as typed: nothing when it is blank, and no longer than a paragraph.
 #[cfg(feature = "ssr")]
-fn said(reason: Option<String>) -> Option<String> {
+pub(super) fn said(reason: Option<String>) -> Option<String> {
     let reason: String = reason?.trim().chars().take(1000).collect();
     (!reason.is_empty()).then_some(reason)
 }

@@ -2,10 +2,12 @@
 //! validates, calls `server`, and maps errors.
 
 pub mod access;
-pub mod actions;
 pub mod audit;
 pub mod demo;
 pub mod failed_events;
+pub mod groups;
+pub mod history;
+pub mod operations;
 pub mod overview;
 
 #[cfg(feature = "ssr")]
@@ -185,10 +187,10 @@ fn go_to(url: &str) {
     }
 }
 
-/// Sends the browser back to where it was, a path and query below the base, with the number of the action it asked
-/// for. Anything that is not such a path leads to the action's own page.
+/// Sends the browser back to where it was, a path and query below the base, with the number of the operation it asked
+/// for. Anything that is not such a path leads to the operation's own page.
 #[cfg(feature = "ssr")]
-fn go_back(console: &Console, back: &str, action: i64) {
+fn go_back(console: &Console, back: &str, operation: i64) {
     use crate::model::filter::{pairs, push};
     let base = &console.parts.config.base;
     let (path, query) = back.split_once('?').unwrap_or((back, ""));
@@ -196,6 +198,6 @@ fn go_back(console: &Console, back: &str, action: i64) {
     for (key, value) in pairs(query).filter(|(key, _)| key != "done") {
         push(&mut kept, &key, &value);
     }
-    push(&mut kept, "done", &action.to_string());
-    go_to(&base.inside(&format!("{path}?{kept}")).unwrap_or_else(|| base.action(action)));
+    push(&mut kept, "done", &operation.to_string());
+    go_to(&base.inside(&format!("{path}?{kept}")).unwrap_or_else(|| base.operation(operation)));
 }

@@ -286,7 +286,7 @@ fn in_class(byte: u8) -> bool {
 }
 
 /// Whether a text is a whole class name with its package: `java.lang.RuntimeException`.
-fn is_class(text: &str) -> bool {
+pub(super) fn is_class(text: &str) -> bool {
     let Some((package, class)) = text.rsplit_once('.') else {
         return false;
     };
@@ -388,7 +388,7 @@ fn root_sentence(said: &[String], open: bool) -> Option<String> {
 }
 
 /// Where nobody said anything: "NullPointerException in EncounterFeedProcessor.getPatient".
-fn named_class(causes: &[Cause]) -> Option<String> {
+pub(super) fn named_class(causes: &[Cause]) -> Option<String> {
     let cause = causes.iter().rev().find(|cause| cause.class.is_some())?;
     let class = cause.class.as_deref()?.rsplit('.').next()?;
     let place = cause.frames.iter().find(|frame| !frame.library).and_then(|frame| {
@@ -438,7 +438,7 @@ fn sentence(message: &str) -> String {
 
 /// The last line of a Python trace that is not indented: its exception. Where the text ends before that, the last place
 /// in the code that it names.
-fn last_of_python(message: &str) -> String {
+pub(super) fn last_of_python(message: &str) -> String {
     let plain = |line: &&str| !line.trim().is_empty() && !line.starts_with([' ', '\t']);
     match message.lines().rev().find(plain) {
         Some(line) if !line.contains("Traceback (most recent call last)") => line.to_owned(),
@@ -451,7 +451,7 @@ fn last_of_python(message: &str) -> String {
 }
 
 /// Without the class names in front: `java.lang.RuntimeException: <class>: Read timed out` says "Read timed out".
-fn without_classes(mut text: &str) -> &str {
+pub(super) fn without_classes(mut text: &str) -> &str {
     while let Some((class, rest)) = text.split_once(": ") {
         let short = ["Exception", "Error", "Fault"].iter().any(|end| class.len() > end.len() && class.ends_with(end))
             && class.bytes().all(in_class)
@@ -466,7 +466,7 @@ fn without_classes(mut text: &str) -> &str {
 }
 
 /// The first line, or all of them as one where the first says too little.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("");
     let words = if first.chars().count() < 20 { text } else { first };
     // More than this never reaches the page.

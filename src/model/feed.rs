@@ -51,6 +51,15 @@ pub fn category_of(uri: &str) -> Option<&str> {
     rest.rsplit('/').next().filter(|category| !category.is_empty() && !category.contains(':'))
 }
 
+/// What stays of a feed's address when its host changes: the last two parts of its path (`encounter/recent`). `None`:
+/// there is no address.
+pub fn tail_of(uri: Option<&str>) -> Option<(&str, &str)> {
+    let uri = uri.filter(|uri| !uri.trim().is_empty())?;
+    let mut parts = uri.trim_end_matches('/').rsplit('/');
+    let last = parts.next()?;
+    Some((parts.next().unwrap_or_default(), last))
+}
+
 /// One feed of one application: from `markers`, from `failed_events`, or both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Feed {
@@ -119,6 +128,18 @@ mod tests {
         ] {
             assert_eq!(category_of(uri), category, "{uri}");
         }
+    }
+
+    #[test]
+    fn a_feed_is_known_again_when_its_host_changed() {
+        let at = |host: &str| tail_of(Some(host)).map(|(category, page)| format!("{category}/{page}"));
+        assert_eq!(at("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent").as_deref(), Some("encounter/recent"));
+        assert_eq!(
+            at("http://localhost:8050/openmrs/ws/atomfeed/encounter/recent/").as_deref(),
+            Some("encounter/recent")
+        );
+        assert_eq!(at("no address").as_deref(), Some("/no address"));
+        assert_eq!((tail_of(None), tail_of(Some(""))), (None, None));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! consumer, offset marker, payload; the states are those a person reads on the screen.
 
 pub mod access;
-pub mod action;
 pub mod advice;
 pub mod application;
 pub mod audit;
@@ -14,12 +13,18 @@ pub mod error_text;
 pub mod failed_event;
 pub mod feed;
 pub mod filter;
+pub mod fingerprint;
+pub mod group;
+pub mod history;
+pub mod ledger;
 pub mod masking;
+pub mod operation;
 pub mod overview;
 pub mod payload;
 pub mod publisher;
 pub mod stamp;
 mod uuid;
+pub mod whole_row;
 
 pub use access::{Person, Right, Role};
 pub use application::{ApplicationInfo, Availability, Backend, Kind, Limits, Reach};

@@ -5,15 +5,19 @@ pub(super) const LENGTH: usize = 36;
 
 /// Whether a uuid in its usual form (8-4-4-4-12 hexadecimal digits) stands at `at`, not as a part of a longer word.
 pub(super) fn stands_at(text: &[u8], at: usize) -> bool {
-    let Some(candidate) = text.get(at..at + LENGTH) else {
-        return false;
-    };
-    let shaped = candidate.iter().enumerate().all(|(index, byte)| match index {
-        8 | 13 | 18 | 23 => *byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    });
     let apart = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_hexdigit());
-    shaped && apart(at.checked_sub(1).and_then(|before| text.get(before))) && apart(text.get(at + LENGTH))
+    is_shaped(text, at) && apart(at.checked_sub(1).and_then(|before| text.get(before))) && apart(text.get(at + LENGTH))
+}
+
+/// Whether what begins at `at` has the shape of a uuid, whatever stands around it: consumers print them directly behind a
+/// word.
+pub(super) fn is_shaped(text: &[u8], at: usize) -> bool {
+    text.get(at..at + LENGTH).is_some_and(|candidate| {
+        candidate.iter().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+    })
 }
 
 /// The first uuid in a text.

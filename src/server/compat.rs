@@ -239,19 +239,19 @@ pub async fn reset_retry_count(
     }
     let reason = Some("asked for by the old console's call resetRetryCount".into());
     let id = operations::retry(&console, actor, events, reason).await?;
-    let action = console.parts.store.action(id).await?.filter(|action| action.finished_at.is_some());
-    let Some(action) = action else {
+    let operation = console.parts.store.operation(id).await?.filter(|operation| operation.finished_at.is_some());
+    let Some(operation) = operation else {
         return Err(Problem::unavailable(
             format!("The reset of {event_id} is still under way: {} takes long.", source.app().info.name),
-            format!("Look at action {id} in the console's record for what becomes of it."),
+            format!("Look at operation {id} in the console for what becomes of it."),
         )
         .into());
     };
-    let counts = action.counts;
+    let counts = operation.counts;
     if counts.failed + counts.uncertain > 0 {
         return Err(Problem::unavailable(
             format!("{} did not take the reset of {event_id}.", source.app().info.name),
-            "Look at the console's record of actions for the reason.",
+            "Look at the console's page of operations for the reason.",
         )
         .into());
     }

@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Utc};
 
 use super::{lists, operations::Actor, sources::Source, state::Console};
 use crate::{
-    api::failed_events::{EventPage, Masked, MissingPart, RetryPlan},
+    api::failed_events::{EventGroup, EventPage, Masked, MissingPart},
     error::Problem,
     model::{
         FailedEventRow, Feed, RowId, audit::AuditKind, filter::Filter, masking, payload, payload::record_uuid,
@@ -36,11 +36,13 @@ pub async fn event(
             "It was resolved, or somebody deleted it. The list shows what is there now.",
         ));
     };
-    let (around, neighbours, view, ahead) = tokio::join!(
+    let (around, neighbours, view, ahead, group, later) = tokio::join!(
         same_record(console, &event.row),
         lists::neighbours(console, list, &event.row),
         console.view(app),
         source.ahead(event.row.feed_uri.as_deref(), id),
+        group(console, app, id),
+        console.parts.store.later_of_record(app, id),
     );
     let masked = console.masked().map(|lacking| Masked {
         why: lacking.to_string(),
@@ -58,8 +60,12 @@ pub async fn event(
     }
     let seen = view.and_then(|view| view.seen);
     let feed = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, event.row.feed_uri.as_deref()));
+    // The page is whole without the history; and an id can have been another event's, which is not this one's.
+    let lives = console.parts.store.ledger_events_of_row(&source.app().info.key, id).await.unwrap_or_default();
+    let life = lives.into_iter().next().filter(|life| life.state.is_open() && life.event_id == event.row.event_id);
     Ok(EventPage {
         info: source.app().info.clone(),
+        life,
         retry_refused: seen.as_ref().and_then(|seen| seen.retry_refused.clone()),
         ahead: ahead.ok(),
         last_seen_at_work: feed.and_then(|feed| feed.last_seen_at_work.clone()),
@@ -68,10 +74,23 @@ pub async fn event(
         same_record_missing: same_missing,
         masked,
         applications: console.applications().cloned().collect(),
+        group: group?,
+        later: later?,
         previous: neighbours.0,
         next: neighbours.1,
         event,
     })
+}
+
+/// The group that the ledger counts a failed event to; `None`: the watcher has not seen it yet.
+async fn group(console: &Console, app: &str, id: RowId) -> Result<Option<EventGroup>, Problem> {
+    let store = &console.parts.store;
+    let Some(fault) = store.fault_of(app, id).await? else { return Ok(None) };
+    let mut group = store.group(fault, console.only()).await?;
+    if console.masked().is_some() {
+        group.iter_mut().for_each(|group| group.title = masking::fault(&group.title));
+    }
+    Ok(group.map(|group| EventGroup { fault, title: group.title.clone(), failed: group.failed(), note: group.note }))
 }
 
 /// The other failed events of the record that this one is about, in every application.
@@ -102,26 +121,6 @@ async fn same_record(console: &Console, row: &FailedEventRow) -> (Vec<FailedEven
         }
     }
     (rows, missing)
-}
-
-/// What retrying all exhausted failed events of a feed would do.
-///
-/// # Errors
-/// An unknown application, or a source that does not answer.
-pub async fn plan(console: &Console, app: &str, feed: Option<String>) -> Result<RetryPlan, Problem> {
-    let source = console.source(app)?;
-    let plan = source.feed_plan(feed.as_deref()).await?;
-    let seen = console.view(app).await.and_then(|view| view.seen);
-    let known = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, feed.as_deref()));
-    Ok(RetryPlan {
-        info: source.app().info.clone(),
-        exhausted: plan.exhausted,
-        up_to: plan.up_to,
-        waiting: plan.waiting,
-        last_seen_at_work: known.and_then(|feed| feed.last_seen_at_work.clone()),
-        retry_refused: seen.and_then(|seen| seen.retry_refused),
-        feed,
-    })
 }
 
 fn find_feed<'a>(feeds: &'a [Feed], uri: Option<&str>) -> Option<&'a Feed> {

@@ -10,12 +10,13 @@ use chrono::{DateTime, Utc};
 use super::{
     sources::{ListRequest, ListRow, ListRows, NEWEST, SearchIn, Source, SourceError, TextLimit},
     state::Console,
+    store::ledger::{OpenRows, micros},
 };
 use crate::{
     api::failed_events::{Arrivals, ListPage, MissingPart, Scan},
     error::Problem,
     model::{
-        ApplicationView, EventKey, FailedEventRow, FeedCounts, RowId, Stamp,
+        ApplicationView, EventKey, FailedEventRow, FeedCounts, Reach, RowId, Stamp,
         filter::{Direction, Filter, ListQuery, Order, Place, Position},
         masking, payload,
     },
@@ -146,6 +147,89 @@ pub fn search_in(console: &Console) -> SearchIn {
     if console.masked().is_some() { SearchIn::IdAndTitle } else { SearchIn::Everything }
 }
 
+/// Rows of a table from which on its lists take their order from the ledger. The table has no index: finding and sorting
+/// the rows of a page takes it some tens of milliseconds from here on, and seconds where it is large. Up to here a list is
+/// what the database holds at this moment.
+const FROM_LEDGER: u64 = 20_000;
+
+/// How often more keys are fetched where rows have left since the last look.
+const REFILLS: u32 = 4;
+
+/// The same rows by way of the ledger: it has found and sorted their keys, and the source is asked for these rows alone, by
+/// its primary key. What no longer matches there is left out. `None`: this list is the source's to answer.
+async fn by_ledger(
+    console: &Console,
+    source: &Source,
+    query: &ListQuery,
+    limit: u32,
+) -> Option<Result<ListRows, SourceError>> {
+    let (filter, info) = (&query.filter, &source.app().info);
+    let plain = filter.feed.is_none() && filter.state.is_none() && filter.from.is_none() && filter.until.is_none();
+    let easy = filter.order.by_id() && plain;
+    if filter.text.is_some() || filter.category.is_some() || easy || !console.parts.watch.in_step(&info.key) {
+        return None;
+    }
+    let view = console.view(&info.key).await?;
+    if !matches!(view.reach, Reach::Reachable { .. }) || view.seen.as_ref()?.failed < FROM_LEDGER {
+        return None;
+    }
+    let backward = query.place.direction == Direction::Backward;
+    let from = query.place.positions.get(&info.key);
+    let mut wanted = OpenRows {
+        app: &info.key,
+        feed: filter.feed.as_deref(),
+        state: filter.state.map(Into::into),
+        from: filter.from.map(|at| at.timestamp_micros()),
+        until: filter.until.map(|at| at.timestamp_micros()),
+        by_id: filter.order.by_id(),
+        up: filter.order.descending() == backward,
+        beyond: from.map(|from| beyond(source, from)),
+        // "Just before the key" read forward meets the key's own row, and so does "just after" read backward.
+        inclusive: from.is_some_and(|from| from.after == backward),
+        limit,
+    };
+    let mut rows = Vec::with_capacity(limit as usize);
+    for _ in 0..REFILLS {
+        // A store that fails is no reason for an empty list: the source can answer.
+        let keys = console.parts.store.open_rows(&wanted).await.ok()?;
+        let ids: Vec<RowId> = keys.iter().map(|(_, id)| RowId((*id).into())).collect();
+        let found = match source.rows(&ids).await {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut found: BTreeMap<RowId, FailedEventRow> = found.into_iter().map(|row| (row.id, row)).collect();
+        rows.extend(ids.iter().filter_map(|id| found.remove(id)).filter(|row| still_matches(filter, row)));
+        if rows.len() >= limit as usize || keys.len() < limit as usize {
+            break;
+        }
+        (wanted.beyond, wanted.inclusive) = (keys.last().copied(), false);
+    }
+    rows.truncate(limit as usize);
+    if backward {
+        rows.reverse();
+    }
+    let position = |row: &FailedEventRow| Position {
+        failed_at: row.failed_at.as_ref().map(|stamp| stamp.text.clone()),
+        id: row.id,
+        after: true,
+    };
+    let rows = rows.into_iter().map(|row| ListRow { position: position(&row), row }).collect();
+    Some(Ok(ListRows { rows, stopped_at: None, scanned: 0 }))
+}
+
+/// A place in a list as the ledger's key.
+fn beyond(source: &Source, from: &Position) -> (i64, i64) {
+    let at = from.failed_at.as_deref().map(|text| source.time_of_key(text));
+    let id = i64::try_from(from.id.0).unwrap_or(if from.id.0 > 0 { i64::MAX } else { i64::MIN });
+    (micros(at.as_ref()), id)
+}
+
+/// Whether a row is still what the ledger found it to be.
+fn still_matches(filter: &Filter, row: &FailedEventRow) -> bool {
+    let feed = filter.feed.as_deref().is_none_or(|feed| row.feed_uri.as_deref().unwrap_or_default() == feed);
+    feed && filter.state.is_none_or(|state| row.state == state)
+}
+
 /// What one source gave.
 struct Part {
     source: Arc<Source>,
@@ -158,6 +242,8 @@ async fn read_part(console: &Console, source: &Arc<Source>, query: &ListQuery, l
     let answer = if direction == Direction::Backward && from.is_none() {
         // It stands at its beginning: nothing is before.
         Ok(ListRows { rows: Vec::new(), stopped_at: None, scanned: 0 })
+    } else if let Some(answer) = by_ledger(console, source, query, limit).await {
+        answer
     } else {
         let search = search_in(console);
         let request = ListRequest { filter: &query.filter, from, direction, limit, texts: TextLimit::LIST, search };

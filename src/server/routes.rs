@@ -10,12 +10,13 @@ use axum::{
 };
 
 use super::{
-    audit_export, compat, export, health, http,
+    audit_export, compat, export, health, history, http,
     security::door::Needs::{self, Nothing, Right as Has, SignedIn},
     site,
     state::Console,
+    stream,
 };
-use crate::model::Right::{Accounts, Audit, Retry, See};
+use crate::model::Right::{Accounts, Audit, Note, Retry, See};
 
 /// One thing that can be asked for, below the base path.
 #[derive(Clone, Copy, Debug)]
@@ -95,9 +96,13 @@ pub const ROUTES: &[Route] = &[
     page("/applications/{app}", Has(See)),
     page("/failed-events", Has(See)),
     page("/failed-events/{app}/{id}", Has(See)),
-    page("/retry", Has(See)),
-    page("/actions", Has(See)),
-    page("/actions/{id}", Has(See)),
+    page("/groups", Has(See)),
+    page("/groups/{fault}", Has(See)),
+    page("/operations", Has(See)),
+    page("/operations/{id}", Has(See)),
+    page("/discarded", Has(See)),
+    page("/history", Has(See)),
+    page("/history/{id}", Has(See)),
     page("/audit", Has(Audit)),
     page("/help", Has(See)),
     page("/demo", Has(See)),
@@ -111,11 +116,21 @@ pub const ROUTES: &[Route] = &[
     function("/api/failed_events", Has(See)),
     function("/api/news", Has(See)),
     function("/api/failed_event", Has(See)),
-    function("/api/plan_feed_retry", Has(See)),
     function("/api/retry", Has(Retry)),
-    function("/api/retry_feed", Has(Retry)),
-    function("/api/actions", Has(See)),
-    function("/api/action", Has(See)),
+    function("/api/groups", Has(See)),
+    function("/api/group", Has(See)),
+    function("/api/write_note", Has(Note)),
+    function("/api/operations", Has(See)),
+    function("/api/operation", Has(See)),
+    function("/api/operation_course", Has(See)),
+    function("/api/discarded", Has(See)),
+    // The least that any operation needs; what the one at hand needs is asked for by the function.
+    function("/api/plan_operation", Has(Retry)),
+    function("/api/start_operation", Has(Retry)),
+    function("/api/turn_operation", Has(Retry)),
+    function("/api/history", Has(See)),
+    function("/api/life", Has(See)),
+    function("/api/life_of_row", Has(See)),
     function("/api/audit", Has(Audit)),
     form("/api/sign_in", Nothing, "/sign-in"),
     function("/api/sign_out", SignedIn),
@@ -138,6 +153,9 @@ pub const ROUTES: &[Route] = &[
     reads("/failed-events.ndjson", Has(See), || get(export::ndjson)),
     reads("/failed-events/{app}/{id}/error.txt", Has(See), || get(export::whole_error)),
     reads("/failed-events/{app}/{id}/payload.txt", Has(See), || get(export::whole_payload)),
+    reads("/history.csv", Has(See), || get(history::csv)),
+    // What open pages are told.
+    reads("/events", Has(See), || get(stream::events)),
     reads("/audit.csv", Has(Audit), || get(audit_export::csv)),
     // The old console's JSON.
     reads("/apps", Has(See), || get(compat::apps)),

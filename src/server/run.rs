@@ -9,7 +9,7 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 use super::{
     config::{Config, LogForm, LogLevel, Way},
     connections::{self, Limits},
-    http,
+    http, operations,
     security::{
         audit::{self, Entry},
         openmrs::Asking,
@@ -25,7 +25,7 @@ use crate::{
     model::{audit::AuditKind, error_text::visible_line},
 };
 
-/// How long requests and actions under way may take once the console was told to end.
+/// How long requests and batches under way may take once the console was told to end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or Ctrl-C; on the demo hospital, with it at work.
@@ -38,13 +38,6 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         tracing::warn!("{warning}");
     }
     let store = Store::open(&config.store).await?;
-    let interrupted = store.end_interrupted_actions().await?;
-    if interrupted > 0 {
-        tracing::warn!(
-            actions = interrupted,
-            "the console was ended while these were under way; the record says how far they came"
-        );
-    }
     if let Way::Openmrs(settings) = &config.access.way {
         Asking::new(settings.clone()).context("OpenMRS cannot be asked who may come in")?;
     }
@@ -71,6 +64,8 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     if let Some(hospital) = &parts.hospital {
         hospital.start(&parts.stopping, &parts.running).await?;
     }
+    operations::go_on(&console).await?;
+    tokio::spawn(operations::housekeeping(console.clone()));
     let router = http::router(console);
     let shown =
         if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
@@ -90,7 +85,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     connections::serve(listener, router, Limits::of_system(), parts.stopping.clone(), LAST_WORDS).await;
     parts.running.close();
     if tokio::time::timeout(LAST_WORDS, parts.running.wait()).await.is_err() {
-        tracing::warn!("an action was still under way; the record shows how far it came");
+        tracing::warn!("an operation was still writing a batch; it is looked at again at the next start");
     }
     // Where this cannot be written, the log says so; the console ends all the same.
     let _ = parts.audit.record(Entry::of_console(AuditKind::ConsoleStopped)).await;

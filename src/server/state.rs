@@ -9,10 +9,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     config::Config,
     events::Publishers,
+    operations::Running,
     security::{audit::Audit, sign_in::Doorkeeper},
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
+    stream::Streams,
     watch::Watch,
 };
 use crate::{
@@ -53,7 +55,10 @@ pub struct Parts {
     pub watch: Watch,
     pub publishers: Publishers,
     pub doorkeeper: Doorkeeper,
-    /// Actions that are being carried out; the end of the console waits for them.
+    /// Operations that have a task of their own.
+    pub operations: Running,
+    pub streams: Streams,
+    /// The tasks of operations and plans; the end of the console waits for them.
     pub running: TaskTracker,
     /// Set when the console is about to end.
     pub stopping: CancellationToken,
@@ -74,7 +79,7 @@ impl Console {
         let sources: Vec<_> =
             config.applications.iter().map(|application| Arc::new(Source::new(application.clone()))).collect();
         let stopping = CancellationToken::new();
-        let watch = Watch::start(&sources, &stopping);
+        let watch = Watch::start(&sources, &store, &stopping);
         let doorkeeper = Doorkeeper::new(&config.access);
         let parts = Parts {
             doorkeeper,
@@ -84,6 +89,8 @@ impl Console {
             store,
             watch,
             publishers: Publishers::default(),
+            operations: Running::default(),
+            streams: Streams::default(),
             running: TaskTracker::new(),
             stopping,
             started: Instant::now(),

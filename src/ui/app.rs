@@ -11,18 +11,19 @@ use leptos_router::{
 
 use super::{
     components::{FormToken, Icon, ProblemView, Sprite, use_base},
-    islands::PageTools,
+    islands::{Live, PageTools},
     pages::{
-        account::AccountPage, accounts::AccountsPage, action::ActionPage, actions::ActionsPage,
-        application::ApplicationPage, applications::ApplicationsPage, audit::AuditPage, demo::DemoPage,
-        failed_event::FailedEventPage, failed_events::FailedEventsPage, help::HelpPage, not_found::NotFoundPage,
-        overview::OverviewPage, retry::RetryFeedPage, sign_in::SignInPage,
+        account::AccountPage, accounts::AccountsPage, application::ApplicationPage, applications::ApplicationsPage,
+        audit::AuditPage, demo::DemoPage, discarded::DiscardedPage, failed_event::FailedEventPage,
+        failed_events::FailedEventsPage, group::GroupPage, groups::GroupsPage, help::HelpPage, history::HistoryPage,
+        life::LifePage, not_found::NotFoundPage, operation::OperationPage, operations::OperationsPage,
+        overview::OverviewPage, sign_in::SignInPage,
     },
     visitor::{SignsIn, Visitor, use_visitor},
 };
 use crate::{
     error::Problem,
-    model::{Person, Right, access::KnownBy, audit::AuditFilter, error_text::visible},
+    model::{Person, Right, access::KnownBy, audit::AuditFilter, error_text::visible, history::HistoryQuery},
     paths::Base,
 };
 
@@ -94,10 +95,14 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("applications/:app") view=ApplicationPage ssr=SsrMode::Async />
                     <Route path=path!("failed-events") view=FailedEventsPage ssr=SsrMode::Async />
                     <Route path=path!("failed-events/:app/:id") view=FailedEventPage ssr=SsrMode::Async />
-                    <Route path=path!("retry") view=RetryFeedPage ssr=SsrMode::Async />
-                    <Route path=path!("actions") view=ActionsPage ssr=SsrMode::Async />
-                    <Route path=path!("actions/:id") view=ActionPage ssr=SsrMode::Async />
                     <Route path=path!("audit") view=AuditPage ssr=SsrMode::Async />
+                    <Route path=path!("groups") view=GroupsPage ssr=SsrMode::Async />
+                    <Route path=path!("groups/:fault") view=GroupPage ssr=SsrMode::Async />
+                    <Route path=path!("operations") view=OperationsPage ssr=SsrMode::Async />
+                    <Route path=path!("operations/:id") view=OperationPage ssr=SsrMode::Async />
+                    <Route path=path!("discarded") view=DiscardedPage ssr=SsrMode::Async />
+                    <Route path=path!("history") view=HistoryPage ssr=SsrMode::Async />
+                    <Route path=path!("history/:id") view=LifePage ssr=SsrMode::Async />
                     <Route path=path!("demo") view=DemoPage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
                     <Route path=path!("sign-in") view=SignInPage ssr=SsrMode::Async />
@@ -108,6 +113,7 @@ pub fn App() -> impl IntoView {
         </Router>
         <Footer />
         <PageTools />
+        <Live address=use_base().events() />
     }
 }
 
@@ -181,8 +187,10 @@ fn Header() -> impl IntoView {
     let mut tabs = vec![
         ("Overview", base.overview(), "/"),
         ("Failed events", list.clone(), "/failed-events"),
+        ("Groups", base.groups(false), "/groups"),
         ("Applications", base.applications(), "/applications"),
-        ("Actions", base.actions(), "/actions"),
+        ("History", base.history(&HistoryQuery::default()), "/history"),
+        ("Operations", base.operations(), "/operations"),
         ("Help", base.help(), "/help"),
     ];
     let accounts = |person: &Person| person.known_by == KnownBy::Account && person.may(Right::Accounts);

@@ -8,8 +8,10 @@ use super::{
     words::{count, count_first, number, numeral, span},
 };
 use crate::model::{
-    ApplicationInfo, ApplicationView, Availability, Feed, FeedState, Limits, Reach, Seen, action::Action,
+    ApplicationInfo, ApplicationView, Availability, Feed, FeedState, Limits, Reach, Seen,
     feed::category_of,
+    ledger::RequestKind,
+    operation::{Operation, Stage},
 };
 
 /// Why something is as it is, and what to do about it.
@@ -361,73 +363,69 @@ pub fn retry_schedule(info: &ApplicationInfo, rows: u64) -> Option<String> {
     ))
 }
 
-/// An action's kind as the beginning of a sentence that its scope goes on.
-fn deed(kind: &str) -> String {
+/// What an operation is called.
+pub fn deed(kind: RequestKind) -> &'static str {
     match kind {
-        "retry" => "Retry of".to_owned(),
-        other => format!("{other}:"),
+        RequestKind::Retry => "Retry",
+        RequestKind::Discard => "Discard",
+        RequestKind::Restore => "Put back",
     }
 }
 
-/// What an action was about, as a heading: a feed's address in it gives way to its category.
-pub fn scope(action: &Action) -> String {
+/// What an operation is about, as a heading: a feed's address in it gives way to its category.
+pub fn scope(operation: &Operation) -> String {
     let short = |word: &str| match category_of(word) {
         Some(category) if word.contains("://") => format!("the {category} feed"),
         _ => word.to_owned(),
     };
-    let words: Vec<String> = action.scope.split(' ').map(short).collect();
-    crate::model::error_text::visible(&format!("{} {}", deed(&action.kind), words.join(" ")))
+    let words: Vec<String> = operation.scope.split(' ').map(short).collect();
+    crate::model::error_text::visible(&format!("{} {}", deed(operation.kind), words.join(" ")))
 }
 
-/// Whether an action may still go on.
-pub fn is_running(action: &Action) -> bool {
-    action.finished_at.is_none() && action.ended_early.is_none()
-}
-
-/// Whether an action came to its end.
-fn is_whole(action: &Action) -> bool {
-    action.finished_at.is_some() && action.ended_early.is_none()
-}
-
-/// Why an action did not come to all its rows, and what became of the others: not yet, or not any more. `None` for one
-/// that came to its end.
-pub fn unfinished(action: &Action) -> Option<String> {
-    let of = action
-        .planned
-        .filter(|planned| *planned > action.counts.asked)
-        .map(|planned| format!("{} of {}", number(action.counts.asked), count(planned, "row")));
-    match &action.ended_early {
-        Some(reason) => Some(match of {
-            Some(of) => format!("Ended early: {reason} {of} were taken. The rest is as it was."),
-            None => format!("Ended early: {reason} What it did not reach is as it was."),
-        }),
-        None if action.finished_at.is_none() => Some(match of {
-            Some(of) => format!("It has not ended yet, {of} were taken so far: look again in a moment."),
-            None => "It has not ended yet: look again in a moment.".to_owned(),
-        }),
-        None => None,
+/// How far an operation has come, in one sentence. What hinders it is in its note.
+pub fn stage(operation: &Operation) -> String {
+    let counts = operation.counts;
+    let taken = counts.done() + counts.left_alone();
+    let of = operation.planned.unwrap_or(counts.asked).max(counts.asked);
+    match operation.stage {
+        Stage::Planning => "Its plan is being made.".to_owned(),
+        Stage::Draft => "Nothing has begun: this is its plan.".to_owned(),
+        Stage::Running => format!("Under way: {} of {} had their turn.", number(taken), count(of, "row")),
+        Stage::Trying => format!("The first {} had their turn.", count(taken, "row")),
+        Stage::Paused => format!("Paused: {} of {} had their turn.", number(taken), count(of, "row")),
+        Stage::Cancelled => format!("Cancelled: {} of {} had their turn.", number(taken), count(of, "row")),
+        Stage::Ended => match operation.note {
+            Some(_) => format!("Ended early: {} of {} had their turn.", number(taken), count(of, "row")),
+            None => String::new(),
+        },
     }
 }
 
-/// What became of an action's rows.
-pub fn outcome(action: &Action) -> String {
-    let counts = action.counts;
+/// What became of an operation's rows, as far as its own part goes.
+pub fn outcome(operation: &Operation) -> String {
+    let counts = operation.counts;
     if counts.asked == 0 {
-        let nothing = if is_whole(action) { "There was nothing to reset." } else { "Nothing was reset yet." };
-        return nothing.to_owned();
+        return "There was nothing to do.".to_owned();
     }
-    let mut sentence = if counts.reset == counts.asked {
-        format!("Retry requested for {}.", count(counts.asked, "row"))
-    } else {
-        format!("Retry requested for {} of {}.", number(counts.reset), count(counts.asked, "row"))
+    let (done, what) = match operation.kind {
+        RequestKind::Retry => (counts.reset, "Retry requested for"),
+        RequestKind::Discard => (counts.discarded, "Discarded"),
+        RequestKind::Restore => (counts.restored, "Put back"),
     };
-    let told = counts.reset + counts.changed + counts.gone + counts.failed + counts.uncertain;
+    let mut sentence = if done == counts.asked {
+        format!("{what} {}.", count(counts.asked, "row"))
+    } else {
+        format!("{what} {} of {}.", number(done), count(counts.asked, "row"))
+    };
+    let to_come = if operation.finished_at.is_some() { "not reached" } else { "still to come" };
     for (rows, what) in [
+        (counts.already_there, "there again, and not doubled"),
+        (counts.taken, "left to another operation"),
         (counts.changed, "changed meanwhile and left alone"),
         (counts.gone, "gone from the table"),
         (counts.failed, "not written"),
-        (counts.uncertain, "uncertain: the connection was lost while writing"),
-        (counts.asked.saturating_sub(told), if is_running(action) { "still to come" } else { "not reached" }),
+        (counts.uncertain, "uncertain: it is not known whether the change came through"),
+        (counts.to_come(), to_come),
     ] {
         if rows > 0 {
             sentence.push_str(&format!(" {} {what}.", number(rows)));
@@ -441,7 +439,10 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::model::{Backend, FeedCounts, Kind, Marker, action::OutcomeCounts};
+    use crate::model::{
+        Backend, FeedCounts, Kind, Marker,
+        operation::{Followed, OutcomeCounts, Pace},
+    };
 
     fn limits() -> Limits {
         Limits {
@@ -698,69 +699,80 @@ mod tests {
         assert!(!retry_schedule(&info, 5).unwrap().contains("at least"));
     }
 
-    fn action(counts: OutcomeCounts) -> Action {
-        Action {
+    fn operation(kind: RequestKind, counts: OutcomeCounts) -> Operation {
+        Operation {
             id: 1,
             started_at: DateTime::UNIX_EPOCH,
             finished_at: Some(DateTime::UNIX_EPOCH),
             who: "local".into(),
             address: "127.0.0.1".into(),
-            kind: "retry".into(),
+            kind,
             scope: "2 selected failed events".into(),
             reason: None,
+            stage: Stage::Ended,
+            note: None,
             planned: None,
-            ended_early: None,
+            left_out: None,
+            pace: Pace::default(),
+            later_resolved: 0,
+            later_failed: 0,
             counts,
+            followed: Followed::default(),
         }
     }
 
     #[test]
-    fn every_row_of_an_action_is_accounted_for() {
+    fn every_row_of_an_operation_is_accounted_for() {
         let counts = OutcomeCounts { asked: 1, reset: 1, ..OutcomeCounts::default() };
-        assert_eq!(outcome(&action(counts)), "Retry requested for 1 row.");
-        let counts = OutcomeCounts { asked: 1200, reset: 1190, changed: 4, gone: 1, failed: 2, uncertain: 0 };
+        assert_eq!(outcome(&operation(RequestKind::Retry, counts)), "Retry requested for 1 row.");
+        let counts = OutcomeCounts {
+            asked: 1200,
+            reset: 1188,
+            changed: 4,
+            gone: 1,
+            failed: 2,
+            taken: 2,
+            ..OutcomeCounts::default()
+        };
         assert_eq!(
-            outcome(&action(counts)),
-            "Retry requested for 1,190 of 1,200 rows. 4 changed meanwhile and left alone. 1 gone from the table. 2 not \
-             written. 3 not reached."
+            outcome(&operation(RequestKind::Retry, counts)),
+            "Retry requested for 1,188 of 1,200 rows. 2 left to another operation. 4 changed meanwhile and left alone. 1 \
+             gone from the table. 2 not written. 3 not reached."
         );
-        let running = Action { finished_at: None, ..action(counts) };
+        let running = Operation { finished_at: None, ..operation(RequestKind::Retry, counts) };
         assert!(outcome(&running).ends_with("3 still to come."), "{}", outcome(&running));
-        assert_eq!(outcome(&action(OutcomeCounts::default())), "There was nothing to reset.");
+        let counts = OutcomeCounts { asked: 3, restored: 2, already_there: 1, ..OutcomeCounts::default() };
+        assert_eq!(
+            outcome(&operation(RequestKind::Restore, counts)),
+            "Put back 2 of 3 rows. 1 there again, and not doubled."
+        );
+        assert_eq!(outcome(&operation(RequestKind::Discard, OutcomeCounts::default())), "There was nothing to do.");
     }
 
     #[test]
-    fn an_action_on_a_feed_is_named_by_its_category() {
-        let of = |text: &str| scope(&Action { scope: text.into(), ..action(OutcomeCounts::default()) });
+    fn an_operation_on_a_feed_is_named_by_its_category() {
+        let of =
+            |kind, text: &str| scope(&Operation { scope: text.into(), ..operation(kind, OutcomeCounts::default()) });
         assert_eq!(
-            of("all exhausted failed events of http://openmrs:8080/openmrs/ws/atomfeed/lab/recent in Odoo"),
-            "Retry of all exhausted failed events of the lab feed in Odoo"
+            of(
+                RequestKind::Retry,
+                "all exhausted failed events of http://openmrs:8080/openmrs/ws/atomfeed/lab/recent in Odoo"
+            ),
+            "Retry all exhausted failed events of the lab feed in Odoo"
         );
-        assert_eq!(of("2 selected failed events"), "Retry of 2 selected failed events");
-        assert_eq!(
-            of("all exhausted failed events of x:y in Odoo"),
-            "Retry of all exhausted failed events of x:y in Odoo"
-        );
+        assert_eq!(of(RequestKind::Discard, "2 selected failed events"), "Discard 2 selected failed events");
+        assert_eq!(of(RequestKind::Restore, "all failed events of x:y"), "Put back all failed events of x:y");
     }
 
     #[test]
-    fn an_action_that_ended_early_says_why_and_how_far_it_came() {
-        let counts = OutcomeCounts { asked: 500, reset: 500, ..OutcomeCounts::default() };
-        assert_eq!(unfinished(&action(counts)), None);
-        let lost = Action { planned: Some(5_000), ended_early: Some("Odoo did not answer.".into()), ..action(counts) };
-        assert_eq!(
-            unfinished(&lost).unwrap(),
-            "Ended early: Odoo did not answer. 500 of 5,000 rows were taken. The rest is as it was."
-        );
-        let running = Action { planned: Some(5_000), finished_at: None, ..action(counts) };
-        assert_eq!(
-            unfinished(&running).unwrap(),
-            "It has not ended yet, 500 of 5,000 rows were taken so far: look again in a moment."
-        );
-        let of_selected = Action { planned: None, finished_at: None, ..lost };
-        assert_eq!(
-            unfinished(&of_selected).unwrap(),
-            "Ended early: Odoo did not answer. What it did not reach is as it was."
-        );
+    fn an_operation_says_how_far_it_has_come() {
+        let counts = OutcomeCounts { asked: 5_000, reset: 500, ..OutcomeCounts::default() };
+        let at = |at| stage(&Operation { stage: at, planned: Some(5_000), ..operation(RequestKind::Retry, counts) });
+        assert_eq!(at(Stage::Running), "Under way: 500 of 5,000 rows had their turn.");
+        assert_eq!(at(Stage::Paused), "Paused: 500 of 5,000 rows had their turn.");
+        assert_eq!(at(Stage::Trying), "The first 500 rows had their turn.");
+        assert_eq!(at(Stage::Ended), "");
+        let old = Operation { note: Some("The console was ended.".into()), ..operation(RequestKind::Retry, counts) };
+        assert_eq!(stage(&old), "Ended early: 500 of 5,000 rows had their turn.");
     }
 }

@@ -2,7 +2,7 @@
 
 use atomfeed_console::{
     model::{Availability, FailedEvent, FailedEventRow, RowId},
-    server::sources::{FeedPlan, LongText},
+    server::sources::LongText,
 };
 
 use crate::support::database::{FEED, Failed, MAX_RETRY, Server, TestDatabase};
@@ -15,7 +15,7 @@ everywhere! {
     rows_without_a_feed_address_are_one_feed
     megabytes_of_error_text_come_in_pieces
     rows_are_found_by_event_and_by_record
-    a_feeds_plan_counts_its_rows
+    the_rows_ahead_are_counted_by_feed
 }
 
 fn ids(rows: &[FailedEventRow]) -> Vec<i128> {
@@ -130,11 +130,7 @@ async fn rows_without_a_feed_address_are_one_feed(database: &mut TestDatabase) {
     database.insert(&rows).await;
     let source = database.source();
     for feed in [None, Some("")] {
-        let plan = source.feed_plan(feed).await.expect("a plan");
-        assert_eq!(plan, FeedPlan { exhausted: 2, waiting: 2, up_to: Some(RowId(4)) }, "{feed:?}");
         assert_eq!(source.ahead(feed, RowId(4)).await, Ok(2), "{feed:?}");
-        let exhausted = source.exhausted_rows(feed, None, RowId(9), 10).await.expect("rows");
-        assert_eq!(ids(&exhausted), [3, 4], "{feed:?}");
     }
 }
 
@@ -189,7 +185,7 @@ async fn rows_are_found_by_event_and_by_record(database: &mut TestDatabase) {
     assert_eq!(by_id, [2, 5]);
 }
 
-async fn a_feeds_plan_counts_its_rows(database: &mut TestDatabase) {
+async fn the_rows_ahead_are_counted_by_feed(database: &mut TestDatabase) {
     let mut rows = Vec::new();
     for (id, retries) in [(1, 0), (2, MAX_RETRY), (3, 4), (4, MAX_RETRY + 2), (5, 0), (6, 9)] {
         rows.push(Failed { retries, ..database.failed(id) });
@@ -198,18 +194,10 @@ async fn a_feeds_plan_counts_its_rows(database: &mut TestDatabase) {
     rows[5].feed = Some("http://openmrs:8080/other/recent");
     database.insert(&rows).await;
     let source = database.source();
-    let plan = source.feed_plan(Some(FEED)).await.expect("a plan");
     if !database.has_retries() {
-        assert_eq!(plan, FeedPlan { exhausted: 0, waiting: 0, up_to: None });
         return;
     }
-    assert_eq!(plan, FeedPlan { exhausted: 2, waiting: 2, up_to: Some(RowId(4)) });
-    assert_eq!(source.feed_plan(None).await.expect("a plan").waiting, 1);
     assert_eq!(source.ahead(Some(FEED), RowId(4)).await, Ok(2));
     assert_eq!(source.ahead(Some(FEED), RowId(3)).await, Ok(1));
     assert_eq!(source.ahead(None, RowId(4)).await, Ok(0));
-    let exhausted = source.exhausted_rows(Some(FEED), None, RowId(3), 10).await.expect("rows");
-    assert_eq!(ids(&exhausted), [2]);
-    let exhausted = source.exhausted_rows(Some(FEED), Some(RowId(2)), RowId(100), 10).await.expect("rows");
-    assert_eq!(ids(&exhausted), [4]);
 }

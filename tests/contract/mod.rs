@@ -49,8 +49,10 @@ macro_rules! everywhere {
 }
 
 mod connection;
+mod discard;
 mod events;
 mod hurt;
+mod ledger;
 mod lists;
 mod looks;
 mod pages;

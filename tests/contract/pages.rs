@@ -11,7 +11,7 @@ use atomfeed_console::{
 use crate::{
     router::hospital::Hospital,
     support::{
-        database::{FEED, Failed, MAX_RETRY, TestDatabase},
+        database::{Failed, MAX_RETRY, TestDatabase},
         proxy::Proxy,
     },
 };
@@ -38,7 +38,9 @@ async fn a_page_gives_its_connection_back(database: &mut TestDatabase) {
         base.failed_events(&list(Filter { text: Some("nowhere".to_owned()), ..by_id.clone() })),
         base.failed_event(&EventKey { app: app.clone(), id: RowId(60) }, Some(&list(by_id.clone()))),
         base.failed_events(&list(by_id)),
-        base.plan_feed_retry(&app, Some(FEED)),
+        base.groups(false),
+        base.operations(),
+        base.discarded(None),
         base.application(&app),
     ];
     // The first views open what is kept from then on.

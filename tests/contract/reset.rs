@@ -1,7 +1,7 @@
 //! The one thing that is written: retries back to 0, guarded by what was seen, and nothing else.
 
 use atomfeed_console::{
-    model::{RowId, action::RowOutcome},
+    model::{RowId, operation::RowOutcome},
     server::{
         config::Tls,
         sources::{ResetRow, SourceErrorKind},

@@ -3,7 +3,7 @@
 //! The accounts have the rights of `packaging/grants`, so that these scripts are tested, too.
 
 use atomfeed_console::{
-    model::{Availability, RowId, action::RowOutcome, filter::Filter},
+    model::{Availability, RowId, filter::Filter, operation::RowOutcome},
     server::{
         check::{Report, check_one},
         config::Secret,

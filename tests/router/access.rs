@@ -239,11 +239,14 @@ async fn every_form_of_every_page_carries_the_token() {
         "/applications/odoo",
         "/failed-events",
         "/failed-events/odoo/1",
-        "/actions",
+        "/groups",
+        "/groups/1",
+        "/history",
+        "/operations",
+        "/discarded",
         "/help",
         "/account",
         "/accounts",
-        &format!("/retry?app=odoo&feed={ENCOUNTERS}"),
         "/no/such/page",
     ] {
         let answer = browser.get(page).await;
@@ -280,7 +283,7 @@ async fn a_wrong_name_and_a_wrong_password_are_told_in_the_same_words() {
     let mut bodies = Vec::new();
     for (name, password) in [("viewer", "wrong"), ("nobody", PASSWORD), ("operator", PASSWORD), ("", PASSWORD)] {
         let mut browser = Browser::new(&hospital);
-        let answer = browser.sign_in(name, password, "/actions").await;
+        let answer = browser.sign_in(name, password, "/operations").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         assert_eq!(browser.session(), None);
         assert!(answer.body.contains("The name or the password is not right."), "{}", answer.body);
@@ -322,9 +325,9 @@ async fn a_session_ends_when_it_is_not_used_and_after_its_longest_time() {
         let hospital = with(|config| change(&mut config.access)).await;
         let mut browser = Browser::new(&hospital);
         assert_eq!(browser.sign_in("viewer", PASSWORD, "").await.status, StatusCode::SEE_OTHER);
-        let answer = browser.get("/actions").await;
-        assert_eq!(answer.header("location"), "/atomfeed-console/sign-in?to=/actions");
-        let page = browser.get("/sign-in?to=/actions").await;
+        let answer = browser.get("/operations").await;
+        assert_eq!(answer.header("location"), "/atomfeed-console/sign-in?to=/operations");
+        let page = browser.get("/sign-in?to=/operations").await;
         assert!(page.body.contains("Your session has ended"), "it says why: {}", page.body);
     }
 }
@@ -419,6 +422,7 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
     all.form("/api/retry", &[("rows[]", "openelis:1:0"), ("rows[]", "odoo:2:5")]).await;
     let mut limited = Browser::signed_in(&hospital, "odoo-only").await;
     limited.form("/api/retry", &[("only", "odoo:1:5")]).await;
+    hospital.followed().await;
     for path in [
         "",
         "/applications",
@@ -428,23 +432,37 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
         "/failed-events/odoo/1",
         "/failed-events.csv",
         "/failed-events.ndjson",
-        "/actions",
-        "/actions/3",
+        "/groups",
+        "/history",
+        "/history.csv",
+        "/discarded",
+        "/operations",
+        "/operations/3",
         "/help",
         "/account",
         "/apps",
         "/api/applications",
         "/api/failed_events?query=",
         "/api/failed_event?app=odoo&id=1&list=",
-        "/api/actions",
+        "/api/operations",
+        "/api/groups?quiet=false",
+        "/api/history?query=",
+        "/api/discarded",
         "/api/news?query=&mark=openelis~0",
     ] {
         let answer = limited.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
         assert!(!answer.body.to_lowercase().contains("openelis"), "{path} tells of it: {}", answer.body);
         let whole = all.get(path).await.body.to_lowercase();
-        let tells = !matches!(path, "/help" | "/account" | "/actions/3" | "/api/news?query=&mark=openelis~0")
-            && !path.contains("odoo");
+        let tells = !matches!(
+            path,
+            "/help"
+                | "/account"
+                | "/discarded"
+                | "/api/discarded"
+                | "/operations/3"
+                | "/api/news?query=&mark=openelis~0"
+        ) && !path.contains("odoo");
         assert!(!tells || whole.contains("openelis"), "{path} would have told of it");
     }
     for path in [
@@ -455,12 +473,13 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
         "/failed-events/openelis/1/payload.txt",
         "/failed-events/openelis/1/error.txt",
         "/apps/OpenELIS/feedStatus",
-        "/actions/1",
-        "/actions/2",
-        "/api/action?id=1",
+        "/operations/1",
+        "/operations/2",
+        "/api/operation?id=1",
+        "/api/operation_course?id=1",
         "/api/publisher?app=openelis",
         "/api/application?app=openelis",
-        "/api/plan_feed_retry?app=openelis",
+        "/api/history?query=app%3Dopenelis",
     ] {
         let answer = limited.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
@@ -483,7 +502,7 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
 async fn a_viewer_sees_the_button_off_with_the_reason() {
     let hospital = with_accounts().await;
     let mut viewer = Browser::signed_in(&hospital, "viewer").await;
-    for page in ["/failed-events", "/failed-events/odoo/1", &format!("/retry?app=odoo&feed={ENCOUNTERS}")] {
+    for page in ["/failed-events", "/failed-events/odoo/1", "/groups/1"] {
         let answer = viewer.get(page).await;
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.body.contains("does not include the right to retry failed events"), "{page}: {}", answer.body);
@@ -526,8 +545,8 @@ async fn a_token_lets_a_script_do_what_it_is_for_and_no_more() {
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(refused.json()["error"].as_str().unwrap().contains("for reading only"), "{}", refused.body);
     assert_eq!(script(&hospital, Method::POST, &reset, Some(&acting)).await.status, StatusCode::OK);
-    let action = hospital.console.parts.store.action(1).await.unwrap().unwrap();
-    assert_eq!(action.who, "operator", "it is the person who goes on record");
+    let operation = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
+    assert_eq!(operation.who, "operator", "it is the person who goes on record");
 
     let higher = browser.form("/api/make_token", &[("label", "x"), ("role", "administrator")]).await;
     assert_eq!(higher.status, StatusCode::BAD_REQUEST, "no token carries more than its owner");

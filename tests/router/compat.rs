@@ -68,7 +68,7 @@ async fn the_old_client_finds_its_way_from_the_tiles_to_the_reset() {
     assert_eq!((answer.status, answer.body.as_str(), answer.header("x-rows-reset")), (StatusCode::OK, "", "1"));
     let now = hospital.retries("Odoo").await;
     assert_eq!((now[&1].0, now[&2].0), (0, 5));
-    assert_eq!(hospital.console.parts.store.actions(None, 9).await.unwrap().len(), 1, "it is on record");
+    assert_eq!(hospital.console.parts.store.operations(None, 9, None).await.unwrap().len(), 1, "it is on record");
 }
 
 #[tokio::test]

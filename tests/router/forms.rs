@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::hospital::{ENCOUNTERS, Hospital, PATIENTS, Row, row};
+use super::hospital::{Hospital, Row, row};
 
 const RETRY: &str = "/atomfeed-console/api/retry";
 
@@ -28,11 +28,11 @@ async fn one_row_is_retried_and_nothing_else_changes() {
     assert!(hospital.retries("OpenELIS").await.values().all(|(retries, _)| *retries == 5), "the same id elsewhere");
 
     let list = hospital.page(answer.header("location")).await;
-    assert!(list.body.contains("/atomfeed-console/actions/1"), "the list says what was done");
+    assert!(list.body.contains("/atomfeed-console/operations/1"), "the list says what was done");
     assert!(!list.body.contains("No. 1 did not work") && list.body.contains("No. 2 did not work"), "the filter stays");
-    let action = hospital.console.parts.store.action(1).await.unwrap().unwrap();
-    assert_eq!((action.counts.asked, action.counts.reset, action.who.as_str()), (1, 1, "anybody"));
-    assert!(hospital.page("/atomfeed-console/actions").await.body.contains("/actions/1"));
+    let operation = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
+    assert_eq!((operation.counts.asked, operation.counts.reset, operation.who.as_str()), (1, 1, "anybody"));
+    assert!(hospital.page("/atomfeed-console/operations").await.body.contains("/operations/1"));
 }
 
 #[tokio::test]
@@ -46,13 +46,13 @@ async fn selected_rows_of_several_applications_are_retried_together() {
         ("reason", " Odoo is back "),
     ];
     let answer = hospital.form(RETRY, &fields).await;
-    assert_eq!(answer.header("location"), "/atomfeed-console/actions/1", "without a way back: the action itself");
+    assert_eq!(answer.header("location"), "/atomfeed-console/operations/1", "without a way back: the operation itself");
     assert_eq!(hospital.retries("Odoo").await[&1].0, 0);
     assert_eq!(hospital.retries("OpenELIS").await[&3].0, 0);
-    let action = hospital.console.parts.store.action(1).await.unwrap().unwrap();
-    assert_eq!((action.counts.asked, action.counts.reset), (2, 2), "a row named twice is one row");
-    assert_eq!(action.reason.as_deref(), Some("Odoo is back"));
-    let page = hospital.page("/atomfeed-console/actions/1").await;
+    let operation = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
+    assert_eq!((operation.counts.asked, operation.counts.reset), (2, 2), "a row named twice is one row");
+    assert_eq!(operation.reason.as_deref(), Some("Odoo is back"));
+    let page = hospital.page("/atomfeed-console/operations/1").await;
     assert!(page.body.contains("00000000-0000-4000-8000-000000000003"), "the record names the event, not only its id");
 }
 
@@ -64,32 +64,10 @@ async fn what_changed_or_went_meanwhile_is_left_alone_and_said() {
         .await;
     let answer = hospital.form(RETRY, &[("rows[]", "odoo:1:5"), ("rows[]", "odoo:2:5"), ("rows[]", "odoo:3:5")]).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    let counts = hospital.console.parts.store.action(1).await.unwrap().unwrap().counts;
+    let counts = hospital.console.parts.store.operation(1).await.unwrap().unwrap().counts;
     assert_eq!((counts.reset, counts.changed, counts.gone), (1, 1, 1));
     let now = hospital.retries("Odoo").await;
     assert_eq!((now[&1].0, now[&2].0), (0, 3));
-}
-
-#[tokio::test]
-async fn all_exhausted_ones_of_a_feed_are_retried_up_to_what_the_person_saw() {
-    let mut rows: Vec<Row> = (1..=1203).map(|id| row(id, "2026-11-20 08:00:00")).collect();
-    rows[0].retries = 2;
-    rows[1].feed = PATIENTS;
-    let hospital = Hospital::new(&rows, &[]).await;
-    let plan = hospital.page(&format!("/atomfeed-console/retry?app=odoo&feed={ENCOUNTERS}")).await;
-    assert!(plan.body.contains("1,201"), "the plan says how many");
-    let fields = [("app", "odoo"), ("feed", ENCOUNTERS), ("up_to", "1202")];
-    let answer = hospital.form("/atomfeed-console/api/retry_feed", &fields).await;
-    assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/atomfeed-console/actions/1"));
-    let now = hospital.retries("Odoo").await;
-    assert_eq!((now[&1].0, now[&2].0, now[&1203].0), (2, 5, 5), "waiting, of another feed, and later than the plan");
-    assert!((3..=1202).all(|id| now[&id].0 == 0));
-    let counts = hospital.console.parts.store.action(1).await.unwrap().unwrap().counts;
-    assert_eq!((counts.asked, counts.reset), (1200, 1200));
-
-    let again = hospital.form("/atomfeed-console/api/retry_feed", &fields).await;
-    assert_eq!(again.status, StatusCode::NOT_FOUND);
-    assert!(again.body.contains("no exhausted failed events any more"), "{}", again.body);
 }
 
 #[tokio::test]
@@ -101,7 +79,7 @@ async fn another_sites_page_changes_nothing() {
         assert!(answer.body.contains("Nothing was changed") && answer.body.contains("<nav"), "{}", answer.body);
     }
     assert_eq!(hospital.retries("Odoo").await[&1].0, 5);
-    assert_eq!(hospital.console.parts.store.actions(None, 10).await.unwrap(), []);
+    assert_eq!(hospital.console.parts.store.operations(None, 10, None).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -116,30 +94,11 @@ async fn a_form_that_means_nothing_gets_a_page_and_changes_nothing() {
         assert_eq!(answer.status.as_u16(), status, "{fields:?}");
         assert!(answer.body.contains(words) && answer.body.contains("<nav"), "{fields:?}: {}", answer.body);
     }
-    assert_eq!(hospital.console.parts.store.actions(None, 10).await.unwrap(), []);
+    assert_eq!(hospital.console.parts.store.operations(None, 10, None).await.unwrap(), []);
     let huge = "x".repeat(2 << 20);
     let answer = hospital.form(RETRY, &[("reason", &huge)]).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(answer.body.contains("larger than the console reads") && answer.body.contains("<nav"), "{}", answer.body);
-}
-
-#[tokio::test]
-async fn a_feeds_retry_that_loses_its_source_half_way_says_how_far_it_came() {
-    let rows: Vec<Row> = (1..=1200).map(|id| row(id, "2026-11-20 08:00:00")).collect();
-    let hospital = Hospital::new(&rows, &[]).await;
-    // The table goes when the first batch has been written.
-    hospital
-        .execute(
-            "Odoo",
-            "CREATE TRIGGER half_way BEFORE UPDATE ON failed_events WHEN old.id > 500 BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
-        )
-        .await;
-    let fields = [("app", "odoo"), ("feed", ENCOUNTERS), ("up_to", "1200")];
-    hospital.form("/atomfeed-console/api/retry_feed", &fields).await;
-    let action = hospital.console.parts.store.action(1).await.unwrap().unwrap();
-    assert_eq!((action.planned, action.counts.reset, action.counts.failed), (Some(1200), 500, 700));
-    let now = hospital.retries("Odoo").await;
-    assert_eq!(now.values().filter(|(retries, _)| *retries == 0).count(), 500, "what the record says is what happened");
 }
 
 #[tokio::test]
@@ -151,7 +110,7 @@ async fn the_way_back_never_leads_to_another_site() {
             .enumerate()
     {
         let answer = hospital.form(RETRY, &[("only", "odoo:1:5"), ("back", back)]).await;
-        assert_eq!(answer.header("location"), format!("/atomfeed-console/actions/{}", number + 1), "{back:?}");
+        assert_eq!(answer.header("location"), format!("/atomfeed-console/operations/{}", number + 1), "{back:?}");
         assert_eq!(answer.header("set-cookie"), "");
     }
 }

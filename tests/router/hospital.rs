@@ -106,6 +106,8 @@ impl Hospital {
             read_only: false,
             mask_texts: true,
             audit_keep: None,
+            keep_discarded: Some(chrono::TimeDelta::days(30)),
+            keep_history: Some(chrono::TimeDelta::days(30)),
             applications,
             // Where a test is not about who may come in, nobody has to.
             access: Access { way: Way::Open, ..Access::default() },
@@ -139,6 +141,47 @@ impl Hospital {
             .await
             .expect("rows");
         rows.into_iter().map(|(id, retries, at)| (id, (retries, at))).collect()
+    }
+
+    /// Waits until the ledger has read every database whole.
+    pub async fn followed(&self) {
+        for app in ["odoo", "openelis"] {
+            self.look(app).await;
+        }
+    }
+
+    /// The numbers that a query answers with.
+    pub async fn numbers(&self, app: &str, sql: &'static str) -> Vec<i64> {
+        let mut connection = open(&self.database(app)).await;
+        sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("numbers")
+    }
+
+    /// Has an application looked at, until the ledger says what its table says now.
+    pub async fn look(&self, app: &str) {
+        let mut changes = self.console.parts.watch.changes();
+        let console = self.console.clone();
+        let app = app.to_owned();
+        let asked = app.clone();
+        // Asked twice: a look that was under way already may not have seen everything.
+        for _ in 0..2 {
+            console.parts.watch.look_again(&asked).await;
+        }
+        let told = async {
+            while !self.console.parts.watch.followed(&app).is_some_and(|(_, whole)| whole) {
+                let _ = changes.recv().await;
+                self.console.parts.watch.look_again(&app).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("the ledger has read the table");
+    }
+
+    /// The answer as it comes, for what does not end by itself.
+    pub async fn open(&self, path: &str) -> axum::response::Response {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request))
+            .await
+            .expect("an answer in time")
+            .expect("the router answers")
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

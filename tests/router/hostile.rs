@@ -33,8 +33,14 @@ async fn hospital() -> Hospital {
     hospital.execute("Odoo", log).await;
     let markers = "INSERT INTO markers SELECT feed_uri, event_id, error_message FROM failed_events WHERE id = 1";
     hospital.execute("Odoo", markers).await;
-    let feed = [("app", "odoo"), ("feed", HOSTILE), ("up_to", "2"), ("reason", HOSTILE)];
-    let done = hospital.form("/atomfeed-console/api/retry_feed", &feed).await;
+    let feed = format!("app=odoo&feed={}", encoded(HOSTILE));
+    let plan = hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("query", &feed)]).await;
+    assert_eq!(plan.status.as_u16(), 303, "{}", plan.body);
+    let done = hospital.form("/atomfeed-console/api/start_operation", &[("id", "1"), ("reason", HOSTILE)]).await;
+    assert_eq!(done.status.as_u16(), 303, "{}", done.body);
+    hospital.followed().await;
+    let note = [("fault", "1"), ("what", HOSTILE), ("todo", HOSTILE), ("looks_after", HOSTILE)];
+    let done = hospital.form("/atomfeed-console/api/write_note", &note).await;
     assert_eq!(done.status.as_u16(), 303, "{}", done.body);
     let reason = [("rows[]", "odoo:1:5"), ("rows[]", "odoo:2:5"), ("reason", HOSTILE)];
     let done = hospital.form("/atomfeed-console/api/retry", &reason).await;
@@ -76,13 +82,22 @@ async fn no_page_lets_a_hostile_text_act() {
         "/failed-events/odoo/2".into(),
         format!("/failed-events/{text}/1"),
         format!("/failed-events/odoo/{text}"),
-        format!("/retry?app=odoo&feed={text}"),
-        "/actions".into(),
-        "/actions/1".into(),
-        "/actions/2".into(),
+        "/groups".into(),
+        "/groups?quiet=1".into(),
+        "/groups/1".into(),
+        format!("/groups/1?state={text}"),
+        format!("/groups/{text}"),
+        "/history".into(),
+        format!("/history?find={text}"),
+        format!("/history?app=odoo&feed={text}"),
+        "/history/1".into(),
+        "/discarded".into(),
+        "/operations".into(),
+        "/operations/1".into(),
+        "/operations/2".into(),
         "/failed-events?done=1".into(),
         "/failed-events/odoo/1?done=1".into(),
-        format!("/actions/{text}"),
+        format!("/operations/{text}"),
         "/audit".into(),
         format!("/audit?who={text}&q={text}"),
         format!("/audit?kind={text}"),
@@ -137,8 +152,12 @@ async fn json_says_it_all_and_ends_no_line_of_its_own() {
     for path in [
         "/api/failed_event?app=odoo&id=1&list=".to_owned(),
         "/api/failed_events?query=".into(),
-        "/api/actions".into(),
-        "/api/action?id=1".into(),
+        "/api/operations".into(),
+        "/api/operation?id=1".into(),
+        "/api/groups?quiet=false".into(),
+        "/api/group?fault=1".into(),
+        "/api/history?query=".into(),
+        "/api/life?id=1".into(),
         "/api/audit?query=".into(),
         "/api/applications".into(),
         "/api/publisher?app=odoo".into(),

@@ -5,15 +5,19 @@ use axum::http::StatusCode;
 use super::hospital::{ENCOUNTERS, Hospital, row};
 
 /// Every page of a hospital that has failed event 1 in Odoo.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 13] = [
     "",
     "/applications",
     "/applications/odoo",
     "/failed-events",
     "/failed-events?app=odoo&state=exhausted&sort=id-up",
     "/failed-events/odoo/1",
-    "/retry?app=odoo&feed=http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent",
-    "/actions",
+    "/groups",
+    "/groups?quiet=1",
+    "/operations",
+    "/discarded",
+    "/history",
+    "/history?app=odoo&days=7",
     "/help",
 ];
 
@@ -99,7 +103,7 @@ async fn what_is_wrong_is_said_on_a_page_with_its_status() {
         ("/failed-events?state=broken", 400, "state=broken"),
         ("/failed-events?app=nowhere", 404, "There is no application"),
         ("/failed-events.csv?sort=id-up", 400, "ids can be compared only within one application"),
-        ("/actions/4711", 404, "no action 4711"),
+        ("/operations/4711", 404, "no operation 4711"),
     ] {
         let answer = hospital.page(&format!("/atomfeed-console{path}")).await;
         assert_eq!(answer.status.as_u16(), status, "{path}");
@@ -140,12 +144,33 @@ async fn text_from_a_database_is_never_html() {
     hostile.event = "\"><script>alert(5)</script>".into();
     hostile.feed = "javascript:alert(6)//<b>/recent";
     let hospital = Hospital::new(&[hostile], &[]).await;
+    hospital.followed().await;
+    let reason = ("reason", "<script>alert(7)</script>");
+    hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("query", "q=<script>alert")]).await;
+    hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "discard"), ("query", "app=odoo")]).await;
+    let store = &hospital.console.parts.store;
+    let copy = atomfeed_console::server::store::NewCopy {
+        position: 0,
+        app: "odoo".into(),
+        row_id: atomfeed_console::model::RowId(1),
+        event: hospital.console.source("odoo").unwrap().copy(&[atomfeed_console::model::RowId(1)]).await.unwrap()
+            [&atomfeed_console::model::RowId(1)]
+            .clone(),
+        fault: "<script>alert(8)</script>".into(),
+    };
+    store.keep_copies(2, &[copy]).await.unwrap();
+    hospital.form("/atomfeed-console/api/start_operation", &[("id", "1"), reason]).await;
     for page in [
         "",
         "/applications/odoo",
         "/failed-events",
         "/failed-events/odoo/1",
-        "/retry?app=odoo&feed=javascript:alert(6)//%3Cb%3E/recent",
+        "/groups",
+        "/groups/1",
+        "/operations/1",
+        "/operations/2",
+        "/operations",
+        "/discarded",
     ] {
         let answer = hospital.page(&format!("/atomfeed-console{page}")).await;
         assert_eq!(answer.status, StatusCode::OK, "{page}");

@@ -362,6 +362,39 @@ impl TestDatabase {
         (user, Secret::new("geheim"))
     }
 
+    /// The failed events and their log in tables made anew, as a restored dump leaves them, after these statements. Answers
+    /// the application on them.
+    pub async fn remade(&mut self, changes: &[&str]) -> Application {
+        let mut app = self.app.clone();
+        if self.server == Server::Sqlite {
+            let file = format!("{}.copy", self.app.database.database);
+            self.run(&format!("VACUUM INTO '{file}'")).await;
+            app.database.database = file.clone();
+            let address = format!("sqlite:{file}");
+            let mut link = SqliteConnection::connect(&address).await.expect("the copy opens");
+            for change in changes {
+                link.execute(raw_sql(AssertSqlSafe((*change).to_owned()))).await.expect("the change");
+            }
+            return app;
+        }
+        for table in ["failed_events", "failed_event_retry_log"] {
+            let (name, old) = (self.table(table), format!("old_{table}"));
+            self.run(&format!("ALTER TABLE {name} RENAME TO {old}")).await;
+            for statement in super::schema::tables(self.server, self.variant) {
+                if statement.contains(&format!("{table} (")) {
+                    self.run(&statement).await;
+                }
+            }
+            let old = self.table(&old);
+            self.run(&format!("INSERT INTO {name} SELECT * FROM {old}")).await;
+        }
+        for change in changes {
+            let table = change.split(' ').find(|word| word.starts_with("failed_event")).unwrap_or_default();
+            self.run(&change.replace(table, &self.table(table))).await;
+        }
+        app
+    }
+
     /// Ends the test: removes the database.
     pub async fn remove(self) {
         let remove = AssertSqlSafe(match self.server {

@@ -28,6 +28,10 @@ const LEPTOS_FILE: &str = "Leptos.toml";
 const STORE_FILE: &str = "atomfeed-console.db";
 /// Five years of 365 days and a leap day.
 const DEFAULT_AUDIT_DAYS: u64 = 1_826;
+/// How long the history of what left its table is kept where nobody says.
+const KEEP_HISTORY_DAYS: u64 = 730;
+/// How long copies of discarded failed events are kept where nobody says.
+const KEEP_DISCARDED_DAYS: u64 = 365;
 const DEFAULT_BASE: &str = "/atomfeed-console";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
 
@@ -68,6 +72,9 @@ pub(super) struct Layer {
     pub mask_texts: Option<bool>,
     /// `Some(None)`: for good.
     pub audit_keep_days: Option<Option<u64>>,
+    /// Days; the inner `None`: for good.
+    pub keep_discarded: Option<Option<u64>>,
+    pub keep_history: Option<Option<u64>>,
     pub applications: Option<Vec<Application>>,
     pub warnings: Vec<String>,
 }
@@ -92,6 +99,8 @@ impl Layer {
             read_only: self.read_only.or(lower.read_only),
             mask_texts: self.mask_texts.or(lower.mask_texts),
             audit_keep_days: self.audit_keep_days.or(lower.audit_keep_days),
+            keep_discarded: self.keep_discarded.or(lower.keep_discarded),
+            keep_history: self.keep_history.or(lower.keep_history),
             applications: self.applications.or(lower.applications),
             warnings: self.warnings.into_iter().chain(lower.warnings).collect(),
         }
@@ -223,11 +232,17 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
         read_only,
         mask_texts: layer.mask_texts.unwrap_or(true),
         audit_keep: keep_days.map(|days| Duration::from_secs(days * 86_400)),
+        keep_discarded: layer.keep_discarded.unwrap_or(Some(KEEP_DISCARDED_DAYS)).and_then(days),
+        keep_history: layer.keep_history.unwrap_or(Some(KEEP_HISTORY_DAYS)).and_then(days),
         applications,
         demo: false,
         warnings: layer.warnings,
         leptos,
     }
+}
+
+fn days(days: u64) -> Option<chrono::TimeDelta> {
+    i64::try_from(days).ok().and_then(chrono::TimeDelta::try_days)
 }
 
 fn default_base() -> Base {

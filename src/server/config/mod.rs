@@ -169,6 +169,10 @@ pub struct Config {
     /// The way that requests take.
     pub reached: Reached,
     pub applications: Vec<Application>,
+    /// How long discarded failed events can be put back; `None`: for good.
+    pub keep_discarded: Option<chrono::TimeDelta>,
+    /// How long the history of what left its table is kept; `None`: for good.
+    pub keep_history: Option<chrono::TimeDelta>,
     /// The applications are the demo hospital.
     pub demo: bool,
     /// What an administrator should know: ignored JDBC parameters, assumed kinds.

@@ -33,8 +33,6 @@ const REFRESH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 const INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(604_800));
 const POOL_SIZE: RangeInclusive<u64> = 1..=20;
 const MAX_FAILED_EVENTS: RangeInclusive<u64> = 1..=1_000_000_000;
-/// Up to a hundred years.
-const AUDIT_DAYS: RangeInclusive<u64> = 1..=36_525;
 const MAX_RETRY: RangeInclusive<u64> = 1..=1_000_000;
 const RETRY_BATCH: RangeInclusive<u64> = 1..=10_000;
 /// The columns that hold feed addresses are no longer than this.
@@ -42,7 +40,7 @@ const LONGEST_ADDRESS: usize = 255;
 /// A password file is small; anything larger is another file by mistake.
 const LARGEST_PASSWORD_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 12] = [
+const TOP_KEYS: [&str; 14] = [
     "listen",
     "base_path",
     "store",
@@ -54,8 +52,13 @@ const TOP_KEYS: [&str; 12] = [
     "access",
     "log",
     "audit",
+    "discarded",
+    "history",
     "application",
 ];
+/// Of the tables `audit`, `discarded` and `history`.
+const KEEP_KEYS: [&str; 1] = ["keep_days"];
+const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
 const LOG_KEYS: [&str; 2] = ["form", "level"];
 pub(super) const ACCESS_KEYS: [&str; 5] = ["mode", "session_idle", "session_longest", "openmrs", "proxy"];
 pub(super) const OPENMRS_KEYS: [&str; 6] = ["url", "ca", "timeout", "viewer", "operator", "administrator"];
@@ -65,7 +68,6 @@ pub(super) const PROXY_KEYS: [&str; 6] =
 const SESSION: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
 const OPENMRS_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 const OPENMRS_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-const AUDIT_KEYS: [&str; 1] = ["keep_days"];
 pub(super) const APPLICATION_KEYS: [&str; 21] = [
     "name",
     "kind",
@@ -133,10 +135,14 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         (log.choice("form", &LogForm::WORDS), log.choice("level", &LogLevel::WORDS))
     });
     let (log_form, log_level) = log.unwrap_or_default();
-    let audit = top.table("audit", |audit| {
-        audit.refuse_unknown(&AUDIT_KEYS);
-        audit.number_or_word("keep_days", AUDIT_DAYS, "forever")
-    });
+    let mut kept = |name: &str| {
+        let days = top.table(name, |table| {
+            table.refuse_unknown(&KEEP_KEYS);
+            table.number_or_word("keep_days", KEEP_DAYS, "forever")
+        });
+        days.flatten()
+    };
+    let (audit_keep_days, keep_discarded, keep_history) = (kept("audit"), kept("discarded"), kept("history"));
     let access = top.table("access", access).unwrap_or_default();
     Layer {
         public_origin: top.parsed("public_origin", Origin::parse),
@@ -152,7 +158,9 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         log_level,
         read_only: top.flag("read_only"),
         mask_texts: top.flag("mask_texts"),
-        audit_keep_days: audit.flatten(),
+        audit_keep_days,
+        keep_discarded,
+        keep_history,
         applications: applications(top),
         ..Layer::default()
     })
@@ -882,6 +890,10 @@ mod tests {
             ("[audit]\nkeep_days = 0", "audit.keep_days"),
             ("[audit]\nkeep_days = \"always\"", "audit.keep_days"),
             ("[audit]\nkeep = 5", "audit.keep"),
+            ("[discarded]\nkeep_days = 0", "discarded.keep_days"),
+            ("[discarded]\nkeep_days = \"always\"", "discarded.keep_days"),
+            ("[discarded]\nkeep = 3", "discarded.keep"),
+            ("[history]\nkeep_days = 0", "history.keep_days"),
             ("application = 1", "application"),
             ("[application]\nname = \"A\"", "application"),
             ("application = [1]", "application[1]"),

@@ -1,29 +1,36 @@
-//! What a person does to a source: planned, put on record, carried out in batches, its outcome recorded.
+//! What a person does to failed events: retried, discarded, put back. Each is an operation: planned with every row,
+//! put on record, carried out in batches, followed until its outcome is known.
 //!
-//! The only thing there is so far is the retry. An action runs in a task of its own: it goes on when the browser that
-//! asked for it goes away, and the end of the console waits for it.
+//! - `plan` writes down which rows, before anything is touched; nothing that arrives later joins.
+//! - `run` takes them, oldest first, and survives a lost source and the console's own end.
+//! - `follow` sets a reset again that a running consumer wrote over, and ends what has had its time.
+//!
+//! An operation runs in a task of its own: it goes on when the browser that asked for it goes away, and the end of the
+//! console waits for the batch that is being written.
 
-use std::time::Duration;
+mod follow;
+mod page;
+mod plan;
+mod run;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
     error::Problem,
     model::{
-        EventKey, Person, RowId,
-        action::{ActionRow, OutcomeCounts, RowOutcome},
+        EventKey, Person,
         audit::{AuditKind, AuditOutcome},
+        ledger::RequestKind,
+        operation::{Operation, OperationRow, OutcomeCounts, Pace, Stage},
     },
-    server::{
-        security::audit::Entry,
-        sources::{ResetRow, Source, SourceError},
-        state::Console,
-        store::{NewAction, StoreError},
-    },
+    server::{security::audit::Entry, sources::Source, state::Console, store::NewOperation},
 };
 
-/// Rows that one transaction on a source resets.
-const BATCH: usize = 500;
+pub use follow::housekeeping;
+pub use page::page;
+pub use plan::{Matching, plan};
 
-/// How long a request waits for its action; a longer one is followed on its own page.
+/// How long a request waits for its operation; a longer one is followed on its own page.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Rows that one form may name.
@@ -66,216 +73,91 @@ impl SeenEvent {
     }
 }
 
-/// Resets these failed events and answers the action's id, once it is done or has taken longer than a person waits.
+/// The operations that have a task of their own now.
+#[derive(Clone, Debug, Default)]
+pub struct Running(Arc<tokio::sync::Mutex<BTreeSet<i64>>>);
+
+/// A moment in an operation's life that is put on record beside the operation itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Milestone {
+    Begun,
+    Paused,
+    Resumed,
+    Cancelled,
+    Ended,
+}
+
+impl Milestone {
+    fn word(self) -> &'static str {
+        match self {
+            Milestone::Begun => "begun",
+            Milestone::Paused => "paused",
+            Milestone::Resumed => "resumed",
+            Milestone::Cancelled => "cancelled",
+            Milestone::Ended => "ended",
+        }
+    }
+}
+
+/// The one place where the milestones of all operations come by: each goes into the audit log.
 ///
 /// # Errors
-/// Nothing was begun: an unknown application, none or too many rows, or the store cannot be written.
-pub async fn retry(
+/// The audit log cannot be written: what was to be done must not be.
+async fn on_record(
     console: &Console,
-    actor: Actor,
-    events: Vec<SeenEvent>,
-    reason: Option<String>,
-) -> Result<i64, Problem> {
-    if events.is_empty() {
-        return Err(Problem::bad_request("No failed event was chosen.", "Select at least one row, then retry."));
-    }
-    if events.len() > MOST_ROWS {
-        return Err(Problem::bad_request(
-            format!("{} failed events are more than one selection can hold.", events.len()),
-            format!("Select at most {MOST_ROWS}, or retry all exhausted ones of a feed."),
-        ));
-    }
-    let mut rows = Vec::with_capacity(events.len());
-    for (app, events) in by_app(events) {
-        let source = console.source(&app)?;
-        refuse_if_read_only(source)?;
-        let ids: Vec<_> = events.iter().map(|event| event.key.id).collect();
-        // What the record says of a row beyond its id. A source that does not answer now will not reset either, and
-        // the action then says so row by row.
-        let found = source.rows(&ids).await.unwrap_or_default();
-        rows.extend(events.into_iter().map(|event| {
-            let row = found.iter().find(|row| row.id == event.key.id);
-            ActionRow {
-                app: app.clone(),
-                id: event.key.id,
-                feed_uri: row.and_then(|row| row.feed_uri.clone()),
-                event_id: row.and_then(|row| row.event_id.clone()),
-                seen_retries: event.retries,
-                outcome: None,
-            }
-        }));
-    }
-    let scope = match rows.as_slice() {
-        [row] => format!("1 failed event of {}", name_of(console, &row.app)),
-        rows => format!("{} selected failed events of {}", rows.len(), names_of(console, rows)),
+    operation: &Operation,
+    milestone: Milestone,
+    actor: &Actor,
+) -> Result<(), Problem> {
+    let kind = match operation.kind {
+        RequestKind::Retry => AuditKind::Retried,
+        RequestKind::Discard => AuditKind::Discarded,
+        RequestKind::Restore => AuditKind::Restored,
     };
-    let entry = match apps_of(&rows).as_slice() {
-        [app] => actor.entry(AuditKind::Retried).app(app),
-        _ => actor.entry(AuditKind::Retried),
+    let (outcome, what) = match milestone {
+        Milestone::Begun => (AuditOutcome::Begun, operation.scope.clone()),
+        Milestone::Ended | Milestone::Cancelled => {
+            let counts = console.parts.store.operation(operation.id).await?.map(|operation| operation.counts);
+            let (outcome, what) = in_words(&counts.unwrap_or_default());
+            (outcome, if milestone == Milestone::Cancelled { format!("cancelled; {what}") } else { what })
+        }
+        Milestone::Paused | Milestone::Resumed => (AuditOutcome::Done, milestone.word().to_owned()),
     };
-    let new = NewAction { who: actor.who, address: actor.address, kind: "retry", scope, reason, planned: None };
-    let id = console.parts.store.begin_action(&new, &rows).await?;
-    let entry = begin_on_record(console, id, &new, entry).await?;
-    let run = console.clone();
-    finish_or_leave(console, id, entry, async move {
-        let mut apps: Vec<(String, Vec<(i64, ActionRow)>)> = Vec::new();
-        for (position, row) in (0..).zip(rows) {
-            match apps.iter_mut().find(|(app, _)| *app == row.app) {
-                Some((_, rows)) => rows.push((position, row)),
-                None => apps.push((row.app.clone(), vec![(position, row)])),
-            }
-        }
-        for (app, rows) in apps {
-            let Ok(source) = run.source(&app) else { continue };
-            for batch in rows.chunks(BATCH) {
-                reset_batch(&run, source, id, batch).await?;
-            }
-            run.parts.watch.look_again(&app).await;
-        }
-        run.parts.store.finish_action(id, None).await
-    })
-    .await;
-    Ok(id)
-}
-
-/// Resets all exhausted failed events of a feed with an id up to `up_to`, oldest first, and answers the action's id.
-///
-/// # Errors
-/// As [`retry`].
-pub async fn retry_feed(
-    console: &Console,
-    actor: Actor,
-    app: &str,
-    feed: Option<String>,
-    up_to: RowId,
-    reason: Option<String>,
-) -> Result<i64, Problem> {
-    let source = console.source(app)?.clone();
-    refuse_if_read_only(&source)?;
-    // The first rows are read before anything is put on record: a source that is down is an error, not an action.
-    let first = source.exhausted_rows(feed.as_deref(), None, up_to, batch_size()).await?;
-    if first.is_empty() {
-        return Err(Problem::not_found(
-            "This feed has no exhausted failed events any more.",
-            "Look at the feed again: somebody else may have retried them.",
-        ));
+    let mut entry = actor.entry(kind).what(what).reason(operation.reason.as_deref()).action(operation.id);
+    let mut apps: Vec<String> =
+        console.parts.store.planned_feeds(operation.id).await?.into_iter().map(|feed| feed.app).collect();
+    apps.dedup();
+    if let [app] = apps.as_slice() {
+        entry = entry.app(app);
     }
-    let name = &source.app().info.name;
-    let scope = match &feed {
-        Some(feed) => format!("all exhausted failed events of {feed} in {name}"),
-        None => format!("all exhausted failed events without a feed address in {name}"),
-    };
-    // What the record measures the outcome by. Rows that came after the person's plan are not part of it.
-    let plan = source.feed_plan(feed.as_deref()).await?;
-    let planned = (plan.up_to == Some(up_to)).then_some(plan.exhausted);
-    let entry = actor.entry(AuditKind::Retried).app(app);
-    let new = NewAction { who: actor.who, address: actor.address, kind: "retry", scope, reason, planned };
-    let id = console.parts.store.begin_action(&new, &[]).await?;
-    let entry = begin_on_record(console, id, &new, entry).await?;
-    let run = console.clone();
-    finish_or_leave(console, id, entry, async move {
-        let mut rows = first;
-        let mut ended_early = None;
-        while let Some(last) = rows.last().map(|row| row.id) {
-            let planned: Vec<_> = rows
-                .into_iter()
-                .filter_map(|row| {
-                    Some(ActionRow {
-                        seen_retries: row.retries?,
-                        app: row.app,
-                        id: row.id,
-                        feed_uri: row.feed_uri,
-                        event_id: row.event_id,
-                        outcome: None,
-                    })
-                })
-                .collect();
-            let position = run.parts.store.plan_rows(id, &planned).await?;
-            let batch: Vec<_> = (position..).zip(planned).collect();
-            reset_batch(&run, &source, id, &batch).await?;
-            if run.parts.stopping.is_cancelled() {
-                ended_early = Some("The console was ended while the action was under way.".to_owned());
-                break;
-            }
-            rows = match source.exhausted_rows(feed.as_deref(), Some(last), up_to, batch_size()).await {
-                Ok(rows) => rows,
-                Err(error) => {
-                    tracing::warn!(action = id, reason = %error.reason, "a retry of a whole feed ended early");
-                    ended_early = Some(error.reason);
-                    break;
-                }
-            };
-        }
-        run.parts.watch.look_again(&source.app().info.key).await;
-        run.parts.store.finish_action(id, ended_early.as_deref()).await
-    })
-    .await;
-    Ok(id)
+    console.parts.audit.record(entry.outcome(outcome)).await?;
+    tracing::info!(operation = operation.id, kind = ?operation.kind, who = actor.who, "operation {}", milestone.word());
+    Ok(())
 }
 
-/// Puts the beginning of an action into the audit log, and answers what its end will say. Where that cannot be written,
-/// the action ends here, and nothing of it was done.
-async fn begin_on_record(console: &Console, id: i64, new: &NewAction, entry: Entry) -> Result<Entry, Problem> {
-    let entry = entry.what(new.scope.as_str()).reason(new.reason.as_deref()).action(id);
-    let begun = entry.clone().outcome(AuditOutcome::Begun);
-    if let Err(problem) = console.parts.audit.record(begun).await {
-        console.parts.store.finish_action(id, Some("The audit log could not be written.")).await?;
-        return Err(problem);
+/// The same for what the console does by itself: it is done already, and the log says so where that cannot be recorded.
+async fn on_record_of_itself(console: &Console, operation: &Operation, milestone: Milestone) {
+    let actor = match milestone {
+        Milestone::Ended => {
+            Actor { who: operation.who.clone(), signed_in_by: String::new(), address: operation.address.clone() }
+        }
+        _ => Actor { who: "console".to_owned(), signed_in_by: String::new(), address: String::new() },
+    };
+    if let Err(problem) = on_record(console, operation, milestone, &actor).await {
+        tracing::error!(operation = operation.id, %problem, "a milestone of an operation is not on record");
     }
-    Ok(entry)
 }
 
-/// Runs an action in a task of its own, puts its end into the audit log, and waits for it as long as a person would.
-async fn finish_or_leave(
-    console: &Console,
-    id: i64,
-    entry: Entry,
-    action: impl Future<Output = Result<(), StoreError>> + Send + 'static,
-) {
-    let run = console.clone();
-    let task = console.parts.running.spawn(async move {
-        if let Err(error) = action.await {
-            tracing::error!(action = id, %error, "the outcome of an action could not be recorded");
-        }
-        let counts = match run.parts.store.action(id).await {
-            Ok(action) => action.map(|action| action.counts).unwrap_or_default(),
-            Err(error) => return tracing::error!(action = id, %error, "the outcome of an action could not be read"),
-        };
-        let (outcome, what) = in_words(&counts);
-        // What was done cannot be undone by an entry that cannot be written; the log says so then.
-        let _ = run.parts.audit.record(entry.what(what).outcome(outcome)).await;
-    });
-    let _ = tokio::time::timeout(PATIENCE, task).await;
-}
-
-async fn reset_batch(
-    console: &Console,
-    source: &Source,
-    action: i64,
-    batch: &[(i64, ActionRow)],
-) -> Result<(), StoreError> {
-    let rows: Vec<_> = batch.iter().map(|(_, row)| ResetRow { id: row.id, seen_retries: row.seen_retries }).collect();
-    let positions: Vec<_> = batch.iter().map(|(position, _)| *position).collect();
-    console.parts.store.mark_writing(action, &positions).await?;
-    let outcomes = match source.reset(&rows).await {
-        Ok(outcomes) => outcomes,
-        Err(SourceError { reason, .. }) => vec![RowOutcome::Failed { reason }; rows.len()],
-    };
-    let reset = outcomes.iter().filter(|outcome| **outcome == RowOutcome::Reset).count();
-    tracing::info!(action, application = %source.app().info.name, rows = rows.len(), reset, "retried failed events");
-    let outcomes: Vec<_> = positions.into_iter().zip(outcomes).collect();
-    console.parts.store.record_outcomes(action, &outcomes).await
-}
-
-/// How an action ended, for the audit log.
+/// How an operation stands, for the audit log.
 fn in_words(counts: &OutcomeCounts) -> (AuditOutcome, String) {
-    let outcome = match counts.reset {
-        reset if reset == counts.asked => AuditOutcome::Done,
+    let done = counts.done();
+    let outcome = match done {
+        done if done == counts.asked => AuditOutcome::Done,
         0 => AuditOutcome::Failed,
         _ => AuditOutcome::Partly,
     };
-    let OutcomeCounts { asked, reset, changed, gone, failed, uncertain } = counts;
-    let mut what = format!("{reset} of {asked} reset");
+    let OutcomeCounts { asked, changed, gone, failed, uncertain, .. } = counts;
+    let mut what = format!("{done} of {asked} done");
     for (count, word) in [(changed, "changed meanwhile"), (gone, "gone"), (failed, "failed"), (uncertain, "uncertain")]
     {
         if *count > 0 {
@@ -285,7 +167,12 @@ fn in_words(counts: &OutcomeCounts) -> (AuditOutcome, String) {
     (outcome, what)
 }
 
-fn refuse_if_read_only(source: &Source) -> Result<(), Problem> {
+/// The one place where it is asked whether anything may be done to a source. Who may ask for it at all is decided before,
+/// by the right that the operation needs.
+///
+/// # Errors
+/// The configuration forbids every action on the application.
+fn allowed(source: &Source) -> Result<(), Problem> {
     let info = &source.app().info;
     if info.read_only {
         return Err(Problem::refused(
@@ -296,46 +183,214 @@ fn refuse_if_read_only(source: &Source) -> Result<(), Problem> {
     Ok(())
 }
 
-fn by_app(events: Vec<SeenEvent>) -> Vec<(String, Vec<SeenEvent>)> {
-    let mut apps: Vec<(String, Vec<SeenEvent>)> = Vec::new();
-    for event in events {
-        match apps.iter_mut().find(|(app, _)| *app == event.key.app) {
-            // A row that the form names twice is reset once.
-            Some((_, of_app)) if of_app.iter().any(|seen| seen.key == event.key) => {}
-            Some((_, of_app)) => of_app.push(event),
-            None => apps.push((event.key.app.clone(), vec![event])),
+/// Retries these failed events at once and answers the operation's id, once it is done or has taken longer than a person
+/// waits. A source that does not answer is not waited for: its rows are given up, and the outcome says so.
+///
+/// # Errors
+/// Nothing was begun: an unknown application, none or too many rows, or the store cannot be written.
+pub async fn retry(
+    console: &Console,
+    actor: Actor,
+    events: Vec<SeenEvent>,
+    reason: Option<String>,
+) -> Result<i64, Problem> {
+    let rows = plan::chosen(console, &events).await?;
+    let scope = plan::scope_of_rows(console, &rows);
+    let store = &console.parts.store;
+    let id = new(console, &actor, RequestKind::Retry, scope, reason, false).await?;
+    store.plan_rows(id, &rows).await?;
+    store.close_plan(id, None).await?;
+    if let Err(problem) = start(console, &actor, id, None, Pace::default()).await {
+        store.drop_plan(id).await?;
+        return Err(problem);
+    }
+    run::wait(console, id, PATIENCE).await;
+    Ok(id)
+}
+
+async fn new(
+    console: &Console,
+    actor: &Actor,
+    kind: RequestKind,
+    scope: String,
+    reason: Option<String>,
+    waits: bool,
+) -> Result<i64, Problem> {
+    let (who, address) = (actor.who.clone(), actor.address.clone());
+    Ok(console.parts.store.new_operation(&NewOperation { who, address, kind, scope, reason, waits }).await?)
+}
+
+/// Starts a planned operation.
+///
+/// # Errors
+/// There is no such plan any more; a discard without a reason; the configuration forbids it.
+pub async fn start(
+    console: &Console,
+    actor: &Actor,
+    id: i64,
+    reason: Option<String>,
+    pace: Pace,
+) -> Result<(), Problem> {
+    let store = &console.parts.store;
+    let operation = find(console, id).await?;
+    if operation.stage == Stage::Planning {
+        return Err(Problem::refused("The plan is still being made.", "Reload the page in a moment, then start it."));
+    }
+    if operation.kind == RequestKind::Discard && reason.is_none() && operation.reason.is_none() {
+        return Err(Problem::bad_request(
+            "A discard needs a reason.",
+            "Go back and write why these events need never be processed.",
+        ));
+    }
+    for app in store.planned_feeds(id).await?.iter().map(|feed| &feed.app).collect::<BTreeSet<_>>() {
+        allowed(console.source(app)?)?;
+    }
+    let begun_before = || {
+        Problem::refused(
+            "This operation was started before, or its plan was thrown away.",
+            "The page of operations shows how it stands.",
+        )
+    };
+    if operation.stage != Stage::Draft {
+        return Err(begun_before());
+    }
+    // On record first: what cannot be recorded does not happen.
+    let planned = Operation { reason: reason.clone().or(operation.reason.clone()), ..operation };
+    on_record(console, &planned, Milestone::Begun, actor).await?;
+    if !store.start_operation(id, &actor.who, &actor.address, reason.as_deref(), pace).await? {
+        return Err(begun_before());
+    }
+    run::spawn(console, id).await;
+    Ok(())
+}
+
+/// Throws a plan away that has not begun.
+///
+/// # Errors
+/// It has begun.
+pub async fn drop_plan(console: &Console, id: i64) -> Result<(), Problem> {
+    if console.parts.store.drop_plan(id).await? {
+        return Ok(());
+    }
+    find(console, id).await?;
+    Err(Problem::refused("This operation has begun.", "Pause or cancel it on its page."))
+}
+
+/// Pauses an operation after the batch that is being written.
+///
+/// # Errors
+/// It is not under way.
+pub async fn pause(console: &Console, actor: &Actor, id: i64) -> Result<(), Problem> {
+    let note = format!("Paused by {}.", actor.who);
+    turn(console, actor, id, &[Stage::Running, Stage::Trying], Stage::Paused, Some(note), Milestone::Paused).await
+}
+
+/// Lets a paused operation go on, or one that waits for the outcome of its first rows.
+///
+/// # Errors
+/// It is not under way.
+pub async fn resume(console: &Console, actor: &Actor, id: i64) -> Result<(), Problem> {
+    let operation = find(console, id).await?;
+    let tried = match operation.pace.try_first {
+        Some(first) => console.parts.store.taken(id).await? >= u64::from(first.rows),
+        None => false,
+    };
+    if operation.stage.is_under_way() && tried {
+        console.parts.store.tried(id).await?;
+    }
+    turn(console, actor, id, &[Stage::Paused, Stage::Trying], Stage::Running, None, Milestone::Resumed).await?;
+    run::spawn(console, id).await;
+    Ok(())
+}
+
+/// Cancels an operation: what it did not reach stays as it is.
+///
+/// # Errors
+/// It is not under way.
+pub async fn cancel(console: &Console, actor: &Actor, id: i64) -> Result<(), Problem> {
+    let note = format!("Cancelled by {}. What it did not reach is as it was.", actor.who);
+    let from = [Stage::Running, Stage::Trying, Stage::Paused];
+    turn(console, actor, id, &from, Stage::Cancelled, Some(note), Milestone::Cancelled).await
+}
+
+async fn turn(
+    console: &Console,
+    actor: &Actor,
+    id: i64,
+    from: &[Stage],
+    to: Stage,
+    note: Option<String>,
+    milestone: Milestone,
+) -> Result<(), Problem> {
+    let operation = find(console, id).await?;
+    if !from.contains(&operation.stage) {
+        return Err(elsewhere(&operation));
+    }
+    on_record(console, &operation, milestone, actor).await?;
+    if !console.parts.store.set_stage(id, from, to, note.as_deref()).await? {
+        return Err(elsewhere(&find(console, id).await?));
+    }
+    Ok(())
+}
+
+fn elsewhere(operation: &Operation) -> Problem {
+    Problem::refused(format!("This operation is {} by now.", operation.stage.word()), "Its page shows how it stands.")
+}
+
+/// One operation with its counts.
+///
+/// # Errors
+/// There is none with this id, or none that may be seen.
+pub async fn counted(console: &Console, id: i64) -> Result<Operation, Problem> {
+    let alone = find(console, id).await?;
+    Ok(console.parts.store.operation(id).await?.unwrap_or(alone))
+}
+
+/// One operation without its counts. One of applications that may not be seen is answered as one that does not exist.
+///
+/// # Errors
+/// There is none.
+pub async fn find(console: &Console, id: i64) -> Result<Operation, Problem> {
+    let seen = console.parts.store.operation_is_within(id, console.only()).await?;
+    let operation = if seen { console.parts.store.operation_alone(id).await? } else { None };
+    operation.ok_or_else(|| {
+        Problem::not_found(
+            format!("There is no operation {id}."),
+            "A plan that nobody starts is thrown away after a day.",
+        )
+    })
+}
+
+/// Goes on with what an earlier run of the console left under way.
+///
+/// # Errors
+/// The store cannot be used.
+pub async fn go_on(console: &Console) -> Result<(), crate::server::store::StoreError> {
+    let store = &console.parts.store;
+    store.drop_unfinished_plans().await?;
+    store.carry_notes_over().await?;
+    for id in store.under_way().await? {
+        tracing::info!(operation = id, "the console goes on with an operation that was under way when it ended");
+        run::spawn(console, id).await;
+    }
+    Ok(())
+}
+
+/// The keys of the applications that rows belong to, each once, in their order.
+fn apps_of(rows: &[OperationRow]) -> Vec<&str> {
+    let mut apps: Vec<&str> = Vec::new();
+    for row in rows {
+        if !apps.contains(&row.app.as_str()) {
+            apps.push(&row.app);
         }
     }
     apps
 }
 
-fn apps_of(rows: &[ActionRow]) -> Vec<&str> {
-    let mut apps: Vec<_> = rows.iter().map(|row| row.app.as_str()).collect();
-    apps.sort_unstable();
-    apps.dedup();
-    apps
-}
-
-fn name_of(console: &Console, app: &str) -> String {
-    console.applications().find(|info| info.key == app).map_or_else(|| app.to_owned(), |info| info.name.clone())
-}
-
-fn names_of(console: &Console, rows: &[ActionRow]) -> String {
-    let names: Vec<_> = console
-        .applications()
-        .filter(|info| rows.iter().any(|row| row.app == info.key))
-        .map(|info| info.name.as_str())
-        .collect();
-    names.join(", ")
-}
-
-fn batch_size() -> u32 {
-    u32::try_from(BATCH).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RowId;
 
     #[test]
     fn a_row_of_the_form_names_application_id_and_the_retries_seen() {

@@ -49,8 +49,36 @@ impl Record {
     pub fn count(&mut self) -> u64 {
         self.number().unwrap_or(0)
     }
+}
 
-    fn read<R>(row: &R) -> Self
+/// How a row of an answer is taken up.
+pub(super) trait FromRow: Sized {
+    /// # Errors
+    /// A column cannot be read, and this kind of answer must not lose one.
+    fn from_row<R>(row: &R) -> Result<Self, sqlx::Error>
+    where
+        R: Row,
+        usize: ColumnIndex<R>,
+        for<'r> Option<Vec<u8>>: Decode<'r, R::Database>;
+}
+
+/// A row of an answer as bytes, for copies: what cannot be read is an error, not an empty column.
+#[derive(Debug, Default)]
+pub(super) struct Raw(pub Vec<Option<Vec<u8>>>);
+
+impl FromRow for Raw {
+    fn from_row<R>(row: &R) -> Result<Self, sqlx::Error>
+    where
+        R: Row,
+        usize: ColumnIndex<R>,
+        for<'r> Option<Vec<u8>>: Decode<'r, R::Database>,
+    {
+        (0..row.len()).map(|place| row.try_get_unchecked(place)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl FromRow for Record {
+    fn from_row<R>(row: &R) -> Result<Self, sqlx::Error>
     where
         R: Row,
         usize: ColumnIndex<R>,
@@ -66,14 +94,15 @@ impl Record {
                 None
             }
         };
-        Self((0..row.len()).map(text).collect())
+        Ok(Self((0..row.len()).map(text).collect()))
     }
 }
 
 /// A statement with its parameters as the driver takes it. The text holds quoted names of known tables and columns and
-/// placeholders, never a value: see [`super::sql`]. `$unsigned` makes of an unsigned number what the driver can bind.
+/// placeholders, never a value: see [`super::sql`]. `$unsigned` makes of an unsigned number what the driver can bind, and
+/// `$bytes` of the bytes of a whole row's value.
 macro_rules! bound {
-    ($statement:expr, $unsigned:expr) => {{
+    ($statement:expr, $unsigned:expr, $bytes:expr) => {{
         let Statement { text, binds, .. } = $statement;
         let mut query = sqlx::query(AssertSqlSafe(text));
         for bind in binds {
@@ -81,6 +110,7 @@ macro_rules! bound {
                 Bind::Int(value) => query.bind(value),
                 Bind::UInt(value) => query.bind($unsigned(value)),
                 Bind::Text(value) => query.bind(value),
+                Bind::Bytes(value) => query.bind(value.map($bytes)),
             };
         }
         query
@@ -116,13 +146,13 @@ impl Connection {
         }
     }
 
-    async fn fetch(&mut self, statement: Statement) -> Result<Vec<Record>, sqlx::Error> {
+    async fn fetch<A: FromRow>(&mut self, statement: Statement) -> Result<Vec<A>, sqlx::Error> {
         match self {
-            Connection::MySql(open) => collect(bound!(statement, |id: u64| id).fetch(&mut open.connection)).await,
-            Connection::Postgres(connection) => collect(bound!(statement, digits).fetch(connection)).await,
+            Connection::MySql(open) => collect(bound!(statement, |id: u64| id, own).fetch(&mut open.connection)).await,
+            Connection::Postgres(connection) => collect(bound!(statement, digits, printed).fetch(connection)).await,
             Connection::Sqlite(connection, limit) => {
                 sqlite::end_after(connection, *limit).await?;
-                collect(bound!(statement, digits).fetch(connection)).await
+                collect(bound!(statement, digits, own).fetch(connection)).await
             }
         }
     }
@@ -130,12 +160,14 @@ impl Connection {
     async fn execute(&mut self, statement: Statement) -> Result<u64, sqlx::Error> {
         Ok(match self {
             Connection::MySql(open) => {
-                bound!(statement, |id: u64| id).execute(&mut open.connection).await?.rows_affected()
+                bound!(statement, |id: u64| id, own).execute(&mut open.connection).await?.rows_affected()
             }
-            Connection::Postgres(connection) => bound!(statement, digits).execute(connection).await?.rows_affected(),
+            Connection::Postgres(connection) => {
+                bound!(statement, digits, printed).execute(connection).await?.rows_affected()
+            }
             Connection::Sqlite(connection, limit) => {
                 sqlite::end_after(connection, *limit).await?;
-                bound!(statement, digits).execute(connection).await?.rows_affected()
+                bound!(statement, digits, own).execute(connection).await?.rows_affected()
             }
         })
     }
@@ -151,13 +183,24 @@ impl Connection {
 }
 
 /// Reads an answer row by row, so that no second copy of a large one is held.
-async fn collect<R>(rows: impl Stream<Item = Result<R, sqlx::Error>>) -> Result<Vec<Record>, sqlx::Error>
+async fn collect<A, R>(rows: impl Stream<Item = Result<R, sqlx::Error>>) -> Result<Vec<A>, sqlx::Error>
 where
+    A: FromRow,
     R: Row,
     usize: ColumnIndex<R>,
     for<'r> Option<Vec<u8>>: Decode<'r, R::Database>,
 {
-    rows.map_ok(|row| Record::read(&row)).try_collect().await
+    rows.and_then(|row| std::future::ready(A::from_row(&row))).try_collect().await
+}
+
+/// PostgreSQL is given every value of a whole row as the text that it printed. A value that came from another kind of
+/// database, or was damaged, is refused by it.
+fn printed(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned())
+}
+
+fn own(bytes: Vec<u8>) -> Vec<u8> {
+    bytes
 }
 
 /// PostgreSQL and SQLite have no unsigned numbers.
@@ -198,6 +241,15 @@ pub(super) struct Link<'a> {
 impl Link<'_> {
     /// Rows of a statement.
     pub async fn rows(&mut self, statement: Statement) -> Result<Vec<Record>, SourceError> {
+        self.answer(statement).await
+    }
+
+    /// Rows of a statement, byte by byte.
+    pub async fn raw_rows(&mut self, statement: Statement) -> Result<Vec<Raw>, SourceError> {
+        self.answer(statement).await
+    }
+
+    async fn answer<A: FromRow>(&mut self, statement: Statement) -> Result<Vec<A>, SourceError> {
         let answer = limited(patience(self.app), self.connection.stopper(), self.connection.fetch(statement)).await;
         self.checked(answer)
     }

@@ -3,13 +3,14 @@
 use crate::{
     model::{
         Attempt, Availability, Backend, EventState, FailedEvent, FailedEventRow, RowId,
+        feed::tail_of,
         filter::{Direction, Order},
     },
     server::config::Application,
 };
 
 use super::{
-    FeedPlan, LongText, SourceError, TextLimit,
+    LongText, SourceError, TextLimit,
     connection::Session,
     fault,
     list::{
@@ -96,11 +97,11 @@ async fn attempts(
     statement.equals(&log.expression("event_id"), event_id);
     statement.push(format!(" ORDER BY {} DESC LIMIT {ATTEMPTS_COUNTED}", log.expression("id")));
     let found = session.link.rows(statement).await?;
-    let this = feed_of(row.feed_uri.as_deref());
+    let this = tail_of(row.feed_uri.as_deref());
     let ids: Vec<RowId> = found
         .into_iter()
         .filter_map(|mut record| Some((RowId(record.number()?), record.text())))
-        .filter(|(_, uri)| feed_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed)))
+        .filter(|(_, uri)| tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed)))
         .map(|(id, _)| id)
         .collect();
     let mut condition = session.link.statement("1 = 0");
@@ -109,15 +110,6 @@ async fn attempts(
     }
     let attempts = newest_attempts(session, &log, condition, FailedEvent::ATTEMPT_LIMIT).await?;
     Ok((Availability::Here(attempts), ids.len() as u64))
-}
-
-/// What stays of a feed's address when its host changes: the last two parts of its path (`encounter/recent`). `None`:
-/// there is no address.
-fn feed_of(uri: Option<&str>) -> Option<(&str, &str)> {
-    let uri = uri.filter(|uri| !uri.trim().is_empty())?;
-    let mut parts = uri.trim_end_matches('/').rsplit('/');
-    let last = parts.next()?;
-    Some((parts.next().unwrap_or_default(), last))
 }
 
 async fn newest_attempts(
@@ -223,26 +215,6 @@ pub(super) async fn same_record(
     Ok((rows, !bound.is_some_and(|(_, more)| more)))
 }
 
-/// Counts for the plan of a feed's retry.
-pub(super) async fn feed_plan(session: &mut Session<'_>, feed: Option<&str>) -> Result<FeedPlan, SourceError> {
-    let app = session.link.app;
-    let schema = session.schema.clone();
-    let table = failed_events(app, &schema)?;
-    let mut statement = session.link.statement("SELECT ");
-    push_count_of(&mut statement, app, &table, EventState::Exhausted);
-    statement.push(", ");
-    push_count_of(&mut statement, app, &table, EventState::Waiting);
-    statement.push(", ").as_text(|statement| {
-        statement.push("MAX(CASE WHEN 1 = 1");
-        push_state(statement, app, &table, EventState::Exhausted);
-        statement.push(format!(" THEN {} END)", table.expression("id")));
-    });
-    statement.push(format!(" FROM {} WHERE 1 = 1", table.name));
-    push_feed(&mut statement, &table, feed);
-    let mut record = session.link.row(statement).await?;
-    Ok(FeedPlan { exhausted: record.count(), waiting: record.count(), up_to: record.number().map(RowId) })
-}
-
 /// Appends, as text, how many rows are in a state.
 pub(super) fn push_count_of(statement: &mut Statement, app: &Application, table: &Found<'_>, state: EventState) {
     statement.as_text(|statement| {
@@ -264,43 +236,4 @@ pub(super) async fn ahead(session: &mut Session<'_>, feed: Option<&str>, id: Row
     push_feed(&mut statement, &table, feed);
     push_state(&mut statement, app, &table, EventState::Waiting);
     Ok(session.link.row(statement).await?.count())
-}
-
-/// Exhausted rows of a feed, lowest id first.
-pub(super) async fn exhausted_rows(
-    session: &mut Session<'_>,
-    feed: Option<&str>,
-    after: Option<RowId>,
-    up_to: RowId,
-    limit: u32,
-) -> Result<Vec<FailedEventRow>, SourceError> {
-    let app = session.link.app;
-    let schema = session.schema.clone();
-    let table = failed_events(app, &schema)?;
-    let id = table.expression("id");
-    let mut chosen = session.link.statement(format!("{id} <= "));
-    chosen.id(&table.id, up_to);
-    if let Some(after) = after {
-        chosen.push(format!(" AND {id} > ")).id(&table.id, after);
-    }
-    push_feed(&mut chosen, &table, feed);
-    push_state(&mut chosen, app, &table, EventState::Exhausted);
-    chosen_rows(session, &table, chosen, &id, limit, TextLimit::LIST).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_feed_is_known_again_when_its_host_changed() {
-        let at = |host: &str| feed_of(Some(host)).map(|(category, page)| format!("{category}/{page}"));
-        assert_eq!(at("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent").as_deref(), Some("encounter/recent"));
-        assert_eq!(
-            at("http://localhost:8050/openmrs/ws/atomfeed/encounter/recent/").as_deref(),
-            Some("encounter/recent")
-        );
-        assert_eq!(at("no address").as_deref(), Some("/no address"));
-        assert_eq!((feed_of(None), feed_of(Some(""))), (None, None));
-    }
 }

@@ -1,13 +1,14 @@
-//! The hospital's databases: what the console can ask of one, and the single thing it can change.
+//! The hospital's databases: what the console can ask of one, and the few things it can change.
 //!
 //! A [`Source`] belongs to one application. It connects when first asked, reads the schema it finds, keeps a small pool,
 //! and runs every read in a read-only transaction under a statement timeout. It knows neither pages nor the store.
 //!
-//! Writes: [`Source::reset`], and nothing else.
+//! Writes: [`Source::reset`], [`Source::discard`] and [`Source::restore`], and nothing else.
 
 mod check;
 mod clock;
 mod connection;
+mod discard;
 mod events;
 mod fault;
 mod list;
@@ -16,12 +17,16 @@ mod poll;
 mod postgres;
 mod publisher;
 mod reset;
+mod restore;
 mod rows;
 mod schema;
 mod sql;
 mod sqlite;
+mod walk;
+mod whole;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -30,16 +35,18 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{
     Attempt, Availability, Backend, FailedEvent, FailedEventRow, Marker, RowId, Stamp,
-    action::RowOutcome,
     filter::{Direction, Filter, Position},
+    operation::RowOutcome,
     overview::{DayCount, NewRow},
     publisher::Publisher,
+    whole_row::WholeEvent,
 };
 
-use super::config::Application;
+use super::{config::Application, digest::Digest};
 
 use connection::{Pool, Session};
 use schema::{ColumnKind, Table};
+pub use walk::{Glance, LogRow, RowKey, WholeRow};
 
 /// Why a source did not answer. The sentences are for people and hold no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -180,20 +187,18 @@ pub struct ResetRow {
     pub seen_retries: i64,
 }
 
+/// A row to discard, guarded by what the person saw; `None`: its retries are NULL, or the table has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiscardRow {
+    pub id: RowId,
+    pub seen_retries: Option<i64>,
+}
+
 /// The long texts of a failed event that can be fetched whole, piece by piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LongText {
     Error,
     Payload,
-}
-
-/// What a retry of a whole feed would find.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeedPlan {
-    pub exhausted: u64,
-    pub waiting: u64,
-    /// The highest id among the exhausted rows.
-    pub up_to: Option<RowId>,
 }
 
 /// One hospital database.
@@ -234,6 +239,20 @@ impl Source {
         poll::poll(self).await
     }
 
+    /// The markers alone.
+    pub async fn markers(&self) -> Result<Availability<Vec<Marker>>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = poll::markers_alone(&mut session).await;
+        session.end(outcome).await
+    }
+
+    /// When the newest event of each category was published, as far as the newest rows of event_records tell.
+    pub async fn newest_published(&self) -> Result<Vec<(String, DateTime<Utc>)>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = publisher::newest(&mut session).await;
+        session.end(outcome).await
+    }
+
     /// The publisher's side. `previous` is the last answer: where it is recent, only newer events are counted.
     pub async fn publisher(&self, previous: Option<&Publisher>) -> Result<Publisher, SourceError> {
         let counted_whole = *self.counted_whole.lock().unwrap_or_else(PoisonError::into_inner);
@@ -255,19 +274,27 @@ impl Source {
 
     /// How the source writes an instant into `failed_at`: the key by which a list of this source stands at that time.
     pub fn time_key(&self, at: DateTime<Utc>) -> String {
+        clock::key(self.app.time_zone, self.failed_at_kind(), at)
+    }
+
+    fn failed_at_kind(&self) -> ColumnKind {
         let schema = self.pool.known_schema();
         let table = schema.as_ref().and_then(|schema| schema.table(Table::FailedEvents).ok());
         let column = table.as_ref().and_then(|table| table.column("failed_at"));
         // Before the first connection: as the known schemas have it.
-        let kind = column.map_or(
+        column.map_or(
             match self.app.database.backend {
                 Backend::MySql => ColumnKind::Instant,
                 Backend::Postgres => ColumnKind::Local,
                 Backend::Sqlite => ColumnKind::Written { t: false, utc: false },
             },
             |column| column.kind,
-        );
-        clock::key(self.app.time_zone, kind, at)
+        )
+    }
+
+    /// The time that a text of `failed_at` means, as [`Source::time_key`] writes them and the database prints them.
+    pub fn time_of_key(&self, text: &str) -> Stamp {
+        clock::stamp(self.app.time_zone, self.failed_at_kind(), text.to_owned())
     }
 
     /// One failed event with its attempts; `None`: it is not in the table (any more).
@@ -324,30 +351,11 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// Counts for the plan of a feed's retry. `None` is no feed address: NULL or empty, here and in what follows.
-    pub async fn feed_plan(&self, feed: Option<&str>) -> Result<FeedPlan, SourceError> {
-        let mut session = self.session().await?;
-        let outcome = events::feed_plan(&mut session, feed).await;
-        session.end(outcome).await
-    }
-
-    /// Waiting failed events of the feed with a lower id: the retry job takes these first.
+    /// Waiting failed events of the feed with a lower id: the retry job takes these first. `None` is no feed address: NULL
+    /// or empty.
     pub async fn ahead(&self, feed: Option<&str>, id: RowId) -> Result<u64, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::ahead(&mut session, feed, id).await;
-        session.end(outcome).await
-    }
-
-    /// Exhausted rows of a feed by id: above `after`, up to `up_to`, at most `limit`.
-    pub async fn exhausted_rows(
-        &self,
-        feed: Option<&str>,
-        after: Option<RowId>,
-        up_to: RowId,
-        limit: u32,
-    ) -> Result<Vec<FailedEventRow>, SourceError> {
-        let mut session = self.session().await?;
-        let outcome = events::exhausted_rows(&mut session, feed, after, up_to, limit).await;
         session.end(outcome).await
     }
 
@@ -359,6 +367,115 @@ impl Source {
     /// is [`RowOutcome::Uncertain`] and this is no error.
     pub async fn reset(&self, rows: &[ResetRow]) -> Result<Vec<RowOutcome>, SourceError> {
         reset::reset(self.pool.write(&self.app).await?, rows).await
+    }
+
+    /// Why nothing can be discarded here, as a whole sentence; `None`: it can.
+    pub async fn discard_refused(&self) -> Result<Option<String>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = discard::refused(&mut session, discard::Deed::Discard).await;
+        session.end(outcome).await
+    }
+
+    /// Why nothing can be put back here, as a whole sentence; `None`: it can.
+    pub async fn restore_refused(&self) -> Result<Option<String>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = discard::refused(&mut session, discard::Deed::Restore).await;
+        session.end(outcome).await
+    }
+
+    /// Failed events whole, with the rows of the retry log that would go with them. Rows that are not there are not in
+    /// the answer.
+    ///
+    /// # Errors
+    /// Also where the account may not read every column: the copy would not be whole.
+    pub async fn copy(&self, ids: &[RowId]) -> Result<BTreeMap<RowId, WholeEvent>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = discard::copy(&mut session, ids).await;
+        session.end(outcome).await
+    }
+
+    /// Removes failed events that are as their copies say and have the retries that were seen, each with the rows of the
+    /// retry log that were copied with it, if no other failed event has the same feed address and event id. One
+    /// transaction. Answers in the order of `rows`: discarded, changed or gone.
+    ///
+    /// # Errors
+    /// As [`Source::reset`].
+    pub async fn discard(
+        &self,
+        rows: &[DiscardRow],
+        copies: &BTreeMap<RowId, WholeEvent>,
+    ) -> Result<Vec<RowOutcome>, SourceError> {
+        discard::discard(self.pool.write(&self.app).await?, rows, copies).await
+    }
+
+    /// Puts discarded failed events back as they were, with their retry log: under their own ids where these are free. One
+    /// that is there again (the same feed address and event id) is left alone. One transaction. Answers in their order:
+    /// restored (with the id) or already there.
+    ///
+    /// # Errors
+    /// As [`Source::reset`].
+    pub async fn restore(&self, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
+        restore::restore(self.pool.write(&self.app).await?, events).await
+    }
+
+    /// A glance for the watcher: the sums of the whole table, by buckets of ids. `choose` answers the buckets' width for the
+    /// span of ids there is.
+    ///
+    /// # Errors
+    /// Also [`SourceErrorKind::NotHere`], where there is no table of failed events to watch.
+    pub async fn glance(&self, choose: impl FnOnce(Option<(i64, i64)>) -> i64) -> Result<Glance, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::glance(&mut session, choose).await;
+        session.end(outcome).await
+    }
+
+    /// The sums of the rows with ids from the first to the last of `range`, by buckets.
+    pub async fn digests(&self, range: (i64, i64), width: i64) -> Result<Vec<(i64, Digest)>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::digests(&mut session, range, width).await;
+        session.end(outcome).await
+    }
+
+    /// The keys of the rows with ids from the first to the last of `range`, lowest first.
+    pub async fn row_keys(&self, range: (i64, i64), limit: u32) -> Result<Vec<RowKey>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::keys(&mut session, range, limit).await;
+        session.end(outcome).await
+    }
+
+    /// The same rows with their texts, as long as the consumers write them.
+    pub async fn whole_rows(&self, range: (i64, i64), limit: u32) -> Result<Vec<WholeRow>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::whole_rows(&mut session, range, limit).await;
+        session.end(outcome).await
+    }
+
+    /// The rows with these ids that are there, with their texts.
+    pub async fn whole_rows_of(&self, ids: &[RowId]) -> Result<Vec<WholeRow>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::whole_rows_of(&mut session, ids).await;
+        session.end(outcome).await
+    }
+
+    /// Rows of the retry log above an id, lowest first.
+    pub async fn log_above(&self, above: Option<i64>, limit: u32) -> Result<Vec<LogRow>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::log_above(&mut session, above, limit).await;
+        session.end(outcome).await
+    }
+
+    /// The rows of the retry log with these ids that are there.
+    pub async fn log_of(&self, ids: &[i64]) -> Result<Vec<LogRow>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::log_of(&mut session, ids).await;
+        session.end(outcome).await
+    }
+
+    /// Which of these ids of the retry log are there.
+    pub async fn log_present(&self, ids: &[i64]) -> Result<BTreeSet<i64>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = walk::log_present(&mut session, ids).await;
+        session.end(outcome).await
     }
 
     /// Everything that `check` prints of one application. Changes nothing.

@@ -124,6 +124,15 @@ async fn markers_and_counts(session: &mut Session<'_>) -> Result<Poll, SourceErr
     })
 }
 
+/// The markers, without what is wrong with them.
+pub(super) async fn markers_alone(session: &mut Session<'_>) -> Result<Availability<Vec<Marker>>, SourceError> {
+    let schema = session.schema.clone();
+    Ok(match schema.table(Table::Markers) {
+        Ok(table) => Availability::Here(markers(session, &table, &mut Vec::new()).await?),
+        Err(reason) => Availability::NotHere(reason),
+    })
+}
+
 async fn markers(
     session: &mut Session<'_>,
     table: &Found<'_>,

@@ -3,7 +3,9 @@
 //! Every part is read in a transaction of its own: counting a long table may take too long, and the other parts should
 //! still be there.
 
-use chrono::Utc;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 
 use crate::model::{
     Availability, RowId, Stamp,
@@ -20,6 +22,9 @@ use super::{
 
 /// Rows of the small tables that are read at the most.
 const ROWS: u32 = 1000;
+
+/// Newest rows of event_records that tell when categories were last published to.
+const NEWEST: u32 = 500;
 
 /// Offset markers whose distance from the newest event is counted.
 const COUNTED_MARKERS: usize = 200;
@@ -82,6 +87,28 @@ async fn categories(
         return Ok(Availability::Here(add(known.clone(), newer)));
     }
     Ok(Availability::Here(counted(session, &table, None).await?))
+}
+
+/// When the newest event of each category was published, from the newest rows alone: one step down the primary key.
+pub(super) async fn newest(session: &mut Session<'_>) -> Result<Vec<(String, DateTime<Utc>)>, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let Ok(table) = schema.table(Table::EventRecords) else { return Ok(Vec::new()) };
+    let statement = session.link.statement(format!(
+        "SELECT {}, {} FROM {} ORDER BY {} DESC LIMIT {NEWEST}",
+        table.text("category"),
+        table.text("timestamp"),
+        table.name,
+        table.expression("id")
+    ));
+    let mut newest = BTreeMap::new();
+    for mut row in session.link.rows(statement).await? {
+        let category = row.text().unwrap_or_default();
+        if let Some(at) = stamp(app, &table, "timestamp", row.text()).and_then(|stamp| stamp.at) {
+            newest.entry(category).or_insert(at);
+        }
+    }
+    Ok(newest.into_iter().collect())
 }
 
 /// Ids start again when a dump is restored: below the last count's newest, that count says nothing any more.

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Backend, RowId, action::RowOutcome};
+use crate::model::{Backend, RowId, operation::RowOutcome};
 
 use super::{
     ResetRow, SourceError, SourceErrorKind,

@@ -250,6 +250,11 @@ pub(super) struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// The name without its schema.
+    pub fn bare_name(&self) -> &'static str {
+        self.bare
+    }
+
     /// A column, if it may be read.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.readable(name)

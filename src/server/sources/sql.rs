@@ -17,6 +17,8 @@ pub(super) enum Bind {
     /// Only MySQL has unsigned numbers; the others get the digits as text.
     UInt(u64),
     Text(String),
+    /// A value of a whole row, or NULL.
+    Bytes(Option<Vec<u8>>),
 }
 
 /// A statement with its parameters.
@@ -73,6 +75,11 @@ impl Statement {
         self.bind(Bind::Text(value), "::text")
     }
 
+    /// A value of a whole row as it was read by [`super::discard`]; `cast` is what PostgreSQL needs to know its type by.
+    pub fn raw(&mut self, bytes: Option<Vec<u8>>, cast: &str) -> &mut Self {
+        self.bind(Bind::Bytes(bytes), cast)
+    }
+
     /// A row's id, in the type of its column, so that the primary key's index serves.
     pub fn id(&mut self, column: &Column, id: RowId) -> &mut Self {
         let (small, large) = (i64::try_from(id.0), u64::try_from(id.0));
@@ -114,6 +121,20 @@ impl Statement {
                 self.push(", ");
             }
             self.id(column, id);
+        }
+        self.push(")")
+    }
+
+    /// `column IN (…)` for texts, compared as the database does it; nothing where there are none.
+    pub fn text_in(&mut self, column: &str, values: &[String]) -> &mut Self {
+        if values.is_empty() {
+            return self.push("1 = 0");
+        }
+        let wide = self.backend == Backend::MySql && values.iter().any(|value| !value.is_ascii());
+        // As in `equals`.
+        self.push(if wide { format!("CONVERT({column} USING utf8mb4) IN (") } else { format!("{column} IN (") });
+        for (place, value) in values.iter().enumerate() {
+            self.push(if place > 0 { ", " } else { "" }).value(value);
         }
         self.push(")")
     }

@@ -4,12 +4,16 @@
 //! integers, texts and statements that other databases understand too.
 
 mod accounts;
-mod actions;
 mod audit;
 mod copy;
+mod discarded;
+mod groups;
+pub mod ledger;
+mod operations;
 mod sessions;
 
 use std::{
+    collections::BTreeSet,
     fs::OpenOptions,
     io,
     path::{Path, PathBuf},
@@ -23,14 +27,24 @@ use sqlx::{
 };
 
 pub use accounts::{Account, NewAccount, NewPassword, Unchanged, folded};
-pub use actions::NewAction;
 pub use audit::{Entry, Verdict};
 pub use copy::Copied;
+pub use discarded::{NewCopy, WhichCopies};
+pub use groups::{GroupEvents, GroupRow};
+pub use operations::NewOperation;
 pub use sessions::{NewSession, NewToken, Session, Token};
 
 /// Every transaction that writes takes the write lock at its beginning: one that began by reading would fail at once,
 /// whatever the busy timeout, when another wrote in between.
 const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Keys of the applications that somebody may see; `None`: all.
+pub type Only<'a> = Option<&'a BTreeSet<String>>;
+
+/// These keys as a text to search in, each between spaces: keys hold none themselves.
+fn list_of(only: Only<'_>) -> Option<String> {
+    only.map(|keys| keys.iter().fold(" ".to_owned(), |list, key| list + key + " "))
+}
 
 /// The store cannot be opened, or a statement on it failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,21 @@
-//! Looks at every source on its own clock and keeps what it saw in memory, so that ten people watching cost a source no
-//! more than one.
+//! Looks at every source on its own clock, keeps what it saw in memory, so that ten people watching cost a source no more
+//! than one, and keeps the ledger in step.
 //!
 //! One look at a source at a time, and never more than a tenth of the time: after a look that took two seconds the next
-//! one begins eighteen seconds later at the earliest. A source that is down keeps what was seen last, with its age.
+//! one begins eighteen seconds later at the earliest; where nobody looks and nothing changes, later still. A quiet look
+//! asks for sums and markers only. A source that is down keeps what was seen last, with its age.
+//!
+//! The one exception is the first read of a table into the ledger: it goes through without those pauses, in short
+//! transactions.
+
+mod follow;
+mod seen;
+mod stall;
 
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -15,23 +23,58 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, broadcast, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::sources::{Poll, Source, SourceError};
-use crate::model::{
-    ApplicationView, Availability, Feed, FeedCounts, FeedState, Limits, Marker, Reach, Seen, Stamp, feed::category_of,
+use super::{
+    sources::{Poll, Source, SourceError},
+    store::Store,
 };
+use crate::model::{ApplicationView, Availability, Limits, Reach, RowId, Seen};
+
+pub use follow::{FollowError, Follower, Found};
+use seen::{Beside, seen};
+use stall::{Publications, Standstill};
 
 /// The longest that a page waits for the first look at a source.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
+
+/// How long a look of sums stands in for a whole one: what no sum tells (the day that began, rows without a time) is as
+/// old as this at the most.
+const WHOLE_EVERY: Duration = Duration::from_secs(300);
+
+/// Nobody looks and nothing changes: so long, and looks are rarer by so much, but not rarer than the last.
+const IDLE_AFTER: Duration = Duration::from_secs(300);
+const IDLE_FACTOR: u32 = 4;
+const IDLE_PAUSE: Duration = Duration::from_secs(120);
+
+/// Between two parts of the first read.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// Changes that a slow listener may be behind.
+const CHANGES: usize = 256;
+
+/// A look has ended, and everything it saw is in the snapshot and in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The application's key.
+    pub app: String,
+    /// Something that pages show is different from the look before.
+    pub changed: bool,
+    /// Failed events that came.
+    pub appeared: u64,
+    /// The rows in question, as far as they are few.
+    pub rows: Vec<RowId>,
+}
 
 /// The snapshot of all sources.
 #[derive(Debug)]
 pub struct Watch {
     sources: Vec<Watched>,
+    changes: broadcast::Sender<Change>,
+    readers: Arc<Readers>,
 }
 
 #[derive(Debug)]
@@ -48,6 +91,22 @@ struct Again {
     wake: Notify,
 }
 
+/// Whether somebody reads what is seen.
+#[derive(Debug)]
+struct Readers {
+    last: Mutex<Instant>,
+}
+
+impl Readers {
+    fn reads(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn since(&self) -> Duration {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
 /// The last look at one source, and the last good one.
 #[derive(Clone, Debug)]
 struct Look {
@@ -55,30 +114,61 @@ struct Look {
     at: Option<DateTime<Utc>>,
     seen: Option<Arc<Seen>>,
     seen_at: Option<DateTime<Utc>>,
+    /// Since when the ledger follows the source, and whether it has read all of it.
+    followed: Option<(DateTime<Utc>, bool)>,
+    /// The last look brought the ledger to what the table says.
+    in_step: bool,
     /// How many had asked for a look when this one began.
     asked: u64,
 }
 
 impl Watch {
     /// Begins to look at the sources, until `stop`.
-    pub fn start(sources: &[Arc<Source>], stop: &CancellationToken) -> Self {
+    pub fn start(sources: &[Arc<Source>], store: &Store, stop: &CancellationToken) -> Self {
+        let (changes, _) = broadcast::channel(CHANGES);
+        let readers = Arc::new(Readers { last: Mutex::new(Instant::now()) });
+        let publications = Arc::new(Publications::default());
+        let publishers = Arc::new(sources.iter().map(|source| source.app().info.clone()).collect::<Vec<_>>());
         let sources = sources.iter().map(|source| {
-            let nothing = Look { reach: Reach::NotYet, at: None, seen: None, seen_at: None, asked: 0 };
+            let nothing = Look {
+                reach: Reach::NotYet,
+                at: None,
+                seen: None,
+                seen_at: None,
+                followed: None,
+                in_step: false,
+                asked: 0,
+            };
             let (publish, seen) = watch::channel(nothing);
             let again = Arc::new(Again::default());
-            tokio::spawn(watch_source(source.clone(), publish, again.clone(), stop.clone()));
+            let watcher = Watcher {
+                source: source.clone(),
+                store: store.clone(),
+                publish,
+                again: again.clone(),
+                changes: changes.clone(),
+                readers: readers.clone(),
+                follower: None,
+                last_poll: None,
+                last_change: Instant::now(),
+                standstill: Standstill::new(publications.clone(), publishers.clone()),
+                troubled: None,
+            };
+            tokio::spawn(watcher.run(stop.clone()));
             Watched { source: source.clone(), seen, again }
         });
-        Self { sources: sources.collect() }
+        Self { sources: sources.collect(), changes, readers }
     }
 
     /// What was last seen of every application, in configured order. Waits a moment for first looks.
     pub async fn views(&self) -> Vec<ApplicationView> {
+        self.readers.reads();
         futures::future::join_all(self.sources.iter().map(Watched::view)).await
     }
 
     /// What was last seen of one application.
     pub async fn view(&self, app: &str) -> Option<ApplicationView> {
+        self.readers.reads();
         let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
         Some(watched.view().await)
     }
@@ -93,6 +183,31 @@ impl Watch {
             let newer = seen.wait_for(|look| look.asked >= ticket);
             let _ = tokio::time::timeout(Duration::from_secs(1), newer).await;
         }
+    }
+
+    /// Every look from now on, as it ends. Who is too slow is told how many it missed, and reads anew.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Somebody has a page open that follows the changes.
+    pub fn reads(&self) {
+        self.readers.reads();
+    }
+
+    /// Whether the ledger holds what the last look at an application saw: read whole, and in step.
+    pub fn in_step(&self, app: &str) -> bool {
+        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app);
+        watched.is_some_and(|watched| {
+            let look = watched.seen.borrow();
+            look.in_step && look.followed.is_some_and(|(_, whole)| whole)
+        })
+    }
+
+    /// Since when the ledger follows an application, and whether the first read is through. `None`: not yet.
+    pub fn followed(&self, app: &str) -> Option<(DateTime<Utc>, bool)> {
+        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
+        watched.seen.borrow().followed
     }
 }
 
@@ -111,24 +226,194 @@ impl Watched {
     }
 }
 
-async fn watch_source(source: Arc<Source>, publish: watch::Sender<Look>, again: Arc<Again>, stop: CancellationToken) {
-    loop {
-        let begun = Instant::now();
-        let asked = again.asked.load(Relaxed);
-        let polled = tokio::select! {
-            polled = source.poll() => polled,
-            () = stop.cancelled() => return,
-        };
-        let cost = begun.elapsed();
-        report(&source, &publish, &polled);
-        publish.send_modify(|look| look.take(polled, &source.app().info.limits, asked));
-        let pause = source.app().refresh.max(cost * 9);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = again.wake.notified() => {}
-            () = stop.cancelled() => return,
+/// The task that looks at one source.
+struct Watcher {
+    source: Arc<Source>,
+    store: Store,
+    publish: watch::Sender<Look>,
+    again: Arc<Again>,
+    changes: broadcast::Sender<Change>,
+    readers: Arc<Readers>,
+    /// `None` until the store has opened the book.
+    follower: Option<Follower>,
+    /// The last whole poll, and when it was made.
+    last_poll: Option<(Instant, Poll)>,
+    last_change: Instant,
+    standstill: Standstill,
+    /// What was last told in the log of the ledger's trouble.
+    troubled: Option<String>,
+}
+
+impl Watcher {
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let begun = Instant::now();
+            let asked = self.again.asked.load(Relaxed);
+            let first_read = self.follower.as_ref().is_none_or(|follower| !follower.since().1);
+            let unfinished = tokio::select! {
+                unfinished = self.look(asked) => unfinished,
+                () = stop.cancelled() => return,
+            };
+            let pause = match (unfinished, first_read) {
+                (true, _) => BREATH,
+                // What the first read took says nothing of what a look takes.
+                (false, true) => self.pause(Duration::ZERO),
+                (false, false) => self.pause(begun.elapsed()),
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.again.wake.notified() => {}
+                () = stop.cancelled() => return,
+            }
         }
     }
+
+    fn pause(&self, cost: Duration) -> Duration {
+        let refresh = self.source.app().refresh;
+        let idle = self.readers.since() > IDLE_AFTER && self.last_change.elapsed() > IDLE_AFTER;
+        let wanted = if idle { refresh.max((refresh * IDLE_FACTOR).min(IDLE_PAUSE)) } else { refresh };
+        wanted.max(cost * 9)
+    }
+
+    /// One look; answers whether the first read is still under way.
+    async fn look(&mut self, asked: u64) -> bool {
+        if self.last_poll.is_none() {
+            // Pages wait for the first look: it does not wait for the ledger. A source that is down is not asked twice.
+            let polled = self.source.poll().await;
+            let down = polled.is_err();
+            self.last_poll = polled.as_ref().ok().map(|poll| (Instant::now(), poll.clone()));
+            let was = self.publish.borrow().reach.clone();
+            self.show(polled, Beside::default(), asked);
+            if down {
+                let changed = was != self.publish.borrow().reach;
+                self.tell(Change { app: self.key(), changed, appeared: 0, rows: Vec::new() });
+                return false;
+            }
+        }
+        let was = self.publish.borrow().clone();
+        let followed = self.follow().await;
+        let quiet = followed.as_ref().is_ok_and(Found::is_quiet) && asked == was.asked;
+        let mut beside = self.beside(&followed);
+        // While the first read goes on, what was polled a moment ago will do.
+        let unfinished = followed.as_ref().is_ok_and(|found| found.unfinished);
+        let polled = self.poll(quiet, unfinished).await;
+        if let Ok(poll) = &polled {
+            self.note_work(poll, &mut beside).await;
+        }
+        self.show(polled, beside, asked);
+        let now = self.publish.borrow().clone();
+        let found = followed.unwrap_or_default();
+        let changed =
+            !found.is_quiet() || was.reach != now.reach || was.seen != now.seen || was.followed != now.followed;
+        if changed {
+            self.last_change = Instant::now();
+        }
+        self.tell(Change { app: self.key(), changed, appeared: found.appeared, rows: found.rows });
+        found.unfinished
+    }
+
+    fn key(&self) -> String {
+        self.source.app().info.key.clone()
+    }
+
+    /// Nobody listening is no error.
+    fn tell(&self, change: Change) {
+        let _ = self.changes.send(change);
+    }
+
+    /// Brings the ledger to what the table says.
+    async fn follow(&mut self) -> Result<Found, FollowError> {
+        if self.follower.is_none() {
+            let info = &self.source.app().info;
+            self.follower = Some(Follower::open(&self.store, &info.key, &info.limits).await?);
+        }
+        match &mut self.follower {
+            Some(follower) => follower.look(&self.source).await,
+            None => Ok(Found::default()),
+        }
+    }
+
+    /// The whole poll, or of a quiet table the markers alone.
+    async fn poll(&mut self, quiet: bool, unfinished: bool) -> Result<Poll, SourceError> {
+        let lasts = match (quiet, unfinished) {
+            (true, _) => WHOLE_EVERY,
+            (false, true) => self.source.app().refresh.min(WHOLE_EVERY),
+            (false, false) => Duration::ZERO,
+        };
+        if let Some((at, last)) = &self.last_poll
+            && at.elapsed() < lasts
+        {
+            let markers = self.source.markers().await?;
+            if same_feeds(&last.markers, &markers) {
+                return Ok(Poll { markers, ..last.clone() });
+            }
+        }
+        let poll = self.source.poll().await?;
+        self.last_poll = Some((Instant::now(), poll.clone()));
+        Ok(poll)
+    }
+
+    /// What the ledger has to say beside the poll.
+    fn beside(&mut self, followed: &Result<Found, FollowError>) -> Beside {
+        let mut beside = Beside::default();
+        let name = &self.source.app().info.name;
+        let trouble = match followed {
+            // A source that does not answer says so itself.
+            Err(FollowError::Source(error)) => Some(format!("Failed events could not be compared with the ledger: {}", error.reason)),
+            Err(FollowError::Store(error)) => {
+                Some(format!("The ledger could not be written, so this history has a gap until it can be: {error}."))
+            }
+            Ok(found) if found.beyond => Some(
+                "There are failed events with ids of more than 63 bits: they are listed, but the ledger does not follow them."
+                    .to_owned(),
+            ),
+            Ok(_) => None,
+        };
+        if self.troubled != trouble {
+            match &trouble {
+                Some(trouble) => tracing::warn!(application = %name, "{trouble}"),
+                None => tracing::info!(application = %name, "the ledger is in step again"),
+            }
+            self.troubled.clone_from(&trouble);
+        }
+        beside.hazards.extend(trouble);
+        beside
+    }
+
+    /// Signs of consumers at work, kept in the ledger, and feeds that stand still.
+    async fn note_work(&mut self, poll: &Poll, beside: &mut Beside) {
+        self.standstill.publish(&self.source).await;
+        let Some(follower) = &mut self.follower else { return };
+        let markers = poll.markers.here().map(Vec::as_slice).unwrap_or_default();
+        match follower.note_markers(markers).await {
+            Ok(work) => {
+                beside.stalled = self.standstill.stalled(&work, &self.source.app().info.limits);
+                beside.worked =
+                    work.into_iter().filter_map(|(uri, work)| Some((uri, work.worked_at?))).collect::<HashMap<_, _>>();
+            }
+            Err(error) => tracing::debug!(%error, "signs of consumers at work could not be kept"),
+        }
+    }
+
+    fn show(&mut self, polled: Result<Poll, SourceError>, beside: Beside, asked: u64) {
+        report(&self.source, &self.publish, &polled);
+        let limits = &self.source.app().info.limits;
+        let followed = self.follower.as_ref().map(Follower::since);
+        let in_step = self.troubled.is_none();
+        self.publish.send_modify(|look| {
+            look.take(polled, limits, &beside, followed, asked);
+            look.in_step = in_step;
+        });
+    }
+}
+
+/// Whether two looks at the markers saw the same feeds; only then is what else was told of them still true.
+fn same_feeds(before: &Availability<Vec<crate::model::Marker>>, now: &Availability<Vec<crate::model::Marker>>) -> bool {
+    let feeds = |markers: &Availability<Vec<crate::model::Marker>>| {
+        let told = |marker: &crate::model::Marker| (marker.feed_uri.clone(), marker.has_page());
+        markers.here().map(|markers| markers.iter().map(told).collect::<Vec<_>>())
+    };
+    feeds(before) == feeds(now)
 }
 
 /// Says in the log when a source comes or goes, once.
@@ -144,87 +429,25 @@ fn report(source: &Source, publish: &watch::Sender<Look>, polled: &Result<Poll, 
 }
 
 impl Look {
-    fn take(&mut self, polled: Result<Poll, SourceError>, limits: &Limits, asked: u64) {
+    fn take(
+        &mut self,
+        polled: Result<Poll, SourceError>,
+        limits: &Limits,
+        beside: &Beside,
+        followed: Option<(DateTime<Utc>, bool)>,
+        asked: u64,
+    ) {
         let now = Utc::now();
         self.asked = asked;
         self.at = Some(now);
+        self.followed = followed;
         match polled {
             Ok(poll) => {
                 self.reach = Reach::Reachable { server: poll.server.clone() };
-                self.seen = Some(Arc::new(seen(poll, limits)));
+                self.seen = Some(Arc::new(seen(poll, limits, beside)));
                 self.seen_at = Some(now);
             }
             Err(error) => self.reach = Reach::Unreachable { reason: error.reason, advice: error.advice },
         }
     }
-}
-
-/// What a poll means: feeds from markers and from failures put together, with their states.
-fn seen(poll: Poll, limits: &Limits) -> Seen {
-    let feeds = feeds(&poll, limits);
-    let sum = |of: fn(&FeedCounts) -> u64| -> u64 {
-        feeds.here().map_or(0, |feeds| feeds.iter().map(|feed| of(&feed.counts)).sum())
-    };
-    let times = |of: fn(&Feed) -> Option<&Stamp>| feeds.here().into_iter().flatten().filter_map(of);
-    Seen {
-        waiting: sum(|counts| counts.waiting),
-        exhausted: sum(|counts| counts.exhausted),
-        failed: sum(|counts| counts.total),
-        oldest_failure: times(|feed| feed.oldest_failure.as_ref()).min_by_key(|stamp| stamp.at).cloned(),
-        newest_failure: times(|feed| feed.newest_failure.as_ref()).max_by_key(|stamp| stamp.at).cloned(),
-        feeds,
-        days: poll.days,
-        newest: poll.newest,
-        retry_refused: poll.retry_refused,
-        missing: poll.missing,
-        hazards: poll.hazards,
-    }
-}
-
-fn feeds(poll: &Poll, limits: &Limits) -> Availability<Vec<Feed>> {
-    let (markers, failures) = match (&poll.markers, &poll.failures) {
-        (Availability::NotHere(reason), Availability::NotHere(_)) => return Availability::NotHere(reason.clone()),
-        (markers, failures) => (markers.here(), failures.here()),
-    };
-    let mut by_uri = BTreeMap::<Option<String>, (Vec<Marker>, FeedCounts, Option<Stamp>, Option<Stamp>)>::new();
-    for marker in markers.into_iter().flatten() {
-        by_uri.entry(address(&marker.feed_uri)).or_default().0.push(marker.clone());
-    }
-    for failed in failures.into_iter().flatten() {
-        let (_, counts, oldest, newest) = by_uri.entry(address(&failed.uri)).or_default();
-        counts.waiting += failed.waiting;
-        counts.exhausted += failed.exhausted;
-        counts.total += failed.total;
-        *oldest = [oldest.take(), failed.oldest.clone()].into_iter().flatten().min_by_key(|stamp| stamp.at);
-        *newest = [newest.take(), failed.newest.clone()].into_iter().flatten().max_by_key(|stamp| stamp.at);
-    }
-    let known = failures.is_some();
-    let feeds = by_uri.into_iter().map(|(uri, (markers, counts, oldest, newest))| {
-        let retried = poll.last_retries.iter().filter(|(of, _)| address(of) == uri).map(|(_, at)| at);
-        let last_seen_at_work = retried.chain(&newest).filter(|stamp| stamp.at.is_some()).max_by_key(|stamp| stamp.at);
-        let state = if known {
-            // No consumer reads a feed without an address, so none counts its rows and stops.
-            let limits =
-                Limits { max_failed_events: limits.max_failed_events.filter(|_| uri.is_some()), ..limits.clone() };
-            FeedState::of(&counts, markers.iter().any(Marker::has_page), &limits)
-        } else {
-            FeedState::Unknown
-        };
-        Feed {
-            category: uri.as_deref().and_then(category_of).map(str::to_owned),
-            last_seen_at_work: last_seen_at_work.cloned(),
-            uri,
-            markers,
-            counts,
-            oldest_failure: oldest,
-            newest_failure: newest,
-            state,
-        }
-    });
-    Availability::Here(feeds.collect())
-}
-
-/// A feed's address; the empty text is none, as in the lists.
-fn address(uri: &Option<String>) -> Option<String> {
-    uri.clone().filter(|uri| !uri.is_empty())
 }

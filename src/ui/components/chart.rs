@@ -2,7 +2,10 @@
 
 use leptos::prelude::*;
 
-use crate::{model::DayCount, ui::words};
+use crate::{
+    model::{DayCount, history::HistoryDay},
+    ui::words,
+};
 
 /// A bar and the gap after it, and the height of the tallest bar, in the units of the drawing.
 const STEP: u64 = 10;
@@ -59,6 +62,105 @@ pub fn DayChart(
     }
 }
 
+/// What failed, upwards, and what left the table, downwards: resolved, and the rest of it. The same as a table below.
+#[component]
+pub fn OutcomeChart(days: Vec<HistoryDay>) -> impl IntoView {
+    let words = outcome_words(&days);
+    let left = |day: &HistoryDay| day.resolved.saturating_add(day.gone).saturating_add(day.discarded);
+    let most = days.iter().flat_map(|day| [day.failed, left(day)]).max().unwrap_or(0);
+    let bars = days
+        .iter()
+        .enumerate()
+        .map(|(index, day)| {
+            let x = index as u64 * STEP;
+            let bar = |class: &'static str, y: u64, height: u64| {
+                (height > 0).then(|| view! { <rect class=class x=x y=y width=BAR height=height></rect> })
+            };
+            let up = if day.failed > 0 { bar_height(day.failed, most) } else { 0 };
+            let resolved = if day.resolved > 0 { bar_height(day.resolved, most) } else { 0 };
+            let rest = left(day) - day.resolved;
+            let rest = if rest > 0 { bar_height(rest, most) } else { 0 };
+            view! {
+                <g>
+                    <title>{day_words(day)}</title>
+                    {bar("failed", HEIGHT - up, up)}
+                    {bar("resolved", HEIGHT + 1, resolved)}
+                    {bar("left", HEIGHT + 1 + resolved, rest)}
+                </g>
+            }
+        })
+        .collect_view();
+    let width = (days.len() as u64 * STEP).saturating_sub(STEP - BAR);
+    let rows = days
+        .iter()
+        .rev()
+        .filter(|day| day.failed + day.attempts + left(day) > 0)
+        .map(|day| {
+            view! {
+                <tr>
+                    <th scope="row">{day.day.format("%-d %b %Y").to_string()}</th>
+                    <td class="num" data-label="Failed">{words::number(day.failed)}</td>
+                    <td class="num" data-label="Failed retries">{words::number(day.attempts)}</td>
+                    <td class="num" data-label="Resolved">{words::number(day.resolved)}</td>
+                    <td class="num" data-label="Gone">{words::number(day.gone)}</td>
+                    <td class="num" data-label="Discarded">{words::number(day.discarded)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    view! {
+        <figure class="chart wide outcomes">
+            <svg viewBox=format!("0 0 {width} {}", 2 * HEIGHT + 2) role="img" aria-label=words preserveAspectRatio="none">
+                <line x1="0" x2=width y1=HEIGHT y2=HEIGHT></line>
+                {bars}
+            </svg>
+            <figcaption>
+                <span>{days.first().map(|day| day.day.format("%-d %b").to_string())}</span>
+                <span>"up: failed · down: resolved, then gone and discarded"</span>
+                <span>"today, so far"</span>
+            </figcaption>
+        </figure>
+        <details>
+            <summary>"As a table"</summary>
+            <table class="cards">
+                <thead>
+                    <tr>
+                        <th scope="col">"Day"</th>
+                        <th scope="col" class="num">"Failed"</th>
+                        <th scope="col" class="num">"Failed retries"</th>
+                        <th scope="col" class="num">"Resolved"</th>
+                        <th scope="col" class="num">"Gone"</th>
+                        <th scope="col" class="num">"Discarded"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </details>
+    }
+}
+
+fn day_words(day: &HistoryDay) -> String {
+    format!(
+        "{}: {} failed, {} resolved, {} gone, {} discarded",
+        day.day.format("%-d %b"),
+        words::number(day.failed),
+        words::number(day.resolved),
+        words::number(day.gone),
+        words::number(day.discarded)
+    )
+}
+
+fn outcome_words(days: &[HistoryDay]) -> String {
+    let sum = |of: fn(&HistoryDay) -> u64| days.iter().map(of).sum::<u64>();
+    format!(
+        "{} in {}, {} resolved, {} gone or discarded",
+        words::count(sum(|day| day.failed), "failure"),
+        words::count(days.len() as u64, "day"),
+        words::number(sum(|day| day.resolved)),
+        words::number(sum(|day| day.gone + day.discarded))
+    )
+}
+
 /// A day with a failure is always seen: at least a twentieth of the height.
 fn bar_height(failures: u64, most: u64) -> u64 {
     let scaled = u128::from(failures) * u128::from(HEIGHT) / u128::from(most.max(1));
@@ -90,6 +192,21 @@ mod tests {
         let day = |day, failures| DayCount { day: NaiveDate::from_ymd_opt(2026, 11, day).unwrap(), failures };
         assert_eq!(in_words(&[day(1, 3), day(2, 1200), day(3, 0)]), "1,203 failures in 3 days, most on 2 Nov: 1,200");
         assert_eq!(in_words(&[day(1, 0), day(2, 0)]), "No failures in 2 days");
+    }
+
+    #[test]
+    fn the_chart_of_outcomes_says_in_words_what_it_draws() {
+        let day = |day, failed, resolved, gone| HistoryDay {
+            day: NaiveDate::from_ymd_opt(2026, 11, day).unwrap(),
+            failed,
+            attempts: 0,
+            resolved,
+            gone,
+            discarded: 1,
+        };
+        let days = [day(1, 3, 2, 0), day(2, 1200, 0, 5)];
+        assert_eq!(outcome_words(&days), "1,203 failures in 2 days, 2 resolved, 7 gone or discarded");
+        assert_eq!(day_words(&days[1]), "2 Nov: 1,200 failed, 0 resolved, 5 gone, 1 discarded");
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use leptos::prelude::*;
 
-use super::{Icon, use_base};
+use super::{Icon, PlanButton, PlanOf, use_base};
 use crate::{
-    model::{ApplicationInfo, Feed, filter},
+    model::{ApplicationInfo, EventState, Feed, filter, history::HistoryQuery, ledger::RequestKind},
     ui::words,
 };
 
-/// The retry of all exhausted events (which is planned on a page of its own), and the list of failed events.
+/// The retry of all exhausted events (whose plan is shown first), and the list of failed events.
 /// `refused` says why nothing can be retried; then the button is off and says so.
 #[component]
 pub fn FeedLinks(info: ApplicationInfo, feed: Feed, refused: Option<String>) -> impl IntoView {
@@ -27,13 +27,11 @@ pub fn FeedLinks(info: ApplicationInfo, feed: Feed, refused: Option<String>) -> 
     let retry = wanted.then(|| {
         let text = format!("Retry {} exhausted", words::number(counts.exhausted));
         match &refused {
-            None => view! {
-                <a class="button primary" href=base.plan_feed_retry(&info.key, feed.uri.as_deref())>
-                    <Icon name="retry" />
-                    {text}
-                </a>
+            None => {
+                let exhausted = filter::Filter { state: Some(EventState::Exhausted), ..list.filter.clone() };
+                let of = PlanOf::List(exhausted.to_query());
+                view! { <PlanButton kind=RequestKind::Retry of text=format!("{text}…") primary=true /> }.into_any()
             }
-            .into_any(),
             Some(_) => view! {
                 <button type="button" disabled>
                     <Icon name="retry" />
@@ -51,5 +49,12 @@ pub fn FeedLinks(info: ApplicationInfo, feed: Feed, refused: Option<String>) -> 
         }
     });
     let why_off = refused.filter(|_| wanted).map(|reason| view! { <p class="small muted why">{reason}</p> });
-    view! { <div class="bar">{retry} {open} {why_off}</div> }
+    let history = base.history(&HistoryQuery::of_feed(&info.key, feed.uri.as_deref()));
+    view! {
+        <div class="bar">
+            {retry} {open} <a class="button" href=history>
+                "History"
+            </a> {why_off}
+        </div>
+    }
 }

@@ -1,4 +1,4 @@
-//! What became of an action: the notice above the page that a retry returns to.
+//! What became of an operation: the notice above the page that a retry returns to.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::{Notice, NoticeKind, When, use_base};
 use crate::{
     api::{
-        actions::{ActionPage, view_action},
+        operations::{OperationPage, view_operation},
         overview::list_applications,
     },
     model::{
         ApplicationInfo, ApplicationView, Stamp,
-        action::{Action, RowOutcome},
         filter::pairs,
+        operation::{Operation, RowOutcome},
     },
     ui::{due, feed_names::FeedName, sentences, words},
 };
@@ -22,19 +22,19 @@ use crate::{
 /// Feeds whose next run is spoken of; more would hide the list.
 const FEEDS: usize = 4;
 
-/// An action and what is needed to say when it takes effect.
+/// An operation and what is needed to say when it takes effect.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
-    page: ActionPage,
+    page: OperationPage,
     /// As last seen; empty where the console could not say.
     views: Vec<ApplicationView>,
 }
 
 impl Done {
-    /// The action that the page's query string names as just done, if it names one that is on record.
+    /// The operation that the page's query string names as just done, if it names one that is on record.
     pub async fn of_query(query: &str) -> Option<Self> {
         let id = pairs(query).find(|(key, _)| key == "done")?.1.parse().ok()?;
-        let page = view_action(id, None).await.ok()?;
+        let page = view_operation(id, None).await.ok()?;
         let views = list_applications().await.unwrap_or_default();
         Some(Self { page, views })
     }
@@ -45,6 +45,7 @@ impl Done {
             .page
             .rows
             .iter()
+            .map(|course| &course.row)
             .filter(|row| row.outcome == Some(RowOutcome::Reset))
             .map(|row| (row.app.as_str(), row.feed_uri.as_deref()))
             .collect();
@@ -65,10 +66,10 @@ impl Done {
 pub fn Outcome(done: Option<Done>) -> impl IntoView {
     let Some(done) = done else { return ().into_any() };
     let base = use_base();
-    let action = &done.page.action;
-    let sentence = sentences::outcome(action);
-    let unfinished = sentences::unfinished(action).map(|sentence| format!(" {sentence}"));
-    let (kind, href) = (outcome_kind(action), base.action(action.id));
+    let operation = &done.page.operation;
+    let sentence = sentences::outcome(operation);
+    let unfinished = operation.note.as_ref().map(|note| format!(" {note}"));
+    let (kind, href) = (outcome_kind(operation), base.operation(operation.id));
     let feeds = done.feeds();
     let applications: Vec<&ApplicationInfo> = done.views.iter().map(|view| &view.info).collect();
     let more = feeds.len().saturating_sub(FEEDS);
@@ -110,14 +111,14 @@ pub fn SeenAtWork(stamp: Option<Stamp>) -> impl IntoView {
     }
 }
 
-/// How an action went, for the notice that tells it.
-pub fn outcome_kind(action: &Action) -> NoticeKind {
-    let counts = &action.counts;
+/// How an operation went, for the notice that tells it.
+pub fn outcome_kind(operation: &Operation) -> NoticeKind {
+    let counts = &operation.counts;
     if counts.failed + counts.uncertain > 0 {
         NoticeKind::Problem
-    } else if sentences::is_running(action) {
-        NoticeKind::Info
-    } else if action.ended_early.is_some() || counts.reset < counts.asked {
+    } else if operation.finished_at.is_none() {
+        if operation.note.is_some() { NoticeKind::Warning } else { NoticeKind::Info }
+    } else if counts.done() + counts.already_there < counts.asked {
         NoticeKind::Warning
     } else {
         NoticeKind::Done

@@ -1,6 +1,6 @@
 //! New failed events announce themselves above a list; they never move the rows under the reader's hands.
 //!
-//! What is asked, how often, and every word stand in the HTML: the island fills in the number's sentence and decides what
+//! The stream of changes says when to ask ([`super::Live`]). What is asked, and every word, stand in the HTML: the island fills in the number's sentence and decides what
 //! is seen. So the module carries no reader of answers but the browser's own.
 
 use leptos::prelude::*;
@@ -10,13 +10,11 @@ use leptos::prelude::*;
 pub fn Fresh(
     /// The address that answers with [`crate::api::failed_events::Arrivals`].
     ask: String,
-    /// Seconds between two questions.
-    every_secs: u64,
     /// Where the new ones can be seen.
     show: String,
 ) -> impl IntoView {
     view! {
-        <div role="status" data-news=ask data-every=every_secs>
+        <div role="status" data-news=ask>
             <a class="fresh" href=show hidden=true></a>
             <p class="fresh lost" hidden=true>
                 "Whether new failed events came cannot be asked now: the console does not answer. This list may be old."
@@ -26,8 +24,8 @@ pub fn Fresh(
     }
 }
 
-/// Asks now and then whether failed events came since the list was read, and offers to show them. Rests while the page
-/// is out of sight; says so when the console does not answer.
+/// Asks at every change whether failed events came since the list was read, and offers to show them. Says so when the
+/// console does not answer.
 #[island]
 fn Asking() -> impl IntoView {
     #[cfg(feature = "hydrate")]
@@ -36,25 +34,24 @@ fn Asking() -> impl IntoView {
 
 #[cfg(feature = "hydrate")]
 mod live {
-    use std::{cell::Cell, rc::Rc, time::Duration};
+    use std::{cell::Cell, rc::Rc};
 
     use js_sys::Reflect;
     use leptos::{
-        prelude::{document, set_interval, window, window_event_listener_untyped},
+        prelude::{document, window, window_event_listener_untyped},
         task::spawn_local,
     };
     use wasm_bindgen::{JsCast, JsValue};
     use wasm_bindgen_futures::JsFuture;
     use web_sys::{Element, Response};
 
-    use super::super::browser::{all, first, show};
-
-    /// Where the server did not say how often.
-    const EVERY_SECS: u64 = 30;
+    use super::super::{
+        browser::{all, first, show},
+        live::CHANGED,
+    };
 
     pub fn start() {
         let Some(place) = first("[data-news]") else { return };
-        let every = place.get_attribute("data-every").and_then(|text| text.parse().ok()).unwrap_or(EVERY_SECS);
         let asking = Rc::new(Cell::new(false));
         let ask = move || {
             if document().hidden() || asking.replace(true) {
@@ -67,8 +64,7 @@ mod live {
                 asking.set(false);
             });
         };
-        set_interval(ask.clone(), Duration::from_secs(every.max(1)));
-        window_event_listener_untyped("visibilitychange", move |_| ask());
+        window_event_listener_untyped(CHANGED, move |_| ask());
     }
 
     /// What came, in words; `None` where the console does not answer that.

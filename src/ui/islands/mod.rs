@@ -6,10 +6,14 @@
 
 #[cfg(feature = "hydrate")]
 mod browser;
+mod course;
 mod fresh;
+mod live;
 mod page_tools;
 mod selection;
 
+pub use course::Course;
 pub use fresh::Fresh;
+pub use live::Live;
 pub use page_tools::{KeyList, PageTools};
 pub use selection::Selection;

@@ -79,7 +79,10 @@ mod times {
     use wasm_bindgen::{JsCast, JsValue};
     use web_sys::{Element, FormData, HtmlFormElement, HtmlInputElement};
 
-    use super::super::browser::{all, everywhere, first, language, number, target};
+    use super::super::{
+        browser::{all, everywhere, first, language, number, target},
+        live::REPLACED,
+    };
     use crate::ui::words;
 
     /// How often relative words are brought up to date.
@@ -100,6 +103,10 @@ mod times {
             everywhere("input[data-utc]").iter().for_each(show_local);
             window_event_listener_untyped("formdata", |event| send_utc(&event));
         }
+        window_event_listener_untyped(REPLACED, |_| {
+            everywhere("[data-live] time.when").iter().for_each(localise);
+            everywhere("[data-live] data.number").iter().for_each(separate);
+        });
         set_interval(|| everywhere("time.when:not([data-exact])").iter().for_each(refresh), EVERY);
     }
 

@@ -10,6 +10,7 @@ use crate::{
     error::Problem,
     model::{
         ApplicationInfo, ApplicationView, Availability, Feed, Limits, Marker, Reach, Seen,
+        history::HistoryQuery,
         publisher::{Chunk, OffsetMarker, PublishedCategory, Publisher},
     },
     ui::{
@@ -67,6 +68,7 @@ async fn look(key: String) -> Result<Looked, Problem> {
 fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> impl IntoView {
     let base = use_base();
     let info = view.info.clone();
+    let key = info.key.clone();
     let still_shown = still_shown(&view);
     let reach = match view.reach.clone() {
         Reach::Unreachable { reason, advice } => view! {
@@ -92,6 +94,7 @@ fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> imp
     let failures = view.seen.clone().map(|seen| view! { <Failures seen=seen /> });
     view! {
         <Title text=info.name.clone() />
+        <div data-live="application" data-live-app=key.clone()>
         <div class="head">
             <div>
                 <p class="crumbs">
@@ -106,10 +109,14 @@ fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> imp
                     }} <code>{info.address.clone()}</code> ", " <LookedAt view=view.clone() />
                 </p>
             </div>
+            <div class="bar">
+                <a class="button" href=base.history(&HistoryQuery::of_app(&key))>"History"</a>
+            </div>
         </div>
         {reach}
         {feeds}
         <div class="columns">{failures} <Settings info=info />
+        </div>
         </div>
     }
 }

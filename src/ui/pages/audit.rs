@@ -200,7 +200,7 @@ fn Row(entry: AuditEntry, applications: Vec<ApplicationInfo>) -> impl IntoView {
             </td>
             <th scope="row">
                 {match entry.action {
-                    Some(action) => view! { <a href=base.action(action)>{kind}</a> }.into_any(),
+                    Some(action) => view! { <a href=base.operation(action)>{kind}</a> }.into_any(),
                     None => kind.into_any(),
                 }} {app.map(|app| view! { <span class="muted">" · " {app}</span> })}
                 {what.map(|what| view! { <span class="small muted block"><bdi>{what}</bdi></span> })}

@@ -3,9 +3,13 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_url};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::failed_events::{EventPage, MissingPart, view_failed_event},
+    api::{
+        failed_events::{EventPage, MissingPart, view_failed_event},
+        history::{LifePage, view_life_of_row},
+    },
     error::Problem,
     model::{
         ApplicationInfo, Attempt, Availability, EventKey, FailedEvent, FailedEventRow, FeedState,
@@ -13,15 +17,17 @@ use crate::{
         error_text::{ErrorText, parse, visible},
         feed::category_of,
         filter::ListQuery,
+        ledger::{Asked, RequestKind},
         payload::{self, record_kind, record_uuid, short_id},
     },
     paths::{API_PREFIX, Base},
     ui::{
         components::{
-            Done, EventBadge, FormToken, Icon, Notice, NoticeKind, Outcome, PayloadView, ProblemView, SeenAtWork,
-            ShortId, Trace, When, headline_of, said, use_base,
+            Done, EventBadge, FormToken, Icon, LifeBadge, Notice, NoticeKind, Outcome, PayloadView, PlanSubmit,
+            ProblemView, SeenAtWork, ShortId, Trace, When, headline_of, said, use_base,
         },
         due::{self, Offer},
+        pages::life::Life,
         words,
     },
 };
@@ -36,16 +42,35 @@ pub fn FailedEventPage() -> impl IntoView {
     view! {
         <Await future=look(app, id, query) blocking=true let:answer>
             {match answer.clone() {
-                Ok((page, done)) => view! { <Event page list=list.clone() done /> }.into_any(),
+                Ok(Shown::Event(shown)) => {
+                    let (page, done) = *shown;
+                    view! { <Event page list=list.clone() done /> }.into_any()
+                }
+                Ok(Shown::Life(page)) => view! { <Life page=*page /> }.into_any(),
                 Err(problem) => view! { <ProblemView problem /> }.into_any(),
             }}
         </Await>
     }
 }
 
-async fn look(app: String, id: String, query: String) -> Result<(EventPage, Option<Done>), Problem> {
-    let page = view_failed_event(app, id, query.clone()).await?;
-    Ok((page, Done::of_query(&query).await))
+/// What the page shows.
+#[derive(Clone, Serialize, Deserialize)]
+enum Shown {
+    Event(Box<(EventPage, Option<Done>)>),
+    /// The row is not in the table any more: what the console remembers of it.
+    Life(Box<LifePage>),
+}
+
+async fn look(app: String, id: String, query: String) -> Result<Shown, Problem> {
+    match view_failed_event(app.clone(), id.clone(), query.clone()).await {
+        Ok(page) => Ok(Shown::Event(Box::new((page, Done::of_query(&query).await)))),
+        Err(problem) if problem.status == 404 => match view_life_of_row(app, id).await {
+            Ok(Some(life)) => Ok(Shown::Life(Box::new(life))),
+            // Whatever went wrong with the history, that the row is not there is true.
+            Ok(None) | Err(_) => Err(problem),
+        },
+        Err(problem) => Err(problem),
+    }
 }
 
 #[component]
@@ -74,13 +99,17 @@ fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView 
         <Head page=page.clone() list=list.clone() heading />
         <div class="event">
             <div class="column">
-                <Standing page=page.clone() list=list.clone() />
+                <div data-live="standing" data-live-app=page.info.key.clone()>
+                    <Standing page=page.clone() list=list.clone() />
+                </div>
                 <Errors event=page.event.clone() key=key(&page) latest masked=page.masked.is_some() />
                 <PayloadSheet page=page.clone() />
             </div>
             <div class="column">
                 <Facts page=page.clone() />
-                <Timeline event=page.event.clone() />
+                <div data-live="timeline" data-live-app=page.info.key.clone()>
+                    <Timeline event=page.event.clone() />
+                </div>
                 <SameRecord
                     rows=page.same_record
                     missing=page.same_record_missing
@@ -171,12 +200,20 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     let advice = known.and_then(advise);
     let comes = (offer.is_open() || row.retries == Some(0)).then(|| due::turn(limits, page.ahead));
     let stopped = stopped(&page);
+    let asked = page.life.as_ref().and_then(|life| life.asked);
+    let life = page.life.as_ref().map(|life| use_base().life(life.id));
     let at_work = page.last_seen_at_work.clone();
     view! {
         <section class="sheet standing" aria-label="State and retry">
             <header>
-                <EventBadge state=row.state />
-                <span>{due::state(row, limits)}</span>
+                {match asked {
+                    Some(asked) => view! { <LifeBadge state=row.state.into() asked=Some(asked) /> }.into_any(),
+                    None => view! { <EventBadge state=row.state /> }.into_any(),
+                }}
+                <span>
+                    {asked.map(|asked| format!("{} ", asked_words(asked)))} {due::state(row, limits)}
+                </span>
+                {life.map(|href| view! { <a class="push" href=href>"History"</a> })}
             </header>
             <div class="pad">
                 {advice
@@ -195,7 +232,10 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
                     })}
                 {stopped
                     .map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
+                {later(&page).map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
                 <RetryForm page=page.clone() list offer />
+                <InGroup page=page.clone() />
+                <DiscardForm page=page.clone() />
                 <p class="muted">
                     {comes.map(|sentence| format!("{sentence} "))} <SeenAtWork stamp=at_work />
                     {due::assumed(&page.info).map(|sentence| format!(" {sentence}"))}
@@ -204,6 +244,18 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
         </section>
     }
     .into_any()
+}
+
+/// What became of the last request so far.
+fn asked_words(asked: Asked) -> &'static str {
+    match asked {
+        Asked::Requested => "A retry was requested, and the consumer has not run yet.",
+        Asked::FailedAgain => "It was retried, and failed again.",
+        Asked::Overwritten => {
+            "The consumer held this event while it was reset and has written its own count over it: that retry is lost. \
+             Retry once more."
+        }
+    }
 }
 
 /// A stopped feed reads nothing new, whatever becomes of this event.
@@ -215,6 +267,76 @@ fn stopped(page: &EventPage) -> Option<String> {
         words::count(feed.counts.total, "failed event"),
         words::number(limit),
     ))
+}
+
+/// Where the ledger knows later events of the same record, the order in which they come through may matter.
+fn later(page: &EventPage) -> Option<String> {
+    let (resolved, failed) = page.later;
+    let mut parts = Vec::new();
+    if resolved > 0 {
+        parts.push(format!("{} of the same record succeeded", words::count(resolved, "later event")));
+    }
+    if failed > 0 {
+        parts.push(format!("{} of it failed too", words::count(failed, "later event")));
+    }
+    (!parts.is_empty()).then(|| {
+        format!(
+            "The order may matter: {}. A retry reads the record as it is now; an order that changes an earlier one needs \
+             that one first.",
+            words::listed(parts)
+        )
+    })
+}
+
+/// The failed events with the same fault, and what people wrote down about it.
+#[component]
+fn InGroup(page: EventPage) -> impl IntoView {
+    let base = use_base();
+    page.group
+        .map(|group| {
+            let others = match group.failed.saturating_sub(1) {
+                0 => "No other failed event has this fault".to_owned(),
+                others => format!("{} this fault", others_have(others)),
+            };
+            let note = group.note.map(|written| written.note).into_iter().flat_map(|note| {
+                [("What it is: ", note.what), ("What to do: ", note.todo), ("Looked after by: ", note.looks_after)]
+            });
+            let note = note
+                .filter(|(_, text)| !text.is_empty())
+                .map(|(name, text)| view! { <p class="lines">{name} {visible(&text)}</p> })
+                .collect_view();
+            view! {
+                <div class="in-group">
+                    {note} <p>{others} ": " <a href=base.group(group.fault)>{visible(&group.title)}</a></p>
+                </div>
+            }
+        })
+        .into_any()
+}
+
+/// `1 other failed event has`, `3 other failed events have`.
+fn others_have(others: u64) -> String {
+    let verb = if others == 1 { "has" } else { "have" };
+    format!("{} {verb}", words::count_first(others, "other failed event"))
+}
+
+/// The way to the plan of discarding this event alone.
+#[component]
+fn DiscardForm(page: EventPage) -> impl IntoView {
+    let base = use_base();
+    let value = due::row_value(&page.event.row).filter(|_| !page.info.read_only);
+    value
+        .map(|value| {
+            view! {
+                <form method="post" action=base.function("plan_operation") class="bar">
+                    <FormToken />
+                    <input type="hidden" name="rows[]" value=value />
+                    <PlanSubmit kind=RequestKind::Discard text="Discard…" class="quiet" />
+                    <span class="small muted">"Where it need never be processed. The plan says what it means."</span>
+                </form>
+            }
+        })
+        .into_any()
 }
 
 /// The main button of the page. Where it is off, the reason stands beside it.

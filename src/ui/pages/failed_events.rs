@@ -10,15 +10,16 @@ use crate::{
     model::{
         ApplicationInfo, EventState,
         filter::{Filter, ListQuery, Order, Place},
+        ledger::RequestKind,
     },
-    paths::Base,
     ui::{
         components::{
-            Chips, Done, EventRow, FilterForm, FormToken, Icon, Notice, NoticeKind, Outcome, Pager, ProblemView,
-            use_base,
+            Chips, Done, EventRow, FilterForm, FormToken, Icon, Notice, NoticeKind, Outcome, Pager, PlanSubmit,
+            ProblemView, use_base, word,
         },
         due::{self, Offer},
         islands::{Fresh, Selection},
+        visitor::use_visitor,
         words,
     },
 };
@@ -78,6 +79,7 @@ fn List(page: ListPage, done: Option<Done>) -> impl IntoView {
         <Refused refused=refused_here applications=page.applications.clone() />
         <MaskedNote why=page.masked.clone() searched=filter.text.is_some() />
         <Scans scans=page.scans.clone() query=page.query.clone() next=page.next.clone() />
+        {has_rows.then(|| view! { <PlanAll page=page.clone() /> })}
         {if has_rows { view! { <Events page /> }.into_any() } else { view! { <Nothing page /> }.into_any() }}
     }
     .into_any()
@@ -141,7 +143,7 @@ fn Events(page: ListPage) -> impl IntoView {
         <form class="sheet events" method="post" action=action data-selection="">
             <FormToken />
             <input type="hidden" name="back" value=back />
-            <SelectionBar open waiting feed=whole_feed(&base, &page) />
+            <SelectionBar open waiting />
             <News page=page.clone() />
             <table class="cards">
                 <caption class="unseen">"Failed events: state, first failure, place, error, record, retries"</caption>
@@ -172,7 +174,9 @@ fn Events(page: ListPage) -> impl IntoView {
 
 /// What can be done with the ticked rows. The count and "all on this page" appear with the island only.
 #[component]
-fn SelectionBar(open: bool, waiting: bool, feed: Option<(String, String)>) -> impl IntoView {
+fn SelectionBar(open: bool, waiting: bool) -> impl IntoView {
+    let base = use_base();
+    let may_discard = use_visitor().person.is_some_and(|person| person.may(RequestKind::Discard.right()));
     view! {
         <div class="bar selection">
             <label class="tick">
@@ -191,7 +195,16 @@ fn SelectionBar(open: bool, waiting: bool, feed: Option<(String, String)>) -> im
             >
                 "Retry selected"
             </button>
-            {feed.map(|(href, text)| view! { <a class="button" href=href>{text}</a> })}
+            <button
+                type="submit"
+                formaction=base.function("plan_operation")
+                name="kind"
+                value=word(RequestKind::Discard)
+                // The reason stands with the button for all that match.
+                disabled=!open || !may_discard
+            >
+                "Discard selected…"
+            </button>
             {waiting
                 .then(|| {
                     view! {
@@ -208,24 +221,61 @@ fn SelectionBar(open: bool, waiting: bool, feed: Option<(String, String)>) -> im
     .into_any()
 }
 
-/// The way to the plan of a whole feed, where the list is of one application and one feed.
-fn whole_feed(base: &Base, page: &ListPage) -> Option<(String, String)> {
+/// The forms that make a plan of all that match stand outside of the list's own form; their buttons name them.
+const PLAN_FORM: &str = "plan-all";
+
+/// All that match, beside the rows of this page: where something can be done in at least one of the applications.
+#[component]
+fn PlanAll(page: ListPage) -> impl IntoView {
+    let base = use_base();
     let filter = &page.query.filter;
-    let ([app], Some(feed)) = (filter.apps.as_slice(), filter.feed.as_deref()) else { return None };
-    let refused = page.retry_refused.iter().any(|(key, _)| key == app);
-    let feed = (!feed.is_empty()).then_some(feed);
-    (!refused).then(|| (base.plan_feed_retry(app, feed), "Retry all exhausted of this feed…".to_owned()))
+    let open = page
+        .applications
+        .iter()
+        .any(|app| filter.wants_app(&app.key) && !page.retry_refused.iter().any(|(key, _)| *key == app.key));
+    let retry = retry_all(&page);
+    let discard = match page.total {
+        Some(total) => format!("Discard all {} that match…", words::number(total)),
+        None => "Discard all that match…".to_owned(),
+    };
+    open.then(|| {
+        view! {
+            <form id=PLAN_FORM class="bar all-that-match" method="post" action=base.function("plan_operation")>
+                <FormToken />
+                <input type="hidden" name="query" value=filter.to_query() />
+                {retry
+                    .map(|text| {
+                        view! {
+                            <PlanSubmit kind=RequestKind::Retry text />
+                        }
+                    })}
+                <PlanSubmit kind=RequestKind::Discard text=discard />
+            </form>
+        }
+    })
+    .into_any()
 }
 
-/// Announces what came since. It looks as often as the quickest of the sources is looked at.
+/// What a retry of all that match is called; `None` where there is nothing to retry.
+fn retry_all(page: &ListPage) -> Option<String> {
+    match (page.query.filter.state, page.total) {
+        (Some(EventState::Unknown), _) => None,
+        (Some(state), Some(total)) => {
+            let what = if state == EventState::Waiting { "waiting" } else { "exhausted" };
+            Some(format!("Retry all {} {what} that match…", words::number(total)))
+        }
+        (Some(EventState::Waiting), None) => Some("Retry all waiting that match…".to_owned()),
+        _ => Some("Retry all exhausted that match…".to_owned()),
+    }
+}
+
+/// Announces what came since.
 #[component]
 fn News(page: ListPage) -> impl IntoView {
     let base = use_base();
     let filter = &page.query.filter;
-    let looked = page.applications.iter().filter(|app| filter.wants_app(&app.key)).map(|app| app.refresh_secs).min();
-    let every_secs = looked.unwrap_or(30);
     let newest = ListQuery { filter: Filter { order: Order::Newest, ..filter.clone() }, place: Place::default() };
-    view! { <Fresh ask=base.news(filter, &page.mark) every_secs show=base.failed_events(&newest) /> }.into_any()
+    view! { <Fresh ask=base.news(filter, &page.mark) show=base.failed_events(&newest) /> }.into_any()
 }
 
 /// Parts that are missing because a source did not answer; the rest of the list is there.
@@ -412,16 +462,13 @@ mod tests {
     }
 
     #[test]
-    fn the_plan_of_a_feed_is_offered_only_for_one_application_and_feed() {
-        let base = Base::parse("/x").unwrap();
-        assert_eq!(whole_feed(&base, &page("app=odoo")), None);
-        assert_eq!(whole_feed(&base, &page("feed=http://a")), None);
-        let one = page("app=odoo&feed=http://a");
-        assert_eq!(whole_feed(&base, &one).unwrap().0, "/x/retry?app=odoo&feed=http://a");
-        let without = page("app=odoo&nofeed=1");
-        assert_eq!(whole_feed(&base, &without).unwrap().0, "/x/retry?app=odoo&nofeed=1");
-        let refused = ListPage { retry_refused: vec![("odoo".into(), "Read only.".into())], ..one };
-        assert_eq!(whole_feed(&base, &refused), None);
+    fn all_that_match_are_offered_with_their_number_where_it_is_known() {
+        let with = |query: &str, total| retry_all(&ListPage { total, ..page(query) });
+        assert_eq!(with("state=exhausted", Some(3412)).unwrap(), "Retry all 3,412 exhausted that match…");
+        assert_eq!(with("state=waiting", Some(2)).unwrap(), "Retry all 2 waiting that match…");
+        // Of all that match, how many are exhausted is not known here.
+        assert_eq!(with("", Some(3412)).unwrap(), "Retry all exhausted that match…");
+        assert_eq!(with("state=unknown", Some(2)), None);
     }
 
     fn scan(name: &str, looked_at: u64, of: Option<u64>, complete: bool) -> Scan {

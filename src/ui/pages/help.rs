@@ -4,9 +4,12 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 
 use crate::{
-    model::{EventState, FeedState},
+    model::{
+        EventState, FeedState,
+        ledger::{Asked, LifeState},
+    },
     ui::{
-        components::{EventBadge, FeedBadge},
+        components::{EventBadge, FeedBadge, LifeBadge},
         islands::KeyList,
     },
 };
@@ -45,6 +48,22 @@ fn Words() -> impl IntoView {
         ),
         (EventState::Unknown, "The table does not tell how often it was tried."),
     ];
+    let lives = [
+        (LifeState::Waiting, Some(Asked::Requested), "A person reset it; the consumer has not run since."),
+        (LifeState::Exhausted, Some(Asked::FailedAgain), "It was tried after a person had asked for it, and failed."),
+        (
+            LifeState::Exhausted,
+            Some(Asked::Overwritten),
+            "The consumer held it while it was reset, and wrote its own count over it: the request is lost.",
+        ),
+        (LifeState::Resolved, None, "Its retry succeeded: it left the table together with its retry log."),
+        (
+            LifeState::Gone,
+            None,
+            "It left the table, and why is not known: its first retry succeeded, or somebody deleted it.",
+        ),
+        (LifeState::Discarded, None, "A person removed it with this console; it can be put back."),
+    ];
     let feeds = [
         (FeedState::Running, "No failed events, and a marker that says where to go on."),
         (FeedState::Failing, "It has failed events, but fewer than the consumer's limit: new events can be read."),
@@ -63,6 +82,17 @@ fn Words() -> impl IntoView {
             <div class="pad">
                 <h3>"A failed event is"</h3>
                 <dl class="facts">
+                    {lives
+                        .into_iter()
+                        .map(|(state, asked, text)| {
+                            view! {
+                                <dt>
+                                    <LifeBadge state asked />
+                                </dt>
+                                <dd>{text}</dd>
+                            }
+                        })
+                        .collect_view()}
                     {events
                         .into_iter()
                         .map(|(state, text)| {

@@ -2,16 +2,20 @@
 
 pub mod account;
 pub mod accounts;
-pub mod action;
-pub mod actions;
 pub mod application;
 pub mod applications;
 pub mod audit;
 pub mod demo;
+pub mod discarded;
 pub mod failed_event;
 pub mod failed_events;
+pub mod group;
+pub mod groups;
 pub mod help;
+pub mod history;
+pub mod life;
 pub mod not_found;
+pub mod operation;
+pub mod operations;
 pub mod overview;
-pub mod retry;
 pub mod sign_in;

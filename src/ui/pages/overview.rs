@@ -56,6 +56,7 @@ fn Overview(views: Vec<ApplicationView>) -> impl IntoView {
     };
     view! {
         <Title text="Overview" />
+        <div data-live="overview">
         <div class="head">
             <div>
                 <h1>{sentences::headline(&views)}</h1>
@@ -63,6 +64,7 @@ fn Overview(views: Vec<ApplicationView>) -> impl IntoView {
             </div>
         </div>
         {body}
+        </div>
     }
 }
 

@@ -1,0 +1,123 @@
+//! Groups of failed events by fault, and the notes on them.
+
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use crate::model::Right;
+use crate::{
+    error::Problem,
+    model::{
+        ApplicationInfo,
+        group::Group,
+        ledger::{LedgerEvent, LifeState},
+    },
+};
+
+/// Groups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupsPage {
+    pub groups: Vec<Group>,
+    /// How many there are in all; more than are shown, where there are very many.
+    pub all: usize,
+    /// They are those that have no failed event any more.
+    pub quiet: bool,
+    pub applications: Vec<ApplicationInfo>,
+}
+
+/// The groups that have failed events now, the largest first; `quiet`: those that have none any more.
+#[server(prefix = "/api", input = GetUrl, endpoint = "groups")]
+pub async fn list_groups(quiet: bool) -> Result<GroupsPage, Problem> {
+    /// More would be no overview.
+    const MOST: usize = 100;
+    let console = super::console_for(Right::See)?;
+    let (mut groups, all) = console.parts.store.groups(quiet, MOST, console.only()).await?;
+    groups.iter_mut().for_each(|group| mask(&console, group));
+    Ok(GroupsPage { groups, all, quiet, applications: console.applications().cloned().collect() })
+}
+
+/// One group with a page of its failed events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupPage {
+    pub group: Group,
+    /// The state of the events that are listed.
+    pub state: LifeState,
+    pub events: Vec<LedgerEvent>,
+    /// `before` of the next page.
+    pub next: Option<i64>,
+    pub applications: Vec<ApplicationInfo>,
+    /// Why nothing can be retried, by application key; applications that are not named can.
+    pub retry_refused: Vec<(String, String)>,
+}
+
+/// One group. `state`: the word of the state whose events are listed; the one with the most pressing ones otherwise.
+#[server(prefix = "/api", input = GetUrl, endpoint = "group")]
+pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) -> Result<GroupPage, Problem> {
+    const PAGE: usize = 50;
+    let console = super::console_for(Right::See)?;
+    let store = &console.parts.store;
+    let mut group = store.group(fault, console.only()).await?.ok_or_else(|| unknown(fault))?;
+    mask(&console, &mut group);
+    let state = match state {
+        Some(word) => LifeState::ALL
+            .into_iter()
+            .find(|state| state.word() == word)
+            .ok_or_else(|| Problem::bad_request(format!("{word:?} is no state."), "Use the links of the page."))?,
+        None if group.exhausted > 0 || group.failed() == 0 && group.resolved == 0 => LifeState::Exhausted,
+        None if group.waiting > 0 => LifeState::Waiting,
+        None if group.unknown > 0 => LifeState::Unknown,
+        None => LifeState::Resolved,
+    };
+    let which = crate::server::store::GroupEvents { fault, state, before, limit: PAGE as u32 + 1 };
+    let mut events = store.group_events(which, console.only()).await?;
+    let more = events.len() > PAGE;
+    events.truncate(PAGE);
+    let views = console.views().await;
+    let refused =
+        views.iter().filter_map(|view| Some((view.info.key.clone(), view.seen.as_ref()?.retry_refused.clone()?)));
+    Ok(GroupPage {
+        next: events.last().filter(|_| more).map(|event| event.id),
+        state,
+        events,
+        retry_refused: refused.collect(),
+        applications: console.applications().cloned().collect(),
+        group,
+    })
+}
+
+/// A fingerprint is made of an error text: where texts are masked, only what masking lets through of it is shown.
+#[cfg(feature = "ssr")]
+pub(super) fn mask(console: &crate::server::state::Console, group: &mut Group) {
+    if console.masked().is_some() {
+        group.title = crate::model::masking::fault(&group.title);
+        group.fingerprint = crate::model::masking::fault(&group.fingerprint);
+    }
+}
+
+#[cfg(feature = "ssr")]
+fn unknown(fault: i64) -> Problem {
+    Problem::not_found(format!("There is no group {fault}."), "The list of groups shows those there are.")
+}
+
+/// Writes the note on a group: what it is, what to do, who looks after it. All three empty take it away.
+#[server(prefix = "/api", endpoint = "write_note")]
+pub async fn write_note(
+    fault: i64,
+    #[server(default)] what: String,
+    #[server(default)] todo: String,
+    #[server(default)] looks_after: String,
+) -> Result<(), Problem> {
+    use crate::model::audit::AuditKind;
+    let console = super::console_for(Right::Note)?;
+    let actor = super::actor()?;
+    let store = &console.parts.store;
+    store.group(fault, console.only()).await?.ok_or_else(|| unknown(fault))?;
+    let note = crate::model::group::Note::typed(&what, &todo, &looks_after);
+    let what = if note.is_empty() { format!("removed from group {fault}") } else { format!("on group {fault}") };
+    console.parts.audit.record(actor.entry(AuditKind::NoteChanged).what(what)).await?;
+    if !store.write_note(fault, &note, &actor.who).await? {
+        return Err(unknown(fault));
+    }
+    super::go_to(&console.parts.config.base.group(fault));
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! Operations: plans and their course, running and past, and what was discarded.
+
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use crate::model::Right;
+use crate::{
+    error::Problem,
+    model::{
+        ApplicationInfo, Feed,
+        operation::{Discarded, Followed, Operation, PlannedFeed, RowCourse, Stage},
+    },
+};
+
+/// A page of the record, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationsPage {
+    pub operations: Vec<Operation>,
+    /// `before` of the next page.
+    pub next: Option<i64>,
+    /// Discarded failed events that can be put back.
+    pub restorable: u64,
+}
+
+/// Operations, newest first; `before` is the id to start below.
+#[server(prefix = "/api", input = GetUrl, endpoint = "operations")]
+pub async fn list_operations(before: Option<i64>) -> Result<OperationsPage, Problem> {
+    const PAGE: usize = 50;
+    let console = super::console_for(Right::See)?;
+    let store = &console.parts.store;
+    let mut operations = store.operations(before, PAGE as u32 + 1, console.only()).await?;
+    let more = operations.len() > PAGE;
+    operations.truncate(PAGE);
+    let only = console.only().cloned();
+    let which = crate::server::store::WhichCopies { restorable: true, only, ..Default::default() };
+    let restorable = store.discarded_count(&which).await?;
+    let next = operations.last().filter(|_| more).map(|operation| operation.id);
+    Ok(OperationsPage { next, operations, restorable })
+}
+
+/// A feed of a plan, and how it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeedOfPlan {
+    pub planned: PlannedFeed,
+    /// As last seen; `None` where the console has not seen it.
+    pub feed: Option<Feed>,
+}
+
+/// One operation with its rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationPage {
+    pub operation: Operation,
+    /// While the plan is being made: rows that are written down so far.
+    pub so_far: u64,
+    /// The feeds of its rows.
+    pub feeds: Vec<FeedOfPlan>,
+    /// Of a plan that has not begun: why a part of it will be refused.
+    pub refused: Vec<String>,
+    /// Days that copies of discarded events are kept; `None`: for good.
+    pub keep_days: Option<i64>,
+    /// The rows, in the order they are taken; a page of them.
+    pub rows: Vec<RowCourse>,
+    /// `from` of the next page of rows.
+    pub next: Option<i64>,
+    /// Copies of this operation that can still be put back.
+    pub restorable: u64,
+    pub applications: Vec<ApplicationInfo>,
+}
+
+/// One operation; `from` pages through its rows.
+#[server(prefix = "/api", input = GetUrl, endpoint = "operation")]
+pub async fn view_operation(id: i64, from: Option<i64>) -> Result<OperationPage, Problem> {
+    crate::server::operations::page(&super::console_for(Right::See)?, id, from).await
+}
+
+/// How an operation stands, in numbers; the page has the words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    pub stage: Stage,
+    /// Why it waits or was paused.
+    pub note: Option<String>,
+    /// Rows that had their turn, and all rows.
+    pub taken: u64,
+    pub of: u64,
+    pub done: u64,
+    pub left_alone: u64,
+    #[serde(flatten)]
+    pub followed: Followed,
+}
+
+/// How an operation stands now; for the page that shows it.
+#[server(prefix = "/api", input = GetUrl, endpoint = "operation_course")]
+pub async fn operation_course(id: i64) -> Result<Course, Problem> {
+    let console = super::console_for(Right::See)?;
+    let operation = crate::server::operations::counted(&console, id).await?;
+    let counts = operation.counts;
+    Ok(Course {
+        stage: operation.stage,
+        note: operation.note,
+        taken: counts.done() + counts.left_alone(),
+        of: operation.planned.unwrap_or(counts.asked).max(counts.asked),
+        done: counts.done(),
+        left_alone: counts.left_alone(),
+        followed: operation.followed,
+    })
+}
+
+/// Makes a plan: which rows an operation would take, frozen now. Nothing is touched.
+///
+/// A form posts `kind` (`retry`, `discard` or `restore`) and one of: `query` (a list's query string), `rows`
+/// (`app:id:retries`), `group` (a fault's number), `failed_again` (an operation), `copies` (of discarded events), or
+/// `copies_of` (an operation).
+#[server(prefix = "/api", endpoint = "plan_operation")]
+pub async fn plan_operation(
+    kind: String,
+    #[server(default)] query: Option<String>,
+    #[server(default)] rows: Vec<String>,
+    #[server(default)] group: Option<i64>,
+    #[server(default)] failed_again: Option<i64>,
+    #[server(default)] copies: Vec<i64>,
+    #[server(default)] copies_of: Option<i64>,
+) -> Result<(), Problem> {
+    use crate::{
+        model::{filter::ListQuery, ledger::RequestKind},
+        server::operations::{self, Matching, SeenEvent},
+    };
+    let kind = match kind.as_str() {
+        "retry" => RequestKind::Retry,
+        "discard" => RequestKind::Discard,
+        "restore" => RequestKind::Restore,
+        _ => return Err(Problem::bad_request(format!("{kind:?} is no operation."), "Use the buttons of the pages.")),
+    };
+    let console = super::console_for(kind.right())?;
+    let what = match (query, group, failed_again, copies_of) {
+        _ if kind == RequestKind::Restore => match copies_of {
+            Some(operation) => Matching::CopiesOf(operation),
+            None => Matching::Copies(copies),
+        },
+        (_, Some(fault), ..) => Matching::Group(fault),
+        (_, _, Some(operation), _) => Matching::FailedAgain(operation),
+        (Some(query), ..) => Matching::Filter(ListQuery::parse(&query)?.filter),
+        _ => {
+            let events = rows.iter().map(|row| SeenEvent::parse(row).ok_or_else(|| not_a_row(row)));
+            Matching::Rows(events.collect::<Result<_, _>>()?)
+        }
+    };
+    let id = operations::plan(&console, super::actor()?, kind, what).await?;
+    super::go_to(&console.parts.config.base.operation(id));
+    Ok(())
+}
+
+#[cfg(feature = "ssr")]
+fn not_a_row(row: &str) -> Problem {
+    Problem::bad_request(format!("{row:?} does not name a failed event."), "Reload the list and try again.")
+}
+
+/// Starts a planned operation. `per_minute`, `try_first` and `try_needed` may be empty.
+#[server(prefix = "/api", endpoint = "start_operation")]
+pub async fn start_operation(
+    id: i64,
+    #[server(default)] reason: Option<String>,
+    #[server(default)] per_minute: Option<String>,
+    #[server(default)] try_first: Option<String>,
+    #[server(default)] try_needed: Option<String>,
+) -> Result<(), Problem> {
+    use crate::model::operation::{Pace, TryFirst};
+    let console = console_for_operation(id).await?;
+    let per_minute = number("The rate", per_minute)?;
+    let rows = number("The number of first rows", try_first)?;
+    let needed = number("The number that must succeed", try_needed)?;
+    let try_first = rows.map(|rows| TryFirst { rows, needed: needed.unwrap_or(rows).min(rows) });
+    let pace = Pace { per_minute, try_first };
+    let reason = super::failed_events::said(reason);
+    crate::server::operations::start(&console, &super::actor()?, id, reason, pace).await?;
+    super::go_to(&console.parts.config.base.operation(id));
+    Ok(())
+}
+
+/// The console for somebody who may do what this operation does.
+#[cfg(feature = "ssr")]
+async fn console_for_operation(id: i64) -> Result<crate::server::state::Console, Problem> {
+    let console = super::console_for(Right::See)?;
+    super::console_for(crate::server::operations::find(&console, id).await?.kind.right())
+}
+
+/// A field that may be empty and holds a whole number from 1 on otherwise.
+#[cfg(feature = "ssr")]
+fn number(what: &str, text: Option<String>) -> Result<Option<u32>, Problem> {
+    let text = text.unwrap_or_default();
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    number
+        .map(Some)
+        .ok_or_else(|| Problem::bad_request(format!("{what} is no whole number from 1 on."), "Go back and correct it."))
+}
+
+/// Pauses, resumes or cancels an operation, or throws a plan away: `turn` is `pause`, `resume`, `cancel` or `drop`.
+#[server(prefix = "/api", endpoint = "turn_operation")]
+pub async fn turn_operation(id: i64, turn: String) -> Result<(), Problem> {
+    use crate::server::operations;
+    let console = console_for_operation(id).await?;
+    let actor = super::actor()?;
+    let base = &console.parts.config.base;
+    match turn.as_str() {
+        "pause" => operations::pause(&console, &actor, id).await?,
+        "resume" => operations::resume(&console, &actor, id).await?,
+        "cancel" => operations::cancel(&console, &actor, id).await?,
+        "drop" => {
+            operations::drop_plan(&console, id).await?;
+            super::go_to(&base.operations());
+            return Ok(());
+        }
+        _ => return Err(Problem::bad_request(format!("{turn:?} is no turn."), "Use the buttons of the page.")),
+    }
+    super::go_to(&base.operation(id));
+    Ok(())
+}
+
+/// Discarded failed events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DiscardedPage {
+    pub discarded: Vec<Discarded>,
+    /// `before` of the next page.
+    pub next: Option<i64>,
+    /// Only those of this operation.
+    pub operation: Option<i64>,
+    pub restorable: u64,
+    /// Days that copies are kept; `None`: for good.
+    pub keep_days: Option<i64>,
+    pub applications: Vec<ApplicationInfo>,
+}
+
+/// Discarded failed events, newest first.
+#[server(prefix = "/api", input = GetUrl, endpoint = "discarded")]
+pub async fn list_discarded(operation: Option<i64>, before: Option<i64>) -> Result<DiscardedPage, Problem> {
+    const PAGE: usize = 100;
+    let console = super::console_for(Right::See)?;
+    let keep = console.parts.config.keep_discarded;
+    let only = console.only().cloned();
+    let which = crate::server::store::WhichCopies { operation, only, ..Default::default() };
+    let store = &console.parts.store;
+    let mut discarded = store.discarded(&which, before, PAGE as u32 + 1, keep).await?;
+    let more = discarded.len() > PAGE;
+    discarded.truncate(PAGE);
+    if console.masked().is_some() {
+        discarded.iter_mut().for_each(|copy| copy.fault = crate::model::masking::fault(&copy.fault));
+    }
+    let restorable = store.discarded_count(&crate::server::store::WhichCopies { restorable: true, ..which }).await?;
+    Ok(DiscardedPage {
+        next: discarded.last().filter(|_| more).map(|copy| copy.id),
+        discarded,
+        operation,
+        restorable,
+        keep_days: keep.map(|keep| keep.num_days()),
+        applications: console.applications().cloned().collect(),
+    })
+}

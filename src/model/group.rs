@@ -1,0 +1,107 @@
+//! Failed events of one fault, as one problem: how many, where, since when, and what people know about it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Days of a trend.
+pub const TREND_DAYS: usize = 14;
+
+/// What somebody wrote down about a fault.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What it is.
+    pub what: String,
+    /// What to do about it.
+    pub todo: String,
+    /// Who looks after it.
+    pub looks_after: String,
+}
+
+impl Note {
+    /// Characters that each part may have.
+    pub const LIMIT: usize = 2000;
+
+    /// A note as typed: blanks at the ends go, and each part is no longer than [`Note::LIMIT`].
+    pub fn typed(what: &str, todo: &str, looks_after: &str) -> Self {
+        let part = |text: &str| text.trim().chars().take(Self::LIMIT).collect();
+        Self { what: part(what), todo: part(todo), looks_after: part(looks_after) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.what.is_empty() && self.todo.is_empty() && self.looks_after.is_empty()
+    }
+}
+
+/// A note on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenNote {
+    pub note: Note,
+    pub who: String,
+    pub at: DateTime<Utc>,
+}
+
+/// Where failed events of a group are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPlace {
+    pub app: String,
+    pub feed_uri: Option<String>,
+    pub failed: u64,
+}
+
+/// Failed events with one fault, as far as the ledger knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The store's number of the fault.
+    pub fault: i64,
+    /// The fault in words, as it is told from others.
+    pub fingerprint: String,
+    /// For people.
+    pub title: String,
+    pub waiting: u64,
+    pub exhausted: u64,
+    pub unknown: u64,
+    pub resolved: u64,
+    pub gone: u64,
+    pub discarded: u64,
+    /// Where the failed events are that are in a table now; the most first.
+    pub places: Vec<GroupPlace>,
+    /// The first and the last hour in which one failed, first or again.
+    pub first_seen: Option<DateTime<Utc>>,
+    pub last_seen: Option<DateTime<Utc>>,
+    /// First failures of the last [`TREND_DAYS`] days, today last.
+    pub days: Vec<super::DayCount>,
+    pub note: Option<WrittenNote>,
+}
+
+impl Group {
+    /// Failed events that are in a table now.
+    pub fn failed(&self) -> u64 {
+        self.waiting + self.exhausted + self.unknown
+    }
+
+    /// The keys of its applications, each once, in the order of their places.
+    pub fn apps(&self) -> Vec<&str> {
+        let mut apps: Vec<&str> = Vec::new();
+        for place in &self.places {
+            if !apps.contains(&place.app.as_str()) {
+                apps.push(&place.app);
+            }
+        }
+        apps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_keeps_what_was_typed_within_its_limit() {
+        let long = "ü".repeat(Note::LIMIT + 5);
+        let note = Note::typed(" It is \n", &long, "\t");
+        assert_eq!(note.what, "It is");
+        assert_eq!(note.todo.chars().count(), Note::LIMIT);
+        assert!(note.looks_after.is_empty() && !note.is_empty());
+        assert!(Note::typed(" ", "", "\n").is_empty());
+    }
+}

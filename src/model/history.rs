@@ -1,0 +1,145 @@
+//! What failed and what became of it: the question that a history page answers, and its parts.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::filter::{pairs, push};
+
+/// Days that a history shows unless it is told otherwise.
+pub const DAYS: u32 = 30;
+
+/// The days to choose from.
+pub const DAYS_TO_CHOOSE: [u32; 4] = [7, 30, 90, 365];
+
+/// What a history page is of. It stands in the URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryQuery {
+    /// `None`: every application.
+    pub app: Option<String>,
+    /// `Some("")`: failed events without a feed address.
+    pub feed: Option<String>,
+    /// `None`: [`DAYS`].
+    pub days: Option<u32>,
+    /// An event id, or the uuid of an event or of its record.
+    pub find: Option<String>,
+    /// The list of those that ended: from before this end on, by time and the ledger's number.
+    pub before: Option<(i64, i64)>,
+}
+
+impl HistoryQuery {
+    /// The history of one application.
+    pub fn of_app(app: &str) -> Self {
+        Self { app: Some(app.to_owned()), ..Self::default() }
+    }
+
+    /// The history of one feed.
+    pub fn of_feed(app: &str, feed: Option<&str>) -> Self {
+        Self { feed: Some(feed.unwrap_or_default().to_owned()), ..Self::of_app(app) }
+    }
+
+    /// Reads a query string. What is unknown or makes no sense is left out.
+    pub fn parse(query: &str) -> Self {
+        let mut read = Self::default();
+        for (key, value) in pairs(query) {
+            match key.as_str() {
+                "app" if !value.is_empty() => read.app = Some(value),
+                "feed" if !value.is_empty() => read.feed = Some(value),
+                "nofeed" => read.feed = Some(String::new()),
+                "days" => read.days = value.parse().ok().filter(|days| DAYS_TO_CHOOSE.contains(days)),
+                "find" => read.find = Some(value.trim().to_owned()).filter(|find| !find.is_empty()),
+                "before" => {
+                    read.before = value.split_once('~').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
+                }
+                _ => {}
+            }
+        }
+        read
+    }
+
+    pub fn to_query(&self) -> String {
+        let mut query = String::new();
+        if let Some(app) = &self.app {
+            push(&mut query, "app", app);
+        }
+        match self.feed.as_deref() {
+            None => {}
+            Some("") => push(&mut query, "nofeed", "1"),
+            Some(feed) => push(&mut query, "feed", feed),
+        }
+        if let Some(days) = self.days {
+            push(&mut query, "days", &days.to_string());
+        }
+        if let Some(find) = &self.find {
+            push(&mut query, "find", find);
+        }
+        if let Some((at, id)) = self.before {
+            push(&mut query, "before", &format!("{at}~{id}"));
+        }
+        query
+    }
+
+    /// How many days it shows.
+    pub fn shown_days(&self) -> u32 {
+        self.days.unwrap_or(DAYS)
+    }
+}
+
+/// What happened on one day, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryDay {
+    pub day: NaiveDate,
+    /// Events that failed first.
+    pub failed: u64,
+    /// Retries that failed.
+    pub attempts: u64,
+    pub resolved: u64,
+    pub gone: u64,
+    pub discarded: u64,
+}
+
+/// How long resolving took, of the events that were resolved last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolving {
+    /// How many these are.
+    pub of: u64,
+    /// Half of them took no longer, in seconds.
+    pub median_secs: Option<u64>,
+    /// Who had asked for the retry that succeeded, and how often; the most first.
+    pub helped: Vec<(String, u64)>,
+}
+
+/// Since when the ledger follows an application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedSince {
+    pub app: String,
+    pub since: DateTime<Utc>,
+    /// The first read of the table is through.
+    pub whole: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_reads_back_as_it_was_written() {
+        for query in [
+            HistoryQuery::default(),
+            HistoryQuery::of_feed("odoo", Some("http://a/b?c&d")),
+            HistoryQuery::of_feed("odoo", None),
+            HistoryQuery {
+                days: Some(90),
+                find: Some("a b~c".into()),
+                before: Some((1_800_000_000_000, 7)),
+                ..HistoryQuery::of_app("lab")
+            },
+        ] {
+            assert_eq!(HistoryQuery::parse(&query.to_query()), query);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_left_out() {
+        assert_eq!(HistoryQuery::parse("days=8&before=x&app=&find=%20&junk"), HistoryQuery::default());
+    }
+}

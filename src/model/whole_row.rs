@@ -1,0 +1,187 @@
+//! A row of a source kept whole: every column there is, byte by byte, so that it can be put back as it was.
+//!
+//! The console knows only some columns of a table; a copy has the others too, in the form in which their database gives
+//! them. The bytes are kept in the store in a form of our own: lengths in front, nothing escaped, so that NUL bytes and
+//! broken UTF-8 survive.
+
+/// How the bytes of a cell are to be understood when they are written back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellKind {
+    /// As the database prints the value: MySQL and PostgreSQL, whatever the type of the column.
+    Printed,
+    /// SQLite keeps a type with every value.
+    Integer,
+    Real,
+    Text,
+    Blob,
+}
+
+impl CellKind {
+    const ALL: [CellKind; 5] = [CellKind::Printed, CellKind::Integer, CellKind::Real, CellKind::Text, CellKind::Blob];
+
+    fn code(self) -> u8 {
+        Self::ALL.iter().position(|kind| *kind == self).unwrap_or_default() as u8
+    }
+}
+
+/// A column's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// The column's name as the database spells it.
+    pub column: String,
+    pub kind: CellKind,
+    /// `None`: NULL.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// A row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WholeRow(pub Vec<Cell>);
+
+impl WholeRow {
+    /// The value of a column, by its name without regard to case; `None` for NULL and for a column that is not there.
+    pub fn value(&self, column: &str) -> Option<&[u8]> {
+        self.0.iter().find(|cell| cell.column.eq_ignore_ascii_case(column))?.bytes.as_deref()
+    }
+
+    /// The value of a column as text; what is no UTF-8 is replaced.
+    pub fn text(&self, column: &str) -> Option<String> {
+        self.value(column).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+/// A failed event with the rows of its retry log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WholeEvent {
+    pub event: WholeRow,
+    pub log: Vec<WholeRow>,
+}
+
+/// The bytes are not those of a whole event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the copy of a discarded failed event is damaged")]
+pub struct Damaged;
+
+/// The form of the bytes.
+const FORM: u8 = 1;
+/// In the place of a length: NULL.
+const NULL: u32 = u32::MAX;
+
+impl WholeEvent {
+    /// The form that the store keeps.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![FORM];
+        push_length(&mut out, self.log.len());
+        for row in std::iter::once(&self.event).chain(&self.log) {
+            push_length(&mut out, row.0.len());
+            for cell in &row.0 {
+                push_bytes(&mut out, cell.column.as_bytes());
+                out.push(cell.kind.code());
+                match &cell.bytes {
+                    Some(bytes) => push_bytes(&mut out, bytes),
+                    None => out.extend(NULL.to_be_bytes()),
+                }
+            }
+        }
+        out
+    }
+
+    /// Reads what [`WholeEvent::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Damaged`] for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damaged> {
+        let mut rest = Rest(bytes);
+        if rest.take(1)? != [FORM] {
+            return Err(Damaged);
+        }
+        let log = rest.length()?.ok_or(Damaged)?;
+        let event = rest.row()?;
+        let log = (0..log).map(|_| rest.row()).collect::<Result<_, _>>()?;
+        if rest.0.is_empty() { Ok(Self { event, log }) } else { Err(Damaged) }
+    }
+}
+
+fn push_length(out: &mut Vec<u8>, length: usize) {
+    // No database holds a value of four gigabytes in a row that the console would read.
+    out.extend(u32::try_from(length).unwrap_or(NULL - 1).to_be_bytes());
+}
+
+fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    push_length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Damaged> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn length(&mut self) -> Result<Option<usize>, Damaged> {
+        let bytes = self.take(4)?.try_into().map_err(|_| Damaged)?;
+        let length = u32::from_be_bytes(bytes);
+        Ok((length != NULL).then_some(length as usize))
+    }
+
+    fn row(&mut self) -> Result<WholeRow, Damaged> {
+        let cells = self.length()?.ok_or(Damaged)?;
+        (0..cells).map(|_| self.cell()).collect::<Result<_, _>>().map(WholeRow)
+    }
+
+    fn cell(&mut self) -> Result<Cell, Damaged> {
+        let name = self.length()?.ok_or(Damaged)?;
+        let column = String::from_utf8(self.take(name)?.to_vec()).map_err(|_| Damaged)?;
+        let code = *self.take(1)?.first().ok_or(Damaged)?;
+        let kind = *CellKind::ALL.get(usize::from(code)).ok_or(Damaged)?;
+        let bytes = match self.length()? {
+            Some(length) => Some(self.take(length)?.to_vec()),
+            None => None,
+        };
+        Ok(Cell { column, kind, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> WholeEvent {
+        let cell = |column: &str, kind, bytes: Option<&[u8]>| Cell {
+            column: column.into(),
+            kind,
+            bytes: bytes.map(<[u8]>::to_vec),
+        };
+        WholeEvent {
+            event: WholeRow(vec![
+                cell("id", CellKind::Integer, Some(b"7")),
+                cell("Error_Message", CellKind::Text, Some(b"a\0b\xff\xfe")),
+                cell("failed_at", CellKind::Printed, Some(b"0000-00-00 00:00:00")),
+                cell("tags", CellKind::Printed, None),
+                cell("title", CellKind::Blob, Some(b"")),
+            ]),
+            log: vec![WholeRow::default(), WholeRow(vec![cell("id", CellKind::Real, Some(b"1.5"))])],
+        }
+    }
+
+    #[test]
+    fn nul_bytes_null_and_broken_text_come_back_as_they_were() {
+        assert_eq!(WholeEvent::from_bytes(&event().to_bytes()), Ok(event()));
+        assert_eq!(event().event.value("error_message"), Some(&b"a\0b\xff\xfe"[..]));
+        assert_eq!((event().event.value("tags"), event().event.value("nothing")), (None, None));
+        assert_eq!(event().event.value("title"), Some(&b""[..]));
+    }
+
+    #[test]
+    fn what_is_damaged_is_refused_wherever_it_breaks_off() {
+        let bytes = event().to_bytes();
+        for end in 0..bytes.len() {
+            assert_eq!(WholeEvent::from_bytes(&bytes[..end]), Err(Damaged), "{end}");
+        }
+        assert_eq!(WholeEvent::from_bytes(&[bytes, vec![0]].concat()), Err(Damaged));
+        assert_eq!(WholeEvent::from_bytes(&[1, 255, 255, 255, 254]), Err(Damaged));
+    }
+}

@@ -1,0 +1,101 @@
+//! What goes on after an operation's own part: a reset that a running consumer wrote its own count over is set again, a
+//! few times; and what has had its time is ended (plans that nobody started, copies whose term is over).
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+
+use crate::{
+    model::{
+        ledger::{RequestKind, RequestOutcome},
+        operation::RowOutcome,
+    },
+    server::{
+        sources::ResetRow,
+        state::Console,
+        store::{StoreError, ledger::Ask},
+    },
+};
+
+/// How often it is looked for lost resets.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How often copies and plans are looked through.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// How often a reset is set again before that is left to people.
+pub(super) const MOST_AGAIN: u32 = 3;
+
+/// Plans that nobody starts are thrown away after so long.
+const PLANS_LAST: TimeDelta = TimeDelta::days(1);
+
+/// Rows of one look.
+const PAGE: u32 = 500;
+
+/// Runs until the console ends.
+pub async fn housekeeping(console: Console) {
+    let mut swept: Option<tokio::time::Instant> = None;
+    loop {
+        if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+            swept = Some(tokio::time::Instant::now());
+            if let Err(error) = sweep(&console).await {
+                tracing::error!(%error, "old plans and copies could not be ended");
+            }
+        }
+        if let Err(error) = set_again(&console).await {
+            tracing::error!(%error, "lost resets could not be looked for");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = console.parts.stopping.cancelled() => return,
+        }
+    }
+}
+
+async fn sweep(console: &Console) -> Result<(), StoreError> {
+    let store = &console.parts.store;
+    store.drop_old_plans(Utc::now() - PLANS_LAST).await?;
+    if let Some(keep) = console.parts.config.keep_discarded {
+        let ended = store.end_copies(Utc::now() - keep).await?;
+        if ended > 0 {
+            tracing::info!(
+                copies = ended,
+                "the time of discarded failed events is over: they cannot be put back any more"
+            );
+        }
+    }
+    if let Some(keep) = console.parts.config.keep_history {
+        let forgotten = store.forget_history(Utc::now() - keep).await?;
+        if forgotten > 0 {
+            tracing::info!(events = forgotten, "the time of old history is over");
+        }
+    }
+    Ok(())
+}
+
+/// Sets resets again that the consumer wrote over, each at most [`MOST_AGAIN`] times, by the operation that they belong
+/// to.
+async fn set_again(console: &Console) -> Result<(), StoreError> {
+    for operation in console.parts.store.overwritten().await? {
+        let outcome = Some(Some(RequestOutcome::Overwritten));
+        let lost = console.parts.store.requests_of(operation, outcome, None, PAGE).await?;
+        for (_, request, event) in lost {
+            let Ok(source) = console.source(&event.app) else { continue };
+            let Some(retries) = event.retries.filter(|_| event.state.is_open()) else { continue };
+            let store = &console.parts.store;
+            if !store.once_more(operation, &event.app, event.row_id, MOST_AGAIN).await? {
+                continue;
+            }
+            let ask = Ask { row_id: event.row_id, event_id: event.event_id.clone(), retries_before: Some(retries) };
+            store.ask(&event.app, RequestKind::Retry, operation, &request.who, &[ask]).await?;
+            let row = ResetRow { id: event.row_id, seen_retries: retries };
+            let reset = source.reset(&[row]).await;
+            let done = matches!(reset.as_deref(), Ok([RowOutcome::Reset | RowOutcome::Uncertain { .. }]));
+            tracing::info!(operation, application = event.app, row = %event.row_id, done, "a lost reset was set again");
+            if !done {
+                store.withdraw(&event.app, operation, &[event.row_id]).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What the page of an operation shows: its plan with the feeds as they stand, and what became of its rows.
+
+use super::counted;
+use crate::{
+    api::operations::{FeedOfPlan, OperationPage},
+    error::Problem,
+    model::{
+        ledger::RequestKind,
+        masking,
+        operation::{Operation, PlannedFeed, Stage},
+    },
+    server::{state::Console, store::WhichCopies},
+};
+
+/// Rows of one page.
+const PAGE: usize = 100;
+
+/// An operation and a page of its rows from position `from` on.
+///
+/// # Errors
+/// There is no such operation.
+pub async fn page(console: &Console, id: i64, from: Option<i64>) -> Result<OperationPage, Problem> {
+    let store = &console.parts.store;
+    let operation = counted(console, id).await?;
+    let feeds = store.planned_feeds(id).await?;
+    let refused = if operation.stage == Stage::Draft { refused(console, &operation, &feeds).await } else { Vec::new() };
+    let mut rows = store.courses(id, from.unwrap_or(0), PAGE as u32 + 1).await?;
+    let next = rows.get(PAGE).map(|(position, _)| *position);
+    rows.truncate(PAGE);
+    if console.masked().is_some() {
+        for (_, fault) in rows.iter_mut().filter_map(|(_, row)| row.new_fault.as_mut()) {
+            *fault = masking::fault(fault);
+        }
+    }
+    let which = WhichCopies { operation: Some(id), restorable: true, ..WhichCopies::default() };
+    let restorable = if operation.kind == RequestKind::Discard { store.discarded_count(&which).await? } else { 0 };
+    Ok(OperationPage {
+        so_far: store.planned_so_far(id).await?,
+        feeds: with_states(console, feeds).await,
+        refused,
+        keep_days: console.parts.config.keep_discarded.map(|keep| keep.num_days()),
+        rows: rows.into_iter().map(|(_, row)| row).collect(),
+        next,
+        restorable,
+        applications: console.applications().cloned().collect(),
+        operation,
+    })
+}
+
+/// Feeds with what was last seen of them.
+async fn with_states(console: &Console, feeds: Vec<PlannedFeed>) -> Vec<FeedOfPlan> {
+    let views = console.views().await;
+    let state = |planned: &PlannedFeed| {
+        let view = views.iter().find(|view| view.info.key == planned.app)?;
+        let feeds = view.seen.as_ref()?.feeds.here()?;
+        feeds.iter().find(|feed| feed.uri == planned.feed_uri).cloned()
+    };
+    feeds.into_iter().map(|planned| FeedOfPlan { feed: state(&planned), planned }).collect()
+}
+
+/// Why a plan's applications will not take it, as far as that can be told now.
+async fn refused(console: &Console, operation: &Operation, feeds: &[PlannedFeed]) -> Vec<String> {
+    let mut refused = Vec::new();
+    let mut apps: Vec<&str> = feeds.iter().map(|feed| feed.app.as_str()).collect();
+    apps.sort_unstable();
+    apps.dedup();
+    for app in apps {
+        let Ok(source) = console.source(app) else {
+            refused.push(format!("There is no application {app:?} any more."));
+            continue;
+        };
+        let why = match operation.kind {
+            RequestKind::Retry => {
+                let view = console.view(app).await;
+                Ok(view.and_then(|view| view.seen?.retry_refused))
+            }
+            RequestKind::Discard => source.discard_refused().await,
+            RequestKind::Restore => source.restore_refused().await,
+        };
+        match why {
+            Ok(why) => refused.extend(why),
+            Err(error) => refused.push(error.reason),
+        }
+    }
+    refused
+}

@@ -1,0 +1,502 @@
+//! Which rows: written down in the store one batch after the other, before anything is touched. What is in the plan is
+//! what is done: a row that arrives, or becomes exhausted, while the plan is looked at is not part of it.
+
+use crate::{
+    error::Problem,
+    model::{
+        EventState, FailedEventRow, RowId,
+        filter::{Direction, Filter, Order, Position},
+        fingerprint,
+        ledger::{RequestKind, RequestOutcome},
+        operation::OperationRow,
+    },
+    server::{
+        lists,
+        sources::{ListRequest, ListRows, SearchIn, Source, SourceError, TextLimit},
+        state::Console,
+        store::{StoreError, WhichCopies},
+    },
+};
+
+use super::{Actor, MOST_ROWS, PATIENCE, SeenEvent, allowed, apps_of, new};
+
+/// Rows that are read and written down at a time.
+const PAGE: u32 = 500;
+
+/// What an operation is to take.
+#[derive(Clone, Debug)]
+pub enum Matching {
+    /// Everything that matches a list's filter.
+    Filter(Filter),
+    /// The rows that a form names.
+    Rows(Vec<SeenEvent>),
+    /// Every failed event of a group.
+    Group(i64),
+    /// Of another operation, those that failed again.
+    FailedAgain(i64),
+    /// Copies of discarded events by their numbers.
+    Copies(Vec<i64>),
+    /// Every copy that an operation made and that was not put back.
+    CopiesOf(i64),
+}
+
+/// Writes down a plan and answers its id, once it is whole or has taken longer than a person waits.
+///
+/// # Errors
+/// Nothing matches, an application is unknown or forbids it, or a source does not answer.
+pub async fn plan(console: &Console, actor: Actor, kind: RequestKind, what: Matching) -> Result<i64, Problem> {
+    let scope = scope(console, kind, &what).await?;
+    let id = new(console, &actor, kind, scope, None, true).await?;
+    let own = console.clone();
+    let task = console.parts.running.spawn(async move {
+        let planned = write_down(&own, id, kind, what).await;
+        if let Err(problem) = &planned {
+            tracing::warn!(operation = id, reason = %problem.what, "a plan could not be made");
+            own.parts.store.drop_plan(id).await?;
+        }
+        planned
+    });
+    match tokio::time::timeout(PATIENCE, task).await {
+        Ok(Ok(planned)) => planned.map(|()| id),
+        Ok(Err(_)) => Err(Problem::internal("The plan could not be made.")),
+        Err(_) => Ok(id),
+    }
+}
+
+/// What the plan leaves out.
+#[derive(Default)]
+struct LeftOut {
+    /// Their retries are 0 already: a retry changes nothing.
+    waiting: u64,
+    /// Their retries are not known.
+    unknown: u64,
+    claimed: u64,
+    /// Whole applications, each with the reason.
+    applications: Vec<String>,
+}
+
+impl LeftOut {
+    fn sentence(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        for (rows, why) in [
+            (self.waiting, "left to the consumer, which tries them again by itself"),
+            (self.unknown, "without a count of retries"),
+            (self.claimed, "under way in another operation"),
+        ] {
+            if rows > 0 {
+                parts.push(format!("{rows} {why}"));
+            }
+        }
+        let mut sentences = Vec::new();
+        if !parts.is_empty() {
+            sentences.push(format!("Not in the plan: {}.", parts.join(", ")));
+        }
+        sentences.extend(self.applications.iter().cloned());
+        (!sentences.is_empty()).then(|| sentences.join(" "))
+    }
+}
+
+async fn write_down(console: &Console, id: i64, kind: RequestKind, what: Matching) -> Result<(), Problem> {
+    let mut left_out = LeftOut::default();
+    match what {
+        Matching::Filter(filter) => by_filter(console, id, kind, filter, &mut left_out).await?,
+        Matching::Rows(events) => {
+            let rows = chosen(console, &events).await?;
+            add(console, id, rows, &mut left_out).await?;
+        }
+        Matching::Group(fault) => {
+            let rows = console.parts.store.group_rows(fault, console.only()).await?;
+            let rows = rows.into_iter().map(|row| (row.app, row.id)).collect();
+            by_name(console, id, kind, rows, &mut left_out).await?;
+        }
+        Matching::FailedAgain(operation) => {
+            let rows = failed_again(console, operation).await?;
+            by_name(console, id, kind, rows, &mut left_out).await?;
+        }
+        Matching::Copies(copies) => by_copies(console, id, copies, &mut left_out).await?,
+        Matching::CopiesOf(operation) => {
+            let only = console.only().cloned();
+            let which = WhichCopies { operation: Some(operation), restorable: true, only, ..WhichCopies::default() };
+            let mut before = None;
+            loop {
+                let page = console.parts.store.discarded(&which, before, PAGE, None).await?;
+                let Some(last) = page.last() else { break };
+                before = Some(last.id);
+                by_copies(console, id, page.into_iter().map(|copy| copy.id).collect(), &mut left_out).await?;
+            }
+        }
+    }
+    if console.parts.store.planned_so_far(id).await? == 0 {
+        let why = left_out.sentence().unwrap_or_else(|| "Somebody else may have been here before.".to_owned());
+        return Err(Problem::refused("There is nothing to do: no failed event is left for this plan.", why));
+    }
+    console.parts.store.close_plan(id, left_out.sentence().as_deref()).await?;
+    Ok(())
+}
+
+/// Everything that matches, application by application, oldest first. What arrives while it is read is not taken.
+async fn by_filter(
+    console: &Console,
+    id: i64,
+    kind: RequestKind,
+    filter: Filter,
+    left_out: &mut LeftOut,
+) -> Result<(), Problem> {
+    let wanted: Vec<_> = console.sources().filter(|source| filter.wants_app(&source.app().info.key)).collect();
+    let several = wanted.len() > 1;
+    for source in wanted {
+        let taken = match allowed(source) {
+            Ok(()) => of_source(console, id, kind, source, &filter, left_out).await,
+            Err(problem) => Err(problem),
+        };
+        match taken {
+            Ok(()) => {}
+            Err(problem) if several => left_out.applications.push(format!("Left out: {}", problem.what)),
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(())
+}
+
+async fn of_source(
+    console: &Console,
+    id: i64,
+    kind: RequestKind,
+    source: &Source,
+    filter: &Filter,
+    left_out: &mut LeftOut,
+) -> Result<(), Problem> {
+    let mut filter = Filter { apps: Vec::new(), order: Order::IdUp, ..filter.clone() };
+    if kind == RequestKind::Retry && filter.state.is_none() {
+        // What the consumer tries again by itself is left to it, unless it was asked for.
+        filter.state = Some(EventState::Exhausted);
+    }
+    let Some(newest) = newest(source).await? else { return Ok(()) };
+    let mut from: Option<Position> = None;
+    loop {
+        let page = read(console, source, &filter, from.as_ref()).await?;
+        let full = page.rows.len() == PAGE as usize;
+        let last = page.rows.last().map(|row| row.position.clone());
+        let beyond = page.rows.last().is_some_and(|row| row.row.id > newest);
+        let rows = page.rows.into_iter().map(|row| row.row).filter(|row| row.id <= newest).collect();
+        let rows = usable(kind, rows, left_out);
+        add(console, id, rows, left_out).await?;
+        from = match (page.stopped_at, last) {
+            _ if beyond || console.parts.stopping.is_cancelled() => return Ok(()),
+            (Some(stopped_at), _) => Some(stopped_at),
+            (None, Some(last)) if full => Some(last),
+            (None, _) => return Ok(()),
+        };
+    }
+}
+
+async fn read(
+    console: &Console,
+    source: &Source,
+    filter: &Filter,
+    from: Option<&Position>,
+) -> Result<ListRows, SourceError> {
+    let (direction, search) = (Direction::Forward, lists::search_in(console));
+    let request = ListRequest { filter, from, direction, limit: PAGE, texts: TextLimit(1), search };
+    source.list(&request).await
+}
+
+/// The highest id there is now.
+async fn newest(source: &Source) -> Result<Option<RowId>, SourceError> {
+    let filter = Filter { order: Order::IdDown, ..Filter::default() };
+    let request = ListRequest {
+        filter: &filter,
+        from: None,
+        direction: Direction::Forward,
+        limit: 1,
+        texts: TextLimit(1),
+        search: SearchIn::IdAndTitle,
+    };
+    Ok(source.list(&request).await?.rows.first().map(|row| row.row.id))
+}
+
+/// Rows by name, application by application; those that are not there any more are not in the plan.
+async fn by_name(
+    console: &Console,
+    id: i64,
+    kind: RequestKind,
+    rows: Vec<(String, RowId)>,
+    left_out: &mut LeftOut,
+) -> Result<(), Problem> {
+    let several = rows.first().is_some_and(|(first, _)| rows.iter().any(|(app, _)| app != first));
+    for of_app in rows.chunk_by(|(one, _), (next, _)| one == next) {
+        let Some((app, _)) = of_app.first() else { continue };
+        // An application that is not configured any more.
+        let Ok(source) = console.source(app) else { continue };
+        let taken = async {
+            allowed(source)?;
+            for chunk in of_app.chunks(PAGE as usize) {
+                let ids: Vec<RowId> = chunk.iter().map(|(_, id)| *id).collect();
+                let mut found = source.rows(&ids).await?;
+                found.sort_by_key(|row| row.id);
+                if kind == RequestKind::Retry {
+                    let before = found.len();
+                    found.retain(|row| row.state != EventState::Waiting);
+                    left_out.waiting += (before - found.len()) as u64;
+                }
+                let rows = usable(kind, found, left_out);
+                add(console, id, rows, left_out).await?;
+            }
+            Ok::<(), Problem>(())
+        };
+        match taken.await {
+            Ok(()) => {}
+            Err(problem) if several => left_out.applications.push(format!("Left out: {}", problem.what)),
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(())
+}
+
+async fn failed_again(console: &Console, operation: i64) -> Result<Vec<(String, RowId)>, StoreError> {
+    let mut rows = Vec::new();
+    let mut after = None;
+    loop {
+        let outcome = Some(Some(RequestOutcome::FailedAgain));
+        let page = console.parts.store.requests_of(operation, outcome, after, PAGE).await?;
+        let Some((last, ..)) = page.last() else { break };
+        after = Some(*last);
+        rows.extend(page.into_iter().filter(|(_, _, event)| event.state.is_open()).map(|(_, _, e)| (e.app, e.row_id)));
+    }
+    rows.sort();
+    Ok(rows)
+}
+
+async fn by_copies(console: &Console, id: i64, copies: Vec<i64>, left_out: &mut LeftOut) -> Result<(), Problem> {
+    let known = console.parts.store.copies(&copies).await?;
+    let which = console.parts.store.copied_rows(&copies).await?;
+    let mut rows = Vec::new();
+    for (copy, app, row_id) in which {
+        let kept = copies.iter().zip(&known).any(|(id, event)| *id == copy && event.is_some());
+        let source = console.source(&app)?;
+        allowed(source)?;
+        let event = copies.iter().position(|id| *id == copy).and_then(|place| known.get(place)?.as_ref());
+        if let Some(event) = event.filter(|_| kept) {
+            rows.push(OperationRow {
+                app,
+                id: row_id,
+                feed_uri: event.event.text("feed_uri"),
+                event_id: event.event.text("event_id"),
+                seen_retries: event.event.text("retries").and_then(|text| text.trim().parse().ok()),
+                copy: Some(copy),
+                outcome: None,
+            });
+        }
+    }
+    // Oldest first, application by application.
+    rows.sort_by(|a, b| (&a.app, a.id).cmp(&(&b.app, b.id)));
+    add(console, id, rows, left_out).await
+}
+
+/// The rows that the operation can do something to.
+fn usable(kind: RequestKind, rows: Vec<FailedEventRow>, left_out: &mut LeftOut) -> Vec<OperationRow> {
+    let mut usable = Vec::with_capacity(rows.len());
+    for row in rows {
+        match (kind, row.retries) {
+            (RequestKind::Retry, None) => left_out.unknown += 1,
+            (RequestKind::Retry, Some(0)) => left_out.waiting += 1,
+            _ => usable.push(planned(row)),
+        }
+    }
+    usable
+}
+
+fn planned(row: FailedEventRow) -> OperationRow {
+    OperationRow {
+        app: row.app,
+        id: row.id,
+        feed_uri: row.feed_uri,
+        event_id: row.event_id,
+        seen_retries: row.retries,
+        copy: None,
+        outcome: None,
+    }
+}
+
+/// Writes rows down, but for those that another operation has under way.
+async fn add(console: &Console, id: i64, mut rows: Vec<OperationRow>, left_out: &mut LeftOut) -> Result<(), Problem> {
+    let apps: Vec<String> = apps_of(&rows).into_iter().map(str::to_owned).collect();
+    for app in apps {
+        let ids: Vec<RowId> = rows.iter().filter(|row| row.app == app).map(|row| row.id).collect();
+        let claimed = console.parts.store.claimed(&app, &ids).await?;
+        let before = rows.len();
+        rows.retain(|row| row.app != app || !claimed.contains(&row.id));
+        left_out.claimed += (before - rows.len()) as u64;
+    }
+    console.parts.store.plan_rows(id, &rows).await?;
+    Ok(())
+}
+
+/// The rows that a form names, with what the record says of each beyond its name. A row that is named twice is one row.
+pub(super) async fn chosen(console: &Console, events: &[SeenEvent]) -> Result<Vec<OperationRow>, Problem> {
+    if events.is_empty() {
+        return Err(Problem::bad_request("No failed event was chosen.", "Select at least one row, then try again."));
+    }
+    if events.len() > MOST_ROWS {
+        return Err(Problem::bad_request(
+            format!("{} failed events are more than one selection can hold.", events.len()),
+            format!("Select at most {MOST_ROWS}, or take all that match."),
+        ));
+    }
+    let mut apps: Vec<&str> = Vec::new();
+    for event in events {
+        if !apps.contains(&event.key.app.as_str()) {
+            apps.push(&event.key.app);
+        }
+    }
+    let mut rows: Vec<OperationRow> = Vec::with_capacity(events.len());
+    for app in apps {
+        let source = console.source(app)?;
+        allowed(source)?;
+        let of_app: Vec<&SeenEvent> = events.iter().filter(|event| event.key.app == app).collect();
+        let ids: Vec<RowId> = of_app.iter().map(|event| event.key.id).collect();
+        // A source that does not answer now will not be changed either, and the operation then says so row by row.
+        let found = source.rows(&ids).await.unwrap_or_default();
+        for event in of_app {
+            if rows.iter().any(|row| row.app == app && row.id == event.key.id) {
+                continue;
+            }
+            let row = found.iter().find(|row| row.id == event.key.id);
+            rows.push(OperationRow {
+                app: app.to_owned(),
+                id: event.key.id,
+                feed_uri: row.and_then(|row| row.feed_uri.clone()),
+                event_id: row.and_then(|row| row.event_id.clone()),
+                seen_retries: Some(event.retries),
+                copy: None,
+                outcome: None,
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// What an operation on these rows is about, in words.
+pub(super) fn scope_of_rows(console: &Console, rows: &[OperationRow]) -> String {
+    let names: Vec<&str> = console
+        .applications()
+        .filter(|info| rows.iter().any(|row| row.app == info.key))
+        .map(|info| info.name.as_str())
+        .collect();
+    match rows {
+        [_] => format!("1 failed event of {}", names.join(", ")),
+        rows => format!("{} selected failed events of {}", rows.len(), names.join(", ")),
+    }
+}
+
+async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<String, Problem> {
+    Ok(match what {
+        Matching::Rows(events) => scope_of_rows(console, &chosen(console, events).await?),
+        Matching::Filter(filter) => {
+            for app in &filter.apps {
+                console.source(app)?;
+            }
+            scope_of_filter(console, kind, filter)
+        }
+        Matching::Group(fault) => {
+            let faults = console.parts.store.faults(&[*fault]).await?;
+            let fault = faults.get(fault).ok_or_else(|| {
+                Problem::not_found(format!("There is no group {fault}."), "The list of groups shows those there are.")
+            })?;
+            format!("the failed events of the group “{}”", fingerprint::title(&fault.fingerprint))
+        }
+        Matching::FailedAgain(operation) => {
+            super::find(console, *operation).await?;
+            format!("the failed events of operation {operation} that failed again")
+        }
+        Matching::Copies(copies) => match copies.len() {
+            0 => {
+                return Err(Problem::bad_request(
+                    "No discarded event was chosen.",
+                    "Select at least one, then put it back.",
+                ));
+            }
+            1 => "1 discarded failed event".to_owned(),
+            several => format!("{several} discarded failed events"),
+        },
+        Matching::CopiesOf(operation) => {
+            super::find(console, *operation).await?;
+            format!("everything that operation {operation} discarded")
+        }
+    })
+}
+
+fn scope_of_filter(console: &Console, kind: RequestKind, filter: &Filter) -> String {
+    let state = match (filter.state, kind) {
+        (Some(EventState::Exhausted), _) | (None, RequestKind::Retry) => "all exhausted failed events",
+        (Some(EventState::Waiting), _) => "all waiting failed events",
+        (Some(EventState::Unknown), _) => "all failed events of unknown state",
+        (None, _) => "all failed events",
+    };
+    let names: Vec<&str> =
+        console.applications().filter(|info| filter.wants_app(&info.key)).map(|info| info.name.as_str()).collect();
+    let mut scope = state.to_owned();
+    match filter.feed.as_deref() {
+        Some("") => scope.push_str(" without a feed address"),
+        Some(feed) => scope.push_str(&format!(" of {feed}")),
+        None => {}
+    }
+    scope.push_str(&format!(" in {}", names.join(", ")));
+    if let Some(category) = &filter.category {
+        scope.push_str(&format!(", category {category}"));
+    }
+    if let Some(from) = filter.from {
+        scope.push_str(&format!(", failed from {}", from.format("%Y-%m-%d %H:%M")));
+    }
+    if let Some(until) = filter.until {
+        scope.push_str(&format!(", failed before {}", until.format("%Y-%m-%d %H:%M")));
+    }
+    if let Some(text) = &filter.text {
+        scope.push_str(&format!(", with the text “{text}”"));
+    }
+    scope
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_plan_leaves_out_is_said() {
+        assert_eq!(LeftOut::default().sentence(), None);
+        let left_out = LeftOut {
+            waiting: 3,
+            unknown: 0,
+            claimed: 1,
+            applications: vec!["Odoo does not answer. is left out.".into()],
+        };
+        let said = left_out.sentence().unwrap();
+        assert!(said.contains("3 left to the consumer") && said.contains("1 under way"), "{said}");
+        assert!(said.contains("Odoo"), "{said}");
+    }
+
+    fn row(retries: Option<i64>) -> FailedEventRow {
+        FailedEventRow {
+            app: "odoo".into(),
+            id: RowId(1),
+            feed_uri: None,
+            failed_at: None,
+            error: None,
+            event_id: None,
+            payload: None,
+            title: None,
+            retries,
+            tags: None,
+            state: EventState::Unknown,
+        }
+    }
+
+    #[test]
+    fn a_retry_leaves_out_what_it_cannot_change_and_a_discard_nothing() {
+        let rows = || vec![row(Some(0)), row(None), row(Some(5))];
+        let mut left_out = LeftOut::default();
+        assert_eq!(usable(RequestKind::Retry, rows(), &mut left_out).len(), 1);
+        assert_eq!((left_out.waiting, left_out.unknown), (1, 1));
+        assert_eq!(usable(RequestKind::Discard, rows(), &mut LeftOut::default()).len(), 3);
+    }
+}

@@ -1,0 +1,502 @@
+//! Takes the rows of an operation, oldest first, in batches: each row is marked before its source is touched, and its
+//! outcome recorded after. So a console that is killed at any point knows at its next start which rows it must look at
+//! again, and which it has not touched.
+//!
+//! Nothing is done twice: every change is guarded by what was seen, and a row that was marked when the console ended is
+//! taken again only if nothing shows that the change came through.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Milestone, allowed, on_record_of_itself};
+use crate::{
+    model::{
+        RowId, fingerprint,
+        ledger::{RequestKind, RequestOutcome},
+        operation::{Operation, OperationRow, RowOutcome, Stage},
+        whole_row::WholeEvent,
+    },
+    server::{
+        sources::{DiscardRow, ResetRow, Source, SourceError, SourceErrorKind},
+        state::Console,
+        store::{NewCopy, StoreError, ledger::Ask},
+    },
+};
+
+/// Rows that one transaction on a source changes.
+const BATCH: u32 = 500;
+
+/// Batches of an operation with a rate are so many a minute.
+const BATCHES_A_MINUTE: u32 = 12;
+
+/// How often the outcome of the first rows is looked for.
+const TRYING: Duration = Duration::from_secs(1);
+
+/// The pauses while a source does not answer: each twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Refusals in a row, of a source that answers, after which an operation pauses.
+const REFUSALS: u32 = 5;
+
+/// A row of a batch: its place, the row, and whether it was being written when the console ended.
+type Taken = (i64, OperationRow, bool);
+
+/// Gives an operation a task, unless it has one.
+pub(super) async fn spawn(console: &Console, id: i64) {
+    let mut running = console.parts.operations.0.lock().await;
+    if !running.insert(id) {
+        return;
+    }
+    let own = console.clone();
+    console.parts.running.spawn(async move {
+        loop {
+            if let Err(error) = run(&own, id).await {
+                tracing::error!(operation = id, %error, "the course of an operation could not be recorded");
+            }
+            // Between the last look at the stage and this one a person may have resumed it.
+            let mut running = own.parts.operations.0.lock().await;
+            let stage = own.parts.store.operation_alone(id).await.ok().flatten().map(|operation| operation.stage);
+            let goes_on = matches!(stage, Some(Stage::Running | Stage::Trying));
+            if !goes_on || own.parts.stopping.is_cancelled() {
+                running.remove(&id);
+                return;
+            }
+            drop(running);
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
+    });
+}
+
+/// Waits until an operation has no task any more, or as long as a person would.
+pub(super) async fn wait(console: &Console, id: i64, patience: Duration) {
+    let until = Instant::now() + patience;
+    while Instant::now() < until && console.parts.operations.0.lock().await.contains(&id) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What a batch came to.
+enum Course {
+    /// Go on with the next one.
+    On,
+    /// The source did not take it: nothing was written.
+    Refused(SourceError),
+}
+
+/// Runs an operation until it ends, is paused or cancelled, or the console is about to end.
+async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
+    let store = &console.parts.store;
+    let mut pause = FIRST_PAUSE;
+    let mut refusals = 0;
+    while !console.parts.stopping.is_cancelled() {
+        let Some(operation) = store.operation_alone(id).await? else { return Ok(()) };
+        match operation.stage {
+            Stage::Running => {}
+            Stage::Trying => {
+                judge(console, &operation).await?;
+                rest(console, TRYING).await;
+                continue;
+            }
+            _ => return Ok(()),
+        }
+        let Some(limit) = limit(console, &operation).await? else { continue };
+        let batch = store.next_rows(id, limit).await?;
+        if batch.is_empty() {
+            return end(console, &operation).await;
+        }
+        let rows = batch.len() as u32;
+        match take(console, &operation, batch).await? {
+            Course::On => {
+                (pause, refusals) = (FIRST_PAUSE, 0);
+                if operation.note.is_some() {
+                    store.note(id, None).await?;
+                }
+                if let Some(per_minute) = operation.pace.per_minute {
+                    rest(console, Duration::from_secs_f64(60.0 * f64::from(rows) / f64::from(per_minute.max(1)))).await;
+                }
+            }
+            Course::Refused(error) => {
+                tracing::warn!(operation = id, reason = %error.reason, "a source did not take a batch");
+                refusals += u32::from(error.kind == SourceErrorKind::Other);
+                if refusals >= REFUSALS {
+                    let note = format!("Paused: {} Resume it when that is mended.", error.reason);
+                    store.set_stage(id, &[Stage::Running], Stage::Paused, Some(&note)).await?;
+                    on_record_of_itself(console, &operation, Milestone::Paused).await;
+                    return Ok(());
+                }
+                let note = format!("It waits: {} It goes on by itself when the database answers.", error.reason);
+                store.note(id, Some(&note)).await?;
+                rest(console, pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sleeps, but not beyond the console's end.
+async fn rest(console: &Console, pause: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = console.parts.stopping.cancelled() => {}
+    }
+}
+
+/// How many rows the next batch may have; `None`: the outcome of the first ones is waited for now.
+async fn limit(console: &Console, operation: &Operation) -> Result<Option<u32>, StoreError> {
+    let paced = operation.pace.per_minute.map_or(BATCH, |per_minute| (per_minute / BATCHES_A_MINUTE).clamp(1, BATCH));
+    let Some(first) = operation.pace.try_first else { return Ok(Some(paced)) };
+    let taken = console.parts.store.taken(operation.id).await?;
+    let left = u64::from(first.rows).saturating_sub(taken);
+    if left > 0 {
+        return Ok(Some(paced.min(u32::try_from(left).unwrap_or(paced))));
+    }
+    for app in apps_of_operation(console, operation.id).await? {
+        console.parts.watch.look_again(&app).await;
+    }
+    let note = format!("The outcome of the first {} is waited for.", first.rows);
+    console.parts.store.set_stage(operation.id, &[Stage::Running], Stage::Trying, Some(&note)).await?;
+    Ok(None)
+}
+
+/// Looks what became of the first rows: goes on if enough of them succeeded, pauses if that cannot be any more.
+async fn judge(console: &Console, operation: &Operation) -> Result<(), StoreError> {
+    let store = &console.parts.store;
+    let Some(first) = operation.pace.try_first else {
+        store.set_stage(operation.id, &[Stage::Trying], Stage::Running, None).await?;
+        return Ok(());
+    };
+    let Some(operation) = &store.operation(operation.id).await? else { return Ok(()) };
+    let seen = operation.followed;
+    let needed = u64::from(first.needed);
+    // A row that the ledger has not met yet may still succeed.
+    let open = seen.open + operation.counts.reset.saturating_sub(seen.all());
+    if seen.resolved >= needed {
+        store.tried(operation.id).await?;
+        store.set_stage(operation.id, &[Stage::Trying], Stage::Running, None).await?;
+    } else if seen.resolved + open < needed {
+        let note = format!(
+            "Paused: of the first {} rows {} succeeded and {} failed again; {} were to succeed. Resume it to go on all the \
+             same, or cancel it.",
+            first.rows, seen.resolved, seen.failed_again, first.needed
+        );
+        store.set_stage(operation.id, &[Stage::Trying], Stage::Paused, Some(&note)).await?;
+        on_record_of_itself(console, operation, Milestone::Paused).await;
+    }
+    Ok(())
+}
+
+async fn apps_of_operation(console: &Console, id: i64) -> Result<Vec<String>, StoreError> {
+    let mut apps: Vec<String> = console.parts.store.planned_feeds(id).await?.into_iter().map(|feed| feed.app).collect();
+    apps.sort();
+    apps.dedup();
+    Ok(apps)
+}
+
+async fn end(console: &Console, operation: &Operation) -> Result<(), StoreError> {
+    for app in apps_of_operation(console, operation.id).await? {
+        console.parts.watch.look_again(&app).await;
+    }
+    if console.parts.store.set_stage(operation.id, &[Stage::Running], Stage::Ended, None).await? {
+        on_record_of_itself(console, operation, Milestone::Ended).await;
+    }
+    Ok(())
+}
+
+/// One batch, all of one application.
+async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Result<Course, StoreError> {
+    let store = &console.parts.store;
+    let Some(app) = batch.first().map(|(_, row, _)| row.app.clone()) else { return Ok(Course::On) };
+    let source = match console.source(&app) {
+        Ok(source) if allowed(source).is_ok() => source.clone(),
+        Ok(source) => {
+            let reason = format!("The configuration allows no action on {}.", source.app().info.name);
+            return give_up(console, operation.id, &batch, &reason).await;
+        }
+        Err(problem) => return give_up(console, operation.id, &batch, &problem.what).await,
+    };
+    let changed = match operation.kind {
+        RequestKind::Retry => reset(console, operation, &source, &batch).await?,
+        RequestKind::Discard => discard(console, operation, &source, &batch).await?,
+        RequestKind::Restore => restore(console, operation, &source, &batch).await?,
+    };
+    match changed {
+        Ok(()) => Ok(Course::On),
+        Err(error) => {
+            let again = store.waits(operation.id).await?;
+            let lasting = matches!(error.kind, SourceErrorKind::NotAllowed | SourceErrorKind::NotHere);
+            if lasting || !again {
+                return give_up(console, operation.id, &batch, &error.reason).await;
+            }
+            // Nothing was written: rows that were marked for the first time lose their mark.
+            let fresh: Vec<i64> = batch.iter().filter(|(_, _, again)| !again).map(|(place, ..)| *place).collect();
+            store.unmark_writing(operation.id, &fresh).await?;
+            withdraw(console, operation.id, &app, &batch, |place| fresh.contains(&place)).await?;
+            Ok(Course::Refused(error))
+        }
+    }
+}
+
+/// Records that nothing was written for these rows, and why. Of rows that were being written when an earlier console
+/// ended, nobody knows that: their requests and copies stay.
+async fn give_up(console: &Console, id: i64, batch: &[Taken], reason: &str) -> Result<Course, StoreError> {
+    let outcome = |again: bool| match again {
+        true => RowOutcome::Uncertain { reason: format!("{WRITTEN_OR_NOT} {reason}") },
+        false => RowOutcome::Failed { reason: reason.to_owned() },
+    };
+    let outcomes: Vec<_> = batch.iter().map(|(place, _, again)| (*place, outcome(*again))).collect();
+    if let Some((_, row, _)) = batch.first() {
+        let fresh = |place| batch.iter().any(|(at, _, again)| *at == place && !again);
+        withdraw(console, id, &row.app, batch, fresh).await?;
+    }
+    console.parts.store.record_outcomes(id, &outcomes).await?;
+    console.parts.store.settle_copies(id, &outcomes).await?;
+    Ok(Course::On)
+}
+
+const WRITTEN_OR_NOT: &str =
+    "The console was ended while this row was being written, and it could not be looked at again.";
+
+/// Takes requests back out of the ledger for the rows that were not changed.
+async fn withdraw(
+    console: &Console,
+    id: i64,
+    app: &str,
+    batch: &[Taken],
+    unchanged: impl Fn(i64) -> bool,
+) -> Result<(), StoreError> {
+    let rows: Vec<RowId> = batch.iter().filter(|(place, ..)| unchanged(*place)).map(|(_, row, _)| row.id).collect();
+    if rows.is_empty() { Ok(()) } else { console.parts.store.withdraw(app, id, &rows).await }
+}
+
+/// Marks rows in the store and asks for them in the ledger, right before their source is touched.
+async fn announce(console: &Console, operation: &Operation, app: &str, batch: &[Taken]) -> Result<(), StoreError> {
+    let places: Vec<i64> = batch.iter().filter(|(_, _, again)| !again).map(|(place, ..)| *place).collect();
+    console.parts.store.mark_writing(operation.id, &places).await?;
+    let asks: Vec<Ask> = batch
+        .iter()
+        .map(|(_, row, _)| Ask { row_id: row.id, event_id: row.event_id.clone(), retries_before: row.seen_retries })
+        .collect();
+    console.parts.store.ask(app, operation.kind, operation.id, &operation.who, &asks).await?;
+    Ok(())
+}
+
+/// Records what became of a batch, and takes back the requests of what was left alone.
+async fn settle(
+    console: &Console,
+    operation: &Operation,
+    app: &str,
+    batch: &[Taken],
+    outcomes: &[(i64, RowOutcome)],
+) -> Result<(), StoreError> {
+    let left_alone = |place: i64| {
+        outcomes.iter().any(|(at, outcome)| {
+            *at == place
+                && !matches!(
+                    outcome,
+                    RowOutcome::Reset
+                        | RowOutcome::Discarded
+                        | RowOutcome::Restored { .. }
+                        | RowOutcome::Uncertain { .. }
+                )
+        })
+    };
+    withdraw(console, operation.id, app, batch, left_alone).await?;
+    console.parts.store.record_outcomes(operation.id, outcomes).await?;
+    let done = outcomes
+        .iter()
+        .filter(|(_, outcome)| {
+            matches!(outcome, RowOutcome::Reset | RowOutcome::Discarded | RowOutcome::Restored { .. })
+        })
+        .count();
+    tracing::info!(operation = operation.id, application = app, rows = batch.len(), done, "took a batch");
+    Ok(())
+}
+
+async fn reset(
+    console: &Console,
+    operation: &Operation,
+    source: &Arc<Source>,
+    batch: &[Taken],
+) -> Result<Result<(), SourceError>, StoreError> {
+    let app = &source.app().info.key;
+    let (came_through, batch) = sift(console, operation, app, batch).await?;
+    console.parts.store.record_outcomes(operation.id, &came_through).await?;
+    if batch.is_empty() {
+        return Ok(Ok(()));
+    }
+    announce(console, operation, app, &batch).await?;
+    // A row without a count of retries is in no plan of a retry.
+    let rows: Vec<ResetRow> = batch
+        .iter()
+        .map(|(_, row, _)| ResetRow { id: row.id, seen_retries: row.seen_retries.unwrap_or_default() })
+        .collect();
+    let outcomes = match source.reset(&rows).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Ok(Err(error)),
+    };
+    let outcomes: Vec<_> = batch
+        .iter()
+        .zip(outcomes)
+        .map(|((place, row, again), outcome)| (*place, if *again { reset_before(row, outcome) } else { outcome }))
+        .collect();
+    settle(console, operation, app, &batch, &outcomes).await?;
+    Ok(Ok(()))
+}
+
+/// Of rows that were being reset when the console ended, those of which the watcher has seen the outcome: the reset came
+/// through, and a second one would be one too many. (To the watcher a reset that was announced and never written looks like
+/// one that the consumer wrote over: in both cases it is to be set now.)
+async fn sift(
+    console: &Console,
+    operation: &Operation,
+    app: &str,
+    batch: &[Taken],
+) -> Result<(Vec<(i64, RowOutcome)>, Vec<Taken>), StoreError> {
+    if batch.iter().any(|(_, _, again)| *again) {
+        // What happened while the console was away must be in the ledger first.
+        console.parts.watch.look_again(app).await;
+    }
+    let mut came_through = Vec::new();
+    let mut rest = Vec::new();
+    for taken in batch {
+        let (place, row, again) = taken;
+        let outcome = if *again { console.parts.store.request_outcome(operation.id, app, row.id).await? } else { None };
+        match outcome.flatten() {
+            Some(RequestOutcome::Resolved | RequestOutcome::FailedAgain | RequestOutcome::Gone) => {
+                came_through.push((*place, RowOutcome::Reset))
+            }
+            _ => rest.push(taken.clone()),
+        }
+    }
+    Ok((came_through, rest))
+}
+
+/// A row that was being reset when the console ended, and has fewer retries now than were seen, was reset.
+fn reset_before(row: &OperationRow, outcome: RowOutcome) -> RowOutcome {
+    match outcome {
+        RowOutcome::Changed { retries: Some(now) } if row.seen_retries.is_some_and(|seen| (0..seen).contains(&now)) => {
+            RowOutcome::Reset
+        }
+        other => other,
+    }
+}
+
+async fn discard(
+    console: &Console,
+    operation: &Operation,
+    source: &Arc<Source>,
+    batch: &[Taken],
+) -> Result<Result<(), SourceError>, StoreError> {
+    let store = &console.parts.store;
+    let app = &source.app().info.key;
+    let ids: Vec<RowId> = batch.iter().map(|(_, row, _)| row.id).collect();
+    let copies = match source.copy(&ids).await {
+        Ok(copies) => copies,
+        Err(error) => return Ok(Err(error)),
+    };
+    let kept: Vec<NewCopy> =
+        batch.iter().filter_map(|(place, row, _)| Some(new_copy(*place, app, row, copies.get(&row.id)?))).collect();
+    store.keep_copies(operation.id, &kept).await?;
+    announce(console, operation, app, batch).await?;
+    let rows: Vec<DiscardRow> =
+        batch.iter().map(|(_, row, _)| DiscardRow { id: row.id, seen_retries: row.seen_retries }).collect();
+    let outcomes = match source.discard(&rows, &copies).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut settled = Vec::with_capacity(batch.len());
+    for ((place, _, again), outcome) in batch.iter().zip(outcomes) {
+        // A copy from before the console's end, and no row: it was removed then, or the consumer was quicker.
+        let gone = *again && outcome == RowOutcome::Gone && store.has_copy(operation.id, *place).await?;
+        settled.push((
+            *place,
+            if gone { RowOutcome::Uncertain { reason: REMOVED_OR_RESOLVED.to_owned() } } else { outcome },
+        ));
+    }
+    store.settle_copies(operation.id, &settled).await?;
+    settle(console, operation, app, batch, &settled).await?;
+    Ok(Ok(()))
+}
+
+const REMOVED_OR_RESOLVED: &str = "The console was ended while this row was being removed. It is not in the table any more: \
+     removed by that, or resolved by the consumer at that moment. Its copy is kept.";
+
+fn new_copy(position: i64, app: &str, row: &OperationRow, event: &WholeEvent) -> NewCopy {
+    let fault = fingerprint::of(event.event.text("error_message").as_deref()).title();
+    NewCopy { position, app: app.to_owned(), row_id: row.id, event: event.clone(), fault }
+}
+
+async fn restore(
+    console: &Console,
+    operation: &Operation,
+    source: &Arc<Source>,
+    batch: &[Taken],
+) -> Result<Result<(), SourceError>, StoreError> {
+    let store = &console.parts.store;
+    let app = &source.app().info.key;
+    let numbers: Vec<i64> = batch.iter().filter_map(|(_, row, _)| row.copy).collect();
+    let kept = store.copies(&numbers).await?;
+    let kept: BTreeMap<i64, WholeEvent> =
+        numbers.into_iter().zip(kept).filter_map(|(number, event)| Some((number, event?))).collect();
+    let (there, missing): (Vec<Taken>, Vec<Taken>) =
+        batch.iter().cloned().partition(|(_, row, _)| row.copy.is_some_and(|copy| kept.contains_key(&copy)));
+    let lost: Vec<_> = missing
+        .iter()
+        .map(|(place, ..)| {
+            let reason = "Its copy is not kept any more, or it was put back by another operation.".to_owned();
+            (*place, RowOutcome::Failed { reason })
+        })
+        .collect();
+    store.record_outcomes(operation.id, &lost).await?;
+    if there.is_empty() {
+        return Ok(Ok(()));
+    }
+    announce(console, operation, app, &there).await?;
+    let events: Vec<WholeEvent> = there.iter().filter_map(|(_, row, _)| kept.get(&row.copy?).cloned()).collect();
+    let outcomes = match source.restore(&events).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Ok(Err(error)),
+    };
+    let put: Vec<(i64, Option<RowId>)> = there
+        .iter()
+        .zip(&outcomes)
+        .filter_map(|((_, row, _), outcome)| match outcome {
+            RowOutcome::Restored { id } => Some((row.copy?, Some(*id))),
+            RowOutcome::AlreadyThere => Some((row.copy?, None)),
+            _ => None,
+        })
+        .collect();
+    store.mark_restored(operation.id, &put).await?;
+    let outcomes: Vec<_> = there.iter().zip(outcomes).map(|((place, ..), outcome)| (*place, outcome)).collect();
+    settle(console, operation, app, &there, &outcomes).await?;
+    Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_was_reset_before_the_console_ended_is_not_called_changed() {
+        let row = OperationRow {
+            app: "odoo".into(),
+            id: RowId(7),
+            feed_uri: None,
+            event_id: None,
+            seen_retries: Some(5),
+            copy: None,
+            outcome: None,
+        };
+        let changed = |now| reset_before(&row, RowOutcome::Changed { retries: now });
+        assert_eq!(changed(Some(0)), RowOutcome::Reset);
+        assert_eq!(changed(Some(4)), RowOutcome::Reset);
+        assert_eq!(changed(Some(6)), RowOutcome::Changed { retries: Some(6) });
+        assert_eq!(changed(None), RowOutcome::Changed { retries: None });
+        assert_eq!(reset_before(&row, RowOutcome::Gone), RowOutcome::Gone);
+    }
+}

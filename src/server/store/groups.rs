@@ -1,0 +1,395 @@
+//! Groups of failed events by fault, read from the ledger's own counts, and the notes on faults.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Duration, Utc};
+use sqlx::{AssertSqlSafe, Row as _, sqlite::SqliteRow};
+
+use super::{
+    Only, Store, StoreError, instant,
+    ledger::read::{EVENT_COLUMNS, FROM_EVENTS, read_event},
+    list_of,
+};
+use crate::model::{
+    DayCount, RowId, fingerprint,
+    group::{Group, GroupPlace, Note, TREND_DAYS, WrittenNote},
+    ledger::{LedgerEvent, LifeState},
+};
+
+/// A failed event of a group, by its name in its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRow {
+    pub app: String,
+    pub id: RowId,
+}
+
+/// Which events of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupEvents {
+    pub fault: i64,
+    pub state: LifeState,
+    /// Below this number of the ledger: the next page.
+    pub before: Option<i64>,
+    pub limit: u32,
+}
+
+const HOURS_A_DAY: i64 = 24;
+
+/// The second parameter is a list of applications, or NULL for all.
+const OF_SOURCES: &str =
+    "(?2 IS NULL OR source_id IN (SELECT id FROM ledger_sources WHERE instr(?2, ' ' || app || ' ') > 0))";
+
+impl Store {
+    /// The groups that have failed events now, the largest first; `quiet`: instead those that have none any more, the one
+    /// seen last first. At most `limit`, and how many there are in all.
+    pub async fn groups(&self, quiet: bool, limit: usize, only: Only<'_>) -> Result<(Vec<Group>, usize), StoreError> {
+        let only = list_of(only);
+        let counts = sqlx::query(
+            "SELECT c.fault_id, c.state, s.app, f.uri, SUM(c.count) AS n FROM ledger_counts c \
+             JOIN ledger_sources s ON s.id = c.source_id JOIN ledger_feeds f ON f.id = c.feed_id \
+             WHERE c.count > 0 AND (?1 IS NULL OR instr(?1, ' ' || s.app || ' ') > 0) GROUP BY c.fault_id, c.state, c.feed_id",
+        )
+        .bind(&only)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut groups = BTreeMap::<i64, Group>::new();
+        for row in &counts {
+            let fault = row.try_get("fault_id")?;
+            add(groups.entry(fault).or_insert_with(|| empty(fault)), row)?;
+        }
+        let mut groups: Vec<Group> = groups.into_values().filter(|group| (group.failed() == 0) == quiet).collect();
+        let all = groups.len();
+        if quiet {
+            for group in &mut groups {
+                self.seen(group, only.as_deref()).await?;
+            }
+            groups.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then(a.fault.cmp(&b.fault)));
+        } else {
+            groups.sort_by(|a, b| b.failed().cmp(&a.failed()).then(a.fault.cmp(&b.fault)));
+        }
+        groups.truncate(limit);
+        for group in &mut groups {
+            self.complete(group, only.as_deref()).await?;
+        }
+        Ok((groups, all))
+    }
+
+    /// One group; `None` when there is no fault with this number.
+    pub async fn group(&self, fault: i64, only: Only<'_>) -> Result<Option<Group>, StoreError> {
+        let only = list_of(only);
+        let known = sqlx::query("SELECT 1 FROM ledger_faults WHERE id = ?").bind(fault).fetch_optional(&self.pool);
+        if known.await?.is_none() {
+            return Ok(None);
+        }
+        let counts = sqlx::query(
+            "SELECT c.fault_id, c.state, s.app, f.uri, SUM(c.count) AS n FROM ledger_counts c \
+             JOIN ledger_sources s ON s.id = c.source_id JOIN ledger_feeds f ON f.id = c.feed_id \
+             WHERE c.fault_id = ?1 AND c.count > 0 AND (?2 IS NULL OR instr(?2, ' ' || s.app || ' ') > 0) \
+             GROUP BY c.state, c.feed_id",
+        )
+        .bind(fault)
+        .bind(&only)
+        .fetch_all(&self.pool)
+        .await?;
+        // A fault of applications that may not be seen is no group.
+        if counts.is_empty() && only.is_some() {
+            return Ok(None);
+        }
+        let mut group = empty(fault);
+        for row in &counts {
+            add(&mut group, row)?;
+        }
+        self.complete(&mut group, only.as_deref()).await?;
+        Ok(Some(group))
+    }
+
+    /// The fault of a failed event that is in its table now, by the last error that the watcher saw.
+    pub async fn fault_of(&self, app: &str, row: RowId) -> Result<Option<i64>, StoreError> {
+        let Ok(row_id) = i64::try_from(row.0) else { return Ok(None) };
+        let fault = sqlx::query(
+            "SELECT e.fault_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
+             WHERE s.app = ? AND e.row_id = ? AND e.state < 10 ORDER BY e.life DESC LIMIT 1",
+        )
+        .bind(app)
+        .bind(row_id)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(fault.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Later events of the same record as this failed event, in the same application: how many of them were resolved, and
+    /// how many failed too.
+    pub async fn later_of_record(&self, app: &str, row: RowId) -> Result<(u64, u64), StoreError> {
+        let Ok(row_id) = i64::try_from(row.0) else { return Ok((0, 0)) };
+        let counted = sqlx::query(
+            "SELECT COALESCE(SUM(l.state = 11), 0), COALESCE(SUM(l.state < 10), 0) FROM ledger_events e \
+             JOIN ledger_sources s ON s.id = e.source_id JOIN ledger_events l ON l.record = e.record \
+             AND l.source_id = e.source_id AND l.id <> e.id AND l.failed_at > e.failed_at \
+             WHERE s.app = ? AND e.row_id = ? AND e.state < 10",
+        )
+        .bind(app)
+        .bind(row_id)
+        .fetch_one(&self.pool)
+        .await?;
+        let number = |place| Ok::<_, StoreError>(u64::try_from(counted.try_get::<i64, _>(place)?).unwrap_or_default());
+        Ok((number(0)?, number(1)?))
+    }
+
+    /// The failed events of a group in one state, the one that the ledger met last first.
+    pub async fn group_events(&self, which: GroupEvents, only: Only<'_>) -> Result<Vec<LedgerEvent>, StoreError> {
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE e.fault_id = ?1 AND e.state = ?2 AND e.id < ?3 \
+             AND (?5 IS NULL OR instr(?5, ' ' || s.app || ' ') > 0) ORDER BY e.id DESC LIMIT ?4"
+        )))
+        .bind(which.fault)
+        .bind(which.state.code())
+        .bind(which.before.unwrap_or(i64::MAX))
+        .bind(which.limit)
+        .bind(list_of(only))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_event).collect()
+    }
+
+    /// Every failed event of a group that is in its table, application by application, lowest id first. Names only, so
+    /// that a group of a million rows fits into memory.
+    pub async fn group_rows(&self, fault: i64, only: Only<'_>) -> Result<Vec<GroupRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT s.app, e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
+             WHERE e.fault_id = ?1 AND e.state < 10 AND (?2 IS NULL OR instr(?2, ' ' || s.app || ' ') > 0) \
+             ORDER BY s.id, e.row_id",
+        )
+        .bind(fault)
+        .bind(list_of(only))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| Ok(GroupRow { app: row.try_get(0)?, id: RowId(row.try_get::<i64, _>(1)?.into()) }))
+            .collect()
+    }
+
+    /// Writes a note on a fault, in the place of the one before; an empty note takes it away.
+    pub async fn write_note(&self, fault: i64, note: &Note, who: &str) -> Result<bool, StoreError> {
+        let Some((version, fingerprint)) = self.fingerprint_of(fault).await? else { return Ok(false) };
+        let query = if note.is_empty() {
+            sqlx::query("DELETE FROM fault_notes WHERE version = ? AND fingerprint = ?").bind(version).bind(fingerprint)
+        } else {
+            sqlx::query(
+                "INSERT INTO fault_notes (version, fingerprint, what, todo, looks_after, who, at) VALUES (?, ?, ?, ?, ?, ?, ?) \
+                 ON CONFLICT (version, fingerprint) DO UPDATE SET what = excluded.what, todo = excluded.todo, \
+                 looks_after = excluded.looks_after, who = excluded.who, at = excluded.at",
+            )
+            .bind(version)
+            .bind(fingerprint)
+            .bind(&note.what)
+            .bind(&note.todo)
+            .bind(&note.looks_after)
+            .bind(who)
+            .bind(Utc::now().timestamp_millis())
+        };
+        query.execute(&self.pool).await?;
+        Ok(true)
+    }
+
+    /// Lets notes that were written under older rules follow their faults: to what the present rules make of the old
+    /// fingerprint. A note that is there already stays. Answers how many came over.
+    pub async fn carry_notes_over(&self) -> Result<u64, StoreError> {
+        // Version 0 stands for events without an error text.
+        self.carry_notes_before(i64::from(fingerprint::VERSION), 1).await
+    }
+
+    async fn carry_notes_before(&self, present: i64, from: i64) -> Result<u64, StoreError> {
+        let old = sqlx::query(
+            "SELECT version, fingerprint FROM fault_notes WHERE version < ? AND version >= ? ORDER BY version DESC, at DESC",
+        )
+        .bind(present)
+        .bind(from)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut carried = 0;
+        for row in old {
+            let (version, text): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+            let now = fingerprint::of(Some(&text)).text;
+            carried += sqlx::query(
+                "INSERT INTO fault_notes (version, fingerprint, what, todo, looks_after, who, at) \
+                 SELECT ?, ?, what, todo, looks_after, who, at FROM fault_notes WHERE version = ? AND fingerprint = ? \
+                 ON CONFLICT (version, fingerprint) DO NOTHING",
+            )
+            .bind(present)
+            .bind(now)
+            .bind(version)
+            .bind(text)
+            .execute(&self.pool)
+            .await?
+            .rows_affected();
+        }
+        Ok(carried)
+    }
+
+    async fn fingerprint_of(&self, fault: i64) -> Result<Option<(i64, String)>, StoreError> {
+        let row = sqlx::query("SELECT version, fingerprint FROM ledger_faults WHERE id = ?")
+            .bind(fault)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+    }
+
+    /// Words, times, trend and note of a group.
+    async fn complete(&self, group: &mut Group, only: Option<&str>) -> Result<(), StoreError> {
+        group.places.sort_by_key(|place| std::cmp::Reverse(place.failed));
+        if let Some((version, text)) = self.fingerprint_of(group.fault).await? {
+            group.note = self.note_on(version, &text).await?;
+            group.title = fingerprint::title(&text);
+            group.fingerprint = text;
+        }
+        if group.title.trim().is_empty() {
+            group.title = fingerprint::NO_TEXT.to_owned();
+        }
+        self.seen(group, only).await?;
+        self.trend(group, only).await
+    }
+
+    async fn note_on(&self, version: i64, text: &str) -> Result<Option<WrittenNote>, StoreError> {
+        let row = sqlx::query(
+            "SELECT what, todo, looks_after, who, at FROM fault_notes WHERE version = ? AND fingerprint = ?",
+        )
+        .bind(version)
+        .bind(text)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            let note = Note { what: row.try_get(0)?, todo: row.try_get(1)?, looks_after: row.try_get(2)? };
+            Ok(WrittenNote { note, who: row.try_get(3)?, at: instant(row.try_get(4)?)? })
+        })
+        .transpose()
+    }
+
+    async fn seen(&self, group: &mut Group, only: Option<&str>) -> Result<(), StoreError> {
+        for (order, at) in [("ASC", &mut group.first_seen), ("DESC", &mut group.last_seen)] {
+            let hour = sqlx::query(AssertSqlSafe(format!(
+                "SELECT hour FROM ledger_hours WHERE fault_id = ?1 AND (failed > 0 OR attempts > 0) AND {OF_SOURCES} \
+                 ORDER BY hour {order} LIMIT 1"
+            )))
+            .bind(group.fault)
+            .bind(only)
+            .fetch_optional(&self.pool)
+            .await?;
+            *at = hour.map(|row| row.try_get::<i64, _>(0)).transpose()?.and_then(hour_of);
+        }
+        Ok(())
+    }
+
+    async fn trend(&self, group: &mut Group, only: Option<&str>) -> Result<(), StoreError> {
+        let today = Utc::now().timestamp().div_euclid(Duration::days(1).num_seconds());
+        let first = today - TREND_DAYS as i64 + 1;
+        let days = sqlx::query(AssertSqlSafe(format!(
+            "SELECT hour / 24, SUM(failed) FROM ledger_hours WHERE fault_id = ?1 AND hour >= ?3 AND {OF_SOURCES} \
+             GROUP BY hour / 24"
+        )))
+        .bind(group.fault)
+        .bind(only)
+        .bind(first * HOURS_A_DAY)
+        .fetch_all(&self.pool)
+        .await?;
+        let day = |number: i64| DateTime::from_timestamp(number * 86_400, 0).map(|at| at.date_naive());
+        group.days = (first..=today).filter_map(day).map(|day| DayCount { day, failures: 0 }).collect();
+        for row in days {
+            let place = usize::try_from(row.try_get::<i64, _>(0)? - first).ok();
+            if let Some(day) = place.and_then(|place| group.days.get_mut(place)) {
+                day.failures = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn hour_of(hour: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(hour.checked_mul(3600)?, 0)
+}
+
+fn empty(fault: i64) -> Group {
+    Group {
+        fault,
+        fingerprint: String::new(),
+        title: String::new(),
+        waiting: 0,
+        exhausted: 0,
+        unknown: 0,
+        resolved: 0,
+        gone: 0,
+        discarded: 0,
+        places: Vec::new(),
+        first_seen: None,
+        last_seen: None,
+        days: Vec::new(),
+        note: None,
+    }
+}
+
+/// Adds the count of one feed and state.
+fn add(group: &mut Group, row: &SqliteRow) -> Result<(), StoreError> {
+    let number = u64::try_from(row.try_get::<i64, _>("n")?).unwrap_or_default();
+    let state: i64 = row.try_get("state")?;
+    let state = LifeState::from_code(state).ok_or_else(|| StoreError::Content(format!("the state {state}")))?;
+    *match state {
+        LifeState::Waiting => &mut group.waiting,
+        LifeState::Exhausted => &mut group.exhausted,
+        LifeState::Unknown => &mut group.unknown,
+        LifeState::Resolved => &mut group.resolved,
+        LifeState::Gone => &mut group.gone,
+        LifeState::Discarded => &mut group.discarded,
+    } += number;
+    if state.is_open() {
+        let (app, uri): (String, String) = (row.try_get("app")?, row.try_get("uri")?);
+        let feed_uri = Some(uri).filter(|uri| !uri.is_empty());
+        match group.places.iter_mut().find(|place| place.app == app && place.feed_uri == feed_uri) {
+            Some(place) => place.failed += number,
+            None => group.places.push(GroupPlace { app, feed_uri, failed: number }),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fault as the ledger enters it; answers its number.
+    async fn fault(store: &Store, version: i64, text: &str) -> i64 {
+        sqlx::query("INSERT INTO ledger_faults (version, fingerprint) VALUES (?, ?) RETURNING id")
+            .bind(version)
+            .bind(text)
+            .fetch_one(&store.pool)
+            .await
+            .unwrap()
+            .get(0)
+    }
+
+    #[tokio::test]
+    async fn a_note_follows_its_fault_to_newer_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        // Older rules did not see through the uuid.
+        let text = "Patient with uuid '…' not found in ELIS";
+        let present = fault(&store, fingerprint::VERSION.into(), text).await;
+        sqlx::query("INSERT INTO fault_notes VALUES (?, ?, 'late patients', '', 'support', 'asha', 1000)")
+            .bind(i64::from(fingerprint::VERSION) - 1)
+            .bind("Patient with uuid '4417ab02-77aa-4be1-9c40-90fe11d0c2a7' not found in ELIS")
+            .execute(&store.pool)
+            .await
+            .unwrap();
+        let carried = store.carry_notes_before(i64::from(fingerprint::VERSION), 0).await.unwrap();
+        assert_eq!(carried, 1);
+        let group = store.group(present, None).await.unwrap().unwrap();
+        assert_eq!(
+            group.note.map(|written| (written.note.what, written.who)),
+            Some(("late patients".into(), "asha".into()))
+        );
+        // A note that was written since stays.
+        store.write_note(present, &Note::typed("mine", "", ""), "ravi").await.unwrap();
+        assert_eq!(store.carry_notes_before(i64::from(fingerprint::VERSION), 0).await.unwrap(), 0);
+        assert_eq!(store.group(present, None).await.unwrap().unwrap().note.unwrap().note.what, "mine");
+        assert_eq!(store.carry_notes_over().await.unwrap(), 0, "version 0 stands for no text");
+        assert!(!store.write_note(77, &Note::typed("x", "", ""), "ravi").await.unwrap());
+    }
+}

@@ -1,0 +1,508 @@
+//! What pages and operations ask the ledger.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use crate::{
+    model::{
+        RowId,
+        history::{HistoryDay, Resolving},
+        ledger::{Asked, Fault, Happened, LedgerBreak, LedgerCount, LedgerEntry, LedgerEvent, LifeState, Moment},
+    },
+    server::store::{Store, StoreError},
+};
+
+/// The columns that [`read_event`] takes, from [`FROM_EVENTS`].
+pub(in crate::server::store) const EVENT_COLUMNS: &str = "e.id, s.app, e.row_id, f.uri, e.event_id, e.record, e.title, e.failed_at, \
+     e.seen_after, e.seen_at, e.retries, e.state, e.asked, e.first_fault_id, e.fault_id, e.attempts, e.ended_after, \
+     e.ended_at, e.ended_why";
+
+/// The tables of [`EVENT_COLUMNS`].
+pub(in crate::server::store) const FROM_EVENTS: &str = "FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
+     JOIN ledger_feeds f ON f.id = e.feed_id";
+
+impl Store {
+    /// One event, by the ledger's own number.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ledger_event(&self, id: i64) -> Result<Option<LedgerEvent>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE e.id = ?")))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read_event).transpose()
+    }
+
+    /// The events that had this row id in an application, the present or newest one first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ledger_events_of_row(&self, app: &str, row: RowId) -> Result<Vec<LedgerEvent>, StoreError> {
+        let Ok(row_id) = i64::try_from(row.0) else { return Ok(Vec::new()) };
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE s.app = ? AND e.row_id = ? ORDER BY e.life DESC LIMIT 100"
+        )))
+        .bind(app)
+        .bind(row_id)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_event).collect()
+    }
+
+    /// What happened to an event, oldest first: at most the newest 1,000 entries.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ledger_entries(&self, event: i64) -> Result<Vec<LedgerEntry>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT kind, after, at, retries_before, retries_after, fault_id, operation, who FROM ledger_entries \
+             WHERE ledger_event = ? ORDER BY at DESC, id DESC LIMIT 1000",
+        )
+        .bind(event)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().rev().map(read_entry).collect()
+    }
+
+    /// How many failed events an application has and had, by feed, fault and state. Kept with every change.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ledger_counts(&self, app: &str) -> Result<Vec<LedgerCount>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT f.uri, c.fault_id, c.state, c.count FROM ledger_counts c JOIN ledger_sources s ON s.id = c.source_id \
+             JOIN ledger_feeds f ON f.id = c.feed_id WHERE s.app = ? AND c.count > 0",
+        )
+        .bind(app)
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |row: &SqliteRow| {
+            let uri: String = row.try_get(0)?;
+            let state: i64 = row.try_get(2)?;
+            Ok(LedgerCount {
+                feed_uri: Some(uri).filter(|uri| !uri.is_empty()),
+                fault: row.try_get(1)?,
+                state: LifeState::from_code(state)
+                    .ok_or_else(|| StoreError::Content(format!("a count of the unknown state {state}")))?,
+                count: u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// When databases turned out to be others, newest first: of one application or of all. At most the newest 100.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ledger_breaks(&self, app: Option<&str>) -> Result<Vec<LedgerBreak>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT s.app, b.after, b.at, b.what FROM ledger_breaks b JOIN ledger_sources s ON s.id = b.source_id \
+             WHERE (? IS NULL OR s.app = ?) ORDER BY b.at DESC LIMIT 100",
+        )
+        .bind(app)
+        .bind(app)
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |row: &SqliteRow| {
+            Ok(LedgerBreak {
+                app: row.try_get(0)?,
+                moment: Moment { after: time(row.try_get(1)?), at: instant(row.try_get(2)?)? },
+                what: row.try_get(3)?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The faults with these numbers.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn faults(&self, ids: &[i64]) -> Result<BTreeMap<i64, Fault>, StoreError> {
+        let mut faults = BTreeMap::new();
+        for id in ids {
+            let row = sqlx::query("SELECT id, version, fingerprint FROM ledger_faults WHERE id = ?")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await?;
+            if let Some(row) = row {
+                let fault = Fault { id: row.try_get(0)?, version: row.try_get(1)?, fingerprint: row.try_get(2)? };
+                faults.insert(fault.id, fault);
+            }
+        }
+        Ok(faults)
+    }
+}
+
+/// Which failed events of one application a list asks the ledger for, and from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenRows<'a> {
+    pub app: &'a str,
+    /// One feed alone; the empty text: failed events without an address.
+    pub feed: Option<&'a str>,
+    pub state: Option<LifeState>,
+    /// First failed at or after, and before: in microseconds.
+    pub from: Option<i64>,
+    pub until: Option<i64>,
+    /// Ordered by the rows' ids alone, not by the time of the first failure.
+    pub by_id: bool,
+    /// Towards larger keys.
+    pub up: bool,
+    /// Beyond this key: time in microseconds, id.
+    pub beyond: Option<(i64, i64)>,
+    /// The row with that key, too.
+    pub inclusive: bool,
+    pub limit: u32,
+}
+
+impl Store {
+    /// The keys (time in microseconds, id) of the failed events that a list asks for, in its order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn open_rows(&self, wanted: &OpenRows<'_>) -> Result<Vec<(i64, i64)>, StoreError> {
+        let scope = Scope { apps: vec![wanted.app.to_owned()], feed: wanted.feed.map(str::to_owned) };
+        let Some((source, feed)) = self.places(&scope).await?.into_iter().next() else { return Ok(Vec::new()) };
+        let open = [LifeState::Waiting, LifeState::Exhausted, LifeState::Unknown];
+        let states = open.into_iter().filter(|state| wanted.state.is_none_or(|wanted| wanted == *state));
+        let (way, compare) = match (wanted.up, wanted.inclusive) {
+            (true, false) => ("ASC", ">"),
+            (true, true) => ("ASC", ">="),
+            (false, false) => ("DESC", "<"),
+            (false, true) => ("DESC", "<="),
+        };
+        let mut keys: Vec<(i64, i64)> = Vec::new();
+        // State by state, each in the order of its index.
+        for state in states {
+            let mut query =
+                sqlx::QueryBuilder::<sqlx::Sqlite>::new("SELECT failed_at, row_id FROM ledger_events WHERE ");
+            match (feed, wanted.by_id) {
+                (Some(feed), false) => query.push("feed_id = ").push_bind(feed).push(" AND state = "),
+                (Some(feed), true) => query
+                    .push("source_id = ")
+                    .push_bind(source)
+                    .push(" AND +feed_id = ")
+                    .push_bind(feed)
+                    .push(" AND +state = "),
+                (None, false) => query.push("source_id = ").push_bind(source).push(" AND state = "),
+                (None, true) => query.push("source_id = ").push_bind(source).push(" AND +state = "),
+            };
+            query.push_bind(state.code());
+            if let Some(from) = wanted.from {
+                query.push(" AND failed_at >= ").push_bind(from);
+            }
+            if let Some(until) = wanted.until {
+                // What is no date is before no time.
+                query.push(" AND failed_at > ").push_bind(i64::MIN + 1).push(" AND failed_at < ").push_bind(until);
+            }
+            match (wanted.beyond, wanted.by_id) {
+                (None, _) => {}
+                (Some((_, id)), true) => {
+                    query.push(format!(" AND row_id {compare} ")).push_bind(id);
+                }
+                (Some((at, id)), false) => {
+                    query.push(format!(" AND (failed_at, row_id) {compare} (")).push_bind(at).push(", ");
+                    query.push_bind(id).push(")");
+                }
+            }
+            let order = if wanted.by_id { format!("row_id {way}") } else { format!("failed_at {way}, row_id {way}") };
+            query.push(format!(" ORDER BY {order} LIMIT ")).push_bind(wanted.limit);
+            for row in query.build().fetch_all(&self.pool).await? {
+                keys.push((row.try_get(0)?, row.try_get(1)?));
+            }
+        }
+        keys.sort_unstable_by_key(|(at, id)| if wanted.by_id { (*id, 0) } else { (*at, *id) });
+        if !wanted.up {
+            keys.reverse();
+        }
+        keys.truncate(wanted.limit as usize);
+        Ok(keys)
+    }
+}
+
+/// What a history is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The keys of its applications.
+    pub apps: Vec<String>,
+    /// One feed alone; the empty text: failed events without an address.
+    pub feed: Option<String>,
+}
+
+/// Events by which is told how long resolving takes.
+const RESOLVED_LATELY: u32 = 1000;
+
+impl Store {
+    /// The numbers of sources and, of one feed, of its feeds: what indexed questions are asked by.
+    async fn places(&self, scope: &Scope) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
+        let mut places = Vec::new();
+        for app in &scope.apps {
+            let Some(feed) = &scope.feed else {
+                let row = sqlx::query("SELECT id FROM ledger_sources WHERE app = ?")
+                    .bind(app)
+                    .fetch_optional(&self.pool)
+                    .await?;
+                places.extend(row.map(|row| Ok::<_, StoreError>((row.try_get(0)?, None))).transpose()?);
+                continue;
+            };
+            let row = sqlx::query(
+                "SELECT f.source_id, f.id FROM ledger_feeds f JOIN ledger_sources s ON s.id = f.source_id \
+                 WHERE s.app = ? AND f.uri = ?",
+            )
+            .bind(app)
+            .bind(feed)
+            .fetch_optional(&self.pool)
+            .await?;
+            places.extend(row.map(|row| Ok::<_, StoreError>((row.try_get(0)?, Some(row.try_get(1)?)))).transpose()?);
+        }
+        Ok(places)
+    }
+
+    /// What happened on each day from this one on; days without anything are not named.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_days(&self, scope: &Scope, from: NaiveDate) -> Result<Vec<HistoryDay>, StoreError> {
+        let hour = from.and_time(chrono::NaiveTime::MIN).and_utc().timestamp().div_euclid(3600);
+        let mut days = BTreeMap::<i64, [i64; 5]>::new();
+        for (source, feed) in self.places(scope).await? {
+            let rows = sqlx::query(
+                "SELECT hour / 24, SUM(failed), SUM(attempts), SUM(resolved), SUM(gone), SUM(discarded) FROM ledger_hours \
+                 WHERE hour >= ? AND source_id = ? AND (? IS NULL OR feed_id = ?) GROUP BY 1",
+            )
+            .bind(hour)
+            .bind(source)
+            .bind(feed)
+            .bind(feed)
+            .fetch_all(&self.pool)
+            .await?;
+            for row in rows {
+                let sums = days.entry(row.try_get(0)?).or_default();
+                for (place, sum) in sums.iter_mut().enumerate() {
+                    *sum += row.try_get::<i64, _>(place + 1)?;
+                }
+            }
+        }
+        let count = |sum: i64| u64::try_from(sum).unwrap_or_default();
+        let day = |(day, [failed, attempts, resolved, gone, discarded]): (i64, [i64; 5])| {
+            Some(HistoryDay {
+                day: DateTime::from_timestamp(day.checked_mul(86_400)?, 0)?.date_naive(),
+                failed: count(failed),
+                attempts: count(attempts),
+                resolved: count(resolved),
+                gone: count(gone),
+                discarded: count(discarded),
+            })
+        };
+        Ok(days.into_iter().filter_map(day).collect())
+    }
+
+    /// The events that left their table, the last first: at most `limit` from before an end on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_ended(
+        &self,
+        scope: &Scope,
+        before: Option<(i64, i64)>,
+        limit: u32,
+    ) -> Result<Vec<LedgerEvent>, StoreError> {
+        let (at, id) = before.unwrap_or((i64::MAX, i64::MAX));
+        let mut ended = Vec::new();
+        for (source, feed) in self.places(scope).await? {
+            let (place, number) = feed.map_or(("e.source_id", source), |feed| ("e.feed_id", feed));
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE {place} = ? AND e.ended_at IS NOT NULL AND e.ended_at <= ? \
+                 AND (e.ended_at < ? OR e.id < ?) ORDER BY e.ended_at DESC, e.id DESC LIMIT ?"
+            )))
+            .bind(number)
+            .bind(at)
+            .bind(at)
+            .bind(id)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+            for row in &rows {
+                ended.push(read_event(row)?);
+            }
+        }
+        ended.sort_by_key(|event| std::cmp::Reverse((event.ended.map(|ended| ended.at), event.id)));
+        ended.truncate(limit as usize);
+        Ok(ended)
+    }
+
+    /// How long it took, and who helped, of the events that were resolved last.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_resolving(&self, scope: &Scope) -> Result<Resolving, StoreError> {
+        let mut resolved: Vec<(i64, i64, i64)> = Vec::new();
+        for (source, feed) in self.places(scope).await? {
+            let (place, number) = feed.map_or(("source_id", source), |feed| ("feed_id", feed));
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT id, ended_at, failed_at, seen_at FROM ledger_events \
+                 WHERE {place} = ? AND ended_at IS NOT NULL AND +state = ? ORDER BY ended_at DESC LIMIT ?"
+            )))
+            .bind(number)
+            .bind(LifeState::Resolved.code())
+            .bind(RESOLVED_LATELY)
+            .fetch_all(&self.pool)
+            .await?;
+            for row in rows {
+                let began = failed_at(row.try_get(2)?).map(|at| at.timestamp_millis());
+                resolved.push((row.try_get(1)?, row.try_get(0)?, began.unwrap_or(row.try_get(3)?)));
+            }
+        }
+        resolved.sort_unstable_by_key(|(ended, id, _)| std::cmp::Reverse((*ended, *id)));
+        resolved.truncate(RESOLVED_LATELY as usize);
+        let mut took: Vec<u64> = resolved
+            .iter()
+            .filter_map(|(ended, _, began)| u64::try_from(ended.checked_sub(*began)? / 1000).ok())
+            .collect();
+        took.sort_unstable();
+        let mut helped = BTreeMap::<String, u64>::new();
+        for ids in resolved.chunks(500) {
+            let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(
+                "SELECT who, COUNT(DISTINCT ledger_event) FROM ledger_requests WHERE kind = 1 AND outcome = 1 \
+                 AND ledger_event IN (",
+            );
+            let mut list = query.separated(", ");
+            for (_, id, _) in ids {
+                list.push_bind(*id);
+            }
+            query.push(") GROUP BY who");
+            for row in query.build().fetch_all(&self.pool).await? {
+                let number: i64 = row.try_get(1)?;
+                *helped.entry(row.try_get(0)?).or_default() += u64::try_from(number).unwrap_or_default();
+            }
+        }
+        let mut helped: Vec<_> = helped.into_iter().collect();
+        helped.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+        Ok(Resolving { of: resolved.len() as u64, median_secs: took.get(took.len() / 2).copied(), helped })
+    }
+
+    /// The events with this event id, with this uuid in it, or of the record with this uuid, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_find(&self, scope: &Scope, text: &str, limit: u32) -> Result<Vec<LedgerEvent>, StoreError> {
+        let tagged = format!("tag:atomfeed.ict4h.org:{}", text.to_lowercase());
+        let mut found = BTreeMap::new();
+        for (condition, value) in
+            [("e.event_id = ?", text), ("e.event_id = ?", tagged.as_str()), ("e.record = ?", &text.to_lowercase())]
+        {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE {condition} ORDER BY e.id DESC LIMIT ?"
+            )))
+            .bind(value)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+            for row in &rows {
+                let event = read_event(row)?;
+                found.insert(event.id, event);
+            }
+        }
+        let ours = |event: &LedgerEvent| scope.apps.contains(&event.app);
+        Ok(found.into_values().rev().filter(ours).take(limit as usize).collect())
+    }
+
+    /// Events by the ledger's own numbers, above one, with the texts of their latest faults: for a file.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history_step(
+        &self,
+        place: (&str, Option<&str>),
+        above: i64,
+        limit: u32,
+    ) -> Result<Vec<(LedgerEvent, String)>, StoreError> {
+        let (app, feed) = place;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {EVENT_COLUMNS}, d.fingerprint {FROM_EVENTS} JOIN ledger_faults d ON d.id = e.fault_id \
+             WHERE e.id > ? AND s.app = ? AND (? IS NULL OR f.uri = ?) ORDER BY e.id LIMIT ?"
+        )))
+        .bind(above)
+        .bind(app)
+        .bind(feed)
+        .bind(feed)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok((read_event(row)?, row.try_get("fingerprint")?))).collect()
+    }
+
+    /// The feeds of an application that ever had a failed event or a marker.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ledger_feeds(&self, app: &str) -> Result<Vec<Option<String>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT f.uri FROM ledger_feeds f JOIN ledger_sources s ON s.id = f.source_id WHERE s.app = ? \
+             ORDER BY f.uri LIMIT 2000",
+        )
+        .bind(app)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok(Some(row.try_get::<String, _>(0)?).filter(|uri| !uri.is_empty()))).collect()
+    }
+}
+
+/// Reads the [`EVENT_COLUMNS`] of a row.
+pub(in crate::server::store) fn read_event(row: &SqliteRow) -> Result<LedgerEvent, StoreError> {
+    let state: i64 = row.try_get("state")?;
+    let uri: String = row.try_get("uri")?;
+    let ended_at: Option<i64> = row.try_get("ended_at")?;
+    let ended =
+        ended_at.map(|at| Ok::<_, StoreError>(Moment { after: time(row.try_get("ended_after")?), at: instant(at)? }));
+    Ok(LedgerEvent {
+        id: row.try_get("id")?,
+        app: row.try_get("app")?,
+        row_id: RowId(row.try_get::<i64, _>("row_id")?.into()),
+        feed_uri: Some(uri).filter(|uri| !uri.is_empty()),
+        event_id: row.try_get("event_id")?,
+        record: row.try_get("record")?,
+        title: row.try_get("title")?,
+        failed_at: failed_at(row.try_get("failed_at")?),
+        seen: Moment { after: time(row.try_get("seen_after")?), at: instant(row.try_get("seen_at")?)? },
+        retries: row.try_get("retries")?,
+        state: LifeState::from_code(state)
+            .ok_or_else(|| StoreError::Content(format!("a failed event in the unknown state {state}")))?,
+        asked: row.try_get::<Option<i64>, _>("asked")?.and_then(Asked::from_code),
+        first_fault: row.try_get("first_fault_id")?,
+        fault: row.try_get("fault_id")?,
+        attempts: u64::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or_default(),
+        ended: ended.transpose()?,
+        ended_why: row.try_get("ended_why")?,
+    })
+}
+
+fn read_entry(row: &SqliteRow) -> Result<LedgerEntry, StoreError> {
+    let kind: i64 = row.try_get("kind")?;
+    let what = Happened::from_code(kind, row.try_get("retries_before")?, row.try_get("retries_after")?)
+        .ok_or_else(|| StoreError::Content(format!("an entry of the unknown kind {kind}")))?;
+    Ok(LedgerEntry {
+        moment: Moment { after: time(row.try_get("after")?), at: instant(row.try_get("at")?)? },
+        what,
+        fault: row.try_get("fault_id")?,
+        operation: row.try_get("operation")?,
+        who: row.try_get("who")?,
+    })
+}
+
+/// The instant of a time of the store.
+pub(super) fn instant(millis: i64) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Content(format!("the time {millis}")))
+}
+
+/// The same where there may be none.
+pub(super) fn time(millis: Option<i64>) -> Option<DateTime<Utc>> {
+    millis.and_then(DateTime::from_timestamp_millis)
+}
+
+/// The instant of a `failed_at`, which is kept in microseconds. Its extremes stand for what is no date.
+fn failed_at(micros: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(micros).filter(|_| micros > i64::MIN + 1 && micros != i64::MAX)
+}

@@ -1,0 +1,76 @@
+//! The end of the ledger's memory: what left its table longer ago than a setting says.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+
+use crate::server::store::{Store, StoreError};
+
+/// Events that one transaction forgets, so that the watchers' pens wait for no long one.
+const EVENTS: i64 = 1_000;
+
+impl Store {
+    /// Forgets failed events that left their table before a time, with all that happened to them, and the hours before it.
+    /// What is still in a table is kept, however old, and so is an event that an operation is still about. Answers how
+    /// many were forgotten.
+    ///
+    /// # Errors
+    /// The store cannot be written: what was forgotten stays forgotten, the rest at the next call.
+    pub async fn forget_history(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let before = before.timestamp_millis();
+        let mut forgotten = 0;
+        loop {
+            let step = self.forget_step(before).await?;
+            forgotten += step;
+            if step == 0 {
+                break;
+            }
+        }
+        sqlx::query("DELETE FROM ledger_hours WHERE hour < ?")
+            .bind(before.div_euclid(3_600_000))
+            .execute(&self.pool)
+            .await?;
+        Ok(forgotten)
+    }
+
+    async fn forget_step(&self, before: i64) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut forgotten = 0;
+        let sources = sqlx::query("SELECT id FROM ledger_sources").fetch_all(&mut *transaction).await?;
+        for source in sources {
+            let rows = sqlx::query(
+                "SELECT e.id, e.feed_id, e.fault_id, e.state FROM ledger_events e WHERE e.source_id = ? \
+                 AND e.ended_at IS NOT NULL AND e.ended_at < ? AND NOT EXISTS \
+                 (SELECT 1 FROM ledger_requests r WHERE r.ledger_event = e.id AND r.outcome IS NULL) \
+                 ORDER BY e.ended_at LIMIT ?",
+            )
+            .bind(source.try_get::<i64, _>(0)?)
+            .bind(before)
+            .bind(EVENTS)
+            .fetch_all(&mut *transaction)
+            .await?;
+            for row in rows {
+                let event: i64 = row.try_get(0)?;
+                for statement in [
+                    "DELETE FROM ledger_entries WHERE ledger_event = ?",
+                    "DELETE FROM ledger_requests WHERE ledger_event = ?",
+                    "DELETE FROM ledger_events WHERE id = ?",
+                ] {
+                    sqlx::query(statement).bind(event).execute(&mut *transaction).await?;
+                }
+                sqlx::query(
+                    "UPDATE ledger_counts SET count = count - 1 \
+                     WHERE source_id = ? AND feed_id = ? AND fault_id = ? AND state = ?",
+                )
+                .bind(source.try_get::<i64, _>(0)?)
+                .bind(row.try_get::<i64, _>(1)?)
+                .bind(row.try_get::<i64, _>(2)?)
+                .bind(row.try_get::<i64, _>(3)?)
+                .execute(&mut *transaction)
+                .await?;
+                forgotten += 1;
+            }
+        }
+        transaction.commit().await?;
+        Ok(forgotten)
+    }
+}

@@ -1,0 +1,937 @@
+//! Operations: plans with every row, frozen before anything is touched, and how far they have come. A console that ends
+//! half way finds here what it was about to do, and goes on.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
+
+use super::{BEGIN, Only, Store, StoreError, instant, list_of};
+use crate::model::{
+    RowId,
+    ledger::{RequestKind, RequestOutcome},
+    operation::{
+        Followed, Operation, OperationRow, OutcomeCounts, Pace, PlannedFeed, RowCourse, RowOutcome, Stage, TryFirst,
+    },
+};
+
+/// An operation about to be planned.
+#[derive(Clone, Debug)]
+pub struct NewOperation {
+    pub who: String,
+    pub address: String,
+    pub kind: RequestKind,
+    pub scope: String,
+    pub reason: Option<String>,
+    /// A source that does not answer is waited for.
+    pub waits: bool,
+}
+
+const COLUMNS: &str = "id, started_at, finished_at, who, address, kind, scope, reason, stage, note, planned, left_out, \
+     per_minute, try_first, try_needed, waits, later_resolved, later_failed";
+
+const ROW_COLUMNS: &str = "position, app, row_id, feed_uri, event_id, seen_retries, copy_id, outcome, detail";
+
+impl Store {
+    /// Records an operation whose rows are to be written down now; nothing has begun.
+    pub async fn new_operation(&self, new: &NewOperation) -> Result<i64, StoreError> {
+        let id = sqlx::query(
+            "INSERT INTO operations (started_at, who, address, kind, scope, reason, stage, waits) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        )
+        .bind(Utc::now().timestamp_millis())
+        .bind(&new.who)
+        .bind(&new.address)
+        .bind(kind_word(new.kind))
+        .bind(&new.scope)
+        .bind(&new.reason)
+        .bind(Stage::Planning.word())
+        .bind(new.waits)
+        .fetch_one(&self.pool)
+        .await?
+        .try_get(0)?;
+        Ok(id)
+    }
+
+    /// Writes rows down in the plan of an operation, behind those that are there.
+    pub async fn plan_rows(&self, operation: i64, rows: &[OperationRow]) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let first: i64 =
+            sqlx::query("SELECT COALESCE(MAX(position) + 1, 0) FROM operation_rows WHERE operation_id = ?")
+                .bind(operation)
+                .fetch_one(&mut *transaction)
+                .await?
+                .try_get(0)?;
+        for (position, row) in (first..).zip(rows) {
+            sqlx::query(
+                "INSERT INTO operation_rows (operation_id, position, app, row_id, feed_uri, event_id, seen_retries, copy_id) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(operation)
+            .bind(position)
+            .bind(&row.app)
+            .bind(row.id.to_string())
+            .bind(&row.feed_uri)
+            .bind(&row.event_id)
+            .bind(row.seen_retries)
+            .bind(row.copy)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Which of these rows another operation has under way.
+    pub async fn claimed(&self, app: &str, ids: &[RowId]) -> Result<Vec<RowId>, StoreError> {
+        let mut claimed = Vec::new();
+        for chunk in ids.chunks(500) {
+            let marks = vec!["?"; chunk.len()].join(", ");
+            let mut query = sqlx::query(AssertSqlSafe(format!(
+                "SELECT row_id FROM operation_rows WHERE claimed = 1 AND app = ? AND row_id IN ({marks})"
+            )))
+            .bind(app);
+            for id in chunk {
+                query = query.bind(id.to_string());
+            }
+            for row in query.fetch_all(&self.pool).await? {
+                claimed.push(read_id(&row)?);
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// The plan is whole: how many rows there are, and how many of them have a later event of the same record.
+    pub async fn close_plan(&self, operation: i64, left_out: Option<&str>) -> Result<(), StoreError> {
+        let later = |condition: &str| {
+            format!(
+                "(SELECT COUNT(*) FROM operation_rows r WHERE r.operation_id = operations.id AND EXISTS (SELECT 1 \
+                 FROM ledger_sources s JOIN ledger_events e ON e.source_id = s.id AND e.row_id = CAST(r.row_id AS INTEGER) \
+                 AND e.state < 10 JOIN ledger_events l ON l.record = e.record AND l.id <> e.id AND l.source_id = s.id \
+                 WHERE s.app = r.app AND l.failed_at > e.failed_at AND {condition}))"
+            )
+        };
+        sqlx::query(AssertSqlSafe(format!(
+            "UPDATE operations SET stage = ?, left_out = ?, note = NULL, \
+             planned = (SELECT COUNT(*) FROM operation_rows r WHERE r.operation_id = operations.id), \
+             later_resolved = {}, later_failed = {} WHERE id = ? AND stage = ?",
+            later("l.state = 11"),
+            later("l.state < 10")
+        )))
+        .bind(Stage::Draft.word())
+        .bind(left_out)
+        .bind(operation)
+        .bind(Stage::Planning.word())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Starts a planned operation: its rows are its own from now on, and rows that another one has under way are left to
+    /// that one. Answers whether it was a plan that had not begun.
+    pub async fn start_operation(
+        &self,
+        operation: i64,
+        who: &str,
+        address: &str,
+        reason: Option<&str>,
+        pace: Pace,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let started = sqlx::query(
+            "UPDATE operations SET stage = ?, started_at = ?, who = ?, address = ?, reason = COALESCE(?, reason), \
+             per_minute = ?, try_first = ?, try_needed = ? WHERE id = ? AND stage = ?",
+        )
+        .bind(Stage::Running.word())
+        .bind(Utc::now().timestamp_millis())
+        .bind(who)
+        .bind(address)
+        .bind(reason)
+        .bind(pace.per_minute)
+        .bind(pace.try_first.map(|first| first.rows))
+        .bind(pace.try_first.map(|first| first.needed))
+        .bind(operation)
+        .bind(Stage::Draft.word())
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        if started == 1 {
+            claim(&mut transaction, operation).await?;
+        }
+        transaction.commit().await?;
+        Ok(started == 1)
+    }
+
+    /// Throws away a plan that has not begun. Answers whether there was one.
+    pub async fn drop_plan(&self, operation: i64) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let dropped = drop_plans(&mut transaction, "id = ?", operation).await?;
+        transaction.commit().await?;
+        Ok(dropped > 0)
+    }
+
+    /// Throws away plans from before this time that nobody started.
+    pub async fn drop_old_plans(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let dropped = drop_plans(&mut transaction, "started_at < ?", before.timestamp_millis()).await?;
+        transaction.commit().await?;
+        Ok(dropped)
+    }
+
+    /// Moves an operation from one of these stages to another, with a note; answers whether it was in one of them.
+    pub async fn set_stage(
+        &self,
+        operation: i64,
+        from: &[Stage],
+        to: Stage,
+        note: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let ended = matches!(to, Stage::Ended | Stage::Cancelled);
+        let marks = vec!["?"; from.len()].join(", ");
+        let mut query = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE operations SET stage = ?, note = ?, finished_at = CASE WHEN ? THEN ? ELSE NULL END \
+             WHERE id = ? AND stage IN ({marks})"
+        )))
+        .bind(to.word())
+        .bind(note)
+        .bind(ended)
+        .bind(Utc::now().timestamp_millis())
+        .bind(operation);
+        for stage in from {
+            query = query.bind(stage.word());
+        }
+        let moved = query.execute(&mut *transaction).await?.rows_affected() == 1;
+        if moved && ended {
+            sqlx::query("UPDATE operation_rows SET claimed = 0 WHERE operation_id = ? AND claimed = 1")
+                .bind(operation)
+                .execute(&mut *transaction)
+                .await?;
+            // A batch that is being written right now still records what became of it. One of a console that was ended
+            // is not looked at again.
+            sqlx::query("UPDATE operation_rows SET outcome = ?, detail = ? WHERE operation_id = ? AND outcome = ?")
+                .bind(UNCERTAIN)
+                .bind("The operation was cancelled while this row was being written.")
+                .bind(operation)
+                .bind(WRITING)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(moved)
+    }
+
+    /// Says of a running operation why it waits; `None`: it does not.
+    pub async fn note(&self, operation: i64, note: Option<&str>) -> Result<(), StoreError> {
+        sqlx::query("UPDATE operations SET note = ? WHERE id = ? AND finished_at IS NULL")
+            .bind(note)
+            .bind(operation)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The operation goes on without waiting for the outcome of its first rows.
+    pub async fn tried(&self, operation: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE operations SET try_first = NULL, try_needed = NULL WHERE id = ?")
+            .bind(operation)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The next rows of one application whose turn it is, with their positions: the oldest first. Rows that were being
+    /// written when the console ended come again, and are marked so.
+    pub async fn next_rows(&self, operation: i64, limit: u32) -> Result<Vec<(i64, OperationRow, bool)>, StoreError> {
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {ROW_COLUMNS} FROM operation_rows WHERE operation_id = ? AND (outcome IS NULL OR outcome = ?) \
+             ORDER BY position LIMIT ?"
+        )))
+        .bind(operation)
+        .bind(WRITING)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut next: Vec<(i64, OperationRow, bool)> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let again = row.try_get::<Option<String>, _>("outcome")?.is_some();
+            let (position, row) = read_row(&row)?;
+            if next.first().is_some_and(|(_, first, was)| first.app != row.app || *was != again) {
+                break;
+            }
+            next.push((position, row, again));
+        }
+        Ok(next)
+    }
+
+    /// Records that these rows are about to be written in their source: if the console is ended now, nobody knows what
+    /// became of them.
+    pub async fn mark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        for position in positions {
+            sqlx::query("UPDATE operation_rows SET outcome = ? WHERE operation_id = ? AND position = ?")
+                .bind(WRITING)
+                .bind(operation)
+                .bind(position)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Records that nothing was written for these rows: their turn comes again.
+    pub async fn unmark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        for position in positions {
+            sqlx::query(
+                "UPDATE operation_rows SET outcome = NULL WHERE operation_id = ? AND position = ? AND outcome = ?",
+            )
+            .bind(operation)
+            .bind(position)
+            .bind(WRITING)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Records what became of rows, by their position. What has an outcome is nobody's any more.
+    pub async fn record_outcomes(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        for (position, outcome) in outcomes {
+            let (word, detail) = to_columns(outcome);
+            sqlx::query(
+                "UPDATE operation_rows SET outcome = ?, detail = ?, claimed = 0 WHERE operation_id = ? AND position = ?",
+            )
+            .bind(word)
+            .bind(detail)
+            .bind(operation)
+            .bind(position)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The operations that have begun and not ended, oldest first.
+    pub async fn under_way(&self) -> Result<Vec<i64>, StoreError> {
+        let rows = sqlx::query("SELECT id FROM operations WHERE finished_at IS NULL AND stage IN (?, ?) ORDER BY id")
+            .bind(Stage::Running.word())
+            .bind(Stage::Trying.word())
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+    }
+
+    /// Throws away plans that were being written down when the console ended: what they had matched was never seen.
+    pub async fn drop_unfinished_plans(&self) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let dropped = drop_plans(&mut transaction, "stage = 'planning' AND id > ?", 0).await?;
+        transaction.commit().await?;
+        Ok(dropped)
+    }
+
+    /// The record, newest first: at most `limit` operations with an id below `before`. Plans that nobody has started are
+    /// not in it, nor is what took a row of an application that may not be seen.
+    pub async fn operations(
+        &self,
+        before: Option<i64>,
+        limit: u32,
+        only: Only<'_>,
+    ) -> Result<Vec<Operation>, StoreError> {
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM operations WHERE id < ?1 AND stage NOT IN (?2, ?3) AND {} ORDER BY id DESC LIMIT ?4",
+            within("?5")
+        )))
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(Stage::Planning.word())
+        .bind(Stage::Draft.word())
+        .bind(limit)
+        .bind(list_of(only))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut operations = rows.iter().map(read_operation).collect::<Result<Vec<_>, _>>()?;
+        self.count(&mut operations).await?;
+        Ok(operations)
+    }
+
+    /// Whether all rows of an operation are of these applications.
+    pub async fn operation_is_within(&self, id: i64, only: Only<'_>) -> Result<bool, StoreError> {
+        let found = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM operations WHERE id = ?1 AND {}", within("?2"))))
+            .bind(id)
+            .bind(list_of(only))
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// One operation; `None` when there is none with this id.
+    pub async fn operation(&self, id: i64) -> Result<Option<Operation>, StoreError> {
+        let row = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM operations WHERE id = ?")))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mut operations = [read_operation(&row)?];
+        self.count(&mut operations).await?;
+        let [operation] = operations;
+        Ok(Some(operation))
+    }
+
+    /// One operation without its counts, which cost a look at all of its rows.
+    pub async fn operation_alone(&self, id: i64) -> Result<Option<Operation>, StoreError> {
+        let row = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM operations WHERE id = ?")))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read_operation).transpose()
+    }
+
+    /// How many rows of an operation have had their turn.
+    pub async fn taken(&self, operation: i64) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM operation_rows WHERE operation_id = ? AND outcome IS NOT NULL AND outcome NOT IN (?, ?)",
+        )
+        .bind(operation)
+        .bind(WRITING)
+        .bind(TAKEN)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+    }
+
+    /// How many rows an operation has so far.
+    pub async fn planned_so_far(&self, operation: i64) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT COUNT(*) FROM operation_rows WHERE operation_id = ?")
+            .bind(operation)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+    }
+
+    /// What the watcher saw of an operation's request for a row; the outer `None`: there is no such request.
+    pub async fn request_outcome(
+        &self,
+        operation: i64,
+        app: &str,
+        row: RowId,
+    ) -> Result<Option<Option<RequestOutcome>>, StoreError> {
+        let Ok(row_id) = i64::try_from(row.0) else { return Ok(None) };
+        let row = sqlx::query(
+            "SELECT q.outcome FROM ledger_requests q JOIN ledger_events e ON e.id = q.ledger_event \
+             JOIN ledger_sources s ON s.id = e.source_id WHERE e.row_id = ? AND s.app = ? AND q.operation = ? \
+             ORDER BY q.id DESC LIMIT 1",
+        )
+        .bind(row_id)
+        .bind(app)
+        .bind(operation)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row
+            .map(|row| row.try_get::<Option<i64>, _>(0))
+            .transpose()?
+            .map(|code| code.and_then(RequestOutcome::from_code)))
+    }
+
+    /// Whether an operation waits for a source that does not answer.
+    pub async fn waits(&self, id: i64) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT waits FROM operations WHERE id = ?").bind(id).fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
+    }
+
+    /// The rows of an operation in the order they are taken: at most `limit` from position `from` on, with positions.
+    pub async fn operation_rows(
+        &self,
+        operation: i64,
+        from: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, OperationRow)>, StoreError> {
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {ROW_COLUMNS} FROM operation_rows WHERE operation_id = ? AND position >= ? ORDER BY position LIMIT ?"
+        )))
+        .bind(operation)
+        .bind(from)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_row).collect()
+    }
+
+    /// The same with what the ledger says became of each of them.
+    pub async fn courses(&self, operation: i64, from: i64, limit: u32) -> Result<Vec<(i64, RowCourse)>, StoreError> {
+        let mut courses = Vec::new();
+        for (position, row) in self.operation_rows(operation, from, limit).await? {
+            let Ok(row_id) = i64::try_from(row.id.0) else {
+                courses.push((position, RowCourse { row, seen: None, new_fault: None }));
+                continue;
+            };
+            let seen = sqlx::query(
+                "SELECT q.outcome, q.outcome_fault_id = e.first_fault_id, d.fingerprint FROM ledger_requests q \
+                 JOIN ledger_events e ON e.id = q.ledger_event JOIN ledger_sources s ON s.id = e.source_id \
+                 LEFT JOIN ledger_faults d ON d.id = q.outcome_fault_id \
+                 WHERE e.row_id = ? AND s.app = ? AND q.operation = ? ORDER BY q.id DESC LIMIT 1",
+            )
+            .bind(row_id)
+            .bind(&row.app)
+            .bind(operation)
+            .fetch_optional(&self.pool)
+            .await?;
+            let mut course = RowCourse { row, seen: None, new_fault: None };
+            if let Some(seen) = seen {
+                course.seen = seen.try_get::<Option<i64>, _>(0)?.and_then(RequestOutcome::from_code);
+                let same = seen.try_get::<Option<bool>, _>(1)?;
+                let fault = seen.try_get::<Option<String>, _>(2)?;
+                course.new_fault = same.zip(fault);
+            }
+            courses.push((position, course));
+        }
+        Ok(courses)
+    }
+
+    /// The feeds of a plan, the one with the most rows first.
+    pub async fn planned_feeds(&self, operation: i64) -> Result<Vec<PlannedFeed>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT app, feed_uri, COUNT(*) FROM operation_rows WHERE operation_id = ? GROUP BY app, feed_uri \
+             ORDER BY COUNT(*) DESC, app, feed_uri LIMIT 1000",
+        )
+        .bind(operation)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let rows = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or_default();
+                Ok(PlannedFeed { app: row.try_get(0)?, feed_uri: row.try_get(1)?, rows })
+            })
+            .collect()
+    }
+
+    /// Operations with a reset that the consumer wrote over.
+    pub async fn overwritten(&self) -> Result<Vec<i64>, StoreError> {
+        let rows = sqlx::query("SELECT DISTINCT operation FROM ledger_requests WHERE outcome = 3")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+    }
+
+    /// Counts that a row's reset is set once more, if that was done fewer than `most` times; answers whether it may.
+    pub async fn once_more(&self, operation: i64, app: &str, row: RowId, most: u32) -> Result<bool, StoreError> {
+        let counted = sqlx::query(
+            "UPDATE operation_rows SET again = again + 1 WHERE operation_id = ? AND app = ? AND row_id = ? AND again < ? \
+             AND outcome IN (?, ?)",
+        )
+        .bind(operation)
+        .bind(app)
+        .bind(row.to_string())
+        .bind(most)
+        .bind(RESET)
+        .bind(UNCERTAIN)
+        .execute(&self.pool)
+        .await?;
+        Ok(counted.rows_affected() > 0)
+    }
+
+    async fn count(&self, operations: &mut [Operation]) -> Result<(), StoreError> {
+        let mut counts = BTreeMap::new();
+        for operation in operations.iter() {
+            counts.insert(operation.id, self.outcome_counts(operation.id).await?);
+        }
+        let ids: Vec<i64> = operations.iter().map(|operation| operation.id).collect();
+        let requests = self.request_counts(&ids).await?;
+        for operation in operations {
+            operation.counts = counts.remove(&operation.id).unwrap_or_default();
+            let seen = requests.get(&operation.id).copied().unwrap_or_default();
+            operation.followed = Followed {
+                open: seen.open,
+                resolved: seen.resolved,
+                failed_again: seen.failed_again,
+                same_fault: if seen.failed_again > 0 { self.same_fault(operation.id).await? } else { 0 },
+                overwritten: seen.overwritten,
+                gone: seen.gone,
+            };
+        }
+        Ok(())
+    }
+
+    async fn outcome_counts(&self, operation: i64) -> Result<OutcomeCounts, StoreError> {
+        let rows = sqlx::query("SELECT outcome, COUNT(*) FROM operation_rows WHERE operation_id = ? GROUP BY outcome")
+            .bind(operation)
+            .fetch_all(&self.pool)
+            .await?;
+        let mut counts = OutcomeCounts::default();
+        for row in rows {
+            let number = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+            counts.asked += number;
+            match row.try_get::<Option<String>, _>(0)?.as_deref() {
+                Some(RESET) => counts.reset += number,
+                Some(DISCARDED) => counts.discarded += number,
+                Some(RESTORED) => counts.restored += number,
+                Some(ALREADY_THERE) => counts.already_there += number,
+                Some(TAKEN) => counts.taken += number,
+                Some(CHANGED) => counts.changed += number,
+                Some(GONE) => counts.gone += number,
+                Some(FAILED) => counts.failed += number,
+                Some(UNCERTAIN) => counts.uncertain += number,
+                _ => {}
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn same_fault(&self, operation: i64) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM ledger_requests q JOIN ledger_events e ON e.id = q.ledger_event \
+             WHERE q.operation = ? AND q.outcome = ? AND q.outcome_fault_id = e.first_fault_id",
+        )
+        .bind(operation)
+        .bind(RequestOutcome::FailedAgain.code())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+    }
+}
+
+/// Makes the rows of a starting operation its own.
+/// All rows are of applications in a list, which is this parameter; NULL: of all applications.
+fn within(list: &str) -> String {
+    format!(
+        "({list} IS NULL OR NOT EXISTS (SELECT 1 FROM operation_rows r WHERE r.operation_id = operations.id \
+         AND instr({list}, ' ' || r.app || ' ') = 0))"
+    )
+}
+
+async fn claim(transaction: &mut Transaction<'_, Sqlite>, operation: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE operation_rows SET outcome = ?, detail = (SELECT other.operation_id FROM operation_rows other \
+         WHERE other.claimed = 1 AND other.app = operation_rows.app AND other.row_id = operation_rows.row_id) \
+         WHERE operation_id = ? AND EXISTS (SELECT 1 FROM operation_rows other WHERE other.claimed = 1 \
+         AND other.app = operation_rows.app AND other.row_id = operation_rows.row_id)",
+    )
+    .bind(TAKEN)
+    .bind(operation)
+    .execute(&mut **transaction)
+    .await?;
+    // A row that a form named twice is one row.
+    sqlx::query("UPDATE OR IGNORE operation_rows SET claimed = 1 WHERE operation_id = ? AND outcome IS NULL")
+        .bind(operation)
+        .execute(&mut **transaction)
+        .await?;
+    sqlx::query(
+        "UPDATE operation_rows SET outcome = ?, detail = ? WHERE operation_id = ? AND outcome IS NULL AND claimed = 0",
+    )
+    .bind(TAKEN)
+    .bind(operation.to_string())
+    .bind(operation)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Throws away plans that nobody has started and that a condition with one number names.
+async fn drop_plans(
+    transaction: &mut Transaction<'_, Sqlite>,
+    condition: &'static str,
+    number: i64,
+) -> Result<u64, StoreError> {
+    let plans = format!("SELECT id FROM operations WHERE stage IN ('planning', 'draft') AND {condition}");
+    sqlx::query(AssertSqlSafe(format!("DELETE FROM operation_rows WHERE operation_id IN ({plans})")))
+        .bind(number)
+        .execute(&mut **transaction)
+        .await?;
+    let dropped = sqlx::query(AssertSqlSafe(format!("DELETE FROM operations WHERE id IN ({plans})")))
+        .bind(number)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(dropped.rows_affected())
+}
+
+const WRITING: &str = "writing";
+const RESET: &str = "reset";
+const DISCARDED: &str = "discarded";
+const RESTORED: &str = "restored";
+const ALREADY_THERE: &str = "already_there";
+const TAKEN: &str = "taken";
+const CHANGED: &str = "changed";
+const GONE: &str = "gone";
+const FAILED: &str = "failed";
+const UNCERTAIN: &str = "uncertain";
+
+fn to_columns(outcome: &RowOutcome) -> (&'static str, Option<String>) {
+    match outcome {
+        RowOutcome::Reset => (RESET, None),
+        RowOutcome::Discarded => (DISCARDED, None),
+        RowOutcome::Restored { id } => (RESTORED, Some(id.to_string())),
+        RowOutcome::AlreadyThere => (ALREADY_THERE, None),
+        RowOutcome::Taken { operation } => (TAKEN, Some(operation.to_string())),
+        RowOutcome::Changed { retries } => (CHANGED, retries.map(|retries| retries.to_string())),
+        RowOutcome::Gone => (GONE, None),
+        RowOutcome::Failed { reason } => (FAILED, Some(reason.clone())),
+        RowOutcome::Uncertain { reason } => (UNCERTAIN, Some(reason.clone())),
+    }
+}
+
+fn from_columns(word: &str, detail: Option<String>) -> Result<RowOutcome, StoreError> {
+    let unknown = || StoreError::Content(format!("the outcome {word:?} with {detail:?}"));
+    Ok(match word {
+        RESET => RowOutcome::Reset,
+        DISCARDED => RowOutcome::Discarded,
+        RESTORED => {
+            RowOutcome::Restored { id: detail.as_deref().and_then(|text| text.parse().ok()).ok_or_else(unknown)? }
+        }
+        ALREADY_THERE => RowOutcome::AlreadyThere,
+        TAKEN => {
+            RowOutcome::Taken { operation: detail.as_deref().and_then(|text| text.parse().ok()).ok_or_else(unknown)? }
+        }
+        CHANGED => RowOutcome::Changed { retries: detail.and_then(|text| text.parse().ok()) },
+        GONE => RowOutcome::Gone,
+        FAILED => RowOutcome::Failed { reason: detail.unwrap_or_default() },
+        UNCERTAIN => RowOutcome::Uncertain { reason: detail.unwrap_or_default() },
+        _ => return Err(unknown()),
+    })
+}
+
+pub(super) fn kind_word(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::Retry => "retry",
+        RequestKind::Discard => "discard",
+        RequestKind::Restore => "restore",
+    }
+}
+
+fn kind_of(word: &str) -> Result<RequestKind, StoreError> {
+    [RequestKind::Retry, RequestKind::Discard, RequestKind::Restore]
+        .into_iter()
+        .find(|kind| kind_word(*kind) == word)
+        .ok_or_else(|| StoreError::Content(format!("the kind of operation {word:?}")))
+}
+
+fn number<N: TryFrom<i64>>(row: &SqliteRow, column: &str) -> Result<Option<N>, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.and_then(|number| N::try_from(number).ok()))
+}
+
+fn read_operation(row: &SqliteRow) -> Result<Operation, StoreError> {
+    let stage: String = row.try_get("stage")?;
+    let try_first = number(row, "try_first")?.zip(number(row, "try_needed")?);
+    Ok(Operation {
+        id: row.try_get("id")?,
+        started_at: instant(row.try_get("started_at")?)?,
+        finished_at: row.try_get::<Option<i64>, _>("finished_at")?.map(instant).transpose()?,
+        who: row.try_get("who")?,
+        address: row.try_get("address")?,
+        kind: kind_of(row.try_get("kind")?)?,
+        scope: row.try_get("scope")?,
+        reason: row.try_get("reason")?,
+        stage: Stage::from_word(&stage).ok_or_else(|| StoreError::Content(format!("the stage {stage:?}")))?,
+        note: row.try_get("note")?,
+        planned: number(row, "planned")?,
+        left_out: row.try_get("left_out")?,
+        pace: Pace {
+            per_minute: number(row, "per_minute")?,
+            try_first: try_first.map(|(rows, needed)| TryFirst { rows, needed }),
+        },
+        later_resolved: number(row, "later_resolved")?.unwrap_or_default(),
+        later_failed: number(row, "later_failed")?.unwrap_or_default(),
+        counts: OutcomeCounts::default(),
+        followed: Followed::default(),
+    })
+}
+
+pub(super) fn read_id(row: &SqliteRow) -> Result<RowId, StoreError> {
+    let id: String = row.try_get("row_id")?;
+    id.parse().map_err(|_| StoreError::Content(format!("the row id {id:?}")))
+}
+
+fn read_row(row: &SqliteRow) -> Result<(i64, OperationRow), StoreError> {
+    let outcome = row
+        .try_get::<Option<String>, _>("outcome")?
+        .filter(|word| word != WRITING)
+        .map(|word| from_columns(&word, row.try_get("detail")?))
+        .transpose()?;
+    Ok((
+        row.try_get("position")?,
+        OperationRow {
+            app: row.try_get("app")?,
+            id: read_id(row)?,
+            feed_uri: row.try_get("feed_uri")?,
+            event_id: row.try_get("event_id")?,
+            seen_retries: row.try_get("seen_retries")?,
+            copy: row.try_get("copy_id")?,
+            outcome,
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: i128) -> OperationRow {
+        OperationRow {
+            app: "odoo".into(),
+            id: RowId(id),
+            feed_uri: None,
+            event_id: Some("tag:x:1".into()),
+            seen_retries: Some(5),
+            copy: None,
+            outcome: None,
+        }
+    }
+
+    async fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        (folder, store)
+    }
+
+    async fn planned(store: &Store, scope: &str, rows: &[OperationRow]) -> i64 {
+        let new = NewOperation {
+            who: "local".into(),
+            address: "127.0.0.1".into(),
+            kind: RequestKind::Retry,
+            scope: scope.into(),
+            reason: None,
+            waits: true,
+        };
+        let id = store.new_operation(&new).await.unwrap();
+        store.plan_rows(id, rows).await.unwrap();
+        store.close_plan(id, None).await.unwrap();
+        id
+    }
+
+    async fn start(store: &Store, id: i64) -> bool {
+        store.start_operation(id, "local", "127.0.0.1", Some("Odoo is back"), Pace::default()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_operation_is_on_record_before_and_after_it_ran() {
+        let (_folder, store) = store().await;
+        let outcomes = [
+            RowOutcome::Reset,
+            RowOutcome::Discarded,
+            RowOutcome::Restored { id: RowId(i128::from(u64::MAX)) },
+            RowOutcome::AlreadyThere,
+            RowOutcome::Taken { operation: 9 },
+            RowOutcome::Changed { retries: Some(3) },
+            RowOutcome::Changed { retries: None },
+            RowOutcome::Gone,
+            RowOutcome::Failed { reason: "Odoo does not answer.".into() },
+            RowOutcome::Uncertain { reason: "The connection was lost.".into() },
+        ];
+        let rows: Vec<_> = (1..=10).map(row).collect();
+        let id = planned(&store, "ten", &rows).await;
+        assert_eq!(store.operations(None, 10, None).await.unwrap(), [], "a plan is no operation yet");
+        assert!(start(&store, id).await && !start(&store, id).await, "a plan is started once");
+        let begun = store.operation(id).await.unwrap().unwrap();
+        assert_eq!((begun.stage, begun.counts.asked, begun.counts.to_come()), (Stage::Running, 10, 10));
+
+        let at: Vec<_> = (0..).zip(outcomes.clone()).collect();
+        store.record_outcomes(id, &at).await.unwrap();
+        store.set_stage(id, &[Stage::Running], Stage::Ended, None).await.unwrap();
+        let done = store.operation(id).await.unwrap().unwrap();
+        assert!(done.finished_at.is_some_and(|at| at >= done.started_at));
+        let counts = OutcomeCounts {
+            asked: 10,
+            reset: 1,
+            discarded: 1,
+            restored: 1,
+            already_there: 1,
+            taken: 1,
+            changed: 2,
+            gone: 1,
+            failed: 1,
+            uncertain: 1,
+        };
+        assert_eq!((done.counts, done.counts.to_come()), (counts, 0));
+        let read = store.operation_rows(id, 0, 100).await.unwrap();
+        assert_eq!(read.iter().map(|(_, row)| row.outcome.clone().unwrap()).collect::<Vec<_>>(), outcomes);
+        assert!(!store.set_stage(id, &[Stage::Running], Stage::Paused, None).await.unwrap(), "it has ended");
+    }
+
+    #[tokio::test]
+    async fn a_row_belongs_to_one_operation_until_its_outcome_is_known() {
+        let (_folder, store) = store().await;
+        let first = planned(&store, "first", &[row(1), row(2), row(2)]).await;
+        let second = planned(&store, "second", &[row(2), row(3)]).await;
+        start(&store, first).await;
+        start(&store, second).await;
+        assert_eq!(
+            store.operation_rows(first, 2, 1).await.unwrap()[0].1.outcome,
+            Some(RowOutcome::Taken { operation: first })
+        );
+        let outcome = store.operation_rows(second, 0, 1).await.unwrap()[0].1.outcome.clone();
+        assert_eq!(outcome, Some(RowOutcome::Taken { operation: first }));
+        assert_eq!(store.claimed("odoo", &[RowId(1), RowId(3), RowId(4)]).await.unwrap(), [RowId(1), RowId(3)]);
+        store.record_outcomes(first, &[(0, RowOutcome::Reset)]).await.unwrap();
+        store.set_stage(second, &[Stage::Running], Stage::Cancelled, None).await.unwrap();
+        assert_eq!(store.claimed("odoo", &[RowId(1), RowId(2), RowId(3)]).await.unwrap(), [RowId(2)]);
+    }
+
+    #[tokio::test]
+    async fn rows_of_a_console_that_ended_come_again_and_are_told_from_those_never_touched() {
+        let (_folder, store) = store().await;
+        let mut other = row(9);
+        other.app = "pacs".into();
+        let id = planned(&store, "five", &[row(1), row(2), row(3), row(4), other]).await;
+        start(&store, id).await;
+        store.mark_writing(id, &[0, 1]).await.unwrap();
+        store.record_outcomes(id, &[(0, RowOutcome::Reset)]).await.unwrap();
+        let next = store.next_rows(id, 10).await.unwrap();
+        assert_eq!(next.iter().map(|(at, _, again)| (*at, *again)).collect::<Vec<_>>(), [(1, true)]);
+        store.record_outcomes(id, &[(1, RowOutcome::Reset)]).await.unwrap();
+        let next = store.next_rows(id, 10).await.unwrap();
+        assert_eq!(next.iter().map(|(at, _, again)| (*at, *again)).collect::<Vec<_>>(), [(2, false), (3, false)]);
+        assert_eq!(store.under_way().await.unwrap(), [id]);
+        store.mark_writing(id, &[2]).await.unwrap();
+        store.unmark_writing(id, &[2]).await.unwrap();
+        assert!(!store.next_rows(id, 1).await.unwrap()[0].2, "nothing was written for it");
+        store.mark_writing(id, &[2]).await.unwrap();
+        store.set_stage(id, &[Stage::Running], Stage::Cancelled, None).await.unwrap();
+        let counts = store.operation(id).await.unwrap().unwrap().counts;
+        assert_eq!((counts.reset, counts.uncertain, counts.to_come()), (2, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn plans_that_nobody_starts_are_thrown_away_and_operations_are_not() {
+        let (_folder, store) = store().await;
+        let started = planned(&store, "started", &[row(1)]).await;
+        start(&store, started).await;
+        let plan = planned(&store, "a plan", &[row(2)]).await;
+        assert!(!store.drop_plan(started).await.unwrap());
+        assert_eq!(store.drop_old_plans(Utc::now() + chrono::TimeDelta::seconds(1)).await.unwrap(), 1);
+        assert_eq!(store.operation(plan).await.unwrap(), None);
+        assert_eq!(store.operation_rows(started, 0, 9).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_record_is_read_newest_first_and_in_pages_and_outlives_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("console.db");
+        let store = Store::open(&path).await.unwrap();
+        for number in 0..5 {
+            let id = planned(&store, &format!("no. {number}"), &[row(number)]).await;
+            start(&store, id).await;
+        }
+        store.close().await;
+        let store = Store::open(&path).await.unwrap();
+        let first = store.operations(None, 3, None).await.unwrap();
+        let rest = store.operations(Some(first[2].id), 3, None).await.unwrap();
+        let scopes: Vec<_> = first.iter().chain(&rest).map(|operation| operation.scope.as_str()).collect();
+        assert_eq!(scopes, ["no. 4", "no. 3", "no. 2", "no. 1", "no. 0"]);
+    }
+
+    #[tokio::test]
+    async fn a_lost_reset_is_set_again_a_few_times_and_no_more() {
+        let (_folder, store) = store().await;
+        let id = planned(&store, "one", &[row(1), row(2)]).await;
+        start(&store, id).await;
+        store.record_outcomes(id, &[(0, RowOutcome::Reset), (1, RowOutcome::Gone)]).await.unwrap();
+        let mut may = Vec::new();
+        for _ in 0..4 {
+            may.push(store.once_more(id, "odoo", RowId(1), 3).await.unwrap());
+        }
+        assert_eq!(may, [true, true, true, false]);
+        assert!(!store.once_more(id, "odoo", RowId(2), 3).await.unwrap(), "it was never reset");
+    }
+}

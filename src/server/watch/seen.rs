@@ -1,0 +1,98 @@
+//! What a look means: feeds from markers and from failures put together, with their states.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    model::{Availability, Feed, FeedCounts, FeedState, Limits, Marker, Seen, Stamp, feed::category_of},
+    server::sources::Poll,
+};
+
+/// What the ledger and the publishers add to a look, by feed address.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// When the consumer was last seen at work.
+    pub worked: HashMap<String, DateTime<Utc>>,
+    /// Feeds whose marker stands still while their publisher goes on.
+    pub stalled: Vec<String>,
+    /// What else is to be told, in words.
+    pub hazards: Vec<String>,
+}
+
+/// What a poll means.
+pub(super) fn seen(poll: Poll, limits: &Limits, beside: &Beside) -> Seen {
+    let feeds = feeds(&poll, limits, beside);
+    let sum = |of: fn(&FeedCounts) -> u64| -> u64 {
+        feeds.here().map_or(0, |feeds| feeds.iter().map(|feed| of(&feed.counts)).sum())
+    };
+    let times = |of: fn(&Feed) -> Option<&Stamp>| feeds.here().into_iter().flatten().filter_map(of);
+    Seen {
+        waiting: sum(|counts| counts.waiting),
+        exhausted: sum(|counts| counts.exhausted),
+        failed: sum(|counts| counts.total),
+        oldest_failure: times(|feed| feed.oldest_failure.as_ref()).min_by_key(|stamp| stamp.at).cloned(),
+        newest_failure: times(|feed| feed.newest_failure.as_ref()).max_by_key(|stamp| stamp.at).cloned(),
+        feeds,
+        days: poll.days,
+        newest: poll.newest,
+        retry_refused: poll.retry_refused,
+        missing: poll.missing,
+        hazards: poll.hazards.into_iter().chain(beside.hazards.iter().cloned()).collect(),
+    }
+}
+
+fn feeds(poll: &Poll, limits: &Limits, beside: &Beside) -> Availability<Vec<Feed>> {
+    let (markers, failures) = match (&poll.markers, &poll.failures) {
+        (Availability::NotHere(reason), Availability::NotHere(_)) => return Availability::NotHere(reason.clone()),
+        (markers, failures) => (markers.here(), failures.here()),
+    };
+    let mut by_uri = BTreeMap::<Option<String>, (Vec<Marker>, FeedCounts, Option<Stamp>, Option<Stamp>)>::new();
+    for marker in markers.into_iter().flatten() {
+        by_uri.entry(address(&marker.feed_uri)).or_default().0.push(marker.clone());
+    }
+    for failed in failures.into_iter().flatten() {
+        let (_, counts, oldest, newest) = by_uri.entry(address(&failed.uri)).or_default();
+        counts.waiting += failed.waiting;
+        counts.exhausted += failed.exhausted;
+        counts.total += failed.total;
+        *oldest = [oldest.take(), failed.oldest.clone()].into_iter().flatten().min_by_key(|stamp| stamp.at);
+        *newest = [newest.take(), failed.newest.clone()].into_iter().flatten().max_by_key(|stamp| stamp.at);
+    }
+    let known = failures.is_some();
+    let feeds = by_uri.into_iter().map(|(uri, (markers, counts, oldest, newest))| {
+        let retried = poll.last_retries.iter().filter(|(of, _)| address(of) == uri).map(|(_, at)| at);
+        let worked = uri.as_ref().and_then(|uri| beside.worked.get(uri)).map(|at| Stamp::of(*at));
+        let signs = retried.chain(&newest).chain(&worked).filter(|stamp| stamp.at.is_some());
+        let last_seen_at_work = signs.max_by_key(|stamp| stamp.at);
+        let state = if known {
+            // No consumer reads a feed without an address, so none counts its rows and stops.
+            let limits =
+                Limits { max_failed_events: limits.max_failed_events.filter(|_| uri.is_some()), ..limits.clone() };
+            let stands_still = uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
+            match FeedState::of(&counts, markers.iter().any(Marker::has_page), &limits) {
+                // A stopped feed stands still, too, and its cause is known.
+                FeedState::Running | FeedState::Failing if stands_still => FeedState::Stalled,
+                state => state,
+            }
+        } else {
+            FeedState::Unknown
+        };
+        Feed {
+            category: uri.as_deref().and_then(category_of).map(str::to_owned),
+            last_seen_at_work: last_seen_at_work.cloned(),
+            uri,
+            markers,
+            counts,
+            oldest_failure: oldest,
+            newest_failure: newest,
+            state,
+        }
+    });
+    Availability::Here(feeds.collect())
+}
+
+/// A feed's address; the empty text is none, as in the lists.
+fn address(uri: &Option<String>) -> Option<String> {
+    uri.clone().filter(|uri| !uri.is_empty())
+}

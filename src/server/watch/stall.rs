@@ -1,0 +1,169 @@
+//! Feeds that stand still: the marker does not move while the publisher goes on. The consumer's own error is then in its log
+//! alone; this is the one sign of it in the databases, and only where the console watches the publisher, too.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    model::{ApplicationInfo, Limits, feed::category_of},
+    server::{sources::Source, store::ledger::Work},
+};
+
+/// A consumer that reads nothing for so long, and for so many of its intervals, stands still.
+const PATIENCE: TimeDelta = TimeDelta::minutes(5);
+const INTERVALS: i32 = 10;
+
+/// The newest event of each category (in lower case) that each application published, by its key.
+#[derive(Debug, Default)]
+pub(super) struct Publications(Mutex<HashMap<String, HashMap<String, DateTime<Utc>>>>);
+
+/// What one watcher knows of feeds that do not move.
+#[derive(Debug)]
+pub(super) struct Standstill {
+    publications: Arc<Publications>,
+    applications: Arc<Vec<ApplicationInfo>>,
+    /// Since when there is something unread, by feed.
+    unread: HashMap<String, DateTime<Utc>>,
+}
+
+impl Standstill {
+    pub fn new(publications: Arc<Publications>, applications: Arc<Vec<ApplicationInfo>>) -> Self {
+        Self { publications, applications, unread: HashMap::new() }
+    }
+
+    /// Tells the other watchers what this application published last.
+    pub async fn publish(&self, source: &Source) {
+        let info = &source.app().info;
+        if info.publishes.is_empty() {
+            return;
+        }
+        match source.newest_published().await {
+            Ok(newest) => {
+                let newest = newest.into_iter().map(|(category, at)| (category.to_lowercase(), at)).collect();
+                let mut all = self.publications.0.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(info.key.clone(), newest);
+            }
+            Err(error) => {
+                tracing::debug!(application = %info.name, reason = %error.reason, "its newest events are not known")
+            }
+        }
+    }
+
+    /// The feeds, of those whose markers are known, that stand still now.
+    pub fn stalled(&mut self, work: &HashMap<String, Work>, limits: &Limits) -> Vec<String> {
+        let now = Utc::now();
+        let interval = Duration::from_secs(limits.feed_interval_secs);
+        let patience =
+            TimeDelta::from_std(interval).unwrap_or(PATIENCE).checked_mul(INTERVALS).unwrap_or(PATIENCE).max(PATIENCE);
+        let mut stalled = Vec::new();
+        for (uri, work) in work {
+            let newest = self.newest(uri);
+            match (work.moved_at, newest) {
+                (Some(moved), Some(newest)) if newest > moved => {
+                    let since = *self.unread.entry(uri.clone()).or_insert(newest.max(moved));
+                    if now - since > patience {
+                        stalled.push(uri.clone());
+                    }
+                }
+                _ => {
+                    self.unread.remove(uri);
+                }
+            }
+        }
+        stalled
+    }
+
+    /// The newest event that was published for a feed.
+    fn newest(&self, uri: &str) -> Option<DateTime<Utc>> {
+        let publisher =
+            self.applications.iter().find(|info| info.publishes.iter().any(|begins| uri.starts_with(begins)))?;
+        let all = self.publications.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&publisher.key)?.get(&category_of(uri)?.to_lowercase()).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Backend, Kind};
+
+    const FEED: &str = "http://openmrs:8080/openmrs/ws/atomfeed/Patient/recent";
+
+    fn limits() -> Limits {
+        Limits {
+            max_failed_events: None,
+            max_retry: None,
+            feed_interval_secs: 15,
+            retry_interval_secs: 15,
+            retry_batch: 5,
+            assumed: false,
+        }
+    }
+
+    fn standstill(published_minutes_ago: i64) -> Standstill {
+        let publisher = ApplicationInfo {
+            key: "openmrs".to_owned(),
+            name: "OpenMRS".to_owned(),
+            kind: Kind::Openmrs,
+            kind_assumed: false,
+            backend: Backend::MySql,
+            address: String::new(),
+            limits: limits(),
+            time_zone: "UTC".to_owned(),
+            refresh_secs: 10,
+            publishes: vec!["http://openmrs:8080/".to_owned()],
+            read_only: false,
+        };
+        let publications = Publications::default();
+        let at = Utc::now() - TimeDelta::minutes(published_minutes_ago);
+        let newest = HashMap::from([("patient".to_owned(), at)]);
+        publications.0.lock().unwrap().insert("openmrs".to_owned(), newest);
+        Standstill::new(Arc::new(publications), Arc::new(vec![publisher]))
+    }
+
+    fn moved(minutes_ago: i64) -> HashMap<String, Work> {
+        let moved_at = Some(Utc::now() - TimeDelta::minutes(minutes_ago));
+        HashMap::from([(FEED.to_owned(), Work { worked_at: None, moved_at })])
+    }
+
+    #[test]
+    fn a_marker_that_stands_while_events_are_published_is_a_standstill() {
+        assert_eq!(standstill(6).stalled(&moved(60), &limits()), [FEED]);
+    }
+
+    #[test]
+    fn a_consumer_has_its_time_to_read() {
+        assert!(standstill(4).stalled(&moved(60), &limits()).is_empty());
+        let slow = Limits { feed_interval_secs: 3_600, ..limits() };
+        assert!(standstill(6).stalled(&moved(60), &slow).is_empty());
+    }
+
+    #[test]
+    fn nothing_new_is_no_standstill() {
+        assert!(standstill(60).stalled(&moved(10), &limits()).is_empty());
+    }
+
+    #[test]
+    fn events_that_go_on_coming_do_not_hide_a_standstill() {
+        let mut standstill = standstill(6);
+        assert_eq!(standstill.stalled(&moved(60), &limits()).len(), 1);
+        let newest = HashMap::from([("patient".to_owned(), Utc::now())]);
+        standstill.publications.0.lock().unwrap().insert("openmrs".to_owned(), newest);
+        assert_eq!(standstill.stalled(&moved(60), &limits()).len(), 1);
+        assert!(standstill.stalled(&moved(-1), &limits()).is_empty(), "until the marker moves");
+    }
+
+    #[test]
+    fn what_the_console_cannot_see_it_does_not_claim() {
+        let elsewhere = HashMap::from([(
+            "http://other:8080/ws/atomfeed/patient/recent".to_owned(),
+            Work { worked_at: None, moved_at: Some(Utc::now() - TimeDelta::days(1)) },
+        )]);
+        assert!(standstill(6).stalled(&elsewhere, &limits()).is_empty());
+    }
+}

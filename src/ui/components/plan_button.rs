@@ -1,0 +1,97 @@
+//! Buttons that lead to the plan of an operation. A plan writes down which rows it would take, so it is made by a form
+//! and not by a link.
+
+use leptos::prelude::*;
+
+use super::{FormToken, Icon, use_base};
+use crate::{model::ledger::RequestKind, ui::visitor::use_visitor};
+
+/// What a plan is made of: the form's field and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanOf {
+    /// A list's query string.
+    List(String),
+    /// A group, by its fault.
+    Group(i64),
+    /// What failed again of an operation.
+    FailedAgain(i64),
+    /// What an operation discarded.
+    CopiesOf(i64),
+}
+
+impl PlanOf {
+    fn field(&self) -> (&'static str, String) {
+        match self {
+            PlanOf::List(query) => ("query", query.clone()),
+            PlanOf::Group(fault) => ("group", fault.to_string()),
+            PlanOf::FailedAgain(operation) => ("failed_again", operation.to_string()),
+            PlanOf::CopiesOf(operation) => ("copies_of", operation.to_string()),
+        }
+    }
+}
+
+/// A form of one button.
+#[component]
+pub fn PlanButton(
+    kind: RequestKind,
+    of: PlanOf,
+    #[prop(into)] text: String,
+    /// The main thing to do on its page.
+    #[prop(optional)]
+    primary: bool,
+) -> impl IntoView {
+    let base = use_base();
+    let (name, value) = of.field();
+    view! {
+        <form method="post" action=base.function("plan_operation") class="inline">
+            <FormToken />
+            <input type="hidden" name=name value=value />
+            <PlanSubmit kind text class=if primary { "primary" } else { "" } />
+        </form>
+    }
+    .into_any()
+}
+
+/// The button of a form that leads to a plan. Off, with the reason beside it, where the reader may not do that.
+#[component]
+pub fn PlanSubmit(
+    kind: RequestKind,
+    #[prop(into)] text: String,
+    #[prop(optional)] class: &'static str,
+) -> impl IntoView {
+    let lacking = use_visitor().person.and_then(|person| person.lacks(kind.right()));
+    match lacking {
+        Some(lacking) => view! {
+            <button type="submit" disabled=true>
+                <Icon name=icon(kind) />
+                {text}
+            </button>
+            <span class="small muted">{format!("{lacking} {}", lacking.advice())}</span>
+        }
+        .into_any(),
+        None => view! {
+            <button type="submit" name="kind" value=word(kind) class=class>
+                <Icon name=icon(kind) />
+                {text}
+            </button>
+        }
+        .into_any(),
+    }
+}
+
+/// The word that the form posts.
+pub fn word(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::Retry => "retry",
+        RequestKind::Discard => "discard",
+        RequestKind::Restore => "restore",
+    }
+}
+
+/// The picture of an operation.
+pub fn icon(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::Retry | RequestKind::Restore => "retry",
+        RequestKind::Discard => "stopped",
+    }
+}

@@ -1,0 +1,553 @@
+//! The ledger keeps in step with the table: after every look it says what the table says, whatever happened between two
+//! looks, and it knows how each row ended as far as that can be known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use atomfeed_console::{
+    model::{
+        RowId,
+        ledger::{Asked, Happened, LedgerEvent, LifeState, RequestKind, RequestOutcome},
+    },
+    server::{
+        sources::Source,
+        store::{Store, ledger::Ask},
+        watch::{Follower, Found},
+    },
+};
+use chrono::Utc;
+use tempfile::TempDir;
+
+use crate::support::database::{FEED, Failed, TestDatabase, Variant};
+
+everywhere! {
+    the_first_look_enters_what_is_there
+    rows_that_hurt_are_entered_like_others
+    a_look_at_an_unchanged_table_is_quiet
+}
+
+on_each_server! {
+    any_history_leaves_the_ledger_in_step
+    changes_that_make_up_for_each_other_are_seen
+    a_row_that_leaves_with_its_log_is_resolved_and_others_are_gone
+    a_restart_at_any_point_goes_on_where_it_was
+    ids_that_begin_again_are_told
+    a_restored_dump_is_told_and_what_is_the_same_goes_on
+    a_retry_is_followed_until_it_failed_again
+    a_reset_that_the_consumer_overwrites_is_noticed
+    a_discard_and_a_restore_are_one_life
+    a_rewritten_host_name_moves_its_events
+    what_left_long_ago_is_forgotten_and_what_is_there_is_not
+}
+
+on!(mariadb_without_log, Mariadb, ModuleAtomfeed: without_a_retry_log_nobody_knows_why_a_row_left);
+
+const OTHER: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";
+
+/// A ledger of a test's own, and the watcher's hand on it.
+struct Watched {
+    _folder: TempDir,
+    store: Store,
+    source: Source,
+    follower: Follower,
+}
+
+impl Watched {
+    async fn new(database: &TestDatabase) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("console.db")).await.expect("a store");
+        let source = database.source();
+        let follower = Follower::open(&store, "lab", &database.app.info.limits).await.expect("a book");
+        Self { _folder: folder, store, source, follower }
+    }
+
+    /// A console that ends, and starts again.
+    async fn restart(&mut self, database: &TestDatabase) {
+        self.source = database.source();
+        self.follower = Follower::open(&self.store, "lab", &database.app.info.limits).await.expect("a book");
+    }
+
+    async fn look(&mut self) -> Found {
+        let mut found = self.follower.look(&self.source).await.expect("a look");
+        while found.unfinished {
+            found = self.follower.look(&self.source).await.expect("a look");
+        }
+        found
+    }
+
+    /// The lives that an id had, newest first.
+    async fn lives(&self, id: i64) -> Vec<LedgerEvent> {
+        self.store.ledger_events_of_row("lab", RowId(id.into())).await.expect("events")
+    }
+
+    async fn event(&self, id: i64) -> LedgerEvent {
+        self.lives(id).await.into_iter().next().expect("the ledger knows the row")
+    }
+
+    /// What the ledger takes for the table's content: id → event id, feed, retries.
+    async fn open(&self) -> Table {
+        let book = self.store.open_book("lab", Utc::now()).await.expect("a book");
+        let rows = self.store.book_rows(&book, (i64::MIN, i64::MAX)).await.expect("rows");
+        rows.into_iter().map(|row| (row.row_id, (row.event_id, row.feed_uri, row.retries))).collect()
+    }
+
+    /// The kept counts, which must be what a count would give.
+    async fn check_counts(&self) {
+        let kept = self.store.ledger_counts("lab").await.expect("counts");
+        let book = self.store.open_book("lab", Utc::now()).await.expect("a book");
+        let open = self.store.book_rows(&book, (i64::MIN, i64::MAX)).await.expect("rows");
+        for state in [LifeState::Waiting, LifeState::Exhausted, LifeState::Unknown] {
+            let sum: u64 = kept.iter().filter(|count| count.state == state).map(|count| count.count).sum();
+            assert_eq!(sum, open.iter().filter(|row| row.state == state).count() as u64, "{state:?}");
+        }
+    }
+}
+
+type Table = BTreeMap<i64, (Option<String>, Option<String>, Option<i64>)>;
+
+async fn set_retries(database: &mut TestDatabase, id: i64, retries: i64) {
+    let table = database.table("failed_events");
+    database.run(&format!("UPDATE {table} SET retries = {retries} WHERE id = {id}")).await;
+}
+
+/// The row alone, as other hands would.
+async fn delete(database: &mut TestDatabase, id: i64) {
+    let table = database.table("failed_events");
+    database.run(&format!("DELETE FROM {table} WHERE id = {id}")).await;
+}
+
+/// A retry that fails, as the consumer does it.
+async fn fail_again(database: &mut TestDatabase, id: i64, retries: i64, log_id: i64, error: &str) {
+    database.log(log_id, Some(FEED), "2026-11-02T08:00:00Z", &format!("tag:atomfeed.ict4h.org:{id}"), error).await;
+    set_retries(database, id, retries).await;
+}
+
+/// A retry that succeeds: row and log go together.
+async fn succeed(database: &mut TestDatabase, id: i64) {
+    let log = database.table("failed_event_retry_log");
+    database.run(&format!("DELETE FROM {log} WHERE event_id = 'tag:atomfeed.ict4h.org:{id}'")).await;
+    delete(database, id).await;
+}
+
+async fn fill(database: &mut TestDatabase, ids: std::ops::RangeInclusive<i64>) {
+    let rows: Vec<Failed> = ids.map(|id| database.failed(id.into())).collect();
+    database.insert(&rows).await;
+}
+
+async fn the_first_look_enters_what_is_there(database: &mut TestDatabase) {
+    let uuid = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
+    let rows = [
+        Failed { retries: 5, content: Some(format!("/openmrs/ws/rest/v1/encounter/{uuid}")), ..database.failed(3) },
+        Failed { feed: None, ..database.failed(4_000) },
+    ];
+    database.insert(&rows).await;
+    if database.has_retry_log() {
+        database.log(7, Some(FEED), "2026-11-01T09:00:00Z", "tag:atomfeed.ict4h.org:3", "another fault").await;
+    }
+    let mut watched = Watched::new(database).await;
+    let found = watched.look().await;
+    assert_eq!((found.appeared, found.attempts), (2, u64::from(database.has_retry_log())));
+
+    let event = watched.event(3).await;
+    assert_eq!(event.state, if database.has_retries() { LifeState::Exhausted } else { LifeState::Unknown });
+    assert_eq!(event.record.as_deref(), Some(uuid));
+    assert_eq!(event.feed_uri.as_deref(), Some(FEED));
+    assert_eq!(event.failed_at, Some(crate::support::database::utc("2026-11-01T08:00:00Z")));
+    assert_eq!(event.seen.after, None, "it was there before the console looked");
+    assert_eq!(event.first_fault == event.fault, !database.has_retry_log(), "the latest error is that of the log");
+    assert_eq!(watched.event(4_000).await.feed_uri, None);
+    watched.check_counts().await;
+
+    // A later one came between two looks.
+    fill(database, 4_001..=4_001).await;
+    assert_eq!(watched.look().await.appeared, 1);
+    assert!(watched.event(4_001).await.seen.after.is_some());
+}
+
+async fn rows_that_hurt_are_entered_like_others(database: &mut TestDatabase) {
+    let nulls = Failed {
+        id: 1,
+        feed: None,
+        failed_at: "NULL".to_owned(),
+        error: None,
+        event_id: None,
+        content: None,
+        title: None,
+        retries: -7,
+        tags: None,
+    };
+    let strange = Failed {
+        id: 2,
+        event_id: Some("' OR 1 = 1 --".to_owned()),
+        error: Some("\u{202e}<script>\u{301}%_!".to_owned()),
+        title: Some("".to_owned()),
+        retries: 2_000_000_000,
+        ..database.failed(2)
+    };
+    database.insert(&if database.variant == Variant::Latin1 { vec![nulls] } else { vec![nulls, strange] }).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    assert!(watched.look().await.is_quiet());
+    assert_eq!(watched.event(1).await.failed_at, None);
+    delete(database, 1).await;
+    assert_eq!(watched.look().await.ended, 1);
+    assert_eq!(watched.event(1).await.state, LifeState::Gone);
+    watched.check_counts().await;
+}
+
+async fn a_look_at_an_unchanged_table_is_quiet(database: &mut TestDatabase) {
+    fill(database, 1..=30).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    for _ in 0..2 {
+        assert!(watched.look().await.is_quiet());
+        watched.restart(database).await;
+    }
+}
+
+async fn changes_that_make_up_for_each_other_are_seen(database: &mut TestDatabase) {
+    let rows: Vec<Failed> = (1..=8).map(|id| Failed { retries: id % 4, ..database.failed(id.into()) }).collect();
+    database.insert(&rows).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    // Swapped; moved by +1, -2, +1, which also leaves every sum weighted by the id; and one row in the place of another.
+    for changes in [&[(1, 2), (2, 1)][..], &[(4, 1), (5, -1), (6, 3)], &[(7, 0), (3, 6)]] {
+        for (id, retries) in changes {
+            set_retries(database, *id, *retries).await;
+        }
+        let found = watched.look().await;
+        assert_eq!(found.changed, changes.len() as u64, "{changes:?}");
+        for (id, retries) in changes {
+            assert_eq!(watched.event(*id).await.retries, Some(*retries));
+        }
+    }
+    watched.check_counts().await;
+}
+
+async fn a_row_that_leaves_with_its_log_is_resolved_and_others_are_gone(database: &mut TestDatabase) {
+    fill(database, 1..=4).await;
+    for id in 1..=3 {
+        fail_again(database, id, 1, id, "again").await;
+    }
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    succeed(database, 1).await;
+    delete(database, 2).await;
+    delete(database, 4).await;
+    assert_eq!(watched.look().await.ended, 3);
+    let states = [(1, LifeState::Resolved), (2, LifeState::Gone), (4, LifeState::Gone)];
+    for (id, state) in states {
+        let event = watched.event(id).await;
+        assert_eq!(event.state, state, "row {id}");
+        let ended = event.ended.expect("it has an end");
+        assert!(ended.after.is_some_and(|after| after <= ended.at), "between two looks");
+        assert_eq!(event.ended_why.is_some(), state == LifeState::Gone);
+    }
+    assert_eq!(watched.event(3).await.state, LifeState::Waiting);
+    watched.check_counts().await;
+}
+
+async fn without_a_retry_log_nobody_knows_why_a_row_left(database: &mut TestDatabase) {
+    fill(database, 1..=2).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    delete(database, 1).await;
+    watched.look().await;
+    let event = watched.event(1).await;
+    assert_eq!(event.state, LifeState::Gone);
+    assert!(event.ended_why.expect("a reason").contains("no retry log"));
+}
+
+/// What a plain model of the table and of the ledger expects.
+#[derive(Default)]
+struct Model {
+    rows: BTreeMap<i64, (i64, u32)>,
+    /// Rows of the log that the last look saw, and those that are there now, by event.
+    logs: BTreeMap<i64, BTreeSet<i64>>,
+    seen_logs: BTreeMap<i64, BTreeSet<i64>>,
+    seen_rows: BTreeMap<i64, u32>,
+    next_id: i64,
+    next_log: i64,
+}
+
+impl Model {
+    fn event_id(id: i64, life: u32) -> String {
+        if life == 0 { format!("tag:atomfeed.ict4h.org:{id}") } else { format!("tag:atomfeed.ict4h.org:{id}-{life}") }
+    }
+
+    async fn step(&mut self, database: &mut TestDatabase, random: &mut fastrand::Rng) {
+        let ids: Vec<i64> = self.rows.keys().copied().collect();
+        let some = random.choice(&ids).copied();
+        match (random.u32(0..10), some) {
+            (0..=2, _) | (_, None) => {
+                // Sometimes far away, so that buckets are many.
+                self.next_id += if random.u32(0..4) == 0 { random.i64(1..50_000) } else { 1 };
+                let id = self.next_id;
+                let retries = random.i64(0..7);
+                database.insert(&[Failed { retries, ..database.failed(id.into()) }]).await;
+                self.rows.insert(id, (retries, 0));
+            }
+            (3, Some(id)) => {
+                let retries = random.i64(-1..7);
+                set_retries(database, id, retries).await;
+                self.rows.entry(id).and_modify(|row| row.0 = retries);
+            }
+            (4, Some(id)) => {
+                // Two rows change places.
+                let other = *random.choice(&ids).expect("there is one");
+                let (one, two) = (self.rows[&id].0, self.rows[&other].0);
+                set_retries(database, id, two).await;
+                set_retries(database, other, one).await;
+                self.rows.entry(id).and_modify(|row| row.0 = two);
+                self.rows.entry(other).and_modify(|row| row.0 = one);
+            }
+            (5 | 6, Some(id)) => {
+                self.next_log += 1;
+                let (retries, life) = self.rows[&id];
+                let event = Self::event_id(id, life);
+                database.log(self.next_log, Some(FEED), "2026-11-02T08:00:00Z", &event, "again").await;
+                set_retries(database, id, retries + 1).await;
+                self.rows.insert(id, (retries + 1, life));
+                self.logs.entry(id).or_default().insert(self.next_log);
+            }
+            (7, Some(id)) => {
+                let log = database.table("failed_event_retry_log");
+                let event = Self::event_id(id, self.rows[&id].1);
+                database.run(&format!("DELETE FROM {log} WHERE event_id = '{event}'")).await;
+                delete(database, id).await;
+                self.rows.remove(&id);
+                self.logs.remove(&id);
+            }
+            (8, Some(id)) => {
+                delete(database, id).await;
+                self.rows.remove(&id);
+            }
+            (_, Some(id)) => {
+                // The id is given to another event.
+                let (retries, life) = self.rows[&id];
+                delete(database, id).await;
+                let event_id = Some(Self::event_id(id, life + 1));
+                database.insert(&[Failed { retries, event_id, ..database.failed(id.into()) }]).await;
+                self.rows.insert(id, (retries, life + 1));
+                self.logs.remove(&id);
+            }
+        }
+    }
+
+    fn table(&self) -> Table {
+        let row = |(id, (retries, life)): (&i64, &(i64, u32))| {
+            (*id, (Some(Self::event_id(*id, *life)), Some(FEED.to_owned()), Some(*retries)))
+        };
+        self.rows.iter().map(row).collect()
+    }
+}
+
+async fn any_history_leaves_the_ledger_in_step(database: &mut TestDatabase) {
+    for seed in [7, 11, 13] {
+        for table in ["failed_events", "failed_event_retry_log"] {
+            let table = database.table(table);
+            database.run(&format!("DELETE FROM {table}")).await;
+        }
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut model = Model::default();
+        let mut watched = Watched::new(database).await;
+        for round in 0..12 {
+            for _ in 0..random.u32(0..25) {
+                model.step(database, &mut random).await;
+            }
+            if random.bool() {
+                watched.restart(database).await;
+            }
+            watched.look().await;
+            assert_eq!(watched.open().await, model.table(), "seed {seed}, round {round}");
+            watched.check_counts().await;
+            for (id, life) in &model.seen_rows {
+                if model.rows.contains_key(id) {
+                    continue;
+                }
+                // A row that left for good: resolved if its log was seen and is gone whole.
+                let ended = watched.event(*id).await;
+                let seen = model.seen_logs.get(id).cloned().unwrap_or_default();
+                let left = model.logs.get(id).cloned().unwrap_or_default();
+                let resolved = !seen.is_empty() && seen.is_disjoint(&left);
+                if ended.event_id == Some(Model::event_id(*id, *life)) {
+                    let told = ended.state == LifeState::Resolved;
+                    // Where ids were given again in this round, nothing is claimed of any row.
+                    assert!(!told || resolved, "seed {seed}, round {round}, row {id}: {ended:?}");
+                }
+            }
+            model.seen_rows = model.rows.iter().map(|(id, (_, life))| (*id, *life)).collect();
+            model.seen_logs = model.logs.clone();
+        }
+    }
+}
+
+async fn a_restart_at_any_point_goes_on_where_it_was(database: &mut TestDatabase) {
+    // More than one chunk, so that the first read can be interrupted between chunks.
+    let rows: Vec<Failed> = (1..=4_500).map(|id| database.failed(id)).collect();
+    database.insert(&rows).await;
+    let mut watched = Watched::new(database).await;
+    // Interrupted at some place of the first look; what was written stays.
+    for millis in [1, 20, 60, 120] {
+        let look = watched.follower.look(&watched.source);
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(millis), look).await;
+        watched.restart(database).await;
+        set_retries(database, 1, millis as i64).await;
+        delete(database, 10 + millis as i64).await;
+    }
+    watched.look().await;
+    watched.look().await;
+    let open = watched.open().await;
+    assert_eq!(open.len(), 4_496);
+    assert_eq!(open[&1].2, Some(120));
+    watched.check_counts().await;
+    assert!(watched.look().await.is_quiet());
+}
+
+async fn ids_that_begin_again_are_told(database: &mut TestDatabase) {
+    fill(database, 1..=5).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    let table = database.table("failed_events");
+    database.run(&format!("DELETE FROM {table}")).await;
+    let other = Failed { event_id: Some("tag:atomfeed.ict4h.org:other".to_owned()), ..database.failed(2) };
+    database.insert(&[other]).await;
+    watched.look().await;
+    let lives = watched.lives(2).await;
+    assert_eq!(lives.len(), 2, "two events had this id");
+    assert_eq!(lives[0].event_id.as_deref(), Some("tag:atomfeed.ict4h.org:other"));
+    assert_eq!((lives[0].state, lives[1].state), (LifeState::Waiting, LifeState::Gone));
+    assert_eq!(watched.store.ledger_breaks(Some("lab")).await.expect("breaks").len(), 1);
+    watched.check_counts().await;
+}
+
+async fn a_restored_dump_is_told_and_what_is_the_same_goes_on(database: &mut TestDatabase) {
+    fill(database, 1..=3).await;
+    fail_again(database, 3, 1, 1, "again").await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    // The same failed events in a table of a new make, but for the third.
+    if database.is_mysql() {
+        // Its time of making has whole seconds.
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    }
+    let other =
+        database.remade(&["DELETE FROM failed_events WHERE id = 3", "DELETE FROM failed_event_retry_log"]).await;
+    watched.source = Source::new(other);
+    watched.look().await;
+    let breaks = watched.store.ledger_breaks(Some("lab")).await.expect("breaks");
+    assert_eq!(breaks.len(), 1, "{breaks:?}");
+    assert_eq!(watched.lives(1).await.len(), 1, "what is the same goes on");
+    assert_eq!(watched.event(1).await.state, LifeState::Waiting);
+    let third = watched.event(3).await;
+    assert_eq!(third.state, LifeState::Gone, "its log is gone too, but that says nothing here");
+    watched.check_counts().await;
+}
+
+fn ask(id: i64, retries: i64) -> Ask {
+    Ask {
+        row_id: RowId(id.into()),
+        event_id: Some(format!("tag:atomfeed.ict4h.org:{id}")),
+        retries_before: Some(retries),
+    }
+}
+
+async fn a_retry_is_followed_until_it_failed_again(database: &mut TestDatabase) {
+    let rows: Vec<Failed> = (1..=2).map(|id| Failed { retries: 5, ..database.failed(id) }).collect();
+    database.insert(&rows).await;
+    database.log(1, Some(FEED), "2026-11-01T09:00:00Z", "tag:atomfeed.ict4h.org:2", "before").await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    let asked = watched.store.ask("lab", RequestKind::Retry, 40, "amina", &[ask(1, 5), ask(2, 5)]).await;
+    assert_eq!(asked.expect("asked"), 2);
+    set_retries(database, 1, 0).await;
+    set_retries(database, 2, 0).await;
+    watched.look().await;
+    assert_eq!(watched.event(1).await.asked, Some(Asked::Requested));
+    fail_again(database, 1, 1, 2, "the new fault").await;
+    succeed(database, 2).await;
+    assert_eq!(watched.look().await.settled, 2);
+
+    let event = watched.event(1).await;
+    assert_eq!((event.asked, event.state), (Some(Asked::FailedAgain), LifeState::Waiting));
+    let counts = watched.store.request_counts(&[40]).await.expect("counts")[&40];
+    assert_eq!((counts.failed_again, counts.resolved, counts.open), (1, 1, 0));
+    let failed = Some(Some(RequestOutcome::FailedAgain));
+    let requests = watched.store.requests_of(40, failed, None, 10).await.expect("requests");
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].1.fault, Some(event.fault));
+    assert_ne!(event.fault, event.first_fault, "it failed otherwise than the first time");
+    let entries = watched.store.ledger_entries(event.id).await.expect("entries");
+    let requested = entries.iter().find(|entry| matches!(entry.what, Happened::Requested { before: Some(5) }));
+    assert_eq!(requested.and_then(|entry| entry.who.as_deref()), Some("amina"));
+}
+
+async fn a_reset_that_the_consumer_overwrites_is_noticed(database: &mut TestDatabase) {
+    database.insert(&[Failed { retries: 3, ..database.failed(1) }]).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    watched.store.ask("lab", RequestKind::Retry, 41, "amina", &[ask(1, 3)]).await.expect("asked");
+    set_retries(database, 1, 0).await;
+    // The run that held the row writes its own count.
+    fail_again(database, 1, 4, 1, "again").await;
+    watched.look().await;
+    assert_eq!(watched.event(1).await.asked, Some(Asked::Overwritten));
+    assert_eq!(watched.store.request_counts(&[41]).await.expect("counts")[&41].overwritten, 1);
+    // Asked again by the same operation, it is open once more.
+    watched.store.ask("lab", RequestKind::Retry, 41, "amina", &[ask(1, 4)]).await.expect("asked");
+    set_retries(database, 1, 0).await;
+    watched.look().await;
+    succeed(database, 1).await;
+    watched.look().await;
+    assert_eq!(watched.store.request_counts(&[41]).await.expect("counts")[&41].resolved, 1);
+}
+
+async fn a_discard_and_a_restore_are_one_life(database: &mut TestDatabase) {
+    fill(database, 1..=1).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    watched.store.ask("lab", RequestKind::Discard, 42, "amina", &[ask(1, 0)]).await.expect("asked");
+    delete(database, 1).await;
+    watched.look().await;
+    assert_eq!(watched.event(1).await.state, LifeState::Discarded);
+    watched.store.ask("lab", RequestKind::Restore, 43, "amina", &[ask(1, 0)]).await.expect("asked");
+    // Put back under another id, because the table has moved on.
+    let row = Failed { id: 9, ..database.failed(1) };
+    database.insert(&[row]).await;
+    watched.look().await;
+    let event = watched.event(9).await;
+    assert_eq!(event.state, LifeState::Waiting);
+    assert_eq!(event.ended, None);
+    let counts = watched.store.request_counts(&[42, 43]).await.expect("counts");
+    assert_eq!((counts[&42].discarded, counts[&43].restored), (1, 1));
+    watched.check_counts().await;
+}
+
+async fn a_rewritten_host_name_moves_its_events(database: &mut TestDatabase) {
+    fill(database, 1..=3).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    let table = database.table("failed_events");
+    database.run(&format!("UPDATE {table} SET feed_uri = '{OTHER}', retries = retries + 1")).await;
+    watched.look().await;
+    // What else changed in the same rows shows at the next look.
+    watched.look().await;
+    let event = watched.event(2).await;
+    assert_eq!((event.feed_uri.as_deref(), event.retries), (Some(OTHER), Some(1)));
+    watched.check_counts().await;
+}
+
+async fn what_left_long_ago_is_forgotten_and_what_is_there_is_not(database: &mut TestDatabase) {
+    fill(database, 1..=3).await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    delete(database, 1).await;
+    watched.look().await;
+    let store = &watched.store;
+    assert_eq!(store.forget_history(Utc::now() - chrono::TimeDelta::days(1)).await.expect("a sweep"), 0);
+    assert_eq!(store.forget_history(Utc::now() + chrono::TimeDelta::days(1)).await.expect("a sweep"), 1);
+    assert!(watched.lives(1).await.is_empty());
+    assert_eq!(watched.open().await.len(), 2);
+    let kept = store.ledger_counts("lab").await.expect("counts");
+    assert_eq!(kept.iter().map(|count| count.count).sum::<u64>(), 2);
+    assert!(watched.look().await.is_quiet());
+}

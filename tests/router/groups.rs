@@ -1,0 +1,105 @@
+//! Groups as a browser meets them: many failed events, few faults, and a note that outlives them.
+
+use axum::http::StatusCode;
+
+use super::hospital::{Hospital, Row, row};
+
+fn of(id: i64, error: &str) -> Row {
+    Row { error: error.to_owned(), ..row(id, "2026-11-20 08:00:00") }
+}
+
+/// Twelve failed events with two faults, and one in another application.
+async fn hospital() -> Hospital {
+    let mut odoo: Vec<Row> = (1..=8)
+        .map(|id| of(id, &format!("Patient with uuid '00000000-0000-4000-8000-{id:012}' not found in ELIS")))
+        .collect();
+    odoo.extend((9..=12).map(|id| of(id, "org.bahmni.webclients.WebClientsException: Bad response code of 404")));
+    let hospital = Hospital::new(&odoo, &[of(1, "Bad response code of 404"), of(2, "Bad response code of 500")]).await;
+    hospital.followed().await;
+    hospital
+}
+
+#[tokio::test]
+async fn failed_events_are_grouped_by_fault_with_meaning_and_place() {
+    let hospital = hospital().await;
+    let page = hospital.page("/atomfeed-console/groups").await;
+    assert_eq!(page.status, StatusCode::OK);
+    for words in [
+        "3 groups of failed events",
+        "not found in ELIS",
+        "The encounter came before its patient",
+        "Bad response code of 404",
+        "OpenELIS",
+    ] {
+        assert!(page.body.contains(words), "{words}");
+    }
+    assert_eq!(page.body.matches("/atomfeed-console/groups/").count(), 3, "one line a fault");
+    let (groups, all) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    assert_eq!((all, groups.iter().map(|group| group.failed()).collect::<Vec<_>>()), (3, vec![8, 5, 1]));
+    assert_eq!(groups[1].apps().len(), 2);
+    let event = hospital.page("/atomfeed-console/failed-events/odoo/3").await;
+    assert!(event.body.contains("Seven other failed events have this fault"), "{}", event.body);
+}
+
+#[tokio::test]
+async fn a_group_is_retried_from_its_page_and_nothing_else() {
+    let hospital = hospital().await;
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let fault = groups[1].fault;
+    let page = hospital.page(&format!("/atomfeed-console/groups/{fault}")).await;
+    assert!(page.body.contains("Retry 5 exhausted events"), "{}", page.body);
+    let answer = hospital
+        .form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("group", &fault.to_string())])
+        .await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/operations/1", "{}", answer.body);
+    hospital.form("/atomfeed-console/api/start_operation", &[("id", "1")]).await;
+    let begun = std::time::Instant::now();
+    while hospital.console.parts.store.operation(1).await.unwrap().unwrap().finished_at.is_none() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let odoo = hospital.retries("Odoo").await;
+    assert!((1..=8).all(|id| odoo[&id].0 == 5) && (9..=12).all(|id| odoo[&id].0 == 0));
+    let openelis = hospital.retries("OpenELIS").await;
+    assert_eq!((openelis[&1].0, openelis[&2].0), (0, 5));
+}
+
+#[tokio::test]
+async fn a_note_is_shown_to_everybody_and_outlives_its_failed_events() {
+    let hospital = hospital().await;
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let fault = groups[0].fault.to_string();
+    let fields = [
+        ("fault", fault.as_str()),
+        ("what", "The <b>patients</b> come late"),
+        ("todo", "Wait\nthen retry"),
+        ("looks_after", "the lab's support"),
+    ];
+    let answer = hospital.form("/atomfeed-console/api/write_note", &fields).await;
+    assert_eq!(answer.header("location"), format!("/atomfeed-console/groups/{fault}"), "{}", answer.body);
+    let page = hospital.page(answer.header("location")).await;
+    for words in ["The &lt;b&gt;patients&lt;/b&gt; come late", "then retry", "the lab&#x27;s support", "Written by"] {
+        assert!(page.body.contains(words) || page.body.contains(&words.replace("&#x27;", "'")), "{words}");
+    }
+    assert!(hospital.page("/atomfeed-console/failed-events/odoo/3").await.body.contains("come late"));
+    hospital.execute("Odoo", "DELETE FROM failed_events WHERE id <= 8").await;
+    hospital.console.parts.watch.look_again("odoo").await;
+    let quiet = hospital.page("/atomfeed-console/groups?quiet=1").await;
+    assert!(quiet.body.contains("come late"), "{}", quiet.body);
+    let empty = [("fault", fault.as_str()), ("what", " "), ("todo", ""), ("looks_after", "")];
+    hospital.form("/atomfeed-console/api/write_note", &empty).await;
+    assert!(!hospital.page(&format!("/atomfeed-console/groups/{fault}")).await.body.contains("come late"));
+}
+
+#[tokio::test]
+async fn what_is_no_group_is_told() {
+    let hospital = Hospital::new(&[], &[]).await;
+    for path in ["/groups/77", "/groups/x", "/groups/1?state=odd"] {
+        let page = hospital.page(&format!("/atomfeed-console{path}")).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let page = hospital.page("/atomfeed-console/groups").await;
+    assert!(page.body.contains("No groups") && page.body.contains("No failed events are known"));
+    let answer = hospital.form("/atomfeed-console/api/write_note", &[("fault", "77"), ("what", "x")]).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}

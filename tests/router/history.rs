@@ -1,0 +1,99 @@
+//! What the console remembers: found, told and exported when the row is long gone.
+
+use axum::http::StatusCode;
+
+use super::hospital::{Hospital, row};
+
+const RECORD: &str = "10000000-0000-4000-8000-000000000001";
+const EVENT: &str = "00000000-0000-4000-8000-000000000001";
+
+/// Event 1 of Odoo has failed again and again, and then its retry succeeded.
+async fn resolved() -> Hospital {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 09:00:00")], &[]).await;
+    hospital
+        .execute(
+            "Odoo",
+            "INSERT INTO failed_event_retry_log (id, feed_uri, failed_at, error_message, event_id)
+             SELECT 1, feed_uri, '2026-11-20 08:30:00', 'Patient 7 is not there', event_id FROM failed_events WHERE id = 1",
+        )
+        .await;
+    hospital.look("odoo").await;
+    hospital.execute("Odoo", "DELETE FROM failed_event_retry_log; DELETE FROM failed_events WHERE id = 1").await;
+    hospital.look("odoo").await;
+    hospital
+}
+
+#[tokio::test]
+async fn an_event_is_found_by_its_id_and_by_its_record_after_it_is_resolved() {
+    let hospital = resolved().await;
+    for text in [RECORD.to_owned(), EVENT.to_owned(), format!("tag:atomfeed.ict4h.org:{EVENT}"), EVENT.to_uppercase()] {
+        let answer = hospital.page(&format!("/atomfeed-console/history?find={text}")).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(answer.body.contains("Resolved") && answer.body.contains("/history/1\""), "{text}");
+    }
+    let nothing = hospital.page("/atomfeed-console/history?find=0000").await;
+    assert!(nothing.body.contains("knows no failed event"), "an empty search says so");
+}
+
+#[tokio::test]
+async fn the_page_of_a_row_that_is_gone_tells_its_end() {
+    let hospital = resolved().await;
+    let answer = hospital.page("/atomfeed-console/failed-events/odoo/1").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    for words in ["Its retry succeeded", "between ", "Failed retry 1", "First failure", RECORD] {
+        assert!(answer.body.contains(words), "{words}: {}", answer.body);
+    }
+    let never = hospital.page("/atomfeed-console/failed-events/odoo/77").await;
+    assert_eq!(never.status, StatusCode::NOT_FOUND, "what the console never saw is not there");
+}
+
+#[tokio::test]
+async fn a_history_says_what_failed_what_left_and_since_when_it_knows() {
+    let hospital = resolved().await;
+    for page in ["/history", "/history?app=odoo&days=365"] {
+        let answer = hospital.page(&format!("/atomfeed-console{page}")).await;
+        assert!(answer.body.contains("has watched since"), "{page}");
+        assert!(answer.body.contains("What left its table"));
+        assert!(answer.body.contains("without a retry by a person"));
+    }
+    let other = hospital.page("/atomfeed-console/history?app=openelis").await;
+    assert!(other.body.contains("No failed event has left its table"), "an empty history says so");
+    assert_eq!(hospital.page("/atomfeed-console/history?app=nobody").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(hospital.page("/atomfeed-console/history/99").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn who_helped_is_told_once_it_is_resolved() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
+    hospital
+        .execute(
+            "Odoo",
+            "INSERT INTO failed_event_retry_log (id, feed_uri, failed_at, error_message, event_id)
+             SELECT 1, feed_uri, '2026-11-20 08:30:00', 'no', event_id FROM failed_events",
+        )
+        .await;
+    hospital.look("odoo").await;
+    let path = "/atomfeed-console/api/retry";
+    let answer = hospital.form(path, &[("only", "odoo:1:5"), ("back", "/failed-events/odoo/1")]).await;
+    assert!(answer.status.is_redirection(), "{}", answer.status);
+    hospital.look("odoo").await;
+    let page = hospital.page("/atomfeed-console/failed-events/odoo/1").await;
+    assert!(page.body.contains("Retry requested"), "{}", page.body);
+    hospital.execute("Odoo", "DELETE FROM failed_event_retry_log; DELETE FROM failed_events").await;
+    hospital.look("odoo").await;
+    let history = hospital.page("/atomfeed-console/history?app=odoo").await;
+    assert!(history.body.contains("1 of the last 1 were resolved after a retry by a person"), "{}", history.body);
+}
+
+#[tokio::test]
+async fn the_file_holds_every_event_and_no_formula() {
+    let mut hurtful = row(2, "2026-11-20 09:00:00");
+    hurtful.event = "=HYPERLINK(\"http://x\")".to_owned();
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00"), hurtful], &[]).await;
+    hospital.look("odoo").await;
+    let answer = hospital.get("/atomfeed-console/history.csv?app=odoo").await;
+    assert!(answer.header("content-type").starts_with("text/csv"));
+    assert_eq!(answer.body.lines().count(), 3, "{}", answer.body);
+    assert!(answer.body.contains("'=HYPERLINK"));
+    assert!(!answer.body.contains("did not work on"), "no error text is kept");
+}

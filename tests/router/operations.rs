@@ -1,0 +1,413 @@
+//! Operations from plan to end: as a browser without JavaScript drives them, and as they survive what can happen.
+
+use std::time::{Duration, Instant};
+
+use atomfeed_console::{
+    model::{
+        Person, RowId,
+        ledger::RequestKind,
+        operation::{Operation, OperationRow, Pace, RowOutcome, Stage},
+    },
+    server::{
+        operations,
+        sources::ResetRow,
+        state::Console,
+        store::{NewOperation, WhichCopies, ledger::Ask},
+    },
+};
+use axum::http::StatusCode;
+
+use super::hospital::{ENCOUNTERS, Hospital, PATIENTS, Row, row};
+
+const PLAN: &str = "/atomfeed-console/api/plan_operation";
+const START: &str = "/atomfeed-console/api/start_operation";
+const TURN: &str = "/atomfeed-console/api/turn_operation";
+
+fn rows(count: i64) -> Vec<Row> {
+    (1..=count).map(|id| row(id, "2026-11-20 08:00:00")).collect()
+}
+
+/// Waits until an operation is in one of these stages.
+async fn until(console: &Console, id: i64, stages: &[Stage]) -> Operation {
+    let begun = Instant::now();
+    loop {
+        let operation = console.parts.store.operation(id).await.unwrap().expect("the operation");
+        if stages.contains(&operation.stage) {
+            return operation;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{operation:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Counts every time a row is reset.
+const COUNT_RESETS: &str = "CREATE TABLE resets (id INTEGER); CREATE TRIGGER count_resets AFTER UPDATE OF retries ON \
+     failed_events WHEN new.retries = 0 AND old.retries <> 0 BEGIN INSERT INTO resets VALUES (new.id); END";
+
+async fn resets(hospital: &Hospital) -> Vec<i64> {
+    hospital.numbers("Odoo", "SELECT id FROM resets ORDER BY id").await
+}
+
+#[tokio::test]
+async fn all_that_match_are_planned_shown_and_only_then_retried() {
+    let mut all = rows(1203);
+    all[0].retries = 2;
+    all[1].feed = PATIENTS;
+    let hospital = Hospital::new(&all, &[]).await;
+    let query = format!("app=odoo&feed={ENCOUNTERS}");
+    let answer = hospital.form(PLAN, &[("kind", "retry"), ("query", &query)]).await;
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/atomfeed-console/operations/1"));
+    let plan = hospital.page(answer.header("location")).await;
+    assert!(plan.body.contains("1,201") && plan.body.contains("Nothing") | plan.body.contains("Exactly these rows"));
+    assert!(hospital.retries("Odoo").await.values().all(|(retries, _)| *retries != 0), "a plan touches nothing");
+    assert!(!hospital.page("/atomfeed-console/operations").await.body.contains("/operations/1\""), "nothing was done");
+
+    // After the plan: one becomes exhausted, one arrives, one changes.
+    hospital
+        .execute(
+            "Odoo",
+            "UPDATE failed_events SET retries = 5 WHERE id = 1; UPDATE failed_events SET retries = 7 WHERE id = 3; \
+             INSERT INTO failed_events (id, feed_uri, retries) VALUES (5000, 'http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent', 5)",
+        )
+        .await;
+    let answer = hospital.form(START, &[("id", "1"), ("reason", " Odoo is back ")]).await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/operations/1", "{}", answer.body);
+    let ended = until(&hospital.console, 1, &[Stage::Ended]).await;
+    assert_eq!((ended.counts.asked, ended.counts.reset, ended.counts.changed), (1201, 1200, 1));
+    assert_eq!((ended.planned, ended.reason.as_deref()), (Some(1201), Some("Odoo is back")));
+    let now = hospital.retries("Odoo").await;
+    assert_eq!(
+        (now[&1].0, now[&2].0, now[&3].0, now[&5000].0),
+        (5, 5, 7, 5),
+        "none of these was in the plan as it is now"
+    );
+    assert!((4..=1203).all(|id| now[&id].0 == 0));
+
+    let again = hospital.form(START, &[("id", "1")]).await;
+    assert_eq!(again.status, StatusCode::FORBIDDEN, "a plan is started once");
+    let nothing = hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo&state=exhausted&q=nowhere")]).await;
+    assert!(nothing.body.contains("There is nothing to do"), "{}", nothing.body);
+}
+
+#[tokio::test]
+async fn a_plan_can_be_thrown_away_and_a_discard_needs_a_reason() {
+    let hospital = Hospital::new(&rows(3), &[]).await;
+    let answer = hospital.form(PLAN, &[("kind", "discard"), ("rows[]", "odoo:1:5"), ("rows[]", "odoo:2:5")]).await;
+    let page = hospital.page(answer.header("location")).await;
+    assert!(page.body.contains("will never process these events") && page.body.contains("30 days"), "{}", page.body);
+    let refused = hospital.form(START, &[("id", "1"), ("reason", "  ")]).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body.contains("needs a reason"));
+    let dropped = hospital.form(TURN, &[("id", "1"), ("turn", "drop")]).await;
+    assert_eq!(dropped.header("location"), "/atomfeed-console/operations");
+    assert_eq!(hospital.console.parts.store.operation(1).await.unwrap(), None);
+    assert_eq!(hospital.retries("Odoo").await.len(), 3);
+    for turn in ["pause", "resume", "cancel", "drop", "dance"] {
+        let answer = hospital.form(TURN, &[("id", "1"), ("turn", turn)]).await;
+        assert!(answer.status.is_client_error(), "{turn}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_discarded_can_be_seen_and_put_back() {
+    let hospital = Hospital::new(&rows(3), &[]).await;
+    let before = hospital.retries("Odoo").await;
+    hospital.form(PLAN, &[("kind", "discard"), ("rows[]", "odoo:1:5"), ("rows[]", "odoo:3:5")]).await;
+    hospital.form(START, &[("id", "1"), ("reason", "test data of the trial")]).await;
+    let ended = until(&hospital.console, 1, &[Stage::Ended]).await;
+    assert_eq!((ended.counts.discarded, ended.counts.asked), (2, 2));
+    assert_eq!(hospital.retries("Odoo").await.len(), 1);
+
+    let page = hospital.page("/atomfeed-console/discarded").await;
+    for words in ["test data of the trial", "00000000-0000-4000-8000-000000000003", "until", "No. … did not work"] {
+        assert!(page.body.contains(words), "{words}");
+    }
+    // One of them by its box, the other by the operation.
+    let answer = hospital.form(PLAN, &[("kind", "restore"), ("copies[]", "2")]).await;
+    hospital.form(START, &[("id", "2")]).await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/operations/2", "{}", answer.body);
+    let ended = until(&hospital.console, 2, &[Stage::Ended]).await;
+    assert_eq!((ended.kind, ended.counts.restored), (RequestKind::Restore, 1));
+    hospital.form(PLAN, &[("kind", "restore"), ("copies_of", "1")]).await;
+    hospital.form(START, &[("id", "3")]).await;
+    let ended = until(&hospital.console, 3, &[Stage::Ended]).await;
+    assert_eq!((ended.counts.restored, ended.counts.asked), (1, 1), "what is back already is not in the plan");
+    assert_eq!(hospital.retries("Odoo").await, before);
+    let which = WhichCopies { restorable: true, ..WhichCopies::default() };
+    assert_eq!(hospital.console.parts.store.discarded_count(&which).await.unwrap(), 0);
+    let nothing = hospital.form(PLAN, &[("kind", "restore"), ("copies_of", "1")]).await;
+    assert!(nothing.body.contains("There is nothing to do"));
+}
+
+#[tokio::test]
+async fn a_row_under_way_in_one_operation_is_not_taken_by_another() {
+    let mut all = rows(40);
+    all.push(Row { feed: PATIENTS, ..row(41, "2026-11-20 08:00:00") });
+    let hospital = Hospital::new(&all, &[]).await;
+    hospital.execute("Odoo", COUNT_RESETS).await;
+    let query = ("query", "app=odoo&feed=http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent");
+    hospital.form(PLAN, &[("kind", "retry"), query]).await;
+    // A second plan from before the first one was started.
+    hospital.form(PLAN, &[("kind", "retry"), query]).await;
+    hospital.form(START, &[("id", "1"), ("per_minute", "12")]).await;
+    until(&hospital.console, 1, &[Stage::Running]).await;
+    let plan = hospital.form(PLAN, &[("kind", "discard"), ("query", "app=odoo")]).await;
+    hospital.form(START, &[("id", "2")]).await;
+    let second = until(&hospital.console, 2, &[Stage::Ended]).await;
+    assert!(second.counts.taken >= 38, "{:?}", second.counts);
+    let rows = hospital.console.parts.store.operation_rows(2, 39, 1).await.unwrap();
+    assert_eq!(rows[0].1.outcome, Some(RowOutcome::Taken { operation: 1 }));
+    let third = hospital.page(plan.header("location")).await;
+    assert!(third.body.contains("under way in another operation"), "{}", third.body);
+
+    hospital.form(TURN, &[("id", "1"), ("turn", "pause")]).await;
+    let paused = until(&hospital.console, 1, &[Stage::Paused]).await;
+    assert!(paused.note.unwrap().contains("Paused by local"));
+    hospital.form(TURN, &[("id", "1"), ("turn", "cancel")]).await;
+    let cancelled = until(&hospital.console, 1, &[Stage::Cancelled]).await;
+    let left = cancelled.counts.to_come();
+    assert!(left >= 37 && cancelled.finished_at.is_some());
+    let page = hospital.page("/atomfeed-console/operations/1").await;
+    assert!(page.body.contains("Cancelled by local") && page.body.contains("not reached"));
+    // What it had not reached is free again.
+    hospital.form(PLAN, &[("kind", "retry"), query]).await;
+    hospital.form(START, &[("id", "4")]).await;
+    let rest = until(&hospital.console, 4, &[Stage::Ended]).await;
+    assert_eq!(rest.counts.reset, left);
+    assert_eq!(resets(&hospital).await, (1..=40).collect::<Vec<_>>(), "each row once");
+}
+
+#[tokio::test]
+async fn a_lost_source_is_waited_for_and_nothing_is_forgotten() {
+    let hospital = Hospital::new(&rows(1200), &[]).await;
+    hospital.execute("Odoo", COUNT_RESETS).await;
+    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
+    // It refuses the second batch.
+    hospital
+        .execute(
+            "Odoo",
+            "CREATE TRIGGER half_way BEFORE UPDATE ON failed_events WHEN old.id > 500 BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        )
+        .await;
+    hospital.form(START, &[("id", "1")]).await;
+    let begun = Instant::now();
+    let waits = loop {
+        let operation = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
+        if operation.note.is_some() {
+            break operation;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{operation:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(waits.counts.reset, 500);
+    assert!(waits.note.unwrap().contains("disk is full"));
+    hospital.execute("Odoo", "DROP TRIGGER half_way").await;
+    let ended = until(&hospital.console, 1, &[Stage::Ended]).await;
+    assert_eq!((ended.counts.reset, ended.note), (1200, None));
+    assert_eq!(resets(&hospital).await, (1..=1200).collect::<Vec<_>>());
+}
+
+fn planned(id: i64) -> OperationRow {
+    OperationRow {
+        app: "odoo".into(),
+        id: RowId(id.into()),
+        feed_uri: Some(ENCOUNTERS.into()),
+        event_id: Some(row(id, "2026-11-20 08:00:00").event),
+        seen_retries: Some(5),
+        copy: None,
+        outcome: None,
+    }
+}
+
+/// Where a console was when it was killed, within its first batch.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Killed {
+    Started,
+    Copied,
+    Marked,
+    Asked,
+    Written,
+    Recorded,
+}
+
+const EVERYWHERE: [Killed; 6] =
+    [Killed::Started, Killed::Copied, Killed::Marked, Killed::Asked, Killed::Written, Killed::Recorded];
+
+/// An operation on six rows as a console leaves it that is killed at this point of a batch of three.
+async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed) -> i64 {
+    let (store, source) = (&hospital.console.parts.store, hospital.console.source("odoo").unwrap());
+    // The watcher has seen the rows before the operation.
+    hospital.followed().await;
+    let new = NewOperation {
+        who: "local".into(),
+        address: "127.0.0.1".into(),
+        kind,
+        scope: "six".into(),
+        reason: Some("a reason".into()),
+        waits: true,
+    };
+    let id = store.new_operation(&new).await.unwrap();
+    let rows: Vec<_> = (1..=6).map(planned).collect();
+    store.plan_rows(id, &rows).await.unwrap();
+    store.close_plan(id, None).await.unwrap();
+    assert!(store.start_operation(id, "local", "127.0.0.1", None, Pace::default()).await.unwrap());
+    let ids = [1, 2, 3].map(RowId);
+    let copies = source.copy(&ids).await.unwrap();
+    if at >= Killed::Copied && kind == RequestKind::Discard {
+        let copy = |(place, row): (i64, &RowId)| atomfeed_console::server::store::NewCopy {
+            position: place,
+            app: "odoo".into(),
+            row_id: *row,
+            event: copies[row].clone(),
+            fault: "a fault".into(),
+        };
+        let kept: Vec<_> = (0..).zip(&ids).map(copy).collect();
+        store.keep_copies(id, &kept).await.unwrap();
+    }
+    if at >= Killed::Marked {
+        store.mark_writing(id, &[0, 1, 2]).await.unwrap();
+    }
+    if at >= Killed::Asked {
+        let asks: Vec<Ask> = rows[..3]
+            .iter()
+            .map(|row| Ask { row_id: row.id, event_id: row.event_id.clone(), retries_before: Some(5) })
+            .collect();
+        store.ask("odoo", kind, id, "local", &asks).await.unwrap();
+    }
+    if at >= Killed::Written {
+        let outcome = match kind {
+            RequestKind::Discard => {
+                let rows = ids.map(|id| atomfeed_console::server::sources::DiscardRow { id, seen_retries: Some(5) });
+                let outcomes = source.discard(&rows, &copies).await.unwrap();
+                assert_eq!(outcomes, vec![RowOutcome::Discarded; 3]);
+                RowOutcome::Discarded
+            }
+            _ => {
+                source.reset(&ids.map(|id| ResetRow { id, seen_retries: 5 })).await.unwrap();
+                RowOutcome::Reset
+            }
+        };
+        if at >= Killed::Recorded {
+            let outcomes: Vec<_> = (0..3).map(|place| (place, outcome.clone())).collect();
+            store.settle_copies(id, &outcomes).await.unwrap();
+            store.record_outcomes(id, &outcomes).await.unwrap();
+        }
+    }
+    id
+}
+
+#[tokio::test]
+async fn a_retry_goes_on_after_a_kill_at_any_point_and_resets_each_row_once() {
+    for at in EVERYWHERE {
+        let hospital = Hospital::new(&rows(6), &[]).await;
+        hospital.execute("Odoo", COUNT_RESETS).await;
+        let id = killed(&hospital, RequestKind::Retry, at).await;
+        let again = Console::new(hospital.console.parts.config.clone(), hospital.console.parts.store.clone());
+        operations::go_on(&again).await.unwrap();
+        let ended = until(&again, id, &[Stage::Ended]).await;
+        assert_eq!((ended.counts.reset, ended.counts.asked), (6, 6), "{at:?}");
+        assert_eq!(resets(&hospital).await, [1, 2, 3, 4, 5, 6], "{at:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_was_tried_and_given_up_while_the_console_was_away_is_not_reset_again() {
+    let hospital = Hospital::new(&rows(6), &[]).await;
+    let id = killed(&hospital, RequestKind::Retry, Killed::Written).await;
+    // The consumer tried all five times before the console came back: the row looks as it did before.
+    for attempt in ["1", "2", "3", "4", "5"] {
+        let sql: &'static str = format!(
+            "UPDATE failed_events SET retries = {attempt} WHERE id = 1; INSERT INTO failed_event_retry_log (feed_uri, failed_at, \
+             error_message, event_id) SELECT feed_uri, '2026-11-21 08:0{attempt}:00', 'again', event_id FROM failed_events WHERE id = 1"
+        )
+        .leak();
+        hospital.execute("Odoo", sql).await;
+    }
+    hospital.execute("Odoo", COUNT_RESETS).await;
+    let again = Console::new(hospital.console.parts.config.clone(), hospital.console.parts.store.clone());
+    operations::go_on(&again).await.unwrap();
+    let ended = until(&again, id, &[Stage::Ended]).await;
+    assert_eq!(ended.counts.reset, 6);
+    assert_eq!(resets(&hospital).await, [4, 5, 6], "row 1 had its retry");
+    assert_eq!(hospital.retries("Odoo").await[&1].0, 5);
+}
+
+#[tokio::test]
+async fn a_discard_goes_on_after_a_kill_at_any_point_and_loses_nothing() {
+    for at in EVERYWHERE {
+        let hospital = Hospital::new(&rows(6), &[]).await;
+        let before = hospital.retries("Odoo").await;
+        let id = killed(&hospital, RequestKind::Discard, at).await;
+        let again = Console::new(hospital.console.parts.config.clone(), hospital.console.parts.store.clone());
+        operations::go_on(&again).await.unwrap();
+        let ended = until(&again, id, &[Stage::Ended]).await;
+        assert!(hospital.retries("Odoo").await.is_empty(), "{at:?}");
+        let uncertain = if at == Killed::Written { 3 } else { 0 };
+        assert_eq!((ended.counts.discarded, ended.counts.uncertain), (6 - uncertain, uncertain), "{at:?}");
+        // Whatever is gone from the table is in the store, and comes back.
+        let which = WhichCopies { restorable: true, ..WhichCopies::default() };
+        assert_eq!(again.parts.store.discarded_count(&which).await.unwrap(), 6, "{at:?}");
+        let actor = operations::Actor::of(&Person::anybody(), "127.0.0.1".into());
+        let what = operations::Matching::CopiesOf(id);
+        let plan = operations::plan(&again, actor.clone(), RequestKind::Restore, what).await.unwrap();
+        operations::start(&again, &actor, plan, None, Pace::default()).await.unwrap();
+        until(&again, plan, &[Stage::Ended]).await;
+        assert_eq!(hospital.retries("Odoo").await, before, "{at:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_rows_decide_whether_an_operation_goes_on() {
+    let hospital = Hospital::new(&rows(12), &[]).await;
+    hospital.followed().await;
+    let fields = [("id", "1"), ("try_first", "2"), ("try_needed", "2")];
+    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
+    hospital.form(START, &fields).await;
+    let trying = until(&hospital.console, 1, &[Stage::Trying]).await;
+    assert_eq!((trying.counts.reset, trying.counts.to_come()), (2, 10));
+    assert!(
+        hospital.page("/atomfeed-console/operations/1").await.body.contains("The outcome of the first 2 is waited for")
+    );
+    // One of the two succeeds, the other fails again.
+    hospital
+        .execute(
+            "Odoo",
+            "INSERT INTO failed_event_retry_log (feed_uri, failed_at, error_message, event_id) SELECT feed_uri, \
+             '2026-11-21 08:00:00', 'again', event_id FROM failed_events WHERE id = 2; \
+             UPDATE failed_events SET retries = 1 WHERE id = 2; DELETE FROM failed_events WHERE id = 1",
+        )
+        .await;
+    hospital.console.parts.watch.look_again("odoo").await;
+    let paused = until(&hospital.console, 1, &[Stage::Paused, Stage::Ended]).await;
+    assert_eq!((paused.stage, paused.counts.to_come()), (Stage::Paused, 10));
+    assert!(paused.note.as_deref().is_some_and(|note| note.contains("1 failed again") || note.contains("to succeed")));
+    // A person may go on all the same.
+    hospital.form(TURN, &[("id", "1"), ("turn", "resume")]).await;
+    let ended = until(&hospital.console, 1, &[Stage::Ended]).await;
+    assert_eq!(ended.counts.reset, 12);
+    assert_eq!(ended.followed.failed_again, 1);
+    let page = hospital.page("/atomfeed-console/operations/1").await;
+    assert!(page.body.contains("Retry those that failed again (1)"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_number_that_is_none_is_refused_and_nothing_begins() {
+    let hospital = Hospital::new(&rows(2), &[]).await;
+    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
+    for (field, value) in [("per_minute", "0"), ("try_first", "-1"), ("try_needed", "many"), ("per_minute", "1e9")] {
+        let answer = hospital.form(START, &[("id", "1"), (field, value)]).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{field}={value}");
+    }
+    for fields in [
+        &[("kind", "explode"), ("query", "")][..],
+        &[("kind", "retry")],
+        &[("kind", "restore")],
+        &[("kind", "retry"), ("query", "state=x")],
+        &[("kind", "retry"), ("group", "77")],
+        &[("kind", "retry"), ("failed_again", "77")],
+    ] {
+        let answer = hospital.form(PLAN, fields).await;
+        assert!(answer.status.is_client_error() && answer.body.contains("<nav"), "{fields:?}: {}", answer.status);
+    }
+    assert_eq!(hospital.console.parts.store.operation(1).await.unwrap().unwrap().stage, Stage::Draft);
+}
