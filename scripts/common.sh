@@ -12,6 +12,7 @@ tools="$cache/tools"
 
 # 0.3.11 needs Rust 1.96, which is newer than what this project asks for.
 cargo_leptos_version=0.3.10
+cargo_deny_version=0.20.2
 # The tool and the crate must be of one version, or the browser refuses the module: the lock file says which.
 wasm_bindgen_version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' Cargo.lock)
 # Debian 12's own wasm-opt (binaryen 108) breaks modules of current Rust; this one was measured to work.

@@ -132,6 +132,20 @@ impl Base {
         with_query(self.action(id), &format!("after={after}"))
     }
 
+    /// The audit log from below the entry of this number on; `None`: from the newest on.
+    pub fn audit(&self, filter: &AuditFilter, before: Option<i64>) -> String {
+        let mut query = filter.to_query();
+        if let Some(before) = before {
+            crate::model::filter::push(&mut query, "before", &before.to_string());
+        }
+        with_query(self.at("/audit"), &query)
+    }
+
+    /// What of the audit log matches, as a file.
+    pub fn audit_export(&self, filter: &AuditFilter) -> String {
+        with_query(self.at("/audit.csv"), &filter.to_query())
+    }
+
     /// The sign-in page; `to` is where to go on, a path and query below the base.
     pub fn sign_in(&self, to: Option<&str>) -> String {
         let mut query = String::new();
@@ -168,20 +182,6 @@ impl Base {
             return None;
         }
         Some(if path == "/" { with_query(self.overview(), query) } else { with_query(self.at(path), query) })
-    }
-
-    /// The audit log from below the entry of this number on; `None`: from the newest on.
-    pub fn audit(&self, filter: &AuditFilter, before: Option<i64>) -> String {
-        let mut query = filter.to_query();
-        if let Some(before) = before {
-            crate::model::filter::push(&mut query, "before", &before.to_string());
-        }
-        with_query(self.at("/audit"), &query)
-    }
-
-    /// What of the audit log matches, as a file.
-    pub fn audit_export(&self, filter: &AuditFilter) -> String {
-        with_query(self.at("/audit.csv"), &filter.to_query())
     }
 
     /// The demo hospital's own page.

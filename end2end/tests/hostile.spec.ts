@@ -43,6 +43,23 @@ test("hostile rows of a database are shown as they are", async ({ page, ownHospi
   }
 });
 
+test("characters that act are shown and do not act", async ({ page, ownHospital }) => {
+  const [id] = ownHospital.sql("odoo", "select max(id) from failed_events");
+  const acting = "'turned ' || char(8238) || 'round ' || char(27) || '[2J'";
+  ownHospital.sql(
+    "odoo",
+    `update failed_events set error_message = ${acting}, title = ${acting}, event_content = ${acting},
+       event_id = ${acting}, tags = ${acting}, failed_at = '2999-01-01 00:00:00' where id = ${id}`,
+  );
+  await page.goto(ownHospital.at("/failed-events?app=odoo"));
+  await expect(rows(page).first()).toContainText("turned ⟦RLO⟧round ␛[2J");
+  await rows(page).first().getByRole("link").first().click();
+  for (const path of [null, "/audit", "/failed-events?app=odoo"]) {
+    if (path) await page.goto(ownHospital.at(path));
+    expect(await page.locator("body").innerText()).not.toMatch(/[\u202e\u001b]/);
+  }
+});
+
 test("hostile parts of an address are shown as they are", async ({ page, hospital }) => {
   const text = encodeURIComponent(MARKUP);
   for (const path of [

@@ -122,8 +122,8 @@ pub async fn sign_out_everywhere() -> Result<(), Problem> {
     let console = super::console()?;
     let visit = super::in_a_session()?;
     let person = super::person()?;
-    console.parts.store.end_sessions(&person.name).await?;
-    report::happened(&console, &visit, &person.name, Happened::SessionsEnded).await?;
+    let ending = async { Ok(console.parts.store.end_sessions(&person.name).await?) };
+    report::on_record(&console, &visit, &person.name, Happened::SessionsEnded, ending).await?;
     super::take_session_cookie(&console, &visit);
     super::go_to(&console.parts.config.base.sign_in(None));
     Ok(())
@@ -136,10 +136,12 @@ pub async fn end_session(number: i64) -> Result<(), Problem> {
     let console = super::console()?;
     let visit = super::in_a_session()?;
     let person = super::person()?;
-    if !console.parts.store.end_session_of(&person.name, number).await? {
-        return Err(Problem::not_found("This session has ended already.", "The list shows those that go on."));
-    }
-    report::happened(&console, &visit, &person.name, Happened::SessionEnded).await?;
+    let ending = async {
+        let ended = console.parts.store.end_session_of(&person.name, number).await?;
+        let gone = || Problem::not_found("This session has ended already.", "The list shows those that go on.");
+        if ended { Ok(()) } else { Err(gone()) }
+    };
+    report::on_record(&console, &visit, &person.name, Happened::SessionEnded, ending).await?;
     super::go_to(&console.parts.config.base.account());
     Ok(())
 }
@@ -281,8 +283,8 @@ pub async fn make_token(
         reading_only: reading.is_some(),
         expires_at: days.map(|days| Utc::now() + chrono::TimeDelta::days(days.into())),
     };
-    console.parts.store.add_token(&new).await?;
-    report::happened(&console, &visit, &person.name, Happened::TokenMade { label: &label }).await?;
+    let making = async { Ok(console.parts.store.add_token(&new).await?) };
+    report::on_record(&console, &visit, &person.name, Happened::TokenMade { label: &label }, making).await?;
     console.parts.doorkeeper.show_once(&visit, ShownOnce::Token(token));
     super::go_to(&format!("{}#tokens", console.parts.config.base.account()));
     Ok(())
@@ -295,14 +297,16 @@ pub async fn revoke_token(id: i64) -> Result<(), Problem> {
     let console = super::console()?;
     let visit = super::in_a_session()?;
     let person = super::person()?;
-    let revoked = match visit.account {
-        Some(account) => console.parts.store.end_token(account, id).await?,
-        None => false,
+    let revoking = async {
+        let revoked = match visit.account {
+            Some(account) => console.parts.store.end_token(account, id).await?,
+            None => false,
+        };
+        let gone =
+            || Problem::not_found("This token has been revoked already.", "The list shows those that there are.");
+        if revoked { Ok(()) } else { Err(gone()) }
     };
-    if !revoked {
-        return Err(Problem::not_found("This token has been revoked already.", "The list shows those that there are."));
-    }
-    report::happened(&console, &visit, &person.name, Happened::TokenRevoked { id }).await?;
+    report::on_record(&console, &visit, &person.name, Happened::TokenRevoked { id }, revoking).await?;
     super::go_to(&format!("{}#tokens", console.parts.config.base.account()));
     Ok(())
 }
@@ -360,13 +364,16 @@ pub async fn add_account(
     let (password, kept) = console.parts.doorkeeper.prover.one_time().await?;
     let account =
         NewAccount { name: folded(&name), role, applications, password: kept, created_by: person.name.clone() };
-    if !console.parts.store.add_account(&account).await? {
-        return Err(Problem::bad_request(
+    let adding = async {
+        if console.parts.store.add_account(&account).await? {
+            return Ok(());
+        }
+        Err(Problem::bad_request(
             format!("There is an account {} already.", account.name),
             "Choose another name, or give that account a new one-time password.",
-        ));
-    }
-    report::happened(&console, &visit, &person.name, Happened::AccountAdded { name: &account.name }).await?;
+        ))
+    };
+    report::on_record(&console, &visit, &person.name, Happened::AccountAdded { name: &account.name }, adding).await?;
     console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name: account.name, password });
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
@@ -385,8 +392,9 @@ pub async fn change_account(
     let (visit, person) = (super::visit()?, super::person()?);
     super::not_ones_own(&person, &name)?;
     let applications = super::chosen_applications(&console, all.is_some(), applications)?;
-    super::changed(console.parts.store.set_rights(&name, role, applications.as_ref()).await?, &name)?;
-    report::happened(&console, &visit, &person.name, Happened::AccountChanged { name: &name }).await?;
+    let changing =
+        async { super::changed(console.parts.store.set_rights(&name, role, applications.as_ref()).await?, &name) };
+    report::on_record(&console, &visit, &person.name, Happened::AccountChanged { name: &name }, changing).await?;
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }
@@ -398,10 +406,10 @@ pub async fn disable_account(name: String, disabled: bool) -> Result<(), Problem
     let console = super::accounts_console()?;
     let (visit, person) = (super::visit()?, super::person()?);
     super::not_ones_own(&person, &name)?;
-    super::changed(console.parts.store.set_disabled(&name, disabled).await?, &name)?;
     let what =
         if disabled { Happened::AccountDisabled { name: &name } } else { Happened::AccountEnabled { name: &name } };
-    report::happened(&console, &visit, &person.name, what).await?;
+    let changing = async { super::changed(console.parts.store.set_disabled(&name, disabled).await?, &name) };
+    report::on_record(&console, &visit, &person.name, what, changing).await?;
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }
@@ -417,8 +425,8 @@ pub async fn new_password(name: String) -> Result<(), Problem> {
     let (visit, person) = (super::visit()?, super::person()?);
     super::not_ones_own(&person, &name)?;
     let (password, kept) = console.parts.doorkeeper.prover.one_time().await?;
-    super::changed(console.parts.store.set_password(&name, &kept, None).await?, &name)?;
-    report::happened(&console, &visit, &person.name, Happened::PasswordChanged { of: &name }).await?;
+    let changing = async { super::changed(console.parts.store.set_password(&name, &kept, None).await?, &name) };
+    report::on_record(&console, &visit, &person.name, Happened::PasswordChanged { of: &name }, changing).await?;
     console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name, password });
     super::go_to(&console.parts.config.base.accounts());
     Ok(())

@@ -35,7 +35,7 @@ pub async fn list_audit(query: String) -> Result<AuditPage, Problem> {
     const NAMES: u32 = 500;
     let console = super::console_for(Right::Audit)?;
     let (mut filter, before) = AuditFilter::parse(&query)?;
-    filter.only = super::person()?.applications;
+    filter.only = console.only().cloned();
     let store = &console.parts.store;
     let mut entries = store.audit_entries(&filter, before, PAGE as u32 + 1).await?;
     let more = entries.len() > PAGE;

@@ -10,12 +10,16 @@ use anyhow::{Context as _, bail};
 use super::{
     config::{Config, Mode},
     security::{
+        audit::{Audit, Entry},
         passwords::Prover,
         sign_in::{check_name, chosen},
     },
     store::{NewAccount, NewPassword, Store, Unchanged, folded},
 };
-use crate::model::Role;
+use crate::model::{
+    Role,
+    audit::{AuditKind, AuditOutcome},
+};
 
 /// Who goes on record as the maker of an account.
 const HERE: &str = "the command line";
@@ -56,6 +60,7 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
             let password = password(&name, one_time).await?;
             let name = folded(&name);
             let new = NewAccount { name: name.clone(), role, applications, password, created_by: HERE.to_owned() };
+            on_record(store, format!("account {name} added")).await?;
             if !store.add_account(&new).await? {
                 bail!("There is an account {name} already.");
             }
@@ -67,21 +72,30 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 bail!("There is no account {name:?}.");
             }
             let password = password(&name, one_time).await?;
+            on_record(store, format!("password of {name} changed")).await?;
             changed(store.set_password(&name, &password, None).await?, &name)?;
             println!("The password of {name} was changed; its sessions have ended.");
             Ok(())
         }
         Task::Disable { name } => {
+            on_record(store, format!("account {name} disabled")).await?;
             changed(store.set_disabled(&name, true).await?, &name)?;
             println!("The account {name} is disabled; its sessions have ended.");
             Ok(())
         }
         Task::Enable { name } => {
+            on_record(store, format!("account {name} enabled")).await?;
             changed(store.set_disabled(&name, false).await?, &name)?;
             println!("The account {name} is enabled.");
             Ok(())
         }
     }
+}
+
+/// Puts on record what is about to be tried.
+async fn on_record(store: &Store, what: String) -> anyhow::Result<()> {
+    let entry = Entry { signed_in_by: HERE.to_owned(), ..Entry::of_console(AuditKind::AccountChanged) };
+    Ok(Audit::new(store.clone()).record(entry.what(what).outcome(AuditOutcome::Begun)).await.map(drop)?)
 }
 
 async fn list(store: &Store) -> anyhow::Result<()> {

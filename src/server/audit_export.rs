@@ -2,20 +2,17 @@
 
 use axum::{
     body::{Body, Bytes},
-    extract::{RawQuery, State},
+    extract::RawQuery,
     http::header,
     response::{IntoResponse, Response},
 };
 use chrono::{SecondsFormat, Utc};
 use futures::{StreamExt, stream};
 
-use super::{export::csv_line, http::Asking, state::Console};
+use super::{export::csv_line, http::Seen, operations::Actor};
 use crate::{
     error::Problem,
-    model::{
-        Right,
-        audit::{AuditEntry, AuditFilter, AuditKind},
-    },
+    model::audit::{AuditEntry, AuditFilter, AuditKind},
 };
 
 /// Entries that one step reads.
@@ -37,17 +34,12 @@ const COLUMNS: [&str; 12] = [
 ];
 
 /// `/audit.csv`: what matches, newest first. The download is an entry of its own.
-pub async fn csv(
-    State(console): State<Console>,
-    asking: Asking,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    asking.person.demand(Right::Audit)?;
+pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let (mut filter, before) = AuditFilter::parse(query.as_deref().unwrap_or_default())?;
-    filter.only = asking.person.applications.clone();
+    filter.only = console.only().cloned();
     let asked = filter.to_query();
     let what = if asked.is_empty() { "CSV, no filter".to_owned() } else { format!("CSV, filter {asked}") };
-    console.parts.audit.record(asking.actor.entry(AuditKind::AuditExported).what(what)).await?;
+    console.parts.audit.record(actor.entry(AuditKind::AuditExported).what(what)).await?;
     let pages = stream::try_unfold(Some(before), move |place| {
         let (store, filter) = (console.parts.store.clone(), filter.clone());
         async move {

@@ -107,75 +107,13 @@ enum Command {
     /// Connect to every configured database and say what is missing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
-    /// Look after the accounts that people sign in with.
-    #[command(after_help = ACCOUNT_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
-    Account(Account),
     /// Look after the audit log.
     Audit(Upkeep<AuditCommand>),
     /// Back up and restore the console's own database.
     Store(Upkeep<StoreCommand>),
-}
-
-#[derive(Debug, Args)]
-struct Account {
-    #[command(subcommand)]
-    task: AccountTask,
-}
-
-#[derive(Debug, Subcommand)]
-enum AccountTask {
-    /// Show every account.
-    List {
-        #[command(flatten)]
-        at: AccountStore,
-    },
-    /// Add an account; its password is asked for.
-    Add {
-        /// The name to sign in with.
-        name: String,
-        /// viewer, operator or administrator.
-        #[arg(long, value_name = "ROLE")]
-        role: Role,
-        /// An application that it may see, by its name; again for each. Without any it sees all.
-        #[arg(long = "application", value_name = "NAME")]
-        applications: Vec<String>,
-        /// Make a password for the first sign-in, and print it.
-        #[arg(long)]
-        one_time: bool,
-        #[command(flatten)]
-        at: AccountStore,
-    },
-    /// Give an account another password; it is asked for.
-    Password {
-        name: String,
-        /// Make a password for one sign-in, and print it.
-        #[arg(long)]
-        one_time: bool,
-        #[command(flatten)]
-        at: AccountStore,
-    },
-    /// Let nobody in with this account any more.
-    Disable {
-        name: String,
-        #[command(flatten)]
-        at: AccountStore,
-    },
-    /// Let people in with this account again.
-    Enable {
-        name: String,
-        #[command(flatten)]
-        at: AccountStore,
-    },
-}
-
-/// Where the accounts are.
-#[derive(Debug, Args)]
-struct AccountStore {
-    #[command(flatten)]
-    file: ConfigFile,
-    /// The console's own database, if it is not where the configuration says.
-    #[arg(long, value_name = "FILE")]
-    store: Option<PathBuf>,
+    /// Look after the accounts that people sign in with.
+    #[command(after_help = ACCOUNT_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+    Account(Account),
 }
 
 /// What is done to the store, and where that is.
@@ -205,6 +143,68 @@ impl StorePlace {
             None => Ok(load(CommandLine::default(), ConfigFile { config: self.config })?.store),
         }
     }
+}
+
+#[derive(Debug, Args)]
+struct Account {
+    #[command(subcommand)]
+    task: AccountTask,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountTask {
+    /// Show every account.
+    List {
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Add an account; its password is asked for.
+    Add {
+        /// The name to sign in with.
+        name: String,
+        /// viewer, operator or administrator.
+        #[arg(long, value_name = "ROLE")]
+        role: Role,
+        /// An application that it may see, by its name; again for each. Without any it sees all.
+        #[arg(long = "application", value_name = "NAME")]
+        applications: Vec<String>,
+        /// Make a password for the first sign-in, and print it.
+        #[arg(long)]
+        one_time: bool,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Give an account another password; it is asked for.
+    Password {
+        name: String,
+        /// Make a password for one sign-in, and print it.
+        #[arg(long)]
+        one_time: bool,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Let nobody in with this account any more.
+    Disable {
+        name: String,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Let people in with this account again.
+    Enable {
+        name: String,
+        #[command(flatten)]
+        at: Store,
+    },
+}
+
+/// Where the accounts are.
+#[derive(Debug, Args)]
+struct Store {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The console's own database, if it is not where the configuration says.
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -301,10 +301,6 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
             let config = load(CommandLine::default(), options.file)?;
             Ok(if check::check(&config).await { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Account(options) => {
-            account(options.task).await?;
-            Ok(ExitCode::SUCCESS)
-        }
         Command::Audit(Upkeep { place, command: AuditCommand::Verify(asked) }) => {
             let whole = upkeep::verify(&place.path()?, asked).await?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -315,6 +311,10 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
                 StoreCommand::Backup(asked) => upkeep::backup(&path, asked).await?,
                 StoreCommand::Restore(asked) => upkeep::restore(&path, asked).await?,
             }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Account(options) => {
+            account(options.task).await?;
             Ok(ExitCode::SUCCESS)
         }
     }

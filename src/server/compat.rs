@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -16,14 +16,14 @@ use serde_json::json;
 
 use super::{
     export,
-    http::Asking,
-    operations::{self, SeenEvent},
+    http::Seen,
+    operations::{self, Actor, SeenEvent},
     sources::Source,
     state::Console,
 };
 use crate::{
     error::Problem,
-    model::{Attempt, Availability, EventKey, FailedEventRow, Right, Stamp, audit::AuditKind, filter::Filter, masking},
+    model::{Attempt, Availability, EventKey, FailedEventRow, Stamp, audit::AuditKind, filter::Filter, masking},
 };
 
 /// How many rows a reset touched; the old answer has an empty body.
@@ -47,15 +47,8 @@ impl IntoResponse for JsonProblem {
 }
 
 /// `GET /apps`: the configured names, in order.
-pub async fn apps(State(console): State<Console>, asking: Asking) -> Result<Json<Vec<String>>, JsonProblem> {
-    let console = seen_by(console, &asking, Right::See)?;
-    Ok(Json(console.applications().map(|info| info.name.clone()).collect()))
-}
-
-/// The console as who asks may see it, if they have this right.
-fn seen_by(console: Console, asking: &Asking, right: Right) -> Result<Console, Problem> {
-    asking.person.demand(right)?;
-    Ok(console.seen_by(&asking.person))
+pub async fn apps(Seen(console): Seen) -> Json<Vec<String>> {
+    Json(console.applications().map(|info| info.name.clone()).collect())
 }
 
 #[derive(Serialize)]
@@ -67,12 +60,7 @@ struct FeedStatus {
 }
 
 /// `GET /apps/{appName}/feedStatus`: a row per marker.
-pub async fn feed_status(
-    State(console): State<Console>,
-    asking: Asking,
-    Path(app): Path<String>,
-) -> Result<Response, JsonProblem> {
-    let console = seen_by(console, &asking, Right::See)?;
+pub async fn feed_status(Seen(console): Seen, Path(app): Path<String>) -> Result<Response, JsonProblem> {
     let poll = find(&console, &app)?.poll().await?;
     let (markers, failures) = match (poll.markers, poll.failures) {
         (Availability::Here(markers), Availability::Here(failures)) => (markers, failures),
@@ -154,12 +142,11 @@ fn millis(stamp: Option<&Stamp>) -> Option<i64> {
 
 /// `GET /apps/{appName}/failedEvent?feedUri=…`: every failed event of the feed, streamed in the order of their ids.
 pub async fn failed_events(
-    State(console): State<Console>,
-    asking: Asking,
+    Seen(console): Seen,
+    actor: Actor,
     Path(app): Path<String>,
     Query(FeedUri { feed_uri }): Query<FeedUri>,
 ) -> Result<Response, JsonProblem> {
-    let console = seen_by(console, &asking, Right::See)?;
     let feed_uri =
         feed_uri.ok_or_else(|| Problem::bad_request("Which feed?", "Add ?feedUri= with the feed's address."))?;
     let source = find(&console, &app)?.clone();
@@ -167,7 +154,7 @@ pub async fn failed_events(
     let what = Filter { apps: vec![source.app().info.key.clone()], ..filter.clone() }.to_query();
     let mut pages = Box::pin(export::pages(source, filter, export::Reading::of(&console)));
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
-    let mut record = export::Record::begin(&console, &asking.actor, "old JSON", &what).await?;
+    let mut record = export::Record::begin(&console, &actor, "old JSON", &what).await?;
     let rows = export::to_the_end(first, pages).flat_map(move |page| match page {
         Ok(Some(rows)) => {
             record.count(&rows);
@@ -213,18 +200,17 @@ impl From<Attempt> for OldRetryLog {
 
 /// `GET /apps/{appName}/failedEvent/{eventId}/retryLog`
 pub async fn retry_log(
-    State(console): State<Console>,
-    asking: Asking,
+    Seen(console): Seen,
+    actor: Actor,
     Path((app, event_id)): Path<(String, String)>,
 ) -> Result<Response, JsonProblem> {
-    let console = seen_by(console, &asking, Right::See)?;
     let source = find(&console, &app)?;
     rows_of_event(source, &event_id).await?;
     let mut attempts = source.attempts_of_event(&event_id).await?;
     if console.masked().is_some() {
         attempts.iter_mut().for_each(masking::mask_attempt);
     } else {
-        let entry = asking.actor.entry(AuditKind::PayloadViewed).app(&source.app().info.key);
+        let entry = actor.entry(AuditKind::PayloadViewed).app(&source.app().info.key);
         let what = format!("event {event_id}, {} rows of its retry log as old JSON", attempts.len());
         console.parts.audit.record(entry.what(what)).await?;
     }
@@ -234,11 +220,10 @@ pub async fn retry_log(
 /// `POST /apps/{appName}/failedEvent/{eventId}/resetRetryCount`: resets every row of the event, also where it failed on
 /// two feeds. The body stays empty; [`ROWS_RESET`] says how many.
 pub async fn reset_retry_count(
-    State(console): State<Console>,
-    asking: Asking,
+    Seen(console): Seen,
     Path((app, event_id)): Path<(String, String)>,
+    actor: Actor,
 ) -> Result<Response, JsonProblem> {
-    let console = seen_by(console, &asking, Right::Retry)?;
     let source = find(&console, &app)?;
     let rows = rows_of_event(source, &event_id).await?;
     let events: Vec<_> = rows
@@ -253,7 +238,7 @@ pub async fn reset_retry_count(
         .into());
     }
     let reason = Some("asked for by the old console's call resetRetryCount".into());
-    let id = operations::retry(&console, asking.actor, events, reason).await?;
+    let id = operations::retry(&console, actor, events, reason).await?;
     let action = console.parts.store.action(id).await?.filter(|action| action.finished_at.is_some());
     let Some(action) = action else {
         return Err(Problem::unavailable(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery},
     http::header,
     response::{IntoResponse, Response},
 };
@@ -12,7 +12,7 @@ use chrono::Utc;
 use futures::{Stream, StreamExt, stream};
 
 use super::{
-    http::Asking,
+    http::Seen,
     lists,
     operations::Actor,
     security::audit::Entry,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     error::Problem,
     model::{
-        FailedEventRow, Reach, Right, RowId, Stamp,
+        FailedEventRow, Reach, RowId, Stamp,
         audit::{AuditKind, AuditOutcome},
         error_text::visible,
         filter::{Direction, Filter, ListQuery, Order, Position},
@@ -59,12 +59,10 @@ impl Form {
 /// A bad filter, or a source that does not answer: a file must not leave out an application in silence.
 async fn failed_events(
     console: Console,
-    asking: Asking,
+    actor: &Actor,
     query: Option<String>,
     form: Form,
 ) -> Result<Response, Problem> {
-    asking.person.demand(Right::See)?;
-    let console = console.seen_by(&asking.person);
     let filter = ListQuery::parse(query.as_deref().unwrap_or_default())?.filter;
     for app in &filter.apps {
         console.source(app)?;
@@ -81,7 +79,7 @@ async fn failed_events(
     let mut pages = Box::pin(stream::iter(sources).flat_map(move |source| pages(source, filter.clone(), reading)));
     // The first page is read before the status is sent, so that an error is one.
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
-    let mut record = Record::begin(&console, &asking.actor, form.word(), &what).await?;
+    let mut record = Record::begin(&console, actor, form.word(), &what).await?;
     let names = move |app: &str| {
         console.applications().find(|info| info.key == app).map_or_else(|| app.to_owned(), |info| info.name.clone())
     };
@@ -278,31 +276,29 @@ pub fn csv_line(cells: &[String]) -> Vec<u8> {
 
 /// `/failed-events/{app}/{id}/error.txt`: the whole first error.
 pub async fn whole_error(
-    State(console): State<Console>,
-    asking: Asking,
+    Seen(console): Seen,
+    actor: Actor,
     Path((app, id)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    whole_text(console, asking, &app, &id, LongText::Error).await
+    whole_text(console, &actor, &app, &id, LongText::Error).await
 }
 
 /// `/failed-events/{app}/{id}/payload.txt`: the whole payload.
 pub async fn whole_payload(
-    State(console): State<Console>,
-    asking: Asking,
+    Seen(console): Seen,
+    actor: Actor,
     Path((app, id)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    whole_text(console, asking, &app, &id, LongText::Payload).await
+    whole_text(console, &actor, &app, &id, LongText::Payload).await
 }
 
 async fn whole_text(
     console: Console,
-    asking: Asking,
+    actor: &Actor,
     app: &str,
     id: &str,
     which: LongText,
 ) -> Result<Response, Problem> {
-    asking.person.demand(Right::See)?;
-    let console = console.seen_by(&asking.person);
     if let Some(lacking) = console.masked() {
         return Err(lacking.into());
     }
@@ -315,7 +311,7 @@ async fn whole_text(
         LongText::Payload => (AuditKind::PayloadViewed, "payload"),
     };
     let what = format!("failed event {id}, its whole {text}");
-    console.parts.audit.record(asking.actor.entry(kind).app(app).what(what)).await?;
+    console.parts.audit.record(actor.entry(kind).app(app).what(what)).await?;
     let whole = first.chars().count() < PIECE as usize;
     let rest = (!whole).then(|| pieces(source.clone(), id, which));
     let body = stream::iter([Ok(first)]).chain(stream::iter(rest).flatten());
@@ -341,21 +337,13 @@ fn pieces(source: Arc<Source>, id: RowId, which: LongText) -> impl Stream<Item =
 }
 
 /// `/failed-events.csv`
-pub async fn csv(
-    State(console): State<Console>,
-    asking: Asking,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    failed_events(console, asking, query, Form::Csv).await
+pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    failed_events(console, &actor, query, Form::Csv).await
 }
 
 /// `/failed-events.ndjson`
-pub async fn ndjson(
-    State(console): State<Console>,
-    asking: Asking,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    failed_events(console, asking, query, Form::Ndjson).await
+pub async fn ndjson(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    failed_events(console, &actor, query, Form::Ndjson).await
 }
 
 #[cfg(test)]

@@ -36,7 +36,6 @@ use super::{
 use crate::{
     demo::Hospital,
     error::Problem,
-    model::Person,
     ui::{
         app::{App, InDemoHospital, PageProblem, ReadOnlyConsole, shell},
         visitor::{FormProblem, SignsIn, Visitor},
@@ -171,7 +170,7 @@ fn provide(console: &Console, visit: Option<&Visit>) {
         demo_accounts: shown.map(|demo| demo.accounts.clone()).unwrap_or_default(),
     });
     if let Some(person) = visit.person.clone() {
-        provide_context(Actor::of(&person, visit.came.address()));
+        provide_context(visit.actor(&person));
         provide_context(person);
     }
     provide_context(visit.clone());
@@ -310,20 +309,28 @@ async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Who a request comes from, for the routes that are no server functions.
-#[derive(Clone, Debug)]
-pub struct Asking {
-    pub person: Person,
-    pub actor: Actor,
-}
-
-impl<S: Sync> FromRequestParts<S> for Asking {
+/// Who goes on record for a request, and from where.
+impl<S: Sync> FromRequestParts<S> for Actor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {
         let visit = visit_of(parts)?;
-        let person = visit.person.clone().ok_or_else(|| Problem::internal("The request has lost its person."))?;
-        Ok(Self { actor: Actor::of(&person, visit.came.address()), person })
+        let person = visit.person.as_ref().ok_or_else(|| Problem::internal("The request has lost its person."))?;
+        Ok(visit.actor(person))
+    }
+}
+
+/// The console as whoever asks may see it; for handlers that are no server functions.
+#[derive(Clone, Debug)]
+pub struct Seen(pub Console);
+
+impl FromRequestParts<Console> for Seen {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, console: &Console) -> Result<Self, Problem> {
+        let visit = visit_of(parts)?;
+        let person = visit.person.as_ref().ok_or_else(|| Problem::internal("The request has lost its person."))?;
+        Ok(Self(console.seen_by(person)))
     }
 }
 

@@ -172,6 +172,8 @@ async fn asked_to_stop() {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use tracing::Dispatch;
+
     use super::*;
 
     const HOSTILE: &str = "x\x1b[2J\u{9b}31m\r\n2026-11-24T00:00:00Z ERROR forged\u{202e}\0";
@@ -194,7 +196,7 @@ mod tests {
         let kept = Kept::default();
         let writer = kept.clone();
         let filter = EnvFilter::new("trace");
-        let dispatch: tracing::Dispatch = match form {
+        let dispatch: Dispatch = match form {
             LogForm::Plain => plain(filter, move || OneLine(writer.clone())).into(),
             LogForm::Json => json(filter, move || OneLine(writer.clone())).into(),
         };

@@ -31,10 +31,10 @@ pub struct Console {
     pub options: LeptosOptions,
     /// Keys of the applications that may be seen; `None`: all.
     only: Option<Arc<BTreeSet<String>>>,
-    /// Why whoever looks may not retry anything; `None`: they may, as far as the applications let them.
-    retry_off: Option<Arc<str>>,
     /// Why error texts and payloads are masked; `None`: they are not.
     masked: Option<Lacking>,
+    /// Why whoever looks may not retry anything; `None`: they may, as far as the applications let them.
+    retry_off: Option<Arc<str>>,
 }
 
 impl FromRef<Console> for LeptosOptions {
@@ -89,7 +89,7 @@ impl Console {
             started: Instant::now(),
             hospital,
         };
-        Self { parts: Arc::new(parts), options, only: None, retry_off: None, masked: None }
+        Self { parts: Arc::new(parts), options, only: None, masked: None, retry_off: None }
     }
 
     /// The console with nothing in it that this person may not see.
@@ -97,7 +97,7 @@ impl Console {
     pub fn seen_by(&self, person: &Person) -> Self {
         let retry_off = person.lacks(Right::Retry).map(|lacking| format!("{lacking} {}", lacking.advice()).into());
         let masked = if self.parts.config.mask_texts { person.lacks(Right::Read) } else { None };
-        Self { only: person.applications.clone().map(Arc::new), retry_off, masked, ..self.clone() }
+        Self { only: person.applications.clone().map(Arc::new), masked, retry_off, ..self.clone() }
     }
 
     /// Keys of the applications that may be seen; `None`: all.

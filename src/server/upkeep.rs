@@ -143,7 +143,7 @@ pub async fn restore(path: &Path, asked: Copy) -> anyhow::Result<()> {
 
 async fn record(store: &Store, kind: AuditKind, file: &Path) -> anyhow::Result<()> {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
-    let entry = Entry { signed_in_by: "command line".to_owned(), ..Entry::of_console(kind) }.what(name);
+    let entry = Entry { signed_in_by: "the command line".to_owned(), ..Entry::of_console(kind) }.what(name);
     Ok(Audit::new(store.clone()).record(entry).await.map(drop)?)
 }
 

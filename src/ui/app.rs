@@ -134,6 +134,19 @@ fn DemoBanner() -> impl IntoView {
     })
 }
 
+/// Why every button that would change something is off, said once.
+#[component]
+fn ReadOnlyBanner() -> impl IntoView {
+    use_context::<ReadOnlyConsole>().map(|ReadOnlyConsole| {
+        view! {
+            <aside class="demo" aria-label="Read-only console">
+                <strong>"This console is read-only."</strong>
+                " Its configuration allows no action on any application: you can look at everything and change nothing."
+            </aside>
+        }
+    })
+}
+
 /// Where nobody signs in, everybody is told so, on every page.
 #[component]
 fn OpenBanner() -> impl IntoView {
@@ -143,19 +156,6 @@ fn OpenBanner() -> impl IntoView {
             <aside class="demo open" aria-label="Open console">
                 <strong>"Open to everybody."</strong>
                 " Nobody signs in here: whoever reaches this address sees everything and can do everything."
-            </aside>
-        }
-    })
-}
-
-/// Why every button that would change something is off, said once.
-#[component]
-fn ReadOnlyBanner() -> impl IntoView {
-    use_context::<ReadOnlyConsole>().map(|ReadOnlyConsole| {
-        view! {
-            <aside class="demo" aria-label="Read-only console">
-                <strong>"This console is read-only."</strong>
-                " Its configuration allows no action on any application: you can look at everything and change nothing."
             </aside>
         }
     })
@@ -178,7 +178,6 @@ fn Header() -> impl IntoView {
     let here = use_location().pathname.get_untracked();
     let searched = use_query_map().read_untracked().get("q").unwrap_or_default();
     let visitor = use_visitor();
-    let may_audit = visitor.person.as_ref().is_some_and(|person| person.may(Right::Audit));
     let mut tabs = vec![
         ("Overview", base.overview(), "/"),
         ("Failed events", list.clone(), "/failed-events"),
@@ -186,10 +185,10 @@ fn Header() -> impl IntoView {
         ("Actions", base.actions(), "/actions"),
         ("Help", base.help(), "/help"),
     ];
-    if may_audit {
+    let accounts = |person: &Person| person.known_by == KnownBy::Account && person.may(Right::Accounts);
+    if visitor.person.as_ref().is_some_and(|person| person.may(Right::Audit)) {
         tabs.insert(4, ("Audit", base.audit(&AuditFilter::default(), None), "/audit"));
     }
-    let accounts = |person: &Person| person.known_by == KnownBy::Account && person.may(Right::Accounts);
     if visitor.person.as_ref().is_some_and(accounts) {
         tabs.insert(4, ("Accounts", base.accounts(), "/accounts"));
     }

@@ -75,6 +75,73 @@ fn a_wrong_configuration_tells_all_of_its_errors_and_no_password() {
     }
 }
 
+/// A store with some audit entries, and its path.
+async fn a_store(folder: &std::path::Path) -> String {
+    let path = folder.join("console.db");
+    let store = Store::open(&path).await.expect("a store");
+    for _ in 0..3 {
+        store.append_audit(&Entry::of_console(AuditKind::ConsoleStarted)).await.expect("an entry");
+    }
+    store.close().await;
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+#[tokio::test]
+async fn the_audit_log_is_verified_and_a_change_ends_with_1() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = a_store(folder.path()).await;
+    let output = run(&["audit", "verify", "--store", &store], "");
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{told}{}", text(&output.stderr));
+    assert!(told.contains("is whole: 3 entries, from number 1 to 3"), "{told}");
+    let noted = told.split("--known ").nth(1).expect("what to note").trim().to_owned();
+    assert_eq!(run(&["audit", "verify", "--store", &store, "--known", &noted], "").status.code(), Some(0));
+    let forged = format!("2:{}", noted.split_once(':').expect("a hash").1);
+    assert_eq!(run(&["audit", "verify", "--store", &store, "--known", &forged], "").status.code(), Some(1));
+
+    let mut connection = SqliteConnection::connect(&format!("sqlite:{store}")).await.expect("the file opens");
+    let sql =
+        "DROP TRIGGER audit_entries_do_not_change; UPDATE audit_entries SET who = 'x' || char(27) WHERE sequence = 2";
+    sqlx::raw_sql(sql).execute(&mut connection).await.expect("it is changed");
+    connection.close().await.expect("closed");
+    let output = run(&["audit", "verify", "--store", &store], "");
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("is not whole. Entry 2 was changed"), "{told}");
+
+    let none = run(&["audit", "verify", "--store", "missing.db"], "");
+    assert_eq!(none.status.code(), Some(1));
+    assert!(text(&none.stderr).contains("missing.db"));
+    assert_eq!(run(&["audit", "verify"], "").status.code(), Some(2), "neither a store nor a configuration");
+}
+
+#[tokio::test]
+async fn the_store_is_backed_up_and_restored_with_a_command_each() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = a_store(folder.path()).await;
+    let backup = folder.path().join("backup.db").to_str().expect("UTF-8").to_owned();
+    let done = run(&["store", "backup", "--store", &store, &backup], "");
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).starts_with("Backed up "), "{}", text(&done.stdout));
+    let again = run(&["store", "backup", "--store", &store, &backup], "");
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("--overwrite"), "{}", text(&again.stderr));
+    assert_eq!(run(&["store", "backup", "--store", &store, &backup, "--overwrite"], "").status.code(), Some(0));
+
+    let refused = run(&["store", "restore", "--store", &store, &backup], "");
+    assert_eq!(refused.status.code(), Some(1), "a store is there");
+    let done = run(&["store", "restore", "--store", &store, &backup, "--overwrite"], "");
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).contains("is kept as"), "{}", text(&done.stdout));
+    // Three, two backups on record, and the restore.
+    let told = text(&run(&["audit", "verify", "--store", &store], "").stdout);
+    assert!(told.contains("6 entries"), "{told}");
+
+    let nowhere = run(&["store", "backup", "--store", "missing.db", &backup], "");
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(!folder.path().join("missing.db").exists());
+}
+
 /// A console of one SQLite application in a folder of its own.
 struct Site(tempfile::TempDir);
 
@@ -196,71 +263,4 @@ fn an_open_console_warns_at_its_start() {
     ] {
         assert!(told.contains(words), "{words}\n{told}");
     }
-}
-
-/// A store with some audit entries, and its path.
-async fn a_store(folder: &std::path::Path) -> String {
-    let path = folder.join("console.db");
-    let store = Store::open(&path).await.expect("a store");
-    for _ in 0..3 {
-        store.append_audit(&Entry::of_console(AuditKind::ConsoleStarted)).await.expect("an entry");
-    }
-    store.close().await;
-    path.to_str().expect("UTF-8").to_owned()
-}
-
-#[tokio::test]
-async fn the_audit_log_is_verified_and_a_change_ends_with_1() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = a_store(folder.path()).await;
-    let output = run(&["audit", "verify", "--store", &store], "");
-    let told = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{told}{}", text(&output.stderr));
-    assert!(told.contains("is whole: 3 entries, from number 1 to 3"), "{told}");
-    let noted = told.split("--known ").nth(1).expect("what to note").trim().to_owned();
-    assert_eq!(run(&["audit", "verify", "--store", &store, "--known", &noted], "").status.code(), Some(0));
-    let forged = format!("2:{}", noted.split_once(':').expect("a hash").1);
-    assert_eq!(run(&["audit", "verify", "--store", &store, "--known", &forged], "").status.code(), Some(1));
-
-    let mut connection = SqliteConnection::connect(&format!("sqlite:{store}")).await.expect("the file opens");
-    let sql =
-        "DROP TRIGGER audit_entries_do_not_change; UPDATE audit_entries SET who = 'x' || char(27) WHERE sequence = 2";
-    sqlx::raw_sql(sql).execute(&mut connection).await.expect("it is changed");
-    connection.close().await.expect("closed");
-    let output = run(&["audit", "verify", "--store", &store], "");
-    let told = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("is not whole. Entry 2 was changed"), "{told}");
-
-    let none = run(&["audit", "verify", "--store", "missing.db"], "");
-    assert_eq!(none.status.code(), Some(1));
-    assert!(text(&none.stderr).contains("missing.db"));
-    assert_eq!(run(&["audit", "verify"], "").status.code(), Some(2), "neither a store nor a configuration");
-}
-
-#[tokio::test]
-async fn the_store_is_backed_up_and_restored_with_a_command_each() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = a_store(folder.path()).await;
-    let backup = folder.path().join("backup.db").to_str().expect("UTF-8").to_owned();
-    let done = run(&["store", "backup", "--store", &store, &backup], "");
-    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
-    assert!(text(&done.stdout).starts_with("Backed up "), "{}", text(&done.stdout));
-    let again = run(&["store", "backup", "--store", &store, &backup], "");
-    assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("--overwrite"), "{}", text(&again.stderr));
-    assert_eq!(run(&["store", "backup", "--store", &store, &backup, "--overwrite"], "").status.code(), Some(0));
-
-    let refused = run(&["store", "restore", "--store", &store, &backup], "");
-    assert_eq!(refused.status.code(), Some(1), "a store is there");
-    let done = run(&["store", "restore", "--store", &store, &backup, "--overwrite"], "");
-    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
-    assert!(text(&done.stdout).contains("is kept as"), "{}", text(&done.stdout));
-    // Three, two backups on record, and the restore.
-    let told = text(&run(&["audit", "verify", "--store", &store], "").stdout);
-    assert!(told.contains("6 entries"), "{told}");
-
-    let nowhere = run(&["store", "backup", "--store", "missing.db", &backup], "");
-    assert_eq!(nowhere.status.code(), Some(1));
-    assert!(!folder.path().join("missing.db").exists());
 }

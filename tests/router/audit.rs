@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use atomfeed_console::model::{
-    Person, Role,
-    audit::{AuditEntry, AuditFilter, AuditKind},
+use atomfeed_console::{
+    model::{
+        Person, Role,
+        audit::{AuditEntry, AuditFilter, AuditKind},
+    },
+    server::config::Access,
 };
 
 use super::hospital::{Hospital, Row, row};
@@ -108,6 +111,15 @@ async fn an_action_is_on_record_before_and_after() {
     assert_eq!(hospital.console.parts.store.verify_audit(None).await.expect("a verdict").broken, None);
 }
 
+/// A hospital where people sign in.
+async fn with_accounts(odoo: &[Row], openelis: &[Row]) -> Hospital {
+    Hospital::with(odoo, openelis, "/atomfeed-console", |config| config.access = Access::default()).await
+}
+
+fn administrator() -> Person {
+    Person::anybody()
+}
+
 /// Makes the log refuse what is added to it, as a full disk would.
 async fn refuse_entries(hospital: &Hospital) {
     use sqlx::Connection;
@@ -149,8 +161,8 @@ async fn what_cannot_be_put_on_record_does_not_happen() {
 
 #[tokio::test]
 async fn the_log_is_searched_and_paged_and_belongs_to_administrators() {
-    let hospital = Hospital::new(&rows(1), &[]).await;
-    let empty = hospital.page("/atomfeed-console/audit").await;
+    let hospital = with_accounts(&rows(1), &[]).await;
+    let empty = hospital.page_as(&administrator(), "/atomfeed-console/audit").await;
     assert!(empty.body.contains("Nothing is on record yet."));
     let audit = &hospital.console.parts.audit;
     for number in 1..=150 {
@@ -158,18 +170,18 @@ async fn the_log_is_searched_and_paged_and_belongs_to_administrators() {
         let entry = atomfeed_console::server::store::Entry::new(who, "account", "10.0.0.1", AuditKind::SignIn);
         audit.record(entry.what(format!("no. {number}."))).await.expect("recorded");
     }
-    let first = hospital.page("/atomfeed-console/audit").await;
+    let first = hospital.page_as(&administrator(), "/atomfeed-console/audit").await;
     assert!(first.body.contains("no. 150.") && first.body.contains("no. 51.") && !first.body.contains("no. 50."));
     assert!(first.body.contains("/atomfeed-console/audit?before=51"), "the way to older entries");
-    let second = hospital.page("/atomfeed-console/audit?before=51").await;
+    let second = hospital.page_as(&administrator(), "/atomfeed-console/audit?before=51").await;
     assert!(second.body.contains("no. 50.") && second.body.contains("no. 1.") && !second.body.contains("Older"));
-    let asha = hospital.page("/atomfeed-console/audit?who=asha&kind=sign_in&q=NO.+14").await;
+    let asha = hospital.page_as(&administrator(), "/atomfeed-console/audit?who=asha&kind=sign_in&q=NO.+14").await;
     assert!(asha.body.contains("no. 148.") && asha.body.contains("no. 14.") && !asha.body.contains("no. 147."));
-    let nothing = hospital.page("/atomfeed-console/audit?who=nobody").await;
+    let nothing = hospital.page_as(&administrator(), "/atomfeed-console/audit?who=nobody").await;
     assert!(nothing.body.contains("No entry fits."));
-    assert_eq!(hospital.page("/atomfeed-console/audit?kind=x").await.status.as_u16(), 400);
+    assert_eq!(hospital.page_as(&administrator(), "/atomfeed-console/audit?kind=x").await.status.as_u16(), 400);
 
-    let csv = hospital.get("/atomfeed-console/audit.csv?who=asha").await;
+    let csv = hospital.get_as(&administrator(), "/atomfeed-console/audit.csv?who=asha").await;
     assert_eq!(csv.body.lines().count(), 76, "a heading and every entry");
     assert_eq!(csv.header("content-disposition").split('"').nth(1).map(|name| name.ends_with(".csv")), Some(true));
     assert_eq!(entries(&hospital).await[0].what, "CSV, filter who=asha");
@@ -188,9 +200,9 @@ async fn the_log_is_searched_and_paged_and_belongs_to_administrators() {
 
 #[tokio::test]
 async fn an_administrator_of_some_applications_sees_what_is_about_them() {
-    let hospital = Hospital::new(&rows(1), &rows(1)).await;
-    hospital.get("/atomfeed-console/failed-events/odoo/1/payload.txt").await;
-    hospital.get("/atomfeed-console/failed-events/openelis/1/payload.txt").await;
+    let hospital = with_accounts(&rows(1), &rows(1)).await;
+    hospital.get_as(&administrator(), "/atomfeed-console/failed-events/odoo/1/payload.txt").await;
+    hospital.get_as(&administrator(), "/atomfeed-console/failed-events/openelis/1/payload.txt").await;
     let person = Person { applications: Some(["odoo".to_owned()].into()), ..Person::anybody() };
     let seen = hospital.get_as(&person, "/atomfeed-console/api/audit?query=").await.json();
     let apps: Vec<_> = seen["entries"].as_array().expect("entries").iter().map(|entry| entry["app"].clone()).collect();

@@ -1,6 +1,9 @@
 //! What somebody sees who may not read error texts and payloads: nowhere a word of them.
 
-use atomfeed_console::model::{Person, Role};
+use atomfeed_console::{
+    model::{Person, Role},
+    server::config::Access,
+};
 
 use super::hospital::{ENCOUNTERS, Hospital, Row, row};
 
@@ -16,7 +19,11 @@ fn secret_row() -> Row {
 }
 
 async fn hospital(mask: bool) -> Hospital {
-    let hospital = Hospital::with(&[secret_row()], &[], "/atomfeed-console", |config| config.mask_texts = mask).await;
+    let hospital = Hospital::with(&[secret_row()], &[], "/atomfeed-console", |config| {
+        config.mask_texts = mask;
+        config.access = Access::default();
+    })
+    .await;
     let log = "INSERT INTO failed_event_retry_log SELECT 1, feed_uri, failed_at, error_message || ' again', event_id, event_content, 18 FROM failed_events";
     hospital.execute("Odoo", log).await;
     hospital

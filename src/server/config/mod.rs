@@ -158,16 +158,16 @@ pub struct Config {
     pub store: PathBuf,
     pub log: LogForm,
     pub log_level: LogLevel,
-    /// Who may come in.
-    pub access: Access,
-    /// The way that requests take.
-    pub reached: Reached,
     /// Nothing is ever written to any application; then each of them says so, too.
     pub read_only: bool,
     /// Who lacks [`crate::model::Right::Read`] sees error texts and payloads masked.
     pub mask_texts: bool,
     /// How old audit entries become before they are removed; `None`: they stay for good.
     pub audit_keep: Option<Duration>,
+    /// Who may come in.
+    pub access: Access,
+    /// The way that requests take.
+    pub reached: Reached,
     pub applications: Vec<Application>,
     /// The applications are the demo hospital.
     pub demo: bool,

@@ -133,11 +133,11 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         (log.choice("form", &LogForm::WORDS), log.choice("level", &LogLevel::WORDS))
     });
     let (log_form, log_level) = log.unwrap_or_default();
-    let access = top.table("access", access).unwrap_or_default();
     let audit = top.table("audit", |audit| {
         audit.refuse_unknown(&AUDIT_KEYS);
         audit.number_or_word("keep_days", AUDIT_DAYS, "forever")
     });
+    let access = top.table("access", access).unwrap_or_default();
     Layer {
         public_origin: top.parsed("public_origin", Origin::parse),
         trusted_proxies: networks(top),

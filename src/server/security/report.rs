@@ -1,13 +1,13 @@
-//! What happens at the door goes on record in one place: who came and went, whose account and tokens were changed.
+//! What happens at the door is put on record in one place: who came and went, whose account and tokens were changed.
 
 use super::{audit::Entry, visit::Visit};
 use crate::{
     error::Problem,
     model::audit::{AuditKind, AuditOutcome},
-    server::{config::Mode, state::Console},
+    server::state::Console,
 };
 
-/// Something that happened at the door.
+/// Something that happens at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened<'h> {
     SignedIn,
@@ -41,40 +41,53 @@ impl Happened<'_> {
         }
     }
 
-    fn outcome(self) -> AuditOutcome {
-        match self {
-            Happened::SignInFailed => AuditOutcome::Failed,
-            _ => AuditOutcome::Done,
-        }
-    }
-
+    /// What was done, and to what, beside the person who did it.
     fn what(self) -> String {
         match self {
-            Happened::SignedIn | Happened::SignedOut | Happened::SignInFailed | Happened::SessionEnded => String::new(),
-            Happened::SessionsEnded => "all sessions".to_owned(),
-            Happened::PasswordChanged { of } => format!("password of {of}"),
-            Happened::AccountAdded { name } => format!("{name} added"),
-            Happened::AccountChanged { name } => format!("role and applications of {name}"),
-            Happened::AccountDisabled { name } => format!("{name} disabled"),
-            Happened::AccountEnabled { name } => format!("{name} enabled"),
-            Happened::TokenMade { label } => label.to_owned(),
+            Happened::SignedIn | Happened::SignInFailed | Happened::SignedOut => String::new(),
+            Happened::SessionEnded => "one session".to_owned(),
+            Happened::SessionsEnded => "every session".to_owned(),
+            Happened::PasswordChanged { of } => format!("password of {of} changed"),
+            Happened::AccountAdded { name } => format!("account {name} added"),
+            Happened::AccountChanged { name } => format!("rights of {name} changed"),
+            Happened::AccountDisabled { name } => format!("account {name} disabled"),
+            Happened::AccountEnabled { name } => format!("account {name} enabled"),
+            Happened::TokenMade { label } => format!("token {label}"),
             Happened::TokenRevoked { id } => format!("token {id}"),
         }
     }
 }
 
-/// Puts on record what happened: who did it, from where.
+fn entry(visit: &Visit, who: &str, what: Happened<'_>) -> Entry {
+    let by = visit.person.as_ref().map_or("", |person| visit.signed_in_by(person));
+    Entry::new(who, by, &visit.came.address(), what.kind()).what(what.what())
+}
+
+/// Puts on record what is about to happen, in one entry: who does it, from where.
 ///
 /// # Errors
-/// The audit log cannot be written.
-pub async fn happened(console: &Console, visit: &Visit, who: &str, what: Happened<'_>) -> Result<(), Problem> {
-    let by = match console.parts.config.access.way.mode() {
-        Mode::Accounts => "account",
-        Mode::Openmrs => "openmrs",
-        Mode::Proxy => "proxy",
-        Mode::Open => "open",
-    };
-    let entry = Entry::new(who, by, &visit.came.address(), what.kind()).what(what.what()).outcome(what.outcome());
-    console.parts.audit.record(entry).await?;
-    Ok(())
+/// The audit log cannot be written: then it must not happen.
+pub async fn happens(console: &Console, visit: &Visit, who: &str, what: Happened<'_>) -> Result<(), Problem> {
+    let outcome = if what == Happened::SignInFailed { AuditOutcome::Refused } else { AuditOutcome::Done };
+    console.parts.audit.record(entry(visit, who, what).outcome(outcome)).await.map(drop)
+}
+
+/// Makes a change with its beginning and its end on record.
+///
+/// # Errors
+/// The audit log cannot be written, and nothing was changed; or what the change itself says.
+pub async fn on_record<T>(
+    console: &Console,
+    visit: &Visit,
+    who: &str,
+    what: Happened<'_>,
+    change: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let entry = entry(visit, who, what);
+    console.parts.audit.record(entry.clone().outcome(AuditOutcome::Begun)).await?;
+    let changed = change.await;
+    let outcome = if changed.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };
+    // The beginning is there; that the end cannot be written is in the console's log.
+    let _ = console.parts.audit.record(entry.outcome(outcome)).await;
+    changed
 }

@@ -23,7 +23,7 @@ use crate::{
     server::{
         config::{Access, DemoAccounts, Way},
         state::Console,
-        store::{Account, NewAccount, NewPassword, NewSession, Store, folded},
+        store::{Account, NewAccount, NewPassword, NewSession, Store, StoreError, folded},
     },
 };
 
@@ -180,13 +180,11 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
     let mark = secrets::hash(&visit.browser.0);
     let known = !visit.browser.1 && console.parts.store.knows_browser(&mark, name).await?;
     let attempt = Attempt { name: folded(name), address: visit.came.from, known_browser: known.then_some(mark) };
-    let wait = match keeper.guessing.begin(&attempt, Instant::now()) {
-        Ok(wait) => wait,
-        Err(closed) => {
-            tracing::warn!(address = visit.came.address(), "sign-in slowed down");
-            return Err(Problem::too_often(closed));
-        }
-    };
+    let wait = keeper.guessing.begin(&attempt, Instant::now()).map_err(|closed| {
+        // Not in the audit log: who guesses must not fill it.
+        tracing::warn!(address = visit.came.address(), "sign-ins come faster than they are taken");
+        Problem::too_often(closed)
+    })?;
     if wait > Duration::ZERO {
         let waiting = keeper.waiting.try_acquire().map_err(|_| {
             keeper.guessing.not_made(&attempt);
@@ -209,7 +207,8 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
             // What was typed as a name may be a password: only names that exist go on record.
             let exists = console.parts.store.account(name).await?.is_some();
             let who = if exists { attempt.name.as_str() } else { "(a name that no account has)" };
-            report::happened(console, visit, who, Happened::SignInFailed).await?;
+            // They stay outside whether it could be written or not.
+            let _ = report::happens(console, visit, who, Happened::SignInFailed).await;
             Err(not_right())
         }
         Err(problem) => {
@@ -333,10 +332,10 @@ pub async fn sign_in(
         Proof::Session(hash) => Some(hash),
         _ => None,
     };
+    report::happens(console, visit, &person.name, Happened::SignedIn).await?;
     let idle = TimeDelta::from_std(access.session_idle).unwrap_or(TimeDelta::MAX);
     store.begin_session(&new, before.as_ref().map(|hash| hash.as_slice()), idle).await?;
     store.know_browser(&secrets::hash(&visit.browser.0), name).await?;
-    report::happened(console, visit, &person.name, Happened::SignedIn).await?;
     Ok(Begun { person, secret, must_change })
 }
 
@@ -442,10 +441,12 @@ pub async fn change_password(
     let kept = chosen(&console.parts.doorkeeper.prover, name, new).await?;
     let secret = secrets::new();
     let store = &console.parts.store;
-    store.rotate_session(&hash, &secrets::hash(&secret)).await?;
-    let changed = store.set_password(name, &kept, Some(&secrets::hash(&secret))).await?;
-    changed.map_err(|_| Problem::not_found(format!("There is no account {name:?} any more."), ""))?;
-    report::happened(console, visit, name, Happened::PasswordChanged { of: name }).await?;
+    report::on_record(console, visit, name, Happened::PasswordChanged { of: name }, async {
+        store.rotate_session(&hash, &secrets::hash(&secret)).await?;
+        let changed = store.set_password(name, &kept, Some(&secrets::hash(&secret))).await?;
+        changed.map_err(|_| Problem::not_found(format!("There is no account {name:?} any more."), ""))
+    })
+    .await?;
     Ok(secret)
 }
 
@@ -461,10 +462,11 @@ pub fn only_in_a_session() -> Problem {
 ///
 /// # Errors
 /// The store cannot be written.
-pub async fn sign_out(console: &Console, visit: &Visit) -> Result<(), Problem> {
+pub async fn sign_out(console: &Console, visit: &Visit) -> Result<(), StoreError> {
     if let Proof::Session(hash) = visit.proof {
         console.parts.store.end_session(&hash).await?;
-        report::happened(console, visit, name_of(visit), Happened::SignedOut).await?;
+        // Nobody is kept inside because the log cannot be written.
+        let _ = report::happens(console, visit, name_of(visit), Happened::SignedOut).await;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use super::{
     client::Came,
     cookies::{self, Kind},
     door::wants_page,
-    secrets,
+    headers, secrets,
     sign_in::{self, Proved},
 };
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
     model::{Person, Role, access::KnownBy},
     server::{
         config::{Mode, Proxy, Way},
+        operations::Actor,
         state::Console,
         store::{Account, StoreError},
     },
@@ -109,6 +110,24 @@ impl Visit {
         }
     }
 
+    /// How they are known, for records: the way of signing in, or the proof where that says more.
+    pub fn signed_in_by(&self, person: &Person) -> &'static str {
+        match self.proof {
+            Proof::Token => "token",
+            Proof::Basic => "basic",
+            _ => person.known_by.word(),
+        }
+    }
+
+    /// This person on record, as they came.
+    pub fn actor(&self, person: &Person) -> Actor {
+        Actor {
+            who: person.name.clone(),
+            signed_in_by: self.signed_in_by(person).to_owned(),
+            address: self.came.address(),
+        }
+    }
+
     fn refused(mut self, problem: Problem) -> Self {
         self.problem = Some(problem);
         self
@@ -125,19 +144,16 @@ fn from_browser(headers: &HeaderMap) -> bool {
 pub async fn meet(State(console): State<Console>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let came = Came::of(&console.parts.config.reached, peer, request.headers());
-    let visit = match request.extensions().get::<Person>() {
-        // No request that came over the network brings one: whoever drives the router in process says who it is.
-        Some(person) => {
-            let visit = Visit::nobody(came, request.headers(), &console);
-            Visit { person: Some(person.clone()), proof: Proof::Open, ..visit }
-        }
-        None => visit(&console, came, request.headers()).await,
-    };
+    let visit = visit(&console, came, request.headers()).await;
     let page = wants_page(request.headers());
     let (mark, fresh) = visit.browser.clone();
     let https = visit.came.https;
     request.extensions_mut().insert(visit);
     let mut response = next.run(request).await;
+    if https {
+        // Only where it came that way: a hospital without HTTPS must not be told to use it.
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, headers::ONE_YEAR_OF_HTTPS);
+    }
     if fresh && page && !response.headers().contains_key(header::SET_COOKIE) && is_page(&response) {
         let cookie = cookies::set(Kind::Browser, &mark, &console.parts.config.base, https);
         response.headers_mut().append(header::SET_COOKIE, cookie);
