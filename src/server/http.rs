@@ -180,7 +180,7 @@ fn provide(console: &Console, visit: Option<&Visit>) {
 #[derive(Clone, Copy, Debug)]
 struct ToldOn(&'static str);
 
-/// A server function. A plain form gets a redirect or a page, never raw JSON: see [`show_problems`].
+/// A server function. A plain form gets a redirect or a page, never raw JSON: see `show_problems`.
 pub async fn server_function(State(console): State<Console>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let told_on = routes::of(parts.uri.path()).and_then(|route| route.told_on);

@@ -626,6 +626,15 @@ async fn an_old_script_sends_name_and_password_and_a_browser_cannot_be_made_to()
 }
 
 #[tokio::test]
+async fn a_script_that_asks_for_much_at_once_is_not_taken_for_one_that_guesses() {
+    let hospital = with_accounts().await;
+    let operator = basic("operator", PASSWORD);
+    let asked = (0..20).map(|_| script(&hospital, Method::GET, "/apps", Some(&operator)));
+    let answers = futures::future::join_all(asked).await;
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+}
+
+#[tokio::test]
 async fn guessing_is_slowed_down_and_the_owner_still_comes_in() {
     let hospital = with_accounts().await;
     let mut own = Browser::signed_in(&hospital, "viewer").await;

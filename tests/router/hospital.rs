@@ -185,9 +185,10 @@ impl Hospital {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let asked = format!("{} {}", request.method(), request.uri());
         let response = tokio::time::timeout(PATIENCE * 12, self.router.clone().oneshot(request))
             .await
-            .expect("an answer in time")
+            .unwrap_or_else(|_| panic!("no answer in time: {asked}"))
             .expect("the router answers");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes();

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -52,6 +52,8 @@ pub struct Doorkeeper {
     waiting: Semaphore,
     /// Digests of Basic credentials that were proved lately. The key makes them useless to whoever reads the memory later.
     proved: Mutex<HashMap<[u8; 32], Remembered>>,
+    /// Credentials that are being proved now.
+    proving: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     key: [u8; 32],
     /// Secrets that were just made, each to be shown once, by what the forms of their visitor are bound to.
     to_show: Mutex<HashMap<[u8; 32], ToShow>>,
@@ -109,6 +111,7 @@ impl Doorkeeper {
             openmrs,
             waiting: Semaphore::new(MOST_WAITING),
             proved: Mutex::default(),
+            proving: Mutex::default(),
             key: secrets::random(),
             to_show: Mutex::default(),
         }
@@ -240,6 +243,23 @@ async fn of_openmrs(keeper: &Doorkeeper, name: &str, password: &str) -> Result<O
     Ok(asking.who(name, password).await?.map(Proved::Openmrs))
 }
 
+/// What was proved lately with credentials of this digest, if it still holds.
+async fn remembered(console: &Console, digest: &[u8; 32], name: &str) -> Result<Option<Proved>, Problem> {
+    let found = {
+        let proved = console.parts.doorkeeper.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        proved.get(digest).filter(|remembered| remembered.at.elapsed() < PROVED_FOR).map(|found| found.who.clone())
+    };
+    Ok(match found {
+        None => None,
+        Some(RememberedAs::Openmrs(known)) => Some(Proved::Openmrs(known)),
+        Some(RememberedAs::Account(set_at)) => {
+            let account = console.parts.store.account(name).await?;
+            let same = |account: &Account| account.disabled_at.is_none() && account.password_set_at == set_at;
+            account.filter(same).map(Proved::Account)
+        }
+    })
+}
+
 /// Proves the credentials of a program that sends them with each request. Once right, they are taken for some minutes.
 ///
 /// # Errors
@@ -247,20 +267,15 @@ async fn of_openmrs(keeper: &Doorkeeper, name: &str, password: &str) -> Result<O
 pub async fn prove_again(console: &Console, visit: &Visit, name: &str, password: &str) -> Result<Proved, Problem> {
     let keeper = &console.parts.doorkeeper;
     let digest = keeper.digest(&folded(name), password);
-    let remembered = {
-        let proved = keeper.proved.lock().unwrap_or_else(PoisonError::into_inner);
-        proved.get(&digest).filter(|remembered| remembered.at.elapsed() < PROVED_FOR).map(|found| found.who.clone())
+    // A program that sends several requests at once is proved once, and not taken for one that guesses.
+    let one_at_a_time = {
+        let mut proving = keeper.proving.lock().unwrap_or_else(PoisonError::into_inner);
+        proving.retain(|_, lock| Arc::strong_count(lock) > 1);
+        proving.entry(digest).or_default().clone()
     };
-    match remembered {
-        Some(RememberedAs::Openmrs(known)) => return Ok(Proved::Openmrs(known)),
-        Some(RememberedAs::Account(set_at)) => {
-            let account = console.parts.store.account(name).await?;
-            let same = |account: &Account| account.disabled_at.is_none() && account.password_set_at == set_at;
-            if let Some(account) = account.filter(same) {
-                return Ok(Proved::Account(account));
-            }
-        }
-        None => {}
+    let _turn = one_at_a_time.lock().await;
+    if let Some(proved) = remembered(console, &digest, name).await? {
+        return Ok(proved);
     }
     let found = prove(console, visit, name, password).await?;
     let who = match &found {
