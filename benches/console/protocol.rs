@@ -246,7 +246,9 @@ fn page_of(pages: usize, number: usize) -> String {
 
 /// The walk itself, in the process of its own: prints its peak memory in kB.
 pub async fn walk(via: std::net::SocketAddr, pages: usize) -> anyhow::Result<()> {
-    let database = atomfeed::Database::connect("sqlite::memory:", None).await?;
+    let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+    let file = dir.path().join("walk.db");
+    let database = atomfeed::Database::connect(&format!("sqlite:{}", file.display()), None).await?;
     database.create_consumer_tables().await?;
     let client = Client::new("http://openmrs:8080", ClientSettings { via: Some(via), ..ClientSettings::default() })?;
     // The run ends before the first entry: what is measured is the way to it.

@@ -328,6 +328,7 @@ impl<W: Worker> Consumer<W> {
         if !self.store.is_there(row).await? {
             return Ok(Tried::Gone);
         }
+        let has_log = self.store.has_retry_log().await?;
         let mut transaction = self.store.database().begin();
         let failure = match self.work(&row.event, &mut transaction).await {
             Err(failure) => {
@@ -335,7 +336,8 @@ impl<W: Worker> Consumer<W> {
                 failure
             }
             Ok(()) => {
-                let removed = match self.store.remove_failed(&mut transaction, &self.feed, &row.event.id).await {
+                let removed = self.store.remove_failed(&mut transaction, &self.feed, &row.event.id, has_log).await;
+                let removed = match removed {
                     // Another run has resolved it meanwhile: what this worker wrote would be a repetition.
                     Ok(0) => return Ok(Tried::Gone),
                     Ok(_) => transaction.commit().await,
@@ -352,7 +354,7 @@ impl<W: Worker> Consumer<W> {
             return Ok(Tried::Gone);
         }
         tracing::debug!(feed = self.feed, event = row.event.id, %failure, "a failed event failed again");
-        if !self.store.has_retry_log().await? {
+        if !has_log {
             return Err(Stall::NoRetryLog { event: row.event.id.clone(), failure: failure.message });
         }
         let mut transaction = self.store.database().begin();

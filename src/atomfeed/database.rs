@@ -185,7 +185,7 @@ impl Database {
         if let Some(shape) = self.known_shape().clone() {
             return Ok(shape);
         }
-        let shape = Arc::new(Shape::read(self).await?);
+        let shape = Arc::new(Shape::read(self, None).await?);
         *self.known_shape() = Some(Arc::clone(&shape));
         Ok(shape)
     }
@@ -381,6 +381,17 @@ impl Transaction {
     /// The database that the transaction is on.
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The tables as they are, read within this transaction if they were not read before.
+    pub(super) async fn shape(&mut self) -> Result<Arc<Shape>, DatabaseError> {
+        let database = self.database.clone();
+        if let Some(shape) = database.known_shape().clone() {
+            return Ok(shape);
+        }
+        let shape = Arc::new(Shape::read(&database, Some(self)).await?);
+        *database.known_shape() = Some(Arc::clone(&shape));
+        Ok(shape)
     }
 
     async fn open(&mut self) -> Result<&mut Open, DatabaseError> {

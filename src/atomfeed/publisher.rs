@@ -95,7 +95,7 @@ impl Publisher {
     /// # Errors
     /// The table is not there, a text is too long for its column, or the database refuses.
     pub async fn queue(&self, transaction: &mut Transaction, event: NewEvent) -> Result<(), DatabaseError> {
-        let shape = self.shape(&[TableName::EventRecordsQueue]).await?;
+        let shape = transaction.shape().await?;
         let queue = shape.table(TableName::EventRecordsQueue)?;
         let at = self.database.time(event.at, queue.has_zone("timestamp"));
         let values: Vec<(&'static str, Value)> = vec![

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::database::{Backend, Database, DatabaseError, Statement, Transaction, Value};
+use super::database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value};
 
 /// A table of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,10 +91,16 @@ impl Shape {
         self.0.contains_key(&name)
     }
 
-    pub(super) async fn read(database: &Database) -> Result<Self, DatabaseError> {
+    /// Reads it, within the transaction if one is given: a pool of one connection has no second.
+    pub(super) async fn read(database: &Database, mut within: Option<&mut Transaction>) -> Result<Self, DatabaseError> {
         let mut shape = Self(HashMap::new());
         for name in TableName::ALL {
-            let columns = columns(database, name).await?;
+            let statement = select_columns(database, name);
+            let rows = match &mut within {
+                Some(transaction) => transaction.rows(statement).await?,
+                None => database.rows(statement).await?,
+            };
+            let columns: HashMap<String, Column> = rows.into_iter().filter_map(column).collect();
             if !columns.is_empty() {
                 shape.0.insert(name, Table { name, columns });
             }
@@ -103,8 +109,9 @@ impl Shape {
     }
 }
 
-async fn columns(database: &Database, name: TableName) -> Result<HashMap<String, Column>, DatabaseError> {
-    let statement = match database.backend() {
+/// Name, type, length and whether it is given a value, of every column.
+fn select_columns(database: &Database, name: TableName) -> Statement {
+    match database.backend() {
         Backend::MySql => Statement::new(
             "SELECT CAST(LOWER(column_name) AS CHAR), CAST(LOWER(column_type) AS CHAR), \
              CAST(character_maximum_length AS CHAR), \
@@ -128,21 +135,18 @@ async fn columns(database: &Database, name: TableName) -> Result<HashMap<String,
         )
         .with(name.word())
         .with(name.word()),
+    }
+}
+
+fn column(mut row: Record) -> Option<(String, Column)> {
+    let (name, kind) = (row.text()?, row.text().unwrap_or_default());
+    let column = Column {
+        has_zone: kind.contains("with time zone") || kind.contains("timestamptz"),
+        is_time: kind.contains("time"),
+        limit: row.number(),
+        given: row.text().as_deref() == Some("1"),
     };
-    let rows = database.rows(statement).await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|mut row| {
-            let (name, kind) = (row.text()?, row.text().unwrap_or_default());
-            let column = Column {
-                has_zone: kind.contains("with time zone") || kind.contains("timestamptz"),
-                is_time: kind.contains("time"),
-                limit: row.number(),
-                given: row.text().as_deref() == Some("1"),
-            };
-            Some((name, column))
-        })
-        .collect())
+    Some((name, column))
 }
 
 impl Table {

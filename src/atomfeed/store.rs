@@ -7,7 +7,7 @@ use super::{
     database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value},
     event::Event,
     java,
-    shape::{Table, TableName},
+    shape::{Shape, Table, TableName},
 };
 
 /// How far a feed was read.
@@ -45,12 +45,12 @@ impl Store {
 
     /// The feed's marker. Where there are several the oldest counts, as the original most often reads it.
     pub async fn marker(&self, feed: &str) -> Result<Option<Marker>, DatabaseError> {
-        let select = self.select_marker("").await?;
+        let shape = self.database.shape_with(&[TableName::Markers]).await?;
+        let select = self.select_marker(&shape, "")?;
         Ok(self.database.rows(select.with(feed)).await?.into_iter().next().map(marker))
     }
 
-    async fn select_marker(&self, lock: &str) -> Result<Statement, DatabaseError> {
-        let shape = self.database.shape_with(&[TableName::Markers]).await?;
+    fn select_marker(&self, shape: &Shape, lock: &str) -> Result<Statement, DatabaseError> {
         let table = self.database.table(TableName::Markers);
         let has_id = shape.table(TableName::Markers)?.has("id");
         let order = if has_id { format!(" ORDER BY {table}.id") } else { String::new() };
@@ -75,7 +75,8 @@ impl Store {
             transaction.execute(wait).await?;
         }
         let lock = if self.database.backend() == Backend::Sqlite { "" } else { " FOR UPDATE" };
-        let select = self.select_marker(lock).await?;
+        let shape = transaction.shape().await?;
+        let select = self.select_marker(&shape, lock)?;
         let found = transaction.rows(select.with(feed)).await?.into_iter().next().map(marker);
         if found.as_ref() != held {
             return Ok(false);
@@ -93,7 +94,7 @@ impl Store {
                 ("last_read_entry_id", next.entry.clone().into()),
                 ("feed_uri_for_last_read_entry", next.page.clone().into()),
             ];
-            self.database.shape().await?.table(TableName::Markers)?.insert(transaction, values).await?;
+            shape.table(TableName::Markers)?.insert(transaction, values).await?;
         }
         Ok(true)
     }
@@ -115,7 +116,7 @@ impl Store {
         error: &str,
         at: DateTime<Utc>,
     ) -> Result<(), DatabaseError> {
-        let shape = self.database.shape_with(&[TableName::FailedEvents]).await?;
+        let shape = transaction.shape().await?;
         let failed = shape.table(TableName::FailedEvents)?;
         let (count, table) = (self.database.text("COUNT(*)"), self.database.table(TableName::FailedEvents));
         let known = format!("SELECT {count} FROM {table} WHERE feed_uri = ? AND event_id = ?");
@@ -146,7 +147,7 @@ impl Store {
         event_id: &str,
         retries: i64,
     ) -> Result<(), DatabaseError> {
-        let shape = self.database.shape().await?;
+        let shape = transaction.shape().await?;
         if !shape.table(TableName::FailedEvents)?.has("retries") {
             return Ok(());
         }
@@ -197,9 +198,10 @@ impl Store {
         transaction: &mut Transaction,
         feed: &str,
         event_id: &str,
+        has_log: bool,
     ) -> Result<u64, DatabaseError> {
         let removed = self.delete(transaction, TableName::FailedEvents, feed, event_id).await?;
-        if self.has_retry_log().await? {
+        if has_log {
             self.delete(transaction, TableName::FailedEventRetryLog, feed, event_id).await?;
         }
         Ok(removed)
@@ -227,7 +229,7 @@ impl Store {
         at: DateTime<Utc>,
     ) -> Result<(), DatabaseError> {
         self.set_retries(transaction, feed, &row.event.id, row.retries + 1).await?;
-        let shape = self.database.shape().await?;
+        let shape = transaction.shape().await?;
         let log = shape.table(TableName::FailedEventRetryLog)?;
         let error = java::stored_error(error);
         let values: Vec<(&'static str, Value)> = vec![

@@ -1,10 +1,12 @@
 //! Consuming: from the marker on, in order, each event once.
 
-use atomfeed_console::atomfeed::{Consumer, Event, Failure, FeedEnd, Limits, Stall, Transaction, Worker};
+use atomfeed_console::atomfeed::{
+    Consumer, Event, Failure, FeedEnd, FeedSettings, Limits, NewEvent, Publisher, Stall, Transaction, Worker,
+};
 
 use crate::support::{
     database::{Server, TestDatabase, Variant},
-    feeds::{PATIENTS, Page, Script, Stand, id, keep, lines, open, patients, worked},
+    feeds::{PATIENTS, Page, Script, Stand, id, keep, lines, open, open_with, patients, worked},
 };
 
 everywhere! {
@@ -25,6 +27,7 @@ on_each_server! {
     a_feed_without_events_is_caught_up_and_writes_no_marker
     a_marker_that_somebody_moves_meanwhile_is_not_written_over
     two_first_runs_at_once_handle_nothing_twice
+    one_connection_is_enough
     a_content_longer_than_its_column_is_an_error_and_not_a_shorter_content
 }
 
@@ -250,6 +253,27 @@ async fn two_first_runs_at_once_handle_nothing_twice(database: &mut TestDatabase
     assert_eq!(done, ["a", "b", "c", "d", "e", "f", "g"]);
     assert_eq!(marker(database).await, marker_at("g", 2));
     assert_eq!(lines(database, "failed_events", &["id"]).await, [""; 0]);
+}
+
+async fn one_connection_is_enough(database: &mut TestDatabase) {
+    let stand = Stand::new(database).await;
+    stand.feeds.patients(&[&["a", "b"]]);
+    stand.script.fail("b", Failure::new("not yet"));
+    // Each use of the protocol is the first one of its database, whose tables it does not know yet.
+    let own = || open_with(database, None, 1);
+    let settings = FeedSettings::new("http://openmrs:8080/openmrs/ws/atomfeed", "Patient AOP", "bec795b1");
+    let publisher = Publisher::new(own(), settings);
+    let mut transaction = publisher.database().begin();
+    publisher.queue(&mut transaction, NewEvent::new("x", "patient", "Patient", "/x")).await.expect("it is queued");
+    transaction.commit().await.expect("it is kept");
+    assert_eq!(publisher.publish_queued().await.expect("the job runs"), 1);
+    let consumer = Consumer::new(own(), stand.feeds.client(), PATIENTS, Limits::default(), stand.script.clone());
+    let run = consumer.expect("a consumer").process_events().await;
+    assert_eq!((run.processed, run.failed), (1, 1), "{}", run.end);
+    stand.script.mend();
+    let consumer = Consumer::new(own(), stand.feeds.client(), PATIENTS, Limits::default(), stand.script.clone());
+    let run = consumer.expect("a consumer").process_failed_events().await;
+    assert_eq!(run.resolved, 1, "{}", run.end);
 }
 
 async fn a_content_longer_than_its_column_is_an_error_and_not_a_shorter_content(database: &mut TestDatabase) {

@@ -41,6 +41,11 @@ pub fn id(uuid: &str) -> String {
 
 /// The database as the protocol takes it, reached through this port instead of its own if one is given.
 pub fn open_through(database: &TestDatabase, port: Option<u16>) -> Database {
+    open_with(database, port, 4)
+}
+
+/// The same with so many connections.
+pub fn open_with(database: &TestDatabase, port: Option<u16>, connections: u32) -> Database {
     let at = &database.app.database;
     let (user, password) = (&at.user, at.password.reveal());
     let port = port.unwrap_or(at.port);
@@ -49,18 +54,18 @@ pub fn open_through(database: &TestDatabase, port: Option<u16>) -> Database {
         Server::Mariadb | Server::Mariadb57 => {
             let options = MySqlConnectOptions::new().host(&at.host).port(port).username(user).password(password);
             let options = options.database(&at.database).ssl_mode(sqlx::mysql::MySqlSslMode::Disabled);
-            let pool = MySqlPoolOptions::new().acquire_timeout(patience).max_connections(4);
+            let pool = MySqlPoolOptions::new().acquire_timeout(patience).max_connections(connections);
             Database::mysql(pool.connect_lazy_with(options))
         }
         Server::Postgres => {
             let options = PgConnectOptions::new().host(&at.host).port(port).username(user).password(password);
             let options = options.database(&at.database).ssl_mode(sqlx::postgres::PgSslMode::Disable);
-            let pool = PgPoolOptions::new().acquire_timeout(patience).max_connections(4);
+            let pool = PgPoolOptions::new().acquire_timeout(patience).max_connections(connections);
             Database::postgres(pool.connect_lazy_with(options), at.schema.as_deref())
         }
         Server::Sqlite => {
             let options = SqliteConnectOptions::new().filename(&at.database).busy_timeout(patience);
-            let pool = SqlitePoolOptions::new().acquire_timeout(patience).max_connections(4);
+            let pool = SqlitePoolOptions::new().acquire_timeout(patience).max_connections(connections);
             Database::sqlite(pool.connect_lazy_with(options))
         }
     };
