@@ -19,7 +19,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::hospital::{Answer, ENCOUNTERS, Hospital, Row, form_token_of, row};
+use super::hospital::{Answer, Hospital, Row, form_token_of, row};
 
 const BASE: &str = "/atomfeed-console";
 const PASSWORD: &str = "copper tunnel violin marsh";
