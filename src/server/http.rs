@@ -3,7 +3,7 @@
 //! From outside in: the log line, the safe headers, who it is that asks, the guard against other sites' pages, limits on
 //! size and time, compression; then what the table of `routes.rs` has, each behind its door, all below the base path.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use axum::{
     Router,
@@ -15,6 +15,7 @@ use axum::{
     routing::{MethodRouter, any, get},
 };
 use leptos::{nonce::Nonce, prelude::*};
+use leptos_axum::AxumRouteListing;
 use tower_http::{
     CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer, limit::RequestBodyLimitLayer,
     timeout::TimeoutLayer,
@@ -83,7 +84,7 @@ pub fn router(console: Console) -> Router {
 
 /// Everything below the base path: each line of the table, behind its door.
 fn inside(console: &Console) -> Router<Console> {
-    warn_of_what_has_no_door(console);
+    warn_of_what_has_no_door();
     let behind = |needs: Needs, handler: MethodRouter<Console>| {
         handler.layer(middleware::from_fn_with_state(Door { console: console.clone(), needs }, door::door))
     };
@@ -96,19 +97,24 @@ fn inside(console: &Console) -> Router<Console> {
 }
 
 /// Pages and server functions that the program has and the table does not: they are not reachable.
-pub fn without_a_door(console: &Console) -> Vec<String> {
-    let for_routes = console.clone();
-    let pages = leptos_axum::generate_route_list_with_exclusions_and_ssg_and_context(App, None, move || {
-        provide_context(for_routes.parts.config.base.clone());
-    })
-    .0;
-    let pages = pages.iter().map(|page| if page.path().is_empty() { "/".to_owned() } else { page.path().to_owned() });
+pub fn without_a_door() -> Vec<String> {
     let functions = server_fn::axum::server_fn_paths().map(|(path, _)| path.to_owned());
-    pages.chain(functions).filter(|path| routes::of(path).is_none()).collect()
+    pages().iter().cloned().chain(functions).filter(|path| routes::of(path).is_none()).collect()
 }
 
-fn warn_of_what_has_no_door(console: &Console) {
-    for path in without_a_door(console) {
+/// The paths of the pages of `ui/app.rs`. Listed once a process: while Leptos lists, no page of the whole process loads
+/// what it shows, and one that is asked for at that moment would wait for ever.
+fn pages() -> &'static [String] {
+    static PAGES: OnceLock<Vec<String>> = OnceLock::new();
+    PAGES.get_or_init(|| {
+        let listed = leptos_axum::generate_route_list(App);
+        let path = |page: &AxumRouteListing| if page.path().is_empty() { "/" } else { page.path() }.to_owned();
+        listed.iter().map(path).collect()
+    })
+}
+
+fn warn_of_what_has_no_door() {
+    for path in without_a_door() {
         tracing::error!(path, "is not in the table of routes, and is not reachable");
     }
 }

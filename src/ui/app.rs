@@ -20,6 +20,7 @@ use super::{
         overview::OverviewPage, sign_in::SignInPage,
     },
     visitor::{SignsIn, Visitor, use_visitor},
+    words,
 };
 use crate::{
     error::Problem,
@@ -34,8 +35,7 @@ pub struct PageProblem(pub Problem);
 /// A title as it is written into the document. leptos_meta 0.8 writes it there as it comes, and a title can hold what a
 /// database holds.
 fn document_title(title: String) -> String {
-    let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!("{title} · Atomfeed Console")
+    format!("{} · Atomfeed Console", words::escaped(&title))
 }
 
 /// In the context of every page of the demo hospital.

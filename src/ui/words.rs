@@ -5,6 +5,12 @@
 
 use chrono::{DateTime, Utc};
 
+/// A text as markup, for the few places where Leptos 0.8 writes one into a page as it comes: the document's title, and what
+/// stands in a `textarea`.
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// A number with separators: `1,042`.
 pub fn number(value: impl Into<i128>) -> String {
     let value: i128 = value.into();

@@ -100,6 +100,7 @@ async fn what_is_no_group_is_told() {
     }
     let page = hospital.page("/atomfeed-console/groups").await;
     assert!(page.body.contains("No groups") && page.body.contains("No failed events are known"));
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
     let answer = hospital.form("/atomfeed-console/api/write_note", &[("fault", "77"), ("what", "x")]).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }

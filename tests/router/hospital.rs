@@ -191,6 +191,11 @@ impl Hospital {
             .unwrap_or_else(|_| panic!("no answer in time: {asked}"))
             .expect("the router answers");
         let (parts, body) = response.into_parts();
+        // A stream of events does not end by itself.
+        let streams = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        if streams {
+            return Answer { status: parts.status, headers: parts.headers, body: String::new() };
+        }
         let bytes = body.collect().await.expect("a whole body").to_bytes();
         Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(bytes.to_vec()).expect("UTF-8") }
     }

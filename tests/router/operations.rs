@@ -162,13 +162,13 @@ async fn a_row_under_way_in_one_operation_is_not_taken_by_another() {
 
     hospital.form(TURN, &[("id", "1"), ("turn", "pause")]).await;
     let paused = until(&hospital.console, 1, &[Stage::Paused]).await;
-    assert!(paused.note.unwrap().contains("Paused by local"));
+    assert!(paused.note.unwrap().contains("Paused by anybody"));
     hospital.form(TURN, &[("id", "1"), ("turn", "cancel")]).await;
     let cancelled = until(&hospital.console, 1, &[Stage::Cancelled]).await;
     let left = cancelled.counts.to_come();
     assert!(left >= 37 && cancelled.finished_at.is_some());
     let page = hospital.page("/atomfeed-console/operations/1").await;
-    assert!(page.body.contains("Cancelled by local") && page.body.contains("not reached"));
+    assert!(page.body.contains("Cancelled by anybody") && page.body.contains("not reached"));
     // What it had not reached is free again.
     hospital.form(PLAN, &[("kind", "retry"), query]).await;
     hospital.form(START, &[("id", "4")]).await;

@@ -28,6 +28,7 @@ use crate::{
         },
         due::{self, Offer},
         pages::life::Life,
+        visitor::use_visitor,
         words,
     },
 };
@@ -325,12 +326,13 @@ fn others_have(others: u64) -> String {
 fn DiscardForm(page: EventPage) -> impl IntoView {
     let base = use_base();
     let value = due::row_value(&page.event.row).filter(|_| !page.info.read_only);
+    let may = use_visitor().person.is_some_and(|person| person.may(RequestKind::Discard.right()));
     value
         .map(|value| {
             view! {
                 <form method="post" action=base.function("plan_operation") class="bar">
                     <FormToken />
-                    <input type="hidden" name="rows[]" value=value />
+                    {may.then(|| view! { <input type="hidden" name="rows[]" value=value /> })}
                     <PlanSubmit kind=RequestKind::Discard text="Discard…" class="quiet" />
                     <span class="small muted">"Where it need never be processed. The plan says what it means."</span>
                 </form>

@@ -203,15 +203,15 @@ fn NoteSheet(group: Group) -> impl IntoView {
                         <input type="hidden" name="fault" value=group.fault.to_string() />
                         <label>
                             <span>"What it is"</span>
-                            <textarea name="what" rows="2" maxlength=limit.clone()>{note.what}</textarea>
+                            <textarea name="what" rows="2" maxlength=limit.clone()>{words::escaped(&visible(&note.what))}</textarea>
                         </label>
                         <label>
                             <span>"What to do"</span>
-                            <textarea name="todo" rows="3" maxlength=limit>{note.todo}</textarea>
+                            <textarea name="todo" rows="3" maxlength=limit>{words::escaped(&visible(&note.todo))}</textarea>
                         </label>
                         <label>
                             <span>"Who looks after it"</span>
-                            <input name="looks_after" maxlength="200" value=note.looks_after autocomplete="off" />
+                            <input name="looks_after" maxlength="200" value=visible(&note.looks_after) autocomplete="off" />
                         </label>
                         <div class="bar">
                             <button type="submit">"Save the note"</button>

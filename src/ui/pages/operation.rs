@@ -490,12 +490,17 @@ fn FactsOf(operation: Operation) -> impl IntoView {
                         }
                     })}
                 <dt>"Who"</dt>
-                <dd>{format!("{}, from {}", operation.who, operation.address)}</dd>
+                <dd>
+                    <bdi>{visible(&operation.who)}</bdi>
+                    ", from "
+                    {visible(&operation.address)}
+                </dd>
                 <dt>"Reason"</dt>
                 <dd>
-                    {operation
-                        .reason
-                        .map_or_else(|| view! { <span class="none">"none given"</span> }.into_any(), IntoAny::into_any)}
+                    {match operation.reason {
+                        Some(reason) => view! { <bdi>{visible(&reason)}</bdi> }.into_any(),
+                        None => view! { <span class="none">"none given"</span> }.into_any(),
+                    }}
                 </dd>
             </dl>
         </div>

@@ -7,7 +7,7 @@ use leptos_router::hooks::use_query_map;
 use crate::{
     api::operations::{self, list_operations},
     error::Problem,
-    model::operation::Operation,
+    model::{error_text::visible, operation::Operation},
     ui::{
         components::{At, Badge, ProblemView, use_base},
         sentences, words,
@@ -141,10 +141,17 @@ fn row(operation: Operation) -> impl IntoView {
                 </div>
             </td>
             <td data-label="Who">
-                <div>{operation.who} <span class="small muted whole">{operation.address}</span></div>
+                <div>
+                    <bdi>{visible(&operation.who)}</bdi>
+                    " "
+                    <span class="small muted whole">{visible(&operation.address)}</span>
+                </div>
             </td>
             <td data-label="Reason">
-                {operation.reason.map_or_else(|| view! { <span class="none">"none given"</span> }.into_any(), IntoAny::into_any)}
+                {match operation.reason {
+                    Some(reason) => view! { <bdi>{visible(&reason)}</bdi> }.into_any(),
+                    None => view! { <span class="none">"none given"</span> }.into_any(),
+                }}
             </td>
         </tr>
     }
