@@ -45,6 +45,8 @@ export const test = base.extend<Options & Fixtures, WorkerFixtures>({
     const hospital = await Hospital.start();
     if (role) await hospital.signIn(context, role);
     await use(hospital);
+    // A page that is still open would miss its stream of changes, and say so.
+    for (const page of context.pages()) await page.close();
     await hospital.stop();
   },
 

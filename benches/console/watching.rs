@@ -110,7 +110,7 @@ fn watched_screens() -> Vec<screens::Screen> {
 
 /// The console's own question of a quiet look, and the plainest one over the same table, each the median of some.
 async fn quiet_poll(database: &mut Database, file: &Path, dir: &Path) -> anyhow::Result<(Duration, Duration)> {
-    let line = CommandLine { listen: None, base: None, store: None };
+    let line = CommandLine::default();
     let config = config::load(line, &Environment::from([("", "")]), Some(file), dir)
         .map_err(|refused| anyhow::anyhow!("{refused}"))?;
     let application = config.applications.into_iter().next().context("an application")?;

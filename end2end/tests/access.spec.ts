@@ -31,7 +31,7 @@ test("signing in and out by keyboard leads back to where one was", async ({ page
   await page.getByRole("button", { name: "Sign out" }).focus();
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(hospital.at("/sign-in"));
-  await page.goto(hospital.at("/actions"));
+  await page.goto(hospital.at("/operations"));
   await expect(page.getByRole("heading", { level: 1, name: "Sign in" })).toBeVisible();
 });
 
@@ -61,7 +61,7 @@ test.describe("without JavaScript", () => {
     const event = await keyOf(rows(page).first());
     await rows(page).first().getByRole("button", { name: /^Retry: / }).click();
     await expect(page.getByRole("status").filter({ hasText: "Retry requested for 1 row" })).toBeVisible();
-    await navigation(page).getByRole("link", { name: "Actions" }).click();
+    await navigation(page).getByRole("link", { name: "Operations" }).click();
     await expect(page.getByRole("main")).toContainText("operator");
     expect(event.app).toBe("odoo");
     await page.getByRole("button", { name: "Sign out" }).click();

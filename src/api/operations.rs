@@ -173,6 +173,7 @@ pub async fn start_operation(
     let pace = Pace { per_minute, try_first };
     let reason = super::failed_events::said(reason);
     crate::server::operations::start(&console, &super::actor()?, id, reason, pace).await?;
+    crate::server::operations::wait_a_moment(&console, id).await;
     super::go_to(&console.parts.config.base.operation(id));
     Ok(())
 }

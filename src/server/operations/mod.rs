@@ -33,6 +33,9 @@ pub use plan::{Matching, plan};
 /// How long a request waits for its operation; a longer one is followed on its own page.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long the start of an operation waits for its end.
+const MOMENT: Duration = Duration::from_secs(2);
+
 /// Rows that one form may name.
 pub const MOST_ROWS: usize = 1000;
 
@@ -262,6 +265,11 @@ pub async fn start(
     }
     run::spawn(console, id).await;
     Ok(())
+}
+
+/// Waits as long as nobody minds: a short operation is over when its page is next seen.
+pub async fn wait_a_moment(console: &Console, id: i64) {
+    run::wait(console, id, MOMENT).await;
 }
 
 /// Throws a plan away that has not begun.

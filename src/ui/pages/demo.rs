@@ -183,7 +183,7 @@ fn Jobs(jobs: Vec<Job>) -> impl IntoView {
                         {job.system}
                         <span class="block small muted">{every}</span>
                     </th>
-                    <td data-label="Feed" class="whole">
+                    <td data-label="Feed" class="address">
                         {job.feed}
                     </td>
                     <td data-label="Last read" class="ran">{ran(job.read, "processed")}</td>
