@@ -4,7 +4,7 @@ use leptos::prelude::use_context;
 
 use crate::{
     error::Problem,
-    model::{Person, Role},
+    model::{Person, Right, Role},
 };
 
 /// Whoever looks, in the context of every page.
@@ -34,6 +34,12 @@ pub enum SignsIn {
 /// Why a form was not taken; in the context of the page that it stands on.
 #[derive(Clone, Debug)]
 pub struct FormProblem(pub Problem);
+
+/// Why whoever looks may not do what needs this right, and who can change that; `None`: they may.
+pub fn refused(right: Right) -> Option<String> {
+    let lacking = use_visitor().person?.lacks(right)?;
+    Some(format!("{lacking} {}", lacking.advice()))
+}
 
 /// Whoever looks at this page. While routes are only listed it is nobody.
 pub fn use_visitor() -> Visitor {

@@ -4,7 +4,7 @@
 use leptos::prelude::*;
 
 use super::{FormToken, Icon, use_base};
-use crate::{model::ledger::RequestKind, ui::visitor::use_visitor};
+use crate::{model::ledger::RequestKind, ui::visitor::refused};
 
 /// What a plan is made of: the form's field and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,14 +59,13 @@ pub fn PlanSubmit(
     #[prop(into)] text: String,
     #[prop(optional)] class: &'static str,
 ) -> impl IntoView {
-    let lacking = use_visitor().person.and_then(|person| person.lacks(kind.right()));
-    match lacking {
-        Some(lacking) => view! {
+    match refused(kind.right()) {
+        Some(why) => view! {
             <button type="submit" disabled=true>
                 <Icon name=icon(kind) />
                 {text}
             </button>
-            <span class="small muted">{format!("{lacking} {}", lacking.advice())}</span>
+            <span class="small muted">{why}</span>
         }
         .into_any(),
         None => view! {

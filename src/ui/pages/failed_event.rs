@@ -28,7 +28,7 @@ use crate::{
         },
         due::{self, Offer},
         pages::life::Life,
-        visitor::use_visitor,
+        visitor::refused,
         words,
     },
 };
@@ -326,7 +326,7 @@ fn others_have(others: u64) -> String {
 fn DiscardForm(page: EventPage) -> impl IntoView {
     let base = use_base();
     let value = due::row_value(&page.event.row).filter(|_| !page.info.read_only);
-    let may = use_visitor().person.is_some_and(|person| person.may(RequestKind::Discard.right()));
+    let may = refused(RequestKind::Discard.right()).is_none();
     value
         .map(|value| {
             view! {

@@ -19,7 +19,7 @@ use crate::{
         },
         due::{self, Offer},
         islands::{Fresh, Selection},
-        visitor::use_visitor,
+        visitor::refused,
         words,
     },
 };
@@ -176,7 +176,7 @@ fn Events(page: ListPage) -> impl IntoView {
 #[component]
 fn SelectionBar(open: bool, waiting: bool) -> impl IntoView {
     let base = use_base();
-    let may_discard = use_visitor().person.is_some_and(|person| person.may(RequestKind::Discard.right()));
+    let may_discard = refused(RequestKind::Discard.right()).is_none();
     view! {
         <div class="bar selection">
             <label class="tick">

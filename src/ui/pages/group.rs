@@ -9,7 +9,7 @@ use crate::{
     api::groups::{self, view_group},
     error::Problem,
     model::{
-        ApplicationInfo, EventKey,
+        ApplicationInfo, EventKey, Right,
         advice::advise,
         error_text::visible,
         feed::category_of,
@@ -20,6 +20,7 @@ use crate::{
         components::{
             At, Badge, DayChart, FormToken, Icon, Number, PlanButton, PlanOf, ProblemView, ShortId, use_base,
         },
+        visitor::refused,
         words,
     },
 };
@@ -162,7 +163,6 @@ fn summary(group: &Group, applications: &[ApplicationInfo]) -> String {
 /// What somebody wrote down, and the form to write it.
 #[component]
 fn NoteSheet(group: Group) -> impl IntoView {
-    let base = use_base();
     let written = group.note;
     let note = written.as_ref().map(|written| written.note.clone()).unwrap_or_default();
     let parts = [
@@ -185,8 +185,6 @@ fn NoteSheet(group: Group) -> impl IntoView {
             <p class="small muted">"Written by " {visible(&written.who)} ", " <At at=written.at /> "."</p>
         }
     });
-    let open = note.is_empty();
-    let limit = Note::LIMIT.to_string();
     view! {
         <section class="sheet" aria-labelledby="note-title">
             <header>
@@ -196,30 +194,44 @@ fn NoteSheet(group: Group) -> impl IntoView {
             <div class="pad">
                 <dl class="facts">{shown}</dl>
                 {by}
-                <details open=open>
-                    <summary>{if open { "Write a note" } else { "Change the note" }}</summary>
-                    <form method="post" action=base.function("write_note") class="ask">
-                        <FormToken />
-                        <input type="hidden" name="fault" value=group.fault.to_string() />
-                        <label>
-                            <span>"What it is"</span>
-                            <textarea name="what" rows="2" maxlength=limit.clone()>{words::escaped(&visible(&note.what))}</textarea>
-                        </label>
-                        <label>
-                            <span>"What to do"</span>
-                            <textarea name="todo" rows="3" maxlength=limit>{words::escaped(&visible(&note.todo))}</textarea>
-                        </label>
-                        <label>
-                            <span>"Who looks after it"</span>
-                            <input name="looks_after" maxlength="200" value=visible(&note.looks_after) autocomplete="off" />
-                        </label>
-                        <div class="bar">
-                            <button type="submit">"Save the note"</button>
-                        </div>
-                    </form>
-                </details>
+                {match refused(Right::Note) {
+                    Some(why) => view! { <p class="small muted">{why}</p> }.into_any(),
+                    None => view! { <NoteForm fault=group.fault note /> }.into_any(),
+                }}
             </div>
         </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn NoteForm(fault: i64, note: Note) -> impl IntoView {
+    let base = use_base();
+    let open = note.is_empty();
+    let limit = Note::LIMIT.to_string();
+    view! {
+        <details open=open>
+            <summary>{if open { "Write a note" } else { "Change the note" }}</summary>
+            <form method="post" action=base.function("write_note") class="ask">
+                <FormToken />
+                <input type="hidden" name="fault" value=fault.to_string() />
+                <label>
+                    <span>"What it is"</span>
+                    <textarea name="what" rows="2" maxlength=limit.clone()>{words::escaped(&visible(&note.what))}</textarea>
+                </label>
+                <label>
+                    <span>"What to do"</span>
+                    <textarea name="todo" rows="3" maxlength=limit>{words::escaped(&visible(&note.todo))}</textarea>
+                </label>
+                <label>
+                    <span>"Who looks after it"</span>
+                    <input name="looks_after" maxlength="200" value=visible(&note.looks_after) autocomplete="off" />
+                </label>
+                <div class="bar">
+                    <button type="submit">"Save the note"</button>
+                </div>
+            </form>
+        </details>
     }
     .into_any()
 }

@@ -23,7 +23,9 @@ use crate::{
         },
         due,
         islands::Course,
-        sentences, words,
+        sentences,
+        visitor::refused,
+        words,
     },
 };
 
@@ -75,7 +77,7 @@ fn Head(operation: Operation) -> impl IntoView {
 #[component]
 fn BeingPlanned(page: Page) -> impl IntoView {
     let base = use_base();
-    let id = page.operation.id;
+    let (id, kind) = (page.operation.id, page.operation.kind);
     view! {
         <Head operation=page.operation />
         <Course ask=base.operation_course(id) stage="planning".to_owned() />
@@ -84,7 +86,7 @@ fn BeingPlanned(page: Page) -> impl IntoView {
             <p>{format!("{} so far. Reload the page to see how far it is.", words::count_first(page.so_far, "row"))}</p>
         </Notice>
         <div class="bar">
-            <Turn id turn="drop" text="Throw the plan away" />
+            <Turn id kind=kind turn="drop" text="Throw the plan away" />
         </div>
     }
     .into_any()
@@ -234,6 +236,7 @@ fn Start(page: Page) -> impl IntoView {
     let base = use_base();
     let operation = page.operation;
     let (id, kind) = (operation.id, operation.kind);
+    let lacking = refused(kind.right());
     let planned = operation.planned.unwrap_or(operation.counts.asked);
     let rows = words::count(planned, "failed event");
     let button = match kind {
@@ -241,11 +244,13 @@ fn Start(page: Page) -> impl IntoView {
         RequestKind::Discard => format!("Discard {rows}"),
         RequestKind::Restore => format!("Put {rows} back"),
     };
-    let refused = page.refused;
-    let off = !refused.is_empty()
-        && operation.counts.asked > 0
-        && page.feeds.iter().map(|feed| &feed.planned.app).collect::<std::collections::BTreeSet<_>>().len()
-            <= refused.len();
+    let mut refused = page.refused;
+    let off = lacking.is_some()
+        || !refused.is_empty()
+            && operation.counts.asked > 0
+            && page.feeds.iter().map(|feed| &feed.planned.app).collect::<std::collections::BTreeSet<_>>().len()
+                <= refused.len();
+    refused.extend(lacking);
     let needs_reason = kind == RequestKind::Discard;
     let label = if needs_reason {
         "Reason: why these need never be processed"
@@ -291,15 +296,18 @@ fn Start(page: Page) -> impl IntoView {
                 </button>
             </div>
         </form>
-        <Turn id turn="drop" text="Throw the plan away" />
+        <Turn id kind=kind turn="drop" text="Throw the plan away" />
     }
     .into_any()
 }
 
 /// A button that pauses, resumes, cancels or throws away.
 #[component]
-fn Turn(id: i64, turn: &'static str, text: &'static str) -> impl IntoView {
+fn Turn(id: i64, kind: RequestKind, turn: &'static str, text: &'static str) -> impl IntoView {
     let base = use_base();
+    if refused(kind.right()).is_some() {
+        return view! { <button type="button" disabled=true>{text}</button> }.into_any();
+    }
     view! {
         <form method="post" action=base.function("turn_operation") class="inline">
             <FormToken />
@@ -323,7 +331,8 @@ fn Running(page: Page) -> impl IntoView {
         (counts.done() + counts.left_alone(), operation.planned.unwrap_or(counts.asked).max(counts.asked));
     let outcome = sentences::outcome(&operation);
     let said = sentences::stage(&operation);
-    let due = (operation.kind == RequestKind::Retry && counts.reset > 0)
+    let of_kind = operation.kind;
+    let due = (of_kind == RequestKind::Retry && counts.reset > 0)
         .then(|| due_of(&page.rows, &page.applications, counts.reset));
     let (kind, note, badge) = (outcome_kind(&operation), operation.note.clone(), operation.clone());
     let live = stage.is_under_way();
@@ -356,10 +365,10 @@ fn Running(page: Page) -> impl IntoView {
         </Notice>
         </div>
         <div class="bar">
-            {matches!(stage, Stage::Running | Stage::Trying).then(|| view! { <Turn id turn="pause" text="Pause" /> })}
-            {(stage == Stage::Paused).then(|| view! { <Turn id turn="resume" text="Go on" /> })}
-            {(stage == Stage::Trying).then(|| view! { <Turn id turn="resume" text="Go on without waiting" /> })}
-            {stage.is_under_way().then(|| view! { <Turn id turn="cancel" text="Cancel" /> })}
+            {matches!(stage, Stage::Running | Stage::Trying).then(|| view! { <Turn id kind=of_kind turn="pause" text="Pause" /> })}
+            {(stage == Stage::Paused).then(|| view! { <Turn id kind=of_kind turn="resume" text="Go on" /> })}
+            {(stage == Stage::Trying).then(|| view! { <Turn id kind=of_kind turn="resume" text="Go on without waiting" /> })}
+            {stage.is_under_way().then(|| view! { <Turn id kind=of_kind turn="cancel" text="Cancel" /> })}
             {(operation.followed.failed_again > 0)
                 .then(|| {
                     let text = format!("Retry those that failed again ({})…", words::number(operation.followed.failed_again));
