@@ -43,7 +43,7 @@ pub async fn list_audit(query: String) -> Result<AuditPage, Problem> {
     Ok(AuditPage {
         next: entries.last().filter(|_| more).map(|entry| entry.sequence),
         later: before.is_some(),
-        names: store.audit_names(NAMES).await?,
+        names: if console.only().is_some() { Vec::new() } else { store.audit_names(NAMES).await? },
         applications: console.applications().cloned().collect(),
         filter,
         entries,

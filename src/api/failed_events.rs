@@ -137,9 +137,11 @@ pub struct EventPage {
 pub async fn view_failed_event(app: String, id: String, list: String) -> Result<EventPage, Problem> {
     let console = super::console_for(Right::See)?;
     let unknown = || Problem::not_found(format!("{id:?} is no id of a failed event."), "Open one from the list.");
+    // An open page that reads its live parts anew: see the island.
+    let live = crate::model::filter::pairs(&list).any(|(key, _)| key == "live");
     let list = ListQuery::parse(&list)?;
     let id = id.parse().map_err(|_| unknown())?;
-    crate::server::events::event(&console, &super::actor()?, &app, id, &list.filter).await
+    crate::server::events::event(&console, &super::actor()?, &app, id, &list.filter, live).await
 }
 
 /// Retries failed events: sets their retries to 0 where the row still has the retries that the person saw.

@@ -41,7 +41,15 @@ fn console() -> Result<Console, Problem> {
 #[cfg(feature = "ssr")]
 fn accounts_console() -> Result<Console, Problem> {
     use crate::server::config::Mode;
-    person()?.demand(Right::Accounts)?;
+    let person = person()?;
+    person.demand(Right::Accounts)?;
+    // Whoever gives out rights can give them to themselves: so nobody does who has not all of them.
+    if person.applications.is_some() {
+        return Err(Problem::refused(
+            "Accounts are looked after by administrators who see every application.",
+            "Ask one of them.",
+        ));
+    }
     let console = console()?;
     let instead = match console.parts.config.access.way.mode() {
         Mode::Accounts => return Ok(console),

@@ -32,6 +32,8 @@ pub async fn list_operations(before: Option<i64>) -> Result<OperationsPage, Prob
     let mut operations = store.operations(before, PAGE as u32 + 1, console.only()).await?;
     let more = operations.len() > PAGE;
     operations.truncate(PAGE);
+    let operations: Vec<Operation> =
+        operations.into_iter().map(|operation| crate::server::operations::as_seen(&console, operation)).collect();
     let only = console.only().cloned();
     let which = crate::server::store::WhichCopies { restorable: true, only, ..Default::default() };
     let restorable = store.discarded_count(&which).await?;
@@ -211,7 +213,7 @@ pub async fn turn_operation(id: i64, turn: String) -> Result<(), Problem> {
         "resume" => operations::resume(&console, &actor, id).await?,
         "cancel" => operations::cancel(&console, &actor, id).await?,
         "drop" => {
-            operations::drop_plan(&console, id).await?;
+            operations::drop_plan(&console, &super::person()?, id).await?;
             super::go_to(&base.operations());
             return Ok(());
         }

@@ -10,15 +10,15 @@ use crate::{
     api::failed_events::{EventGroup, EventPage, Masked, MissingPart},
     error::Problem,
     model::{
-        FailedEventRow, Feed, RowId, audit::AuditKind, filter::Filter, masking, payload, payload::record_uuid,
-        publisher::Publisher,
+        Availability, FailedEventRow, Feed, RowId, audit::AuditKind, filter::Filter, masking, payload,
+        payload::record_uuid, publisher::Publisher,
     },
 };
 
 /// Other failed events of the same record that one application contributes.
 const SAME_RECORD: u32 = 10;
 
-/// A failed event's page.
+/// A failed event's page. `live`: for its live parts alone; then it has no payload, and is no look at one.
 ///
 /// # Errors
 /// An unknown application, an event that is not in the table, or a source that does not answer.
@@ -28,6 +28,7 @@ pub async fn event(
     app: &str,
     id: RowId,
     list: &Filter,
+    live: bool,
 ) -> Result<EventPage, Problem> {
     let source = console.source(app)?;
     let Some(mut event) = source.event(id).await? else {
@@ -53,6 +54,12 @@ pub async fn event(
     if masked.is_some() {
         masking::mask_event(&mut event);
         same.iter_mut().for_each(masking::mask_row);
+    } else if live {
+        same.iter_mut().for_each(|row| row.payload = row.payload.as_deref().and_then(payload::reference));
+        event.row.payload = event.row.payload.as_deref().and_then(payload::reference);
+        if let Availability::Here(attempts) = &mut event.attempts {
+            attempts.iter_mut().for_each(|attempt| attempt.payload = None);
+        }
     } else {
         same.iter_mut().for_each(|row| row.payload = row.payload.as_deref().and_then(payload::reference));
         let entry = actor.entry(AuditKind::PayloadViewed).app(app).what(format!("failed event {id}, its page"));

@@ -12,6 +12,7 @@ use futures::{Stream, StreamExt, stream};
 use super::{
     export::csv_line,
     http::Seen,
+    operations::Actor,
     state::Console,
     store::{Store, ledger::Scope},
 };
@@ -20,6 +21,7 @@ use crate::{
     error::Problem,
     model::{
         RowId,
+        audit::AuditKind,
         history::{FollowedSince, HistoryDay, HistoryQuery},
         ledger::{LedgerEvent, Moment},
         masking,
@@ -111,6 +113,9 @@ pub async fn life(console: &Console, id: i64) -> Result<LifePage, Problem> {
         )
     };
     let event = console.parts.store.ledger_event(id).await?.ok_or_else(unknown)?;
+    if !console.shows(&event.app) {
+        return Err(unknown());
+    }
     whole_life(console, event).await
 }
 
@@ -205,10 +210,15 @@ fn cells(event: &LedgerEvent, fault: &str, name: &str) -> [String; 17] {
 /// `/history.csv`: every failed event that the ledger knows of an application, a feed or all, in the order of first sight.
 ///
 /// # Errors
-/// An unknown application, or the store cannot be read.
-pub async fn csv(Seen(console): Seen, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+/// An unknown application, the store cannot be read, or the download cannot be put on record.
+pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = HistoryQuery::parse(query.as_deref().unwrap_or_default());
     let scope = scope(&console, &query)?;
+    let mut entry = actor.entry(AuditKind::Exported).what(format!("history as CSV, {}", query.to_query()));
+    if let [app] = scope.apps.as_slice() {
+        entry = entry.app(app);
+    }
+    console.parts.audit.record(entry).await?;
     let names: Vec<(String, String)> = console
         .applications()
         .filter(|info| scope.apps.contains(&info.key))

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 
+use super::allowed;
 use crate::{
     model::{
+        audit::AuditKind,
         ledger::{RequestKind, RequestOutcome},
         operation::RowOutcome,
     },
     server::{
+        security::audit::Entry,
         sources::ResetRow,
         state::Console,
         store::{StoreError, ledger::Ask},
@@ -81,6 +84,9 @@ async fn set_again(console: &Console) -> Result<(), StoreError> {
         let lost = console.parts.store.requests_of(operation, outcome, None, PAGE).await?;
         for (_, request, event) in lost {
             let Ok(source) = console.source(&event.app) else { continue };
+            if allowed(source).is_err() {
+                continue;
+            }
             let Some(retries) = event.retries.filter(|_| event.state.is_open()) else { continue };
             let store = &console.parts.store;
             if !store.once_more(operation, &event.app, event.row_id, MOST_AGAIN).await? {
@@ -88,6 +94,13 @@ async fn set_again(console: &Console) -> Result<(), StoreError> {
             }
             let ask = Ask { row_id: event.row_id, event_id: event.event_id.clone(), retries_before: Some(retries) };
             store.ask(&event.app, RequestKind::Retry, operation, &request.who, &[ask]).await?;
+            let what = format!("a lost reset of failed event {} is set again", event.row_id);
+            let entry = Entry::of_console(AuditKind::Retried).app(&event.app).what(what).action(operation);
+            // What cannot be recorded does not happen; the log says why.
+            if console.parts.audit.record(entry).await.is_err() {
+                store.withdraw(&event.app, operation, &[event.row_id]).await?;
+                continue;
+            }
             let row = ResetRow { id: event.row_id, seen_retries: retries };
             let reset = source.reset(&[row]).await;
             let done = matches!(reset.as_deref(), Ok([RowOutcome::Reset | RowOutcome::Uncertain { .. }]));

@@ -272,15 +272,21 @@ pub async fn wait_a_moment(console: &Console, id: i64) {
     run::wait(console, id, MOMENT).await;
 }
 
-/// Throws a plan away that has not begun.
+/// Throws a plan away that has not begun: one's own, or as somebody who may do everything.
 ///
 /// # Errors
-/// It has begun.
-pub async fn drop_plan(console: &Console, id: i64) -> Result<(), Problem> {
+/// It has begun, or it is somebody else's.
+pub async fn drop_plan(console: &Console, person: &Person, id: i64) -> Result<(), Problem> {
+    let operation = find(console, id).await?;
+    if operation.who != person.name && !person.may(RequestKind::Discard.right()) {
+        return Err(Problem::refused(
+            format!("This plan is {}'s.", operation.who),
+            "An administrator can throw it away; a plan that nobody starts goes by itself after a day.",
+        ));
+    }
     if console.parts.store.drop_plan(id).await? {
         return Ok(());
     }
-    find(console, id).await?;
     Err(Problem::refused("This operation has begun.", "Pause or cancel it on its page."))
 }
 
@@ -298,15 +304,21 @@ pub async fn pause(console: &Console, actor: &Actor, id: i64) -> Result<(), Prob
 /// # Errors
 /// It is not under way.
 pub async fn resume(console: &Console, actor: &Actor, id: i64) -> Result<(), Problem> {
+    const FROM: [Stage; 2] = [Stage::Paused, Stage::Trying];
     let operation = find(console, id).await?;
-    let tried = match operation.pace.try_first {
-        Some(first) => console.parts.store.taken(id).await? >= u64::from(first.rows),
-        None => false,
-    };
-    if operation.stage.is_under_way() && tried {
-        console.parts.store.tried(id).await?;
+    if !FROM.contains(&operation.stage) {
+        return Err(elsewhere(&operation));
     }
-    turn(console, actor, id, &[Stage::Paused, Stage::Trying], Stage::Running, None, Milestone::Resumed).await?;
+    on_record(console, &operation, Milestone::Resumed, actor).await?;
+    let store = &console.parts.store;
+    if let Some(first) = operation.pace.try_first
+        && store.taken(id).await? >= u64::from(first.rows)
+    {
+        store.tried(id).await?;
+    }
+    if !store.set_stage(id, &FROM, Stage::Running, None).await? {
+        return Err(elsewhere(&find(console, id).await?));
+    }
     run::spawn(console, id).await;
     Ok(())
 }
@@ -351,7 +363,21 @@ fn elsewhere(operation: &Operation) -> Problem {
 /// There is none with this id, or none that may be seen.
 pub async fn counted(console: &Console, id: i64) -> Result<Operation, Problem> {
     let alone = find(console, id).await?;
-    Ok(console.parts.store.operation(id).await?.unwrap_or(alone))
+    Ok(as_seen(console, console.parts.store.operation(id).await?.unwrap_or(alone)))
+}
+
+/// An operation without the names of applications that may not be seen: they can stand in what was asked for and in what
+/// was left out.
+pub fn as_seen(console: &Console, mut operation: Operation) -> Operation {
+    if console.only().is_some() {
+        let hidden = |source: &&Arc<Source>| !console.shows(&source.app().info.key);
+        let named = |source: &Arc<Source>| operation.scope.contains(&source.app().info.name);
+        if console.parts.sources.iter().filter(hidden).any(named) {
+            operation.scope = "failed events".to_owned();
+        }
+        operation.left_out = None;
+    }
+    operation
 }
 
 /// One operation without its counts. One of applications that may not be seen is answered as one that does not exist.

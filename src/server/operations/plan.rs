@@ -6,7 +6,6 @@ use crate::{
     model::{
         EventState, FailedEventRow, RowId,
         filter::{Direction, Filter, Order, Position},
-        fingerprint,
         ledger::{RequestKind, RequestOutcome},
         operation::OperationRow,
     },
@@ -273,7 +272,8 @@ async fn by_copies(console: &Console, id: i64, copies: Vec<i64>, left_out: &mut 
     let mut rows = Vec::new();
     for (copy, app, row_id) in which {
         let kept = copies.iter().zip(&known).any(|(id, event)| *id == copy && event.is_some());
-        let source = console.source(&app)?;
+        // Of an application that may not be seen there is no copy either.
+        let Ok(source) = console.source(&app) else { continue };
         allowed(source)?;
         let event = copies.iter().position(|id| *id == copy).and_then(|place| known.get(place)?.as_ref());
         if let Some(event) = event.filter(|_| kept) {
@@ -399,11 +399,14 @@ async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<
             scope_of_filter(console, kind, filter)
         }
         Matching::Group(fault) => {
-            let faults = console.parts.store.faults(&[*fault]).await?;
-            let fault = faults.get(fault).ok_or_else(|| {
-                Problem::not_found(format!("There is no group {fault}."), "The list of groups shows those there are.")
-            })?;
-            format!("the failed events of the group “{}”", fingerprint::title(&fault.fingerprint))
+            if console.parts.store.group(*fault, console.only()).await?.is_none() {
+                return Err(Problem::not_found(
+                    format!("There is no group {fault}."),
+                    "The list of groups shows those there are.",
+                ));
+            }
+            // By its number: its title is made of an error text, which not everybody may read who reads this.
+            format!("the failed events of group {fault}")
         }
         Matching::FailedAgain(operation) => {
             super::find(console, *operation).await?;
@@ -414,6 +417,12 @@ async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<
                 return Err(Problem::bad_request(
                     "No discarded event was chosen.",
                     "Select at least one, then put it back.",
+                ));
+            }
+            several if several > MOST_ROWS => {
+                return Err(Problem::bad_request(
+                    format!("{several} discarded events are more than one selection can hold."),
+                    format!("Select at most {MOST_ROWS}, or put back everything that an operation discarded."),
                 ));
             }
             1 => "1 discarded failed event".to_owned(),
@@ -451,8 +460,9 @@ fn scope_of_filter(console: &Console, kind: RequestKind, filter: &Filter) -> Str
     if let Some(until) = filter.until {
         scope.push_str(&format!(", failed before {}", until.format("%Y-%m-%d %H:%M")));
     }
-    if let Some(text) = &filter.text {
-        scope.push_str(&format!(", with the text “{text}”"));
+    // Not which text: it can be a name, and not everybody may read that who reads this.
+    if filter.text.is_some() {
+        scope.push_str(", with a certain text");
     }
     scope
 }

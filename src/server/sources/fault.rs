@@ -8,7 +8,7 @@ use std::{io, time::Duration};
 use sqlx::{Error, mysql::MySqlDatabaseError, postgres::PgDatabaseError};
 
 use crate::{
-    model::Backend,
+    model::{Backend, error_text::visible_line},
     server::config::{Application, Tls},
 };
 
@@ -181,7 +181,8 @@ pub(super) fn ends_connection(error: &Error) -> bool {
 
 fn classify(app: &Application, error: &Error) -> Finding {
     if let Error::Database(refusal) = error {
-        let message = refusal.message();
+        // A server can quote a row in it.
+        let message = &visible_line(refusal.message());
         let known = if let Some(error) = refusal.try_downcast_ref::<MySqlDatabaseError>() {
             mysql(app, error.number(), message)
         } else if let Some(error) = refusal.try_downcast_ref::<PgDatabaseError>() {

@@ -102,12 +102,13 @@ impl Store {
             query.push(" AND app = ").push_bind(app);
         }
         if let Some(only) = &filter.only {
-            query.push(" AND (app IS NULL OR app IN (");
+            // What is about no single application can name the others.
+            query.push(" AND app IN (");
             let mut keys = query.separated(", ");
             for key in only {
                 keys.push_bind(key);
             }
-            query.push("))");
+            query.push(")");
         }
         if let Some(from) = filter.from {
             query.push(" AND at >= ").push_bind(from.timestamp_millis());

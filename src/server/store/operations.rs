@@ -594,10 +594,11 @@ impl Store {
 }
 
 /// Makes the rows of a starting operation its own.
-/// All rows are of applications in a list, which is this parameter; NULL: of all applications.
+/// There are rows, and all are of applications in a list, which is this parameter; NULL: it does not matter. Of a plan
+/// whose first row is not written down yet nobody knows whose it will be.
 fn within(list: &str) -> String {
     format!(
-        "({list} IS NULL OR NOT EXISTS (SELECT 1 FROM operation_rows r WHERE r.operation_id = operations.id \
+        "({list} IS NULL OR EXISTS (SELECT 1 FROM operation_rows r WHERE r.operation_id = operations.id) AND NOT EXISTS (SELECT 1 FROM operation_rows r WHERE r.operation_id = operations.id \
          AND instr({list}, ' ' || r.app || ' ') = 0))"
     )
 }

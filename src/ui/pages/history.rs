@@ -223,7 +223,7 @@ fn Breaks(page: Page) -> impl IntoView {
                         ", "
                         <Between moment=found.moment />
                         ": "
-                        {found.what.clone()}
+                        {visible(&found.what)}
                     </li>
                 }
             })

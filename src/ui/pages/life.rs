@@ -99,7 +99,7 @@ pub fn Life(page: Page) -> impl IntoView {
 
 /// What its state means, in one sentence.
 fn ending(event: &LedgerEvent) -> AnyView {
-    let why = event.ended_why.clone().map(|why| format!(" {why}"));
+    let why = event.ended_why.as_deref().map(|why| format!(" {}", visible(why)));
     let said = match event.state {
         LifeState::Waiting => "It is in the table of failed events, and the consumer will try it again.",
         LifeState::Exhausted => {
