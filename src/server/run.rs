@@ -71,9 +71,9 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
     tracing::info!(applications = parts.sources.len(), store = %parts.config.store.display(), "listening on {address}");
     // On standard output, where a person and a script look for it.
-    println!("The console answers at http://{shown}{}", base.overview());
+    tell(&format!("The console answers at http://{shown}{}", base.overview()));
     for line in said {
-        println!("{line}");
+        tell(&line);
     }
 
     let stopping = parts.stopping.clone();
@@ -91,6 +91,12 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     let _ = parts.audit.record(Entry::of_console(AuditKind::ConsoleStopped)).await;
     store.close().await;
     Ok(())
+}
+
+/// Says a line on standard output. That nobody reads it is no reason to end.
+fn tell(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// The log goes to standard error. `RUST_LOG` says more exactly what is wanted, where it is set. A panic is a line of the
