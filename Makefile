@@ -24,8 +24,8 @@ watch: ## the demo hospital in a debug build that is made again at every change
 	@scripts/setup build
 	@. scripts/common.sh && cargo leptos watch -- demo $(ARGS)
 
-lint: ## formatting, clippy and documentation only
-	@scripts/setup build
+lint: ## formatting, scripts, clippy, documentation and dependencies only
+	@scripts/setup test
 	@scripts/lint
 
 clean: ## remove what building and testing made in this clone; the shared build folder stays
