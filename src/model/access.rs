@@ -15,7 +15,7 @@ pub enum Role {
     Viewer,
     /// Reads error texts and payloads, and retries.
     Operator,
-    /// Discards and restores, and looks after accounts, audit and settings.
+    /// Discards and restores, and looks after accounts and audit.
     Administrator,
 }
 
@@ -81,35 +81,25 @@ pub enum Right {
     Accounts,
     /// Read the audit log.
     Audit,
-    /// See how the console itself is set up and doing.
-    Settings,
 }
 
 impl Right {
-    pub const ALL: [Right; 8] = [
-        Right::See,
-        Right::Read,
-        Right::Retry,
-        Right::Note,
-        Right::Discard,
-        Right::Accounts,
-        Right::Audit,
-        Right::Settings,
-    ];
+    pub const ALL: [Right; 7] =
+        [Right::See, Right::Read, Right::Retry, Right::Note, Right::Discard, Right::Accounts, Right::Audit];
 
     /// The least role that has it.
     pub fn needs(self) -> Role {
         match self {
             Right::See => Role::Viewer,
             Right::Read | Right::Retry | Right::Note => Role::Operator,
-            Right::Discard | Right::Accounts | Right::Audit | Right::Settings => Role::Administrator,
+            Right::Discard | Right::Accounts | Right::Audit => Role::Administrator,
         }
     }
 
     /// Whether using it changes something: a token for reading only does not carry it.
     pub fn changes(self) -> bool {
         match self {
-            Right::See | Right::Read | Right::Audit | Right::Settings => false,
+            Right::See | Right::Read | Right::Audit => false,
             Right::Retry | Right::Note | Right::Discard | Right::Accounts => true,
         }
     }
@@ -124,7 +114,6 @@ impl Right {
             Right::Discard => "discard and restore failed events",
             Right::Accounts => "look after accounts",
             Right::Audit => "read the audit log",
-            Right::Settings => "see the console's settings",
         }
     }
 }

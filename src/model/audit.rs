@@ -35,8 +35,6 @@ pub enum AuditKind {
     Restored,
     /// A note on a fault was written, changed or removed.
     NoteChanged,
-    /// Something that a running console can be told to do differently was changed.
-    SettingChanged,
     /// The audit log was downloaded.
     AuditExported,
     /// Entries older than the setting keeps were removed; the chain goes on after them.
@@ -49,7 +47,7 @@ pub enum AuditKind {
 
 impl AuditKind {
     /// Every kind, in the order of the filter form.
-    pub const ALL: [AuditKind; 21] = [
+    pub const ALL: [AuditKind; 20] = [
         AuditKind::SignIn,
         AuditKind::SignInFailed,
         AuditKind::SignOut,
@@ -64,7 +62,6 @@ impl AuditKind {
         AuditKind::Discarded,
         AuditKind::Restored,
         AuditKind::NoteChanged,
-        AuditKind::SettingChanged,
         AuditKind::AuditExported,
         AuditKind::EntriesRemoved,
         AuditKind::StoreBackedUp,
@@ -92,7 +89,6 @@ impl AuditKind {
             AuditKind::Discarded => "discard",
             AuditKind::Restored => "restore",
             AuditKind::NoteChanged => "note_changed",
-            AuditKind::SettingChanged => "setting_changed",
             AuditKind::AuditExported => "audit_exported",
             AuditKind::EntriesRemoved => "entries_removed",
             AuditKind::StoreBackedUp => "store_backed_up",
@@ -119,7 +115,6 @@ impl AuditKind {
             AuditKind::Discarded => "discard",
             AuditKind::Restored => "restore",
             AuditKind::NoteChanged => "note changed",
-            AuditKind::SettingChanged => "setting changed",
             AuditKind::AuditExported => "audit log downloaded",
             AuditKind::EntriesRemoved => "old entries removed",
             AuditKind::StoreBackedUp => "store backed up",
