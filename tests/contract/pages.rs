@@ -27,6 +27,7 @@ async fn a_page_gives_its_connection_back(database: &mut TestDatabase) {
     let proxy = Proxy::to(database.app.database.port).await;
     let mut application = database.app.clone();
     application.database.port = proxy.port;
+    let most = application.pool_size as usize + 1;
     let app = application.info.key.clone();
     let hospital = Hospital::with(&[], &[], "", |config| config.applications = vec![application]).await;
 
@@ -43,13 +44,10 @@ async fn a_page_gives_its_connection_back(database: &mut TestDatabase) {
         base.discarded(None),
         base.application(&app),
     ];
-    // The first views open what is kept from then on.
-    for page in &pages {
+    for page in pages.iter().cycle().take(10 * pages.len()) {
         assert_eq!(hospital.page(page).await.status, 200, "{page}");
     }
-    let before = proxy.connections();
-    for page in pages.iter().cycle().take(10 * pages.len()) {
-        hospital.page(page).await;
-        assert_eq!(proxy.connections(), before, "{page} lost its connection");
-    }
+    // However many at once: those of the pages, and one of a look beside them. Whatever was opened beyond was lost.
+    let made = proxy.connections();
+    assert!(made <= most, "{made} connections were made for {} views", 10 * pages.len());
 }
