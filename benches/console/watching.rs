@@ -102,7 +102,10 @@ fn watched_screens() -> Vec<screens::Screen> {
         list("List of a feed", &format!("&feed={feed}")),
         list("List of a state", "&state=exhausted"),
         list("List of a feed and a state, oldest first", &format!("&feed={feed}&state=waiting&sort=oldest")),
+        list("List of a group", "&group=1"),
         list("List since a time", "&from=2020-01-01T00%3A00"),
+        screens::screen("Groups", "/groups", vec![]),
+        screens::screen("Group", "/groups/1", vec![]),
         screens::screen("History of the application", &format!("/history?app={APP}"), vec![]),
         screens::screen("Search of the history", &format!("/history?find={}", History::record(7)), vec![]),
     ]
@@ -118,7 +121,7 @@ async fn quiet_poll(database: &mut Database, file: &Path, dir: &Path) -> anyhow:
     let (mut quiet, mut plain) = (Vec::new(), Vec::new());
     for number in 0..=SAMPLES {
         let begun = Instant::now();
-        source.glance(|_| 2_048).await?;
+        source.glance(|_| Some(2_048)).await?;
         // The first one connects.
         if number > 0 {
             quiet.push(begun.elapsed());

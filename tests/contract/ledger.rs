@@ -17,7 +17,10 @@ use atomfeed_console::{
 use chrono::Utc;
 use tempfile::TempDir;
 
-use crate::support::database::{FEED, Failed, TestDatabase, Variant};
+use crate::support::{
+    database::{FEED, Failed, TestDatabase, Variant},
+    proxy::Proxy,
+};
 
 everywhere! {
     the_first_look_enters_what_is_there
@@ -30,6 +33,7 @@ on_each_server! {
     changes_that_make_up_for_each_other_are_seen
     a_row_that_leaves_with_its_log_is_resolved_and_others_are_gone
     a_restart_at_any_point_goes_on_where_it_was
+    a_look_whose_connection_is_lost_anywhere_is_made_up_for
     ids_that_begin_again_are_told
     a_restored_dump_is_told_and_what_is_the_same_goes_on
     a_retry_is_followed_until_it_failed_again
@@ -39,6 +43,7 @@ on_each_server! {
     what_left_long_ago_is_forgotten_and_what_is_there_is_not
 }
 
+on!(sqlite_widest, Sqlite, Text: the_highest_id_of_all_ends_the_first_read);
 on!(mariadb_without_log, Mariadb, ModuleAtomfeed: without_a_retry_log_nobody_knows_why_a_row_left);
 
 const OTHER: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";
@@ -64,6 +69,17 @@ impl Watched {
     async fn restart(&mut self, database: &TestDatabase) {
         self.source = database.source();
         self.follower = Follower::open(&self.store, "lab", &database.app.info.limits).await.expect("a book");
+    }
+
+    /// The same through a network that a test can cut.
+    async fn through(database: &TestDatabase, proxy: &Proxy) -> Self {
+        let source = database.source_with(|app| app.database.port = proxy.port);
+        Self { source, ..Self::new(database).await }
+    }
+
+    async fn restart_through(&mut self, database: &TestDatabase, proxy: &Proxy) {
+        self.restart(database).await;
+        self.source = database.source_with(|app| app.database.port = proxy.port);
     }
 
     async fn look(&mut self) -> Found {
@@ -333,6 +349,19 @@ impl Model {
         }
     }
 
+    /// A new row with an attempt that the ledger has seen.
+    async fn retried_row(&mut self, watched: &mut Watched, database: &mut TestDatabase) -> i64 {
+        self.next_id += 1;
+        self.next_log += 1;
+        let (id, log) = (self.next_id, self.next_log);
+        fill(database, id..=id).await;
+        fail_again(database, id, 1, log, "again").await;
+        self.rows.insert(id, (1, 0));
+        self.logs.entry(id).or_default().insert(log);
+        watched.look().await;
+        id
+    }
+
     fn table(&self) -> Table {
         let row = |(id, (retries, life)): (&i64, &(i64, u32))| {
             (*id, (Some(Self::event_id(*id, *life)), Some(FEED.to_owned()), Some(*retries)))
@@ -401,6 +430,69 @@ async fn a_restart_at_any_point_goes_on_where_it_was(database: &mut TestDatabase
     assert_eq!(open[&1].2, Some(120));
     watched.check_counts().await;
     assert!(watched.look().await.is_quiet());
+}
+
+async fn a_look_whose_connection_is_lost_anywhere_is_made_up_for(database: &mut TestDatabase) {
+    if database.app.database.port == 0 {
+        return; // SQLite has no network to lose.
+    }
+    let proxy = Proxy::to(database.app.database.port).await;
+    let mut random = fastrand::Rng::with_seed(17);
+    let mut model = Model::default();
+    for _ in 0..20 {
+        model.step(database, &mut random).await;
+    }
+    // First the read of everything, then looks at what changed: each is cut at its first message, its second, and so on
+    // until one comes through whole.
+    let mut watched = Watched::through(database, &proxy).await;
+    for first_read in [true, false] {
+        for place in 1.. {
+            let resolved = if first_read {
+                watched = Watched::through(database, &proxy).await;
+                None
+            } else {
+                for _ in 0..5 {
+                    model.step(database, &mut random).await;
+                }
+                // What a retry resolves is not taken for a deletion by other hands, whichever look sees it whole.
+                let id = model.retried_row(&mut watched, database).await;
+                succeed(database, id).await;
+                model.rows.remove(&id);
+                model.logs.remove(&id);
+                Some(id)
+            };
+            proxy.cut_after(place);
+            let looked = watched.follower.look(&watched.source).await;
+            let came_through = proxy.cut_after(0);
+            assert!(looked.is_ok() || !came_through, "place {place}: {looked:?}");
+            if place % 2 == 0 {
+                // Neither what the watcher remembers nor what the store holds misleads the next look.
+                watched.restart_through(database, &proxy).await;
+            }
+            watched.look().await;
+            assert_eq!(watched.open().await, model.table(), "place {place}, first read: {first_read}");
+            watched.check_counts().await;
+            if let Some(id) = resolved {
+                assert_eq!(watched.event(id).await.state, LifeState::Resolved, "place {place}");
+            }
+            if came_through {
+                assert!(place > 5, "a look is more than {place} messages");
+                break;
+            }
+        }
+    }
+}
+
+async fn the_highest_id_of_all_ends_the_first_read(database: &mut TestDatabase) {
+    let rows = [1, i64::MAX].map(|id| database.failed(id.into()));
+    database.insert(&rows).await;
+    let mut watched = Watched::new(database).await;
+    for _ in 0..5 {
+        watched.follower.look(&watched.source).await.expect("a look");
+    }
+    assert!(watched.follower.since().1, "the first read has an end");
+    assert_eq!(watched.open().await.into_keys().collect::<Vec<_>>(), [1, i64::MAX]);
+    watched.check_counts().await;
 }
 
 async fn ids_that_begin_again_are_told(database: &mut TestDatabase) {

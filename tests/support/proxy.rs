@@ -27,6 +27,8 @@ struct State {
     on_sight_of: Mutex<Option<&'static [u8]>>,
     /// Connections that were passed on since the beginning.
     passed_on: AtomicUsize,
+    /// Messages of the client that still go through until its connection is cut, once; 0: no such cut is to come.
+    cut_after: AtomicUsize,
 }
 
 impl Proxy {
@@ -44,6 +46,7 @@ impl Proxy {
             silent: AtomicBool::new(false),
             on_sight_of: Mutex::new(None),
             passed_on: AtomicUsize::new(0),
+            cut_after: AtomicUsize::new(0),
         });
         let (cut, cuts) = watch::channel(0);
         let shared = Arc::clone(&state);
@@ -89,6 +92,12 @@ impl Proxy {
     pub fn cut_on(&self, word: &'static [u8]) {
         *self.state.on_sight_of.lock().expect("no test panicked here") = Some(word);
     }
+
+    /// Cuts the connection on which the client sends its message of this number from now on, before the answer is back;
+    /// 0 takes back a cut that did not happen. Answers whether one was still to come.
+    pub fn cut_after(&self, messages: usize) -> bool {
+        self.state.cut_after.swap(messages, Ordering::SeqCst) > 0
+    }
 }
 
 async fn pass_on(mut client: TcpStream, mut server: TcpStream, state: Arc<State>, mut cuts: watch::Receiver<u64>) {
@@ -100,6 +109,10 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, state: Arc<State>
                 Ok(length) if length > 0 && state.silent.load(Ordering::SeqCst) => {}
                 Ok(length) if length > 0 => {
                     if server.write_all(&up[..length]).await.is_err() {
+                        return;
+                    }
+                    let left = |left: usize| left.checked_sub(1);
+                    if state.cut_after.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) == Ok(1) {
                         return;
                     }
                     let mut word = state.on_sight_of.lock().expect("no test panicked here");

@@ -74,10 +74,10 @@ pub struct LogRow {
 /// Newest rows of the retry log that a glance reads: transactions may commit in another order than their ids.
 const LOG_TAIL: u32 = 200;
 
-/// The sums of the whole table by buckets of a width that `choose` takes from the span of its ids.
+/// The sums of the whole table by buckets of a width that `choose` takes from the span of its ids; no width, no sums.
 pub(super) async fn glance(
     session: &mut Session<'_>,
-    choose: impl FnOnce(Option<(i64, i64)>) -> i64,
+    choose: impl FnOnce(Option<(i64, i64)>) -> Option<i64>,
 ) -> Result<Glance, SourceError> {
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
@@ -96,8 +96,8 @@ pub(super) async fn glance(
         .zip(highest)
         .and_then(|(lowest, highest)| Some((i64::try_from(lowest).ok()?, i64::try_from(highest).unwrap_or(i64::MAX))));
     let width = choose(span);
-    let buckets = match span {
-        Some(span) => digests(session, span, width).await?,
+    let buckets = match span.zip(width) {
+        Some((span, width)) => digests(session, span, width).await?,
         None => Vec::new(),
     };
     let log = log_tail(session, LOG_TAIL).await?;

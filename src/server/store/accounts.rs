@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{BEGIN, Store, StoreError, instant};
+use super::{Store, StoreError, instant};
 use crate::model::Role;
 
 /// An account, whole.
@@ -84,7 +84,7 @@ impl Store {
         .bind(now)
         .bind(now)
         .bind(&new.created_by)
-        .execute(&self.pool)
+        .execute(&self.pen)
         .await?;
         Ok(added.rows_affected() == 1)
     }
@@ -126,7 +126,7 @@ impl Store {
         password: &NewPassword,
         keep: Option<&[u8]>,
     ) -> Result<Result<(), Unchanged>, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let id: Option<i64> = sqlx::query_scalar(
             "UPDATE accounts SET password = ?, must_change = ?, password_until = ?, password_set_at = ? WHERE name = ? \
              RETURNING id",
@@ -163,7 +163,7 @@ impl Store {
         role: Role,
         applications: Option<&BTreeSet<String>>,
     ) -> Result<Result<(), Unchanged>, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let id: Option<i64> = sqlx::query_scalar(
             "UPDATE accounts SET role = ?, applications = ?, password_set_at = ? WHERE name = ? RETURNING id",
         )
@@ -184,7 +184,7 @@ impl Store {
 
     /// Disables an account, with its sessions and tokens, or enables it again.
     pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<Result<(), Unchanged>, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let id: Option<i64> = sqlx::query_scalar("UPDATE accounts SET disabled_at = ? WHERE name = ? RETURNING id")
             .bind(disabled.then(|| Utc::now().timestamp_millis()))
             .bind(folded(name))

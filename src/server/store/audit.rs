@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{BEGIN, Store, StoreError, instant};
+use super::{Store, StoreError, instant};
 use crate::model::audit::{AuditEntry, AuditFilter, AuditKind, AuditOutcome};
 
 /// An entry about to be written.
@@ -43,7 +43,7 @@ const COLUMNS: &str = "sequence, at, who, signed_in_by, address, kind, app, what
 impl Store {
     /// Adds an entry to the chain.
     pub async fn append_audit(&self, entry: &Entry) -> Result<AuditEntry, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let written = append(&mut transaction, entry).await?;
         transaction.commit().await?;
         Ok(written)
@@ -57,7 +57,7 @@ impl Store {
         cutoff: DateTime<Utc>,
         mut entry: Entry,
     ) -> Result<Option<AuditEntry>, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         // Up to the first entry that is to be kept: a clock that once stood wrong makes no gap.
         let last: Option<i64> = sqlx::query_scalar(
             "SELECT COALESCE((SELECT MIN(sequence) FROM audit_entries WHERE at >= ?) - 1, MAX(sequence)) FROM audit_entries",
@@ -495,7 +495,7 @@ mod tests {
     async fn a_log_that_is_being_written_verifies() {
         let (_folder, store) = with_entries(3).await;
         let mut connection = store.pool.acquire().await.unwrap();
-        let mut writing = connection.begin_with(BEGIN).await.unwrap();
+        let mut writing = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
         append(&mut writing, &entry("not yet there")).await.unwrap();
         assert_eq!(store.verify_audit(None).await.unwrap().entries, 3);
         writing.commit().await.unwrap();

@@ -90,7 +90,7 @@ async fn checked(path: &Path, name: &Path) -> Result<(u64, Verdict), StoreError>
     let pool = sqlx::SqlitePool::connect_with(options(path).read_only(true))
         .await
         .map_err(|error| damaged(format!("it cannot be opened: {error}")))?;
-    let store = Store { pool };
+    let store = Store::to_read(pool);
     let outcome = async {
         let said: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
             .fetch_one(&store.pool)

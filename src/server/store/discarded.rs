@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{AssertSqlSafe, Row as _, sqlite::SqliteRow};
 
-use super::{BEGIN, Store, StoreError, instant, list_of, operations::read_id};
+use super::{Store, StoreError, instant, list_of, operations::read_id};
 use crate::model::{
     RowId,
     operation::{Discarded, RowOutcome},
@@ -40,7 +40,7 @@ impl Store {
     /// Keeps copies of rows that are about to be removed; one that is there already (of an attempt that did not come to
     /// its end) is replaced.
     pub async fn keep_copies(&self, operation: i64, copies: &[NewCopy]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         for copy in copies {
             sqlx::query(
                 "INSERT INTO discarded (operation_id, position, app, row_id, feed_uri, event_id, title, fault, at, state, whole) \
@@ -67,7 +67,7 @@ impl Store {
     /// Settles copies by what became of their rows: those of removed rows (or of rows nobody knows of) stay, the others
     /// are of no use.
     pub async fn settle_copies(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         for (position, outcome) in outcomes {
             let statement = match outcome {
                 RowOutcome::Discarded => {
@@ -123,7 +123,7 @@ impl Store {
 
     /// Records that copies were put back: each with the id that it has now, or `None` where it was there again.
     pub async fn mark_restored(&self, operation: i64, copies: &[(i64, Option<RowId>)]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         for (copy, id) in copies {
             sqlx::query(
                 "UPDATE discarded SET state = 'restored', restored_at = ?, restored_by = ?, restored_as = ? WHERE id = ?",
@@ -182,7 +182,7 @@ impl Store {
              WHERE r.claimed = 1 AND r.copy_id = discarded.id)",
         )
         .bind(before.timestamp_millis())
-        .execute(&self.pool)
+        .execute(&self.pen)
         .await?;
         Ok(ended.rows_affected())
     }

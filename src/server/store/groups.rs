@@ -1,9 +1,9 @@
 //! Groups of failed events by fault, read from the ledger's own counts, and the notes on faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
-use sqlx::{AssertSqlSafe, Row as _, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use super::{
     Only, Store, StoreError, instant,
@@ -117,6 +117,21 @@ impl Store {
         Ok(fault.map(|row| row.try_get(0)).transpose()?)
     }
 
+    /// Which of these failed events are in a group now.
+    pub async fn in_group(&self, app: &str, fault: i64, rows: &[RowId]) -> Result<BTreeSet<RowId>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id WHERE s.app = ",
+        );
+        query.push_bind(app).push(" AND +e.state < 10 AND +e.fault_id = ").push_bind(fault).push(" AND e.row_id IN (");
+        let mut list = query.separated(", ");
+        for id in rows.iter().filter_map(|row| i64::try_from(row.0).ok()) {
+            list.push_bind(id);
+        }
+        query.push(")");
+        let rows = query.build().fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok(RowId(row.try_get::<i64, _>(0)?.into()))).collect()
+    }
+
     /// Later events of the same record as this failed event, in the same application: how many of them were resolved, and
     /// how many failed too.
     pub async fn later_of_record(&self, app: &str, row: RowId) -> Result<(u64, u64), StoreError> {
@@ -187,7 +202,7 @@ impl Store {
             .bind(who)
             .bind(Utc::now().timestamp_millis())
         };
-        query.execute(&self.pool).await?;
+        query.execute(&self.pen).await?;
         Ok(true)
     }
 
@@ -219,7 +234,7 @@ impl Store {
             .bind(now)
             .bind(version)
             .bind(text)
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?
             .rows_affected();
         }

@@ -22,7 +22,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use sqlx::{
-    SqlitePool,
+    Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -34,9 +34,12 @@ pub use groups::{GroupEvents, GroupRow};
 pub use operations::NewOperation;
 pub use sessions::{NewSession, NewToken, Session, Token};
 
-/// Every transaction that writes takes the write lock at its beginning: one that began by reading would fail at once,
-/// whatever the busy timeout, when another wrote in between.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Kilobytes of the file that the writing connection keeps in memory. The ledger's indexes of event ids and records are in
+/// no order of time: without room for them, the first read of a large source writes every page of theirs over and over.
+const WRITERS_CACHE: u32 = 48 * 1024;
+
+/// Pages of the log after which they are brought into the file itself: some tens of megabytes, for the same reason.
+const CHECKPOINT: u32 = 8_000;
 
 /// Keys of the applications that somebody may see; `None`: all.
 pub type Only<'a> = Option<&'a BTreeSet<String>>;
@@ -66,9 +69,16 @@ pub enum StoreError {
 }
 
 /// The store. Cheap to clone.
+///
+/// SQLite lets one connection write at a time and has the others try again and again, first come, last served. So there is
+/// one connection to write with, and who wants it waits in line: a sign-in comes between two pages of the ledger's
+/// first read.
 #[derive(Clone, Debug)]
 pub struct Store {
+    /// To read with.
     pool: SqlitePool,
+    /// The one to write with. Nobody who holds it may ask for it again.
+    pen: SqlitePool,
 }
 
 impl Store {
@@ -86,9 +96,14 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
+        let writing = options
+            .clone()
+            .pragma("cache_size", format!("-{WRITERS_CACHE}"))
+            .pragma("wal_autocheckpoint", CHECKPOINT.to_string());
+        let pen = SqlitePoolOptions::new().max_connections(1).connect_with(writing).await?;
+        sqlx::migrate!().run(&pen).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        sqlx::migrate!().run(&pool).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
-        Ok(Self { pool })
+        Ok(Self { pool, pen })
     }
 
     /// Opens a store that is there, to read it only: nothing is made, and nothing is brought up to date.
@@ -98,7 +113,18 @@ impl Store {
     pub async fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         std::fs::File::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(Duration::from_secs(10));
-        Ok(Self { pool: SqlitePoolOptions::new().max_connections(2).connect_with(options).await? })
+        Ok(Self::to_read(SqlitePoolOptions::new().max_connections(2).connect_with(options).await?))
+    }
+
+    /// A store whose connections can only read: to write with one of them fails.
+    fn to_read(pool: SqlitePool) -> Self {
+        Self { pen: pool.clone(), pool }
+    }
+
+    /// Begins a transaction that writes. It takes the write lock at its beginning: one that began by reading would fail at
+    /// once, whatever the busy timeout, when another process wrote in between.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.pen.begin_with("BEGIN IMMEDIATE").await
     }
 
     /// Whether the store answers; for readiness.
@@ -112,7 +138,9 @@ impl Store {
 
     /// Closes the file: everything is in it, and nothing is left beside it.
     pub async fn close(&self) {
+        // The last to close brings the log into the file: the readers before the writer.
         self.pool.close().await;
+        self.pen.close().await;
     }
 }
 

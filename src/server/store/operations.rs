@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{BEGIN, Only, Store, StoreError, instant, list_of};
+use super::{Only, Store, StoreError, instant, list_of};
 use crate::model::{
     RowId,
     ledger::{RequestKind, RequestOutcome},
@@ -47,7 +47,7 @@ impl Store {
         .bind(&new.reason)
         .bind(Stage::Planning.word())
         .bind(new.waits)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.pen)
         .await?
         .try_get(0)?;
         Ok(id)
@@ -55,7 +55,7 @@ impl Store {
 
     /// Writes rows down in the plan of an operation, behind those that are there.
     pub async fn plan_rows(&self, operation: i64, rows: &[OperationRow]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let first: i64 =
             sqlx::query("SELECT COALESCE(MAX(position) + 1, 0) FROM operation_rows WHERE operation_id = ?")
                 .bind(operation)
@@ -122,7 +122,7 @@ impl Store {
         .bind(left_out)
         .bind(operation)
         .bind(Stage::Planning.word())
-        .execute(&self.pool)
+        .execute(&self.pen)
         .await?;
         Ok(())
     }
@@ -137,7 +137,7 @@ impl Store {
         reason: Option<&str>,
         pace: Pace,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let started = sqlx::query(
             "UPDATE operations SET stage = ?, started_at = ?, who = ?, address = ?, reason = COALESCE(?, reason), \
              per_minute = ?, try_first = ?, try_needed = ? WHERE id = ? AND stage = ?",
@@ -164,7 +164,7 @@ impl Store {
 
     /// Throws away a plan that has not begun. Answers whether there was one.
     pub async fn drop_plan(&self, operation: i64) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let dropped = drop_plans(&mut transaction, "id = ?", operation).await?;
         transaction.commit().await?;
         Ok(dropped > 0)
@@ -172,7 +172,7 @@ impl Store {
 
     /// Throws away plans from before this time that nobody started.
     pub async fn drop_old_plans(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let dropped = drop_plans(&mut transaction, "started_at < ?", before.timestamp_millis()).await?;
         transaction.commit().await?;
         Ok(dropped)
@@ -186,7 +186,7 @@ impl Store {
         to: Stage,
         note: Option<&str>,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let ended = matches!(to, Stage::Ended | Stage::Cancelled);
         let marks = vec!["?"; from.len()].join(", ");
         let mut query = sqlx::query(AssertSqlSafe(format!(
@@ -226,7 +226,7 @@ impl Store {
         sqlx::query("UPDATE operations SET note = ? WHERE id = ? AND finished_at IS NULL")
             .bind(note)
             .bind(operation)
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?;
         Ok(())
     }
@@ -235,7 +235,7 @@ impl Store {
     pub async fn tried(&self, operation: i64) -> Result<(), StoreError> {
         sqlx::query("UPDATE operations SET try_first = NULL, try_needed = NULL WHERE id = ?")
             .bind(operation)
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?;
         Ok(())
     }
@@ -267,7 +267,7 @@ impl Store {
     /// Records that these rows are about to be written in their source: if the console is ended now, nobody knows what
     /// became of them.
     pub async fn mark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         for position in positions {
             sqlx::query("UPDATE operation_rows SET outcome = ? WHERE operation_id = ? AND position = ?")
                 .bind(WRITING)
@@ -282,7 +282,7 @@ impl Store {
 
     /// Records that nothing was written for these rows: their turn comes again.
     pub async fn unmark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         for position in positions {
             sqlx::query(
                 "UPDATE operation_rows SET outcome = NULL WHERE operation_id = ? AND position = ? AND outcome = ?",
@@ -299,7 +299,7 @@ impl Store {
 
     /// Records what became of rows, by their position. What has an outcome is nobody's any more.
     pub async fn record_outcomes(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         for (position, outcome) in outcomes {
             let (word, detail) = to_columns(outcome);
             sqlx::query(
@@ -328,7 +328,7 @@ impl Store {
 
     /// Throws away plans that were being written down when the console ended: what they had matched was never seen.
     pub async fn drop_unfinished_plans(&self) -> Result<u64, StoreError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         let dropped = drop_plans(&mut transaction, "stage = 'planning' AND id > ?", 0).await?;
         transaction.commit().await?;
         Ok(dropped)
@@ -528,7 +528,7 @@ impl Store {
         .bind(most)
         .bind(RESET)
         .bind(UNCERTAIN)
-        .execute(&self.pool)
+        .execute(&self.pen)
         .await?;
         Ok(counted.rows_affected() > 0)
     }

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
-    Account, BEGIN, Store, StoreError,
+    Account, Store, StoreError,
     accounts::{folded, role},
     instant,
 };
@@ -79,7 +79,7 @@ impl Store {
         idle: TimeDelta,
     ) -> Result<(), StoreError> {
         let now = Utc::now();
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         sqlx::query("DELETE FROM sessions WHERE hash = ? OR last_used_at < ?")
             .bind(instead_of.unwrap_or_default())
             .bind((now - idle).timestamp_millis())
@@ -110,7 +110,7 @@ impl Store {
 
     /// Gives a session another id. Nothing else about it changes.
     pub async fn rotate_session(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sessions SET hash = ? WHERE hash = ?").bind(to).bind(from).execute(&self.pool).await?;
+        sqlx::query("UPDATE sessions SET hash = ? WHERE hash = ?").bind(to).bind(from).execute(&self.pen).await?;
         Ok(())
     }
 
@@ -134,7 +134,7 @@ impl Store {
             .bind(Utc::now().timestamp_millis())
             .bind(address)
             .bind(hash)
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?;
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Store {
     }
 
     pub async fn end_session(&self, hash: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(hash).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(hash).execute(&self.pen).await?;
         Ok(())
     }
 
@@ -160,14 +160,14 @@ impl Store {
         let ended = sqlx::query("DELETE FROM sessions WHERE name = ? AND number = ?")
             .bind(name)
             .bind(number)
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?;
         Ok(ended.rows_affected() > 0)
     }
 
     /// Ends every session of a person, and answers how many there were.
     pub async fn end_sessions(&self, name: &str) -> Result<u64, StoreError> {
-        Ok(sqlx::query("DELETE FROM sessions WHERE name = ?").bind(name).execute(&self.pool).await?.rows_affected())
+        Ok(sqlx::query("DELETE FROM sessions WHERE name = ?").bind(name).execute(&self.pen).await?.rows_affected())
     }
 
     /// Makes a token and answers its id.
@@ -183,7 +183,7 @@ impl Store {
         .bind(new.reading_only)
         .bind(Utc::now().timestamp_millis())
         .bind(new.expires_at.map(|at| at.timestamp_millis()))
-        .fetch_one(&self.pool)
+        .fetch_one(&self.pen)
         .await?;
         Ok(id)
     }
@@ -213,7 +213,7 @@ impl Store {
             .bind(Utc::now().timestamp_millis())
             .bind(address)
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?;
         Ok(())
     }
@@ -223,7 +223,7 @@ impl Store {
         let ended = sqlx::query("DELETE FROM tokens WHERE account_id = ? AND id = ?")
             .bind(account)
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?;
         Ok(ended.rows_affected() > 0)
     }
@@ -231,7 +231,7 @@ impl Store {
     /// Remembers a browser that somebody signed in from.
     pub async fn know_browser(&self, hash: &[u8], name: &str) -> Result<(), StoreError> {
         let now = Utc::now();
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.begin().await?;
         sqlx::query("DELETE FROM known_browsers WHERE last_used_at < ?")
             .bind((now - KNOWN).timestamp_millis())
             .execute(&mut *transaction)

@@ -44,8 +44,12 @@ const SPLIT: i64 = 16;
 /// Changes that are held in memory before they are written.
 const PAGE: usize = 2_000;
 
-/// Chunks of the first read that one look takes: after that, pages see how far it has come.
-const CHUNKS_OF_A_LOOK: usize = 16;
+/// Chunks of the first read that are written together: the more rows, the fewer times a page of the store's indexes is
+/// written. Their texts are not kept so long.
+const CHUNKS_OF_A_PAGE: usize = 8;
+
+/// Such pages that one look takes: after that, the console's pages see how far it has come.
+const PAGES_OF_A_LOOK: usize = 4;
 
 /// Rows that a look names to open pages, of each kind.
 const NAMED: usize = 200;
@@ -177,11 +181,12 @@ impl Follower {
 
     async fn compare(&mut self, look: &mut Look<'_>) -> Result<(), FollowError> {
         let known = self.store.book_span(&self.book).await?;
-        let width = self.width;
+        let (width, read_whole) = (self.width, self.book.read_whole);
         let mut chosen = width;
         let glance = look.source.glance(|span| {
             chosen = width_for(join(span, known), width);
-            chosen
+            // The first read goes through everything: nothing is to be compared.
+            read_whole.then_some(chosen)
         });
         let glance = match glance.await {
             Ok(glance) => glance,
@@ -242,34 +247,33 @@ impl Follower {
         glance: &Glance,
         known: Option<(i64, i64)>,
     ) -> Result<(), FollowError> {
-        let mut from = known.map_or(i64::MIN, |(_, highest)| highest.saturating_add(1));
-        let mut rows = match glance.span {
-            Some((_, highest)) if highest >= from => read_rows(look.source, from, &self.limits).await?,
-            _ => (None, Vec::new()),
-        };
-        for _ in 0..CHUNKS_OF_A_LOOK {
-            let (Some(highest), new) = rows else { break };
-            look.page.appeared.extend(new);
-            from = highest.saturating_add(1);
-            // The next chunk is read, and its errors are told apart, while this one is written.
-            let next = read_rows(look.source, from, &self.limits);
+        let next = known.map_or(Some(i64::MIN), |(_, highest)| highest.checked_add(1));
+        let next = next.filter(|from| glance.span.is_some_and(|(_, highest)| highest >= *from));
+        let mut rows = read_rows(look.source, next, &self.limits).await?;
+        for _ in 0..PAGES_OF_A_LOOK {
+            if rows.read.is_empty() {
+                break;
+            }
+            look.page.appeared = rows.read;
+            // The next ones are read, and their errors are told apart, while these are written.
+            let next = read_rows(look.source, rows.next, &self.limits);
             let written = write(&self.store, &mut self.book, None, Utc::now(), &mut look.page, &mut look.found);
             let (next, written) = tokio::join!(next, written);
             written?;
             rows = next?;
         }
-        if rows.0.is_some() {
+        if !rows.read.is_empty() {
             look.found.unfinished = true;
             return Ok(());
         }
         let mut attempts = read_log(look.source, self.book.log_to).await?;
-        for _ in 0..CHUNKS_OF_A_LOOK {
-            let (Some(last), new) = attempts else {
+        for _ in 0..PAGES_OF_A_LOOK {
+            let Some(last) = attempts.next else {
                 let progress = Progress { looked_at: Some(look.began), read_whole: true, ..Progress::default() };
                 return self.end(look, progress).await;
             };
             look.page.progress.log_to = Some(last);
-            look.page.attempts.extend(new);
+            look.page.attempts = attempts.read;
             let next = read_log(look.source, Some(last));
             let written = write(&self.store, &mut self.book, None, Utc::now(), &mut look.page, &mut look.found);
             let (next, written) = tokio::join!(next, written);
@@ -493,28 +497,72 @@ struct Look<'a> {
     log_is_there: bool,
 }
 
-/// Rows from an id on as the book enters them, and the highest id among them; no id: there are none.
-async fn read_rows(source: &Source, from: i64, limits: &Limits) -> Result<(Option<i64>, Vec<Appeared>), FollowError> {
-    let rows = source.whole_rows((from, i64::MAX), CHUNK).await?;
-    let limits = limits.clone();
-    let told = move || {
+/// Some chunks of the first read.
+struct Read<T> {
+    /// As the book enters them.
+    read: Vec<T>,
+    /// Where the next ones begin; `None`: there were no more.
+    next: Option<i64>,
+}
+
+/// Rows from an id on.
+async fn read_rows(source: &Source, from: Option<i64>, limits: &Limits) -> Result<Read<Appeared>, FollowError> {
+    let mut told = Telling::default();
+    let mut next = from;
+    for _ in 0..CHUNKS_OF_A_PAGE {
+        let Some(from) = next else { break };
+        let rows = source.whole_rows((from, i64::MAX), CHUNK).await?;
         let highest = rows.last().and_then(|row| i64::try_from(row.row.id.0).ok());
-        (highest, rows.iter().filter_map(|row| appeared(row, &limits)).collect())
-    };
-    Ok(aside(told).await)
+        next = highest.and_then(|highest| highest.checked_add(1));
+        let limits = limits.clone();
+        told.tell(move || rows.iter().filter_map(|row| appeared(row, &limits)).collect()).await;
+    }
+    Ok(Read { read: told.all().await, next })
 }
 
-/// The same of the retry log above an id.
-async fn read_log(source: &Source, above: Option<i64>) -> Result<(Option<i64>, Vec<NewAttempt>), FollowError> {
-    let rows = source.log_above(above, CHUNK).await?;
-    let told = move || (rows.last().map(|row| row.id), rows.into_iter().filter_map(attempt).collect());
-    Ok(aside(told).await)
+/// Rows of the retry log above an id; `next` is the highest one read.
+async fn read_log(source: &Source, above: Option<i64>) -> Result<Read<NewAttempt>, FollowError> {
+    let mut told = Telling::default();
+    let mut last = None;
+    for _ in 0..CHUNKS_OF_A_PAGE {
+        let rows = source.log_above(last.or(above), CHUNK).await?;
+        let Some(newest) = rows.last() else { break };
+        last = Some(newest.id);
+        told.tell(move || rows.into_iter().filter_map(attempt).collect()).await;
+    }
+    Ok(Read { read: told.all().await, next: last })
 }
 
-/// Telling some thousand errors apart takes a while: on a thread of its own, so that pages do not wait for it.
-async fn aside<T: Default + Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    // It can only fail by a panic, which the log has told; what is missing then is found by the next look's sums.
-    tokio::task::spawn_blocking(work).await.unwrap_or_default()
+/// Telling some thousand errors apart takes a while: on a thread of its own, so that pages do not wait for it, and while
+/// the source is asked for the next ones.
+struct Telling<T> {
+    told: Vec<T>,
+    under_way: Option<tokio::task::JoinHandle<Vec<T>>>,
+}
+
+impl<T> Default for Telling<T> {
+    fn default() -> Self {
+        Self { told: Vec::new(), under_way: None }
+    }
+}
+
+impl<T: Send + 'static> Telling<T> {
+    async fn tell(&mut self, work: impl FnOnce() -> Vec<T> + Send + 'static) {
+        self.finish().await;
+        self.under_way = Some(tokio::task::spawn_blocking(work));
+    }
+
+    async fn finish(&mut self) {
+        if let Some(under_way) = self.under_way.take() {
+            // It can only fail by a panic, which the log has told; what is missing then is found by the next look's sums.
+            self.told.extend(under_way.await.unwrap_or_default());
+        }
+    }
+
+    async fn all(mut self) -> Vec<T> {
+        self.finish().await;
+        self.told
+    }
 }
 
 async fn write(

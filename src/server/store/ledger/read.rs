@@ -143,6 +143,8 @@ pub struct OpenRows<'a> {
     /// One feed alone; the empty text: failed events without an address.
     pub feed: Option<&'a str>,
     pub state: Option<LifeState>,
+    /// The number of the latest error's fault.
+    pub fault: Option<i64>,
     /// First failed at or after, and before: in microseconds.
     pub from: Option<i64>,
     pub until: Option<i64>,
@@ -178,18 +180,18 @@ impl Store {
         for state in states {
             let mut query =
                 sqlx::QueryBuilder::<sqlx::Sqlite>::new("SELECT failed_at, row_id FROM ledger_events WHERE ");
-            match (feed, wanted.by_id) {
-                (Some(feed), false) => query.push("feed_id = ").push_bind(feed).push(" AND state = "),
-                (Some(feed), true) => query
-                    .push("source_id = ")
-                    .push_bind(source)
-                    .push(" AND +feed_id = ")
-                    .push_bind(feed)
-                    .push(" AND +state = "),
-                (None, false) => query.push("source_id = ").push_bind(source).push(" AND state = "),
-                (None, true) => query.push("source_id = ").push_bind(source).push(" AND +state = "),
-            };
-            query.push_bind(state.code());
+            // The plus keeps the planner on the one index that has the order: of faults, of feeds, or of the source.
+            let plus = |apart: bool| if apart { "+" } else { "" };
+            let by_fault = wanted.fault.is_some() && !wanted.by_id;
+            let by_feed = feed.is_some() && !by_fault && !wanted.by_id;
+            query.push(plus(by_fault || by_feed)).push("source_id = ").push_bind(source);
+            query.push(format!(" AND {}state = ", plus(wanted.by_id))).push_bind(state.code());
+            if let Some(feed) = feed {
+                query.push(format!(" AND {}feed_id = ", plus(!by_feed))).push_bind(feed);
+            }
+            if let Some(fault) = wanted.fault {
+                query.push(format!(" AND {}fault_id = ", plus(!by_fault))).push_bind(fault);
+            }
             if let Some(from) = wanted.from {
                 query.push(" AND failed_at >= ").push_bind(from);
             }

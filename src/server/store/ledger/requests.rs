@@ -57,7 +57,7 @@ impl Store {
         asks: &[Ask],
     ) -> Result<u64, StoreError> {
         let now = Utc::now();
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         let mut taken = 0;
         for ask in asks {
             let Some(event) = find(&mut transaction, app, kind, ask).await? else { continue };
@@ -73,7 +73,7 @@ impl Store {
     /// The store cannot be written.
     pub async fn withdraw(&self, app: &str, operation: i64, rows: &[RowId]) -> Result<(), StoreError> {
         let now = Utc::now().timestamp_millis();
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         for row in rows {
             let Ok(row_id) = i64::try_from(row.0) else { continue };
             let events = sqlx::query(

@@ -27,13 +27,13 @@ impl Store {
         }
         sqlx::query("DELETE FROM ledger_hours WHERE hour < ?")
             .bind(before.div_euclid(3_600_000))
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?;
         Ok(forgotten)
     }
 
     async fn forget_step(&self, before: i64) -> Result<u64, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         let mut forgotten = 0;
         let sources = sqlx::query("SELECT id FROM ledger_sources").fetch_all(&mut *transaction).await?;
         for source in sources {

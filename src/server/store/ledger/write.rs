@@ -173,7 +173,7 @@ impl Store {
         sqlx::query("INSERT INTO ledger_sources (app, since) VALUES (?, ?) ON CONFLICT (app) DO NOTHING")
             .bind(app)
             .bind(now.timestamp_millis())
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?;
         let row = sqlx::query(
             "SELECT id, identity, since, read_whole_at, looked_at, log_to, max_retry FROM ledger_sources WHERE app = ?",
@@ -202,7 +202,7 @@ impl Store {
         if book.max_retry == max_retry {
             return Ok(());
         }
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         // Without a maxRetry nobody retries: every count is at its end.
         sqlx::query(
             "UPDATE ledger_events SET state = CASE WHEN retries IS NULL THEN ? WHEN retries < ? THEN ? ELSE ? END \
@@ -396,7 +396,7 @@ impl Store {
             .bind(worked_at.map(|at| at.timestamp_millis()))
             .bind(marker)
             .bind(at.timestamp_millis())
-            .execute(&self.pool)
+            .execute(&self.pen)
             .await?;
             work.insert(uri.clone(), Work { worked_at, moved_at: Some(at) });
         }
@@ -408,7 +408,7 @@ impl Store {
     /// # Errors
     /// The store cannot be written: nothing of the page is in it.
     pub async fn write_page(&self, book: &mut Book, moment: Moment, page: &Page) -> Result<Written, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         let mut pen = Pen { transaction: &mut transaction, book, moment, tally: Tally::default() };
         pen.moved(&page.moved).await?;
         pen.changed(&page.changed).await?;
@@ -804,6 +804,7 @@ impl Pen<'_, '_> {
                     .push_bind(new.log_id);
             });
             query.push(" ON CONFLICT (ledger_event, log_id) DO NOTHING RETURNING ledger_event, log_id, fault_id, at");
+            let tried: HashMap<i64, &BookRow> = rows.iter().map(|(_, event, _)| (event.id, event)).collect();
             let mut of_event = BTreeMap::<i64, (i64, i64, i64)>::new();
             for row in query.build().fetch_all(&mut **self.transaction).await? {
                 let (id, log_id, fault, at): (i64, i64, i64, i64) =
@@ -814,7 +815,7 @@ impl Pen<'_, '_> {
                     (*newest, *latest) = (log_id, fault);
                 }
                 entered += 1;
-                if let Some((_, event, _)) = rows.iter().find(|(_, event, _)| event.id == id) {
+                if let Some(event) = tried.get(&id) {
                     self.tally.hour(event.feed_id, fault, at, ATTEMPTS);
                     if at <= now {
                         self.tally.worked(event.feed_id, at);
@@ -822,7 +823,7 @@ impl Pen<'_, '_> {
                 }
             }
             for (id, (number, _, latest)) in of_event {
-                let Some((_, event, _)) = rows.iter().find(|(_, event, _)| event.id == id) else { continue };
+                let Some(event) = tried.get(&id) else { continue };
                 sqlx::query("UPDATE ledger_events SET attempts = attempts + ?, fault_id = ? WHERE id = ?")
                     .bind(number)
                     .bind(latest)
