@@ -39,8 +39,10 @@ pub struct ListPage {
     /// The query of the next and of the previous page, where there is one.
     pub next: Option<ListQuery>,
     pub previous: Option<ListQuery>,
-    /// How many match in all, where the snapshot knows it (filters by application, feed and state only).
+    /// How many match in all, where that is known without asking (filters by application, feed, state and group only).
     pub total: Option<u64>,
+    /// The title of the group that the list is of.
+    pub group: Option<String>,
     /// Every configured application, for the filter form and the names in the rows.
     pub applications: Vec<ApplicationInfo>,
     /// Feed addresses with failed events, for the filter form: application key, address.

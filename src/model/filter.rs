@@ -62,6 +62,8 @@ pub struct Filter {
     pub category: Option<String>,
     /// `None`: every state.
     pub state: Option<EventState>,
+    /// Those whose latest error, as far as the ledger has seen it, is the fault with this number.
+    pub group: Option<i64>,
     /// First failed at or after.
     pub from: Option<DateTime<Utc>>,
     /// First failed before.
@@ -145,6 +147,9 @@ impl ListQuery {
                         _ => return Err(bad("the states are waiting, exhausted, unknown and any")),
                     }
                 }
+                "group" => {
+                    filter.group = Some(value.parse().map_err(|_| bad("groups are named by numbers"))?);
+                }
                 "from" => filter.from = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
                 "until" => filter.until = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
                 "q" => filter.text = Some(value),
@@ -223,6 +228,9 @@ impl Filter {
             Some(EventState::Exhausted) => push(&mut out, "state", "exhausted"),
             Some(EventState::Unknown) => push(&mut out, "state", "unknown"),
             None => {}
+        }
+        if let Some(group) = self.group {
+            push(&mut out, "group", &group.to_string());
         }
         for (key, time) in [("from", self.from), ("until", self.until)] {
             if let Some(time) = time {
@@ -325,6 +333,7 @@ mod tests {
                 feed: Some("http://openmrs:8080/x/recent?a=1&b=ü#~ +%".into()),
                 category: Some("Lab & Co".into()),
                 state: Some(EventState::Exhausted),
+                group: Some(17),
                 from: instant("2026-11-01"),
                 until: instant("2026-11-02T03:04:05.678Z"),
                 text: Some("100% 'quoted' <b>".into()),

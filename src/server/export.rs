@@ -75,8 +75,9 @@ async fn failed_events(
     let sources: Vec<_> =
         console.sources().filter(|source| filter.wants_app(&source.app().info.key)).cloned().collect();
     let what = filter.to_query();
-    let reading = Reading::of(&console);
-    let mut pages = Box::pin(stream::iter(sources).flat_map(move |source| pages(source, filter.clone(), reading)));
+    let (reading, of) = (Reading::of(&console), console.clone());
+    let mut pages =
+        Box::pin(stream::iter(sources).flat_map(move |source| pages(of.clone(), source, filter.clone(), reading)));
     // The first page is read before the status is sent, so that an error is one.
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
     let mut record = Record::begin(&console, actor, form.word(), &what).await?;
@@ -181,13 +182,14 @@ pub fn to_the_end(
 
 /// Every failed event of one source that matches, oldest id first, page by page.
 pub fn pages(
+    console: Console,
     source: Arc<Source>,
     filter: Filter,
     reading: Reading,
 ) -> impl Stream<Item = Result<Vec<FailedEventRow>, Problem>> + Send {
     let filter = Filter { order: Order::IdUp, ..filter };
     stream::try_unfold(Some(None), move |place: Option<Option<Position>>| {
-        let (source, filter) = (source.clone(), filter.clone());
+        let (console, source, filter) = (console.clone(), source.clone(), filter.clone());
         async move {
             let Some(from) = place else { return Ok(None) };
             let request = ListRequest {
@@ -198,7 +200,7 @@ pub fn pages(
                 texts: TextLimit::EXPORT,
                 search: reading.search,
             };
-            let ListRows { rows, stopped_at, .. } = source.list(&request).await?;
+            let ListRows { rows, stopped_at, .. } = lists::of_source(&console, &source, &request).await?;
             let full = rows.len() >= STEP as usize;
             // A full page goes on after its last row; a text search that looked far enough, where it stopped.
             let next =

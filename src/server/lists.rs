@@ -8,9 +8,12 @@ use std::{cmp::Ordering, collections::BTreeMap, collections::VecDeque, sync::Arc
 use chrono::{DateTime, Utc};
 
 use super::{
-    sources::{ListRequest, ListRow, ListRows, NEWEST, SearchIn, Source, SourceError, TextLimit},
+    sources::{ListRequest, ListRow, ListRows, NEWEST, SearchIn, Source, SourceError, SourceErrorKind, TextLimit},
     state::Console,
-    store::ledger::{OpenRows, micros},
+    store::{
+        StoreError,
+        ledger::{OpenRows, micros},
+    },
 };
 use crate::{
     api::failed_events::{Arrivals, ListPage, MissingPart, Scan},
@@ -18,6 +21,7 @@ use crate::{
     model::{
         ApplicationView, EventKey, FailedEventRow, FeedCounts, Reach, RowId, Stamp,
         filter::{Direction, Filter, ListQuery, Order, Place, Position},
+        ledger::LifeState,
         masking, payload,
     },
 };
@@ -69,7 +73,8 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         rows: merged.rows,
         next,
         previous,
-        total: total(&query.filter, &views),
+        total: total(console, &query.filter, &views).await,
+        group: group_title(console, query.filter.group).await?,
         applications: console.applications().cloned().collect(),
         feeds: feeds(&views),
         retry_refused: views
@@ -82,6 +87,22 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         masked: console.masked().map(|lacking| lacking.to_string()),
         query,
     })
+}
+
+/// The title of the group that a list is of.
+///
+/// # Errors
+/// There is no such group among what may be seen.
+async fn group_title(console: &Console, group: Option<i64>) -> Result<Option<String>, Problem> {
+    let Some(fault) = group else { return Ok(None) };
+    let group = console.parts.store.group(fault, console.only()).await?;
+    let group = group.ok_or_else(|| {
+        Problem::not_found(
+            format!("There is no group {fault}."),
+            "Open the list of groups, or remove it from the filter.",
+        )
+    })?;
+    Ok(Some(group.title))
 }
 
 /// The events before and after this one in the list it was opened from.
@@ -155,30 +176,45 @@ const FROM_LEDGER: u64 = 20_000;
 /// How often more keys are fetched where rows have left since the last look.
 const REFILLS: u32 = 4;
 
-/// The same rows by way of the ledger: it has found and sorted their keys, and the source is asked for these rows alone, by
-/// its primary key. What no longer matches there is left out. `None`: this list is the source's to answer.
+/// The same rows by way of the ledger, where it is quicker; `None`: this list is the source's to answer.
 async fn by_ledger(
     console: &Console,
     source: &Source,
-    query: &ListQuery,
-    limit: u32,
+    request: &ListRequest<'_>,
 ) -> Option<Result<ListRows, SourceError>> {
-    let (filter, info) = (&query.filter, &source.app().info);
+    let (filter, info) = (request.filter, &source.app().info);
     let plain = filter.feed.is_none() && filter.state.is_none() && filter.from.is_none() && filter.until.is_none();
     let easy = filter.order.by_id() && plain;
-    if filter.text.is_some() || filter.category.is_some() || easy || !console.parts.watch.in_step(&info.key) {
+    if !told_by_ledger(filter) || easy || !console.parts.watch.in_step(&info.key) {
         return None;
     }
     let view = console.view(&info.key).await?;
     if !matches!(view.reach, Reach::Reachable { .. }) || view.seen.as_ref()?.failed < FROM_LEDGER {
         return None;
     }
-    let backward = query.place.direction == Direction::Backward;
-    let from = query.place.positions.get(&info.key);
+    // A store that fails is no reason for an empty list: the source can answer.
+    ledger_rows(console, source, request).await.ok()
+}
+
+/// Whether the ledger knows all that a filter asks for.
+fn told_by_ledger(filter: &Filter) -> bool {
+    filter.text.is_none() && filter.category.is_none()
+}
+
+/// The ledger has found and sorted the keys, and the source is asked for these rows alone, by its primary key. What no
+/// longer matches there is left out.
+async fn ledger_rows(
+    console: &Console,
+    source: &Source,
+    request: &ListRequest<'_>,
+) -> Result<Result<ListRows, SourceError>, StoreError> {
+    let ListRequest { filter, from, limit, .. } = *request;
+    let backward = request.direction == Direction::Backward;
     let mut wanted = OpenRows {
-        app: &info.key,
+        app: &source.app().info.key,
         feed: filter.feed.as_deref(),
         state: filter.state.map(Into::into),
+        fault: filter.group,
         from: filter.from.map(|at| at.timestamp_micros()),
         until: filter.until.map(|at| at.timestamp_micros()),
         by_id: filter.order.by_id(),
@@ -189,20 +225,27 @@ async fn by_ledger(
         limit,
     };
     let mut rows = Vec::with_capacity(limit as usize);
+    let mut stopped_at = None;
     for _ in 0..REFILLS {
-        // A store that fails is no reason for an empty list: the source can answer.
-        let keys = console.parts.store.open_rows(&wanted).await.ok()?;
+        let keys = console.parts.store.open_rows(&wanted).await?;
         let ids: Vec<RowId> = keys.iter().map(|(_, id)| RowId((*id).into())).collect();
-        let found = match source.rows(&ids).await {
+        let found = match source.rows(&ids, request.texts).await {
             Ok(found) => found,
-            Err(error) => return Some(Err(error)),
+            Err(error) => return Ok(Err(error)),
         };
         let mut found: BTreeMap<RowId, FailedEventRow> = found.into_iter().map(|row| (row.id, row)).collect();
         rows.extend(ids.iter().filter_map(|id| found.remove(id)).filter(|row| still_matches(filter, row)));
+        stopped_at = None;
         if rows.len() >= limit as usize || keys.len() < limit as usize {
             break;
         }
         (wanted.beyond, wanted.inclusive) = (keys.last().copied(), false);
+        // Where so many rows have left, the reader asks on.
+        stopped_at = keys.last().map(|(at, id)| Position {
+            failed_at: DateTime::from_timestamp_micros(*at).map(|at| source.time_key(at)),
+            id: RowId((*id).into()),
+            after: !backward,
+        });
     }
     rows.truncate(limit as usize);
     if backward {
@@ -214,7 +257,74 @@ async fn by_ledger(
         after: true,
     };
     let rows = rows.into_iter().map(|row| ListRow { position: position(&row), row }).collect();
-    Some(Ok(ListRows { rows, stopped_at: None, scanned: 0 }))
+    Ok(Ok(ListRows { rows, stopped_at, scanned: 0 }))
+}
+
+/// One source's answer. Which group a failed event belongs to only the ledger knows.
+///
+/// # Errors
+/// The source, or the ledger for a group, does not answer.
+pub async fn of_source(console: &Console, source: &Source, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
+    let Some(group) = request.filter.group else { return source.list(request).await };
+    let told = async {
+        if told_by_ledger(request.filter) {
+            return ledger_rows(console, source, request).await;
+        }
+        sieved(console, source, request, group).await
+    };
+    told.await.unwrap_or_else(|error: StoreError| {
+        Err(SourceError {
+            kind: SourceErrorKind::Other,
+            reason: format!("The group's failed events in {} are not known: {error}.", source.app().info.name),
+            advice: "The console's own store does not answer. Remove the group from the filter, or try again later."
+                .into(),
+        })
+    })
+}
+
+/// How often a source is asked on when what it finds is of other groups.
+const SIEVED: u32 = 20;
+
+/// What else is asked for only the source can tell: of what it finds, the ledger tells what is of the group.
+async fn sieved(
+    console: &Console,
+    source: &Source,
+    request: &ListRequest<'_>,
+    group: i64,
+) -> Result<Result<ListRows, SourceError>, StoreError> {
+    let backward = request.direction == Direction::Backward;
+    let limit = request.limit as usize;
+    let mut sieved = ListRows { rows: Vec::new(), stopped_at: request.from.cloned(), scanned: 0 };
+    for _ in 0..SIEVED {
+        let from = sieved.stopped_at.take();
+        let found = match source.list(&ListRequest { from: from.as_ref(), ..*request }).await {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        sieved.scanned += found.scanned;
+        let edge = if backward { found.rows.first() } else { found.rows.last() };
+        let edge = edge.filter(|_| found.rows.len() >= limit);
+        sieved.stopped_at = edge.map(|row| Position { after: !backward, ..row.position.clone() }).or(found.stopped_at);
+        let ids: Vec<RowId> = found.rows.iter().map(|row| row.row.id).collect();
+        let of_group = console.parts.store.in_group(&source.app().info.key, group, &ids).await?;
+        let mut kept: Vec<ListRow> = found.rows.into_iter().filter(|row| of_group.contains(&row.row.id)).collect();
+        if backward {
+            kept.append(&mut sieved.rows);
+            sieved.rows = kept;
+        } else {
+            sieved.rows.append(&mut kept);
+        }
+        if sieved.rows.len() >= limit {
+            // Each row knows its own place: what was read beyond the last of these is read again.
+            let surplus = sieved.rows.len() - limit;
+            sieved.rows.drain(if backward { 0..surplus } else { limit..sieved.rows.len() });
+            sieved.stopped_at = None;
+        }
+        if sieved.stopped_at.is_none() {
+            break;
+        }
+    }
+    Ok(Ok(sieved))
 }
 
 /// A place in a list as the ledger's key.
@@ -242,12 +352,13 @@ async fn read_part(console: &Console, source: &Arc<Source>, query: &ListQuery, l
     let answer = if direction == Direction::Backward && from.is_none() {
         // It stands at its beginning: nothing is before.
         Ok(ListRows { rows: Vec::new(), stopped_at: None, scanned: 0 })
-    } else if let Some(answer) = by_ledger(console, source, query, limit).await {
-        answer
     } else {
         let search = search_in(console);
         let request = ListRequest { filter: &query.filter, from, direction, limit, texts: TextLimit::LIST, search };
-        source.list(&request).await
+        match by_ledger(console, source, &request).await {
+            Some(answer) => answer,
+            None => of_source(console, source, &request).await,
+        }
     };
     Part { source: source.clone(), answer }
 }
@@ -363,10 +474,14 @@ fn rank(stamp: Option<&Stamp>) -> (u8, Option<DateTime<Utc>>) {
     }
 }
 
-/// How many match in all, where the snapshot knows: a filter by nothing but application, feed and state.
-fn total(filter: &Filter, views: &[ApplicationView]) -> Option<u64> {
-    if filter.category.is_some() || filter.from.is_some() || filter.until.is_some() || filter.text.is_some() {
+/// How many match in all, where the ledger's counts or the snapshot know: a filter by nothing but application, feed, state
+/// and group.
+async fn total(console: &Console, filter: &Filter, views: &[ApplicationView]) -> Option<u64> {
+    if !told_by_ledger(filter) || filter.from.is_some() || filter.until.is_some() {
         return None;
+    }
+    if let Some(group) = filter.group {
+        return in_group(console, filter, group, views).await;
     }
     let mut total = 0;
     for view in views.iter().filter(|view| filter.wants_app(&view.info.key)) {
@@ -377,6 +492,20 @@ fn total(filter: &Filter, views: &[ApplicationView]) -> Option<u64> {
             Some(uri) => feed.uri.as_deref() == Some(uri),
         });
         total += wanted.map(|feed| count(&feed.counts, filter)).sum::<u64>();
+    }
+    Some(total)
+}
+
+async fn in_group(console: &Console, filter: &Filter, group: i64, views: &[ApplicationView]) -> Option<u64> {
+    let mut total = 0;
+    for view in views.iter().filter(|view| filter.wants_app(&view.info.key)) {
+        let counts = console.parts.store.ledger_counts(&view.info.key).await.ok()?;
+        let wanted = counts.iter().filter(|count| {
+            let feed = count.feed_uri.as_deref().unwrap_or_default();
+            let state = filter.state.is_none_or(|state| LifeState::from(state) == count.state);
+            count.fault == group && count.state.is_open() && state && filter.feed.as_deref().is_none_or(|it| it == feed)
+        });
+        total += wanted.map(|count| count.count).sum::<u64>();
     }
     Some(total)
 }

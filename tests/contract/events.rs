@@ -2,7 +2,7 @@
 
 use atomfeed_console::{
     model::{Availability, FailedEvent, FailedEventRow, RowId},
-    server::sources::LongText,
+    server::sources::{LongText, TextLimit},
 };
 
 use crate::support::database::{FEED, Failed, MAX_RETRY, Server, TestDatabase};
@@ -61,8 +61,8 @@ async fn an_event_that_is_gone_is_no_error(database: &mut TestDatabase) {
         assert_eq!(source.event(RowId(id)).await, Ok(None), "{id}");
         assert_eq!(source.text(RowId(id), LongText::Error, 0, 10).await, Ok(None), "{id}");
     }
-    assert_eq!(source.rows(&[RowId(1), RowId(i128::MAX)]).await, Ok(vec![]));
-    assert_eq!(source.rows(&[]).await, Ok(vec![]));
+    assert_eq!(source.rows(&[RowId(1), RowId(i128::MAX)], TextLimit::LIST).await, Ok(vec![]));
+    assert_eq!(source.rows(&[], TextLimit::LIST).await, Ok(vec![]));
 }
 
 async fn attempts_of_another_feed_with_the_same_event_are_left_out(database: &mut TestDatabase) {
@@ -180,7 +180,7 @@ async fn rows_are_found_by_event_and_by_record(database: &mut TestDatabase) {
     assert_eq!(ids(&same), [5, 4]);
     let of_event = source.rows_of_event(&format!("tag:atomfeed.ict4h.org:{UUID}")).await.expect("an answer");
     assert_eq!(ids(&of_event), [4, 5]);
-    let mut by_id = ids(&source.rows(&[RowId(5), RowId(99), RowId(2)]).await.expect("an answer"));
+    let mut by_id = ids(&source.rows(&[RowId(5), RowId(99), RowId(2)], TextLimit::LIST).await.expect("an answer"));
     by_id.sort_unstable();
     assert_eq!(by_id, [2, 5]);
 }

@@ -64,6 +64,89 @@ async fn a_group_is_retried_from_its_page_and_nothing_else() {
     assert_eq!((openelis[&1].0, openelis[&2].0), (0, 5));
 }
 
+/// The failed events of Odoo that a list names, in its order.
+fn odoo_rows(page: &str) -> Vec<i64> {
+    let links = page.split("/failed-events/odoo/").skip(1);
+    let mut ids: Vec<i64> =
+        links.filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()).collect();
+    ids.dedup();
+    ids
+}
+
+#[tokio::test]
+async fn a_group_is_a_filter_of_the_list_with_every_other_filter() {
+    let hospital = hospital().await;
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let (fault, late) = (groups[1].fault, groups[0].fault);
+    let group = hospital.page(&format!("/atomfeed-console/groups/{fault}")).await;
+    assert!(group.body.contains(&format!("/atomfeed-console/failed-events?group={fault}\"")), "{}", group.body);
+
+    let list = async |query: &str| hospital.page(&format!("/atomfeed-console/failed-events?{query}")).await.body;
+    let of_group = list(&format!("group={fault}")).await;
+    assert!(of_group.contains("<h1>5 failed events<"), "{of_group}");
+    assert!(of_group.contains("Bad response code of 404"));
+    assert!(of_group.contains(&format!("name=\"group\" value=\"{fault}\"")), "the form keeps it");
+    assert_eq!(odoo_rows(&list(&format!("group={fault}&app=odoo&sort=id-up")).await), [9, 10, 11, 12]);
+    // What only the source can tell, and what only the ledger can.
+    assert_eq!(
+        odoo_rows(&list(&format!("group={fault}&app=odoo&sort=id-up&q=10000000-0000-4000-8000-000000000011")).await),
+        [11]
+    );
+    assert_eq!(odoo_rows(&list(&format!("group={fault}&app=odoo&sort=id-up&q=not+found")).await), [0; 0]);
+    assert_eq!(odoo_rows(&list(&format!("group={late}&app=odoo&category=encounter&sort=id-down")).await).len(), 8);
+    assert_eq!(odoo_rows(&list(&format!("group={fault}&state=waiting")).await), [0; 0]);
+
+    let export = hospital.page(&format!("/atomfeed-console/failed-events.csv?group={fault}")).await;
+    assert_eq!(export.body.lines().count(), 1 + 5, "{}", export.body);
+    let event =
+        hospital.page(&format!("/atomfeed-console/failed-events/odoo/10?group={fault}&app=odoo&sort=id-up")).await;
+    assert!(event.body.contains("/failed-events/odoo/9?") && event.body.contains("/failed-events/odoo/11?"));
+
+    let fields = [("kind", "retry"), ("query", &format!("group={fault}&app=odoo"))];
+    let answer = hospital.form("/atomfeed-console/api/plan_operation", &fields).await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/operations/1", "{}", answer.body);
+    let planned = hospital.console.parts.store.operation(1).await.unwrap().unwrap().planned;
+    assert_eq!(planned, Some(4), "those of Odoo in the group, and no others");
+
+    for (query, status) in [("group=77", StatusCode::NOT_FOUND), ("group=x", StatusCode::BAD_REQUEST)] {
+        let page = hospital.page(&format!("/atomfeed-console/failed-events?{query}")).await;
+        assert_eq!(page.status, status, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_a_group_goes_on_from_page_to_page_both_ways() {
+    let mut odoo: Vec<Row> = (1..=130).map(|id| of(id, "Bad response code of 404")).collect();
+    odoo.extend((131..=200).map(|id| of(id, "Bad response code of 500")));
+    let hospital = Hospital::new(&odoo, &[]).await;
+    hospital.followed().await;
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let fault = groups[0].fault;
+    for filter in ["", "&category=encounter", "&q=Bad+response"] {
+        let pages = async |query: String, rel: &str| {
+            let (mut next, mut seen, mut last) = (Some(query), Vec::new(), String::new());
+            while let Some(query) = next {
+                let page = hospital.page(&format!("/atomfeed-console/failed-events?{query}")).await.body;
+                seen.push(odoo_rows(&page));
+                // The link of the pager, not that of a search that stopped.
+                let link = page.split("<a ").filter(|link| link.contains(&format!("rel=\"{rel}\""))).last();
+                let href = link.and_then(|link| link.split("href=\"").nth(1)?.split('"').next()).map(str::to_owned);
+                next = href.and_then(|href| href.split_once('?').map(|(_, query)| query.replace("&amp;", "&")));
+                last = page;
+                assert!(seen.len() < 20, "{filter}: it has no end");
+            }
+            (seen, last)
+        };
+        let (forward, last) = pages(format!("group={fault}&app=odoo&sort=id-up{filter}"), "next").await;
+        assert_eq!(forward.concat(), (1..=130).collect::<Vec<_>>(), "{filter}");
+        let link = last.split("<a ").find(|link| link.contains("rel=\"prev\"")).expect("the way back");
+        let query = link.split("href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+        let (mut back, _) = pages(query.split_once('?').unwrap().1.to_owned(), "prev").await;
+        back.reverse();
+        assert_eq!(back.concat(), (1..=100).collect::<Vec<_>>(), "{filter}");
+    }
+}
+
 #[tokio::test]
 async fn a_note_is_shown_to_everybody_and_outlives_its_failed_events() {
     let hospital = hospital().await;

@@ -1,8 +1,12 @@
 //! Operations from plan to end: as a browser without JavaScript drives them, and as they survive what can happen.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use atomfeed_console::{
+    atomfeed::{self, Consumer, Event, Failure, Transaction, Worker},
     model::{
         Person, RowId,
         ledger::RequestKind,
@@ -16,6 +20,7 @@ use atomfeed_console::{
     },
 };
 use axum::http::StatusCode;
+use tokio::sync::Notify;
 
 use super::hospital::{ENCOUNTERS, Hospital, PATIENTS, Row, row};
 
@@ -330,6 +335,70 @@ async fn a_row_that_was_tried_and_given_up_while_the_console_was_away_is_not_res
     assert_eq!(ended.counts.reset, 6);
     assert_eq!(resets(&hospital).await, [4, 5, 6], "row 1 had its retry");
     assert_eq!(hospital.retries("Odoo").await[&1].0, 5);
+}
+
+/// A consumer's worker that fails, once it is told that it may.
+struct Fails {
+    begun: Arc<Notify>,
+    may_end: Arc<Notify>,
+}
+
+impl Worker for Fails {
+    async fn process(&self, _: &Event, _: &mut Transaction) -> Result<(), Failure> {
+        self.begun.notify_one();
+        self.may_end.notified().await;
+        Err(Failure::new("still not there"))
+    }
+}
+
+struct Succeeds;
+
+impl Worker for Succeeds {
+    async fn process(&self, _: &Event, _: &mut Transaction) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+async fn consumer<W: Worker>(hospital: &Hospital, worker: W) -> Consumer<W> {
+    let address = format!("sqlite:{}", hospital.database("Odoo").display());
+    let database = atomfeed::Database::connect(&address, None).await.unwrap();
+    let client = atomfeed::Client::new(ENCOUNTERS, atomfeed::ClientSettings::default()).unwrap();
+    Consumer::new(database, client, ENCOUNTERS, atomfeed::Limits::default(), worker).unwrap()
+}
+
+#[tokio::test]
+async fn a_reset_that_a_running_consumer_writes_over_is_set_again_and_comes_through() {
+    let hospital = Hospital::new(&[Row { retries: 3, ..row(1, "2026-11-20 08:00:00") }], &[]).await;
+    hospital.followed().await;
+    let (begun, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let failing = consumer(&hospital, Fails { begun: begun.clone(), may_end: may_end.clone() }).await;
+    let run = tokio::spawn(async move { failing.process_failed_events().await });
+    begun.notified().await;
+    // The consumer holds the row as it was, while a person has it retried.
+    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo&state=waiting")]).await;
+    hospital.form(START, &[("id", "1")]).await;
+    until(&hospital.console, 1, &[Stage::Ended]).await;
+    assert_eq!(hospital.retries("Odoo").await[&1].0, 0);
+    may_end.notify_one();
+    assert_eq!(run.await.unwrap().failed, 1);
+    assert_eq!(hospital.retries("Odoo").await[&1].0, 4, "it has written its own count over the reset");
+    hospital.look("odoo").await;
+    assert_eq!(hospital.console.parts.store.operation(1).await.unwrap().unwrap().followed.overwritten, 1);
+
+    let keeping = tokio::spawn(operations::housekeeping(hospital.console.clone()));
+    let time = Instant::now();
+    while hospital.retries("Odoo").await[&1].0 != 0 {
+        assert!(time.elapsed() < Duration::from_secs(60), "it is not set again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let run = consumer(&hospital, Succeeds).await.process_failed_events().await;
+    assert_eq!(run.resolved, 1, "{}", run.end);
+    hospital.look("odoo").await;
+    let operation = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
+    assert_eq!((operation.followed.resolved, operation.followed.overwritten), (1, 0));
+    let audit = hospital.page("/atomfeed-console/audit").await.body;
+    assert!(audit.contains("a lost reset of failed event 1 is set again"), "{audit}");
+    keeping.abort();
 }
 
 #[tokio::test]

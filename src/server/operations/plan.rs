@@ -197,7 +197,7 @@ async fn read(
 ) -> Result<ListRows, SourceError> {
     let (direction, search) = (Direction::Forward, lists::search_in(console));
     let request = ListRequest { filter, from, direction, limit: PAGE, texts: TextLimit(1), search };
-    source.list(&request).await
+    lists::of_source(console, source, &request).await
 }
 
 /// The highest id there is now.
@@ -231,7 +231,7 @@ async fn by_name(
             allowed(source)?;
             for chunk in of_app.chunks(PAGE as usize) {
                 let ids: Vec<RowId> = chunk.iter().map(|(_, id)| *id).collect();
-                let mut found = source.rows(&ids).await?;
+                let mut found = source.rows(&ids, TextLimit(1)).await?;
                 found.sort_by_key(|row| row.id);
                 if kind == RequestKind::Retry {
                     let before = found.len();
@@ -356,7 +356,7 @@ pub(super) async fn chosen(console: &Console, events: &[SeenEvent]) -> Result<Ve
         let of_app: Vec<&SeenEvent> = events.iter().filter(|event| event.key.app == app).collect();
         let ids: Vec<RowId> = of_app.iter().map(|event| event.key.id).collect();
         // A source that does not answer now will not be changed either, and the operation then says so row by row.
-        let found = source.rows(&ids).await.unwrap_or_default();
+        let found = source.rows(&ids, TextLimit(1)).await.unwrap_or_default();
         for event in of_app {
             if rows.iter().any(|row| row.app == app && row.id == event.key.id) {
                 continue;

@@ -167,10 +167,14 @@ pub(super) async fn text(
 }
 
 /// The rows with these ids that are in the table, in any order.
-pub(super) async fn rows(session: &mut Session<'_>, ids: &[RowId]) -> Result<Vec<FailedEventRow>, SourceError> {
+pub(super) async fn rows(
+    session: &mut Session<'_>,
+    ids: &[RowId],
+    texts: TextLimit,
+) -> Result<Vec<FailedEventRow>, SourceError> {
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
-    rows_by_id(session, &table, ids, TextLimit::LIST).await
+    rows_by_id(session, &table, ids, texts).await
 }
 
 /// Every row of `failed_events` with this event id, lowest id first.

@@ -317,10 +317,10 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// The rows with these ids that are in the table, in any order, with their texts cut short.
-    pub async fn rows(&self, ids: &[RowId]) -> Result<Vec<FailedEventRow>, SourceError> {
+    /// The rows with these ids that are in the table, in any order.
+    pub async fn rows(&self, ids: &[RowId], texts: TextLimit) -> Result<Vec<FailedEventRow>, SourceError> {
         let mut session = self.session().await?;
-        let outcome = events::rows(&mut session, ids).await;
+        let outcome = events::rows(&mut session, ids, texts).await;
         session.end(outcome).await
     }
 
@@ -419,11 +419,11 @@ impl Source {
     }
 
     /// A glance for the watcher: the sums of the whole table, by buckets of ids. `choose` answers the buckets' width for the
-    /// span of ids there is.
+    /// span of ids there is, or `None` to have no sums.
     ///
     /// # Errors
     /// Also [`SourceErrorKind::NotHere`], where there is no table of failed events to watch.
-    pub async fn glance(&self, choose: impl FnOnce(Option<(i64, i64)>) -> i64) -> Result<Glance, SourceError> {
+    pub async fn glance(&self, choose: impl FnOnce(Option<(i64, i64)>) -> Option<i64>) -> Result<Glance, SourceError> {
         let mut session = self.pool.look(&self.app).await?;
         let outcome = walk::glance(&mut session, choose).await;
         session.end(outcome).await

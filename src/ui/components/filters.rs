@@ -31,9 +31,17 @@ pub fn FilterForm(
     let one_app = filter.apps.len() == 1;
     // The fields that are asked for less often are folded, unless they say something.
     let narrowed = filter
-        != Filter { apps: filter.apps.clone(), state: filter.state, text: filter.text.clone(), ..Filter::default() };
+        != Filter {
+            apps: filter.apps.clone(),
+            state: filter.state,
+            group: filter.group,
+            text: filter.text.clone(),
+            ..Filter::default()
+        };
     view! {
         <form class="filters sheet" method="get" action=base.failed_events(&ListQuery::default()) aria-label="Filter">
+            // Chosen on the group's page; the chip takes it away.
+            {filter.group.map(|group| view! { <input type="hidden" name="group" value=group.to_string() /> })}
             {if several {
                 view! { <Applications filter=filter.clone() applications /> }.into_any()
             } else {
@@ -189,9 +197,14 @@ pub fn TimeField(name: &'static str, text: &'static str, value: Option<DateTime<
 
 /// The filter in words, each part with a link that takes it away.
 #[component]
-pub fn Chips(filter: Filter, applications: Vec<ApplicationInfo>) -> impl IntoView {
+pub fn Chips(
+    filter: Filter,
+    applications: Vec<ApplicationInfo>,
+    /// The title of the group that is filtered for.
+    group: Option<String>,
+) -> impl IntoView {
     let base = use_base();
-    let parts = parts(&filter, &applications);
+    let parts = parts(&filter, &applications, group.as_deref());
     if parts.is_empty() {
         return ().into_any();
     }
@@ -231,7 +244,7 @@ struct Part {
     without: Filter,
 }
 
-fn parts(filter: &Filter, applications: &[ApplicationInfo]) -> Vec<Part> {
+fn parts(filter: &Filter, applications: &[ApplicationInfo], group: Option<&str>) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut part = |name, value: String, change: &dyn Fn(&mut Filter)| {
         let mut without = filter.clone();
@@ -255,6 +268,10 @@ fn parts(filter: &Filter, applications: &[ApplicationInfo]) -> Vec<Part> {
     }
     if let Some(state) = filter.state {
         part("State", state_word(state).to_owned(), &|it| it.state = None);
+    }
+    if let Some(number) = filter.group {
+        let title = group.map_or_else(|| number.to_string(), visible);
+        part("Group", title, &|it| it.group = None);
     }
     if let Some(from) = filter.from {
         part("First failed from", words::instant(from), &|it| it.from = None);
@@ -328,21 +345,21 @@ mod tests {
     #[test]
     fn every_part_of_a_filter_can_be_taken_away_alone() {
         let full = filter(
-            "app=odoo&app=pacs&feed=http://a/b&category=lab&state=waiting&from=2026-11-01&until=2026-11-02&q=timeout",
+            "app=odoo&app=pacs&feed=http://a/b&category=lab&state=waiting&group=7&from=2026-11-01&until=2026-11-02&q=timeout",
         );
-        let parts = parts(&full, &[]);
-        assert_eq!(parts.len(), 8);
+        let parts = parts(&full, &[], None);
+        assert_eq!(parts.len(), 9);
         for part in &parts {
             assert_ne!(part.without, full, "{}", part.name);
-            let rest = super::parts(&part.without, &[]);
-            assert_eq!(rest.len(), 7, "{}", part.name);
+            let rest = super::parts(&part.without, &[], None);
+            assert_eq!(rest.len(), 8, "{}", part.name);
             assert!(!rest.iter().any(|other| (other.name, &other.value) == (part.name, &part.value)), "{}", part.name);
         }
     }
 
     #[test]
     fn taking_the_only_application_away_leaves_no_order_by_id() {
-        let parts = parts(&filter("app=odoo&sort=id-up"), &[]);
+        let parts = parts(&filter("app=odoo&sort=id-up"), &[], None);
         let without = &parts[0].without;
         assert_eq!(without.order, Order::Oldest);
         ListQuery::parse(&without.to_query()).expect("a link of ours is understood");

@@ -74,7 +74,7 @@ fn List(page: ListPage, done: Option<Done>) -> impl IntoView {
                 })}
         </div>
         <FilterForm filter=filter.clone() applications=page.applications.clone() feeds=page.feeds.clone() />
-        <Chips filter=filter.clone() applications=page.applications.clone() />
+        <Chips filter=filter.clone() applications=page.applications.clone() group=page.group.clone() />
         <Missing parts=page.missing.clone() />
         <Refused refused=refused_here applications=page.applications.clone() />
         <MaskedNote why=page.masked.clone() searched=filter.text.is_some() />
@@ -418,6 +418,7 @@ mod tests {
             next: None,
             previous: None,
             total: None,
+            group: None,
             applications: Vec::new(),
             feeds: Vec::new(),
             retry_refused: Vec::new(),

@@ -13,6 +13,7 @@ use crate::{
         advice::advise,
         error_text::visible,
         feed::category_of,
+        filter::{Filter, ListQuery},
         group::{Group, Note},
         ledger::{LedgerEvent, LifeState, RequestKind},
     },
@@ -275,6 +276,12 @@ fn Events(
         <section class="sheet" aria-labelledby="events-title">
             <header>
                 <h2 id="events-title">"Failed events"</h2>
+                {(group.failed() > 0)
+                    .then(|| {
+                        let filter = Filter { group: Some(fault), ..Filter::default() };
+                        let list = ListQuery { filter, ..ListQuery::default() };
+                        view! { <a href=base.failed_events(&list)>"As a list, to filter, select and export"</a> }
+                    })}
                 <ul class="plain states push">{tabs}</ul>
             </header>
             <table class="cards">
