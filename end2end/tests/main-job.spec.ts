@@ -34,7 +34,10 @@ test("by mouse: the selected rows are retried, and no others", async ({ page, ow
   await page.goto(ownHospital.at("/failed-events?app=odoo&state=exhausted"));
   const [first, second, third] = [await keyOf(rows(page).nth(0)), await keyOf(rows(page).nth(1)), await keyOf(rows(page).nth(2))];
   const left = ownHospital.retries(third.app, third.id);
+  const discard = page.getByRole("button", { name: "Discard selected…" });
+  await expect(discard).toBeDisabled();
   await rows(page).nth(0).getByRole("checkbox").check();
+  await expect(discard).toBeEnabled();
   await rows(page).nth(1).getByRole("checkbox").check();
   await page.getByRole("button", { name: /^Retry .*2/ }).click();
 

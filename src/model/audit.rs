@@ -39,6 +39,10 @@ pub enum AuditKind {
     AuditExported,
     /// Entries older than the setting keeps were removed; the chain goes on after them.
     EntriesRemoved,
+    /// Copies of discarded failed events were removed, because their time was over: they cannot be put back any more.
+    CopiesRemoved,
+    /// The history of failed events that left their tables long ago was removed.
+    HistoryRemoved,
     /// The store was copied.
     StoreBackedUp,
     /// The store was replaced by a backup: what came after the backup is not in it.
@@ -47,7 +51,7 @@ pub enum AuditKind {
 
 impl AuditKind {
     /// Every kind, in the order of the filter form.
-    pub const ALL: [AuditKind; 20] = [
+    pub const ALL: [AuditKind; 22] = [
         AuditKind::SignIn,
         AuditKind::SignInFailed,
         AuditKind::SignOut,
@@ -64,6 +68,8 @@ impl AuditKind {
         AuditKind::NoteChanged,
         AuditKind::AuditExported,
         AuditKind::EntriesRemoved,
+        AuditKind::CopiesRemoved,
+        AuditKind::HistoryRemoved,
         AuditKind::StoreBackedUp,
         AuditKind::StoreRestored,
         AuditKind::ConsoleStarted,
@@ -91,6 +97,8 @@ impl AuditKind {
             AuditKind::NoteChanged => "note_changed",
             AuditKind::AuditExported => "audit_exported",
             AuditKind::EntriesRemoved => "entries_removed",
+            AuditKind::CopiesRemoved => "copies_removed",
+            AuditKind::HistoryRemoved => "history_removed",
             AuditKind::StoreBackedUp => "store_backed_up",
             AuditKind::StoreRestored => "store_restored",
         }
@@ -117,6 +125,8 @@ impl AuditKind {
             AuditKind::NoteChanged => "note changed",
             AuditKind::AuditExported => "audit log downloaded",
             AuditKind::EntriesRemoved => "old entries removed",
+            AuditKind::CopiesRemoved => "old copies removed",
+            AuditKind::HistoryRemoved => "old history removed",
             AuditKind::StoreBackedUp => "store backed up",
             AuditKind::StoreRestored => "store restored",
         }

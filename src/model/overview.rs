@@ -46,6 +46,8 @@ pub struct Seen {
     pub missing: Vec<String>,
     /// Rows and settings that will break the consumer itself, in words.
     pub hazards: Vec<String>,
+    /// What keeps the ledger from following this database, as a sentence; `None`: it is in step.
+    pub out_of_step: Option<String>,
 }
 
 /// One of the newest failed events: what tells a list that something came.

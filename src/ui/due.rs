@@ -29,6 +29,7 @@ impl Offer {
             (None, Some(0), _) => {
                 Offer::Off("There is nothing to reset: its retries are 0, so it is tried at the next runs.".to_owned())
             }
+            (None, Some(_), _) if row.failed_at.is_none() => Offer::Off(TIMELESS.to_owned()),
             (None, Some(_), EventState::Exhausted) => Offer::Plain,
             (None, Some(_), _) => Offer::Risky,
         }
@@ -39,6 +40,10 @@ impl Offer {
         !matches!(self, Offer::Off(_))
     }
 }
+
+/// Why an event without a time is not retried (ICT4H/atomfeed: a NULL failed_at fails the whole retry batch).
+pub const TIMELESS: &str = "Its failed_at is NULL: among those that wait it would stop every retry of its feed. Discard \
+                            it, or have it given a time in the database.";
 
 /// The warning beside a retry of an event that still waits.
 pub const RISK: &str = "A waiting event is tried again anyway. A run of the consumer that is under way now can write its \
@@ -137,7 +142,7 @@ pub fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RowId;
+    use crate::model::{RowId, Stamp};
 
     fn limits(max_retry: Option<i64>) -> Limits {
         Limits {
@@ -155,7 +160,7 @@ mod tests {
             app: "odoo".into(),
             id: RowId(7),
             feed_uri: None,
-            failed_at: None,
+            failed_at: Some(Stamp::of(chrono::DateTime::UNIX_EPOCH)),
             error: None,
             event_id: None,
             payload: None,
@@ -227,6 +232,8 @@ mod tests {
         assert_eq!(Offer::of(&row(Some(-2)), None), Offer::Risky);
         assert!(!Offer::of(&row(Some(0)), None).is_open());
         assert!(!Offer::of(&row(None), None).is_open());
+        let timeless = FailedEventRow { failed_at: None, ..row(Some(5)) };
+        assert_eq!(Offer::of(&timeless, None), Offer::Off(TIMELESS.into()));
         assert_eq!(Offer::of(&row(Some(5)), Some("Read only.")), Offer::Off("Read only.".into()));
     }
 

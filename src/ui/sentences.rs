@@ -291,10 +291,12 @@ pub enum Concern<'a> {
     Hidden { view: &'a ApplicationView, reason: &'a str },
     /// Something that will break the consumer itself.
     Hazard { view: &'a ApplicationView, hazard: &'a str },
+    /// The ledger does not follow a database.
+    OutOfStep { view: &'a ApplicationView, why: &'a str },
 }
 
 /// What needs attention, the most pressing first: feeds that read nothing, databases that do not answer or hide their
-/// feeds, feeds with exhausted events (most first), hazards. Of a database that does not answer only that is said: its
+/// feeds, feeds with exhausted events (most first), hazards, gaps of the ledger. Of a database that does not answer only that is said: its
 /// feeds may be in another state by now.
 pub fn concerns(views: &[ApplicationView]) -> Vec<Concern<'_>> {
     let mut ranked: Vec<(u8, u64, Concern<'_>)> = Vec::new();
@@ -316,6 +318,7 @@ pub fn concerns(views: &[ApplicationView]) -> Vec<Concern<'_>> {
             ranked.push((rank, feed.counts.total, Concern::Feed { view, feed }));
         }
         ranked.extend(seen.hazards.iter().map(|hazard| (4, 0, Concern::Hazard { view, hazard })));
+        ranked.extend(seen.out_of_step.iter().map(|why| (5, 0, Concern::OutOfStep { view, why })));
     }
     ranked.sort_by_key(|(rank, size, _)| (*rank, u64::MAX - size));
     ranked.into_iter().map(|(_, _, concern)| concern).collect()
@@ -504,6 +507,7 @@ mod tests {
                 retry_refused: None,
                 missing: vec![],
                 hazards: vec![],
+                out_of_step: None,
             }),
         }
     }
@@ -673,6 +677,7 @@ mod tests {
     fn the_most_pressing_concern_comes_first() {
         let mut odoo = view("Odoo", up(), vec![feed_with(0, 2, 2), feed_with(0, 1000, 1000), feed_with(4, 0, 4)]);
         odoo.seen.as_mut().unwrap().hazards.push("A row without a time.".into());
+        odoo.seen.as_mut().unwrap().out_of_step = Some("A gap.".into());
         let elis = view("OpenELIS", up(), vec![feed_with(0, 37, 37)]);
         let pacs = view("PACS", down(), vec![feed_with(0, 1000, 1000)]);
         let views = [pacs, elis, odoo];
@@ -683,9 +688,10 @@ mod tests {
                 Concern::Silent { view, .. } => format!("{} silent", view.info.name),
                 Concern::Hidden { view, .. } => format!("{} hidden", view.info.name),
                 Concern::Hazard { hazard, .. } => (*hazard).to_owned(),
+                Concern::OutOfStep { why, .. } => (*why).to_owned(),
             })
             .collect();
-        assert_eq!(told, ["Odoo 1000", "PACS silent", "OpenELIS 37", "Odoo 2", "A row without a time."]);
+        assert_eq!(told, ["Odoo 1000", "PACS silent", "OpenELIS 37", "Odoo 2", "A row without a time.", "A gap."]);
     }
 
     #[test]

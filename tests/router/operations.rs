@@ -480,3 +480,59 @@ async fn a_number_that_is_none_is_refused_and_nothing_begins() {
     }
     assert_eq!(hospital.console.parts.store.operation(1).await.unwrap().unwrap().stage, Stage::Draft);
 }
+
+#[tokio::test]
+async fn a_row_without_a_time_is_never_set_to_wait() {
+    let mut all = rows(3);
+    all[1].at = None;
+    let hospital = Hospital::new(&all, &[]).await;
+    let why = "without a time of failure, which would stop every retry of their feed";
+    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
+    let plan = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
+    assert_eq!(plan.planned, Some(2));
+    assert!(plan.left_out.is_some_and(|left_out| left_out.contains(why)));
+    // The same where the row is named.
+    let retry = "/atomfeed-console/api/retry";
+    let refused = hospital.form(retry, &[("rows[]", "odoo:2:5")]).await;
+    assert!(refused.status == StatusCode::FORBIDDEN && refused.body.contains(why), "{}", refused.body);
+    hospital.form(retry, &[("rows[]", "odoo:1:5"), ("rows[]", "odoo:2:5")]).await;
+    let now = hospital.retries("Odoo").await;
+    assert_eq!((now[&1].0, now[&2].0, now[&3].0), (0, 5, 5));
+    let page = hospital.page("/atomfeed-console/failed-events/odoo/2").await;
+    assert!(page.body.contains("Its failed_at is NULL"), "{}", page.body);
+    // It can still be discarded, which lets the consumer go on.
+    hospital.form(PLAN, &[("kind", "discard"), ("rows[]", "odoo:2:5")]).await;
+    let discard = hospital.console.parts.store.operation(3).await.unwrap().unwrap();
+    assert_eq!(discard.planned, Some(1));
+}
+
+#[tokio::test]
+async fn the_end_of_copies_and_of_history_is_on_record() {
+    let now = |config: &mut atomfeed_console::server::config::Config| {
+        (config.keep_discarded, config.keep_history) =
+            (Some(chrono::TimeDelta::zero()), Some(chrono::TimeDelta::zero()));
+    };
+    let hospital = Hospital::with(&rows(3), &[], "/atomfeed-console", now).await;
+    hospital.followed().await;
+    hospital.form(PLAN, &[("kind", "discard"), ("rows[]", "odoo:1:5"), ("rows[]", "odoo:3:5")]).await;
+    hospital.form(START, &[("id", "1"), ("reason", "test data of the trial")]).await;
+    until(&hospital.console, 1, &[Stage::Ended]).await;
+    hospital.look("odoo").await;
+    let keeping = tokio::spawn(operations::housekeeping(hospital.console.clone()));
+    let begun = Instant::now();
+    for words in ["copies of what was discarded before", "the history of what left its table before"] {
+        loop {
+            let audit = hospital.page("/atomfeed-console/audit").await.body;
+            // Once before it was done, and once with the number.
+            let told =
+                audit.split(words).skip(1).filter(|rest| rest.split('<').next().unwrap_or_default().ends_with(": 2"));
+            if told.count() == 1 {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{words}: {audit}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    keeping.abort();
+    assert_eq!(hospital.console.parts.store.discarded_count(&WhichCopies::default()).await.unwrap(), 0);
+}

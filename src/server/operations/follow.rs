@@ -8,7 +8,7 @@ use chrono::{TimeDelta, Utc};
 use super::allowed;
 use crate::{
     model::{
-        audit::AuditKind,
+        audit::{AuditKind, AuditOutcome},
         ledger::{RequestKind, RequestOutcome},
         operation::RowOutcome,
     },
@@ -59,20 +59,38 @@ async fn sweep(console: &Console) -> Result<(), StoreError> {
     let store = &console.parts.store;
     store.drop_old_plans(Utc::now() - PLANS_LAST).await?;
     if let Some(keep) = console.parts.config.keep_discarded {
-        let ended = store.end_copies(Utc::now() - keep).await?;
-        if ended > 0 {
-            tracing::info!(
-                copies = ended,
-                "the time of discarded failed events is over: they cannot be put back any more"
-            );
+        let before = Utc::now() - keep;
+        if store.has_copies_before(before).await? {
+            let what = format!("copies of what was discarded before {}", before.format("%Y-%m-%d %H:%M UTC"));
+            on_record(console, AuditKind::CopiesRemoved, &what, store.end_copies(before)).await?;
         }
     }
     if let Some(keep) = console.parts.config.keep_history {
-        let forgotten = store.forget_history(Utc::now() - keep).await?;
-        if forgotten > 0 {
-            tracing::info!(events = forgotten, "the time of old history is over");
+        let before = Utc::now() - keep;
+        if store.has_history_before(before).await? {
+            let what = format!("the history of what left its table before {}", before.format("%Y-%m-%d %H:%M UTC"));
+            on_record(console, AuditKind::HistoryRemoved, &what, store.forget_history(before)).await?;
         }
     }
+    Ok(())
+}
+
+/// Removes what has had its time: on record before it happens, and with the number of what went afterwards.
+async fn on_record(
+    console: &Console,
+    kind: AuditKind,
+    what: &str,
+    remove: impl Future<Output = Result<u64, StoreError>>,
+) -> Result<(), StoreError> {
+    let entry = |what: String| Entry::of_console(kind).what(what);
+    let audit = &console.parts.audit;
+    if audit.record(entry(what.to_owned()).outcome(AuditOutcome::Begun)).await.is_err() {
+        // What cannot be recorded does not happen; the log says why.
+        return Ok(());
+    }
+    let removed = remove.await?;
+    // It is done; that this cannot be written is in the log.
+    let _ = audit.record(entry(format!("{what}: {removed}"))).await;
     Ok(())
 }
 

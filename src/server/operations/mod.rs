@@ -197,12 +197,16 @@ pub async fn retry(
     events: Vec<SeenEvent>,
     reason: Option<String>,
 ) -> Result<i64, Problem> {
-    let rows = plan::chosen(console, &events).await?;
+    let mut left_out = plan::LeftOut::default();
+    let rows = plan::chosen(console, RequestKind::Retry, &events, &mut left_out).await?;
+    if rows.is_empty() {
+        return Err(plan::nothing_left(&left_out));
+    }
     let scope = plan::scope_of_rows(console, &rows);
     let store = &console.parts.store;
     let id = new(console, &actor, RequestKind::Retry, scope, reason, false).await?;
     store.plan_rows(id, &rows).await?;
-    store.close_plan(id, None).await?;
+    store.close_plan(id, left_out.sentence().as_deref()).await?;
     if let Err(problem) = start(console, &actor, id, None, Pace::default()).await {
         store.drop_plan(id).await?;
         return Err(problem);

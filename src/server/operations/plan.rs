@@ -64,22 +64,25 @@ pub async fn plan(console: &Console, actor: Actor, kind: RequestKind, what: Matc
 
 /// What the plan leaves out.
 #[derive(Default)]
-struct LeftOut {
+pub(super) struct LeftOut {
     /// Their retries are 0 already: a retry changes nothing.
     waiting: u64,
     /// Their retries are not known.
     unknown: u64,
+    /// Their failed_at is NULL: a consumer that meets such a row among those that wait gives up the whole batch.
+    timeless: u64,
     claimed: u64,
     /// Whole applications, each with the reason.
     applications: Vec<String>,
 }
 
 impl LeftOut {
-    fn sentence(&self) -> Option<String> {
+    pub(super) fn sentence(&self) -> Option<String> {
         let mut parts = Vec::new();
         for (rows, why) in [
             (self.waiting, "left to the consumer, which tries them again by itself"),
             (self.unknown, "without a count of retries"),
+            (self.timeless, "without a time of failure, which would stop every retry of their feed if they waited"),
             (self.claimed, "under way in another operation"),
         ] {
             if rows > 0 {
@@ -100,7 +103,7 @@ async fn write_down(console: &Console, id: i64, kind: RequestKind, what: Matchin
     match what {
         Matching::Filter(filter) => by_filter(console, id, kind, filter, &mut left_out).await?,
         Matching::Rows(events) => {
-            let rows = chosen(console, &events).await?;
+            let rows = chosen(console, kind, &events, &mut left_out).await?;
             add(console, id, rows, &mut left_out).await?;
         }
         Matching::Group(fault) => {
@@ -126,11 +129,16 @@ async fn write_down(console: &Console, id: i64, kind: RequestKind, what: Matchin
         }
     }
     if console.parts.store.planned_so_far(id).await? == 0 {
-        let why = left_out.sentence().unwrap_or_else(|| "Somebody else may have been here before.".to_owned());
-        return Err(Problem::refused("There is nothing to do: no failed event is left for this plan.", why));
+        return Err(nothing_left(&left_out));
     }
     console.parts.store.close_plan(id, left_out.sentence().as_deref()).await?;
     Ok(())
+}
+
+/// No row is left for an operation.
+pub(super) fn nothing_left(left_out: &LeftOut) -> Problem {
+    let why = left_out.sentence().unwrap_or_else(|| "Somebody else may have been here before.".to_owned());
+    Problem::refused("There is nothing to do: no failed event is left for this plan.", why)
 }
 
 /// Everything that matches, application by application, oldest first. What arrives while it is read is not taken.
@@ -300,6 +308,7 @@ fn usable(kind: RequestKind, rows: Vec<FailedEventRow>, left_out: &mut LeftOut) 
         match (kind, row.retries) {
             (RequestKind::Retry, None) => left_out.unknown += 1,
             (RequestKind::Retry, Some(0)) => left_out.waiting += 1,
+            (RequestKind::Retry, Some(_)) if row.failed_at.is_none() => left_out.timeless += 1,
             _ => usable.push(planned(row)),
         }
     }
@@ -333,7 +342,12 @@ async fn add(console: &Console, id: i64, mut rows: Vec<OperationRow>, left_out: 
 }
 
 /// The rows that a form names, with what the record says of each beyond its name. A row that is named twice is one row.
-pub(super) async fn chosen(console: &Console, events: &[SeenEvent]) -> Result<Vec<OperationRow>, Problem> {
+pub(super) async fn chosen(
+    console: &Console,
+    kind: RequestKind,
+    events: &[SeenEvent],
+    left_out: &mut LeftOut,
+) -> Result<Vec<OperationRow>, Problem> {
     if events.is_empty() {
         return Err(Problem::bad_request("No failed event was chosen.", "Select at least one row, then try again."));
     }
@@ -362,6 +376,10 @@ pub(super) async fn chosen(console: &Console, events: &[SeenEvent]) -> Result<Ve
                 continue;
             }
             let row = found.iter().find(|row| row.id == event.key.id);
+            if kind == RequestKind::Retry && row.is_some_and(|row| row.failed_at.is_none()) {
+                left_out.timeless += 1;
+                continue;
+            }
             rows.push(OperationRow {
                 app: app.to_owned(),
                 id: event.key.id,
@@ -391,7 +409,9 @@ pub(super) fn scope_of_rows(console: &Console, rows: &[OperationRow]) -> String 
 
 async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<String, Problem> {
     Ok(match what {
-        Matching::Rows(events) => scope_of_rows(console, &chosen(console, events).await?),
+        Matching::Rows(events) => {
+            scope_of_rows(console, &chosen(console, kind, events, &mut LeftOut::default()).await?)
+        }
         Matching::Filter(filter) => {
             for app in &filter.apps {
                 console.source(app)?;
@@ -477,11 +497,17 @@ mod tests {
         let left_out = LeftOut {
             waiting: 3,
             unknown: 0,
+            timeless: 2,
             claimed: 1,
             applications: vec!["Odoo does not answer. is left out.".into()],
         };
         let said = left_out.sentence().unwrap();
-        assert!(said.contains("3 left to the consumer") && said.contains("1 under way"), "{said}");
+        assert!(
+            said.contains("3 left to the consumer")
+                && said.contains("2 without a time")
+                && said.contains("1 under way"),
+            "{said}"
+        );
         assert!(said.contains("Odoo"), "{said}");
     }
 
@@ -490,7 +516,7 @@ mod tests {
             app: "odoo".into(),
             id: RowId(1),
             feed_uri: None,
-            failed_at: None,
+            failed_at: Some(crate::model::Stamp::of(chrono::DateTime::UNIX_EPOCH)),
             error: None,
             event_id: None,
             payload: None,

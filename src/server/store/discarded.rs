@@ -175,18 +175,25 @@ impl Store {
         Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
     }
 
+    /// Whether there are copies from before this time to end.
+    pub async fn has_copies_before(&self, before: DateTime<Utc>) -> Result<bool, StoreError> {
+        let any = format!("SELECT EXISTS (SELECT 1 FROM discarded WHERE {HAD_ITS_TIME})");
+        Ok(sqlx::query_scalar(AssertSqlSafe(any)).bind(before.timestamp_millis()).fetch_one(&self.pool).await?)
+    }
+
     /// Ends copies from before this time. Answers how many.
     pub async fn end_copies(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let ended = sqlx::query(
-            "DELETE FROM discarded WHERE at < ? AND NOT EXISTS (SELECT 1 FROM operation_rows r \
-             WHERE r.claimed = 1 AND r.copy_id = discarded.id)",
-        )
-        .bind(before.timestamp_millis())
-        .execute(&self.pen)
-        .await?;
+        let ended = sqlx::query(AssertSqlSafe(format!("DELETE FROM discarded WHERE {HAD_ITS_TIME}")))
+            .bind(before.timestamp_millis())
+            .execute(&self.pen)
+            .await?;
         Ok(ended.rows_affected())
     }
 }
+
+/// A copy from before a time that no operation is about to put back.
+const HAD_ITS_TIME: &str =
+    "at < ? AND NOT EXISTS (SELECT 1 FROM operation_rows r WHERE r.claimed = 1 AND r.copy_id = discarded.id)";
 
 const CHOSEN: &str = "(?1 IS NULL OR d.app = ?1) AND (?2 IS NULL OR d.operation_id = ?2) AND (NOT ?3 OR d.state <> 'restored') \
      AND (?4 IS NULL OR instr(?4, ' ' || d.app || ' ') > 0)";

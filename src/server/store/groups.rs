@@ -138,7 +138,8 @@ impl Store {
         let Ok(row_id) = i64::try_from(row.0) else { return Ok((0, 0)) };
         let counted = sqlx::query(
             "SELECT COALESCE(SUM(l.state = 11), 0), COALESCE(SUM(l.state < 10), 0) FROM ledger_events e \
-             JOIN ledger_sources s ON s.id = e.source_id JOIN ledger_events l ON l.record = e.record \
+             JOIN ledger_sources s ON s.id = e.source_id JOIN ledger_events l \
+             ON substr(l.record, -12) = substr(e.record, -12) AND l.record = e.record \
              AND l.source_id = e.source_id AND l.id <> e.id AND l.failed_at > e.failed_at \
              WHERE s.app = ? AND e.row_id = ? AND e.state < 10",
         )

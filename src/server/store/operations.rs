@@ -107,7 +107,8 @@ impl Store {
             format!(
                 "(SELECT COUNT(*) FROM operation_rows r WHERE r.operation_id = operations.id AND EXISTS (SELECT 1 \
                  FROM ledger_sources s JOIN ledger_events e ON e.source_id = s.id AND e.row_id = CAST(r.row_id AS INTEGER) \
-                 AND e.state < 10 JOIN ledger_events l ON l.record = e.record AND l.id <> e.id AND l.source_id = s.id \
+                 AND e.state < 10 JOIN ledger_events l ON substr(l.record, -12) = substr(e.record, -12) \
+                 AND l.record = e.record AND l.id <> e.id AND l.source_id = s.id \
                  WHERE s.app = r.app AND l.failed_at > e.failed_at AND {condition}))"
             )
         };

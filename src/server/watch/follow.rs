@@ -29,8 +29,11 @@ use crate::{
     },
 };
 
-/// Rows that are compared, or read with their texts, at a time.
+/// Rows that are compared at a time, without their long texts.
 const CHUNK: u32 = 2_000;
+
+/// Rows that are read with their texts at a time: some megabytes.
+const TEXTS: u32 = 1_000;
 
 /// Buckets that the whole table is seen in, at the most about.
 const BUCKETS: i64 = 512;
@@ -46,7 +49,7 @@ const PAGE: usize = 2_000;
 
 /// Chunks of the first read that are written together: the more rows, the fewer times a page of the store's indexes is
 /// written. Their texts are not kept so long.
-const CHUNKS_OF_A_PAGE: usize = 8;
+const CHUNKS_OF_A_PAGE: usize = 16;
 
 /// Such pages that one look takes: after that, the console's pages see how far it has come.
 const PAGES_OF_A_LOOK: usize = 4;
@@ -388,7 +391,7 @@ impl Follower {
         if look.page.len() >= PAGE {
             self.write(look).await?;
         }
-        for ids in new.chunks(PAGE) {
+        for ids in new.chunks(TEXTS as usize) {
             let rows = look.source.whole_rows_of(ids).await?;
             look.page.appeared.extend(rows.iter().filter_map(|row| appeared(row, &self.limits)));
             if look.page.len() >= PAGE {
@@ -451,7 +454,7 @@ impl Follower {
         let lowest = tail.last().map_or(newest, |(id, _)| *id);
         // Where more came than the tail shows, what lies before it is read through.
         while self.book.log_to.is_none_or(|read| read < lowest - 1) {
-            let rows = look.source.log_above(self.book.log_to, CHUNK).await?;
+            let rows = look.source.log_above(self.book.log_to, TEXTS).await?;
             let Some(last) = rows.last() else { break };
             look.page.progress.log_to = Some(last.id);
             look.page.attempts.extend(rows.into_iter().filter_map(attempt));
@@ -511,7 +514,7 @@ async fn read_rows(source: &Source, from: Option<i64>, limits: &Limits) -> Resul
     let mut next = from;
     for _ in 0..CHUNKS_OF_A_PAGE {
         let Some(from) = next else { break };
-        let rows = source.whole_rows((from, i64::MAX), CHUNK).await?;
+        let rows = source.whole_rows((from, i64::MAX), TEXTS).await?;
         let highest = rows.last().and_then(|row| i64::try_from(row.row.id.0).ok());
         next = highest.and_then(|highest| highest.checked_add(1));
         let limits = limits.clone();
@@ -525,7 +528,7 @@ async fn read_log(source: &Source, above: Option<i64>) -> Result<Read<NewAttempt
     let mut told = Telling::default();
     let mut last = None;
     for _ in 0..CHUNKS_OF_A_PAGE {
-        let rows = source.log_above(last.or(above), CHUNK).await?;
+        let rows = source.log_above(last.or(above), TEXTS).await?;
         let Some(newest) = rows.last() else { break };
         last = Some(newest.id);
         told.tell(move || rows.into_iter().filter_map(attempt).collect()).await;

@@ -376,7 +376,7 @@ impl Watcher {
             }
             self.troubled.clone_from(&trouble);
         }
-        beside.hazards.extend(trouble);
+        beside.out_of_step = trouble;
         beside
     }
 

@@ -16,8 +16,8 @@ pub(super) struct Beside {
     pub worked: HashMap<String, DateTime<Utc>>,
     /// Feeds whose marker stands still while their publisher goes on.
     pub stalled: Vec<String>,
-    /// What else is to be told, in words.
-    pub hazards: Vec<String>,
+    /// What keeps the ledger from following the source, as a sentence.
+    pub out_of_step: Option<String>,
 }
 
 /// What a poll means.
@@ -38,7 +38,8 @@ pub(super) fn seen(poll: Poll, limits: &Limits, beside: &Beside) -> Seen {
         newest: poll.newest,
         retry_refused: poll.retry_refused,
         missing: poll.missing,
-        hazards: poll.hazards.into_iter().chain(beside.hazards.iter().cloned()).collect(),
+        hazards: poll.hazards,
+        out_of_step: beside.out_of_step.clone(),
     }
 }
 

@@ -90,6 +90,14 @@ fn item(concern: &Concern<'_>, applications: &[&ApplicationInfo]) -> AnyView {
             String::new(),
             view! { <div class="bar">{application(view, "Open the application")}</div> }.into_any(),
         ),
+        Concern::OutOfStep { view, why } => row(
+            "unknown",
+            view! { <Badge word="unknown" icon="unknown" text="Not followed" /> }.into_any(),
+            format!("The history of {} has a gap", view.info.name),
+            (*why).to_owned(),
+            String::new(),
+            view! { <div class="bar">{application(view, "Open the application")}</div> }.into_any(),
+        ),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Without it the boxes and the button of the form work all the same. The texts stand in the form:
 //! `[data-selected]` is the place of the count, its `data-text` with `{n}` for the number; the button
-//! `[data-retry-selected]` has the same; `[data-select-all]` is the box for all; `[data-if-waiting]` is shown while a
-//! row with `data-waiting` is selected.
+//! `[data-retry-selected]` has the same, and is off, as `[data-discard-selected]` is, while nothing is selected;
+//! `[data-select-all]` is the box for all; `[data-if-waiting]` is shown while a row with `data-waiting` is selected.
 
 use leptos::prelude::*;
 
@@ -82,6 +82,8 @@ mod live {
         }
         for button in all(form, "[data-retry-selected]") {
             say(&button, selected);
+        }
+        for button in all(form, "[data-retry-selected], [data-discard-selected]") {
             if let Some(button) = button.dyn_ref::<HtmlButtonElement>() {
                 button.set_disabled(selected == 0);
             }

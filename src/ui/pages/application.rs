@@ -139,6 +139,14 @@ fn Hazards(seen: Seen) -> impl IntoView {
             </Notice>
         }
     });
+    let gap = seen.out_of_step.map(|why| {
+        view! {
+            <Notice kind=NoticeKind::Warning>
+                <strong>"The history has a gap. "</strong>
+                {why}
+            </Notice>
+        }
+    });
     let refused = seen.retry_refused.map(|reason| {
         view! {
             <Notice kind=NoticeKind::Info>
@@ -158,6 +166,7 @@ fn Hazards(seen: Seen) -> impl IntoView {
     });
     view! {
         {hazards}
+        {gap}
         {refused}
         {missing}
     }

@@ -200,6 +200,7 @@ fn SelectionBar(open: bool, waiting: bool) -> impl IntoView {
                 formaction=base.function("plan_operation")
                 name="kind"
                 value=word(RequestKind::Discard)
+                data-discard-selected=may_discard.then_some("")
                 // The reason stands with the button for all that match.
                 disabled=!open || !may_discard
             >

@@ -392,11 +392,11 @@ impl Store {
     pub async fn history_find(&self, scope: &Scope, text: &str, limit: u32) -> Result<Vec<LedgerEvent>, StoreError> {
         let tagged = format!("tag:atomfeed.ict4h.org:{}", text.to_lowercase());
         let mut found = BTreeMap::new();
-        for (condition, value) in
-            [("e.event_id = ?", text), ("e.event_id = ?", tagged.as_str()), ("e.record = ?", &text.to_lowercase())]
-        {
+        for (column, value) in [("event_id", text), ("event_id", tagged.as_str()), ("record", &text.to_lowercase())] {
+            // The index is of the ends: see the migration.
             let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-                "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE {condition} ORDER BY e.id DESC LIMIT ?"
+                "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE substr(e.{column}, -12) = substr(?1, -12) AND e.{column} = ?1 \
+                 ORDER BY +e.id DESC LIMIT ?2"
             )))
             .bind(value)
             .bind(limit)

@@ -8,6 +8,10 @@ use crate::server::store::{Store, StoreError};
 /// Events that one transaction forgets, so that the watchers' pens wait for no long one.
 const EVENTS: i64 = 1_000;
 
+/// It left before a time, and no request about it is open.
+const LONG_AGO: &str = "e.ended_at < ? AND NOT EXISTS \
+     (SELECT 1 FROM ledger_requests r WHERE r.ledger_event = e.id AND r.outcome IS NULL)";
+
 impl Store {
     /// Forgets failed events that left their table before a time, with all that happened to them, and the hours before it.
     /// What is still in a table is kept, however old, and so is an event that an operation is still about. Answers how
@@ -32,17 +36,25 @@ impl Store {
         Ok(forgotten)
     }
 
+    /// Whether there are events that left their table before a time.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn has_history_before(&self, before: DateTime<Utc>) -> Result<bool, StoreError> {
+        let any = format!("SELECT EXISTS (SELECT 1 FROM ledger_events e WHERE e.ended_at IS NOT NULL AND {LONG_AGO})");
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(any)).bind(before.timestamp_millis());
+        Ok(query.fetch_one(&self.pool).await?)
+    }
+
     async fn forget_step(&self, before: i64) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
         let mut forgotten = 0;
         let sources = sqlx::query("SELECT id FROM ledger_sources").fetch_all(&mut *transaction).await?;
         for source in sources {
-            let rows = sqlx::query(
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
                 "SELECT e.id, e.feed_id, e.fault_id, e.state FROM ledger_events e WHERE e.source_id = ? \
-                 AND e.ended_at IS NOT NULL AND e.ended_at < ? AND NOT EXISTS \
-                 (SELECT 1 FROM ledger_requests r WHERE r.ledger_event = e.id AND r.outcome IS NULL) \
-                 ORDER BY e.ended_at LIMIT ?",
-            )
+                 AND e.ended_at IS NOT NULL AND {LONG_AGO} ORDER BY e.ended_at LIMIT ?"
+            )))
             .bind(source.try_get::<i64, _>(0)?)
             .bind(before)
             .bind(EVENTS)

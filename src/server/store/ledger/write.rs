@@ -822,16 +822,26 @@ impl Pen<'_, '_> {
                     }
                 }
             }
-            for (id, (number, _, latest)) in of_event {
-                let Some(event) = tried.get(&id) else { continue };
-                sqlx::query("UPDATE ledger_events SET attempts = attempts + ?, fault_id = ? WHERE id = ?")
-                    .bind(number)
-                    .bind(latest)
-                    .bind(id)
-                    .execute(&mut **self.transaction)
-                    .await?;
+            let of_event = of_event.into_iter().filter_map(|(id, (number, _, latest))| {
+                let event = tried.get(&id)?;
                 self.tally.count(event.feed_id, event.fault, event.state, -1);
                 self.tally.count(event.feed_id, latest, event.state, 1);
+                Some((id, number, latest, latest != event.fault))
+            });
+            let (other_fault, same_fault): (Vec<_>, Vec<_>) = of_event.partition(|(.., other)| *other);
+            // A fault is part of an index, which is left alone where nothing in it changes.
+            for (rows, set) in [(other_fault, "fault_id = v.fault, "), (same_fault, "")] {
+                if rows.is_empty() {
+                    continue;
+                }
+                let mut query = QueryBuilder::<Sqlite>::new("WITH v (id, number, fault) AS (");
+                query.push_values(&rows, |mut values, (id, number, fault, _)| {
+                    values.push_bind(*id).push_bind(*number).push_bind(*fault);
+                });
+                query.push(format!(
+                    ") UPDATE ledger_events SET {set}attempts = attempts + v.number FROM v WHERE ledger_events.id = v.id"
+                ));
+                query.build().execute(&mut **self.transaction).await?;
             }
         }
         Ok(entered)
@@ -845,10 +855,10 @@ impl Pen<'_, '_> {
             "SELECT e.id, e.row_id, e.feed_id, f.uri, e.event_id, e.retries, e.state, e.fault_id, e.mark \
              FROM ledger_events e JOIN ledger_feeds f ON f.id = e.feed_id WHERE +e.source_id = ",
         );
-        query.push_bind(self.book.source).push(" AND +e.state < 10 AND e.event_id IN (");
+        query.push_bind(self.book.source).push(" AND +e.state < 10 AND substr(e.event_id, -12) IN (");
         let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(id);
+        for id in &ids {
+            list.push("substr(").push_bind_unseparated(id).push_unseparated(", -12)");
         }
         query.push(") ORDER BY e.row_id");
         let mut open = HashMap::<String, Vec<BookRow>>::new();
