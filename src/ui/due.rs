@@ -49,6 +49,21 @@ pub const TIMELESS: &str = "Its failed_at is NULL: among those that wait it woul
 pub const RISK: &str = "A waiting event is tried again anyway. A run of the consumer that is under way now can write its \
                         own count over the reset.";
 
+/// Why nobody may do anything to these applications; `None`: in one of them at least something may be done.
+pub fn forbidden<'a>(applications: impl IntoIterator<Item = &'a ApplicationInfo>) -> Option<String> {
+    let mut names = Vec::new();
+    for info in applications {
+        if !info.read_only {
+            return None;
+        }
+        names.push(info.name.clone());
+    }
+    (!names.is_empty()).then(|| {
+        let names = words::listed(names);
+        format!("The configuration allows no action on {names}: the administrator can change read_only in it.")
+    })
+}
+
 /// How a retry names its row: `application:id:retries`. `None` where the retries are not known.
 pub fn row_value(row: &FailedEventRow) -> Option<String> {
     Some(format!("{}:{}:{}", row.app, row.id, row.retries?))

@@ -1,8 +1,9 @@
 //! What the console remembers: found, told and exported when the row is long gone.
 
+use atomfeed_console::model::RowId;
 use axum::http::StatusCode;
 
-use super::hospital::{Hospital, row};
+use super::hospital::{Hospital, Row, row};
 
 const RECORD: &str = "10000000-0000-4000-8000-000000000001";
 const EVENT: &str = "00000000-0000-4000-8000-000000000001";
@@ -96,4 +97,17 @@ async fn the_file_holds_every_event_and_no_formula() {
     assert_eq!(answer.body.lines().count(), 3, "{}", answer.body);
     assert!(answer.body.contains("'=HYPERLINK"));
     assert!(!answer.body.contains("did not work on"), "no error text is kept");
+}
+
+#[tokio::test]
+async fn many_events_of_other_applications_hide_none_of_the_one_that_is_asked_about() {
+    let payload = row(1, "2026-11-20 08:00:00").payload;
+    let others: Vec<_> =
+        (1..=150).map(|id| Row { payload: payload.clone(), ..row(id, "2026-11-21 08:00:00") }).collect();
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &others).await;
+    hospital.look("odoo").await;
+    hospital.look("openelis").await;
+    let answer = hospital.page(&format!("/atomfeed-console/history?app=odoo&find={RECORD}")).await;
+    let lives = hospital.console.parts.store.ledger_events_of_row("odoo", RowId(1)).await.unwrap();
+    assert!(answer.body.contains(&format!("/history/{}\"", lives[0].id)), "{}", answer.body);
 }

@@ -445,13 +445,23 @@ async fn restore(
         numbers.into_iter().zip(kept).filter_map(|(number, event)| Some((number, event?))).collect();
     let (there, missing): (Vec<Taken>, Vec<Taken>) =
         batch.iter().cloned().partition(|(_, row, _)| row.copy.is_some_and(|copy| kept.contains_key(&copy)));
-    let lost: Vec<_> = missing
-        .iter()
-        .map(|(place, ..)| {
-            let reason = "Its copy is not kept any more, or it was put back by another operation.".to_owned();
-            (*place, RowOutcome::Failed { reason })
-        })
-        .collect();
+    let mut lost = Vec::with_capacity(missing.len());
+    for (place, row, _) in &missing {
+        // The console may have ended after it wrote down what became of the copy, and before what became of the row.
+        let put_back = match row.copy {
+            Some(copy) => store.put_back_by(operation.id, copy).await?,
+            None => None,
+        };
+        let outcome = match put_back {
+            Some(Some(id)) => RowOutcome::Restored { id },
+            Some(None) => RowOutcome::AlreadyThere,
+            None => {
+                let reason = "Its copy is not kept any more, or it was put back by another operation.".to_owned();
+                RowOutcome::Failed { reason }
+            }
+        };
+        lost.push((*place, outcome));
+    }
     store.record_outcomes(operation.id, &lost).await?;
     if there.is_empty() {
         return Ok(Ok(()));
@@ -472,10 +482,18 @@ async fn restore(
         })
         .collect();
     store.mark_restored(operation.id, &put).await?;
-    let outcomes: Vec<_> = there.iter().zip(outcomes).map(|((place, ..), outcome)| (*place, outcome)).collect();
+    let known = |again: bool, outcome: RowOutcome| match outcome {
+        RowOutcome::AlreadyThere if again => RowOutcome::Uncertain { reason: PUT_BACK_OR_READ.to_owned() },
+        outcome => outcome,
+    };
+    let outcomes: Vec<_> =
+        there.iter().zip(outcomes).map(|((place, _, again), outcome)| (*place, known(*again, outcome))).collect();
     settle(console, operation, app, &there, &outcomes).await?;
     Ok(Ok(()))
 }
+
+const PUT_BACK_OR_READ: &str = "The console was ended while this row was being put back. It is in the table: put back by \
+     that, or read anew by the consumer at that moment.";
 
 #[cfg(test)]
 mod tests {

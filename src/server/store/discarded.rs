@@ -139,6 +139,18 @@ impl Store {
         Ok(())
     }
 
+    /// Whether this operation has put a copy back: under which id, or `None` inside where it was there again.
+    pub async fn put_back_by(&self, operation: i64, copy: i64) -> Result<Option<Option<RowId>>, StoreError> {
+        let row = sqlx::query("SELECT restored_as FROM discarded WHERE id = ? AND restored_by = ?")
+            .bind(copy)
+            .bind(operation)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let id: Option<String> = row.try_get(0)?;
+        Ok(Some(id.and_then(|id| id.parse().ok())))
+    }
+
     /// Discarded failed events, newest first: at most `limit` with a number below `before`.
     pub async fn discarded(
         &self,

@@ -39,6 +39,9 @@ pub fn PlanButton(
     /// The main thing to do on its page.
     #[prop(optional)]
     primary: bool,
+    /// Why nobody may do it here.
+    #[prop(optional_no_strip)]
+    forbidden: Option<String>,
 ) -> impl IntoView {
     let base = use_base();
     let (name, value) = of.field();
@@ -46,20 +49,23 @@ pub fn PlanButton(
         <form method="post" action=base.function("plan_operation") class="inline">
             <FormToken />
             <input type="hidden" name=name value=value />
-            <PlanSubmit kind text class=if primary { "primary" } else { "" } />
+            <PlanSubmit kind text class=if primary { "primary" } else { "" } forbidden />
         </form>
     }
     .into_any()
 }
 
-/// The button of a form that leads to a plan. Off, with the reason beside it, where the reader may not do that.
+/// The button of a form that leads to a plan. Off, with the reason beside it, where the reader or nobody may do that.
 #[component]
 pub fn PlanSubmit(
     kind: RequestKind,
     #[prop(into)] text: String,
     #[prop(optional)] class: &'static str,
+    /// Why nobody may do it here.
+    #[prop(optional_no_strip)]
+    forbidden: Option<String>,
 ) -> impl IntoView {
-    match refused(kind.right()) {
+    match refused(kind.right()).or(forbidden) {
         Some(why) => view! {
             <button type="submit" disabled=true>
                 <Icon name=icon(kind) />

@@ -1,5 +1,7 @@
 //! Discarded failed events: what was removed, by whom, why, and until when it can be put back.
 
+use std::collections::BTreeSet;
+
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -11,7 +13,7 @@ use crate::{
     },
     ui::{
         components::{At, Badge, FormToken, PlanButton, PlanOf, PlanSubmit, ProblemView, ShortId, use_base},
-        words,
+        due, words,
     },
 };
 
@@ -41,6 +43,9 @@ fn List(page: operations::DiscardedPage) -> impl IntoView {
     };
     let operation = page.operation;
     let restorable = page.restorable;
+    let apps: BTreeSet<&str> = page.discarded.iter().map(|copy| copy.app.as_str()).collect();
+    let forbidden = due::forbidden(page.applications.iter().filter(|info| apps.contains(info.key.as_str())));
+    let forbidden_here = forbidden.clone();
     let body = if page.discarded.is_empty() {
         view! { <p class="sheet empty">"Nothing stands here: no failed event was discarded, or the copies have had their time."</p> }
             .into_any()
@@ -53,7 +58,7 @@ fn List(page: operations::DiscardedPage) -> impl IntoView {
                     <span>"Tick what to put back"</span>
                     {(restorable > 0)
                         .then(|| {
-                            view! { <PlanSubmit kind=RequestKind::Restore text="Put the ticked ones back…" class="primary" /> }
+                            view! { <PlanSubmit kind=RequestKind::Restore text="Put the ticked ones back…" class="primary" forbidden=forbidden_here.clone() /> }
                         })}
                 </div>
                 <table class="cards">
@@ -105,7 +110,7 @@ fn List(page: operations::DiscardedPage) -> impl IntoView {
                     .filter(|_| restorable > 0)
                     .map(|id| {
                         let text = format!("Put all {} of this operation back…", words::number(restorable));
-                        view! { <PlanButton kind=RequestKind::Restore of=PlanOf::CopiesOf(id) text /> }
+                        view! { <PlanButton kind=RequestKind::Restore of=PlanOf::CopiesOf(id) text forbidden=forbidden.clone() /> }
                     })}
             </div>
         </div>

@@ -21,6 +21,7 @@ use crate::{
         components::{
             At, Badge, DayChart, FormToken, Icon, Number, PlanButton, PlanOf, ProblemView, ShortId, use_base,
         },
+        due,
         visitor::refused,
         words,
     },
@@ -57,6 +58,7 @@ fn OneGroup(page: groups::GroupPage) -> impl IntoView {
     let refused = page.retry_refused.clone();
     let retry = group.exhausted > 0 && apps.iter().any(|app| !refused.iter().any(|(key, _)| key == app));
     let fault = group.fault;
+    let forbidden = due::forbidden(page.applications.iter().filter(|info| apps.contains(&info.key.as_str())));
     view! {
         <Title text=title.clone() />
         <div class="head">
@@ -107,7 +109,7 @@ fn OneGroup(page: groups::GroupPage) -> impl IntoView {
                             {(group.failed() > 0)
                                 .then(|| {
                                     let text = format!("Discard {}…", words::count(group.failed(), "event"));
-                                    view! { <PlanButton kind=RequestKind::Discard of=PlanOf::Group(fault) text /> }
+                                    view! { <PlanButton kind=RequestKind::Discard of=PlanOf::Group(fault) text forbidden=forbidden.clone() /> }
                                 })}
                         </div>
                         {refused

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use crate::{
     model::{
@@ -178,8 +178,7 @@ impl Store {
         let mut keys: Vec<(i64, i64)> = Vec::new();
         // State by state, each in the order of its index.
         for state in states {
-            let mut query =
-                sqlx::QueryBuilder::<sqlx::Sqlite>::new("SELECT failed_at, row_id FROM ledger_events WHERE ");
+            let mut query = QueryBuilder::<Sqlite>::new("SELECT failed_at, row_id FROM ledger_events WHERE ");
             // The plus keeps the planner on the one index that has the order: of faults, of feeds, or of the source.
             let plus = |apart: bool| if apart { "+" } else { "" };
             let by_fault = wanted.fault.is_some() && !wanted.by_id;
@@ -366,7 +365,7 @@ impl Store {
         took.sort_unstable();
         let mut helped = BTreeMap::<String, u64>::new();
         for ids in resolved.chunks(500) {
-            let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(
+            let mut query = QueryBuilder::<Sqlite>::new(
                 "SELECT who, COUNT(DISTINCT ledger_event) FROM ledger_requests WHERE kind = 1 AND outcome = 1 \
                  AND ledger_event IN (",
             );
@@ -394,21 +393,23 @@ impl Store {
         let mut found = BTreeMap::new();
         for (column, value) in [("event_id", text), ("event_id", tagged.as_str()), ("record", &text.to_lowercase())] {
             // The index is of the ends: see the migration.
-            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-                "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE substr(e.{column}, -12) = substr(?1, -12) AND e.{column} = ?1 \
-                 ORDER BY +e.id DESC LIMIT ?2"
-            )))
-            .bind(value)
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+            let mut query = QueryBuilder::<Sqlite>::new(format!(
+                "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE substr(e.{column}, -12) = substr("
+            ));
+            query.push_bind(value).push(format!(", -12) AND e.{column} = ")).push_bind(value);
+            query.push(" AND +s.app IN (");
+            let mut list = query.separated(", ");
+            for app in &scope.apps {
+                list.push_bind(app);
+            }
+            query.push(") ORDER BY +e.id DESC LIMIT ").push_bind(limit);
+            let rows = query.build().fetch_all(&self.pool).await?;
             for row in &rows {
                 let event = read_event(row)?;
                 found.insert(event.id, event);
             }
         }
-        let ours = |event: &LedgerEvent| scope.apps.contains(&event.app);
-        Ok(found.into_values().rev().filter(ours).take(limit as usize).collect())
+        Ok(found.into_values().rev().take(limit as usize).collect())
     }
 
     /// Events by the ledger's own numbers, above one, with the texts of their latest faults: for a file.
