@@ -21,6 +21,8 @@ pub const AS_A_BROWSER: &str = "gzip, deflate";
 pub struct Connection {
     stream: BufReader<TcpStream>,
     address: String,
+    /// What the console has set: the mark of a browser.
+    cookie: String,
 }
 
 /// An answer, its body as it came over the wire.
@@ -46,7 +48,7 @@ impl Connection {
     pub async fn open(address: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.with_context(|| format!("no connection to {address}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), address: address.to_owned() })
+        Ok(Self { stream: BufReader::new(stream), address: address.to_owned(), cookie: String::new() })
     }
 
     /// Asks as a browser on plain HTTP does.
@@ -60,12 +62,19 @@ impl Connection {
             .with_context(|| format!("{path}: no answer in time"))?
     }
 
-    /// Sends a form of one of the console's own pages, as a browser does.
-    pub async fn post(&mut self, path: &str, form: &str) -> anyhow::Result<Answer> {
+    /// Sends a form of one of the console's own pages, as a browser does: with the page's cookie and token.
+    pub async fn post(&mut self, page: &str, path: &str, form: &str) -> anyhow::Result<Answer> {
+        let answer = self.get_encoded(page, "identity").await?.success(page)?;
+        let html = String::from_utf8_lossy(&answer.body).into_owned();
+        let field =
+            html.split("<input").find(|field| field.contains("name=\"form_token\"")).context("no form's token")?;
+        let token = field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).context("no token")?;
+        let form = format!("form_token={token}&{form}");
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\nAccept: text/html\r\nAccept-Encoding: identity\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {1}\r\n\r\n{form}",
+             Cookie: {1}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {2}\r\n\r\n{form}",
             self.address,
+            self.cookie,
             form.len()
         );
         timeout(PATIENCE, self.exchange(request)).await.with_context(|| format!("{path}: no answer in time"))?
@@ -73,8 +82,9 @@ impl Connection {
 
     async fn ask(&mut self, path: &str, accept_encoding: &str) -> anyhow::Result<Answer> {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\nAccept-Encoding: {accept_encoding}\r\n\r\n",
-            self.address
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\nAccept-Encoding: {accept_encoding}\r\n{}\r\n",
+            self.address,
+            if self.cookie.is_empty() { String::new() } else { format!("Cookie: {}\r\n", self.cookie) },
         );
         self.exchange(request).await
     }
@@ -95,6 +105,7 @@ impl Connection {
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => length = Some(value.parse::<usize>().context("content-length")?),
                 "transfer-encoding" => chunked = value.eq_ignore_ascii_case("chunked"),
+                "set-cookie" => self.cookie = value.split(';').next().unwrap_or_default().to_owned(),
                 "content-encoding" => encoding = Some(value.to_owned()),
                 _ => {}
             }

@@ -22,14 +22,15 @@ pub async fn measure(console: &Console, database: &mut Database) -> anyhow::Resu
     let ids = database.exhausted().await?;
     let mut connection = Connection::open(&console.address).await?;
     let begun = Instant::now();
+    let page = format!("{}/failed-events", console.base);
     let form = format!("kind=retry&query=app%3D{APP}%26state%3Dexhausted");
-    let planned = connection.post(&format!("{}/api/plan_operation", console.base), &form).await?;
+    let planned = connection.post(&page, &format!("{}/api/plan_operation", console.base), &form).await?;
     ensure!(planned.status == 303, "the plan was answered with {}", planned.status);
     until(console, "draft").await?;
     let plan = begun.elapsed();
 
     let begun = Instant::now();
-    let started = connection.post(&format!("{}/api/start_operation", console.base), "id=1").await?;
+    let started = connection.post(&page, &format!("{}/api/start_operation", console.base), "id=1").await?;
     ensure!(started.status == 303, "the start was answered with {}", started.status);
     until(console, "ended").await?;
     let run = begun.elapsed();

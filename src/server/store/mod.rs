@@ -22,7 +22,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    QueryBuilder, Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -47,6 +47,18 @@ pub type Only<'a> = Option<&'a BTreeSet<String>>;
 /// These keys as a text to search in, each between spaces: keys hold none themselves.
 fn list_of(only: Only<'_>) -> Option<String> {
     only.map(|keys| keys.iter().fold(" ".to_owned(), |list, key| list + key + " "))
+}
+
+/// Rows that one statement writes or names.
+const ROWS: usize = 500;
+
+/// The end of `… IN (`: these numbers, and the bracket.
+fn push_list(query: &mut QueryBuilder<Sqlite>, numbers: &[i64]) {
+    let mut list = query.separated(", ");
+    for number in numbers {
+        list.push_bind(*number);
+    }
+    query.push(")");
 }
 
 /// The store cannot be opened, or a statement on it failed.

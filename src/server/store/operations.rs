@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{Only, Store, StoreError, instant, list_of};
+use super::{Only, ROWS, Store, StoreError, instant, list_of, push_list};
 use crate::model::{
     RowId,
     ledger::{RequestKind, RequestOutcome},
@@ -62,21 +62,24 @@ impl Store {
                 .fetch_one(&mut *transaction)
                 .await?
                 .try_get(0)?;
-        for (position, row) in (first..).zip(rows) {
-            sqlx::query(
-                "INSERT INTO operation_rows (operation_id, position, app, row_id, feed_uri, event_id, seen_retries, copy_id) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(operation)
-            .bind(position)
-            .bind(&row.app)
-            .bind(row.id.to_string())
-            .bind(&row.feed_uri)
-            .bind(&row.event_id)
-            .bind(row.seen_retries)
-            .bind(row.copy)
-            .execute(&mut *transaction)
-            .await?;
+        let placed: Vec<_> = (first..).zip(rows).collect();
+        for chunk in placed.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new(
+                "INSERT INTO operation_rows \
+                 (operation_id, position, app, row_id, feed_uri, event_id, seen_retries, copy_id) ",
+            );
+            query.push_values(chunk, |mut values, (position, row)| {
+                values
+                    .push_bind(operation)
+                    .push_bind(position)
+                    .push_bind(&row.app)
+                    .push_bind(row.id.to_string())
+                    .push_bind(&row.feed_uri)
+                    .push_bind(&row.event_id)
+                    .push_bind(row.seen_retries)
+                    .push_bind(row.copy);
+            });
+            query.build().execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -245,11 +248,11 @@ impl Store {
     /// written when the console ended come again, and are marked so.
     pub async fn next_rows(&self, operation: i64, limit: u32) -> Result<Vec<(i64, OperationRow, bool)>, StoreError> {
         let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {ROW_COLUMNS} FROM operation_rows WHERE operation_id = ? AND (outcome IS NULL OR outcome = ?) \
+            // Just so does the index of the rows to come say it.
+            "SELECT {ROW_COLUMNS} FROM operation_rows WHERE operation_id = ? AND (outcome IS NULL OR outcome = 'writing') \
              ORDER BY position LIMIT ?"
         )))
         .bind(operation)
-        .bind(WRITING)
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
@@ -269,14 +272,10 @@ impl Store {
     /// became of them.
     pub async fn mark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        for position in positions {
-            sqlx::query("UPDATE operation_rows SET outcome = ? WHERE operation_id = ? AND position = ?")
-                .bind(WRITING)
-                .bind(operation)
-                .bind(position)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        set_rows(&mut transaction, operation, positions, |query| {
+            query.push("outcome = ").push_bind(WRITING);
+        })
+        .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -284,33 +283,26 @@ impl Store {
     /// Records that nothing was written for these rows: their turn comes again.
     pub async fn unmark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        for position in positions {
-            sqlx::query(
-                "UPDATE operation_rows SET outcome = NULL WHERE operation_id = ? AND position = ? AND outcome = ?",
-            )
-            .bind(operation)
-            .bind(position)
-            .bind(WRITING)
-            .execute(&mut *transaction)
-            .await?;
-        }
+        set_rows(&mut transaction, operation, positions, |query| {
+            query.push("outcome = NULLIF(outcome, ").push_bind(WRITING).push(")");
+        })
+        .await?;
         transaction.commit().await?;
         Ok(())
     }
 
     /// Records what became of rows, by their position. What has an outcome is nobody's any more.
     pub async fn record_outcomes(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut alike = BTreeMap::<(&str, Option<String>), Vec<i64>>::new();
         for (position, outcome) in outcomes {
-            let (word, detail) = to_columns(outcome);
-            sqlx::query(
-                "UPDATE operation_rows SET outcome = ?, detail = ?, claimed = 0 WHERE operation_id = ? AND position = ?",
-            )
-            .bind(word)
-            .bind(detail)
-            .bind(operation)
-            .bind(position)
-            .execute(&mut *transaction)
+            alike.entry(to_columns(outcome)).or_default().push(*position);
+        }
+        let mut transaction = self.begin().await?;
+        for ((word, detail), positions) in &alike {
+            set_rows(&mut transaction, operation, positions, |query| {
+                query.push("outcome = ").push_bind(*word).push(", detail = ").push_bind(detail.clone());
+                query.push(", claimed = 0");
+            })
             .await?;
         }
         transaction.commit().await?;
@@ -659,6 +651,23 @@ const CHANGED: &str = "changed";
 const GONE: &str = "gone";
 const FAILED: &str = "failed";
 const UNCERTAIN: &str = "uncertain";
+
+/// Sets columns of these rows of an operation, some hundreds at a time.
+async fn set_rows(
+    transaction: &mut Transaction<'_, Sqlite>,
+    operation: i64,
+    positions: &[i64],
+    set: impl Fn(&mut QueryBuilder<Sqlite>),
+) -> Result<(), StoreError> {
+    for chunk in positions.chunks(ROWS) {
+        let mut query = QueryBuilder::<Sqlite>::new("UPDATE operation_rows SET ");
+        set(&mut query);
+        query.push(" WHERE operation_id = ").push_bind(operation).push(" AND position IN (");
+        push_list(&mut query, chunk);
+        query.build().execute(&mut **transaction).await?;
+    }
+    Ok(())
+}
 
 fn to_columns(outcome: &RowOutcome) -> (&'static str, Option<String>) {
     match outcome {

@@ -1,9 +1,9 @@
 //! Requests of people: put into the ledger by operations before the source is touched, ended by the watcher.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, Utc};
-use sqlx::{Row as _, Sqlite, Transaction, sqlite::SqliteRow};
+use chrono::Utc;
+use sqlx::{QueryBuilder, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::read::{self, EVENT_COLUMNS, FROM_EVENTS};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         RowId,
         ledger::{Asked, Happened, LedgerEvent, LedgerRequest, Moment, RequestKind, RequestOutcome},
     },
-    server::store::{Store, StoreError},
+    server::store::{ROWS, Store, StoreError, push_list},
 };
 
 /// A request for one failed event.
@@ -56,12 +56,16 @@ impl Store {
         who: &str,
         asks: &[Ask],
     ) -> Result<u64, StoreError> {
-        let now = Utc::now();
+        let now = Utc::now().timestamp_millis();
         let mut transaction = self.begin().await?;
         let mut taken = 0;
-        for ask in asks {
-            let Some(event) = find(&mut transaction, app, kind, ask).await? else { continue };
-            taken += put(&mut transaction, event, kind, operation, who, ask, now).await?;
+        for chunk in asks.chunks(ROWS) {
+            let found = find(&mut transaction, app, kind, chunk).await?;
+            if found.is_empty() {
+                continue;
+            }
+            put(&mut transaction, &found, kind, operation, who, now).await?;
+            taken += found.len() as u64;
         }
         transaction.commit().await?;
         Ok(taken)
@@ -192,90 +196,92 @@ impl RequestCounts {
     }
 }
 
-/// The ledger's number of the event that a request is for.
+/// The ledger's numbers of the events that requests are for, each with the retries before.
 async fn find(
     transaction: &mut Transaction<'_, Sqlite>,
     app: &str,
     kind: RequestKind,
-    ask: &Ask,
-) -> Result<Option<i64>, StoreError> {
-    let Ok(row_id) = i64::try_from(ask.row_id.0) else { return Ok(None) };
+    asks: &[Ask],
+) -> Result<BTreeMap<i64, Option<i64>>, StoreError> {
     let states = match kind {
-        RequestKind::Retry | RequestKind::Discard => "e.state < 10",
-        RequestKind::Restore => "e.state = 13",
+        RequestKind::Retry | RequestKind::Discard => "+e.state < 10",
+        RequestKind::Restore => "+e.state = 13",
     };
-    let found = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT e.id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
-         WHERE s.app = ? AND e.row_id = ? AND {states} AND (? IS NULL OR e.event_id = ?) ORDER BY e.life DESC LIMIT 1"
-    )))
-    .bind(app)
-    .bind(row_id)
-    .bind(&ask.event_id)
-    .bind(&ask.event_id)
-    .fetch_optional(&mut **transaction)
-    .await?;
-    Ok(found.map(|row| row.try_get(0)).transpose()?)
+    let ids: Vec<i64> = asks.iter().filter_map(|ask| i64::try_from(ask.row_id.0).ok()).collect();
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "SELECT e.id, e.row_id, e.event_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id WHERE s.app = ",
+    );
+    query.push_bind(app).push(format!(" AND {states} AND e.row_id IN ("));
+    push_list(&mut query, &ids);
+    query.push(" ORDER BY e.life");
+    let mut lives = HashMap::<i64, Vec<(i64, Option<String>)>>::new();
+    for row in query.build().fetch_all(&mut **transaction).await? {
+        lives.entry(row.try_get(1)?).or_default().push((row.try_get(0)?, row.try_get(2)?));
+    }
+    let newest = |ask: &Ask| {
+        let lives = lives.get(&i64::try_from(ask.row_id.0).ok()?)?;
+        let (event, _) = lives.iter().rfind(|(_, event_id)| ask.event_id.is_none() || *event_id == ask.event_id)?;
+        Some((*event, ask.retries_before))
+    };
+    Ok(asks.iter().filter_map(newest).collect())
 }
 
+/// Puts requests for these events on record, each with the retries before.
 async fn put(
     transaction: &mut Transaction<'_, Sqlite>,
-    event: i64,
+    events: &BTreeMap<i64, Option<i64>>,
     kind: RequestKind,
     operation: i64,
     who: &str,
-    ask: &Ask,
-    now: DateTime<Utc>,
-) -> Result<u64, StoreError> {
-    let now = now.timestamp_millis();
-    sqlx::query(
-        "UPDATE ledger_requests SET outcome = ?, outcome_at = ? WHERE ledger_event = ? AND outcome IS NULL AND operation <> ?",
-    )
-    .bind(RequestOutcome::Superseded.code())
-    .bind(now)
-    .bind(event)
-    .bind(operation)
-    .execute(&mut **transaction)
-    .await?;
+    now: i64,
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = events.keys().copied().collect();
+    let mut superseded = QueryBuilder::<Sqlite>::new("UPDATE ledger_requests SET outcome = ");
+    superseded.push_bind(RequestOutcome::Superseded.code()).push(", outcome_at = ").push_bind(now);
+    superseded.push(" WHERE outcome IS NULL AND operation <> ").push_bind(operation).push(" AND ledger_event IN (");
+    push_list(&mut superseded, &ids);
+    superseded.build().execute(&mut **transaction).await?;
+
     // Again by the same operation (after an overwritten reset, or after a restart): the request is open once more.
-    sqlx::query(
-        "INSERT INTO ledger_requests (ledger_event, kind, operation, who, at, retries_before) VALUES (?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (operation, ledger_event, kind) DO UPDATE SET at = excluded.at, \
+    let mut requests = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO ledger_requests (ledger_event, kind, operation, who, at, retries_before) ",
+    );
+    requests.push_values(events, |mut values, (event, before)| {
+        values.push_bind(*event).push_bind(kind.code()).push_bind(operation).push_bind(who).push_bind(now);
+        values.push_bind(*before);
+    });
+    requests.push(
+        " ON CONFLICT (operation, ledger_event, kind) DO UPDATE SET at = excluded.at, \
          retries_before = excluded.retries_before, outcome = NULL, outcome_after = NULL, outcome_at = NULL, \
          outcome_fault_id = NULL",
-    )
-    .bind(event)
-    .bind(kind.code())
-    .bind(operation)
-    .bind(who)
-    .bind(now)
-    .bind(ask.retries_before)
-    .execute(&mut **transaction)
-    .await?;
+    );
+    requests.build().execute(&mut **transaction).await?;
+
     // What comes of a restore is entered when the row is seen again.
-    let happened = match kind {
-        RequestKind::Retry => Happened::Requested { before: ask.retries_before },
-        RequestKind::Discard => Happened::Discarded,
-        RequestKind::Restore => return Ok(1),
+    let happened = |before| match kind {
+        RequestKind::Retry => Some(Happened::Requested { before }),
+        RequestKind::Discard => Some(Happened::Discarded),
+        RequestKind::Restore => None,
     };
-    sqlx::query(
-        "INSERT INTO ledger_entries (ledger_event, kind, at, retries_before, operation, who) VALUES (?, ?, ?, ?, ?, ?)",
-    )
-    .bind(event)
-    .bind(happened.code())
-    .bind(now)
-    .bind(ask.retries_before)
-    .bind(operation)
-    .bind(who)
-    .execute(&mut **transaction)
-    .await?;
-    if kind == RequestKind::Retry {
-        sqlx::query("UPDATE ledger_events SET asked = ? WHERE id = ?")
-            .bind(Asked::Requested.code())
-            .bind(event)
-            .execute(&mut **transaction)
-            .await?;
+    let entered = events.iter().filter_map(|(event, before)| Some((*event, happened(*before)?, *before)));
+    let entered: Vec<_> = entered.collect();
+    if !entered.is_empty() {
+        let mut entries = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO ledger_entries (ledger_event, kind, at, retries_before, operation, who) ",
+        );
+        entries.push_values(entered, |mut values, (event, happened, before)| {
+            values.push_bind(event).push_bind(happened.code()).push_bind(now).push_bind(before);
+            values.push_bind(operation).push_bind(who);
+        });
+        entries.build().execute(&mut **transaction).await?;
     }
-    Ok(1)
+    if kind == RequestKind::Retry {
+        let mut asked = QueryBuilder::<Sqlite>::new("UPDATE ledger_events SET asked = ");
+        asked.push_bind(Asked::Requested.code()).push(" WHERE id IN (");
+        push_list(&mut asked, &ids);
+        asked.build().execute(&mut **transaction).await?;
+    }
+    Ok(())
 }
 
 /// The columns that [`read_request`] takes.

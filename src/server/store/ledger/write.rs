@@ -14,12 +14,9 @@ use crate::{
     },
     server::{
         digest::{self, Digest},
-        store::{Store, StoreError},
+        store::{ROWS, Store, StoreError, push_list},
     },
 };
-
-/// Rows of one INSERT.
-const ROWS: usize = 500;
 
 /// Feeds and faults whose numbers are remembered.
 const REMEMBERED: usize = 20_000;
@@ -292,33 +289,15 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn book_rows(&self, book: &Book, (first, last): (i64, i64)) -> Result<Vec<BookRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT e.id, e.row_id, e.feed_id, f.uri, e.event_id, e.retries, e.state, e.fault_id, e.mark \
-             FROM ledger_events e JOIN ledger_feeds f ON f.id = e.feed_id \
-             WHERE e.source_id = ? AND e.row_id BETWEEN ? AND ? AND +e.state < 10 ORDER BY e.row_id",
-        )
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {BOOK_COLUMNS} WHERE e.source_id = ? AND e.row_id BETWEEN ? AND ? AND +e.state < 10 ORDER BY e.row_id"
+        )))
         .bind(book.source)
         .bind(first)
         .bind(last)
         .fetch_all(&self.pool)
         .await?;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
-            let state: i64 = row.try_get(6)?;
-            let uri: String = row.try_get(3)?;
-            Ok(BookRow {
-                id: row.try_get(0)?,
-                row_id: row.try_get(1)?,
-                feed_id: row.try_get(2)?,
-                feed_uri: Some(uri).filter(|uri| !uri.is_empty()),
-                event_id: row.try_get(4)?,
-                retries: row.try_get(5)?,
-                state: LifeState::from_code(state)
-                    .ok_or_else(|| StoreError::Content(format!("a failed event in the unknown state {state}")))?,
-                fault: row.try_get(7)?,
-                mark: row.try_get(8)?,
-            })
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(read_book_row).collect()
     }
 
     /// The ids in the retry log of these events' attempts.
@@ -426,12 +405,25 @@ impl Store {
     }
 }
 
-fn push_list(query: &mut QueryBuilder<Sqlite>, numbers: &[i64]) {
-    let mut list = query.separated(", ");
-    for number in numbers {
-        list.push_bind(*number);
-    }
-    query.push(")");
+/// What [`read_book_row`] takes.
+const BOOK_COLUMNS: &str = "e.id, e.row_id, e.feed_id, f.uri, e.event_id, e.retries, e.state, e.fault_id, e.mark \
+     FROM ledger_events e JOIN ledger_feeds f ON f.id = e.feed_id";
+
+fn read_book_row(row: &sqlx::sqlite::SqliteRow) -> Result<BookRow, StoreError> {
+    let state: i64 = row.try_get(6)?;
+    let uri: String = row.try_get(3)?;
+    Ok(BookRow {
+        id: row.try_get(0)?,
+        row_id: row.try_get(1)?,
+        feed_id: row.try_get(2)?,
+        feed_uri: Some(uri).filter(|uri| !uri.is_empty()),
+        event_id: row.try_get(4)?,
+        retries: row.try_get(5)?,
+        state: LifeState::from_code(state)
+            .ok_or_else(|| StoreError::Content(format!("a failed event in the unknown state {state}")))?,
+        fault: row.try_get(7)?,
+        mark: row.try_get(8)?,
+    })
 }
 
 impl Book {
@@ -583,20 +575,40 @@ impl Pen<'_, '_> {
     }
 
     async fn changed(&mut self, changed: &[Changed]) -> Result<(), StoreError> {
-        for Changed { row, retries, state, mark } in changed {
-            sqlx::query("UPDATE ledger_events SET retries = ?, state = ?, mark = ? WHERE id = ?")
-                .bind(retries)
-                .bind(state.code())
-                .bind(mark)
-                .bind(row.id)
-                .execute(&mut **self.transaction)
-                .await?;
-            self.tally.count(row.feed_id, row.fault, row.state, -1);
-            self.tally.count(row.feed_id, row.fault, *state, 1);
-            // Another version of the database may calculate other marks; to the event that is nothing.
-            if row.retries != *retries {
-                self.enter(row.id, Happened::Retries { before: row.retries, after: *retries }, None).await?;
+        let (after, now) = (self.after(), self.now());
+        for chunk in changed.chunks(ROWS) {
+            let mut update = QueryBuilder::<Sqlite>::new("WITH v (id, retries, state, mark) AS (");
+            update.push_values(chunk, |mut values, new| {
+                values.push_bind(new.row.id).push_bind(new.retries).push_bind(new.state.code()).push_bind(new.mark);
+            });
+            update.push(
+                ") UPDATE ledger_events SET retries = v.retries, state = v.state, mark = v.mark FROM v \
+                 WHERE ledger_events.id = v.id",
+            );
+            update.build().execute(&mut **self.transaction).await?;
+            for Changed { row, state, .. } in chunk {
+                self.tally.count(row.feed_id, row.fault, row.state, -1);
+                self.tally.count(row.feed_id, row.fault, *state, 1);
             }
+            // Another version of the database may calculate other marks; to the event that is nothing.
+            let told: Vec<&Changed> = chunk.iter().filter(|new| new.row.retries != new.retries).collect();
+            if told.is_empty() {
+                continue;
+            }
+            let mut entries = QueryBuilder::<Sqlite>::new(
+                "INSERT INTO ledger_entries (ledger_event, kind, after, at, retries_before, retries_after) ",
+            );
+            entries.push_values(told, |mut values, new| {
+                let what = Happened::Retries { before: new.row.retries, after: new.retries };
+                values
+                    .push_bind(new.row.id)
+                    .push_bind(what.code())
+                    .push_bind(after)
+                    .push_bind(now)
+                    .push_bind(new.row.retries)
+                    .push_bind(new.retries);
+            });
+            entries.build().execute(&mut **self.transaction).await?;
         }
         Ok(())
     }
@@ -851,10 +863,7 @@ impl Pen<'_, '_> {
     async fn open_events(&mut self, attempts: &[NewAttempt]) -> Result<HashMap<String, Vec<BookRow>>, StoreError> {
         let ids: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.event_id.as_str()).collect();
         // The plus keeps planners on the index of event ids.
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT e.id, e.row_id, e.feed_id, f.uri, e.event_id, e.retries, e.state, e.fault_id, e.mark \
-             FROM ledger_events e JOIN ledger_feeds f ON f.id = e.feed_id WHERE +e.source_id = ",
-        );
+        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {BOOK_COLUMNS} WHERE +e.source_id = "));
         query.push_bind(self.book.source).push(" AND +e.state < 10 AND substr(e.event_id, -12) IN (");
         let mut list = query.separated(", ");
         for id in &ids {
@@ -863,20 +872,8 @@ impl Pen<'_, '_> {
         query.push(") ORDER BY e.row_id");
         let mut open = HashMap::<String, Vec<BookRow>>::new();
         for row in query.build().fetch_all(&mut **self.transaction).await? {
-            let state: i64 = row.try_get(6)?;
-            let uri: String = row.try_get(3)?;
-            let event_id: String = row.try_get(4)?;
-            open.entry(event_id.clone()).or_default().push(BookRow {
-                id: row.try_get(0)?,
-                row_id: row.try_get(1)?,
-                feed_id: row.try_get(2)?,
-                feed_uri: Some(uri).filter(|uri| !uri.is_empty()),
-                event_id: Some(event_id),
-                retries: row.try_get(5)?,
-                state: LifeState::from_code(state).unwrap_or(LifeState::Unknown),
-                fault: row.try_get(7)?,
-                mark: row.try_get(8)?,
-            });
+            let row = read_book_row(&row)?;
+            open.entry(row.event_id.clone().unwrap_or_default()).or_default().push(row);
         }
         Ok(open)
     }
