@@ -148,6 +148,28 @@ async fn a_list_of_a_group_goes_on_from_page_to_page_both_ways() {
 }
 
 #[tokio::test]
+async fn the_pages_of_a_group_hold_each_event_once_the_newest_first() {
+    // Many at the same time, so that the time alone decides nothing.
+    let odoo: Vec<Row> = (1..=130).map(|id| of(id, "Bad response code of 404")).collect();
+    let openelis: Vec<Row> = (1..=70).map(|id| of(id, "Bad response code of 404")).collect();
+    let hospital = Hospital::new(&odoo, &openelis).await;
+    hospital.followed().await;
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let mut next = Some(format!("/atomfeed-console/groups/{}?state=exhausted", groups[0].fault));
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    while let Some(path) = next {
+        let page = hospital.page(&path).await.body;
+        seen.extend(odoo_rows(&page));
+        let link = page.split("<a ").find(|link| link.contains("rel=\"next\""));
+        next = link.and_then(|link| Some(link.split("href=\"").nth(1)?.split('"').next()?.replace("&amp;", "&")));
+        pages += 1;
+        assert!(pages < 20, "it has no end");
+    }
+    assert!(pages > 1);
+    assert_eq!(seen, (1..=130).rev().collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_note_is_shown_to_everybody_and_outlives_its_failed_events() {
     let hospital = hospital().await;
     let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();

@@ -28,7 +28,7 @@ pub struct GroupRow {
 pub struct GroupEvents {
     pub fault: i64,
     pub state: LifeState,
-    /// Below this number of the ledger: the next page.
+    /// After the event with this number of the ledger: the next page.
     pub before: Option<i64>,
     pub limit: u32,
 }
@@ -108,7 +108,7 @@ impl Store {
         let Ok(row_id) = i64::try_from(row.0) else { return Ok(None) };
         let fault = sqlx::query(
             "SELECT e.fault_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
-             WHERE s.app = ? AND e.row_id = ? AND e.state < 10 ORDER BY e.life DESC LIMIT 1",
+             WHERE s.app = ? AND e.row_id = ? AND +e.state < 10 ORDER BY e.life DESC LIMIT 1",
         )
         .bind(app)
         .bind(row_id)
@@ -140,8 +140,8 @@ impl Store {
             "SELECT COALESCE(SUM(l.state = 11), 0), COALESCE(SUM(l.state < 10), 0) FROM ledger_events e \
              JOIN ledger_sources s ON s.id = e.source_id JOIN ledger_events l \
              ON substr(l.record, -12) = substr(e.record, -12) AND l.record = e.record \
-             AND l.source_id = e.source_id AND l.id <> e.id AND l.failed_at > e.failed_at \
-             WHERE s.app = ? AND e.row_id = ? AND e.state < 10",
+             AND +l.source_id = e.source_id AND l.id <> e.id AND +l.failed_at > e.failed_at \
+             WHERE s.app = ? AND e.row_id = ? AND +e.state < 10",
         )
         .bind(app)
         .bind(row_id)
@@ -151,15 +151,23 @@ impl Store {
         Ok((number(0)?, number(1)?))
     }
 
-    /// The failed events of a group in one state, the one that the ledger met last first.
+    /// The failed events of a group in one state, the newest first failure first.
     pub async fn group_events(&self, which: GroupEvents, only: Only<'_>) -> Result<Vec<LedgerEvent>, StoreError> {
+        let before = match which.before {
+            Some(_) => {
+                "AND (e.failed_at, e.row_id, e.id) < \
+                 (SELECT b.failed_at, b.row_id, b.id FROM ledger_events b WHERE b.id = ?3)"
+            }
+            None => "AND ?3 IS NULL",
+        };
         let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE e.fault_id = ?1 AND e.state = ?2 AND e.id < ?3 \
-             AND (?5 IS NULL OR instr(?5, ' ' || s.app || ' ') > 0) ORDER BY e.id DESC LIMIT ?4"
+            "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE e.fault_id = ?1 AND e.state = ?2 {before} \
+             AND (?5 IS NULL OR instr(?5, ' ' || s.app || ' ') > 0) \
+             ORDER BY e.failed_at DESC, e.row_id DESC, e.id DESC LIMIT ?4"
         )))
         .bind(which.fault)
         .bind(which.state.code())
-        .bind(which.before.unwrap_or(i64::MAX))
+        .bind(which.before)
         .bind(which.limit)
         .bind(list_of(only))
         .fetch_all(&self.pool)

@@ -183,7 +183,7 @@ impl Follower {
     }
 
     async fn compare(&mut self, look: &mut Look<'_>) -> Result<(), FollowError> {
-        let known = self.store.book_span(&self.book).await?;
+        let known = self.store.book_span(&mut self.book).await?;
         let (width, read_whole) = (self.width, self.book.read_whole);
         let mut chosen = width;
         let glance = look.source.glance(|span| {

@@ -37,6 +37,8 @@ pub struct Book {
     pub max_retry: Option<i64>,
     feeds: HashMap<String, i64>,
     faults: HashMap<(i64, String), i64>,
+    /// No row that was there at the last look has an id outside of these.
+    within: (i64, i64),
 }
 
 /// An error's fingerprint: the version of the algorithm, and its text.
@@ -188,6 +190,7 @@ impl Store {
             max_retry: row.try_get(6)?,
             feeds: HashMap::new(),
             faults: HashMap::new(),
+            within: (i64::MIN, i64::MAX),
         })
     }
 
@@ -238,17 +241,25 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn book_span(&self, book: &Book) -> Result<Option<(i64, i64)>, StoreError> {
+    pub async fn book_span(&self, book: &mut Book) -> Result<Option<(i64, i64)>, StoreError> {
+        // What ended lies mostly before what is open: it is passed over once, not at every look.
+        let (first, last) = book.within;
         let end = async |way: &str| {
             let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-                "SELECT row_id FROM ledger_events WHERE source_id = ? AND state < 10 ORDER BY row_id {way} LIMIT 1"
+                "SELECT row_id FROM ledger_events WHERE source_id = ? AND row_id BETWEEN ? AND ? AND +state < 10 \
+                 ORDER BY row_id {way} LIMIT 1"
             )))
             .bind(book.source)
+            .bind(first)
+            .bind(last)
             .fetch_optional(&self.pool)
             .await?;
             row.map(|row| row.try_get::<i64, _>(0)).transpose()
         };
-        Ok(end("ASC").await?.zip(end("DESC").await?))
+        let span = end("ASC").await?.zip(end("DESC").await?);
+        // Of an empty book nothing is known but that whatever comes next widens it.
+        book.within = span.unwrap_or((i64::MAX, i64::MIN));
+        Ok(span)
     }
 
     /// The sums of the rows with ids from the first to the last that were there at the last look, by bucket.
@@ -387,6 +398,8 @@ impl Store {
     /// # Errors
     /// The store cannot be written: nothing of the page is in it.
     pub async fn write_page(&self, book: &mut Book, moment: Moment, page: &Page) -> Result<Written, StoreError> {
+        let ids = page.appeared.iter().map(|new| new.row_id);
+        book.within = ids.fold(book.within, |(first, last), id| (first.min(id), last.max(id)));
         let mut transaction = self.begin().await?;
         let mut pen = Pen { transaction: &mut transaction, book, moment, tally: Tally::default() };
         pen.moved(&page.moved).await?;
@@ -731,7 +744,7 @@ impl Pen<'_, '_> {
     async fn restores(&mut self) -> Result<HashMap<(i64, String), i64>, StoreError> {
         let rows = sqlx::query(
             "SELECT e.id, e.feed_id, e.event_id FROM ledger_requests r JOIN ledger_events e ON e.id = r.ledger_event \
-             WHERE r.kind = ? AND r.outcome IS NULL AND e.source_id = ? AND e.event_id IS NOT NULL AND e.state = ?",
+             WHERE r.kind = ? AND r.outcome IS NULL AND +e.source_id = ? AND e.event_id IS NOT NULL AND +e.state = ?",
         )
         .bind(RequestKind::Restore.code())
         .bind(self.book.source)
