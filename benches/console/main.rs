@@ -52,10 +52,10 @@ struct Options {
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1_000..=3_000_000))]
     published: u64,
     /// Requests for each screen, but no longer than --seconds.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     samples: u64,
     /// The longest that one screen is asked for.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Events that are published and consumed.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=100_000))]

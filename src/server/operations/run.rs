@@ -198,11 +198,12 @@ async fn apps_of_operation(console: &Console, id: i64) -> Result<Vec<String>, St
 }
 
 async fn end(console: &Console, operation: &Operation) -> Result<(), StoreError> {
-    for app in apps_of_operation(console, operation.id).await? {
-        console.parts.watch.look_again(&app).await;
-    }
     if console.parts.store.set_stage(operation.id, &[Stage::Running], Stage::Ended, None).await? {
         on_record_of_itself(console, operation, Milestone::Ended).await;
+    }
+    // Who waits for the operation sees on the next page what it did.
+    for app in apps_of_operation(console, operation.id).await? {
+        console.parts.watch.look_again(&app).await;
     }
     Ok(())
 }
@@ -276,13 +277,11 @@ async fn withdraw(
 /// Marks rows in the store and asks for them in the ledger, right before their source is touched.
 async fn announce(console: &Console, operation: &Operation, app: &str, batch: &[Taken]) -> Result<(), StoreError> {
     let places: Vec<i64> = batch.iter().filter(|(_, _, again)| !again).map(|(place, ..)| *place).collect();
-    console.parts.store.mark_writing(operation.id, &places).await?;
     let asks: Vec<Ask> = batch
         .iter()
         .map(|(_, row, _)| Ask { row_id: row.id, event_id: row.event_id.clone(), retries_before: row.seen_retries })
         .collect();
-    console.parts.store.ask(app, operation.kind, operation.id, &operation.who, &asks).await?;
-    Ok(())
+    console.parts.store.announce(operation, app, &places, &asks).await
 }
 
 /// Records what became of a batch, and takes back the requests of what was left alone.

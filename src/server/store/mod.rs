@@ -36,7 +36,7 @@ pub use sessions::{NewSession, NewToken, Session, Token};
 
 /// Kilobytes of the file that the writing connection keeps in memory. The ledger's indexes of event ids and records are in
 /// no order of time: without room for them, the first read of a large source writes every page of theirs over and over.
-const WRITERS_CACHE: u32 = 48 * 1024;
+const WRITERS_CACHE: u32 = 32 * 1024;
 
 /// Pages of the log after which they are brought into the file itself: some tens of megabytes, for the same reason.
 const CHECKPOINT: u32 = 8_000;

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{Only, ROWS, Store, StoreError, instant, list_of, push_list};
+use super::{
+    Only, ROWS, Store, StoreError, instant,
+    ledger::{Ask, requests},
+    list_of, push_list,
+};
 use crate::model::{
     RowId,
     ledger::{RequestKind, RequestOutcome},
@@ -283,10 +287,23 @@ impl Store {
     /// became of them.
     pub async fn mark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        set_rows(&mut transaction, operation, positions, |query| {
-            query.push("outcome = ").push_bind(WRITING);
-        })
-        .await?;
+        mark_writing(&mut transaction, operation, positions).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Both at once, right before a source is touched: these rows are about to be written, and this is asked of them. See
+    /// [`Store::mark_writing`] and [`Store::ask`].
+    pub async fn announce(
+        &self,
+        operation: &Operation,
+        app: &str,
+        positions: &[i64],
+        asks: &[Ask],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        mark_writing(&mut transaction, operation.id, positions).await?;
+        requests::ask(&mut transaction, app, operation.kind, operation.id, &operation.who, asks).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -662,6 +679,17 @@ const CHANGED: &str = "changed";
 const GONE: &str = "gone";
 const FAILED: &str = "failed";
 const UNCERTAIN: &str = "uncertain";
+
+async fn mark_writing(
+    transaction: &mut Transaction<'_, Sqlite>,
+    operation: i64,
+    positions: &[i64],
+) -> Result<(), StoreError> {
+    set_rows(transaction, operation, positions, |query| {
+        query.push("outcome = ").push_bind(WRITING);
+    })
+    .await
+}
 
 /// Sets columns of these rows of an operation, some hundreds at a time.
 async fn set_rows(

@@ -33,7 +33,7 @@ use crate::{
 const CHUNK: u32 = 2_000;
 
 /// Rows that are read with their texts at a time: some megabytes.
-const TEXTS: u32 = 1_000;
+const TEXTS: u32 = 500;
 
 /// Buckets that the whole table is seen in, at the most about.
 const BUCKETS: i64 = 512;

@@ -5,7 +5,7 @@
 //! `migrations/0004_ledger.sql`.
 
 pub(super) mod read;
-mod requests;
+pub(super) mod requests;
 mod retention;
 mod write;
 

@@ -56,17 +56,8 @@ impl Store {
         who: &str,
         asks: &[Ask],
     ) -> Result<u64, StoreError> {
-        let now = Utc::now().timestamp_millis();
         let mut transaction = self.begin().await?;
-        let mut taken = 0;
-        for chunk in asks.chunks(ROWS) {
-            let found = find(&mut transaction, app, kind, chunk).await?;
-            if found.is_empty() {
-                continue;
-            }
-            put(&mut transaction, &found, kind, operation, who, now).await?;
-            taken += found.len() as u64;
-        }
+        let taken = ask(&mut transaction, app, kind, operation, who, asks).await?;
         transaction.commit().await?;
         Ok(taken)
     }
@@ -194,6 +185,27 @@ impl RequestCounts {
             Some(RequestOutcome::Withdrawn) => &mut self.withdrawn,
         }
     }
+}
+
+/// Puts requests on record within a transaction: see [`Store::ask`].
+pub(in crate::server::store) async fn ask(
+    transaction: &mut Transaction<'_, Sqlite>,
+    app: &str,
+    kind: RequestKind,
+    operation: i64,
+    who: &str,
+    asks: &[Ask],
+) -> Result<u64, StoreError> {
+    let now = Utc::now().timestamp_millis();
+    let mut taken = 0;
+    for chunk in asks.chunks(ROWS) {
+        let found = find(transaction, app, kind, chunk).await?;
+        if !found.is_empty() {
+            put(transaction, &found, kind, operation, who, now).await?;
+            taken += found.len() as u64;
+        }
+    }
+    Ok(taken)
 }
 
 /// The ledger's numbers of the events that requests are for, each with the retries before.
