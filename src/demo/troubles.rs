@@ -204,10 +204,11 @@ impl Troubles {
         Ok(true)
     }
 
-    /// Says that a record has come through which waited for another one: it waits no more.
-    pub async fn came_through(&self, record: &str) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM trouble_records WHERE record = ? AND needs IS NOT NULL")
+    /// Says that a record which waited for another one waits no more: the other one is there.
+    pub async fn came_through(&self, record: &str, needed: &str) -> Result<(), sqlx::Error> {
+        sqlx::query("DELETE FROM trouble_records WHERE record = ? AND needs = ?")
             .bind(record)
+            .bind(needed)
             .execute(&self.pool)
             .await?;
         Ok(())
@@ -338,7 +339,7 @@ mod tests {
         troubles.begin(&of(Fault::PreviousOrder, Scope::Records(records))).await.unwrap();
         let hit = troubles.against("b", Utc::now(), |_| true).await.unwrap().expect("a hit");
         assert_eq!(hit.needs.as_deref(), Some("a"));
-        troubles.came_through("b").await.unwrap();
+        troubles.came_through("b", "a").await.unwrap();
         assert_eq!(against(&troubles, "b").await, None);
         assert_eq!(troubles.standing(Utc::now()).await.unwrap(), [], "nothing is left of it");
     }

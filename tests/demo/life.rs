@@ -98,6 +98,55 @@ async fn a_retry_fails_again_until_the_cause_is_mended_and_then_comes_through() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_two_troubles_hold_comes_through_when_both_are_over() {
+    let working = Working::begin().await;
+    let mut openelis = open(working.folder(), "openelis").await;
+    let (id, content): (i64, String) = sqlx::query_as(
+        "SELECT id, event_content FROM failed_events WHERE retries = 10 AND error_message LIKE '%was not setup properly%'
+            AND (SELECT error_message FROM failed_event_retry_log l WHERE l.event_id = failed_events.event_id
+                ORDER BY id DESC LIMIT 1) LIKE '%was not setup properly%' ORDER BY id DESC",
+    )
+    .fetch_one(&mut openelis)
+    .await
+    .expect("an exhausted failed event");
+    let record = atomfeed_console::model::payload::record_uuid(&content).expect("the record's uuid");
+    // It waited for a patient, too, who has arrived meanwhile: that trouble is the first that is met.
+    let patient = "5c1f7a52-0000-4000-8000-000000000001";
+    sqlx::query("INSERT INTO demo_received (event_id, feed, record, times) VALUES ('an event', 'a feed', ?, 1)")
+        .bind(patient)
+        .execute(&mut openelis)
+        .await
+        .expect("the patient");
+    let mut demo = open(working.folder(), "demo").await;
+    sqlx::raw_sql(
+        "INSERT INTO troubles (id, fault, began_at, everything) VALUES (-1, 'patient-not-in-openelis', 0, 0)",
+    )
+    .execute(&mut demo)
+    .await
+    .expect("a trouble");
+    sqlx::query("INSERT INTO trouble_records (trouble, record, needs) VALUES (-1, ?, ?)")
+        .bind(&record)
+        .bind(patient)
+        .execute(&mut demo)
+        .await
+        .expect("its record");
+
+    working.execute("openelis", RESET, id).await;
+    working
+        .until("openelis", "SELECT coalesce(max(retries), -1) FROM failed_events WHERE id = ?", id, |retries| {
+            retries != 0
+        })
+        .await;
+    let still_there = "SELECT count(*) FROM failed_events WHERE id = ? AND retries > 0";
+    let rows: i64 = sqlx::query_scalar(still_there).bind(id).fetch_one(&mut openelis).await.expect(still_there);
+    assert_eq!(rows, 1, "the test is still not set up");
+    working.hospital.mend(working.trouble("not set up").await).await.expect("mended");
+    working.execute("openelis", RESET, id).await;
+    working.until("openelis", "SELECT count(*) FROM failed_events WHERE id = ?", id, |rows| rows == 0).await;
+    working.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_failed_while_odoo_was_down_comes_through_without_anybodys_help_but_a_retry() {
     let working = Working::begin().await;
     let id: i64 = sqlx::query_scalar(

@@ -68,15 +68,15 @@ impl Desk {
     async fn meet_troubles(&self, record: &str, transaction: &mut Transaction) -> Result<(), Failure> {
         let troubles = &self.hospital.troubles;
         let shows = |fault: Fault| fault.shows_at_work(self.system, self.category);
-        let Some(hit) = troubles.against(record, Utc::now(), shows).await? else { return Ok(()) };
-        let waits = match &hit.needs {
-            None => true,
-            Some(needed) => !records::has(transaction.sqlite().await?, needed).await?,
-        };
-        if waits {
-            return Err(self.fails(hit.fault, record));
+        // More than one can hold a record: what it waited for is there, and its test is still not set up.
+        while let Some(hit) = troubles.against(record, Utc::now(), shows).await? {
+            let arrived = match &hit.needs {
+                None => None,
+                Some(needed) => records::has(transaction.sqlite().await?, needed).await?.then_some(needed),
+            };
+            let Some(needed) = arrived else { return Err(self.fails(hit.fault, record)) };
+            troubles.came_through(record, needed).await?;
         }
-        troubles.came_through(record).await?;
         Ok(())
     }
 
