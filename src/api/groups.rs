@@ -32,7 +32,7 @@ pub async fn list_groups(quiet: bool) -> Result<GroupsPage, Problem> {
     const MOST: usize = 100;
     let console = super::console_for(Right::See)?;
     let (mut groups, all) = console.parts.store.groups(quiet, MOST, console.only()).await?;
-    groups.iter_mut().for_each(|group| mask(&console, group));
+    groups.iter_mut().for_each(|group| crate::server::groups::mask(&console, group));
     Ok(GroupsPage { groups, all, quiet, applications: console.applications().cloned().collect() })
 }
 
@@ -53,11 +53,11 @@ pub struct GroupPage {
 /// One group. `state`: the word of the state whose events are listed; the one with the most pressing ones otherwise.
 #[server(prefix = "/api", input = GetUrl, endpoint = "group")]
 pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) -> Result<GroupPage, Problem> {
+    use crate::server::groups;
     const PAGE: usize = 50;
     let console = super::console_for(Right::See)?;
     let store = &console.parts.store;
-    let mut group = store.group(fault, console.only()).await?.ok_or_else(|| unknown(fault))?;
-    mask(&console, &mut group);
+    let group = groups::find(&console, fault).await?.ok_or_else(|| groups::unknown(fault))?;
     let state = match state {
         Some(word) => LifeState::ALL
             .into_iter()
@@ -85,20 +85,6 @@ pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) 
     })
 }
 
-/// A fingerprint is made of an error text: where texts are masked, only what masking lets through of it is shown.
-#[cfg(feature = "ssr")]
-pub(super) fn mask(console: &crate::server::state::Console, group: &mut Group) {
-    if console.masked().is_some() {
-        group.title = crate::model::masking::fault(&group.title);
-        group.fingerprint = crate::model::masking::fault(&group.fingerprint);
-    }
-}
-
-#[cfg(feature = "ssr")]
-fn unknown(fault: i64) -> Problem {
-    Problem::not_found(format!("There is no group {fault}."), "The list of groups shows those there are.")
-}
-
 /// Writes the note on a group: what it is, what to do, who looks after it. All three empty take it away.
 #[server(prefix = "/api", endpoint = "write_note")]
 pub async fn write_note(
@@ -107,16 +93,15 @@ pub async fn write_note(
     #[server(default)] todo: String,
     #[server(default)] looks_after: String,
 ) -> Result<(), Problem> {
-    use crate::model::audit::AuditKind;
+    use crate::{model::audit::AuditKind, server::groups};
     let console = super::console_for(Right::Note)?;
     let actor = super::actor()?;
-    let store = &console.parts.store;
-    store.group(fault, console.only()).await?.ok_or_else(|| unknown(fault))?;
+    groups::title(&console, fault).await?;
     let note = crate::model::group::Note::typed(&what, &todo, &looks_after);
     let what = if note.is_empty() { format!("removed from group {fault}") } else { format!("on group {fault}") };
     console.parts.audit.record(actor.entry(AuditKind::NoteChanged).what(what)).await?;
-    if !store.write_note(fault, &note, &actor.who).await? {
-        return Err(unknown(fault));
+    if !console.parts.store.write_note(fault, &note, &actor.who).await? {
+        return Err(groups::unknown(fault));
     }
     super::go_to(&console.parts.config.base.group(fault));
     Ok(())

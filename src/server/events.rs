@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, sync::Mutex};
 
 use chrono::{TimeDelta, Utc};
 
-use super::{lists, operations::Actor, sources::Source, state::Console};
+use super::{groups, lists, operations::Actor, sources::Source, state::Console};
 use crate::{
     api::failed_events::{EventGroup, EventPage, Masked, MissingPart},
     error::Problem,
@@ -91,12 +91,8 @@ pub async fn event(
 
 /// The group that the ledger counts a failed event to; `None`: the watcher has not seen it yet.
 async fn group(console: &Console, app: &str, id: RowId) -> Result<Option<EventGroup>, Problem> {
-    let store = &console.parts.store;
-    let Some(fault) = store.fault_of(app, id).await? else { return Ok(None) };
-    let mut group = store.group(fault, console.only()).await?;
-    if console.masked().is_some() {
-        group.iter_mut().for_each(|group| group.title = masking::fault(&group.title));
-    }
+    let Some(fault) = console.parts.store.fault_of(app, id).await? else { return Ok(None) };
+    let group = groups::find(console, fault).await?;
     Ok(group.map(|group| EventGroup { fault, title: group.title.clone(), failed: group.failed(), note: group.note }))
 }
 

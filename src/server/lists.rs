@@ -8,6 +8,7 @@ use std::{cmp::Ordering, collections::BTreeMap, collections::VecDeque, sync::Arc
 use chrono::{DateTime, Utc};
 
 use super::{
+    groups,
     sources::{ListRequest, ListRow, ListRows, NEWEST, SearchIn, Source, SourceError, SourceErrorKind, TextLimit},
     state::Console,
     store::{
@@ -49,6 +50,10 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
     for app in &query.filter.apps {
         console.source(app)?;
     }
+    let group = match query.filter.group {
+        Some(fault) => Some(groups::title(console, fault).await?),
+        None => None,
+    };
     let views = console.views();
     let (mut merged, views) = tokio::join!(read(console, &query, PAGE), views);
     let mut query = query;
@@ -74,7 +79,7 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         next,
         previous,
         total: total(console, &query.filter, &views).await,
-        group: group_title(console, query.filter.group).await?,
+        group,
         applications: console.applications().cloned().collect(),
         feeds: feeds(&views),
         retry_refused: views
@@ -87,22 +92,6 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         masked: console.masked().map(|lacking| lacking.to_string()),
         query,
     })
-}
-
-/// The title of the group that a list is of.
-///
-/// # Errors
-/// There is no such group among what may be seen.
-async fn group_title(console: &Console, group: Option<i64>) -> Result<Option<String>, Problem> {
-    let Some(fault) = group else { return Ok(None) };
-    let group = console.parts.store.group(fault, console.only()).await?;
-    let group = group.ok_or_else(|| {
-        Problem::not_found(
-            format!("There is no group {fault}."),
-            "Open the list of groups, or remove it from the filter.",
-        )
-    })?;
-    Ok(Some(group.title))
 }
 
 /// The events before and after this one in the list it was opened from.
@@ -124,8 +113,7 @@ pub async fn neighbours(
         let positions = console.sources().enumerate().map(|(index, source)| {
             let info = &source.app().info;
             let position = if info.key == row.app {
-                let failed_at = row.failed_at.as_ref().map(|stamp| stamp.text.clone());
-                Position { failed_at, id: row.id, after: direction == Direction::Forward }
+                position(row, direction == Direction::Forward)
             } else {
                 // Of another source's rows with the same time, those of a later application come after this row.
                 place_beside(source, list.order, at, Some(index) > own)
@@ -138,6 +126,11 @@ pub async fn neighbours(
     let (before, after) = tokio::join!(read(console, &before, 1), read(console, &after, 1));
     let key = |merged: Merged| merged.rows.first().map(|row| EventKey { app: row.app.clone(), id: row.id });
     (key(before), key(after))
+}
+
+/// The place just after a row, or just before it.
+fn position(row: &FailedEventRow, after: bool) -> Position {
+    Position { failed_at: row.failed_at.as_ref().map(|stamp| stamp.text.clone()), id: row.id, after }
 }
 
 /// The place in another source's list beside a time: before all of its rows of that time, or after them.
@@ -251,12 +244,7 @@ async fn ledger_rows(
     if backward {
         rows.reverse();
     }
-    let position = |row: &FailedEventRow| Position {
-        failed_at: row.failed_at.as_ref().map(|stamp| stamp.text.clone()),
-        id: row.id,
-        after: true,
-    };
-    let rows = rows.into_iter().map(|row| ListRow { position: position(&row), row }).collect();
+    let rows = rows.into_iter().map(|row| ListRow { position: position(&row, true), row }).collect();
     Ok(Ok(ListRows { rows, stopped_at, scanned: 0 }))
 }
 
@@ -481,7 +469,7 @@ async fn total(console: &Console, filter: &Filter, views: &[ApplicationView]) ->
         return None;
     }
     if let Some(group) = filter.group {
-        return in_group(console, filter, group, views).await;
+        return total_of_group(console, filter, group, views).await;
     }
     let mut total = 0;
     for view in views.iter().filter(|view| filter.wants_app(&view.info.key)) {
@@ -496,7 +484,7 @@ async fn total(console: &Console, filter: &Filter, views: &[ApplicationView]) ->
     Some(total)
 }
 
-async fn in_group(console: &Console, filter: &Filter, group: i64, views: &[ApplicationView]) -> Option<u64> {
+async fn total_of_group(console: &Console, filter: &Filter, group: i64, views: &[ApplicationView]) -> Option<u64> {
     let mut total = 0;
     for view in views.iter().filter(|view| filter.wants_app(&view.info.key)) {
         let counts = console.parts.store.ledger_counts(&view.info.key).await.ok()?;

@@ -10,6 +10,7 @@ pub mod connections;
 pub mod digest;
 pub mod events;
 pub mod export;
+pub mod groups;
 pub mod health;
 pub mod history;
 pub mod http;

@@ -105,8 +105,9 @@ async fn a_group_is_a_filter_of_the_list_with_every_other_filter() {
     let fields = [("kind", "retry"), ("query", &format!("group={fault}&app=odoo"))];
     let answer = hospital.form("/atomfeed-console/api/plan_operation", &fields).await;
     assert_eq!(answer.header("location"), "/atomfeed-console/operations/1", "{}", answer.body);
-    let planned = hospital.console.parts.store.operation(1).await.unwrap().unwrap().planned;
-    assert_eq!(planned, Some(4), "those of Odoo in the group, and no others");
+    let plan = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
+    assert_eq!(plan.planned, Some(4), "those of Odoo in the group, and no others");
+    assert_eq!(plan.scope, format!("all exhausted failed events in Odoo, of group {fault}"));
 
     for (query, status) in [("group=77", StatusCode::NOT_FOUND), ("group=x", StatusCode::BAD_REQUEST)] {
         let page = hospital.page(&format!("/atomfeed-console/failed-events?{query}")).await;

@@ -16,7 +16,10 @@ use atomfeed_console::{
         operations,
         sources::ResetRow,
         state::Console,
-        store::{NewOperation, WhichCopies, ledger::Ask},
+        store::{
+            NewOperation, WhichCopies,
+            ledger::{Ask, Scope},
+        },
     },
 };
 use axum::http::StatusCode;
@@ -624,4 +627,28 @@ async fn the_end_of_copies_and_of_history_is_on_record() {
     }
     keeping.abort();
     assert_eq!(hospital.console.parts.store.discarded_count(&WhichCopies::default()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_hours_of_an_old_history_go_although_every_row_is_still_there() {
+    let now = |config: &mut atomfeed_console::server::config::Config| {
+        config.keep_history = Some(chrono::TimeDelta::zero());
+    };
+    let hospital = Hospital::with(&rows(3), &[], "/atomfeed-console", now).await;
+    hospital.followed().await;
+    let failures = async || {
+        let scope = Scope { apps: vec!["odoo".to_owned()], feed: None };
+        let from = chrono::NaiveDate::from_ymd_opt(2026, 11, 1).unwrap();
+        let days = hospital.console.parts.store.history_days(&scope, from).await.unwrap();
+        days.iter().map(|day| day.failed).sum::<u64>()
+    };
+    assert_eq!(failures().await, 3);
+    let keeping = tokio::spawn(operations::housekeeping(hospital.console.clone()));
+    let begun = Instant::now();
+    while failures().await > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the hours are kept for ever");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    keeping.abort();
+    assert_eq!(hospital.retries("Odoo").await.len(), 3);
 }

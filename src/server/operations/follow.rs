@@ -67,9 +67,13 @@ async fn sweep(console: &Console) -> Result<(), StoreError> {
     }
     if let Some(keep) = console.parts.config.keep_history {
         let before = Utc::now() - keep;
+        let forgotten = store.forget_history(before);
         if store.has_history_before(before).await? {
             let what = format!("the history of what left its table before {}", before.format("%Y-%m-%d %H:%M UTC"));
-            on_record(console, AuditKind::HistoryRemoved, &what, store.forget_history(before)).await?;
+            on_record(console, AuditKind::HistoryRemoved, &what, forgotten).await?;
+        } else {
+            // Of what is still in its table the charts forget the old hours, and no event is lost.
+            forgotten.await?;
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::{
         operation::OperationRow,
     },
     server::{
-        lists,
+        groups, lists,
         sources::{ListRequest, ListRows, SearchIn, Source, SourceError, TextLimit},
         state::Console,
         store::{StoreError, WhichCopies},
@@ -419,12 +419,7 @@ async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<
             scope_of_filter(console, kind, filter)
         }
         Matching::Group(fault) => {
-            if console.parts.store.group(*fault, console.only()).await?.is_none() {
-                return Err(Problem::not_found(
-                    format!("There is no group {fault}."),
-                    "The list of groups shows those there are.",
-                ));
-            }
+            groups::title(console, *fault).await?;
             // By its number: its title is made of an error text, which not everybody may read who reads this.
             format!("the failed events of group {fault}")
         }
@@ -479,6 +474,9 @@ fn scope_of_filter(console: &Console, kind: RequestKind, filter: &Filter) -> Str
     }
     if let Some(until) = filter.until {
         scope.push_str(&format!(", failed before {}", until.format("%Y-%m-%d %H:%M")));
+    }
+    if let Some(fault) = filter.group {
+        scope.push_str(&format!(", of group {fault}"));
     }
     // Not which text: it can be a name, and not everybody may read that who reads this.
     if filter.text.is_some() {

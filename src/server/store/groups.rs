@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 use super::{
     Only, Store, StoreError, instant,
     ledger::read::{EVENT_COLUMNS, FROM_EVENTS, read_event},
-    list_of,
+    list_of, push_list,
 };
 use crate::model::{
     DayCount, RowId, fingerprint,
@@ -77,6 +77,25 @@ impl Store {
     /// One group; `None` when there is no fault with this number.
     pub async fn group(&self, fault: i64, only: Only<'_>) -> Result<Option<Group>, StoreError> {
         let only = list_of(only);
+        let Some(counts) = self.counts_of(fault, only.as_deref()).await? else { return Ok(None) };
+        let mut group = empty(fault);
+        for row in &counts {
+            add(&mut group, row)?;
+        }
+        self.complete(&mut group, only.as_deref()).await?;
+        Ok(Some(group))
+    }
+
+    /// Its title alone.
+    pub async fn group_title(&self, fault: i64, only: Only<'_>) -> Result<Option<String>, StoreError> {
+        if self.counts_of(fault, list_of(only).as_deref()).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(self.fingerprint_of(fault).await?.map(|(_, text)| title(&text)))
+    }
+
+    /// How many failed events a group has and had, by state and feed; `None` when there is no such group.
+    async fn counts_of(&self, fault: i64, only: Option<&str>) -> Result<Option<Vec<SqliteRow>>, StoreError> {
         let known = sqlx::query("SELECT 1 FROM ledger_faults WHERE id = ?").bind(fault).fetch_optional(&self.pool);
         if known.await?.is_none() {
             return Ok(None);
@@ -88,19 +107,11 @@ impl Store {
              GROUP BY c.state, c.feed_id",
         )
         .bind(fault)
-        .bind(&only)
+        .bind(only)
         .fetch_all(&self.pool)
         .await?;
         // A fault of applications that may not be seen is no group.
-        if counts.is_empty() && only.is_some() {
-            return Ok(None);
-        }
-        let mut group = empty(fault);
-        for row in &counts {
-            add(&mut group, row)?;
-        }
-        self.complete(&mut group, only.as_deref()).await?;
-        Ok(Some(group))
+        Ok(Some(counts).filter(|counts| !counts.is_empty() || only.is_none()))
     }
 
     /// The fault of a failed event that is in its table now, by the last error that the watcher saw.
@@ -123,11 +134,8 @@ impl Store {
             "SELECT e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id WHERE s.app = ",
         );
         query.push_bind(app).push(" AND +e.state < 10 AND +e.fault_id = ").push_bind(fault).push(" AND e.row_id IN (");
-        let mut list = query.separated(", ");
-        for id in rows.iter().filter_map(|row| i64::try_from(row.0).ok()) {
-            list.push_bind(id);
-        }
-        query.push(")");
+        let ids: Vec<i64> = rows.iter().filter_map(|row| i64::try_from(row.0).ok()).collect();
+        push_list(&mut query, &ids);
         let rows = query.build().fetch_all(&self.pool).await?;
         rows.iter().map(|row| Ok(RowId(row.try_get::<i64, _>(0)?.into()))).collect()
     }
@@ -263,11 +271,8 @@ impl Store {
         group.places.sort_by_key(|place| std::cmp::Reverse(place.failed));
         if let Some((version, text)) = self.fingerprint_of(group.fault).await? {
             group.note = self.note_on(version, &text).await?;
-            group.title = fingerprint::title(&text);
+            group.title = title(&text);
             group.fingerprint = text;
-        }
-        if group.title.trim().is_empty() {
-            group.title = fingerprint::NO_TEXT.to_owned();
         }
         self.seen(group, only).await?;
         self.trend(group, only).await
@@ -331,11 +336,18 @@ fn hour_of(hour: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(hour.checked_mul(3600)?, 0)
 }
 
+/// A fingerprint for people.
+fn title(fingerprint: &str) -> String {
+    Some(fingerprint::title(fingerprint))
+        .filter(|title| !title.trim().is_empty())
+        .unwrap_or_else(|| fingerprint::NO_TEXT.to_owned())
+}
+
 fn empty(fault: i64) -> Group {
     Group {
         fault,
         fingerprint: String::new(),
-        title: String::new(),
+        title: fingerprint::NO_TEXT.to_owned(),
         waiting: 0,
         exhausted: 0,
         unknown: 0,
