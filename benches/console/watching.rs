@@ -20,7 +20,7 @@ use crate::{
     database::{Database, Dialect},
     history::History,
     http::Connection,
-    report::{ScreenReport, median},
+    report::{ScreenReport, median, thousands},
     screens,
 };
 
@@ -176,7 +176,7 @@ impl fmt::Display for Report {
             f,
             "**Watching: {}**, {} failed events and as many rows of the retry log\n",
             self.server,
-            self.rows / 2
+            thousands(self.rows / 2)
         )?;
         writeln!(f, "| screen, while the watcher runs | p50 ms | p99 ms |")?;
         writeln!(f, "|---|--:|--:|")?;

@@ -88,6 +88,14 @@ pub struct FailedEventRow {
     pub state: EventState,
 }
 
+impl FailedEventRow {
+    /// Whether it stops every retry of its feed while it waits: a consumer that meets a NULL failed_at among the oldest
+    /// that wait gives up the whole batch (ICT4H/atomfeed, `FailedEventsJob`).
+    pub fn would_stop_its_feed(&self) -> bool {
+        self.failed_at.is_none()
+    }
+}
+
 /// A failed event as its own page shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailedEvent {

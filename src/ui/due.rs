@@ -29,7 +29,7 @@ impl Offer {
             (None, Some(0), _) => {
                 Offer::Off("There is nothing to reset: its retries are 0, so it is tried at the next runs.".to_owned())
             }
-            (None, Some(_), _) if row.failed_at.is_none() => Offer::Off(TIMELESS.to_owned()),
+            (None, Some(_), _) if row.would_stop_its_feed() => Offer::Off(TIMELESS.to_owned()),
             (None, Some(_), EventState::Exhausted) => Offer::Plain,
             (None, Some(_), _) => Offer::Risky,
         }
@@ -41,7 +41,7 @@ impl Offer {
     }
 }
 
-/// Why an event without a time is not retried (ICT4H/atomfeed: a NULL failed_at fails the whole retry batch).
+/// Why an event without a time is not retried: see [`FailedEventRow::would_stop_its_feed`].
 pub const TIMELESS: &str = "Its failed_at is NULL: among those that wait it would stop every retry of its feed. Discard \
                             it, or have it given a time in the database.";
 

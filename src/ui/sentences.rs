@@ -296,8 +296,8 @@ pub enum Concern<'a> {
 }
 
 /// What needs attention, the most pressing first: feeds that read nothing, databases that do not answer or hide their
-/// feeds, feeds with exhausted events (most first), hazards, gaps of the ledger. Of a database that does not answer only that is said: its
-/// feeds may be in another state by now.
+/// feeds, feeds with exhausted events (most first), hazards, gaps of the ledger. Of a database that does not answer only
+/// that is said: its feeds may be in another state by now.
 pub fn concerns(views: &[ApplicationView]) -> Vec<Concern<'_>> {
     let mut ranked: Vec<(u8, u64, Concern<'_>)> = Vec::new();
     for view in views {

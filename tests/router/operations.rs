@@ -282,7 +282,8 @@ async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed) -> i64 {
         store.keep_copies(id, &kept).await.unwrap();
     }
     if at >= Killed::Marked {
-        store.mark_writing(id, &[0, 1, 2]).await.unwrap();
+        let operation = store.operation(id).await.unwrap().unwrap();
+        store.announce(&operation, "odoo", &[0, 1, 2], &[]).await.unwrap();
     }
     if at >= Killed::Asked {
         let asks: Vec<Ask> = rows[..3]
@@ -470,7 +471,8 @@ async fn a_restore_goes_on_after_a_kill_at_any_point_and_doubles_nothing() {
         store.close_plan(id, None).await.unwrap();
         assert!(store.start_operation(id, "local", "127.0.0.1", None, Pace::default()).await.unwrap());
         if at >= Killed::Marked {
-            store.mark_writing(id, &[0, 1, 2]).await.unwrap();
+            let operation = store.operation(id).await.unwrap().unwrap();
+            store.announce(&operation, "odoo", &[0, 1, 2], &[]).await.unwrap();
         }
         if at >= Killed::Asked {
             let ask =

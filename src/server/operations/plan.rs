@@ -69,7 +69,7 @@ pub(super) struct LeftOut {
     waiting: u64,
     /// Their retries are not known.
     unknown: u64,
-    /// Their failed_at is NULL: a consumer that meets such a row among those that wait gives up the whole batch.
+    /// Their failed_at is NULL: see [`FailedEventRow::would_stop_its_feed`].
     timeless: u64,
     claimed: u64,
     /// Whole applications, each with the reason.
@@ -308,7 +308,7 @@ fn usable(kind: RequestKind, rows: Vec<FailedEventRow>, left_out: &mut LeftOut) 
         match (kind, row.retries) {
             (RequestKind::Retry, None) => left_out.unknown += 1,
             (RequestKind::Retry, Some(0)) => left_out.waiting += 1,
-            (RequestKind::Retry, Some(_)) if row.failed_at.is_none() => left_out.timeless += 1,
+            (RequestKind::Retry, Some(_)) if row.would_stop_its_feed() => left_out.timeless += 1,
             _ => usable.push(planned(row)),
         }
     }
@@ -376,7 +376,7 @@ pub(super) async fn chosen(
                 continue;
             }
             let row = found.iter().find(|row| row.id == event.key.id);
-            if kind == RequestKind::Retry && row.is_some_and(|row| row.failed_at.is_none()) {
+            if kind == RequestKind::Retry && row.is_some_and(FailedEventRow::would_stop_its_feed) {
                 left_out.timeless += 1;
                 continue;
             }

@@ -283,17 +283,8 @@ impl Store {
         Ok(next)
     }
 
-    /// Records that these rows are about to be written in their source: if the console is ended now, nobody knows what
-    /// became of them.
-    pub async fn mark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        mark_writing(&mut transaction, operation, positions).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Both at once, right before a source is touched: these rows are about to be written, and this is asked of them. See
-    /// [`Store::mark_writing`] and [`Store::ask`].
+    /// Records, right before a source is touched, that these rows are about to be written in it (if the console is ended
+    /// now, nobody knows what became of them), and what is asked of them: see [`Store::ask`].
     pub async fn announce(
         &self,
         operation: &Operation,
@@ -302,7 +293,10 @@ impl Store {
         asks: &[Ask],
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        mark_writing(&mut transaction, operation.id, positions).await?;
+        set_rows(&mut transaction, operation.id, positions, |query| {
+            query.push("outcome = ").push_bind(WRITING);
+        })
+        .await?;
         requests::ask(&mut transaction, app, operation.kind, operation.id, &operation.who, asks).await?;
         transaction.commit().await?;
         Ok(())
@@ -680,17 +674,6 @@ const GONE: &str = "gone";
 const FAILED: &str = "failed";
 const UNCERTAIN: &str = "uncertain";
 
-async fn mark_writing(
-    transaction: &mut Transaction<'_, Sqlite>,
-    operation: i64,
-    positions: &[i64],
-) -> Result<(), StoreError> {
-    set_rows(transaction, operation, positions, |query| {
-        query.push("outcome = ").push_bind(WRITING);
-    })
-    .await
-}
-
 /// Sets columns of these rows of an operation, some hundreds at a time.
 async fn set_rows(
     transaction: &mut Transaction<'_, Sqlite>,
@@ -925,7 +908,8 @@ mod tests {
         other.app = "pacs".into();
         let id = planned(&store, "five", &[row(1), row(2), row(3), row(4), other]).await;
         start(&store, id).await;
-        store.mark_writing(id, &[0, 1]).await.unwrap();
+        let operation = store.operation(id).await.unwrap().unwrap();
+        store.announce(&operation, "odoo", &[0, 1], &[]).await.unwrap();
         store.record_outcomes(id, &[(0, RowOutcome::Reset)]).await.unwrap();
         let next = store.next_rows(id, 10).await.unwrap();
         assert_eq!(next.iter().map(|(at, _, again)| (*at, *again)).collect::<Vec<_>>(), [(1, true)]);
@@ -933,10 +917,10 @@ mod tests {
         let next = store.next_rows(id, 10).await.unwrap();
         assert_eq!(next.iter().map(|(at, _, again)| (*at, *again)).collect::<Vec<_>>(), [(2, false), (3, false)]);
         assert_eq!(store.under_way().await.unwrap(), [id]);
-        store.mark_writing(id, &[2]).await.unwrap();
+        store.announce(&operation, "odoo", &[2], &[]).await.unwrap();
         store.unmark_writing(id, &[2]).await.unwrap();
         assert!(!store.next_rows(id, 1).await.unwrap()[0].2, "nothing was written for it");
-        store.mark_writing(id, &[2]).await.unwrap();
+        store.announce(&operation, "odoo", &[2], &[]).await.unwrap();
         store.set_stage(id, &[Stage::Running], Stage::Cancelled, None).await.unwrap();
         let counts = store.operation(id).await.unwrap().unwrap().counts;
         assert_eq!((counts.reset, counts.uncertain, counts.to_come()), (2, 1, 2));

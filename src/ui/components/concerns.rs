@@ -48,6 +48,7 @@ pub fn Concerns(views: Vec<ApplicationView>) -> impl IntoView {
 fn item(concern: &Concern<'_>, applications: &[&ApplicationInfo]) -> AnyView {
     let base = use_base();
     let application = |view: &ApplicationView, text: &str| view! { <a class="button" href=base.application(&view.info.key)>{text.to_owned()}</a> };
+    let open = |view| view! { <div class="bar">{application(view, "Open the application")}</div> }.into_any();
     match concern {
         Concern::Feed { view, feed } => {
             let saying = sentences::feed(feed, &view.info.limits);
@@ -80,7 +81,7 @@ fn item(concern: &Concern<'_>, applications: &[&ApplicationInfo]) -> AnyView {
             format!("The feeds of {} cannot be seen", view.info.name),
             format!("Not available here: {reason}."),
             "Check the database, the schema and what the account may read.".to_owned(),
-            view! { <div class="bar">{application(view, "Open the application")}</div> }.into_any(),
+            open(view),
         ),
         Concern::Hazard { view, hazard } => row(
             "warning",
@@ -88,7 +89,7 @@ fn item(concern: &Concern<'_>, applications: &[&ApplicationInfo]) -> AnyView {
             format!("Something in {} can break its consumer", view.info.name),
             (*hazard).to_owned(),
             String::new(),
-            view! { <div class="bar">{application(view, "Open the application")}</div> }.into_any(),
+            open(view),
         ),
         Concern::OutOfStep { view, why } => row(
             "unknown",
@@ -96,7 +97,7 @@ fn item(concern: &Concern<'_>, applications: &[&ApplicationInfo]) -> AnyView {
             format!("The history of {} has a gap", view.info.name),
             (*why).to_owned(),
             String::new(),
-            view! { <div class="bar">{application(view, "Open the application")}</div> }.into_any(),
+            open(view),
         ),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         history::{HistoryDay, Resolving},
         ledger::{Asked, Fault, Happened, LedgerBreak, LedgerCount, LedgerEntry, LedgerEvent, LifeState, Moment},
     },
-    server::store::{Store, StoreError},
+    server::store::{ROWS, Store, StoreError, push_list},
 };
 
 /// The columns that [`read_event`] takes, from [`FROM_EVENTS`].
@@ -364,16 +364,14 @@ impl Store {
             .collect();
         took.sort_unstable();
         let mut helped = BTreeMap::<String, u64>::new();
-        for ids in resolved.chunks(500) {
+        let ids: Vec<i64> = resolved.iter().map(|(_, id, _)| *id).collect();
+        for ids in ids.chunks(ROWS) {
             let mut query = QueryBuilder::<Sqlite>::new(
                 "SELECT who, COUNT(DISTINCT ledger_event) FROM ledger_requests WHERE kind = 1 AND outcome = 1 \
                  AND ledger_event IN (",
             );
-            let mut list = query.separated(", ");
-            for (_, id, _) in ids {
-                list.push_bind(*id);
-            }
-            query.push(") GROUP BY who");
+            push_list(&mut query, ids);
+            query.push(" GROUP BY who");
             for row in query.build().fetch_all(&self.pool).await? {
                 let number: i64 = row.try_get(1)?;
                 *helped.entry(row.try_get(0)?).or_default() += u64::try_from(number).unwrap_or_default();

@@ -270,19 +270,17 @@ async fn put(
     requests.build().execute(&mut **transaction).await?;
 
     // What comes of a restore is entered when the row is seen again.
-    let happened = |before| match kind {
-        RequestKind::Retry => Some(Happened::Requested { before }),
+    let happened = match kind {
+        RequestKind::Retry => Some(Happened::Requested { before: None }),
         RequestKind::Discard => Some(Happened::Discarded),
         RequestKind::Restore => None,
     };
-    let entered = events.iter().filter_map(|(event, before)| Some((*event, happened(*before)?, *before)));
-    let entered: Vec<_> = entered.collect();
-    if !entered.is_empty() {
+    if let Some(happened) = happened {
         let mut entries = QueryBuilder::<Sqlite>::new(
             "INSERT INTO ledger_entries (ledger_event, kind, at, retries_before, operation, who) ",
         );
-        entries.push_values(entered, |mut values, (event, happened, before)| {
-            values.push_bind(event).push_bind(happened.code()).push_bind(now).push_bind(before);
+        entries.push_values(events, |mut values, (event, before)| {
+            values.push_bind(*event).push_bind(happened.code()).push_bind(now).push_bind(*before);
             values.push_bind(operation).push_bind(who);
         });
         entries.build().execute(&mut **transaction).await?;

@@ -548,26 +548,17 @@ impl Pen<'_, '_> {
         self.moment.after.map(|after| after.timestamp_millis())
     }
 
-    /// Enters what happened to an event.
-    async fn enter(&mut self, event: i64, what: Happened, fault: Option<i64>) -> Result<(), StoreError> {
-        let (before, after) = match what {
-            Happened::Retries { before, after } => (before, after),
-            Happened::Overwritten { after } => (None, after),
-            _ => (None, None),
-        };
-        sqlx::query(
-            "INSERT INTO ledger_entries (ledger_event, kind, after, at, retries_before, retries_after, fault_id) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(event)
-        .bind(what.code())
-        .bind(self.after())
-        .bind(self.now())
-        .bind(before)
-        .bind(after)
-        .bind(fault)
-        .execute(&mut **self.transaction)
-        .await?;
+    /// Enters what happened to an event, other than attempts and counts, which are entered many at a time.
+    async fn enter(&mut self, event: i64, what: Happened) -> Result<(), StoreError> {
+        let retries = if let Happened::Overwritten { after } = what { after } else { None };
+        sqlx::query("INSERT INTO ledger_entries (ledger_event, kind, after, at, retries_after) VALUES (?, ?, ?, ?, ?)")
+            .bind(event)
+            .bind(what.code())
+            .bind(self.after())
+            .bind(self.now())
+            .bind(retries)
+            .execute(&mut **self.transaction)
+            .await?;
         Ok(())
     }
 
@@ -582,7 +573,7 @@ impl Pen<'_, '_> {
                 .await?;
             self.tally.count(row.feed_id, row.fault, row.state, -1);
             self.tally.count(feed, row.fault, row.state, 1);
-            self.enter(row.id, Happened::Moved, None).await?;
+            self.enter(row.id, Happened::Moved).await?;
         }
         Ok(())
     }
@@ -651,7 +642,7 @@ impl Pen<'_, '_> {
             if *state == LifeState::Resolved {
                 self.tally.worked(row.feed_id, now);
             }
-            self.enter(row.id, Happened::Ended, None).await?;
+            self.enter(row.id, Happened::Ended).await?;
             if self.outcome(row.id, None, outcome, None).await? {
                 settled.push((row.id, outcome));
             }
@@ -795,7 +786,7 @@ impl Pen<'_, '_> {
         .await?;
         self.tally.count(feed, fault, LifeState::Discarded, -1);
         self.tally.count(feed, fault, new.state, 1);
-        self.enter(event, Happened::Restored, None).await?;
+        self.enter(event, Happened::Restored).await?;
         self.outcome(event, Some(RequestKind::Restore), RequestOutcome::Restored, None).await?;
         Ok(())
     }
@@ -916,7 +907,7 @@ impl Pen<'_, '_> {
             let (asked, outcome) = if tried >= retries {
                 (Asked::FailedAgain, RequestOutcome::FailedAgain)
             } else {
-                self.enter(event, Happened::Overwritten { after: Some(retries) }, None).await?;
+                self.enter(event, Happened::Overwritten { after: Some(retries) }).await?;
                 (Asked::Overwritten, RequestOutcome::Overwritten)
             };
             sqlx::query("UPDATE ledger_events SET asked = ? WHERE id = ?")
