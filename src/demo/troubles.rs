@@ -152,7 +152,8 @@ impl Troubles {
     }
 
     /// The first trouble that stands in the way of this record and `shows` here. One that catches what comes next and
-    /// has caught it now will hold it from now on.
+    /// has caught it now will hold it from now on; it catches no record that another one has held, or a person who mends
+    /// a cause would not see the retry come through.
     pub async fn against(
         &self,
         record: &str,
@@ -163,7 +164,8 @@ impl Troubles {
             "SELECT t.id, t.fault, r.needs, r.record IS NULL AND NOT t.everything AS caught_now
              FROM troubles t LEFT JOIN trouble_records r ON r.trouble = t.id AND r.record = ?2
              WHERE t.ended_at IS NULL AND ifnull(t.until, ?1 + 1) > ?1
-                AND (t.everything OR r.record IS NOT NULL OR t.catches > 0)
+                AND (t.everything OR r.record IS NOT NULL OR (t.catches > 0
+                    AND NOT EXISTS (SELECT 1 FROM trouble_records before WHERE before.record = ?2)))
              ORDER BY caught_now, t.id",
         )
         .bind(now.timestamp_millis())
@@ -330,6 +332,18 @@ mod tests {
             assert_eq!(against(&troubles, record).await, Some(Fault::TestNotSetUp), "{record}");
         }
         assert_eq!(against(&troubles, "c").await, None);
+    }
+
+    #[tokio::test]
+    async fn what_was_mended_once_is_caught_by_nothing_else_afterwards() {
+        let (_folder, troubles) = troubles().await;
+        let records = vec![("a".to_owned(), None)];
+        let first = troubles.begin(&of(Fault::TestNotSetUp, Scope::Records(records))).await.unwrap();
+        troubles.begin(&of(Fault::TestNotSetUp, Scope::Next(2))).await.unwrap();
+        assert_eq!(against(&troubles, "a").await, Some(Fault::TestNotSetUp));
+        assert!(troubles.end(first, Utc::now()).await.unwrap());
+        assert_eq!(against(&troubles, "a").await, None, "its retry comes through");
+        assert_eq!(against(&troubles, "b").await, Some(Fault::TestNotSetUp), "a new one is caught");
     }
 
     #[tokio::test]
