@@ -250,8 +250,9 @@ const EVERYWHERE: [Killed; 7] = [
     Killed::Recorded,
 ];
 
-/// An operation on six rows as a console leaves it that is killed at this point of a batch of three.
-async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed) -> i64 {
+/// An operation on six rows as a console leaves it that is killed at this point of a batch of three. `told`: the ledger is
+/// told of requests with the mark, and not by the watcher, as for a batch among thousands.
+async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed, told: bool) -> i64 {
     let (store, source) = (&hospital.console.parts.store, hospital.console.source("odoo").unwrap());
     // The watcher has seen the rows before the operation.
     hospital.followed().await;
@@ -283,9 +284,12 @@ async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed) -> i64 {
     }
     if at >= Killed::Marked {
         let operation = store.operation(id).await.unwrap().unwrap();
-        store.announce(&operation, "odoo", &[0, 1, 2], &[]).await.unwrap();
+        match told {
+            true => store.announce(&operation, "odoo", &[0, 1, 2], &[]).await.unwrap(),
+            false => store.mark(id, &[0, 1, 2]).await.unwrap(),
+        }
     }
-    if at >= Killed::Asked {
+    if at >= Killed::Asked && told {
         let asks: Vec<Ask> = rows[..3]
             .iter()
             .map(|row| Ask { row_id: row.id, event_id: row.event_id.clone(), retries_before: Some(5) })
@@ -318,22 +322,71 @@ async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed) -> i64 {
 
 #[tokio::test]
 async fn a_retry_goes_on_after_a_kill_at_any_point_and_resets_each_row_once() {
-    for at in EVERYWHERE {
+    for (at, told) in EVERYWHERE.iter().flat_map(|at| [(*at, true), (*at, false)]) {
         let hospital = Hospital::new(&rows(6), &[]).await;
         hospital.execute("Odoo", COUNT_RESETS).await;
-        let id = killed(&hospital, RequestKind::Retry, at).await;
+        let id = killed(&hospital, RequestKind::Retry, at, told).await;
         let again = Console::new(hospital.console.parts.config.clone(), hospital.console.parts.store.clone());
         operations::go_on(&again).await.unwrap();
         let ended = until(&again, id, &[Stage::Ended]).await;
-        assert_eq!((ended.counts.reset, ended.counts.asked), (6, 6), "{at:?}");
-        assert_eq!(resets(&hospital).await, [1, 2, 3, 4, 5, 6], "{at:?}");
+        assert_eq!((ended.counts.reset, ended.counts.asked), (6, 6), "{at:?}, {told}");
+        assert_eq!(resets(&hospital).await, [1, 2, 3, 4, 5, 6], "{at:?}, {told}");
+        let followed = again.parts.store.operation(id).await.unwrap().unwrap().followed;
+        assert_eq!((followed.open, followed.overwritten), (6, 0), "{at:?}, {told}: each is asked for once");
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_rows_are_retried_each_once_and_what_changed_meanwhile_is_left_alone() {
+    let hospital = Hospital::new(&rows(2_700), &[]).await;
+    hospital.execute("Odoo", COUNT_RESETS).await;
+    hospital.followed().await;
+    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo&state=exhausted")]).await;
+    until(&hospital.console, 1, &[Stage::Draft]).await;
+    hospital.execute("Odoo", "UPDATE failed_events SET retries = 6 WHERE id IN (700, 701, 2600)").await;
+    hospital.execute("Odoo", "DELETE FROM failed_events WHERE id = 1500").await;
+    hospital.form(START, &[("id", "1")]).await;
+    let ended = until(&hospital.console, 1, &[Stage::Ended]).await;
+    assert_eq!((ended.counts.reset, ended.counts.changed, ended.counts.gone), (2_696, 3, 1));
+    let left = [700, 701, 1500, 2600];
+    assert_eq!(resets(&hospital).await, (1..=2_700).filter(|id| !left.contains(id)).collect::<Vec<_>>());
+    // Also where the watcher was in between, each row is asked for once, and what was left alone is not.
+    hospital.look("odoo").await;
+    let followed = hospital.console.parts.store.operation(1).await.unwrap().unwrap().followed;
+    assert_eq!((followed.open, followed.overwritten, followed.gone), (2_696, 0, 0));
+    for row in left {
+        let lives = hospital.console.parts.store.ledger_events_of_row("odoo", RowId(row.into())).await.unwrap();
+        let requests = hospital.console.parts.store.requests_for(lives[0].id).await.unwrap();
+        assert!(requests.iter().all(|request| request.outcome.is_some()), "{row}: {requests:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_look_between_the_mark_and_the_reset_takes_no_row_for_one_that_was_written_over() {
+    for told in [true, false] {
+        let hospital = Hospital::new(&rows(6), &[]).await;
+        let id = killed(&hospital, RequestKind::Retry, Killed::Asked, told).await;
+        hospital.look("odoo").await;
+        let store = &hospital.console.parts.store;
+        let followed = store.operation(id).await.unwrap().unwrap().followed;
+        assert_eq!((followed.open, followed.overwritten), (3, 0), "{told}");
+        // The reset is written while a look is under way that has read the rows before: what is recorded is later.
+        let source = hospital.console.source("odoo").unwrap();
+        source.reset(&[1, 2, 3].map(|id| ResetRow { id: RowId(id), seen_retries: 5 })).await.unwrap();
+        store.record_outcomes(id, &[0, 1, 2].map(|place| (place, RowOutcome::Reset))).await.unwrap();
+        hospital.look("odoo").await;
+        // And once it is on record, a count that comes back is one that was written over.
+        hospital.execute("Odoo", "UPDATE failed_events SET retries = 4 WHERE id = 2").await;
+        hospital.look("odoo").await;
+        let followed = store.operation(id).await.unwrap().unwrap().followed;
+        assert_eq!((followed.open, followed.overwritten), (2, 1), "{told}");
     }
 }
 
 #[tokio::test]
 async fn a_row_that_was_tried_and_given_up_while_the_console_was_away_is_not_reset_again() {
     let hospital = Hospital::new(&rows(6), &[]).await;
-    let id = killed(&hospital, RequestKind::Retry, Killed::Written).await;
+    let id = killed(&hospital, RequestKind::Retry, Killed::Written, true).await;
     // The consumer tried all five times before the console came back: the row looks as it did before.
     for attempt in ["1", "2", "3", "4", "5"] {
         let sql: &'static str = format!(
@@ -421,7 +474,7 @@ async fn a_discard_goes_on_after_a_kill_at_any_point_and_loses_nothing() {
     for at in EVERYWHERE {
         let hospital = Hospital::new(&rows(6), &[]).await;
         let before = hospital.retries("Odoo").await;
-        let id = killed(&hospital, RequestKind::Discard, at).await;
+        let id = killed(&hospital, RequestKind::Discard, at, true).await;
         let again = Console::new(hospital.console.parts.config.clone(), hospital.console.parts.store.clone());
         operations::go_on(&again).await.unwrap();
         let ended = until(&again, id, &[Stage::Ended]).await;

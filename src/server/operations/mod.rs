@@ -249,8 +249,8 @@ pub async fn start(
             "Go back and write why these events need never be processed.",
         ));
     }
-    for app in store.planned_feeds(id).await?.iter().map(|feed| &feed.app).collect::<BTreeSet<_>>() {
-        allowed(console.source(app)?)?;
+    for app in store.apps_of(id).await? {
+        allowed(console.source(&app)?)?;
     }
     let begun_before = || {
         Problem::refused(

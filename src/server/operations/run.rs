@@ -29,6 +29,13 @@ use crate::{
 /// Rows that one transaction on a source changes.
 const BATCH: u32 = 500;
 
+/// Batches of a retry without a rate that are marked at once, at the most.
+const STRIDE: u32 = 8;
+
+/// What the store has to do for a stride is small beside a stride that takes the source so long. Where it takes less, the
+/// next one is longer.
+const QUICK: Duration = Duration::from_millis(200);
+
 /// Batches of an operation with a rate are so many a minute.
 const BATCHES_A_MINUTE: u32 = 12;
 
@@ -79,7 +86,7 @@ pub(super) async fn wait(console: &Console, id: i64, patience: Duration) {
     }
 }
 
-/// What a batch came to.
+/// What a batch, or what follows it in strides, came to.
 enum Course {
     /// Go on with the next one.
     On,
@@ -155,7 +162,7 @@ async fn limit(console: &Console, operation: &Operation) -> Result<Option<u32>, 
     if left > 0 {
         return Ok(Some(paced.min(u32::try_from(left).unwrap_or(paced))));
     }
-    for app in apps_of_operation(console, operation.id).await? {
+    for app in console.parts.store.apps_of(operation.id).await? {
         console.parts.watch.look_again(&app).await;
     }
     let note = format!("The outcome of the first {} is waited for.", first.rows);
@@ -190,19 +197,13 @@ async fn judge(console: &Console, operation: &Operation) -> Result<(), StoreErro
     Ok(())
 }
 
-async fn apps_of_operation(console: &Console, id: i64) -> Result<Vec<String>, StoreError> {
-    let mut apps: Vec<String> = console.parts.store.planned_feeds(id).await?.into_iter().map(|feed| feed.app).collect();
-    apps.sort();
-    apps.dedup();
-    Ok(apps)
-}
-
 async fn end(console: &Console, operation: &Operation) -> Result<(), StoreError> {
     if console.parts.store.set_stage(operation.id, &[Stage::Running], Stage::Ended, None).await? {
         on_record_of_itself(console, operation, Milestone::Ended).await;
     }
     // Who waits for the operation sees on the next page what it did.
-    for app in apps_of_operation(console, operation.id).await? {
+    console.parts.store.tell_requests().await?;
+    for app in console.parts.store.apps_of(operation.id).await? {
         console.parts.watch.look_again(&app).await;
     }
     Ok(())
@@ -210,7 +211,6 @@ async fn end(console: &Console, operation: &Operation) -> Result<(), StoreError>
 
 /// One batch, all of one application.
 async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Result<Course, StoreError> {
-    let store = &console.parts.store;
     let Some(app) = batch.first().map(|(_, row, _)| row.app.clone()) else { return Ok(Course::On) };
     let source = match console.source(&app) {
         Ok(source) if allowed(source).is_ok() => source.clone(),
@@ -220,26 +220,33 @@ async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Re
         }
         Err(problem) => return give_up(console, operation.id, &batch, &problem.what).await,
     };
+    let again = batch.iter().any(|(_, _, again)| *again);
+    let hurries = operation.pace.per_minute.is_none() && operation.pace.try_first.is_none();
     let changed = match operation.kind {
+        RequestKind::Retry if hurries && !again && batch.len() == BATCH as usize => {
+            return in_strides(console, operation, &source, batch).await;
+        }
         RequestKind::Retry => reset(console, operation, &source, &batch).await?,
         RequestKind::Discard => discard(console, operation, &source, &batch).await?,
         RequestKind::Restore => restore(console, operation, &source, &batch).await?,
     };
     match changed {
         Ok(()) => Ok(Course::On),
-        Err(error) => {
-            let again = store.waits(operation.id).await?;
-            let lasting = matches!(error.kind, SourceErrorKind::NotAllowed | SourceErrorKind::NotHere);
-            if lasting || !again {
-                return give_up(console, operation.id, &batch, &error.reason).await;
-            }
-            // Nothing was written: rows that were marked for the first time lose their mark.
-            let fresh: Vec<i64> = batch.iter().filter(|(_, _, again)| !again).map(|(place, ..)| *place).collect();
-            store.unmark_writing(operation.id, &fresh).await?;
-            withdraw(console, operation.id, &app, &batch, |place| fresh.contains(&place)).await?;
-            Ok(Course::Refused(error))
-        }
+        Err(error) => refused(console, operation.id, &batch, error).await,
     }
+}
+
+/// The source did not take these rows: they wait until it does, or are given up.
+async fn refused(console: &Console, id: i64, batch: &[Taken], error: SourceError) -> Result<Course, StoreError> {
+    let store = &console.parts.store;
+    let lasting = matches!(error.kind, SourceErrorKind::NotAllowed | SourceErrorKind::NotHere);
+    if lasting || !store.waits(id).await? {
+        return give_up(console, id, batch, &error.reason).await;
+    }
+    // Nothing was written: rows that were marked for the first time lose their mark.
+    let fresh: Vec<i64> = batch.iter().filter(|(_, _, again)| !again).map(|(place, ..)| *place).collect();
+    store.unmark_writing(id, &fresh).await?;
+    Ok(Course::Refused(error))
 }
 
 /// Records that nothing was written for these rows, and why. Of rows that were being written when an earlier console
@@ -250,10 +257,6 @@ async fn give_up(console: &Console, id: i64, batch: &[Taken], reason: &str) -> R
         false => RowOutcome::Failed { reason: reason.to_owned() },
     };
     let outcomes: Vec<_> = batch.iter().map(|(place, _, again)| (*place, outcome(*again))).collect();
-    if let Some((_, row, _)) = batch.first() {
-        let fresh = |place| batch.iter().any(|(at, _, again)| *at == place && !again);
-        withdraw(console, id, &row.app, batch, fresh).await?;
-    }
     console.parts.store.record_outcomes(id, &outcomes).await?;
     console.parts.store.settle_copies(id, &outcomes).await?;
     Ok(Course::On)
@@ -261,18 +264,6 @@ async fn give_up(console: &Console, id: i64, batch: &[Taken], reason: &str) -> R
 
 const WRITTEN_OR_NOT: &str =
     "The console was ended while this row was being written, and it could not be looked at again.";
-
-/// Takes requests back out of the ledger for the rows that were not changed.
-async fn withdraw(
-    console: &Console,
-    id: i64,
-    app: &str,
-    batch: &[Taken],
-    unchanged: impl Fn(i64) -> bool,
-) -> Result<(), StoreError> {
-    let rows: Vec<RowId> = batch.iter().filter(|(place, ..)| unchanged(*place)).map(|(_, row, _)| row.id).collect();
-    if rows.is_empty() { Ok(()) } else { console.parts.store.withdraw(app, id, &rows).await }
-}
 
 /// Marks rows in the store and asks for them in the ledger, right before their source is touched.
 async fn announce(console: &Console, operation: &Operation, app: &str, batch: &[Taken]) -> Result<(), StoreError> {
@@ -284,35 +275,21 @@ async fn announce(console: &Console, operation: &Operation, app: &str, batch: &[
     console.parts.store.announce(operation, app, &places, &asks).await
 }
 
-/// Records what became of a batch, and takes back the requests of what was left alone.
+/// Records what became of a batch.
 async fn settle(
     console: &Console,
-    operation: &Operation,
+    operation: i64,
     app: &str,
-    batch: &[Taken],
     outcomes: &[(i64, RowOutcome)],
 ) -> Result<(), StoreError> {
-    let left_alone = |place: i64| {
-        outcomes.iter().any(|(at, outcome)| {
-            *at == place
-                && !matches!(
-                    outcome,
-                    RowOutcome::Reset
-                        | RowOutcome::Discarded
-                        | RowOutcome::Restored { .. }
-                        | RowOutcome::Uncertain { .. }
-                )
-        })
-    };
-    withdraw(console, operation.id, app, batch, left_alone).await?;
-    console.parts.store.record_outcomes(operation.id, outcomes).await?;
+    console.parts.store.record_outcomes(operation, outcomes).await?;
     let done = outcomes
         .iter()
         .filter(|(_, outcome)| {
             matches!(outcome, RowOutcome::Reset | RowOutcome::Discarded | RowOutcome::Restored { .. })
         })
         .count();
-    tracing::info!(operation = operation.id, application = app, rows = batch.len(), done, "took a batch");
+    tracing::info!(operation, application = app, rows = outcomes.len(), done, "took a batch");
     Ok(())
 }
 
@@ -329,11 +306,7 @@ async fn reset(
         return Ok(Ok(()));
     }
     announce(console, operation, app, &batch).await?;
-    // A row without a count of retries is in no plan of a retry.
-    let rows: Vec<ResetRow> = batch
-        .iter()
-        .map(|(_, row, _)| ResetRow { id: row.id, seen_retries: row.seen_retries.unwrap_or_default() })
-        .collect();
+    let rows: Vec<ResetRow> = batch.iter().map(|(_, row, _)| to_reset(row)).collect();
     let outcomes = match source.reset(&rows).await {
         Ok(outcomes) => outcomes,
         Err(error) => return Ok(Err(error)),
@@ -343,8 +316,88 @@ async fn reset(
         .zip(outcomes)
         .map(|((place, row, again), outcome)| (*place, if *again { reset_before(row, outcome) } else { outcome }))
         .collect();
-    settle(console, operation, app, &batch, &outcomes).await?;
+    settle(console, operation.id, app, &outcomes).await?;
     Ok(Ok(()))
+}
+
+/// A row without a count of retries is in no plan of a retry.
+fn to_reset(row: &OperationRow) -> ResetRow {
+    ResetRow { id: row.id, seen_retries: row.seen_retries.unwrap_or_default() }
+}
+
+/// A retry of many rows of one application, as quickly as the source takes them: while it writes some batches, the store
+/// records what became of those before and marks those after. Ends where the application's rows do, where the operation
+/// is paused or cancelled, and where the source refuses.
+async fn in_strides(
+    console: &Console,
+    operation: &Operation,
+    source: &Arc<Source>,
+    first: Vec<Taken>,
+) -> Result<Course, StoreError> {
+    let (store, app) = (&console.parts.store, &source.app().info.key);
+    store.mark(operation.id, &places(&first)).await?;
+    let (mut stride, mut length, mut waited) = (first, 1, operation.note.is_some());
+    let mut done: Vec<(i64, RowOutcome)> = Vec::new();
+    loop {
+        let begun = Instant::now();
+        let prepare = async {
+            if !done.is_empty() {
+                settle(console, operation.id, app, &done).await?;
+            }
+            let next = store.rows_to_come(operation.id, length * BATCH).await?.into_iter();
+            let next: Vec<Taken> =
+                next.take_while(|(_, row)| row.app == *app).map(|(place, row)| (place, row, false)).collect();
+            store.mark(operation.id, &places(&next)).await?;
+            Ok::<_, StoreError>(next)
+        };
+        let (written, next) = tokio::join!(write_stride(console, operation.id, source, &stride), prepare);
+        let ((outcomes, error), next) = (written?, next?);
+        length = if begun.elapsed() < QUICK { (length * 2).min(STRIDE) } else { (length / 2).max(1) };
+        let untouched = &stride[outcomes.len()..];
+        if waited && !outcomes.is_empty() {
+            store.note(operation.id, None).await?;
+            waited = false;
+        }
+        done = stride.iter().map(|(place, ..)| *place).zip(outcomes).collect();
+        if untouched.is_empty() && !next.is_empty() {
+            stride = next;
+            continue;
+        }
+        settle(console, operation.id, app, &done).await?;
+        // Its turn comes again.
+        store.unmark_writing(operation.id, &places(&next)).await?;
+        if let Some(error) = error {
+            return refused(console, operation.id, untouched, error).await;
+        }
+        store.unmark_writing(operation.id, &places(untouched)).await?;
+        return Ok(Course::On);
+    }
+}
+
+fn places(rows: &[Taken]) -> Vec<i64> {
+    rows.iter().map(|(place, ..)| *place).collect()
+}
+
+/// Writes a stride, batch by batch, as far as the operation goes on and the source takes it.
+async fn write_stride(
+    console: &Console,
+    operation: i64,
+    source: &Source,
+    stride: &[Taken],
+) -> Result<(Vec<RowOutcome>, Option<SourceError>), StoreError> {
+    let mut outcomes = Vec::with_capacity(stride.len());
+    for batch in stride.chunks(BATCH as usize) {
+        let goes_on = console.parts.store.stage(operation).await? == Some(Stage::Running);
+        if !goes_on || console.parts.stopping.is_cancelled() {
+            break;
+        }
+        let rows: Vec<ResetRow> = batch.iter().map(|(_, row, _)| to_reset(row)).collect();
+        match source.reset(&rows).await {
+            Ok(written) => outcomes.extend(written),
+            Err(error) => return Ok((outcomes, Some(error))),
+        }
+    }
+    Ok((outcomes, None))
 }
 
 /// Of rows that were being reset when the console ended, those of which the watcher has seen the outcome: the reset came
@@ -418,7 +471,7 @@ async fn discard(
         ));
     }
     store.settle_copies(operation.id, &settled).await?;
-    settle(console, operation, app, batch, &settled).await?;
+    settle(console, operation.id, app, &settled).await?;
     Ok(Ok(()))
 }
 
@@ -487,7 +540,7 @@ async fn restore(
     };
     let outcomes: Vec<_> =
         there.iter().zip(outcomes).map(|((place, _, again), outcome)| (*place, known(*again, outcome))).collect();
-    settle(console, operation, app, &there, &outcomes).await?;
+    settle(console, operation.id, app, &outcomes).await?;
     Ok(Ok(()))
 }
 

@@ -19,8 +19,8 @@ use super::{
     sql::Statement,
 };
 
-/// Rows of one statement.
-const CHUNK: usize = 200;
+/// Rows of one statement: as many as a batch of an operation has.
+const CHUNK: usize = 500;
 
 /// The columns that a reset names on the left of a `=`.
 ///

@@ -6,7 +6,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{AssertSqlSafe, Row as _, sqlite::SqliteRow};
 
-use super::{Store, StoreError, instant, list_of, operations::read_id};
+use super::{
+    Store, StoreError, instant, list_of,
+    operations::{OVER, UNDER_WAY, read_id},
+    runs::RUN_OF_ROW,
+};
 use crate::model::{
     RowId,
     operation::{Discarded, RowOutcome},
@@ -189,13 +193,13 @@ impl Store {
 
     /// Whether there are copies from before this time to end.
     pub async fn has_copies_before(&self, before: DateTime<Utc>) -> Result<bool, StoreError> {
-        let any = format!("SELECT EXISTS (SELECT 1 FROM discarded WHERE {HAD_ITS_TIME})");
+        let any = format!("SELECT EXISTS (SELECT 1 FROM discarded WHERE {})", had_its_time());
         Ok(sqlx::query_scalar(AssertSqlSafe(any)).bind(before.timestamp_millis()).fetch_one(&self.pool).await?)
     }
 
     /// Ends copies from before this time. Answers how many.
     pub async fn end_copies(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let ended = sqlx::query(AssertSqlSafe(format!("DELETE FROM discarded WHERE {HAD_ITS_TIME}")))
+        let ended = sqlx::query(AssertSqlSafe(format!("DELETE FROM discarded WHERE {}", had_its_time())))
             .bind(before.timestamp_millis())
             .execute(&self.pen)
             .await?;
@@ -204,8 +208,12 @@ impl Store {
 }
 
 /// A copy from before a time that no operation is about to put back.
-const HAD_ITS_TIME: &str =
-    "at < ? AND NOT EXISTS (SELECT 1 FROM operation_rows r WHERE r.claimed = 1 AND r.copy_id = discarded.id)";
+fn had_its_time() -> String {
+    format!(
+        "at < ? AND id NOT IN (SELECT r.copy_id FROM operations o CROSS JOIN operation_rows r ON r.operation_id = o.id \
+         LEFT JOIN {RUN_OF_ROW} WHERE {UNDER_WAY} AND r.copy_id IS NOT NULL AND NOT {OVER})"
+    )
+}
 
 const CHOSEN: &str = "(?1 IS NULL OR d.app = ?1) AND (?2 IS NULL OR d.operation_id = ?2) AND (NOT ?3 OR d.state <> 'restored') \
      AND (?4 IS NULL OR instr(?4, ' ' || d.app || ' ') > 0)";

@@ -10,6 +10,7 @@ mod discarded;
 mod groups;
 pub mod ledger;
 mod operations;
+mod runs;
 mod sessions;
 
 use std::{

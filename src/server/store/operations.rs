@@ -7,15 +7,14 @@ use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
-    Only, ROWS, Store, StoreError, instant,
-    ledger::{Ask, requests},
-    list_of, push_list,
+    Only, ROWS, Store, StoreError, instant, list_of,
+    runs::{self, RESET, RUN_OF_ROW, UNCERTAIN, WRITING, from_columns},
 };
 use crate::model::{
     RowId,
     ledger::{RequestKind, RequestOutcome},
     operation::{
-        Followed, Operation, OperationRow, OutcomeCounts, Pace, PlannedFeed, RowCourse, RowOutcome, Stage, TryFirst,
+        Followed, Operation, OperationRow, OutcomeCounts, Pace, PlannedFeed, RowCourse, Stage, TryFirst,
     },
 };
 
@@ -34,7 +33,15 @@ pub struct NewOperation {
 const COLUMNS: &str = "id, started_at, finished_at, who, address, kind, scope, reason, stage, note, planned, left_out, \
      per_minute, try_first, try_needed, waits, later_resolved, later_failed";
 
-const ROW_COLUMNS: &str = "position, app, row_id, feed_uri, event_id, seen_retries, copy_id, outcome, detail";
+/// Of a row `r` and its run `u`: what [`read_row`] takes.
+pub(super) const ROW_COLUMNS: &str =
+    "r.position, r.app, r.row_id, r.feed_uri, r.event_id, r.seen_retries, r.copy_id, u.outcome, u.detail";
+
+/// Operations `o` whose rows are their own: they have begun, and not ended.
+pub(super) const UNDER_WAY: &str = "o.finished_at IS NULL AND o.stage IN ('running', 'trying', 'paused')";
+
+/// The run `u` of a row says that its turn is over.
+pub(super) const OVER: &str = "COALESCE(u.outcome, 'writing') <> 'writing'";
 
 impl Store {
     /// Records an operation whose rows are to be written down now; nothing has begun.
@@ -92,16 +99,18 @@ impl Store {
     /// Which of these rows another operation has under way.
     pub async fn claimed(&self, app: &str, ids: &[RowId]) -> Result<Vec<RowId>, StoreError> {
         let mut claimed = Vec::new();
-        for chunk in ids.chunks(500) {
-            let marks = vec!["?"; chunk.len()].join(", ");
-            let mut query = sqlx::query(AssertSqlSafe(format!(
-                "SELECT row_id FROM operation_rows WHERE claimed = 1 AND app = ? AND row_id IN ({marks})"
-            )))
-            .bind(app);
+        for chunk in ids.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new(format!(
+                "SELECT DISTINCT r.row_id FROM operations o CROSS JOIN operation_rows r ON r.operation_id = o.id \
+                 LEFT JOIN {RUN_OF_ROW} WHERE {UNDER_WAY} AND NOT {OVER} AND r.app = "
+            ));
+            query.push_bind(app).push(" AND r.row_id IN (");
+            let mut list = query.separated(", ");
             for id in chunk {
-                query = query.bind(id.to_string());
+                list.push_bind(id.to_string());
             }
-            for row in query.fetch_all(&self.pool).await? {
+            query.push(")");
+            for row in query.build().fetch_all(&self.pool).await? {
                 claimed.push(read_id(&row)?);
             }
         }
@@ -222,15 +231,12 @@ impl Store {
         }
         let moved = query.execute(&mut *transaction).await?.rows_affected() == 1;
         if moved && ended {
-            sqlx::query("UPDATE operation_rows SET claimed = 0 WHERE operation_id = ? AND claimed = 1")
-                .bind(operation)
-                .execute(&mut *transaction)
-                .await?;
             // A batch that is being written right now still records what became of it. One of a console that was ended
             // is not looked at again.
-            sqlx::query("UPDATE operation_rows SET outcome = ?, detail = ? WHERE operation_id = ? AND outcome = ?")
+            sqlx::query("UPDATE operation_runs SET outcome = ?, detail = ?, at = ? WHERE operation_id = ? AND outcome = ?")
                 .bind(UNCERTAIN)
                 .bind("The operation was cancelled while this row was being written.")
+                .bind(Utc::now().timestamp_millis())
                 .bind(operation)
                 .bind(WRITING)
                 .execute(&mut *transaction)
@@ -256,78 +262,6 @@ impl Store {
             .bind(operation)
             .execute(&self.pen)
             .await?;
-        Ok(())
-    }
-
-    /// The next rows of one application whose turn it is, with their positions: the oldest first. Rows that were being
-    /// written when the console ended come again, and are marked so.
-    pub async fn next_rows(&self, operation: i64, limit: u32) -> Result<Vec<(i64, OperationRow, bool)>, StoreError> {
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            // Just so does the index of the rows to come say it.
-            "SELECT {ROW_COLUMNS} FROM operation_rows WHERE operation_id = ? AND (outcome IS NULL OR outcome = 'writing') \
-             ORDER BY position LIMIT ?"
-        )))
-        .bind(operation)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        let mut next: Vec<(i64, OperationRow, bool)> = Vec::with_capacity(rows.len());
-        for row in rows {
-            let again = row.try_get::<Option<String>, _>("outcome")?.is_some();
-            let (position, row) = read_row(&row)?;
-            if next.first().is_some_and(|(_, first, was)| first.app != row.app || *was != again) {
-                break;
-            }
-            next.push((position, row, again));
-        }
-        Ok(next)
-    }
-
-    /// Records, right before a source is touched, that these rows are about to be written in it (if the console is ended
-    /// now, nobody knows what became of them), and what is asked of them: see [`Store::ask`].
-    pub async fn announce(
-        &self,
-        operation: &Operation,
-        app: &str,
-        positions: &[i64],
-        asks: &[Ask],
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        set_rows(&mut transaction, operation.id, positions, |query| {
-            query.push("outcome = ").push_bind(WRITING);
-        })
-        .await?;
-        requests::ask(&mut transaction, app, operation.kind, operation.id, &operation.who, asks).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Records that nothing was written for these rows: their turn comes again.
-    pub async fn unmark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        set_rows(&mut transaction, operation, positions, |query| {
-            query.push("outcome = NULLIF(outcome, ").push_bind(WRITING).push(")");
-        })
-        .await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Records what became of rows, by their position. What has an outcome is nobody's any more.
-    pub async fn record_outcomes(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
-        let mut alike = BTreeMap::<(&str, Option<String>), Vec<i64>>::new();
-        for (position, outcome) in outcomes {
-            alike.entry(to_columns(outcome)).or_default().push(*position);
-        }
-        let mut transaction = self.begin().await?;
-        for ((word, detail), positions) in &alike {
-            set_rows(&mut transaction, operation, positions, |query| {
-                query.push("outcome = ").push_bind(*word).push(", detail = ").push_bind(detail.clone());
-                query.push(", claimed = 0");
-            })
-            .await?;
-        }
-        transaction.commit().await?;
         Ok(())
     }
 
@@ -405,22 +339,10 @@ impl Store {
         row.as_ref().map(read_operation).transpose()
     }
 
-    /// How many rows of an operation have had their turn.
-    pub async fn taken(&self, operation: i64) -> Result<u64, StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) FROM operation_rows WHERE operation_id = ? AND outcome IS NOT NULL AND outcome NOT IN (?, ?)",
-        )
-        .bind(operation)
-        .bind(WRITING)
-        .bind(TAKEN)
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
-    }
-
     /// How many rows an operation has so far.
     pub async fn planned_so_far(&self, operation: i64) -> Result<u64, StoreError> {
-        let row = sqlx::query("SELECT COUNT(*) FROM operation_rows WHERE operation_id = ?")
+        // Positions are given one after the other.
+        let row = sqlx::query("SELECT COALESCE(MAX(position) + 1, 0) FROM operation_rows WHERE operation_id = ?")
             .bind(operation)
             .fetch_one(&self.pool)
             .await?;
@@ -465,7 +387,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(i64, OperationRow)>, StoreError> {
         let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {ROW_COLUMNS} FROM operation_rows WHERE operation_id = ? AND position >= ? ORDER BY position LIMIT ?"
+            "SELECT {ROW_COLUMNS} FROM operation_rows r LEFT JOIN {RUN_OF_ROW} \
+             WHERE r.operation_id = ? AND r.position >= ? ORDER BY r.position LIMIT ?"
         )))
         .bind(operation)
         .bind(from)
@@ -506,6 +429,32 @@ impl Store {
         Ok(courses)
     }
 
+    /// The stage that an operation is in; `None`: there is none with this id.
+    pub async fn stage(&self, operation: i64) -> Result<Option<Stage>, StoreError> {
+        let row = sqlx::query("SELECT stage FROM operations WHERE id = ?")
+            .bind(operation)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| read_stage(&row)).transpose()
+    }
+
+    /// The applications that an operation has rows of.
+    pub async fn apps_of(&self, operation: i64) -> Result<Vec<String>, StoreError> {
+        let mut apps = Vec::<String>::new();
+        // From one to the next, without reading their rows.
+        loop {
+            let row = sqlx::query("SELECT MIN(app) FROM operation_rows WHERE operation_id = ? AND app > ?")
+                .bind(operation)
+                .bind(apps.last().map_or("", String::as_str))
+                .fetch_one(&self.pool)
+                .await?;
+            match row.try_get(0)? {
+                Some(app) => apps.push(app),
+                None => return Ok(apps),
+            }
+        }
+    }
+
     /// The feeds of a plan, the one with the most rows first.
     pub async fn planned_feeds(&self, operation: i64) -> Result<Vec<PlannedFeed>, StoreError> {
         let rows = sqlx::query(
@@ -534,8 +483,9 @@ impl Store {
     /// Counts that a row's reset is set once more, if that was done fewer than `most` times; answers whether it may.
     pub async fn once_more(&self, operation: i64, app: &str, row: RowId, most: u32) -> Result<bool, StoreError> {
         let counted = sqlx::query(
-            "UPDATE operation_rows SET again = again + 1 WHERE operation_id = ? AND app = ? AND row_id = ? AND again < ? \
-             AND outcome IN (?, ?)",
+            "UPDATE operation_rows SET again = again + 1 WHERE operation_id = ?1 AND app = ?2 AND row_id = ?3 AND again < ?4 \
+             AND EXISTS (SELECT 1 FROM operation_runs u WHERE u.operation_id = ?1 AND u.first <= operation_rows.position \
+             AND u.last >= operation_rows.position AND u.outcome IN (?5, ?6))",
         )
         .bind(operation)
         .bind(app)
@@ -570,31 +520,6 @@ impl Store {
         Ok(())
     }
 
-    async fn outcome_counts(&self, operation: i64) -> Result<OutcomeCounts, StoreError> {
-        let rows = sqlx::query("SELECT outcome, COUNT(*) FROM operation_rows WHERE operation_id = ? GROUP BY outcome")
-            .bind(operation)
-            .fetch_all(&self.pool)
-            .await?;
-        let mut counts = OutcomeCounts::default();
-        for row in rows {
-            let number = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
-            counts.asked += number;
-            match row.try_get::<Option<String>, _>(0)?.as_deref() {
-                Some(RESET) => counts.reset += number,
-                Some(DISCARDED) => counts.discarded += number,
-                Some(RESTORED) => counts.restored += number,
-                Some(ALREADY_THERE) => counts.already_there += number,
-                Some(TAKEN) => counts.taken += number,
-                Some(CHANGED) => counts.changed += number,
-                Some(GONE) => counts.gone += number,
-                Some(FAILED) => counts.failed += number,
-                Some(UNCERTAIN) => counts.uncertain += number,
-                _ => {}
-            }
-        }
-        Ok(counts)
-    }
-
     async fn same_fault(&self, operation: i64) -> Result<u64, StoreError> {
         let row = sqlx::query(
             "SELECT COUNT(*) FROM ledger_requests q JOIN ledger_events e ON e.id = q.ledger_event \
@@ -608,7 +533,6 @@ impl Store {
     }
 }
 
-/// Makes the rows of a starting operation its own.
 /// There are rows, and all are of applications in a list, which is this parameter; NULL: it does not matter. Of a plan
 /// whose first row is not written down yet nobody knows whose it will be.
 fn within(list: &str) -> String {
@@ -618,31 +542,20 @@ fn within(list: &str) -> String {
     )
 }
 
+/// Leaves rows to other operations that have them under way. A row that a form named twice is one row.
 async fn claim(transaction: &mut Transaction<'_, Sqlite>, operation: i64) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE operation_rows SET outcome = ?, detail = (SELECT other.operation_id FROM operation_rows other \
-         WHERE other.claimed = 1 AND other.app = operation_rows.app AND other.row_id = operation_rows.row_id) \
-         WHERE operation_id = ? AND EXISTS (SELECT 1 FROM operation_rows other WHERE other.claimed = 1 \
-         AND other.app = operation_rows.app AND other.row_id = operation_rows.row_id)",
-    )
-    .bind(TAKEN)
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT own.position, o.id FROM operations o CROSS JOIN operation_rows own ON own.operation_id = ?1 \
+         JOIN operation_rows r ON r.operation_id = o.id AND r.app = own.app AND r.row_id = own.row_id \
+         LEFT JOIN {RUN_OF_ROW} WHERE {UNDER_WAY} AND o.id <> ?1 AND NOT {OVER} \
+         UNION ALL SELECT position, ?1 FROM (SELECT position, ROW_NUMBER() OVER (PARTITION BY app, row_id \
+         ORDER BY position) AS number FROM operation_rows WHERE operation_id = ?1) WHERE number > 1"
+    )))
     .bind(operation)
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await?;
-    // A row that a form named twice is one row.
-    sqlx::query("UPDATE OR IGNORE operation_rows SET claimed = 1 WHERE operation_id = ? AND outcome IS NULL")
-        .bind(operation)
-        .execute(&mut **transaction)
-        .await?;
-    sqlx::query(
-        "UPDATE operation_rows SET outcome = ?, detail = ? WHERE operation_id = ? AND outcome IS NULL AND claimed = 0",
-    )
-    .bind(TAKEN)
-    .bind(operation.to_string())
-    .bind(operation)
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
+    let taken = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+    runs::leave_to(transaction, operation, &taken.into_iter().collect::<Vec<_>>()).await
 }
 
 /// Throws away plans that nobody has started and that a condition with one number names.
@@ -663,68 +576,6 @@ async fn drop_plans(
     Ok(dropped.rows_affected())
 }
 
-const WRITING: &str = "writing";
-const RESET: &str = "reset";
-const DISCARDED: &str = "discarded";
-const RESTORED: &str = "restored";
-const ALREADY_THERE: &str = "already_there";
-const TAKEN: &str = "taken";
-const CHANGED: &str = "changed";
-const GONE: &str = "gone";
-const FAILED: &str = "failed";
-const UNCERTAIN: &str = "uncertain";
-
-/// Sets columns of these rows of an operation, some hundreds at a time.
-async fn set_rows(
-    transaction: &mut Transaction<'_, Sqlite>,
-    operation: i64,
-    positions: &[i64],
-    set: impl Fn(&mut QueryBuilder<Sqlite>),
-) -> Result<(), StoreError> {
-    for chunk in positions.chunks(ROWS) {
-        let mut query = QueryBuilder::<Sqlite>::new("UPDATE operation_rows SET ");
-        set(&mut query);
-        query.push(" WHERE operation_id = ").push_bind(operation).push(" AND position IN (");
-        push_list(&mut query, chunk);
-        query.build().execute(&mut **transaction).await?;
-    }
-    Ok(())
-}
-
-fn to_columns(outcome: &RowOutcome) -> (&'static str, Option<String>) {
-    match outcome {
-        RowOutcome::Reset => (RESET, None),
-        RowOutcome::Discarded => (DISCARDED, None),
-        RowOutcome::Restored { id } => (RESTORED, Some(id.to_string())),
-        RowOutcome::AlreadyThere => (ALREADY_THERE, None),
-        RowOutcome::Taken { operation } => (TAKEN, Some(operation.to_string())),
-        RowOutcome::Changed { retries } => (CHANGED, retries.map(|retries| retries.to_string())),
-        RowOutcome::Gone => (GONE, None),
-        RowOutcome::Failed { reason } => (FAILED, Some(reason.clone())),
-        RowOutcome::Uncertain { reason } => (UNCERTAIN, Some(reason.clone())),
-    }
-}
-
-fn from_columns(word: &str, detail: Option<String>) -> Result<RowOutcome, StoreError> {
-    let unknown = || StoreError::Content(format!("the outcome {word:?} with {detail:?}"));
-    Ok(match word {
-        RESET => RowOutcome::Reset,
-        DISCARDED => RowOutcome::Discarded,
-        RESTORED => {
-            RowOutcome::Restored { id: detail.as_deref().and_then(|text| text.parse().ok()).ok_or_else(unknown)? }
-        }
-        ALREADY_THERE => RowOutcome::AlreadyThere,
-        TAKEN => {
-            RowOutcome::Taken { operation: detail.as_deref().and_then(|text| text.parse().ok()).ok_or_else(unknown)? }
-        }
-        CHANGED => RowOutcome::Changed { retries: detail.and_then(|text| text.parse().ok()) },
-        GONE => RowOutcome::Gone,
-        FAILED => RowOutcome::Failed { reason: detail.unwrap_or_default() },
-        UNCERTAIN => RowOutcome::Uncertain { reason: detail.unwrap_or_default() },
-        _ => return Err(unknown()),
-    })
-}
-
 pub(super) fn kind_word(kind: RequestKind) -> &'static str {
     match kind {
         RequestKind::Retry => "retry",
@@ -733,7 +584,7 @@ pub(super) fn kind_word(kind: RequestKind) -> &'static str {
     }
 }
 
-fn kind_of(word: &str) -> Result<RequestKind, StoreError> {
+pub(super) fn kind_of(word: &str) -> Result<RequestKind, StoreError> {
     [RequestKind::Retry, RequestKind::Discard, RequestKind::Restore]
         .into_iter()
         .find(|kind| kind_word(*kind) == word)
@@ -744,8 +595,12 @@ fn number<N: TryFrom<i64>>(row: &SqliteRow, column: &str) -> Result<Option<N>, S
     Ok(row.try_get::<Option<i64>, _>(column)?.and_then(|number| N::try_from(number).ok()))
 }
 
+fn read_stage(row: &SqliteRow) -> Result<Stage, StoreError> {
+    let stage: &str = row.try_get("stage")?;
+    Stage::from_word(stage).ok_or_else(|| StoreError::Content(format!("the stage {stage:?}")))
+}
+
 fn read_operation(row: &SqliteRow) -> Result<Operation, StoreError> {
-    let stage: String = row.try_get("stage")?;
     let try_first = number(row, "try_first")?.zip(number(row, "try_needed")?);
     Ok(Operation {
         id: row.try_get("id")?,
@@ -756,7 +611,7 @@ fn read_operation(row: &SqliteRow) -> Result<Operation, StoreError> {
         kind: kind_of(row.try_get("kind")?)?,
         scope: row.try_get("scope")?,
         reason: row.try_get("reason")?,
-        stage: Stage::from_word(&stage).ok_or_else(|| StoreError::Content(format!("the stage {stage:?}")))?,
+        stage: read_stage(row)?,
         note: row.try_get("note")?,
         planned: number(row, "planned")?,
         left_out: row.try_get("left_out")?,
@@ -776,7 +631,7 @@ pub(super) fn read_id(row: &SqliteRow) -> Result<RowId, StoreError> {
     id.parse().map_err(|_| StoreError::Content(format!("the row id {id:?}")))
 }
 
-fn read_row(row: &SqliteRow) -> Result<(i64, OperationRow), StoreError> {
+pub(super) fn read_row(row: &SqliteRow) -> Result<(i64, OperationRow), StoreError> {
     let outcome = row
         .try_get::<Option<String>, _>("outcome")?
         .filter(|word| word != WRITING)
@@ -799,6 +654,7 @@ fn read_row(row: &SqliteRow) -> Result<(i64, OperationRow), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::operation::RowOutcome;
 
     fn row(id: i128) -> OperationRow {
         OperationRow {
@@ -921,9 +777,13 @@ mod tests {
         store.unmark_writing(id, &[2]).await.unwrap();
         assert!(!store.next_rows(id, 1).await.unwrap()[0].2, "nothing was written for it");
         store.announce(&operation, "odoo", &[2], &[]).await.unwrap();
+        store.mark(id, &[3]).await.unwrap();
         store.set_stage(id, &[Stage::Running], Stage::Cancelled, None).await.unwrap();
         let counts = store.operation(id).await.unwrap().unwrap().counts;
-        assert_eq!((counts.reset, counts.uncertain, counts.to_come()), (2, 1, 2));
+        assert_eq!((counts.reset, counts.uncertain, counts.to_come()), (2, 2, 1));
+        store.unmark_writing(id, &[3]).await.unwrap();
+        let counts = store.operation(id).await.unwrap().unwrap().counts;
+        assert_eq!((counts.uncertain, counts.to_come()), (1, 2), "the console itself knows that it was not reached");
     }
 
     #[tokio::test]

@@ -67,38 +67,8 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub async fn withdraw(&self, app: &str, operation: i64, rows: &[RowId]) -> Result<(), StoreError> {
-        let now = Utc::now().timestamp_millis();
         let mut transaction = self.begin().await?;
-        for row in rows {
-            let Ok(row_id) = i64::try_from(row.0) else { continue };
-            let events = sqlx::query(
-                "UPDATE ledger_requests SET outcome = ?, outcome_at = ? WHERE operation = ? AND outcome IS NULL \
-                 AND ledger_event IN (SELECT e.id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
-                 WHERE s.app = ? AND e.row_id = ?) RETURNING ledger_event",
-            )
-            .bind(RequestOutcome::Withdrawn.code())
-            .bind(now)
-            .bind(operation)
-            .bind(app)
-            .bind(row_id)
-            .fetch_all(&mut *transaction)
-            .await?;
-            for event in events {
-                let event: i64 = event.try_get(0)?;
-                sqlx::query("INSERT INTO ledger_entries (ledger_event, kind, at, operation) VALUES (?, ?, ?, ?)")
-                    .bind(event)
-                    .bind(Happened::Withdrawn.code())
-                    .bind(now)
-                    .bind(operation)
-                    .execute(&mut *transaction)
-                    .await?;
-                sqlx::query("UPDATE ledger_events SET asked = NULL WHERE id = ? AND asked = ?")
-                    .bind(event)
-                    .bind(Asked::Requested.code())
-                    .execute(&mut *transaction)
-                    .await?;
-            }
-        }
+        withdraw(&mut transaction, app, operation, rows).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -196,16 +166,69 @@ pub(in crate::server::store) async fn ask(
     who: &str,
     asks: &[Ask],
 ) -> Result<u64, StoreError> {
-    let now = Utc::now().timestamp_millis();
+    ask_at(transaction, app, kind, operation, who, asks, Utc::now().timestamp_millis()).await
+}
+
+/// The same for what was asked for at a time, in milliseconds since 1970.
+pub(in crate::server::store) async fn ask_at(
+    transaction: &mut Transaction<'_, Sqlite>,
+    app: &str,
+    kind: RequestKind,
+    operation: i64,
+    who: &str,
+    asks: &[Ask],
+    at: i64,
+) -> Result<u64, StoreError> {
     let mut taken = 0;
     for chunk in asks.chunks(ROWS) {
         let found = find(transaction, app, kind, chunk).await?;
         if !found.is_empty() {
-            put(transaction, &found, kind, operation, who, now).await?;
+            put(transaction, &found, kind, operation, who, at).await?;
             taken += found.len() as u64;
         }
     }
     Ok(taken)
+}
+
+/// Takes requests back within a transaction: see [`Store::withdraw`].
+pub(in crate::server::store) async fn withdraw(
+    transaction: &mut Transaction<'_, Sqlite>,
+    app: &str,
+    operation: i64,
+    rows: &[RowId],
+) -> Result<(), StoreError> {
+        let now = Utc::now().timestamp_millis();
+        for row in rows {
+            let Ok(row_id) = i64::try_from(row.0) else { continue };
+            let events = sqlx::query(
+                "UPDATE ledger_requests SET outcome = ?, outcome_at = ? WHERE operation = ? AND outcome IS NULL \
+                 AND ledger_event IN (SELECT e.id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
+                 WHERE s.app = ? AND e.row_id = ?) RETURNING ledger_event",
+            )
+            .bind(RequestOutcome::Withdrawn.code())
+            .bind(now)
+            .bind(operation)
+            .bind(app)
+            .bind(row_id)
+            .fetch_all(&mut **transaction)
+            .await?;
+            for event in events {
+                let event: i64 = event.try_get(0)?;
+                sqlx::query("INSERT INTO ledger_entries (ledger_event, kind, at, operation) VALUES (?, ?, ?, ?)")
+                    .bind(event)
+                    .bind(Happened::Withdrawn.code())
+                    .bind(now)
+                    .bind(operation)
+                    .execute(&mut **transaction)
+                    .await?;
+                sqlx::query("UPDATE ledger_events SET asked = NULL WHERE id = ? AND asked = ?")
+                    .bind(event)
+                    .bind(Asked::Requested.code())
+                    .execute(&mut **transaction)
+                    .await?;
+            }
+        }
+        Ok(())
 }
 
 /// The ledger's numbers of the events that requests are for, each with the retries before.

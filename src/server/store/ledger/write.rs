@@ -14,7 +14,7 @@ use crate::{
     },
     server::{
         digest::{self, Digest},
-        store::{ROWS, Store, StoreError, push_list},
+        store::{ROWS, Store, StoreError, push_list, runs::RUN_OF_ROW},
     },
 };
 
@@ -334,6 +334,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn being_discarded(&self, events: &[i64]) -> Result<BTreeSet<i64>, StoreError> {
+        self.tell_requests().await?;
         let mut asked = BTreeSet::new();
         for chunk in events.chunks(ROWS) {
             let mut query = QueryBuilder::<Sqlite>::new("SELECT ledger_event FROM ledger_requests WHERE kind = ");
@@ -398,6 +399,7 @@ impl Store {
     /// # Errors
     /// The store cannot be written: nothing of the page is in it.
     pub async fn write_page(&self, book: &mut Book, moment: Moment, page: &Page) -> Result<Written, StoreError> {
+        self.tell_requests().await?;
         let ids = page.appeared.iter().map(|new| new.row_id);
         book.within = ids.fold(book.within, |(first, last), id| (first.min(id), last.max(id)));
         let mut transaction = self.begin().await?;
@@ -407,8 +409,8 @@ impl Store {
         let mut settled = pen.ended(&page.ended).await?;
         settled.extend(pen.appeared(&page.appeared).await?);
         let attempts = pen.attempts(&page.attempts).await?;
-        if page.progress.looked_at.is_some() {
-            settled.extend(pen.settle().await?);
+        if let Some(began) = page.progress.looked_at {
+            settled.extend(pen.settle(began).await?);
         }
         pen.tally().await?;
         pen.progress(&page.progress).await?;
@@ -885,19 +887,24 @@ impl Pen<'_, '_> {
     /// Decides what became of requested retries, at the end of a look: rows and their log are known then.
     ///
     /// The consumer writes a count and a row of the log together. So a count that the attempts since the request do not
-    /// explain was not counted up from 0: a run that held the row has written over the reset, or other hands have.
-    async fn settle(&mut self) -> Result<Vec<(i64, RequestOutcome)>, StoreError> {
-        let rows = sqlx::query(
+    /// explain was not counted up from 0: a run that held the row has written over the reset, or other hands have. Of a row
+    /// whose reset was not surely written before this look began, the next look decides.
+    async fn settle(&mut self, began: DateTime<Utc>) -> Result<Vec<(i64, RequestOutcome)>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT e.id, e.retries, e.fault_id, (SELECT COUNT(*) FROM ledger_entries a WHERE a.ledger_event = e.id \
              AND a.kind = ? AND a.id > (SELECT MAX(q.id) FROM ledger_entries q WHERE q.ledger_event = e.id AND q.kind = ?)) \
-             FROM ledger_requests r JOIN ledger_events e ON e.id = r.ledger_event \
-             WHERE r.kind = ? AND r.outcome IS NULL AND e.asked = ? AND e.retries > 0 AND +e.state < 10 AND +e.source_id = ?",
-        )
+             FROM ledger_requests w JOIN ledger_events e ON e.id = w.ledger_event \
+             WHERE w.kind = ? AND w.outcome IS NULL AND e.asked = ? AND e.retries > 0 AND +e.state < 10 AND +e.source_id = ? \
+             AND NOT EXISTS (SELECT 1 FROM operation_rows r JOIN {RUN_OF_ROW} WHERE r.operation_id = w.operation \
+             AND r.app = (SELECT s.app FROM ledger_sources s WHERE s.id = e.source_id) \
+             AND r.row_id = CAST(e.row_id AS TEXT) AND (u.outcome = 'writing' OR u.at >= ?))"
+        )))
         .bind(Happened::Attempt.code())
         .bind(Happened::Requested { before: None }.code())
         .bind(RequestKind::Retry.code())
         .bind(Asked::Requested.code())
         .bind(self.book.source)
+        .bind(began.timestamp_millis())
         .fetch_all(&mut **self.transaction)
         .await?;
         let mut settled = Vec::with_capacity(rows.len());

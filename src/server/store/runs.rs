@@ -1,0 +1,554 @@
+//! What became of an operation's rows, kept for neighbours together: a run is a stretch of the plan whose rows have all the
+//! same outcome. A plan is taken from its beginning, and mostly with one outcome, so of 90,000 rows there are a few runs.
+//!
+//! What is marked as being written here is what nobody knows of when the console ends; what is in no run has not had its
+//! turn. The ledger is told of requests in the same transaction, or, where thousands follow each other, by the watcher before
+//! it enters what it saw ([`Store::tell_requests`]).
+
+use chrono::Utc;
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, Transaction};
+
+use super::{
+    ROWS, Store, StoreError,
+    ledger::{Ask, requests},
+    operations::{ROW_COLUMNS, kind_of, read_row},
+};
+use crate::model::{
+    RowId,
+    operation::{Operation, OperationRow, OutcomeCounts, RowOutcome},
+};
+
+/// Rows of which the ledger is told in one transaction.
+const TOLD_AT_ONCE: i64 = 2_000;
+
+/// The run of a row `r`, as `u`.
+pub(super) const RUN_OF_ROW: &str = "operation_runs u ON u.operation_id = r.operation_id AND u.first = (SELECT MAX(x.first) \
+     FROM operation_runs x WHERE x.operation_id = r.operation_id AND x.first <= r.position) AND u.last >= r.position";
+
+/// A stretch of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Run {
+    first: i64,
+    last: i64,
+    outcome: String,
+    detail: Option<String>,
+    at: i64,
+    told: bool,
+}
+
+/// What becomes of one row's place in the runs.
+#[derive(Clone, Debug)]
+struct Change {
+    position: i64,
+    /// `None`: its turn is still to come.
+    outcome: Option<(&'static str, Option<String>)>,
+    /// Whether the ledger knows of it; `None`: as before.
+    told: Option<bool>,
+}
+
+impl Run {
+    fn part(&self, first: i64, last: i64) -> Self {
+        Self { first, last, ..self.clone() }
+    }
+
+    fn goes_on_as(&self, next: &Self) -> bool {
+        self.last + 1 == next.first
+            && (&self.outcome, &self.detail, self.told) == (&next.outcome, &next.detail, next.told)
+    }
+}
+
+/// The run that holds a position, of runs in their order.
+fn holding(runs: &[Run], position: i64) -> Option<&Run> {
+    let next = runs.partition_point(|run| run.first <= position);
+    runs.get(next.checked_sub(1)?).filter(|run| run.last >= position)
+}
+
+/// These runs with these changes, both in their order.
+fn changed(runs: &[Run], changes: &[Change], at: i64) -> Vec<Run> {
+    let mut parts = Vec::with_capacity(runs.len() + changes.len());
+    for run in runs {
+        let from = changes.partition_point(|change| change.position < run.first);
+        let to = changes.partition_point(|change| change.position <= run.last);
+        let mut first = run.first;
+        for change in &changes[from..to] {
+            if first < change.position {
+                parts.push(run.part(first, change.position - 1));
+            }
+            first = change.position + 1;
+        }
+        if first <= run.last {
+            parts.push(run.part(first, run.last));
+        }
+    }
+    for Change { position, outcome, told } in changes {
+        let Some((outcome, detail)) = outcome else { continue };
+        let told = told.unwrap_or_else(|| holding(runs, *position).is_none_or(|run| run.told));
+        let (outcome, detail) = ((*outcome).to_owned(), detail.clone());
+        parts.push(Run { first: *position, last: *position, outcome, detail, at, told });
+    }
+    parts.sort_by_key(|run| run.first);
+    let mut joined: Vec<Run> = Vec::new();
+    for part in parts {
+        match joined.last_mut() {
+            Some(before) if before.goes_on_as(&part) => (before.last, before.at) = (part.last, before.at.max(part.at)),
+            _ => joined.push(part),
+        }
+    }
+    joined
+}
+
+/// Applies changes to the runs of an operation, and answers the runs that were there around them.
+async fn apply(
+    transaction: &mut Transaction<'_, Sqlite>,
+    operation: i64,
+    changes: &[Change],
+) -> Result<Vec<Run>, StoreError> {
+    let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(Vec::new()) };
+    // With the neighbours on both sides, which may go on as the changed ones do.
+    let rows = sqlx::query(
+        "SELECT first, last, outcome, detail, at, told FROM operation_runs WHERE operation_id = ?1 AND first BETWEEN \
+         COALESCE((SELECT MAX(first) FROM operation_runs WHERE operation_id = ?1 AND first < ?2), ?2) AND ?3 ORDER BY first",
+    )
+    .bind(operation)
+    .bind(first.position)
+    .bind(last.position + 1)
+    .fetch_all(&mut **transaction)
+    .await?;
+    let before = rows.iter().map(read_run).collect::<Result<Vec<_>, _>>()?;
+    let after = changed(&before, changes, Utc::now().timestamp_millis());
+    if let Some((first, last)) = before.first().zip(before.last()) {
+        sqlx::query("DELETE FROM operation_runs WHERE operation_id = ? AND first BETWEEN ? AND ?")
+            .bind(operation)
+            .bind(first.first)
+            .bind(last.first)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    for chunk in after.chunks(ROWS) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO operation_runs (operation_id, first, last, outcome, detail, at, told) ",
+        );
+        query.push_values(chunk, |mut values, run| {
+            values.push_bind(operation).push_bind(run.first).push_bind(run.last).push_bind(&run.outcome);
+            values.push_bind(&run.detail).push_bind(run.at).push_bind(run.told);
+        });
+        query.build().execute(&mut **transaction).await?;
+    }
+    Ok(before)
+}
+
+fn read_run(row: &sqlx::sqlite::SqliteRow) -> Result<Run, StoreError> {
+    Ok(Run {
+        first: row.try_get(0)?,
+        last: row.try_get(1)?,
+        outcome: row.try_get(2)?,
+        detail: row.try_get(3)?,
+        at: row.try_get(4)?,
+        told: row.try_get(5)?,
+    })
+}
+
+impl Store {
+    /// The next rows of one application whose turn it is, with their positions: the oldest first. Rows that were being
+    /// written when the console ended come again, and are marked so.
+    pub async fn next_rows(&self, operation: i64, limit: u32) -> Result<Vec<(i64, OperationRow, bool)>, StoreError> {
+        let written = sqlx::query(
+            "SELECT first, last FROM operation_runs WHERE operation_id = ? AND outcome = 'writing' ORDER BY first LIMIT 1",
+        )
+        .bind(operation)
+        .fetch_optional(&self.pool)
+        .await?;
+        let again = written.is_some();
+        let rows = match written {
+            Some(run) => {
+                let (first, last): (i64, i64) = (run.try_get(0)?, run.try_get(1)?);
+                let mut rows = self.operation_rows(operation, first, limit).await?;
+                rows.retain(|(position, _)| *position <= last);
+                rows
+            }
+            None => self.rows_to_come(operation, limit).await?,
+        };
+        let app = rows.first().map(|(_, row)| row.app.clone());
+        Ok(rows
+            .into_iter()
+            .take_while(|(_, row)| Some(&row.app) == app.as_ref())
+            .map(|(position, row)| (position, row, again))
+            .collect())
+    }
+
+    /// The next rows that have not had their turn, of whatever application, with their positions.
+    pub async fn rows_to_come(&self, operation: i64, limit: u32) -> Result<Vec<(i64, OperationRow)>, StoreError> {
+        // From the first gap between the runs on: rows before it need not be looked at again with every batch.
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {ROW_COLUMNS} FROM operation_rows r LEFT JOIN {RUN_OF_ROW} WHERE r.operation_id = ?1 AND r.position >= \
+             (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM operation_runs WHERE operation_id = ?1 AND first = 0) THEN 0 \
+             ELSE (SELECT a.last + 1 FROM operation_runs a WHERE a.operation_id = ?1 AND NOT EXISTS (SELECT 1 \
+             FROM operation_runs b WHERE b.operation_id = ?1 AND b.first = a.last + 1) ORDER BY a.first LIMIT 1) END) \
+             AND u.first IS NULL ORDER BY r.position LIMIT ?2"
+        )))
+        .bind(operation)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_row).collect()
+    }
+
+    /// Records, right before a source is touched, that these rows are about to be written in it (if the console is ended
+    /// now, nobody knows what became of them), and what is asked of them: see [`Store::ask`].
+    pub async fn announce(
+        &self,
+        operation: &Operation,
+        app: &str,
+        positions: &[i64],
+        asks: &[Ask],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        apply(&mut transaction, operation.id, &being_written(positions, true)).await?;
+        requests::ask(&mut transaction, app, operation.kind, operation.id, &operation.who, asks).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Records the first half of that: the ledger is told by [`Store::tell_requests`], before anything is entered that can
+    /// come of it. For where thousands of rows follow each other.
+    pub async fn mark(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        apply(&mut transaction, operation, &being_written(positions, false)).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Tells the ledger what was asked of rows that were only marked. Whoever enters what became of failed events calls
+    /// this between looking at the source and entering.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub async fn tell_requests(&self) -> Result<(), StoreError> {
+        while sqlx::query("SELECT 1 FROM operation_runs WHERE told = 0 LIMIT 1").fetch_optional(&self.pool).await?.is_some()
+        {
+            let mut transaction = self.begin().await?;
+            tell_some(&mut transaction).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Records that nothing was written for these rows: their turn comes again, and their requests are taken back.
+    pub async fn unmark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
+        let changes: Vec<Change> =
+            positions.iter().map(|position| Change { position: *position, outcome: None, told: None }).collect();
+        let mut transaction = self.begin().await?;
+        let before = apply(&mut transaction, operation, &changes).await?;
+        withdraw(&mut transaction, operation, positions, &before).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Records what became of rows, by their position, in its order. Requests for rows that were left as they are are taken
+    /// back. What has an outcome is nobody's any more.
+    pub async fn record_outcomes(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
+        let left_alone = |outcome: &RowOutcome| {
+            !matches!(
+                outcome,
+                RowOutcome::Reset | RowOutcome::Discarded | RowOutcome::Restored { .. } | RowOutcome::Uncertain { .. }
+            )
+        };
+        let change = |(position, outcome): &(i64, RowOutcome)| Change {
+            position: *position,
+            outcome: Some(to_columns(outcome)),
+            // Of what was left as it is there is nothing to tell.
+            told: left_alone(outcome).then_some(true),
+        };
+        let changes: Vec<Change> = outcomes.iter().map(change).collect();
+        let left: Vec<i64> =
+            outcomes.iter().filter(|(_, outcome)| left_alone(outcome)).map(|(position, _)| *position).collect();
+        let mut transaction = self.begin().await?;
+        let before = apply(&mut transaction, operation, &changes).await?;
+        withdraw(&mut transaction, operation, &left, &before).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// How the rows of an operation ended, as far as they have.
+    pub(super) async fn outcome_counts(&self, operation: i64) -> Result<OutcomeCounts, StoreError> {
+        let rows = sqlx::query(
+            "SELECT outcome, SUM(last - first + 1) FROM operation_runs WHERE operation_id = ? GROUP BY outcome",
+        )
+        .bind(operation)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut counts = OutcomeCounts { asked: self.planned_so_far(operation).await?, ..OutcomeCounts::default() };
+        for row in rows {
+            let number = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+            match row.try_get::<&str, _>(0)? {
+                RESET => counts.reset += number,
+                DISCARDED => counts.discarded += number,
+                RESTORED => counts.restored += number,
+                ALREADY_THERE => counts.already_there += number,
+                TAKEN => counts.taken += number,
+                CHANGED => counts.changed += number,
+                GONE => counts.gone += number,
+                FAILED => counts.failed += number,
+                UNCERTAIN => counts.uncertain += number,
+                _ => {}
+            }
+        }
+        Ok(counts)
+    }
+
+    /// How many rows of an operation have had their turn.
+    pub async fn taken(&self, operation: i64) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COALESCE(SUM(last - first + 1), 0) FROM operation_runs WHERE operation_id = ? AND outcome NOT IN (?, ?)",
+        )
+        .bind(operation)
+        .bind(WRITING)
+        .bind(TAKEN)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+    }
+}
+
+/// Marks rows of an operation as those of others, by position.
+pub(super) async fn leave_to(
+    transaction: &mut Transaction<'_, Sqlite>,
+    operation: i64,
+    taken: &[(i64, i64)],
+) -> Result<(), StoreError> {
+    let change = |(position, other): &(i64, i64)| Change {
+        position: *position,
+        outcome: Some(to_columns(&RowOutcome::Taken { operation: *other })),
+        told: Some(true),
+    };
+    apply(transaction, operation, &taken.iter().map(change).collect::<Vec<_>>()).await?;
+    Ok(())
+}
+
+fn being_written(positions: &[i64], told: bool) -> Vec<Change> {
+    let change =
+        |position: &i64| Change { position: *position, outcome: Some((WRITING, None)), told: Some(told) };
+    positions.iter().map(change).collect()
+}
+
+/// Takes requests back, as far as the ledger was told of them.
+async fn withdraw(
+    transaction: &mut Transaction<'_, Sqlite>,
+    operation: i64,
+    positions: &[i64],
+    before: &[Run],
+) -> Result<(), StoreError> {
+    let told: Vec<i64> =
+        positions.iter().copied().filter(|at| holding(before, *at).is_some_and(|run| run.told)).collect();
+    for chunk in told.chunks(ROWS) {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("SELECT app, row_id FROM operation_rows WHERE operation_id = ");
+        query.push_bind(operation).push(" AND position IN (");
+        super::push_list(&mut query, chunk);
+        for row in query.build().fetch_all(&mut **transaction).await? {
+            let app: String = row.try_get("app")?;
+            requests::withdraw(transaction, &app, operation, &[super::operations::read_id(&row)?]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the ledger of some rows of the first run that it does not know of.
+async fn tell_some(transaction: &mut Transaction<'_, Sqlite>) -> Result<(), StoreError> {
+    let run = sqlx::query(
+        "SELECT u.operation_id, u.first, u.last, u.at, o.kind, o.who FROM operation_runs u \
+         JOIN operations o ON o.id = u.operation_id WHERE u.told = 0 ORDER BY u.operation_id, u.first LIMIT 1",
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(run) = run else { return Ok(()) };
+    let (operation, first, last, at): (i64, i64, i64, i64) =
+        (run.try_get(0)?, run.try_get(1)?, run.try_get(2)?, run.try_get(3)?);
+    let (kind, who) = (kind_of(run.try_get(4)?)?, run.try_get::<String, _>(5)?);
+    let end = last.min(first + TOLD_AT_ONCE - 1);
+    let rows = sqlx::query(
+        "SELECT app, row_id, event_id, seen_retries FROM operation_rows WHERE operation_id = ? AND position BETWEEN ? AND ?",
+    )
+    .bind(operation)
+    .bind(first)
+    .bind(end)
+    .fetch_all(&mut **transaction)
+    .await?;
+    let mut asks = Vec::<(String, Vec<Ask>)>::new();
+    for row in rows {
+        let app: String = row.try_get(0)?;
+        let ask = Ask {
+            row_id: super::operations::read_id(&row)?,
+            event_id: row.try_get(2)?,
+            retries_before: row.try_get(3)?,
+        };
+        match asks.last_mut() {
+            Some((last, of_app)) if *last == app => of_app.push(ask),
+            _ => asks.push((app, vec![ask])),
+        }
+    }
+    for (app, asks) in asks {
+        requests::ask_at(transaction, &app, kind, operation, &who, &asks, at).await?;
+    }
+    if end < last {
+        sqlx::query(
+            "INSERT INTO operation_runs (operation_id, first, last, outcome, detail, at, told) \
+             SELECT operation_id, ?, last, outcome, detail, at, told FROM operation_runs WHERE operation_id = ? AND first = ?",
+        )
+        .bind(end + 1)
+        .bind(operation)
+        .bind(first)
+        .execute(&mut **transaction)
+        .await?;
+    }
+    sqlx::query("UPDATE operation_runs SET told = 1, last = ? WHERE operation_id = ? AND first = ?")
+        .bind(end)
+        .bind(operation)
+        .bind(first)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+pub(super) const WRITING: &str = "writing";
+pub(super) const RESET: &str = "reset";
+const DISCARDED: &str = "discarded";
+const RESTORED: &str = "restored";
+const ALREADY_THERE: &str = "already_there";
+pub(super) const TAKEN: &str = "taken";
+const CHANGED: &str = "changed";
+const GONE: &str = "gone";
+const FAILED: &str = "failed";
+pub(super) const UNCERTAIN: &str = "uncertain";
+
+fn to_columns(outcome: &RowOutcome) -> (&'static str, Option<String>) {
+    match outcome {
+        RowOutcome::Reset => (RESET, None),
+        RowOutcome::Discarded => (DISCARDED, None),
+        RowOutcome::Restored { id } => (RESTORED, Some(id.to_string())),
+        RowOutcome::AlreadyThere => (ALREADY_THERE, None),
+        RowOutcome::Taken { operation } => (TAKEN, Some(operation.to_string())),
+        RowOutcome::Changed { retries } => (CHANGED, retries.map(|retries| retries.to_string())),
+        RowOutcome::Gone => (GONE, None),
+        RowOutcome::Failed { reason } => (FAILED, Some(reason.clone())),
+        RowOutcome::Uncertain { reason } => (UNCERTAIN, Some(reason.clone())),
+    }
+}
+
+pub(super) fn from_columns(word: &str, detail: Option<String>) -> Result<RowOutcome, StoreError> {
+    let unknown = || StoreError::Content(format!("the outcome {word:?} with {detail:?}"));
+    Ok(match word {
+        RESET => RowOutcome::Reset,
+        DISCARDED => RowOutcome::Discarded,
+        RESTORED => {
+            RowOutcome::Restored { id: detail.as_deref().and_then(|text| text.parse().ok()).ok_or_else(unknown)? }
+        }
+        ALREADY_THERE => RowOutcome::AlreadyThere,
+        TAKEN => {
+            RowOutcome::Taken { operation: detail.as_deref().and_then(|text| text.parse().ok()).ok_or_else(unknown)? }
+        }
+        CHANGED => RowOutcome::Changed { retries: detail.and_then(|text| text.parse().ok()) },
+        GONE => RowOutcome::Gone,
+        FAILED => RowOutcome::Failed { reason: detail.unwrap_or_default() },
+        UNCERTAIN => RowOutcome::Uncertain { reason: detail.unwrap_or_default() },
+        _ => return Err(unknown()),
+    })
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One row at a time: what the runs must say.
+    type Rows = std::collections::BTreeMap<i64, (String, Option<String>, bool)>;
+
+    fn as_rows(runs: &[Run]) -> Rows {
+        let row = |run: &Run, at| (at, (run.outcome.clone(), run.detail.clone(), run.told));
+        runs.iter().flat_map(|run| (run.first..=run.last).map(move |at| row(run, at))).collect()
+    }
+
+    #[test]
+    fn runs_say_what_rows_one_by_one_would_say_and_never_overlap() {
+        // Always the same sequence of changes, of every kind and length.
+        let mut seed = 7_u64;
+        let mut any = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((seed >> 33) % below) as i64
+        };
+        let (mut runs, mut rows) = (Vec::<Run>::new(), Rows::new());
+        for at in 0..2_000 {
+            let first = any(60);
+            let positions: Vec<i64> = (first..first + any(12)).filter(|_| any(8) > 0).collect();
+            let kind = any(5);
+            let changes: Vec<Change> = positions
+                .iter()
+                .map(|position| {
+                    let (outcome, told) = match kind {
+                        0 => (None, None),
+                        1 => (Some((WRITING, None)), Some(false)),
+                        2 => (Some((CHANGED, Some(position.to_string()))), Some(true)),
+                        _ => (Some((RESET, None)), None),
+                    };
+                    Change { position: *position, outcome, told }
+                })
+                .collect();
+            for Change { position, outcome, told } in &changes {
+                let before = rows.remove(position);
+                if let Some((word, detail)) = outcome {
+                    let told = told.unwrap_or(before.is_none_or(|(.., told)| told));
+                    rows.insert(*position, ((*word).to_owned(), detail.clone(), told));
+                }
+            }
+            runs = changed(&runs, &changes, at);
+            assert_eq!(as_rows(&runs), rows, "{changes:?}");
+            for pair in runs.windows(2) {
+                assert!(pair[0].last < pair[1].first && !pair[0].goes_on_as(&pair[1]), "{pair:?}");
+            }
+            for position in 0..75 {
+                assert_eq!(holding(&runs, position).is_some(), rows.contains_key(&position));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn outcomes_of_an_older_store_are_the_same_in_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("console.db");
+        let all = sqlx::migrate!();
+        let older: Vec<_> = all.iter().filter(|migration| migration.version < 7).cloned().collect();
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        sqlx::migrate::Migrator { migrations: older.into(), ..sqlx::migrate::Migrator::DEFAULT }.run(&pool).await.unwrap();
+        sqlx::raw_sql(
+            "INSERT INTO operations (id, started_at, who, address, kind, scope, stage) \
+             VALUES (1, 0, 'local', '127.0.0.1', 'retry', 'six', 'running'); \
+             INSERT INTO operation_rows (operation_id, position, app, row_id, seen_retries, outcome, detail, claimed) VALUES \
+             (1, 0, 'odoo', '1', 5, 'reset', NULL, 0), (1, 1, 'odoo', '2', 5, 'reset', NULL, 0), \
+             (1, 2, 'odoo', '3', 5, 'changed', '4', 0), (1, 3, 'odoo', '4', 5, 'reset', NULL, 0), \
+             (1, 4, 'odoo', '5', 5, 'writing', NULL, 1), (1, 5, 'odoo', '6', 5, NULL, NULL, 1)",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        pool.close().await;
+
+        let store = Store::open(&path).await.unwrap();
+        let outcomes: Vec<_> =
+            store.operation_rows(1, 0, 10).await.unwrap().into_iter().map(|(_, row)| row.outcome).collect();
+        let reset = Some(RowOutcome::Reset);
+        let changed = Some(RowOutcome::Changed { retries: Some(4) });
+        assert_eq!(outcomes, [reset.clone(), reset.clone(), changed, reset, None, None]);
+        let next = store.next_rows(1, 10).await.unwrap();
+        assert_eq!(next.iter().map(|(at, _, again)| (*at, *again)).collect::<Vec<_>>(), [(4, true)]);
+        assert_eq!(store.claimed("odoo", &[1, 5, 6].map(RowId)).await.unwrap(), [RowId(5), RowId(6)]);
+    }
+
+    #[test]
+    fn neighbours_with_one_outcome_are_one_run() {
+        let reset = |position| Change { position, outcome: Some((RESET, None)), told: Some(true) };
+        let runs = changed(&[], &(0..500).map(reset).collect::<Vec<_>>(), 1);
+        let runs = changed(&runs, &(500..1000).map(reset).collect::<Vec<_>>(), 2);
+        assert_eq!((runs.len(), runs[0].first, runs[0].last, runs[0].at), (1, 0, 999, 2));
+    }
+}
