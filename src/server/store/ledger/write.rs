@@ -887,32 +887,35 @@ impl Pen<'_, '_> {
     /// Decides what became of requested retries, at the end of a look: rows and their log are known then.
     ///
     /// The consumer writes a count and a row of the log together. So a count that the attempts since the request do not
-    /// explain was not counted up from 0: a run that held the row has written over the reset, or other hands have. Of a row
-    /// whose reset was not surely written before this look began, the next look decides.
+    /// explain was not counted up from 0: a run that held the row has written over the reset, or other hands have. That is
+    /// not said of a row whose reset was not surely written before this look began.
     async fn settle(&mut self, began: DateTime<Utc>) -> Result<Vec<(i64, RequestOutcome)>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT e.id, e.retries, e.fault_id, (SELECT COUNT(*) FROM ledger_entries a WHERE a.ledger_event = e.id \
-             AND a.kind = ? AND a.id > (SELECT MAX(q.id) FROM ledger_entries q WHERE q.ledger_event = e.id AND q.kind = ?)) \
-             FROM ledger_requests w JOIN ledger_events e ON e.id = w.ledger_event \
-             WHERE w.kind = ? AND w.outcome IS NULL AND e.asked = ? AND e.retries > 0 AND +e.state < 10 AND +e.source_id = ? \
-             AND NOT EXISTS (SELECT 1 FROM operation_rows r JOIN {RUN_OF_ROW} WHERE r.operation_id = w.operation \
+             AND a.kind = ? AND a.id > (SELECT MAX(q.id) FROM ledger_entries q WHERE q.ledger_event = e.id AND q.kind = ?)), \
+             EXISTS (SELECT 1 FROM operation_rows r JOIN {RUN_OF_ROW} WHERE r.operation_id = w.operation \
              AND r.app = (SELECT s.app FROM ledger_sources s WHERE s.id = e.source_id) \
-             AND r.row_id = CAST(e.row_id AS TEXT) AND (u.outcome = 'writing' OR u.at >= ?))"
+             AND r.row_id = CAST(e.row_id AS TEXT) AND (u.outcome = 'writing' OR u.at >= ?)) \
+             FROM ledger_requests w JOIN ledger_events e ON e.id = w.ledger_event \
+             WHERE w.kind = ? AND w.outcome IS NULL AND e.asked = ? AND e.retries > 0 AND +e.state < 10 AND +e.source_id = ?"
         )))
         .bind(Happened::Attempt.code())
         .bind(Happened::Requested { before: None }.code())
+        .bind(began.timestamp_millis())
         .bind(RequestKind::Retry.code())
         .bind(Asked::Requested.code())
         .bind(self.book.source)
-        .bind(began.timestamp_millis())
         .fetch_all(&mut **self.transaction)
         .await?;
         let mut settled = Vec::with_capacity(rows.len());
         for row in rows {
             let (event, retries, fault, tried): (i64, i64, i64, i64) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+            let being_written: bool = row.try_get(4)?;
             let (asked, outcome) = if tried >= retries {
                 (Asked::FailedAgain, RequestOutcome::FailedAgain)
+            } else if being_written {
+                continue;
             } else {
                 self.enter(event, Happened::Overwritten { after: Some(retries) }).await?;
                 (Asked::Overwritten, RequestOutcome::Overwritten)
