@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, ChildStdout, Command},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{database::Database, http::Connection};
@@ -21,6 +21,9 @@ pub const APP: &str = "hospital";
 
 /// The longest that starting or ending may take before it counts as a fault.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The longest that the first read of a source may take before it counts as a fault.
+const FIRST_READ: Duration = Duration::from_secs(900);
 
 /// Writes a configuration with this one application.
 pub fn configure(database: &Database, dir: &Path) -> anyhow::Result<PathBuf> {
@@ -72,6 +75,21 @@ impl Console {
         let mut connection = Connection::open(&address).await?;
         connection.get(&format!("{base}/health")).await?.success("/health")?;
         Ok(Self { child, _output: output, address, base, started_in: begun.elapsed() })
+    }
+
+    /// Waits until the ledger has read the source.
+    pub async fn wait_until_read(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let mut connection = Connection::open(&self.address).await?;
+        let path = format!("{}/api/history?query=", self.base);
+        loop {
+            let answer = connection.get_encoded(&path, "identity").await?.success(&path)?;
+            if String::from_utf8_lossy(&answer.body).contains("\"whole\":true") {
+                return Ok(());
+            }
+            anyhow::ensure!(begun.elapsed() < FIRST_READ, "the first read does not end");
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The most memory it ever had, in kB (VmHWM of proc(5)).

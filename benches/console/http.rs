@@ -62,13 +62,18 @@ impl Connection {
             .with_context(|| format!("{path}: no answer in time"))?
     }
 
-    /// Sends a form of one of the console's own pages, as a browser does: with the page's cookie and token.
-    pub async fn post(&mut self, page: &str, path: &str, form: &str) -> anyhow::Result<Answer> {
+    /// The token of a page's forms; its cookie is kept.
+    pub async fn form_token(&mut self, page: &str) -> anyhow::Result<String> {
         let answer = self.get_encoded(page, "identity").await?.success(page)?;
         let html = String::from_utf8_lossy(&answer.body).into_owned();
         let field =
             html.split("<input").find(|field| field.contains("name=\"form_token\"")).context("no form's token")?;
         let token = field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).context("no token")?;
+        Ok(token.to_owned())
+    }
+
+    /// Sends a form of one of the console's own pages, as a browser does: with the page's cookie and token.
+    pub async fn post(&mut self, token: &str, path: &str, form: &str) -> anyhow::Result<Answer> {
         let form = format!("form_token={token}&{form}");
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\nAccept: text/html\r\nAccept-Encoding: identity\r\n\

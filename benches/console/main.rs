@@ -36,7 +36,7 @@ struct Options {
     /// Which backends.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
     backends: Vec<Backend>,
-    /// What is measured: every screen, the protocol, or watching a table of many failed events.
+    /// What is measured: every screen, a retry of many, the protocol, or watching a table of many failed events.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
     parts: Vec<Part>,
     /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
@@ -83,6 +83,7 @@ enum Backend {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     Screens,
+    Retry,
     Protocol,
     Watching,
 }
@@ -109,6 +110,13 @@ async fn main() -> anyhow::Result<()> {
         report.backends.push(backend);
         report.sizes = Some(sizes);
     }
+    for &backend in options.backends.iter().filter(|_| options.parts.contains(&Part::Retry)) {
+        let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+        let mut database = Database::create(backend, dir.path()).await?;
+        let measured = operations::measure(&mut database, &history, dir.path()).await;
+        database.drop().await?;
+        report.retries.push(measured?);
+    }
     if options.parts.contains(&Part::Protocol) {
         for &backend in &options.backends {
             let dir = tempfile::tempdir().context("no temporary folder can be made")?;
@@ -116,7 +124,7 @@ async fn main() -> anyhow::Result<()> {
         }
         report.walked = Some(protocol::walks(WALKS.0, WALKS.1).await?);
     }
-    if options.parts.contains(&Part::Screens) || options.parts.contains(&Part::Protocol) {
+    if options.parts.iter().any(|part| *part != Part::Watching) {
         print!("{report}");
     }
     if options.parts.contains(&Part::Watching) {
@@ -156,6 +164,7 @@ async fn measure(
         console.stop().await?;
     }
     let console = Console::start(&config).await?;
+    console.wait_until_read().await?;
     let mut screens = Vec::new();
     for screen in screens::all(database.dialect(), history) {
         eprintln!("{}: {}", database.server, screen.name);
@@ -163,10 +172,7 @@ async fn measure(
     }
     let busy = screens::throughput(&console, limits).await?;
     let sizes = Sizes::of(&console).await?;
-    eprintln!("{}: retry of all exhausted", database.server);
-    let retry = operations::measure(&console, database).await?;
     let report = BackendReport {
-        retry,
         server: database.server.clone(),
         screens,
         busy,

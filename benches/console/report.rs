@@ -18,6 +18,7 @@ pub struct Report {
     data: String,
     pub backends: Vec<BackendReport>,
     pub sizes: Option<Sizes>,
+    pub retries: Vec<RetryReport>,
     /// What the protocol's figures are of.
     protocol_data: String,
     pub protocol: Vec<ProtocolReport>,
@@ -29,7 +30,6 @@ pub struct Report {
 pub struct BackendReport {
     pub server: String,
     pub screens: Vec<ScreenReport>,
-    pub retry: RetryReport,
     pub busy: Busy,
     pub memory_kb: u64,
     pub start: Duration,
@@ -51,13 +51,17 @@ pub struct ScreenReport {
 /// A retry of everything that is exhausted.
 #[derive(Debug)]
 pub struct RetryReport {
+    pub server: String,
     pub rows: u64,
     /// From the click on the list to the whole plan.
     pub plan: Duration,
     /// From the start of the operation to its end.
     pub run: Duration,
+    /// Until every request is in the ledger, too, which is told of them afterwards.
+    pub in_ledger: Duration,
     /// The same batches by hand in SQL.
     pub by_hand: Duration,
+    pub memory_kb: u64,
 }
 
 /// Requests a second at 16 connections.
@@ -90,8 +94,8 @@ impl Report {
             thousands(options.entries),
             thousands(options.feed),
         );
-        let (backends, protocol) = (Vec::new(), Vec::new());
-        Self { data, backends, sizes: None, protocol_data, protocol, walked: None }
+        let (backends, retries, protocol) = (Vec::new(), Vec::new(), Vec::new());
+        Self { data, backends, sizes: None, retries, protocol_data, protocol, walked: None }
     }
 }
 
@@ -148,16 +152,6 @@ impl fmt::Display for Report {
                 let p99 = if screen.count >= 100 { p99 } else { format!("max {p99} of {}", screen.count) };
                 writeln!(f, "| {name} | {p50} | {p99} | {bare} | {ratio} | {} |", kb(screen.size))?;
             }
-            let retry = &backend.retry;
-            writeln!(
-                f,
-                "\nRetry of {} events: plan {:.1} s, then {:.1} s; the same batches by hand in SQL {:.1} s (ratio {:.2}).",
-                thousands(retry.rows),
-                retry.plan.as_secs_f64(),
-                retry.run.as_secs_f64(),
-                retry.by_hand.as_secs_f64(),
-                retry.run.as_secs_f64() / retry.by_hand.as_secs_f64().max(0.001),
-            )?;
             writeln!(
                 f,
                 "\nAt 16 connections: {:.0} overviews/s, {:.0} lists/s. Peak memory {:.1} MB. Start {:.0} ms.\n",
@@ -173,11 +167,33 @@ impl fmt::Display for Report {
                 writeln!(f, "| {name} | {} | {} |", kb(*gzip), kb(*brotli))?;
             }
         }
+        self.retries(f)?;
         self.protocol(f)
     }
 }
 
 impl Report {
+    fn retries(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.retries.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\n**A retry of all that is exhausted**, once the ledger has read the table, and the same batches by hand in SQL.\n"
+        )?;
+        writeln!(f, "| | events | plan | retry | by hand | ratio | in the ledger after | most memory |")?;
+        writeln!(f, "|---|--:|--:|--:|--:|--:|--:|--:|")?;
+        for RetryReport { server, rows, plan, run, in_ledger, by_hand, memory_kb } in &self.retries {
+            let [plan, run, ledger, by_hand] = [plan, run, in_ledger, by_hand].map(Duration::as_secs_f64);
+            let (rows, ratio, memory) = (thousands(*rows), run / by_hand.max(0.001), memory_kb / 1024);
+            writeln!(
+                f,
+                "| {server} | {rows} | {plan:.1} s | {run:.2} s | {by_hand:.2} s | {ratio:.2} | {ledger:.1} s | {memory} MB |"
+            )?;
+        }
+        Ok(())
+    }
+
     fn protocol(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.protocol.is_empty() {
             return Ok(());

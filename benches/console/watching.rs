@@ -24,9 +24,6 @@ use crate::{
     screens,
 };
 
-/// The longest that the first read may take before it counts as a fault.
-const FIRST_READ: Duration = Duration::from_secs(900);
-
 /// How often a statement is asked for its time.
 const SAMPLES: u32 = 9;
 
@@ -53,7 +50,8 @@ pub async fn measure(database: &mut Database, history: &History, limits: Limits,
     let config = console::configure(database, dir)?;
     let begun = Instant::now();
     let console = Console::start(&config).await?;
-    let first_read = wait_until_read(&console, begun).await?;
+    console.wait_until_read().await?;
+    let first_read = begun.elapsed();
     eprintln!("{}: the first read took {:.1} s", database.server, first_read.as_secs_f64());
     let mut measured = Vec::new();
     for screen in watched_screens() {
@@ -77,20 +75,6 @@ pub async fn measure(database: &mut Database, history: &History, limits: Limits,
         memory_kb,
         asked,
     })
-}
-
-/// Waits until the ledger has read both tables.
-async fn wait_until_read(console: &Console, begun: Instant) -> anyhow::Result<Duration> {
-    let mut connection = Connection::open(&console.address).await?;
-    let path = format!("{}/api/history?query=", console.base);
-    loop {
-        let answer = connection.get_encoded(&path, "identity").await?.success(&path)?;
-        if String::from_utf8_lossy(&answer.body).contains("\"whole\":true") {
-            return Ok(begun.elapsed());
-        }
-        anyhow::ensure!(begun.elapsed() < FIRST_READ, "the first read does not end");
-        sleep(Duration::from_millis(100)).await;
-    }
 }
 
 fn watched_screens() -> Vec<screens::Screen> {

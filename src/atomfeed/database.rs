@@ -130,7 +130,9 @@ impl Database {
                     .create_if_missing(true)
                     .journal_mode(SqliteJournalMode::Wal)
                     .busy_timeout(Duration::from_secs(10));
-                Self::sqlite(SqlitePoolOptions::new().max_connections(4).connect_with(options).await?)
+                // A file does not go away as a server does: there is nothing to be tried out first.
+                let pool = SqlitePoolOptions::new().max_connections(4).test_before_acquire(false);
+                Self::sqlite(pool.connect_with(options).await?)
             }
             scheme => return Err(DatabaseError::Address(scheme.to_owned())),
         })

@@ -161,8 +161,7 @@ impl Publisher {
         let feed = Feed { database: &self.database, shape: &shape, category };
         // One state of the database: between counting and reading the feed must not grow.
         let mut snapshot = self.database.snapshot();
-        let chunking = feed.chunking(&mut snapshot).await?;
-        let offset = feed.offset(&mut snapshot).await?;
+        let (chunking, offset) = feed.chunking_and_offset(&mut snapshot).await?;
         let events = feed.count(&mut snapshot, offset).await?;
         let newest = chunking.pages(events);
         let page = match number {
@@ -175,7 +174,8 @@ impl Publisher {
             None if number == PageNumber::Recent => Vec::new(),
             None => return Ok(None),
         };
-        snapshot.commit().await?;
+        // Nothing was written, so there is nothing to wait for: it is rolled back behind our backs.
+        drop(snapshot);
         self.draft(feed.category, number, page, newest, entries)
             .to_xml()
             .map(Some)
@@ -279,24 +279,40 @@ impl Feed<'_> {
         Ok(Chunking::new(&rows)?)
     }
 
-    /// The marker of exactly this category, as the original compares it: `Lab` is not `lab` here, whatever the database
-    /// thinks. A feed without one is counted from the beginning and has the same pages.
-    async fn offset(&self, transaction: &mut Transaction) -> Result<Option<Offset>, DatabaseError> {
+    /// How pages are cut, and the marker of exactly this category, as the original compares it: `Lab` is not `lab` here,
+    /// whatever the database thinks. A feed without one is counted from the beginning and has the same pages. Both in one
+    /// statement: what a page costs is mostly the ways to the database and back.
+    async fn chunking_and_offset(
+        &self,
+        transaction: &mut Transaction,
+    ) -> Result<(Chunking, Option<Offset>), DatabaseError> {
         if !self.shape.has(TableName::OffsetMarker) {
-            return Ok(None);
+            return Ok((self.chunking(transaction).await?, None));
         }
-        let table = self.database.table(TableName::OffsetMarker);
+        let database = self.database;
+        let (chunks, markers) = (database.table(TableName::ChunkingHistory), database.table(TableName::OffsetMarker));
+        let [id, length, start] = ["id", "chunk_length", &database.column("start")].map(|column| database.text(column));
+        let [marker, event, events] = ["id", "event_id", "event_count"].map(|column| database.text(column));
         let select = format!(
-            "SELECT category, {}, {} FROM {table} ORDER BY {table}.id",
-            self.database.text("event_id"),
-            self.database.text("event_count"),
+            "SELECT 'chunks', NULL, {id}, {length}, {start} FROM {chunks} \
+             UNION ALL SELECT 'marker', category, {marker}, {event}, {events} FROM {markers}"
         );
-        let rows = transaction.rows(Statement::new(select)).await?;
-        Ok(rows.into_iter().find_map(|mut row| {
-            let category = row.text()?;
-            let offset = Offset { event_id: row.number()?, events: row.number()? };
-            (category == self.category.unwrap_or_default()).then_some(offset)
-        }))
+        let (mut stretches, mut offsets) = (Vec::new(), Vec::new());
+        for mut row in transaction.rows(Statement::new(select)).await? {
+            let chunks = row.text().as_deref() == Some("chunks");
+            let category = row.text();
+            let (id, first, second) = (row.number::<i64>().unwrap_or_default(), row.number(), row.number());
+            if chunks {
+                stretches.push((id, first, second));
+            } else if let (Some(category), Some(event_id), Some(events)) = (category, first, second)
+                && category == self.category.unwrap_or_default()
+            {
+                offsets.push((id, Offset { event_id, events }));
+            }
+        }
+        stretches.sort_by_key(|(id, ..)| *id);
+        let first = offsets.into_iter().min_by_key(|(id, _)| *id);
+        Ok((Chunking::new(&stretches)?, first.map(|(_, offset)| offset)))
     }
 
     /// `WHERE` of the feed's events behind this id, with its values.

@@ -536,6 +536,9 @@ fn quoted_length(text: &str) -> Option<usize> {
 ///
 /// Every text from a database goes through here before it is shown.
 pub fn visible(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {

@@ -127,10 +127,7 @@ async fn on_record(
         Milestone::Paused | Milestone::Resumed => (AuditOutcome::Done, milestone.word().to_owned()),
     };
     let mut entry = actor.entry(kind).what(what).reason(operation.reason.as_deref()).action(operation.id);
-    let mut apps: Vec<String> =
-        console.parts.store.planned_feeds(operation.id).await?.into_iter().map(|feed| feed.app).collect();
-    apps.dedup();
-    if let [app] = apps.as_slice() {
+    if let [app] = console.parts.store.apps_of(operation.id).await?.as_slice() {
         entry = entry.app(app);
     }
     console.parts.audit.record(entry.outcome(outcome)).await?;

@@ -23,7 +23,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use sqlx::{
-    QueryBuilder, Sqlite, SqlitePool, Transaction,
+    AssertSqlSafe, QueryBuilder, Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -35,9 +35,12 @@ pub use groups::{GroupEvents, GroupRow};
 pub use operations::NewOperation;
 pub use sessions::{NewSession, NewToken, Session, Token};
 
-/// Kilobytes of the file that the writing connection keeps in memory. The ledger's indexes of event ids and records are in
-/// no order of time: without room for them, the first read of a large source writes every page of theirs over and over.
-const WRITERS_CACHE: u32 = 32 * 1024;
+/// Kilobytes of the file that the writing connection keeps in memory.
+const WRITERS_CACHE: u32 = 8 * 1024;
+
+/// The same during the first read of a large source. The ledger's indexes of event ids and records are in no order of
+/// time: without room for them, every page of theirs is written over and over.
+const WRITERS_CACHE_OF_MANY: u32 = 32 * 1024;
 
 /// Pages of the log after which they are brought into the file itself: some tens of megabytes, for the same reason.
 const CHECKPOINT: u32 = 8_000;
@@ -132,6 +135,18 @@ impl Store {
     /// A store whose connections can only read: to write with one of them fails.
     fn to_read(pool: SqlitePool) -> Self {
         Self { pen: pool.clone(), pool }
+    }
+
+    /// Gives the writing connection more memory for as long as very much is written, or takes it back.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub async fn expect_much(&self, much: bool) -> Result<(), StoreError> {
+        let cache = if much { WRITERS_CACHE_OF_MANY } else { WRITERS_CACHE };
+        sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA cache_size = -{cache}; PRAGMA shrink_memory")))
+            .execute(&self.pen)
+            .await?;
+        Ok(())
     }
 
     /// Begins a transaction that writes. It takes the write lock at its beginning: one that began by reading would fail at

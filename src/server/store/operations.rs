@@ -13,9 +13,7 @@ use super::{
 use crate::model::{
     RowId,
     ledger::{RequestKind, RequestOutcome},
-    operation::{
-        Followed, Operation, OperationRow, OutcomeCounts, Pace, PlannedFeed, RowCourse, Stage, TryFirst,
-    },
+    operation::{Followed, Operation, OperationRow, OutcomeCounts, Pace, PlannedFeed, RowCourse, Stage, TryFirst},
 };
 
 /// An operation about to be planned.
@@ -233,14 +231,16 @@ impl Store {
         if moved && ended {
             // A batch that is being written right now still records what became of it. One of a console that was ended
             // is not looked at again.
-            sqlx::query("UPDATE operation_runs SET outcome = ?, detail = ?, at = ? WHERE operation_id = ? AND outcome = ?")
-                .bind(UNCERTAIN)
-                .bind("The operation was cancelled while this row was being written.")
-                .bind(Utc::now().timestamp_millis())
-                .bind(operation)
-                .bind(WRITING)
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query(
+                "UPDATE operation_runs SET outcome = ?, detail = ?, at = ? WHERE operation_id = ? AND outcome = ?",
+            )
+            .bind(UNCERTAIN)
+            .bind("The operation was cancelled while this row was being written.")
+            .bind(Utc::now().timestamp_millis())
+            .bind(operation)
+            .bind(WRITING)
+            .execute(&mut *transaction)
+            .await?;
         }
         transaction.commit().await?;
         Ok(moved)
@@ -431,10 +431,8 @@ impl Store {
 
     /// The stage that an operation is in; `None`: there is none with this id.
     pub async fn stage(&self, operation: i64) -> Result<Option<Stage>, StoreError> {
-        let row = sqlx::query("SELECT stage FROM operations WHERE id = ?")
-            .bind(operation)
-            .fetch_optional(&self.pool)
-            .await?;
+        let row =
+            sqlx::query("SELECT stage FROM operations WHERE id = ?").bind(operation).fetch_optional(&self.pool).await?;
         row.map(|row| read_stage(&row)).transpose()
     }
 
@@ -548,13 +546,18 @@ async fn claim(transaction: &mut Transaction<'_, Sqlite>, operation: i64) -> Res
         "SELECT own.position, o.id FROM operations o CROSS JOIN operation_rows own ON own.operation_id = ?1 \
          JOIN operation_rows r ON r.operation_id = o.id AND r.app = own.app AND r.row_id = own.row_id \
          LEFT JOIN {RUN_OF_ROW} WHERE {UNDER_WAY} AND o.id <> ?1 AND NOT {OVER} \
-         UNION ALL SELECT position, ?1 FROM (SELECT position, ROW_NUMBER() OVER (PARTITION BY app, row_id \
-         ORDER BY position) AS number FROM operation_rows WHERE operation_id = ?1) WHERE number > 1"
+         UNION ALL SELECT own.position, ?1 FROM (SELECT app, row_id, MIN(position) AS first FROM operation_rows \
+         WHERE operation_id = ?1 GROUP BY app, row_id HAVING COUNT(*) > 1) twice \
+         JOIN operation_rows own ON own.operation_id = ?1 AND own.app = twice.app AND own.row_id = twice.row_id \
+         AND own.position > twice.first"
     )))
     .bind(operation)
     .fetch_all(&mut **transaction)
     .await?;
-    let taken = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+    let taken = rows
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<Result<BTreeMap<_, _>, StoreError>>()?;
     runs::leave_to(transaction, operation, &taken.into_iter().collect::<Vec<_>>()).await
 }
 

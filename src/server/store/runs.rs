@@ -13,10 +13,7 @@ use super::{
     ledger::{Ask, requests},
     operations::{ROW_COLUMNS, kind_of, read_row},
 };
-use crate::model::{
-    RowId,
-    operation::{Operation, OperationRow, OutcomeCounts, RowOutcome},
-};
+use crate::model::operation::{Operation, OperationRow, OutcomeCounts, RowOutcome};
 
 /// Rows of which the ledger is told in one transaction.
 const TOLD_AT_ONCE: i64 = 2_000;
@@ -224,7 +221,10 @@ impl Store {
     /// # Errors
     /// The store cannot be used.
     pub async fn tell_requests(&self) -> Result<(), StoreError> {
-        while sqlx::query("SELECT 1 FROM operation_runs WHERE told = 0 LIMIT 1").fetch_optional(&self.pool).await?.is_some()
+        while sqlx::query("SELECT 1 FROM operation_runs WHERE told = 0 LIMIT 1")
+            .fetch_optional(&self.pool)
+            .await?
+            .is_some()
         {
             let mut transaction = self.begin().await?;
             tell_some(&mut transaction).await?;
@@ -326,8 +326,7 @@ pub(super) async fn leave_to(
 }
 
 fn being_written(positions: &[i64], told: bool) -> Vec<Change> {
-    let change =
-        |position: &i64| Change { position: *position, outcome: Some((WRITING, None)), told: Some(told) };
+    let change = |position: &i64| Change { position: *position, outcome: Some((WRITING, None)), told: Some(told) };
     positions.iter().map(change).collect()
 }
 
@@ -341,8 +340,7 @@ async fn withdraw(
     let told: Vec<i64> =
         positions.iter().copied().filter(|at| holding(before, *at).is_some_and(|run| run.told)).collect();
     for chunk in told.chunks(ROWS) {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT app, row_id FROM operation_rows WHERE operation_id = ");
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT app, row_id FROM operation_rows WHERE operation_id = ");
         query.push_bind(operation).push(" AND position IN (");
         super::push_list(&mut query, chunk);
         for row in query.build().fetch_all(&mut **transaction).await? {
@@ -455,10 +453,10 @@ pub(super) fn from_columns(word: &str, detail: Option<String>) -> Result<RowOutc
     })
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RowId;
 
     /// One row at a time: what the runs must say.
     type Rows = std::collections::BTreeMap<i64, (String, Option<String>, bool)>;
@@ -519,7 +517,10 @@ mod tests {
         let older: Vec<_> = all.iter().filter(|migration| migration.version < 7).cloned().collect();
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        sqlx::migrate::Migrator { migrations: older.into(), ..sqlx::migrate::Migrator::DEFAULT }.run(&pool).await.unwrap();
+        sqlx::migrate::Migrator { migrations: older.into(), ..sqlx::migrate::Migrator::DEFAULT }
+            .run(&pool)
+            .await
+            .unwrap();
         sqlx::raw_sql(
             "INSERT INTO operations (id, started_at, who, address, kind, scope, stage) \
              VALUES (1, 0, 'local', '127.0.0.1', 'retry', 'six', 'running'); \

@@ -54,6 +54,9 @@ const CHUNKS_OF_A_PAGE: usize = 16;
 /// Such pages that one look takes: after that, the console's pages see how far it has come.
 const PAGES_OF_A_LOOK: usize = 4;
 
+/// Ids that a first read has before it, from which on the store gets more memory for it.
+const MANY: i64 = 300_000;
+
 /// Rows that a look names to open pages, of each kind.
 const NAMED: usize = 200;
 
@@ -116,6 +119,8 @@ pub struct Follower {
     odd: HashMap<i64, (Digest, Digest)>,
     /// The rows at the end of the retry log as they were read last.
     log_seen: BTreeMap<i64, String>,
+    /// The store was told that this first read is a long one.
+    expects_much: bool,
 }
 
 impl Follower {
@@ -134,6 +139,7 @@ impl Follower {
             sums: None,
             odd: HashMap::new(),
             log_seen: BTreeMap::new(),
+            expects_much: false,
         })
     }
 
@@ -252,6 +258,12 @@ impl Follower {
     ) -> Result<(), FollowError> {
         let next = known.map_or(Some(i64::MIN), |(_, highest)| highest.checked_add(1));
         let next = next.filter(|from| glance.span.is_some_and(|(_, highest)| highest >= *from));
+        let to_come =
+            glance.span.zip(next).map_or(0, |((lowest, highest), from)| highest.saturating_sub(from.max(lowest)));
+        if to_come > MANY && !self.expects_much {
+            self.store.expect_much(true).await?;
+            self.expects_much = true;
+        }
         let mut rows = read_rows(look.source, next, &self.limits).await?;
         for _ in 0..PAGES_OF_A_LOOK {
             if rows.read.is_empty() {
@@ -272,6 +284,9 @@ impl Follower {
         let mut attempts = read_log(look.source, self.book.log_to).await?;
         for _ in 0..PAGES_OF_A_LOOK {
             let Some(last) = attempts.next else {
+                if std::mem::take(&mut self.expects_much) {
+                    self.store.expect_much(false).await?;
+                }
                 let progress = Progress { looked_at: Some(look.began), read_whole: true, ..Progress::default() };
                 return self.end(look, progress).await;
             };

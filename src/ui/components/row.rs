@@ -37,16 +37,17 @@ pub fn EventRow(
     let place = info.map_or_else(|| visible(&row.app), |info| info.name);
     let category = row.feed_uri.as_deref().and_then(category_of).map(visible);
     let said = said(&row);
+    let (value, waits) = (due::row_value(&row), row.retries == Some(0));
     view! {
         <tr data-row="">
             <td class="tick">
-                <Tick row=row.clone() offer=offer.clone() said=said.clone() />
+                <Tick value=value.clone() offer=offer.clone() said=said.clone() />
             </td>
             <td class="what">
                 <EventBadge state=row.state />
             </td>
             <td class="at">
-                <When stamp=row.failed_at.clone() />
+                <When stamp=row.failed_at />
             </td>
             <td class="where">
                 {place}
@@ -58,13 +59,13 @@ pub fn EventRow(
                 </a>
             </td>
             <td class="record">
-                <Record row=row.clone() />
+                <Record payload=row.payload event_id=row.event_id title=row.title />
             </td>
             <td class="num tries" data-label="Retries">
                 {retries}
             </td>
             <td class="num act">
-                <RetryOne row offer said />
+                <RetryOne value offer waits said />
             </td>
         </tr>
     }
@@ -73,7 +74,7 @@ pub fn EventRow(
 
 /// The box that selects a row. Off where a retry could do nothing.
 #[component]
-fn Tick(row: FailedEventRow, offer: Offer, said: String) -> impl IntoView {
+fn Tick(value: Option<String>, offer: Offer, said: String) -> impl IntoView {
     let why = match &offer {
         Offer::Off(why) => Some(why.clone()),
         _ => None,
@@ -82,7 +83,7 @@ fn Tick(row: FailedEventRow, offer: Offer, said: String) -> impl IntoView {
         <input
             type="checkbox"
             name=ROWS_FIELD
-            value=due::row_value(&row)
+            value=value
             disabled=why.is_some()
             title=why
             data-waiting=(offer == Offer::Risky).then_some("")
@@ -95,14 +96,14 @@ fn Tick(row: FailedEventRow, offer: Offer, said: String) -> impl IntoView {
 /// One click for an exhausted event. A waiting one is retried from its page, where the warning stands, or by selecting
 /// it. Where it cannot be, the button stays in its place and says why.
 #[component]
-fn RetryOne(row: FailedEventRow, offer: Offer, said: String) -> impl IntoView {
+fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String) -> impl IntoView {
     match offer {
         Offer::Plain => view! {
             <button
                 type="submit"
                 class="quiet"
                 name="only"
-                value=due::row_value(&row)
+                value=value
                 data-retry=""
                 aria-label=format!("Retry: {said}")
             >
@@ -110,7 +111,7 @@ fn RetryOne(row: FailedEventRow, offer: Offer, said: String) -> impl IntoView {
             </button>
         }
         .into_any(),
-        Offer::Off(why) if row.retries != Some(0) => {
+        Offer::Off(why) if !waits => {
             let spoken = format!(" is off: {why}");
             view! {
                 <button type="button" class="quiet off" aria-disabled="true" title=why>
@@ -126,16 +127,16 @@ fn RetryOne(row: FailedEventRow, offer: Offer, said: String) -> impl IntoView {
 
 /// What names the record for a person: the uuid in its payload, else its title, else the event's own id.
 #[component]
-fn Record(row: FailedEventRow) -> impl IntoView {
-    let uuid = row.payload.as_deref().and_then(record_uuid);
-    match uuid.or(row.event_id) {
+fn Record(payload: Option<String>, event_id: Option<String>, title: Option<String>) -> impl IntoView {
+    let uuid = payload.as_deref().and_then(record_uuid);
+    match uuid.or(event_id) {
         Some(id) => view! {
             <code class="id" title=visible(&id)>
                 {short_id(&id)}
             </code>
         }
         .into_any(),
-        None => view! { <span class="muted">{row.title.as_deref().map(visible)}</span> }.into_any(),
+        None => view! { <span class="muted">{title.as_deref().map(visible)}</span> }.into_any(),
     }
 }
 

@@ -197,38 +197,38 @@ pub(in crate::server::store) async fn withdraw(
     operation: i64,
     rows: &[RowId],
 ) -> Result<(), StoreError> {
-        let now = Utc::now().timestamp_millis();
-        for row in rows {
-            let Ok(row_id) = i64::try_from(row.0) else { continue };
-            let events = sqlx::query(
-                "UPDATE ledger_requests SET outcome = ?, outcome_at = ? WHERE operation = ? AND outcome IS NULL \
+    let now = Utc::now().timestamp_millis();
+    for row in rows {
+        let Ok(row_id) = i64::try_from(row.0) else { continue };
+        let events = sqlx::query(
+            "UPDATE ledger_requests SET outcome = ?, outcome_at = ? WHERE operation = ? AND outcome IS NULL \
                  AND ledger_event IN (SELECT e.id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
                  WHERE s.app = ? AND e.row_id = ?) RETURNING ledger_event",
-            )
-            .bind(RequestOutcome::Withdrawn.code())
-            .bind(now)
-            .bind(operation)
-            .bind(app)
-            .bind(row_id)
-            .fetch_all(&mut **transaction)
-            .await?;
-            for event in events {
-                let event: i64 = event.try_get(0)?;
-                sqlx::query("INSERT INTO ledger_entries (ledger_event, kind, at, operation) VALUES (?, ?, ?, ?)")
-                    .bind(event)
-                    .bind(Happened::Withdrawn.code())
-                    .bind(now)
-                    .bind(operation)
-                    .execute(&mut **transaction)
-                    .await?;
-                sqlx::query("UPDATE ledger_events SET asked = NULL WHERE id = ? AND asked = ?")
-                    .bind(event)
-                    .bind(Asked::Requested.code())
-                    .execute(&mut **transaction)
-                    .await?;
-            }
+        )
+        .bind(RequestOutcome::Withdrawn.code())
+        .bind(now)
+        .bind(operation)
+        .bind(app)
+        .bind(row_id)
+        .fetch_all(&mut **transaction)
+        .await?;
+        for event in events {
+            let event: i64 = event.try_get(0)?;
+            sqlx::query("INSERT INTO ledger_entries (ledger_event, kind, at, operation) VALUES (?, ?, ?, ?)")
+                .bind(event)
+                .bind(Happened::Withdrawn.code())
+                .bind(now)
+                .bind(operation)
+                .execute(&mut **transaction)
+                .await?;
+            sqlx::query("UPDATE ledger_events SET asked = NULL WHERE id = ? AND asked = ?")
+                .bind(event)
+                .bind(Asked::Requested.code())
+                .execute(&mut **transaction)
+                .await?;
         }
-        Ok(())
+    }
+    Ok(())
 }
 
 /// The ledger's numbers of the events that requests are for, each with the retries before.
