@@ -170,14 +170,13 @@ async fn recent(
     Ok((markers, recents))
 }
 
-/// The statements that nothing can do without: how pages are cut, the marker, the events behind it counted, and the last
+/// The statements that nothing can do without: how pages are cut, the marker, the events behind it counted, and the newest
 /// of them.
 async fn bare(database: &mut Database, category: Option<&str>, limits: crate::Limits) -> anyhow::Result<Duration> {
     let of = category.map(|category| format!(" AND category = '{category}'")).unwrap_or_default();
     let named = category.unwrap_or_default();
     let marker = format!("SELECT event_id FROM event_records_offset_marker WHERE category = '{named}'");
     let marked = database.number(&marker).await?;
-    let behind = database.number(&format!("SELECT COUNT(*) FROM event_records WHERE id > {marked}{of}")).await?;
     let start = if database.dialect() == Dialect::MySql { "`start`" } else { "start" };
     let statements = [
         format!("SELECT chunk_length, {start} FROM chunking_history ORDER BY id"),
@@ -185,8 +184,7 @@ async fn bare(database: &mut Database, category: Option<&str>, limits: crate::Li
         format!("SELECT COUNT(*) FROM event_records WHERE id > {marked}{of}"),
         format!(
             "SELECT uuid, title, timestamp, date_created, object, category, tags FROM event_records \
-             WHERE id > {marked}{of} ORDER BY id LIMIT 5 OFFSET {}",
-            (behind - 5).max(0)
+             WHERE id > {marked}{of} ORDER BY id DESC LIMIT 5"
         ),
     ];
     let mut times = Vec::new();

@@ -169,7 +169,7 @@ impl Publisher {
             PageNumber::Number(page) => page,
         };
         let entries = match chunking.page(page, events) {
-            Some(range) => feed.entries(&mut snapshot, range, offset).await?,
+            Some(range) => feed.entries(&mut snapshot, range, offset, events).await?,
             // A feed without events has an empty page under `recent`, and no numbered one.
             None if number == PageNumber::Recent => Vec::new(),
             None => return Ok(None),
@@ -315,12 +315,13 @@ impl Feed<'_> {
         Ok((Chunking::new(&stretches)?, first.map(|(_, offset)| offset)))
     }
 
-    /// `WHERE` of the feed's events behind this id, with its values.
+    /// `WHERE` of the feed's events behind this id, with its values. The id stands in the statement itself, where planners
+    /// see how few rows are behind it; it is another one only when the markers move.
     fn events_after(&self, select: &str, id: i64) -> Statement {
-        let select = format!("{select} FROM {} WHERE id > ?", self.database.table(TableName::EventRecords));
+        let select = format!("{select} FROM {} WHERE id > {id}", self.database.table(TableName::EventRecords));
         match self.category {
-            Some(category) => Statement::new(format!("{select} AND category = ?")).with(id).with(category),
-            None => Statement::new(select).with(id),
+            Some(category) => Statement::new(format!("{select} AND category = ?")).with(category),
+            None => Statement::new(select),
         }
     }
 
@@ -337,6 +338,7 @@ impl Feed<'_> {
         transaction: &mut Transaction,
         range: Range,
         offset: Option<Offset>,
+        events: i64,
     ) -> Result<Vec<Entry>, DatabaseError> {
         let records = self.shape.table(TableName::EventRecords)?;
         // From the marker if the page begins behind it, else from the beginning.
@@ -346,9 +348,18 @@ impl Feed<'_> {
             .join(", ");
         let mut statement = self.events_after(&format!("SELECT {columns}"), start.event_id);
         let table = self.database.table(TableName::EventRecords);
-        let (limit, skipped) = (range.last - range.first + 1, range.first - 1 - start.events);
-        statement = statement.and(&format!(" ORDER BY {table}.id LIMIT {limit} OFFSET {}", skipped.max(0)));
-        Ok(transaction.rows(statement).await?.into_iter().map(|row| self.entry(row)).collect())
+        let (limit, skipped) = (range.last.min(events) - range.first + 1, (range.first - 1 - start.events).max(0));
+        // The newest page is read from the feed's end, without passing over what lies before it.
+        let newest = range.last >= events;
+        statement = statement.and(&match newest {
+            true => format!(" ORDER BY {table}.id DESC LIMIT {limit}"),
+            false => format!(" ORDER BY {table}.id LIMIT {limit} OFFSET {skipped}"),
+        });
+        let mut rows = transaction.rows(statement).await?;
+        if newest {
+            rows.reverse();
+        }
+        Ok(rows.into_iter().map(|row| self.entry(row)).collect())
     }
 
     fn entry(&self, mut row: Record) -> Entry {
