@@ -162,14 +162,14 @@ impl Publisher {
         // One state of the database: between counting and reading the feed must not grow.
         let mut snapshot = self.database.snapshot();
         let (chunking, offset) = feed.chunking_and_offset(&mut snapshot).await?;
-        let events = feed.count(&mut snapshot, offset).await?;
+        let (events, last) = feed.count(&mut snapshot, offset).await?;
         let newest = chunking.pages(events);
         let page = match number {
             PageNumber::Recent => newest,
             PageNumber::Number(page) => page,
         };
         let entries = match chunking.page(page, events) {
-            Some(range) => feed.entries(&mut snapshot, range, offset, events).await?,
+            Some(range) => feed.entries(&mut snapshot, range, offset, (events, last)).await?,
             // A feed without events has an empty page under `recent`, and no numbered one.
             None if number == PageNumber::Recent => Vec::new(),
             None => return Ok(None),
@@ -325,12 +325,16 @@ impl Feed<'_> {
         }
     }
 
-    /// How many events the feed has.
-    async fn count(&self, transaction: &mut Transaction, offset: Option<Offset>) -> Result<i64, DatabaseError> {
+    /// How many events the feed has, and the id of the newest of them.
+    async fn count(&self, transaction: &mut Transaction, offset: Option<Offset>) -> Result<(i64, i64), DatabaseError> {
         let start = offset.unwrap_or(Offset { event_id: 0, events: 0 });
-        let select = format!("SELECT {}", self.database.text("COUNT(*)"));
+        let select = format!("SELECT {}, {}", self.database.text("COUNT(*)"), self.database.text("MAX(id)"));
         let counted = transaction.rows(self.events_after(&select, start.event_id)).await?;
-        Ok(start.events + counted.into_iter().next().and_then(|mut row| row.number()).unwrap_or(0))
+        let (behind, newest) = match counted.into_iter().next() {
+            Some(mut row) => (row.number().unwrap_or(0), row.number().unwrap_or(start.event_id)),
+            None => (0, start.event_id),
+        };
+        Ok((start.events + behind, newest))
     }
 
     async fn entries(
@@ -338,7 +342,7 @@ impl Feed<'_> {
         transaction: &mut Transaction,
         range: Range,
         offset: Option<Offset>,
-        events: i64,
+        (events, last): (i64, i64),
     ) -> Result<Vec<Entry>, DatabaseError> {
         let records = self.shape.table(TableName::EventRecords)?;
         // From the marker if the page begins behind it, else from the beginning.
@@ -349,12 +353,13 @@ impl Feed<'_> {
         let mut statement = self.events_after(&format!("SELECT {columns}"), start.event_id);
         let table = self.database.table(TableName::EventRecords);
         let (limit, skipped) = (range.last.min(events) - range.first + 1, (range.first - 1 - start.events).max(0));
-        // The newest page is read from the feed's end, without passing over what lies before it.
+        // The newest page is read from the feed's end, without passing over what lies before it. From the end that was
+        // counted: a database at READ COMMITTED may show more by now.
         let newest = range.last >= events;
-        statement = statement.and(&match newest {
-            true => format!(" ORDER BY {table}.id DESC LIMIT {limit}"),
-            false => format!(" ORDER BY {table}.id LIMIT {limit} OFFSET {skipped}"),
-        });
+        statement = match newest {
+            true => statement.and(&format!(" AND id <= ? ORDER BY {table}.id DESC LIMIT {limit}")).with(last),
+            false => statement.and(&format!(" ORDER BY {table}.id LIMIT {limit} OFFSET {skipped}")),
+        };
         let mut rows = transaction.rows(statement).await?;
         if newest {
             rows.reverse();
@@ -387,7 +392,7 @@ impl Feed<'_> {
     /// Writes the feed's offset marker; answers whether there was one to write. It points at the last event of the page
     /// that holds the event so far behind the newest.
     async fn write_offset(&self, transaction: &mut Transaction, behind: i64) -> Result<bool, DatabaseError> {
-        let events = self.count(transaction, None).await?;
+        let (events, _) = self.count(transaction, None).await?;
         let chunking = self.chunking(transaction).await?;
         let marked = events - behind;
         if marked <= 0 {

@@ -9,7 +9,7 @@ use atomfeed_console::{
     atomfeed::{self, Consumer, Event, Failure, Transaction, Worker},
     model::{
         Person, RowId,
-        ledger::RequestKind,
+        ledger::{RequestKind, RequestOutcome},
         operation::{Operation, OperationRow, Pace, RowOutcome, Stage},
     },
     server::{
@@ -286,7 +286,7 @@ async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed, told: bool) 
         let operation = store.operation(id).await.unwrap().unwrap();
         match told {
             true => store.announce(&operation, "odoo", &[0, 1, 2], &[]).await.unwrap(),
-            false => store.mark(id, &[0, 1, 2]).await.unwrap(),
+            false => assert!(store.mark(id, &[0, 1, 2]).await.unwrap()),
         }
     }
     if at >= Killed::Asked && told {
@@ -403,6 +403,39 @@ async fn a_row_that_was_tried_and_given_up_while_the_console_was_away_is_not_res
     assert_eq!(ended.counts.reset, 6);
     assert_eq!(resets(&hospital).await, [4, 5, 6], "row 1 had its retry");
     assert_eq!(hospital.retries("Odoo").await[&1].0, 5);
+}
+
+#[tokio::test]
+async fn a_row_that_changed_before_its_reset_is_left_alone_after_a_kill_and_its_request_is_taken_back() {
+    for told in [true, false] {
+        let hospital = Hospital::new(&rows(6), &[]).await;
+        let id = killed(&hospital, RequestKind::Retry, Killed::Asked, told).await;
+        hospital.execute("Odoo", "UPDATE failed_events SET retries = 6 WHERE id = 2").await;
+        let again = Console::new(hospital.console.parts.config.clone(), hospital.console.parts.store.clone());
+        operations::go_on(&again).await.unwrap();
+        let ended = until(&again, id, &[Stage::Ended]).await;
+        assert_eq!((ended.counts.reset, ended.counts.changed), (5, 1), "{told}");
+        again.parts.watch.look_again("odoo").await;
+        let followed = again.parts.store.operation(id).await.unwrap().unwrap().followed;
+        assert_eq!((followed.open, followed.overwritten), (5, 0), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn requests_of_one_row_are_in_the_ledger_in_their_order() {
+    let hospital = Hospital::new(&rows(6), &[]).await;
+    let id = killed(&hospital, RequestKind::Retry, Killed::Recorded, false).await;
+    let store = &hospital.console.parts.store;
+    // The row is nobody's any more, and the ledger was not told of its retry yet.
+    let ask = Ask { row_id: RowId(1), event_id: planned(1).event_id, retries_before: Some(0) };
+    store.ask("odoo", RequestKind::Discard, 99, "local", &[ask]).await.unwrap();
+    let event = store.ledger_events_of_row("odoo", RowId(1)).await.unwrap()[0].id;
+    let requests = store.requests_for(event).await.unwrap();
+    let outcomes: Vec<_> = requests
+        .iter()
+        .map(|request| (request.operation, request.outcome.as_ref().map(|(outcome, _)| *outcome)))
+        .collect();
+    assert_eq!(outcomes, [(id, Some(RequestOutcome::Superseded)), (99, None)]);
 }
 
 /// A consumer's worker that fails, once it is told that it may.

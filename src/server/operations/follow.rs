@@ -111,9 +111,7 @@ async fn set_again(console: &Console) -> Result<(), StoreError> {
             }
             let Some(retries) = event.retries.filter(|_| event.state.is_open()) else { continue };
             let store = &console.parts.store;
-            if !store.once_more(operation, &event.app, event.row_id, MOST_AGAIN).await? {
-                continue;
-            }
+            let Some(place) = store.once_more(operation, &event.app, event.row_id, MOST_AGAIN).await? else { continue };
             let ask = Ask { row_id: event.row_id, event_id: event.event_id.clone(), retries_before: Some(retries) };
             store.ask(&event.app, RequestKind::Retry, operation, &request.who, &[ask]).await?;
             let what = format!("a lost reset of failed event {} is set again", event.row_id);
@@ -124,7 +122,10 @@ async fn set_again(console: &Console) -> Result<(), StoreError> {
                 continue;
             }
             let row = ResetRow { id: event.row_id, seen_retries: retries };
+            // A look that has begun before it is recorded anew decides nothing of the row.
+            store.record_outcomes(operation, &[(place, RowOutcome::Reset)]).await?;
             let reset = source.reset(&[row]).await;
+            store.record_outcomes(operation, &[(place, RowOutcome::Reset)]).await?;
             let done = matches!(reset.as_deref(), Ok([RowOutcome::Reset | RowOutcome::Uncertain { .. }]));
             tracing::info!(operation, application = event.app, row = %event.row_id, done, "a lost reset was set again");
             if !done {

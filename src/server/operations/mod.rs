@@ -331,7 +331,8 @@ pub async fn resume(console: &Console, actor: &Actor, id: i64) -> Result<(), Pro
 pub async fn cancel(console: &Console, actor: &Actor, id: i64) -> Result<(), Problem> {
     let note = format!("Cancelled by {}. What it did not reach is as it was.", actor.who);
     let from = [Stage::Running, Stage::Trying, Stage::Paused];
-    turn(console, actor, id, &from, Stage::Cancelled, Some(note), Milestone::Cancelled).await
+    turn(console, actor, id, &from, Stage::Cancelled, Some(note), Milestone::Cancelled).await?;
+    Ok(run::cancelled(console, id).await?)
 }
 
 async fn turn(
@@ -403,6 +404,7 @@ pub async fn find(console: &Console, id: i64) -> Result<Operation, Problem> {
 pub async fn go_on(console: &Console) -> Result<(), crate::server::store::StoreError> {
     let store = &console.parts.store;
     store.drop_unfinished_plans().await?;
+    store.end_writing(None).await?;
     store.carry_notes_over().await?;
     for id in store.under_way().await? {
         tracing::info!(operation = id, "the console goes on with an operation that was under way when it ended");

@@ -70,12 +70,22 @@ pub(super) async fn spawn(console: &Console, id: i64) {
             let goes_on = matches!(stage, Some(Stage::Running | Stage::Trying));
             if !goes_on || own.parts.stopping.is_cancelled() {
                 running.remove(&id);
+                if let Err(error) = own.parts.store.end_writing(Some(id)).await {
+                    tracing::error!(operation = id, %error, "what became of an operation's last rows could not be recorded");
+                }
                 return;
             }
             drop(running);
             tokio::time::sleep(FIRST_PAUSE).await;
         }
     });
+}
+
+/// An operation was cancelled: its task, where it has one, records what became of the rows that it was writing; of rows
+/// that an earlier console was writing nobody knows.
+pub(super) async fn cancelled(console: &Console, id: i64) -> Result<(), StoreError> {
+    let running = console.parts.operations.0.lock().await;
+    if running.contains(&id) { Ok(()) } else { console.parts.store.end_writing(Some(id)).await }
 }
 
 /// Waits until an operation has no task any more, or as long as a person would.
@@ -90,8 +100,8 @@ pub(super) async fn wait(console: &Console, id: i64, patience: Duration) {
 enum Course {
     /// Go on with the next one.
     On,
-    /// The source did not take it: nothing was written.
-    Refused(SourceError),
+    /// The source did not take it: of that batch nothing was written. `after`: batches before it were.
+    Refused { error: SourceError, after: bool },
 }
 
 /// Runs an operation until it ends, is paused or cancelled, or the console is about to end.
@@ -126,7 +136,10 @@ async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
                     rest(console, Duration::from_secs_f64(60.0 * f64::from(rows) / f64::from(per_minute.max(1)))).await;
                 }
             }
-            Course::Refused(error) => {
+            Course::Refused { error, after } => {
+                if after {
+                    (pause, refusals) = (FIRST_PAUSE, 0);
+                }
                 tracing::warn!(operation = id, reason = %error.reason, "a source did not take a batch");
                 refusals += u32::from(error.kind == SourceErrorKind::Other);
                 if refusals >= REFUSALS {
@@ -246,7 +259,7 @@ async fn refused(console: &Console, id: i64, batch: &[Taken], error: SourceError
     // Nothing was written: rows that were marked for the first time lose their mark.
     let fresh: Vec<i64> = batch.iter().filter(|(_, _, again)| !again).map(|(place, ..)| *place).collect();
     store.unmark_writing(id, &fresh).await?;
-    Ok(Course::Refused(error))
+    Ok(Course::Refused { error, after: false })
 }
 
 /// Records that nothing was written for these rows, and why. Of rows that were being written when an earlier console
@@ -282,6 +295,9 @@ async fn settle(
     app: &str,
     outcomes: &[(i64, RowOutcome)],
 ) -> Result<(), StoreError> {
+    if outcomes.is_empty() {
+        return Ok(());
+    }
     console.parts.store.record_outcomes(operation, outcomes).await?;
     let done = outcomes
         .iter()
@@ -335,25 +351,26 @@ async fn in_strides(
     first: Vec<Taken>,
 ) -> Result<Course, StoreError> {
     let (store, app) = (&console.parts.store, &source.app().info.key);
-    store.mark(operation.id, &places(&first)).await?;
-    let (mut stride, mut length, mut waited) = (first, 1, operation.note.is_some());
+    if !store.mark(operation.id, &places(&first)).await? {
+        return Ok(Course::On);
+    }
+    let (mut stride, mut length, mut waited, mut wrote) = (first, 1, operation.note.is_some(), false);
     let mut done: Vec<(i64, RowOutcome)> = Vec::new();
     loop {
         let begun = Instant::now();
         let prepare = async {
-            if !done.is_empty() {
-                settle(console, operation.id, app, &done).await?;
-            }
+            settle(console, operation.id, app, &done).await?;
             let next = store.rows_to_come(operation.id, length * BATCH).await?.into_iter();
             let next: Vec<Taken> =
                 next.take_while(|(_, row)| row.app == *app).map(|(place, row)| (place, row, false)).collect();
-            store.mark(operation.id, &places(&next)).await?;
-            Ok::<_, StoreError>(next)
+            let marked = store.mark(operation.id, &places(&next)).await?;
+            Ok::<_, StoreError>(if marked { next } else { Vec::new() })
         };
         let (written, next) = tokio::join!(write_stride(console, operation.id, source, &stride), prepare);
         let ((outcomes, error), next) = (written?, next?);
         length = if begun.elapsed() < QUICK { (length * 2).min(STRIDE) } else { (length / 2).max(1) };
         let untouched = &stride[outcomes.len()..];
+        wrote |= !outcomes.is_empty();
         if waited && !outcomes.is_empty() {
             store.note(operation.id, None).await?;
             waited = false;
@@ -367,7 +384,10 @@ async fn in_strides(
         // Its turn comes again.
         store.unmark_writing(operation.id, &places(&next)).await?;
         if let Some(error) = error {
-            return refused(console, operation.id, untouched, error).await;
+            return Ok(match refused(console, operation.id, untouched, error).await? {
+                Course::Refused { error, .. } => Course::Refused { error, after: wrote },
+                Course::On => Course::On,
+            });
         }
         store.unmark_writing(operation.id, &places(untouched)).await?;
         return Ok(Course::On);
@@ -401,8 +421,7 @@ async fn write_stride(
 }
 
 /// Of rows that were being reset when the console ended, those of which the watcher has seen the outcome: the reset came
-/// through, and a second one would be one too many. (To the watcher a reset that was announced and never written looks like
-/// one that the consumer wrote over: in both cases it is to be set now.)
+/// through, and a second one would be one too many.
 async fn sift(
     console: &Console,
     operation: &Operation,

@@ -18,6 +18,10 @@ use std::{
     fs::OpenOptions,
     io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -95,6 +99,8 @@ pub struct Store {
     pool: SqlitePool,
     /// The one to write with. Nobody who holds it may ask for it again.
     pen: SqlitePool,
+    /// How many expect to write very much.
+    much: Arc<AtomicUsize>,
 }
 
 impl Store {
@@ -119,7 +125,7 @@ impl Store {
         let pen = SqlitePoolOptions::new().max_connections(1).connect_with(writing).await?;
         sqlx::migrate!().run(&pen).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        Ok(Self { pool, pen })
+        Ok(Self { pool, pen, much: Arc::default() })
     }
 
     /// Opens a store that is there, to read it only: nothing is made, and nothing is brought up to date.
@@ -134,15 +140,20 @@ impl Store {
 
     /// A store whose connections can only read: to write with one of them fails.
     fn to_read(pool: SqlitePool) -> Self {
-        Self { pen: pool.clone(), pool }
+        Self { pen: pool.clone(), pool, much: Arc::default() }
     }
 
-    /// Gives the writing connection more memory for as long as very much is written, or takes it back.
+    /// Gives the writing connection more memory for as long as somebody expects to write very much: who says so says, too,
+    /// when it is over.
     ///
     /// # Errors
     /// The store cannot be used.
     pub async fn expect_much(&self, much: bool) -> Result<(), StoreError> {
-        let cache = if much { WRITERS_CACHE_OF_MANY } else { WRITERS_CACHE };
+        let others = match much {
+            true => self.much.fetch_add(1, Relaxed) + 1,
+            false => self.much.fetch_sub(1, Relaxed).saturating_sub(1),
+        };
+        let cache = if others > 0 { WRITERS_CACHE_OF_MANY } else { WRITERS_CACHE };
         sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA cache_size = -{cache}; PRAGMA shrink_memory")))
             .execute(&self.pen)
             .await?;

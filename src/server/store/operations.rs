@@ -212,7 +212,6 @@ impl Store {
         to: Stage,
         note: Option<&str>,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
         let ended = matches!(to, Stage::Ended | Stage::Cancelled);
         let marks = vec!["?"; from.len()].join(", ");
         let mut query = sqlx::query(AssertSqlSafe(format!(
@@ -227,30 +226,16 @@ impl Store {
         for stage in from {
             query = query.bind(stage.word());
         }
-        let moved = query.execute(&mut *transaction).await?.rows_affected() == 1;
-        if moved && ended {
-            // A batch that is being written right now still records what became of it. One of a console that was ended
-            // is not looked at again.
-            sqlx::query(
-                "UPDATE operation_runs SET outcome = ?, detail = ?, at = ? WHERE operation_id = ? AND outcome = ?",
-            )
-            .bind(UNCERTAIN)
-            .bind("The operation was cancelled while this row was being written.")
-            .bind(Utc::now().timestamp_millis())
-            .bind(operation)
-            .bind(WRITING)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(moved)
+        Ok(query.execute(&self.pen).await?.rows_affected() == 1)
     }
 
     /// Says of a running operation why it waits; `None`: it does not.
     pub async fn note(&self, operation: i64, note: Option<&str>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE operations SET note = ? WHERE id = ? AND finished_at IS NULL")
+        // Of one that was paused meanwhile, the note says by whom.
+        sqlx::query("UPDATE operations SET note = ? WHERE id = ? AND stage = ?")
             .bind(note)
             .bind(operation)
+            .bind(Stage::Running.word())
             .execute(&self.pen)
             .await?;
         Ok(())
@@ -470,20 +455,23 @@ impl Store {
             .collect()
     }
 
-    /// Operations with a reset that the consumer wrote over.
+    /// Operations with a reset that the consumer wrote over, but for those that were cancelled.
     pub async fn overwritten(&self) -> Result<Vec<i64>, StoreError> {
-        let rows = sqlx::query("SELECT DISTINCT operation FROM ledger_requests WHERE outcome = 3")
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT DISTINCT operation FROM ledger_requests WHERE outcome = 3 \
+             AND operation NOT IN (SELECT id FROM operations WHERE stage = 'cancelled')",
+        )
+        .fetch_all(&self.pool)
+        .await?;
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
-    /// Counts that a row's reset is set once more, if that was done fewer than `most` times; answers whether it may.
-    pub async fn once_more(&self, operation: i64, app: &str, row: RowId, most: u32) -> Result<bool, StoreError> {
+    /// Counts that a row's reset is set once more, if that was done fewer than `most` times; answers its position if it may.
+    pub async fn once_more(&self, operation: i64, app: &str, row: RowId, most: u32) -> Result<Option<i64>, StoreError> {
         let counted = sqlx::query(
             "UPDATE operation_rows SET again = again + 1 WHERE operation_id = ?1 AND app = ?2 AND row_id = ?3 AND again < ?4 \
-             AND EXISTS (SELECT 1 FROM operation_runs u WHERE u.operation_id = ?1 AND u.first <= operation_rows.position \
-             AND u.last >= operation_rows.position AND u.outcome IN (?5, ?6))",
+             AND (SELECT u.outcome FROM operation_runs u WHERE u.operation_id = ?1 AND u.first <= operation_rows.position \
+             AND u.last >= operation_rows.position ORDER BY u.first DESC LIMIT 1) IN (?5, ?6) RETURNING position",
         )
         .bind(operation)
         .bind(app)
@@ -491,9 +479,9 @@ impl Store {
         .bind(most)
         .bind(RESET)
         .bind(UNCERTAIN)
-        .execute(&self.pen)
+        .fetch_optional(&self.pen)
         .await?;
-        Ok(counted.rows_affected() > 0)
+        Ok(counted.map(|row| row.try_get(0)).transpose()?)
     }
 
     async fn count(&self, operations: &mut [Operation]) -> Result<(), StoreError> {
@@ -554,10 +542,11 @@ async fn claim(transaction: &mut Transaction<'_, Sqlite>, operation: i64) -> Res
     .bind(operation)
     .fetch_all(&mut **transaction)
     .await?;
-    let taken = rows
-        .iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+    let mut taken = BTreeMap::new();
+    for row in rows {
+        // Of a row that is named twice and another operation's, the other one is told.
+        taken.entry(row.try_get(0)?).or_insert(row.try_get(1)?);
+    }
     runs::leave_to(transaction, operation, &taken.into_iter().collect::<Vec<_>>()).await
 }
 
@@ -780,13 +769,14 @@ mod tests {
         store.unmark_writing(id, &[2]).await.unwrap();
         assert!(!store.next_rows(id, 1).await.unwrap()[0].2, "nothing was written for it");
         store.announce(&operation, "odoo", &[2], &[]).await.unwrap();
-        store.mark(id, &[3]).await.unwrap();
+        assert!(store.mark(id, &[3]).await.unwrap());
         store.set_stage(id, &[Stage::Running], Stage::Cancelled, None).await.unwrap();
-        let counts = store.operation(id).await.unwrap().unwrap().counts;
-        assert_eq!((counts.reset, counts.uncertain, counts.to_come()), (2, 2, 1));
+        assert!(!store.mark(id, &[4]).await.unwrap(), "it does not run any more");
+        // What was marked and not reached is known to whoever took the rows; what is left after that, to nobody.
         store.unmark_writing(id, &[3]).await.unwrap();
+        store.end_writing(Some(id)).await.unwrap();
         let counts = store.operation(id).await.unwrap().unwrap().counts;
-        assert_eq!((counts.uncertain, counts.to_come()), (1, 2), "the console itself knows that it was not reached");
+        assert_eq!((counts.reset, counts.uncertain, counts.to_come()), (2, 1, 2));
     }
 
     #[tokio::test]
@@ -828,7 +818,7 @@ mod tests {
         for _ in 0..4 {
             may.push(store.once_more(id, "odoo", RowId(1), 3).await.unwrap());
         }
-        assert_eq!(may, [true, true, true, false]);
-        assert!(!store.once_more(id, "odoo", RowId(2), 3).await.unwrap(), "it was never reset");
+        assert_eq!(may, [Some(0), Some(0), Some(0), None]);
+        assert_eq!(store.once_more(id, "odoo", RowId(2), 3).await.unwrap(), None, "it was never reset");
     }
 }

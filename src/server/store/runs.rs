@@ -13,10 +13,17 @@ use super::{
     ledger::{Ask, requests},
     operations::{ROW_COLUMNS, kind_of, read_row},
 };
-use crate::model::operation::{Operation, OperationRow, OutcomeCounts, RowOutcome};
+use crate::model::operation::{Operation, OperationRow, OutcomeCounts, RowOutcome, Stage};
 
 /// Rows of which the ledger is told in one transaction.
 const TOLD_AT_ONCE: i64 = 2_000;
+
+/// After so many milliseconds no look is under way any more that began before a run was recorded: it may become one with its
+/// neighbours then. Until that its time must be its own (see `settle` in the ledger).
+const SETTLED: i64 = 120_000;
+
+/// Neighbours that are looked at with a change, to become one run where they are settled.
+const NEIGHBOURS: u32 = 64;
 
 /// The run of a row `r`, as `u`.
 pub(super) const RUN_OF_ROW: &str = "operation_runs u ON u.operation_id = r.operation_id AND u.first = (SELECT MAX(x.first) \
@@ -48,9 +55,11 @@ impl Run {
         Self { first, last, ..self.clone() }
     }
 
-    fn goes_on_as(&self, next: &Self) -> bool {
+    /// Whether it is one run with the next one, now.
+    fn goes_on_as(&self, next: &Self, now: i64) -> bool {
         self.last + 1 == next.first
             && (&self.outcome, &self.detail, self.told) == (&next.outcome, &next.detail, next.told)
+            && (self.at == next.at || self.at.max(next.at) <= now - SETTLED)
     }
 }
 
@@ -87,7 +96,9 @@ fn changed(runs: &[Run], changes: &[Change], at: i64) -> Vec<Run> {
     let mut joined: Vec<Run> = Vec::new();
     for part in parts {
         match joined.last_mut() {
-            Some(before) if before.goes_on_as(&part) => (before.last, before.at) = (part.last, before.at.max(part.at)),
+            Some(before) if before.goes_on_as(&part, at) => {
+                (before.last, before.at) = (part.last, before.at.max(part.at))
+            }
             _ => joined.push(part),
         }
     }
@@ -101,14 +112,16 @@ async fn apply(
     changes: &[Change],
 ) -> Result<Vec<Run>, StoreError> {
     let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(Vec::new()) };
-    // With the neighbours on both sides, which may go on as the changed ones do.
+    // With neighbours on both sides, which may go on as the changed ones do.
     let rows = sqlx::query(
         "SELECT first, last, outcome, detail, at, told FROM operation_runs WHERE operation_id = ?1 AND first BETWEEN \
-         COALESCE((SELECT MAX(first) FROM operation_runs WHERE operation_id = ?1 AND first < ?2), ?2) AND ?3 ORDER BY first",
+         COALESCE((SELECT MIN(first) FROM (SELECT first FROM operation_runs WHERE operation_id = ?1 AND first < ?2 \
+         ORDER BY first DESC LIMIT ?4)), ?2) AND ?3 ORDER BY first",
     )
     .bind(operation)
     .bind(first.position)
     .bind(last.position + 1)
+    .bind(NEIGHBOURS)
     .fetch_all(&mut **transaction)
     .await?;
     let before = rows.iter().map(read_run).collect::<Result<Vec<_>, _>>()?;
@@ -175,12 +188,14 @@ impl Store {
 
     /// The next rows that have not had their turn, of whatever application, with their positions.
     pub async fn rows_to_come(&self, operation: i64, limit: u32) -> Result<Vec<(i64, OperationRow)>, StoreError> {
-        // From the first gap between the runs on: rows before it need not be looked at again with every batch.
+        // From the first gap between the runs on, which mostly is their end: rows before it need not be looked at again with
+        // every batch.
         let rows = sqlx::query(AssertSqlSafe(format!(
             "SELECT {ROW_COLUMNS} FROM operation_rows r LEFT JOIN {RUN_OF_ROW} WHERE r.operation_id = ?1 AND r.position >= \
-             (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM operation_runs WHERE operation_id = ?1 AND first = 0) THEN 0 \
-             ELSE (SELECT a.last + 1 FROM operation_runs a WHERE a.operation_id = ?1 AND NOT EXISTS (SELECT 1 \
-             FROM operation_runs b WHERE b.operation_id = ?1 AND b.first = a.last + 1) ORDER BY a.first LIMIT 1) END) \
+             (SELECT CASE WHEN COALESCE(SUM(last - first + 1), 0) = COALESCE(MAX(last) + 1, 0) THEN COALESCE(MAX(last) + 1, 0) \
+             WHEN MIN(first) > 0 THEN 0 ELSE (SELECT a.last + 1 FROM operation_runs a WHERE a.operation_id = ?1 \
+             AND NOT EXISTS (SELECT 1 FROM operation_runs b WHERE b.operation_id = ?1 AND b.first = a.last + 1) \
+             ORDER BY a.first LIMIT 1) END FROM operation_runs WHERE operation_id = ?1) \
              AND u.first IS NULL ORDER BY r.position LIMIT ?2"
         )))
         .bind(operation)
@@ -199,6 +214,7 @@ impl Store {
         positions: &[i64],
         asks: &[Ask],
     ) -> Result<(), StoreError> {
+        self.tell_requests().await?;
         let mut transaction = self.begin().await?;
         apply(&mut transaction, operation.id, &being_written(positions, true)).await?;
         requests::ask(&mut transaction, app, operation.kind, operation.id, &operation.who, asks).await?;
@@ -206,29 +222,61 @@ impl Store {
         Ok(())
     }
 
-    /// Records the first half of that: the ledger is told by [`Store::tell_requests`], before anything is entered that can
-    /// come of it. For where thousands of rows follow each other.
-    pub async fn mark(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
+    /// Records the first half of that, and answers whether the operation still runs: if not, nothing is recorded. The ledger
+    /// is told by [`Store::tell_requests`], before anything is entered that can come of it. For where thousands of rows
+    /// follow each other.
+    pub async fn mark(&self, operation: i64, positions: &[i64]) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
-        apply(&mut transaction, operation, &being_written(positions, false)).await?;
+        let runs = sqlx::query("SELECT 1 FROM operations WHERE id = ? AND stage = ?")
+            .bind(operation)
+            .bind(Stage::Running.word())
+            .fetch_optional(&mut *transaction)
+            .await?
+            .is_some();
+        if runs {
+            apply(&mut transaction, operation, &being_written(positions, false)).await?;
+        }
         transaction.commit().await?;
+        Ok(runs)
+    }
+
+    /// Of operations that have ended, rows that are still marked as being written: nobody will look at them again.
+    pub async fn end_writing(&self, operation: Option<i64>) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE operation_runs SET outcome = ?1, detail = ?2, at = ?3 WHERE outcome = 'writing' AND operation_id IN \
+             (SELECT id FROM operations WHERE finished_at IS NOT NULL AND (?4 IS NULL OR id = ?4))",
+        )
+        .bind(UNCERTAIN)
+        .bind("The operation was cancelled while this row was being written.")
+        .bind(Utc::now().timestamp_millis())
+        .bind(operation)
+        .execute(&self.pen)
+        .await?;
         Ok(())
     }
 
-    /// Tells the ledger what was asked of rows that were only marked. Whoever enters what became of failed events calls
-    /// this between looking at the source and entering.
+    /// Tells the ledger what was asked of rows that were only marked, as far as they are marked now. Whoever enters what
+    /// became of failed events calls this between looking at the source and entering, and whoever asks for something before
+    /// that, so that requests are told in their order.
     ///
     /// # Errors
     /// The store cannot be used.
     pub async fn tell_requests(&self) -> Result<(), StoreError> {
-        while sqlx::query("SELECT 1 FROM operation_runs WHERE told = 0 LIMIT 1")
-            .fetch_optional(&self.pool)
-            .await?
-            .is_some()
-        {
-            let mut transaction = self.begin().await?;
-            tell_some(&mut transaction).await?;
-            transaction.commit().await?;
+        let rows =
+            sqlx::query("SELECT operation_id, MAX(last) FROM operation_runs WHERE told = 0 GROUP BY operation_id")
+                .fetch_all(&self.pool)
+                .await?;
+        for row in rows {
+            // What is marked meanwhile is for the next one who calls.
+            let (operation, last): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            loop {
+                let mut transaction = self.begin().await?;
+                let told = tell_some(&mut transaction, operation, last).await?;
+                transaction.commit().await?;
+                if !told {
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -351,18 +399,20 @@ async fn withdraw(
     Ok(())
 }
 
-/// Tells the ledger of some rows of the first run that it does not know of.
-async fn tell_some(transaction: &mut Transaction<'_, Sqlite>) -> Result<(), StoreError> {
+/// Tells the ledger of some rows of an operation, up to this position, that it does not know of; answers whether there were
+/// any.
+async fn tell_some(transaction: &mut Transaction<'_, Sqlite>, operation: i64, to: i64) -> Result<bool, StoreError> {
     let run = sqlx::query(
-        "SELECT u.operation_id, u.first, u.last, u.at, o.kind, o.who FROM operation_runs u \
-         JOIN operations o ON o.id = u.operation_id WHERE u.told = 0 ORDER BY u.operation_id, u.first LIMIT 1",
+        "SELECT u.first, u.last, u.at, o.kind, o.who FROM operation_runs u JOIN operations o ON o.id = u.operation_id \
+         WHERE u.told = 0 AND u.operation_id = ? AND u.first <= ? ORDER BY u.first LIMIT 1",
     )
+    .bind(operation)
+    .bind(to)
     .fetch_optional(&mut **transaction)
     .await?;
-    let Some(run) = run else { return Ok(()) };
-    let (operation, first, last, at): (i64, i64, i64, i64) =
-        (run.try_get(0)?, run.try_get(1)?, run.try_get(2)?, run.try_get(3)?);
-    let (kind, who) = (kind_of(run.try_get(4)?)?, run.try_get::<String, _>(5)?);
+    let Some(run) = run else { return Ok(false) };
+    let (first, last, at): (i64, i64, i64) = (run.try_get(0)?, run.try_get(1)?, run.try_get(2)?);
+    let (kind, who) = (kind_of(run.try_get(3)?)?, run.try_get::<String, _>(4)?);
     let end = last.min(first + TOLD_AT_ONCE - 1);
     let rows = sqlx::query(
         "SELECT app, row_id, event_id, seen_retries FROM operation_rows WHERE operation_id = ? AND position BETWEEN ? AND ?",
@@ -405,7 +455,7 @@ async fn tell_some(transaction: &mut Transaction<'_, Sqlite>) -> Result<(), Stor
         .bind(first)
         .execute(&mut **transaction)
         .await?;
-    Ok(())
+    Ok(true)
 }
 
 pub(super) const WRITING: &str = "writing";
@@ -475,7 +525,7 @@ mod tests {
             ((seed >> 33) % below) as i64
         };
         let (mut runs, mut rows) = (Vec::<Run>::new(), Rows::new());
-        for at in 0..2_000 {
+        for at in (0..2_000).map(|step| step * SETTLED / 7) {
             let first = any(60);
             let positions: Vec<i64> = (first..first + any(12)).filter(|_| any(8) > 0).collect();
             let kind = any(5);
@@ -501,7 +551,7 @@ mod tests {
             runs = changed(&runs, &changes, at);
             assert_eq!(as_rows(&runs), rows, "{changes:?}");
             for pair in runs.windows(2) {
-                assert!(pair[0].last < pair[1].first && !pair[0].goes_on_as(&pair[1]), "{pair:?}");
+                assert!(pair[0].last < pair[1].first && !pair[0].goes_on_as(&pair[1], at), "{pair:?}");
             }
             for position in 0..75 {
                 assert_eq!(holding(&runs, position).is_some(), rows.contains_key(&position));
@@ -546,10 +596,13 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_with_one_outcome_are_one_run() {
+    fn neighbours_with_one_outcome_are_one_run_once_no_look_began_before_them() {
         let reset = |position| Change { position, outcome: Some((RESET, None)), told: Some(true) };
         let runs = changed(&[], &(0..500).map(reset).collect::<Vec<_>>(), 1);
         let runs = changed(&runs, &(500..1000).map(reset).collect::<Vec<_>>(), 2);
-        assert_eq!((runs.len(), runs[0].first, runs[0].last, runs[0].at), (1, 0, 999, 2));
+        let stretches = |runs: &[Run]| runs.iter().map(|run| (run.first, run.last, run.at)).collect::<Vec<_>>();
+        assert_eq!(stretches(&runs), [(0, 499, 1), (500, 999, 2)]);
+        let runs = changed(&runs, &[reset(1000)], 2 + SETTLED);
+        assert_eq!(stretches(&runs), [(0, 999, 2), (1000, 1000, 2 + SETTLED)]);
     }
 }

@@ -56,6 +56,7 @@ impl Store {
         who: &str,
         asks: &[Ask],
     ) -> Result<u64, StoreError> {
+        self.tell_requests().await?;
         let mut transaction = self.begin().await?;
         let taken = ask(&mut transaction, app, kind, operation, who, asks).await?;
         transaction.commit().await?;
