@@ -217,7 +217,8 @@ impl Store {
         self.tell_requests().await?;
         let mut transaction = self.begin().await?;
         apply(&mut transaction, operation.id, &being_written(positions, true)).await?;
-        requests::ask(&mut transaction, app, operation.kind, operation.id, &operation.who, asks).await?;
+        let now = Utc::now().timestamp_millis();
+        requests::ask(&mut transaction, app, operation.kind, operation.id, &operation.who, asks, now).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -436,7 +437,7 @@ async fn tell_some(transaction: &mut Transaction<'_, Sqlite>, operation: i64, to
         }
     }
     for (app, asks) in asks {
-        requests::ask_at(transaction, &app, kind, operation, &who, &asks, at).await?;
+        requests::ask(transaction, &app, kind, operation, &who, &asks, at).await?;
     }
     if end < last {
         sqlx::query(

@@ -58,7 +58,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         self.tell_requests().await?;
         let mut transaction = self.begin().await?;
-        let taken = ask(&mut transaction, app, kind, operation, who, asks).await?;
+        let taken = ask(&mut transaction, app, kind, operation, who, asks, Utc::now().timestamp_millis()).await?;
         transaction.commit().await?;
         Ok(taken)
     }
@@ -158,20 +158,8 @@ impl RequestCounts {
     }
 }
 
-/// Puts requests on record within a transaction: see [`Store::ask`].
+/// Puts requests on record within a transaction, as asked for at a time in milliseconds since 1970: see [`Store::ask`].
 pub(in crate::server::store) async fn ask(
-    transaction: &mut Transaction<'_, Sqlite>,
-    app: &str,
-    kind: RequestKind,
-    operation: i64,
-    who: &str,
-    asks: &[Ask],
-) -> Result<u64, StoreError> {
-    ask_at(transaction, app, kind, operation, who, asks, Utc::now().timestamp_millis()).await
-}
-
-/// The same for what was asked for at a time, in milliseconds since 1970.
-pub(in crate::server::store) async fn ask_at(
     transaction: &mut Transaction<'_, Sqlite>,
     app: &str,
     kind: RequestKind,
@@ -203,8 +191,8 @@ pub(in crate::server::store) async fn withdraw(
         let Ok(row_id) = i64::try_from(row.0) else { continue };
         let events = sqlx::query(
             "UPDATE ledger_requests SET outcome = ?, outcome_at = ? WHERE operation = ? AND outcome IS NULL \
-                 AND ledger_event IN (SELECT e.id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
-                 WHERE s.app = ? AND e.row_id = ?) RETURNING ledger_event",
+             AND ledger_event IN (SELECT e.id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
+             WHERE s.app = ? AND e.row_id = ?) RETURNING ledger_event",
         )
         .bind(RequestOutcome::Withdrawn.code())
         .bind(now)
