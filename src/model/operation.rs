@@ -30,6 +30,13 @@ pub enum RowOutcome {
     Uncertain { reason: String },
 }
 
+impl RowOutcome {
+    /// Whether the operation did to the row what it was for.
+    pub fn is_done(&self) -> bool {
+        matches!(self, RowOutcome::Reset | RowOutcome::Discarded | RowOutcome::Restored { .. })
+    }
+}
+
 /// One row of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationRow {
@@ -194,6 +201,8 @@ pub struct PlannedFeed {
     pub app: String,
     pub feed_uri: Option<String>,
     pub rows: u64,
+    /// Of these, how many were reset so far.
+    pub reset: u64,
 }
 
 /// What became of one row, for its line on the operation's page.

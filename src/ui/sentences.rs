@@ -341,18 +341,22 @@ pub fn feed_title(view: &ApplicationView, feed: &Feed, applications: &[&Applicat
     }
 }
 
-/// When a retry of this many rows takes effect, by the schedule in the settings. `None` where nobody retries.
-pub fn retry_schedule(info: &ApplicationInfo, rows: u64) -> Option<String> {
+/// When a retry takes effect, by the schedule in the settings; `reset`: how many rows of each feed. `None` where there are
+/// none, and where nobody retries.
+pub fn retry_schedule(info: &ApplicationInfo, reset: &[u64]) -> Option<String> {
     let limits = &info.limits;
     limits.max_retry?;
+    // A run takes a batch of every feed: they are done when the longest is.
+    let longest = reset.iter().copied().max()?;
     let batch = u64::from(limits.retry_batch.max(1));
-    let runs = rows.div_ceil(batch);
+    let runs = longest.div_ceil(batch);
     let assumed = if limits.assumed { " (assumed)" } else { "" };
     let every = span(limits.retry_interval_secs);
     let how_long = if runs > 1 {
+        let feeds = if reset.len() > 1 { format!(" of {}", count(reset.len() as u64, "feed")) } else { String::new() };
         format!(
-            " {} take at least {} runs, {}.",
-            count_first(rows, "event"),
+            " {}{feeds} take at least {} runs, {}.",
+            count_first(reset.iter().sum(), "event"),
             number(runs),
             span(runs.saturating_mul(limits.retry_interval_secs))
         )
@@ -585,7 +589,7 @@ mod tests {
         assert!(saying.todo.contains("no retry job"), "{}", saying.todo);
         let mut info = view("OpenMRS", up(), vec![]).info;
         info.limits = nobody;
-        assert_eq!(retry_schedule(&info, 3), None);
+        assert_eq!(retry_schedule(&info, &[3]), None);
     }
 
     #[test]
@@ -698,11 +702,14 @@ mod tests {
     fn a_retry_is_told_with_its_batches() {
         let info = view("Odoo", up(), vec![]).info;
         assert_eq!(
-            retry_schedule(&info, 100).unwrap(),
+            retry_schedule(&info, &[100]).unwrap(),
             "If the retry job of Odoo runs, it runs every 30 s and takes 5 events of a feed at a time, oldest first. 100 \
              events take at least 20 runs, 10 min."
         );
-        assert!(!retry_schedule(&info, 5).unwrap().contains("at least"));
+        let feeds = retry_schedule(&info, &[12, 60]).unwrap();
+        assert!(feeds.ends_with(" 72 events of 2 feeds take at least 12 runs, 6 min."), "{feeds}");
+        assert!(!retry_schedule(&info, &[5, 5]).unwrap().contains("at least"));
+        assert_eq!(retry_schedule(&info, &[]), None);
     }
 
     fn operation(kind: RequestKind, counts: OutcomeCounts) -> Operation {

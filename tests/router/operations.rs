@@ -98,6 +98,25 @@ async fn all_that_match_are_planned_shown_and_only_then_retried() {
 }
 
 #[tokio::test]
+async fn when_the_consumers_will_try_is_told_for_every_application_and_of_what_was_reset() {
+    // More than a page of rows lies before the second application's.
+    let mut all = rows(137);
+    all[..12].iter_mut().for_each(|row| row.feed = PATIENTS);
+    let hospital = Hospital::new(&all, &rows(33)).await;
+    hospital.form(PLAN, &[("kind", "retry"), ("query", "state=exhausted")]).await;
+    hospital.execute("Odoo", "UPDATE failed_events SET retries = 7 WHERE id > 122").await;
+    hospital.form(START, &[("id", "1")]).await;
+    let ended = until(&hospital.console, 1, &[Stage::Ended]).await;
+    assert_eq!((ended.counts.reset, ended.counts.changed), (155, 15));
+    for page in ["/atomfeed-console/operations/1", "/atomfeed-console/operations/1?after=100"] {
+        let page = hospital.page(page).await.body;
+        // 110 encounters are left of 125, and 12 patients are through long before them.
+        assert!(page.contains("122 events of 2 feeds take at least 22 runs, 11 min."), "{page}");
+        assert!(page.contains("33 events take at least 7 runs, 3 min."), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_plan_can_be_thrown_away_and_a_discard_needs_a_reason() {
     let hospital = Hospital::new(&rows(3), &[]).await;
     let answer = hospital.form(PLAN, &[("kind", "discard"), ("rows[]", "odoo:1:5"), ("rows[]", "odoo:2:5")]).await;

@@ -299,12 +299,7 @@ async fn settle(
         return Ok(());
     }
     console.parts.store.record_outcomes(operation, outcomes).await?;
-    let done = outcomes
-        .iter()
-        .filter(|(_, outcome)| {
-            matches!(outcome, RowOutcome::Reset | RowOutcome::Discarded | RowOutcome::Restored { .. })
-        })
-        .count();
+    let done = outcomes.iter().filter(|(_, outcome)| outcome.is_done()).count();
     tracing::info!(operation, application = app, rows = outcomes.len(), done, "took a batch");
     Ok(())
 }

@@ -440,17 +440,27 @@ impl Store {
 
     /// The feeds of a plan, the one with the most rows first.
     pub async fn planned_feeds(&self, operation: i64) -> Result<Vec<PlannedFeed>, StoreError> {
+        // Joined run by run: a search for the run of each row costs more than all the rest.
         let rows = sqlx::query(
-            "SELECT app, feed_uri, COUNT(*) FROM operation_rows WHERE operation_id = ? GROUP BY app, feed_uri \
-             ORDER BY COUNT(*) DESC, app, feed_uri LIMIT 1000",
+            "SELECT app, feed_uri, SUM(planned), SUM(reset) FROM (\
+             SELECT app, feed_uri, COUNT(*) AS planned, 0 AS reset FROM operation_rows WHERE operation_id = ?1 \
+             GROUP BY app, feed_uri \
+             UNION ALL SELECT r.app, r.feed_uri, 0, COUNT(*) FROM operation_runs u CROSS JOIN operation_rows r \
+             ON r.operation_id = u.operation_id AND r.position BETWEEN u.first AND u.last \
+             WHERE u.operation_id = ?1 AND u.outcome = ?2 GROUP BY r.app, r.feed_uri) \
+             GROUP BY app, feed_uri ORDER BY SUM(planned) DESC, app, feed_uri LIMIT 1000",
         )
         .bind(operation)
+        .bind(RESET)
         .fetch_all(&self.pool)
         .await?;
         rows.iter()
             .map(|row| {
-                let rows = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or_default();
-                Ok(PlannedFeed { app: row.try_get(0)?, feed_uri: row.try_get(1)?, rows })
+                let number = |place: usize| {
+                    Ok::<_, sqlx::Error>(u64::try_from(row.try_get::<i64, _>(place)?).unwrap_or_default())
+                };
+                let (app, feed_uri) = (row.try_get(0)?, row.try_get(1)?);
+                Ok(PlannedFeed { app, feed_uri, rows: number(2)?, reset: number(3)? })
             })
             .collect()
     }

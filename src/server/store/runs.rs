@@ -296,12 +296,7 @@ impl Store {
     /// Records what became of rows, by their position, in its order. Requests for rows that were left as they are are taken
     /// back. What has an outcome is nobody's any more.
     pub async fn record_outcomes(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
-        let left_alone = |outcome: &RowOutcome| {
-            !matches!(
-                outcome,
-                RowOutcome::Reset | RowOutcome::Discarded | RowOutcome::Restored { .. } | RowOutcome::Uncertain { .. }
-            )
-        };
+        let left_alone = |outcome: &RowOutcome| !outcome.is_done() && !matches!(outcome, RowOutcome::Uncertain { .. });
         let change = |(position, outcome): &(i64, RowOutcome)| Change {
             position: *position,
             outcome: Some(to_columns(outcome)),

@@ -332,8 +332,7 @@ fn Running(page: Page) -> impl IntoView {
     let outcome = sentences::outcome(&operation);
     let said = sentences::stage(&operation);
     let of_kind = operation.kind;
-    let due = (of_kind == RequestKind::Retry && counts.reset > 0)
-        .then(|| due_of(&page.rows, &page.applications, counts.reset));
+    let due = (of_kind == RequestKind::Retry && counts.reset > 0).then(|| due_of(&page.feeds, &page.applications));
     let (kind, note, badge) = (outcome_kind(&operation), operation.note.clone(), operation.clone());
     let live = stage.is_under_way();
     view! {
@@ -517,20 +516,19 @@ fn FactsOf(operation: Operation) -> impl IntoView {
     .into_any()
 }
 
-/// When the reset takes effect, for each application among the rows.
-fn due_of(rows: &[RowCourse], applications: &[ApplicationInfo], reset: u64) -> AnyView {
-    let concerned: Vec<&ApplicationInfo> =
-        applications.iter().filter(|info| rows.iter().any(|course| course.row.app == info.key)).collect();
-    let only = concerned.len() == 1;
-    concerned
-        .into_iter()
+/// When the reset takes effect, for each application with rows that were reset.
+fn due_of(feeds: &[FeedOfPlan], applications: &[ApplicationInfo]) -> AnyView {
+    applications
+        .iter()
         .filter_map(|info| {
-            let here = rows
+            // What has no feed address no retry job finds.
+            let reset: Vec<u64> = feeds
                 .iter()
-                .filter(|course| course.row.app == info.key && course.row.outcome == Some(RowOutcome::Reset))
-                .count();
-            let rows = if only { reset } else { here as u64 };
-            sentences::retry_schedule(info, rows)
+                .map(|feed| &feed.planned)
+                .filter(|planned| planned.app == info.key && planned.feed_uri.is_some() && planned.reset > 0)
+                .map(|planned| planned.reset)
+                .collect();
+            sentences::retry_schedule(info, &reset)
         })
         .map(|sentence| view! { <p>{sentence}</p> })
         .collect_view()
