@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, sync::Arc, sync::Mutex};
 
 use chrono::{TimeDelta, Utc};
 
-use super::{groups, lists, operations::Actor, sources::Source, state::Console};
+use super::{
+    groups, lists,
+    operations::Actor,
+    sources::{Source, SourceError, TextLimit},
+    state::Console,
+};
 use crate::{
     api::failed_events::{EventGroup, EventPage, Masked, MissingPart},
     error::Problem,
@@ -41,7 +46,7 @@ pub async fn event(
         same_record(console, &event.row),
         lists::neighbours(console, list, &event.row),
         console.view(app),
-        source.ahead(event.row.feed_uri.as_deref(), id),
+        ahead(console, source, event.row.feed_uri.as_deref(), id),
         group(console, app, id),
         console.parts.store.later_of_record(app, id),
     );
@@ -103,7 +108,13 @@ async fn same_record(console: &Console, row: &FailedEventRow) -> (Vec<FailedEven
     let asked = console.sources().map(|source| {
         let except = (source.app().info.key == row.app).then_some(row.id);
         let needle = needle.as_str();
-        async move { (source, source.same_record(needle, except, SAME_RECORD).await) }
+        async move {
+            let answer = match known_of_record(console, source, needle, except).await {
+                Some(known) => known.map(|rows| (rows, true)),
+                None => source.same_record(needle, except, SAME_RECORD).await,
+            };
+            (source, answer)
+        }
     });
     let mut rows = Vec::new();
     let mut missing = Vec::new();
@@ -124,6 +135,37 @@ async fn same_record(console: &Console, row: &FailedEventRow) -> (Vec<FailedEven
         }
     }
     (rows, missing)
+}
+
+/// The same of one application with a long table, by way of the ledger, which knows every row's record; `None`: this is
+/// the source's to answer.
+async fn known_of_record(
+    console: &Console,
+    source: &Source,
+    record: &str,
+    except: Option<RowId>,
+) -> Option<Result<Vec<FailedEventRow>, SourceError>> {
+    let app = &source.app().info.key;
+    if !lists::is_long_and_known(console, app).await {
+        return None;
+    }
+    let ids = console.parts.store.open_rows_of_record(app, record, except, SAME_RECORD).await.ok()?;
+    let rows = source.rows(&ids, TextLimit::LIST).await.map(|mut rows| {
+        rows.sort_by_key(|row| std::cmp::Reverse(row.id));
+        rows
+    });
+    Some(rows)
+}
+
+/// Waiting failed events of the feed with a lower id.
+async fn ahead(console: &Console, source: &Source, feed: Option<&str>, id: RowId) -> Result<u64, SourceError> {
+    let app = &source.app().info.key;
+    if lists::is_long_and_known(console, app).await
+        && let Ok(known) = console.parts.store.waiting_before(app, feed, id).await
+    {
+        return Ok(known);
+    }
+    source.ahead(feed, id).await
 }
 
 fn find_feed<'a>(feeds: &'a [Feed], uri: Option<&str>) -> Option<&'a Feed> {

@@ -178,15 +178,20 @@ async fn by_ledger(
     let (filter, info) = (request.filter, &source.app().info);
     let plain = filter.feed.is_none() && filter.state.is_none() && filter.from.is_none() && filter.until.is_none();
     let easy = filter.order.by_id() && plain;
-    if !told_by_ledger(filter) || easy || !console.parts.watch.in_step(&info.key) {
-        return None;
-    }
-    let view = console.view(&info.key).await?;
-    if !matches!(view.reach, Reach::Reachable { .. }) || view.seen.as_ref()?.failed < FROM_LEDGER {
+    if !told_by_ledger(filter) || easy || !is_long_and_known(console, &info.key).await {
         return None;
     }
     // A store that fails is no reason for an empty list: the source can answer.
     ledger_rows(console, source, request).await.ok()
+}
+
+/// Whether an application's failed events are so many that the ledger is asked for what the table has no index for, and
+/// the ledger holds what the last look saw of a source that answers.
+pub async fn is_long_and_known(console: &Console, app: &str) -> bool {
+    console.parts.watch.in_step(app)
+        && console.view(app).await.is_some_and(|view| {
+            matches!(view.reach, Reach::Reachable { .. }) && view.seen.is_some_and(|seen| seen.failed >= FROM_LEDGER)
+        })
 }
 
 /// Whether the ledger knows all that a filter asks for.

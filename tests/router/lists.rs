@@ -1,7 +1,7 @@
 //! Lists across applications: merged, paged by key, and the same forward and backward.
 
 use atomfeed_console::{
-    api::failed_events::ListPage,
+    api::failed_events::{EventPage, ListPage},
     model::{
         EventKey, RowId,
         filter::{Direction, ListQuery},
@@ -241,4 +241,50 @@ async fn a_long_list_has_the_same_order_from_the_ledger_as_from_the_table() {
         .await;
     let now = whole_list(&hospital, "app=odoo&state=exhausted").await;
     assert!(!now.contains(&90) && !now.contains(&180) && now.contains(&270));
+}
+
+/// What a failed event's page says of the others: those of its record, and how many wait before it.
+async fn around(hospital: &Hospital, id: i64) -> (Vec<i64>, Option<u64>, usize) {
+    let page = hospital.get(&format!("/atomfeed-console/api/failed_event?app=odoo&id={id}&list=")).await;
+    let page: EventPage = serde_json::from_str(&page.body).expect("a page");
+    let same = page.same_record.iter().map(|row| i64::try_from(row.id.0).expect("small")).collect();
+    (same, page.ahead, page.same_record_missing.len())
+}
+
+#[tokio::test]
+async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger_as_from_the_table() {
+    let hospital = Hospital::new(&[], &[]).await;
+    // Of every record there are three, far from each other, and one in capitals; some rows have no feed.
+    hospital
+        .execute(
+            "Odoo",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 19000)
+             INSERT INTO failed_events (id, feed_uri, failed_at, error_message, event_id, event_content, title, retries)
+             SELECT i, CASE WHEN i % 100 = 0 THEN NULL ELSE 'http://x/many/recent' END,
+                    datetime(1790000000 + i, 'unixepoch'), 'error', 'tag:' || i,
+                    '/openmrs/ws/rest/v1/encounter/10000000-0000-4000-' || CASE WHEN i = 12007 THEN 'B' ELSE 'b' END
+                    || printf('%03d-%012d', i % 6000 % 999, i % 6000),
+                    'title', CASE WHEN i % 9 = 0 THEN 5 ELSE 1 END FROM n",
+        )
+        .await;
+    hospital.look("odoo").await;
+    assert!(!lists::is_long_and_known(&hospital.console, "odoo").await);
+    assert_eq!(around(&hospital, 18_007).await, (vec![12_007, 6_007, 7], Some(15_846), 0), "from the table");
+    assert_eq!(around(&hospital, 300).await, (vec![18_300, 12_300, 6_300], Some(2), 0), "from the table");
+    hospital
+        .execute(
+            "Odoo",
+            "WITH RECURSIVE n(i) AS (SELECT 20001 UNION ALL SELECT i + 1 FROM n WHERE i < 22000)
+             INSERT INTO failed_events (id, feed_uri, failed_at, error_message, event_id, event_content, title, retries)
+             SELECT i, 'http://x/other/recent', datetime(1790000000 + i, 'unixepoch'), 'error', 'tag:' || i,
+                    '/openmrs/ws/rest/v1/patient/20000000-0000-4000-8000-' || printf('%012d', i), 'title', 1 FROM n",
+        )
+        .await;
+    hospital.look("odoo").await;
+    assert!(lists::is_long_and_known(&hospital.console, "odoo").await);
+    assert_eq!(around(&hospital, 18_007).await, (vec![12_007, 6_007, 7], Some(15_846), 0), "from the ledger");
+    assert_eq!(around(&hospital, 300).await, (vec![18_300, 12_300, 6_300], Some(2), 0), "from the ledger");
+    // Since the last look one was resolved: it is not shown.
+    hospital.execute("Odoo", "DELETE FROM failed_events WHERE id = 6007").await;
+    assert_eq!(around(&hospital, 18_007).await.0, [12_007, 7]);
 }

@@ -221,6 +221,50 @@ impl Store {
         keys.truncate(wanted.limit as usize);
         Ok(keys)
     }
+
+    /// The failed events of an application that are about the record with this uuid, but for one row; newest id first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn open_rows_of_record(
+        &self,
+        app: &str,
+        record: &str,
+        except: Option<RowId>,
+        limit: u32,
+    ) -> Result<Vec<RowId>, StoreError> {
+        // The index is of the ends: see the migration.
+        let rows = sqlx::query_scalar::<_, i64>(
+            "SELECT e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = +e.source_id \
+             WHERE substr(e.record, -12) = substr(?1, -12) AND e.record = ?1 AND s.app = ?2 AND +e.state < 10 \
+             AND (?3 IS NULL OR e.row_id <> ?3) ORDER BY e.row_id DESC LIMIT ?4",
+        )
+        .bind(record.to_lowercase())
+        .bind(app)
+        .bind(except.and_then(|id| i64::try_from(id.0).ok()))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|id| RowId(id.into())).collect())
+    }
+
+    /// How many failed events of a feed wait that have a lower id.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn waiting_before(&self, app: &str, feed: Option<&str>, id: RowId) -> Result<u64, StoreError> {
+        let scope = Scope { apps: vec![app.to_owned()], feed: Some(feed.unwrap_or_default().to_owned()) };
+        let Some((_, Some(feed))) = self.places(&scope).await?.into_iter().next() else { return Ok(0) };
+        let count = sqlx::query_scalar::<_, i64>(
+            "SELECT COUNT(*) FROM ledger_events WHERE feed_id = ? AND state = ? AND row_id < ?",
+        )
+        .bind(feed)
+        .bind(LifeState::Waiting.code())
+        .bind(i64::try_from(id.0).unwrap_or(i64::MAX))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
 }
 
 /// What a history is of.
