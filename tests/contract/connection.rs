@@ -1,6 +1,9 @@
 //! Sources that are down, refuse, are slow, or are lost half way; and that come back by themselves.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use atomfeed_console::{
     model::{
@@ -10,10 +13,13 @@ use atomfeed_console::{
     server::{
         config::{Secret, Tls},
         sources::{ListRequest, SearchIn, Source, SourceError, SourceErrorKind, TextLimit},
+        store::Store,
+        watch::Watch,
     },
 };
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     database::{Server, TestDatabase},
@@ -24,14 +30,15 @@ on!(mariadb, Mariadb, OpenMrs: a_wrong_password_is_said_without_the_password an_
     nobody_listening_is_said_at_once an_unknown_host_is_said a_source_comes_back_by_itself
     a_lock_held_by_another_program_ends_in_time tls_is_as_strict_as_configured
     a_changed_schema_is_read_anew more_requests_than_connections_wait_their_turn a_silent_host_is_given_up
-    dead_connections_cost_one_timeout_together a_statement_that_nobody_waits_for_is_stopped);
+    dead_connections_cost_one_timeout_together a_statement_that_nobody_waits_for_is_stopped
+    a_lost_database_is_tried_again_at_the_usual_pace);
 on!(mariadb57, Mariadb57, OpenMrs: a_statement_that_nobody_waits_for_is_stopped);
 on!(postgres, Postgres, OpenElis: a_wrong_password_is_said_without_the_password an_unknown_database_is_said
     nobody_listening_is_said_at_once an_unknown_host_is_said a_source_comes_back_by_itself
     a_lock_held_by_another_program_ends_in_time tls_is_as_strict_as_configured
     tls_that_the_server_does_not_have_is_refused
     a_changed_schema_is_read_anew more_requests_than_connections_wait_their_turn a_silent_host_is_given_up
-    dead_connections_cost_one_timeout_together);
+    dead_connections_cost_one_timeout_together a_lost_database_is_tried_again_at_the_usual_pace);
 #[cfg(target_os = "linux")]
 on!(sqlite_on_linux, Sqlite, Text: a_look_leaves_the_locks_on_the_file);
 on!(sqlite, Sqlite, Text: a_missing_file_is_said_and_not_made a_file_that_is_no_database_is_said
@@ -116,6 +123,38 @@ async fn dead_connections_cost_one_timeout_together(database: &mut TestDatabase)
     assert_eq!(error.kind, SourceErrorKind::TimedOut, "{error:?}");
     // Half a second for a kept connection, half a second for a new one.
     assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+}
+
+/// What a look took that only waited for connections says nothing of what looks cost the database.
+async fn a_lost_database_is_tried_again_at_the_usual_pace(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let proxy = Proxy::to(database.app.database.port).await;
+    let source = Arc::new(database.source_with(|app| {
+        app.database.port = proxy.port;
+        app.connect_timeout = Duration::from_secs(1);
+        app.refresh = Duration::from_millis(100);
+    }));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(&folder.path().join("console.db")).await.expect("a store");
+    let stop = CancellationToken::new();
+    let watch = Watch::start(std::slice::from_ref(&source), &store, &stop);
+    until(|| watch.in_step(&source.app().info.key), "the first read").await;
+    proxy.silence();
+    let before = proxy.connections();
+    // A look asks twice. The second one would be nine times as long after the first as that one took, which is half a
+    // minute.
+    until(|| proxy.connections() >= before + 4, "the second look in vain").await;
+    stop.cancel();
+}
+
+async fn until(is_so: impl Fn() -> bool, what: &str) {
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("in vain: {what}"));
 }
 
 async fn a_statement_that_nobody_waits_for_is_stopped(database: &mut TestDatabase) {

@@ -379,6 +379,11 @@ impl Pool {
         self.state().schema.clone()
     }
 
+    /// Whether no connection could be made when that was last tried.
+    pub fn is_down(&self) -> bool {
+        self.state().down.is_some()
+    }
+
     /// Makes the next session read the schema anew.
     pub fn forget_schema(&self) {
         self.state().schema = None;

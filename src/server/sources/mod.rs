@@ -226,6 +226,11 @@ impl Source {
         &self.app
     }
 
+    /// Whether no connection could be made when that was last tried.
+    pub fn is_down(&self) -> bool {
+        self.pool.is_down()
+    }
+
     async fn session(&self) -> Result<Session<'_>, SourceError> {
         self.pool.read(&self.app).await
     }

@@ -258,6 +258,8 @@ impl Watcher {
                 (true, _) => BREATH,
                 // What the first read took says nothing of what a look takes.
                 (false, true) => self.pause(Duration::ZERO),
+                // Waiting for a connection in vain costs the database nothing, and it is to be seen when it is back.
+                (false, false) if self.source.is_down() => self.pause(Duration::ZERO),
                 (false, false) => self.pause(begun.elapsed()),
             };
             tokio::select! {
