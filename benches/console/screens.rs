@@ -81,7 +81,8 @@ pub fn screen(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
     Screen { name, path: path.to_owned(), bare }
 }
 
-/// Asks for a screen, one request at a time on a kept connection, and for its bare statements.
+/// Asks for a screen, one request at a time on a kept connection, and for its bare statements: in turns, so that the
+/// machine is for both as it is at that moment.
 pub async fn measure(
     screen: &Screen,
     console: &Console,
@@ -90,44 +91,36 @@ pub async fn measure(
 ) -> anyhow::Result<ScreenReport> {
     let path = format!("{}{}", console.base, screen.path);
     let mut connection = Connection::open(&console.address).await?;
-    let (mut pages, mut size) = (Vec::new(), 0);
+    let (mut pages, mut statements, mut size) = (Vec::new(), Vec::new(), 0);
     let mut until = Instant::now() + limits.time;
     for number in 0..WARM_UP + limits.samples {
         let answer = connection.get(&path).await?.success(&path)?;
+        let bare = bare(screen, database).await?;
         if number == WARM_UP {
             until = Instant::now() + limits.time;
         }
         if number >= WARM_UP {
             pages.push(answer.took);
+            statements.push(bare);
             size = answer.body.len();
         }
         if Instant::now() > until && !pages.is_empty() {
             break;
         }
     }
-    let bare = if screen.bare.is_empty() { None } else { Some(bare(screen, database, limits).await?) };
-    let count = pages.len();
-    Ok(ScreenReport { name: screen.name, count, p50: median(&mut pages), p99: percentile(&mut pages, 99), bare, size })
+    let (count, p50, p99) = (pages.len(), median(&mut pages), percentile(&mut pages, 99));
+    let bare = (!screen.bare.is_empty()).then(|| median(&mut statements));
+    Ok(ScreenReport { name: screen.name, count, p50, p99, bare, size })
 }
 
-async fn bare(screen: &Screen, database: &mut Database, limits: Limits) -> anyhow::Result<Duration> {
-    let mut times = Vec::new();
-    let until = Instant::now() + limits.time;
-    for number in 0..WARM_UP + limits.samples {
-        let begun = Instant::now();
-        for statement in &screen.bare {
-            let rows = database.rows(statement).await.with_context(|| statement.clone())?;
-            // A statement that finds nothing would make the console look slow.
-            anyhow::ensure!(rows > 0, "no rows: {statement}");
-        }
-        if number >= WARM_UP {
-            times.push(begun.elapsed());
-        }
-        if Instant::now() > until && !times.is_empty() {
-            break;
-        }
+async fn bare(screen: &Screen, database: &mut Database) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    for statement in &screen.bare {
+        let rows = database.rows(statement).await.with_context(|| statement.clone())?;
+        // A statement that finds nothing would make the console look slow.
+        anyhow::ensure!(rows > 0, "no rows: {statement}");
     }
-    Ok(median(&mut times))
+    Ok(begun.elapsed())
 }
 
 /// Requests a second for the overview (shown from memory) and for a list by id (asked of the database).
