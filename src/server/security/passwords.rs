@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version,
+    password_hash::phc::{Output, ParamsString, Salt},
+};
 use chrono::{TimeDelta, Utc};
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
@@ -154,7 +157,7 @@ pub fn one_time() -> String {
 #[derive(Clone, Debug)]
 pub struct Prover {
     turns: Arc<Semaphore>,
-    /// The hash of a password that nobody knows: proving against it takes as long as against any other.
+    /// A hash that no password is known for: proving against it takes as long as against any other.
     nobody: Arc<str>,
 }
 
@@ -163,8 +166,7 @@ impl Prover {
         // One less than there are, so that pages are served while passwords are proved.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let turns = Arc::new(Semaphore::new(cores.saturating_sub(1).clamp(1, 4)));
-        let nobody = hash(&one_time()).unwrap_or_default().into();
-        Self { turns, nobody }
+        Self { turns, nobody: nobodys().unwrap_or_default().into() }
     }
 
     /// Whether this is the password of that hash. Without a hash it is not, and takes as long to say so.
@@ -234,6 +236,19 @@ fn hash(password: &str) -> Option<String> {
     hashed.map(|hash: PasswordHash| hash.to_string()).map_err(|error| tracing::error!(%error, "Argon2 failed")).ok()
 }
 
+/// What [`hash`] could have answered, drawn instead of calculated: that costs 19 MiB, which a console that starts should
+/// not take.
+fn nobodys() -> Option<String> {
+    let drawn = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(Params::default()).ok()?,
+        salt: Some(Salt::new(&secrets::random::<16>()).ok()?),
+        hash: Some(Output::new(&secrets::random::<{ Params::DEFAULT_OUTPUT_LEN }>()).ok()?),
+    };
+    Some(drawn.to_string())
+}
+
 fn verify(password: &str, hash: &str) -> bool {
     let Ok(parsed) = PasswordHash::new(hash) else { return false };
     argon2().verify_password(password.as_bytes(), &parsed).is_ok()
@@ -291,6 +306,19 @@ mod tests {
         assert_eq!(one.len(), 23, "{one}");
         assert_ne!(one, other);
         assert_eq!(check(&one, "asha"), Ok(()));
+    }
+
+    /// Else the time that a refusal takes would tell which names there are.
+    #[test]
+    fn a_name_that_nobody_has_costs_the_same_proof() {
+        let of = |hash: &str| {
+            let hash = PasswordHash::new(hash).unwrap();
+            let lengths = (hash.salt.unwrap().len(), hash.hash.unwrap().len());
+            (hash.algorithm, hash.version, hash.params, lengths)
+        };
+        let (nobodys, other) = (nobodys().unwrap(), nobodys().unwrap());
+        assert_eq!(of(&nobodys), of(&hash("copper tunnel violin marsh").unwrap()));
+        assert_ne!(nobodys, other);
     }
 
     #[tokio::test]

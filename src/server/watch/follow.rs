@@ -48,13 +48,16 @@ const SPLIT: i64 = 16;
 const PAGE: usize = 2_000;
 
 /// Chunks of the first read that are written together: the more rows, the fewer times a page of the store's indexes is
-/// written. Their texts are not kept so long.
-const CHUNKS_OF_A_PAGE: usize = 16;
+/// written, and the more memory. Their texts are not kept so long.
+const CHUNKS_OF_A_PAGE: usize = 4;
+
+/// The same where there are [`MANY`].
+const CHUNKS_OF_A_LONG_PAGE: usize = 16;
 
 /// Such pages that one look takes: after that, the console's pages see how far it has come.
 const PAGES_OF_A_LOOK: usize = 4;
 
-/// Ids that a first read has before it, from which on the store gets more memory for it.
+/// Ids that a first read has before it, from which on it and the store take more memory for it.
 const MANY: i64 = 300_000;
 
 /// Rows that a look names to open pages, of each kind.
@@ -264,14 +267,15 @@ impl Follower {
             self.store.expect_much(true).await?;
             self.expects_much = true;
         }
-        let mut rows = read_rows(look.source, next, &self.limits).await?;
+        let chunks = if self.expects_much { CHUNKS_OF_A_LONG_PAGE } else { CHUNKS_OF_A_PAGE };
+        let mut rows = read_rows(look.source, next, &self.limits, chunks).await?;
         for _ in 0..PAGES_OF_A_LOOK {
             if rows.read.is_empty() {
                 break;
             }
             look.page.appeared = rows.read;
             // The next ones are read, and their errors are told apart, while these are written.
-            let next = read_rows(look.source, rows.next, &self.limits);
+            let next = read_rows(look.source, rows.next, &self.limits, chunks);
             let written = write(&self.store, &mut self.book, None, Utc::now(), &mut look.page, &mut look.found);
             let (next, written) = tokio::join!(next, written);
             written?;
@@ -281,7 +285,7 @@ impl Follower {
             look.found.unfinished = true;
             return Ok(());
         }
-        let mut attempts = read_log(look.source, self.book.log_to).await?;
+        let mut attempts = read_log(look.source, self.book.log_to, chunks).await?;
         for _ in 0..PAGES_OF_A_LOOK {
             let Some(last) = attempts.next else {
                 if std::mem::take(&mut self.expects_much) {
@@ -292,7 +296,7 @@ impl Follower {
             };
             look.page.progress.log_to = Some(last);
             look.page.attempts = attempts.read;
-            let next = read_log(look.source, Some(last));
+            let next = read_log(look.source, Some(last), chunks);
             let written = write(&self.store, &mut self.book, None, Utc::now(), &mut look.page, &mut look.found);
             let (next, written) = tokio::join!(next, written);
             written?;
@@ -524,10 +528,15 @@ struct Read<T> {
 }
 
 /// Rows from an id on.
-async fn read_rows(source: &Source, from: Option<i64>, limits: &Limits) -> Result<Read<Appeared>, FollowError> {
+async fn read_rows(
+    source: &Source,
+    from: Option<i64>,
+    limits: &Limits,
+    chunks: usize,
+) -> Result<Read<Appeared>, FollowError> {
     let mut told = Telling::default();
     let mut next = from;
-    for _ in 0..CHUNKS_OF_A_PAGE {
+    for _ in 0..chunks {
         let Some(from) = next else { break };
         let rows = source.whole_rows((from, i64::MAX), TEXTS).await?;
         let highest = rows.last().and_then(|row| i64::try_from(row.row.id.0).ok());
@@ -539,10 +548,10 @@ async fn read_rows(source: &Source, from: Option<i64>, limits: &Limits) -> Resul
 }
 
 /// Rows of the retry log above an id; `next` is the highest one read.
-async fn read_log(source: &Source, above: Option<i64>) -> Result<Read<NewAttempt>, FollowError> {
+async fn read_log(source: &Source, above: Option<i64>, chunks: usize) -> Result<Read<NewAttempt>, FollowError> {
     let mut told = Telling::default();
     let mut last = None;
-    for _ in 0..CHUNKS_OF_A_PAGE {
+    for _ in 0..chunks {
         let rows = source.log_above(last.or(above), TEXTS).await?;
         let Some(newest) = rows.last() else { break };
         last = Some(newest.id);
