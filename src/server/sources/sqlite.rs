@@ -17,12 +17,17 @@ use super::{
     sql,
 };
 
+/// Kilobytes of the file that a connection keeps in memory, and of what it sorts. Tables are read through from end to end,
+/// of which the next reader wants nothing that would still be there.
+const CACHE: u32 = 512;
+
 /// Opens the file, which must be there. Its journal mode is left as found.
 pub(super) async fn connect(app: &Application) -> Result<SqliteConnection, Error> {
     SqliteConnectOptions::new()
         .filename(Path::new(&app.database.database))
         .create_if_missing(false)
         .busy_timeout(app.statement_timeout)
+        .pragma("cache_size", format!("-{CACHE}"))
         .disable_statement_logging()
         .connect()
         .await

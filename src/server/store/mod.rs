@@ -39,6 +39,9 @@ pub use groups::{GroupEvents, GroupRow};
 pub use operations::NewOperation;
 pub use sessions::{NewSession, NewToken, Session, Token};
 
+/// Kilobytes of the file that each reading connection keeps in memory. The system keeps the rest.
+const READERS_CACHE: u32 = 1024;
+
 /// Kilobytes of the file that the writing connection keeps in memory.
 const WRITERS_CACHE: u32 = 8 * 1024;
 
@@ -124,7 +127,8 @@ impl Store {
             .pragma("wal_autocheckpoint", CHECKPOINT.to_string());
         let pen = SqlitePoolOptions::new().max_connections(1).connect_with(writing).await?;
         sqlx::migrate!().run(&pen).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let reading = options.pragma("cache_size", format!("-{READERS_CACHE}"));
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(reading).await?;
         Ok(Self { pool, pen, much: Arc::default() })
     }
 
