@@ -40,10 +40,10 @@ pub use operations::NewOperation;
 pub use sessions::{NewSession, NewToken, Session, Token};
 
 /// Kilobytes of the file that each reading connection keeps in memory. The system keeps the rest.
-const READERS_CACHE: u32 = 1024;
+const READERS_CACHE: u32 = 512;
 
 /// Kilobytes of the file that the writing connection keeps in memory.
-const WRITERS_CACHE: u32 = 8 * 1024;
+const WRITERS_CACHE: u32 = 4 * 1024;
 
 /// The same during the first read of a large source. The ledger's indexes of event ids and records are in no order of
 /// time: without room for them, every page of theirs is written over and over.
