@@ -15,8 +15,8 @@ use crate::{
     api::failed_events::{EventGroup, EventPage, Masked, MissingPart},
     error::Problem,
     model::{
-        Availability, FailedEventRow, Feed, RowId, audit::AuditKind, filter::Filter, masking, payload,
-        payload::record_uuid, publisher::Publisher,
+        Availability, FailedEventRow, Feed, RowId, audit::AuditKind, filter::Filter, ledger::LedgerEvent, masking,
+        payload, payload::record_uuid, publisher::Publisher,
     },
 };
 
@@ -42,8 +42,11 @@ pub async fn event(
             "It was resolved, or somebody deleted it. The list shows what is there now.",
         ));
     };
+    // The page is whole without the history; and an id can have been another event's, which is not this one's.
+    let lives = console.parts.store.ledger_events_of_row(&source.app().info.key, id).await.unwrap_or_default();
+    let life = lives.into_iter().next().filter(|life| life.state.is_open() && life.event_id == event.row.event_id);
     let (around, neighbours, view, ahead, group, later) = tokio::join!(
-        same_record(console, &event.row),
+        same_record(console, &event.row, life.as_ref()),
         lists::neighbours(console, list, &event.row),
         console.view(app),
         ahead(console, source, event.row.feed_uri.as_deref(), id),
@@ -72,9 +75,6 @@ pub async fn event(
     }
     let seen = view.and_then(|view| view.seen);
     let feed = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, event.row.feed_uri.as_deref()));
-    // The page is whole without the history; and an id can have been another event's, which is not this one's.
-    let lives = console.parts.store.ledger_events_of_row(&source.app().info.key, id).await.unwrap_or_default();
-    let life = lives.into_iter().next().filter(|life| life.state.is_open() && life.event_id == event.row.event_id);
     Ok(EventPage {
         info: source.app().info.clone(),
         life,
@@ -102,14 +102,20 @@ async fn group(console: &Console, app: &str, id: RowId) -> Result<Option<EventGr
 }
 
 /// The other failed events of the record that this one is about, in every application.
-async fn same_record(console: &Console, row: &FailedEventRow) -> (Vec<FailedEventRow>, Vec<MissingPart>) {
+async fn same_record(
+    console: &Console,
+    row: &FailedEventRow,
+    life: Option<&LedgerEvent>,
+) -> (Vec<FailedEventRow>, Vec<MissingPart>) {
     let needle = row.payload.as_deref().and_then(record_uuid).or_else(|| row.event_id.as_deref().and_then(record_uuid));
     let Some(needle) = needle else { return (Vec::new(), Vec::new()) };
+    // The ledger reads less of a long payload than this page does: what it calls the record is asked of it.
+    let known = life.and_then(|life| life.record.as_deref()).unwrap_or(&needle);
     let asked = console.sources().map(|source| {
         let except = (source.app().info.key == row.app).then_some(row.id);
         let needle = needle.as_str();
         async move {
-            let answer = match known_of_record(console, source, needle, except).await {
+            let answer = match known_of_record(console, source, known, except).await {
                 Some(known) => known.map(|rows| (rows, true)),
                 None => source.same_record(needle, except, SAME_RECORD).await,
             };
