@@ -49,7 +49,7 @@ pub async fn event(
         same_record(console, &event.row, life.as_ref()),
         lists::neighbours(console, list, &event.row),
         console.view(app),
-        ahead(console, source, event.row.feed_uri.as_deref(), id),
+        ahead(console, source, &event.row, life.as_ref()),
         group(console, app, id),
         console.parts.store.later_of_record(app, id),
     );
@@ -109,13 +109,13 @@ async fn same_record(
 ) -> (Vec<FailedEventRow>, Vec<MissingPart>) {
     let needle = row.payload.as_deref().and_then(record_uuid).or_else(|| row.event_id.as_deref().and_then(record_uuid));
     let Some(needle) = needle else { return (Vec::new(), Vec::new()) };
-    // The ledger reads less of a long payload than this page does: what it calls the record is asked of it.
+    // The ledger reads less of a long payload than this page does: what it calls this record is asked of it.
     let known = life.and_then(|life| life.record.as_deref()).unwrap_or(&needle);
     let asked = console.sources().map(|source| {
-        let except = (source.app().info.key == row.app).then_some(row.id);
-        let needle = needle.as_str();
+        let own = source.app().info.key == row.app;
+        let (except, needle) = (own.then_some(row.id), needle.as_str());
         async move {
-            let answer = match known_of_record(console, source, known, except).await {
+            let answer = match known_of_record(console, source, if own { known } else { needle }, except).await {
                 Some(known) => known.map(|rows| (rows, true)),
                 None => source.same_record(needle, except, SAME_RECORD).await,
             };
@@ -144,7 +144,7 @@ async fn same_record(
 }
 
 /// The same of one application with a long table, by way of the ledger, which knows every row's record; `None`: this is
-/// the source's to answer.
+/// the source's to answer, also where rows have left or were given to other events since the last look.
 async fn known_of_record(
     console: &Console,
     source: &Source,
@@ -155,23 +155,34 @@ async fn known_of_record(
     if !lists::is_long_and_known(console, app).await {
         return None;
     }
-    let ids = console.parts.store.open_rows_of_record(app, record, except, SAME_RECORD).await.ok()?;
-    let rows = source.rows(&ids, TextLimit::LIST).await.map(|mut rows| {
-        rows.sort_by_key(|row| std::cmp::Reverse(row.id));
-        rows
-    });
-    Some(rows)
+    let known = console.parts.store.open_rows_of_record(app, record, except, SAME_RECORD).await.ok()?;
+    let ids: Vec<RowId> = known.iter().map(|(id, _)| *id).collect();
+    let mut rows = match source.rows(&ids, TextLimit::LIST).await {
+        Ok(rows) => rows,
+        Err(error) => return Some(Err(error)),
+    };
+    rows.sort_by_key(|row| std::cmp::Reverse(row.id));
+    let same = rows.len() == known.len()
+        && rows.iter().zip(&known).all(|(row, (id, event))| (row.id, &row.event_id) == (*id, event));
+    same.then_some(Ok(rows))
 }
 
-/// Waiting failed events of the feed with a lower id.
-async fn ahead(console: &Console, source: &Source, feed: Option<&str>, id: RowId) -> Result<u64, SourceError> {
-    let app = &source.app().info.key;
-    if lists::is_long_and_known(console, app).await
-        && let Ok(known) = console.parts.store.waiting_before(app, feed, id).await
+/// Waiting failed events of the feed with a lower id. The ledger is asked where it says of this row what the table says:
+/// while a retry is under way it may not have seen the others either.
+async fn ahead(
+    console: &Console,
+    source: &Source,
+    row: &FailedEventRow,
+    life: Option<&LedgerEvent>,
+) -> Result<u64, SourceError> {
+    let (app, feed) = (&source.app().info.key, row.feed_uri.as_deref());
+    if life.is_some_and(|life| life.retries == row.retries)
+        && lists::is_long_and_known(console, app).await
+        && let Ok(known) = console.parts.store.waiting_before(app, feed, row.id).await
     {
         return Ok(known);
     }
-    source.ahead(feed, id).await
+    source.ahead(feed, row.id).await
 }
 
 fn find_feed<'a>(feeds: &'a [Feed], uri: Option<&str>) -> Option<&'a Feed> {

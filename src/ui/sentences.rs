@@ -4,6 +4,7 @@
 //! and whether a retry will succeed, it cannot know. A limit that was not configured is called assumed.
 
 use super::{
+    due,
     feed_names::FeedName,
     words::{count, count_first, number, numeral, span},
 };
@@ -44,9 +45,7 @@ pub fn feed(feed: &Feed, limits: &Limits) -> Saying {
         )),
     }
     if feed.uri.is_none() && counts.total > 0 {
-        todo = "They carry no feed address, and a retry job looks by address: it never finds them. Handle them in the \
-                application itself."
-            .to_owned();
+        todo = format!("{} Handle them in the application itself.", due::NEVER_FOUND);
     }
     Saying { cause, todo }
 }

@@ -284,7 +284,35 @@ async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger
     assert!(lists::is_long_and_known(&hospital.console, "odoo").await);
     assert_eq!(around(&hospital, 18_007).await, (vec![12_007, 6_007, 7], Some(15_846), 0), "from the ledger");
     assert_eq!(around(&hospital, 300).await, (vec![18_300, 12_300, 6_300], Some(2), 0), "from the ledger");
-    // Since the last look one was resolved: it is not shown.
+    // What nobody has seen the ledger cannot know: it was the ledger that was asked.
+    hospital
+        .execute(
+            "Odoo",
+            "UPDATE failed_events SET retries = 5 WHERE id = 1; \
+             INSERT INTO failed_events SELECT 30000, feed_uri, failed_at, error_message, 'tag:new', event_content, \
+             error_hash_code, title, retries, tags FROM failed_events WHERE id = 7",
+        )
+        .await;
+    assert_eq!(around(&hospital, 18_007).await, (vec![12_007, 6_007, 7], Some(15_846), 0));
+    // A reset that it has not seen is a sign that others may have been reset, too.
+    hospital.execute("Odoo", "UPDATE failed_events SET retries = 0 WHERE id = 18007").await;
+    assert_eq!(around(&hospital, 18_007).await.1, Some(15_845));
+    // Nor is a row shown that has left, or that is another event's by now.
     hospital.execute("Odoo", "DELETE FROM failed_events WHERE id = 6007").await;
-    assert_eq!(around(&hospital, 18_007).await.0, [12_007, 7]);
+    let searched = around(&hospital, 18_007).await;
+    assert_eq!(
+        (searched.0, searched.2),
+        (vec![30_000, 12_007], 1),
+        "the table was asked, whose newest rows are searched"
+    );
+    hospital
+        .execute(
+            "Odoo",
+            "INSERT INTO failed_events (id, feed_uri, error_message, event_id, event_content, retries) \
+             VALUES (6007, 'http://x/many/recent', 'error', 'tag:another', '/patient/30000000-0000-4000-8000-000000000000', 1)",
+        )
+        .await;
+    assert_eq!(around(&hospital, 18_007).await.0, [30_000, 12_007]);
+    hospital.look("odoo").await;
+    assert_eq!(around(&hospital, 18_007).await, (vec![30_000, 12_007, 7], Some(15_845), 0), "from the ledger again");
 }

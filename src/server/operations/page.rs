@@ -22,7 +22,7 @@ const PAGE: usize = 100;
 pub async fn page(console: &Console, id: i64, from: Option<i64>) -> Result<OperationPage, Problem> {
     let store = &console.parts.store;
     let operation = counted(console, id).await?;
-    let feeds = store.planned_feeds(id).await?;
+    let feeds = store.planned_feeds(&operation).await?;
     let refused = if operation.stage == Stage::Draft { refused(console, &operation, &feeds).await } else { Vec::new() };
     let mut rows = store.courses(id, from.unwrap_or(0), PAGE as u32 + 1).await?;
     let next = rows.get(PAGE).map(|(position, _)| *position);

@@ -17,8 +17,8 @@ use super::{
     sql,
 };
 
-/// Kilobytes of the file that a connection keeps in memory, and of what it sorts. Tables are read through from end to end,
-/// of which the next reader wants nothing that would still be there.
+/// Kilobytes of the file that a connection keeps in memory. Tables are read through from end to end, of which the next
+/// statement wants nothing that would still be there.
 const CACHE: u32 = 512;
 
 /// Opens the file, which must be there. Its journal mode is left as found.
@@ -28,6 +28,9 @@ pub(super) async fn connect(app: &Application) -> Result<SqliteConnection, Error
         .create_if_missing(false)
         .busy_timeout(app.statement_timeout)
         .pragma("cache_size", format!("-{CACHE}"))
+        // What a batch changes stays in memory, however much that is, until it is committed: written before, it would
+        // keep everybody from reading for as long.
+        .pragma("cache_spill", "OFF")
         .disable_statement_logging()
         .connect()
         .await

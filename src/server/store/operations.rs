@@ -438,31 +438,34 @@ impl Store {
         }
     }
 
-    /// The feeds of a plan, the one with the most rows first.
-    pub async fn planned_feeds(&self, operation: i64) -> Result<Vec<PlannedFeed>, StoreError> {
-        // Joined run by run: a search for the run of each row costs more than all the rest.
-        let rows = sqlx::query(
-            "SELECT app, feed_uri, SUM(planned), SUM(reset) FROM (\
-             SELECT app, feed_uri, COUNT(*) AS planned, 0 AS reset FROM operation_rows WHERE operation_id = ?1 \
-             GROUP BY app, feed_uri \
-             UNION ALL SELECT r.app, r.feed_uri, 0, COUNT(*) FROM operation_runs u CROSS JOIN operation_rows r \
-             ON r.operation_id = u.operation_id AND r.position BETWEEN u.first AND u.last \
-             WHERE u.operation_id = ?1 AND u.outcome = ?2 GROUP BY r.app, r.feed_uri) \
-             GROUP BY app, feed_uri ORDER BY SUM(planned) DESC, app, feed_uri LIMIT 1000",
-        )
-        .bind(operation)
-        .bind(RESET)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let number = |place: usize| {
-                    Ok::<_, sqlx::Error>(u64::try_from(row.try_get::<i64, _>(place)?).unwrap_or_default())
-                };
-                let (app, feed_uri) = (row.try_get(0)?, row.try_get(1)?);
-                Ok(PlannedFeed { app, feed_uri, rows: number(2)?, reset: number(3)? })
-            })
-            .collect()
+    /// The feeds of a plan, the one with the most rows first. An empty address is none.
+    pub async fn planned_feeds(&self, operation: &Operation) -> Result<Vec<PlannedFeed>, StoreError> {
+        const PLANNED: &str = "SELECT app, NULLIF(feed_uri, '') AS uri, COUNT(*) FROM operation_rows WHERE operation_id = ? \
+             GROUP BY app, uri ORDER BY COUNT(*) DESC, app, uri LIMIT 1000";
+        // Run by run: a search for the run of each row costs more than all the rest.
+        const RESETS: &str = "SELECT r.app, NULLIF(r.feed_uri, '') AS uri, COUNT(*) FROM operation_runs u \
+             CROSS JOIN operation_rows r ON r.operation_id = u.operation_id AND r.position BETWEEN u.first AND u.last \
+             WHERE u.operation_id = ? AND u.outcome = ? GROUP BY r.app, uri";
+        let planned = sqlx::query_as(PLANNED).bind(operation.id).fetch_all(&self.pool).await?;
+        let counts = operation.counts;
+        let apart = counts.reset > 0 && counts.reset < counts.asked;
+        let resets: Vec<(String, Option<String>, i64)> = match apart {
+            true => sqlx::query_as(RESETS).bind(operation.id).bind(RESET).fetch_all(&self.pool).await?,
+            false => Vec::new(),
+        };
+        let resets: BTreeMap<_, _> = resets.into_iter().map(|(app, uri, reset)| ((app, uri), reset)).collect();
+        let of_feed = |(app, feed_uri, rows): (String, Option<String>, i64)| {
+            let feed = (app, feed_uri);
+            let reset = match apart {
+                true => resets.get(&feed).copied().unwrap_or_default(),
+                false if counts.reset == 0 => 0,
+                false => rows,
+            };
+            let (app, feed_uri) = feed;
+            let number = |number| u64::try_from(number).unwrap_or_default();
+            PlannedFeed { app, feed_uri, rows: number(rows), reset: number(reset) }
+        };
+        Ok(planned.into_iter().map(of_feed).collect())
     }
 
     /// Operations with a reset that the consumer wrote over, but for those that were cancelled.

@@ -259,7 +259,7 @@ impl Watcher {
                 // What the first read took says nothing of what a look takes.
                 (false, true) => self.pause(Duration::ZERO),
                 // Waiting for a connection in vain costs the database nothing, and it is to be seen when it is back.
-                (false, false) if self.source.is_down() => self.pause(Duration::ZERO),
+                (false, false) if self.found_no_connection() => self.pause(Duration::ZERO),
                 (false, false) => self.pause(begun.elapsed()),
             };
             tokio::select! {
@@ -268,6 +268,12 @@ impl Watcher {
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    /// Whether the look that has just ended saw nothing because there was no connection to be had. Looks can go well on a
+    /// connection that was kept while no other can be made: then what they cost counts.
+    fn found_no_connection(&self) -> bool {
+        self.source.is_down() && matches!(self.publish.borrow().reach, Reach::Unreachable { .. })
     }
 
     fn pause(&self, cost: Duration) -> Duration {

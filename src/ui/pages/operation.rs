@@ -101,7 +101,7 @@ fn Plan(page: Page) -> impl IntoView {
         <section class="sheet plan" aria-label="The plan">
             <div class="pad">
                 <Effect page=page.clone() />
-                <FeedsOfPlan feeds=page.feeds.clone() applications=page.applications.clone() />
+                <FeedsOfPlan kind=operation.kind feeds=page.feeds.clone() applications=page.applications.clone() />
                 <Start page=page.clone() />
             </div>
         </section>
@@ -174,7 +174,7 @@ fn order_matters(operation: &Operation) -> Option<String> {
 
 /// Where the rows are, how these feeds stand, and how long their consumers will need.
 #[component]
-fn FeedsOfPlan(feeds: Vec<FeedOfPlan>, applications: Vec<ApplicationInfo>) -> impl IntoView {
+fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<ApplicationInfo>) -> impl IntoView {
     let base = use_base();
     let rows = feeds
         .into_iter()
@@ -187,9 +187,10 @@ fn FeedsOfPlan(feeds: Vec<FeedOfPlan>, applications: Vec<ApplicationInfo>) -> im
             let stopped = feed.as_ref().is_some_and(|feed| feed.state == FeedState::Stopped);
             let waiting = feed.as_ref().map_or(0, |feed| feed.counts.waiting);
             let ahead = (waiting > 0).then(|| format!("{} of the feed wait already and are tried in between.", words::count_first(waiting, "event")));
-            let work = info.as_ref().map(|info| match info.limits.max_retry {
-                None => due::turn(&info.limits, None),
-                Some(_) => due::work(&info.limits, planned.rows.saturating_add(waiting)),
+            let work = info.as_ref().map(|info| match (info.limits.max_retry, &planned.feed_uri) {
+                (None, _) => due::turn(&info.limits, None),
+                (Some(_), None) if kind == RequestKind::Retry => due::NEVER_FOUND.to_owned(),
+                (Some(_), _) => due::work(&info.limits, planned.rows.saturating_add(waiting)),
             });
             let assumed = info.as_ref().and_then(due::assumed);
             let at_work = feed.and_then(|feed| feed.last_seen_at_work);

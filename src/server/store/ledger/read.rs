@@ -222,7 +222,8 @@ impl Store {
         Ok(keys)
     }
 
-    /// The failed events of an application that are about the record with this uuid, but for one row; newest id first.
+    /// The failed events of an application that are about the record with this uuid, but for one row, with their event
+    /// ids; newest id first.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -232,11 +233,11 @@ impl Store {
         record: &str,
         except: Option<RowId>,
         limit: u32,
-    ) -> Result<Vec<RowId>, StoreError> {
+    ) -> Result<Vec<(RowId, Option<String>)>, StoreError> {
         // The index is of the ends: see the migration.
-        let rows = sqlx::query_scalar::<_, i64>(
-            "SELECT e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = +e.source_id \
-             WHERE substr(e.record, -12) = substr(?1, -12) AND e.record = ?1 AND s.app = ?2 AND +e.state < 10 \
+        let rows = sqlx::query_as::<_, (i64, Option<String>)>(
+            "SELECT e.row_id, e.event_id FROM ledger_events e JOIN ledger_sources s ON s.id = +e.source_id \
+             WHERE substr(e.record, -12) = substr(?1, -12) AND +e.record = ?1 AND s.app = ?2 AND +e.state < 10 \
              AND (?3 IS NULL OR e.row_id <> ?3) ORDER BY e.row_id DESC LIMIT ?4",
         )
         .bind(record.to_lowercase())
@@ -245,7 +246,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(|id| RowId(id.into())).collect())
+        Ok(rows.into_iter().map(|(id, event)| (RowId(id.into()), event)).collect())
     }
 
     /// How many failed events of a feed wait that have a lower id.
