@@ -78,5 +78,9 @@ test.describe("without JavaScript", () => {
     }).toPass();
     await page.getByRole("button", { name: "Start OpenMRS" }).click();
     await expect(page.getByText("OpenMRS is down.")).toHaveCount(0);
+    // Both are on record.
+    await page.goto(busy.at("/audit"));
+    await expect(page.getByRole("row").filter({ hasText: "demo broken" })).toContainText("Stop OpenMRS");
+    await expect(page.getByRole("row").filter({ hasText: "demo mended" })).toContainText("OpenMRS is down.");
   });
 });

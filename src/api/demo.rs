@@ -3,7 +3,7 @@
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
 #[cfg(feature = "ssr")]
-use crate::model::Right;
+use crate::model::{Right, audit::AuditKind};
 use crate::{error::Problem, model::demo::DemoHospital};
 
 /// What the demo hospital's page shows.
@@ -15,7 +15,10 @@ pub async fn view_demo_hospital() -> Result<DemoHospital, Problem> {
 /// Ends a trouble of the demo hospital.
 #[server(prefix = "/api", endpoint = "demo_mend")]
 pub async fn mend(trouble: i64) -> Result<(), Problem> {
-    super::hospital(Right::Retry)?.mend(trouble).await?;
+    let hospital = super::hospital(Right::Retry)?;
+    let known = hospital.view().await?.troubles.into_iter().find(|known| known.id == trouble);
+    record(AuditKind::DemoMended, known.map_or_else(|| format!("trouble {trouble}"), |known| known.title)).await?;
+    hospital.mend(trouble).await?;
     super::go_to(&super::console()?.parts.config.base.demo());
     Ok(())
 }
@@ -23,7 +26,16 @@ pub async fn mend(trouble: i64) -> Result<(), Problem> {
 /// Begins a trouble of the demo hospital, by its word.
 #[server(prefix = "/api", endpoint = "demo_break")]
 pub async fn break_something(what: String) -> Result<(), Problem> {
-    super::hospital(Right::Retry)?.break_something(&what).await?;
+    let hospital = super::hospital(Right::Retry)?;
+    let known = hospital.view().await?.breakages.into_iter().find(|known| known.word == what);
+    record(AuditKind::DemoBroken, known.map_or_else(|| what.clone(), |known| known.label)).await?;
+    hospital.break_something(&what).await?;
     super::go_to(&super::console()?.parts.config.base.demo());
     Ok(())
+}
+
+/// Puts on record who breaks or mends what, before it is done.
+#[cfg(feature = "ssr")]
+async fn record(kind: AuditKind, what: String) -> Result<(), Problem> {
+    Ok(super::console()?.parts.audit.record(super::actor()?.entry(kind).what(what)).await?)
 }

@@ -35,6 +35,9 @@ pub enum AuditKind {
     Restored,
     /// A note on a fault was written, changed or removed.
     NoteChanged,
+    /// A trouble of the demo hospital was ended, or begun.
+    DemoMended,
+    DemoBroken,
     /// The audit log was downloaded.
     AuditExported,
     /// Entries older than the setting keeps were removed; the chain goes on after them.
@@ -51,7 +54,7 @@ pub enum AuditKind {
 
 impl AuditKind {
     /// Every kind, in the order of the filter form.
-    pub const ALL: [AuditKind; 22] = [
+    pub const ALL: [AuditKind; 24] = [
         AuditKind::SignIn,
         AuditKind::SignInFailed,
         AuditKind::SignOut,
@@ -66,6 +69,8 @@ impl AuditKind {
         AuditKind::Discarded,
         AuditKind::Restored,
         AuditKind::NoteChanged,
+        AuditKind::DemoMended,
+        AuditKind::DemoBroken,
         AuditKind::AuditExported,
         AuditKind::EntriesRemoved,
         AuditKind::CopiesRemoved,
@@ -95,6 +100,8 @@ impl AuditKind {
             AuditKind::Discarded => "discard",
             AuditKind::Restored => "restore",
             AuditKind::NoteChanged => "note_changed",
+            AuditKind::DemoMended => "demo_mended",
+            AuditKind::DemoBroken => "demo_broken",
             AuditKind::AuditExported => "audit_exported",
             AuditKind::EntriesRemoved => "entries_removed",
             AuditKind::CopiesRemoved => "copies_removed",
@@ -123,6 +130,8 @@ impl AuditKind {
             AuditKind::Discarded => "discard",
             AuditKind::Restored => "restore",
             AuditKind::NoteChanged => "note changed",
+            AuditKind::DemoMended => "demo mended",
+            AuditKind::DemoBroken => "demo broken",
             AuditKind::AuditExported => "audit log downloaded",
             AuditKind::EntriesRemoved => "old entries removed",
             AuditKind::CopiesRemoved => "old copies removed",
