@@ -66,6 +66,11 @@ impl Chunking {
         if stretches.is_empty() { Err(ChunkingError::NoRow) } else { Ok(Self(stretches)) }
     }
 
+    /// Events on a page of the newest stretch.
+    pub fn newest_length(&self) -> i64 {
+        self.0.last().map_or(1, |stretch| stretch.length)
+    }
+
     /// How many pages a feed of so many events has.
     pub fn pages(&self, events: i64) -> i64 {
         self.0.iter().map(|stretch| stretch.pages(events)).fold(0, i64::saturating_add)

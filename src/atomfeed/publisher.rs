@@ -162,6 +162,11 @@ impl Publisher {
         // One state of the database: between counting and reading the feed must not grow.
         let mut snapshot = self.database.snapshot();
         let (chunking, offset) = feed.chunking_and_offset(&mut snapshot).await?;
+        if number == PageNumber::Recent
+            && let Some((page, entries)) = feed.newest(&mut snapshot, &chunking, offset).await?
+        {
+            return self.written(feed.category, number, page, page, entries);
+        }
         let (events, last) = feed.count(&mut snapshot, offset).await?;
         let newest = chunking.pages(events);
         let page = match number {
@@ -174,12 +179,19 @@ impl Publisher {
             None if number == PageNumber::Recent => Vec::new(),
             None => return Ok(None),
         };
-        // Nothing was written, so there is nothing to wait for: it is rolled back behind our backs.
-        drop(snapshot);
-        self.draft(feed.category, number, page, newest, entries)
-            .to_xml()
-            .map(Some)
-            .map_err(|error| sqlx::Error::Io(error).into())
+        self.written(feed.category, number, page, newest, entries)
+    }
+
+    fn written(
+        &self,
+        category: Option<&str>,
+        number: PageNumber,
+        page: i64,
+        newest: i64,
+        entries: Vec<Entry>,
+    ) -> Result<Option<String>, DatabaseError> {
+        let draft = self.draft(category, number, page, newest, entries);
+        draft.to_xml().map(Some).map_err(|error| sqlx::Error::Io(error).into())
     }
 
     fn draft(
@@ -337,6 +349,38 @@ impl Feed<'_> {
         Ok((start.events + behind, newest))
     }
 
+    /// The number of the newest page, and what is on it: counted and read by one statement, because the newest page is
+    /// what every consumer asks for at every run. `None` where less lies behind the marker than the page holds.
+    async fn newest(
+        &self,
+        transaction: &mut Transaction,
+        chunking: &Chunking,
+        offset: Option<Offset>,
+    ) -> Result<Option<(i64, Vec<Entry>)>, DatabaseError> {
+        let (columns, table) = (self.columns()?, self.database.table(TableName::EventRecords));
+        let start = offset.unwrap_or(Offset { event_id: 0, events: 0 });
+        let of = if self.category.is_some() { " AND category = ?" } else { "" };
+        let from = format!("FROM {table} WHERE id > {}{of}", start.event_id);
+        let (count, most) = (self.database.text("COUNT(*)"), chunking.newest_length());
+        let select = format!("SELECT (SELECT {count} {from}), {columns} {from} ORDER BY {table}.id DESC LIMIT {most}");
+        let statement = match self.category {
+            Some(category) => Statement::new(select).with(category).with(category),
+            None => Statement::new(select),
+        };
+        let mut rows = transaction.rows(statement).await?;
+        // Every row begins with the count.
+        let behind = rows.iter_mut().filter_map(Record::number::<i64>).last().unwrap_or(0);
+        let events = start.events + behind;
+        let page = chunking.pages(events);
+        let Some(range) = chunking.page(page, events).filter(|range| range.last >= events) else { return Ok(None) };
+        let wanted = usize::try_from(events - range.first + 1).unwrap_or(usize::MAX);
+        if rows.len() < wanted {
+            return Ok(None);
+        }
+        rows.truncate(wanted);
+        Ok(Some((page, rows.into_iter().rev().map(|row| self.entry(row)).collect())))
+    }
+
     async fn entries(
         &self,
         transaction: &mut Transaction,
@@ -344,13 +388,9 @@ impl Feed<'_> {
         offset: Option<Offset>,
         (events, last): (i64, i64),
     ) -> Result<Vec<Entry>, DatabaseError> {
-        let records = self.shape.table(TableName::EventRecords)?;
         // From the marker if the page begins behind it, else from the beginning.
         let start = offset.filter(|offset| range.first > offset.events).unwrap_or(Offset { event_id: 0, events: 0 });
-        let columns = ["uuid", "title", "timestamp", "date_created", "object", "category", "tags"]
-            .map(|column| records.text(self.database, column))
-            .join(", ");
-        let mut statement = self.events_after(&format!("SELECT {columns}"), start.event_id);
+        let mut statement = self.events_after(&format!("SELECT {}", self.columns()?), start.event_id);
         let table = self.database.table(TableName::EventRecords);
         let (limit, skipped) = (range.last.min(events) - range.first + 1, (range.first - 1 - start.events).max(0));
         // The newest page is read from the feed's end, without passing over what lies before it. From the end that was
@@ -365,6 +405,13 @@ impl Feed<'_> {
             rows.reverse();
         }
         Ok(rows.into_iter().map(|row| self.entry(row)).collect())
+    }
+
+    /// What [`Self::entry`] reads.
+    fn columns(&self) -> Result<String, DatabaseError> {
+        let records = self.shape.table(TableName::EventRecords)?;
+        let columns = ["uuid", "title", "timestamp", "date_created", "object", "category", "tags"];
+        Ok(columns.map(|column| records.text(self.database, column)).join(", "))
     }
 
     fn entry(&self, mut row: Record) -> Entry {

@@ -47,7 +47,7 @@ const WRITERS_CACHE: u32 = 4 * 1024;
 
 /// The same during the first read of a large source. The ledger's indexes of event ids and records are in no order of
 /// time: without room for them, every page of theirs is written over and over.
-const WRITERS_CACHE_OF_MANY: u32 = 32 * 1024;
+const WRITERS_CACHE_OF_MANY: u32 = 96 * 1024;
 
 /// Pages of the log after which they are brought into the file itself: some tens of megabytes, for the same reason.
 const CHECKPOINT: u32 = 8_000;
