@@ -58,7 +58,7 @@ const CHUNKS_OF_A_LONG_PAGE: usize = 16;
 const PAGES_OF_A_LOOK: usize = 4;
 
 /// Ids that a first read has before it, from which on it and the store take more memory for it.
-const MANY: i64 = 300_000;
+const MANY: i64 = 150_000;
 
 /// Rows that a look names to open pages, of each kind.
 const NAMED: usize = 200;
