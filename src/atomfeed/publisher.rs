@@ -165,7 +165,7 @@ impl Publisher {
         if number == PageNumber::Recent
             && let Some((page, entries)) = feed.newest(&mut snapshot, &chunking, offset).await?
         {
-            return self.written(feed.category, number, page, page, entries);
+            return self.xml(feed.category, number, page, page, entries).map(Some);
         }
         let (events, last) = feed.count(&mut snapshot, offset).await?;
         let newest = chunking.pages(events);
@@ -179,29 +179,17 @@ impl Publisher {
             None if number == PageNumber::Recent => Vec::new(),
             None => return Ok(None),
         };
-        self.written(feed.category, number, page, newest, entries)
+        self.xml(feed.category, number, page, newest, entries).map(Some)
     }
 
-    fn written(
+    fn xml(
         &self,
         category: Option<&str>,
         number: PageNumber,
         page: i64,
         newest: i64,
         entries: Vec<Entry>,
-    ) -> Result<Option<String>, DatabaseError> {
-        let draft = self.draft(category, number, page, newest, entries);
-        draft.to_xml().map(Some).map_err(|error| sqlx::Error::Io(error).into())
-    }
-
-    fn draft(
-        &self,
-        category: Option<&str>,
-        number: PageNumber,
-        page: i64,
-        newest: i64,
-        entries: Vec<Entry>,
-    ) -> Draft<'_> {
+    ) -> Result<String, DatabaseError> {
         let numbered = |page| self.address(category, PageNumber::Number(page));
         let mut links = vec![("self", self.address(category, number)), ("via", numbered(page))];
         if page < newest {
@@ -212,14 +200,15 @@ impl Publisher {
         }
         // Of an empty feed the original says the last midnight.
         let midnight = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
-        Draft {
+        let draft = Draft {
             title: &self.settings.title,
             id: format!("{}+{page}", self.settings.id_prefix),
             author: &self.settings.author,
             updated: entries.iter().map(|entry| entry.updated).max().unwrap_or(midnight),
             links,
             entries,
-        }
+        };
+        draft.to_xml().map_err(|error| sqlx::Error::Io(error).into())
     }
 
     /// The logical address of a page.
