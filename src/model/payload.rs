@@ -140,11 +140,14 @@ pub fn parse(text: &str) -> Payload {
 /// The text, if it may become a link: an `http` or `https` address or a path on the publisher, without anything in it
 /// that a browser reads differently from a person.
 pub fn link(text: &str) -> Option<&str> {
-    let odd = |character: char| {
-        character.is_whitespace()
-            || character.is_control()
-            || matches!(character, '\\' | '<' | '>' | '"' | '`' | '{' | '}')
-            || visible(character.encode_utf8(&mut [0; 4])).chars().count() != 1
+    let odd = |character: char| match character {
+        '\\' | '<' | '>' | '"' | '`' | '{' | '}' => true,
+        '!'..='~' => false,
+        _ => {
+            character.is_whitespace()
+                || character.is_control()
+                || visible(character.encode_utf8(&mut [0; 4])).chars().count() != 1
+        }
     };
     if text.len() > 2000 || text.chars().any(odd) {
         return None;
@@ -180,22 +183,27 @@ fn record_of_path(path: &str) -> Option<String> {
 
 /// The uuid that names the record of a payload: from a path, from a JSON object's member `uuid`, else the first in it.
 pub fn record_uuid(text: &str) -> Option<String> {
-    let found = match parse(text) {
-        Payload::Path(path) => path.record,
-        Payload::Json(Json::Object(members)) => members.into_iter().find_map(|(name, value)| match value {
-            Json::String(uuid) if name == "uuid" && is_plain_id(&uuid) => Some(uuid),
+    record_uuid_of(&parse(text), text)
+}
+
+fn record_uuid_of(payload: &Payload, text: &str) -> Option<String> {
+    let found = match payload {
+        Payload::Path(path) => path.record.as_deref(),
+        Payload::Json(Json::Object(members)) => members.iter().find_map(|(name, value)| match value {
+            Json::String(uuid) if name == "uuid" && is_plain_id(uuid) => Some(uuid.as_str()),
             _ => None,
         }),
         _ => None,
     };
-    found.or_else(|| uuid::first(text).map(str::to_owned))
+    found.or_else(|| uuid::first(text)).map(str::to_owned)
 }
 
 /// What may be known of a payload without reading it: a payload with nothing in it but the kind of the record and its
 /// id, from which [`record_kind`] and [`record_uuid`] read the same as from the whole. `None` where it names no record.
 pub fn reference(text: &str) -> Option<String> {
-    let id = record_uuid(text).filter(|id| is_plain_id(id));
-    if let Payload::Path(path) = parse(text) {
+    let payload = parse(text);
+    let id = record_uuid_of(&payload, text).filter(|id| is_plain_id(id));
+    if let Payload::Path(path) = payload {
         let kind = path.path.split('/').find(|segment| record_kind(segment).is_some());
         return match (kind, id) {
             (Some(kind), Some(id)) => Some(format!("/{kind}/{id}")),
