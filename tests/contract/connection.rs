@@ -43,7 +43,8 @@ on!(postgres, Postgres, OpenElis: a_wrong_password_is_said_without_the_password 
 on!(sqlite_on_linux, Sqlite, Text: a_look_leaves_the_locks_on_the_file);
 on!(sqlite, Sqlite, Text: a_missing_file_is_said_and_not_made a_file_that_is_no_database_is_said
     a_lock_held_by_another_program_ends_in_time a_changed_schema_is_read_anew
-    more_requests_than_connections_wait_their_turn a_statement_without_end_ends_in_time);
+    more_requests_than_connections_wait_their_turn a_statement_without_end_ends_in_time
+    every_statement_has_its_own_time);
 
 /// The error of a first look, which names the application and holds no password.
 async fn refusal(source: &Source) -> SourceError {
@@ -213,6 +214,25 @@ async fn a_statement_without_end_ends_in_time(database: &mut TestDatabase) {
     let started = Instant::now();
     database.run("UPDATE stored SET retries = 1").await;
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+async fn every_statement_has_its_own_time(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let source = database.source_with(|app| app.statement_timeout = Duration::from_secs(1));
+    source.event(RowId(1)).await.expect("an answer");
+    // Long enough to be asked for its time while it runs, and far from a second.
+    database
+        .run(
+            "ALTER TABLE failed_events RENAME TO stored; \
+             CREATE VIEW failed_events AS WITH RECURSIVE numbers(number) AS \
+             (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 20000) \
+             SELECT stored.* FROM stored, numbers WHERE number = 20000",
+        )
+        .await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let event = source.event(RowId(1)).await.expect("the time of the statement before it is over, and its own is not");
+    assert!(event.is_some());
 }
 
 async fn a_source_comes_back_by_itself(database: &mut TestDatabase) {

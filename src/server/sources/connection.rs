@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures::{Stream, TryStreamExt};
-use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, PgConnection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, PgConnection, Row};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -121,8 +121,7 @@ macro_rules! bound {
 pub(super) enum Connection {
     MySql(mysql::Open),
     Postgres(PgConnection),
-    /// With the longest that a statement may run.
-    Sqlite(SqliteConnection, Duration),
+    Sqlite(sqlite::Open),
 }
 
 impl Connection {
@@ -130,8 +129,20 @@ impl Connection {
         Ok(match app.database.backend {
             Backend::MySql => Connection::MySql(mysql::connect(app).await?),
             Backend::Postgres => Connection::Postgres(postgres::connect(app).await?),
-            Backend::Sqlite => Connection::Sqlite(sqlite::connect(app).await?, app.statement_timeout),
+            Backend::Sqlite => Connection::Sqlite(sqlite::connect(app).await?),
         })
+    }
+
+    /// The statements that begin a transaction.
+    fn beginning(&mut self, purpose: Purpose) -> &'static str {
+        match (self, purpose) {
+            (Connection::MySql(_), Purpose::Read) => "START TRANSACTION READ ONLY",
+            (Connection::MySql(_), Purpose::Write) => "START TRANSACTION",
+            (Connection::Postgres(_), Purpose::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            (Connection::Postgres(_), Purpose::Write) => "BEGIN",
+            (Connection::Sqlite(open), Purpose::Read) => open.beginning_to_read(),
+            (Connection::Sqlite(open), Purpose::Write) => open.beginning_to_write(),
+        }
     }
 
     /// Runs fixed statements without parameters, and without preparing them.
@@ -139,10 +150,7 @@ impl Connection {
         match self {
             Connection::MySql(open) => open.connection.execute(sqlx::raw_sql(text)).await.map(drop),
             Connection::Postgres(connection) => connection.execute(sqlx::raw_sql(text)).await.map(drop),
-            Connection::Sqlite(connection, limit) => {
-                sqlite::end_after(connection, *limit).await?;
-                connection.execute(sqlx::raw_sql(text)).await.map(drop)
-            }
+            Connection::Sqlite(open) => open.for_statement().execute(sqlx::raw_sql(text)).await.map(drop),
         }
     }
 
@@ -150,10 +158,7 @@ impl Connection {
         match self {
             Connection::MySql(open) => collect(bound!(statement, |id: u64| id, own).fetch(&mut open.connection)).await,
             Connection::Postgres(connection) => collect(bound!(statement, digits, printed).fetch(connection)).await,
-            Connection::Sqlite(connection, limit) => {
-                sqlite::end_after(connection, *limit).await?;
-                collect(bound!(statement, digits, own).fetch(connection)).await
-            }
+            Connection::Sqlite(open) => collect(bound!(statement, digits, own).fetch(open.for_statement())).await,
         }
     }
 
@@ -165,9 +170,8 @@ impl Connection {
             Connection::Postgres(connection) => {
                 bound!(statement, digits, printed).execute(connection).await?.rows_affected()
             }
-            Connection::Sqlite(connection, limit) => {
-                sqlite::end_after(connection, *limit).await?;
-                bound!(statement, digits, own).execute(connection).await?.rows_affected()
+            Connection::Sqlite(open) => {
+                bound!(statement, digits, own).execute(open.for_statement()).await?.rows_affected()
             }
         })
     }
@@ -177,7 +181,7 @@ impl Connection {
     fn stopper(&self) -> Option<Stopper> {
         match self {
             Connection::MySql(open) => Some(open.stopper()),
-            Connection::Postgres(_) | Connection::Sqlite(..) => None,
+            Connection::Postgres(_) | Connection::Sqlite(_) => None,
         }
     }
 }
@@ -213,19 +217,6 @@ fn digits(id: u64) -> String {
 enum Purpose {
     Read,
     Write,
-}
-
-/// The statements that begin a transaction.
-fn begin(backend: Backend, purpose: Purpose) -> &'static str {
-    match (backend, purpose) {
-        (Backend::MySql, Purpose::Read) => "START TRANSACTION READ ONLY",
-        (Backend::MySql, Purpose::Write) => "START TRANSACTION",
-        (Backend::Postgres, Purpose::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        (Backend::Postgres, Purpose::Write) => "BEGIN",
-        (Backend::Sqlite, Purpose::Read) => "PRAGMA query_only = ON; BEGIN",
-        // The right to write is taken at once: taken later it can be refused although nobody is in the way for long.
-        (Backend::Sqlite, Purpose::Write) => "PRAGMA query_only = OFF; BEGIN IMMEDIATE",
-    }
 }
 
 /// A connection under the application's timeouts, whose errors are sentences.
@@ -405,7 +396,7 @@ impl Pool {
         purpose: Purpose,
         now: bool,
     ) -> Result<Session<'a>, SourceError> {
-        let mut link = self.begun(app, begin(app.database.backend, purpose), now).await?;
+        let mut link = self.begun(app, purpose, now).await?;
         let known = self.known_schema().filter(|schema| schema.read_at.elapsed() < SCHEMA_LASTS);
         let schema = match known {
             Some(schema) => schema,
@@ -419,16 +410,17 @@ impl Pool {
     }
 
     /// A connection in a new transaction. Beginning it is the test whether a kept connection is still alive.
-    async fn begun<'a>(&self, app: &'a Application, begin: &'static str, now: bool) -> Result<Link<'a>, SourceError> {
+    async fn begun<'a>(&self, app: &'a Application, purpose: Purpose, now: bool) -> Result<Link<'a>, SourceError> {
         loop {
             let kept = self.state().idle.pop();
             let was_kept = kept.is_some();
-            let connection = match kept {
+            let mut connection = match kept {
                 Some(connection) => connection,
                 None => self.connect(app, now).await?,
             };
+            let beginning = connection.beginning(purpose);
             let mut link = Link { app, connection, broken: false, schema_changed: false };
-            match link.begin(begin).await {
+            match link.begin(beginning).await {
                 Ok(()) => return Ok(link),
                 Err(error) if !(was_kept && link.broken) => return Err(error),
                 // It died while it was not in use, so the others did, too: to try each would take as many timeouts. And

@@ -120,9 +120,24 @@ async fn page(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<Li
     let has_time = table.column("failed_at").is_some();
     let walk = Walk::new(request.filter.order, has_time, request.direction, request.from);
     let mut chosen = session.link.statement("1 = 1");
+    let every_row = chosen.text.len();
     push_filter(&mut chosen, app, &table, request.filter);
+    let whole_table = chosen.text.len() == every_row;
     walk.push_beyond(&mut chosen, &table);
-    let rows = chosen_rows(session, &table, chosen, &walk.order_by(&table), request.limit, request.texts).await?;
+    let order_by = walk.order_by(&table);
+    let rows = if walk.by_id && whole_table {
+        // The primary key has the rows of the page in their order: nothing is looked for, nothing sorted.
+        chosen.text = format!(
+            "SELECT {} FROM {} WHERE {} ORDER BY {order_by} LIMIT {}",
+            failed_event_columns(&table, request.texts),
+            table.name,
+            chosen.text,
+            request.limit
+        );
+        read_rows(session, &table, chosen, request.texts).await?
+    } else {
+        chosen_rows(session, &table, chosen, &order_by, request.limit, request.texts).await?
+    };
     Ok(ListRows { rows: in_list_order(rows, request.direction), stopped_at: None, scanned: 0 })
 }
 
@@ -161,16 +176,26 @@ pub(super) async fn rows_by_id(
     ids: &[RowId],
     texts: TextLimit,
 ) -> Result<Vec<FailedEventRow>, SourceError> {
-    let app = session.link.app;
     let mut rows = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(ROWS_OF_STATEMENT) {
         let columns = failed_event_columns(table, texts);
         let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", table.name));
         statement.id_in(&table.expression("id"), &table.id, chunk.iter().copied());
-        let records = session.link.rows(statement).await?;
-        rows.extend(records.into_iter().map(|mut record| read_failed_event(app, table, texts, &mut record)));
+        rows.extend(read_rows(session, table, statement, texts).await?);
     }
     Ok(rows)
+}
+
+/// The rows of a statement that asks for [`failed_event_columns`].
+async fn read_rows(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    statement: Statement,
+    texts: TextLimit,
+) -> Result<Vec<FailedEventRow>, SourceError> {
+    let app = session.link.app;
+    let records = session.link.rows(statement).await?;
+    Ok(records.into_iter().map(|mut record| read_failed_event(app, table, texts, &mut record)).collect())
 }
 
 fn in_list_order(mut rows: Vec<FailedEventRow>, direction: Direction) -> Vec<ListRow> {

@@ -3,6 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,29 +25,84 @@ use super::{
 /// statement wants nothing that would still be there.
 const CACHE: u32 = 512;
 
+/// An open file.
+pub(super) struct Open {
+    pub connection: SqliteConnection,
+    /// The longest that a statement may run.
+    limit: Duration,
+    deadline: Arc<Deadline>,
+    /// It was told that it may write, for the transaction under way or the one before.
+    writes: bool,
+}
+
+/// When the statement under way has to end. The connection's thread asks for it while it runs, and telling it costs no
+/// word with that thread.
+struct Deadline {
+    opened: Instant,
+    /// Microseconds after that.
+    at: AtomicU64,
+}
+
+impl Deadline {
+    fn set(&self, limit: Duration) {
+        self.at.store(micros(self.opened.elapsed().saturating_add(limit)), Ordering::Relaxed);
+    }
+
+    fn is_ahead(&self) -> bool {
+        micros(self.opened.elapsed()) < self.at.load(Ordering::Relaxed)
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Open {
+    /// The connection, for a statement that ends by itself (as interrupted) when it has run too long, also if nobody
+    /// waits for it any more. One at a time: a connection whose statement was given up is not used again.
+    pub fn for_statement(&mut self) -> &mut SqliteConnection {
+        self.deadline.set(self.limit);
+        &mut self.connection
+    }
+
+    /// The statements that begin a transaction in which nothing can be written. A connection begins as such a one; the
+    /// pragma is only written where something changes, because all statements are prepared anew after it.
+    pub fn beginning_to_read(&mut self) -> &'static str {
+        if std::mem::replace(&mut self.writes, false) { "PRAGMA query_only = ON; BEGIN" } else { "BEGIN" }
+    }
+
+    /// The same for one that may write. The right to is taken at once: taken later it can be refused although nobody is in
+    /// the way for long.
+    pub fn beginning_to_write(&mut self) -> &'static str {
+        if std::mem::replace(&mut self.writes, true) {
+            "BEGIN IMMEDIATE"
+        } else {
+            "PRAGMA query_only = OFF; BEGIN IMMEDIATE"
+        }
+    }
+}
+
+/// How many of SQLite's own steps lie between two looks at the clock: some tens of microseconds.
+const STEPS: i32 = 10_000;
+
 /// Opens the file, which must be there. Its journal mode is left as found.
-pub(super) async fn connect(app: &Application) -> Result<SqliteConnection, Error> {
-    SqliteConnectOptions::new()
+pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
+    let mut connection = SqliteConnectOptions::new()
         .filename(Path::new(&app.database.database))
         .create_if_missing(false)
         .busy_timeout(app.statement_timeout)
+        .pragma("query_only", "ON")
         .pragma("cache_size", format!("-{CACHE}"))
         // What a batch changes stays in memory, however much that is, until it is committed: written before, it would
         // keep everybody from reading for as long.
         .pragma("cache_spill", "OFF")
         .disable_statement_logging()
         .connect()
-        .await
-}
-
-/// How many of SQLite's own steps lie between two looks at the clock: some tens of microseconds.
-const STEPS: i32 = 10_000;
-
-/// Makes the next statement end by itself (as interrupted) when it has run so long, also if nobody waits for it any more.
-pub(super) async fn end_after(connection: &mut SqliteConnection, limit: Duration) -> Result<(), Error> {
-    let deadline = Instant::now() + limit;
-    connection.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < deadline);
-    Ok(())
+        .await?;
+    let deadline = Arc::new(Deadline { opened: Instant::now(), at: AtomicU64::new(0) });
+    let asked = Arc::clone(&deadline);
+    connection.lock_handle().await?.set_progress_handler(STEPS, move || asked.is_ahead());
+    Ok(Open { connection, limit: app.statement_timeout, deadline, writes: false })
 }
 
 /// Reads what this file has. SQLite knows no accounts: what may be read may be written, if the file may be.
