@@ -42,7 +42,7 @@ pub enum Backend {
 
 /// Limits and schedule of a consumer. They live in the consumer's own properties, out of the console's sight, so they
 /// are settings here, with presets for the known consumers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// `maxFailedEvents`: at this many failed events a feed is stopped. `None`: the consumer has no limit.
     pub max_failed_events: Option<u64>,

@@ -1,5 +1,7 @@
 //! What the console last saw of an application: the answer to "is anything broken?".
 
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,7 @@ pub struct ApplicationView {
     /// When the last look ended; `None` before the first.
     pub looked_at: Option<DateTime<Utc>>,
     /// What was seen then. Stays from the last good look while a source is unreachable.
-    pub seen: Option<Seen>,
+    pub seen: Option<Arc<Seen>>,
     /// When `seen` was read; older than `looked_at` while the source is unreachable.
     pub seen_at: Option<DateTime<Utc>>,
 }

@@ -162,7 +162,7 @@ impl Console {
     /// What somebody may not do is said where it is said that an application does not let them.
     fn as_seen(&self, mut view: ApplicationView) -> ApplicationView {
         if let (Some(why), Some(seen)) = (&self.retry_off, &mut view.seen) {
-            seen.retry_refused = Some(why.to_string());
+            Arc::make_mut(seen).retry_refused = Some(why.to_string());
         }
         view
     }

@@ -72,7 +72,7 @@ async fn refused(console: &Console, operation: &Operation, feeds: &[PlannedFeed]
         let why = match operation.kind {
             RequestKind::Retry => {
                 let view = console.view(app).await;
-                Ok(view.and_then(|view| view.seen?.retry_refused))
+                Ok(view.and_then(|view| view.seen?.retry_refused.clone()))
             }
             RequestKind::Discard => source.discard_refused().await,
             RequestKind::Restore => source.restore_refused().await,

@@ -136,7 +136,7 @@ impl Follower {
         store.apply_max_retry(&mut book, limits.max_retry).await?;
         Ok(Self {
             store: store.clone(),
-            limits: limits.clone(),
+            limits: *limits,
             book,
             width: NARROWEST,
             sums: None,
@@ -541,7 +541,7 @@ async fn read_rows(
         let rows = source.whole_rows((from, i64::MAX), TEXTS).await?;
         let highest = rows.last().and_then(|row| i64::try_from(row.row.id.0).ok());
         next = highest.and_then(|highest| highest.checked_add(1));
-        let limits = limits.clone();
+        let limits = *limits;
         told.tell(move || rows.iter().filter_map(|row| appeared(row, &limits)).collect()).await;
     }
     Ok(Read { read: told.all().await, next })

@@ -213,14 +213,16 @@ impl Watch {
 
 impl Watched {
     async fn view(&self) -> ApplicationView {
-        let mut seen = self.seen.clone();
-        let _ = tokio::time::timeout(FIRST_LOOK, seen.wait_for(|look| look.at.is_some())).await;
+        if self.seen.borrow().at.is_none() {
+            let mut seen = self.seen.clone();
+            let _ = tokio::time::timeout(FIRST_LOOK, seen.wait_for(|look| look.at.is_some())).await;
+        }
         let look = self.seen.borrow().clone();
         ApplicationView {
             info: self.source.app().info.clone(),
             reach: look.reach,
             looked_at: look.at,
-            seen: look.seen.as_deref().cloned(),
+            seen: look.seen,
             seen_at: look.seen_at,
         }
     }

@@ -68,8 +68,7 @@ fn feeds(poll: &Poll, limits: &Limits, beside: &Beside) -> Availability<Vec<Feed
         let last_seen_at_work = signs.max_by_key(|stamp| stamp.at);
         let state = if known {
             // No consumer reads a feed without an address, so none counts its rows and stops.
-            let limits =
-                Limits { max_failed_events: limits.max_failed_events.filter(|_| uri.is_some()), ..limits.clone() };
+            let limits = Limits { max_failed_events: limits.max_failed_events.filter(|_| uri.is_some()), ..*limits };
             let stands_still = uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
             match FeedState::of(&counts, markers.iter().any(Marker::has_page), &limits) {
                 // A stopped feed stands still, too, and its cause is known.
