@@ -6,7 +6,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
-    EventKey,
+    EventKey, RowId,
     audit::AuditFilter,
     filter::{Filter, ListQuery},
     history::HistoryQuery,
@@ -77,8 +77,12 @@ impl Base {
 
     /// A failed event's page; `list` is where it was opened from, for "previous", "next" and the way back.
     pub fn failed_event(&self, event: &EventKey, list: Option<&ListQuery>) -> String {
-        let path = self.at(&format!("/failed-events/{}/{}", segment(&event.app), event.id));
-        with_query(path, &list.map(ListQuery::to_query).unwrap_or_default())
+        self.failed_event_of(&event.app, event.id, &list.map(ListQuery::to_query).unwrap_or_default())
+    }
+
+    /// The same for the rows of one list, whose query string is written once for all of them.
+    pub fn failed_event_of(&self, app: &str, id: RowId, list: &str) -> String {
+        with_query(self.at(&format!("/failed-events/{}/{id}", segment(app))), list)
     }
 
     /// The whole first error of a failed event, as a file.

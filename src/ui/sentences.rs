@@ -186,7 +186,7 @@ fn feeds_of(view: &ApplicationView) -> &[Feed] {
 
 /// One application in a sentence, without its name.
 pub fn application(view: &ApplicationView) -> String {
-    match (&view.reach, &view.seen) {
+    match (&view.reach, view.seen.as_deref()) {
         (Reach::Unreachable { .. }, _) => "does not answer".to_owned(),
         (Reach::NotYet, _) | (_, None) => "not looked at yet".to_owned(),
         (Reach::Reachable { .. }, Some(Seen { feeds: Availability::NotHere(_), .. })) => {
@@ -247,7 +247,7 @@ pub fn headline(views: &[ApplicationView]) -> String {
         more => sentences.push(format!("{} do not answer.", count_first(more.len() as u64, "application"))),
     }
 
-    let sum = |rows: fn(&Seen) -> u64| views.iter().filter_map(|view| view.seen.as_ref()).map(rows).sum::<u64>();
+    let sum = |rows: fn(&Seen) -> u64| views.iter().filter_map(|view| view.seen.as_deref()).map(rows).sum::<u64>();
     match sum(|seen| seen.exhausted) {
         0 => {}
         1 => sentences.push("One event needs a person.".to_owned()),
@@ -442,6 +442,8 @@ pub fn outcome(operation: &Operation) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use chrono::DateTime;
 
     use super::*;
@@ -498,7 +500,7 @@ mod tests {
             reach,
             looked_at: DateTime::from_timestamp(1_800_000_000, 0),
             seen_at: DateTime::from_timestamp(1_800_000_000, 0),
-            seen: Some(Seen {
+            seen: Some(Arc::new(Seen {
                 waiting: sum(|counts| counts.waiting),
                 exhausted: sum(|counts| counts.exhausted),
                 failed: sum(|counts| counts.total),
@@ -511,7 +513,7 @@ mod tests {
                 missing: vec![],
                 hazards: vec![],
                 out_of_step: None,
-            }),
+            })),
         }
     }
 
@@ -679,8 +681,8 @@ mod tests {
     #[test]
     fn the_most_pressing_concern_comes_first() {
         let mut odoo = view("Odoo", up(), vec![feed_with(0, 2, 2), feed_with(0, 1000, 1000), feed_with(4, 0, 4)]);
-        odoo.seen.as_mut().unwrap().hazards.push("A row without a time.".into());
-        odoo.seen.as_mut().unwrap().out_of_step = Some("A gap.".into());
+        Arc::make_mut(odoo.seen.as_mut().unwrap()).hazards.push("A row without a time.".into());
+        Arc::make_mut(odoo.seen.as_mut().unwrap()).out_of_step = Some("A gap.".into());
         let elis = view("OpenELIS", up(), vec![feed_with(0, 37, 37)]);
         let pacs = view("PACS", down(), vec![feed_with(0, 1000, 1000)]);
         let views = [pacs, elis, odoo];

@@ -32,7 +32,7 @@ fn row(view: ApplicationView) -> impl IntoView {
     let base = use_base();
     let numbers = view.seen.clone().map_or_else(
         || view! { <td colspan="4" class="none">"No numbers yet."</td> }.into_any(),
-        |seen| numbers(seen).into_any(),
+        |seen| numbers(&seen).into_any(),
     );
     view! {
         <tr>
@@ -52,7 +52,7 @@ fn row(view: ApplicationView) -> impl IntoView {
     }
 }
 
-fn numbers(seen: Seen) -> impl IntoView {
+fn numbers(seen: &Seen) -> impl IntoView + use<> {
     let in_days: u64 = seen.days.iter().map(|day| day.failures).sum();
     view! {
         <td class="num" data-label="Waiting">
@@ -65,12 +65,12 @@ fn numbers(seen: Seen) -> impl IntoView {
             {if seen.failed == 0 {
                 view! { <span class="none">"none"</span> }.into_any()
             } else {
-                view! { <When stamp=seen.oldest_failure /> }.into_any()
+                view! { <When stamp=seen.oldest_failure.clone() /> }.into_any()
             }}
         </td>
         <td data-label="Failures, 14 days">
             <div class="spark">
-                <DayChart days=seen.days /> <Number value=in_days />
+                <DayChart days=seen.days.clone() /> <Number value=in_days />
             </div>
         </td>
     }

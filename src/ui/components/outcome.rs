@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::{Notice, NoticeKind, When, use_base};
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
 const FEEDS: usize = 4;
 
 /// An operation and what is needed to say when it takes effect.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Done {
     page: OperationPage,
     /// As last seen; empty where the console could not say.

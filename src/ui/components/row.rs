@@ -1,14 +1,13 @@
 //! A failed event in a list: a row of a table, a card on narrow screens.
 
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 
-use super::{EventBadge, When, use_base};
+use super::{EventBadge, When};
 use crate::{
     model::{
-        ApplicationInfo, EventKey, FailedEventRow,
+        FailedEventRow, Limits,
         error_text::{headline, visible},
         feed::category_of,
-        filter::ListQuery,
         payload::{record_uuid, short_id},
     },
     ui::due::{self, Offer},
@@ -18,30 +17,42 @@ use crate::{
 pub const ROWS_FIELD: &str = "rows[]";
 
 /// A row of the list, within its form: a box, what it is, and a button that retries it alone.
+///
+/// What the rows of a page have in common (their application's name and limits, the way back to the list) is found once
+/// by the page: a page is read more often than anything else, and a row drawn fifty times.
 #[component]
 pub fn EventRow(
     row: FailedEventRow,
-    /// Its application; `None` when it is not configured any more.
-    info: Option<ApplicationInfo>,
-    /// Why nothing can be retried in this application.
-    refused: Option<String>,
-    /// The list it stands in, for the way back.
-    list: ListQuery,
+    /// Its page.
+    href: String,
+    /// The name of its application, made visible.
+    place: String,
+    /// `None` when its application is not configured any more.
+    limits: Option<Limits>,
+    /// What can be done with it here.
+    offer: Offer,
 ) -> impl IntoView {
-    let base = use_base();
-    let offer = Offer::of(&row, refused.as_deref());
-    let key = EventKey { app: row.app.clone(), id: row.id };
-    let href = base.failed_event(&key, Some(&list));
-    let limits = info.as_ref().map(|info| &info.limits);
-    let retries = due::retries(row.retries, limits);
-    let place = info.map_or_else(|| visible(&row.app), |info| info.name);
+    let retries = due::retries(row.retries, limits.as_ref());
     let category = row.feed_uri.as_deref().and_then(category_of).map(visible);
     let said = said(&row);
     let (value, waits) = (due::row_value(&row), row.retries == Some(0));
+    let why_off = match &offer {
+        Offer::Off(why) => Some(why.clone()),
+        Offer::Plain | Offer::Risky => None,
+    };
     view! {
         <tr data-row="">
+            // Off where a retry could do nothing.
             <td class="tick">
-                <Tick value=value.clone() offer=offer.clone() said=said.clone() />
+                <input
+                    type="checkbox"
+                    name=ROWS_FIELD
+                    value=value.clone()
+                    disabled=why_off.is_some()
+                    title=why_off
+                    data-waiting=(offer == Offer::Risky).then_some("")
+                    aria-label=format!("Select: {said}")
+                />
             </td>
             <td class="what">
                 <EventBadge state=row.state />
@@ -72,33 +83,12 @@ pub fn EventRow(
     .into_any()
 }
 
-/// The box that selects a row. Off where a retry could do nothing.
-#[component]
-fn Tick(value: Option<String>, offer: Offer, said: String) -> impl IntoView {
-    let why = match &offer {
-        Offer::Off(why) => Some(why.clone()),
-        _ => None,
-    };
-    view! {
-        <input
-            type="checkbox"
-            name=ROWS_FIELD
-            value=value
-            disabled=why.is_some()
-            title=why
-            data-waiting=(offer == Offer::Risky).then_some("")
-            aria-label=format!("Select: {said}")
-        />
-    }
-    .into_any()
-}
-
 /// One click for an exhausted event. A waiting one is retried from its page, where the warning stands, or by selecting
 /// it. Where it cannot be, the button stays in its place and says why.
 #[component]
 fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String) -> impl IntoView {
     match offer {
-        Offer::Plain => view! {
+        Offer::Plain => Some(Either::Left(view! {
             <button
                 type="submit"
                 class="quiet"
@@ -109,19 +99,17 @@ fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String) -> i
             >
                 "Retry"
             </button>
-        }
-        .into_any(),
+        })),
         Offer::Off(why) if !waits => {
             let spoken = format!(" is off: {why}");
-            view! {
+            Some(Either::Right(view! {
                 <button type="button" class="quiet off" aria-disabled="true" title=why>
                     "Retry"
                     <span class="unseen">{spoken}</span>
                 </button>
-            }
-            .into_any()
+            }))
         }
-        Offer::Off(_) | Offer::Risky => ().into_any(),
+        Offer::Off(_) | Offer::Risky => None,
     }
 }
 
@@ -130,13 +118,12 @@ fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String) -> i
 fn Record(payload: Option<String>, event_id: Option<String>, title: Option<String>) -> impl IntoView {
     let uuid = payload.as_deref().and_then(record_uuid);
     match uuid.or(event_id) {
-        Some(id) => view! {
+        Some(id) => Either::Left(view! {
             <code class="id" title=visible(&id)>
                 {short_id(&id)}
             </code>
-        }
-        .into_any(),
-        None => view! { <span class="muted">{title.as_deref().map(visible)}</span> }.into_any(),
+        }),
+        None => Either::Right(view! { <span class="muted">{title.as_deref().map(visible)}</span> }),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     api::access::{OwnAccount, OwnSession, OwnToken, view_own_account},
     model::{Role, access::KnownBy, error_text::visible},
     ui::{
-        components::{At, FormToken, FormTold, Notice, NoticeKind, ProblemView, use_base},
+        components::{At, FormToken, FormTold, Notice, NoticeKind, loaded, use_base},
         words,
     },
 };
@@ -16,14 +16,7 @@ use crate::{
 #[component]
 pub fn AccountPage() -> impl IntoView {
     let changed = use_query_map().read_untracked().get("changed").is_some();
-    view! {
-        <Await future=view_own_account() blocking=true let:answer>
-            {match answer.clone() {
-                Ok(account) => view! { <Account account changed /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem /> }.into_any(),
-            }}
-        </Await>
-    }
+    loaded(view_own_account(), move |account| view! { <Account account changed /> })
 }
 
 #[component]

@@ -9,21 +9,14 @@ use crate::{
     api::access::{AccountRow, AccountsPage as Page, list_accounts},
     model::{ApplicationInfo, Role},
     ui::{
-        components::{At, Badge, FormToken, FormTold, Notice, NoticeKind, ProblemView, use_base},
+        components::{At, Badge, FormToken, FormTold, Notice, NoticeKind, loaded, use_base},
         words,
     },
 };
 
 #[component]
 pub fn AccountsPage() -> impl IntoView {
-    view! {
-        <Await future=list_accounts() blocking=true let:answer>
-            {match answer.clone() {
-                Ok(page) => view! { <Accounts page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem /> }.into_any(),
-            }}
-        </Await>
-    }
+    loaded(list_accounts(), |page| view! { <Accounts page /> })
 }
 
 #[component]

@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     api::overview::{list_applications, view_application, view_publisher},
@@ -16,7 +15,7 @@ use crate::{
     ui::{
         components::{
             At, DayChart, FeedBadge, FeedLinks, LookedAt, NotHere, Notice, NoticeKind, Number, ProblemView, ShortId,
-            When, use_base,
+            When, loaded, use_base,
         },
         feed_names::FeedName,
         sentences, words,
@@ -24,7 +23,6 @@ use crate::{
 };
 
 /// What the page is made of.
-#[derive(Clone, Serialize, Deserialize)]
 struct Looked {
     view: ApplicationView,
     /// Its publisher's side, where its database answers.
@@ -36,20 +34,12 @@ struct Looked {
 #[component]
 pub fn ApplicationPage() -> impl IntoView {
     let key = use_params_map().read_untracked().get("app").unwrap_or_default();
-    view! {
-        <Await future=look(key) blocking=true let:answer>
-            {match answer.clone() {
-                Ok(Looked { view, publisher, applications }) => {
-                    view! {
-                        <Application view=view applications=applications />
-                        {publisher.map(|publisher| view! { <Publishes publisher=publisher /> })}
-                    }
-                        .into_any()
-                }
-                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
-            }}
-        </Await>
-    }
+    loaded(look(key), |Looked { view, publisher, applications }| {
+        view! {
+            <Application view applications />
+            {publisher.map(|publisher| view! { <Publishes publisher /> })}
+        }
+    })
 }
 
 async fn look(key: String) -> Result<Looked, Problem> {
@@ -85,13 +75,14 @@ fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> imp
         .into_any(),
         Reach::Reachable { .. } => ().into_any(),
     };
-    let feeds = view.seen.clone().map(|seen| {
+    let seen = view.seen.as_deref();
+    let feeds = seen.cloned().map(|seen| {
         view! {
             <Hazards seen=seen.clone() />
             <Feeds info=info.clone() seen=seen applications=applications />
         }
     });
-    let failures = view.seen.clone().map(|seen| view! { <Failures seen=seen /> });
+    let failures = seen.cloned().map(|seen| view! { <Failures seen=seen /> });
     view! {
         <Title text=info.name.clone() />
         <div data-live="application" data-live-app=key.clone()>

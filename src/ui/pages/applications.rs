@@ -7,7 +7,7 @@ use crate::{
     api::overview::list_applications,
     model::{ApplicationView, Reach},
     ui::{
-        components::{LookedAt, ProblemView, ReachBadge, use_base},
+        components::{LookedAt, ReachBadge, loaded, use_base},
         sentences, words,
     },
 };
@@ -16,12 +16,7 @@ use crate::{
 pub fn ApplicationsPage() -> impl IntoView {
     view! {
         <Title text="Applications" />
-        <Await future=list_applications() blocking=true let:answer>
-            {match answer.clone() {
-                Ok(views) => view! { <Applications views=views /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
-            }}
-        </Await>
+        {loaded(list_applications(), |views| view! { <Applications views /> })}
     }
 }
 
@@ -73,7 +68,7 @@ fn Applications(views: Vec<ApplicationView>) -> impl IntoView {
 
 fn row(view: ApplicationView) -> impl IntoView {
     let base = use_base();
-    let limits = view.info.limits.clone();
+    let limits = view.info.limits;
     let assumed = limits.assumed.then_some(" (assumed)");
     let state = sentences::application(&view);
     let server = match &view.reach {

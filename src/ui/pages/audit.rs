@@ -11,7 +11,7 @@ use crate::{
         audit::{AuditEntry, AuditFilter, AuditKind},
         error_text::visible,
     },
-    ui::components::{At, Icon, ProblemView, TimeField, use_base},
+    ui::components::{At, Icon, TimeField, loaded, use_base},
 };
 
 /// The log. Everything it shows is decided by the page's query string.
@@ -20,12 +20,7 @@ pub fn AuditPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
     view! {
         <Title text="Audit log" />
-        <Await future=async move { list_audit(query).await } blocking=true let:answer>
-            {match answer.clone() {
-                Ok(page) => view! { <Log page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem /> }.into_any(),
-            }}
-        </Await>
+        {loaded(list_audit(query), |page| view! { <Log page /> })}
     }
 }
 

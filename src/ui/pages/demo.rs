@@ -13,7 +13,7 @@ use crate::{
     },
     paths::API_PREFIX,
     ui::{
-        components::{At, FormToken, Icon, Notice, NoticeKind, ProblemView, now, use_base},
+        components::{At, FormToken, Icon, Notice, NoticeKind, loaded, now, use_base},
         visitor::use_visitor,
         words,
     },
@@ -21,14 +21,7 @@ use crate::{
 
 #[component]
 pub fn DemoPage() -> impl IntoView {
-    view! {
-        <Await future=view_demo_hospital() blocking=true let:answer>
-            {match answer.clone() {
-                Ok(hospital) => view! { <Hospital hospital /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem /> }.into_any(),
-            }}
-        </Await>
-    }
+    loaded(view_demo_hospital(), |hospital| view! { <Hospital hospital /> })
 }
 
 #[component]

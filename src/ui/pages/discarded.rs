@@ -12,7 +12,7 @@ use crate::{
         ApplicationInfo, EventKey, error_text::visible, feed::category_of, ledger::RequestKind, operation::Discarded,
     },
     ui::{
-        components::{At, Badge, FormToken, PlanButton, PlanOf, PlanSubmit, ProblemView, ShortId, use_base},
+        components::{At, Badge, FormToken, PlanButton, PlanOf, PlanSubmit, ShortId, loaded, use_base},
         due, words,
     },
 };
@@ -22,12 +22,7 @@ pub fn DiscardedPage() -> impl IntoView {
     let (operation, before) = (place("operation"), place("before"));
     view! {
         <Title text="Discarded failed events" />
-        <Await future=async { list_discarded(operation?, before?).await } blocking=true let:answer>
-            {match answer.clone() {
-                Ok(page) => view! { <List page=page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
-            }}
-        </Await>
+        {loaded(async move { list_discarded(operation?, before?).await }, |page| view! { <List page /> })}
     }
 }
 

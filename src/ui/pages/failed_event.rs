@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_url};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
@@ -24,7 +23,7 @@ use crate::{
     ui::{
         components::{
             Done, EventBadge, FormToken, Icon, LifeBadge, Notice, NoticeKind, Outcome, PayloadView, PlanSubmit,
-            ProblemView, SeenAtWork, ShortId, Trace, When, headline_of, said, use_base,
+            SeenAtWork, ShortId, Trace, When, headline_of, loaded, said, use_base,
         },
         due::{self, Offer},
         pages::life::Life,
@@ -40,22 +39,16 @@ pub fn FailedEventPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
     let (app, id) = (params.get("app").unwrap_or_default(), params.get("id").unwrap_or_default());
     let list = ListQuery::parse(&query).unwrap_or_default();
-    view! {
-        <Await future=look(app, id, query) blocking=true let:answer>
-            {match answer.clone() {
-                Ok(Shown::Event(shown)) => {
-                    let (page, done) = *shown;
-                    view! { <Event page list=list.clone() done /> }.into_any()
-                }
-                Ok(Shown::Life(page)) => view! { <Life page=*page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem /> }.into_any(),
-            }}
-        </Await>
-    }
+    loaded(look(app, id, query), move |shown| match shown {
+        Shown::Event(shown) => {
+            let (page, done) = *shown;
+            view! { <Event page list done /> }.into_any()
+        }
+        Shown::Life(page) => view! { <Life page=*page /> }.into_any(),
+    })
 }
 
 /// What the page shows.
-#[derive(Clone, Serialize, Deserialize)]
 enum Shown {
     Event(Box<(EventPage, Option<Done>)>),
     /// The row is not in the table any more: what the console remembers of it.

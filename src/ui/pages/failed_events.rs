@@ -8,14 +8,15 @@ use crate::{
     api::failed_events::{ListPage, MissingPart, Scan, list_failed_events},
     error::Problem,
     model::{
-        ApplicationInfo, EventState,
+        ApplicationInfo, EventState, FailedEventRow,
+        error_text::visible,
         filter::{Filter, ListQuery, Order, Place},
         ledger::RequestKind,
     },
     ui::{
         components::{
-            Chips, Done, EventRow, FilterForm, FormToken, Icon, Notice, NoticeKind, Outcome, Pager, PlanSubmit,
-            ProblemView, use_base, word,
+            Chips, Done, EventRow, FilterForm, FormToken, Icon, Notice, NoticeKind, Outcome, Pager, PlanSubmit, loaded,
+            use_base, word,
         },
         due::{self, Offer},
         islands::{Fresh, Selection},
@@ -28,14 +29,7 @@ use crate::{
 #[component]
 pub fn FailedEventsPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
-    view! {
-        <Await future=look(query) blocking=true let:answer>
-            {match answer.clone() {
-                Ok((page, done)) => view! { <List page done /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem /> }.into_any(),
-            }}
-        </Await>
-    }
+    loaded(look(query), |(page, done)| view! { <List page done /> })
 }
 
 async fn look(query: String) -> Result<(ListPage, Option<Done>), Problem> {
@@ -123,22 +117,28 @@ fn heading(page: &ListPage) -> String {
 
 /// The table, within the form that retries.
 #[component]
-fn Events(page: ListPage) -> impl IntoView {
+fn Events(mut page: ListPage) -> impl IntoView {
     let base = use_base();
-    let back = format!("/failed-events{}", question(&page.query.to_query()));
-    let refused = |app: &str| page.retry_refused.iter().find(|(key, _)| key == app).map(|(_, why)| why.clone());
+    let query = page.query.to_query();
+    let back = format!("/failed-events{}", question(&query));
     let searching = page.scans.iter().any(|scan| !scan.complete);
     let action = base.at(&format!("{}/retry", crate::paths::API_PREFIX));
-    let waiting = page.rows.iter().any(|row| Offer::of(row, refused(&row.app).as_deref()) == Offer::Risky);
-    let rows = page
-        .rows
-        .iter()
-        .map(|row| {
-            let info = page.applications.iter().find(|app| app.key == row.app).cloned();
-            view! { <EventRow row=row.clone() info refused=refused(&row.app) list=page.query.clone() /> }
+    let rows = std::mem::take(&mut page.rows).into_iter().map(|row| {
+        let refused = page.retry_refused.iter().find(|(key, _)| *key == row.app).map(|(_, why)| why.as_str());
+        (Offer::of(&row, refused), row)
+    });
+    let rows: Vec<(Offer, FailedEventRow)> = rows.collect();
+    let open = rows.iter().any(|(offer, _)| offer.is_open());
+    let waiting = rows.iter().any(|(offer, _)| *offer == Offer::Risky);
+    let rows = rows
+        .into_iter()
+        .map(|(offer, row)| {
+            let info = page.applications.iter().find(|app| app.key == row.app);
+            let place = info.map_or_else(|| visible(&row.app), |info| info.name.clone());
+            let href = base.failed_event_of(&row.app, row.id, &query);
+            view! { <EventRow row href place limits=info.map(|info| info.limits) offer /> }
         })
         .collect_view();
-    let open = page.rows.iter().any(|row| Offer::of(row, refused(&row.app).as_deref()).is_open());
     view! {
         <form class="sheet events" method="post" action=action data-selection="">
             <FormToken />

@@ -18,9 +18,7 @@ use crate::{
         ledger::{LedgerEvent, LifeState, RequestKind},
     },
     ui::{
-        components::{
-            At, Badge, DayChart, FormToken, Icon, Number, PlanButton, PlanOf, ProblemView, ShortId, use_base,
-        },
+        components::{At, Badge, DayChart, FormToken, Icon, Number, PlanButton, PlanOf, ShortId, loaded, use_base},
         due,
         visitor::refused,
         words,
@@ -38,14 +36,7 @@ pub fn GroupPage() -> impl IntoView {
         })?;
         view_group(fault, state, before?).await
     };
-    view! {
-        <Await future=answer blocking=true let:answer>
-            {match answer.clone() {
-                Ok(page) => view! { <OneGroup page=page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
-            }}
-        </Await>
-    }
+    loaded(answer, |page| view! { <OneGroup page /> })
 }
 
 #[component]

@@ -14,7 +14,7 @@ use crate::{
         group::{Group, GroupPlace},
     },
     ui::{
-        components::{At, DayChart, Number, ProblemView, use_base},
+        components::{At, DayChart, Number, loaded, use_base},
         words,
     },
 };
@@ -24,12 +24,7 @@ pub fn GroupsPage() -> impl IntoView {
     let quiet = use_query_map().read_untracked().get("quiet").is_some_and(|value| !value.is_empty());
     view! {
         <Title text="Groups" />
-        <Await future=async move { list_groups(quiet).await } blocking=true let:answer>
-            {match answer.clone() {
-                Ok(page) => view! { <Groups page=page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
-            }}
-        </Await>
+        {loaded(list_groups(quiet), |page| view! { <Groups page /> })}
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         payload::short_id,
     },
     ui::{
-        components::{At, Between, Icon, LifeBadge, Notice, NoticeKind, OutcomeChart, ProblemView, ShortId, use_base},
+        components::{At, Between, Icon, LifeBadge, Notice, NoticeKind, OutcomeChart, ShortId, loaded, use_base},
         words,
     },
 };
@@ -23,15 +23,7 @@ use crate::{
 #[component]
 pub fn HistoryPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
-    view! {
-        <Await future=view_history(query) blocking=true let:answer>
-            {match answer.clone() {
-                Ok(page) => view! { <History page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem /> }.into_any(),
-            }}
-        </Await>
-    }
-    .into_any()
+    loaded(view_history(query), |page| view! { <History page /> })
 }
 
 #[component]

@@ -16,7 +16,7 @@ use crate::{
         ledger::{Fault, Happened, LedgerEntry, LedgerEvent, LifeState},
     },
     ui::{
-        components::{At, Between, LifeBadge, ProblemView, ShortId, use_base},
+        components::{At, Between, LifeBadge, ShortId, loaded, use_base},
         words,
     },
 };
@@ -24,15 +24,7 @@ use crate::{
 #[component]
 pub fn LifePage() -> impl IntoView {
     let id = use_params_map().read_untracked().get("id").unwrap_or_default();
-    view! {
-        <Await future=view_life(id) blocking=true let:answer>
-            {match answer.clone() {
-                Ok(page) => view! { <Life page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem /> }.into_any(),
-            }}
-        </Await>
-    }
-    .into_any()
+    loaded(view_life(id), |page| view! { <Life page /> })
 }
 
 /// A life; also what a failed event's own page shows once its row is gone.

@@ -18,8 +18,8 @@ use crate::{
     },
     ui::{
         components::{
-            At, Badge, FormToken, Icon, Notice, NoticeKind, Number, PlanButton, PlanOf, ProblemView, SeenAtWork,
-            ShortId, icon, outcome_kind, use_base,
+            At, Badge, FormToken, Icon, Notice, NoticeKind, Number, PlanButton, PlanOf, SeenAtWork, ShortId, icon,
+            loaded, outcome_kind, use_base,
         },
         due,
         islands::Course,
@@ -42,16 +42,11 @@ pub fn OperationPage() -> impl IntoView {
         })?;
         view_operation(id, after?).await
     };
-    view! {
-        <Await future=answer blocking=true let:answer>
-            {match answer.clone() {
-                Ok(page) if page.operation.stage == Stage::Planning => view! { <BeingPlanned page=page /> }.into_any(),
-                Ok(page) if page.operation.stage == Stage::Draft => view! { <Plan page=page /> }.into_any(),
-                Ok(page) => view! { <Running page=page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
-            }}
-        </Await>
-    }
+    loaded(answer, |page| match page.operation.stage {
+        Stage::Planning => view! { <BeingPlanned page /> }.into_any(),
+        Stage::Draft => view! { <Plan page /> }.into_any(),
+        _ => view! { <Running page /> }.into_any(),
+    })
 }
 
 #[component]

@@ -9,7 +9,7 @@ use crate::{
     error::Problem,
     model::{error_text::visible, operation::Operation},
     ui::{
-        components::{At, Badge, ProblemView, use_base},
+        components::{At, Badge, loaded, use_base},
         sentences, words,
     },
 };
@@ -19,12 +19,7 @@ pub fn OperationsPage() -> impl IntoView {
     let before = place("before");
     view! {
         <Title text="Operations" />
-        <Await future=async { list_operations(before?).await } blocking=true let:answer>
-            {match answer.clone() {
-                Ok(page) => view! { <Record page=page /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
-            }}
-        </Await>
+        {loaded(async move { list_operations(before?).await }, |page| view! { <Record page /> })}
     }
 }
 

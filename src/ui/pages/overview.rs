@@ -7,21 +7,14 @@ use crate::{
     api::overview::list_applications,
     model::{ApplicationView, Reach},
     ui::{
-        components::{ApplicationsTable, At, Concerns, ProblemView, SystemMap},
+        components::{ApplicationsTable, At, Concerns, SystemMap, loaded},
         sentences,
     },
 };
 
 #[component]
 pub fn OverviewPage() -> impl IntoView {
-    view! {
-        <Await future=list_applications() blocking=true let:answer>
-            {match answer.clone() {
-                Ok(views) => view! { <Overview views=views /> }.into_any(),
-                Err(problem) => view! { <ProblemView problem=problem /> }.into_any(),
-            }}
-        </Await>
-    }
+    loaded(list_applications(), |views| view! { <Overview views /> })
 }
 
 #[component]
