@@ -23,7 +23,10 @@ use super::{
 
 /// Kilobytes of the file that a connection keeps in memory. Tables are read through from end to end, of which the next
 /// statement wants nothing that would still be there.
-const CACHE: u32 = 512;
+const CACHE: u32 = 256;
+
+/// Statements that a connection keeps prepared: those of a look and of a page, and not the hundred that sqlx would keep.
+const STATEMENTS: usize = 24;
 
 /// An open file.
 pub(super) struct Open {
@@ -96,6 +99,7 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
         // What a batch changes stays in memory, however much that is, until it is committed: written before, it would
         // keep everybody from reading for as long.
         .pragma("cache_spill", "OFF")
+        .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging()
         .connect()
         .await?;

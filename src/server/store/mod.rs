@@ -40,10 +40,14 @@ pub use operations::NewOperation;
 pub use sessions::{NewSession, NewToken, Session, Token};
 
 /// Kilobytes of the file that each reading connection keeps in memory. The system keeps the rest.
-const READERS_CACHE: u32 = 512;
+const READERS_CACHE: u32 = 256;
 
 /// Kilobytes of the file that the writing connection keeps in memory.
-const WRITERS_CACHE: u32 = 4 * 1024;
+const WRITERS_CACHE: u32 = 2 * 1024;
+
+/// Statements that each connection keeps prepared: more than are in use at a time, and not the hundred that sqlx would
+/// keep. One with its plan is some kilobytes, and lists of ids make many of one form.
+const STATEMENTS: usize = 40;
 
 /// The same during the first read of a large source. The ledger's indexes of event ids and records are in no order of
 /// time: without room for them, every page of theirs is written over and over.
@@ -120,7 +124,8 @@ impl Store {
             // A record of who did what must survive a power cut.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10));
+            .busy_timeout(Duration::from_secs(10))
+            .statement_cache_capacity(STATEMENTS);
         let writing = options
             .clone()
             .pragma("cache_size", format!("-{WRITERS_CACHE}"))
