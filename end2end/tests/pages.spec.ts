@@ -40,6 +40,31 @@ for (const width of [1440, 768, 390]) {
   });
 }
 
+test("the fields of a form stand below their labels' beginnings", async ({ page, hospital }) => {
+  await page.setViewportSize({ width: 768, height: 900 });
+  for (const path of ["/audit", "/failed-events?state=waiting"]) {
+    await page.goto(hospital.at(path));
+    const beside = await page.getByRole("main").locator("label:has(> span):visible").evaluateAll((labels) =>
+      labels
+        .filter((label) => label.querySelector("input, select")?.getBoundingClientRect().x !== label.getBoundingClientRect().x)
+        .map((label) => label.textContent),
+    );
+    expect(beside, path).toEqual([]);
+  }
+});
+
+test.describe("where an instant takes much room", () => {
+  test.use({ locale: "en-US", timezoneId: "UTC" });
+
+  test("a name in the audit log is not broken", async ({ page, hospital }) => {
+    await page.setViewportSize({ width: 768, height: 900 });
+    await page.goto(hospital.at("/audit"));
+    const name = page.getByRole("cell").locator("bdi").filter({ hasText: /^administrator$/ }).first();
+    await expect(page.getByRole("cell").locator("time").first()).toHaveText(/[AP]M/);
+    expect(await name.evaluate((bdi) => bdi.getClientRects().length)).toBe(1);
+  });
+});
+
 test("nothing moves when the page comes alive", async ({ page, hospital }) => {
   await page.addInitScript(() => {
     const moved = window as unknown as { moved: number };

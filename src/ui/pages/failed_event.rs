@@ -667,7 +667,7 @@ fn Timeline(event: FailedEvent) -> impl IntoView {
                         <h2 id="time-title">"What happened"</h2>
                     </header>
                     <p class="pad none">"The retries are not on record here: " {reason} "."</p>
-                    <ol class="time">
+                    <ol class="timeline">
                         <FirstFailure said=first stamp />
                     </ol>
                 </section>
@@ -695,7 +695,7 @@ fn Timeline(event: FailedEvent) -> impl IntoView {
                 <h2 id="time-title">"What happened"</h2>
                 <span class="small muted">{failed_retries(total)}</span>
             </header>
-            <ol class="time">
+            <ol class="timeline">
                 {items}
                 {(left_out > 0)
                     .then(|| {

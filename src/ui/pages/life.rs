@@ -60,7 +60,7 @@ pub fn Life(page: Page) -> impl IntoView {
                             <h2 id="life-title">"What happened"</h2>
                             <LifeBadge state=event.state asked=event.asked />
                         </header>
-                        <ol class="time">{timeline(&page)}</ol>
+                        <ol class="timeline">{timeline(&page)}</ol>
                     </section>
                 </div>
                 <div class="column">
