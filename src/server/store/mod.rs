@@ -43,7 +43,7 @@ pub use sessions::{NewSession, NewToken, Session, Token};
 const READERS_CACHE: u32 = 256;
 
 /// Kilobytes of the file that the writing connection keeps in memory.
-const WRITERS_CACHE: u32 = 2 * 1024;
+const WRITERS_CACHE: u32 = 1024;
 
 /// Statements that each connection keeps prepared: more than are in use at a time, and not the hundred that sqlx would
 /// keep. One with its plan is some kilobytes, and lists of ids make many of one form.
