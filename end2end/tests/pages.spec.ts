@@ -42,9 +42,11 @@ for (const width of [1440, 768, 390]) {
 
 test("the fields of a form stand below their labels' beginnings", async ({ page, hospital }) => {
   await page.setViewportSize({ width: 768, height: 900 });
-  for (const path of ["/audit", "/failed-events?state=waiting"]) {
+  for (const path of ["/audit", "/failed-events?app=openelis&sort=id-down"]) {
     await page.goto(hospital.at(path));
-    const beside = await page.getByRole("main").locator("label:has(> span):visible").evaluateAll((labels) =>
+    const labels = page.getByRole("main").locator("label:has(> span):visible");
+    expect(await labels.count(), path).toBeGreaterThan(5);
+    const beside = await labels.evaluateAll((labels) =>
       labels
         .filter((label) => label.querySelector("input, select")?.getBoundingClientRect().x !== label.getBoundingClientRect().x)
         .map((label) => label.textContent),
@@ -59,9 +61,11 @@ test.describe("where an instant takes much room", () => {
   test("a name in the audit log is not broken", async ({ page, hospital }) => {
     await page.setViewportSize({ width: 768, height: 900 });
     await page.goto(hospital.at("/audit"));
-    const name = page.getByRole("cell").locator("bdi").filter({ hasText: /^administrator$/ }).first();
+    const named = page.locator("bdi").filter({ hasText: /^administrator$/ });
+    const cell = page.getByRole("cell").filter({ has: named }).first();
     await expect(page.getByRole("cell").locator("time").first()).toHaveText(/[AP]M/);
-    expect(await name.evaluate((bdi) => bdi.getClientRects().length)).toBe(1);
+    expect(await cell.locator("bdi").evaluate((bdi) => bdi.getClientRects().length)).toBe(1);
+    expect(await cell.evaluate((td) => getComputedStyle(td).display)).toBe("table-cell");
   });
 });
 

@@ -102,8 +102,9 @@ pub fn without_a_door() -> Vec<String> {
     pages().iter().cloned().chain(functions).filter(|path| routes::of(path).is_none()).collect()
 }
 
-/// The paths of the pages of `ui/app.rs`. Listed once a process: while Leptos lists, no page of the whole process loads
-/// what it shows, and one that is asked for at that moment would wait for ever.
+/// The paths of the pages of `ui/app.rs`. Listed once a process: Leptos draws the layout to find them, and while it does
+/// no resource of the whole process loads. The pages have none (see `loaded`); a list made anew for every router would
+/// still be work for nothing.
 fn pages() -> &'static [String] {
     static PAGES: OnceLock<Vec<String>> = OnceLock::new();
     PAGES.get_or_init(|| {

@@ -63,7 +63,7 @@ pub struct Doorkeeper {
 struct ToShow {
     what: ShownOnce,
     since: Instant,
-    /// The request that has shown it. While its page is rendered the same question can be asked twice.
+    /// The request that has shown it, which may ask again while its page is rendered.
     by: Option<u64>,
 }
 

@@ -45,6 +45,11 @@ impl Record {
         self.text()?.trim().parse().ok()
     }
 
+    /// Whether the next column is a number; takes none.
+    pub fn begins_with_a_number(&self) -> bool {
+        self.0.front().and_then(Option::as_deref).is_some_and(|text| text.trim().parse::<i128>().is_ok())
+    }
+
     /// The next column as a count.
     pub fn count(&mut self) -> u64 {
         self.number().unwrap_or(0)

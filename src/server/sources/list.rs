@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     ListRequest, ListRow, ListRows, SCAN_LIMIT, SourceError, TextLimit, clock,
-    connection::Session,
+    connection::{Record, Session},
     fault,
     rows::{failed_event_columns, read_failed_event},
     schema::{Found, Schema, Table},
@@ -186,7 +186,8 @@ pub(super) async fn rows_by_id(
     Ok(rows)
 }
 
-/// The rows of a statement that asks for [`failed_event_columns`].
+/// The rows of a statement that asks for [`failed_event_columns`]. A view can have rows without an id: no page can name
+/// them, or go on behind them.
 async fn read_rows(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -195,7 +196,8 @@ async fn read_rows(
 ) -> Result<Vec<FailedEventRow>, SourceError> {
     let app = session.link.app;
     let records = session.link.rows(statement).await?;
-    Ok(records.into_iter().map(|mut record| read_failed_event(app, table, texts, &mut record)).collect())
+    let named = records.into_iter().filter(Record::begins_with_a_number);
+    Ok(named.map(|mut record| read_failed_event(app, table, texts, &mut record)).collect())
 }
 
 fn in_list_order(mut rows: Vec<FailedEventRow>, direction: Direction) -> Vec<ListRow> {

@@ -190,7 +190,7 @@ fn Row(entry: AuditEntry, applications: Vec<ApplicationInfo>) -> impl IntoView {
             <td data-label="When">
                 <At at=entry.at exact=true />
             </td>
-            <td data-label="Who" class="who">
+            <td data-label="Who" class="actor">
                 <div>{who} " " <span class="small muted whole">{from}</span></div>
             </td>
             <th scope="row">
