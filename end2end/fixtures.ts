@@ -45,7 +45,7 @@ export const test = base.extend<Options & Fixtures, WorkerFixtures>({
     const hospital = await Hospital.start();
     if (role) await hospital.signIn(context, role);
     await use(hospital);
-    // A page that is still open would miss its stream of changes, and say so.
+    // Where nobody was signed in at first, the hospital does not know of these.
     for (const page of context.pages()) await page.close();
     await hospital.stop();
   },

@@ -22,6 +22,9 @@ function pairs(answer: Response): string[][] {
 const START_LIMIT_MS = 20_000;
 
 export class Hospital {
+  /** Where somebody was signed in. */
+  private readonly visitors = new Set<BrowserContext>();
+
   private constructor(
     private readonly process: ChildProcess,
     private readonly data: string,
@@ -68,10 +71,14 @@ export class Hospital {
     });
     if (answer.status !== 303) throw new Error(`Nobody was signed in: ${answer.status} ${await answer.text()}`);
     const place = { domain: "127.0.0.1", path: this.base || "/", httpOnly: true, sameSite: "Lax" as const };
+    this.visitors.add(context);
     await context.addCookies(pairs(answer).map(([name, value]) => ({ name, value, ...place })));
   }
 
   async stop(): Promise<void> {
+    // A page that is still open would ask for its stream of changes in vain, and say so.
+    const pages = [...this.visitors].flatMap((context) => context.pages());
+    await Promise.all(pages.map((page) => page.close()));
     if (this.process.exitCode === null && this.process.signalCode === null) {
       const ended = new Promise((resolve) => this.process.once("exit", resolve));
       this.process.kill("SIGTERM");

@@ -44,7 +44,7 @@ test("the fields of a form stand below their labels' beginnings", async ({ page,
   await page.setViewportSize({ width: 768, height: 900 });
   for (const path of ["/audit", "/failed-events?app=openelis&sort=id-down"]) {
     await page.goto(hospital.at(path));
-    const labels = page.getByRole("main").locator("label:has(> span):visible");
+    const labels = page.getByRole("main").locator("form[method=get] label:has(> span):visible");
     expect(await labels.count(), path).toBeGreaterThan(5);
     const beside = await labels.evaluateAll((labels) =>
       labels
