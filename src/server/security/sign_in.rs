@@ -63,8 +63,6 @@ pub struct Doorkeeper {
 struct ToShow {
     what: ShownOnce,
     since: Instant,
-    /// The request that has shown it, which may ask again while its page is rendered.
-    by: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -121,21 +119,16 @@ impl Doorkeeper {
     pub fn show_once(&self, visit: &Visit, what: ShownOnce) {
         let mut to_show = self.to_show.lock().unwrap_or_else(PoisonError::into_inner);
         to_show.retain(|_, kept| kept.since.elapsed() < SHOWN_WITHIN);
-        to_show.insert(secrets::hash(&visit.secret), ToShow { what, since: Instant::now(), by: None });
+        to_show.insert(secrets::hash(&visit.secret), ToShow { what, since: Instant::now() });
     }
 
     /// Takes what is to be shown to this visitor, if `wanted` knows it.
     pub fn take_shown<T>(&self, visit: &Visit, wanted: impl FnOnce(&ShownOnce) -> Option<T>) -> Option<T> {
         let mut to_show = self.to_show.lock().unwrap_or_else(PoisonError::into_inner);
         let key = secrets::hash(&visit.secret);
-        let kept = to_show.get_mut(&key)?;
-        let found = wanted(&kept.what)?;
-        if kept.since.elapsed() >= SHOWN_WITHIN || kept.by.is_some_and(|by| by != visit.number) {
-            to_show.remove(&key);
-            return None;
-        }
-        kept.by = Some(visit.number);
-        Some(found)
+        let found = wanted(&to_show.get(&key)?.what)?;
+        let kept = to_show.remove(&key)?;
+        (kept.since.elapsed() < SHOWN_WITHIN).then_some(found)
     }
 
     fn digest(&self, name: &str, password: &str) -> [u8; 32] {

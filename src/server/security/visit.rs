@@ -3,10 +3,7 @@
 //! A session's cookie, a token, Basic credentials or the word of a trusted proxy make a [`Person`]. Whether that person may
 //! do what they ask is not decided here but at the door of each route, see [`super::door`].
 
-use std::{
-    net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::net::SocketAddr;
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -41,8 +38,6 @@ const COALESCED: TimeDelta = TimeDelta::seconds(60);
 /// The longest name that a proxy may give.
 const LONGEST_NAME: usize = 100;
 
-static VISITS: AtomicU64 = AtomicU64::new(0);
-
 /// What a person is known by in this request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
@@ -58,8 +53,6 @@ pub enum Proof {
 /// A request, as far as coming in is concerned.
 #[derive(Clone, Debug)]
 pub struct Visit {
-    /// Of this process: tells one request from another.
-    pub number: u64,
     pub came: Came,
     pub person: Option<Person>,
     pub proof: Proof,
@@ -85,7 +78,6 @@ impl Visit {
         let mark = cookies::read(headers, Kind::Browser, base, came.https);
         let browser = mark.map_or_else(|| (secrets::new(), true), |mark| (mark, false));
         Self {
-            number: VISITS.fetch_add(1, Ordering::Relaxed),
             person: None,
             proof: Proof::Nothing,
             account: None,
