@@ -251,6 +251,12 @@ impl Filter {
         *self == Filter { order: self.order, ..Filter::default() }
     }
 
+    /// Whether it asks for nothing that stands in a row: of the wanted applications, or of the group, every row matches.
+    pub fn takes_every_row(&self) -> bool {
+        let Filter { apps: _, feed, category, state, group: _, from, until, text, order: _ } = self;
+        feed.is_none() && category.is_none() && state.is_none() && from.is_none() && until.is_none() && text.is_none()
+    }
+
     /// Whether rows of this application are wanted.
     pub fn wants_app(&self, key: &str) -> bool {
         self.apps.is_empty() || self.apps.iter().any(|app| app == key)
@@ -317,6 +323,17 @@ mod tests {
 
     fn roundtrip(list: &ListQuery) -> ListQuery {
         ListQuery::parse(&list.to_query()).expect("our own query parses")
+    }
+
+    #[test]
+    fn only_what_stands_in_a_row_leaves_rows_out() {
+        let takes = |query: &str| ListQuery::parse(query).expect(query).filter.takes_every_row();
+        assert!(takes("") && takes("app=odoo&sort=id-up") && takes("group=3"));
+        for query in
+            ["app=odoo&feed=x", "category=patient", "state=waiting", "from=2026-11-23", "until=2026-11-23", "q=a"]
+        {
+            assert!(!takes(query), "{query}");
+        }
     }
 
     #[test]

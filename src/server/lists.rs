@@ -176,8 +176,7 @@ async fn by_ledger(
     request: &ListRequest<'_>,
 ) -> Option<Result<ListRows, SourceError>> {
     let (filter, info) = (request.filter, &source.app().info);
-    let plain = filter.feed.is_none() && filter.state.is_none() && filter.from.is_none() && filter.until.is_none();
-    let easy = filter.order.by_id() && plain;
+    let easy = filter.order.by_id() && filter.takes_every_row();
     if !told_by_ledger(filter) || easy || !is_long_and_known(console, &info.key).await {
         return None;
     }

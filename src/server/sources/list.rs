@@ -120,12 +120,10 @@ async fn page(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<Li
     let has_time = table.column("failed_at").is_some();
     let walk = Walk::new(request.filter.order, has_time, request.direction, request.from);
     let mut chosen = session.link.statement("1 = 1");
-    let every_row = chosen.text.len();
     push_filter(&mut chosen, app, &table, request.filter);
-    let whole_table = chosen.text.len() == every_row;
     walk.push_beyond(&mut chosen, &table);
     let order_by = walk.order_by(&table);
-    let rows = if walk.by_id && whole_table {
+    let rows = if walk.by_id && request.filter.takes_every_row() {
         // The primary key has the rows of the page in their order: nothing is looked for, nothing sorted.
         chosen.text = format!(
             "SELECT {} FROM {} WHERE {} ORDER BY {order_by} LIMIT {}",
