@@ -45,13 +45,13 @@ const READERS_CACHE: u32 = 256;
 /// Kilobytes of the file that the writing connection keeps in memory.
 const WRITERS_CACHE: u32 = 1024;
 
-/// Statements that each connection keeps prepared: more than are in use at a time, and not the hundred that sqlx would
-/// keep. One with its plan is some kilobytes, and lists of ids make many of one form.
-const STATEMENTS: usize = 40;
-
 /// The same during the first read of a large source. The ledger's indexes of event ids and records are in no order of
 /// time: without room for them, every page of theirs is written over and over.
 const WRITERS_CACHE_OF_MANY: u32 = 96 * 1024;
+
+/// Statements that each connection keeps prepared: more than are in use at a time, and not the hundred that sqlx would
+/// keep. One with its plan is some kilobytes, and lists of ids make many of one form.
+const STATEMENTS: usize = 40;
 
 /// Pages of the log after which they are brought into the file itself: some tens of megabytes, for the same reason.
 const CHECKPOINT: u32 = 8_000;

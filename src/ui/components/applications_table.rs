@@ -30,9 +30,9 @@ pub fn ApplicationsTable(views: Vec<ApplicationView>) -> impl IntoView {
 
 fn row(view: ApplicationView) -> impl IntoView {
     let base = use_base();
-    let numbers = view.seen.clone().map_or_else(
+    let numbers = view.seen.as_deref().map_or_else(
         || view! { <td colspan="4" class="none">"No numbers yet."</td> }.into_any(),
-        |seen| numbers(&seen).into_any(),
+        |seen| numbers(seen).into_any(),
     );
     view! {
         <tr>

@@ -32,25 +32,26 @@ mod to_its_end {
         task::{Context, Poll},
     };
 
+    use futures::{FutureExt, future::BoxFuture};
     use leptos::reactive::computed::ScopedFuture;
     use tokio::runtime::Handle;
 
     /// As long as somebody waits, it is done in their task; dropped before its end, it becomes a task of its own.
-    pub struct ToItsEnd<F: Future<Output: Send + 'static> + Send + 'static>(Option<Pin<Box<ScopedFuture<F>>>>);
+    pub struct ToItsEnd<T: Send + 'static>(Option<BoxFuture<'static, T>>);
 
-    impl<F: Future<Output: Send + 'static> + Send + 'static> ToItsEnd<F> {
+    impl<T: Send + 'static> ToItsEnd<T> {
         /// What the work finds in its context is what is in it now.
-        pub fn new(work: F) -> Self {
-            Self(Some(Box::pin(ScopedFuture::new(work))))
+        pub fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
+            Self(Some(ScopedFuture::new(work).boxed()))
         }
     }
 
-    impl<F: Future<Output: Send + 'static> + Send + 'static> Future for ToItsEnd<F> {
-        type Output = F::Output;
+    impl<T: Send + 'static> Future for ToItsEnd<T> {
+        type Output = T;
 
-        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
             let Some(work) = &mut self.0 else { return Poll::Pending };
-            let answer = work.as_mut().poll(cx);
+            let answer = work.poll_unpin(cx);
             if answer.is_ready() {
                 self.0 = None;
             }
@@ -58,7 +59,7 @@ mod to_its_end {
         }
     }
 
-    impl<F: Future<Output: Send + 'static> + Send + 'static> Drop for ToItsEnd<F> {
+    impl<T: Send + 'static> Drop for ToItsEnd<T> {
         fn drop(&mut self) {
             // Without a runtime the process is ending.
             if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
