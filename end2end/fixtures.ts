@@ -44,9 +44,8 @@ export const test = base.extend<Options & Fixtures, WorkerFixtures>({
   ownHospital: async ({ context, role }, use) => {
     const hospital = await Hospital.start();
     if (role) await hospital.signIn(context, role);
+    hospital.receives(context);
     await use(hospital);
-    // Where nobody was signed in at first, the hospital does not know of these.
-    for (const page of context.pages()) await page.close();
     await hospital.stop();
   },
 

@@ -22,7 +22,7 @@ function pairs(answer: Response): string[][] {
 const START_LIMIT_MS = 20_000;
 
 export class Hospital {
-  /** Where somebody was signed in. */
+  /** The browsers whose pages are of this hospital. */
   private readonly visitors = new Set<BrowserContext>();
 
   private constructor(
@@ -71,8 +71,13 @@ export class Hospital {
     });
     if (answer.status !== 303) throw new Error(`Nobody was signed in: ${answer.status} ${await answer.text()}`);
     const place = { domain: "127.0.0.1", path: this.base || "/", httpOnly: true, sameSite: "Lax" as const };
-    this.visitors.add(context);
+    this.receives(context);
     await context.addCookies(pairs(answer).map(([name, value]) => ({ name, value, ...place })));
+  }
+
+  /** Its pages are closed before the hospital ends. */
+  receives(context: BrowserContext): void {
+    this.visitors.add(context);
   }
 
   async stop(): Promise<void> {

@@ -187,18 +187,23 @@ async fn a_statement_that_nobody_waits_for_is_stopped(database: &mut TestDatabas
     assert!(source.event(RowId(1)).await.expect("an answer").is_some());
 }
 
-async fn a_statement_without_end_ends_in_time(database: &mut TestDatabase) {
+/// A source with a time limit of a second, whose failed events then become a view that has to count first.
+async fn counting_source(database: &mut TestDatabase, numbers: &str, rows: &str) -> Source {
     let row = database.failed(1);
     database.insert(&[row]).await;
     let source = database.source_with(|app| app.statement_timeout = Duration::from_secs(1));
     source.event(RowId(1)).await.expect("an answer");
-    database
-        .run(
-            "ALTER TABLE failed_events RENAME TO stored; \
-             CREATE VIEW failed_events AS WITH RECURSIVE numbers(number) AS \
-             (SELECT 1 UNION ALL SELECT number + 1 FROM numbers) SELECT stored.* FROM stored, numbers",
-        )
-        .await;
+    let counting = format!(
+        "ALTER TABLE failed_events RENAME TO stored; \
+         CREATE VIEW failed_events AS WITH RECURSIVE numbers(number) AS \
+         (SELECT 1 UNION ALL SELECT number + 1 FROM numbers {numbers}) SELECT stored.* FROM stored, numbers {rows}"
+    );
+    database.run(&counting).await;
+    source
+}
+
+async fn a_statement_without_end_ends_in_time(database: &mut TestDatabase) {
+    let source = counting_source(database, "", "").await;
     let filter = Filter::default();
     let request = ListRequest {
         filter: &filter,
@@ -217,19 +222,8 @@ async fn a_statement_without_end_ends_in_time(database: &mut TestDatabase) {
 }
 
 async fn every_statement_has_its_own_time(database: &mut TestDatabase) {
-    let row = database.failed(1);
-    database.insert(&[row]).await;
-    let source = database.source_with(|app| app.statement_timeout = Duration::from_secs(1));
-    source.event(RowId(1)).await.expect("an answer");
     // Long enough to be asked for its time while it runs, and far from a second.
-    database
-        .run(
-            "ALTER TABLE failed_events RENAME TO stored; \
-             CREATE VIEW failed_events AS WITH RECURSIVE numbers(number) AS \
-             (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 20000) \
-             SELECT stored.* FROM stored, numbers WHERE number = 20000",
-        )
-        .await;
+    let source = counting_source(database, "WHERE number < 20000", "WHERE number = 20000").await;
     tokio::time::sleep(Duration::from_millis(1200)).await;
     let event = source.event(RowId(1)).await.expect("the time of the statement before it is over, and its own is not");
     assert!(event.is_some());
