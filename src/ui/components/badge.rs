@@ -16,36 +16,15 @@ pub fn Badge(word: &'static str, icon: &'static str, #[prop(into)] text: String)
     }
 }
 
-/// The state of a failed event. Each of the three stands whole in the source, so that Leptos writes it as one text: a
-/// list draws it fifty times.
+/// The state of a failed event.
 #[component]
 pub fn EventBadge(state: EventState) -> impl IntoView {
-    match state {
-        EventState::Waiting => view! {
-            <span class="state waiting">
-                <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
-                    <use href="#i-waiting"></use>
-                </svg>
-                "Waiting"
-            </span>
-        },
-        EventState::Exhausted => view! {
-            <span class="state exhausted">
-                <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
-                    <use href="#i-exhausted"></use>
-                </svg>
-                "Exhausted"
-            </span>
-        },
-        EventState::Unknown => view! {
-            <span class="state unknown">
-                <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
-                    <use href="#i-unknown"></use>
-                </svg>
-                "Unknown"
-            </span>
-        },
-    }
+    let (word, text) = match state {
+        EventState::Waiting => ("waiting", "Waiting"),
+        EventState::Exhausted => ("exhausted", "Exhausted"),
+        EventState::Unknown => ("unknown", "Unknown"),
+    };
+    view! { <Badge word=word icon=word text=text /> }
 }
 
 /// The state of a feed.
