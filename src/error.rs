@@ -8,6 +8,8 @@ use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
 use server_fn::codec::JsonEncoding;
 
+use crate::model::error_text::shortened;
+
 /// A sentence of what happened, one of what to do, and the HTTP status that says the same to a program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{what} {todo}")]
@@ -20,9 +22,14 @@ pub struct Problem {
     pub todo: String,
 }
 
+/// Characters of a sentence at the most.
+const LONGEST: usize = 2_000;
+
 impl Problem {
     fn new(status: u16, what: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { status, what: what.into(), todo: todo.into() }
+        // What was sent is quoted in some of them, and can be a form of a megabyte.
+        let bounded = |text: String| if text.len() > LONGEST { shortened(&text, LONGEST) } else { text };
+        Self { status, what: bounded(what.into()), todo: bounded(todo.into()) }
     }
 
     /// Something that is not there, or not there any more. 404.
@@ -122,6 +129,13 @@ impl FromServerFnError for Problem {
 #[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sentence_quotes_no_more_than_fits_on_a_page() {
+        let problem = Problem::bad_request(format!("{:?} means nothing.", "ü".repeat(1 << 20)), "Try again.");
+        assert_eq!(problem.what.chars().count(), LONGEST);
+        assert_eq!(problem.todo, "Try again.");
+    }
 
     #[test]
     fn a_fault_of_ours_shows_an_id_and_not_its_inside() {

@@ -18,6 +18,10 @@ pub const API_PREFIX: &str = "/api";
 /// The field of every form that proves that it is one of ours.
 pub const FORM_TOKEN: &str = "form_token";
 
+/// Bytes of the longest address that somebody is sent on to. It stands in a header, and the headers of an answer have to
+/// fit into what proxies take: 4 KB at the least.
+pub const LONGEST_WAY: usize = 3_000;
+
 /// Everything that could end or change a path segment is encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -195,13 +199,14 @@ impl Base {
         with_query(self.at("/audit.csv"), &filter.to_query())
     }
 
-    /// The sign-in page; `to` is where to go on, a path and query below the base.
+    /// The sign-in page; `to` is where to go on, a path and query below the base. One that is too long is left out.
     pub fn sign_in(&self, to: Option<&str>) -> String {
         let mut query = String::new();
-        if let Some(to) = to.filter(|to| !matches!(*to, "" | "/")) {
+        if let Some(to) = to.filter(|to| !matches!(*to, "" | "/") && to.len() <= LONGEST_WAY) {
             crate::model::filter::push(&mut query, "to", to);
         }
-        with_query(self.at("/sign-in"), &query)
+        let way = with_query(self.at("/sign-in"), &query);
+        if way.len() <= LONGEST_WAY { way } else { self.at("/sign-in") }
     }
 
     /// The page of one's own account.
@@ -220,8 +225,11 @@ impl Base {
     }
 
     /// A page of ours by a path and query below the base that came from outside. `None` for anything that could lead
-    /// somewhere else.
+    /// somewhere else, or is longer than [`LONGEST_WAY`].
     pub fn inside(&self, to: &str) -> Option<String> {
+        if to.len() > LONGEST_WAY {
+            return None;
+        }
         let (path, query) = to.split_once('?').unwrap_or((to, ""));
         let ours = path.starts_with('/')
             && !path.starts_with("//")
@@ -292,6 +300,11 @@ mod tests {
         }
         assert_eq!(base.sign_in(Some("/failed-events?app=a")), "/x/sign-in?to=/failed-events%3Fapp%3Da");
         assert_eq!(base.sign_in(Some("/")), "/x/sign-in");
+        let long = format!("/failed-events?q={}", "x".repeat(LONGEST_WAY));
+        assert_eq!((base.inside(&long), base.sign_in(Some(&long)).as_str()), (None, "/x/sign-in"));
+        let encoded = format!("/failed-events?q={}", "%20".repeat(700));
+        assert!(base.inside(&encoded).is_some());
+        assert_eq!(base.sign_in(Some(&encoded)), "/x/sign-in", "encoded once more it is too long");
     }
 
     #[test]

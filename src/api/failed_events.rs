@@ -62,7 +62,7 @@ pub struct ListPage {
 #[server(prefix = "/api", input = GetUrl, endpoint = "failed_events")]
 pub async fn list_failed_events(query: String) -> Result<ListPage, Problem> {
     let console = super::console_for(Right::See)?;
-    crate::server::lists::page(&console, ListQuery::parse(&query)?).await
+    crate::server::lists::page(&console, console.list_query(&query)?).await
 }
 
 /// What came since a list was read.
@@ -77,8 +77,9 @@ pub struct Arrivals {
 /// Answered from the snapshot alone: asking costs no source anything.
 #[server(prefix = "/api", input = GetUrl, endpoint = "news")]
 pub async fn news(query: String, mark: String) -> Result<Arrivals, Problem> {
-    let list = ListQuery::parse(&query)?;
-    Ok(crate::server::lists::arrivals(&super::console_for(Right::See)?, &list.filter, &mark).await)
+    let console = super::console_for(Right::See)?;
+    let list = console.list_query(&query)?;
+    Ok(crate::server::lists::arrivals(&console, &list.filter, &mark).await)
 }
 
 /// A failed event whose texts may not be read by who asks.
@@ -141,7 +142,7 @@ pub async fn view_failed_event(app: String, id: String, list: String) -> Result<
     let unknown = || Problem::not_found(format!("{id:?} is no id of a failed event."), "Open one from the list.");
     // An open page that reads its live parts anew: see the island.
     let live = crate::model::filter::pairs(&list).any(|(key, _)| key == "live");
-    let list = ListQuery::parse(&list)?;
+    let list = console.list_query(&list)?;
     let id = id.parse().map_err(|_| unknown())?;
     crate::server::events::event(&console, &super::actor()?, &app, id, &list.filter, live).await
 }

@@ -196,11 +196,15 @@ fn go_to(url: &str) {
 }
 
 /// Sends the browser back to where it was, a path and query below the base, with the number of the operation it asked
-/// for. Anything that is not such a path leads to the operation's own page.
+/// for. Anything that is not such a path, or is too long for a header, leads to the operation's own page.
 #[cfg(feature = "ssr")]
 fn go_back(console: &Console, back: &str, operation: i64) {
-    use crate::model::filter::{pairs, push};
+    use crate::{
+        model::filter::{pairs, push},
+        paths::LONGEST_WAY,
+    };
     let base = &console.parts.config.base;
+    let back = if back.len() > LONGEST_WAY { "" } else { back };
     let (path, query) = back.split_once('?').unwrap_or((back, ""));
     let mut kept = String::new();
     for (key, value) in pairs(query).filter(|(key, _)| key != "done") {

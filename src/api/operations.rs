@@ -124,7 +124,7 @@ pub async fn plan_operation(
     #[server(default)] copies_of: Option<i64>,
 ) -> Result<(), Problem> {
     use crate::{
-        model::{filter::ListQuery, ledger::RequestKind},
+        model::ledger::RequestKind,
         server::operations::{self, Matching, SeenEvent},
     };
     let kind = match kind.as_str() {
@@ -141,7 +141,7 @@ pub async fn plan_operation(
         },
         (_, Some(fault), ..) => Matching::Group(fault),
         (_, _, Some(operation), _) => Matching::FailedAgain(operation),
-        (Some(query), ..) => Matching::Filter(ListQuery::parse(&query)?.filter),
+        (Some(query), ..) => Matching::Filter(console.list_query(&query)?.filter),
         _ => {
             let events = rows.iter().map(|row| SeenEvent::parse(row).ok_or_else(|| not_a_row(row)));
             Matching::Rows(events.collect::<Result<_, _>>()?)

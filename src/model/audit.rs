@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::filter::{BadQuery, NO_TIME, instant, pairs, push};
+use super::filter::{BadQuery, NO_TIME, check_length, check_value, instant, pairs, push};
 
 /// What happened. The words stand in the store and in the hash chain: they are never changed, only added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -245,14 +245,16 @@ impl AuditFilter {
     /// Reads the page's query string; the second part is the number of an entry to begin below.
     ///
     /// # Errors
-    /// A part of it means nothing.
+    /// A part of it means nothing, or is too long.
     pub fn parse(query: &str) -> Result<(Self, Option<i64>), BadQuery> {
+        check_length(query)?;
         let mut filter = Self::default();
         let mut before = None;
         for (key, value) in pairs(query) {
             if value.is_empty() {
                 continue;
             }
+            check_value(&key, &value)?;
             let shown: String = value.chars().take(60).collect();
             let bad = |reason: &str| BadQuery { key: key.clone(), value: shown.clone(), reason: reason.to_owned() };
             match key.as_str() {
@@ -303,6 +305,9 @@ mod tests {
         assert_eq!((filter.who.as_deref(), filter.kind), (Some("Asha & co"), Some(AuditKind::PayloadViewed)));
         assert_eq!((AuditFilter::parse(&filter.to_query()).unwrap().0, before), (filter, None));
         assert_eq!(AuditFilter::parse("who=&kind=&before=12&x=y").unwrap(), (AuditFilter::default(), Some(12)));
+        for key in ["who", "app", "q"] {
+            assert!(AuditFilter::parse(&format!("{key}={}", "x".repeat(1_001))).is_err(), "{key}");
+        }
         for query in ["kind=x", "from=yesterday", "until=0000-00-00", "before=x", "before=99999999999999999999"] {
             assert!(AuditFilter::parse(query).is_err(), "{query}");
         }

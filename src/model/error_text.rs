@@ -565,6 +565,14 @@ pub fn visible_line(text: &str) -> String {
     visible(text).replace('\n', "␊").replace('\t', "␉")
 }
 
+/// A text of at most so many characters: where it was longer, the last of them is an ellipsis.
+pub fn shortened(text: &str, chars: usize) -> String {
+    match text.chars().nth(chars) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(chars.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
 /// The name of a character that must not act on a page. Joiners and the plain direction marks stay: Indic scripts,
 /// Arabic and emoji need them, and they move nothing but themselves.
 fn token(character: char) -> Option<String> {

@@ -3,13 +3,27 @@
 //! A *place* in a list is kept per source, because each source pages by its own key. It names values, not a row, so it
 //! stays where it is when rows come and go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::{EventState, RowId};
+use super::{EventState, RowId, error_text::shortened};
+
+/// Bytes of the longest query string that is read. One that names every application of a hospital, with a place in each
+/// and a text to search for, is a fraction of it.
+pub const LONGEST_QUERY: usize = 16 << 10;
+
+/// Characters of a text that are searched for. A database compares them with every letter of every text, and no database
+/// can be stopped within one row.
+pub const SEARCHED: usize = 200;
+
+/// Characters that a search field takes: people paste whole error texts. What is beyond [`SEARCHED`] is not searched for.
+pub const PASTED: usize = 1_000;
+
+/// Characters of a name that is asked for: an application, a category, a person.
+pub const LONGEST_NAME: usize = 200;
 
 /// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,17 +137,20 @@ impl ListQuery {
     /// Reads a query string (without the `?`). Unknown keys are left alone: other parts of the page have theirs.
     ///
     /// # Errors
-    /// The first key whose value means nothing, with the reason in words.
+    /// The first key whose value means nothing or is too long, with the reason in words.
     pub fn parse(query: &str) -> Result<Self, BadQuery> {
+        check_length(query)?;
         let mut list = ListQuery::default();
+        let mut apps = HashSet::new();
         for (key, value) in pairs(query) {
             if value.is_empty() && key != "feed" {
                 continue; // An empty field of the filter form.
             }
             let bad = |reason: &str| BadQuery { key: key.clone(), value: shorten(&value), reason: reason.to_owned() };
+            check_value(&key, &value)?;
             let filter = &mut list.filter;
             match key.as_str() {
-                "app" if filter.apps.contains(&value) => {}
+                "app" if !apps.insert(value.clone()) => {}
                 "app" => filter.apps.push(value),
                 "feed" => filter.feed = Some(value),
                 "nofeed" => filter.feed = Some(String::new()),
@@ -257,10 +274,49 @@ impl Filter {
         feed.is_none() && category.is_none() && state.is_none() && from.is_none() && until.is_none() && text.is_none()
     }
 
+    /// The part of the text that is searched for: its first [`SEARCHED`] characters.
+    pub fn searched_text(&self) -> Option<&str> {
+        self.text.as_deref().map(searched)
+    }
+
     /// Whether rows of this application are wanted.
     pub fn wants_app(&self, key: &str) -> bool {
         self.apps.is_empty() || self.apps.iter().any(|app| app == key)
     }
+}
+
+/// The first [`SEARCHED`] characters of a text.
+pub fn searched(text: &str) -> &str {
+    text.char_indices().nth(SEARCHED).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Refuses a query string that is longer than any of ours, before any of it is looked at.
+pub(super) fn check_length(query: &str) -> Result<(), BadQuery> {
+    if query.len() <= LONGEST_QUERY {
+        return Ok(());
+    }
+    Err(BadQuery {
+        key: "query".into(),
+        value: shorten(query),
+        reason: format!("it has {} bytes, and the longest that is read has {LONGEST_QUERY}", query.len()),
+    })
+}
+
+/// Refuses a value of a query string that is longer than its kind can be.
+pub(super) fn check_value(key: &str, value: &str) -> Result<(), BadQuery> {
+    let (what, most) = match key {
+        "q" | "find" => ("a text to search for", PASTED),
+        "app" | "category" | "who" => ("a name", LONGEST_NAME),
+        _ => return Ok(()),
+    };
+    if value.chars().nth(most).is_none() {
+        return Ok(());
+    }
+    Err(BadQuery {
+        key: key.to_owned(),
+        value: shorten(value),
+        reason: format!("{what} has at most {most} characters"),
+    })
 }
 
 pub(super) const NO_TIME: &str =
@@ -314,7 +370,7 @@ fn position(text: &str) -> Option<(String, Position)> {
 }
 
 fn shorten(text: &str) -> String {
-    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(79).chain(['…']).collect() }
+    shortened(text, 80)
 }
 
 #[cfg(test)]
@@ -389,6 +445,29 @@ mod tests {
             ListQuery::parse("app=&feed=&category=&state=&from=&until=&q=&sort=").unwrap(),
             ListQuery::default()
         );
+    }
+
+    #[test]
+    fn what_is_longer_than_its_kind_can_be_is_refused() {
+        let names = |number: usize| (0..number).map(|number| format!("app=a{number}")).collect::<Vec<_>>().join("&");
+        assert_eq!(ListQuery::parse(&names(90_000)).expect_err("too long").key, "query");
+        assert_eq!(ListQuery::parse(&names(500)).expect("short enough").filter.apps.len(), 500);
+        for (key, most) in [("q", PASTED), ("app", LONGEST_NAME), ("category", LONGEST_NAME)] {
+            let query = |letters: usize| format!("{key}={}", "%C3%BC".repeat(letters));
+            assert!(ListQuery::parse(&query(most)).is_ok(), "{key}");
+            let refused = ListQuery::parse(&query(most + 1)).expect_err(key);
+            assert_eq!(refused.key, key);
+            assert!(refused.to_string().len() < 400, "{refused}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_searched_for() {
+        let text = "ü".repeat(PASTED);
+        let filter = ListQuery::parse(&format!("q={text}")).expect("what can be pasted").filter;
+        assert_eq!(filter.text.as_deref(), Some(text.as_str()), "the field keeps what was pasted");
+        assert_eq!(filter.searched_text().map(|text| text.chars().count()), Some(SEARCHED));
+        assert_eq!(searched("short"), "short");
     }
 
     #[test]

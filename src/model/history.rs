@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::filter::{pairs, push};
+use super::filter::{LONGEST_QUERY, PASTED, pairs, push};
 
 /// Days that a history shows unless it is told otherwise.
 pub const DAYS: u32 = 30;
@@ -37,10 +37,17 @@ impl HistoryQuery {
         Self { feed: Some(feed.unwrap_or_default().to_owned()), ..Self::of_app(app) }
     }
 
-    /// Reads a query string. What is unknown or makes no sense is left out.
+    /// Reads a query string. What is unknown or makes no sense is left out; a value longer than any
+    /// id or address is cut, and so names nothing.
     pub fn parse(query: &str) -> Self {
         let mut read = Self::default();
-        for (key, value) in pairs(query) {
+        if query.len() > LONGEST_QUERY {
+            return read;
+        }
+        for (key, mut value) in pairs(query) {
+            if let Some((end, _)) = value.char_indices().nth(PASTED) {
+                value.truncate(end);
+            }
             match key.as_str() {
                 "app" if !value.is_empty() => read.app = Some(value),
                 "feed" if !value.is_empty() => read.feed = Some(value),
@@ -141,5 +148,8 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_left_out() {
         assert_eq!(HistoryQuery::parse("days=8&before=x&app=&find=%20&junk"), HistoryQuery::default());
+        let find = HistoryQuery::parse(&format!("find={}", "x".repeat(2_000))).find;
+        assert_eq!(find.map(|find| find.len()), Some(PASTED), "which names nothing");
+        assert_eq!(HistoryQuery::parse(&format!("app=odoo{}", "&junk".repeat(10_000))), HistoryQuery::default());
     }
 }

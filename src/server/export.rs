@@ -25,7 +25,7 @@ use crate::{
         FailedEventRow, Reach, RowId, Stamp,
         audit::{AuditKind, AuditOutcome},
         error_text::visible,
-        filter::{Direction, Filter, ListQuery, Order, Position},
+        filter::{Direction, Filter, Order, Position},
         masking,
     },
 };
@@ -63,7 +63,7 @@ async fn failed_events(
     query: Option<String>,
     form: Form,
 ) -> Result<Response, Problem> {
-    let filter = ListQuery::parse(query.as_deref().unwrap_or_default())?.filter;
+    let filter = console.list_query(query.as_deref().unwrap_or_default())?.filter;
     for app in &filter.apps {
         console.source(app)?;
     }

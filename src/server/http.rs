@@ -37,6 +37,8 @@ use super::{
 use crate::{
     demo::Hospital,
     error::Problem,
+    model::error_text::shortened,
+    paths::LONGEST_WAY,
     ui::{
         app::{App, InDemoHospital, PageProblem, ReadOnlyConsole, shell},
         visitor::{FormProblem, SignsIn, Visitor},
@@ -45,6 +47,9 @@ use crate::{
 
 /// The largest form that is read: a selection of a thousand rows is a tenth of this.
 pub const LARGEST_BODY: usize = 1 << 20;
+
+/// Characters of a path, or of what else was sent, that a line of the log and an answer quote.
+pub const LOGGED: usize = 200;
 
 /// The longest until an answer begins. Sources have shorter limits of their own.
 const LONGEST_ANSWER: Duration = Duration::from_secs(60);
@@ -222,11 +227,17 @@ async fn no_page(State(console): State<Console>, OriginalUri(uri): OriginalUri, 
     let ours = path.starts_with(console.parts.config.base.as_str()) && !trimmed.starts_with("//");
     if method == Method::GET && trimmed != path && !trimmed.is_empty() && ours {
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        return Redirect::permanent(&format!("{trimmed}{query}")).into_response();
+        let without = format!("{trimmed}{query}");
+        if without.len() <= LONGEST_WAY {
+            return Redirect::permanent(&without).into_response();
+        }
     }
     let home = console.parts.config.base.overview();
-    Problem::not_found(format!("There is nothing at {path}."), format!("Begin at the overview, {home}."))
-        .into_response()
+    Problem::not_found(
+        format!("There is nothing at {}.", shortened(path, LOGGED)),
+        format!("Begin at the overview, {home}."),
+    )
+    .into_response()
 }
 
 pub fn status_of(problem: &Problem) -> StatusCode {
@@ -285,9 +296,15 @@ fn problem_of(response: &Response) -> Option<Problem> {
     })
 }
 
-/// Refuses what is asked for by another site's page, or for a name that is not the console's.
+/// Refuses what is asked for by another site's page, for a name that is not the console's, or at a path that no program
+/// writes.
 async fn guard(State(console): State<Console>, request: Request, next: Next) -> Response {
     let config = &console.parts.config;
+    if request.uri().path().contains('\\') {
+        // To a browser it is a slash: what begins with one and this leads to another host.
+        return Problem::bad_request("There is a backslash in the path of this address.", "Correct the address.")
+            .into_response();
+    }
     let host = request.extensions().get::<Visit>().map(|visit| visit.came.host.clone()).unwrap_or_default();
     let open = config.access.way.mode() == Mode::Open;
     let checked = origin::check(request.method(), request.headers(), &host, config.reached.public_origin.as_ref())
@@ -295,7 +312,8 @@ async fn guard(State(console): State<Console>, request: Request, next: Next) -> 
     match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => {
-            tracing::warn!(path = request.uri().path(), what = %problem.what, "refused");
+            let (path, what) = (shortened(request.uri().path(), LOGGED), shortened(&problem.what, LOGGED));
+            tracing::warn!(path, what, "refused");
             problem.into_response()
         }
     }
@@ -305,7 +323,7 @@ async fn guard(State(console): State<Console>, request: Request, next: Next) -> 
 async fn log(request: Request, next: Next) -> Response {
     let begun = std::time::Instant::now();
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path = shortened(request.uri().path(), LOGGED);
     let response = next.run(request).await;
     let (status, ms) = (response.status().as_u16(), begun.elapsed().as_secs_f64() * 1000.0);
     if response.status().is_server_error() && status != 503 {

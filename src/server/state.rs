@@ -20,7 +20,7 @@ use super::{
 use crate::{
     demo::Hospital,
     error::Problem,
-    model::{ApplicationInfo, ApplicationView, Person, Right, access::Lacking},
+    model::{ApplicationInfo, ApplicationView, Person, Right, access::Lacking, filter::ListQuery},
 };
 
 /// The running console, as somebody may see it. Cheap to clone.
@@ -140,6 +140,22 @@ impl Console {
             };
             Problem::not_found(format!("There is no application {app:?}."), known)
         })
+    }
+
+    /// The list that a query string asks for.
+    ///
+    /// # Errors
+    /// A part of it means nothing or is too long, or it names more applications than there are.
+    pub fn list_query(&self, query: &str) -> Result<ListQuery, Problem> {
+        let list = ListQuery::parse(query)?;
+        let (named, there) = (list.filter.apps.len().max(list.place.positions.len()), self.sources().count());
+        if named > there {
+            return Err(Problem::bad_request(
+                format!("The address of this list names {named} applications, and there are {there}."),
+                "Correct it, or start again with the whole list.",
+            ));
+        }
+        Ok(list)
     }
 
     /// Every application that may be seen, in order.

@@ -24,7 +24,9 @@ use super::{
 };
 use crate::{
     error::Problem,
-    model::{Person, Right, access::KnownBy, audit::AuditFilter, error_text::visible, history::HistoryQuery},
+    model::{
+        Person, Right, access::KnownBy, audit::AuditFilter, error_text::visible, filter::PASTED, history::HistoryQuery,
+    },
     paths::Base,
 };
 
@@ -225,6 +227,7 @@ fn Header() -> impl IntoView {
                     id="search"
                     type="search"
                     name="q"
+                    maxlength=PASTED.to_string()
                     value=searched
                     placeholder="Event id, title, payload or error"
                     aria-keyshortcuts="/"

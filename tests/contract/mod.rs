@@ -53,6 +53,7 @@ mod discard;
 mod events;
 mod hurt;
 mod ledger;
+mod limits;
 mod lists;
 mod looks;
 mod pages;

@@ -9,6 +9,7 @@ mod forms;
 mod groups;
 mod history;
 mod hostile;
+mod limits;
 mod lists;
 mod masking;
 mod openmrs;

@@ -13,11 +13,11 @@ use url::Url;
 use super::{form_token, visit::Visit};
 use crate::{
     error::Problem,
-    model::Right,
+    model::{Right, error_text::shortened},
     paths::{API_PREFIX, Base},
     server::{
         config::Mode,
-        http::{LARGEST_BODY, status_of},
+        http::{LARGEST_BODY, LOGGED, status_of},
         state::Console,
     },
 };
@@ -58,7 +58,8 @@ pub async fn door(State(Door { console, needs }): State<Door>, request: Request,
     if fits {
         return next.run(Request::from_parts(parts, Body::from(body))).await;
     }
-    tracing::warn!(path = path.path(), address = %visit.came.address(), "refused: no token of a form");
+    let shown = shortened(path.path(), LOGGED);
+    tracing::warn!(path = shown, address = %visit.came.address(), "refused: no token of a form");
     let request = Request::from_parts(parts, Body::empty());
     refuse(&console, &visit, &request, path.path(), no_token())
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::{
     model::{
-        Backend, EventState, FailedEventRow, RowId,
+        Backend, EventState, FailedEvent, FailedEventRow, RowId,
         filter::{Direction, Filter, Order, Position},
     },
     server::config::Application,
@@ -19,7 +19,7 @@ use super::{
     fault,
     rows::{failed_event_columns, read_failed_event},
     schema::{Found, Schema, Table},
-    sql::{self, Statement, escape_like},
+    sql::{self, KEY_CHARS, Statement, escape_like},
 };
 
 /// The table `failed_events`, or the error that it is not there.
@@ -29,7 +29,7 @@ pub(super) fn failed_events<'a>(app: &Application, schema: &'a Schema) -> Result
 
 /// A page of failed events.
 pub(super) async fn list(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
-    match request.filter.text.as_deref() {
+    match request.filter.searched_text() {
         None | Some("") => page(session, request).await,
         Some(text) => search(session, request, text).await,
     }
@@ -268,12 +268,18 @@ pub(super) fn push_window(statement: &mut Statement, table: &Found<'_>, walk: &W
     }
 }
 
-/// Appends the condition that one of the columns contains the text.
+/// Characters of a text that are searched: as far as a failed event's page shows it. No database can be stopped within
+/// one comparison, and a pattern of [`crate::model::filter::SEARCHED`] characters takes some tenths of a second for so
+/// many at the worst.
+const SEARCHED_OF_TEXT: u32 = FailedEvent::TEXT_LIMIT;
+
+/// Appends the condition that the beginning of one of the columns contains the text.
 pub(super) fn push_search(statement: &mut Statement, table: &Found<'_>, columns: &[&str], text: &str) {
     let pattern = format!("%{}%", escape_like(text));
     statement.push(" AND (1 = 0");
     for column in columns.iter().filter(|column| table.column(column).is_some()) {
-        statement.push(" OR ").like(&table.expression(column), &pattern);
+        let beginning = sql::beginning(table.backend, &table.expression(column), SEARCHED_OF_TEXT);
+        statement.push(" OR ").like(&beginning, &pattern);
     }
     statement.push(")");
 }
@@ -330,7 +336,7 @@ fn push_category(statement: &mut Statement, table: &Found<'_>, category: &str) {
     let escaped = escape_like(category);
     statement.push(" AND (1 = 0");
     if table.column("tags").is_some() {
-        let tags = table.expression("tags");
+        let tags = sql::beginning(table.backend, &table.expression("tags"), KEY_CHARS);
         let listed = format!("REPLACE(REPLACE(TRIM({tags}), ', ', ','), ' ,', ',')");
         let listed = match table.backend {
             Backend::MySql => format!("CONCAT(',', {listed}, ',')"),
@@ -339,7 +345,7 @@ fn push_category(statement: &mut Statement, table: &Found<'_>, category: &str) {
         statement.push(" OR ").like(&listed, &format!("%,{escaped},%"));
     }
     if table.column("feed_uri").is_some() {
-        let feed = table.expression("feed_uri");
+        let feed = sql::beginning(table.backend, &table.expression("feed_uri"), KEY_CHARS);
         statement.push(" OR ").like(&feed, &format!("%/{escaped}/recent"));
         match table.backend {
             Backend::MySql => {

@@ -168,6 +168,10 @@ pub(super) fn escape_like(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
 
+/// Characters that are read of what names something or is one line: feed addresses, event ids, titles, tags, categories.
+/// The known schemas give them 255; where a table sets no bound, so much of each is what the console knows it by.
+pub(super) const KEY_CHARS: u32 = 1_000;
+
 /// A name in quotes.
 pub(super) fn quote(backend: Backend, name: &str) -> String {
     match backend {
@@ -192,6 +196,15 @@ pub(super) fn cut(backend: Backend, expression: &str, chars: u32) -> String {
         Backend::MySql => format!("LEFT({expression}, {chars})"),
         Backend::Postgres => format!("LEFT(({expression})::text, {chars})"),
         Backend::Sqlite => format!("SUBSTR(CAST({expression} AS BLOB), 1, {})", u64::from(chars) * 4),
+    }
+}
+
+/// The beginning of a text, for comparing: `chars` characters. Unlike [`cut`], SQLite ends it at a NUL, as its LIKE does.
+pub(super) fn beginning(backend: Backend, expression: &str, chars: u32) -> String {
+    match backend {
+        Backend::MySql => format!("LEFT({expression}, {chars})"),
+        Backend::Postgres => format!("LEFT(({expression})::text, {chars})"),
+        Backend::Sqlite => format!("SUBSTR({expression}, 1, {chars})"),
     }
 }
 

@@ -9,7 +9,10 @@ use sha2::{Digest, Sha256};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Store, StoreError, instant};
-use crate::model::audit::{AuditEntry, AuditFilter, AuditKind, AuditOutcome};
+use crate::model::{
+    audit::{AuditEntry, AuditFilter, AuditKind, AuditOutcome},
+    filter::searched,
+};
 
 /// An entry about to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +122,7 @@ impl Store {
         if let Some(text) = &filter.text {
             query
                 .push(" AND instr(lower(what || ' ' || COALESCE(reason, '') || ' ' || address || ' ' || who), lower(")
-                .push_bind(text)
+                .push_bind(searched(text))
                 .push(")) > 0");
         }
         query.push(" ORDER BY sequence DESC LIMIT ").push_bind(limit);

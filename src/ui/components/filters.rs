@@ -9,7 +9,7 @@ use crate::{
         ApplicationInfo, EventState,
         error_text::visible,
         feed::category_of,
-        filter::{Filter, ListQuery, Order},
+        filter::{Filter, LONGEST_NAME, ListQuery, Order, PASTED},
     },
     ui::words,
 };
@@ -65,7 +65,7 @@ pub fn FilterForm(
             </label>
             <label class="wide">
                 <span>"Text in event id, title, payload or error"</span>
-                <input type="search" name="q" value=filter.text.clone().unwrap_or_default() />
+                <input type="search" name="q" maxlength=PASTED.to_string() value=filter.text.clone().unwrap_or_default() />
             </label>
             <button type="submit" class="primary">
                 <Icon name="search" />
@@ -102,7 +102,7 @@ pub fn FilterForm(
                 })}
             <label>
                 <span>"Category or tag"</span>
-                <input name="category" list="categories" value=filter.category.clone().unwrap_or_default() />
+                <input name="category" maxlength=LONGEST_NAME.to_string() list="categories" value=filter.category.clone().unwrap_or_default() />
                 <datalist id="categories">
                     {categories.into_iter().map(|category| view! { <option value=category></option> }).collect_view()}
                 </datalist>

@@ -10,6 +10,7 @@ use crate::{
         ApplicationInfo,
         audit::{AuditEntry, AuditFilter, AuditKind},
         error_text::visible,
+        filter::{LONGEST_NAME, PASTED},
     },
     ui::components::{At, Icon, TimeField, loaded, use_base},
 };
@@ -85,7 +86,7 @@ fn Search(filter: AuditFilter, names: Vec<String>, applications: Vec<Application
         <form class="filters sheet" method="get" action=base.audit(&AuditFilter::default(), None) aria-label="Search">
             <label>
                 <span>"Who"</span>
-                <input name="who" list="names" value=filter.who.clone().unwrap_or_default() />
+                <input name="who" maxlength=LONGEST_NAME.to_string() list="names" value=filter.who.clone().unwrap_or_default() />
                 <datalist id="names">
                     {names.into_iter().map(|name| view! { <option value=name></option> }).collect_view()}
                 </datalist>
@@ -108,7 +109,7 @@ fn Search(filter: AuditFilter, names: Vec<String>, applications: Vec<Application
             <TimeField name="until" text="Until before" value=filter.until />
             <label class="wide">
                 <span>"Text in what, reason, name or address"</span>
-                <input type="search" name="q" value=filter.text.clone().unwrap_or_default() />
+                <input type="search" name="q" maxlength=PASTED.to_string() value=filter.text.clone().unwrap_or_default() />
             </label>
             <button type="submit" class="primary">
                 <Icon name="search" />

@@ -10,7 +10,7 @@ use crate::{
     model::{
         ApplicationInfo, EventState, FailedEventRow,
         error_text::visible,
-        filter::{Filter, ListQuery, Order, Place},
+        filter::{Filter, ListQuery, Order, Place, SEARCHED, searched},
         ledger::RequestKind,
     },
     ui::{
@@ -362,6 +362,10 @@ fn scan_words(scans: &[Scan], query: &ListQuery) -> Option<String> {
             (true, false) => format!("Of the others all rows were looked through: {parts}."),
             (false, _) => format!("The search has come to the end of {parts}."),
         });
+    }
+    let cut = query.filter.text.as_deref().is_some_and(|text| searched(text).len() < text.len());
+    if cut && !sentences.is_empty() {
+        sentences.push(format!("Of the text the first {SEARCHED} characters were searched for."));
     }
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }

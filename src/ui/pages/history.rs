@@ -9,6 +9,7 @@ use crate::{
     model::{
         ApplicationInfo,
         error_text::visible,
+        filter::PASTED,
         history::{DAYS_TO_CHOOSE, HistoryDay, HistoryQuery},
         ledger::LedgerEvent,
         payload::short_id,
@@ -145,7 +146,7 @@ fn Choice(page: Page) -> impl IntoView {
         <form class="filters sheet" method="get" action=action role="search" aria-label="History">
             <label>
                 <span>"Event id, or uuid of the record"</span>
-                <input type="search" name="find" value=query.find.clone() />
+                <input type="search" name="find" maxlength=PASTED.to_string() value=query.find.clone() />
             </label>
             <label>
                 <span>"Application"</span>
