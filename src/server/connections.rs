@@ -1,18 +1,22 @@
 //! Connections: accepted within limits, so that no client keeps the others out, and ended cleanly.
 //!
-//! `axum::serve` waits for a client's headers for ever and takes as many connections as come. Here a client has some
-//! seconds for the head of each request, an address has its share of the connections, and who comes when there is none
-//! left is told so instead of waiting.
+//! `axum::serve` waits for a client's headers for ever, waits for ever for one that does not read, and takes as many
+//! connections as come. Here a client has some seconds for the head of each request and some to take a part of an answer,
+//! an address has its share of the connections, and who comes when there is none left is told so instead of waiting.
 
 use std::{
-    collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use axum::{Extension, Router, extract::ConnectInfo};
+use axum::{
+    Extension, Router,
+    extract::{ConnectInfo, Request},
+    http::{StatusCode, Version, header, uri::Authority},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -24,37 +28,61 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
+
+use super::{
+    config::Reached,
+    shares::{Share, Shares, network},
+};
 
 /// Files that are left for databases, the store and exports.
 const OTHER_FILES: u64 = 256;
 
+/// Bytes that the system keeps of an answer for a client that has not taken them yet. They are the console's memory to a
+/// container or a service unit, and without a limit the system lets them grow to some megabytes a connection.
+const SENT_AHEAD: usize = 256 << 10;
+
 /// What clients may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at the same time.
+    /// Connections at the same time. Times [`Limits::head_bytes`], this is what all heads together can take.
     pub most: usize,
-    /// Connections at the same time from one address. A reverse proxy is one address, too.
+    /// Connections at the same time from one address. Trusted proxies together have what this leaves of all.
     pub of_one: usize,
     /// How long the head of a request may take, and how long a connection may stay open between two.
     pub head: Duration,
     /// Bytes of a request's head: address and headers.
     pub head_bytes: usize,
+    /// How long a client may take nothing of an answer that it was sent.
+    pub stalled: Duration,
 }
 
 impl Limits {
-    /// As many connections as the system allows, at most ten thousand.
+    /// As many connections as the system allows, at most two thousand: some dozens of people have some hundreds, and the
+    /// heads of so many take 32 MB at the worst.
     pub fn of_system() -> Self {
         let files = raise_open_files();
-        let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).clamp(64, 10_000);
+        let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).clamp(64, 2_000);
         if most < 1_000 {
             tracing::warn!(
                 connections = most,
                 "the system allows few open files; raise LimitNOFILE (systemd) or ulimit -n for more connections"
             );
         }
-        Self { most, of_one: most / 4, head: Duration::from_secs(20), head_bytes: 64 << 10 }
+        Self {
+            most,
+            of_one: most / 5,
+            head: Duration::from_secs(20),
+            head_bytes: 16 << 10,
+            stalled: Duration::from_secs(45),
+        }
+    }
+
+    /// Connections that a client at this address may have at the same time.
+    fn of(&self, address: IpAddr, reached: &Reached) -> usize {
+        if reached.trusts(address) { self.most - self.of_one } else { self.of_one }
     }
 }
 
@@ -85,55 +113,19 @@ fn raise_open_files() -> u64 {
     u64::MAX
 }
 
-/// Connections that are open, by address.
-#[derive(Debug, Default)]
-struct Open {
-    all: usize,
-    of: HashMap<IpAddr, usize>,
-}
-
-/// A connection's place; given back when it is dropped.
-struct Place {
-    open: Arc<Mutex<Open>>,
-    address: IpAddr,
-}
-
-impl Place {
-    /// `None` where the address, or everybody, has all that there are.
-    fn take(open: &Arc<Mutex<Open>>, address: IpAddr, limits: &Limits) -> Option<Self> {
-        let mut now = open.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = now.of.get(&address).copied().unwrap_or(0);
-        if now.all >= limits.most || here >= limits.of_one {
-            return None;
-        }
-        now.all += 1;
-        now.of.insert(address, here + 1);
-        Some(Self { open: open.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut now = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        now.all -= 1;
-        match now.of.get_mut(&self.address) {
-            Some(here) if *here > 1 => *here -= 1,
-            _ => drop(now.of.remove(&self.address)),
-        }
-    }
-}
-
 /// Serves until `stopping`, then lets requests under way end for at most `last_words`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    reached: Reached,
     limits: Limits,
     stopping: CancellationToken,
     last_words: Duration,
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes);
-    let open = Arc::<Mutex<Open>>::default();
+    let router = router.layer(middleware::from_fn(with_one_host));
+    let places = Shares::new(limits.most);
     let graceful = GracefulShutdown::new();
     loop {
         let (stream, address) = tokio::select! {
@@ -141,24 +133,42 @@ pub async fn serve(
             () = stopping.cancelled() => break,
         };
         // An IPv4 client of an IPv6 socket is the IPv4 client that it is.
-        let Some(place) = Place::take(&open, address.ip().to_canonical(), &limits) else {
+        let client = address.ip().to_canonical();
+        let Ok(place) = places.take(&network(client), limits.of(client, &reached)) else {
             tokio::spawn(refuse(stream));
             continue;
         };
         let service = TowerToHyperService::new(Extension(ConnectInfo(address)).layer(router.clone()));
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.stalled));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
         tokio::spawn(async move {
-            // A client that goes away or sends nonsense is its own affair.
+            let _place: Share<IpAddr> = place;
+            // A client that goes away, takes nothing or sends nonsense is its own affair.
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "a connection ended");
             }
-            drop(place);
         });
     }
     drop(listener);
     if timeout(last_words, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests still open after {} s were ended", last_words.as_secs());
     }
+}
+
+/// Refuses a request that does not say once for which host it is (RFC 9112, 3.2): whoever stands in front may have taken
+/// it for another one. HTTP/1.0 knows no hosts.
+async fn with_one_host(request: Request, next: Next) -> Response {
+    let mut hosts = request.headers().get_all(header::HOST).into_iter();
+    let sound = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    if sound {
+        return next.run(request).await;
+    }
+    (StatusCode::BAD_REQUEST, "A request has to name the host that it is for once, in a header Host.\n").into_response()
 }
 
 /// The next connection; a system that has none left to give is asked again a little later.
@@ -168,6 +178,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Ok((stream, address)) => {
                 // Small answers go at once. Where that cannot be set they go a little later.
                 let _ = stream.set_nodelay(true);
+                bound_sent_ahead(&stream);
                 return (stream, address);
             }
             Err(error) if of_one_client(&error) => {}
@@ -178,6 +189,15 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         }
     }
 }
+
+/// Bounds what the system keeps of answers for a connection. Where it cannot be set, the system's own bound holds.
+#[cfg(unix)]
+fn bound_sent_ahead(stream: &TcpStream) {
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream, SENT_AHEAD);
+}
+
+#[cfg(not(unix))]
+fn bound_sent_ahead(_: &TcpStream) {}
 
 fn of_one_client(error: &io::Error) -> bool {
     matches!(
@@ -197,7 +217,10 @@ async fn refuse(mut stream: TcpStream) {
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use std::{convert::Infallible, sync::Arc};
+
+    use axum::{body::Body, routing::get};
+    use futures::stream;
     use tokio::{
         io::AsyncReadExt,
         net::TcpSocket,
@@ -207,7 +230,13 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { most: 12, of_one: 8, head: Duration::from_millis(200), head_bytes: 16 << 10 };
+    const LIMITS: Limits = Limits {
+        most: 12,
+        of_one: 8,
+        head: Duration::from_millis(200),
+        head_bytes: 16 << 10,
+        stalled: Duration::from_secs(60),
+    };
 
     /// What the request to `/slow` says and waits for.
     #[derive(Default)]
@@ -230,9 +259,15 @@ mod tests {
                     waits.go_on.notified().await;
                     "whole"
                 }),
+            )
+            .route(
+                "/endless",
+                get(async || Body::from_stream(stream::repeat(Ok::<_, Infallible>("x".repeat(1 << 16))))),
             );
         let stopping = CancellationToken::new();
-        let serving = serve(listener, router, limits, stopping.clone(), Duration::from_secs(5));
+        // The last address of a test is a proxy's.
+        let reached = Reached { trusted_proxies: vec!["127.0.0.99/32".parse().unwrap()], ..Reached::default() };
+        let serving = serve(listener, router, reached, limits, stopping.clone(), Duration::from_secs(5));
         (address, stopping, tokio::spawn(serving), slow)
     }
 
@@ -278,6 +313,59 @@ mod tests {
             }
         };
         assert!(again.ends_with("127.0.0.1"), "{again}");
+    }
+
+    #[tokio::test]
+    async fn a_trusted_proxy_has_room_for_everybody_behind_it() {
+        let limits = Limits { most: 12, of_one: 4, head: Duration::from_secs(60), ..LIMITS };
+        let (address, ..) = server(limits).await;
+        let mut proxied = Vec::new();
+        for _ in 0..limits.most - limits.of_one {
+            proxied.push(connect("127.0.0.99", address).await);
+        }
+        assert!(rest(connect("127.0.0.99", address).await).await.starts_with("HTTP/1.1 503 "));
+        assert!(
+            ask(connect("127.0.0.1", address).await, "/").await.ends_with("127.0.0.1"),
+            "and leaves some to others"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_of_an_answer_is_hung_up_on_and_who_waits_for_one_is_not() {
+        let limits = Limits { most: 12, of_one: 1, stalled: Duration::from_millis(200), ..LIMITS };
+        let (address, _, _, slow) = server(limits).await;
+        let mut patient = connect("127.0.0.2", address).await;
+        patient.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        slow.begun.notified().await;
+        let mut deaf = connect("127.0.0.1", address).await;
+        deaf.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        // It holds the one place of its address until it is hung up on.
+        while ask(connect("127.0.0.1", address).await, "/").await.starts_with("HTTP/1.1 503 ") {}
+        drop(deaf);
+        slow.go_on.notify_one();
+        assert!(rest(patient).await.ends_with("whole"), "an answer may take longer than that to begin");
+    }
+
+    #[tokio::test]
+    async fn a_request_says_once_for_which_host_it_is() {
+        let (address, ..) = server(LIMITS).await;
+        for (head, status) in [
+            ("GET / HTTP/1.1\r\nHost: x\r\n", 200),
+            ("GET / HTTP/1.1\r\nHost: [::1]:9080\r\n", 200),
+            ("GET / HTTP/1.0\r\n", 200),
+            ("GET / HTTP/1.1\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: x\r\nHost: evil.example\r\n", 400),
+            ("GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: x, evil.example\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: x/y\r\n", 400),
+            ("GET http://x/ HTTP/1.1\r\n", 400),
+        ] {
+            let mut stream = connect("127.0.0.1", address).await;
+            stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
+            let said = rest(stream).await;
+            assert_eq!(said.split(' ').nth(1), Some(status.to_string().as_str()), "{head:?}: {said}");
+        }
     }
 
     #[tokio::test]

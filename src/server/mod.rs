@@ -19,6 +19,7 @@ pub mod operations;
 pub mod routes;
 pub mod run;
 pub mod security;
+pub mod shares;
 pub mod site;
 pub mod sources;
 pub mod state;

@@ -82,7 +82,8 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         tracing::info!("ending");
         stopping.cancel();
     });
-    connections::serve(listener, router, Limits::of_system(), parts.stopping.clone(), LAST_WORDS).await;
+    let reached = parts.config.reached.clone();
+    connections::serve(listener, router, reached, Limits::of_system(), parts.stopping.clone(), LAST_WORDS).await;
     parts.running.close();
     if tokio::time::timeout(LAST_WORDS, parts.running.wait()).await.is_err() {
         tracing::warn!("an operation was still writing a batch; it is looked at again at the next start");
