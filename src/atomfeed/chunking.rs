@@ -1,7 +1,9 @@
 //! How a feed is cut into pages: pure arithmetic over the rows of `chunking_history`.
 //!
 //! Positions are 1-based and counted within the feed's category. Each row's chunk length holds from its start to the
-//! row before the next one's start; the last is open. Page 1 is the oldest.
+//! row before the next one's start; the last is open. Page 1 is the oldest. Rows that would put an event on two pages,
+//! or on none, are refused: the Java library takes them, and its consumers then read an event twice or never find the
+//! entry that their marker names.
 
 /// The rows of `chunking_history` cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +18,27 @@ pub enum ChunkingError {
         id: i64,
         /// Its chunk length, as text.
         length: String,
+    },
+    /// A start that is no position.
+    #[error("chunking_history row {id} has the start {start}. Positions are counted from 1, so a start is 1 or more.")]
+    Start {
+        /// The row.
+        id: i64,
+        /// Its start, as text.
+        start: String,
+    },
+    /// A start before that of an earlier row: the pages of the two would overlap.
+    #[error(
+        "chunking_history row {id} starts at position {start}, before the row that precedes it ({before}). \
+         Give each row, in the order of the ids, a start behind that of the row before."
+    )]
+    Order {
+        /// The row.
+        id: i64,
+        /// Its start.
+        start: i64,
+        /// The start of the row that precedes it by id.
+        before: i64,
     },
 }
 
@@ -49,7 +72,8 @@ pub(super) struct Range {
 pub(super) struct Chunking(Vec<Stretch>);
 
 impl Chunking {
-    /// From rows (id, chunk_length, start) ordered by id. A row without a start begins at the first event.
+    /// From rows (id, chunk_length, start) ordered by id. The first row may have no start, which means the first event.
+    /// A row that starts where the one before it starts takes its place.
     pub fn new(rows: &[(i64, Option<i64>, Option<i64>)]) -> Result<Self, ChunkingError> {
         let mut stretches: Vec<Stretch> = Vec::new();
         for &(id, length, start) in rows {
@@ -57,9 +81,16 @@ impl Chunking {
                 id,
                 length: length.map_or_else(|| "NULL".to_owned(), |length| length.to_string()),
             })?;
-            let start = start.unwrap_or(1);
+            let start = start.or(stretches.is_empty().then_some(1));
+            let start = start.filter(|&start| start > 0).ok_or_else(|| ChunkingError::Start {
+                id,
+                start: start.map_or_else(|| "NULL".to_owned(), |start| start.to_string()),
+            })?;
             if let Some(before) = stretches.last_mut() {
-                before.end = Some(start.saturating_sub(1));
+                if start < before.start {
+                    return Err(ChunkingError::Order { id, start, before: before.start });
+                }
+                before.end = Some(start - 1);
             }
             stretches.push(Stretch { length, start, end: None });
         }
@@ -128,7 +159,14 @@ mod tests {
 
     #[test]
     fn every_event_is_on_exactly_one_page_whatever_the_history() {
-        for rows in [&[(5, 1)][..], &[(1, 1), (4, 4), (2, 9)], &[(7, 1), (7, 8)], &[(3, 1), (10, 2), (1, 40)]] {
+        for rows in [
+            &[(5, 1)][..],
+            &[(1, 1), (4, 4), (2, 9)],
+            &[(7, 1), (7, 8)],
+            &[(3, 1), (10, 2), (1, 40)],
+            // The second row takes the place of the first.
+            &[(5, 1), (3, 1)],
+        ] {
             let chunking = chunking(rows);
             for events in 0..60 {
                 let mut next = 1;
@@ -148,5 +186,23 @@ mod tests {
         let zero = Chunking::new(&[(3, Some(0), Some(1))]);
         assert_eq!(zero, Err(ChunkingError::Length { id: 3, length: "0".to_owned() }));
         assert!(Chunking::new(&[(1, None, None)]).is_err());
+    }
+
+    #[test]
+    fn starts_that_would_put_an_event_on_two_pages_are_refused() {
+        let refused =
+            |rows: &[(i64, Option<i64>, Option<i64>)]| Chunking::new(rows).map(drop).map_err(|e| e.to_string());
+        let first = (1, Some(5), Some(1));
+        assert!(Chunking::new(&[(1, Some(5), None)]).is_ok(), "without a start it begins at the first event");
+        for (rows, problem) in [
+            (vec![(1, Some(5), Some(0))], "row 1 has the start 0."),
+            (vec![(1, Some(5), Some(-3))], "row 1 has the start -3."),
+            (vec![first, (2, Some(3), Some(0))], "row 2 has the start 0."),
+            (vec![first, (2, Some(3), None)], "row 2 has the start NULL."),
+            (vec![first, (2, Some(3), Some(8)), (4, Some(4), Some(6))], "row 4 starts at position 6, before"),
+        ] {
+            let error = refused(&rows).expect_err("rows that cannot be used");
+            assert!(error.contains(problem), "{error}");
+        }
     }
 }
