@@ -1,4 +1,8 @@
-//! Making the tables, for an integration that begins: the structure that the original's own migrations give them.
+//! Making the tables, for a new integration, so that the Java library can use them as well.
+//!
+//! A publisher's tables follow that library's migrations (`sql/db_migrations.xml` of its server) with what OpenMRS changes
+//! in them: on MySQL the ids are `int`, because the library reads them as Java's `Integer`, and `timestamp` has a default,
+//! because it never writes that column of `event_records`. SQLite, on which it does not run, needs neither.
 
 use super::{
     database::{Backend, Database, DatabaseError, Statement},
@@ -48,16 +52,12 @@ impl Database {
     }
 
     fn columns_of(&self, name: TableName) -> Vec<(&'static str, &'static str)> {
-        let (key, time) = match self.backend() {
-            Backend::MySql => ("bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY", "timestamp(3) NULL DEFAULT NULL"),
-            Backend::Postgres => ("serial PRIMARY KEY", "timestamp without time zone"),
-            Backend::Sqlite => ("integer PRIMARY KEY AUTOINCREMENT", "timestamp"),
-        };
+        let Types { failed_key, failed_at, key, time } = Types::of(self.backend());
         let (text, long) = ("varchar(255)", "varchar(4000)");
         let failed = [
-            ("id", key),
+            ("id", failed_key),
             ("feed_uri", text),
-            ("failed_at", time),
+            ("failed_at", failed_at),
             ("error_message", long),
             ("event_id", text),
             ("event_content", long),
@@ -89,6 +89,42 @@ impl Database {
             TableName::OffsetMarker => {
                 vec![("id", key), ("event_id", "int"), ("event_count", "int"), ("category", text)]
             }
+        }
+    }
+}
+
+/// The types in which the databases differ.
+struct Types {
+    /// Ids of a consumer's tables.
+    failed_key: &'static str,
+    failed_at: &'static str,
+    /// Ids of a publisher's tables.
+    key: &'static str,
+    /// Times of a publisher's tables.
+    time: &'static str,
+}
+
+impl Types {
+    fn of(backend: Backend) -> Self {
+        match backend {
+            Backend::MySql => Self {
+                failed_key: "bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY",
+                failed_at: "timestamp(3) NULL DEFAULT NULL",
+                key: "int NOT NULL AUTO_INCREMENT PRIMARY KEY",
+                time: "timestamp(6) NULL DEFAULT CURRENT_TIMESTAMP(6)",
+            },
+            Backend::Postgres => Self {
+                failed_key: "serial PRIMARY KEY",
+                failed_at: "timestamp without time zone",
+                key: "serial PRIMARY KEY",
+                time: "timestamp without time zone DEFAULT CURRENT_TIMESTAMP(6)",
+            },
+            Backend::Sqlite => Self {
+                failed_key: "integer PRIMARY KEY AUTOINCREMENT",
+                failed_at: "timestamp",
+                key: "integer PRIMARY KEY AUTOINCREMENT",
+                time: "timestamp",
+            },
         }
     }
 }
