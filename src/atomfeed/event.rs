@@ -14,18 +14,20 @@ pub struct NewEvent {
     pub title: String,
     /// The address of the thing; OpenMRS leaves it empty.
     pub uri: Option<String>,
-    /// What the consumer is told: nearly always the path of a resource.
-    pub content: String,
-    /// The feed it is on.
-    pub category: String,
-    /// Further categories, separated by commas.
+    /// What consumers read: nearly always the path of a resource. `None` is stored as NULL, and read from the page as an
+    /// empty text.
+    pub content: Option<String>,
+    /// The feed it is on; with `None` it is on the feed of all events only.
+    pub category: Option<String>,
+    /// Further categories, separated by commas. The tables keep them behind the category, as the Java library does:
+    /// `urgent` of a `patient` is stored as `patient,urgent`.
     pub tags: Option<String>,
     /// When it happened.
     pub at: DateTime<Utc>,
 }
 
 impl NewEvent {
-    /// An event of now.
+    /// An event of now, with a category and a content.
     pub fn new(
         uuid: impl Into<String>,
         category: impl Into<String>,
@@ -36,12 +38,29 @@ impl NewEvent {
             uuid: uuid.into(),
             title: title.into(),
             uri: None,
-            content: content.into(),
-            category: category.into(),
+            content: Some(content.into()),
+            category: Some(category.into()),
             tags: None,
             at: Utc::now(),
         }
     }
+
+    /// What the queue keeps in `tags`. Source: `EventRecordQueueItem.setTags` of the Java library, which puts the
+    /// category first and makes one blank of several. Without a category it would write the word `null`; ours does not.
+    pub(super) fn queued_tags(&self) -> Option<String> {
+        let tags = self.tags.iter().flat_map(|tags| tags.split_whitespace()).collect::<Vec<_>>().join(" ");
+        match (&self.category, tags.is_empty()) {
+            (category, true) => category.clone(),
+            (Some(category), false) => Some(format!("{category},{tags}")),
+            (None, false) => Some(tags),
+        }
+    }
+}
+
+/// What `event_records` keeps in `tags` of an event that the queue had with these: the tags as they are, or the category
+/// where they are blank. Source: `EventRecord.setTags` of the Java library.
+pub(super) fn published_tags(category: Option<String>, tags: Option<String>) -> Option<String> {
+    tags.filter(|tags| !tags.trim().is_empty()).or(category)
 }
 
 /// An event as a worker gets it.
@@ -77,5 +96,38 @@ impl Event {
         tags.filter(|tags| !tags.trim().is_empty())
             .map(|tags| tags.split(',').map(str::to_owned).collect())
             .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queued(category: Option<&str>, tags: Option<&str>) -> Option<String> {
+        let event = NewEvent::new("a", "", "Patient", "/a");
+        NewEvent { category: category.map(str::to_owned), tags: tags.map(str::to_owned), ..event }.queued_tags()
+    }
+
+    #[test]
+    fn the_queue_keeps_the_category_before_the_tags() {
+        assert_eq!(queued(Some("patient"), None).as_deref(), Some("patient"));
+        assert_eq!(queued(Some("patient"), Some(" \t ")).as_deref(), Some("patient"));
+        assert_eq!(queued(Some("patient"), Some("urgent")).as_deref(), Some("patient,urgent"));
+        assert_eq!(queued(Some("patient"), Some("patient,urgent")).as_deref(), Some("patient,patient,urgent"));
+        let blanks = queued(Some("patient"), Some("  urgent ,\t  new \n patient "));
+        assert_eq!(blanks.as_deref(), Some("patient,urgent , new patient"));
+        assert_eq!(queued(None, Some("urgent")).as_deref(), Some("urgent"));
+        assert_eq!(queued(None, None), None);
+    }
+
+    #[test]
+    fn what_is_published_without_tags_has_its_category_as_tag() {
+        let published = |category: Option<&str>, tags: Option<&str>| {
+            published_tags(category.map(str::to_owned), tags.map(str::to_owned))
+        };
+        assert_eq!(published(Some("patient"), None).as_deref(), Some("patient"));
+        assert_eq!(published(Some("patient"), Some("   ")).as_deref(), Some("patient"));
+        assert_eq!(published(Some("patient"), Some(" urgent ")).as_deref(), Some(" urgent "));
+        assert_eq!(published(None, None), None);
     }
 }

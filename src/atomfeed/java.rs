@@ -1,4 +1,5 @@
-//! The two ways of Java's strings that are part of what the tables hold: lengths in UTF-16, and `String.hashCode`.
+//! What of Java is part of what the tables hold and the pages show: lengths in UTF-16, `String.hashCode`, and the order
+//! in which a `HashSet` is walked.
 
 /// The longest error text that is stored, in Java's characters (UTF-16 units).
 pub(super) const LONGEST_ERROR: usize = 4000;
@@ -21,6 +22,26 @@ pub(super) fn hash_code(text: &str) -> i32 {
     text.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }
 
+/// The texts, each once, in the order in which Java walks a `java.util.HashSet` that they were added to: by their place
+/// in its table, which has 16 places and doubles when it is three quarters full.
+pub(super) fn in_set_order(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut unique: Vec<String> = Vec::new();
+    for text in texts {
+        if !unique.contains(&text) {
+            unique.push(text);
+        }
+    }
+    let mut places = 16;
+    while unique.len() * 4 > places * 3 {
+        places *= 2;
+    }
+    unique.sort_by_key(|text| {
+        let hash = hash_code(text).cast_unsigned();
+        (hash ^ (hash >> 16)) as usize & (places - 1)
+    });
+    unique
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +55,20 @@ mod tests {
         assert_eq!(hash_code("polygenelubricants"), i32::MIN);
         assert_eq!(hash_code("Aa"), hash_code("BB"));
         assert_eq!(hash_code("\u{1F600}"), 0xD83D * 31 + 0xDE00);
+    }
+
+    #[test]
+    fn a_set_is_walked_as_java_walks_it() {
+        let order = |texts: &[&str]| in_set_order(texts.iter().map(|&text| text.to_owned()));
+        assert_eq!(order(&["patient", "urgent", "new"]), ["new", "patient", "urgent"]);
+        assert_eq!(order(&["b", "a", "b"]), ["a", "b"]);
+        // Of equal places the one that was added first.
+        assert_eq!(order(&["BB", "Aa"]), ["BB", "Aa"]);
+        assert_eq!(order(&["Aa", "BB"]), ["Aa", "BB"]);
+        // The 13th text makes the table 32 places long: `q` (113) moves from place 1 to 17, behind `b` (98, place 2).
+        let twelve = ["q", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+        assert_eq!(order(&twelve)[..2], ["q", "b"]);
+        assert_eq!(order(&[&twelve[..], &["m"]].concat())[..2], ["b", "c"]);
     }
 
     #[test]

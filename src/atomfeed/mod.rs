@@ -33,7 +33,7 @@ pub use consumer::{Consumer, FeedEnd, FeedRun, Limits, RetryEnd, RetryRun, Stall
 pub use database::{Backend, Database, DatabaseError, Transaction};
 pub use event::{ENTRY_ID_PREFIX, Event, NewEvent};
 pub use page::PageError;
-pub use publisher::{FeedSettings, MARKERS_STAY_BEHIND, PageNumber, Publisher};
+pub use publisher::{FeedSettings, MARKERS_STAY_BEHIND, MissingPage, PageNumber, Publisher};
 pub use route::router;
 pub use shape::TableName;
 pub use walk::WalkError;

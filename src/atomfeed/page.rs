@@ -8,6 +8,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use quick_xml::{
     Writer,
+    escape::escape,
     events::{BytesCData, BytesDecl, BytesText, Event as Xml},
 };
 use roxmltree::{Document, Node, ParsingOptions};
@@ -30,8 +31,8 @@ const MOST_NODES: u32 = 500_000;
 pub(super) struct Entry {
     pub id: String,
     pub title: String,
-    pub updated: DateTime<Utc>,
-    pub published: Option<DateTime<Utc>>,
+    /// When it was published, which is what `updated` and `published` say.
+    pub at: DateTime<Utc>,
     pub categories: Vec<String>,
     pub content: Option<String>,
 }
@@ -42,6 +43,8 @@ pub(super) struct Draft<'a> {
     pub title: &'a str,
     pub id: String,
     pub author: &'a str,
+    pub generator: &'a str,
+    pub generator_uri: &'a str,
     pub updated: DateTime<Utc>,
     /// Relation and address.
     pub links: Vec<(&'static str, String)>,
@@ -61,44 +64,64 @@ impl Draft<'_> {
                     .with_attributes([("rel", *relation), ("type", ATOM_TYPE), ("href", address)])
                     .write_empty()?;
             }
+            writer.create_element("author").write_inner_content(|writer| text(writer, "name", self.author))?;
             text(writer, "id", &self.id)?;
             writer
                 .create_element("generator")
-                .with_attribute(("uri", "https://github.com/ICT4H/atomfeed"))
-                .write_text_content(BytesText::new("Atomfeed"))?;
+                .with_attribute(("uri", legal(self.generator_uri).as_str()))
+                .write_text_content(BytesText::new(&legal(self.generator)))?;
             text(writer, "updated", &time(self.updated))?;
             for entry in &self.entries {
-                writer.create_element("entry").write_inner_content(|writer| self.entry(writer, entry))?;
+                writer.create_element("entry").write_inner_content(|writer| entry.write(writer))?;
             }
             Ok(())
         })?;
         String::from_utf8(writer.into_inner()).map_err(std::io::Error::other)
     }
+}
 
-    fn entry(&self, writer: &mut Writer<Vec<u8>>, entry: &Entry) -> std::io::Result<()> {
-        text(writer, "title", &entry.title)?;
-        for category in &entry.categories {
+impl Entry {
+    fn write(&self, writer: &mut Writer<Vec<u8>>) -> std::io::Result<()> {
+        text(writer, "title", &self.title)?;
+        for category in &self.categories {
             writer.create_element("category").with_attribute(("term", legal(category).as_str())).write_empty()?;
         }
-        writer.create_element("author").write_inner_content(|writer| text(writer, "name", self.author))?;
-        text(writer, "id", &entry.id)?;
-        text(writer, "updated", &time(entry.updated))?;
-        if let Some(published) = entry.published {
-            text(writer, "published", &time(published))?;
-        }
-        let Some(content) = &entry.content else { return Ok(()) };
-        let content = legal(content);
+        text(writer, "id", &self.id)?;
+        text(writer, "updated", &time(self.at))?;
+        text(writer, "published", &time(self.at))?;
         let element = writer.create_element("content").with_attribute(("type", CONTENT_TYPE));
-        // A text that holds the end of a CDATA section is written as several.
-        element.write_inner_content(|writer| {
-            BytesCData::escaped(&content).try_for_each(|part| writer.write_event(Xml::CData(part)))
-        })?;
+        match &self.content {
+            Some(content) => element.write_inner_content(|writer| cdata(writer, &legal(content)))?,
+            None => element.write_empty()?,
+        };
         Ok(())
     }
 }
 
+/// A text as CDATA. Where it holds `]]>`, the end of a section, the section ends before the `>`, which follows escaped:
+/// of sections without anything between them the Java consumers' parser (JDOM) makes one, finds `]]>` in it and refuses
+/// the whole page at every run.
+fn cdata(writer: &mut Writer<Vec<u8>>, content: &str) -> std::io::Result<()> {
+    let mut parts = content.split("]]>").peekable();
+    let mut first = true;
+    while let Some(part) = parts.next() {
+        let ends = parts.peek().is_some();
+        if first || ends || !part.is_empty() {
+            let section = if ends { format!("{part}]]") } else { part.to_owned() };
+            writer.write_event(Xml::CData(BytesCData::new(section)))?;
+        }
+        if ends {
+            writer.write_event(Xml::Text(BytesText::new(">")))?;
+        }
+        first = false;
+    }
+    Ok(())
+}
+
 fn text(writer: &mut Writer<Vec<u8>>, name: &str, value: &str) -> std::io::Result<()> {
-    writer.create_element(name).write_text_content(BytesText::new(&legal(value))).map(drop)
+    // A carriage return is written by its number: readers make a line feed of one that stands there itself.
+    let value = escape(legal(value)).replace('\r', "&#xD;");
+    writer.create_element(name).write_text_content(BytesText::from_escaped(value)).map(drop)
 }
 
 fn time(at: DateTime<Utc>) -> String {

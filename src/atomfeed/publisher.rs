@@ -9,7 +9,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{
     chunking::{Chunking, Range},
     database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value},
-    event::{ENTRY_ID_PREFIX, NewEvent},
+    event::{ENTRY_ID_PREFIX, NewEvent, published_tags},
+    java,
     page::{Draft, Entry},
     shape::{Shape, TableName},
 };
@@ -20,10 +21,38 @@ pub const MARKERS_STAY_BEHIND: u32 = 1000;
 /// Events that are moved from the queue in one transaction.
 const BATCH: i64 = 200;
 
-/// What a category may not hold in an address.
-const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// What has to be encoded in a category that is part of an address: all but what RFC 3986 lets stand in a segment of a
+/// path. So `a,b` stays as it is, as in the links of the Java library.
+const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
-/// What is written into pages.
+/// What is written into pages, and how they are served.
+///
+/// ```
+/// use atomfeed_console::atomfeed::FeedSettings;
+///
+/// let settings = FeedSettings {
+///     author: "Laboratory".to_owned(),
+///     generator: "Laboratory feeds".to_owned(),
+///     ..FeedSettings::new("http://lab:8080/feeds", "Results", "5a2f9d52-0d5c-4b55-8d5b-9d4b6b1a7c11")
+/// };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedSettings {
     /// Where consumers find the feeds, as they call it: `http://openmrs:8080/openmrs/ws/atomfeed`. Pages are linked by
@@ -33,15 +62,38 @@ pub struct FeedSettings {
     pub title: String,
     /// A feed's id is this, `+` and the page number.
     pub id_prefix: String,
-    /// Of every entry.
+    /// The name of the author, once in each page. `Atomfeed` unless set.
     pub author: String,
+    /// The name of the program that makes the feeds. `Atomfeed` unless set; OpenMRS says `OpenMRS Feed Publisher`.
+    pub generator: String,
+    /// The address of that program. `https://github.com/ICT4H/atomfeed` unless set.
+    pub generator_uri: String,
+    /// How [`router`](super::router) answers where there is no such page.
+    pub missing_page: MissingPage,
+}
+
+/// How a request for a page that does not exist is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingPage {
+    /// 404, which says that the address is wrong and the server well.
+    #[default]
+    NotFound,
+    /// 500 and the Java library's message, as its server answers: for consumers that look for that.
+    ServerError,
 }
 
 impl FeedSettings {
     /// Feeds at this address.
     pub fn new(base: impl Into<String>, title: impl Into<String>, id_prefix: impl Into<String>) -> Self {
-        let base = base.into().trim_end_matches('/').to_owned();
-        Self { base, title: title.into(), id_prefix: id_prefix.into(), author: "Atomfeed".to_owned() }
+        Self {
+            base: base.into().trim_end_matches('/').to_owned(),
+            title: title.into(),
+            id_prefix: id_prefix.into(),
+            author: "Atomfeed".to_owned(),
+            generator: "Atomfeed".to_owned(),
+            generator_uri: "https://github.com/ICT4H/atomfeed".to_owned(),
+            missing_page: MissingPage::default(),
+        }
     }
 }
 
@@ -88,9 +140,14 @@ impl Publisher {
         &self.database
     }
 
-    /// Puts an event into the queue, in the caller's transaction: it is published if, and only if, what it tells of is
-    /// kept. A column that the table does not have is left out: the oldest tables know no category, and have only the
-    /// feed of all events.
+    /// What is written into its pages.
+    pub fn settings(&self) -> &FeedSettings {
+        &self.settings
+    }
+
+    /// Puts an event into the queue, in the caller's transaction: it is published if, and only if, the change that it
+    /// reports is kept. A column that the table does not have is left out: the oldest tables know no category, and have
+    /// only the feed of all events.
     ///
     /// # Errors
     /// The table is not there, a text is too long for its column, or the database refuses.
@@ -98,6 +155,7 @@ impl Publisher {
         let shape = transaction.shape().await?;
         let queue = shape.table(TableName::EventRecordsQueue)?;
         let at = self.database.time(event.at, queue.has_zone("timestamp"));
+        let tags = event.queued_tags();
         let values: Vec<(&'static str, Value)> = vec![
             ("uuid", event.uuid.into()),
             ("title", event.title.into()),
@@ -105,7 +163,7 @@ impl Publisher {
             ("uri", event.uri.into()),
             ("object", event.content.into()),
             ("category", event.category.into()),
-            ("tags", event.tags.into()),
+            ("tags", tags.into()),
         ];
         queue.insert(transaction, values).await
     }
@@ -133,22 +191,25 @@ impl Publisher {
         let table = database.table(TableName::EventRecordsQueue);
         // Locked, so that of two jobs at once the second waits; SQLite lets only one write at all.
         let lock = if database.backend() == Backend::Sqlite { "" } else { " FOR UPDATE" };
-        let oldest = Statement::new(format!(
-            "SELECT {} FROM {table} ORDER BY {table}.id LIMIT {BATCH}{lock}",
-            database.text("id")
-        ));
+        let columns = ["id", "category", "tags"].map(|column| queue.text(database, column)).join(", ");
+        let oldest = Statement::new(format!("SELECT {columns} FROM {table} ORDER BY {table}.id LIMIT {BATCH}{lock}"));
         let mut transaction = database.begin();
-        let ids: Vec<i64> = transaction.rows(oldest).await?.iter_mut().filter_map(Record::number).collect();
-        let now = database.time(Utc::now(), records.has_zone("timestamp"));
-        for &id in &ids {
-            transaction.execute(records.moved(database, queue, id, now.clone())).await?;
+        let now = Utc::now();
+        let mut moved = 0;
+        for mut row in transaction.rows(oldest).await? {
+            let Some(id) = row.number::<i64>() else { continue };
+            let tags = published_tags(row.text(), row.text());
+            transaction.execute(records.moved(database, queue, id, tags, now)).await?;
             transaction.execute(Statement::new(format!("DELETE FROM {table} WHERE id = ?")).with(id)).await?;
+            moved += 1;
         }
         transaction.commit().await?;
-        Ok(ids.len() as u64)
+        Ok(moved)
     }
 
-    /// A page as XML: of a category, or of all events for none. `None` if there is no such page.
+    /// A page as XML: of a category, or of all events for none. `None` if there is no such page. Categories are compared
+    /// as the database compares them, as with the Java library: usually `encounter` is `Encounter` on MySQL, where blanks
+    /// at the end do not matter either, and is another category on PostgreSQL.
     ///
     /// # Errors
     /// A table is not there, chunking_history makes no pages, or the database does not answer.
@@ -204,7 +265,9 @@ impl Publisher {
             title: &self.settings.title,
             id: format!("{}+{page}", self.settings.id_prefix),
             author: &self.settings.author,
-            updated: entries.iter().map(|entry| entry.updated).max().unwrap_or(midnight),
+            generator: &self.settings.generator,
+            generator_uri: &self.settings.generator_uri,
+            updated: entries.iter().map(|entry| entry.at).max().unwrap_or(midnight),
             links,
             entries,
         };
@@ -234,10 +297,10 @@ impl Publisher {
         let mut transaction = self.database.begin();
         let mut categories = vec![None];
         if records.has("category") {
-            let distinct = format!(
-                "SELECT DISTINCT category FROM {} WHERE category IS NOT NULL AND category <> ''",
-                self.database.table(TableName::EventRecords)
-            );
+            let (category, table) =
+                (records.plain(&self.database, "category"), self.database.table(TableName::EventRecords));
+            let distinct =
+                format!("SELECT DISTINCT {category} FROM {table} WHERE {category} IS NOT NULL AND {category} <> ''");
             categories.extend(transaction.rows(Statement::new(distinct)).await?.iter_mut().map(Record::text));
         }
         let mut written = 0;
@@ -280,9 +343,10 @@ impl Feed<'_> {
         Ok(Chunking::new(&rows)?)
     }
 
-    /// How pages are cut, and the marker of exactly this category, as the original compares it: `Lab` is not `lab` here,
-    /// whatever the database thinks. A feed without one is counted from the beginning and has the same pages. Both in one
-    /// statement: what a page costs is mostly the ways to the database and back.
+    /// How pages are cut, and the marker of this category, compared as the database compares the events' categories. The
+    /// Java library ignores case on every database; where `Lab` and `lab` are two feeds, as on PostgreSQL, it then counts
+    /// with the marker of the other feed and serves empty pages. A feed without a marker is counted from the beginning and
+    /// has the same pages. Both in one statement: what a page costs is mostly the ways to the database and back.
     async fn chunking_and_offset(
         &self,
         transaction: &mut Transaction,
@@ -295,19 +359,18 @@ impl Feed<'_> {
         let [id, length, start] = ["id", "chunk_length", &database.column("start")].map(|column| database.text(column));
         let [marker, event, events] = ["id", "event_id", "event_count"].map(|column| database.text(column));
         let select = format!(
-            "SELECT 'chunks', NULL, {id}, {length}, {start} FROM {chunks} \
-             UNION ALL SELECT 'marker', category, {marker}, {event}, {events} FROM {markers}"
+            "SELECT 'chunks', {id}, {length}, {start} FROM {chunks} \
+             UNION ALL SELECT 'marker', {marker}, {event}, {events} FROM {markers} WHERE {} = ?",
+            self.shape.table(TableName::OffsetMarker)?.plain(database, "category")
         );
+        let select = Statement::new(select).with(self.category.unwrap_or_default());
         let (mut stretches, mut offsets) = (Vec::new(), Vec::new());
-        for mut row in transaction.rows(Statement::new(select)).await? {
+        for mut row in transaction.rows(select).await? {
             let chunks = row.text().as_deref() == Some("chunks");
-            let category = row.text();
             let (id, first, second) = (row.number::<i64>().unwrap_or_default(), row.number(), row.number());
             if chunks {
                 stretches.push((id, first, second));
-            } else if let (Some(category), Some(event_id), Some(events)) = (category, first, second)
-                && category == self.category.unwrap_or_default()
-            {
+            } else if let (Some(event_id), Some(events)) = (first, second) {
                 offsets.push((id, Offset { event_id, events }));
             }
         }
@@ -316,21 +379,29 @@ impl Feed<'_> {
         Ok((Chunking::new(&stretches)?, first.map(|(_, offset)| offset)))
     }
 
-    /// `WHERE` of the feed's events behind this id, with its values. The id stands in the statement itself, where planners
-    /// see how few rows are behind it; it is another one only when the markers move.
-    fn events_after(&self, select: &str, id: i64) -> Statement {
-        let select = format!("{select} FROM {} WHERE id > {id}", self.database.table(TableName::EventRecords));
-        match self.category {
-            Some(category) => Statement::new(format!("{select} AND category = ?")).with(category),
-            None => Statement::new(select),
+    /// `FROM` and `WHERE` of the feed's events behind this id, with a place for the category if there is one. The id
+    /// stands in the statement itself, where planners see how few rows are behind it; it is another one only when the
+    /// markers move.
+    fn behind(&self, id: i64) -> Result<String, DatabaseError> {
+        let from = format!("FROM {} WHERE id > {id}", self.database.table(TableName::EventRecords));
+        if self.category.is_none() {
+            return Ok(from);
         }
+        let category = self.shape.table(TableName::EventRecords)?.plain(self.database, "category");
+        Ok(format!("{from} AND {category} = ?"))
+    }
+
+    /// A selection of the feed's events behind this id.
+    fn events_after(&self, select: &str, id: i64) -> Result<Statement, DatabaseError> {
+        let statement = Statement::new(format!("{select} {}", self.behind(id)?));
+        Ok(self.category.into_iter().fold(statement, Statement::with))
     }
 
     /// How many events the feed has, and the id of the newest of them.
     async fn count(&self, transaction: &mut Transaction, offset: Option<Offset>) -> Result<(i64, i64), DatabaseError> {
         let start = offset.unwrap_or(Offset { event_id: 0, events: 0 });
         let select = format!("SELECT {}, {}", self.database.text("COUNT(*)"), self.database.text("MAX(id)"));
-        let counted = transaction.rows(self.events_after(&select, start.event_id)).await?;
+        let counted = transaction.rows(self.events_after(&select, start.event_id)?).await?;
         let (behind, newest) = match counted.into_iter().next() {
             Some(mut row) => (row.number().unwrap_or(0), row.number().unwrap_or(start.event_id)),
             None => (0, start.event_id),
@@ -348,8 +419,7 @@ impl Feed<'_> {
     ) -> Result<Option<(i64, Vec<Entry>)>, DatabaseError> {
         let (columns, table) = (self.columns()?, self.database.table(TableName::EventRecords));
         let start = offset.unwrap_or(Offset { event_id: 0, events: 0 });
-        let of = if self.category.is_some() { " AND category = ?" } else { "" };
-        let from = format!("FROM {table} WHERE id > {}{of}", start.event_id);
+        let from = self.behind(start.event_id)?;
         let (count, most) = (self.database.text("COUNT(*)"), chunking.newest_length());
         let select = format!("SELECT (SELECT {count} {from}), {columns} {from} ORDER BY {table}.id DESC LIMIT {most}");
         let statement = match self.category {
@@ -379,7 +449,7 @@ impl Feed<'_> {
     ) -> Result<Vec<Entry>, DatabaseError> {
         // From the marker if the page begins behind it, else from the beginning.
         let start = offset.filter(|offset| range.first > offset.events).unwrap_or(Offset { event_id: 0, events: 0 });
-        let mut statement = self.events_after(&format!("SELECT {}", self.columns()?), start.event_id);
+        let mut statement = self.events_after(&format!("SELECT {}", self.columns()?), start.event_id)?;
         let table = self.database.table(TableName::EventRecords);
         let (limit, skipped) = (range.last.min(events) - range.first + 1, (range.first - 1 - start.events).max(0));
         // The newest page is read from the feed's end, without passing over what lies before it. From the end that was
@@ -405,22 +475,18 @@ impl Feed<'_> {
 
     fn entry(&self, mut row: Record) -> Entry {
         let (uuid, title) = (row.text().unwrap_or_default(), row.text().unwrap_or_default());
-        let at = row.text().and_then(|text| self.database.instant(&text));
         let published = row.text().and_then(|text| self.database.instant(&text));
+        let queued = row.text().and_then(|text| self.database.instant(&text));
         let (content, category, tags) = (row.text(), row.text(), row.text());
-        let mut categories: Vec<String> = category.into_iter().filter(|category| !category.is_empty()).collect();
-        for tag in tags.iter().flat_map(|tags| tags.split(',')).map(str::trim).filter(|tag| !tag.is_empty()) {
-            if !categories.iter().any(|known| known == tag) {
-                categories.push(tag.to_owned());
-            }
-        }
+        let tags = tags.iter().flat_map(|tags| tags.split(',')).filter(|tag| !tag.trim().is_empty());
+        let category = category.into_iter().filter(|category| !category.is_empty());
         Entry {
             id: format!("{ENTRY_ID_PREFIX}{uuid}"),
             title,
-            // A time that is not there or cannot be read: the other one, or now, as the original does.
-            updated: at.or(published).unwrap_or_else(Utc::now),
-            published,
-            categories,
+            // A time that is not there or cannot be read (`0000-00-00`): the one at which the event was queued.
+            at: published.or(queued).unwrap_or_else(Utc::now),
+            // In the order of the Java library: a consumer keeps them so in failed_events.tags.
+            categories: java::in_set_order(category.chain(tags.map(str::to_owned))),
             content,
         }
     }
@@ -439,7 +505,7 @@ impl Feed<'_> {
         let select = format!("SELECT {}", self.database.text("id"));
         let table = self.database.table(TableName::EventRecords);
         let order = format!(" ORDER BY {table}.id LIMIT 1 OFFSET {}", position - 1);
-        let last = self.events_after(&select, 0).and(&order);
+        let last = self.events_after(&select, 0)?.and(&order);
         let Some(event_id) = transaction.rows(last).await?.into_iter().next().and_then(|mut row| row.number()) else {
             return Ok(false);
         };
@@ -450,7 +516,9 @@ impl Feed<'_> {
     async fn put_offset(&self, transaction: &mut Transaction, offset: Offset) -> Result<(), DatabaseError> {
         let category = self.category.unwrap_or_default();
         let table = self.database.table(TableName::OffsetMarker);
-        let update = Statement::new(format!("UPDATE {table} SET event_id = ?, event_count = ? WHERE category = ?"))
+        let markers = self.shape.table(TableName::OffsetMarker)?;
+        let known = markers.plain(self.database, "category");
+        let update = Statement::new(format!("UPDATE {table} SET event_id = ?, event_count = ? WHERE {known} = ?"))
             .with(offset.event_id)
             .with(offset.events)
             .with(category);
@@ -460,7 +528,7 @@ impl Feed<'_> {
                 ("event_count", offset.events.into()),
                 ("category", category.into()),
             ];
-            self.shape.table(TableName::OffsetMarker)?.insert(transaction, values).await?;
+            markers.insert(transaction, values).await?;
         }
         Ok(())
     }

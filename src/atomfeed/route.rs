@@ -8,11 +8,11 @@ use axum::{
     routing::get,
 };
 
-use super::publisher::{PageNumber, Publisher};
+use super::publisher::{MissingPage, PageNumber, Publisher};
 
 /// Serves `/{category}/recent`, `/{category}/{number}`, and `/recent` and `/{number}` for all categories together. To be
 /// nested where the publisher's feeds are (`/openmrs/ws/atomfeed`). Pages are `application/xml`, so that a browser shows
-/// them.
+/// them. A page that does not exist is answered as [`MissingPage`] says.
 pub fn router(publisher: Publisher) -> Router {
     Router::new().route("/{page}", get(all)).route("/{category}/{page}", get(of_category)).with_state(publisher)
 }
@@ -39,11 +39,24 @@ async fn answer(publisher: &Publisher, category: Option<&str>, page: &str) -> Re
                 [(header::CONTENT_TYPE, "application/xml; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
             (headers, xml).into_response()
         }
-        // The original's words, though it says them with an error page of its server.
-        Ok(None) => (StatusCode::NOT_FOUND, "feed does not exist").into_response(),
+        Ok(None) => missing(number, publisher.settings().missing_page),
         Err(error) => {
             tracing::warn!(%error, category, page, "a page of a feed could not be made");
             (StatusCode::SERVICE_UNAVAILABLE, "The feed cannot be read from the database just now.").into_response()
         }
     }
+}
+
+/// The answer for a page that does not exist, in the words of the Java library (`NumberFeedGenerator`), which reach
+/// its clients in an error page of its server.
+fn missing(number: PageNumber, answer: MissingPage) -> Response {
+    let status = match answer {
+        MissingPage::NotFound => StatusCode::NOT_FOUND,
+        MissingPage::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let message = match number {
+        PageNumber::Number(number) if number < 1 => "feedId must not be null and must be greater than 0",
+        _ => "feed does not exist",
+    };
+    (status, message).into_response()
 }

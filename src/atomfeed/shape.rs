@@ -5,6 +5,8 @@
 
 use std::{collections::HashMap, fmt};
 
+use chrono::{DateTime, Utc};
+
 use super::database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value};
 
 /// A table of the protocol.
@@ -63,6 +65,8 @@ struct Column {
     has_zone: bool,
     /// A time, which PostgreSQL takes only as one.
     is_time: bool,
+    /// A text by language, as Odoo 16 keeps translated columns: jsonb `{"en_US": "product"}`.
+    by_language: bool,
     /// The characters it takes.
     limit: Option<usize>,
     /// The database gives a new row its value.
@@ -143,6 +147,7 @@ fn column(mut row: Record) -> Option<(String, Column)> {
     let column = Column {
         has_zone: kind.contains("with time zone") || kind.contains("timestamptz"),
         is_time: kind.contains("time"),
+        by_language: kind == "jsonb",
         limit: row.number(),
         given: row.text().as_deref() == Some("1"),
     };
@@ -162,7 +167,25 @@ impl Table {
 
     /// The column as text, or NULL where it is not there.
     pub fn text(&self, database: &Database, column: &str) -> String {
-        if self.has(column) { database.text(&database.column(column)) } else { "NULL".to_owned() }
+        if self.has(column) { database.text(&self.plain(database, column)) } else { "NULL".to_owned() }
+    }
+
+    /// The column as it is compared. Of a text by language the one in `en_US`, which Odoo always writes; without it the
+    /// first by the name of its language.
+    pub fn plain(&self, database: &Database, column: &str) -> String {
+        let name = database.column(column);
+        if !self.is_by_language(column) {
+            return name;
+        }
+        format!(
+            "(CASE jsonb_typeof({name}) WHEN 'object' THEN COALESCE({name} ->> 'en_US', \
+             (SELECT languages.value FROM jsonb_each_text({name}) AS languages ORDER BY languages.key LIMIT 1)) \
+             ELSE {name} #>> '{{}}' END)"
+        )
+    }
+
+    fn is_by_language(&self, column: &str) -> bool {
+        self.columns.get(column).is_some_and(|column| column.by_language)
     }
 
     /// The value of a new row's id where the database gives none; it stands in the statement that writes the row.
@@ -210,6 +233,11 @@ impl Table {
     }
 
     fn place(&self, database: &Database, column: &Column) -> String {
+        if column.by_language {
+            return "(SELECT jsonb_build_object('en_US', given.text) FROM (SELECT CAST(? AS text) AS text) AS given \
+                    WHERE given.text IS NOT NULL)"
+                .to_owned();
+        }
         match (database.backend(), column.is_time, column.has_zone) {
             (Backend::Postgres, true, true) => "CAST(? AS timestamp with time zone)".to_owned(),
             (Backend::Postgres, true, false) => "CAST(? AS timestamp)".to_owned(),
@@ -226,28 +254,41 @@ impl Table {
         Ok(())
     }
 
-    /// The statement that moves a row of the queue into this table, by the row's id. Columns that one of the two has
-    /// not stay empty; `date_created` is the time at which the event was queued.
-    pub fn moved(&self, database: &Database, queue: &Table, id: i64, now: String) -> Statement {
+    /// The statement that moves a row of the queue into this table, by the row's id, with these tags. Columns that one of
+    /// the two has not stay empty; `date_created` is the time at which the event was queued, or now where that is NULL.
+    pub fn moved(
+        &self,
+        database: &Database,
+        queue: &Table,
+        id: i64,
+        tags: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Statement {
         let (mut columns, mut from, mut values) = (Vec::new(), Vec::new(), Vec::<Value>::new());
         if let Some(next) = self.next_id(database) {
             columns.push("id".to_owned());
             from.push(next);
         }
-        for name in ["uuid", "title", "uri", "object", "category", "tags"] {
+        for name in ["uuid", "title", "uri", "object", "category"] {
             if self.has(name) && queue.has(name) {
                 columns.push(database.column(name));
-                from.push(database.column(name));
+                from.push(self.carried(database, queue, name));
             }
+        }
+        if let Some(column) = self.columns.get("tags") {
+            columns.push(database.column("tags"));
+            from.push(self.place(database, column));
+            values.push(tags.into());
         }
         if let Some(column) = self.columns.get("timestamp") {
             columns.push(database.column("timestamp"));
             from.push(self.place(database, column));
-            values.push(now.into());
+            values.push(database.time(now, column.has_zone).into());
         }
-        if self.has("date_created") && queue.has("timestamp") {
+        if let (Some(column), true) = (self.columns.get("date_created"), queue.has("timestamp")) {
             columns.push(database.column("date_created"));
-            from.push(database.column("timestamp"));
+            from.push(format!("COALESCE({}, {})", database.column("timestamp"), self.place(database, column)));
+            values.push(database.time(now, column.has_zone).into());
         }
         let text = format!(
             "INSERT INTO {} ({}) SELECT {} FROM {} WHERE id = ?",
@@ -257,5 +298,17 @@ impl Table {
             database.table(queue.name)
         );
         values.into_iter().fold(Statement::new(text), Statement::with).with(id)
+    }
+
+    /// A column of the queue as this table keeps it.
+    fn carried(&self, database: &Database, queue: &Table, name: &str) -> String {
+        let text = queue.plain(database, name);
+        match (queue.is_by_language(name), self.is_by_language(name)) {
+            (true, true) => database.column(name),
+            (false, true) => {
+                format!("CASE WHEN {text} IS NOT NULL THEN jsonb_build_object('en_US', CAST({text} AS text)) END")
+            }
+            (_, false) => text,
+        }
     }
 }

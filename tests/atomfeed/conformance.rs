@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use atomfeed_console::atomfeed::{Consumer, Failure, FeedEnd, FeedSettings, Limits, PageNumber, Publisher, RetryEnd};
-use roxmltree::Document;
+use atomfeed_console::atomfeed::{
+    Consumer, Failure, FeedEnd, FeedSettings, Limits, NewEvent, PageNumber, Publisher, RetryEnd,
+};
+use roxmltree::{Document, Node};
 use serde::Deserialize;
 use toml::Value;
 
@@ -73,20 +75,49 @@ struct Step {
     what: String,
     end: Option<String>,
     behind: Option<u32>,
+    #[serde(default)]
+    queued: Vec<Queued>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Queued {
+    uuid: String,
+    title: String,
+    content: Option<String>,
+    category: Option<String>,
+    tags: Option<String>,
+}
+
+impl From<Queued> for NewEvent {
+    fn from(Queued { uuid, title, content, category, tags }: Queued) -> Self {
+        Self { content, category, tags, ..NewEvent::new(uuid, "", title, "") }
+    }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
     page: String,
+    #[serde(default = "the_patients")]
+    category: String,
     #[serde(default)]
     all: bool,
     #[serde(default)]
     missing: bool,
+    error: Option<String>,
+    entries: Option<Vec<String>>,
+    links: Option<Vec<String>>,
     #[serde(default)]
-    entries: Vec<String>,
+    feed: BTreeMap<String, Value>,
     #[serde(default)]
-    links: Vec<String>,
+    entry: Vec<BTreeMap<String, Value>>,
+    #[serde(default)]
+    xml: Vec<String>,
+}
+
+fn the_patients() -> String {
+    "patient".to_owned()
 }
 
 fn cases() -> Vec<(String, Case)> {
@@ -125,6 +156,8 @@ fn has(database: &TestDatabase, need: &str) -> bool {
     match need {
         "publisher" => database.publishes(),
         "category" | "retries" => database.has_retries(),
+        "ignores-case" => database.is_mysql(),
+        "minds-case" => !database.is_mysql(),
         "retry-log" => database.has_retry_log(),
         "null-markers" => !matches!(database.variant, Variant::Odoo | Variant::Odoo10),
         // As MySQL 5.x has it, NULL in a TIMESTAMP is the time of now.
@@ -185,10 +218,12 @@ async fn run(database: &mut TestDatabase, name: &str, case: &Case) {
         retry_batch: 5,
     };
     let consumer = Consumer::new(open(database), feeds.client(), PATIENTS, limits, script).expect("a consumer");
-    let publisher = Publisher::new(
-        open(database),
-        FeedSettings::new("http://openmrs:8080/openmrs/ws/atomfeed", "Patient AOP", "bec795b1"),
-    );
+    let settings = FeedSettings {
+        author: "OpenMRS".to_owned(),
+        generator: "OpenMRS Feed Publisher".to_owned(),
+        ..FeedSettings::new("http://openmrs:8080/openmrs/ws/atomfeed", "Patient AOP", "bec795b1")
+    };
+    let publisher = Publisher::new(open(database), settings);
     for step in &case.run {
         let end = match step.what.as_str() {
             "events" => match consumer.process_events().await.end {
@@ -200,6 +235,13 @@ async fn run(database: &mut TestDatabase, name: &str, case: &Case) {
                 RetryEnd::Done => "done".to_owned(),
                 stalled @ RetryEnd::Stalled(_) => stalled.to_string(),
             },
+            "queue" => {
+                let mut transaction = publisher.database().begin();
+                for event in &step.queued {
+                    publisher.queue(&mut transaction, event.clone().into()).await.expect("it is queued");
+                }
+                transaction.commit().await.map_or_else(|error| error.to_string(), |()| "done".to_owned())
+            }
             "publish" => publisher.publish_queued().await.map_or_else(|error| error.to_string(), |_| "done".to_owned()),
             "offsets" => {
                 let written = publisher.write_offset_markers(step.behind.expect("offsets say how far behind")).await;
@@ -255,6 +297,7 @@ async fn insert(database: &mut TestDatabase, table: &str, id: usize, row: &BTree
             Some(Value::String(text)) if text == "NULL" => "NULL".to_owned(),
             Some(Value::String(text)) => literal(Some(text)),
             Some(Value::Integer(number)) => number.to_string(),
+            Some(Value::Datetime(at)) => database.at(&at.to_string()),
             Some(value) => panic!("{table}.{column}: {value} is neither text nor number"),
             None if column == "id" => id.to_string(),
             None if matches!(column.as_str(), "failed_at" | "timestamp" | "date_created") => {
@@ -308,8 +351,13 @@ async fn compare_page(publisher: &Publisher, name: &str, expected: &Expected) {
         "recent" => PageNumber::Recent,
         number => PageNumber::Number(number.parse().expect("a page is `recent` or a number")),
     };
-    let category = (!expected.all).then_some("patient");
-    let page = publisher.page(category, number).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let category = (!expected.all).then_some(expected.category.as_str());
+    let page = match (publisher.page(category, number).await, &expected.error) {
+        (Ok(page), None) => page,
+        (Ok(_), Some(error)) => panic!("{name}: page {} has no error {error}", expected.page),
+        (Err(error), Some(beginning)) => return assert!(error.to_string().starts_with(beginning), "{name}: {error}"),
+        (Err(error), None) => panic!("{name}: {error}"),
+    };
     let Some(page) = page else {
         assert!(expected.missing, "{name}: there is no page {}", expected.page);
         return;
@@ -317,20 +365,53 @@ async fn compare_page(publisher: &Publisher, name: &str, expected: &Expected) {
     assert!(!expected.missing, "{name}: there is a page {}", expected.page);
     let document = Document::parse(&page).expect("the page is XML");
     let feed = document.root_element();
-    let entries: Vec<&str> = feed
-        .children()
-        .filter(|child| child.has_tag_name("entry"))
-        .filter_map(|entry| entry.children().find(|child| child.has_tag_name("id"))?.text())
-        .collect();
-    let all: Vec<String> = expected.entries.iter().map(|uuid| id(uuid)).collect();
-    assert_eq!(entries, all, "{name}: page {}", expected.page);
-    let links: Vec<String> = feed
-        .children()
-        .filter(|child| child.has_tag_name("link"))
-        .map(|link| {
+    let entries: Vec<Node<'_, '_>> = children(feed, "entry").collect();
+    if let Some(uuids) = &expected.entries {
+        let ids: Vec<&str> = entries.iter().filter_map(|entry| children(*entry, "id").next()?.text()).collect();
+        let all: Vec<String> = uuids.iter().map(|uuid| id(uuid)).collect();
+        assert_eq!(ids, all, "{name}: page {}", expected.page);
+    }
+    if let Some(all) = &expected.links {
+        let links = children(feed, "link").map(|link| {
             let address = link.attribute("href").unwrap_or_default();
-            format!("{} {}", link.attribute("rel").unwrap_or_default(), address.rsplit('/').next().unwrap_or_default())
-        })
-        .collect();
-    assert_eq!(links, expected.links, "{name}: page {}", expected.page);
+            let end = address.rsplit('/').next().unwrap_or_default();
+            format!("{} {end}", link.attribute("rel").unwrap_or_default())
+        });
+        assert_eq!(&links.collect::<Vec<_>>(), all, "{name}: page {}", expected.page);
+    }
+    compare_elements(name, feed, &expected.feed);
+    for (place, elements) in expected.entry.iter().enumerate() {
+        compare_elements(&format!("{name}: entry {place}"), entries[place], elements);
+    }
+    for part in &expected.xml {
+        assert!(page.contains(part), "{name}: the page does not hold {part}: {page}");
+    }
+}
+
+fn children<'a, 'i>(node: Node<'a, 'i>, name: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+    node.children().filter(move |child| child.has_tag_name(("http://www.w3.org/2005/Atom", name)))
+}
+
+/// Compares the elements of a feed or an entry that are named.
+fn compare_elements(name: &str, node: Node<'_, '_>, expected: &BTreeMap<String, Value>) {
+    for (element, expected) in expected {
+        let text = |name| children(node, name).next().map(|child| child.text().unwrap_or_default().to_owned());
+        let found: Value = match element.as_str() {
+            "title" => text("title").unwrap_or_default().into(),
+            "id" => text("id").unwrap_or_default().into(),
+            "generator" => text("generator").unwrap_or_default().into(),
+            "updated" => text("updated").unwrap_or_default().into(),
+            "published" => text("published").unwrap_or_default().into(),
+            "content" => text("content").unwrap_or_else(|| "no element".to_owned()).into(),
+            "authors" => children(node, "author")
+                .filter_map(|author| children(author, "name").next()?.text())
+                .collect::<Vec<_>>()
+                .into(),
+            "categories" => {
+                children(node, "category").filter_map(|category| category.attribute("term")).collect::<Vec<_>>().into()
+            }
+            element => panic!("{name}: {element:?} is no word of the README"),
+        };
+        assert_eq!(&found, expected, "{name}: {element}");
+    }
 }

@@ -77,7 +77,8 @@ pub fn open(database: &TestDatabase) -> Database {
     open_through(database, None)
 }
 
-/// A page as the original writes it.
+/// A page as the Java library writes it, with OpenMRS' settings: the author stands in the feed and not in its entries, and
+/// an entry is published when it is updated.
 #[derive(Clone, Debug)]
 pub struct Page {
     pub via: String,
@@ -104,14 +105,15 @@ impl Page {
             xml.push_str(&link("prev-archive", previous));
         }
         xml.push_str(
-            "\n<id>bec795b1-3d17-451d-b43e-a094019f6984+1</id>\n\
+            "\n<author><name>OpenMRS</name></author>\n\
+             <id>bec795b1-3d17-451d-b43e-a094019f6984+1</id>\n\
              <generator uri=\"https://github.com/ICT4H/atomfeed\">OpenMRS Feed Publisher</generator>\n\
              <updated>2026-11-01T08:00:00Z</updated>\n",
         );
         for uuid in &self.entries {
             xml.push_str(&format!(
-                "<entry><title>Patient</title><category term=\"patient\" /><author><name>OpenMRS</name></author>\
-                 <id>{}</id><updated>2026-11-01T08:00:00Z</updated><published>2026-11-01T07:59:00Z</published>\
+                "<entry><title>Patient</title><category term=\"patient\" />\
+                 <id>{}</id><updated>2026-11-01T08:00:00Z</updated><published>2026-11-01T08:00:00Z</published>\
                  <content type=\"application/vnd.atomfeed+xml\">\
                  <![CDATA[/openmrs/ws/rest/v1/patient/{uuid}?v=full]]></content></entry>\n",
                 id(uuid)

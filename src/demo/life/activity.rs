@@ -143,10 +143,7 @@ impl Day {
     fn event(&mut self, category: Category, title: &str, record: &str) -> NewEvent {
         let number = self.rng.u32(1..9000);
         let content = category.content(record, title, number);
-        NewEvent {
-            tags: Some(category.word().to_owned()),
-            ..NewEvent::new(self.uuid(), category.word(), title, content)
-        }
+        NewEvent::new(self.uuid(), category.word(), title, content)
     }
 
     fn uuid(&mut self) -> String {
