@@ -58,6 +58,15 @@ pub struct Limits {
     pub assumed: bool,
 }
 
+/// A limit that the configuration gives to one feed, in the place of its application's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedLimit {
+    /// The feed's address as it stands in `markers` and `failed_events`.
+    pub uri: String,
+    /// As [`Limits::max_failed_events`].
+    pub max_failed_events: Option<u64>,
+}
+
 /// What pages need to know of an application's configuration. Never holds a password.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApplicationInfo {
@@ -68,10 +77,11 @@ pub struct ApplicationInfo {
     pub kind: Kind,
     /// The kind was inferred from the name.
     pub kind_assumed: bool,
-    pub backend: Backend,
     /// Where the database is, for people: `openmrsdb:3306/openmrs`, or a file's name. No user, no password.
     pub address: String,
     pub limits: Limits,
+    /// What the configuration says of single feeds, each address once.
+    pub feed_limits: Vec<FeedLimit>,
     /// IANA name of the zone that is applied to columns which carry none.
     pub time_zone: String,
     /// Seconds between two looks at this source.
@@ -80,6 +90,18 @@ pub struct ApplicationInfo {
     pub publishes: Vec<String>,
     /// The configuration forbids every action on this application.
     pub read_only: bool,
+}
+
+impl ApplicationInfo {
+    /// Returns the limits that hold for a feed: the application's, with what the configuration says of this very feed in
+    /// their place. Rows without a feed address are read and counted by no consumer: nothing stops them.
+    pub fn limits_of(&self, feed: Option<&str>) -> Limits {
+        let Some(uri) = feed else { return Limits { max_failed_events: None, ..self.limits } };
+        match self.feed_limits.iter().find(|limit| limit.uri == uri) {
+            Some(limit) => Limits { max_failed_events: limit.max_failed_events, assumed: false, ..self.limits },
+            None => self.limits,
+        }
+    }
 }
 
 /// Whether an application's database answers.

@@ -27,7 +27,7 @@ mod uuid;
 pub mod whole_row;
 
 pub use access::{Person, Right, Role};
-pub use application::{ApplicationInfo, Availability, Backend, Kind, Limits, Reach};
+pub use application::{ApplicationInfo, Availability, Backend, FeedLimit, Kind, Limits, Reach};
 pub use failed_event::{Attempt, EventKey, EventState, FailedEvent, FailedEventRow, RowId};
 pub use feed::{Feed, FeedCounts, FeedState, Marker};
 pub use overview::{ApplicationView, DayCount, Seen};

@@ -181,7 +181,7 @@ fn grouped(number: u64) -> String {
 /// What keeps the console from its work, or the consumer from its own.
 fn to_fix(application: &Application, found: &CheckReport) -> Vec<String> {
     let mut to_fix = Vec::new();
-    let place = match (&application.database.schema, application.info.backend) {
+    let place = match (&application.database.schema, application.database.backend) {
         (Some(schema), _) => format!("in the schema {schema}"),
         (None, Backend::Postgres) => "in the schema public; name another one with the setting schema".to_owned(),
         (None, _) => "in this database".to_owned(),
@@ -247,7 +247,7 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
     if application.info.read_only {
         to_know.push("read_only is set: nobody can retry from this console.".to_owned());
     }
-    if matches!(application.database.tls, Tls::Off) && application.info.backend != Backend::Sqlite {
+    if matches!(application.database.tls, Tls::Off) && application.database.backend != Backend::Sqlite {
         to_know.push("tls = \"off\": the password and the data travel unencrypted.".to_owned());
     }
     to_know

@@ -72,7 +72,7 @@ pub fn publisher<'a>(uri: &'a str, applications: &[&'a ApplicationInfo]) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Backend, FeedCounts, FeedState, Kind, Limits};
+    use crate::model::{FeedCounts, FeedState, Kind, Limits};
 
     const OPENMRS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/patient/recent";
     const OPENELIS: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";
@@ -96,7 +96,6 @@ mod tests {
             name: "OpenELIS".into(),
             kind: Kind::Openelis,
             kind_assumed: false,
-            backend: Backend::Postgres,
             address: "db/clinlims".into(),
             limits: Limits {
                 max_failed_events: None,
@@ -106,6 +105,7 @@ mod tests {
                 retry_batch: 5,
                 assumed: false,
             },
+            feed_limits: Vec::new(),
             time_zone: "UTC".into(),
             refresh_secs: 15,
             publishes: vec!["http://openelis:8052/openelis/".into()],

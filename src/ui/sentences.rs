@@ -99,8 +99,8 @@ fn failing_cause(feed: &Feed, limits: &Limits) -> String {
         ([_], _) => format!("{events}, all {}.", kinds[0]),
         _ => format!("{events}: {}.", parts.join(", ")),
     };
-    // Far from the limit it is no news; rows without a feed address are counted by no consumer.
-    let near = |max: &u64| counts.total >= max / 10 && feed.uri.is_some();
+    // Far from the limit it is no news.
+    let near = |max: &u64| counts.total >= max / 10;
     if let Some(max) = limits.max_failed_events.filter(near) {
         let assumed = if limits.assumed { ", as assumed" } else { "" };
         cause.push_str(&format!(" At {} the feed stops{assumed}.", number(max)));
@@ -330,7 +330,9 @@ pub fn feed_title(view: &ApplicationView, feed: &Feed, applications: &[&Applicat
     let app = &info.name;
     let name = FeedName::of(feed.uri.as_deref(), feeds_of(view), applications).in_sentence();
     match feed.state {
-        FeedState::Stopped if info.limits.assumed => format!("{app} probably reads nothing new from {name}"),
+        FeedState::Stopped if info.limits_of(feed.uri.as_deref()).assumed => {
+            format!("{app} probably reads nothing new from {name}")
+        }
         FeedState::Stopped => format!("{app} reads nothing new from {name}"),
         FeedState::Stalled => format!("{app} stands still on {name}"),
         _ if feed.uri.is_none() => {
@@ -448,7 +450,7 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        Backend, FeedCounts, Kind, Marker,
+        FeedCounts, FeedLimit, Kind, Marker,
         operation::{Followed, OutcomeCounts, Pace},
     };
 
@@ -489,9 +491,9 @@ mod tests {
                 name: name.into(),
                 kind: Kind::Odoo,
                 kind_assumed: false,
-                backend: Backend::Postgres,
                 address: "db/odoo".into(),
                 limits: limits(),
+                feed_limits: vec![],
                 time_zone: "UTC".into(),
                 refresh_secs: 15,
                 publishes: vec![],
@@ -544,6 +546,24 @@ mod tests {
         let mut odoo = view("Odoo", up(), vec![]);
         odoo.info.limits.assumed = true;
         assert!(feed_title(&odoo, &feed_with(0, 1000, 1000), &[]).contains("probably"));
+    }
+
+    #[test]
+    fn a_feed_with_a_limit_of_its_own_is_told_by_that_and_never_as_assumed() {
+        let mut odoo = view("Odoo", up(), vec![]);
+        odoo.info.limits.assumed = true;
+        let uri = feed_with(0, 0, 0).uri.unwrap();
+        odoo.info.feed_limits = vec![FeedLimit { uri, max_failed_events: Some(50) }];
+        let mut stopped = feed_with(0, 50, 50);
+        let limits = odoo.info.limits_of(stopped.uri.as_deref());
+        stopped.state = FeedState::of(&stopped.counts, true, &limits);
+        assert_eq!(
+            feed(&stopped, &limits).cause,
+            "Nothing new is read from this feed: 50 failed events, the limit is 50."
+        );
+        assert_eq!(feed_title(&odoo, &stopped, &[]), "Odoo reads nothing new from the encounter feed");
+        let lost = Feed { uri: None, ..feed_with(0, 999, 999) };
+        assert!(!feed(&lost, &odoo.info.limits_of(None)).cause.contains("stops"));
     }
 
     #[test]

@@ -288,7 +288,6 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
             name: name.to_owned(),
             kind,
             kind_assumed: false,
-            backend: Backend::Sqlite,
             address: address.clone(),
             limits: Limits {
                 max_failed_events: Some(1000),
@@ -298,6 +297,7 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
                 retry_batch: 5,
                 assumed: false,
             },
+            feed_limits: Vec::new(),
             time_zone: "UTC".to_owned(),
             refresh_secs: 3600,
             publishes: Vec::new(),

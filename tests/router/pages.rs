@@ -1,5 +1,6 @@
 //! Every page: where it answers, what it carries, and what it says when something is wrong.
 
+use atomfeed_console::model::FeedLimit;
 use axum::http::StatusCode;
 
 use super::hospital::{ENCOUNTERS, Hospital, row};
@@ -209,6 +210,26 @@ async fn the_overview_shows_a_stopped_feed_first() {
     assert!(overview.contains("stopped"), "{overview}");
     let application = text(&hospital.page("/atomfeed-console/applications/odoo").await.body);
     assert!(application.contains(ENCOUNTERS), "{application}");
+}
+
+#[tokio::test]
+async fn a_feed_stops_at_its_own_limit_on_every_page_that_speaks_of_it() {
+    let rows = [row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 09:00:00")];
+    let hospital = Hospital::with(&rows, &rows, "/atomfeed-console", |config| {
+        config.applications[0].info.feed_limits =
+            vec![FeedLimit { uri: ENCOUNTERS.to_owned(), max_failed_events: Some(2) }];
+    })
+    .await;
+    let overview = text(&hospital.page("/atomfeed-console").await.body);
+    assert!(overview.contains("One feed is stopped.") && overview.contains("the limit is 2."), "{overview}");
+    let application = text(&hospital.page("/atomfeed-console/applications/odoo").await.body);
+    assert!(application.contains("But this feed at 2 failed events"), "{application}");
+    let applications = text(&hospital.page("/atomfeed-console/applications").await.body);
+    assert!(applications.contains("1,000 failed events , another for 1 feed"), "{applications}");
+    let event = text(&hospital.page("/atomfeed-console/failed-events/odoo/1").await.body);
+    assert!(event.contains("Its feed is stopped: 2 failed events, the limit is 2."), "{event}");
+    let other = text(&hospital.page("/atomfeed-console/failed-events/openelis/1").await.body);
+    assert!(!other.contains("Its feed is stopped"), "{other}");
 }
 
 fn links(html: &str) -> Vec<String> {

@@ -469,7 +469,6 @@ fn application(database: Database) -> Application {
             name: "Laboratory".to_owned(),
             kind: Kind::Custom,
             kind_assumed: false,
-            backend: database.backend,
             address: format!("{}:{}/{}", database.host, database.port, database.database),
             limits: Limits {
                 max_failed_events: Some(1000),
@@ -479,6 +478,7 @@ fn application(database: Database) -> Application {
                 retry_batch: 5,
                 assumed: false,
             },
+            feed_limits: Vec::new(),
             time_zone: "Asia/Kathmandu".to_owned(),
             refresh_secs: 15,
             publishes: Vec::new(),

@@ -587,7 +587,8 @@ mod tests {
         assert_eq!(config.applications[2].info.limits.feed_interval_secs, 60);
         assert!(!format!("{config:?}").contains("s3cr3t"));
         for key in toml_file::APPLICATION_KEYS {
-            assert!(example.contains(&format!("\n{key} = ")), "{key} is not in the example");
+            let written = [format!("\n{key} = "), format!("\n[[application.{key}]]")];
+            assert!(written.iter().any(|line| example.contains(line)), "{key} is not in the example");
             assert!(documentation.contains(&format!("| `{key}` |")), "{key} is not described");
         }
     }

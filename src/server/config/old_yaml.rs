@@ -225,9 +225,9 @@ impl Reader<'_> {
                 name,
                 kind,
                 kind_assumed: true,
-                backend: jdbc.backend,
                 address: shown,
                 limits: Limits { assumed: true, ..presets::limits(kind) },
+                feed_limits: Vec::new(),
                 time_zone: time_zone.name().to_owned(),
                 refresh_secs: toml_file::REFRESH_DEFAULT.as_secs(),
                 publishes: Vec::new(),
@@ -348,7 +348,7 @@ appConfigs:
         let [openmrs, openelis] = &layer.applications.unwrap()[..] else { panic!("two applications") };
 
         assert_eq!((openmrs.info.name.as_str(), openmrs.info.key.as_str()), ("OpenMRS", "openmrs"));
-        assert_eq!((openmrs.info.kind, openmrs.info.backend), (Kind::Openmrs, Backend::MySql));
+        assert_eq!((openmrs.info.kind, openmrs.database.backend), (Kind::Openmrs, Backend::MySql));
         assert!(openmrs.info.kind_assumed && openmrs.info.limits.assumed);
         assert_eq!(openmrs.info.address, "openmrsdb:3306/openmrs");
         assert_eq!(
@@ -357,7 +357,7 @@ appConfigs:
         );
         assert_eq!(openmrs.database.tls, Tls::Preferred);
 
-        assert_eq!((openelis.info.kind, openelis.info.backend), (Kind::Openelis, Backend::Postgres));
+        assert_eq!((openelis.info.kind, openelis.database.backend), (Kind::Openelis, Backend::Postgres));
         assert_eq!((openelis.database.host.as_str(), openelis.database.port), ("openelisdb", 5432));
         assert_eq!(openelis.database.schema.as_deref(), Some("clinlims"));
         assert_eq!(openelis.database.password.reveal(), "007: #x");

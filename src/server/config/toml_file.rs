@@ -12,7 +12,7 @@ use toml::{
 use url::Url;
 
 use crate::{
-    model::{ApplicationInfo, Backend, Kind, Role},
+    model::{ApplicationInfo, Backend, FeedLimit, Kind, Limits, Role},
     paths::Base,
 };
 
@@ -68,7 +68,7 @@ pub(super) const PROXY_KEYS: [&str; 6] =
 const SESSION: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
 const OPENMRS_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 const OPENMRS_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-pub(super) const APPLICATION_KEYS: [&str; 21] = [
+pub(super) const APPLICATION_KEYS: [&str; 22] = [
     "name",
     "kind",
     "database",
@@ -84,6 +84,7 @@ pub(super) const APPLICATION_KEYS: [&str; 21] = [
     "feed_interval",
     "retry_interval",
     "retry_batch",
+    "feed",
     "refresh",
     "pool_size",
     "connect_timeout",
@@ -91,6 +92,9 @@ pub(super) const APPLICATION_KEYS: [&str; 21] = [
     "publishes",
     "read_only",
 ];
+
+/// Of the tables `application.feed`.
+const FEED_KEYS: [&str; 2] = ["uri", "max_failed_events"];
 
 /// What the default of the settings is that no preset gives.
 pub(super) const REFRESH_DEFAULT: Duration = Duration::from_secs(10);
@@ -307,6 +311,7 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Option<(Application,
     }
     let database = database(table);
     let limits = limits(kind.unwrap_or(Kind::Custom), table);
+    let feed_limits = feed_limits(table);
     let time_zone = table.parsed("time_zone", time_zone).unwrap_or(chrono_tz::UTC);
     let pool_size = table.number("pool_size", POOL_SIZE);
     let connect_timeout = table.duration("connect_timeout", TIMEOUT).unwrap_or(CONNECT_TIMEOUT_DEFAULT);
@@ -320,9 +325,9 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Option<(Application,
         name: name.trim().to_owned(),
         kind,
         kind_assumed: false,
-        backend: database.backend,
         address,
         limits,
+        feed_limits,
         time_zone: time_zone.name().to_owned(),
         refresh_secs: refresh.as_secs(),
         publishes: Vec::new(),
@@ -440,7 +445,7 @@ fn tls(table: &mut Table<'_, '_>) -> (Tls, Option<std::path::PathBuf>) {
 }
 
 /// The preset's limits, with what the file says in their place.
-fn limits(kind: Kind, table: &mut Table<'_, '_>) -> crate::model::Limits {
+fn limits(kind: Kind, table: &mut Table<'_, '_>) -> Limits {
     let mut limits = presets::limits(kind);
     if let Some(most) = table.number_or_word("max_failed_events", MAX_FAILED_EVENTS, "unlimited") {
         limits.max_failed_events = most;
@@ -457,6 +462,31 @@ fn limits(kind: Kind, table: &mut Table<'_, '_>) -> crate::model::Limits {
     if let Some(batch) = table.number("retry_batch", RETRY_BATCH).and_then(|batch| u32::try_from(batch).ok()) {
         limits.retry_batch = batch;
     }
+    limits
+}
+
+/// Reads what the file says of single feeds.
+fn feed_limits(table: &mut Table<'_, '_>) -> Vec<FeedLimit> {
+    let mut limits: Vec<FeedLimit> = Vec::new();
+    table.tables("feed", |_, feed| {
+        feed.refuse_unknown(&FEED_KEYS);
+        if !feed.has("uri") {
+            feed.missing("uri", "it is the feed's address, as its application's page shows it");
+        }
+        let uri = feed.filled("uri").map(|uri| uri.trim().to_owned());
+        if !feed.has("max_failed_events") {
+            feed.missing("max_failed_events", "it is what this table is for");
+        }
+        let most = feed.number_or_word("max_failed_events", MAX_FAILED_EVENTS, "unlimited");
+        let (Some(uri), Some(max_failed_events)) = (uri, most) else { return };
+        if uri.chars().count() > LONGEST_ADDRESS {
+            feed.fault("uri", format!("is longer than {LONGEST_ADDRESS} characters, so no feed can have it"));
+        } else if limits.iter().any(|limit| limit.uri == uri) {
+            feed.fault("uri", "is also the address of an earlier table of this application; each feed has one");
+        } else {
+            limits.push(FeedLimit { uri, max_failed_events });
+        }
+    });
     limits
 }
 
@@ -819,6 +849,33 @@ mod tests {
     }
 
     #[test]
+    fn a_feed_may_have_a_limit_of_its_own() {
+        let feed = |uri: &str, lines: &str| format!("[[application.feed]]\nuri = \"{uri}\"\n{lines}\n");
+        let application = only_application(
+            &(with("max_failed_events = 2000")
+                + &feed("http://openmrs:8080/openmrs/ws/atomfeed/lab/recent", "max_failed_events = 50")
+                + &feed(" http://openelis:8052/openelis/ws/feed/patient/recent ", "max_failed_events = \"unlimited\"")),
+        );
+        let most = |uri| application.info.limits_of(uri).max_failed_events;
+        assert_eq!(most(Some("http://openmrs:8080/openmrs/ws/atomfeed/lab/recent")), Some(50));
+        assert_eq!(most(Some("http://openelis:8052/openelis/ws/feed/patient/recent")), None);
+        assert_eq!(most(Some("http://openmrs:8080/openmrs/ws/atomfeed/drug/recent")), Some(2_000));
+        assert_eq!(most(None), None, "what has no address is counted by no consumer");
+        for (lines, key) in [
+            ("[[application.feed]]\nmax_failed_events = 5", "feed[1].uri"),
+            ("[[application.feed]]\nuri = \"http://a\"", "feed[1].max_failed_events"),
+            (&feed("http://a", "max_failed_events = 0"), "feed[1].max_failed_events"),
+            (&feed("http://a", "max_failed_event = 5\nmax_failed_events = 5"), "feed[1].max_failed_event"),
+            (&feed(" ", "max_failed_events = 5"), "feed[1].uri"),
+            (&feed(&"x".repeat(256), "max_failed_events = 5"), "feed[1].uri"),
+            (&feed("http://a", "max_failed_events = 5").repeat(2), "feed[2].uri"),
+        ] {
+            let found = faults(&with(lines));
+            assert!(found.len() == 1 && found[0].contains(&format!(": application[1].{key}: ")), "{lines}: {found:?}");
+        }
+    }
+
+    #[test]
     fn the_usual_feeds_are_given_to_the_only_application_of_a_kind() {
         let openmrs = |name: &str, more: &str| {
             format!("[[application]]\nname = \"{name}\"\nkind = \"openmrs\"\ndatabase = \"sqlite:x\"\n{more}\n")
@@ -856,6 +913,7 @@ mod tests {
             ("connect_timeout", &["0", "601", "\"11m\"", "true"]),
             ("statement_timeout", &["0", "601", "\"1000000000000000000h\""]),
             ("publishes", &["\"http://a/\"", "[1]", "[\"\"]", "{}"]),
+            ("feed", &["\"http://a/recent\"", "{ uri = \"http://a/recent\" }"]),
             ("read_only", &["1", "\"true\""]),
         ] {
             for value in values {

@@ -32,7 +32,7 @@ use super::{
     sources::{Poll, Source, SourceError},
     store::Store,
 };
-use crate::model::{ApplicationView, Availability, Limits, Reach, RowId, Seen};
+use crate::model::{ApplicationInfo, ApplicationView, Availability, Reach, RowId, Seen};
 
 pub use follow::{FollowError, Follower, Found};
 use seen::{Beside, seen};
@@ -407,11 +407,11 @@ impl Watcher {
 
     fn show(&mut self, polled: Result<Poll, SourceError>, beside: Beside, asked: u64) {
         report(&self.source, &self.publish, &polled);
-        let limits = &self.source.app().info.limits;
+        let info = &self.source.app().info;
         let followed = self.follower.as_ref().map(Follower::since);
         let in_step = self.troubled.is_none();
         self.publish.send_modify(|look| {
-            look.take(polled, limits, &beside, followed, asked);
+            look.take(polled, info, &beside, followed, asked);
             look.in_step = in_step;
         });
     }
@@ -442,7 +442,7 @@ impl Look {
     fn take(
         &mut self,
         polled: Result<Poll, SourceError>,
-        limits: &Limits,
+        info: &ApplicationInfo,
         beside: &Beside,
         followed: Option<(DateTime<Utc>, bool)>,
         asked: u64,
@@ -454,7 +454,7 @@ impl Look {
         match polled {
             Ok(poll) => {
                 self.reach = Reach::Reachable { server: poll.server.clone() };
-                self.seen = Some(Arc::new(seen(poll, limits, beside)));
+                self.seen = Some(Arc::new(seen(poll, info, beside)));
                 self.seen_at = Some(now);
             }
             Err(error) => self.reach = Reach::Unreachable { reason: error.reason, advice: error.advice },

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::{Availability, Feed, FeedCounts, FeedState, Limits, Marker, Seen, Stamp, feed::category_of},
+    model::{ApplicationInfo, Availability, Feed, FeedCounts, FeedState, Marker, Seen, Stamp, feed::category_of},
     server::sources::Poll,
 };
 
@@ -20,9 +20,9 @@ pub(super) struct Beside {
     pub out_of_step: Option<String>,
 }
 
-/// What a poll means.
-pub(super) fn seen(poll: Poll, limits: &Limits, beside: &Beside) -> Seen {
-    let feeds = feeds(&poll, limits, beside);
+/// What a poll of this application means.
+pub(super) fn seen(poll: Poll, info: &ApplicationInfo, beside: &Beside) -> Seen {
+    let feeds = feeds(&poll, info, beside);
     let sum = |of: fn(&FeedCounts) -> u64| -> u64 {
         feeds.here().map_or(0, |feeds| feeds.iter().map(|feed| of(&feed.counts)).sum())
     };
@@ -43,7 +43,7 @@ pub(super) fn seen(poll: Poll, limits: &Limits, beside: &Beside) -> Seen {
     }
 }
 
-fn feeds(poll: &Poll, limits: &Limits, beside: &Beside) -> Availability<Vec<Feed>> {
+fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<Vec<Feed>> {
     let (markers, failures) = match (&poll.markers, &poll.failures) {
         (Availability::NotHere(reason), Availability::NotHere(_)) => return Availability::NotHere(reason.clone()),
         (markers, failures) => (markers.here(), failures.here()),
@@ -67,8 +67,7 @@ fn feeds(poll: &Poll, limits: &Limits, beside: &Beside) -> Availability<Vec<Feed
         let signs = retried.chain(&newest).chain(&worked).filter(|stamp| stamp.at.is_some());
         let last_seen_at_work = signs.max_by_key(|stamp| stamp.at);
         let state = if known {
-            // No consumer reads a feed without an address, so none counts its rows and stops.
-            let limits = Limits { max_failed_events: limits.max_failed_events.filter(|_| uri.is_some()), ..*limits };
+            let limits = info.limits_of(uri.as_deref());
             let stands_still = uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
             match FeedState::of(&counts, markers.iter().any(Marker::has_page), &limits) {
                 // A stopped feed stands still, too, and its cause is known.

@@ -90,7 +90,7 @@ impl Standstill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Backend, Kind};
+    use crate::model::Kind;
 
     const FEED: &str = "http://openmrs:8080/openmrs/ws/atomfeed/Patient/recent";
 
@@ -111,9 +111,9 @@ mod tests {
             name: "OpenMRS".to_owned(),
             kind: Kind::Openmrs,
             kind_assumed: false,
-            backend: Backend::MySql,
             address: String::new(),
             limits: limits(),
+            feed_limits: Vec::new(),
             time_zone: "UTC".to_owned(),
             refresh_secs: 10,
             publishes: vec!["http://openmrs:8080/".to_owned()],

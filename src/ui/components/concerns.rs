@@ -51,7 +51,7 @@ fn item(concern: &Concern<'_>, applications: &[&ApplicationInfo]) -> AnyView {
     let open = |view| view! { <div class="bar">{application(view, "Open the application")}</div> }.into_any();
     match concern {
         Concern::Feed { view, feed } => {
-            let saying = sentences::feed(feed, &view.info.limits);
+            let saying = sentences::feed(feed, &view.info.limits_of(feed.uri.as_deref()));
             let refused = view.seen.as_ref().and_then(|seen| seen.retry_refused.clone());
             let (word, badge) = match feed.state {
                 FeedState::Stopped | FeedState::Stalled => {

@@ -208,7 +208,7 @@ fn Feeds(info: ApplicationInfo, seen: Seen, applications: Vec<ApplicationInfo>) 
 
 #[component]
 fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<String>) -> impl IntoView {
-    let saying = sentences::feed(&feed, &info.limits);
+    let saying = sentences::feed(&feed, &info.limits_of(feed.uri.as_deref()));
     let counts = feed.counts;
     let failures = (counts.total > 0).then(|| {
         view! {
@@ -364,6 +364,21 @@ fn Settings(info: ApplicationInfo) -> impl IntoView {
                     {max_failed_events
                         .map_or("no limit".to_owned(), |max| format!("{} failed events", words::number(max)))}
                 </dd>
+                {info
+                    .feed_limits
+                    .into_iter()
+                    .map(|limit| {
+                        view! {
+                            <dt>"But this feed at"</dt>
+                            <dd>
+                                {limit
+                                    .max_failed_events
+                                    .map_or("no limit".to_owned(), |max| words::count(max, "failed event"))} ": "
+                                <ShortId text=limit.uri keep=60 />
+                            </dd>
+                        }
+                    })
+                    .collect_view()}
                 <dt>"Gives an event up after"</dt>
                 <dd>{super::applications::gives_up(max_retry)}</dd>
                 <dt>"Reads each feed"</dt>

@@ -101,11 +101,16 @@ fn row(view: ApplicationView) -> impl IntoView {
             </td>
             <td data-label="Stops at">
                 {limits.max_failed_events.map_or("no limit".to_owned(), |max| words::count(max, "failed event"))}
-                {assumed}
+                {assumed} {other_limits(view.info.feed_limits.len() as u64)}
             </td>
             <td data-label="Gives up after">{gives_up(limits.max_retry)} {assumed}</td>
         </tr>
     }
+}
+
+/// Says how many feeds of an application have a limit of their own; nothing where none has.
+fn other_limits(feeds: u64) -> Option<String> {
+    (feeds > 0).then(|| format!(", another for {}", words::count(feeds, "feed")))
 }
 
 /// After how many retries a consumer gives an event up.

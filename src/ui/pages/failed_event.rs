@@ -255,7 +255,7 @@ fn asked_words(asked: Asked) -> &'static str {
 /// A stopped feed reads nothing new, whatever becomes of this event.
 fn stopped(page: &EventPage) -> Option<String> {
     let feed = page.feed.as_ref().filter(|feed| feed.state == FeedState::Stopped)?;
-    let limit = page.info.limits.max_failed_events?;
+    let limit = page.info.limits_of(feed.uri.as_deref()).max_failed_events?;
     Some(format!(
         "Its feed is stopped: {}, the limit is {}. Nothing new is read until some of them succeed; retries go on.",
         words::count(feed.counts.total, "failed event"),

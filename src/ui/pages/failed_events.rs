@@ -414,7 +414,7 @@ fn question(query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Backend, Kind, Limits};
+    use crate::model::{Kind, Limits};
 
     fn page(query: &str) -> ListPage {
         ListPage {
@@ -440,7 +440,6 @@ mod tests {
             name: "Odoo".into(),
             kind: Kind::Odoo,
             kind_assumed: false,
-            backend: Backend::Postgres,
             address: "odoodb/odoo".into(),
             limits: Limits {
                 max_failed_events: Some(1000),
@@ -450,6 +449,7 @@ mod tests {
                 retry_batch: 5,
                 assumed: false,
             },
+            feed_limits: Vec::new(),
             time_zone: "UTC".into(),
             refresh_secs: 10,
             publishes: Vec::new(),
