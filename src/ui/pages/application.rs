@@ -515,7 +515,7 @@ fn category_name(category: Option<String>) -> AnyView {
     }
 }
 
-/// "5 from the first event on, 10 from position 101 on".
+/// "5 from the first event on, 10 from position 101 on", with a warning of rows that cannot be used.
 fn chunks_in_words(chunks: &[Chunk]) -> String {
     if chunks.is_empty() {
         return "chunking_history is empty: the publisher cannot tell how to cut its pages.".to_owned();
@@ -527,7 +527,14 @@ fn chunks_in_words(chunks: &[Chunk]) -> String {
             start => format!("{} from position {} on", words::number(chunk.length), words::number(start)),
         })
         .collect();
-    parts.join(", ")
+    let parts = parts.join(", ");
+    if chunks.iter().all(|chunk| chunk.length > 0 && chunk.start > 0) {
+        return parts;
+    }
+    format!(
+        "{parts}. Lengths and starts in chunking_history have to be 1 or more: with others pages are missing or overlap, and \
+         consumers read events twice or stop."
+    )
 }
 
 fn offset_markers(markers: Availability<Vec<OffsetMarker>>) -> AnyView {
@@ -607,5 +614,9 @@ mod tests {
             "5 from the first event on, 1,000 from position 20,001 on"
         );
         assert!(chunks_in_words(&[]).contains("empty"));
+        let (usual, row) = (Chunk { length: 5, start: 1 }, |length, start| Chunk { length, start });
+        for wrong in [row(0, 8), row(3, 0), row(3, -1)] {
+            assert!(chunks_in_words(&[usual.clone(), wrong]).contains("have to be 1 or more"));
+        }
     }
 }
