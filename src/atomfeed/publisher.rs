@@ -216,6 +216,10 @@ impl Publisher {
     pub async fn page(&self, category: Option<&str>, number: PageNumber) -> Result<Option<String>, DatabaseError> {
         let shape = self.shape(&[TableName::EventRecords, TableName::ChunkingHistory]).await?;
         let category = category.filter(|category| !category.trim().is_empty());
+        // No text of PostgreSQL holds one, and asking for it is an error there.
+        if category.is_some_and(|category| category.contains('\0')) {
+            return Ok(None);
+        }
         if category.is_some() && !shape.table(TableName::EventRecords)?.has("category") {
             return Err(DatabaseError::NoColumn { table: TableName::EventRecords, column: "category" });
         }

@@ -471,6 +471,12 @@ async fn a_missing_page_is_answered_as_the_setting_says(database: &mut TestDatab
             let body = answer.into_body().collect().await.expect("a body").to_bytes();
             assert_eq!(body, message.as_bytes(), "page {page}");
         }
+        let request = Request::get("/a%00b/recent").body(Body::empty()).expect("a request");
+        assert_eq!(
+            router.clone().oneshot(request).await.expect("an answer").status(),
+            status,
+            "no category is called so"
+        );
         let request = Request::get("/patient/recent").body(Body::empty()).expect("a request");
         assert_eq!(
             router.oneshot(request).await.expect("an answer").status(),
