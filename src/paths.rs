@@ -67,6 +67,12 @@ impl Base {
         if self.0.is_empty() { "/".to_owned() } else { self.0.clone() }
     }
 
+    /// Where the bare host leads: on to the overview. An address of its own, so that a request for the bare host that a
+    /// proxy has made out of this very base path comes to an end instead of being led in a circle.
+    pub fn home(&self) -> String {
+        self.at("/overview")
+    }
+
     pub fn application(&self, app: &str) -> String {
         self.at(&format!("/applications/{}", segment(app)))
     }

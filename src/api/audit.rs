@@ -26,6 +26,8 @@ pub struct AuditPage {
     /// Names that stand in the log, for the filter form.
     pub names: Vec<String>,
     pub applications: Vec<ApplicationInfo>,
+    /// The command that verifies the log, with what it needs to find it.
+    pub verify: String,
 }
 
 /// The audit log. `query` is the page's query string.
@@ -45,6 +47,7 @@ pub async fn list_audit(query: String) -> Result<AuditPage, Problem> {
         later: before.is_some(),
         names: if console.only().is_some() { Vec::new() } else { store.audit_names(NAMES).await? },
         applications: console.applications().cloned().collect(),
+        verify: console.parts.config.command.line("audit verify"),
         filter,
         entries,
     })

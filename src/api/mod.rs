@@ -133,7 +133,7 @@ fn chosen_applications(
         ));
     }
     for key in &chosen {
-        console.source(key)?;
+        console.info(key)?;
     }
     Ok(Some(chosen))
 }

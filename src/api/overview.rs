@@ -19,7 +19,7 @@ pub async fn list_applications() -> Result<Vec<ApplicationView>, Problem> {
 #[server(prefix = "/api", input = GetUrl, endpoint = "application")]
 pub async fn view_application(app: String) -> Result<ApplicationView, Problem> {
     let console = super::console_for(Right::See)?;
-    let key = &console.source(&app)?.app().info.key;
+    let key = &console.info(&app)?.key;
     console.view(key).await.ok_or_else(|| Problem::internal(format!("{app} is not watched.")))
 }
 

@@ -113,7 +113,13 @@ pub enum Reach {
     Reachable { server: String },
     /// It does not; `reason` says why and `advice` what to do, both whole sentences without secrets.
     Unreachable { reason: String, advice: String },
+    /// It is never asked: its entry in the configuration does not say how to connect. `lacking` says what is missing, a line
+    /// each, without values.
+    NotConfigured { lacking: Vec<String> },
 }
+
+/// What to do about an application of [`Reach::NotConfigured`].
+pub const COMPLETE_ENTRY: &str = "Complete its entry in the configuration, or remove it, and start the console again.";
 
 /// Something that a source may not have: an older schema, a missing right.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Times as a foreign database holds them: maybe readable, maybe not, never thrown away.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A time found in a source: the text as the database gives it, and the instant it means where that is known.
@@ -19,5 +19,45 @@ impl Stamp {
     /// A stamp that means exactly this instant; for the console's own times.
     pub fn of(at: DateTime<Utc>) -> Self {
         Self { text: at.format("%Y-%m-%d %H:%M:%S%.6f").to_string(), at: Some(at) }
+    }
+}
+
+/// How far a time lies in the future, where that is more than clocks of two machines differ. For what has failed already
+/// that means a wrong time zone, or a wrong clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead(pub TimeDelta);
+
+impl Ahead {
+    /// Time zones differ by a multiple of a quarter of an hour.
+    const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(10);
+    /// From UTC-12 to UTC+14, and what a clock may be off beside that.
+    const ZONES_DIFFER: TimeDelta = TimeDelta::hours(27);
+
+    /// Returns how far a time lies ahead of `now`; `None` where it does not.
+    pub fn of(time: Option<&Stamp>, now: DateTime<Utc>) -> Option<Self> {
+        let ahead = time?.at? - now;
+        (ahead >= Self::CLOCKS_DIFFER).then_some(Self(ahead))
+    }
+
+    /// Whether a wrong time zone can be the reason.
+    pub fn may_be_the_zone(self) -> bool {
+        self.0 <= Self::ZONES_DIFFER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clocks_differ_by_is_not_ahead_and_what_zones_differ_by_may_be_the_zone() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let at = |minutes| Ahead::of(Some(&Stamp::of(now + TimeDelta::minutes(minutes))), now);
+        assert_eq!((at(-600), at(0), at(9)), (None, None, None));
+        assert_eq!(at(330), Some(Ahead(TimeDelta::minutes(330))));
+        assert!(at(15).unwrap().may_be_the_zone() && at(26 * 60).unwrap().may_be_the_zone());
+        assert!(!at(28 * 60).unwrap().may_be_the_zone());
+        assert_eq!(Ahead::of(None, now), None);
+        assert_eq!(Ahead::of(Some(&Stamp { text: "infinity".into(), at: None }), now), None);
     }
 }

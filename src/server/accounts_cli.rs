@@ -130,9 +130,9 @@ fn applications_of(config: &Config, wanted: Vec<String>) -> anyhow::Result<Optio
         return Ok(None);
     }
     let keys = wanted.into_iter().map(|wanted| {
-        let known = config.applications.iter().map(|application| &application.info);
-        let found = known.clone().find(|info| info.key == wanted || info.name.eq_ignore_ascii_case(&wanted));
-        let names = known.map(|info| info.name.as_str()).collect::<Vec<_>>().join(", ");
+        let known = config.infos();
+        let found = known.iter().find(|info| info.key == wanted || info.name.eq_ignore_ascii_case(&wanted));
+        let names = known.iter().map(|info| info.name.as_str()).collect::<Vec<_>>().join(", ");
         found
             .map(|info| info.key.clone())
             .with_context(|| format!("There is no application {wanted:?}. The configured applications are: {names}."))

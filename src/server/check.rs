@@ -8,10 +8,10 @@ use std::{fmt::Write as _, io::Write as _, time::Duration};
 use chrono::TimeDelta;
 use futures::future::join_all;
 
-use crate::model::Backend;
+use crate::model::{Backend, stamp::Ahead};
 
 use super::{
-    config::{Application, Config, Tls},
+    config::{Application, Config, Tls, Unconfigured, in_configured_order},
     sources::{CheckReport, Source, SourceError, SourceErrorKind, TableReport},
 };
 
@@ -40,6 +40,8 @@ pub async fn check(config: &Config) -> bool {
         eprintln!("Note: {warning}");
     }
     let reports = join_all(config.applications.iter().map(check_one)).await;
+    let lacking = config.unconfigured.iter().map(|lacking| (lacking.place, not_configured(lacking)));
+    let reports = in_configured_order(reports, lacking);
     let unwell = reports.iter().filter(|report| !report.well).count();
     let verdict = match unwell {
         0 => format!("All is well: {}.\n", applications(reports.len())),
@@ -58,6 +60,16 @@ fn applications(count: usize) -> String {
 /// Checks one application.
 pub async fn check_one(application: &Application) -> Report {
     report(application, &ask(application).await)
+}
+
+/// The report of an application whose entry does not say how to connect.
+fn not_configured(unconfigured: &Unconfigured) -> Report {
+    let info = &unconfigured.info;
+    let mut text = format!("{} ({}, not configured)\n", line(&info.name), info.kind.word());
+    fact(&mut text, "reachable", "not asked: its entry in the configuration does not say how to connect");
+    let lacking: Vec<String> = unconfigured.lacking.iter().map(|fault| line(&fault.to_string())).collect();
+    list(&mut text, "What to fix", &lacking);
+    Report { text, well: false }
 }
 
 async fn ask(application: &Application) -> Result<CheckReport, SourceError> {
@@ -118,8 +130,16 @@ fn difference(difference: TimeDelta) -> String {
     let side = if seconds > 0 { "ahead of" } else { "behind" };
     match seconds.unsigned_abs() {
         0..=1 => "the same as here".to_owned(),
-        seconds @ 2..=119 => format!("{seconds} s {side} this machine"),
-        seconds => format!("{} min {side} this machine", seconds / 60),
+        seconds => format!("{} {side} this machine", length(seconds)),
+    }
+}
+
+/// "90 s", "12 min", "5 h": a length of time in seconds, in words.
+fn length(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        _ => format!("{} h", grouped(seconds / 3_600)),
     }
 }
 
@@ -232,6 +252,14 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
             difference(ahead)
         ));
     }
+    to_know.extend(time_zone_doubtful(application, found));
+    let unknown = application.info.feed_limits.iter().filter(|limit| !found.feeds.contains(&limit.uri));
+    to_know.extend(unknown.map(|limit| {
+        format!(
+            "application.feed: no marker and no failed event has the address {}; its limit concerns no feed.",
+            line(&limit.uri)
+        )
+    }));
     for table in found.tables.iter().filter(|table| !NEEDED.contains(&table.name)) {
         if !table.found {
             to_know.extend(absent(table));
@@ -251,6 +279,24 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
         to_know.push("tls = \"off\": the password and the data travel unencrypted.".to_owned());
     }
     to_know
+}
+
+/// Says that the newest failure lies in the future of the database's own clock, which a wrong time zone makes.
+fn time_zone_doubtful(application: &Application, found: &CheckReport) -> Option<String> {
+    let ahead = Ahead::of(found.newest_failure.as_ref(), found.clock.unwrap_or(found.own_clock))?;
+    let far = length(ahead.0.num_seconds().unsigned_abs());
+    let newest = line(&found.newest_failure.as_ref()?.text);
+    let zone = &application.info.time_zone;
+    Some(if ahead.may_be_the_zone() {
+        format!(
+            "The newest failed_at, {newest}, lies {far} in the future if times without a zone are {zone}: is this database's \
+             zone another? Then set time_zone to it."
+        )
+    } else {
+        format!(
+            "The newest failed_at, {newest}, lies {far} in the future, further than any time zone: look at that row."
+        )
+    })
 }
 
 /// What a table that was not found means; nothing for a retry log that is known not to be there: that is a hazard.
@@ -291,7 +337,12 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::server::config::{self, CommandLine, Environment};
+    use crate::{
+        model::Stamp,
+        server::config::{self, CommandLine, Environment},
+    };
+
+    const FEED: &str = "http://openmrs:8080/openmrs/ws/atomfeed/lab/recent";
 
     /// What is different from a healthy report.
     type Change<'c> = &'c dyn Fn(&mut CheckReport);
@@ -334,6 +385,8 @@ mod tests {
             own_clock: now(),
             time_zone: "UTF8, Etc/UTC".into(),
             tables: vec![table(FAILED_EVENTS, 1_234_567), table(RETRY_LOG, 12), table("markers", 3)],
+            newest_failure: Some(Stamp::of(now() - TimeDelta::hours(1))),
+            feeds: [FEED.to_owned()].into(),
             retry_refused: None,
             hazards: Vec::new(),
         }
@@ -394,7 +447,19 @@ OpenELIS (openelis, db:5432/clinlims)
 
     #[test]
     fn what_only_explains_the_pages_does_not_have_to_be_fixed() {
-        let cases: [(&str, &str, Change<'_>); 7] = [
+        let with_limit = |feed: &str| format!("[[application.feed]]\nuri = \"{feed}\"\nmax_failed_events = 5");
+        let cases: [(&str, &str, Change<'_>); 10] = [
+            (
+                &with_limit("http://openmrs:8080/lab"),
+                "no failed event has the address http://openmrs:8080/lab",
+                &|_| {},
+            ),
+            ("time_zone = \"UTC\"", "lies 5 h in the future if times without a zone are UTC", &|found| {
+                found.newest_failure = Some(Stamp::of(now() + TimeDelta::minutes(330)));
+            }),
+            ("", "further than any time zone: look at that row", &|found| {
+                found.newest_failure = Some(Stamp::of(now() + TimeDelta::days(4000)));
+            }),
             ("read_only = true", "read_only is set", &looking_only),
             ("", "only the first error", &|found| {
                 (found.tables[1].found, found.tables[1].may_be_hidden) = (false, true);
@@ -414,6 +479,37 @@ OpenELIS (openelis, db:5432/clinlims)
             let report = report_of(settings, change);
             assert!(report.well && report.text.contains("Good to know"), "{sentence}\n{}", report.text);
             assert!(report.text.contains(sentence), "{sentence}\n{}", report.text);
+        }
+    }
+
+    #[test]
+    fn what_is_in_order_is_not_doubted() {
+        let text = report_of(&format!("[[application.feed]]\nuri = \"{FEED}\"\nmax_failed_events = 5"), |_| {}).text;
+        assert!(!text.contains("Good to know"), "{text}");
+        // The database's clock is what its times are compared with.
+        let text = report_of("", |found| {
+            found.clock = Some(now() + TimeDelta::hours(5));
+            found.newest_failure = Some(Stamp::of(now() + TimeDelta::hours(5)));
+        });
+        assert!(!text.text.contains("time_zone"), "{}", text.text);
+    }
+
+    #[test]
+    fn an_application_without_a_whole_entry_is_a_report_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("console.toml");
+        let text = "[[application]]\nname = \"Odoo\"\nkind = \"odoo\"\ndatabase = \"postgres:///\"\nuser = \"\"\n";
+        std::fs::write(&file, text).unwrap();
+        let config = config::load(CommandLine::default(), &Environment::default(), Some(&file), folder.path()).unwrap();
+        let report = not_configured(&config.unconfigured[0]);
+        assert!(!report.well);
+        for part in [
+            "Odoo (odoo, not configured)\n",
+            "What to fix:",
+            ":4: application[1].database: names no host",
+            ":5: application[1].user: is empty",
+        ] {
+            assert!(report.text.contains(part), "{part}\n{}", report.text);
         }
     }
 

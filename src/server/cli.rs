@@ -293,7 +293,9 @@ pub fn main() -> ExitCode {
 async fn command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(serve) => {
-            run::run(serve_config(serve)?, None).await?;
+            let config = serve_config(serve)?;
+            config.has_an_application()?;
+            run::run(config, None).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(options) => run_demo(options).await,

@@ -46,9 +46,10 @@ impl IntoResponse for JsonProblem {
     }
 }
 
-/// `GET /apps`: the configured names, in order.
+/// `GET /apps`: the configured names, in order. Without the applications whose entry is not whole: a script that goes
+/// through the names would fail at those; asked by name they answer 503 with what is missing.
 pub async fn apps(Seen(console): Seen) -> Json<Vec<String>> {
-    Json(console.applications().map(|info| info.name.clone()).collect())
+    Json(console.sources().map(|source| source.app().info.name.clone()).collect())
 }
 
 #[derive(Serialize)]
@@ -272,9 +273,6 @@ async fn rows_of_event(source: &Source, event_id: &str) -> Result<Vec<FailedEven
 
 /// The application of this name, without regard to case, as the old console looked it up.
 fn find<'a>(console: &'a Console, name: &str) -> Result<&'a Arc<Source>, JsonProblem> {
-    let found = console.sources().find(|source| source.app().info.name.to_lowercase() == name.to_lowercase());
-    Ok(match found {
-        Some(source) => source,
-        None => console.source(name)?,
-    })
+    let found = console.applications().find(|info| info.name.to_lowercase() == name.to_lowercase());
+    Ok(console.source(found.map_or(name, |info| &info.key))?)
 }

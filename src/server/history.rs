@@ -40,7 +40,7 @@ const STEP: u32 = 500;
 /// The applications that a question is about: those that the reader may see.
 fn scope(console: &Console, query: &HistoryQuery) -> Result<Scope, Problem> {
     let apps = match &query.app {
-        Some(app) => vec![console.source(app)?.app().info.key.clone()],
+        Some(app) => vec![console.info(app)?.key.clone()],
         None => console.applications().map(|info| info.key.clone()).collect(),
     };
     Ok(Scope { apps, feed: query.feed.clone() })
@@ -124,7 +124,7 @@ pub async fn life(console: &Console, id: i64) -> Result<LifePage, Problem> {
 /// # Errors
 /// An unknown application, or the store cannot be read.
 pub async fn life_of_row(console: &Console, app: &str, id: RowId) -> Result<Option<LifePage>, Problem> {
-    let app = &console.source(app)?.app().info.key;
+    let app = &console.info(app)?.key;
     match console.parts.store.ledger_events_of_row(app, id).await?.into_iter().next() {
         Some(event) => whole_life(console, event).await.map(Some),
         None => Ok(None),
@@ -134,7 +134,7 @@ pub async fn life_of_row(console: &Console, app: &str, id: RowId) -> Result<Opti
 async fn whole_life(console: &Console, event: LedgerEvent) -> Result<LifePage, Problem> {
     let store: &Store = &console.parts.store;
     // Also the door for readers who may not see every application.
-    let info = console.source(&event.app)?.app().info.clone();
+    let info = console.info(&event.app)?.clone();
     let entries = store.ledger_entries(event.id).await?;
     let mut faults: Vec<i64> = entries.iter().filter_map(|entry| entry.fault).collect();
     faults.extend([event.first_fault, event.fault]);

@@ -38,6 +38,7 @@ use crate::{
     demo::Hospital,
     error::Problem,
     model::error_text::shortened,
+    paths::Base,
     paths::LONGEST_WAY,
     ui::{
         app::{App, InDemoHospital, PageProblem, ReadOnlyConsole, shell},
@@ -63,7 +64,7 @@ pub fn router(console: Console) -> Router {
     let outer = if base.is_empty() {
         inner
     } else {
-        let home = base.clone();
+        let home = console.parts.config.base.home();
         Router::new()
             .nest(&base, inner)
             .route("/", get(move || async move { Redirect::temporary(&home) }))
@@ -219,6 +220,11 @@ pub async fn server_function(State(console): State<Console>, request: Request) -
     Response::from_parts(parts, Body::from(bytes))
 }
 
+/// Leads to the overview.
+pub async fn home(State(console): State<Console>) -> Redirect {
+    Redirect::to(&console.parts.config.base.overview())
+}
+
 /// An address that is nothing. One with a slash too many at its end is sent to the one without.
 async fn no_page(State(console): State<Console>, OriginalUri(uri): OriginalUri, method: Method) -> Response {
     let path = uri.path();
@@ -232,12 +238,23 @@ async fn no_page(State(console): State<Console>, OriginalUri(uri): OriginalUri, 
             return Redirect::permanent(&without).into_response();
         }
     }
-    let home = console.parts.config.base.overview();
+    nothing_at(&console.parts.config.base, &shortened(path, LOGGED)).into_response()
+}
+
+fn nothing_at(base: &Base, path: &str) -> Problem {
+    let (home, prefix) = (base.overview(), base.as_str());
+    let below = path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if below {
+        return Problem::not_found(format!("There is nothing at {path}."), format!("Begin at the overview, {home}."));
+    }
+    // What a proxy leaves of the console's own addresses when it takes the base path away.
     Problem::not_found(
-        format!("There is nothing at {}.", shortened(path, LOGGED)),
-        format!("Begin at the overview, {home}."),
+        format!("There is nothing at {path}: every page of this console is below {prefix}."),
+        format!(
+            "If you asked for {prefix}{path}, a proxy on the way has taken {prefix} off the address: it must pass addresses on \
+             as they are (docs/access.md, Proxies). Otherwise begin at the overview, {home}."
+        ),
     )
-    .into_response()
 }
 
 pub fn status_of(problem: &Problem) -> StatusCode {

@@ -21,6 +21,7 @@ use crate::{
     error::Problem,
     model::{
         ApplicationView, EventKey, FailedEventRow, FeedCounts, Reach, RowId, Stamp,
+        application::COMPLETE_ENTRY,
         filter::{Direction, Filter, ListQuery, Order, Place, Position},
         ledger::LifeState,
         masking, payload,
@@ -48,7 +49,7 @@ struct Merged {
 /// An application that does not exist.
 pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Problem> {
     for app in &query.filter.apps {
-        console.source(app)?;
+        console.info(app)?;
     }
     let group = match query.filter.group {
         Some(fault) => Some(groups::title(console, fault).await?),
@@ -86,12 +87,24 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
             .iter()
             .filter_map(|view| Some((view.info.key.clone(), view.seen.as_ref()?.retry_refused.clone()?)))
             .collect(),
-        missing: merged.missing,
+        missing: merged.missing.into_iter().chain(unconfigured(console, &query.filter)).collect(),
         scans: merged.scans,
         mark: mark(&views),
         masked: console.masked().map(|lacking| lacking.to_string()),
         query,
     })
+}
+
+/// Says of the applications that a filter names and that are not configured why nothing of them is in the list.
+fn unconfigured(console: &Console, filter: &Filter) -> Vec<MissingPart> {
+    let named = console.unconfigured().filter(|lacking| filter.apps.contains(&lacking.info.key));
+    named
+        .map(|lacking| MissingPart {
+            app: lacking.info.clone(),
+            reason: lacking.sentence(),
+            advice: COMPLETE_ENTRY.to_owned(),
+        })
+        .collect()
 }
 
 /// The events before and after this one in the list it was opened from.
@@ -108,7 +121,7 @@ pub async fn neighbours(
     let own_only = Filter { apps: vec![row.app.clone()], ..list.clone() };
     let list = if list.text.is_some() { &own_only } else { list };
     let at = row.failed_at.as_ref().and_then(|stamp| stamp.at);
-    let own = console.applications().position(|info| info.key == row.app);
+    let own = console.sources().position(|source| source.app().info.key == row.app);
     let place = |direction: Direction| {
         let positions = console.sources().enumerate().map(|(index, source)| {
             let info = &source.app().info;

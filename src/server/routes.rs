@@ -164,6 +164,7 @@ pub const ROUTES: &[Route] = &[
     reads("/apps/{app}/failedEvent/{event_id}/retryLog", Has(See), || get(compat::retry_log)),
     changes("/apps/{app}/failedEvent/{event_id}/resetRetryCount", Has(Retry), || post(compat::reset_retry_count)),
     // What is nobody's.
+    reads("/overview", Nothing, || get(http::home)),
     reads("/health", Nothing, || get(health::health)),
     reads("/ready", Nothing, || get(health::ready)),
     reads("/favicon.svg", Nothing, || get(|headers: HeaderMap| site::root_file("favicon.svg", headers))),

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     demo::Hospital,
-    model::{audit::AuditKind, error_text::visible_line},
+    model::{application::COMPLETE_ENTRY, audit::AuditKind, error_text::visible_line},
 };
 
 /// How long requests and batches under way may take once the console was told to end.
@@ -37,6 +37,9 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    for lacking in &config.unconfigured {
+        tracing::warn!("{} {COMPLETE_ENTRY}", lacking.sentence());
+    }
     let store = Store::open(&config.store).await?;
     if let Way::Openmrs(settings) = &config.access.way {
         Asking::new(settings.clone()).context("OpenMRS cannot be asked who may come in")?;
@@ -49,7 +52,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     })?;
     let address = listener.local_addr()?;
     // Only now, when it can be printed: the one-time password of a start that failed would be lost.
-    let said = sign_in::first_accounts(&config.access, &store, &Prover::new()).await?;
+    let said = sign_in::first_accounts(&config, &store, &Prover::new()).await?;
     let base = config.base.clone();
     let console = Console::with_hospital(config, store.clone(), hospital);
     let parts = console.parts.clone();
@@ -106,13 +109,27 @@ fn begin_log(form: LogForm, level: LogLevel) {
     // Of the libraries only what an administrator can use: sqlx tells every slow statement at WARN, with its text.
     // The audit log's lines are always there, for a collector.
     let usual = format!("warn,sqlx=error,atomfeed_console={},{}=info", level.word(), audit::TARGET);
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let (filter, not_understood) = filter(std::env::var(EnvFilter::DEFAULT_ENV).ok().as_deref(), &usual);
     // A second server in one process keeps the first one's log.
     let _ = match form {
         LogForm::Plain => plain(filter, || OneLine(io::stderr())).try_init(),
         LogForm::Json => json(filter, || OneLine(io::stderr())).try_init(),
     };
+    if let Some(error) = not_understood {
+        tracing::warn!(%error, "the environment variable RUST_LOG is not understood, and not used");
+    }
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a part of the console panicked")));
+}
+
+/// What is logged: by `RUST_LOG` where it says anything, otherwise what is usual. The second part: why it means nothing.
+fn filter(rust_log: Option<&str>, usual: &str) -> (EnvFilter, Option<String>) {
+    // An empty list lets nothing through, not even the audit log. Container managers set variables to nothing.
+    let said = rust_log.filter(|said| said.split(',').any(|directive| !directive.trim().is_empty()));
+    match said.map(EnvFilter::try_new) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (EnvFilter::new(usual), Some(error.to_string())),
+        None => (EnvFilter::new(usual), None),
+    }
 }
 
 /// For people. Without colours: nothing in a line may act on a terminal.
@@ -219,6 +236,22 @@ mod tests {
                 assert!(!line.contains(|letter: char| letter.is_control() || letter == '\u{202e}'), "{line:?}");
                 assert!(line.contains("forged"), "nothing is left out: {line}");
             }
+        }
+    }
+
+    #[test]
+    fn a_variable_that_says_nothing_leaves_the_log_as_it_is() {
+        let usual = "warn,audit=info";
+        for (said, filtered, not_understood) in [
+            (None, "audit=info,warn", false),
+            (Some(""), "audit=info,warn", false),
+            (Some(" , "), "audit=info,warn", false),
+            (Some("debug"), "debug", false),
+            (Some("off"), "off", false),
+            (Some("a=b=c"), "audit=info,warn", true),
+        ] {
+            let (filter, why) = super::filter(said, usual);
+            assert_eq!((filter.to_string().as_str(), why.is_some()), (filtered, not_understood), "{said:?}");
         }
     }
 

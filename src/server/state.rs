@@ -7,7 +7,7 @@ use leptos::config::LeptosOptions;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    config::Config,
+    config::{Config, Unconfigured, in_configured_order},
     events::Publishers,
     operations::Running,
     security::{audit::Audit, sign_in::Doorkeeper},
@@ -20,7 +20,10 @@ use super::{
 use crate::{
     demo::Hospital,
     error::Problem,
-    model::{ApplicationInfo, ApplicationView, Person, Right, access::Lacking, filter::ListQuery},
+    model::{
+        ApplicationInfo, ApplicationView, Person, Right, access::Lacking, application::COMPLETE_ENTRY,
+        filter::ListQuery,
+    },
 };
 
 /// The running console, as somebody may see it. Cheap to clone.
@@ -127,19 +130,40 @@ impl Console {
         self.parts.sources.iter().filter(|source| self.shows(&source.app().info.key))
     }
 
+    /// Every application that may be seen and has no source, because its entry in the configuration is not whole.
+    pub fn unconfigured(&self) -> impl Iterator<Item = &Unconfigured> {
+        self.parts.config.unconfigured.iter().filter(|lacking| self.shows(&lacking.info.key))
+    }
+
     /// The source of an application, by its key.
     ///
     /// # Errors
-    /// 404 with the names that there are. One that may not be seen is answered as one that does not exist.
+    /// 503 where the application is not configured, otherwise as [`Console::info`].
     pub fn source(&self, app: &str) -> Result<&Arc<Source>, Problem> {
-        self.sources().find(|source| source.app().info.key == app).ok_or_else(|| {
-            let known: Vec<_> = self.applications().map(|info| info.name.as_str()).collect();
-            let known = match known.as_slice() {
-                [] => "You may see none of the applications; an administrator can change that.".to_owned(),
-                known => format!("The applications are: {}.", known.join(", ")),
-            };
-            Problem::not_found(format!("There is no application {app:?}."), known)
-        })
+        if let Some(source) = self.sources().find(|source| source.app().info.key == app) {
+            return Ok(source);
+        }
+        match self.unconfigured().find(|lacking| lacking.info.key == app) {
+            Some(lacking) => Err(Problem::unavailable(lacking.sentence(), COMPLETE_ENTRY)),
+            None => Err(self.no_application(app)),
+        }
+    }
+
+    /// What pages may know of an application, by its key, whether or not it is configured whole.
+    ///
+    /// # Errors
+    /// 404 with the names that there are. One that may not be seen is answered as one that does not exist.
+    pub fn info(&self, app: &str) -> Result<&ApplicationInfo, Problem> {
+        self.applications().find(|info| info.key == app).ok_or_else(|| self.no_application(app))
+    }
+
+    fn no_application(&self, app: &str) -> Problem {
+        let known: Vec<_> = self.applications().map(|info| info.name.as_str()).collect();
+        let known = match known.as_slice() {
+            [] => "You may see none of the applications; an administrator can change that.".to_owned(),
+            known => format!("The applications are: {}.", known.join(", ")),
+        };
+        Problem::not_found(format!("There is no application {app:?}."), known)
     }
 
     /// The list that a query string asks for.
@@ -148,7 +172,7 @@ impl Console {
     /// A part of it means nothing or is too long, or it names more applications than there are.
     pub fn list_query(&self, query: &str) -> Result<ListQuery, Problem> {
         let list = ListQuery::parse(query)?;
-        let (named, there) = (list.filter.apps.len().max(list.place.positions.len()), self.sources().count());
+        let (named, there) = (list.filter.apps.len().max(list.place.positions.len()), self.applications().count());
         if named > there {
             return Err(Problem::bad_request(
                 format!("The address of this list names {named} applications, and there are {there}."),
@@ -158,21 +182,28 @@ impl Console {
         Ok(list)
     }
 
-    /// Every application that may be seen, in order.
+    /// Every application that may be seen, in configured order, also those that are not configured whole.
     pub fn applications(&self) -> impl Iterator<Item = &ApplicationInfo> {
-        self.sources().map(|source| &source.app().info)
+        self.parts.config.infos().into_iter().filter(|info| self.shows(&info.key))
     }
 
     /// What was last seen of every application that may be seen, in order.
     pub async fn views(&self) -> Vec<ApplicationView> {
-        let mut views = self.parts.watch.views().await;
+        let lacking = self.parts.config.unconfigured.iter().map(|lacking| (lacking.place, lacking.view()));
+        let mut views = in_configured_order(self.parts.watch.views().await, lacking);
         views.retain(|view| self.shows(&view.info.key));
         views.into_iter().map(|view| self.as_seen(view)).collect()
     }
 
     /// What was last seen of one application, if it may be seen.
     pub async fn view(&self, app: &str) -> Option<ApplicationView> {
-        if self.shows(app) { self.parts.watch.view(app).await.map(|view| self.as_seen(view)) } else { None }
+        if !self.shows(app) {
+            return None;
+        }
+        if let Some(lacking) = self.unconfigured().find(|lacking| lacking.info.key == app) {
+            return Some(lacking.view());
+        }
+        self.parts.watch.view(app).await.map(|view| self.as_seen(view))
     }
 
     /// What somebody may not do is said where it is said that an application does not let them.

@@ -13,6 +13,7 @@ use crate::model::{
     feed::category_of,
     ledger::RequestKind,
     operation::{Operation, Stage},
+    stamp::Ahead,
 };
 
 /// Why something is as it is, and what to do about it.
@@ -188,6 +189,7 @@ fn feeds_of(view: &ApplicationView) -> &[Feed] {
 pub fn application(view: &ApplicationView) -> String {
     match (&view.reach, view.seen.as_deref()) {
         (Reach::Unreachable { .. }, _) => "does not answer".to_owned(),
+        (Reach::NotConfigured { .. }, _) => "not configured".to_owned(),
         (Reach::NotYet, _) | (_, None) => "not looked at yet".to_owned(),
         (Reach::Reachable { .. }, Some(Seen { feeds: Availability::NotHere(_), .. })) => {
             "its feeds cannot be seen".to_owned()
@@ -215,6 +217,7 @@ pub fn application_heading(view: &ApplicationView) -> String {
         Reach::Reachable { .. } => format!("{name}: {}", application(view)),
         Reach::Unreachable { .. } => format!("{name} does not answer"),
         Reach::NotYet => format!("{name} has not been looked at yet"),
+        Reach::NotConfigured { .. } => format!("{name} is not configured"),
     }
 }
 
@@ -259,13 +262,21 @@ pub fn headline(views: &[ApplicationView]) -> String {
     if views.iter().any(|view| view.reach == Reach::NotYet) {
         return "Looking at the applications for the first time.".to_owned();
     }
-    match sum(|seen| seen.waiting) {
+    let mut calm = match sum(|seen| seen.waiting) {
         0 => "Nothing needs a person.".to_owned(),
         1 => "Nothing needs a person. One event is waiting for another try.".to_owned(),
         waiting => {
             format!("Nothing needs a person. {} are waiting for another try.", count_first(waiting, "event"))
         }
+    };
+    let lacking: Vec<&ApplicationView> =
+        views.iter().filter(|view| matches!(view.reach, Reach::NotConfigured { .. })).collect();
+    match lacking.as_slice() {
+        [] => {}
+        [view] => calm.push_str(&format!(" {} is not configured.", view.info.name)),
+        more => calm.push_str(&format!(" {} are not configured.", count_first(more.len() as u64, "application"))),
     }
+    calm
 }
 
 /// Whose numbers are not of now, because the database does not answer.
@@ -292,10 +303,14 @@ pub enum Concern<'a> {
     Hazard { view: &'a ApplicationView, hazard: &'a str },
     /// The ledger does not follow a database.
     OutOfStep { view: &'a ApplicationView, why: &'a str },
+    /// Failures whose times lie in the future.
+    Ahead { view: &'a ApplicationView, saying: Saying },
+    /// An application that is never asked, because its entry in the configuration is not whole.
+    NotConfigured { view: &'a ApplicationView, lacking: &'a [String] },
 }
 
 /// What needs attention, the most pressing first: feeds that read nothing, databases that do not answer or hide their
-/// feeds, feeds with exhausted events (most first), hazards, gaps of the ledger. Of a database that does not answer only
+/// feeds, feeds with exhausted events (most first), hazards, gaps of the ledger, entries that are not whole. Of a database that does not answer only
 /// that is said: its feeds may be in another state by now.
 pub fn concerns(views: &[ApplicationView]) -> Vec<Concern<'_>> {
     let mut ranked: Vec<(u8, u64, Concern<'_>)> = Vec::new();
@@ -303,6 +318,9 @@ pub fn concerns(views: &[ApplicationView]) -> Vec<Concern<'_>> {
         if let Reach::Unreachable { reason, advice } = &view.reach {
             ranked.push((1, 0, Concern::Silent { view, reason, advice }));
             continue;
+        }
+        if let Reach::NotConfigured { lacking } = &view.reach {
+            ranked.push((6, 0, Concern::NotConfigured { view, lacking }));
         }
         let Some(seen) = &view.seen else { continue };
         if let Availability::NotHere(reason) = &seen.feeds {
@@ -317,10 +335,28 @@ pub fn concerns(views: &[ApplicationView]) -> Vec<Concern<'_>> {
             ranked.push((rank, feed.counts.total, Concern::Feed { view, feed }));
         }
         ranked.extend(seen.hazards.iter().map(|hazard| (4, 0, Concern::Hazard { view, hazard })));
+        ranked.extend(ahead(view).map(|saying| (4, 0, Concern::Ahead { view, saying })));
         ranked.extend(seen.out_of_step.iter().map(|why| (5, 0, Concern::OutOfStep { view, why })));
     }
     ranked.sort_by_key(|(rank, size, _)| (*rank, u64::MAX - size));
     ranked.into_iter().map(|(_, _, concern)| concern).collect()
+}
+
+/// Explains failures whose times lay in the future when they were seen; `None` where there are none.
+pub fn ahead(view: &ApplicationView) -> Option<Saying> {
+    let newest = view.seen.as_ref()?.newest_failure.as_ref();
+    let ahead = Ahead::of(newest, view.seen_at?)?;
+    let far = span(ahead.0.num_seconds().unsigned_abs());
+    let todo = if ahead.may_be_the_zone() {
+        format!(
+            "Times without a zone are read as {}: if this database keeps another zone, set time_zone to it; otherwise set its \
+             clock.",
+            view.info.time_zone
+        )
+    } else {
+        "No time zone is so far off: look at the clock of its database, and at that row.".to_owned()
+    };
+    Some(Saying { cause: format!("The newest failure lies {far} in the future."), todo })
 }
 
 /// A feed's concern as a headline: what does not work, and for whom. `applications`: everything configured, for the
@@ -446,11 +482,11 @@ pub fn outcome(operation: &Operation) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use chrono::DateTime;
+    use chrono::{DateTime, TimeDelta};
 
     use super::*;
     use crate::model::{
-        FeedCounts, FeedLimit, Kind, Marker,
+        FeedCounts, FeedLimit, Kind, Marker, Stamp,
         operation::{Followed, OutcomeCounts, Pace},
     };
 
@@ -525,6 +561,41 @@ mod tests {
 
     fn down() -> Reach {
         Reach::Unreachable { reason: "Refused.".into(), advice: "Start it.".into() }
+    }
+
+    fn unconfigured(name: &str) -> ApplicationView {
+        let lacking = vec!["console.toml:9: application[2].user: is empty".to_owned()];
+        let reach = Reach::NotConfigured { lacking };
+        ApplicationView { seen: None, seen_at: None, looked_at: None, ..view(name, reach, vec![]) }
+    }
+
+    #[test]
+    fn an_application_without_a_whole_entry_is_told_last_with_what_is_missing() {
+        let views = [unconfigured("Odoo"), view("OpenELIS", up(), vec![feed_with(0, 1, 1)])];
+        let concerns = concerns(&views);
+        assert!(matches!(concerns[0], Concern::Feed { .. }));
+        let Concern::NotConfigured { view, lacking } = concerns[1] else { panic!("{concerns:?}") };
+        assert_eq!((view.info.name.as_str(), lacking.len()), ("Odoo", 1));
+        assert_eq!(application(view), "not configured");
+        assert_eq!(application_heading(view), "Odoo is not configured");
+    }
+
+    #[test]
+    fn times_in_the_future_make_the_time_zone_doubtful() {
+        let at = |ahead| {
+            let mut odoo = view("Odoo", up(), vec![]);
+            let newest = Stamp::of(odoo.seen_at.unwrap() + ahead);
+            Arc::make_mut(odoo.seen.as_mut().unwrap()).newest_failure = Some(newest);
+            odoo
+        };
+        assert_eq!(ahead(&at(TimeDelta::minutes(-1))), None);
+        let odoo = at(TimeDelta::minutes(330));
+        let saying = ahead(&odoo).unwrap();
+        assert_eq!(saying.cause, "The newest failure lies 5 h in the future.");
+        assert!(saying.todo.contains("read as UTC") && saying.todo.contains("time_zone"), "{}", saying.todo);
+        assert!(!ahead(&at(TimeDelta::days(400))).unwrap().todo.contains("time_zone"));
+        let views = [odoo];
+        assert!(matches!(concerns(&views)[..], [Concern::Ahead { .. }]), "{:?}", concerns(&views));
     }
 
     #[test]
@@ -663,6 +734,14 @@ mod tests {
                 "Two applications do not answer. One event needs a person.",
             ),
             (vec![view("Odoo", Reach::NotYet, vec![])], "Looking at the applications for the first time."),
+            (
+                vec![view("PACS", up(), vec![fine()]), unconfigured("Odoo")],
+                "Nothing needs a person. Odoo is not configured.",
+            ),
+            (
+                vec![view("PACS", up(), vec![fine()]), unconfigured("Odoo"), unconfigured("OpenELIS")],
+                "Nothing needs a person. Two applications are not configured.",
+            ),
         ] {
             assert_eq!(headline(&views), sentence);
         }
@@ -714,6 +793,8 @@ mod tests {
                 Concern::Hidden { view, .. } => format!("{} hidden", view.info.name),
                 Concern::Hazard { hazard, .. } => (*hazard).to_owned(),
                 Concern::OutOfStep { why, .. } => (*why).to_owned(),
+                Concern::Ahead { view, .. } => format!("{} ahead", view.info.name),
+                Concern::NotConfigured { view, .. } => format!("{} not configured", view.info.name),
             })
             .collect();
         assert_eq!(told, ["Odoo 1000", "PACS silent", "OpenELIS 37", "Odoo 2", "A row without a time.", "A gap."]);

@@ -75,6 +75,99 @@ fn a_wrong_configuration_tells_all_of_its_errors_and_no_password() {
     }
 }
 
+/// Old files as templates leave them: OpenMRS whole, and others that nobody filled in.
+const UNFILLED: &str = "\
+appConfigs:
+- {appName: OpenMRS, dbUrl: 'jdbc:mysql://127.0.0.1:1/openmrs', dbUser: u, dbPassword: s3cr3t-Pa55}
+- {appName: Odoo, dbUrl: 'jdbc:postgresql:///', dbUser: , dbPassword: }
+- {appName: OpenELIS, dbUrl: 'jdbc:postgresql://${OPENELIS_DB_HOST}/clinlims', dbUser: '${OPENELIS_DB_USER}', dbPassword: s3cr3t-Pa55}
+- {appName: Tests, dbUrl: 'jdbc:h2:mem:s3cr3t-Pa55', dbUser: sa}
+";
+
+#[test]
+fn check_lists_what_is_not_configured_beside_the_rest_and_ends_with_1() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("application.yml");
+    let check = |content: &str| {
+        std::fs::write(&file, content).expect("the file is written");
+        let output = run(&["check", "--config", file.to_str().expect("UTF-8")], "");
+        assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
+        let told = text(&output.stdout);
+        assert!(!told.contains("s3cr3t") && !text(&output.stderr).contains("s3cr3t"), "{told}");
+        told
+    };
+    let told = check(UNFILLED);
+    for words in [
+        "OpenMRS (openmrs, 127.0.0.1:1/openmrs)\n  reachable  no: ",
+        "Odoo (odoo, not configured)\n",
+        "appConfigs[2].dbUrl: names no host",
+        "appConfigs[2].dbUser: is missing",
+        "appConfigs[3].dbUrl: the environment variable OPENELIS_DB_HOST is not set",
+        "appConfigs[3].dbUser: the environment variable OPENELIS_DB_USER is not set",
+        "appConfigs[4].dbUrl: has a driver that is not known",
+        "Something has to be fixed: 4 of 4 applications.",
+    ] {
+        assert!(told.contains(words), "{words}\n{told}");
+    }
+    let places: Vec<_> = ["OpenMRS (", "Odoo (", "OpenELIS (", "Tests ("].iter().map(|name| told.find(name)).collect();
+    assert!(places.is_sorted(), "{told}");
+    let none = UNFILLED.lines().filter(|line| !line.contains("OpenMRS")).collect::<Vec<_>>().join("\n");
+    assert!(check(&none).contains("Something has to be fixed: 3 of 3 applications."), "also where there is none");
+}
+
+#[test]
+fn serve_needs_one_application_that_is_configured() {
+    let site = Site::new("");
+    let whole = std::fs::read_to_string(site.0.path().join("console.toml")).expect("the file");
+    let lacking = "[[application]]\nname = \"PACS\"\nkind = \"pacs\"\ndatabase = \"postgres:///pacs\"\nuser = \"${NOBODY_SETS}\"\n";
+    std::fs::write(site.0.path().join("console.toml"), format!("{whole}{lacking}")).expect("the file is written");
+    assert!(site.start("answers at").join("\n").contains("The console answers at"));
+    // The commands that look after the store need no application.
+    std::fs::write(site.0.path().join("console.toml"), format!("listen = \"127.0.0.1:0\"\n{lacking}"))
+        .expect("written");
+    assert_eq!(site.run(&["account", "list"], "").status.code(), Some(0));
+    let refused = site.run(&["serve"], "");
+    let told = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    for words in ["has 2 errors", "application[1].database: names no host", "NOBODY_SETS is not set"] {
+        assert!(told.contains(words), "{words}\n{told}");
+    }
+}
+
+#[test]
+fn the_first_start_says_the_command_that_acts_on_this_very_console() {
+    let site = Site::new("");
+    let said = site.start_with(&["--store", "another store.db"], "account password administrator").join("\n");
+    let hint = said.lines().last().expect("a hint").trim();
+    let folder = site.0.path().canonicalize().expect("a folder").display().to_string();
+    assert_eq!(
+        hint,
+        format!(
+            "atomfeed-console account password administrator --one-time --config {folder}/console.toml --store '{folder}/another store.db'"
+        )
+    );
+    // As a shell would take it, from another folder.
+    let shell = hint.replacen("atomfeed-console", env!("CARGO_BIN_EXE_atomfeed-console"), 1);
+    let output = Command::new("sh").args(["-c", &shell]).current_dir("/").output().expect("a shell");
+    assert!(text(&output.stdout).contains("One-time password: "), "{}", text(&output.stderr));
+    assert!(!site.0.path().join("atomfeed-console.db").exists(), "no other store was touched");
+}
+
+#[test]
+fn an_empty_rust_log_does_not_silence_the_log() {
+    let site = Site::new("[access]\nmode = \"open\"");
+    for (said, logged) in [("", true), ("off", false)] {
+        let mut command = site.command(&["serve"]);
+        command.env("RUST_LOG", said).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        assert!(out.next().expect("a line").expect("text").contains("answers at"));
+        child.kill().expect("it was running");
+        let log = text(&child.wait_with_output().expect("it ends").stderr);
+        assert_eq!(log.contains("nobody signs in"), logged, "RUST_LOG={said:?}: {log}");
+    }
+}
+
 /// A store with some audit entries, and its path.
 async fn a_store(folder: &std::path::Path) -> String {
     let path = folder.join("console.db");
@@ -179,8 +272,18 @@ impl Site {
 
     /// What `serve` prints on stdout until its address, and after it until `until`.
     fn start(&self, until: &str) -> Vec<String> {
-        let mut child =
-            self.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        self.start_with(&[], until)
+    }
+
+    /// The same with further options.
+    fn start_with(&self, options: &[&str], until: &str) -> Vec<String> {
+        let mut child = self
+            .command(&["serve"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut said = Vec::new();
         for line in lines.map_while(Result::ok) {

@@ -101,6 +101,7 @@ impl Hospital {
             listen: ([127, 0, 0, 1], 0).into(),
             base: Base::parse(base).expect("a base path"),
             store: folder.path().join("console.db"),
+            command: Default::default(),
             log: Default::default(),
             log_level: Default::default(),
             read_only: false,
@@ -109,6 +110,7 @@ impl Hospital {
             keep_discarded: Some(chrono::TimeDelta::days(30)),
             keep_history: Some(chrono::TimeDelta::days(30)),
             applications,
+            unconfigured: Vec::new(),
             // Where a test is not about who may come in, nobody has to.
             access: Access { way: Way::Open, ..Access::default() },
             reached: Default::default(),

@@ -1,9 +1,12 @@
 //! Every page: where it answers, what it carries, and what it says when something is wrong.
 
-use atomfeed_console::model::FeedLimit;
+use atomfeed_console::{
+    model::{ApplicationInfo, FeedLimit, Kind, Person},
+    server::config::{Fault, Unconfigured, Way},
+};
 use axum::http::StatusCode;
 
-use super::hospital::{ENCOUNTERS, Hospital, row};
+use super::hospital::{Answer, ENCOUNTERS, Hospital, application, row};
 
 /// Every page of a hospital that has failed event 1 in Odoo.
 const PAGES: [&str; 13] = [
@@ -55,7 +58,8 @@ async fn a_slash_too_many_is_led_to_the_page_and_never_to_another_site() {
         ("/atomfeed-console/", "/atomfeed-console"),
         ("/atomfeed-console/actions/", "/atomfeed-console/actions"),
         ("/atomfeed-console/failed-events/?app=odoo", "/atomfeed-console/failed-events?app=odoo"),
-        ("/", "/atomfeed-console"),
+        ("/", "/atomfeed-console/overview"),
+        ("/atomfeed-console/overview", "/atomfeed-console"),
     ] {
         let answer = hospital.page(asked).await;
         assert!(answer.status.is_redirection(), "{asked}: {}", answer.status);
@@ -64,6 +68,129 @@ async fn a_slash_too_many_is_led_to_the_page_and_never_to_another_site() {
     for asked in ["//evil.example/", "/atomfeed-console//evil.example//"] {
         let answer = hospital.page(asked).await;
         assert!(!answer.header("location").starts_with("//"), "{asked} leads to {}", answer.header("location"));
+    }
+}
+
+/// What a client gets that follows every redirect through a proxy which hands on `BASE/x` as `/x`, and how many it followed.
+async fn through_a_stripping_proxy(hospital: &Hospital, base: &str, path: &str) -> (usize, Answer) {
+    let mut path = path.to_owned();
+    for redirects in 0..20 {
+        let stripped = path.strip_prefix(base).expect("an address below the base path");
+        let answer = hospital.page(if stripped.is_empty() { "/" } else { stripped }).await;
+        if !answer.status.is_redirection() {
+            return (redirects, answer);
+        }
+        path = answer.header("location").to_owned();
+    }
+    panic!("led in a circle by way of {path}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_takes_the_base_path_away_is_named_instead_of_leading_in_a_circle() {
+    let hospital = hospital("/strip").await;
+    for path in ["/strip", "/strip/", "/strip/overview", "/strip/failed-events?app=odoo", "/strip/x/y/"] {
+        let (redirects, answer) = through_a_stripping_proxy(&hospital, "/strip", path).await;
+        assert!(redirects <= 1, "{path}: {redirects} redirects");
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        let said = text(&answer.body);
+        assert!(said.contains("every page of this console is below /strip."), "{path}: {said}");
+        assert!(said.contains("a proxy on the way has taken /strip off the address"), "{path}: {said}");
+    }
+    let near = hospital.page("/stripes").await;
+    assert!(text(&near.body).contains("below /strip."), "a name that only begins alike is outside");
+    // As text for a program.
+    let said = hospital.get("/apps").await;
+    assert!(said.status == StatusCode::NOT_FOUND && said.body.contains("has taken /strip off"), "{}", said.body);
+    let inside = text(&hospital.page("/strip/no/such/page").await.body);
+    assert!(inside.contains("There is nothing at /strip/no/such/page.") && !inside.contains("proxy"), "{inside}");
+}
+
+/// An application as a template leaves it that nobody filled in.
+fn unconfigured(name: &str, key: &str, place: usize) -> Unconfigured {
+    let whole = application(name, Kind::Odoo, "nowhere.db".into());
+    let fault = Fault {
+        source: "/etc/console/console.toml".into(),
+        line: Some(12),
+        key: "application[2].database".into(),
+        reason: "names no host".into(),
+    };
+    let info = ApplicationInfo { key: key.into(), address: String::new(), ..whole.info };
+    Unconfigured { info, place, lacking: vec![fault] }
+}
+
+#[tokio::test]
+async fn an_application_that_is_not_configured_stands_among_the_others_with_what_is_missing() {
+    let rows = [row(1, "2026-11-20 08:00:00")];
+    let hospital = Hospital::with(&rows, &[], "/atomfeed-console", |config| {
+        config.unconfigured = vec![unconfigured("Crater", "crater", 1)];
+    })
+    .await;
+    let missing = "console.toml:12: application[2].database: names no host";
+    let overview = text(&hospital.page("/atomfeed-console").await.body);
+    for words in ["Crater is not configured", missing, "Not configured", "Every configured application answered"] {
+        assert!(overview.contains(words), "{words}: {overview}");
+    }
+    assert!(!overview.contains("/etc/console"), "where the file lies is nothing for every reader");
+    let applications = text(&hospital.page("/atomfeed-console/applications").await.body);
+    assert!(applications.contains("Three applications, one not configured"), "{applications}");
+    let names: Vec<usize> =
+        ["Odoo", "Crater", "OpenELIS"].iter().map(|name| applications.find(name).expect("its row")).collect();
+    assert!(names.is_sorted(), "{applications}");
+    let page = hospital.page("/atomfeed-console/applications/crater").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let page = text(&page.body);
+    assert!(page.contains("Crater is not configured") && page.contains(missing), "{page}");
+
+    let list = text(&hospital.page("/atomfeed-console/failed-events").await.body);
+    assert!(list.contains("No. 1 did not work") && !list.contains("names no host"), "{list}");
+    let list = text(&hospital.page("/atomfeed-console/failed-events?app=crater").await.body);
+    assert!(list.contains("Crater is not configured") && list.contains(missing), "{list}");
+    for path in ["/failed-events.csv?app=crater", "/failed-events/crater/1"] {
+        let answer = hospital.get(&format!("/atomfeed-console{path}")).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(text(&hospital.page(&format!("/atomfeed-console{path}")).await.body).contains(missing), "{path}");
+    }
+    assert_eq!(hospital.get("/atomfeed-console/failed-events.csv").await.status, StatusCode::OK);
+    assert_eq!(hospital.page("/atomfeed-console/history?app=crater").await.status, StatusCode::OK);
+
+    // The old console's scripts go on with what there is.
+    let apps = hospital.get("/atomfeed-console/apps").await;
+    assert_eq!(apps.json(), serde_json::json!(["Odoo", "OpenELIS"]));
+    let status = hospital.get("/atomfeed-console/apps/CRATER/feedStatus").await;
+    assert_eq!(status.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(status.json()["error"].as_str().expect("a reason").contains(missing), "{}", status.body);
+}
+
+#[tokio::test]
+async fn who_may_not_see_an_application_is_not_told_that_it_is_not_configured() {
+    let hospital = Hospital::with(&[], &[], "/atomfeed-console", |config| {
+        config.access.way = Way::Accounts;
+        config.unconfigured = vec![unconfigured("Crater", "crater", 0)];
+    })
+    .await;
+    let of = |apps: &[&str]| Person {
+        applications: Some(apps.iter().map(|app| (*app).to_owned()).collect()),
+        ..Person::anybody()
+    };
+    let hidden = hospital.get_as(&of(&["odoo"]), "/atomfeed-console/apps/Crater/feedStatus").await;
+    assert_eq!(hidden.status, StatusCode::NOT_FOUND);
+    let overview = text(&hospital.page_as(&of(&["odoo", "openelis"]), "/atomfeed-console").await.body);
+    assert!(overview.contains("Odoo") && !overview.contains("Crater"), "{overview}");
+    let overview = text(&hospital.page_as(&of(&["odoo", "crater"]), "/atomfeed-console").await.body);
+    assert!(overview.contains("Crater is not configured"), "{overview}");
+}
+
+#[tokio::test]
+async fn failures_in_the_future_are_a_hint_at_the_time_zone() {
+    let hospital = hospital("/atomfeed-console").await;
+    let later = "UPDATE failed_events SET failed_at = strftime('%Y-%m-%d %H:%M:%S', 'now', '+330 minutes')";
+    hospital.execute("Odoo", later).await;
+    hospital.look("odoo").await;
+    for path in ["/atomfeed-console", "/atomfeed-console/applications/odoo"] {
+        let page = text(&hospital.page(path).await.body);
+        assert!(page.contains("The newest failure lies 5 h in the future."), "{path}: {page}");
+        assert!(page.contains("Times without a zone are read as UTC"), "{path}: {page}");
+        assert!(!page.contains("Last failure"), "{path}: {page}");
     }
 }
 

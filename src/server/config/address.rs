@@ -84,7 +84,7 @@ pub(super) fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), Str
         },
     };
     if host.is_empty() {
-        return Err("names no host".to_owned());
+        return Err("names no host; for a database on this very machine write localhost".to_owned());
     }
     let plain = |char: char| char.is_alphanumeric() || "-_.:".contains(char);
     if !host.chars().all(plain) {

@@ -51,6 +51,15 @@ pub(super) enum Syntax {
 /// Every variable that is missing or not well formed, as a reason each. Names are quoted only where they can be names
 /// of variables.
 pub(super) fn expand(text: &str, environment: &Environment, syntax: Syntax) -> Result<String, Vec<String>> {
+    expand_by(text, syntax, |name| environment.get(name))
+}
+
+/// The same with the values that `value_of` gives.
+pub(super) fn expand_by<'v>(
+    text: &str,
+    syntax: Syntax,
+    value_of: impl Fn(&str) -> Option<&'v str>,
+) -> Result<String, Vec<String>> {
     let mut out = String::with_capacity(text.len());
     let mut reasons = Vec::new();
     let mut rest = text;
@@ -69,8 +78,8 @@ pub(super) fn expand(text: &str, environment: &Environment, syntax: Syntax) -> R
             rest = "";
             break;
         };
-        match value(&inside[..end], environment, syntax) {
-            Ok(value) => out.push_str(value),
+        match value(&inside[..end], syntax, &value_of) {
+            Ok(value) => out.push_str(&value),
             Err(reason) => reasons.push(reason),
         }
         rest = &inside[end + 1..];
@@ -79,12 +88,17 @@ pub(super) fn expand(text: &str, environment: &Environment, syntax: Syntax) -> R
     if reasons.is_empty() { Ok(out) } else { Err(reasons) }
 }
 
+/// Whether a text stands in the file as it is, whatever the environment holds. The default of a variable counts as such.
+pub(super) fn is_literal(text: &str, syntax: Syntax) -> bool {
+    expand(text, &Environment::default(), syntax).is_ok_and(|text| !text.is_empty())
+}
+
 fn unfinished(syntax: Syntax) -> String {
     let literal = if syntax == Syntax::Ours { "; for the characters themselves write $${" } else { "" };
     format!("has a \"${{\" without a \"}}\" after it{literal}")
 }
 
-fn value<'a>(inside: &'a str, environment: &'a Environment, syntax: Syntax) -> Result<&'a str, String> {
+fn value<'v>(inside: &str, syntax: Syntax, value_of: impl Fn(&str) -> Option<&'v str>) -> Result<String, String> {
     let (name, default) = match inside.split_once(':') {
         Some((name, default)) if syntax == Syntax::Spring => (name, Some(default)),
         _ => (inside, None),
@@ -96,7 +110,8 @@ fn value<'a>(inside: &'a str, environment: &'a Environment, syntax: Syntax) -> R
         };
         return Err(format!("has a \"${{…}}\" that names no variable; allowed is {form}"));
     }
-    environment.get(name).or(default).ok_or_else(|| format!("the environment variable {name} is not set"))
+    let found = value_of(name).map(str::to_owned).or_else(|| default.map(str::to_owned));
+    found.ok_or_else(|| format!("the environment variable {name} is not set"))
 }
 
 fn is_name(text: &str) -> bool {
@@ -138,6 +153,22 @@ mod tests {
             ("$${HOST}", "$db"),
         ] {
             assert_eq!(expand(text, &environment(), Syntax::Spring).unwrap(), expanded, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_variable_gives_stands_in_the_file() {
+        for (text, syntax, literal) in [
+            ("s3cr3t", Syntax::Ours, true),
+            ("$${s3cr3t}", Syntax::Ours, true),
+            ("${HOST}", Syntax::Ours, false),
+            ("a${HOST}", Syntax::Ours, false),
+            ("", Syntax::Ours, false),
+            ("${HOST:s3cr3t}", Syntax::Spring, true),
+            ("${HOST:}", Syntax::Spring, false),
+            ("${HOST}", Syntax::Spring, false),
+        ] {
+            assert_eq!(is_literal(text, syntax), literal, "{text}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! A fault names the place and the reason. It never holds a value of the configuration, because any value can be a
 //! password that stands in the wrong place.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,14 @@ pub struct Fault {
     pub key: String,
     /// What is wrong and what is allowed.
     pub reason: String,
+}
+
+impl Fault {
+    /// Returns the fault with the file's name alone, for pages: where a configuration lies is nothing for every reader.
+    pub fn in_short(&self) -> String {
+        let name = Path::new(&self.source).file_name().map(|name| name.to_string_lossy().into_owned());
+        Fault { source: name.unwrap_or_else(|| self.source.clone()), ..self.clone() }.to_string()
+    }
 }
 
 impl fmt::Display for Fault {
@@ -72,12 +80,18 @@ impl Faults {
     }
 
     pub fn add(&mut self, place: &Place, reason: impl Into<String>) {
-        self.found.push(Fault {
-            source: self.source.clone(),
-            line: place.line,
-            key: place.key.clone(),
-            reason: reason.into(),
-        });
+        let fault = self.fault(place, reason);
+        self.found.push(fault);
+    }
+
+    /// Makes a fault of this file without adding it.
+    pub fn fault(&self, place: &Place, reason: impl Into<String>) -> Fault {
+        Fault { source: self.source.clone(), line: place.line, key: place.key.clone(), reason: reason.into() }
+    }
+
+    /// How many there are so far.
+    pub fn count(&self) -> usize {
+        self.found.len()
     }
 
     /// In the order of the file, because that is the order they are corrected in.

@@ -56,8 +56,9 @@ pub(super) fn parse(text: &str) -> Result<Jdbc, String> {
 fn place_of(backend: Backend, place: &str) -> Result<Jdbc, String> {
     let (authority, database) = match place.strip_prefix("//") {
         Some(place) => place.split_once('/').unwrap_or((place, "")),
-        // pgjdbc's short form: a database on this very machine.
-        None if backend == Backend::Postgres => ("", place),
+        // pgjdbc's short form: a database on this very machine. With the slashes and nothing between them the driver means
+        // the same, but there a template was not filled in.
+        None if backend == Backend::Postgres => ("localhost", place),
         None => return Err(format!("has no // after the driver; {ALLOWED}")),
     };
     let (login, authority) = match authority.rsplit_once('@') {
@@ -68,11 +69,7 @@ fn place_of(backend: Backend, place: &str) -> Result<Jdbc, String> {
         Some((user, password)) => (Some(decoded(user)), Some(Secret::new(decoded(password)))),
         None => (None, None),
     };
-    let (host, port) = if authority.is_empty() && backend == Backend::Postgres {
-        ("localhost".to_owned(), address::usual_port(backend))
-    } else {
-        address::host_and_port(authority, address::usual_port(backend))?
-    };
+    let (host, port) = address::host_and_port(authority, address::usual_port(backend))?;
     Ok(Jdbc {
         backend,
         host,
@@ -254,7 +251,6 @@ mod tests {
             ("jdbc:postgresql://odoodb:5433/odoo", Backend::Postgres, "odoodb", 5433, "odoo"),
             ("jdbc:postgresql://[2001:db8::1]/odoo", Backend::Postgres, "2001:db8::1", 5432, "odoo"),
             ("jdbc:postgresql:odoo", Backend::Postgres, "localhost", 5432, "odoo"),
-            ("jdbc:postgresql:///odoo", Backend::Postgres, "localhost", 5432, "odoo"),
             ("jdbc:postgresql://db/my%20base", Backend::Postgres, "db", 5432, "my base"),
         ] {
             let jdbc = parse(text).unwrap();
@@ -262,6 +258,29 @@ mod tests {
                 (jdbc.backend, jdbc.host.as_str(), jdbc.port, jdbc.database.as_str()),
                 (backend, host, port, database)
             );
+        }
+    }
+
+    #[test]
+    fn an_address_that_leads_nowhere_says_what_it_has_not() {
+        for (text, reason) in [
+            ("jdbc:mysql:///openmrs", "names no host"),
+            ("jdbc:mysql://:3306/openmrs", "names no host"),
+            ("jdbc:postgresql:///odoo", "names no host"),
+            ("jdbc:postgresql:///", "names no host"),
+            ("jdbc:postgresql://", "names no host"),
+            ("jdbc:postgresql:", "names no database"),
+            ("jdbc:mysql://db/", "names no database"),
+            ("jdbc:mysql://db", "names no database"),
+            ("jdbc:mysql://db/?useSSL=false", "names no database"),
+            ("jdbc:h2:mem:s3cr3t;DB_CLOSE_DELAY=-1", "has a driver that is not known"),
+            ("jdbc:oracle:thin:@s3cr3t:1521/x", "has a driver that is not known"),
+            ("jdbc:mysql:replication://a,b/s3cr3t", "has no // after the driver"),
+            ("jdbc:mysql://a,b/s3cr3t", "has a host with characters"),
+            ("", "is no JDBC address"),
+        ] {
+            let told = parse(text).expect_err(text);
+            assert!(told.starts_with(reason) && !told.contains("s3cr3t"), "{text}: {told}");
         }
     }
 

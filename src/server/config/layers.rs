@@ -16,11 +16,12 @@ use leptos::config::{Env, LeptosOptions, get_configuration};
 use crate::{model::Role, paths::Base, server::security::passwords};
 
 use super::{
-    Access, Application, Config, DemoAccounts, Environment, Fault, LogForm, LogLevel, Mode, Openmrs, Origin, Proxy,
-    Reached, Refused, Way,
+    Access, Application, Command, Config, DemoAccounts, Environment, Fault, LogForm, LogLevel, Mode, Openmrs, Origin,
+    Proxy, Reached, Refused, Way,
     access::{self, network},
+    entries::{Entry, separated},
     faults::{Faults, Place, nearest, one_of, unreadable},
-    old_yaml, toml_file,
+    old_yaml, secrecy, toml_file,
 };
 
 /// The file that Leptos and the console share; looked for in the working directory.
@@ -75,8 +76,10 @@ pub(super) struct Layer {
     /// Days; the inner `None`: for good.
     pub keep_discarded: Option<Option<u64>>,
     pub keep_history: Option<Option<u64>>,
-    pub applications: Option<Vec<Application>>,
+    pub applications: Option<Vec<Entry>>,
     pub warnings: Vec<String>,
+    /// A database's password stands in the file that this layer is from.
+    pub literal_password: bool,
 }
 
 impl Layer {
@@ -103,6 +106,7 @@ impl Layer {
             keep_history: self.keep_history.or(lower.keep_history),
             applications: self.applications.or(lower.applications),
             warnings: self.warnings.into_iter().chain(lower.warnings).collect(),
+            literal_password: self.literal_password || lower.literal_password,
         }
     }
 }
@@ -123,16 +127,36 @@ pub fn load(line: CommandLine, environment: &Environment, file: Option<&Path>, d
     let from_file = file.map(|file| file_layer(file, environment, &mut faults)).unwrap_or_default();
     let from_leptos = leptos_layer(dir, environment, &mut faults);
     let leptos = leptos_or_fault(dir, &mut faults);
+    let named_store = line.store.as_ref().or(from_environment.store.as_ref()).cloned();
     let layer = Layer::from(line).over(from_environment).over(from_file).over(from_leptos);
     if layer.applications.as_ref().is_none_or(Vec::is_empty) && faults.is_empty() {
         faults.push(no_applications(file));
     }
     let access = access_of(&layer, &mut faults);
     if !faults.is_empty() {
-        return Err(Refused { faults });
+        return Err(Refused { faults: with_lacking(faults, layer.applications.unwrap_or_default()) });
     }
     let beside = file.and_then(Path::parent).unwrap_or(dir);
-    Ok(config(layer, beside, leptos, access))
+    let command = Command {
+        folder: std::path::absolute(dir.join(".")).unwrap_or_default(),
+        config: file.map(Path::to_owned),
+        store: named_store,
+    };
+    Ok(Config { command, ..config(layer, beside, leptos, access) })
+}
+
+/// The faults together with what single entries lack, in the order of the files: who corrects a file is told of all at once.
+fn with_lacking(mut faults: Vec<Fault>, entries: Vec<Entry>) -> Vec<Fault> {
+    let (_, unconfigured) = separated(entries);
+    faults.extend(unconfigured.into_iter().flat_map(|entry| entry.lacking));
+    let mut sources: Vec<String> = Vec::new();
+    for fault in &faults {
+        if !sources.contains(&fault.source) {
+            sources.push(fault.source.clone());
+        }
+    }
+    faults.sort_by_key(|fault| (sources.iter().position(|source| *source == fault.source), fault.line));
+    faults
 }
 
 /// How people come in, from all places together.
@@ -175,6 +199,7 @@ pub fn demo(
     applications: Vec<Application>,
 ) -> Result<Config, Refused> {
     let mut faults = Vec::new();
+    let entries = applications.into_iter().map(|application| Entry::Whole(Box::new(application))).collect();
     let mut from_environment = environment_layer(environment, dir, &mut faults);
     from_environment.store = None;
     let from_leptos = leptos_layer(dir, environment, &mut faults);
@@ -185,8 +210,7 @@ pub fn demo(
         ..Layer::default()
     };
     let leptos = leptos_or_fault(dir, &mut faults);
-    let layer =
-        Layer { applications: Some(applications), ..Layer::from(line) }.over(from_environment).over(from_leptos);
+    let layer = Layer { applications: Some(entries), ..Layer::from(line) }.over(from_environment).over(from_leptos);
     if let Some(Mode::Openmrs | Mode::Proxy) = layer.access {
         let reason = "the demo hospital can be entered with its accounts, or openly: say accounts or open".to_owned();
         faults.push(Fault { source: "access".into(), line: None, key: "mode".into(), reason });
@@ -212,9 +236,14 @@ fn demo_accounts(listen: SocketAddr) -> DemoAccounts {
 
 fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) -> Config {
     let read_only = layer.read_only.unwrap_or(false);
-    let mut applications = layer.applications.unwrap_or_default();
-    for application in &mut applications {
-        application.info.read_only |= read_only;
+    let mut entries = layer.applications.unwrap_or_default();
+    for entry in &mut entries {
+        entry.info_mut().read_only |= read_only;
+    }
+    let (applications, unconfigured) = separated(entries);
+    let mut warnings = layer.warnings;
+    if let Way::Openmrs(openmrs) = &access.way {
+        warnings.extend(secrecy::unencrypted(&openmrs.url));
     }
     let keep_days = layer.audit_keep_days.unwrap_or(Some(DEFAULT_AUDIT_DAYS));
     Config {
@@ -227,6 +256,7 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
         listen: layer.listen.unwrap_or(DEFAULT_LISTEN),
         base: layer.base.unwrap_or_else(default_base),
         store: layer.store.unwrap_or_else(|| beside.join(STORE_FILE)),
+        command: Command::default(),
         log: layer.log_form.unwrap_or_default(),
         log_level: layer.log_level.unwrap_or_default(),
         read_only,
@@ -235,8 +265,9 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
         keep_discarded: layer.keep_discarded.unwrap_or(Some(KEEP_DISCARDED_DAYS)).and_then(days),
         keep_history: layer.keep_history.unwrap_or(Some(KEEP_HISTORY_DAYS)).and_then(days),
         applications,
+        unconfigured,
         demo: false,
-        warnings: layer.warnings,
+        warnings,
         leptos,
     }
 }
@@ -325,6 +356,14 @@ fn file_layer(file: &Path, environment: &Environment, found: &mut Vec<Fault>) ->
         Ok(text) => toml_file::read(&text, folder_of(file), None, environment, &mut faults),
     };
     found.extend(faults.into_list());
+    warned_of_everybody(layer, file)
+}
+
+/// The layer of a file, with a warning where everybody may read a password in it.
+fn warned_of_everybody(mut layer: Layer, file: &Path) -> Layer {
+    if layer.literal_password {
+        layer.warnings.extend(secrecy::readable_by_everybody(file));
+    }
     layer
 }
 
@@ -354,7 +393,7 @@ fn leptos_layer(dir: &Path, environment: &Environment, found: &mut Vec<Fault>) -
         }
     };
     found.extend(faults.into_list());
-    layer
+    warned_of_everybody(layer, &file)
 }
 
 fn leptos_or_fault(dir: &Path, found: &mut Vec<Fault>) -> LeptosOptions {
@@ -458,6 +497,84 @@ mod tests {
     }
 
     #[test]
+    fn the_commands_of_a_console_name_its_file_and_a_store_that_the_file_does_not_name() {
+        let folder = folder(&[("console.toml", APPLICATION)]);
+        let (file, store) = (folder.path().join("console.toml"), folder.path().join("other.db"));
+        let command = |line: CommandLine, environment: &Environment| {
+            load_in(&folder, line, environment).unwrap().command.line("account list")
+        };
+        let of_file = format!("atomfeed-console account list --config {}", file.display());
+        assert_eq!(command(CommandLine::default(), &Environment::default()), of_file);
+        let with_store = format!("{of_file} --store {}", store.display());
+        let line = CommandLine { store: Some(store.clone()), ..CommandLine::default() };
+        assert_eq!(command(line, &Environment::default()), with_store);
+        let environment = Environment::from([("ATOMFEED_CONSOLE_STORE", store.to_str().unwrap())]);
+        assert_eq!(command(CommandLine::default(), &environment), with_store);
+    }
+
+    #[test]
+    fn an_entry_that_is_not_whole_is_set_aside_and_told_where_the_file_is_refused() {
+        let lacking =
+            "[[application]]\nname = \"B\"\nkind = \"odoo\"\ndatabase = \"postgres://${NOWHERE}/d\"\nuser = \"\"\n";
+        let folder = folder(&[("console.toml", &format!("read_only = true\n{lacking}{APPLICATION}"))]);
+        let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+        assert_eq!(config.infos().iter().map(|info| info.name.as_str()).collect::<Vec<_>>(), ["B", "A"]);
+        assert!(config.infos().iter().all(|info| info.read_only) && config.has_an_application().is_ok());
+        let [unconfigured] = &config.unconfigured[..] else { panic!("{config:?}") };
+        assert_eq!(
+            unconfigured.sentence(),
+            "B is not configured. console.toml:5: application[1].database: the environment variable NOWHERE is not set; \
+             console.toml:6: application[1].user: is empty."
+        );
+        fs::write(folder.path().join("console.toml"), lacking).unwrap();
+        let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+        assert_eq!(config.has_an_application().unwrap_err().faults.len(), 2, "there is nothing to serve");
+        fs::write(folder.path().join("console.toml"), format!("{lacking}passwrod = \"x\"\n{APPLICATION}log = 1\n"))
+            .unwrap();
+        let refused = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap_err().to_string();
+        let places = ["has 4 errors", "console.toml:4: ", "console.toml:5: ", "console.toml:6: ", "console.toml:13: "];
+        let found: Vec<usize> = places.iter().map(|place| refused.find(place).expect(place)).collect();
+        assert!(found.is_sorted(), "{refused}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_password_that_everybody_may_read_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
+        let old =
+            "appConfigs:\n- {appName: PACS, dbUrl: 'jdbc:postgresql://h/d', dbUser: u, dbPassword: s3cr3t-Pa55}\n";
+        let by_file = APPLICATION.replace("password = \"s3cr3t-Pa55\"", "password_file = \"pw\"");
+        let by_variable = APPLICATION.replace("s3cr3t-Pa55", "${PW}");
+        let folder = folder(&[
+            ("a.toml", APPLICATION),
+            ("b.toml", &by_file),
+            ("c.toml", &by_variable),
+            ("d.yml", old),
+            ("pw", "s3cr3t-Pa55\n"),
+        ]);
+        let environment = Environment::from([("PW", "s3cr3t-Pa55")]);
+        let warnings = |name: &str, mode: u32| {
+            for file in [name, "pw"] {
+                fs::set_permissions(folder.path().join(file), fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let file = folder.path().join(name);
+            let config = load(CommandLine::default(), &environment, Some(&file), folder.path()).unwrap();
+            let told = config.warnings.into_iter().filter(|warning| warning.contains("read by everybody"));
+            told.collect::<Vec<_>>()
+        };
+        for (file, named) in
+            [("a.toml", Some("a.toml")), ("b.toml", Some("pw")), ("c.toml", None), ("d.yml", Some("d.yml"))]
+        {
+            assert_eq!(warnings(file, 0o640), Vec::<String>::new(), "{file}");
+            let told = warnings(file, 0o644);
+            assert_eq!(told.len(), usize::from(named.is_some()), "{file}: {told:?}");
+            if let (Some(named), [told]) = (named, &told[..]) {
+                assert!(told.contains(&format!("/{named} holds a password")) && !told.contains("s3cr3t"), "{told}");
+            }
+        }
+    }
+
+    #[test]
     fn a_file_alone_is_enough_and_the_rest_is_default() {
         let elsewhere = folder(&[]);
         let folder = folder(&[("console.toml", APPLICATION)]);
@@ -537,8 +654,9 @@ mod tests {
             ("ATOMFEED_CONSOLE_SERVICE_HOST", "10.0.0.1"),
         ]);
         let config = load_in(&folder, CommandLine::default(), &environment).unwrap();
+        let of_variables: Vec<_> = config.warnings.iter().filter(|warning| warning.contains("variable ATOM")).collect();
         assert_eq!(
-            config.warnings,
+            of_variables,
             [
                 "The environment variable ATOMFEED_CONSOLE_BASEPATH is not known, did you mean ATOMFEED_CONSOLE_BASE_PATH?"
             ]

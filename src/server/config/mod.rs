@@ -8,6 +8,8 @@
 
 mod access;
 mod address;
+mod command;
+mod entries;
 mod environment;
 mod faults;
 mod jdbc;
@@ -15,6 +17,7 @@ mod layers;
 mod names;
 mod old_yaml;
 mod presets;
+mod secrecy;
 mod toml_file;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -27,6 +30,8 @@ use crate::{
 };
 
 pub use access::{Access, DemoAccounts, Mode, Openmrs, Origin, Proxy, Reached, RoleNames, Way};
+pub use command::Command;
+pub use entries::{Unconfigured, in_configured_order};
 pub use environment::Environment;
 pub use faults::{Fault, Refused};
 pub use layers::{CommandLine, demo, leptos_options, load};
@@ -156,6 +161,8 @@ pub struct Config {
     pub base: Base,
     /// The store's SQLite file.
     pub store: PathBuf,
+    /// The commands that act on this console.
+    pub command: Command,
     pub log: LogForm,
     pub log_level: LogLevel,
     /// Nothing is ever written to any application; then each of them says so, too.
@@ -168,7 +175,10 @@ pub struct Config {
     pub access: Access,
     /// The way that requests take.
     pub reached: Reached,
+    /// The applications that can be connected to.
     pub applications: Vec<Application>,
+    /// Those whose entry does not say how, in the order of their places.
+    pub unconfigured: Vec<Unconfigured>,
     /// How long discarded failed events can be put back; `None`: for good.
     pub keep_discarded: Option<chrono::TimeDelta>,
     /// How long the history of what left its table is kept; `None`: for good.
@@ -179,4 +189,23 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// From `Leptos.toml` where there is one, otherwise built in.
     pub leptos: LeptosOptions,
+}
+
+impl Config {
+    /// Returns what pages may know of every application in configured order, also of those that are not configured.
+    pub fn infos(&self) -> Vec<&ApplicationInfo> {
+        let whole = self.applications.iter().map(|application| &application.info).collect();
+        in_configured_order(whole, self.unconfigured.iter().map(|lacking| (lacking.place, &lacking.info)))
+    }
+
+    /// Whether there is anything to serve.
+    ///
+    /// # Errors
+    /// No application is configured whole; with everything that is missing.
+    pub fn has_an_application(&self) -> Result<(), Refused> {
+        if !self.applications.is_empty() {
+            return Ok(());
+        }
+        Err(Refused { faults: self.unconfigured.iter().flat_map(|lacking| lacking.lacking.clone()).collect() })
+    }
 }

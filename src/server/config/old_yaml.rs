@@ -2,6 +2,9 @@
 //!
 //! It is a Spring Boot file: thousands of other keys can stand in it, so an unknown key is a warning and no error. It
 //! says nothing of kinds and limits: they are inferred from the applications' names, and pages call them "assumed".
+//!
+//! A file of several documents is read as Spring Boot reads it: a document that names a profile counts where that is
+//! active (`SPRING_PROFILES_ACTIVE`), and what a later one says stands in the place of what an earlier one said.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -14,9 +17,10 @@ use crate::{
 };
 
 use super::{
-    Application, Database, Secret, address,
+    Application, Database, Fault, Secret, Unconfigured, address,
     address::Address,
-    environment::{Environment, Syntax, expand},
+    entries::{self, Entry},
+    environment::{Environment, Syntax, expand, expand_by, is_literal},
     faults::{Faults, Place},
     jdbc::{self, Jdbc},
     layers::Layer,
@@ -32,7 +36,21 @@ struct OldFile {
     #[serde(default)]
     server: Option<OldServer>,
     #[serde(default, rename = "appConfigs", alias = "app-configs", alias = "app_configs", alias = "appconfigs")]
-    applications: Option<Vec<OldApplication>>,
+    applications: Option<Vec<Option<OldApplication>>>,
+}
+
+impl OldFile {
+    /// This document, with `earlier` where it says nothing. A list is one value: the lists of two documents are not mixed.
+    fn over(self, earlier: OldFile) -> OldFile {
+        let (own, earlier_server) = (self.server.unwrap_or_default(), earlier.server.unwrap_or_default());
+        OldFile {
+            server: Some(OldServer {
+                port: own.port.or(earlier_server.port),
+                context_path: own.context_path.or(earlier_server.context_path),
+            }),
+            applications: self.applications.or(earlier.applications),
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -57,13 +75,12 @@ struct OldApplication {
 
 /// Reads the old console's file.
 pub(super) fn read(text: &str, environment: &Environment, faults: &mut Faults) -> Layer {
-    let mut reader = Reader { environment, faults, warnings: Vec::new() };
-    let Some(tree) = reader.tree(text) else {
+    let mut reader = Reader { environment, faults, warnings: Vec::new(), lacking: None, literal_password: false };
+    let Some(trees) = reader.trees(text) else {
         return Layer::default();
     };
-    reader.check_shape(&tree);
-    let old: OldFile = match serde_saphyr::from_str(text) {
-        Ok(old) => old,
+    let documents: Vec<OldFile> = match serde_saphyr::from_multiple(text) {
+        Ok(documents) => documents,
         Err(error) => {
             // Its shape is wrong somewhere; where that is known, the fault is noted already.
             let line = error.location().map(|location| location.line() as usize);
@@ -74,16 +91,25 @@ pub(super) fn read(text: &str, environment: &Environment, faults: &mut Faults) -
             return Layer::default();
         }
     };
+    let mut old = OldFile::default();
+    // Both leave out the same empty documents.
+    for (number, (tree, document)) in (1..).zip(trees.iter().zip(documents)) {
+        if reader.counts(number, tree) {
+            reader.check_shape(tree);
+            old = document.over(old);
+        }
+    }
     let server = old.server.unwrap_or_default();
     let port = reader.port(server.port.as_deref());
     let base = reader.base(server.context_path.as_deref());
-    let applications = reader.applications(old.applications.unwrap_or_default());
+    let entries = reader.applications(old.applications.unwrap_or_default());
     Layer {
         // As the old console did: the proxy is another container.
         listen: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
         base,
-        applications: Some(applications),
+        applications: Some(entries),
         warnings: reader.warnings,
+        literal_password: reader.literal_password,
         ..Layer::default()
     }
 }
@@ -92,25 +118,52 @@ struct Reader<'r> {
     environment: &'r Environment,
     faults: &'r mut Faults,
     warnings: Vec<String>,
+    /// While an application's entry is read: what it lacks.
+    lacking: Option<Vec<Fault>>,
+    /// A database's password stands in the file itself.
+    literal_password: bool,
 }
 
 impl Reader<'_> {
-    /// The file as a tree. The parser's own message is not passed on: it shows the line, which may hold a password.
-    fn tree(&mut self, text: &str) -> Option<Value> {
-        match serde_saphyr::from_str(text) {
-            Ok(tree) => Some(tree),
+    /// The file's documents as trees. The parser's own message is not passed on: it shows the line, which may hold a
+    /// password.
+    fn trees(&mut self, text: &str) -> Option<Vec<Value>> {
+        match serde_saphyr::from_multiple(text) {
+            Ok(trees) => Some(trees),
             Err(error) => {
                 let line = error.location().map(|location| location.line() as usize);
-                let reason = "is no valid YAML here (one document, keys once each, indented with spaces)";
+                let reason = "is no valid YAML here (keys once each, indented with spaces)";
                 self.faults.add(&Place { key: String::new(), line }, reason);
                 None
             }
         }
     }
 
+    /// Whether a document counts: it names no profile, or one that is active. One that does not is named in a warning.
+    fn counts(&mut self, number: usize, tree: &Value) -> bool {
+        let Some(wanted) = profile_of(tree) else { return true };
+        let active = self.environment.get("SPRING_PROFILES_ACTIVE").unwrap_or_default();
+        let active: Vec<&str> = active.split(',').map(str::trim).filter(|profile| !profile.is_empty()).collect();
+        // Spring's own default profile is active where no other is.
+        let is_active = |wanted: &str| active.contains(&wanted) || active.is_empty() && wanted == "default";
+        let counts = wanted.split(',').map(str::trim).any(|wanted| match wanted.strip_prefix('!') {
+            Some(unwanted) => !is_active(unwanted.trim()),
+            None => is_active(wanted),
+        });
+        if !counts {
+            self.warnings.push(format!(
+                "application.yml: document {number} is for a profile that SPRING_PROFILES_ACTIVE does not name, and ignored."
+            ));
+        }
+        counts
+    }
+
     /// Names the keys that are not looked at.
     fn check_shape(&mut self, tree: &Value) {
-        self.warn_unknown(tree, "", &["server", "appconfigs"]);
+        // A profile was looked at before.
+        let known: &[&str] =
+            if profile_of(tree).is_some() { &["server", "appconfigs", "spring"] } else { &["server", "appconfigs"] };
+        self.warn_unknown(tree, "", known);
         for (key, value) in tree.as_object().into_iter().flatten() {
             match relaxed(key).as_str() {
                 "server" => self.warn_unknown(value, "server.", &["port", "contextpath"]),
@@ -151,59 +204,68 @@ impl Reader<'_> {
         toml_file::base(&text).map_err(|reason| self.fault("server.contextPath", reason)).ok()
     }
 
-    fn applications(&mut self, old: Vec<OldApplication>) -> Vec<Application> {
+    fn applications(&mut self, old: Vec<Option<OldApplication>>) -> Vec<Entry> {
         let mut named = Vec::new();
-        let mut applications = Vec::new();
+        let mut entries = Vec::new();
         for (index, old) in old.into_iter().enumerate() {
             let number = index + 1;
             let path = format!("appConfigs[{number}]");
-            let name = self.name(&path, old.name.as_deref());
-            if let Some(name) = &name {
-                named.push((Place { key: format!("{path}.appName"), line: None }, number, name.clone()));
-            }
-            applications.extend(self.application(&path, number, name, &old).map(|application| (application, None)));
+            self.lacking = Some(Vec::new());
+            let read = self.application(&path, number, &old.unwrap_or_default());
+            let lacking = self.lacking.take().unwrap_or_default();
+            named.push((Place { key: format!("{path}.appName"), line: None }, number, read.info.name.clone()));
+            entries.push((read.into_entry(lacking), None));
         }
         names::check_unique(&named, self.faults);
-        presets::with_usual_publishers(applications)
+        presets::with_usual_publishers(entries)
     }
 
     fn name(&mut self, path: &str, text: Option<&str>) -> Option<String> {
-        let name = self.required(&format!("{path}.appName"), text)?;
+        let key = format!("{path}.appName");
+        let name = self.filled(&key, text, "is missing: each application needs one")?;
         if let Some(reason) = names::wrong(&name) {
-            self.fault(&format!("{path}.appName"), reason);
+            self.lack(&key, reason);
             return None;
         }
         Some(name.trim().to_owned())
     }
 
-    fn application(
-        &mut self,
-        path: &str,
-        number: usize,
-        name: Option<String>,
-        old: &OldApplication,
-    ) -> Option<Application> {
+    /// Reads an entry as far as it can be read.
+    fn application(&mut self, path: &str, number: usize, old: &OldApplication) -> Read {
+        let name = self.name(path, old.name.as_deref()).unwrap_or_else(|| entries::nameless(number));
         let url_key = format!("{path}.dbUrl");
-        let url = self.required(&url_key, old.url.as_deref());
-        let jdbc = url.and_then(|url| jdbc::parse(&url).map_err(|reason| self.fault(&url_key, reason)).ok());
-        let user = old.user.as_deref().map(|user| self.expanded(&format!("{path}.dbUser"), user));
-        let password = old.password.as_deref().map(|password| self.expanded(&format!("{path}.dbPassword"), password));
-        let (name, jdbc) = (name?, jdbc?);
-        // Both were written, but one could not be read: the fault is noted.
-        let (user, password) = (
-            user.map_or(Some(None), |user| user.map(Some))?,
-            password.map_or(Some(None), |password| password.map(Some))?,
-        );
-        let Some(user) = user.or_else(|| jdbc.user.clone()) else {
-            self.fault(&format!("{path}.dbUser"), "is missing: the console signs in to the database with it");
-            return None;
-        };
-        let password = password.map(Secret::new).or_else(|| jdbc.password.clone()).unwrap_or_default();
-        self.warnings.extend(jdbc.notes.iter().map(|note| format!("{name}: in its JDBC address, {note}.")));
-        Some(self.assemble(number, name, user, password, jdbc))
+        let url = self.filled(&url_key, old.url.as_deref(), "is missing");
+        let jdbc = url.and_then(|url| jdbc::parse(&url).map_err(|reason| self.lack(&url_key, reason)).ok());
+        let of_address = jdbc.as_ref().and_then(|jdbc| jdbc.user.clone()).filter(|user| !user.trim().is_empty());
+        let user = self.user(&format!("{path}.dbUser"), old.user.as_deref(), of_address);
+        let password = old.password.as_deref().map(|password| {
+            self.literal_password |= is_literal(password, Syntax::Spring);
+            self.expanded(&format!("{path}.dbPassword"), password).unwrap_or_default()
+        });
+        self.literal_password |= old.url.as_deref().is_some_and(has_literal_password);
+        let info = self.info(number, name, jdbc.as_ref());
+        if let Some(jdbc) = &jdbc {
+            self.warnings.extend(jdbc.notes.iter().map(|note| format!("{}: in its JDBC address, {note}.", info.name)));
+        }
+        let time_zone = self.time_zone();
+        Read { info, jdbc, user, password, time_zone }
     }
 
-    fn assemble(&mut self, number: usize, name: String, user: String, password: Secret, jdbc: Jdbc) -> Application {
+    /// The user, or where the entry names none, the one that the address names.
+    fn user(&mut self, key: &str, text: Option<&str>, of_address: Option<String>) -> Option<String> {
+        let own = match text {
+            Some(text) => Some(self.expanded(key, text)?).filter(|user| !user.trim().is_empty()),
+            None => None,
+        };
+        let user = own.or(of_address);
+        if user.is_none() {
+            let what = if text.is_some() { "is empty" } else { "is missing" };
+            self.lack(key, format!("{what}: the console signs in to the database with it"));
+        }
+        user
+    }
+
+    fn info(&mut self, number: usize, name: String, jdbc: Option<&Jdbc>) -> ApplicationInfo {
         let kind = presets::kind_of(&name);
         self.warnings.push(match kind {
             Some(kind) => {
@@ -212,43 +274,26 @@ impl Reader<'_> {
             None => format!("{name}: its name tells no kind; the library's own limits and schedule are assumed."),
         });
         let kind = kind.unwrap_or(Kind::Custom);
-        let time_zone = self.time_zone();
-        let shown = address::shown(&Address::Server {
-            backend: jdbc.backend,
-            host: jdbc.host.clone(),
-            port: jdbc.port,
-            database: jdbc.database.clone(),
-        });
-        Application {
-            info: ApplicationInfo {
-                key: names::key(&name, number),
-                name,
-                kind,
-                kind_assumed: true,
-                address: shown,
-                limits: Limits { assumed: true, ..presets::limits(kind) },
-                feed_limits: Vec::new(),
-                time_zone: time_zone.name().to_owned(),
-                refresh_secs: toml_file::REFRESH_DEFAULT.as_secs(),
-                publishes: Vec::new(),
-                read_only: false,
-            },
-            database: Database {
+        let address = jdbc.map(|jdbc| {
+            address::shown(&Address::Server {
                 backend: jdbc.backend,
-                host: jdbc.host,
+                host: jdbc.host.clone(),
                 port: jdbc.port,
-                database: jdbc.database,
-                schema: jdbc.schema,
-                user,
-                password,
-                tls: jdbc.tls,
-                ca: jdbc.ca,
-            },
-            time_zone,
-            pool_size: toml_file::POOL_SIZE_DEFAULT,
-            connect_timeout: jdbc.connect_timeout.unwrap_or(toml_file::CONNECT_TIMEOUT_DEFAULT),
-            statement_timeout: jdbc.statement_timeout.unwrap_or(toml_file::STATEMENT_TIMEOUT_DEFAULT),
-            refresh: toml_file::REFRESH_DEFAULT,
+                database: jdbc.database.clone(),
+            })
+        });
+        ApplicationInfo {
+            key: names::key(&name, number),
+            name,
+            kind,
+            kind_assumed: true,
+            address: address.unwrap_or_default(),
+            limits: Limits { assumed: true, ..presets::limits(kind) },
+            feed_limits: Vec::new(),
+            time_zone: self.time_zone().name().to_owned(),
+            refresh_secs: toml_file::REFRESH_DEFAULT.as_secs(),
+            publishes: Vec::new(),
+            read_only: false,
         }
     }
 
@@ -267,29 +312,110 @@ impl Reader<'_> {
         })
     }
 
-    fn required(&mut self, key: &str, text: Option<&str>) -> Option<String> {
-        match text {
-            Some(text) => self.expanded(key, text),
-            None => {
-                self.fault(key, "is missing");
-                None
-            }
+    /// A text that must be there and not be empty.
+    fn filled(&mut self, key: &str, text: Option<&str>, missing: &str) -> Option<String> {
+        let Some(text) = text else {
+            self.lack(key, missing);
+            return None;
+        };
+        let text = self.expanded(key, text)?;
+        if text.trim().is_empty() {
+            self.lack(key, "is empty");
+            return None;
         }
+        Some(text)
     }
 
     fn expanded(&mut self, key: &str, text: &str) -> Option<String> {
         match expand(text, self.environment, Syntax::Spring) {
             Ok(text) => Some(text),
             Err(reasons) => {
-                reasons.into_iter().for_each(|reason| self.fault(key, reason));
+                reasons.into_iter().for_each(|reason| self.lack(key, reason));
                 None
             }
+        }
+    }
+
+    /// Notes what an application's entry lacks; outside of an entry, a fault of the file.
+    fn lack(&mut self, key: &str, reason: impl Into<String>) {
+        let place = Place { key: key.to_owned(), line: None };
+        let fault = self.faults.fault(&place, reason);
+        match &mut self.lacking {
+            Some(lacking) => lacking.push(fault),
+            None => self.faults.add(&place, fault.reason),
         }
     }
 
     fn fault(&mut self, key: &str, reason: impl Into<String>) {
         self.faults.add(&Place { key: key.to_owned(), line: None }, reason);
     }
+}
+
+/// An entry of `appConfigs` as far as it could be read.
+struct Read {
+    info: ApplicationInfo,
+    jdbc: Option<Jdbc>,
+    user: Option<String>,
+    password: Option<String>,
+    time_zone: chrono_tz::Tz,
+}
+
+impl Read {
+    fn into_entry(self, lacking: Vec<Fault>) -> Entry {
+        let Read { info, jdbc, user, password, time_zone } = self;
+        let (Some(jdbc), Some(user), true) = (jdbc, user, lacking.is_empty()) else {
+            return Entry::Lacking(Box::new(Unconfigured { info, place: 0, lacking }));
+        };
+        Entry::Whole(Box::new(Application {
+            info,
+            database: Database {
+                backend: jdbc.backend,
+                host: jdbc.host,
+                port: jdbc.port,
+                database: jdbc.database,
+                schema: jdbc.schema,
+                user,
+                password: password.map(Secret::new).or(jdbc.password).unwrap_or_default(),
+                tls: jdbc.tls,
+                ca: jdbc.ca,
+            },
+            time_zone,
+            pool_size: toml_file::POOL_SIZE_DEFAULT,
+            connect_timeout: jdbc.connect_timeout.unwrap_or(toml_file::CONNECT_TIMEOUT_DEFAULT),
+            statement_timeout: jdbc.statement_timeout.unwrap_or(toml_file::STATEMENT_TIMEOUT_DEFAULT),
+            refresh: toml_file::REFRESH_DEFAULT,
+        }))
+    }
+}
+
+/// Whether a JDBC address holds a password that no variable gives.
+fn has_literal_password(url: &str) -> bool {
+    // What stays the same whatever the variables hold is what the file says.
+    let with = |value: &'static str| {
+        let url = expand(url, &Environment::default(), Syntax::Spring)
+            .or_else(|_| expand_by(url, Syntax::Spring, |_| Some(value)));
+        jdbc::parse(&url.ok()?).ok()?.password
+    };
+    with("a").is_some_and(|password| !password.reveal().is_empty() && Some(password) == with("b"))
+}
+
+/// The profiles that a document is for, as it names them: `spring.profiles` until Spring Boot 2.4, after it
+/// `spring.config.activate.on-profile`, with dots or as tables. `None`: it is for all.
+fn profile_of(tree: &Value) -> Option<String> {
+    let found = at(tree, "springconfigactivateonprofile").or_else(|| at(tree, "springprofiles"))?;
+    match found {
+        Value::String(profiles) => Some(profiles.clone()),
+        Value::Array(profiles) => Some(profiles.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")),
+        _ => None,
+    }
+}
+
+/// The value at a path that was joined without any punctuation, whether its keys are tables or have dots in them.
+fn at<'v>(tree: &'v Value, path: &str) -> Option<&'v Value> {
+    tree.as_object()?.iter().find_map(|(key, value)| {
+        let rest = path.strip_prefix(&relaxed(key))?;
+        if rest.is_empty() { Some(value) } else { at(value, rest) }
+    })
 }
 
 /// Spring takes `contextPath`, `context-path` and `context_path` for one key.
@@ -333,10 +459,17 @@ appConfigs:
         ])
     }
 
+    /// Everything that is wrong, with the file or with an entry.
     fn read_with(text: &str, environment: &Environment) -> (Layer, Vec<String>) {
         let mut faults = Faults::of("application.yml");
         let layer = read(text, environment, &mut faults);
-        (layer, faults.into_list().iter().map(ToString::to_string).collect())
+        let lacking = entries(&layer).1.into_iter().flat_map(|entry| entry.lacking);
+        let told = faults.into_list().into_iter().chain(lacking).map(|fault| fault.to_string()).collect();
+        (layer, told)
+    }
+
+    fn entries(layer: &Layer) -> (Vec<Application>, Vec<Unconfigured>) {
+        entries::separated(layer.applications.clone().unwrap_or_default())
     }
 
     #[test]
@@ -344,8 +477,8 @@ appConfigs:
         let (layer, faults) = read_with(OLD, &environment());
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!(layer.listen.unwrap().to_string(), "0.0.0.0:9080");
-        assert_eq!(layer.base.unwrap().as_str(), "/atomfeed-console");
-        let [openmrs, openelis] = &layer.applications.unwrap()[..] else { panic!("two applications") };
+        assert_eq!(layer.base.as_ref().unwrap().as_str(), "/atomfeed-console");
+        let [openmrs, openelis] = &entries(&layer).0[..] else { panic!("two applications") };
 
         assert_eq!((openmrs.info.name.as_str(), openmrs.info.key.as_str()), ("OpenMRS", "openmrs"));
         assert_eq!((openmrs.info.kind, openmrs.database.backend), (Kind::Openmrs, Backend::MySql));
@@ -391,7 +524,7 @@ appConfigs:
         );
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!(layer.listen.unwrap().port(), PORT);
-        let application = &layer.applications.unwrap()[0];
+        let application = &entries(&layer).0[0];
         assert_eq!((application.info.name.as_str(), application.info.kind), ("2024", Kind::Custom));
         assert_eq!((application.database.user.as_str(), application.database.password.reveal()), ("yes", "007"));
         assert_eq!(application.info.time_zone, "UTC");
@@ -402,8 +535,8 @@ appConfigs:
         let text = "server: {port: '${PORT:9090}', context-path: /}\napp-configs:\n- {app-name: X, db-url: 'jdbc:mysql://u:p@h/d'}\n";
         let (layer, faults) = read_with(text, &Environment::default());
         assert_eq!(faults, Vec::<String>::new());
-        assert_eq!((layer.listen.unwrap().port(), layer.base.unwrap().as_str()), (9090, ""));
-        let application = &layer.applications.unwrap()[0];
+        assert_eq!((layer.listen.unwrap().port(), layer.base.as_ref().unwrap().as_str()), (9090, ""));
+        let application = &entries(&layer).0[0];
         assert_eq!((application.database.user.as_str(), application.database.password.reveal()), ("u", "p"));
         assert!(
             !layer.warnings.iter().any(|warning| warning.contains("not known to this console")),
@@ -428,6 +561,7 @@ appConfigs:
             "appConfigs[2].appName: is also the name of appConfigs[1]",
             "appConfigs[3].appName: is missing",
             "appConfigs[3].dbUrl: is missing",
+            "appConfigs[3].dbUser: is missing",
         ];
         for key in keys {
             assert!(
@@ -436,6 +570,110 @@ appConfigs:
             );
         }
         assert_eq!(faults.len(), keys.len(), "{faults:#?}");
+    }
+
+    #[test]
+    fn an_entry_of_an_unfilled_template_leaves_the_others_be() {
+        let environment = Environment::from([("EMPTY", ""), ("U", "u")]);
+        for (entry, words) in [
+            (
+                "appName: Odoo\n  dbUrl: 'jdbc:postgresql:///'\n  dbUser:\n  dbPassword:",
+                &["dbUrl: names no host", "dbUser: is missing"][..],
+            ),
+            ("appName: Odoo\n  dbUrl: 'jdbc:mysql:///'\n  dbUser: ''", &["dbUrl: names no host", "dbUser: is empty"]),
+            ("appName: Odoo\n  dbUrl: 'jdbc:postgresql://${EMPTY}/odoo'\n  dbUser: ${U}", &["dbUrl: names no host"]),
+            (
+                "appName: Odoo\n  dbUrl: 'jdbc:postgresql://${HOST}/odoo'\n  dbUser: ${NOBODY}",
+                &["dbUrl: the environment variable HOST", "dbUser: the environment variable NOBODY"],
+            ),
+            (
+                "appName: Odoo\n  dbUrl: 'jdbc:h2:mem:s3cr3t;MODE=MySQL'\n  dbUser: sa",
+                &["dbUrl: has a driver that is not known"],
+            ),
+            (
+                "appName: Odoo\n  dbUrl: 'jdbc:mysql://h/d'\n  dbUser: u\n  dbPassword: ${PW}",
+                &["dbPassword: the environment variable PW"],
+            ),
+            ("appName: Odoo\n  dbUrl:\n  dbUser: ' '", &["dbUrl: is missing", "dbUser: is empty"]),
+            ("appName: ${NAME}\n  dbUrl: 'jdbc:mysql://h/d'\n  dbUser: u", &["appName: the environment variable NAME"]),
+            ("appName: ''\n  dbUrl: 'jdbc:mysql://h/d'\n  dbUser: u", &["appName: is empty"]),
+            ("", &["appName: is missing", "dbUrl: is missing", "dbUser: is missing"]),
+        ] {
+            let text =
+                format!("appConfigs:\n- appName: OpenMRS\n  dbUrl: jdbc:mysql://db/openmrs\n  dbUser: u\n- {entry}\n");
+            let mut faults = Faults::of("application.yml");
+            let layer = read(&text, &environment, &mut faults);
+            assert_eq!(faults.into_list(), [], "{text}");
+            let (whole, lacking) = entries(&layer);
+            assert_eq!((whole.len(), lacking.len()), (1, 1), "{text}");
+            assert_eq!(lacking[0].info.name, if entry.starts_with("appName: Odoo") { "Odoo" } else { "Application 2" });
+            let told: Vec<String> = lacking[0].lacking.iter().map(ToString::to_string).collect();
+            assert_eq!(told.len(), words.len(), "{text}: {told:?}");
+            for (told, words) in told.iter().zip(words) {
+                assert!(told.contains(&format!("appConfigs[2].{words}")) && !told.contains("s3cr3t"), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_user_of_the_address_counts_where_the_entry_has_none() {
+        for (user, expected) in [("", "a"), ("  dbUser: b\n", "b")] {
+            let text = format!("appConfigs:\n- appName: A\n  dbUrl: 'jdbc:mysql://h/d?user=a'\n{user}");
+            let (layer, told) = read_with(&text, &Environment::default());
+            assert_eq!(told, Vec::<String>::new());
+            assert_eq!(entries(&layer).0[0].database.user, expected);
+        }
+        let (_, told) =
+            read_with("appConfigs:\n- {appName: A, dbUrl: 'jdbc:mysql://h/d?user='}\n", &Environment::default());
+        assert_eq!(
+            told,
+            ["application.yml: appConfigs[1].dbUser: is missing: the console signs in to the database with it"]
+        );
+    }
+
+    #[test]
+    fn a_later_document_says_what_counts_as_in_spring() {
+        let text = "server: {port: 9081, contextPath: /a}\nappConfigs:\n- {appName: A, dbUrl: 'jdbc:mysql://h/a', dbUser: u}\n\
+                    ---\nserver: {port: 9082}\n---\n\
+                    spring: {profiles: docker}\nappConfigs:\n- {appName: B, dbUrl: 'jdbc:mysql://h/b', dbUser: u}\n\
+                    ---\nspring.config.activate.on-profile: '!docker'\nserver: {contextPath: /c}\n---\n";
+        for (profiles, port, base, name) in [
+            ("", 9082, "/c", "A"),
+            ("docker", 9082, "/a", "B"),
+            ("test, docker", 9082, "/a", "B"),
+            ("test", 9082, "/c", "A"),
+        ] {
+            let environment = Environment::from([("SPRING_PROFILES_ACTIVE", profiles)]);
+            let (layer, told) = read_with(text, &environment);
+            assert_eq!(told, Vec::<String>::new());
+            let (whole, _) = entries(&layer);
+            assert_eq!(whole.len(), 1, "the lists of two documents are not mixed");
+            let found = (layer.listen.unwrap().port(), layer.base.unwrap(), whole[0].info.name.clone());
+            assert_eq!((found.0, found.1.as_str(), found.2.as_str()), (port, base, name), "{profiles}");
+            let ignored = layer.warnings.iter().filter(|warning| warning.contains("is for a profile")).count();
+            assert_eq!(ignored, 1, "{:?}", layer.warnings);
+        }
+        let (_, told) = read_with("server: {port: 1}\n---\nappConfigs: [a: b: c\n", &Environment::default());
+        assert!(told[0].starts_with("application.yml:3: is no valid YAML"), "{told:?}");
+    }
+
+    #[test]
+    fn a_password_that_stands_in_the_file_is_known_to() {
+        for (lines, literal) in [
+            ("dbPassword: s3cr3t", true),
+            ("dbPassword: ${PW}", false),
+            ("dbPassword: ${PW:s3cr3t}", true),
+            ("dbPassword:", false),
+            ("", false),
+        ] {
+            let of = |url: &str| {
+                let text = format!("appConfigs:\n- appName: A\n  dbUrl: '{url}'\n  dbUser: u\n  {lines}\n");
+                read_with(&text, &Environment::from([("PW", "x"), ("H", "h")])).0.literal_password
+            };
+            assert_eq!(of("jdbc:mysql://h/d"), literal, "{lines}");
+            assert!(of("jdbc:mysql://u:s3cr3t@${H}/d") && of("jdbc:postgresql://h/d?password=s3cr3t"));
+            assert_eq!(of("jdbc:postgresql://h/d?password=${PW}"), literal, "{lines}");
+        }
     }
 
     #[test]

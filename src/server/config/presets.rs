@@ -5,7 +5,7 @@
 
 use crate::model::{Kind, Limits};
 
-use super::Application;
+use super::entries::Entry;
 
 /// Limits and schedule of a kind as its makers ship it.
 pub fn limits(kind: Kind) -> Limits {
@@ -40,16 +40,16 @@ fn publishes(kind: Kind) -> &'static [&'static str] {
 
 /// Gives each application the addresses that its configuration says, or those of its kind. Where several applications are
 /// of one kind nobody can know whose the usual addresses are: then they are given to none.
-pub(super) fn with_usual_publishers(applications: Vec<(Application, Option<Vec<String>>)>) -> Vec<Application> {
-    let kinds: Vec<Kind> = applications.iter().map(|(application, _)| application.info.kind).collect();
+pub(super) fn with_usual_publishers(entries: Vec<(Entry, Option<Vec<String>>)>) -> Vec<Entry> {
+    let kinds: Vec<Kind> = entries.iter().map(|(entry, _)| entry.info().kind).collect();
     let only_one = |kind: Kind| kinds.iter().filter(|other| **other == kind).count() == 1;
-    let complete = |(mut application, said): (Application, Option<Vec<String>>)| {
-        let kind = application.info.kind;
+    let complete = |(mut entry, said): (Entry, Option<Vec<String>>)| {
+        let kind = entry.info().kind;
         let usual = if only_one(kind) { publishes(kind) } else { &[] };
-        application.info.publishes = said.unwrap_or_else(|| usual.iter().map(|text| (*text).to_owned()).collect());
-        application
+        entry.info_mut().publishes = said.unwrap_or_else(|| usual.iter().map(|text| (*text).to_owned()).collect());
+        entry
     };
-    applications.into_iter().map(complete).collect()
+    entries.into_iter().map(complete).collect()
 }
 
 /// The kind that an application's name speaks of; `None` for a name that says nothing.

@@ -17,13 +17,15 @@ use crate::{
 };
 
 use super::{
-    Application, Database, LogForm, LogLevel, Mode, Openmrs, Origin, Proxy, RoleNames, Secret, Tls,
+    Application, Database, Fault, LogForm, LogLevel, Mode, Openmrs, Origin, Proxy, RoleNames, Secret, Tls,
+    Unconfigured,
     access::network,
     address::{self, Address},
-    environment::{Environment, Syntax, expand},
+    entries::{self, Entry},
+    environment::{self, Environment, Syntax, expand},
     faults::{Faults, Place, did_you_mean, one_of, unreadable},
     layers::Layer,
-    names, presets,
+    names, presets, secrecy,
 };
 
 /// The least and the most that a timeout may be.
@@ -119,13 +121,17 @@ pub(super) fn read(
             return Layer::default();
         }
     };
-    let mut file = File { text, dir, environment, faults };
-    let Some(inside) = inside else {
-        return layer(&mut Table { path: String::new(), line: None, table: &table, file: &mut file });
-    };
+    let mut file =
+        File { text, dir, environment, faults, lacking: None, warnings: Vec::new(), literal_password: false };
     let mut top = Table { path: String::new(), line: None, table: &table, file: &mut file };
-    top.refuse_unknown(&["package", inside]);
-    top.table(inside, layer).unwrap_or_default()
+    let read = match inside {
+        None => layer(&mut top),
+        Some(inside) => {
+            top.refuse_unknown(&["package", inside]);
+            top.table(inside, layer).unwrap_or_default()
+        }
+    };
+    Layer { warnings: file.warnings, literal_password: file.literal_password, ..read }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -283,34 +289,75 @@ pub(super) fn base(text: &str) -> Result<Base, String> {
     Base::parse(text).map_err(|bad| format!("is no base path; {bad}"))
 }
 
-fn applications(top: &mut Table<'_, '_>) -> Option<Vec<Application>> {
+fn applications(top: &mut Table<'_, '_>) -> Option<Vec<Entry>> {
     let mut named = Vec::new();
-    let mut applications = Vec::new();
+    let mut entries = Vec::new();
     top.tables("application", |number, table| {
-        if let Some(name) = table.text("name") {
-            named.push((table.place_of("name"), number, name));
-        }
-        applications.push(application(number, table));
+        let faults = table.file.faults.count();
+        table.file.lacking = Some(Vec::new());
+        let read = application(number, table);
+        let mut lacking = table.file.lacking.take().unwrap_or_default();
+        lacking.sort_by_key(|fault| fault.line);
+        named.push((table.place_of("name"), number, read.info.name.clone()));
+        let whole = table.file.faults.count() == faults && lacking.is_empty();
+        entries.push(read.into_entry(whole, lacking));
     })?;
     names::check_unique(&named, top.file.faults);
-    Some(presets::with_usual_publishers(applications.into_iter().flatten().collect()))
+    Some(presets::with_usual_publishers(entries))
 }
 
-/// Reads every key, also after the first fault; an application comes of it only when it is whole.
-///
-/// The second part: the feed addresses it publishes, where the file says so.
-fn application(number: usize, table: &mut Table<'_, '_>) -> Option<(Application, Option<Vec<String>>)> {
+/// A table of `application` as far as it could be read.
+struct Read {
+    info: ApplicationInfo,
+    database: Option<Database>,
+    time_zone: chrono_tz::Tz,
+    pool_size: u32,
+    connect_timeout: Duration,
+    statement_timeout: Duration,
+    refresh: Duration,
+    /// The feed addresses it publishes, where the file says so.
+    publishes: Option<Vec<String>>,
+}
+
+impl Read {
+    fn into_entry(self, whole: bool, lacking: Vec<Fault>) -> (Entry, Option<Vec<String>>) {
+        let Read { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh, publishes } =
+            self;
+        let entry = match database.filter(|_| whole) {
+            Some(database) => Entry::Whole(Box::new(Application {
+                info,
+                database,
+                time_zone,
+                pool_size,
+                connect_timeout,
+                statement_timeout,
+                refresh,
+            })),
+            None => Entry::Lacking(Box::new(Unconfigured { info, place: 0, lacking })),
+        };
+        (entry, publishes)
+    }
+}
+
+/// Reads every key, also after the first that is wrong. What concerns the way to the database is noted for this entry
+/// alone: see [`Table::lack`].
+fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
     table.refuse_unknown(&APPLICATION_KEYS);
-    let name = table.required("name", "each application needs one");
+    if !table.has("name") {
+        table.missing("name", "each application needs one");
+    }
+    let name = table.text("name");
     if let Some(reason) = name.as_deref().and_then(names::wrong) {
         table.fault("name", reason);
     }
+    let name = name.unwrap_or_else(|| entries::nameless(number));
     let kind = table.choice("kind", &Kind::ALL.map(|kind| (kind.word(), kind)));
     if !table.has("kind") {
         table.missing("kind", &format!("it is one of {}", one_of(&Kind::ALL.map(Kind::word))));
     }
-    let database = database(table);
-    let limits = limits(kind.unwrap_or(Kind::Custom), table);
+    let kind = kind.unwrap_or(Kind::Custom);
+    let (database, address) = database(table);
+    let limits = limits(kind, table);
     let feed_limits = feed_limits(table);
     let time_zone = table.parsed("time_zone", time_zone).unwrap_or(chrono_tz::UTC);
     let pool_size = table.number("pool_size", POOL_SIZE);
@@ -319,7 +366,6 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Option<(Application,
     let refresh = table.duration("refresh", REFRESH).unwrap_or(REFRESH_DEFAULT);
     let publishes = publishes(table);
     let read_only = table.flag("read_only").unwrap_or(false);
-    let (name, kind, (database, address)) = (name?, kind?, database?);
     let info = ApplicationInfo {
         key: names::key(&name, number),
         name: name.trim().to_owned(),
@@ -334,19 +380,21 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Option<(Application,
         read_only,
     };
     let pool_size = pool_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(POOL_SIZE_DEFAULT);
-    let application = Application { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh };
-    Some((application, publishes))
+    Read { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh, publishes }
 }
 
-/// The database, and its address for people.
-fn database(table: &mut Table<'_, '_>) -> Option<(Database, String)> {
-    let text = table.required("database", address::ALLOWED);
+/// The database, and its address for people, empty where that cannot be used.
+fn database(table: &mut Table<'_, '_>) -> (Option<Database>, String) {
+    if !table.has("database") {
+        table.lack("database", format!("is missing: {}", address::ALLOWED));
+    }
+    let text = table.text("database");
     if text.as_ref().is_some_and(|text| !text.starts_with("sqlite:")) && !table.has("user") {
-        table.missing("user", "the console signs in to the database with it");
+        table.lack("user", "is missing: the console signs in to the database with it");
     }
     let address = text.and_then(|text| {
         let parsed = address::parse(&text, table.file.dir);
-        parsed.map_err(|reason| table.fault("database", reason)).ok()
+        parsed.map_err(|reason| table.lack("database", reason)).ok()
     });
     match &address {
         Some(Address::File(_)) => {
@@ -359,26 +407,26 @@ fn database(table: &mut Table<'_, '_>) -> Option<(Database, String)> {
         }
         _ => {}
     }
-    // Read also when the address is wrong, so that their faults are told in the same go.
+    // Read also when the address is wrong, so that what is wrong with them is told in the same go.
     let schema = table.filled("schema");
     let user = table.filled("user");
     let password = password(table);
     let (tls, ca) = tls(table);
-    let address = address?;
+    let Some(address) = address else { return (None, String::new()) };
     let shown = address::shown(&address);
     let database = match address {
         Address::File(file) => match file.to_str() {
             Some(file) => sqlite(file),
             None => {
-                table.fault("database", "names a file below a folder whose name is not UTF-8");
-                return None;
+                table.lack("database", "names a file below a folder whose name is not UTF-8");
+                return (None, String::new());
             }
         },
         Address::Server { backend, host, port, database } => {
             Database { backend, host, port, database, schema, user: user.unwrap_or_default(), password, tls, ca }
         }
     };
-    Some((database, shown))
+    (Some(database), shown)
 }
 
 fn sqlite(file: &str) -> Database {
@@ -400,15 +448,19 @@ fn password(table: &mut Table<'_, '_>) -> Secret {
         table.fault("password_file", "stands beside password: keep one of the two");
     }
     if let Some(password) = table.text("password") {
+        table.file.literal_password |= table.is_literal("password");
         return Secret::new(password);
     }
     let Some(file) = table.path("password_file") else {
         return Secret::default();
     };
     match password_of(&file) {
-        Ok(password) => password,
+        Ok(password) => {
+            table.file.warnings.extend(secrecy::readable_by_everybody(&file));
+            password
+        }
         Err(reason) => {
-            table.fault("password_file", reason);
+            table.lack("password_file", reason);
             Secret::default()
         }
     }
@@ -438,7 +490,7 @@ fn tls(table: &mut Table<'_, '_>) -> (Tls, Option<std::path::PathBuf>) {
             table.fault("tls_ca", "is only used with tls = \"verified\"");
         }
         if let Err(error) = fs::File::open(file) {
-            table.fault("tls_ca", unreadable(&error));
+            table.lack("tls_ca", unreadable(&error));
         }
     }
     (tls, ca)
@@ -473,13 +525,15 @@ fn feed_limits(table: &mut Table<'_, '_>) -> Vec<FeedLimit> {
         if !feed.has("uri") {
             feed.missing("uri", "it is the feed's address, as its application's page shows it");
         }
-        let uri = feed.filled("uri").map(|uri| uri.trim().to_owned());
+        let uri = feed.text("uri").map(|uri| uri.trim().to_owned());
         if !feed.has("max_failed_events") {
             feed.missing("max_failed_events", "it is what this table is for");
         }
         let most = feed.number_or_word("max_failed_events", MAX_FAILED_EVENTS, "unlimited");
         let (Some(uri), Some(max_failed_events)) = (uri, most) else { return };
-        if uri.chars().count() > LONGEST_ADDRESS {
+        if uri.is_empty() {
+            feed.fault("uri", "is empty");
+        } else if uri.chars().count() > LONGEST_ADDRESS {
             feed.fault("uri", format!("is longer than {LONGEST_ADDRESS} characters, so no feed can have it"));
         } else if limits.iter().any(|limit| limit.uri == uri) {
             feed.fault("uri", "is also the address of an earlier table of this application; each feed has one");
@@ -514,6 +568,12 @@ struct File<'f> {
     dir: &'f Path,
     environment: &'f Environment,
     faults: &'f mut Faults,
+    /// While an application's table is read: what its entry lacks.
+    lacking: Option<Vec<Fault>>,
+    /// What an administrator should know although nothing is wrong.
+    warnings: Vec<String>,
+    /// A database's password stands in the file itself.
+    literal_password: bool,
 }
 
 /// A table of the file. Each way to read a key answers `None` where it is not there, and also where it is wrong; the
@@ -546,6 +606,17 @@ impl<'t> Table<'t, '_> {
     fn fault(&mut self, key: &str, reason: impl Into<String>) {
         let place = self.place_of(key);
         self.file.faults.add(&place, reason);
+    }
+
+    /// Notes that an application's entry does not say how to connect to its database. This concerns the entry alone; in
+    /// any other table it is a fault of the file.
+    fn lack(&mut self, key: &str, reason: impl Into<String>) {
+        let place = self.place_of(key);
+        let fault = self.file.faults.fault(&place, reason);
+        match &mut self.file.lacking {
+            Some(lacking) => lacking.push(fault),
+            None => self.file.faults.add(&place, fault.reason),
+        }
     }
 
     fn missing(&mut self, key: &str, why: &str) {
@@ -589,27 +660,26 @@ impl<'t> Table<'t, '_> {
         match expand(text, self.file.environment, Syntax::Ours) {
             Ok(text) => Some(text),
             Err(reasons) => {
-                reasons.into_iter().for_each(|reason| self.fault(key, reason));
+                reasons.into_iter().for_each(|reason| self.lack(key, reason));
                 None
             }
         }
+    }
+
+    /// Whether a key's text is what the file says, whatever the environment holds.
+    fn is_literal(&self, key: &str) -> bool {
+        let text = self.entry(key).and_then(|value| value.get_ref().as_str());
+        text.is_some_and(|text| environment::is_literal(text, Syntax::Ours))
     }
 
     /// A text that must not be empty.
     fn filled(&mut self, key: &str) -> Option<String> {
         let text = self.text(key)?;
         if text.trim().is_empty() {
-            self.fault(key, "is empty");
+            self.lack(key, "is empty");
             return None;
         }
         Some(text)
-    }
-
-    fn required(&mut self, key: &str, why: &str) -> Option<String> {
-        if !self.has(key) {
-            self.missing(key, why);
-        }
-        self.text(key)
     }
 
     fn parsed<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
@@ -791,14 +861,39 @@ fn in_words(duration: Duration) -> String {
 mod tests {
     use super::*;
 
+    /// The faults of the file, not those of an entry alone.
     fn read_in(dir: &Path, text: &str, environment: &Environment) -> (Layer, Vec<String>) {
         let mut faults = Faults::of("console.toml");
         let layer = read(text, dir, None, environment, &mut faults);
         (layer, faults.into_list().iter().map(ToString::to_string).collect())
     }
 
+    /// What the entries lack.
+    fn lacking(layer: Layer) -> Vec<Fault> {
+        let (_, unconfigured) = entries::separated(layer.applications.unwrap_or_default());
+        unconfigured.into_iter().flat_map(|entry| entry.lacking).collect()
+    }
+
+    /// Everything that is wrong with a file, as a refusal tells it.
+    fn wrong(dir: &Path, text: &str, environment: &Environment) -> Vec<String> {
+        let mut faults = Faults::of("console.toml");
+        let layer = read(text, dir, None, environment, &mut faults);
+        let mut all: Vec<Fault> = faults.into_list().into_iter().chain(lacking(layer)).collect();
+        all.sort_by_key(|fault| fault.line);
+        all.iter().map(ToString::to_string).collect()
+    }
+
+    /// The applications of a file that has no faults.
+    fn whole(text: &str) -> Vec<Application> {
+        let (layer, faults) = read_in(Path::new("/etc/console"), text, &Environment::default());
+        assert_eq!(faults, Vec::<String>::new());
+        let (applications, lacking) = entries::separated(layer.applications.unwrap());
+        assert_eq!(lacking, []);
+        applications
+    }
+
     fn faults(text: &str) -> Vec<String> {
-        read_in(Path::new("/nowhere"), text, &Environment::default()).1
+        wrong(Path::new("/nowhere"), text, &Environment::default())
     }
 
     /// A whole application with these lines added.
@@ -809,9 +904,7 @@ mod tests {
     }
 
     fn only_application(text: &str) -> Application {
-        let (layer, faults) = read_in(Path::new("/etc/console"), text, &Environment::default());
-        assert_eq!(faults, Vec::<String>::new());
-        let mut applications = layer.applications.unwrap();
+        let mut applications = whole(text);
         assert_eq!(applications.len(), 1);
         applications.remove(0)
     }
@@ -881,9 +974,7 @@ mod tests {
             format!("[[application]]\nname = \"{name}\"\nkind = \"openmrs\"\ndatabase = \"sqlite:x\"\n{more}\n")
         };
         let publishers = |text: &str| -> Vec<Vec<String>> {
-            let (layer, faults) = read_in(Path::new("/x"), text, &Environment::default());
-            assert_eq!(faults, Vec::<String>::new());
-            layer.applications.unwrap().into_iter().map(|application| application.info.publishes).collect()
+            whole(text).into_iter().map(|application| application.info.publishes).collect()
         };
         assert_eq!(publishers(&openmrs("A", ""))[0][0], "http://openmrs:8080/openmrs/");
         let two = publishers(&(openmrs("A", "") + &openmrs("B", "publishes = [\"http://b/\"]")));
@@ -987,6 +1078,64 @@ mod tests {
     }
 
     #[test]
+    fn what_an_entry_lacks_concerns_that_entry_only() {
+        let environment = Environment::from([("EMPTY", ""), ("SCHEMA", "s")]);
+        let entry = |replaced: &str, by: &str| with("").replace(replaced, by);
+        for (text, key, words) in [
+            (entry("postgres://h/d", "postgres://${HOST}/d"), "database", "the environment variable HOST is not set"),
+            (entry("postgres://h/d", "postgres://${EMPTY}/d"), "database", "names no host"),
+            (entry("postgres://h/d", "postgres:///"), "database", "names no host"),
+            (entry("postgres://h/d", "postgres://h"), "database", "names no database"),
+            (entry("postgres://h/d", "postgres://h/"), "database", "names no database"),
+            (entry("postgres://h/d", "jdbc:h2:mem:x"), "database", "is no address"),
+            (entry("postgres://h/d", "oracle://h/d"), "database", "begins with a word"),
+            (entry("postgres://h/d", ""), "database", "is no address"),
+            (entry("postgres://h/d", "postgres://h:0/d"), "database", "has a port"),
+            (entry("database = \"postgres://h/d\"\n", ""), "database", "is missing"),
+            (entry("user = \"u\"\n", ""), "user", "is missing"),
+            (entry("\"u\"", "\" \""), "user", "is empty"),
+            (entry("\"u\"", "\"${EMPTY}\""), "user", "is empty"),
+            (entry("\"u\"", "\"${USER}\""), "user", "USER is not set"),
+            (with("password = \"${PW}\""), "password", "PW is not set"),
+            (with("password_file = \"missing\""), "password_file", "there is no such file"),
+            (with("schema = \"${EMPTY}\""), "schema", "is empty"),
+            (with("tls = \"verified\"\ntls_ca = \"missing.pem\""), "tls_ca", "there is no such file"),
+            (with("time_zone = \"${ZONE}\""), "time_zone", "ZONE is not set"),
+            (entry("\"odoo\"", "\"${KIND}\""), "kind", "KIND is not set"),
+            (entry("\"A\"", "\"${NAME}\""), "name", "NAME is not set"),
+            (with("publishes = [\"${BASE}/openmrs\"]"), "publishes", "BASE is not set"),
+        ] {
+            let text = text + "[[application]]\nname = \"B\"\nkind = \"pacs\"\ndatabase = \"sqlite:b\"\n";
+            let (layer, faults) = read_in(Path::new("/nowhere"), &text, &environment);
+            assert_eq!(faults, Vec::<String>::new(), "{text}");
+            let (whole, lacking) = entries::separated(layer.applications.unwrap());
+            assert_eq!(whole.len(), 1, "{text}");
+            let [entry] = &lacking[..] else { panic!("{text}: {lacking:?}") };
+            let told: Vec<String> = entry.lacking.iter().map(ToString::to_string).collect();
+            assert_eq!(told.len(), 1, "{text}: {told:?}");
+            assert!(told[0].contains(&format!(": application[1].{key}: ")) && told[0].contains(words), "{told:?}");
+            assert_eq!(entry.info.name, if key == "name" { "Application 1" } else { "A" });
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_a_key_or_a_type_is_one_of_the_file_wherever_it_stands() {
+        for lines in [
+            "passwrod = \"x\"",
+            "pool_size = \"3\"",
+            "tls = \"on\"",
+            "password = 7",
+            "time_zone = \"IST+5\"",
+            "schema = []",
+        ] {
+            let (_, faults) = read_in(Path::new("/nowhere"), &with(lines), &Environment::default());
+            assert_eq!(faults.len(), 1, "{lines}: {faults:?}");
+        }
+        let (_, faults) = read_in(Path::new("/nowhere"), "store = \"${STORE}\"", &Environment::default());
+        assert_eq!(faults, ["console.toml:1: store: the environment variable STORE is not set"]);
+    }
+
+    #[test]
     fn settings_that_mean_nothing_together_are_refused() {
         for (lines, key) in [
             ("password = \"a\"\npassword_file = \"/dev/null\"", "password_file"),
@@ -1012,12 +1161,13 @@ mod tests {
             fs::write(dir.path().join("pw"), content).unwrap();
             let (layer, faults) = read_in(dir.path(), &with("password_file = \"pw\""), &Environment::default());
             assert_eq!(faults, Vec::<String>::new());
-            assert_eq!(layer.applications.unwrap()[0].database.password.reveal(), password);
+            let (applications, _) = entries::separated(layer.applications.unwrap());
+            assert_eq!(applications[0].database.password.reveal(), password);
         }
         for content in [&b""[..], b"\n", b"\xff\xfe", &[b'x'; 5_000]] {
             fs::write(dir.path().join("pw"), content).unwrap();
-            let (_, faults) = read_in(dir.path(), &with("password_file = \"pw\""), &Environment::default());
-            assert_eq!(faults.len(), 1, "{faults:?}");
+            let (layer, faults) = read_in(dir.path(), &with("password_file = \"pw\""), &Environment::default());
+            assert_eq!((faults.len(), lacking(layer).len()), (0, 1), "{faults:?}");
         }
     }
 
@@ -1030,7 +1180,8 @@ mod tests {
         let (layer, faults) = read_in(Path::new("/etc/console"), &text, &Environment::default());
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!(layer.store.unwrap(), Path::new("/etc/console/data/store.db"));
-        assert_eq!(layer.applications.unwrap()[0].database.database, "/etc/console/elis.db");
+        let (applications, _) = entries::separated(layer.applications.unwrap());
+        assert_eq!(applications[0].database.database, "/etc/console/elis.db");
     }
 
     const PASSWORD: &str = "s3cr3t-Pa55";
@@ -1061,19 +1212,20 @@ mod tests {
             for value in &values {
                 for text in [with(&format!("{key} = {value}")), format!("[[application]]\n{key} = {value}\nname = 1\n")]
                 {
-                    let (layer, faults) = read_in(Path::new("/nowhere"), &text, &environment);
+                    let faults = wrong(Path::new("/nowhere"), &text, &environment);
                     told += faults.len();
                     assert!(!faults.join("\n").contains(PASSWORD), "{text}\n{faults:?}");
-                    for database in layer.applications.iter().flatten().map(|application| &application.database) {
-                        let shown = format!("{:?}", database.password);
-                        assert_eq!(shown, "***");
+                    let (layer, _) = read_in(Path::new("/nowhere"), &text, &environment);
+                    let (applications, _) = entries::separated(layer.applications.unwrap_or_default());
+                    for application in applications {
+                        assert_eq!(format!("{:?}", application.database.password), "***");
                     }
                 }
             }
         }
         for key in TOP_KEYS {
             for value in &values {
-                let (_, faults) = read_in(Path::new("/nowhere"), &format!("{key} = {value}\n"), &environment);
+                let faults = wrong(Path::new("/nowhere"), &format!("{key} = {value}\n"), &environment);
                 told += faults.len();
                 assert!(!faults.join("\n").contains(PASSWORD), "{key} = {value}\n{faults:?}");
             }

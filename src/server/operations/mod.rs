@@ -18,7 +18,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use crate::{
     error::Problem,
     model::{
-        EventKey, Person,
+        ApplicationInfo, EventKey, Person,
         audit::{AuditKind, AuditOutcome},
         ledger::RequestKind,
         operation::{Operation, OperationRow, OutcomeCounts, Pace, Stage},
@@ -372,9 +372,9 @@ pub async fn counted(console: &Console, id: i64) -> Result<Operation, Problem> {
 /// was left out.
 pub fn as_seen(console: &Console, mut operation: Operation) -> Operation {
     if console.only().is_some() {
-        let hidden = |source: &&Arc<Source>| !console.shows(&source.app().info.key);
-        let named = |source: &Arc<Source>| operation.scope.contains(&source.app().info.name);
-        if console.parts.sources.iter().filter(hidden).any(named) {
+        let hidden = |info: &&ApplicationInfo| !console.shows(&info.key);
+        let named = |info: &ApplicationInfo| operation.scope.contains(&info.name);
+        if console.parts.config.infos().into_iter().filter(hidden).any(named) {
             operation.scope = "failed events".to_owned();
         }
         operation.left_out = None;

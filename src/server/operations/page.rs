@@ -65,9 +65,12 @@ async fn refused(console: &Console, operation: &Operation, feeds: &[PlannedFeed]
     apps.sort_unstable();
     apps.dedup();
     for app in apps {
-        let Ok(source) = console.source(app) else {
-            refused.push(format!("There is no application {app:?} any more."));
-            continue;
+        let source = match console.source(app) {
+            Ok(source) => source,
+            Err(problem) => {
+                refused.push(problem.what);
+                continue;
+            }
         };
         let why = match operation.kind {
             RequestKind::Retry => {

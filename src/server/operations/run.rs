@@ -14,7 +14,9 @@ use std::{
 use super::{Milestone, allowed, on_record_of_itself};
 use crate::{
     model::{
-        RowId, fingerprint,
+        RowId,
+        application::COMPLETE_ENTRY,
+        fingerprint,
         ledger::{RequestKind, RequestOutcome},
         operation::{Operation, OperationRow, RowOutcome, Stage},
         whole_row::WholeEvent,
@@ -230,6 +232,15 @@ async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Re
         Ok(source) => {
             let reason = format!("The configuration allows no action on {}.", source.app().info.name);
             return give_up(console, operation.id, &batch, &reason).await;
+        }
+        // It may be configured whole at the next start: as with a database that does not answer, the rows wait.
+        Err(problem) if console.info(&app).is_ok() => {
+            let error = SourceError {
+                kind: SourceErrorKind::Unreachable,
+                reason: problem.what,
+                advice: COMPLETE_ENTRY.to_owned(),
+            };
+            return refused(console, operation.id, &batch, error).await;
         }
         Err(problem) => return give_up(console, operation.id, &batch, &problem.what).await,
     };

@@ -21,7 +21,7 @@ use crate::{
     error::Problem,
     model::{Person, Role},
     server::{
-        config::{Access, DemoAccounts, Way},
+        config::{Access, Config, DemoAccounts, Way},
         state::Console,
         store::{Account, NewAccount, NewPassword, NewSession, Store, StoreError, folded},
     },
@@ -336,7 +336,8 @@ pub async fn sign_in(
 ///
 /// # Errors
 /// The store cannot be written.
-pub async fn first_accounts(access: &Access, store: &Store, prover: &Prover) -> anyhow::Result<Vec<String>> {
+pub async fn first_accounts(config: &Config, store: &Store, prover: &Prover) -> anyhow::Result<Vec<String>> {
+    let access = &config.access;
     if access.way != Way::Accounts {
         return Ok(Vec::new());
     }
@@ -362,7 +363,7 @@ pub async fn first_accounts(access: &Access, store: &Store, prover: &Prover) -> 
         format!("Sign in as {FIRST_ACCOUNT} with the one-time password {password}"),
         "It is shown only here and only now, and can be used for 7 days. If it is lost, make another one with"
             .to_owned(),
-        format!("  atomfeed-console account password {FIRST_ACCOUNT} --one-time --config FILE"),
+        format!("  {}", config.command.line(&format!("account password {FIRST_ACCOUNT} --one-time"))),
     ])
 }
 

@@ -27,7 +27,12 @@ pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
     for table in Table::ALL {
         tables.push(report(source, &schema, table).await?);
     }
+    let failures = look.failures.here().map(Vec::as_slice).unwrap_or_default();
+    let newest = failures.iter().filter_map(|feed| feed.newest.as_ref()).max_by_key(|stamp| stamp.at);
+    let of_markers = look.markers.here().into_iter().flatten().filter_map(|marker| marker.feed_uri.clone());
     Ok(CheckReport {
+        newest_failure: newest.cloned(),
+        feeds: of_markers.chain(failures.iter().filter_map(|feed| feed.uri.clone())).collect(),
         server: schema.server.clone(),
         clock,
         own_clock,

@@ -500,6 +500,10 @@ pub struct CheckReport {
     /// The time zone and character set of the session.
     pub time_zone: String,
     pub tables: Vec<TableReport>,
+    /// The newest failure there is.
+    pub newest_failure: Option<Stamp>,
+    /// The addresses of all feeds, from markers and failures.
+    pub feeds: BTreeSet<String>,
     /// Why `reset` will not work: see [`Poll::retry_refused`]. By intent, where the application is read-only.
     pub retry_refused: Option<String>,
     /// What will break the consumer or the console, in words, with what to do.

@@ -30,10 +30,14 @@ pub fn ApplicationsTable(views: Vec<ApplicationView>) -> impl IntoView {
 
 fn row(view: ApplicationView) -> impl IntoView {
     let base = use_base();
-    let numbers = view.seen.as_deref().map_or_else(
-        || view! { <td colspan="4" class="none">"No numbers yet."</td> }.into_any(),
-        |seen| numbers(seen).into_any(),
-    );
+    let none = match view.reach {
+        Reach::NotConfigured { .. } => "No numbers: its database is not known.",
+        _ => "No numbers yet.",
+    };
+    let numbers = view
+        .seen
+        .as_deref()
+        .map_or_else(|| view! { <td colspan="4" class="none">{none}</td> }.into_any(), |seen| numbers(seen).into_any());
     view! {
         <tr>
             <th scope="row">

@@ -52,5 +52,6 @@ pub fn ReachBadge(reach: Reach) -> impl IntoView {
         Reach::NotYet => view! { <Badge word="unknown" icon="waiting" text="Not looked at yet" /> },
         Reach::Reachable { .. } => view! { <Badge word="running" icon="running" text="Reachable" /> },
         Reach::Unreachable { .. } => view! { <Badge word="unreachable" icon="unreachable" text="Unreachable" /> },
+        Reach::NotConfigured { .. } => view! { <Badge word="unknown" icon="unknown" text="Not configured" /> },
     }
 }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::{At, Badge, FeedBadge, FeedLinks, use_base};
 use crate::{
-    model::{ApplicationInfo, ApplicationView, FeedState},
+    model::{ApplicationInfo, ApplicationView, FeedState, application::COMPLETE_ENTRY},
     ui::{
         sentences::{self, Concern},
         words,
@@ -89,6 +89,22 @@ fn item(concern: &Concern<'_>, applications: &[&ApplicationInfo]) -> AnyView {
             format!("Something in {} can break its consumer", view.info.name),
             (*hazard).to_owned(),
             String::new(),
+            open(view),
+        ),
+        Concern::NotConfigured { view, lacking } => row(
+            "unknown",
+            view! { <Badge word="unknown" icon="unknown" text="Not configured" /> }.into_any(),
+            format!("{} is not configured", view.info.name),
+            format!("{}.", lacking.join("; ")),
+            COMPLETE_ENTRY.to_owned(),
+            open(view),
+        ),
+        Concern::Ahead { view, saying } => row(
+            "warning",
+            view! { <Badge word="warning" icon="failing" text="Times" /> }.into_any(),
+            format!("Times of {} lie in the future", view.info.name),
+            saying.cause.clone(),
+            saying.todo.clone(),
             open(view),
         ),
         Concern::OutOfStep { view, why } => row(

@@ -9,6 +9,7 @@ use crate::{
     error::Problem,
     model::{
         ApplicationInfo, ApplicationView, Availability, Feed, Limits, Marker, Reach, Seen,
+        application::COMPLETE_ENTRY,
         history::HistoryQuery,
         publisher::{Chunk, OffsetMarker, PublishedCategory, Publisher},
     },
@@ -47,7 +48,7 @@ async fn look(key: String) -> Result<Looked, Problem> {
     let publisher = match view.reach {
         Reach::Reachable { .. } => Some(view_publisher(key).await),
         // Asking again would only wait for the same answer.
-        Reach::NotYet | Reach::Unreachable { .. } => None,
+        Reach::NotYet | Reach::Unreachable { .. } | Reach::NotConfigured { .. } => None,
     };
     // Without the others' names a feed is still told by its address.
     let applications = list_applications().await.unwrap_or_default().into_iter().map(|view| view.info).collect();
@@ -73,11 +74,29 @@ fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> imp
             <Notice kind=NoticeKind::Info>"The console has just started and is looking at this database for the first time. Reload the page in a moment."</Notice>
         }
         .into_any(),
+        Reach::NotConfigured { lacking } => view! {
+            <Notice kind=NoticeKind::Warning>
+                <strong>"Its entry in the configuration does not say how to connect to its database:"</strong>
+                <ul>{lacking.into_iter().map(|line| view! { <li>{line}</li> }).collect_view()}</ul>
+                <p>{COMPLETE_ENTRY}</p>
+            </Notice>
+        }
+        .into_any(),
         Reach::Reachable { .. } => ().into_any(),
     };
     let seen = view.seen.as_deref();
+    let ahead = sentences::ahead(&view).map(|saying| {
+        view! {
+            <Notice kind=NoticeKind::Warning>
+                <strong>{saying.cause}</strong>
+                " "
+                {saying.todo}
+            </Notice>
+        }
+    });
     let feeds = seen.cloned().map(|seen| {
         view! {
+            {ahead}
             <Hazards seen=seen.clone() />
             <Feeds info=info.clone() seen=seen applications=applications />
         }

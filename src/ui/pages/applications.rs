@@ -22,17 +22,15 @@ pub fn ApplicationsPage() -> impl IntoView {
 
 #[component]
 fn Applications(views: Vec<ApplicationView>) -> impl IntoView {
+    let lacking = views.iter().filter(|view| matches!(view.reach, Reach::NotConfigured { .. })).count() as u64;
     let silent = views.iter().filter(|view| matches!(view.reach, Reach::Unreachable { .. })).count() as u64;
-    let heading = match (views.len() as u64, silent) {
-        (0, _) => "No application is configured".to_owned(),
-        (all, 0) => words::count_first(all, "application"),
-        (all, silent) => {
-            format!(
-                "{}, {} not answering",
-                words::count_first(all, "application"),
-                words::numeral(silent).to_lowercase()
-            )
-        }
+    let heading = if views.is_empty() {
+        "No application is configured".to_owned()
+    } else {
+        let parts = [(silent, "not answering"), (lacking, "not configured")].into_iter().filter(|(some, _)| *some > 0);
+        parts.fold(words::count_first(views.len() as u64, "application"), |heading, (some, what)| {
+            format!("{heading}, {} {what}", words::numeral(some).to_lowercase())
+        })
     };
     view! {
         <div class="head">
@@ -75,6 +73,7 @@ fn row(view: ApplicationView) -> impl IntoView {
         Reach::Reachable { server } => server.clone(),
         Reach::NotYet => String::new(),
         Reach::Unreachable { reason, .. } => reason.clone(),
+        Reach::NotConfigured { lacking } => lacking.join("; "),
     };
     view! {
         <tr>

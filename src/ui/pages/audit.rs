@@ -42,7 +42,7 @@ fn Log(page: Page) -> impl IntoView {
                 <h1>"Audit log"</h1>
                 <p class="lead">
                     "Who did what, and who saw which payload, newest first. Entries are only added, each chained to the one before; "
-                    <code>"atomfeed-console audit verify"</code> " says whether the chain is whole."
+                    <code>{page.verify.clone()}</code> " says whether the chain is whole."
                 </p>
             </div>
             {export

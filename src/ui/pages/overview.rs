@@ -63,20 +63,24 @@ fn Overview(views: Vec<ApplicationView>) -> impl IntoView {
 
 /// When the applications were last looked at: the oldest of the looks, which is the one that matters.
 fn looked(views: &[ApplicationView]) -> AnyView {
+    let configured = views.iter().filter(|view| !matches!(view.reach, Reach::NotConfigured { .. })).count();
     let answering = || views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. }));
     let oldest = answering().filter_map(|view| view.looked_at).min();
     let newest_failure = views
         .iter()
+        // What lies ahead is no last failure: a concern says why that may be.
+        .filter(|view| sentences::ahead(view).is_none())
         .filter_map(|view| view.seen.as_ref()?.newest_failure.as_ref()?.at)
         .max()
         .map(|at| view! { " Last failure " <At at=at /> "." });
     let old = sentences::shown_as_last_seen(views).map(|sentence| format!(" {sentence}"));
     match oldest {
-        Some(at) if answering().count() == views.len() => {
-            view! { "Every application answered; last looked " <At at=at /> "." {newest_failure} }.into_any()
+        Some(at) if answering().count() == configured => {
+            let every = if configured == views.len() { "Every application" } else { "Every configured application" };
+            view! { {every} " answered; last looked " <At at=at /> "." {newest_failure} }.into_any()
         }
         Some(at) => {
-            let text = format!("{} of {} applications answer; last looked ", answering().count(), views.len());
+            let text = format!("{} of {} applications answer; last looked ", answering().count(), configured);
             view! { {text} <At at=at /> "." {newest_failure} {old} }.into_any()
         }
         None => old.into_any(),
