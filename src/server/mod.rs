@@ -15,6 +15,7 @@ pub mod health;
 pub mod history;
 pub mod http;
 pub mod lists;
+pub mod log_limit;
 pub mod operations;
 pub mod routes;
 pub mod run;

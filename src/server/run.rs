@@ -4,12 +4,19 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{net::TcpListener, signal};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use super::{
     config::{Config, LogForm, LogLevel, Way},
     connections::{self, Limits},
-    http, operations,
+    http,
+    log_limit::LogLimit,
+    operations,
     security::{
         audit::{self, Entry},
         openmrs::Asking,
@@ -33,7 +40,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// # Errors
 /// The store cannot be opened, or the address is taken.
 pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Result<()> {
-    begin_log(config.log, config.log_level);
+    let log_limit = begin_log(config.log, config.log_level);
+    tokio::spawn(log_limit.clone().tell_for_ever());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -91,6 +99,8 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     if tokio::time::timeout(LAST_WORDS, parts.running.wait()).await.is_err() {
         tracing::warn!("an operation was still writing a batch; it is looked at again at the next start");
     }
+    parts.audit.tell_counted().await;
+    log_limit.tell();
     // Where this cannot be written, the log says so; the console ends all the same.
     let _ = parts.audit.record(Entry::of_console(AuditKind::ConsoleStopped)).await;
     store.close().await;
@@ -104,21 +114,23 @@ fn tell(line: &str) {
 }
 
 /// The log goes to standard error. `RUST_LOG` says more exactly what is wanted, where it is set. A panic is a line of the
-/// log like any other.
-fn begin_log(form: LogForm, level: LogLevel) {
+/// log like any other. Answers the log's limit, which has to tell what it left out.
+fn begin_log(form: LogForm, level: LogLevel) -> LogLimit {
     // Of the libraries only what an administrator can use: sqlx tells every slow statement at WARN, with its text.
     // The audit log's lines are always there, for a collector.
     let usual = format!("warn,sqlx=error,atomfeed_console={},{}=info", level.word(), audit::TARGET);
     let (filter, not_understood) = filter(std::env::var(EnvFilter::DEFAULT_ENV).ok().as_deref(), &usual);
     // A second server in one process keeps the first one's log.
+    let limit = LogLimit::default();
     let _ = match form {
-        LogForm::Plain => plain(filter, || OneLine(io::stderr())).try_init(),
-        LogForm::Json => json(filter, || OneLine(io::stderr())).try_init(),
+        LogForm::Plain => plain(filter, limit.clone(), || OneLine(io::stderr())).try_init(),
+        LogForm::Json => json(filter, limit.clone(), || OneLine(io::stderr())).try_init(),
     };
     if let Some(error) = not_understood {
         tracing::warn!(%error, "the environment variable RUST_LOG is not understood, and not used");
     }
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a part of the console panicked")));
+    limit
 }
 
 /// What is logged: by `RUST_LOG` where it says anything, otherwise what is usual. The second part: why it means nothing.
@@ -133,20 +145,21 @@ fn filter(rust_log: Option<&str>, usual: &str) -> (EnvFilter, Option<String>) {
 }
 
 /// For people. Without colours: nothing in a line may act on a terminal.
-fn plain<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt
+fn plain<W>(filter: EnvFilter, limit: LogLimit, writer: W) -> impl SubscriberInitExt
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).with_target(false).finish()
+    let log = fmt::layer().with_writer(writer).with_ansi(false).with_target(false);
+    tracing_subscriber::registry().with(filter).with(log.with_filter(limit))
 }
 
 /// For collectors.
-fn json<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt
+fn json<W>(filter: EnvFilter, limit: LogLimit, writer: W) -> impl SubscriberInitExt
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
-    log.json().flatten_event(true).finish()
+    let log = fmt::layer().with_writer(writer).with_ansi(false).json().flatten_event(true);
+    tracing_subscriber::registry().with(filter).with(log.with_filter(limit))
 }
 
 /// Writes each event as one line in which nothing acts: an error can quote a text of a database, and a text with a line
@@ -212,17 +225,21 @@ mod tests {
     }
 
     fn lines(form: LogForm) -> Vec<String> {
+        lines_of(form, LogLimit::default(), || {
+            tracing::warn!(what = HOSTILE, shown = %HOSTILE, debugged = ?HOSTILE, "{HOSTILE}");
+            tracing::info!(target: audit::TARGET, who = HOSTILE, reason = %HOSTILE, "audit");
+        })
+    }
+
+    fn lines_of(form: LogForm, limit: LogLimit, happens: impl FnOnce()) -> Vec<String> {
         let kept = Kept::default();
         let writer = kept.clone();
         let filter = EnvFilter::new("trace");
         let dispatch: Dispatch = match form {
-            LogForm::Plain => plain(filter, move || OneLine(writer.clone())).into(),
-            LogForm::Json => json(filter, move || OneLine(writer.clone())).into(),
+            LogForm::Plain => plain(filter, limit, move || OneLine(writer.clone())).into(),
+            LogForm::Json => json(filter, limit, move || OneLine(writer.clone())).into(),
         };
-        tracing::dispatcher::with_default(&dispatch, || {
-            tracing::warn!(what = HOSTILE, shown = %HOSTILE, debugged = ?HOSTILE, "{HOSTILE}");
-            tracing::info!(target: audit::TARGET, who = HOSTILE, reason = %HOSTILE, "audit");
-        });
+        tracing::dispatcher::with_default(&dispatch, happens);
         let kept = kept.0.lock().unwrap().clone();
         String::from_utf8(kept).unwrap().split_terminator('\n').map(str::to_owned).collect()
     }
@@ -252,6 +269,26 @@ mod tests {
         ] {
             let (filter, why) = super::filter(said, usual);
             assert_eq!((filter.to_string().as_str(), why.is_some()), (filtered, not_understood), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_lines_is_cut_and_counted_in_both_forms() {
+        for form in [LogForm::Plain, LogForm::Json] {
+            let limit = LogLimit::default();
+            let lines = lines_of(form, limit.clone(), || {
+                for number in 0..10_000 {
+                    tracing::warn!(target: "atomfeed_console::server::http", number, "refused");
+                    tracing::info!(target: audit::TARGET, number, "audit");
+                }
+                limit.tell();
+            });
+            let refused = lines.iter().filter(|line| line.contains("refused") && !line.contains("left out")).count();
+            // More than five where writing them takes longer than a fifth of a second.
+            assert!((5..500).contains(&refused), "{refused} lines");
+            assert_eq!(lines.len(), refused + 10_000 + 1, "and the audit log's lines are all there");
+            let told = lines.last().expect("a line");
+            assert!(told.contains("left out") && told.contains(&(10_000 - refused).to_string()), "{told}");
         }
     }
 

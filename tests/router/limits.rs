@@ -1,9 +1,20 @@
 //! What somebody sends is bounded before anything is made of it: names, search texts, queries, ways back.
 
+use atomfeed_console::{
+    model::{
+        Role,
+        audit::{AuditFilter, AuditKind},
+    },
+    server::{
+        config::Access,
+        store::{NewAccount, NewPassword},
+    },
+};
 use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
+use axum_extra::headers::{Authorization, authorization::Credentials};
 
 use super::hospital::{Hospital, row};
 
@@ -104,4 +115,32 @@ async fn a_backslash_in_a_path_leads_nowhere() {
             assert_eq!(answer.header("location"), "", "{base} {path}");
         }
     }
+}
+
+/// The entries of the audit log about failed sign-ins: who, from where, what.
+async fn failed_sign_ins(hospital: &Hospital) -> Vec<(String, String)> {
+    let filter = AuditFilter { kind: Some(AuditKind::SignInFailed), ..AuditFilter::default() };
+    let entries = hospital.console.parts.store.audit_entries(&filter, None, 1_000).await.expect("the audit log");
+    entries.into_iter().rev().map(|entry| (entry.who, entry.what)).collect()
+}
+
+#[tokio::test]
+async fn invented_names_fill_no_audit_log() {
+    let hospital = Hospital::with(&[], &[], BASE, |config| config.access = Access::default()).await;
+    let password = NewPassword { hash: "none".into(), must_change: false, until: None };
+    let (name, role, created_by) = ("asha".to_owned(), Role::Viewer, "test".to_owned());
+    let asha = NewAccount { name, role, applications: None, password, created_by };
+    hospital.console.parts.store.add_account(&asha).await.expect("an account");
+    for name in ["one", "two", "asha", "three", "asha"] {
+        let request = Request::get(format!("{BASE}/api/applications"))
+            .header(header::AUTHORIZATION, Authorization::basic(name, "hunter2 hunter2").0.encode());
+        let answer = hospital.send(request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.body);
+    }
+    let (nobody, asha) = ("(a name that no account has)".to_owned(), "asha".to_owned());
+    let at_once = [(nobody.clone(), String::new()), (asha.clone(), String::new()), (asha, String::new())];
+    assert_eq!(failed_sign_ins(&hospital).await, at_once, "each of a real name, the first of all others");
+    hospital.console.parts.audit.tell_counted().await;
+    let told = failed_sign_ins(&hospital).await;
+    assert_eq!(told[3..], [(nobody, "2 more of these within a minute".to_owned())]);
 }

@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::counted::Counted;
 use crate::{
     error::Problem,
     model::{
@@ -28,11 +29,12 @@ const TEXT_CHARS: usize = 2000;
 #[derive(Clone, Debug)]
 pub struct Audit {
     store: Store,
+    pub(super) counted: Counted,
 }
 
 impl Audit {
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, counted: Counted::default() }
     }
 
     /// Puts an entry on record, in the chain and as a line in the log.

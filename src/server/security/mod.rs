@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod client;
 pub mod cookies;
+pub mod counted;
 pub mod door;
 pub mod form_token;
 pub mod guessing;

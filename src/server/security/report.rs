@@ -68,8 +68,22 @@ fn entry(visit: &Visit, who: &str, what: Happened<'_>) -> Entry {
 /// # Errors
 /// The audit log cannot be written: then it must not happen.
 pub async fn happens(console: &Console, visit: &Visit, who: &str, what: Happened<'_>) -> Result<(), Problem> {
-    let outcome = if what == Happened::SignInFailed { AuditOutcome::Refused } else { AuditOutcome::Done };
-    console.parts.audit.record(entry(visit, who, what).outcome(outcome)).await.map(drop)
+    console.parts.audit.record(entry(visit, who, what).outcome(AuditOutcome::Done)).await.map(drop)
+}
+
+/// Failed sign-ins of one person that go on record one by one, in one minute.
+const FAILED_OF_ONE: u32 = 10;
+
+/// Puts a failed sign-in on record: `who` is the account that was tried; `None`, where there is no such account. What was
+/// typed as a name may be a password: so only names that exist go on record, and all others together as a number, once
+/// a minute.
+///
+/// # Errors
+/// The audit log cannot be written.
+pub async fn sign_in_failed(console: &Console, visit: &Visit, who: Option<&str>) -> Result<(), Problem> {
+    let (who, at_once) = who.map_or(("(a name that no account has)", 1), |who| (who, FAILED_OF_ONE));
+    let entry = entry(visit, who, Happened::SignInFailed).outcome(AuditOutcome::Refused);
+    console.parts.audit.record_counted(entry, at_once).await
 }
 
 /// Makes a change with its beginning and its end on record.

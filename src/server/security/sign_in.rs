@@ -174,7 +174,6 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
     let known = !visit.browser.1 && console.parts.store.knows_browser(&mark, name).await?;
     let attempt = Attempt { name: folded(name), address: visit.came.from, known_browser: known.then_some(mark) };
     let wait = keeper.guessing.begin(&attempt, Instant::now()).map_err(|closed| {
-        // Not in the audit log: who guesses must not fill it.
         tracing::warn!(address = visit.came.address(), "sign-ins come faster than they are taken");
         Problem::too_often(closed)
     })?;
@@ -197,11 +196,9 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
             Ok(proved)
         }
         Ok(None) => {
-            // What was typed as a name may be a password: only names that exist go on record.
             let exists = console.parts.store.account(name).await?.is_some();
-            let who = if exists { attempt.name.as_str() } else { "(a name that no account has)" };
             // They stay outside whether it could be written or not.
-            let _ = report::happens(console, visit, who, Happened::SignInFailed).await;
+            let _ = report::sign_in_failed(console, visit, exists.then_some(attempt.name.as_str())).await;
             Err(not_right())
         }
         Err(problem) => {

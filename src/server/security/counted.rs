@@ -1,0 +1,187 @@
+//! Entries of the audit log that anybody can cause as often as they like: of those that are alike, the first of a minute
+//! go on record at once, and how many more there were when the minute is over. So nobody can fill the log or the disk, and
+//! nothing goes unrecorded.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::audit::Audit;
+use crate::{error::Problem, model::audit::AuditKind, server::store::Entry};
+
+/// How long entries that are alike are counted together.
+const A_MINUTE: Duration = Duration::from_secs(60);
+
+/// Addresses of which the entries about one name are told apart in one minute.
+const ADDRESSES: usize = 20;
+
+/// Entries about other names that are told apart in the same minute.
+const NAMES: usize = 100;
+
+/// What stands for everything beyond that.
+const SEVERAL_ADDRESSES: &str = "(several addresses)";
+const SEVERAL_NAMES: &str = "(several names)";
+
+/// What makes entries alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Alike {
+    kind: AuditKind,
+    who: String,
+    address: String,
+}
+
+/// The entries of the minute that runs.
+#[derive(Debug)]
+struct Minute {
+    /// They were put on record at once.
+    recorded: u32,
+    /// They were not.
+    counted: u64,
+    /// One of those.
+    last: Entry,
+}
+
+/// What is counted at present. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Counted(Arc<Mutex<HashMap<Alike, Minute>>>);
+
+impl Counted {
+    /// Takes an entry up: it goes on record now, or is counted.
+    fn takes(&self, mut entry: Entry, at_once: u32) -> Taken {
+        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut alike = Alike { kind: entry.kind, who: entry.who.clone(), address: entry.address.clone() };
+        if !minutes.contains_key(&alike) {
+            let names = minutes.keys().filter(|other| other.kind == alike.kind && other.who != alike.who).count();
+            if names >= NAMES {
+                alike.who = SEVERAL_NAMES.to_owned();
+            }
+            let addresses = minutes.keys().filter(|other| other.kind == alike.kind && other.who == alike.who).count();
+            if addresses >= ADDRESSES {
+                alike.address = SEVERAL_ADDRESSES.to_owned();
+            }
+            (entry.who, entry.address) = (alike.who.clone(), alike.address.clone());
+        }
+        let begins = !minutes.contains_key(&alike);
+        let minute =
+            minutes.entry(alike.clone()).or_insert_with(|| Minute { recorded: 0, counted: 0, last: entry.clone() });
+        let begun = begins.then_some(alike);
+        if minute.recorded < at_once {
+            minute.recorded += 1;
+            return Taken { now: Some(entry), begun };
+        }
+        minute.counted += 1;
+        minute.last = entry;
+        Taken { now: None, begun }
+    }
+
+    /// Ends a minute, and answers the entry that says what was counted in it.
+    fn end(&self, alike: &Alike) -> Option<Entry> {
+        let minute = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(alike)?;
+        minute.entry()
+    }
+
+    fn end_all(&self) -> Vec<Entry> {
+        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *minutes).into_values().filter_map(Minute::entry).collect()
+    }
+}
+
+impl Minute {
+    fn entry(self) -> Option<Entry> {
+        let more = match self.counted {
+            0 => return None,
+            1 => "1 more of these within a minute".to_owned(),
+            more => format!("{more} more of these within a minute"),
+        };
+        let what = if self.last.what.is_empty() { more } else { format!("{}; {more}", self.last.what) };
+        Some(self.last.what(what))
+    }
+}
+
+/// What becomes of an entry.
+struct Taken {
+    /// It goes on record now.
+    now: Option<Entry>,
+    /// It is the first of its minute, which has to be ended.
+    begun: Option<Alike>,
+}
+
+impl Audit {
+    /// Puts an entry on record that anybody can cause as often as they like: at once up to `at_once` times a minute for
+    /// each name and address, and counted beyond that.
+    ///
+    /// # Errors
+    /// The audit log cannot be written. What is only counted is no error.
+    pub async fn record_counted(&self, entry: Entry, at_once: u32) -> Result<(), Problem> {
+        let taken = self.counted.takes(entry, at_once);
+        if let Some(alike) = taken.begun {
+            let audit = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(A_MINUTE).await;
+                if let Some(entry) = audit.counted.end(&alike) {
+                    // The log says why where it cannot be written.
+                    let _ = audit.record(entry).await;
+                }
+            });
+        }
+        match taken.now {
+            Some(entry) => self.record(entry).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts on record what is counted and not told yet: at the end of the console.
+    pub async fn tell_counted(&self) {
+        for entry in self.counted.end_all() {
+            let _ = self.record(entry).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(who: &str, address: &str) -> Entry {
+        Entry::new(who, "", address, AuditKind::SignInFailed)
+    }
+
+    /// How many of these go on record at once.
+    fn at_once(counted: &Counted, entries: impl IntoIterator<Item = Entry>) -> usize {
+        entries.into_iter().filter_map(|entry| counted.takes(entry, 2).now).count()
+    }
+
+    #[test]
+    fn the_first_of_a_minute_go_on_record_and_the_others_as_a_number() {
+        let counted = Counted::default();
+        let flood = || (0..1_000).map(|_| failed("(none)", "10.0.0.1").what("an invented name"));
+        assert_eq!(at_once(&counted, flood()), 2);
+        assert_eq!(
+            at_once(&counted, [failed("asha", "10.0.0.1"), failed("(none)", "10.0.0.2")]),
+            2,
+            "others are apart"
+        );
+        let alike = Alike { kind: AuditKind::SignInFailed, who: "(none)".into(), address: "10.0.0.1".into() };
+        let told = counted.end(&alike).expect("what was counted");
+        assert_eq!(told.what, "an invented name; 998 more of these within a minute");
+        assert_eq!((told.who.as_str(), told.address.as_str()), ("(none)", "10.0.0.1"));
+        assert_eq!(at_once(&counted, flood()), 2, "a new minute");
+        assert_eq!(counted.end_all().len(), 1, "of those that were only recorded nothing is left to tell");
+    }
+
+    #[test]
+    fn many_addresses_and_many_names_are_told_together() {
+        let counted = Counted::default();
+        let everywhere = (0..100_000_u32).map(|number| failed("(none)", &format!("10.0.{}.{number}", number / 250)));
+        assert_eq!(at_once(&counted, everywhere), ADDRESSES + 2);
+        let named = (0..100_000_u32).map(|number| failed(&format!("name{number}"), "10.0.0.1"));
+        assert!(at_once(&counted, named) <= NAMES + 2);
+        let told = counted.end_all();
+        assert!(told.len() <= 2 + NAMES, "{}", told.len());
+        let several = told.iter().find(|entry| entry.address == SEVERAL_ADDRESSES).expect("the other addresses");
+        assert!(several.what.starts_with(&format!("{} more", 100_000 - ADDRESSES - 2)), "{}", several.what);
+        assert!(told.iter().any(|entry| entry.who == SEVERAL_NAMES));
+    }
+}
