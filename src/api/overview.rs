@@ -12,7 +12,8 @@ use crate::{
 /// Every application in configured order, from the snapshot.
 #[server(prefix = "/api", input = GetUrl, endpoint = "applications")]
 pub async fn list_applications() -> Result<Vec<ApplicationView>, Problem> {
-    Ok(super::console_for(Right::See)?.views().await)
+    let console = super::console_for(Right::See)?;
+    Ok(console.views().await.into_iter().map(|view| console.with_concerns(view)).collect())
 }
 
 /// One application by its key.
@@ -20,7 +21,8 @@ pub async fn list_applications() -> Result<Vec<ApplicationView>, Problem> {
 pub async fn view_application(app: String) -> Result<ApplicationView, Problem> {
     let console = super::console_for(Right::See)?;
     let key = &console.info(&app)?.key;
-    console.view(key).await.ok_or_else(|| Problem::internal(format!("{app} is not watched.")))
+    let view = console.view(key).await.ok_or_else(|| Problem::internal(format!("{app} is not watched.")))?;
+    Ok(console.with_concerns(view))
 }
 
 /// What an application publishes itself; counted when asked, and kept for a while.

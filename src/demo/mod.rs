@@ -258,6 +258,7 @@ impl Member {
                 address: self.file.to_owned(),
                 limits: limits_at(self.kind, pace),
                 feed_limits: Vec::new(),
+                concerns: Default::default(),
                 time_zone: self.variant.zone.name().to_owned(),
                 refresh_secs: refresh.as_secs(),
                 publishes: self.publishes.iter().map(|prefix| (*prefix).to_owned()).collect(),
@@ -279,6 +280,7 @@ impl Member {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             refresh,
+            own_concerns: Default::default(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::concerns::ConcernSettings;
+
 /// Which of the known consumers an application is; gives the limits their presets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -82,6 +84,8 @@ pub struct ApplicationInfo {
     pub limits: Limits,
     /// What the configuration says of single feeds, each address once.
     pub feed_limits: Vec<FeedLimit>,
+    /// From when on something here is a concern.
+    pub concerns: ConcernSettings,
     /// IANA name of the zone that is applied to columns which carry none.
     pub time_zone: String,
     /// Seconds between two looks at this source.

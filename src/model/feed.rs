@@ -14,11 +14,42 @@ pub struct Marker {
     pub page_uri: Option<String>,
 }
 
+/// Why a consumer cannot go on from a marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkerFault<'a> {
+    /// It names no page, or one of blanks.
+    NoPage,
+    /// What it names as the page is no address of one.
+    NoAddress(&'a str),
+    /// What it names as the entry read last is no entry's id.
+    NoEntry(&'a str),
+}
+
 impl Marker {
-    /// Whether it says on which page to go on. A page of blanks is none: the consumer cannot read from it.
-    pub fn has_page(&self) -> bool {
-        self.page_uri.as_deref().is_some_and(|page| !page.trim().is_empty())
+    /// Why no consumer can go on from it, whatever the publisher has. `None`: it names a page by its address, and an entry
+    /// or none (a consumer begins with the page's first entry then).
+    pub fn fault(&self) -> Option<MarkerFault<'_>> {
+        let filled = |text: &'_ Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
+        let page = self.page_uri.as_deref().unwrap_or_default();
+        let entry = self.last_read_entry_id.as_deref().unwrap_or_default();
+        if !filled(&self.page_uri) {
+            Some(MarkerFault::NoPage)
+        } else if !is_page_address(page) {
+            Some(MarkerFault::NoAddress(page))
+        } else if filled(&self.last_read_entry_id) && !entry.chars().any(char::is_alphanumeric) {
+            Some(MarkerFault::NoEntry(entry))
+        } else {
+            None
+        }
     }
+}
+
+/// Whether a text is the address of a page: HTTP or HTTPS, with a host. (Markers that a person or a script filled in hold
+/// such texts as `?`.)
+fn is_page_address(text: &str) -> bool {
+    let Some((scheme, rest)) = text.trim().split_once("://") else { return false };
+    let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    web && rest.starts_with(|first: char| first.is_alphanumeric() || first == '[')
 }
 
 /// How many failed events a feed has, by state.
@@ -28,6 +59,13 @@ pub struct FeedCounts {
     pub exhausted: u64,
     /// All rows, also those whose state cannot be told because the table has no `retries`.
     pub total: u64,
+}
+
+impl FeedCounts {
+    /// Whether the states of the rows are known; otherwise the table does not say how often they were retried.
+    pub fn states_are_known(&self) -> bool {
+        self.total == 0 || self.waiting + self.exhausted > 0
+    }
 }
 
 /// The state of a feed, in the words of the interface.
@@ -75,6 +113,31 @@ pub struct Feed {
     /// The newest sign of the consumer at work on this feed: a failure, or a failed retry.
     pub last_seen_at_work: Option<Stamp>,
     pub state: FeedState,
+    pub signs: Signs,
+}
+
+/// What else is known of a feed and its consumer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signs {
+    /// Why nobody knows of its failed events, as a part of a sentence; then its counts say nothing.
+    pub failures_not_known: Option<String>,
+    /// Why nobody knows of its markers, or not all that they say, as a part of a sentence.
+    pub markers_not_known: Option<String>,
+}
+
+impl Feed {
+    /// The first fault of its markers, as far as they are known.
+    pub fn marker_fault(&self) -> Option<MarkerFault<'_>> {
+        if self.signs.markers_not_known.is_some() {
+            return None;
+        }
+        self.markers.iter().find_map(Marker::fault)
+    }
+
+    /// Whether there is a marker that a consumer can go on from.
+    pub fn can_be_read(&self) -> bool {
+        self.markers.iter().any(|marker| marker.fault().is_none())
+    }
 }
 
 impl FeedState {
@@ -94,15 +157,15 @@ impl FeedState {
     /// - **stopped**: before each entry the consumer counts all failed events of the feed, exhausted ones too, and reads
     ///   nothing more once there are `max_failed_events`;
     /// - **failing**: there are failed events, and room for more;
-    /// - **running**: none, and a marker that says on which page to go on;
-    /// - **unknown**: none, and no such marker. From a marker without a page the original consumer cannot start.
+    /// - **running**: none, and a marker that a consumer can go on from ([`Marker::fault`]);
+    /// - **unknown**: none, and no such marker.
     ///
     /// [`FeedState::Stalled`] takes a second look, at the publisher, and is never decided here.
-    pub fn of(counts: &FeedCounts, marker_has_page: bool, limits: &Limits) -> Self {
+    pub fn of(counts: &FeedCounts, can_be_read: bool, limits: &Limits) -> Self {
         match limits.max_failed_events {
             Some(max) if counts.total >= max => FeedState::Stopped,
             _ if counts.total > 0 => FeedState::Failing,
-            _ if marker_has_page => FeedState::Running,
+            _ if can_be_read => FeedState::Running,
             _ => FeedState::Unknown,
         }
     }
@@ -143,12 +206,31 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_has_a_page_where_its_address_is_more_than_blanks() {
-        for (page_uri, has_page) in
-            [(None, false), (Some(""), false), (Some(" \t"), false), (Some("http://x/36"), true)]
-        {
-            let marker = Marker { feed_uri: None, last_read_entry_id: None, page_uri: page_uri.map(str::to_owned) };
-            assert_eq!(marker.has_page(), has_page, "{page_uri:?}");
+    fn a_marker_can_be_gone_on_from_where_it_names_a_page_by_its_address() {
+        let page = "http://openmrs:8080/openmrs/ws/atomfeed/lab/36";
+        let entry = "tag:atomfeed.ict4h.org:be4d353b-ac7b-4ee5-a5ac-1ca2f4b4d8e2";
+        for (entry, page, fault) in [
+            (Some(entry), Some(page), None),
+            (None, Some(page), None),
+            (Some(""), Some("HTTPS://[::1]:8080/x/1"), None),
+            (Some("17"), Some("http://10.0.0.1/x/1"), None),
+            (Some(entry), None, Some(MarkerFault::NoPage)),
+            (Some(entry), Some(""), Some(MarkerFault::NoPage)),
+            (Some(entry), Some(" \t"), Some(MarkerFault::NoPage)),
+            (Some("?"), Some("?"), Some(MarkerFault::NoAddress("?"))),
+            (
+                Some(entry),
+                Some("/openmrs/ws/atomfeed/lab/36"),
+                Some(MarkerFault::NoAddress("/openmrs/ws/atomfeed/lab/36")),
+            ),
+            (Some(entry), Some("http://"), Some(MarkerFault::NoAddress("http://"))),
+            (Some(entry), Some("http:///lab/36"), Some(MarkerFault::NoAddress("http:///lab/36"))),
+            (Some(entry), Some("ftp://openmrs/36"), Some(MarkerFault::NoAddress("ftp://openmrs/36"))),
+            (Some("?"), Some(page), Some(MarkerFault::NoEntry("?"))),
+        ] {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            let marker = Marker { feed_uri: None, last_read_entry_id: owned(entry), page_uri: owned(page) };
+            assert_eq!(marker.fault(), fault, "{marker:?}");
         }
     }
 

@@ -7,11 +7,14 @@ pub mod access;
 pub mod advice;
 pub mod application;
 pub mod audit;
+pub mod concerns;
 pub mod demo;
 pub mod differences;
 pub mod error_text;
+pub mod explain;
 pub mod failed_event;
 pub mod feed;
+pub mod feed_names;
 pub mod filter;
 pub mod fingerprint;
 pub mod group;
@@ -22,9 +25,12 @@ pub mod operation;
 pub mod overview;
 pub mod payload;
 pub mod publisher;
+#[cfg(test)]
+pub mod samples;
 pub mod stamp;
 mod uuid;
 pub mod whole_row;
+pub mod words;
 
 pub use access::{Person, Right, Role};
 pub use application::{ApplicationInfo, Availability, Backend, FeedLimit, Kind, Limits, Reach};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ApplicationInfo, Availability, Feed, Reach, RowId, Stamp};
+use super::{ApplicationInfo, Availability, Feed, Reach, RowId, Stamp, concerns::Concern};
 
 /// First failures of one day, in the application's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct ApplicationView {
     pub seen: Option<Arc<Seen>>,
     /// When `seen` was read; older than `looked_at` while the source is unreachable.
     pub seen_at: Option<DateTime<Utc>>,
+    /// What needs a person's attention here, the most pressing first: see [`super::concerns`].
+    pub concerns: Vec<Concern>,
 }
 
 /// What a look at a reachable application found.
@@ -34,10 +36,14 @@ pub struct Seen {
     pub feeds: Availability<Vec<Feed>>,
     /// The last days, oldest first, without gaps, today last.
     pub days: Vec<DayCount>,
-    pub waiting: u64,
-    pub exhausted: u64,
-    /// All rows of failed_events.
-    pub failed: u64,
+    /// Why nobody knows of failed events here, as a part of a sentence ("the table failed_events does not exist").
+    pub failures_not_known: Option<String>,
+    /// `None`: not known, as the table cannot be read or does not say how often events were retried.
+    pub waiting: Option<u64>,
+    /// The same of these.
+    pub exhausted: Option<u64>,
+    /// All rows of failed_events. `None`: not known.
+    pub failed: Option<u64>,
     pub oldest_failure: Option<Stamp>,
     pub newest_failure: Option<Stamp>,
     /// The newest rows by id, newest first, for telling what came since: at most 200.

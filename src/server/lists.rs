@@ -65,7 +65,7 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
     }
     for scan in &mut merged.scans {
         let view = views.iter().find(|view| view.info.key == scan.app.key);
-        scan.of = view.and_then(|view| view.seen.as_ref()).map(|seen| seen.failed);
+        scan.of = view.and_then(|view| view.seen.as_ref()).and_then(|seen| seen.failed);
     }
     let backward = query.place.direction == Direction::Backward;
     let to = |direction, positions: &BTreeMap<String, Position>| ListQuery {
@@ -202,7 +202,7 @@ async fn by_ledger(
 pub async fn is_long_and_known(console: &Console, app: &str) -> bool {
     console.parts.watch.in_step(app)
         && console.view(app).await.is_some_and(|view| {
-            matches!(view.reach, Reach::Reachable { .. }) && view.seen.is_some_and(|seen| seen.failed >= FROM_LEDGER)
+            matches!(view.reach, Reach::Reachable { .. }) && view.seen.and_then(|seen| seen.failed) >= Some(FROM_LEDGER)
         })
 }
 

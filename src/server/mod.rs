@@ -24,6 +24,7 @@ pub mod shares;
 pub mod site;
 pub mod sources;
 pub mod state;
+pub mod status;
 pub mod store;
 pub mod stream;
 pub mod upkeep;

@@ -14,7 +14,7 @@ use super::{
     security::door::Needs::{self, Nothing, Right as Has, SignedIn},
     site,
     state::Console,
-    stream,
+    status, stream,
 };
 use crate::model::Right::{Accounts, Audit, Note, Retry, See};
 
@@ -156,6 +156,8 @@ pub const ROUTES: &[Route] = &[
     reads("/history.csv", Has(See), || get(history::csv)),
     // What open pages are told.
     reads("/events", Has(See), || get(stream::events)),
+    // What a monitoring system is told.
+    reads("/status", Has(See), || get(status::status)),
     reads("/audit.csv", Has(Audit), || get(audit_export::csv)),
     // The old console's JSON.
     reads("/apps", Has(See), || get(compat::apps)),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use axum::extract::FromRef;
+use chrono::Utc;
 use leptos::config::LeptosOptions;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -21,7 +22,7 @@ use crate::{
     demo::Hospital,
     error::Problem,
     model::{
-        ApplicationInfo, ApplicationView, Person, Right, access::Lacking, application::COMPLETE_ENTRY,
+        ApplicationInfo, ApplicationView, Person, Right, access::Lacking, application::COMPLETE_ENTRY, concerns,
         filter::ListQuery,
     },
 };
@@ -189,6 +190,17 @@ impl Console {
 
     /// What was last seen of every application that may be seen, in order.
     pub async fn views(&self) -> Vec<ApplicationView> {
+        self.parts.watch.reads();
+        self.seen_views().await
+    }
+
+    /// The same with concerns, for a program that only asks how things are: looks do not become more frequent for it.
+    pub async fn snapshot(&self) -> Vec<ApplicationView> {
+        let views = self.seen_views().await;
+        views.into_iter().map(|view| self.with_concerns(view)).collect()
+    }
+
+    async fn seen_views(&self) -> Vec<ApplicationView> {
         let lacking = self.parts.config.unconfigured.iter().map(|lacking| (lacking.place, lacking.view()));
         let mut views = in_configured_order(self.parts.watch.views().await, lacking);
         views.retain(|view| self.shows(&view.info.key));
@@ -203,7 +215,15 @@ impl Console {
         if let Some(lacking) = self.unconfigured().find(|lacking| lacking.info.key == app) {
             return Some(lacking.view());
         }
+        self.parts.watch.reads();
         self.parts.watch.view(app).await.map(|view| self.as_seen(view))
+    }
+
+    /// A view with its concerns. They name no application that may not be seen.
+    pub fn with_concerns(&self, mut view: ApplicationView) -> ApplicationView {
+        let applications: Vec<&ApplicationInfo> = self.applications().collect();
+        view.concerns = concerns::of(&view, &applications, Utc::now());
+        view
     }
 
     /// What somebody may not do is said where it is said that an application does not let them.

@@ -45,8 +45,7 @@ impl Offer {
 pub const TIMELESS: &str = "Its failed_at is NULL: among those that wait it would stop every retry of its feed. Discard \
                             it, or have it given a time in the database.";
 
-/// What a retry of events without a feed address comes to.
-pub const NEVER_FOUND: &str = "They carry no feed address, and a retry job looks by address: it never finds them.";
+pub use crate::model::explain::NEVER_FOUND;
 
 /// The warning beside a retry of an event that still waits.
 pub const RISK: &str = "A waiting event is tried again anyway. A run of the consumer that is under way now can write its \

@@ -6,9 +6,9 @@
 pub mod app;
 pub mod components;
 pub mod due;
-pub mod feed_names;
 pub mod islands;
 pub mod pages;
 pub mod sentences;
 pub mod visitor;
-pub mod words;
+
+pub use crate::model::{feed_names, words};

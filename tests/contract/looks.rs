@@ -86,15 +86,17 @@ async fn a_look_tells_what_will_break_the_consumer(database: &mut TestDatabase) 
     rows[2].event_id = Some("twice".to_owned());
     database.insert(&rows).await;
     database.marker("http://openmrs:8080/a/recent", Some("entry"), Some("")).await;
+    database.marker("http://openmrs:8080/b/recent", Some("?"), Some("?")).await;
     // Only OpenELIS and Odoo allow two markers for one feed.
     let twice = matches!(database.variant, Variant::OpenElis | Variant::OpenElisDump | Variant::Odoo | Variant::Odoo10);
     for _ in 0..if twice { 2 } else { 1 } {
-        database.marker(FEED, Some("entry"), Some("page")).await;
+        database.marker(FEED, Some("entry"), Some("http://openmrs:8080/page/36")).await;
     }
-    let hazards = database.source().poll().await.expect("a look").hazards;
+    let hazards = database.source().check().await.expect("a report").hazards;
     let told = |words: &str| hazards.iter().any(|hazard| hazard.contains(words));
     assert!(told("1 failed event whose failed_at is NULL"), "{hazards:?}");
     assert!(told("1 marker without a page"), "{hazards:?}");
+    assert!(told("1 marker whose page is no address (the first is of http://openmrs:8080/b/recent)"), "{hazards:?}");
     assert!(told("1 pair of feed and event"), "{hazards:?}");
     assert_eq!(told("more than one marker"), twice, "{hazards:?}");
     assert_eq!(told("failed_event_retry_log does not exist"), !database.has_retry_log(), "{hazards:?}");
@@ -196,7 +198,7 @@ async fn a_check_reports_tables_rights_and_clock(database: &mut TestDatabase) {
 async fn a_check_of_a_sound_database_says_that_all_is_well(database: &mut TestDatabase) {
     let row = database.failed(1);
     database.insert(&[row]).await;
-    database.marker(FEED, Some("entry"), Some("page")).await;
+    database.marker(FEED, Some("entry"), Some("http://openmrs:8080/page/36")).await;
     let report = check_one(&database.app).await;
     // An old schema is as its consumer made it. Without a retry log the consumer fails, which is told once.
     assert_eq!(report.well, database.has_retry_log(), "{}", report.text);

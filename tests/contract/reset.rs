@@ -53,7 +53,7 @@ async fn only_retries_of_the_rows_that_were_named_change(database: &mut TestData
     if database.has_retry_log() {
         database.log(1, Some(FEED), "2026-11-01T09:00:00Z", "tag:atomfeed.ict4h.org:2", "again").await;
     }
-    database.marker(FEED, Some("entry"), Some("page")).await;
+    database.marker(FEED, Some("entry"), Some("http://openmrs:8080/page/36")).await;
     let before = database.dump().await;
     let outcome = database.source().reset(&[row(2, 5)]).await;
     if !database.has_retries() {

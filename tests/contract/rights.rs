@@ -118,7 +118,7 @@ fn sentences<'r>(report: &'r Report, title: &str) -> Vec<&'r str> {
 async fn a_check_of_an_account_says_what_is_to_be_fixed_and_only_that(database: &mut TestDatabase) {
     let row = database.failed(1);
     database.insert(&[row]).await;
-    database.marker(FEED, Some("entry"), Some("page")).await;
+    database.marker(FEED, Some("entry"), Some("http://openmrs:8080/page/36")).await;
     let (looking, acting) = granted(database);
     // Rights, read_only, and the sentences to fix; none: all is well.
     let cases: [(&[&str], bool, &[&str]); 6] = [
@@ -150,7 +150,7 @@ async fn a_check_of_an_account_says_what_is_to_be_fixed_and_only_that(database: 
 async fn a_table_that_may_not_be_read_is_named(database: &mut TestDatabase) {
     let row = database.failed(1);
     database.insert(&[row]).await;
-    database.marker(FEED, Some("entry"), Some("page")).await;
+    database.marker(FEED, Some("entry"), Some("http://openmrs:8080/page/36")).await;
     let account = database.account(usual(database), &["SELECT ON failed_events"]).await;
     let source = source_as(database, account);
     let poll = source.poll().await.expect("a look");

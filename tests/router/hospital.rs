@@ -300,6 +300,7 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
                 assumed: false,
             },
             feed_limits: Vec::new(),
+            concerns: Default::default(),
             time_zone: "UTC".to_owned(),
             refresh_secs: 3600,
             publishes: Vec::new(),
@@ -322,6 +323,7 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
         statement_timeout: PATIENCE,
         // Looks come from actions and from the start, so that a test decides what has been seen.
         refresh: Duration::from_secs(3600),
+        own_concerns: Default::default(),
     }
 }
 

@@ -15,4 +15,5 @@ mod masking;
 mod openmrs;
 mod operations;
 mod pages;
+mod status;
 mod stream;

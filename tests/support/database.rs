@@ -479,6 +479,7 @@ fn application(database: Database) -> Application {
                 assumed: false,
             },
             feed_limits: Vec::new(),
+            concerns: Default::default(),
             time_zone: "Asia/Kathmandu".to_owned(),
             refresh_secs: 15,
             publishes: Vec::new(),
@@ -491,5 +492,6 @@ fn application(database: Database) -> Application {
         connect_timeout: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(10),
         refresh: Duration::from_secs(15),
+        own_concerns: Default::default(),
     }
 }

@@ -35,6 +35,7 @@ impl Unconfigured {
             looked_at: None,
             seen: None,
             seen_at: None,
+            concerns: Vec::new(),
         }
     }
 }

@@ -13,11 +13,15 @@ use std::{
 use ipnet::IpNet;
 use leptos::config::{Env, LeptosOptions, get_configuration};
 
-use crate::{model::Role, paths::Base, server::security::passwords};
+use crate::{
+    model::{Role, concerns::ConcernSettings},
+    paths::Base,
+    server::security::passwords,
+};
 
 use super::{
-    Access, Application, Command, Config, DemoAccounts, Environment, Fault, LogForm, LogLevel, Mode, Openmrs, Origin,
-    Proxy, Reached, Refused, Way,
+    Access, Application, Command, ConcernLayer, Config, DemoAccounts, Environment, Fault, LogForm, LogLevel, Mode,
+    Openmrs, Origin, Proxy, Reached, Refused, Way,
     access::{self, network},
     entries::{Entry, separated},
     faults::{Faults, Place, nearest, one_of, unreadable},
@@ -76,6 +80,7 @@ pub(super) struct Layer {
     /// Days; the inner `None`: for good.
     pub keep_discarded: Option<Option<u64>>,
     pub keep_history: Option<Option<u64>>,
+    pub concerns: ConcernLayer,
     pub applications: Option<Vec<Entry>>,
     pub warnings: Vec<String>,
     /// A database's password stands in the file that this layer is from.
@@ -104,6 +109,7 @@ impl Layer {
             audit_keep_days: self.audit_keep_days.or(lower.audit_keep_days),
             keep_discarded: self.keep_discarded.or(lower.keep_discarded),
             keep_history: self.keep_history.or(lower.keep_history),
+            concerns: self.concerns.over(lower.concerns),
             applications: self.applications.or(lower.applications),
             warnings: self.warnings.into_iter().chain(lower.warnings).collect(),
             literal_password: self.literal_password || lower.literal_password,
@@ -240,7 +246,11 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
     for entry in &mut entries {
         entry.info_mut().read_only |= read_only;
     }
-    let (applications, unconfigured) = separated(entries);
+    let (mut applications, unconfigured) = separated(entries);
+    for application in &mut applications {
+        let concerns = application.own_concerns.clone().over(layer.concerns.clone());
+        application.info.concerns = concerns.settings(ConcernSettings::default());
+    }
     let mut warnings = layer.warnings;
     if let Way::Openmrs(openmrs) = &access.way {
         warnings.extend(secrecy::unencrypted(&openmrs.url));
@@ -459,6 +469,28 @@ mod tests {
         fs::write(folder.path().join("console.toml"), APPLICATION).unwrap();
         let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
         assert!(!config.read_only && !config.applications[0].info.read_only);
+    }
+
+    #[test]
+    fn concerns_are_of_the_console_and_over_them_of_an_application() {
+        let near = |files: &[(&str, &str)]| {
+            let folder = folder(files);
+            let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+            config.applications[0].info.concerns.near_limit_percent
+        };
+        let of_application = |lines: &str| format!("{APPLICATION}{lines}");
+        let leptos = format!("{LEPTOS}[console.concerns]\nnear_limit = 60\n");
+        let console = format!("[concerns]\nnear_limit = 90\n{APPLICATION}");
+        assert_eq!(near(&[("console.toml", APPLICATION)]), Some(80));
+        assert_eq!(near(&[("console.toml", APPLICATION), ("Leptos.toml", &leptos)]), Some(60));
+        assert_eq!(near(&[("console.toml", &console), ("Leptos.toml", &leptos)]), Some(90));
+        let own = format!("[concerns]\nnear_limit = 90\n{}", of_application("concerns = { near_limit = \"off\" }\n"));
+        assert_eq!(near(&[("console.toml", &own)]), None);
+        let own = format!(
+            "[concerns]\nnear_limit = \"off\"\n{}",
+            of_application("[application.concerns]\nnear_limit = 50\n")
+        );
+        assert_eq!(near(&[("console.toml", &own)]), Some(50));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod access;
 mod address;
 mod command;
+mod concerns;
 mod entries;
 mod environment;
 mod faults;
@@ -31,6 +32,7 @@ use crate::{
 
 pub use access::{Access, DemoAccounts, Mode, Openmrs, Origin, Proxy, Reached, RoleNames, Way};
 pub use command::Command;
+pub use concerns::ConcernLayer;
 pub use entries::{Unconfigured, in_configured_order};
 pub use environment::Environment;
 pub use faults::{Fault, Refused};
@@ -104,6 +106,8 @@ pub struct Application {
     pub statement_timeout: Duration,
     /// Between two looks.
     pub refresh: Duration,
+    /// What is said of concerns for this application alone; what holds is in `info`.
+    pub own_concerns: ConcernLayer,
 }
 
 /// How the console writes its log.

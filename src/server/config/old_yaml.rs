@@ -290,6 +290,7 @@ impl Reader<'_> {
             address: address.unwrap_or_default(),
             limits: Limits { assumed: true, ..presets::limits(kind) },
             feed_limits: Vec::new(),
+            concerns: Default::default(),
             time_zone: self.time_zone().name().to_owned(),
             refresh_secs: toml_file::REFRESH_DEFAULT.as_secs(),
             publishes: Vec::new(),
@@ -384,6 +385,7 @@ impl Read {
             connect_timeout: jdbc.connect_timeout.unwrap_or(toml_file::CONNECT_TIMEOUT_DEFAULT),
             statement_timeout: jdbc.statement_timeout.unwrap_or(toml_file::STATEMENT_TIMEOUT_DEFAULT),
             refresh: toml_file::REFRESH_DEFAULT,
+            own_concerns: Default::default(),
         }))
     }
 }

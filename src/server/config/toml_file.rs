@@ -17,8 +17,8 @@ use crate::{
 };
 
 use super::{
-    Application, Database, Fault, LogForm, LogLevel, Mode, Openmrs, Origin, Proxy, RoleNames, Secret, Tls,
-    Unconfigured,
+    Application, ConcernLayer, Database, Fault, LogForm, LogLevel, Mode, Openmrs, Origin, Proxy, RoleNames, Secret,
+    Tls, Unconfigured,
     access::network,
     address::{self, Address},
     entries::{self, Entry},
@@ -42,7 +42,7 @@ const LONGEST_ADDRESS: usize = 255;
 /// A password file is small; anything larger is another file by mistake.
 const LARGEST_PASSWORD_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 14] = [
+const TOP_KEYS: [&str; 15] = [
     "listen",
     "base_path",
     "store",
@@ -56,8 +56,12 @@ const TOP_KEYS: [&str; 14] = [
     "audit",
     "discarded",
     "history",
+    "concerns",
     "application",
 ];
+/// Of the table `concerns`, the console's and an application's.
+const CONCERN_KEYS: [&str; 1] = ["near_limit"];
+const PERCENT: RangeInclusive<u64> = 1..=100;
 /// Of the tables `audit`, `discarded` and `history`.
 const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
@@ -70,7 +74,7 @@ pub(super) const PROXY_KEYS: [&str; 6] =
 const SESSION: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
 const OPENMRS_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 const OPENMRS_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-pub(super) const APPLICATION_KEYS: [&str; 22] = [
+pub(super) const APPLICATION_KEYS: [&str; 23] = [
     "name",
     "kind",
     "database",
@@ -92,6 +96,7 @@ pub(super) const APPLICATION_KEYS: [&str; 22] = [
     "connect_timeout",
     "statement_timeout",
     "publishes",
+    "concerns",
     "read_only",
 ];
 
@@ -171,9 +176,16 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         audit_keep_days,
         keep_discarded,
         keep_history,
+        concerns: top.table("concerns", concerns).unwrap_or_default(),
         applications: applications(top),
         ..Layer::default()
     })
+}
+
+/// What is a concern, for the whole console or for one application.
+fn concerns(table: &mut Table<'_, '_>) -> ConcernLayer {
+    table.refuse_unknown(&CONCERN_KEYS);
+    ConcernLayer { near_limit: table.number_or_word("near_limit", PERCENT, "off") }
 }
 
 /// Who may come in.
@@ -315,14 +327,24 @@ struct Read {
     connect_timeout: Duration,
     statement_timeout: Duration,
     refresh: Duration,
+    own_concerns: ConcernLayer,
     /// The feed addresses it publishes, where the file says so.
     publishes: Option<Vec<String>>,
 }
 
 impl Read {
     fn into_entry(self, whole: bool, lacking: Vec<Fault>) -> (Entry, Option<Vec<String>>) {
-        let Read { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh, publishes } =
-            self;
+        let Read {
+            info,
+            database,
+            time_zone,
+            pool_size,
+            connect_timeout,
+            statement_timeout,
+            refresh,
+            own_concerns,
+            publishes,
+        } = self;
         let entry = match database.filter(|_| whole) {
             Some(database) => Entry::Whole(Box::new(Application {
                 info,
@@ -332,6 +354,7 @@ impl Read {
                 connect_timeout,
                 statement_timeout,
                 refresh,
+                own_concerns,
             })),
             None => Entry::Lacking(Box::new(Unconfigured { info, place: 0, lacking })),
         };
@@ -365,6 +388,7 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
     let statement_timeout = table.duration("statement_timeout", TIMEOUT).unwrap_or(STATEMENT_TIMEOUT_DEFAULT);
     let refresh = table.duration("refresh", REFRESH).unwrap_or(REFRESH_DEFAULT);
     let publishes = publishes(table);
+    let own_concerns = table.table("concerns", concerns).unwrap_or_default();
     let read_only = table.flag("read_only").unwrap_or(false);
     let info = ApplicationInfo {
         key: names::key(&name, number),
@@ -374,13 +398,14 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
         address,
         limits,
         feed_limits,
+        concerns: Default::default(),
         time_zone: time_zone.name().to_owned(),
         refresh_secs: refresh.as_secs(),
         publishes: Vec::new(),
         read_only,
     };
     let pool_size = pool_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(POOL_SIZE_DEFAULT);
-    Read { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh, publishes }
+    Read { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh, own_concerns, publishes }
 }
 
 /// The database, and its address for people, empty where that cannot be used.
@@ -969,6 +994,23 @@ mod tests {
     }
 
     #[test]
+    fn a_threshold_of_concerns_is_within_its_bounds_or_off() {
+        for (settings, key) in [
+            ("near_limit = 0", "near_limit"),
+            ("near_limit = 101", "near_limit"),
+            ("near_limit = \"never\"", "near_limit"),
+            ("near = 80", "near"),
+        ] {
+            let console = format!("[concerns]\n{settings}\n{}", with(""));
+            let application = with(&format!("concerns = {{ {settings} }}"));
+            for (text, place) in [(console, "concerns"), (application, "application[1].concerns")] {
+                let found = faults(&text);
+                assert!(found.len() == 1 && found[0].contains(&format!(": {place}.{key}: ")), "{settings}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_usual_feeds_are_given_to_the_only_application_of_a_kind() {
         let openmrs = |name: &str, more: &str| {
             format!("[[application]]\nname = \"{name}\"\nkind = \"openmrs\"\ndatabase = \"sqlite:x\"\n{more}\n")
@@ -1004,6 +1046,7 @@ mod tests {
             ("connect_timeout", &["0", "601", "\"11m\"", "true"]),
             ("statement_timeout", &["0", "601", "\"1000000000000000000h\""]),
             ("publishes", &["\"http://a/\"", "[1]", "[\"\"]", "{}"]),
+            ("concerns", &["80", "[80]"]),
             ("feed", &["\"http://a/recent\"", "{ uri = \"http://a/recent\" }"]),
             ("read_only", &["1", "\"true\""]),
         ] {

@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::Backend;
+use crate::model::{Backend, Marker, feed::MarkerFault};
 
 use super::{
-    CheckReport, Source, SourceError, SourceErrorKind, TableReport, clock,
+    CheckReport, Poll, Source, SourceError, SourceErrorKind, TableReport, clock,
     connection::Session,
-    mysql, postgres,
+    mysql,
+    poll::counted,
+    postgres,
     schema::{ColumnKind, Schema, Table},
     sql,
 };
@@ -30,17 +32,42 @@ pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
     let failures = look.failures.here().map(Vec::as_slice).unwrap_or_default();
     let newest = failures.iter().filter_map(|feed| feed.newest.as_ref()).max_by_key(|stamp| stamp.at);
     let of_markers = look.markers.here().into_iter().flatten().filter_map(|marker| marker.feed_uri.clone());
+    let newest_failure = newest.cloned();
+    let feeds = of_markers.chain(failures.iter().filter_map(|feed| feed.uri.clone())).collect();
+    let hazards = marker_hazards(&look).into_iter().chain(look.hazards).collect();
     Ok(CheckReport {
-        newest_failure: newest.cloned(),
-        feeds: of_markers.chain(failures.iter().filter_map(|feed| feed.uri.clone())).collect(),
+        newest_failure,
+        feeds,
+        hazards,
         server: schema.server.clone(),
         clock,
         own_clock,
         time_zone,
         tables,
         retry_refused: look.retry_refused,
-        hazards: look.hazards,
     })
+}
+
+/// Markers that no consumer can go on from, in words.
+fn marker_hazards(look: &Poll) -> Vec<String> {
+    let markers = look.markers.here().filter(|_| look.marker_gap.is_none()).into_iter().flatten();
+    let faults: Vec<(&Marker, MarkerFault<'_>)> =
+        markers.filter_map(|marker| Some((marker, marker.fault()?))).collect();
+    let told = |fits: fn(&MarkerFault<'_>) -> bool, what: &str| {
+        let of_kind: Vec<_> = faults.iter().filter(|(_, fault)| fits(fault)).collect();
+        let (first, _) = of_kind.first()?;
+        let feed = first.feed_uri.as_deref().unwrap_or("no feed address");
+        let markers = counted(of_kind.len() as u64, "marker", "markers");
+        Some(format!("{markers} {what} (the first is of {feed}): the consumer fails on it and reads nothing."))
+    };
+    [
+        told(|fault| *fault == MarkerFault::NoPage, "without a page (feed_uri_for_last_read_entry is empty)"),
+        told(|fault| matches!(fault, MarkerFault::NoAddress(_)), "whose page is no address"),
+        told(|fault| matches!(fault, MarkerFault::NoEntry(_)), "whose last_read_entry_id is no entry"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The server's clock, and the zones of the session and the server in words.

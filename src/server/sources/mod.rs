@@ -84,6 +84,8 @@ pub struct Poll {
     /// Name and version of the server.
     pub server: String,
     pub markers: Availability<Vec<Marker>>,
+    /// The markers are there, but without their pages or entries; why, as a part of a sentence.
+    pub marker_gap: Option<String>,
     /// Per feed address (as stored; `None` for NULL): counts and times.
     pub failures: Availability<Vec<FeedFailures>>,
     /// First failures of the last 14 days, oldest first, without gaps, today (in the source's zone) last.
@@ -96,7 +98,8 @@ pub struct Poll {
     pub retry_refused: Option<String>,
     /// Tables and columns that are not there, in words.
     pub missing: Vec<String>,
-    /// What will break the consumer itself, in words (rows whose failed_at is NULL, markers without a page, …).
+    /// What will break the consumer itself, in words (rows whose failed_at is NULL, feeds with two markers, …). Markers
+    /// that no consumer can go on from are told with their feeds.
     pub hazards: Vec<String>,
 }
 

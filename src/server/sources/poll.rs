@@ -87,9 +87,9 @@ async fn markers_and_counts(session: &mut Session<'_>) -> Result<Poll, SourceErr
     let schema = session.schema.clone();
     let mut hazards = Vec::new();
 
-    let markers = match schema.table(Table::Markers) {
-        Ok(table) => Availability::Here(markers(session, &table, &mut hazards).await?),
-        Err(reason) => Availability::NotHere(reason),
+    let (markers, marker_gap) = match schema.table(Table::Markers) {
+        Ok(table) => (Availability::Here(markers(session, &table, &mut hazards).await?), marker_gap(&table)),
+        Err(reason) => (Availability::NotHere(reason), None),
     };
     let fortnight = last_days(app, Utc::now());
     let (failures, counts) = match schema.table(Table::FailedEvents) {
@@ -114,6 +114,7 @@ async fn markers_and_counts(session: &mut Session<'_>) -> Result<Poll, SourceErr
     Ok(Poll {
         server: schema.server.clone(),
         markers,
+        marker_gap,
         failures,
         days,
         last_retries: Vec::new(),
@@ -131,6 +132,13 @@ pub(super) async fn markers_alone(session: &mut Session<'_>) -> Result<Availabil
         Ok(table) => Availability::Here(markers(session, &table, &mut Vec::new()).await?),
         Err(reason) => Availability::NotHere(reason),
     })
+}
+
+/// Which part of a marker this table cannot say, as a part of a sentence.
+fn marker_gap(table: &Found<'_>) -> Option<String> {
+    let columns = ["feed_uri_for_last_read_entry", "last_read_entry_id"];
+    let missing = columns.into_iter().find(|column| table.column(column).is_none())?;
+    Some(format!("the table markers has no column {missing} that the account may read"))
 }
 
 async fn markers(
@@ -154,13 +162,6 @@ async fn markers(
         .map(|mut row| Marker { feed_uri: row.text(), last_read_entry_id: row.text(), page_uri: row.text() })
         .collect();
 
-    let without_page = markers.iter().filter(|marker| !marker.has_page()).count();
-    if without_page > 0 && table.column("feed_uri_for_last_read_entry").is_some() {
-        hazards.push(format!(
-            "{} without a page (feed_uri_for_last_read_entry is empty): the consumer fails on it and the feed stalls.",
-            counted(without_page as u64, "marker", "markers")
-        ));
-    }
     let mut addresses: Vec<&str> = markers.iter().filter_map(|marker| marker.feed_uri.as_deref()).collect();
     addresses.sort_unstable();
     let twice: Vec<&[&str]> = addresses.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).collect();
@@ -351,6 +352,6 @@ pub(super) fn retry_refused(app: &Application, schema: &Schema) -> Option<String
 }
 
 /// `1 marker`, `3 markers`.
-fn counted(count: u64, one: &str, many: &str) -> String {
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -162,13 +162,11 @@ impl Watch {
 
     /// What was last seen of every application, in configured order. Waits a moment for first looks.
     pub async fn views(&self) -> Vec<ApplicationView> {
-        self.readers.reads();
         futures::future::join_all(self.sources.iter().map(Watched::view)).await
     }
 
     /// What was last seen of one application.
     pub async fn view(&self, app: &str) -> Option<ApplicationView> {
-        self.readers.reads();
         let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
         Some(watched.view().await)
     }
@@ -190,7 +188,7 @@ impl Watch {
         self.changes.subscribe()
     }
 
-    /// Somebody has a page open that follows the changes.
+    /// Somebody reads a page of what is seen, or has one open that follows the changes.
     pub fn reads(&self) {
         self.readers.reads();
     }
@@ -224,6 +222,8 @@ impl Watched {
             looked_at: look.at,
             seen: look.seen,
             seen_at: look.seen_at,
+            // They depend on who asks: a feed's name can be another application's.
+            concerns: Vec::new(),
         }
     }
 }
@@ -420,7 +420,7 @@ impl Watcher {
 /// Whether two looks at the markers saw the same feeds; only then is what else was told of them still true.
 fn same_feeds(before: &Availability<Vec<crate::model::Marker>>, now: &Availability<Vec<crate::model::Marker>>) -> bool {
     let feeds = |markers: &Availability<Vec<crate::model::Marker>>| {
-        let told = |marker: &crate::model::Marker| (marker.feed_uri.clone(), marker.has_page());
+        let told = |marker: &crate::model::Marker| (marker.feed_uri.clone(), marker.fault().is_none());
         markers.here().map(|markers| markers.iter().map(told).collect::<Vec<_>>())
     };
     feeds(before) == feeds(now)

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::{ApplicationInfo, Availability, Feed, FeedCounts, FeedState, Marker, Seen, Stamp, feed::category_of},
+    model::{
+        ApplicationInfo, Availability, Feed, FeedCounts, FeedState, Marker, Seen, Stamp,
+        feed::{Signs, category_of},
+    },
     server::sources::Poll,
 };
 
@@ -23,14 +26,21 @@ pub(super) struct Beside {
 /// What a poll of this application means.
 pub(super) fn seen(poll: Poll, info: &ApplicationInfo, beside: &Beside) -> Seen {
     let feeds = feeds(&poll, info, beside);
-    let sum = |of: fn(&FeedCounts) -> u64| -> u64 {
-        feeds.here().map_or(0, |feeds| feeds.iter().map(|feed| of(&feed.counts)).sum())
-    };
+    let all = poll.failures.here().and(feeds.here()).map(|feeds| {
+        let sum = |of: fn(&FeedCounts) -> u64| feeds.iter().map(|feed| of(&feed.counts)).sum();
+        FeedCounts {
+            waiting: sum(|counts| counts.waiting),
+            exhausted: sum(|counts| counts.exhausted),
+            total: sum(|counts| counts.total),
+        }
+    });
+    let of_known_state = all.filter(FeedCounts::states_are_known);
     let times = |of: fn(&Feed) -> Option<&Stamp>| feeds.here().into_iter().flatten().filter_map(of);
     Seen {
-        waiting: sum(|counts| counts.waiting),
-        exhausted: sum(|counts| counts.exhausted),
-        failed: sum(|counts| counts.total),
+        waiting: of_known_state.map(|counts| counts.waiting),
+        exhausted: of_known_state.map(|counts| counts.exhausted),
+        failed: all.map(|counts| counts.total),
+        failures_not_known: why_not(&poll.failures),
         oldest_failure: times(|feed| feed.oldest_failure.as_ref()).min_by_key(|stamp| stamp.at).cloned(),
         newest_failure: times(|feed| feed.newest_failure.as_ref()).max_by_key(|stamp| stamp.at).cloned(),
         feeds,
@@ -48,6 +58,10 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         (Availability::NotHere(reason), Availability::NotHere(_)) => return Availability::NotHere(reason.clone()),
         (markers, failures) => (markers.here(), failures.here()),
     };
+    let signs = Signs {
+        failures_not_known: why_not(&poll.failures),
+        markers_not_known: why_not(&poll.markers).or(poll.marker_gap.clone()),
+    };
     let mut by_uri = BTreeMap::<Option<String>, (Vec<Marker>, FeedCounts, Option<Stamp>, Option<Stamp>)>::new();
     for marker in markers.into_iter().flatten() {
         by_uri.entry(address(&marker.feed_uri)).or_default().0.push(marker.clone());
@@ -60,24 +74,22 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         *oldest = [oldest.take(), failed.oldest.clone()].into_iter().flatten().min_by_key(|stamp| stamp.at);
         *newest = [newest.take(), failed.newest.clone()].into_iter().flatten().max_by_key(|stamp| stamp.at);
     }
-    let known = failures.is_some();
     let feeds = by_uri.into_iter().map(|(uri, (markers, counts, oldest, newest))| {
         let retried = poll.last_retries.iter().filter(|(of, _)| address(of) == uri).map(|(_, at)| at);
         let worked = uri.as_ref().and_then(|uri| beside.worked.get(uri)).map(|at| Stamp::of(*at));
-        let signs = retried.chain(&newest).chain(&worked).filter(|stamp| stamp.at.is_some());
-        let last_seen_at_work = signs.max_by_key(|stamp| stamp.at);
-        let state = if known {
-            let limits = info.limits_of(uri.as_deref());
-            let stands_still = uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
-            match FeedState::of(&counts, markers.iter().any(Marker::has_page), &limits) {
-                // A stopped feed stands still, too, and its cause is known.
-                FeedState::Running | FeedState::Failing if stands_still => FeedState::Stalled,
-                state => state,
-            }
-        } else {
-            FeedState::Unknown
+        let at_work = retried.chain(&newest).chain(&worked).filter(|stamp| stamp.at.is_some());
+        let last_seen_at_work = at_work.max_by_key(|stamp| stamp.at);
+        let limits = info.limits_of(uri.as_deref());
+        let stands_still = uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
+        let can_be_read = markers.iter().any(|marker| marker.fault().is_none());
+        let state = match FeedState::of(&counts, can_be_read, &limits) {
+            // A stopped feed stands still, too, and its cause is known.
+            FeedState::Running | FeedState::Failing if stands_still => FeedState::Stalled,
+            FeedState::Running if signs.failures_not_known.is_some() => FeedState::Unknown,
+            state => state,
         };
         Feed {
+            signs: signs.clone(),
             category: uri.as_deref().and_then(category_of).map(str::to_owned),
             last_seen_at_work: last_seen_at_work.cloned(),
             uri,
@@ -89,6 +101,14 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         }
     });
     Availability::Here(feeds.collect())
+}
+
+/// Why something is not known.
+fn why_not<T>(part: &Availability<T>) -> Option<String> {
+    match part {
+        Availability::Here(_) => None,
+        Availability::NotHere(reason) => Some(reason.clone()),
+    }
 }
 
 /// A feed's address; the empty text is none, as in the lists.

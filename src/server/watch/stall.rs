@@ -114,6 +114,7 @@ mod tests {
             address: String::new(),
             limits: limits(),
             feed_limits: Vec::new(),
+            concerns: Default::default(),
             time_zone: "UTC".to_owned(),
             refresh_secs: 10,
             publishes: vec!["http://openmrs:8080/".to_owned()],

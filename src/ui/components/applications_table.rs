@@ -60,23 +60,39 @@ fn numbers(seen: &Seen) -> impl IntoView + use<> {
     let in_days: u64 = seen.days.iter().map(|day| day.failures).sum();
     view! {
         <td class="num" data-label="Waiting">
-            <Number value=seen.waiting />
+            {known(seen.waiting)}
         </td>
         <td class="num" data-label="Exhausted">
-            <Number value=seen.exhausted />
+            {known(seen.exhausted)}
         </td>
         <td class="num" data-label="Oldest failure">
-            {if seen.failed == 0 {
-                view! { <span class="none">"none"</span> }.into_any()
-            } else {
-                view! { <When stamp=seen.oldest_failure.clone() /> }.into_any()
+            {match seen.failed {
+                None => known(None),
+                Some(0) => view! { <span class="none">"none"</span> }.into_any(),
+                Some(_) => view! { <When stamp=seen.oldest_failure.clone() /> }.into_any(),
             }}
         </td>
         <td data-label="Failures, 14 days">
-            <div class="spark">
-                <DayChart days=seen.days.clone() /> <Number value=in_days />
-            </div>
+            {match seen.failed {
+                None => known(None),
+                Some(_) => {
+                    view! {
+                        <div class="spark">
+                            <DayChart days=seen.days.clone() /> <Number value=in_days />
+                        </div>
+                    }
+                        .into_any()
+                }
+            }}
         </td>
+    }
+}
+
+/// A number of failed events, or that nobody knows it.
+pub fn known(number: Option<u64>) -> AnyView {
+    match number {
+        Some(number) => view! { <Number value=number /> }.into_any(),
+        None => view! { <span class="none">"not known"</span> }.into_any(),
     }
 }
 

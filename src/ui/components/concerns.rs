@@ -4,11 +4,11 @@ use leptos::prelude::*;
 
 use super::{At, Badge, FeedBadge, FeedLinks, use_base};
 use crate::{
-    model::{ApplicationInfo, ApplicationView, FeedState, application::COMPLETE_ENTRY},
-    ui::{
-        sentences::{self, Concern},
-        words,
+    model::{
+        ApplicationView, Feed, FeedState,
+        concerns::{self, About, Concern, ConcernKind},
     },
+    ui::words,
 };
 
 /// Concerns that a page shows; the rest is a number.
@@ -17,13 +17,14 @@ const SHOWN: usize = 8;
 /// The list, or nothing where nothing needs attention.
 #[component]
 pub fn Concerns(views: Vec<ApplicationView>) -> impl IntoView {
-    let concerns = sentences::concerns(&views);
-    if concerns.is_empty() {
+    let mut all: Vec<(&ApplicationView, &Concern)> =
+        views.iter().flat_map(|view| view.concerns.iter().map(move |concern| (view, concern))).collect();
+    if all.is_empty() {
         return ().into_any();
     }
-    let more = concerns.len().saturating_sub(SHOWN);
-    let applications: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
-    let shown = concerns.iter().take(SHOWN).map(|concern| item(concern, &applications)).collect_view();
+    all.sort_by_key(|(_, concern)| concerns::rank(concern));
+    let more = all.len().saturating_sub(SHOWN);
+    let shown = all.into_iter().take(SHOWN).map(|(view, concern)| item(view, concern)).collect_view();
     let base = use_base();
     view! {
         <section class="sheet" aria-labelledby="attention">
@@ -45,76 +46,58 @@ pub fn Concerns(views: Vec<ApplicationView>) -> impl IntoView {
     .into_any()
 }
 
-fn item(concern: &Concern<'_>, applications: &[&ApplicationInfo]) -> AnyView {
-    let base = use_base();
-    let application = |view: &ApplicationView, text: &str| view! { <a class="button" href=base.application(&view.info.key)>{text.to_owned()}</a> };
-    let open = |view| view! { <div class="bar">{application(view, "Open the application")}</div> }.into_any();
-    match concern {
-        Concern::Feed { view, feed } => {
-            let saying = sentences::feed(feed, &view.info.limits_of(feed.uri.as_deref()));
+fn item(view: &ApplicationView, concern: &Concern) -> AnyView {
+    let feed = match &concern.about {
+        About::Feed(uri) => feed_of(view, uri.as_deref()),
+        About::Application => None,
+    };
+    let links = match feed {
+        Some(feed) => {
             let refused = view.seen.as_ref().and_then(|seen| seen.retry_refused.clone());
-            let (word, badge) = match feed.state {
-                FeedState::Stopped | FeedState::Stalled => {
-                    (feed.state.word(), view! { <FeedBadge state=feed.state /> }.into_any())
-                }
-                _ => ("exhausted", view! { <Badge word="exhausted" icon="exhausted" text="Exhausted" /> }.into_any()),
-            };
-            let links = view! { <FeedLinks info=view.info.clone() feed=(*feed).clone() refused=refused /> };
-            let title = sentences::feed_title(view, feed, applications);
-            row(word, badge, title, saying.cause, saying.todo, links.into_any())
+            view! { <FeedLinks info=view.info.clone() feed=feed.clone() refused=refused /> }.into_any()
         }
-        Concern::Silent { view, reason, advice } => {
-            let badge = view! { <Badge word="unreachable" icon="unreachable" text="Unreachable" /> };
-            row(
-                "unreachable",
-                badge.into_any(),
-                (*reason).to_owned(),
-                (*advice).to_owned(),
-                String::new(),
-                view! { <div class="bar">{last_good_look(view)} {application(view, "Open the application")}</div> }
-                    .into_any(),
-            )
+        None => {
+            let seen = (concern.kind == ConcernKind::Unreachable).then(|| last_good_look(view));
+            let href = use_base().application(&view.info.key);
+            view! { <div class="bar">{seen} <a class="button" href=href>"Open the application"</a></div> }.into_any()
         }
-        Concern::Hidden { view, reason } => row(
-            "unknown",
-            view! { <Badge word="unknown" icon="unknown" text="Not seen" /> }.into_any(),
-            format!("The feeds of {} cannot be seen", view.info.name),
-            format!("Not available here: {reason}."),
-            "Check the database, the schema and what the account may read.".to_owned(),
-            open(view),
-        ),
-        Concern::Hazard { view, hazard } => row(
-            "warning",
-            view! { <Badge word="warning" icon="failing" text="Hazard" /> }.into_any(),
-            format!("Something in {} can break its consumer", view.info.name),
-            (*hazard).to_owned(),
-            String::new(),
-            open(view),
-        ),
-        Concern::NotConfigured { view, lacking } => row(
-            "unknown",
-            view! { <Badge word="unknown" icon="unknown" text="Not configured" /> }.into_any(),
-            format!("{} is not configured", view.info.name),
-            format!("{}.", lacking.join("; ")),
-            COMPLETE_ENTRY.to_owned(),
-            open(view),
-        ),
-        Concern::Ahead { view, saying } => row(
-            "warning",
-            view! { <Badge word="warning" icon="failing" text="Times" /> }.into_any(),
-            format!("Times of {} lie in the future", view.info.name),
-            saying.cause.clone(),
-            saying.todo.clone(),
-            open(view),
-        ),
-        Concern::OutOfStep { view, why } => row(
-            "unknown",
-            view! { <Badge word="unknown" icon="unknown" text="Not followed" /> }.into_any(),
-            format!("The history of {} has a gap", view.info.name),
-            (*why).to_owned(),
-            String::new(),
-            open(view),
-        ),
+    };
+    let (word, badge) = badge(concern.kind);
+    view! {
+        <li class=format!("concern {word}")>
+            <div>{badge}</div>
+            <div class="say">
+                <h3>{concern.title.clone()}</h3>
+                {(!concern.cause.is_empty()).then(|| view! { <p>{concern.cause.clone()}</p> })}
+                {(!concern.todo.is_empty()).then(|| view! { <p class="todo">{concern.todo.clone()}</p> })}
+            </div>
+            {links}
+        </li>
+    }
+    .into_any()
+}
+
+fn feed_of<'a>(view: &'a ApplicationView, uri: Option<&str>) -> Option<&'a Feed> {
+    view.seen.as_ref()?.feeds.here()?.iter().find(|feed| feed.uri.as_deref() == uri)
+}
+
+/// The class that colours a concern, and its badge.
+fn badge(kind: ConcernKind) -> (&'static str, AnyView) {
+    let of_state = |state: FeedState| (state.word(), view! { <FeedBadge state=state /> }.into_any());
+    let of = |word, icon, text: &'static str| (word, view! { <Badge word=word icon=icon text=text /> }.into_any());
+    match kind {
+        ConcernKind::FeedStopped => of_state(FeedState::Stopped),
+        ConcernKind::FeedStalled => of_state(FeedState::Stalled),
+        ConcernKind::MarkerUnusable => of("stalled", "stalled", "No way on"),
+        ConcernKind::Unreachable => of("unreachable", "unreachable", "Unreachable"),
+        ConcernKind::FeedsNotSeen | ConcernKind::FailuresNotSeen => of("unknown", "unknown", "Not seen"),
+        ConcernKind::Outdated => of("unknown", "waiting", "Old"),
+        ConcernKind::NearLimit => of("failing", "failing", "Near its limit"),
+        ConcernKind::Exhausted => of("exhausted", "exhausted", "Exhausted"),
+        ConcernKind::Hazard => of("warning", "failing", "Hazard"),
+        ConcernKind::TimesAhead => of("warning", "failing", "Times"),
+        ConcernKind::NotConfigured => of("unknown", "unknown", "Not configured"),
+        ConcernKind::HistoryGap => of("unknown", "unknown", "Not followed"),
     }
 }
 
@@ -124,19 +107,4 @@ fn last_good_look(view: &ApplicationView) -> AnyView {
         Some(at) => view! { <p class="small muted">"Last good look " <At at=at /> "."</p> }.into_any(),
         None => view! { <p class="small muted">"Not seen since the console started."</p> }.into_any(),
     }
-}
-
-fn row(word: &'static str, badge: AnyView, title: String, cause: String, todo: String, links: AnyView) -> AnyView {
-    view! {
-        <li class=format!("concern {word}")>
-            <div>{badge}</div>
-            <div class="say">
-                <h3>{title}</h3>
-                <p>{cause}</p>
-                {(!todo.is_empty()).then(|| view! { <p class="todo">{todo}</p> })}
-            </div>
-            {links}
-        </li>
-    }
-    .into_any()
 }

@@ -24,7 +24,7 @@ mod time;
 mod trace;
 mod values;
 
-pub use applications_table::{ApplicationsTable, LookedAt};
+pub use applications_table::{ApplicationsTable, LookedAt, known};
 pub use badge::{Badge, EventBadge, FeedBadge, ReachBadge};
 pub use chart::{DayChart, OutcomeChart};
 pub use concerns::Concerns;

@@ -8,15 +8,17 @@ use crate::{
     api::overview::{list_applications, view_application, view_publisher},
     error::Problem,
     model::{
-        ApplicationInfo, ApplicationView, Availability, Feed, Limits, Marker, Reach, Seen,
+        ApplicationInfo, ApplicationView, Availability, Feed, Limits, Reach, Seen,
         application::COMPLETE_ENTRY,
+        concerns::{About, Concern, ConcernKind},
+        explain,
         history::HistoryQuery,
         publisher::{Chunk, OffsetMarker, PublishedCategory, Publisher},
     },
     ui::{
         components::{
             At, DayChart, FeedBadge, FeedLinks, LookedAt, NotHere, Notice, NoticeKind, Number, ProblemView, ShortId,
-            When, loaded, use_base,
+            When, known, loaded, use_base,
         },
         feed_names::FeedName,
         sentences, words,
@@ -85,19 +87,10 @@ fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> imp
         Reach::Reachable { .. } => ().into_any(),
     };
     let seen = view.seen.as_deref();
-    let ahead = sentences::ahead(&view).map(|saying| {
-        view! {
-            <Notice kind=NoticeKind::Warning>
-                <strong>{saying.cause}</strong>
-                " "
-                {saying.todo}
-            </Notice>
-        }
-    });
+    let concerns = view.concerns.clone();
     let feeds = seen.cloned().map(|seen| {
         view! {
-            {ahead}
-            <Hazards seen=seen.clone() />
+            <Hazards seen=seen.clone() concerns=concerns />
             <Feeds info=info.clone() seen=seen applications=applications />
         }
     });
@@ -140,7 +133,19 @@ fn still_shown(view: &ApplicationView) -> AnyView {
 
 /// What will break the consumer, why nothing can be retried, and what this schema does not have.
 #[component]
-fn Hazards(seen: Seen) -> impl IntoView {
+fn Hazards(seen: Seen, concerns: Vec<Concern>) -> impl IntoView {
+    let others = concerns
+        .into_iter()
+        .filter(|concern| concern.about == About::Application && !has_its_own_place(concern.kind))
+        .map(|Concern { title, cause, todo, .. }| {
+            view! {
+                <Notice kind=NoticeKind::Warning>
+                    <strong>{title}</strong>
+                    <p>{cause} " " {todo}</p>
+                </Notice>
+            }
+        })
+        .collect_view();
     let hazards = (!seen.hazards.is_empty()).then(|| {
         view! {
             <Notice kind=NoticeKind::Warning>
@@ -175,11 +180,17 @@ fn Hazards(seen: Seen) -> impl IntoView {
         }
     });
     view! {
+        {others}
         {hazards}
         {gap}
         {refused}
         {missing}
     }
+}
+
+/// Whether the page of an application tells a concern elsewhere than in a notice of its own.
+fn has_its_own_place(kind: ConcernKind) -> bool {
+    matches!(kind, ConcernKind::Unreachable | ConcernKind::FeedsNotSeen | ConcernKind::Hazard | ConcernKind::HistoryGap)
 }
 
 #[component]
@@ -227,18 +238,17 @@ fn Feeds(info: ApplicationInfo, seen: Seen, applications: Vec<ApplicationInfo>) 
 
 #[component]
 fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<String>) -> impl IntoView {
-    let saying = sentences::feed(&feed, &info.limits_of(feed.uri.as_deref()));
+    let saying = explain::feed(&feed, &info);
     let counts = feed.counts;
     let failures = (counts.total > 0).then(|| {
         view! {
             <dt>"Failed events"</dt>
             <dd>
                 <Number value=counts.total />
-                ": "
-                <Number value=counts.waiting />
-                " waiting, "
-                <Number value=counts.exhausted />
-                " exhausted"
+                {counts.states_are_known()
+                    .then(|| {
+                        view! { ": " <Number value=counts.waiting /> " waiting, " <Number value=counts.exhausted /> " exhausted" }
+                    })}
             </dd>
             <dt>"Oldest failure"</dt>
             <dd>
@@ -275,7 +285,7 @@ fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<
                     {failures}
                     <dt>"Last seen at work"</dt>
                     <dd>{at_work}</dd>
-                    {markers(&feed.markers)}
+                    {markers(&feed)}
                 </dl>
             </div>
         </article>
@@ -283,7 +293,16 @@ fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<
 }
 
 /// How far the consumer has read; each marker where there are several.
-fn markers(markers: &[Marker]) -> AnyView {
+fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
+    if let (true, Some(reason)) = (markers.is_empty(), signs.markers_not_known.clone()) {
+        return view! {
+            <dt>"Marker"</dt>
+            <dd>
+                <NotHere reason=reason />
+            </dd>
+        }
+        .into_any();
+    }
     if markers.is_empty() {
         return view! {
             <dt>"Marker"</dt>
@@ -325,21 +344,15 @@ fn Failures(seen: Seen) -> impl IntoView {
                 <span class="small muted push">"by first failure, of the events still in the table"</span>
             </header>
             <div class="pad">
-                <DayChart days=seen.days wide=true />
+                {seen.failed.is_some().then(|| view! { <DayChart days=seen.days wide=true /> })}
                 <dl class="facts">
                     <dt>"Waiting"</dt>
-                    <dd>
-                        <Number value=seen.waiting />
-                    </dd>
+                    <dd>{known(seen.waiting)}</dd>
                     <dt>"Exhausted"</dt>
-                    <dd>
-                        <Number value=seen.exhausted />
-                    </dd>
+                    <dd>{known(seen.exhausted)}</dd>
                     <dt>"All failed events"</dt>
-                    <dd>
-                        <Number value=seen.failed />
-                    </dd>
-                    {(seen.failed > 0)
+                    <dd>{known(seen.failed)}</dd>
+                    {(seen.failed > Some(0))
                         .then(|| {
                             view! {
                                 <dt>"Oldest failure"</dt>

@@ -450,6 +450,7 @@ mod tests {
                 assumed: false,
             },
             feed_limits: Vec::new(),
+            concerns: Default::default(),
             time_zone: "UTC".into(),
             refresh_secs: 10,
             publishes: Vec::new(),

@@ -5,7 +5,7 @@ use leptos_meta::Title;
 
 use crate::{
     api::overview::list_applications,
-    model::{ApplicationView, Reach},
+    model::{ApplicationView, Reach, explain},
     ui::{
         components::{ApplicationsTable, At, Concerns, SystemMap, loaded},
         sentences,
@@ -69,7 +69,7 @@ fn looked(views: &[ApplicationView]) -> AnyView {
     let newest_failure = views
         .iter()
         // What lies ahead is no last failure: a concern says why that may be.
-        .filter(|view| sentences::ahead(view).is_none())
+        .filter(|view| explain::ahead(view).is_none())
         .filter_map(|view| view.seen.as_ref()?.newest_failure.as_ref()?.at)
         .max()
         .map(|at| view! { " Last failure " <At at=at /> "." });

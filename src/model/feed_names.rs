@@ -1,7 +1,7 @@
 //! What people call a feed: its category, and who publishes it where the category alone would be another feed's name too.
 //! Pure functions.
 
-use crate::model::{ApplicationInfo, Feed, error_text::visible, feed::category_of};
+use super::{ApplicationInfo, Feed, error_text::visible, feed::category_of};
 
 /// The name of a feed among those that one application reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +87,7 @@ mod tests {
             newest_failure: None,
             last_seen_at_work: None,
             state: FeedState::Running,
+            signs: Default::default(),
         }
     }
 
@@ -106,6 +107,7 @@ mod tests {
                 assumed: false,
             },
             feed_limits: Vec::new(),
+            concerns: Default::default(),
             time_zone: "UTC".into(),
             refresh_secs: 15,
             publishes: vec!["http://openelis:8052/openelis/".into()],

@@ -1,0 +1,441 @@
+//! What needs a person's attention: one decision for the overview, the applications' pages and the monitoring endpoint.
+//!
+//! Pure functions of what was last seen. Their thresholds are settings ([`ConcernSettings`]).
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ApplicationInfo, ApplicationView, Availability, Feed, FeedState, Reach, Seen,
+    application::COMPLETE_ENTRY,
+    explain,
+    feed_names::FeedName,
+    words::{count, span},
+};
+
+/// From when on something is a concern. `None` in a threshold: never.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConcernSettings {
+    /// Percent of a feed's limit of failed events.
+    pub near_limit_percent: Option<u64>,
+}
+
+impl Default for ConcernSettings {
+    fn default() -> Self {
+        Self { near_limit_percent: Some(80) }
+    }
+}
+
+/// What kind of concern it is, the most pressing first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConcernKind {
+    /// The consumer reads nothing new: too many failed events.
+    FeedStopped,
+    /// The marker does not move while the publisher goes on.
+    FeedStalled,
+    /// The consumer cannot go on from its marker.
+    MarkerUnusable,
+    /// The database does not answer.
+    Unreachable,
+    /// The database answers, and neither markers nor failed events can be read.
+    FeedsNotSeen,
+    /// The table of failed events cannot be read.
+    FailuresNotSeen,
+    /// The last look is too old.
+    Outdated,
+    /// A feed is close to its limit of failed events.
+    NearLimit,
+    /// Failed events that nobody tries again.
+    Exhausted,
+    /// Something that can break the consumer itself.
+    Hazard,
+    /// Failures whose times lie in the future.
+    TimesAhead,
+    /// The console's history does not follow the database.
+    HistoryGap,
+    /// Its entry in the configuration does not say how to connect.
+    NotConfigured,
+}
+
+/// How bad a concern is to a monitoring system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Warning,
+    Critical,
+}
+
+impl ConcernKind {
+    pub const ALL: [ConcernKind; 13] = [
+        ConcernKind::FeedStopped,
+        ConcernKind::FeedStalled,
+        ConcernKind::MarkerUnusable,
+        ConcernKind::Unreachable,
+        ConcernKind::FeedsNotSeen,
+        ConcernKind::FailuresNotSeen,
+        ConcernKind::Outdated,
+        ConcernKind::NearLimit,
+        ConcernKind::Exhausted,
+        ConcernKind::Hazard,
+        ConcernKind::TimesAhead,
+        ConcernKind::HistoryGap,
+        ConcernKind::NotConfigured,
+    ];
+
+    /// The word of the monitoring endpoint.
+    pub fn word(self) -> &'static str {
+        match self {
+            ConcernKind::FeedStopped => "feed_stopped",
+            ConcernKind::FeedStalled => "feed_stalled",
+            ConcernKind::MarkerUnusable => "marker_unusable",
+            ConcernKind::Unreachable => "unreachable",
+            ConcernKind::FeedsNotSeen => "feeds_not_seen",
+            ConcernKind::FailuresNotSeen => "failures_not_seen",
+            ConcernKind::Outdated => "outdated",
+            ConcernKind::NearLimit => "near_limit",
+            ConcernKind::Exhausted => "exhausted",
+            ConcernKind::Hazard => "hazard",
+            ConcernKind::TimesAhead => "times_ahead",
+            ConcernKind::HistoryGap => "history_gap",
+            ConcernKind::NotConfigured => "not_configured",
+        }
+    }
+
+    /// Critical is what keeps events from being read now, or the console from seeing it.
+    pub fn severity(self) -> Severity {
+        match self {
+            ConcernKind::FeedStopped
+            | ConcernKind::FeedStalled
+            | ConcernKind::MarkerUnusable
+            | ConcernKind::Unreachable
+            | ConcernKind::FeedsNotSeen => Severity::Critical,
+            ConcernKind::FailuresNotSeen
+            | ConcernKind::Outdated
+            | ConcernKind::NearLimit
+            | ConcernKind::Exhausted
+            | ConcernKind::Hazard
+            | ConcernKind::TimesAhead
+            | ConcernKind::HistoryGap
+            | ConcernKind::NotConfigured => Severity::Warning,
+        }
+    }
+}
+
+/// What a concern is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum About {
+    Application,
+    /// The feed with this address; `None`: failed events without one.
+    Feed(Option<String>),
+}
+
+/// Something that needs a person's attention, in sentences.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concern {
+    pub kind: ConcernKind,
+    pub about: About,
+    /// What does not work, and for whom. Without a full stop where it is a heading of our own.
+    pub title: String,
+    /// Why, with its figures; can be empty.
+    pub cause: String,
+    /// What to do; can be empty.
+    pub todo: String,
+    /// Events that are concerned: of two concerns of one kind the one with more comes first.
+    pub events: u64,
+}
+
+/// A look that is older than this many times `refresh` is too old, and never sooner than [`OLD_LOOK`].
+const OLD_LOOKS: i32 = 10;
+const OLD_LOOK: TimeDelta = TimeDelta::minutes(15);
+
+/// The concerns of one application at the time `now`, the most pressing first. `applications`: everything configured that
+/// may be named, for the publishers of feeds.
+///
+/// Of a database that does not answer only that is told: its feeds may be in another state by now.
+pub fn of(view: &ApplicationView, applications: &[&ApplicationInfo], now: DateTime<Utc>) -> Vec<Concern> {
+    let of_application = |kind, title: String, cause: &str, todo: &str| Concern {
+        kind,
+        about: About::Application,
+        title,
+        cause: cause.to_owned(),
+        todo: todo.to_owned(),
+        events: 0,
+    };
+    if let Reach::Unreachable { reason, advice } = &view.reach {
+        return vec![of_application(ConcernKind::Unreachable, reason.clone(), advice, "")];
+    }
+    if let Reach::NotConfigured { lacking } = &view.reach {
+        let title = format!("{} is not configured", view.info.name);
+        let cause = format!("{}.", lacking.join("; "));
+        return vec![of_application(ConcernKind::NotConfigured, title, &cause, COMPLETE_ENTRY)];
+    }
+    let Some(seen) = &view.seen else { return Vec::new() };
+    let name = &view.info.name;
+    let mut concerns = Vec::new();
+    if let Availability::NotHere(reason) = &seen.feeds {
+        concerns.push(of_application(
+            ConcernKind::FeedsNotSeen,
+            format!("The feeds of {name} cannot be seen"),
+            &format!("Not available here: {reason}."),
+            "Check the database, the schema and what the account may read.",
+        ));
+    } else if let Some(reason) = &seen.failures_not_known {
+        concerns.push(of_application(
+            ConcernKind::FailuresNotSeen,
+            format!("The failed events of {name} cannot be seen"),
+            &format!("Not available here: {reason}. Whether events failed is not known."),
+            "Have the table made, or give the account the right to read it.",
+        ));
+    }
+    if let Some(age) = view.looked_at.map(|at| now - at).filter(|age| *age > too_old(&view.info)) {
+        let seconds = u64::try_from(age.num_seconds()).unwrap_or_default();
+        concerns.push(of_application(
+            ConcernKind::Outdated,
+            format!("{name} was last looked at {} ago", span(seconds)),
+            "What is shown of it is as old as that.",
+            "See the console's log. If looks do not go on, start the console again.",
+        ));
+    }
+    for feed in feeds_of(seen) {
+        concerns.extend(of_feed(view, seen, feed, applications));
+    }
+    let hazards = seen.hazards.iter().map(|hazard| {
+        of_application(ConcernKind::Hazard, format!("Something in {name} can break its consumer"), hazard, "")
+    });
+    concerns.extend(hazards);
+    concerns.extend(explain::ahead(view).map(|saying| {
+        of_application(
+            ConcernKind::TimesAhead,
+            format!("Times of {name} lie in the future"),
+            &saying.cause,
+            &saying.todo,
+        )
+    }));
+    let gaps = seen
+        .out_of_step
+        .iter()
+        .map(|why| of_application(ConcernKind::HistoryGap, format!("The history of {name} has a gap"), why, ""));
+    concerns.extend(gaps);
+    concerns.sort_by_key(rank);
+    concerns
+}
+
+/// A key to sort concerns by: the most pressing first, and of one kind the one with the most events.
+pub fn rank(concern: &Concern) -> impl Ord + use<> {
+    (concern.kind, u64::MAX - concern.events)
+}
+
+fn too_old(info: &ApplicationInfo) -> TimeDelta {
+    let refresh = i64::try_from(info.refresh_secs).ok().and_then(TimeDelta::try_seconds).unwrap_or(OLD_LOOK);
+    refresh.checked_mul(OLD_LOOKS).unwrap_or(TimeDelta::MAX).max(OLD_LOOK)
+}
+
+fn feeds_of(seen: &Seen) -> &[Feed] {
+    seen.feeds.here().map_or(&[], Vec::as_slice)
+}
+
+/// The concerns of one feed.
+fn of_feed(view: &ApplicationView, seen: &Seen, feed: &Feed, applications: &[&ApplicationInfo]) -> Vec<Concern> {
+    let info = &view.info;
+    let app = &info.name;
+    // Only of a feed that is a concern: it looks at all others.
+    let name = || FeedName::of(feed.uri.as_deref(), feeds_of(seen), applications).in_sentence();
+    let concern = |kind, title, saying: explain::Saying| Concern {
+        kind,
+        about: About::Feed(feed.uri.clone()),
+        title,
+        cause: saying.cause,
+        todo: saying.todo,
+        events: feed.counts.total,
+    };
+    let of_state = |kind, title| concern(kind, title, explain::feed(feed, info));
+    let mut concerns = Vec::new();
+    let (exhausted, limits) = (feed.counts.exhausted, info.limits_of(feed.uri.as_deref()));
+    let told = match feed.state {
+        FeedState::Stopped if limits.assumed => {
+            Some((ConcernKind::FeedStopped, format!("{app} probably reads nothing new from {}", name())))
+        }
+        FeedState::Stopped => Some((ConcernKind::FeedStopped, format!("{app} reads nothing new from {}", name()))),
+        FeedState::Stalled => Some((ConcernKind::FeedStalled, format!("{app} stands still on {}", name()))),
+        _ if explain::near_limit(feed, info).is_some() => {
+            Some((ConcernKind::NearLimit, format!("{app} is close to its limit of failed events on {}", name())))
+        }
+        _ if exhausted > 0 && feed.uri.is_none() => {
+            let title = format!("{app} has {} without a feed address", count(exhausted, "exhausted event"));
+            Some((ConcernKind::Exhausted, title))
+        }
+        _ if exhausted > 0 => Some((
+            ConcernKind::Exhausted,
+            format!("{app} has given up on {} from {}", count(exhausted, "event"), name()),
+        )),
+        FeedState::Running | FeedState::Failing | FeedState::Unknown => None,
+    };
+    concerns.extend(told.map(|(kind, title)| of_state(kind, title)));
+    if let Some(fault) = feed.marker_fault() {
+        let title = format!("{app} cannot go on with {}", name());
+        concerns.push(concern(ConcernKind::MarkerUnusable, title, explain::marker_fault(feed, fault)));
+    }
+    concerns
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{
+        Stamp,
+        samples::{down, feed_with, unconfigured, up, view},
+    };
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn concerns(view: &ApplicationView) -> Vec<Concern> {
+        of(view, &[&view.info], now())
+    }
+
+    fn kinds(view: &ApplicationView) -> Vec<ConcernKind> {
+        concerns(view).iter().map(|concern| concern.kind).collect()
+    }
+
+    #[test]
+    fn the_most_pressing_concern_comes_first() {
+        let mut odoo = view("Odoo", up(), vec![feed_with(0, 2, 2), feed_with(0, 1000, 1000), feed_with(4, 0, 4)]);
+        Arc::make_mut(odoo.seen.as_mut().unwrap()).hazards.push("A row without a time.".into());
+        Arc::make_mut(odoo.seen.as_mut().unwrap()).out_of_step = Some("A gap.".into());
+        let elis = view("OpenELIS", up(), vec![feed_with(0, 37, 37)]);
+        let pacs = view("PACS", down(), vec![feed_with(0, 1000, 1000)]);
+        let mut all: Vec<(String, Concern)> = [pacs, elis, odoo]
+            .iter()
+            .flat_map(|view| concerns(view).into_iter().map(|concern| (view.info.name.clone(), concern)))
+            .collect();
+        all.sort_by_key(|(_, concern)| rank(concern));
+        let told: Vec<String> =
+            all.iter().map(|(app, concern)| format!("{app} {} {}", concern.kind.word(), concern.events)).collect();
+        assert_eq!(
+            told,
+            [
+                "Odoo feed_stopped 1000",
+                "PACS unreachable 0",
+                "OpenELIS exhausted 37",
+                "Odoo exhausted 2",
+                "Odoo hazard 0",
+                "Odoo history_gap 0"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_assumed_limit_only_probably_stops_a_feed() {
+        let mut odoo = view("Odoo", up(), vec![feed_with(0, 1000, 1000)]);
+        assert_eq!(concerns(&odoo)[0].title, "Odoo reads nothing new from the encounter feed");
+        odoo.info.limits.assumed = true;
+        assert_eq!(concerns(&odoo)[0].title, "Odoo probably reads nothing new from the encounter feed");
+    }
+
+    #[test]
+    fn two_concerns_about_feeds_of_one_category_have_different_titles() {
+        let mut lab = feed_with(0, 24, 24);
+        lab.uri = Some("http://openelis:8052/openelis/ws/feed/encounter/recent".into());
+        let odoo = view("Odoo", up(), vec![feed_with(0, 24, 24), lab]);
+        let titles: Vec<String> = concerns(&odoo).into_iter().map(|concern| concern.title).collect();
+        assert_eq!(
+            titles,
+            [
+                "Odoo has given up on 24 events from the encounter feed of openmrs:8080",
+                "Odoo has given up on 24 events from the encounter feed of openelis:8052",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_feed_is_a_concern_from_four_fifths_of_its_limit_on_unless_a_setting_says_otherwise() {
+        let with = |total, percent| {
+            let mut odoo = view("Odoo", up(), vec![feed_with(total, 0, total)]);
+            odoo.info.concerns.near_limit_percent = percent;
+            kinds(&odoo)
+        };
+        assert_eq!(with(799, Some(80)), []);
+        assert_eq!(with(800, Some(80)), [ConcernKind::NearLimit]);
+        assert_eq!(with(999, Some(80)), [ConcernKind::NearLimit]);
+        assert_eq!(with(800, Some(95)), []);
+        assert_eq!(with(999, None), []);
+        let mut unlimited = view("Odoo", up(), vec![feed_with(999, 0, 999)]);
+        unlimited.info.limits.max_failed_events = None;
+        assert_eq!(kinds(&unlimited), []);
+        let odoo = view("Odoo", up(), vec![feed_with(999, 0, 999)]);
+        let near = &concerns(&odoo)[0];
+        assert_eq!(near.title, "Odoo is close to its limit of failed events on the encounter feed");
+        assert!(near.cause.starts_with("999 of 1,000 failed events"), "{}", near.cause);
+    }
+
+    #[test]
+    fn rows_without_an_address_are_close_to_no_limit() {
+        let mut lost = feed_with(0, 900, 900);
+        lost.uri = None;
+        assert_eq!(kinds(&view("Odoo", up(), vec![lost])), [ConcernKind::Exhausted]);
+    }
+
+    #[test]
+    fn a_marker_that_cannot_be_gone_on_from_is_a_concern_whatever_else_the_feed_is() {
+        for (feed, expected) in [
+            (feed_with(0, 0, 0), vec![ConcernKind::MarkerUnusable]),
+            (feed_with(3, 0, 3), vec![ConcernKind::MarkerUnusable]),
+            (feed_with(0, 3, 3), vec![ConcernKind::MarkerUnusable, ConcernKind::Exhausted]),
+        ] {
+            let mut feed = feed;
+            feed.markers[0].page_uri = Some("?".into());
+            assert_eq!(kinds(&view("Odoo", up(), vec![feed])), expected);
+        }
+    }
+
+    #[test]
+    fn failed_events_that_cannot_be_seen_are_a_concern() {
+        let mut odoo = view("Odoo", up(), vec![]);
+        let seen = Arc::make_mut(odoo.seen.as_mut().unwrap());
+        seen.failures_not_known = Some("the table failed_events does not exist".into());
+        assert_eq!(kinds(&odoo), [ConcernKind::FailuresNotSeen]);
+        // Where nothing at all is seen, that is told once.
+        let seen = Arc::make_mut(odoo.seen.as_mut().unwrap());
+        seen.feeds = Availability::NotHere("the table markers does not exist".into());
+        assert_eq!(kinds(&odoo), [ConcernKind::FeedsNotSeen]);
+    }
+
+    #[test]
+    fn an_application_without_a_whole_entry_is_told_last_with_what_is_missing() {
+        let odoo = concerns(&unconfigured("Odoo"));
+        assert_eq!((odoo[0].kind, odoo[0].title.as_str()), (ConcernKind::NotConfigured, "Odoo is not configured"));
+        assert_eq!(odoo[0].cause, "console.toml:9: application[2].user: is empty.");
+        let others = concerns(&view("OpenELIS", up(), vec![feed_with(0, 1, 1)]));
+        assert!(rank(&others[0]) < rank(&odoo[0]));
+    }
+
+    #[test]
+    fn times_in_the_future_are_a_concern() {
+        let mut odoo = view("Odoo", up(), vec![]);
+        let newest = Stamp::of(odoo.seen_at.unwrap() + TimeDelta::minutes(330));
+        Arc::make_mut(odoo.seen.as_mut().unwrap()).newest_failure = Some(newest);
+        assert_eq!(kinds(&odoo), [ConcernKind::TimesAhead]);
+    }
+
+    #[test]
+    fn a_look_that_is_far_too_old_is_a_concern() {
+        let odoo = view("Odoo", up(), vec![]);
+        let after = |minutes| of(&odoo, &[], now() + TimeDelta::minutes(minutes));
+        assert_eq!(after(15), []);
+        assert_eq!(after(16)[0].title, "Odoo was last looked at 16 min ago");
+        let mut slow = view("Odoo", up(), vec![]);
+        slow.info.refresh_secs = 600;
+        assert_eq!(of(&slow, &[], now() + TimeDelta::minutes(99)), []);
+    }
+
+    #[test]
+    fn every_kind_has_its_word_as_programs_read_it() {
+        for kind in ConcernKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Applications and feeds for unit tests.
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+
+use super::{
+    ApplicationInfo, ApplicationView, Availability, Feed, FeedCounts, FeedState, Kind, Limits, Marker, Reach, Seen,
+    feed::Signs,
+};
+
+/// The limits of an ordinary consumer: a feed stops at 1,000, five retries, a run every 30 s.
+pub fn limits() -> Limits {
+    Limits {
+        max_failed_events: Some(1000),
+        max_retry: Some(5),
+        feed_interval_secs: 30,
+        retry_interval_secs: 30,
+        retry_batch: 5,
+        assumed: false,
+    }
+}
+
+/// An application of this name that publishes nothing.
+pub fn info(name: &str) -> ApplicationInfo {
+    ApplicationInfo {
+        key: name.to_lowercase(),
+        name: name.into(),
+        kind: Kind::Odoo,
+        kind_assumed: false,
+        address: "db/odoo".into(),
+        limits: limits(),
+        feed_limits: vec![],
+        concerns: Default::default(),
+        time_zone: "UTC".into(),
+        refresh_secs: 15,
+        publishes: vec![],
+        read_only: false,
+    }
+}
+
+/// The encounter feed of OpenMRS with so many failed events.
+pub fn feed_with(waiting: u64, exhausted: u64, total: u64) -> Feed {
+    let counts = FeedCounts { waiting, exhausted, total };
+    Feed {
+        uri: Some("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent".into()),
+        markers: vec![Marker {
+            feed_uri: None,
+            last_read_entry_id: Some("tag:atomfeed.ict4h.org:1".into()),
+            page_uri: Some("http://openmrs:8080/openmrs/ws/atomfeed/encounter/36".into()),
+        }],
+        category: Some("encounter".into()),
+        counts,
+        oldest_failure: None,
+        newest_failure: None,
+        last_seen_at_work: None,
+        state: FeedState::of(&counts, true, &limits()),
+        signs: Signs::default(),
+    }
+}
+
+/// An application as it was seen with these feeds.
+pub fn view(name: &str, reach: Reach, feeds: Vec<Feed>) -> ApplicationView {
+    let sum = |rows: fn(&FeedCounts) -> u64| Some(feeds.iter().map(|feed| rows(&feed.counts)).sum());
+    let at = DateTime::from_timestamp(1_800_000_000, 0);
+    ApplicationView {
+        info: info(name),
+        reach,
+        looked_at: at,
+        seen_at: at,
+        seen: Some(Arc::new(Seen {
+            waiting: sum(|counts| counts.waiting),
+            exhausted: sum(|counts| counts.exhausted),
+            failed: sum(|counts| counts.total),
+            feeds: Availability::Here(feeds),
+            failures_not_known: None,
+            days: vec![],
+            oldest_failure: None,
+            newest_failure: None,
+            newest: Vec::new(),
+            retry_refused: None,
+            missing: vec![],
+            hazards: vec![],
+            out_of_step: None,
+        })),
+        concerns: Vec::new(),
+    }
+}
+
+/// An application whose entry in the configuration is not whole.
+pub fn unconfigured(name: &str) -> ApplicationView {
+    let lacking = vec!["console.toml:9: application[2].user: is empty".to_owned()];
+    let reach = Reach::NotConfigured { lacking };
+    ApplicationView { seen: None, seen_at: None, looked_at: None, ..view(name, reach, vec![]) }
+}
+
+/// It answers.
+pub fn up() -> Reach {
+    Reach::Reachable { server: "PostgreSQL 15".into() }
+}
+
+/// It does not.
+pub fn down() -> Reach {
+    Reach::Unreachable { reason: "Refused.".into(), advice: "Start it.".into() }
+}

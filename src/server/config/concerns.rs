@@ -1,0 +1,23 @@
+//! The settings of what is a concern: those of the whole console, those of one application over them, and the presets
+//! beneath.
+
+use crate::model::concerns::ConcernSettings;
+
+/// What a table `concerns` says. Each setting may be absent; an inner `None` is "off".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConcernLayer {
+    /// Percent of a feed's limit.
+    pub near_limit: Option<Option<u64>>,
+}
+
+impl ConcernLayer {
+    /// This layer, with `lower` where it says nothing.
+    pub(super) fn over(self, lower: Self) -> Self {
+        Self { near_limit: self.near_limit.or(lower.near_limit) }
+    }
+
+    /// These settings, with the preset's where nothing is said.
+    pub(super) fn settings(self, preset: ConcernSettings) -> ConcernSettings {
+        ConcernSettings { near_limit_percent: self.near_limit.unwrap_or(preset.near_limit_percent) }
+    }
+}

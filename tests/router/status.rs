@@ -1,0 +1,123 @@
+//! What a monitoring system is told: `/status`.
+
+use atomfeed_console::{
+    model::{Person, Role, access::KnownBy},
+    server::config::{Access, Way},
+};
+use axum::http::StatusCode;
+
+use super::hospital::{Hospital, Row, row};
+
+const STATUS: &str = "/atomfeed-console/status";
+const PLAIN: &str = "/atomfeed-console/status?plain";
+
+fn waiting(id: i64) -> Row {
+    Row { retries: 1, ..row(id, "2026-11-20 08:00:00") }
+}
+
+#[tokio::test]
+async fn a_calm_hospital_is_ok_in_both_forms() {
+    let hospital = Hospital::new(&[waiting(1)], &[]).await;
+    hospital.followed().await;
+    let line = hospital.get(PLAIN).await;
+    assert_eq!((line.status, line.header("content-type")), (StatusCode::OK, "text/plain; charset=utf-8"));
+    assert_eq!(line.body, "OK - 4 feeds, 3 of them running, 1 event waits for another try\n");
+    let json = hospital.get(STATUS).await;
+    assert_eq!((json.status, json.header("content-type")), (StatusCode::OK, "application/json"));
+    let json = json.json();
+    assert_eq!(json["status"], "OK");
+    let names: Vec<_> = json["applications"].as_array().unwrap().iter().map(|app| app["name"].clone()).collect();
+    assert_eq!(names, ["Odoo", "OpenELIS"]);
+    let feed = &json["applications"][0]["feeds"][0];
+    assert_eq!((&feed["category"], &feed["failed"], &feed["limit"]), (&"encounter".into(), &1.into(), &1000.into()));
+}
+
+#[tokio::test]
+async fn a_feed_close_to_its_limit_is_a_warning_in_every_place() {
+    let rows: Vec<Row> = (1..=9).map(waiting).collect();
+    let hospital = Hospital::with(&rows, &[], "/atomfeed-console", |config| {
+        config.applications[0].info.limits.max_failed_events = Some(10);
+    })
+    .await;
+    let line = hospital.get(PLAIN).await.body;
+    let sentence = "9 of 10 failed events";
+    assert!(line.starts_with("WARNING - Odoo is close to its limit") && line.contains(sentence), "{line}");
+    for page in ["", "/applications/odoo"] {
+        let answer = hospital.page(&format!("/atomfeed-console{page}")).await;
+        assert!(answer.body.contains(sentence), "{page}");
+    }
+    let overview = hospital.page("/atomfeed-console").await.body;
+    assert!(overview.contains("One thing needs attention."), "the heading is not calm either");
+}
+
+#[tokio::test]
+async fn a_marker_that_names_no_page_address_is_critical_and_never_running() {
+    let hospital = Hospital::new(&[], &[]).await;
+    hospital
+        .execute("Odoo", "UPDATE markers SET last_read_entry_id = '?', feed_uri_for_last_read_entry = '?' WHERE feed_uri LIKE '%patient%'")
+        .await;
+    hospital.followed().await;
+    let line = hospital.get(PLAIN).await.body;
+    assert!(line.starts_with("CRITICAL - Odoo cannot go on with the patient feed: Its marker names “?”"), "{line}");
+    let overview = hospital.page("/atomfeed-console").await.body;
+    assert!(overview.contains("Odoo cannot go on with the patient feed"));
+    let application = hospital.page("/atomfeed-console/applications/odoo").await.body;
+    assert!(application.contains("is no page address") && application.contains("Have the marker completed"));
+}
+
+#[tokio::test]
+async fn without_the_table_of_failed_events_nothing_is_zero_and_no_marker_is_blamed() {
+    let hospital = Hospital::new(&[], &[]).await;
+    hospital.execute("Odoo", "DROP TABLE failed_events").await;
+    hospital.console.parts.watch.look_again("odoo").await;
+    let application = hospital.page("/atomfeed-console/applications/odoo").await.body;
+    assert!(!application.contains("names no page"), "the marker has its page");
+    assert!(application.contains("The failed events of Odoo cannot be seen"));
+    assert!(application.contains("Whether events failed is not known: the table failed_events does not exist."));
+    assert_eq!(application.matches("not known<").count(), 3, "waiting, exhausted and all");
+    let overview = hospital.page("/atomfeed-console").await.body;
+    assert_eq!(overview.matches("not known<").count(), 4, "and no empty chart");
+    let odoo = &hospital.get(STATUS).await.json()["applications"][0];
+    assert!(odoo["failed"].is_null() && odoo["feeds"][0]["failed"].is_null());
+    assert_eq!(odoo["feeds"][0]["state"], "unknown");
+    assert_eq!(odoo["concerns"][0]["kind"], "failures_not_seen");
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_critical_and_the_answer_is_still_an_answer() {
+    let hospital = Hospital::with(&[], &[], "/atomfeed-console", |config| {
+        config.applications[1].database.database = "/nonexistent/openelis.db".into();
+    })
+    .await;
+    let line = hospital.get(PLAIN).await;
+    assert_eq!(line.status, StatusCode::OK);
+    assert!(line.body.starts_with("CRITICAL - ") && line.body.contains("OpenELIS"), "{}", line.body);
+    let json = hospital.get(STATUS).await.json();
+    let openelis = &json["applications"][1];
+    assert_eq!((&openelis["state"], &openelis["status"]), (&"unreachable".into(), &"CRITICAL".into()));
+    assert!(openelis["feeds"].is_null() && openelis["age_seconds"].is_null());
+    assert_eq!(json["applications"][0]["status"], "OK");
+}
+
+#[tokio::test]
+async fn whoever_asks_needs_the_right_to_see_and_is_told_of_their_own_applications() {
+    let hospital = Hospital::with(&[], &[row(1, "2026-11-20 08:00:00")], "/atomfeed-console", |config| {
+        config.access = Access { way: Way::Accounts, ..Access::default() };
+    })
+    .await;
+    let nobody = hospital.get(STATUS).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    assert!(!nobody.body.contains("Odoo"));
+    let viewer = |only: Option<&str>| Person {
+        name: "viewer".into(),
+        role: Role::Viewer,
+        applications: only.map(|app| [app.to_owned()].into()),
+        known_by: KnownBy::Account,
+        reading_only: false,
+    };
+    let all = hospital.get_as(&viewer(None), PLAIN).await;
+    assert!(all.body.starts_with("WARNING - OpenELIS"), "{}", all.body);
+    let odoo = hospital.get_as(&viewer(Some("odoo")), PLAIN).await;
+    assert!(odoo.body.starts_with("OK - 2 feeds"), "{}", odoo.body);
+    assert!(!hospital.get_as(&viewer(Some("odoo")), STATUS).await.body.contains("OpenELIS"));
+}
