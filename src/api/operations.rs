@@ -213,7 +213,7 @@ pub async fn turn_operation(id: i64, turn: String) -> Result<(), Problem> {
         "resume" => operations::resume(&console, &actor, id).await?,
         "cancel" => operations::cancel(&console, &actor, id).await?,
         "drop" => {
-            operations::drop_plan(&console, &super::person()?, id).await?;
+            operations::drop_plan(&console, &super::person()?, &actor, id).await?;
             super::go_to(&base.operations());
             return Ok(());
         }

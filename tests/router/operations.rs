@@ -9,6 +9,7 @@ use atomfeed_console::{
     atomfeed::{self, Consumer, Event, Failure, Transaction, Worker},
     model::{
         Person, RowId,
+        audit::AuditFilter,
         ledger::{RequestKind, RequestOutcome},
         operation::{Operation, OperationRow, Pace, RowOutcome, Stage},
     },
@@ -132,10 +133,17 @@ async fn a_plan_can_be_thrown_away_and_a_discard_needs_a_reason() {
     assert_eq!(dropped.header("location"), "/atomfeed-console/operations");
     assert_eq!(hospital.console.parts.store.operation(1).await.unwrap(), None);
     assert_eq!(hospital.retries("Odoo").await.len(), 3);
+    let on_record =
+        async || hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 10).await.unwrap();
+    let entries = on_record().await;
+    let entry = &entries[0];
+    assert_eq!((entry.kind.as_str(), entry.outcome.as_str(), entry.action), ("discard", "done", Some(1)));
+    assert_eq!(entry.what, "plan thrown away, nothing was touched: 2 selected failed events of Odoo");
     for turn in ["pause", "resume", "cancel", "drop", "dance"] {
         let answer = hospital.form(TURN, &[("id", "1"), ("turn", turn)]).await;
         assert!(answer.status.is_client_error(), "{turn}");
     }
+    assert_eq!(on_record().await.len(), entries.len(), "what could not be done is not said to be done");
 }
 
 #[tokio::test]
@@ -153,7 +161,10 @@ async fn what_is_discarded_can_be_seen_and_put_back() {
         assert!(page.body.contains(words), "{words}");
     }
     // One of them by its box, the other by the operation.
-    let answer = hospital.form(PLAN, &[("kind", "restore"), ("copies[]", "2")]).await;
+    let named_five_times = [&[("kind", "restore")][..], &[("copies[]", "2"); 5]].concat();
+    let answer = hospital.form(PLAN, &named_five_times).await;
+    let plan = hospital.console.parts.store.operation(2).await.unwrap().unwrap();
+    assert_eq!((plan.counts.asked, plan.scope.as_str()), (1, "1 discarded failed event"));
     hospital.form(START, &[("id", "2")]).await;
     assert_eq!(answer.header("location"), "/atomfeed-console/operations/2", "{}", answer.body);
     let ended = until(&hospital.console, 2, &[Stage::Ended]).await;

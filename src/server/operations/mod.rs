@@ -83,6 +83,8 @@ pub struct Running(Arc<tokio::sync::Mutex<BTreeSet<i64>>>);
 /// A moment in an operation's life that is put on record beside the operation itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Milestone {
+    /// The plan was thrown away; nothing had begun.
+    Dropped,
     Begun,
     Paused,
     Resumed,
@@ -93,6 +95,7 @@ enum Milestone {
 impl Milestone {
     fn word(self) -> &'static str {
         match self {
+            Milestone::Dropped => "thrown away",
             Milestone::Begun => "begun",
             Milestone::Paused => "paused",
             Milestone::Resumed => "resumed",
@@ -118,6 +121,9 @@ async fn on_record(
         RequestKind::Restore => AuditKind::Restored,
     };
     let (outcome, what) = match milestone {
+        Milestone::Dropped => {
+            (AuditOutcome::Done, format!("plan thrown away, nothing was touched: {}", operation.scope))
+        }
         Milestone::Begun => (AuditOutcome::Begun, operation.scope.clone()),
         Milestone::Ended | Milestone::Cancelled => {
             let counts = console.parts.store.operation(operation.id).await?.map(|operation| operation.counts);
@@ -276,8 +282,8 @@ pub async fn wait_a_moment(console: &Console, id: i64) {
 /// Throws a plan away that has not begun: one's own, or as somebody who may do everything.
 ///
 /// # Errors
-/// It has begun, or it is somebody else's.
-pub async fn drop_plan(console: &Console, person: &Person, id: i64) -> Result<(), Problem> {
+/// It has begun, or it is somebody else's; or the audit log cannot be written, and the plan stays.
+pub async fn drop_plan(console: &Console, person: &Person, actor: &Actor, id: i64) -> Result<(), Problem> {
     let operation = find(console, id).await?;
     if operation.who != person.name && !person.may(RequestKind::Discard.right()) {
         return Err(Problem::refused(
@@ -285,10 +291,12 @@ pub async fn drop_plan(console: &Console, person: &Person, id: i64) -> Result<()
             "An administrator can throw it away; a plan that nobody starts goes by itself after a day.",
         ));
     }
-    if console.parts.store.drop_plan(id).await? {
-        return Ok(());
+    let begun = || Problem::refused("This operation has begun.", "Pause or cancel it on its page.");
+    if !matches!(operation.stage, Stage::Planning | Stage::Draft) {
+        return Err(begun());
     }
-    Err(Problem::refused("This operation has begun.", "Pause or cancel it on its page."))
+    on_record(console, &operation, Milestone::Dropped, actor).await?;
+    if console.parts.store.drop_plan(id).await? { Ok(()) } else { Err(begun()) }
 }
 
 /// Pauses an operation after the batch that is being written.

@@ -43,7 +43,12 @@ pub enum Matching {
 ///
 /// # Errors
 /// Nothing matches, an application is unknown or forbids it, or a source does not answer.
-pub async fn plan(console: &Console, actor: Actor, kind: RequestKind, what: Matching) -> Result<i64, Problem> {
+pub async fn plan(console: &Console, actor: Actor, kind: RequestKind, mut what: Matching) -> Result<i64, Problem> {
+    // A copy that is named twice is one copy.
+    if let Matching::Copies(copies) = &mut what {
+        copies.sort_unstable();
+        copies.dedup();
+    }
     let scope = scope(console, kind, &what).await?;
     let id = new(console, &actor, kind, scope, None, true).await?;
     let own = console.clone();
