@@ -62,6 +62,8 @@ pub struct AccountsPage {
     pub applications: Vec<ApplicationInfo>,
     /// Name and one-time password of an account that was just made or given another. It is here once.
     pub new_password: Option<(String, String)>,
+    /// Every token with the name of its owner, by that name.
+    pub tokens: Vec<(String, OwnToken)>,
 }
 
 /// One account, for those who look after them.
@@ -96,7 +98,7 @@ pub async fn sign_in(
         parts.as_ref().and_then(|parts| parts.headers.get("user-agent")).and_then(|value| value.to_str().ok());
     let begun = sign_in::sign_in(&console, &visit, &name, &password, browser.unwrap_or_default()).await?;
     super::give_cookie(&console, &visit, cookies::Kind::Session, &begun.secret);
-    super::give_cookie(&console, &visit, cookies::Kind::Browser, &visit.browser.0);
+    super::give_cookie(&console, &visit, cookies::Kind::Browser, &begun.mark);
     let base = &console.parts.config.base;
     let on = base.inside(&to).unwrap_or_else(|| base.overview());
     super::go_to(if begun.must_change { base.account() } else { on }.as_str());
@@ -110,7 +112,7 @@ pub async fn sign_out() -> Result<(), Problem> {
     let console = super::console()?;
     let visit = super::visit()?;
     sign_in::sign_out(&console, &visit).await?;
-    super::take_session_cookie(&console, &visit);
+    super::leave_browser(&console, &visit);
     super::go_to(&console.parts.config.base.sign_in(None));
     Ok(())
 }
@@ -124,7 +126,7 @@ pub async fn sign_out_everywhere() -> Result<(), Problem> {
     let person = super::person()?;
     let ending = async { Ok(console.parts.store.end_sessions(&person.name).await?) };
     report::on_record(&console, &visit, &person.name, Happened::SessionsEnded, ending).await?;
-    super::take_session_cookie(&console, &visit);
+    super::leave_browser(&console, &visit);
     super::go_to(&console.parts.config.base.sign_in(None));
     Ok(())
 }
@@ -167,7 +169,6 @@ pub async fn view_own_account() -> Result<OwnAccount, Problem> {
         Some(account) => store.tokens_of(account).await?,
         None => Vec::new(),
     };
-    let now = Utc::now();
     let seen = console.seen_by(&person);
     let new_token = console.parts.doorkeeper.take_shown(&visit, |what| match what {
         ShownOnce::Token(token) => Some(token.clone()),
@@ -188,32 +189,35 @@ pub async fn view_own_account() -> Result<OwnAccount, Problem> {
                 browser: session.browser,
             })
             .collect(),
-        tokens: tokens
-            .into_iter()
-            .map(|token| OwnToken {
-                expired: token.expires_at.is_some_and(|at| at <= now),
-                id: token.id,
-                label: token.label,
-                role: token.role,
-                reading_only: token.reading_only,
-                created_at: token.created_at,
-                expires_at: token.expires_at,
-                last_used_at: token.last_used_at,
-                last_address: token.last_address,
-            })
-            .collect(),
+        tokens: tokens.into_iter().map(shown).collect(),
         new_token,
         shortest: passwords::SHORTEST,
         person,
     })
 }
 
-/// Gives the person another password. Their other sessions end.
+#[cfg(feature = "ssr")]
+fn shown(token: crate::server::store::Token) -> OwnToken {
+    OwnToken {
+        expired: token.expires_at.is_some_and(|at| at <= Utc::now()),
+        id: token.id,
+        label: token.label,
+        role: token.role,
+        reading_only: token.reading_only,
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+        last_used_at: token.last_used_at,
+        last_address: token.last_address,
+    }
+}
+
+/// Gives the person another password. Their other sessions end, and with `end_tokens` their tokens.
 #[server(prefix = "/api", endpoint = "change_password")]
 pub async fn change_password(
     #[server(default)] current: String,
     #[server(default)] new: String,
     #[server(default)] again: String,
+    #[server(default)] end_tokens: Option<String>,
 ) -> Result<(), Problem> {
     use crate::server::security::{cookies, sign_in};
     let console = super::console()?;
@@ -225,15 +229,18 @@ pub async fn change_password(
             "Nothing was changed. Type it twice again.",
         ));
     }
-    let secret = sign_in::change_password(&console, &visit, &account, &current, &new).await?;
+    let end_tokens = end_tokens.is_some();
+    let secret = sign_in::change_password(&console, &visit, &account, &current, &new, end_tokens).await?;
     super::give_cookie(&console, &visit, cookies::Kind::Session, &secret);
     super::go_to(&format!("{}?changed=password", console.parts.config.base.account()));
     Ok(())
 }
 
-/// Makes a token for scripts. `days` is how long it can be used; empty: without an end.
+/// Makes a token for scripts. `days` is how long it can be used; empty: without an end. A token outlasts the session, so
+/// the password is asked for again.
 #[server(prefix = "/api", endpoint = "make_token")]
 pub async fn make_token(
+    #[server(default)] password: String,
     #[server(default)] label: String,
     role: Role,
     #[server(default)] reading: Option<String>,
@@ -243,7 +250,7 @@ pub async fn make_token(
         security::{
             report::{self, Happened},
             secrets,
-            sign_in::ShownOnce,
+            sign_in::{self, ShownOnce},
         },
         store::NewToken,
     };
@@ -274,6 +281,7 @@ pub async fn make_token(
     if console.parts.store.tokens_of(account).await?.len() >= MOST {
         return Err(Problem::bad_request(format!("{MOST} tokens are enough."), "Revoke those that nothing uses."));
     }
+    sign_in::confirm(&console, &visit, &person.name, &password, "password").await?;
     let token = format!("afc_{}", secrets::new());
     let new = NewToken {
         account,
@@ -302,11 +310,10 @@ pub async fn revoke_token(id: i64) -> Result<(), Problem> {
             Some(account) => console.parts.store.end_token(account, id).await?,
             None => false,
         };
-        let gone =
-            || Problem::not_found("This token has been revoked already.", "The list shows those that there are.");
-        if revoked { Ok(()) } else { Err(gone()) }
+        if revoked { Ok(()) } else { Err(super::token_gone()) }
     };
-    report::on_record(&console, &visit, &person.name, Happened::TokenRevoked { id }, revoking).await?;
+    let what = Happened::TokenRevoked { id, of: &person.name };
+    report::on_record(&console, &visit, &person.name, what, revoking).await?;
     super::go_to(&format!("{}#tokens", console.parts.config.base.account()));
     Ok(())
 }
@@ -322,7 +329,9 @@ pub async fn list_accounts() -> Result<AccountsPage, Problem> {
         ShownOnce::Token(_) => None,
     });
     let accounts = console.parts.store.accounts().await?;
+    let tokens = console.parts.store.all_tokens().await?;
     Ok(AccountsPage {
+        tokens: tokens.into_iter().map(|(owner, token)| (owner, shown(token))).collect(),
         accounts: accounts
             .into_iter()
             .map(|account| AccountRow {
@@ -414,7 +423,7 @@ pub async fn disable_account(name: String, disabled: bool) -> Result<(), Problem
     Ok(())
 }
 
-/// Gives an account a new one-time password. Its sessions end.
+/// Gives an account a new one-time password. Its sessions and tokens end.
 #[server(prefix = "/api", endpoint = "new_password")]
 pub async fn new_password(name: String) -> Result<(), Problem> {
     use crate::server::security::{
@@ -429,5 +438,31 @@ pub async fn new_password(name: String) -> Result<(), Problem> {
     report::on_record(&console, &visit, &person.name, Happened::PasswordChanged { of: &name }, changing).await?;
     console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name, password });
     super::go_to(&console.parts.config.base.accounts());
+    Ok(())
+}
+
+/// Revokes a token of an account, or without `id` every one.
+#[server(prefix = "/api", endpoint = "revoke_tokens_of")]
+pub async fn revoke_tokens_of(name: String, #[server(default)] id: Option<i64>) -> Result<(), Problem> {
+    use crate::server::security::report::{self, Happened};
+    let console = super::accounts_console()?;
+    let (visit, person) = (super::visit()?, super::person()?);
+    let store = &console.parts.store;
+    let Some(account) = store.account(&name).await? else {
+        return super::changed(Err(crate::server::store::Unchanged::NoAccount), &name);
+    };
+    let what = match id {
+        Some(id) => Happened::TokenRevoked { id, of: &account.name },
+        None => Happened::TokensRevoked { of: &account.name },
+    };
+    let revoking = async {
+        let revoked = match id {
+            Some(id) => store.end_token(account.id, id).await?,
+            None => store.end_tokens(account.id).await? > 0,
+        };
+        if revoked { Ok(()) } else { Err(super::token_gone()) }
+    };
+    report::on_record(&console, &visit, &person.name, what, revoking).await?;
+    super::go_to(&format!("{}#tokens", console.parts.config.base.accounts()));
     Ok(())
 }

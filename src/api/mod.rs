@@ -115,6 +115,12 @@ fn changed(done: Result<(), crate::server::store::Unchanged>, name: &str) -> Res
     })
 }
 
+/// A token that is not there, or not there any more.
+#[cfg(feature = "ssr")]
+fn token_gone() -> Problem {
+    Problem::not_found("This token has been revoked already.", "The list shows those that there are.")
+}
+
 /// The applications that a form names; `None`: all.
 #[cfg(feature = "ssr")]
 fn chosen_applications(
@@ -146,11 +152,18 @@ fn give_cookie(console: &Console, visit: &Visit, kind: crate::server::security::
     append_cookie(cookie);
 }
 
-/// Takes the session's cookie from the browser with this answer.
+/// Takes the session's cookie from the browser with this answer, and what the browser has kept of the pages where the
+/// console may speak for the whole origin.
 #[cfg(feature = "ssr")]
-fn take_session_cookie(console: &Console, visit: &Visit) {
-    use crate::server::security::cookies;
-    append_cookie(cookies::remove(cookies::Kind::Session, &console.parts.config.base, visit.came.https));
+fn leave_browser(console: &Console, visit: &Visit) {
+    use crate::server::security::{cookies, headers};
+    let base = &console.parts.config.base;
+    append_cookie(cookies::remove(cookies::Kind::Session, base, visit.came.https));
+    if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>()
+        && let Some(data) = headers::to_clear(base, visit.came.https)
+    {
+        response.insert_header(headers::CLEAR_SITE_DATA, data);
+    }
 }
 
 #[cfg(feature = "ssr")]

@@ -6,6 +6,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
 
 use super::{
     config::{Config, Mode},
@@ -14,11 +15,12 @@ use super::{
         passwords::Prover,
         sign_in::{check_name, chosen},
     },
-    store::{NewAccount, NewPassword, Store, Unchanged, folded},
+    store::{Account, NewAccount, NewPassword, Store, Unchanged, folded},
 };
 use crate::model::{
     Role,
     audit::{AuditKind, AuditOutcome},
+    error_text::visible_line,
 };
 
 /// Who goes on record as the maker of an account.
@@ -28,10 +30,31 @@ const HERE: &str = "the command line";
 #[derive(Clone, Debug)]
 pub enum Task {
     List,
-    Add { name: String, role: Role, applications: Vec<String>, one_time: bool },
-    Password { name: String, one_time: bool },
-    Disable { name: String },
-    Enable { name: String },
+    Add {
+        name: String,
+        role: Role,
+        applications: Vec<String>,
+        one_time: bool,
+    },
+    Password {
+        name: String,
+        one_time: bool,
+    },
+    Disable {
+        name: String,
+    },
+    Enable {
+        name: String,
+    },
+    /// The tokens of one account, or of all.
+    Tokens {
+        name: Option<String>,
+    },
+    /// A token by its number, or all of the account's.
+    Revoke {
+        name: String,
+        number: Option<i64>,
+    },
 }
 
 /// Does it, and says what was done.
@@ -60,42 +83,113 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
             let password = password(&name, one_time).await?;
             let name = folded(&name);
             let new = NewAccount { name: name.clone(), role, applications, password, created_by: HERE.to_owned() };
-            on_record(store, format!("account {name} added")).await?;
-            if !store.add_account(&new).await? {
-                bail!("There is an account {name} already.");
-            }
+            on_record(store, AuditKind::AccountChanged, format!("account {name} added"), async {
+                if !store.add_account(&new).await? {
+                    bail!("There is an account {name} already.");
+                }
+                Ok(())
+            })
+            .await?;
             println!("The account {name} was added, as {role}.");
             Ok(())
         }
         Task::Password { name, one_time } => {
-            if store.account(&name).await?.is_none() {
-                bail!("There is no account {name:?}.");
-            }
+            let name = existing(store, &name).await?.name;
             let password = password(&name, one_time).await?;
-            on_record(store, format!("password of {name} changed")).await?;
-            changed(store.set_password(&name, &password, None).await?, &name)?;
-            println!("The password of {name} was changed; its sessions have ended.");
+            on_record(store, AuditKind::AccountChanged, format!("password of {name} changed"), async {
+                changed(store.set_password(&name, &password, None).await?, &name)
+            })
+            .await?;
+            println!("The password of {name} was changed; its sessions have ended, and its tokens are revoked.");
             Ok(())
         }
         Task::Disable { name } => {
-            on_record(store, format!("account {name} disabled")).await?;
-            changed(store.set_disabled(&name, true).await?, &name)?;
-            println!("The account {name} is disabled; its sessions have ended.");
+            on_record(store, AuditKind::AccountChanged, format!("account {name} disabled"), async {
+                changed(store.set_disabled(&name, true).await?, &name)
+            })
+            .await?;
+            println!("The account {name} is disabled; its sessions have ended, and its tokens rest.");
             Ok(())
         }
         Task::Enable { name } => {
-            on_record(store, format!("account {name} enabled")).await?;
-            changed(store.set_disabled(&name, false).await?, &name)?;
-            println!("The account {name} is enabled.");
+            on_record(store, AuditKind::AccountChanged, format!("account {name} enabled"), async {
+                changed(store.set_disabled(&name, false).await?, &name)
+            })
+            .await?;
+            println!("The account {name} is enabled, with the tokens that it has.");
             Ok(())
         }
+        Task::Tokens { name } => tokens(store, name).await,
+        Task::Revoke { name, number } => revoke(store, &name, number).await,
     }
 }
 
-/// Puts on record what is about to be tried.
-async fn on_record(store: &Store, what: String) -> anyhow::Result<()> {
-    let entry = Entry { signed_in_by: HERE.to_owned(), ..Entry::of_console(AuditKind::AccountChanged) };
-    Ok(Audit::new(store.clone()).record(entry.what(what).outcome(AuditOutcome::Begun)).await.map(drop)?)
+async fn existing(store: &Store, name: &str) -> anyhow::Result<Account> {
+    store.account(name).await?.with_context(|| format!("There is no account {name:?}."))
+}
+
+async fn tokens(store: &Store, name: Option<String>) -> anyhow::Result<()> {
+    let only = match name {
+        Some(name) => Some(existing(store, &name).await?.name),
+        None => None,
+    };
+    let mut tokens = store.all_tokens().await?;
+    tokens.retain(|(owner, _)| only.as_ref().is_none_or(|only| only == owner));
+    if tokens.is_empty() {
+        println!("There are no tokens.");
+    }
+    let time = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
+    for (owner, token) in tokens {
+        let reading = if token.reading_only { ", reading only" } else { "" };
+        let until = token.expires_at.map_or_else(|| "no end".to_owned(), |at| format!("until {}", time(at)));
+        let used = match (token.last_used_at, token.last_address) {
+            (Some(at), Some(address)) => format!("last used {} from {address}", time(at)),
+            (Some(at), None) => format!("last used {}", time(at)),
+            (None, _) => "never used".to_owned(),
+        };
+        let label = visible_line(&token.label);
+        println!("{:>6}  {owner:<24} {}{reading}, {until}, {used}: {label}", token.id, token.role.word());
+    }
+    Ok(())
+}
+
+async fn revoke(store: &Store, name: &str, number: Option<i64>) -> anyhow::Result<()> {
+    let account = existing(store, name).await?;
+    let name = &account.name;
+    let what = match number {
+        Some(number) => format!("token {number} of {name}"),
+        None => format!("every token of {name}"),
+    };
+    on_record(store, AuditKind::TokenRevoked, what, async {
+        match number {
+            Some(number) if !store.end_token(account.id, number).await? => {
+                bail!("{name} has no token {number}. The command account tokens {name} shows those that there are.")
+            }
+            Some(number) => println!("The token {number} of {name} is revoked."),
+            None => println!("Revoked tokens of {name}: {}.", store.end_tokens(account.id).await?),
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Makes a change with its beginning and its end on record. What cannot be recorded is not done.
+async fn on_record(
+    store: &Store,
+    kind: AuditKind,
+    what: String,
+    change: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let audit = Audit::new(store.clone());
+    let entry = Entry { signed_in_by: HERE.to_owned(), ..Entry::of_console(kind) }.what(what);
+    audit.record(entry.clone().outcome(AuditOutcome::Begun)).await?;
+    let done = change.await;
+    let outcome = if done.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };
+    // Where the end cannot be written the change is not undone by that: the beginning is on record.
+    if let Err(problem) = audit.record(entry.outcome(outcome)).await {
+        eprintln!("Note: {problem}");
+    }
+    done
 }
 
 async fn list(store: &Store) -> anyhow::Result<()> {
@@ -156,7 +250,7 @@ async fn password(name: &str, one_time: bool) -> anyhow::Result<NewPassword> {
     if one_time {
         let (password, kept) = prover.one_time().await?;
         println!("One-time password: {password}");
-        println!("It can be used for 7 days, and has to be changed at the first sign-in.");
+        println!("It can be used for 7 days, for one sign-in, at which it has to be changed.");
         return Ok(kept);
     }
     let typed = read_password()?;

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context;
 use chrono::Utc;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::{
     demo::{self, Hospital},
@@ -86,7 +86,9 @@ Examples:
   atomfeed-console account add asha --role operator --config console.toml
   atomfeed-console account add ward-screen --role viewer --application Odoo \\
       --one-time --config console.toml
-  atomfeed-console account password administrator --one-time --config console.toml";
+  atomfeed-console account password administrator --one-time --config console.toml
+      The account's sessions and tokens end
+  atomfeed-console account revoke asha --all --config console.toml";
 
 /// See which Atom feeds of a Bahmni hospital are healthy, why an event failed, and retry it.
 #[derive(Debug, Parser)]
@@ -192,6 +194,24 @@ enum AccountTask {
     /// Let people in with this account again.
     Enable {
         name: String,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Show the tokens of every account, or of one.
+    Tokens {
+        name: Option<String>,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Revoke a token of an account, or all of them.
+    #[command(group(ArgGroup::new("which").args(["number", "all"]).required(true)))]
+    Revoke {
+        name: String,
+        /// The token's number, as `account tokens` shows it.
+        number: Option<i64>,
+        /// Every token of the account.
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         at: Store,
     },
@@ -331,6 +351,8 @@ async fn account(task: AccountTask) -> anyhow::Result<()> {
         AccountTask::Password { name, one_time, at } => (at, Task::Password { name, one_time }),
         AccountTask::Disable { name, at } => (at, Task::Disable { name }),
         AccountTask::Enable { name, at } => (at, Task::Enable { name }),
+        AccountTask::Tokens { name, at } => (at, Task::Tokens { name }),
+        AccountTask::Revoke { name, number, at, .. } => (at, Task::Revoke { name, number }),
     };
     let config = load(CommandLine { store: at.store, ..CommandLine::default() }, at.file)?;
     accounts_cli::run(&config, task).await

@@ -145,6 +145,7 @@ pub const ROUTES: &[Route] = &[
     form("/api/change_account", Has(Accounts), "/accounts"),
     form("/api/disable_account", Has(Accounts), "/accounts"),
     form("/api/new_password", Has(Accounts), "/accounts"),
+    form("/api/revoke_tokens_of", Has(Accounts), "/accounts"),
     function("/api/demo_hospital", Has(See)),
     function("/api/demo_mend", Has(Retry)),
     function("/api/demo_break", Has(Retry)),

@@ -6,8 +6,11 @@ use std::{
 };
 
 use atomfeed_console::{
-    model::audit::AuditKind,
-    server::store::{Entry, Store},
+    model::{
+        Role,
+        audit::{AuditFilter, AuditKind},
+    },
+    server::store::{Entry, NewToken, Store},
 };
 use sqlx::{Connection as _, SqliteConnection};
 
@@ -345,6 +348,54 @@ fn accounts_are_looked_after_on_the_command_line() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
         assert!(told.contains(words) && !told.contains("copper"), "{arguments:?}: {told}");
     }
+}
+
+#[tokio::test]
+async fn tokens_are_listed_and_revoked_on_the_command_line_and_it_is_on_record() {
+    let site = Site::new("");
+    let good = "copper tunnel violin marsh\n";
+    for name in ["asha", "binta"] {
+        site.run(&["account", "add", name, "--role", "administrator"], good);
+    }
+    let store = Store::open(&site.0.path().join("atomfeed-console.db")).await.expect("a store");
+    for (owner, label) in [("asha", "report"), ("asha", "retries"), ("binta", "screen\u{1b}[2J")] {
+        let account = store.account(owner).await.expect("an answer").expect("the account").id;
+        let hash = label.as_bytes();
+        let new = NewToken { account, hash, label, role: Role::Viewer, reading_only: true, expires_at: None };
+        store.add_token(&new).await.expect("a token");
+    }
+    for (arguments, code, words, without) in [
+        (&["account", "tokens"][..], 0, "viewer, reading only, no end, never used: report", "\u{1b}"),
+        (&["account", "tokens", "Binta"], 0, "screen", "report"),
+        (&["account", "tokens", "nobody"], 1, "There is no account \"nobody\"", "report"),
+        (&["account", "revoke", "binta", "1"], 1, "binta has no token 1", "revoked"),
+        (&["account", "revoke", "asha"], 2, "--all", "revoked"),
+        (&["account", "revoke", "asha", "2"], 0, "The token 2 of asha is revoked", "report"),
+        (&["account", "tokens", "asha"], 0, "report", "retries"),
+        (&["account", "revoke", "asha", "--all"], 0, "Revoked tokens of asha: 1.", "report"),
+        (&["account", "password", "binta"], 0, "its tokens are revoked", "screen"),
+        (&["account", "tokens"], 0, "There are no tokens.", "asha"),
+    ] {
+        let output = site.run(arguments, good);
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(told.contains(words) && !told.contains(without), "{arguments:?}: {told}");
+    }
+    let entries = store.audit_entries(&AuditFilter::default(), None, 8).await.expect("entries");
+    let entries: Vec<_> = entries.iter().rev().map(|entry| (entry.what.as_str(), entry.outcome.as_str())).collect();
+    assert_eq!(
+        entries,
+        [
+            ("token 1 of binta", "begun"),
+            ("token 1 of binta", "failed"),
+            ("token 2 of asha", "begun"),
+            ("token 2 of asha", "done"),
+            ("every token of asha", "begun"),
+            ("every token of asha", "done"),
+            ("password of binta changed", "begun"),
+            ("password of binta changed", "done"),
+        ]
+    );
 }
 
 #[test]

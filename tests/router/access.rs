@@ -21,15 +21,15 @@ use serde_json::json;
 
 use super::hospital::{Answer, Hospital, Row, form_token_of, row};
 
-const BASE: &str = "/atomfeed-console";
-const PASSWORD: &str = "copper tunnel violin marsh";
+pub(super) const BASE: &str = "/atomfeed-console";
+pub(super) const PASSWORD: &str = "copper tunnel violin marsh";
 
 /// A hospital with accounts: viewer, operator, administrator, and "odoo-only", an operator who may see Odoo alone.
-async fn with_accounts() -> Hospital {
+pub(super) async fn with_accounts() -> Hospital {
     with(|_| ()).await
 }
 
-async fn with(change: impl FnOnce(&mut Config)) -> Hospital {
+pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Hospital {
     let mut mixed: Vec<Row> = vec![row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 09:00:00")];
     mixed[0].error = "Secret of Odoo".into();
     let mut elis = row(1, "2026-11-20 08:00:00");
@@ -56,18 +56,18 @@ async fn with(change: impl FnOnce(&mut Config)) -> Hospital {
 }
 
 /// A browser: it keeps cookies, asks for pages, and sends forms with the token of a page that it saw.
-struct Browser<'h> {
+pub(super) struct Browser<'h> {
     hospital: &'h Hospital,
-    cookies: Vec<(String, String)>,
-    token: String,
+    pub(super) cookies: Vec<(String, String)>,
+    pub(super) token: String,
 }
 
 impl<'h> Browser<'h> {
-    fn new(hospital: &'h Hospital) -> Self {
+    pub(super) fn new(hospital: &'h Hospital) -> Self {
         Self { hospital, cookies: Vec::new(), token: String::new() }
     }
 
-    async fn signed_in(hospital: &'h Hospital, name: &str) -> Self {
+    pub(super) async fn signed_in(hospital: &'h Hospital, name: &str) -> Self {
         let mut browser = Self::new(hospital);
         let answer = browser.sign_in(name, PASSWORD, "").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{name}: {}", answer.body);
@@ -75,20 +75,20 @@ impl<'h> Browser<'h> {
         browser
     }
 
-    async fn sign_in(&mut self, name: &str, password: &str, to: &str) -> Answer {
+    pub(super) async fn sign_in(&mut self, name: &str, password: &str, to: &str) -> Answer {
         self.get("/sign-in").await;
         self.form("/api/sign_in", &[("name", name), ("password", password), ("to", to)]).await
     }
 
-    fn cookie(&self) -> String {
+    pub(super) fn cookie(&self) -> String {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
-    fn session(&self) -> Option<&str> {
+    pub(super) fn session(&self) -> Option<&str> {
         self.cookies.iter().find(|(name, _)| name == "atomfeed_session").map(|(_, value)| value.as_str())
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub(super) async fn get(&mut self, path: &str) -> Answer {
         let request = Request::get(format!("{BASE}{path}")).header(header::ACCEPT, "text/html,*/*;q=0.8");
         let answer = self.send(request, Body::empty()).await;
         let token = form_token_of(&answer.body);
@@ -98,7 +98,7 @@ impl<'h> Browser<'h> {
         answer
     }
 
-    async fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(super) async fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut body = format!("form_token={}", self.token);
         for (key, value) in fields {
             atomfeed_console::model::filter::push(&mut body, key, value);
@@ -110,7 +110,7 @@ impl<'h> Browser<'h> {
         self.send(request, Body::from(body)).await
     }
 
-    async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
+    pub(super) async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
         let request = request.header(header::HOST, "console.test").header(header::COOKIE, self.cookie());
         let answer = self.hospital.send(request.body(body).unwrap()).await;
         for cookie in answer.headers.get_all(header::SET_COOKIE) {
@@ -124,7 +124,7 @@ impl<'h> Browser<'h> {
     }
 }
 
-async fn script(hospital: &Hospital, method: Method, path: &str, authorization: Option<&str>) -> Answer {
+pub(super) async fn script(hospital: &Hospital, method: Method, path: &str, authorization: Option<&str>) -> Answer {
     let mut request =
         Request::builder().method(method).uri(format!("{BASE}{path}")).header(header::HOST, "console.test");
     if let Some(authorization) = authorization {
@@ -133,7 +133,7 @@ async fn script(hospital: &Hospital, method: Method, path: &str, authorization: 
     hospital.send(request.body(Body::empty()).unwrap()).await
 }
 
-fn basic(name: &str, password: &str) -> String {
+pub(super) fn basic(name: &str, password: &str) -> String {
     let value = axum_extra::headers::Authorization::basic(name, password);
     let mut values = Vec::new();
     axum_extra::headers::Header::encode(&value, &mut values);
@@ -519,9 +519,10 @@ async fn a_viewer_sees_the_button_off_with_the_reason() {
 }
 
 /// Makes a token as a person does, and answers it.
-async fn make_token(browser: &mut Browser<'_>, fields: &[(&str, &str)]) -> String {
+pub(super) async fn make_token(browser: &mut Browser<'_>, fields: &[(&str, &str)]) -> String {
     browser.get("/account").await;
-    let answer = browser.form("/api/make_token", fields).await;
+    let fields = [&[("password", PASSWORD)], fields].concat();
+    let answer = browser.form("/api/make_token", &fields).await;
     assert_eq!(answer.header("location"), "/atomfeed-console/account#tokens", "{}", answer.body);
     let page = browser.get("/account").await;
     let token = page.body.split("data-new-token").nth(1).expect("it is shown");

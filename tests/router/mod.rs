@@ -5,6 +5,7 @@ pub mod hospital;
 mod access;
 mod audit;
 mod compat;
+mod credentials;
 mod forms;
 mod groups;
 mod history;

@@ -25,6 +25,20 @@ impl Default for Access {
     }
 }
 
+impl Access {
+    /// How often the use of a session or a token is written down: never more than once a minute, and twenty times in
+    /// `session_idle`, so that whoever uses a session does not lose it.
+    pub fn use_written_every(&self) -> Duration {
+        (self.session_idle / 20).min(Duration::from_secs(60))
+    }
+
+    /// How long after the last use that was written down a session has ended: what was used since need not be written
+    /// down yet.
+    pub fn ends_unused_after(&self) -> Duration {
+        self.session_idle + self.use_written_every()
+    }
+}
+
 pub(super) const IDLE_DEFAULT: Duration = Duration::from_secs(3_600);
 pub(super) const LONGEST_DEFAULT: Duration = Duration::from_secs(12 * 3_600);
 
@@ -200,6 +214,21 @@ mod tests {
         assert_eq!(names.role(["Clinician", " System Developer "]), Some(Role::Administrator));
         assert_eq!(names.role(["Registrar"]), None);
         assert_eq!(RoleNames::default().role(["", "Clinician"]), None);
+    }
+
+    #[test]
+    fn a_session_that_is_used_does_not_end_whatever_the_setting() {
+        for idle in [60, 61, 90, 600, 3_600, 604_800] {
+            let access = Access { session_idle: Duration::from_secs(idle), ..Access::default() };
+            let (every, ends) = (access.use_written_every(), access.ends_unused_after());
+            // The worst case: used just before the next writing down, and then just before the time is over.
+            assert!(every + access.session_idle <= ends, "{idle} s");
+            assert!(
+                ends <= access.session_idle * 21 / 20,
+                "{idle} s: an unused session ends, a twentieth late at most"
+            );
+            assert!(every >= Duration::from_secs(1) && every <= Duration::from_secs(60), "{idle} s");
+        }
     }
 
     #[test]

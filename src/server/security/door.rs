@@ -82,7 +82,8 @@ fn not_signed_in() -> Problem {
     Problem::not_signed_in("You are not signed in.", "Sign in, then try again.")
 }
 
-fn must_change() -> Problem {
+/// Somebody has a one-time password, and chooses another one before anything else.
+pub fn must_change() -> Problem {
     Problem::refused(
         "Your password is for one sign-in only: choose one of your own before anything else.",
         "The page of your account is the place for it.",

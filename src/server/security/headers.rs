@@ -8,6 +8,8 @@ use axum::{
 };
 use leptos::nonce::Nonce;
 
+use crate::paths::Base;
+
 /// The policy of a page. The nonce is for the one inline script, which Leptos writes to load the module.
 pub fn page_policy(nonce: &Nonce) -> HeaderValue {
     let policy = format!(
@@ -23,6 +25,16 @@ const NOTHING: HeaderValue =
 
 /// Browsers ask for this host by HTTPS alone, for a year. Not for hosts below it, which are not ours to speak for.
 pub const ONE_YEAR_OF_HTTPS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Tells a browser what to forget of an origin (W3C, Clear Site Data).
+pub const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// What a browser is to forget when somebody signs out: kept pages and files. Only over HTTPS, where browsers obey, and
+/// only where the console has the whole host: an origin is shared by every path, and beside the console OpenMRS and Bahmni
+/// keep data of their own there. Never cookies: those of the whole domain would go.
+pub fn to_clear(base: &Base, https: bool) -> Option<HeaderValue> {
+    (https && base.as_str().is_empty()).then_some(HeaderValue::from_static("\"cache\", \"storage\""))
+}
 
 /// Sets the headers that an answer does not carry yet.
 pub async fn set_safe_headers(request: Request, next: Next) -> Response {

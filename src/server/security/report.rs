@@ -12,23 +12,43 @@ use crate::{
 pub enum Happened<'h> {
     SignedIn,
     SignInFailed,
+    /// The password was right, but it was a one-time password that had been used.
+    OneTimePasswordUsed,
     SignedOut,
     SessionEnded,
     SessionsEnded,
-    PasswordChanged { of: &'h str },
-    AccountAdded { name: &'h str },
-    AccountChanged { name: &'h str },
-    AccountDisabled { name: &'h str },
-    AccountEnabled { name: &'h str },
-    TokenMade { label: &'h str },
-    TokenRevoked { id: i64 },
+    PasswordChanged {
+        of: &'h str,
+    },
+    AccountAdded {
+        name: &'h str,
+    },
+    AccountChanged {
+        name: &'h str,
+    },
+    AccountDisabled {
+        name: &'h str,
+    },
+    AccountEnabled {
+        name: &'h str,
+    },
+    TokenMade {
+        label: &'h str,
+    },
+    TokenRevoked {
+        id: i64,
+        of: &'h str,
+    },
+    TokensRevoked {
+        of: &'h str,
+    },
 }
 
 impl Happened<'_> {
     fn kind(self) -> AuditKind {
         match self {
             Happened::SignedIn => AuditKind::SignIn,
-            Happened::SignInFailed => AuditKind::SignInFailed,
+            Happened::SignInFailed | Happened::OneTimePasswordUsed => AuditKind::SignInFailed,
             Happened::SignedOut => AuditKind::SignOut,
             Happened::SessionEnded | Happened::SessionsEnded => AuditKind::SessionEnded,
             Happened::PasswordChanged { .. }
@@ -37,7 +57,7 @@ impl Happened<'_> {
             | Happened::AccountDisabled { .. }
             | Happened::AccountEnabled { .. } => AuditKind::AccountChanged,
             Happened::TokenMade { .. } => AuditKind::TokenMade,
-            Happened::TokenRevoked { .. } => AuditKind::TokenRevoked,
+            Happened::TokenRevoked { .. } | Happened::TokensRevoked { .. } => AuditKind::TokenRevoked,
         }
     }
 
@@ -45,6 +65,7 @@ impl Happened<'_> {
     fn what(self) -> String {
         match self {
             Happened::SignedIn | Happened::SignInFailed | Happened::SignedOut => String::new(),
+            Happened::OneTimePasswordUsed => "the one-time password had been used".to_owned(),
             Happened::SessionEnded => "one session".to_owned(),
             Happened::SessionsEnded => "every session".to_owned(),
             Happened::PasswordChanged { of } => format!("password of {of} changed"),
@@ -53,7 +74,8 @@ impl Happened<'_> {
             Happened::AccountDisabled { name } => format!("account {name} disabled"),
             Happened::AccountEnabled { name } => format!("account {name} enabled"),
             Happened::TokenMade { label } => format!("token {label}"),
-            Happened::TokenRevoked { id } => format!("token {id}"),
+            Happened::TokenRevoked { id, of } => format!("token {id} of {of}"),
+            Happened::TokensRevoked { of } => format!("every token of {of}"),
         }
     }
 }
@@ -84,6 +106,15 @@ pub async fn sign_in_failed(console: &Console, visit: &Visit, who: Option<&str>)
     let (who, at_once) = who.map_or(("(a name that no account has)", 1), |who| (who, FAILED_OF_ONE));
     let entry = entry(visit, who, Happened::SignInFailed).outcome(AuditOutcome::Refused);
     console.parts.audit.record_counted(entry, at_once).await
+}
+
+/// Puts on record that somebody who knows the password of an account did not come in all the same.
+///
+/// # Errors
+/// The audit log cannot be written.
+pub async fn sign_in_refused(console: &Console, visit: &Visit, who: &str, what: Happened<'_>) -> Result<(), Problem> {
+    let entry = entry(visit, who, what).outcome(AuditOutcome::Refused);
+    console.parts.audit.record_counted(entry, FAILED_OF_ONE).await
 }
 
 /// Makes a change with its beginning and its end on record.

@@ -23,7 +23,7 @@ use crate::{
     server::{
         config::{Access, Config, DemoAccounts, Way},
         state::Console,
-        store::{Account, NewAccount, NewPassword, NewSession, Store, StoreError, folded},
+        store::{Account, Keep, NewAccount, NewPassword, NewSession, Store, StoreError, folded},
     },
 };
 
@@ -286,6 +286,8 @@ pub struct Begun {
     pub person: Person,
     /// For the cookie.
     pub secret: String,
+    /// The browser's new mark, for the other cookie.
+    pub mark: String,
     /// Nothing else can be done before the password is changed.
     pub must_change: bool,
 }
@@ -304,6 +306,9 @@ pub async fn sign_in(
     let proved = prove(console, visit, name, password).await?;
     let person = proved.person();
     let (account, must_change) = match &proved {
+        Proved::Account(account) if account.must_change && account.password_used_at.is_some() => {
+            return Err(used_before(console, visit, &account.name).await);
+        }
         Proved::Account(account) => (Some(account.id), account.must_change),
         Proved::Openmrs(_) => (None, false),
     };
@@ -317,16 +322,33 @@ pub async fn sign_in(
         role: person.role,
         address: &visit.came.address(),
         browser: &browser,
+        one_time: must_change,
     };
     let before = match visit.proof {
         Proof::Session(hash) => Some(hash),
         _ => None,
     };
     report::happens(console, visit, &person.name, Happened::SignedIn).await?;
-    let idle = TimeDelta::from_std(access.session_idle).unwrap_or(TimeDelta::MAX);
-    store.begin_session(&new, before.as_ref().map(|hash| hash.as_slice()), idle).await?;
-    store.know_browser(&secrets::hash(&visit.browser.0), name).await?;
-    Ok(Begun { person, secret, must_change })
+    let idle = TimeDelta::from_std(access.ends_unused_after()).unwrap_or(TimeDelta::MAX);
+    if !store.begin_session(&new, before.as_ref().map(|hash| hash.as_slice()), idle).await? {
+        return Err(used_before(console, visit, &person.name).await);
+    }
+    // The mark that the browser came with may have been planted in it by somebody who knows it, too.
+    let mark = secrets::new();
+    store.rename_browser(&secrets::hash(&visit.browser.0), &secrets::hash(&mark)).await?;
+    store.know_browser(&secrets::hash(&mark), name).await?;
+    Ok(Begun { person, secret, mark, must_change })
+}
+
+/// The one-time password was right, and has been used.
+async fn used_before(console: &Console, visit: &Visit, name: &str) -> Problem {
+    // They stay outside whether it could be written or not.
+    let _ = report::sign_in_refused(console, visit, name, Happened::OneTimePasswordUsed).await;
+    Problem::not_signed_in(
+        "This one-time password has been used: it is for one sign-in only.",
+        "Ask an administrator for another one, or set it on the machine with the command account password. If it was not \
+         you who used it, say so.",
+    )
 }
 
 /// Makes the accounts that a first start needs, and answers what to print, once.
@@ -377,7 +399,8 @@ async fn demo_accounts(demo: &DemoAccounts, store: &Store, prover: &Prover) -> a
             created_by: "the demo".to_owned(),
         };
         if !store.add_account(&account).await? {
-            let _ = store.set_password(role.word(), &kept, None).await?;
+            let tokens_stay = Keep { session: &[], tokens: true };
+            let _ = store.set_password(role.word(), &kept, Some(tokens_stay)).await?;
         }
         said.push(format!("  {:<15} {password}", role.word()));
     }
@@ -409,7 +432,20 @@ pub async fn chosen(prover: &Prover, name: &str, password: &str) -> Result<NewPa
     Ok(NewPassword { hash: prover.hash(password).await?, must_change: false, until: None })
 }
 
-/// Changes somebody's own password. Their other sessions end, and this one gets another id: for the cookie.
+/// Has somebody who is signed in prove their password once more, before something that outlasts the session. `which`
+/// is the password's name on the form.
+///
+/// # Errors
+/// It is not right, was tried too often, or cannot be checked now.
+pub async fn confirm(console: &Console, visit: &Visit, name: &str, password: &str, which: &str) -> Result<(), Problem> {
+    prove(console, visit, name, password).await.map(drop).map_err(|problem| match problem.status {
+        401 => Problem::bad_request(format!("The {which} is not right."), "Nothing was changed. Try again."),
+        _ => problem,
+    })
+}
+
+/// Changes somebody's own password. Their other sessions end, their tokens where it is asked for, and this session gets
+/// another id: for the cookie.
 ///
 /// # Errors
 /// The current password is not right, or the new one is too weak.
@@ -419,13 +455,10 @@ pub async fn change_password(
     name: &str,
     current: &str,
     new: &str,
+    end_tokens: bool,
 ) -> Result<String, Problem> {
     let Proof::Session(hash) = visit.proof else { return Err(only_in_a_session()) };
-    let wrong = |problem: Problem| match problem.status {
-        401 => Problem::bad_request("The current password is not right.", "Nothing was changed. Try again."),
-        _ => problem,
-    };
-    prove(console, visit, name, current).await.map_err(wrong)?;
+    confirm(console, visit, name, current, "current password").await?;
     if current == new {
         return Err(Problem::bad_request("The new password is the current one.", "Choose another one."));
     }
@@ -434,7 +467,8 @@ pub async fn change_password(
     let store = &console.parts.store;
     report::on_record(console, visit, name, Happened::PasswordChanged { of: name }, async {
         store.rotate_session(&hash, &secrets::hash(&secret)).await?;
-        let changed = store.set_password(name, &kept, Some(&secrets::hash(&secret))).await?;
+        let keep = Keep { session: &secrets::hash(&secret), tokens: !end_tokens };
+        let changed = store.set_password(name, &kept, Some(keep)).await?;
         changed.map_err(|_| Problem::not_found(format!("There is no account {name:?} any more."), ""))
     })
     .await?;

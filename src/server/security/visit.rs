@@ -3,11 +3,11 @@
 //! A session's cookie, a token, Basic credentials or the word of a trusted proxy make a [`Person`]. Whether that person may
 //! do what they ask is not decided here but at the door of each route, see [`super::door`].
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, Uri, header},
     middleware::Next,
     response::Response,
 };
@@ -17,13 +17,14 @@ use chrono::{TimeDelta, Utc};
 use super::{
     client::Came,
     cookies::{self, Kind},
-    door::wants_page,
+    door::{must_change, wants_page},
     headers, secrets,
     sign_in::{self, Proved},
 };
 use crate::{
     error::Problem,
-    model::{Person, Role, access::KnownBy},
+    model::{Person, Role, access::KnownBy, filter::pairs},
+    paths::Base,
     server::{
         config::{Mode, Proxy, Way},
         operations::Actor,
@@ -32,8 +33,11 @@ use crate::{
     },
 };
 
-/// A session or a token that was used a moment ago is not written down again.
-const COALESCED: TimeDelta = TimeDelta::seconds(60);
+/// What open pages ask for by themselves, below the base path: their stream of changes, and what they read because of it.
+const ASKED_BY_PAGES: [&str; 3] = ["/events", "/api/news", "/api/operation_course"];
+
+/// In the query string of a page that an open page reads anew by itself.
+const READ_ANEW: &str = "live";
 
 /// The longest name that a proxy may give.
 const LONGEST_NAME: usize = 100;
@@ -136,7 +140,8 @@ fn from_browser(headers: &HeaderMap) -> bool {
 pub async fn meet(State(console): State<Console>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let came = Came::of(&console.parts.config.reached, peer, request.headers());
-    let visit = visit(&console, came, request.headers()).await;
+    let used = !asked_by_a_page(request.uri(), request.headers(), &console.parts.config.base);
+    let visit = visit(&console, came, request.headers(), used).await;
     let page = wants_page(request.headers());
     let (mark, fresh) = visit.browser.clone();
     let https = visit.came.https;
@@ -153,12 +158,26 @@ pub async fn meet(State(console): State<Console>, mut request: Request, next: Ne
     response
 }
 
+/// Whether an open page asks by itself, which is no use of the session: a session that nobody touches ends.
+///
+/// Paths and query strings of ours decide, because over plain HTTP browsers say nothing more. Where they do say what a
+/// request is for, only a navigation counts. So whatever somebody adds to a request can let their session end earlier,
+/// and nothing that they add keeps it longer.
+fn asked_by_a_page(uri: &Uri, headers: &HeaderMap, base: &Base) -> bool {
+    let below = uri.path().strip_prefix(base.as_str()).unwrap_or(uri.path());
+    let read_anew = || pairs(uri.query().unwrap_or_default()).any(|(key, _)| key == READ_ANEW);
+    let by_a_script = headers.get_all("sec-fetch-mode").iter().any(|mode| mode != "navigate");
+    let ahead =
+        headers.contains_key("sec-purpose") || headers.get("purpose").is_some_and(|for_what| for_what == "prefetch");
+    ASKED_BY_PAGES.contains(&below) || by_a_script || ahead || read_anew()
+}
+
 fn is_page(response: &Response) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("text/html"))
 }
 
-async fn visit(console: &Console, came: Came, headers: &HeaderMap) -> Visit {
+async fn visit(console: &Console, came: Came, headers: &HeaderMap, used: bool) -> Visit {
     let visit = Visit::nobody(came, headers, console);
     match &console.parts.config.access.way {
         Way::Open => Visit { person: Some(Person::anybody()), proof: Proof::Open, ..visit },
@@ -166,7 +185,7 @@ async fn visit(console: &Console, came: Came, headers: &HeaderMap) -> Visit {
         Way::Accounts | Way::Openmrs(_) if headers.contains_key(header::AUTHORIZATION) => {
             by_authorization(console, visit, headers).await
         }
-        Way::Accounts | Way::Openmrs(_) => by_session(console, visit, headers).await,
+        Way::Accounts | Way::Openmrs(_) => by_session(console, visit, headers, used).await,
     }
 }
 
@@ -205,8 +224,12 @@ fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
 async fn by_authorization(console: &Console, visit: Visit, headers: &HeaderMap) -> Visit {
     if let Some(bearer) = headers.typed_get::<Authorization<authorization::Bearer>>() {
         return match by_token(console, &visit, bearer.token()).await {
+            Ok(Some((_, account))) if account.must_change => visit.refused(Problem::refused(
+                format!("This token rests: {} has a one-time password and has not chosen their own yet.", account.name),
+                "Sign in as them in a browser and choose a password; the token goes on then.",
+            )),
             Ok(Some((person, account))) => {
-                Visit { person: Some(person), proof: Proof::Token, account: Some(account), ..visit }
+                Visit { person: Some(person), proof: Proof::Token, account: Some(account.id), ..visit }
             }
             Ok(None) => visit.refused(Problem::not_signed_in(
                 "This token is not known here, has expired, or was revoked.",
@@ -222,18 +245,20 @@ async fn by_authorization(console: &Console, visit: Visit, headers: &HeaderMap) 
         ));
     };
     match sign_in::prove_again(console, &visit, basic.username(), basic.password()).await {
+        // A one-time password is for a sign-in, and a program does not choose another one after it.
+        Ok(Proved::Account(account)) if account.must_change => visit.refused(must_change()),
         Ok(proved) => {
-            let (must_change, account) = match &proved {
-                Proved::Account(account) => (account.must_change, Some(account.id)),
-                Proved::Openmrs(_) => (false, None),
+            let account = match &proved {
+                Proved::Account(account) => Some(account.id),
+                Proved::Openmrs(_) => None,
             };
-            Visit { person: Some(proved.person()), proof: Proof::Basic, account, must_change, ..visit }
+            Visit { person: Some(proved.person()), proof: Proof::Basic, account, ..visit }
         }
         Err(problem) => visit.refused(problem),
     }
 }
 
-async fn by_token(console: &Console, visit: &Visit, token: &str) -> Result<Option<(Person, i64)>, StoreError> {
+async fn by_token(console: &Console, visit: &Visit, token: &str) -> Result<Option<(Person, Account)>, StoreError> {
     if console.parts.config.access.way.mode() != Mode::Accounts {
         return Ok(None);
     }
@@ -244,19 +269,24 @@ async fn by_token(console: &Console, visit: &Visit, token: &str) -> Result<Optio
         return Ok(None);
     }
     let address = visit.came.address();
-    let written = token.last_used_at.is_some_and(|at| now - at < COALESCED);
+    let every = time_delta(console.parts.config.access.use_written_every());
+    let written = token.last_used_at.is_some_and(|at| now - at < every);
     if !written || token.last_address.as_deref() != Some(address.as_str()) {
         store.touch_token(token.id, &address).await?;
     }
     let role = token.role.min(account.role);
-    Ok(Some((Person { role, reading_only: token.reading_only, ..person_of(&account) }, account.id)))
+    Ok(Some((Person { role, reading_only: token.reading_only, ..person_of(&account) }, account)))
 }
 
-async fn by_session(console: &Console, visit: Visit, headers: &HeaderMap) -> Visit {
+fn time_delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+async fn by_session(console: &Console, visit: Visit, headers: &HeaderMap, used: bool) -> Visit {
     let base = &console.parts.config.base;
     let Some(secret) = cookies::read(headers, Kind::Session, base, visit.came.https) else { return visit };
     let hash = secrets::hash(&secret);
-    match going_on(console, &hash, &visit.came).await {
+    match going_on(console, &hash, &visit.came, used).await {
         Ok(Some((person, account))) => Visit {
             person: Some(person),
             proof: Proof::Session(hash),
@@ -270,18 +300,18 @@ async fn by_session(console: &Console, visit: Visit, headers: &HeaderMap) -> Vis
     }
 }
 
-/// Whose session this is, if it goes on. One that has ended is forgotten.
+/// Whose session this is, if it goes on. One that has ended is forgotten. `used`: by a person, not by an open page.
 async fn going_on(
     console: &Console,
     hash: &[u8; 32],
     came: &Came,
+    used: bool,
 ) -> Result<Option<(Person, Option<Account>)>, StoreError> {
     let (store, access) = (&console.parts.store, &console.parts.config.access);
     let Some((session, account)) = store.session(hash).await? else { return Ok(None) };
     let now = Utc::now();
-    let limit = |limit| TimeDelta::from_std(limit).unwrap_or(TimeDelta::MAX);
-    let ended = now - session.last_used_at > limit(access.session_idle)
-        || now - session.created_at > limit(access.session_longest);
+    let ended = now - session.last_used_at > time_delta(access.ends_unused_after())
+        || now - session.created_at > time_delta(access.session_longest);
     let person = match (&account, access.way.mode()) {
         (Some(account), Mode::Accounts) if account.disabled_at.is_none() => Some(person_of(account)),
         (None, Mode::Openmrs) => Some(person_of_openmrs(&session.name, session.role)),
@@ -292,7 +322,8 @@ async fn going_on(
         return Ok(None);
     };
     let address = came.address();
-    if now - session.last_used_at >= COALESCED || session.address != address {
+    let every = time_delta(access.use_written_every());
+    if used && (now - session.last_used_at >= every || session.address != address) {
         store.touch_session(hash, &address).await?;
     }
     Ok(Some((person, account)))
@@ -312,4 +343,42 @@ pub fn person_of(account: &Account) -> Person {
 /// The person whom OpenMRS knows.
 pub fn person_of_openmrs(name: &str, role: Role) -> Person {
     Person { name: name.to_owned(), role, applications: None, known_by: KnownBy::Openmrs, reading_only: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn what_a_page_asks_for_by_itself_is_no_use_and_nothing_added_to_a_request_makes_it_one() {
+        let by_a_page = |base: &str, uri: &str, headers: &[(&str, &str)]| {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()));
+            asked_by_a_page(&uri.parse().unwrap(), &headers.collect(), &Base::parse(base).unwrap())
+        };
+        let navigates = [("sec-fetch-mode", "navigate"), ("sec-fetch-user", "?1"), ("accept", "text/html")];
+        for uri in [
+            "/x/events",
+            "/x/api/news?query=&mark=",
+            "/x/api/operation_course?id=1",
+            "/x/failed-events/odoo/1?live=1",
+            "/x/operations/1?a=b&live=1",
+            "/x?live",
+        ] {
+            assert!(by_a_page("/x", uri, &[]), "{uri}");
+            assert!(by_a_page("/x", uri, &navigates), "{uri} with headers that a script cannot set");
+        }
+        assert!(by_a_page("/", "/events", &[]));
+        for uri in ["/x", "/x/failed-events?q=live", "/x/api/own_account", "/x/api/retry", "/x/events/1", "/events"] {
+            let below_x = uri.starts_with("/x");
+            assert_eq!(by_a_page("/x", uri, &[]), !below_x, "{uri}");
+            assert_eq!(by_a_page("/x", uri, &navigates), !below_x, "{uri}");
+            for headers in [[("sec-fetch-mode", "cors")], [("sec-purpose", "prefetch")], [("purpose", "prefetch")]] {
+                assert!(by_a_page("/x", uri, &headers), "{uri} {headers:?}");
+            }
+        }
+    }
 }

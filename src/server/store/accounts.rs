@@ -23,6 +23,8 @@ pub struct Account {
     pub must_change: bool,
     /// Until when a one-time password can be used.
     pub password_until: Option<DateTime<Utc>>,
+    /// When a one-time password was used for its one sign-in.
+    pub password_used_at: Option<DateTime<Utc>>,
     /// Another value means: what was proved before proves nothing now.
     pub password_set_at: DateTime<Utc>,
     pub disabled_at: Option<DateTime<Utc>>,
@@ -50,6 +52,14 @@ pub struct NewPassword {
     pub until: Option<DateTime<Utc>>,
 }
 
+/// What goes on when an account gets another password. Everything that is not kept ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep<'k> {
+    /// The hash of the session that asks.
+    pub session: &'k [u8],
+    pub tokens: bool,
+}
+
 /// Why an account was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unchanged {
@@ -59,8 +69,8 @@ pub enum Unchanged {
     LastAdministrator,
 }
 
-const COLUMNS: &str = "id, name, role, applications, password, must_change, password_until, password_set_at, \
-                       disabled_at, created_at, created_by, last_sign_in_at";
+const COLUMNS: &str = "id, name, role, applications, password, must_change, password_until, password_used_at, \
+                       password_set_at, disabled_at, created_at, created_by, last_sign_in_at";
 
 /// How a name is compared: without regard to case.
 pub fn folded(name: &str) -> String {
@@ -119,17 +129,17 @@ impl Store {
         Ok(sqlx::query("SELECT 1 FROM accounts LIMIT 1").fetch_optional(&self.pool).await?.is_some())
     }
 
-    /// Gives an account another password. Its sessions end, but for the one with this hash.
+    /// Gives an account another password. Its sessions and tokens end, but for what is kept.
     pub async fn set_password(
         &self,
         name: &str,
         password: &NewPassword,
-        keep: Option<&[u8]>,
+        keep: Option<Keep<'_>>,
     ) -> Result<Result<(), Unchanged>, StoreError> {
         let mut transaction = self.begin().await?;
         let id: Option<i64> = sqlx::query_scalar(
-            "UPDATE accounts SET password = ?, must_change = ?, password_until = ?, password_set_at = ? WHERE name = ? \
-             RETURNING id",
+            "UPDATE accounts SET password = ?, must_change = ?, password_until = ?, password_used_at = NULL, \
+             password_set_at = ? WHERE name = ? RETURNING id",
         )
         .bind(&password.hash)
         .bind(password.must_change)
@@ -141,9 +151,12 @@ impl Store {
         let Some(id) = id else { return Ok(Err(Unchanged::NoAccount)) };
         sqlx::query("DELETE FROM sessions WHERE account_id = ? AND hash <> ?")
             .bind(id)
-            .bind(keep.unwrap_or_default())
+            .bind(keep.map(|keep| keep.session).unwrap_or_default())
             .execute(&mut *transaction)
             .await?;
+        if !keep.is_some_and(|keep| keep.tokens) {
+            sqlx::query("DELETE FROM tokens WHERE account_id = ?").bind(id).execute(&mut *transaction).await?;
+        }
         // A browser that knew the old password is a stranger to the new one, unless it goes on with its session.
         if keep.is_none() {
             sqlx::query("DELETE FROM known_browsers WHERE name = ?")
@@ -240,6 +253,7 @@ fn read(row: &SqliteRow) -> Result<Account, StoreError> {
         password: row.try_get("password")?,
         must_change: row.try_get("must_change")?,
         password_until: optional("password_until")?,
+        password_used_at: optional("password_used_at")?,
         password_set_at: instant(row.try_get("password_set_at")?)?,
         disabled_at: optional("disabled_at")?,
         created_at: instant(row.try_get("created_at")?)?,

@@ -31,7 +31,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use accounts::{Account, NewAccount, NewPassword, Unchanged, folded};
+pub use accounts::{Account, Keep, NewAccount, NewPassword, Unchanged, folded};
 pub use audit::{Entry, Verdict};
 pub use copy::Copied;
 pub use discarded::{NewCopy, WhichCopies};

@@ -23,6 +23,8 @@ pub struct NewSession<'s> {
     pub role: Role,
     pub address: &'s str,
     pub browser: &'s str,
+    /// It begins with a one-time password, which is used by it.
+    pub one_time: bool,
 }
 
 /// A session that is going on.
@@ -71,15 +73,28 @@ const TOKEN: &str = "id, account_id, label, role, reading_only, created_at, expi
 
 impl Store {
     /// Begins a session in the place of another one, if there is one, and remembers the sign-in. Sessions that nobody
-    /// used since `idle` are forgotten on the way.
+    /// used since `idle` are forgotten on the way. Returns `false` where the session needs a one-time password that
+    /// another one has used; then nothing was changed.
     pub async fn begin_session(
         &self,
         new: &NewSession<'_>,
         instead_of: Option<&[u8]>,
         idle: TimeDelta,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let now = Utc::now();
         let mut transaction = self.begin().await?;
+        if new.one_time {
+            let used = sqlx::query(
+                "UPDATE accounts SET password_used_at = ? WHERE id = ? AND must_change = 1 AND password_used_at IS NULL",
+            )
+            .bind(now.timestamp_millis())
+            .bind(new.account)
+            .execute(&mut *transaction)
+            .await?;
+            if used.rows_affected() == 0 {
+                return Ok(false);
+            }
+        }
         sqlx::query("DELETE FROM sessions WHERE hash = ? OR last_used_at < ?")
             .bind(instead_of.unwrap_or_default())
             .bind((now - idle).timestamp_millis())
@@ -105,7 +120,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Gives a session another id. Nothing else about it changes.
@@ -208,6 +223,18 @@ impl Store {
         rows.iter().map(read_token).collect()
     }
 
+    /// The tokens of every account with the names of their owners, by name, newest first.
+    pub async fn all_tokens(&self) -> Result<Vec<(String, Token)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT accounts.name AS owner, tokens.id, account_id, label, tokens.role, reading_only, tokens.created_at, \
+             expires_at, last_used_at, last_address \
+             FROM tokens JOIN accounts ON accounts.id = account_id ORDER BY accounts.name, tokens.id DESC",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get("owner")?, read_token(row)?))).collect()
+    }
+
     pub async fn touch_token(&self, id: i64, address: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE tokens SET last_used_at = ?, last_address = ? WHERE id = ?")
             .bind(Utc::now().timestamp_millis())
@@ -226,6 +253,18 @@ impl Store {
             .execute(&self.pen)
             .await?;
         Ok(ended.rows_affected() > 0)
+    }
+
+    /// Revokes every token of an account, and returns how many there were.
+    pub async fn end_tokens(&self, account: i64) -> Result<u64, StoreError> {
+        let ended = sqlx::query("DELETE FROM tokens WHERE account_id = ?").bind(account).execute(&self.pen).await?;
+        Ok(ended.rows_affected())
+    }
+
+    /// Gives a browser another mark: whoever knows the old one, by whatever way, knows nothing of it any more.
+    pub async fn rename_browser(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+        sqlx::query("UPDATE known_browsers SET hash = ? WHERE hash = ?").bind(to).bind(from).execute(&self.pen).await?;
+        Ok(())
     }
 
     /// Remembers a browser that somebody signed in from.

@@ -21,6 +21,7 @@ mod problem;
 mod row;
 mod short_id;
 mod time;
+mod token_table;
 mod trace;
 mod values;
 
@@ -44,6 +45,7 @@ pub use problem::ProblemView;
 pub use row::{EventRow, headline_of, said};
 pub use short_id::ShortId;
 pub use time::{At, When, now};
+pub use token_table::{TokenLine, TokenTable};
 pub use trace::Trace;
 pub use values::{NotHere, Number};
 

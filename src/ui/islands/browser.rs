@@ -46,6 +46,35 @@ pub fn click(element: &Element) {
     }
 }
 
+/// The address of this page without its fragment, as a page that is read anew by itself: see [`READ_ANEW`].
+pub fn address_read_anew() -> Option<String> {
+    let address = leptos::prelude::window().location().href().ok()?;
+    let address = address.split('#').next().unwrap_or_default();
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let kept: String =
+        query.split('&').filter(|part| !part.is_empty() && *part != READ_ANEW).map(|part| format!("{part}&")).collect();
+    Some(format!("{path}?{kept}{READ_ANEW}"))
+}
+
+/// In the query string of a page that is read anew without anybody asking: that is no use of the session, and no look at a
+/// payload.
+pub const READ_ANEW: &str = "live=1";
+
+/// Takes [`READ_ANEW`] out of the address, so that a reload by hand is one.
+pub fn forget_read_anew() {
+    let window = leptos::prelude::window();
+    let (Ok(path), Ok(query)) = (window.location().pathname(), window.location().search()) else { return };
+    let parts = || query.trim_start_matches('?').split('&');
+    if !parts().any(|part| part == READ_ANEW) {
+        return;
+    }
+    let kept = parts().filter(|part| *part != READ_ANEW).collect::<Vec<_>>().join("&");
+    let address = if kept.is_empty() { path } else { format!("{path}?{kept}") };
+    if let Ok(history) = window.history() {
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
+    }
+}
+
 /// Moves the keyboard's focus.
 pub fn focus(element: &Element) {
     if let Some(element) = element.dyn_ref::<HtmlElement>() {

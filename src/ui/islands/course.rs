@@ -36,7 +36,7 @@ mod live {
     use wasm_bindgen_futures::JsFuture;
     use web_sys::{Element, Response};
 
-    use super::super::browser::{everywhere, first, number};
+    use super::super::browser::{address_read_anew, everywhere, first, number};
 
     const EVERY: Duration = Duration::from_secs(1);
 
@@ -68,7 +68,9 @@ mod live {
         let stage = field("stage").as_string();
         if stage.is_some() && stage != place.get_attribute("data-stage") {
             // Another stage has other sentences and buttons; the server draws them.
-            let _ = window().location().reload();
+            if let Some(address) = address_read_anew() {
+                let _ = window().location().replace(&address);
+            }
             return;
         }
         for element in everywhere("[data-course]") {

@@ -20,6 +20,9 @@ pub fn Live(
         <p class="lost-stream" role="status" data-events=address hidden=true>
             "The connection to the console is lost: this page may be old. It comes back by itself."
         </p>
+        <p class="lost-stream" role="status" data-signed-out="" hidden=true>
+            "You are not signed in any more: this page is old. " <a href="">"Sign in again"</a>
+        </p>
         <Following />
     }
 }
@@ -57,7 +60,7 @@ mod following {
     use web_sys::{Document, DomParser, Element, Event, EventSource, MessageEvent, Response, SupportedType};
 
     use super::{
-        super::browser::{everywhere, first, focus, show},
+        super::browser::{address_read_anew, everywhere, first, focus, forget_read_anew, show},
         CHANGED, REPLACED,
     };
 
@@ -89,6 +92,7 @@ mod following {
     }
 
     pub fn start() {
+        forget_read_anew();
         let Some(place) = first("[data-events]") else { return };
         if everywhere("[data-live], [data-news]").is_empty() {
             return;
@@ -136,6 +140,7 @@ mod following {
             move |_| {
                 stream.pause.set(PAUSE);
                 show(&stream.place, false);
+                say_signed_out(false);
                 if stream.missed.replace(false) {
                     changed(&stream, None);
                 }
@@ -178,9 +183,14 @@ mod following {
     }
 
     fn lost(stream: &Rc<Stream>) {
+        // A stream that was answered with something else than a stream is closed at once; one that broke is not.
+        let refused = stream.source.borrow().as_ref().is_some_and(|source| source.ready_state() == EventSource::CLOSED);
         close(stream);
         stream.missed.set(true);
         show(&stream.place, true);
+        if refused {
+            tell_if_signed_out(stream.clone());
+        }
         let pause = stream.pause.get();
         stream.pause.set((pause * 2).min(LONGEST_PAUSE));
         let (stream, round) = (stream.clone(), stream.round.get());
@@ -236,12 +246,29 @@ mod following {
     /// This page as the server gives it now. `live`: nobody looks at what is no live part, so a payload is left out, and is
     /// not on record as seen.
     async fn read() -> Option<Document> {
-        let address = window().location().href().ok()?;
-        let address = address.split('#').next().unwrap_or_default();
-        let address = format!("{address}{}live=1", if address.contains('?') { '&' } else { '?' });
-        let response: Response = JsFuture::from(window().fetch_with_str(&address)).await.ok()?.dyn_into().ok()?;
+        let response = answered().await?;
         let text: JsValue = JsFuture::from(response.text().ok()?).await.ok()?;
         DomParser::new().ok()?.parse_from_string(&text.as_string()?, SupportedType::TextHtml).ok()
+    }
+
+    async fn answered() -> Option<Response> {
+        JsFuture::from(window().fetch_with_str(&address_read_anew()?)).await.ok()?.dyn_into().ok()
+    }
+
+    /// A browser does not tell what a stream was refused for: the page itself is asked for.
+    fn tell_if_signed_out(stream: Rc<Stream>) {
+        spawn_local(async move {
+            if answered().await.is_some_and(|answer| answer.status() == 401) {
+                show(&stream.place, false);
+                say_signed_out(true);
+            }
+        });
+    }
+
+    fn say_signed_out(signed_out: bool) {
+        if let Some(place) = first("[data-signed-out]") {
+            show(&place, signed_out);
+        }
     }
 
     fn replace(page: &Document) {

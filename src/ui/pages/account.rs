@@ -7,10 +7,7 @@ use leptos_router::hooks::use_query_map;
 use crate::{
     api::access::{OwnAccount, OwnSession, OwnToken, view_own_account},
     model::{Role, access::KnownBy, error_text::visible},
-    ui::{
-        components::{At, FormToken, FormTold, Notice, NoticeKind, loaded, use_base},
-        words,
-    },
+    ui::components::{At, FormToken, FormTold, Notice, NoticeKind, TokenLine, TokenTable, loaded, use_base},
 };
 
 #[component]
@@ -108,6 +105,10 @@ fn Password(shortest: usize, name: String) -> impl IntoView {
                         <span>"New password again"</span>
                         <input name="again" type="password" autocomplete="new-password" minlength=shortest.to_string() required />
                     </label>
+                    <label class="tick">
+                        <input type="checkbox" name="end_tokens" value="1" />
+                        <span>"Revoke my tokens, too"</span>
+                    </label>
                     <div class="bar">
                         <button type="submit" class="primary">
                             "Change the password"
@@ -202,7 +203,8 @@ fn Tokens(account: OwnAccount) -> impl IntoView {
     let list = if account.tokens.is_empty() {
         view! { <p class="empty">"No tokens. A script that reads or retries for you needs one."</p> }.into_any()
     } else {
-        view! { <TokenTable tokens=account.tokens /> }.into_any()
+        let lines = account.tokens.into_iter().map(|token| token_line(token, None)).collect();
+        view! { <TokenTable lines revoke="revoke_token" /> }.into_any()
     };
     view! {
         <section class="sheet" aria-labelledby="tokens">
@@ -217,66 +219,22 @@ fn Tokens(account: OwnAccount) -> impl IntoView {
     .into_any()
 }
 
-#[component]
-fn TokenTable(tokens: Vec<OwnToken>) -> impl IntoView {
-    let base = use_base();
-    let rows = tokens.into_iter().map(|token| {
-        let may = if token.reading_only { format!("{}, reading only", token.role) } else { token.role.to_string() };
-        let used = match token.last_used_at {
-            Some(at) => {
-                let from = token.last_address.map(|address| format!(" from {address}"));
-                view! {
-                    <At at=at />
-                    {from}
-                }
-                .into_any()
-            }
-            None => "never".into_any(),
-        };
-        let until = match token.expires_at {
-            None => "no end".into_any(),
-            Some(_) if token.expired => view! { <strong>"expired"</strong> }.into_any(),
-            Some(at) => words::instant(at).into_any(),
-        };
-        let spoken = format!(" {}", token.label);
-        view! {
-            <tr>
-                <th scope="row">
-                    {visible(&token.label)} <span class="small muted">"made " <At at=token.created_at /></span>
-                </th>
-                <td data-label="May do">{may}</td>
-                <td data-label="Last used">{used}</td>
-                <td data-label="Until">{until}</td>
-                <td class="num">
-                    <form method="post" action=base.function("revoke_token")>
-                        <FormToken />
-                        <input type="hidden" name="id" value=token.id.to_string() />
-                        <button type="submit" class="quiet">
-                            "Revoke"
-                            <span class="unseen">{spoken}</span>
-                        </button>
-                    </form>
-                </td>
-            </tr>
-        }
-    });
-    view! {
-        <table class="cards">
-            <thead>
-                <tr>
-                    <th scope="col">"Token"</th>
-                    <th scope="col">"May do"</th>
-                    <th scope="col">"Last used"</th>
-                    <th scope="col">"Until"</th>
-                    <th scope="col">
-                        <span class="unseen">"Revoke"</span>
-                    </th>
-                </tr>
-            </thead>
-            <tbody>{rows.collect_view()}</tbody>
-        </table>
+/// A personal token as a line of a table; `owner`: where several people's are shown.
+pub fn token_line(token: OwnToken, owner: Option<String>) -> TokenLine {
+    let mut fields = vec![("id", token.id.to_string())];
+    fields.extend(owner.clone().map(|owner| ("name", owner)));
+    TokenLine {
+        name: token.label,
+        owner,
+        may: if token.reading_only { format!("{}, reading only", token.role) } else { token.role.to_string() },
+        created_at: token.created_at,
+        created_by: None,
+        expires_at: token.expires_at,
+        expired: token.expired,
+        last_used_at: token.last_used_at,
+        last_address: token.last_address,
+        fields,
     }
-    .into_any()
 }
 
 #[component]
@@ -306,6 +264,11 @@ fn NewToken(role: Role) -> impl IntoView {
                     <span>"Days until it expires (empty: no end)"</span>
                     <input name="days" type="number" min="1" max="3650" value="365" />
                 </label>
+                <label>
+                    <span>"Your password"</span>
+                    <input name="password" type="password" autocomplete="current-password" required />
+                </label>
+                <p class="small muted">"It is asked for again, because a token goes on after you have signed out."</p>
                 <div class="bar">
                     <button type="submit" class="primary">
                         "Make the token"

@@ -6,10 +6,11 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 
 use crate::{
-    api::access::{AccountRow, AccountsPage as Page, list_accounts},
+    api::access::{AccountRow, AccountsPage as Page, OwnToken, list_accounts},
     model::{ApplicationInfo, Role},
     ui::{
-        components::{At, Badge, FormToken, FormTold, Notice, NoticeKind, loaded, use_base},
+        components::{At, Badge, FormToken, FormTold, Notice, NoticeKind, TokenTable, loaded, use_base},
+        pages::account::token_line,
         words,
     },
 };
@@ -30,7 +31,7 @@ fn Accounts(page: Page) -> impl IntoView {
                     {password}
                 </code>
                 <p>
-                    "Hand it over now: it is shown only this once. It can be used for 7 days, and has to be changed at the first sign-in."
+                    "Hand it over now: it is shown only this once. It can be used for 7 days, for one sign-in, at which it has to be changed."
                 </p>
             </Notice>
         }
@@ -39,7 +40,10 @@ fn Accounts(page: Page) -> impl IntoView {
     let rows = page
         .accounts
         .into_iter()
-        .map(|account| view! { <Row account applications=applications.clone() /> })
+        .map(|account| {
+            let tokens = page.tokens.iter().filter(|(owner, _)| *owner == account.name).count();
+            view! { <Row account applications=applications.clone() tokens /> }
+        })
         .collect_view();
     view! {
         <Title text="Accounts" />
@@ -68,12 +72,33 @@ fn Accounts(page: Page) -> impl IntoView {
             </table>
         </section>
         <NewAccount applications=page.applications />
+        <Tokens tokens=page.tokens />
+    }
+    .into_any()
+}
+
+/// Everybody's tokens: each lets a script in as its owner, also while nobody is signed in.
+#[component]
+fn Tokens(tokens: Vec<(String, OwnToken)>) -> impl IntoView {
+    let list = if tokens.is_empty() {
+        view! { <p class="empty">"No tokens. People make them on the page of their own account."</p> }.into_any()
+    } else {
+        let lines = tokens.into_iter().map(|(owner, token)| token_line(token, Some(owner))).collect();
+        view! { <TokenTable lines revoke="revoke_tokens_of" /> }.into_any()
+    };
+    view! {
+        <section class="sheet" aria-labelledby="tokens">
+            <header>
+                <h2 id="tokens">"Tokens for scripts"</h2>
+            </header>
+            {list}
+        </section>
     }
     .into_any()
 }
 
 #[component]
-fn Row(account: AccountRow, applications: Vec<ApplicationInfo>) -> impl IntoView {
+fn Row(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize) -> impl IntoView {
     let sees = match &account.applications {
         None => "all".to_owned(),
         Some(keys) => {
@@ -108,7 +133,7 @@ fn Row(account: AccountRow, applications: Vec<ApplicationInfo>) -> impl IntoView
                 {if own {
                     view! { <a href=use_base().account()>"Your account"</a> }.into_any()
                 } else {
-                    view! { <Change account applications /> }.into_any()
+                    view! { <Change account applications tokens /> }.into_any()
                 }}
             </td>
         </tr>
@@ -118,7 +143,7 @@ fn Row(account: AccountRow, applications: Vec<ApplicationInfo>) -> impl IntoView
 
 /// What can be done with an account that is not one's own.
 #[component]
-fn Change(account: AccountRow, applications: Vec<ApplicationInfo>) -> impl IntoView {
+fn Change(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize) -> impl IntoView {
     let base = use_base();
     let (disable, word) = if account.disabled { ("false", "Enable") } else { ("true", "Disable") };
     let spoken = format!(" {}", account.name);
@@ -137,12 +162,24 @@ fn Change(account: AccountRow, applications: Vec<ApplicationInfo>) -> impl IntoV
                     </button>
                 </div>
             </form>
+            <p class="small muted">"A new one-time password ends their sessions and their tokens."</p>
             <div class="bar ask">
                 <form method="post" action=base.function("new_password")>
                     <FormToken />
                     <input type="hidden" name="name" value=name.clone() />
                     <button type="submit">"New one-time password"</button>
                 </form>
+                {(tokens > 0)
+                    .then(|| {
+                        let text = format!("Revoke {}", words::count(tokens as u64, "token"));
+                        view! {
+                            <form method="post" action=base.function("revoke_tokens_of")>
+                                <FormToken />
+                                <input type="hidden" name="name" value=name.clone() />
+                                <button type="submit">{text}</button>
+                            </form>
+                        }
+                    })}
                 <form method="post" action=base.function("disable_account")>
                     <FormToken />
                     <input type="hidden" name="name" value=name />

@@ -1,0 +1,102 @@
+//! Tokens as a table, each with the button that revokes it.
+
+use chrono::{DateTime, Utc};
+use leptos::prelude::*;
+
+use crate::{
+    model::error_text::visible,
+    ui::{
+        components::{At, FormToken, use_base},
+        words,
+    },
+};
+
+/// A token, as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLine {
+    pub name: String,
+    /// Whose it is, where the table has those of several people.
+    pub owner: Option<String>,
+    pub may: String,
+    pub created_at: DateTime<Utc>,
+    /// Who made it, where that is not its owner.
+    pub created_by: Option<String>,
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Its time is over.
+    pub expired: bool,
+    pub last_used_at: Option<DateTime<Utc>>,
+    pub last_address: Option<String>,
+    /// What the form that revokes it says of it: names and values of its fields.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+/// `revoke` is the server function that the buttons call.
+#[component]
+pub fn TokenTable(lines: Vec<TokenLine>, revoke: &'static str) -> impl IntoView {
+    let action = use_base().function(revoke);
+    let owners = lines.iter().any(|line| line.owner.is_some());
+    let rows = lines.into_iter().map(|line| view! { <Line line action=action.clone() owners /> }).collect_view();
+    view! {
+        <table class="cards">
+            <thead>
+                <tr>
+                    <th scope="col">"Token"</th>
+                    {owners.then(|| view! { <th scope="col">"Of"</th> })}
+                    <th scope="col">"May do"</th>
+                    <th scope="col">"Last used"</th>
+                    <th scope="col">"Until"</th>
+                    <th scope="col">
+                        <span class="unseen">"Revoke"</span>
+                    </th>
+                </tr>
+            </thead>
+            <tbody>{rows}</tbody>
+        </table>
+    }
+    .into_any()
+}
+
+#[component]
+fn Line(line: TokenLine, action: String, owners: bool) -> impl IntoView {
+    let used = match line.last_used_at {
+        Some(at) => {
+            let from = line.last_address.map(|address| format!(" from {address}"));
+            view! {
+                <At at=at />
+                {from}
+            }
+            .into_any()
+        }
+        None => "never".into_any(),
+    };
+    let until = match line.expires_at {
+        None => "no end".into_any(),
+        Some(_) if line.expired => view! { <strong>"expired"</strong> }.into_any(),
+        Some(at) => words::instant(at).into_any(),
+    };
+    let spoken = format!(" {}", line.name);
+    let by = line.created_by.map(|name| format!(" by {}", visible(&name)));
+    let fields = line.fields.into_iter().map(|(name, value)| view! { <input type="hidden" name=name value=value /> });
+    view! {
+        <tr>
+            <th scope="row">
+                {visible(&line.name)} <span class="small muted">"made " <At at=line.created_at /> {by}</span>
+            </th>
+            {owners.then(|| view! { <td data-label="Of">{line.owner}</td> })}
+            <td data-label="May do">{line.may}</td>
+            <td data-label="Last used">{used}</td>
+            <td data-label="Until">{until}</td>
+            <td class="num">
+                <form method="post" action=action>
+                    <FormToken />
+                    {fields.collect_view()}
+                    <button type="submit" class="quiet">
+                        "Revoke"
+                        <span class="unseen">{spoken}</span>
+                    </button>
+                </form>
+            </td>
+        </tr>
+    }
+    .into_any()
+}
