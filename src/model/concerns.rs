@@ -10,6 +10,7 @@ use super::{
     application::COMPLETE_ENTRY,
     explain,
     feed_names::FeedName,
+    publisher::Queue,
     words::{count, span},
 };
 
@@ -18,11 +19,13 @@ use super::{
 pub struct ConcernSettings {
     /// Percent of a feed's limit of failed events.
     pub near_limit_percent: Option<u64>,
+    /// Seconds that an event may wait in its publisher's queue.
+    pub queue_age_secs: Option<u64>,
 }
 
 impl Default for ConcernSettings {
     fn default() -> Self {
-        Self { near_limit_percent: Some(80) }
+        Self { near_limit_percent: Some(80), queue_age_secs: Some(600) }
     }
 }
 
@@ -36,6 +39,8 @@ pub enum ConcernKind {
     FeedStalled,
     /// The consumer cannot go on from its marker.
     MarkerUnusable,
+    /// Events wait in the queue of their publisher, and nobody puts them on a feed.
+    QueueStands,
     /// The database does not answer.
     Unreachable,
     /// The database answers, and neither markers nor failed events can be read.
@@ -67,10 +72,11 @@ pub enum Severity {
 }
 
 impl ConcernKind {
-    pub const ALL: [ConcernKind; 13] = [
+    pub const ALL: [ConcernKind; 14] = [
         ConcernKind::FeedStopped,
         ConcernKind::FeedStalled,
         ConcernKind::MarkerUnusable,
+        ConcernKind::QueueStands,
         ConcernKind::Unreachable,
         ConcernKind::FeedsNotSeen,
         ConcernKind::FailuresNotSeen,
@@ -89,6 +95,7 @@ impl ConcernKind {
             ConcernKind::FeedStopped => "feed_stopped",
             ConcernKind::FeedStalled => "feed_stalled",
             ConcernKind::MarkerUnusable => "marker_unusable",
+            ConcernKind::QueueStands => "queue_stands",
             ConcernKind::Unreachable => "unreachable",
             ConcernKind::FeedsNotSeen => "feeds_not_seen",
             ConcernKind::FailuresNotSeen => "failures_not_seen",
@@ -108,6 +115,7 @@ impl ConcernKind {
             ConcernKind::FeedStopped
             | ConcernKind::FeedStalled
             | ConcernKind::MarkerUnusable
+            | ConcernKind::QueueStands
             | ConcernKind::Unreachable
             | ConcernKind::FeedsNotSeen => Severity::Critical,
             ConcernKind::FailuresNotSeen
@@ -197,6 +205,7 @@ pub fn of(view: &ApplicationView, applications: &[&ApplicationInfo], now: DateTi
             "See the console's log. If looks do not go on, start the console again.",
         ));
     }
+    concerns.extend(of_queue(view, seen));
     for feed in feeds_of(seen) {
         concerns.extend(of_feed(view, seen, feed, applications));
     }
@@ -224,6 +233,27 @@ pub fn of(view: &ApplicationView, applications: &[&ApplicationInfo], now: DateTi
 /// A key to sort concerns by: the most pressing first, and of one kind the one with the most events.
 pub fn rank(concern: &Concern) -> impl Ord + use<> {
     (concern.kind, u64::MAX - concern.events)
+}
+
+/// The concern of a queue that nobody empties.
+fn of_queue(view: &ApplicationView, seen: &Seen) -> Option<Concern> {
+    let queue = seen.queue.as_ref()?;
+    let age = standing(queue, &view.info.concerns, view.seen_at?)?;
+    let saying = explain::queue(queue, age);
+    Some(Concern {
+        kind: ConcernKind::QueueStands,
+        about: About::Application,
+        title: format!("{} does not put its events on its feeds", view.info.name),
+        cause: saying.cause,
+        todo: saying.todo,
+        events: queue.length,
+    })
+}
+
+/// Returns the age of a queue's oldest entry, where that is a concern at this time.
+pub fn standing(queue: &Queue, settings: &ConcernSettings, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let most = i64::try_from(settings.queue_age_secs?).ok().and_then(TimeDelta::try_seconds)?;
+    queue.age(now).filter(|age| *age > most)
 }
 
 fn too_old(info: &ApplicationInfo) -> TimeDelta {
@@ -411,6 +441,32 @@ mod tests {
         assert_eq!(odoo[0].cause, "console.toml:9: application[2].user: is empty.");
         let others = concerns(&view("OpenELIS", up(), vec![feed_with(0, 1, 1)]));
         assert!(rank(&others[0]) < rank(&odoo[0]));
+    }
+
+    #[test]
+    fn a_queue_is_a_concern_by_the_age_of_its_oldest_entry_and_not_by_its_length() {
+        let with = |length, oldest: Option<TimeDelta>, most| {
+            let mut openmrs = view("OpenMRS", up(), vec![]);
+            openmrs.info.concerns.queue_age_secs = most;
+            let oldest = oldest.map(|ago| Stamp::of(openmrs.seen_at.unwrap() - ago));
+            Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(Queue { length, oldest });
+            concerns(&openmrs)
+        };
+        let minutes = |minutes| Some(TimeDelta::minutes(minutes));
+        assert_eq!(with(0, None, Some(600)), []);
+        assert_eq!(with(100_000, minutes(10), Some(600)), [], "a busy hospital");
+        assert_eq!(with(1, Some(TimeDelta::seconds(601)), Some(600)).len(), 1);
+        assert_eq!(with(500, minutes(360), None), []);
+        assert_eq!(with(500, minutes(360), Some(7 * 86_400)), []);
+        assert_eq!(with(500, minutes(-360), Some(600)), []);
+        assert_eq!(with(500, None, Some(600)), [], "its times say nothing");
+        let told = &with(500, minutes(360), Some(600))[0];
+        assert_eq!((told.kind, &told.about, told.events), (ConcernKind::QueueStands, &About::Application, 500));
+        assert_eq!(told.title, "OpenMRS does not put its events on its feeds");
+        assert_eq!(told.cause, "500 events wait in event_records_queue, the oldest for 6 h.");
+        let told = &with(100_000, minutes(3 * 1_440), Some(600))[0];
+        assert_eq!(told.cause, "100,000 events or more wait in event_records_queue, the oldest for 3 d.");
+        assert_eq!(with(1, minutes(11), Some(600))[0].cause, "1 event waits in event_records_queue, for 11 min.");
     }
 
     #[test]

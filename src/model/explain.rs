@@ -3,10 +3,13 @@
 //! A sentence never says more than the console knows. It sees tables, not the consumer: whether a consumer runs at all,
 //! and whether a retry will succeed, it cannot know. A limit that was not configured is called assumed.
 
+use chrono::TimeDelta;
+
 use super::{
     ApplicationInfo, ApplicationView, Feed, FeedState, Limits,
     error_text::visible,
     feed::MarkerFault,
+    publisher::Queue,
     stamp::Ahead,
     words::{count, count_first, number, span},
 };
@@ -90,6 +93,18 @@ pub fn marker_fault(feed: &Feed, fault: MarkerFault<'_>) -> Saying {
     };
     let todo =
         "Have the marker completed in the application's database by someone who knows where reading shall go on.";
+    Saying { cause, todo: todo.to_owned() }
+}
+
+/// A queue that nobody empties, explained.
+pub fn queue(queue: &Queue, age: TimeDelta) -> Saying {
+    let age = span(age.num_seconds().unsigned_abs());
+    let cause = match queue.length {
+        1 => format!("1 event waits in event_records_queue, for {age}."),
+        _ => format!("{} wait in event_records_queue, the oldest for {age}.", queue.in_words()),
+    };
+    let todo = "No consumer sees them before they are on a feed. See whether the application's job that publishes them runs \
+                (in OpenMRS a task of the scheduler, “OpenMRS event publisher task”), and look into its log.";
     Saying { cause, todo: todo.to_owned() }
 }
 
@@ -243,8 +258,6 @@ fn are(value: u64) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use chrono::TimeDelta;
 
     use super::*;
     use crate::model::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ApplicationInfo, Availability, Feed, Reach, RowId, Stamp, concerns::Concern};
+use super::{ApplicationInfo, Availability, Feed, Reach, RowId, Stamp, concerns::Concern, publisher::Queue};
 
 /// First failures of one day, in the application's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct Seen {
     pub newest_failure: Option<Stamp>,
     /// The newest rows by id, newest first, for telling what came since: at most 200.
     pub newest: Vec<NewRow>,
+    /// Its own events that are not on a feed yet. `None`: it has no such table, or it could not be read.
+    pub queue: Option<Queue>,
     /// Why nothing can be retried here (read-only account, no `retries` column); `None` when it can.
     pub retry_refused: Option<String>,
     /// Tables and columns that this schema does not have, in words ("the table chunking_history").

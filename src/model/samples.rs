@@ -78,6 +78,7 @@ pub fn view(name: &str, reach: Reach, feeds: Vec<Feed>) -> ApplicationView {
             oldest_failure: None,
             newest_failure: None,
             newest: Vec::new(),
+            queue: None,
             retry_refused: None,
             missing: vec![],
             hazards: vec![],

@@ -18,6 +18,7 @@ use crate::model::{
     concerns::{About, Concern, ConcernKind, Severity, rank},
     error_text::visible_line,
     filter::pairs,
+    publisher::Queue,
     words::count,
 };
 
@@ -87,8 +88,19 @@ struct ApplicationStatus {
     waiting: Option<u64>,
     exhausted: Option<u64>,
     failed: Option<u64>,
+    queue: Option<QueueStatus>,
     feeds: Option<Vec<FeedStatus>>,
     concerns: Vec<ConcernStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct QueueStatus {
+    events: u64,
+    /// There may be more.
+    more: bool,
+    oldest_at: Option<DateTime<Utc>>,
+    /// How old the oldest was when the figures were read.
+    oldest_age_seconds: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -156,6 +168,12 @@ impl ApplicationStatus {
             waiting: seen.and_then(|seen| seen.waiting),
             exhausted: seen.and_then(|seen| seen.exhausted),
             failed: seen.and_then(|seen| seen.failed),
+            queue: seen.and_then(|seen| seen.queue.as_ref()).map(|queue| QueueStatus {
+                events: queue.length,
+                more: queue.length >= Queue::COUNTED,
+                oldest_at: queue.oldest.as_ref().and_then(|stamp| stamp.at),
+                oldest_age_seconds: view.seen_at.and_then(|at| queue.age(at)).map(|age| age.num_seconds()),
+            }),
             feeds: seen.and_then(|seen| feeds(&seen.feeds, view)),
             concerns: of_application.map(ConcernStatus::of).collect(),
         }

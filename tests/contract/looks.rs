@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use atomfeed_console::{
-    model::{Availability, RowId, publisher::Chunk},
+    model::{
+        Availability, RowId,
+        publisher::{Chunk, Queue},
+    },
     server::{check::check_one, sources::FeedFailures},
 };
 
-use crate::support::database::{FEED, Failed, TestDatabase, Variant, utc};
+use crate::support::database::{FEED, Failed, Server, TestDatabase, Variant, utc};
 
 everywhere! {
     a_look_counts_failed_events_per_feed
     a_look_tells_what_is_missing
     a_look_tells_what_will_break_the_consumer
     the_publishers_side_is_counted_by_category
+    a_queue_is_told_with_its_length_and_its_oldest_entry
     a_check_reports_tables_rights_and_clock
     a_check_of_a_sound_database_says_that_all_is_well
     an_empty_hospital_is_a_hospital
@@ -144,7 +148,7 @@ async fn the_publishers_side_is_counted_by_category(database: &mut TestDatabase)
     } else {
         assert_eq!(counts, [(None, 15, Some(RowId(15)))]);
     }
-    assert_eq!(first.queue_length, Availability::Here(2));
+    assert_eq!(first.queue, Availability::Here(Queue { length: 2, oldest: None }));
     let chunking = [Chunk { length: 5, start: 21 }, Chunk { length: 10, start: 101 }];
     assert_eq!(first.chunking, Availability::Here(chunking.to_vec()));
     let behind: Vec<_> = first
@@ -170,6 +174,36 @@ async fn the_publishers_side_is_counted_by_category(database: &mut TestDatabase)
     // Below the last newest, ids began anew: everything is counted.
     database.run(&format!("DELETE FROM {records} WHERE id > 11")).await;
     assert_eq!(total(&source.publisher(Some(&second)).await.expect("an answer")), 10);
+}
+
+async fn a_queue_is_told_with_its_length_and_its_oldest_entry(database: &mut TestDatabase) {
+    let source = database.source();
+    if !database.publishes() {
+        assert!(
+            matches!(source.queue().await, Ok(Availability::NotHere(reason)) if reason.contains("event_records_queue"))
+        );
+        return;
+    }
+    let waiting = async || source.queue().await.expect("an answer").here().cloned().expect("the queue");
+    assert_eq!(waiting().await, Queue::default());
+    let queue = database.table("event_records_queue");
+    let (early, late) = (database.at("2026-11-01T02:00:00Z"), database.at("2026-11-01T08:00:00Z"));
+    // The newest row does not have to be the one that came last, and a row may have no time.
+    database
+        .run(&format!(
+            "INSERT INTO {queue} (id, title, timestamp) VALUES (1, 'x', {late}), (2, 'y', {early}), (3, 'z', NULL)"
+        ))
+        .await;
+    let told = waiting().await;
+    assert_eq!((told.length, told.oldest.and_then(|stamp| stamp.at)), (3, Some(utc("2026-11-01T02:00:00Z"))));
+    let no_date = match database.server {
+        Server::Mariadb | Server::Mariadb57 => "SET sql_mode = ''; UPDATE {} SET timestamp = '0000-00-00' WHERE id = 3",
+        Server::Postgres => "UPDATE {} SET timestamp = '-infinity' WHERE id = 3",
+        Server::Sqlite => "UPDATE {} SET timestamp = NULL WHERE id = 3",
+    };
+    database.run(&no_date.replace("{}", &queue)).await;
+    let told = waiting().await;
+    assert_eq!((told.length, told.oldest.and_then(|stamp| stamp.at)), (3, Some(utc("2026-11-01T02:00:00Z"))));
 }
 
 async fn a_check_reports_tables_rights_and_clock(database: &mut TestDatabase) {

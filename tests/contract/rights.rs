@@ -72,7 +72,7 @@ async fn looks_everywhere(source: &Source) {
     assert_eq!(source.list(&request).await.expect("a list").rows.len(), 1);
     assert!(source.event(RowId(1)).await.expect("an answer").is_some());
     let publisher = source.publisher(None).await.expect("an answer");
-    assert!(publisher.categories.here().is_some() && publisher.queue_length.here().is_some());
+    assert!(publisher.categories.here().is_some() && publisher.queue.here().is_some());
     source.check().await.expect("a report");
 }
 

@@ -90,11 +90,27 @@ impl Hospital {
     }
 
     pub async fn with(odoo: &[Row], openelis: &[Row], base: &str, change: impl FnOnce(&mut Config)) -> Self {
+        Self::made(odoo, openelis, base, &[], change).await
+    }
+
+    /// The same, after these statements on the databases of the applications that are named with them.
+    pub async fn made(
+        odoo: &[Row],
+        openelis: &[Row],
+        base: &str,
+        statements: &[(&str, &'static str)],
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut applications = Vec::new();
         for (name, kind, rows) in [("Odoo", Kind::Odoo, odoo), ("OpenELIS", Kind::Openelis, openelis)] {
             let application = application(name, kind, folder.path().join(format!("{name}.db")));
             make(&application.database.database, rows).await;
+            let mut connection = open(application.database.database.as_ref()).await;
+            for (_, sql) in statements.iter().filter(|(of, _)| *of == name) {
+                sqlx::raw_sql(*sql).execute(&mut connection).await.expect("the statement runs");
+            }
+            connection.close().await.expect("closed");
             applications.push(application);
         }
         let mut config = Config {
@@ -326,6 +342,17 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
         own_concerns: Default::default(),
     }
 }
+
+/// The tables of a publisher.
+pub const PUBLISHER: &str =
+    "CREATE TABLE event_records (id INTEGER PRIMARY KEY, uuid TEXT, title TEXT, timestamp TEXT, uri TEXT, object TEXT,
+        category TEXT, date_created TEXT, tags TEXT);
+     CREATE TABLE event_records_queue (id INTEGER PRIMARY KEY, uuid TEXT, title TEXT, timestamp TEXT, uri TEXT, object TEXT,
+        category TEXT, date_created TEXT, tags TEXT);
+     CREATE TABLE chunking_history (id INTEGER PRIMARY KEY, chunk_length INTEGER, start INTEGER);
+     INSERT INTO chunking_history VALUES (1, 5, 1);
+     CREATE TABLE event_records_offset_marker (id INTEGER PRIMARY KEY, event_id INTEGER, event_count INTEGER,
+        category TEXT);";
 
 async fn open(file: &std::path::Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(true).busy_timeout(PATIENCE);

@@ -6,7 +6,7 @@ use atomfeed_console::{
 };
 use axum::http::StatusCode;
 
-use super::hospital::{Hospital, Row, row};
+use super::hospital::{Hospital, PUBLISHER, Row, row};
 
 const STATUS: &str = "/atomfeed-console/status";
 const PLAIN: &str = "/atomfeed-console/status?plain";
@@ -48,6 +48,58 @@ async fn a_feed_close_to_its_limit_is_a_warning_in_every_place() {
     }
     let overview = hospital.page("/atomfeed-console").await.body;
     assert!(overview.contains("One thing needs attention."), "the heading is not calm either");
+}
+
+const SIX_HOURS_IN_THE_QUEUE: &str = "INSERT INTO event_records_queue (uuid, title, timestamp, object, category)
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 500)
+    SELECT n, 'T', strftime('%Y-%m-%d %H:%M:%S', 'now', CASE n WHEN 1 THEN '-6 hours' ELSE '-1 minute' END), '/x', 'patient'
+    FROM numbers";
+
+#[tokio::test]
+async fn a_queue_that_nobody_empties_is_told_in_every_place_until_it_is_empty() {
+    let statements = [("OpenELIS", PUBLISHER), ("OpenELIS", SIX_HOURS_IN_THE_QUEUE)];
+    let hospital = Hospital::made(&[], &[], "/atomfeed-console", &statements, |_| ()).await;
+    let sentence = "500 events wait in event_records_queue, the oldest for 6 h.";
+    let line = hospital.get(PLAIN).await.body;
+    assert!(line.starts_with("CRITICAL - OpenELIS does not put its events on its feeds: 500 events wait in"), "{line}");
+    for page in ["", "/applications/openelis"] {
+        let answer = hospital.page(&format!("/atomfeed-console{page}")).await;
+        assert!(answer.body.contains(sentence), "{page}: {}", answer.body);
+    }
+    let application = hospital.page("/atomfeed-console/applications/openelis").await.body;
+    assert!(application.contains("500 events not on a feed yet, the oldest "), "{application}");
+    let status = hospital.get(STATUS).await.json();
+    let openelis = &status["applications"][1];
+    assert_eq!(
+        (&openelis["queue"]["events"], &openelis["queue"]["more"], &openelis["concerns"][0]["kind"]),
+        (&500.into(), &false.into(), &"queue_stands".into())
+    );
+    let age = openelis["queue"]["oldest_age_seconds"].as_i64().expect("an age");
+    assert!((21_600..21_660).contains(&age), "{age}");
+    assert!(status["applications"][0]["queue"].is_null(), "Odoo has no queue");
+
+    hospital.execute("OpenELIS", "DELETE FROM event_records_queue WHERE id = 1").await;
+    hospital.look("openelis").await;
+    assert!(hospital.get(PLAIN).await.body.starts_with("OK - "), "what came a minute ago is on its way");
+    hospital.execute("OpenELIS", "DELETE FROM event_records_queue").await;
+    hospital.look("openelis").await;
+    let openelis = &hospital.get(STATUS).await.json()["applications"][1];
+    assert_eq!(
+        openelis["queue"],
+        serde_json::json!({
+            "events": 0, "more": false, "oldest_at": null, "oldest_age_seconds": null
+        })
+    );
+}
+
+#[tokio::test]
+async fn how_long_an_event_may_wait_in_the_queue_is_a_setting() {
+    let statements = [("OpenELIS", PUBLISHER), ("OpenELIS", SIX_HOURS_IN_THE_QUEUE)];
+    let hospital = Hospital::made(&[], &[], "/atomfeed-console", &statements, |config| {
+        config.applications[1].info.concerns.queue_age_secs = Some(7 * 3_600);
+    })
+    .await;
+    assert!(hospital.get(PLAIN).await.body.starts_with("OK - "));
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The settings of what is a concern: those of the whole console, those of one application over them, and the presets
 //! beneath.
 
+use std::time::Duration;
+
 use crate::model::concerns::ConcernSettings;
 
 /// What a table `concerns` says. Each setting may be absent; an inner `None` is "off".
@@ -8,16 +10,22 @@ use crate::model::concerns::ConcernSettings;
 pub struct ConcernLayer {
     /// Percent of a feed's limit.
     pub near_limit: Option<Option<u64>>,
+    /// How long an event may wait in its publisher's queue.
+    pub queue_age: Option<Option<Duration>>,
 }
 
 impl ConcernLayer {
     /// This layer, with `lower` where it says nothing.
     pub(super) fn over(self, lower: Self) -> Self {
-        Self { near_limit: self.near_limit.or(lower.near_limit) }
+        Self { near_limit: self.near_limit.or(lower.near_limit), queue_age: self.queue_age.or(lower.queue_age) }
     }
 
     /// These settings, with the preset's where nothing is said.
     pub(super) fn settings(self, preset: ConcernSettings) -> ConcernSettings {
-        ConcernSettings { near_limit_percent: self.near_limit.unwrap_or(preset.near_limit_percent) }
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        ConcernSettings {
+            near_limit_percent: self.near_limit.unwrap_or(preset.near_limit_percent),
+            queue_age_secs: self.queue_age.map_or(preset.queue_age_secs, seconds),
+        }
     }
 }

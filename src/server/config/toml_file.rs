@@ -60,8 +60,10 @@ const TOP_KEYS: [&str; 15] = [
     "application",
 ];
 /// Of the table `concerns`, the console's and an application's.
-const CONCERN_KEYS: [&str; 1] = ["near_limit"];
+const CONCERN_KEYS: [&str; 2] = ["near_limit", "queue_age"];
 const PERCENT: RangeInclusive<u64> = 1..=100;
+/// Looks at a quiet hospital are two minutes apart, and clocks of two machines differ.
+const QUEUE_AGE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(604_800));
 /// Of the tables `audit`, `discarded` and `history`.
 const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
@@ -185,7 +187,10 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
 /// What is a concern, for the whole console or for one application.
 fn concerns(table: &mut Table<'_, '_>) -> ConcernLayer {
     table.refuse_unknown(&CONCERN_KEYS);
-    ConcernLayer { near_limit: table.number_or_word("near_limit", PERCENT, "off") }
+    ConcernLayer {
+        near_limit: table.number_or_word("near_limit", PERCENT, "off"),
+        queue_age: table.duration_or_word("queue_age", QUEUE_AGE, "off"),
+    }
 }
 
 /// Who may come in.
@@ -770,9 +775,21 @@ impl<'t> Table<'t, '_> {
     }
 
     /// Seconds as a number, or a text such as `30s`, `2m`, `1h`.
-    fn duration(&mut self, key: &str, (least, most): (Duration, Duration)) -> Option<Duration> {
+    fn duration(&mut self, key: &str, bounds: (Duration, Duration)) -> Option<Duration> {
+        self.duration_or(key, bounds, "")
+    }
+
+    /// A time, or a word for none.
+    fn duration_or_word(&mut self, key: &str, bounds: (Duration, Duration), word: &str) -> Option<Option<Duration>> {
+        match self.entry(key)?.get_ref() {
+            DeValue::String(text) if *text == word => Some(None),
+            _ => self.duration_or(key, bounds, &format!("; or \"{word}\"")).map(Some),
+        }
+    }
+
+    fn duration_or(&mut self, key: &str, (least, most): (Duration, Duration), also: &str) -> Option<Duration> {
         let wanted = format!(
-            "a time from {} to {}: whole seconds, or a text such as \"30s\", \"2m\" or \"1h\"",
+            "a time from {} to {}: whole seconds, or a text such as \"30s\", \"2m\" or \"1h\"{also}",
             in_words(least),
             in_words(most)
         );
@@ -1000,6 +1017,12 @@ mod tests {
             ("near_limit = 101", "near_limit"),
             ("near_limit = \"never\"", "near_limit"),
             ("near = 80", "near"),
+            ("queue_age = 0", "queue_age"),
+            ("queue_age = \"29s\"", "queue_age"),
+            ("queue_age = \"8d\"", "queue_age"),
+            ("queue_age = \"never\"", "queue_age"),
+            ("queue_age = 1.5", "queue_age"),
+            ("queue_age = -600", "queue_age"),
         ] {
             let console = format!("[concerns]\n{settings}\n{}", with(""));
             let application = with(&format!("concerns = {{ {settings} }}"));

@@ -38,7 +38,7 @@ use crate::model::{
     filter::{Direction, Filter, Position},
     operation::RowOutcome,
     overview::{DayCount, NewRow},
-    publisher::Publisher,
+    publisher::{Publisher, Queue},
     whole_row::WholeEvent,
 };
 
@@ -251,6 +251,16 @@ impl Source {
     pub async fn markers(&self) -> Result<Availability<Vec<Marker>>, SourceError> {
         let mut session = self.pool.look(&self.app).await?;
         let outcome = poll::markers_alone(&mut session).await;
+        session.end(outcome).await
+    }
+
+    /// The events that wait in its own queue.
+    ///
+    /// # Errors
+    /// Also where counting them takes too long.
+    pub async fn queue(&self) -> Result<Availability<Queue>, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = publisher::queue(&mut session).await;
         session.end(outcome).await
     }
 

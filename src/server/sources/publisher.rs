@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::model::{
-    Availability, RowId, Stamp,
-    publisher::{Chunk, OffsetMarker, PublishedCategory, Publisher},
+    Availability, Backend, RowId, Stamp,
+    publisher::{Chunk, OffsetMarker, PublishedCategory, Publisher, Queue},
 };
 
 use super::{
     Source, SourceError, SourceErrorKind,
     connection::{Record, Session},
     rows::stamp,
-    schema::{Found, Table},
+    schema::{ColumnKind, Found, Table},
     sql,
 };
 
@@ -37,8 +37,8 @@ pub(super) async fn publisher(source: &Source, previous: Option<&Publisher>) -> 
     let categories = available(session.end(categories).await)?;
 
     let mut session = source.session().await?;
-    let queue_length = queue_length(&mut session).await;
-    let queue_length = available(session.end(queue_length).await)?;
+    let queue = queue(&mut session).await;
+    let queue = available(session.end(queue).await)?;
 
     let mut session = source.session().await?;
     let offset_markers = offset_markers(&mut session).await;
@@ -48,7 +48,7 @@ pub(super) async fn publisher(source: &Source, previous: Option<&Publisher>) -> 
     let chunking = chunking(&mut session).await;
     let chunking = available(session.end(chunking).await)?;
 
-    Ok(Publisher { categories, queue_length, offset_markers, chunking, counted_at: Stamp::of(Utc::now()) })
+    Ok(Publisher { categories, queue, offset_markers, chunking, counted_at: Stamp::of(Utc::now()) })
 }
 
 /// A part that took too long is not available; a source that is gone is an error of the whole.
@@ -132,7 +132,7 @@ async fn counted(
         text("COUNT(*)".to_owned()),
         text(format!("MAX({id})")),
         text(format!("MAX({time})")),
-        text(format!("MIN({time})")),
+        text(format!("MIN({})", dated(table, "timestamp"))),
         table.name
     ));
     if let Some(above) = above {
@@ -173,12 +173,40 @@ fn add(mut known: Vec<PublishedCategory>, newer: Vec<PublishedCategory>) -> Vec<
     known
 }
 
-async fn queue_length(session: &mut Session<'_>) -> Result<Availability<u64>, SourceError> {
+/// How many events wait in the queue, and since when. Its rows are read by the primary key, and no more than
+/// [`Queue::COUNTED`] of them: the oldest come first.
+pub(super) async fn queue(session: &mut Session<'_>) -> Result<Availability<Queue>, SourceError> {
+    let app = session.link.app;
     let schema = session.schema.clone();
     let table = table_or_leave!(schema, Table::Queue);
-    let count = sql::as_text(table.backend, "COUNT(*)");
-    let statement = session.link.statement(format!("SELECT {count} FROM {}", table.name));
-    Ok(Availability::Here(session.link.row(statement).await?.count()))
+    let text = |expression: &str| sql::as_text(table.backend, expression);
+    let raised = table.column("timestamp").is_some();
+    let order = table.column("id").map(|_| format!(" ORDER BY {}", table.expression("id"))).unwrap_or_default();
+    let statement = session.link.statement(format!(
+        "SELECT {}, {} FROM (SELECT {} AS raised FROM {}{order} LIMIT {}) AS waiting",
+        text("COUNT(*)"),
+        if raised { text("MIN(waiting.raised)") } else { text("NULL") },
+        if raised { dated(&table, "timestamp") } else { "1".to_owned() },
+        table.name,
+        Queue::COUNTED
+    ));
+    let mut row = session.link.row(statement).await?;
+    Ok(Availability::Here(Queue { length: row.count(), oldest: stamp(app, &table, "timestamp", row.text()) }))
+}
+
+/// A column of times as an expression that is NULL where the value is no date (0000-00-00, infinity): the least of a
+/// table's times would be that one.
+fn dated(table: &Found<'_>, name: &str) -> String {
+    let time = table.expression(name);
+    match (table.backend, table.column(name).map(|column| column.kind)) {
+        (Backend::MySql, Some(ColumnKind::Instant | ColumnKind::Local)) => {
+            format!("CASE WHEN YEAR({time}) > 0 THEN {time} END")
+        }
+        (Backend::Postgres, Some(ColumnKind::Instant | ColumnKind::Local)) => {
+            format!("CASE WHEN isfinite({time}) THEN {time} END")
+        }
+        _ => time,
+    }
 }
 
 async fn chunking(session: &mut Session<'_>) -> Result<Availability<Vec<Chunk>>, SourceError> {

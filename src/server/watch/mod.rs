@@ -32,7 +32,7 @@ use super::{
     sources::{Poll, Source, SourceError},
     store::Store,
 };
-use crate::model::{ApplicationInfo, ApplicationView, Availability, Reach, RowId, Seen};
+use crate::model::{ApplicationInfo, ApplicationView, Availability, Reach, RowId, Seen, concerns, publisher::Queue};
 
 pub use follow::{FollowError, Follower, Found};
 use seen::{Beside, seen};
@@ -293,7 +293,8 @@ impl Watcher {
             let down = polled.is_err();
             self.last_poll = polled.as_ref().ok().map(|poll| (Instant::now(), poll.clone()));
             let was = self.publish.borrow().reach.clone();
-            self.show(polled, Beside::default(), asked);
+            let queue = if down { None } else { self.queue().await };
+            self.show(polled, Beside { queue, ..Beside::default() }, asked);
             if down {
                 let changed = was != self.publish.borrow().reach;
                 self.tell(Change { app: self.key(), changed, appeared: 0, rows: Vec::new() });
@@ -308,13 +309,17 @@ impl Watcher {
         let unfinished = followed.as_ref().is_ok_and(|found| found.unfinished);
         let polled = self.poll(quiet, unfinished).await;
         if let Ok(poll) = &polled {
+            beside.queue = self.queue().await;
             self.note_work(poll, &mut beside).await;
         }
         self.show(polled, beside, asked);
         let now = self.publish.borrow().clone();
         let found = followed.unwrap_or_default();
-        let changed =
-            !found.is_quiet() || was.reach != now.reach || was.seen != now.seen || was.followed != now.followed;
+        let info = &self.source.app().info;
+        let changed = !found.is_quiet()
+            || was.reach != now.reach
+            || was.as_told(info) != now.as_told(info)
+            || was.followed != now.followed;
         if changed {
             self.last_change = Instant::now();
         }
@@ -390,6 +395,18 @@ impl Watcher {
         beside
     }
 
+    /// The events that wait in the application's own queue; `None` where that is not known.
+    async fn queue(&self) -> Option<Queue> {
+        match self.source.queue().await {
+            Ok(queue) => queue.here().cloned(),
+            Err(error) => {
+                let name = &self.source.app().info.name;
+                tracing::debug!(application = %name, reason = %error.reason, "its queue is not known");
+                None
+            }
+        }
+    }
+
     /// Signs of consumers at work, kept in the ledger, and feeds that stand still.
     async fn note_work(&mut self, poll: &Poll, beside: &mut Beside) {
         self.standstill.publish(&self.source).await;
@@ -439,6 +456,14 @@ fn report(source: &Source, publish: &watch::Sender<Look>, polled: &Result<Poll, 
 }
 
 impl Look {
+    /// What it saw but for a queue that passes as it should: that is another one at every look and no news.
+    fn as_told(&self, info: &ApplicationInfo) -> Option<Seen> {
+        let seen = self.seen.as_deref()?;
+        let stands =
+            |queue: &Queue| self.seen_at.is_some_and(|at| concerns::standing(queue, &info.concerns, at).is_some());
+        Some(Seen { queue: seen.queue.clone().filter(stands), ..seen.clone() })
+    }
+
     fn take(
         &mut self,
         polled: Result<Poll, SourceError>,

@@ -8,6 +8,7 @@ use crate::{
     model::{
         ApplicationInfo, Availability, Feed, FeedCounts, FeedState, Marker, Seen, Stamp,
         feed::{Signs, category_of},
+        publisher::Queue,
     },
     server::sources::Poll,
 };
@@ -19,6 +20,8 @@ pub(super) struct Beside {
     pub worked: HashMap<String, DateTime<Utc>>,
     /// Feeds whose marker stands still while their publisher goes on.
     pub stalled: Vec<String>,
+    /// The events that wait in the source's own queue.
+    pub queue: Option<Queue>,
     /// What keeps the ledger from following the source, as a sentence.
     pub out_of_step: Option<String>,
 }
@@ -46,6 +49,7 @@ pub(super) fn seen(poll: Poll, info: &ApplicationInfo, beside: &Beside) -> Seen 
         feeds,
         days: poll.days,
         newest: poll.newest,
+        queue: beside.queue.clone(),
         retry_refused: poll.retry_refused,
         missing: poll.missing,
         hazards: poll.hazards,

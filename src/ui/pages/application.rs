@@ -465,8 +465,14 @@ fn Publishes(publisher: Result<Publisher, Problem>) -> impl IntoView {
 }
 
 fn published(publisher: Publisher) -> AnyView {
-    let queue = match publisher.queue_length {
-        Availability::Here(length) => view! { <Number value=length /> " not on a feed yet" }.into_any(),
+    let queue = match publisher.queue {
+        Availability::Here(queue) if queue.length == 0 => "none".into_any(),
+        Availability::Here(queue) => view! {
+            {queue.in_words()}
+            " not on a feed yet"
+            {queue.oldest.map(|oldest| view! { ", the oldest " <When stamp=Some(oldest) /> })}
+        }
+        .into_any(),
         Availability::NotHere(reason) => view! { <NotHere reason=reason /> }.into_any(),
     };
     let chunking = match publisher.chunking {
