@@ -97,6 +97,11 @@ pub struct ApplicationInfo {
 }
 
 impl ApplicationInfo {
+    /// Returns whether the feed with this address is one of its own.
+    pub fn is_publisher_of(&self, uri: &str) -> bool {
+        self.publishes.iter().any(|begin| !begin.is_empty() && uri.starts_with(begin.as_str()))
+    }
+
     /// Returns the limits that hold for a feed: the application's, with what the configuration says of this very feed in
     /// their place. Rows without a feed address are read and counted by no consumer: nothing stops them.
     pub fn limits_of(&self, feed: Option<&str>) -> Limits {

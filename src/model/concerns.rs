@@ -21,11 +21,26 @@ pub struct ConcernSettings {
     pub near_limit_percent: Option<u64>,
     /// Seconds that an event may wait in its publisher's queue.
     pub queue_age_secs: Option<u64>,
+    /// Whether markers are compared with the events of their publishers.
+    pub compare_markers: bool,
+    /// Beginnings of the addresses of feeds that are read rarely or not at all, or of their paths: that nobody reads them is no
+    /// concern.
+    pub idle_feeds: Vec<String>,
+}
+
+impl ConcernSettings {
+    /// Returns whether a feed is one of [`ConcernSettings::idle_feeds`].
+    pub fn is_idle(&self, uri: Option<&str>) -> bool {
+        let Some(uri) = uri else { return false };
+        let path = uri.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or(uri);
+        let begins = |begin: &String| uri.starts_with(begin.as_str()) || path.starts_with(begin.as_str());
+        self.idle_feeds.iter().filter(|begin| !begin.is_empty()).any(begins)
+    }
 }
 
 impl Default for ConcernSettings {
     fn default() -> Self {
-        Self { near_limit_percent: Some(80), queue_age_secs: Some(600) }
+        Self { near_limit_percent: Some(80), queue_age_secs: Some(600), compare_markers: true, idle_feeds: Vec::new() }
     }
 }
 
@@ -39,6 +54,8 @@ pub enum ConcernKind {
     FeedStalled,
     /// The consumer cannot go on from its marker.
     MarkerUnusable,
+    /// The marker names an event or a page that the publisher does not have.
+    MarkerNamesNoEvent,
     /// Events wait in the queue of their publisher, and nobody puts them on a feed.
     QueueStands,
     /// The database does not answer.
@@ -72,10 +89,11 @@ pub enum Severity {
 }
 
 impl ConcernKind {
-    pub const ALL: [ConcernKind; 14] = [
+    pub const ALL: [ConcernKind; 15] = [
         ConcernKind::FeedStopped,
         ConcernKind::FeedStalled,
         ConcernKind::MarkerUnusable,
+        ConcernKind::MarkerNamesNoEvent,
         ConcernKind::QueueStands,
         ConcernKind::Unreachable,
         ConcernKind::FeedsNotSeen,
@@ -95,6 +113,7 @@ impl ConcernKind {
             ConcernKind::FeedStopped => "feed_stopped",
             ConcernKind::FeedStalled => "feed_stalled",
             ConcernKind::MarkerUnusable => "marker_unusable",
+            ConcernKind::MarkerNamesNoEvent => "marker_names_no_event",
             ConcernKind::QueueStands => "queue_stands",
             ConcernKind::Unreachable => "unreachable",
             ConcernKind::FeedsNotSeen => "feeds_not_seen",
@@ -115,6 +134,7 @@ impl ConcernKind {
             ConcernKind::FeedStopped
             | ConcernKind::FeedStalled
             | ConcernKind::MarkerUnusable
+            | ConcernKind::MarkerNamesNoEvent
             | ConcernKind::QueueStands
             | ConcernKind::Unreachable
             | ConcernKind::FeedsNotSeen => Severity::Critical,
@@ -305,6 +325,9 @@ fn of_feed(view: &ApplicationView, seen: &Seen, feed: &Feed, applications: &[&Ap
     if let Some(fault) = feed.marker_fault() {
         let title = format!("{app} cannot go on with {}", name());
         concerns.push(concern(ConcernKind::MarkerUnusable, title, explain::marker_fault(feed, fault)));
+    } else if let Some(what) = &feed.signs.unpublished {
+        let title = format!("{app} cannot go on with {}", name());
+        concerns.push(concern(ConcernKind::MarkerNamesNoEvent, title, explain::unpublished(feed, what)));
     }
     concerns
 }
@@ -316,6 +339,7 @@ mod tests {
     use super::*;
     use crate::model::{
         Stamp,
+        feed::Unpublished,
         samples::{down, feed_with, unconfigured, up, view},
     };
 
@@ -420,6 +444,39 @@ mod tests {
             feed.markers[0].page_uri = Some("?".into());
             assert_eq!(kinds(&view("Odoo", up(), vec![feed])), expected);
         }
+    }
+
+    #[test]
+    fn a_marker_that_names_no_event_of_the_publisher_is_a_concern_whatever_else_the_feed_is() {
+        for (mut feed, expected) in [
+            (feed_with(0, 0, 0), vec![ConcernKind::MarkerNamesNoEvent]),
+            (feed_with(0, 3, 3), vec![ConcernKind::MarkerNamesNoEvent, ConcernKind::Exhausted]),
+            (feed_with(0, 1000, 1000), vec![ConcernKind::FeedStopped, ConcernKind::MarkerNamesNoEvent]),
+        ] {
+            feed.signs.unpublished = Some(Unpublished::Entry("tag:atomfeed.ict4h.org:1".into()));
+            let odoo = view("Odoo", up(), vec![feed]);
+            assert_eq!(kinds(&odoo), expected);
+            let told = concerns(&odoo).into_iter().find(|told| told.kind == ConcernKind::MarkerNamesNoEvent).unwrap();
+            assert_eq!(told.title, "Odoo cannot go on with the encounter feed");
+            assert!(told.cause.contains("names no event of the publisher"), "{}", told.cause);
+        }
+        // What a consumer cannot even look for is told once, as that.
+        let mut feed = feed_with(0, 0, 0);
+        feed.markers[0].page_uri = Some("?".into());
+        feed.signs.unpublished = Some(Unpublished::Entry("?".into()));
+        assert_eq!(kinds(&view("Odoo", up(), vec![feed])), [ConcernKind::MarkerUnusable]);
+    }
+
+    #[test]
+    fn idle_feeds_are_known_by_address_or_path() {
+        let feed = Some("http://openelis:8052/openelis/ws/feed/patient/recent");
+        let idle = |feeds: &[&str], uri| {
+            let idle_feeds = feeds.iter().map(|text| (*text).to_owned()).collect();
+            ConcernSettings { idle_feeds, ..Default::default() }.is_idle(uri)
+        };
+        assert!(idle(&["/openelis/"], feed) && idle(&["http://openelis:8052/"], feed));
+        assert!(!idle(&[], feed) && !idle(&[""], feed) && !idle(&["/openmrs/", "http://openelis:80/"], feed));
+        assert!(!idle(&["/openelis/"], None) && !idle(&["/openelis/"], Some("http://openelis:8052")));
     }
 
     #[test]

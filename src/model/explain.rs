@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::{
     ApplicationInfo, ApplicationView, Feed, FeedState, Limits,
     error_text::visible,
-    feed::MarkerFault,
+    feed::{MarkerFault, Unpublished},
     publisher::Queue,
     stamp::Ahead,
     words::{count, count_first, number, span},
@@ -33,6 +33,11 @@ pub fn feed(feed: &Feed, info: &ApplicationInfo) -> Saying {
             (near_limit_cause(feed, limits), near_limit_todo(feed, limits))
         }
         FeedState::Failing => (failing_cause(feed, limits), failing_todo(feed, limits)),
+        FeedState::Running if info.concerns.is_idle(feed.uri.as_deref()) => (
+            "No failed events. By the settings it is read rarely or not at all (idle_feeds): its marker may stand still."
+                .to_owned(),
+            "Nothing to do.".to_owned(),
+        ),
         FeedState::Running => ("No failed events.".to_owned(), "Nothing to do.".to_owned()),
         FeedState::Stalled => (
             "The marker stands still while the publisher goes on.".to_owned(),
@@ -40,8 +45,8 @@ pub fn feed(feed: &Feed, info: &ApplicationInfo) -> Saying {
         ),
         FeedState::Unknown => unknown(feed),
     };
-    if let Some(fault) = feed.marker_fault() {
-        let saying = marker_fault(feed, fault);
+    let fault = feed.marker_fault().map(|fault| marker_fault(feed, fault));
+    if let Some(saying) = fault.or_else(|| feed.signs.unpublished.as_ref().map(|what| unpublished(feed, what))) {
         match feed.state {
             FeedState::Running | FeedState::Unknown => cause = saying.cause,
             _ => cause.push_str(&format!(" {}", saying.cause)),
@@ -73,10 +78,7 @@ pub fn feed(feed: &Feed, info: &ApplicationInfo) -> Saying {
 
 /// A marker that the consumer cannot go on from, explained.
 pub fn marker_fault(feed: &Feed, fault: MarkerFault<'_>) -> Saying {
-    let its_marker = match feed.markers.len() {
-        0 | 1 => "Its marker".to_owned(),
-        several => format!("One of its {several} markers"),
-    };
+    let its_marker = its_marker(feed);
     let cause = match fault {
         MarkerFault::NoPage => format!(
             "{its_marker} names no page to go on from. The original consumer fails on such a marker and reads nothing."
@@ -93,6 +95,44 @@ pub fn marker_fault(feed: &Feed, fault: MarkerFault<'_>) -> Saying {
     };
     let todo =
         "Have the marker completed in the application's database by someone who knows where reading shall go on.";
+    Saying { cause, todo: todo.to_owned() }
+}
+
+fn its_marker(feed: &Feed) -> String {
+    match feed.markers.len() {
+        0 | 1 => "Its marker".to_owned(),
+        several => format!("One of its {several} markers"),
+    }
+}
+
+/// A marker that names what the feed's publisher does not have, explained.
+pub fn unpublished(feed: &Feed, what: &Unpublished) -> Saying {
+    let its_marker = its_marker(feed);
+    let cause = match what {
+        Unpublished::Entry(entry) => format!(
+            "{its_marker} names no event of the publisher: “{}” is not in its event_records. The consumer does not find the \
+             place to go on from and reads nothing.",
+            visible(entry)
+        ),
+        Unpublished::OtherCategory { entry, category } => format!(
+            "{its_marker} names no event of the publisher that is on this feed: “{}” is one of the category {}. The consumer \
+             does not find the place to go on from and reads nothing.",
+            visible(entry),
+            visible(category)
+        ),
+        Unpublished::Page { page, last: 0 } => format!(
+            "{its_marker} names page {}, and the publisher has no event of this feed: the consumer cannot read that page.",
+            number(*page)
+        ),
+        Unpublished::Page { page, last } => format!(
+            "{its_marker} names page {}, and the publisher's last page of this feed is {}: the consumer cannot read it.",
+            number(*page),
+            number(*last)
+        ),
+    };
+    let todo = "Look into the consumer's log, for example for “Last Read entry not found in feed”, and find out whether one of \
+                the two databases was restored. Have the marker set to an event that is there by someone who knows where \
+                reading shall go on.";
     Saying { cause, todo: todo.to_owned() }
 }
 
@@ -416,6 +456,37 @@ mod tests {
             assert!(exhausted.todo.contains("completed") && exhausted.todo.contains("retry them"));
         }
         assert_eq!(with((0, 0, 0), None, page).0, FeedState::Running, "OpenELIS begins with such a marker");
+    }
+
+    #[test]
+    fn a_marker_that_names_what_its_publisher_does_not_have_is_no_running_feed() {
+        let entry = "tag:atomfeed.ict4h.org:be4d353b-ac7b-4ee5-a5ac-1ca2f4b4d8e2".to_owned();
+        for (what, words) in [
+            (Unpublished::Entry(entry.clone()), "names no event of the publisher: “tag:atomfeed.ict4h.org:be4d353b"),
+            (Unpublished::OtherCategory { entry, category: "lab".into() }, "is one of the category lab."),
+            (
+                Unpublished::Page { page: 581, last: 241 },
+                "names page 581, and the publisher's last page of this feed is 241",
+            ),
+            (Unpublished::Page { page: 3, last: 0 }, "the publisher has no event of this feed"),
+        ] {
+            let mut feed = feed_with(0, 0, 0);
+            feed.signs.unpublished = Some(what.clone());
+            feed.state = FeedState::of(&feed.counts, feed.can_be_read(), &limits());
+            assert_eq!(feed.state, FeedState::Unknown);
+            let saying = explained(&feed);
+            assert!(saying.cause.starts_with("Its marker names") && saying.cause.contains(words), "{}", saying.cause);
+            assert!(saying.todo.contains("Have the marker set"), "{}", saying.todo);
+            let mut failing = feed_with(0, 3, 3);
+            failing.signs.unpublished = Some(what);
+            let saying = explained(&failing);
+            assert!(
+                saying.cause.starts_with("Three failed events") && saying.cause.contains(words),
+                "{}",
+                saying.cause
+            );
+            assert!(saying.todo.contains("Have the marker set") && saying.todo.contains("retry them"));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Limits, Stamp};
 
 /// A row of `markers`: how far a consumer has read one feed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Marker {
     pub feed_uri: Option<String>,
     /// The id of the entry read last (`tag:atomfeed.ict4h.org:<uuid>`). NULL before the first read.
@@ -25,7 +25,25 @@ pub enum MarkerFault<'a> {
     NoEntry(&'a str),
 }
 
+/// What a marker names and the feed's publisher does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unpublished {
+    /// No event of the publisher has this entry's id.
+    Entry(String),
+    /// The event with this entry's id is on another feed: that of this category.
+    OtherCategory { entry: String, category: String },
+    /// A page beyond the last that the publisher has of this feed.
+    Page { page: u64, last: u64 },
+}
+
 impl Marker {
+    /// The number of the page it names, where that is the address of a numbered page.
+    pub fn page_number(&self) -> Option<u64> {
+        let page = self.page_uri.as_deref().filter(|page| is_page_address(page))?;
+        let path = page.split(['?', '#']).next().unwrap_or(page);
+        path.trim().trim_end_matches('/').rsplit('/').next()?.parse().ok()
+    }
+
     /// Why no consumer can go on from it, whatever the publisher has. `None`: it names a page by its address, and an entry
     /// or none (a consumer begins with the page's first entry then).
     pub fn fault(&self) -> Option<MarkerFault<'_>> {
@@ -123,6 +141,8 @@ pub struct Signs {
     pub failures_not_known: Option<String>,
     /// Why nobody knows of its markers, or not all that they say, as a part of a sentence.
     pub markers_not_known: Option<String>,
+    /// What one of its markers names and its publisher does not have, where the console watches both.
+    pub unpublished: Option<Unpublished>,
 }
 
 impl Feed {
@@ -136,7 +156,7 @@ impl Feed {
 
     /// Whether there is a marker that a consumer can go on from.
     pub fn can_be_read(&self) -> bool {
-        self.markers.iter().any(|marker| marker.fault().is_none())
+        self.signs.unpublished.is_none() && self.markers.iter().any(|marker| marker.fault().is_none())
     }
 }
 
@@ -157,7 +177,7 @@ impl FeedState {
     /// - **stopped**: before each entry the consumer counts all failed events of the feed, exhausted ones too, and reads
     ///   nothing more once there are `max_failed_events`;
     /// - **failing**: there are failed events, and room for more;
-    /// - **running**: none, and a marker that a consumer can go on from ([`Marker::fault`]);
+    /// - **running**: none, and a marker that a consumer can go on from ([`Marker::fault`], [`Unpublished`]);
     /// - **unknown**: none, and no such marker.
     ///
     /// [`FeedState::Stalled`] takes a second look, at the publisher, and is never decided here.
@@ -231,6 +251,23 @@ mod tests {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             let marker = Marker { feed_uri: None, last_read_entry_id: owned(entry), page_uri: owned(page) };
             assert_eq!(marker.fault(), fault, "{marker:?}");
+        }
+    }
+
+    #[test]
+    fn a_marker_names_the_number_of_its_page() {
+        for (page, number) in [
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab/36", Some(36)),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab/36/", Some(36)),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab/36?x=/7", Some(36)),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab/recent", None),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab/-1", None),
+            ("http://openmrs:8080/x/99999999999999999999999", None),
+            ("?", None),
+            ("36", None),
+        ] {
+            let marker = Marker { feed_uri: None, last_read_entry_id: None, page_uri: Some(page.into()) };
+            assert_eq!(marker.page_number(), number, "{page}");
         }
     }
 

@@ -59,10 +59,7 @@ impl FeedName {
 
 /// Who publishes a feed: the application configured for its address, otherwise the host and port in it.
 pub fn publisher<'a>(uri: &'a str, applications: &[&'a ApplicationInfo]) -> Option<&'a str> {
-    let publishes = |info: &ApplicationInfo| {
-        info.publishes.iter().any(|prefix| !prefix.is_empty() && uri.starts_with(prefix.as_str()))
-    };
-    if let Some(info) = applications.iter().find(|info| publishes(info)) {
+    if let Some(info) = applications.iter().find(|info| info.is_publisher_of(uri)) {
         return Some(&info.name);
     }
     let (_, rest) = uri.split_once("://")?;

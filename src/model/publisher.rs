@@ -60,6 +60,23 @@ impl Queue {
     }
 }
 
+/// Returns how many pages a feed of so many events has; `None` where rows of chunking_history, in the order of their
+/// starts, cannot be used.
+pub fn pages(chunks: &[Chunk], events: u64) -> Option<u64> {
+    if chunks.first()?.start != 1 {
+        return None;
+    }
+    let mut pages: u64 = 0;
+    for (place, chunk) in chunks.iter().enumerate() {
+        let (start, length) =
+            (u64::try_from(chunk.start).ok()?, u64::try_from(chunk.length).ok().filter(|it| *it > 0)?);
+        let next = chunks.get(place + 1).and_then(|next| u64::try_from(next.start).ok());
+        let last = next.map_or(events, |next| next.saturating_sub(1).min(events));
+        pages = pages.saturating_add((last + 1).saturating_sub(start).div_ceil(length));
+    }
+    Some(pages)
+}
+
 /// The publisher's side of an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Publisher {
@@ -69,4 +86,29 @@ pub struct Publisher {
     pub chunking: Availability<Vec<Chunk>>,
     /// When this was counted; counting a long table is not repeated for every page view.
     pub counted_at: Stamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_counted_as_the_publisher_cuts_them() {
+        let chunks = |rows: &[(i64, i64)]| -> Vec<Chunk> {
+            rows.iter().map(|&(length, start)| Chunk { length, start }).collect()
+        };
+        let fives = chunks(&[(5, 1)]);
+        for (events, expected) in [(0, 0), (1, 1), (5, 1), (6, 2), (1_202, 241)] {
+            assert_eq!(pages(&fives, events), Some(expected), "{events}");
+        }
+        let changed = chunks(&[(5, 1), (10, 21)]);
+        for (events, expected) in [(20, 4), (21, 5), (30, 5), (31, 6)] {
+            assert_eq!(pages(&changed, events), Some(expected), "{events}");
+        }
+        // A row that starts where the next one does holds nothing.
+        assert_eq!(pages(&chunks(&[(5, 1), (10, 1)]), 11), Some(2));
+        for unusable in [&[][..], &[(5, 0)], &[(0, 1)], &[(-5, 1)], &[(5, 7)]] {
+            assert_eq!(pages(&chunks(unusable), 100), None, "{unusable:?}");
+        }
+    }
 }

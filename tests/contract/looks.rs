@@ -5,9 +5,13 @@ use std::time::Duration;
 use atomfeed_console::{
     model::{
         Availability, RowId,
+        feed::Unpublished,
         publisher::{Chunk, Queue},
     },
-    server::{check::check_one, sources::FeedFailures},
+    server::{
+        check::check_one,
+        sources::{FeedFailures, Named, Word},
+    },
 };
 
 use crate::support::database::{FEED, Failed, Server, TestDatabase, Variant, utc};
@@ -18,6 +22,7 @@ everywhere! {
     a_look_tells_what_will_break_the_consumer
     the_publishers_side_is_counted_by_category
     a_queue_is_told_with_its_length_and_its_oldest_entry
+    a_publisher_says_whether_it_has_what_a_marker_names
     a_check_reports_tables_rights_and_clock
     a_check_of_a_sound_database_says_that_all_is_well
     an_empty_hospital_is_a_hospital
@@ -204,6 +209,70 @@ async fn a_queue_is_told_with_its_length_and_its_oldest_entry(database: &mut Tes
     database.run(&no_date.replace("{}", &queue)).await;
     let told = waiting().await;
     assert_eq!((told.length, told.oldest.and_then(|stamp| stamp.at)), (3, Some(utc("2026-11-01T02:00:00Z"))));
+}
+
+async fn a_publisher_says_whether_it_has_what_a_marker_names(database: &mut TestDatabase) {
+    let source = database.source();
+    let said = async |entry: Option<&str>, page: Option<u64>, category: &str, whole: bool| {
+        let named = Named { entry, page, category: Some(category) };
+        source.named(named, whole).await.expect("an answer")
+    };
+    if !database.publishes() {
+        assert_eq!(said(Some("tag:atomfeed.ict4h.org:first"), None, "patient", true).await, Word::NotKnown);
+        return;
+    }
+    publish(database, 1..=1002, "patient", "2026-11-01T08:00:00Z").await;
+    let with_category = database.variant != Variant::Oldest;
+    let (records, chunks) = (database.table("event_records"), database.table("chunking_history"));
+    let uuid = if database.is_mysql() { "CONCAT('u', id)" } else { "'u' || id" };
+    database.run(&format!("UPDATE {records} SET uuid = CASE id WHEN 1 THEN 'first' ELSE {uuid} END")).await;
+    database.run(&format!("INSERT INTO {chunks} (id, chunk_length, start) VALUES (1, 5, 1)")).await;
+    // With the prefix of entries and without, in any case of the category, among the newest and beyond them.
+    for (entry, whole, word) in [
+        ("tag:atomfeed.ict4h.org:u500", false, Word::Has),
+        ("u500", false, Word::Has),
+        ("tag:atomfeed.ict4h.org:first", false, Word::NotKnown),
+        ("tag:atomfeed.ict4h.org:first", true, Word::Has),
+        ("first", true, Word::Has),
+        ("tag:atomfeed.ict4h.org:second", false, Word::NotKnown),
+        (
+            "tag:atomfeed.ict4h.org:second",
+            true,
+            Word::HasNot(Unpublished::Entry("tag:atomfeed.ict4h.org:second".into())),
+        ),
+        ("द' OR 1=1", true, Word::HasNot(Unpublished::Entry("द' OR 1=1".into()))),
+    ] {
+        assert_eq!(said(Some(entry), None, "Patient", whole).await, word, "{entry} {whole}");
+    }
+    let other = Unpublished::OtherCategory { entry: "u500".into(), category: "patient".into() };
+    let expected = if with_category { Word::HasNot(other) } else { Word::Has };
+    assert_eq!(said(Some("u500"), None, "lab", true).await, expected);
+
+    // 1,002 events are 201 pages of five.
+    let page = async |page| said(Some("u500"), Some(page), "patient", true).await;
+    assert_eq!(page(201).await, Word::Has);
+    assert_eq!(page(202).await, Word::HasNot(Unpublished::Page { page: 202, last: 201 }));
+    assert_eq!(
+        said(Some("u500"), Some(202), "patient", false).await,
+        Word::Has,
+        "pages are counted for markers that stand"
+    );
+    assert_eq!(said(None, Some(202), "patient", true).await, Word::HasNot(Unpublished::Page { page: 202, last: 201 }));
+    if with_category {
+        // Events before the offset marker may have been removed: the publisher goes on from its count.
+        let offsets = database.table("event_records_offset_marker");
+        database
+            .run(&format!(
+                "INSERT INTO {offsets} (id, event_id, event_count, category) VALUES (1, 900, 900, 'patient'), \
+                 (2, 1000, 1998, 'patient'), (3, NULL, 7, 'patient'), (4, 1002, 9000, NULL)"
+            ))
+            .await;
+        assert_eq!(page(400).await, Word::Has);
+        assert_eq!(page(401).await, Word::HasNot(Unpublished::Page { page: 401, last: 400 }));
+    }
+    // Without usable chunking nobody knows the pages.
+    database.run(&format!("UPDATE {chunks} SET chunk_length = 0")).await;
+    assert_eq!(page(5000).await, Word::Has);
 }
 
 async fn a_check_reports_tables_rights_and_clock(database: &mut TestDatabase) {

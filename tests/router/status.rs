@@ -2,7 +2,7 @@
 
 use atomfeed_console::{
     model::{Person, Role, access::KnownBy},
-    server::config::{Access, Way},
+    server::config::{Access, Config, Way},
 };
 use axum::http::StatusCode;
 
@@ -100,6 +100,82 @@ async fn how_long_an_event_may_wait_in_the_queue_is_a_setting() {
     })
     .await;
     assert!(hospital.get(PLAIN).await.body.starts_with("OK - "));
+}
+
+/// 36 pages of encounters and 12 of patients.
+const EVENTS: &str = "INSERT INTO event_records (uuid, title, timestamp, object, category)
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 240)
+    SELECT CASE n WHEN 1 THEN 'be4d353b-ac7b-4ee5-a5ac-1ca2f4b4d8e2' ELSE 'u' || n END, 'T', '2026-11-01 08:00:00', '/x',
+        CASE WHEN n <= 180 THEN 'Encounter' ELSE 'patient' END
+    FROM numbers";
+const NO_OTHER_READER: (&str, &str) = ("OpenELIS", "DELETE FROM markers");
+
+async fn watched_publisher(marker: &'static str, change: impl FnOnce(&mut Config)) -> Hospital {
+    let statements = [("OpenELIS", PUBLISHER), ("OpenELIS", EVENTS), NO_OTHER_READER, ("Odoo", marker)];
+    let hospital = Hospital::made(&[], &[], "/atomfeed-console", &statements, |config| {
+        config.applications[1].info.publishes = vec!["http://openmrs:8080/openmrs/".into()];
+        change(config);
+    })
+    .await;
+    hospital.followed().await;
+    hospital
+}
+
+const NOWHERE: &str =
+    "UPDATE markers SET last_read_entry_id = 'tag:atomfeed.ict4h.org:nowhere' WHERE feed_uri LIKE '%patient%'";
+
+#[tokio::test]
+async fn a_marker_that_names_no_event_of_its_publisher_is_told_at_the_first_look() {
+    let hospital = watched_publisher(NOWHERE, |_| ()).await;
+    let sentence = "names no event of the publisher: “tag:atomfeed.ict4h.org:nowhere” is not in its event_records";
+    let line = hospital.get(PLAIN).await.body;
+    assert!(
+        line.starts_with("CRITICAL - Odoo cannot go on with the patient feed: Its marker ") && line.contains(sentence)
+    );
+    for page in ["", "/applications/odoo"] {
+        let answer = hospital.page(&format!("/atomfeed-console{page}")).await;
+        assert!(answer.body.contains(sentence), "{page}: {}", answer.body);
+    }
+    let feeds = &hospital.get(STATUS).await.json()["applications"][0]["feeds"];
+    assert_eq!((&feeds[0]["state"], &feeds[0]["concerns"]), (&"running".into(), &serde_json::json!([])));
+    assert_eq!(
+        (&feeds[1]["state"], &feeds[1]["concerns"][0]["kind"]),
+        (&"unknown".into(), &"marker_names_no_event".into())
+    );
+
+    for (change, words) in [
+        ("last_read_entry_id = 'tag:atomfeed.ict4h.org:u200'", "OK - "),
+        ("last_read_entry_id = 'u201'", "OK - "),
+        ("last_read_entry_id = NULL", "OK - "),
+        ("last_read_entry_id = 'u5'", "that is on this feed: “u5” is one of the category Encounter."),
+        (
+            "last_read_entry_id = 'u200', feed_uri_for_last_read_entry = 'http://openmrs:8080/openmrs/ws/atomfeed/patient/581'",
+            "names page 581, and the publisher's last page of this feed is 12",
+        ),
+        ("feed_uri_for_last_read_entry = 'http://openmrs:8080/openmrs/ws/atomfeed/patient/12'", "OK - "),
+    ] {
+        let statement = format!("UPDATE markers SET {change} WHERE feed_uri LIKE '%patient%'");
+        hospital.execute("Odoo", Box::leak(statement.into_boxed_str())).await;
+        hospital.look("odoo").await;
+        let line = hospital.get(PLAIN).await.body;
+        assert!(line.contains(words), "{change}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn whether_markers_are_compared_and_which_feeds_are_idle_are_settings() {
+    let hospital = watched_publisher(NOWHERE, |config| {
+        config.applications[0].info.concerns.compare_markers = false;
+    })
+    .await;
+    assert!(hospital.get(PLAIN).await.body.starts_with("OK - "));
+    let hospital = watched_publisher(NOWHERE, |config| {
+        config.applications[0].info.concerns.idle_feeds = vec!["/openmrs/ws/atomfeed/patient/".into()];
+    })
+    .await;
+    assert!(hospital.get(PLAIN).await.body.starts_with("OK - "));
+    let application = hospital.page("/atomfeed-console/applications/odoo").await.body;
+    assert!(application.contains("By the settings it is read rarely or not at all"));
 }
 
 #[tokio::test]

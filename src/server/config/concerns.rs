@@ -12,12 +12,21 @@ pub struct ConcernLayer {
     pub near_limit: Option<Option<u64>>,
     /// How long an event may wait in its publisher's queue.
     pub queue_age: Option<Option<Duration>>,
+    /// Whether markers are compared with the events of their publishers.
+    pub compare_markers: Option<bool>,
+    /// Beginnings of the addresses of feeds that are read rarely or not at all.
+    pub idle_feeds: Option<Vec<String>>,
 }
 
 impl ConcernLayer {
     /// This layer, with `lower` where it says nothing.
     pub(super) fn over(self, lower: Self) -> Self {
-        Self { near_limit: self.near_limit.or(lower.near_limit), queue_age: self.queue_age.or(lower.queue_age) }
+        Self {
+            near_limit: self.near_limit.or(lower.near_limit),
+            queue_age: self.queue_age.or(lower.queue_age),
+            compare_markers: self.compare_markers.or(lower.compare_markers),
+            idle_feeds: self.idle_feeds.or(lower.idle_feeds),
+        }
     }
 
     /// These settings, with the preset's where nothing is said.
@@ -26,6 +35,8 @@ impl ConcernLayer {
         ConcernSettings {
             near_limit_percent: self.near_limit.unwrap_or(preset.near_limit_percent),
             queue_age_secs: self.queue_age.map_or(preset.queue_age_secs, seconds),
+            compare_markers: self.compare_markers.unwrap_or(preset.compare_markers),
+            idle_feeds: self.idle_feeds.unwrap_or(preset.idle_feeds),
         }
     }
 }

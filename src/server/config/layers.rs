@@ -13,11 +13,7 @@ use std::{
 use ipnet::IpNet;
 use leptos::config::{Env, LeptosOptions, get_configuration};
 
-use crate::{
-    model::{Role, concerns::ConcernSettings},
-    paths::Base,
-    server::security::passwords,
-};
+use crate::{model::Role, paths::Base, server::security::passwords};
 
 use super::{
     Access, Application, Command, ConcernLayer, Config, DemoAccounts, Environment, Fault, LogForm, LogLevel, Mode,
@@ -25,7 +21,7 @@ use super::{
     access::{self, network},
     entries::{Entry, separated},
     faults::{Faults, Place, nearest, one_of, unreadable},
-    old_yaml, secrecy, toml_file,
+    old_yaml, presets, secrecy, toml_file,
 };
 
 /// The file that Leptos and the console share; looked for in the working directory.
@@ -249,7 +245,7 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
     let (mut applications, unconfigured) = separated(entries);
     for application in &mut applications {
         let concerns = application.own_concerns.clone().over(layer.concerns.clone());
-        application.info.concerns = concerns.settings(ConcernSettings::default());
+        application.info.concerns = concerns.settings(presets::concerns(application.info.kind));
     }
     let mut warnings = layer.warnings;
     if let Way::Openmrs(openmrs) = &access.way {

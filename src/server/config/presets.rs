@@ -3,7 +3,7 @@
 //! The values live in each consumer's own properties. These are the ones its makers ship (ICT4H/atomfeed,
 //! OpenElis, openerp-atomfeed-service, pacs-integration, crater-atomfeed, bahmni-core).
 
-use crate::model::{Kind, Limits};
+use crate::model::{Kind, Limits, concerns::ConcernSettings};
 
 use super::entries::Entry;
 
@@ -24,6 +24,18 @@ pub fn limits(kind: Kind) -> Limits {
         // A constant of the library; no known consumer changes it.
         retry_batch: 5,
         assumed: false,
+    }
+}
+
+/// From when on something is a concern to a kind. The job with which Odoo reads the feed of OpenELIS runs once a year.
+pub(super) fn concerns(kind: Kind) -> ConcernSettings {
+    let idle_feeds: &[&str] = match kind {
+        Kind::Odoo => &["/openelis/"],
+        Kind::Openmrs | Kind::Openelis | Kind::Pacs | Kind::Crater | Kind::Custom => &[],
+    };
+    ConcernSettings {
+        idle_feeds: idle_feeds.iter().map(|begin| (*begin).to_owned()).collect(),
+        ..ConcernSettings::default()
     }
 }
 
@@ -70,6 +82,14 @@ pub(super) fn kind_of(name: &str) -> Option<Kind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_odoo_does_not_read_the_feed_of_openelis_is_no_concern() {
+        let of_openelis = Some("http://openelis:8052/openelis/ws/feed/patient/recent");
+        let of_openmrs = Some("http://openmrs:8080/openmrs/ws/atomfeed/patient/recent");
+        assert!(concerns(Kind::Odoo).is_idle(of_openelis) && !concerns(Kind::Odoo).is_idle(of_openmrs));
+        assert!(!concerns(Kind::Openmrs).is_idle(of_openelis));
+    }
 
     #[test]
     fn the_names_used_in_the_field_tell_the_kind() {

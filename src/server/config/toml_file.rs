@@ -60,7 +60,7 @@ const TOP_KEYS: [&str; 15] = [
     "application",
 ];
 /// Of the table `concerns`, the console's and an application's.
-const CONCERN_KEYS: [&str; 2] = ["near_limit", "queue_age"];
+const CONCERN_KEYS: [&str; 4] = ["near_limit", "queue_age", "compare_markers", "idle_feeds"];
 const PERCENT: RangeInclusive<u64> = 1..=100;
 /// Looks at a quiet hospital are two minutes apart, and clocks of two machines differ.
 const QUEUE_AGE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(604_800));
@@ -190,6 +190,8 @@ fn concerns(table: &mut Table<'_, '_>) -> ConcernLayer {
     ConcernLayer {
         near_limit: table.number_or_word("near_limit", PERCENT, "off"),
         queue_age: table.duration_or_word("queue_age", QUEUE_AGE, "off"),
+        compare_markers: table.flag("compare_markers"),
+        idle_feeds: addresses(table, "idle_feeds"),
     }
 }
 
@@ -392,7 +394,7 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
     let connect_timeout = table.duration("connect_timeout", TIMEOUT).unwrap_or(CONNECT_TIMEOUT_DEFAULT);
     let statement_timeout = table.duration("statement_timeout", TIMEOUT).unwrap_or(STATEMENT_TIMEOUT_DEFAULT);
     let refresh = table.duration("refresh", REFRESH).unwrap_or(REFRESH_DEFAULT);
-    let publishes = publishes(table);
+    let publishes = addresses(table, "publishes");
     let own_concerns = table.table("concerns", concerns).unwrap_or_default();
     let read_only = table.flag("read_only").unwrap_or(false);
     let info = ApplicationInfo {
@@ -580,11 +582,12 @@ fn time_zone(text: &str) -> Result<chrono_tz::Tz, String> {
         .map_err(|_| "is no IANA time zone; allowed are the like of UTC, Asia/Kolkata, Africa/Nairobi".to_owned())
 }
 
-fn publishes(table: &mut Table<'_, '_>) -> Option<Vec<String>> {
-    let prefixes = table.texts("publishes")?;
+/// Beginnings of feeds' addresses.
+fn addresses(table: &mut Table<'_, '_>, key: &str) -> Option<Vec<String>> {
+    let prefixes = table.texts(key)?;
     if prefixes.iter().any(|prefix| prefix.trim().is_empty() || prefix.chars().count() > LONGEST_ADDRESS) {
         table.fault(
-            "publishes",
+            key,
             format!("has an entry that is empty or longer than {LONGEST_ADDRESS} characters; an entry is the beginning of a feed's address"),
         );
     }
@@ -1023,6 +1026,10 @@ mod tests {
             ("queue_age = \"never\"", "queue_age"),
             ("queue_age = 1.5", "queue_age"),
             ("queue_age = -600", "queue_age"),
+            ("compare_markers = \"yes\"", "compare_markers"),
+            ("idle_feeds = \"/openelis/\"", "idle_feeds"),
+            ("idle_feeds = [\"\"]", "idle_feeds"),
+            ("idle_feeds = [1]", "idle_feeds"),
         ] {
             let console = format!("[concerns]\n{settings}\n{}", with(""));
             let application = with(&format!("concerns = {{ {settings} }}"));

@@ -13,6 +13,7 @@ mod events;
 mod fault;
 mod list;
 mod mysql;
+mod named;
 mod poll;
 mod postgres;
 mod publisher;
@@ -45,6 +46,7 @@ use crate::model::{
 use super::{config::Application, digest::Digest};
 
 use connection::{Pool, Session};
+pub use named::{Named, Word};
 use schema::{ColumnKind, Table};
 pub use walk::{Glance, LogRow, RowKey, WholeRow};
 
@@ -261,6 +263,16 @@ impl Source {
     pub async fn queue(&self) -> Result<Availability<Queue>, SourceError> {
         let mut session = self.pool.look(&self.app).await?;
         let outcome = publisher::queue(&mut session).await;
+        session.end(outcome).await
+    }
+
+    /// Whether this publisher has what a marker names. `whole`: all of its events are searched, and not the newest alone.
+    ///
+    /// # Errors
+    /// Also where searching takes too long.
+    pub async fn named(&self, named: Named<'_>, whole: bool) -> Result<Word, SourceError> {
+        let mut session = self.pool.look(&self.app).await?;
+        let outcome = named::named(&mut session, named, whole).await;
         session.end(outcome).await
     }
 

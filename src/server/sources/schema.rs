@@ -62,7 +62,7 @@ impl Table {
             ],
             Table::RetryLog => &["id", "feed_uri", "failed_at", "error_message", "event_id", "event_content"],
             Table::Markers => &["feed_uri", "last_read_entry_id", "feed_uri_for_last_read_entry"],
-            Table::EventRecords => &["id", "timestamp", "category"],
+            Table::EventRecords => &["id", "uuid", "timestamp", "category"],
             Table::Queue => &["id", "timestamp"],
             Table::Chunking => &["chunk_length", "start"],
             Table::OffsetMarkers => &["event_id", "event_count", "category"],

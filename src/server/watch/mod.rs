@@ -8,6 +8,7 @@
 //! The one exception is the first read of a table into the ledger: it goes through without those pauses, in short
 //! transactions.
 
+mod compare;
 mod follow;
 mod seen;
 mod stall;
@@ -32,8 +33,11 @@ use super::{
     sources::{Poll, Source, SourceError},
     store::Store,
 };
-use crate::model::{ApplicationInfo, ApplicationView, Availability, Reach, RowId, Seen, concerns, publisher::Queue};
+use crate::model::{
+    ApplicationInfo, ApplicationView, Availability, Reach, RowId, Seen, concerns, feed::Unpublished, publisher::Queue,
+};
 
+use compare::Comparison;
 pub use follow::{FollowError, Follower, Found};
 use seen::{Beside, seen};
 use stall::{Publications, Standstill};
@@ -129,6 +133,7 @@ impl Watch {
         let readers = Arc::new(Readers { last: Mutex::new(Instant::now()) });
         let publications = Arc::new(Publications::default());
         let publishers = Arc::new(sources.iter().map(|source| source.app().info.clone()).collect::<Vec<_>>());
+        let all = Arc::new(sources.to_vec());
         let sources = sources.iter().map(|source| {
             let nothing = Look {
                 reach: Reach::NotYet,
@@ -152,6 +157,7 @@ impl Watch {
                 last_poll: None,
                 last_change: Instant::now(),
                 standstill: Standstill::new(publications.clone(), publishers.clone()),
+                comparison: Comparison::new(all.clone()),
                 troubled: None,
             };
             tokio::spawn(watcher.run(stop.clone()));
@@ -242,6 +248,7 @@ struct Watcher {
     last_poll: Option<(Instant, Poll)>,
     last_change: Instant,
     standstill: Standstill,
+    comparison: Comparison,
     /// What was last told in the log of the ledger's trouble.
     troubled: Option<String>,
 }
@@ -310,6 +317,7 @@ impl Watcher {
         let polled = self.poll(quiet, unfinished).await;
         if let Ok(poll) = &polled {
             beside.queue = self.queue().await;
+            beside.unpublished = self.compare(poll).await;
             self.note_work(poll, &mut beside).await;
         }
         self.show(polled, beside, asked);
@@ -393,6 +401,16 @@ impl Watcher {
         }
         beside.out_of_step = trouble;
         beside
+    }
+
+    /// What the markers name and their publishers do not have, by feed.
+    async fn compare(&mut self, poll: &Poll) -> HashMap<String, Unpublished> {
+        let settings = &self.source.app().info.concerns;
+        let Some(markers) = poll.markers.here().filter(|_| settings.compare_markers && poll.marker_gap.is_none())
+        else {
+            return HashMap::new();
+        };
+        self.comparison.unpublished(markers, |uri| !settings.is_idle(Some(uri))).await
     }
 
     /// The events that wait in the application's own queue; `None` where that is not known.

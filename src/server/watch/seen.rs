@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     model::{
         ApplicationInfo, Availability, Feed, FeedCounts, FeedState, Marker, Seen, Stamp,
-        feed::{Signs, category_of},
+        feed::{Signs, Unpublished, category_of},
         publisher::Queue,
     },
     server::sources::Poll,
@@ -20,6 +20,8 @@ pub(super) struct Beside {
     pub worked: HashMap<String, DateTime<Utc>>,
     /// Feeds whose marker stands still while their publisher goes on.
     pub stalled: Vec<String>,
+    /// What a feed's marker names and its publisher does not have.
+    pub unpublished: HashMap<String, Unpublished>,
     /// The events that wait in the source's own queue.
     pub queue: Option<Queue>,
     /// What keeps the ledger from following the source, as a sentence.
@@ -65,6 +67,7 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
     let signs = Signs {
         failures_not_known: why_not(&poll.failures),
         markers_not_known: why_not(&poll.markers).or(poll.marker_gap.clone()),
+        unpublished: None,
     };
     let mut by_uri = BTreeMap::<Option<String>, (Vec<Marker>, FeedCounts, Option<Stamp>, Option<Stamp>)>::new();
     for marker in markers.into_iter().flatten() {
@@ -84,16 +87,19 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         let at_work = retried.chain(&newest).chain(&worked).filter(|stamp| stamp.at.is_some());
         let last_seen_at_work = at_work.max_by_key(|stamp| stamp.at);
         let limits = info.limits_of(uri.as_deref());
-        let stands_still = uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
-        let can_be_read = markers.iter().any(|marker| marker.fault().is_none());
+        let idle = info.concerns.is_idle(uri.as_deref());
+        let stands_still = !idle && uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
+        let unpublished = uri.as_ref().and_then(|uri| beside.unpublished.get(uri)).cloned();
+        let can_be_read = unpublished.is_none() && markers.iter().any(|marker| marker.fault().is_none());
         let state = match FeedState::of(&counts, can_be_read, &limits) {
             // A stopped feed stands still, too, and its cause is known.
             FeedState::Running | FeedState::Failing if stands_still => FeedState::Stalled,
+            FeedState::Unknown if stands_still && unpublished.is_some() => FeedState::Stalled,
             FeedState::Running if signs.failures_not_known.is_some() => FeedState::Unknown,
             state => state,
         };
         Feed {
-            signs: signs.clone(),
+            signs: Signs { unpublished, ..signs.clone() },
             category: uri.as_deref().and_then(category_of).map(str::to_owned),
             last_seen_at_work: last_seen_at_work.cloned(),
             uri,

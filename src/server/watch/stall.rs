@@ -80,8 +80,7 @@ impl Standstill {
 
     /// The newest event that was published for a feed.
     fn newest(&self, uri: &str) -> Option<DateTime<Utc>> {
-        let publisher =
-            self.applications.iter().find(|info| info.publishes.iter().any(|begins| uri.starts_with(begins)))?;
+        let publisher = self.applications.iter().find(|info| info.is_publisher_of(uri))?;
         let all = self.publications.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&publisher.key)?.get(&category_of(uri)?.to_lowercase()).copied()
     }

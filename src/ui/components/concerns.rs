@@ -89,6 +89,7 @@ fn badge(kind: ConcernKind) -> (&'static str, AnyView) {
         ConcernKind::FeedStopped => of_state(FeedState::Stopped),
         ConcernKind::FeedStalled => of_state(FeedState::Stalled),
         ConcernKind::MarkerUnusable => of("stalled", "stalled", "No way on"),
+        ConcernKind::MarkerNamesNoEvent => of("stalled", "stalled", "No such event"),
         ConcernKind::QueueStands => of("stalled", "waiting", "Queue stands"),
         ConcernKind::Unreachable => of("unreachable", "unreachable", "Unreachable"),
         ConcernKind::FeedsNotSeen | ConcernKind::FailuresNotSeen => of("unknown", "unknown", "Not seen"),
