@@ -21,6 +21,8 @@ pub struct ConcernSettings {
     pub near_limit_percent: Option<u64>,
     /// Seconds that an event may wait in its publisher's queue.
     pub queue_age_secs: Option<u64>,
+    /// Seconds for which no waiting event may be retried, where three intervals of the retry job are not longer.
+    pub retry_overdue_secs: Option<u64>,
     /// Whether markers are compared with the events of their publishers.
     pub compare_markers: bool,
     /// Beginnings of the addresses of feeds that are read rarely or not at all, or of their paths: that nobody reads them is no
@@ -40,7 +42,13 @@ impl ConcernSettings {
 
 impl Default for ConcernSettings {
     fn default() -> Self {
-        Self { near_limit_percent: Some(80), queue_age_secs: Some(600), compare_markers: true, idle_feeds: Vec::new() }
+        Self {
+            near_limit_percent: Some(80),
+            queue_age_secs: Some(600),
+            retry_overdue_secs: Some(300),
+            compare_markers: true,
+            idle_feeds: Vec::new(),
+        }
     }
 }
 
@@ -68,6 +76,8 @@ pub enum ConcernKind {
     Outdated,
     /// A feed is close to its limit of failed events.
     NearLimit,
+    /// Failed events wait, and the retry job has not come for a long time.
+    RetryOverdue,
     /// Failed events that nobody tries again.
     Exhausted,
     /// Something that can break the consumer itself.
@@ -89,7 +99,7 @@ pub enum Severity {
 }
 
 impl ConcernKind {
-    pub const ALL: [ConcernKind; 15] = [
+    pub const ALL: [ConcernKind; 16] = [
         ConcernKind::FeedStopped,
         ConcernKind::FeedStalled,
         ConcernKind::MarkerUnusable,
@@ -100,6 +110,7 @@ impl ConcernKind {
         ConcernKind::FailuresNotSeen,
         ConcernKind::Outdated,
         ConcernKind::NearLimit,
+        ConcernKind::RetryOverdue,
         ConcernKind::Exhausted,
         ConcernKind::Hazard,
         ConcernKind::TimesAhead,
@@ -120,6 +131,7 @@ impl ConcernKind {
             ConcernKind::FailuresNotSeen => "failures_not_seen",
             ConcernKind::Outdated => "outdated",
             ConcernKind::NearLimit => "near_limit",
+            ConcernKind::RetryOverdue => "retry_overdue",
             ConcernKind::Exhausted => "exhausted",
             ConcernKind::Hazard => "hazard",
             ConcernKind::TimesAhead => "times_ahead",
@@ -141,6 +153,7 @@ impl ConcernKind {
             ConcernKind::FailuresNotSeen
             | ConcernKind::Outdated
             | ConcernKind::NearLimit
+            | ConcernKind::RetryOverdue
             | ConcernKind::Exhausted
             | ConcernKind::Hazard
             | ConcernKind::TimesAhead
@@ -276,6 +289,35 @@ pub fn standing(queue: &Queue, settings: &ConcernSettings, now: DateTime<Utc>) -
     queue.age(now).filter(|age| *age > most)
 }
 
+/// Intervals of a retry job that may pass without a retry.
+const RETRY_INTERVALS: i32 = 3;
+
+/// Returns since when a feed's events wait and none of them was retried, where its retry job is overdue by that: after three
+/// of its intervals, and not before what the settings say.
+///
+/// `waiting`: how many wait. `waits`: when the first of them failed. `retried`: when one of its events was last retried, or
+/// its retries were changed, as far as that is known.
+pub fn overdue_since(
+    info: &ApplicationInfo,
+    uri: Option<&str>,
+    waiting: u64,
+    waits: Option<DateTime<Utc>>,
+    retried: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let seconds = |seconds: u64| i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds);
+    let least = seconds(info.concerns.retry_overdue_secs?)?;
+    let limits = info.limits_of(uri);
+    // Nobody retries them, or nobody is expected to.
+    if waiting == 0 || uri.is_none() || limits.max_retry.is_none() || info.concerns.is_idle(uri) {
+        return None;
+    }
+    let patience = seconds(limits.retry_interval_secs)?.checked_mul(RETRY_INTERVALS)?.max(least);
+    let waits = waits?;
+    let since = retried.map_or(waits, |retried| retried.max(waits));
+    (now - since > patience).then_some(since)
+}
+
 fn too_old(info: &ApplicationInfo) -> TimeDelta {
     let refresh = i64::try_from(info.refresh_secs).ok().and_then(TimeDelta::try_seconds).unwrap_or(OLD_LOOK);
     refresh.checked_mul(OLD_LOOKS).unwrap_or(TimeDelta::MAX).max(OLD_LOOK)
@@ -322,6 +364,11 @@ fn of_feed(view: &ApplicationView, seen: &Seen, feed: &Feed, applications: &[&Ap
         FeedState::Running | FeedState::Failing | FeedState::Unknown => None,
     };
     concerns.extend(told.map(|(kind, title)| of_state(kind, title)));
+    if let Some(since) = feed.signs.unretried_since {
+        let title = format!("The retry job of {app} is overdue on {}", name());
+        let overdue = concern(ConcernKind::RetryOverdue, title, explain::overdue(feed, info, since));
+        concerns.push(Concern { events: feed.counts.waiting, ..overdue });
+    }
     if let Some(fault) = feed.marker_fault() {
         let title = format!("{app} cannot go on with {}", name());
         concerns.push(concern(ConcernKind::MarkerUnusable, title, explain::marker_fault(feed, fault)));
@@ -465,6 +512,59 @@ mod tests {
         feed.markers[0].page_uri = Some("?".into());
         feed.signs.unpublished = Some(Unpublished::Entry("?".into()));
         assert_eq!(kinds(&view("Odoo", up(), vec![feed])), [ConcernKind::MarkerUnusable]);
+    }
+
+    #[test]
+    fn a_retry_job_is_overdue_when_events_wait_and_none_was_retried_for_long() {
+        let mut odoo = view("Odoo", up(), vec![]).info;
+        let feed = feed_with(0, 0, 0).uri;
+        let ago = |seconds| Some(now() - TimeDelta::seconds(seconds));
+        let since = |info: &ApplicationInfo, waiting, waits, retried| {
+            overdue_since(info, feed.as_deref(), waiting, waits, retried, now())
+        };
+        assert_eq!(since(&odoo, 3, ago(300), None), None);
+        assert_eq!(since(&odoo, 3, ago(301), None), ago(301));
+        assert_eq!(since(&odoo, 3, ago(86_400), ago(299)), None, "a retry has been seen");
+        assert_eq!(since(&odoo, 3, ago(86_400), ago(301)), ago(301));
+        assert_eq!(since(&odoo, 3, ago(301), ago(86_400)), ago(301), "the log of events that are gone");
+        assert_eq!(since(&odoo, 3, ago(299), ago(86_400)), None, "it has only just failed");
+        assert_eq!(since(&odoo, 0, ago(86_400), ago(86_400)), None, "nothing waits");
+        assert_eq!(since(&odoo, 3, None, ago(86_400)), None, "nobody knows since when it waits");
+        assert_eq!(overdue_since(&odoo, None, 3, ago(86_400), None, now()), None, "no retry job looks for these");
+        odoo.limits.retry_interval_secs = 3_600;
+        assert_eq!(since(&odoo, 3, ago(3 * 3_600), None), None);
+        assert_eq!(since(&odoo, 3, ago(3 * 3_600 + 1), None), ago(3 * 3_600 + 1));
+        odoo.limits.retry_interval_secs = 15;
+        odoo.concerns.retry_overdue_secs = Some(3_600);
+        assert_eq!(since(&odoo, 3, ago(3_600), None), None);
+        odoo.concerns.retry_overdue_secs = None;
+        assert_eq!(since(&odoo, 3, ago(86_400), None), None);
+        odoo.concerns = ConcernSettings { idle_feeds: vec!["/openmrs/".into()], ..Default::default() };
+        assert_eq!(since(&odoo, 3, ago(86_400), None), None);
+        odoo.concerns = ConcernSettings::default();
+        odoo.limits.max_retry = None;
+        assert_eq!(since(&odoo, 3, ago(86_400), None), None, "it has no retry job");
+        odoo.limits = crate::model::Limits { max_retry: Some(5), retry_interval_secs: u64::MAX, ..odoo.limits };
+        assert_eq!(since(&odoo, 3, ago(86_400), None), None);
+    }
+
+    #[test]
+    fn an_overdue_retry_job_is_a_concern_beside_the_state_of_its_feed() {
+        let of = |waiting, exhausted| {
+            let mut feed = feed_with(waiting, exhausted, waiting + exhausted);
+            feed.signs.unretried_since = Some(now() - TimeDelta::hours(3));
+            view("Odoo", up(), vec![feed])
+        };
+        assert_eq!(kinds(&of(12, 0)), [ConcernKind::RetryOverdue]);
+        assert_eq!(kinds(&of(12, 3)), [ConcernKind::RetryOverdue, ConcernKind::Exhausted]);
+        assert_eq!(kinds(&of(800, 200)), [ConcernKind::FeedStopped, ConcernKind::RetryOverdue]);
+        let told = &concerns(&of(12, 0))[0];
+        assert_eq!((told.title.as_str(), told.events), ("The retry job of Odoo is overdue on the encounter feed", 12));
+        assert_eq!(
+            told.cause,
+            "12 events wait for another try, and none was retried since 15 Jan 2027, 05:00:00 UTC, although the job is due \
+             every 30 s."
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A sentence never says more than the console knows. It sees tables, not the consumer: whether a consumer runs at all,
 //! and whether a retry will succeed, it cannot know. A limit that was not configured is called assumed.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     ApplicationInfo, ApplicationView, Feed, FeedState, Limits,
@@ -11,7 +11,7 @@ use super::{
     feed::{MarkerFault, Unpublished},
     publisher::Queue,
     stamp::Ahead,
-    words::{count, count_first, number, span},
+    words::{count, count_first, instant, number, span},
 };
 
 /// Why something is as it is, and what to do about it.
@@ -56,6 +56,13 @@ pub fn feed(feed: &Feed, info: &ApplicationInfo) -> Saying {
             _ => saying.todo,
         };
     }
+    if let Some(since) = feed.signs.unretried_since {
+        let saying = overdue(feed, info, since);
+        cause.push_str(&format!(" {}", saying.cause));
+        // What is said of those that wait takes for granted that somebody retries them.
+        let more = counts.exhausted > 0 || feed.marker_fault().is_some() || feed.signs.unpublished.is_some();
+        todo = if more { format!("{} {todo}", saying.todo) } else { saying.todo };
+    }
     match feed.markers.len() {
         0 if counts.total > 0 && feed.uri.is_some() => cause.push_str(&match &feed.signs.markers_not_known {
             None => {
@@ -96,6 +103,22 @@ pub fn marker_fault(feed: &Feed, fault: MarkerFault<'_>) -> Saying {
     let todo =
         "Have the marker completed in the application's database by someone who knows where reading shall go on.";
     Saying { cause, todo: todo.to_owned() }
+}
+
+/// A retry job that has not come for long, explained.
+pub fn overdue(feed: &Feed, info: &ApplicationInfo, since: DateTime<Utc>) -> Saying {
+    let every = span(info.limits_of(feed.uri.as_deref()).retry_interval_secs);
+    let (waiting, since) = (feed.counts.waiting, instant(since));
+    let events = match waiting {
+        1 => "1 event waits for another try, and it was not retried".to_owned(),
+        _ => format!("{} wait for another try, and none was retried", count(waiting, "event")),
+    };
+    Saying {
+        cause: format!("{events} since {since}, although the job is due every {every}."),
+        todo: "See whether the consumer runs and its retry job is switched on, and look into its log: one row that it cannot \
+               read stops the job for all."
+            .to_owned(),
+    }
 }
 
 fn its_marker(feed: &Feed) -> String {
@@ -487,6 +510,29 @@ mod tests {
             );
             assert!(saying.todo.contains("Have the marker set") && saying.todo.contains("retry them"));
         }
+    }
+
+    #[test]
+    fn nobody_is_told_to_wait_for_a_retry_job_that_does_not_come() {
+        let mut feed = feed_with(3, 0, 3);
+        feed.signs.unretried_since = DateTime::from_timestamp(1_800_000_000, 0);
+        let saying = explained(&feed);
+        assert_eq!(
+            saying.cause,
+            "Three failed events, all waiting for another try. 3 events wait for another try, and none was retried since 15 \
+             Jan 2027, 08:00:00 UTC, although the job is due every 30 s."
+        );
+        assert!(saying.todo.starts_with("See whether the consumer runs"), "{}", saying.todo);
+        assert!(!saying.todo.contains("by itself"), "{}", saying.todo);
+        feed = feed_with(1, 3, 4);
+        feed.signs.unretried_since = DateTime::from_timestamp(1_800_000_000, 0);
+        let saying = explained(&feed);
+        assert!(
+            saying.cause.contains("1 event waits for another try, and it was not retried since"),
+            "{}",
+            saying.cause
+        );
+        assert!(saying.todo.contains("See whether the consumer runs") && saying.todo.contains("retry them"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A feed as its consumer sees it, and the one place that decides what state it is in.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Limits, Stamp};
@@ -143,6 +144,9 @@ pub struct Signs {
     pub markers_not_known: Option<String>,
     /// What one of its markers names and its publisher does not have, where the console watches both.
     pub unpublished: Option<Unpublished>,
+    /// Since when events wait and none of them was retried, where its retry job is overdue by that
+    /// ([`super::concerns::overdue_since`]).
+    pub unretried_since: Option<DateTime<Utc>>,
 }
 
 impl Feed {

@@ -25,6 +25,33 @@ pub struct OffsetMarker {
     pub event_count: Option<i64>,
     /// Events of the category published after it; `None` where the application has no event_records.
     pub behind: Option<u64>,
+    /// Events of the category that there are up to it. Other than `event_count` where some were deleted since.
+    pub there: Option<u64>,
+}
+
+impl OffsetMarker {
+    /// Returns how many events there are up to it, where its own count says another number: the pages that are counted from
+    /// it then begin with events that are not there.
+    pub fn miscounts(&self) -> Option<u64> {
+        let counted = self.event_count?;
+        self.there.filter(|there| u64::try_from(counted) != Ok(*there))
+    }
+}
+
+/// The rows of `event_records_offset_marker`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OffsetMarkers {
+    /// Those with a category, by category: at the most [`OffsetMarkers::SHOWN`].
+    pub rows: Vec<OffsetMarker>,
+    /// How many have a category.
+    pub with_category: u64,
+    /// How many have none (NULL): no feed is counted from them.
+    pub without_category: u64,
+}
+
+impl OffsetMarkers {
+    /// A publisher has one for each category. There are tables with a new row for every run of its job.
+    pub const SHOWN: u32 = 50;
 }
 
 /// A row of `chunking_history`: from position `start` on a page holds `length` entries.
@@ -82,7 +109,7 @@ pub fn pages(chunks: &[Chunk], events: u64) -> Option<u64> {
 pub struct Publisher {
     pub categories: Availability<Vec<PublishedCategory>>,
     pub queue: Availability<Queue>,
-    pub offset_markers: Availability<Vec<OffsetMarker>>,
+    pub offset_markers: Availability<OffsetMarkers>,
     pub chunking: Availability<Vec<Chunk>>,
     /// When this was counted; counting a long table is not repeated for every page view.
     pub counted_at: Stamp,
@@ -91,6 +118,23 @@ pub struct Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_marker_that_counts_events_which_are_gone_miscounts() {
+        let marker =
+            |event_count, there| OffsetMarker { category: None, event_id: None, event_count, behind: None, there };
+        for (event_count, there, expected) in [
+            (Some(200), Some(0), Some(0)),
+            (Some(200), Some(199), Some(199)),
+            (Some(200), Some(201), Some(201)),
+            (Some(-1), Some(0), Some(0)),
+            (Some(200), Some(200), None),
+            (Some(200), None, None),
+            (None, Some(3), None),
+        ] {
+            assert_eq!(marker(event_count, there).miscounts(), expected);
+        }
+    }
 
     #[test]
     fn pages_are_counted_as_the_publisher_cuts_them() {

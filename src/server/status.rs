@@ -117,6 +117,7 @@ struct FeedStatus {
     oldest_failure_at: Option<DateTime<Utc>>,
     newest_failure_at: Option<DateTime<Utc>>,
     last_seen_at_work_at: Option<DateTime<Utc>>,
+    unretried_since: Option<DateTime<Utc>>,
     markers: Option<Vec<MarkerStatus>>,
     concerns: Vec<ConcernStatus>,
 }
@@ -207,6 +208,7 @@ impl FeedStatus {
             oldest_failure_at: at(&feed.oldest_failure),
             newest_failure_at: at(&feed.newest_failure),
             last_seen_at_work_at: at(&feed.last_seen_at_work),
+            unretried_since: feed.signs.unretried_since,
             markers: feed.signs.markers_not_known.is_none().then(|| feed.markers.iter().map(marker).collect()),
             concerns: concerns.into_iter().map(ConcernStatus::of).collect(),
         }

@@ -6,7 +6,7 @@ use atomfeed_console::{
     model::{
         Availability, RowId,
         feed::Unpublished,
-        publisher::{Chunk, Queue},
+        publisher::{Chunk, OffsetMarkers, Publisher, Queue},
     },
     server::{
         check::check_one,
@@ -23,6 +23,9 @@ everywhere! {
     the_publishers_side_is_counted_by_category
     a_queue_is_told_with_its_length_and_its_oldest_entry
     a_publisher_says_whether_it_has_what_a_marker_names
+    events_that_were_deleted_are_counted_no_more_and_markers_that_count_them_are_told
+    hundreds_of_offset_markers_are_counted_and_not_listed
+    a_text_by_language_is_the_text
     a_check_reports_tables_rights_and_clock
     a_check_of_a_sound_database_says_that_all_is_well
     an_empty_hospital_is_a_hospital
@@ -61,6 +64,8 @@ async fn a_look_counts_failed_events_per_feed(database: &mut TestDatabase) {
     let of_feed = |uri: &str| failures.iter().find(|feed| feed.uri.as_deref() == Some(uri)).expect("the feed");
     let FeedFailures { total, waiting, exhausted, oldest, newest, .. } = of_feed(FEED).clone();
     let states = if database.has_retries() { (1, 2) } else { (0, 0) };
+    let waits = of_feed(FEED).oldest_waiting.as_ref().and_then(|stamp| stamp.at);
+    assert_eq!(waits, database.has_retries().then(|| utc("2026-11-01T08:00:00Z")));
     assert_eq!((total, (waiting, exhausted)), (3, states));
     assert_eq!(oldest.and_then(|stamp| stamp.at), Some(utc("2026-11-01T07:00:00Z")));
     assert_eq!(newest.and_then(|stamp| stamp.at), Some(utc("2026-11-01T09:00:00Z")));
@@ -125,7 +130,7 @@ async fn the_publishers_side_is_counted_by_category(database: &mut TestDatabase)
     if !database.publishes() {
         let publisher = database.source().publisher(None).await.expect("an answer");
         assert!(matches!(&publisher.categories, Availability::NotHere(reason) if reason.contains("event_records")));
-        assert_eq!(publisher.offset_markers, Availability::Here(vec![]));
+        assert_eq!(publisher.offset_markers, Availability::Here(OffsetMarkers::default()));
         return;
     }
     publish(database, 1..=10, "patient", "2026-11-01T08:00:00Z").await;
@@ -160,6 +165,7 @@ async fn the_publishers_side_is_counted_by_category(database: &mut TestDatabase)
         .offset_markers
         .here()
         .expect("the markers are there")
+        .rows
         .iter()
         .map(|marker| (marker.category.as_deref(), marker.behind))
         .collect();
@@ -167,7 +173,7 @@ async fn the_publishers_side_is_counted_by_category(database: &mut TestDatabase)
     assert!(behind.contains(&(Some("patient"), with_category.then_some(6))), "{behind:?}");
     assert!(behind.contains(&(Some("lab"), None)), "{behind:?}");
 
-    // Only what is newer is counted: what went meanwhile still counts, until the next whole count.
+    // Only what is newer is counted by category, and what went meanwhile is not counted any more.
     let records = database.table("event_records");
     database.run(&format!("DELETE FROM {records} WHERE id = 1")).await;
     publish(database, 16..=18, "patient", "2026-11-01T10:00:00Z").await;
@@ -175,10 +181,122 @@ async fn the_publishers_side_is_counted_by_category(database: &mut TestDatabase)
     let total = |publisher: &atomfeed_console::model::publisher::Publisher| {
         publisher.categories.here().expect("the events").iter().map(|category| category.count).sum::<u64>()
     };
-    assert_eq!(total(&second), 18);
+    assert_eq!(total(&second), 17);
     // Below the last newest, ids began anew: everything is counted.
     database.run(&format!("DELETE FROM {records} WHERE id > 11")).await;
     assert_eq!(total(&source.publisher(Some(&second)).await.expect("an answer")), 10);
+}
+
+async fn events_that_were_deleted_are_counted_no_more_and_markers_that_count_them_are_told(
+    database: &mut TestDatabase,
+) {
+    if !database.publishes() || database.variant == Variant::Oldest {
+        return;
+    }
+    let (records, offsets) = (database.table("event_records"), database.table("event_records_offset_marker"));
+    publish(database, 1..=200, "lab", "2026-11-01T08:00:00Z").await;
+    publish(database, 201..=300, "patient", "2026-11-01T08:30:00Z").await;
+    publish(database, 301..=1302, "lab", "2026-11-01T09:00:00Z").await;
+    database
+        .run(&format!(
+            "INSERT INTO {offsets} (id, event_id, event_count, category) \
+             VALUES (1, 300, 200, 'lab'), (2, 250, 50, 'patient'), (3, 300, 300, ''), (4, 99999, 1202, 'lab')"
+        ))
+        .await;
+    let source = database.source();
+    let told = |publisher: &Publisher| -> Vec<(String, u64)> {
+        let categories = publisher.categories.here().expect("the events").iter();
+        categories.map(|category| (category.category.clone().unwrap_or_default(), category.count)).collect()
+    };
+    let miscounted = |publisher: &Publisher| -> Vec<(String, Option<i64>, Option<u64>)> {
+        let markers = publisher.offset_markers.here().expect("the markers").rows.iter();
+        let miscounted = markers.filter(|marker| marker.miscounts().is_some());
+        miscounted
+            .map(|marker| (marker.category.clone().unwrap_or_default(), marker.event_count, marker.there))
+            .collect()
+    };
+    let first = source.publisher(None).await.expect("an answer");
+    assert_eq!(told(&first), [("lab".to_owned(), 1202), ("patient".to_owned(), 100)]);
+    assert_eq!(miscounted(&first), []);
+
+    database.run(&format!("DELETE FROM {records} WHERE category = 'lab' AND id <= 300")).await;
+    let second = source.publisher(Some(&first)).await.expect("an answer");
+    assert_eq!(told(&second), [("lab".to_owned(), 1002), ("patient".to_owned(), 100)]);
+    let oldest = second.categories.here().expect("the events")[0].oldest.as_ref().and_then(|stamp| stamp.at);
+    assert_eq!(oldest, Some(utc("2026-11-01T09:00:00Z")));
+    let lab = |count, there| ("lab".to_owned(), Some(count), Some(there));
+    let mut gone = miscounted(&second);
+    gone.sort();
+    assert_eq!(gone, [(String::new(), Some(300), Some(100)), lab(200, 0), lab(1202, 1002)]);
+
+    // What came between the two counts of a page is not taken for what was deleted.
+    publish(database, 1303..=1310, "lab", "2026-11-01T10:00:00Z").await;
+    let third = source.publisher(Some(&second)).await.expect("an answer");
+    assert_eq!(told(&third)[0].1, 1010);
+    let patient =
+        third.offset_markers.here().expect("the markers").rows.iter().find(|row| row.event_id == Some(RowId(250)));
+    assert_eq!(patient.map(|row| (row.there, row.behind)), Some((Some(50), Some(50))));
+}
+
+async fn hundreds_of_offset_markers_are_counted_and_not_listed(database: &mut TestDatabase) {
+    let offsets = database.table("event_records_offset_marker");
+    let without: Vec<String> = (1..=400).map(|id| format!("({id}, {id}, {id}, NULL)")).collect();
+    let with: Vec<String> = (401..=460).map(|id| format!("({id}, {id}, {id}, 'c{id}')")).collect();
+    for rows in [without, with] {
+        let insert = format!("INSERT INTO {offsets} (id, event_id, event_count, category) VALUES {}", rows.join(", "));
+        database.run(&insert).await;
+    }
+    let publisher = database.source().publisher(None).await.expect("an answer");
+    let markers = publisher.offset_markers.here().expect("the markers");
+    assert_eq!((markers.rows.len(), markers.with_category, markers.without_category), (50, 60, 400));
+    assert!(markers.rows.iter().all(|row| row.category.as_deref().is_some_and(|category| category.starts_with('c'))));
+}
+
+async fn a_text_by_language_is_the_text(database: &mut TestDatabase) {
+    let (records, markers) = (database.table("event_records"), database.table("markers"));
+    // Odoo 16 has such columns as jsonb; a dump may have them as texts.
+    if database.server == Server::Postgres && database.publishes() && database.variant != Variant::Oldest {
+        database.run(&format!("ALTER TABLE {records} ALTER COLUMN category TYPE jsonb USING to_jsonb(category)")).await;
+    }
+    let json = database.server == Server::Postgres;
+    if json {
+        for column in ["feed_uri", "last_read_entry_id", "feed_uri_for_last_read_entry"] {
+            database
+                .run(&format!("ALTER TABLE {markers} ALTER COLUMN {column} TYPE jsonb USING to_jsonb({column}::text)"))
+                .await;
+        }
+    }
+    let page = "http://openmrs:8080/openmrs/ws/atomfeed/encounter/36";
+    let by_language = |text: &str| format!(r#"{{"en_US": "{text}"}}"#);
+    database.marker(&by_language(FEED), Some(&by_language("tag:x")), Some(&by_language(page))).await;
+    let failed = database.failed(1);
+    database.insert(&[failed]).await;
+    let source = database.source();
+    let poll = source.poll().await.expect("a look");
+    let marker = &poll.markers.here().expect("the markers")[0];
+    assert_eq!(
+        (marker.feed_uri.as_deref(), marker.last_read_entry_id.as_deref(), marker.page_uri.as_deref()),
+        (Some(FEED), Some("tag:x"), Some(page)),
+        "the marker of the feed whose events failed"
+    );
+    assert_eq!(poll.failures.here().expect("the failed events")[0].uri.as_deref(), Some(FEED));
+    if !database.publishes() || database.variant == Variant::Oldest {
+        return;
+    }
+    publish(database, 1..=2, r#"{"en_US": "product"}"#, "2026-11-01T08:00:00Z").await;
+    publish(database, 3..=6, r#"{"de_DE": "Ware", "en_US": "product"}"#, "2026-11-01T09:00:00Z").await;
+    publish(database, 7..=7, r#"{"de_DE": "lab"}"#, "2026-11-01T09:00:00Z").await;
+    if json {
+        publish(database, 8..=8, r#""lab""#, "2026-11-01T09:00:00Z").await;
+    } else {
+        publish(database, 8..=8, "lab", "2026-11-01T09:00:00Z").await;
+    }
+    let publisher = source.publisher(None).await.expect("an answer");
+    let categories = publisher.categories.here().expect("the events").iter();
+    let categories: Vec<_> = categories.map(|of| (of.category.as_deref(), of.count, of.newest_id)).collect();
+    assert_eq!(categories, [(Some("lab"), 2, Some(RowId(8))), (Some("product"), 6, Some(RowId(6)))]);
+    let newest = source.newest_published().await.expect("an answer");
+    assert_eq!(newest.iter().map(|(category, _)| category.as_str()).collect::<Vec<_>>(), ["lab", "product"]);
 }
 
 async fn a_queue_is_told_with_its_length_and_its_oldest_entry(database: &mut TestDatabase) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use atomfeed_console::{
-    model::{ApplicationInfo, Backend, Kind, Limits, Person},
+    model::{ApplicationInfo, Backend, Kind, Limits, Person, concerns::ConcernSettings},
     paths::Base,
     server::{
         config::{self, Access, Application, Config, Database, Secret, Way},
@@ -316,7 +316,8 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
                 assumed: false,
             },
             feed_limits: Vec::new(),
-            concerns: Default::default(),
+            // Its consumers do not run.
+            concerns: ConcernSettings { retry_overdue_secs: None, ..ConcernSettings::default() },
             time_zone: "UTC".to_owned(),
             refresh_secs: 3600,
             publishes: Vec::new(),

@@ -12,6 +12,8 @@ pub struct ConcernLayer {
     pub near_limit: Option<Option<u64>>,
     /// How long an event may wait in its publisher's queue.
     pub queue_age: Option<Option<Duration>>,
+    /// How long no waiting event may be retried, where three intervals of the retry job are not longer.
+    pub retry_overdue: Option<Option<Duration>>,
     /// Whether markers are compared with the events of their publishers.
     pub compare_markers: Option<bool>,
     /// Beginnings of the addresses of feeds that are read rarely or not at all.
@@ -24,6 +26,7 @@ impl ConcernLayer {
         Self {
             near_limit: self.near_limit.or(lower.near_limit),
             queue_age: self.queue_age.or(lower.queue_age),
+            retry_overdue: self.retry_overdue.or(lower.retry_overdue),
             compare_markers: self.compare_markers.or(lower.compare_markers),
             idle_feeds: self.idle_feeds.or(lower.idle_feeds),
         }
@@ -35,6 +38,7 @@ impl ConcernLayer {
         ConcernSettings {
             near_limit_percent: self.near_limit.unwrap_or(preset.near_limit_percent),
             queue_age_secs: self.queue_age.map_or(preset.queue_age_secs, seconds),
+            retry_overdue_secs: self.retry_overdue.map_or(preset.retry_overdue_secs, seconds),
             compare_markers: self.compare_markers.unwrap_or(preset.compare_markers),
             idle_feeds: self.idle_feeds.unwrap_or(preset.idle_feeds),
         }

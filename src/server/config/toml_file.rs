@@ -60,10 +60,11 @@ const TOP_KEYS: [&str; 15] = [
     "application",
 ];
 /// Of the table `concerns`, the console's and an application's.
-const CONCERN_KEYS: [&str; 4] = ["near_limit", "queue_age", "compare_markers", "idle_feeds"];
+const CONCERN_KEYS: [&str; 5] = ["near_limit", "queue_age", "retry_overdue", "compare_markers", "idle_feeds"];
 const PERCENT: RangeInclusive<u64> = 1..=100;
 /// Looks at a quiet hospital are two minutes apart, and clocks of two machines differ.
 const QUEUE_AGE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(604_800));
+const RETRY_OVERDUE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
 /// Of the tables `audit`, `discarded` and `history`.
 const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
@@ -190,6 +191,7 @@ fn concerns(table: &mut Table<'_, '_>) -> ConcernLayer {
     ConcernLayer {
         near_limit: table.number_or_word("near_limit", PERCENT, "off"),
         queue_age: table.duration_or_word("queue_age", QUEUE_AGE, "off"),
+        retry_overdue: table.duration_or_word("retry_overdue", RETRY_OVERDUE, "off"),
         compare_markers: table.flag("compare_markers"),
         idle_feeds: addresses(table, "idle_feeds"),
     }
@@ -1026,6 +1028,9 @@ mod tests {
             ("queue_age = \"never\"", "queue_age"),
             ("queue_age = 1.5", "queue_age"),
             ("queue_age = -600", "queue_age"),
+            ("retry_overdue = 59", "retry_overdue"),
+            ("retry_overdue = \"8d\"", "retry_overdue"),
+            ("retry_overdue = false", "retry_overdue"),
             ("compare_markers = \"yes\"", "compare_markers"),
             ("idle_feeds = \"/openelis/\"", "idle_feeds"),
             ("idle_feeds = [\"\"]", "idle_feeds"),

@@ -228,6 +228,21 @@ pub(super) fn push_count_of(statement: &mut Statement, app: &Application, table:
     });
 }
 
+/// Appends, as text, the least value of an expression among the rows in a state.
+pub(super) fn push_least_of(
+    statement: &mut Statement,
+    app: &Application,
+    table: &Found<'_>,
+    state: EventState,
+    expression: &str,
+) {
+    statement.as_text(|statement| {
+        statement.push("MIN(CASE WHEN 1 = 1");
+        push_state(statement, app, table, state);
+        statement.push(format!(" THEN {expression} END)"));
+    });
+}
+
 /// Waiting failed events of the feed with a lower id.
 pub(super) async fn ahead(session: &mut Session<'_>, feed: Option<&str>, id: RowId) -> Result<u64, SourceError> {
     let app = session.link.app;

@@ -117,6 +117,8 @@ pub struct FeedFailures {
     pub exhausted: u64,
     pub oldest: Option<Stamp>,
     pub newest: Option<Stamp>,
+    /// The first failure of those that wait.
+    pub oldest_waiting: Option<Stamp>,
 }
 
 /// How much of the long texts a listing carries.
@@ -217,7 +219,8 @@ pub struct Source {
     pairs_twice: Mutex<Option<(Instant, u64)>>,
 }
 
-/// How long a count of the publisher's events is only added to. What was deleted meanwhile shows after that.
+/// How long a count of the publisher's events is only added to. Events that were deleted are seen at every count; that one was
+/// given another category shows after this time.
 const COUNT_LASTS: Duration = Duration::from_secs(3600);
 
 impl Source {

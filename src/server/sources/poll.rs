@@ -21,8 +21,9 @@ use crate::{
 use super::{
     FeedFailures, NEWEST, Poll, Source, SourceError, SourceErrorKind, clock,
     connection::{Record, Session},
-    events::push_count_of,
-    rows::stamp,
+    events::{push_count_of, push_least_of},
+    publisher::dated,
+    rows::{plain, stamp},
     schema::{Found, Schema, Table},
     sql,
 };
@@ -159,7 +160,10 @@ async fn markers(
     }
     let markers: Vec<Marker> = records
         .into_iter()
-        .map(|mut row| Marker { feed_uri: row.text(), last_read_entry_id: row.text(), page_uri: row.text() })
+        .map(|mut row| {
+            let mut text = || row.text().map(plain);
+            Marker { feed_uri: text(), last_read_entry_id: text(), page_uri: text() }
+        })
         .collect();
 
     let mut addresses: Vec<&str> = markers.iter().filter_map(|marker| marker.feed_uri.as_deref()).collect();
@@ -205,6 +209,8 @@ async fn failures(
     push_count_of(&mut statement, app, table, EventState::Waiting);
     statement.push(", ");
     push_count_of(&mut statement, app, table, EventState::Exhausted);
+    statement.push(", ");
+    push_least_of(&mut statement, app, table, EventState::Waiting, &dated(table, "failed_at"));
     if let Some(column) = table.column("failed_at") {
         let ends = days.iter().skip(1).map(|(_, begins)| *begins).chain(
             days.last().and_then(|(day, _)| day.succ_opt()).map(|tomorrow| clock::beginning(app.time_zone, tomorrow)),
@@ -220,7 +226,7 @@ async fn failures(
     }
     statement.push(format!(" FROM {}", table.name));
     if table.column("feed_uri").is_some() {
-        statement.push(format!(" GROUP BY {} ORDER BY 1 LIMIT {FEEDS}", table.expression("feed_uri")));
+        statement.push(format!(" GROUP BY {} ORDER BY 1 LIMIT {FEEDS}", table.grouping("feed_uri", 1)));
     }
     let records = session.link.rows(statement).await?;
     if records.len() == FEEDS {
@@ -235,12 +241,13 @@ async fn failures(
         let oldest = stamp(app, table, "failed_at", record.text());
         let newest = stamp(app, table, "failed_at", record.text());
         let (waiting, exhausted) = (record.count(), record.count());
+        let oldest_waiting = stamp(app, table, "failed_at", record.text());
         for day in &mut counts {
             *day += record.count();
         }
         // An empty table without feed addresses still answers with one row.
         if total > 0 {
-            failures.push(FeedFailures { uri, total, waiting, exhausted, oldest, newest });
+            failures.push(FeedFailures { uri, total, waiting, exhausted, oldest, newest, oldest_waiting });
         }
     }
     if untimed > 0 && table.column("failed_at").is_some() {

@@ -84,7 +84,11 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
     for mut row in link.rows(statement).await? {
         let table = row.text().unwrap_or_default();
         let name = row.text().unwrap_or_default();
-        let kind = kind(&row.text().unwrap_or_default());
+        let kind = match kind(&row.text().unwrap_or_default()) {
+            // What is discarded and put back is kept as it is, byte by byte.
+            ColumnKind::ByLanguage if table.starts_with("failed_event") => ColumnKind::Text,
+            kind => kind,
+        };
         let mut may = || row.text().as_deref() == Some("true") && may_enter;
         columns.push((table, Column { name, kind, may_select: may(), may_update: may() }));
     }
@@ -109,6 +113,7 @@ fn kind(data_type: &str) -> ColumnKind {
         "numeric" => ColumnKind::Numeric,
         "timestamp with time zone" => ColumnKind::Instant,
         "timestamp without time zone" | "date" => ColumnKind::Local,
+        "json" | "jsonb" => ColumnKind::ByLanguage,
         _ => ColumnKind::Text,
     }
 }

@@ -9,13 +9,13 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{
     Availability, Backend, RowId, Stamp,
-    publisher::{Chunk, OffsetMarker, PublishedCategory, Publisher, Queue},
+    publisher::{Chunk, OffsetMarker, OffsetMarkers, PublishedCategory, Publisher, Queue},
 };
 
 use super::{
     Source, SourceError, SourceErrorKind,
     connection::{Record, Session},
-    rows::stamp,
+    rows::{plain, stamp},
     schema::{ColumnKind, Found, Table},
     sql,
 };
@@ -26,10 +26,8 @@ const ROWS: u32 = 1000;
 /// Newest rows of event_records that tell when categories were last published to.
 const NEWEST: u32 = 500;
 
-/// Offset markers whose distance from the newest event is counted.
-const COUNTED_MARKERS: usize = 200;
-
-/// The publisher's side of a source. `previous`, where given, is added to: only events above its newest are counted.
+/// The publisher's side of a source. `previous`, where given, is added to: as long as there are as many events up to its
+/// newest as it says, only those above are counted by category.
 pub(super) async fn publisher(source: &Source, previous: Option<&Publisher>) -> Result<Publisher, SourceError> {
     let previous = previous.and_then(|publisher| publisher.categories.here());
     let mut session = source.session().await?;
@@ -41,7 +39,7 @@ pub(super) async fn publisher(source: &Source, previous: Option<&Publisher>) -> 
     let queue = available(session.end(queue).await)?;
 
     let mut session = source.session().await?;
-    let offset_markers = offset_markers(&mut session).await;
+    let offset_markers = offset_markers(&mut session, categories.here()).await;
     let offset_markers = available(session.end(offset_markers).await)?;
 
     let mut session = source.session().await?;
@@ -81,6 +79,7 @@ async fn categories(
         |categories: &Vec<PublishedCategory>| categories.iter().filter_map(|category| category.newest_id).max();
     if let Some(known) = previous
         && let Some(counted_to) = newest(known)
+        && events_up_to(session, &table, counted_to).await? == known.iter().map(|category| category.count).sum::<u64>()
         && highest_id(session, &table).await? >= Some(counted_to)
     {
         let newer = counted(session, &table, Some(counted_to)).await?;
@@ -103,12 +102,21 @@ pub(super) async fn newest(session: &mut Session<'_>) -> Result<Vec<(String, Dat
     ));
     let mut newest = BTreeMap::new();
     for mut row in session.link.rows(statement).await? {
-        let category = row.text().unwrap_or_default();
+        let category = row.text().map(plain).unwrap_or_default();
         if let Some(at) = stamp(app, &table, "timestamp", row.text()).and_then(|stamp| stamp.at) {
             newest.entry(category).or_insert(at);
         }
     }
     Ok(newest.into_iter().collect())
+}
+
+/// Whether events were deleted since they were counted, their number tells.
+async fn events_up_to(session: &mut Session<'_>, table: &Found<'_>, id: RowId) -> Result<u64, SourceError> {
+    let count = sql::as_text(table.backend, "COUNT(*)");
+    let mut statement =
+        session.link.statement(format!("SELECT {count} FROM {} WHERE {} <= ", table.name, table.expression("id")));
+    statement.id(&table.id, id);
+    Ok(session.link.row(statement).await?.count())
 }
 
 /// Ids start again when a dump is restored: below the last count's newest, that count says nothing any more.
@@ -139,18 +147,18 @@ async fn counted(
         statement.push(format!(" WHERE {id} > ")).id(&table.id, above);
     }
     if table.column("category").is_some() {
-        statement.push(format!(" GROUP BY {} ORDER BY 1 LIMIT {ROWS}", table.expression("category")));
+        statement.push(format!(" GROUP BY {} ORDER BY 1 LIMIT {ROWS}", table.grouping("category", 1)));
     }
     let read = |mut record: Record| PublishedCategory {
-        category: record.text(),
+        category: record.text().map(plain),
         count: record.count(),
         newest_id: record.number().map(RowId),
         newest: stamp(app, table, "timestamp", record.text()),
         oldest: stamp(app, table, "timestamp", record.text()),
     };
     let categories = session.link.rows(statement).await?.into_iter().map(read);
-    // An empty table without categories still answers with one row.
-    Ok(categories.filter(|category| category.count > 0).collect())
+    // An empty table without categories still answers with one row. What differs only by language is one category.
+    Ok(add(Vec::new(), categories.filter(|category| category.count > 0).collect()))
 }
 
 /// Adds newer events to a count.
@@ -164,6 +172,10 @@ fn add(mut known: Vec<PublishedCategory>, newer: Vec<PublishedCategory>) -> Vec<
                     >= category.newest.as_ref().and_then(|stamp| stamp.at);
                 if later && newer.newest.is_some() {
                     category.newest = newer.newest;
+                }
+                let at = |stamp: &Option<Stamp>| stamp.as_ref().and_then(|stamp| stamp.at);
+                if at(&newer.oldest).is_some_and(|new| at(&category.oldest).is_none_or(|old| new < old)) {
+                    category.oldest = newer.oldest;
                 }
             }
             None => known.push(newer),
@@ -196,7 +208,7 @@ pub(super) async fn queue(session: &mut Session<'_>) -> Result<Availability<Queu
 
 /// A column of times as an expression that is NULL where the value is no date (0000-00-00, infinity): the least of a
 /// table's times would be that one.
-fn dated(table: &Found<'_>, name: &str) -> String {
+pub(super) fn dated(table: &Found<'_>, name: &str) -> String {
     let time = table.expression(name);
     match (table.backend, table.column(name).map(|column| column.kind)) {
         (Backend::MySql, Some(ColumnKind::Instant | ColumnKind::Local)) => {
@@ -224,44 +236,97 @@ async fn chunking(session: &mut Session<'_>) -> Result<Availability<Vec<Chunk>>,
     Ok(Availability::Here(records.into_iter().filter_map(read).collect()))
 }
 
-async fn offset_markers(session: &mut Session<'_>) -> Result<Availability<Vec<OffsetMarker>>, SourceError> {
+/// The offset markers. `counted`: the events by category, where they have just been counted.
+async fn offset_markers(
+    session: &mut Session<'_>,
+    counted: Option<&Vec<PublishedCategory>>,
+) -> Result<Availability<OffsetMarkers>, SourceError> {
     let schema = session.schema.clone();
     let table = table_or_leave!(schema, Table::OffsetMarkers);
+    let category = table.expression("category");
+    let without = match table.column("category") {
+        Some(_) => format!("SUM(CASE WHEN {category} IS NULL THEN 1 ELSE 0 END)"),
+        None => "0".to_owned(),
+    };
     let statement = session.link.statement(format!(
-        "SELECT {}, {}, {} FROM {} ORDER BY {} LIMIT {ROWS}",
+        "SELECT {}, {} FROM {}",
+        sql::as_text(table.backend, "COUNT(*)"),
+        sql::as_text(table.backend, &without),
+        table.name
+    ));
+    let mut numbers = session.link.row(statement).await?;
+    let (all, without_category) = (numbers.count(), numbers.count());
+    let with_category = match table.column("category") {
+        Some(_) => format!(" WHERE {category} IS NOT NULL ORDER BY 1, {} DESC", table.expression("event_id")),
+        None => String::new(),
+    };
+    let statement = session.link.statement(format!(
+        "SELECT {}, {}, {} FROM {}{with_category} LIMIT {}",
         table.text("category"),
         table.text("event_id"),
         table.text("event_count"),
         table.name,
-        table.expression("category")
+        OffsetMarkers::SHOWN
     ));
     let records = session.link.rows(statement).await?;
     let read = |mut record: Record| OffsetMarker {
-        category: record.text(),
+        category: record.text().map(plain),
         event_id: record.number().map(RowId),
         event_count: record.number(),
         behind: None,
+        there: None,
     };
-    let mut markers: Vec<OffsetMarker> = records.into_iter().map(read).collect();
+    let mut rows: Vec<OffsetMarker> = records.into_iter().map(read).collect();
     if let Ok(events) = schema.table(Table::EventRecords) {
-        for marker in markers.iter_mut().take(COUNTED_MARKERS) {
-            marker.behind = behind(session, &events, marker).await?;
+        let upto = counted.and_then(|counted| counted.iter().filter_map(|category| category.newest_id).max());
+        for marker in &mut rows {
+            let Some((behind, counted_behind)) = behind(session, &events, marker, upto).await? else { continue };
+            marker.behind = Some(behind);
+            let all = counted.map(|counted| count_of(counted, marker.category.as_deref(), events.backend));
+            marker.there = all.and_then(|all| all.checked_sub(counted_behind));
         }
     }
-    Ok(Availability::Here(markers))
+    Ok(Availability::Here(OffsetMarkers {
+        rows,
+        with_category: all.saturating_sub(without_category),
+        without_category,
+    }))
 }
 
-/// Events of the marker's category that came after it; the database compares the category as the publisher does.
+/// Of counted events those of a category, compared as the database does it.
+fn count_of(counted: &[PublishedCategory], category: Option<&str>, backend: Backend) -> u64 {
+    let same = |of: &str, category: &str| match backend {
+        Backend::MySql => of.trim_end().to_lowercase() == category.trim_end().to_lowercase(),
+        Backend::Postgres | Backend::Sqlite => of == category,
+    };
+    let chosen = counted.iter().filter(|of| match category {
+        None | Some("") => true,
+        Some(category) => of.category.as_deref().is_some_and(|of| same(of, category)),
+    });
+    chosen.map(|category| category.count).sum()
+}
+
+/// Events of the marker's category that came after it, and how many of them are not above the id `upto`; the database
+/// compares the category as the publisher does.
 async fn behind(
     session: &mut Session<'_>,
     events: &Found<'_>,
     marker: &OffsetMarker,
-) -> Result<Option<u64>, SourceError> {
+    upto: Option<RowId>,
+) -> Result<Option<(u64, u64)>, SourceError> {
     let Some(event_id) = marker.event_id else { return Ok(None) };
-    let count = sql::as_text(events.backend, "COUNT(*)");
-    let mut statement =
-        session.link.statement(format!("SELECT {count} FROM {} WHERE {} > ", events.name, events.expression("id")));
-    statement.id(&events.id, event_id);
+    let id = events.expression("id");
+    let mut statement = session.link.statement(format!("SELECT {}, ", sql::as_text(events.backend, "COUNT(*)")));
+    statement.as_text(|statement| {
+        match upto {
+            Some(upto) => {
+                statement.push(format!("SUM(CASE WHEN {id} <= ")).id(&events.id, upto);
+                statement.push(" THEN 1 ELSE 0 END)")
+            }
+            None => statement.push("COUNT(*)"),
+        };
+    });
+    statement.push(format!(" FROM {} WHERE {id} > ", events.name)).id(&events.id, event_id);
     match marker.category.as_deref() {
         None | Some("") => {}
         Some(_) if events.column("category").is_none() => return Ok(None),
@@ -269,5 +334,6 @@ async fn behind(
             statement.push(" AND ").equals(&events.expression("category"), category);
         }
     }
-    Ok(Some(session.link.row(statement).await?.count()))
+    let mut row = session.link.row(statement).await?;
+    Ok(Some((row.count(), row.count())))
 }

@@ -1,5 +1,7 @@
 //! Rows of `failed_events` and of the retry log: which columns are asked for, and how they are read back.
 
+use std::collections::BTreeMap;
+
 use crate::{
     model::{Attempt, EventState, FailedEvent, FailedEventRow, RowId, Stamp},
     server::config::Application,
@@ -85,6 +87,18 @@ pub(super) fn read_attempt(app: &Application, table: &Found<'_>, record: &mut Re
     }
 }
 
+/// The text of a value that may be one by language (`{"en_US": "product"}`) in a column of texts: the English one, or else the
+/// first. Everything else stays as it is.
+pub(super) fn plain(text: String) -> String {
+    if !text.starts_with('{') {
+        return text;
+    }
+    let Ok(mut languages) = serde_json::from_str::<BTreeMap<String, Option<String>>>(&text) else { return text };
+    languages.retain(|_, value| value.is_some());
+    let english = languages.remove("en_US").flatten();
+    english.or_else(|| languages.into_values().flatten().next()).unwrap_or(text)
+}
+
 /// A time of a column of this table.
 pub(super) fn stamp(app: &Application, table: &Found<'_>, column: &str, text: Option<String>) -> Option<Stamp> {
     let kind = table.column(column).map_or(ColumnKind::Text, |column| column.kind);
@@ -99,4 +113,27 @@ fn shorten(mut text: String, texts: TextLimit) -> String {
         text.truncate(end);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn of_a_text_by_language_one_is_shown_and_any_other_text_as_it_is() {
+        for (text, shown) in [
+            (r#"{"en_US": "product"}"#, "product"),
+            (r#"{"de_DE": "Ware", "en_US": "product"}"#, "product"),
+            (r#"{"fr_FR": "produit", "de_DE": "Ware"}"#, "Ware"),
+            (r#"{"en_US": null, "de_DE": "Ware"}"#, "Ware"),
+            (r#"{"en_US": null}"#, r#"{"en_US": null}"#),
+            ("{}", "{}"),
+            (r#"{"en_US": 5}"#, r#"{"en_US": 5}"#),
+            ("{not json", "{not json"),
+            ("product", "product"),
+            ("", ""),
+        ] {
+            assert_eq!(plain(text.to_owned()), shown, "{text}");
+        }
+    }
 }

@@ -96,6 +96,8 @@ pub(super) enum ColumnKind {
     Millis,
     /// SQLite: a time written as text. With a `T` or a blank in the middle; in UTC with a `Z`, or without zone.
     Written { t: bool, utc: bool },
+    /// PostgreSQL's json and jsonb: a text by language, as Odoo 16 keeps translated columns (`{"en_US": "product"}`).
+    ByLanguage,
     /// Anything else.
     Text,
 }
@@ -266,8 +268,20 @@ impl Found<'_> {
     /// that text.
     pub fn expression(&self, name: &str) -> String {
         match self.column(name) {
-            Some(column) => format!("{}.{}", sql::quote(self.backend, self.bare), self.target(column)),
+            Some(column) => {
+                let place = format!("{}.{}", sql::quote(self.backend, self.bare), self.target(column));
+                if column.kind == ColumnKind::ByLanguage { sql::of_language(&place) } else { place }
+            }
             None => "NULL".to_owned(),
+        }
+    }
+
+    /// What to group by, where the column stands at this place of the answer. PostgreSQL is told the place: it does not
+    /// see that two expressions with a query in them are one.
+    pub fn grouping(&self, name: &str, place: u8) -> String {
+        match self.backend {
+            Backend::Postgres => place.to_string(),
+            Backend::MySql | Backend::Sqlite => self.expression(name),
         }
     }
 

@@ -189,6 +189,17 @@ pub(super) fn as_text(backend: Backend, expression: &str) -> String {
     }
 }
 
+/// Of a text by language on PostgreSQL the English one, or else the first of another language; any other JSON as it is.
+pub(super) fn of_language(column: &str) -> String {
+    let json = format!("({column})::jsonb");
+    format!(
+        "(CASE jsonb_typeof({json}) \
+         WHEN 'object' THEN COALESCE({json} ->> 'en_US', (SELECT languages.value FROM jsonb_each_text({json}) AS languages \
+         WHERE languages.value IS NOT NULL ORDER BY languages.key LIMIT 1)) \
+         WHEN 'array' THEN ({column})::text ELSE {json} #>> '{{}}' END)"
+    )
+}
+
 /// The beginning of a text: `chars` characters, or more (up to four times as many bytes) on SQLite, whose text
 /// functions stop at a NUL; what reads it cuts it again.
 pub(super) fn cut(backend: Backend, expression: &str, chars: u32) -> String {

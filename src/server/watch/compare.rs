@@ -29,9 +29,25 @@ const ASKED: usize = 50;
 #[derive(Debug)]
 pub(super) struct Comparison {
     publishers: Arc<Vec<Arc<Source>>>,
-    said: HashMap<Marker, (Instant, Word)>,
+    said: HashMap<Marker, Said>,
     /// The markers of the last look; `None` before the first.
     before: Option<HashSet<Marker>>,
+}
+
+/// What a publisher said of a marker.
+#[derive(Debug)]
+struct Said {
+    at: Instant,
+    /// All of its events were searched, and its pages were counted.
+    whole: bool,
+    word: Word,
+}
+
+impl Said {
+    fn holds(&self, stands: bool) -> bool {
+        let lasts = if self.word == Word::NotKnown { AGAIN } else { LASTS };
+        (self.whole || !stands) && self.at.elapsed() < lasts
+    }
 }
 
 impl Comparison {
@@ -53,13 +69,12 @@ impl Comparison {
                 continue;
             }
             let Some(publisher) = self.publisher_of(uri) else { continue };
-            let lasting = |word: &Word| if *word == Word::NotKnown { AGAIN } else { LASTS };
-            let known = self.said.get(marker).filter(|(at, word)| at.elapsed() < lasting(word));
-            let word = match known.map(|(_, word)| word.clone()) {
+            let stands = self.before.as_ref().is_none_or(|before| before.contains(marker));
+            let known = self.said.get(marker).filter(|said| said.holds(stands)).map(|said| said.word.clone());
+            let word = match known {
                 None if asked < ASKED => {
                     asked += 1;
-                    let stood = self.before.as_ref().is_none_or(|before| before.contains(marker));
-                    self.ask(&publisher, marker, uri, stood).await
+                    self.ask(&publisher, marker, uri, stands).await
                 }
                 known => known,
             };
@@ -87,10 +102,7 @@ impl Comparison {
             tracing::debug!(publisher = %name, reason = %error.reason, "a marker could not be compared with its events");
             Word::NotKnown
         });
-        // A marker that has just moved on and is not among the newest is searched for when it stands.
-        if word != Word::NotKnown || whole {
-            self.said.insert(marker.clone(), (Instant::now(), word.clone()));
-        }
+        self.said.insert(marker.clone(), Said { at: Instant::now(), whole, word: word.clone() });
         Some(word)
     }
 

@@ -10,6 +10,7 @@
 
 mod compare;
 mod follow;
+mod retries;
 mod seen;
 mod stall;
 
@@ -39,6 +40,7 @@ use crate::model::{
 
 use compare::Comparison;
 pub use follow::{FollowError, Follower, Found};
+use retries::Retries;
 use seen::{Beside, seen};
 use stall::{Publications, Standstill};
 
@@ -158,6 +160,7 @@ impl Watch {
                 last_change: Instant::now(),
                 standstill: Standstill::new(publications.clone(), publishers.clone()),
                 comparison: Comparison::new(all.clone()),
+                retries: Retries::default(),
                 troubled: None,
             };
             tokio::spawn(watcher.run(stop.clone()));
@@ -249,6 +252,7 @@ struct Watcher {
     last_change: Instant,
     standstill: Standstill,
     comparison: Comparison,
+    retries: Retries,
     /// What was last told in the log of the ledger's trouble.
     troubled: Option<String>,
 }
@@ -318,6 +322,7 @@ impl Watcher {
         if let Ok(poll) = &polled {
             beside.queue = self.queue().await;
             beside.unpublished = self.compare(poll).await;
+            beside.retried = self.retries.note(poll, Utc::now());
             self.note_work(poll, &mut beside).await;
         }
         self.show(polled, beside, asked);

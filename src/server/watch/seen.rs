@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     model::{
         ApplicationInfo, Availability, Feed, FeedCounts, FeedState, Marker, Seen, Stamp,
+        concerns::overdue_since,
         feed::{Signs, Unpublished, category_of},
         publisher::Queue,
     },
@@ -20,6 +21,8 @@ pub(super) struct Beside {
     pub worked: HashMap<String, DateTime<Utc>>,
     /// Feeds whose marker stands still while their publisher goes on.
     pub stalled: Vec<String>,
+    /// When an event of a feed was last seen to be retried or reset, beyond what the retry log says.
+    pub retried: HashMap<String, DateTime<Utc>>,
     /// What a feed's marker names and its publisher does not have.
     pub unpublished: HashMap<String, Unpublished>,
     /// The events that wait in the source's own queue.
@@ -68,24 +71,34 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         failures_not_known: why_not(&poll.failures),
         markers_not_known: why_not(&poll.markers).or(poll.marker_gap.clone()),
         unpublished: None,
+        unretried_since: None,
     };
-    let mut by_uri = BTreeMap::<Option<String>, (Vec<Marker>, FeedCounts, Option<Stamp>, Option<Stamp>)>::new();
+    let now = Utc::now();
+    let mut by_uri = BTreeMap::<Option<String>, Parts>::new();
     for marker in markers.into_iter().flatten() {
-        by_uri.entry(address(&marker.feed_uri)).or_default().0.push(marker.clone());
+        by_uri.entry(address(&marker.feed_uri)).or_default().markers.push(marker.clone());
     }
     for failed in failures.into_iter().flatten() {
-        let (_, counts, oldest, newest) = by_uri.entry(address(&failed.uri)).or_default();
+        let Parts { counts, oldest, newest, oldest_waiting, .. } = by_uri.entry(address(&failed.uri)).or_default();
         counts.waiting += failed.waiting;
         counts.exhausted += failed.exhausted;
         counts.total += failed.total;
         *oldest = [oldest.take(), failed.oldest.clone()].into_iter().flatten().min_by_key(|stamp| stamp.at);
+        *oldest_waiting =
+            [oldest_waiting.take(), failed.oldest_waiting.clone()].into_iter().flatten().min_by_key(|stamp| stamp.at);
         *newest = [newest.take(), failed.newest.clone()].into_iter().flatten().max_by_key(|stamp| stamp.at);
     }
-    let feeds = by_uri.into_iter().map(|(uri, (markers, counts, oldest, newest))| {
+    let feeds = by_uri.into_iter().map(|(uri, parts)| {
+        let Parts { markers, counts, oldest, newest, oldest_waiting } = parts;
         let retried = poll.last_retries.iter().filter(|(of, _)| address(of) == uri).map(|(_, at)| at);
         let worked = uri.as_ref().and_then(|uri| beside.worked.get(uri)).map(|at| Stamp::of(*at));
         let at_work = retried.chain(&newest).chain(&worked).filter(|stamp| stamp.at.is_some());
         let last_seen_at_work = at_work.max_by_key(|stamp| stamp.at);
+        let in_log = poll.last_retries.iter().filter(|(of, _)| address(of) == uri).filter_map(|(_, at)| at.at);
+        let beyond = uri.as_ref().and_then(|uri| beside.retried.get(uri)).copied();
+        let waits = oldest_waiting.and_then(|stamp| stamp.at);
+        let retried = in_log.chain(beyond).max();
+        let unretried_since = overdue_since(info, uri.as_deref(), counts.waiting, waits, retried, now);
         let limits = info.limits_of(uri.as_deref());
         let idle = info.concerns.is_idle(uri.as_deref());
         let stands_still = !idle && uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
@@ -99,7 +112,7 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
             state => state,
         };
         Feed {
-            signs: Signs { unpublished, ..signs.clone() },
+            signs: Signs { unpublished, unretried_since, ..signs.clone() },
             category: uri.as_deref().and_then(category_of).map(str::to_owned),
             last_seen_at_work: last_seen_at_work.cloned(),
             uri,
@@ -111,6 +124,16 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         }
     });
     Availability::Here(feeds.collect())
+}
+
+/// What markers and failed events say of one address.
+#[derive(Debug, Default)]
+struct Parts {
+    markers: Vec<Marker>,
+    counts: FeedCounts,
+    oldest: Option<Stamp>,
+    newest: Option<Stamp>,
+    oldest_waiting: Option<Stamp>,
 }
 
 /// Why something is not known.

@@ -95,6 +95,7 @@ fn badge(kind: ConcernKind) -> (&'static str, AnyView) {
         ConcernKind::FeedsNotSeen | ConcernKind::FailuresNotSeen => of("unknown", "unknown", "Not seen"),
         ConcernKind::Outdated => of("unknown", "waiting", "Old"),
         ConcernKind::NearLimit => of("failing", "failing", "Near its limit"),
+        ConcernKind::RetryOverdue => of("failing", "waiting", "Retry overdue"),
         ConcernKind::Exhausted => of("exhausted", "exhausted", "Exhausted"),
         ConcernKind::Hazard => of("warning", "failing", "Hazard"),
         ConcernKind::TimesAhead => of("warning", "failing", "Times"),

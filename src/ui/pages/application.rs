@@ -13,7 +13,7 @@ use crate::{
         concerns::{About, Concern, ConcernKind},
         explain,
         history::HistoryQuery,
-        publisher::{Chunk, OffsetMarker, PublishedCategory, Publisher},
+        publisher::{Chunk, OffsetMarker, OffsetMarkers, PublishedCategory, Publisher},
     },
     ui::{
         components::{
@@ -468,8 +468,7 @@ fn published(publisher: Publisher) -> AnyView {
     let queue = match publisher.queue {
         Availability::Here(queue) if queue.length == 0 => "none".into_any(),
         Availability::Here(queue) => view! {
-            {queue.in_words()}
-            " not on a feed yet"
+            {format!("{} not on a feed yet", queue.in_words())}
             {queue.oldest.map(|oldest| view! { ", the oldest " <When stamp=Some(oldest) /> })}
         }
         .into_any(),
@@ -575,7 +574,7 @@ fn chunks_in_words(chunks: &[Chunk]) -> String {
     )
 }
 
-fn offset_markers(markers: Availability<Vec<OffsetMarker>>) -> AnyView {
+fn offset_markers(markers: Availability<OffsetMarkers>) -> AnyView {
     let heading = view! {
         <header class="inner">
             <h3>"Offset markers"</h3>
@@ -591,10 +590,13 @@ fn offset_markers(markers: Availability<Vec<OffsetMarker>>) -> AnyView {
             </div>
         }
         .into_any(),
-        Availability::Here(markers) if markers.is_empty() => {
-            view! { <p class="empty">"None: every page is counted from the first event on."</p> }.into_any()
+        Availability::Here(markers) if markers.rows.is_empty() => view! {
+            <p class="empty">"None: every page is counted from the first event on."</p>
+            {not_listed(&markers)}
         }
+        .into_any(),
         Availability::Here(markers) => view! {
+            {miscounts(&markers)}
             <table class="cards">
                 <thead>
                     <tr>
@@ -604,8 +606,9 @@ fn offset_markers(markers: Availability<Vec<OffsetMarker>>) -> AnyView {
                         <th scope="col" class="num">"Behind the newest"</th>
                     </tr>
                 </thead>
-                <tbody>{markers.into_iter().map(offset_marker).collect_view()}</tbody>
+                <tbody>{markers.rows.clone().into_iter().map(offset_marker).collect_view()}</tbody>
             </table>
+            {not_listed(&markers)}
         }
         .into_any(),
     };
@@ -616,8 +619,37 @@ fn offset_markers(markers: Availability<Vec<OffsetMarker>>) -> AnyView {
     .into_any()
 }
 
+/// A warning where markers count events that are not there.
+fn miscounts(markers: &OffsetMarkers) -> Option<AnyView> {
+    markers.rows.iter().any(|marker| marker.miscounts().is_some()).then(|| {
+        view! {
+            <Notice kind=NoticeKind::Warning>
+                "A marker counts other events than there are up to it: some were deleted or restored after it was written. Pages that it is used for are cut at other places than before, or miss events; a consumer that comes to them stops or leaves events out."
+            </Notice>
+        }
+        .into_any()
+    })
+}
+
+/// How many markers are not in the table.
+fn not_listed(markers: &OffsetMarkers) -> Option<AnyView> {
+    let more = markers.with_category.saturating_sub(markers.rows.len() as u64);
+    let more = (more > 0).then(|| format!("And {} with a category.", words::count(more, "more marker")));
+    let without = match markers.without_category {
+        0 => None,
+        1 => Some("1 marker has no category (NULL): no feed is counted from it.".to_owned()),
+        several => {
+            Some(format!("{} markers have no category (NULL): no feed is counted from them.", words::number(several)))
+        }
+    };
+    let lines: Vec<String> = more.into_iter().chain(without).collect();
+    (!lines.is_empty()).then(|| view! { <p class="small muted pad">{lines.join(" ")}</p> }.into_any())
+}
+
 fn offset_marker(marker: OffsetMarker) -> impl IntoView {
     let unknown = || view! { <span class="none">"not known"</span> }.into_any();
+    let miscounts = marker.miscounts();
+    let there_in_words = |there: u64| if there == 0 { "none".to_owned() } else { words::number(there) };
     let category = match marker.category.as_deref() {
         Some("") => "all categories".into_any(),
         _ => category_name(marker.category),
@@ -630,6 +662,7 @@ fn offset_marker(marker: OffsetMarker) -> impl IntoView {
             </td>
             <td class="num" data-label="Events until there">
                 {marker.event_count.map_or_else(unknown, |events| view! { <Number value=events /> }.into_any())}
+                {miscounts.map(|there| format!(" (the table has {})", there_in_words(there)))}
             </td>
             <td class="num" data-label="Behind the newest">
                 {marker
