@@ -263,10 +263,10 @@ async fn insert_with_error(
     table.insert(transaction, values).await
 }
 
-/// MySQL: "Incorrect string value".
+/// MySQL: "Incorrect string value"; from 8.0 on also "Conversion from collation … into … impossible for parameter".
 fn is_unfit(error: &DatabaseError) -> bool {
     let DatabaseError::Sql(sqlx::Error::Database(error)) = error else { return false };
-    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| error.number() == 1366)
+    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| matches!(error.number(), 1366 | 3988))
 }
 
 fn marker(mut row: Record) -> Marker {
