@@ -278,6 +278,10 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
     if matches!(application.database.tls, Tls::Off) && application.database.backend != Backend::Sqlite {
         to_know.push("tls = \"off\": the password and the data travel unencrypted.".to_owned());
     }
+    if let Some(reason) = &found.unencrypted {
+        to_know
+            .push(format!("The connection is not encrypted, password and data travel in the open: {}.", line(reason)));
+    }
     to_know
 }
 
@@ -384,6 +388,7 @@ mod tests {
             clock: Some(now()),
             own_clock: now(),
             time_zone: "UTF8, Etc/UTC".into(),
+            unencrypted: None,
             tables: vec![table(FAILED_EVENTS, 1_234_567), table(RETRY_LOG, 12), table("markers", 3)],
             newest_failure: Some(Stamp::of(now() - TimeDelta::hours(1))),
             feeds: [FEED.to_owned()].into(),

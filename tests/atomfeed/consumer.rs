@@ -33,11 +33,11 @@ on_each_server! {
 
 on!(mariadb_markers, Mariadb, OpenMrs: a_marker_without_a_page_stalls_the_feed
     a_marker_without_an_entry_starts_at_its_page);
-on!(latin1, Mariadb, Latin1: an_error_that_the_column_cannot_hold_does_not_hold_the_feed);
-on!(elis_markers, Postgres, OpenElis: a_marker_without_a_page_stalls_the_feed
+on!(mariadb_latin1_texts, Mariadb, Latin1: an_error_that_the_column_cannot_hold_does_not_hold_the_feed);
+on!(postgres_elis_markers, Postgres, OpenElis: a_marker_without_a_page_stalls_the_feed
     a_marker_without_an_entry_starts_at_its_page
     two_markers_of_one_feed_move_together);
-on!(odoo_markers, Postgres, Odoo: two_markers_of_one_feed_move_together
+on!(postgres_odoo_markers, Postgres, Odoo: two_markers_of_one_feed_move_together
     a_worker_that_goes_on_after_an_error_of_its_own_has_failed);
 on!(sqlite_markers, Sqlite, Text: a_marker_without_a_page_stalls_the_feed
     a_marker_without_an_entry_starts_at_its_page);

@@ -43,7 +43,8 @@ fn address(database: &TestDatabase) -> String {
         Server::Postgres => "postgres",
         Server::Mariadb | Server::Mariadb57 => "mysql",
     };
-    format!("{scheme}://{}:{}@{}:{}/{}", at.user, at.password.reveal(), at.host, at.port, at.database)
+    let tls = if database.version.tls_is_too_old() { "?ssl-mode=disabled" } else { "" };
+    format!("{scheme}://{}:{}@{}:{}/{}{tls}", at.user, at.password.reveal(), at.host, at.port, at.database)
 }
 
 async fn queue(database: &mut TestDatabase, events: usize) -> Publisher {

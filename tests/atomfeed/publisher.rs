@@ -309,7 +309,11 @@ async fn hostile_texts_make_pages_that_can_be_read(database: &mut TestDatabase) 
     publisher.publish_queued().await.expect("the job runs");
     let page = publisher.page(Some("patient"), PageNumber::Recent).await.expect("a page").expect("it is there");
     let document = Document::parse(&page).expect("the page is XML");
-    let expected = hostile.replace(['\u{1}', '\u{FFFE}'], "\u{FFFD}");
+    let mut expected = hostile.replace(['\u{1}', '\u{FFFE}'], "\u{FFFD}");
+    if !database.holds_four_bytes() {
+        // What MySQL itself makes of it.
+        expected = expected.replace('\u{1F600}', "?");
+    }
     let entry = document.descendants().find(|node| node.has_tag_name("entry")).expect("an entry");
     assert_eq!(text(entry, "title").as_deref(), Some(expected.as_str()));
     assert_eq!(text(entry, "content").as_deref(), Some(expected.as_str()));

@@ -24,8 +24,8 @@ on_each_server! {
     two_retries_at_once_keep_one_success_and_log_no_orphan
 }
 
-on!(module, Mariadb, ModuleAtomfeed: without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted);
-on!(oldest, Sqlite, Oldest: without_a_count_of_retries_none_is_ever_exhausted);
+on!(mariadb_module_atomfeed, Mariadb, ModuleAtomfeed: without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted);
+on!(sqlite_oldest_tables, Sqlite, Oldest: without_a_count_of_retries_none_is_ever_exhausted);
 
 fn failed(database: &TestDatabase, id_: i128, uuid: &str, retries: i64) -> Failed {
     let mut row = database.failed(id_);

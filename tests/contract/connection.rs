@@ -11,6 +11,7 @@ use atomfeed_console::{
         filter::{Direction, Filter},
     },
     server::{
+        check::check_one,
         config::{Secret, Tls},
         sources::{ListRequest, SearchIn, Source, SourceError, SourceErrorKind, TextLimit},
         store::Store,
@@ -18,11 +19,14 @@ use atomfeed_console::{
     },
 };
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    database::{Server, TestDatabase},
+    database::{Login, Maker, Server, TestDatabase},
     proxy::Proxy,
 };
 
@@ -31,12 +35,13 @@ on!(mariadb, Mariadb, OpenMrs: a_wrong_password_is_said_without_the_password an_
     a_lock_held_by_another_program_ends_in_time tls_is_as_strict_as_configured
     a_changed_schema_is_read_anew more_requests_than_connections_wait_their_turn a_silent_host_is_given_up
     dead_connections_cost_one_timeout_together a_statement_that_nobody_waits_for_is_stopped
-    a_lost_database_is_tried_again_at_the_usual_pace);
+    a_lost_database_is_tried_again_at_the_usual_pace a_server_without_encryption_is_named
+    a_method_of_signing_in_that_is_not_known_is_named);
 on!(mariadb57, Mariadb57, OpenMrs: a_statement_that_nobody_waits_for_is_stopped);
 on!(postgres, Postgres, OpenElis: a_wrong_password_is_said_without_the_password an_unknown_database_is_said
     nobody_listening_is_said_at_once an_unknown_host_is_said a_source_comes_back_by_itself
     a_lock_held_by_another_program_ends_in_time tls_is_as_strict_as_configured
-    tls_that_the_server_does_not_have_is_refused
+    a_server_without_encryption_is_named a_method_of_signing_in_that_is_not_known_is_named
     a_changed_schema_is_read_anew more_requests_than_connections_wait_their_turn a_silent_host_is_given_up
     dead_connections_cost_one_timeout_together a_lost_database_is_tried_again_at_the_usual_pace);
 #[cfg(target_os = "linux")]
@@ -167,8 +172,8 @@ async fn a_statement_that_nobody_waits_for_is_stopped(database: &mut TestDatabas
     // Work, not a lock: a server that waits for a lock sees by itself that nobody is there any more.
     database
         .run(
-            "RENAME TABLE failed_events TO stored; CREATE VIEW failed_events AS \
-             SELECT * FROM stored WHERE BENCHMARK(1000000000, MD5(stored.title)) = 0",
+            "RENAME TABLE failed_events TO kept; CREATE VIEW failed_events AS \
+             SELECT * FROM kept WHERE BENCHMARK(1000000000, SHA2(kept.title, 256)) = 0",
         )
         .await;
     let waiting = format!(
@@ -183,7 +188,7 @@ async fn a_statement_that_nobody_waits_for_is_stopped(database: &mut TestDatabas
         assert!(started.elapsed() < Duration::from_secs(5), "the statement still waits");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    database.run("DROP VIEW failed_events; RENAME TABLE stored TO failed_events").await;
+    database.run("DROP VIEW failed_events; RENAME TABLE kept TO failed_events").await;
     assert!(source.event(RowId(1)).await.expect("an answer").is_some());
 }
 
@@ -194,9 +199,9 @@ async fn counting_source(database: &mut TestDatabase, numbers: &str, rows: &str)
     let source = database.source_with(|app| app.statement_timeout = Duration::from_secs(1));
     source.event(RowId(1)).await.expect("an answer");
     let counting = format!(
-        "ALTER TABLE failed_events RENAME TO stored; \
+        "ALTER TABLE failed_events RENAME TO kept; \
          CREATE VIEW failed_events AS WITH RECURSIVE numbers(number) AS \
-         (SELECT 1 UNION ALL SELECT number + 1 FROM numbers {numbers}) SELECT stored.* FROM stored, numbers {rows}"
+         (SELECT 1 UNION ALL SELECT number + 1 FROM numbers {numbers}) SELECT kept.* FROM kept, numbers {rows}"
     );
     database.run(&counting).await;
     source
@@ -217,7 +222,7 @@ async fn a_statement_without_end_ends_in_time(database: &mut TestDatabase) {
     assert_eq!(error.kind, SourceErrorKind::TimedOut, "{error:?}");
     // As long as it ran it would keep others from writing.
     let started = Instant::now();
-    database.run("UPDATE stored SET retries = 1").await;
+    database.run("UPDATE kept SET retries = 1").await;
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
@@ -275,8 +280,7 @@ async fn a_lock_held_by_another_program_ends_in_time(database: &mut TestDatabase
 
 /// A source whose account the server lets in only over an encrypted connection, so that an answer is the proof of one.
 async fn encrypted_source(database: &mut TestDatabase, tls: Tls, ca: Option<&str>, host: &str) -> Source {
-    let form = if database.is_mysql() { "IDENTIFIED BY 'geheim' REQUIRE SSL" } else { "scram-sha-256" };
-    let (user, password) = database.account(form, &["SELECT ON failed_events"]).await;
+    let (user, password) = database.account(Login::Encrypted, &["SELECT ON failed_events"]).await;
     database.source_with(|app| {
         (app.database.user, app.database.password) = (user, password);
         (app.database.tls, app.database.ca) = (tls, ca.map(Into::into));
@@ -287,6 +291,9 @@ async fn encrypted_source(database: &mut TestDatabase, tls: Tls, ca: Option<&str
 async fn tls_is_as_strict_as_configured(database: &mut TestDatabase) {
     let ca = std::env::var("TEST_CA").expect("scripts/test-databases made an authority");
     let ours = Some(ca.as_str());
+    if database.version.tls_is_too_old() {
+        return tls_that_is_too_old_is_named(database, ours).await;
+    }
     // The server offers TLS, with a certificate of our own authority for localhost and 127.0.0.1.
     for (tls, ca, host) in [
         (Tls::Preferred, None, "127.0.0.1"),
@@ -321,24 +328,198 @@ async fn tls_is_as_strict_as_configured(database: &mut TestDatabase) {
     assert_eq!(plain.poll().await.is_ok(), !database.is_mysql());
 }
 
-async fn tls_that_the_server_does_not_have_is_refused(database: &mut TestDatabase) {
-    // PostgreSQL's answer to the question for TLS: no.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
+/// A server whose encryption nobody of today can use, as that of MySQL 5.6.
+async fn tls_that_is_too_old_is_named(database: &mut TestDatabase, ca: Option<&str>) {
+    for tls in [Tls::Required, Tls::Verified] {
+        let error = refusal(&encrypted_source(database, tls, ca, "127.0.0.1").await).await;
+        assert_eq!(error.kind, SourceErrorKind::Refused, "{error:?}");
+        assert!(error.reason.contains("TLS is too old, the console needs version 1.2"), "{}", error.reason);
+        assert!(error.advice.contains("a newer database server"), "{}", error.advice);
+    }
+    let mut app = database.app.clone();
+    app.database.tls = Tls::Preferred;
+    Source::new(app.clone()).poll().await.expect("it comes in without encryption");
+    let report = check_one(&app).await;
+    assert!(report.text.contains("The connection is not encrypted"), "{}", report.text);
+    assert!(report.text.contains("the server's TLS is too old"), "{}", report.text);
+}
+
+/// Passes connections on to the database as a server that has no TLS would: PostgreSQL says no when it is asked, MySQL does
+/// not have it among its capabilities. Answers the port.
+async fn without_tls(database: &TestDatabase) -> u16 {
+    let (server, mysql) = (database.app.database.port, database.is_mysql());
+    serving(move |mut client| async move {
+        let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
+        if mysql {
+            let mut head = [0; 4];
+            server.read_exact(&mut head).await?;
+            let mut greeting = vec![0; usize::from(head[0]) | usize::from(head[1]) << 8];
+            server.read_exact(&mut greeting).await?;
+            // Behind the protocol's number and the version: the connection's number, 8 bytes, a zero, and the capabilities.
+            let version = greeting.iter().position(|byte| *byte == 0).expect("the version ends");
+            greeting[version + 15] &= !0x08;
+            client.write_all(&head).await?;
+            client.write_all(&greeting).await?;
+        } else {
             let mut asked = [0; 8];
-            if client.read_exact(&mut asked).await.is_ok() {
-                let _ = client.write_all(b"N").await;
+            client.read_exact(&mut asked).await?;
+            if asked[4..] == [4, 210, 22, 47] {
+                client.write_all(b"N").await?;
+            } else {
+                server.write_all(&asked).await?;
             }
         }
+        tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
+    })
+    .await
+}
+
+/// Serves every connection to a free port, which is answered.
+async fn serving<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> u16
+where
+    F: Future<Output = std::io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(serve(client));
+        }
     });
+    port
+}
+
+async fn a_server_without_encryption_is_named(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let port = without_tls(database).await;
     for tls in [Tls::Required, Tls::Verified] {
         let source = database.source_with(|app| (app.database.port, app.database.tls) = (port, tls));
         let error = refusal(&source).await;
         assert_eq!(error.kind, SourceErrorKind::Refused, "{error:?}");
-        assert!(error.reason.contains("encrypted"), "{}", error.reason);
+        assert!(error.reason.contains("no encrypted connection: the server offers none"), "{}", error.reason);
+        assert!(
+            error.advice.contains("Switch encryption (TLS) on") && error.advice.contains("tls to"),
+            "{}",
+            error.advice
+        );
     }
+    let preferred = |port| {
+        let mut app = database.app.clone();
+        (app.database.port, app.database.tls) = (port, Tls::Preferred);
+        app
+    };
+    let report = check_one(&preferred(port)).await;
+    let told = "The connection is not encrypted, password and data travel in the open: the server offers no encryption";
+    assert!(report.text.contains("reachable  yes") && report.text.contains(told), "{}", report.text);
+    let report = check_one(&preferred(database.app.database.port)).await;
+    let is_not = report.text.contains("The connection is not encrypted");
+    assert_eq!(is_not, database.version.tls_is_too_old(), "{}", report.text);
+}
+
+/// What a server of before MySQL 8 says first: its version, a salt of 20 bytes, no TLS, and the method that it would like.
+fn greeting(method: &str) -> Vec<u8> {
+    let mut packet = b"\x0a5.5.62\0\x01\0\0\0".to_vec();
+    packet.extend(b"saltsalt\0");
+    // Protocol 4.1, salts, methods by name; latin1; autocommit.
+    packet.extend(0x8200_u16.to_le_bytes());
+    packet.extend([8, 2, 0]);
+    packet.extend(0x0008_u16.to_le_bytes());
+    packet.push(21);
+    packet.extend([0; 10]);
+    packet.extend(b"saltsaltsalt\0");
+    packet.extend(method.as_bytes());
+    packet.push(0);
+    packet
+}
+
+fn packet(number: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).expect("a small packet").to_le_bytes();
+    [&length[..3], &[number], body].concat()
+}
+
+/// A server of the database's kind that wants everybody to sign in by this method; answers the port. For PostgreSQL it is the
+/// number of the method, and what follows.
+async fn asking_for(mysql: bool, greets: &'static str, method: &'static [u8]) -> u16 {
+    serving(move |mut client| async move {
+        let mut said = [0; 1024];
+        if mysql {
+            client.write_all(&packet(0, &greeting(greets))).await?;
+            client.read(&mut said).await?;
+            client.write_all(&packet(2, method)).await?;
+        } else {
+            client.read(&mut said).await?;
+            let length = u32::try_from(4 + method.len()).expect("a small message").to_be_bytes();
+            client.write_all(&[b"R", &length[..], method].concat()).await?;
+        }
+        // The client goes first.
+        client.read(&mut said).await.map(drop)
+    })
+    .await
+}
+
+async fn a_method_of_signing_in_that_is_not_known_is_named(database: &mut TestDatabase) {
+    const NATIVE: &str = "mysql_native_password";
+    let mysql: [(&str, &[u8], &str); 8] = [
+        (NATIVE, b"\xfemysql_old_password\0saltsalt\0", "mysql_old_password"),
+        // Of before 5.5: without a word.
+        (NATIVE, b"\xfe", "mysql_old_password"),
+        (NATIVE, b"\xfeclient_ed25519\0saltsaltsaltsaltsaltsaltsaltsalt", "ed25519"),
+        (NATIVE, b"\xfeparsec\0saltsaltsaltsaltsaltsaltsaltsalt", "parsec"),
+        (NATIVE, b"\xfedialog\0\x04Password: ", "PAM"),
+        (NATIVE, b"\xfemysql_clear_password\0", "mysql_clear_password"),
+        (NATIVE, b"\xfeauth_gssapi_client\0", "GSSAPI"),
+        // The server's own first word.
+        ("authentication_webauthn_client", b"", "authentication_webauthn_client"),
+    ];
+    let postgres: [(&str, &[u8], &str); 4] = [
+        ("", &[0, 0, 0, 7], "gss (Kerberos)"),
+        ("", &[0, 0, 0, 9], "sspi (Windows)"),
+        ("", &[0, 0, 0, 2], "Kerberos 5"),
+        ("", b"\0\0\0\x0aOAUTHBEARER\0\0", "OAUTHBEARER"),
+    ];
+    let cases = if database.is_mysql() { &mysql[..] } else { &postgres[..] };
+    for (greets, method, name) in cases {
+        let port = asking_for(database.is_mysql(), greets, method).await;
+        let source = database.source_with(|app| {
+            (app.database.port, app.database.tls) = (port, Tls::Off);
+            app.database.user = "reader".to_owned();
+        });
+        is_named(&source, name).await;
+    }
+    // Of the servers themselves: what they have beyond the methods that the console knows.
+    let version = database.version;
+    let mut own = Vec::new();
+    match version.maker {
+        Maker::MariaDb => {
+            own.push("ed25519");
+            if version.number >= (11, 6) {
+                own.push("parsec");
+            }
+            for method in &own {
+                database.run(&format!("INSTALL PLUGIN IF NOT EXISTS {method} SONAME 'auth_{method}'")).await;
+            }
+        }
+        Maker::MySql if version.number < (5, 7) => own.push("mysql_old_password"),
+        _ => {}
+    }
+    for method in own {
+        let (user, password) = database.account(Login::By(method), &["SELECT ON failed_events"]).await;
+        let source = database.source_with(|app| (app.database.user, app.database.password) = (user, password));
+        is_named(&source, method).await;
+    }
+}
+
+/// The error and the report both say by which method the user would have to sign in, and what to do.
+async fn is_named(source: &Source, method: &str) {
+    let error = refusal(source).await;
+    assert_eq!(error.kind, SourceErrorKind::Refused, "{method}: {error:?}");
+    let told = format!("the user {} to sign in by {method}", source.app().database.user);
+    assert!(error.reason.contains(&told) && error.reason.contains("does not know"), "{method}: {}", error.reason);
+    let known = ["mysql_native_password", "scram-sha-256", "old_passwords = 0"];
+    assert!(known.iter().any(|known| error.advice.contains(known)), "{method}: {}", error.advice);
+    let report = check_one(source.app()).await;
+    assert!(!report.well && report.text.contains(&told) && report.text.contains(&error.advice), "{}", report.text);
 }
 
 async fn a_changed_schema_is_read_anew(database: &mut TestDatabase) {

@@ -19,7 +19,7 @@ everywhere! {
 on!(mariadb, Mariadb, OpenMrs: dates_of_zeros_are_shown_and_paged ids_beyond_a_signed_number_are_exact
     nul_bytes_are_part_of_a_text);
 on!(mariadb57, Mariadb57, OpenMrs: dates_of_zeros_are_shown_and_paged nul_bytes_are_part_of_a_text);
-on!(latin1, Mariadb, Latin1: latin1_texts_are_compared_with_what_latin1_cannot_hold);
+on!(mariadb_latin1_texts, Mariadb, Latin1: latin1_texts_are_compared_with_what_latin1_cannot_hold);
 on!(postgres, Postgres, Odoo: times_without_end_are_shown_and_paged a_text_with_a_nul_is_found_nowhere);
 on!(sqlite, Sqlite, Text: nul_bytes_are_part_of_a_text bytes_that_are_no_text_are_replaced);
 
@@ -82,6 +82,7 @@ async fn texts_come_back_as_they_are(database: &mut TestDatabase) {
     // What latin1 cannot hold is kept from it.
     let latin1 = database.variant == crate::support::database::Variant::Latin1;
     let text = if latin1 { "é <b>'\"\\%_ \t\n" } else { "é \u{1f9ea} अ <b>'\"\\%_ \t\n" };
+    let text = &if database.holds_four_bytes() { text.to_owned() } else { text.replace('\u{1f9ea}', "") };
     let feed = "not: a URL, \\ 100% 'quoted'";
     let row = Failed {
         feed: Some(feed),
@@ -94,8 +95,8 @@ async fn texts_come_back_as_they_are(database: &mut TestDatabase) {
     database.insert(&[row]).await;
     let source = database.source();
     let event = source.event(RowId(1)).await.expect("an answer").expect("the row");
-    assert_eq!(event.row.error.as_deref(), Some(text));
-    assert_eq!(event.row.title.as_deref(), Some(text));
+    assert_eq!(event.row.error.as_deref(), Some(text.as_str()));
+    assert_eq!(event.row.title.as_deref(), Some(text.as_str()));
     assert_eq!(event.error_chars, text.chars().count() as u64);
     let by_feed = Filter { feed: Some(feed.to_owned()), ..Filter::default() };
     assert_eq!(ids(&page(&source, &by_feed).await), [1]);

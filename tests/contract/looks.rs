@@ -14,7 +14,7 @@ use atomfeed_console::{
     },
 };
 
-use crate::support::database::{FEED, Failed, Server, TestDatabase, Variant, utc};
+use crate::support::database::{FEED, Failed, Maker, Server, TestDatabase, Variant, utc};
 
 everywhere! {
     a_look_counts_failed_events_per_feed
@@ -53,8 +53,14 @@ async fn a_look_counts_failed_events_per_feed(database: &mut TestDatabase) {
         database.log(2, Some(FEED), "2026-11-01T11:00:00Z", "x", "second").await;
     }
     let poll = database.source().poll().await.expect("a look");
-    let server = if database.is_mysql() { "MariaDB 1" } else { "" };
-    assert!(poll.server.starts_with(server) && poll.server.contains(' '), "{}", poll.server);
+    let maker = match database.version.maker {
+        Maker::MariaDb => "MariaDB",
+        Maker::MySql => "MySQL",
+        Maker::Postgres => "PostgreSQL",
+        Maker::Sqlite => "SQLite",
+    };
+    let server = format!("{maker} {}.", database.version.number.0);
+    assert!(poll.server.starts_with(&server), "{}", poll.server);
 
     let markers = poll.markers.here().expect("the markers are there");
     assert_eq!(markers.len(), 1);

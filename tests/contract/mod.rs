@@ -3,11 +3,13 @@
 //! Each test is a function on a database of its own; `everywhere!` makes a test of it for every server and variant,
 //! `on_each_server!` for one variant a server. The servers are started by `scripts/test-databases`.
 
-/// A module of tests for one server and variant.
+/// A module of tests for one server and variant. Its name begins with the server's, by which the tests of one kind of server
+/// are chosen.
 macro_rules! on {
     ($module:ident, $server:ident, $variant:ident: $($test:ident)*) => {
         mod $module {
             use crate::support::database::{Server, TestDatabase, Variant};
+            const _: () = assert!(Server::$server.begins(stringify!($module)), "the name begins with the server's");
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {

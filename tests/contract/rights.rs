@@ -11,7 +11,7 @@ use atomfeed_console::{
     },
 };
 
-use crate::support::database::{FEED, Failed, TestDatabase};
+use crate::support::database::{FEED, Failed, Login, TestDatabase};
 
 on!(mariadb, Mariadb, OpenMrs: an_account_for_looking_sees_everything_and_is_refused_a_retry
     a_check_of_an_account_says_what_is_to_be_fixed_and_only_that
@@ -52,11 +52,6 @@ fn source_as(database: &TestDatabase, (user, password): (String, Secret)) -> Sou
     })
 }
 
-/// How a server is told of a password.
-fn usual(database: &TestDatabase) -> &'static str {
-    if database.is_mysql() { "IDENTIFIED BY 'geheim'" } else { "scram-sha-256" }
-}
-
 async fn looks_everywhere(source: &Source) {
     let poll = source.poll().await.expect("a look");
     assert_eq!(poll.missing, Vec::<String>::new());
@@ -79,7 +74,7 @@ async fn looks_everywhere(source: &Source) {
 async fn an_account_for_looking_sees_everything_and_is_refused_a_retry(database: &mut TestDatabase) {
     let row = Failed { retries: 5, ..database.failed(1) };
     database.insert(&[row]).await;
-    let account = database.account(usual(database), &granted(database).0).await;
+    let account = database.account(Login::Usual, &granted(database).0).await;
     let source = source_as(database, account);
     looks_everywhere(&source).await;
     let refused = source.poll().await.expect("a look").retry_refused.expect("it may not");
@@ -99,7 +94,7 @@ async fn an_account_for_retrying_needs_two_columns_only(database: &mut TestDatab
     // Without the part for discarding and restoring.
     let acting = granted(database).1.into_iter();
     let retrying: Vec<_> = acting.filter(|grant| !grant.starts_with("INSERT")).collect();
-    let account = database.account(usual(database), &retrying).await;
+    let account = database.account(Login::Usual, &retrying).await;
     let source = source_as(database, account);
     assert_eq!(source.poll().await.expect("a look").retry_refused, None);
     let asked = [(1, 5), (2, 4), (3, 5)].map(|(id, seen_retries)| ResetRow { id: RowId(id), seen_retries });
@@ -130,7 +125,7 @@ async fn a_check_of_an_account_says_what_is_to_be_fixed_and_only_that(database: 
         (&["SELECT ON failed_events"], true, &["markers"]),
     ];
     for (rights, read_only, to_fix) in cases {
-        let account = database.account(usual(database), rights).await;
+        let account = database.account(Login::Usual, rights).await;
         let mut app = source_as(database, account).app().clone();
         app.info.read_only = read_only;
         let report = check_one(&app).await;
@@ -151,7 +146,7 @@ async fn a_table_that_may_not_be_read_is_named(database: &mut TestDatabase) {
     let row = database.failed(1);
     database.insert(&[row]).await;
     database.marker(FEED, Some("entry"), Some("http://openmrs:8080/page/36")).await;
-    let account = database.account(usual(database), &["SELECT ON failed_events"]).await;
+    let account = database.account(Login::Usual, &["SELECT ON failed_events"]).await;
     let source = source_as(database, account);
     let poll = source.poll().await.expect("a look");
     let Availability::NotHere(reason) = &poll.markers else { panic!("the markers may not be read") };
@@ -181,13 +176,8 @@ async fn the_configuration_can_forbid_a_retry(database: &mut TestDatabase) {
 async fn accounts_of_every_kind_come_in(database: &mut TestDatabase) {
     let row = database.failed(1);
     database.insert(&[row]).await;
-    let kinds: &[&str] = if database.is_mysql() {
-        &["IDENTIFIED VIA mysql_native_password USING PASSWORD('geheim')", "IDENTIFIED BY 'geheim'"]
-    } else {
-        &["md5", "scram-sha-256"]
-    };
-    for kind in kinds {
-        let account = database.account(kind, &granted(database).0).await;
+    for method in database.version.methods() {
+        let account = database.account(Login::By(method), &granted(database).0).await;
         looks_everywhere(&source_as(database, account)).await;
     }
 }

@@ -1,4 +1,6 @@
 //! A database of a test's own, in one of the schema variants of the field, and the console's source on it.
+//!
+//! Statements that servers word differently, by maker or version, are made here, so that every test runs on every one.
 
 use std::{
     env, process,
@@ -21,11 +23,32 @@ use url::Url;
 /// The servers that `scripts/test-databases` starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
+    /// MariaDB, or a MySQL in its place, with its own settings.
     Mariadb,
-    /// As MySQL 5.7 behaves: empty sql_mode, `explicit_defaults_for_timestamp` off.
+    /// The same as MySQL 5.7 behaves: empty sql_mode, `explicit_defaults_for_timestamp` off.
     Mariadb57,
     Postgres,
     Sqlite,
+}
+
+impl Server {
+    /// Whether a name of tests begins with this server's.
+    pub const fn begins(self, name: &str) -> bool {
+        let own = match self {
+            Self::Mariadb => b"mariadb".as_slice(),
+            Self::Mariadb57 => b"mariadb57",
+            Self::Postgres => b"postgres",
+            Self::Sqlite => b"sqlite",
+        };
+        let (name, mut place) = (name.as_bytes(), 0);
+        while place < own.len() {
+            if place >= name.len() || name[place] != own[place] {
+                return false;
+            }
+            place += 1;
+        }
+        true
+    }
 }
 
 /// A schema as it is found.
@@ -61,6 +84,68 @@ enum Times {
     Millis,
 }
 
+/// Who made a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    MariaDb,
+    MySql,
+    Postgres,
+    Sqlite,
+}
+
+/// What a server is, whatever a test calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub maker: Maker,
+    pub number: (u32, u32),
+}
+
+impl Version {
+    /// From the server's own words: `10.11.6-MariaDB`, `5.7.29`, `9.6.0`.
+    fn read(text: &str, otherwise: Maker) -> Self {
+        let maker = if text.contains("MariaDB") { Maker::MariaDb } else { otherwise };
+        let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
+        let mut next = || numbers.next().and_then(|number| number.parse().ok());
+        Self { maker, number: (next().expect("a version begins with a number"), next().unwrap_or(0)) }
+    }
+
+    pub fn is_older(self, maker: Maker, number: (u32, u32)) -> bool {
+        self.maker == maker && self.number < number
+    }
+
+    /// Whether its TLS is too old for any client of today, as that of MySQL 5.6 is.
+    pub fn tls_is_too_old(self) -> bool {
+        self.is_older(Maker::MySql, (5, 7))
+    }
+
+    /// The methods of signing in with a password that the console knows and this server has.
+    pub fn methods(self) -> &'static [&'static str] {
+        match self.maker {
+            Maker::MariaDb => &["mysql_native_password"],
+            Maker::MySql if self.number < (5, 7) => &["mysql_native_password"],
+            Maker::MySql if self.number < (8, 0) => &["mysql_native_password", "sha256_password"],
+            Maker::MySql if self.number < (8, 4) => {
+                &["mysql_native_password", "sha256_password", "caching_sha2_password"]
+            }
+            Maker::MySql => &["sha256_password", "caching_sha2_password"],
+            Maker::Postgres if self.number < (10, 0) => &["md5"],
+            Maker::Postgres => &["md5", "scram-sha-256"],
+            Maker::Sqlite => &[],
+        }
+    }
+}
+
+/// How an account is to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// With a password, by the server's own default.
+    Usual,
+    /// The same, and over an encrypted connection only, where an account can say so.
+    Encrypted,
+    /// By this method of the server.
+    By(&'static str),
+}
+
 enum Admin {
     MySql(MySqlConnection),
     Postgres(PgConnection),
@@ -71,6 +156,7 @@ enum Admin {
 pub struct TestDatabase {
     pub server: Server,
     pub variant: Variant,
+    pub version: Version,
     /// The application as an administrator would configure it, with every right.
     pub app: Application,
     admin: Admin,
@@ -123,14 +209,14 @@ fn server_url(variable: &str) -> Url {
 impl TestDatabase {
     pub async fn new(server: Server, variant: Variant) -> Self {
         let name = format!("t{}_{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let (admin, database, folder) = match server {
+        let Made { admin, version, database, folder } = match server {
             Server::Mariadb => mariadb("TEST_MARIADB_URL", &name, variant).await,
             Server::Mariadb57 => mariadb("TEST_MARIADB57_URL", &name, variant).await,
             Server::Postgres => postgres(&name, variant).await,
             Server::Sqlite => sqlite(&name).await,
         };
         let app = application(database);
-        let mut database = Self { server, variant, app, admin, name, _folder: folder };
+        let mut database = Self { server, variant, version, app, admin, name, _folder: folder };
         for statement in super::schema::tables(server, variant) {
             database.run(&statement).await;
         }
@@ -151,6 +237,11 @@ impl TestDatabase {
 
     pub fn is_mysql(&self) -> bool {
         matches!(self.server, Server::Mariadb | Server::Mariadb57)
+    }
+
+    /// Whether its texts hold letters that UTF-8 writes in four bytes: the character sets of old installations do not.
+    pub fn holds_four_bytes(&self) -> bool {
+        self.variant != Variant::Latin1 && !self.version.is_older(Maker::MySql, (5, 7))
     }
 
     pub fn has_retries(&self) -> bool {
@@ -337,21 +428,54 @@ impl TestDatabase {
         dump
     }
 
+    /// The statements that make an account with the password `geheim`, in this server's own words.
+    fn account_statements(&self, user: &str, login: Login) -> Vec<String> {
+        let name = format!("{user}@'%'");
+        let usual = "IDENTIFIED BY 'geheim'";
+        match (self.version.maker, login) {
+            (Maker::Postgres, login) => {
+                let form = match login {
+                    Login::By(method) => method,
+                    _ => self.version.methods().last().expect("PostgreSQL knows passwords"),
+                };
+                // 9.6 knows no words for it, and nothing but md5.
+                let form = if self.version.is_older(Maker::Postgres, (10, 0)) { "on" } else { form };
+                vec![
+                    format!("SET password_encryption = '{form}'"),
+                    format!("CREATE ROLE {user} LOGIN PASSWORD 'geheim'"),
+                ]
+            }
+            (_, Login::Usual) => vec![format!("CREATE USER {name} {usual}")],
+            (Maker::MySql, Login::Encrypted) if self.version.number < (5, 7) => {
+                vec![format!("GRANT USAGE ON *.* TO {name} {usual} REQUIRE SSL")]
+            }
+            (_, Login::Encrypted) => vec![format!("CREATE USER {name} {usual} REQUIRE SSL")],
+            (Maker::MariaDb, Login::By(method)) => {
+                vec![format!("CREATE USER {name} IDENTIFIED VIA {method} USING PASSWORD('geheim')")]
+            }
+            (_, Login::By(method)) if self.version.number < (5, 7) => {
+                let form = if method == "mysql_old_password" { 1 } else { 0 };
+                vec![
+                    format!("CREATE USER {name} IDENTIFIED WITH {method}"),
+                    format!("SET old_passwords = {form}"),
+                    format!("SET PASSWORD FOR {name} = PASSWORD('geheim')"),
+                    "SET old_passwords = 0".to_owned(),
+                ]
+            }
+            (_, Login::By(method)) => vec![format!("CREATE USER {name} IDENTIFIED WITH {method} BY 'geheim'")],
+        }
+    }
+
     /// An account with these rights; each `ON` in a grant names a table.
-    pub async fn account(&mut self, password_form: &str, grants: &[&str]) -> (String, Secret) {
+    pub async fn account(&mut self, login: Login, grants: &[&str]) -> (String, Secret) {
         let user = format!("u{}", COUNTER.fetch_add(1, Ordering::Relaxed));
         let user = format!("{user}_{}", process::id());
         let mysql = self.is_mysql();
-        if mysql {
-            self.run(&format!("CREATE USER {user}@'%' {password_form}")).await;
-        } else {
-            self.run(&format!(
-                "SET password_encryption = '{password_form}'; CREATE ROLE {user} LOGIN PASSWORD 'geheim'"
-            ))
-            .await;
-            if let Some(schema) = self.app.database.schema.clone() {
-                self.run(&format!("GRANT USAGE ON SCHEMA {schema} TO {user}")).await;
-            }
+        for statement in self.account_statements(&user, login) {
+            self.run(&statement).await;
+        }
+        if let (false, Some(schema)) = (mysql, self.app.database.schema.clone()) {
+            self.run(&format!("GRANT USAGE ON SCHEMA {schema} TO {user}")).await;
         }
         for grant in grants {
             let (rights, table) = grant.split_once(" ON ").expect("a grant names a table");
@@ -397,15 +521,15 @@ impl TestDatabase {
 
     /// Ends the test: removes the database.
     pub async fn remove(self) {
-        let remove = AssertSqlSafe(match self.server {
-            Server::Postgres => format!("DROP DATABASE {} WITH (FORCE)", self.name),
-            _ => format!("DROP DATABASE {}", self.name),
-        });
+        let remove = AssertSqlSafe(format!("DROP DATABASE {}", self.name));
         match self.admin {
             Admin::MySql(mut link) => link.execute(raw_sql(remove)).await.map(drop).expect("the database goes"),
             Admin::Postgres(link) => {
                 link.close().await.expect("the connection ends");
                 let mut link = PgConnection::connect(server_url("TEST_POSTGRES_URL").as_str()).await.expect("a server");
+                // WITH (FORCE) came with 13 only. Whoever is ended has some seconds to go.
+                let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+                link.execute(sqlx::query(end).bind(self.name)).await.expect("the others are told to go");
                 link.execute(raw_sql(remove)).await.map(drop).expect("the database goes");
             }
             Admin::Sqlite(link) => link.close().await.expect("the file closes"),
@@ -413,39 +537,58 @@ impl TestDatabase {
     }
 }
 
-async fn mariadb(variable: &str, name: &str, variant: Variant) -> (Admin, Database, Option<TempDir>) {
+/// A new database and what is known of it.
+struct Made {
+    admin: Admin,
+    version: Version,
+    database: Database,
+    folder: Option<TempDir>,
+}
+
+async fn mariadb(variable: &str, name: &str, variant: Variant) -> Made {
     let url = server_url(variable);
-    let mut link = MySqlConnection::connect(url.as_str()).await.expect("the throw-away MariaDB answers");
-    let charset = if variant == Variant::Latin1 { "latin1" } else { "utf8mb4" };
+    let mut link = MySqlConnection::connect(url.as_str()).await.expect("the throw-away server answers");
+    let text: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut link).await.expect("a version");
+    let version = Version::read(&text, Maker::MySql);
+    let charset = match variant {
+        Variant::Latin1 => "latin1",
+        // A key of 255 letters of four bytes is too long for it; the field's are in utf8, whose letters have three.
+        _ if version.is_older(Maker::MySql, (5, 7)) => "utf8",
+        _ => "utf8mb4",
+    };
     let make = format!(
         "CREATE DATABASE {name} CHARACTER SET {charset}; USE {name}; \
          SET time_zone = '+00:00', sql_mode = 'NO_BACKSLASH_ESCAPES', timestamp = DEFAULT"
     );
     link.execute(raw_sql(AssertSqlSafe(make))).await.expect("a database is made");
-    (Admin::MySql(link), database(Backend::MySql, &url, name, None), None)
+    let database = database(Backend::MySql, &url, name, None);
+    Made { admin: Admin::MySql(link), version, database, folder: None }
 }
 
-async fn postgres(name: &str, variant: Variant) -> (Admin, Database, Option<TempDir>) {
+async fn postgres(name: &str, variant: Variant) -> Made {
     let mut url = server_url("TEST_POSTGRES_URL");
     let mut link = PgConnection::connect(url.as_str()).await.expect("the throw-away PostgreSQL answers");
     link.execute(raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))).await.expect("a database is made");
     url.set_path(name);
     let mut link = PgConnection::connect(url.as_str()).await.expect("the new database answers");
+    let text: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut link).await.expect("a version");
     let schema = matches!(variant, Variant::OpenElis | Variant::OpenElisDump).then(|| "clinlims".to_owned());
     if schema.is_some() {
         link.execute(raw_sql("CREATE SCHEMA clinlims")).await.expect("a schema is made");
     }
-    (Admin::Postgres(link), database(Backend::Postgres, &url, name, schema), None)
+    let database = database(Backend::Postgres, &url, name, schema);
+    Made { admin: Admin::Postgres(link), version: Version::read(&text, Maker::Postgres), database, folder: None }
 }
 
-async fn sqlite(name: &str) -> (Admin, Database, Option<TempDir>) {
+async fn sqlite(name: &str) -> Made {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join(format!("{name}.db"));
     let address = format!("sqlite:{}?mode=rwc", file.display());
     let link = SqliteConnection::connect(&address).await.expect("a file is made");
     let url = Url::parse("sqlite://localhost").expect("an address");
     let database = database(Backend::Sqlite, &url, &file.display().to_string(), None);
-    (Admin::Sqlite(link), database, Some(folder))
+    let version = Version { maker: Maker::Sqlite, number: (3, 0) };
+    Made { admin: Admin::Sqlite(link), version, database, folder: Some(folder) }
 }
 
 fn database(backend: Backend, url: &Url, name: &str, schema: Option<String>) -> Database {

@@ -2,12 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Backend, Marker, feed::MarkerFault};
+use crate::{
+    model::{Backend, Marker, feed::MarkerFault},
+    server::config::Tls,
+};
 
 use super::{
     CheckReport, Poll, Source, SourceError, SourceErrorKind, TableReport, clock,
     connection::Session,
-    mysql,
+    fault, mysql,
     poll::counted,
     postgres,
     schema::{ColumnKind, Schema, Table},
@@ -23,6 +26,9 @@ pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
     // The server's clock was read somewhere between the question and the answer.
     let own_clock = asked + (Utc::now() - asked) / 2;
     let (clock, time_zone) = session.end(about).await?;
+    let mut session = source.session().await?;
+    let unencrypted = unencrypted(&mut session).await;
+    let unencrypted = session.end(unencrypted).await?;
     let look = source.poll().await?;
 
     let mut tables = Vec::new();
@@ -43,6 +49,7 @@ pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
         clock,
         own_clock,
         time_zone,
+        unencrypted,
         tables,
         retry_refused: look.retry_refused,
     })
@@ -87,6 +94,22 @@ async fn clock_and_zone(session: &mut Session<'_>) -> Result<(Option<DateTime<Ut
     let mut row = session.link.row(statement).await?;
     let clock = row.text().and_then(|text| clock::stamp(chrono_tz::UTC, ColumnKind::Instant, text).at);
     Ok((clock, format!("{}; configured {}", row.text().unwrap_or_default(), app.info.time_zone)))
+}
+
+/// Why a connection is not encrypted that should be where the server can.
+async fn unencrypted(session: &mut Session<'_>) -> Result<Option<String>, SourceError> {
+    let database = &session.link.app.database;
+    let cipher = match database.backend {
+        _ if database.tls != Tls::Preferred => return Ok(None),
+        Backend::MySql => "SHOW SESSION STATUS LIKE 'Ssl_cipher'",
+        Backend::Postgres => "SELECT '', cipher FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl",
+        Backend::Sqlite => return Ok(None),
+    };
+    let statement = session.link.statement(cipher);
+    let mut row = session.link.row(statement).await?;
+    row.text();
+    let encrypted = row.text().is_some_and(|cipher| !cipher.is_empty());
+    Ok((!encrypted).then(|| fault::unencrypted(session.link.encryption_failed())))
 }
 
 async fn report(source: &Source, schema: &Schema, table: Table) -> Result<TableReport, SourceError> {

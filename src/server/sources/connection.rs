@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures::{Stream, TryStreamExt};
-use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, PgConnection, Row};
+use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Executor, Row};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -125,7 +125,7 @@ macro_rules! bound {
 /// One connection to a database.
 pub(super) enum Connection {
     MySql(mysql::Open),
-    Postgres(PgConnection),
+    Postgres(postgres::Open),
     Sqlite(sqlite::Open),
 }
 
@@ -154,7 +154,7 @@ impl Connection {
     async fn command(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
         match self {
             Connection::MySql(open) => open.connection.execute(sqlx::raw_sql(text)).await.map(drop),
-            Connection::Postgres(connection) => connection.execute(sqlx::raw_sql(text)).await.map(drop),
+            Connection::Postgres(open) => open.connection.execute(sqlx::raw_sql(text)).await.map(drop),
             Connection::Sqlite(open) => open.for_statement().execute(sqlx::raw_sql(text)).await.map(drop),
         }
     }
@@ -162,7 +162,7 @@ impl Connection {
     async fn fetch<A: FromRow>(&mut self, statement: Statement) -> Result<Vec<A>, sqlx::Error> {
         match self {
             Connection::MySql(open) => collect(bound!(statement, |id: u64| id, own).fetch(&mut open.connection)).await,
-            Connection::Postgres(connection) => collect(bound!(statement, digits, printed).fetch(connection)).await,
+            Connection::Postgres(open) => collect(bound!(statement, digits, printed).fetch(&mut open.connection)).await,
             Connection::Sqlite(open) => collect(bound!(statement, digits, own).fetch(open.for_statement())).await,
         }
     }
@@ -172,8 +172,8 @@ impl Connection {
             Connection::MySql(open) => {
                 bound!(statement, |id: u64| id, own).execute(&mut open.connection).await?.rows_affected()
             }
-            Connection::Postgres(connection) => {
-                bound!(statement, digits, printed).execute(connection).await?.rows_affected()
+            Connection::Postgres(open) => {
+                bound!(statement, digits, printed).execute(&mut open.connection).await?.rows_affected()
             }
             Connection::Sqlite(open) => {
                 bound!(statement, digits, own).execute(open.for_statement()).await?.rows_affected()
@@ -279,6 +279,15 @@ impl Link<'_> {
             return Err(fault::connect_timeout(self.app));
         }
         self.checked(answer)
+    }
+
+    /// Why encrypting failed, where that was tried and given up.
+    pub fn encryption_failed(&self) -> Option<&str> {
+        match &self.connection {
+            Connection::MySql(open) => open.encryption_failed.as_deref(),
+            Connection::Postgres(open) => open.encryption_failed.as_deref(),
+            Connection::Sqlite(_) => None,
+        }
     }
 
     /// A statement for this database.

@@ -136,11 +136,14 @@ fn classify_connect(app: &Application, error: &Error) -> Finding {
             ),
         },
         Error::Tls(cause) => tls_finding(app, &cause.to_string()),
-        Error::Protocol(_) => finding(
-            Unreachable,
-            format!("{place} did not answer as a database server of this kind does"),
-            "The server may be starting or stopping; if it stays, see whether the port belongs to another program.",
-        ),
+        Error::Protocol(cause) => match Method::asked_for(database.backend, cause) {
+            Some(method) => method.finding(app),
+            None => finding(
+                Unreachable,
+                format!("{place} did not answer as a database server of this kind does"),
+                "The server may be starting or stopping; if it stays, see whether the port belongs to another program.",
+            ),
+        },
         other => finding(
             Other,
             format!("no connection to {place}: {other}"),
@@ -149,16 +152,141 @@ fn classify_connect(app: &Application, error: &Error) -> Finding {
     }
 }
 
+/// What this program can encrypt with, in words for whoever runs the database.
+const TLS_KNOWN: &str = "version 1.2 of TLS or newer";
+
+/// What to do where the server has no encryption that can be used.
+const NO_TLS: &str = "where the network between is trusted, set tls to \"preferred\" (encrypted where the server can) or \
+                      \"off\" for this application";
+
 fn tls_finding(app: &Application, cause: &str) -> Finding {
-    let advice = match app.database.tls {
-        Tls::Verified => {
-            "See whether the certificate is valid for this host name and whether the configured \
-                          authority signed it."
-        }
-        _ => "See whether the database server offers TLS 1.2 or newer, or choose another TLS setting.",
+    let demanded = match app.database.tls {
+        Tls::Verified => "verified",
+        Tls::Required => "required",
+        Tls::Preferred => "preferred",
+        Tls::Off => "off",
     };
-    finding(Refused, format!("no encrypted connection: {cause}"), advice)
+    match tls_trouble(cause) {
+        Some(TlsTrouble::None) => finding(
+            Refused,
+            format!("no encrypted connection: the server offers none, and tls = \"{demanded}\" demands one"),
+            format!("Switch encryption (TLS) on in the database server, or, {NO_TLS}."),
+        ),
+        Some(TlsTrouble::TooOld) => finding(
+            Refused,
+            format!("no encrypted connection: the server's TLS is too old, the console needs {TLS_KNOWN}"),
+            format!(
+                "MySQL 5.6 and older, and 5.7 of some makers, have no newer one: use a newer database server, or, {NO_TLS}."
+            ),
+        ),
+        None if app.database.tls == Tls::Verified => finding(
+            Refused,
+            format!("no encrypted connection: {cause}"),
+            "See whether the certificate is valid for this host name and whether the configured authority signed it.",
+        ),
+        None => finding(
+            Refused,
+            format!("no encrypted connection: {cause}"),
+            format!("See whether the database server offers {TLS_KNOWN}, or, {NO_TLS}."),
+        ),
+    }
 }
+
+/// Why a server's encryption cannot be used, apart from its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TlsTrouble {
+    /// It offers none.
+    None,
+    /// It offers versions or ciphers that nobody should use any more.
+    TooOld,
+}
+
+/// From the words of the driver and of its TLS library.
+fn tls_trouble(cause: &str) -> Option<TlsTrouble> {
+    if cause.contains("does not support TLS") {
+        return Some(TlsTrouble::None);
+    }
+    let too_old = ["ProtocolVersion", "HandshakeFailure", "ServerDoesNotSupportTls12Or13", "NoCipherSuitesInCommon"];
+    // A server that does not understand what it is sent may end the connection without a word.
+    let unanswered = cause.contains("handshake eof") || cause.contains("corrupt message");
+    (unanswered || too_old.iter().any(|word| cause.contains(word))).then_some(TlsTrouble::TooOld)
+}
+
+/// Why a connection that should be encrypted where the server can is not, in words.
+pub(super) fn unencrypted(cause: Option<&str>) -> String {
+    match cause.map(tls_trouble) {
+        None | Some(Some(TlsTrouble::None)) => "the server offers no encryption (TLS)".to_owned(),
+        Some(Some(TlsTrouble::TooOld)) => format!("the server's TLS is too old, the console needs {TLS_KNOWN}"),
+        Some(None) => format!("the server's TLS cannot be used ({})", visible_line(cause.unwrap_or_default())),
+    }
+}
+
+/// A way of signing in that the server asks for and the driver does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Method {
+    backend: Backend,
+    name: String,
+}
+
+impl Method {
+    /// From the driver's words at the handshake.
+    fn asked_for(backend: Backend, cause: &str) -> Option<Self> {
+        let word = |prefix: &str| {
+            let (_, rest) = cause.split_once(prefix)?;
+            // The driver's own place in its source follows in brackets.
+            Some(rest.split(" (").next().unwrap_or(rest).trim().to_owned())
+        };
+        let name = match backend {
+            Backend::MySql if cause.contains("mysql_cleartext_plugin disabled") => "mysql_clear_password".to_owned(),
+            // A server of before 5.5 asks for it without its name.
+            Backend::MySql if cause.contains("expected NUL in byte sequence") => OLD_PASSWORD.to_owned(),
+            Backend::MySql => word("unknown authentication plugin: ")?,
+            Backend::Postgres => match word("unknown authentication method: ") {
+                Some(number) => match number.as_str() {
+                    "2" => "Kerberos 5".to_owned(),
+                    "6" => "scm".to_owned(),
+                    "7" | "8" => "gss (Kerberos)".to_owned(),
+                    "9" => "sspi (Windows)".to_owned(),
+                    number => format!("number {number} of the protocol"),
+                },
+                None => word("unsupported SASL authentication mechanisms: ")?,
+            },
+            Backend::Sqlite => return None,
+        };
+        Some(Self { backend, name: visible_line(&name).to_string() })
+    }
+
+    fn finding(&self, app: &Application) -> Finding {
+        let user = &app.database.user;
+        let name = match self.name.as_str() {
+            OLD_PASSWORD => "mysql_old_password (the form of passwords before MySQL 4.1)",
+            "client_ed25519" => "ed25519",
+            "dialog" => "PAM (dialog)",
+            "auth_gssapi_client" => "GSSAPI (auth_gssapi_client)",
+            "mysql_clear_password" => "mysql_clear_password (LDAP or PAM)",
+            name => name,
+        };
+        let advice = match (self.backend, self.name.as_str()) {
+            (Backend::Postgres, _) => {
+                "In the server's pg_hba.conf let this user in from the console's address by scram-sha-256 or md5."
+                    .to_owned()
+            }
+            (_, OLD_PASSWORD) => format!(
+                "Store the password in the form of today: SET old_passwords = 0; SET PASSWORD FOR '{user}'@'…' = \
+                 PASSWORD('…')."
+            ),
+            _ => format!(
+                "Give the user a method that the console knows (mysql_native_password, caching_sha2_password or \
+                 sha256_password). MariaDB: ALTER USER '{user}'@'…' IDENTIFIED VIA mysql_native_password USING \
+                 PASSWORD('…'). MySQL: ALTER USER '{user}'@'…' IDENTIFIED WITH caching_sha2_password BY '…'."
+            ),
+        };
+        let what = format!("the server asks the user {user} to sign in by {name}, which the console does not know");
+        finding(Refused, what, advice)
+    }
+}
+
+const OLD_PASSWORD: &str = "mysql_old_password";
 
 /// A statement that failed.
 pub(super) fn statement(app: &Application, error: &Error) -> SourceError {
@@ -216,7 +344,42 @@ fn lost() -> Finding {
 
 fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
     Some(match number {
-        1045 | 1698 | 1862 => password_refused(app),
+        1045 => password_refused(app),
+        // The account belongs to a user of the operating system (unix_socket, auth_socket).
+        1698 => finding(
+            Refused,
+            format!(
+                "the user {} does not sign in with a password, but as a user of the server's own machine",
+                app.database.user
+            ),
+            "Make an account with a password for the console; the documentation has the scripts.",
+        ),
+        1820 | 1862 => finding(
+            Refused,
+            format!("the password of the user {} has expired", app.database.user),
+            "Give the user a new password, and the console the same one; an account of a program needs one that does not \
+             expire.",
+        ),
+        3118 | 4151 => finding(
+            Refused,
+            format!("the user {} is locked", app.database.user),
+            "Unlock it (ALTER USER … ACCOUNT UNLOCK), or configure another one.",
+        ),
+        // The server does not hand out its own old form any more, or knows no form that the console does.
+        1251 | 1275 => Method { backend: Backend::MySql, name: OLD_PASSWORD.to_owned() }.finding(app),
+        1524 => finding(
+            Refused,
+            format!(
+                "the user {} signs in by a method that the server does not have (any more): {message}",
+                app.database.user
+            ),
+            "Give the user a method that both know: ALTER USER … IDENTIFIED WITH caching_sha2_password BY '…'.",
+        ),
+        _ if message.contains("require_secure_transport") => finding(
+            Refused,
+            "the server lets nobody in without encryption (require_secure_transport)",
+            format!("Set tls to \"required\" or \"verified\" for this application; the console needs {TLS_KNOWN}."),
+        ),
         1044 => finding(
             Refused,
             format!("the user {} may not use the database {}", app.database.user, app.database.database),

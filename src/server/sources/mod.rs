@@ -527,6 +527,8 @@ pub struct CheckReport {
     pub own_clock: DateTime<Utc>,
     /// The time zone and character set of the session.
     pub time_zone: String,
+    /// Why the connection is not encrypted, where the configuration prefers that it is.
+    pub unencrypted: Option<String>,
     pub tables: Vec<TableReport>,
     /// The newest failure there is.
     pub newest_failure: Option<Stamp>,

@@ -25,6 +25,8 @@ pub(super) struct Open {
     id: u64,
     options: Arc<MySqlConnectOptions>,
     connect_timeout: Duration,
+    /// Why the connection is not encrypted although that was tried.
+    pub encryption_failed: Option<String>,
 }
 
 impl Open {
@@ -99,19 +101,23 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
     if let Some(ca) = &database.ca {
         options = options.ssl_ca(ca);
     }
+    let mut encryption_failed = None;
     let mut connection = match options.connect().await {
         // Old servers (MySQL 5.6, 5.7) offer TLS of a version that is not spoken any more: no TLS to speak of.
         Err(error) if database.tls == Tls::Preferred && is_handshake(&error) => {
             options = options.ssl_mode(MySqlSslMode::Disabled);
+            encryption_failed = Some(error.to_string());
             options.connect().await?
         }
         other => other?,
     };
     let id = set_up(&mut connection, app).await?;
-    Ok(Open { connection, id, options: Arc::new(options), connect_timeout: app.connect_timeout })
+    let options = Arc::new(options);
+    Ok(Open { connection, id, options, connect_timeout: app.connect_timeout, encryption_failed })
 }
 
-fn is_handshake(error: &Error) -> bool {
+/// Whether encrypting failed, and not what comes before or after.
+pub(super) fn is_handshake(error: &Error) -> bool {
     match error {
         Error::Tls(_) => true,
         Error::Io(error) => matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof),

@@ -15,11 +15,19 @@ use crate::{
 use super::{
     SourceError,
     connection::Link,
+    mysql,
     schema::{Column, ColumnKind, Columns, Schema, Table},
 };
 
+/// A connection.
+pub(super) struct Open {
+    pub connection: PgConnection,
+    /// Why the connection is not encrypted although that was tried.
+    pub encryption_failed: Option<String>,
+}
+
 /// A connection with its session set up. The driver itself sets the session's zone to UTC and dates to ISO.
-pub(super) async fn connect(app: &Application) -> Result<PgConnection, Error> {
+pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
     let database = &app.database;
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&database.host)
@@ -38,10 +46,18 @@ pub(super) async fn connect(app: &Application) -> Result<PgConnection, Error> {
     if let Some(ca) = &database.ca {
         options = options.ssl_root_cert(ca);
     }
-    let mut connection = options.connect().await?;
+    let mut encryption_failed = None;
+    let mut connection = match options.connect().await {
+        // The server says that it can, but not in a version that is spoken today.
+        Err(error) if database.tls == Tls::Preferred && mysql::is_handshake(&error) => {
+            encryption_failed = Some(error.to_string());
+            options.ssl_mode(PgSslMode::Disable).connect().await?
+        }
+        other => other?,
+    };
     let limit = app.statement_timeout.as_millis();
     connection.execute(AssertSqlSafe(format!("SET statement_timeout = {limit}; SET lock_timeout = {limit}"))).await?;
-    Ok(connection)
+    Ok(Open { connection, encryption_failed })
 }
 
 /// The schema that holds the tables.
