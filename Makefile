@@ -2,16 +2,20 @@ SHELL := /bin/bash
 # The commands that the README names. Each is one script, so that it can be read, and run without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build watch lint clean
+.PHONY: help run test test-matrix bench build watch lint clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build the console and start it on the demo hospital; ARGS="--listen 127.0.0.1:8000" hands options on
 	@scripts/run $(ARGS)
 
 test: ## everything that must hold before a change is taken
 	@scripts/test
+
+test-matrix: ## the tests of databases on MySQL 5.6 to 9, MariaDB 10.5 to 11.8, PostgreSQL 9.6 to 18; ARGS="mysql-5.7" chooses
+	@scripts/setup test
+	@scripts/test-matrix $(ARGS)
 
 bench: ## measure the figures of the README; ARGS="--help" says what can be chosen
 	@scripts/bench $(ARGS)
