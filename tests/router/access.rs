@@ -698,17 +698,64 @@ fn proxied(config: &mut Config) {
     });
 }
 
+/// The answer to a request on a connection from `peer`.
+async fn ask_from(hospital: &Hospital, peer: &str, path: &str, headers: &[(&str, &[u8])]) -> Answer {
+    let mut request = Request::get(format!("{BASE}{path}")).header(header::ACCEPT, "text/html");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut request = request.body(Body::empty()).unwrap();
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 4711)));
+    hospital.send(request).await
+}
+
+/// A proxy that adds its header to what a browser sent, instead of replacing it, must not make anybody more than they are.
+#[tokio::test]
+async fn groups_are_believed_only_where_they_are_there_once() {
+    let hospital = with(|config| {
+        proxied(config);
+        if let Way::Proxy(proxy) = &mut config.access.way {
+            proxy.roles.administrator = vec!["it-lead".into(), "équipe".into()];
+            proxy.otherwise = Some(Role::Viewer);
+        }
+    })
+    .await;
+    let role = async |groups: &[&[u8]]| {
+        let mut headers: Vec<(&str, &[u8])> = vec![("x-remote-user", b"asha")];
+        headers.extend(groups.iter().map(|group| ("x-remote-groups", *group)));
+        let answer = ask_from(&hospital, "10.0.0.1", "/api/own_account", &headers).await;
+        match answer.status {
+            StatusCode::OK => answer.json()["person"]["role"].as_str().map(str::to_owned),
+            StatusCode::UNAUTHORIZED => {
+                assert!(answer.body.contains("which groups you are in"), "{}", answer.body);
+                None
+            }
+            other => panic!("{other}: {}", answer.body),
+        }
+    };
+    for (groups, expected) in [
+        (&[][..], Some("viewer")),
+        (&[&b""[..]], Some("viewer")),
+        (&[b"staff; nurses"], Some("viewer")),
+        (&[b"staff, IT"], Some("operator")),
+        (&[b"staff;it-lead"], Some("administrator")),
+        (&["équipe".as_bytes()], Some("administrator")),
+        (&[b"it-lead", b"staff"], None),
+        (&[b"staff", b"it-lead"], None),
+        (&[b"", b"it-lead"], None),
+        (&[b"it", b"it"], None),
+        (&[b"\xe9quipe"], None),
+    ] {
+        assert_eq!(role(groups).await.as_deref(), expected, "{groups:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_proxys_word_is_taken_from_the_proxy_alone() {
     let hospital = with(proxied).await;
-    let ask = |peer: &str, headers: &[(&str, &str)]| {
-        let mut request = Request::get(format!("{BASE}/failed-events")).header(header::ACCEPT, "text/html");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut request = request.body(Body::empty()).unwrap();
-        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 4711)));
-        hospital.send(request)
+    let ask = async |peer: &str, headers: &[(&str, &str)]| {
+        let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        ask_from(&hospital, peer, "/failed-events", &headers).await
     };
     let asha = [("x-remote-user", "asha"), ("x-remote-groups", "staff, IT")];
     let page = ask("10.0.0.1", &asha).await;

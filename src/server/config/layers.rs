@@ -248,8 +248,10 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
         application.info.concerns = concerns.settings(presets::concerns(application.info.kind));
     }
     let mut warnings = layer.warnings;
-    if let Way::Openmrs(openmrs) = &access.way {
-        warnings.extend(secrecy::unencrypted(&openmrs.url));
+    match &access.way {
+        Way::Openmrs(openmrs) => warnings.extend(secrecy::unencrypted(&openmrs.url)),
+        Way::Proxy(proxy) => warnings.extend(groups_are_believed(proxy)),
+        Way::Accounts | Way::Open => {}
     }
     let keep_days = layer.audit_keep_days.unwrap_or(Some(DEFAULT_AUDIT_DAYS));
     Config {
@@ -276,6 +278,17 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
         warnings,
         leptos,
     }
+}
+
+/// Says what the proxy has to do where its word decides about roles: whether it does, the console cannot see.
+fn groups_are_believed(proxy: &Proxy) -> Option<String> {
+    let groups = proxy.groups_header.as_ref()?;
+    Some(format!(
+        "access.proxy.groups_header: whoever can send the header {groups} through the proxy gets any role. The proxy must \
+         replace or remove what browsers send in {groups} and in {user}, also for people without a group; \
+         docs/access.md says how to try it.",
+        user = proxy.user_header
+    ))
 }
 
 fn days(days: u64) -> Option<chrono::TimeDelta> {
@@ -600,6 +613,31 @@ mod tests {
                 assert!(told.contains(&format!("/{named} holds a password")) && !told.contains("s3cr3t"), "{told}");
             }
         }
+    }
+
+    #[test]
+    fn groups_that_a_proxy_names_are_warned_of() {
+        let file = |access: &str| {
+            format!(
+                "trusted_proxies = [\"127.0.0.1\"]\n[access]\nmode = \"proxy\"\n[access.proxy]\n{access}\n{APPLICATION}"
+            )
+        };
+        let read = |access: &str| {
+            load_in(&folder(&[("console.toml", &file(access))]), CommandLine::default(), &Environment::default())
+        };
+        let told = |access: &str| {
+            let told = read(access).unwrap().warnings.into_iter().filter(|warning| warning.contains("groups_header"));
+            told.collect::<Vec<_>>()
+        };
+        let user = "user_header = \"X-Remote-User\"";
+        assert_eq!(told(&format!("{user}\notherwise = \"viewer\"")), Vec::<String>::new());
+        let warned = told(&format!("{user}\ngroups_header = \"X-Remote-Groups\"\nadministrator = [\"it\"]"));
+        let [warning] = &warned[..] else { panic!("{warned:?}") };
+        for part in ["x-remote-groups", "x-remote-user", "replace or remove", "docs/access.md"] {
+            assert!(warning.contains(part), "{part}: {warning}");
+        }
+        let same = read(&format!("{user}\ngroups_header = \"x-remote-user\"\nadministrator = [\"it\"]")).unwrap_err();
+        assert!(same.to_string().contains("is the header that user_header names"), "{same}");
     }
 
     #[test]

@@ -257,6 +257,9 @@ fn proxy(table: &mut Table<'_, '_>) -> Option<Proxy> {
     }
     let user_header = table.parsed("user_header", header_name);
     let groups_header = table.parsed("groups_header", header_name);
+    if groups_header.is_some() && groups_header == user_header {
+        table.fault("groups_header", "is the header that user_header names; the proxy has to use one for each");
+    }
     let otherwise = table.choice("otherwise", &Role::ALL.map(|role| (role.word(), role)));
     let roles = role_names(table);
     if groups_header.is_none() && !table.has("groups_header") && !roles.is_empty() {

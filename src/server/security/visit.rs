@@ -189,7 +189,7 @@ async fn visit(console: &Console, came: Came, headers: &HeaderMap, used: bool) -
     }
 }
 
-/// The header counts only where the connection itself comes from a trusted proxy. It may be there once.
+/// The headers count only where the connection itself comes from a trusted proxy. Each may be there once.
 fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
     if !visit.came.through_proxy {
         return visit.refused(Problem::not_signed_in(
@@ -207,10 +207,16 @@ fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
             format!("Its administrator has to pass on the name once, in the header {}.", proxy.user_header),
         ));
     };
-    let groups = proxy.groups_header.as_ref().into_iter().flat_map(|header| headers.get_all(header));
-    let groups: Vec<&str> =
-        groups.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';'])).collect();
-    let Some(role) = proxy.roles.role(groups).or(proxy.otherwise) else {
+    let Some(groups) = groups(proxy, headers) else {
+        return visit.refused(Problem::not_signed_in(
+            "The proxy in front of this console did not say clearly which groups you are in.",
+            format!(
+                "Its administrator has to remove what browsers send in the header {}, and to pass it on once at most.",
+                proxy.groups_header.as_deref().unwrap_or_default()
+            ),
+        ));
+    };
+    let Some(role) = proxy.roles.role(groups.iter().copied()).or(proxy.otherwise) else {
         return visit.refused(Problem::refused(
             format!("The proxy knows you as {name}, but none of your groups opens this console."),
             "Ask the administrator of this console, who can say in its configuration which groups do.",
@@ -219,6 +225,18 @@ fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
     let person =
         Person { name: name.to_owned(), role, applications: None, known_by: KnownBy::Proxy, reading_only: false };
     Visit { person: Some(person), proof: Proof::Proxy, ..visit }
+}
+
+/// Returns the groups that the proxy names; none where it names none. `None` where the header is there several times, or
+/// is no text: a proxy that adds its header to the one that a browser sent must not make anybody an administrator.
+fn groups<'h>(proxy: &Proxy, headers: &'h HeaderMap) -> Option<Vec<&'h str>> {
+    let Some(header) = &proxy.groups_header else { return Some(Vec::new()) };
+    let mut values = headers.get_all(header).into_iter();
+    match (values.next(), values.next()) {
+        (None, _) => Some(Vec::new()),
+        (Some(value), None) => Some(std::str::from_utf8(value.as_bytes()).ok()?.split([',', ';']).collect()),
+        (Some(_), Some(_)) => None,
+    }
 }
 
 async fn by_authorization(console: &Console, visit: Visit, headers: &HeaderMap) -> Visit {
