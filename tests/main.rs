@@ -1,5 +1,5 @@
 //! One test binary, so that the crate is linked once: the command line, the router in process, the protocol, the demo
-//! hospital at work, and one contract suite run on every database.
+//! hospital at work, the examples of proxies, and one contract suite run on every database.
 
 #[macro_use]
 mod contract;
@@ -7,5 +7,6 @@ mod contract;
 mod atomfeed;
 mod command_line;
 mod demo;
+mod proxies;
 mod router;
 mod support;
