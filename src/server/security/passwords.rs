@@ -34,8 +34,30 @@ pub const ONE_TIME: TimeDelta = TimeDelta::days(7);
 /// Different characters that a password needs: fewer is a run of a key or two.
 const FEWEST_DIFFERENT: usize = 5;
 
-/// The longest run that must not be all there is.
-const LONGEST_RUN: usize = 5;
+/// Characters of a run that is short.
+const SHORT_RUN: usize = 5;
+
+/// Characters that a password needs that do not follow by themselves from the one before, as `2` does from `1` and `w`
+/// from `q`.
+const FEWEST_OF_THEIR_OWN: usize = 7;
+
+/// The rows of keys. Those above one another are neighbours, too: `1qaz2wsx` is run down the columns.
+const KEYS: [&str; 4] = ["1234567890-=", "qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./"];
+
+/// Letters, and what is usual in their place.
+const IN_PLACE_OF: [(char, &str); 11] = [
+    ('a', "@4"),
+    ('b', "8"),
+    ('e', "3"),
+    ('g', "9"),
+    ('i', "1!|"),
+    ('l', "1|"),
+    ('o', "0"),
+    ('s', "$5"),
+    ('t', "7+"),
+    ('z', "2"),
+    ('x', "*"),
+];
 
 /// How long somebody waits for their turn to be proved.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,7 +75,7 @@ pub enum Weak {
     Short(usize),
     #[error("It is longer than {LONGEST} characters.")]
     Long,
-    #[error("It repeats a few characters, or counts up or down.")]
+    #[error("It repeats itself, counts up or down, or follows the alphabet or the keys of a keyboard.")]
     Monotonous,
     #[error(
         "It is nothing but words that everybody tries first: common passwords, your name, or the name of this console."
@@ -92,53 +114,124 @@ pub fn check(password: &str, name: &str) -> Result<(), Weak> {
     if length > LONGEST {
         return Err(Weak::Long);
     }
-    if is_monotonous(&password) {
+    let chars: Vec<char> = password.to_lowercase().chars().collect();
+    if is_one_run(&chars) {
         return Err(Weak::Monotonous);
     }
-    if is_common(&password, name) {
+    if is_common(&chars, name) {
         return Err(Weak::Common);
+    }
+    if follows_from_its_beginning(&chars) {
+        return Err(Weak::Monotonous);
     }
     Ok(())
 }
 
-/// Whether a password is a short run over and over, or characters in their order.
-fn is_monotonous(password: &str) -> bool {
-    let chars: Vec<char> = password.chars().collect();
+/// Whether a password is a short run over and over, or digits that count up or down.
+fn is_one_run(chars: &[char]) -> bool {
     let different = chars.iter().collect::<BTreeSet<_>>().len();
-    let repeats = (1..=LONGEST_RUN).any(|run| chars.iter().zip(&chars[run..]).all(|(one, other)| one == other));
     // "0" follows "9": 1234567890123456 is one run.
     let digits: Option<Vec<u32>> = chars.iter().map(|char| char.to_digit(10)).collect();
     let counts = digits.is_some_and(|digits| {
         let step = |by: u32| digits.windows(2).all(|two| (two[0] + by) % 10 == two[1]);
         (0..10).any(step)
     });
-    different < FEWEST_DIFFERENT || repeats || counts
+    different < FEWEST_DIFFERENT || repeats(chars, SHORT_RUN) || counts
 }
 
-/// Whether the letters of a password are nothing but common words and the person's name. What digits and signs stand
-/// around them makes no difference: they are what everybody adds.
-fn is_common(password: &str, name: &str) -> bool {
-    let letters: Vec<char> = password.to_lowercase().chars().filter(|char| char.is_alphabetic()).collect();
+/// Whether most of a password follows from its beginning: what is repeated, or typed along the digits, the alphabet or the
+/// keys.
+fn follows_from_its_beginning(chars: &[char]) -> bool {
+    // "a1b2c3d4" is two runs, one between the other.
+    let one = of_their_own(chars.iter().copied());
+    let between =
+        of_their_own(chars.iter().copied().step_by(2)) + of_their_own(chars.iter().copied().skip(1).step_by(2));
+    // What is repeated, at least by half, counts once and has to be long enough by itself.
+    repeats(chars, (SHORTEST - 1).min(chars.len() * 2 / 3)) || one.min(between) < FEWEST_OF_THEIR_OWN
+}
+
+fn repeats(chars: &[char], longest: usize) -> bool {
+    (1..=longest.min(chars.len())).any(|run| chars.iter().zip(&chars[run..]).all(|(one, other)| one == other))
+}
+
+/// How many characters do not follow from the one before.
+fn of_their_own(chars: impl Iterator<Item = char>) -> usize {
+    let mut before = None;
+    chars.filter(|char| !before.replace(*char).is_some_and(|before| follows(before, *char))).count()
+}
+
+/// Whether a character is the same as another, beside it in the alphabet or among the digits, or beside it on a keyboard.
+fn follows(one: char, other: char) -> bool {
+    let in_order = u32::from(one).abs_diff(u32::from(other)) <= 1 && one.is_alphanumeric() && other.is_alphanumeric();
+    let around = matches!((one, other), ('9', '0') | ('0', '9'));
+    let key = |char: char| KEYS.iter().enumerate().find_map(|(row, keys)| Some((row, keys.find(char)?)));
+    let beside = match (key(one), key(other)) {
+        (Some((row, column)), Some((other_row, other_column))) => {
+            row.abs_diff(other_row) <= 1 && column.abs_diff(other_column) <= 1
+        }
+        _ => false,
+    };
+    one == other || in_order || around || beside
+}
+
+/// Whether the letters of a password are nothing but common words and the person's name, also with other characters in
+/// place of letters. What digits and signs stand around and between them makes no difference: they are what everybody adds.
+fn is_common(chars: &[char], name: &str) -> bool {
     let name: String = name.to_lowercase().chars().filter(|char| char.is_alphabetic()).collect();
-    if letters.is_empty() {
+    if !chars.iter().any(|char| char.is_alphabetic()) {
         return false;
     }
-    // Where a word may begin: at the beginning, and after every word that begins where one may.
-    let mut reached = vec![false; letters.len() + 1];
+    let words: Vec<Vec<char>> = COMMON
+        .iter()
+        .copied()
+        .chain([name.as_str()])
+        .map(|word| word.chars().collect())
+        .filter(|word: &Vec<char>| !word.is_empty())
+        .collect();
+    // Where a word may begin: at the beginning, after every word that begins where one may, and behind digits and signs.
+    let mut reached = vec![false; chars.len() + 1];
     reached[0] = true;
-    for from in 0..letters.len() {
+    for from in 0..chars.len() {
         if !reached[from] {
             continue;
         }
-        let mut word = String::new();
-        for (to, letter) in letters.iter().enumerate().skip(from) {
-            word.push(*letter);
-            if COMMON.contains(word.as_str()) || word == name {
-                reached[to + 1] = true;
+        reached[from + 1] |= !chars[from].is_alphabetic();
+        for word in &words {
+            for to in ends_of(word, chars, from) {
+                reached[to] = true;
             }
         }
     }
-    reached[letters.len()]
+    reached[chars.len()]
+}
+
+/// Where a word can end that begins at `from`: its letters may stand apart, with digits and signs between them.
+fn ends_of(word: &[char], chars: &[char], from: usize) -> BTreeSet<usize> {
+    let mut at = BTreeSet::from([from]);
+    for (place, letter) in word.iter().enumerate() {
+        let mut next = BTreeSet::new();
+        for mut here in at {
+            while let Some(char) = chars.get(here) {
+                if stands_for(*char, *letter) {
+                    next.insert(here + 1);
+                }
+                // What stands before the whole word is no part of it.
+                if place == 0 || char.is_alphabetic() {
+                    break;
+                }
+                here += 1;
+            }
+        }
+        at = next;
+        if at.is_empty() {
+            break;
+        }
+    }
+    at
+}
+
+fn stands_for(char: char, letter: char) -> bool {
+    char == letter || IN_PLACE_OF.iter().any(|(known, instead)| *known == letter && instead.contains(char))
 }
 
 /// A password for one sign-in: letters and digits that nobody takes for another, in groups that can be read out.
@@ -277,14 +370,31 @@ mod tests {
     fn what_everybody_tries_first_is_refused() {
         for bad in [
             "PasswordPassword",
+            "Passw0rdPassw0rd",
+            "p455w0rdp455w0rd",
+            "iloveyouiloveyou",
+            "P@ssw0rd12345678",
+            "abcdefgh12345678",
+            "a1b2c3d4e5f6g7h8",
+            "qwertyuiop123456",
+            "qwertyuiopasdfgh",
+            "1qaz2wsx3edc4rfv",
+            "!qaz1qaz2wsx3edc",
+            "1q2w3e4r5t6y7u8i",
+            "asdfghjkl;'asdfghjkl",
             "Password!2026!!!!",
             "bahmni-hospital-1",
             "Asha-Openmrs-2026",
+            "4sh4-0p3nmr5-2026",
             "atomfeed console",
-            "qwertyuiop123456",
             "correct horse battery staple",
             "this is my password",
-            "iloveyouiloveyou",
+            "P@ssw0rd-2026-07",
+            "P4$$w0rd!P4$$word",
+            "p.a.s.s.w.o.r.d.2026",
+            "8ahmn1-h0sp1t4l-2026",
+            "adm1n1str4t0r-2026",
+            "we1c0me-2-0penMRS",
         ] {
             assert_eq!(check(bad, "asha"), Err(Weak::Common), "{bad}");
         }
@@ -295,8 +405,40 @@ mod tests {
             "x7kq9x7kq9x7kq9x7kq9",
             "1234567890123456",
             "9876543210987654",
+            "1357913579135791",
+            "lantern goat lantern goat",
+            "k7Qx9fT2wK7qX9Ft2W",
+            "123456123456123456",
+            "123456789123456789",
+            "12345678987654321",
+            "11223344556677889900",
+            "987654321987654321",
+            "123123456456789789",
+            "01011990010119900101",
+            "abcdefghijklmnop",
+            "fghijklmnopqrstu",
+            "1q2w3e4r5t6z7u8i",
+            "f1g2h3i4j5k6l7m8",
+            "2wsx3edc4rfv5tgb",
+            "zyxwvutsrqponmlk",
+            "AbCdEfGhIjKlMnOpQr",
+            "aabbccddeeffgghhii",
+            "абвгдежзийклмнопр",
+            "poiuytrewqlkjhgf",
+            "zaq12wsxcde34rfv",
+            "qazwsxedcrfvtgby",
         ] {
             assert_eq!(check(bad, "asha"), Err(Weak::Monotonous), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_by_lot_is_taken() {
+        for _ in 0..200 {
+            let (one_time, bytes) = (one_time(), secrets::random::<16>());
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(check(&one_time, "asha"), Ok(()), "{one_time}");
+            assert_eq!(check(&hex, "asha"), Ok(()), "{hex}");
         }
     }
 
