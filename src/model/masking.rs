@@ -2,7 +2,8 @@
 //! that a person, a patient or a record could have put there.
 //!
 //! An error text is not searched for names to take out: no search finds them all. It is built anew from what cannot
-//! hold one: class names, the sentences that the known consumers write, and words of a fixed list.
+//! hold one: class names of known packages, the sentences that the known consumers write, and words of a fixed list.
+//! A word of that list that is a name as well is left out, and so is a short one with a capital letter amid a message.
 
 use std::{collections::HashSet, sync::OnceLock};
 
@@ -21,32 +22,109 @@ const LEFT_OUT: &str = "…";
 
 /// Words beyond those of the known errors that may stand in a masked message: the trade's own.
 const TRADE: &str = "
-    a an and any are as at be because been before but by cannot could did do does for from had has have if in into is it
-    its must no not null of on one or should than that the there this to too was were when while will with without
+    a and any are as at be because been before but by cannot could did does for from had has have if in into is it
+    its must no not null of on one or should than that the there this to too was were when while with without
     abort aborted accept accepted access account action active already api application argument array attribute
     authentication authorization available bad batch begin body bound broken cache call called cancelled cause certificate
     character class client close closed code column commit communications concept conflict connect connected connection
     connections constraint content context convert could create created data database date deadlock default delete deleted
     denied detail details disk doctype duplicate element empty encoding encounter end entity entry error event exceeded
-    exception execute execution exist exists expected expired failed failure fault feed fetch field file find forbidden
+    exception execute execution exist exists expected expired failed failure fault feed fetch file find forbidden
     foreign format found gateway generic given header host http https id identifier illegal incorrect index initialize
-    input insert instance integer internal invalid io is json key lab large length limit link list load location lock
+    input insert instance integer internal invalid io is json key lab large length limit link list load location
     login lookup malformed match memory message method missing more multiple name network node null number object
-    occurred open openelis openmrs odoo operation order out overflow page panel parameter parse parsing patient payload
-    permission pipe pointer pool port present primary process processing property protocol query read reading record
-    refused relation rejected remote request required reset resource response result retries retry returned rollback root
+    occurred open openelis openmrs odoo operation order out overflow panel parameter parse parsing patient payload
+    permission pipe pointer port present primary process processing property protocol query read record
+    refused relation rejected remote request required reset resource response result retries retry returned rollback
     route row saving schema select server service session size socket source space sql ssl state statement status
     stream string syntax system table temporary test text thrown time timed timeout tls token transaction transport true
     type unable unauthorized unavailable unexpected unique unknown unreachable unrecognized unsupported update upstream
     url user username uuid valid value version violates wait waiting write wrong xml zone
 ";
 
+/// Words of known errors that are names of people as well.
+const NAMES: [&str; 14] =
+    ["an", "can", "do", "field", "lock", "long", "mark", "may", "page", "pool", "post", "reading", "root", "will"];
+
+/// Words that may begin with a capital letter wherever they stand: no short word but these.
+const CAPITALS: &str = "API DB Error Event ELIS HL7 HTTP HTTPS Id ID IO JSON NULL No Not Odoo Order Panel SQL SSL TCP Test TLS URL UUID XML";
+
+/// Letters of a word that a capital letter does not make a name.
+const NO_NAME: usize = 6;
+
+/// Packages whose classes may be named. Only programs are in them; a class of any other may be a text that looks like one.
+const PACKAGES: &[&str] = &[
+    "java.",
+    "javax.",
+    "jakarta.",
+    "sun.",
+    "com.sun.",
+    "com.mysql.",
+    "com.mchange.",
+    "com.fasterxml.",
+    "com.google.",
+    "com.zaxxer.",
+    "com.bahmni.",
+    "com.thoughtworks.",
+    "org.apache.",
+    "org.aspectj.",
+    "org.bahmni.",
+    "org.codehaus.",
+    "org.dcm4che",
+    "org.eclipse.",
+    "org.glassfish.",
+    "org.hibernate.",
+    "org.ict4h.",
+    "org.jdom.",
+    "org.joda.",
+    "org.json.",
+    "org.mariadb.",
+    "org.openelis.",
+    "org.openmrs.",
+    "org.postgresql.",
+    "org.quartz.",
+    "org.springframework.",
+    "org.w3c.",
+    "org.xml.",
+    "ca.uhn.",
+    "us.mn.state.health.",
+    "io.netty.",
+    "io.reactivex.",
+    "net.sf.",
+    "reactor.",
+    "feign.",
+    "okhttp3.",
+    "retrofit2.",
+    "liquibase.",
+    "odoo.",
+    "openerp.",
+    "psycopg2.",
+    "requests.",
+    "sqlalchemy.",
+    "urllib3.",
+    "werkzeug.",
+    "xmlrpc.",
+];
+
 fn vocabulary() -> &'static HashSet<String> {
     static VOCABULARY: OnceLock<HashSet<String>> = OnceLock::new();
     VOCABULARY.get_or_init(|| {
-        let known = advice::sentences().flat_map(|sentence| sentence.split(|letter: char| !letter.is_alphabetic()));
-        known.chain(TRADE.split_whitespace()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+        let known = advice::sentences().flat_map(|sentence| sentence.split(|letter: char| !letter.is_alphanumeric()));
+        let words = known.chain(TRADE.split_whitespace()).map(str::to_lowercase);
+        let words = words.filter(|word| word.contains(char::is_alphabetic));
+        words.filter(|word| !NAMES.contains(&word.as_str())).collect()
     })
+}
+
+/// Whether a word may stand in a masked message. What has a capital letter may be a name, unless it is the first word or
+/// one that nobody is called.
+fn is_harmless(word: &str, first: bool) -> bool {
+    let lower = word.to_lowercase();
+    vocabulary().contains(&lower)
+        && (lower == word
+            || word.len() >= NO_NAME
+            || CAPITALS.split(' ').any(|known| known == word)
+            || (first && (word.len() >= 4 || word == "Bad")))
 }
 
 /// The fault that an error text tells of, in the form of an error text: the root's class, and what can be said of the message.
@@ -75,17 +153,23 @@ pub fn fault(text: &str) -> String {
     }
 }
 
-/// Whether this is the name of an exception and of nothing else.
+/// Whether this is the name of an exception of a known program, and of nothing else.
 fn is_thrown(class: &str) -> bool {
-    let name = class.rsplit(['.', '$']).next().unwrap_or(class);
-    class.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'.' | b'$' | b'_') || byte.is_ascii_digit())
+    let Some((package, name)) = class.rsplit_once('.') else { return false };
+    let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    PACKAGES.iter().any(|known| class.starts_with(known))
+        && package.split('.').all(|part| !part.is_empty() && part.bytes().all(lower))
+        && name.split('$').all(|part| {
+            part.starts_with(|first: char| first.is_ascii_uppercase())
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
         && ["Exception", "Error", "Fault", "Throwable"].iter().any(|end| name.ends_with(end))
 }
 
 /// The words of a message that stand in the list, and HTTP status codes.
 fn harmless_words(message: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
-    for token in message.split_whitespace().take(4 * WORDS) {
+    for (place, token) in message.split_whitespace().take(4 * WORDS).enumerate() {
         let core = token.trim_matches(|letter: char| !letter.is_alphanumeric());
         let plain = core.len() + 2 >= token.len() && token.is_ascii();
         let status = core.len() == 3
@@ -93,7 +177,7 @@ fn harmless_words(message: &str) -> String {
             && kept.last().is_some_and(|before| {
                 matches!(before.trim_end_matches(':').to_lowercase().as_str(), "of" | "code" | "status" | "http")
             });
-        let word = if plain && (status || vocabulary().contains(&core.to_lowercase())) { token } else { LEFT_OUT };
+        let word = if plain && (status || is_harmless(core, place == 0)) { token } else { LEFT_OUT };
         if word != LEFT_OUT || kept.last() != Some(&LEFT_OUT) {
             kept.push(word);
         }
@@ -148,11 +232,55 @@ mod tests {
             "AshaException: y",
             "code AshaDevi",
             "Response status: 417. Error message: Asha",
+            "first.Error: Asha",
+            "org.asha.DeviError: y",
+            "org.x.Asha_Devi_Fault: z",
+            "org.openmrs.Asha_Devi_Fault: z",
+            "org.openmrs.Asha.DeviException: z",
+            "java.lang.RuntimeException: x\nCaused by: in.asha.DeviException: y",
+            "java.lang.RuntimeException: org.asha.DeviException: y",
         ] {
             let masked = fault(text);
             for secret in ["Asha", "asha", "Devi", "devi", "GAN", "1987", "98123", "आशा", "Ａｓｈａ"] {
                 assert!(!masked.contains(secret), "{text:?} became {masked:?}");
             }
+        }
+    }
+
+    /// People are called so; and nobody sees from a word alone whether it is meant as a name.
+    #[test]
+    fn a_name_that_is_a_word_of_the_trade_does_not_come_through() {
+        for (text, masked) in [
+            (
+                "java.lang.RuntimeException: patient Will Page not found",
+                "java.lang.RuntimeException: patient … not found",
+            ),
+            ("Patient An Do not found", "Patient … not found"),
+            ("patient will page not found", "patient … not found"),
+            ("PATIENT WILL PAGE NOT FOUND", "PATIENT …"),
+            ("Will Page not found", "… not found"),
+            ("Order of Case Host not found", "Order of … not found"),
+            ("No record of In So, To Be", "No record of …"),
+            ("Unable to read: Can, Root (Long)", "Unable to read: …"),
+            ("Field, Mark: invalid", "… invalid"),
+            ("Post May failed", "… failed"),
+            ("HTTP Status 500 of JSON Reading", "HTTP Status 500 of JSON …"),
+        ] {
+            assert_eq!(fault(text), masked, "{text}");
+        }
+    }
+
+    #[test]
+    fn classes_of_the_known_programs_are_named() {
+        for class in [
+            "java.net.SocketTimeoutException",
+            "org.codehaus.jackson.map.exc.UnrecognizedPropertyException",
+            "us.mn.state.health.lims.common.exception.LIMSRuntimeException",
+            "org.bahmni.module.pacsintegration.exception.ModalityException",
+            "org.openmrs.api.APIException",
+            "com.fasterxml.jackson.databind.JsonMappingException$InnerException",
+        ] {
+            assert_eq!(fault(&format!("{class}: Asha")), class);
         }
     }
 

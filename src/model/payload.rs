@@ -199,10 +199,11 @@ fn record_uuid_of(payload: &Payload, text: &str) -> Option<String> {
 }
 
 /// What may be known of a payload without reading it: a payload with nothing in it but the kind of the record and its
-/// id, from which [`record_kind`] and [`record_uuid`] read the same as from the whole. `None` where it names no record.
+/// id, from which [`record_kind`] and [`record_uuid`] read the same as from the whole. `None` where it names no record. An
+/// id that is neither a uuid nor one of OpenMRS' older ones is left out: it can be a name.
 pub fn reference(text: &str) -> Option<String> {
     let payload = parse(text);
-    let id = record_uuid_of(&payload, text).filter(|id| is_plain_id(id));
+    let id = record_uuid_of(&payload, text).filter(|id| is_nobodys_name(id));
     if let Payload::Path(path) = payload {
         let kind = path.path.split('/').find(|segment| record_kind(segment).is_some());
         return match (kind, id) {
@@ -212,6 +213,14 @@ pub fn reference(text: &str) -> Option<String> {
         };
     }
     id.map(|id| format!("{{\"uuid\":\"{id}\"}}"))
+}
+
+/// Whether this is a uuid, or an older id of a concept of OpenMRS: a number and the letter A, 36 of them together.
+fn is_nobodys_name(id: &str) -> bool {
+    let concept = id.len() == uuid::LENGTH
+        && id.starts_with(|first: char| first.is_ascii_digit())
+        && id.trim_end_matches('A').bytes().all(|byte| byte.is_ascii_digit());
+    concept || uuid::first(id) == Some(id)
 }
 
 fn is_plain_id(text: &str) -> bool {
@@ -474,9 +483,22 @@ mod tests {
             assert_eq!(record_uuid(&found), record_uuid(&payload));
             assert_eq!(record_kind(&found), record_kind(&payload));
         }
-        for payload in ["", "/openmrs/Asha/Devi", "MSH|^~\\&|Asha", "{\"uuid\":\"A\"}", "http://h/patient/Asha"] {
+        for payload in [
+            "",
+            "/openmrs/Asha/Devi",
+            "MSH|^~\\&|Asha",
+            "{\"uuid\":\"A\"}",
+            "http://h/patient/Asha",
+            "{\"uuid\":\"AshaDevi1987\"}",
+            "{\"uuid\":\"Asha-Devi-1987\"}",
+            "{\"uuid\":\"9876543210\"}",
+            "/openmrs/AshaDevi0000000000000000000000000000",
+            "/openmrs/98765432101234567890123456789012345B",
+        ] {
             assert_eq!(reference(payload), None, "{payload}");
         }
+        let named = "/openmrs/patient/AshaDeviOfWard7000000000000000000000";
+        assert_eq!(reference(named).as_deref(), Some("/patient"), "{named}");
     }
 
     const UUID: &str = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";

@@ -145,3 +145,23 @@ async fn a_masked_look_is_no_look_at_a_payload() {
     let log = hospital.console.parts.store.audit_entries(&Default::default(), None, 10).await.expect("the log");
     assert_eq!(log, []);
 }
+
+/// A database can quote what stands in a row. Everybody reads the outcome of an operation.
+#[tokio::test]
+async fn what_a_database_says_when_it_refuses_is_masked() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON failed_events \
+                  BEGIN SELECT RAISE(ABORT, 'Duplicate entry Kalinga Devi 98123 for key'); END";
+    hospital.execute("Odoo", refuse).await;
+    let answer = hospital.form("/atomfeed-console/api/retry", &[("rows[]", "odoo:1:5")]).await;
+    assert!(!answer.body.contains(SECRET), "{}", answer.body);
+    let mut told = false;
+    for path in ["/operations", "/operations/1", "/api/operation?id=1", "/failed-events"] {
+        let path = format!("/atomfeed-console{path}");
+        for answer in [hospital.page(&path).await, hospital.get(&path).await] {
+            assert!(!answer.body.contains(SECRET) && !answer.body.contains("98123"), "{path}: {}", answer.body);
+            told |= answer.body.contains("the database says: Duplicate entry … for key");
+        }
+    }
+    assert!(told || answer.body.contains("the database says: Duplicate entry … for key"), "{}", answer.body);
+}

@@ -8,7 +8,7 @@ use std::{io, time::Duration};
 use sqlx::{Error, mysql::MySqlDatabaseError, postgres::PgDatabaseError};
 
 use crate::{
-    model::{Backend, error_text::visible_line},
+    model::{Backend, error_text::visible_line, masking},
     server::config::{Application, Tls},
 };
 
@@ -321,10 +321,12 @@ fn classify(app: &Application, error: &Error) -> Finding {
             sqlite(app, code & 0xff, message)
         };
         return known.unwrap_or_else(|| {
+            // Viewers read this, too; a message can quote a value of a row.
+            tracing::warn!(app = app.info.key, said = %message, "the database refused a statement");
             finding(
                 Other,
-                format!("the database says: {message}"),
-                "The console's log and the database's log say more.",
+                format!("the database says: {}", masking::fault(message)),
+                "The console's log has the whole message.",
             )
         });
     }
