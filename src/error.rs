@@ -58,7 +58,18 @@ impl Problem {
         Self::new(
             429,
             "This name was tried with a wrong password several times.",
-            format!("Wait {seconds} s, then try again. Nobody is locked out."),
+            format!(
+                "Wait {seconds} s, then enter the same again: whoever comes back is let through. Nobody is locked out."
+            ),
+        )
+    }
+
+    /// A name was tried with a wrong password too often, and now with one of those again. 429.
+    pub fn wrong_again() -> Self {
+        Self::new(
+            429,
+            "The name or the password is not right: the same was tried a moment ago.",
+            "Try another password. Nobody is locked out.",
         )
     }
 

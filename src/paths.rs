@@ -3,7 +3,7 @@
 //! The base path is a runtime setting, so one binary serves any. On the server it is a context value of the request; the
 //! browser finds whole addresses in the page and builds none.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{
     EventKey, RowId,
@@ -238,7 +238,7 @@ impl Base {
         }
         let (path, query) = to.split_once('?').unwrap_or((to, ""));
         let ours = path.starts_with('/')
-            && !path.starts_with("//")
+            && stays(path)
             && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~%".contains(&byte))
             && query.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte));
         if !ours {
@@ -259,6 +259,26 @@ impl Base {
     /// A file of the built site, by its path below the site's root.
     pub fn asset(&self, path: &str) -> String {
         self.at(&format!("/{path}"))
+    }
+}
+
+/// Whether a path names its place directly, however often it is decoded on the way: without steps up (`..`), empty
+/// segments and backslashes, by which browsers and proxies get to another place than the one that is read here.
+pub fn stays(path: &str) -> bool {
+    let mut path = path.to_owned();
+    loop {
+        let mut segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+        if path.contains("//") || path.contains('\\') || path.contains(char::is_control) {
+            return false;
+        }
+        if segments.any(|segment| matches!(segment, "." | "..")) {
+            return false;
+        }
+        let decoded = percent_decode_str(&path).decode_utf8_lossy().into_owned();
+        if decoded == path {
+            return true;
+        }
+        path = decoded;
     }
 }
 
@@ -303,6 +323,40 @@ mod tests {
             ["", "//evil.example", "https://evil.example", "/\\evil.example", "evil", "/a\r\nSet-Cookie: x=1", "/a?\n"]
         {
             assert_eq!(base.inside(to), None, "{to:?}");
+        }
+        for to in [
+            "/..",
+            "/../openmrs/x",
+            "/..//evil.example",
+            "/failed-events/../../openmrs",
+            "/a/./b",
+            "/.",
+            "/a//b",
+            "/a//",
+            "/%2e%2e/openmrs",
+            "/%2E./openmrs",
+            "/.%2e",
+            "/a/%2e%2e%2f%2e%2e%2fopenmrs",
+            "/%252e%252e/openmrs",
+            "/..;/openmrs",
+            "/..%3bx/openmrs",
+            "/%5cevil.example",
+            "/%2fevil.example",
+            "/a%0d%0ab",
+            "/..?app=odoo",
+        ] {
+            assert_eq!(base.inside(to), None, "{to:?}");
+            assert_eq!(Base::parse("/").unwrap().inside(to), None, "{to:?} below the root");
+        }
+        for to in [
+            "/groups/3?state=a/../b",
+            "/failed-events/a..b/7",
+            "/...",
+            "/a%2520b",
+            "/failed-events/%E0%A4%85/1",
+            "/operations/",
+        ] {
+            assert!(base.inside(to).is_some_and(|on| on == format!("/x{to}")), "{to:?}");
         }
         assert_eq!(base.sign_in(Some("/failed-events?app=a")), "/x/sign-in?to=/failed-events%3Fapp%3Da");
         assert_eq!(base.sign_in(Some("/")), "/x/sign-in");

@@ -96,9 +96,18 @@ pub async fn write_note(
     use crate::{model::audit::AuditKind, server::groups};
     let console = super::console_for(Right::Note)?;
     let actor = super::actor()?;
-    groups::title(&console, fault).await?;
+    let before = groups::find(&console, fault).await?.ok_or_else(|| groups::unknown(fault))?.note;
     let note = crate::model::group::Note::typed(&what, &todo, &looks_after);
     let what = if note.is_empty() { format!("removed from group {fault}") } else { format!("on group {fault}") };
+    let what = match before {
+        Some(before) => format!(
+            "{what}: {} characters in the place of {} that {} had written",
+            note.length(),
+            before.note.length(),
+            before.who
+        ),
+        None => format!("{what}: {} characters where there was no note", note.length()),
+    };
     console.parts.audit.record(actor.entry(AuditKind::NoteChanged).what(what)).await?;
     if !console.parts.store.write_note(fault, &note, &actor.who).await? {
         return Err(groups::unknown(fault));

@@ -236,6 +236,23 @@ impl fmt::Display for Lacking {
     }
 }
 
+/// Characters of the longest name that somebody may come with.
+pub const LONGEST_NAME: usize = 100;
+
+/// Names that records use for the console itself, for whoever comes to an open one, and for nobody in particular.
+const NOBODYS: [&str; 3] = ["console", "anybody", "the command line"];
+
+/// Whether somebody may be called so: with something to see, not too long, on one line, and not as the console itself is
+/// called in records.
+pub fn is_name(name: &str) -> bool {
+    let plain = name.trim();
+    !plain.is_empty()
+        && plain.chars().count() <= LONGEST_NAME
+        && !plain.chars().any(char::is_control)
+        && !plain.starts_with('(')
+        && !NOBODYS.iter().any(|nobodys| plain.eq_ignore_ascii_case(nobodys))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,8 @@ pub enum AuditKind {
     SignIn,
     /// The name is recorded only where an account has it: people type their password into the wrong field.
     SignInFailed,
+    /// Somebody was refused what they may not see or do, or came with a token that is not known.
+    AccessRefused,
     SignOut,
     /// An account was made, changed or disabled, or its password was set.
     AccountChanged,
@@ -26,7 +28,7 @@ pub enum AuditKind {
     TokenRevoked,
     /// The payload of a failed event was shown or downloaded.
     PayloadViewed,
-    /// The whole error text of a failed event was downloaded.
+    /// The whole error text of a failed event was downloaded, or read again by an open page.
     ErrorViewed,
     /// Failed events were downloaded, with their payloads where the person may see them.
     Exported,
@@ -54,9 +56,10 @@ pub enum AuditKind {
 
 impl AuditKind {
     /// Every kind, in the order of the filter form.
-    pub const ALL: [AuditKind; 24] = [
+    pub const ALL: [AuditKind; 25] = [
         AuditKind::SignIn,
         AuditKind::SignInFailed,
+        AuditKind::AccessRefused,
         AuditKind::SignOut,
         AuditKind::SessionEnded,
         AuditKind::AccountChanged,
@@ -88,6 +91,7 @@ impl AuditKind {
             AuditKind::ConsoleStopped => "console_stopped",
             AuditKind::SignIn => "sign_in",
             AuditKind::SignInFailed => "sign_in_failed",
+            AuditKind::AccessRefused => "access_refused",
             AuditKind::SignOut => "sign_out",
             AuditKind::AccountChanged => "account_changed",
             AuditKind::SessionEnded => "session_ended",
@@ -118,13 +122,14 @@ impl AuditKind {
             AuditKind::ConsoleStopped => "console stopped",
             AuditKind::SignIn => "signed in",
             AuditKind::SignInFailed => "sign-in failed",
+            AuditKind::AccessRefused => "access refused",
             AuditKind::SignOut => "signed out",
             AuditKind::AccountChanged => "account changed",
             AuditKind::SessionEnded => "session ended",
             AuditKind::TokenMade => "token made",
             AuditKind::TokenRevoked => "token revoked",
             AuditKind::PayloadViewed => "payload seen",
-            AuditKind::ErrorViewed => "error text downloaded",
+            AuditKind::ErrorViewed => "error text seen",
             AuditKind::Exported => "failed events downloaded",
             AuditKind::Retried => "retry",
             AuditKind::Discarded => "discard",

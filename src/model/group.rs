@@ -27,6 +27,11 @@ impl Note {
         Self { what: part(what), todo: part(todo), looks_after: part(looks_after) }
     }
 
+    /// Characters of all parts together.
+    pub fn length(&self) -> usize {
+        [&self.what, &self.todo, &self.looks_after].iter().map(|part| part.chars().count()).sum()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.what.is_empty() && self.todo.is_empty() && self.looks_after.is_empty()
     }

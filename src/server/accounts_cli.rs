@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::{
     config::{Config, Mode},
     security::{
-        audit::{Audit, Entry},
+        audit::{Audit, COMMAND_LINE, Entry},
         passwords::Prover,
         sign_in::{check_name, chosen},
     },
@@ -22,9 +22,6 @@ use crate::model::{
     audit::{AuditKind, AuditOutcome},
     error_text::visible_line,
 };
-
-/// Who goes on record as the maker of an account.
-const HERE: &str = "the command line";
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -82,7 +79,8 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
             }
             let password = password(&name, one_time).await?;
             let name = folded(&name);
-            let new = NewAccount { name: name.clone(), role, applications, password, created_by: HERE.to_owned() };
+            let new =
+                NewAccount { name: name.clone(), role, applications, password, created_by: COMMAND_LINE.to_owned() };
             on_record(store, AuditKind::AccountChanged, format!("account {name} added"), async {
                 if !store.add_account(&new).await? {
                     bail!("There is an account {name} already.");
@@ -181,7 +179,7 @@ async fn on_record(
     change: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let audit = Audit::new(store.clone());
-    let entry = Entry { signed_in_by: HERE.to_owned(), ..Entry::of_console(kind) }.what(what);
+    let entry = Entry::of_command_line(kind).what(what);
     audit.record(entry.clone().outcome(AuditOutcome::Begun)).await?;
     let done = change.await;
     let outcome = if done.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };

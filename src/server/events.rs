@@ -1,7 +1,11 @@
 //! One failed event with everything that stands around it: its feed, its place in the queue, the other failed events of
 //! the same record, and the neighbours in the list it was opened from.
 
-use std::{collections::BTreeMap, sync::Arc, sync::Mutex};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use chrono::{TimeDelta, Utc};
 
@@ -23,7 +27,39 @@ use crate::{
 /// Other failed events of the same record that one application contributes.
 const SAME_RECORD: u32 = 10;
 
-/// A failed event's page. `live`: for its live parts alone; then it has no payload, and is no look at one.
+/// How long a look at an event stands for those that the same person takes after it, as open pages do by themselves.
+const ONE_LOOK: Duration = Duration::from_secs(3_600);
+
+/// Looks that are remembered.
+const MOST_LOOKS: usize = 10_000;
+
+/// Who has looked at which event lately, and has it on record.
+#[derive(Debug, Default)]
+pub struct Looks(Mutex<HashMap<(String, String, RowId), Instant>>);
+
+impl Looks {
+    /// Whether this person has a look at the event on record that stands for one at `now`.
+    fn stands(&self, who: &str, app: &str, id: RowId, now: Instant) -> bool {
+        let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = looks.get(&(who.to_owned(), app.to_owned(), id));
+        at.is_some_and(|at| now.saturating_duration_since(*at) < ONE_LOOK)
+    }
+
+    fn remember(&self, who: &str, app: &str, id: RowId, now: Instant) {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if looks.len() >= MOST_LOOKS {
+            looks.retain(|_, at| now.saturating_duration_since(*at) < ONE_LOOK);
+        }
+        if looks.len() >= MOST_LOOKS {
+            // Then some are on record twice.
+            looks.clear();
+        }
+        looks.insert((who.to_owned(), app.to_owned(), id), now);
+    }
+}
+
+/// A failed event's page. `live`: for its live parts alone; then it has no payload. Error texts it has: such a look is on
+/// record unless the same person has one on record that is not older than an hour.
 ///
 /// # Errors
 /// An unknown application, an event that is not in the table, or a source that does not answer.
@@ -68,10 +104,17 @@ pub async fn event(
         if let Availability::Here(attempts) = &mut event.attempts {
             attempts.iter_mut().for_each(|attempt| attempt.payload = None);
         }
+        if !console.parts.looks.stands(&actor.who, app, id, Instant::now()) {
+            let entry =
+                actor.entry(AuditKind::ErrorViewed).app(app).what(format!("failed event {id}, its page read again"));
+            console.parts.audit.record(entry).await?;
+            console.parts.looks.remember(&actor.who, app, id, Instant::now());
+        }
     } else {
         same.iter_mut().for_each(|row| row.payload = row.payload.as_deref().and_then(payload::reference));
         let entry = actor.entry(AuditKind::PayloadViewed).app(app).what(format!("failed event {id}, its page"));
         console.parts.audit.record(entry).await?;
+        console.parts.looks.remember(&actor.who, app, id, Instant::now());
     }
     let seen = view.and_then(|view| view.seen);
     let feed = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, event.row.feed_uri.as_deref()));
@@ -216,5 +259,31 @@ impl Publishers {
         let publisher = source.publisher(slot.as_ref()).await?;
         *slot = Some(publisher.clone());
         Ok(publisher)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_stands_for_an_hour_for_one_person_and_one_event() {
+        let (looks, now) = (Looks::default(), Instant::now());
+        looks.remember("asha", "odoo", RowId(1), now);
+        for (who, app, id, seconds, stands) in [
+            ("asha", "odoo", 1, 0, true),
+            ("asha", "odoo", 1, 3_599, true),
+            ("asha", "odoo", 1, 3_600, false),
+            ("asha", "odoo", 2, 0, false),
+            ("asha", "pacs", 1, 0, false),
+            ("binta", "odoo", 1, 0, false),
+        ] {
+            let at = now + Duration::from_secs(seconds);
+            assert_eq!(looks.stands(who, app, RowId(id), at), stands, "{who} {app} {id} {seconds}");
+        }
+        for id in 0..3 * MOST_LOOKS as i128 {
+            looks.remember("asha", "odoo", RowId(id), now);
+        }
+        assert!(looks.0.lock().unwrap().len() <= MOST_LOOKS);
     }
 }

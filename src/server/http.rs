@@ -28,8 +28,8 @@ use super::{
     routes::{self, ROUTES},
     security::{
         client,
-        door::{self, Door, Needs, wants_page},
-        form_token, headers, origin,
+        door::{self, AtTheDoor, Door, Needs, wants_page},
+        form_token, headers, origin, report,
         visit::{self, Visit},
     },
     state::Console,
@@ -37,9 +37,8 @@ use super::{
 use crate::{
     demo::Hospital,
     error::Problem,
-    model::error_text::shortened,
-    paths::Base,
-    paths::LONGEST_WAY,
+    model::{Person, Right, error_text::shortened},
+    paths::{Base, LONGEST_WAY, stays},
     ui::{
         app::{App, InDemoHospital, PageProblem, ReadOnlyConsole, shell},
         visitor::{FormProblem, SignsIn, Visitor},
@@ -229,8 +228,8 @@ pub async fn home(State(console): State<Console>) -> Redirect {
 async fn no_page(State(console): State<Console>, OriginalUri(uri): OriginalUri, method: Method) -> Response {
     let path = uri.path();
     let trimmed = path.trim_end_matches('/');
-    // Only below the base and never to `//host`, which would lead to another site.
-    let ours = path.starts_with(console.parts.config.base.as_str()) && !trimmed.starts_with("//");
+    // Only below the base, and never by steps or slashes that lead out of it or, as `//host`, to another site.
+    let ours = path.starts_with(console.parts.config.base.as_str()) && stays(trimmed);
     if method == Method::GET && trimmed != path && !trimmed.is_empty() && ours {
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let without = format!("{trimmed}{query}");
@@ -281,8 +280,17 @@ impl IntoResponse for Problem {
 async fn show_problems(State(console): State<Console>, request: Request, next: Next) -> Response {
     let wants_page = wants_page(request.headers());
     let visit = request.extensions().get::<Visit>().cloned();
+    let asked = format!("{} {}", request.method(), shortened(request.uri().path(), LOGGED));
+    let with_password = request.headers().contains_key(header::AUTHORIZATION);
     let response = next.run(request).await;
-    match problem_of(&response) {
+    let problem = problem_of(&response);
+    if let (Some(problem), Some(visit)) = (&problem, &visit)
+        && is_recorded(problem, visit, response.extensions().get::<AtTheDoor>().is_some(), with_password)
+    {
+        // They are refused whether it could be written or not.
+        let _ = report::refused(&console, visit, &asked, problem).await;
+    }
+    match problem {
         Some(problem) if wants_page => {
             let told_on = response.extensions().get::<ToldOn>().copied();
             // An address that no route has: the page shows the problem in its place.
@@ -297,6 +305,23 @@ async fn show_problems(State(console): State<Console>, request: Request, next: N
             render(console, request, Some(problem)).await
         }
         _ => response,
+    }
+}
+
+/// Whether a refusal goes on record here: of a person whom the console knows, of one whom a proxy knows and who has no role,
+/// and of a token. A wrong name or password is on record where it is proved, and what cannot be done to a row is no access.
+fn is_recorded(problem: &Problem, visit: &Visit, at_the_door: bool, with_password: bool) -> bool {
+    let by_the_proxy = || !with_password && visit.problem.as_ref() == Some(problem);
+    // Some server functions ask for more than their door does.
+    let lacks_a_right = |person: &Person| {
+        let lacking = Right::ALL.into_iter().filter_map(|right| person.lacks(right));
+        lacking.map(Problem::from).any(|lacking| lacking == *problem)
+    };
+    match problem.status {
+        403 if at_the_door => visit.person.is_some() || visit.is_token || by_the_proxy(),
+        403 => visit.person.as_ref().is_some_and(lacks_a_right),
+        401 => visit.is_token,
+        _ => false,
     }
 }
 
@@ -322,16 +347,22 @@ async fn guard(State(console): State<Console>, request: Request, next: Next) -> 
         return Problem::bad_request("There is a backslash in the path of this address.", "Correct the address.")
             .into_response();
     }
-    let host = request.extensions().get::<Visit>().map(|visit| visit.came.host.clone()).unwrap_or_default();
-    let open = config.access.way.mode() == Mode::Open;
-    let checked = origin::check(request.method(), request.headers(), &host, config.reached.public_origin.as_ref())
-        .and_then(|()| client::check_host(&config.reached, open, &host));
+    let visit = request.extensions().get::<Visit>();
+    let (host, asked) = visit.map(|visit| (visit.came.host.as_str(), visit.came.asked.as_str())).unwrap_or_default();
+    // Where the request itself says who somebody is, or nobody has to be anybody, a page of a rebound name could do
+    // everything; and it can add any header to what it sends to its own name, also those of a proxy.
+    let believed = matches!(config.access.way.mode(), Mode::Open | Mode::Proxy);
+    let checked = origin::check(request.method(), request.headers(), host, config.reached.public_origin.as_ref())
+        .and_then(|()| client::check_host(&config.reached, believed, host))
+        .and_then(|()| if believed { client::check_host(&config.reached, believed, asked) } else { Ok(()) });
     match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => {
             let (path, what) = (shortened(request.uri().path(), LOGGED), shortened(&problem.what, LOGGED));
             tracing::warn!(path, what, "refused");
-            problem.into_response()
+            let mut response = problem.into_response();
+            response.extensions_mut().insert(AtTheDoor);
+            response
         }
     }
 }

@@ -64,6 +64,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     let base = config.base.clone();
     let console = Console::with_hospital(config, store.clone(), hospital);
     let parts = console.parts.clone();
+    parts.audit.begin_to_tell().await;
     let started = Entry::of_console(AuditKind::ConsoleStarted).what(env!("CARGO_PKG_VERSION"));
     parts.audit.record(started).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
     tokio::spawn({
@@ -72,6 +73,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
             upkeep::remove_old_audit_entries(&parts.config, parts.audit.clone(), parts.stopping.clone()).await;
         }
     });
+    tokio::spawn(upkeep::tell_what_others_wrote(parts.audit.clone(), parts.stopping.clone()));
     if let Some(hospital) = &parts.hospital {
         hospital.start(&parts.stopping, &parts.running).await?;
     }

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     config::{Config, Unconfigured, in_configured_order},
-    events::Publishers,
+    events::{Looks, Publishers},
     operations::Running,
     security::{audit::Audit, sign_in::Doorkeeper},
     site,
@@ -58,6 +58,7 @@ pub struct Parts {
     pub audit: Audit,
     pub watch: Watch,
     pub publishers: Publishers,
+    pub looks: Looks,
     pub doorkeeper: Doorkeeper,
     /// Operations that have a task of their own.
     pub operations: Running,
@@ -93,6 +94,7 @@ impl Console {
             store,
             watch,
             publishers: Publishers::default(),
+            looks: Looks::default(),
             operations: Running::default(),
             streams: Streams::default(),
             running: TaskTracker::new(),

@@ -143,7 +143,7 @@ pub async fn restore(path: &Path, asked: Copy) -> anyhow::Result<()> {
 
 async fn record(store: &Store, kind: AuditKind, file: &Path) -> anyhow::Result<()> {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
-    let entry = Entry { signed_in_by: "the command line".to_owned(), ..Entry::of_console(kind) }.what(name);
+    let entry = Entry::of_command_line(kind).what(name);
     Ok(Audit::new(store.clone()).record(entry).await.map(drop)?)
 }
 
@@ -156,6 +156,17 @@ fn told(done: &str, store: &Path, file: &Path, copied: &Copied) {
     }
     if copied.audit.broken.is_some() {
         println!("{}", in_words(file, &copied.audit));
+    }
+}
+
+/// Tells the log every few seconds what commands on this machine have put on record, as long as the console runs.
+pub async fn tell_what_others_wrote(audit: Audit, stopping: tokio_util::sync::CancellationToken) {
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => audit.tell_what_others_wrote().await,
+            () = stopping.cancelled() => return,
+        }
     }
 }
 

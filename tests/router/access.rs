@@ -765,6 +765,8 @@ async fn a_proxys_word_is_taken_from_the_proxy_alone() {
         ("192.168.0.7", &asha[..], 401),
         ("10.0.0.1", &[], 401),
         ("10.0.0.1", &[("x-remote-user", "")], 401),
+        ("10.0.0.1", &[("x-remote-user", "console"), ("x-remote-groups", "it")], 401),
+        ("10.0.0.1", &[("x-remote-user", " Anybody "), ("x-remote-groups", "it")], 401),
         ("10.0.0.1", &[("x-remote-user", "asha"), ("x-remote-user", "mallory"), ("x-remote-groups", "it")], 401),
         ("10.0.0.1", &[("x-remote-user", "asha"), ("x-remote-groups", "staff")], 403),
         ("10.0.0.1", &[("authorization", "Bearer x")], 401),
@@ -772,6 +774,53 @@ async fn a_proxys_word_is_taken_from_the_proxy_alone() {
         let answer = ask(peer, headers).await;
         assert_eq!(answer.status.as_u16(), status, "{peer} {headers:?}");
         assert!(!answer.body.contains("Secret of"), "{peer} {headers:?}");
+    }
+}
+
+/// A page of a name that points at this machine (DNS rebinding) can send any header, also a proxy's: neither an open
+/// console nor one that believes a proxy may take the name that such a header says for the one that was asked for.
+#[tokio::test]
+async fn the_name_that_was_asked_for_counts_beside_the_one_that_a_proxy_says() {
+    let open = with(|config| {
+        config.reached.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.access.way = Way::Open;
+    })
+    .await;
+    let by_proxy = with(|config| {
+        proxied(config);
+        config.reached.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    })
+    .await;
+    let accounts = with(|config| config.reached.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]).await;
+    let known = with(|config| {
+        proxied(config);
+        config.reached.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.reached.hosts = vec!["console.hospital.example".into()];
+    })
+    .await;
+    let (forwarded_host, forwarded) = ("x-forwarded-host", "forwarded");
+    for (hospital, host, said, status) in [
+        (&open, "evil.example:29105", None, 403),
+        (&open, "evil.example:29105", Some((forwarded_host, "localhost")), 403),
+        (&open, "evil.example:29105", Some((forwarded, "host=localhost")), 403),
+        (&open, "localhost:9080", Some((forwarded_host, "evil.example")), 403),
+        (&open, "localhost:9080", Some((forwarded_host, "console.local")), 200),
+        (&by_proxy, "evil.example", None, 403),
+        (&by_proxy, "evil.example", Some((forwarded_host, "localhost")), 403),
+        (&by_proxy, "localhost", Some((forwarded_host, "evil.example")), 403),
+        (&by_proxy, "127.0.0.1:9080", Some((forwarded_host, "hospital-pc")), 200),
+        (&known, "127.0.0.1:9080", Some((forwarded_host, "console.hospital.example")), 200),
+        (&known, "console.hospital.example", None, 200),
+        (&known, "evil.example", Some((forwarded_host, "console.hospital.example")), 403),
+        // Where people sign in here, no name is lost.
+        (&accounts, "evil.example", Some((forwarded_host, "console.example")), 303),
+    ] {
+        let mut headers: Vec<(&str, &[u8])> =
+            vec![("host", host.as_bytes()), ("x-remote-user", b"asha"), ("x-remote-groups", b"it")];
+        headers.extend(said.map(|(name, value)| (name, value.as_bytes())));
+        let answer = ask_from(hospital, "127.0.0.1", "/failed-events", &headers).await;
+        assert_eq!(answer.status.as_u16(), status, "{host} {said:?}: {}", answer.body);
+        assert!(status == 200 || !answer.body.contains("Secret of"), "{host} {said:?}");
     }
 }
 

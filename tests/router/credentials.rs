@@ -40,10 +40,11 @@ async fn last_used(hospital: &Hospital) -> Vec<i64> {
     sqlx::query_scalar("SELECT last_used_at FROM sessions ORDER BY number").fetch_all(&mut store).await.unwrap()
 }
 
-/// Kind and what of the newest entries of the audit log, newest first.
-async fn on_record(hospital: &Hospital, entries: u32) -> Vec<(String, String, String)> {
-    let found = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, entries).await.unwrap();
-    found.into_iter().map(|entry| (entry.kind, entry.what, entry.outcome)).collect()
+/// Kind and what of the newest entries of the audit log, newest first, without those of tokens that do not work any more.
+async fn on_record(hospital: &Hospital, entries: usize) -> Vec<(String, String, String)> {
+    let found = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 100).await.unwrap();
+    let found = found.into_iter().filter(|entry| entry.kind != "access_refused").take(entries);
+    found.map(|entry| (entry.kind, entry.what, entry.outcome)).collect()
 }
 
 async fn one_time_password(hospital: &Hospital, name: &str) -> String {

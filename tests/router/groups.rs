@@ -210,3 +210,55 @@ async fn what_is_no_group_is_told() {
     let answer = hospital.form("/atomfeed-console/api/write_note", &[("fault", "77"), ("what", "x")]).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
+
+fn of_odoo_alone() -> atomfeed_console::model::Person {
+    use atomfeed_console::model::{Person, Role};
+    Person { role: Role::Operator, applications: Some(["odoo".to_owned()].into()), ..Person::anybody() }
+}
+
+/// The number of a hidden failed event says nothing of when it failed: it is as one that does not exist.
+#[tokio::test]
+async fn a_page_of_a_group_cannot_begin_at_an_event_that_is_hidden() {
+    let odoo: Vec<Row> = (1..=3).map(|id| of(id, "Bad response code of 404")).collect();
+    // Later than those of Odoo: from there on, all of Odoo would be shown.
+    let hidden = Row { error: "Bad response code of 404".into(), ..row(1, "2026-11-20 09:00:00") };
+    let hospital = Hospital::with(&odoo, &[hidden], "/atomfeed-console", |config| {
+        config.access = atomfeed_console::server::config::Access::default();
+    })
+    .await;
+    hospital.followed().await;
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let fault = groups[0].fault;
+    let (only, all) = (of_odoo_alone(), atomfeed_console::model::Person::anybody());
+    let rows = async |person: &atomfeed_console::model::Person, before: i64| {
+        let path = format!("/atomfeed-console/api/group?fault={fault}&state=exhausted&before={before}");
+        let answer = hospital.get_as(person, &path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.json()["events"].as_array().unwrap().len()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for before in 1..=40 {
+        let (limited, unlimited) = (rows(&only, before).await, rows(&all, before).await);
+        assert!(limited < 3, "as if the event {before} of another application were there");
+        seen.insert((limited, unlimited));
+    }
+    assert!(seen.contains(&(0, 3)), "the hidden event was asked for: {seen:?}");
+    assert!(seen.contains(&(2, 2)), "and those of Odoo are a place to go on from: {seen:?}");
+}
+
+#[tokio::test]
+async fn a_note_that_takes_the_place_of_another_says_so_on_record() {
+    use atomfeed_console::model::audit::AuditFilter;
+    let hospital = hospital().await;
+    let write = async |what: &str, todo: &str| {
+        let answer =
+            hospital.form("/atomfeed-console/api/write_note", &[("fault", "1"), ("what", what), ("todo", todo)]).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+        let entries = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 1).await.unwrap();
+        assert!(!entries[0].what.contains("Ward"), "the text itself is not on record");
+        entries[0].what.clone()
+    };
+    assert_eq!(write("Ward Ä", "wait").await, "on group 1: 10 characters where there was no note");
+    assert_eq!(write("Ward", "").await, "on group 1: 4 characters in the place of 10 that anybody had written");
+    assert_eq!(write("", "").await, "removed from group 1: 0 characters in the place of 4 that anybody had written");
+}

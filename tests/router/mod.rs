@@ -16,5 +16,6 @@ mod masking;
 mod openmrs;
 mod operations;
 mod pages;
+mod refusals;
 mod status;
 mod stream;

@@ -35,6 +35,14 @@ async fn openmrs(State(seen): State<Seen>, Path(how): Path<String>, method: Meth
         "well" if header(header::AUTHORIZATION) == "Basic cmVnaXN0cmFyOnJpZ2h0" => {
             json(r#"{"authenticated":true,"user":{"username":null,"systemId":"7-4","roles":[{"name":"Registrar"}]}}"#.into())
         }
+        // "asha:named1" and so on: names that nobody may have here.
+        "named" => {
+            let names = ["console", " Anybody ", "the command line", "a\nb", "\u{1b}[2J", &"x".repeat(100_000)];
+            let asked = header(header::AUTHORIZATION);
+            let place = ["YTow", "YTox", "YToy", "YToz", "YTo0", "YTo1"].iter().position(|name| asked.ends_with(name));
+            let name = names[place.expect("one of these")];
+            json(serde_json::json!({"authenticated": true, "user": {"username": name, "roles": [{"name": "IT Support"}]}}).to_string())
+        }
         "well" => json(r#"{"authenticated":false,"sessionId":"x"}"#.into()),
         "strict" => StatusCode::UNAUTHORIZED.into_response(),
         "second" => StatusCode::NO_CONTENT.into_response(),
@@ -105,4 +113,58 @@ async fn what_openmrs_answers_when_it_is_not_well_is_told_in_words() {
     };
     let problem = asking(&format!("http://{gone}/openmrs")).who("asha", "x").await.unwrap_err();
     assert!(problem.what.contains("cannot be reached"), "{problem}");
+}
+
+#[tokio::test]
+async fn nobody_is_called_as_the_console_calls_itself_or_by_what_is_no_name() {
+    let (origin, _) = serve().await;
+    let asking = asking(&format!("{origin}/named"));
+    for number in 0..6 {
+        let refused = asking.who("a", &number.to_string()).await.unwrap_err();
+        assert_eq!(refused.status, 403, "{number}");
+        assert!(refused.to_string().chars().count() < 500 && !refused.to_string().contains('\u{1b}'), "{refused}");
+    }
+}
+
+/// Whose password was right stays on record, also where they may not come in; and a failure has a name where one is known.
+#[tokio::test]
+async fn a_refusal_by_openmrs_is_on_record() {
+    use super::{
+        access::{basic, script},
+        hospital::Hospital,
+    };
+    use atomfeed_console::{
+        model::audit::AuditFilter,
+        server::config::{Access, Way},
+    };
+
+    let (origin, _) = serve().await;
+    let roles = RoleNames { operator: vec!["IT Support".into()], ..RoleNames::default() };
+    let settings =
+        Openmrs { url: format!("{origin}/well").parse().unwrap(), ca: None, timeout: Duration::from_secs(10), roles };
+    let hospital = Hospital::with(&[], &[], "/atomfeed-console", |config| {
+        config.access = Access { way: Way::Openmrs(settings), ..Access::default() };
+    })
+    .await;
+    let ask = async |name: &str, password: &str| {
+        script(&hospital, Method::GET, "/api/own_account", Some(&basic(name, password))).await.status.as_u16()
+    };
+    assert_eq!(ask("registrar", "right").await, 403);
+    assert_eq!(ask("asha", "wrong").await, 401);
+    let mut browser = super::access::Browser::new(&hospital);
+    assert_eq!(browser.sign_in("asha", "right", "").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(ask("asha", "wrong again").await, 401);
+    let mut entries = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 50).await.unwrap();
+    entries.reverse();
+    let said: Vec<(&str, &str, &str)> =
+        entries.iter().map(|entry| (entry.kind.as_str(), entry.who.as_str(), entry.what.as_str())).collect();
+    assert_eq!(
+        said,
+        [
+            ("sign_in_failed", "registrar", "the password was right; no role opens this console"),
+            ("sign_in_failed", "(a name that no account has)", ""),
+            ("sign_in", "Asha", ""),
+            ("sign_in_failed", "asha", ""),
+        ]
+    );
 }

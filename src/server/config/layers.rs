@@ -253,6 +253,14 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
         Way::Proxy(proxy) => warnings.extend(groups_are_believed(proxy)),
         Way::Accounts | Way::Open => {}
     }
+    let no_proxy = layer.trusted_proxies.as_ref().is_none_or(Vec::is_empty);
+    if no_proxy && layer.public_origin.as_ref().is_some_and(|origin| origin.https) {
+        warnings.push(
+            "public_origin begins with https://, so that a proxy is in front of the console, and trusted_proxies names none: \
+             everybody counts as one address, in the audit log and where guessing is slowed down."
+                .to_owned(),
+        );
+    }
     let keep_days = layer.audit_keep_days.unwrap_or(Some(DEFAULT_AUDIT_DAYS));
     Config {
         access,
@@ -612,6 +620,22 @@ mod tests {
             if let (Some(named), [told]) = (named, &told[..]) {
                 assert!(told.contains(&format!("/{named} holds a password")) && !told.contains("s3cr3t"), "{told}");
             }
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_is_not_named_is_warned_of() {
+        for (settings, warned) in [
+            ("public_origin = \"https://hospital.example\"", 1),
+            ("public_origin = \"https://hospital.example\"\ntrusted_proxies = []", 1),
+            ("public_origin = \"https://hospital.example\"\ntrusted_proxies = [\"127.0.0.1\"]", 0),
+            ("public_origin = \"http://10.1.2.3:9080\"", 0),
+            ("", 0),
+        ] {
+            let folder = folder(&[("console.toml", &format!("{settings}\n{APPLICATION}"))]);
+            let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+            let told = config.warnings.iter().filter(|warning| warning.contains("trusted_proxies names none"));
+            assert_eq!(told.count(), warned, "{settings}");
         }
     }
 

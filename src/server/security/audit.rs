@@ -4,7 +4,10 @@
 //! Whatever must be on record is recorded *before* it happens: [`Audit::record`] fails where the store cannot be
 //! written, and the caller then does nothing.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use tokio::sync::Mutex;
 
 use super::counted::Counted;
 use crate::{
@@ -25,16 +28,21 @@ pub const TARGET: &str = "audit";
 const NAME_CHARS: usize = 200;
 const TEXT_CHARS: usize = 2000;
 
+/// How the entries of commands on the machine itself are signed in.
+pub const COMMAND_LINE: &str = "the command line";
+
 /// The audit log of a running console. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Audit {
     store: Store,
     pub(super) counted: Counted,
+    /// The number of the newest entry that has its line in the log; `None`: this process has written none yet.
+    told: Arc<Mutex<Option<i64>>>,
 }
 
 impl Audit {
     pub fn new(store: Store) -> Self {
-        Self { store, counted: Counted::default() }
+        Self { store, counted: Counted::default(), told: Arc::default() }
     }
 
     /// Puts an entry on record, in the chain and as a line in the log.
@@ -44,7 +52,7 @@ impl Audit {
     pub async fn record(&self, entry: Entry) -> Result<AuditEntry, Problem> {
         match self.store.append_audit(&harmless(entry)).await {
             Ok(written) => {
-                log(&written);
+                self.tell(&written).await;
                 Ok(written)
             }
             Err(error) => {
@@ -61,9 +69,56 @@ impl Audit {
     /// until the next time.
     pub async fn remove_before(&self, cutoff: DateTime<Utc>) {
         match self.store.remove_old_audit(cutoff, Entry::of_console(AuditKind::EntriesRemoved)).await {
-            Ok(Some(written)) => log(&written),
+            Ok(Some(written)) => self.tell(&written).await,
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "old entries of the audit log could not be removed"),
+        }
+    }
+
+    /// Writes an entry into the log, after those that another process has put into the chain before it: a collector must
+    /// not find a gap that nobody made.
+    async fn tell(&self, entry: &AuditEntry) {
+        let mut told = self.told.lock().await;
+        match *told {
+            Some(newest) if newest >= entry.sequence => return,
+            Some(newest) => {
+                self.tell_between(newest, entry.sequence).await;
+            }
+            None => {}
+        }
+        log(entry);
+        *told = Some(entry.sequence);
+    }
+
+    /// Writes into the log what commands on the machine have put into the chain since the console ended. Once, at its
+    /// start.
+    pub async fn begin_to_tell(&self) {
+        match self.store.newest_audit_but_of(COMMAND_LINE).await {
+            Ok(newest) => *self.told.lock().await = Some(newest),
+            Err(error) => tracing::error!(%error, "the audit log could not be read"),
+        }
+        self.tell_what_others_wrote().await;
+    }
+
+    /// Writes into the log what other processes, such as the command `account`, have put into the chain.
+    pub async fn tell_what_others_wrote(&self) {
+        let mut told = self.told.lock().await;
+        if let Some(newest) = *told {
+            *told = Some(self.tell_between(newest, i64::MAX).await);
+        }
+    }
+
+    /// Returns the number of the newest entry that was told.
+    async fn tell_between(&self, after: i64, before: i64) -> i64 {
+        match self.store.audit_between(after, before).await {
+            Ok(entries) => {
+                entries.iter().for_each(log);
+                entries.last().map_or(after, |entry| entry.sequence)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the audit log could not be read");
+                after
+            }
         }
     }
 }
@@ -89,6 +144,11 @@ impl Entry {
         Self::new("console", "", "", kind)
     }
 
+    /// An entry of a command on the machine itself, with the machine's user in the place of the address.
+    pub fn of_command_line(kind: AuditKind) -> Self {
+        Self::new("console", COMMAND_LINE, &user_of_machine(), kind)
+    }
+
     /// The key of the application that it is about.
     pub fn app(self, app: &str) -> Self {
         Self { app: Some(app.to_owned()), ..self }
@@ -110,6 +170,28 @@ impl Entry {
     /// The id of the action on record that it belongs to.
     pub fn action(self, action: i64) -> Self {
         Self { action: Some(action), ..self }
+    }
+}
+
+/// Who runs this process on this machine, as the system knows them.
+fn user_of_machine() -> String {
+    #[cfg(unix)]
+    {
+        let number = rustix::process::getuid().as_raw();
+        let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name = known.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(number)).then(|| name.to_owned())
+        });
+        let name = name.unwrap_or_else(|| format!("number {number}"));
+        // Only root can be somebody else before, and only root could say so wrongly.
+        let before = std::env::var("SUDO_USER").ok().filter(|before| number == 0 && !before.is_empty());
+        before.map_or_else(|| format!("user {name}"), |before| format!("user {name}, by sudo from {before}"))
+    }
+    #[cfg(not(unix))]
+    {
+        format!("user {}", std::env::var("USERNAME").unwrap_or_else(|_| "unknown".to_owned()))
     }
 }
 
@@ -151,6 +233,75 @@ fn log(entry: &AuditEntry) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The numbers of the entries that the log has, in its order.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn take(&self) -> Vec<i64> {
+            let lines = std::mem::take(&mut *self.0.lock().unwrap());
+            let lines = String::from_utf8(lines).unwrap();
+            let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            lines.filter_map(|line| line["sequence"].as_i64()).collect()
+        }
+    }
+
+    /// Otherwise a collector would find a gap, which looks like tampering.
+    #[tokio::test]
+    async fn what_the_command_line_puts_on_record_has_its_line_in_the_running_consoles_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("console.db");
+        let store = Store::open(&file).await.unwrap();
+        let command = || Audit::new(store.clone());
+        let by_command = |kind| Entry::of_command_line(kind).what("account asha added");
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+        let silent = tracing::subscriber::NoSubscriber::default();
+        {
+            let _nobody_listens = tracing::subscriber::set_default(silent);
+            Audit::new(store.clone()).record(Entry::of_console(AuditKind::ConsoleStopped)).await.unwrap();
+            // While no console runs.
+            command().record(by_command(AuditKind::AccountChanged)).await.unwrap();
+        }
+        let _collector = tracing::subscriber::set_default(log);
+        let running = Audit::new(store.clone());
+        running.begin_to_tell().await;
+        assert_eq!(lines.take(), [2], "what came before it is told at its start, and nothing twice");
+        running.record(Entry::of_console(AuditKind::ConsoleStarted)).await.unwrap();
+        assert_eq!(lines.take(), [3]);
+        {
+            let _nobody_listens = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
+            for _ in 0..2 {
+                command().record(by_command(AuditKind::AccountChanged)).await.unwrap();
+            }
+        }
+        running.tell_what_others_wrote().await;
+        assert_eq!(lines.take(), [4, 5]);
+        running.tell_what_others_wrote().await;
+        {
+            let _nobody_listens = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
+            command().record(by_command(AuditKind::TokenRevoked)).await.unwrap();
+        }
+        running.record(Entry::of_console(AuditKind::ConsoleStopped)).await.unwrap();
+        assert_eq!(lines.take(), [6, 7], "in the order of the chain");
+        let entries = store.audit_between(1, 3).await.unwrap();
+        let [entry] = &entries[..] else { panic!("{entries:?}") };
+        assert_eq!((entry.who.as_str(), entry.signed_in_by.as_str()), ("console", "the command line"));
+        assert!(entry.address.starts_with("user ") && entry.address.len() > 5, "{}", entry.address);
+    }
 
     #[tokio::test]
     async fn what_comes_from_outside_is_made_harmless_and_short() {

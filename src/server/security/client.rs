@@ -4,7 +4,11 @@
 //! address is one of the trusted ones, and only as far back as the chain of trusted ones reaches: everything further left
 //! in a header can be written by whoever sent the request.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::http::{HeaderMap, header};
 
@@ -23,6 +27,8 @@ pub struct Came {
     pub https: bool,
     /// The host that was asked for, with the port where one was given; in lower case.
     pub host: String,
+    /// The same as the request's own `Host` says, whatever a proxy says of it.
+    pub asked: String,
 }
 
 impl Came {
@@ -30,8 +36,8 @@ impl Came {
     pub fn of(reached: &Reached, peer: Option<IpAddr>, headers: &HeaderMap) -> Self {
         let peer = peer.map(|peer| peer.to_canonical());
         let through_proxy = peer.is_some_and(|peer| reached.trusts(peer));
-        let asked = text(headers, header::HOST.as_str());
-        let mut came = Self { from: peer, through_proxy, https: false, host: asked.trim().to_lowercase() };
+        let asked = text(headers, header::HOST.as_str()).trim().to_lowercase();
+        let mut came = Self { from: peer, through_proxy, https: false, host: asked.clone(), asked };
         if through_proxy {
             let said = Said::of(headers);
             came.from = said.origin(reached).or(peer);
@@ -49,6 +55,32 @@ impl Came {
     pub fn address(&self) -> String {
         self.from.map_or_else(|| "unknown".to_owned(), |address| address.to_string())
     }
+}
+
+/// Says in the log, at most once an hour, that a proxy is not trusted: everybody behind it then counts as one address, and
+/// whoever guesses there makes all of them wait.
+pub fn warn_of_untrusted(came: &Came, headers: &HeaderMap) {
+    static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+    const EVERY: Duration = Duration::from_secs(3_600);
+    if !is_from_untrusted(came, headers) {
+        return;
+    }
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_none_or(|at| at.elapsed() >= EVERY) {
+        *said = Some(Instant::now());
+        tracing::warn!(
+            address = came.address(),
+            "a request says that it came through a proxy, but its address is not in trusted_proxies: if it is the hospital's \
+             proxy, everybody behind it counts as one address, in the audit log and where guessing is slowed down"
+        );
+    }
+}
+
+/// Whether a request says that it came through a proxy, on a connection from an address that is not trusted as one.
+fn is_from_untrusted(came: &Came, headers: &HeaderMap) -> bool {
+    !came.through_proxy
+        && came.from.is_some()
+        && ["forwarded", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name))
 }
 
 /// What proxies say of a request.
@@ -129,13 +161,14 @@ fn is_host(origin: &Origin, host: &str) -> bool {
 /// Refuses a request for a name that is not the console's, where that can be known.
 ///
 /// Another site can point a name of its own at this machine, and its pages then are of the "same origin" as the console
-/// (DNS rebinding). Where people sign in this gains it nothing: no cookie of theirs goes to that name. So, unless
-/// `public_origin` or `hosts` say which names there are, only a console without sign-in refuses names, and only those that
-/// a stranger could have registered: `hospital-pc`, `console.local` and addresses are always let in.
+/// (DNS rebinding). Where people sign in here this gains it nothing: no cookie of theirs goes to that name. So, unless
+/// `public_origin` or `hosts` say which names there are, only a console that believes requests refuses names (an open one,
+/// and one that a proxy names people to), and only those that a stranger could have registered: `hospital-pc`,
+/// `console.local` and addresses are always let in.
 ///
 /// # Errors
 /// 403, with the setting that allows the name.
-pub fn check_host(reached: &Reached, open: bool, host: &str) -> Result<(), Problem> {
+pub fn check_host(reached: &Reached, believed: bool, host: &str) -> Result<(), Problem> {
     let name = without_port(host);
     let literal = address(name).is_some();
     let nobodys =
@@ -143,7 +176,7 @@ pub fn check_host(reached: &Reached, open: bool, host: &str) -> Result<(), Probl
     let named = reached.hosts.iter().any(|known| known == name || known == host)
         || reached.public_origin.as_ref().is_some_and(|origin| without_port(&origin.host) == name);
     let names_are_known = reached.public_origin.is_some() || !reached.hosts.is_empty();
-    if named || nobodys || !(names_are_known || open) {
+    if named || nobodys || !(names_are_known || believed) {
         return Ok(());
     }
     Err(Problem::refused(
@@ -197,6 +230,20 @@ mod tests {
         assert_eq!((direct.address().as_str(), direct.https, direct.host.as_str()), ("10.0.0.9", false, "a.lan:80"));
         let behind = came(&reached(&["10.0.0.0/8"]), "10.0.0.9", &headers);
         assert_eq!((behind.address().as_str(), behind.https, behind.host.as_str()), ("1.2.3.4", true, "evil.example"));
+    }
+
+    #[test]
+    fn a_proxy_that_is_not_trusted_is_told_from_one_that_is() {
+        let said = |reached: &Reached, name: &'static str| {
+            let headers = [(HeaderName::from_static(name), HeaderValue::from_static("1.2.3.4"))];
+            let headers: HeaderMap = headers.into_iter().collect();
+            is_from_untrusted(&Came::of(reached, Some([10, 0, 0, 9].into()), &headers), &headers)
+        };
+        for name in ["x-forwarded-for", "forwarded"] {
+            assert!(said(&reached(&[]), name) && said(&reached(&["10.0.0.8/32"]), name), "{name}");
+            assert!(!said(&reached(&["10.0.0.9/32"]), name), "{name}");
+        }
+        assert!(!said(&reached(&[]), "x-forwarded-host"), "browsers' tools send others");
     }
 
     #[test]

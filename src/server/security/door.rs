@@ -22,6 +22,10 @@ use crate::{
     },
 };
 
+/// In an answer: the request got no further than the door, or the guard before it.
+#[derive(Clone, Copy, Debug)]
+pub struct AtTheDoor;
+
 /// What it takes to pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
@@ -113,6 +117,7 @@ fn refuse(console: &Console, visit: &Visit, request: &Request, path: &str, probl
         challenge(response.headers_mut(), visit);
     }
     response.extensions_mut().insert(problem);
+    response.extensions_mut().insert(AtTheDoor);
     response
 }
 

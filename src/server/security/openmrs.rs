@@ -9,7 +9,11 @@ use axum::http::StatusCode;
 use reqwest::{Certificate, Client, Response, header, redirect::Policy};
 use serde::Deserialize;
 
-use crate::{error::Problem, model::Role, server::config::Openmrs};
+use crate::{
+    error::Problem,
+    model::{Role, access::is_name},
+    server::config::Openmrs,
+};
 
 /// The largest answer that is read: a user with all privileges there are is a tenth of it.
 const LARGEST: usize = 2 << 20;
@@ -90,7 +94,8 @@ impl Asking {
     /// Who this name and password are; `None`: nobody.
     ///
     /// # Errors
-    /// OpenMRS does not answer, answers something else, asks for more, or knows the person without a role for here.
+    /// OpenMRS does not answer, answers something else, or asks for more. 403: they are right, and the person has no role
+    /// for here, or a name that is none.
     pub async fn who(&self, name: &str, password: &str) -> Result<Option<Known>, Problem> {
         // A name with a colon cannot be sent by Basic, so it is nobody's.
         if name.is_empty() || name.contains(':') {
@@ -112,6 +117,13 @@ impl Asking {
         let names = || user.roles.iter().chain(&user.privileges).filter_map(Named::name);
         let shown = user.username.clone().filter(|name| !name.is_empty()).or(user.system_id.clone());
         let shown = shown.unwrap_or_else(|| name.to_owned());
+        if !is_name(&shown) {
+            return Err(Problem::refused(
+                "OpenMRS knows you by a name that this console cannot take for a person's: it is too long, has control \
+                 characters, or is one of the console's own words.",
+                "Ask whoever looks after OpenMRS for another user name.",
+            ));
+        }
         match self.settings.roles.role(names().collect::<Vec<_>>()) {
             Some(role) => Ok(Some(Known { name: shown, role })),
             None => Err(Problem::refused(

@@ -12,8 +12,14 @@ use crate::{
 pub enum Happened<'h> {
     SignedIn,
     SignInFailed,
+    /// It was not even tried, because others were just before.
+    SignInTooOften,
     /// The password was right, but it was a one-time password that had been used.
     OneTimePasswordUsed,
+    /// The password was right, but it was a one-time password whose time is over.
+    OneTimePasswordExpired,
+    /// The password was right, and the person has no role here.
+    NoRole,
     SignedOut,
     SessionEnded,
     SessionsEnded,
@@ -48,7 +54,11 @@ impl Happened<'_> {
     fn kind(self) -> AuditKind {
         match self {
             Happened::SignedIn => AuditKind::SignIn,
-            Happened::SignInFailed | Happened::OneTimePasswordUsed => AuditKind::SignInFailed,
+            Happened::SignInFailed
+            | Happened::SignInTooOften
+            | Happened::OneTimePasswordUsed
+            | Happened::OneTimePasswordExpired
+            | Happened::NoRole => AuditKind::SignInFailed,
             Happened::SignedOut => AuditKind::SignOut,
             Happened::SessionEnded | Happened::SessionsEnded => AuditKind::SessionEnded,
             Happened::PasswordChanged { .. }
@@ -65,7 +75,10 @@ impl Happened<'_> {
     fn what(self) -> String {
         match self {
             Happened::SignedIn | Happened::SignInFailed | Happened::SignedOut => String::new(),
+            Happened::SignInTooOften => "not tried: sign-ins come faster than they are taken".to_owned(),
             Happened::OneTimePasswordUsed => "the one-time password had been used".to_owned(),
+            Happened::OneTimePasswordExpired => "the one-time password had expired".to_owned(),
+            Happened::NoRole => "the password was right; no role opens this console".to_owned(),
             Happened::SessionEnded => "one session".to_owned(),
             Happened::SessionsEnded => "every session".to_owned(),
             Happened::PasswordChanged { of } => format!("password of {of} changed"),
@@ -102,9 +115,14 @@ const FAILED_OF_ONE: u32 = 10;
 ///
 /// # Errors
 /// The audit log cannot be written.
-pub async fn sign_in_failed(console: &Console, visit: &Visit, who: Option<&str>) -> Result<(), Problem> {
+pub async fn sign_in_failed(
+    console: &Console,
+    visit: &Visit,
+    who: Option<&str>,
+    what: Happened<'_>,
+) -> Result<(), Problem> {
     let (who, at_once) = who.map_or(("(a name that no account has)", 1), |who| (who, FAILED_OF_ONE));
-    let entry = entry(visit, who, Happened::SignInFailed).outcome(AuditOutcome::Refused);
+    let entry = entry(visit, who, what).outcome(AuditOutcome::Refused);
     console.parts.audit.record_counted(entry, at_once).await
 }
 
@@ -115,6 +133,24 @@ pub async fn sign_in_failed(console: &Console, visit: &Visit, who: Option<&str>)
 pub async fn sign_in_refused(console: &Console, visit: &Visit, who: &str, what: Happened<'_>) -> Result<(), Problem> {
     let entry = entry(visit, who, what).outcome(AuditOutcome::Refused);
     console.parts.audit.record_counted(entry, FAILED_OF_ONE).await
+}
+
+/// Refusals of one person that go on record one by one, in one minute.
+const REFUSED_OF_ONE: u32 = 5;
+
+/// Puts on record that somebody was refused what they asked for. A token that is not known has no name.
+///
+/// # Errors
+/// The audit log cannot be written.
+pub async fn refused(console: &Console, visit: &Visit, asked: &str, problem: &Problem) -> Result<(), Problem> {
+    let by = visit.person.as_ref().map_or("", |person| visit.signed_in_by(person));
+    let (who, at_once) = match &visit.person {
+        Some(person) => (person.name.as_str(), REFUSED_OF_ONE),
+        None => ("(nobody who is known)", 1),
+    };
+    let entry = Entry::new(who, by, &visit.came.address(), AuditKind::AccessRefused);
+    let entry = entry.what(format!("{asked}: {}", problem.what)).outcome(AuditOutcome::Refused);
+    console.parts.audit.record_counted(entry, at_once).await
 }
 
 /// Makes a change with its beginning and its end on record.

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 
 use super::{
-    guessing::{Attempt, Guessing},
+    guessing::{Attempt, Guessing, Refusal},
     openmrs::{Asking, Known},
     passwords::{self, Prover},
     report::{self, Happened},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::Problem,
-    model::{Person, Role},
+    model::{Person, Role, access::is_name},
     server::{
         config::{Access, Config, DemoAccounts, Way},
         state::Console,
@@ -31,8 +31,11 @@ use crate::{
 const PROVED_FOR: Duration = Duration::from_secs(300);
 /// Credentials that are remembered as proved.
 const MOST_PROVED: usize = 1_000;
-/// Sign-ins that wait for what others did, at the same time.
-const MOST_WAITING: usize = 100;
+/// Sign-ins that wait for what others did, at the same time: more than one address may have connections, so that a machine
+/// alone does not take every place.
+const MOST_WAITING: usize = 1_000;
+/// After how long OpenMRS is asked again about a name and a password that were wrong.
+const ASKED_AGAIN: TimeDelta = TimeDelta::minutes(5);
 /// How long something that is shown once waits for its page.
 const SHOWN_WITHIN: Duration = Duration::from_secs(300);
 /// Characters of the longest name that is looked up.
@@ -131,6 +134,12 @@ impl Doorkeeper {
         (kept.since.elapsed() < SHOWN_WITHIN).then_some(found)
     }
 
+    /// Stands for a password that is tried on a name, as long as `until` is the same.
+    fn guess(&self, name: &str, until: Option<i64>, password: &str) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.digest(&format!("{} {name}", until.unwrap_or_default()), password);
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
     fn digest(&self, name: &str, password: &str) -> [u8; 32] {
         secrets::derived(&format!("{}\0{name}", secrets::hex(&self.key)), password)
     }
@@ -170,13 +179,37 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
     if name.is_empty() || password.is_empty() || name.chars().count() > LONGEST_NAME {
         return Err(not_right());
     }
-    let mark = secrets::hash(&visit.browser.0);
-    let known = !visit.browser.1 && console.parts.store.knows_browser(&mark, name).await?;
-    let attempt = Attempt { name: folded(name), address: visit.came.from, known_browser: known.then_some(mark) };
-    let wait = keeper.guessing.begin(&attempt, Instant::now()).map_err(|closed| {
-        tracing::warn!(address = visit.came.address(), "sign-ins come faster than they are taken");
-        Problem::too_often(closed)
-    })?;
+    let mark = (!visit.browser.1).then(|| secrets::hash(&visit.browser.0));
+    let known = match &mark {
+        Some(mark) => console.parts.store.knows_browser(mark, name).await?,
+        None => false,
+    };
+    let account = console.parts.store.account(name).await?;
+    let exists = match &console.parts.config.access.way {
+        // Whom OpenMRS knows, the console knows from earlier sign-ins alone.
+        Way::Openmrs(_) => console.parts.store.has_signed_in(name).await?,
+        _ => account.is_some(),
+    };
+    // When OpenMRS takes another password is not known here: what was wrong is asked again some minutes later.
+    let until = match &console.parts.config.access.way {
+        Way::Openmrs(_) => Some(Utc::now().timestamp() / ASKED_AGAIN.num_seconds()),
+        _ => account.map(|account| account.password_set_at.timestamp_millis()),
+    };
+    let guess = keeper.guess(&folded(name), until, password);
+    let attempt = Attempt { name: folded(name), address: visit.came.from, browser: mark, known, guess };
+    let wait = match keeper.guessing.begin(&attempt, Instant::now()) {
+        Ok(wait) => wait,
+        Err(refused) => {
+            let (happened, problem) = match refused {
+                Refusal::Later(wait) => (Happened::SignInTooOften, Problem::too_often(wait)),
+                Refusal::Wrong => (Happened::SignInFailed, Problem::wrong_again()),
+            };
+            tracing::warn!(address = visit.came.address(), "sign-ins come faster than they are taken");
+            // They stay outside whether it could be written or not.
+            let _ = report::sign_in_failed(console, visit, exists.then_some(attempt.name.as_str()), happened).await;
+            return Err(problem);
+        }
+    };
     if wait > Duration::ZERO {
         let waiting = keeper.waiting.try_acquire().map_err(|_| {
             keeper.guessing.not_made(&attempt);
@@ -196,41 +229,65 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
             Ok(proved)
         }
         Ok(None) => {
-            let exists = console.parts.store.account(name).await?.is_some();
+            keeper.guessing.was_wrong(&attempt, Instant::now());
             // They stay outside whether it could be written or not.
-            let _ = report::sign_in_failed(console, visit, exists.then_some(attempt.name.as_str())).await;
+            let exists = exists.then_some(attempt.name.as_str());
+            let _ = report::sign_in_failed(console, visit, exists, Happened::SignInFailed).await;
             Err(not_right())
         }
-        Err(problem) => {
+        Err(NotProved { problem, who }) => {
             keeper.guessing.not_made(&attempt);
+            if let Some((name, happened)) = who {
+                // They stay outside whether it could be written or not.
+                let _ = report::sign_in_refused(console, visit, &name, happened).await;
+            }
             Err(problem)
         }
     }
 }
 
-async fn of_account(console: &Console, name: &str, password: &str) -> Result<Option<Proved>, Problem> {
+/// Why nobody is signed in, although nobody was wrong.
+#[derive(Debug)]
+struct NotProved {
+    problem: Problem,
+    /// Whose password was right all the same, and why that is not enough.
+    who: Option<(String, Happened<'static>)>,
+}
+
+impl<P: Into<Problem>> From<P> for NotProved {
+    fn from(problem: P) -> Self {
+        Self { problem: problem.into(), who: None }
+    }
+}
+
+async fn of_account(console: &Console, name: &str, password: &str) -> Result<Option<Proved>, NotProved> {
     let account = console.parts.store.account(name).await?;
     let account = account.filter(|account| account.disabled_at.is_none());
     let hash = account.as_ref().map(|account| account.password.as_str());
     let right = console.parts.doorkeeper.prover.proves(password, hash).await?;
     let Some(account) = account.filter(|_| right) else { return Ok(None) };
     if account.password_until.is_some_and(|until| until < Utc::now()) {
-        return Err(Problem::not_signed_in(
+        let problem = Problem::not_signed_in(
             "This one-time password has expired.",
             "Ask an administrator for another one, or set it on the machine with the command account password.",
-        ));
+        );
+        return Err(NotProved { problem, who: Some((account.name, Happened::OneTimePasswordExpired)) });
     }
     Ok(Some(Proved::Account(account)))
 }
 
-async fn of_openmrs(keeper: &Doorkeeper, name: &str, password: &str) -> Result<Option<Proved>, Problem> {
+async fn of_openmrs(keeper: &Doorkeeper, name: &str, password: &str) -> Result<Option<Proved>, NotProved> {
     let asking = keeper.openmrs.as_ref().ok_or_else(|| {
         Problem::unavailable(
             "OpenMRS, which knows who may come in, cannot be asked: its settings cannot be used.",
             "Tell the administrator; the console's log says why.",
         )
     })?;
-    Ok(asking.who(name, password).await?.map(Proved::Openmrs))
+    let known = asking.who(name, password).await.map_err(|problem| {
+        let right = problem.status == 403;
+        NotProved { problem, who: right.then(|| (name.to_owned(), Happened::NoRole)) }
+    })?;
+    Ok(known.map(Proved::Openmrs))
 }
 
 /// What was proved lately with credentials of this digest, if it still holds.
@@ -414,12 +471,13 @@ async fn demo_accounts(demo: &DemoAccounts, store: &Store, prover: &Prover) -> a
 pub fn check_name(name: &str) -> Result<(), Problem> {
     let length = name.trim().chars().count();
     let fine = |char: char| char.is_alphanumeric() || "._-@+".contains(char);
-    if (1..=64).contains(&length) && name.trim().chars().all(fine) {
+    if (1..=64).contains(&length) && name.trim().chars().all(fine) && is_name(name) {
         return Ok(());
     }
     Err(Problem::bad_request(
         "This cannot be the name of an account.",
-        "A name has 1 to 64 letters, digits and . _ - @ +, without spaces.",
+        "A name has 1 to 64 letters, digits and . _ - @ +, without spaces, and is not one of the console's own words, such \
+         as console.",
     ))
 }
 

@@ -15,7 +15,7 @@ use axum_extra::headers::{Authorization, HeaderMapExt, authorization};
 use chrono::{TimeDelta, Utc};
 
 use super::{
-    client::Came,
+    client::{self, Came},
     cookies::{self, Kind},
     door::{must_change, wants_page},
     headers, secrets,
@@ -23,7 +23,11 @@ use super::{
 };
 use crate::{
     error::Problem,
-    model::{Person, Role, access::KnownBy, filter::pairs},
+    model::{
+        Person, Role,
+        access::{KnownBy, is_name},
+        filter::pairs,
+    },
     paths::Base,
     server::{
         config::{Mode, Proxy, Way},
@@ -38,9 +42,6 @@ const ASKED_BY_PAGES: [&str; 3] = ["/events", "/api/news", "/api/operation_cours
 
 /// In the query string of a page that an open page reads anew by itself.
 const READ_ANEW: &str = "live";
-
-/// The longest name that a proxy may give.
-const LONGEST_NAME: usize = 100;
 
 /// What a person is known by in this request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct Visit {
     pub secret: String,
     /// The mark of the browser, and whether it is new.
     pub browser: (String, bool),
+    /// The request carries a token, whatever became of it.
+    pub is_token: bool,
     /// Something a browser sends of its own is in the request, so that another site's page may have caused it.
     pub from_browser: bool,
 }
@@ -90,6 +93,7 @@ impl Visit {
             session_lost: false,
             secret: browser.0.clone(),
             browser,
+            is_token: headers.typed_get::<Authorization<authorization::Bearer>>().is_some(),
             from_browser: from_browser(headers),
             came,
         }
@@ -140,6 +144,7 @@ fn from_browser(headers: &HeaderMap) -> bool {
 pub async fn meet(State(console): State<Console>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let came = Came::of(&console.parts.config.reached, peer, request.headers());
+    client::warn_of_untrusted(&came, request.headers());
     let used = !asked_by_a_page(request.uri(), request.headers(), &console.parts.config.base);
     let visit = visit(&console, came, request.headers(), used).await;
     let page = wants_page(request.headers());
@@ -199,8 +204,7 @@ fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
     }
     let mut names = headers.get_all(&proxy.user_header).into_iter();
     let name = names.next().and_then(|name| std::str::from_utf8(name.as_bytes()).ok()).map(str::trim);
-    let name = name
-        .filter(|name| !name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control));
+    let name = name.filter(|name| is_name(name));
     let (Some(name), None) = (name, names.next()) else {
         return visit.refused(Problem::not_signed_in(
             "The proxy in front of this console did not say who you are.",

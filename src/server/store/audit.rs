@@ -52,6 +52,30 @@ impl Store {
         Ok(written)
     }
 
+    /// The entries between two numbers, in the order of the chain.
+    pub async fn audit_between(&self, after: i64, before: i64) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM audit_entries WHERE sequence > ? AND sequence < ? ORDER BY sequence LIMIT 10000"
+        )))
+        .bind(after)
+        .bind(before)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_entry).collect()
+    }
+
+    /// The number of the newest entry that was not signed in so; 0 where there is none.
+    pub async fn newest_audit_but_of(&self, signed_in_by: &str) -> Result<i64, StoreError> {
+        // From the newest back, so that a long log is not gone through.
+        let newest: Option<i64> = sqlx::query_scalar(
+            "SELECT sequence FROM audit_entries WHERE +signed_in_by <> ? ORDER BY sequence DESC LIMIT 1",
+        )
+        .bind(signed_in_by)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(newest.unwrap_or_default())
+    }
+
     /// Removes the entries at the beginning of the chain that are older than `cutoff`, and puts that on record with
     /// `entry`, whose `what` is said here. The end that the rest is chained to stays. Answers the new entry; `None`:
     /// there was nothing to remove.

@@ -164,7 +164,8 @@ impl Store {
         let before = match which.before {
             Some(_) => {
                 "AND (e.failed_at, e.row_id, e.id) < \
-                 (SELECT b.failed_at, b.row_id, b.id FROM ledger_events b WHERE b.id = ?3)"
+                 (SELECT b.failed_at, b.row_id, b.id FROM ledger_events b JOIN ledger_sources t ON t.id = b.source_id \
+                 WHERE b.id = ?3 AND b.fault_id = ?1 AND (?5 IS NULL OR instr(?5, ' ' || t.app || ' ') > 0))"
             }
             None => "AND ?3 IS NULL",
         };

@@ -288,6 +288,15 @@ impl Store {
         Ok(())
     }
 
+    /// Whether somebody of this name has signed in from any browser, as far back as browsers are known.
+    pub async fn has_signed_in(&self, name: &str) -> Result<bool, StoreError> {
+        let found = sqlx::query("SELECT 1 FROM known_browsers WHERE name = ? LIMIT 1")
+            .bind(folded(name))
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.is_some())
+    }
+
     pub async fn knows_browser(&self, hash: &[u8], name: &str) -> Result<bool, StoreError> {
         let found = sqlx::query("SELECT 1 FROM known_browsers WHERE hash = ? AND name = ? AND last_used_at >= ?")
             .bind(hash)

@@ -1,0 +1,173 @@
+//! What is refused is on record: who asked for what they may not see or do, tokens that nobody has, sign-ins that come too
+//! fast; and none of it can fill the record.
+
+use atomfeed_console::model::audit::{AuditEntry, AuditFilter};
+use axum::http::{Method, StatusCode};
+
+use super::{
+    access::{Browser, PASSWORD, basic, script, with_accounts},
+    hospital::Hospital,
+};
+
+/// Oldest first, without successful sign-ins.
+async fn entries(hospital: &Hospital) -> Vec<AuditEntry> {
+    let mut entries = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 1000).await.unwrap();
+    entries.retain(|entry| entry.kind != "sign_in");
+    entries.reverse();
+    entries
+}
+
+fn said(entries: &[AuditEntry]) -> Vec<(&str, &str, &str, &str)> {
+    entries
+        .iter()
+        .map(|entry| (entry.kind.as_str(), entry.who.as_str(), entry.signed_in_by.as_str(), entry.outcome.as_str()))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_somebody_may_not_do_is_on_record_by_page_by_form_and_by_program() {
+    let hospital = with_accounts().await;
+    let mut viewer = Browser::signed_in(&hospital, "viewer").await;
+    assert_eq!(entries(&hospital).await, []);
+    assert_eq!(viewer.get("/audit").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        viewer.form("/api/add_account", &[("name", "x"), ("role", "viewer")]).await.status,
+        StatusCode::FORBIDDEN
+    );
+    let program = basic("operator", PASSWORD);
+    assert_eq!(script(&hospital, Method::GET, "/audit.csv", Some(&program)).await.status, StatusCode::FORBIDDEN);
+    let found = entries(&hospital).await;
+    assert_eq!(
+        said(&found),
+        [
+            ("access_refused", "viewer", "account", "refused"),
+            ("access_refused", "viewer", "account", "refused"),
+            ("access_refused", "operator", "basic", "refused"),
+        ]
+    );
+    assert!(found[0].what.starts_with("GET /atomfeed-console/audit: "), "{}", found[0].what);
+    assert!(found[1].what.starts_with("POST /atomfeed-console/api/add_account: "), "{}", found[1].what);
+    // What somebody may do leaves no such entry, and neither does what is not there.
+    assert_eq!(viewer.get("/failed-events").await.status, StatusCode::OK);
+    assert_eq!(viewer.get("/failed-events/odoo/99").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(entries(&hospital).await.len(), 3);
+    // A server function that asks for more than its door, and a form of another site.
+    let mut operator = Browser::signed_in(&hospital, "operator").await;
+    let fields = [("kind", "discard"), ("rows[]", "odoo:1:5"), ("reason", "x")];
+    assert_eq!(operator.form("/api/plan_operation", &fields).await.status, StatusCode::FORBIDDEN);
+    operator.token = "not this".into();
+    assert_eq!(operator.form("/api/retry", &[("rows[]", "odoo:1:5")]).await.status, StatusCode::FORBIDDEN);
+    let found = entries(&hospital).await;
+    assert_eq!(said(&found)[3..], [("access_refused", "operator", "account", "refused"); 2]);
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_has_is_on_record_without_the_token() {
+    let hospital = with_accounts().await;
+    for token in ["afc_0123456789", "afc_0123456789abcdef"] {
+        let answer = script(&hospital, Method::GET, "/apps", Some(&format!("Bearer {token}"))).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+    let found = entries(&hospital).await;
+    assert_eq!(said(&found), [("access_refused", "(nobody who is known)", "", "refused")], "the second is counted");
+    assert!(found[0].what.contains("token is not known") && !found[0].what.contains("afc_"), "{}", found[0].what);
+    // Nobody at all is no refusal: that is every first visit.
+    assert_eq!(script(&hospital, Method::GET, "/apps", None).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(entries(&hospital).await.len(), 1);
+    hospital.console.parts.audit.tell_counted().await;
+    assert!(entries(&hospital).await[1].what.ends_with("1 more of these within a minute"));
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_is_counted() {
+    let hospital = with_accounts().await;
+    let program = basic("viewer", PASSWORD);
+    for number in 0..60 {
+        let path = format!("/api/audit?query=&number={number}");
+        script(&hospital, Method::GET, &path, Some(&program)).await;
+        script(&hospital, Method::GET, "/audit.csv", Some(&program)).await;
+    }
+    assert_eq!(entries(&hospital).await.len(), 5);
+    hospital.console.parts.audit.tell_counted().await;
+    let found = entries(&hospital).await;
+    assert!(found.len() == 6 && found[5].what.contains("more of these within a minute"), "{found:?}");
+}
+
+#[tokio::test]
+async fn sign_ins_that_are_not_even_tried_are_on_record_and_whoever_comes_back_gets_in() {
+    let hospital = with_accounts().await;
+    let mut last = StatusCode::OK;
+    for number in 0..12 {
+        last = script(&hospital, Method::GET, "/apps", Some(&basic("viewer", &format!("wrong {number}")))).await.status;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    let found = entries(&hospital).await;
+    assert!(found.iter().all(|entry| (entry.kind.as_str(), entry.who.as_str()) == ("sign_in_failed", "viewer")));
+    assert!(found.iter().any(|entry| entry.what.starts_with("not tried")), "{found:?}");
+    // The right password is refused at first, too, and taken when it comes back.
+    let right = basic("viewer", PASSWORD);
+    let begun = std::time::Instant::now();
+    while script(&hospital, Method::GET, "/apps", Some(&right)).await.status != StatusCode::OK {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_one_time_password_that_came_too_late_is_on_record() {
+    use atomfeed_console::server::{
+        security::passwords::Prover,
+        store::{NewAccount, NewPassword},
+    };
+    let hospital = with_accounts().await;
+    let hash = Prover::new().hash(PASSWORD).await.unwrap();
+    let until = Some(chrono::Utc::now() - chrono::TimeDelta::days(1));
+    let account = NewAccount {
+        name: "late".into(),
+        role: atomfeed_console::model::Role::Viewer,
+        applications: None,
+        password: NewPassword { hash, must_change: true, until },
+        created_by: "test".into(),
+    };
+    assert!(hospital.console.parts.store.add_account(&account).await.unwrap());
+    let mut browser = Browser::new(&hospital);
+    assert_eq!(browser.sign_in("late", PASSWORD, "").await.status, StatusCode::UNAUTHORIZED);
+    let found = entries(&hospital).await;
+    assert_eq!(said(&found), [("sign_in_failed", "late", "", "refused")]);
+    assert_eq!(found[0].what, "the one-time password had expired");
+}
+
+/// Error texts that an open page reads again are looks at them, once an hour for one person and one event.
+#[tokio::test]
+async fn what_is_read_without_the_page_is_on_record_too() {
+    let hospital = with_accounts().await;
+    let (operator, viewer) = (basic("operator", PASSWORD), basic("viewer", PASSWORD));
+    let live = "/api/failed_event?app=odoo&id=2&list=live%3D1";
+    for path in [live, "/failed-events/odoo/2?live=1", live] {
+        let answer = script(&hospital, Method::GET, path, Some(&operator)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+    }
+    let found = entries(&hospital).await;
+    assert_eq!(said(&found), [("error_viewed", "operator", "basic", "done")]);
+    assert_eq!(
+        (found[0].app.as_deref(), found[0].what.as_str()),
+        (Some("odoo"), "failed event 2, its page read again")
+    );
+    script(&hospital, Method::GET, "/api/failed_event?app=odoo&id=1&list=", Some(&operator)).await;
+    script(&hospital, Method::GET, "/api/failed_event?app=odoo&id=1&list=live%3D1", Some(&operator)).await;
+    let found = entries(&hospital).await;
+    assert_eq!(found[1..].iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>(), ["payload_viewed"]);
+    script(&hospital, Method::GET, live, Some(&viewer)).await;
+    assert_eq!(entries(&hospital).await.len(), 3, "another person is another look; here nothing is masked");
+}
+
+#[tokio::test]
+async fn nobody_gets_an_account_by_a_name_of_the_consoles_own() {
+    let hospital = with_accounts().await;
+    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
+    for name in ["console", "Anybody", "CONSOLE"] {
+        let answer = administrator.form("/api/add_account", &[("name", name), ("role", "viewer")]).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {}", answer.body);
+    }
+    assert!(hospital.console.parts.store.account("console").await.unwrap().is_none());
+}
