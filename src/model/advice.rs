@@ -10,7 +10,13 @@ use super::error_text::{self, ErrorText};
 pub struct Advice {
     pub meaning: &'static str,
     pub todo: &'static str,
+    /// The record that the event is about is not there any more: a retry fails again, whoever asks for it.
+    pub gone: bool,
 }
+
+/// The warning beside a retry of an event whose record is gone.
+pub const GONE: &str = "Its record is not there any more: unless somebody restores it in the other system, a retry fails \
+                        again. Discarding the event is what is left.";
 
 /// A known error: pieces of text that must stand in this order, and the advice.
 struct Rule {
@@ -19,7 +25,18 @@ struct Rule {
 }
 
 const fn rule(pieces: &'static [&'static str], meaning: &'static str, todo: &'static str) -> Rule {
-    Rule { pieces, advice: Advice { meaning, todo } }
+    Rule { pieces, advice: Advice { meaning, todo, gone: false } }
+}
+
+/// A rule for a record that the other system does not have any more.
+const fn gone(pieces: &'static [&'static str]) -> Rule {
+    let advice = Advice {
+        meaning: "The record is not there (any more) in the system that was asked for it: it was deleted, or never saved.",
+        todo: "Open the payload’s address there: if the record was deleted for good, discard the event, because a retry \
+               fails again; if it is there now, retry.",
+        gone: true,
+    };
+    Rule { pieces, advice }
 }
 
 /// What advice is sought in, in bytes.
@@ -164,11 +181,13 @@ const RULES: &[Rule] = &[
         "The consumer’s user may not read this record.",
         "Give the user the missing privilege in the publishing system, then retry.",
     ),
-    rule(
-        &["Bad response code of 404"],
-        "The record is not there (any more) in the system that published it.",
-        "Open the payload’s address there: if the record was deleted for good, a retry will not help.",
-    ),
+    gone(&["Bad response code of 404"]),
+    gone(&["Bad response code of 410"]),
+    gone(&["404 Not Found"]),
+    gone(&["410 Gone"]),
+    gone(&["HTTP response code: 404"]),
+    gone(&["Object with given uuid doesn't exist"]),
+    gone(&["Resource not found"]),
     rule(
         &["Bad response code of 5"],
         "The system that published the event failed while it was asked for the record.",
@@ -249,7 +268,7 @@ pub fn sentences() -> impl Iterator<Item = &'static str> {
 }
 
 fn rule_of(text: &str) -> Option<&'static Rule> {
-    let said = said(&error_text::parse(error_text::beginning(text, LOOKED_AT)));
+    let said = said(&error_text::parse_beginning(text, LOOKED_AT));
     RULES.iter().find(|rule| stand_in_order(&said, rule.pieces))
 }
 
@@ -303,6 +322,10 @@ mod tests {
             ("Error while saving test - Sodium".into(), "save the test"),
             ("no property found for 'defaultOrganizationName' in site_information table".into(), "setting is missing"),
             ("Bad response code of 404".into(), "not there"),
+            ("Bad response code of 410".into(), "not there"),
+            ("Resource not found at http://openmrs:8080/openmrs/ws/rest/v1/patient/7".into(), "not there"),
+            ("404 Not Found: Object with given uuid doesn't exist".into(), "not there"),
+            ("Object with given uuid doesn't exist [null]".into(), "not there"),
             ("Bad response code of 403".into(), "may not read"),
             ("Bad response code of 401".into(), "refused"),
             ("Bad response code of 500".into(), "published the event failed"),
@@ -353,6 +376,28 @@ mod tests {
         for rule in RULES {
             let text = rule.pieces.join("x");
             assert_eq!(advise(&text), Some(rule.advice), "another rule takes {text}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_gone_is_told_from_one_that_may_come() {
+        let gone = |text: &str| advise(text).is_some_and(|advice| advice.gone);
+        let wrapped = format!(
+            "Failed processing event in feed [http://h/1] \norg.ict4h.E: 404java.lang.RuntimeException: org.ict4h.E: 404\n\
+             \tat a.b.C.d(C.java:1)\nCaused by: org.ict4h.E: 404 Not Found: Object with given uuid doesn't exist"
+        );
+        assert!(gone(&wrapped));
+        assert!(gone("org.ict4h.E: Resource not found at http://openmrs:8080/ws/rest/v1/patient/7"));
+        // Others that speak of something that is not found: what is missing can still arrive.
+        for text in [
+            format!("Patient with uuid '{UUID}' not found in ELIS"),
+            "Patient Id not found in Odoo".to_owned(),
+            format!("Concept for lab test'{UUID}' not found in openmrs"),
+            "Unable to Cancel the Order. Previous order is not foundORD-19".to_owned(),
+            "Bad response code of 500".to_owned(),
+            "Bad response code of 403".to_owned(),
+        ] {
+            assert!(!gone(&text), "{text}");
         }
     }
 

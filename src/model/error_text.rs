@@ -9,8 +9,10 @@ use super::uuid;
 
 /// How the library opens the text in `failed_events`.
 const OPENING: &str = "Failed processing event in feed [";
-/// The width of `error_message` in most schemas: a text of exactly this length was cut.
+/// The width of `error_message` in most schemas, and where the library cuts a text.
 const COLUMN_CHARS: usize = 4000;
+/// What MySQL keeps of a text at the most in a column of the type TEXT, in bytes.
+const TEXT_BYTES: usize = 65_535;
 /// What a headline reads of a text, in bytes.
 const HEADLINE_BYTES: usize = 64 * 1024;
 /// What a headline may be long, in characters.
@@ -132,6 +134,13 @@ fn library(frame: &str) -> Option<&'static str> {
     LIBRARIES.iter().filter(|(prefix, _)| call.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len()).map(|l| l.1)
 }
 
+/// Takes the beginning of an error text apart, `bytes` of it at the most.
+pub fn parse_beginning(text: &str, bytes: usize) -> ErrorText {
+    let read = beginning(text, bytes);
+    let error = parse(read);
+    ErrorText { cut: error.cut || read.len() < text.len(), ..error }
+}
+
 /// Takes an error text apart.
 pub fn parse(text: &str) -> ErrorText {
     let (via, rest, ends_in_via) = split_via(text);
@@ -142,7 +151,7 @@ pub fn parse(text: &str) -> ErrorText {
         causes.push(Cause { class: first.class, message: first.said, ..Cause::default() });
     }
     read_trace(trace, &mut causes);
-    let cut = ends_in_via || first.cut || ends_in_trace(trace) || fills_the_column(text);
+    let cut = ends_in_via || first.cut || ends_in_trace(rest, !trace.is_empty()) || has_a_cut_length(text);
     ErrorText { via, message: first.message, causes, cut }
 }
 
@@ -336,23 +345,50 @@ fn read_trace(trace: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A printed trace ends with a line's end; one that does not was cut, unless its last words are `... 8 more`.
-fn ends_in_trace(trace: &str) -> bool {
-    let last = trace.rsplit('\n').next().unwrap_or("");
-    !last.is_empty() && more(last).is_none()
+/// Whether a text ends in the middle of a line that Java prints whole: a frame, `... 8 more`, or the class behind
+/// `Caused by: `. A text without a line's end behind its last line was not cut for that: other consumers, and tools that
+/// copy rows, leave it out. `traced`: there is a trace in the text.
+fn ends_in_trace(text: &str, traced: bool) -> bool {
+    let last = text.rsplit('\n').next().unwrap_or("");
+    if last.is_empty() {
+        return false;
+    }
+    if !traced {
+        return "\tat ".starts_with(last);
+    }
+    if let Some(thrown) = last.strip_prefix("Caused by: ") {
+        let class = !thrown.contains(' ') && thrown.bytes().all(|byte| in_class(byte) || byte == b':');
+        return thrown.is_empty() || (class && thrown.contains('.') && !is_class(thrown));
+    }
+    let bare = last.trim_start_matches([' ', '\t']);
+    let indented = bare.len() < last.len();
+    let in_frame = match bare.strip_prefix("at ") {
+        // Loggers add the archive: `at a.b.C.d(C.java:2) [app.jar:1.0]`.
+        Some(_) => !bare.trim_end().ends_with([')', ']']),
+        None => "at ".starts_with(bare),
+    };
+    let in_more = (bare.starts_with("... ") || "... ".starts_with(bare)) && more(bare).is_none();
+    "Caused by: ".starts_with(last) || (indented && (in_frame || in_more))
 }
 
-fn fills_the_column(text: &str) -> bool {
+/// Whether a text is as long as one that was cut. Java counts a character beyond the first 65,536 as two, and such
+/// characters are halved, left out or replaced by `?` on the way into an older database.
+fn has_a_cut_length(text: &str) -> bool {
     // Counting the characters of megabytes only to learn that there are too many is not worth it.
-    text.len() <= 4 * COLUMN_CHARS && text.chars().count() == COLUMN_CHARS
+    if text.len() > 4 * COLUMN_CHARS {
+        return text.len() == TEXT_BYTES;
+    }
+    let java: usize = text.chars().map(char::len_utf16).sum();
+    let replaced = text.bytes().filter(|byte| *byte == b'?').count();
+    text.chars().count() == COLUMN_CHARS || (java <= COLUMN_CHARS && java + 1 + replaced >= COLUMN_CHARS)
 }
 
 /// The one sentence that a list shows: what the root cause said, as far as the text holds it, on one line, without
 /// class names, at most about 160 characters. Never empty for a text that is not.
 ///
-/// Works on the beginning of a text too: a list reads only the first 300 characters.
+/// Works on a text that was cut, too.
 pub fn headline(text: &str) -> String {
-    let error = parse(beginning(text, HEADLINE_BYTES));
+    let error = parse_beginning(text, HEADLINE_BYTES);
     let said: Vec<String> = error.causes.iter().map(|cause| sentence(&cause.message)).collect();
     let open = error.cut && error.causes.last().is_some_and(|cause| cause.frames.is_empty() && error.causes.len() > 1);
     let chosen = root_sentence(&said, open).or_else(|| named_class(&error.causes));
@@ -692,14 +728,25 @@ mod tests {
         assert_eq!(headline(&odoo()), "Patient Id not found in Odoo");
     }
 
+    /// The first `end` bytes of a trace as a column of 4000 characters holds them: more frames in the first stack make the
+    /// text that long. `None`: the first stack does not begin before that.
+    fn cut_by_the_column(text: &str, end: usize) -> Option<String> {
+        let stack = text.find("\n\tat ").map(|at| at + 1).filter(|at| *at <= end)?;
+        let (head, rest) = text[..end].split_at(stack);
+        let frame = |name: &str| format!("\tat org.example.A.{name}(A.java:1)\n");
+        let missing = COLUMN_CHARS.checked_sub(text[..end].chars().count() + frame("").len())?;
+        Some(format!("{head}{}{rest}", frame(&"x".repeat(missing))))
+    }
+
     #[test]
-    fn the_headline_of_the_first_300_characters_is_nearly_as_good() {
-        let beginning = |text: String, chars| text.chars().take(chars).collect::<String>();
-        assert_eq!(headline(&beginning(openelis(), 300)), PATIENT);
-        let enough = odoo().find(" in Odoo").unwrap_or(0) + " in Odoo".len();
-        assert_eq!(headline(&beginning(odoo(), enough)), "Patient Id not found in Odoo…");
+    fn the_headline_of_a_text_that_was_cut_is_nearly_as_good() {
+        let cut = |text: &str, end: usize| cut_by_the_column(text, end).expect("long enough");
+        let (elis, odoo) = (openelis(), odoo());
+        assert_eq!(headline(&cut(&elis, elis.len() - 120)), PATIENT);
+        let words = odoo.find("Patient Id").expect("its words");
+        assert_eq!(headline(&cut(&odoo, words + "Patient Id not found".len())), "Patient Id not found…");
         assert_eq!(
-            headline(&beginning(odoo(), 270)),
+            headline(&cut(&odoo, odoo.find("Response status").expect("its words"))),
             "Post call to /api/bahmni-saleorder failed",
             "the cause is cut before its own words"
         );
@@ -713,9 +760,9 @@ mod tests {
             let line = headline(cut);
             assert_eq!(line.is_empty(), cut.is_empty(), "{cut:?}");
             assert!(!line.contains("java.lang") && !line.contains('\n'), "{cut:?} → {line}");
-            // From here on the text holds the whole message, and enough of what follows to tell it apart.
-            if end >= text.find("java.lang").unwrap_or(0) + "java.".len() {
-                assert_eq!(line.trim_end_matches('…').trim_end_matches("us."), PATIENT, "{cut:?}");
+            if let Some(cut) = cut_by_the_column(&text, end) {
+                assert!(parse(&cut).cut, "{cut:?}");
+                assert_eq!(headline(&cut).trim_end_matches('…'), PATIENT, "{cut:?}");
             }
         }
     }
@@ -766,9 +813,61 @@ mod tests {
         assert!(parse(&whole[..whole.len() - 30]).cut);
         assert!(parse(&whole[..60]).cut, "within the page's address");
         assert!(parse("Read timed outjava.net.SocketTimeoutException: Read ti").cut);
-        assert!(parse(&"x".repeat(4000)).cut, "the width of the column");
         assert!(!parse("Response is null").cut);
         assert!(!parse(whole.trim_end()).cut, "the last line is whole");
+        let trace = "oddjava.lang.A: odd\n\tat a.b.C.d(C.java:2)\n";
+        for end in [
+            "\t",
+            "\ta",
+            "\tat a.b.C.d(C.ja",
+            "\tat a.b.C",
+            "\t...",
+            "\t... 12 mo",
+            "Cau",
+            "Caused by: ",
+            "Caused by: org.example",
+            "Caused by: org.example.Odd:",
+        ] {
+            assert!(parse(&format!("{trace}{end}")).cut, "{end:?}");
+        }
+        assert!(parse("odd\n\ta").cut);
+    }
+
+    #[test]
+    fn a_text_is_not_called_cut_for_want_of_a_last_line_end() {
+        let trace = "oddjava.lang.A: odd\n\tat a.b.C.d(C.java:2)\n";
+        for end in [
+            "",
+            "Caused by: java.net.SocketTimeoutException: Timeout waiting for response",
+            "Caused by: java.lang.NullPointerException",
+            "Caused by: no class at all",
+            "Caused by: java.lang.A: one\ntwo",
+            "\tat a.b.C.e(Native Method)",
+            "\tat a.b.C.e(C.java:9) ~[app.jar:1.0]",
+            "\t... 12 more",
+            "\tSuppressed: java.lang.B: two",
+        ] {
+            assert!(!parse(&format!("{trace}{end}")).cut, "{end:?}");
+        }
+        assert_eq!(
+            headline(&format!("{trace}Caused by: java.net.SocketTimeoutException: Timeout waiting for response")),
+            "Timeout waiting for response"
+        );
+    }
+
+    #[test]
+    fn a_text_has_a_cut_length_as_java_or_as_the_database_counts() {
+        let cut = |text: String| parse(&text).cut;
+        assert!(cut("x".repeat(4000)), "the width of the column");
+        assert!(cut("क".repeat(4000)));
+        assert!(cut("x".repeat(3999)), "a character of two would have been halved");
+        assert!(!cut("x".repeat(3998)) && !cut("x".repeat(4001)));
+        assert!(cut("🩺".repeat(2000)), "4000 as Java counts");
+        assert!(cut(format!("{}{}", "?".repeat(20), "x".repeat(3960))), "20 of two characters were replaced");
+        assert!(cut("x".repeat(65_535)), "what a TEXT of MySQL holds");
+        assert!(!cut("x".repeat(10_000)));
+        let long = "x".repeat(100);
+        assert!(parse_beginning(&long, 50).cut && !parse_beginning(&long, 100).cut);
     }
 
     #[test]

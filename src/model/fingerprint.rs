@@ -8,7 +8,7 @@
 //! the retry log (without), so nothing of the outer form counts, and a root cause that was cut off half way is taken from
 //! an exception around it that says the same, or completed from the sentences that the consumers are known to write.
 //!
-//! Pure, linear in the text, never fails. [`VERSION`] grows when texts get other fingerprints; a fingerprint can be
+//! Pure, linear in the text, never fails. [`VERSION`] grows when sentences get other fingerprints; a fingerprint can be
 //! fingerprinted again ([`of`] leaves its own results as they are), which is how notes follow to a newer version.
 
 use super::{
@@ -73,8 +73,7 @@ const PHRASES: &[&str] = &["Expectation Failed: ", "Bad Request: ", "Internal Se
 
 /// The fingerprint of an error text: of the latest error where there are several.
 pub fn of(text: Option<&str>) -> Fingerprint {
-    let text = text.map(|text| beginning(text, LOOKED_AT)).unwrap_or_default();
-    let error = error_text::parse(text);
+    let error = error_text::parse_beginning(text.unwrap_or_default(), LOOKED_AT);
     let said = root(&error).or_else(|| error_text::named_class(&error.causes).map(|named| canonical(&named, false)));
     let said = said.map(|said| visible(&said)).filter(|said| !said.trim().is_empty());
     Fingerprint { version: VERSION, text: said.map_or_else(|| NO_TEXT.to_owned(), |said| cut(said.trim())) }
@@ -90,9 +89,9 @@ fn cut(text: &str) -> String {
 /// What the root cause said, as fully as the exceptions around it say the same.
 fn root(error: &ErrorText) -> Option<String> {
     let last = error.causes.len().checked_sub(1)?;
-    // Java prints a stack behind every message. Without one, the text ended in the message, also where it ends a line.
-    let open = error.causes.get(last).is_some_and(|cause| cause.frames.is_empty() && cause.more.is_none())
-        && (error.cut || last > 0);
+    // Java prints a stack behind every message. A text that was cut and has none ended in the message, also where it ends
+    // a line. One that was not cut is whole without it: not every consumer prints stacks.
+    let open = error.cut && error.causes.get(last).is_some_and(|cause| cause.frames.is_empty() && cause.more.is_none());
     let mut told: Vec<String> = Vec::new();
     for (place, cause) in error.causes.iter().enumerate() {
         if !(open && place == last) {
@@ -768,6 +767,35 @@ mod tests {
         )
     }
 
+    /// The first `end` bytes of a trace as a column of 4000 characters holds them: one more frame, as long as need be, in
+    /// the first stack.
+    fn cut_by_the_column(whole: &str, end: usize) -> String {
+        let stack = whole.find("\n\tat ").map_or(end, |at| at + 1).min(end);
+        let (head, rest) = whole[..end].split_at(stack);
+        let frame = |name: &str| format!("\tat org.example.A.{name}(A.java:1)\n");
+        let missing = 4000 - whole[..end].chars().count() - frame("").len();
+        format!("{head}{}{rest}", frame(&"x".repeat(missing)))
+    }
+
+    #[test]
+    fn two_causes_are_two_faults_though_their_texts_end_without_a_line_end() {
+        let text = |cause: &str, class: &str| {
+            format!(
+                "Failed processing event in feed [http://openmrs:8080/openmrs/ws/atomfeed/encounter/7] \n\
+                 Post call to /api/bahmni-saleorder failedjava.lang.RuntimeException: Post call to /api/bahmni-saleorder failed\n\
+                 \tat {FRAME}\nCaused by: {class}: {cause}"
+            )
+        };
+        let rest = "org.springframework.web.client.ResourceAccessException";
+        let one = of(Some(&text("Timeout waiting for response", rest))).text;
+        let other = of(Some(&text("No route to host", rest))).text;
+        assert_eq!(one, "Timeout waiting for response");
+        assert_ne!(one, other);
+        // With the stack behind it, it is the same fault.
+        let whole = format!("{}\n\tat {FRAME}\n\t... 9 more\n", text("Timeout waiting for response", rest));
+        assert_eq!(of(Some(&whole)).text, one);
+    }
+
     #[test]
     fn one_group_a_fault_and_no_two_faults_in_one() {
         let mut seen: BTreeMap<String, &str> = BTreeMap::new();
@@ -797,16 +825,13 @@ mod tests {
                 let wrapper = of(Some(&retry(&causes[..1].to_vec()))).text;
                 let from = causes[0].1.len() * 2 + causes[0].0.len() + 3;
                 for end in (from..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
-                    let cut = of(Some(&whole[..end])).text;
+                    let whole = cut_by_the_column(&whole, end);
+                    let cut = of(Some(&whole)).text;
                     // A cause that is gone is gone: then it is the group of what was around it, and never a third one.
                     // Of a modality's answer the end may be missing.
                     let known =
                         cut == fingerprint || cut == wrapper || name.contains("answer") || name == "procedure code";
-                    assert!(
-                        known,
-                        "{name} cut at {end}: {cut:?}, neither {fingerprint:?} nor {wrapper:?}\n{}",
-                        &whole[..end]
-                    );
+                    assert!(known, "{name} cut at {end}: {cut:?}, neither {fingerprint:?} nor {wrapper:?}\n{whole}");
                 }
             }
         }
