@@ -56,6 +56,8 @@ pub struct ListPage {
     pub mark: String,
     /// Why error texts are masked and not searched, as a sentence; `None`: they are not masked.
     pub masked: Option<String>,
+    /// Applications whose database keeps no first failure: see [`crate::model::FailedEventRow::moves`].
+    pub moving: Vec<String>,
 }
 
 /// A page of failed events. `query` is the page's query string.
@@ -128,6 +130,8 @@ pub struct EventPage {
     pub group: Option<EventGroup>,
     /// Later events of the same record here: how many were resolved, and how many failed too.
     pub later: (u64, u64),
+    /// The retries that it had before they were set back to 0, where the console saw that.
+    pub set_back: Option<i64>,
     /// What the ledger knows of it; `None`: it has not seen it yet.
     pub life: Option<crate::model::ledger::LedgerEvent>,
     /// The neighbours in the list it was opened from.

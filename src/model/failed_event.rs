@@ -2,9 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Limits, Stamp};
+use super::{
+    Limits, Stamp,
+    error_text::{headline, visible},
+};
 
 /// The `id` of a row in a source. Wide enough for MySQL's `bigint unsigned` and PostgreSQL's `numeric(10,0)`.
 ///
@@ -75,7 +79,7 @@ pub struct FailedEventRow {
     pub app: String,
     pub id: RowId,
     pub feed_uri: Option<String>,
-    /// When it failed first.
+    /// When it failed first; where [`FailedEventRow::moves`], when its row was changed last.
     pub failed_at: Option<Stamp>,
     /// The beginning of the first error (300 characters in lists).
     pub error: Option<String>,
@@ -86,14 +90,125 @@ pub struct FailedEventRow {
     pub retries: Option<i64>,
     pub tags: Option<String>,
     pub state: EventState,
+    /// The database rewrites `failed_at` with every change of the row (MySQL: ON UPDATE CURRENT_TIMESTAMP).
+    #[serde(default)]
+    pub moves: bool,
+    /// When the ledger saw it first, or the `failed_at` that it had then, whichever is earlier.
+    #[serde(default)]
+    pub first_sight: Option<DateTime<Utc>>,
+    /// The newest failed retry of its present failure; `None`: none is known, and the first error is the latest.
+    #[serde(default)]
+    pub latest: Option<Latest>,
+    /// What the innermost cause of its latest error says, where more of the error was read than is here.
+    #[serde(default)]
+    pub cause: Option<String>,
+}
+
+/// A failed retry as a list knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Latest {
+    pub failed_at: Option<Stamp>,
+    /// The beginning of its error, as much as of the first one.
+    pub error: Option<String>,
 }
 
 impl FailedEventRow {
+    /// The latest error: of the newest failed retry, or the first one where no retry has an error on record.
+    pub fn latest_error(&self) -> Option<&str> {
+        self.latest.as_ref().and_then(|latest| latest.error.as_deref()).or(self.error.as_deref())
+    }
+
+    /// When the latest error was.
+    pub fn latest_at(&self) -> Option<&Stamp> {
+        match &self.latest {
+            Some(latest) => latest.failed_at.as_ref(),
+            None => self.failed_at.as_ref(),
+        }
+    }
+
+    /// When it failed first. Where `failed_at` moves, the first sight is nearer to that, if it was earlier.
+    pub fn failed_since(&self) -> FailedSince {
+        let at = self.failed_at.as_ref().and_then(|stamp| stamp.at);
+        match self.first_sight {
+            _ if !self.moves => FailedSince::First(self.failed_at.clone()),
+            Some(seen) if at.is_none_or(|at| seen < at) => FailedSince::Seen(seen),
+            _ => FailedSince::Changed(self.failed_at.clone()),
+        }
+    }
+
+    /// What the innermost cause of the latest error says in one sentence, made visible; never empty.
+    pub fn says(&self) -> String {
+        self.cause.clone().unwrap_or_else(|| says(self.latest_error()))
+    }
+
     /// Whether it stops every retry of its feed while it waits: a consumer that meets a NULL failed_at among the oldest
     /// that wait gives up the whole batch (ICT4H/atomfeed, `FailedEventsJob`).
     pub fn would_stop_its_feed(&self) -> bool {
         self.failed_at.is_none()
     }
+
+    /// From when on failed retries of its event are of its present failure: see [`present_since`]. `first_sight`: when the
+    /// ledger saw the row first, or the `failed_at` that it had then.
+    pub fn present_since(&self, first_sight: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        present_since(self.failed_at.as_ref().and_then(|stamp| stamp.at), self.moves, first_sight)
+    }
+}
+
+/// When a failed event failed first, as far as that is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FailedSince {
+    /// Its first failure.
+    First(Option<Stamp>),
+    /// The database does not keep the first failure; the console saw it failed then.
+    Seen(DateTime<Utc>),
+    /// The database does not keep the first failure: this is the last change of its row.
+    Changed(Option<Stamp>),
+}
+
+impl FailedSince {
+    /// What the time is.
+    pub fn word(&self) -> &'static str {
+        match self {
+            FailedSince::First(_) => "first failed",
+            FailedSince::Seen(_) => "first seen",
+            FailedSince::Changed(_) => "last changed",
+        }
+    }
+
+    pub fn at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            FailedSince::Seen(at) => Some(*at),
+            FailedSince::First(stamp) | FailedSince::Changed(stamp) => stamp.as_ref()?.at,
+        }
+    }
+}
+
+/// What the innermost cause of an error says in one sentence, made visible; never empty. Lists, pages and exports all name
+/// an error by this.
+pub fn says(error: Option<&str>) -> String {
+    let said = error.map(headline).unwrap_or_default();
+    if said.trim().is_empty() { "No error text".to_owned() } else { visible(&said) }
+}
+
+/// How long before the last change of a row the failed retry can have been logged that changed it: the consumer takes
+/// the time of the one from its own clock, before it writes, and the database that of the other.
+const LOGGED_BEFORE: TimeDelta = TimeDelta::seconds(60);
+
+/// From when on failed retries of an event are of the present failure of a row. Those before are of an earlier failure of
+/// the same event, whose row is gone while its retry log stayed. `None`: that is not known, and all of them count.
+///
+/// `moves`: `failed_at` is the time of the last change. Then only the time tells that the row had when it was seen first.
+pub fn present_since(
+    failed_at: Option<DateTime<Utc>>,
+    moves: bool,
+    first_sight: Option<DateTime<Utc>>,
+) -> Option<DateTime<Utc>> {
+    let failed_at = failed_at?;
+    if moves {
+        return first_sight.map_or(failed_at, |seen| seen.min(failed_at)).checked_sub_signed(LOGGED_BEFORE);
+    }
+    // One of the two columns may have no fractions of a second.
+    Some(failed_at.trunc_subsecs(0))
 }
 
 /// A failed event as its own page shows it.
@@ -105,10 +220,15 @@ pub struct FailedEvent {
     pub error_chars: u64,
     pub payload_chars: u64,
     pub error_hash_code: Option<i64>,
-    /// The rows of the retry log for this event, oldest first; the newest [`FailedEvent::ATTEMPT_LIMIT`] of them.
+    /// The failed retries of its present failure, oldest first; the newest [`FailedEvent::ATTEMPT_LIMIT`] of them.
     pub attempts: super::Availability<Vec<Attempt>>,
-    /// How many rows of the retry log there are in all.
+    /// How many of them there are in all.
     pub attempts_total: u64,
+    /// Those in the retry log that are of an earlier failure of the same event, oldest first; the newest
+    /// [`FailedEvent::EARLIER_LIMIT`] of them.
+    pub earlier: Vec<Attempt>,
+    /// How many of them there are in all.
+    pub earlier_total: u64,
 }
 
 impl FailedEvent {
@@ -116,6 +236,13 @@ impl FailedEvent {
     pub const TEXT_LIMIT: u32 = 64 * 1024;
     /// Attempts that a page carries.
     pub const ATTEMPT_LIMIT: u32 = 50;
+    /// Attempts of earlier failures that a page carries.
+    pub const EARLIER_LIMIT: u32 = 10;
+
+    /// The newest failed retry of its present failure: its error is the latest one.
+    pub fn latest(&self) -> Option<&Attempt> {
+        self.attempts.here().and_then(|attempts| attempts.last())
+    }
 }
 
 /// A row of `failed_event_retry_log`: a retry that failed.
@@ -129,4 +256,70 @@ pub struct Attempt {
     pub error: Option<String>,
     pub event_id: Option<String>,
     pub payload: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Option<DateTime<Utc>> {
+        Some(DateTime::parse_from_rfc3339(text).expect("a time").to_utc())
+    }
+
+    #[test]
+    fn what_was_tried_before_the_first_failure_is_of_an_earlier_one() {
+        assert_eq!(present_since(at("2026-11-26T10:00:00.7Z"), false, None), at("2026-11-26T10:00:00Z"));
+        // The ledger may have seen the row later, or an older one with this id: failed_at itself says it.
+        assert_eq!(
+            present_since(at("2026-11-26T10:00:00Z"), false, at("2026-11-01T00:00:00Z")),
+            at("2026-11-26T10:00:00Z")
+        );
+        assert_eq!(present_since(None, false, at("2026-11-01T00:00:00Z")), None);
+        assert_eq!(present_since(None, true, None), None);
+    }
+
+    #[test]
+    fn a_time_that_moves_is_not_called_the_first_failure() {
+        let stamp = at("2026-11-26T10:00:00Z").map(Stamp::of);
+        let row = FailedEventRow {
+            app: "openmrs".into(),
+            id: RowId(1),
+            feed_uri: None,
+            failed_at: stamp.clone(),
+            error: Some("first".into()),
+            event_id: None,
+            payload: None,
+            title: None,
+            retries: Some(1),
+            tags: None,
+            state: EventState::Waiting,
+            moves: false,
+            first_sight: at("2026-11-01T00:00:00Z"),
+            latest: None,
+            cause: None,
+        };
+        assert_eq!(row.failed_since(), FailedSince::First(stamp.clone()));
+        let moving = FailedEventRow { moves: true, ..row.clone() };
+        assert_eq!(moving.failed_since(), FailedSince::Seen(at("2026-11-01T00:00:00Z").expect("a time")));
+        let late = FailedEventRow { first_sight: at("2026-11-26T10:00:00Z"), ..moving.clone() };
+        assert_eq!(late.failed_since(), FailedSince::Changed(stamp));
+        assert_eq!(FailedEventRow { first_sight: None, ..moving }.failed_since().word(), "last changed");
+        // The latest error is the one that a row is named by.
+        assert_eq!((row.says().as_str(), row.latest_error()), ("first", Some("first")));
+        let again = FailedEventRow { latest: Some(Latest { failed_at: None, error: Some("again".into()) }), ..row };
+        assert_eq!((again.says().as_str(), again.latest_error()), ("again", Some("again")));
+    }
+
+    #[test]
+    fn where_the_time_moves_with_every_change_the_first_sight_tells() {
+        assert_eq!(
+            present_since(at("2026-11-26T10:00:00Z"), true, at("2026-11-01T00:01:00Z")),
+            at("2026-11-01T00:00:00Z")
+        );
+        assert_eq!(
+            present_since(at("2026-11-26T10:00:00Z"), true, at("2026-11-27T00:00:00Z")),
+            at("2026-11-26T09:59:00Z")
+        );
+        assert_eq!(present_since(at("2026-11-26T10:00:00Z"), true, None), at("2026-11-26T09:59:00Z"));
+    }
 }

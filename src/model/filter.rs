@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::{EventState, RowId, error_text::shortened};
+use super::{EventState, RowId, error_text::shortened, uuid};
 
 /// Bytes of the longest query string that is read. One that names every application of a hospital, with a place in each
 /// and a text to search for, is a fraction of it.
@@ -82,7 +82,7 @@ pub struct Filter {
     pub from: Option<DateTime<Utc>>,
     /// First failed before.
     pub until: Option<DateTime<Utc>>,
-    /// Text contained in event id, title, payload or error; without regard to case as far as the database does that.
+    /// Text contained in event id, title, payload, first or latest error; without regard to case as far as the database does that.
     pub text: Option<String>,
     pub order: Order,
 }
@@ -169,7 +169,7 @@ impl ListQuery {
                 }
                 "from" => filter.from = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
                 "until" => filter.until = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
-                "q" => filter.text = Some(value),
+                "q" => filter.text = Some(bare(&value).to_owned()).filter(|text| !text.is_empty()),
                 "sort" => {
                     filter.order = *Order::ALL
                         .iter()
@@ -285,9 +285,52 @@ impl Filter {
     }
 }
 
-/// The first [`SEARCHED`] characters of a text.
+/// What is searched for of a text that somebody wrote or pasted: its [`needle`], of which the first [`SEARCHED`]
+/// characters.
 pub fn searched(text: &str) -> &str {
-    text.char_indices().nth(SEARCHED).map_or(text, |(end, _)| &text[..end])
+    let needle = needle(text);
+    needle.char_indices().nth(SEARCHED).map_or(needle, |(end, _)| &needle[..end])
+}
+
+/// Whether a text is longer than what is searched for.
+pub fn is_cut(text: &str) -> bool {
+    needle(text).chars().nth(SEARCHED).is_some()
+}
+
+/// What consumers and feeds write in front of a uuid. An event has it or not, by who wrote it.
+const BEFORE_UUID: [&str; 3] = ["tag:atomfeed.ict4h.org:", "urn:uuid:", "uuid:"];
+
+/// A text without what comes along when it is copied: blanks around it, and around a uuid the brackets and quotes, and the
+/// prefix that some events have and others have not. A uuid is found in either.
+pub fn needle(text: &str) -> &str {
+    let text = bare(text);
+    let mut inner = text;
+    loop {
+        if inner.len() == uuid::LENGTH && uuid::is_shaped(inner.as_bytes(), 0) {
+            return inner;
+        }
+        let prefix = BEFORE_UUID
+            .iter()
+            .find(|prefix| inner.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)));
+        let without = match prefix {
+            Some(prefix) => inner.get(prefix.len()..),
+            None => ["{}", "[]", "()", "<>", "\"\"", "''"].iter().find_map(|pair| {
+                let (open, close) = pair.split_at(1);
+                inner.strip_prefix(open)?.strip_suffix(close)
+            }),
+        };
+        match without {
+            Some(without) => inner = bare(without),
+            None => return text,
+        }
+    }
+}
+
+/// Without blanks around it, those too that are not seen.
+fn bare(text: &str) -> &str {
+    text.trim_matches(|letter: char| {
+        letter.is_whitespace() || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
+    })
 }
 
 /// Refuses a query string that is longer than any of ours, before any of it is looked at.
@@ -507,5 +550,41 @@ mod tests {
         let list = ListQuery::parse("from=2026-11-01T08%3A30&until=2026-11-01+09:00:01").unwrap();
         assert_eq!(list.filter.from, instant("2026-11-01T08:30:00Z"));
         assert_eq!(list.filter.until, instant("2026-11-01T09:00:01Z"));
+    }
+
+    #[test]
+    fn what_comes_along_with_a_copied_uuid_is_not_searched_for() {
+        let uuid = "ABCDEF12-77aa-4be1-9c40-90fe11d0c2a7";
+        for text in [
+            format!(" {uuid}"),
+            format!("{uuid}\u{a0}\t\n"),
+            format!("\u{feff}{uuid}\u{200b}"),
+            format!("tag:atomfeed.ict4h.org:{uuid}"),
+            format!("  TAG:atomfeed.ict4h.ORG: {uuid} "),
+            format!("{{{uuid}}}"),
+            format!("{{ {uuid} }}"),
+            format!("[tag:atomfeed.ict4h.org:{uuid}]"),
+            format!("\"{uuid}\""),
+            format!("'{uuid}'"),
+            format!("urn:uuid:{uuid}"),
+        ] {
+            assert_eq!(needle(&text), uuid, "{text:?}");
+            let query = format!("q={}", utf8_percent_encode(&text, QUERY));
+            assert_eq!(ListQuery::parse(&query).expect("a query").filter.searched_text(), Some(uuid), "{text:?}");
+        }
+        // What is no uuid keeps what stands around it, but for blanks.
+        for text in ["tag:atomfeed.ict4h.org:7", "{name}", "[a]", "tag:x", "''", "{}", "tag:atomfeed.ict4h.org:"] {
+            assert_eq!(needle(&format!(" {text} ")), text);
+        }
+        assert_eq!(needle(&format!("Patient {uuid} ")), format!("Patient {uuid}"));
+        assert_eq!(needle(""), "");
+        assert_eq!(ListQuery::parse("q=++").expect("a query").filter.text, None, "blanks alone are no text");
+    }
+
+    #[test]
+    fn only_a_text_that_is_too_long_is_cut() {
+        let long = "x".repeat(SEARCHED);
+        assert!(!is_cut(&format!(" {long} ")) && is_cut(&format!("{long}x")));
+        assert_eq!(searched(&format!(" {long}xyz")), long);
     }
 }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{EventState, Right, RowId};
+use super::{EventState, FailedSince, Right, RowId, Stamp};
 
 /// When something happened, as far as that is known: a watcher that looks now and then sees only that something is
 /// different from the last time.
@@ -157,8 +157,11 @@ pub struct LedgerEvent {
     /// The uuid of the record that it is about.
     pub record: Option<String>,
     pub title: Option<String>,
-    /// The source's time of the first failure, where that is a date.
+    /// The source's time of the first failure, where that is a date; where it `moves`, as it was at first sight.
     pub failed_at: Option<DateTime<Utc>>,
+    /// The database rewrites `failed_at` with every change of the row.
+    #[serde(default)]
+    pub moves: bool,
     /// When the console first saw it. `after` is `None` where it was there at the first look of all.
     pub seen: Moment,
     pub retries: Option<i64>,
@@ -176,6 +179,19 @@ pub struct LedgerEvent {
 }
 
 impl LedgerEvent {
+    /// The earliest time at which it is known to have been a failed event.
+    pub fn first_sight(&self) -> DateTime<Utc> {
+        self.failed_at.map_or(self.seen.at, |at| at.min(self.seen.at))
+    }
+
+    /// When it failed first, as far as that is known.
+    pub fn failed_since(&self) -> FailedSince {
+        match self.moves {
+            true => FailedSince::Seen(self.first_sight()),
+            false => FailedSince::First(self.failed_at.map(Stamp::of)),
+        }
+    }
+
     /// How long it was a failed event, at the longest; `None` while it is one, or where its beginning has no date.
     pub fn lasted(&self) -> Option<chrono::TimeDelta> {
         let began = self.failed_at.unwrap_or(self.seen.at);
@@ -200,6 +216,8 @@ pub struct LedgerEntry {
 pub enum Happened {
     /// A retry failed: a row of the retry log.
     Attempt,
+    /// A row of the retry log from before the present failure: a retry of an earlier failure of the same event.
+    Earlier,
     /// Its retries are others than at the last look.
     Retries { before: Option<i64>, after: Option<i64> },
     /// A person reset it.
@@ -230,6 +248,7 @@ impl Happened {
             Happened::Moved => 7,
             Happened::Ended => 8,
             Happened::Withdrawn => 9,
+            Happened::Earlier => 10,
         }
     }
 
@@ -244,6 +263,7 @@ impl Happened {
             7 => Happened::Moved,
             8 => Happened::Ended,
             9 => Happened::Withdrawn,
+            10 => Happened::Earlier,
             _ => return None,
         })
     }

@@ -10,7 +10,7 @@ use std::{collections::HashSet, sync::OnceLock};
 use super::{
     Attempt, FailedEvent, FailedEventRow, advice,
     error_text::{self, beginning},
-    payload,
+    payload, says,
 };
 
 /// What is read of an error text, in bytes.
@@ -191,6 +191,10 @@ fn harmless_words(message: &str) -> String {
 /// Masks a row: of the error the fault, of the payload the record's kind and id.
 pub fn mask_row(row: &mut FailedEventRow) {
     row.error = row.error.as_deref().map(fault);
+    if let Some(latest) = &mut row.latest {
+        latest.error = latest.error.as_deref().map(fault);
+    }
+    row.cause = row.cause.is_some().then(|| says(row.latest_error()));
     row.payload = row.payload.as_deref().and_then(payload::reference);
 }
 
@@ -202,6 +206,7 @@ pub fn mask_event(event: &mut FailedEvent) {
     if let super::Availability::Here(attempts) = &mut event.attempts {
         attempts.iter_mut().for_each(mask_attempt);
     }
+    event.earlier.iter_mut().for_each(mask_attempt);
 }
 
 /// Masks a retry that failed.

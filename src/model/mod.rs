@@ -34,7 +34,9 @@ pub mod words;
 
 pub use access::{Person, Right, Role};
 pub use application::{ApplicationInfo, Availability, Backend, FeedLimit, Kind, Limits, Reach};
-pub use failed_event::{Attempt, EventKey, EventState, FailedEvent, FailedEventRow, RowId};
+pub use failed_event::{
+    Attempt, EventKey, EventState, FailedEvent, FailedEventRow, FailedSince, Latest, RowId, present_since, says,
+};
 pub use feed::{Feed, FeedCounts, FeedState, Marker};
 pub use overview::{ApplicationView, DayCount, Seen};
 pub use stamp::Stamp;

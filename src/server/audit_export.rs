@@ -9,7 +9,11 @@ use axum::{
 use chrono::{SecondsFormat, Utc};
 use futures::{StreamExt, stream};
 
-use super::{export::csv_line, http::Seen, operations::Actor};
+use super::{
+    export::{csv_head, csv_line},
+    http::Seen,
+    operations::Actor,
+};
 use crate::{
     error::Problem,
     model::audit::{AuditEntry, AuditFilter, AuditKind},
@@ -37,8 +41,11 @@ const COLUMNS: [&str; 12] = [
 pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let (mut filter, before) = AuditFilter::parse(query.as_deref().unwrap_or_default())?;
     filter.only = console.only().cloned();
-    let asked = filter.to_query();
-    let what = if asked.is_empty() { "CSV, no filter".to_owned() } else { format!("CSV, filter {asked}") };
+    let asked = AuditFilter { text: None, ..filter.clone() }.to_query();
+    let mut what = if asked.is_empty() { "CSV, no filter".to_owned() } else { format!("CSV, filter {asked}") };
+    if let Some(text) = &filter.text {
+        what = format!("{what}, {}", console.parts.audit.of_search(text).await?);
+    }
     console.parts.audit.record(actor.entry(AuditKind::AuditExported).what(what)).await?;
     let pages = stream::try_unfold(Some(before), move |place| {
         let (store, filter) = (console.parts.store.clone(), filter.clone());
@@ -47,10 +54,10 @@ pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -
             let entries = store.audit_entries(&filter, before, STEP).await?;
             let full = entries.len() >= STEP as usize;
             let next = entries.last().filter(|_| full).map(|entry| Some(entry.sequence));
-            Ok(Some((entries.iter().flat_map(|entry| csv_line(&cells(entry))).collect::<Vec<u8>>(), next)))
+            Ok(Some((entries.iter().flat_map(|entry| csv_line(&COLUMNS, &cells(entry))).collect::<Vec<u8>>(), next)))
         }
     });
-    let header = csv_line(&COLUMNS.map(str::to_owned));
+    let header = csv_head(&COLUMNS);
     let body = stream::iter([Ok(header)]).chain(pages).map(|chunk| chunk.map(Bytes::from));
     let name = format!("attachment; filename=\"audit-{}.csv\"", Utc::now().format("%Y-%m-%d"));
     let headers = [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];

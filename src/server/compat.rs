@@ -153,7 +153,8 @@ pub async fn failed_events(
     let source = find(&console, &app)?.clone();
     let filter = Filter { feed: Some(feed_uri), ..Filter::default() };
     let what = Filter { apps: vec![source.app().info.key.clone()], ..filter.clone() }.to_query();
-    let mut pages = Box::pin(export::pages(console.clone(), source, filter, export::Reading::of(&console)));
+    let mut pages =
+        Box::pin(export::pages(console.clone(), source, filter, export::Reading::of(&console).without_latest()));
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
     let mut record = export::Record::begin(&console, &actor, "old JSON", &what).await?;
     let rows = export::to_the_end(first, pages).flat_map(move |page| match page {

@@ -12,6 +12,7 @@ use chrono::{TimeDelta, Utc};
 use super::{
     groups, lists,
     operations::Actor,
+    present,
     sources::{Source, SourceError, TextLimit},
     state::Console,
 };
@@ -72,15 +73,22 @@ pub async fn event(
     live: bool,
 ) -> Result<EventPage, Problem> {
     let source = console.source(app)?;
-    let Some(mut event) = source.event(id).await? else {
+    // The page is whole without the history; and an id can have been another event's, which is not this one's.
+    let lives = console.parts.store.ledger_events_of_row(&source.app().info.key, id).await.unwrap_or_default();
+    let life = lives.into_iter().next().filter(|life| life.state.is_open());
+    let Some(mut event) = source.event_seen(id, life.as_ref().map(LedgerEvent::first_sight)).await? else {
         return Err(Problem::not_found(
             format!("{} has no failed event {id} (any more).", source.app().info.name),
             "It was resolved, or somebody deleted it. The list shows what is there now.",
         ));
     };
-    // The page is whole without the history; and an id can have been another event's, which is not this one's.
-    let lives = console.parts.store.ledger_events_of_row(&source.app().info.key, id).await.unwrap_or_default();
-    let life = lives.into_iter().next().filter(|life| life.state.is_open() && life.event_id == event.row.event_id);
+    let life = life.filter(|life| life.event_id == event.row.event_id);
+    let set_back = match &life {
+        Some(life) if event.row.retries.is_some_and(|retries| retries <= 0) => {
+            console.parts.store.set_back_from(life.id).await?
+        }
+        _ => None,
+    };
     let (around, neighbours, view, ahead, group, later) = tokio::join!(
         same_record(console, &event.row, life.as_ref()),
         lists::neighbours(console, list, &event.row),
@@ -95,6 +103,8 @@ pub async fn event(
         payload_kind: payload::parse(event.row.payload.as_deref().unwrap_or_default()).in_words().to_owned(),
     });
     let (mut same, same_missing) = around;
+    present::complete_all(console, &mut same, TextLimit::LIST).await;
+    event.row.first_sight = life.as_ref().map(LedgerEvent::first_sight);
     if masked.is_some() {
         masking::mask_event(&mut event);
         same.iter_mut().for_each(masking::mask_row);
@@ -104,6 +114,7 @@ pub async fn event(
         if let Availability::Here(attempts) = &mut event.attempts {
             attempts.iter_mut().for_each(|attempt| attempt.payload = None);
         }
+        event.earlier.iter_mut().for_each(|attempt| attempt.payload = None);
         if !console.parts.looks.stands(&actor.who, app, id, Instant::now()) {
             let entry =
                 actor.entry(AuditKind::ErrorViewed).app(app).what(format!("failed event {id}, its page read again"));
@@ -121,6 +132,7 @@ pub async fn event(
     Ok(EventPage {
         info: source.app().info.clone(),
         life,
+        set_back,
         retry_refused: seen.as_ref().and_then(|seen| seen.retry_refused.clone()),
         ahead: ahead.ok(),
         last_seen_at_work: feed.and_then(|feed| feed.last_seen_at_work.clone()),

@@ -8,13 +8,15 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use chrono::Utc;
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{Stream, StreamExt, stream};
+use serde::Serialize;
 
 use super::{
     http::Seen,
     lists,
     operations::Actor,
+    present,
     security::audit::Entry,
     sources::{ListRequest, ListRows, LongText, SearchIn, Source, TextLimit},
     state::Console,
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     error::Problem,
     model::{
-        FailedEventRow, Reach, RowId, Stamp,
+        EventState, FailedEventRow, FailedSince, Reach, RowId, Stamp,
         audit::{AuditKind, AuditOutcome},
         error_text::visible,
         filter::{Direction, Filter, Order, Position},
@@ -74,7 +76,7 @@ async fn failed_events(
     }
     let sources: Vec<_> =
         console.sources().filter(|source| filter.wants_app(&source.app().info.key)).cloned().collect();
-    let what = filter.to_query();
+    let what = on_record(&console, &filter).await?;
     let (reading, of) = (Reading::of(&console), console.clone());
     let mut pages =
         Box::pin(stream::iter(sources).flat_map(move |source| pages(of.clone(), source, filter.clone(), reading)));
@@ -84,7 +86,7 @@ async fn failed_events(
     let names = move |app: &str| {
         console.applications().find(|info| info.key == app).map_or_else(|| app.to_owned(), |info| info.name.clone())
     };
-    let header = (form == Form::Csv).then(|| Ok(csv_line(&COLUMNS.map(str::to_owned))));
+    let header = (form == Form::Csv).then(|| Ok(csv_head(&COLUMNS)));
     let body = stream::iter(header).chain(to_the_end(first, pages).map(move |page| {
         let Some(rows) = page? else {
             record.end();
@@ -94,9 +96,11 @@ async fn failed_events(
         let mut out = Vec::new();
         for row in &rows {
             match form {
-                Form::Csv => out.extend(csv_line(&csv_cells(row, &names(&row.app)))),
+                Form::Csv => out.extend(csv_line(&COLUMNS, &csv_cells(row, &names(&row.app)))),
                 Form::Ndjson => {
-                    out.extend(serde_json::to_vec(row).map_err(|error| Problem::internal(error.to_string()))?);
+                    out.extend(
+                        serde_json::to_vec(&Line::of(row)).map_err(|error| Problem::internal(error.to_string()))?,
+                    );
                     out.push(b'\n');
                 }
             }
@@ -113,17 +117,32 @@ async fn failed_events(
     Ok((headers, Body::from_stream(body.map(|chunk| chunk.map(Bytes::from)))).into_response())
 }
 
+/// A filter as it may stand on record: without the text that was searched for.
+async fn on_record(console: &Console, filter: &Filter) -> Result<String, Problem> {
+    let rest = Filter { text: None, ..filter.clone() }.to_query();
+    let Some(text) = &filter.text else { return Ok(rest) };
+    let searched = console.parts.audit.of_search(text).await?;
+    Ok(if rest.is_empty() { searched } else { format!("{rest}, {searched}") })
+}
+
 /// What whoever asks may read.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     search: SearchIn,
     masked: bool,
+    /// With the latest errors.
+    latest: bool,
 }
 
 impl Reading {
     /// As whom this console is seen by may.
     pub fn of(console: &Console) -> Self {
-        Self { search: lists::search_in(console), masked: console.masked().is_some() }
+        Self { search: lists::search_in(console), masked: console.masked().is_some(), latest: true }
+    }
+
+    /// Of the columns of `failed_events` alone.
+    pub fn without_latest(self) -> Self {
+        Self { latest: false, ..self }
     }
 }
 
@@ -205,7 +224,11 @@ pub fn pages(
             // A full page goes on after its last row; a text search that looked far enough, where it stopped.
             let next =
                 if full { rows.last().map(|row| Position { after: true, ..row.position.clone() }) } else { stopped_at };
-            let mut rows: Vec<_> = rows.into_iter().map(|row| mark_cut(row.row)).collect();
+            let mut rows: Vec<_> = rows.into_iter().map(|row| row.row).collect();
+            if reading.latest {
+                present::complete(&console, &source, &mut rows, TextLimit::EXPORT).await;
+            }
+            rows.iter_mut().for_each(mark_cut);
             if reading.masked {
                 rows.iter_mut().for_each(masking::mask_row);
             }
@@ -215,17 +238,18 @@ pub fn pages(
 }
 
 /// Says in a text that it was cut, where it was.
-fn mark_cut(mut row: FailedEventRow) -> FailedEventRow {
+fn mark_cut(row: &mut FailedEventRow) {
     let TextLimit(limit) = TextLimit::EXPORT;
-    for text in [&mut row.error, &mut row.payload].into_iter().flatten() {
+    let latest = row.latest.as_mut().and_then(|latest| latest.error.as_mut());
+    for text in [row.error.as_mut(), row.payload.as_mut(), latest].into_iter().flatten() {
         if text.chars().count() >= limit as usize {
             text.push_str(&format!("… [cut here, after {limit} characters]"));
         }
     }
-    row
 }
 
-const COLUMNS: [&str; 12] = [
+/// New ones stand at the end, so that what reads a file by the places of its columns goes on reading it.
+const COLUMNS: [&str; 18] = [
     "application",
     "id",
     "feed_uri",
@@ -238,17 +262,38 @@ const COLUMNS: [&str; 12] = [
     "state",
     "error_message",
     "event_content",
+    "first_failed_at_is",
+    "last_changed_at_utc",
+    "latest_failed_at_utc",
+    "latest_failed_at_as_stored",
+    "latest_error_message",
+    "latest_cause",
 ];
 
-fn csv_cells(row: &FailedEventRow, name: &str) -> [String; 12] {
+/// What the time in `first_failed_at_utc` is.
+fn is_what(since: &FailedSince) -> &'static str {
+    match since {
+        FailedSince::First(_) => "first failure",
+        FailedSince::Seen(_) => "first seen failed",
+        FailedSince::Changed(_) => "last change of the row",
+    }
+}
+
+fn utc(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn csv_cells(row: &FailedEventRow, name: &str) -> [String; 18] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let at = row.failed_at.as_ref().and_then(|stamp| stamp.at);
+    let stored = |stamp: Option<&Stamp>| stamp.map(|Stamp { text, .. }| text.clone()).unwrap_or_default();
+    let instant = |stamp: Option<&Stamp>| stamp.and_then(|stamp| stamp.at).map(utc).unwrap_or_default();
+    let since = row.failed_since();
     [
         name.to_owned(),
         row.id.to_string(),
         text(&row.feed_uri),
-        at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)).unwrap_or_default(),
-        text(&row.failed_at.as_ref().map(|Stamp { text, .. }| text.clone())),
+        since.at().map(utc).unwrap_or_default(),
+        stored(row.failed_at.as_ref()),
         text(&row.event_id),
         text(&row.title),
         text(&row.tags),
@@ -256,25 +301,148 @@ fn csv_cells(row: &FailedEventRow, name: &str) -> [String; 12] {
         format!("{:?}", row.state).to_lowercase(),
         text(&row.error),
         text(&row.payload),
+        is_what(&since).to_owned(),
+        instant(row.failed_at.as_ref().filter(|_| row.moves)),
+        instant(row.latest_at()),
+        stored(row.latest_at()),
+        row.latest_error().unwrap_or_default().to_owned(),
+        row.says(),
     ]
+}
+
+/// A failed event as a line of NDJSON: what the table holds, and behind it what is known beyond that.
+#[derive(Serialize)]
+struct Line<'a> {
+    app: &'a str,
+    id: RowId,
+    feed_uri: Option<&'a str>,
+    failed_at: Option<&'a Stamp>,
+    error: Option<&'a str>,
+    event_id: Option<&'a str>,
+    payload: Option<&'a str>,
+    title: Option<&'a str>,
+    retries: Option<i64>,
+    tags: Option<&'a str>,
+    state: EventState,
+    first_failed_at: Option<String>,
+    first_failed_at_is: &'static str,
+    latest_failed_at: Option<&'a Stamp>,
+    latest_error: Option<&'a str>,
+    latest_cause: String,
+}
+
+impl<'a> Line<'a> {
+    fn of(row: &'a FailedEventRow) -> Self {
+        let since = row.failed_since();
+        Self {
+            app: &row.app,
+            id: row.id,
+            feed_uri: row.feed_uri.as_deref(),
+            failed_at: row.failed_at.as_ref(),
+            error: row.error.as_deref(),
+            event_id: row.event_id.as_deref(),
+            payload: row.payload.as_deref(),
+            title: row.title.as_deref(),
+            retries: row.retries,
+            tags: row.tags.as_deref(),
+            state: row.state,
+            first_failed_at: since.at().map(utc),
+            first_failed_at_is: is_what(&since),
+            latest_failed_at: row.latest_at(),
+            latest_error: row.latest_error(),
+            latest_cause: row.says(),
+        }
+    }
 }
 
 /// How a text begins that a spreadsheet takes for a formula; the wide forms of East Asian keyboards, too.
 const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\n', '＝', '＋', '－', '＠'];
 
-/// A line of CSV for people and their spreadsheets: control characters are made visible, and a text that would be taken
-/// for a formula gets an apostrophe in front; numbers stay. What must be exact is in NDJSON.
-pub fn csv_line(cells: &[String]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let harmless = cells.iter().map(|cell| {
+/// What a CSV file begins with, so that a spreadsheet that is opened by a double click reads it as UTF-8 and shows names in
+/// Devanagari as they are.
+const BOM: &str = "\u{feff}";
+
+/// The head of a CSV file.
+pub fn csv_head(columns: &[&str]) -> Vec<u8> {
+    let mut head = BOM.as_bytes().to_vec();
+    head.extend(line(columns.iter().map(|column| (*column).to_owned())));
+    head
+}
+
+/// A line of CSV for people and their spreadsheets: control characters are made visible, and a text that a spreadsheet would
+/// take for a formula, or change into a number or a date, gets an apostrophe in front. Numbers and times of the console's
+/// own columns stay as they are. What must be exact is in NDJSON.
+pub fn csv_line(columns: &[&str], cells: &[String]) -> Vec<u8> {
+    line(cells.iter().enumerate().map(|(place, cell)| {
         let cell = visible(cell);
-        let formula = cell.starts_with(FORMULA) && cell.parse::<i128>().is_err();
-        if formula { format!("'{cell}") } else { cell }
-    });
+        let column = columns.get(place).copied().unwrap_or_default();
+        let own = NUMBERS.contains(&column) || column.ends_with("_utc") || column.ends_with("_as_stored");
+        let changed = if own { cell.starts_with(FORMULA) && cell.parse::<i128>().is_err() } else { is_changed(&cell) };
+        if changed { format!("'{cell}") } else { cell }
+    }))
+}
+
+/// Columns whose cells are numbers.
+const NUMBERS: [&str; 5] = ["id", "retries", "failed_retries_seen", "number", "action"];
+
+fn line(cells: impl Iterator<Item = String>) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
     // Writing into memory cannot fail.
-    let _ = writer.write_record(harmless);
+    let _ = writer.write_record(cells);
     writer.into_inner().unwrap_or_default()
 }
+
+/// Whether a spreadsheet would make something else of a text.
+fn is_changed(text: &str) -> bool {
+    !is_plain_number(text) && (text.starts_with(FORMULA) || is_read_as_value(text.trim()))
+}
+
+/// Whether a text is a number that a spreadsheet shows just so: not more digits than it keeps, no zeros in front.
+fn is_plain_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "1"));
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits(whole)
+        && all_digits(fraction)
+        && (whole == "0" || !whole.starts_with('0'))
+        // A zero at the end would be left out.
+        && !fraction.ends_with('0')
+        && digits.len() <= 15
+}
+
+/// Whether a text reads as a number, a date, a time or a truth in some language's spreadsheet: `1E18`, `007`, `1,5`, `2026-01-02`,
+/// `10:30 PM`, `5 %`, `3-Dec`, `TRUE`. Rather one too many than one that is changed.
+fn is_read_as_value(text: &str) -> bool {
+    if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") {
+        return true;
+    }
+    let short = text.len() <= 60 && text.bytes().any(|byte| byte.is_ascii_digit());
+    short
+        && text
+            .split(|letter: char| {
+                letter.is_ascii_digit() || letter.is_whitespace() || "+-.,:/'%()$€£¥₹".contains(letter)
+            })
+            .all(|word| {
+                let word = word.to_lowercase();
+                let month = MONTHS.iter().any(|month| word.len() >= 3 && month.starts_with(word.as_str()));
+                month || ["", "e", "t", "z", "am", "pm", "a", "p"].contains(&word.as_str())
+            })
+}
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
 
 /// `/failed-events/{app}/{id}/error.txt`: the whole first error.
 pub async fn whole_error(
@@ -352,6 +520,16 @@ pub async fn ndjson(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery
 mod tests {
     use super::*;
 
+    /// How cells of a column are written.
+    fn written(column: &str, cells: &[&str]) -> Vec<String> {
+        let columns = vec![column; cells.len()];
+        let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
+        let line = csv_line(&columns, &cells);
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_slice());
+        let read = reader.records().next().unwrap().unwrap();
+        read.iter().map(str::to_owned).collect()
+    }
+
     #[test]
     fn a_spreadsheet_sees_texts_and_no_formulas() {
         let cells = [
@@ -365,11 +543,7 @@ mod tests {
             "＝1",
             "\r=1\x1b[31m",
             "plain, \"quoted\"\nand two lines",
-            "18446744073709551615",
         ];
-        let line = csv_line(&cells.map(str::to_owned));
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_slice());
-        let read = reader.records().next().unwrap().unwrap();
         let expected = [
             "'=1+1",
             "'+x",
@@ -381,8 +555,66 @@ mod tests {
             "'＝1",
             "␍=1␛[31m",
             "plain, \"quoted\"\nand two lines",
-            "18446744073709551615",
         ];
-        assert_eq!(read.iter().collect::<Vec<_>>(), expected);
+        assert_eq!(written("title", &cells), expected);
+        assert_eq!(written("first_failed_at_as_stored", &cells)[..2], ["'=1+1", "'+x"]);
+    }
+
+    #[test]
+    fn a_text_that_a_spreadsheet_would_change_stays_a_text_and_a_number_a_number() {
+        for text in [
+            "+1",
+            "1E18",
+            "1e5",
+            "-1E5",
+            "2026-01-02",
+            "2026-01-02 10:00:00",
+            "02/01",
+            "1-2",
+            "3-Dec",
+            "Dec 3",
+            "5 March 2026",
+            "10:30",
+            "10:30 PM",
+            "007",
+            "1.50",
+            "1,234",
+            "50 %",
+            "₹ 5",
+            "(5)",
+            "TRUE",
+            "false",
+            " 1E18",
+            "18446744073709551615",
+            "2026-01-02T10:00:00Z",
+        ] {
+            assert_eq!(written("title", &[text]), [format!("'{text}")], "{text}");
+        }
+        for text in [
+            "5",
+            "-5",
+            "0",
+            "3.25",
+            "123456789012345",
+            "",
+            "Dec",
+            "May",
+            "ORD-19",
+            "GAN203006",
+            "10 mg",
+            "क 5",
+            "1st",
+            "404 Not Found",
+        ] {
+            assert_eq!(written("title", &[text]), [text]);
+        }
+        for (column, text) in [
+            ("id", "18446744073709551615"),
+            ("retries", "-5"),
+            ("first_failed_at_utc", "2026-11-20T08:00:00.000000Z"),
+            ("latest_failed_at_as_stored", "2026-11-20 08:00:00"),
+        ] {
+            assert_eq!(written(column, &[text]), [text], "{column}");
+        }
     }
 }

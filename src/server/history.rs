@@ -10,7 +10,7 @@ use chrono::{Days, NaiveDate, Utc};
 use futures::{Stream, StreamExt, stream};
 
 use super::{
-    export::csv_line,
+    export::{csv_head, csv_line},
     http::Seen,
     operations::Actor,
     state::Console,
@@ -160,7 +160,7 @@ async fn whole_life(console: &Console, event: LedgerEvent) -> Result<LifePage, P
     })
 }
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "application",
     "id",
     "feed_uri",
@@ -178,9 +178,10 @@ const COLUMNS: [&str; 17] = [
     "ended_at_utc",
     "why",
     "fault",
+    "first_failed_at_is",
 ];
 
-fn cells(event: &LedgerEvent, fault: &str, name: &str) -> [String; 17] {
+fn cells(event: &LedgerEvent, fault: &str, name: &str) -> [String; 18] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let time = |at: Option<chrono::DateTime<Utc>>| {
         at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)).unwrap_or_default()
@@ -193,7 +194,7 @@ fn cells(event: &LedgerEvent, fault: &str, name: &str) -> [String; 17] {
         text(&event.event_id),
         text(&event.record),
         text(&event.title),
-        time(event.failed_at),
+        time(event.failed_since().at()),
         time(event.seen.after),
         time(Some(event.seen.at)),
         event.state.word().to_owned(),
@@ -204,6 +205,7 @@ fn cells(event: &LedgerEvent, fault: &str, name: &str) -> [String; 17] {
         time(ended.map(|Moment { at, .. }| at)),
         text(&event.ended_why),
         fault.to_owned(),
+        if event.moves { "first seen failed" } else { "first failure" }.to_owned(),
     ]
 }
 
@@ -214,7 +216,11 @@ fn cells(event: &LedgerEvent, fault: &str, name: &str) -> [String; 17] {
 pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = HistoryQuery::parse(query.as_deref().unwrap_or_default());
     let scope = scope(&console, &query)?;
-    let mut entry = actor.entry(AuditKind::Exported).what(format!("history as CSV, {}", query.to_query()));
+    let mut what = format!("history as CSV, {}", HistoryQuery { find: None, ..query.clone() }.to_query());
+    if let Some(text) = &query.find {
+        what = format!("{what}, {}", console.parts.audit.of_search(text).await?);
+    }
+    let mut entry = actor.entry(AuditKind::Exported).what(what);
     if let [app] = scope.apps.as_slice() {
         entry = entry.app(app);
     }
@@ -225,7 +231,7 @@ pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -
         .map(|info| (info.key.clone(), info.name.clone()))
         .collect();
     let (store, masked) = (console.parts.store.clone(), console.masked().is_some());
-    let header = stream::iter([Ok::<_, Problem>(csv_line(&COLUMNS.map(str::to_owned)))]);
+    let header = stream::iter([Ok::<_, Problem>(csv_head(&COLUMNS))]);
     let rows =
         stream::iter(names).flat_map(move |(app, name)| lines(store.clone(), app, name, scope.feed.clone(), masked));
     let name = format!("attachment; filename=\"history-{}.csv\"", Utc::now().format("%Y-%m-%d"));
@@ -249,7 +255,10 @@ fn lines(
             let step = store.history_step((&app, feed.as_deref()), above, STEP).await?;
             let next = step.last().map(|(event, _)| event.id).filter(|_| step.len() == STEP as usize);
             let shown = |fault: &str| if masked { masking::fault(fault) } else { fault.to_owned() };
-            let lines = step.iter().flat_map(|(event, fault)| csv_line(&cells(event, &shown(fault), &name))).collect();
+            let lines = step
+                .iter()
+                .flat_map(|(event, fault)| csv_line(&COLUMNS, &cells(event, &shown(fault), &name)))
+                .collect();
             Ok(Some((lines, next)))
         }
     })

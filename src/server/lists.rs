@@ -8,8 +8,10 @@ use std::{cmp::Ordering, collections::BTreeMap, collections::VecDeque, sync::Arc
 use chrono::{DateTime, Utc};
 
 use super::{
-    groups,
-    sources::{ListRequest, ListRow, ListRows, NEWEST, SearchIn, Source, SourceError, SourceErrorKind, TextLimit},
+    groups, present,
+    sources::{
+        ListRequest, ListRow, ListRows, NEWEST, SCAN_LIMIT, SearchIn, Source, SourceError, SourceErrorKind, TextLimit,
+    },
     state::Console,
     store::{
         StoreError,
@@ -24,7 +26,7 @@ use crate::{
         application::COMPLETE_ENTRY,
         filter::{Direction, Filter, ListQuery, Order, Place, Position},
         ledger::LifeState,
-        masking, payload,
+        payload,
     },
 };
 
@@ -91,6 +93,11 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         scans: merged.scans,
         mark: mark(&views),
         masked: console.masked().map(|lacking| lacking.to_string()),
+        moving: console
+            .sources()
+            .filter(|source| source.failed_at_moves())
+            .map(|source| source.app().info.key.clone())
+            .collect(),
         query,
     })
 }
@@ -158,13 +165,11 @@ async fn read(console: &Console, query: &ListQuery, limit: u32) -> Merged {
     let wanted = console.sources().filter(|source| query.filter.wants_app(&source.app().info.key));
     let parts = futures::future::join_all(wanted.map(|source| read_part(console, source, query, limit + 1))).await;
     let mut merged = merge(parts, query, limit as usize);
+    present::complete_all(console, &mut merged.rows, TextLimit::LIST).await;
+    present::for_a_list(console, &mut merged.rows);
     for row in &mut merged.rows {
-        if console.masked().is_some() {
-            masking::mask_row(row);
-        } else {
-            // A list names the record and no more: only who opens an event sees its payload, and is on record for it.
-            row.payload = row.payload.as_deref().and_then(payload::reference);
-        }
+        // A list names the record and no more: only who opens an event sees its payload, and is on record for it.
+        row.payload = row.payload.as_deref().and_then(payload::reference);
     }
     merged
 }
@@ -270,7 +275,7 @@ async fn ledger_rows(
 /// # Errors
 /// The source, or the ledger for a group, does not answer.
 pub async fn of_source(console: &Console, source: &Source, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
-    let Some(group) = request.filter.group else { return source.list(request).await };
+    let Some(group) = request.filter.group else { return asked(console, source, request).await };
     let told = async {
         if told_by_ledger(request.filter) {
             return ledger_rows(console, source, request).await;
@@ -285,6 +290,21 @@ pub async fn of_source(console: &Console, source: &Source, request: &ListRequest
                 .into(),
         })
     })
+}
+
+/// What the source says, for a search with the errors of the newest attempts, which the ledger can name.
+async fn asked(console: &Console, source: &Source, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
+    let app = &source.app().info.key;
+    let newest = match (request.search, request.filter.searched_text()) {
+        (SearchIn::Everything, Some(_)) => {
+            let up = request.filter.order.descending() == (request.direction == Direction::Backward);
+            let from = request.from.map(|from| from.id);
+            console.parts.store.newest_attempts_of(app, from, up, SCAN_LIMIT + 1).await
+        }
+        _ => Ok(Vec::new()),
+    };
+    // Without the store the search is one of the table alone.
+    source.list_with(request, &newest.unwrap_or_default()).await
 }
 
 /// How often a source is asked on when what it finds is of other groups.
@@ -302,7 +322,7 @@ async fn sieved(
     let mut sieved = ListRows { rows: Vec::new(), stopped_at: request.from.cloned(), scanned: 0 };
     for _ in 0..SIEVED {
         let from = sieved.stopped_at.take();
-        let found = match source.list(&ListRequest { from: from.as_ref(), ..*request }).await {
+        let found = match asked(console, source, &ListRequest { from: from.as_ref(), ..*request }).await {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };

@@ -17,6 +17,7 @@ pub mod http;
 pub mod lists;
 pub mod log_limit;
 pub mod operations;
+pub mod present;
 pub mod routes;
 pub mod run;
 pub mod security;

@@ -80,8 +80,31 @@ pub fn retries(retries: Option<i64>, limits: Option<&Limits>) -> String {
     }
 }
 
+/// Where retries that are 0 come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetBack {
+    /// The retries that the console saw before they were set back.
+    pub from: Option<i64>,
+    /// Failed retries of the present failure on record; `None`: there is no retry log.
+    pub attempts: Option<u64>,
+}
+
+impl SetBack {
+    fn in_words(self) -> String {
+        match (self.from, self.attempts) {
+            (Some(from), _) => format!("Its retries were set back from {} to 0.", words::number(from)),
+            (None, Some(0)) => "Not retried yet.".to_owned(),
+            (None, Some(1)) => "Its retries were set back to 0 after 1 failed retry.".to_owned(),
+            (None, Some(tried)) => {
+                format!("Its retries were set back to 0 after {} failed retries.", words::number(tried))
+            }
+            (None, None) => "Not retried yet, or its retries were set back to 0.".to_owned(),
+        }
+    }
+}
+
 /// What the state of a failed event means: one sentence of cause, one of what comes next.
-pub fn state(row: &FailedEventRow, limits: &Limits) -> String {
+pub fn state(row: &FailedEventRow, limits: &Limits, set_back: SetBack) -> String {
     let done = retries(row.retries, Some(limits));
     match (row.state, row.retries) {
         (EventState::Exhausted, _) if limits.max_retry.is_none() => {
@@ -89,7 +112,7 @@ pub fn state(row: &FailedEventRow, limits: &Limits) -> String {
         }
         (EventState::Exhausted, _) => format!("Retried {done} times. Nobody tries again until a person retries it."),
         (EventState::Waiting, Some(..=0)) => {
-            "Not retried yet, or reset by a person. The consumer tries it again by itself.".to_owned()
+            format!("{} The consumer tries it again by itself.", set_back.in_words())
         }
         (EventState::Waiting, _) => format!("Retried {done} times. The consumer tries it again by itself."),
         (EventState::Unknown, _) => {
@@ -185,6 +208,10 @@ mod tests {
             retries,
             tags: None,
             state: EventState::of(retries, &limits(Some(5))),
+            moves: false,
+            first_sight: None,
+            latest: None,
+            cause: None,
         }
     }
 
@@ -263,11 +290,24 @@ mod tests {
 
     #[test]
     fn states_say_what_comes_next() {
+        let state = |row: &FailedEventRow, limits: &Limits| state(row, limits, SetBack::default());
         assert!(state(&row(Some(5)), &limits(Some(5))).starts_with("Retried 5 of 5 times. Nobody"));
         assert!(state(&row(Some(2)), &limits(Some(5))).starts_with("Retried 2 of 5 times. The consumer"));
-        assert!(state(&row(Some(0)), &limits(Some(5))).starts_with("Not retried yet"));
+        assert!(state(&row(Some(0)), &limits(Some(5))).starts_with("Not retried yet, or"));
         assert!(state(&row(None), &limits(Some(5))).contains("does not say"));
         let never = FailedEventRow { state: EventState::Exhausted, ..row(Some(0)) };
         assert!(state(&never, &limits(None)).contains("never retries by itself"));
+    }
+
+    #[test]
+    fn retries_of_0_say_where_they_come_from() {
+        let said = |from, attempts| state(&row(Some(0)), &limits(Some(5)), SetBack { from, attempts });
+        assert_eq!(
+            said(Some(10), Some(7)),
+            "Its retries were set back from 10 to 0. The consumer tries it again by itself."
+        );
+        assert!(said(None, Some(3)).starts_with("Its retries were set back to 0 after 3 failed retries. The"));
+        assert!(said(None, Some(1)).starts_with("Its retries were set back to 0 after 1 failed retry. The"));
+        assert!(said(None, Some(0)).starts_with("Not retried yet. The"));
     }
 }

@@ -1,7 +1,7 @@
 //! Single failed events: whole, in pieces, their attempts, and what stands around them.
 
 use atomfeed_console::{
-    model::{Availability, FailedEvent, FailedEventRow, RowId},
+    model::{Attempt, Availability, FailedEvent, FailedEventRow, RowId},
     server::sources::{LongText, TextLimit},
 };
 
@@ -12,11 +12,18 @@ everywhere! {
     an_event_that_is_gone_is_no_error
     attempts_of_another_feed_with_the_same_event_are_left_out
     attempts_of_another_feed_are_left_out_where_this_one_has_none
+    attempts_from_before_the_first_failure_are_of_an_earlier_one
     rows_without_a_feed_address_are_one_feed
     megabytes_of_error_text_come_in_pieces
     rows_are_found_by_event_and_by_record
     the_rows_ahead_are_counted_by_feed
 }
+
+on!(mariadb_moves, Mariadb, OpenMrs: where_the_time_moves_with_the_row_the_first_sight_tells);
+on!(mariadb57_moves, Mariadb57, Latin1: where_the_time_moves_with_the_row_the_first_sight_tells);
+on!(mariadb_stays, Mariadb, ModuleAtomfeed: a_time_that_stays_is_known_as_such);
+on!(postgres_stays, Postgres, OpenElis: a_time_that_stays_is_known_as_such);
+on!(sqlite_stays, Sqlite, Text: a_time_that_stays_is_known_as_such);
 
 fn ids(rows: &[FailedEventRow]) -> Vec<i128> {
     rows.iter().map(|row| row.id.0).collect()
@@ -117,6 +124,68 @@ async fn attempts_of_another_feed_are_left_out_where_this_one_has_none(database:
     let event = source.event(RowId(1)).await.expect("an answer").expect("the row");
     let Availability::Here(attempts) = event.attempts else { panic!("the log is there") };
     assert_eq!(attempts.iter().map(|attempt| attempt.id.0).collect::<Vec<_>>(), [2]);
+}
+
+async fn attempts_from_before_the_first_failure_are_of_an_earlier_one(database: &mut TestDatabase) {
+    let rows = [database.failed(7), Failed { failed_at: "NULL".to_owned(), ..database.failed(8) }];
+    database.insert(&rows).await;
+    if !database.has_retry_log() {
+        return;
+    }
+    for event in [7, 8] {
+        let name = format!("tag:atomfeed.ict4h.org:{event}");
+        for (id, at) in [
+            (1, "2025-06-01T00:00:00Z"),
+            (2, "2026-10-31T23:00:00Z"),
+            (3, "2026-11-01T08:00:00Z"),
+            (4, "2026-11-01T09:00:00Z"),
+        ] {
+            database.log(10 * event + id, Some(FEED), at, &name, &format!("attempt {id}")).await;
+        }
+    }
+    let source = database.source();
+    let event = source.event(RowId(7)).await.expect("an answer").expect("the row");
+    let texts = |attempts: &[Attempt]| attempts.iter().filter_map(|a| a.error.clone()).collect::<Vec<_>>();
+    let present = event.attempts.here().expect("the log is there");
+    assert_eq!((texts(present), event.attempts_total), (vec!["attempt 3".into(), "attempt 4".into()], 2));
+    assert_eq!((texts(&event.earlier), event.earlier_total), (vec!["attempt 1".into(), "attempt 2".into()], 2));
+    assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("attempt 4"));
+    // Without a first failure nothing is before it.
+    let event = source.event(RowId(8)).await.expect("an answer").expect("the row");
+    assert_eq!((event.attempts_total, event.earlier_total), (4, 0));
+    // Many of them do not push the present one off the page.
+    for id in 100..160 {
+        database.log(id, Some(FEED), "2025-06-01T00:00:00Z", "tag:atomfeed.ict4h.org:7", "long ago").await;
+    }
+    let event = source.event(RowId(7)).await.expect("an answer").expect("the row");
+    assert_eq!((event.attempts_total, event.earlier_total), (2, 62));
+    assert_eq!(event.earlier.len(), FailedEvent::EARLIER_LIMIT as usize);
+    assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("attempt 4"));
+}
+
+/// MySQL can have a column rewritten with every change of its row.
+async fn where_the_time_moves_with_the_row_the_first_sight_tells(database: &mut TestDatabase) {
+    database.insert(&[database.failed(7)]).await;
+    let name = "tag:atomfeed.ict4h.org:7";
+    database.log(1, Some(FEED), "2025-06-01T00:00:00Z", name, "of last year").await;
+    database.log(2, Some(FEED), "2026-11-01T09:00:00Z", name, "present").await;
+    let source = database.source();
+    let seen = source.event(RowId(7)).await.expect("an answer").expect("the row");
+    assert!(seen.row.moves);
+    let first_sight = seen.row.failed_at.and_then(|stamp| stamp.at);
+    // As the consumer counts; the server's clock is later than everything in the log.
+    let table = database.table("failed_events");
+    database.run(&format!("UPDATE {table} SET retries = retries + 1 WHERE id = 7")).await;
+    let event = source.event_seen(RowId(7), first_sight).await.expect("an answer").expect("the row");
+    assert_ne!(event.row.failed_at.as_ref().and_then(|stamp| stamp.at), first_sight, "it moved");
+    assert_eq!((event.attempts_total, event.earlier_total), (1, 1));
+    assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("present"));
+}
+
+async fn a_time_that_stays_is_known_as_such(database: &mut TestDatabase) {
+    database.insert(&[database.failed(7)]).await;
+    let event = database.source().event(RowId(7)).await.expect("an answer").expect("the row");
+    assert!(!event.row.moves);
 }
 
 async fn rows_without_a_feed_address_are_one_feed(database: &mut TestDatabase) {

@@ -10,7 +10,10 @@ use atomfeed_console::{
     },
     server::{
         sources::Source,
-        store::{Store, ledger::Ask},
+        store::{
+            Store,
+            ledger::{Ask, Scope},
+        },
         watch::{Follower, Found},
     },
 };
@@ -38,6 +41,7 @@ on_each_server! {
     a_restored_dump_is_told_and_what_is_the_same_goes_on
     a_retry_is_followed_until_it_failed_again
     a_reset_that_the_consumer_overwrites_is_noticed
+    attempts_of_an_earlier_failure_count_for_nothing
     a_discard_and_a_restore_are_one_life
     a_rewritten_host_name_moves_its_events
     what_left_long_ago_is_forgotten_and_what_is_there_is_not
@@ -218,6 +222,40 @@ async fn a_look_at_an_unchanged_table_is_quiet(database: &mut TestDatabase) {
         assert!(watched.look().await.is_quiet());
         watched.restart(database).await;
     }
+}
+
+async fn attempts_of_an_earlier_failure_count_for_nothing(database: &mut TestDatabase) {
+    fill(database, 1..=2).await;
+    let name = "tag:atomfeed.ict4h.org:1";
+    for id in 1..=3 {
+        database.log(id, Some(FEED), "2025-06-01T00:00:00Z", name, "a cause of last year").await;
+    }
+    let mut watched = Watched::new(database).await;
+    assert_eq!(watched.look().await.attempts, 0);
+    let event = watched.event(1).await;
+    assert_eq!((event.attempts, event.fault), (0, event.first_fault));
+    let entries = watched.store.ledger_entries(event.id).await.expect("entries");
+    assert_eq!(entries.iter().filter(|entry| entry.what == Happened::Earlier).count(), 3);
+
+    fail_again(database, 1, 1, 4, "a fresh cause").await;
+    assert_eq!(watched.look().await.attempts, 1);
+    let event = watched.event(1).await;
+    assert_eq!(event.attempts, 1);
+    let faults = watched.store.faults(&[event.fault]).await.expect("faults");
+    assert_eq!(faults[&event.fault].fingerprint, "a fresh cause");
+    let scope = Scope { apps: vec!["lab".to_owned()], feed: None };
+    let from = chrono::NaiveDate::from_ymd_opt(2025, 1, 1).expect("a day");
+    let days = watched.store.history_days(&scope, from).await.expect("days");
+    assert_eq!(days.iter().map(|day| day.attempts).sum::<u64>(), 1);
+    watched.check_counts().await;
+
+    // With its row the consumer removes every row of the log, whatever failure it is of.
+    fill(database, 3..=3).await;
+    database.log(9, Some(FEED), "2025-06-01T00:00:00Z", "tag:atomfeed.ict4h.org:3", "a cause of last year").await;
+    watched.look().await;
+    succeed(database, 3).await;
+    watched.look().await;
+    assert_eq!(watched.event(3).await.state, LifeState::Resolved);
 }
 
 async fn changes_that_make_up_for_each_other_are_seen(database: &mut TestDatabase) {

@@ -2,13 +2,13 @@
 
 use atomfeed_console::{
     model::{
-        EventState, RowId,
+        Attempt, EventState, RowId,
         filter::{Direction, Filter, Order, Position},
     },
     server::sources::{ListRequest, ListRows, SCAN_LIMIT, SearchIn, Source, TextLimit},
 };
 
-use crate::support::database::{FEED, Failed, TestDatabase, utc};
+use crate::support::database::{FEED, Failed, Server, TestDatabase, Variant, utc};
 
 everywhere! {
     every_order_pages_the_same_forward_and_backward
@@ -19,6 +19,7 @@ everywhere! {
     a_search_finds_what_it_is_asked_and_nothing_else
     a_search_goes_the_way_of_the_lists_order_forward_and_backward
     long_texts_are_cut
+    a_text_is_found_in_the_newest_attempts_that_are_named
 }
 
 on_each_server! {
@@ -239,11 +240,14 @@ async fn a_search_goes_the_way_of_the_lists_order_forward_and_backward(database:
 }
 
 async fn long_texts_are_cut(database: &mut TestDatabase) {
-    let error = "ß".repeat(400);
-    let row = Failed { error: Some(error.clone()), content: Some(error), ..database.failed(1) };
+    // More than what the consumers keep fits into few tables.
+    let roomy = database.variant == Variant::ModuleAtomfeed || database.server == Server::Sqlite;
+    let error = "ß".repeat(if roomy { 4_100 } else { 4_000 });
+    let row = Failed { error: Some(error), content: Some("ß".repeat(400)), ..database.failed(1) };
     database.insert(&[row]).await;
     let page = list(&database.source(), &Filter::default(), None, Direction::Forward, 1).await;
-    assert_eq!(page.rows[0].row.error.as_deref(), Some("ß".repeat(300).as_str()));
+    // An error's innermost cause stands at its end.
+    assert_eq!(page.rows[0].row.error.as_deref(), Some("ß".repeat(4_000).as_str()));
     assert_eq!(page.rows[0].row.payload.as_deref(), Some("ß".repeat(300).as_str()));
 }
 
@@ -277,4 +281,56 @@ async fn a_search_looks_at_so_many_rows_and_says_where_it_stopped(database: &mut
     // The whole of what has the same words is more than a look at the newest rows sees.
     let (same, whole) = source.same_record("encounter/5", None, 5).await.expect("an answer");
     assert_eq!((same.len(), whole), (5, false));
+}
+
+async fn a_text_is_found_in_the_newest_attempts_that_are_named(database: &mut TestDatabase) {
+    let rows: Vec<Failed> = (1..=4).map(|id| database.failed(id)).collect();
+    database.insert(&rows).await;
+    if !database.has_retry_log() {
+        return;
+    }
+    for (log_id, event, error) in
+        [(1, 1, "Timeout 100%"), (2, 1, "refused"), (3, 2, "timeout 100%"), (4, 3, "Timeout 1000")]
+    {
+        let name = format!("tag:atomfeed.ict4h.org:{event}");
+        database.log(log_id, Some(FEED), "2026-11-01T09:00:00Z", &name, error).await;
+    }
+    let source = database.source();
+    let newest = [(1, 2), (2, 3), (3, 4)].map(|(row, log)| (RowId(row), RowId(log)));
+    let found = async |text: &str, newest: &[(RowId, RowId)], search| {
+        let filter = Filter { text: Some(text.to_owned()), ..Filter::default() };
+        let request = ListRequest {
+            filter: &filter,
+            from: None,
+            direction: Direction::Forward,
+            limit: 10,
+            texts: TextLimit::LIST,
+            search,
+        };
+        ids(&source.list_with(&request, newest).await.expect("a list"))
+    };
+    let everything = SearchIn::Everything;
+    // Of event 1 another attempt is the newest; `%` is a letter like others, and case is nothing.
+    assert_eq!(found("TIMEOUT 100%", &newest, everything).await, [2]);
+    assert_eq!(found("timeout", &newest, everything).await, [3, 2]);
+    assert_eq!(found("refused", &newest, everything).await, [1]);
+    assert_eq!(found("refused", &[], everything).await, [0_i128; 0]);
+    assert_eq!(found("refused", &newest, SearchIn::IdAndTitle).await, [0_i128; 0]);
+    // What the table itself holds is found as before, and a row is found once.
+    assert_eq!(found("event 1", &newest, everything).await, [1]);
+    assert_eq!(found("e", &newest, everything).await, [4, 3, 2, 1]);
+
+    // The same attempts by their ids, and by the end of the log where nobody knows them.
+    let texts = |attempts: Vec<Attempt>| {
+        let mut texts: Vec<String> = attempts.into_iter().filter_map(|attempt| attempt.error).collect();
+        texts.sort();
+        texts
+    };
+    let by_id = source.attempts(&[RowId(2), RowId(3), RowId(99)], TextLimit::LIST).await.expect("attempts");
+    assert_eq!(texts(by_id), ["refused", "timeout 100%"]);
+    assert_eq!(source.attempts(&[], TextLimit::LIST).await, Ok(vec![]));
+    let rows = source.rows(&[RowId(1), RowId(2), RowId(4)], TextLimit::LIST).await.expect("rows");
+    let newest = source.newest_attempts(&rows, TextLimit::LIST).await.expect("attempts");
+    assert_eq!(newest.keys().map(|id| id.0).collect::<std::collections::BTreeSet<_>>(), [1, 2].into());
+    assert_eq!(texts(newest.into_values().collect()), ["refused", "timeout 100%"]);
 }

@@ -80,9 +80,15 @@ async fn an_export_is_on_record_with_its_filter_and_its_number_of_rows() {
     let hospital = Hospital::new(&rows(120), &rows(2)).await;
     hospital.get("/atomfeed-console/failed-events.csv?app=odoo&q=did+not").await;
     let entries = ended(&hospital, 2).await;
-    let filter = "CSV, filter app=odoo&q=did%20not";
+    // People search for names and numbers of patients: the text itself is on no record.
+    let filter = entries.last().expect("an entry").what.clone();
+    assert!(filter.starts_with("CSV, filter app=odoo, a text of 7 characters with the hash "), "{filter}");
     let end = format!("{filter}: 120 rows");
-    assert_eq!(said(&entries), [("exported", None, filter, "begun"), ("exported", None, end.as_str(), "done")]);
+    assert_eq!(
+        said(&entries),
+        [("exported", None, filter.as_str(), "begun"), ("exported", None, end.as_str(), "done")]
+    );
+    assert!(!entries.iter().any(|entry| entry.what.contains("did")), "{entries:?}");
     hospital.get("/atomfeed-console/failed-events.ndjson").await;
     let entries = ended(&hospital, 4).await;
     assert_eq!(said(&entries)[3], ("exported", None, "NDJSON, no filter: 122 rows", "done"));
@@ -208,4 +214,28 @@ async fn an_administrator_of_some_applications_sees_what_is_about_them() {
     assert_eq!(apps, ["odoo"]);
     let csv = hospital.get_as(&person, "/atomfeed-console/audit.csv").await;
     assert!(!csv.body.contains("openelis"), "{}", csv.body);
+}
+
+#[tokio::test]
+async fn a_search_is_on_record_by_its_length_and_a_hash_that_only_this_store_can_make() {
+    let searched = async |hospital: &Hospital| {
+        for path in [
+            "/failed-events.csv?q=First+Last",
+            "/failed-events.ndjson?q=first+LAST+",
+            "/history.csv?find=First+Last",
+            "/audit.csv?q=First+Last",
+        ] {
+            assert!(hospital.get(&format!("/atomfeed-console{path}")).await.status.is_success(), "{path}");
+        }
+        let entries = ended(hospital, 6).await;
+        assert!(!entries.iter().any(|entry| entry.what.to_lowercase().contains("last")), "{entries:?}");
+        let hash =
+            |what: &str| what.split("with the hash ").nth(1).map(|rest| rest.chars().take(16).collect::<String>());
+        let hashes: std::collections::BTreeSet<_> = entries.iter().filter_map(|entry| hash(&entry.what)).collect();
+        assert_eq!(hashes.len(), 1, "the same text each time: {entries:?}");
+        hashes
+    };
+    let one = Hospital::new(&rows(1), &[]).await;
+    let other = Hospital::new(&rows(1), &[]).await;
+    assert_ne!(searched(&one).await, searched(&other).await, "who has the log alone can try no names");
 }

@@ -1,5 +1,6 @@
 //! Groups as a browser meets them: many failed events, few faults, and a note that outlives them.
 
+use atomfeed_console::model::RowId;
 use axum::http::StatusCode;
 
 use super::hospital::{Hospital, Row, row};
@@ -261,4 +262,96 @@ async fn a_note_that_takes_the_place_of_another_says_so_on_record() {
     assert_eq!(write("Ward Ä", "wait").await, "on group 1: 10 characters where there was no note");
     assert_eq!(write("Ward", "").await, "on group 1: 4 characters in the place of 10 that anybody had written");
     assert_eq!(write("", "").await, "removed from group 1: 0 characters in the place of 4 that anybody had written");
+}
+
+#[tokio::test]
+async fn a_record_that_is_gone_is_retried_with_a_warning_and_discarding_is_suggested() {
+    let gone = "org.ict4h.E: oddjava.lang.RuntimeException: org.ict4h.E: odd\n\tat org.example.A.a(A.java:1)\n\
+                Caused by: org.ict4h.E: 404 Not Found: Object with given uuid doesn't exist";
+    let hospital = Hospital::new(&[of(1, gone), of(2, "Bad response code of 500")], &[]).await;
+    hospital.followed().await;
+    let event = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
+    for words in ["The record is not there (any more)", "a retry fails again. Discarding", "Suggested where the record"]
+    {
+        assert!(event.contains(words), "{words}: {event}");
+    }
+    assert!(event.contains("data-retry-main"), "it is offered");
+    let list = hospital.page("/atomfeed-console/failed-events?app=odoo").await.body;
+    assert_eq!(list.matches("title=\"Its record is not there any more").count(), 1, "{list}");
+    let other = hospital.page("/atomfeed-console/failed-events/odoo/2").await.body;
+    assert!(!other.contains("Suggested where the record"), "{other}");
+    let fault = hospital.console.parts.store.fault_of("odoo", RowId(1)).await.unwrap().expect("a group");
+    let group = hospital.page(&format!("/atomfeed-console/groups/{fault}")).await.body;
+    assert!(group.contains("A retry fails again where the record was deleted for good."), "{group}");
+}
+
+#[tokio::test]
+async fn two_causes_are_two_groups_though_their_texts_end_without_a_line_end() {
+    let text = |cause: &str| {
+        format!(
+            "Post call to /api/bahmni-saleorder failedjava.lang.RuntimeException: Post call to /api/bahmni-saleorder failed\n\
+             \tat org.example.A.a(A.java:1)\nCaused by: org.example.RestException: {cause}"
+        )
+    };
+    let rows = [of(1, &text("Timeout waiting for response")), of(2, &text("No route to host"))];
+    let hospital = Hospital::new(&rows, &[]).await;
+    hospital.followed().await;
+    let page = hospital.page("/atomfeed-console/groups").await.body;
+    assert!(page.contains("Timeout waiting for response") && page.contains("No route to host"), "{page}");
+    let event = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
+    assert!(event.contains("<h1>Timeout waiting for response<"), "{event}");
+    assert!(!event.contains("The consumer cut this text"), "{event}");
+
+    // A text that fills its column was cut.
+    let long = format!("{}{}", text("Timeout"), "x".repeat(4000));
+    let hospital = Hospital::new(&[of(1, &long[..4000])], &[]).await;
+    let event = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
+    assert!(event.contains("The consumer cut this text"), "{event}");
+}
+
+#[tokio::test]
+async fn a_group_was_seen_first_and_last_when_it_was_and_not_at_the_full_hour() {
+    let hospital = Hospital::new(&[of(1, "Bad response code of 500"), of(2, "Bad response code of 500")], &[]).await;
+    // In one hour, wherever the clock stands: the hour is not the time.
+    let first = chrono::Utc::now() - chrono::TimeDelta::hours(30);
+    let last = chrono::Utc::now() - chrono::TimeDelta::minutes(2);
+    let text = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
+    hospital
+        .execute(
+            "Odoo",
+            &format!(
+                "UPDATE failed_events SET failed_at = '{}';
+                 INSERT INTO failed_event_retry_log (id, feed_uri, failed_at, error_message, event_id)
+                 SELECT id, feed_uri, '{}', error_message, event_id FROM failed_events WHERE id = 2",
+                text(first),
+                text(last)
+            ),
+        )
+        .await;
+    hospital.followed().await;
+    let fault = hospital.console.parts.store.fault_of("odoo", RowId(1)).await.unwrap().expect("a group");
+    let group = hospital.console.parts.store.group(fault, None).await.unwrap().expect("a group");
+    let seconds = |at: Option<chrono::DateTime<chrono::Utc>>| at.map(|at| at.timestamp());
+    assert_eq!(
+        (seconds(group.first_seen), seconds(group.last_seen)),
+        (Some(first.timestamp()), Some(last.timestamp()))
+    );
+    // A later look adds to the same hour.
+    let later = last + chrono::TimeDelta::seconds(30);
+    hospital
+        .execute(
+            "Odoo",
+            &format!(
+                "INSERT INTO failed_event_retry_log (id, feed_uri, failed_at, error_message, event_id)
+                 SELECT 9, feed_uri, '{}', error_message, event_id FROM failed_events WHERE id = 1",
+                text(later)
+            ),
+        )
+        .await;
+    hospital.look("odoo").await;
+    let group = hospital.console.parts.store.group(fault, None).await.unwrap().expect("a group");
+    assert_eq!(
+        (seconds(group.first_seen), seconds(group.last_seen)),
+        (Some(first.timestamp()), Some(later.timestamp()))
+    );
 }

@@ -316,3 +316,18 @@ async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger
     hospital.look("odoo").await;
     assert_eq!(around(&hospital, 18_007).await, (vec![30_000, 12_007, 7], Some(15_845), 0), "from the ledger again");
 }
+
+#[tokio::test]
+async fn a_file_for_spreadsheets_says_that_it_is_utf_8() {
+    let mut named = row(1, TIMES[0]);
+    named.error = "प्रिया को नहीं मिला".to_owned();
+    let hospital = Hospital::new(&[named], &[]).await;
+    hospital.followed().await;
+    for path in ["/failed-events.csv", "/history.csv", "/audit.csv"] {
+        let body = hospital.get(&format!("/atomfeed-console{path}")).await.body;
+        assert!(body.starts_with('\u{feff}') && body.matches('\u{feff}').count() == 1, "{path}");
+    }
+    let csv = hospital.get("/atomfeed-console/failed-events.csv").await.body;
+    assert!(csv.contains("प्रिया को नहीं मिला"), "{csv}");
+    assert!(!hospital.get("/atomfeed-console/failed-events.ndjson").await.body.starts_with('\u{feff}'));
+}

@@ -16,6 +16,7 @@ mod masking;
 mod openmrs;
 mod operations;
 mod pages;
+mod present;
 mod refusals;
 mod status;
 mod stream;

@@ -527,6 +527,10 @@ mod tests {
             retries,
             tags: None,
             state: EventState::Unknown,
+            moves: false,
+            first_sight: None,
+            latest: None,
+            cause: None,
         }
     }
 

@@ -7,16 +7,16 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
-use super::counted::Counted;
+use super::{counted::Counted, secrets};
 use crate::{
     error::Problem,
     model::{
         audit::{AuditEntry, AuditKind, AuditOutcome},
         error_text::visible_line,
     },
-    server::store::Store,
+    server::{config::Secret, store::Store},
 };
 
 pub use crate::server::store::Entry;
@@ -38,11 +38,25 @@ pub struct Audit {
     pub(super) counted: Counted,
     /// The number of the newest entry that has its line in the log; `None`: this process has written none yet.
     told: Arc<Mutex<Option<i64>>>,
+    /// What texts that were searched for are hashed with.
+    searches: Arc<OnceCell<Secret>>,
 }
 
 impl Audit {
     pub fn new(store: Store) -> Self {
-        Self { store, counted: Counted::default(), told: Arc::default() }
+        Self { store, counted: Counted::default(), told: Arc::default(), searches: Arc::default() }
+    }
+
+    /// A text that was searched for, as it may stand on record: people search for names and numbers of patients. How long
+    /// it is, and a hash that only this store can make: equal searches look equal, and nobody finds the text by trying.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub async fn of_search(&self, text: &str) -> Result<String, Problem> {
+        let secret = self.searches.get_or_try_init(|| self.store.secret("searches")).await?;
+        let searched = text.trim().to_lowercase();
+        let hash = secrets::derived("search", &format!("{} {searched}", secret.reveal()));
+        Ok(format!("a text of {} characters with the hash {}", text.chars().count(), secrets::hex(&hash[..8])))
     }
 
     /// Puts an entry on record, in the chain and as a line in the log.

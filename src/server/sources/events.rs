@@ -1,5 +1,9 @@
 //! Single failed events: one whole, its long texts, its attempts, its neighbours by event, record and feed.
 
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+
 use crate::{
     model::{
         Attempt, Availability, Backend, EventState, FailedEvent, FailedEventRow, RowId,
@@ -11,12 +15,12 @@ use crate::{
 
 use super::{
     LongText, SourceError, TextLimit,
-    connection::Session,
+    connection::{Record, Session},
     fault,
     list::{
         Walk, chosen_rows, failed_events, push_feed, push_search, push_state, push_window, rows_by_id, window_bound,
     },
-    rows::{attempt_columns, failed_event_columns, read_attempt, read_failed_event},
+    rows::{attempt_columns, failed_event_columns, read_attempt, read_failed_event, stamp},
     schema::{Found, Table},
     sql::{self, Statement},
 };
@@ -30,8 +34,12 @@ const ATTEMPTS_OF_EVENT: u32 = 1000;
 /// Rows of the retry log that are counted for one event at the most.
 const ATTEMPTS_COUNTED: u32 = 10_000;
 
-/// One failed event with its attempts.
-pub(super) async fn event(session: &mut Session<'_>, id: RowId) -> Result<Option<FailedEvent>, SourceError> {
+/// One failed event with its attempts. `first_sight`: when its row was seen first, or the time that it had then.
+pub(super) async fn event(
+    session: &mut Session<'_>,
+    id: RowId,
+    first_sight: Option<DateTime<Utc>>,
+) -> Result<Option<FailedEvent>, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
     let table = failed_events(app, &schema)?;
@@ -59,8 +67,18 @@ pub(super) async fn event(session: &mut Session<'_>, id: RowId) -> Result<Option
         error_chars = cut_and_count(&mut row.error, texts);
         payload_chars = cut_and_count(&mut row.payload, texts);
     }
-    let (attempts, attempts_total) = attempts(session, &row).await?;
-    Ok(Some(FailedEvent { row, error_chars, payload_chars, error_hash_code, attempts, attempts_total }))
+    let tried = tried(session, &row, row.present_since(first_sight)).await?;
+    let Tried { attempts, attempts_total, earlier, earlier_total } = tried;
+    Ok(Some(FailedEvent {
+        row,
+        error_chars,
+        payload_chars,
+        error_hash_code,
+        attempts,
+        attempts_total,
+        earlier,
+        earlier_total,
+    }))
 }
 
 /// Cuts a whole text and answers how long it was.
@@ -73,43 +91,133 @@ fn cut_and_count(text: &mut Option<String>, limit: TextLimit) -> u64 {
     chars as u64
 }
 
-/// The attempts of a failed event, oldest first, and how many there are in all.
+/// What the retry log has of a failed event: see [`FailedEvent`].
+struct Tried {
+    attempts: Availability<Vec<Attempt>>,
+    attempts_total: u64,
+    earlier: Vec<Attempt>,
+    earlier_total: u64,
+}
+
+/// The attempts of a failed event. `since`: those from before are of an earlier failure.
 ///
 /// They are found by the event's id: start scripts rewrite host names in failed_events but not in the retry log. The
 /// same event may have failed on another feed, too: where both addresses are known, only those of the same feed are
 /// this row's, on whatever host.
-async fn attempts(
+async fn tried(
     session: &mut Session<'_>,
     row: &FailedEventRow,
-) -> Result<(Availability<Vec<Attempt>>, u64), SourceError> {
+    since: Option<DateTime<Utc>>,
+) -> Result<Tried, SourceError> {
+    let none = |attempts| Tried { attempts, attempts_total: 0, earlier: Vec::new(), earlier_total: 0 };
+    let app = session.link.app;
     let schema = session.schema.clone();
     let log = match schema.table(Table::RetryLog) {
         Ok(log) => log,
-        Err(reason) => return Ok((Availability::NotHere(reason), 0)),
+        Err(reason) => return Ok(none(Availability::NotHere(reason))),
     };
     let (Some(event_id), Some(_)) = (&row.event_id, log.column("event_id")) else {
-        return Ok((Availability::Here(Vec::new()), 0));
+        return Ok(none(Availability::Here(Vec::new())));
     };
     // The log has no index on the event's id: it is read through once, for the ids alone, and the texts are then fetched
     // by their ids.
-    let mut statement =
-        session.link.statement(format!("SELECT {}, {} FROM {} WHERE ", log.text("id"), log.text("feed_uri"), log.name));
+    let columns = [log.text("id"), log.text("feed_uri"), log.text("failed_at")].join(", ");
+    let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", log.name));
     statement.equals(&log.expression("event_id"), event_id);
     statement.push(format!(" ORDER BY {} DESC LIMIT {ATTEMPTS_COUNTED}", log.expression("id")));
     let found = session.link.rows(statement).await?;
     let this = tail_of(row.feed_uri.as_deref());
-    let ids: Vec<RowId> = found
+    let (present, earlier): (Vec<_>, Vec<_>) = found
         .into_iter()
-        .filter_map(|mut record| Some((RowId(record.number()?), record.text())))
-        .filter(|(_, uri)| tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed)))
-        .map(|(id, _)| id)
-        .collect();
+        .filter_map(|mut record| Some((RowId(record.number()?), record.text(), record.text())))
+        .filter(|(_, uri, _)| tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed)))
+        .map(|(id, _, at)| (id, stamp(app, &log, "failed_at", at).and_then(|stamp| stamp.at)))
+        // One without a time that can be read counts.
+        .partition(|(_, at)| since.zip(*at).is_none_or(|(since, at)| at >= since));
+    let present_shown = present.iter().take(FailedEvent::ATTEMPT_LIMIT as usize);
+    let earlier_shown: BTreeSet<RowId> =
+        earlier.iter().take(FailedEvent::EARLIER_LIMIT as usize).map(|(id, _)| *id).collect();
     let mut condition = session.link.statement("1 = 0");
-    for id in ids.iter().take(FailedEvent::ATTEMPT_LIMIT as usize) {
+    for id in present_shown.map(|(id, _)| id).chain(&earlier_shown) {
         condition.push(format!(" OR {} = ", log.expression("id"))).id(&log.id, *id);
     }
-    let attempts = newest_attempts(session, &log, condition, FailedEvent::ATTEMPT_LIMIT).await?;
-    Ok((Availability::Here(attempts), ids.len() as u64))
+    let limit = FailedEvent::ATTEMPT_LIMIT + FailedEvent::EARLIER_LIMIT;
+    let shown = newest_attempts(session, &log, condition, limit, WHOLE).await?;
+    let (of_earlier, attempts) = shown.into_iter().partition(|attempt| earlier_shown.contains(&attempt.id));
+    Ok(Tried {
+        attempts: Availability::Here(attempts),
+        attempts_total: present.len() as u64,
+        earlier: of_earlier,
+        earlier_total: earlier.len() as u64,
+    })
+}
+
+/// Texts as a failed event's own page shows them.
+const WHOLE: TextLimit = TextLimit(FailedEvent::TEXT_LIMIT);
+
+/// The rows of the retry log with these ids that are there.
+pub(super) async fn attempts(
+    session: &mut Session<'_>,
+    ids: &[RowId],
+    texts: TextLimit,
+) -> Result<Vec<Attempt>, SourceError> {
+    let schema = session.schema.clone();
+    let Ok(log) = schema.table(Table::RetryLog) else { return Ok(Vec::new()) };
+    let mut attempts = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(ROWS_OF_EVENT as usize) {
+        let mut condition = session.link.statement("");
+        condition.id_in(&log.expression("id"), &log.id, ids.iter().copied());
+        attempts.extend(newest_attempts(session, &log, condition, ROWS_OF_EVENT, texts).await?);
+    }
+    Ok(attempts)
+}
+
+/// Newest rows of the retry log that are looked at where the ledger does not know it yet.
+const NEWEST_OF_LOG: i128 = 20_000;
+
+/// The newest attempt of the present failure of each of these rows, as far as the end of the retry log tells.
+pub(super) async fn newest_of_rows(
+    session: &mut Session<'_>,
+    rows: &[FailedEventRow],
+    texts: TextLimit,
+) -> Result<HashMap<RowId, Attempt>, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let Ok(log) = schema.table(Table::RetryLog) else { return Ok(HashMap::new()) };
+    let events: Vec<String> = rows.iter().filter_map(|row| row.event_id.clone()).collect();
+    if log.column("event_id").is_none() || events.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let id = log.expression("id");
+    let highest = sql::as_text(log.backend, &format!("MAX({id})"));
+    let highest = session.link.statement(format!("SELECT {highest} FROM {}", log.name));
+    let Some(highest) = session.link.row(highest).await?.number::<i128>() else { return Ok(HashMap::new()) };
+    let columns = [log.text("id"), log.text("feed_uri"), log.text("failed_at"), log.text("event_id")].join(", ");
+    let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE {id} > ", log.name));
+    statement.id(&log.id, RowId(highest.saturating_sub(NEWEST_OF_LOG)));
+    statement.push(" AND ").text_in(&log.expression("event_id"), &events);
+    statement.push(format!(" ORDER BY {id} DESC LIMIT {ATTEMPTS_COUNTED}"));
+    let read = |mut record: Record| {
+        let (id, uri) = (RowId(record.number()?), record.text());
+        let at = stamp(app, &log, "failed_at", record.text()).and_then(|stamp| stamp.at);
+        Some((id, uri, at, record.text()))
+    };
+    let found: Vec<_> = session.link.rows(statement).await?.into_iter().filter_map(read).collect();
+    let newest: HashMap<RowId, RowId> = rows
+        .iter()
+        .filter_map(|row| {
+            let (this, since) = (tail_of(row.feed_uri.as_deref()), row.present_since(None));
+            let of_row = found.iter().find(|(_, uri, at, event)| {
+                let same_feed = tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed));
+                *event == row.event_id && same_feed && since.zip(*at).is_none_or(|(since, at)| at >= since)
+            });
+            of_row.map(|(id, ..)| (row.id, *id))
+        })
+        .collect();
+    let ids: Vec<RowId> = newest.values().copied().collect();
+    let attempts = attempts(session, &ids, texts).await?;
+    let by_id: HashMap<RowId, Attempt> = attempts.into_iter().map(|attempt| (attempt.id, attempt)).collect();
+    Ok(newest.into_iter().filter_map(|(row, id)| Some((row, by_id.get(&id)?.clone()))).collect())
 }
 
 async fn newest_attempts(
@@ -117,18 +225,24 @@ async fn newest_attempts(
     log: &Found<'_>,
     condition: Statement,
     limit: u32,
+    texts: TextLimit,
 ) -> Result<Vec<Attempt>, SourceError> {
     let mut statement = condition;
     statement.text = format!(
         "SELECT {} FROM {} WHERE {} ORDER BY {} DESC LIMIT {limit}",
-        attempt_columns(log),
+        attempt_columns(log, texts),
         log.name,
         statement.text,
         log.expression("id"),
     );
     let app = session.link.app;
-    let mut attempts: Vec<Attempt> =
-        session.link.rows(statement).await?.into_iter().map(|mut record| read_attempt(app, log, &mut record)).collect();
+    let mut attempts: Vec<Attempt> = session
+        .link
+        .rows(statement)
+        .await?
+        .into_iter()
+        .map(|mut record| read_attempt(app, log, texts, &mut record))
+        .collect();
     attempts.reverse();
     Ok(attempts)
 }
@@ -195,7 +309,7 @@ pub(super) async fn attempts_of_event(session: &mut Session<'_>, event_id: &str)
     let log = schema.table(Table::RetryLog).map_err(|reason| fault::not_here(session.link.app, &reason))?;
     let mut condition = session.link.statement("");
     condition.equals(&log.expression("event_id"), event_id);
-    newest_attempts(session, &log, condition, ATTEMPTS_OF_EVENT).await
+    newest_attempts(session, &log, condition, ATTEMPTS_OF_EVENT, WHOLE).await
 }
 
 /// Failed events of the same record, newest id first, and whether the whole table was looked at.

@@ -3,7 +3,7 @@
 //! Nothing here skips over rows it has read: a page begins at a key, so rows that come and go elsewhere do not move it.
 //! In the order by time, NULL counts as the smallest time in every database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     model::{
@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    ListRequest, ListRow, ListRows, SCAN_LIMIT, SourceError, TextLimit, clock,
+    ListRequest, ListRow, ListRows, SCAN_LIMIT, SearchIn, SourceError, TextLimit, clock,
     connection::{Record, Session},
     fault,
     rows::{failed_event_columns, read_failed_event},
@@ -27,11 +27,15 @@ pub(super) fn failed_events<'a>(app: &Application, schema: &'a Schema) -> Result
     schema.table(Table::FailedEvents).map_err(|reason| fault::not_here(app, &reason))
 }
 
-/// A page of failed events.
-pub(super) async fn list(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
+/// A page of failed events. `newest`: see [`super::Source::list_with`].
+pub(super) async fn list(
+    session: &mut Session<'_>,
+    request: &ListRequest<'_>,
+    newest: &[(RowId, RowId)],
+) -> Result<ListRows, SourceError> {
     match request.filter.searched_text() {
         None | Some("") => page(session, request).await,
-        Some(text) => search(session, request, text).await,
+        Some(text) => search(session, request, text, newest).await,
     }
 }
 
@@ -211,18 +215,33 @@ fn in_list_order(mut rows: Vec<FailedEventRow>, direction: Direction) -> Vec<Lis
 }
 
 /// Looks for a text in the next [`SCAN_LIMIT`] rows by id: upwards for "oldest first", as ids grow with time.
-async fn search(session: &mut Session<'_>, request: &ListRequest<'_>, text: &str) -> Result<ListRows, SourceError> {
+async fn search(
+    session: &mut Session<'_>,
+    request: &ListRequest<'_>,
+    text: &str,
+    newest: &[(RowId, RowId)],
+) -> Result<ListRows, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
     let table = failed_events(app, &schema)?;
     let order = if request.filter.order.descending() { Order::IdDown } else { Order::IdUp };
     let walk = Walk::new(order, true, request.direction, request.from);
     let bound = window_bound(session, &table, &walk).await?;
+    let in_window = |id: RowId| match bound {
+        Some((bound, _)) if walk.up => id <= bound,
+        Some((bound, _)) => id >= bound,
+        None => true,
+    };
+    let newest: Vec<(RowId, RowId)> = newest.iter().copied().filter(|(id, _)| in_window(*id)).collect();
+    let of_latest = match request.search {
+        SearchIn::Everything => latest_with(session, &newest, text).await?,
+        SearchIn::IdAndTitle => Vec::new(),
+    };
 
     let mut chosen = session.link.statement("1 = 1");
     push_filter(&mut chosen, app, &table, request.filter);
     push_window(&mut chosen, &table, &walk, bound.map(|(id, _)| id));
-    push_search(&mut chosen, &table, request.search.columns(), text);
+    push_search_or(&mut chosen, &table, request.search.columns(), text, &of_latest);
     let rows = chosen_rows(session, &table, chosen, &walk.order_by(&table), request.limit, request.texts).await?;
 
     // A full page ends at its last row: what lies behind it was not looked at for this page.
@@ -273,13 +292,44 @@ pub(super) fn push_window(statement: &mut Statement, table: &Found<'_>, walk: &W
 /// many at the worst.
 const SEARCHED_OF_TEXT: u32 = FailedEvent::TEXT_LIMIT;
 
+/// Rows of the retry log that one statement of a search names.
+const ATTEMPTS_OF_STATEMENT: usize = 2_000;
+
+/// The failed events of whose newest attempts the error contains the text: found by the log's primary key.
+async fn latest_with(
+    session: &mut Session<'_>,
+    newest: &[(RowId, RowId)],
+    text: &str,
+) -> Result<Vec<RowId>, SourceError> {
+    let schema = session.schema.clone();
+    let Ok(log) = schema.table(Table::RetryLog) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for chunk in newest.chunks(ATTEMPTS_OF_STATEMENT) {
+        let mut statement = session.link.statement(format!("SELECT {} FROM {} WHERE ", log.text("id"), log.name));
+        statement.id_in(&log.expression("id"), &log.id, chunk.iter().map(|(_, log_id)| *log_id));
+        push_search(&mut statement, &log, &["error_message"], text);
+        let rows = session.link.rows(statement).await?;
+        let ids: HashSet<RowId> = rows.into_iter().filter_map(|mut row| row.number().map(RowId)).collect();
+        found.extend(chunk.iter().filter(|(_, log_id)| ids.contains(log_id)).map(|(id, _)| *id));
+    }
+    Ok(found)
+}
+
 /// Appends the condition that the beginning of one of the columns contains the text.
 pub(super) fn push_search(statement: &mut Statement, table: &Found<'_>, columns: &[&str], text: &str) {
+    push_search_or(statement, table, columns, text, &[]);
+}
+
+/// The same, or that the row is one of these.
+fn push_search_or(statement: &mut Statement, table: &Found<'_>, columns: &[&str], text: &str, ids: &[RowId]) {
     let pattern = format!("%{}%", escape_like(text));
     statement.push(" AND (1 = 0");
     for column in columns.iter().filter(|column| table.column(column).is_some()) {
         let beginning = sql::beginning(table.backend, &table.expression(column), SEARCHED_OF_TEXT);
         statement.push(" OR ").like(&beginning, &pattern);
+    }
+    if !ids.is_empty() {
+        statement.push(" OR ").id_in(&table.expression("id"), &table.id, ids.iter().copied());
     }
     statement.push(")");
 }

@@ -27,7 +27,7 @@ mod walk;
 mod whole;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -126,11 +126,17 @@ pub struct FeedFailures {
 pub struct TextLimit(pub u32);
 
 impl TextLimit {
-    /// A list on a page.
+    /// A list on a page. Of errors it carries 4,000 characters, which is what the consumers keep.
     pub const LIST: TextLimit = TextLimit(300);
     /// An export or the old console's JSON. Bounded all the same: a page of rows with megabytes of text each would not
     /// fit the console's memory. The consumers themselves cut at 4,000 characters.
     pub const EXPORT: TextLimit = TextLimit(100_000);
+
+    /// What is read of errors: a list names an error by its innermost cause, which stands at its end.
+    fn of_errors(self) -> Self {
+        const WHOLE: TextLimit = TextLimit(4_000);
+        if self == Self::LIST { WHOLE } else { self }
+    }
 }
 
 /// One request for rows of a list.
@@ -298,16 +304,33 @@ impl Source {
         Ok(publisher)
     }
 
-    /// A page of failed events.
+    /// A page of failed events. A text is looked for in `failed_events` alone.
     pub async fn list(&self, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
+        self.list_with(request, &[]).await
+    }
+
+    /// The same; a text is also looked for in the errors of these rows of the retry log, each the newest attempt of a
+    /// failed event (event, row of the log).
+    pub async fn list_with(
+        &self,
+        request: &ListRequest<'_>,
+        newest: &[(RowId, RowId)],
+    ) -> Result<ListRows, SourceError> {
         let mut session = self.session().await?;
-        let outcome = list::list(&mut session, request).await;
+        let outcome = list::list(&mut session, request, newest).await;
         session.end(outcome).await
     }
 
     /// How the source writes an instant into `failed_at`: the key by which a list of this source stands at that time.
     pub fn time_key(&self, at: DateTime<Utc>) -> String {
         clock::key(self.app.time_zone, self.failed_at_kind(), at)
+    }
+
+    /// Whether the database rewrites `failed_at` with every change of a row, as far as it was ever asked.
+    pub fn failed_at_moves(&self) -> bool {
+        let schema = self.pool.known_schema();
+        let table = schema.as_ref().and_then(|schema| schema.table(Table::FailedEvents).ok());
+        table.and_then(|table| table.column("failed_at").map(|column| column.moves)).unwrap_or_default()
     }
 
     fn failed_at_kind(&self) -> ColumnKind {
@@ -332,8 +355,18 @@ impl Source {
 
     /// One failed event with its attempts; `None`: it is not in the table (any more).
     pub async fn event(&self, id: RowId) -> Result<Option<FailedEvent>, SourceError> {
+        self.event_seen(id, None).await
+    }
+
+    /// The same. `first_sight`: when the ledger saw its row first, or the `failed_at` that it had then; see
+    /// [`crate::model::present_since`].
+    pub async fn event_seen(
+        &self,
+        id: RowId,
+        first_sight: Option<DateTime<Utc>>,
+    ) -> Result<Option<FailedEvent>, SourceError> {
         let mut session = self.session().await?;
-        let outcome = events::event(&mut session, id).await;
+        let outcome = events::event(&mut session, id, first_sight).await;
         session.end(outcome).await
     }
 
@@ -368,6 +401,27 @@ impl Source {
     pub async fn attempts_of_event(&self, event_id: &str) -> Result<Vec<Attempt>, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::attempts_of_event(&mut session, event_id).await;
+        session.end(outcome).await
+    }
+
+    /// The rows of the retry log with these ids that are there, in any order.
+    pub async fn attempts(&self, ids: &[RowId], texts: TextLimit) -> Result<Vec<Attempt>, SourceError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut session = self.session().await?;
+        let outcome = events::attempts(&mut session, ids, texts).await;
+        session.end(outcome).await
+    }
+
+    /// The newest attempt of each of these rows, as far as the newest 20,000 rows of the retry log tell.
+    pub async fn newest_attempts(
+        &self,
+        rows: &[FailedEventRow],
+        texts: TextLimit,
+    ) -> Result<HashMap<RowId, Attempt>, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::newest_of_rows(&mut session, rows, texts).await;
         session.end(outcome).await
     }
 

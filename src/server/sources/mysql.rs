@@ -154,7 +154,8 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
     let read_only = about.text().as_deref() == Some("1");
 
     let mut statement = link.statement(
-        "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR), CAST(PRIVILEGES AS CHAR) \
+        "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR), CAST(PRIVILEGES AS CHAR), \
+         CAST(EXTRA AS CHAR) \
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (",
     );
     for (place, table) in Table::ALL.into_iter().enumerate() {
@@ -168,7 +169,9 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
         let kind = kind(&row.text().unwrap_or_default());
         let rights = row.text().unwrap_or_default().to_lowercase();
         let may = |right: &str| rights.split(',').any(|part| part.trim() == right);
-        columns.push((table, Column { name, kind, may_select: may("select"), may_update: may("update") }));
+        // `on update CURRENT_TIMESTAMP`, `on update current_timestamp(6)`.
+        let moves = row.text().unwrap_or_default().to_lowercase().contains("on update");
+        columns.push((table, Column { name, kind, may_select: may("select"), may_update: may("update"), moves }));
     }
     let tables: BTreeMap<Table, Columns> = Table::ALL
         .into_iter()

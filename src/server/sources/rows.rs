@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{Attempt, EventState, FailedEvent, FailedEventRow, RowId, Stamp},
+    model::{Attempt, EventState, FailedEventRow, RowId, Stamp},
     server::config::Application,
 };
 
@@ -19,7 +19,7 @@ pub(super) fn failed_event_columns(table: &Found<'_>, texts: TextLimit) -> Strin
         table.text("id"),
         table.text("feed_uri"),
         table.text("failed_at"),
-        table.cut("error_message", texts.0),
+        table.cut("error_message", texts.of_errors().0),
         table.text("event_id"),
         table.cut("event_content", texts.0),
         table.text("title"),
@@ -39,13 +39,14 @@ pub(super) fn read_failed_event(
     let id = RowId(record.number().unwrap_or_default());
     let feed_uri = record.text();
     let failed_at = stamp(app, table, "failed_at", record.text());
-    let error = record.text().map(|text| shorten(text, texts));
+    let error = record.text().map(|text| shorten(text, texts.of_errors()));
     let event_id = record.text();
     let payload = record.text().map(|text| shorten(text, texts));
     let title = record.text();
     let retries = record.number();
     let tags = record.text();
     let state = EventState::of(retries, &app.info.limits);
+    let moves = table.column("failed_at").is_some_and(|column| column.moves);
     FailedEventRow {
         app: app.info.key.clone(),
         id,
@@ -58,30 +59,33 @@ pub(super) fn read_failed_event(
         retries,
         tags,
         state,
+        moves,
+        first_sight: None,
+        latest: None,
+        cause: None,
     }
 }
 
 /// The columns of an [`Attempt`], in the order in which [`read_attempt`] takes them.
-pub(super) fn attempt_columns(table: &Found<'_>) -> String {
+pub(super) fn attempt_columns(table: &Found<'_>, texts: TextLimit) -> String {
     [
         table.text("id"),
         table.text("feed_uri"),
         table.text("failed_at"),
-        table.cut("error_message", FailedEvent::TEXT_LIMIT),
+        table.cut("error_message", texts.of_errors().0),
         table.text("event_id"),
-        table.cut("event_content", FailedEvent::TEXT_LIMIT),
+        table.cut("event_content", texts.0),
     ]
     .join(", ")
 }
 
 /// Reads a record as an attempt.
-pub(super) fn read_attempt(app: &Application, table: &Found<'_>, record: &mut Record) -> Attempt {
-    let texts = TextLimit(FailedEvent::TEXT_LIMIT);
+pub(super) fn read_attempt(app: &Application, table: &Found<'_>, texts: TextLimit, record: &mut Record) -> Attempt {
     Attempt {
         id: RowId(record.number().unwrap_or_default()),
         feed_uri: record.text(),
         failed_at: stamp(app, table, "failed_at", record.text()),
-        error: record.text().map(|text| shorten(text, texts)),
+        error: record.text().map(|text| shorten(text, texts.of_errors())),
         event_id: record.text(),
         payload: record.text().map(|text| shorten(text, texts)),
     }

@@ -110,6 +110,8 @@ pub(super) struct Column {
     pub kind: ColumnKind,
     pub may_select: bool,
     pub may_update: bool,
+    /// MySQL rewrites it with every change of its row (ON UPDATE CURRENT_TIMESTAMP).
+    pub moves: bool,
 }
 
 /// A table that was found. By the lower-case names of its columns.
@@ -204,6 +206,7 @@ impl Schema {
                     kind: ColumnKind::Integer,
                     may_select: true,
                     may_update: false,
+                    moves: false,
                 });
                 Ok(Found { backend: self.backend, name: self.qualified(name), bare: name, id, columns })
             }

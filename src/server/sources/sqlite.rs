@@ -121,7 +121,7 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
         let columns = link.rows(statement).await?.into_iter().map(|mut row| {
             let name = row.text().unwrap_or_default();
             let kind = kind(&row.text().unwrap_or_default());
-            Column { name, kind, may_select: true, may_update: write_refused.is_none() }
+            Column { name, kind, may_select: true, may_update: write_refused.is_none(), moves: false }
         });
         let mut columns: Columns = columns.collect();
         for name in ["failed_at", "timestamp"] {

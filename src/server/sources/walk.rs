@@ -41,6 +41,8 @@ pub struct Glance {
     /// The newest rows of the retry log, highest id first, each with what tells it from another row that was given the
     /// same id later; `None`: there is no such table.
     pub log: Option<Vec<(i64, String)>>,
+    /// The database rewrites `failed_at` with every change of a row.
+    pub moves: bool,
 }
 
 /// The key of a row, and what can change in it.
@@ -101,7 +103,8 @@ pub(super) async fn glance(
         None => Vec::new(),
     };
     let log = log_tail(session, LOG_TAIL).await?;
-    Ok(Glance { identity, span, beyond, buckets, log })
+    let moves = table.column("failed_at").is_some_and(|column| column.moves);
+    Ok(Glance { identity, span, beyond, buckets, log, moves })
 }
 
 /// The sums of the rows with ids from the first to the last, by bucket.

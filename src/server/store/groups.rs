@@ -295,16 +295,20 @@ impl Store {
     }
 
     async fn seen(&self, group: &mut Group, only: Option<&str>) -> Result<(), StoreError> {
-        for (order, at) in [("ASC", &mut group.first_seen), ("DESC", &mut group.last_seen)] {
-            let hour = sqlx::query(AssertSqlSafe(format!(
-                "SELECT hour FROM ledger_hours WHERE fault_id = ?1 AND (failed > 0 OR attempts > 0) AND {OF_SOURCES} \
-                 ORDER BY hour {order} LIMIT 1"
+        let ends =
+            [("MIN", "first_at", "ASC", &mut group.first_seen), ("MAX", "last_at", "DESC", &mut group.last_seen)];
+        for (end, column, order, at) in ends {
+            // Of an hour from before these times were kept, its beginning is all that is known.
+            let of_fault = format!("fault_id = ?1 AND (failed > 0 OR attempts > 0) AND {OF_SOURCES}");
+            let millis: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+                "SELECT {end}(COALESCE({column}, hour * 3600000)) FROM ledger_hours WHERE {of_fault} \
+                 AND hour = (SELECT hour FROM ledger_hours WHERE {of_fault} ORDER BY hour {order} LIMIT 1)"
             )))
             .bind(group.fault)
             .bind(only)
-            .fetch_optional(&self.pool)
+            .fetch_one(&self.pool)
             .await?;
-            *at = hour.map(|row| row.try_get::<i64, _>(0)).transpose()?.and_then(hour_of);
+            *at = millis.and_then(DateTime::from_timestamp_millis);
         }
         Ok(())
     }
@@ -331,10 +335,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-fn hour_of(hour: i64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(hour.checked_mul(3600)?, 0)
 }
 
 /// A fingerprint for people.

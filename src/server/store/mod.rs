@@ -31,6 +31,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use crate::server::{config::Secret, security::secrets};
+
 pub use accounts::{Account, Keep, NewAccount, NewPassword, Unchanged, folded};
 pub use audit::{Entry, Verdict};
 pub use copy::Copied;
@@ -135,6 +137,23 @@ impl Store {
         let reading = options.pragma("cache_size", format!("-{READERS_CACHE}"));
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(reading).await?;
         Ok(Self { pool, pen, much: Arc::default() })
+    }
+
+    /// A secret of this store, made when it is asked for first.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub async fn secret(&self, name: &str) -> Result<Secret, StoreError> {
+        sqlx::query("INSERT INTO store_secrets (name, secret) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
+            .bind(name)
+            .bind(secrets::new())
+            .execute(&self.pen)
+            .await?;
+        let secret: String = sqlx::query_scalar("SELECT secret FROM store_secrets WHERE name = ?")
+            .bind(name)
+            .fetch_one(&self.pen)
+            .await?;
+        Ok(Secret::new(secret))
     }
 
     /// Opens a store that is there, to read it only: nothing is made, and nothing is brought up to date.

@@ -212,6 +212,7 @@ impl Follower {
         }
         look.found.beyond = glance.beyond;
         look.log_is_there = glance.log.is_some();
+        self.store.note_moves(&mut self.book, glance.moves).await?;
         self.notice_another_database(look, &glance);
         if !self.book.read_whole {
             return self.first_read(look, &glance, known).await;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Timelike, Utc};
 use leptos::prelude::*;
 
-use super::{Icon, use_base};
+use super::{Icon, MOVES, use_base};
 use crate::{
     model::{
         ApplicationInfo, EventState,
@@ -21,8 +21,12 @@ pub fn FilterForm(
     applications: Vec<ApplicationInfo>,
     /// Feed addresses with failed events: application key, address.
     feeds: Vec<(String, Option<String>)>,
+    /// Applications whose database keeps no first failure.
+    moving: Vec<String>,
 ) -> impl IntoView {
     let base = use_base();
+    let from_words = from_words(&filter, &applications, &moving);
+    let told = moving_words(&filter, &applications, &moving);
     let several = filter.apps.len() > 1;
     let offered = offered_feeds(&filter, &feeds);
     let some_without = filter.feed.as_deref() == Some("")
@@ -64,7 +68,7 @@ pub fn FilterForm(
                 </select>
             </label>
             <label class="wide">
-                <span>"Text in event id, title, payload or error"</span>
+                <span>"Text in event id, title, payload, first or latest error"</span>
                 <input type="search" name="q" maxlength=PASTED.to_string() value=filter.text.clone().unwrap_or_default() />
             </label>
             <button type="submit" class="primary">
@@ -107,8 +111,9 @@ pub fn FilterForm(
                     {categories.into_iter().map(|category| view! { <option value=category></option> }).collect_view()}
                 </datalist>
             </label>
-            <TimeField name="from" text="First failed from" value=filter.from />
+            <TimeField name="from" text=from_words value=filter.from />
             <TimeField name="until" text="Until before" value=filter.until />
+            {told.map(|told| view! { <p class="small muted wide">{told}</p> })}
             <label>
                 <span>"Order"</span>
                 <select name="sort">
@@ -202,9 +207,11 @@ pub fn Chips(
     applications: Vec<ApplicationInfo>,
     /// The title of the group that is filtered for.
     group: Option<String>,
+    /// Applications whose database keeps no first failure.
+    moving: Vec<String>,
 ) -> impl IntoView {
     let base = use_base();
-    let parts = parts(&filter, &applications, group.as_deref());
+    let parts = parts(&filter, &applications, group.as_deref(), &moving);
     if parts.is_empty() {
         return ().into_any();
     }
@@ -244,7 +251,33 @@ struct Part {
     without: Filter,
 }
 
-fn parts(filter: &Filter, applications: &[ApplicationInfo], group: Option<&str>) -> Vec<Part> {
+/// What the beginning of the time range is called, by the times that the applications filtered for have.
+fn from_words(filter: &Filter, applications: &[ApplicationInfo], moving: &[String]) -> &'static str {
+    let mut wanted = applications.iter().filter(|app| filter.wants_app(&app.key)).peekable();
+    let moves = |app: &ApplicationInfo| moving.contains(&app.key);
+    match (wanted.peek().is_some() && wanted.clone().all(moves), wanted.any(moves)) {
+        (true, _) => "Last changed from",
+        (false, true) => "First failed, or last changed, from",
+        (false, false) => "First failed from",
+    }
+}
+
+/// Which applications have other times, and why.
+fn moving_words(filter: &Filter, applications: &[ApplicationInfo], moving: &[String]) -> Option<String> {
+    let names: Vec<String> = applications
+        .iter()
+        .filter(|app| filter.wants_app(&app.key) && moving.contains(&app.key))
+        .map(|app| visible(&app.name))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "In {} the time is that of the row’s last change, not of the first failure. {MOVES}",
+            words::listed(names)
+        )
+    })
+}
+
+fn parts(filter: &Filter, applications: &[ApplicationInfo], group: Option<&str>, moving: &[String]) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut part = |name, value: String, change: &dyn Fn(&mut Filter)| {
         let mut without = filter.clone();
@@ -274,7 +307,7 @@ fn parts(filter: &Filter, applications: &[ApplicationInfo], group: Option<&str>)
         part("Group", title, &|it| it.group = None);
     }
     if let Some(from) = filter.from {
-        part("First failed from", words::instant(from), &|it| it.from = None);
+        part(from_words(filter, applications, moving), words::instant(from), &|it| it.from = None);
     }
     if let Some(until) = filter.until {
         part("Before", words::instant(until), &|it| it.until = None);
@@ -347,11 +380,11 @@ mod tests {
         let full = filter(
             "app=odoo&app=pacs&feed=http://a/b&category=lab&state=waiting&group=7&from=2026-11-01&until=2026-11-02&q=timeout",
         );
-        let parts = parts(&full, &[], None);
+        let parts = parts(&full, &[], None, &[]);
         assert_eq!(parts.len(), 9);
         for part in &parts {
             assert_ne!(part.without, full, "{}", part.name);
-            let rest = super::parts(&part.without, &[], None);
+            let rest = super::parts(&part.without, &[], None, &[]);
             assert_eq!(rest.len(), 8, "{}", part.name);
             assert!(!rest.iter().any(|other| (other.name, &other.value) == (part.name, &part.value)), "{}", part.name);
         }
@@ -359,7 +392,7 @@ mod tests {
 
     #[test]
     fn taking_the_only_application_away_leaves_no_order_by_id() {
-        let parts = parts(&filter("app=odoo&sort=id-up"), &[], None);
+        let parts = parts(&filter("app=odoo&sort=id-up"), &[], None, &[]);
         let without = &parts[0].without;
         assert_eq!(without.order, Order::Oldest);
         ListQuery::parse(&without.to_query()).expect("a link of ours is understood");

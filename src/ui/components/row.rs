@@ -2,11 +2,12 @@
 
 use leptos::{either::Either, prelude::*};
 
-use super::{EventBadge, When};
+use super::{EventBadge, Since};
 use crate::{
     model::{
         FailedEventRow, Limits,
-        error_text::{headline, visible},
+        advice::{self, advise},
+        error_text::visible,
         feed::category_of,
         payload::{record_uuid, short_id},
     },
@@ -34,8 +35,9 @@ pub fn EventRow(
 ) -> impl IntoView {
     let retries = due::retries(row.retries, limits.as_ref());
     let category = row.feed_uri.as_deref().and_then(category_of).map(visible);
-    let said = said(&row);
+    let said = row.says();
     let (value, waits) = (due::row_value(&row), row.retries == Some(0));
+    let gone = advise(&said).is_some_and(|advice| advice.gone);
     let why_off = match &offer {
         Offer::Off(why) => Some(why.clone()),
         Offer::Plain | Offer::Risky => None,
@@ -58,7 +60,7 @@ pub fn EventRow(
                 <EventBadge state=row.state />
             </td>
             <td class="at">
-                <When stamp=row.failed_at />
+                <Since since=row.failed_since() />
             </td>
             <td class="where">
                 {place}
@@ -76,7 +78,7 @@ pub fn EventRow(
                 {retries}
             </td>
             <td class="num act">
-                <RetryOne value offer waits said />
+                <RetryOne value offer waits said gone />
             </td>
         </tr>
     }
@@ -84,9 +86,11 @@ pub fn EventRow(
 }
 
 /// One click for an exhausted event. A waiting one is retried from its page, where the warning stands, or by selecting
-/// it. Where it cannot be, the button stays in its place and says why.
+/// it. Where it cannot be, the button stays in its place and says why; where it would fail again, it says so. `gone`: the
+/// record is not there any more.
 #[component]
-fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String) -> impl IntoView {
+fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String, gone: bool) -> impl IntoView {
+    let label = if gone { format!("Retry: {said}. {}", advice::GONE) } else { format!("Retry: {said}") };
     match offer {
         Offer::Plain => Some(Either::Left(view! {
             <button
@@ -95,7 +99,8 @@ fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String) -> i
                 name="only"
                 value=value
                 data-retry=""
-                aria-label=format!("Retry: {said}")
+                title=gone.then_some(advice::GONE)
+                aria-label=label
             >
                 "Retry"
             </button>
@@ -125,17 +130,6 @@ fn Record(payload: Option<String>, event_id: Option<String>, title: Option<Strin
         }),
         None => Either::Right(view! { <span class="muted">{title.as_deref().map(visible)}</span> }),
     }
-}
-
-/// What the error of a row says, for a link; never empty.
-pub fn said(row: &FailedEventRow) -> String {
-    headline_of(row.error.as_deref())
-}
-
-/// What an error text says in one sentence, made visible; never empty.
-pub fn headline_of(error: Option<&str>) -> String {
-    let said = error.map(headline).unwrap_or_default();
-    if said.trim().is_empty() { "No error text".to_owned() } else { visible(&said) }
 }
 
 #[cfg(test)]

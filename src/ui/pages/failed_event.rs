@@ -11,21 +11,22 @@ use crate::{
     },
     error::Problem,
     model::{
-        ApplicationInfo, Attempt, Availability, EventKey, FailedEvent, FailedEventRow, FeedState,
-        advice::advise,
+        ApplicationInfo, Attempt, Availability, EventKey, FailedEvent, FailedEventRow, FailedSince, FeedState,
+        advice::{self, advise},
         error_text::{ErrorText, parse, visible},
         feed::category_of,
         filter::ListQuery,
         ledger::{Asked, RequestKind},
         payload::{self, record_kind, record_uuid, short_id},
+        says,
     },
     paths::{API_PREFIX, Base},
     ui::{
         components::{
-            Done, EventBadge, FormToken, Icon, LifeBadge, Notice, NoticeKind, Outcome, PayloadView, PlanSubmit,
-            SeenAtWork, ShortId, Trace, When, headline_of, loaded, said, use_base,
+            At, Done, EventBadge, FormToken, Icon, LifeBadge, MOVES, Notice, NoticeKind, Outcome, PayloadView,
+            PlanSubmit, SeenAtWork, ShortId, Since, Trace, When, loaded, use_base,
         },
-        due::{self, Offer},
+        due::{self, Offer, SetBack},
         pages::life::Life,
         visitor::refused,
         words,
@@ -69,10 +70,10 @@ async fn look(app: String, id: String, query: String) -> Result<Shown, Problem> 
 
 #[component]
 fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView {
-    let latest = latest(&page.event).cloned();
+    let latest = page.event.latest().cloned();
     let heading = match latest.as_ref().and_then(|attempt| attempt.error.as_deref()) {
-        Some(error) => headline_of(Some(error)),
-        None => said(&page.event.row),
+        Some(error) => says(Some(error)),
+        None => page.event.row.says(),
     };
     view! {
         <Title text=heading.clone() />
@@ -121,11 +122,6 @@ fn key(page: &EventPage) -> EventKey {
     EventKey { app: page.info.key.clone(), id: page.event.row.id }
 }
 
-/// The newest failed retry on record.
-fn latest(event: &FailedEvent) -> Option<&Attempt> {
-    event.attempts.here().and_then(|attempts| attempts.last())
-}
-
 /// Heading, where one is, and the way to the neighbours.
 #[component]
 fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
@@ -145,9 +141,15 @@ fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
                 </p>
                 <h1>{heading}</h1>
                 <p class="lead">
-                    {what(row, &page.info)} {match row.failed_at.clone() {
-                        Some(stamp) => view! { " First failed " <When stamp /> "." }.into_any(),
-                        None => " When it failed first is not known.".into_any(),
+                    {what(row, &page.info)} {match (row.failed_since(), row.failed_at.clone()) {
+                        (FailedSince::First(Some(stamp)), _) => view! { " First failed " <When stamp /> "." }.into_any(),
+                        (FailedSince::Changed(Some(stamp)), _) => {
+                            view! { " Last changed " <When stamp /> "; when it failed first is not known." }.into_any()
+                        }
+                        (FailedSince::Seen(at), Some(stamp)) => {
+                            view! { " First seen failed " <At at /> ", last changed " <When stamp /> "." }.into_any()
+                        }
+                        _ => " When it failed first is not known.".into_any(),
                     }}
                 </p>
             </div>
@@ -190,12 +192,15 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     let row = &page.event.row;
     let limits = &page.info.limits;
     let offer = Offer::of(row, page.retry_refused.as_deref());
-    let known = latest(&page.event).and_then(|attempt| attempt.error.as_deref()).or(row.error.as_deref());
+    let known = page.event.latest().and_then(|attempt| attempt.error.as_deref()).or(row.error.as_deref());
     let advice = known.and_then(advise);
+    let gone = advice.is_some_and(|advice| advice.gone);
     let comes = (offer.is_open() || row.retries == Some(0)).then(|| due::turn(limits, page.ahead));
     let stopped = stopped(&page);
     let asked = page.life.as_ref().and_then(|life| life.asked);
     let life = page.life.as_ref().map(|life| use_base().life(life.id));
+    let attempts = page.event.attempts.here().map(|_| page.event.attempts_total);
+    let set_back = SetBack { from: page.set_back, attempts };
     let at_work = page.last_seen_at_work.clone();
     view! {
         <section class="sheet standing" aria-label="State and retry">
@@ -205,7 +210,7 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
                     None => view! { <EventBadge state=row.state /> }.into_any(),
                 }}
                 <span>
-                    {asked.map(|asked| format!("{} ", asked_words(asked)))} {due::state(row, limits)}
+                    {asked.map(|asked| format!("{} ", asked_words(asked)))} {due::state(row, limits, set_back)}
                 </span>
                 {life.map(|href| view! { <a class="push" href=href>"History"</a> })}
             </header>
@@ -227,9 +232,9 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
                 {stopped
                     .map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
                 {later(&page).map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
-                <RetryForm page=page.clone() list offer />
+                <RetryForm page=page.clone() list offer gone />
                 <InGroup page=page.clone() />
-                <DiscardForm page=page.clone() />
+                <DiscardForm page=page.clone() gone />
                 <p class="muted">
                     {comes.map(|sentence| format!("{sentence} "))} <SeenAtWork stamp=at_work />
                     {due::assumed(&page.info).map(|sentence| format!(" {sentence}"))}
@@ -314,9 +319,9 @@ fn others_have(others: u64) -> String {
     format!("{} {verb}", words::count_first(others, "other failed event"))
 }
 
-/// The way to the plan of discarding this event alone.
+/// The way to the plan of discarding this event alone. `gone`: that is what is left to do.
 #[component]
-fn DiscardForm(page: EventPage) -> impl IntoView {
+fn DiscardForm(page: EventPage, gone: bool) -> impl IntoView {
     let base = use_base();
     let value = due::row_value(&page.event.row).filter(|_| !page.info.read_only);
     let may = refused(RequestKind::Discard.right()).is_none();
@@ -326,17 +331,23 @@ fn DiscardForm(page: EventPage) -> impl IntoView {
                 <form method="post" action=base.function("plan_operation") class="bar">
                     <FormToken />
                     {may.then(|| view! { <input type="hidden" name="rows[]" value=value /> })}
-                    <PlanSubmit kind=RequestKind::Discard text="Discard…" class="quiet" />
-                    <span class="small muted">"Where it need never be processed. The plan says what it means."</span>
+                    <PlanSubmit kind=RequestKind::Discard text="Discard…" class=if gone { "" } else { "quiet" } />
+                    <span class="small muted">
+                        {if gone {
+                            "Suggested where the record was deleted for good. The plan says what it means."
+                        } else {
+                            "Where it need never be processed. The plan says what it means."
+                        }}
+                    </span>
                 </form>
             }
         })
         .into_any()
 }
 
-/// The main button of the page. Where it is off, the reason stands beside it.
+/// The main button of the page. Where it is off, the reason stands beside it. `gone`: the record is not there any more.
 #[component]
-fn RetryForm(page: EventPage, list: ListQuery, offer: Offer) -> impl IntoView {
+fn RetryForm(page: EventPage, list: ListQuery, offer: Offer, gone: bool) -> impl IntoView {
     let base = use_base();
     let action = base.at(&format!("{API_PREFIX}/retry"));
     // Where to return to, below the base path.
@@ -367,6 +378,7 @@ fn RetryForm(page: EventPage, list: ListQuery, offer: Offer) -> impl IntoView {
                     "Retry"
                 </button>
                 {(open == Offer::Risky).then(|| view! { <span class="risk">{due::RISK}</span> })}
+                {gone.then(|| view! { <span class="risk">{advice::GONE}</span> })}
             </form>
         }
         .into_any(),
@@ -386,7 +398,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
     let latest_text = latest.as_ref().and_then(|attempt| attempt.error.clone());
     let Some((attempt, latest_text)) = latest.zip(latest_text) else {
         return view! {
-            <ErrorSheet title="Error" id="error-first" stamp=event.row.failed_at text=first_text error=first whole=Some(key) rest />
+            <ErrorSheet title="Error" id="error-first" since=event.row.failed_since() text=first_text error=first whole=Some(key) rest />
         }
         .into_any();
     };
@@ -400,7 +412,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
         <ErrorSheet
             title="Latest error"
             id="error-latest"
-            stamp=attempt.failed_at
+            since=FailedSince::First(attempt.failed_at)
             text=latest_text
             error=newest.clone()
             note=if same { "" } else if alike { MARKED } else { "another kind of error than the first" }
@@ -410,7 +422,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
             view! {
                 <section class="sheet pad">
                     <p>
-                        "The first error was the same, " <When stamp=event.row.failed_at />
+                        "The first error was the same: " <Since since=event.row.failed_since() />
                         ". "
                         {rest.is_some().then(|| view! { <Whole key /> })}
                     </p>
@@ -422,7 +434,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
                 <ErrorSheet
                     title="First error"
                     id="error-first"
-                    stamp=event.row.failed_at
+                    since=event.row.failed_since()
                     text=first_text
                     error=first
                     note=if alike { MARKED } else { "another kind of error than the latest" }
@@ -453,7 +465,7 @@ fn Whole(key: EventKey) -> impl IntoView {
 fn ErrorSheet(
     title: &'static str,
     id: &'static str,
-    stamp: Option<crate::model::Stamp>,
+    since: FailedSince,
     text: String,
     error: ErrorText,
     /// How it stands to the other error, for the heading.
@@ -477,7 +489,7 @@ fn ErrorSheet(
             <header>
                 <h2 id=format!("{id}-title")>{title}</h2>
                 <span class="small muted">
-                    <When stamp />
+                    <Since since />
                     {(!note.is_empty()).then(|| format!(" · {note}"))}
                 </span>
                 <CopyButton from=id />
@@ -604,6 +616,7 @@ fn publisher(page: &EventPage) -> Option<String> {
 fn Facts(page: EventPage) -> impl IntoView {
     let base = use_base();
     let row = page.event.row;
+    let since = row.failed_since();
     let info = page.info;
     let text = |value: Option<String>| match value.filter(|value| !value.is_empty()) {
         Some(value) => view! { <ShortId text=visible(&value) keep=72 /> }.into_any(),
@@ -633,10 +646,35 @@ fn Facts(page: EventPage) -> impl IntoView {
                 <dd>{plain(row.title)}</dd>
                 <dt>"Tags"</dt>
                 <dd>{plain(row.tags)}</dd>
-                <dt>"First failed"</dt>
-                <dd>
-                    <When stamp=row.failed_at exact=true />
-                </dd>
+                {match since {
+                    FailedSince::First(stamp) => view! {
+                        <dt>"First failed"</dt>
+                        <dd>
+                            <When stamp exact=true />
+                        </dd>
+                    }
+                    .into_any(),
+                    FailedSince::Changed(stamp) => view! {
+                        <dt>"Last changed"</dt>
+                        <dd>
+                            <When stamp exact=true />
+                            <span class="small muted block">{MOVES}</span>
+                        </dd>
+                    }
+                    .into_any(),
+                    FailedSince::Seen(at) => view! {
+                        <dt>"First seen failed"</dt>
+                        <dd>
+                            <At at exact=true />
+                        </dd>
+                        <dt>"Last changed"</dt>
+                        <dd>
+                            <When stamp=row.failed_at exact=true />
+                            <span class="small muted block">{MOVES}</span>
+                        </dd>
+                    }
+                    .into_any(),
+                }}
                 <dt>"Retries"</dt>
                 <dd>{due::retries(row.retries, Some(&info.limits))}</dd>
                 <dt>"Row"</dt>
@@ -652,12 +690,13 @@ fn Facts(page: EventPage) -> impl IntoView {
     .into_any()
 }
 
-/// Every failed retry on record, newest first, and the first failure. A retry that succeeds leaves no trace.
+/// Every failed retry on record, newest first, and the first failure. A retry that succeeds leaves no trace. Attempts of
+/// an earlier failure stand apart and count for nothing.
 #[component]
 fn Timeline(event: FailedEvent) -> impl IntoView {
     let feed = event.row.feed_uri.clone();
-    let first = said(&event.row);
-    let stamp = event.row.failed_at.clone();
+    let first = says(event.row.error.as_deref());
+    let since = event.row.failed_since();
     let attempts = match event.attempts {
         Availability::Here(attempts) => attempts,
         Availability::NotHere(reason) => {
@@ -668,7 +707,7 @@ fn Timeline(event: FailedEvent) -> impl IntoView {
                     </header>
                     <p class="pad none">"The retries are not on record here: " {reason} "."</p>
                     <ol class="timeline">
-                        <FirstFailure said=first stamp />
+                        <FirstFailure said=first since />
                     </ol>
                 </section>
             }
@@ -702,22 +741,63 @@ fn Timeline(event: FailedEvent) -> impl IntoView {
                         view! {
                             <li class="muted">{format!("{} are on record but not shown.", words::count(left_out, "older one"))}</li>
                         }
-                    })} <FirstFailure said=first stamp />
+                    })} <FirstFailure said=first since />
             </ol>
+            <EarlierAttempts attempts=event.earlier total=event.earlier_total />
         </section>
     }
     .into_any()
 }
 
+/// What the retry log has of this event from before its present failure.
 #[component]
-fn FirstFailure(said: String, stamp: Option<crate::model::Stamp>) -> impl IntoView {
+fn EarlierAttempts(attempts: Vec<Attempt>, total: u64) -> impl IntoView {
+    let left_out = total.saturating_sub(attempts.len() as u64);
+    (!attempts.is_empty()).then(|| {
+        let items = attempts
+            .into_iter()
+            .rev()
+            .map(|attempt| {
+                view! {
+                    <li>
+                        <b>"Earlier attempt"</b>
+                        {format!(": {}", says(attempt.error.as_deref()))}
+                        <span class="small muted block">
+                            <When stamp=attempt.failed_at exact=true />
+                        </span>
+                    </li>
+                }
+            })
+            .collect_view();
+        view! {
+            <details class="earlier pad">
+                <summary>{words::count(total, "earlier attempt")}</summary>
+                <p class="small muted">
+                    "From before the present failure: the retry log kept them of an earlier failure of the same event. They \
+                     count for nothing here."
+                </p>
+                <ol class="timeline">{items}</ol>
+                {(left_out > 0).then(|| format!("{} are not shown.", words::count(left_out, "older one")))}
+            </details>
+        }
+    })
+}
+
+#[component]
+fn FirstFailure(said: String, since: FailedSince) -> impl IntoView {
     view! {
         <li class="waiting">
             <b>"First failure"</b>
             ": "
             {said}
             <span class="small muted block">
-                <When stamp exact=true />
+                {match since {
+                    FailedSince::First(stamp) => view! { <When stamp exact=true /> }.into_any(),
+                    FailedSince::Seen(at) => view! { "not later than " <At at exact=true /> }.into_any(),
+                    FailedSince::Changed(stamp) => {
+                        view! { "not later than " <When stamp exact=true /> ", when its row was last changed" }.into_any()
+                    }
+                }}
             </span>
         </li>
     }
@@ -733,7 +813,7 @@ fn TimelineItem(
     /// The feed address in the log, where it is another than the event's.
     elsewhere: Option<String>,
 ) -> impl IntoView {
-    let said = headline_of(attempt.error.as_deref());
+    let said = says(attempt.error.as_deref());
     let error = attempt.error.as_deref().map(parse).filter(|_| !repeated);
     view! {
         <li class="exhausted">
@@ -787,10 +867,10 @@ fn SameRecord(
                 <li>
                     <EventBadge state=row.state />
                     <span>
-                        <a href=href>{said(&row)}</a>
+                        <a href=href>{row.says()}</a>
                         <span class="small muted block">
                             {name} {category.map(|category| format!(" · {category}"))} " · "
-                            <When stamp=row.failed_at />
+                            <Since since=row.failed_since() />
                         </span>
                     </span>
                 </li>

@@ -10,13 +10,13 @@ use crate::{
     model::{
         ApplicationInfo, EventState, FailedEventRow,
         error_text::visible,
-        filter::{Filter, ListQuery, Order, Place, SEARCHED, searched},
+        filter::{Filter, ListQuery, Order, Place, SEARCHED, is_cut},
         ledger::RequestKind,
     },
     ui::{
         components::{
             Chips, Done, EventRow, FilterForm, FormToken, Icon, Notice, NoticeKind, Outcome, Pager, PlanSubmit, loaded,
-            use_base, word,
+            since_heading, use_base, word,
         },
         due::{self, Offer},
         islands::{Fresh, Selection},
@@ -67,8 +67,18 @@ fn List(page: ListPage, done: Option<Done>) -> impl IntoView {
                     }
                 })}
         </div>
-        <FilterForm filter=filter.clone() applications=page.applications.clone() feeds=page.feeds.clone() />
-        <Chips filter=filter.clone() applications=page.applications.clone() group=page.group.clone() />
+        <FilterForm
+            filter=filter.clone()
+            applications=page.applications.clone()
+            feeds=page.feeds.clone()
+            moving=page.moving.clone()
+        />
+        <Chips
+            filter=filter.clone()
+            applications=page.applications.clone()
+            group=page.group.clone()
+            moving=page.moving.clone()
+        />
         <Missing parts=page.missing.clone() />
         <Refused refused=refused_here applications=page.applications.clone() />
         <MaskedNote why=page.masked.clone() searched=filter.text.is_some() />
@@ -130,6 +140,8 @@ fn Events(mut page: ListPage) -> impl IntoView {
     let rows: Vec<(Offer, FailedEventRow)> = rows.collect();
     let open = rows.iter().any(|(offer, _)| offer.is_open());
     let waiting = rows.iter().any(|(offer, _)| *offer == Offer::Risky);
+    let times: Vec<_> = rows.iter().map(|(_, row)| row.failed_since()).collect();
+    let heading = since_heading(&times);
     let rows = rows
         .into_iter()
         .map(|(offer, row)| {
@@ -146,16 +158,16 @@ fn Events(mut page: ListPage) -> impl IntoView {
             <SelectionBar open waiting />
             <News page=page.clone() />
             <table class="cards">
-                <caption class="unseen">"Failed events: state, first failure, place, error, record, retries"</caption>
+                <caption class="unseen">"Failed events: state, first failure, place, latest error, record, retries"</caption>
                 <thead>
                     <tr>
                         <th scope="col">
                             <span class="unseen">"Selected"</span>
                         </th>
                         <th scope="col">"State"</th>
-                        <th scope="col">"First failed"</th>
+                        <th scope="col">{heading}</th>
                         <th scope="col">"Where"</th>
-                        <th scope="col">"Error"</th>
+                        <th scope="col">"Latest error"</th>
                         <th scope="col">"Record"</th>
                         <th scope="col" class="num">"Retries"</th>
                         <th scope="col">
@@ -335,8 +347,8 @@ fn scan_words(scans: &[Scan], query: &ListQuery) -> Option<String> {
     let first_page = query.place == Place::default();
     let (complete, open): (Vec<&Scan>, Vec<&Scan>) = scans.iter().partition(|scan| scan.complete);
     let (newest, older) = match query.filter.order {
-        Order::IdUp => ("oldest", "newer"),
-        _ => ("newest", "older"),
+        Order::IdUp | Order::Oldest => ("oldest", "newer"),
+        Order::IdDown | Order::Newest => ("newest", "older"),
     };
     let mut sentences: Vec<String> = open
         .iter()
@@ -363,7 +375,7 @@ fn scan_words(scans: &[Scan], query: &ListQuery) -> Option<String> {
             (false, _) => format!("The search has come to the end of {parts}."),
         });
     }
-    let cut = query.filter.text.as_deref().is_some_and(|text| searched(text).len() < text.len());
+    let cut = query.filter.text.as_deref().is_some_and(is_cut);
     if cut && !sentences.is_empty() {
         sentences.push(format!("Of the text the first {SEARCHED} characters were searched for."));
     }
@@ -431,6 +443,7 @@ mod tests {
             scans: Vec::new(),
             mark: String::new(),
             masked: None,
+            moving: Vec::new(),
         }
     }
 
@@ -508,11 +521,18 @@ mod tests {
             "The newest 20,000 of about 412,000 rows of Odoo were looked through; older ones were not. Of the others all \
              rows were looked through: 66 of OpenMRS."
         );
-        let by_id = ListQuery::parse("app=odoo&q=timeout&sort=id-up").unwrap();
-        assert_eq!(
-            scan_words(&scans[1..], &by_id).unwrap(),
-            "The oldest 20,000 of about 412,000 rows of Odoo were looked through; newer ones were not."
-        );
+        for sort in ["id-up", "oldest"] {
+            let upwards = ListQuery::parse(&format!("app=odoo&q=timeout&sort={sort}")).unwrap();
+            assert_eq!(
+                scan_words(&scans[1..], &upwards).unwrap(),
+                "The oldest 20,000 of about 412,000 rows of Odoo were looked through; newer ones were not."
+            );
+        }
+        for sort in ["id-down", "newest"] {
+            let downwards = ListQuery::parse(&format!("app=odoo&q=timeout&sort={sort}")).unwrap();
+            let told = scan_words(&scans[1..], &downwards).unwrap();
+            assert!(told.starts_with("The newest 20,000 of") && told.ends_with("older ones were not."), "{told}");
+        }
         let further = ListQuery::parse("q=timeout&after=odoo~7~-").unwrap();
         let told = scan_words(&[scan("Odoo", 20_000, None, false)], &further).unwrap();
         assert_eq!(told, "Another 20,000 rows of Odoo were looked through for this page; there are more.");

@@ -18,7 +18,10 @@ use crate::{
         ledger::{LedgerEvent, LifeState, RequestKind},
     },
     ui::{
-        components::{At, Badge, DayChart, FormToken, Icon, Number, PlanButton, PlanOf, ShortId, loaded, use_base},
+        components::{
+            At, Badge, DayChart, FormToken, Icon, Number, PlanButton, PlanOf, ShortId, Since, loaded, since_heading,
+            use_base,
+        },
         due,
         visitor::refused,
         words,
@@ -45,6 +48,7 @@ fn OneGroup(page: groups::GroupPage) -> impl IntoView {
     let group = page.group.clone();
     let title = visible(&group.title);
     let advice = advise(&group.fingerprint);
+    let gone = advice.is_some_and(|advice| advice.gone);
     let apps = group.apps();
     let refused = page.retry_refused.clone();
     let retry = group.exhausted > 0 && apps.iter().any(|app| !refused.iter().any(|(key, _)| key == app));
@@ -103,6 +107,14 @@ fn OneGroup(page: groups::GroupPage) -> impl IntoView {
                                     view! { <PlanButton kind=RequestKind::Discard of=PlanOf::Group(fault) text forbidden=forbidden.clone() /> }
                                 })}
                         </div>
+                        {(gone && group.failed() > 0)
+                            .then(|| {
+                                view! {
+                                    <p class="small muted">
+                                        "A retry fails again where the record was deleted for good. Discarding is what is left then."
+                                    </p>
+                                }
+                            })}
                         {refused
                             .into_iter()
                             .filter(|(key, _)| apps.contains(&key.as_str()))
@@ -264,6 +276,8 @@ fn Events(
             }
         })
         .collect_view();
+    let times: Vec<_> = events.iter().map(LedgerEvent::failed_since).collect();
+    let heading = since_heading(&times);
     let rows = events.into_iter().map(|event| row(event, &applications)).collect_view();
     view! {
         <section class="sheet" aria-labelledby="events-title">
@@ -282,7 +296,7 @@ fn Events(
                     <tr>
                         <th scope="col">"State"</th>
                         <th scope="col">"Failed event"</th>
-                        <th scope="col">"First failed"</th>
+                        <th scope="col">{heading}</th>
                         <th scope="col">"Record"</th>
                         <th scope="col" class="num">"Retries"</th>
                     </tr>
@@ -327,8 +341,8 @@ fn row(event: LedgerEvent, applications: &[ApplicationInfo]) -> impl IntoView {
         LifeState::Gone => ("gone", "unknown"),
         LifeState::Discarded => ("gone", "stopped"),
     };
+    let since = event.failed_since();
     let id = event.record.or(event.event_id);
-    let at = event.failed_at.unwrap_or(event.seen.at);
     let asked = event.asked.map(|asked| asked.word());
     view! {
         <tr>
@@ -344,8 +358,8 @@ fn row(event: LedgerEvent, applications: &[ApplicationInfo]) -> impl IntoView {
                     label.into_any()
                 }} {category.map(|category| view! { <span class="muted">" · " {category}</span> })}
             </th>
-            <td data-label="First failed">
-                <At at=at />
+            <td data-label=since_heading([&since])>
+                <Since since=since.clone() />
             </td>
             <td data-label="Record">
                 {match id {

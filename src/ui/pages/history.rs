@@ -7,7 +7,7 @@ use leptos_router::hooks::use_url;
 use crate::{
     api::history::{HistoryPage as Page, view_history},
     model::{
-        ApplicationInfo,
+        ApplicationInfo, FailedSince,
         error_text::visible,
         filter::PASTED,
         history::{DAYS_TO_CHOOSE, HistoryDay, HistoryQuery},
@@ -15,7 +15,10 @@ use crate::{
         payload::short_id,
     },
     ui::{
-        components::{At, Between, Icon, LifeBadge, Notice, NoticeKind, OutcomeChart, ShortId, loaded, use_base},
+        components::{
+            At, Between, Icon, LifeBadge, Notice, NoticeKind, OutcomeChart, ShortId, Since, loaded, since_heading,
+            use_base,
+        },
         words,
     },
 };
@@ -326,9 +329,12 @@ pub(super) fn EventTable(
     caption: &'static str,
 ) -> impl IntoView {
     let base = use_base();
+    let times: Vec<FailedSince> = events.iter().map(LedgerEvent::failed_since).collect();
+    let heading = since_heading(&times);
     let rows = events
         .into_iter()
-        .map(|event| {
+        .zip(times)
+        .map(|(event, since)| {
             let name = name_of(&applications, &event.app);
             let lasted = event.lasted().and_then(|lasted| u64::try_from(lasted.num_seconds()).ok()).map(words::span);
             view! {
@@ -343,11 +349,8 @@ pub(super) fn EventTable(
                         {name}
                         {event.feed_uri.clone().map(|uri| view! { <span class="small muted whole">{visible(&uri)}</span> })}
                     </td>
-                    <td data-label="First failed">
-                        {match event.failed_at {
-                            Some(at) => view! { <At at=at /> }.into_any(),
-                            None => view! { <span class="none">"no time"</span> }.into_any(),
-                        }}
+                    <td data-label=since_heading([&since])>
+                        <Since since=since.clone() />
                     </td>
                     <td data-label="Left">
                         {match event.ended {
@@ -368,7 +371,7 @@ pub(super) fn EventTable(
                     <th scope="col">"State"</th>
                     <th scope="col">"Failed event"</th>
                     <th scope="col">"Application"</th>
-                    <th scope="col">"First failed"</th>
+                    <th scope="col">{heading}</th>
                     <th scope="col">"Left"</th>
                     <th scope="col" class="num">
                         "After"

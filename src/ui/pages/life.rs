@@ -153,9 +153,11 @@ fn timeline(page: &Page) -> AnyView {
             <b>"First failure"</b>
             {fault(event.first_fault)}
             <span class="small muted block">
-                {match event.failed_at {
-                    Some(at) => view! { <At at exact=true /> }.into_any(),
-                    None => "at a time that is not known".into_any(),
+                {match (event.failed_at, event.moves) {
+                    (Some(at), false) => view! { <At at exact=true /> }.into_any(),
+                    (Some(at), true) => view! { "not later than " <At at exact=true /> ", when its row was changed last before that" }
+                        .into_any(),
+                    (None, _) => "at a time that is not known".into_any(),
                 }}
             </span>
         </li>
@@ -201,6 +203,9 @@ fn entry_words(entry: &LedgerEntry, number: u64, state: LifeState) -> (&'static 
     let count = |retries: Option<i64>| retries.map_or_else(|| "unknown".to_owned(), words::number);
     match entry.what {
         Happened::Attempt => ("exhausted", format!("Failed retry {}", words::number(number))),
+        Happened::Earlier => {
+            ("", "Earlier attempt, of an earlier failure of the same event; it counts for nothing".to_owned())
+        }
         Happened::Retries { before, after } => ("", format!("Retries went from {} to {}", count(before), count(after))),
         Happened::Requested { before: Some(before) } => {
             ("waiting", format!("Retry requested; retries were {}", words::number(before)))
@@ -234,6 +239,7 @@ mod tests {
         };
         let said = |what| entry_words(&entry(what), 2, LifeState::Resolved).1;
         assert_eq!(said(Happened::Attempt), "Failed retry 2");
+        assert!(said(Happened::Earlier).starts_with("Earlier attempt, of an earlier failure"));
         assert_eq!(said(Happened::Retries { before: Some(3), after: Some(4) }), "Retries went from 3 to 4");
         assert_eq!(said(Happened::Requested { before: Some(5) }), "Retry requested; retries were 5");
         assert_eq!(said(Happened::Ended), "Left the table: resolved");

@@ -9,7 +9,7 @@ pub(super) mod requests;
 mod retention;
 mod write;
 
-pub use read::{OpenRows, Scope};
+pub use read::{Known, OpenRows, Scope};
 pub use requests::{Ask, RequestCounts};
 pub use write::{
     Appeared, Book, BookRow, Changed, Ended, Fingerprint, Moved, NewAttempt, Page, Progress, Work, Written, micros,

@@ -1,6 +1,6 @@
 //! What pages and operations ask the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
@@ -17,7 +17,7 @@ use crate::{
 /// The columns that [`read_event`] takes, from [`FROM_EVENTS`].
 pub(in crate::server::store) const EVENT_COLUMNS: &str = "e.id, s.app, e.row_id, f.uri, e.event_id, e.record, e.title, e.failed_at, \
      e.seen_after, e.seen_at, e.retries, e.state, e.asked, e.first_fault_id, e.fault_id, e.attempts, e.ended_after, \
-     e.ended_at, e.ended_why";
+     e.ended_at, e.ended_why, s.failed_at_moves";
 
 /// The tables of [`EVENT_COLUMNS`].
 pub(in crate::server::store) const FROM_EVENTS: &str = "FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
@@ -65,6 +65,23 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().rev().map(read_entry).collect()
+    }
+
+    /// How many retries an event had when they were set back to 0 the last time; `None`: that was not seen.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn set_back_from(&self, event: i64) -> Result<Option<i64>, StoreError> {
+        let before = sqlx::query_scalar(
+            "SELECT retries_before FROM ledger_entries WHERE ledger_event = ? AND retries_before > 0 \
+             AND (kind = ? OR (kind = ? AND retries_after <= 0)) ORDER BY id DESC LIMIT 1",
+        )
+        .bind(event)
+        .bind(Happened::Requested { before: None }.code())
+        .bind(Happened::Retries { before: None, after: None }.code())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(before)
     }
 
     /// How many failed events an application has and had, by feed, fault and state. Kept with every change.
@@ -133,6 +150,82 @@ impl Store {
             }
         }
         Ok(faults)
+    }
+}
+
+/// What the ledger knows of a row that is in its table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub event_id: Option<String>,
+    /// See [`LedgerEvent::first_sight`].
+    pub first_sight: DateTime<Utc>,
+    /// The newest attempt of its present failure, by its id in the retry log.
+    pub log_id: Option<RowId>,
+}
+
+/// The id in the retry log of an event's newest attempt of its present failure. Without one it is NULL.
+const NEWEST_ATTEMPT: &str = "CASE WHEN e.attempts > 0 THEN (SELECT a.log_id FROM ledger_entries a \
+     WHERE a.ledger_event = e.id AND a.log_id IS NOT NULL AND +a.kind = 1 ORDER BY a.log_id DESC LIMIT 1) END";
+
+impl Store {
+    /// What the ledger knows of these rows; those that it does not know are not named.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn known_of_rows(&self, app: &str, rows: &[RowId]) -> Result<HashMap<RowId, Known>, StoreError> {
+        let ids: Vec<i64> = rows.iter().filter_map(|row| i64::try_from(row.0).ok()).collect();
+        let mut known = HashMap::with_capacity(ids.len());
+        for ids in ids.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new(format!(
+                "SELECT e.row_id, e.event_id, e.failed_at, e.seen_at, {NEWEST_ATTEMPT} FROM ledger_events e \
+                 WHERE e.source_id = (SELECT id FROM ledger_sources WHERE app = "
+            ));
+            query.push_bind(app).push(") AND +e.state < 10 AND e.row_id IN (");
+            push_list(&mut query, ids);
+            for row in query.build().fetch_all(&self.pool).await? {
+                let seen_at = instant(row.try_get(3)?)?;
+                let of_row = Known {
+                    event_id: row.try_get(1)?,
+                    first_sight: failed_at(row.try_get(2)?).map_or(seen_at, |at| at.min(seen_at)),
+                    log_id: row.try_get::<Option<i64>, _>(4)?.map(|id| RowId(id.into())),
+                };
+                known.insert(RowId(row.try_get::<i64, _>(0)?.into()), of_row);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Of the next failed events by id, from this one on (it included): those that were tried again, each with the newest
+    /// attempt of its present failure by its id in the retry log.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn newest_attempts_of(
+        &self,
+        app: &str,
+        from: Option<RowId>,
+        up: bool,
+        limit: u32,
+    ) -> Result<Vec<(RowId, RowId)>, StoreError> {
+        let clamp = |id: RowId| i64::try_from(id.0).unwrap_or(if id.0 > 0 { i64::MAX } else { i64::MIN });
+        let (compare, way, start) = if up { (">=", "ASC", i64::MIN) } else { ("<=", "DESC", i64::MAX) };
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT e.row_id, {NEWEST_ATTEMPT} FROM ledger_events e \
+             WHERE e.source_id = (SELECT id FROM ledger_sources WHERE app = ?) AND +e.state < 10 \
+             AND e.row_id {compare} ? ORDER BY e.row_id {way} LIMIT ?"
+        )))
+        .bind(app)
+        .bind(from.map_or(start, clamp))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut newest = Vec::new();
+        for row in rows {
+            if let Some(log_id) = row.try_get::<Option<i64>, _>(1)? {
+                newest.push((RowId(row.try_get::<i64, _>(0)?.into()), RowId(log_id.into())));
+            }
+        }
+        Ok(newest)
     }
 }
 
@@ -432,9 +525,13 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn history_find(&self, scope: &Scope, text: &str, limit: u32) -> Result<Vec<LedgerEvent>, StoreError> {
-        let tagged = format!("tag:atomfeed.ict4h.org:{}", text.to_lowercase());
+        // A uuid is one in either case, with the prefix that the Java library's events have or without it.
+        let (lower, upper) = (text.to_lowercase(), text.to_uppercase());
+        let mut ids: BTreeSet<String> = [text, &lower, &upper].map(str::to_owned).into();
+        ids.extend([text, &lower, &upper].map(|id| format!("tag:atomfeed.ict4h.org:{id}")));
         let mut found = BTreeMap::new();
-        for (column, value) in [("event_id", text), ("event_id", tagged.as_str()), ("record", &text.to_lowercase())] {
+        let asked = ids.iter().map(|id| ("event_id", id.as_str())).chain([("record", lower.as_str())]);
+        for (column, value) in asked {
             // The index is of the ends: see the migration.
             let mut query = QueryBuilder::<Sqlite>::new(format!(
                 "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE substr(e.{column}, -12) = substr("
@@ -512,6 +609,7 @@ pub(in crate::server::store) fn read_event(row: &SqliteRow) -> Result<LedgerEven
         record: row.try_get("record")?,
         title: row.try_get("title")?,
         failed_at: failed_at(row.try_get("failed_at")?),
+        moves: row.try_get("failed_at_moves")?,
         seen: Moment { after: time(row.try_get("seen_after")?), at: instant(row.try_get("seen_at")?)? },
         retries: row.try_get("retries")?,
         state: LifeState::from_code(state)
@@ -549,6 +647,6 @@ pub(super) fn time(millis: Option<i64>) -> Option<DateTime<Utc>> {
 }
 
 /// The instant of a `failed_at`, which is kept in microseconds. Its extremes stand for what is no date.
-fn failed_at(micros: i64) -> Option<DateTime<Utc>> {
+pub(super) fn failed_at(micros: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros).filter(|_| micros > i64::MIN + 1 && micros != i64::MAX)
 }

@@ -11,6 +11,7 @@ use crate::{
         Stamp,
         feed::tail_of,
         ledger::{Asked, Happened, LifeState, Moment, RequestKind, RequestOutcome},
+        present_since,
     },
     server::{
         digest::{self, Digest},
@@ -35,6 +36,8 @@ pub struct Book {
     pub log_to: Option<i64>,
     /// The max_retry by which its states were decided.
     pub max_retry: Option<i64>,
+    /// Its database rewrites `failed_at` with every change of a row.
+    pub moves: bool,
     feeds: HashMap<String, i64>,
     faults: HashMap<(i64, String), i64>,
     /// No row that was there at the last look has an id outside of these.
@@ -142,6 +145,18 @@ pub struct BookRow {
     pub state: LifeState,
     pub fault: i64,
     pub mark: i64,
+    /// The `failed_at` that it had at first sight, as [`micros`] writes it, and when that was, in milliseconds.
+    pub failed_at: i64,
+    pub seen_at: i64,
+}
+
+impl BookRow {
+    /// From when on attempts are of its present failure.
+    fn present_since(&self, moves: bool) -> Option<DateTime<Utc>> {
+        let failed_at = super::read::failed_at(self.failed_at);
+        let seen_at = DateTime::from_timestamp_millis(self.seen_at);
+        present_since(failed_at, moves, failed_at.into_iter().chain(seen_at).min())
+    }
 }
 
 /// Signs of a feed's consumer.
@@ -175,7 +190,8 @@ impl Store {
             .execute(&self.pen)
             .await?;
         let row = sqlx::query(
-            "SELECT id, identity, since, read_whole_at, looked_at, log_to, max_retry FROM ledger_sources WHERE app = ?",
+            "SELECT id, identity, since, read_whole_at, looked_at, log_to, max_retry, failed_at_moves FROM ledger_sources \
+             WHERE app = ?",
         )
         .bind(app)
         .fetch_one(&self.pool)
@@ -188,6 +204,7 @@ impl Store {
             looked_at: super::read::time(row.try_get(4)?),
             log_to: row.try_get(5)?,
             max_retry: row.try_get(6)?,
+            moves: row.try_get(7)?,
             feeds: HashMap::new(),
             faults: HashMap::new(),
             within: (i64::MIN, i64::MAX),
@@ -234,6 +251,22 @@ impl Store {
             .await?;
         transaction.commit().await?;
         book.max_retry = max_retry;
+        Ok(())
+    }
+
+    /// Keeps whether the database rewrites `failed_at` with every change of a row.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn note_moves(&self, book: &mut Book, moves: bool) -> Result<(), StoreError> {
+        if book.moves != moves {
+            sqlx::query("UPDATE ledger_sources SET failed_at_moves = ? WHERE id = ?")
+                .bind(moves)
+                .bind(book.source)
+                .execute(&self.pen)
+                .await?;
+            book.moves = moves;
+        }
         Ok(())
     }
 
@@ -421,8 +454,8 @@ impl Store {
 }
 
 /// What [`read_book_row`] takes.
-const BOOK_COLUMNS: &str = "e.id, e.row_id, e.feed_id, f.uri, e.event_id, e.retries, e.state, e.fault_id, e.mark \
-     FROM ledger_events e JOIN ledger_feeds f ON f.id = e.feed_id";
+const BOOK_COLUMNS: &str = "e.id, e.row_id, e.feed_id, f.uri, e.event_id, e.retries, e.state, e.fault_id, e.mark, \
+     e.failed_at, e.seen_at FROM ledger_events e JOIN ledger_feeds f ON f.id = e.feed_id";
 
 fn read_book_row(row: &sqlx::sqlite::SqliteRow) -> Result<BookRow, StoreError> {
     let state: i64 = row.try_get(6)?;
@@ -438,6 +471,8 @@ fn read_book_row(row: &sqlx::sqlite::SqliteRow) -> Result<BookRow, StoreError> {
             .ok_or_else(|| StoreError::Content(format!("a failed event in the unknown state {state}")))?,
         fault: row.try_get(7)?,
         mark: row.try_get(8)?,
+        failed_at: row.try_get(9)?,
+        seen_at: row.try_get(10)?,
     })
 }
 
@@ -458,10 +493,19 @@ impl Book {
 struct Tally {
     /// By feed, fault and state.
     counts: BTreeMap<(i64, i64, i64), i64>,
-    /// By feed, fault and hour: failed, attempts, resolved, gone, discarded.
-    hours: BTreeMap<(i64, i64, i64), [i64; 5]>,
+    /// By feed, fault and hour.
+    hours: BTreeMap<(i64, i64, i64), Hour>,
     /// When a feed's consumer was seen at work.
     worked: BTreeMap<i64, i64>,
+}
+
+/// What happened in an hour.
+#[derive(Default)]
+struct Hour {
+    /// Failed, attempts, resolved, gone, discarded.
+    counts: [i64; 5],
+    /// When the fault was seen first and last in it.
+    seen: Option<(i64, i64)>,
 }
 
 impl Tally {
@@ -470,7 +514,12 @@ impl Tally {
     }
 
     fn hour(&mut self, feed: i64, fault: i64, millis: i64, what: usize) {
-        self.hours.entry((feed, fault, millis.div_euclid(3_600_000))).or_default()[what] += 1;
+        let hour = self.hours.entry((feed, fault, millis.div_euclid(3_600_000))).or_default();
+        hour.counts[what] += 1;
+        if matches!(what, FAILED | ATTEMPTS) {
+            let (first, last) = hour.seen.unwrap_or((millis, millis));
+            hour.seen = Some((first.min(millis), last.max(millis)));
+        }
     }
 
     fn worked(&mut self, feed: i64, millis: i64) {
@@ -801,7 +850,10 @@ impl Pen<'_, '_> {
             for new in chunk {
                 let Some(event) = open.get(&new.event_id).and_then(|events| belongs_to(new, events)) else { continue };
                 let fault = self.fault(&new.fault).await?;
-                rows.push((new, event, fault));
+                let since = event.present_since(self.book.moves);
+                let earlier = since.zip(new.at).is_some_and(|(since, at)| at < since);
+                let what = if earlier { Happened::Earlier } else { Happened::Attempt };
+                rows.push((new, event, fault, what));
             }
             if rows.is_empty() {
                 continue;
@@ -810,23 +862,28 @@ impl Pen<'_, '_> {
             let mut query = QueryBuilder::<Sqlite>::new(
                 "INSERT INTO ledger_entries (ledger_event, kind, after, at, fault_id, log_id) ",
             );
-            query.push_values(&rows, |mut values, (new, event, fault)| {
+            query.push_values(&rows, |mut values, (new, event, fault, what)| {
                 // The log's own time is exact; without one, it came between two looks.
                 let at = new.at.map(|at| at.timestamp_millis());
                 values
                     .push_bind(event.id)
-                    .push_bind(Happened::Attempt.code())
+                    .push_bind(what.code())
                     .push_bind(if at.is_some() { None } else { after })
                     .push_bind(at.unwrap_or(now))
                     .push_bind(fault)
                     .push_bind(new.log_id);
             });
-            query.push(" ON CONFLICT (ledger_event, log_id) DO NOTHING RETURNING ledger_event, log_id, fault_id, at");
-            let tried: HashMap<i64, &BookRow> = rows.iter().map(|(_, event, _)| (event.id, event)).collect();
+            query.push(
+                " ON CONFLICT (ledger_event, log_id) DO NOTHING RETURNING ledger_event, log_id, fault_id, at, kind",
+            );
+            let tried: HashMap<i64, &BookRow> = rows.iter().map(|(_, event, ..)| (event.id, event)).collect();
             let mut of_event = BTreeMap::<i64, (i64, i64, i64)>::new();
             for row in query.build().fetch_all(&mut **self.transaction).await? {
                 let (id, log_id, fault, at): (i64, i64, i64, i64) =
                     (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+                if row.try_get::<i64, _>(4)? != Happened::Attempt.code() {
+                    continue;
+                }
                 let (number, newest, latest) = of_event.entry(id).or_insert((0, log_id, fault));
                 *number += 1;
                 if log_id >= *newest {
@@ -947,13 +1004,18 @@ impl Pen<'_, '_> {
             .execute(&mut **self.transaction)
             .await?;
         }
-        for ((feed, fault, hour), [failed, attempts, resolved, gone, discarded]) in hours {
+        for ((feed, fault, hour), Hour { counts, seen }) in hours {
+            let [failed, attempts, resolved, gone, discarded] = counts;
+            // MIN and MAX of NULL and a number are NULL.
             sqlx::query(
-                "INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed, attempts, resolved, gone, discarded) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source_id, feed_id, fault_id, hour) DO UPDATE SET \
+                "INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed, attempts, resolved, gone, discarded, \
+                 first_at, last_at) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source_id, feed_id, fault_id, hour) DO UPDATE SET \
                  failed = ledger_hours.failed + excluded.failed, attempts = ledger_hours.attempts + excluded.attempts, \
                  resolved = ledger_hours.resolved + excluded.resolved, gone = ledger_hours.gone + excluded.gone, \
-                 discarded = ledger_hours.discarded + excluded.discarded",
+                 discarded = ledger_hours.discarded + excluded.discarded, \
+                 first_at = COALESCE(MIN(ledger_hours.first_at, excluded.first_at), ledger_hours.first_at, excluded.first_at), \
+                 last_at = COALESCE(MAX(ledger_hours.last_at, excluded.last_at), ledger_hours.last_at, excluded.last_at)",
             )
             .bind(self.book.source)
             .bind(feed)
@@ -964,6 +1026,8 @@ impl Pen<'_, '_> {
             .bind(resolved)
             .bind(gone)
             .bind(discarded)
+            .bind(seen.map(|(first, _)| first))
+            .bind(seen.map(|(_, last)| last))
             .execute(&mut **self.transaction)
             .await?;
         }
@@ -1023,5 +1087,82 @@ pub fn micros(stamp: Option<&Stamp>) -> i64 {
         Some(Stamp { at: Some(at), .. }) => at.timestamp_micros(),
         Some(Stamp { text, .. }) if text == "infinity" => i64::MAX,
         Some(_) => i64::MIN + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the migration makes of a store in which attempts of an earlier failure count.
+    #[tokio::test]
+    async fn attempts_from_before_a_failure_are_taken_out_of_what_they_counted_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        // Event 1 has one attempt of last year and one of its own; event 2 one of last year; event 3 has no date.
+        sqlx::raw_sql(
+            "INSERT INTO ledger_sources (id, app, since) VALUES (1, 'odoo', 0);
+             INSERT INTO ledger_feeds (id, source_id, uri) VALUES (1, 1, 'f');
+             INSERT INTO ledger_faults VALUES (1, 1, 'first'), (2, 1, 'last year'), (3, 1, 'own');
+             INSERT INTO ledger_events (id, source_id, row_id, feed_id, failed_at, seen_at, mark, state, first_fault_id,
+                fault_id, attempts) VALUES
+                (1, 1, 1, 1, 1700000000000000, 1700000500000, 0, 2, 1, 3, 2),
+                (2, 1, 2, 1, 1700000000000000, 1700000500000, 0, 2, 1, 2, 1),
+                (3, 1, 3, 1, -9223372036854775808, 1700000500000, 0, 2, 1, 2, 1);
+             INSERT INTO ledger_entries (ledger_event, kind, at, fault_id, log_id) VALUES
+                (1, 1, 1600000000000, 2, 1), (1, 1, 1700000100000, 3, 2), (2, 1, 1600000000000, 2, 3),
+                (3, 1, 1600000000000, 2, 4);
+             INSERT INTO ledger_counts VALUES (1, 1, 2, 2, 2), (1, 1, 3, 2, 1);
+             INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, attempts) VALUES (1, 1, 2, 444444, 3);",
+        )
+        .execute(&store.pen)
+        .await
+        .unwrap();
+        let (_, rest) = include_str!("../../../../migrations/0009_present.sql").split_once(';').unwrap();
+        sqlx::raw_sql(rest).execute(&store.pen).await.unwrap();
+        let numbers =
+            async |sql: &'static str| -> Vec<(i64, i64)> { sqlx::query_as(sql).fetch_all(&store.pool).await.unwrap() };
+        assert_eq!(numbers("SELECT fault_id, attempts FROM ledger_events ORDER BY id").await, [(3, 1), (1, 0), (2, 1)]);
+        assert_eq!(
+            numbers("SELECT log_id, kind FROM ledger_entries ORDER BY log_id").await,
+            [(1, 10), (2, 1), (3, 10), (4, 1)]
+        );
+        assert_eq!(
+            numbers("SELECT fault_id, count FROM ledger_counts ORDER BY fault_id").await,
+            [(1, 1), (2, 1), (3, 1)]
+        );
+        assert_eq!(numbers("SELECT fault_id, attempts FROM ledger_hours").await, [(2, 1)]);
+    }
+
+    /// What the migration makes of a store that knew the hours of faults alone.
+    #[tokio::test]
+    async fn hours_of_before_get_their_first_and_last_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        sqlx::raw_sql(
+            "INSERT INTO ledger_sources (id, app, since) VALUES (1, 'odoo', 0);
+             INSERT INTO ledger_feeds (id, source_id, uri) VALUES (1, 1, 'f');
+             INSERT INTO ledger_faults VALUES (1, 1, 'first'), (2, 1, 'second');
+             INSERT INTO ledger_events (id, source_id, row_id, feed_id, failed_at, seen_at, mark, state, first_fault_id,
+                fault_id, attempts) VALUES
+                (1, 1, 1, 1, 1700000100000000, 1700000500000, 0, 2, 1, 2, 1),
+                (2, 1, 2, 1, 1700000200000000, 1700000500000, 0, 2, 1, 1, 0);
+             INSERT INTO ledger_entries (ledger_event, kind, at, fault_id, log_id) VALUES (1, 1, 1700000300000, 2, 1);
+             INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed, attempts) VALUES
+                (1, 1, 1, 472222, 2, 0), (1, 1, 2, 472222, 0, 1), (1, 1, 2, 1, 1, 0);",
+        )
+        .execute(&store.pen)
+        .await
+        .unwrap();
+        // The tables have their columns already.
+        let migration = include_str!("../../../../migrations/0014_times_of_faults.sql");
+        sqlx::raw_sql(&migration[migration.find("WITH told").unwrap()..]).execute(&store.pen).await.unwrap();
+        let times: Vec<(Option<i64>, Option<i64>)> =
+            sqlx::query_as("SELECT first_at, last_at FROM ledger_hours ORDER BY fault_id, hour")
+                .fetch_all(&store.pool)
+                .await
+                .unwrap();
+        let minutes = |number: i64| Some(1_700_000_000_000 + number * 100_000);
+        assert_eq!(times, [(minutes(1), minutes(2)), (None, None), (minutes(3), minutes(3))]);
     }
 }

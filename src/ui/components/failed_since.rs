@@ -1,0 +1,56 @@
+//! When something failed first, called what it is: some databases keep the time of a row's last change instead.
+
+use leptos::prelude::*;
+
+use super::{At, When};
+use crate::model::FailedSince;
+
+/// Why a time is not called the first failure.
+pub const MOVES: &str =
+    "The database writes failed_at anew with every change of the row (ON UPDATE CURRENT_TIMESTAMP).";
+
+/// The time, and what it is where it is not the first failure.
+#[component]
+pub fn Since(since: FailedSince) -> impl IntoView {
+    let word = since.word();
+    let said = (!matches!(since, FailedSince::First(_))).then(|| {
+        view! {
+            <span class="small muted block" title=MOVES>
+                {word}
+            </span>
+        }
+    });
+    match since {
+        FailedSince::First(stamp) | FailedSince::Changed(stamp) => view! { <When stamp /> {said} }.into_any(),
+        FailedSince::Seen(at) => view! { <At at /> {said} }.into_any(),
+    }
+}
+
+/// The head of a column of such times.
+pub fn since_heading<'a>(times: impl IntoIterator<Item = &'a FailedSince>) -> &'static str {
+    let mut words: Vec<&str> = times.into_iter().map(FailedSince::word).collect();
+    words.sort_unstable();
+    words.dedup();
+    match words.as_slice() {
+        [] | ["first failed"] => "First failed",
+        ["last changed"] => "Last changed",
+        ["first seen"] => "First seen",
+        _ => "Failed since",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_called_what_its_times_are() {
+        let at = chrono::DateTime::UNIX_EPOCH;
+        let (first, seen, changed) = (FailedSince::First(None), FailedSince::Seen(at), FailedSince::Changed(None));
+        assert_eq!(since_heading([]), "First failed");
+        assert_eq!(since_heading([&first, &first]), "First failed");
+        assert_eq!(since_heading([&changed]), "Last changed");
+        assert_eq!(since_heading([&seen]), "First seen");
+        assert_eq!(since_heading([&first, &changed]), "Failed since");
+    }
+}
