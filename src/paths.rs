@@ -225,6 +225,11 @@ impl Base {
         self.at("/accounts")
     }
 
+    /// The page of the tokens of machines.
+    pub fn service_tokens(&self) -> String {
+        self.at("/service-tokens")
+    }
+
     /// Where a form is sent: the server function of this name.
     pub fn function(&self, name: &str) -> String {
         self.at(&format!("{API_PREFIX}/{name}"))

@@ -172,7 +172,7 @@ pub async fn view_own_account() -> Result<OwnAccount, Problem> {
     let seen = console.seen_by(&person);
     let new_token = console.parts.doorkeeper.take_shown(&visit, |what| match what {
         ShownOnce::Token(token) => Some(token.clone()),
-        ShownOnce::Password { .. } => None,
+        _ => None,
     });
     Ok(OwnAccount {
         kept_here: visit.account.is_some(),
@@ -326,7 +326,7 @@ pub async fn list_accounts() -> Result<AccountsPage, Problem> {
     let visit = super::visit()?;
     let new_password = console.parts.doorkeeper.take_shown(&visit, |what| match what {
         ShownOnce::Password { name, password } => Some((name.clone(), password.clone())),
-        ShownOnce::Token(_) => None,
+        _ => None,
     });
     let accounts = console.parts.store.accounts().await?;
     let tokens = console.parts.store.all_tokens().await?;

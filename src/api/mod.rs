@@ -9,6 +9,7 @@ pub mod groups;
 pub mod history;
 pub mod operations;
 pub mod overview;
+pub mod service_tokens;
 
 #[cfg(feature = "ssr")]
 use crate::{
@@ -61,6 +62,21 @@ fn accounts_console() -> Result<Console, Problem> {
         format!("This console keeps no accounts: {instead}."),
         "The setting access.mode of its configuration says how people come in.",
     ))
+}
+
+/// The console for somebody who looks after the tokens of machines, in every way of signing in.
+#[cfg(feature = "ssr")]
+fn service_tokens_console() -> Result<Console, Problem> {
+    let person = person()?;
+    person.demand(Right::Accounts)?;
+    // A token can tell of every application: so nobody makes one who does not see them all.
+    if person.applications.is_some() {
+        return Err(Problem::refused(
+            "Service tokens are looked after by administrators who see every application.",
+            "Ask one of them.",
+        ));
+    }
+    console()
 }
 
 /// The visit of somebody who has signed in with a browser: what is about their session or their tokens is not for a

@@ -77,7 +77,7 @@ pub enum Right {
     Note,
     /// Take failed events out of a source, and put them back.
     Discard,
-    /// Make, change and disable accounts.
+    /// Make, change and disable accounts, and the tokens of machines.
     Accounts,
     /// Read the audit log.
     Audit,
@@ -112,9 +112,54 @@ impl Right {
             Right::Retry => "retry failed events",
             Right::Note => "write notes",
             Right::Discard => "discard and restore failed events",
-            Right::Accounts => "look after accounts",
+            Right::Accounts => "look after accounts and service tokens",
             Right::Audit => "read the audit log",
         }
+    }
+}
+
+/// What the token of a machine opens. Each token opens one thing, and nothing beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceRight {
+    /// How everything is: `/status`.
+    Status,
+}
+
+impl ServiceRight {
+    pub const ALL: [ServiceRight; 1] = [ServiceRight::Status];
+
+    /// The word of the configuration, the store and the forms.
+    pub fn word(self) -> &'static str {
+        match self {
+            ServiceRight::Status => "status",
+        }
+    }
+
+    /// What it opens, as the end of "it opens …".
+    pub fn meaning(self) -> &'static str {
+        match self {
+            ServiceRight::Status => "/status, for a monitoring system",
+        }
+    }
+}
+
+impl fmt::Display for ServiceRight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A word that names no right of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the right of a service token is status")]
+pub struct NoServiceRight;
+
+impl FromStr for ServiceRight {
+    type Err = NoServiceRight;
+
+    fn from_str(text: &str) -> Result<Self, NoServiceRight> {
+        ServiceRight::ALL.into_iter().find(|right| right.word() == text).ok_or(NoServiceRight)
     }
 }
 
@@ -130,6 +175,8 @@ pub enum KnownBy {
     Proxy,
     /// Nobody signs in here.
     Open,
+    /// The token of a machine.
+    Service,
 }
 
 impl KnownBy {
@@ -140,6 +187,7 @@ impl KnownBy {
             KnownBy::Openmrs => "openmrs",
             KnownBy::Proxy => "proxy",
             KnownBy::Open => "open",
+            KnownBy::Service => "service",
         }
     }
 }

@@ -172,7 +172,7 @@ async fn revoke(store: &Store, name: &str, number: Option<i64>) -> anyhow::Resul
 }
 
 /// Makes a change with its beginning and its end on record. What cannot be recorded is not done.
-async fn on_record(
+pub(super) async fn on_record(
     store: &Store,
     kind: AuditKind,
     what: String,
@@ -217,7 +217,10 @@ async fn list(store: &Store) -> anyhow::Result<()> {
 }
 
 /// The keys of the applications of these keys or names; none: all.
-fn applications_of(config: &Config, wanted: Vec<String>) -> anyhow::Result<Option<std::collections::BTreeSet<String>>> {
+pub(super) fn applications_of(
+    config: &Config,
+    wanted: Vec<String>,
+) -> anyhow::Result<Option<std::collections::BTreeSet<String>>> {
     if wanted.is_empty() {
         return Ok(None);
     }

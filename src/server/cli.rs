@@ -1,4 +1,4 @@
-//! The command line: `serve`, `demo`, `check`, `account`, `audit` and `store`.
+//! The command line: `serve`, `demo`, `check`, `account`, `service-token`, `audit` and `store`.
 //!
 //! What goes wrong at the start is told on stderr in plain words. The exit code is 2 where the command line or the
 //! configuration is wrong, and 1 for everything else that failed.
@@ -16,7 +16,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::{
     demo::{self, Hospital},
-    model::{Role, error_text::visible},
+    model::{Role, access::ServiceRight, error_text::visible},
     paths::{BadBase, Base},
 };
 
@@ -25,6 +25,7 @@ use super::{
     check,
     config::{self, CommandLine, Config, Environment, Mode, Refused},
     run,
+    service_tokens_cli::{self, Task as TokenTask},
     upkeep::{self, AuditCommand, StoreCommand},
 };
 
@@ -90,6 +91,16 @@ Examples:
       The account's sessions and tokens end
   atomfeed-console account revoke asha --all --config console.toml";
 
+const SERVICE_TOKEN_EXAMPLES: &str = "\
+A service token is for a machine. It opens one thing, in every way of signing
+in, and belongs to no person. The console may run meanwhile.
+
+Examples:
+  atomfeed-console service-token add nagios --right status --config console.toml
+      The token is printed on standard output, once
+  atomfeed-console service-token list --config console.toml
+  atomfeed-console service-token revoke 3 --config console.toml";
+
 /// See which Atom feeds of a Bahmni hospital are healthy, why an event failed, and retry it.
 #[derive(Debug, Parser)]
 #[command(name = "atomfeed-console", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
@@ -116,6 +127,9 @@ enum Command {
     /// Look after the accounts that people sign in with.
     #[command(after_help = ACCOUNT_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
     Account(Account),
+    /// Look after the tokens of machines.
+    #[command(after_help = SERVICE_TOKEN_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+    ServiceToken(ServiceToken),
 }
 
 /// What is done to the store, and where that is.
@@ -212,6 +226,44 @@ enum AccountTask {
         /// Every token of the account.
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        at: Store,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ServiceToken {
+    #[command(subcommand)]
+    task: ServiceTokenTask,
+}
+
+#[derive(Debug, Subcommand)]
+enum ServiceTokenTask {
+    /// Show every token of a machine.
+    List {
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Make a token for a machine, and print it.
+    Add {
+        /// The machine that will use it.
+        name: String,
+        /// What it opens: status.
+        #[arg(long, value_name = "RIGHT")]
+        right: ServiceRight,
+        /// An application that it tells of, by its name; again for each. Without any it tells of all.
+        #[arg(long = "application", value_name = "NAME")]
+        applications: Vec<String>,
+        /// For how many days it can be used; without this, it has no end.
+        #[arg(long, value_name = "DAYS")]
+        days: Option<u32>,
+        #[command(flatten)]
+        at: Store,
+    },
+    /// Revoke a token.
+    Revoke {
+        /// The token's number, as `service-token list` shows it.
+        number: i64,
         #[command(flatten)]
         at: Store,
     },
@@ -339,6 +391,10 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
             account(options.task).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::ServiceToken(options) => {
+            service_token(options.task).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -356,6 +412,18 @@ async fn account(task: AccountTask) -> anyhow::Result<()> {
     };
     let config = load(CommandLine { store: at.store, ..CommandLine::default() }, at.file)?;
     accounts_cli::run(&config, task).await
+}
+
+async fn service_token(task: ServiceTokenTask) -> anyhow::Result<()> {
+    let (at, task) = match task {
+        ServiceTokenTask::List { at } => (at, TokenTask::List),
+        ServiceTokenTask::Add { name, right, applications, days, at } => {
+            (at, TokenTask::Add { name, right, applications, days })
+        }
+        ServiceTokenTask::Revoke { number, at } => (at, TokenTask::Revoke { number }),
+    };
+    let config = load(CommandLine { store: at.store, ..CommandLine::default() }, at.file)?;
+    service_tokens_cli::run(&config, task).await
 }
 
 fn serve_config(serve: Serve) -> anyhow::Result<Config> {

@@ -21,6 +21,7 @@ pub mod present;
 pub mod routes;
 pub mod run;
 pub mod security;
+pub mod service_tokens_cli;
 pub mod shares;
 pub mod site;
 pub mod sources;

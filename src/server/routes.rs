@@ -11,12 +11,15 @@ use axum::{
 
 use super::{
     audit_export, compat, export, health, history, http,
-    security::door::Needs::{self, Nothing, Right as Has, SignedIn},
+    security::door::Needs::{self, Nothing, Right as Has, RightOrToken, SignedIn},
     site,
     state::Console,
     status, stream,
 };
-use crate::model::Right::{Accounts, Audit, Note, Retry, See};
+use crate::model::{
+    Right::{Accounts, Audit, Note, Retry, See},
+    access::ServiceRight,
+};
 
 /// One thing that can be asked for, below the base path.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +112,7 @@ pub const ROUTES: &[Route] = &[
     page("/sign-in", Nothing),
     page("/account", SignedIn),
     page("/accounts", Has(Accounts)),
+    page("/service-tokens", Has(Accounts)),
     // Server functions.
     function("/api/applications", Has(See)),
     function("/api/application", Has(See)),
@@ -146,6 +150,9 @@ pub const ROUTES: &[Route] = &[
     form("/api/disable_account", Has(Accounts), "/accounts"),
     form("/api/new_password", Has(Accounts), "/accounts"),
     form("/api/revoke_tokens_of", Has(Accounts), "/accounts"),
+    function("/api/list_service_tokens", Has(Accounts)),
+    form("/api/make_service_token", Has(Accounts), "/service-tokens"),
+    form("/api/revoke_service_token", Has(Accounts), "/service-tokens"),
     function("/api/demo_hospital", Has(See)),
     function("/api/demo_mend", Has(Retry)),
     function("/api/demo_break", Has(Retry)),
@@ -158,7 +165,7 @@ pub const ROUTES: &[Route] = &[
     // What open pages are told.
     reads("/events", Has(See), || get(stream::events)),
     // What a monitoring system is told.
-    reads("/status", Has(See), || get(status::status)),
+    reads("/status", RightOrToken(See, ServiceRight::Status), || get(status::status)),
     reads("/audit.csv", Has(Audit), || get(audit_export::csv)),
     // The old console's JSON.
     reads("/apps", Has(See), || get(compat::apps)),

@@ -21,7 +21,7 @@ use super::{
         audit::{self, Entry},
         openmrs::Asking,
         passwords::Prover,
-        sign_in,
+        service_tokens, sign_in,
     },
     state::Console,
     store::Store,
@@ -65,6 +65,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     let console = Console::with_hospital(config, store.clone(), hospital);
     let parts = console.parts.clone();
     parts.audit.begin_to_tell().await;
+    service_tokens::settle(&console).await?;
     let started = Entry::of_console(AuditKind::ConsoleStarted).what(env!("CARGO_PKG_VERSION"));
     parts.audit.record(started).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
     tokio::spawn({

@@ -17,7 +17,7 @@ use super::{
         audit::AuditPage, demo::DemoPage, discarded::DiscardedPage, failed_event::FailedEventPage,
         failed_events::FailedEventsPage, group::GroupPage, groups::GroupsPage, help::HelpPage, history::HistoryPage,
         life::LifePage, not_found::NotFoundPage, operation::OperationPage, operations::OperationsPage,
-        overview::OverviewPage, sign_in::SignInPage,
+        overview::OverviewPage, service_tokens::ServiceTokensPage, sign_in::SignInPage,
     },
     visitor::{SignsIn, Visitor, use_visitor},
     words,
@@ -110,6 +110,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("sign-in") view=SignInPage ssr=SsrMode::Async />
                     <Route path=path!("account") view=AccountPage ssr=SsrMode::Async />
                     <Route path=path!("accounts") view=AccountsPage ssr=SsrMode::Async />
+                    <Route path=path!("service-tokens") view=ServiceTokensPage ssr=SsrMode::Async />
                 </Routes>
             </main>
         </Router>
@@ -196,11 +197,18 @@ fn Header() -> impl IntoView {
         ("Help", base.help(), "/help"),
     ];
     let accounts = |person: &Person| person.known_by == KnownBy::Account && person.may(Right::Accounts);
+    // Where there are accounts, their page leads to it.
+    let service_tokens = |person: &Person| {
+        person.known_by != KnownBy::Account && person.may(Right::Accounts) && person.applications.is_none()
+    };
     if visitor.person.as_ref().is_some_and(|person| person.may(Right::Audit)) {
         tabs.insert(4, ("Audit", base.audit(&AuditFilter::default(), None), "/audit"));
     }
     if visitor.person.as_ref().is_some_and(accounts) {
         tabs.insert(4, ("Accounts", base.accounts(), "/accounts"));
+    }
+    if visitor.person.as_ref().is_some_and(service_tokens) {
+        tabs.insert(4, ("Service tokens", base.service_tokens(), "/service-tokens"));
     }
     view! {
         <a class="skip" href="#main">"Skip to the content"</a>

@@ -398,6 +398,79 @@ async fn tokens_are_listed_and_revoked_on_the_command_line_and_it_is_on_record()
     );
 }
 
+#[tokio::test]
+async fn service_tokens_are_looked_after_on_the_command_line_and_it_is_on_record() {
+    let site = Site::new("");
+    let mut made = String::new();
+    for (arguments, code, words) in [
+        (&["service-token", "list"][..], 0, "There are no service tokens."),
+        (&["service-token", "add", "nagios"], 2, "--right"),
+        (&["service-token", "add", "nagios", "--right", "everything"], 2, "is status"),
+        (&["service-token", "add", "nagios", "--right", "status", "--days", "0"], 1, "no number of days"),
+        (
+            &["service-token", "add", "nagios", "--right", "status", "--application", "Oodo"],
+            1,
+            "There is no application",
+        ),
+        (&["service-token", "add", "nagios", "--right", "status"], 0, "shown only this once"),
+        (&["service-token", "add", "nagios", "--right", "status"], 1, "There is a service token \"nagios\" already"),
+        (
+            &["service-token", "add", "screen", "--right", "status", "--application", "odoo", "--days", "5"],
+            0,
+            "shown only this once",
+        ),
+        (&["service-token", "list"], 0, "status of all applications, made "),
+        (&["service-token", "list"], 0, "status of odoo, made "),
+        (&["service-token", "revoke", "7"], 1, "has been revoked already"),
+        (&["service-token", "revoke", "1"], 0, "The service token nagios (1) is revoked."),
+        (&["service-token", "revoke", "1"], 1, "has been revoked already"),
+    ] {
+        let output = site.run(arguments, "");
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(told.contains(words), "{arguments:?}: {told}");
+        if made.is_empty() && text(&output.stdout).starts_with("afs_") {
+            made = text(&output.stdout).trim().to_owned();
+        }
+    }
+    assert_eq!(made.len(), 68, "standard output holds the token and nothing else: {made:?}");
+    let store = Store::open(&site.0.path().join("atomfeed-console.db")).await.expect("a store");
+    let entries = store.audit_entries(&AuditFilter::default(), None, 20).await.expect("entries");
+    let told = format!("{entries:?}");
+    assert!(!told.contains(&made[4..]), "{told}");
+    let of = |what: &str| {
+        let here = "the command line";
+        entries.iter().any(|entry| entry.what == what && entry.outcome == "done" && entry.signed_in_by == here)
+    };
+    assert!(of("service token nagios for status") && of("service token nagios (1)"), "{told}");
+}
+
+#[test]
+fn a_token_file_that_cannot_be_used_is_told_at_the_start_and_a_good_one_is_taken() {
+    let site = Site::new("[[access.service_token]]\nname = \"nagios\"\nright = \"status\"\ntoken_file = \"token\"\n");
+    let token = site.0.path().join("token");
+    let write = |content: &str| {
+        std::fs::write(&token, content).expect("the file is written");
+        #[cfg(unix)]
+        std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .expect("its rights are set");
+    };
+    for (content, says) in [(None, "token_file: "), (Some("tooshort"), "could be guessed")] {
+        if let Some(content) = content {
+            write(content);
+        }
+        let output = site.run(&["serve"], "");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("console.toml:5: access.service_token[1].token_file: ") && told.contains(says), "{told}");
+        assert!(!told.contains("tooshort"), "{told}");
+    }
+    write("0123456789abcdef0123456789abcdef\n");
+    site.start("answers at");
+    let listed = text(&site.run(&["service-token", "list"], "").stdout);
+    assert!(listed.contains("nagios") && listed.contains("by the settings, no end, never used"), "{listed}");
+}
+
 #[test]
 fn an_open_console_warns_at_its_start() {
     let site = Site::new("[access]\nmode = \"open\"");

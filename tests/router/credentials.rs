@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Opens the store beside the console, to let time pass in it.
-async fn store_of(hospital: &Hospital) -> SqliteConnection {
+pub(super) async fn store_of(hospital: &Hospital) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(&hospital.console.parts.config.store)
         .busy_timeout(Duration::from_secs(10));
@@ -41,8 +41,8 @@ async fn last_used(hospital: &Hospital) -> Vec<i64> {
 }
 
 /// Kind and what of the newest entries of the audit log, newest first, without those of tokens that do not work any more.
-async fn on_record(hospital: &Hospital, entries: usize) -> Vec<(String, String, String)> {
-    let found = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 100).await.unwrap();
+pub(super) async fn on_record(hospital: &Hospital, entries: usize) -> Vec<(String, String, String)> {
+    let found = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 1_000).await.unwrap();
     let found = found.into_iter().filter(|entry| entry.kind != "access_refused").take(entries);
     found.map(|entry| (entry.kind, entry.what, entry.outcome)).collect()
 }

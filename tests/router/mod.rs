@@ -18,5 +18,6 @@ mod operations;
 mod pages;
 mod present;
 mod refusals;
+mod service_tokens;
 mod status;
 mod stream;

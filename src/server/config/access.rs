@@ -1,11 +1,13 @@
 //! Who may come in: the settings of `[access]`, and of the way that a request takes to the console.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use url::Url;
 
-use crate::model::Role;
+use crate::model::{Role, access::ServiceRight};
+
+use super::Secret;
 
 /// Everything about coming in.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,13 +17,32 @@ pub struct Access {
     pub session_idle: Duration,
     /// A session ends after so long, however much it is used.
     pub session_longest: Duration,
+    /// Tokens of machines that the settings name.
+    pub service_tokens: Vec<NamedToken>,
     /// Accounts that exist in the demo, with their passwords; the sign-in page may show them.
     pub demo: Option<DemoAccounts>,
 }
 
+/// A token of a machine that the settings name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedToken {
+    pub name: String,
+    pub opens: ServiceRight,
+    /// Keys of the applications that it tells of; `None`: all.
+    pub applications: Option<BTreeSet<String>>,
+    /// What stands in its file.
+    pub token: Secret,
+}
+
 impl Default for Access {
     fn default() -> Self {
-        Self { way: Way::Accounts, session_idle: IDLE_DEFAULT, session_longest: LONGEST_DEFAULT, demo: None }
+        Self {
+            way: Way::Accounts,
+            session_idle: IDLE_DEFAULT,
+            session_longest: LONGEST_DEFAULT,
+            service_tokens: Vec::new(),
+            demo: None,
+        }
     }
 }
 

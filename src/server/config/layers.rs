@@ -4,6 +4,7 @@
 //! setting: lists of two files are never mixed.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -13,11 +14,15 @@ use std::{
 use ipnet::IpNet;
 use leptos::config::{Env, LeptosOptions, get_configuration};
 
-use crate::{model::Role, paths::Base, server::security::passwords};
+use crate::{
+    model::{Role, access::ServiceRight},
+    paths::Base,
+    server::security::passwords,
+};
 
 use super::{
     Access, Application, Command, ConcernLayer, Config, DemoAccounts, Environment, Fault, LogForm, LogLevel, Mode,
-    Openmrs, Origin, Proxy, Reached, Refused, Way,
+    NamedToken, Openmrs, Origin, Proxy, Reached, Refused, Secret, Way,
     access::{self, network},
     entries::{Entry, separated},
     faults::{Faults, Place, nearest, one_of, unreadable},
@@ -53,6 +58,18 @@ pub struct CommandLine {
     pub access: Option<Mode>,
 }
 
+/// A token of a machine as a file names it.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceTokenEntry {
+    pub name: String,
+    pub opens: ServiceRight,
+    /// As they are written; `None`: all.
+    pub applications: Option<Vec<String>>,
+    pub token: Secret,
+    /// A fault of `applications`, without its reason.
+    pub of_applications: Fault,
+}
+
 /// What one place says; every setting may be absent.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
@@ -64,6 +81,7 @@ pub(super) struct Layer {
     pub session_longest: Option<Duration>,
     pub openmrs: Option<Openmrs>,
     pub proxy: Option<Proxy>,
+    pub service_tokens: Option<Vec<ServiceTokenEntry>>,
     pub public_origin: Option<Origin>,
     pub trusted_proxies: Option<Vec<IpNet>>,
     pub hosts: Option<Vec<String>>,
@@ -95,6 +113,7 @@ impl Layer {
             session_longest: self.session_longest.or(lower.session_longest),
             openmrs: self.openmrs.or(lower.openmrs),
             proxy: self.proxy.or(lower.proxy),
+            service_tokens: self.service_tokens.or(lower.service_tokens),
             public_origin: self.public_origin.or(lower.public_origin),
             trusted_proxies: self.trusted_proxies.or(lower.trusted_proxies),
             hosts: self.hosts.or(lower.hosts),
@@ -182,10 +201,38 @@ fn access_of(layer: &Layer, faults: &mut Vec<Fault>) -> Access {
             Way::Proxy,
         ),
     };
+    let service_tokens = named_tokens(layer, faults);
     let session_longest = layer.session_longest.unwrap_or(access::LONGEST_DEFAULT);
     // Where only the longer one was shortened, it is the bound of both.
     let session_idle = layer.session_idle.unwrap_or(access::IDLE_DEFAULT).min(session_longest);
-    Access { way, session_idle, session_longest, demo: None }
+    Access { way, session_idle, session_longest, service_tokens, demo: None }
+}
+
+/// The tokens of machines, with the keys of the applications that they name.
+fn named_tokens(layer: &Layer, faults: &mut Vec<Fault>) -> Vec<NamedToken> {
+    let infos: Vec<_> = layer.applications.iter().flatten().map(Entry::info).collect();
+    let mut named = Vec::new();
+    for entry in layer.service_tokens.iter().flatten() {
+        let mut keys = BTreeSet::new();
+        for wanted in entry.applications.iter().flatten() {
+            match infos.iter().find(|info| info.key == *wanted || info.name.eq_ignore_ascii_case(wanted)) {
+                Some(info) => drop(keys.insert(info.key.clone())),
+                None => faults.push(Fault {
+                    reason: "names an application that is not configured; allowed are the names of the entries \
+                             [[application]]"
+                        .to_owned(),
+                    ..entry.of_applications.clone()
+                }),
+            }
+        }
+        named.push(NamedToken {
+            name: entry.name.clone(),
+            opens: entry.opens,
+            applications: entry.applications.as_ref().map(|_| keys),
+            token: entry.token.clone(),
+        });
+    }
+    named
 }
 
 /// The configuration of `demo`: the demo's applications, and a store in their folder. Of `Leptos.toml` only the base
@@ -679,6 +726,27 @@ mod tests {
             ("atomfeed-console", "pkg")
         );
         assert!(!format!("{config:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn a_service_token_names_its_applications_by_name_or_short_form() {
+        let token = "[[access.service_token]]\nname = \"n\"\nright = \"status\"\ntoken_file = \"t\"\n";
+        let text = |applications: &str| format!("{APPLICATION}\n{token}applications = [{applications}]\n");
+        let folder = folder(&[("t", "0123456789abcdef0123456789abcdef")]);
+        #[cfg(unix)]
+        fs::set_permissions(folder.path().join("t"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        for name in ["\"A\"", "\"a\""] {
+            fs::write(folder.path().join("console.toml"), text(name)).unwrap();
+            let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+            assert_eq!(config.access.service_tokens[0].applications, Some(BTreeSet::from(["a".to_owned()])));
+        }
+        fs::write(folder.path().join("console.toml"), text("\"Nobody\"")).unwrap();
+        let refused = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap_err().to_string();
+        assert!(
+            refused.contains("access.service_token[1].applications: names an application that is not"),
+            "{refused}"
+        );
+        assert!(!refused.contains("Nobody"), "{refused}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::{
     paths::Base,
 };
 
-pub use access::{Access, DemoAccounts, Mode, Openmrs, Origin, Proxy, Reached, RoleNames, Way};
+pub use access::{Access, DemoAccounts, Mode, NamedToken, Openmrs, Origin, Proxy, Reached, RoleNames, Way};
 pub use command::Command;
 pub use concerns::ConcernLayer;
 pub use entries::{Unconfigured, in_configured_order};

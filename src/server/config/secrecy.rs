@@ -18,14 +18,14 @@ pub(super) fn readable_by_everybody(file: &Path) -> Option<String> {
 }
 
 #[cfg(unix)]
-fn anybody_reads(file: &Path) -> bool {
+pub(super) fn anybody_reads(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
 }
 
 /// Elsewhere rights are no bits that could be asked for here.
 #[cfg(not(unix))]
-fn anybody_reads(_: &Path) -> bool {
+pub(super) fn anybody_reads(_: &Path) -> bool {
     false
 }
 

@@ -12,7 +12,7 @@ use toml::{
 use url::Url;
 
 use crate::{
-    model::{ApplicationInfo, Backend, FeedLimit, Kind, Limits, Role},
+    model::{ApplicationInfo, Backend, FeedLimit, Kind, Limits, Role, access::ServiceRight},
     paths::Base,
 };
 
@@ -24,7 +24,7 @@ use super::{
     entries::{self, Entry},
     environment::{self, Environment, Syntax, expand},
     faults::{Faults, Place, did_you_mean, one_of, unreadable},
-    layers::Layer,
+    layers::{Layer, ServiceTokenEntry},
     names, presets, secrecy,
 };
 
@@ -39,8 +39,8 @@ const MAX_RETRY: RangeInclusive<u64> = 1..=1_000_000;
 const RETRY_BATCH: RangeInclusive<u64> = 1..=10_000;
 /// The columns that hold feed addresses are no longer than this.
 const LONGEST_ADDRESS: usize = 255;
-/// A password file is small; anything larger is another file by mistake.
-const LARGEST_PASSWORD_FILE: u64 = 4_096;
+/// A file with a password or a token is small; anything larger is another file by mistake.
+const LARGEST_SECRET_FILE: u64 = 4_096;
 
 const TOP_KEYS: [&str; 15] = [
     "listen",
@@ -69,7 +69,13 @@ const RETRY_OVERDUE: (Duration, Duration) = (Duration::from_secs(60), Duration::
 const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
 const LOG_KEYS: [&str; 2] = ["form", "level"];
-pub(super) const ACCESS_KEYS: [&str; 5] = ["mode", "session_idle", "session_longest", "openmrs", "proxy"];
+pub(super) const ACCESS_KEYS: [&str; 6] =
+    ["mode", "session_idle", "session_longest", "openmrs", "proxy", "service_token"];
+/// Of the tables `access.service_token`.
+pub(super) const SERVICE_TOKEN_KEYS: [&str; 4] = ["name", "right", "token_file", "applications"];
+/// Characters of the shortest token of a machine, and how many different ones it has at least.
+const SHORTEST_TOKEN: usize = 32;
+const FEWEST_DIFFERENT: usize = 8;
 pub(super) const OPENMRS_KEYS: [&str; 6] = ["url", "ca", "timeout", "viewer", "operator", "administrator"];
 pub(super) const PROXY_KEYS: [&str; 6] =
     ["user_header", "groups_header", "viewer", "operator", "administrator", "otherwise"];
@@ -215,7 +221,73 @@ fn access(table: &mut Table<'_, '_>) -> Layer {
             table.refuse(key, &format!("is only used with mode = \"{key}\""));
         }
     }
-    Layer { access: mode, session_idle, session_longest, openmrs, proxy, ..Layer::default() }
+    let service_tokens = service_tokens(table);
+    Layer { access: mode, session_idle, session_longest, openmrs, proxy, service_tokens, ..Layer::default() }
+}
+
+/// The tokens of machines.
+fn service_tokens(access: &mut Table<'_, '_>) -> Option<Vec<ServiceTokenEntry>> {
+    let mut read: Vec<ServiceTokenEntry> = Vec::new();
+    access.tables("service_token", |_, table| {
+        table.refuse_unknown(&SERVICE_TOKEN_KEYS);
+        for (key, why) in [
+            ("name", "it says which machine uses the token, in the list and on record"),
+            ("right", "it is what the token opens, such as \"status\""),
+            ("token_file", "it is a file that holds the token and nothing else"),
+        ] {
+            if !table.has(key) {
+                table.missing(key, why);
+            }
+        }
+        let name = table.filled("name").map(|name| name.trim().to_owned());
+        if let Some(wrong) = name.as_deref().and_then(names::wrong) {
+            table.fault("name", wrong);
+        }
+        let opens = table.choice("right", &ServiceRight::ALL.map(|right| (right.word(), right)));
+        let applications = table.texts("applications");
+        if applications.as_ref().is_some_and(Vec::is_empty) {
+            table.fault("applications", "is empty: name applications, or leave the key out for all of them");
+        }
+        let token = table
+            .path("token_file")
+            .and_then(|file| token_of(&file).map_err(|reason| table.fault("token_file", reason)).ok());
+        let (Some(name), Some(opens), Some(token)) = (name, opens, token) else { return };
+        if read.iter().any(|other| other.name == name) {
+            table.fault("name", "is also the name of another service token; each needs its own");
+        }
+        if read.iter().any(|other| other.token == token) {
+            table.fault("token_file", "holds the token of another service token; each needs its own");
+        }
+        let place = table.place_of("applications");
+        let of_applications = table.file.faults.fault(&place, "");
+        read.push(ServiceTokenEntry { name, opens, applications, token, of_applications });
+    })?;
+    Some(read)
+}
+
+/// The token in a file, without the newline that editors put at the end.
+fn token_of(file: &Path) -> Result<Secret, String> {
+    let Secret(token) = secret_of(file, "token")?;
+    if secrecy::anybody_reads(file) {
+        return Err("may be read by everybody on this machine, so that everybody has the token: take that right away \
+                    (chmod o-r), or give the secret the mode 0400 where a container manager makes the file"
+            .to_owned());
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            "holds a space, a second line or another character that a header cannot carry: it must hold the token \
+                    and nothing else"
+                .to_owned(),
+        );
+    }
+    let different = token.bytes().collect::<std::collections::BTreeSet<_>>().len();
+    if token.len() < SHORTEST_TOKEN || different < FEWEST_DIFFERENT {
+        return Err(format!(
+            "holds a token that could be guessed: at least {SHORTEST_TOKEN} random characters are needed, such as \
+             `openssl rand -hex 32` makes"
+        ));
+    }
+    Ok(Secret::new(token))
 }
 
 fn openmrs(table: &mut Table<'_, '_>) -> Option<Openmrs> {
@@ -491,7 +563,7 @@ fn password(table: &mut Table<'_, '_>) -> Secret {
     let Some(file) = table.path("password_file") else {
         return Secret::default();
     };
-    match password_of(&file) {
+    match secret_of(&file, "password") {
         Ok(password) => {
             table.file.warnings.extend(secrecy::readable_by_everybody(&file));
             password
@@ -503,16 +575,16 @@ fn password(table: &mut Table<'_, '_>) -> Secret {
     }
 }
 
-/// The file's text without the newline that editors put at the end.
-fn password_of(file: &Path) -> Result<Secret, String> {
+/// The file's text without the newline that editors put at the end. `what` it must hold.
+fn secret_of(file: &Path, what: &str) -> Result<Secret, String> {
     let length = fs::metadata(file).map_err(|error| unreadable(&error))?.len();
-    if length > LARGEST_PASSWORD_FILE {
-        return Err(format!("is larger than {LARGEST_PASSWORD_FILE} bytes: this is no password file"));
+    if length > LARGEST_SECRET_FILE {
+        return Err(format!("is larger than {LARGEST_SECRET_FILE} bytes: this is no file with a {what}"));
     }
     let text = fs::read_to_string(file).map_err(|error| unreadable(&error))?;
     let password = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     if password.is_empty() {
-        return Err("is empty: write the password into it".to_owned());
+        return Err(format!("is empty: write the {what} into it"));
     }
     Ok(Secret::new(password))
 }
@@ -1249,6 +1321,90 @@ mod tests {
             fs::write(dir.path().join("pw"), content).unwrap();
             let (layer, faults) = read_in(dir.path(), &with("password_file = \"pw\""), &Environment::default());
             assert_eq!((faults.len(), lacking(layer).len()), (0, 1), "{faults:?}");
+        }
+    }
+
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+    fn service_token(lines: &str) -> String {
+        format!("[[access.service_token]]\nname = \"nagios\"\nright = \"status\"\ntoken_file = \"t\"\n{lines}\n")
+    }
+
+    fn write_private(file: &Path, content: &[u8]) {
+        fs::write(file, content).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    }
+
+    #[test]
+    fn a_service_token_comes_from_a_file_that_holds_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for content in [TOKEN.to_owned(), format!("{TOKEN}\n"), format!("{TOKEN}\r\n")] {
+            write_private(&dir.path().join("t"), content.as_bytes());
+            let (layer, faults) = read_in(dir.path(), &service_token(""), &Environment::default());
+            assert_eq!(faults, Vec::<String>::new());
+            let tokens = layer.service_tokens.unwrap();
+            assert_eq!((tokens[0].name.as_str(), tokens[0].token.reveal()), ("nagios", TOKEN));
+            assert!(!format!("{tokens:?}").contains(TOKEN));
+        }
+        let long = [b'x'; 5_000];
+        for (content, says) in [
+            (&b""[..], "is empty: write the token into it"),
+            (b"\n", "is empty"),
+            (b"\xff\xfe", "UTF-8"),
+            (&long, "larger than 4096 bytes: this is no file with a token"),
+            (b"0123456789abcdef0123456789abcde", "could be guessed: at least 32"),
+            (b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "could be guessed"),
+            (b"0123456789abcdef 0123456789abcdef", "holds a space"),
+            (b"0123456789abcdef0123456789abcdef\n\n", "a second line"),
+            ("0123456789abcdef0123456789abcdéf".as_bytes(), "a header cannot carry"),
+        ] {
+            write_private(&dir.path().join("t"), content);
+            let found = wrong(dir.path(), &service_token(""), &Environment::default());
+            assert_eq!(found.len(), 1, "{content:?}: {found:?}");
+            assert!(found[0].contains("console.toml:4: access.service_token[1].token_file: "), "{found:?}");
+            assert!(found[0].contains(says) && !found[0].contains("0123456789abcdef"), "{found:?}");
+        }
+        fs::remove_file(dir.path().join("t")).unwrap();
+        assert!(wrong(dir.path(), &service_token(""), &Environment::default())[0].contains("token_file: "));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_token_that_everybody_on_the_machine_may_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        write_private(&dir.path().join("t"), TOKEN.as_bytes());
+        fs::set_permissions(dir.path().join("t"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let found = wrong(dir.path(), &service_token(""), &Environment::default());
+        assert!(found.len() == 1 && found[0].contains("may be read by everybody on this machine"), "{found:?}");
+    }
+
+    #[test]
+    fn a_service_token_has_a_name_of_its_own_a_right_and_a_token() {
+        let dir = tempfile::tempdir().unwrap();
+        write_private(&dir.path().join("t"), TOKEN.as_bytes());
+        for (text, keys) in [
+            ("[access]\nservice_token = 1".to_owned(), &["access.service_token"][..]),
+            ("[access.service_token]\nname = \"x\"".to_owned(), &["access.service_token"]),
+            (
+                "[[access.service_token]]".to_owned(),
+                &["service_token[1].name", "service_token[1].right", "service_token[1].token_file"],
+            ),
+            (service_token("token = \"x\""), &["service_token[1].token"]),
+            (service_token("applications = []"), &["service_token[1].applications"]),
+            (service_token("applications = \"Odoo\""), &["service_token[1].applications"]),
+            (service_token("").replace("\"status\"", "\"everything\""), &["service_token[1].right"]),
+            (service_token("").replace("nagios", " "), &["service_token[1].name"]),
+            (
+                format!("{}{}", service_token(""), service_token("")),
+                &["service_token[2].name", "service_token[2].token_file"],
+            ),
+        ] {
+            let found = wrong(dir.path(), &text, &Environment::default());
+            assert_eq!(found.len(), keys.len(), "{text}: {found:?}");
+            for key in keys {
+                assert!(found.iter().any(|fault| fault.contains(&format!("{key}: "))), "{text}: {found:?}");
+            }
         }
     }
 

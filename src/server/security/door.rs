@@ -13,7 +13,7 @@ use url::Url;
 use super::{form_token, visit::Visit};
 use crate::{
     error::Problem,
-    model::{Right, error_text::shortened},
+    model::{Right, access::ServiceRight, error_text::shortened},
     paths::{API_PREFIX, Base},
     server::{
         config::Mode,
@@ -35,6 +35,8 @@ pub enum Needs {
     SignedIn,
     /// Somebody with this right.
     Right(Right),
+    /// Somebody with this right, or a machine whose token opens it.
+    RightOrToken(Right, ServiceRight),
 }
 
 /// A door and the console behind it.
@@ -45,13 +47,17 @@ pub struct Door {
 }
 
 /// Lets a request pass, or answers why not.
-pub async fn door(State(Door { console, needs }): State<Door>, request: Request, next: Next) -> Response {
+pub async fn door(State(Door { console, needs }): State<Door>, mut request: Request, next: Next) -> Response {
     let Some(visit) = request.extensions().get::<Visit>().cloned() else {
         return Problem::internal("The request has lost its visitor.").into_response();
     };
     let path = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
     if let Err(problem) = passes(needs, &visit) {
-        return refuse(&console, &visit, &request, path.path(), problem);
+        return refuse(&console, needs, &visit, &request, path.path(), problem);
+    }
+    if let (Needs::RightOrToken(..), Some(service)) = (needs, &visit.service) {
+        // Only behind this door is it anybody.
+        request.extensions_mut().insert(Visit { person: Some(service.person()), ..visit.clone() });
     }
     if request.method().is_safe() || !visit.needs_form_token() {
         return next.run(request).await;
@@ -65,19 +71,25 @@ pub async fn door(State(Door { console, needs }): State<Door>, request: Request,
     let shown = shortened(path.path(), LOGGED);
     tracing::warn!(path = shown, address = %visit.came.address(), "refused: no token of a form");
     let request = Request::from_parts(parts, Body::empty());
-    refuse(&console, &visit, &request, path.path(), no_token())
+    refuse(&console, needs, &visit, &request, path.path(), no_token())
 }
 
 fn passes(needs: Needs, visit: &Visit) -> Result<(), Problem> {
     if needs == Needs::Nothing {
         return Ok(());
     }
+    if let Some(service) = &visit.service {
+        return match needs {
+            Needs::RightOrToken(_, opens) if opens == service.opens => Ok(()),
+            _ => Err(service.refused()),
+        };
+    }
     let Some(person) = &visit.person else {
         return Err(visit.problem.clone().unwrap_or_else(not_signed_in));
     };
     match needs {
-        Needs::Right(_) if visit.must_change => Err(must_change()),
-        Needs::Right(right) => Ok(person.demand(right)?),
+        Needs::Right(_) | Needs::RightOrToken(..) if visit.must_change => Err(must_change()),
+        Needs::Right(right) | Needs::RightOrToken(right, _) => Ok(person.demand(right)?),
         Needs::Nothing | Needs::SignedIn => Ok(()),
     }
 }
@@ -102,7 +114,7 @@ fn no_token() -> Problem {
 }
 
 /// Leads a browser to the page that helps; answers a program.
-fn refuse(console: &Console, visit: &Visit, request: &Request, path: &str, problem: Problem) -> Response {
+fn refuse(console: &Console, needs: Needs, visit: &Visit, request: &Request, path: &str, problem: Problem) -> Response {
     let base = &console.parts.config.base;
     let page = wants_page(request.headers());
     let signs_in = matches!(console.parts.config.access.way.mode(), Mode::Accounts | Mode::Openmrs);
@@ -113,8 +125,8 @@ fn refuse(console: &Console, visit: &Visit, request: &Request, path: &str, probl
         return see_other(&base.sign_in(way_back(request, base, visit).as_deref()));
     }
     let mut response = answer(path, base, &problem);
-    if problem.status == 401 && signs_in {
-        challenge(response.headers_mut(), visit);
+    if problem.status == 401 {
+        challenge(response.headers_mut(), visit, signs_in, matches!(needs, Needs::RightOrToken(..)));
     }
     response.extensions_mut().insert(problem);
     response.extensions_mut().insert(AtTheDoor);
@@ -136,10 +148,12 @@ fn answer(path: &str, base: &Base, problem: &Problem) -> Response {
 
 /// Says how a program can prove itself. Never Basic to a browser: it would ask for a password in a window of its own, and
 /// then send it along with everything that other sites' pages make it send.
-fn challenge(headers: &mut HeaderMap, visit: &Visit) {
-    let bearer = HeaderValue::from_static("Bearer realm=\"Atomfeed Console\"");
-    headers.append(header::WWW_AUTHENTICATE, bearer);
-    if !visit.from_browser {
+fn challenge(headers: &mut HeaderMap, visit: &Visit, signs_in: bool, takes_service_tokens: bool) {
+    if signs_in || takes_service_tokens {
+        let bearer = HeaderValue::from_static("Bearer realm=\"Atomfeed Console\"");
+        headers.append(header::WWW_AUTHENTICATE, bearer);
+    }
+    if signs_in && !visit.from_browser {
         let basic = HeaderValue::from_static("Basic realm=\"Atomfeed Console\", charset=\"UTF-8\"");
         headers.append(header::WWW_AUTHENTICATE, basic);
     }

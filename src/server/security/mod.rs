@@ -17,5 +17,6 @@ pub mod origin;
 pub mod passwords;
 pub mod report;
 pub mod secrets;
+pub mod service_tokens;
 pub mod sign_in;
 pub mod visit;

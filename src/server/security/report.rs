@@ -3,7 +3,10 @@
 use super::{audit::Entry, visit::Visit};
 use crate::{
     error::Problem,
-    model::audit::{AuditKind, AuditOutcome},
+    model::{
+        access::KnownBy,
+        audit::{AuditKind, AuditOutcome},
+    },
     server::state::Console,
 };
 
@@ -48,6 +51,13 @@ pub enum Happened<'h> {
     TokensRevoked {
         of: &'h str,
     },
+    /// The token of a machine, as [`super::service_tokens`] describes it.
+    ServiceTokenMade {
+        what: &'h str,
+    },
+    ServiceTokenRevoked {
+        what: &'h str,
+    },
 }
 
 impl Happened<'_> {
@@ -66,8 +76,10 @@ impl Happened<'_> {
             | Happened::AccountChanged { .. }
             | Happened::AccountDisabled { .. }
             | Happened::AccountEnabled { .. } => AuditKind::AccountChanged,
-            Happened::TokenMade { .. } => AuditKind::TokenMade,
-            Happened::TokenRevoked { .. } | Happened::TokensRevoked { .. } => AuditKind::TokenRevoked,
+            Happened::TokenMade { .. } | Happened::ServiceTokenMade { .. } => AuditKind::TokenMade,
+            Happened::TokenRevoked { .. } | Happened::TokensRevoked { .. } | Happened::ServiceTokenRevoked { .. } => {
+                AuditKind::TokenRevoked
+            }
         }
     }
 
@@ -89,6 +101,7 @@ impl Happened<'_> {
             Happened::TokenMade { label } => format!("token {label}"),
             Happened::TokenRevoked { id, of } => format!("token {id} of {of}"),
             Happened::TokensRevoked { of } => format!("every token of {of}"),
+            Happened::ServiceTokenMade { what } | Happened::ServiceTokenRevoked { what } => what.to_owned(),
         }
     }
 }
@@ -143,10 +156,10 @@ const REFUSED_OF_ONE: u32 = 5;
 /// # Errors
 /// The audit log cannot be written.
 pub async fn refused(console: &Console, visit: &Visit, asked: &str, problem: &Problem) -> Result<(), Problem> {
-    let by = visit.person.as_ref().map_or("", |person| visit.signed_in_by(person));
-    let (who, at_once) = match &visit.person {
-        Some(person) => (person.name.as_str(), REFUSED_OF_ONE),
-        None => ("(nobody who is known)", 1),
+    let (who, by, at_once) = match (&visit.person, &visit.service) {
+        (Some(person), _) => (person.name.as_str(), visit.signed_in_by(person), REFUSED_OF_ONE),
+        (None, Some(service)) => (service.name.as_str(), KnownBy::Service.word(), REFUSED_OF_ONE),
+        (None, None) => ("(nobody who is known)", "", 1),
     };
     let entry = Entry::new(who, by, &visit.came.address(), AuditKind::AccessRefused);
     let entry = entry.what(format!("{asked}: {}", problem.what)).outcome(AuditOutcome::Refused);

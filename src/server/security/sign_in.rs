@@ -85,6 +85,7 @@ enum RememberedAs {
 #[derive(Clone, PartialEq, Eq)]
 pub enum ShownOnce {
     Token(String),
+    ServiceToken { name: String, token: String },
     Password { name: String, password: String },
 }
 

@@ -19,6 +19,7 @@ use super::{
     cookies::{self, Kind},
     door::{must_change, wants_page},
     headers, secrets,
+    service_tokens::{self, Found, Service},
     sign_in::{self, Proved},
 };
 use crate::{
@@ -50,6 +51,8 @@ pub enum Proof {
     /// A session, by the hash of its id.
     Session([u8; 32]),
     Token,
+    /// The token of a machine.
+    Service,
     Basic,
     Proxy,
     Open,
@@ -61,6 +64,8 @@ pub struct Visit {
     pub came: Came,
     pub person: Option<Person>,
     pub proof: Proof,
+    /// The machine that came with its token. It is nobody, but for the one thing that its token opens.
+    pub service: Option<Service>,
     /// The account that the person has here.
     pub account: Option<i64>,
     /// They signed in with a one-time password and must choose one of their own first.
@@ -87,6 +92,7 @@ impl Visit {
         Self {
             person: None,
             proof: Proof::Nothing,
+            service: None,
             account: None,
             must_change: false,
             problem: None,
@@ -106,7 +112,7 @@ impl Visit {
         match self.proof {
             Proof::Token => false,
             Proof::Session(_) => true,
-            Proof::Basic | Proof::Proxy | Proof::Open | Proof::Nothing => self.from_browser,
+            Proof::Basic | Proof::Proxy | Proof::Open | Proof::Service | Proof::Nothing => self.from_browser,
         }
     }
 
@@ -184,6 +190,15 @@ fn is_page(response: &Response) -> bool {
 
 async fn visit(console: &Console, came: Came, headers: &HeaderMap, used: bool) -> Visit {
     let visit = Visit::nobody(came, headers, console);
+    // Before the way of signing in is looked at: a machine's token opens the same thing in all of them.
+    if let Some(bearer) = headers.typed_get::<Authorization<authorization::Bearer>>() {
+        match service_tokens::find(&console.parts, &visit.came, bearer.token()).await {
+            Ok(Found::Machine(service)) => return Visit { proof: Proof::Service, service: Some(service), ..visit },
+            Ok(Found::NotValid(problem)) => return visit.refused(problem),
+            Ok(Found::Nothing) => {}
+            Err(error) => return visit.refused(error.into()),
+        }
+    }
     match &console.parts.config.access.way {
         Way::Open => Visit { person: Some(Person::anybody()), proof: Proof::Open, ..visit },
         Way::Proxy(proxy) => by_proxy(proxy, visit, headers),

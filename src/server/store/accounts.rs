@@ -230,8 +230,13 @@ async fn end_sessions_of(transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>, 
     Ok(())
 }
 
-fn lines(applications: Option<&BTreeSet<String>>) -> Option<String> {
+pub(super) fn lines(applications: Option<&BTreeSet<String>>) -> Option<String> {
     applications.map(|applications| applications.iter().map(String::as_str).collect::<Vec<_>>().join("\n"))
+}
+
+/// The keys of [`lines`].
+pub(super) fn keys(lines: Option<String>) -> Option<BTreeSet<String>> {
+    lines.map(|lines| lines.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
 pub(super) fn role(word: &str) -> Result<Role, StoreError> {
@@ -239,7 +244,6 @@ pub(super) fn role(word: &str) -> Result<Role, StoreError> {
 }
 
 fn read(row: &SqliteRow) -> Result<Account, StoreError> {
-    let applications: Option<String> = row.try_get("applications")?;
     let optional = |column| -> Result<_, StoreError> {
         let millis: Option<i64> = row.try_get(column)?;
         millis.map(instant).transpose()
@@ -248,8 +252,7 @@ fn read(row: &SqliteRow) -> Result<Account, StoreError> {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
         role: role(row.try_get("role")?)?,
-        applications: applications
-            .map(|lines| lines.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()),
+        applications: keys(row.try_get("applications")?),
         password: row.try_get("password")?,
         must_change: row.try_get("must_change")?,
         password_until: optional("password_until")?,

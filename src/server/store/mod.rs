@@ -11,6 +11,7 @@ mod groups;
 pub mod ledger;
 mod operations;
 mod runs;
+mod service_tokens;
 mod sessions;
 
 use std::{
@@ -39,6 +40,7 @@ pub use copy::Copied;
 pub use discarded::{NewCopy, WhichCopies};
 pub use groups::{GroupEvents, GroupRow};
 pub use operations::NewOperation;
+pub use service_tokens::{NewServiceToken, ServiceToken};
 pub use sessions::{NewSession, NewToken, Session, Token};
 
 /// Kilobytes of the file that each reading connection keeps in memory. The system keeps the rest.

@@ -26,6 +26,8 @@ pub struct TokenLine {
     pub expired: bool,
     pub last_used_at: Option<DateTime<Utc>>,
     pub last_address: Option<String>,
+    /// It opens nothing any more, and is only shown.
+    pub revoked_at: Option<DateTime<Utc>>,
     /// What the form that revokes it says of it: names and values of its fields.
     pub fields: Vec<(&'static str, String)>,
 }
@@ -69,7 +71,9 @@ fn Line(line: TokenLine, action: String, owners: bool) -> impl IntoView {
         }
         None => "never".into_any(),
     };
+    let revoked = line.revoked_at.is_some();
     let until = match line.expires_at {
+        _ if revoked => view! { <strong>"revoked"</strong> }.into_any(),
         None => "no end".into_any(),
         Some(_) if line.expired => view! { <strong>"expired"</strong> }.into_any(),
         Some(at) => words::instant(at).into_any(),
@@ -87,14 +91,19 @@ fn Line(line: TokenLine, action: String, owners: bool) -> impl IntoView {
             <td data-label="Last used">{used}</td>
             <td data-label="Until">{until}</td>
             <td class="num">
-                <form method="post" action=action>
-                    <FormToken />
-                    {fields.collect_view()}
-                    <button type="submit" class="quiet">
-                        "Revoke"
-                        <span class="unseen">{spoken}</span>
-                    </button>
-                </form>
+                {(!revoked)
+                    .then(|| {
+                        view! {
+                            <form method="post" action=action>
+                                <FormToken />
+                                {fields.collect_view()}
+                                <button type="submit" class="quiet">
+                                    "Revoke"
+                                    <span class="unseen">{spoken}</span>
+                                </button>
+                            </form>
+                        }
+                    })}
             </td>
         </tr>
     }

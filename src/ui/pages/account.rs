@@ -29,6 +29,7 @@ fn Account(account: OwnAccount, changed: bool) -> impl IntoView {
         KnownBy::Openmrs => "OpenMRS knows you. Your password and your roles are changed there.",
         KnownBy::Proxy => "The proxy in front of this console says who you are.",
         KnownBy::Open => "This console is open: nobody signs in, and everybody may do everything.",
+        KnownBy::Service => "A machine with a service token.",
     };
     let must_change = account.must_change;
     view! {
@@ -233,6 +234,7 @@ pub fn token_line(token: OwnToken, owner: Option<String>) -> TokenLine {
         expired: token.expired,
         last_used_at: token.last_used_at,
         last_address: token.last_address,
+        revoked_at: None,
         fields,
     }
 }

@@ -50,7 +50,10 @@ fn Accounts(page: Page) -> impl IntoView {
         <div class="head">
             <div>
                 <h1>"Accounts"</h1>
-                <p class="lead">{number} ". Who may come in, and what they may do here."</p>
+                <p class="lead">
+                    {number} ". Who may come in, and what they may do here. Machines have "
+                    <a href=use_base().service_tokens()>"service tokens"</a> "."
+                </p>
             </div>
         </div>
         {new}

@@ -18,4 +18,5 @@ pub mod not_found;
 pub mod operation;
 pub mod operations;
 pub mod overview;
+pub mod service_tokens;
 pub mod sign_in;

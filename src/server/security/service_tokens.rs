@@ -1,0 +1,290 @@
+//! The tokens of machines: made on a page or the command line, or named by the settings. Each opens one thing, in every
+//! way of signing in, and whoever comes with one is that machine and nobody else.
+
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+use chrono::{TimeDelta, Utc};
+
+use super::{audit::Entry, client::Came, secrets};
+use crate::{
+    error::Problem,
+    model::{
+        Person, Role,
+        access::{KnownBy, ServiceRight, is_name},
+        audit::{AuditKind, AuditOutcome},
+    },
+    server::{
+        config::NamedToken,
+        state::{Console, Parts},
+        store::{NewServiceToken, ServiceToken, Store, StoreError},
+    },
+};
+
+/// How the tokens begin that are made here. Those of the settings may begin otherwise.
+const PREFIX: &str = "afs_";
+
+/// Tokens of machines that go on at the same time.
+pub const MOST: usize = 100;
+/// Characters of the longest name.
+pub const LONGEST_NAME: usize = 100;
+/// Days of the longest time that a token can be given.
+pub const LONGEST_DAYS: u32 = 3_650;
+
+/// A machine that came with its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub name: String,
+    pub opens: ServiceRight,
+    /// Keys of the applications that it is told of; `None`: all.
+    pub applications: Option<BTreeSet<String>>,
+}
+
+impl Service {
+    /// Returns whoever asks behind the door that the token opens: somebody who sees and can change nothing.
+    pub fn person(&self) -> Person {
+        Person {
+            name: self.name.clone(),
+            role: Role::Viewer,
+            applications: self.applications.clone(),
+            known_by: KnownBy::Service,
+            reading_only: true,
+        }
+    }
+
+    /// Returns why it does not come in elsewhere.
+    pub fn refused(&self) -> Problem {
+        Problem::refused(
+            format!("This is a service token: it opens {} and nothing else.", self.opens.meaning()),
+            "For anything else, use an account or a token of a person.",
+        )
+    }
+}
+
+/// What is known of a token that a request carries.
+#[derive(Clone, Debug)]
+pub enum Found {
+    Machine(Service),
+    /// It was a machine's, or looks like one.
+    NotValid(Problem),
+    /// It is no token of a machine.
+    Nothing,
+}
+
+/// Finds the machine whose token this is, and notes the use of it.
+///
+/// # Errors
+/// The store cannot be used.
+pub async fn find(parts: &Parts, came: &Came, token: &str) -> Result<Found, StoreError> {
+    let Some(found) = parts.store.service_token(&secrets::hash(token)).await? else {
+        return Ok(if token.starts_with(PREFIX) { not_valid() } else { Found::Nothing });
+    };
+    let now = Utc::now();
+    if found.revoked_at.is_some() || found.expires_at.is_some_and(|at| at <= now) {
+        return Ok(not_valid());
+    }
+    let address = came.address();
+    let every = TimeDelta::from_std(parts.config.access.use_written_every()).unwrap_or(TimeDelta::MAX);
+    let written = found.last_used_at.is_some_and(|at| now - at < every);
+    if !written || found.last_address.as_deref() != Some(address.as_str()) {
+        parts.store.touch_service_token(found.id, &address).await?;
+    }
+    Ok(Found::Machine(Service { name: found.name, opens: found.opens, applications: found.applications }))
+}
+
+fn not_valid() -> Found {
+    Found::NotValid(Problem::not_signed_in(
+        "This service token is not known here, has expired, or was revoked.",
+        "An administrator can make another one on the page Service tokens.",
+    ))
+}
+
+/// A token that is about to be made.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub name: String,
+    pub opens: ServiceRight,
+    pub applications: Option<BTreeSet<String>>,
+    /// `None`: without an end.
+    pub days: Option<u32>,
+}
+
+impl Asked {
+    /// Checks what somebody typed. `days` may be empty: no end.
+    ///
+    /// # Errors
+    /// The name or the number of days cannot be used.
+    pub fn checked(
+        name: &str,
+        opens: ServiceRight,
+        applications: Option<BTreeSet<String>>,
+        days: &str,
+    ) -> Result<Self, Problem> {
+        let name = name.trim();
+        if name.chars().count() > LONGEST_NAME || !is_name(name) {
+            return Err(Problem::bad_request(
+                "This cannot be the name of a service token.",
+                format!("Name the machine that will use it, in 1 to {LONGEST_NAME} characters, such as \"nagios\"."),
+            ));
+        }
+        let days = match days.trim() {
+            "" => None,
+            text => {
+                Some(text.parse::<u32>().ok().filter(|days| (1..=LONGEST_DAYS).contains(days)).ok_or_else(|| {
+                    Problem::bad_request(
+                        "This is no number of days.",
+                        format!("Choose 1 to {LONGEST_DAYS}, or leave it empty for no end."),
+                    )
+                })?)
+            }
+        };
+        Ok(Self { name: name.to_owned(), opens, applications, days })
+    }
+
+    /// Returns what goes on record of it.
+    pub fn what(&self) -> String {
+        what(&self.name, self.opens, self.applications.as_ref())
+    }
+
+    /// Makes the token, and returns it: nobody can see it again.
+    ///
+    /// # Errors
+    /// There is one of this name, there are very many, or the store cannot be written.
+    pub async fn make(&self, store: &Store, by: &str) -> Result<String, Problem> {
+        let going_on = store.service_tokens().await?.iter().filter(|token| token.revoked_at.is_none()).count();
+        if going_on >= MOST {
+            return Err(Problem::bad_request(
+                format!("{MOST} service tokens are enough."),
+                "Revoke those that nothing uses.",
+            ));
+        }
+        let token = format!("{PREFIX}{}", secrets::new());
+        let new = NewServiceToken {
+            hash: &secrets::hash(&token),
+            name: &self.name,
+            opens: self.opens,
+            applications: self.applications.as_ref(),
+            created_by: Some(by),
+            expires_at: self.days.map(|days| Utc::now() + TimeDelta::days(days.into())),
+        };
+        match store.add_service_token(&new).await? {
+            Some(_) => Ok(token),
+            None => Err(Problem::bad_request(
+                format!("There is a service token {:?} already.", self.name),
+                "Choose another name, or revoke that one first.",
+            )),
+        }
+    }
+}
+
+/// What goes on record of a token.
+fn what(name: &str, opens: ServiceRight, applications: Option<&BTreeSet<String>>) -> String {
+    let of = applications
+        .map(|keys| format!(" of {}", keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ")))
+        .unwrap_or_default();
+    format!("service token {name} for {opens}{of}")
+}
+
+/// What goes on record when a token is revoked.
+pub fn what_is_revoked(token: &ServiceToken) -> String {
+    format!("service token {} ({})", token.name, token.id)
+}
+
+/// Revokes a token of a machine.
+///
+/// # Errors
+/// There is none of this id, or the store cannot be written.
+pub async fn revoke(store: &Store, id: i64) -> Result<(), Problem> {
+    if store.revoke_service_token(id).await? {
+        return Ok(());
+    }
+    Err(gone())
+}
+
+/// A token that is not there, or not there any more.
+pub fn gone() -> Problem {
+    Problem::not_found("This service token has been revoked already.", "The list shows those that there are.")
+}
+
+/// The token of this number that goes on.
+///
+/// # Errors
+/// There is none.
+pub async fn going_on(store: &Store, id: i64) -> Result<ServiceToken, Problem> {
+    let tokens = store.service_tokens().await?;
+    tokens.into_iter().find(|token| token.id == id && token.revoked_at.is_none()).ok_or_else(gone)
+}
+
+/// Makes the store's tokens of the settings those that the settings name now, and puts on record what changes. One that
+/// was revoked stays revoked.
+///
+/// # Errors
+/// A token or a name is also that of one that somebody made, or the store cannot be written.
+pub async fn settle(console: &Console) -> anyhow::Result<()> {
+    let Parts { store, audit, config, .. } = &*console.parts;
+    let wanted = &config.access.service_tokens;
+    let there = store.service_tokens().await?;
+    let hash = |token: &NamedToken| secrets::hash(token.token.reveal());
+    let of_hash = |hash: &[u8; 32]| there.iter().find(|kept| kept.hash == hash);
+    let made = |kept: &&ServiceToken| !kept.from_settings;
+    for token in wanted {
+        if of_hash(&hash(token)).is_some_and(|kept| !kept.from_settings) {
+            bail!(
+                "The token_file of the service token {:?} holds a token that was made by somebody on this console already. \
+                 Put another one into the file.",
+                token.name
+            );
+        }
+        if there.iter().filter(made).any(|kept| kept.name == token.name) {
+            bail!(
+                "There is a service token {:?} already that was made by somebody on this console. Revoke that one, or give \
+                 the one of the settings another name.",
+                token.name
+            );
+        }
+    }
+    let on_record = async |kind: AuditKind, what: String| {
+        let entry = Entry::of_console(kind).what(what).outcome(AuditOutcome::Done);
+        audit.record(entry).await.map_err(|problem| anyhow::anyhow!("{problem}"))
+    };
+    let hashes: Vec<[u8; 32]> = wanted.iter().map(hash).collect();
+    for kept in there.iter().filter(|kept| kept.from_settings && kept.revoked_at.is_none()) {
+        if !hashes.iter().any(|hash| kept.hash == hash) {
+            let what = format!("{}: the settings do not name it any more", what_is_revoked(kept));
+            on_record(AuditKind::TokenRevoked, what).await?;
+            store.forget_service_token(kept.id).await?;
+        }
+    }
+    // Those that there are first: a name may have gone from one to another.
+    for (token, hash) in wanted.iter().zip(&hashes) {
+        let Some(kept) = of_hash(hash) else { continue };
+        if let Some(at) = kept.revoked_at {
+            tracing::warn!(
+                "the service token {:?} of the settings was revoked at {}, and opens nothing: put another token into its file",
+                token.name,
+                at.format("%Y-%m-%d %H:%M UTC")
+            );
+        } else if (&kept.name, kept.opens, &kept.applications) != (&token.name, token.opens, &token.applications) {
+            let what = what(&token.name, token.opens, token.applications.as_ref());
+            on_record(AuditKind::TokenMade, format!("{what}: the settings say so now")).await?;
+            store.change_service_token(kept.id, &token.name, token.opens, token.applications.as_ref()).await?;
+        }
+    }
+    for (token, hash) in wanted.iter().zip(&hashes) {
+        if of_hash(hash).is_some() {
+            continue;
+        }
+        let what = what(&token.name, token.opens, token.applications.as_ref());
+        on_record(AuditKind::TokenMade, format!("{what}, from the settings")).await?;
+        let new = NewServiceToken {
+            hash,
+            name: &token.name,
+            opens: token.opens,
+            applications: token.applications.as_ref(),
+            created_by: None,
+            expires_at: None,
+        };
+        store.add_service_token(&new).await?;
+    }
+    Ok(())
+}
