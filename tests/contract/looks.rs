@@ -59,8 +59,9 @@ async fn a_look_counts_failed_events_per_feed(database: &mut TestDatabase) {
         Maker::Postgres => "PostgreSQL",
         Maker::Sqlite => "SQLite",
     };
-    let server = format!("{maker} {}.", database.version.number.0);
-    assert!(poll.server.starts_with(&server), "{}", poll.server);
+    let rest = poll.server.strip_prefix(&format!("{maker} {}", database.version.number.0));
+    // A number of two digits is no beginning of one with three; a version that is not out yet is "19rc1".
+    assert!(rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit())), "{}", poll.server);
 
     let markers = poll.markers.here().expect("the markers are there");
     assert_eq!(markers.len(), 1);

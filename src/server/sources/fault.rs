@@ -367,7 +367,7 @@ fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
             format!("the user {} is locked", app.database.user),
             "Unlock it (ALTER USER … ACCOUNT UNLOCK), or configure another one.",
         ),
-        // The server does not hand out its own old form any more, or knows no form that the console does.
+        // The server itself refuses passwords of the old form (secure_auth), or says that the console does not know it.
         1251 | 1275 => Method { backend: Backend::MySql, name: OLD_PASSWORD.to_owned() }.finding(app),
         1524 => finding(
             Refused,
