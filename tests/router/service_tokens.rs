@@ -17,7 +17,7 @@ use axum::{
 };
 
 use super::{
-    access::{BASE, Browser, PASSWORD, path_of, script, with, with_accounts},
+    access::{BASE, Browser, PASSWORD, basic, make_token, path_of, script, with, with_accounts},
     credentials::{on_record, store_of},
     hospital::{Answer, Hospital, form_token_of},
 };
@@ -228,6 +228,43 @@ async fn an_administrator_makes_a_token_on_the_page_sees_it_once_and_revokes_it(
     let kept: Vec<String> =
         sqlx::query_scalar("SELECT name || hex(hash) FROM service_tokens").fetch_all(&mut store).await.unwrap();
     assert!(kept.is_empty(), "nothing is left of it");
+}
+
+#[tokio::test]
+async fn only_an_administrator_who_sees_everything_and_sits_at_a_browser_makes_one() {
+    let hospital = with_accounts().await;
+    let fields = [("name", "nagios"), ("right", "status"), ("all", "1"), ("password", PASSWORD)];
+    for name in ["viewer", "operator", "odoo-only"] {
+        let mut browser = Browser::signed_in(&hospital, name).await;
+        let refused = browser.form("/api/make_service_token", &fields).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{name}");
+        assert_eq!(browser.get("/service-tokens").await.status, StatusCode::FORBIDDEN, "{name}");
+    }
+    hospital
+        .console
+        .parts
+        .store
+        .set_rights("odoo-only", Role::Administrator, Some(&["odoo".to_owned()].into()))
+        .await
+        .unwrap()
+        .unwrap();
+    let mut limited = Browser::signed_in(&hospital, "odoo-only").await;
+    let refused = limited.form("/api/make_service_token", &fields).await;
+    assert!(refused.body.contains("by administrators who see every application"), "{}", refused.body);
+    assert_eq!(limited.get("/service-tokens").await.status, StatusCode::FORBIDDEN);
+
+    let mut browser = Browser::signed_in(&hospital, "administrator").await;
+    let own = make_token(&mut browser, &[("label", "x"), ("role", "administrator")]).await;
+    for authorization in [own, basic("administrator", PASSWORD)] {
+        let request = Request::post(format!("{BASE}/api/make_service_token"))
+            .header(header::HOST, "console.test")
+            .header(header::AUTHORIZATION, &authorization)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let body = format!("name=nagios&right=status&all=1&password={}", PASSWORD.replace(' ', "+"));
+        let answer = hospital.send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{authorization}: {}", answer.body);
+    }
+    assert!(hospital.console.parts.store.service_tokens().await.unwrap().is_empty());
 }
 
 #[tokio::test]
