@@ -38,7 +38,9 @@ async fn every_page_answers_under_any_base_path() {
             let answer = hospital.page(&path).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
             assert!(answer.body.contains("<h1"), "{path} has a heading");
-            for link in links(&answer.body) {
+            // It leads to the page itself: the session has ended, so the way goes through signing in and back.
+            let body = answer.body.replace("<a href=\"\">Sign in again</a>", "");
+            for link in links(&body) {
                 let inside = link.starts_with('#')
                     || link == base
                     || link.starts_with(&format!("{base}/"))
