@@ -2,7 +2,7 @@ SHELL := /bin/bash
 # The commands that the README names. Each is one script, so that it can be read, and run without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-matrix bench build watch lint clean
+.PHONY: help run test test-matrix fuzz bench build watch lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ test: ## everything that must hold before a change is taken
 test-matrix: ## the tests of databases on MySQL 5.6 to 9, MariaDB 10.5 to 11.8, PostgreSQL 9.6 to 19; ARGS="mysql-5.7" chooses
 	@scripts/setup bench
 	@scripts/test-matrix $(ARGS)
+
+fuzz: ## try the parsers of what others wrote on odd inputs, a minute each; ARGS="--seconds 10 payload" chooses
+	@scripts/fuzz $(ARGS)
 
 bench: ## measure the figures of the README; ARGS="--help" says what can be chosen
 	@scripts/bench $(ARGS)

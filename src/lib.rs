@@ -13,6 +13,8 @@ pub mod atomfeed;
 #[cfg(feature = "ssr")]
 pub mod demo;
 pub mod error;
+#[cfg(all(feature = "ssr", any(test, fuzzing)))]
+pub mod fuzzing;
 pub mod model;
 pub mod paths;
 #[cfg(feature = "ssr")]

@@ -17,6 +17,8 @@ mod client;
 mod consumer;
 mod database;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod java;
 mod page;
 mod publisher;

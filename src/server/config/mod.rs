@@ -13,6 +13,8 @@ mod concerns;
 mod entries;
 mod environment;
 mod faults;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod jdbc;
 mod layers;
 mod names;
