@@ -10,6 +10,7 @@ mod console;
 mod database;
 mod history;
 mod http;
+mod old_json;
 mod operations;
 mod protocol;
 mod report;
@@ -36,7 +37,7 @@ struct Options {
     /// Which backends.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
     backends: Vec<Backend>,
-    /// What is measured: every screen, a retry of many, the protocol, or watching a table of many failed events.
+    /// What is measured: every screen, a retry of many, the old console's JSON, the protocol, or watching a table of many failed events.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
     parts: Vec<Part>,
     /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
@@ -84,6 +85,7 @@ enum Backend {
 enum Part {
     Screens,
     Retry,
+    OldJson,
     Protocol,
     Watching,
 }
@@ -116,6 +118,13 @@ async fn main() -> anyhow::Result<()> {
         let measured = operations::measure(&mut database, &history, dir.path()).await;
         database.drop().await?;
         report.retries.push(measured?);
+    }
+    for &backend in options.backends.iter().filter(|_| options.parts.contains(&Part::OldJson)) {
+        let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+        let mut database = Database::create(backend, dir.path()).await?;
+        let measured = old_json::measure(&mut database, limits, dir.path()).await;
+        database.drop().await?;
+        report.old_json.push(measured?);
     }
     if options.parts.contains(&Part::Protocol) {
         for &backend in &options.backends {

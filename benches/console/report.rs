@@ -9,6 +9,7 @@ use crate::{
     console::Console,
     history::History,
     http::{AS_A_BROWSER, Connection},
+    old_json::{self, OldJsonReport},
     protocol::{ProtocolReport, Recent, Walked},
 };
 
@@ -19,6 +20,7 @@ pub struct Report {
     pub backends: Vec<BackendReport>,
     pub sizes: Option<Sizes>,
     pub retries: Vec<RetryReport>,
+    pub old_json: Vec<OldJsonReport>,
     /// What the protocol's figures are of.
     protocol_data: String,
     pub protocol: Vec<ProtocolReport>,
@@ -94,8 +96,16 @@ impl Report {
             thousands(options.entries),
             thousands(options.feed),
         );
-        let (backends, retries, protocol) = (Vec::new(), Vec::new(), Vec::new());
-        Self { data, backends, sizes: None, retries, protocol_data, protocol, walked: None }
+        Self {
+            data,
+            backends: Vec::new(),
+            sizes: None,
+            retries: Vec::new(),
+            old_json: Vec::new(),
+            protocol_data,
+            protocol: Vec::new(),
+            walked: None,
+        }
     }
 }
 
@@ -168,6 +178,7 @@ impl fmt::Display for Report {
             }
         }
         self.retries(f)?;
+        self.old_json(f)?;
         self.protocol(f)
     }
 }
@@ -192,6 +203,22 @@ impl Report {
             )?;
         }
         Ok(())
+    }
+
+    fn old_json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.old_json.is_empty() {
+            return Ok(());
+        }
+        let History { failed, attempts, .. } = old_json::HISTORY;
+        writeln!(
+            f,
+            "\n**The old console's JSON**, of {} failed events and {} rows of the retry log, and the statements that each call \
+             needs, in turns.\n",
+            thousands(failed),
+            thousands(attempts)
+        )?;
+        writeln!(f, "| | p50 | bare SQL p50 | ratio |\n|---|--:|--:|--:|")?;
+        self.old_json.iter().try_for_each(|report| write!(f, "{report}"))
     }
 
     fn protocol(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -235,7 +262,8 @@ pub fn percentile(times: &mut [Duration], of_hundred: usize) -> Duration {
     times.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-fn ms(time: Duration) -> String {
+/// A time in milliseconds.
+pub fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
