@@ -1,7 +1,7 @@
 //! The old console's JSON: the five calls of ICT4H/atomfeed-console (as of eaedc52) that scripts may be using, with the
 //! same names and shapes and its faults mended: `[]` for no rows, 404 and 503 with a reason instead of 500.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -60,10 +60,21 @@ struct FeedStatus {
     count_of_failed_events: u64,
 }
 
-/// `GET /apps/{appName}/feedStatus`: a row per marker.
+/// A look that is younger answers for the source: as old as the console's own pages may be while somebody reads them.
+const SEEN_LASTS: Duration = Duration::from_secs(30);
+
+/// `GET /apps/{appName}/feedStatus`: a row per marker, as the last look at the application saw it. Where that was too long
+/// ago, the source is asked.
 pub async fn feed_status(Seen(console): Seen, Path(app): Path<String>) -> Result<Response, JsonProblem> {
-    let poll = find(&console, &app)?.poll().await?;
-    let (markers, failures) = match (poll.markers, poll.failures) {
+    let source = find(&console, &app)?;
+    let watch = &console.parts.watch;
+    // A script that asks every minute is a reader: looks go on at their usual pace.
+    watch.reads();
+    let seen = match watch.markers_and_failures(&source.app().info.key, SEEN_LASTS) {
+        Some(seen) => seen,
+        None => Arc::new(source.poll().await?.into()),
+    };
+    let (markers, failures) = match (&seen.markers, &seen.failures) {
         (Availability::Here(markers), Availability::Here(failures)) => (markers, failures),
         (Availability::NotHere(reason), _) | (_, Availability::NotHere(reason)) => {
             let what = format!("{app} cannot say it: {reason}.");
@@ -72,10 +83,10 @@ pub async fn feed_status(Seen(console): Seen, Path(app): Path<String>) -> Result
     };
     let count =
         |uri: &Option<String>| failures.iter().find(|failed| failed.uri == *uri).map_or(0, |failed| failed.total);
-    let rows = markers.into_iter().map(|marker| FeedStatus {
+    let rows = markers.iter().map(|marker| FeedStatus {
         count_of_failed_events: count(&marker.feed_uri),
-        last_read_entry: marker.last_read_entry_id,
-        feed_uri: marker.feed_uri,
+        last_read_entry: marker.last_read_entry_id.clone(),
+        feed_uri: marker.feed_uri.clone(),
     });
     Ok(Json(rows.collect::<Vec<_>>()).into_response())
 }
@@ -109,9 +120,20 @@ struct OldEvent {
     date_created: Option<i64>,
 }
 
+/// A category as the Java library's class was written: only its term is ever set.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct OldCategory {
     term: String,
+    label: Option<String>,
+    scheme: Option<String>,
+    scheme_resolved: Option<String>,
+}
+
+impl OldCategory {
+    fn of(term: &str) -> Self {
+        Self { term: term.to_owned(), label: None, scheme: None, scheme_resolved: None }
+    }
 }
 
 impl From<FailedEventRow> for OldFailedEvent {
@@ -121,7 +143,7 @@ impl From<FailedEventRow> for OldFailedEvent {
         Self {
             failed_at: millis(row.failed_at.as_ref()),
             event: OldEvent {
-                categories: terms.map(|term| OldCategory { term: term.to_owned() }).collect(),
+                categories: terms.map(OldCategory::of).collect(),
                 id: row.event_id.clone(),
                 content: row.payload,
                 feed_uri: None,
@@ -148,33 +170,37 @@ pub async fn failed_events(
     Path(app): Path<String>,
     Query(FeedUri { feed_uri }): Query<FeedUri>,
 ) -> Result<Response, JsonProblem> {
-    let feed_uri =
-        feed_uri.ok_or_else(|| Problem::bad_request("Which feed?", "Add ?feedUri= with the feed's address."))?;
-    let source = find(&console, &app)?.clone();
-    let filter = Filter { feed: Some(feed_uri), ..Filter::default() };
-    let what = Filter { apps: vec![source.app().info.key.clone()], ..filter.clone() }.to_query();
-    let mut pages =
-        Box::pin(export::pages(console.clone(), source, filter, export::Reading::of(&console).without_latest()));
+    let feed = feed_uri.ok_or_else(|| Problem::bad_request("Which feed?", "Add ?feedUri= with the feed's address."))?;
+    let source = find(&console, &app)?;
+    let filter = Filter { feed: Some(feed.clone()), apps: vec![source.app().info.key.clone()], ..Filter::default() };
+    let masked = console.masked().is_some();
+    // Fused: of a feed without rows the end is asked for twice.
+    let mut pages = Box::pin(source.feed_rows(feed).fuse().map(move |rows| {
+        let mut rows = rows?;
+        rows.iter_mut().for_each(export::mark_cut);
+        if masked {
+            rows.iter_mut().for_each(masking::mask_row);
+        }
+        Ok::<_, Problem>(rows)
+    }));
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
-    let mut record = export::Record::begin(&console, &actor, "old JSON", &what).await?;
-    let rows = export::to_the_end(first, pages).flat_map(move |page| match page {
-        Ok(Some(rows)) => {
-            record.count(&rows);
-            stream::iter(rows.into_iter().map(Ok).collect::<Vec<_>>())
-        }
-        Ok(None) => {
+    let mut record = export::Record::begin(&console, &actor, "old JSON", &filter.to_query()).await?;
+    let mut rows_before = false;
+    let array = export::to_the_end(first, pages).map(move |page| {
+        let Some(rows) = page? else {
             record.end();
-            stream::iter(Vec::new())
+            return Ok(Bytes::from_static(if rows_before { b"]" } else { b"[]" }));
+        };
+        record.count(&rows);
+        let mut out = Vec::new();
+        for row in rows {
+            out.push(if rows_before { b',' } else { b'[' });
+            rows_before = true;
+            serde_json::to_writer(&mut out, &OldFailedEvent::from(row))
+                .map_err(|error| Problem::internal(error.to_string()))?;
         }
-        Err(problem) => stream::iter(vec![Err(problem)]),
+        Ok::<_, Problem>(Bytes::from(out))
     });
-    let items = rows.enumerate().map(|(number, row)| {
-        let row =
-            serde_json::to_string(&OldFailedEvent::from(row?)).map_err(|error| Problem::internal(error.to_string()))?;
-        Ok::<_, Problem>(Bytes::from(format!("{}{row}", if number == 0 { "" } else { "," })))
-    });
-    let array =
-        stream::iter([Ok(Bytes::from_static(b"["))]).chain(items).chain(stream::iter([Ok(Bytes::from_static(b"]"))]));
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(array)).into_response())
 }
 
@@ -207,8 +233,7 @@ pub async fn retry_log(
     Path((app, event_id)): Path<(String, String)>,
 ) -> Result<Response, JsonProblem> {
     let source = find(&console, &app)?;
-    rows_of_event(source, &event_id).await?;
-    let mut attempts = source.attempts_of_event(&event_id).await?;
+    let mut attempts = source.attempts_of_event(&event_id).await?.ok_or_else(|| no_event(source, &event_id))?;
     if console.masked().is_some() {
         attempts.iter_mut().for_each(masking::mask_attempt);
     } else {
@@ -262,14 +287,14 @@ pub async fn reset_retry_count(
 
 async fn rows_of_event(source: &Source, event_id: &str) -> Result<Vec<FailedEventRow>, JsonProblem> {
     let rows = source.rows_of_event(event_id).await?;
-    if rows.is_empty() {
-        return Err(Problem::not_found(
-            format!("{} has no failed event {event_id:?} (any more).", source.app().info.name),
-            "It was resolved, or its id is another.",
-        )
-        .into());
-    }
-    Ok(rows)
+    if rows.is_empty() { Err(no_event(source, event_id).into()) } else { Ok(rows) }
+}
+
+fn no_event(source: &Source, event_id: &str) -> Problem {
+    Problem::not_found(
+        format!("{} has no failed event {event_id:?} (any more).", source.app().info.name),
+        "It was resolved, or its id is another.",
+    )
 }
 
 /// The application of this name, without regard to case, as the old console looked it up.

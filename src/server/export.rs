@@ -130,19 +130,12 @@ async fn on_record(console: &Console, filter: &Filter) -> Result<String, Problem
 pub struct Reading {
     search: SearchIn,
     masked: bool,
-    /// With the latest errors.
-    latest: bool,
 }
 
 impl Reading {
     /// As whom this console is seen by may.
     pub fn of(console: &Console) -> Self {
-        Self { search: lists::search_in(console), masked: console.masked().is_some(), latest: true }
-    }
-
-    /// Of the columns of `failed_events` alone.
-    pub fn without_latest(self) -> Self {
-        Self { latest: false, ..self }
+        Self { search: lists::search_in(console), masked: console.masked().is_some() }
     }
 }
 
@@ -225,9 +218,7 @@ pub fn pages(
             let next =
                 if full { rows.last().map(|row| Position { after: true, ..row.position.clone() }) } else { stopped_at };
             let mut rows: Vec<_> = rows.into_iter().map(|row| row.row).collect();
-            if reading.latest {
-                present::complete(&console, &source, &mut rows, TextLimit::EXPORT).await;
-            }
+            present::complete(&console, &source, &mut rows, TextLimit::EXPORT).await;
             rows.iter_mut().for_each(mark_cut);
             if reading.masked {
                 rows.iter_mut().for_each(masking::mask_row);
@@ -237,12 +228,13 @@ pub fn pages(
     })
 }
 
-/// Says in a text that it was cut, where it was.
-fn mark_cut(row: &mut FailedEventRow) {
+/// Says in a row's texts that they were cut, where they were.
+pub(super) fn mark_cut(row: &mut FailedEventRow) {
     let TextLimit(limit) = TextLimit::EXPORT;
     let latest = row.latest.as_mut().and_then(|latest| latest.error.as_mut());
     for text in [row.error.as_mut(), row.payload.as_mut(), latest].into_iter().flatten() {
-        if text.chars().count() >= limit as usize {
+        // No text of fewer bytes has so many characters.
+        if text.len() >= limit as usize && text.chars().count() >= limit as usize {
             text.push_str(&format!("… [cut here, after {limit} characters]"));
         }
     }

@@ -1,9 +1,13 @@
 //! Single failed events: whole, in pieces, their attempts, and what stands around them.
 
+use std::sync::Arc;
+
 use atomfeed_console::{
     model::{Attempt, Availability, FailedEvent, FailedEventRow, RowId},
     server::sources::{LongText, TextLimit},
 };
+
+use futures::StreamExt;
 
 use crate::support::database::{FEED, Failed, MAX_RETRY, Server, TestDatabase};
 
@@ -16,6 +20,8 @@ everywhere! {
     rows_without_a_feed_address_are_one_feed
     megabytes_of_error_text_come_in_pieces
     rows_are_found_by_event_and_by_record
+    a_feed_is_sent_whole_in_one_transaction_a_thousand_rows_a_statement
+    the_log_of_an_event_is_one_statement
     the_rows_ahead_are_counted_by_feed
 }
 
@@ -95,7 +101,7 @@ async fn attempts_of_another_feed_with_the_same_event_are_left_out(database: &mu
         let feeds: Vec<Option<&str>> = attempts.iter().map(|attempt| attempt.feed_uri.as_deref()).collect();
         assert_eq!((feeds, event.attempts_total), (expected.clone(), expected.len() as u64));
     }
-    let all = source.attempts_of_event("tag:same").await.expect("an answer");
+    let all = source.attempts_of_event("tag:same").await.expect("an answer").expect("the event failed");
     assert_eq!(all.iter().map(|attempt| attempt.id.0).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
@@ -269,4 +275,51 @@ async fn the_rows_ahead_are_counted_by_feed(database: &mut TestDatabase) {
     assert_eq!(source.ahead(Some(FEED), RowId(4)).await, Ok(2));
     assert_eq!(source.ahead(Some(FEED), RowId(3)).await, Ok(1));
     assert_eq!(source.ahead(None, RowId(4)).await, Ok(0));
+}
+
+/// The beginning and the end of a transaction.
+const TRANSACTION: u64 = 2;
+
+async fn a_feed_is_sent_whole_in_one_transaction_a_thousand_rows_a_statement(database: &mut TestDatabase) {
+    const LAB: &str = "http://openmrs:8080/openmrs/ws/atomfeed/lab/recent";
+    let rows: Vec<Failed> = (1..=2_002)
+        .map(|id| Failed { feed: if id == 1_500 { Some(LAB) } else { Some(FEED) }, ..database.failed(id) })
+        .collect();
+    for rows in rows.chunks(500) {
+        database.insert(rows).await;
+    }
+    let source = Arc::new(database.source());
+    source.rows(&[RowId(1)], TextLimit::LIST).await.expect("a connection that knows the schema");
+    for (feed, expected, statements) in [(FEED, 2_001, 3), (LAB, 1, 1), ("http://nowhere/recent", 0, 1)] {
+        let before = source.statements();
+        let pages: Vec<_> = source.feed_rows(feed.to_owned()).collect().await;
+        let rows: Vec<FailedEventRow> = pages.into_iter().flat_map(|page| page.expect("rows")).collect();
+        assert_eq!(rows.len(), expected, "{feed}");
+        assert!(rows.iter().all(|row| row.feed_uri.as_deref() == Some(feed)), "{feed}");
+        assert!(ids(&rows).is_sorted(), "in the order of their ids");
+        assert_eq!(source.statements() - before, TRANSACTION + statements, "{feed}");
+    }
+}
+
+async fn the_log_of_an_event_is_one_statement(database: &mut TestDatabase) {
+    if !database.has_retry_log() {
+        return;
+    }
+    database.insert(&[database.failed(7)]).await;
+    for id in [3, 1, 2] {
+        database.log(id, Some(FEED), "2026-11-01T09:00:00Z", "tag:atomfeed.ict4h.org:7", "again").await;
+    }
+    database.log(9, Some(FEED), "2026-11-01T09:00:00Z", "tag:resolved", "again").await;
+    let source = database.source();
+    source.rows(&[RowId(1)], TextLimit::LIST).await.expect("a connection that knows the schema");
+    let before = source.statements();
+    let attempts = source.attempts_of_event("tag:atomfeed.ict4h.org:7").await.expect("an answer").expect("it failed");
+    assert_eq!(attempts.iter().map(|attempt| attempt.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(attempts[0].error.as_deref(), Some("again"));
+    assert_eq!(source.statements() - before, TRANSACTION + 1);
+    // An event that is in the log alone was resolved; one without a row there was not retried yet.
+    assert_eq!(source.attempts_of_event("tag:resolved").await.expect("an answer"), None);
+    assert_eq!(source.attempts_of_event("tag:größe-Пациент-😀").await.expect("an answer"), None);
+    database.insert(&[database.failed(8)]).await;
+    assert_eq!(source.attempts_of_event("tag:atomfeed.ict4h.org:8").await.expect("an answer"), Some(Vec::new()));
 }

@@ -9,6 +9,11 @@ use super::hospital::{ENCOUNTERS, Hospital, row};
 /// AngularJS encoded the feed's address once, all of it.
 const ENCODED: &str = "http%3A%2F%2Fopenmrs%3A8080%2Fopenmrs%2Fws%2Fatomfeed%2Fencounter%2Frecent";
 
+/// A category with every key that the old console's answer had.
+fn category(term: &str) -> Value {
+    json!({ "term": term, "label": Value::Null, "scheme": Value::Null, "schemeResolved": Value::Null })
+}
+
 async fn reset(hospital: &Hospital, app: &str, event: &str) -> super::hospital::Answer {
     let path = format!("/atomfeed-console/apps/{app}/failedEvent/{event}/resetRetryCount");
     hospital.send(Request::post(path).body(Body::empty()).unwrap()).await
@@ -43,7 +48,7 @@ async fn the_old_client_finds_its_way_from_the_tiles_to_the_reset() {
         json!({
             "failedAt": 1_795_161_600_250_i64,
             "event": {
-                "categories": [{ "term": "patient" }, { "term": "Encounter" }],
+                "categories": [category("patient"), category("Encounter")],
                 "id": first.event,
                 "content": first.payload,
                 "feedUri": Value::Null,
@@ -85,6 +90,7 @@ async fn an_event_that_failed_on_two_feeds_is_reset_on_both() {
 async fn its_faults_are_mended() {
     let hospital = Hospital::new(&[], &[]).await;
     hospital.execute("Odoo", "DELETE FROM markers").await;
+    hospital.look("odoo").await;
     assert_eq!(hospital.get("/atomfeed-console/apps/Odoo/feedStatus").await.json(), json!([]));
     assert_eq!(
         hospital.get(&format!("/atomfeed-console/apps/Odoo/failedEvent?feedUri={ENCODED}")).await.json(),
@@ -112,5 +118,53 @@ async fn its_faults_are_mended() {
         let answer = down.get(&format!("/atomfeed-console/apps/Odoo/{path}")).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert!(answer.json()["error"].as_str().unwrap().contains("Odoo"), "{path}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_feeds_status_asks_nothing_of_a_database_that_was_just_polled() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
+    hospital.followed().await;
+    let source = hospital.console.source("odoo").expect("the source").clone();
+    let before = source.statements();
+    let feeds = hospital.get("/atomfeed-console/apps/Odoo/feedStatus").await.json();
+    let counts: Vec<_> = feeds.as_array().unwrap().iter().map(|feed| feed["countOfFailedEvents"].clone()).collect();
+    assert!(counts.contains(&json!(1)), "{feeds}");
+    assert_eq!(source.statements(), before);
+
+    // What the next poll sees is what the next answer says.
+    hospital.execute("Odoo", "DELETE FROM failed_events").await;
+    hospital.look("odoo").await;
+    let feeds = hospital.get("/atomfeed-console/apps/Odoo/feedStatus").await.json();
+    assert!(feeds.as_array().unwrap().iter().all(|feed| feed["countOfFailedEvents"] == 0), "{feeds}");
+}
+
+#[tokio::test]
+async fn rows_of_a_hundred_thousand_characters_each_are_sent_to_the_last_one() {
+    let long = |id: i64| {
+        let mut long = row(id, "2026-11-20 08:00:00");
+        long.error = format!("{id} ").repeat(40_000);
+        long.payload = "p".repeat(120_000);
+        long
+    };
+    let rows: Vec<_> = (1..=150).map(long).collect();
+    let hospital = Hospital::new(&rows, &[]).await;
+    let events = hospital.get(&format!("/atomfeed-console/apps/Odoo/failedEvent?feedUri={ENCODED}")).await.json();
+    let events = events.as_array().unwrap();
+    let ids: Vec<_> = events.iter().map(|event| event["eventId"].as_str().unwrap()).collect();
+    assert_eq!(ids, rows.iter().map(|row| row.event.as_str()).collect::<Vec<_>>());
+    let content = events[0]["event"]["content"].as_str().unwrap();
+    assert!(content.ends_with("[cut here, after 100000 characters]"), "{}", &content[content.len() - 60..]);
+}
+
+#[tokio::test]
+async fn sixteen_scripts_at_a_time_are_all_answered() {
+    let rows: Vec<_> = (1..=50).map(|id| row(id, "2026-11-20 08:00:00")).collect();
+    let hospital = Hospital::new(&rows, &[]).await;
+    let path = format!("/atomfeed-console/apps/Odoo/failedEvent?feedUri={ENCODED}");
+    let answers = futures::future::join_all((0..16).map(|_| hospital.get(&path))).await;
+    for answer in answers {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert_eq!(answer.json().as_array().unwrap().len(), 50);
     }
 }

@@ -114,7 +114,7 @@ const FEED_KEYS: [&str; 2] = ["uri", "max_failed_events"];
 
 /// What the default of the settings is that no preset gives.
 pub(super) const REFRESH_DEFAULT: Duration = Duration::from_secs(10);
-pub(super) const POOL_SIZE_DEFAULT: u32 = 3;
+pub(super) const POOL_SIZE_DEFAULT: u32 = 8;
 pub(super) const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 pub(super) const STATEMENT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -1039,7 +1039,7 @@ mod tests {
         assert_eq!(application.info.limits, presets::limits(Kind::Odoo));
         assert_eq!(application.info.limits.max_failed_events, Some(1_000));
         assert!(!application.info.kind_assumed && !application.info.limits.assumed && !application.info.read_only);
-        assert_eq!((application.time_zone, application.pool_size), (chrono_tz::UTC, 3));
+        assert_eq!((application.time_zone, application.pool_size), (chrono_tz::UTC, 8));
         assert_eq!(application.database.tls, Tls::Preferred);
         assert_eq!(application.refresh, Duration::from_secs(10));
         assert_eq!(application.connect_timeout, Duration::from_secs(5));

@@ -8,7 +8,10 @@ use std::{
     collections::VecDeque,
     fmt,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -48,6 +51,11 @@ impl Record {
     /// Whether the next column is a number; takes none.
     pub fn begins_with_a_number(&self) -> bool {
         self.0.front().and_then(Option::as_deref).is_some_and(|text| text.trim().parse::<i128>().is_ok())
+    }
+
+    /// Bytes of its texts.
+    fn bytes(&self) -> usize {
+        self.0.iter().flatten().map(String::len).sum()
     }
 
     /// The next column as a count.
@@ -167,6 +175,22 @@ impl Connection {
         }
     }
 
+    /// The first rows of an answer, up to about so many bytes, and whether these are all. What comes behind them is read
+    /// and thrown away.
+    async fn fetch_within(&mut self, statement: Statement, bytes: usize) -> Result<(Vec<Record>, bool), sqlx::Error> {
+        match self {
+            Connection::MySql(open) => {
+                collect_within(bound!(statement, |id: u64| id, own).fetch(&mut open.connection), bytes).await
+            }
+            Connection::Postgres(open) => {
+                collect_within(bound!(statement, digits, printed).fetch(&mut open.connection), bytes).await
+            }
+            Connection::Sqlite(open) => {
+                collect_within(bound!(statement, digits, own).fetch(open.for_statement()), bytes).await
+            }
+        }
+    }
+
     async fn execute(&mut self, statement: Statement) -> Result<u64, sqlx::Error> {
         Ok(match self {
             Connection::MySql(open) => {
@@ -202,6 +226,30 @@ where
     rows.and_then(|row| std::future::ready(A::from_row(&row))).try_collect().await
 }
 
+/// Takes up the first rows of an answer, at least one and no more once they hold `bytes`; says whether these are all.
+async fn collect_within<R>(
+    rows: impl Stream<Item = Result<R, sqlx::Error>>,
+    bytes: usize,
+) -> Result<(Vec<Record>, bool), sqlx::Error>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    for<'r> Option<Vec<u8>>: Decode<'r, R::Database>,
+{
+    let mut rows = std::pin::pin!(rows);
+    let (mut kept, mut used, mut whole) = (Vec::new(), 0, true);
+    while let Some(row) = rows.try_next().await? {
+        if used < bytes {
+            let record = Record::from_row(&row)?;
+            used += record.bytes();
+            kept.push(record);
+        } else {
+            whole = false;
+        }
+    }
+    Ok((kept, whole))
+}
+
 /// PostgreSQL is given every value of a whole row as the text that it printed. A value that came from another kind of
 /// database, or was damaged, is refused by it.
 fn printed(bytes: Vec<u8>) -> String {
@@ -232,6 +280,8 @@ pub(super) struct Link<'a> {
     broken: bool,
     /// The schema turned out to be another one than was read.
     schema_changed: bool,
+    /// `None` for polls, which have a rhythm of their own.
+    counted: Option<Arc<AtomicU64>>,
 }
 
 impl Link<'_> {
@@ -245,7 +295,26 @@ impl Link<'_> {
         self.answer(statement).await
     }
 
+    /// The first rows of a statement, up to about so many bytes, and whether these are all.
+    pub async fn rows_within(
+        &mut self,
+        statement: Statement,
+        bytes: usize,
+    ) -> Result<(Vec<Record>, bool), SourceError> {
+        self.count();
+        let (limit, stopper) = (patience(self.app), self.connection.stopper());
+        let answer = limited(limit, stopper, self.connection.fetch_within(statement, bytes)).await;
+        self.checked(answer)
+    }
+
+    fn count(&self) {
+        if let Some(counted) = &self.counted {
+            counted.fetch_add(1, Relaxed);
+        }
+    }
+
     async fn answer<A: FromRow>(&mut self, statement: Statement) -> Result<Vec<A>, SourceError> {
+        self.count();
         let answer = limited(patience(self.app), self.connection.stopper(), self.connection.fetch(statement)).await;
         self.checked(answer)
     }
@@ -257,12 +326,14 @@ impl Link<'_> {
 
     /// Runs a statement that changes rows; answers how many it found.
     pub async fn execute(&mut self, statement: Statement) -> Result<u64, SourceError> {
+        self.count();
         let answer = limited(patience(self.app), self.connection.stopper(), self.connection.execute(statement)).await;
         self.checked(answer)
     }
 
     /// Runs fixed statements without parameters.
     pub async fn command(&mut self, text: &'static str) -> Result<(), SourceError> {
+        self.count();
         let answer = limited(patience(self.app), self.connection.stopper(), self.connection.command(text)).await;
         self.checked(answer)
     }
@@ -273,6 +344,7 @@ impl Link<'_> {
         if self.app.database.backend == Backend::Sqlite {
             return self.command(text).await;
         }
+        self.count();
         let answer = limited(self.app.connect_timeout, self.connection.stopper(), self.connection.command(text)).await;
         if answer.is_none() {
             self.broken = true;
@@ -334,11 +406,14 @@ pub(super) struct Pool {
     /// The place of a look, beyond those of the pages: pages that wait for a busy database must not make it look down.
     look: Semaphore,
     state: Mutex<State>,
+    /// Statements that pages, scripts and operations sent, the beginnings and ends of transactions among them.
+    statements: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
 struct State {
-    idle: Vec<Connection>,
+    /// Connections that are not in use, each with when it was put back, the last one last.
+    idle: Vec<(Connection, Instant)>,
     schema: Option<Arc<Schema>>,
     down: Option<Down>,
 }
@@ -351,6 +426,10 @@ struct Down {
     until: Instant,
 }
 
+/// How long a connection is kept that nobody uses. The last one put back is used first, so those of a busy minute go
+/// and the one of the polls stays.
+const IDLE_LASTS: Duration = Duration::from_secs(60);
+
 /// How long a schema is believed.
 const SCHEMA_LASTS: Duration = Duration::from_secs(600);
 
@@ -360,7 +439,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 impl Pool {
     pub fn new(app: &Application) -> Self {
         let permits = Semaphore::new(app.pool_size.max(1) as usize);
-        Self { permits, look: Semaphore::new(1), state: Mutex::default() }
+        Self { permits, look: Semaphore::new(1), state: Mutex::default(), statements: Arc::default() }
     }
 
     /// A session in a read-only transaction. While the database is down, answers at once with the last error.
@@ -389,6 +468,11 @@ impl Pool {
         self.state().down.is_some()
     }
 
+    /// How many statements pages, scripts and operations have sent so far, with the beginnings and ends of transactions.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Relaxed)
+    }
+
     /// Makes the next session read the schema anew.
     pub fn forget_schema(&self) {
         self.state().schema = None;
@@ -410,7 +494,8 @@ impl Pool {
         purpose: Purpose,
         now: bool,
     ) -> Result<Session<'a>, SourceError> {
-        let mut link = self.begun(app, purpose, now).await?;
+        let counted = (!now).then(|| Arc::clone(&self.statements));
+        let mut link = self.begun(app, purpose, now, counted).await?;
         let known = self.known_schema().filter(|schema| schema.read_at.elapsed() < SCHEMA_LASTS);
         let schema = match known {
             Some(schema) => schema,
@@ -424,16 +509,23 @@ impl Pool {
     }
 
     /// A connection in a new transaction. Beginning it is the test whether a kept connection is still alive.
-    async fn begun<'a>(&self, app: &'a Application, purpose: Purpose, now: bool) -> Result<Link<'a>, SourceError> {
+    async fn begun<'a>(
+        &self,
+        app: &'a Application,
+        purpose: Purpose,
+        now: bool,
+        counted: Option<Arc<AtomicU64>>,
+    ) -> Result<Link<'a>, SourceError> {
         loop {
-            let kept = self.state().idle.pop();
+            let kept = self.state().idle.pop().map(|(connection, _)| connection);
             let was_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
                 None => self.connect(app, now).await?,
             };
             let beginning = connection.beginning(purpose);
-            let mut link = Link { app, connection, broken: false, schema_changed: false };
+            let counted = counted.clone();
+            let mut link = Link { app, connection, broken: false, schema_changed: false, counted };
             match link.begin(beginning).await {
                 Ok(()) => return Ok(link),
                 Err(error) if !(was_kept && link.broken) => return Err(error),
@@ -521,6 +613,11 @@ impl Session<'_> {
     }
 
     fn keep(self) {
-        self.pool.state().idle.push(self.link.connection);
+        let mut state = self.pool.state();
+        state.idle.push((self.link.connection, Instant::now()));
+        let unused: Vec<_> = state.idle.extract_if(.., |(_, since)| since.elapsed() > IDLE_LASTS).collect();
+        // Closing them is not done under the lock.
+        drop(state);
+        drop(unused);
     }
 }

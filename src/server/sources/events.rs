@@ -20,7 +20,7 @@ use super::{
     list::{
         Walk, chosen_rows, failed_events, push_feed, push_search, push_state, push_window, rows_by_id, window_bound,
     },
-    rows::{attempt_columns, failed_event_columns, read_attempt, read_failed_event, stamp},
+    rows::{ATTEMPT_COLUMNS, attempt_columns, failed_event_columns, read_attempt, read_failed_event, stamp},
     schema::{Found, Table},
     sql::{self, Statement},
 };
@@ -230,7 +230,7 @@ async fn newest_attempts(
     let mut statement = condition;
     statement.text = format!(
         "SELECT {} FROM {} WHERE {} ORDER BY {} DESC LIMIT {limit}",
-        attempt_columns(log, texts),
+        attempt_columns(log, texts).join(", "),
         log.name,
         statement.text,
         log.expression("id"),
@@ -303,13 +303,46 @@ pub(super) async fn rows_of_event(
     chosen_rows(session, &table, chosen, &table.expression("id"), ROWS_OF_EVENT, TextLimit::LIST).await
 }
 
-/// The rows of the retry log with this event id, oldest first.
-pub(super) async fn attempts_of_event(session: &mut Session<'_>, event_id: &str) -> Result<Vec<Attempt>, SourceError> {
+/// The rows of the retry log with this event id, oldest first; `None`: no failed event has it.
+///
+/// One statement: the log's rows, and one more that says whether there is such a failed event. Both tables are asked for the
+/// id itself, since their columns can differ in character set, and could not be compared with each other.
+pub(super) async fn attempts_of_event(
+    session: &mut Session<'_>,
+    event_id: &str,
+) -> Result<Option<Vec<Attempt>>, SourceError> {
+    let app = session.link.app;
     let schema = session.schema.clone();
-    let log = schema.table(Table::RetryLog).map_err(|reason| fault::not_here(session.link.app, &reason))?;
-    let mut condition = session.link.statement("");
-    condition.equals(&log.expression("event_id"), event_id);
-    newest_attempts(session, &log, condition, ATTEMPTS_OF_EVENT, WHOLE).await
+    let table = failed_events(app, &schema)?;
+    let log = schema.table(Table::RetryLog).map_err(|reason| fault::not_here(app, &reason))?;
+    // MySQL wants names of their own for the columns of a sub-select.
+    let named = |columns: [String; ATTEMPT_COLUMNS]| {
+        let named = columns.iter().enumerate().map(|(place, column)| format!("{column} AS c{place}"));
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let columns = named(attempt_columns(&log, WHOLE));
+    let nothing = named(std::array::from_fn(|_| sql::as_text(log.backend, "NULL")));
+    let mut statement = session.link.statement(format!("SELECT * FROM (SELECT {columns} FROM {} WHERE ", log.name));
+    statement.equals(&log.expression("event_id"), event_id);
+    statement.push(format!(
+        " ORDER BY {} DESC LIMIT {ATTEMPTS_OF_EVENT}) attempts UNION ALL SELECT * FROM (SELECT {nothing} FROM {} WHERE ",
+        log.expression("id"),
+        table.name
+    ));
+    statement.equals(&table.expression("event_id"), event_id);
+    statement.push(" LIMIT 1) failed");
+    let mut there = false;
+    let mut attempts = Vec::new();
+    for mut record in session.link.rows(statement).await? {
+        if record.begins_with_a_number() {
+            attempts.push(read_attempt(app, &log, WHOLE, &mut record));
+        } else {
+            there = true;
+        }
+    }
+    // No database promises the order of a union's parts.
+    attempts.sort_by_key(|attempt| attempt.id);
+    Ok(there.then_some(attempts))
 }
 
 /// Failed events of the same record, newest id first, and whether the whole table was looked at.

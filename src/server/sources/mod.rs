@@ -11,6 +11,7 @@ mod connection;
 mod discard;
 mod events;
 mod fault;
+mod feed_rows;
 mod list;
 mod mysql;
 mod named;
@@ -28,11 +29,12 @@ mod whole;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
+use futures::Stream;
 
 use crate::model::{
     Attempt, Availability, Backend, FailedEvent, FailedEventRow, Marker, RowId, Stamp,
@@ -245,6 +247,12 @@ impl Source {
         self.pool.is_down()
     }
 
+    /// How many statements pages, scripts and operations have sent so far, with the beginnings and ends of transactions.
+    /// Those of the polls are not among them.
+    pub fn statements(&self) -> u64 {
+        self.pool.statements()
+    }
+
     async fn session(&self) -> Result<Session<'_>, SourceError> {
         self.pool.read(&self.app).await
     }
@@ -319,6 +327,16 @@ impl Source {
         let mut session = self.session().await?;
         let outcome = list::list(&mut session, request, newest).await;
         session.end(outcome).await
+    }
+
+    /// Every failed event of a feed (the empty address: of none), lowest id first, in one transaction: a statement for each
+    /// thousand rows, more where their texts are long. A reader that takes more than half a minute sees the rest as of
+    /// another transaction. Texts are cut as for an export.
+    pub fn feed_rows(
+        self: &Arc<Self>,
+        feed: String,
+    ) -> impl Stream<Item = Result<Vec<FailedEventRow>, SourceError>> + use<> {
+        feed_rows::stream(Arc::clone(self), feed)
     }
 
     /// How the source writes an instant into `failed_at`: the key by which a list of this source stands at that time.
@@ -397,8 +415,9 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// The rows of the retry log with this event id, oldest first, at most 1000 of the newest.
-    pub async fn attempts_of_event(&self, event_id: &str) -> Result<Vec<Attempt>, SourceError> {
+    /// The rows of the retry log with this event id, oldest first, at most 1000 of the newest; `None`: no failed event has
+    /// it. One statement.
+    pub async fn attempts_of_event(&self, event_id: &str) -> Result<Option<Vec<Attempt>>, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::attempts_of_event(&mut session, event_id).await;
         session.end(outcome).await

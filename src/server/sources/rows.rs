@@ -66,8 +66,11 @@ pub(super) fn read_failed_event(
     }
 }
 
+/// How many [`attempt_columns`] there are.
+pub(super) const ATTEMPT_COLUMNS: usize = 6;
+
 /// The columns of an [`Attempt`], in the order in which [`read_attempt`] takes them.
-pub(super) fn attempt_columns(table: &Found<'_>, texts: TextLimit) -> String {
+pub(super) fn attempt_columns(table: &Found<'_>, texts: TextLimit) -> [String; ATTEMPT_COLUMNS] {
     [
         table.text("id"),
         table.text("feed_uri"),
@@ -76,7 +79,6 @@ pub(super) fn attempt_columns(table: &Found<'_>, texts: TextLimit) -> String {
         table.text("event_id"),
         table.cut("event_content", texts.0),
     ]
-    .join(", ")
 }
 
 /// Reads a record as an attempt.

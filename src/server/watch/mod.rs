@@ -31,11 +31,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    sources::{Poll, Source, SourceError},
+    sources::{FeedFailures, Poll, Source, SourceError},
     store::Store,
 };
 use crate::model::{
-    ApplicationInfo, ApplicationView, Availability, Reach, RowId, Seen, concerns, feed::Unpublished, publisher::Queue,
+    ApplicationInfo, ApplicationView, Availability, Marker, Reach, RowId, Seen, concerns, feed::Unpublished,
+    publisher::Queue,
 };
 
 use compare::Comparison;
@@ -126,6 +127,21 @@ struct Look {
     in_step: bool,
     /// How many had asked for a look when this one began.
     asked: u64,
+    /// Markers and failures as the last good look read them.
+    raw: Option<Arc<MarkersAndFailures>>,
+}
+
+/// Markers and failures as a database has them: a row per marker and per address in failed_events, nothing merged.
+#[derive(Clone, Debug)]
+pub struct MarkersAndFailures {
+    pub markers: Availability<Vec<Marker>>,
+    pub failures: Availability<Vec<FeedFailures>>,
+}
+
+impl From<Poll> for MarkersAndFailures {
+    fn from(poll: Poll) -> Self {
+        Self { markers: poll.markers, failures: poll.failures }
+    }
 }
 
 impl Watch {
@@ -145,6 +161,7 @@ impl Watch {
                 followed: None,
                 in_step: false,
                 asked: 0,
+                raw: None,
             };
             let (publish, seen) = watch::channel(nothing);
             let again = Arc::new(Again::default());
@@ -209,6 +226,17 @@ impl Watch {
             let look = watched.seen.borrow();
             look.in_step && look.followed.is_some_and(|(_, whole)| whole)
         })
+    }
+
+    /// Markers and failures as the last look at an application read them. `None`: that was longer ago than `age`, or it
+    /// could not.
+    pub fn markers_and_failures(&self, app: &str, age: Duration) -> Option<Arc<MarkersAndFailures>> {
+        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
+        let look = watched.seen.borrow();
+        let reached = matches!(look.reach, Reach::Reachable { .. });
+        // A clock that was set back makes a look of the future: that one is of no known age.
+        let young = (Utc::now() - look.seen_at?).to_std().is_ok_and(|passed| passed <= age);
+        look.raw.clone().filter(|_| reached && young)
     }
 
     /// Since when the ledger follows an application, and whether the first read is through. `None`: not yet.
@@ -502,6 +530,10 @@ impl Look {
         match polled {
             Ok(poll) => {
                 self.reach = Reach::Reachable { server: poll.server.clone() };
+                self.raw = Some(Arc::new(MarkersAndFailures {
+                    markers: poll.markers.clone(),
+                    failures: poll.failures.clone(),
+                }));
                 self.seen = Some(Arc::new(seen(poll, info, beside)));
                 self.seen_at = Some(now);
             }

@@ -1,0 +1,108 @@
+//! Every failed event of one feed, whole, for the old console's JSON.
+//!
+//! Reads in the order of the primary key, in one transaction, with a bound on the bytes that are held at a time. May use
+//! the source's connections and nothing else.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{Stream, stream};
+use tokio::sync::mpsc;
+
+use crate::model::{FailedEventRow, RowId};
+
+use super::{
+    Source, SourceError, TextLimit,
+    connection::{Record, Session},
+    list::{failed_events, push_feed},
+    rows::{failed_event_columns, read_failed_event},
+};
+
+/// Rows of one statement.
+const ROWS: u32 = 1_000;
+
+/// Bytes that are held of one statement's rows. Of ordinary rows, whose texts have 4,000 characters at the most, a thousand
+/// fit.
+const BYTES: usize = 12 << 20;
+
+/// How long one transaction lasts: a reader that is slower must not keep the database from removing old versions of rows.
+const TRANSACTION_LASTS: Duration = Duration::from_secs(30);
+
+/// The rows, read ahead by one statement at the most.
+pub(super) fn stream(
+    source: Arc<Source>,
+    feed: String,
+) -> impl Stream<Item = Result<Vec<FailedEventRow>, SourceError>> + use<> {
+    let (give, take) = mpsc::channel(1);
+    tokio::spawn(async move {
+        if let Err(error) = read(&source, &feed, &give).await {
+            // Nobody is there any more who could be told.
+            let _ = give.send(Err(error)).await;
+        }
+    });
+    stream::unfold(take, async |mut take| Some((take.recv().await?, take)))
+}
+
+type Give = mpsc::Sender<Result<Vec<FailedEventRow>, SourceError>>;
+
+/// Reads until the feed has no more rows, or nobody takes them.
+async fn read(source: &Source, feed: &str, give: &Give) -> Result<(), SourceError> {
+    let (mut after, mut limit) = (None, ROWS);
+    loop {
+        let began = Instant::now();
+        let mut session = source.session().await?;
+        let outcome = loop {
+            let step = match step(&mut session, feed, after, limit).await {
+                Ok(step) => step,
+                Err(error) => break Err(error),
+            };
+            (after, limit) = (step.last, step.limit);
+            if !step.rows.is_empty() && give.send(Ok(step.rows)).await.is_err() {
+                break Ok(true);
+            }
+            if !step.more || began.elapsed() > TRANSACTION_LASTS {
+                break Ok(!step.more);
+            }
+        };
+        if session.end(outcome).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// What one statement gave.
+struct Step {
+    rows: Vec<FailedEventRow>,
+    last: Option<RowId>,
+    more: bool,
+    /// Rows that the next statement may ask for.
+    limit: u32,
+}
+
+async fn step(session: &mut Session<'_>, feed: &str, after: Option<RowId>, limit: u32) -> Result<Step, SourceError> {
+    let app = session.link.app;
+    let schema = session.schema.clone();
+    let table = failed_events(app, &schema)?;
+    let texts = TextLimit::EXPORT;
+    let mut statement = session.link.statement(format!(
+        "SELECT {} FROM {} WHERE 1 = 1",
+        failed_event_columns(&table, texts),
+        table.name
+    ));
+    push_feed(&mut statement, &table, Some(feed));
+    if let Some(after) = after {
+        statement.push(format!(" AND {} > ", table.expression("id"))).id(&table.id, after);
+    }
+    statement.push(format!(" ORDER BY {} LIMIT {limit}", table.expression("id")));
+    let (records, whole) = session.link.rows_within(statement, BYTES).await?;
+    let taken = records.len() as u32;
+    // Rows of a view can be without an id: nothing could go on behind them.
+    let named = records.into_iter().filter(Record::begins_with_a_number);
+    let rows: Vec<_> = named.map(|mut record| read_failed_event(app, &table, texts, &mut record)).collect();
+    let last = rows.last().map(|row| row.id).or(after);
+    let more = last != after && (!whole || taken == limit);
+    // Rows as long as these: as many as fit, so that nothing is read in vain a second time.
+    Ok(Step { rows, last, more, limit: if whole { limit } else { taken.max(1) } })
+}
