@@ -445,10 +445,10 @@ async fn asking_for(mysql: bool, greets: &'static str, method: &'static [u8]) ->
         let mut said = [0; 1024];
         if mysql {
             client.write_all(&packet(0, &greeting(greets))).await?;
-            client.read(&mut said).await?;
+            assert!(client.read(&mut said).await? > 0, "the client answers the greeting");
             client.write_all(&packet(2, method)).await?;
         } else {
-            client.read(&mut said).await?;
+            assert!(client.read(&mut said).await? > 0, "the client says who it is");
             let length = u32::try_from(4 + method.len()).expect("a small message").to_be_bytes();
             client.write_all(&[b"R", &length[..], method].concat()).await?;
         }
