@@ -33,7 +33,7 @@ export function retryNotice(page: Page, rows: number): Locator {
 
 /** The list's rows. */
 export function rows(page: Page): Locator {
-  return page.getByRole("row").filter({ has: page.getByRole("checkbox", { name: /^Select: / }) });
+  return page.getByRole("row").filter({ has: page.getByRole("checkbox", { name: /^Select (?!all)/ }) });
 }
 
 export function nextPage(page: Page): Locator {

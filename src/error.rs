@@ -1,8 +1,8 @@
 //! The one error type a person meets: what happened, what to do, which HTTP status.
 //!
 //! Which to use where: [`Problem::not_found`] for something that is not there (any more), [`Problem::bad_request`] for
-//! input that means nothing, [`Problem::refused`] for what must not be done, [`Problem::unavailable`] for a source that
-//! does not answer, and [`Problem::internal`] for our own faults, whose details go to the log, under an id that the page shows.
+//! input that means nothing, [`Problem::refused`] for what must not be done, [`Problem::conflict`] for what cannot be done
+//! as things stand, [`Problem::unavailable`] for a source that does not answer, and [`Problem::internal`] for our own faults, whose details go to the log, under an id that the page shows.
 
 use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,11 @@ impl Problem {
     /// Something that must not be done: a missing right, another origin. 403.
     pub fn refused(what: impl Into<String>, todo: impl Into<String>) -> Self {
         Self::new(403, what, todo)
+    }
+
+    /// Something that cannot be done as things stand, whoever asks: it was done before, or there is nothing to do. 409.
+    pub fn conflict(what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self::new(409, what, todo)
     }
 
     /// Somebody whom the console does not know, or who did not prove who they are. 401.

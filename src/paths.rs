@@ -22,6 +22,17 @@ pub const FORM_TOKEN: &str = "form_token";
 /// fit into what proxies take: 4 KB at the least.
 pub const LONGEST_WAY: usize = 3_000;
 
+/// What a form was for that met a session that had ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undone {
+    /// `retry`, `plan`, `start` or `form`.
+    pub what: &'static str,
+    /// The failed events that it named, as `application:id`.
+    pub chosen: Vec<String>,
+    /// The page that it stands on, as it says itself.
+    pub back: Option<String>,
+}
+
 /// Everything that could end or change a path segment is encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -213,6 +224,26 @@ impl Base {
         }
         let way = with_query(self.at("/sign-in"), &query);
         if way.len() <= LONGEST_WAY { way } else { self.at("/sign-in") }
+    }
+
+    /// The page where one signs in because a form met a session that had ended; `to`: the page that the form stands on. That
+    /// page is told what was not done, and what was ticked as far as an address holds it.
+    pub fn sign_in_after(&self, to: &str, undone: &Undone) -> String {
+        use crate::model::filter::{pairs, push};
+        let (path, query) = to.split_once('?').unwrap_or((to, ""));
+        let mut kept = String::new();
+        for (key, value) in pairs(query).filter(|(key, _)| !matches!(key.as_str(), "done" | "undone" | "chosen")) {
+            push(&mut kept, &key, &value);
+        }
+        push(&mut kept, "undone", undone.what);
+        let mut ticked = kept.clone();
+        undone.chosen.iter().for_each(|event| push(&mut ticked, "chosen", event));
+        let nowhere = self.sign_in(None);
+        [ticked, kept]
+            .into_iter()
+            .map(|query| self.sign_in(Some(&format!("{path}?{query}"))))
+            .find(|way| *way != nowhere)
+            .unwrap_or_else(|| self.sign_in(Some(to)))
     }
 
     /// The page of one's own account.

@@ -36,6 +36,9 @@ pub struct ListPage {
     /// The query as understood.
     pub query: ListQuery,
     pub rows: Vec<FailedEventRow>,
+    /// The place that was asked for is beyond the end of the list: this is its last page.
+    #[serde(default)]
+    pub at_end: bool,
     /// The query of the next and of the previous page, where there is one.
     pub next: Option<ListQuery>,
     pub previous: Option<ListQuery>,

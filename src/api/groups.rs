@@ -48,6 +48,8 @@ pub struct GroupPage {
     pub applications: Vec<ApplicationInfo>,
     /// Why nothing can be retried, by application key; applications that are not named can.
     pub retry_refused: Vec<(String, String)>,
+    /// Of its exhausted events, those that no retry helps: without a feed address, or without a time of failure.
+    pub beyond_help: u64,
 }
 
 /// One group. `state`: the word of the state whose events are listed; the one with the most pressing ones otherwise.
@@ -80,6 +82,7 @@ pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) 
         state,
         events,
         retry_refused: refused.collect(),
+        beyond_help: store.beyond_help(fault, console.only()).await?,
         applications: console.applications().cloned().collect(),
         group,
     })

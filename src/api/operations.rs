@@ -87,6 +87,8 @@ pub struct Course {
     pub of: u64,
     pub done: u64,
     pub left_alone: u64,
+    /// Locked by other transactions: tried again.
+    pub busy: u64,
     #[serde(flatten)]
     pub followed: Followed,
 }
@@ -104,6 +106,7 @@ pub async fn operation_course(id: i64) -> Result<Course, Problem> {
         of: operation.planned.unwrap_or(counts.asked).max(counts.asked),
         done: counts.done(),
         left_alone: counts.left_alone(),
+        busy: counts.busy,
         followed: operation.followed,
     })
 }

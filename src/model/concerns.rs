@@ -10,6 +10,7 @@ use super::{
     application::COMPLETE_ENTRY,
     explain,
     feed_names::FeedName,
+    obstacle::no_address,
     publisher::Queue,
     words::{count, span},
 };
@@ -353,7 +354,7 @@ fn of_feed(view: &ApplicationView, seen: &Seen, feed: &Feed, applications: &[&Ap
         _ if explain::near_limit(feed, info).is_some() => {
             Some((ConcernKind::NearLimit, format!("{app} is close to its limit of failed events on {}", name())))
         }
-        _ if exhausted > 0 && feed.uri.is_none() => {
+        _ if exhausted > 0 && no_address(feed.uri.as_deref()) => {
             let title = format!("{app} has {} without a feed address", count(exhausted, "exhausted event"));
             Some((ConcernKind::Exhausted, title))
         }

@@ -9,6 +9,7 @@ use super::{
     ApplicationInfo, ApplicationView, Feed, FeedState, Limits,
     error_text::visible,
     feed::{MarkerFault, Unpublished},
+    obstacle::no_address,
     publisher::Queue,
     stamp::Ahead,
     words::{count, count_first, instant, number, span},
@@ -77,10 +78,28 @@ pub fn feed(feed: &Feed, info: &ApplicationInfo) -> Saying {
             " {several} markers have this address; which of them the consumer goes by cannot be told from here."
         )),
     }
-    if feed.uri.is_none() && counts.total > 0 {
+    if no_address(feed.uri.as_deref()) && counts.total > 0 {
         todo = format!("{NEVER_FOUND} Handle them in the application itself.");
+    } else if counts.beyond_help > 0 && counts.beyond_help == counts.exhausted {
+        todo = timeless(feed);
+    } else if counts.beyond_help > 0 {
+        todo.push_str(&format!(" {}", timeless(feed)));
     }
     Saying { cause, todo }
+}
+
+/// Says of the exhausted events of a feed that have no time what is the matter with them.
+pub fn timeless(feed: &Feed) -> String {
+    match feed.counts.beyond_help {
+        1 => "One exhausted event has no time of failure and cannot be retried: waiting, it would stop every retry of the \
+              feed. Discard it, or have its failed_at set in the database."
+            .to_owned(),
+        rows => format!(
+            "{} exhausted events have no time of failure and cannot be retried: waiting, they would stop every retry of the \
+             feed. Discard them, or have their failed_at set in the database.",
+            number(rows)
+        ),
+    }
 }
 
 /// A marker that the consumer cannot go on from, explained.
@@ -439,6 +458,25 @@ mod tests {
         let saying = explained(&lost);
         assert!(saying.todo.contains("never finds them"), "{}", saying.todo);
         assert!(!saying.cause.contains("No marker"), "{}", saying.cause);
+    }
+
+    #[test]
+    fn an_address_of_blanks_is_none() {
+        let lost = Feed { uri: Some("  ".into()), ..feed_with(0, 3, 3) };
+        assert!(explained(&lost).todo.contains("never finds them"));
+    }
+
+    #[test]
+    fn exhausted_rows_without_a_time_are_not_to_be_retried() {
+        let with = |exhausted, beyond_help| {
+            let mut feed = feed_with(0, exhausted, exhausted);
+            feed.counts.beyond_help = beyond_help;
+            explained(&feed).todo
+        };
+        assert!(with(1, 1).starts_with("One exhausted event has no time of failure"), "{}", with(1, 1));
+        assert!(with(2, 2).starts_with("2 exhausted events have no time of failure"), "{}", with(2, 2));
+        assert!(!with(2, 2).contains("then retry them"));
+        assert!(with(3, 1).contains("then retry them. One exhausted event has no time"), "{}", with(3, 1));
     }
 
     #[test]

@@ -130,7 +130,9 @@ impl FailedEventRow {
     pub fn failed_since(&self) -> FailedSince {
         let at = self.failed_at.as_ref().and_then(|stamp| stamp.at);
         match self.first_sight {
-            _ if !self.moves => FailedSince::First(self.failed_at.clone()),
+            _ if !self.moves || self.failed_at.as_ref().is_none_or(Stamp::is_no_date) => {
+                FailedSince::First(self.failed_at.clone())
+            }
             Some(seen) if at.is_none_or(|at| seen < at) => FailedSince::Seen(seen),
             _ => FailedSince::Changed(self.failed_at.clone()),
         }
@@ -139,12 +141,6 @@ impl FailedEventRow {
     /// What the innermost cause of the latest error says in one sentence, made visible; never empty.
     pub fn says(&self) -> String {
         self.cause.clone().unwrap_or_else(|| says(self.latest_error()))
-    }
-
-    /// Whether it stops every retry of its feed while it waits: a consumer that meets a NULL failed_at among the oldest
-    /// that wait gives up the whole batch (ICT4H/atomfeed, `FailedEventsJob`).
-    pub fn would_stop_its_feed(&self) -> bool {
-        self.failed_at.is_none()
     }
 
     /// From when on failed retries of its event are of its present failure: see [`present_since`]. `first_sight`: when the

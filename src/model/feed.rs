@@ -78,6 +78,9 @@ pub struct FeedCounts {
     pub exhausted: u64,
     /// All rows, also those whose state cannot be told because the table has no `retries`.
     pub total: u64,
+    /// Of the exhausted ones, those that no retry helps: see [`super::Obstacle`].
+    #[serde(default)]
+    pub beyond_help: u64,
 }
 
 impl FeedCounts {
@@ -301,7 +304,7 @@ mod tests {
     fn waiting_and_exhausted_rows_stop_a_feed_alike() {
         let limits = limits(Some(5));
         for (waiting, exhausted) in [(5, 0), (0, 5), (2, 3)] {
-            let counts = FeedCounts { waiting, exhausted, total: 5 };
+            let counts = FeedCounts { waiting, exhausted, total: 5, ..FeedCounts::default() };
             assert_eq!(FeedState::of(&counts, true, &limits), FeedState::Stopped, "{counts:?}");
         }
     }
@@ -313,7 +316,7 @@ mod tests {
 
     #[test]
     fn failed_events_tell_more_than_a_missing_marker() {
-        let counts = FeedCounts { exhausted: 1, total: 1, waiting: 0 };
+        let counts = FeedCounts { exhausted: 1, total: 1, ..FeedCounts::default() };
         assert_eq!(FeedState::of(&counts, false, &limits(Some(5))), FeedState::Failing);
     }
 

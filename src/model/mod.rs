@@ -21,6 +21,7 @@ pub mod group;
 pub mod history;
 pub mod ledger;
 pub mod masking;
+pub mod obstacle;
 pub mod operation;
 pub mod overview;
 pub mod payload;
@@ -38,5 +39,6 @@ pub use failed_event::{
     Attempt, EventKey, EventState, FailedEvent, FailedEventRow, FailedSince, Latest, RowId, present_since, says,
 };
 pub use feed::{Feed, FeedCounts, FeedState, Marker};
+pub use obstacle::Obstacle;
 pub use overview::{ApplicationView, DayCount, Seen};
 pub use stamp::Stamp;

@@ -20,11 +20,14 @@ pub enum RowOutcome {
     AlreadyThere,
     /// Another operation had it under way: left alone.
     Taken { operation: i64 },
+    /// Another transaction has it locked: nothing was written, and its turn comes again. `again`: it was being written when
+    /// the console ended, so that nobody knows what became of it then.
+    Busy { again: bool },
     /// The row had other retries than the person saw, or was changed otherwise: left alone.
     Changed { retries: Option<i64> },
     /// The row is not in the table any more.
     Gone,
-    /// The database refused or was lost: nothing was written for this row.
+    /// The database refused or was lost, or no retry helps the row: nothing was written for it.
     Failed { reason: String },
     /// The connection was lost while the change was being committed: it may or may not have been written.
     Uncertain { reason: String },
@@ -66,6 +69,9 @@ pub struct OutcomeCounts {
     pub gone: u64,
     pub failed: u64,
     pub uncertain: u64,
+    /// Locked by other transactions: their turn comes again, or did, where the operation was cancelled.
+    #[serde(default)]
+    pub busy: u64,
 }
 
 impl OutcomeCounts {
@@ -81,7 +87,7 @@ impl OutcomeCounts {
 
     /// Rows whose turn has not come.
     pub fn to_come(&self) -> u64 {
-        self.asked.saturating_sub(self.done() + self.left_alone())
+        self.asked.saturating_sub(self.done() + self.left_alone() + self.busy)
     }
 }
 
@@ -191,6 +197,9 @@ pub struct Operation {
     /// Rows for whose record the ledger knows a later event that succeeded, or that failed too.
     pub later_resolved: u64,
     pub later_failed: u64,
+    /// Of a retry: rows of the plan without a title, of which [`super::obstacle::UNTITLED`] is to be said.
+    #[serde(default)]
+    pub untitled: u64,
     pub counts: OutcomeCounts,
     pub followed: Followed,
 }
@@ -203,6 +212,9 @@ pub struct PlannedFeed {
     pub rows: u64,
     /// Of these, how many were reset so far.
     pub reset: u64,
+    /// Of a plan, how many wait for another try by themselves.
+    #[serde(default)]
+    pub waiting: u64,
 }
 
 /// What became of one row, for its line on the operation's page.

@@ -41,7 +41,7 @@ pub fn info(name: &str) -> ApplicationInfo {
 
 /// The encounter feed of OpenMRS with so many failed events.
 pub fn feed_with(waiting: u64, exhausted: u64, total: u64) -> Feed {
-    let counts = FeedCounts { waiting, exhausted, total };
+    let counts = FeedCounts { waiting, exhausted, total, ..FeedCounts::default() };
     Feed {
         uri: Some("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent".into()),
         markers: vec![Marker {

@@ -20,6 +20,16 @@ impl Stamp {
     pub fn of(at: DateTime<Utc>) -> Self {
         Self { text: at.format("%Y-%m-%d %H:%M:%S%.6f").to_string(), at: Some(at) }
     }
+
+    /// Whether it is no date at all, and means the same as NULL: blank, or with zeros for the month or the day
+    /// (`0000-00-00 00:00:00`). Java's drivers give NULL for such a value, or an error.
+    pub fn is_no_date(&self) -> bool {
+        let text = self.text.trim();
+        let mut parts = text.get(..10).unwrap_or_default().split('-');
+        let year = parts.next().is_some_and(|year| year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit()));
+        let (month, day) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        text.is_empty() || year && month.len() == 2 && day.len() == 2 && (month == "00" || day == "00")
+    }
 }
 
 /// How far a time lies in the future, where that is more than clocks of two machines differ. For what has failed already
@@ -48,6 +58,20 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeros_for_a_month_or_a_day_are_no_date() {
+        let no_date = |text: &str| Stamp { text: text.into(), at: None }.is_no_date();
+        for text in
+            ["0000-00-00 00:00:00", "0000-00-00", "0000-00-00T00:00:00Z", " ", "2026-00-17", "2026-11-00 01:02:03"]
+        {
+            assert!(no_date(text), "{text:?}");
+        }
+        for text in ["2026-11-20 00:00:00", "0000-01-01", "1795161600250", "infinity", "some day", "ü", "00-00-00-00"]
+        {
+            assert!(!no_date(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn what_clocks_differ_by_is_not_ahead_and_what_zones_differ_by_may_be_the_zone() {

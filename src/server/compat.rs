@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -171,6 +172,7 @@ pub async fn failed_events(
     Query(FeedUri { feed_uri }): Query<FeedUri>,
 ) -> Result<Response, JsonProblem> {
     let feed = feed_uri.ok_or_else(|| Problem::bad_request("Which feed?", "Add ?feedUri= with the feed's address."))?;
+    let feed = decoded(feed);
     let source = find(&console, &app)?;
     let filter = Filter { feed: Some(feed.clone()), apps: vec![source.app().info.key.clone()], ..Filter::default() };
     let masked = console.masked().is_some();
@@ -232,7 +234,7 @@ pub async fn retry_log(
     actor: Actor,
     Path((app, event_id)): Path<(String, String)>,
 ) -> Result<Response, JsonProblem> {
-    let source = find(&console, &app)?;
+    let (source, event_id) = (find(&console, &app)?, decoded(event_id));
     let mut attempts = source.attempts_of_event(&event_id).await?.ok_or_else(|| no_event(source, &event_id))?;
     if console.masked().is_some() {
         attempts.iter_mut().for_each(masking::mask_attempt);
@@ -251,14 +253,14 @@ pub async fn reset_retry_count(
     Path((app, event_id)): Path<(String, String)>,
     actor: Actor,
 ) -> Result<Response, JsonProblem> {
-    let source = find(&console, &app)?;
+    let (source, event_id) = (find(&console, &app)?, decoded(event_id));
     let rows = rows_of_event(source, &event_id).await?;
     let events: Vec<_> = rows
         .into_iter()
         .filter_map(|row| Some(SeenEvent { key: EventKey { app: row.app, id: row.id }, retries: row.retries? }))
         .collect();
     if events.is_empty() {
-        return Err(Problem::refused(
+        return Err(Problem::conflict(
             format!("{event_id} cannot be reset: {} does not say how often it was retried.", source.app().info.name),
             "Its table has no column retries, or the value is NULL.",
         )
@@ -266,8 +268,19 @@ pub async fn reset_retry_count(
     }
     let reason = Some("asked for by the old console's call resetRetryCount".into());
     let id = operations::retry(&console, actor, events, reason).await?;
-    let operation = console.parts.store.operation(id).await?.filter(|operation| operation.finished_at.is_some());
-    let Some(operation) = operation else {
+    let operation = console.parts.store.operation(id).await?;
+    if let Some(busy) = operation.as_ref().map(|operation| operation.counts.busy).filter(|busy| *busy > 0) {
+        return Err(Problem::unavailable(
+            format!(
+                "{busy} of the rows of {event_id} {} locked by another transaction of {}: the console tries again by itself.",
+                if busy == 1 { "is" } else { "are" },
+                source.app().info.name
+            ),
+            format!("Look at operation {id} in the console for what becomes of it."),
+        )
+        .into());
+    }
+    let Some(operation) = operation.filter(|operation| operation.finished_at.is_some()) else {
         return Err(Problem::unavailable(
             format!("The reset of {event_id} is still under way: {} takes long.", source.app().info.name),
             format!("Look at operation {id} in the console for what becomes of it."),
@@ -299,6 +312,42 @@ fn no_event(source: &Source, event_id: &str) -> Problem {
 
 /// The application of this name, without regard to case, as the old console looked it up.
 fn find<'a>(console: &'a Console, name: &str) -> Result<&'a Arc<Source>, JsonProblem> {
-    let found = console.applications().find(|info| info.name.to_lowercase() == name.to_lowercase());
+    let named = |name: &str| {
+        let name = name.to_lowercase();
+        console.applications().find(|info| info.name.to_lowercase() == name)
+    };
+    let found = named(name).or_else(|| named(&percent_decode_str(name).decode_utf8_lossy()));
     Ok(console.source(found.map_or(name, |info| &info.key))?)
+}
+
+/// An address or an event's id as it was meant by a client that encoded it twice: decoded once, it has no colon or slash
+/// left that is not encoded, and addresses and the ids of events have some. What was encoded once stays as it is.
+fn decoded(text: String) -> String {
+    if text.contains([':', '/']) {
+        return text;
+    }
+    match percent_decode_str(&text).decode_utf8() {
+        Ok(meant) if meant.contains([':', '/']) => meant.into_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_encoded_twice_is_read_as_it_was_meant() {
+        for (came, meant) in [
+            ("http%3A%2F%2Fh%3A8080%2Fa%2520b%3Fc%2Frecent", "http://h:8080/a%20b?c/recent"),
+            ("http://h/a%2Fb/recent", "http://h/a%2Fb/recent"),
+            ("tag%3Aatomfeed.ict4h.org%3A7", "tag:atomfeed.ict4h.org:7"),
+            ("tag:atomfeed.ict4h.org:a%3Ab", "tag:atomfeed.ict4h.org:a%3Ab"),
+            ("100%25", "100%25"),
+            ("%FF%3A", "%FF%3A"),
+            ("", ""),
+        ] {
+            assert_eq!(decoded(came.to_owned()), meant, "{came}");
+        }
+    }
 }

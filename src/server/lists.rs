@@ -65,6 +65,17 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         query.place = Place::default();
         merged = read(console, &query, PAGE).await;
     }
+    let mut at_end = false;
+    if query.place != Place::default() && merged.rows.is_empty() && !merged.more && merged.missing.is_empty() {
+        // Beyond the end, where rows have gone or the address was made by hand, the last page is shown.
+        query.place.direction = Direction::Backward;
+        merged = read(console, &query, PAGE).await;
+        at_end = !merged.rows.is_empty();
+        if !merged.more {
+            query.place = Place::default();
+            merged = read(console, &query, PAGE).await;
+        }
+    }
     for scan in &mut merged.scans {
         let view = views.iter().find(|view| view.info.key == scan.app.key);
         scan.of = view.and_then(|view| view.seen.as_ref()).and_then(|seen| seen.failed);
@@ -74,11 +85,12 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         filter: query.filter.clone(),
         place: Place { direction, positions: positions.clone() },
     };
-    let next = (backward || merged.more).then(|| to(Direction::Forward, &merged.end));
+    let next = (backward && !at_end || !backward && merged.more).then(|| to(Direction::Forward, &merged.end));
     let has_previous = if backward { merged.more } else { !query.place.positions.is_empty() };
     let previous = has_previous.then(|| to(Direction::Backward, &merged.start));
     Ok(ListPage {
         rows: merged.rows,
+        at_end,
         next,
         previous,
         total: total(console, &query.filter, &views).await,
@@ -127,7 +139,12 @@ pub async fn neighbours(
     // are those within the event's own.
     let own_only = Filter { apps: vec![row.app.clone()], ..list.clone() };
     let list = if list.text.is_some() { &own_only } else { list };
-    let at = row.failed_at.as_ref().and_then(|stamp| stamp.at);
+    // A time that the console cannot read is beyond all others (infinity) or before them.
+    let at = dated(row.failed_at.as_ref()).map(|stamp| match (stamp.at, stamp.text.as_str()) {
+        (Some(at), _) => at,
+        (None, "infinity") => DateTime::<Utc>::MAX_UTC,
+        (None, _) => DateTime::<Utc>::MIN_UTC,
+    });
     let own = console.sources().position(|source| source.app().info.key == row.app);
     let place = |direction: Direction| {
         let positions = console.sources().enumerate().map(|(index, source)| {
@@ -150,7 +167,12 @@ pub async fn neighbours(
 
 /// The place just after a row, or just before it.
 fn position(row: &FailedEventRow, after: bool) -> Position {
-    Position { failed_at: row.failed_at.as_ref().map(|stamp| stamp.text.clone()), id: row.id, after }
+    Position { failed_at: dated(row.failed_at.as_ref()).map(|stamp| stamp.text.clone()), id: row.id, after }
+}
+
+/// A time that is one.
+fn dated(stamp: Option<&Stamp>) -> Option<&Stamp> {
+    stamp.filter(|stamp| !stamp.is_no_date())
 }
 
 /// The place in another source's list beside a time: before all of its rows of that time, or after them.
@@ -233,6 +255,7 @@ async fn ledger_rows(
         from: filter.from.map(|at| at.timestamp_micros()),
         until: filter.until.map(|at| at.timestamp_micros()),
         by_id: filter.order.by_id(),
+        backward,
         up: filter.order.descending() == backward,
         beyond: from.map(|from| beyond(source, from)),
         // "Just before the key" read forward meets the key's own row, and so does "just after" read backward.
@@ -484,18 +507,20 @@ fn take_next(heaps: &mut [Heap], order: Order, backward: bool) -> Option<FailedE
 
 /// How two times stand in the list's order: less comes first.
 fn by_time(a: Option<&Stamp>, b: Option<&Stamp>, order: Order) -> Ordering {
-    let (a, b) = (rank(a), rank(b));
-    if order.descending() { b.cmp(&a) } else { a.cmp(&b) }
+    match (dated(a), dated(b)) {
+        (Some(a), Some(b)) if order.descending() => rank(b).cmp(&rank(a)),
+        (Some(a), Some(b)) => rank(a).cmp(&rank(b)),
+        // In both orders what has no time comes last.
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    }
 }
 
-/// Where the databases sort a time: NULL below everything, then what is no date (`0000-00-00`, `-infinity`), then the
-/// dates, and PostgreSQL's `infinity` above them.
-fn rank(stamp: Option<&Stamp>) -> (u8, Option<DateTime<Utc>>) {
+/// Where the databases sort a time: what cannot be read (`-infinity`) below the times, PostgreSQL's `infinity` above.
+fn rank(stamp: &Stamp) -> (u8, Option<DateTime<Utc>>) {
     match stamp {
-        None => (0, None),
-        Some(Stamp { at: None, text }) if text == "infinity" => (3, None),
-        Some(Stamp { at: None, .. }) => (1, None),
-        Some(Stamp { at, .. }) => (2, *at),
+        Stamp { at: None, text } if text == "infinity" => (2, None),
+        Stamp { at: None, .. } => (0, None),
+        Stamp { at, .. } => (1, *at),
     }
 }
 

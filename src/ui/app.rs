@@ -5,12 +5,12 @@ use leptos_meta::{MetaTags, Title, provide_meta_context};
 use leptos_router::{
     SsrMode,
     components::{Route, Router, Routes},
-    hooks::{use_location, use_query_map},
+    hooks::{use_location, use_query_map, use_url},
     path,
 };
 
 use super::{
-    components::{FormToken, Icon, ProblemView, Sprite, use_base},
+    components::{FormToken, Icon, Notice, NoticeKind, ProblemView, Sprite, use_base},
     islands::{Live, PageTools},
     pages::{
         account::AccountPage, accounts::AccountsPage, application::ApplicationPage, applications::ApplicationsPage,
@@ -25,7 +25,12 @@ use super::{
 use crate::{
     error::Problem,
     model::{
-        Person, Right, access::KnownBy, audit::AuditFilter, error_text::visible, filter::PASTED, history::HistoryQuery,
+        Person, Right,
+        access::KnownBy,
+        audit::AuditFilter,
+        error_text::visible,
+        filter::{PASTED, pairs},
+        history::HistoryQuery,
     },
     paths::Base,
 };
@@ -91,6 +96,7 @@ pub fn App() -> impl IntoView {
             <DemoBanner />
             <ReadOnlyBanner />
             <main id="main" tabindex="-1">
+                <NotDone />
                 <Routes fallback=PageOfProblem>
                     <Route path=path!("") view=OverviewPage ssr=SsrMode::Async />
                     <Route path=path!("applications") view=ApplicationsPage ssr=SsrMode::Async />
@@ -118,6 +124,32 @@ pub fn App() -> impl IntoView {
         <PageTools />
         <Live address=use_base().events() />
     }
+}
+
+/// After signing in again: what a form that met the end of a session was for, and that it was not done.
+#[component]
+fn NotDone() -> impl IntoView {
+    let query = use_url().read_untracked().search().to_owned();
+    let told = |wanted: &str| pairs(&query).any(|(key, _)| key == wanted);
+    let what = pairs(&query).find(|(key, _)| key == "undone").map(|(_, what)| what);
+    let signed_in = use_visitor().person.is_some();
+    what.filter(|_| signed_in).map(|what| {
+        let sentence = match what.as_str() {
+            "retry" => "Your session had ended, and the retry was not done. Nothing was changed.",
+            "plan" => "Your session had ended, and the plan was not made. Nothing was changed.",
+            "start" => "Your session had ended, and the operation was not started. Nothing was changed.",
+            _ => "Your session had ended, and what you sent was not taken. Nothing was changed.",
+        };
+        let ticked = told("chosen").then_some(" What you had ticked is ticked again, if it can still be retried.");
+        view! {
+            <Notice kind=NoticeKind::Warning>
+                <p tabindex="-1" autofocus=true>
+                    <strong>{sentence}</strong>
+                    {ticked}
+                </p>
+            </Notice>
+        }
+    })
 }
 
 /// Nobody must take the demo hospital for a real one, or its schedules for those of one.

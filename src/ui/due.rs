@@ -5,7 +5,7 @@
 //! more. Whether the consumer runs at all cannot be seen from its tables, so every promise here is conditional.
 
 use crate::{
-    model::{ApplicationInfo, EventState, FailedEventRow, Limits},
+    model::{ApplicationInfo, EventState, FailedEventRow, Limits, Obstacle},
     ui::words,
 };
 
@@ -23,13 +23,15 @@ pub enum Offer {
 impl Offer {
     /// `refused`: why nothing can be retried in this application, if that is so.
     pub fn of(row: &FailedEventRow, refused: Option<&str>) -> Self {
+        if let Some(obstacle) = Obstacle::of(row) {
+            return Offer::Off(obstacle.why().to_owned());
+        }
         match (refused, row.retries, row.state) {
             (Some(reason), _, _) => Offer::Off(reason.to_owned()),
             (None, None, _) => Offer::Off("The table does not say how often this event was retried.".to_owned()),
             (None, Some(0), _) => {
                 Offer::Off("There is nothing to reset: its retries are 0, so it is tried at the next runs.".to_owned())
             }
-            (None, Some(_), _) if row.would_stop_its_feed() => Offer::Off(TIMELESS.to_owned()),
             (None, Some(_), EventState::Exhausted) => Offer::Plain,
             (None, Some(_), _) => Offer::Risky,
         }
@@ -41,11 +43,7 @@ impl Offer {
     }
 }
 
-/// Why an event without a time is not retried: see [`FailedEventRow::would_stop_its_feed`].
-pub const TIMELESS: &str = "Its failed_at is NULL: among those that wait it would stop every retry of its feed. Discard \
-                            it, or have it given a time in the database.";
-
-pub use crate::model::explain::NEVER_FOUND;
+pub use crate::model::{explain::NEVER_FOUND, obstacle::UNTITLED};
 
 /// The warning beside a retry of an event that still waits.
 pub const RISK: &str = "A waiting event is tried again anyway. A run of the consumer that is under way now can write its \
@@ -106,6 +104,18 @@ impl SetBack {
 /// What the state of a failed event means: one sentence of cause, one of what comes next.
 pub fn state(row: &FailedEventRow, limits: &Limits, set_back: SetBack) -> String {
     let done = retries(row.retries, Some(limits));
+    match (Obstacle::of(row), row.state) {
+        (Some(Obstacle::NoTime), EventState::Waiting) => {
+            return format!(
+                "Retried {done} times. It waits and has no time of failure: the consumer cannot read it, and every retry of \
+                 its feed stops."
+            );
+        }
+        (Some(_), EventState::Waiting | EventState::Exhausted) => {
+            return format!("Retried {done} times. No retry helps it.");
+        }
+        _ => {}
+    }
     match (row.state, row.retries) {
         (EventState::Exhausted, _) if limits.max_retry.is_none() => {
             "This consumer never retries by itself. Only a change on its side brings the event in.".to_owned()
@@ -199,7 +209,7 @@ mod tests {
         FailedEventRow {
             app: "odoo".into(),
             id: RowId(7),
-            feed_uri: None,
+            feed_uri: Some("http://openmrs/feed/recent".into()),
             failed_at: Some(Stamp::of(chrono::DateTime::UNIX_EPOCH)),
             error: None,
             event_id: None,
@@ -276,8 +286,15 @@ mod tests {
         assert_eq!(Offer::of(&row(Some(-2)), None), Offer::Risky);
         assert!(!Offer::of(&row(Some(0)), None).is_open());
         assert!(!Offer::of(&row(None), None).is_open());
-        let timeless = FailedEventRow { failed_at: None, ..row(Some(5)) };
-        assert_eq!(Offer::of(&timeless, None), Offer::Off(TIMELESS.into()));
+        let zero = Stamp { text: "0000-00-00 00:00:00".into(), at: None };
+        for retries in [Some(5), Some(2), Some(0), None] {
+            for failed_at in [None, Some(zero.clone())] {
+                let timeless = FailedEventRow { failed_at, ..row(retries) };
+                assert_eq!(Offer::of(&timeless, None), Offer::Off(Obstacle::NoTime.why().into()));
+            }
+            let homeless = FailedEventRow { feed_uri: None, ..row(retries) };
+            assert_eq!(Offer::of(&homeless, None), Offer::Off(Obstacle::NoFeedAddress.why().into()));
+        }
         assert_eq!(Offer::of(&row(Some(5)), Some("Read only.")), Offer::Off("Read only.".into()));
     }
 
@@ -295,6 +312,12 @@ mod tests {
         assert!(state(&row(Some(2)), &limits(Some(5))).starts_with("Retried 2 of 5 times. The consumer"));
         assert!(state(&row(Some(0)), &limits(Some(5))).starts_with("Not retried yet, or"));
         assert!(state(&row(None), &limits(Some(5))).contains("does not say"));
+        for retries in [5, 2, 0] {
+            let homeless = FailedEventRow { feed_uri: Some(" ".into()), ..row(Some(retries)) };
+            assert_eq!(state(&homeless, &limits(Some(5))), format!("Retried {retries} of 5 times. No retry helps it."));
+        }
+        let timeless = state(&FailedEventRow { failed_at: None, ..row(Some(2)) }, &limits(Some(5)));
+        assert!(timeless.ends_with("every retry of its feed stops."), "{timeless}");
         let never = FailedEventRow { state: EventState::Exhausted, ..row(Some(0)) };
         assert!(state(&never, &limits(None)).contains("never retries by itself"));
     }

@@ -254,6 +254,10 @@ pub fn outcome(operation: &Operation) -> String {
         format!("{what} {} of {}.", number(done), count(counts.asked, "row"))
     };
     let to_come = if operation.finished_at.is_some() { "not reached" } else { "still to come" };
+    let busy = match operation.finished_at {
+        Some(_) => "busy: locked by another transaction, and left as they were",
+        None => "busy: locked by another transaction, and tried again",
+    };
     for (rows, what) in [
         (counts.already_there, "there again, and not doubled"),
         (counts.taken, "left to another operation"),
@@ -261,6 +265,7 @@ pub fn outcome(operation: &Operation) -> String {
         (counts.gone, "gone from the table"),
         (counts.failed, "not written"),
         (counts.uncertain, "uncertain: it is not known whether the change came through"),
+        (counts.busy, busy),
         (counts.to_come(), to_come),
     ] {
         if rows > 0 {
@@ -396,6 +401,7 @@ mod tests {
             pace: Pace::default(),
             later_resolved: 0,
             later_failed: 0,
+            untitled: 0,
             counts,
             followed: Followed::default(),
         }

@@ -2,26 +2,27 @@
 
 use atomfeed_console::{
     model::{
-        FailedEventRow, RowId,
-        filter::{Direction, Filter, Order},
+        FailedEventRow, Obstacle, RowId,
+        filter::{Direction, Filter, Order, Position},
         operation::RowOutcome,
     },
     server::sources::{ListRequest, LongText, ResetRow, SearchIn, Source, TextLimit},
 };
 
-use crate::support::database::{Failed, Server, TestDatabase};
+use crate::support::database::{Failed, Server, TestDatabase, utc};
 
 everywhere! {
     a_row_of_nulls_is_a_row
     texts_come_back_as_they_are
 }
 
-on!(mariadb, Mariadb, OpenMrs: dates_of_zeros_are_shown_and_paged ids_beyond_a_signed_number_are_exact
+on!(mariadb, Mariadb, OpenMrs: dates_of_zeros_are_shown_and_paged a_date_with_a_zero_in_it_is_none ids_beyond_a_signed_number_are_exact
     nul_bytes_are_part_of_a_text);
-on!(mariadb57, Mariadb57, OpenMrs: dates_of_zeros_are_shown_and_paged nul_bytes_are_part_of_a_text);
+on!(mariadb57, Mariadb57, OpenMrs: dates_of_zeros_are_shown_and_paged a_date_with_a_zero_in_it_is_none
+    nul_bytes_are_part_of_a_text);
 on!(mariadb_latin1_texts, Mariadb, Latin1: latin1_texts_are_compared_with_what_latin1_cannot_hold);
 on!(postgres, Postgres, Odoo: times_without_end_are_shown_and_paged a_text_with_a_nul_is_found_nowhere);
-on!(sqlite, Sqlite, Text: nul_bytes_are_part_of_a_text bytes_that_are_no_text_are_replaced);
+on!(sqlite, Sqlite, Text: dates_of_zeros_are_shown_and_paged a_date_with_a_zero_in_it_is_none nul_bytes_are_part_of_a_text bytes_that_are_no_text_are_replaced);
 
 async fn page(source: &Source, filter: &Filter) -> Vec<FailedEventRow> {
     let mut rows: Vec<FailedEventRow> = Vec::new();
@@ -73,8 +74,10 @@ async fn a_row_of_nulls_is_a_row(database: &mut TestDatabase) {
     assert_eq!(source.text(RowId(1), LongText::Payload, 0, 10).await, Ok(Some(String::new())));
     assert_eq!(page(&source, &Filter::default()).await, [event.row]);
     if database.has_retries() {
+        // No retry job would find it.
         let outcomes = source.reset(&[ResetRow { id: RowId(1), seen_retries: -7 }]).await;
-        assert_eq!(outcomes, Ok(vec![RowOutcome::Reset]));
+        assert_eq!(outcomes, Ok(vec![RowOutcome::Failed { reason: Obstacle::NoFeedAddress.why().to_owned() }]));
+        assert_eq!(source.event(RowId(1)).await.expect("an answer").expect("the row").row.retries, Some(-7));
     }
 }
 
@@ -118,23 +121,102 @@ async fn dates_of_zeros_are_shown_and_paged(database: &mut TestDatabase) {
         Failed { failed_at: "NULL".to_owned(), ..database.failed(4) },
     ];
     database.insert(&rows).await;
-    database
-        .run("INSERT INTO event_records (id, category, timestamp, date_created) VALUES (1, 'x', '0000-00-00 00:00:00', '0000-00-00 00:00:00')")
-        .await;
+    if database.is_mysql() {
+        database
+            .run("INSERT INTO event_records (id, category, timestamp, date_created) VALUES (1, 'x', '0000-00-00 00:00:00', '0000-00-00 00:00:00')")
+            .await;
+    }
     let source = database.source();
     let rows = page(&source, &Filter::default()).await;
-    assert_eq!(ids(&rows), [2, 3, 1, 4]);
-    let stamp = rows[1].failed_at.as_ref().expect("not NULL");
+    assert_eq!(ids(&rows), [2, 4, 3, 1]);
+    let stamp = rows[2].failed_at.as_ref().expect("not NULL");
     assert!(stamp.text.starts_with("0000-00-00 00:00:00") && stamp.at.is_none(), "{stamp:?}");
+    // In both orders they come last, as rows with NULL do, and the way back is the same.
     let oldest = Filter { order: Order::Oldest, ..Filter::default() };
-    assert_eq!(ids(&page(&source, &oldest).await), [4, 1, 3, 2]);
-    source.poll().await.expect("a look");
-    source.publisher(None).await.expect("an answer");
-    // Setting it to itself must not be refused, nor make another date of it.
-    let before = database.value("SELECT CAST(failed_at AS CHAR) FROM failed_events WHERE id = 1").await;
-    let outcomes = source.reset(&[ResetRow { id: RowId(1), seen_retries: 5 }]).await;
-    assert_eq!(outcomes, Ok(vec![RowOutcome::Reset]));
-    assert_eq!(database.value("SELECT CAST(failed_at AS CHAR) FROM failed_events WHERE id = 1").await, before);
+    assert_eq!(ids(&page(&source, &oldest).await), [2, 1, 3, 4]);
+    for (filter, back) in [(&Filter::default(), [1, 3, 4, 2]), (&oldest, [4, 3, 1, 2])] {
+        let request = ListRequest {
+            filter,
+            from: None,
+            direction: Direction::Backward,
+            limit: 1,
+            texts: TextLimit::LIST,
+            search: SearchIn::Everything,
+        };
+        let mut place = None;
+        let mut seen = Vec::new();
+        loop {
+            let asked = ListRequest { from: place.as_ref(), ..request };
+            let Some(row) = source.list(&asked).await.expect("a list").rows.pop() else { break };
+            seen.push(row.row.id.0);
+            place = Some(Position { after: false, ..row.position });
+        }
+        assert_eq!(seen, back, "{:?}", filter.order);
+    }
+    // A place that an older page named by the zeros is among them.
+    let old_place = Position { failed_at: Some("0000-00-00 00:00:00".to_owned()), id: RowId(1), after: true };
+    let request = ListRequest {
+        filter: &oldest,
+        from: Some(&old_place),
+        direction: Direction::Forward,
+        limit: 9,
+        texts: TextLimit::LIST,
+        search: SearchIn::Everything,
+    };
+    let behind: Vec<i128> = source.list(&request).await.expect("a list").rows.iter().map(|row| row.row.id.0).collect();
+    assert_eq!(behind, [3, 4]);
+    let before_2030 = Filter { until: Some(utc("2030-01-01T00:00:00Z")), ..Filter::default() };
+    assert_eq!(ids(&page(&source, &before_2030).await), [2], "no date is before no time");
+    let poll = source.poll().await.expect("a look");
+    assert!(poll.hazards.iter().any(|hazard| hazard.contains("3 failed events whose failed_at is NULL")), "{poll:?}");
+    let hazards = source.check().await.expect("a report").hazards;
+    assert!(hazards.iter().any(|hazard| hazard.contains("3 failed events whose failed_at is NULL")), "{hazards:?}");
+    let feed = &poll.failures.here().expect("the failed events")[0];
+    assert_eq!((feed.exhausted, feed.beyond_help), (2, 2));
+    assert_eq!(feed.oldest.as_ref().and_then(|stamp| stamp.at), Some(utc("2026-11-01T08:00:00Z")));
+    if database.is_mysql() {
+        source.publisher(None).await.expect("an answer");
+    }
+    // The consumer could not read it: it is not set to wait, and what is beside it is.
+    database.run("UPDATE failed_events SET retries = 5, failed_at = failed_at").await;
+    let before = database.dump().await;
+    let asked = [1, 2, 3, 4].map(|id| ResetRow { id: RowId(id), seen_retries: 5 });
+    let none = RowOutcome::Failed { reason: Obstacle::NoTime.why().to_owned() };
+    assert_eq!(source.reset(&asked).await, Ok(vec![none.clone(), RowOutcome::Reset, none.clone(), none]));
+    let after = database.dump().await;
+    let changed: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
+    assert!(matches!(&changed[..], [line] if line.starts_with("failed_events: 2|")), "{changed:?}");
+}
+
+/// Zeros for the month or the day alone: no driver of the consumers makes a time of that.
+async fn a_date_with_a_zero_in_it_is_none(database: &mut TestDatabase) {
+    if database.is_mysql() {
+        database.run("ALTER TABLE failed_events MODIFY failed_at datetime NULL").await;
+    }
+    let dated = |id, time: &str, database: &TestDatabase| Failed {
+        failed_at: format!("'{time}'"),
+        retries: 5,
+        ..database.failed(id)
+    };
+    let mut rows = vec![
+        dated(1, "2026-00-17 01:02:03", database),
+        dated(2, "2026-11-00 01:02:03", database),
+        dated(3, "2026-11-17 01:02:03", database),
+    ];
+    if database.server == Server::Sqlite {
+        rows.push(dated(4, " ", database));
+    }
+    database.insert(&rows).await;
+    let source = database.source();
+    let oldest = page(&source, &Filter { order: Order::Oldest, ..Filter::default() }).await;
+    let expected: &[i128] = if database.server == Server::Sqlite { &[3, 1, 2, 4] } else { &[3, 1, 2] };
+    assert_eq!(ids(&oldest), expected);
+    let hopeless: Vec<i128> = oldest.iter().filter(|row| Obstacle::of(row).is_some()).map(|row| row.id.0).collect();
+    assert_eq!(hopeless, expected[1..]);
+    let asked: Vec<ResetRow> = expected.iter().map(|id| ResetRow { id: RowId(*id), seen_retries: 5 }).collect();
+    let outcomes = source.reset(&asked).await.expect("an answer");
+    assert_eq!(outcomes[0], RowOutcome::Reset);
+    assert!(outcomes[1..].iter().all(|outcome| matches!(outcome, RowOutcome::Failed { .. })), "{outcomes:?}");
 }
 
 async fn ids_beyond_a_signed_number_are_exact(database: &mut TestDatabase) {

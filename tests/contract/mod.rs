@@ -50,6 +50,7 @@ macro_rules! everywhere {
     };
 }
 
+mod busy;
 mod connection;
 mod discard;
 mod events;

@@ -866,3 +866,57 @@ async fn an_open_console_says_so_on_every_page_and_is_not_fooled_by_names() {
     assert_eq!(accounts.status, StatusCode::NOT_FOUND);
     assert!(accounts.body.contains("This console keeps no accounts"), "{}", accounts.body);
 }
+
+#[tokio::test]
+async fn a_form_that_meets_an_ended_session_comes_back_with_what_was_ticked_and_says_it_was_not_done() {
+    let hospital = with_accounts().await;
+    let list = "/failed-events?app=odoo&state=exhausted&sort=oldest";
+    for with_referer in [true, false] {
+        let mut browser = Browser::signed_in(&hospital, "operator").await;
+        browser.get(list).await;
+        // The session's cookie is gone, as after a sign-out in another tab; what was ticked is sent all the same.
+        browser.cookies.retain(|(name, _)| name != "atomfeed_session");
+        let mut body = format!("form_token={}", browser.token);
+        let push = atomfeed_console::model::filter::push;
+        push(&mut body, "back", list);
+        push(&mut body, "rows[]", "odoo:1:5");
+        let mut request = Request::post(format!("{BASE}/api/retry"))
+            .header(header::ORIGIN, "http://console.test")
+            .header(header::ACCEPT, "text/html,*/*;q=0.8")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if with_referer {
+            request = request.header(header::REFERER, format!("http://console.test{BASE}{list}&done=7"));
+        }
+        let answer = browser.send(request, Body::from(body)).await;
+        let way = answer.header("location").to_owned();
+        assert!(way.starts_with("/atomfeed-console/sign-in?to="), "{way}");
+        let to = atomfeed_console::model::filter::pairs(way.split_once('?').unwrap().1).next().unwrap().1;
+        let back = browser.sign_in("operator", PASSWORD, &to).await.header("location").to_owned();
+        assert!(!back.contains("done=7"), "{back}");
+        let page = browser.get(back.strip_prefix(BASE).unwrap()).await.body;
+        assert!(page.contains("the retry was not done. Nothing was changed."), "{page}");
+        assert!(page.contains("What you had ticked is ticked again"), "{page}");
+        assert_eq!(page.matches(" checked").count(), 1, "{page}");
+        assert!(page.contains("sort=oldest"), "the list is the same");
+        assert_eq!(hospital.retries("Odoo").await[&1].0, 5, "nothing was written");
+        assert!(!browser.get(list).await.body.contains("was not done"), "it is said once");
+    }
+}
+
+#[test]
+fn the_way_to_sign_in_holds_what_was_ticked_as_far_as_an_address_can() {
+    let base = atomfeed_console::paths::Base::parse(BASE).unwrap();
+    let undone = |rows: usize| atomfeed_console::paths::Undone {
+        what: "retry",
+        chosen: (0..rows).map(|id| format!("odoo:{id}")).collect(),
+        back: None,
+    };
+    let few = base.sign_in_after("/failed-events?app=odoo&done=3&undone=plan&chosen=x", &undone(50));
+    let to = atomfeed_console::model::filter::pairs(few.split_once('?').unwrap().1).next().unwrap().1;
+    assert!(to.starts_with("/failed-events?app=odoo&undone=retry&chosen=odoo"), "{to}");
+    assert_eq!(to.matches("chosen=").count(), 50);
+    let many = base.sign_in_after("/failed-events?app=odoo", &undone(1000));
+    let to = atomfeed_console::model::filter::pairs(many.split_once('?').unwrap().1).next().unwrap().1;
+    assert_eq!(to, "/failed-events?app=odoo&undone=retry", "that nothing was done is said in any case");
+    assert_eq!(base.sign_in_after("/", &undone(0)), format!("{BASE}/sign-in?to=/%3Fundone%3Dretry"));
+}

@@ -168,3 +168,30 @@ async fn sixteen_scripts_at_a_time_are_all_answered() {
         assert_eq!(answer.json().as_array().unwrap().len(), 50);
     }
 }
+
+#[tokio::test]
+async fn what_a_client_encoded_twice_is_found_as_what_it_encoded_once() {
+    let first = row(1, "2026-11-20 08:00:00");
+    let mut spaced = row(2, "2026-11-20 08:00:00");
+    spaced.feed = "http://openmrs:8080/a%20b/$x#y/recent";
+    let hospital = Hospital::new(&[first.clone(), spaced.clone()], &[]).await;
+    let encode =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    for (feed, id) in [(ENCOUNTERS, &first.event), (spaced.feed, &spaced.event)] {
+        let (once, twice) = (encode(feed), encode(&encode(feed)));
+        assert_ne!(once, twice);
+        for encoded in [once, twice] {
+            let path = format!("/atomfeed-console/apps/Odoo/failedEvent?feedUri={encoded}");
+            let events = hospital.get(&path).await.json();
+            assert_eq!(
+                (events.as_array().unwrap().len(), events[0]["eventId"].as_str()),
+                (1, Some(id.as_str())),
+                "{path}"
+            );
+        }
+    }
+    let twice = encode(&encode(&first.event));
+    let log = hospital.get(&format!("/atomfeed-console/apps/Odoo/failedEvent/{twice}/retryLog")).await;
+    assert_eq!((log.status, log.json()), (StatusCode::OK, json!([])));
+    assert_eq!(reset(&hospital, "%254Fdoo", &twice).await.header("x-rows-reset"), "1");
+}

@@ -175,6 +175,12 @@ impl Hospital {
         sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("numbers")
     }
 
+    /// The numbers that a query of the console's own store answers with.
+    pub async fn numbers_of_store(&self, sql: &'static str) -> Vec<i64> {
+        let mut store = open(&self.console.parts.config.store).await;
+        sqlx::query_scalar(sql).fetch_all(&mut store).await.expect("numbers")
+    }
+
     /// Has an application looked at, until the ledger says what its table says now.
     pub async fn look(&self, app: &str) {
         let mut changes = self.console.parts.watch.changes();

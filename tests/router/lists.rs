@@ -207,7 +207,7 @@ async fn a_long_list_has_the_same_order_from_the_ledger_as_from_the_table() {
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20500)
              INSERT INTO failed_events (id, feed_uri, failed_at, error_message, event_id, title, retries)
              SELECT i, CASE WHEN i % 100 = 0 THEN 'http://x/rare/recent' ELSE 'http://x/many/recent' END,
-                    CASE WHEN i % 500 = 0 THEN NULL ELSE datetime(1790000000 + (i * 7919) % 20000, 'unixepoch') END,
+                    CASE WHEN i % 500 = 0 THEN NULL WHEN i % 700 = 0 THEN '0000-00-00 00:00:00' ELSE datetime(1790000000 + (i * 7919) % 20000, 'unixepoch') END,
                     'error', 'tag:' || i, 'title', CASE WHEN i % 90 = 0 THEN 5 ELSE 1 END FROM n",
         )
         .await;
@@ -218,6 +218,7 @@ async fn a_long_list_has_the_same_order_from_the_ledger_as_from_the_table() {
         "app=odoo&feed=http://x/rare/recent",
         "app=odoo&state=exhausted",
         "app=odoo&state=exhausted&sort=oldest",
+        "app=odoo&feed=http://x/rare/recent&sort=oldest",
         "app=odoo&feed=http://x/rare/recent&sort=id-down",
         "app=odoo&from=2026-09-21T15:00&until=2026-09-21T15:10",
     ] {
@@ -330,4 +331,39 @@ async fn a_file_for_spreadsheets_says_that_it_is_utf_8() {
     let csv = hospital.get("/atomfeed-console/failed-events.csv").await.body;
     assert!(csv.contains("प्रिया को नहीं मिला"), "{csv}");
     assert!(!hospital.get("/atomfeed-console/failed-events.ndjson").await.body.starts_with('\u{feff}'));
+}
+
+#[tokio::test]
+async fn a_page_beyond_the_end_is_the_last_one_and_says_so() {
+    let hospital = Hospital::new(&rows(130), &[]).await;
+    for sort in ["", "&sort=oldest", "&sort=id-down", "&sort=id-up"] {
+        let (pages, queries) = walk(&hospital, &format!("app=odoo{sort}")).await;
+        let last = lists::page(&hospital.console, queries.last().unwrap().clone()).await.unwrap();
+        // Just after its last row; as the link to the next page would be, if rows had gone meanwhile.
+        let row = last.rows.last().unwrap();
+        let mut beyond = queries.last().unwrap().clone();
+        let failed_at = row.failed_at.as_ref().map(|stamp| stamp.text.clone());
+        let place = atomfeed_console::model::filter::Position { failed_at, id: row.id, after: true };
+        beyond.place.positions.insert("odoo".to_owned(), place);
+        let page = lists::page(&hospital.console, ListQuery::parse(&beyond.to_query()).unwrap()).await.unwrap();
+        assert!(page.at_end && page.next.is_none() && page.previous.is_some(), "{sort}");
+        let keys: Vec<Key> = page.rows.iter().map(|row| (row.app.clone(), row.id.0)).collect();
+        let all = pages.concat();
+        assert_eq!(keys, all[all.len() - keys.len()..], "{sort}");
+        assert_eq!(keys.len(), 50, "{sort}: a whole page");
+        let html = hospital.page(&format!("/atomfeed-console/failed-events?{}", beyond.to_query())).await.body;
+        assert!(html.contains("this is its last page") && !html.contains("There is nothing more"), "{html}");
+    }
+    // Where the whole list fits on a page, that is the page; where there is nothing at all, that is said.
+    hospital.execute("Odoo", "DELETE FROM failed_events WHERE id > 7").await;
+    let beyond = "app=odoo&sort=id-down&after=odoo~1~-";
+    let page = lists::page(&hospital.console, ListQuery::parse(beyond).unwrap()).await.unwrap();
+    assert_eq!((page.rows.len(), page.at_end, page.next, page.previous), (7, true, None, None));
+    hospital.execute("Odoo", "DELETE FROM failed_events").await;
+    let html = hospital.page(&format!("/atomfeed-console/failed-events?{beyond}")).await.body;
+    assert!(html.contains("No failed event matches this filter") && !html.contains("last page"), "{html}");
+    for path in ["operations?before=1", "discarded?before=1"] {
+        let page = hospital.page(&format!("/atomfeed-console/{path}")).await.body;
+        assert!(page.contains("beyond the end of the list"), "{path}: {page}");
+    }
 }

@@ -4,6 +4,7 @@ pub mod hospital;
 
 mod access;
 mod audit;
+mod beyond_help;
 mod compat;
 mod credentials;
 mod forms;

@@ -24,6 +24,7 @@ use atomfeed_console::{
     },
 };
 use axum::http::StatusCode;
+use sqlx::Connection;
 use tokio::sync::Notify;
 
 use super::hospital::{ENCOUNTERS, Hospital, PATIENTS, Row, row};
@@ -93,9 +94,11 @@ async fn all_that_match_are_planned_shown_and_only_then_retried() {
     assert!((4..=1203).all(|id| now[&id].0 == 0));
 
     let again = hospital.form(START, &[("id", "1")]).await;
-    assert_eq!(again.status, StatusCode::FORBIDDEN, "a plan is started once");
+    assert_eq!(again.status, StatusCode::CONFLICT, "a plan is started once");
+    assert!(again.body.contains("Not possible now") && !again.body.contains("Not allowed"), "{}", again.body);
     let nothing = hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo&state=exhausted&q=nowhere")]).await;
     assert!(nothing.body.contains("There is nothing to do"), "{}", nothing.body);
+    assert_eq!(nothing.status, StatusCode::CONFLICT);
 }
 
 #[tokio::test]
@@ -107,11 +110,11 @@ async fn when_the_consumers_will_try_is_told_for_every_application_and_of_what_w
     let hospital = Hospital::new(&all, &rows(33)).await;
     let answer = hospital.form(PLAN, &[("kind", "retry"), ("query", "state=exhausted")]).await;
     let plan = hospital.page(answer.header("location")).await.body;
-    assert!(plan.contains("They carry no feed address"), "{plan}");
+    assert!(plan.contains("Not in the plan: 3 without a feed address, which no retry job finds."), "{plan}");
     hospital.execute("Odoo", "UPDATE failed_events SET retries = 7 WHERE id > 122").await;
     hospital.form(START, &[("id", "1")]).await;
     let ended = until(&hospital.console, 1, &[Stage::Ended]).await;
-    assert_eq!((ended.counts.reset, ended.counts.changed), (155, 15));
+    assert_eq!((ended.counts.reset, ended.counts.changed), (152, 15));
     for page in ["/atomfeed-console/operations/1", "/atomfeed-console/operations/1?after=100"] {
         let page = hospital.page(page).await.body;
         // 107 encounters are left of 122, and 12 patients are through long before them.
@@ -707,7 +710,7 @@ async fn a_row_without_a_time_is_never_set_to_wait() {
     // The same where the row is named.
     let retry = "/atomfeed-console/api/retry";
     let refused = hospital.form(retry, &[("rows[]", "odoo:2:5")]).await;
-    assert!(refused.status == StatusCode::FORBIDDEN && refused.body.contains(why), "{}", refused.body);
+    assert!(refused.status == StatusCode::CONFLICT && refused.body.contains(why), "{}", refused.body);
     hospital.form(retry, &[("rows[]", "odoo:1:5"), ("rows[]", "odoo:2:5")]).await;
     let now = hospital.retries("Odoo").await;
     assert_eq!((now[&1].0, now[&2].0, now[&3].0), (0, 5, 5));
@@ -772,4 +775,94 @@ async fn the_hours_of_an_old_history_go_although_every_row_is_still_there() {
     }
     keeping.abort();
     assert_eq!(hospital.retries("Odoo").await.len(), 3);
+}
+
+#[tokio::test]
+async fn rows_that_another_program_has_locked_are_told_as_busy_and_taken_later() {
+    let hospital = Hospital::new(&rows(3), &[]).await;
+    hospital.followed().await;
+    let file = hospital.database("Odoo");
+    let mut other = sqlx::SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+
+    let answer = hospital.form("/atomfeed-console/api/retry", &[("rows[]", "odoo:1:5"), ("rows[]", "odoo:2:5")]).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "who asked is answered: {}", answer.body);
+    let operation = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
+    assert_eq!((operation.stage, operation.counts.busy, operation.counts.to_come()), (Stage::Running, 2, 0));
+    assert_eq!(operation.followed.all(), 0, "nothing of them was written, so nothing is waited for");
+    for path in ["/atomfeed-console/operations/1", answer.header("location")] {
+        let page = hospital.page(path).await.body;
+        assert!(
+            page.contains("Retry requested for 0 of 2 rows. 2 busy: locked by another transaction"),
+            "{path}: {page}"
+        );
+        assert!(page.contains("2 rows are locked by another transaction of the database"), "{path}: {page}");
+    }
+    assert!(hospital.page("/atomfeed-console/operations/1").await.body.contains("Another transaction has it locked"));
+    let course = hospital.get("/atomfeed-console/api/operation_course?id=1").await.json();
+    let number = |name: &str| course[name].as_i64();
+    assert_eq!((number("busy"), number("done"), number("taken")), (Some(2), Some(0), Some(0)), "{course}");
+    // They are its own: nobody else takes them meanwhile.
+    hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
+    let beside = hospital.console.parts.store.operation(2).await.unwrap().unwrap();
+    assert_eq!(beside.planned, Some(1), "{beside:?}");
+    assert!(beside.left_out.is_some_and(|told| told.contains("2 under way in another operation")));
+    let event = row(3, "").event;
+    let path = format!("/atomfeed-console/apps/odoo/failedEvent/{event}/resetRetryCount");
+    let old = hospital.send(axum::http::Request::post(path).body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(old.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(old.json()["error"].as_str().unwrap().contains("locked by another transaction"), "{}", old.body);
+
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    for id in [1, 3] {
+        let ended = until(&hospital.console, id, &[Stage::Ended]).await;
+        assert_eq!((ended.counts.done(), ended.counts.busy, ended.note), (ended.counts.asked, 0, None));
+    }
+    assert!(hospital.retries("Odoo").await.values().all(|(retries, _)| *retries == 0));
+}
+
+#[tokio::test]
+async fn busy_rows_of_a_cancelled_operation_stay_as_they_were() {
+    let hospital = Hospital::new(&rows(2), &[]).await;
+    let file = hospital.database("Odoo");
+    let mut other = sqlx::SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    hospital.form("/atomfeed-console/api/retry", &[("rows[]", "odoo:1:5")]).await;
+    hospital.form(TURN, &[("id", "1"), ("turn", "cancel")]).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    let ended = until(&hospital.console, 1, &[Stage::Cancelled]).await;
+    assert_eq!(ended.counts.done(), 0);
+    // It is nobody's any more.
+    hospital.form("/atomfeed-console/api/retry", &[("rows[]", "odoo:1:5")]).await;
+    until(&hospital.console, 2, &[Stage::Ended]).await;
+    assert_eq!(hospital.retries("Odoo").await[&1].0, 0);
+}
+
+#[tokio::test]
+async fn a_busy_row_that_was_being_written_when_the_console_ended_is_looked_at_as_such() {
+    let hospital = Hospital::new(&rows(6), &[]).await;
+    let id = killed(&hospital, RequestKind::Retry, Killed::Marked, true).await;
+    let store = &hospital.console.parts.store;
+    let busy = |again| RowOutcome::Busy { again };
+    store
+        .record_outcomes(id, &[(0, RowOutcome::Reset), (1, busy(true)), (2, busy(true)), (3, busy(false))])
+        .await
+        .unwrap();
+    assert_eq!(store.busy(id).await.unwrap(), 3);
+    assert_eq!(store.taken(id).await.unwrap(), 1, "their turn comes again");
+    let counts = store.operation(id).await.unwrap().unwrap().counts;
+    assert_eq!((counts.reset, counts.busy, counts.to_come()), (1, 3, 2));
+    let claimed = store.claimed("odoo", &[1, 2, 3, 4, 5, 6].map(RowId)).await.unwrap();
+    assert_eq!(claimed.len(), 5, "all but the one that is done: {claimed:?}");
+    store.free_busy(id).await.unwrap();
+    let next = store.next_rows(id, 10).await.unwrap();
+    assert_eq!(next.iter().map(|(place, _, again)| (*place, *again)).collect::<Vec<_>>(), [(1, true), (2, true)]);
+    store.record_outcomes(id, &[(1, RowOutcome::Reset), (2, busy(true)), (3, busy(false))]).await.unwrap();
+    // What stays locked for too long is given up: of the one nobody knows, of the other that nothing was written.
+    assert_eq!(store.give_up_busy(id, "locked for long").await.unwrap(), 2);
+    let rows = store.operation_rows(id, 2, 2).await.unwrap();
+    let reason = "locked for long".to_owned();
+    assert_eq!(rows[0].1.outcome, Some(RowOutcome::Uncertain { reason: reason.clone() }));
+    assert_eq!(rows[1].1.outcome, Some(RowOutcome::Failed { reason }));
+    assert_eq!(store.next_rows(id, 10).await.unwrap().len(), 2);
 }

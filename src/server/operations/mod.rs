@@ -13,7 +13,7 @@ mod page;
 mod plan;
 mod run;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     error::Problem,
@@ -76,9 +76,10 @@ impl SeenEvent {
     }
 }
 
-/// The operations that have a task of their own now.
+/// The operations that have a task of their own now, and whether nothing but rows that others have locked is left of
+/// each.
 #[derive(Clone, Debug, Default)]
-pub struct Running(Arc<tokio::sync::Mutex<BTreeSet<i64>>>);
+pub struct Running(Arc<tokio::sync::Mutex<BTreeMap<i64, bool>>>);
 
 /// A moment in an operation's life that is put on record beside the operation itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,9 +163,10 @@ fn in_words(counts: &OutcomeCounts) -> (AuditOutcome, String) {
         0 => AuditOutcome::Failed,
         _ => AuditOutcome::Partly,
     };
-    let OutcomeCounts { asked, changed, gone, failed, uncertain, .. } = counts;
+    let OutcomeCounts { asked, changed, gone, failed, uncertain, busy, .. } = counts;
     let mut what = format!("{done} of {asked} done");
-    for (count, word) in [(changed, "changed meanwhile"), (gone, "gone"), (failed, "failed"), (uncertain, "uncertain")]
+    for (count, word) in
+        [(changed, "changed meanwhile"), (gone, "gone"), (failed, "failed"), (uncertain, "uncertain"), (busy, "busy")]
     {
         if *count > 0 {
             what.push_str(&format!(", {count} {word}"));
@@ -209,6 +211,9 @@ pub async fn retry(
     let store = &console.parts.store;
     let id = new(console, &actor, RequestKind::Retry, scope, reason, false).await?;
     store.plan_rows(id, &rows).await?;
+    if left_out.untitled > 0 {
+        store.count_untitled(id, left_out.untitled).await?;
+    }
     store.close_plan(id, left_out.sentence().as_deref()).await?;
     if let Err(problem) = start(console, &actor, id, None, Pace::default()).await {
         store.drop_plan(id).await?;
@@ -244,7 +249,7 @@ pub async fn start(
     let store = &console.parts.store;
     let operation = find(console, id).await?;
     if operation.stage == Stage::Planning {
-        return Err(Problem::refused("The plan is still being made.", "Reload the page in a moment, then start it."));
+        return Err(Problem::conflict("The plan is still being made.", "Reload the page in a moment, then start it."));
     }
     if operation.kind == RequestKind::Discard && reason.is_none() && operation.reason.is_none() {
         return Err(Problem::bad_request(
@@ -256,7 +261,7 @@ pub async fn start(
         allowed(console.source(&app)?)?;
     }
     let begun_before = || {
-        Problem::refused(
+        Problem::conflict(
             "This operation was started before, or its plan was thrown away.",
             "The page of operations shows how it stands.",
         )
@@ -291,7 +296,7 @@ pub async fn drop_plan(console: &Console, person: &Person, actor: &Actor, id: i6
             "An administrator can throw it away; a plan that nobody starts goes by itself after a day.",
         ));
     }
-    let begun = || Problem::refused("This operation has begun.", "Pause or cancel it on its page.");
+    let begun = || Problem::conflict("This operation has begun.", "Pause or cancel it on its page.");
     if !matches!(operation.stage, Stage::Planning | Stage::Draft) {
         return Err(begun());
     }
@@ -364,7 +369,7 @@ async fn turn(
 }
 
 fn elsewhere(operation: &Operation) -> Problem {
-    Problem::refused(format!("This operation is {} by now.", operation.stage.word()), "Its page shows how it stands.")
+    Problem::conflict(format!("This operation is {} by now.", operation.stage.word()), "Its page shows how it stands.")
 }
 
 /// One operation with its counts.

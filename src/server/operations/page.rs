@@ -1,5 +1,7 @@
 //! What the page of an operation shows: its plan with the feeds as they stand, and what became of its rows.
 
+use std::collections::BTreeSet;
+
 use super::counted;
 use crate::{
     api::operations::{FeedOfPlan, OperationPage},
@@ -22,7 +24,10 @@ const PAGE: usize = 100;
 pub async fn page(console: &Console, id: i64, from: Option<i64>) -> Result<OperationPage, Problem> {
     let store = &console.parts.store;
     let operation = counted(console, id).await?;
-    let feeds = store.planned_feeds(&operation).await?;
+    let mut feeds = store.planned_feeds(&operation).await?;
+    if operation.stage == Stage::Draft && operation.kind == RequestKind::Retry {
+        count_waiting(console, id, &mut feeds).await?;
+    }
     let refused = if operation.stage == Stage::Draft { refused(console, &operation, &feeds).await } else { Vec::new() };
     let mut rows = store.courses(id, from.unwrap_or(0), PAGE as u32 + 1).await?;
     let next = rows.get(PAGE).map(|(position, _)| *position);
@@ -45,6 +50,19 @@ pub async fn page(console: &Console, id: i64, from: Option<i64>) -> Result<Opera
         applications: console.applications().cloned().collect(),
         operation,
     })
+}
+
+/// Counts what of a plan's rows waits by itself, by the limits of their applications.
+async fn count_waiting(console: &Console, id: i64, feeds: &mut [PlannedFeed]) -> Result<(), Problem> {
+    let apps: BTreeSet<String> = feeds.iter().map(|feed| feed.app.clone()).collect();
+    for app in apps {
+        let Some(max) = console.info(&app).ok().and_then(|info| info.limits.max_retry) else { continue };
+        let waiting = console.parts.store.planned_below(id, &app, max).await?;
+        for feed in feeds.iter_mut().filter(|feed| feed.app == app) {
+            feed.waiting = waiting.get(&feed.feed_uri).copied().unwrap_or_default();
+        }
+    }
+    Ok(())
 }
 
 /// Feeds with what was last seen of them.

@@ -4,9 +4,10 @@
 use crate::{
     error::Problem,
     model::{
-        EventState, FailedEventRow, RowId,
+        EventState, FailedEventRow, Obstacle, RowId,
         filter::{Direction, Filter, Order, Position},
         ledger::{RequestKind, RequestOutcome},
+        obstacle::untitled,
         operation::OperationRow,
     },
     server::{
@@ -74,20 +75,35 @@ pub(super) struct LeftOut {
     waiting: u64,
     /// Their retries are not known.
     unknown: u64,
-    /// Their failed_at is NULL: see [`FailedEventRow::would_stop_its_feed`].
+    /// No retry helps them: see [`Obstacle`].
+    homeless: u64,
     timeless: u64,
     claimed: u64,
     /// Whole applications, each with the reason.
     applications: Vec<String>,
+    /// What is in the plan of a retry, and has no title.
+    pub(super) untitled: u64,
 }
 
 impl LeftOut {
+    /// Whether no retry helps this row: then it is counted.
+    fn beyond_help(&mut self, row: &FailedEventRow) -> bool {
+        let obstacle = Obstacle::of(row);
+        match obstacle {
+            Some(Obstacle::NoFeedAddress) => self.homeless += 1,
+            Some(Obstacle::NoTime) => self.timeless += 1,
+            None => {}
+        }
+        obstacle.is_some()
+    }
+
     pub(super) fn sentence(&self) -> Option<String> {
         let mut parts = Vec::new();
         for (rows, why) in [
             (self.waiting, "left to the consumer, which tries them again by itself"),
             (self.unknown, "without a count of retries"),
-            (self.timeless, "without a time of failure, which would stop every retry of their feed if they waited"),
+            (self.homeless, Obstacle::NoFeedAddress.left_out()),
+            (self.timeless, Obstacle::NoTime.left_out()),
             (self.claimed, "under way in another operation"),
         ] {
             if rows > 0 {
@@ -136,6 +152,9 @@ async fn write_down(console: &Console, id: i64, kind: RequestKind, what: Matchin
     if console.parts.store.planned_so_far(id).await? == 0 {
         return Err(nothing_left(&left_out));
     }
+    if left_out.untitled > 0 {
+        console.parts.store.count_untitled(id, left_out.untitled).await?;
+    }
     console.parts.store.close_plan(id, left_out.sentence().as_deref()).await?;
     Ok(())
 }
@@ -143,7 +162,7 @@ async fn write_down(console: &Console, id: i64, kind: RequestKind, what: Matchin
 /// No row is left for an operation.
 pub(super) fn nothing_left(left_out: &LeftOut) -> Problem {
     let why = left_out.sentence().unwrap_or_else(|| "Somebody else may have been here before.".to_owned());
-    Problem::refused("There is nothing to do: no failed event is left for this plan.", why)
+    Problem::conflict("There is nothing to do: no failed event is left for this plan.", why)
 }
 
 /// Everything that matches, application by application, oldest first. What arrives while it is read is not taken.
@@ -247,6 +266,7 @@ async fn by_name(
                 let mut found = source.rows(&ids, TextLimit(1)).await?;
                 found.sort_by_key(|row| row.id);
                 if kind == RequestKind::Retry {
+                    found.retain(|row| !left_out.beyond_help(row));
                     let before = found.len();
                     found.retain(|row| row.state != EventState::Waiting);
                     left_out.waiting += (before - found.len()) as u64;
@@ -311,10 +331,13 @@ fn usable(kind: RequestKind, rows: Vec<FailedEventRow>, left_out: &mut LeftOut) 
     let mut usable = Vec::with_capacity(rows.len());
     for row in rows {
         match (kind, row.retries) {
+            (RequestKind::Retry, _) if left_out.beyond_help(&row) => {}
             (RequestKind::Retry, None) => left_out.unknown += 1,
             (RequestKind::Retry, Some(0)) => left_out.waiting += 1,
-            (RequestKind::Retry, Some(_)) if row.would_stop_its_feed() => left_out.timeless += 1,
-            _ => usable.push(planned(row)),
+            _ => {
+                left_out.untitled += u64::from(kind == RequestKind::Retry && untitled(row.title.as_deref()));
+                usable.push(planned(row));
+            }
         }
     }
     usable
@@ -381,9 +404,13 @@ pub(super) async fn chosen(
                 continue;
             }
             let row = found.iter().find(|row| row.id == event.key.id);
-            if kind == RequestKind::Retry && row.is_some_and(FailedEventRow::would_stop_its_feed) {
-                left_out.timeless += 1;
-                continue;
+            if kind == RequestKind::Retry
+                && let Some(row) = row
+            {
+                if left_out.beyond_help(row) {
+                    continue;
+                }
+                left_out.untitled += u64::from(untitled(row.title.as_deref()));
             }
             rows.push(OperationRow {
                 app: app.to_owned(),
@@ -500,13 +527,16 @@ mod tests {
         let left_out = LeftOut {
             waiting: 3,
             unknown: 0,
+            homeless: 4,
             timeless: 2,
             claimed: 1,
+            untitled: 5,
             applications: vec!["Odoo does not answer. is left out.".into()],
         };
         let said = left_out.sentence().unwrap();
         assert!(
             said.contains("3 left to the consumer")
+                && said.contains("4 without a feed address")
                 && said.contains("2 without a time")
                 && said.contains("1 under way"),
             "{said}"
@@ -518,7 +548,7 @@ mod tests {
         FailedEventRow {
             app: "odoo".into(),
             id: RowId(1),
-            feed_uri: None,
+            feed_uri: Some("http://openmrs/feed/recent".into()),
             failed_at: Some(crate::model::Stamp::of(chrono::DateTime::UNIX_EPOCH)),
             error: None,
             event_id: None,
@@ -541,5 +571,27 @@ mod tests {
         assert_eq!(usable(RequestKind::Retry, rows(), &mut left_out).len(), 1);
         assert_eq!((left_out.waiting, left_out.unknown), (1, 1));
         assert_eq!(usable(RequestKind::Discard, rows(), &mut LeftOut::default()).len(), 3);
+        let hopeless = || {
+            let zero = crate::model::Stamp { text: "0000-00-00 00:00:00".into(), at: None };
+            vec![
+                FailedEventRow { feed_uri: None, ..row(Some(0)) },
+                FailedEventRow { failed_at: None, ..row(None) },
+                FailedEventRow { failed_at: Some(zero), title: Some("Encounter".into()), ..row(Some(5)) },
+            ]
+        };
+        let mut left_out = LeftOut::default();
+        assert_eq!(usable(RequestKind::Retry, hopeless(), &mut left_out).len(), 0);
+        assert_eq!((left_out.homeless, left_out.timeless, left_out.waiting, left_out.unknown), (1, 2, 0, 0));
+        let mut left_out = LeftOut::default();
+        assert_eq!(usable(RequestKind::Discard, hopeless(), &mut left_out).len(), 3);
+        assert_eq!((left_out.sentence(), left_out.untitled), (None, 0), "none of it matters to a discard");
+    }
+
+    #[test]
+    fn what_has_no_title_is_planned_and_counted() {
+        let titled = FailedEventRow { title: Some("Encounter".into()), ..row(Some(5)) };
+        let mut left_out = LeftOut::default();
+        assert_eq!(usable(RequestKind::Retry, vec![titled, row(Some(5))], &mut left_out).len(), 2);
+        assert_eq!(left_out.untitled, 1);
     }
 }

@@ -20,6 +20,7 @@ use crate::{
         ledger::{RequestKind, RequestOutcome},
         operation::{Operation, OperationRow, RowOutcome, Stage},
         whole_row::WholeEvent,
+        words,
     },
     server::{
         sources::{DiscardRow, ResetRow, Source, SourceError, SourceErrorKind},
@@ -57,9 +58,10 @@ type Taken = (i64, OperationRow, bool);
 /// Gives an operation a task, unless it has one.
 pub(super) async fn spawn(console: &Console, id: i64) {
     let mut running = console.parts.operations.0.lock().await;
-    if !running.insert(id) {
+    if running.contains_key(&id) {
         return;
     }
+    running.insert(id, false);
     let own = console.clone();
     console.parts.running.spawn(async move {
         loop {
@@ -87,13 +89,13 @@ pub(super) async fn spawn(console: &Console, id: i64) {
 /// that an earlier console was writing nobody knows.
 pub(super) async fn cancelled(console: &Console, id: i64) -> Result<(), StoreError> {
     let running = console.parts.operations.0.lock().await;
-    if running.contains(&id) { Ok(()) } else { console.parts.store.end_writing(Some(id)).await }
+    if running.contains_key(&id) { Ok(()) } else { console.parts.store.end_writing(Some(id)).await }
 }
 
-/// Waits until an operation has no task any more, or as long as a person would.
+/// Waits until an operation has no task any more, or nothing but busy rows, or as long as a person would.
 pub(super) async fn wait(console: &Console, id: i64, patience: Duration) {
     let until = Instant::now() + patience;
-    while Instant::now() < until && console.parts.operations.0.lock().await.contains(&id) {
+    while Instant::now() < until && console.parts.operations.0.lock().await.get(&id) == Some(&false) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -111,6 +113,7 @@ async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
     let store = &console.parts.store;
     let mut pause = FIRST_PAUSE;
     let mut refusals = 0;
+    let mut busy: Option<Busy> = None;
     while !console.parts.stopping.is_cancelled() {
         let Some(operation) = store.operation_alone(id).await? else { return Ok(()) };
         match operation.stage {
@@ -125,7 +128,20 @@ async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
         let Some(limit) = limit(console, &operation).await? else { continue };
         let batch = store.next_rows(id, limit).await?;
         if batch.is_empty() {
-            return end(console, &operation).await;
+            let rows = store.busy(id).await?;
+            if rows == 0 {
+                return end(console, &operation).await;
+            }
+            let now = Busy::after(busy, rows);
+            busy = Some(now);
+            match busy_pause(now.since.elapsed()) {
+                Some(pause) => come_again(console, id, rows, pause).await?,
+                None => {
+                    let given_up = store.give_up_busy(id, LOCKED_FOR_LONG).await?;
+                    tracing::warn!(operation = id, rows = given_up, "rows stayed locked and are left as they are");
+                }
+            }
+            continue;
         }
         let rows = batch.len() as u32;
         match take(console, &operation, batch).await? {
@@ -158,6 +174,54 @@ async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Rows that others have locked, and since when there are no fewer of them.
+#[derive(Clone, Copy, Debug)]
+struct Busy {
+    rows: u64,
+    since: Instant,
+}
+
+impl Busy {
+    fn after(before: Option<Self>, rows: u64) -> Self {
+        before.filter(|before| rows >= before.rows).unwrap_or(Self { rows, since: Instant::now() })
+    }
+}
+
+/// How long it is tried again to change rows that others have locked, from the last one on that became free.
+const BUSY_FOR: Duration = Duration::from_secs(15 * 60);
+
+const LOCKED_FOR_LONG: &str = "Another transaction has held this row locked for 15 minutes: nothing was written. See in the \
+     database which one is open for so long, then retry it.";
+
+/// The pause before busy rows are tried again, so long after that became necessary; `None`: they are given up. A transaction
+/// of the consumer lasts as long as one event takes, so it is short at first.
+fn busy_pause(after: Duration) -> Option<Duration> {
+    (after < BUSY_FOR).then(|| (after / 4).clamp(Duration::from_secs(1), Duration::from_secs(30)))
+}
+
+/// Waits with no lock held, and has the turn of busy rows come again.
+async fn come_again(console: &Console, id: i64, rows: u64, pause: Duration) -> Result<(), StoreError> {
+    let store = &console.parts.store;
+    let whose = if rows == 1 { "1 row is".to_owned() } else { format!("{} rows are", words::number(rows)) };
+    let note = format!(
+        "{whose} locked by another transaction of the database, and tried again by itself every few seconds, for 15 minutes \
+         at the most."
+    );
+    store.note(id, Some(&note)).await?;
+    // Who waits for the operation sees what it did so far.
+    store.tell_requests().await?;
+    set_resting(console, id, true).await;
+    rest(console, pause).await;
+    set_resting(console, id, false).await;
+    store.free_busy(id).await
+}
+
+async fn set_resting(console: &Console, id: i64, rests: bool) {
+    if let Some(resting) = console.parts.operations.0.lock().await.get_mut(&id) {
+        *resting = rests;
+    }
 }
 
 /// Sleeps, but not beyond the console's end.
@@ -336,7 +400,9 @@ async fn reset(
     let outcomes: Vec<_> = batch
         .iter()
         .zip(outcomes)
-        .map(|((place, row, again), outcome)| (*place, if *again { reset_before(row, outcome) } else { outcome }))
+        .map(|((place, row, again), outcome)| {
+            (*place, if *again { reset_before(row, still_unknown(outcome)) } else { outcome })
+        })
         .collect();
     settle(console, operation.id, app, &outcomes).await?;
     Ok(Ok(()))
@@ -463,6 +529,14 @@ fn reset_before(row: &OperationRow, outcome: RowOutcome) -> RowOutcome {
     }
 }
 
+/// A row that was being written when the console ended, and is locked now: what became of it then is still not known.
+fn still_unknown(outcome: RowOutcome) -> RowOutcome {
+    match outcome {
+        RowOutcome::Busy { .. } => RowOutcome::Busy { again: true },
+        other => other,
+    }
+}
+
 async fn discard(
     console: &Console,
     operation: &Operation,
@@ -490,6 +564,7 @@ async fn discard(
     for ((place, _, again), outcome) in batch.iter().zip(outcomes) {
         // A copy from before the console's end, and no row: it was removed then, or the consumer was quicker.
         let gone = *again && outcome == RowOutcome::Gone && store.has_copy(operation.id, *place).await?;
+        let outcome = if *again { still_unknown(outcome) } else { outcome };
         settled.push((
             *place,
             if gone { RowOutcome::Uncertain { reason: REMOVED_OR_RESOLVED.to_owned() } } else { outcome },
@@ -575,6 +650,19 @@ const PUT_BACK_OR_READ: &str = "The console was ended while this row was being p
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn busy_rows_are_tried_soon_then_seldom_and_not_for_ever() {
+        let pause = |seconds| busy_pause(Duration::from_secs(seconds)).map(|pause| pause.as_secs());
+        assert_eq!([pause(0), pause(8), pause(600)], [Some(1), Some(2), Some(30)]);
+        assert_eq!(pause(15 * 60), None);
+        let first = Busy::after(None, 7);
+        assert_eq!(Busy::after(Some(first), 7).since, first.since);
+        assert_eq!(Busy::after(Some(first), 9).since, first.since, "more of them are no progress");
+        let fewer = Busy::after(Some(first), 6);
+        assert_eq!(fewer.rows, 6);
+        assert!(fewer.since >= first.since);
+    }
 
     #[test]
     fn a_row_that_was_reset_before_the_console_ended_is_not_called_changed() {

@@ -13,8 +13,8 @@ use url::Url;
 use super::{form_token, visit::Visit};
 use crate::{
     error::Problem,
-    model::{Right, access::ServiceRight, error_text::shortened},
-    paths::{API_PREFIX, Base},
+    model::{Right, access::ServiceRight, error_text::shortened, filter::pairs},
+    paths::{API_PREFIX, Base, Undone},
     server::{
         config::Mode,
         http::{LARGEST_BODY, LOGGED, status_of},
@@ -53,6 +53,7 @@ pub async fn door(State(Door { console, needs }): State<Door>, mut request: Requ
     };
     let path = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
     if let Err(problem) = passes(needs, &visit) {
+        let request = if problem.status == 401 { with_undone(request, path.path()).await } else { request };
         return refuse(&console, needs, &visit, &request, path.path(), problem);
     }
     if let (Needs::RightOrToken(..), Some(service)) = (needs, &visit.service) {
@@ -122,7 +123,13 @@ fn refuse(console: &Console, needs: Needs, visit: &Visit, request: &Request, pat
         return see_other(&base.account());
     }
     if page && signs_in && problem.status == 401 && !request.headers().contains_key(header::AUTHORIZATION) {
-        return see_other(&base.sign_in(way_back(request, base, visit).as_deref()));
+        let undone = request.extensions().get::<Undone>();
+        let named = || undone?.back.clone().filter(|to| base.inside(to).is_some());
+        let back = way_back(request, base, visit).or_else(named);
+        return see_other(&match (back, undone) {
+            (Some(back), Some(undone)) => base.sign_in_after(&back, undone),
+            (back, _) => base.sign_in(back.as_deref()),
+        });
     }
     let mut response = answer(path, base, &problem);
     if problem.status == 401 {
@@ -131,6 +138,33 @@ fn refuse(console: &Console, needs: Needs, visit: &Visit, request: &Request, pat
     response.extensions_mut().insert(problem);
     response.extensions_mut().insert(AtTheDoor);
     response
+}
+
+/// Bytes of a form that are read of somebody who is not signed in: of a list whose every row is ticked there are some
+/// thousands.
+const UNDONE_BODY: usize = 64 * 1024;
+
+/// A browser's form that meets a session that has ended: what it was for and what was ticked, so that the page that it
+/// stands on can say that nothing was done, and have it ticked again.
+async fn with_undone(request: Request, path: &str) -> Request {
+    if request.method() != Method::POST || !wants_page(request.headers()) {
+        return request;
+    }
+    let (mut parts, body) = request.into_parts();
+    let form = to_bytes(body, UNDONE_BODY).await.unwrap_or_default();
+    let form = String::from_utf8_lossy(&form);
+    let rows = pairs(&form).filter(|(key, _)| matches!(key.as_str(), "rows[]" | "only"));
+    // Without the retries, which may be others by then.
+    let chosen = rows.filter_map(|(_, row)| row.rsplit_once(':').map(|(event, _)| event.to_owned())).collect();
+    let what = match path.rsplit('/').next() {
+        Some("retry") => "retry",
+        Some("plan_operation") => "plan",
+        Some("start_operation") => "start",
+        _ => "form",
+    };
+    let back = pairs(&form).find(|(key, _)| key == "back").map(|(_, to)| to);
+    parts.extensions.insert(Undone { what, chosen, back });
+    Request::from_parts(parts, Body::empty())
 }
 
 /// In the form of the calls that the path belongs to.

@@ -147,23 +147,24 @@ impl Connection {
     }
 
     /// The statements that begin a transaction.
-    fn beginning(&mut self, purpose: Purpose) -> &'static str {
+    fn beginning(&mut self, purpose: Purpose) -> String {
         match (self, purpose) {
-            (Connection::MySql(_), Purpose::Read) => "START TRANSACTION READ ONLY",
-            (Connection::MySql(_), Purpose::Write) => "START TRANSACTION",
-            (Connection::Postgres(_), Purpose::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            (Connection::Postgres(_), Purpose::Write) => "BEGIN",
+            (Connection::MySql(open), Purpose::Read) => open.beginning_to_read(),
+            (Connection::MySql(open), Purpose::Write) => open.beginning_to_write(),
+            (Connection::Postgres(_), Purpose::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
+            (Connection::Postgres(_), Purpose::Write) => "BEGIN; SET LOCAL lock_timeout = 1000".to_owned(),
             (Connection::Sqlite(open), Purpose::Read) => open.beginning_to_read(),
             (Connection::Sqlite(open), Purpose::Write) => open.beginning_to_write(),
         }
     }
 
     /// Runs fixed statements without parameters, and without preparing them.
-    async fn command(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
+    async fn command(&mut self, text: &str) -> Result<(), sqlx::Error> {
+        let text = sqlx::raw_sql(AssertSqlSafe(text.to_owned()));
         match self {
-            Connection::MySql(open) => open.connection.execute(sqlx::raw_sql(text)).await.map(drop),
-            Connection::Postgres(open) => open.connection.execute(sqlx::raw_sql(text)).await.map(drop),
-            Connection::Sqlite(open) => open.for_statement().execute(sqlx::raw_sql(text)).await.map(drop),
+            Connection::MySql(open) => open.connection.execute(text).await.map(drop),
+            Connection::Postgres(open) => open.connection.execute(text).await.map(drop),
+            Connection::Sqlite(open) => open.for_statement().execute(text).await.map(drop),
         }
     }
 
@@ -276,6 +277,7 @@ enum Purpose {
 pub(super) struct Link<'a> {
     pub app: &'a Application,
     connection: Connection,
+    purpose: Purpose,
     /// It timed out or was lost: of no use any more.
     broken: bool,
     /// The schema turned out to be another one than was read.
@@ -332,14 +334,14 @@ impl Link<'_> {
     }
 
     /// Runs fixed statements without parameters.
-    pub async fn command(&mut self, text: &'static str) -> Result<(), SourceError> {
+    pub async fn command(&mut self, text: &str) -> Result<(), SourceError> {
         self.count();
         let answer = limited(patience(self.app), self.connection.stopper(), self.connection.command(text)).await;
         self.checked(answer)
     }
 
     /// Begins a transaction, which is the test whether the connection is alive: no longer than connecting may take.
-    async fn begin(&mut self, text: &'static str) -> Result<(), SourceError> {
+    async fn begin(&mut self, text: &str) -> Result<(), SourceError> {
         // SQLite is in this process; what beginning waits for there is another program's lock.
         if self.app.database.backend == Backend::Sqlite {
             return self.command(text).await;
@@ -376,7 +378,11 @@ impl Link<'_> {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => {
                 self.broken |= fault::ends_connection(&error);
-                let told = fault::statement(self.app, &error);
+                let mut told = fault::statement(self.app, &error);
+                // Whoever only reads waits as long as a statement may take, whatever for.
+                if told.kind == SourceErrorKind::Locked && self.purpose == Purpose::Read {
+                    told = fault::statement_timeout(self.app);
+                }
                 self.schema_changed |= told.kind == SourceErrorKind::NotHere;
                 tracing::debug!(app = self.app.info.key, %error, "a statement failed");
                 Err(told)
@@ -525,8 +531,8 @@ impl Pool {
             };
             let beginning = connection.beginning(purpose);
             let counted = counted.clone();
-            let mut link = Link { app, connection, broken: false, schema_changed: false, counted };
-            match link.begin(beginning).await {
+            let mut link = Link { app, connection, purpose, broken: false, schema_changed: false, counted };
+            match link.begin(&beginning).await {
                 Ok(()) => return Ok(link),
                 Err(error) if !(was_kept && link.broken) => return Err(error),
                 // It died while it was not in use, so the others did, too: to try each would take as many timeouts. And

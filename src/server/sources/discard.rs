@@ -13,7 +13,8 @@ use crate::model::{
 };
 
 use super::{
-    DiscardRow, SourceError, SourceErrorKind,
+    DiscardRow, SourceError,
+    busy::Change,
     connection::Session,
     fault,
     list::failed_events,
@@ -144,26 +145,20 @@ pub(super) async fn log_rows(
     Ok(rows.into_iter().map(|raw| whole::read(log.backend, columns, raw)).collect())
 }
 
-/// Deletes the rows that are as their copies say and have the retries that were seen, and answers row by row.
-pub(super) async fn discard(
-    mut session: Session<'_>,
-    rows: &[DiscardRow],
-    copies: &BTreeMap<RowId, WholeEvent>,
-) -> Result<Vec<RowOutcome>, SourceError> {
-    let outcomes = match delete_all(&mut session, rows, copies).await {
-        Ok(outcomes) => outcomes,
-        Err(error) => return session.end(Err(error)).await,
-    };
-    match session.commit().await {
-        Ok(()) => Ok(outcomes),
-        Err(error) if matches!(error.kind, SourceErrorKind::Lost | SourceErrorKind::TimedOut) => {
-            let uncertain = |outcome| match outcome {
-                RowOutcome::Discarded => RowOutcome::Uncertain { reason: error.reason.clone() },
-                other => other,
-            };
-            Ok(outcomes.into_iter().map(uncertain).collect())
-        }
-        Err(error) => Err(error),
+/// Deletes the rows that are as their copies say and have the retries that were seen.
+pub(super) struct Discard<'a> {
+    pub copies: &'a BTreeMap<RowId, WholeEvent>,
+}
+
+impl Change for Discard<'_> {
+    type Row = DiscardRow;
+
+    fn id(row: DiscardRow) -> RowId {
+        row.id
+    }
+
+    async fn write(&self, session: &mut Session<'_>, rows: &[DiscardRow]) -> Result<Vec<RowOutcome>, SourceError> {
+        delete_all(session, rows, self.copies).await
     }
 }
 
@@ -246,7 +241,7 @@ async fn delete_chunk(
     seen: Option<i64>,
     ids: &[RowId],
 ) -> Result<u64, SourceError> {
-    let mut statement = session.link.statement(format!("DELETE FROM {} WHERE ", table.name));
+    let mut statement = session.link.statement(table.delete());
     match seen {
         Some(seen) => statement.push(format!("{} = ", table.expression("retries"))).int(seen),
         None if table.column("retries").is_some() => statement.push(format!("{} IS NULL", table.expression("retries"))),
@@ -277,7 +272,7 @@ async fn delete_log<'a>(
         .filter_map(id_of)
         .collect();
     for chunk in ids.chunks(CHUNK) {
-        let mut statement = session.link.statement(format!("DELETE FROM {} WHERE ", log.name));
+        let mut statement = session.link.statement(log.delete());
         statement.id_in(&log.expression("id"), &log.id, chunk.iter().copied());
         session.link.execute(statement).await?;
     }

@@ -366,10 +366,16 @@ pub(super) async fn same_record(
     Ok((rows, !bound.is_some_and(|(_, more)| more)))
 }
 
-/// Appends, as text, how many rows are in a state.
-pub(super) fn push_count_of(statement: &mut Statement, app: &Application, table: &Found<'_>, state: EventState) {
+/// Appends, as text, how many rows are in a state, of those for which a condition holds.
+pub(super) fn push_count_of(
+    statement: &mut Statement,
+    app: &Application,
+    table: &Found<'_>,
+    state: EventState,
+    condition: &str,
+) {
     statement.as_text(|statement| {
-        statement.push("SUM(CASE WHEN 1 = 1");
+        statement.push(format!("SUM(CASE WHEN {condition}"));
         push_state(statement, app, table, state);
         statement.push(" THEN 1 ELSE 0 END)");
     });

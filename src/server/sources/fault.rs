@@ -14,7 +14,7 @@ use crate::{
 
 use super::{SourceError, SourceErrorKind};
 
-use SourceErrorKind::{Lost, NotAllowed, NotHere, Other, Refused, TimedOut, Unreachable};
+use SourceErrorKind::{Locked, Lost, NotAllowed, NotHere, Other, Refused, TimedOut, Unreachable};
 
 /// A sentence on what happened and one on what to do, without the application's name yet.
 struct Finding {
@@ -70,6 +70,14 @@ fn too_slow(app: &Application) -> Finding {
         format!("no answer within {}", in_words(app.statement_timeout)),
         "The database is busy, or another program holds a lock. Try again, narrow the request, or raise the \
          application's statement timeout.",
+    )
+}
+
+fn locked() -> Finding {
+    finding(
+        Locked,
+        "another program holds a lock on what this needs",
+        "Try again in a moment. If it stays, see in the database which transaction is open for so long.",
     )
 }
 
@@ -396,8 +404,10 @@ fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
         1040 | 1203 | 1226 => too_many_connections(message),
         1142 | 1143 | 1227 | 1370 => no_right(message),
         1146 | 1054 => not_there(message),
-        // Statement timeouts (MySQL, MariaDB), interrupted, lock wait timeout.
-        3024 | 1969 | 1317 | 1205 => too_slow(app),
+        // Statement timeouts (MySQL, MariaDB), interrupted.
+        3024 | 1969 | 1317 => too_slow(app),
+        // Lock wait timeout; a lock that was not to be waited for.
+        1205 | 3572 => locked(),
         1290 | 1792 | 1836 | 3989 => read_only(message),
         1213 => deadlock(),
         _ if ends_mysql(number) => lost(),
@@ -422,7 +432,8 @@ fn postgres(app: &Application, code: &str, message: &str) -> Option<Finding> {
         "53300" => too_many_connections(message),
         "42501" => no_right(message),
         "42P01" | "42703" | "3F000" => not_there(message),
-        "57014" | "55P03" => too_slow(app),
+        "57014" => too_slow(app),
+        "55P03" => locked(),
         "25006" => read_only(message),
         "40P01" | "40001" => deadlock(),
         "57P03" => finding(
@@ -453,7 +464,8 @@ fn sqlite(app: &Application, code: i64, message: &str) -> Option<Finding> {
             format!("the file {file} is not a sound SQLite database: {message}"),
             "See whether the path is right; restore the file from a copy if it is.",
         ),
-        5 | 6 | 9 => too_slow(app),
+        9 => too_slow(app),
+        5 | 6 => locked(),
         8 => read_only(message),
         3 | 23 => no_right(message),
         1 if message.contains("no such table") || message.contains("no such column") => not_there(message),

@@ -1,13 +1,13 @@
 //! Lists of failed events: by key in both directions, and the bounded search for a text.
 //!
 //! Nothing here skips over rows it has read: a page begins at a key, so rows that come and go elsewhere do not move it.
-//! In the order by time, NULL counts as the smallest time in every database.
+//! In both orders by time, rows without one (see [`Found::no_date`]) come last, by their ids.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::{
     model::{
-        Backend, EventState, FailedEvent, FailedEventRow, RowId,
+        Backend, EventState, FailedEvent, FailedEventRow, RowId, Stamp,
         filter::{Direction, Filter, Order, Position},
     },
     server::config::Application,
@@ -44,6 +44,8 @@ pub(super) struct Walk<'a> {
     by_id: bool,
     /// Towards larger keys.
     up: bool,
+    /// Towards the end of the list, where the rows without a time are.
+    forward: bool,
     from: Option<&'a Position>,
     /// The row that has the key of `from` belongs to the page.
     inclusive: bool,
@@ -55,6 +57,7 @@ impl<'a> Walk<'a> {
         Self {
             by_id: order.by_id() || !has_time,
             up: order.descending() == backward,
+            forward: !backward,
             from,
             // "Just before the key" read forward meets the key's own row, and so does "just after" read backward.
             inclusive: from.is_some_and(|from| from.after == backward),
@@ -67,13 +70,13 @@ impl<'a> Walk<'a> {
         if self.by_id {
             return format!("{id} {way}");
         }
-        // MySQL and SQLite sort NULL as the smallest by themselves.
-        let nulls = match (table.backend, self.up) {
-            (Backend::Postgres, true) => " NULLS FIRST",
-            (Backend::Postgres, false) => " NULLS LAST",
-            _ => "",
-        };
-        format!("{} {way}{nulls}, {id} {way}", table.expression("failed_at"))
+        let (no_date, failed_at) = (table.no_date("failed_at"), table.expression("failed_at"));
+        let undated = if self.forward { "ASC" } else { "DESC" };
+        // Among rows without a time, what stands there instead of one says nothing.
+        format!(
+            "CASE WHEN {no_date} THEN 1 ELSE 0 END {undated}, CASE WHEN {no_date} THEN NULL ELSE {failed_at} END {way}, {id} \
+             {way}"
+        )
     }
 
     /// Appends ` AND (the key is beyond where the page begins)`.
@@ -91,24 +94,20 @@ impl<'a> Walk<'a> {
             statement.push(format!(" AND {id} {beyond} ")).id(&table.id, from.id);
             return;
         };
-        let failed_at = table.expression("failed_at");
-        match (&from.failed_at, self.up) {
-            (Some(text), up) => {
-                statement.push(format!(" AND ({failed_at} {} ", if up { ">" } else { "<" })).time(column, text);
+        let (no_date, failed_at) = (table.no_date("failed_at"), table.expression("failed_at"));
+        let dated = from.failed_at.as_ref().filter(|text| !Stamp { text: (*text).clone(), at: None }.is_no_date());
+        match dated {
+            Some(text) => {
+                let further = if self.up { ">" } else { "<" };
+                statement.push(format!(" AND ((NOT {no_date} AND ({failed_at} {further} ")).time(column, text);
                 statement.push(format!(" OR ({failed_at} = ")).time(column, text);
                 statement.push(format!(" AND {id} {beyond} ")).id(&table.id, from.id);
-                statement.push(")");
-                if !up {
-                    statement.push(format!(" OR {failed_at} IS NULL"));
-                }
-                statement.push(")");
+                statement.push(")))");
+                statement.push(if self.forward { format!(" OR {no_date})") } else { ")".to_owned() });
             }
-            (None, true) => {
-                statement.push(format!(" AND ({failed_at} IS NOT NULL OR {id} {beyond} ")).id(&table.id, from.id);
-                statement.push(")");
-            }
-            (None, false) => {
-                statement.push(format!(" AND {failed_at} IS NULL AND {id} {beyond} ")).id(&table.id, from.id);
+            None => {
+                statement.push(format!(" AND (({no_date} AND {id} {beyond} ")).id(&table.id, from.id);
+                statement.push(if self.forward { "))".to_owned() } else { format!(") OR NOT {no_date})") });
             }
         }
     }
@@ -207,7 +206,7 @@ fn in_list_order(mut rows: Vec<FailedEventRow>, direction: Direction) -> Vec<Lis
         rows.reverse();
     }
     let position = |row: &FailedEventRow| Position {
-        failed_at: row.failed_at.as_ref().map(|stamp| stamp.text.clone()),
+        failed_at: row.failed_at.as_ref().filter(|stamp| !stamp.is_no_date()).map(|stamp| stamp.text.clone()),
         id: row.id,
         after: true,
     };
@@ -351,6 +350,8 @@ fn push_filter(statement: &mut Statement, app: &Application, table: &Found<'_>, 
             Some(column) => {
                 statement.push(format!(" AND {} {comparison} ", table.expression("failed_at")));
                 statement.time(column, &clock::key(app.time_zone, column.kind, at));
+                // A zero date is before every time, and none.
+                statement.push(format!(" AND NOT {}", table.no_date("failed_at")));
             }
             None => {
                 statement.push(" AND 1 = 0");

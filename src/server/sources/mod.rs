@@ -5,6 +5,7 @@
 //!
 //! Writes: [`Source::reset`], [`Source::discard`] and [`Source::restore`], and nothing else.
 
+mod busy;
 mod check;
 mod clock;
 mod connection;
@@ -72,6 +73,8 @@ pub enum SourceErrorKind {
     Refused,
     /// Longer than the statement or connect timeout.
     TimedOut,
+    /// Another transaction has locked what is to be written.
+    Locked,
     /// The connection was lost half way.
     Lost,
     /// The table or column that this needs is not there.
@@ -117,6 +120,8 @@ pub struct FeedFailures {
     pub total: u64,
     pub waiting: u64,
     pub exhausted: u64,
+    /// Of the exhausted ones, those that no retry helps: see [`crate::model::Obstacle`].
+    pub beyond_help: u64,
     pub oldest: Option<Stamp>,
     pub newest: Option<Stamp>,
     /// The first failure of those that wait.
@@ -465,14 +470,16 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// Sets retries to 0 for exactly these rows, each only if it still has the retries that were seen; everything else
-    /// in the row stays, failed_at too. One transaction. Answers in the order of `rows`.
+    /// Sets retries to 0 for exactly these rows, each only if it still has the retries that were seen, and a retry helps
+    /// it (see [`crate::model::Obstacle`]); everything else in the row stays, failed_at too. One transaction, unless another
+    /// one has locked a row: such rows are told as [`RowOutcome::Busy`], and the others are changed. Answers in the order of
+    /// `rows`.
     ///
     /// # Errors
     /// Nothing was written; but [`SourceErrorKind::Lost`] while committing may have been: then the outcome of every row
     /// is [`RowOutcome::Uncertain`] and this is no error.
     pub async fn reset(&self, rows: &[ResetRow]) -> Result<Vec<RowOutcome>, SourceError> {
-        reset::reset(self.pool.write(&self.app).await?, rows).await
+        busy::carry_out(self, &reset::Reset, rows).await
     }
 
     /// Why nothing can be discarded here, as a whole sentence; `None`: it can.
@@ -502,7 +509,8 @@ impl Source {
 
     /// Removes failed events that are as their copies say and have the retries that were seen, each with the rows of the
     /// retry log that were copied with it, if no other failed event has the same feed address and event id. One
-    /// transaction. Answers in the order of `rows`: discarded, changed or gone.
+    /// transaction, but for locked rows, as with [`Source::reset`]. Answers in the order of `rows`: discarded, changed, gone
+    /// or busy.
     ///
     /// # Errors
     /// As [`Source::reset`].
@@ -511,7 +519,7 @@ impl Source {
         rows: &[DiscardRow],
         copies: &BTreeMap<RowId, WholeEvent>,
     ) -> Result<Vec<RowOutcome>, SourceError> {
-        discard::discard(self.pool.write(&self.app).await?, rows, copies).await
+        busy::carry_out(self, &discard::Discard { copies }, rows).await
     }
 
     /// Puts discarded failed events back as they were, with their retry log: under their own ids where these are free. One

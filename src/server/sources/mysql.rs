@@ -27,11 +27,31 @@ pub(super) struct Open {
     connect_timeout: Duration,
     /// Why the connection is not encrypted although that was tried.
     pub encryption_failed: Option<String>,
+    /// Seconds that a transaction that reads waits for a lock on a whole table.
+    table_lock_wait: u64,
+    /// Its session is set for a transaction that writes.
+    writes: bool,
 }
 
 impl Open {
     pub fn stopper(&self) -> Stopper {
         Stopper { id: self.id, options: Arc::clone(&self.options), connect_timeout: self.connect_timeout, armed: true }
+    }
+
+    /// The statements that begin a transaction that only reads.
+    pub fn beginning_to_read(&mut self) -> String {
+        match std::mem::replace(&mut self.writes, false) {
+            true => format!("SET SESSION lock_wait_timeout = {}; START TRANSACTION READ ONLY", self.table_lock_wait),
+            false => "START TRANSACTION READ ONLY".to_owned(),
+        }
+    }
+
+    /// The same for one that writes, which waits no longer for a lock on a whole table than for one on a row.
+    pub fn beginning_to_write(&mut self) -> String {
+        match std::mem::replace(&mut self.writes, true) {
+            true => "START TRANSACTION".to_owned(),
+            false => "SET SESSION lock_wait_timeout = 1; START TRANSACTION".to_owned(),
+        }
     }
 }
 
@@ -112,8 +132,13 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
         other => other?,
     };
     let id = set_up(&mut connection, app).await?;
-    let options = Arc::new(options);
-    Ok(Open { connection, id, options, connect_timeout: app.connect_timeout, encryption_failed })
+    let table_lock_wait = whole_seconds(app.statement_timeout);
+    let (options, connect_timeout) = (Arc::new(options), app.connect_timeout);
+    Ok(Open { connection, id, options, connect_timeout, encryption_failed, table_lock_wait, writes: false })
+}
+
+fn whole_seconds(limit: Duration) -> u64 {
+    limit.as_secs() + u64::from(limit.subsec_nanos() > 0 || limit.is_zero())
 }
 
 /// Whether encrypting failed, and not what comes before or after.
@@ -130,10 +155,11 @@ async fn set_up(connection: &mut MySqlConnection, app: &Application) -> Result<u
     let about = "SELECT VERSION(), CAST(CONNECTION_ID() AS UNSIGNED)";
     let (version, id): (String, u64) = sqlx::query_as(about).fetch_one(&mut *connection).await?;
     let seconds = app.statement_timeout.as_secs_f64();
-    // An empty mode: `0000-00-00` is a value like others, backslash and quotes mean what they meant in MySQL 5.6.
+    // An empty mode: `0000-00-00` is a value like others, backslash and quotes mean what they meant in MySQL 5.6. Only what
+    // writes waits for locks of rows: no longer than the second that is the least there is.
     let mut set = format!(
-        "SET SESSION sql_mode = '', innodb_lock_wait_timeout = {whole}, lock_wait_timeout = {whole}",
-        whole = seconds.ceil().max(1.0)
+        "SET SESSION sql_mode = '', innodb_lock_wait_timeout = 1, lock_wait_timeout = {}",
+        whole_seconds(app.statement_timeout)
     );
     if version.contains("MariaDB") {
         set.push_str(&format!(", max_statement_time = {seconds}"));
@@ -155,7 +181,7 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
 
     let mut statement = link.statement(
         "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR), CAST(PRIVILEGES AS CHAR), \
-         CAST(EXTRA AS CHAR) \
+         CAST(EXTRA AS CHAR), CAST(COLUMN_KEY AS CHAR) \
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (",
     );
     for (place, table) in Table::ALL.into_iter().enumerate() {
@@ -171,7 +197,9 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
         let may = |right: &str| rights.split(',').any(|part| part.trim() == right);
         // `on update CURRENT_TIMESTAMP`, `on update current_timestamp(6)`.
         let moves = row.text().unwrap_or_default().to_lowercase().contains("on update");
-        columns.push((table, Column { name, kind, may_select: may("select"), may_update: may("update"), moves }));
+        let primary = row.text().as_deref() == Some("PRI");
+        let (may_select, may_update) = (may("select"), may("update"));
+        columns.push((table, Column { name, kind, may_select, may_update, moves, primary }));
     }
     let tables: BTreeMap<Table, Columns> = Table::ALL
         .into_iter()

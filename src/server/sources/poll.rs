@@ -13,6 +13,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use crate::{
     model::{
         Availability, EventState, Marker, RowId, Stamp,
+        obstacle::no_address,
         overview::{DayCount, NewRow},
     },
     server::config::Application,
@@ -196,21 +197,24 @@ async fn failures(
     hazards: &mut Vec<String>,
 ) -> Result<(Vec<FeedFailures>, Vec<u64>), SourceError> {
     let app = session.link.app;
-    let failed_at = table.expression("failed_at");
+    let (failed_at, no_date) = (table.expression("failed_at"), table.no_date("failed_at"));
     let text = |expression: String| sql::as_text(table.backend, &expression);
+    let with_date = |time: &str| format!("CASE WHEN {no_date} THEN NULL ELSE {time} END");
     let mut statement = session.link.statement(format!(
         "SELECT {}, {}, {}, {}, {}, ",
         table.text("feed_uri"),
         text("COUNT(*)".to_owned()),
-        text(format!("SUM(CASE WHEN {failed_at} IS NULL THEN 1 ELSE 0 END)")),
-        text(format!("MIN({failed_at})")),
-        text(format!("MAX({failed_at})")),
+        text(format!("SUM(CASE WHEN {no_date} THEN 1 ELSE 0 END)")),
+        text(format!("MIN({})", with_date(&failed_at))),
+        text(format!("MAX({})", with_date(&failed_at))),
     ));
-    push_count_of(&mut statement, app, table, EventState::Waiting);
+    push_count_of(&mut statement, app, table, EventState::Waiting, "1 = 1");
     statement.push(", ");
-    push_count_of(&mut statement, app, table, EventState::Exhausted);
+    push_count_of(&mut statement, app, table, EventState::Exhausted, "1 = 1");
     statement.push(", ");
-    push_least_of(&mut statement, app, table, EventState::Waiting, &dated(table, "failed_at"));
+    push_count_of(&mut statement, app, table, EventState::Exhausted, &no_date);
+    statement.push(", ");
+    push_least_of(&mut statement, app, table, EventState::Waiting, &with_date(&dated(table, "failed_at")));
     if let Some(column) = table.column("failed_at") {
         let ends = days.iter().skip(1).map(|(_, begins)| *begins).chain(
             days.last().and_then(|(day, _)| day.succ_opt()).map(|tomorrow| clock::beginning(app.time_zone, tomorrow)),
@@ -240,20 +244,21 @@ async fn failures(
         untimed += record.count();
         let oldest = stamp(app, table, "failed_at", record.text());
         let newest = stamp(app, table, "failed_at", record.text());
-        let (waiting, exhausted) = (record.count(), record.count());
+        let (waiting, exhausted, timeless) = (record.count(), record.count(), record.count());
         let oldest_waiting = stamp(app, table, "failed_at", record.text());
         for day in &mut counts {
             *day += record.count();
         }
         // An empty table without feed addresses still answers with one row.
         if total > 0 {
-            failures.push(FeedFailures { uri, total, waiting, exhausted, oldest, newest, oldest_waiting });
+            let beyond_help = if no_address(uri.as_deref()) { exhausted } else { timeless };
+            failures.push(FeedFailures { uri, total, waiting, exhausted, beyond_help, oldest, newest, oldest_waiting });
         }
     }
     if untimed > 0 && table.column("failed_at").is_some() {
         hazards.push(format!(
-            "{} whose failed_at is NULL: the consumer cannot read such a row, and the retries of its whole feed stop in \
-             silence.",
+            "{} whose failed_at is NULL or a zero date (0000-00-00): the consumer cannot read such a row, and the retries of \
+             its whole feed stop in silence.",
             counted(untimed, "failed event", "failed events")
         ));
     }
@@ -347,6 +352,12 @@ pub(super) fn retry_refused(app: &Application, schema: &Schema) -> Option<String
             "Nothing can be retried in {name}: the table failed_events has no column retries that the account may read."
         ));
     };
+    // Without these nobody knows which rows a retry would help.
+    if let Some(missing) = ["feed_uri", "failed_at"].into_iter().find(|column| table.column(column).is_none()) {
+        return Some(format!(
+            "Nothing can be retried in {name}: the table failed_events has no column {missing} that the account may read."
+        ));
+    }
     if let Some(reason) = &schema.write_refused {
         return Some(format!("Nothing can be written in {name}: {reason}."));
     }

@@ -106,7 +106,8 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
             kind => kind,
         };
         let mut may = || row.text().as_deref() == Some("true") && may_enter;
-        columns.push((table, Column { name, kind, may_select: may(), may_update: may(), moves: false }));
+        let (may_select, may_update) = (may(), may());
+        columns.push((table, Column { name, kind, may_select, may_update, moves: false, primary: false }));
     }
     let tables: BTreeMap<Table, Columns> = Table::ALL
         .into_iter()

@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Backend, RowId, operation::RowOutcome};
+use crate::model::{Backend, Obstacle, RowId, Stamp, operation::RowOutcome};
 
 use super::{
-    ResetRow, SourceError, SourceErrorKind,
+    ResetRow, SourceError,
+    busy::Change,
     connection::Session,
     fault,
     list::failed_events,
@@ -33,23 +34,18 @@ pub(super) fn columns_written<'a>(table: &'a Found<'_>, retries: &'a Column) -> 
     columns
 }
 
-/// Sets retries to 0 where they still are what was seen, and answers row by row.
-pub(super) async fn reset(mut session: Session<'_>, rows: &[ResetRow]) -> Result<Vec<RowOutcome>, SourceError> {
-    let written = write_all(&mut session, rows).await;
-    let outcomes = match written {
-        Ok(outcomes) => outcomes,
-        Err(error) => return session.end(Err(error)).await,
-    };
-    match session.commit().await {
-        Ok(()) => Ok(outcomes),
-        Err(error) if matches!(error.kind, SourceErrorKind::Lost | SourceErrorKind::TimedOut) => {
-            let uncertain = |outcome| match outcome {
-                RowOutcome::Reset => RowOutcome::Uncertain { reason: error.reason.clone() },
-                other => other,
-            };
-            Ok(outcomes.into_iter().map(uncertain).collect())
-        }
-        Err(error) => Err(error),
+/// Sets retries to 0 where they still are what was seen.
+pub(super) struct Reset;
+
+impl Change for Reset {
+    type Row = ResetRow;
+
+    fn id(row: ResetRow) -> RowId {
+        row.id
+    }
+
+    async fn write(&self, session: &mut Session<'_>, rows: &[ResetRow]) -> Result<Vec<RowOutcome>, SourceError> {
+        write_all(session, rows).await
     }
 }
 
@@ -75,10 +71,11 @@ async fn write_all(session: &mut Session<'_>, rows: &[ResetRow]) -> Result<Vec<R
             unmatched.extend(missed.into_iter().map(|id| (*seen, id)));
         }
     }
-    let now = retries_now(session, &table, unmatched.iter().map(|(_, id)| *id).collect()).await?;
+    let now = rows_now(session, &table, unmatched.iter().map(|(_, id)| *id).collect()).await?;
     let outcome = |row: &ResetRow| match now.get(&row.id) {
         _ if !unmatched.contains(&(row.seen_retries, row.id)) => RowOutcome::Reset,
-        Some(retries) => RowOutcome::Changed { retries: *retries },
+        Some((_, Some(obstacle))) => RowOutcome::Failed { reason: obstacle.why().to_owned() },
+        Some((retries, None)) => RowOutcome::Changed { retries: *retries },
         None => RowOutcome::Gone,
     };
     Ok(rows.iter().map(outcome).collect())
@@ -109,7 +106,7 @@ async fn write_chunk(
 }
 
 fn guarded_update(session: &Session<'_>, table: &Found<'_>, retries: &Column, seen: i64, ids: &[RowId]) -> Statement {
-    let mut update = session.link.statement(format!("UPDATE {} SET ", table.name));
+    let mut update = session.link.statement(format!("UPDATE {} SET ", table.by_primary_key()));
     for (place, column) in columns_written(table, retries).into_iter().enumerate() {
         let target = table.target(column);
         let value = if column == retries { "0" } else { target.as_str() };
@@ -117,27 +114,33 @@ fn guarded_update(session: &Session<'_>, table: &Found<'_>, retries: &Column, se
     }
     update.push(format!(" WHERE {} = ", table.expression("retries"))).int(seen).push(" AND ");
     update.id_in(&table.expression("id"), &table.id, ids.iter().copied());
+    // Whoever asks has looked for these before; the row may be another one by now.
+    update.push(format!(" AND NOT {} AND NOT {}", table.no_address(), table.no_date("failed_at")));
     update
 }
 
-/// The retries that rows have now; rows that are gone are not in the answer.
-async fn retries_now(
+/// The retries that rows have now, and why no retry helps them; rows that are gone are not in the answer.
+async fn rows_now(
     session: &mut Session<'_>,
     table: &Found<'_>,
     ids: Vec<RowId>,
-) -> Result<BTreeMap<RowId, Option<i64>>, SourceError> {
+) -> Result<BTreeMap<RowId, (Option<i64>, Option<Obstacle>)>, SourceError> {
     let mut now = BTreeMap::new();
     for chunk in ids.chunks(CHUNK) {
         let mut statement = session.link.statement(format!(
-            "SELECT {}, {} FROM {} WHERE ",
+            "SELECT {}, {}, {}, {} FROM {} WHERE ",
             table.text("id"),
             table.text("retries"),
+            table.text("feed_uri"),
+            table.text("failed_at"),
             table.name
         ));
         statement.id_in(&table.expression("id"), &table.id, chunk.iter().copied());
         for mut record in session.link.rows(statement).await? {
             if let Some(id) = record.number() {
-                now.insert(RowId(id), record.number());
+                let (retries, feed_uri) = (record.number(), record.text());
+                let failed_at = record.text().map(|text| Stamp { text, at: None });
+                now.insert(RowId(id), (retries, Obstacle::in_columns(feed_uri.as_deref(), failed_at.as_ref())));
             }
         }
     }

@@ -12,7 +12,8 @@ use crate::model::{
 };
 
 use super::{
-    SourceError, SourceErrorKind,
+    SourceError,
+    busy::committed,
     connection::Session,
     discard::{Deed, id_of, log_rows, pair_of, refused},
     fault,
@@ -27,20 +28,9 @@ const CHUNK: usize = 200;
 
 /// Puts events back, and answers in their order.
 pub(super) async fn restore(mut session: Session<'_>, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
-    let outcomes = match insert_all(&mut session, events).await {
-        Ok(outcomes) => outcomes,
-        Err(error) => return session.end(Err(error)).await,
-    };
-    match session.commit().await {
-        Ok(()) => Ok(outcomes),
-        Err(error) if matches!(error.kind, SourceErrorKind::Lost | SourceErrorKind::TimedOut) => {
-            let uncertain = |outcome| match outcome {
-                RowOutcome::Restored { .. } => RowOutcome::Uncertain { reason: error.reason.clone() },
-                other => other,
-            };
-            Ok(outcomes.into_iter().map(uncertain).collect())
-        }
-        Err(error) => Err(error),
+    match insert_all(&mut session, events).await {
+        Ok(outcomes) => committed(session, outcomes).await,
+        Err(error) => session.end(Err(error)).await,
     }
 }
 

@@ -112,6 +112,8 @@ pub(super) struct Column {
     pub may_update: bool,
     /// MySQL rewrites it with every change of its row (ON UPDATE CURRENT_TIMESTAMP).
     pub moves: bool,
+    /// MySQL: it is of the table's primary key.
+    pub primary: bool,
 }
 
 /// A table that was found. By the lower-case names of its columns.
@@ -207,6 +209,7 @@ impl Schema {
                     may_select: true,
                     may_update: false,
                     moves: false,
+                    primary: false,
                 });
                 Ok(Found { backend: self.backend, name: self.qualified(name), bare: name, id, columns })
             }
@@ -260,6 +263,19 @@ impl Found<'_> {
         self.bare
     }
 
+    /// The name as it stands where rows are named by their ids to be changed or locked. Of a small table MySQL would go
+    /// through every row instead, lock each, and so wait for rows that were not asked for.
+    pub fn by_primary_key(&self) -> String {
+        if self.id.primary { format!("{} FORCE INDEX (PRIMARY)", self.name) } else { self.name.clone() }
+    }
+
+    /// The beginning of a statement that deletes rows by their ids, up to its condition.
+    pub fn delete(&self) -> String {
+        // With an index to use, MySQL wants the table named twice.
+        let of = if self.id.primary { format!("{} ", self.name) } else { String::new() };
+        format!("DELETE {of}FROM {} WHERE ", self.by_primary_key())
+    }
+
     /// A column, if it may be read.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.readable(name)
@@ -291,6 +307,34 @@ impl Found<'_> {
     /// A column as it stands on the left of a `=` in UPDATE.
     pub fn target(&self, column: &Column) -> String {
         sql::quote(self.backend, &column.name)
+    }
+
+    /// The condition that a row has no time in a column: NULL, blank, or a date with zeros for the month or the day. As
+    /// [`crate::model::Stamp::is_no_date`] has it.
+    pub fn no_date(&self, name: &str) -> String {
+        let value = self.expression(name);
+        let Some(column) = self.column(name) else { return "(1 = 1)".to_owned() };
+        match (self.backend, column.kind) {
+            (Backend::MySql, ColumnKind::Instant | ColumnKind::Local) => {
+                format!("({value} IS NULL OR MONTH({value}) = 0 OR DAYOFMONTH({value}) = 0)")
+            }
+            // It has no such dates.
+            (Backend::Postgres, ColumnKind::Instant | ColumnKind::Local) => format!("({value} IS NULL)"),
+            _ => {
+                let text = self.text(name);
+                format!(
+                    "({value} IS NULL OR TRIM({text}) = '' OR {text} LIKE '____-00-__%' OR {text} LIKE '____-__-00%')"
+                )
+            }
+        }
+    }
+
+    /// The condition that a row has no address of a feed.
+    pub fn no_address(&self) -> String {
+        match self.column("feed_uri") {
+            Some(_) => format!("({} IS NULL OR TRIM({}) = '')", self.expression("feed_uri"), self.text("feed_uri")),
+            None => "(1 = 1)".to_owned(),
+        }
     }
 
     /// A column as text.

@@ -70,17 +70,22 @@ impl Open {
 
     /// The statements that begin a transaction in which nothing can be written. A connection begins as such a one; the
     /// pragma is only written where something changes, because all statements are prepared anew after it.
-    pub fn beginning_to_read(&mut self) -> &'static str {
-        if std::mem::replace(&mut self.writes, false) { "PRAGMA query_only = ON; BEGIN" } else { "BEGIN" }
+    pub fn beginning_to_read(&mut self) -> String {
+        match std::mem::replace(&mut self.writes, false) {
+            true => format!("PRAGMA query_only = ON; PRAGMA busy_timeout = {}; BEGIN", self.limit.as_millis()),
+            false => "BEGIN".to_owned(),
+        }
     }
 
     /// The same for one that may write. The right to is taken at once: taken later it can be refused although nobody is in
-    /// the way for long.
-    pub fn beginning_to_write(&mut self) -> &'static str {
-        if std::mem::replace(&mut self.writes, true) {
-            "BEGIN IMMEDIATE"
-        } else {
-            "PRAGMA query_only = OFF; BEGIN IMMEDIATE"
+    /// the way for long. Another program's lock is waited for a second, as everywhere: see [`super::busy`].
+    pub fn beginning_to_write(&mut self) -> String {
+        match std::mem::replace(&mut self.writes, true) {
+            true => "BEGIN IMMEDIATE".to_owned(),
+            false => {
+                let wait = self.limit.min(Duration::from_secs(1)).as_millis();
+                format!("PRAGMA query_only = OFF; PRAGMA busy_timeout = {wait}; BEGIN IMMEDIATE")
+            }
         }
     }
 }
@@ -121,7 +126,8 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
         let columns = link.rows(statement).await?.into_iter().map(|mut row| {
             let name = row.text().unwrap_or_default();
             let kind = kind(&row.text().unwrap_or_default());
-            Column { name, kind, may_select: true, may_update: write_refused.is_none(), moves: false }
+            let may_update = write_refused.is_none();
+            Column { name, kind, may_select: true, may_update, moves: false, primary: false }
         });
         let mut columns: Columns = columns.collect();
         for name in ["failed_at", "timestamp"] {

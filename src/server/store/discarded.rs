@@ -77,7 +77,7 @@ impl Store {
                 RowOutcome::Discarded => {
                     "UPDATE discarded SET state = 'discarded' WHERE operation_id = ? AND position = ?"
                 }
-                RowOutcome::Uncertain { .. } => continue,
+                RowOutcome::Uncertain { .. } | RowOutcome::Busy { again: true } => continue,
                 _ => "DELETE FROM discarded WHERE operation_id = ? AND position = ? AND state = 'copied'",
             };
             sqlx::query(statement).bind(operation).bind(position).execute(&mut *transaction).await?;

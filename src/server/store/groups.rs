@@ -7,7 +7,10 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use super::{
     Only, Store, StoreError, instant,
-    ledger::read::{EVENT_COLUMNS, FROM_EVENTS, read_event},
+    ledger::{
+        NO_TIME,
+        read::{EVENT_COLUMNS, FROM_EVENTS, read_event},
+    },
     list_of, push_list,
 };
 use crate::model::{
@@ -182,6 +185,22 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(read_event).collect()
+    }
+
+    /// How many exhausted failed events of a group no retry helps: see [`crate::model::Obstacle`].
+    pub async fn beyond_help(&self, fault: i64, only: Only<'_>) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar::<_, i64>(
+            "SELECT COUNT(*) FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
+             JOIN ledger_feeds f ON f.id = e.feed_id WHERE e.fault_id = ?1 AND e.state = ?2 \
+             AND (e.failed_at = ?3 OR TRIM(f.uri) = '') AND (?4 IS NULL OR instr(?4, ' ' || s.app || ' ') > 0)",
+        )
+        .bind(fault)
+        .bind(LifeState::Exhausted.code())
+        .bind(NO_TIME)
+        .bind(list_of(only))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
     /// Every failed event of a group that is in its table, application by application, lowest id first. Names only, so

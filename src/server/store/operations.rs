@@ -29,7 +29,7 @@ pub struct NewOperation {
 }
 
 const COLUMNS: &str = "id, started_at, finished_at, who, address, kind, scope, reason, stage, note, planned, left_out, \
-     per_minute, try_first, try_needed, waits, later_resolved, later_failed";
+     per_minute, try_first, try_needed, waits, later_resolved, later_failed, untitled";
 
 /// Of a row `r` and its run `u`: what [`read_row`] takes.
 pub(super) const ROW_COLUMNS: &str =
@@ -38,8 +38,8 @@ pub(super) const ROW_COLUMNS: &str =
 /// Operations `o` whose rows are their own: they have begun, and not ended.
 pub(super) const UNDER_WAY: &str = "o.finished_at IS NULL AND o.stage IN ('running', 'trying', 'paused')";
 
-/// The run `u` of a row says that its turn is over.
-pub(super) const OVER: &str = "COALESCE(u.outcome, 'writing') <> 'writing'";
+/// The run `u` of a row says that its turn is over: that of a busy one comes again.
+pub(super) const OVER: &str = "COALESCE(u.outcome, 'writing') NOT IN ('writing', 'busy')";
 
 impl Store {
     /// Records an operation whose rows are to be written down now; nothing has begun.
@@ -113,6 +113,16 @@ impl Store {
             }
         }
         Ok(claimed)
+    }
+
+    /// Records how many rows of a plan have no title.
+    pub async fn count_untitled(&self, operation: i64, rows: u64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE operations SET untitled = ? WHERE id = ?")
+            .bind(i64::try_from(rows).unwrap_or(i64::MAX))
+            .bind(operation)
+            .execute(&self.pen)
+            .await?;
+        Ok(())
     }
 
     /// The plan is whole: how many rows there are, and how many of them have a later event of the same record.
@@ -463,9 +473,28 @@ impl Store {
             };
             let (app, feed_uri) = feed;
             let number = |number| u64::try_from(number).unwrap_or_default();
-            PlannedFeed { app, feed_uri, rows: number(rows), reset: number(reset) }
+            PlannedFeed { app, feed_uri, rows: number(rows), reset: number(reset), waiting: 0 }
         };
         Ok(planned.into_iter().map(of_feed).collect())
+    }
+
+    /// Rows of a plan that had fewer retries than so many when they were seen, by the feeds of an application.
+    pub async fn planned_below(
+        &self,
+        operation: i64,
+        app: &str,
+        retries: i64,
+    ) -> Result<BTreeMap<Option<String>, u64>, StoreError> {
+        let rows: Vec<(Option<String>, i64)> = sqlx::query_as(
+            "SELECT NULLIF(feed_uri, '') AS uri, COUNT(*) FROM operation_rows \
+             WHERE operation_id = ? AND app = ? AND seen_retries < ? GROUP BY uri",
+        )
+        .bind(operation)
+        .bind(app)
+        .bind(retries)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(uri, rows)| (uri, u64::try_from(rows).unwrap_or_default())).collect())
     }
 
     /// Operations with a reset that the consumer wrote over, but for those that were cancelled.
@@ -626,6 +655,7 @@ fn read_operation(row: &SqliteRow) -> Result<Operation, StoreError> {
         },
         later_resolved: number(row, "later_resolved")?.unwrap_or_default(),
         later_failed: number(row, "later_failed")?.unwrap_or_default(),
+        untitled: number(row, "untitled")?.unwrap_or_default(),
         counts: OutcomeCounts::default(),
         followed: Followed::default(),
     })
@@ -736,6 +766,7 @@ mod tests {
             gone: 1,
             failed: 1,
             uncertain: 1,
+            busy: 0,
         };
         assert_eq!((done.counts, done.counts.to_come()), (counts, 0));
         let read = store.operation_rows(id, 0, 100).await.unwrap();

@@ -296,7 +296,9 @@ impl Store {
     /// Records what became of rows, by their position, in its order. Requests for rows that were left as they are are taken
     /// back. What has an outcome is nobody's any more.
     pub async fn record_outcomes(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
-        let left_alone = |outcome: &RowOutcome| !outcome.is_done() && !matches!(outcome, RowOutcome::Uncertain { .. });
+        let unknown =
+            |outcome: &RowOutcome| matches!(outcome, RowOutcome::Uncertain { .. } | RowOutcome::Busy { again: true });
+        let left_alone = |outcome: &RowOutcome| !outcome.is_done() && !unknown(outcome);
         let change = |(position, outcome): &(i64, RowOutcome)| Change {
             position: *position,
             outcome: Some(to_columns(outcome)),
@@ -334,20 +336,80 @@ impl Store {
                 GONE => counts.gone += number,
                 FAILED => counts.failed += number,
                 UNCERTAIN => counts.uncertain += number,
+                BUSY => counts.busy += number,
                 _ => {}
             }
         }
         Ok(counts)
     }
 
+    /// How many rows of an operation another transaction had locked when their turn came.
+    pub async fn busy(&self, operation: i64) -> Result<u64, StoreError> {
+        let rows = sqlx::query_scalar::<_, i64>(
+            "SELECT COALESCE(SUM(last - first + 1), 0) FROM operation_runs WHERE operation_id = ? AND outcome = ?",
+        )
+        .bind(operation)
+        .bind(BUSY)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(rows).unwrap_or_default())
+    }
+
+    /// Has the turn of such rows come again. Those that were being written when the console ended are looked at as such.
+    pub async fn free_busy(&self, operation: i64) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("UPDATE operation_runs SET outcome = ?, detail = NULL WHERE operation_id = ? AND outcome = ? AND detail = ?")
+            .bind(WRITING)
+            .bind(operation)
+            .bind(BUSY)
+            .bind(AGAIN)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM operation_runs WHERE operation_id = ? AND outcome = ?")
+            .bind(operation)
+            .bind(BUSY)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Leaves such rows as they are for good, and says why. Answers how many there were.
+    pub async fn give_up_busy(&self, operation: i64, reason: &str) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let count = sqlx::query_scalar::<_, i64>(
+            "SELECT COALESCE(SUM(last - first + 1), 0) FROM operation_runs WHERE operation_id = ? AND outcome = ?",
+        )
+        .bind(operation)
+        .bind(BUSY)
+        .fetch_one(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "UPDATE operation_runs SET outcome = CASE detail WHEN ?1 THEN ?2 ELSE ?3 END, detail = ?4, at = ?5 \
+             WHERE operation_id = ?6 AND outcome = ?7",
+        )
+        .bind(AGAIN)
+        .bind(UNCERTAIN)
+        .bind(FAILED)
+        .bind(reason)
+        .bind(Utc::now().timestamp_millis())
+        .bind(operation)
+        .bind(BUSY)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
     /// How many rows of an operation have had their turn.
     pub async fn taken(&self, operation: i64) -> Result<u64, StoreError> {
         let row = sqlx::query(
-            "SELECT COALESCE(SUM(last - first + 1), 0) FROM operation_runs WHERE operation_id = ? AND outcome NOT IN (?, ?)",
+            "SELECT COALESCE(SUM(last - first + 1), 0) FROM operation_runs WHERE operation_id = ? AND outcome NOT IN (?, ?, ?)",
         )
         .bind(operation)
         .bind(WRITING)
         .bind(TAKEN)
+        .bind(BUSY)
         .fetch_one(&self.pool)
         .await?;
         Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
@@ -464,6 +526,10 @@ const CHANGED: &str = "changed";
 const GONE: &str = "gone";
 const FAILED: &str = "failed";
 pub(super) const UNCERTAIN: &str = "uncertain";
+const BUSY: &str = "busy";
+
+/// The detail of a busy row that was being written when the console ended.
+const AGAIN: &str = "again";
 
 fn to_columns(outcome: &RowOutcome) -> (&'static str, Option<String>) {
     match outcome {
@@ -476,6 +542,7 @@ fn to_columns(outcome: &RowOutcome) -> (&'static str, Option<String>) {
         RowOutcome::Gone => (GONE, None),
         RowOutcome::Failed { reason } => (FAILED, Some(reason.clone())),
         RowOutcome::Uncertain { reason } => (UNCERTAIN, Some(reason.clone())),
+        RowOutcome::Busy { again } => (BUSY, again.then(|| AGAIN.to_owned())),
     }
 }
 
@@ -495,6 +562,7 @@ pub(super) fn from_columns(word: &str, detail: Option<String>) -> Result<RowOutc
         GONE => RowOutcome::Gone,
         FAILED => RowOutcome::Failed { reason: detail.unwrap_or_default() },
         UNCERTAIN => RowOutcome::Uncertain { reason: detail.unwrap_or_default() },
+        BUSY => RowOutcome::Busy { again: detail.as_deref() == Some(AGAIN) },
         _ => return Err(unknown()),
     })
 }

@@ -67,6 +67,7 @@ mod tests {
                 total: waiting + exhausted,
                 waiting,
                 exhausted,
+                beyond_help: 0,
                 oldest: None,
                 newest: None,
                 oldest_waiting: None,

@@ -40,6 +40,7 @@ pub(super) fn seen(poll: Poll, info: &ApplicationInfo, beside: &Beside) -> Seen 
             waiting: sum(|counts| counts.waiting),
             exhausted: sum(|counts| counts.exhausted),
             total: sum(|counts| counts.total),
+            beyond_help: sum(|counts| counts.beyond_help),
         }
     });
     let of_known_state = all.filter(FeedCounts::states_are_known);
@@ -83,6 +84,7 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         counts.waiting += failed.waiting;
         counts.exhausted += failed.exhausted;
         counts.total += failed.total;
+        counts.beyond_help += failed.beyond_help;
         *oldest = [oldest.take(), failed.oldest.clone()].into_iter().flatten().min_by_key(|stamp| stamp.at);
         *oldest_waiting =
             [oldest_waiting.take(), failed.oldest_waiting.clone()].into_iter().flatten().min_by_key(|stamp| stamp.at);

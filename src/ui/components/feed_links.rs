@@ -23,9 +23,10 @@ pub fn FeedLinks(info: ApplicationInfo, feed: Feed, refused: Option<String>) -> 
         ..Default::default()
     };
     // A retry job looks by feed address, and not every consumer has one: a reset that nobody sees is not offered.
-    let wanted = counts.exhausted > 0 && feed.uri.is_some() && info.limits.max_retry.is_some();
+    let helped = counts.exhausted.saturating_sub(counts.beyond_help);
+    let wanted = helped > 0 && info.limits.max_retry.is_some();
     let retry = wanted.then(|| {
-        let text = format!("Retry {} exhausted", words::number(counts.exhausted));
+        let text = format!("Retry {} exhausted", words::number(helped));
         match &refused {
             None => {
                 let exhausted = filter::Filter { state: Some(EventState::Exhausted), ..list.filter.clone() };

@@ -44,7 +44,7 @@ pub use pager::Pager;
 pub use payload::PayloadView;
 pub use plan_button::{PlanButton, PlanOf, PlanSubmit, icon, word};
 pub use problem::ProblemView;
-pub use row::EventRow;
+pub use row::{EventRow, row_names};
 pub use short_id::ShortId;
 pub use time::{At, When, now};
 pub use token_table::{TokenLine, TokenTable};

@@ -13,6 +13,7 @@ use crate::{
     model::{
         ApplicationInfo, ApplicationView, Stamp,
         filter::pairs,
+        obstacle::no_address,
         operation::{Operation, RowOutcome},
     },
     ui::{due, feed_names::FeedName, sentences, words},
@@ -80,7 +81,11 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
             let feed = FeedName::of(uri, siblings, &applications).in_sentence();
             view! {
                 <li>
-                    {view.info.name.clone()} ", " {feed} ": " {due::turn(&view.info.limits, None)} " "
+                    {view.info.name.clone()} ", " {feed} ": " {if no_address(uri) {
+                        due::NEVER_FOUND.to_owned()
+                    } else {
+                        due::turn(&view.info.limits, None)
+                    }} " "
                     <SeenAtWork stamp=at_work />
                 </li>
             }
@@ -88,7 +93,8 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
         .collect_view();
     view! {
         <Notice kind>
-            <p>
+            // Whoever asked for it comes to this page by its form: the answer is where they go on from.
+            <p tabindex="-1" autofocus=true data-outcome="">
                 <strong>{sentence}</strong>
                 {unfinished}
                 " "

@@ -43,6 +43,7 @@ fn kind_of(status: u16) -> &'static str {
         401 => "Not signed in",
         403 => "Not allowed",
         404 => "Not found",
+        409 => "Not possible now",
         429 => "Too often",
         503 => "Not available now",
         _ => "Something went wrong",

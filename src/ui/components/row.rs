@@ -1,15 +1,17 @@
 //! A failed event in a list: a row of a table, a card on narrow screens.
 
+use std::collections::HashMap;
+
 use leptos::{either::Either, prelude::*};
 
 use super::{EventBadge, Since};
 use crate::{
     model::{
-        FailedEventRow, Limits,
+        FailedEventRow, Limits, Obstacle,
         advice::{self, advise},
         error_text::visible,
         feed::category_of,
-        payload::{record_uuid, short_id},
+        payload::{record_kind, record_uuid, short_id},
     },
     ui::due::{self, Offer},
 };
@@ -32,11 +34,15 @@ pub fn EventRow(
     limits: Option<Limits>,
     /// What can be done with it here.
     offer: Offer,
+    /// What it is called among the rows of its page: see [`row_names`].
+    called: String,
+    /// It was ticked before somebody had to sign in again.
+    ticked: bool,
 ) -> impl IntoView {
     let retries = due::retries(row.retries, limits.as_ref());
     let category = row.feed_uri.as_deref().and_then(category_of).map(visible);
     let said = row.says();
-    let (value, waits) = (due::row_value(&row), row.retries == Some(0));
+    let (value, waits) = (due::row_value(&row), row.retries == Some(0) && Obstacle::of(&row).is_none());
     let gone = advise(&said).is_some_and(|advice| advice.gone);
     let why_off = match &offer {
         Offer::Off(why) => Some(why.clone()),
@@ -50,10 +56,11 @@ pub fn EventRow(
                     type="checkbox"
                     name=ROWS_FIELD
                     value=value.clone()
+                    checked=ticked && why_off.is_none()
                     disabled=why_off.is_some()
                     title=why_off
                     data-waiting=(offer == Offer::Risky).then_some("")
-                    aria-label=format!("Select: {said}")
+                    aria-label=format!("Select {called}")
                 />
             </td>
             <td class="what">
@@ -68,7 +75,7 @@ pub fn EventRow(
             </td>
             <td class="said">
                 <a href=href data-open="">
-                    {said.clone()}
+                    {said}
                 </a>
             </td>
             <td class="record">
@@ -78,7 +85,7 @@ pub fn EventRow(
                 {retries}
             </td>
             <td class="num act">
-                <RetryOne value offer waits said gone />
+                <RetryOne value offer waits called gone />
             </td>
         </tr>
     }
@@ -89,8 +96,8 @@ pub fn EventRow(
 /// it. Where it cannot be, the button stays in its place and says why; where it would fail again, it says so. `gone`: the
 /// record is not there any more.
 #[component]
-fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String, gone: bool) -> impl IntoView {
-    let label = if gone { format!("Retry: {said}. {}", advice::GONE) } else { format!("Retry: {said}") };
+fn RetryOne(value: Option<String>, offer: Offer, waits: bool, called: String, gone: bool) -> impl IntoView {
+    let label = if gone { format!("Retry {called}. {}", advice::GONE) } else { format!("Retry {called}") };
     match offer {
         Offer::Plain => Some(Either::Left(view! {
             <button
@@ -106,7 +113,7 @@ fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String, gone
             </button>
         })),
         Offer::Off(why) if !waits => {
-            let spoken = format!(" is off: {why}");
+            let spoken = format!(" {called} is off: {why}");
             Some(Either::Right(view! {
                 <button type="button" class="quiet off" aria-disabled="true" title=why>
                     "Retry"
@@ -116,6 +123,32 @@ fn RetryOne(value: Option<String>, offer: Offer, waits: bool, said: String, gone
         }
         Offer::Off(_) | Offer::Risky => None,
     }
+}
+
+/// What the rows of a page are called, each differently: `Encounter be4d353b`. Many rows fail with one error, so their
+/// boxes and buttons are named by the records; where two are of one record, by their rows too. `place` names a row's
+/// application.
+pub fn row_names(rows: &[FailedEventRow], place: impl Fn(&FailedEventRow) -> String) -> Vec<String> {
+    let names: Vec<String> = rows.iter().map(record_name).collect();
+    let mut times: HashMap<&str, u32> = HashMap::new();
+    names.iter().for_each(|name| *times.entry(name.as_str()).or_default() += 1);
+    let one = |(row, name): (&FailedEventRow, &String)| match times.get(name.as_str()) {
+        Some(1) => name.clone(),
+        _ => format!("{name}, row {} of {}", row.id, place(row)),
+    };
+    rows.iter().zip(&names).map(one).collect()
+}
+
+/// The kind of record that a failed event is about, and the beginning of its uuid, or else of the event's id.
+fn record_name(row: &FailedEventRow) -> String {
+    let payload = row.payload.as_deref();
+    let kind = payload.and_then(record_kind).map(str::to_owned);
+    let kind = kind.or_else(|| row.title.clone().filter(|title| !title.trim().is_empty()));
+    let mut letters = kind.as_deref().unwrap_or("event").chars();
+    let kind: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).take(40).collect();
+    let id = payload.and_then(record_uuid).or_else(|| row.event_id.clone());
+    let id = id.map(|id| short_id(&id).chars().take_while(|letter| *letter != '…').collect::<String>());
+    visible(&format!("{kind} {}", id.filter(|id| !id.is_empty()).unwrap_or_else(|| row.id.to_string())))
 }
 
 /// What names the record for a person: the uuid in its payload, else its title, else the event's own id.
@@ -135,6 +168,49 @@ fn Record(payload: Option<String>, event_id: Option<String>, title: Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{EventState, RowId};
+
+    #[test]
+    fn boxes_and_buttons_are_named_by_the_record_and_each_differently() {
+        let row = |id, payload: Option<&str>, event: Option<&str>, title: Option<&str>| FailedEventRow {
+            app: "odoo".into(),
+            id: RowId(id),
+            feed_uri: None,
+            failed_at: None,
+            error: Some("The same fault".into()),
+            event_id: event.map(str::to_owned),
+            payload: payload.map(str::to_owned),
+            title: title.map(str::to_owned),
+            retries: Some(5),
+            tags: None,
+            state: EventState::Exhausted,
+            moves: false,
+            first_sight: None,
+            latest: None,
+            cause: None,
+        };
+        const ONE: &str = "/openmrs/ws/rest/v1/encounter/be4d353b-ac7b-4ee5-a5ac-1ca2f4b4d8e2?v=full";
+        const TAG: &str = "tag:atomfeed.ict4h.org:4417ab02-ac7b-4ee5-a5ac-90fe11d0c2a7";
+        let rows = [
+            row(1, Some(ONE), Some(TAG), Some("Encounter")),
+            row(2, Some("/x"), Some(TAG), Some("sale order")),
+            row(3, None, None, None),
+            row(4, None, Some("7"), Some(" ")),
+            row(5, Some("/patient/10000000-0000-4000-8000-000000000001"), None, None),
+            row(6, Some("/patient/10000000-0000-4000-8000-000000000001"), None, None),
+        ];
+        assert_eq!(
+            row_names(&rows, |row| row.app.to_uppercase()),
+            [
+                "Encounter be4d353b",
+                "Sale order 4417ab02",
+                "Event 3",
+                "Event 7",
+                "Patient 10000000, row 5 of ODOO",
+                "Patient 10000000, row 6 of ODOO",
+            ]
+        );
+    }
 
     /// The form is a browser's own: this is how it writes ticked boxes, and the server must read every one of them.
     #[cfg(feature = "ssr")]

@@ -40,7 +40,8 @@ pub fn At(
     }
 }
 
-/// A time found in a source. What is no readable instant is shown as the database gives it; NULL as "no time".
+/// A time found in a source. What is no readable instant is shown as the database gives it; NULL and zero dates are "no
+/// date".
 #[component]
 pub fn When(
     #[prop(into)] stamp: Option<Stamp>,
@@ -49,7 +50,13 @@ pub fn When(
     exact: bool,
 ) -> impl IntoView {
     match stamp {
-        None => view! { <span class="none">"no time"</span> }.into_any(),
+        None => view! { <span class="none">"no date"</span> }.into_any(),
+        Some(stamp) if stamp.is_no_date() => view! {
+            <span class="none" title=format!("The database has: {}", visible(&stamp.text))>
+                "no date"
+            </span>
+        }
+        .into_any(),
         Some(Stamp { at: Some(at), .. }) => view! { <At at=at exact=exact /> }.into_any(),
         Some(Stamp { text, at: None }) => view! {
             <span class="odd" title="This is no date that the console can read.">

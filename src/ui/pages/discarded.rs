@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-use super::operations::place;
+use super::operations::{BeyondTheEnd, place};
 use crate::{
     api::operations::{self, list_discarded},
     model::{
@@ -20,14 +20,19 @@ use crate::{
 #[component]
 pub fn DiscardedPage() -> impl IntoView {
     let (operation, before) = (place("operation"), place("before"));
+    let later = matches!(before, Ok(Some(_)));
     view! {
         <Title text="Discarded failed events" />
-        {loaded(async move { list_discarded(operation?, before?).await }, |page| view! { <List page /> })}
+        {loaded(async move { list_discarded(operation?, before?).await }, move |page| view! { <List page later /> })}
     }
 }
 
 #[component]
-fn List(page: operations::DiscardedPage) -> impl IntoView {
+fn List(
+    page: operations::DiscardedPage,
+    /// It is not the first page.
+    later: bool,
+) -> impl IntoView {
     let base = use_base();
     let kept = match page.keep_days {
         Some(days) => {
@@ -41,7 +46,9 @@ fn List(page: operations::DiscardedPage) -> impl IntoView {
     let apps: BTreeSet<&str> = page.discarded.iter().map(|copy| copy.app.as_str()).collect();
     let forbidden = due::forbidden(page.applications.iter().filter(|info| apps.contains(info.key.as_str())));
     let forbidden_here = forbidden.clone();
-    let body = if page.discarded.is_empty() {
+    let body = if page.discarded.is_empty() && later {
+        view! { <BeyondTheEnd newest=base.discarded(operation) /> }.into_any()
+    } else if page.discarded.is_empty() {
         view! { <p class="sheet empty">"Nothing stands here: no failed event was discarded, or the copies have had their time."</p> }
             .into_any()
     } else {

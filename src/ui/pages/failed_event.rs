@@ -12,11 +12,13 @@ use crate::{
     error::Problem,
     model::{
         ApplicationInfo, Attempt, Availability, EventKey, FailedEvent, FailedEventRow, FailedSince, FeedState,
+        Obstacle,
         advice::{self, advise},
         error_text::{ErrorText, parse, visible},
         feed::category_of,
         filter::ListQuery,
         ledger::{Asked, RequestKind},
+        obstacle::untitled,
         payload::{self, record_kind, record_uuid, short_id},
         says,
     },
@@ -142,7 +144,7 @@ fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
                 <h1>{heading}</h1>
                 <p class="lead">
                     {what(row, &page.info)} {match (row.failed_since(), row.failed_at.clone()) {
-                        (FailedSince::First(Some(stamp)), _) => view! { " First failed " <When stamp /> "." }.into_any(),
+                        (FailedSince::First(Some(stamp)), _) if !stamp.is_no_date() => view! { " First failed " <When stamp /> "." }.into_any(),
                         (FailedSince::Changed(Some(stamp)), _) => {
                             view! { " Last changed " <When stamp /> "; when it failed first is not known." }.into_any()
                         }
@@ -195,9 +197,13 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     let known = page.event.latest().and_then(|attempt| attempt.error.as_deref()).or(row.error.as_deref());
     let advice = known.and_then(advise);
     let gone = advice.is_some_and(|advice| advice.gone);
-    let comes = (offer.is_open() || row.retries == Some(0)).then(|| due::turn(limits, page.ahead));
+    let obstacle = Obstacle::of(row);
+    let comes =
+        (offer.is_open() || row.retries == Some(0) && obstacle.is_none()).then(|| due::turn(limits, page.ahead));
     let stopped = stopped(&page);
-    let asked = page.life.as_ref().and_then(|life| life.asked);
+    // What was asked for before comes to nothing where no retry helps.
+    let asked = page.life.as_ref().and_then(|life| life.asked).filter(|_| obstacle.is_none());
+    let untitled = (offer.is_open() || row.retries == Some(0)) && obstacle.is_none() && untitled(row.title.as_deref());
     let life = page.life.as_ref().map(|life| use_base().life(life.id));
     let attempts = page.event.attempts.here().map(|_| page.event.attempts_total);
     let set_back = SetBack { from: page.set_back, attempts };
@@ -232,6 +238,7 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
                 {stopped
                     .map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
                 {later(&page).map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
+                {untitled.then(|| view! { <Notice kind=NoticeKind::Warning>{due::UNTITLED}</Notice> })}
                 <RetryForm page=page.clone() list offer gone />
                 <InGroup page=page.clone() />
                 <DiscardForm page=page.clone() gone />

@@ -1,5 +1,7 @@
 //! Failed events across all applications, or of one application or feed: filter, table, selection, retry.
 
+use std::collections::HashSet;
+
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_url;
@@ -10,13 +12,14 @@ use crate::{
     model::{
         ApplicationInfo, EventState, FailedEventRow,
         error_text::visible,
-        filter::{Filter, ListQuery, Order, Place, SEARCHED, is_cut},
+        filter::{Filter, ListQuery, Order, Place, SEARCHED, is_cut, pairs},
         ledger::RequestKind,
+        obstacle::{no_address, untitled},
     },
     ui::{
         components::{
             Chips, Done, EventRow, FilterForm, FormToken, Icon, Notice, NoticeKind, Outcome, Pager, PlanSubmit, loaded,
-            since_heading, use_base, word,
+            row_names, since_heading, use_base, word,
         },
         due::{self, Offer},
         islands::{Fresh, Selection},
@@ -83,6 +86,15 @@ fn List(page: ListPage, done: Option<Done>) -> impl IntoView {
         <Refused refused=refused_here applications=page.applications.clone() />
         <MaskedNote why=page.masked.clone() searched=filter.text.is_some() />
         <Scans scans=page.scans.clone() query=page.query.clone() next=page.next.clone() />
+        {page
+            .at_end
+            .then(|| {
+                view! {
+                    <Notice kind=NoticeKind::Info>
+                        "The list ends before the place that was asked for: this is its last page."
+                    </Notice>
+                }
+            })}
         {has_rows.then(|| view! { <PlanAll page=page.clone() /> })}
         {if has_rows { view! { <Events page /> }.into_any() } else { view! { <Nothing page /> }.into_any() }}
     }
@@ -133,29 +145,38 @@ fn Events(mut page: ListPage) -> impl IntoView {
     let back = format!("/failed-events{}", question(&query));
     let searching = page.scans.iter().any(|scan| !scan.complete);
     let action = base.at(&format!("{}/retry", crate::paths::API_PREFIX));
+    let names = row_names(&page.rows, |row| {
+        let info = page.applications.iter().find(|app| app.key == row.app);
+        info.map_or_else(|| visible(&row.app), |info| info.name.clone())
+    });
+    let chosen: HashSet<String> =
+        pairs(use_url().read_untracked().search()).filter(|(key, _)| key == "chosen").map(|(_, event)| event).collect();
     let rows = std::mem::take(&mut page.rows).into_iter().map(|row| {
         let refused = page.retry_refused.iter().find(|(key, _)| *key == row.app).map(|(_, why)| why.as_str());
         (Offer::of(&row, refused), row)
     });
     let rows: Vec<(Offer, FailedEventRow)> = rows.collect();
     let open = rows.iter().any(|(offer, _)| offer.is_open());
+    let untitled = rows.iter().filter(|(offer, row)| offer.is_open() && untitled(row.title.as_deref())).count() as u64;
     let waiting = rows.iter().any(|(offer, _)| *offer == Offer::Risky);
     let times: Vec<_> = rows.iter().map(|(_, row)| row.failed_since()).collect();
     let heading = since_heading(&times);
     let rows = rows
         .into_iter()
-        .map(|(offer, row)| {
+        .zip(names)
+        .map(|((offer, row), called)| {
             let info = page.applications.iter().find(|app| app.key == row.app);
             let place = info.map_or_else(|| visible(&row.app), |info| info.name.clone());
             let href = base.failed_event_of(&row.app, row.id, &query);
-            view! { <EventRow row href place limits=info.map(|info| info.limits) offer /> }
+            let ticked = !chosen.is_empty() && chosen.contains(&format!("{}:{}", row.app, row.id));
+            view! { <EventRow row href place limits=info.map(|info| info.limits) offer called ticked /> }
         })
         .collect_view();
     view! {
         <form class="sheet events" method="post" action=action data-selection="">
             <FormToken />
             <input type="hidden" name="back" value=back />
-            <SelectionBar open waiting />
+            <SelectionBar open waiting untitled />
             <News page=page.clone() />
             <table class="cards">
                 <caption class="unseen">"Failed events: state, first failure, place, latest error, record, retries"</caption>
@@ -186,7 +207,12 @@ fn Events(mut page: ListPage) -> impl IntoView {
 
 /// What can be done with the ticked rows. The count and "all on this page" appear with the island only.
 #[component]
-fn SelectionBar(open: bool, waiting: bool) -> impl IntoView {
+fn SelectionBar(
+    open: bool,
+    waiting: bool,
+    /// Rows of the page that can be retried and have no title.
+    untitled: u64,
+) -> impl IntoView {
     let base = use_base();
     let may_discard = refused(RequestKind::Discard.right()).is_none();
     view! {
@@ -218,6 +244,7 @@ fn SelectionBar(open: bool, waiting: bool) -> impl IntoView {
             >
                 "Discard selected…"
             </button>
+            {untitled_here(untitled).map(|sentence| view! { <p class="small risk">{sentence}</p> })}
             {waiting
                 .then(|| {
                     view! {
@@ -232,6 +259,19 @@ fn SelectionBar(open: bool, waiting: bool) -> impl IntoView {
         </div>
     }
     .into_any()
+}
+
+/// What is to be known before rows without a title are retried, where a page has such rows.
+fn untitled_here(rows: u64) -> Option<String> {
+    let whose = match rows {
+        0 => return None,
+        1 => "One event of this page has no title".to_owned(),
+        rows => format!("{} events of this page have no title", words::number(rows)),
+    };
+    Some(format!(
+        "{whose}: older consumers decide by the title, drop such an event without processing it, and remove it as if it had \
+         succeeded."
+    ))
 }
 
 /// The forms that make a plan of all that match stand outside of the list's own form; their buttons name them.
@@ -273,6 +313,8 @@ fn PlanAll(page: ListPage) -> impl IntoView {
 fn retry_all(page: &ListPage) -> Option<String> {
     match (page.query.filter.state, page.total) {
         (Some(EventState::Unknown), _) => None,
+        // Of none of them a retry job would know.
+        _ if page.query.filter.feed.as_deref().is_some_and(|feed| no_address(Some(feed))) => None,
         (Some(state), Some(total)) => {
             let what = if state == EventState::Waiting { "waiting" } else { "exhausted" };
             Some(format!("Retry all {} {what} that match…", words::number(total)))
@@ -432,6 +474,7 @@ mod tests {
         ListPage {
             query: ListQuery::parse(query).expect(query),
             rows: Vec::new(),
+            at_end: false,
             next: None,
             previous: None,
             total: None,
@@ -489,6 +532,7 @@ mod tests {
         // Of all that match, how many are exhausted is not known here.
         assert_eq!(with("", Some(3412)).unwrap(), "Retry all exhausted that match…");
         assert_eq!(with("state=unknown", Some(2)), None);
+        assert_eq!(with("nofeed=1&state=exhausted", Some(2)), None, "no retry job finds events without an address");
     }
 
     fn scan(name: &str, looked_at: u64, of: Option<u64>, complete: bool) -> Scan {

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
-use super::operations::place;
+use super::operations::{BeyondTheEnd, place};
 use crate::{
     api::groups::{self, view_group},
     error::Problem,
@@ -33,17 +33,22 @@ pub fn GroupPage() -> impl IntoView {
     let fault = use_params_map().read_untracked().get("fault").unwrap_or_default();
     let state = use_query_map().read_untracked().get("state").filter(|state| !state.is_empty());
     let before = place("before");
+    let later = matches!(before, Ok(Some(_)));
     let answer = async move {
         let fault = fault.parse().map_err(|_| {
             Problem::not_found("There is no such group: groups are named by numbers.", "Open the list of groups.")
         })?;
         view_group(fault, state, before?).await
     };
-    loaded(answer, |page| view! { <OneGroup page /> })
+    loaded(answer, move |page| view! { <OneGroup page later /> })
 }
 
 #[component]
-fn OneGroup(page: groups::GroupPage) -> impl IntoView {
+fn OneGroup(
+    page: groups::GroupPage,
+    /// It is not the first page of its events.
+    later: bool,
+) -> impl IntoView {
     let base = use_base();
     let group = page.group.clone();
     let title = visible(&group.title);
@@ -51,7 +56,8 @@ fn OneGroup(page: groups::GroupPage) -> impl IntoView {
     let gone = advice.is_some_and(|advice| advice.gone);
     let apps = group.apps();
     let refused = page.retry_refused.clone();
-    let retry = group.exhausted > 0 && apps.iter().any(|app| !refused.iter().any(|(key, _)| key == app));
+    let helped = group.exhausted.saturating_sub(page.beyond_help);
+    let retry = helped > 0 && apps.iter().any(|app| !refused.iter().any(|(key, _)| key == app));
     let fault = group.fault;
     let forbidden = due::forbidden(page.applications.iter().filter(|info| apps.contains(&info.key.as_str())));
     view! {
@@ -96,7 +102,7 @@ fn OneGroup(page: groups::GroupPage) -> impl IntoView {
                         <div class="bar">
                             {retry
                                 .then(|| {
-                                    let text = format!("Retry {}…", words::count(group.exhausted, "exhausted event"));
+                                    let text = format!("Retry {}…", words::count(helped, "exhausted event"));
                                     view! {
                                         <PlanButton kind=RequestKind::Retry of=PlanOf::Group(fault) text primary=true />
                                     }
@@ -115,6 +121,7 @@ fn OneGroup(page: groups::GroupPage) -> impl IntoView {
                                     </p>
                                 }
                             })}
+                        {beyond_help(page.beyond_help).map(|sentence| view! { <p class="small">{sentence}</p> })}
                         {refused
                             .into_iter()
                             .filter(|(key, _)| apps.contains(&key.as_str()))
@@ -128,6 +135,7 @@ fn OneGroup(page: groups::GroupPage) -> impl IntoView {
                     events=page.events
                     next=page.next
                     applications=page.applications.clone()
+                    later
                 />
             </div>
             <div class="column">
@@ -154,6 +162,18 @@ fn OneGroup(page: groups::GroupPage) -> impl IntoView {
         </div>
     }
     .into_any()
+}
+
+/// Which exhausted events of the group a retry leaves out.
+fn beyond_help(rows: u64) -> Option<String> {
+    let whose = match rows {
+        0 => return None,
+        1 => "One exhausted event cannot be retried: it carries".to_owned(),
+        rows => format!("{} exhausted events cannot be retried: they carry", words::number(rows)),
+    };
+    Some(format!(
+        "{whose} no feed address, by which a retry job looks, or no time of failure, which the consumer needs."
+    ))
 }
 
 fn summary(group: &Group, applications: &[ApplicationInfo]) -> String {
@@ -250,8 +270,10 @@ fn Events(
     events: Vec<LedgerEvent>,
     next: Option<i64>,
     applications: Vec<ApplicationInfo>,
+    later: bool,
 ) -> impl IntoView {
     let base = use_base();
+    let beyond = (later && events.is_empty()).then(|| base.group_events(group.fault, state.word(), None));
     let counts = [
         (LifeState::Exhausted, group.exhausted),
         (LifeState::Waiting, group.waiting),
@@ -303,6 +325,7 @@ fn Events(
                 </thead>
                 <tbody>{rows}</tbody>
             </table>
+            {beyond.map(|newest| view! { <BeyondTheEnd newest /> })}
             {next
                 .map(|next| {
                     view! {

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_url;
 
+use super::operations::BeyondTheEnd;
 use crate::{
     api::history::{HistoryPage as Page, view_history},
     model::{
@@ -287,7 +288,9 @@ fn Ended(page: Page) -> impl IntoView {
     let base = use_base();
     let newest = page.query.before.map(|_| base.history(&HistoryQuery { before: None, ..page.query.clone() }));
     let older = page.next.as_ref().map(|next| base.history(next));
-    let body = if page.ended.is_empty() {
+    let body = if let (true, Some(newest)) = (page.ended.is_empty(), newest.clone()) {
+        view! { <BeyondTheEnd newest /> }.into_any()
+    } else if page.ended.is_empty() {
         view! {
             <p class="empty pad">
                 "No failed event has left its table since the console watches. The next one that is resolved will stand here."

@@ -9,12 +9,13 @@ use crate::{
     api::operations::{FeedOfPlan, OperationPage as Page, view_operation},
     error::Problem,
     model::{
-        ApplicationInfo, EventKey, FeedState,
+        ApplicationInfo, EventKey, Feed, FeedState,
         error_text::visible,
         feed::category_of,
         fingerprint,
         ledger::{RequestKind, RequestOutcome},
-        operation::{Operation, OperationRow, RowCourse, RowOutcome, Stage},
+        obstacle::{no_address, untitled_in_plan},
+        operation::{Operation, OperationRow, PlannedFeed, RowCourse, RowOutcome, Stage},
     },
     ui::{
         components::{
@@ -138,7 +139,9 @@ fn Effect(page: Page) -> impl IntoView {
     };
     effects.extend(operation.left_out.clone());
     let later = order_matters(operation);
+    let untitled = untitled_in_plan(operation.untitled);
     view! {
+        {untitled.map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
         {later.map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
         <ul class="effects">{effects.into_iter().map(|effect| view! { <li>{visible(&effect)}</li> }).collect_view()}</ul>
     }
@@ -167,10 +170,14 @@ fn order_matters(operation: &Operation) -> Option<String> {
     (!parts.is_empty()).then(|| format!("The order may matter: {}. {what}", words::listed(parts)))
 }
 
-/// Where the rows are, how these feeds stand, and how long their consumers will need.
+/// Where the rows are, and how these feeds stand. Of what makes work for the consumers, how long they will need.
 #[component]
 fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<ApplicationInfo>) -> impl IntoView {
     let base = use_base();
+    let heading = match kind {
+        RequestKind::Discard => "How the feed stands",
+        RequestKind::Retry | RequestKind::Restore => "What the consumer has to do",
+    };
     let rows = feeds
         .into_iter()
         .map(|FeedOfPlan { planned, feed }| {
@@ -180,15 +187,14 @@ fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<Appl
             let category = planned.feed_uri.as_deref().and_then(category_of).map(visible);
             let label = category.or_else(|| planned.feed_uri.as_deref().map(visible)).unwrap_or_else(|| "no feed address".to_owned());
             let stopped = feed.as_ref().is_some_and(|feed| feed.state == FeedState::Stopped);
-            let waiting = feed.as_ref().map_or(0, |feed| feed.counts.waiting);
-            let ahead = (waiting > 0).then(|| format!("{} of the feed wait already and are tried in between.", words::count_first(waiting, "event")));
-            let work = info.as_ref().map(|info| match (info.limits.max_retry, &planned.feed_uri) {
-                (None, _) => due::turn(&info.limits, None),
-                (Some(_), None) if kind == RequestKind::Retry => due::NEVER_FOUND.to_owned(),
-                (Some(_), _) => due::work(&info.limits, planned.rows.saturating_add(waiting)),
-            });
-            let assumed = info.as_ref().and_then(due::assumed);
+            let stands = match (kind, &info) {
+                (RequestKind::Discard, _) => after_discard(&planned, feed.as_ref()),
+                (_, Some(info)) => work(kind, &planned, feed.as_ref(), info),
+                (_, None) => Vec::new(),
+            };
             let at_work = feed.and_then(|feed| feed.last_seen_at_work);
+            let seen = (kind != RequestKind::Discard).then(|| view! { " " <SeenAtWork stamp=at_work /> });
+            let assumed = info.as_ref().filter(|_| kind != RequestKind::Discard).and_then(due::assumed);
             view! {
                 <tr>
                     <th scope="row">
@@ -199,12 +205,12 @@ fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<Appl
                     <td class="num" data-label="Failed events">
                         <Number value=planned.rows />
                     </td>
-                    <td data-label="The consumer">
+                    <td data-label=heading>
                         <div>
                             {stopped
                                 .then(|| {
                                     view! { <Badge word="stopped" icon="stopped" text="Stopped: nothing new is read from it" /> }
-                                })} <span class="small block">{work} " " {ahead} " " <SeenAtWork stamp=at_work /> " " {assumed}</span>
+                                })} <span class="small block">{stands.join(" ")} {seen} " " {assumed}</span>
                         </div>
                     </td>
                 </tr>
@@ -217,13 +223,44 @@ fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<Appl
                 <tr>
                     <th scope="col">"Feed"</th>
                     <th scope="col" class="num">"Failed events"</th>
-                    <th scope="col">"What the consumer has to do"</th>
+                    <th scope="col">{heading}</th>
                 </tr>
             </thead>
             <tbody>{rows}</tbody>
         </table>
     }
     .into_any()
+}
+
+/// What is left of a feed's failed events when those of a plan are discarded.
+fn after_discard(planned: &PlannedFeed, feed: Option<&Feed>) -> Vec<String> {
+    let Some(feed) = feed else { return vec!["How many failed events it has now is not known.".to_owned()] };
+    let (total, left) = (feed.counts.total, feed.counts.total.saturating_sub(planned.rows));
+    vec![match left {
+        0 => "No failed event is left after it.".to_owned(),
+        left => format!("{} of {} are left after it.", words::number(left), words::count(total, "failed event")),
+    }]
+}
+
+/// What the consumer has to do about a feed's rows of a plan. Those that wait already are its work too, but for rows of the
+/// plan that are among them.
+fn work(kind: RequestKind, planned: &PlannedFeed, feed: Option<&Feed>, info: &ApplicationInfo) -> Vec<String> {
+    if no_address(planned.feed_uri.as_deref()) {
+        return vec![due::NEVER_FOUND.to_owned()];
+    }
+    if info.limits.max_retry.is_none() {
+        return vec![due::turn(&info.limits, None)];
+    }
+    let waiting = feed.map_or(0, |feed| feed.counts.waiting);
+    // Rows that are put back are not in the table now.
+    let others = if kind == RequestKind::Restore { waiting } else { waiting.saturating_sub(planned.waiting) };
+    let mut work = vec![due::work(&info.limits, planned.rows.saturating_add(others))];
+    if others > 0 {
+        let (verb, are) = if others == 1 { ("waits", "is") } else { ("wait", "are") };
+        let events = words::count_first(others, "other event");
+        work.push(format!("{events} of the feed {verb} already and {are} tried in between."));
+    }
+    work
 }
 
 /// The question, or why it cannot be asked.
@@ -541,7 +578,12 @@ fn Rows(
 ) -> impl IntoView {
     let base = use_base();
     if rows.is_empty() {
-        return view! { <p class="sheet empty">"No rows stand here."</p> }.into_any();
+        return view! {
+            <p class="sheet empty">
+                "No rows stand here. " <a href=base.operation(id)>"To the first rows"</a>
+            </p>
+        }
+        .into_any();
     }
     let guard = match kind {
         RequestKind::Retry => "each is reset only if it still has the retries that were seen",
@@ -677,6 +719,12 @@ fn own_outcome(row: &OperationRow) -> Told {
         Some(RowOutcome::Gone) => ("gone", "unknown", "Gone", Some("It is not in the table any more.".to_owned())),
         Some(RowOutcome::Failed { reason }) => ("problem", "exhausted", "Not written", Some(reason.clone())),
         Some(RowOutcome::Uncertain { reason }) => ("warning", "unknown", "Uncertain", Some(reason.clone())),
+        Some(RowOutcome::Busy { .. }) => (
+            "warning",
+            "waiting",
+            "Busy",
+            Some("Another transaction has it locked: nothing was written, and its turn comes again.".to_owned()),
+        ),
         None => ("unknown", "waiting", "Not reached", None),
     }
 }

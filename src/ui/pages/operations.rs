@@ -17,10 +17,25 @@ use crate::{
 #[component]
 pub fn OperationsPage() -> impl IntoView {
     let before = place("before");
+    let later = matches!(before, Ok(Some(_)));
     view! {
         <Title text="Operations" />
-        {loaded(async move { list_operations(before?).await }, |page| view! { <Record page /> })}
+        {loaded(async move { list_operations(before?).await }, move |page| view! { <Record page later /> })}
     }
+}
+
+/// What stands where a page of a record begins behind its oldest entry.
+#[component]
+pub(super) fn BeyondTheEnd(
+    /// The record's first page.
+    newest: String,
+) -> impl IntoView {
+    view! {
+        <p class="sheet empty">
+            "This is beyond the end of the list: there is nothing older. " <a href=newest>"To its beginning"</a>
+        </p>
+    }
+    .into_any()
 }
 
 /// A place in a record, from the page's query.
@@ -37,9 +52,15 @@ pub(super) fn place(key: &str) -> Result<Option<i64>, Problem> {
 }
 
 #[component]
-fn Record(page: operations::OperationsPage) -> impl IntoView {
+fn Record(
+    page: operations::OperationsPage,
+    /// It is not the first page.
+    later: bool,
+) -> impl IntoView {
     let base = use_base();
-    let body = if page.operations.is_empty() {
+    let body = if page.operations.is_empty() && later {
+        view! { <BeyondTheEnd newest=base.operations() /> }.into_any()
+    } else if page.operations.is_empty() {
         view! {
             <p class="sheet empty">
                 "Nothing was done yet. Every retry, discard and restore will be here, with who asked for it and what became of each row."

@@ -12,5 +12,6 @@ mod write;
 pub use read::{Known, OpenRows, Scope};
 pub use requests::{Ask, RequestCounts};
 pub use write::{
-    Appeared, Book, BookRow, Changed, Ended, Fingerprint, Moved, NewAttempt, Page, Progress, Work, Written, micros,
+    Appeared, Book, BookRow, Changed, Ended, Fingerprint, Moved, NO_TIME, NewAttempt, Page, Progress, Work, Written,
+    micros,
 };

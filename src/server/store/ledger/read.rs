@@ -14,6 +14,8 @@ use crate::{
     server::store::{ROWS, Store, StoreError, push_list},
 };
 
+use super::write::NO_TIME;
+
 /// The columns that [`read_event`] takes, from [`FROM_EVENTS`].
 pub(in crate::server::store) const EVENT_COLUMNS: &str = "e.id, s.app, e.row_id, f.uri, e.event_id, e.record, e.title, e.failed_at, \
      e.seen_after, e.seen_at, e.retries, e.state, e.asked, e.first_fault_id, e.fault_id, e.attempts, e.ended_after, \
@@ -245,11 +247,23 @@ pub struct OpenRows<'a> {
     pub by_id: bool,
     /// Towards larger keys.
     pub up: bool,
+    /// Towards the beginning of the list. In the order of time, failed events without one are at its end.
+    pub backward: bool,
     /// Beyond this key: time in microseconds, id.
     pub beyond: Option<(i64, i64)>,
     /// The row with that key, too.
     pub inclusive: bool,
     pub limit: u32,
+}
+
+/// A part of a list, which is read in the order of one index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    All,
+    /// Those with a time.
+    Timed,
+    /// Those without one.
+    Untimed,
 }
 
 impl Store {
@@ -260,6 +274,38 @@ impl Store {
     pub async fn open_rows(&self, wanted: &OpenRows<'_>) -> Result<Vec<(i64, i64)>, StoreError> {
         let scope = Scope { apps: vec![wanted.app.to_owned()], feed: wanted.feed.map(str::to_owned) };
         let Some((source, feed)) = self.places(&scope).await?.into_iter().next() else { return Ok(Vec::new()) };
+        // In the order of time, what has none comes at the end of the list, and by its ids.
+        let sections: &[Section] = match (wanted.by_id, wanted.backward) {
+            (true, _) => &[Section::All],
+            (false, false) => &[Section::Timed, Section::Untimed],
+            (false, true) => &[Section::Untimed, Section::Timed],
+        };
+        let mut keys = Vec::new();
+        for section in sections {
+            let left = wanted.limit.saturating_sub(u32::try_from(keys.len()).unwrap_or(u32::MAX));
+            let begins_in = wanted.beyond.map(|(at, _)| if at == NO_TIME { Section::Untimed } else { Section::Timed });
+            let beyond = match begins_in {
+                Some(begins_in) if begins_in == *section || *section == Section::All => wanted.beyond,
+                // The place is in the section that comes before, or behind: that one is read from its beginning, or not.
+                Some(Section::Timed) if wanted.backward => continue,
+                Some(Section::Untimed) if !wanted.backward => continue,
+                _ => None,
+            };
+            if left > 0 {
+                keys.extend(self.open_rows_of_section(wanted, *section, beyond, left, (source, feed)).await?);
+            }
+        }
+        Ok(keys)
+    }
+
+    async fn open_rows_of_section(
+        &self,
+        wanted: &OpenRows<'_>,
+        section: Section,
+        beyond: Option<(i64, i64)>,
+        limit: u32,
+        (source, feed): (i64, Option<i64>),
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
         let open = [LifeState::Waiting, LifeState::Exhausted, LifeState::Unknown];
         let states = open.into_iter().filter(|state| wanted.state.is_none_or(|wanted| wanted == *state));
         let (way, compare) = match (wanted.up, wanted.inclusive) {
@@ -284,6 +330,15 @@ impl Store {
             if let Some(fault) = wanted.fault {
                 query.push(format!(" AND {}fault_id = ", plus(!by_fault))).push_bind(fault);
             }
+            match section {
+                Section::All => {}
+                Section::Timed => {
+                    query.push(" AND failed_at > ").push_bind(NO_TIME);
+                }
+                Section::Untimed => {
+                    query.push(" AND failed_at = ").push_bind(NO_TIME);
+                }
+            }
             if let Some(from) = wanted.from {
                 query.push(" AND failed_at >= ").push_bind(from);
             }
@@ -291,7 +346,7 @@ impl Store {
                 // What is no date is before no time.
                 query.push(" AND failed_at > ").push_bind(i64::MIN + 1).push(" AND failed_at < ").push_bind(until);
             }
-            match (wanted.beyond, wanted.by_id) {
+            match (beyond, wanted.by_id) {
                 (None, _) => {}
                 (Some((_, id)), true) => {
                     query.push(format!(" AND row_id {compare} ")).push_bind(id);
@@ -302,7 +357,7 @@ impl Store {
                 }
             }
             let order = if wanted.by_id { format!("row_id {way}") } else { format!("failed_at {way}, row_id {way}") };
-            query.push(format!(" ORDER BY {order} LIMIT ")).push_bind(wanted.limit);
+            query.push(format!(" ORDER BY {order} LIMIT ")).push_bind(limit);
             for row in query.build().fetch_all(&self.pool).await? {
                 keys.push((row.try_get(0)?, row.try_get(1)?));
             }
@@ -311,7 +366,7 @@ impl Store {
         if !wanted.up {
             keys.reverse();
         }
-        keys.truncate(wanted.limit as usize);
+        keys.truncate(limit as usize);
         Ok(keys)
     }
 

@@ -1080,10 +1080,13 @@ fn belongs_to(attempt: &NewAttempt, events: &[BookRow]) -> Option<BookRow> {
     of_feed.or(unknown).cloned()
 }
 
-/// A time of the source as the ledger sorts it: see the migration.
+/// What stands for no time: NULL, and what is no date.
+pub const NO_TIME: i64 = i64::MIN;
+
+/// A time of the source as the ledger keeps it: see the migration.
 pub fn micros(stamp: Option<&Stamp>) -> i64 {
-    match stamp {
-        None => i64::MIN,
+    match stamp.filter(|stamp| !stamp.is_no_date()) {
+        None => NO_TIME,
         Some(Stamp { at: Some(at), .. }) => at.timestamp_micros(),
         Some(Stamp { text, .. }) if text == "infinity" => i64::MAX,
         Some(_) => i64::MIN + 1,

@@ -1,0 +1,121 @@
+//! Failed events that no retry helps: one rule for whatever offers, plans or carries out a retry, and what is to be known
+//! before an event without a title is retried. Pure; the databases' side of the rule is in `server/sources/schema.rs`.
+
+use super::{FailedEventRow, Stamp};
+
+/// Why no retry helps a failed event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A retry job looks by feed address: it never finds the event.
+    NoFeedAddress,
+    /// A consumer that meets a row without a time among the oldest that wait gives up the whole batch (ICT4H/atomfeed,
+    /// `FailedEventsJob`): waiting, the event would stop every retry of its feed.
+    NoTime,
+}
+
+impl Obstacle {
+    /// Returns why no retry helps this row; `None`: a retry takes effect.
+    pub fn of(row: &FailedEventRow) -> Option<Self> {
+        Self::in_columns(row.feed_uri.as_deref(), row.failed_at.as_ref())
+    }
+
+    /// Returns the same of what the columns `feed_uri` and `failed_at` hold.
+    pub fn in_columns(feed_uri: Option<&str>, failed_at: Option<&Stamp>) -> Option<Self> {
+        if no_address(feed_uri) {
+            Some(Obstacle::NoFeedAddress)
+        } else if failed_at.is_none_or(Stamp::is_no_date) {
+            Some(Obstacle::NoTime)
+        } else {
+            None
+        }
+    }
+
+    /// Says of one event why it is not retried, and what to do instead.
+    pub fn why(self) -> &'static str {
+        match self {
+            Obstacle::NoFeedAddress => {
+                "It carries no feed address, and a retry job looks by address: it never finds this event. Handle it in the \
+                 application itself, or discard it."
+            }
+            Obstacle::NoTime => {
+                "Its failed_at is NULL or a zero date (0000-00-00), which the consumer cannot read: among those that wait it \
+                 would stop every retry of its feed. Discard it, or have it given a time in the database."
+            }
+        }
+    }
+
+    /// Says of rows that a plan leaves out what they lack, as a part of a sentence behind their number.
+    pub fn left_out(self) -> &'static str {
+        match self {
+            Obstacle::NoFeedAddress => "without a feed address, which no retry job finds",
+            Obstacle::NoTime => "without a time of failure, which would stop every retry of their feed if they waited",
+        }
+    }
+}
+
+/// Whether this is no address of a feed: NULL, or nothing but blanks.
+pub fn no_address(feed_uri: Option<&str>) -> bool {
+    feed_uri.is_none_or(|uri| uri.trim().is_empty())
+}
+
+/// Whether an event has no title. It can be retried, with [`UNTITLED`] said before.
+pub fn untitled(title: Option<&str>) -> bool {
+    title.is_none_or(|title| title.trim().is_empty())
+}
+
+/// What a retry of an event without a title may come to.
+pub const UNTITLED: &str = "It has no title: older consumers decide by the title, drop such an event without processing it, and \
+     remove it as if it had succeeded. After a retry see in the application whether the record came in.";
+
+/// The same of the events of a plan; `rows` of them have no title.
+pub fn untitled_in_plan(rows: u64) -> Option<String> {
+    (rows > 0).then(|| {
+        format!(
+            "{} no title: older consumers decide by the title, drop such an event without processing it, and remove it as if \
+             it had succeeded. See in the application afterwards whether the records came in.",
+            match rows {
+                1 => "One of them has".to_owned(),
+                rows => format!("{} of them have", super::words::number(rows)),
+            }
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    fn time(text: &str) -> Stamp {
+        Stamp { text: text.into(), at: None }
+    }
+
+    #[test]
+    fn no_retry_helps_without_an_address_or_without_a_time() {
+        let dated = Stamp::of(DateTime::UNIX_EPOCH);
+        let feed = Some("http://openmrs/feed/recent");
+        assert_eq!(Obstacle::in_columns(feed, Some(&dated)), None);
+        for address in [None, Some(""), Some(" \t")] {
+            assert_eq!(Obstacle::in_columns(address, Some(&dated)), Some(Obstacle::NoFeedAddress), "{address:?}");
+            assert_eq!(Obstacle::in_columns(address, None), Some(Obstacle::NoFeedAddress), "{address:?}");
+        }
+        assert_eq!(Obstacle::in_columns(feed, None), Some(Obstacle::NoTime));
+        for text in ["0000-00-00 00:00:00", "0000-00-00", "0000-00-00T00:00:00.000000", "2026-00-01 00:00:00", "", " "]
+        {
+            assert_eq!(Obstacle::in_columns(feed, Some(&time(text))), Some(Obstacle::NoTime), "{text:?}");
+        }
+        // Times that the console cannot read, and a consumer can.
+        for text in ["infinity", "0044-03-15 12:00:00 BC"] {
+            assert_eq!(Obstacle::in_columns(feed, Some(&time(text))), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn titles_of_blanks_are_none_and_a_plan_counts_them() {
+        assert!(untitled(None) && untitled(Some("")) && untitled(Some(" ")) && !untitled(Some("Encounter")));
+        assert_eq!(untitled_in_plan(0), None);
+        assert!(untitled_in_plan(1).unwrap().starts_with("One of them has no title"));
+        assert!(untitled_in_plan(1_200).unwrap().starts_with("1,200 of them have no title"));
+    }
+}

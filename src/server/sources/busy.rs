@@ -1,0 +1,273 @@
+//! Changes of rows that other transactions may have locked.
+//!
+//! A batch waits a second at the most ([`super::mysql`], [`super::postgres`] and [`super::sqlite`] set that), and is taken
+//! back as a whole then, so that nobody waits for the rows that it had locked. After that the rows that are free are
+//! changed, and the others are told as busy: whoever asked for them comes again. Nothing here waits for long with a lock.
+//!
+//! - PostgreSQL and MySQL from 8 on tell the free rows themselves (`SKIP LOCKED`).
+//! - MariaDB from 10.3 on can be asked not to wait: the batch is tried in halves, down to the single row.
+//! - Older servers know whole seconds only: the halves are tried there too, but no more than some of them wait.
+//! - SQLite locks the whole file: every row is busy.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    future::Future,
+    ops::Range,
+};
+
+use crate::model::{Backend, RowId, operation::RowOutcome};
+
+use super::{Source, SourceError, SourceErrorKind, connection::Session, list::failed_events};
+
+/// Parts of a batch that may wait in vain on a server that waits a second for each.
+const MOST_WAITS: u32 = 12;
+
+/// Ids that one statement names.
+const CHUNK: usize = 500;
+
+/// A change of rows of `failed_events`, written within one transaction.
+pub(super) trait Change: Sync {
+    type Row: Copy + Send + Sync;
+
+    fn id(row: Self::Row) -> RowId;
+
+    /// Writes the change of these rows, and answers in their order.
+    fn write(
+        &self,
+        session: &mut Session<'_>,
+        rows: &[Self::Row],
+    ) -> impl Future<Output = Result<Vec<RowOutcome>, SourceError>> + Send;
+}
+
+/// Carries a change out, and answers in the order of the rows.
+///
+/// # Errors
+/// Nothing was written; but a connection that is lost while committing may have been: then the outcome of every row that
+/// was to be changed is [`RowOutcome::Uncertain`] and this is no error.
+pub(super) async fn carry_out<C: Change>(
+    source: &Source,
+    change: &C,
+    rows: &[C::Row],
+) -> Result<Vec<RowOutcome>, SourceError> {
+    match in_one(source, change, rows, false).await {
+        Err(error) if error.kind == SourceErrorKind::Locked => {}
+        other => return other,
+    }
+    tracing::debug!(app = source.app.info.key, rows = rows.len(), "a batch met a lock and is taken apart");
+    if source.app.database.backend == Backend::Sqlite {
+        return Ok(all_busy(rows.len()));
+    }
+    match those_free(source, change, rows).await? {
+        Some(outcomes) => Ok(outcomes),
+        None => in_halves(source, change, rows).await,
+    }
+}
+
+fn all_busy(rows: usize) -> Vec<RowOutcome> {
+    vec![RowOutcome::Busy { again: false }; rows]
+}
+
+/// All of the rows in one transaction. `at_once`: without waiting for any lock, where the server can.
+async fn in_one<C: Change>(
+    source: &Source,
+    change: &C,
+    rows: &[C::Row],
+    at_once: bool,
+) -> Result<Vec<RowOutcome>, SourceError> {
+    let mut session = source.pool.write(&source.app).await?;
+    let written = if at_once {
+        session.link.command("SET SESSION innodb_lock_wait_timeout = 0, lock_wait_timeout = 0").await?;
+        let written = change.write(&mut session, rows).await;
+        session.link.command("SET SESSION innodb_lock_wait_timeout = 1, lock_wait_timeout = 1").await?;
+        written
+    } else {
+        change.write(&mut session, rows).await
+    };
+    match written {
+        Ok(outcomes) => committed(session, outcomes).await,
+        Err(error) => session.end(Err(error)).await,
+    }
+}
+
+/// Commits what was written. Where nobody knows whether that came through, the outcomes say so.
+pub(super) async fn committed(session: Session<'_>, outcomes: Vec<RowOutcome>) -> Result<Vec<RowOutcome>, SourceError> {
+    match session.commit().await {
+        Ok(()) => Ok(outcomes),
+        Err(error) if matches!(error.kind, SourceErrorKind::Lost | SourceErrorKind::TimedOut) => {
+            let uncertain = |outcome: RowOutcome| match outcome.is_done() {
+                true => RowOutcome::Uncertain { reason: error.reason.clone() },
+                false => outcome,
+            };
+            Ok(outcomes.into_iter().map(uncertain).collect())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Changes the rows that the server says are free. `None`: it cannot tell, or what belongs to them is locked.
+async fn those_free<C: Change>(
+    source: &Source,
+    change: &C,
+    rows: &[C::Row],
+) -> Result<Option<Vec<RowOutcome>>, SourceError> {
+    let mut session = source.pool.write(&source.app).await?;
+    if !skips_locked(source.app.database.backend, &session.schema.server) {
+        return session.end(Ok(None)).await;
+    }
+    match lock_and_write(&mut session, change, rows).await {
+        Ok(Some(outcomes)) => committed(session, outcomes).await.map(Some),
+        Ok(None) => session.end(Ok(None)).await,
+        // The table as a whole.
+        Err(error) if error.kind == SourceErrorKind::Locked => session.end(Ok(Some(all_busy(rows.len())))).await,
+        Err(error) => session.end(Err(error)).await,
+    }
+}
+
+async fn lock_and_write<C: Change>(
+    session: &mut Session<'_>,
+    change: &C,
+    rows: &[C::Row],
+) -> Result<Option<Vec<RowOutcome>>, SourceError> {
+    let ids: BTreeSet<RowId> = rows.iter().map(|row| C::id(*row)).collect();
+    let free = match ids_there(session, &ids, " FOR UPDATE SKIP LOCKED").await {
+        Ok(free) => free,
+        // The account may not lock rows but by changing them, or the server is another one than it says.
+        Err(error) if matches!(error.kind, SourceErrorKind::NotAllowed | SourceErrorKind::Other) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let here = ids_there(session, &ids.difference(&free).copied().collect(), "").await?;
+    let wanted: Vec<C::Row> = rows.iter().copied().filter(|row| free.contains(&C::id(*row))).collect();
+    let mut written = match change.write(session, &wanted).await {
+        Ok(written) => VecDeque::from(written),
+        // What belongs to a free row is locked.
+        Err(error) if error.kind == SourceErrorKind::Locked => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let outcome = |row: &C::Row| match C::id(*row) {
+        id if free.contains(&id) => written.pop_front().unwrap_or(RowOutcome::Busy { again: false }),
+        id if here.contains(&id) => RowOutcome::Busy { again: false },
+        _ => RowOutcome::Gone,
+    };
+    Ok(Some(rows.iter().map(outcome).collect()))
+}
+
+/// Those of these ids that are in the table; with `locking`, those that could be locked.
+async fn ids_there(
+    session: &mut Session<'_>,
+    ids: &BTreeSet<RowId>,
+    locking: &str,
+) -> Result<BTreeSet<RowId>, SourceError> {
+    let schema = session.schema.clone();
+    let table = failed_events(session.link.app, &schema)?;
+    let ids: Vec<RowId> = ids.iter().copied().collect();
+    let mut there = BTreeSet::new();
+    for chunk in ids.chunks(CHUNK) {
+        let mut statement =
+            session.link.statement(format!("SELECT {} FROM {} WHERE ", table.text("id"), table.by_primary_key()));
+        statement.id_in(&table.expression("id"), &table.id, chunk.iter().copied()).push(locking);
+        let rows = session.link.rows(statement).await?;
+        there.extend(rows.into_iter().filter_map(|mut row| row.number().map(RowId)));
+    }
+    Ok(there)
+}
+
+/// Changes what is free by trying the halves of what was not, each in a transaction of its own. What could not be tried
+/// any more is told as busy, too.
+async fn in_halves<C: Change>(source: &Source, change: &C, rows: &[C::Row]) -> Result<Vec<RowOutcome>, SourceError> {
+    let server = source.pool.known_schema().map(|schema| schema.server.clone()).unwrap_or_default();
+    let at_once = need_not_wait(source.app.database.backend, &server);
+    let mut outcomes = all_busy(rows.len());
+    let (mut waits, mut wrote) = (0, false);
+    // The whole was tried.
+    let mut parts = halves(0..rows.len());
+    while let Some(part) = parts.pop() {
+        if !at_once && waits >= MOST_WAITS {
+            break;
+        }
+        match in_one(source, change, &rows[part.clone()], at_once).await {
+            Ok(of_part) => {
+                wrote = true;
+                drop(outcomes.splice(part, of_part));
+            }
+            Err(error) if error.kind == SourceErrorKind::Locked => {
+                waits += 1;
+                parts.extend(halves(part));
+            }
+            // What was committed stands; the rest has its turn again.
+            Err(error) if wrote => {
+                tracing::debug!(reason = error.reason, "the rest of a batch is left for later");
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(outcomes)
+}
+
+/// The two halves of a part, the first one last; of a single row there are none.
+fn halves(part: Range<usize>) -> Vec<Range<usize>> {
+    let middle = part.start + part.len() / 2;
+    if part.len() < 2 { Vec::new() } else { vec![middle..part.end, part.start..middle] }
+}
+
+/// Whether the server knows `SKIP LOCKED`. MariaDB from 10.6 on does, too: there not to wait says the same, and takes no
+/// other right than the change.
+fn skips_locked(backend: Backend, server: &str) -> bool {
+    match backend {
+        Backend::Postgres => true,
+        Backend::MySql => !server.starts_with("MariaDB") && version(server) >= (8, 0),
+        Backend::Sqlite => false,
+    }
+}
+
+/// Whether the server takes 0 for the seconds to wait.
+fn need_not_wait(backend: Backend, server: &str) -> bool {
+    backend == Backend::MySql && server.starts_with("MariaDB") && version(server) >= (10, 3)
+}
+
+/// `MariaDB 10.11.6` → 10, 11.
+fn version(server: &str) -> (u32, u32) {
+    let mut numbers = server.rsplit(' ').next().unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_can_do_follows_from_its_version() {
+        for (server, skips, at_once) in [
+            ("MySQL 5.6.51", false, false),
+            ("MySQL 5.7.44", false, false),
+            ("MySQL 8.0.36", true, false),
+            ("MySQL 9.1.0", true, false),
+            ("MariaDB 10.2.44", false, false),
+            ("MariaDB 10.3.39", false, true),
+            ("MariaDB 11.8.2", false, true),
+        ] {
+            let told = (skips_locked(Backend::MySql, server), need_not_wait(Backend::MySql, server));
+            assert_eq!(told, (skips, at_once), "{server}");
+        }
+        assert!(
+            skips_locked(Backend::Postgres, "PostgreSQL 9.6.24")
+                && !need_not_wait(Backend::Postgres, "PostgreSQL 16.3")
+        );
+    }
+
+    #[test]
+    fn halves_are_a_part_without_gaps_and_end_with_single_rows() {
+        assert_eq!(halves(0..5), [2..5, 0..2]);
+        assert_eq!(halves(3..5), [4..5, 3..4]);
+        assert!(halves(3..4).is_empty() && halves(3..3).is_empty());
+        // Down to the rows, in their order.
+        let (mut parts, mut rows) = (vec![0..11], Vec::new());
+        while let Some(part) = parts.pop() {
+            match part.len() {
+                1 => rows.push(part.start),
+                _ => parts.extend(halves(part)),
+            }
+        }
+        assert_eq!(rows, (0..11).collect::<Vec<_>>());
+    }
+}
