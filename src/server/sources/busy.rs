@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(halves(3..5), [4..5, 3..4]);
         assert!(halves(3..4).is_empty() && halves(3..3).is_empty());
         // Down to the rows, in their order.
-        let (mut parts, mut rows) = (vec![0..11], Vec::new());
+        let (mut parts, mut rows) = (halves(0..11), Vec::new());
         while let Some(part) = parts.pop() {
             match part.len() {
                 1 => rows.push(part.start),
