@@ -319,6 +319,45 @@ async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger
 }
 
 #[tokio::test]
+async fn a_copied_uuid_is_found_with_all_that_comes_along() {
+    const UUID: &str = "abcdef12-77aa-4be1-9c40-90fe11d0d8e2";
+    let with = |id, event: String| Row { event, ..row(id, TIMES[0]) };
+    // One event has the library's prefix, one has none, and one has its uuid in the payload alone.
+    let mut of_payload = row(3, TIMES[0]);
+    of_payload.payload = format!("/openmrs/ws/rest/v1/patient/{UUID}?v=full");
+    let rows =
+        [with(1, format!("tag:atomfeed.ict4h.org:{UUID}")), with(2, UUID.to_uppercase()), of_payload, row(4, TIMES[0])];
+    let hospital = Hospital::new(&rows, &[]).await;
+    hospital.followed().await;
+    for text in [
+        UUID.to_owned(),
+        format!(" {UUID} "),
+        format!("\t{UUID}\u{a0}"),
+        UUID.to_uppercase(),
+        format!("tag:atomfeed.ict4h.org:{UUID}"),
+        format!("{{{}}}", UUID.to_uppercase()),
+        format!("[tag:atomfeed.ict4h.org:{UUID}] "),
+    ] {
+        let mut query = String::new();
+        atomfeed_console::model::filter::push(&mut query, "q", &text);
+        let page = lists::page(&hospital.console, ListQuery::parse(&query).expect("a query")).await.expect("a page");
+        let mut ids: Vec<i128> = page.rows.iter().map(|row| row.id.0).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [1, 2, 3], "{text:?}");
+        let csv = hospital.get(&format!("/atomfeed-console/failed-events.csv?{query}")).await.body;
+        assert_eq!(csv::Reader::from_reader(csv.as_bytes()).records().count(), 3, "{text:?}");
+        let mut find = String::new();
+        atomfeed_console::model::filter::push(&mut find, "find", &text);
+        let history = hospital.page(&format!("/atomfeed-console/history?{find}")).await.body;
+        for id in 1..=3 {
+            assert!(history.contains(&format!("/atomfeed-console/history/{id}\"")), "{text:?} {id}: {history}");
+        }
+    }
+    let blank = hospital.page("/atomfeed-console/failed-events?app=odoo&q=+++").await.body;
+    assert!(blank.contains("<h1>4 failed events<"), "blanks alone are no filter: {blank}");
+}
+
+#[tokio::test]
 async fn a_file_for_spreadsheets_says_that_it_is_utf_8() {
     let mut named = row(1, TIMES[0]);
     named.error = "प्रिया को नहीं मिला".to_owned();
