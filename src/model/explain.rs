@@ -315,10 +315,14 @@ fn unknown(feed: &Feed) -> (String, String) {
     ("Neither a marker nor a failed event tells how this feed is doing.".to_owned(), "Nothing to do.".to_owned())
 }
 
-/// Explains failures whose times lay in the future when they were seen; `None` where there are none.
+/// Explains failures, or events in the queue, whose times lay in the future when they were seen; `None` where there are
+/// none.
 pub fn ahead(view: &ApplicationView) -> Option<Saying> {
-    let newest = view.seen.as_ref()?.newest_failure.as_ref();
-    let ahead = Ahead::of(newest, view.seen_at?)?;
+    let (seen, at) = (view.seen.as_ref()?, view.seen_at?);
+    let oldest = seen.queue.as_ref().and_then(|queue| queue.oldest.as_ref());
+    let failure = Ahead::of(seen.newest_failure.as_ref(), at).map(|ahead| (ahead, "The newest failure"));
+    let (ahead, what) =
+        failure.or_else(|| Some((Ahead::of(oldest, at)?, "The oldest event in the queue of events to publish")))?;
     let far = span(ahead.0.num_seconds().unsigned_abs());
     let todo = if ahead.may_be_the_zone() {
         format!(
@@ -329,7 +333,7 @@ pub fn ahead(view: &ApplicationView) -> Option<Saying> {
     } else {
         "No time zone is so far off: look at the clock of its database, and at that row.".to_owned()
     };
-    Some(Saying { cause: format!("The newest failure lies {far} in the future."), todo })
+    Some(Saying { cause: format!("{what} lies {far} in the future."), todo })
 }
 
 /// `1 is`, `12 are`.
@@ -404,6 +408,15 @@ mod tests {
         assert_eq!(saying.cause, "The newest failure lies 5 h in the future.");
         assert!(saying.todo.contains("read as UTC") && saying.todo.contains("time_zone"), "{}", saying.todo);
         assert!(!at(TimeDelta::days(400)).unwrap().todo.contains("time_zone"));
+        let queued = |ahead| {
+            let mut openmrs = view("OpenMRS", up(), vec![]);
+            let oldest = Some(Stamp::of(openmrs.seen_at.unwrap() + ahead));
+            Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(Queue { length: 1, oldest });
+            super::ahead(&openmrs)
+        };
+        assert_eq!(queued(TimeDelta::minutes(-1)), None);
+        let cause = queued(TimeDelta::minutes(330)).unwrap().cause;
+        assert_eq!(cause, "The oldest event in the queue of events to publish lies 5 h in the future.");
     }
 
     #[test]

@@ -5,6 +5,12 @@ mod life;
 
 use std::path::Path;
 
+use atomfeed_console::{
+    demo::{self, Options},
+    model::feed::category_of,
+    server::sources::{Named, Source, Word},
+};
+use chrono::Utc;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 /// The systems' own feeds, as their consumers call them.
@@ -23,4 +29,27 @@ async fn open(folder: &Path, system: &str) -> SqliteConnection {
 
 async fn count(connection: &mut SqliteConnection, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(connection).await.expect(sql)
+}
+
+#[tokio::test]
+async fn its_markers_name_events_and_pages_that_their_publishers_have() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { events: 60, ..Options::at(Utc::now()) };
+    let applications = demo::prepare(folder.path(), options, 1).await.expect("a hospital");
+    let sources: Vec<Source> = applications.into_iter().map(Source::new).collect();
+    let mut compared = 0;
+    for source in &sources {
+        let markers = source.markers().await.expect("an answer").here().cloned().expect("the markers");
+        for marker in markers.iter().filter(|marker| marker.fault().is_none()) {
+            let uri = marker.feed_uri.as_deref().expect("an address");
+            let Some(publisher) = sources.iter().find(|source| source.app().info.is_publisher_of(uri)) else {
+                continue;
+            };
+            let (entry, page) = (marker.last_read_entry_id.as_deref(), marker.page_number());
+            let named = Named { entry, page, category: category_of(uri) };
+            assert_eq!(publisher.named(named, true).await.expect("an answer"), Word::Has, "{marker:?}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 5, "{compared}");
 }

@@ -555,6 +555,20 @@ mod tests {
             of_application("[application.concerns]\nnear_limit = 50\n")
         );
         assert_eq!(near(&[("console.toml", &own)]), Some(50));
+
+        let all = |text: &str| {
+            let folder = folder(&[("console.toml", text)]);
+            let config = load_in(&folder, CommandLine::default(), &Environment::default()).unwrap();
+            config.applications[0].info.concerns.clone()
+        };
+        let others = "queue_age = \"1h\"\nretry_overdue = 120\ncompare_markers = false\nidle_feeds = [\"/x/\"]\n";
+        let console = all(&format!("[concerns]\n{others}{APPLICATION}"));
+        assert_eq!((console.queue_age_secs, console.retry_overdue_secs), (Some(3_600), Some(120)));
+        assert_eq!((console.compare_markers, console.idle_feeds), (false, vec!["/x/".to_owned()]));
+        let own = "[application.concerns]\nqueue_age = \"off\"\nretry_overdue = \"off\"\ncompare_markers = true\nidle_feeds = []\n";
+        let own = all(&format!("[concerns]\n{others}{}", of_application(own)));
+        assert_eq!((own.queue_age_secs, own.retry_overdue_secs, own.compare_markers), (None, None, true));
+        assert!(own.idle_feeds.is_empty());
     }
 
     #[test]
@@ -867,5 +881,12 @@ mod tests {
             assert!(written.iter().any(|line| example.contains(line)), "{key} is not in the example");
             assert!(documentation.contains(&format!("| `{key}` |")), "{key} is not described");
         }
+        for key in toml_file::CONCERN_KEYS {
+            assert!(example.contains(&format!("{key} = ")), "{key} is not in the example");
+            assert!(documentation.contains(&format!("| `{key}` |")), "{key} is not described");
+        }
+        let odoo = &config.applications[2].info.concerns;
+        assert_eq!((odoo.retry_overdue_secs, odoo.queue_age_secs, odoo.compare_markers), (Some(300), Some(600), true));
+        assert!(odoo.is_idle(Some("http://openelis:8052/openelis/ws/feed/patient/recent")));
     }
 }

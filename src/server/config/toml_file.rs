@@ -60,7 +60,8 @@ const TOP_KEYS: [&str; 15] = [
     "application",
 ];
 /// Of the table `concerns`, the console's and an application's.
-const CONCERN_KEYS: [&str; 5] = ["near_limit", "queue_age", "retry_overdue", "compare_markers", "idle_feeds"];
+pub(super) const CONCERN_KEYS: [&str; 5] =
+    ["near_limit", "queue_age", "retry_overdue", "compare_markers", "idle_feeds"];
 const PERCENT: RangeInclusive<u64> = 1..=100;
 /// Looks at a quiet hospital are two minutes apart, and clocks of two machines differ.
 const QUEUE_AGE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(604_800));
