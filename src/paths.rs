@@ -111,6 +111,11 @@ impl Base {
         self.at(&format!("/failed-events/{}/{}/error.txt", segment(&event.app), event.id))
     }
 
+    /// The whole error of an attempt of a failed event, by its row of the retry log, as a file.
+    pub fn whole_attempt(&self, event: &EventKey, attempt: RowId) -> String {
+        with_query(self.whole_error(event), &format!("attempt={attempt}"))
+    }
+
     /// The whole payload of a failed event, as a file.
     pub fn whole_payload(&self, event: &EventKey) -> String {
         self.at(&format!("/failed-events/{}/{}/payload.txt", segment(&event.app), event.id))

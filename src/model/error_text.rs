@@ -601,6 +601,10 @@ pub fn visible_line(text: &str) -> String {
     visible(text).replace('\n', "␊").replace('\t', "␉")
 }
 
+/// Characters that are known of what names something or is one line: feed addresses, event ids, titles, tags, categories.
+/// The known schemas give them 255; where a table sets no bound, so much of each is what the console knows it by.
+pub const KEY_CHARS: u32 = 1_000;
+
 /// A text of at most so many characters: where it was longer, the last of them is an ellipsis.
 pub fn shortened(text: &str, chars: usize) -> String {
     match text.chars().nth(chars) {

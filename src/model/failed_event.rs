@@ -228,8 +228,10 @@ pub struct FailedEvent {
 }
 
 impl FailedEvent {
-    /// Characters of error text and payload that a page carries; the whole can be downloaded.
+    /// Characters of error text and payload that a page carries at the most; the whole can be downloaded.
     pub const TEXT_LIMIT: u32 = 64 * 1024;
+    /// The same of an attempt's error, but for the latest one. The consumers cut at 4,000.
+    pub const ATTEMPT_TEXT_LIMIT: u32 = 16 * 1024;
     /// Attempts that a page carries.
     pub const ATTEMPT_LIMIT: u32 = 50;
     /// Attempts of earlier failures that a page carries.
@@ -250,7 +252,11 @@ pub struct Attempt {
     pub failed_at: Option<Stamp>,
     /// Cut at [`FailedEvent::TEXT_LIMIT`] characters.
     pub error: Option<String>,
+    /// The error has more than that; the whole can be downloaded.
+    #[serde(default)]
+    pub error_cut: bool,
     pub event_id: Option<String>,
+    /// Not read for a page, which does not show it.
     pub payload: Option<String>,
 }
 

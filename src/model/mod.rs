@@ -24,6 +24,7 @@ pub mod masking;
 pub mod obstacle;
 pub mod operation;
 pub mod overview;
+pub mod page_texts;
 pub mod payload;
 pub mod publisher;
 #[cfg(test)]

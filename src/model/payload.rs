@@ -19,7 +19,7 @@ pub const BYTES: usize = 1_000_000;
 /// No tree is deeper than this: nobody reads one, and hostile nesting must not exhaust the stack.
 pub const DEPTH: usize = 64;
 /// No tree has more parts than this: each becomes an element of the page.
-pub const PARTS: usize = 20_000;
+pub const PARTS: usize = 4_000;
 
 /// A payload, by its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -417,6 +417,9 @@ fn element(text: &str, node: roxmltree::Node<'_, '_>, depth: usize, budget: &mut
         let name = text.get(attribute.range_qname()).unwrap_or(attribute.name());
         (name.to_owned(), attribute.value().to_owned())
     });
+    for _ in node.attributes() {
+        budget.spend(depth)?;
+    }
     let mut children = Vec::new();
     for child in node.children() {
         if child.is_element() {

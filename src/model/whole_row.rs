@@ -4,6 +4,8 @@
 //! them. The bytes are kept in the store in a form of our own: lengths in front, nothing escaped, so that NUL bytes and
 //! broken UTF-8 survive.
 
+use super::error_text::{KEY_CHARS, shortened};
+
 /// How the bytes of a cell are to be understood when they are written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellKind {
@@ -42,6 +44,11 @@ impl WholeRow {
     /// The value of a column, by its name without regard to case; `None` for NULL and for a column that is not there.
     pub fn value(&self, column: &str) -> Option<&[u8]> {
         self.0.iter().find(|cell| cell.column.eq_ignore_ascii_case(column))?.bytes.as_deref()
+    }
+
+    /// The value of a column as the lists know it: see [`KEY_CHARS`].
+    pub fn key(&self, column: &str) -> Option<String> {
+        self.text(column).map(|text| shortened(&text, KEY_CHARS as usize))
     }
 
     /// The value of a column as text; what is no UTF-8 is replaced.

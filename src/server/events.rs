@@ -20,8 +20,8 @@ use crate::{
     api::failed_events::{EventGroup, EventPage, Masked, MissingPart},
     error::Problem,
     model::{
-        Availability, FailedEventRow, Feed, RowId, audit::AuditKind, filter::Filter, ledger::LedgerEvent, masking,
-        payload, payload::record_uuid, publisher::Publisher,
+        Attempt, Availability, FailedEvent, FailedEventRow, Feed, RowId, audit::AuditKind, filter::Filter,
+        ledger::LedgerEvent, masking, page_texts::Room, payload, payload::record_uuid, publisher::Publisher,
     },
 };
 
@@ -127,6 +127,7 @@ pub async fn event(
         console.parts.audit.record(entry).await?;
         console.parts.looks.remember(&actor.who, app, id, Instant::now());
     }
+    fit(&mut event);
     let seen = view.and_then(|view| view.seen);
     let feed = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, event.row.feed_uri.as_deref()));
     Ok(EventPage {
@@ -147,6 +148,42 @@ pub async fn event(
         next: neighbours.1,
         event,
     })
+}
+
+/// Bytes of a page that the first error, the payload and the latest error may take each time that they are shown.
+const SHOWN: usize = 130_000;
+
+/// Bytes of a page that the errors of all other attempts may take.
+const OTHERS: usize = 600_000;
+
+/// The same of one attempt of an earlier failure.
+const EARLIER: usize = 4_000;
+
+/// Cuts the long texts of an event to what a page carries of them together. Each can be downloaded whole.
+fn fit(event: &mut FailedEvent) {
+    for text in [&mut event.row.error, &mut event.row.payload].into_iter().flatten() {
+        // Taken apart, and as stored.
+        Room::new(2 * SHOWN).take(text, 2);
+    }
+    // Of earlier failures the page shows no more than what the error says.
+    for attempt in &mut event.earlier {
+        attempt.error_cut |= attempt.error.as_mut().is_some_and(|error| Room::new(EARLIER).take(error, 1));
+    }
+    let Availability::Here(attempts) = &mut event.attempts else { return };
+    let (mut latest, mut others) = (Room::new(3 * SHOWN), Room::new(OTHERS));
+    // Of attempts with one error after the other the page shows the error once, and must still see that it is the same.
+    let same = |one: &Attempt, next: &Attempt| one.error == next.error && one.error_cut == next.error_cut;
+    for (number, alike) in attempts.chunk_by_mut(same).rev().enumerate() {
+        let Some((first, rest)) = alike.split_first_mut() else { continue };
+        if let Some(error) = &mut first.error {
+            // The latest error stands on the page taken apart, as stored, and among the attempts.
+            first.error_cut |= if number == 0 { latest.take(error, 3) } else { others.take(error, 1) };
+        }
+        for attempt in rest {
+            attempt.error.clone_from(&first.error);
+            attempt.error_cut = first.error_cut;
+        }
+    }
 }
 
 /// The group that the ledger counts a failed event to; `None`: the watcher has not seen it yet.

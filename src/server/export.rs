@@ -1,16 +1,16 @@
 //! What matches a filter as a file, and the long texts of one event whole: all streamed, none of it held in memory.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Path, RawQuery},
+    extract::{Path, Query, RawQuery},
     http::header,
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
-use futures::{Stream, StreamExt, stream};
-use serde::Serialize;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
 
 use super::{
     http::Seen,
@@ -26,15 +26,22 @@ use crate::{
     model::{
         EventState, FailedEventRow, FailedSince, Reach, RowId, Stamp,
         audit::{AuditKind, AuditOutcome},
-        error_text::visible,
+        error_text::{shortened, visible},
         filter::{Direction, Filter, Order, Position},
         masking,
     },
 };
 
 /// Rows that one step reads. They go by their ids, which is the one index there is, so a small step costs no more in
-/// all than a large one, and a step full of the longest texts stays within some megabytes.
+/// all than a large one.
 const STEP: u32 = 50;
+
+/// Characters of a text that a step reads of each row: twice as many as the consumers write. A row with a longer text is
+/// read alone after that, so that what a download holds in memory is bounded in bytes, whatever is in the table.
+const SHORT: TextLimit = TextLimit(8_000);
+
+/// Bytes of a file that are written at a time.
+const WRITTEN: usize = 64 << 10;
 
 /// Characters of a long text that one step of a download reads.
 const PIECE: u32 = 1 << 20;
@@ -83,31 +90,43 @@ async fn failed_events(
     // The first page is read before the status is sent, so that an error is one.
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
     let mut record = Record::begin(&console, actor, form.word(), &what).await?;
-    let names = move |app: &str| {
-        console.applications().find(|info| info.key == app).map_or_else(|| app.to_owned(), |info| info.name.clone())
-    };
+    let known: BTreeMap<String, String> =
+        console.applications().map(|info| (info.key.clone(), info.name.clone())).collect();
+    let known = Arc::new(known);
     let header = (form == Form::Csv).then(|| Ok(csv_head(&COLUMNS)));
-    let body = stream::iter(header).chain(to_the_end(first, pages).map(move |page| {
-        let Some(rows) = page? else {
-            record.end();
-            return Ok(Vec::new());
+    let body = to_the_end(first, pages).flat_map(move |page| {
+        let rows = match page {
+            Ok(Some(rows)) => rows,
+            Ok(None) => {
+                record.end();
+                Vec::new()
+            }
+            // A lost source ends the download with an error; a short file that looks whole would be worse.
+            Err(problem) => return stream::iter([Err(problem)]).boxed(),
         };
         record.count(&rows);
-        let mut out = Vec::new();
-        for row in &rows {
-            match form {
-                Form::Csv => out.extend(csv_line(&COLUMNS, &csv_cells(row, &names(&row.app)))),
-                Form::Ndjson => {
-                    out.extend(
-                        serde_json::to_vec(&Line::of(row)).map_err(|error| Problem::internal(error.to_string()))?,
-                    );
-                    out.push(b'\n');
+        let (known, mut rows) = (known.clone(), rows.into_iter());
+        let mut pieces = move || -> Result<Option<Vec<u8>>, Problem> {
+            let mut out = Vec::new();
+            while out.len() < WRITTEN {
+                let Some(row) = rows.next() else { break };
+                match form {
+                    Form::Csv => {
+                        let name = known.get(&row.app).unwrap_or(&row.app);
+                        out.extend(csv_line(&COLUMNS, &csv_cells(&row, name)));
+                    }
+                    Form::Ndjson => {
+                        serde_json::to_writer(&mut out, &Line::of(&row))
+                            .map_err(|error| Problem::internal(error.to_string()))?;
+                        out.push(b'\n');
+                    }
                 }
             }
-        }
-        // A lost source ends the download with an error; a short file that looks whole would be worse.
-        Ok::<_, Problem>(out)
-    }));
+            Ok((!out.is_empty()).then_some(out))
+        };
+        stream::iter(std::iter::from_fn(move || pieces().transpose())).boxed()
+    });
+    let body = stream::iter(header).chain(body);
     let (kind, ending) = match form {
         Form::Csv => ("text/csv; charset=utf-8", "csv"),
         Form::Ndjson => ("application/x-ndjson", "ndjson"),
@@ -200,16 +219,17 @@ pub fn pages(
     reading: Reading,
 ) -> impl Stream<Item = Result<Vec<FailedEventRow>, Problem>> + Send {
     let filter = Filter { order: Order::IdUp, ..filter };
-    stream::try_unfold(Some(None), move |place: Option<Option<Position>>| {
+    let of = (console.clone(), source.clone());
+    let steps = stream::try_unfold(Some(None), move |place: Option<Option<Position>>| {
         let (console, source, filter) = (console.clone(), source.clone(), filter.clone());
         async move {
-            let Some(from) = place else { return Ok(None) };
+            let Some(from) = place else { return Ok::<_, Problem>(None) };
             let request = ListRequest {
                 filter: &filter,
                 from: from.as_ref(),
                 direction: Direction::Forward,
                 limit: STEP,
-                texts: TextLimit::EXPORT,
+                texts: SHORT,
                 search: reading.search,
             };
             let ListRows { rows, stopped_at, .. } = lists::of_source(&console, &source, &request).await?;
@@ -218,14 +238,43 @@ pub fn pages(
             let next =
                 if full { rows.last().map(|row| Position { after: true, ..row.position.clone() }) } else { stopped_at };
             let mut rows: Vec<_> = rows.into_iter().map(|row| row.row).collect();
-            present::complete(&console, &source, &mut rows, TextLimit::EXPORT).await;
-            rows.iter_mut().for_each(mark_cut);
-            if reading.masked {
-                rows.iter_mut().for_each(masking::mask_row);
-            }
+            present::complete(&console, &source, &mut rows, SHORT).await;
             Ok(Some((rows, next.map(Some))))
         }
+    });
+    let alike = |rows: Vec<FailedEventRow>| {
+        let runs: Vec<_> = rows.chunk_by(|one, next| !(is_long(one) || is_long(next))).map(<[_]>::to_vec).collect();
+        stream::iter(runs.into_iter().map(Ok::<_, Problem>))
+    };
+    steps.map_ok(alike).try_flatten().and_then(move |rows| {
+        let (console, source) = of.clone();
+        async move {
+            let long: Vec<RowId> = rows.iter().filter(|row| is_long(row)).map(|row| row.id).collect();
+            // One that is gone by now is not in the table any more.
+            let mut rows = if long.is_empty() { rows } else { source.rows(&long, TextLimit::EXPORT).await? };
+            if !long.is_empty() {
+                present::complete(&console, &source, &mut rows, TextLimit::EXPORT).await;
+            }
+            for row in &mut rows {
+                mark_cut(row);
+                if reading.masked {
+                    masking::mask_row(row);
+                }
+            }
+            Ok(rows)
+        }
     })
+}
+
+/// Whether a row has a text of which a step reads only the beginning.
+fn is_long(row: &FailedEventRow) -> bool {
+    let most = SHORT.0 as usize;
+    // No text of fewer bytes has so many characters.
+    let latest = row.latest.as_ref().and_then(|latest| latest.error.as_ref());
+    [row.error.as_ref(), row.payload.as_ref(), latest]
+        .into_iter()
+        .flatten()
+        .any(|text| text.len() >= most && text.chars().count() >= most)
 }
 
 /// Says in a row's texts that they were cut, where they were.
@@ -436,13 +485,27 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
-/// `/failed-events/{app}/{id}/error.txt`: the whole first error.
+/// The query of `error.txt`.
+#[derive(Debug, Deserialize)]
+pub struct WhichError {
+    attempt: Option<String>,
+}
+
+/// `/failed-events/{app}/{id}/error.txt`: the whole first error, or with `attempt=` the whole error of a failed retry, by its
+/// id in the retry log.
 pub async fn whole_error(
     Seen(console): Seen,
     actor: Actor,
     Path((app, id)): Path<(String, String)>,
+    Query(WhichError { attempt }): Query<WhichError>,
 ) -> Result<Response, Problem> {
-    whole_text(console, &actor, &app, &id, LongText::Error).await
+    let which = match attempt {
+        None => LongText::Error,
+        Some(attempt) => LongText::Attempt(attempt.parse().map_err(|_| {
+            Problem::not_found(format!("{:?} is no id of a failed retry.", shortened(&attempt, 80)), "")
+        })?),
+    };
+    whole_text(console, &actor, &app, &id, which).await
 }
 
 /// `/failed-events/{app}/{id}/payload.txt`: the whole payload.
@@ -467,19 +530,25 @@ async fn whole_text(
     let source = console.source(app)?.clone();
     let id: RowId = id.parse().map_err(|_| Problem::not_found(format!("{id:?} is no id of a failed event."), ""))?;
     let gone = || Problem::not_found(format!("{} has no failed event {id} (any more).", source.app().info.name), "");
+    if let LongText::Attempt(attempt) = which
+        && !source.is_attempt_of(attempt, id).await?
+    {
+        return Err(Problem::not_found(format!("Failed event {id} has no failed retry {attempt} (any more)."), ""));
+    }
     let first = source.text(id, which, 0, PIECE).await?.ok_or_else(gone)?;
     let (kind, text) = match which {
-        LongText::Error => (AuditKind::ErrorViewed, "error text"),
-        LongText::Payload => (AuditKind::PayloadViewed, "payload"),
+        LongText::Error => (AuditKind::ErrorViewed, "whole error text".to_owned()),
+        LongText::Attempt(attempt) => (AuditKind::ErrorViewed, format!("whole error text of failed retry {attempt}")),
+        LongText::Payload => (AuditKind::PayloadViewed, "whole payload".to_owned()),
     };
-    let what = format!("failed event {id}, its whole {text}");
+    let what = format!("failed event {id}, its {text}");
     console.parts.audit.record(actor.entry(kind).app(app).what(what)).await?;
     let whole = first.chars().count() < PIECE as usize;
     let rest = (!whole).then(|| pieces(source.clone(), id, which));
     let body = stream::iter([Ok(first)]).chain(stream::iter(rest).flatten());
     // Plain text, never anything a browser would run, whatever is in it.
     let name = match which {
-        LongText::Error => "attachment; filename=\"error.txt\"",
+        LongText::Error | LongText::Attempt(_) => "attachment; filename=\"error.txt\"",
         LongText::Payload => "attachment; filename=\"payload.txt\"",
     };
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CONTENT_DISPOSITION, name)];

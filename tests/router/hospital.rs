@@ -152,6 +152,21 @@ impl Hospital {
         connection.close().await.expect("closed");
     }
 
+    /// Writes a row of an application's retry log: its id, time, error and event id.
+    pub async fn log(&self, app: &str, feed: &str, (id, at, error, event): (i64, &str, String, String)) {
+        let mut connection = open(&self.database(app)).await;
+        sqlx::query("INSERT INTO failed_event_retry_log VALUES (?, ?, ?, ?, ?, '', 0)")
+            .bind(id)
+            .bind(feed)
+            .bind(at)
+            .bind(error)
+            .bind(event)
+            .execute(&mut connection)
+            .await
+            .expect("a row of the log");
+        connection.close().await.expect("closed");
+    }
+
     /// id → (retries, failed_at) of every failed event.
     pub async fn retries(&self, app: &str) -> BTreeMap<i64, (i64, Option<String>)> {
         let mut connection = open(&self.database(app)).await;
@@ -202,7 +217,11 @@ impl Hospital {
 
     /// The answer as it comes, for what does not end by itself.
     pub async fn open(&self, path: &str) -> axum::response::Response {
-        let request = Request::get(path).body(Body::empty()).expect("a request");
+        self.begun(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    /// The same for a request of any kind.
+    pub async fn begun(&self, request: Request<Body>) -> axum::response::Response {
         tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request))
             .await
             .expect("an answer in time")

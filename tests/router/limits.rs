@@ -2,8 +2,9 @@
 
 use atomfeed_console::{
     model::{
-        Role,
+        Role, RowId,
         audit::{AuditFilter, AuditKind},
+        ledger::Asked,
     },
     server::{
         config::Access,
@@ -16,7 +17,7 @@ use axum::{
 };
 use axum_extra::headers::{Authorization, authorization::Credentials};
 
-use super::hospital::{Hospital, row};
+use super::hospital::{ENCOUNTERS, Hospital, row};
 
 const BASE: &str = "/atomfeed-console";
 
@@ -143,4 +144,167 @@ async fn invented_names_fill_no_audit_log() {
     hospital.console.parts.audit.tell_counted().await;
     let told = failed_sign_ins(&hospital).await;
     assert_eq!(told[3..], [(nobody, "2 more of these within a minute".to_owned())]);
+}
+
+#[tokio::test]
+async fn an_event_with_megabytes_in_its_names_is_listed_followed_and_retried() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 08:00:00")], &[]).await;
+    hospital
+        .execute(
+            "Odoo",
+            "UPDATE failed_events SET title = 'Encounter ' || printf('%.2000000c', 't'), event_id = id || printf('%.2000000c', 'e'), \
+             tags = printf('%.2000000c', 'g'), feed_uri = 'http://openmrs/' || printf('%.2000000c', 'f')",
+        )
+        .await;
+    hospital.followed().await;
+    let store = &hospital.console.parts.store;
+    let lives = store.ledger_events_of_row("odoo", RowId(1)).await.expect("the ledger");
+    let cut = |begins: &str, letter: &str| Some(format!("{begins}{}…", letter.repeat(999 - begins.len())));
+    assert_eq!((&lives[0].event_id, &lives[0].title), (&cut("1", "e"), &cut("Encounter ", "t")));
+    assert_eq!(lives[0].feed_uri, cut("http://openmrs/", "f"));
+    for path in
+        ["", "/applications/odoo", "/failed-events", "/failed-events/odoo/1", "/history", "/groups", "/groups/1"]
+    {
+        let page = hospital.page(&format!("{BASE}{path}")).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(page.body.len() < 200_000, "{path}: {}", page.body.len());
+    }
+    let event = hospital.page(&format!("{BASE}/failed-events/odoo/1")).await.body;
+    assert!(event.contains(&cut("1", "e").expect("an id")), "the mark says that the id goes on");
+    let csv = hospital.get(&format!("{BASE}/failed-events.csv")).await.body;
+    assert!(csv.len() < 20_000 && csv.contains(&cut("2", "e").expect("an id")), "{}", csv.len());
+
+    let done = hospital.form(&format!("{BASE}/api/retry"), &[("only", "odoo:1:5"), ("back", "/failed-events")]).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    let retries = hospital.retries("Odoo").await;
+    assert_eq!((retries[&1].0, retries[&2].0), (0, 5), "exactly this row");
+    hospital.look("odoo").await;
+    let lives = store.ledger_events_of_row("odoo", RowId(1)).await.expect("the ledger");
+    assert_eq!((lives.len(), lives[0].asked), (1, Some(Asked::Requested)), "and it is the same event to the ledger");
+    let old = format!("{BASE}/apps/Odoo/failedEvent/{}/resetRetryCount", encoded(&cut("2", "e").expect("an id")));
+    let reset = hospital.send(Request::post(old).body(Body::empty()).expect("a request")).await;
+    assert_eq!((reset.status, hospital.retries("Odoo").await[&2].0), (StatusCode::OK, 0), "{}", reset.body);
+}
+
+/// Whole texts of an event: its error, its payload, and those of fifty attempts that differ.
+async fn with_long_texts(line: &str) -> Hospital {
+    let lines = |number: usize| format!("{number} {}", line.repeat(66_000 / line.chars().count() + 1));
+    let long = super::hospital::Row { error: lines(0), payload: lines(1), ..row(1, "2026-11-20 08:00:00") };
+    let event = long.event.clone();
+    let hospital = Hospital::new(&[long], &[]).await;
+    for number in 2..52 {
+        let attempt = (number, "2026-11-21 08:00:00", lines(usize::try_from(number).expect("a number")), event.clone());
+        hospital.log("Odoo", ENCOUNTERS, attempt).await;
+    }
+    hospital
+}
+
+#[tokio::test]
+async fn the_page_of_an_event_has_a_size_however_long_its_texts_are_and_however_badly_they_escape() {
+    const MOST: usize = 2_000_000;
+    for line in [
+        "Caused by: \n",
+        "\u{202e}",
+        "<",
+        "\"'&",
+        "\n",
+        "\u{e0001}",
+        "\tat \n",
+        "\u{1}",
+        "a.B: Caused by: \n\tat java.x\n\tat b\n",
+    ] {
+        let hospital = with_long_texts(line).await;
+        let page = hospital.page(&format!("{BASE}/failed-events/odoo/1")).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.body.len() < MOST, "{line:?}: {}", page.body.len());
+        let json = hospital.get(&format!("{BASE}/api/failed_event?app=odoo&id=1&list=")).await;
+        assert!(json.body.len() < MOST, "{line:?}: {}", json.body.len());
+    }
+}
+
+#[tokio::test]
+async fn trees_of_thousands_of_parts_are_shown_as_text() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
+    for payload in [
+        "'[' || replace(printf('%.30000c', 'x'), 'x', '1,') || '1]'",
+        "'<a>' || replace(printf('%.6000c', 'x'), 'x', '<b/>') || '</a>'",
+        "'<a ' || (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4500) SELECT group_concat('b' || i || '=\"\"', ' ') FROM n) || '/>'",
+        "'MSH|^~\\&|' || replace(printf('%.30000c', 'x'), 'x', 'a|')",
+    ] {
+        let statement: &'static str = format!("UPDATE failed_events SET event_content = {payload}").leak();
+        hospital.execute("Odoo", statement).await;
+        let page = hospital.page(&format!("{BASE}/failed-events/odoo/1")).await;
+        assert!(page.body.contains("it has more than 4000 parts"), "{payload}: {}", page.body.len());
+        assert!(page.body.len() < 500_000, "{payload}: {}", page.body.len());
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_was_cut_says_so_and_leads_to_the_whole() {
+    let hospital = with_long_texts("\tat org.openmrs.Some.code(Some.java:12)\n").await;
+    let page = hospital.page(&format!("{BASE}/failed-events/odoo/1")).await.body;
+    let links: Vec<&str> =
+        page.match_indices("error.txt").map(|(at, _)| page[at..].split('"').next().expect("a link")).collect();
+    assert!(links.contains(&"error.txt"), "the first error: {links:?}");
+    assert!(links.contains(&"error.txt?attempt=51"), "the latest: {links:?}");
+    assert!(links.contains(&"error.txt?attempt=2"), "and each attempt: {links:?}");
+    assert!(page.contains("This is the beginning of 66,"), "how long the first error is");
+    for (link, begins) in
+        [("error.txt", "0 \tat"), ("error.txt?attempt=51", "51 \tat"), ("error.txt?attempt=2", "2 \tat")]
+    {
+        let whole = hospital.get(&format!("{BASE}/failed-events/odoo/1/{link}")).await;
+        assert_eq!(whole.status, StatusCode::OK, "{link}");
+        assert!(whole.body.starts_with(begins) && whole.body.len() > 66_000, "{link}: {}", whole.body.len());
+    }
+    for (path, status) in [
+        ("/failed-events/odoo/1/error.txt?attempt=1", StatusCode::NOT_FOUND),
+        ("/failed-events/odoo/1/error.txt?attempt=x", StatusCode::NOT_FOUND),
+        ("/failed-events/odoo/2/error.txt?attempt=51", StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(hospital.get(&format!("{BASE}{path}")).await.status, status, "{path}");
+    }
+    let seen = AuditFilter { kind: Some(AuditKind::ErrorViewed), ..AuditFilter::default() };
+    let entries = hospital.console.parts.store.audit_entries(&seen, None, 10).await.expect("the audit log");
+    assert!(entries.iter().any(|entry| entry.what.contains("failed retry 51")), "each is on record");
+}
+
+#[tokio::test]
+async fn attempts_of_ordinary_length_are_all_whole() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
+    let event = row(1, "2026-11-20 08:00:00").event;
+    for number in 1..=50 {
+        let trace =
+            "\tat org.bahmni.feed.openelis.feed.event.EncounterFeedWorker.process(EncounterFeedWorker.java:134)\n";
+        let error: String =
+            format!("java.lang.RuntimeException: No. {number}\n{}", trace.repeat(40)).chars().take(4_000).collect();
+        hospital.log("Odoo", ENCOUNTERS, (number, "2026-11-21 08:00:00", error, event.clone())).await;
+    }
+    let page = hospital.page(&format!("{BASE}/failed-events/odoo/1")).await.body;
+    assert!(!page.contains("This is its beginning") && !page.contains("error.txt"), "nothing is cut");
+}
+
+#[tokio::test]
+async fn a_row_with_texts_of_any_length_comes_whole_in_its_place() {
+    let mut rows: Vec<_> = (1..=130).map(|id| row(id, "2026-11-20 08:00:00")).collect();
+    for id in [1, 2, 50, 51, 99, 130] {
+        let long = &mut rows[id - 1];
+        long.error = format!("error of {id} {}", "e".repeat(90_000));
+        long.payload = format!("payload of {id} {}", "p".repeat(120_000));
+    }
+    rows[6].error = "at the edge ".to_owned() + &"x".repeat(8_000 - 12);
+    let hospital = Hospital::new(&rows, &[]).await;
+    let file = hospital.get(&format!("{BASE}/failed-events.ndjson?app=odoo")).await.body;
+    let read: Vec<serde_json::Value> = file.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(read.len(), 130);
+    for (row, read) in rows.iter().zip(&read) {
+        assert_eq!(read["event_id"], row.event.as_str());
+        assert_eq!(read["error"], row.error.as_str());
+        let (payload, whole) = (read["payload"].as_str().expect("a payload"), &row.payload);
+        match whole.len() {
+            ..100_000 => assert_eq!(payload, whole),
+            _ => assert_eq!(payload, format!("{}… [cut here, after 100000 characters]", &whole[..100_000])),
+        }
+    }
+    let csv = hospital.get(&format!("{BASE}/failed-events.csv?app=odoo")).await.body;
+    assert!(csv.contains("error of 51 e") && csv.matches("[cut here, after 100000 characters]").count() == 6);
 }

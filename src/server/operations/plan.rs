@@ -313,8 +313,8 @@ async fn by_copies(console: &Console, id: i64, copies: Vec<i64>, left_out: &mut 
             rows.push(OperationRow {
                 app,
                 id: row_id,
-                feed_uri: event.event.text("feed_uri"),
-                event_id: event.event.text("event_id"),
+                feed_uri: event.event.key("feed_uri"),
+                event_id: event.event.key("event_id"),
                 seen_retries: event.event.text("retries").and_then(|text| text.trim().parse().ok()),
                 copy: Some(copy),
                 outcome: None,

@@ -22,7 +22,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{model::Backend, server::config::Application};
+use crate::{
+    model::{
+        Backend,
+        error_text::{KEY_CHARS, shortened},
+    },
+    server::config::Application,
+};
 
 use super::{
     SourceError, SourceErrorKind, fault,
@@ -41,6 +47,14 @@ impl Record {
     /// The next column.
     pub fn text(&mut self) -> Option<String> {
         self.0.pop_front().flatten()
+    }
+
+    /// The next column as what names something or is one line: a feed's address, an event's id, a title. One of more than
+    /// [`KEY_CHARS`] characters ends in an ellipsis.
+    pub fn key(&mut self) -> Option<String> {
+        let text = self.text()?;
+        // No text of fewer bytes has so many characters.
+        Some(if text.len() > KEY_CHARS as usize { shortened(&text, KEY_CHARS as usize) } else { text })
     }
 
     /// The next column as a number of any width; `None` for NULL and for what is no number.

@@ -20,6 +20,7 @@ use super::{
     list::failed_events,
     mysql, postgres,
     schema::{Found, Schema, Table},
+    sql,
     whole::{self, WholeColumn},
 };
 
@@ -106,7 +107,7 @@ async fn pairs_that_stay(
 ) -> Result<Vec<Pair>, SourceError> {
     let bytes = |name: &str| match table.backend {
         Backend::MySql => format!("CAST({} AS BINARY)", table.expression(name)),
-        Backend::Postgres => table.text(name),
+        Backend::Postgres => sql::as_text(table.backend, &table.expression(name)),
         Backend::Sqlite => format!("CAST({} AS BLOB)", table.expression(name)),
     };
     let mut statement = session.link.statement(format!(

@@ -20,7 +20,9 @@ use super::{
     list::{
         Walk, chosen_rows, failed_events, push_feed, push_search, push_state, push_window, rows_by_id, window_bound,
     },
-    rows::{ATTEMPT_COLUMNS, attempt_columns, failed_event_columns, read_attempt, read_failed_event, stamp},
+    rows::{
+        ATTEMPT_COLUMNS, AttemptTexts, attempt_columns, failed_event_columns, read_attempt, read_failed_event, stamp,
+    },
     schema::{Found, Table},
     sql::{self, Statement},
 };
@@ -44,29 +46,36 @@ pub(super) async fn event(
     let schema = session.schema.clone();
     let table = failed_events(app, &schema)?;
     let texts = TextLimit(FailedEvent::TEXT_LIMIT);
-    // SQLite counts characters only up to a NUL. It is in this process: the texts are read whole and counted here.
-    let asked = if table.backend == Backend::Sqlite { TextLimit(u32::MAX) } else { texts };
+    let length = |column: &str| match table.backend {
+        Backend::MySql | Backend::Postgres => format!("CHAR_LENGTH({})", table.long_text(column)),
+        // It counts characters up to a NUL only: of a text with one it does not say.
+        Backend::Sqlite => {
+            let text = table.long_text(column);
+            format!("CASE WHEN INSTR(CAST({text} AS BLOB), X'00') = 0 THEN LENGTH({text}) END")
+        }
+    };
     let mut statement = session.link.statement(format!(
         "SELECT {}, {}, {}, {} FROM {} WHERE {} = ",
-        failed_event_columns(&table, asked),
+        failed_event_columns(&table, texts),
         table.text("error_hash_code"),
-        sql::as_text(table.backend, &format!("CHAR_LENGTH({})", table.long_text("error_message"))),
-        sql::as_text(table.backend, &format!("CHAR_LENGTH({})", table.long_text("event_content"))),
+        sql::as_text(table.backend, &length("error_message")),
+        sql::as_text(table.backend, &length("event_content")),
         table.name,
         table.expression("id"),
     ));
-    if table.backend == Backend::Sqlite {
-        statement.text = statement.text.replace("CHAR_LENGTH(", "LENGTH(");
-    }
     statement.id(&table.id, id);
     let Some(mut record) = session.link.rows(statement).await?.into_iter().next() else { return Ok(None) };
-    let mut row = read_failed_event(app, &table, asked, &mut record);
+    let row = read_failed_event(app, &table, texts, &mut record);
     let error_hash_code = record.number();
-    let (mut error_chars, mut payload_chars) = (record.count(), record.count());
-    if table.backend == Backend::Sqlite {
-        error_chars = cut_and_count(&mut row.error, texts);
-        payload_chars = cut_and_count(&mut row.payload, texts);
-    }
+    let (error_chars, payload_chars) = (record.number(), record.number());
+    let error_chars = match error_chars {
+        None if row.error.is_some() => counted(session, id, LongText::Error).await?,
+        counted => counted.unwrap_or_default(),
+    };
+    let payload_chars = match payload_chars {
+        None if row.payload.is_some() => counted(session, id, LongText::Payload).await?,
+        counted => counted.unwrap_or_default(),
+    };
     let tried = tried(session, &row, row.present_since(first_sight)).await?;
     let Tried { attempts, attempts_total, earlier, earlier_total } = tried;
     Ok(Some(FailedEvent {
@@ -81,14 +90,10 @@ pub(super) async fn event(
     }))
 }
 
-/// Cuts a whole text and answers how long it was.
-fn cut_and_count(text: &mut Option<String>, limit: TextLimit) -> u64 {
-    let Some(text) = text else { return 0 };
-    let chars = text.chars().count();
-    if let Some((end, _)) = text.char_indices().nth(limit.0 as usize) {
-        text.truncate(end);
-    }
-    chars as u64
+/// How many characters a text has, read whole and counted here.
+async fn counted(session: &mut Session<'_>, id: RowId, which: LongText) -> Result<u64, SourceError> {
+    let whole = text(session, id, which, 0, u32::MAX).await?.unwrap_or_default();
+    Ok(whole.chars().count() as u64)
 }
 
 /// What the retry log has of a failed event: see [`FailedEvent`].
@@ -123,13 +128,13 @@ async fn tried(
     // by their ids.
     let columns = [log.text("id"), log.text("feed_uri"), log.text("failed_at")].join(", ");
     let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", log.name));
-    statement.equals(&log.expression("event_id"), event_id);
+    statement.equals_key(&log.expression("event_id"), event_id);
     statement.push(format!(" ORDER BY {} DESC LIMIT {ATTEMPTS_COUNTED}", log.expression("id")));
     let found = session.link.rows(statement).await?;
     let this = tail_of(row.feed_uri.as_deref());
     let (present, earlier): (Vec<_>, Vec<_>) = found
         .into_iter()
-        .filter_map(|mut record| Some((RowId(record.number()?), record.text(), record.text())))
+        .filter_map(|mut record| Some((RowId(record.number()?), record.key(), record.text())))
         .filter(|(_, uri, _)| tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed)))
         .map(|(id, _, at)| (id, stamp(app, &log, "failed_at", at).and_then(|stamp| stamp.at)))
         // One without a time that can be read counts.
@@ -142,8 +147,18 @@ async fn tried(
         condition.push(format!(" OR {} = ", log.expression("id"))).id(&log.id, *id);
     }
     let limit = FailedEvent::ATTEMPT_LIMIT + FailedEvent::EARLIER_LIMIT;
-    let shown = newest_attempts(session, &log, condition, limit, WHOLE).await?;
-    let (of_earlier, attempts) = shown.into_iter().partition(|attempt| earlier_shown.contains(&attempt.id));
+    let texts = AttemptTexts { error: FailedEvent::ATTEMPT_TEXT_LIMIT, payload: None };
+    let shown = newest_attempts(session, &log, condition, limit, texts).await?;
+    let (of_earlier, mut attempts): (Vec<_>, Vec<_>) =
+        shown.into_iter().partition(|attempt: &Attempt| earlier_shown.contains(&attempt.id));
+    if let Some(latest) = attempts.last_mut().filter(|latest| latest.error_cut) {
+        let mut alone = session.link.statement(format!("{} = ", log.expression("id")));
+        alone.id(&log.id, latest.id);
+        let texts = AttemptTexts { error: FailedEvent::TEXT_LIMIT, payload: None };
+        if let Some(more) = newest_attempts(session, &log, alone, 1, texts).await?.pop() {
+            *latest = more;
+        }
+    }
     Ok(Tried {
         attempts: Availability::Here(attempts),
         attempts_total: present.len() as u64,
@@ -151,9 +166,6 @@ async fn tried(
         earlier_total: earlier.len() as u64,
     })
 }
-
-/// Texts as a failed event's own page shows them.
-const WHOLE: TextLimit = TextLimit(FailedEvent::TEXT_LIMIT);
 
 /// The rows of the retry log with these ids that are there.
 pub(super) async fn attempts(
@@ -163,6 +175,7 @@ pub(super) async fn attempts(
 ) -> Result<Vec<Attempt>, SourceError> {
     let schema = session.schema.clone();
     let Ok(log) = schema.table(Table::RetryLog) else { return Ok(Vec::new()) };
+    let texts = AttemptTexts { error: texts.of_errors().0, payload: None };
     let mut attempts = Vec::with_capacity(ids.len());
     for ids in ids.chunks(ROWS_OF_EVENT as usize) {
         let mut condition = session.link.statement("");
@@ -198,9 +211,9 @@ pub(super) async fn newest_of_rows(
     statement.push(" AND ").text_in(&log.expression("event_id"), &events);
     statement.push(format!(" ORDER BY {id} DESC LIMIT {ATTEMPTS_COUNTED}"));
     let read = |mut record: Record| {
-        let (id, uri) = (RowId(record.number()?), record.text());
+        let (id, uri) = (RowId(record.number()?), record.key());
         let at = stamp(app, &log, "failed_at", record.text()).and_then(|stamp| stamp.at);
-        Some((id, uri, at, record.text()))
+        Some((id, uri, at, record.key()))
     };
     let found: Vec<_> = session.link.rows(statement).await?.into_iter().filter_map(read).collect();
     let newest: HashMap<RowId, RowId> = rows
@@ -225,7 +238,7 @@ async fn newest_attempts(
     log: &Found<'_>,
     condition: Statement,
     limit: u32,
-    texts: TextLimit,
+    texts: AttemptTexts,
 ) -> Result<Vec<Attempt>, SourceError> {
     let mut statement = condition;
     statement.text = format!(
@@ -247,6 +260,25 @@ async fn newest_attempts(
     Ok(attempts)
 }
 
+/// Whether a row of the retry log is an attempt of a failed event: it has its event id.
+pub(super) async fn is_attempt_of(session: &mut Session<'_>, attempt: RowId, id: RowId) -> Result<bool, SourceError> {
+    let schema = session.schema.clone();
+    let table = failed_events(session.link.app, &schema)?;
+    let Ok(log) = schema.table(Table::RetryLog) else { return Ok(false) };
+    let mut statement = session.link.statement(format!(
+        "SELECT {} FROM {}, {} WHERE {} = {} AND {} = ",
+        log.text("id"),
+        log.name,
+        table.name,
+        log.expression("event_id"),
+        table.expression("event_id"),
+        log.expression("id"),
+    ));
+    statement.id(&log.id, attempt);
+    statement.push(format!(" AND {} = ", table.expression("id"))).id(&table.id, id);
+    Ok(!session.link.rows(statement).await?.is_empty())
+}
+
 /// A piece of a long text.
 pub(super) async fn text(
     session: &mut Session<'_>,
@@ -256,9 +288,15 @@ pub(super) async fn text(
     chars: u32,
 ) -> Result<Option<String>, SourceError> {
     let schema = session.schema.clone();
-    let table = failed_events(session.link.app, &schema)?;
+    let (table, id) = match which {
+        LongText::Error | LongText::Payload => (failed_events(session.link.app, &schema)?, id),
+        LongText::Attempt(attempt) => match schema.table(Table::RetryLog) {
+            Ok(log) => (log, attempt),
+            Err(_) => return Ok(None),
+        },
+    };
     let column = table.long_text(match which {
-        LongText::Error => "error_message",
+        LongText::Error | LongText::Attempt(_) => "error_message",
         LongText::Payload => "event_content",
     });
     // SQLite's text functions stop at a NUL: the piece is cut out here.
@@ -299,7 +337,7 @@ pub(super) async fn rows_of_event(
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
     let mut chosen = session.link.statement("");
-    chosen.equals(&table.expression("event_id"), event_id);
+    chosen.equals_key(&table.expression("event_id"), event_id);
     chosen_rows(session, &table, chosen, &table.expression("id"), ROWS_OF_EVENT, TextLimit::LIST).await
 }
 
@@ -315,27 +353,28 @@ pub(super) async fn attempts_of_event(
     let schema = session.schema.clone();
     let table = failed_events(app, &schema)?;
     let log = schema.table(Table::RetryLog).map_err(|reason| fault::not_here(app, &reason))?;
+    let texts = AttemptTexts { error: FailedEvent::TEXT_LIMIT, payload: Some(FailedEvent::TEXT_LIMIT) };
     // MySQL wants names of their own for the columns of a sub-select.
     let named = |columns: [String; ATTEMPT_COLUMNS]| {
         let named = columns.iter().enumerate().map(|(place, column)| format!("{column} AS c{place}"));
         named.collect::<Vec<_>>().join(", ")
     };
-    let columns = named(attempt_columns(&log, WHOLE));
+    let columns = named(attempt_columns(&log, texts));
     let nothing = named(std::array::from_fn(|_| sql::as_text(log.backend, "NULL")));
     let mut statement = session.link.statement(format!("SELECT * FROM (SELECT {columns} FROM {} WHERE ", log.name));
-    statement.equals(&log.expression("event_id"), event_id);
+    statement.equals_key(&log.expression("event_id"), event_id);
     statement.push(format!(
         " ORDER BY {} DESC LIMIT {ATTEMPTS_OF_EVENT}) attempts UNION ALL SELECT * FROM (SELECT {nothing} FROM {} WHERE ",
         log.expression("id"),
         table.name
     ));
-    statement.equals(&table.expression("event_id"), event_id);
+    statement.equals_key(&table.expression("event_id"), event_id);
     statement.push(" LIMIT 1) failed");
     let mut there = false;
     let mut attempts = Vec::new();
     for mut record in session.link.rows(statement).await? {
         if record.begins_with_a_number() {
-            attempts.push(read_attempt(app, &log, WHOLE, &mut record));
+            attempts.push(read_attempt(app, &log, texts, &mut record));
         } else {
             there = true;
         }

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     model::{
         Backend, EventState, FailedEvent, FailedEventRow, RowId, Stamp,
+        error_text::KEY_CHARS,
         filter::{Direction, Filter, Order, Position},
     },
     server::config::Application,
@@ -19,7 +20,7 @@ use super::{
     fault,
     rows::{failed_event_columns, read_failed_event},
     schema::{Found, Schema, Table},
-    sql::{self, KEY_CHARS, Statement, escape_like},
+    sql::{self, Statement, escape_like},
 };
 
 /// The table `failed_events`, or the error that it is not there.
@@ -365,7 +366,7 @@ pub(super) fn push_feed(statement: &mut Statement, table: &Found<'_>, feed: Opti
     let column = table.expression("feed_uri");
     match feed {
         None | Some("") => statement.push(format!(" AND ({column} IS NULL OR {column} = '')")),
-        Some(feed) => statement.push(" AND ").equals(&column, feed),
+        Some(feed) => statement.push(" AND ").equals_key(&column, feed),
     };
 }
 

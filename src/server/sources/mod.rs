@@ -219,6 +219,8 @@ pub struct DiscardRow {
 pub enum LongText {
     Error,
     Payload,
+    /// The error of an attempt, by its row of the retry log.
+    Attempt(RowId),
 }
 
 /// One hospital database.
@@ -403,6 +405,13 @@ impl Source {
     ) -> Result<Option<String>, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::text(&mut session, id, which, offset, chars).await;
+        session.end(outcome).await
+    }
+
+    /// Whether a row of the retry log is an attempt of a failed event.
+    pub async fn is_attempt_of(&self, attempt: RowId, id: RowId) -> Result<bool, SourceError> {
+        let mut session = self.session().await?;
+        let outcome = events::is_attempt_of(&mut session, attempt, id).await;
         session.end(outcome).await
     }
 

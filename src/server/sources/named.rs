@@ -4,7 +4,7 @@
 //! is the whole table searched, where whoever asks wants that.
 
 use crate::model::{
-    Backend,
+    error_text::KEY_CHARS,
     feed::Unpublished,
     publisher::{Chunk, pages},
 };
@@ -73,7 +73,8 @@ async fn of_entry(
     category: Option<&str>,
     whole: bool,
 ) -> Result<Word, SourceError> {
-    if events.column("uuid").is_none() {
+    // Of an entry that was cut only the beginning is known.
+    if events.column("uuid").is_none() || entry.chars().count() >= KEY_CHARS as usize {
         return Ok(Word::NotKnown);
     }
     let ids = ids_of(entry);
@@ -110,10 +111,7 @@ async fn search(
 ) -> Result<Option<Option<String>>, SourceError> {
     let id = events.expression("id");
     // PostgreSQL may have a uuid as such: as a text it can be compared, and as what it is be found by an index.
-    let uuid = match events.backend {
-        Backend::Postgres => events.text("uuid"),
-        Backend::MySql | Backend::Sqlite => events.expression("uuid"),
-    };
+    let uuid = events.long_text("uuid");
     let category = events.text("category");
     let mut statement = match newest {
         Some(newest) => {
@@ -132,7 +130,7 @@ async fn search(
         }
     };
     statement.push(" LIMIT 1");
-    Ok(session.link.rows(statement).await?.into_iter().next().map(|mut row| row.text()))
+    Ok(session.link.rows(statement).await?.into_iter().next().map(|mut row| row.key()))
 }
 
 /// The number of the last page of a category's feed, counted as the publisher does: from its offset marker on, where there
@@ -197,9 +195,6 @@ async fn of_category(
 /// Whether a row's category is this one, without regard to case: some databases compare like that, and what is counted must
 /// not be less than what the publisher counts.
 fn same_category(statement: &mut sql::Statement, table: &Found<'_>, category: &str) {
-    let name = match table.backend {
-        Backend::Postgres => table.text("category"),
-        Backend::MySql | Backend::Sqlite => table.expression("category"),
-    };
+    let name = table.long_text("category");
     statement.equals(&format!("LOWER({name})"), &category.to_lowercase());
 }

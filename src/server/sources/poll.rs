@@ -33,7 +33,7 @@ use super::{
 const DAYS: u64 = 14;
 
 /// Markers, and feed addresses of failed events, that a look reads at the most. A hospital has some dozens.
-const FEEDS: usize = 2000;
+const FEEDS: usize = 500;
 
 /// Rows of the retry log that are looked at for the last retries.
 const LAST_RETRIES: u32 = 500;
@@ -162,7 +162,7 @@ async fn markers(
     let markers: Vec<Marker> = records
         .into_iter()
         .map(|mut row| {
-            let mut text = || row.text().map(plain);
+            let mut text = || row.key().map(plain);
             Marker { feed_uri: text(), last_read_entry_id: text(), page_uri: text() }
         })
         .collect();
@@ -205,8 +205,8 @@ async fn failures(
         table.text("feed_uri"),
         text("COUNT(*)".to_owned()),
         text(format!("SUM(CASE WHEN {no_date} THEN 1 ELSE 0 END)")),
-        text(format!("MIN({})", with_date(&failed_at))),
-        text(format!("MAX({})", with_date(&failed_at))),
+        table.text_of("failed_at", &format!("MIN({})", with_date(&failed_at))),
+        table.text_of("failed_at", &format!("MAX({})", with_date(&failed_at))),
     ));
     push_count_of(&mut statement, app, table, EventState::Waiting, "1 = 1");
     statement.push(", ");
@@ -239,7 +239,7 @@ async fn failures(
 
     let (mut failures, mut counts, mut untimed) = (Vec::new(), vec![0; days.len()], 0);
     for mut record in records {
-        let uri = record.text();
+        let uri = record.key();
         let total = record.count();
         untimed += record.count();
         let oldest = stamp(app, table, "failed_at", record.text());
@@ -252,7 +252,8 @@ async fn failures(
         // An empty table without feed addresses still answers with one row.
         if total > 0 {
             let beyond_help = if no_address(uri.as_deref()) { exhausted } else { timeless };
-            failures.push(FeedFailures { uri, total, waiting, exhausted, beyond_help, oldest, newest, oldest_waiting });
+            let feed = FeedFailures { uri, total, waiting, exhausted, beyond_help, oldest, newest, oldest_waiting };
+            add(&mut failures, feed);
         }
     }
     if untimed > 0 && table.column("failed_at").is_some() {
@@ -263,6 +264,28 @@ async fn failures(
         ));
     }
     Ok((failures, counts))
+}
+
+/// Adds the failed events of a feed. Two addresses that were cut can be the same: their failed events stand together.
+fn add(failures: &mut Vec<FeedFailures>, more: FeedFailures) {
+    let cut = more.uri.as_ref().is_some_and(|uri| uri.ends_with('…'));
+    let Some(known) = failures.iter_mut().find(|known| cut && known.uri == more.uri) else {
+        failures.push(more);
+        return;
+    };
+    known.total += more.total;
+    known.waiting += more.waiting;
+    known.exhausted += more.exhausted;
+    let at = |stamp: &Option<Stamp>| stamp.as_ref().and_then(|stamp| stamp.at);
+    if at(&more.oldest).is_some_and(|oldest| at(&known.oldest).is_none_or(|known| oldest < known)) {
+        known.oldest = more.oldest;
+    }
+    if at(&more.oldest_waiting).is_some_and(|oldest| at(&known.oldest_waiting).is_none_or(|known| oldest < known)) {
+        known.oldest_waiting = more.oldest_waiting;
+    }
+    if at(&more.newest) > at(&known.newest) {
+        known.newest = more.newest;
+    }
 }
 
 /// The pairs that stand twice as they were counted now or not long ago.
@@ -310,7 +333,7 @@ async fn newest(session: &mut Session<'_>) -> Result<Vec<NewRow>, SourceError> {
         table.expression("id")
     ));
     let records = session.link.rows(statement).await?;
-    let read = |mut row: Record| Some(NewRow { id: RowId(row.number()?), feed_uri: row.text() });
+    let read = |mut row: Record| Some(NewRow { id: RowId(row.number()?), feed_uri: row.key() });
     Ok(records.into_iter().filter_map(read).collect())
 }
 
@@ -328,7 +351,7 @@ async fn last_retries(session: &mut Session<'_>) -> Result<Vec<(Option<String>, 
     ));
     let mut newest: Vec<(Option<String>, Stamp)> = Vec::new();
     for mut record in session.link.rows(statement).await? {
-        let uri = record.text();
+        let uri = record.key();
         let Some(at) = stamp(app, &table, "failed_at", record.text()) else { continue };
         if !newest.iter().any(|(known, _)| *known == uri) {
             newest.push((uri, at));

@@ -102,7 +102,7 @@ pub(super) async fn newest(session: &mut Session<'_>) -> Result<Vec<(String, Dat
     ));
     let mut newest = BTreeMap::new();
     for mut row in session.link.rows(statement).await? {
-        let category = row.text().map(plain).unwrap_or_default();
+        let category = row.key().map(plain).unwrap_or_default();
         if let Some(at) = stamp(app, &table, "timestamp", row.text()).and_then(|stamp| stamp.at) {
             newest.entry(category).or_insert(at);
         }
@@ -139,8 +139,8 @@ async fn counted(
         table.text("category"),
         text("COUNT(*)".to_owned()),
         text(format!("MAX({id})")),
-        text(format!("MAX({time})")),
-        text(format!("MIN({})", dated(table, "timestamp"))),
+        table.text_of("timestamp", &format!("MAX({time})")),
+        table.text_of("timestamp", &format!("MIN({})", dated(table, "timestamp"))),
         table.name
     ));
     if let Some(above) = above {
@@ -150,14 +150,15 @@ async fn counted(
         statement.push(format!(" GROUP BY {} ORDER BY 1 LIMIT {ROWS}", table.grouping("category", 1)));
     }
     let read = |mut record: Record| PublishedCategory {
-        category: record.text().map(plain),
+        category: record.key().map(plain),
         count: record.count(),
         newest_id: record.number().map(RowId),
         newest: stamp(app, table, "timestamp", record.text()),
         oldest: stamp(app, table, "timestamp", record.text()),
     };
     let categories = session.link.rows(statement).await?.into_iter().map(read);
-    // An empty table without categories still answers with one row. What differs only by language is one category.
+    // An empty table without categories still answers with one row. What differs only by language, or behind where it was
+    // cut, is one category.
     Ok(add(Vec::new(), categories.filter(|category| category.count > 0).collect()))
 }
 
@@ -270,7 +271,7 @@ async fn offset_markers(
     ));
     let records = session.link.rows(statement).await?;
     let read = |mut record: Record| OffsetMarker {
-        category: record.text().map(plain),
+        category: record.key().map(plain),
         event_id: record.number().map(RowId),
         event_count: record.number(),
         behind: None,
@@ -331,7 +332,7 @@ async fn behind(
         None | Some("") => {}
         Some(_) if events.column("category").is_none() => return Ok(None),
         Some(category) => {
-            statement.push(" AND ").equals(&events.expression("category"), category);
+            statement.push(" AND ").equals_key(&events.expression("category"), category);
         }
     }
     let mut row = session.link.row(statement).await?;

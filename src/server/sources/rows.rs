@@ -37,14 +37,14 @@ pub(super) fn read_failed_event(
     record: &mut Record,
 ) -> FailedEventRow {
     let id = RowId(record.number().unwrap_or_default());
-    let feed_uri = record.text();
+    let feed_uri = record.key();
     let failed_at = stamp(app, table, "failed_at", record.text());
     let error = record.text().map(|text| shorten(text, texts.of_errors()));
-    let event_id = record.text();
+    let event_id = record.key();
     let payload = record.text().map(|text| shorten(text, texts));
-    let title = record.text();
+    let title = record.key();
     let retries = record.number();
-    let tags = record.text();
+    let tags = record.key();
     let state = EventState::of(retries, &app.info.limits);
     let moves = table.column("failed_at").is_some_and(|column| column.moves);
     FailedEventRow {
@@ -66,30 +66,46 @@ pub(super) fn read_failed_event(
     }
 }
 
+/// How much of an attempt's texts is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AttemptTexts {
+    pub error: u32,
+    /// `None`: the payload is not read.
+    pub payload: Option<u32>,
+}
+
 /// How many [`attempt_columns`] there are.
 pub(super) const ATTEMPT_COLUMNS: usize = 6;
 
 /// The columns of an [`Attempt`], in the order in which [`read_attempt`] takes them.
-pub(super) fn attempt_columns(table: &Found<'_>, texts: TextLimit) -> [String; ATTEMPT_COLUMNS] {
+pub(super) fn attempt_columns(table: &Found<'_>, texts: AttemptTexts) -> [String; ATTEMPT_COLUMNS] {
     [
         table.text("id"),
         table.text("feed_uri"),
         table.text("failed_at"),
-        table.cut("error_message", texts.of_errors().0),
+        // One character more tells that there are more.
+        table.cut("error_message", texts.error + 1),
         table.text("event_id"),
-        table.cut("event_content", texts.0),
+        texts.payload.map_or_else(|| "NULL".to_owned(), |chars| table.cut("event_content", chars)),
     ]
 }
 
 /// Reads a record as an attempt.
-pub(super) fn read_attempt(app: &Application, table: &Found<'_>, texts: TextLimit, record: &mut Record) -> Attempt {
+pub(super) fn read_attempt(app: &Application, table: &Found<'_>, texts: AttemptTexts, record: &mut Record) -> Attempt {
+    let id = RowId(record.number().unwrap_or_default());
+    let feed_uri = record.key();
+    let failed_at = stamp(app, table, "failed_at", record.text());
+    let error = record.text();
+    let read = error.as_ref().map_or(0, String::len);
+    let error = error.map(|text| shorten(text, TextLimit(texts.error)));
     Attempt {
-        id: RowId(record.number().unwrap_or_default()),
-        feed_uri: record.text(),
-        failed_at: stamp(app, table, "failed_at", record.text()),
-        error: record.text().map(|text| shorten(text, texts.of_errors())),
-        event_id: record.text(),
-        payload: record.text().map(|text| shorten(text, texts)),
+        id,
+        feed_uri,
+        failed_at,
+        error_cut: error.as_ref().map_or(0, String::len) < read,
+        error,
+        event_id: record.key(),
+        payload: record.text().map(|text| shorten(text, TextLimit(texts.payload.unwrap_or_default()))),
     }
 }
 

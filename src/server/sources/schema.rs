@@ -337,15 +337,27 @@ impl Found<'_> {
         }
     }
 
-    /// A column as text.
+    /// A column as text, for [`super::connection::Record::key`] or as a number or a time. Of a column without a bound of its
+    /// own the database answers with no more than [`sql::KEY_CHARS`] characters and one.
     pub fn text(&self, name: &str) -> String {
-        sql::as_text(self.backend, &self.expression(name))
+        self.text_of(name, &self.expression(name))
+    }
+
+    /// The same of an expression whose value is one of the column's: its least, its largest.
+    pub fn text_of(&self, name: &str, expression: &str) -> String {
+        match self.column(name).map(|column| column.kind) {
+            // SQLite keeps texts in columns of times, and as long ones as it is given.
+            Some(ColumnKind::Text | ColumnKind::ByLanguage | ColumnKind::Millis | ColumnKind::Written { .. }) => {
+                sql::key(self.backend, expression)
+            }
+            _ => sql::as_text(self.backend, expression),
+        }
     }
 
     /// A column of text as an expression that the functions on texts take.
     pub fn long_text(&self, name: &str) -> String {
         match self.backend {
-            Backend::Postgres => self.text(name),
+            Backend::Postgres => sql::as_text(self.backend, &self.expression(name)),
             Backend::MySql | Backend::Sqlite => self.expression(name),
         }
     }

@@ -6,7 +6,7 @@
 //! Every selected column is turned into text by the database. So there is one way to read a row, and a date of
 //! `0000-00-00`, an `infinity`, a `numeric(10,0)` or a `bigint unsigned` cannot make reading it fail.
 
-use crate::model::{Backend, RowId};
+use crate::model::{Backend, RowId, error_text::KEY_CHARS};
 
 use super::schema::{Column, ColumnKind};
 
@@ -150,6 +150,22 @@ impl Statement {
         .value(value)
     }
 
+    /// The same for a value as [`super::connection::Record::key`] reads it: one that was cut there stands for every text that
+    /// is longer and begins so.
+    pub fn equals_key(&mut self, column: &str, value: &str) -> &mut Self {
+        let cut = value.strip_suffix('…').filter(|beginning| beginning.chars().count() + 1 == KEY_CHARS as usize);
+        let Some(begins) = cut else { return self.equals(column, value) };
+        let length = match self.backend {
+            Backend::MySql => format!("CHAR_LENGTH({column})"),
+            Backend::Postgres => format!("CHAR_LENGTH(({column})::text)"),
+            Backend::Sqlite => format!("LENGTH({column})"),
+        };
+        self.push("(").equals(column, value);
+        let beginning = beginning(self.backend, column, KEY_CHARS - 1);
+        self.push(" OR (").equals(&beginning, begins);
+        self.push(format!(" AND {length} > {KEY_CHARS}))"))
+    }
+
     /// `expression LIKE pattern`, without regard to case as far as the database does that.
     /// The pattern's own wildcards are those of [`escape_like`].
     pub fn like(&mut self, expression: &str, pattern: &str) -> &mut Self {
@@ -167,10 +183,6 @@ impl Statement {
 pub(super) fn escape_like(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
-
-/// Characters that are read of what names something or is one line: feed addresses, event ids, titles, tags, categories.
-/// The known schemas give them 255; where a table sets no bound, so much of each is what the console knows it by.
-pub(super) const KEY_CHARS: u32 = 1_000;
 
 /// A name in quotes.
 pub(super) fn quote(backend: Backend, name: &str) -> String {
@@ -207,6 +219,20 @@ pub(super) fn cut(backend: Backend, expression: &str, chars: u32) -> String {
         Backend::MySql => format!("LEFT({expression}, {chars})"),
         Backend::Postgres => format!("LEFT(({expression})::text, {chars})"),
         Backend::Sqlite => format!("SUBSTR(CAST({expression} AS BLOB), 1, {})", u64::from(chars) * 4),
+    }
+}
+
+/// A value as text, no longer than is needed to see that it has more than [`KEY_CHARS`] characters. On SQLite a short one
+/// is read as it is, in whatever encoding the file has; of a long one the beginning, as in [`cut`]. Asked for its length first, a long value is not read for
+/// that.
+pub(super) fn key(backend: Backend, expression: &str) -> String {
+    match backend {
+        Backend::MySql | Backend::Postgres => cut(backend, expression, KEY_CHARS + 1),
+        Backend::Sqlite => format!(
+            "CASE WHEN OCTET_LENGTH({expression}) <= {} THEN CAST({expression} AS TEXT) ELSE {} END",
+            KEY_CHARS * 4,
+            cut(backend, expression, KEY_CHARS + 1)
+        ),
     }
 }
 

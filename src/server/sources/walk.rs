@@ -189,7 +189,7 @@ pub(super) async fn keys(
     statement.push(format!(" AND {id} <= ")).id(&table.id, RowId(last.into()));
     statement.push(format!(" ORDER BY {id} LIMIT {limit}"));
     let read = |mut row: Record| {
-        let (id, feed_uri, event_id) = (row.number()?, row.text(), row.text());
+        let (id, feed_uri, event_id) = (row.number()?, row.key(), row.key());
         Some(RowKey { id, feed_uri, event_id, retries: row.number(), mark: row.number().unwrap_or_default() })
     };
     Ok(session.link.rows(statement).await?.into_iter().filter_map(read).collect())
@@ -259,7 +259,7 @@ async fn log_tail(session: &mut Session<'_>, limit: u32) -> Result<Option<Vec<(i
     ));
     let read = |mut row: Record| {
         let id = row.number()?;
-        Some((id, format!("{} {}", row.text().unwrap_or_default(), row.text().unwrap_or_default())))
+        Some((id, format!("{} {}", row.key().unwrap_or_default(), row.text().unwrap_or_default())))
     };
     Ok(Some(session.link.rows(statement).await?.into_iter().filter_map(read).collect()))
 }
@@ -320,8 +320,8 @@ async fn read_log(
     let read = |mut row: Record| {
         Some(LogRow {
             id: row.number()?,
-            feed_uri: row.text(),
-            event_id: row.text(),
+            feed_uri: row.key(),
+            event_id: row.key(),
             failed_at: stamp(app, log, "failed_at", row.text()),
             error: row.text(),
         })

@@ -12,7 +12,7 @@ use crate::{
     error::Problem,
     model::{
         ApplicationInfo, Attempt, Availability, EventKey, FailedEvent, FailedEventRow, FailedSince, FeedState,
-        Obstacle,
+        Obstacle, RowId,
         advice::{self, advise},
         error_text::{ErrorText, parse, visible},
         feed::category_of,
@@ -105,7 +105,7 @@ fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView 
             <div class="column">
                 <Facts page=page.clone() />
                 <div data-live="timeline" data-live-app=page.info.key.clone()>
-                    <Timeline event=page.event.clone() />
+                    <Timeline event=page.event.clone() key=key(&page) masked=page.masked.is_some() />
                 </div>
                 <SameRecord
                     rows=page.same_record
@@ -405,7 +405,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
     let latest_text = latest.as_ref().and_then(|attempt| attempt.error.clone());
     let Some((attempt, latest_text)) = latest.zip(latest_text) else {
         return view! {
-            <ErrorSheet title="Error" id="error-first" since=event.row.failed_since() text=first_text error=first whole=Some(key) rest />
+            <ErrorSheet title="Error" id="error-first" since=event.row.failed_since() text=first_text error=first whole=rest.map(|_| Text::First(key)) rest />
         }
         .into_any();
     };
@@ -424,6 +424,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
             error=newest.clone()
             note=if same { "" } else if alike { MARKED } else { "another kind of error than the first" }
             other=other(&first)
+            whole=(attempt.error_cut && !masked).then(|| Text::Attempt(key.clone(), attempt.id))
         />
         {if same {
             view! {
@@ -431,7 +432,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
                     <p>
                         "The first error was the same: " <Since since=event.row.failed_since() />
                         ". "
-                        {rest.is_some().then(|| view! { <Whole key /> })}
+                        {rest.is_some().then(|| view! { <Whole text=Text::First(key) /> })}
                     </p>
                 </section>
             }
@@ -446,7 +447,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
                     error=first
                     note=if alike { MARKED } else { "another kind of error than the latest" }
                     other=other(&newest)
-                    whole=Some(key)
+                    whole=rest.map(|_| Text::First(key))
                     rest
                 />
             }
@@ -456,11 +457,22 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
     .into_any()
 }
 
+/// An error that can be downloaded whole.
+#[derive(Clone)]
+enum Text {
+    First(EventKey),
+    Attempt(EventKey, RowId),
+}
+
 #[component]
-fn Whole(key: EventKey) -> impl IntoView {
+fn Whole(text: Text) -> impl IntoView {
     let base = use_base();
+    let href = match text {
+        Text::First(event) => base.whole_error(&event),
+        Text::Attempt(event, attempt) => base.whole_attempt(&event, attempt),
+    };
     view! {
-        <a href=base.whole_error(&key) download="">
+        <a href=href download="">
             "Download the whole text"
         </a>
     }
@@ -481,15 +493,15 @@ fn ErrorSheet(
     /// The error to mark the differences from.
     #[prop(default = None)]
     other: Option<ErrorText>,
-    /// Where the whole text can be downloaded.
+    /// The text that can be downloaded whole, where the page does not show all of it.
     #[prop(default = None)]
-    whole: Option<EventKey>,
-    /// The whole text's length in characters, where the page does not show all of it.
+    whole: Option<Text>,
+    /// The whole text's length in characters, where that is known and the page does not show all of it.
     #[prop(default = None)]
     rest: Option<u64>,
 ) -> impl IntoView {
     let via = error.via.clone();
-    let cut = error.cut && rest.is_none();
+    let cut = error.cut && whole.is_none();
     let empty = text.trim().is_empty();
     view! {
         <section class="sheet" aria-labelledby=format!("{id}-title")>
@@ -511,15 +523,13 @@ fn ErrorSheet(
                     .then(|| {
                         view! { <p>"The consumer cut this text; the last causes may be missing."</p> }
                     })}
-                {rest
-                    .zip(whole)
-                    .map(|(chars, key)| {
-                        view! {
-                            <p>
-                                {format!("This is the beginning of {} characters. ", words::number(chars))}
-                                <Whole key />
-                            </p>
-                        }
+                {whole
+                    .map(|text| {
+                        let said = match rest {
+                            Some(chars) => format!("This is the beginning of {} characters. ", words::number(chars)),
+                            None => "This is its beginning. ".to_owned(),
+                        };
+                        view! { <p>{said} <Whole text /></p> }
                     })} {via.map(|via| view! { <p>"Read on the feed page " <code class="id">{visible(&via)}</code></p> })}
                 <details class="raw">
                     <summary>"As stored"</summary>
@@ -700,7 +710,7 @@ fn Facts(page: EventPage) -> impl IntoView {
 /// Every failed retry on record, newest first, and the first failure. A retry that succeeds leaves no trace. Attempts of
 /// an earlier failure stand apart and count for nothing.
 #[component]
-fn Timeline(event: FailedEvent) -> impl IntoView {
+fn Timeline(event: FailedEvent, key: EventKey, masked: bool) -> impl IntoView {
     let feed = event.row.feed_uri.clone();
     let first = says(event.row.error.as_deref());
     let since = event.row.failed_since();
@@ -732,7 +742,8 @@ fn Timeline(event: FailedEvent) -> impl IntoView {
             let number = total - (attempts.len() - 1 - index) as u64;
             let repeated = before.is_some_and(|before| before.error == attempt.error);
             let elsewhere = attempt.feed_uri.clone().filter(|uri| Some(uri) != feed.as_ref());
-            view! { <TimelineItem attempt=attempt.clone() number repeated elsewhere /> }
+            let whole = (attempt.error_cut && !masked).then(|| Text::Attempt(key.clone(), attempt.id));
+            view! { <TimelineItem attempt=attempt.clone() number repeated elsewhere whole /> }
         })
         .collect_view();
     view! {
@@ -819,6 +830,8 @@ fn TimelineItem(
     repeated: bool,
     /// The feed address in the log, where it is another than the event's.
     elsewhere: Option<String>,
+    /// The error, where the page does not show all of it.
+    whole: Option<Text>,
 ) -> impl IntoView {
     let said = says(attempt.error.as_deref());
     let error = attempt.error.as_deref().map(parse).filter(|_| !repeated);
@@ -843,6 +856,7 @@ fn TimelineItem(
                         <details>
                             <summary class="small">"Its error"</summary>
                             <Trace error other=None />
+                            {whole.map(|text| view! { <p class="small muted">"This is its beginning. " <Whole text /></p> })}
                         </details>
                     }
                 })}

@@ -9,7 +9,7 @@ use crate::{
     model::{
         ApplicationInfo,
         advice::advise,
-        error_text::visible,
+        error_text::{shortened, visible},
         feed::category_of,
         group::{Group, GroupPlace},
     },
@@ -107,7 +107,7 @@ fn row(group: Group, applications: &[ApplicationInfo], quiet: bool) -> impl Into
                 {note
                     .map(|written| {
                         let said = [written.note.what, written.note.looks_after].into_iter().find(|part| !part.is_empty());
-                        view! { <span class="small block">"Note: " {said.map(|said| visible(&said))}</span> }
+                        view! { <span class="small block">"Note: " {said.map(|said| visible(&shortened(&said, NOTE)))}</span> }
                     })}
             </th>
             <td data-label="Where">
@@ -125,12 +125,21 @@ fn row(group: Group, applications: &[ApplicationInfo], quiet: bool) -> impl Into
     }
 }
 
+/// Characters of a note that the list shows; the group's page shows it whole.
+const NOTE: usize = 200;
+
+/// Feeds of an application that the list names for a group.
+const FEEDS: usize = 8;
+
 /// The applications with their feeds: "Odoo · encounter, lab".
 fn places(places: &[GroupPlace], applications: &[ApplicationInfo]) -> AnyView {
     let mut apps: Vec<(&str, Vec<String>)> = Vec::new();
     for place in places {
         let uri = place.feed_uri.as_deref();
-        let feed = uri.and_then(category_of).or(uri).map_or_else(|| "no feed address".to_owned(), visible);
+        let feed = uri
+            .and_then(category_of)
+            .or(uri)
+            .map_or_else(|| "no feed address".to_owned(), |name| visible(&shortened(name, 80)));
         match apps.iter_mut().find(|(app, _)| *app == place.app) {
             Some((_, feeds)) if feeds.contains(&feed) => {}
             Some((_, feeds)) => feeds.push(feed),
@@ -142,10 +151,18 @@ fn places(places: &[GroupPlace], applications: &[ApplicationInfo]) -> AnyView {
             let name = applications.iter().find(|info| info.key == app).map_or(app, |info| info.name.as_str());
             view! {
                 <span class="block">
-                    {visible(name)} <span class="muted">" · " {feeds.join(", ")}</span>
+                    {visible(name)} <span class="muted">" · " {listed(&feeds)}</span>
                 </span>
             }
         })
         .collect_view()
         .into_any()
+}
+
+fn listed(feeds: &[String]) -> String {
+    let shown = feeds.get(..FEEDS).unwrap_or(feeds).join(", ");
+    match feeds.len().saturating_sub(FEEDS) {
+        0 => shown,
+        more => format!("{shown} and {}", words::count(more as u64, "more feed")),
+    }
 }
