@@ -78,6 +78,11 @@ impl Problem {
         )
     }
 
+    /// Whoever asks has all that one may have at a time. 429.
+    pub fn too_many(what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self::new(429, what, todo)
+    }
+
     /// A form larger than any of ours. 413.
     pub fn too_large() -> Self {
         Self::new(413, "The request is larger than the console reads.", "Select fewer rows at a time.")

@@ -23,9 +23,9 @@ use tower_http::{
 
 use super::{
     config::Mode,
-    health,
+    downloads, health,
     operations::Actor,
-    routes::{self, ROUTES},
+    routes::{self, Answers, ROUTES},
     security::{
         client,
         door::{self, AtTheDoor, Door, Needs, wants_page},
@@ -96,7 +96,11 @@ fn inside(console: &Console) -> Router<Console> {
     let mut router =
         Router::<Console>::new().fallback_service(behind(Needs::Nothing, any(no_page)).with_state(console.clone()));
     for route in ROUTES {
-        router = router.route(route.path, behind(route.needs, route.handler()));
+        let mut handler = route.handler();
+        if let Answers::Download(_) = route.answers {
+            handler = handler.layer(middleware::from_fn_with_state(console.clone(), downloads::in_turn));
+        }
+        router = router.route(route.path, behind(route.needs, handler));
     }
     router
 }

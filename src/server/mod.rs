@@ -8,6 +8,7 @@ pub mod compat;
 pub mod config;
 pub mod connections;
 pub mod digest;
+pub mod downloads;
 pub mod events;
 pub mod export;
 pub mod groups;

@@ -41,6 +41,8 @@ pub enum Answers {
     Function,
     /// A handler that reads.
     Get(fn() -> MethodRouter<Console>),
+    /// A handler that reads much: see [`super::downloads`].
+    Download(fn() -> MethodRouter<Console>),
     /// A handler that changes something.
     Post(fn() -> MethodRouter<Console>),
 }
@@ -52,14 +54,14 @@ impl Route {
             Answers::Page => get(http::page),
             Answers::Function if self.method() == Method::POST => post(http::server_function),
             Answers::Function => get(http::server_function),
-            Answers::Get(handler) | Answers::Post(handler) => handler(),
+            Answers::Get(handler) | Answers::Download(handler) | Answers::Post(handler) => handler(),
         }
     }
 
     /// The method by which it is asked for.
     pub fn method(&self) -> Method {
         match self.answers {
-            Answers::Page | Answers::Get(_) => Method::GET,
+            Answers::Page | Answers::Get(_) | Answers::Download(_) => Method::GET,
             Answers::Post(_) => Method::POST,
             Answers::Function => {
                 let functions = server_fn::axum::server_fn_paths();
@@ -85,6 +87,10 @@ const fn form(path: &'static str, needs: Needs, told_on: &'static str) -> Route 
 
 const fn reads(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
     Route { path, needs, answers: Answers::Get(handler), told_on: None }
+}
+
+const fn download(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
+    Route { path, needs, answers: Answers::Download(handler), told_on: None }
 }
 
 const fn changes(path: &'static str, needs: Needs, handler: fn() -> MethodRouter<Console>) -> Route {
@@ -157,21 +163,21 @@ pub const ROUTES: &[Route] = &[
     function("/api/demo_mend", Has(Retry)),
     function("/api/demo_break", Has(Retry)),
     // Downloads.
-    reads("/failed-events.csv", Has(See), || get(export::csv)),
-    reads("/failed-events.ndjson", Has(See), || get(export::ndjson)),
-    reads("/failed-events/{app}/{id}/error.txt", Has(See), || get(export::whole_error)),
-    reads("/failed-events/{app}/{id}/payload.txt", Has(See), || get(export::whole_payload)),
-    reads("/history.csv", Has(See), || get(history::csv)),
+    download("/failed-events.csv", Has(See), || get(export::csv)),
+    download("/failed-events.ndjson", Has(See), || get(export::ndjson)),
+    download("/failed-events/{app}/{id}/error.txt", Has(See), || get(export::whole_error)),
+    download("/failed-events/{app}/{id}/payload.txt", Has(See), || get(export::whole_payload)),
+    download("/history.csv", Has(See), || get(history::csv)),
     // What open pages are told.
     reads("/events", Has(See), || get(stream::events)),
     // What a monitoring system is told.
     reads("/status", RightOrToken(See, ServiceRight::Status), || get(status::status)),
-    reads("/audit.csv", Has(Audit), || get(audit_export::csv)),
+    download("/audit.csv", Has(Audit), || get(audit_export::csv)),
     // The old console's JSON.
     reads("/apps", Has(See), || get(compat::apps)),
     reads("/apps/{app}/feedStatus", Has(See), || get(compat::feed_status)),
-    reads("/apps/{app}/failedEvent", Has(See), || get(compat::failed_events)),
-    reads("/apps/{app}/failedEvent/{event_id}/retryLog", Has(See), || get(compat::retry_log)),
+    download("/apps/{app}/failedEvent", Has(See), || get(compat::failed_events)),
+    download("/apps/{app}/failedEvent/{event_id}/retryLog", Has(See), || get(compat::retry_log)),
     changes("/apps/{app}/failedEvent/{event_id}/resetRetryCount", Has(Retry), || post(compat::reset_retry_count)),
     // What is nobody's.
     reads("/overview", Nothing, || get(http::home)),

@@ -9,9 +9,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     config::{Config, Unconfigured, in_configured_order},
+    downloads::Downloads,
     events::{Looks, Publishers},
     operations::Running,
-    security::{audit::Audit, sign_in::Doorkeeper},
+    security::{audit::Audit, door::LARGE_FORMS, sign_in::Doorkeeper},
+    shares::{Holder, Shares},
     site,
     sources::{Source, SourceError, SourceErrorKind},
     store::Store,
@@ -63,6 +65,9 @@ pub struct Parts {
     /// Operations that have a task of their own.
     pub operations: Running,
     pub streams: Streams,
+    pub downloads: Downloads,
+    /// Large forms that are being read.
+    pub large_forms: Arc<Shares<Holder>>,
     /// The tasks of operations and plans; the end of the console waits for them.
     pub running: TaskTracker,
     /// Set when the console is about to end.
@@ -97,6 +102,8 @@ impl Console {
             looks: Looks::default(),
             operations: Running::default(),
             streams: Streams::default(),
+            downloads: Downloads::default(),
+            large_forms: Shares::new(LARGE_FORMS),
             running: TaskTracker::new(),
             stopping,
             started: Instant::now(),

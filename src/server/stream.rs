@@ -1,12 +1,14 @@
 //! Server-sent events: open pages are told *that* something is different, by application and row ids; what it is, they read
 //! as a reload would. So a stream holds no data, and one page or fifty cost a source the same: nothing.
 //!
-//! The stream ends when the console does, so that no open page holds up its end; pages come back by themselves.
+//! The stream ends when the console does, so that no open page holds up its end, and some seconds after whoever reads it may
+//! not read any more; pages come back by themselves, and are then told why not.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
-    http::{HeaderName, HeaderValue, header},
+    Extension,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -15,15 +17,27 @@ use axum::{
 use futures::{Stream, stream};
 use serde::Serialize;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, broadcast::error::RecvError},
-    time::{Instant, Interval, interval, sleep_until},
+    sync::broadcast::error::RecvError,
+    time::{Instant, Interval, MissedTickBehavior, interval, interval_at, sleep_until},
 };
 
-use super::{http::Seen, state::Console, watch::Change};
+use super::{
+    http::Seen,
+    security::visit::{self, Visit},
+    shares::{Full, Holder, Share, Shares},
+    state::Console,
+    watch::Change,
+};
 use crate::error::Problem;
 
 /// Streams at a time. A hospital has some dozens of readers; more than this is no reader.
 const STREAMS: usize = 500;
+
+/// Streams at a time of one session or token. Browsers open six to one server at the most.
+const OF_SESSION: usize = 20;
+
+/// Streams at a time of one person, who may be a whole department with one name, or of one address where nobody signs in.
+const OF_PERSON: usize = 100;
 
 /// A sign of life, for proxies that end what is silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -31,17 +45,45 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often an open page counts as somebody who looks.
 const READS: Duration = Duration::from_secs(60);
 
-/// How long a stream lasts. The page opens the next one at once, and that one asks anew who reads: a session that has
-/// ended, or a right that was taken away, ends what is told.
+/// How often it is asked whether whoever reads a stream still may: a session that has ended, a token that was revoked, an
+/// account that was disabled or has other rights ends the stream.
+const ASKS: Duration = Duration::from_secs(5);
+
+/// How long a stream lasts. The page opens the next one at once.
 const LASTS: Duration = Duration::from_secs(600);
 
 /// The open streams.
 #[derive(Debug)]
-pub struct Streams(Arc<Semaphore>);
+pub struct Streams {
+    of_sessions: Arc<Shares<Holder>>,
+    of_people: Arc<Shares<Holder>>,
+}
 
 impl Default for Streams {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(STREAMS)))
+        Self { of_sessions: Shares::new(STREAMS), of_people: Shares::new(STREAMS) }
+    }
+}
+
+/// The place that a stream takes, of its session's and of its person's.
+type Place = (Share<Holder>, Share<Holder>);
+
+impl Streams {
+    fn take(&self, visit: &Visit) -> Result<Place, Problem> {
+        let (session, person) = (Holder::session(visit), Holder::person(visit));
+        let of_session = if session == person && visit.account.is_none() { OF_PERSON } else { OF_SESSION };
+        let taken = self.of_sessions.take(&session, of_session);
+        let taken = taken.and_then(|taken| Ok((taken, self.of_people.take(&person, OF_PERSON)?)));
+        taken.map_err(|full| match full {
+            Full::ForOne => Problem::too_many(
+                "You have as many open pages as one may keep up to date at a time.",
+                "Close pages that nobody reads; a reload shows the present state at any time.",
+            ),
+            Full::ForEverybody => Problem::unavailable(
+                format!("{STREAMS} pages are open already, and no more can be kept up to date."),
+                "Close pages that nobody reads; a reload shows the present state at any time.",
+            ),
+        })
     }
 }
 
@@ -57,15 +99,15 @@ struct Told<'a> {
 /// `/events`
 ///
 /// # Errors
-/// There are too many streams already.
-pub async fn events(Seen(console): Seen) -> Result<Response, Problem> {
-    let permit = console.parts.streams.0.clone().try_acquire_owned().map_err(|_| {
-        Problem::unavailable(
-            format!("{STREAMS} pages are open already, and no more can be kept up to date."),
-            "Close pages that nobody reads; a reload shows the present state at any time.",
-        )
-    })?;
-    let stream = Sse::new(told(console, permit)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+/// There are too many streams already, of everybody or of whoever asks.
+pub async fn events(
+    Seen(console): Seen,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let place = console.parts.streams.take(&visit)?;
+    let reader = Reader { visit, proofs: visit::proofs(&headers) };
+    let stream = Sse::new(told(console, reader, place)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let headers = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         // nginx holds answers back until they are whole, unless it is told not to.
@@ -74,20 +116,31 @@ pub async fn events(Seen(console): Seen) -> Result<Response, Problem> {
     Ok((headers, stream).into_response())
 }
 
+/// Who reads a stream, and by what they came in.
+struct Reader {
+    visit: Visit,
+    proofs: HeaderMap,
+}
+
 /// A stream's state: while it lives, it holds its place.
 struct Open {
     console: Console,
+    reader: Reader,
+    asks: Interval,
     changes: tokio::sync::broadcast::Receiver<Change>,
     reads: Interval,
     until: Instant,
     greeted: bool,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
-fn told(console: Console, permit: OwnedSemaphorePermit) -> impl Stream<Item = Result<Event, Infallible>> {
+fn told(console: Console, reader: Reader, place: Place) -> impl Stream<Item = Result<Event, Infallible>> {
     let changes = console.parts.watch.changes();
     let until = Instant::now() + LASTS;
-    let open = Open { console, changes, reads: interval(READS), until, greeted: false, _permit: permit };
+    let mut asks = interval_at(Instant::now() + ASKS, ASKS);
+    // Of what was missed, once is enough.
+    asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let open = Open { console, reader, asks, changes, reads: interval(READS), until, greeted: false, _place: place };
     stream::unfold(open, |mut open| async move {
         // A page must know that the stream stands before it can say that it was lost.
         if !open.greeted {
@@ -99,6 +152,11 @@ fn told(console: Console, permit: OwnedSemaphorePermit) -> impl Stream<Item = Re
             tokio::select! {
                 () = stopping.cancelled() => return None,
                 () = sleep_until(open.until) => return None,
+                _ = open.asks.tick() => {
+                    if !visit::goes_on(&open.console, &open.reader.visit, &open.reader.proofs).await {
+                        return None;
+                    }
+                }
                 _ = open.reads.tick() => open.console.parts.watch.reads(),
                 change = open.changes.recv() => match change {
                     Ok(change) if shown(&open.console, &change) => return Some((Ok(event(&change)), open)),

@@ -20,5 +20,6 @@ mod pages;
 mod present;
 mod refusals;
 mod service_tokens;
+mod shares;
 mod status;
 mod stream;

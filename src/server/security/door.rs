@@ -1,7 +1,9 @@
 //! The door of every route: who may pass, and whether a change was asked for by one of our own pages.
 
+use std::time::Duration;
+
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{OriginalUri, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
@@ -18,6 +20,7 @@ use crate::{
     server::{
         config::Mode,
         http::{LARGEST_BODY, LOGGED, status_of},
+        shares::Holder,
         state::Console,
     },
 };
@@ -25,6 +28,19 @@ use crate::{
 /// In an answer: the request got no further than the door, or the guard before it.
 #[derive(Clone, Copy, Debug)]
 pub struct AtTheDoor;
+
+/// Bytes of the largest form that somebody may send whom nobody knows: the one that signs in.
+const LARGEST_OF_ANYBODY: u64 = 16 << 10;
+
+/// Bytes of a form that is read at once. A selection of some hundred rows is smaller.
+const SMALL: u64 = 64 << 10;
+
+/// Larger forms that are read at a time, of everybody and of one person.
+pub const LARGE_FORMS: usize = 8;
+const LARGE_OF_ONE: usize = 2;
+
+/// How long a large form waits for its turn.
+const LARGE_WAITS: Duration = Duration::from_secs(20);
 
 /// What it takes to pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +76,22 @@ pub async fn door(State(Door { console, needs }): State<Door>, mut request: Requ
         // Only behind this door is it anybody.
         request.extensions_mut().insert(Visit { person: Some(service.person()), ..visit.clone() });
     }
-    if request.method().is_safe() || !visit.needs_form_token() {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let size = request.body().size_hint().upper();
+    if needs == Needs::Nothing && size.is_none_or(|size| size > LARGEST_OF_ANYBODY) {
+        return Problem::too_large().into_response();
+    }
+    // Held until the answer is there: what was sent is in memory for so long.
+    let _large = match size {
+        Some(..=SMALL) => None,
+        _ => match console.parts.large_forms.wait(&Holder::person(&visit), LARGE_OF_ONE, LARGE_WAITS).await {
+            Ok(share) => Some(share),
+            Err(_) => return many_large_forms().into_response(),
+        },
+    };
+    if !visit.needs_form_token() {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
@@ -73,6 +104,13 @@ pub async fn door(State(Door { console, needs }): State<Door>, mut request: Requ
     tracing::warn!(path = shown, address = %visit.came.address(), "refused: no token of a form");
     let request = Request::from_parts(parts, Body::empty());
     refuse(&console, needs, &visit, &request, path.path(), no_token())
+}
+
+fn many_large_forms() -> Problem {
+    Problem::unavailable(
+        "Several large forms are being read, and none of them ended in time.",
+        "Try again a little later, or select fewer rows at a time.",
+    )
 }
 
 fn passes(needs: Needs, visit: &Visit) -> Result<(), Problem> {

@@ -209,6 +209,28 @@ async fn visit(console: &Console, came: Came, headers: &HeaderMap, used: bool) -
     }
 }
 
+/// Whether what somebody came in with opens the console to the same person still: for an answer that goes on for long.
+/// What a proxy said cannot be asked again.
+pub async fn goes_on(console: &Console, visit: &Visit, proofs: &HeaderMap) -> bool {
+    match visit.proof {
+        Proof::Nothing | Proof::Proxy | Proof::Open => true,
+        Proof::Session(_) | Proof::Token | Proof::Basic => {
+            let now = self::visit(console, visit.came.clone(), proofs, false).await;
+            now.person == visit.person && now.must_change == visit.must_change
+        }
+    }
+}
+
+/// The headers of a request by which somebody proves who they are.
+pub fn proofs(headers: &HeaderMap) -> HeaderMap {
+    let proofs = [header::COOKIE, header::AUTHORIZATION];
+    let mut kept = HeaderMap::new();
+    for (name, value) in headers.iter().filter(|(name, _)| proofs.contains(name)) {
+        kept.append(name, value.clone());
+    }
+    kept
+}
+
 /// The headers count only where the connection itself comes from a trusted proxy. Each may be there once.
 fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
     if !visit.came.through_proxy {

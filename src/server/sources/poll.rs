@@ -276,6 +276,7 @@ fn add(failures: &mut Vec<FeedFailures>, more: FeedFailures) {
     known.total += more.total;
     known.waiting += more.waiting;
     known.exhausted += more.exhausted;
+    known.beyond_help += more.beyond_help;
     let at = |stamp: &Option<Stamp>| stamp.as_ref().and_then(|stamp| stamp.at);
     if at(&more.oldest).is_some_and(|oldest| at(&known.oldest).is_none_or(|known| oldest < known)) {
         known.oldest = more.oldest;
