@@ -10,6 +10,7 @@ mod console;
 mod database;
 mod history;
 mod http;
+mod memory;
 mod old_json;
 mod operations;
 mod protocol;
@@ -37,7 +38,8 @@ struct Options {
     /// Which backends.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
     backends: Vec<Backend>,
-    /// What is measured: every screen, a retry of many, the old console's JSON, the protocol, or watching a table of many failed events.
+    /// What is measured: every screen, a retry of many, the old console's JSON, the protocol, watching a table of many failed
+    /// events, or the most memory that clients who ask for too much can make the console take.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
     parts: Vec<Part>,
     /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
@@ -88,6 +90,8 @@ enum Part {
     OldJson,
     Protocol,
     Watching,
+    /// The most memory under clients that ask for too much.
+    Memory,
 }
 
 /// Pages of the two walks whose memory is compared.
@@ -133,11 +137,11 @@ async fn main() -> anyhow::Result<()> {
         }
         report.walked = Some(protocol::walks(WALKS.0, WALKS.1).await?);
     }
-    if options.parts.iter().any(|part| *part != Part::Watching) {
+    if options.parts.iter().any(|part| !matches!(part, Part::Watching | Part::Memory)) {
         print!("{report}");
     }
     if options.parts.contains(&Part::Watching) {
-        for backend in options.backends {
+        for &backend in &options.backends {
             let rows = if backend == Backend::Postgres { options.watched } else { options.watched / 5 };
             let history = History { failed: rows, attempts: rows, published: 1_000 };
             let dir = tempfile::tempdir().context("no temporary folder can be made")?;
@@ -147,7 +151,31 @@ async fn main() -> anyhow::Result<()> {
             print!("{}", measured?);
         }
     }
+    if options.parts.contains(&Part::Memory) {
+        allow_connections();
+        let mut reports = Vec::new();
+        for &backend in &options.backends {
+            let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+            let mut database = Database::create(backend, dir.path()).await?;
+            let measured = memory::measure(&mut database, dir.path()).await;
+            database.drop().await?;
+            reports.push(measured?);
+            print!("{}", reports.last().map(ToString::to_string).unwrap_or_default());
+        }
+        // Only now, so that a figure that is too high keeps no other from being seen.
+        reports.iter().try_for_each(memory::Report::check)?;
+    }
     Ok(())
+}
+
+/// Lets this process, and the console that it starts, open as many files as they are allowed to.
+fn allow_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let wanted = maximum.unwrap_or(65_536).min(65_536);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+        eprintln!("memory: the limit of open files could not be raised: {error}");
+    }
 }
 
 /// How much one screen is asked for.

@@ -214,7 +214,7 @@ async fn a_publishers_categories_are_cut_by_the_database(database: &mut TestData
     let counts: Vec<_> = categories.iter().map(|category| (category.category.clone(), category.count)).collect();
     assert_eq!(counts, [(Some(cut("lab")), 3), (Some("patient".to_owned()), 1)], "what begins alike is one");
     let markers = publisher.offset_markers.here().expect("markers");
-    assert_eq!((&markers[0].category, markers[0].behind), (&Some(cut("lab")), Some(2)));
+    assert_eq!((&markers.rows[0].category, markers.rows[0].behind), (&Some(cut("lab")), Some(2)));
     let newest: BTreeSet<String> =
         source.newest_published().await.expect("an answer").into_iter().map(|(category, _)| category).collect();
     assert_eq!(newest, BTreeSet::from([cut("lab"), "patient".to_owned()]));
