@@ -21,7 +21,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use atomfeed_console::atomfeed::{
-    Client, ClientSettings, Consumer, Database, Event, Failure, FeedEnd, Limits, Login, RetryEnd, Transaction, Worker,
+    Client, ClientSettings, Consumer, Database, Event, Failure, FeedEnd, FirstRun, Limits, Login, RetryEnd,
+    Transaction, Worker,
 };
 use clap::Parser;
 use serde::Deserialize;
@@ -45,6 +46,9 @@ struct Options {
     /// Seconds between two runs.
     #[arg(long, default_value_t = 5)]
     every: u64,
+    /// Where nothing was read yet, begin with the newest page instead of the first patient.
+    #[arg(long)]
+    from_now: bool,
     /// Read what there is, retry once, and end.
     #[arg(long)]
     once: bool,
@@ -75,7 +79,7 @@ struct Identifier {
 }
 
 impl Worker for PatientIndex {
-    async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+    async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         // The event says only where to read. First over HTTP, while nothing in the database is held …
         let path =
             event.content.as_deref().ok_or_else(|| Failure::new("The event has no content, so nothing to read."))?;
@@ -130,6 +134,7 @@ async fn main() -> anyhow::Result<()> {
     let feed = format!("{}/openmrs/ws/atomfeed/patient/recent", options.publisher.trim_end_matches('/'));
     let limits = Limits { max_failed_events: 1000, max_retry: 5, retry_batch: 5 };
     let consumer = Consumer::new(database, openmrs.clone(), feed, limits, PatientIndex { openmrs })?;
+    let consumer = consumer.beginning(if options.from_now { FirstRun::RecentPage } else { FirstRun::OldestPage });
     println!("Reading {} into {}.", consumer.feed(), options.database);
 
     // Step 5: the schedule.

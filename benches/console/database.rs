@@ -23,6 +23,13 @@ pub enum Dialect {
     Sqlite,
 }
 
+/// A value of a statement.
+#[derive(Clone, Copy, Debug)]
+pub enum Bound<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
 /// A filled database and a connection to it.
 #[derive(Debug)]
 pub struct Database {
@@ -90,6 +97,45 @@ impl Database {
             Link::Sqlite(link) => sqlx::query(query).fetch_all(link).await?.len(),
         };
         Ok(read)
+    }
+
+    /// Runs a statement with `?` for these values, prepared once.
+    pub async fn bound(&mut self, sql: &str, values: &[Bound<'_>]) -> anyhow::Result<()> {
+        macro_rules! run {
+            ($link:expr, $sql:expr) => {{
+                let mut query = sqlx::query(AssertSqlSafe($sql));
+                for value in values {
+                    query = match value {
+                        Bound::Text(text) => query.bind(*text),
+                        Bound::Number(number) => query.bind(*number),
+                    };
+                }
+                query.fetch_all($link).await.map(drop)?
+            }};
+        }
+        match &mut self.connection {
+            Link::MySql(link) => run!(link, sql.to_owned()),
+            Link::Postgres(link) => {
+                let mut parts = sql.split('?');
+                let mut numbered = parts.next().unwrap_or_default().to_owned();
+                for (place, part) in parts.enumerate() {
+                    numbered += &format!("${}{part}", place + 1);
+                }
+                run!(link, numbered);
+            }
+            Link::Sqlite(link) => run!(link, sql.to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction for writing.
+    pub async fn begin(&mut self) -> anyhow::Result<()> {
+        let begin = if self.dialect() == Dialect::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        self.run(begin.to_owned()).await
+    }
+
+    pub async fn commit(&mut self) -> anyhow::Result<()> {
+        self.run("COMMIT".to_owned()).await
     }
 
     /// The ids of the exhausted rows, lowest first.

@@ -7,6 +7,7 @@
 //! in count and time, and what was made is removed.
 
 mod console;
+mod consuming;
 mod database;
 mod history;
 mod http;

@@ -19,6 +19,7 @@ use tokio::{net::TcpListener, process::Command};
 
 use crate::{
     Backend,
+    consuming::{self, Rate},
     database::{Database, Dialect},
     history::History,
     report::{median, percentile},
@@ -33,7 +34,9 @@ pub struct ProtocolReport {
     /// Events a second from the queue onto the feeds.
     pub published: f64,
     /// Entries a second from a feed into a worker's table.
-    pub consumed: f64,
+    pub consumed: Rate,
+    /// Failed events a second that succeed at a retry.
+    pub retried: Rate,
     /// How long it took to write the offset markers.
     pub markers: Duration,
     /// The newest page of all events, and of the largest category.
@@ -69,7 +72,7 @@ pub async fn measure(
     eprintln!("{}: publishing and consuming {entries} events", database.server);
     let rates = rates(&mut database, entries).await;
     database.drop().await?;
-    let (published, consumed) = rates?;
+    let (published, consumed, retried) = rates?;
 
     let dir = tempfile::tempdir_in(dir).context("no temporary folder can be made")?;
     let mut database = Database::create(backend, dir.path()).await?;
@@ -78,7 +81,7 @@ pub async fn measure(
     let recent = recent(&mut database, events, limits).await;
     database.drop().await?;
     let (markers, recent) = recent?;
-    Ok(ProtocolReport { server, published, consumed, markers, recent })
+    Ok(ProtocolReport { server, published, consumed, retried, markers, recent })
 }
 
 async fn open(database: &Database) -> anyhow::Result<atomfeed::Database> {
@@ -90,10 +93,10 @@ fn publisher(database: atomfeed::Database) -> Publisher {
 }
 
 /// Writes one row for each event, as the smallest integration does.
-struct Rows(Dialect);
+pub struct Rows(pub Dialect);
 
 impl Worker for Rows {
-    async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+    async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         const INSERT: &str = "INSERT INTO worked (uuid) VALUES (?)";
         match self.0 {
             Dialect::MySql => {
@@ -111,11 +114,10 @@ impl Worker for Rows {
     }
 }
 
-async fn rates(database: &mut Database, entries: u64) -> anyhow::Result<(f64, f64)> {
+async fn rates(database: &mut Database, entries: u64) -> anyhow::Result<(f64, Rate, Rate)> {
     database.fill(&History { failed: 0, attempts: 0, published: 0 }).await?;
     database.run("CREATE TABLE worked (uuid VARCHAR(255)); DELETE FROM markers".to_owned()).await?;
     let ours = open(database).await?;
-    // PostgreSQL's variant gives no ids to failed events, which nobody writes here.
     let publisher = publisher(ours.clone());
     let mut transaction = ours.begin();
     for number in 0..entries {
@@ -126,18 +128,11 @@ async fn rates(database: &mut Database, entries: u64) -> anyhow::Result<(f64, f6
     let begun = Instant::now();
     ensure!(publisher.publish_queued().await? == entries, "not every event was published");
     let published = entries as f64 / begun.elapsed().as_secs_f64();
-
-    let via = serve(Router::new().nest("/openmrs/ws/atomfeed", atomfeed::router(publisher))).await?;
-    let client = Client::new(FEEDS, ClientSettings { via: Some(via), ..ClientSettings::default() })?;
-    let feed = format!("{FEEDS}/patient/recent");
-    let consumer = Consumer::new(ours, client, feed, Limits::default(), Rows(database.dialect()))?;
-    let begun = Instant::now();
-    let run = consumer.process_events().await;
-    ensure!(run.processed == entries && matches!(run.end, FeedEnd::CaughtUp), "{run:?}");
-    Ok((published, entries as f64 / begun.elapsed().as_secs_f64()))
+    let (consumed, retried) = consuming::measure(database, entries).await?;
+    Ok((published, consumed, retried))
 }
 
-async fn serve(router: Router) -> anyhow::Result<std::net::SocketAddr> {
+pub async fn serve(router: Router) -> anyhow::Result<std::net::SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, router).await });

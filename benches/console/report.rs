@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use crate::{
     Limits, Options,
     console::Console,
+    consuming::Rate,
     history::History,
     http::{AS_A_BROWSER, Connection},
     old_json::{self, OldJsonReport},
@@ -90,9 +91,9 @@ impl Report {
             limits.samples,
         );
         let protocol_data = format!(
-            "{} events from the queue onto a feed, and from the feed over HTTP into a worker's table, one transaction an \
-             event; the newest page of a feed of {} events with its offset marker, without HTTP, and the four statements \
-             that it needs.",
+            "{0} events from the queue onto a feed; {0} from a feed over HTTP into a worker's table, and {0} failed ones tried \
+             again, one transaction an event, in turns with the same statements issued bare on one connection; the newest \
+             page of a feed of {1} events with its offset marker, without HTTP, and the four statements that it needs.",
             thousands(options.entries),
             thousands(options.feed),
         );
@@ -226,9 +227,15 @@ impl Report {
             return Ok(());
         }
         writeln!(f, "\n**The protocol.** {}\n", self.protocol_data)?;
-        writeln!(f, "| | published | consumed | offset markers written in |\n|---|--:|--:|--:|")?;
-        for ProtocolReport { server, published, consumed, markers, .. } in &self.protocol {
-            writeln!(f, "| {server} | {published:.0}/s | {consumed:.0}/s | {:.1} s |", markers.as_secs_f64())?;
+        writeln!(f, "| | published | offset markers written in |\n|---|--:|--:|")?;
+        for ProtocolReport { server, published, markers, .. } in &self.protocol {
+            writeln!(f, "| {server} | {published:.0}/s | {:.1} s |", markers.as_secs_f64())?;
+        }
+        writeln!(f, "\n| | events | bare SQL | ratio |\n|---|--:|--:|--:|")?;
+        for ProtocolReport { server, consumed, retried, .. } in &self.protocol {
+            for (what, Rate { ours, bare }) in [("consumed", consumed), ("retried", retried)] {
+                writeln!(f, "| {server}, {what} | {ours:.0}/s | {bare:.0}/s | {:.2} |", ours / bare)?;
+            }
         }
         writeln!(f, "\n| newest page | p50 | p99 | bare SQL p50 | ratio |\n|---|--:|--:|--:|--:|")?;
         for ProtocolReport { server, recent, .. } in &self.protocol {

@@ -1,7 +1,8 @@
 //! HTTP to one publisher: its feeds and its resources, with limits on time and size, and with its login.
 //!
 //! A client speaks to one origin only (scheme, host, port): neither a link in a page nor a redirect sends credentials
-//! anywhere else. Where a publisher really listens can be another matter than how it is called: a client `via` a socket
+//! anywhere else. Other origins can be named that are the same publisher, as one behind a proxy calls itself: an address of
+//! theirs is asked for at the client's own origin. Where a publisher really listens can be another matter than how it is called: a client `via` a socket
 //! address connects to that, and names the logical host in `Host`.
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
@@ -12,7 +13,7 @@ use reqwest::{
     redirect::Policy,
 };
 use tokio::sync::Mutex;
-use url::Url;
+use url::{Origin, Url};
 
 /// How a client gets in at the publisher.
 #[derive(Clone, Default)]
@@ -64,6 +65,9 @@ pub struct ClientSettings {
     pub login: Login,
     /// Follow one redirect, within the publisher's origin.
     pub follow_redirect: bool,
+    /// Origins by which the same publisher calls itself in its links, and in markers that others have written
+    /// (`https://hospital.example.org` for an OpenMRS behind a proxy). What they name is read from the client's own origin.
+    pub same_publisher: Vec<String>,
     /// Where the publisher really listens, in plain HTTP; its own address if `None`.
     pub via: Option<SocketAddr>,
 }
@@ -78,6 +82,7 @@ impl Default for ClientSettings {
             largest_answer: 8 * 1024 * 1024,
             login: Login::Nobody,
             follow_redirect: false,
+            same_publisher: Vec::new(),
             via: None,
         }
     }
@@ -113,7 +118,9 @@ pub enum ClientError {
         limit: usize,
     },
     /// Another scheme, host or port than the publisher's.
-    #[error("{address} is not of {origin}: nothing is asked of anybody but the publisher of the feed")]
+    #[error(
+        "{address} is not of {origin}: nothing is asked of anybody but the publisher of the feed. If it is the same publisher, name its origin in the client's settings"
+    )]
     OtherOrigin {
         /// The address.
         address: String,
@@ -123,6 +130,9 @@ pub enum ClientError {
     /// No address that HTTP could go to.
     #[error("{0:?} is no http or https address")]
     Address(String),
+    /// A name and a password in an address; without them.
+    #[error("{0} has a name and a password in it, which are no part of an address: give them as the client's login")]
+    Credentials(String),
     /// The login was refused or gave no cookie.
     #[error("Could not authenticate with {0}: {1}")]
     Login(String, String),
@@ -170,19 +180,28 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     http: reqwest::Client,
+    /// Scheme, host and port of the publisher, and the path `/`.
     origin: Url,
+    /// Other names of the same publisher.
+    same_publisher: Vec<Origin>,
     settings: ClientSettings,
     /// The `Cookie` header that the login gave.
     session: Mutex<Option<String>>,
 }
 
 impl Client {
-    /// A client for the publisher of this address; of the address only scheme, host and port matter.
+    /// A client for the publisher of this address; of the address only scheme, host and port matter, and of those that
+    /// name the same publisher.
     ///
     /// # Errors
-    /// It is no http or https address, or `via` was set for an https one.
+    /// One of them is no http or https address, or `via` was set for an https one.
     pub fn new(address: &str, settings: ClientSettings) -> Result<Self, ClientError> {
-        let origin = http_address(address)?;
+        let mut origin = http_address(address)?;
+        origin.set_path("/");
+        origin.set_query(None);
+        origin.set_fragment(None);
+        let same_publisher = settings.same_publisher.iter().map(|other| http_address(other).map(|url| url.origin()));
+        let same_publisher = same_publisher.collect::<Result<_, ClientError>>()?;
         if settings.via.is_some() && origin.scheme() != "http" {
             return Err(ClientError::Client(format!("{address} is https, which cannot go via a plain socket address")));
         }
@@ -200,7 +219,7 @@ impl Client {
             .user_agent(concat!("atomfeed-console/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| ClientError::Client(reason(&error)))?;
-        Ok(Self(Arc::new(Inner { http, origin, settings, session: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { http, origin, same_publisher, settings, session: Mutex::default() })))
     }
 
     /// Gets a path of the publisher or a whole address of it, whatever the status. Logs in where needed.
@@ -320,13 +339,22 @@ impl Client {
 
     /// The whole address of a path or of an address, if it is the publisher's.
     pub(super) fn resolve(&self, address: &str) -> Result<Url, ClientError> {
-        let url = self.0.origin.join(address).map_err(|_| ClientError::Address(address.to_owned()))?;
-        let url = http_address(url.as_str())?;
-        if url.origin() != self.0.origin.origin() {
-            let origin = self.0.origin.origin().ascii_serialization();
-            return Err(ClientError::OtherOrigin { address: url.to_string(), origin });
+        if address.trim().is_empty() {
+            return Err(ClientError::Address(address.to_owned()));
         }
-        Ok(url)
+        let url = self.0.origin.join(address).map_err(|_| ClientError::Address(without_password(address)))?;
+        let url = http_address(url.as_str())?;
+        if url.origin() == self.0.origin.origin() {
+            return Ok(url);
+        }
+        if self.0.same_publisher.contains(&url.origin()) {
+            let mut own = self.0.origin.clone();
+            own.set_path(url.path());
+            own.set_query(url.query());
+            return Ok(own);
+        }
+        let origin = self.0.origin.origin().ascii_serialization();
+        Err(ClientError::OtherOrigin { address: url.to_string(), origin })
     }
 }
 
@@ -367,12 +395,23 @@ impl Headers {
 
 /// An http or https address, without a name and password in it.
 fn http_address(address: &str) -> Result<Url, ClientError> {
-    let url = Url::parse(address).map_err(|_| ClientError::Address(address.to_owned()))?;
-    let plain = url.username().is_empty() && url.password().is_none();
-    if matches!(url.scheme(), "http" | "https") && url.has_host() && plain {
-        Ok(url)
-    } else {
-        Err(ClientError::Address(address.to_owned()))
+    let url = Url::parse(address).map_err(|_| ClientError::Address(without_password(address)))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(ClientError::Address(without_password(address)));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ClientError::Credentials(without_password(address)));
+    }
+    Ok(url)
+}
+
+/// An address as an error may name it: what stands before an `@` in its host can be a password.
+fn without_password(address: &str) -> String {
+    let (scheme, rest) = address.split_once("//").map_or(("", address), |(scheme, rest)| (scheme, rest));
+    let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..host].rfind('@') {
+        Some(at) if !scheme.is_empty() => format!("{scheme}//…{}", &rest[at..]),
+        _ => address.to_owned(),
     }
 }
 

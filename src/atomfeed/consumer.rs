@@ -10,10 +10,11 @@ use futures::FutureExt;
 
 use super::{
     client::{Client, ClientError},
-    database::{Database, DatabaseError, Transaction},
+    database::{Database, DatabaseError, Session, Transaction},
     event::Event,
+    fit::is_short_form,
     page::Page,
-    store::{FailedEvent, Marker, Store},
+    store::{Alphabet, FailedEvent, Marker, Store, is_unfit},
     walk::{Walk, WalkError},
     worker::{Failure, Worker},
 };
@@ -34,6 +35,16 @@ impl Default for Limits {
     fn default() -> Self {
         Self { max_failed_events: 5, max_retry: 5, retry_batch: 5 }
     }
+}
+
+/// Where a consumer begins on a feed of which it has no marker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstRun {
+    /// With the oldest event: all that the feed ever had is handled. The original always begins so.
+    #[default]
+    OldestPage,
+    /// With the page that is the newest now: a system that was filled in another way needs none of what was before.
+    RecentPage,
 }
 
 /// What a run over a feed did.
@@ -108,8 +119,12 @@ impl fmt::Display for RetryEnd {
 #[derive(Debug, thiserror::Error)]
 pub enum Stall {
     /// The page that the marker names has not the entry that it names.
-    #[error("Last Read entry not found in feed.")]
+    #[error(
+        "Last Read entry not found in feed. The marker of {feed} names the entry {entry} on the page {page}, which does not hold it. Write an entry and the page that holds it into the marker."
+    )]
     EntryNotFound {
+        /// The feed.
+        feed: String,
         /// The entry.
         entry: String,
         /// The page.
@@ -120,6 +135,28 @@ pub enum Stall {
         "The marker of {0} names no page to go on from. Write the page that holds its entry, or delete the marker."
     )]
     MarkerWithoutPage(String),
+    /// The marker names a page by something that is no whole address.
+    #[error(
+        "The marker of {feed} names the page {page:?}, which is no whole http or https address. Write the page that holds its entry, or delete the marker."
+    )]
+    MarkerAddress {
+        /// The feed.
+        feed: String,
+        /// What the marker names.
+        page: String,
+    },
+    /// The page that the marker names is not there, and the feed is.
+    #[error(
+        "Page gone, the marker needs repair: {page}, which the marker of {feed} names, cannot be read ({error}), and the feed itself can. Write an entry and the page that holds it into the marker, or delete the marker to begin anew."
+    )]
+    PageGone {
+        /// The feed.
+        feed: String,
+        /// The page.
+        page: String,
+        /// What the publisher answers.
+        error: ClientError,
+    },
     /// The marker is not where this run left it.
     #[error(
         "The marker of {0} was moved by somebody else while this run was on its way; the next run goes on from there."
@@ -165,6 +202,7 @@ pub struct Consumer<W> {
     client: Client,
     feed: String,
     limits: Limits,
+    first_run: FirstRun,
     worker: W,
 }
 
@@ -173,7 +211,7 @@ impl<W: Worker> Consumer<W> {
     /// its name in the tables.
     ///
     /// # Errors
-    /// The address is not of the client's publisher.
+    /// It is no whole address, or not of the client's publisher.
     pub fn new(
         database: Database,
         client: Client,
@@ -182,8 +220,18 @@ impl<W: Worker> Consumer<W> {
         worker: W,
     ) -> Result<Self, ClientError> {
         let feed = feed.into();
+        if !is_whole(&feed) {
+            return Err(ClientError::Address(feed));
+        }
         client.resolve(&feed)?;
-        Ok(Self { store: Store::new(database), client, feed, limits, worker })
+        Ok(Self { store: Store::new(database), client, feed, limits, first_run: FirstRun::default(), worker })
+    }
+
+    /// Begins there where it has no marker yet.
+    #[must_use]
+    pub fn beginning(mut self, first_run: FirstRun) -> Self {
+        self.first_run = first_run;
+        self
     }
 
     /// The feed's address.
@@ -200,17 +248,23 @@ impl<W: Worker> Consumer<W> {
     }
 
     async fn follow(&self, run: &mut FeedRun) -> Result<FeedEnd, Stall> {
+        let mut session = self.store.database().session();
         let mut walk = Walk::new(&self.client);
-        let mut marker = self.store.marker(&self.feed).await?;
+        let mut marker = self.store.marker(&mut session, &self.feed).await?;
+        session.give_way();
         let mut page = self.first_page(&mut walk, marker.as_ref()).await?;
         loop {
             for event in std::mem::take(&mut page.events) {
-                let failed_events = self.store.count_failed(&self.feed).await?;
+                let failed_events = self.store.count_failed(&mut session, &self.feed).await?;
                 if failed_events >= self.limits.max_failed_events {
                     return Ok(FeedEnd::Stopped { feed: self.feed.clone(), failed_events });
                 }
-                let next = Marker { entry: Some(event.id.clone()), page: Some(page.via.clone()) };
-                if self.handle(&event, marker.as_ref(), &next).await? {
+                let (next, change) = self.store.marker_behind(&mut session, &event, &page.via).await?;
+                if let Some(change) = change {
+                    let (feed, event) = (&self.feed, &event.id);
+                    tracing::warn!(feed, event, "the id does not fit the marker, which holds it {change}");
+                }
+                if self.handle(&mut session, &event, marker.as_ref(), &next).await? {
                     run.processed += 1;
                 } else {
                     run.failed += 1;
@@ -218,7 +272,10 @@ impl<W: Worker> Consumer<W> {
                 marker = Some(next);
             }
             match page.next.take() {
-                Some(next) => page = walk.page(&next).await?,
+                Some(next) => {
+                    session.give_way();
+                    page = walk.page(&next).await?;
+                }
                 None => return Ok(FeedEnd::CaughtUp),
             }
         }
@@ -226,12 +283,39 @@ impl<W: Worker> Consumer<W> {
 
     /// The page to begin with, holding only what was not read yet.
     async fn first_page(&self, walk: &mut Walk<'_>, marker: Option<&Marker>) -> Result<Page, Stall> {
-        let Some(marker) = marker else { return Ok(walk.oldest(&self.feed).await?) };
-        let Some(address) = &marker.page else { return Err(Stall::MarkerWithoutPage(self.feed.clone())) };
-        let mut page = walk.page(address).await?;
+        let feed = &self.feed;
+        let Some(marker) = marker else {
+            let page = match self.first_run {
+                FirstRun::OldestPage => walk.oldest(feed).await?,
+                FirstRun::RecentPage => walk.page(feed).await?,
+            };
+            // Not of a feed without events, whose every run is the first.
+            if !page.events.is_empty() {
+                tracing::info!(feed, page = page.via, "the feed has no marker: it is read from this page on");
+            }
+            return Ok(page);
+        };
+        let address = marker.page.as_ref().filter(|page| !page.trim().is_empty());
+        let Some(address) = address else { return Err(Stall::MarkerWithoutPage(feed.clone())) };
+        if !is_whole(address) {
+            return Err(Stall::MarkerAddress { feed: feed.clone(), page: address.clone() });
+        }
+        let mut page = match walk.page(address).await {
+            Err(WalkError::Client(error)) if is_of_no_page(&error) => {
+                // Without the feed, too, it is the publisher that is not there.
+                let gone = walk.page(feed).await.is_ok();
+                let (feed, page) = (feed.clone(), address.clone());
+                return Err(if gone { Stall::PageGone { feed, page, error } } else { WalkError::Client(error).into() });
+            }
+            page => page?,
+        };
         if let Some(entry) = &marker.entry {
-            let Some(place) = page.events.iter().position(|event| event.id == *entry) else {
-                return Err(Stall::EntryNotFound { entry: entry.clone(), page: address.clone() });
+            let place_of = |is: &dyn Fn(&Event) -> bool| page.events.iter().position(is);
+            // As the marker keeps an id that its column has no room for, if not as it is.
+            let place = place_of(&|event| event.id == *entry);
+            let Some(place) = place.or_else(|| place_of(&|event| is_short_form(entry, &event.id))) else {
+                let (feed, entry, page) = (feed.clone(), entry.clone(), address.clone());
+                return Err(Stall::EntryNotFound { feed, entry, page });
             };
             page.events.drain(..=place);
         }
@@ -240,62 +324,108 @@ impl<W: Worker> Consumer<W> {
 
     /// Handles one event: the worker's writes and the marker in one transaction; or, if the worker fails, the failed
     /// event and the marker. Answers whether the worker succeeded.
-    async fn handle(&self, event: &Event, held: Option<&Marker>, next: &Marker) -> Result<bool, Stall> {
-        let mut transaction = self.store.database().begin();
+    async fn handle(
+        &self,
+        session: &mut Session,
+        event: &Event,
+        held: Option<&Marker>,
+        next: &Marker,
+    ) -> Result<bool, Stall> {
+        session.give_way();
+        let mut transaction = session.begin();
         let failure = match self.work(event, &mut transaction).await {
-            Err(failure) => failure,
-            Ok(()) => match self.keep(transaction, held, next).await {
-                Ok(()) => return Ok(true),
-                Err(Kept::Not(stall)) => return Err(stall),
-                Err(Kept::Refused(failure, transaction)) => {
-                    return self.record(transaction, event, failure, held, next).await;
-                }
+            Err(failure) => {
+                transaction.rollback().await?;
+                failure
+            }
+            Ok(()) => match self.keep(transaction, held, next).await? {
+                None => return Ok(true),
+                Some(failure) => failure,
             },
         };
-        self.record(Some(transaction), event, failure, held, next).await
+        self.record(session, event, failure, held, next).await?;
+        Ok(false)
     }
 
-    async fn keep(&self, mut transaction: Transaction, held: Option<&Marker>, next: &Marker) -> Result<(), Kept> {
+    /// Keeps what the worker wrote, with the marker behind the event. Answers why the event failed, if the database takes
+    /// neither for a reason that is the worker's.
+    async fn keep(
+        &self,
+        mut transaction: Transaction<'_>,
+        held: Option<&Marker>,
+        next: &Marker,
+    ) -> Result<Option<Failure>, Stall> {
         match self.store.put_marker(&mut transaction, &self.feed, held, next).await {
             Ok(true) => {}
-            Ok(false) => return Err(Kept::Not(Stall::MarkerMoved(self.feed.clone()))),
+            Ok(false) => {
+                transaction.rollback().await?;
+                return Err(Stall::MarkerMoved(self.feed.clone()));
+            }
             // A worker that went on after an error of its own has left PostgreSQL no transaction to write to.
-            Err(error) if is_aborted(&error) => return Err(Kept::Refused(error.into(), Some(transaction))),
-            Err(error) => return Err(Kept::Not(error.into())),
+            Err(error) if is_aborted(&error) => {
+                transaction.rollback().await?;
+                return Ok(Some(error.into()));
+            }
+            Err(error) => return Err(error.into()),
         }
         match transaction.commit().await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(None),
             // What the worker wrote breaks a rule that is checked at the end.
-            Err(error) if is_violation(&error) => Err(Kept::Refused(error.into(), None)),
+            Err(error) if is_violation(&error) => Ok(Some(error.into())),
             // The connection is lost, and nobody knows whether it was kept. The marker does: the next run reads it.
-            Err(error) => Err(Kept::Not(error.into())),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Records that an event failed, and moves on.
     async fn record(
         &self,
-        spoilt: Option<Transaction>,
+        session: &mut Session,
         event: &Event,
         failure: Failure,
         held: Option<&Marker>,
         next: &Marker,
-    ) -> Result<bool, Stall> {
-        if let Some(spoilt) = spoilt {
-            spoilt.rollback().await?;
-        }
+    ) -> Result<(), Stall> {
         tracing::debug!(feed = self.feed, event = event.id, %failure, "an event failed");
         let page = next.page.as_deref().unwrap_or_default();
         let text = format!("Failed processing event in feed [{page}] \n{}", failure.text());
         let not_recorded =
             |error| Stall::NotRecorded { event: event.id.clone(), failure: failure.message.clone(), error };
-        let mut transaction = self.store.database().begin();
-        self.store.put_failed(&mut transaction, &self.feed, event, &text, Utc::now()).await.map_err(not_recorded)?;
-        if !self.store.put_marker(&mut transaction, &self.feed, held, next).await? {
-            return Err(Stall::MarkerMoved(self.feed.clone()));
+        let mut alphabet = Alphabet::OfColumns;
+        let changes = loop {
+            let mut transaction = session.begin();
+            match self.store.put_failed(&mut transaction, &self.feed, event, &text, Utc::now(), &alphabet).await {
+                // The columns are not what they said: looked at anew, and with letters that every column has.
+                Err(error) if is_unfit(&error) && alphabet == Alphabet::OfColumns => {
+                    transaction.rollback().await?;
+                    self.store.database().forget_shape();
+                    alphabet = Alphabet::Ascii;
+                }
+                Err(error) => return Err(not_recorded(error)),
+                Ok(changes) => {
+                    if !self.store.put_marker(&mut transaction, &self.feed, held, next).await? {
+                        return Err(Stall::MarkerMoved(self.feed.clone()));
+                    }
+                    transaction.commit().await?;
+                    break changes;
+                }
+            }
+        };
+        self.say_changes(event, &changes);
+        Ok(())
+    }
+
+    /// Says in the log what of a failed event is not kept whole.
+    fn say_changes(&self, event: &Event, changes: &[String]) {
+        if !changes.is_empty() {
+            let (feed, event, changes) = (&self.feed, &event.id, changes.join("; "));
+            tracing::warn!(
+                feed,
+                event,
+                changes,
+                "a failed event is not kept whole: its texts do not fit their columns"
+            );
         }
-        transaction.commit().await?;
-        Ok(false)
     }
 
     /// Tries the oldest failed events of the feed again, those that are not exhausted, at most a batch.
@@ -308,12 +438,14 @@ impl<W: Worker> Consumer<W> {
     }
 
     async fn retry_batch(&self, run: &mut RetryRun) -> Result<(), Stall> {
-        let batch = self.store.oldest_failed(&self.feed, self.limits.max_retry, self.limits.retry_batch).await?;
+        let mut session = self.store.database().session();
+        let batch =
+            self.store.oldest_failed(&mut session, &self.feed, self.limits.max_retry, self.limits.retry_batch).await?;
         if let Some(row) = batch.iter().find(|row| row.failed_at.is_none()) {
             return Err(Stall::NoFailedAt(row.id.clone()));
         }
         for row in batch {
-            match self.retry(&row).await? {
+            match self.retry(&mut session, &row).await? {
                 Tried::Resolved => run.resolved += 1,
                 Tried::Failed => run.failed += 1,
                 Tried::Gone => {}
@@ -324,52 +456,81 @@ impl<W: Worker> Consumer<W> {
 
     /// Tries one failed event again: the worker's writes and the deletion in one transaction; or, if the worker fails,
     /// the count and the log.
-    async fn retry(&self, row: &FailedEvent) -> Result<Tried, Stall> {
-        if !self.store.is_there(row).await? {
+    async fn retry(&self, session: &mut Session, row: &FailedEvent) -> Result<Tried, Stall> {
+        if !self.store.is_there(session, row).await? {
             return Ok(Tried::Gone);
         }
-        let has_log = self.store.has_retry_log().await?;
-        let mut transaction = self.store.database().begin();
+        let has_log = self.store.has_retry_log(session).await?;
+        session.give_way();
+        let mut transaction = session.begin();
         let failure = match self.work(&row.event, &mut transaction).await {
             Err(failure) => {
                 transaction.rollback().await?;
                 failure
             }
-            Ok(()) => {
-                let removed = self.store.remove_failed(&mut transaction, &self.feed, &row.event.id, has_log).await;
-                let removed = match removed {
-                    // Another run has resolved it meanwhile: what this worker wrote would be a repetition.
-                    Ok(0) => return Ok(Tried::Gone),
-                    Ok(_) => transaction.commit().await,
-                    Err(error) => Err(error),
-                };
-                match removed {
-                    Ok(()) => return Ok(Tried::Resolved),
-                    Err(error) if is_aborted(&error) || is_violation(&error) => error.into(),
-                    Err(error) => return Err(error.into()),
-                }
-            }
+            Ok(()) => match self.resolve(transaction, row, has_log).await? {
+                Ok(tried) => return Ok(tried),
+                Err(failure) => failure,
+            },
         };
-        if !self.store.is_there(row).await? {
+        if !self.store.is_there(session, row).await? {
             return Ok(Tried::Gone);
         }
         tracing::debug!(feed = self.feed, event = row.event.id, %failure, "a failed event failed again");
         if !has_log {
             return Err(Stall::NoRetryLog { event: row.event.id.clone(), failure: failure.message });
         }
-        let mut transaction = self.store.database().begin();
-        let counted = self.store.count_retry(&mut transaction, &self.feed, row, &failure.text(), Utc::now()).await;
-        counted.map_err(|error| Stall::NotRecorded {
-            event: row.event.id.clone(),
-            failure: failure.message.clone(),
-            error,
-        })?;
-        transaction.commit().await?;
+        let mut alphabet = Alphabet::OfColumns;
+        let changes = loop {
+            let mut transaction = session.begin();
+            let text = failure.text();
+            match self.store.count_retry(&mut transaction, &self.feed, row, &text, Utc::now(), &alphabet).await {
+                Err(error) if is_unfit(&error) && alphabet == Alphabet::OfColumns => {
+                    transaction.rollback().await?;
+                    self.store.database().forget_shape();
+                    alphabet = Alphabet::Ascii;
+                }
+                Err(error) => {
+                    let (event, failure) = (row.event.id.clone(), failure.message);
+                    return Err(Stall::NotRecorded { event, failure, error });
+                }
+                Ok(changes) => {
+                    transaction.commit().await?;
+                    break changes;
+                }
+            }
+        };
+        self.say_changes(&row.event, &changes);
         Ok(Tried::Failed)
     }
 
+    /// Keeps what the worker wrote, without the failed event. Answers why the event failed again, if the database takes
+    /// that not for a reason that is the worker's.
+    async fn resolve(
+        &self,
+        mut transaction: Transaction<'_>,
+        row: &FailedEvent,
+        has_log: bool,
+    ) -> Result<Result<Tried, Failure>, Stall> {
+        let removed = self.store.remove_failed(&mut transaction, &self.feed, &row.event.id, has_log).await;
+        let kept = match removed {
+            // Another run has resolved it meanwhile: what this worker wrote would be a repetition.
+            Ok(0) => {
+                transaction.rollback().await?;
+                return Ok(Ok(Tried::Gone));
+            }
+            Ok(_) => transaction.commit().await,
+            Err(error) => Err(error),
+        };
+        match kept {
+            Ok(()) => Ok(Ok(Tried::Resolved)),
+            Err(error) if is_aborted(&error) || is_violation(&error) => Ok(Err(error.into())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Runs the worker. A panic of it is a failure like any other: one bad event must not hold a feed.
-    async fn work(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+    async fn work(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         let work = AssertUnwindSafe(self.worker.process(event, transaction)).catch_unwind();
         work.await.unwrap_or_else(|panic| {
             let said = panic
@@ -392,12 +553,14 @@ enum Tried {
     Gone,
 }
 
-/// Why a worker's writes were not kept.
-enum Kept {
-    /// For a reason of its own: the event failed. The transaction, if there still is one.
-    Refused(Failure, Option<Transaction>),
-    /// For another reason: the run ends.
-    Not(Stall),
+/// Whether an address says by itself where it leads.
+fn is_whole(address: &str) -> bool {
+    url::Url::parse(address).is_ok()
+}
+
+/// Whether a publisher answers so where it has no such page: the original with 500.
+fn is_of_no_page(error: &ClientError) -> bool {
+    matches!(error, ClientError::NotFound(_) | ClientError::Status(410 | 500))
 }
 
 /// PostgreSQL: an earlier statement failed, and the worker went on.

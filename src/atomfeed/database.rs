@@ -15,8 +15,10 @@ use std::{
 use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use sqlx::{
-    AssertSqlSafe, ColumnIndex, Decode, MySql, MySqlConnection, MySqlPool, PgConnection, PgPool, Postgres, Row, Sqlite,
-    SqliteConnection, SqlitePool,
+    AssertSqlSafe, ColumnIndex, Connection, Decode, MySql, MySqlConnection, MySqlPool, PgConnection, PgPool, Postgres,
+    Row, Sqlite, SqliteConnection, SqlitePool,
+    pool::PoolConnection,
+    postgres::PgDatabaseError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
 };
 
@@ -37,7 +39,7 @@ pub enum Backend {
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The driver's or the server's own words.
-    #[error("{0}")]
+    #[error("{}", words(.0))]
     Sql(#[from] sqlx::Error),
     /// A table that is needed is not there.
     #[error("The table {0} is not there. Make the tables, or name the schema they are in.")]
@@ -62,6 +64,9 @@ pub enum DatabaseError {
         /// Characters that the column takes.
         limit: usize,
     },
+    /// The transaction could not begin when it was first used.
+    #[error("The transaction could not begin, so nothing can be done in it.")]
+    NotBegun,
     /// The connection of another kind of database was asked for.
     #[error("This database is {is:?} and not {asked:?}.")]
     OtherBackend {
@@ -78,6 +83,20 @@ pub enum DatabaseError {
     /// The rows of chunking_history cannot be used.
     #[error(transparent)]
     Chunking(#[from] super::chunking::ChunkingError),
+}
+
+/// An error in the server's words. Of PostgreSQL with detail and hint, as its Java driver prints them, and without the line
+/// of the server's own source, which says nothing to anybody and differs from version to version.
+pub(super) fn words(error: &sqlx::Error) -> String {
+    let sqlx::Error::Database(said) = error else { return error.to_string() };
+    let Some(said) = said.try_downcast_ref::<PgDatabaseError>() else { return error.to_string() };
+    let mut text = format!("error returned from database: {}", said.message());
+    for (name, more) in [("Detail", said.detail()), ("Hint", said.hint())] {
+        if let Some(more) = more {
+            text.push_str(&format!("\n  {name}: {more}"));
+        }
+    }
+    text
 }
 
 #[derive(Clone, Debug)]
@@ -164,44 +183,28 @@ impl Database {
 
     /// A transaction for writing. It begins, and takes a connection, when it is first used: a worker that first reads
     /// over HTTP and then writes holds no lock while it waits. It is rolled back when it is dropped.
-    pub fn begin(&self) -> Transaction {
-        Transaction { database: self.clone(), purpose: Purpose::Write, open: None }
+    pub fn begin(&self) -> Transaction<'static> {
+        Transaction { database: self.clone(), purpose: Purpose::Write, state: State::NotBegun(Source::Pool) }
     }
 
     /// A transaction that sees one state of the database throughout.
-    pub(super) fn snapshot(&self) -> Transaction {
-        Transaction { database: self.clone(), purpose: Purpose::Read, open: None }
+    pub(super) fn snapshot(&self) -> Transaction<'static> {
+        Transaction { database: self.clone(), purpose: Purpose::Read, state: State::NotBegun(Source::Pool) }
     }
 
-    /// Rows of a statement outside of any transaction.
-    pub(super) async fn rows(&self, statement: Statement) -> Result<Vec<Record>, DatabaseError> {
-        Ok(match &self.0.pool {
-            Pool::MySql(pool) => read(bound!(statement, Backend::MySql).fetch_all(pool).await?),
-            Pool::Postgres(pool) => read(bound!(statement, Backend::Postgres).fetch_all(pool).await?),
-            Pool::Sqlite(pool) => read(bound!(statement, Backend::Sqlite).fetch_all(pool).await?),
-        })
+    /// One connection for many statements and transactions, taken from the pool when it is first used.
+    pub(super) fn session(&self) -> Session {
+        Session { database: self.clone(), link: None }
     }
 
     /// The tables as they are; read once.
     pub(super) async fn shape(&self) -> Result<Arc<Shape>, DatabaseError> {
-        if let Some(shape) = self.known_shape().clone() {
-            return Ok(shape);
-        }
-        let shape = Arc::new(Shape::read(self, None).await?);
-        *self.known_shape() = Some(Arc::clone(&shape));
-        Ok(shape)
+        self.session().shape().await
     }
 
     /// The same, read again if a table that is needed was not there: it may have been made meanwhile.
     pub(super) async fn shape_with(&self, needed: &[TableName]) -> Result<Arc<Shape>, DatabaseError> {
-        let shape = self.shape().await?;
-        if needed.iter().all(|name| shape.has(*name)) {
-            return Ok(shape);
-        }
-        self.forget_shape();
-        let shape = self.shape().await?;
-        needed.iter().try_for_each(|name| shape.table(*name).map(drop))?;
-        Ok(shape)
+        self.session().shape_with(needed).await
     }
 
     /// The tables are read again before they are next used.
@@ -291,11 +294,113 @@ enum Purpose {
     Write,
 }
 
-#[derive(Debug)]
-enum Open {
-    MySql(sqlx::Transaction<'static, MySql>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+/// A connection of the pool.
+enum Link {
+    MySql(PoolConnection<MySql>),
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+/// One connection that a run keeps for its statements and transactions. The pool tests a connection each time it is taken
+/// and each time it is given back, which for every event would be as many round trips as the statements of the event.
+pub(super) struct Session {
+    database: Database,
+    link: Option<Link>,
+}
+
+impl Session {
+    async fn link(&mut self) -> Result<&mut Link, sqlx::Error> {
+        let link = match self.link.take() {
+            Some(link) => link,
+            None => match &self.database.0.pool {
+                Pool::MySql(pool) => Link::MySql(pool.acquire().await?),
+                Pool::Postgres(pool) => Link::Postgres(pool.acquire().await?),
+                Pool::Sqlite(pool) => Link::Sqlite(pool.acquire().await?),
+            },
+        };
+        Ok(self.link.insert(link))
+    }
+
+    /// Gives the connection back if it is the last of the pool: to be called before something that takes long, and that
+    /// may need a connection of the pool itself (a worker, or a publisher of this process that is asked for a page).
+    pub fn give_way(&mut self) {
+        let is_last = match &self.database.0.pool {
+            Pool::MySql(pool) => is_used_up(pool),
+            Pool::Postgres(pool) => is_used_up(pool),
+            Pool::Sqlite(pool) => is_used_up(pool),
+        };
+        if is_last {
+            self.link = None;
+        }
+    }
+
+    /// A transaction for writing on this connection. It begins when it is first used.
+    pub fn begin(&mut self) -> Transaction<'_> {
+        let database = self.database.clone();
+        Transaction { database, purpose: Purpose::Write, state: State::NotBegun(Source::Session(self)) }
+    }
+
+    /// The tables as they are; read once.
+    pub async fn shape(&mut self) -> Result<Arc<Shape>, DatabaseError> {
+        if let Some(shape) = self.database.known_shape().clone() {
+            return Ok(shape);
+        }
+        let database = self.database.clone();
+        let shape = Arc::new(Shape::read(&database, self).await?);
+        *database.known_shape() = Some(Arc::clone(&shape));
+        Ok(shape)
+    }
+
+    /// The same, read again if a table that is needed was not there: it may have been made meanwhile.
+    pub async fn shape_with(&mut self, needed: &[TableName]) -> Result<Arc<Shape>, DatabaseError> {
+        let shape = self.shape().await?;
+        if needed.iter().all(|name| shape.has(*name)) {
+            return Ok(shape);
+        }
+        self.database.forget_shape();
+        let shape = self.shape().await?;
+        needed.iter().try_for_each(|name| shape.table(*name).map(drop))?;
+        Ok(shape)
+    }
+}
+
+fn is_used_up<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> bool {
+    pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections()
+}
+
+/// What rows can be read through.
+pub(super) trait Reads {
+    /// Rows of a statement.
+    fn rows(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Record>, DatabaseError>> + Send;
+}
+
+impl Reads for Session {
+    async fn rows(&mut self, statement: Statement) -> Result<Vec<Record>, DatabaseError> {
+        Ok(match self.link().await? {
+            Link::MySql(link) => read(bound!(statement, Backend::MySql).fetch_all(&mut **link).await?),
+            Link::Postgres(link) => read(bound!(statement, Backend::Postgres).fetch_all(&mut **link).await?),
+            Link::Sqlite(link) => read(bound!(statement, Backend::Sqlite).fetch_all(&mut **link).await?),
+        })
+    }
+}
+
+/// Where a transaction takes its connection from.
+enum Source<'c> {
+    Pool,
+    Session(&'c mut Session),
+}
+
+enum State<'c> {
+    NotBegun(Source<'c>),
+    Open(Open<'c>),
+    /// Beginning was tried, and did not succeed.
+    Failed,
+}
+
+enum Open<'c> {
+    MySql(sqlx::Transaction<'c, MySql>),
+    Postgres(sqlx::Transaction<'c, Postgres>),
+    Sqlite(sqlx::Transaction<'c, Sqlite>),
 }
 
 /// A transaction on a [`Database`], begun when it is first used and rolled back when it is dropped.
@@ -304,18 +409,18 @@ enum Open {
 ///
 /// ```no_run
 /// # use atomfeed_console::atomfeed::{DatabaseError, Transaction};
-/// # async fn write(transaction: &mut Transaction) -> Result<(), DatabaseError> {
+/// # async fn write(transaction: &mut Transaction<'_>) -> Result<(), DatabaseError> {
 /// let connection = transaction.sqlite().await?;
 /// sqlx::query("INSERT INTO patients (uuid) VALUES (?)").bind("…").execute(connection).await?;
 /// # Ok(()) }
 /// ```
-pub struct Transaction {
+pub struct Transaction<'c> {
     database: Database,
     purpose: Purpose,
-    open: Option<Open>,
+    state: State<'c>,
 }
 
-impl Transaction {
+impl<'c> Transaction<'c> {
     /// The connection, of MySQL or MariaDB.
     ///
     /// # Errors
@@ -357,11 +462,12 @@ impl Transaction {
     /// # Errors
     /// The database refused it, or the connection was lost: then it is not known whether it was kept.
     pub async fn commit(self) -> Result<(), DatabaseError> {
-        match self.open {
-            None => {}
-            Some(Open::MySql(transaction)) => transaction.commit().await?,
-            Some(Open::Postgres(transaction)) => transaction.commit().await?,
-            Some(Open::Sqlite(transaction)) => transaction.commit().await?,
+        match self.state {
+            State::NotBegun(_) => {}
+            State::Failed => return Err(DatabaseError::NotBegun),
+            State::Open(Open::MySql(transaction)) => transaction.commit().await?,
+            State::Open(Open::Postgres(transaction)) => transaction.commit().await?,
+            State::Open(Open::Sqlite(transaction)) => transaction.commit().await?,
         }
         Ok(())
     }
@@ -371,11 +477,11 @@ impl Transaction {
     /// # Errors
     /// The connection was lost; the database then undoes it by itself.
     pub async fn rollback(self) -> Result<(), DatabaseError> {
-        match self.open {
-            None => {}
-            Some(Open::MySql(transaction)) => transaction.rollback().await?,
-            Some(Open::Postgres(transaction)) => transaction.rollback().await?,
-            Some(Open::Sqlite(transaction)) => transaction.rollback().await?,
+        match self.state {
+            State::NotBegun(_) | State::Failed => {}
+            State::Open(Open::MySql(transaction)) => transaction.rollback().await?,
+            State::Open(Open::Postgres(transaction)) => transaction.rollback().await?,
+            State::Open(Open::Sqlite(transaction)) => transaction.rollback().await?,
         }
         Ok(())
     }
@@ -391,39 +497,33 @@ impl Transaction {
         if let Some(shape) = database.known_shape().clone() {
             return Ok(shape);
         }
-        let shape = Arc::new(Shape::read(&database, Some(self)).await?);
+        let shape = Arc::new(Shape::read(&database, self).await?);
         *database.known_shape() = Some(Arc::clone(&shape));
         Ok(shape)
     }
 
-    async fn open(&mut self) -> Result<&mut Open, DatabaseError> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => self.begun().await?,
+    async fn open(&mut self) -> Result<&mut Open<'c>, DatabaseError> {
+        let open = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Open(open) => open,
+            State::NotBegun(Source::Pool) => self.begun_of_pool().await?,
+            State::NotBegun(Source::Session(session)) => begun(session.link().await?, self.purpose).await?,
+            State::Failed => return Err(DatabaseError::NotBegun),
         };
-        Ok(self.open.insert(open))
+        self.state = State::Open(open);
+        match &mut self.state {
+            State::Open(open) => Ok(open),
+            State::NotBegun(_) | State::Failed => Err(DatabaseError::NotBegun),
+        }
     }
 
-    async fn begun(&self) -> Result<Open, sqlx::Error> {
+    async fn begun_of_pool(&self) -> Result<Open<'c>, sqlx::Error> {
         Ok(match (&self.database.0.pool, self.purpose) {
             (Pool::MySql(pool), Purpose::Write) => Open::MySql(pool.begin().await?),
-            (Pool::MySql(pool), Purpose::Read) => Open::MySql(pool.begin_with("START TRANSACTION READ ONLY").await?),
+            (Pool::MySql(pool), Purpose::Read) => Open::MySql(pool.begin_with(MYSQL_READS).await?),
             (Pool::Postgres(pool), Purpose::Write) => Open::Postgres(pool.begin().await?),
-            (Pool::Postgres(pool), Purpose::Read) => {
-                Open::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-            }
-            // The right to write is taken at once: taken later it can be refused although nobody is in the way for long.
-            (Pool::Sqlite(pool), Purpose::Write) => Open::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            (Pool::Postgres(pool), Purpose::Read) => Open::Postgres(pool.begin_with(POSTGRES_READS).await?),
+            (Pool::Sqlite(pool), Purpose::Write) => Open::Sqlite(pool.begin_with(SQLITE_WRITES).await?),
             (Pool::Sqlite(pool), Purpose::Read) => Open::Sqlite(pool.begin().await?),
-        })
-    }
-
-    /// Rows of a statement.
-    pub(super) async fn rows(&mut self, statement: Statement) -> Result<Vec<Record>, DatabaseError> {
-        Ok(match self.open().await? {
-            Open::MySql(link) => read(bound!(statement, Backend::MySql).fetch_all(&mut **link).await?),
-            Open::Postgres(link) => read(bound!(statement, Backend::Postgres).fetch_all(&mut **link).await?),
-            Open::Sqlite(link) => read(bound!(statement, Backend::Sqlite).fetch_all(&mut **link).await?),
         })
     }
 
@@ -437,9 +537,37 @@ impl Transaction {
     }
 }
 
-impl fmt::Debug for Transaction {
+const MYSQL_READS: &str = "START TRANSACTION READ ONLY";
+const POSTGRES_READS: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// The right to write is taken at once: taken later it can be refused although nobody is in the way for long.
+const SQLITE_WRITES: &str = "BEGIN IMMEDIATE";
+
+/// A transaction that has begun on this connection.
+async fn begun(link: &mut Link, purpose: Purpose) -> Result<Open<'_>, sqlx::Error> {
+    Ok(match (link, purpose) {
+        (Link::MySql(link), Purpose::Write) => Open::MySql(link.begin().await?),
+        (Link::MySql(link), Purpose::Read) => Open::MySql(link.begin_with(MYSQL_READS).await?),
+        (Link::Postgres(link), Purpose::Write) => Open::Postgres(link.begin().await?),
+        (Link::Postgres(link), Purpose::Read) => Open::Postgres(link.begin_with(POSTGRES_READS).await?),
+        (Link::Sqlite(link), Purpose::Write) => Open::Sqlite(link.begin_with(SQLITE_WRITES).await?),
+        (Link::Sqlite(link), Purpose::Read) => Open::Sqlite(link.begin().await?),
+    })
+}
+
+impl Reads for Transaction<'_> {
+    async fn rows(&mut self, statement: Statement) -> Result<Vec<Record>, DatabaseError> {
+        Ok(match self.open().await? {
+            Open::MySql(link) => read(bound!(statement, Backend::MySql).fetch_all(&mut **link).await?),
+            Open::Postgres(link) => read(bound!(statement, Backend::Postgres).fetch_all(&mut **link).await?),
+            Open::Sqlite(link) => read(bound!(statement, Backend::Sqlite).fetch_all(&mut **link).await?),
+        })
+    }
+}
+
+impl fmt::Debug for Transaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("database", &self.database).field("begun", &self.open.is_some()).finish()
+        let begun = matches!(self.state, State::Open(_));
+        f.debug_struct("Transaction").field("database", &self.database).field("begun", &begun).finish()
     }
 }
 

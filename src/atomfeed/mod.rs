@@ -17,6 +17,7 @@ mod client;
 mod consumer;
 mod database;
 mod event;
+mod fit;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod java;
@@ -31,7 +32,7 @@ mod worker;
 
 pub use chunking::ChunkingError;
 pub use client::{Answer, Client, ClientError, ClientSettings, Login};
-pub use consumer::{Consumer, FeedEnd, FeedRun, Limits, RetryEnd, RetryRun, Stall};
+pub use consumer::{Consumer, FeedEnd, FeedRun, FirstRun, Limits, RetryEnd, RetryRun, Stall};
 pub use database::{Backend, Database, DatabaseError, Transaction};
 pub use event::{ENTRY_ID_PREFIX, Event, NewEvent};
 pub use page::PageError;

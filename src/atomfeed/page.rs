@@ -5,7 +5,10 @@
 //! stand hostile pages: roxmltree refuses document types (entity bombs), reads nested elements without recursion and
 //! counts its nodes; a reader that recurses ends the process.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, SecondsFormat, Utc};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use quick_xml::{
     Writer,
     escape::escape,
@@ -162,6 +165,14 @@ pub enum PageError {
     /// No address of its own to continue from.
     #[error("the page has no link to its own numbered address (rel=\"via\")")]
     NoVia,
+    /// An address that says nothing without the page that it stands on, which a marker would not hold.
+    #[error("the page's link rel={relation:?} is {address:?}, which is no whole address; it is not followed")]
+    Relative {
+        /// The link's relation.
+        relation: &'static str,
+        /// Its address.
+        address: String,
+    },
     /// An entry that nothing names.
     #[error("entry {0} of the page has no id")]
     NoId(usize),
@@ -181,9 +192,8 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Reads a page.
-    pub fn read(bytes: &[u8]) -> Result<Self, PageError> {
-        let text = std::str::from_utf8(bytes).map_err(|error| PageError::Broken(format!("not UTF-8: {error}")))?;
+    /// Reads a page from its text: see [`text_of`].
+    pub fn read(text: &str) -> Result<Self, PageError> {
         let text = text.trim_start_matches('\u{FEFF}').trim_start();
         if is_web_page(text) {
             return Err(PageError::WebPage);
@@ -202,17 +212,68 @@ impl Page {
     }
 
     fn of(feed: Node<'_, '_>) -> Result<Self, PageError> {
-        let link = |relation: &str| {
+        let link = |relation: &'static str| {
             let mut links = children(feed, "link").filter(|link| link.attribute("rel") == Some(relation));
-            links.find_map(|link| link.attribute("href")).map(str::to_owned)
+            let Some(address) = links.find_map(|link| link.attribute("href")) else { return Ok(None) };
+            match url::Url::parse(address) {
+                Err(url::ParseError::RelativeUrlWithoutBase) => {
+                    Err(PageError::Relative { relation, address: address.chars().take(200).collect() })
+                }
+                // What is no address of the publisher is said when it is asked for.
+                _ => Ok(Some(address.to_owned())),
+            }
         };
-        let via = link("via").ok_or(PageError::NoVia)?;
+        let via = link("via")?.ok_or(PageError::NoVia)?;
         let events = children(feed, "entry")
             .enumerate()
             .map(|(place, entry)| event(entry, &via).ok_or(PageError::NoId(place + 1)))
             .collect::<Result<_, _>>()?;
-        Ok(Self { next: link("next-archive"), previous: link("prev-archive"), via, events })
+        Ok(Self { next: link("next-archive")?, previous: link("prev-archive")?, via, events })
     }
+}
+
+/// The text of an answer, and how it was read if it is no UTF-8: in the encoding that the media type or the XML declares,
+/// or else with replacement letters, as the original reads it. What is UTF-8 is read as that whatever is declared.
+pub(super) fn text_of<'b>(bytes: &'b [u8], content_type: &str) -> (Cow<'b, str>, Option<String>) {
+    let marked = Encoding::for_bom(bytes).map(|(encoding, _)| encoding).or(match bytes {
+        [b'<', 0, ..] => Some(UTF_16LE),
+        [0, b'<', ..] => Some(UTF_16BE),
+        _ => None,
+    });
+    if marked.is_none_or(|encoding| encoding == UTF_8)
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return (Cow::Borrowed(text), None);
+    }
+    let labels = [declared_in_type(content_type), declared_in_xml(bytes)];
+    let declared = labels.into_iter().flatten().find_map(|label| Encoding::for_label(label.as_bytes()));
+    let encoding = marked.or(declared).unwrap_or(UTF_8);
+    let (text, _, replaced) = encoding.decode(bytes);
+    let how = match (encoding == UTF_8, replaced) {
+        (true, _) => "with replacement letters, because it is no UTF-8 and declares nothing else".to_owned(),
+        (false, true) => format!("as {}, with replacement letters", encoding.name()),
+        (false, false) => format!("as {}", encoding.name()),
+    };
+    (text, Some(how))
+}
+
+/// The charset that a media type names.
+fn declared_in_type(content_type: &str) -> Option<String> {
+    let named = content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then_some(value)
+    })?;
+    Some(named.trim().trim_matches(['"', '\'']).to_owned())
+}
+
+/// The encoding that an XML declaration names; it stands in ASCII at the beginning.
+fn declared_in_xml(bytes: &[u8]) -> Option<String> {
+    let start: String = bytes.iter().take(200).map(|byte| char::from(*byte)).collect();
+    let declaration = start.trim_start().strip_prefix("<?xml")?.split("?>").next()?;
+    let (_, value) = declaration.split_once("encoding")?;
+    let value = value.trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    value[1..].split(quote).next().map(str::to_owned)
 }
 
 /// Whether a text begins as HTML does.

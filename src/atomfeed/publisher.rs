@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     chunking::{Chunking, Range},
-    database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value},
+    database::{Backend, Database, DatabaseError, Reads, Record, Statement, Transaction, Value},
     event::{ENTRY_ID_PREFIX, NewEvent, published_tags},
     java,
     page::{Draft, Entry},
@@ -151,7 +151,7 @@ impl Publisher {
     ///
     /// # Errors
     /// The table is not there, a text is too long for its column, or the database refuses.
-    pub async fn queue(&self, transaction: &mut Transaction, event: NewEvent) -> Result<(), DatabaseError> {
+    pub async fn queue(&self, transaction: &mut Transaction<'_>, event: NewEvent) -> Result<(), DatabaseError> {
         let shape = transaction.shape().await?;
         let queue = shape.table(TableName::EventRecordsQueue)?;
         let at = self.database.time(event.at, queue.has_zone("timestamp"));
@@ -336,7 +336,7 @@ struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    async fn chunking(&self, transaction: &mut Transaction) -> Result<Chunking, DatabaseError> {
+    async fn chunking(&self, transaction: &mut Transaction<'_>) -> Result<Chunking, DatabaseError> {
         let (length, start) = (self.database.text("chunk_length"), self.database.text(&self.database.column("start")));
         let table = self.database.table(TableName::ChunkingHistory);
         let select =
@@ -353,7 +353,7 @@ impl Feed<'_> {
     /// has the same pages. Both in one statement: what a page costs is mostly the ways to the database and back.
     async fn chunking_and_offset(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
     ) -> Result<(Chunking, Option<Offset>), DatabaseError> {
         if !self.shape.has(TableName::OffsetMarker) {
             return Ok((self.chunking(transaction).await?, None));
@@ -402,7 +402,11 @@ impl Feed<'_> {
     }
 
     /// How many events the feed has, and the id of the newest of them.
-    async fn count(&self, transaction: &mut Transaction, offset: Option<Offset>) -> Result<(i64, i64), DatabaseError> {
+    async fn count(
+        &self,
+        transaction: &mut Transaction<'_>,
+        offset: Option<Offset>,
+    ) -> Result<(i64, i64), DatabaseError> {
         let start = offset.unwrap_or(Offset { event_id: 0, events: 0 });
         let select = format!("SELECT {}, {}", self.database.text("COUNT(*)"), self.database.text("MAX(id)"));
         let counted = transaction.rows(self.events_after(&select, start.event_id)?).await?;
@@ -417,7 +421,7 @@ impl Feed<'_> {
     /// what every consumer asks for at every run. `None` where less lies behind the marker than the page holds.
     async fn newest(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
         chunking: &Chunking,
         offset: Option<Offset>,
     ) -> Result<Option<(i64, Vec<Entry>)>, DatabaseError> {
@@ -446,7 +450,7 @@ impl Feed<'_> {
 
     async fn entries(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
         range: Range,
         offset: Option<Offset>,
         (events, last): (i64, i64),
@@ -497,7 +501,7 @@ impl Feed<'_> {
 
     /// Writes the feed's offset marker; answers whether there was one to write. It points at the last event of the page
     /// that holds the event so far behind the newest.
-    async fn write_offset(&self, transaction: &mut Transaction, behind: i64) -> Result<bool, DatabaseError> {
+    async fn write_offset(&self, transaction: &mut Transaction<'_>, behind: i64) -> Result<bool, DatabaseError> {
         let (events, _) = self.count(transaction, None).await?;
         let chunking = self.chunking(transaction).await?;
         let marked = events - behind;
@@ -517,7 +521,7 @@ impl Feed<'_> {
         Ok(true)
     }
 
-    async fn put_offset(&self, transaction: &mut Transaction, offset: Offset) -> Result<(), DatabaseError> {
+    async fn put_offset(&self, transaction: &mut Transaction<'_>, offset: Offset) -> Result<(), DatabaseError> {
         let category = self.category.unwrap_or_default();
         let table = self.database.table(TableName::OffsetMarker);
         let markers = self.shape.table(TableName::OffsetMarker)?;

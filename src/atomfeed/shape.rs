@@ -7,7 +7,10 @@ use std::{collections::HashMap, fmt};
 
 use chrono::{DateTime, Utc};
 
-use super::database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value};
+use super::{
+    database::{Backend, Database, DatabaseError, Reads, Record, Statement, Transaction, Value},
+    fit::{self, Capacity},
+};
 
 /// A table of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +74,8 @@ struct Column {
     limit: Option<usize>,
     /// The database gives a new row its value.
     given: bool,
+    /// What it takes of a text.
+    capacity: Capacity,
 }
 
 /// A table with its columns.
@@ -95,16 +100,13 @@ impl Shape {
         self.0.contains_key(&name)
     }
 
-    /// Reads it, within the transaction if one is given: a pool of one connection has no second.
-    pub(super) async fn read(database: &Database, mut within: Option<&mut Transaction>) -> Result<Self, DatabaseError> {
+    /// Reads it through a connection that is held already: a pool of one connection has no second.
+    pub(super) async fn read(database: &Database, through: &mut impl Reads) -> Result<Self, DatabaseError> {
         let mut shape = Self(HashMap::new());
         for name in TableName::ALL {
-            let statement = select_columns(database, name);
-            let rows = match &mut within {
-                Some(transaction) => transaction.rows(statement).await?,
-                None => database.rows(statement).await?,
-            };
-            let columns: HashMap<String, Column> = rows.into_iter().filter_map(column).collect();
+            let rows = through.rows(select_columns(database, name)).await?;
+            let backend = database.backend();
+            let columns: HashMap<String, Column> = rows.into_iter().filter_map(|row| column(backend, row)).collect();
             if !columns.is_empty() {
                 shape.0.insert(name, Table { name, columns });
             }
@@ -119,13 +121,16 @@ fn select_columns(database: &Database, name: TableName) -> Statement {
         Backend::MySql => Statement::new(
             "SELECT CAST(LOWER(column_name) AS CHAR), CAST(LOWER(column_type) AS CHAR), \
              CAST(character_maximum_length AS CHAR), \
-             CAST(extra LIKE '%auto_increment%' OR column_default IS NOT NULL AS CHAR) \
+             CAST(extra LIKE '%auto_increment%' OR column_default IS NOT NULL AS CHAR), \
+             CAST(is_nullable = 'YES' AS CHAR), CAST(character_set_name AS CHAR), CAST(character_octet_length AS CHAR) \
              FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?",
         )
         .with(name.word()),
         Backend::Postgres => Statement::new(
             "SELECT CAST(column_name AS text), CAST(data_type AS text), CAST(character_maximum_length AS text), \
-             CASE WHEN column_default IS NOT NULL OR is_identity = 'YES' THEN '1' ELSE '0' END \
+             CASE WHEN column_default IS NOT NULL OR is_identity = 'YES' THEN '1' ELSE '0' END, \
+             CASE WHEN is_nullable = 'YES' THEN '1' ELSE '0' END, \
+             CAST(current_setting('server_encoding') AS text) \
              FROM information_schema.columns \
              WHERE table_schema = COALESCE(CAST(? AS text), current_schema()) AND table_name = ?",
         )
@@ -135,21 +140,27 @@ fn select_columns(database: &Database, name: TableName) -> Statement {
         Backend::Sqlite => Statement::new(
             "SELECT LOWER(name), LOWER(type), NULL, CASE WHEN dflt_value IS NOT NULL \
              OR (pk = 1 AND LOWER(type) = 'integer' AND (SELECT COUNT(*) FROM pragma_table_info(?) WHERE pk > 0) = 1) \
-             THEN '1' ELSE '0' END FROM pragma_table_info(?)",
+             THEN '1' ELSE '0' END, CASE WHEN \"notnull\" = 0 THEN '1' ELSE '0' END FROM pragma_table_info(?)",
         )
         .with(name.word())
         .with(name.word()),
     }
 }
 
-fn column(mut row: Record) -> Option<(String, Column)> {
+fn column(backend: Backend, mut row: Record) -> Option<(String, Column)> {
     let (name, kind) = (row.text()?, row.text().unwrap_or_default());
+    let limit = row.number();
+    let given = row.text().as_deref() == Some("1");
+    let takes_null = row.text().as_deref() == Some("1");
+    let charset = row.text().unwrap_or_default();
+    let capacity = fit::capacity(backend, &kind, limit, row.number(), &charset, takes_null);
     let column = Column {
         has_zone: kind.contains("with time zone") || kind.contains("timestamptz"),
         is_time: kind.contains("time"),
         by_language: kind == "jsonb",
-        limit: row.number(),
-        given: row.text().as_deref() == Some("1"),
+        limit,
+        given,
+        capacity,
     };
     Some((name, column))
 }
@@ -158,6 +169,12 @@ impl Table {
     /// Whether it has this column.
     pub fn has(&self, column: &str) -> bool {
         self.columns.contains_key(column)
+    }
+
+    /// What the column takes of a text; everything where it is not there.
+    pub fn capacity(&self, column: &str) -> Capacity {
+        let none = || Capacity { takes_null: true, ..Capacity::default() };
+        self.columns.get(column).map_or_else(none, |column| column.capacity.clone())
     }
 
     /// Whether a time in this column says its offset.
@@ -206,7 +223,7 @@ impl Table {
     /// A text is longer than its column, before the database cuts it without a word.
     pub async fn insert(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
         values: Vec<(&'static str, Value)>,
     ) -> Result<(), DatabaseError> {
         let database = transaction.database().clone();
@@ -243,6 +260,12 @@ impl Table {
             (Backend::Postgres, true, false) => "CAST(? AS timestamp)".to_owned(),
             _ => "?".to_owned(),
         }
+    }
+
+    /// Fails if a text is longer than its column, which MySQL would cut without a word.
+    pub fn check(&self, name: &str, text: &str) -> Result<(), DatabaseError> {
+        let Some(column) = self.columns.get(name) else { return Ok(()) };
+        self.check_length(name, column, &Value::from(text))
     }
 
     fn check_length(&self, name: &str, column: &Column, value: &Value) -> Result<(), DatabaseError> {

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use sqlx::mysql::MySqlDatabaseError;
 
 use super::{
-    database::{Backend, Database, DatabaseError, Record, Statement, Transaction, Value},
+    database::{Backend, Database, DatabaseError, Reads, Record, Session, Statement, Transaction, Value},
     event::Event,
+    fit::{Capacity, Change, Letters, fit, fit_id},
     java,
     shape::{Shape, Table, TableName},
 };
@@ -44,10 +45,10 @@ impl Store {
     }
 
     /// The feed's marker. Where there are several the oldest counts, as the original most often reads it.
-    pub async fn marker(&self, feed: &str) -> Result<Option<Marker>, DatabaseError> {
-        let shape = self.database.shape_with(&[TableName::Markers]).await?;
+    pub async fn marker(&self, session: &mut Session, feed: &str) -> Result<Option<Marker>, DatabaseError> {
+        let shape = session.shape_with(&[TableName::Markers]).await?;
         let select = self.select_marker(&shape, "")?;
-        Ok(self.database.rows(select.with(feed)).await?.into_iter().next().map(marker))
+        Ok(session.rows(select.with(feed)).await?.into_iter().next().map(marker))
     }
 
     fn select_marker(&self, shape: &Shape, lock: &str) -> Result<Statement, DatabaseError> {
@@ -64,7 +65,7 @@ impl Store {
     /// with nothing written, if it is not where this run left it.
     pub async fn put_marker(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
         feed: &str,
         held: Option<&Marker>,
         next: &Marker,
@@ -100,49 +101,81 @@ impl Store {
     }
 
     /// How many failed events the feed has, exhausted ones too.
-    pub async fn count_failed(&self, feed: &str) -> Result<u64, DatabaseError> {
+    pub async fn count_failed(&self, session: &mut Session, feed: &str) -> Result<u64, DatabaseError> {
         let (count, table) = (self.database.text("COUNT(*)"), self.database.table(TableName::FailedEvents));
         let select = Statement::new(format!("SELECT {count} FROM {table} WHERE feed_uri = ?")).with(feed);
-        Ok(self.database.rows(select).await?.into_iter().next().and_then(|mut row| row.number()).unwrap_or(0))
+        Ok(session.rows(select).await?.into_iter().next().and_then(|mut row| row.number()).unwrap_or(0))
     }
 
-    /// Records a failed event. Where its pair of feed and event is there already, only its retries are set back to 0:
-    /// the new error is lost, as it is with the original.
+    /// Records a failed event, with its texts as the columns can keep them. Where its pair of feed and event is there
+    /// already, only its retries are set back to 0: the new error is lost, as it is with the original. Answers what was
+    /// changed to fit; empty for nothing.
     pub async fn put_failed(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
         feed: &str,
         event: &Event,
         error: &str,
         at: DateTime<Utc>,
-    ) -> Result<(), DatabaseError> {
-        let shape = transaction.shape().await?;
+        letters: &Alphabet,
+    ) -> Result<Vec<String>, DatabaseError> {
+        let known_shape = transaction.shape().await?;
+        let mut row = Row::of(transaction, known_shape.table(TableName::FailedEvents)?, event, error, letters).await?;
+        let mut shape = known_shape;
+        if !row.changes.is_empty() {
+            // The columns may have been made larger since they were looked at.
+            self.database.forget_shape();
+            shape = transaction.shape().await?;
+            row = Row::of(transaction, shape.table(TableName::FailedEvents)?, event, error, letters).await?;
+        }
         let failed = shape.table(TableName::FailedEvents)?;
         let (count, table) = (self.database.text("COUNT(*)"), self.database.table(TableName::FailedEvents));
         let known = format!("SELECT {count} FROM {table} WHERE feed_uri = ? AND event_id = ?");
-        let known = transaction.rows(Statement::new(known).with(feed).with(event.id.as_str())).await?;
+        let known = transaction.rows(Statement::new(known).with(feed).with(row.event_id.as_str())).await?;
         if known.into_iter().next().and_then(|mut row| row.number::<u64>()).unwrap_or(0) > 0 {
-            return self.set_retries(transaction, feed, &event.id, 0).await;
+            self.set_retries(transaction, feed, &row.event_id, 0).await?;
+            return Ok(row.changes);
         }
-        let error = java::stored_error(error);
         let values: Vec<(&'static str, Value)> = vec![
             ("feed_uri", feed.into()),
             ("failed_at", self.database.time(at, failed.has_zone("failed_at")).into()),
-            ("error_hash_code", i64::from(java::hash_code(&error)).into()),
-            ("error_message", error.into()),
-            ("event_id", event.id.as_str().into()),
-            ("event_content", event.content.clone().into()),
-            ("title", event.title.clone().into()),
+            ("error_hash_code", i64::from(java::hash_code(&row.error)).into()),
+            ("error_message", row.error.into()),
+            ("event_id", row.event_id.into()),
+            ("event_content", row.content.into()),
+            ("title", row.title.into()),
             ("retries", 0.into()),
-            ("tags", event.tags().into()),
+            ("tags", row.tags.into()),
         ];
-        insert_with_error(failed, transaction, values).await
+        failed.insert(transaction, values).await?;
+        Ok(row.changes)
+    }
+
+    /// The marker behind an event, as its columns can keep it. An id that does not fit is shortened; a page's address is
+    /// not, because nothing could be read from a part of it.
+    pub async fn marker_behind(
+        &self,
+        session: &mut Session,
+        event: &Event,
+        page: &str,
+    ) -> Result<(Marker, Option<Change>), DatabaseError> {
+        let shape = session.shape_with(&[TableName::Markers]).await?;
+        let markers = shape.table(TableName::Markers)?;
+        let (entry, change) = fit_id(session, &markers.capacity("last_read_entry_id"), &event.id).await?;
+        let capacity = markers.capacity("feed_uri_for_last_read_entry");
+        let mut page = page.to_owned();
+        if fit(session, &capacity, &page).await?.1.is_some_and(|change| change.is_of_letters()) {
+            // The same address in letters that every column has.
+            page = url::Url::parse(&page).map_or(page, String::from);
+        }
+        markers.check("feed_uri_for_last_read_entry", &page)?;
+        Ok((Marker { entry: Some(entry), page: Some(page) }, change))
     }
 
     /// Sets the retries of a pair. `failed_at` stays what it is, which MySQL has to be told.
     async fn set_retries(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
         feed: &str,
         event_id: &str,
         retries: i64,
@@ -159,8 +192,14 @@ impl Store {
 
     /// The oldest failed events of a feed that are not exhausted. In the oldest tables, which count no retries, none
     /// ever is.
-    pub async fn oldest_failed(&self, feed: &str, max: u32, batch: u32) -> Result<Vec<FailedEvent>, DatabaseError> {
-        let shape = self.database.shape_with(&[TableName::FailedEvents]).await?;
+    pub async fn oldest_failed(
+        &self,
+        session: &mut Session,
+        feed: &str,
+        max: u32,
+        batch: u32,
+    ) -> Result<Vec<FailedEvent>, DatabaseError> {
+        let shape = session.shape_with(&[TableName::FailedEvents]).await?;
         let failed = shape.table(TableName::FailedEvents)?;
         let columns = ["id", "event_id", "event_content", "title", "tags", "retries", "failed_at"]
             .map(|column| failed.text(&self.database, column))
@@ -170,22 +209,32 @@ impl Store {
         if failed.has("retries") {
             select = select.and(" AND retries < ?").with(i64::from(max));
         }
-        let rows = self.database.rows(select.and(&format!(" ORDER BY {table}.id LIMIT {batch}"))).await?;
+        let rows = session.rows(select.and(&format!(" ORDER BY {table}.id LIMIT {batch}"))).await?;
         Ok(rows.into_iter().map(failed_event).collect())
     }
 
     /// Whether the row is still there.
-    pub async fn is_there(&self, row: &FailedEvent) -> Result<bool, DatabaseError> {
+    pub async fn is_there(&self, session: &mut Session, row: &FailedEvent) -> Result<bool, DatabaseError> {
         let (id, table) = (self.database.text("id"), self.database.table(TableName::FailedEvents));
-        // As a number in the statement: ids are of four types, and it came from the database as digits.
-        let Ok(number) = row.id.parse::<i128>() else { return Ok(false) };
-        let select = Statement::new(format!("SELECT {id} FROM {table} WHERE id = {number}"));
-        Ok(!self.database.rows(select).await?.is_empty())
+        if row.id.parse::<i128>().is_err() {
+            return Ok(false);
+        }
+        let select = Statement::new(format!("SELECT {id} FROM {table} WHERE id = "));
+        // Bound, so that the statement is the same for every row: a new one is prepared each time, and after a hundred of
+        // them the driver closes one for each, which on MySQL waits 40 ms.
+        let select = match (row.id.parse::<i64>(), self.database.backend()) {
+            (Ok(number), _) => select.and("?").with(number),
+            // More than a signed number holds: MySQL's `bigint unsigned`, PostgreSQL's `numeric`.
+            (Err(_), Backend::MySql) => select.and("CAST(? AS UNSIGNED)").with(row.id.as_str()),
+            (Err(_), Backend::Postgres) => select.and("CAST(? AS numeric)").with(row.id.as_str()),
+            (Err(_), Backend::Sqlite) => select.and("?").with(row.id.as_str()),
+        };
+        Ok(!session.rows(select).await?.is_empty())
     }
 
     /// Whether there is a log of retries. Where there is none it is looked for each time: somebody may have made it.
-    pub async fn has_retry_log(&self) -> Result<bool, DatabaseError> {
-        match self.database.shape_with(&[TableName::FailedEventRetryLog]).await {
+    pub async fn has_retry_log(&self, session: &mut Session) -> Result<bool, DatabaseError> {
+        match session.shape_with(&[TableName::FailedEventRetryLog]).await {
             Ok(_) => Ok(true),
             Err(DatabaseError::NoTable(_)) => Ok(false),
             Err(error) => Err(error),
@@ -195,21 +244,24 @@ impl Store {
     /// Deletes every row of the pair, and what the log has of it; answers how many rows there were.
     pub async fn remove_failed(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
         feed: &str,
         event_id: &str,
         has_log: bool,
     ) -> Result<u64, DatabaseError> {
         let removed = self.delete(transaction, TableName::FailedEvents, feed, event_id).await?;
         if has_log {
-            self.delete(transaction, TableName::FailedEventRetryLog, feed, event_id).await?;
+            let shape = transaction.shape().await?;
+            let capacity = shape.table(TableName::FailedEventRetryLog)?.capacity("event_id");
+            let (logged, _) = fit_id(transaction, &capacity, event_id).await?;
+            self.delete(transaction, TableName::FailedEventRetryLog, feed, &logged).await?;
         }
         Ok(removed)
     }
 
     async fn delete(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
         table: TableName,
         feed: &str,
         event_id: &str,
@@ -219,54 +271,136 @@ impl Store {
     }
 
     /// Counts a retry that failed, and logs its error. The count is the one that the row had when it was read plus one,
-    /// written to every row of the pair, as the original does it.
+    /// written to every row of the pair, as the original does it. Answers what was changed to fit the log.
     pub async fn count_retry(
         &self,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
         feed: &str,
         row: &FailedEvent,
         error: &str,
         at: DateTime<Utc>,
-    ) -> Result<(), DatabaseError> {
+        letters: &Alphabet,
+    ) -> Result<Vec<String>, DatabaseError> {
         self.set_retries(transaction, feed, &row.event.id, row.retries + 1).await?;
         let shape = transaction.shape().await?;
         let log = shape.table(TableName::FailedEventRetryLog)?;
-        let error = java::stored_error(error);
+        let logged = Row::of(transaction, log, &row.event, error, letters).await?;
         let values: Vec<(&'static str, Value)> = vec![
             ("feed_uri", feed.into()),
             ("failed_at", self.database.time(at, log.has_zone("failed_at")).into()),
-            ("error_hash_code", i64::from(java::hash_code(&error)).into()),
-            ("error_message", error.into()),
-            ("event_id", row.event.id.as_str().into()),
-            ("event_content", row.event.content.clone().into()),
+            ("error_hash_code", i64::from(java::hash_code(&logged.error)).into()),
+            ("error_message", logged.error.into()),
+            ("event_id", logged.event_id.into()),
+            ("event_content", logged.content.into()),
         ];
-        insert_with_error(log, transaction, values).await
+        log.insert(transaction, values).await?;
+        Ok(logged.changes)
     }
 }
 
-/// Writes a row with an error text. Where MySQL's column cannot hold all of its letters (latin1, utf8mb3), those that
-/// are no ASCII become `?`: a text in another script must not hold the feed.
-async fn insert_with_error(
-    table: &Table,
-    transaction: &mut Transaction,
-    mut values: Vec<(&'static str, Value)>,
-) -> Result<(), DatabaseError> {
-    match table.insert(transaction, values.clone()).await {
-        Err(error) if is_unfit(&error) => {}
-        done => return done,
-    }
-    for (column, value) in &mut values {
-        if let ("error_message", Value::Text(Some(text))) = (*column, value) {
-            *text = text.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect();
+/// Which letters a row is written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alphabet {
+    /// Those that the columns say they have.
+    OfColumns,
+    /// ASCII, which every column has: what the columns said was not true.
+    Ascii,
+}
+
+/// A failed event as the columns of a table can keep it.
+struct Row {
+    event_id: String,
+    content: Option<String>,
+    title: Option<String>,
+    tags: Option<String>,
+    error: String,
+    /// What is not as it came, in words. That an error was cut at 4000 characters is none of it: that is the rule.
+    changes: Vec<String>,
+}
+
+impl Row {
+    async fn of(
+        transaction: &mut Transaction<'_>,
+        table: &Table,
+        event: &Event,
+        error: &str,
+        letters: &Alphabet,
+    ) -> Result<Self, DatabaseError> {
+        let capacity = |column| {
+            let capacity = table.capacity(column);
+            match letters {
+                Alphabet::OfColumns => capacity,
+                Alphabet::Ascii => Capacity { letters: Letters::UpTo('\u{7F}'), ..capacity },
+            }
+        };
+        let mut changes = Vec::new();
+        let mut note = |column: &str, change: Option<Change>| {
+            changes.extend(change.filter(|_| table.has(column)).map(|change| format!("{column} {change}")));
+        };
+        let (event_id, change) = fit_id(transaction, &capacity("event_id"), &event.id).await?;
+        note("event_id", change);
+        let tags = event.tags();
+        let mut texts = Vec::new();
+        for (column, text) in
+            [("event_content", event.content.as_deref()), ("title", event.title.as_deref()), ("tags", Some(&*tags))]
+        {
+            let capacity = capacity(column);
+            let Some(text) = text else {
+                texts.push((!capacity.takes_null).then(String::new));
+                continue;
+            };
+            let (text, change) = fit(transaction, &capacity, text).await?;
+            note(column, change);
+            texts.push(Some(text));
         }
+        let tags = texts.pop().flatten();
+        let title = texts.pop().flatten();
+        let content = texts.pop().flatten();
+        let error = stored_error(transaction, &capacity("error_message"), error, &changes).await?;
+        Ok(Self { event_id, content, title, tags, error, changes })
     }
-    table.insert(transaction, values).await
 }
 
-/// MySQL: "Incorrect string value"; from 8.0 on also "Conversion from collation … into … impossible for parameter".
-fn is_unfit(error: &DatabaseError) -> bool {
-    let DatabaseError::Sql(sqlx::Error::Database(error)) = error else { return false };
-    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| matches!(error.number(), 1366 | 3988))
+/// An error text as a column keeps it: at most 4000 characters of Java, and at its end what of the event is not whole.
+async fn stored_error(
+    transaction: &mut Transaction<'_>,
+    capacity: &Capacity,
+    error: &str,
+    changes: &[String],
+) -> Result<String, DatabaseError> {
+    let error = java::stored_error(error);
+    let note = format!("\nThe event is not kept whole: {}.\n", changes.join("; "));
+    let most = capacity.chars.unwrap_or(java::LONGEST_ERROR).min(java::LONGEST_ERROR);
+    let (error, _) = fit(transaction, capacity, &error).await?;
+    // The error is worth more than the note: in a small column it stands alone.
+    if changes.is_empty() || note.len() > most / 2 {
+        return Ok(error);
+    }
+    let room = most.saturating_sub(note.len());
+    let mut units = 0;
+    let kept = error.chars().take_while(|letter| {
+        units += letter.len_utf16();
+        units <= room
+    });
+    let whole = kept.collect::<String>() + &note;
+    Ok(fit(transaction, capacity, &whole).await?.0)
+}
+
+/// Whether a text did not fit its column after all: the columns were changed since they were looked at, or have letters
+/// that their database counts in another way.
+pub(super) fn is_unfit(error: &DatabaseError) -> bool {
+    let error = match error {
+        DatabaseError::TooLong { .. } => return true,
+        DatabaseError::Sql(sqlx::Error::Database(error)) => error,
+        _ => return false,
+    };
+    match error.try_downcast_ref::<MySqlDatabaseError>() {
+        // "Incorrect string value"; from 8.0 on also "Conversion from collation … into … impossible for parameter"; and
+        // "Data too long for column".
+        Some(error) => matches!(error.number(), 1366 | 3988 | 1406),
+        // PostgreSQL: too long, no byte sequence of the encoding, no letter of it.
+        None => error.code().is_some_and(|code| ["22001", "22021", "22P05"].contains(&&*code)),
+    }
 }
 
 fn marker(mut row: Record) -> Marker {

@@ -5,7 +5,7 @@
 //! because it never writes that column of `event_records`. SQLite, on which it does not run, needs neither.
 
 use super::{
-    database::{Backend, Database, DatabaseError, Statement},
+    database::{Backend, Database, DatabaseError, Reads, Statement},
     shape::TableName,
 };
 

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     client::{Client, ClientError},
-    page::{Page, PageError},
+    page::{Page, PageError, text_of},
 };
 
 /// The most pages of one run. The largest feed that was reported has 60,000.
@@ -60,7 +60,11 @@ impl<'a> Walk<'a> {
             return Err(WalkError::Ring(address));
         }
         let answer = self.client.feed_page(&address).await?;
-        let page = Page::read(&answer.body).map_err(|error| WalkError::Page { address, error })?;
+        let (text, how) = text_of(&answer.body, &answer.content_type);
+        if let Some(how) = how {
+            tracing::warn!(page = address, "the page is not UTF-8 and was read {how}");
+        }
+        let page = Page::read(&text).map_err(|error| WalkError::Page { address, error })?;
         // Its own address goes into the marker and is asked for in the next run.
         self.client.resolve(&page.via)?;
         Ok(page)

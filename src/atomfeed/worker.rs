@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, future::Future, sync::Arc};
 
-use super::{ClientError, DatabaseError, Event, Transaction};
+use super::{ClientError, DatabaseError, Event, Transaction, database::words};
 
 /// Does what an event asks for: reads the resource it points at, and writes its own tables.
 ///
@@ -16,7 +16,7 @@ use super::{ClientError, DatabaseError, Event, Transaction};
 /// struct Names;
 ///
 /// impl Worker for Names {
-///     async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+///     async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
 ///         let path = event.content.as_deref().ok_or_else(|| Failure::new("The event points nowhere."))?;
 ///         let connection = transaction.sqlite().await?;
 ///         sqlx::query("INSERT INTO seen (path) VALUES (?)").bind(path).execute(connection).await?;
@@ -29,15 +29,18 @@ pub trait Worker: Send + Sync {
     ///
     /// # Errors
     /// The event failed: the text is stored, and the feed goes on with the next event.
-    fn process(&self, event: &Event, transaction: &mut Transaction)
-    -> impl Future<Output = Result<(), Failure>> + Send;
+    fn process(
+        &self,
+        event: &Event,
+        transaction: &mut Transaction<'_>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 impl<W: Worker + ?Sized> Worker for Arc<W> {
     fn process(
         &self,
         event: &Event,
-        transaction: &mut Transaction,
+        transaction: &mut Transaction<'_>,
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         W::process(self, event, transaction)
     }
@@ -90,7 +93,7 @@ impl From<DatabaseError> for Failure {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        Self::of("sqlx::Error", &error)
+        Self::of("sqlx::Error", &words(&error))
     }
 }
 

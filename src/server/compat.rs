@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -188,20 +188,27 @@ pub async fn failed_events(
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
     let mut record = export::Record::begin(&console, &actor, "old JSON", &filter.to_query()).await?;
     let mut rows_before = false;
-    let array = export::to_the_end(first, pages).map(move |page| {
-        let Some(rows) = page? else {
-            record.end();
-            return Ok(Bytes::from_static(if rows_before { b"]" } else { b"[]" }));
+    let array = export::to_the_end(first, pages).flat_map(move |page| {
+        let rows = match page {
+            Ok(Some(rows)) => rows,
+            Ok(None) => {
+                record.end();
+                let end: &[u8] = if rows_before { b"]" } else { b"[]" };
+                return stream::iter([Ok(Bytes::from_static(end))]).boxed();
+            }
+            Err(problem) => return stream::iter([Err(problem)]).boxed(),
         };
         record.count(&rows);
-        let mut out = Vec::new();
-        for row in rows {
-            out.push(if rows_before { b',' } else { b'[' });
-            rows_before = true;
+        let begins = !rows_before && !rows.is_empty();
+        rows_before |= begins;
+        // Row by row: of texts that grow as JSON no second copy of all is held.
+        let items = rows.into_iter().enumerate().map(move |(place, row)| {
+            let mut out = vec![if begins && place == 0 { b'[' } else { b',' }];
             serde_json::to_writer(&mut out, &OldFailedEvent::from(row))
                 .map_err(|error| Problem::internal(error.to_string()))?;
-        }
-        Ok::<_, Problem>(Bytes::from(out))
+            Ok::<_, Problem>(Bytes::from(out))
+        });
+        stream::iter(items).boxed()
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(array)).into_response())
 }

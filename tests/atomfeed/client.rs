@@ -118,10 +118,59 @@ async fn nobody_but_the_publisher_is_asked() {
         let error = client.get(other).await.expect_err(other);
         assert!(matches!(error, ClientError::OtherOrigin { .. }), "{other}: {error}");
     }
-    for none in ["file:///etc/passwd", "http://me:secret@openmrs:8080/"] {
-        assert!(matches!(client.get(none).await, Err(ClientError::Address(_))), "{none}");
+    for none in ["file:///etc/passwd", "", " ", "http://me:secret@:99999/"] {
+        let error = client.get(none).await.expect_err(none);
+        assert!(matches!(error, ClientError::Address(_)), "{none}: {error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
+    let error = client.get("http://me:secret@openmrs:8080/a@b").await.expect_err("it holds a password");
+    let text = "http://…@openmrs:8080/a@b has a name and a password in it, which are no part of an address: give them as \
+                the client's login";
+    assert_eq!(error.to_string(), text);
     assert!(publisher.asked().is_empty());
+}
+
+#[tokio::test]
+async fn of_the_publishers_address_only_scheme_host_and_port_matter() {
+    let publisher = Publisher::start(|_, _| "here".into_response()).await;
+    let client = publisher.client(|_| {});
+    for path in ["patient/2", "./patient/2", "?v=full"] {
+        client.read(path).await.expect(path);
+    }
+    assert_eq!(
+        publisher.asked(),
+        ["/patient/2 openmrs:8080 - -", "/patient/2 openmrs:8080 - -", "/?v=full openmrs:8080 - -"]
+    );
+}
+
+#[tokio::test]
+async fn the_same_publisher_by_another_name_is_asked_where_it_is_reached() {
+    let answers = |path: &str, _: &HeaderMap| match path {
+        "/once" => redirect("https://hospital.example.org/openmrs/here"),
+        _ => "here".into_response(),
+    };
+    let publisher = Publisher::start(answers).await;
+    let same = vec!["https://hospital.example.org".to_owned(), "http://10.0.0.7:8050/openmrs?x#y".to_owned()];
+    let login = Login::Basic { user: "feed".to_owned(), password: "geheim".to_owned() };
+    let client = publisher.client(|settings| {
+        settings.same_publisher = same;
+        settings.login = login;
+        settings.follow_redirect = true;
+    });
+    let answer = client.read("https://hospital.example.org/openmrs/a%20b?v=full").await.expect("an answer");
+    assert_eq!(answer.address, "http://openmrs:8080/openmrs/a%20b?v=full");
+    client.read("http://10.0.0.7:8050/c").await.expect("an answer");
+    client.read("/once").await.expect("an answer");
+    for other in ["http://hospital.example.org/", "https://hospital.example.org:8443/", "http://10.0.0.7/"] {
+        let error = client.get(other).await.expect_err(other);
+        assert!(matches!(error, ClientError::OtherOrigin { .. }), "{other}: {error}");
+    }
+    let asked = ["/openmrs/a%20b?v=full", "/c", "/once", "/openmrs/here"];
+    assert_eq!(publisher.asked(), asked.map(|path| format!("{path} openmrs:8080 - Basic ZmVlZDpnZWhlaW0=")));
+    for wrong in ["hospital.example.org", "ftp://hospital.example.org", ""] {
+        let settings = ClientSettings { same_publisher: vec![wrong.to_owned()], ..ClientSettings::default() };
+        assert!(matches!(Client::new("http://openmrs", settings), Err(ClientError::Address(_))), "{wrong}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use atomfeed_console::atomfeed::{
-    Consumer, Failure, FeedEnd, FeedSettings, Limits, NewEvent, PageNumber, Publisher, RetryEnd,
+    Consumer, Failure, FeedEnd, FeedSettings, FirstRun, Limits, NewEvent, PageNumber, Publisher, RetryEnd,
 };
 use roxmltree::{Document, Node};
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use toml::Value;
 
 use crate::support::{
     database::{Server, TestDatabase, Variant, literal},
-    feeds::{Feeds, PATIENTS, Page, Script, id, lines, make_worked, open, patients, worked},
+    feeds::{Entry, Feeds, PATIENTS, Page, Script, id, lines, make_worked, open, patients, worked},
     schema,
 };
 
@@ -46,11 +46,20 @@ struct Settings {
     max_failed_events: u64,
     max_retry: u32,
     fails: BTreeMap<String, String>,
+    same_publisher: Vec<String>,
+    /// `oldest` or `recent`.
+    begins: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_failed_events: 10_000, max_retry: 5, fails: BTreeMap::new() }
+        Self {
+            max_failed_events: 10_000,
+            max_retry: 5,
+            fails: BTreeMap::new(),
+            same_publisher: Vec::new(),
+            begins: "oldest".to_owned(),
+        }
     }
 }
 
@@ -67,6 +76,25 @@ struct Numbered {
     entries: Vec<String>,
     next: Option<usize>,
     previous: Option<usize>,
+    /// The origin that stands in its links, instead of the usual one.
+    origin: Option<String>,
+    /// ISO-8859-1: the page is in it; the media type says so only where `declared` is true.
+    charset: Option<String>,
+    #[serde(default)]
+    declared: bool,
+    /// Another title of its entries.
+    title: Option<String>,
+    /// How long texts of its entries are, filled with `x`: by uuid.
+    #[serde(default)]
+    long: BTreeMap<String, Long>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Long {
+    title: usize,
+    content: usize,
+    category: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,6 +189,8 @@ fn has(database: &TestDatabase, need: &str) -> bool {
         "retry-log" => database.has_retry_log(),
         "null-markers" => !matches!(database.variant, Variant::Odoo | Variant::Odoo10),
         // As MySQL 5.x has it, NULL in a TIMESTAMP is the time of now.
+        // SQLite cuts nothing, and the module's texts have no end.
+        "limits" => database.server != Server::Sqlite && database.variant != Variant::ModuleAtomfeed,
         "null-times" => database.server != Server::Mariadb57,
         need => panic!("a case needs {need:?}, which is no word of the README"),
     }
@@ -208,6 +238,12 @@ async fn run(database: &mut TestDatabase, name: &str, case: &Case) {
     }
     restart_ids(database, &case.before).await;
     let feeds = serve(&case.pages).await;
+    let client = feeds.client_with(&case.consumer.same_publisher);
+    let begins = match case.consumer.begins.as_str() {
+        "oldest" => FirstRun::OldestPage,
+        "recent" => FirstRun::RecentPage,
+        begins => panic!("{name}: a consumer begins with the oldest or the recent page, not {begins:?}"),
+    };
     let script = Script::default();
     for (uuid, message) in &case.consumer.fails {
         script.fail(uuid, Failure::new(message.as_str()));
@@ -217,7 +253,8 @@ async fn run(database: &mut TestDatabase, name: &str, case: &Case) {
         max_retry: case.consumer.max_retry,
         retry_batch: 5,
     };
-    let consumer = Consumer::new(open(database), feeds.client(), PATIENTS, limits, script).expect("a consumer");
+    let consumer = Consumer::new(open(database), client, PATIENTS, limits, script).expect("a consumer");
+    let consumer = consumer.beginning(begins);
     let settings = FeedSettings {
         author: "OpenMRS".to_owned(),
         generator: "OpenMRS Feed Publisher".to_owned(),
@@ -272,19 +309,49 @@ async fn serve(pages: &BTreeMap<String, Served>) -> Feeds {
     });
     assert!(recent.is_some() || pages.is_empty(), "a feed has a recent page");
     for (name, page) in pages {
-        let Served::Numbered(Numbered { entries, next, previous }) = page else { continue };
+        let Served::Numbered(served) = page else { continue };
         let page = Page {
             via: patients(name),
-            next: next.map(patients),
-            previous: previous.map(patients),
-            entries: entries.clone(),
+            next: served.next.map(patients),
+            previous: served.previous.map(patients),
+            entries: Vec::new(),
         };
-        feeds.page(&patients(name), &page);
-        if recent.as_ref() == Some(name) {
-            feeds.page(PATIENTS, &page);
+        let mut xml = page.to_xml_with(&served.entries.iter().map(|uuid| entry(served, uuid)).collect::<Vec<_>>());
+        if let Some(origin) = &served.origin {
+            xml = xml.replace("http://openmrs:8080", origin);
+        }
+        let mut kind = "application/atom+xml".to_owned();
+        let body = match served.charset.as_deref() {
+            None => xml.into_bytes(),
+            Some("ISO-8859-1") => {
+                if served.declared {
+                    kind += "; charset=ISO-8859-1";
+                }
+                xml.chars().map(|letter| u8::try_from(u32::from(letter)).expect("a letter of ISO-8859-1")).collect()
+            }
+            Some(charset) => panic!("{name}: {charset:?} is no word of the README"),
+        };
+        let mut addresses = vec![patients(name)];
+        addresses.extend((recent.as_ref() == Some(name)).then(|| PATIENTS.to_owned()));
+        for address in addresses {
+            let path = address.strip_prefix("http://openmrs:8080").expect("an address of the publisher");
+            feeds.answer(path, 200, &kind, body.clone());
         }
     }
     feeds
+}
+
+/// An entry as its page has it.
+fn entry(page: &Numbered, uuid: &str) -> Entry {
+    let usual = Entry::new(uuid);
+    let long = page.long.get(uuid).cloned().unwrap_or_default();
+    let text = |length: usize, usual: String| if length > 0 { "x".repeat(length) } else { usual };
+    Entry {
+        title: text(long.title, page.title.clone().unwrap_or(usual.title)),
+        content: text(long.content, usual.content),
+        categories: vec![text(long.category, "patient".to_owned())],
+        ..Entry::new(uuid)
+    }
 }
 
 async fn insert(database: &mut TestDatabase, table: &str, id: usize, row: &BTreeMap<String, Value>) {

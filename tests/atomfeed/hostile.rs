@@ -62,6 +62,18 @@ async fn what_is_no_page_stalls_the_feed_with_its_reason(database: &mut TestData
             "the answer has more than 500000 elements",
         ),
         (good.replace("rel=\"via\"", "rel=\"alternate\""), "the page has no link to its own numbered address"),
+        (
+            good.replace(&format!("\"via\" type=\"application/atom+xml\" href=\"{}", patients(1)), "\"via\" href=\"1"),
+            "the page's link rel=\"via\" is \"1\", which is no whole address",
+        ),
+        (
+            good.replace("\n<author>", "<link rel=\"next-archive\" href=\"/openmrs/ws/atomfeed/patient/2\"/><author>"),
+            "the page's link rel=\"next-archive\" is \"/openmrs/ws/atomfeed/patient/2\", which is no whole address",
+        ),
+        (
+            good.replace("\n<author>", "<link rel=\"prev-archive\" href=\"\"/><author>"),
+            "the page's link rel=\"prev-archive\" is \"\", which is no whole address",
+        ),
         (good.replace(&id("a"), " "), "entry 1 of the page has no id"),
         ("<rss/>".to_owned(), "the answer is XML, but no Atom feed: its outermost element is <rss>"),
         (String::new(), "the answer is no well-formed XML"),

@@ -70,7 +70,7 @@ fn publisher(database: Database) -> Publisher {
 struct Telling;
 
 impl Worker for Telling {
-    async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+    async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         println!("working {}", event.uuid());
         keep(event.uuid(), transaction).await?;
         let number: usize = event.uuid()[1..].parse().map_err(|_| Failure::new("no number"))?;

@@ -6,6 +6,7 @@
 mod client;
 mod conformance;
 mod consumer;
+mod fitting;
 mod hostile;
 mod interrupted;
 mod publisher;

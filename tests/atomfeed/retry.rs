@@ -3,7 +3,7 @@
 use atomfeed_console::atomfeed::{Consumer, Event, Failure, Limits, RetryEnd, Stall, Transaction, Worker};
 
 use crate::support::{
-    database::{FEED, Failed, TestDatabase},
+    database::{FEED, Failed, Server, TestDatabase, Variant},
     feeds::{PATIENTS, Script, Stand, id, keep, lines, open, worked},
 };
 
@@ -24,6 +24,10 @@ on_each_server! {
     two_retries_at_once_keep_one_success_and_log_no_orphan
 }
 
+on!(mariadb_unsigned_ids, Mariadb, OpenMrs: a_row_with_the_largest_id_is_retried);
+on!(postgres_numeric_ids, Postgres, OpenElis: a_row_with_the_largest_id_is_retried);
+on!(postgres_integer_ids, Postgres, OpenElisDump: a_row_with_the_largest_id_is_retried);
+on!(sqlite_rowids, Sqlite, Text: a_row_with_the_largest_id_is_retried);
 on!(mariadb_module_atomfeed, Mariadb, ModuleAtomfeed: without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted);
 on!(sqlite_oldest_tables, Sqlite, Oldest: without_a_count_of_retries_none_is_ever_exhausted);
 
@@ -180,7 +184,7 @@ async fn two_retries_at_once_keep_one_success_and_log_no_orphan(database: &mut T
     /// Lets another run resolve everything while its own first event is at work.
     struct Late(Consumer<Script>);
     impl Worker for Late {
-        async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+        async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
             self.0.process_failed_events().await;
             if event.uuid() == "a" {
                 return Err(Failure::new("the other run was first"));
@@ -200,6 +204,29 @@ async fn two_retries_at_once_keep_one_success_and_log_no_orphan(database: &mut T
     }
     assert_eq!(worked(database).await, ["a", "c", "b", "c"], "each of the four rows once");
     assert_eq!(lines(database, "failed_event_retry_log", &["id"]).await, [""; 0]);
+}
+
+async fn a_row_with_the_largest_id_is_retried(database: &mut TestDatabase) {
+    let largest = match (database.server, database.variant) {
+        (Server::Postgres, Variant::OpenElis) => {
+            let table = database.table("failed_events");
+            database.run(&format!("ALTER TABLE {table} ALTER COLUMN id TYPE numeric(20, 0)")).await;
+            i128::from(u64::MAX)
+        }
+        (Server::Postgres, _) => i128::from(i32::MAX),
+        (Server::Sqlite, _) => i128::from(i64::MAX),
+        _ => i128::from(u64::MAX) - 1,
+    };
+    let stand = Stand::new(database).await;
+    // One that a floating-point number cannot tell from it stands beside it.
+    database.insert(&[failed(database, largest - 1, "a", 9), failed(database, largest, "b", 0)]).await;
+    stand.script.fail("b", Failure::new("not yet"));
+    let run = stand.consumer.process_failed_events().await;
+    assert_eq!((run.resolved, run.failed), (0, 1), "{}", run.end);
+    stand.script.mend();
+    let run = stand.consumer.process_failed_events().await;
+    assert_eq!((run.resolved, run.failed), (1, 0), "{}", run.end);
+    assert_eq!(rows(database).await, [format!("{}|9", largest - 1)]);
 }
 
 async fn without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted(database: &mut TestDatabase) {

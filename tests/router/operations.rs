@@ -481,7 +481,7 @@ struct Fails {
 }
 
 impl Worker for Fails {
-    async fn process(&self, _: &Event, _: &mut Transaction) -> Result<(), Failure> {
+    async fn process(&self, _: &Event, _: &mut Transaction<'_>) -> Result<(), Failure> {
         self.begun.notify_one();
         self.may_end.notified().await;
         Err(Failure::new("still not there"))
@@ -491,7 +491,7 @@ impl Worker for Fails {
 struct Succeeds;
 
 impl Worker for Succeeds {
-    async fn process(&self, _: &Event, _: &mut Transaction) -> Result<(), Failure> {
+    async fn process(&self, _: &Event, _: &mut Transaction<'_>) -> Result<(), Failure> {
         Ok(())
     }
 }

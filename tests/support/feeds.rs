@@ -89,6 +89,11 @@ pub struct Page {
 
 impl Page {
     pub fn to_xml(&self) -> String {
+        self.to_xml_with(&[])
+    }
+
+    /// The page with more entries behind its own.
+    pub fn to_xml_with(&self, more: &[Entry]) -> String {
         let link = |relation: &str, to: &str| {
             format!("<link rel=\"{relation}\" type=\"application/atom+xml\" href=\"{to}\" />")
         };
@@ -110,13 +115,16 @@ impl Page {
              <generator uri=\"https://github.com/ICT4H/atomfeed\">OpenMRS Feed Publisher</generator>\n\
              <updated>2026-11-01T08:00:00Z</updated>\n",
         );
-        for uuid in &self.entries {
+        for entry in self.entries.iter().map(|uuid| Entry::new(uuid)).chain(more.iter().cloned()) {
+            let categories: String =
+                entry.categories.iter().map(|category| format!("<category term=\"{category}\" />")).collect();
             xml.push_str(&format!(
-                "<entry><title>Patient</title><category term=\"patient\" />\
+                "<entry><title>{}</title>{categories}\
                  <id>{}</id><updated>2026-11-01T08:00:00Z</updated><published>2026-11-01T08:00:00Z</published>\
-                 <content type=\"application/vnd.atomfeed+xml\">\
-                 <![CDATA[/openmrs/ws/rest/v1/patient/{uuid}?v=full]]></content></entry>\n",
-                id(uuid)
+                 <content type=\"application/vnd.atomfeed+xml\"><![CDATA[{}]]></content></entry>\n",
+                entry.title,
+                entry.id.unwrap_or_else(|| id(&entry.uuid)),
+                entry.content,
             ));
         }
         xml.push_str("</feed>\n");
@@ -124,10 +132,34 @@ impl Page {
     }
 }
 
+/// An entry of a page, which needs no escapes.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub uuid: String,
+    /// Instead of the one made of the uuid.
+    pub id: Option<String>,
+    pub title: String,
+    pub categories: Vec<String>,
+    pub content: String,
+}
+
+impl Entry {
+    /// An ordinary one.
+    pub fn new(uuid: &str) -> Self {
+        Self {
+            uuid: uuid.to_owned(),
+            id: None,
+            title: "Patient".to_owned(),
+            categories: vec!["patient".to_owned()],
+            content: format!("/openmrs/ws/rest/v1/patient/{uuid}?v=full"),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Served {
     /// Path to status, media type and body.
-    answers: HashMap<String, (u16, &'static str, String)>,
+    answers: HashMap<String, (u16, String, Vec<u8>)>,
     /// Paths that were asked for, in order.
     asked: Vec<String>,
 }
@@ -150,9 +182,9 @@ impl Feeds {
     }
 
     /// What this path answers from now on.
-    pub fn answer(&self, path: &str, status: u16, kind: &'static str, body: impl Into<String>) {
+    pub fn answer(&self, path: &str, status: u16, kind: &str, body: impl Into<Vec<u8>>) {
         let mut served = self.served.lock().expect("no test panicked here");
-        served.answers.insert(path.to_owned(), (status, kind, body.into()));
+        served.answers.insert(path.to_owned(), (status, kind.to_owned(), body.into()));
     }
 
     /// A page under its logical address.
@@ -183,6 +215,13 @@ impl Feeds {
     pub fn client(&self) -> Client {
         client_of(self.address)
     }
+
+    /// A client that takes these origins for the same publisher.
+    pub fn client_with(&self, same_publisher: &[String]) -> Client {
+        let same_publisher = same_publisher.to_vec();
+        let settings = ClientSettings { via: Some(self.address), same_publisher, ..ClientSettings::default() };
+        Client::new("http://openmrs:8080", settings).expect("a client")
+    }
 }
 
 async fn answer(State(served): State<Arc<Mutex<Served>>>, request: Request) -> Response {
@@ -192,7 +231,7 @@ async fn answer(State(served): State<Arc<Mutex<Served>>>, request: Request) -> R
     match served.answers.get(&path) {
         Some((status, kind, body)) => {
             let status = StatusCode::from_u16(*status).expect("a status");
-            (status, [(header::CONTENT_TYPE, *kind)], body.clone()).into_response()
+            (status, [(header::CONTENT_TYPE, kind.clone())], body.clone()).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
     }
@@ -243,7 +282,7 @@ impl Script {
 }
 
 impl Worker for Script {
-    async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+    async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         self.seen.lock().expect("no panic").push(event.clone());
         let failure = self.fails.lock().expect("no panic").get(event.uuid()).cloned();
         let writes = failure.is_none() || self.writes_first.lock().expect("no panic").contains(event.uuid());
@@ -255,7 +294,7 @@ impl Worker for Script {
 }
 
 /// Writes the uuid into the worker's own table.
-pub async fn keep(uuid: &str, transaction: &mut Transaction) -> Result<(), Failure> {
+pub async fn keep(uuid: &str, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
     use atomfeed_console::atomfeed::Backend;
     let insert = "INSERT INTO worked (uuid) VALUES (?)";
     match transaction.database().backend() {

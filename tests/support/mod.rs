@@ -2,5 +2,6 @@
 
 pub mod database;
 pub mod feeds;
+pub mod log;
 pub mod proxy;
 pub mod schema;

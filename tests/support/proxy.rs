@@ -27,6 +27,8 @@ struct State {
     on_sight_of: Mutex<Option<&'static [u8]>>,
     /// Connections that were passed on since the beginning.
     passed_on: AtomicUsize,
+    /// Messages of clients that were passed on since the beginning.
+    messages: AtomicUsize,
     /// Messages of the client that still go through until its connection is cut, once; 0: no such cut is to come.
     cut_after: AtomicUsize,
 }
@@ -46,6 +48,7 @@ impl Proxy {
             silent: AtomicBool::new(false),
             on_sight_of: Mutex::new(None),
             passed_on: AtomicUsize::new(0),
+            messages: AtomicUsize::new(0),
             cut_after: AtomicUsize::new(0),
         });
         let (cut, cuts) = watch::channel(0);
@@ -82,6 +85,11 @@ impl Proxy {
         self.state.passed_on.load(Ordering::SeqCst)
     }
 
+    /// How many messages clients have sent through it so far. Who waits for each answer sends one for each statement.
+    pub fn messages(&self) -> usize {
+        self.state.messages.load(Ordering::SeqCst)
+    }
+
     /// Swallows whatever is sent from now on, as a firewall does that forgot the connections.
     pub fn silence(&self) {
         self.state.silent.store(true, Ordering::SeqCst);
@@ -108,6 +116,7 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, state: Arc<State>
             read = client.read(&mut up) => match read {
                 Ok(length) if length > 0 && state.silent.load(Ordering::SeqCst) => {}
                 Ok(length) if length > 0 => {
+                    state.messages.fetch_add(1, Ordering::SeqCst);
                     if server.write_all(&up[..length]).await.is_err() {
                         return;
                     }

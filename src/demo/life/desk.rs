@@ -34,7 +34,7 @@ struct Read {
 }
 
 impl Worker for Desk {
-    async fn process(&self, event: &Event, transaction: &mut Transaction) -> Result<(), Failure> {
+    async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         let content = event.content.as_deref().unwrap_or_default();
         let record = record_uuid(content).unwrap_or_else(|| event.uuid().to_owned());
         // Over HTTP first: the transaction begins when it is first used.
@@ -65,7 +65,7 @@ impl Desk {
         Err(self.fails(fault, record))
     }
 
-    async fn meet_troubles(&self, record: &str, transaction: &mut Transaction) -> Result<(), Failure> {
+    async fn meet_troubles(&self, record: &str, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         let troubles = &self.hospital.troubles;
         let shows = |fault: Fault| fault.shows_at_work(self.system, self.category);
         // More than one can hold a record: what it waited for is there, and its test is still not set up.
@@ -81,7 +81,7 @@ impl Desk {
     }
 
     /// An encounter can arrive before its patient: it heals by itself at a retry.
-    async fn know_the_patient(&self, read: &Read, transaction: &mut Transaction) -> Result<(), Failure> {
+    async fn know_the_patient(&self, read: &Read, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         let fault = match self.system {
             System::Openelis => Fault::PatientNotInElis,
             System::Odoo => Fault::PatientNotInOdoo,
@@ -92,7 +92,7 @@ impl Desk {
     }
 
     /// The laboratory's results go back the other way: every third encounter has ordered some.
-    async fn pass_on(&self, record: &str, transaction: &mut Transaction) -> Result<(), Failure> {
+    async fn pass_on(&self, record: &str, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         if self.system != System::Openelis
             || self.category != Category::Encounter
             || !number_of(record).is_multiple_of(3)

@@ -23,9 +23,9 @@ use super::{
 /// Rows of one statement.
 const ROWS: u32 = 1_000;
 
-/// Bytes that are held of one statement's rows. Of ordinary rows, whose texts have 4,000 characters at the most, a thousand
-/// fit.
-const BYTES: usize = 12 << 20;
+/// Bytes that are held of one statement's rows. Of rows with errors of 4,000 letters, the longest that the consumers write, a
+/// thousand fit.
+const BYTES: usize = 6 << 20;
 
 /// How long one transaction lasts: a reader that is slower must not keep the database from removing old versions of rows.
 const TRANSACTION_LASTS: Duration = Duration::from_secs(30);
