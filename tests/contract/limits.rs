@@ -147,7 +147,7 @@ async fn what_names_an_event_is_cut_by_the_database_wherever_it_is_read(database
     let shown = source.event(RowId(1)).await.expect("an answer").expect("the row");
     assert_eq!((&shown.row.event_id, shown.attempts_total), (&Some(event(1)), 1), "with its own attempts alone");
     assert_eq!(source.rows_of_event(&event(2)).await.expect("rows").len(), 1);
-    assert_eq!(source.attempts_of_event(&event(2)).await.expect("attempts").len(), 1);
+    assert_eq!(source.attempts_of_event(&event(2)).await.expect("attempts").expect("it failed").len(), 1);
     assert_eq!(source.ahead(Some(&feed), RowId(2)).await, Ok(u64::from(shown.row.retries.is_some_and(|at| at < 5))));
 
     let poll = source.poll().await.expect("a look");

@@ -214,9 +214,10 @@ async fn visit(console: &Console, came: Came, headers: &HeaderMap, used: bool) -
 pub async fn goes_on(console: &Console, visit: &Visit, proofs: &HeaderMap) -> bool {
     match visit.proof {
         Proof::Nothing | Proof::Proxy | Proof::Open => true,
-        Proof::Session(_) | Proof::Token | Proof::Basic => {
+        Proof::Session(_) | Proof::Token | Proof::Service | Proof::Basic => {
             let now = self::visit(console, visit.came.clone(), proofs, false).await;
-            now.person == visit.person && now.must_change == visit.must_change
+            let same_machine = now.service.is_some() == visit.service.is_some();
+            now.person == visit.person && now.must_change == visit.must_change && same_machine
         }
     }
 }
