@@ -110,7 +110,7 @@ async fn what_names_an_event_is_cut_by_the_database_wherever_it_is_read(database
         let (event, title) = (beginning(&format!("tag:{id}:")), beginning("Ünder "));
         database
             .run(&format!(
-                "UPDATE {table} SET feed_uri = {feed}, event_id = {event}, title = {title}, tags = {} WHERE id = {id}",
+                "UPDATE {table} SET failed_at = failed_at, feed_uri = {feed}, event_id = {event}, title = {title}, tags = {} WHERE id = {id}",
                 beginning("patient,")
             ))
             .await;

@@ -159,6 +159,7 @@ async fn an_event_with_megabytes_in_its_names_is_listed_followed_and_retried() {
     hospital.followed().await;
     let store = &hospital.console.parts.store;
     let lives = store.ledger_events_of_row("odoo", RowId(1)).await.expect("the ledger");
+    let known = lives.len();
     let cut = |begins: &str, letter: &str| Some(format!("{begins}{}…", letter.repeat(999 - begins.len())));
     assert_eq!((&lives[0].event_id, &lives[0].title), (&cut("1", "e"), &cut("Encounter ", "t")));
     assert_eq!(lives[0].feed_uri, cut("http://openmrs/", "f"));
@@ -180,7 +181,11 @@ async fn an_event_with_megabytes_in_its_names_is_listed_followed_and_retried() {
     assert_eq!((retries[&1].0, retries[&2].0), (0, 5), "exactly this row");
     hospital.look("odoo").await;
     let lives = store.ledger_events_of_row("odoo", RowId(1)).await.expect("the ledger");
-    assert_eq!((lives.len(), lives[0].asked), (1, Some(Asked::Requested)), "and it is the same event to the ledger");
+    assert_eq!(
+        (lives.len(), lives[0].asked),
+        (known, Some(Asked::Requested)),
+        "and it is the same event to the ledger"
+    );
     let old = format!("{BASE}/apps/Odoo/failedEvent/{}/resetRetryCount", encoded(&cut("2", "e").expect("an id")));
     let reset = hospital.send(Request::post(old).body(Body::empty()).expect("a request")).await;
     assert_eq!((reset.status, hospital.retries("Odoo").await[&2].0), (StatusCode::OK, 0), "{}", reset.body);
