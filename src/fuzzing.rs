@@ -10,8 +10,11 @@ use crate::{
     server::config,
 };
 
+/// What is tried on the bytes of an input.
+pub type Target = fn(&[u8]);
+
 /// The targets by name, as the folders of the corpus are called.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("error_text", error_text),
     ("payload", payload),
     ("jdbc_address", jdbc_address),

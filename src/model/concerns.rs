@@ -616,7 +616,9 @@ mod tests {
         assert_eq!(with(1, Some(TimeDelta::seconds(601)), Some(600)).len(), 1);
         assert_eq!(with(500, minutes(360), None), []);
         assert_eq!(with(500, minutes(360), Some(7 * 86_400)), []);
-        assert_eq!(with(500, minutes(-360), Some(600)), []);
+        // Times in the future say that the clock or the zone is wrong, and nothing of how long it waits.
+        let ahead: Vec<_> = with(500, minutes(-360), Some(600)).iter().map(|concern| concern.kind).collect();
+        assert_eq!(ahead, [ConcernKind::TimesAhead]);
         assert_eq!(with(500, None, Some(600)), [], "its times say nothing");
         let told = &with(500, minutes(360), Some(600))[0];
         assert_eq!((told.kind, &told.about, told.events), (ConcernKind::QueueStands, &About::Application, 500));

