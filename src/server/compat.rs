@@ -18,13 +18,13 @@ use serde_json::json;
 use super::{
     export,
     http::Seen,
-    operations::{self, Actor, SeenEvent},
+    operations::{self, Actor},
     sources::Source,
     state::Console,
 };
 use crate::{
     error::Problem,
-    model::{Attempt, Availability, EventKey, FailedEventRow, Stamp, audit::AuditKind, filter::Filter, masking},
+    model::{Attempt, Availability, FailedEventRow, Stamp, audit::AuditKind, filter::Filter, masking},
 };
 
 /// How many rows a reset touched; the old answer has an empty body.
@@ -262,11 +262,7 @@ pub async fn reset_retry_count(
 ) -> Result<Response, JsonProblem> {
     let (source, event_id) = (find(&console, &app)?, decoded(event_id));
     let rows = rows_of_event(source, &event_id).await?;
-    let events: Vec<_> = rows
-        .into_iter()
-        .filter_map(|row| Some(SeenEvent { key: EventKey { app: row.app, id: row.id }, retries: row.retries? }))
-        .collect();
-    if events.is_empty() {
+    if rows.iter().all(|row| row.retries.is_none()) {
         return Err(Problem::conflict(
             format!("{event_id} cannot be reset: {} does not say how often it was retried.", source.app().info.name),
             "Its table has no column retries, or the value is NULL.",
@@ -274,7 +270,7 @@ pub async fn reset_retry_count(
         .into());
     }
     let reason = Some("asked for by the old console's call resetRetryCount".into());
-    let id = operations::retry(&console, actor, events, reason).await?;
+    let id = operations::retry_rows(&console, actor, source, rows, reason).await?;
     let operation = console.parts.store.operation(id).await?;
     if let Some(busy) = operation.as_ref().map(|operation| operation.counts.busy).filter(|busy| *busy > 0) {
         return Err(Problem::unavailable(

@@ -195,3 +195,19 @@ async fn what_a_client_encoded_twice_is_found_as_what_it_encoded_once() {
     assert_eq!((log.status, log.json()), (StatusCode::OK, json!([])));
     assert_eq!(reset(&hospital, "%254Fdoo", &twice).await.header("x-rows-reset"), "1");
 }
+
+#[tokio::test]
+async fn a_reset_takes_no_more_than_eight_statements_of_the_source() {
+    let rows = [row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 09:00:00")];
+    let hospital = Hospital::new(&rows, &[]).await;
+    hospital.followed().await;
+    let source = hospital.console.source("odoo").expect("the source").clone();
+    let before = source.statements();
+    let answer = reset(&hospital, "Odoo", &rows[0].event).await;
+    assert_eq!((answer.status, answer.header("x-rows-reset")), (StatusCode::OK, "1"));
+    // The row is looked for, and changed, each in a transaction.
+    let sent = source.statements() - before;
+    assert!(sent <= 8, "{sent} statements");
+    let now = hospital.retries("Odoo").await;
+    assert_eq!((now[&1].0, now[&2].0), (0, 5));
+}

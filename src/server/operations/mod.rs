@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::{
     error::Problem,
     model::{
-        ApplicationInfo, EventKey, Person,
+        ApplicationInfo, EventKey, FailedEventRow, Person,
         audit::{AuditKind, AuditOutcome},
         ledger::RequestKind,
         operation::{Operation, OperationRow, OutcomeCounts, Pace, Stage},
@@ -77,9 +77,9 @@ impl SeenEvent {
 }
 
 /// The operations that have a task of their own now, and whether nothing but rows that others have locked is left of
-/// each.
+/// each. Who waits for one is woken when that changes, and when it ends.
 #[derive(Clone, Debug, Default)]
-pub struct Running(Arc<tokio::sync::Mutex<BTreeMap<i64, bool>>>);
+pub struct Running(Arc<tokio::sync::Mutex<BTreeMap<i64, bool>>>, Arc<tokio::sync::Notify>);
 
 /// A moment in an operation's life that is put on record beside the operation itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,22 +204,52 @@ pub async fn retry(
 ) -> Result<i64, Problem> {
     let mut left_out = plan::LeftOut::default();
     let rows = plan::chosen(console, RequestKind::Retry, &events, &mut left_out).await?;
+    let id = begin_retry(console, &actor, &rows, &left_out, reason).await?;
+    run::wait(console, id, PATIENCE).await;
+    Ok(id)
+}
+
+/// The same for rows of one source as they were read a moment ago, which are not read again.
+///
+/// # Errors
+/// As [`retry`].
+pub async fn retry_rows(
+    console: &Console,
+    actor: Actor,
+    source: &Source,
+    rows: Vec<FailedEventRow>,
+    reason: Option<String>,
+) -> Result<i64, Problem> {
+    allowed(source)?;
+    let mut left_out = plan::LeftOut::default();
+    let rows = plan::of_rows(rows, &mut left_out);
+    let id = begin_retry(console, &actor, &rows, &left_out, reason).await?;
+    run::wait_for_end(console, id, PATIENCE).await;
+    Ok(id)
+}
+
+async fn begin_retry(
+    console: &Console,
+    actor: &Actor,
+    rows: &[OperationRow],
+    left_out: &plan::LeftOut,
+    reason: Option<String>,
+) -> Result<i64, Problem> {
     if rows.is_empty() {
-        return Err(plan::nothing_left(&left_out));
+        return Err(plan::nothing_left(left_out));
     }
-    let scope = plan::scope_of_rows(console, &rows);
+    let scope = plan::scope_of_rows(console, rows);
     let store = &console.parts.store;
-    let id = new(console, &actor, RequestKind::Retry, scope, reason, false).await?;
-    store.plan_rows(id, &rows).await?;
+    let id = new(console, actor, RequestKind::Retry, scope, reason, false).await?;
+    store.plan_rows(id, rows).await?;
     if left_out.untitled > 0 {
         store.count_untitled(id, left_out.untitled).await?;
     }
     store.close_plan(id, left_out.sentence().as_deref()).await?;
-    if let Err(problem) = start(console, &actor, id, None, Pace::default()).await {
+    if let Err(problem) = start(console, actor, id, None, Pace::default()).await {
         store.drop_plan(id).await?;
         return Err(problem);
     }
-    run::wait(console, id, PATIENCE).await;
     Ok(id)
 }
 

@@ -426,6 +426,31 @@ pub(super) async fn chosen(
     Ok(rows)
 }
 
+/// Rows that were read a moment ago and are to be retried, each if a retry can help it and its retries are known.
+pub(super) fn of_rows(rows: Vec<FailedEventRow>, left_out: &mut LeftOut) -> Vec<OperationRow> {
+    let mut planned = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(retries) = row.retries else {
+            left_out.unknown += 1;
+            continue;
+        };
+        if left_out.beyond_help(&row) {
+            continue;
+        }
+        left_out.untitled += u64::from(untitled(row.title.as_deref()));
+        planned.push(OperationRow {
+            app: row.app,
+            id: row.id,
+            feed_uri: row.feed_uri,
+            event_id: row.event_id,
+            seen_retries: Some(retries),
+            copy: None,
+            outcome: None,
+        });
+    }
+    planned
+}
+
 /// What an operation on these rows is about, in words.
 pub(super) fn scope_of_rows(console: &Console, rows: &[OperationRow]) -> String {
     let names: Vec<&str> = console

@@ -77,6 +77,8 @@ pub(super) async fn spawn(console: &Console, id: i64) {
                 if let Err(error) = own.parts.store.end_writing(Some(id)).await {
                     tracing::error!(operation = id, %error, "what became of an operation's last rows could not be recorded");
                 }
+                drop(running);
+                own.parts.operations.1.notify_waiters();
                 return;
             }
             drop(running);
@@ -92,12 +94,42 @@ pub(super) async fn cancelled(console: &Console, id: i64) -> Result<(), StoreErr
     if running.contains_key(&id) { Ok(()) } else { console.parts.store.end_writing(Some(id)).await }
 }
 
-/// Waits until an operation has no task any more, or nothing but busy rows, or as long as a person would.
+/// Waits until an operation has no task any more, or nothing but busy rows, or as long as a person would: then the next page
+/// shows what it did.
 pub(super) async fn wait(console: &Console, id: i64, patience: Duration) {
-    let until = Instant::now() + patience;
-    while Instant::now() < until && console.parts.operations.0.lock().await.get(&id) == Some(&false) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let over = async {
+        loop {
+            let mut turned = std::pin::pin!(console.parts.operations.1.notified());
+            // From here on it hears of turns, also before it waits.
+            turned.as_mut().enable();
+            if !has_task(console, id).await {
+                return;
+            }
+            turned.await;
+        }
+    };
+    let _ = tokio::time::timeout(patience, over).await;
+}
+
+/// The same, but until its end is on record: for an answer that says what became of its rows and leads to no page.
+pub(super) async fn wait_for_end(console: &Console, id: i64, patience: Duration) {
+    let over = async {
+        loop {
+            let mut turned = std::pin::pin!(console.parts.operations.1.notified());
+            turned.as_mut().enable();
+            let operation = console.parts.store.operation_alone(id).await.ok().flatten();
+            if operation.is_none_or(|operation| operation.finished_at.is_some()) || !has_task(console, id).await {
+                return;
+            }
+            turned.await;
+        }
+    };
+    let _ = tokio::time::timeout(patience, over).await;
+}
+
+/// Whether an operation has a task that does more than come again for busy rows.
+async fn has_task(console: &Console, id: i64) -> bool {
+    console.parts.operations.0.lock().await.get(&id) == Some(&false)
 }
 
 /// What a batch, or what follows it in strides, came to.
@@ -222,6 +254,7 @@ async fn set_resting(console: &Console, id: i64, rests: bool) {
     if let Some(resting) = console.parts.operations.0.lock().await.get_mut(&id) {
         *resting = rests;
     }
+    console.parts.operations.1.notify_waiters();
 }
 
 /// Sleeps, but not beyond the console's end.
@@ -279,6 +312,7 @@ async fn judge(console: &Console, operation: &Operation) -> Result<(), StoreErro
 async fn end(console: &Console, operation: &Operation) -> Result<(), StoreError> {
     if console.parts.store.set_stage(operation.id, &[Stage::Running], Stage::Ended, None).await? {
         on_record_of_itself(console, operation, Milestone::Ended).await;
+        console.parts.operations.1.notify_waiters();
     }
     // Who waits for the operation sees on the next page what it did.
     console.parts.store.tell_requests().await?;

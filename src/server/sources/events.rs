@@ -18,7 +18,8 @@ use super::{
     connection::{Record, Session},
     fault,
     list::{
-        Walk, chosen_rows, failed_events, push_feed, push_search, push_state, push_window, rows_by_id, window_bound,
+        Walk, chosen_rows, failed_events, push_feed, push_search, push_state, push_window, read_rows, rows_by_id,
+        window_bound,
     },
     rows::{
         ATTEMPT_COLUMNS, AttemptTexts, attempt_columns, failed_event_columns, read_attempt, read_failed_event, stamp,
@@ -336,9 +337,13 @@ pub(super) async fn rows_of_event(
 ) -> Result<Vec<FailedEventRow>, SourceError> {
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
-    let mut chosen = session.link.statement("");
-    chosen.equals_key(&table.expression("event_id"), event_id);
-    chosen_rows(session, &table, chosen, &table.expression("id"), ROWS_OF_EVENT, TextLimit::LIST).await
+    let texts = TextLimit::LIST;
+    // In one statement: these are few, and are found without an index whatever is read of them.
+    let columns = failed_event_columns(&table, texts);
+    let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", table.name));
+    statement.equals_key(&table.expression("event_id"), event_id);
+    statement.push(format!(" ORDER BY {} LIMIT {ROWS_OF_EVENT}", table.expression("id")));
+    read_rows(session, &table, statement, texts).await
 }
 
 /// The rows of the retry log with this event id, oldest first; `None`: no failed event has it.

@@ -190,7 +190,7 @@ pub(super) async fn rows_by_id(
 
 /// The rows of a statement that asks for [`failed_event_columns`]. A view can have rows without an id: no page can name
 /// them, or go on behind them.
-async fn read_rows(
+pub(super) async fn read_rows(
     session: &mut Session<'_>,
     table: &Found<'_>,
     statement: Statement,

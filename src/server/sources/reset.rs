@@ -89,6 +89,11 @@ async fn write_chunk(
     seen: i64,
     ids: &[RowId],
 ) -> Result<Vec<RowId>, SourceError> {
+    // Of one row the count says all.
+    if let [id] = ids {
+        let update = guarded_update(session, table, retries, seen, &[*id]);
+        return Ok(if session.link.execute(update).await? == 0 { vec![*id] } else { Vec::new() });
+    }
     session.link.command("SAVEPOINT chunk").await?;
     let update = guarded_update(session, table, retries, seen, ids);
     let mut missed = Vec::new();
