@@ -100,7 +100,10 @@ test.describe("a session that has ended", () => {
     await rows(page).first().getByRole("button", { name: /^Retry / }).click();
     await expect(page.getByText("Your session has ended.")).toBeVisible();
     await signIn(page, "operator");
-    await expect(page).toHaveURL(ownHospital.at("/failed-events?app=odoo&state=exhausted"));
+    // Back on the list, which says that the retry was not done, with the row still ticked.
+    await expect(page).toHaveURL((url) => url.href.startsWith(ownHospital.at("/failed-events?app=odoo&state=exhausted&undone=retry")));
+    await expect(page.getByText(/was not done/)).toBeVisible();
+    await expect(rows(page).first().getByRole("checkbox")).toBeChecked();
   });
 });
 

@@ -107,8 +107,9 @@ test("by keyboard only: from the overview to a retried event and its record", as
   expect(ownHospital.retries(event.app, event.id)).toBe(0);
   expect(others(ownHospital, event)).toEqual(before);
 
-  await page.keyboard.press("Home");
-  await tabTo("nav[aria-label=Main] a[href$='/operations']");
+  // The focus is on the message, and the navigation is before it.
+  await expect(retryNotice(page, 1).locator("p[tabindex='-1']")).toBeFocused();
+  await tabTo("nav[aria-label=Main] a[href$='/operations']", "Shift+Tab");
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(ownHospital.at("/operations"));
   await tabTo("main a[href*='/operations/']");
@@ -118,9 +119,9 @@ test("by keyboard only: from the overview to a retried event and its record", as
   await expect(row).toContainText("Retry requested");
 
   /** Presses Tab until such an element has the focus, as a person would; and the focus must be seen. */
-  async function tabTo(selector: string): Promise<void> {
+  async function tabTo(selector: string, key = "Tab"): Promise<void> {
     for (let presses = 0; presses < 150; presses++) {
-      await page.keyboard.press("Tab");
+      await page.keyboard.press(key);
       const focused = page.locator(":focus");
       if (await focused.evaluate((element, wanted) => element.matches(wanted), selector).catch(() => false)) {
         const outline = await focused.evaluate((element) => {
@@ -131,7 +132,7 @@ test("by keyboard only: from the overview to a retried event and its record", as
         return;
       }
     }
-    throw new Error(`150 times Tab did not come to ${selector}`);
+    throw new Error(`150 times ${key} did not come to ${selector}`);
   }
 });
 
