@@ -338,7 +338,7 @@ impl Found<'_> {
     }
 
     /// A column as text, for [`super::connection::Record::key`] or as a number or a time. Of a column without a bound of its
-    /// own the database answers with no more than [`sql::KEY_CHARS`] characters and one.
+    /// own the database answers with no more than [`crate::model::error_text::KEY_CHARS`] characters and one.
     pub fn text(&self, name: &str) -> String {
         self.text_of(name, &self.expression(name))
     }
