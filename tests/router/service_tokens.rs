@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use atomfeed_console::{
     model::{Role, access::ServiceRight},
     server::{
-        config::{Access, Openmrs, Proxy, RoleNames, Way},
+        config::{Access, NamedToken, Openmrs, Proxy, RoleNames, Secret, Way},
         routes::ROUTES,
-        security::{door::Needs, service_tokens::Asked},
+        security::{
+            door::Needs,
+            service_tokens::{self, Asked},
+        },
     },
 };
 use axum::{
@@ -53,6 +56,10 @@ fn bearer(token: &str) -> String {
 
 async fn status(hospital: &Hospital, token: &str) -> Answer {
     script(hospital, Method::GET, "/status?plain", Some(&bearer(token))).await
+}
+
+fn named(name: &str, token: &str) -> NamedToken {
+    NamedToken { name: name.into(), opens: ServiceRight::Status, applications: None, token: Secret::new(token) }
 }
 
 /// Sends a form of the page of service tokens as this browser, and returns the page after it.
@@ -292,6 +299,81 @@ async fn a_token_ends_when_its_time_is_over() {
     assert!(over.body.contains("has expired"), "{}", over.body);
     let mut browser = Browser::signed_in(&hospital, "administrator").await;
     assert!(browser.get("/service-tokens").await.body.contains("expired"));
+}
+
+#[tokio::test]
+async fn the_settings_name_tokens_and_what_they_no_longer_name_opens_nothing() {
+    const ONE: &str = "0123456789abcdef0123456789abcdef";
+    const OTHER: &str = "secret-of-the-container:fedcba9876543210";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept.db");
+    let start = async |tokens: Vec<NamedToken>| {
+        let hospital = with(|config| {
+            config.access.service_tokens = tokens;
+            config.store = file.clone();
+        });
+        let hospital = hospital.await;
+        service_tokens::settle(&hospital.console).await.map(|()| hospital)
+    };
+    let hospital = start(vec![named("nagios", ONE), named("screen", OTHER)]).await.unwrap();
+    for token in [ONE, OTHER] {
+        assert_eq!(status(&hospital, token).await.status, StatusCode::OK, "{token}");
+    }
+    let mut browser = Browser::signed_in(&hospital, "administrator").await;
+    let page = browser.get("/service-tokens").await;
+    assert!(page.body.contains("by the settings") && !page.body.contains(ONE), "{}", page.body);
+    let (kind, what, _) = on_record(&hospital, 4).await.into_iter().find(|(kind, ..)| kind == "token_made").unwrap();
+    assert_eq!((kind.as_str(), what.as_str()), ("token_made", "service token screen for status, from the settings"));
+
+    // The same settings again put nothing on record.
+    let entries = on_record(&hospital, 1_000).await.len();
+    service_tokens::settle(&hospital.console).await.unwrap();
+    assert_eq!(on_record(&hospital, 1_000).await.len(), entries);
+
+    // Revoked on the page, it stays revoked at the next start; the other one is gone from the settings.
+    let tokens = hospital.console.parts.store.service_tokens().await.unwrap();
+    let id = tokens.iter().find(|token| token.name == "nagios").unwrap().id.to_string();
+    assert_eq!(browser.form("/api/revoke_service_token", &[("id", &id)]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(status(&hospital, ONE).await.status, StatusCode::UNAUTHORIZED);
+    drop(browser);
+    hospital.console.parts.store.close().await;
+    drop(hospital);
+    let hospital = start(vec![named("nagios", ONE)]).await.unwrap();
+    for token in [ONE, OTHER] {
+        assert_eq!(status(&hospital, token).await.status, StatusCode::UNAUTHORIZED, "{token}");
+    }
+    let mut browser = Browser::signed_in(&hospital, "administrator").await;
+    let page = browser.get("/service-tokens").await;
+    assert!(page.body.contains("<strong>revoked"), "{}", page.body);
+    assert!(!page.body.contains("/api/revoke_service_token"), "nothing more to revoke");
+    let gone = "service token screen (2): the settings do not name it any more";
+    assert!(on_record(&hospital, 10).await.iter().any(|(_, what, _)| what == gone));
+    drop(browser);
+    hospital.console.parts.store.close().await;
+    drop(hospital);
+
+    // Another name and scope are taken over; another token under a name that is free again comes in.
+    let narrowed = NamedToken { applications: Some(["odoo".to_owned()].into()), ..named("nagios", OTHER) };
+    let hospital = start(vec![narrowed]).await.unwrap();
+    assert!(!status(&hospital, OTHER).await.body.contains("OpenELIS"));
+    hospital.console.parts.store.close().await;
+    drop(hospital);
+    let hospital = start(vec![named("icinga", OTHER)]).await.unwrap();
+    assert!(status(&hospital, OTHER).await.body.contains("OpenELIS"));
+    let what = "service token icinga for status: the settings say so now";
+    assert!(on_record(&hospital, 5).await.iter().any(|(_, entry, _)| entry == what));
+
+    // What somebody made here is not the settings' to take.
+    let token = token_of(&hospital, "mine", None).await;
+    hospital.console.parts.store.close().await;
+    drop(hospital);
+    for (wanted, says) in [
+        (named("mine", ONE), "There is a service token \"mine\" already"),
+        (named("x", &token), "holds a token that was made"),
+    ] {
+        let refused = start(vec![wanted]).await.map(drop).unwrap_err().to_string();
+        assert!(refused.contains(says) && !refused.contains(&token), "{refused}");
+    }
 }
 
 #[tokio::test]
