@@ -256,6 +256,16 @@ impl Base {
         self.at("/account")
     }
 
+    /// The page of one's own second factor.
+    pub fn second_factor(&self) -> String {
+        self.at("/account/second-factor")
+    }
+
+    /// The page of the second step of signing in.
+    pub fn second_step(&self) -> String {
+        self.at("/sign-in/code")
+    }
+
     /// The page of all accounts.
     pub fn accounts(&self) -> String {
         self.at("/accounts")

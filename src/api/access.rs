@@ -26,6 +26,10 @@ pub struct OwnAccount {
     pub new_token: Option<String>,
     /// The shortest password.
     pub shortest: usize,
+    /// When a second factor was set up, and how many recovery codes are left; `None`: there is none.
+    pub second_factor: Option<(DateTime<Utc>, i64)>,
+    /// The role must have one.
+    pub second_factor_demanded: bool,
 }
 
 /// A session of a person.
@@ -78,6 +82,7 @@ pub struct AccountRow {
     /// It has a one-time password that was not used yet, or not changed.
     pub must_change: bool,
     pub disabled: bool,
+    pub second_factor: bool,
     pub created_at: DateTime<Utc>,
     pub created_by: String,
     pub last_sign_in_at: Option<DateTime<Utc>>,
@@ -90,13 +95,25 @@ pub async fn sign_in(
     #[server(default)] password: String,
     #[server(default)] to: String,
 ) -> Result<(), Problem> {
-    use crate::server::security::{cookies, sign_in};
+    use crate::server::security::{
+        cookies,
+        sign_in::{self, Stage},
+    };
     let console = super::console()?;
     let visit = super::visit()?;
-    let parts: Option<axum::http::request::Parts> = use_context();
-    let browser =
-        parts.as_ref().and_then(|parts| parts.headers.get("user-agent")).and_then(|value| value.to_str().ok());
-    let begun = sign_in::sign_in(&console, &visit, &name, &password, browser.unwrap_or_default()).await?;
+    let browser = super::browsers_name();
+    let begun = match sign_in::sign_in(&console, &visit, &name, &password, &to, &browser).await? {
+        Stage::Begun(begun) => begun,
+        Stage::SecondStep { secret } => {
+            super::give_cookie(&console, &visit, cookies::Kind::Pending, &secret);
+            if visit.browser.1 {
+                // What is pending is bound to the mark: a browser that came without one gets it now.
+                super::give_cookie(&console, &visit, cookies::Kind::Browser, &visit.browser.0);
+            }
+            super::go_to(&console.parts.config.base.second_step());
+            return Ok(());
+        }
+    };
     super::give_cookie(&console, &visit, cookies::Kind::Session, &begun.secret);
     super::give_cookie(&console, &visit, cookies::Kind::Browser, &begun.mark);
     let base = &console.parts.config.base;
@@ -169,6 +186,10 @@ pub async fn view_own_account() -> Result<OwnAccount, Problem> {
         Some(account) => store.tokens_of(account).await?,
         None => Vec::new(),
     };
+    let factor = match visit.account {
+        Some(account) => store.second_factor(account).await?,
+        None => None,
+    };
     let seen = console.seen_by(&person);
     let new_token = console.parts.doorkeeper.take_shown(&visit, |what| match what {
         ShownOnce::Token(token) => Some(token.clone()),
@@ -192,6 +213,8 @@ pub async fn view_own_account() -> Result<OwnAccount, Problem> {
         tokens: tokens.into_iter().map(shown).collect(),
         new_token,
         shortest: passwords::SHORTEST,
+        second_factor: factor.map(|factor| (factor.set_at, factor.codes_left)),
+        second_factor_demanded: console.parts.config.access.demands_second_factor(person.role),
         person,
     })
 }
@@ -341,6 +364,7 @@ pub async fn list_accounts() -> Result<AccountsPage, Problem> {
                 applications: account.applications,
                 must_change: account.must_change,
                 disabled: account.disabled_at.is_some(),
+                second_factor: account.second_factor,
                 created_at: account.created_at,
                 created_by: account.created_by,
                 last_sign_in_at: account.last_sign_in_at,

@@ -9,6 +9,7 @@ pub mod groups;
 pub mod history;
 pub mod operations;
 pub mod overview;
+pub mod second_factor;
 pub mod service_tokens;
 
 #[cfg(feature = "ssr")]
@@ -166,6 +167,21 @@ fn give_cookie(console: &Console, visit: &Visit, kind: crate::server::security::
     use crate::server::security::cookies;
     let cookie = cookies::set(kind, value, &console.parts.config.base, visit.came.https);
     append_cookie(cookie);
+}
+
+/// Takes a cookie from the browser with this answer.
+#[cfg(feature = "ssr")]
+fn take_cookie(console: &Console, visit: &Visit, kind: crate::server::security::cookies::Kind) {
+    use crate::server::security::cookies;
+    append_cookie(cookies::remove(kind, &console.parts.config.base, visit.came.https));
+}
+
+/// What the browser calls itself.
+#[cfg(feature = "ssr")]
+fn browsers_name() -> String {
+    let parts: Option<axum::http::request::Parts> = leptos::prelude::use_context();
+    let name = parts.as_ref().and_then(|parts| parts.headers.get("user-agent")).and_then(|value| value.to_str().ok());
+    name.unwrap_or_default().to_owned()
 }
 
 /// Takes the session's cookie from the browser with this answer, and what the browser has kept of the pages where the

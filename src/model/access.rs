@@ -118,6 +118,26 @@ impl Right {
     }
 }
 
+/// What somebody needs to set up an app that calculates codes.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// In base 32, in groups of four.
+    pub secret: String,
+    /// The address that apps read, `otpauth://…`.
+    pub address: String,
+    /// Squares of the QR code in a row, with the white around it.
+    pub width: usize,
+    /// Its dark squares, as an SVG path.
+    pub path: String,
+}
+
+/// The secret never goes to a log.
+impl fmt::Debug for Enrolment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// What the token of a machine opens. Each token opens one thing, and nothing beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -43,6 +43,9 @@ pub enum Task {
     Enable {
         name: String,
     },
+    ResetSecondFactor {
+        name: String,
+    },
     /// The tokens of one account, or of all.
     Tokens {
         name: Option<String>,
@@ -115,6 +118,21 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
             })
             .await?;
             println!("The account {name} is enabled, with the tokens that it has.");
+            Ok(())
+        }
+        Task::ResetSecondFactor { name } => {
+            let name = existing(store, &name).await?.name;
+            on_record(store, AuditKind::AccountChanged, format!("second factor of {name} reset"), async {
+                let reset = store.reset_second_factor(&name, &[]).await?;
+                if reset == Ok(false) {
+                    bail!("{name} has no second factor. Nothing was changed.");
+                }
+                changed(reset.map(drop), &name)
+            })
+            .await?;
+            println!(
+                "The second factor of {name} is reset; its sessions have ended, and the password alone lets it in."
+            );
             Ok(())
         }
         Task::Tokens { name } => tokens(store, name).await,
@@ -211,7 +229,8 @@ async fn list(store: &Store) -> anyhow::Result<()> {
         } else {
             ""
         };
-        println!("{:<24} {:<14} {applications}, {last}{state}", account.name, account.role.word());
+        let factor = if account.second_factor { ", second factor" } else { "" };
+        println!("{:<24} {:<14} {applications}, {last}{state}{factor}", account.name, account.role.word());
     }
     Ok(())
 }

@@ -211,6 +211,12 @@ enum AccountTask {
         #[command(flatten)]
         at: Store,
     },
+    /// Take the second factor of an account away, for somebody who has lost phone and recovery codes.
+    ResetSecondFactor {
+        name: String,
+        #[command(flatten)]
+        at: Store,
+    },
     /// Show the tokens of every account, or of one.
     Tokens {
         name: Option<String>,
@@ -407,6 +413,7 @@ async fn account(task: AccountTask) -> anyhow::Result<()> {
         AccountTask::Password { name, one_time, at } => (at, Task::Password { name, one_time }),
         AccountTask::Disable { name, at } => (at, Task::Disable { name }),
         AccountTask::Enable { name, at } => (at, Task::Enable { name }),
+        AccountTask::ResetSecondFactor { name, at } => (at, Task::ResetSecondFactor { name }),
         AccountTask::Tokens { name, at } => (at, Task::Tokens { name }),
         AccountTask::Revoke { name, number, at, .. } => (at, Task::Revoke { name, number }),
     };

@@ -22,6 +22,7 @@ use super::{
         openmrs::Asking,
         passwords::Prover,
         service_tokens, sign_in,
+        vault::NoKey,
     },
     state::Console,
     store::Store,
@@ -66,6 +67,17 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     let parts = console.parts.clone();
     parts.audit.begin_to_tell().await;
     service_tokens::settle(&console).await?;
+    if parts.config.access.way == Way::Accounts {
+        match parts.doorkeeper.second_factors.vault.key(&parts.store).await {
+            Ok(_) => {}
+            // Nobody is locked out by it, and everybody else goes on.
+            Err(NoKey::Unusable(unusable)) => tracing::error!(
+                "{unusable}. Until it is put right, accounts with a second factor come in by a recovery code, or after the \
+                 command account reset-second-factor"
+            ),
+            Err(NoKey::Store(error)) => return Err(error.into()),
+        }
+    }
     let started = Entry::of_console(AuditKind::ConsoleStarted).what(env!("CARGO_PKG_VERSION"));
     parts.audit.record(started).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
     tokio::spawn({

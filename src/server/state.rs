@@ -90,7 +90,7 @@ impl Console {
             config.applications.iter().map(|application| Arc::new(Source::new(application.clone()))).collect();
         let stopping = CancellationToken::new();
         let watch = Watch::start(&sources, &store, &stopping);
-        let doorkeeper = Doorkeeper::new(&config.access);
+        let doorkeeper = Doorkeeper::new(&config);
         let parts = Parts {
             doorkeeper,
             config,

@@ -17,7 +17,8 @@ use super::{
         audit::AuditPage, demo::DemoPage, discarded::DiscardedPage, failed_event::FailedEventPage,
         failed_events::FailedEventsPage, group::GroupPage, groups::GroupsPage, help::HelpPage, history::HistoryPage,
         life::LifePage, not_found::NotFoundPage, operation::OperationPage, operations::OperationsPage,
-        overview::OverviewPage, service_tokens::ServiceTokensPage, sign_in::SignInPage,
+        overview::OverviewPage, second_factor::SecondFactorPage, second_step::SecondStepPage,
+        service_tokens::ServiceTokensPage, sign_in::SignInPage,
     },
     visitor::{SignsIn, Visitor, use_visitor},
     words,
@@ -114,7 +115,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("demo") view=DemoPage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
                     <Route path=path!("sign-in") view=SignInPage ssr=SsrMode::Async />
+                    <Route path=path!("sign-in/code") view=SecondStepPage ssr=SsrMode::Async />
                     <Route path=path!("account") view=AccountPage ssr=SsrMode::Async />
+                    <Route path=path!("account/second-factor") view=SecondFactorPage ssr=SsrMode::Async />
                     <Route path=path!("accounts") view=AccountsPage ssr=SsrMode::Async />
                     <Route path=path!("service-tokens") view=ServiceTokensPage ssr=SsrMode::Async />
                 </Routes>

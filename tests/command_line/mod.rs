@@ -399,6 +399,32 @@ async fn tokens_are_listed_and_revoked_on_the_command_line_and_it_is_on_record()
 }
 
 #[tokio::test]
+async fn a_second_factor_is_reset_on_the_command_line_without_its_key() {
+    let site = Site::new("[access]\nsecond_factor_key = \"nowhere/key\"\n");
+    site.run(&["account", "add", "asha", "--role", "administrator"], "copper tunnel violin marsh\n");
+    let store = Store::open(&site.0.path().join("atomfeed-console.db")).await.expect("a store");
+    let account = store.account("asha").await.expect("an answer").expect("the account").id;
+    store.set_second_factor(account, b"sealed with a key that is lost", 0, &[[7; 32]], &[]).await.expect("it is set");
+    for (arguments, code, words) in [
+        (&["account", "list"][..], 0, "never signed in, second factor"),
+        (&["account", "reset-second-factor", "nobody"], 1, "There is no account \"nobody\""),
+        (&["account", "reset-second-factor", "Asha"], 0, "The second factor of asha is reset"),
+        (&["account", "reset-second-factor", "asha"], 1, "asha has no second factor"),
+    ] {
+        let output = site.run(arguments, "");
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(told.contains(words), "{arguments:?}: {told}");
+    }
+    let listed = text(&site.run(&["account", "list"], "").stdout);
+    assert!(!listed.contains("second factor"), "{listed}");
+    let entries = store.audit_entries(&AuditFilter::default(), None, 4).await.expect("entries");
+    let entries: Vec<_> = entries.iter().rev().map(|entry| (entry.what.as_str(), entry.outcome.as_str())).collect();
+    let what = "second factor of asha reset";
+    assert_eq!(entries, [(what, "begun"), (what, "done"), (what, "begun"), (what, "failed")]);
+}
+
+#[tokio::test]
 async fn service_tokens_are_looked_after_on_the_command_line_and_it_is_on_record() {
     let site = Site::new("");
     let mut made = String::new();

@@ -246,6 +246,8 @@ async fn every_form_of_every_page_carries_the_token() {
         "/discarded",
         "/help",
         "/account",
+        "/account/second-factor",
+        "/sign-in/code",
         "/accounts",
         "/service-tokens",
         "/no/such/page",

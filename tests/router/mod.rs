@@ -19,6 +19,7 @@ mod operations;
 mod pages;
 mod present;
 mod refusals;
+mod second_factor;
 mod service_tokens;
 mod shares;
 mod status;

@@ -17,6 +17,10 @@ pub struct Access {
     pub session_idle: Duration,
     /// A session ends after so long, however much it is used.
     pub session_longest: Duration,
+    /// The roles whose accounts must have a second factor.
+    pub second_factor: Vec<Role>,
+    /// The file with the key that the secrets of second factors are encrypted with; `None`: beside the store.
+    pub second_factor_key: Option<PathBuf>,
     /// Tokens of machines that the settings name.
     pub service_tokens: Vec<NamedToken>,
     /// Accounts that exist in the demo, with their passwords; the sign-in page may show them.
@@ -40,6 +44,8 @@ impl Default for Access {
             way: Way::Accounts,
             session_idle: IDLE_DEFAULT,
             session_longest: LONGEST_DEFAULT,
+            second_factor: Vec::new(),
+            second_factor_key: None,
             service_tokens: Vec::new(),
             demo: None,
         }
@@ -47,6 +53,11 @@ impl Default for Access {
 }
 
 impl Access {
+    /// Whether accounts of this role must have a second factor.
+    pub fn demands_second_factor(&self, role: Role) -> bool {
+        self.way == Way::Accounts && self.second_factor.contains(&role)
+    }
+
     /// How often the use of a session or a token is written down: never more than once a minute, and twenty times in
     /// `session_idle`, so that whoever uses a session does not lose it.
     pub fn use_written_every(&self) -> Duration {

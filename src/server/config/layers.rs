@@ -81,6 +81,8 @@ pub(super) struct Layer {
     pub session_longest: Option<Duration>,
     pub openmrs: Option<Openmrs>,
     pub proxy: Option<Proxy>,
+    pub second_factor: Option<Vec<Role>>,
+    pub second_factor_key: Option<PathBuf>,
     pub service_tokens: Option<Vec<ServiceTokenEntry>>,
     pub public_origin: Option<Origin>,
     pub trusted_proxies: Option<Vec<IpNet>>,
@@ -113,6 +115,8 @@ impl Layer {
             session_longest: self.session_longest.or(lower.session_longest),
             openmrs: self.openmrs.or(lower.openmrs),
             proxy: self.proxy.or(lower.proxy),
+            second_factor: self.second_factor.or(lower.second_factor),
+            second_factor_key: self.second_factor_key.or(lower.second_factor_key),
             service_tokens: self.service_tokens.or(lower.service_tokens),
             public_origin: self.public_origin.or(lower.public_origin),
             trusted_proxies: self.trusted_proxies.or(lower.trusted_proxies),
@@ -205,7 +209,15 @@ fn access_of(layer: &Layer, faults: &mut Vec<Fault>) -> Access {
     let session_longest = layer.session_longest.unwrap_or(access::LONGEST_DEFAULT);
     // Where only the longer one was shortened, it is the bound of both.
     let session_idle = layer.session_idle.unwrap_or(access::IDLE_DEFAULT).min(session_longest);
-    Access { way, session_idle, session_longest, service_tokens, demo: None }
+    Access {
+        way,
+        session_idle,
+        session_longest,
+        second_factor: layer.second_factor.clone().unwrap_or_default(),
+        second_factor_key: layer.second_factor_key.clone(),
+        service_tokens,
+        demo: None,
+    }
 }
 
 /// The tokens of machines, with the keys of the applications that they name.

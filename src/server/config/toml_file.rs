@@ -70,8 +70,16 @@ const RETRY_OVERDUE: (Duration, Duration) = (Duration::from_secs(60), Duration::
 const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
 const LOG_KEYS: [&str; 2] = ["form", "level"];
-pub(super) const ACCESS_KEYS: [&str; 6] =
-    ["mode", "session_idle", "session_longest", "openmrs", "proxy", "service_token"];
+pub(super) const ACCESS_KEYS: [&str; 8] = [
+    "mode",
+    "session_idle",
+    "session_longest",
+    "second_factor",
+    "second_factor_key",
+    "openmrs",
+    "proxy",
+    "service_token",
+];
 /// Of the tables `access.service_token`.
 pub(super) const SERVICE_TOKEN_KEYS: [&str; 4] = ["name", "right", "token_file", "applications"];
 /// Characters of the shortest token of a machine, and how many different ones it has at least.
@@ -222,8 +230,44 @@ fn access(table: &mut Table<'_, '_>) -> Layer {
             table.refuse(key, &format!("is only used with mode = \"{key}\""));
         }
     }
+    let second_factor = second_factor(table);
+    let second_factor_key = table.path("second_factor_key");
+    for key in ["second_factor", "second_factor_key"] {
+        if mode.is_some_and(|mode| mode != Mode::Accounts) {
+            table.refuse(key, "is only used with mode = \"accounts\"");
+        }
+    }
     let service_tokens = service_tokens(table);
-    Layer { access: mode, session_idle, session_longest, openmrs, proxy, service_tokens, ..Layer::default() }
+    Layer {
+        access: mode,
+        session_idle,
+        session_longest,
+        second_factor,
+        second_factor_key,
+        openmrs,
+        proxy,
+        service_tokens,
+        ..Layer::default()
+    }
+}
+
+/// The roles that must have a second factor.
+fn second_factor(table: &mut Table<'_, '_>) -> Option<Vec<Role>> {
+    let words = table.texts("second_factor")?;
+    let mut roles = Vec::new();
+    for word in words {
+        match word.parse() {
+            Ok(role) => roles.push(role),
+            Err(_) => {
+                let allowed: Vec<&str> = Role::ALL.iter().map(|role| role.word()).collect();
+                table.fault(
+                    "second_factor",
+                    format!("names something that is no role; allowed are {}", one_of(&allowed)),
+                );
+            }
+        }
+    }
+    Some(roles)
 }
 
 /// The tokens of machines.
@@ -1197,6 +1241,10 @@ mod tests {
             ("[discarded]\nkeep_days = \"always\"", "discarded.keep_days"),
             ("[discarded]\nkeep = 3", "discarded.keep"),
             ("[history]\nkeep_days = 0", "history.keep_days"),
+            ("[access]\nsecond_factor = \"administrator\"", "access.second_factor"),
+            ("[access]\nsecond_factor = [\"king\"]", "access.second_factor"),
+            ("[access]\nsecond_factor_key = 1", "access.second_factor_key"),
+            ("[access]\nmode = \"open\"\nsecond_factor = [\"viewer\"]", "access.second_factor"),
             ("application = 1", "application"),
             ("[application]\nname = \"A\"", "application"),
             ("application = [1]", "application[1]"),

@@ -1,6 +1,6 @@
-//! The two cookies: that of a session, and the mark of a browser.
+//! The cookies: that of a session, the mark of a browser, and that of a sign-in between its two steps.
 //!
-//! Both are for the server alone (`HttpOnly`) and bound to the base path. Over HTTPS they are `Secure`, and their names
+//! All are for the server alone (`HttpOnly`) and bound to the base path. Over HTTPS they are `Secure`, and their names
 //! begin so that a browser takes them from nobody who came over plain HTTP or from a neighbouring name: `__Host-` where
 //! the console has the whole host, `__Secure-` where it has a path of it.
 //!
@@ -20,6 +20,8 @@ const MARK_DAYS: i64 = 180;
 pub enum Kind {
     /// The session's id; ends with the browser.
     Session,
+    /// A sign-in that waits for its second step.
+    Pending,
     /// What forms of somebody without a session are bound to, and what a known browser is known by.
     Browser,
 }
@@ -28,6 +30,7 @@ impl Kind {
     fn name(self, base: &Base, https: bool) -> String {
         let own = match self {
             Kind::Session => "atomfeed_session",
+            Kind::Pending => "atomfeed_signing_in",
             Kind::Browser => "atomfeed_browser",
         };
         match (https, base.as_str().is_empty()) {

@@ -236,11 +236,15 @@ fn stands_for(char: char, letter: char) -> bool {
 
 /// A password for one sign-in: letters and digits that nobody takes for another, in groups that can be read out.
 pub fn one_time() -> String {
+    readable(20)
+}
+
+/// So many random letters and digits that nobody takes for another, in groups of five.
+pub fn readable(chars: usize) -> String {
     const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
     // Two bytes a letter: what is left over when they are divided favours no letter that anyone could notice.
-    let drawn: Vec<char> = secrets::random::<40>()
-        .chunks_exact(2)
-        .map(|two| usize::from(two[0]) << 8 | usize::from(two[1]))
+    let drawn: Vec<char> = (0..chars)
+        .map(|_| usize::from(u16::from_be_bytes(secrets::random())))
         .map(|number| char::from(LETTERS[number % LETTERS.len()]))
         .collect();
     drawn.chunks(5).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")

@@ -14,9 +14,15 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened<'h> {
     SignedIn,
+    SignedInByCode,
+    SignedInByRecoveryCode {
+        left: i64,
+    },
     SignInFailed,
     /// It was not even tried, because others were just before.
     SignInTooOften,
+    /// The password was right, the code of the second factor was not.
+    CodeNotRight,
     /// The password was right, but it was a one-time password that had been used.
     OneTimePasswordUsed,
     /// The password was right, but it was a one-time password whose time is over.
@@ -41,6 +47,19 @@ pub enum Happened<'h> {
     AccountEnabled {
         name: &'h str,
     },
+    SecondFactorSet {
+        of: &'h str,
+    },
+    SecondFactorEnded {
+        of: &'h str,
+    },
+    /// By somebody else.
+    SecondFactorReset {
+        of: &'h str,
+    },
+    RecoveryCodesMade {
+        of: &'h str,
+    },
     TokenMade {
         label: &'h str,
     },
@@ -63,9 +82,12 @@ pub enum Happened<'h> {
 impl Happened<'_> {
     fn kind(self) -> AuditKind {
         match self {
-            Happened::SignedIn => AuditKind::SignIn,
+            Happened::SignedIn | Happened::SignedInByCode | Happened::SignedInByRecoveryCode { .. } => {
+                AuditKind::SignIn
+            }
             Happened::SignInFailed
             | Happened::SignInTooOften
+            | Happened::CodeNotRight
             | Happened::OneTimePasswordUsed
             | Happened::OneTimePasswordExpired
             | Happened::NoRole => AuditKind::SignInFailed,
@@ -75,7 +97,11 @@ impl Happened<'_> {
             | Happened::AccountAdded { .. }
             | Happened::AccountChanged { .. }
             | Happened::AccountDisabled { .. }
-            | Happened::AccountEnabled { .. } => AuditKind::AccountChanged,
+            | Happened::AccountEnabled { .. }
+            | Happened::SecondFactorSet { .. }
+            | Happened::SecondFactorEnded { .. }
+            | Happened::SecondFactorReset { .. }
+            | Happened::RecoveryCodesMade { .. } => AuditKind::AccountChanged,
             Happened::TokenMade { .. } | Happened::ServiceTokenMade { .. } => AuditKind::TokenMade,
             Happened::TokenRevoked { .. } | Happened::TokensRevoked { .. } | Happened::ServiceTokenRevoked { .. } => {
                 AuditKind::TokenRevoked
@@ -88,6 +114,13 @@ impl Happened<'_> {
         match self {
             Happened::SignedIn | Happened::SignInFailed | Happened::SignedOut => String::new(),
             Happened::SignInTooOften => "not tried: sign-ins come faster than they are taken".to_owned(),
+            Happened::SignedInByCode => "with a code".to_owned(),
+            Happened::SignedInByRecoveryCode { left } => format!("with a recovery code; {left} left"),
+            Happened::CodeNotRight => "the code of the second factor was not right".to_owned(),
+            Happened::SecondFactorSet { of } => format!("second factor of {of} set up"),
+            Happened::SecondFactorEnded { of } => format!("second factor of {of} turned off"),
+            Happened::SecondFactorReset { of } => format!("second factor of {of} reset"),
+            Happened::RecoveryCodesMade { of } => format!("new recovery codes of {of}"),
             Happened::OneTimePasswordUsed => "the one-time password had been used".to_owned(),
             Happened::OneTimePasswordExpired => "the one-time password had expired".to_owned(),
             Happened::NoRole => "the password was right; no role opens this console".to_owned(),

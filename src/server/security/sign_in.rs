@@ -14,6 +14,7 @@ use super::{
     openmrs::{Asking, Known},
     passwords::{self, Prover},
     report::{self, Happened},
+    second_factor::{self, SecondFactors, Shown},
     secrets,
     visit::{Proof, Visit, person_of, person_of_openmrs},
 };
@@ -21,7 +22,7 @@ use crate::{
     error::Problem,
     model::{Person, Role, access::is_name},
     server::{
-        config::{Access, Config, DemoAccounts, Way},
+        config::{Config, DemoAccounts, Way},
         state::Console,
         store::{Account, Keep, NewAccount, NewPassword, NewSession, Store, StoreError, folded},
     },
@@ -50,6 +51,7 @@ pub const FIRST_ACCOUNT: &str = "administrator";
 #[derive(Debug)]
 pub struct Doorkeeper {
     pub prover: Prover,
+    pub second_factors: SecondFactors,
     guessing: Guessing,
     openmrs: Option<Asking>,
     waiting: Semaphore,
@@ -85,8 +87,19 @@ enum RememberedAs {
 #[derive(Clone, PartialEq, Eq)]
 pub enum ShownOnce {
     Token(String),
-    ServiceToken { name: String, token: String },
-    Password { name: String, password: String },
+    ServiceToken {
+        name: String,
+        token: String,
+    },
+    Password {
+        name: String,
+        password: String,
+    },
+    /// With the page to go on to, where that is not one's account.
+    RecoveryCodes {
+        codes: Vec<String>,
+        to: Option<String>,
+    },
 }
 
 impl std::fmt::Debug for ShownOnce {
@@ -96,8 +109,8 @@ impl std::fmt::Debug for ShownOnce {
 }
 
 impl Doorkeeper {
-    pub fn new(access: &Access) -> Self {
-        let openmrs = match &access.way {
+    pub fn new(config: &Config) -> Self {
+        let openmrs = match &config.access.way {
             Way::Openmrs(settings) => match Asking::new(settings.clone()) {
                 Ok(asking) => Some(asking),
                 Err(error) => {
@@ -109,6 +122,7 @@ impl Doorkeeper {
         };
         Self {
             prover: Prover::new(),
+            second_factors: SecondFactors::new(config),
             guessing: Guessing::default(),
             openmrs,
             waiting: Semaphore::new(MOST_WAITING),
@@ -121,9 +135,14 @@ impl Doorkeeper {
 
     /// Keeps something for the next page that this visitor sees.
     pub fn show_once(&self, visit: &Visit, what: ShownOnce) {
+        self.show_once_to(&visit.secret, what);
+    }
+
+    /// The same for a visitor whose forms will be bound to this secret.
+    pub fn show_once_to(&self, secret: &str, what: ShownOnce) {
         let mut to_show = self.to_show.lock().unwrap_or_else(PoisonError::into_inner);
         to_show.retain(|_, kept| kept.since.elapsed() < SHOWN_WITHIN);
-        to_show.insert(secrets::hash(&visit.secret), ToShow { what, since: Instant::now() });
+        to_show.insert(secrets::hash(secret), ToShow { what, since: Instant::now() });
     }
 
     /// Takes what is to be shown to this visitor, if `wanted` knows it.
@@ -350,7 +369,18 @@ pub struct Begun {
     pub must_change: bool,
 }
 
-/// Signs somebody in: the session gets an id that nobody has seen before, and the one that the request came with ends.
+/// How far a sign-in has come once the password was right.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    Begun(Begun),
+    /// There is no session yet: a code is needed, or an app has to be set up first. For the cookie.
+    SecondStep {
+        secret: String,
+    },
+}
+
+/// Takes somebody's name and password: the first step of signing in, and the only one without a second factor. `to` is
+/// where they want to go on.
 ///
 /// # Errors
 /// The credentials are not right, were tried too often, or cannot be checked now.
@@ -359,14 +389,72 @@ pub async fn sign_in(
     visit: &Visit,
     name: &str,
     password: &str,
+    to: &str,
     browser: &str,
-) -> Result<Begun, Problem> {
+) -> Result<Stage, Problem> {
     let proved = prove(console, visit, name, password).await?;
-    let person = proved.person();
-    let (account, must_change) = match &proved {
-        Proved::Account(account) if account.must_change && account.password_used_at.is_some() => {
+    if let Proved::Account(account) = &proved {
+        if account.must_change && account.password_used_at.is_some() {
             return Err(used_before(console, visit, &account.name).await);
         }
+        if needs_code(console, account) {
+            let secret = console.parts.doorkeeper.second_factors.begin(visit, account, to);
+            return Ok(Stage::SecondStep { secret });
+        }
+    }
+    begin(console, visit, &proved, name, browser, Happened::SignedIn).await.map(Stage::Begun)
+}
+
+/// Whether a password alone does not let this account in.
+pub fn needs_code(console: &Console, account: &Account) -> bool {
+    account.second_factor || console.parts.config.access.demands_second_factor(account.role)
+}
+
+/// Takes the code of the second step, and returns where to go on, too.
+///
+/// # Errors
+/// The code is not right, was tried too often, or cannot be checked now; or the sign-in has to begin again.
+pub async fn second_step(
+    console: &Console,
+    visit: &Visit,
+    code: &str,
+    browser: &str,
+) -> Result<(Begun, String), Problem> {
+    let keeper = &console.parts.doorkeeper;
+    let (pending, account) = second_factor::account_of(console, visit).await?;
+    let (codes, how) = match &pending.enrolling {
+        None => match second_factor::prove(console, visit, &account, code).await? {
+            Shown::Code => (None, Happened::SignedInByCode),
+            Shown::RecoveryCode(left) => (None, Happened::SignedInByRecoveryCode { left }),
+        },
+        Some(seed) => {
+            let codes = second_factor::set(console, visit, &account, seed, code, &[]).await?;
+            (Some(codes), Happened::SignedInByCode)
+        }
+    };
+    keeper.second_factors.end(visit);
+    let begun = begin(console, visit, &Proved::Account(account), &pending.name, browser, how).await?;
+    let base = &console.parts.config.base;
+    let on =
+        if begun.must_change { base.account() } else { base.inside(&pending.to).unwrap_or_else(|| base.overview()) };
+    let Some(codes) = codes else { return Ok((begun, on)) };
+    keeper.show_once_to(&begun.secret, ShownOnce::RecoveryCodes { codes, to: Some(on) });
+    let shown = base.second_factor();
+    Ok((begun, shown))
+}
+
+/// Begins a session: it gets an id that nobody has seen before, and the one that the request came with ends. `name` is what
+/// was typed: the browser is known by it from now on.
+async fn begin(
+    console: &Console,
+    visit: &Visit,
+    proved: &Proved,
+    name: &str,
+    browser: &str,
+    how: Happened<'_>,
+) -> Result<Begun, Problem> {
+    let person = proved.person();
+    let (account, must_change) = match proved {
         Proved::Account(account) => (Some(account.id), account.must_change),
         Proved::Openmrs(_) => (None, false),
     };
@@ -386,7 +474,7 @@ pub async fn sign_in(
         Proof::Session(hash) => Some(hash),
         _ => None,
     };
-    report::happens(console, visit, &person.name, Happened::SignedIn).await?;
+    report::happens(console, visit, &person.name, how).await?;
     let idle = TimeDelta::from_std(access.ends_unused_after()).unwrap_or(TimeDelta::MAX);
     if !store.begin_session(&new, before.as_ref().map(|hash| hash.as_slice()), idle).await? {
         return Err(used_before(console, visit, &person.name).await);

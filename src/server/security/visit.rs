@@ -20,7 +20,7 @@ use super::{
     door::{must_change, wants_page},
     headers, secrets,
     service_tokens::{self, Found, Service},
-    sign_in::{self, Proved},
+    sign_in::{self, Proved, needs_code},
 };
 use crate::{
     error::Problem,
@@ -76,6 +76,8 @@ pub struct Visit {
     pub session_lost: bool,
     /// What forms of this visitor are bound to.
     pub secret: String,
+    /// The secret of a sign-in that waits for its second step.
+    pub pending: Option<String>,
     /// The mark of the browser, and whether it is new.
     pub browser: (String, bool),
     /// The request carries a token, whatever became of it.
@@ -98,6 +100,7 @@ impl Visit {
             problem: None,
             session_lost: false,
             secret: browser.0.clone(),
+            pending: cookies::read(headers, Kind::Pending, base, came.https),
             browser,
             is_token: headers.typed_get::<Authorization<authorization::Bearer>>().is_some(),
             from_browser: from_browser(headers),
@@ -307,6 +310,13 @@ async fn by_authorization(console: &Console, visit: Visit, headers: &HeaderMap) 
     match sign_in::prove_again(console, &visit, basic.username(), basic.password()).await {
         // A one-time password is for a sign-in, and a program does not choose another one after it.
         Ok(Proved::Account(account)) if account.must_change => visit.refused(must_change()),
+        Ok(Proved::Account(account)) if needs_code(console, &account) => visit.refused(Problem::refused(
+            format!(
+                "Basic is not taken for {}: this account signs in with a code of its second factor, too.",
+                account.name
+            ),
+            "Make a token on the page of the account, and send it as Bearer.",
+        )),
         Ok(proved) => {
             let account = match &proved {
                 Proved::Account(account) => Some(account.id),
@@ -373,7 +383,11 @@ async fn going_on(
     let ended = now - session.last_used_at > time_delta(access.ends_unused_after())
         || now - session.created_at > time_delta(access.session_longest);
     let person = match (&account, access.way.mode()) {
-        (Some(account), Mode::Accounts) if account.disabled_at.is_none() => Some(person_of(account)),
+        (Some(account), Mode::Accounts) if account.disabled_at.is_none() => {
+            // A role may have to have a second factor since the session began.
+            let lacks = access.demands_second_factor(account.role) && !account.second_factor;
+            (!lacks).then(|| person_of(account))
+        }
         (None, Mode::Openmrs) => Some(person_of_openmrs(&session.name, session.role)),
         _ => None,
     };

@@ -31,6 +31,8 @@ pub struct Account {
     pub created_at: DateTime<Utc>,
     pub created_by: String,
     pub last_sign_in_at: Option<DateTime<Utc>>,
+    /// Signing in takes a code, too.
+    pub second_factor: bool,
 }
 
 /// An account about to be made.
@@ -70,7 +72,8 @@ pub enum Unchanged {
 }
 
 const COLUMNS: &str = "id, name, role, applications, password, must_change, password_until, password_used_at, \
-                       password_set_at, disabled_at, created_at, created_by, last_sign_in_at";
+                       password_set_at, disabled_at, created_at, created_by, last_sign_in_at, \
+                       EXISTS (SELECT 1 FROM second_factors WHERE account_id = accounts.id) AS second_factor";
 
 /// How a name is compared: without regard to case.
 pub fn folded(name: &str) -> String {
@@ -262,6 +265,7 @@ fn read(row: &SqliteRow) -> Result<Account, StoreError> {
         created_at: instant(row.try_get("created_at")?)?,
         created_by: row.try_get("created_by")?,
         last_sign_in_at: optional("last_sign_in_at")?,
+        second_factor: row.try_get("second_factor")?,
     })
 }
 

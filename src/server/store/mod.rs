@@ -11,6 +11,7 @@ mod groups;
 pub mod ledger;
 mod operations;
 mod runs;
+mod second_factors;
 mod service_tokens;
 mod sessions;
 
@@ -40,6 +41,7 @@ pub use copy::Copied;
 pub use discarded::{NewCopy, WhichCopies};
 pub use groups::{GroupEvents, GroupRow};
 pub use operations::NewOperation;
+pub use second_factors::SecondFactor;
 pub use service_tokens::{NewServiceToken, ServiceToken};
 pub use sessions::{NewSession, NewToken, Session, Token};
 

@@ -7,7 +7,10 @@ use leptos_router::hooks::use_query_map;
 use crate::{
     api::access::{OwnAccount, OwnSession, OwnToken, view_own_account},
     model::{Role, access::KnownBy, error_text::visible},
-    ui::components::{At, FormToken, FormTold, Notice, NoticeKind, TokenLine, TokenTable, loaded, use_base},
+    ui::{
+        components::{At, CodeField, FormToken, FormTold, Notice, NoticeKind, TokenLine, TokenTable, loaded, use_base},
+        words,
+    },
 };
 
 #[component]
@@ -70,6 +73,7 @@ fn Account(account: OwnAccount, changed: bool) -> impl IntoView {
             </dl>
         </section>
         {account.kept_here.then(|| view! { <Password shortest=account.shortest name=person.name.clone() /> })}
+        {(account.kept_here && !must_change).then(|| view! { <SecondFactor account=account.clone() /> })}
         {(!account.sessions.is_empty()).then(|| view! { <Sessions sessions=account.sessions.clone() /> })}
         {(account.kept_here && !must_change).then(|| view! { <Tokens account=account.clone() /> })}
     }
@@ -118,6 +122,89 @@ fn Password(shortest: usize, name: String) -> impl IntoView {
                 </form>
             </div>
         </section>
+    }
+    .into_any()
+}
+
+/// What there is of a second factor, and what can be done about it. Each takes the password again.
+#[component]
+fn SecondFactor(account: OwnAccount) -> impl IntoView {
+    let base = use_base();
+    let demanded = account.second_factor_demanded;
+    let begin = base.function("begin_second_factor");
+    let inside = match account.second_factor {
+        None => view! {
+            <div class="pad">
+                <p class="muted">
+                    "None. With one, signing in also takes a code from an app on your phone: whoever learns your password is not let in with it."
+                </p>
+                <details>
+                    <summary>"Set up a second factor"</summary>
+                    <Owner action=begin code=false button="Set up" />
+                </details>
+            </div>
+        }
+        .into_any(),
+        Some((set_at, left)) => {
+            let few = (left <= 3).then_some(" Make new ones.");
+            let (codes, end) = (base.function("new_recovery_codes"), base.function("end_second_factor"));
+            view! {
+                <div class="pad">
+                    <p>"Set up " <At at=set_at /> ". " {words::count(left.unsigned_abs(), "recovery code")} " left." {few}</p>
+                    <details>
+                        <summary>"New recovery codes"</summary>
+                        <p class="small muted">"The old ones open nothing any more."</p>
+                        <Owner action=codes code=true button="Make new codes" />
+                    </details>
+                    <details>
+                        <summary>"Another phone"</summary>
+                        <p class="small muted">"The present app is taken until the new one is set up."</p>
+                        <Owner action=begin code=true button="Set up another app" />
+                    </details>
+                    {if demanded {
+                        view! { <p class="small muted">"Your role must have a second factor: it cannot be turned off."</p> }.into_any()
+                    } else {
+                        view! {
+                            <details>
+                                <summary>"Turn it off"</summary>
+                                <Owner action=end code=true button="Turn the second factor off" />
+                            </details>
+                        }
+                            .into_any()
+                    }}
+                </div>
+            }
+            .into_any()
+        }
+    };
+    view! {
+        <section class="sheet" aria-labelledby="second-factor">
+            <header>
+                <h2 id="second-factor">"Second factor"</h2>
+            </header>
+            {inside}
+        </section>
+    }
+    .into_any()
+}
+
+/// Asks for the password, and for a code where there is a second factor.
+#[component]
+fn Owner(action: String, code: bool, button: &'static str) -> impl IntoView {
+    view! {
+        <form method="post" action=action class="ask">
+            <FormToken />
+            <label>
+                <span>"Your password"</span>
+                <input name="password" type="password" autocomplete="current-password" required />
+            </label>
+            {code.then(|| view! { <CodeField label="Code of your app, or a recovery code" /> })}
+            <div class="bar">
+                <button type="submit" class="primary">
+                    {button}
+                </button>
+            </div>
+        </form>
     }
     .into_any()
 }

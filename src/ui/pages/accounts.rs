@@ -121,12 +121,13 @@ fn Row(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize) -
     } else {
         ().into_any()
     };
+    let factor = account.second_factor.then(|| view! { <Badge word="running" icon="running" text="Second factor" /> });
     let made = account.created_by.clone();
     let own = account.own;
     view! {
         <tr>
             <th scope="row">
-                {account.name.clone()} {own.then_some(" (you)")} " " {state}
+                {account.name.clone()} {own.then_some(" (you)")} " " {state} " " {factor}
                 <span class="small muted">"made " <At at=account.created_at /> " by " {made}</span>
             </th>
             <td data-label="Role">{account.role.word()}</td>
@@ -180,6 +181,17 @@ fn Change(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize
                                 <FormToken />
                                 <input type="hidden" name="name" value=name.clone() />
                                 <button type="submit">{text}</button>
+                            </form>
+                        }
+                    })}
+                {account
+                    .second_factor
+                    .then(|| {
+                        view! {
+                            <form method="post" action=base.function("reset_second_factor")>
+                                <FormToken />
+                                <input type="hidden" name="name" value=name.clone() />
+                                <button type="submit">"Reset second factor"</button>
                             </form>
                         }
                     })}

@@ -18,5 +18,7 @@ pub mod not_found;
 pub mod operation;
 pub mod operations;
 pub mod overview;
+pub mod second_factor;
+pub mod second_step;
 pub mod service_tokens;
 pub mod sign_in;

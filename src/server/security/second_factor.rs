@@ -1,0 +1,532 @@
+//! The second factor: codes of six digits that an app on a phone calculates from a secret and the time (RFC 6238).
+//!
+//! Signing in has two steps then. Between them there is no session, only something pending in memory: bound to a secret
+//! of its own in a cookie and to the browser, for ten minutes and a few codes. The secret of an app that is being set up
+//! stays in memory until a code has proved that the app has it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use totp_rs::{Builder, Secret, Totp};
+
+use super::{passwords, report, secrets, vault::Vault, visit::Visit};
+use crate::{
+    error::Problem,
+    model::access::Enrolment,
+    server::{config::Config, security::report::Happened, state::Console, store::Account},
+};
+
+/// How long somebody has for the second step, or for setting up an app.
+const PENDING_FOR: Duration = Duration::from_secs(600);
+/// Codes that can be tried before the password is asked for again.
+const TRIES: u32 = 10;
+/// Sign-ins between their two steps, and apps that are being set up, at the same time; and of one account.
+const MOST: usize = 1_000;
+const MOST_OF_ONE: usize = 10;
+/// Codes that can be tried without waiting, and in a browser that is known.
+const FREE: u32 = 5;
+const FREE_KNOWN: u32 = 10;
+/// A lane opens at least this often.
+const LONGEST_CLOSED: Duration = Duration::from_secs(20);
+/// A lane in which nothing happened for so long is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+/// Recovery codes that an account has.
+pub const RECOVERY_CODES: usize = 10;
+/// Letters and digits of a recovery code.
+const RECOVERY_CHARS: usize = 15;
+/// What an app names the console.
+const ISSUER: &str = "Atomfeed Console";
+
+/// What an app calculates codes from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seed([u8; 20]);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Seed {
+    fn new() -> Self {
+        Self(secrets::random())
+    }
+
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        Some(Self(bytes.try_into().ok()?))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn totp(&self, name: &str) -> Result<Totp, Problem> {
+        let built = Builder::new()
+            .with_secret(Secret::new_stack(self.0))
+            .with_account_name(name.to_owned())
+            .with_issuer(Some(ISSUER))
+            .with_skew(1)
+            .build();
+        built.map_err(|error| Problem::internal(format!("no codes can be calculated: {error}")))
+    }
+
+    /// The step whose code this is, of the present one and those beside it.
+    pub(super) fn step(&self, code: &str, now: DateTime<Utc>) -> Result<Option<i64>, Problem> {
+        // The standard counts from 1970: a clock before it has no codes.
+        let Ok(seconds) = u64::try_from(now.timestamp()) else { return Ok(None) };
+        Ok(self.totp("")?.check(code, seconds).and_then(|step| i64::try_from(step).ok()))
+    }
+
+    /// What a page shows so that an app can be set up.
+    ///
+    /// # Errors
+    /// The name cannot stand in the address that an app reads.
+    pub fn enrolment(&self, name: &str, host: &str) -> Result<Enrolment, Problem> {
+        // Without the port: two consoles of one machine are rare, and a colon cannot stand there.
+        let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let host = host.rsplit_once(':').filter(|(_, after)| port(after)).map_or(host, |(before, _)| before);
+        let label = if host.is_empty() { name.to_owned() } else { format!("{name}@{}", host.replace(':', ".")) };
+        let totp = self.totp(&label)?;
+        let address = totp.to_url().map_err(|error| Problem::internal(format!("no address for an app: {error}")))?;
+        let drawn = qrcode::QrCode::new(address.as_bytes())
+            .map_err(|error| Problem::internal(format!("no QR code can be drawn: {error}")))?;
+        let width = drawn.width();
+        let mut path = String::new();
+        for (at, color) in drawn.to_colors().into_iter().enumerate() {
+            if color == qrcode::Color::Dark {
+                // Four modules of white around it, as the standard asks for.
+                path.push_str(&format!("M{} {}h1v1h-1z", at % width + 4, at / width + 4));
+            }
+        }
+        Ok(Enrolment { secret: grouped(&totp.secret().to_base32()), address, width: width + 8, path })
+    }
+}
+
+/// In groups of four, as people read it out.
+fn grouped(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    chars.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
+}
+
+/// A sign-in between its two steps.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub account: i64,
+    pub name: String,
+    /// Where to go on, a path and query below the base.
+    pub to: String,
+    /// The app that has to be set up first; `None`: there is one.
+    pub enrolling: Option<Seed>,
+    /// Another value of the account's means: the password that was right is not its password any more.
+    password_set_at: DateTime<Utc>,
+    browser: [u8; 32],
+    tries: u32,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Enrolling {
+    seed: Seed,
+    since: Instant,
+}
+
+/// An account, and the browser where it has signed in from it before; all other browsers share one lane, whatever their
+/// addresses are.
+type Lane = (i64, Option<[u8; 32]>);
+
+/// Codes that were tried lately. A code is one of a million, so that it is guessed by trying from many addresses; and whoever
+/// comes so far knows the password: so all strangers together are slowed down, and the right password forgets nothing.
+#[derive(Debug, Default)]
+struct Guessing {
+    lanes: Mutex<HashMap<Lane, (u32, Instant)>>,
+}
+
+impl Guessing {
+    /// Counts a code that is about to be tried. It counts as wrong until [`Guessing::succeeded`] is told otherwise.
+    ///
+    /// # Errors
+    /// The next one can be tried after so long.
+    fn begin(&self, lane: Lane, now: Instant) -> Result<(), Duration> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|_, (_, last)| now.duration_since(*last) < FORGOTTEN);
+        let (failed, last) = lanes.entry(lane).or_insert((0, now));
+        let free = if lane.1.is_some() { FREE_KNOWN } else { FREE };
+        if let Some(over) = failed.checked_sub(free) {
+            let closed = (Duration::from_millis(500) * 2_u32.pow(over.min(10))).min(LONGEST_CLOSED);
+            if *last + closed > now {
+                return Err(*last + closed - now);
+            }
+        }
+        *failed += 1;
+        *last = now;
+        Ok(())
+    }
+
+    fn not_made(&self, lane: Lane) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((failed, _)) = lanes.get_mut(&lane) {
+            *failed = failed.saturating_sub(1);
+        }
+    }
+
+    fn succeeded(&self, lane: Lane) {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(&lane);
+    }
+}
+
+/// What the second factor needs while the console runs.
+#[derive(Debug)]
+pub struct SecondFactors {
+    pub vault: Vault,
+    guessing: Guessing,
+    /// By the digest of the cookie's secret.
+    pending: Mutex<HashMap<[u8; 32], Pending>>,
+    /// Apps that people set up on the page of their account, by the digest of their session's secret.
+    enrolling: Mutex<HashMap<[u8; 32], Enrolling>>,
+}
+
+impl SecondFactors {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            vault: Vault::new(config),
+            guessing: Guessing::default(),
+            pending: Mutex::default(),
+            enrolling: Mutex::default(),
+        }
+    }
+
+    /// Keeps a sign-in whose password was right, and returns the secret for its cookie.
+    pub fn begin(&self, visit: &Visit, account: &Account, to: &str) -> String {
+        let secret = secrets::new();
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.retain(|_, pending| pending.since.elapsed() < PENDING_FOR);
+        // Only somebody who has a right password comes here: what is oldest has to go.
+        while oldest(&pending, |other| other.account == account.id, MOST_OF_ONE) {
+            remove_oldest(&mut pending, |other| other.account == account.id);
+        }
+        while oldest(&pending, |_| true, MOST) {
+            remove_oldest(&mut pending, |_| true);
+        }
+        let new = Pending {
+            account: account.id,
+            name: account.name.clone(),
+            to: to.to_owned(),
+            enrolling: (!account.second_factor).then(Seed::new),
+            password_set_at: account.password_set_at,
+            browser: secrets::hash(&visit.browser.0),
+            tries: 0,
+            since: Instant::now(),
+        };
+        pending.insert(secrets::hash(&secret), new);
+        secret
+    }
+
+    /// The sign-in of this visitor that waits for its second step.
+    pub fn pending(&self, visit: &Visit) -> Option<Pending> {
+        let key = secrets::hash(visit.pending.as_deref()?);
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = pending.get(&key)?;
+        let goes_on = found.since.elapsed() < PENDING_FOR && found.browser == secrets::hash(&visit.browser.0);
+        goes_on.then(|| found.clone())
+    }
+
+    /// Counts a code that is about to be tried; `false`: the password has to be given again.
+    fn counts(&self, visit: &Visit) -> bool {
+        let Some(secret) = visit.pending.as_deref() else { return false };
+        let key = secrets::hash(secret);
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(found) = pending.get_mut(&key) else { return false };
+        found.tries += 1;
+        if found.tries <= TRIES {
+            return true;
+        }
+        pending.remove(&key);
+        false
+    }
+
+    /// Forgets the sign-in of this visitor.
+    pub fn end(&self, visit: &Visit) {
+        if let Some(secret) = visit.pending.as_deref() {
+            self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&secrets::hash(secret));
+        }
+    }
+
+    /// Begins to set up an app for whoever is signed in.
+    pub fn enrol(&self, visit: &Visit) {
+        let mut enrolling = self.enrolling.lock().unwrap_or_else(PoisonError::into_inner);
+        enrolling.retain(|_, enrolling| enrolling.since.elapsed() < PENDING_FOR);
+        if enrolling.len() < MOST {
+            enrolling.insert(secrets::hash(&visit.secret), Enrolling { seed: Seed::new(), since: Instant::now() });
+        }
+    }
+
+    /// The app that is being set up by whoever is signed in.
+    pub fn enrolling(&self, visit: &Visit) -> Option<Seed> {
+        let enrolling = self.enrolling.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = enrolling.get(&secrets::hash(&visit.secret))?;
+        (found.since.elapsed() < PENDING_FOR).then(|| found.seed.clone())
+    }
+
+    fn enrolled(&self, visit: &Visit) {
+        self.enrolling.lock().unwrap_or_else(PoisonError::into_inner).remove(&secrets::hash(&visit.secret));
+    }
+}
+
+fn oldest(pending: &HashMap<[u8; 32], Pending>, of: impl Fn(&Pending) -> bool, most: usize) -> bool {
+    pending.values().filter(|pending| of(pending)).count() >= most
+}
+
+fn remove_oldest(pending: &mut HashMap<[u8; 32], Pending>, of: impl Fn(&Pending) -> bool) {
+    let found = pending.iter().filter(|(_, pending)| of(pending)).min_by_key(|(_, pending)| pending.since);
+    if let Some(key) = found.map(|(key, _)| *key) {
+        pending.remove(&key);
+    }
+}
+
+/// What somebody has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Code,
+    /// A recovery code; so many are left.
+    RecoveryCode(i64),
+}
+
+/// What was typed, without what people put between groups.
+fn typed(code: &str) -> String {
+    code.chars().filter(|char| !char.is_whitespace() && *char != '-').take(100).collect::<String>().to_lowercase()
+}
+
+/// How a recovery code is kept. It has 74 bits, which nobody can go through.
+fn recovery_hash(account: i64, code: &str) -> [u8; 32] {
+    secrets::derived(&format!("recovery code of account {account}"), code)
+}
+
+/// Recovery codes as they are shown, and how they are kept.
+pub fn recovery_codes(account: i64) -> (Vec<String>, Vec<[u8; 32]>) {
+    let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| passwords::readable(RECOVERY_CHARS)).collect();
+    let hashes = codes.iter().map(|code| recovery_hash(account, &typed(code))).collect();
+    (codes, hashes)
+}
+
+fn not_right() -> Problem {
+    Problem::not_signed_in(
+        "This code is not right.",
+        "Type the six digits that your app shows now. If they are not taken, compare the phone's clock with another one. A \
+         recovery code is right once.",
+    )
+}
+
+fn used_before() -> Problem {
+    Problem::not_signed_in(
+        "This code has been used: each is right once.",
+        "Wait until your app shows the next one, at most half a minute.",
+    )
+}
+
+/// Proves that somebody has the second factor of an account, by a code of the app or a recovery code.
+///
+/// # Errors
+/// The code is not right, was used before, was tried too often, or cannot be checked now.
+pub async fn prove(console: &Console, visit: &Visit, account: &Account, code: &str) -> Result<Shown, Problem> {
+    let store = &console.parts.store;
+    let factors = &console.parts.doorkeeper.second_factors;
+    let code = typed(code);
+    let mark = secrets::hash(&visit.browser.0);
+    let known = !visit.browser.1 && store.knows_browser(&mark, &account.name).await?;
+    let lane = (account.id, known.then_some(mark));
+    if let Err(wait) = factors.guessing.begin(lane, Instant::now()) {
+        tracing::warn!(address = visit.came.address(), "codes come faster than they are taken");
+        // They stay outside whether it could be written or not.
+        let _ = report::sign_in_refused(console, visit, &account.name, Happened::SignInTooOften).await;
+        return Err(Problem {
+            status: 429,
+            what: "Several codes of this account were not right.".to_owned(),
+            todo: format!("Wait {} s, then try again with the code that your app shows then.", wait.as_secs() + 1),
+        });
+    }
+    match checked(console, account, &code).await {
+        Ok(Checked::Right(shown)) => {
+            factors.guessing.succeeded(lane);
+            Ok(shown)
+        }
+        Ok(wrong) => {
+            // They stay outside whether it could be written or not.
+            let _ = report::sign_in_refused(console, visit, &account.name, Happened::CodeNotRight).await;
+            Err(if matches!(wrong, Checked::UsedBefore) { used_before() } else { not_right() })
+        }
+        Err(problem) => {
+            factors.guessing.not_made(lane);
+            Err(problem)
+        }
+    }
+}
+
+enum Checked {
+    Right(Shown),
+    UsedBefore,
+    Wrong,
+}
+
+async fn checked(console: &Console, account: &Account, code: &str) -> Result<Checked, Problem> {
+    let store = &console.parts.store;
+    if code.len() == RECOVERY_CHARS {
+        if !store.take_recovery_code(account.id, &recovery_hash(account.id, code)).await? {
+            return Ok(Checked::Wrong);
+        }
+        let left = store.second_factor(account.id).await?.map_or(0, |factor| factor.codes_left);
+        return Ok(Checked::Right(Shown::RecoveryCode(left)));
+    }
+    let Some(factor) = store.second_factor(account.id).await? else { return Ok(Checked::Wrong) };
+    let vault = &console.parts.doorkeeper.second_factors.vault;
+    let key = vault.key(store).await?;
+    let seed = key.open(account.id, &factor.secret).as_deref().and_then(Seed::of);
+    let seed = seed.ok_or_else(|| {
+        tracing::error!(account = account.name, "the secret of a second factor cannot be decrypted");
+        Problem::unavailable(
+            "Codes of this account cannot be checked: its secret cannot be decrypted.",
+            "A recovery code lets you in all the same. An administrator can reset the second factor.",
+        )
+    })?;
+    Ok(match seed.step(code, Utc::now())? {
+        None => Checked::Wrong,
+        Some(step) if store.take_step(account.id, step).await? => Checked::Right(Shown::Code),
+        Some(_) => Checked::UsedBefore,
+    })
+}
+
+/// Makes the app that is being set up the second factor of the account, once a code proves that it works, and returns the
+/// recovery codes: nobody can see them again.
+///
+/// # Errors
+/// The code is not right, or the key or the store cannot be used.
+pub async fn set(
+    console: &Console,
+    visit: &Visit,
+    account: &Account,
+    seed: &Seed,
+    code: &str,
+    keep_session: &[u8],
+) -> Result<Vec<String>, Problem> {
+    let store = &console.parts.store;
+    let Some(step) = seed.step(&typed(code), Utc::now())? else {
+        return Err(Problem::bad_request(
+            "This code is not right.",
+            "Type the six digits that your app shows now for this secret. If they are not taken, compare the phone's clock \
+             with another one.",
+        ));
+    };
+    let key = console.parts.doorkeeper.second_factors.vault.key(store).await?;
+    let sealed = key.seal(account.id, seed.bytes())?;
+    let (codes, hashes) = recovery_codes(account.id);
+    report::on_record(console, visit, &account.name, Happened::SecondFactorSet { of: &account.name }, async {
+        Ok(store.set_second_factor(account.id, &sealed, step, &hashes, keep_session).await?)
+    })
+    .await?;
+    console.parts.doorkeeper.second_factors.enrolled(visit);
+    Ok(codes)
+}
+
+/// The account of a pending sign-in, if its password is still the one that was right. Counts a code that is about to be
+/// tried.
+///
+/// # Errors
+/// The sign-in has to begin again.
+pub async fn account_of(console: &Console, visit: &Visit) -> Result<(Pending, Account), Problem> {
+    let factors = &console.parts.doorkeeper.second_factors;
+    let begin_again = || {
+        Problem::not_signed_in(
+            "This sign-in has taken too long, or too many codes were tried.",
+            "Begin again with your name and password.",
+        )
+    };
+    let pending = factors.pending(visit).ok_or_else(begin_again)?;
+    let account = console.parts.store.account(&pending.name).await?.filter(|account| {
+        account.id == pending.account
+            && account.disabled_at.is_none()
+            && account.password_set_at == pending.password_set_at
+            && account.second_factor == pending.enrolling.is_none()
+    });
+    let Some(account) = account.filter(|_| factors.counts(visit)) else {
+        factors.end(visit);
+        return Err(begin_again());
+    };
+    Ok((pending, account))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test values of RFC 6238, appendix B, whose last six digits are the code of six.
+    #[test]
+    fn codes_are_those_of_the_standard_in_the_step_and_those_beside_it() {
+        let seed = Seed(*b"12345678901234567890");
+        let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
+        for (seconds, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (1_234_567_890, "005924"),
+            (2_000_000_000, "279037"),
+            (20_000_000_000, "353130"),
+        ] {
+            let step = seconds / 30;
+            assert_eq!(seed.step(code, at(seconds)).unwrap(), Some(step), "{seconds}");
+            assert_eq!(seed.step(code, at((step + 2) * 30 - 1)).unwrap(), Some(step), "one step late");
+            assert_eq!(seed.step(code, at((step - 1) * 30)).unwrap(), Some(step), "one step early");
+            assert_eq!(seed.step(code, at((step + 2) * 30)).unwrap(), None, "two late");
+            assert_eq!(seed.step(code, at((step - 1) * 30 - 1)).unwrap(), None, "two early");
+        }
+        for code in ["", "28708", "2870820", "+87082", "２８７０８２", "28708a"] {
+            assert_eq!(seed.step(code, at(59)).unwrap(), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_app_reads_whose_codes_they_are_and_the_secret_stands_there_as_text() {
+        let seed = Seed(*b"12345678901234567890");
+        let enrolment = seed.enrolment("asha", "hospital.example:9080").unwrap();
+        assert_eq!(enrolment.secret, "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ");
+        assert_eq!(
+            enrolment.address,
+            "otpauth://totp/Atomfeed%20Console:asha%40hospital.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Atomfeed%20Console"
+        );
+        assert!(enrolment.width > 40 && enrolment.path.starts_with("M4 4h1v1h-1z"), "{enrolment:?}");
+        for host in ["[::1]:9080", "[::1]", "", "localhost"] {
+            seed.enrolment("asha@ward", host).unwrap();
+        }
+    }
+
+    #[test]
+    fn codes_are_guessed_slowly_and_the_owner_goes_on_in_a_known_browser() {
+        let guessing = Guessing::default();
+        let begun = Instant::now();
+        let (mut made, mut now) = (0, begun);
+        while now < begun + Duration::from_secs(3_600) {
+            now += Duration::from_millis(100);
+            made += u32::from(guessing.begin((1, None), now).is_ok());
+        }
+        assert!((100..200).contains(&made), "{made} of a million codes in an hour");
+        assert_eq!(guessing.begin((1, Some([7; 32])), now), Ok(()));
+        assert_eq!(guessing.begin((2, None), now), Ok(()), "another account");
+        assert_eq!(guessing.begin((1, None), now + FORGOTTEN), Ok(()), "and it is forgotten");
+        guessing.succeeded((1, None));
+        assert_eq!((0..10).filter(|_| guessing.begin((1, None), now).is_ok()).count(), 5);
+    }
+
+    #[test]
+    fn recovery_codes_are_ten_and_taken_however_they_are_typed() {
+        let (codes, hashes) = recovery_codes(7);
+        assert_eq!((codes.len(), hashes.len()), (10, 10));
+        let code = &codes[0];
+        assert_eq!((code.len(), code.matches('-').count()), (17, 2), "{code}");
+        for written in [code.clone(), code.replace('-', " "), code.to_uppercase(), code.replace('-', "")] {
+            assert_eq!(recovery_hash(7, &typed(&written)), hashes[0]);
+        }
+        assert_ne!(recovery_hash(8, &typed(code)), hashes[0], "of this account alone");
+    }
+}

@@ -1,0 +1,288 @@
+//! The key that the secrets of second factors are encrypted with. It is in a file of its own, never in the store: who has
+//! the store or a backup of it can calculate nobody's codes.
+//!
+//! Where the settings name no file, one beside the store is made when the console first starts. It is never made anew
+//! while the store holds secrets: the new key would fit none of them, and hide that the old one is lost.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+
+use super::secrets;
+use crate::{
+    error::Problem,
+    server::{
+        config::Config,
+        store::{Store, StoreError},
+    },
+};
+
+/// Bytes of the key; the file holds them as hexadecimal digits.
+const KEY_LEN: usize = 32;
+/// A key file is small; anything larger is another file by mistake.
+const LARGEST: u64 = 1_024;
+
+/// Where the key is. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    file: Arc<Path>,
+    /// The settings name the file.
+    named: bool,
+    /// The key once it was read. What went wrong is not kept: the file can be put back while the console runs.
+    key: Arc<OnceLock<Key>>,
+}
+
+/// The key, as it is used.
+#[derive(Clone, Debug)]
+pub struct Key(Arc<LessSafeKey>);
+
+/// Why there is no key that fits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the key of the second factors cannot be used: the file {file} {reason}")]
+pub struct Unusable {
+    pub file: String,
+    pub reason: String,
+}
+
+impl From<Unusable> for Problem {
+    fn from(unusable: Unusable) -> Self {
+        tracing::error!("{unusable}");
+        Problem::unavailable(
+            "Codes cannot be checked now: the console does not have the key of the second factors.",
+            "A recovery code lets you in all the same. Tell the administrator: the console's log names the file, and the \
+             command account reset-second-factor works without it.",
+        )
+    }
+}
+
+/// The store cannot be used, or there is no key that fits.
+#[derive(Debug, thiserror::Error)]
+pub enum NoKey {
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<NoKey> for Problem {
+    fn from(no_key: NoKey) -> Self {
+        match no_key {
+            NoKey::Unusable(unusable) => unusable.into(),
+            NoKey::Store(error) => error.into(),
+        }
+    }
+}
+
+impl Vault {
+    pub fn new(config: &Config) -> Self {
+        let named = config.access.second_factor_key.clone();
+        let file = named.clone().unwrap_or_else(|| beside(&config.store));
+        Self { file: file.into(), named: named.is_some(), key: Arc::default() }
+    }
+
+    /// The file that holds the key.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The key, read from its file, or made where there never was one.
+    ///
+    /// # Errors
+    /// The file is missing, cannot be used, or holds another key than the one that the store's secrets were encrypted with.
+    pub async fn key(&self, store: &Store) -> Result<Key, NoKey> {
+        if let Some(key) = self.key.get() {
+            return Ok(key.clone());
+        }
+        let kept = store.any_second_factor().await?;
+        let unusable = |reason: String| Unusable { file: self.file.display().to_string(), reason };
+        let key = match read(&self.file) {
+            Ok(key) => key,
+            Err(NotRead::Missing) if kept.is_none() && !self.named => {
+                make(&self.file).map_err(|error| unusable(format!("cannot be made: {error}")))?
+            }
+            Err(NotRead::Missing) => return Err(unusable("is missing".to_owned()).into()),
+            Err(NotRead::Bad(reason)) => return Err(unusable(reason).into()),
+        };
+        if let Some(kept) = kept
+            && key.open(kept.account, &kept.secret).is_none()
+        {
+            return Err(unusable("holds another key than the one that the store's secrets need".to_owned()).into());
+        }
+        Ok(self.key.get_or_init(|| key).clone())
+    }
+}
+
+/// `console.db` → `console.db.key`.
+fn beside(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".key");
+    name.into()
+}
+
+enum NotRead {
+    Missing,
+    Bad(String),
+}
+
+fn read(file: &Path) -> Result<Key, NotRead> {
+    let bad = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => NotRead::Missing,
+        _ => NotRead::Bad(format!("cannot be read: {error}")),
+    };
+    let found = fs::metadata(file).map_err(bad)?;
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o004 != 0 {
+        return Err(NotRead::Bad(
+            "may be read by everybody on this machine: take that right away (chmod o-r)".to_owned(),
+        ));
+    }
+    let no_key = || NotRead::Bad(format!("does not hold {} hexadecimal digits and nothing else", KEY_LEN * 2));
+    if found.len() > LARGEST {
+        return Err(no_key());
+    }
+    let text = fs::read_to_string(file).map_err(bad)?;
+    let text = text.trim();
+    if text.len() != KEY_LEN * 2 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(no_key());
+    }
+    let digits = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16));
+    let bytes: Vec<u8> = digits.collect::<Result<_, _>>().map_err(|_| no_key())?;
+    Key::new(&bytes).ok_or_else(no_key)
+}
+
+/// Makes the file, readable by its owner only.
+fn make(file: &Path) -> io::Result<Key> {
+    let bytes = secrets::random::<KEY_LEN>();
+    let mut options = OpenOptions::new();
+    // Never over a file that another console has made in this moment.
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut written = options.open(file)?;
+    written.write_all(format!("{}\n", secrets::hex(&bytes)).as_bytes())?;
+    written.sync_all()?;
+    tracing::info!(file = %file.display(), "the key of the second factors was made; it is not in backups of the store");
+    Key::new(&bytes).ok_or_else(|| io::Error::other("no key can be made of it"))
+}
+
+impl Key {
+    fn new(bytes: &[u8]) -> Option<Self> {
+        UnboundKey::new(&CHACHA20_POLY1305, bytes).ok().map(|key| Self(Arc::new(LessSafeKey::new(key))))
+    }
+
+    /// Encrypts a secret for this account; nobody can give it to another one.
+    ///
+    /// # Errors
+    /// It cannot be encrypted.
+    pub fn seal(&self, account: i64, secret: &[u8]) -> Result<Vec<u8>, Problem> {
+        let nonce = secrets::random::<NONCE_LEN>();
+        let mut text = secret.to_vec();
+        self.0
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), of_account(account), &mut text)
+            .map_err(|_| Problem::internal("a secret could not be encrypted"))?;
+        Ok([nonce.as_slice(), &text].concat())
+    }
+
+    /// Decrypts what [`Key::seal`] made for this account; `None`: it was made with another key, or for another account.
+    pub fn open(&self, account: i64, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut text = text.to_vec();
+        Some(self.0.open_in_place(nonce, of_account(account), &mut text).ok()?.to_vec())
+    }
+}
+
+fn of_account(account: i64) -> Aad<Vec<u8>> {
+    Aad::from(format!("second factor of account {account}").into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_opened_by_its_key_for_its_account_alone() {
+        let (key, other) = (Key::new(&[7; 32]).unwrap(), Key::new(&[8; 32]).unwrap());
+        let sealed = key.seal(1, b"secret").unwrap();
+        assert_eq!(key.open(1, &sealed).unwrap(), b"secret");
+        assert_ne!(sealed, key.seal(1, b"secret").unwrap(), "never the same twice");
+        assert!(!sealed.windows(6).any(|bytes| bytes == b"secret"));
+        assert_eq!(key.open(2, &sealed), None, "another account");
+        assert_eq!(other.open(1, &sealed), None, "another key");
+        let mut changed = sealed.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        assert_eq!(key.open(1, &changed), None, "changed");
+        for short in [&sealed[..NONCE_LEN], &sealed[..5], &[]] {
+            assert_eq!(key.open(1, short), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_key_is_made_once_and_never_in_the_place_of_one_that_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("console.db");
+        let store = Store::open(&path).await.unwrap();
+        let vault = |named: bool| Vault { file: beside(&path).into(), named, key: Arc::default() };
+        let reason = async |vault: Vault| match vault.key(&store).await {
+            Err(NoKey::Unusable(unusable)) => unusable.reason,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reason(vault(true)).await, "is missing", "one that the settings name is not made");
+        let key = vault(false).key(&store).await.unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(beside(&path)).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(
+            vault(false).key(&store).await.unwrap().open(1, &key.seal(1, b"x").unwrap()).is_some(),
+            "the same again"
+        );
+
+        add_account(&store).await;
+        store.set_second_factor(1, &key.seal(1, b"x").unwrap(), 0, &[], &[]).await.unwrap();
+        vault(false).key(&store).await.unwrap();
+        let kept = fs::read(beside(&path)).unwrap();
+        fs::remove_file(beside(&path)).unwrap();
+        assert_eq!(reason(vault(false)).await, "is missing");
+        let write = |text: &str, mode: u32| {
+            let _ = fs::remove_file(beside(&path));
+            fs::write(beside(&path), text).unwrap();
+            #[cfg(unix)]
+            fs::set_permissions(beside(&path), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            let _ = mode;
+        };
+        write(&"0a".repeat(32), 0o600);
+        assert_eq!(reason(vault(false)).await, "holds another key than the one that the store's secrets need");
+        for text in ["", "0a", &"0a".repeat(33), &"zz".repeat(32), &"é".repeat(32)] {
+            write(text, 0o600);
+            assert_eq!(reason(vault(false)).await, "does not hold 64 hexadecimal digits and nothing else", "{text}");
+        }
+        let text = String::from_utf8(kept).unwrap();
+        write(&text, 0o644);
+        assert!(reason(vault(false)).await.starts_with("may be read by everybody"));
+        write(&text, 0o400);
+        vault(true).key(&store).await.unwrap();
+    }
+
+    async fn add_account(store: &Store) {
+        use crate::{
+            model::Role,
+            server::store::{NewAccount, NewPassword},
+        };
+        let password = NewPassword { hash: "x".into(), must_change: false, until: None };
+        let account = NewAccount {
+            name: "asha".into(),
+            role: Role::Viewer,
+            applications: None,
+            password,
+            created_by: "test".into(),
+        };
+        assert!(store.add_account(&account).await.unwrap());
+    }
+}

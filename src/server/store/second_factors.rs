@@ -1,0 +1,159 @@
+//! The second factors of accounts and their recovery codes. The secrets are encrypted before they come here.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+
+use super::{Store, StoreError, Unchanged, folded, instant};
+
+/// The second factor of an account, as it is kept.
+#[derive(Clone, Debug)]
+pub struct SecondFactor {
+    pub account: i64,
+    /// Encrypted.
+    pub secret: Vec<u8>,
+    pub set_at: DateTime<Utc>,
+    /// Recovery codes that were not used yet.
+    pub codes_left: i64,
+}
+
+const SELECT: &str = "SELECT account_id, secret, set_at, (SELECT COUNT(*) FROM recovery_codes \
+                      WHERE recovery_codes.account_id = second_factors.account_id AND used_at IS NULL) AS codes_left \
+                      FROM second_factors";
+
+impl Store {
+    /// The second factor of an account; `None`: it has none.
+    pub async fn second_factor(&self, account: i64) -> Result<Option<SecondFactor>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE account_id = ?")))
+            .bind(account)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| read(&row)).transpose()
+    }
+
+    /// Any second factor, to see whether a key fits; `None`: no account has one.
+    pub async fn any_second_factor(&self) -> Result<Option<SecondFactor>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} ORDER BY account_id LIMIT 1")))
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| read(&row)).transpose()
+    }
+
+    /// Gives an account a second factor in the place of any that it has, with the hashes of its recovery codes. `step` is
+    /// that of the code which has proved it. The account's other sessions end: they began without it.
+    pub async fn set_second_factor(
+        &self,
+        account: i64,
+        secret: &[u8],
+        step: i64,
+        codes: &[[u8; 32]],
+        keep_session: &[u8],
+    ) -> Result<(), StoreError> {
+        let now = Utc::now().timestamp_millis();
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO second_factors (account_id, secret, set_at, last_step) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (account_id) DO UPDATE SET secret = excluded.secret, set_at = excluded.set_at, \
+             last_step = excluded.last_step",
+        )
+        .bind(account)
+        .bind(secret)
+        .bind(now)
+        .bind(step)
+        .execute(&mut *transaction)
+        .await?;
+        write_codes(&mut transaction, account, codes).await?;
+        sqlx::query("DELETE FROM sessions WHERE account_id = ? AND hash <> ?")
+            .bind(account)
+            .bind(keep_session)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Gives an account other recovery codes; the old ones open nothing any more.
+    pub async fn set_recovery_codes(&self, account: i64, codes: &[[u8; 32]]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        write_codes(&mut transaction, account, codes).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Takes the code of a step; `false` where one of it or of a later one was taken before.
+    pub async fn take_step(&self, account: i64, step: i64) -> Result<bool, StoreError> {
+        let taken = sqlx::query("UPDATE second_factors SET last_step = ? WHERE account_id = ? AND last_step < ?")
+            .bind(step)
+            .bind(account)
+            .bind(step)
+            .execute(&self.pen)
+            .await?;
+        Ok(taken.rows_affected() > 0)
+    }
+
+    /// Takes a recovery code; `false` where the account has none of this hash, or it was used before.
+    pub async fn take_recovery_code(&self, account: i64, hash: &[u8]) -> Result<bool, StoreError> {
+        let taken = sqlx::query(
+            "UPDATE recovery_codes SET used_at = ? WHERE account_id = ? AND hash = ? AND used_at IS NULL \
+             AND EXISTS (SELECT 1 FROM second_factors WHERE second_factors.account_id = recovery_codes.account_id)",
+        )
+        .bind(Utc::now().timestamp_millis())
+        .bind(account)
+        .bind(hash)
+        .execute(&self.pen)
+        .await?;
+        Ok(taken.rows_affected() > 0)
+    }
+
+    /// Takes the second factor and its recovery codes away; the inner value is whether there was one. With it go the
+    /// account's sessions, but for the one that is kept.
+    pub async fn reset_second_factor(
+        &self,
+        name: &str,
+        keep_session: &[u8],
+    ) -> Result<Result<bool, Unchanged>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM accounts WHERE name = ?")
+            .bind(folded(name))
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(id) = id else { return Ok(Err(Unchanged::NoAccount)) };
+        sqlx::query("DELETE FROM recovery_codes WHERE account_id = ?").bind(id).execute(&mut *transaction).await?;
+        let gone =
+            sqlx::query("DELETE FROM second_factors WHERE account_id = ?").bind(id).execute(&mut *transaction).await?;
+        let was = gone.rows_affected() > 0;
+        if was {
+            sqlx::query("DELETE FROM sessions WHERE account_id = ? AND hash <> ?")
+                .bind(id)
+                .bind(keep_session)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(Ok(was))
+    }
+}
+
+async fn write_codes(
+    transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
+    account: i64,
+    codes: &[[u8; 32]],
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM recovery_codes WHERE account_id = ?").bind(account).execute(&mut **transaction).await?;
+    for code in codes {
+        sqlx::query("INSERT INTO recovery_codes (account_id, hash) VALUES (?, ?)")
+            .bind(account)
+            .bind(code.as_slice())
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+fn read(row: &sqlx::sqlite::SqliteRow) -> Result<SecondFactor, StoreError> {
+    Ok(SecondFactor {
+        account: row.try_get("account_id")?,
+        secret: row.try_get("secret")?,
+        set_at: instant(row.try_get("set_at")?)?,
+        codes_left: row.try_get("codes_left")?,
+    })
+}
