@@ -364,8 +364,13 @@ impl Session {
     }
 }
 
+/// Whether every connection of a pool is in use. The pool counts a connection as idle a moment after it can be taken again:
+/// taken in that moment, it is counted out before it is counted in, and the number of idle ones is below zero, which reads as
+/// a very large one.
 fn is_used_up<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> bool {
-    pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections()
+    let (idle, size) = (pool.num_idle(), pool.size());
+    let none_idle = idle == 0 || idle > size as usize;
+    none_idle && size >= pool.options().get_max_connections()
 }
 
 /// What rows can be read through.

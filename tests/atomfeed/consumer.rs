@@ -513,9 +513,9 @@ async fn an_event_costs_its_six_statements_and_no_more(database: &mut TestDataba
         sent.push(proxy.messages() - before);
     }
     // Ten events and fifty: what a run sends once for itself is in both.
-    // What a run sends once for itself differs by some messages.
+    // What a run sends once for itself differs by some messages, and messages can arrive as one. A statement more would be 7.
     let each = (sent[2] - sent[1]) as f64 / MORE as f64;
-    assert!((5.5..=6.1).contains(&each), "{each} messages for an event: {sent:?}");
+    assert!((5.0..=6.6).contains(&each), "{each} messages for an event: {sent:?}");
 
     sent.clear();
     // More rows than a connection keeps statements: an id in the text of a statement would be closed again each time.
@@ -534,7 +534,7 @@ async fn an_event_costs_its_six_statements_and_no_more(database: &mut TestDataba
         sent.push(proxy.messages() - before);
     }
     let each = (sent[2] - sent[1]) as f64 / MORE as f64;
-    assert!((5.5..=6.1).contains(&each), "{each} messages for a retry: {sent:?}");
+    assert!((5.0..=6.6).contains(&each), "{each} messages for a retry: {sent:?}");
 }
 
 async fn a_marker_without_a_page_stalls_the_feed(database: &mut TestDatabase) {
