@@ -116,8 +116,8 @@ async fn dead_connections_cost_one_timeout_together(database: &mut TestDatabase)
     let source = database.source_with(|app| {
         app.database.port = proxy.port;
         app.pool_size = 4;
-        app.connect_timeout = Duration::from_millis(500);
-        app.statement_timeout = Duration::from_secs(3);
+        app.connect_timeout = Duration::from_millis(1500);
+        app.statement_timeout = Duration::from_secs(5);
     });
     // At the same time, so that each needs a connection of its own.
     for answer in futures::future::join_all((0..4).map(|_| source.event(RowId(1)))).await {
@@ -127,8 +127,8 @@ async fn dead_connections_cost_one_timeout_together(database: &mut TestDatabase)
     let started = Instant::now();
     let error = source.event(RowId(1)).await.expect_err("nothing arrives any more");
     assert_eq!(error.kind, SourceErrorKind::TimedOut, "{error:?}");
-    // Half a second for a kept connection, half a second for a new one.
-    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+    // The timeout of a kept connection and that of a new one; each of the four by itself would be five.
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
 /// What a look took that only waited for connections says nothing of what looks cost the database.

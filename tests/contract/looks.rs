@@ -480,8 +480,8 @@ async fn pages_that_wait_do_not_hold_up_a_look(database: &mut TestDatabase) {
     database.insert(&[row]).await;
     let source = database.source_with(|app| {
         app.pool_size = 1;
-        app.connect_timeout = Duration::from_millis(300);
-        app.statement_timeout = Duration::from_secs(2);
+        app.connect_timeout = Duration::from_secs(1);
+        app.statement_timeout = Duration::from_secs(3);
     });
     source.poll().await.expect("nobody holds a lock yet");
     lock_retry_log(database).await;
