@@ -17,7 +17,7 @@ use axum::{Router, extract, routing::get};
 
 use crate::{
     database::{Bound, Database, Dialect},
-    protocol::{Rows, serve},
+    protocol::{Rows, page_of, serve},
 };
 
 /// Events of a turn.
@@ -50,7 +50,7 @@ pub async fn measure(database: &mut Database, events: u64) -> anyhow::Result<(Ra
     let shown = Arc::clone(&pages);
     let page = async move |extract::Path(page): extract::Path<String>| {
         let pages = shown.load(Ordering::SeqCst);
-        page_of(pages, page.parse().unwrap_or(pages))
+        page_of("patient", pages, page.parse().unwrap_or(pages))
     };
     let via = serve(Router::new().route("/patient/{page}", get(page))).await?;
     let client = Client::new(FEED, ClientSettings { via: Some(via), ..ClientSettings::default() })?;
@@ -146,25 +146,4 @@ async fn fail(database: &mut Database, feed: &str) -> anyhow::Result<()> {
         .collect();
     let columns = "id, feed_uri, failed_at, error_message, event_id, event_content, retries";
     database.run(format!("INSERT INTO failed_events ({columns}) VALUES {}", rows.join(", "))).await
-}
-
-/// A page of five entries; the newest one leads no further.
-fn page_of(pages: u64, number: u64) -> String {
-    let link =
-        |relation: &str, page: u64| format!("<link rel=\"{relation}\" href=\"http://openmrs:8080/patient/{page}\"/>");
-    let mut xml = format!("<feed xmlns=\"http://www.w3.org/2005/Atom\">{}", link("via", number));
-    if number < pages {
-        xml += &link("next-archive", number + 1);
-    }
-    if number > 1 {
-        xml += &link("prev-archive", number - 1);
-    }
-    for entry in 0..5 {
-        xml += &format!(
-            "<entry><title>Patient</title><id>tag:atomfeed.ict4h.org:{number:030}-{entry:05}</id>\
-             <updated>2026-11-01T08:00:00Z</updated><content type=\"application/vnd.atomfeed+xml\">\
-             <![CDATA[/openmrs/ws/rest/v1/patient/{number:030}-{entry:05}?v=full]]></content></entry>"
-        );
-    }
-    xml + "</feed>"
 }

@@ -196,7 +196,7 @@ async fn bare(database: &mut Database, category: Option<&str>) -> anyhow::Result
 pub async fn walks(few: usize, many: usize) -> anyhow::Result<Walked> {
     let page = async |extract::Path((pages, page)): extract::Path<(usize, String)>| {
         let number = page.parse().unwrap_or(pages);
-        page_of(pages, number)
+        page_of(&pages.to_string(), pages as u64, number as u64)
     };
     let via = serve(Router::new().route("/{pages}/{page}", get(page))).await?;
     let mut peaks = Vec::new();
@@ -214,10 +214,10 @@ pub async fn walks(few: usize, many: usize) -> anyhow::Result<Walked> {
     Ok(Walked { few: peaks[0], many: peaks[1] })
 }
 
-/// A page of five entries.
-fn page_of(pages: usize, number: usize) -> String {
+/// A page of five entries of a feed below this path; the newest one leads no further.
+pub fn page_of(feed: &str, pages: u64, number: u64) -> String {
     let link =
-        |relation: &str, page: usize| format!("<link rel=\"{relation}\" href=\"http://openmrs:8080/{pages}/{page}\"/>");
+        |relation: &str, page: u64| format!("<link rel=\"{relation}\" href=\"http://openmrs:8080/{feed}/{page}\"/>");
     let mut xml = format!("<feed xmlns=\"http://www.w3.org/2005/Atom\">{}", link("via", number));
     if number < pages {
         xml += &link("next-archive", number + 1);
