@@ -2,7 +2,7 @@ SHELL := /bin/bash
 # The commands that the README names. Each is one script, so that it can be read, and run without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-matrix fuzz bench build watch lint clean
+.PHONY: help run test test-matrix fuzz audit bench build watch lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test-matrix: ## the tests of databases on MySQL 5.6 to 9, MariaDB 10.5 to 11.8, 
 fuzz: ## try the parsers of what others wrote on odd inputs, a minute each; ARGS="--seconds 10 payload" chooses
 	@scripts/fuzz $(ARGS)
 
+audit: ## measure every page that people use with Lighthouse: the median of five runs; ARGS="--runs 3 list" chooses
+	@scripts/audit $(ARGS)
+
 bench: ## measure the figures of the README; ARGS="--help" says what can be chosen
 	@scripts/bench $(ARGS)
 
@@ -28,7 +31,7 @@ build: ## make the release binary, target/release/atomfeed-console
 	@scripts/build
 
 watch: ## the demo hospital in a debug build that is made again at every change
-	@scripts/setup build
+	@scripts/setup watch
 	@. scripts/common.sh && cargo leptos watch -- demo $(ARGS)
 
 lint: ## formatting, scripts, clippy, documentation and dependencies only

@@ -15,10 +15,11 @@ cargo_leptos_version=0.3.10
 cargo_deny_version=0.20.2
 # The tool and the crate must be of one version, or the browser refuses the module: the lock file says which.
 wasm_bindgen_version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' Cargo.lock)
-# Debian 12's own wasm-opt (binaryen 108) breaks modules of current Rust; this one was measured to work.
-binaryen_version=132.0.0
+# Where the packages of scripts/site/ are. Its wasm-opt goes before the system's: that of Debian 12 (binaryen 108) breaks
+# modules of current Rust.
+site_packages="$tools/site"
 
-export PATH="$tools/bin:$tools/node_modules/.bin:$PATH"
+export PATH="$tools/bin:$site_packages/node_modules/.bin:$PATH"
 
 # What cargo makes on its way (some GB) is kept outside the clone, so that a fresh clone does not compile 300 crates
 # again. What it makes in the end (the binaries, the site) stays in the clone's own target/, so that clones never run
