@@ -34,9 +34,9 @@ impl Role {
     /// What the role is for, as a sentence about somebody.
     pub fn meaning(self) -> &'static str {
         match self {
-            Role::Viewer => "Sees what is healthy and what failed.",
-            Role::Operator => "Also reads error texts and payloads, and retries.",
-            Role::Administrator => "Also discards and restores, and looks after accounts.",
+            Role::Viewer => "Can view.",
+            Role::Operator => "Can also read error texts and payloads, and retry.",
+            Role::Administrator => "Can also discard, restore and manage users.",
         }
     }
 
@@ -112,7 +112,7 @@ impl Right {
             Right::Retry => "retry failed events",
             Right::Note => "write notes",
             Right::Discard => "discard and restore failed events",
-            Right::Accounts => "look after accounts and service tokens",
+            Right::Accounts => "manage users and service tokens",
             Right::Audit => "read the audit log",
         }
     }
@@ -285,21 +285,25 @@ impl Lacking {
     pub fn advice(&self) -> String {
         match self.why {
             Why::Role(_) => {
-                format!("An administrator of this console can give you the role {}.", self.right.needs())
+                format!("An administrator can give you the role {}.", self.right.needs())
             }
-            Why::ReadingOnly => "Make a token that may do more on the page of your account.".to_owned(),
+            Why::ReadingOnly => "Create another token on your account page.".to_owned(),
         }
     }
 }
 
 impl fmt::Display for Lacking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (right, needs) = (self.right.to_do(), self.right.needs());
         match self.why {
-            Why::Role(role) => {
-                write!(f, "Your role, {role}, does not include the right to {right}: it takes the role {needs}.")
+            Why::Role(_) => {
+                let roles = match self.right.needs() {
+                    Role::Viewer => "people with a role",
+                    Role::Operator => "operators and administrators",
+                    Role::Administrator => "administrators",
+                };
+                write!(f, "Only {roles} can {}.", self.right.to_do())
             }
-            Why::ReadingOnly => write!(f, "This token is for reading only: it does not carry the right to {right}."),
+            Why::ReadingOnly => f.write_str("This token can only read."),
         }
     }
 }
@@ -352,11 +356,8 @@ mod tests {
     #[test]
     fn a_refusal_names_the_right_and_who_can_give_it() {
         let lacking = person(Role::Viewer).demand(Right::Retry).unwrap_err();
-        assert_eq!(
-            lacking.to_string(),
-            "Your role, viewer, does not include the right to retry failed events: it takes the role operator."
-        );
-        assert_eq!(lacking.advice(), "An administrator of this console can give you the role operator.");
+        assert_eq!(lacking.to_string(), "Only operators and administrators can retry failed events.");
+        assert_eq!(lacking.advice(), "An administrator can give you the role operator.");
     }
 
     #[test]

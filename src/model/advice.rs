@@ -1,9 +1,20 @@
 //! What the known errors of Bahmni's consumers mean, and what to do about them.
 //!
 //! The templates are those that the consumers themselves write (OpenElis, openerp-atomfeed-service, pacs-integration,
-//! crater-atomfeed, bahmni-core). An error that is not among them gets no advice: a wrong one costs more than none.
+//! crater-atomfeed, bahmni-core). Each is for the applications, feeds and records that it is about. An error that is not among
+//! them gets no advice: a wrong one costs more than none.
 
-use super::error_text::{self, ErrorText};
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    FailedEventRow, Kind,
+    error_text::{self, ErrorText},
+    feed::category_of,
+    group::Group,
+    payload::record_kind,
+};
 
 /// What an error means, and what to do: one sentence each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,28 +26,135 @@ pub struct Advice {
 }
 
 /// The warning beside a retry of an event whose record is gone.
-pub const GONE: &str = "Its record is not there any more: unless somebody restores it in the other system, a retry fails \
-                        again. Discarding the event is what is left.";
+pub const GONE: &str = "The record was deleted or never saved. A retry fails until the record exists. Otherwise discard the \
+                        event.";
 
-/// A known error: pieces of text that must stand in this order, and the advice.
+/// What failed events with one error are, as far as that is known; what is empty is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// What kind of application could not process them.
+    pub consumers: Vec<Kind>,
+    /// The categories of their feeds.
+    pub categories: Vec<String>,
+    /// The kinds of their records.
+    pub records: Vec<String>,
+    /// Who publishes their feeds: a system that the address names, otherwise its host.
+    #[serde(default)]
+    pub publishers: Vec<String>,
+    /// The titles and tags of the events, as their publisher wrote them, in lower case.
+    #[serde(default)]
+    pub names: Vec<String>,
+}
+
+impl Subject {
+    /// A failed event of an application of this kind.
+    pub fn of_row(row: &FailedEventRow, consumer: Option<Kind>) -> Self {
+        let mut subject = Self::default();
+        subject.add(consumer, row.feed_uri.as_deref());
+        subject.records.extend(row.payload.as_deref().and_then(record_kind).map(str::to_owned));
+        let tags = row.tags.as_deref().unwrap_or_default().split(',');
+        let names = row.title.as_deref().into_iter().chain(tags).map(|name| name.trim().to_lowercase());
+        subject.names.extend(names.filter(|name| !name.is_empty()));
+        subject
+    }
+
+    /// The failed events of a group. `kind` tells what an application is by its key.
+    pub fn of_group(group: &Group, kind: impl Fn(&str) -> Option<Kind>) -> Self {
+        let mut subject = Self::default();
+        for place in &group.places {
+            subject.add(kind(&place.app), place.feed_uri.as_deref());
+        }
+        subject
+    }
+
+    /// Failed events of this application and feed, too.
+    pub fn add(&mut self, consumer: Option<Kind>, feed_uri: Option<&str>) {
+        // Of an application that is not one of Bahmni's nothing is known: it can be one under another name.
+        let consumer = consumer.filter(|kind| *kind != Kind::Custom && !self.consumers.contains(kind));
+        self.consumers.extend(consumer);
+        let category = feed_uri.and_then(category_of).map(|category| category.to_lowercase());
+        self.categories.extend(category.filter(|category| !self.categories.contains(category)));
+        let publisher = feed_uri.and_then(publisher_in);
+        self.publishers.extend(publisher.filter(|publisher| !self.publishers.contains(publisher)));
+    }
+}
+
+/// Returns who publishes a feed, as its address tells: the system that the path or the host names, otherwise the host.
+/// `None`: the address is not whole.
+fn publisher_in(feed_uri: &str) -> Option<String> {
+    const SYSTEMS: [&str; 4] = ["openelis", "openmrs", "odoo", "pacs"];
+    let address = feed_uri.trim().to_lowercase();
+    let (_, rest) = address.split_once("://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    // The path first: several systems can stand behind one host.
+    let system = [path, host].into_iter().find_map(|part| SYSTEMS.into_iter().find(|system| part.contains(system)));
+    system.or(Some(host).filter(|host| !host.is_empty())).map(str::to_owned)
+}
+
+/// What a rule is about; empty: whatever it is. A text alone can be another application's, or of another record.
+#[derive(Clone, Copy)]
+struct About {
+    consumers: &'static [Kind],
+    categories: &'static [&'static str],
+    records: &'static [&'static str],
+    publishers: &'static [&'static str],
+    /// What such events may be called: every title and tag must be among these.
+    names: &'static [&'static str],
+}
+
+impl About {
+    const fn consumer(kind: &'static [Kind]) -> Self {
+        Self { consumers: kind, categories: &[], records: &[], publishers: &[], names: &[] }
+    }
+
+    /// Whether nothing that is known of the events speaks against it.
+    fn takes(self, subject: &Subject) -> bool {
+        fn meets<K, R: PartialEq<K>>(known: &[K], wanted: &[R]) -> bool {
+            known.is_empty() || wanted.is_empty() || wanted.iter().any(|one| known.iter().any(|other| one == other))
+        }
+        meets(&subject.consumers, self.consumers)
+            && meets(&subject.categories, self.categories)
+            && meets(&subject.records, self.records)
+            && meets(&subject.publishers, self.publishers)
+            && (self.names.is_empty() || subject.names.iter().all(|name| self.names.contains(&name.as_str())))
+    }
+}
+
+const OPENELIS: About = About::consumer(&[Kind::Openelis]);
+const PACS: About = About::consumer(&[Kind::Pacs]);
+const ODOO: About = About::consumer(&[Kind::Odoo]);
+const CRATER: About = About::consumer(&[Kind::Crater]);
+const OPENMRS: About = About::consumer(&[Kind::Openmrs]);
+/// Results that OpenMRS reads from OpenELIS, whose feed of accessions is called "patient".
+const ACCESSIONS: About = About {
+    consumers: &[Kind::Openmrs],
+    categories: &["patient", "accession", "result", "results"],
+    records: &["accession"],
+    publishers: &["openelis"],
+    names: &["patient", "accession", "accessions", "result", "results", "lab result", "lab results"],
+};
+/// Programs that call others over HTTP, whichever they are.
+const ANY: About = About::consumer(&[]);
+
+/// A known error: what it is about, pieces of text that must stand in this order, and the advice.
 struct Rule {
+    about: About,
     pieces: &'static [&'static str],
     advice: Advice,
 }
 
-const fn rule(pieces: &'static [&'static str], meaning: &'static str, todo: &'static str) -> Rule {
-    Rule { pieces, advice: Advice { meaning, todo, gone: false } }
+const fn rule(about: About, pieces: &'static [&'static str], meaning: &'static str, todo: &'static str) -> Rule {
+    Rule { about, pieces, advice: Advice { meaning, todo, gone: false } }
 }
 
 /// A rule for a record that the other system does not have any more.
 const fn gone(pieces: &'static [&'static str]) -> Rule {
     let advice = Advice {
-        meaning: "The record is not there (any more) in the system that was asked for it: it was deleted, or never saved.",
-        todo: "Open the payload’s address there: if the record was deleted for good, discard the event, because a retry \
-               fails again; if it is there now, retry.",
+        meaning: "The record was deleted or never saved.",
+        todo: "Open the payload’s link. If the record is deleted, discard the event; otherwise retry.",
         gone: true,
     };
-    Rule { pieces, advice }
+    Rule { about: ANY, pieces, advice }
 }
 
 /// What advice is sought in, in bytes.
@@ -54,212 +172,307 @@ const LOGIN: (&str, &str) = (
     "The system that holds the data refused the consumer’s user or password.",
     "Correct the user and password in the consumer’s settings, restart the consumer, then retry.",
 );
+const NO_SERVICE: (&str, &str) = (
+    "Odoo does not have the service that this event is sent to.",
+    "Check that the bahmni modules are installed in Odoo and that its address in the consumer’s settings is right, then retry.",
+);
 
 /// The specific ones first: the first rule that fits is the answer.
 const RULES: &[Rule] = &[
     // OpenELIS
     rule(
+        OPENELIS,
         &["Patient with uuid '", "' not found in ELIS"],
         "The encounter came before its patient, or the patient itself failed.",
         "Retry the patient’s own failed event first; once the patient is in OpenELIS, retry this one.",
     ),
-    rule(&["Test '", "' was not setup properly. No external reference for Test"], REFERENCE_DATA.0, REFERENCE_DATA.1),
-    rule(&["Panel '", "' was not setup properly. No external reference for Panel"], REFERENCE_DATA.0, REFERENCE_DATA.1),
-    rule(&["Preferred or Primary identifier is not available for the patient"], IDENTIFIER.0, IDENTIFIER.1),
     rule(
+        OPENELIS,
+        &["Test '", "' was not setup properly. No external reference for Test"],
+        REFERENCE_DATA.0,
+        REFERENCE_DATA.1,
+    ),
+    rule(
+        OPENELIS,
+        &["Panel '", "' was not setup properly. No external reference for Panel"],
+        REFERENCE_DATA.0,
+        REFERENCE_DATA.1,
+    ),
+    rule(OPENELIS, &["Preferred or Primary identifier is not available for the patient"], IDENTIFIER.0, IDENTIFIER.1),
+    rule(
+        OPENELIS,
         &[" test doesn't exist"],
         "OpenELIS has no test of this name.",
         "Add the test in OpenELIS, or retry its failed event of the lab feed, then retry this one.",
     ),
     rule(
+        OPENELIS,
         &[" panel doesn't exist"],
         "OpenELIS has no panel of this name.",
         "Add the panel in OpenELIS, or retry its failed event of the lab feed, then retry this one.",
     ),
     rule(
+        OPENELIS,
         &["Error while saving panel - "],
         "OpenELIS could not save the panel.",
-        "Look for another panel of the same name and for missing tests in OpenELIS, correct that, then retry.",
+        "Check for another panel of the same name and for missing tests in OpenELIS, fix this, then retry.",
     ),
     rule(
+        OPENELIS,
         &["Error while saving test - "],
         "OpenELIS could not save the test.",
-        "Look for another test of the same name and for its sample type in OpenELIS, correct that, then retry.",
+        "Check for another test of the same name and check the sample type in OpenELIS, fix this, then retry.",
     ),
     rule(
+        OPENELIS,
         &["no property found for '", "' in site_information table"],
         "A setting is missing in OpenELIS, so no event of this kind can succeed.",
         "Add the named row to the table site_information of OpenELIS, then retry.",
     ),
     // PACS: what it wraps means something else there than elsewhere.
     rule(
+        PACS,
         &["Failed send order to modality", "Connection refused"],
         "The radiology system (modality or DCM4chee) does not accept connections.",
         "Start it or correct its address and port in the table modality of pacs-integration, then retry.",
     ),
     rule(
+        PACS,
         &["Unable to create HL7 message. Missing concept source for order"],
         "The ordered radiology test has no mapping to the modality’s codes in OpenMRS.",
         "Add the concept’s mapping in OpenMRS, then retry.",
     ),
     rule(
+        PACS,
         &["Unable to Cancel the Order. Previous order is not found"],
         "The order to be cancelled never reached pacs-integration.",
-        "Retry the failed event of the earlier order first; if there is none, nothing needs to be cancelled.",
+        "Retry the failed event of the earlier order first. If there is none, nothing needs to be cancelled.",
     ),
     rule(
+        PACS,
         &["Unable to send the message to the modality"],
         "The modality did not accept the order’s HL7 message.",
-        "Read the modality’s answer at the end of the message, correct what it names, then retry; a retry can send the order twice.",
+        "Read the modality’s answer at the end of the message, fix the cause, then retry. A retry can send the order twice.",
     ),
     rule(
+        PACS,
         &["Encounter location cannot be null for order"],
         "The order’s encounter has no location in OpenMRS.",
         "Set the encounter’s location in OpenMRS, then retry.",
     ),
     // Odoo
     rule(
+        ODOO,
         &["Patient Id not found in Odoo"],
         "Odoo does not know this patient yet: the patient’s own event failed or has not been read.",
         "Retry the patient’s own failed event first; once the patient is in Odoo, retry this one.",
     ),
     rule(
+        ODOO,
         &["Previous order id does not exist in DB"],
         "The order changes an earlier one that Odoo does not have, because the earlier event failed.",
         "Retry the older failed events of this patient first, oldest first, then this one.",
     ),
     rule(
+        ODOO,
         &["Can not process order. Order type:", "should be matched to a shop"],
         "Odoo has no shop for orders of this type.",
         "Map the order type to a shop in Odoo’s settings, then retry.",
     ),
     rule(
+        ODOO,
         &["Failed to login. The login user is"],
         "Odoo refused the login of the consumer.",
         "Correct Odoo’s user, password and database in the consumer’s settings, restart the consumer, then retry.",
     ),
     rule(
+        ODOO,
         &["Error occurred while trying to process Saleable Event"],
         "Odoo connect could not turn this reference data into a product.",
-        "Check the named item in OpenMRS; a retry reads it again as it is then.",
+        "Check the named item in OpenMRS. A retry reads the current version.",
     ),
     rule(
+        ODOO,
         &["Failed to fetch previous drug order"],
         "Odoo connect could not read the earlier drug order from OpenMRS.",
         "Check that OpenMRS answers and that the earlier order is still there, then retry.",
     ),
     rule(
+        ODOO,
         &["Odoo Server Error"],
-        "Odoo failed while it handled the event; the reason is in Odoo’s own log only.",
-        "Read Odoo’s log at the time of the failure, correct the cause, then retry.",
+        "Odoo failed to process the event. The reason is only in Odoo’s own log.",
+        "Check Odoo’s log at the time of the failure, fix the cause, then retry.",
     ),
     rule(
+        ODOO,
         &["Response is null"],
         "Odoo gave no answer.",
         "Check that Odoo runs and that the bahmni modules are installed in it, then retry.",
     ),
     rule(
+        ODOO,
         &["Response is empty"],
         "Odoo gave an empty answer.",
         "Check that Odoo runs and that the bahmni modules are installed in it, then retry.",
     ),
     rule(
+        ODOO,
         &["Did not observe any item or terminal signal within"],
         "Odoo did not answer in time.",
         "Retry when Odoo is less busy; if it happens often, raise the consumer’s timeout.",
     ),
     // Any consumer that calls over HTTP
-    rule(&["Could not authenticate with OpenMRS"], LOGIN.0, LOGIN.1),
+    rule(ANY, &["Could not authenticate with OpenMRS"], LOGIN.0, LOGIN.1),
     rule(
+        ANY,
         &["Two factor authentication is enabled"],
         "The consumer’s user in OpenMRS must give a second factor, which a program cannot.",
         "Turn the second factor off for this user in OpenMRS, then retry.",
     ),
-    rule(&["Bad response code of 401"], LOGIN.0, LOGIN.1),
+    rule(ANY, &["Bad response code of 401"], LOGIN.0, LOGIN.1),
     rule(
+        ANY,
         &["Bad response code of 403"],
         "The consumer’s user may not read this record.",
         "Give the user the missing privilege in the publishing system, then retry.",
     ),
     gone(&["Bad response code of 404"]),
     gone(&["Bad response code of 410"]),
+    // What is sent to Odoo is no record of Odoo's: the service itself is not there.
+    rule(ANY, &["Post call to /api/bahmni-", "404 Not Found"], NO_SERVICE.0, NO_SERVICE.1),
+    rule(ANY, &["Post call to /api/bahmni-", "404: Not Found"], NO_SERVICE.0, NO_SERVICE.1),
+    rule(ANY, &["Post call to /api/bahmni-", "404 : ["], NO_SERVICE.0, NO_SERVICE.1),
+    // Apache, Tomcat and Java's own client, Spring, Python's urllib and requests, Feign and Retrofit.
     gone(&["404 Not Found"]),
+    gone(&["404: Not Found"]),
+    gone(&["404 - Not Found"]),
+    gone(&["404 Client Error"]),
+    gone(&["404 : [no body]"]),
+    gone(&["404 : ["]),
+    gone(&["404 : \""]),
+    gone(&["404 null"]),
+    gone(&["[404] during [GET]"]),
+    gone(&["\"status\":404"]),
+    gone(&["status 404"]),
+    gone(&["status code 404"]),
+    gone(&["status code: 404"]),
+    gone(&["response code 404"]),
+    gone(&["response code: 404"]),
+    gone(&["HTTP 404"]),
+    gone(&["HTTP/1.1 404"]),
+    gone(&["HTTP error 404"]),
     gone(&["410 Gone"]),
-    gone(&["HTTP response code: 404"]),
-    gone(&["Object with given uuid doesn't exist"]),
+    gone(&["410: Gone"]),
+    gone(&["410 - Gone"]),
+    gone(&["410 Client Error"]),
+    gone(&["410 : [no body]"]),
+    gone(&["410 : ["]),
+    gone(&["410 : \""]),
+    gone(&["410 null"]),
+    gone(&["[410] during [GET]"]),
+    gone(&["\"status\":410"]),
+    gone(&["status 410"]),
+    gone(&["status code 410"]),
+    gone(&["status code: 410"]),
+    gone(&["response code 410"]),
+    gone(&["response code: 410"]),
+    gone(&["HTTP 410"]),
+    gone(&["HTTP/1.1 410"]),
+    gone(&["HTTP error 410"]),
+    // What Java's own client says of 404 and 410 alike.
+    gone(&["FileNotFoundException: http"]),
+    gone(&["uuid doesn't exist"]),
+    gone(&["uuid does not exist"]),
     gone(&["Resource not found"]),
     rule(
+        ANY,
         &["Bad response code of 5"],
         "The system that published the event failed while it was asked for the record.",
-        "Read its log at the time of the failure; when it is well again, retry.",
+        "Check its log at the time of the failure. Retry when the system works again.",
     ),
     rule(
+        ANY,
         &["Read timed out"],
         "The system that was called did not answer in time.",
-        "Retry when it is less busy; if the same record times out again and again, look at that record.",
+        "Retry when it is less busy; if the same record times out again, check that record.",
     ),
     rule(
+        ANY,
         &["Connect to ", " failed: Connection refused"],
         "The system that was called was not running or could not be reached.",
         "Check that it runs again, then retry.",
     ),
     rule(
+        ANY,
         &["Connection refused"],
         "The system that was called was not running or could not be reached.",
         "Check that it runs again, then retry.",
     ),
     rule(
+        ANY,
         &["Unexpected character ('<' (code 60))"],
         "A web page came back instead of data, most often the login page.",
         "Check the consumer’s user and password, and that the publisher has finished starting, then retry.",
     ),
     rule(
+        ANY,
         &["Unrecognized field \""],
-        "The record holds a field that the consumer does not know: the versions of the two systems do not fit.",
-        "Bring both systems to versions that belong together; a retry alone will not help.",
+        "The record has a field that the consumer does not know: the versions of the two systems do not match.",
+        "Install matching versions of both systems. A retry alone does not help.",
     ),
     // OpenMRS
     rule(
+        OPENMRS,
         &["Concept for lab test'", "' not found in openmrs"],
         "OpenELIS sent a result for a test that OpenMRS has no concept for.",
         "Add the test’s concept in OpenMRS, then retry.",
     ),
     rule(
+        ACCESSIONS,
         &["could not read accession data"],
         "OpenMRS could not read the results of this accession from OpenELIS.",
         "Check that OpenELIS answers and that the accession is still there, then retry.",
     ),
     // What only wraps another error, when the other one is not known or was cut off
     rule(
+        CRATER,
         &["Failed to fetch patient details"],
         "Crater’s consumer could not read the patient from OpenMRS.",
         "Check that OpenMRS answers and that the patient is still there, then retry.",
     ),
     rule(
+        ODOO,
         &["Error message: Expectation Failed:"],
         "Odoo did not accept the data of this event and says why.",
-        "Correct in Odoo or OpenMRS what the message names, then retry.",
+        "Fix in Odoo or OpenMRS what the message names, then retry.",
     ),
     rule(
+        ODOO,
         &["Post call to /api/bahmni-", " failed"],
         "Odoo did not accept this event; the reason was cut off or is not known here.",
-        "Read Odoo’s log at the time of the failure, correct the cause, then retry.",
+        "Check Odoo’s log at the time of the failure, fix the cause, then retry.",
     ),
     rule(
+        PACS,
         &["Failed send order to modality"],
         "The order could not be sent to the radiology system; the reason was cut off or is not known here.",
-        "Read the log of pacs-integration at the time of the failure, then retry.",
+        "Check the log of pacs-integration at the time of the failure, then retry.",
     ),
 ];
 
-/// The advice for an error text; `None` for an error that is not known.
+/// The advice for an error text of which nothing else is known; `None` for an error that is not known.
 pub fn advise(text: &str) -> Option<Advice> {
-    rule_of(text).map(|rule| rule.advice)
+    advise_on(text, &Subject::default())
+}
+
+/// The advice for failed events with an error text; `None` for an error that is not known of such events.
+pub fn advise_on(text: &str, subject: &Subject) -> Option<Advice> {
+    rule_of(text, subject).map(|rule| rule.advice)
 }
 
 /// What a known error always says, with an ellipsis for what changes from one time to the next, and its advice.
 pub fn known(text: &str) -> Option<(String, Advice)> {
-    rule_of(text).map(|rule| (rule.pieces.join("…"), rule.advice))
+    rule_of(text, &Subject::default()).map(|rule| (rule.pieces.join("…"), rule.advice))
 }
 
 /// The pieces of every known error's text.
@@ -267,19 +480,34 @@ pub fn sentences() -> impl Iterator<Item = &'static str> {
     RULES.iter().flat_map(|rule| rule.pieces.iter().copied())
 }
 
-fn rule_of(text: &str) -> Option<&'static Rule> {
-    let said = said(&error_text::parse_beginning(text, LOOKED_AT));
-    RULES.iter().find(|rule| stand_in_order(&said, rule.pieces))
+fn rule_of(text: &str, subject: &Subject) -> Option<&'static Rule> {
+    // Servers and versions differ in capital letters and in the apostrophe.
+    static AS_COMPARED: LazyLock<Vec<(Vec<String>, &Rule)>> = LazyLock::new(|| {
+        let pieces = |rule: &Rule| rule.pieces.iter().map(|piece| piece.to_ascii_lowercase()).collect();
+        RULES.iter().map(|rule| (pieces(rule), rule)).collect()
+    });
+    let said = said(&error_text::parse_beginning(text, LOOKED_AT)).to_ascii_lowercase().replace('’', "'");
+    let rule = AS_COMPARED.iter().find(|(pieces, rule)| rule.about.takes(subject) && stand_in_order(&said, pieces));
+    rule.map(|(_, rule)| *rule)
 }
 
-/// What the exceptions say: stack frames hold class names that could be taken for an error.
+/// What the exceptions say: stack frames hold class names that could be taken for an error. The one class that says more
+/// than its message stands before it.
 fn said(error: &ErrorText) -> String {
-    error.causes.iter().map(|cause| cause.message.as_str()).collect::<Vec<_>>().join("\n")
+    let mut said = String::new();
+    for cause in &error.causes {
+        if cause.class.as_deref() == Some("java.io.FileNotFoundException") {
+            said.push_str("FileNotFoundException: ");
+        }
+        said.push_str(&cause.message);
+        said.push('\n');
+    }
+    said
 }
 
-fn stand_in_order(text: &str, pieces: &[&str]) -> bool {
+fn stand_in_order(text: &str, pieces: &[String]) -> bool {
     let mut rest = text;
-    pieces.iter().all(|piece| match rest.find(piece) {
+    pieces.iter().all(|piece| match rest.find(piece.as_str()) {
         Some(at) => {
             rest = rest.get(at + piece.len()..).unwrap_or("");
             true
@@ -291,6 +519,7 @@ fn stand_in_order(text: &str, pieces: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{EventState, RowId};
 
     const UUID: &str = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
 
@@ -321,11 +550,11 @@ mod tests {
             ("Error while saving panel - Liver".into(), "save the panel"),
             ("Error while saving test - Sodium".into(), "save the test"),
             ("no property found for 'defaultOrganizationName' in site_information table".into(), "setting is missing"),
-            ("Bad response code of 404".into(), "not there"),
-            ("Bad response code of 410".into(), "not there"),
-            ("Resource not found at http://openmrs:8080/openmrs/ws/rest/v1/patient/7".into(), "not there"),
-            ("404 Not Found: Object with given uuid doesn't exist".into(), "not there"),
-            ("Object with given uuid doesn't exist [null]".into(), "not there"),
+            ("Bad response code of 404".into(), "deleted or never saved"),
+            ("Bad response code of 410".into(), "deleted or never saved"),
+            ("Resource not found at http://openmrs:8080/openmrs/ws/rest/v1/patient/7".into(), "deleted or never saved"),
+            ("404 Not Found: Object with given uuid doesn't exist".into(), "deleted or never saved"),
+            ("Object with given uuid doesn't exist [null]".into(), "deleted or never saved"),
             ("Bad response code of 403".into(), "may not read"),
             ("Bad response code of 401".into(), "refused"),
             ("Bad response code of 500".into(), "published the event failed"),
@@ -386,6 +615,36 @@ mod tests {
              \tat a.b.C.d(C.java:1)\nCaused by: org.ict4h.E: 404 Not Found: Object with given uuid doesn't exist";
         assert!(gone(wrapped));
         assert!(gone("org.ict4h.E: Resource not found at http://openmrs:8080/ws/rest/v1/patient/7"));
+        // The same in the words of other servers, libraries and versions.
+        for text in [
+            "urllib2.HTTPError: HTTP Error 404: Not Found",
+            "HTTP Error 410: Gone",
+            "404 NOT FOUND",
+            "404 not found",
+            "410 GONE",
+            "HTTP Status 404 – Not Found",
+            "HTTP Status 404",
+            "HTTP Status 410 – Gone",
+            "404 : [no body]",
+            "410 : [no body]",
+            "org.springframework.web.client.HttpClientErrorException$NotFound: 404 : \"{\"error\":1}\"",
+            "org.springframework.web.client.HttpClientErrorException: 404 null",
+            "404 Client Error: Not Found for url: http://openmrs:8080/openmrs/ws/rest/v1/patient/7",
+            "{\"timestamp\":1,\"status\":404,\"error\":\"Not Found\"}",
+            "org.apache.http.client.HttpResponseException: status code: 404, reason phrase: Not Found",
+            "Request failed with status code 410",
+            "[404] during [GET] to [http://openmrs:8080/openmrs/ws/rest/v1/patient/7]",
+            "retrofit2.HttpException: HTTP 404 ",
+            "java.io.IOException: Server returned HTTP response code: 410 for URL: http://openmrs:8080/x",
+            "bad response code of 404",
+            "Object with given uuid does not exist",
+            "OBJECT WITH GIVEN UUID DOESN'T EXIST",
+            "Object with given uuid doesn’t exist",
+            "RESOURCE NOT FOUND",
+            "x\nCaused by: java.io.FileNotFoundException: http://openmrs:8080/openmrs/ws/rest/v1/patient/7\n\tat a.b.C.d(C.java:1)",
+        ] {
+            assert!(gone(text), "{text}");
+        }
         // Others that speak of something that is not found: what is missing can still arrive.
         for text in [
             format!("Patient with uuid '{UUID}' not found in ELIS"),
@@ -394,8 +653,107 @@ mod tests {
             "Unable to Cancel the Order. Previous order is not foundORD-19".to_owned(),
             "Bad response code of 500".to_owned(),
             "Bad response code of 403".to_owned(),
+            "HTTP Error 500: Internal Server Error".to_owned(),
+            "Order 404 could not be saved".to_owned(),
+            "java.io.FileNotFoundException: /opt/bahmni/reports.json (No such file or directory)".to_owned(),
+            "Post call to /api/bahmni-drug failed\nCaused by: org.x.E: 404 NOT FOUND\n\tat a.b.C.d(C.java:1)"
+                .to_owned(),
         ] {
             assert!(!gone(&text), "{text}");
+        }
+    }
+
+    fn subject(consumer: Kind, feed: &str, record: Option<&str>) -> Subject {
+        let mut subject = Subject::default();
+        subject.add(Some(consumer), Some(feed));
+        subject.records.extend(record.map(str::to_owned));
+        subject
+    }
+
+    #[test]
+    fn advice_is_for_the_applications_and_records_that_it_is_about() {
+        let accession = "could not read accession data";
+        let of_openelis = "http://openelis:8052/openelis/ws/feed/patient/recent";
+        assert!(advise_on(accession, &subject(Kind::Openmrs, of_openelis, Some("accession"))).is_some());
+        assert!(advise_on(accession, &subject(Kind::Openmrs, of_openelis, None)).is_some());
+        for (consumer, feed, record) in [
+            (Kind::Openmrs, "http://odoo:8069/feed/product/recent", None),
+            (Kind::Custom, "http://odoo:8069/feed/product/recent", None),
+            (Kind::Openmrs, of_openelis, Some("patient")),
+            (Kind::Odoo, of_openelis, Some("accession")),
+        ] {
+            assert_eq!(advise_on(accession, &subject(consumer, feed, record)), None, "{consumer:?} {feed} {record:?}");
+        }
+        // Whoever reads the feeds of Bahmni with another program has its errors, too.
+        let encounters = "http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent";
+        assert!(advise_on("Patient Id not found in Odoo", &subject(Kind::Custom, encounters, None)).is_some());
+        assert_eq!(advise_on("Response is null", &subject(Kind::Pacs, encounters, None)), None);
+        // Events of several applications: one of them can be meant.
+        let mut both = subject(Kind::Pacs, encounters, None);
+        both.add(Some(Kind::Odoo), Some(encounters));
+        assert!(advise_on("Response is null", &both).is_some());
+    }
+
+    #[test]
+    fn titles_tags_and_the_publisher_speak_against_advice_on_something_else() {
+        let of_openelis = "http://openelis:8052/openelis/ws/feed/patient/recent";
+        let partner = "http://integration.example:8090/feed/results/recent";
+        let given = |feed: Option<&str>, title: Option<&str>, tags: Option<&str>, payload: Option<&str>| {
+            let row = FailedEventRow {
+                feed_uri: feed.map(Into::into),
+                title: title.map(Into::into),
+                tags: tags.map(Into::into),
+                payload: payload.map(Into::into),
+                app: "openmrs".into(),
+                id: RowId(1),
+                failed_at: None,
+                error: None,
+                event_id: None,
+                retries: Some(1),
+                state: EventState::Waiting,
+                moves: false,
+                first_sight: None,
+                latest: None,
+                cause: None,
+                known: None,
+            };
+            advise_on("could not read accession data", &Subject::of_row(&row, Some(Kind::Openmrs))).is_some()
+        };
+        let path = format!("/openelis/ws/rest/accession/{UUID}");
+        for (title, tags) in [
+            (Some("accession"), Some("patient")),
+            (Some("Lab results"), Some("Results, accession")),
+            (Some(" "), None),
+            (None, None),
+        ] {
+            assert!(given(Some(of_openelis), title, tags, Some(&path)), "{title:?} {tags:?}");
+            assert!(given(Some(of_openelis), title, tags, Some("{\"id\": 7}")), "{title:?} {tags:?}");
+        }
+        // Whatever the payload is of which nothing can be told.
+        for payload in [None, Some("{\"id\": 7}"), Some("<sale/>"), Some("MSH|^~\\&|"), Some("an order")] {
+            for feed in [None, Some(of_openelis), Some(partner)] {
+                assert!(!given(feed, Some("product"), None, payload), "{feed:?} {payload:?}");
+                assert!(!given(feed, None, Some("sale_order"), payload), "{feed:?} {payload:?}");
+                assert!(!given(feed, Some("accession"), Some("patient,product"), payload), "{feed:?} {payload:?}");
+            }
+            assert!(!given(Some(partner), Some("accession"), Some("results"), payload), "of another publisher");
+        }
+        // One host for all systems, and another name of the host.
+        assert!(given(Some("https://openmrs.example/openelis/ws/feed/patient/recent"), None, None, None));
+        assert!(given(Some("https://10.0.0.7:8052/openelis/ws/feed/patient/recent"), None, None, None));
+        assert!(!given(Some("https://lab.example/openmrs/ws/atomfeed/patient/recent"), None, None, None));
+    }
+
+    #[test]
+    fn every_rule_is_for_every_application_that_it_is_about_and_for_no_other_of_bahmni() {
+        for rule in RULES {
+            let text = rule.pieces.join("x");
+            for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Custom) {
+                let subject = Subject { consumers: vec![kind], ..Subject::default() };
+                let mine = rule.about.consumers.is_empty() || rule.about.consumers.contains(&kind);
+                let answers = advise_on(&text, &subject) == Some(rule.advice);
+                assert_eq!(answers, mine, "{text} in {kind:?}");
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::concerns::ConcernSettings;
+use super::{concerns::ConcernSettings, obstacle::no_address, payload};
 
 /// Which of the known consumers an application is; gives the limits their presets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,6 +92,10 @@ pub struct ApplicationInfo {
     pub refresh_secs: u64,
     /// Feed addresses beginning with one of these are published by this application.
     pub publishes: Vec<String>,
+    /// Where a browser of the hospital reaches this application: `https://bahmni.hospital.example`. `None`: nobody has said,
+    /// and records are not linked to.
+    #[serde(default)]
+    pub public_url: Option<String>,
     /// The configuration forbids every action on this application.
     pub read_only: bool,
 }
@@ -102,10 +106,24 @@ impl ApplicationInfo {
         self.publishes.iter().any(|begin| !begin.is_empty() && uri.starts_with(begin.as_str()))
     }
 
+    /// Returns where a browser of the hospital finds what a payload points to, where that is known. The address in a payload
+    /// is one between servers, and often the name of a container.
+    pub fn public_link(&self, payload: &str) -> Option<String> {
+        let public = self.public_url.as_deref()?.trim_end_matches('/');
+        let link = payload::link(payload)?;
+        let path = match link.split_once("://") {
+            Some((_, rest)) => rest.find('/').map(|at| &rest[at..])?,
+            None => link,
+        };
+        Some(format!("{public}{path}"))
+    }
+
     /// Returns the limits that hold for a feed: the application's, with what the configuration says of this very feed in
     /// their place. Rows without a feed address are read and counted by no consumer: nothing stops them.
     pub fn limits_of(&self, feed: Option<&str>) -> Limits {
-        let Some(uri) = feed else { return Limits { max_failed_events: None, ..self.limits } };
+        let Some(uri) = feed.filter(|uri| !no_address(Some(uri))) else {
+            return Limits { max_failed_events: None, ..self.limits };
+        };
         match self.feed_limits.iter().find(|limit| limit.uri == uri) {
             Some(limit) => Limits { max_failed_events: limit.max_failed_events, assumed: false, ..self.limits },
             None => self.limits,
@@ -128,7 +146,7 @@ pub enum Reach {
 }
 
 /// What to do about an application of [`Reach::NotConfigured`].
-pub const COMPLETE_ENTRY: &str = "Complete its entry in the configuration, or remove it, and start the console again.";
+pub const COMPLETE_ENTRY: &str = "Complete or remove the entry in the configuration, then restart the console.";
 
 /// Something that a source may not have: an older schema, a missing right.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,6 +161,25 @@ impl<T> Availability<T> {
         match self {
             Availability::Here(value) => Some(value),
             Availability::NotHere(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::samples::info;
+
+    #[test]
+    fn a_record_is_linked_to_where_a_browser_gets_and_nowhere_else() {
+        let mut openmrs = info("OpenMRS");
+        let path = "/openmrs/ws/rest/v1/encounter/be4d353b?v=full";
+        assert_eq!(openmrs.public_link(path), None, "the address in a payload is one between servers");
+        openmrs.public_url = Some("https://bahmni.hospital.example/".into());
+        let link = "https://bahmni.hospital.example/openmrs/ws/rest/v1/encounter/be4d353b?v=full";
+        assert_eq!(openmrs.public_link(path).as_deref(), Some(link));
+        assert_eq!(openmrs.public_link(&format!("http://openmrs:8080{path}")).as_deref(), Some(link));
+        for other in ["{\"uuid\":1}", "//elsewhere/x", "javascript:alert(1)", "http://openmrs:8080", ""] {
+            assert_eq!(openmrs.public_link(other), None, "{other}");
         }
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApplicationInfo, ApplicationView, Availability, Feed, FeedState, Reach, Seen,
+    ApplicationInfo, ApplicationView, Availability, Feed, FeedState, Reach, Reader, Seen,
     application::COMPLETE_ENTRY,
     explain,
     feed_names::FeedName,
@@ -73,6 +73,8 @@ pub enum ConcernKind {
     FeedsNotSeen,
     /// The table of failed events cannot be read.
     FailuresNotSeen,
+    /// The queue of events to publish cannot be read.
+    QueueNotSeen,
     /// The last look is too old.
     Outdated,
     /// A feed is close to its limit of failed events.
@@ -100,7 +102,7 @@ pub enum Severity {
 }
 
 impl ConcernKind {
-    pub const ALL: [ConcernKind; 16] = [
+    pub const ALL: [ConcernKind; 17] = [
         ConcernKind::FeedStopped,
         ConcernKind::FeedStalled,
         ConcernKind::MarkerUnusable,
@@ -109,6 +111,7 @@ impl ConcernKind {
         ConcernKind::Unreachable,
         ConcernKind::FeedsNotSeen,
         ConcernKind::FailuresNotSeen,
+        ConcernKind::QueueNotSeen,
         ConcernKind::Outdated,
         ConcernKind::NearLimit,
         ConcernKind::RetryOverdue,
@@ -130,6 +133,7 @@ impl ConcernKind {
             ConcernKind::Unreachable => "unreachable",
             ConcernKind::FeedsNotSeen => "feeds_not_seen",
             ConcernKind::FailuresNotSeen => "failures_not_seen",
+            ConcernKind::QueueNotSeen => "queue_not_seen",
             ConcernKind::Outdated => "outdated",
             ConcernKind::NearLimit => "near_limit",
             ConcernKind::RetryOverdue => "retry_overdue",
@@ -152,6 +156,7 @@ impl ConcernKind {
             | ConcernKind::Unreachable
             | ConcernKind::FeedsNotSeen => Severity::Critical,
             ConcernKind::FailuresNotSeen
+            | ConcernKind::QueueNotSeen
             | ConcernKind::Outdated
             | ConcernKind::NearLimit
             | ConcernKind::RetryOverdue
@@ -192,10 +197,15 @@ const OLD_LOOKS: i32 = 10;
 const OLD_LOOK: TimeDelta = TimeDelta::minutes(15);
 
 /// The concerns of one application at the time `now`, the most pressing first. `applications`: everything configured that
-/// may be named, for the publishers of feeds.
+/// may be named, for the publishers of feeds. `reader`: whose zone and clock the times in sentences are written for.
 ///
 /// Of a database that does not answer only that is told: its feeds may be in another state by now.
-pub fn of(view: &ApplicationView, applications: &[&ApplicationInfo], now: DateTime<Utc>) -> Vec<Concern> {
+pub fn of(
+    view: &ApplicationView,
+    applications: &[&ApplicationInfo],
+    now: DateTime<Utc>,
+    reader: &Reader,
+) -> Vec<Concern> {
     let of_application = |kind, title: String, cause: &str, todo: &str| Concern {
         kind,
         about: About::Application,
@@ -218,39 +228,47 @@ pub fn of(view: &ApplicationView, applications: &[&ApplicationInfo], now: DateTi
     if let Availability::NotHere(reason) = &seen.feeds {
         concerns.push(of_application(
             ConcernKind::FeedsNotSeen,
-            format!("The feeds of {name} cannot be seen"),
+            format!("The feeds of {name} cannot be read"),
             &format!("Not available here: {reason}."),
-            "Check the database, the schema and what the account may read.",
+            "Check the database, the schema and the rights of the account.",
         ));
     } else if let Some(reason) = &seen.failures_not_known {
         concerns.push(of_application(
             ConcernKind::FailuresNotSeen,
-            format!("The failed events of {name} cannot be seen"),
+            format!("The failed events of {name} cannot be read"),
             &format!("Not available here: {reason}. Whether events failed is not known."),
-            "Have the table made, or give the account the right to read it.",
+            "Create the table, or allow the database account to read it.",
         ));
     }
     if let Some(age) = view.looked_at.map(|at| now - at).filter(|age| *age > too_old(&view.info)) {
         let seconds = u64::try_from(age.num_seconds()).unwrap_or_default();
         concerns.push(of_application(
             ConcernKind::Outdated,
-            format!("{name} was last looked at {} ago", span(seconds)),
-            "What is shown of it is as old as that.",
-            "See the console's log. If looks do not go on, start the console again.",
+            format!("{name} was last checked {} ago", span(seconds)),
+            "The data shown are that old.",
+            "Check the log of the console. If checks do not continue, restart the console.",
         ));
     }
     concerns.extend(of_queue(view, seen));
-    for feed in feeds_of(seen) {
-        concerns.extend(of_feed(view, seen, feed, applications));
+    if let Some(reason) = seen.queue_not_known.as_ref().filter(|_| view.info.concerns.queue_age_secs.is_some()) {
+        concerns.push(of_application(
+            ConcernKind::QueueNotSeen,
+            format!("The publishing queue of {name} cannot be read"),
+            &format!("{}. It is not known whether events wait in event_records_queue.", reason.trim_end_matches('.')),
+            "Check the application's publishing job: it can lock the table. Check that the console's account may read the table. If \
+             this application has no such table, set queue_age to \"off\" for it.",
+        ));
     }
-    let hazards = seen.hazards.iter().map(|hazard| {
-        of_application(ConcernKind::Hazard, format!("Something in {name} can break its consumer"), hazard, "")
-    });
+    for feed in feeds_of(seen) {
+        concerns.extend(of_feed(view, seen, feed, applications, reader));
+    }
+    let hazards =
+        seen.hazards.iter().map(|hazard| of_application(ConcernKind::Hazard, format!("Problem in {name}"), hazard, ""));
     concerns.extend(hazards);
     concerns.extend(explain::ahead(view).map(|saying| {
         of_application(
             ConcernKind::TimesAhead,
-            format!("Times of {name} lie in the future"),
+            format!("Times of {name} are in the future"),
             &saying.cause,
             &saying.todo,
         )
@@ -258,7 +276,7 @@ pub fn of(view: &ApplicationView, applications: &[&ApplicationInfo], now: DateTi
     let gaps = seen
         .out_of_step
         .iter()
-        .map(|why| of_application(ConcernKind::HistoryGap, format!("The history of {name} has a gap"), why, ""));
+        .map(|why| of_application(ConcernKind::HistoryGap, format!("History for {name} is incomplete"), why, ""));
     concerns.extend(gaps);
     concerns.sort_by_key(rank);
     concerns
@@ -273,11 +291,14 @@ pub fn rank(concern: &Concern) -> impl Ord + use<> {
 fn of_queue(view: &ApplicationView, seen: &Seen) -> Option<Concern> {
     let queue = seen.queue.as_ref()?;
     let age = standing(queue, &view.info.concerns, view.seen_at?)?;
-    let saying = explain::queue(queue, age);
+    let mut saying = explain::queue(queue, age);
+    if seen.queue_not_known.is_some() {
+        saying.cause.push_str(" That was the last successful check of the queue.");
+    }
     Some(Concern {
         kind: ConcernKind::QueueStands,
         about: About::Application,
-        title: format!("{} does not put its events on its feeds", view.info.name),
+        title: format!("{} is not publishing its events", view.info.name),
         cause: saying.cause,
         todo: saying.todo,
         events: queue.length,
@@ -310,7 +331,7 @@ pub fn overdue_since(
     let least = seconds(info.concerns.retry_overdue_secs?)?;
     let limits = info.limits_of(uri);
     // Nobody retries them, or nobody is expected to.
-    if waiting == 0 || uri.is_none() || limits.max_retry.is_none() || info.concerns.is_idle(uri) {
+    if waiting == 0 || no_address(uri) || limits.max_retry.is_none() || info.concerns.is_idle(uri) {
         return None;
     }
     let patience = seconds(limits.retry_interval_secs)?.checked_mul(RETRY_INTERVALS)?.max(least);
@@ -329,7 +350,13 @@ fn feeds_of(seen: &Seen) -> &[Feed] {
 }
 
 /// The concerns of one feed.
-fn of_feed(view: &ApplicationView, seen: &Seen, feed: &Feed, applications: &[&ApplicationInfo]) -> Vec<Concern> {
+fn of_feed(
+    view: &ApplicationView,
+    seen: &Seen,
+    feed: &Feed,
+    applications: &[&ApplicationInfo],
+    reader: &Reader,
+) -> Vec<Concern> {
     let info = &view.info;
     let app = &info.name;
     // Only of a feed that is a concern: it looks at all others.
@@ -342,39 +369,41 @@ fn of_feed(view: &ApplicationView, seen: &Seen, feed: &Feed, applications: &[&Ap
         todo: saying.todo,
         events: feed.counts.total,
     };
-    let of_state = |kind, title| concern(kind, title, explain::feed(feed, info));
+    let of_state = |kind, title| concern(kind, title, explain::state(feed, info));
     let mut concerns = Vec::new();
     let (exhausted, limits) = (feed.counts.exhausted, info.limits_of(feed.uri.as_deref()));
     let told = match feed.state {
         FeedState::Stopped if limits.assumed => {
-            Some((ConcernKind::FeedStopped, format!("{app} probably reads nothing new from {}", name())))
+            Some((ConcernKind::FeedStopped, format!("{app} is probably not receiving new events from {}", name())))
         }
-        FeedState::Stopped => Some((ConcernKind::FeedStopped, format!("{app} reads nothing new from {}", name()))),
-        FeedState::Stalled => Some((ConcernKind::FeedStalled, format!("{app} stands still on {}", name()))),
+        FeedState::Stopped => {
+            Some((ConcernKind::FeedStopped, format!("{app} is not receiving new events from {}", name())))
+        }
+        FeedState::Stalled => Some((ConcernKind::FeedStalled, format!("{app} has stopped reading {}", name()))),
         _ if explain::near_limit(feed, info).is_some() => {
             Some((ConcernKind::NearLimit, format!("{app} is close to its limit of failed events on {}", name())))
         }
         _ if exhausted > 0 && no_address(feed.uri.as_deref()) => {
-            let title = format!("{app} has {} without a feed address", count(exhausted, "exhausted event"));
+            let title = format!("{app} has {} without a feed address", count(exhausted, "failed event"));
             Some((ConcernKind::Exhausted, title))
         }
         _ if exhausted > 0 => Some((
             ConcernKind::Exhausted,
-            format!("{app} has given up on {} from {}", count(exhausted, "event"), name()),
+            format!("{} from {} failed all retries ({app})", count(exhausted, "event"), name()),
         )),
         FeedState::Running | FeedState::Failing | FeedState::Unknown => None,
     };
     concerns.extend(told.map(|(kind, title)| of_state(kind, title)));
     if let Some(since) = feed.signs.unretried_since {
-        let title = format!("The retry job of {app} is overdue on {}", name());
-        let overdue = concern(ConcernKind::RetryOverdue, title, explain::overdue(feed, info, since));
+        let title = format!("Retries of {app} are overdue on {}", name());
+        let overdue = concern(ConcernKind::RetryOverdue, title, explain::overdue(feed, info, since, reader));
         concerns.push(Concern { events: feed.counts.waiting, ..overdue });
     }
     if let Some(fault) = feed.marker_fault() {
-        let title = format!("{app} cannot go on with {}", name());
+        let title = format!("{app} cannot continue reading {}", name());
         concerns.push(concern(ConcernKind::MarkerUnusable, title, explain::marker_fault(feed, fault)));
     } else if let Some(what) = &feed.signs.unpublished {
-        let title = format!("{app} cannot go on with {}", name());
+        let title = format!("{app} cannot continue reading {}", name());
         concerns.push(concern(ConcernKind::MarkerNamesNoEvent, title, explain::unpublished(feed, what)));
     }
     concerns
@@ -396,7 +425,7 @@ mod tests {
     }
 
     fn concerns(view: &ApplicationView) -> Vec<Concern> {
-        of(view, &[&view.info], now())
+        of(view, &[&view.info], now(), &Reader::default())
     }
 
     fn kinds(view: &ApplicationView) -> Vec<ConcernKind> {
@@ -433,9 +462,9 @@ mod tests {
     #[test]
     fn an_assumed_limit_only_probably_stops_a_feed() {
         let mut odoo = view("Odoo", up(), vec![feed_with(0, 1000, 1000)]);
-        assert_eq!(concerns(&odoo)[0].title, "Odoo reads nothing new from the encounter feed");
+        assert_eq!(concerns(&odoo)[0].title, "Odoo is not receiving new events from the encounter feed");
         odoo.info.limits.assumed = true;
-        assert_eq!(concerns(&odoo)[0].title, "Odoo probably reads nothing new from the encounter feed");
+        assert_eq!(concerns(&odoo)[0].title, "Odoo is probably not receiving new events from the encounter feed");
     }
 
     #[test]
@@ -447,8 +476,8 @@ mod tests {
         assert_eq!(
             titles,
             [
-                "Odoo has given up on 24 events from the encounter feed of openmrs:8080",
-                "Odoo has given up on 24 events from the encounter feed of openelis:8052",
+                "24 events from the encounter feed of openmrs:8080 failed all retries (Odoo)",
+                "24 events from the encounter feed of openelis:8052 failed all retries (Odoo)",
             ]
         );
     }
@@ -476,9 +505,10 @@ mod tests {
 
     #[test]
     fn rows_without_an_address_are_close_to_no_limit() {
-        let mut lost = feed_with(0, 900, 900);
-        lost.uri = None;
-        assert_eq!(kinds(&view("Odoo", up(), vec![lost])), [ConcernKind::Exhausted]);
+        for uri in [None, Some("  ".to_owned())] {
+            let lost = Feed { uri, ..feed_with(0, 900, 900) };
+            assert_eq!(kinds(&view("Odoo", up(), vec![lost])), [ConcernKind::Exhausted]);
+        }
     }
 
     #[test]
@@ -505,8 +535,8 @@ mod tests {
             let odoo = view("Odoo", up(), vec![feed]);
             assert_eq!(kinds(&odoo), expected);
             let told = concerns(&odoo).into_iter().find(|told| told.kind == ConcernKind::MarkerNamesNoEvent).unwrap();
-            assert_eq!(told.title, "Odoo cannot go on with the encounter feed");
-            assert!(told.cause.contains("names no event of the publisher"), "{}", told.cause);
+            assert_eq!(told.title, "Odoo cannot continue reading the encounter feed");
+            assert!(told.cause.contains("which is not in event_records of the publisher"), "{}", told.cause);
         }
         // What a consumer cannot even look for is told once, as that.
         let mut feed = feed_with(0, 0, 0);
@@ -531,7 +561,9 @@ mod tests {
         assert_eq!(since(&odoo, 3, ago(299), ago(86_400)), None, "it has only just failed");
         assert_eq!(since(&odoo, 0, ago(86_400), ago(86_400)), None, "nothing waits");
         assert_eq!(since(&odoo, 3, None, ago(86_400)), None, "nobody knows since when it waits");
-        assert_eq!(overdue_since(&odoo, None, 3, ago(86_400), None, now()), None, "no retry job looks for these");
+        for uri in [None, Some(""), Some("   "), Some("\t")] {
+            assert_eq!(overdue_since(&odoo, uri, 3, ago(86_400), None, now()), None, "no retry job looks for these");
+        }
         odoo.limits.retry_interval_secs = 3_600;
         assert_eq!(since(&odoo, 3, ago(3 * 3_600), None), None);
         assert_eq!(since(&odoo, 3, ago(3 * 3_600 + 1), None), ago(3 * 3_600 + 1));
@@ -560,12 +592,41 @@ mod tests {
         assert_eq!(kinds(&of(12, 3)), [ConcernKind::RetryOverdue, ConcernKind::Exhausted]);
         assert_eq!(kinds(&of(800, 200)), [ConcernKind::FeedStopped, ConcernKind::RetryOverdue]);
         let told = &concerns(&of(12, 0))[0];
-        assert_eq!((told.title.as_str(), told.events), ("The retry job of Odoo is overdue on the encounter feed", 12));
+        assert_eq!((told.title.as_str(), told.events), ("Retries of Odoo are overdue on the encounter feed", 12));
         assert_eq!(
             told.cause,
-            "12 events wait for another try, and none was retried since 15 Jan 2027, 05:00:00 UTC, although the job is due \
-             every 30 s."
+            "12 events are waiting for retry. No retry since Fri 15 Jan 2027, 05:00:00 UTC, although retries \
+             are due every 30 s."
         );
+        #[cfg(feature = "ssr")]
+        {
+            let preferences = crate::model::Preferences { clock: crate::model::Clock::H12, ..Default::default() };
+            let zone = crate::model::Zone::named("Asia/Kathmandu").unwrap();
+            let reader = Reader { preferences, zone, zone_known: true };
+            let odoo = of(12, 0);
+            let told = &super::of(&odoo, &[&odoo.info], now(), &reader)[0];
+            assert!(told.cause.contains("No retry since Fri 15 Jan 2027, 10:45:00 am UTC+5:45,"), "{}", told.cause);
+        }
+    }
+
+    #[test]
+    fn of_one_feed_no_sentence_is_said_twice() {
+        for feed in [feed_with(0, 1000, 1000), feed_with(800, 200, 1000), feed_with(850, 0, 850), feed_with(2, 3, 5)] {
+            for state in [feed.state, FeedState::Stalled] {
+                let mut feed = Feed { state, ..feed.clone() };
+                feed.signs.unpublished = Some(Unpublished::Entry("tag:atomfeed.ict4h.org:1".into()));
+                feed.signs.unretried_since = Some(now() - TimeDelta::hours(3));
+                let told = concerns(&view("Odoo", up(), vec![feed]));
+                assert!(told.len() >= 2, "{told:?}");
+                let texts = told.iter().flat_map(|concern| [concern.cause.as_str(), concern.todo.as_str()]);
+                let sentences = texts.flat_map(|text| text.split_inclusive(". ")).map(str::trim);
+                let mut sentences: Vec<&str> = sentences.filter(|sentence| !sentence.is_empty()).collect();
+                let all = sentences.len();
+                sentences.sort_unstable();
+                sentences.dedup();
+                assert_eq!(sentences.len(), all, "{told:?}");
+            }
+        }
     }
 
     #[test]
@@ -607,7 +668,7 @@ mod tests {
             let mut openmrs = view("OpenMRS", up(), vec![]);
             openmrs.info.concerns.queue_age_secs = most;
             let oldest = oldest.map(|ago| Stamp::of(openmrs.seen_at.unwrap() - ago));
-            Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(Queue { length, oldest });
+            Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(Queue { length, oldest, ..Queue::default() });
             concerns(&openmrs)
         };
         let minutes = |minutes| Some(TimeDelta::minutes(minutes));
@@ -622,11 +683,45 @@ mod tests {
         assert_eq!(with(500, None, Some(600)), [], "its times say nothing");
         let told = &with(500, minutes(360), Some(600))[0];
         assert_eq!((told.kind, &told.about, told.events), (ConcernKind::QueueStands, &About::Application, 500));
-        assert_eq!(told.title, "OpenMRS does not put its events on its feeds");
+        assert_eq!(told.title, "OpenMRS is not publishing its events");
         assert_eq!(told.cause, "500 events wait in event_records_queue, the oldest for 6 h.");
         let told = &with(100_000, minutes(3 * 1_440), Some(600))[0];
-        assert_eq!(told.cause, "100,000 events or more wait in event_records_queue, the oldest for 3 d.");
-        assert_eq!(with(1, minutes(11), Some(600))[0].cause, "1 event waits in event_records_queue, for 11 min.");
+        assert_eq!(told.cause, "100,000 events or more wait in event_records_queue, the oldest for 3 days.");
+        assert_eq!(with(1, minutes(11), Some(600))[0].cause, "1 event has waited in event_records_queue for 11 min.");
+    }
+
+    #[test]
+    fn a_queue_that_cannot_be_read_is_a_concern_beside_what_was_last_seen_of_it() {
+        let mut openmrs = view("OpenMRS", up(), vec![]);
+        let seen = Arc::make_mut(openmrs.seen.as_mut().unwrap());
+        seen.queue_not_known = Some("OpenMRS (db/openmrs): no answer within 10 s.".into());
+        let told = &concerns(&openmrs)[0];
+        assert_eq!(told.title, "The publishing queue of OpenMRS cannot be read");
+        assert_eq!(
+            told.cause,
+            "OpenMRS (db/openmrs): no answer within 10 s. It is not known whether events wait in event_records_queue."
+        );
+        let oldest = openmrs.seen_at.map(|at| Stamp::of(at - TimeDelta::hours(6)));
+        Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(Queue { length: 500, oldest, ..Queue::default() });
+        assert_eq!(kinds(&openmrs), [ConcernKind::QueueStands, ConcernKind::QueueNotSeen]);
+        assert!(concerns(&openmrs)[0].cause.ends_with("for 6 h. That was the last successful check of the queue."));
+        openmrs.info.concerns.queue_age_secs = None;
+        assert_eq!(kinds(&openmrs), []);
+    }
+
+    #[test]
+    fn a_queue_whose_rows_have_no_time_is_a_concern_from_its_first_sight_on() {
+        let seen_for = |seconds| {
+            let mut openmrs = view("OpenMRS", up(), vec![]);
+            let first_seen = openmrs.seen_at.map(|at| at - TimeDelta::seconds(seconds));
+            let queue = Queue { length: 500, oldest: None, lowest: Some(crate::model::RowId(7)), first_seen };
+            Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(queue);
+            concerns(&openmrs)
+        };
+        assert_eq!(seen_for(600), []);
+        let told = &seen_for(660)[0];
+        assert_eq!(told.kind, ConcernKind::QueueStands);
+        assert_eq!(told.cause, "500 events wait in event_records_queue, the oldest for at least 11 min.");
     }
 
     #[test]
@@ -640,12 +735,12 @@ mod tests {
     #[test]
     fn a_look_that_is_far_too_old_is_a_concern() {
         let odoo = view("Odoo", up(), vec![]);
-        let after = |minutes| of(&odoo, &[], now() + TimeDelta::minutes(minutes));
+        let after = |minutes| of(&odoo, &[], now() + TimeDelta::minutes(minutes), &Reader::default());
         assert_eq!(after(15), []);
-        assert_eq!(after(16)[0].title, "Odoo was last looked at 16 min ago");
+        assert_eq!(after(16)[0].title, "Odoo was last checked 16 min ago");
         let mut slow = view("Odoo", up(), vec![]);
         slow.info.refresh_secs = 600;
-        assert_eq!(of(&slow, &[], now() + TimeDelta::minutes(99)), []);
+        assert_eq!(of(&slow, &[], now() + TimeDelta::minutes(99), &Reader::default()), []);
     }
 
     #[test]

@@ -502,7 +502,7 @@ pub(super) fn without_classes(mut text: &str) -> &str {
 }
 
 /// The first line, or all of them as one where the first says too little.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("");
     let words = if first.chars().count() < 20 { text } else { first };
     // More than this never reaches the page.

@@ -6,13 +6,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    ApplicationInfo, ApplicationView, Feed, FeedState, Limits,
+    ApplicationInfo, ApplicationView, Feed, FeedState, Limits, Reader,
     error_text::visible,
     feed::{MarkerFault, Unpublished},
     obstacle::no_address,
     publisher::Queue,
     stamp::Ahead,
-    words::{count, count_first, instant, number, span},
+    words::{count, count_first, number, span},
 };
 
 /// Why something is as it is, and what to do about it.
@@ -23,29 +23,13 @@ pub struct Saying {
 }
 
 /// What a retry of events without a feed address comes to.
-pub const NEVER_FOUND: &str = "They carry no feed address, and a retry job looks by address: it never finds them.";
+pub const NEVER_FOUND: &str = "These events have no feed address. They cannot be retried.";
 
-/// The state of a feed, explained.
-pub fn feed(feed: &Feed, info: &ApplicationInfo) -> Saying {
-    let (counts, limits) = (feed.counts, &info.limits_of(feed.uri.as_deref()));
-    let (mut cause, mut todo) = match feed.state {
-        FeedState::Stopped => (stopped_cause(counts.total, limits), stopped_todo(feed, limits)),
-        FeedState::Failing if near_limit(feed, info).is_some() => {
-            (near_limit_cause(feed, limits), near_limit_todo(feed, limits))
-        }
-        FeedState::Failing => (failing_cause(feed, limits), failing_todo(feed, limits)),
-        FeedState::Running if info.concerns.is_idle(feed.uri.as_deref()) => (
-            "No failed events. By the settings it is read rarely or not at all (idle_feeds): its marker may stand still."
-                .to_owned(),
-            "Nothing to do.".to_owned(),
-        ),
-        FeedState::Running => ("No failed events.".to_owned(), "Nothing to do.".to_owned()),
-        FeedState::Stalled => (
-            "The marker stands still while the publisher goes on.".to_owned(),
-            "Look into the consumer's log, for example for “Last Read entry not found in feed”.".to_owned(),
-        ),
-        FeedState::Unknown => unknown(feed),
-    };
+/// The state of a feed, explained with all that is known of it, its marker's fault and its overdue retry job among it, and with
+/// times as this reader has them.
+pub fn feed(feed: &Feed, info: &ApplicationInfo, reader: &Reader) -> Saying {
+    let counts = feed.counts;
+    let Saying { mut cause, mut todo } = of_state(feed, info);
     let fault = feed.marker_fault().map(|fault| marker_fault(feed, fault));
     if let Some(saying) = fault.or_else(|| feed.signs.unpublished.as_ref().map(|what| unpublished(feed, what))) {
         match feed.state {
@@ -58,28 +42,70 @@ pub fn feed(feed: &Feed, info: &ApplicationInfo) -> Saying {
         };
     }
     if let Some(since) = feed.signs.unretried_since {
-        let saying = overdue(feed, info, since);
-        cause.push_str(&format!(" {}", saying.cause));
+        let saying = overdue(feed, info, since, reader);
+        // A failing feed's own words have counted those that wait.
+        let late = match feed.state {
+            FeedState::Failing => no_retry_since(feed, info, since, reader),
+            _ => saying.cause,
+        };
+        cause.push_str(&format!(" {late}"));
         // What is said of those that wait takes for granted that somebody retries them.
         let more = counts.exhausted > 0 || feed.marker_fault().is_some() || feed.signs.unpublished.is_some();
         todo = if more { format!("{} {todo}", saying.todo) } else { saying.todo };
     }
+    with_rows(feed, Saying { cause, todo })
+}
+
+/// The state of a feed, explained where its marker's fault and its retry job are explained beside it.
+pub fn state(feed: &Feed, info: &ApplicationInfo) -> Saying {
+    let saying = of_state(feed, info);
+    let unread = feed.marker_fault().is_some() || feed.signs.unpublished.is_some();
+    // What the fault asks for is what to do about a marker that does not move.
+    let todo = if feed.state == FeedState::Stalled && unread { String::new() } else { saying.todo };
+    with_rows(feed, Saying { todo, ..saying })
+}
+
+fn of_state(feed: &Feed, info: &ApplicationInfo) -> Saying {
+    let limits = &info.limits_of(feed.uri.as_deref());
+    let (cause, todo) = match feed.state {
+        FeedState::Stopped => (stopped_cause(feed.counts.total, limits), stopped_todo(feed, limits)),
+        FeedState::Failing if near_limit(feed, info).is_some() => {
+            (near_limit_cause(feed, limits), near_limit_todo(feed, limits))
+        }
+        FeedState::Failing => (failing_cause(feed, limits), failing_todo(feed, limits)),
+        FeedState::Running if info.concerns.is_idle(feed.uri.as_deref()) => (
+            "No failed events. This feed is read rarely or never (setting idle_feeds).".to_owned(),
+            "Nothing to do.".to_owned(),
+        ),
+        FeedState::Running => ("No failed events.".to_owned(), "Nothing to do.".to_owned()),
+        FeedState::Stalled => (
+            "The read position does not move, although the publisher has new events.".to_owned(),
+            "Check the log of the application, for example for “Last Read entry not found in feed”.".to_owned(),
+        ),
+        FeedState::Unknown => unknown(feed),
+    };
+    Saying { cause, todo }
+}
+
+/// Adds what is to be known of a feed's read positions, and what to do with rows that no retry helps.
+fn with_rows(feed: &Feed, saying: Saying) -> Saying {
+    let (counts, Saying { mut cause, mut todo }) = (feed.counts, saying);
     match feed.markers.len() {
-        0 if counts.total > 0 && feed.uri.is_some() => cause.push_str(&match &feed.signs.markers_not_known {
-            None => {
-                " No marker has this address: the consumer has not recorded reading it, or the address was changed \
-                     later."
-                    .to_owned()
-            }
-            Some(reason) => format!(" Its marker is not known: {reason}."),
-        }),
+        0 if counts.total > 0 && !no_address(feed.uri.as_deref()) => {
+            cause.push_str(&match &feed.signs.markers_not_known {
+                None => {
+                    " No read position is stored for this feed address. Perhaps the address was changed.".to_owned()
+                }
+                Some(reason) => format!(" The read position is not known: {reason}."),
+            })
+        }
         0 | 1 => {}
-        several => cause.push_str(&format!(
-            " {several} markers have this address; which of them the consumer goes by cannot be told from here."
-        )),
+        several => {
+            cause.push_str(&format!(" {several} read positions have this address. It is not known which one is used."))
+        }
     }
     if no_address(feed.uri.as_deref()) && counts.total > 0 {
-        todo = format!("{NEVER_FOUND} Handle them in the application itself.");
+        todo = format!("{NEVER_FOUND} Fix the cause in the application, or discard the events.");
     } else if counts.beyond_help > 0 && counts.beyond_help == counts.exhausted {
         todo = timeless(feed);
     } else if counts.beyond_help > 0 {
@@ -91,12 +117,10 @@ pub fn feed(feed: &Feed, info: &ApplicationInfo) -> Saying {
 /// Says of the exhausted events of a feed that have no time what is the matter with them.
 pub fn timeless(feed: &Feed) -> String {
     match feed.counts.beyond_help {
-        1 => "One exhausted event has no time of failure and cannot be retried: waiting, it would stop every retry of the \
-              feed. Discard it, or have its failed_at set in the database."
+        1 => "1 event has no time of failure: a retry of it would block all retries of the feed. Discard the event."
             .to_owned(),
         rows => format!(
-            "{} exhausted events have no time of failure and cannot be retried: waiting, they would stop every retry of the \
-             feed. Discard them, or have their failed_at set in the database.",
+            "{} events have no time of failure: a retry of these would block all retries of the feed. Discard the events.",
             number(rows)
         ),
     }
@@ -104,89 +128,109 @@ pub fn timeless(feed: &Feed) -> String {
 
 /// A marker that the consumer cannot go on from, explained.
 pub fn marker_fault(feed: &Feed, fault: MarkerFault<'_>) -> Saying {
-    let its_marker = its_marker(feed);
+    let position = position(feed);
     let cause = match fault {
-        MarkerFault::NoPage => format!(
-            "{its_marker} names no page to go on from. The original consumer fails on such a marker and reads nothing."
-        ),
+        MarkerFault::NoPage => {
+            format!("{position} is incomplete: it names no feed page. The consumer fails and reads nothing.")
+        }
         MarkerFault::NoAddress(page) => format!(
-            "{its_marker} names “{}” as the page to go on from, which is no page address: the consumer cannot read it.",
+            "{position} names the feed page “{}”, which is not a page address. The consumer fails and reads nothing.",
+            visible(page)
+        ),
+        MarkerFault::NoNumber(page) => format!(
+            "{position} names the feed page “{}”, which has no page number from 1 on. The consumer fails and reads nothing.",
             visible(page)
         ),
         MarkerFault::NoEntry(entry) => format!(
-            "{its_marker} names “{}” as the entry read last, which is no entry: the consumer does not find it on the page \
-             and reads nothing.",
+            "{position} names the last event read “{}”, which is not an event id. The consumer does not find the event and \
+             reads nothing.",
             visible(entry)
         ),
     };
-    let todo =
-        "Have the marker completed in the application's database by someone who knows where reading shall go on.";
+    let todo = "Ask the database administrator to repair the read position (table markers).";
     Saying { cause, todo: todo.to_owned() }
 }
 
-/// A retry job that has not come for long, explained.
-pub fn overdue(feed: &Feed, info: &ApplicationInfo, since: DateTime<Utc>) -> Saying {
-    let every = span(info.limits_of(feed.uri.as_deref()).retry_interval_secs);
-    let (waiting, since) = (feed.counts.waiting, instant(since));
-    let events = match waiting {
-        1 => "1 event waits for another try, and it was not retried".to_owned(),
-        _ => format!("{} wait for another try, and none was retried", count(waiting, "event")),
+/// A retry job that has not come for long, explained, with times as this reader has them.
+pub fn overdue(feed: &Feed, info: &ApplicationInfo, since: DateTime<Utc>, reader: &Reader) -> Saying {
+    let events = match feed.counts.waiting {
+        1 => "1 event is waiting for retry".to_owned(),
+        waiting => format!("{} are waiting for retry", count(waiting, "event")),
     };
     Saying {
-        cause: format!("{events} since {since}, although the job is due every {every}."),
-        todo: "See whether the consumer runs and its retry job is switched on, and look into its log: one row that it cannot \
-               read stops the job for all."
-            .to_owned(),
+        cause: format!("{events}. {}", no_retry_since(feed, info, since, reader)),
+        todo:
+            "Check that the application and its retry job are running. Then check the log: one row that cannot be read \
+               stops all retries."
+                .to_owned(),
     }
 }
 
-fn its_marker(feed: &Feed) -> String {
+fn no_retry_since(feed: &Feed, info: &ApplicationInfo, since: DateTime<Utc>, reader: &Reader) -> String {
+    let every = span(info.limits_of(feed.uri.as_deref()).retry_interval_secs);
+    format!("No retry since {}, although retries are due every {every}.", reader.instant(since))
+}
+
+fn position(feed: &Feed) -> String {
     match feed.markers.len() {
-        0 | 1 => "Its marker".to_owned(),
-        several => format!("One of its {several} markers"),
+        0 | 1 => "The read position".to_owned(),
+        several => format!("One of the {several} read positions"),
     }
 }
 
 /// A marker that names what the feed's publisher does not have, explained.
 pub fn unpublished(feed: &Feed, what: &Unpublished) -> Saying {
-    let its_marker = its_marker(feed);
+    let position = position(feed);
     let cause = match what {
         Unpublished::Entry(entry) => format!(
-            "{its_marker} names no event of the publisher: “{}” is not in its event_records. The consumer does not find the \
-             place to go on from and reads nothing.",
+            "{position} names the event “{}”, which is not in event_records of the publisher. The consumer does not find the \
+             event and reads nothing.",
             visible(entry)
         ),
         Unpublished::OtherCategory { entry, category } => format!(
-            "{its_marker} names no event of the publisher that is on this feed: “{}” is one of the category {}. The consumer \
-             does not find the place to go on from and reads nothing.",
+            "{position} names the event “{}”, which has the category {} and is not on this feed. The consumer does not find \
+             the event and reads nothing.",
             visible(entry),
             visible(category)
         ),
         Unpublished::Page { page, last: 0 } => format!(
-            "{its_marker} names page {}, and the publisher has no event of this feed: the consumer cannot read that page.",
+            "{position} names page {}, but the publisher has no events for this feed. The consumer reads nothing.",
             number(*page)
         ),
         Unpublished::Page { page, last } => format!(
-            "{its_marker} names page {}, and the publisher's last page of this feed is {}: the consumer cannot read it.",
+            "{position} names page {}, but the last page of this feed is {}. The consumer reads nothing.",
             number(*page),
             number(*last)
         ),
+        Unpublished::OtherPage { entry, page, within: (first, last) } => {
+            let pages = match first == last {
+                true => format!("page {}", number(*first)),
+                false => format!("a page from {} to {}", number(*first), number(*last)),
+            };
+            format!(
+                "{position} names page {}, but the event “{}” is on {pages} of this feed. The consumer does not find the event \
+                 and reads nothing.",
+                number(*page),
+                visible(entry)
+            )
+        }
     };
-    let todo = "Look into the consumer's log, for example for “Last Read entry not found in feed”, and find out whether one of \
-                the two databases was restored. Have the marker set to an event that is there by someone who knows where \
-                reading shall go on.";
+    let todo = "Check the log of the application, for example for “Last Read entry not found in feed”. Check whether one of the \
+                two databases was restored. Then ask the database administrator to set the read position to an event that \
+                exists.";
     Saying { cause, todo: todo.to_owned() }
 }
 
 /// A queue that nobody empties, explained.
 pub fn queue(queue: &Queue, age: TimeDelta) -> Saying {
-    let age = span(age.num_seconds().unsigned_abs());
+    let at_least = if queue.is_dated() { "" } else { "at least " };
+    let age = format!("{at_least}{}", span(age.num_seconds().unsigned_abs()));
     let cause = match queue.length {
-        1 => format!("1 event waits in event_records_queue, for {age}."),
+        1 => format!("1 event has waited in event_records_queue for {age}."),
         _ => format!("{} wait in event_records_queue, the oldest for {age}.", queue.in_words()),
     };
-    let todo = "No consumer sees them before they are on a feed. See whether the application's job that publishes them runs \
-                (in OpenMRS a task of the scheduler, “OpenMRS event publisher task”), and look into its log.";
+    let todo = "Consumers cannot read these events yet. Check that the job that publishes events is running (in OpenMRS: the \
+                scheduler task “OpenMRS event publisher task”), and check its log.";
     Saying { cause, todo: todo.to_owned() }
 }
 
@@ -204,19 +248,15 @@ fn stopped_todo(feed: &Feed, limits: &Limits) -> String {
     let counts = feed.counts;
     let max = number(limits.max_failed_events.unwrap_or(counts.total));
     if counts.exhausted == 0 && counts.waiting > 0 {
-        return format!(
-            "They are waiting: the consumer tries them again by itself, and reads on when fewer than {max} are left."
-        );
+        return format!("All will be retried automatically. The feed is read again below {max} failed events.");
     }
     if counts.exhausted == 0 {
-        return format!("Open them and mend the cause: the feed is read again when fewer than {max} are left.");
+        return format!("Open the events and fix the cause. The feed is read again below {max} failed events.");
     }
-    let mut todo = format!(
-        "Retrying does not help until some succeed: mend the cause first, then retry the {} exhausted.",
-        number(counts.exhausted)
-    );
-    if counts.waiting > 0 {
-        todo.push_str(&format!(" {} waiting and tried again without you.", are(counts.waiting)));
+    let mut todo = format!("Fix the cause first, then retry {}.", count(counts.exhausted, "event"));
+    // Of those that wait for a retry job which does not come that would not be true.
+    if counts.waiting > 0 && feed.signs.unretried_since.is_none() {
+        todo.push_str(&format!(" {} will be retried automatically.", number(counts.waiting)));
     }
     todo
 }
@@ -245,9 +285,7 @@ fn near_limit_cause(feed: &Feed, limits: &Limits) -> String {
 
 fn near_limit_todo(feed: &Feed, limits: &Limits) -> String {
     match (feed.counts.exhausted, limits.max_retry) {
-        (0, _) => {
-            "The consumer tries them again by itself. Open them and mend the cause before the feed stops.".to_owned()
-        }
+        (0, _) => "All will be retried automatically. Fix the cause before the feed stops.".to_owned(),
         _ => failing_todo(feed, limits),
     }
 }
@@ -257,8 +295,8 @@ fn parts(feed: &Feed) -> Vec<(u64, &'static str)> {
     let counts = feed.counts;
     let unknown = counts.total.saturating_sub(counts.waiting).saturating_sub(counts.exhausted);
     let all = [
-        (counts.waiting, "waiting for another try"),
-        (counts.exhausted, "exhausted"),
+        (counts.waiting, "waiting for retry"),
+        (counts.exhausted, "with retries used up"),
         (unknown, "without a known number of retries"),
     ];
     all.into_iter().filter(|(rows, _)| *rows > 0).collect()
@@ -287,15 +325,19 @@ fn failing_cause(feed: &Feed, limits: &Limits) -> String {
 
 fn failing_todo(feed: &Feed, limits: &Limits) -> String {
     match (feed.counts.exhausted, feed.counts.waiting, limits.max_retry) {
-        (1.., _, None) => {
-            "By its settings this consumer has no retry job: mend each case in the application itself.".to_owned()
+        (1.., _, None) => "This application does not retry. Fix the events in the application.".to_owned(),
+        (1, _, Some(_)) if feed.counts.total == 1 => {
+            "It will not be retried automatically. Fix the cause, then press Retry.".to_owned()
         }
-        (1, _, Some(_)) if feed.counts.total == 1 => "Nobody tries it again: mend the cause, then retry it.".to_owned(),
-        (1.., _, Some(_)) => "Nobody tries the exhausted ones again: mend the cause, then retry them.".to_owned(),
+        (exhausted @ 1.., _, Some(_)) if exhausted < feed.counts.total => format!(
+            "The {} with retries used up will not be retried automatically. Fix the cause, then press Retry.",
+            number(exhausted)
+        ),
+        (1.., _, Some(_)) => "These will not be retried automatically. Fix the cause, then press Retry.".to_owned(),
         (0, 1.., Some(max)) => {
-            format!("Nothing to do yet: the consumer tries each of them up to {max} times by itself.")
+            format!("Nothing to do yet. Each will be retried automatically, up to {max} times.")
         }
-        _ => "Open them to see what failed.".to_owned(),
+        _ => "Open the events to see what failed.".to_owned(),
     }
 }
 
@@ -303,16 +345,16 @@ fn unknown(feed: &Feed) -> (String, String) {
     if let Some(reason) = &feed.signs.failures_not_known {
         return (
             format!("Whether events failed is not known: {reason}."),
-            "Have the table made, or give the account the right to read it.".to_owned(),
+            "Create the table, or allow the database account to read it.".to_owned(),
         );
     }
     if let Some(reason) = &feed.signs.markers_not_known {
         return (
             format!("No failed events. How far the feed was read is not known: {reason}."),
-            "Give the account the right to read it, if it is there.".to_owned(),
+            "If the table exists, allow the database account to read it.".to_owned(),
         );
     }
-    ("Neither a marker nor a failed event tells how this feed is doing.".to_owned(), "Nothing to do.".to_owned())
+    ("No read position and no failed events. Status unknown.".to_owned(), "Nothing to do.".to_owned())
 }
 
 /// Explains failures, or events in the queue, whose times lay in the future when they were seen; `None` where there are
@@ -326,19 +368,14 @@ pub fn ahead(view: &ApplicationView) -> Option<Saying> {
     let far = span(ahead.0.num_seconds().unsigned_abs());
     let todo = if ahead.may_be_the_zone() {
         format!(
-            "Times without a zone are read as {}: if this database keeps another zone, set time_zone to it; otherwise set its \
-             clock.",
+            "Times without a zone are read as {}. If this database uses another zone, set time_zone. Otherwise correct the \
+             clock of the database.",
             view.info.time_zone
         )
     } else {
-        "No time zone is so far off: look at the clock of its database, and at that row.".to_owned()
+        "Check the clock of the database and this row.".to_owned()
     };
-    Some(Saying { cause: format!("{what} lies {far} in the future."), todo })
-}
-
-/// `1 is`, `12 are`.
-fn are(value: u64) -> String {
-    format!("{} {}", number(value), if value == 1 { "is" } else { "are" })
+    Some(Saying { cause: format!("{what} is {far} in the future."), todo })
 }
 
 #[cfg(test)]
@@ -352,22 +389,18 @@ mod tests {
     };
 
     fn explained(feed: &Feed) -> Saying {
-        super::feed(feed, &info("Odoo"))
+        super::feed(feed, &info("Odoo"), &Reader::default())
     }
 
     fn explained_with(feed: &Feed, limits: Limits) -> Saying {
-        super::feed(feed, &ApplicationInfo { limits, ..info("Odoo") })
+        super::feed(feed, &ApplicationInfo { limits, ..info("Odoo") }, &Reader::default())
     }
 
     #[test]
     fn a_stopped_feed_names_its_count_and_its_limit() {
         let saying = explained(&feed_with(12, 988, 1000));
         assert_eq!(saying.cause, "Nothing new is read from this feed: 1,000 failed events, the limit is 1,000.");
-        assert_eq!(
-            saying.todo,
-            "Retrying does not help until some succeed: mend the cause first, then retry the 988 exhausted. 12 are \
-             waiting and tried again without you."
-        );
+        assert_eq!(saying.todo, "Fix the cause first, then retry 988 events. 12 will be retried automatically.");
     }
 
     #[test]
@@ -387,12 +420,14 @@ mod tests {
         let mut stopped = feed_with(0, 50, 50);
         stopped.state = FeedState::of(&stopped.counts, true, &odoo.limits_of(stopped.uri.as_deref()));
         assert_eq!(
-            super::feed(&stopped, &odoo).cause,
+            super::feed(&stopped, &odoo, &Reader::default()).cause,
             "Nothing new is read from this feed: 50 failed events, the limit is 50."
         );
-        assert!(super::feed(&feed_with(0, 45, 45), &odoo).cause.starts_with("45 of 50 failed events"));
+        assert!(
+            super::feed(&feed_with(0, 45, 45), &odoo, &Reader::default()).cause.starts_with("45 of 50 failed events")
+        );
         let lost = Feed { uri: None, ..feed_with(0, 999, 999) };
-        assert!(!super::feed(&lost, &odoo).cause.contains("stops"));
+        assert!(!super::feed(&lost, &odoo, &Reader::default()).cause.contains("stops"));
     }
 
     #[test]
@@ -405,38 +440,53 @@ mod tests {
         };
         assert_eq!(at(TimeDelta::minutes(-1)), None);
         let saying = at(TimeDelta::minutes(330)).unwrap();
-        assert_eq!(saying.cause, "The newest failure lies 5 h in the future.");
+        assert_eq!(saying.cause, "The newest failure is 6 h in the future.");
         assert!(saying.todo.contains("read as UTC") && saying.todo.contains("time_zone"), "{}", saying.todo);
         assert!(!at(TimeDelta::days(400)).unwrap().todo.contains("time_zone"));
         let queued = |ahead| {
             let mut openmrs = view("OpenMRS", up(), vec![]);
             let oldest = Some(Stamp::of(openmrs.seen_at.unwrap() + ahead));
-            Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(Queue { length: 1, oldest });
+            Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(Queue { length: 1, oldest, ..Queue::default() });
             super::ahead(&openmrs)
         };
         assert_eq!(queued(TimeDelta::minutes(-1)), None);
         let cause = queued(TimeDelta::minutes(330)).unwrap().cause;
-        assert_eq!(cause, "The oldest event in the queue of events to publish lies 5 h in the future.");
+        assert_eq!(cause, "The oldest event in the queue of events to publish is 6 h in the future.");
     }
 
     #[test]
     fn waiting_events_ask_nothing_of_a_person() {
         let saying = explained(&feed_with(1, 0, 1));
-        assert_eq!(saying.cause, "One failed event, waiting for another try.");
+        assert_eq!(saying.cause, "1 failed event, waiting for retry.");
         assert!(saying.todo.starts_with("Nothing to do yet"), "{}", saying.todo);
     }
 
     #[test]
     fn one_exhausted_event_is_told_in_the_singular() {
         let saying = explained(&feed_with(0, 1, 1));
-        assert_eq!(saying.cause, "One failed event, exhausted.");
-        assert_eq!(saying.todo, "Nobody tries it again: mend the cause, then retry it.");
+        assert_eq!(saying.cause, "1 failed event, with retries used up.");
+        assert_eq!(saying.todo, "It will not be retried automatically. Fix the cause, then press Retry.");
+    }
+
+    #[test]
+    fn what_is_not_retried_automatically_is_named_where_other_events_are() {
+        let todo = "The 2 with retries used up will not be retried automatically. Fix the cause, then press Retry.";
+        assert_eq!(explained(&feed_with(10, 2, 12)).todo, todo);
+        assert!(explained(&feed_with(0, 2, 2)).todo.starts_with("These will not be retried automatically."));
+        let overdue = |mut feed: Feed| {
+            feed.signs.unretried_since = DateTime::from_timestamp(1_800_000_000, 0);
+            explained(&feed).todo
+        };
+        let said = overdue(feed_with(10, 2, 12));
+        assert!(said.starts_with("Check that the application and its retry job") && said.ends_with(todo), "{said}");
+        let stopped = overdue(feed_with(12, 988, 1000));
+        assert!(!stopped.contains("will be retried automatically"), "{stopped}");
     }
 
     #[test]
     fn the_limit_is_named_when_it_comes_near() {
         let cause = explained(&feed_with(60, 40, 100)).cause;
-        assert_eq!(cause, "100 failed events: 60 waiting for another try, 40 exhausted. At 1,000 the feed stops.");
+        assert_eq!(cause, "100 failed events: 60 waiting for retry, 40 with retries used up. At 1,000 the feed stops.");
         assert!(!explained(&feed_with(50, 40, 90)).cause.contains("stops"));
     }
 
@@ -444,22 +494,22 @@ mod tests {
     fn a_feed_close_to_its_limit_is_told_by_count_and_limit() {
         let feed = Feed { state: FeedState::Failing, ..feed_with(9_990, 0, 9_990) };
         let near = explained_with(&feed, Limits { max_failed_events: Some(10_000), ..limits() });
-        assert_eq!(near.cause, "9,990 of 10,000 failed events, all waiting for another try. At 10,000 the feed stops.");
+        assert_eq!(near.cause, "9,990 of 10,000 failed events, all waiting for retry. At 10,000 the feed stops.");
         assert!(!near.todo.contains("Nothing to do"), "{}", near.todo);
         let mixed = explained(&feed_with(500, 300, 800));
         assert_eq!(
             mixed.cause,
-            "800 of 1,000 failed events: 500 waiting for another try, 300 exhausted. At 1,000 the feed stops."
+            "800 of 1,000 failed events: 500 waiting for retry, 300 with retries used up. At 1,000 the feed stops."
         );
-        assert!(mixed.todo.contains("then retry them"), "{}", mixed.todo);
+        assert!(mixed.todo.contains("then press Retry"), "{}", mixed.todo);
     }
 
     #[test]
     fn where_nobody_retries_nobody_is_told_to_retry() {
         let nobody = Limits { max_retry: None, max_failed_events: None, ..limits() };
         let saying = explained_with(&feed_with(0, 3, 3), nobody);
-        assert_eq!(saying.cause, "Three failed events, all exhausted.");
-        assert!(saying.todo.contains("no retry job"), "{}", saying.todo);
+        assert_eq!(saying.cause, "3 failed events, all with retries used up.");
+        assert!(saying.todo.contains("does not retry"), "{}", saying.todo);
     }
 
     #[test]
@@ -469,14 +519,16 @@ mod tests {
         lost.category = None;
         lost.markers.clear();
         let saying = explained(&lost);
-        assert!(saying.todo.contains("never finds them"), "{}", saying.todo);
-        assert!(!saying.cause.contains("No marker"), "{}", saying.cause);
+        assert!(saying.todo.contains("cannot be retried"), "{}", saying.todo);
+        assert!(!saying.cause.contains("No read position"), "{}", saying.cause);
     }
 
     #[test]
     fn an_address_of_blanks_is_none() {
-        let lost = Feed { uri: Some("  ".into()), ..feed_with(0, 3, 3) };
-        assert!(explained(&lost).todo.contains("never finds them"));
+        let lost = Feed { uri: Some("  ".into()), markers: vec![], ..feed_with(0, 3, 3) };
+        let saying = explained(&lost);
+        assert!(saying.todo.contains("cannot be retried"));
+        assert!(!saying.cause.contains("feed address"), "{}", saying.cause);
     }
 
     #[test]
@@ -486,22 +538,22 @@ mod tests {
             feed.counts.beyond_help = beyond_help;
             explained(&feed).todo
         };
-        assert!(with(1, 1).starts_with("One exhausted event has no time of failure"), "{}", with(1, 1));
-        assert!(with(2, 2).starts_with("2 exhausted events have no time of failure"), "{}", with(2, 2));
-        assert!(!with(2, 2).contains("then retry them"));
-        assert!(with(3, 1).contains("then retry them. One exhausted event has no time"), "{}", with(3, 1));
+        assert!(with(1, 1).starts_with("1 event has no time of failure"), "{}", with(1, 1));
+        assert!(with(2, 2).starts_with("2 events have no time of failure"), "{}", with(2, 2));
+        assert!(!with(2, 2).contains("press Retry"));
+        assert!(with(3, 1).contains("then press Retry. 1 event has no time"), "{}", with(3, 1));
     }
 
     #[test]
     fn missing_and_doubled_markers_are_told() {
         let mut odd = feed_with(0, 3, 3);
         odd.markers.push(odd.markers[0].clone());
-        assert!(explained(&odd).cause.contains("2 markers have this address"));
+        assert!(explained(&odd).cause.contains("2 read positions have this address"));
         odd.markers.clear();
-        assert!(explained(&odd).cause.contains("No marker has this address"));
+        assert!(explained(&odd).cause.contains("No read position is stored for this feed address"));
         odd.signs.markers_not_known = Some("the table markers does not exist".into());
         let cause = explained(&odd).cause;
-        assert!(cause.ends_with("Its marker is not known: the table markers does not exist."), "{cause}");
+        assert!(cause.ends_with("The read position is not known: the table markers does not exist."), "{cause}");
     }
 
     #[test]
@@ -515,19 +567,19 @@ mod tests {
         };
         let page = Some("http://openmrs:8080/openmrs/ws/atomfeed/encounter/36");
         for (entry, page, words) in [
-            (Some("tag:atomfeed.ict4h.org:1"), None, "names no page"),
-            (Some("?"), Some("?"), "names “?” as the page to go on from"),
-            (Some("?"), page, "names “?” as the entry read last"),
+            (Some("tag:atomfeed.ict4h.org:1"), None, "names no feed page"),
+            (Some("?"), Some("?"), "names the feed page “?”"),
+            (Some("?"), page, "names the last event read “?”"),
         ] {
             let (state, saying) = with((0, 0, 0), entry, page);
             assert_eq!(state, FeedState::Unknown);
             assert!(saying.cause.contains(words), "{}", saying.cause);
-            assert!(saying.todo.starts_with("Have the marker completed"), "{}", saying.todo);
+            assert!(saying.todo.starts_with("Ask the database administrator to repair"), "{}", saying.todo);
             let (_, failing) = with((3, 0, 3), entry, page);
-            assert!(failing.cause.starts_with("Three failed events") && failing.cause.contains(words));
+            assert!(failing.cause.starts_with("3 failed events") && failing.cause.contains(words));
             assert!(!failing.todo.contains("Nothing to do"), "{}", failing.todo);
             let (_, exhausted) = with((0, 3, 3), entry, page);
-            assert!(exhausted.todo.contains("completed") && exhausted.todo.contains("retry them"));
+            assert!(exhausted.todo.contains("to repair") && exhausted.todo.contains("press Retry"));
         }
         assert_eq!(with((0, 0, 0), None, page).0, FeedState::Running, "OpenELIS begins with such a marker");
     }
@@ -536,30 +588,38 @@ mod tests {
     fn a_marker_that_names_what_its_publisher_does_not_have_is_no_running_feed() {
         let entry = "tag:atomfeed.ict4h.org:be4d353b-ac7b-4ee5-a5ac-1ca2f4b4d8e2".to_owned();
         for (what, words) in [
-            (Unpublished::Entry(entry.clone()), "names no event of the publisher: “tag:atomfeed.ict4h.org:be4d353b"),
-            (Unpublished::OtherCategory { entry, category: "lab".into() }, "is one of the category lab."),
+            (Unpublished::Entry(entry.clone()), "which is not in event_records of the publisher"),
             (
-                Unpublished::Page { page: 581, last: 241 },
-                "names page 581, and the publisher's last page of this feed is 241",
+                Unpublished::OtherCategory { entry: entry.clone(), category: "lab".into() },
+                "which has the category lab and is not on this feed.",
             ),
-            (Unpublished::Page { page: 3, last: 0 }, "the publisher has no event of this feed"),
+            (
+                Unpublished::OtherPage { entry: entry.clone(), page: 3, within: (41, 41) },
+                "e2” is on page 41 of this feed.",
+            ),
+            (
+                Unpublished::OtherPage { entry, page: 3, within: (41, 43) },
+                "e2” is on a page from 41 to 43 of this feed.",
+            ),
+            (Unpublished::Page { page: 581, last: 241 }, "names page 581, but the last page of this feed is 241"),
+            (Unpublished::Page { page: 3, last: 0 }, "the publisher has no events for this feed"),
         ] {
             let mut feed = feed_with(0, 0, 0);
             feed.signs.unpublished = Some(what.clone());
             feed.state = FeedState::of(&feed.counts, feed.can_be_read(), &limits());
             assert_eq!(feed.state, FeedState::Unknown);
             let saying = explained(&feed);
-            assert!(saying.cause.starts_with("Its marker names") && saying.cause.contains(words), "{}", saying.cause);
-            assert!(saying.todo.contains("Have the marker set"), "{}", saying.todo);
-            let mut failing = feed_with(0, 3, 3);
-            failing.signs.unpublished = Some(what);
-            let saying = explained(&failing);
             assert!(
-                saying.cause.starts_with("Three failed events") && saying.cause.contains(words),
+                saying.cause.starts_with("The read position names") && saying.cause.contains(words),
                 "{}",
                 saying.cause
             );
-            assert!(saying.todo.contains("Have the marker set") && saying.todo.contains("retry them"));
+            assert!(saying.todo.contains("to set the read position"), "{}", saying.todo);
+            let mut failing = feed_with(0, 3, 3);
+            failing.signs.unpublished = Some(what);
+            let saying = explained(&failing);
+            assert!(saying.cause.starts_with("3 failed events") && saying.cause.contains(words), "{}", saying.cause);
+            assert!(saying.todo.contains("to set the read position") && saying.todo.contains("press Retry"));
         }
     }
 
@@ -570,20 +630,22 @@ mod tests {
         let saying = explained(&feed);
         assert_eq!(
             saying.cause,
-            "Three failed events, all waiting for another try. 3 events wait for another try, and none was retried since 15 \
-             Jan 2027, 08:00:00 UTC, although the job is due every 30 s."
+            "3 failed events, all waiting for retry. No retry since Fri 15 Jan 2027, 08:00:00 UTC, although \
+             retries are due every 30 s."
         );
-        assert!(saying.todo.starts_with("See whether the consumer runs"), "{}", saying.todo);
-        assert!(!saying.todo.contains("by itself"), "{}", saying.todo);
+        assert!(saying.todo.starts_with("Check that the application and its retry job"), "{}", saying.todo);
+        assert!(!saying.todo.contains("automatically"), "{}", saying.todo);
         feed = feed_with(1, 3, 4);
         feed.signs.unretried_since = DateTime::from_timestamp(1_800_000_000, 0);
         let saying = explained(&feed);
         assert!(
-            saying.cause.contains("1 event waits for another try, and it was not retried since"),
+            saying.cause.contains(": 1 waiting for retry, 3 with retries used up. No retry since"),
             "{}",
             saying.cause
         );
-        assert!(saying.todo.contains("See whether the consumer runs") && saying.todo.contains("retry them"));
+        assert!(
+            saying.todo.contains("Check that the application and its retry job") && saying.todo.contains("press Retry")
+        );
     }
 
     #[test]

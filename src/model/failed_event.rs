@@ -102,6 +102,18 @@ pub struct FailedEventRow {
     /// What the innermost cause of its latest error says, where more of the error was read than is here.
     #[serde(default)]
     pub cause: Option<String>,
+    /// Its group and its failed retries, as far as the ledger knows them.
+    #[serde(default)]
+    pub known: Option<KnownOf>,
+}
+
+/// What the ledger knows of a failed event beyond its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownOf {
+    /// The group of its latest error.
+    pub group: i64,
+    /// Failed retries that were seen.
+    pub attempts: u64,
 }
 
 /// A failed retry as a list knows it.
@@ -147,6 +159,12 @@ impl FailedEventRow {
     /// ledger saw the row first, or the `failed_at` that it had then.
     pub fn present_since(&self, first_sight: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         present_since(self.failed_at.as_ref().and_then(|stamp| stamp.at), self.moves, first_sight)
+    }
+
+    /// How many of the newest failed retries of its event are of its present failure whatever their times: see
+    /// [`surely_present`].
+    pub fn surely_present(&self, logged: u64, newest_is_present: bool) -> u64 {
+        surely_present(self.moves, self.retries, logged, newest_is_present)
     }
 }
 
@@ -205,6 +223,19 @@ pub fn present_since(
     }
     // One of the two columns may have no fractions of a second.
     Some(failed_at.trunc_subsecs(0))
+}
+
+/// How many of the newest failed retries of an event are of the present failure of its row, whatever [`present_since`] says of
+/// their times: the consumer adds one to `retries` with every failed retry that it logs. `logged`: the failed retries of the
+/// event that the log has. `newest_is_present`: the newest of them is by its time.
+///
+/// Where `failed_at` does not move there is no need for it: that time itself tells which are. Where it moves, the row may
+/// have been retried long before it was seen first. It may also have been changed by other hands since, so that even the newest
+/// retry is older; but then the log has them all. Where it has fewer than the row counts, and none from the time of the row,
+/// what it has is of an earlier failure: the last retry would have been logged when it moved the time.
+pub fn surely_present(moves: bool, retries: Option<i64>, logged: u64, newest_is_present: bool) -> u64 {
+    let counted = retries.and_then(|retries| u64::try_from(retries).ok()).unwrap_or_default();
+    if moves && (newest_is_present || logged >= counted) { counted } else { 0 }
 }
 
 /// A failed event as its own page shows it.
@@ -299,6 +330,7 @@ mod tests {
             first_sight: at("2026-11-01T00:00:00Z"),
             latest: None,
             cause: None,
+            known: None,
         };
         assert_eq!(row.failed_since(), FailedSince::First(stamp.clone()));
         let moving = FailedEventRow { moves: true, ..row.clone() };
@@ -310,6 +342,31 @@ mod tests {
         assert_eq!((row.says().as_str(), row.latest_error()), ("first", Some("first")));
         let again = FailedEventRow { latest: Some(Latest { failed_at: None, error: Some("again".into()) }), ..row };
         assert_eq!((again.says().as_str(), again.latest_error()), ("again", Some("again")));
+    }
+
+    #[test]
+    fn where_the_time_moves_as_many_of_the_newest_retries_count_as_the_row_says() {
+        for (moves, retries, surely) in
+            [(true, Some(5), 5), (true, Some(0), 0), (true, Some(-1), 0), (true, None, 0), (false, Some(5), 0)]
+        {
+            assert_eq!(surely_present(moves, retries, 5, true), surely, "{moves} {retries:?}");
+        }
+    }
+
+    #[test]
+    fn fewer_retries_than_the_row_counts_are_of_an_earlier_failure_unless_the_newest_is_of_its_time() {
+        for (logged, newest_is_present, surely) in [
+            (1, false, 0),
+            (4, false, 0),
+            // Other hands moved the time.
+            (5, false, 5),
+            (6, false, 5),
+            // Somebody shortened the log.
+            (1, true, 5),
+        ] {
+            let told = surely_present(true, Some(5), logged, newest_is_present);
+            assert_eq!(told, surely, "{logged} {newest_is_present}");
+        }
     }
 
     #[test]

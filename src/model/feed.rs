@@ -1,6 +1,9 @@
 //! A feed as its consumer sees it, and the one place that decides what state it is in.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::{Limits, Stamp};
@@ -22,6 +25,8 @@ pub enum MarkerFault<'a> {
     NoPage,
     /// What it names as the page is no address of one.
     NoAddress(&'a str),
+    /// The address that it names is of no page: pages have numbers from 1 on, and the newest is `recent` as well.
+    NoNumber(&'a str),
     /// What it names as the entry read last is no entry's id.
     NoEntry(&'a str),
 }
@@ -35,14 +40,14 @@ pub enum Unpublished {
     OtherCategory { entry: String, category: String },
     /// A page beyond the last that the publisher has of this feed.
     Page { page: u64, last: u64 },
+    /// The event with this entry's id is on another page of the feed, within these.
+    OtherPage { entry: String, page: u64, within: (u64, u64) },
 }
 
 impl Marker {
     /// The number of the page it names, where that is the address of a numbered page.
     pub fn page_number(&self) -> Option<u64> {
-        let page = self.page_uri.as_deref().filter(|page| is_page_address(page))?;
-        let path = page.split(['?', '#']).next().unwrap_or(page);
-        path.trim().trim_end_matches('/').rsplit('/').next()?.parse().ok()
+        last_part(self.page_uri.as_deref().filter(|page| is_page_address(page))?).parse().ok()
     }
 
     /// Why no consumer can go on from it, whatever the publisher has. `None`: it names a page by its address, and an entry
@@ -55,6 +60,8 @@ impl Marker {
             Some(MarkerFault::NoPage)
         } else if !is_page_address(page) {
             Some(MarkerFault::NoAddress(page))
+        } else if !may_be_page(page) {
+            Some(MarkerFault::NoNumber(page))
         } else if filled(&self.last_read_entry_id) && !entry.chars().any(char::is_alphanumeric) {
             Some(MarkerFault::NoEntry(entry))
         } else {
@@ -71,6 +78,18 @@ fn is_page_address(text: &str) -> bool {
     web && rest.starts_with(|first: char| first.is_alphanumeric() || first == '[')
 }
 
+/// The last part of an address's path.
+fn last_part(address: &str) -> &str {
+    let path = address.split(['?', '#']).next().unwrap_or(address);
+    path.trim().trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
+/// Whether a publisher can have a page under this address. What one makes of a query is not known.
+fn may_be_page(address: &str) -> bool {
+    let name = last_part(address);
+    address.contains('?') || name == "recent" || name.parse::<u64>().is_ok_and(|number| number > 0)
+}
+
 /// How many failed events a feed has, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedCounts {
@@ -81,6 +100,10 @@ pub struct FeedCounts {
     /// Of the exhausted ones, those that no retry helps: see [`super::Obstacle`].
     #[serde(default)]
     pub beyond_help: u64,
+    /// Of the waiting ones, those without a time: as long as there is one, the retry job of the feed retries nothing
+    /// ([`super::Obstacle::NoTime`]).
+    #[serde(default)]
+    pub blocking: u64,
 }
 
 impl FeedCounts {
@@ -101,14 +124,24 @@ pub enum FeedState {
     Unknown,
 }
 
-/// The category in a feed's address: the segment before `recent` or before the page's number.
-pub fn category_of(uri: &str) -> Option<&str> {
+/// What stands as it is in a part of a path.
+const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The category in a feed's address: the segment before `recent` or before the page's number, as the publisher's tables have
+/// it (`lab%20test` in the address is `lab test`). What does not decode to a text stays as it stands.
+pub fn category_of(uri: &str) -> Option<Cow<'_, str>> {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     let (rest, page) = path.trim_end_matches('/').rsplit_once('/')?;
     if page != "recent" && (page.is_empty() || !page.bytes().all(|byte| byte.is_ascii_digit())) {
         return None;
     }
-    rest.rsplit('/').next().filter(|category| !category.is_empty() && !category.contains(':'))
+    let category = rest.rsplit('/').next().filter(|category| !category.is_empty() && !category.contains(':'))?;
+    Some(percent_decode_str(category).decode_utf8().unwrap_or(Cow::Borrowed(category)))
+}
+
+/// A category as it stands in a feed's address, the opposite of [`category_of`].
+pub fn in_address(category: &str) -> Cow<'_, str> {
+    utf8_percent_encode(category, IN_A_PATH).into()
 }
 
 /// What stays of a feed's address when its host changes: the last two parts of its path (`encounter/recent`). `None`:
@@ -150,6 +183,12 @@ pub struct Signs {
     /// Since when events wait and none of them was retried, where its retry job is overdue by that
     /// ([`super::concerns::overdue_since`]).
     pub unretried_since: Option<DateTime<Utc>>,
+    /// When its marker moved last, as far as the console saw it.
+    #[serde(default)]
+    pub read_at: Option<DateTime<Utc>>,
+    /// The usual pause between two moves, where enough of them were seen.
+    #[serde(default)]
+    pub read_every_secs: Option<u64>,
 }
 
 impl Feed {
@@ -168,7 +207,7 @@ impl Feed {
 }
 
 impl FeedState {
-    /// The word people read, which is also the name of its icon and colour.
+    /// The word in addresses and APIs. What people read: [`super::ShownState`].
     pub fn word(self) -> &'static str {
         match self {
             FeedState::Running => "running",
@@ -208,6 +247,12 @@ mod tests {
             ("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent", Some("encounter")),
             ("http://openmrs:8080/openmrs/ws/atomfeed/encounter/36", Some("encounter")),
             ("http://openelis:8052/openelis/ws/feed/patient/recent/?x=/y/9", Some("patient")),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab%20test/recent", Some("lab test")),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab%2Ftest/36", Some("lab/test")),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/%e0%a4%9c%E0%A4%BE%E0%A4%81%E0%A4%9A/recent", Some("जाँच")),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab%ff/recent", Some("lab%ff")),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab%2/recent", Some("lab%2")),
+            ("http://openmrs:8080/openmrs/ws/atomfeed/lab+test/recent", Some("lab+test")),
             ("http://openmrs:8080/openmrs/ws/atomfeed/encounter", None),
             ("recent", None),
             ("http://host:8080/recent", None),
@@ -216,7 +261,15 @@ mod tests {
             ("not a URL", None),
             ("", None),
         ] {
-            assert_eq!(category_of(uri), category, "{uri}");
+            assert_eq!(category_of(uri).as_deref(), category, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_category_in_an_address_is_read_as_it_was_written() {
+        for category in ["lab", "lab test", "lab/test", "जाँच", "100%", "a%20b", "x-y_z.~"] {
+            let uri = format!("http://lab:8080/feeds/{}/recent", in_address(category));
+            assert_eq!(category_of(&uri).as_deref(), Some(category), "{uri}");
         }
     }
 
@@ -254,6 +307,13 @@ mod tests {
             (Some(entry), Some("http:///lab/36"), Some(MarkerFault::NoAddress("http:///lab/36"))),
             (Some(entry), Some("ftp://openmrs/36"), Some(MarkerFault::NoAddress("ftp://openmrs/36"))),
             (Some("?"), Some(page), Some(MarkerFault::NoEntry("?"))),
+            (Some(entry), Some("http://openmrs/lab/recent"), None),
+            (Some(entry), Some("http://openmrs/lab/1/"), None),
+            (Some(entry), Some("http://openmrs/lab?page=abc"), None),
+            (Some(entry), Some("http://openmrs/lab/0"), Some(MarkerFault::NoNumber("http://openmrs/lab/0"))),
+            (Some(entry), Some("http://openmrs/lab/-1"), Some(MarkerFault::NoNumber("http://openmrs/lab/-1"))),
+            (Some(entry), Some("http://openmrs/lab/abc"), Some(MarkerFault::NoNumber("http://openmrs/lab/abc"))),
+            (Some(entry), Some("http://openmrs"), Some(MarkerFault::NoNumber("http://openmrs"))),
         ] {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             let marker = Marker { feed_uri: None, last_read_entry_id: owned(entry), page_uri: owned(page) };

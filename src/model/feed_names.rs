@@ -1,7 +1,11 @@
 //! What people call a feed: its category, and who publishes it where the category alone would be another feed's name too.
 //! Pure functions.
 
-use super::{ApplicationInfo, Feed, error_text::visible, feed::category_of};
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ApplicationInfo, ApplicationView, Feed, error_text::visible, feed::category_of, obstacle::no_address};
 
 /// The name of a feed among those that one application reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,28 +23,35 @@ pub enum FeedName {
 impl FeedName {
     /// The name of the feed with this address; `siblings` are the feeds of its application, itself among them or not.
     pub fn of(uri: Option<&str>, siblings: &[Feed], applications: &[&ApplicationInfo]) -> Self {
-        let Some(uri) = uri.filter(|uri| !uri.is_empty()) else { return Self::Nameless };
+        Self::among(uri, siblings.iter().filter_map(|feed| feed.uri.as_deref()), applications)
+    }
+
+    /// The same among the feeds with these addresses.
+    pub fn among<'a>(
+        uri: Option<&str>,
+        siblings: impl Iterator<Item = &'a str> + Clone,
+        applications: &[&ApplicationInfo],
+    ) -> Self {
+        let Some(uri) = uri.filter(|uri| !no_address(Some(uri))) else { return Self::Nameless };
         let Some(category) = category_of(uri) else { return Self::Address(visible(uri)) };
-        let others = || {
-            let uris = siblings.iter().filter_map(|feed| feed.uri.as_deref());
-            uris.filter(|other| *other != uri && category_of(other) == Some(category))
-        };
+        let others =
+            || siblings.clone().filter(|other| *other != uri && category_of(other).as_ref() == Some(&category));
         if others().next().is_none() {
-            return Self::Category(visible(category));
+            return Self::Category(visible(&category));
         }
         match publisher(uri, applications) {
             Some(name) if others().all(|other| publisher(other, applications) != Some(name)) => {
-                Self::Of { category: visible(category), publisher: visible(name) }
+                Self::Of { category: visible(&category), publisher: visible(name) }
             }
             _ => Self::Address(visible(uri)),
         }
     }
 
-    /// As a heading: `patient`, `patient of OpenELIS`.
+    /// As a heading and in tables: `patient`, `patient (from OpenELIS)`.
     pub fn label(&self) -> String {
         match self {
             Self::Category(category) => category.clone(),
-            Self::Of { category, publisher } => format!("{category} of {publisher}"),
+            Self::Of { category, publisher } => format!("{category} (from {publisher})"),
             Self::Address(uri) => uri.clone(),
             Self::Nameless => "no feed address".to_owned(),
         }
@@ -55,6 +66,81 @@ impl FeedName {
             Self::Nameless => "rows without a feed address".to_owned(),
         }
     }
+}
+
+/// A feed of an application, with its name among all that the application reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedFeed {
+    /// The application's key.
+    pub app: String,
+    pub uri: Option<String>,
+    /// As [`FeedName::label`].
+    pub name: String,
+    /// It has failed events.
+    pub failing: bool,
+}
+
+/// What people call a feed of an application: its name among those that were last seen, or that it would have among them.
+pub fn called(feeds: &[NamedFeed], applications: &[ApplicationInfo], app: &str, uri: Option<&str>) -> String {
+    let of_app = feeds.iter().filter(|feed| feed.app == app);
+    let seen = of_app.clone().find(|feed| feed.uri.as_deref() == uri);
+    let unseen = || {
+        let applications: Vec<&ApplicationInfo> = applications.iter().collect();
+        FeedName::among(uri, of_app.filter_map(|feed| feed.uri.as_deref()), &applications).label()
+    };
+    seen.map_or_else(unseen, |feed| feed.name.clone())
+}
+
+/// Adds its address to each name of these feeds, given as address and name, that is another's too.
+pub fn tell_apart(offered: &mut [(String, String)]) {
+    let names: Vec<String> = offered.iter().map(|(_, name)| name.clone()).collect();
+    for (uri, name) in offered {
+        if names.iter().filter(|other| *other == name).count() > 1 {
+            *name = format!("{name} – {}", visible(uri));
+        }
+    }
+}
+
+/// The feeds of all applications by name, as last seen.
+pub fn named(views: &[ApplicationView]) -> Vec<NamedFeed> {
+    let applications: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
+    let of_view = |view: &ApplicationView| {
+        let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
+        let named = feeds.iter().map(|feed| NamedFeed {
+            app: view.info.key.clone(),
+            uri: feed.uri.clone(),
+            name: FeedName::of(feed.uri.as_deref(), feeds, &applications).label(),
+            failing: feed.counts.total > 0,
+        });
+        named.collect::<Vec<_>>()
+    };
+    views.iter().flat_map(of_view).collect()
+}
+
+/// The same feeds, and those that a page tells of although nothing of them was seen any more; each application's are named
+/// among all of them, so that two of one category are told apart there, too.
+pub fn with_past(
+    mut feeds: Vec<NamedFeed>,
+    past: impl IntoIterator<Item = (String, Option<String>)>,
+    applications: &[ApplicationInfo],
+) -> Vec<NamedFeed> {
+    let applications: Vec<&ApplicationInfo> = applications.iter().collect();
+    let mut added = BTreeSet::new();
+    for (app, uri) in past {
+        if !feeds.iter().any(|feed| feed.app == app && feed.uri == uri) {
+            added.insert(app.clone());
+            feeds.push(NamedFeed { app, uri, name: String::new(), failing: false });
+        }
+    }
+    for app in added {
+        let uris: Vec<Option<String>> =
+            feeds.iter().filter(|feed| feed.app == app).map(|feed| feed.uri.clone()).collect();
+        for feed in feeds.iter_mut().filter(|feed| feed.app == app) {
+            let others = uris.iter().filter_map(|uri| uri.as_deref());
+            feed.name = FeedName::among(feed.uri.as_deref(), others, &applications).label();
+        }
+    }
+    feeds
 }
 
 /// Who publishes a feed: the application configured for its address, otherwise the host and port in it.
@@ -78,7 +164,7 @@ mod tests {
         Feed {
             uri: Some(uri.into()),
             markers: vec![],
-            category: category_of(uri).map(str::to_owned),
+            category: category_of(uri).map(Into::into),
             counts: FeedCounts::default(),
             oldest_failure: None,
             newest_failure: None,
@@ -108,6 +194,7 @@ mod tests {
             time_zone: "UTC".into(),
             refresh_secs: 15,
             publishes: vec!["http://openelis:8052/openelis/".into()],
+            public_url: None,
             read_only: false,
         }
     }
@@ -135,9 +222,21 @@ mod tests {
     }
 
     #[test]
+    fn a_feed_that_was_not_seen_is_not_called_like_one_that_was() {
+        let seen = NamedFeed { app: "odoo".into(), uri: Some(OPENMRS.into()), name: "patient".into(), failing: false };
+        let name = |app, uri| called(std::slice::from_ref(&seen), &[openelis()], app, uri);
+        assert_eq!(name("odoo", Some(OPENMRS)), "patient");
+        assert_eq!(name("odoo", Some(OPENELIS)), "patient (from OpenELIS)");
+        assert_eq!(name("pacs", Some(OPENELIS)), "patient");
+        assert_eq!((name("odoo", None), name("odoo", Some(""))), ("no feed address".into(), "no feed address".into()));
+    }
+
+    #[test]
     fn what_has_no_category_or_no_address_has_a_name_as_well() {
         assert_eq!(FeedName::of(Some("x:y"), &[], &[]).in_sentence(), "the feed x:y");
         assert_eq!(FeedName::of(None, &[], &[]).label(), "no feed address");
-        assert_eq!(FeedName::of(Some(""), &[], &[]), FeedName::Nameless);
+        for blank in ["", "  "] {
+            assert_eq!(FeedName::of(Some(blank), &[], &[]), FeedName::Nameless);
+        }
     }
 }

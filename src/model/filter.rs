@@ -3,17 +3,23 @@
 //! A *place* in a list is kept per source, because each source pages by its own key. It names values, not a row, so it
 //! stays where it is when rows come and go.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::{EventState, RowId, error_text::shortened, uuid};
+use super::{EventState, RowId, error_text::shortened, recent::Recent, search::Search, uuid};
 
 /// Bytes of the longest query string that is read. One that names every application of a hospital, with a place in each
 /// and a text to search for, is a fraction of it.
 pub const LONGEST_QUERY: usize = 16 << 10;
+
+/// Rows of one page of a list.
+pub const PAGE: u32 = 50;
 
 /// Characters of a text that are searched for. A database compares them with every letter of every text, and no database
 /// can be stopped within one row.
@@ -39,10 +45,15 @@ pub enum Order {
     IdDown,
     /// Lowest id first: the order in which the consumer retries. Only within one application.
     IdUp,
+    /// Application by application, by name from A to Z, and within each as [`Order::Newest`].
+    Application,
+    /// The same from Z to A.
+    ApplicationDown,
 }
 
 impl Order {
-    pub const ALL: [Order; 4] = [Order::Newest, Order::Oldest, Order::IdDown, Order::IdUp];
+    pub const ALL: [Order; 6] =
+        [Order::Newest, Order::Oldest, Order::IdDown, Order::IdUp, Order::Application, Order::ApplicationDown];
 
     /// The value of `sort` in the URL.
     pub fn word(self) -> &'static str {
@@ -51,6 +62,8 @@ impl Order {
             Order::Oldest => "oldest",
             Order::IdDown => "id-down",
             Order::IdUp => "id-up",
+            Order::Application => "application",
+            Order::ApplicationDown => "application-down",
         }
     }
 
@@ -59,9 +72,14 @@ impl Order {
         matches!(self, Order::IdDown | Order::IdUp)
     }
 
-    /// Whether larger keys come first.
+    /// Whether applications come one after the other.
+    pub fn by_application(self) -> bool {
+        matches!(self, Order::Application | Order::ApplicationDown)
+    }
+
+    /// Whether larger keys come first within an application.
     pub fn descending(self) -> bool {
-        matches!(self, Order::Newest | Order::IdDown)
+        !matches!(self, Order::Oldest | Order::IdUp)
     }
 }
 
@@ -80,9 +98,13 @@ pub struct Filter {
     pub group: Option<i64>,
     /// First failed at or after.
     pub from: Option<DateTime<Utc>>,
+    /// A range up to now that `from` is the beginning of; the address names the range. Whoever reads an address fills in
+    /// `from`, because only they know where the reader's day begins.
+    pub recent: Option<Recent>,
     /// First failed before.
     pub until: Option<DateTime<Utc>>,
-    /// Text contained in event id, title, payload, first or latest error; without regard to case as far as the database does that.
+    /// What was typed to be found in event id, title, payload, first or latest error; without regard to case as far as the
+    /// database does that. [`Search`] says how it is understood.
     pub text: Option<String>,
     pub order: Order,
 }
@@ -168,13 +190,15 @@ impl ListQuery {
                     filter.group = Some(value.parse().map_err(|_| bad("groups are named by numbers"))?);
                 }
                 "from" => filter.from = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
+                "since" => {
+                    filter.recent = Some(Recent::of_word(&value).ok_or_else(|| bad(NO_RANGE))?);
+                }
                 "until" => filter.until = Some(instant(&value).ok_or_else(|| bad(NO_TIME))?),
                 "q" => filter.text = Some(bare(&value).to_owned()).filter(|text| !text.is_empty()),
                 "sort" => {
-                    filter.order = *Order::ALL
-                        .iter()
-                        .find(|order| order.word() == value)
-                        .ok_or_else(|| bad("the orders are newest, oldest, id-down and id-up"))?;
+                    filter.order = *Order::ALL.iter().find(|order| order.word() == value).ok_or_else(|| {
+                        bad("the orders are newest, oldest, id-down, id-up, application and application-down")
+                    })?;
                 }
                 "after" | "before" => {
                     let (app, mut position) = position(&value).ok_or_else(|| bad("this is not a place in a list"))?;
@@ -191,20 +215,24 @@ impl ListQuery {
         {
             list.filter.feed = None;
         }
+        if list.filter.from.is_some() {
+            // A time that was typed says more than the range that was chosen beside it.
+            list.filter.recent = None;
+        }
         if let (Some(from), Some(until)) = (list.filter.from, list.filter.until)
             && from >= until
         {
             return Err(BadQuery {
                 key: "until".into(),
                 value: until.format("%Y-%m-%dT%H:%M").to_string(),
-                reason: "the end of the time range is not after its beginning".into(),
+                reason: "the time range ends before it begins".into(),
             });
         }
         if list.filter.order.by_id() && list.filter.apps.len() != 1 {
             return Err(BadQuery {
                 key: "sort".into(),
                 value: list.filter.order.word().into(),
-                reason: "ids can be compared only within one application: choose one, or sort by time".into(),
+                reason: "sorting by id needs one application: choose one, or sort by time".into(),
             });
         }
         Ok(list)
@@ -249,7 +277,11 @@ impl Filter {
         if let Some(group) = self.group {
             push(&mut out, "group", &group.to_string());
         }
-        for (key, time) in [("from", self.from), ("until", self.until)] {
+        if let Some(recent) = self.recent {
+            push(&mut out, "since", recent.word());
+        }
+        let from = self.from.filter(|_| self.recent.is_none());
+        for (key, time) in [("from", from), ("until", self.until)] {
             if let Some(time) = time {
                 push(&mut out, key, &time.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string());
             }
@@ -270,13 +302,19 @@ impl Filter {
 
     /// Whether it asks for nothing that stands in a row: of the wanted applications, or of the group, every row matches.
     pub fn takes_every_row(&self) -> bool {
-        let Filter { apps: _, feed, category, state, group: _, from, until, text, order: _ } = self;
-        feed.is_none() && category.is_none() && state.is_none() && from.is_none() && until.is_none() && text.is_none()
+        let Filter { apps: _, feed, category, state, group: _, from, recent, until, text, order: _ } = self;
+        let any_time = from.is_none() && recent.is_none() && until.is_none();
+        feed.is_none() && category.is_none() && state.is_none() && any_time && text.is_none()
     }
 
-    /// The part of the text that is searched for: its first [`SEARCHED`] characters.
-    pub fn searched_text(&self) -> Option<&str> {
-        self.text.as_deref().map(searched)
+    /// Whether a time range is asked for.
+    pub fn has_range(&self) -> bool {
+        self.from.is_some() || self.until.is_some()
+    }
+
+    /// What is searched for.
+    pub fn search(&self) -> Option<Search> {
+        self.text.as_deref().map(Search::in_list)
     }
 
     /// Whether rows of this application are wanted.
@@ -287,26 +325,43 @@ impl Filter {
 
 /// What is searched for of a text that somebody wrote or pasted: its [`needle`], of which the first [`SEARCHED`]
 /// characters.
-pub fn searched(text: &str) -> &str {
+pub fn searched(text: &str) -> Cow<'_, str> {
     let needle = needle(text);
-    needle.char_indices().nth(SEARCHED).map_or(needle, |(end, _)| &needle[..end])
+    match needle.char_indices().nth(SEARCHED) {
+        None => needle,
+        Some((end, _)) => Cow::Owned(needle[..end].to_owned()),
+    }
 }
 
-/// Whether a text is longer than what is searched for.
-pub fn is_cut(text: &str) -> bool {
-    needle(text).chars().nth(SEARCHED).is_some()
-}
+/// How the ids of the Java library's events begin in markers and failed events, before the uuid of event_records.
+pub const ENTRY_PREFIX: &str = "tag:atomfeed.ict4h.org:";
 
 /// What consumers and feeds write in front of a uuid. An event has it or not, by who wrote it.
-const BEFORE_UUID: [&str; 3] = ["tag:atomfeed.ict4h.org:", "urn:uuid:", "uuid:"];
+const BEFORE_UUID: [&str; 3] = [ENTRY_PREFIX, "urn:uuid:", "uuid:"];
 
 /// A text without what comes along when it is copied: blanks around it, and around a uuid the brackets and quotes, and the
-/// prefix that some events have and others have not. A uuid is found in either.
-pub fn needle(text: &str) -> &str {
+/// prefix that some events have and others have not. A uuid is found in either. One with other dashes than hyphens, or with
+/// none, is brought to its usual form.
+pub fn needle(text: &str) -> Cow<'_, str> {
+    match uuid::with_hyphens(text) {
+        Cow::Borrowed(text) => {
+            let inner = unwrapped(text);
+            uuid::hyphenated(inner).map_or(Cow::Borrowed(inner), Cow::Owned)
+        }
+        Cow::Owned(text) => {
+            let inner = unwrapped(&text);
+            Cow::Owned(uuid::hyphenated(inner).unwrap_or_else(|| inner.to_owned()))
+        }
+    }
+}
+
+/// The same without a change to what is left.
+pub(super) fn unwrapped(text: &str) -> &str {
     let text = bare(text);
     let mut inner = text;
     loop {
-        if inner.len() == uuid::LENGTH && uuid::is_shaped(inner.as_bytes(), 0) {
+        let whole = inner.len() == uuid::LENGTH && uuid::is_shaped(inner.as_bytes(), 0);
+        if whole || uuid::is_without_hyphens(inner) {
             return inner;
         }
         let prefix = BEFORE_UUID
@@ -327,7 +382,7 @@ pub fn needle(text: &str) -> &str {
 }
 
 /// Without blanks around it, those too that are not seen.
-fn bare(text: &str) -> &str {
+pub(super) fn bare(text: &str) -> &str {
     text.trim_matches(|letter: char| {
         letter.is_whitespace() || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
     })
@@ -361,6 +416,8 @@ pub(super) fn check_value(key: &str, value: &str) -> Result<(), BadQuery> {
         reason: format!("{what} has at most {most} characters"),
     })
 }
+
+const NO_RANGE: &str = "the ranges are 1h, today, yesterday-18:00 and 7d";
 
 pub(super) const NO_TIME: &str =
     "write a date (2026-11-23) or a date and time (2026-11-23T14:30), in UTC unless a zone is given";
@@ -418,7 +475,7 @@ fn shorten(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::search::Term, *};
 
     fn roundtrip(list: &ListQuery) -> ListQuery {
         ListQuery::parse(&list.to_query()).expect("our own query parses")
@@ -451,6 +508,7 @@ mod tests {
                 state: Some(EventState::Exhausted),
                 group: Some(17),
                 from: instant("2026-11-01"),
+                recent: None,
                 until: instant("2026-11-02T03:04:05.678Z"),
                 text: Some("100% 'quoted' <b>".into()),
                 order: Order::Oldest,
@@ -509,7 +567,7 @@ mod tests {
         let text = "ü".repeat(PASTED);
         let filter = ListQuery::parse(&format!("q={text}")).expect("what can be pasted").filter;
         assert_eq!(filter.text.as_deref(), Some(text.as_str()), "the field keeps what was pasted");
-        assert_eq!(filter.searched_text().map(|text| text.chars().count()), Some(SEARCHED));
+        assert_eq!(filter.search().map(|search| (search.terms.len(), search.cut)), Some((1, true)));
         assert_eq!(searched("short"), "short");
     }
 
@@ -570,7 +628,20 @@ mod tests {
         ] {
             assert_eq!(needle(&text), uuid, "{text:?}");
             let query = format!("q={}", utf8_percent_encode(&text, QUERY));
-            assert_eq!(ListQuery::parse(&query).expect("a query").filter.searched_text(), Some(uuid), "{text:?}");
+            let search = ListQuery::parse(&query).expect("a query").filter.search().expect("a text");
+            assert_eq!(search.terms, [Term::Word(uuid.to_owned())], "{text:?}");
+        }
+        for text in [
+            uuid.replace('-', ""),
+            uuid.replace('-', "\u{2011}"),
+            uuid.replace('-', "\u{2013}"),
+            format!("tag:atomfeed.ict4h.org:{}", uuid.replace('-', "")),
+            format!("{{{}}}", uuid.replace('-', "\u{2011}")),
+        ] {
+            assert_eq!(needle(&text), uuid, "{text:?}");
+            let query = format!("q={}", utf8_percent_encode(&text, QUERY));
+            let search = ListQuery::parse(&query).expect("a query").filter.search().expect("a text");
+            assert_eq!(search.terms, [Term::Word(uuid.to_owned())], "{text:?}");
         }
         // What is no uuid keeps what stands around it, but for blanks.
         for text in ["tag:atomfeed.ict4h.org:7", "{name}", "[a]", "tag:x", "''", "{}", "tag:atomfeed.ict4h.org:"] {
@@ -582,9 +653,22 @@ mod tests {
     }
 
     #[test]
+    fn a_range_up_to_now_stays_a_range_in_the_address() {
+        let mut list = ListQuery::parse("since=yesterday-18:00&app=odoo").expect("a range");
+        assert_eq!(list.filter.recent, Some(Recent::Evening));
+        // Whoever reads it knows when that begins; a link made of it asks the same question tomorrow.
+        list.filter.from = instant("2026-11-28T12:30");
+        assert_eq!(list.to_query(), "app=odoo&since=yesterday-18:00");
+        assert!(!list.filter.is_everything() && !list.filter.takes_every_row());
+        let typed = ListQuery::parse("since=7d&from=2026-11-28").expect("both").filter;
+        assert_eq!((typed.recent, typed.from), (None, instant("2026-11-28")));
+        assert!(ListQuery::parse("since=soon").is_err());
+    }
+
+    #[test]
     fn only_a_text_that_is_too_long_is_cut() {
         let long = "x".repeat(SEARCHED);
-        assert!(!is_cut(&format!(" {long} ")) && is_cut(&format!("{long}x")));
+        assert!(!Search::of(&format!(" {long} ")).cut && Search::of(&format!("{long}x")).cut);
         assert_eq!(searched(&format!(" {long}xyz")), long);
     }
 }

@@ -45,6 +45,15 @@ pub struct WrittenNote {
     pub at: DateTime<Utc>,
 }
 
+/// What became of a note that was to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoteSaved {
+    Yes,
+    /// Another version was written since the one that the writer saw.
+    Conflict,
+    NoGroup,
+}
+
 /// Where failed events of a group are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupPlace {
@@ -76,6 +85,8 @@ pub struct Group {
     /// First failures of the last [`TREND_DAYS`] days, today last.
     pub days: Vec<super::DayCount>,
     pub note: Option<WrittenNote>,
+    /// The number of the newest version of its note, also of one that was removed; 0: there never was one.
+    pub note_version: i64,
 }
 
 impl Group {

@@ -53,7 +53,7 @@ impl HistoryQuery {
                 "feed" if !value.is_empty() => read.feed = Some(value),
                 "nofeed" => read.feed = Some(String::new()),
                 "days" => read.days = value.parse().ok().filter(|days| DAYS_TO_CHOOSE.contains(days)),
-                "find" => read.find = Some(needle(&value).to_owned()).filter(|find| !find.is_empty()),
+                "find" => read.find = Some(needle(&value).into_owned()).filter(|find| !find.is_empty()),
                 "before" => {
                     read.before = value.split_once('~').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
                 }

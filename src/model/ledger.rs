@@ -157,7 +157,8 @@ pub struct LedgerEvent {
     /// The uuid of the record that it is about.
     pub record: Option<String>,
     pub title: Option<String>,
-    /// The source's time of the first failure, where that is a date; where it `moves`, as it was at first sight.
+    /// The source's time of the first failure, where that is a date; where it `moves`, as it was at first sight, or
+    /// the first sight itself, if that was earlier.
     pub failed_at: Option<DateTime<Utc>>,
     /// The database rewrites `failed_at` with every change of the row.
     #[serde(default)]
@@ -230,9 +231,9 @@ pub enum Happened {
     Restored,
     /// Its feed's address was rewritten.
     Moved,
-    /// It left the table.
-    Ended,
-    /// The request did not reach the source.
+    /// It left the table; `None`: an earlier version did not note how.
+    Ended { state: Option<LifeState> },
+    /// The request changed nothing in the source.
     Withdrawn,
 }
 
@@ -246,7 +247,7 @@ impl Happened {
             Happened::Discarded => 5,
             Happened::Restored => 6,
             Happened::Moved => 7,
-            Happened::Ended => 8,
+            Happened::Ended { .. } => 8,
             Happened::Withdrawn => 9,
             Happened::Earlier => 10,
         }
@@ -261,7 +262,7 @@ impl Happened {
             5 => Happened::Discarded,
             6 => Happened::Restored,
             7 => Happened::Moved,
-            8 => Happened::Ended,
+            8 => Happened::Ended { state: after.and_then(LifeState::from_code) },
             9 => Happened::Withdrawn,
             10 => Happened::Earlier,
             _ => return None,

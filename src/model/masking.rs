@@ -3,7 +3,8 @@
 //!
 //! An error text is not searched for names to take out: no search finds them all. It is built anew from what cannot
 //! hold one: class names of known packages, the sentences that the known consumers write, and words of a fixed list.
-//! A word of that list that is a name as well is left out, and so is a short one with a capital letter amid a message.
+//! A word of that list that is a name as well is left out, and so is a short one with a capital letter; both stay where
+//! they stand in a fixed phrase that programs write.
 
 use std::{collections::HashSet, sync::OnceLock};
 
@@ -42,9 +43,34 @@ const TRADE: &str = "
     url user username uuid valid value version violates wait waiting write wrong xml zone
 ";
 
-/// Words of known errors that are names of people as well.
-const NAMES: [&str; 14] =
-    ["an", "can", "do", "field", "lock", "long", "mark", "may", "page", "pool", "post", "reading", "root", "will"];
+/// Words of the list and of known errors that are names of people as well. They stay in [`PHRASES`] alone.
+const NAMES: &str = "
+    an batch begin body bound call can close code date do field find full given host key large link list lock long mark
+    match may more null page pipe pool port post read reading root session space true wait will
+";
+
+/// What drivers, servers and libraries write, word by word. Only here a word of [`NAMES`] stays.
+const PHRASES: &str = "
+    duplicate key value violates unique constraint | key value | for key | foreign key | primary key | duplicate key
+    could not read | cannot read | can not read | unable to read | failed to read | read timed out
+    could not find | cannot find | can not find | unable to find | failed to find
+    lock wait timeout exceeded | wait timeout | close wait | connection close
+    unknown host | no route to host | host is unreachable | host is down
+    cannot be null | must not be null | may not be null | should not be null | null value | null or empty | is null
+    was null | null pointer
+    too large | too long | data too long for column | disk full | is full
+    invalid date | date format | date time | batch update | batch entry
+    request body | response body | message body | no body
+    bad response code | response code | status code | error code
+    communications link failure | broken pipe | connection pool | no space left | disk space
+    does not match | do not match | did not match | out of bounds | index out of bounds
+    session is closed | session closed | session expired | session timed out | session has expired | invalid session
+    more than one | no more | one or more | is true | be true | object with given uuid | list of | empty list
+";
+
+/// Short words that may begin a message with a capital letter: nobody is called so.
+const FIRST: &str =
+    "Bad Cache Could Did Does Empty Fetch Index Input Login Must Query Reset Retry Table This Timed Token User Wrong";
 
 /// Words that may begin with a capital letter wherever they stand: no short word but these.
 const CAPITALS: &str = "API DB Error Event ELIS HL7 HTTP HTTPS Id ID IO JSON NULL No Not Odoo Order Panel SQL SSL TCP Test TLS URL UUID XML";
@@ -112,19 +138,36 @@ fn vocabulary() -> &'static HashSet<String> {
         let known = advice::sentences().flat_map(|sentence| sentence.split(|letter: char| !letter.is_alphanumeric()));
         let words = known.chain(TRADE.split_whitespace()).map(str::to_lowercase);
         let words = words.filter(|word| word.contains(char::is_alphabetic));
-        words.filter(|word| !NAMES.contains(&word.as_str())).collect()
+        words.filter(|word| !NAMES.split_whitespace().any(|name| name == word)).collect()
     })
 }
 
-/// Whether a word may stand in a masked message. What has a capital letter may be a name, unless it is the first word or
-/// one that nobody is called.
+/// How many of the words that begin here are a phrase; the longest counts. At the beginning of a sentence it may have a
+/// capital letter.
+fn phrase(words: &[&str], begins: bool) -> Option<usize> {
+    static WORDS: OnceLock<Vec<Vec<&str>>> = OnceLock::new();
+    let known = WORDS.get_or_init(|| {
+        let phrases = PHRASES.lines().flat_map(|line| line.split('|'));
+        phrases.map(|phrase| phrase.split_whitespace().collect()).filter(|words: &Vec<_>| !words.is_empty()).collect()
+    });
+    let is = |known: &str, word: &str, first: bool| {
+        known == word || (first && begins && known.eq_ignore_ascii_case(word) && known.get(1..) == word.get(1..))
+    };
+    let fits = |phrase: &&Vec<&str>| {
+        phrase.len() <= words.len()
+            && phrase.iter().zip(words).enumerate().all(|(place, (known, word))| is(known, word, place == 0))
+    };
+    known.iter().filter(fits).map(Vec::len).max()
+}
+
+/// Whether a word may stand in a masked message. A short one with a capital letter may be a name, unless nobody is called so.
 fn is_harmless(word: &str, first: bool) -> bool {
     let lower = word.to_lowercase();
     vocabulary().contains(&lower)
         && (lower == word
             || word.len() >= NO_NAME
             || CAPITALS.split(' ').any(|known| known == word)
-            || (first && (word.len() >= 4 || word == "Bad")))
+            || (first && FIRST.split(' ').any(|known| known == word)))
 }
 
 /// The fault that an error text tells of, in the form of an error text: the root's class, and what can be said of the message.
@@ -168,16 +211,28 @@ fn is_thrown(class: &str) -> bool {
 
 /// The words of a message that stand in the list, and HTTP status codes.
 fn harmless_words(message: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for (place, token) in message.split_whitespace().take(4 * WORDS).enumerate() {
+    let tokens: Vec<&str> = message.split_whitespace().take(4 * WORDS).collect();
+    // A word with more around it than a bracket or a full stop is none.
+    let cores = tokens.iter().map(|token| {
         let core = token.trim_matches(|letter: char| !letter.is_alphanumeric());
-        let plain = core.len() + 2 >= token.len() && token.is_ascii();
+        if core.len() + 2 >= token.len() && token.is_ascii() { core } else { "" }
+    });
+    let cores: Vec<&str> = cores.collect();
+    let mut kept: Vec<&str> = Vec::new();
+    let mut of_phrase = 0;
+    for (place, (token, core)) in tokens.iter().zip(&cores).enumerate() {
+        if of_phrase == 0 {
+            let begins = place == 0 || tokens[place - 1].ends_with([':', '.']);
+            of_phrase = phrase(&cores[place..], begins).unwrap_or_default();
+        }
         let status = core.len() == 3
             && core.bytes().all(|byte| byte.is_ascii_digit())
             && kept.last().is_some_and(|before| {
                 matches!(before.trim_end_matches(':').to_lowercase().as_str(), "of" | "code" | "status" | "http")
             });
-        let word = if plain && (status || is_harmless(core, place == 0)) { token } else { LEFT_OUT };
+        let stays = of_phrase > 0 || status || is_harmless(core, place == 0);
+        of_phrase = of_phrase.saturating_sub(1);
+        let word = if stays { token } else { LEFT_OUT };
         if word != LEFT_OUT || kept.last() != Some(&LEFT_OUT) {
             kept.push(word);
         }
@@ -270,6 +325,47 @@ mod tests {
             ("Field, Mark: invalid", "… invalid"),
             ("Post May failed", "… failed"),
             ("HTTP Status 500 of JSON Reading", "HTTP Status 500 of JSON …"),
+            ("java.lang.RuntimeException: Close Glenn not found", "java.lang.RuntimeException: … not found"),
+            ("Read not found", "… not found"),
+            ("Host Asha not found", "… not found"),
+            ("Link not found", "… not found"),
+            ("Large not found", "… not found"),
+            ("Wait not found", "… not found"),
+            ("Key Begin is not known", "… is not …"),
+            ("Case More not found", "… not found"),
+            ("Table Given not found", "Table … not found"),
+            ("Space Date not found", "… not found"),
+            ("Body Call not found", "… not found"),
+            ("Write Zone not found", "… not found"),
+            ("Session not found", "… not found"),
+            ("patient close read not found", "patient … not found"),
+            ("patient host wait, date of birth unknown", "patient … of … unknown"),
+            ("patient Read denied", "patient … denied"),
+            ("Could Not Read Asha", "Could Not …"),
+        ] {
+            assert_eq!(fault(text), masked, "{text}");
+        }
+    }
+
+    /// The words of names in what programs write.
+    #[test]
+    fn a_fixed_phrase_stays_whole() {
+        for (text, masked) in [
+            ("java.net.SocketTimeoutException: Read timed out", "java.net.SocketTimeoutException: Read timed out"),
+            (
+                "duplicate key value violates unique constraint \"x_key\"",
+                "duplicate key value violates unique constraint …",
+            ),
+            ("Duplicate entry 'Asha' for key 'name'", "Duplicate entry … for key 'name'"),
+            ("Lock wait timeout exceeded; try again", "Lock wait timeout exceeded; …"),
+            ("Could not read Asha", "Could not read …"),
+            ("Unable to find the record", "Unable to find the record"),
+            ("Broken pipe (Write failed)", "Broken pipe … failed)"),
+            ("No route to host (Host unreachable)", "No route to host … unreachable)"),
+            ("Column 'Asha' cannot be null", "Column … cannot be null"),
+            ("Data too long for column 'Asha' at row 1", "Data too long for column … at row …"),
+            ("Communications link failure", "Communications link failure"),
+            ("Error: Unknown host Asha", "Error: Unknown host …"),
         ] {
             assert_eq!(fault(text), masked, "{text}");
         }

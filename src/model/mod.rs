@@ -7,10 +7,12 @@ pub mod access;
 pub mod advice;
 pub mod application;
 pub mod audit;
+pub mod cause;
 pub mod concerns;
 pub mod demo;
 pub mod differences;
 pub mod error_text;
+pub mod event_names;
 pub mod explain;
 pub mod failed_event;
 pub mod feed;
@@ -19,6 +21,7 @@ pub mod filter;
 pub mod fingerprint;
 pub mod group;
 pub mod history;
+mod labels;
 pub mod ledger;
 pub mod masking;
 pub mod obstacle;
@@ -26,10 +29,17 @@ pub mod operation;
 pub mod overview;
 pub mod page_texts;
 pub mod payload;
+pub mod preferences;
 pub mod publisher;
+pub mod quiet;
+pub mod recent;
 #[cfg(test)]
 pub mod samples;
+pub mod search;
+pub mod search_index;
+mod shown_state;
 pub mod stamp;
+pub mod time_left;
 mod uuid;
 pub mod whole_row;
 pub mod words;
@@ -37,9 +47,12 @@ pub mod words;
 pub use access::{Person, Right, Role};
 pub use application::{ApplicationInfo, Availability, Backend, FeedLimit, Kind, Limits, Reach};
 pub use failed_event::{
-    Attempt, EventKey, EventState, FailedEvent, FailedEventRow, FailedSince, Latest, RowId, present_since, says,
+    Attempt, EventKey, EventState, FailedEvent, FailedEventRow, FailedSince, KnownOf, Latest, RowId, present_since,
+    says, surely_present,
 };
 pub use feed::{Feed, FeedCounts, FeedState, Marker};
 pub use obstacle::Obstacle;
 pub use overview::{ApplicationView, DayCount, Seen};
+pub use preferences::{Clock, Preferences, Reader, Theme, Zone};
+pub use shown_state::ShownState;
 pub use stamp::Stamp;

@@ -34,12 +34,10 @@ impl Obstacle {
     pub fn why(self) -> &'static str {
         match self {
             Obstacle::NoFeedAddress => {
-                "It carries no feed address, and a retry job looks by address: it never finds this event. Handle it in the \
-                 application itself, or discard it."
+                "This event has no feed address and cannot be retried. Fix the cause in the application, or discard the event."
             }
             Obstacle::NoTime => {
-                "Its failed_at is NULL or a zero date (0000-00-00), which the consumer cannot read: among those that wait it \
-                 would stop every retry of its feed. Discard it, or have it given a time in the database."
+                "This event has no time of failure: a retry of it would block all retries of its feed. Discard the event."
             }
         }
     }
@@ -47,8 +45,8 @@ impl Obstacle {
     /// Says of rows that a plan leaves out what they lack, as a part of a sentence behind their number.
     pub fn left_out(self) -> &'static str {
         match self {
-            Obstacle::NoFeedAddress => "without a feed address, which no retry job finds",
-            Obstacle::NoTime => "without a time of failure, which would stop every retry of their feed if they waited",
+            Obstacle::NoFeedAddress => "without a feed address",
+            Obstacle::NoTime => "without a time of failure",
         }
     }
 }
@@ -64,19 +62,17 @@ pub fn untitled(title: Option<&str>) -> bool {
 }
 
 /// What a retry of an event without a title may come to.
-pub const UNTITLED: &str = "It has no title: older consumers decide by the title, drop such an event without processing it, and \
-     remove it as if it had succeeded. After a retry see in the application whether the record came in.";
+pub const UNTITLED: &str = "No title: some consumers drop such events without processing. After a retry, check the record in the \
+     application.";
 
 /// The same of the events of a plan; `rows` of them have no title.
 pub fn untitled_in_plan(rows: u64) -> Option<String> {
     (rows > 0).then(|| {
         format!(
-            "{} no title: older consumers decide by the title, drop such an event without processing it, and remove it as if \
-             it had succeeded. See in the application afterwards whether the records came in.",
-            match rows {
-                1 => "One of them has".to_owned(),
-                rows => format!("{} of them have", super::words::number(rows)),
-            }
+            "{} {} no title: some consumers drop such events without processing. After the retry, check the records in the \
+             application.",
+            super::words::count(rows, "event"),
+            if rows == 1 { "has" } else { "have" },
         )
     })
 }
@@ -115,7 +111,7 @@ mod tests {
     fn titles_of_blanks_are_none_and_a_plan_counts_them() {
         assert!(untitled(None) && untitled(Some("")) && untitled(Some(" ")) && !untitled(Some("Encounter")));
         assert_eq!(untitled_in_plan(0), None);
-        assert!(untitled_in_plan(1).unwrap().starts_with("One of them has no title"));
-        assert!(untitled_in_plan(1_200).unwrap().starts_with("1,200 of them have no title"));
+        assert!(untitled_in_plan(1).unwrap().starts_with("1 event has no title"));
+        assert!(untitled_in_plan(1_200).unwrap().starts_with("1,200 events have no title"));
     }
 }

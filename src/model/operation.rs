@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{RowId, ledger::RequestKind};
+use super::{FailedSince, RowId, event_names::Naming, ledger::RequestKind};
 
 /// What became of one row of an operation, as far as the console's own part goes. What the consumer made of it is in the
 /// ledger.
@@ -16,7 +16,7 @@ pub enum RowOutcome {
     Discarded,
     /// It was put back under this id.
     Restored { id: RowId },
-    /// It is in the table again, by the consumer's own doing: not doubled.
+    /// It is in the table again, by the consumer's own doing: not doubled. Its copy is kept.
     AlreadyThere,
     /// Another operation had it under way: left alone.
     Taken { operation: i64 },
@@ -27,6 +27,8 @@ pub enum RowOutcome {
     Changed { retries: Option<i64> },
     /// The row is not in the table any more.
     Gone,
+    /// It holds more than may be copied, or, of a restore, than the database takes: left alone.
+    TooLong { bytes: u64, limit: u64 },
     /// The database refused or was lost, or no retry helps the row: nothing was written for it.
     Failed { reason: String },
     /// The connection was lost while the change was being committed: it may or may not have been written.
@@ -55,6 +57,17 @@ pub struct OperationRow {
     pub outcome: Option<RowOutcome>,
 }
 
+impl OperationRow {
+    /// Whether what it says of its feed and event id was read in its table. One that was not found there says nothing.
+    pub fn is_named(&self) -> bool {
+        let read = matches!(
+            self.outcome,
+            Some(RowOutcome::Discarded | RowOutcome::Restored { .. } | RowOutcome::AlreadyThere)
+        );
+        read || self.copy.is_some() || self.feed_uri.is_some() || self.event_id.is_some()
+    }
+}
+
 /// How an operation's rows ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeCounts {
@@ -67,6 +80,8 @@ pub struct OutcomeCounts {
     pub taken: u64,
     pub changed: u64,
     pub gone: u64,
+    #[serde(default)]
+    pub too_long: u64,
     pub failed: u64,
     pub uncertain: u64,
     /// Locked by other transactions: their turn comes again, or did, where the operation was cancelled.
@@ -82,7 +97,7 @@ impl OutcomeCounts {
 
     /// Rows that were left as they are, for whatever reason.
     pub fn left_alone(&self) -> u64 {
-        self.already_there + self.taken + self.changed + self.gone + self.failed + self.uncertain
+        self.already_there + self.taken + self.changed + self.gone + self.too_long + self.failed + self.uncertain
     }
 
     /// Rows whose turn has not come.
@@ -98,11 +113,14 @@ pub struct Followed {
     pub open: u64,
     pub resolved: u64,
     pub failed_again: u64,
-    /// Of those, with the same fault as before.
+    /// Of those, with the fault of the latest error before the request.
     pub same_fault: u64,
     /// The running consumer wrote its own count over the reset, and it was not set again.
     pub overwritten: u64,
     pub gone: u64,
+    /// Rows that were reset and whose result will not be known: the history cannot hold them, or has never seen them.
+    #[serde(default)]
+    pub unfollowed: u64,
 }
 
 impl Followed {
@@ -183,7 +201,7 @@ pub struct Operation {
     /// The address the request came from.
     pub address: String,
     pub kind: RequestKind,
-    /// In words: "2 selected failed events", "all exhausted failed events of …/encounter/recent in Odoo".
+    /// In words: "2 selected failed events", "all failed events with retries used up from …/encounter/recent in Odoo".
     pub scope: String,
     pub reason: Option<String>,
     pub stage: Stage,
@@ -217,14 +235,184 @@ pub struct PlannedFeed {
     pub waiting: u64,
 }
 
+/// A retry in progress, as far as one of its feeds is concerned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedRetry {
+    /// The application's key.
+    pub app: String,
+    pub uri: Option<String>,
+    /// Its events in the retry's plan.
+    pub rows: u64,
+    pub operation: i64,
+    pub who: String,
+    pub paused: bool,
+    /// Events of the whole retry that have a result, and all of them.
+    pub tried: u64,
+    pub all: u64,
+    /// How many feeds the retry is about.
+    pub feeds: u64,
+}
+
+impl FeedRetry {
+    /// Those of this feed, the newest first.
+    pub fn of(all: &[Self], app: &str, uri: Option<&str>) -> Vec<Self> {
+        let named = uri.filter(|uri| !uri.is_empty());
+        all.iter().filter(|retry| retry.app == app && retry.uri.as_deref() == named).cloned().collect()
+    }
+}
+
 /// What became of one row, for its line on the operation's page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RowCourse {
     pub row: OperationRow,
     /// What the ledger says of the request; `None`: nothing, or not yet.
     pub seen: Option<super::ledger::RequestOutcome>,
-    /// Failed again: whether with the same fault as before, and the new one in words.
+    /// It was reset, and its result will not be known: see [`Followed::unfollowed`].
+    #[serde(default)]
+    pub unfollowed: bool,
+    /// Its feed and its event id are known, also where it has none: from its table, or else from the ledger.
+    #[serde(default)]
+    pub named: bool,
+    /// Failed again: whether with the fault of the latest error before the request, and the new one in words.
     pub new_fault: Option<(bool, String)>,
+    /// What the ledger knows of the event: its title, the uuid of its record, and the fault of its latest error in words.
+    #[serde(default)]
+    pub title: Option<String>,
+    #[serde(default)]
+    pub record: Option<String>,
+    #[serde(default)]
+    pub fault: Option<String>,
+    /// When it failed first, as far as the ledger knows.
+    #[serde(default)]
+    pub since: Option<FailedSince>,
+}
+
+impl RowCourse {
+    /// What its event's name is made of.
+    pub fn naming(&self) -> Naming<'_> {
+        Naming {
+            title: self.title.as_deref(),
+            payload: None,
+            record: self.record.as_deref(),
+            feed_uri: self.row.feed_uri.as_deref(),
+            event_id: self.row.event_id.as_deref(),
+        }
+    }
+}
+
+impl Discarded {
+    /// What its event's name is made of.
+    pub fn naming(&self) -> Naming<'_> {
+        Naming {
+            title: self.title.as_deref(),
+            payload: None,
+            record: self.record.as_deref(),
+            feed_uri: self.feed_uri.as_deref(),
+            event_id: self.event_id.as_deref(),
+        }
+    }
+}
+
+/// Which rows of an operation its page shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhichRows {
+    #[default]
+    All,
+    /// Of a retry: those without a result.
+    Open,
+    Resolved,
+    FailedAgain,
+    Overwritten,
+    Gone,
+    /// Those that failed again with this fault.
+    Cause(i64),
+}
+
+impl WhichRows {
+    const NAMED: [(&'static str, WhichRows); 5] = [
+        ("open", WhichRows::Open),
+        ("resolved", WhichRows::Resolved),
+        ("failed_again", WhichRows::FailedAgain),
+        ("lost", WhichRows::Overwritten),
+        ("removed", WhichRows::Gone),
+    ];
+
+    /// The word in an address; `None`: all.
+    pub fn word(self) -> Option<String> {
+        match self {
+            WhichRows::All => None,
+            WhichRows::Cause(fault) => Some(format!("cause-{fault}")),
+            named => Self::NAMED.iter().find(|(_, which)| *which == named).map(|(word, _)| (*word).to_owned()),
+        }
+    }
+
+    /// Reads a word of an address; an unknown one shows all.
+    pub fn from_word(word: &str) -> Self {
+        let cause = || Some(WhichRows::Cause(word.strip_prefix("cause-")?.parse().ok()?));
+        let named = Self::NAMED.iter().find(|(name, _)| *name == word).map(|(_, which)| *which);
+        named.or_else(cause).unwrap_or_default()
+    }
+}
+
+/// How many rows of an operation failed again with one fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CauseCount {
+    pub fault: i64,
+    /// The fault in words.
+    pub said: String,
+    pub rows: u64,
+}
+
+/// How an operation stands for whoever waits for it. A retry ends when each of its rows has a result, not when all are
+/// requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    Planning,
+    Plan,
+    InProgress,
+    /// It waits for a database.
+    Waiting,
+    Testing,
+    Paused,
+    Cancelled,
+    EndedEarly,
+    /// Some rows were not written, or nobody knows.
+    Problems,
+    AllFailed,
+    SomeFailed,
+    Finished,
+}
+
+impl Operation {
+    pub fn standing(&self) -> Standing {
+        let (counts, seen) = (self.counts, self.followed);
+        match self.stage {
+            Stage::Planning => Standing::Planning,
+            Stage::Draft => Standing::Plan,
+            Stage::Running if self.note.is_some() => Standing::Waiting,
+            Stage::Running => Standing::InProgress,
+            Stage::Trying => Standing::Testing,
+            Stage::Paused => Standing::Paused,
+            Stage::Cancelled => Standing::Cancelled,
+            Stage::Ended if self.note.is_some() => Standing::EndedEarly,
+            Stage::Ended if self.awaited() > 0 => Standing::InProgress,
+            Stage::Ended if counts.failed + counts.uncertain > 0 => Standing::Problems,
+            Stage::Ended if seen.failed_again > 0 && seen.failed_again == seen.all() => Standing::AllFailed,
+            Stage::Ended if seen.failed_again + seen.overwritten + seen.gone > 0 => Standing::SomeFailed,
+            Stage::Ended => Standing::Finished,
+        }
+    }
+
+    /// Rows whose result is to come: of a retry, what the application has not tried yet.
+    pub fn awaited(&self) -> u64 {
+        if self.kind == RequestKind::Retry { self.followed.open } else { 0 }
+    }
+
+    /// Rows of a retry that have a result.
+    pub fn tried(&self) -> u64 {
+        self.followed.all().saturating_sub(self.followed.open)
+    }
 }
 
 /// A discarded failed event, as the list of them shows it.
@@ -237,7 +425,10 @@ pub struct Discarded {
     pub feed_uri: Option<String>,
     pub event_id: Option<String>,
     pub title: Option<String>,
-    /// The fault of its first error, in words.
+    /// The uuid of its record, where the ledger still knows it.
+    #[serde(default)]
+    pub record: Option<String>,
+    /// The fault of its latest error, in words.
     pub fault: String,
     pub at: DateTime<Utc>,
     /// Who discarded it, and why.
@@ -246,7 +437,51 @@ pub struct Discarded {
     /// `false`: nobody saw whether the removal came through; it is kept all the same.
     pub certain: bool,
     /// Put back: when, by which operation, under which id.
-    pub restored: Option<(DateTime<Utc>, i64, Option<RowId>)>,
+    pub restored: Option<(DateTime<Utc>, i64, RowId)>,
     /// Until when it can be put back; `None`: for good.
     pub until: Option<DateTime<Utc>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::samples::operation;
+
+    fn retry(stage: Stage, counts: OutcomeCounts, followed: Followed) -> Operation {
+        operation(RequestKind::Retry, stage, counts, followed)
+    }
+
+    #[test]
+    fn a_retry_is_in_progress_until_each_row_has_a_result() {
+        let counts = OutcomeCounts { asked: 10, reset: 10, ..OutcomeCounts::default() };
+        for (followed, standing) in [
+            (Followed { open: 10, ..Followed::default() }, Standing::InProgress),
+            (Followed { open: 1, failed_again: 9, ..Followed::default() }, Standing::InProgress),
+            (Followed { resolved: 10, ..Followed::default() }, Standing::Finished),
+            (Followed { resolved: 1, failed_again: 9, ..Followed::default() }, Standing::SomeFailed),
+            (Followed { failed_again: 10, ..Followed::default() }, Standing::AllFailed),
+            (Followed { resolved: 9, gone: 1, ..Followed::default() }, Standing::SomeFailed),
+            (Followed { resolved: 9, overwritten: 1, ..Followed::default() }, Standing::SomeFailed),
+            (Followed::default(), Standing::Finished),
+        ] {
+            assert_eq!(retry(Stage::Ended, counts, followed).standing(), standing, "{followed:?}");
+        }
+        let failed = OutcomeCounts { asked: 10, reset: 9, failed: 1, ..OutcomeCounts::default() };
+        let all = Followed { resolved: 9, ..Followed::default() };
+        assert_eq!(retry(Stage::Ended, failed, all).standing(), Standing::Problems);
+        assert_eq!(retry(Stage::Running, counts, all).standing(), Standing::InProgress);
+        let waits = Operation { note: Some("Odoo does not answer.".into()), ..retry(Stage::Running, counts, all) };
+        assert_eq!(waits.standing(), Standing::Waiting);
+    }
+
+    #[test]
+    fn which_rows_are_shown_is_a_word_of_the_address() {
+        for which in [WhichRows::Open, WhichRows::FailedAgain, WhichRows::Gone, WhichRows::Cause(12)] {
+            assert_eq!(WhichRows::from_word(&which.word().expect("a word")), which);
+        }
+        assert_eq!(WhichRows::All.word(), None);
+        for word in ["", "nonsense", "cause-", "cause-x"] {
+            assert_eq!(WhichRows::from_word(word), WhichRows::All, "{word}");
+        }
+    }
 }

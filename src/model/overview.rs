@@ -48,8 +48,11 @@ pub struct Seen {
     pub newest_failure: Option<Stamp>,
     /// The newest rows by id, newest first, for telling what came since: at most 200.
     pub newest: Vec<NewRow>,
-    /// Its own events that are not on a feed yet. `None`: it has no such table, or it could not be read.
+    /// Its own events that are not on a feed yet, as they were last read. `None`: it has no such table, or it was never read.
     pub queue: Option<Queue>,
+    /// Why nobody knows of that queue now, where it has one or publishes feeds; a part of a sentence, or a whole one.
+    #[serde(default)]
+    pub queue_not_known: Option<String>,
     /// Why nothing can be retried here (read-only account, no `retries` column); `None` when it can.
     pub retry_refused: Option<String>,
     /// Tables and columns that this schema does not have, in words ("the table chunking_history").

@@ -103,7 +103,7 @@ impl Payload {
     pub fn in_words(&self) -> &'static str {
         match self {
             Payload::Empty => "nothing",
-            Payload::Path(_) | Payload::Url(_) => "a pointer: every retry reads the record as it is then",
+            Payload::Path(_) | Payload::Url(_) => "Link to the record. A retry reads the current version.",
             Payload::Json(_) => "JSON",
             Payload::Xml(_) => "XML",
             Payload::Hl7(_) => "HL7",

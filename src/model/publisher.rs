@@ -68,6 +68,12 @@ pub struct Queue {
     pub length: u64,
     /// When the oldest of them was raised, where the table says so.
     pub oldest: Option<Stamp>,
+    /// The lowest id of its rows, which is that of the row that came first.
+    #[serde(default)]
+    pub lowest: Option<RowId>,
+    /// When the console first saw that row: it waits since then at the latest, also where the rows have no time.
+    #[serde(default)]
+    pub first_seen: Option<DateTime<Utc>>,
 }
 
 impl Queue {
@@ -80,15 +86,28 @@ impl Queue {
         format!("{}{more}", count(self.length, "event"))
     }
 
-    /// Returns how old its oldest entry is at a time; `None` where it is empty, or its times say nothing.
+    /// Returns it with the time at which its first row was first seen, which is `now` where the last look saw another first
+    /// row.
+    pub fn seen_at(self, now: DateTime<Utc>, last: Option<&Queue>) -> Self {
+        let same = last.filter(|last| last.lowest == self.lowest).and_then(|last| last.first_seen);
+        Self { first_seen: self.lowest.map(|_| same.unwrap_or(now)), ..self }
+    }
+
+    /// Returns how old its oldest entry is at a time, at the least; `None` where it is empty, or nothing tells.
     pub fn age(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
-        let oldest = self.oldest.as_ref().and_then(|stamp| stamp.at)?;
+        let oldest = self.oldest.as_ref().and_then(|stamp| stamp.at).into_iter().chain(self.first_seen).min()?;
         (self.length > 0).then_some(now - oldest)
+    }
+
+    /// Whether the table itself tells the age of the oldest entry, and not what the console saw alone.
+    pub fn is_dated(&self) -> bool {
+        let oldest = self.oldest.as_ref().and_then(|stamp| stamp.at);
+        oldest.is_some_and(|oldest| self.first_seen.is_none_or(|seen| oldest <= seen))
     }
 }
 
 /// Returns how many pages a feed of so many events has; `None` where rows of chunking_history, in the order of their
-/// starts, cannot be used.
+/// ids, cannot be used.
 pub fn pages(chunks: &[Chunk], events: u64) -> Option<u64> {
     if chunks.first()?.start != 1 {
         return None;
@@ -98,6 +117,9 @@ pub fn pages(chunks: &[Chunk], events: u64) -> Option<u64> {
         let (start, length) =
             (u64::try_from(chunk.start).ok()?, u64::try_from(chunk.length).ok().filter(|it| *it > 0)?);
         let next = chunks.get(place + 1).and_then(|next| u64::try_from(next.start).ok());
+        if next.is_some_and(|next| next < start) {
+            return None;
+        }
         let last = next.map_or(events, |next| next.saturating_sub(1).min(events));
         pages = pages.saturating_add((last + 1).saturating_sub(start).div_ceil(length));
     }
@@ -118,6 +140,32 @@ pub struct Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_without_times_is_as_old_as_the_console_has_seen_its_first_row() {
+        let at = |second| DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
+        let queue = |lowest: Option<i128>, raised: Option<i64>| Queue {
+            length: 500,
+            oldest: raised.map(|second| Stamp::of(at(second))),
+            lowest: lowest.map(RowId),
+            first_seen: None,
+        };
+        let age = |queue: &Queue, now| queue.age(at(now)).map(|age| age.num_seconds());
+        let first = queue(Some(7), None).seen_at(at(0), None);
+        assert_eq!((age(&first, 0), first.is_dated()), (Some(0), false));
+        let stands = queue(Some(7), None).seen_at(at(900), Some(&first));
+        assert_eq!((age(&stands, 900), stands.is_dated()), (Some(900), false));
+        let moves = queue(Some(8), None).seen_at(at(900), Some(&first));
+        assert_eq!(age(&moves, 900), Some(0), "the first row went on");
+        // A row of a known time is at least as old as that says, and as it was seen.
+        let dated = queue(Some(7), Some(-60)).seen_at(at(900), Some(&first));
+        assert_eq!((age(&dated, 900), dated.is_dated()), (Some(960), true));
+        let ahead = queue(Some(7), Some(19_800)).seen_at(at(900), Some(&first));
+        assert_eq!((age(&ahead, 900), ahead.is_dated()), (Some(900), false));
+        let empty = Queue::default().seen_at(at(900), Some(&first));
+        assert_eq!((age(&empty, 900), empty), (None, Queue::default()));
+        assert_eq!(age(&queue(None, None).seen_at(at(900), Some(&queue(None, None))), 900), None, "no ids either");
+    }
 
     #[test]
     fn a_marker_that_counts_events_which_are_gone_miscounts() {
@@ -151,7 +199,7 @@ mod tests {
         }
         // A row that starts where the next one does holds nothing.
         assert_eq!(pages(&chunks(&[(5, 1), (10, 1)]), 11), Some(2));
-        for unusable in [&[][..], &[(5, 0)], &[(0, 1)], &[(-5, 1)], &[(5, 7)]] {
+        for unusable in [&[][..], &[(5, 0)], &[(0, 1)], &[(-5, 1)], &[(5, 7)], &[(5, 1), (9, 21), (10, 11)]] {
             assert_eq!(pages(&chunks(unusable), 100), None, "{unusable:?}");
         }
     }

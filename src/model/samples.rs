@@ -1,4 +1,4 @@
-//! Applications and feeds for unit tests.
+//! Applications, feeds and operations for unit tests.
 
 use std::sync::Arc;
 
@@ -7,6 +7,8 @@ use chrono::DateTime;
 use super::{
     ApplicationInfo, ApplicationView, Availability, Feed, FeedCounts, FeedState, Kind, Limits, Marker, Reach, Seen,
     feed::Signs,
+    ledger::RequestKind,
+    operation::{Followed, Operation, OutcomeCounts, Pace, Stage},
 };
 
 /// The limits of an ordinary consumer: a feed stops at 1,000, five retries, a run every 30 s.
@@ -35,6 +37,7 @@ pub fn info(name: &str) -> ApplicationInfo {
         time_zone: "UTC".into(),
         refresh_secs: 15,
         publishes: vec![],
+        public_url: None,
         read_only: false,
     }
 }
@@ -79,6 +82,7 @@ pub fn view(name: &str, reach: Reach, feeds: Vec<Feed>) -> ApplicationView {
             newest_failure: None,
             newest: Vec::new(),
             queue: None,
+            queue_not_known: None,
             retry_refused: None,
             missing: vec![],
             hazards: vec![],
@@ -103,4 +107,28 @@ pub fn up() -> Reach {
 /// It does not.
 pub fn down() -> Reach {
     Reach::Unreachable { reason: "Refused.".into(), advice: "Start it.".into() }
+}
+
+/// An operation on all failed events that began at 1970, and has no end.
+pub fn operation(kind: RequestKind, stage: Stage, counts: OutcomeCounts, followed: Followed) -> Operation {
+    Operation {
+        id: 1,
+        started_at: DateTime::UNIX_EPOCH,
+        finished_at: None,
+        who: "asha".into(),
+        address: "127.0.0.1".into(),
+        kind,
+        scope: "all failed events".into(),
+        reason: None,
+        stage,
+        note: None,
+        planned: None,
+        left_out: None,
+        pace: Pace::default(),
+        later_resolved: 0,
+        later_failed: 0,
+        untitled: 0,
+        counts,
+        followed,
+    }
 }

@@ -1,5 +1,7 @@
 //! Finding uuids in foreign text. Only the shape counts: nothing is read out of a uuid here.
 
+use std::borrow::Cow;
+
 /// The length of a uuid in its usual form, in bytes.
 pub(super) const LENGTH: usize = 36;
 
@@ -33,6 +35,44 @@ pub(super) fn first(text: &str) -> Option<&str> {
         .and_then(|start| text.get(start..start + LENGTH))
 }
 
+/// Returns a text in which every uuid that was written with other dashes has hyphens: word processors and messengers
+/// write a non-breaking hyphen, a minus or a dash instead.
+pub(super) fn with_hyphens(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || !text.contains(is_dash) {
+        return Cow::Borrowed(text);
+    }
+    let mut letters: Vec<char> = text.chars().collect();
+    let mut start = 0;
+    while let Some(candidate) = letters.get_mut(start..start + LENGTH) {
+        let shaped = candidate.iter().enumerate().all(|(index, letter)| match index {
+            8 | 13 | 18 | 23 => is_dash(*letter),
+            _ => letter.is_ascii_hexdigit(),
+        });
+        if shaped {
+            candidate.iter_mut().filter(|letter| is_dash(**letter)).for_each(|letter| *letter = '-');
+        }
+        start += if shaped { LENGTH } else { 1 };
+    }
+    Cow::Owned(letters.into_iter().collect())
+}
+
+fn is_dash(letter: char) -> bool {
+    matches!(
+        letter,
+        '-' | '\u{ad}' | '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}'
+    )
+}
+
+/// Whether a text is the 32 digits of a uuid without its hyphens.
+pub(super) fn is_without_hyphens(text: &str) -> bool {
+    text.len() == LENGTH - 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Returns the usual form of a uuid that was written without hyphens; `None`: the text is no such uuid.
+pub(super) fn hyphenated(text: &str) -> Option<String> {
+    is_without_hyphens(text).then(|| [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &text[part]).join("-"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +84,22 @@ mod tests {
         assert_eq!(first(&format!("Patient with uuid '{UUID}' not found")), Some(UUID));
         assert_eq!(first(&format!("orderé{UUID}")), Some(UUID));
         assert_eq!(first(&format!("re-try of ab-{UUID}?v=full")), Some(UUID));
+    }
+
+    #[test]
+    fn other_dashes_and_none_are_brought_to_the_usual_form() {
+        for dash in ['\u{2010}', '\u{2011}', '\u{2013}', '\u{2014}', '\u{2212}', '\u{ff0d}'] {
+            let odd = UUID.replace('-', &dash.to_string());
+            assert_eq!(with_hyphens(&odd), UUID);
+            assert_eq!(with_hyphens(&format!("ü/{odd}?a – b {odd}")), format!("ü/{UUID}?a – b {UUID}"));
+        }
+        for text in ["", "a – b", "4417ab02–77aa", UUID] {
+            assert_eq!(with_hyphens(text), text);
+        }
+        assert_eq!(hyphenated(&UUID.replace('-', "")).as_deref(), Some(UUID));
+        for text in ["", UUID, "4417ab0277aa4be19c4090fe11d0c2a", "4417ab0277aa4be19c4090fe11d0c2ag"] {
+            assert_eq!(hyphenated(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,12 @@
 //! them. The bytes are kept in the store in a form of our own: lengths in front, nothing escaped, so that NUL bytes and
 //! broken UTF-8 survive.
 
-use super::error_text::{KEY_CHARS, shortened};
+use std::collections::BTreeSet;
+
+use super::{
+    RowId,
+    error_text::{KEY_CHARS, shortened},
+};
 
 /// How the bytes of a cell are to be understood when they are written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,11 @@ impl WholeRow {
         self.0.iter().find(|cell| cell.column.eq_ignore_ascii_case(column))?.bytes.as_deref()
     }
 
+    /// Returns the bytes of its values.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().filter_map(|cell| cell.bytes.as_ref()).map(Vec::len).sum()
+    }
+
     /// The value of a column as the lists know it: see [`KEY_CHARS`].
     pub fn key(&self, column: &str) -> Option<String> {
         self.text(column).map(|text| shortened(&text, KEY_CHARS as usize))
@@ -62,6 +72,26 @@ impl WholeRow {
 pub struct WholeEvent {
     pub event: WholeRow,
     pub log: Vec<WholeRow>,
+    pub beside: Beside,
+}
+
+/// Other failed events with the same feed address and event id. That they are there does not mean that the event failed again
+/// after it was copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Those that were in the table when it was copied, or that the console has put there itself.
+    pub ids: BTreeSet<RowId>,
+    /// The copy is of a version that did not note them: those with a lower id are older than the event, and so were there.
+    pub all_lower: bool,
+}
+
+impl WholeEvent {
+    /// The error of its newest retry on record, or else its first one.
+    pub fn latest_error(&self) -> Option<String> {
+        let number = |row: &&WholeRow| row.text("id").and_then(|id| id.parse::<i128>().ok());
+        let newest = self.log.iter().max_by_key(number).and_then(|row| row.text("error_message"));
+        newest.or_else(|| self.event.text("error_message"))
+    }
 }
 
 /// The bytes are not those of a whole event.
@@ -70,7 +100,9 @@ pub struct WholeEvent {
 pub struct Damaged;
 
 /// The form of the bytes.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
+/// The form before it, which ends without [`Beside`].
+const FORM_WITHOUT_BESIDE: u8 = 1;
 /// In the place of a length: NULL.
 const NULL: u32 = u32::MAX;
 
@@ -79,7 +111,7 @@ impl WholeEvent {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![FORM];
         push_length(&mut out, self.log.len());
-        for row in std::iter::once(&self.event).chain(&self.log) {
+        for row in self.rows() {
             push_length(&mut out, row.0.len());
             for cell in &row.0 {
                 push_bytes(&mut out, cell.column.as_bytes());
@@ -90,22 +122,48 @@ impl WholeEvent {
                 }
             }
         }
+        push_length(&mut out, self.beside.ids.len());
+        for id in &self.beside.ids {
+            out.extend(id.0.to_be_bytes());
+        }
+        out.push(u8::from(self.beside.all_lower));
         out
     }
 
-    /// Reads what [`WholeEvent::to_bytes`] wrote.
+    /// Returns the bytes of the longest of its rows.
+    pub fn longest_row(&self) -> usize {
+        self.rows().map(WholeRow::bytes).max().unwrap_or_default()
+    }
+
+    /// Its own row and those of the log.
+    fn rows(&self) -> impl Iterator<Item = &WholeRow> {
+        std::iter::once(&self.event).chain(&self.log)
+    }
+
+    /// Returns whether a row with this id and the same feed address and event id is another failed event, and no sign that
+    /// this one failed again. `own`: its id when it was copied.
+    pub fn stood_beside(&self, own: RowId, id: RowId) -> bool {
+        id != own && (self.beside.ids.contains(&id) || self.beside.all_lower && id < own)
+    }
+
+    /// Reads what [`WholeEvent::to_bytes`] wrote, also in an earlier version.
     ///
     /// # Errors
     /// [`Damaged`] for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut rest = Rest(bytes);
-        if rest.take(1)? != [FORM] {
+        let form = *rest.take(1)?.first().ok_or(Damaged)?;
+        if !matches!(form, FORM | FORM_WITHOUT_BESIDE) {
             return Err(Damaged);
         }
         let log = rest.length()?.ok_or(Damaged)?;
         let event = rest.row()?;
         let log = (0..log).map(|_| rest.row()).collect::<Result<_, _>>()?;
-        if rest.0.is_empty() { Ok(Self { event, log }) } else { Err(Damaged) }
+        let beside = match form {
+            FORM => rest.beside()?,
+            _ => Beside { ids: BTreeSet::new(), all_lower: true },
+        };
+        if rest.0.is_empty() { Ok(Self { event, log, beside }) } else { Err(Damaged) }
     }
 }
 
@@ -132,6 +190,20 @@ impl<'a> Rest<'a> {
         let bytes = self.take(4)?.try_into().map_err(|_| Damaged)?;
         let length = u32::from_be_bytes(bytes);
         Ok((length != NULL).then_some(length as usize))
+    }
+
+    fn beside(&mut self) -> Result<Beside, Damaged> {
+        let count = self.length()?.ok_or(Damaged)?;
+        let ids = (0..count).map(|_| self.id()).collect::<Result<_, _>>()?;
+        match self.take(1)? {
+            [0] => Ok(Beside { ids, all_lower: false }),
+            [1] => Ok(Beside { ids, all_lower: true }),
+            _ => Err(Damaged),
+        }
+    }
+
+    fn id(&mut self) -> Result<RowId, Damaged> {
+        Ok(RowId(i128::from_be_bytes(self.take(16)?.try_into().map_err(|_| Damaged)?)))
     }
 
     fn row(&mut self) -> Result<WholeRow, Damaged> {
@@ -171,6 +243,7 @@ mod tests {
                 cell("title", CellKind::Blob, Some(b"")),
             ]),
             log: vec![WholeRow::default(), WholeRow(vec![cell("id", CellKind::Real, Some(b"1.5"))])],
+            beside: Beside { ids: [RowId(6), RowId(i128::from(u64::MAX))].into(), all_lower: false },
         }
     }
 
@@ -180,6 +253,21 @@ mod tests {
         assert_eq!(event().event.value("error_message"), Some(&b"a\0b\xff\xfe"[..]));
         assert_eq!((event().event.value("tags"), event().event.value("nothing")), (None, None));
         assert_eq!(event().event.value("title"), Some(&b""[..]));
+    }
+
+    #[test]
+    fn a_copy_of_an_earlier_version_takes_every_lower_id_for_older() {
+        let event = event();
+        let mut bytes = event.to_bytes();
+        bytes[0] = FORM_WITHOUT_BESIDE;
+        bytes.truncate(bytes.len() - (4 + 2 * 16 + 1));
+        let read = WholeEvent::from_bytes(&bytes).unwrap();
+        assert_eq!((&read.event, &read.log), (&event.event, &event.log));
+        let beside = |copy: &WholeEvent| [3, 6, 7, 8].map(|id| copy.stood_beside(RowId(7), RowId(id)));
+        assert_eq!(beside(&read), [true, true, false, false]);
+        assert_eq!(beside(&event), [false, true, false, false]);
+        // What an earlier copy is told later is kept with it.
+        assert_eq!(WholeEvent::from_bytes(&read.to_bytes()), Ok(read));
     }
 
     #[test]

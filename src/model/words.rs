@@ -3,12 +3,20 @@
 //! A sentence never says more than the console knows. The console sees tables, not the consumer: whether a consumer
 //! runs at all, and whether a retry will succeed, it cannot know.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
+
+use super::Clock;
 
 /// A text as markup, for the few places where Leptos 0.8 writes one into a page as it comes: the document's title, and what
 /// stands in a `textarea`.
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// A text with its first letter large, as a sentence begins.
+pub fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 /// A number with separators: `1,042`.
@@ -37,16 +45,12 @@ pub fn count(value: u64, noun: &str) -> String {
     }
 }
 
-/// A number at the beginning of a sentence: `One`, `12`.
-pub fn numeral(value: u64) -> String {
-    const SMALL: [&str; 10] = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"];
-    let small = usize::try_from(value).ok().and_then(|index| SMALL.get(index));
-    small.map_or_else(|| number(value), |word| (*word).to_owned())
-}
-
-/// A count at the beginning of a sentence: `One feed`, `12 feeds`.
+/// A count at the beginning of a sentence: `No feeds`, `1 feed`, `12 feeds`.
 pub fn count_first(value: u64, noun: &str) -> String {
-    format!("{} {noun}{}", numeral(value), if value == 1 { "" } else { "s" })
+    match value {
+        0 => format!("No {noun}s"),
+        _ => count(value, noun),
+    }
 }
 
 /// Several things in a sentence: `a`, `a and b`, `a, b and c`.
@@ -67,34 +71,105 @@ pub fn interval(seconds: f64) -> String {
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A span of time in its largest unit: `4 s`, `12 min`, `3 h`, `9 d`.
+/// A span of time, rounded, in the unit that people would choose: `90 s`, `12 min`, `2 h` (from 90 minutes on), `9 days`
+/// (from 2 days on). The one function for ages, waits, intervals and estimates, so that two places never say the same
+/// span in different ways.
 pub fn span(seconds: u64) -> String {
+    let rounded = |unit: u64| seconds.saturating_add(unit / 2) / unit;
     match seconds {
-        0..60 => format!("{seconds} s"),
-        60..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", number(seconds / 86_400)),
+        0..120 => format!("{seconds} s"),
+        120..5_400 => format!("{} min", rounded(60)),
+        5_400..172_800 => format!("{} h", rounded(3_600)),
+        _ => format!("{} days", number(rounded(86_400))),
     }
 }
 
-/// How long before (or after) `now` an instant is: `just now`, `4 s ago`, `in 3 min`. Older than 60 days: the date.
-pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let seconds = (now - at).num_seconds();
+/// An instant as a clock on the wall shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    pub at: NaiveDateTime,
+    /// How many minutes the clock is ahead of UTC.
+    pub offset: i32,
+}
+
+impl Local {
+    pub fn utc(at: DateTime<Utc>) -> Self {
+        Self { at: at.naive_utc(), offset: 0 }
+    }
+
+    /// Seconds since 1970, in UTC.
+    fn seconds(&self) -> i64 {
+        self.at.and_utc().timestamp() - i64::from(self.offset) * 60
+    }
+}
+
+/// Written out instead of asked of chrono, whose formatting the browser's module would carry along.
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+fn month(at: &NaiveDateTime) -> &'static str {
+    MONTHS.get(at.month0() as usize).copied().unwrap_or_default()
+}
+
+/// The time of day: `17:06`, `5:06 pm`.
+pub fn time_of_day(local: Local, clock: Clock) -> String {
+    let (hour, minute) = (local.at.hour(), local.at.minute());
+    match clock {
+        Clock::H24 => format!("{hour:02}:{minute:02}"),
+        Clock::H12 => {
+            let half = if hour < 12 { "am" } else { "pm" };
+            format!("{}:{minute:02} {half}", (hour + 11) % 12 + 1)
+        }
+    }
+}
+
+/// An instant, short: `29 Nov 02:56`; with the year where it is another one than now.
+pub fn moment(local: Local, now: Local, clock: Clock) -> String {
+    let year = if local.at.year() == now.at.year() { String::new() } else { format!(" {}", local.at.year()) };
+    format!("{} {}{year} {}", local.at.day(), month(&local.at), time_of_day(local, clock))
+}
+
+/// An instant, whole: `Sun 29 Nov 2026, 02:56:25 UTC+5:30`.
+pub fn in_full(local: Local, clock: Clock) -> String {
+    let at = local.at;
+    let time = match clock {
+        Clock::H24 => format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second()),
+        Clock::H12 => {
+            let (time, half) = (time_of_day(local, clock), if at.hour() < 12 { " am" } else { " pm" });
+            format!("{}:{:02}{half}", time.trim_end_matches(half), at.second())
+        }
+    };
+    let offset = match (local.offset.unsigned_abs() / 60, local.offset.unsigned_abs() % 60) {
+        (0, 0) => String::new(),
+        (hours, minutes) => {
+            let sign = if local.offset < 0 { '-' } else { '+' };
+            let minutes = if minutes == 0 { String::new() } else { format!(":{minutes:02}") };
+            format!("{sign}{hours}{minutes}")
+        }
+    };
+    format!("{} {} {} {}, {time} UTC{offset}", at.weekday(), at.day(), month(&at), at.year())
+}
+
+/// How long before (or after) `now` an instant is: `just now`, `4 s ago`, `2 h ago`, `yesterday 17:06`; older: the instant.
+pub fn ago(local: Local, now: Local, clock: Clock) -> String {
+    /// So long, hours say more than the day that they were on.
+    const NIGHT: u64 = 6 * 3_600;
+    let seconds = now.seconds() - local.seconds();
     let distance = seconds.unsigned_abs();
-    if distance > 60 * 86_400 {
-        at.format("%-d %b %Y").to_string()
-    } else if distance == 0 {
-        "just now".to_owned()
-    } else if seconds > 0 {
-        format!("{} ago", span(distance))
-    } else {
-        format!("in {}", span(distance))
+    let words = match distance {
+        0 => return "just now".to_owned(),
+        1..60 => format!("{distance} s"),
+        60..3_600 => format!("{} min", distance / 60),
+        3_600..86_400 => format!("{} h", distance / 3_600),
+        _ => String::new(),
+    };
+    let days = now.at.date().signed_duration_since(local.at.date()).num_days();
+    match (seconds > 0, days) {
+        (true, 0) if !words.is_empty() => format!("{words} ago"),
+        (true, _) if distance < NIGHT => format!("{words} ago"),
+        (true, 1) => format!("yesterday {}", time_of_day(local, clock)),
+        (false, _) if !words.is_empty() => format!("in {words}"),
+        _ => moment(local, now, clock),
     }
-}
-
-/// An instant in full: `23 Nov 2026, 14:05:06 UTC`.
-pub fn instant(at: DateTime<Utc>) -> String {
-    at.format("%-d %b %Y, %H:%M:%S UTC").to_string()
 }
 
 /// A long text shortened in the middle to at most `keep` characters: where it begins, what is left out, how it ends.
@@ -131,9 +206,28 @@ mod tests {
         assert_eq!(count(0, "failed event"), "no failed events");
         assert_eq!(count(1, "failed event"), "1 failed event");
         assert_eq!(count(1042, "failed event"), "1,042 failed events");
-        assert_eq!(count_first(1, "feed"), "One feed");
-        assert_eq!(count_first(9, "feed"), "Nine feeds");
-        assert_eq!(count_first(10, "feed"), "10 feeds");
+        assert_eq!(count_first(1, "feed"), "1 feed");
+        assert_eq!(count_first(0, "feed"), "No feeds");
+        assert_eq!(count_first(1_042, "feed"), "1,042 feeds");
+    }
+
+    #[test]
+    fn spans_are_said_as_people_say_them() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (149, "2 min"),
+            (5_399, "90 min"),
+            (5_400, "2 h"),
+            (7_199, "2 h"),
+            (9_000, "3 h"),
+            (172_799, "48 h"),
+            (172_800, "2 days"),
+            (u64::MAX, "213,503,982,334,601 days"),
+        ] {
+            assert_eq!(span(seconds), text, "{seconds} s");
+        }
     }
 
     #[test]
@@ -145,23 +239,50 @@ mod tests {
         assert_eq!(of(&["a", "b", "c"]), "a, b and c");
     }
 
+    /// A clock that is five hours and a half ahead.
+    fn kolkata(text: &str) -> Local {
+        Local { at: NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap(), offset: 330 }
+    }
+
     #[test]
-    fn ages_are_told_in_their_largest_unit() {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        for (seconds, text) in [
-            (0, "just now"),
-            (4, "4 s ago"),
-            (59, "59 s ago"),
-            (60, "1 min ago"),
-            (7_199, "119 min ago"),
-            (7_200, "2 h ago"),
-            (86_400, "24 h ago"),
-            (172_800, "2 d ago"),
-            (-90, "in 1 min"),
+    fn ages_are_told_in_their_largest_unit_and_as_days_of_the_reader() {
+        let now = kolkata("2026-11-29 21:38:00");
+        for (at, text) in [
+            ("2026-11-29 21:38:00", "just now"),
+            ("2026-11-29 21:37:56", "4 s ago"),
+            ("2026-11-29 21:37:00", "1 min ago"),
+            ("2026-11-29 20:38:01", "59 min ago"),
+            ("2026-11-29 19:39:00", "1 h ago"),
+            ("2026-11-29 00:10:00", "21 h ago"),
+            ("2026-11-28 23:59:59", "yesterday 23:59"),
+            ("2026-11-28 00:00:00", "yesterday 00:00"),
+            ("2026-11-27 17:06:00", "27 Nov 17:06"),
+            ("2025-11-29 21:38:00", "29 Nov 2025 21:38"),
+            ("2026-11-29 21:39:30", "in 1 min"),
+            ("2026-11-30 20:38:00", "in 23 h"),
+            ("2026-12-30 20:38:00", "30 Dec 20:38"),
         ] {
-            assert_eq!(ago(now - TimeDelta::seconds(seconds), now), text, "{seconds} s");
+            assert_eq!(ago(kolkata(at), now, Clock::H24), text, "{at}");
         }
-        assert_eq!(ago(now - TimeDelta::days(61), now), "15 Nov 2026");
+        let night = kolkata("2026-11-29 01:00:00");
+        assert_eq!(ago(kolkata("2026-11-28 23:30:00"), night, Clock::H24), "1 h ago");
+        assert_eq!(ago(kolkata("2026-11-28 17:06:00"), night, Clock::H12), "yesterday 5:06 pm");
+        // The same instant, in two zones.
+        let utc = Local { at: kolkata("2026-11-29 02:56:25").at - TimeDelta::minutes(330), offset: 0 };
+        assert_eq!(ago(utc, kolkata("2026-11-29 02:56:29"), Clock::H24), "4 s ago");
+    }
+
+    #[test]
+    fn an_instant_is_short_in_the_text_and_whole_on_hover() {
+        let (at, now) = (kolkata("2026-11-29 02:56:25"), kolkata("2026-12-01 00:00:00"));
+        assert_eq!(moment(at, now, Clock::H24), "29 Nov 02:56");
+        assert_eq!(moment(at, kolkata("2027-01-01 00:00:00"), Clock::H24), "29 Nov 2026 02:56");
+        assert_eq!(in_full(at, Clock::H24), "Sun 29 Nov 2026, 02:56:25 UTC+5:30");
+        assert_eq!(in_full(at, Clock::H12), "Sun 29 Nov 2026, 2:56:25 am UTC+5:30");
+        assert_eq!(in_full(Local { offset: -180, ..at }, Clock::H24), "Sun 29 Nov 2026, 02:56:25 UTC-3");
+        assert_eq!(in_full(Local { offset: 0, ..at }, Clock::H24), "Sun 29 Nov 2026, 02:56:25 UTC");
+        assert_eq!(time_of_day(kolkata("2026-11-29 00:05:00"), Clock::H12), "12:05 am");
+        assert_eq!(time_of_day(kolkata("2026-11-29 12:05:00"), Clock::H12), "12:05 pm");
     }
 
     #[test]

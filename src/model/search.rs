@@ -1,0 +1,605 @@
+//! What somebody typed into a search box, understood: an id in whatever form it was copied, a row by its name, a link of the
+//! console, or words that must all be found.
+//!
+//! Pure. The header's search and a list's text filter understand the same.
+
+use std::ops::Range;
+
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    RowId,
+    filter::{BadQuery, ENTRY_PREFIX, SEARCHED, bare, check_length, check_value, needle, pairs, push, unwrapped},
+    payload::record_uuid,
+    uuid,
+};
+
+/// Words that are looked for together, of what was typed: each one is looked for in every text.
+pub const MOST_TERMS: usize = 8;
+
+/// The longest word that an id shortened in the middle can stand for, in characters.
+const LONGEST_ID: usize = 200;
+
+/// What a search page is of. It stands in the URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchQuery {
+    /// What was typed.
+    pub typed: String,
+    /// Of those that fail now: from below this number of the ledger on.
+    pub now: Option<i64>,
+    /// The same of those that left their table.
+    pub past: Option<i64>,
+}
+
+impl SearchQuery {
+    /// Reads a query string. A place that means nothing is left out.
+    ///
+    /// # Errors
+    /// What was typed is too long.
+    pub fn parse(query: &str) -> Result<Self, BadQuery> {
+        check_length(query)?;
+        let mut read = Self::default();
+        for (key, value) in pairs(query) {
+            check_value(&key, &value)?;
+            match key.as_str() {
+                "q" => bare(&value).clone_into(&mut read.typed),
+                "now" => read.now = value.parse().ok(),
+                "past" => read.past = value.parse().ok(),
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+
+    pub fn to_query(&self) -> String {
+        let mut query = String::new();
+        if !self.typed.is_empty() {
+            push(&mut query, "q", &self.typed);
+        }
+        for (key, place) in [("now", self.now), ("past", self.past)] {
+            if let Some(place) = place {
+                push(&mut query, key, &place.to_string());
+            }
+        }
+        query
+    }
+}
+
+/// What was typed, understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Search {
+    pub kind: SearchKind,
+    /// What must be found, all of it; empty: there is nothing to look for but the row or the page.
+    pub terms: Vec<Term>,
+    /// What reads like the name of a row: `Odoo 1125`. Whether there is such an application only the console knows.
+    pub row: Option<NamedRow>,
+    /// Not all that was typed is searched for.
+    pub cut: bool,
+}
+
+/// What kind of thing was typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SearchKind {
+    /// Nothing, or blanks.
+    #[default]
+    Nothing,
+    /// A whole uuid: of an event, or of a record.
+    Uuid,
+    /// A whole event id that is no uuid.
+    EventId,
+    /// An id shortened in the middle.
+    Shortened,
+    /// A link of the console.
+    Link(Link),
+    /// Words and phrases.
+    Words,
+}
+
+/// Something that must be found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Term {
+    /// A word, or a part of one.
+    Word(String),
+    /// Words that stand together.
+    Phrase(String),
+    /// An id of which the middle was left out: how it begins and ends.
+    Shortened(String, String),
+}
+
+/// An application as somebody calls it, and the id of a row in its table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedRow {
+    /// Its name or its key.
+    pub app: String,
+    pub id: RowId,
+}
+
+/// A page that a link leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The path before the page: the base path, if the link is of this console.
+    pub base: String,
+    pub to: Linked,
+}
+
+/// What the page is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Linked {
+    /// A failed event; see [`Search::row`].
+    Event,
+    /// The history of a failed event, by the ledger's number.
+    Life(i64),
+    /// A group of failed events.
+    Group(i64),
+    /// An operation.
+    Operation(i64),
+}
+
+impl Search {
+    /// Reads what was typed.
+    pub fn of(typed: &str) -> Self {
+        let typed = bare(typed);
+        if typed.is_empty() {
+            return Self::default();
+        }
+        let hyphened = uuid::with_hyphens(typed);
+        let typed: &str = &hyphened;
+        let id = needle(typed);
+        if is_uuid(&id) {
+            return Self::one(SearchKind::Uuid, Term::Word(id.into_owned()));
+        }
+        if !typed.contains(char::is_whitespace) {
+            if let Some(found) = Self::of_link(typed) {
+                return found;
+            }
+            // An address, with the uuid of the record in it: that is what identifies it.
+            if typed.contains('/')
+                && let Some(id) = record_uuid(typed)
+            {
+                return Self::one(SearchKind::Uuid, Term::Word(id));
+            }
+            if let Some(id) = after_tag(typed) {
+                return Self::one(SearchKind::EventId, Term::Word(id.to_owned()));
+            }
+            if let Some(Term::Shortened(head, tail)) = word(typed) {
+                return Self::one(SearchKind::Shortened, Term::Shortened(head, tail));
+            }
+        }
+        let (terms, cut) = terms(typed);
+        Self { kind: SearchKind::Words, terms, row: named_row(typed), cut }
+    }
+
+    fn one(kind: SearchKind, term: Term) -> Self {
+        Self { kind, terms: vec![term], row: None, cut: false }
+    }
+
+    /// A link of the console, or one that has the form of one.
+    fn of_link(typed: &str) -> Option<Self> {
+        let (path, query) = path_of(typed)?;
+        let at =
+            |page: &str| path.rfind(page).map(|at| path.split_at(at)).map(|(base, rest)| (base, &rest[page.len()..]));
+        let kind = |base: &str, to| SearchKind::Link(Link { base: base.to_owned(), to });
+        if let Some((base, rest)) = at("/failed-events/") {
+            let (app, id) = rest.trim_end_matches('/').split_once('/')?;
+            // Its downloads, too.
+            let id = id.split('/').next()?.parse().ok()?;
+            let app = percent_decode_str(app).decode_utf8_lossy().into_owned();
+            let row = Some(NamedRow { app, id });
+            return Some(Self { kind: kind(base, Linked::Event), row, ..Self::default() });
+        }
+        if path.ends_with("/failed-events") || path.ends_with("/search") || path.ends_with("/history") {
+            // A search in a link is that search.
+            let asked = pairs(query).find(|(key, value)| matches!(key.as_str(), "q" | "find") && !value.is_empty())?;
+            let again = asked.1.contains("://") || asked.1.starts_with('/');
+            return (!again).then(|| Self::of(&asked.1));
+        }
+        type Page = (&'static str, fn(i64) -> Linked);
+        let pages: [Page; 3] =
+            [("/history/", Linked::Life), ("/groups/", Linked::Group), ("/operations/", Linked::Operation)];
+        pages.into_iter().find_map(|(page, to)| {
+            let (base, number) = at(page)?;
+            let number = number.trim_end_matches('/').parse().ok()?;
+            Some(Self { kind: kind(base, to(number)), ..Self::default() })
+        })
+    }
+
+    /// The same for a list, which has rows and no other pages: a link to another page is words.
+    pub fn in_list(typed: &str) -> Self {
+        let search = Self::of(typed);
+        match search.kind {
+            SearchKind::Link(_) if search.row.is_none() => {
+                let (terms, cut) = terms(bare(typed));
+                Self { kind: SearchKind::Words, terms, row: None, cut }
+            }
+            _ => search,
+        }
+    }
+
+    /// Whether a text, or several that belong together, have all that was typed.
+    pub fn is_in(&self, texts: &[&str]) -> bool {
+        !self.terms.is_empty() && self.terms.iter().all(|term| texts.iter().any(|text| term.is_in(text)))
+    }
+
+    /// A text in pieces, and which of them were typed: those are marked.
+    pub fn marked(&self, text: &str) -> Vec<(String, bool)> {
+        let mut hits: Vec<Range<usize>> = self.terms.iter().flat_map(|term| term.hits(text)).collect();
+        hits.sort_by_key(|hit| (hit.start, std::cmp::Reverse(hit.end)));
+        let (mut pieces, mut at) = (Vec::new(), 0);
+        let mut push = |range: Range<usize>, hit| {
+            if let Some(piece) = text.get(range).filter(|piece| !piece.is_empty()) {
+                pieces.push((piece.to_owned(), hit));
+            }
+        };
+        for hit in hits {
+            let start = hit.start.max(at);
+            if start < hit.end {
+                push(at..start, false);
+                push(start..hit.end, true);
+                at = hit.end;
+            }
+        }
+        push(at..text.len(), false);
+        pieces
+    }
+}
+
+impl Term {
+    /// What is shown of it.
+    pub fn in_words(&self) -> String {
+        match self {
+            Term::Word(text) => text.clone(),
+            Term::Phrase(text) => format!("“{text}”"),
+            Term::Shortened(head, tail) => format!("{head}…{tail}"),
+        }
+    }
+
+    /// Whether a text has it, without regard to case.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.hits(text).next().is_some()
+    }
+
+    /// Where it is in a text.
+    fn hits<'a>(&'a self, text: &'a str) -> Box<dyn Iterator<Item = Range<usize>> + 'a> {
+        match self {
+            Term::Word(wanted) | Term::Phrase(wanted) => Box::new(all_of(text, wanted)),
+            Term::Shortened(head, tail) => Box::new(all_of(text, head).filter_map(move |hit| {
+                let rest = text.get(hit.end..)?;
+                let ends = rest.find(|letter: char| !is_of_id(letter)).unwrap_or(rest.len()).min(LONGEST_ID);
+                let word = rest.get(..ends)?.trim_end_matches(['.', ':']);
+                let from = word.len().checked_sub(tail.len())?;
+                let found = word.get(from..)?.eq_ignore_ascii_case(tail);
+                found.then_some(hit.start..hit.end + word.len())
+            })),
+        }
+    }
+
+    /// The uuid that a shortened id stands for, each digit that was left out as `None`; `None`: it is no uuid's.
+    pub fn shortened_uuid(&self) -> Option<Vec<Option<u8>>> {
+        let Term::Shortened(head, tail) = self else { return None };
+        let hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+        let fits = |text: &str, from: usize| {
+            text.bytes().enumerate().all(|(at, byte)| match hyphen(from + at) {
+                true => byte == b'-',
+                false => byte.is_ascii_hexdigit(),
+            })
+        };
+        let left_out = uuid::LENGTH.checked_sub(head.len() + tail.len())?;
+        // The head of a uuid is at least half of its first part: less could be any word.
+        (head.len() >= 4 && fits(head, 0) && fits(tail, uuid::LENGTH - tail.len())).then(|| {
+            let middle = (head.len()..head.len() + left_out).map(|at| hyphen(at).then_some(b'-'));
+            head.bytes().map(Some).chain(middle).chain(tail.bytes().map(Some)).collect()
+        })
+    }
+}
+
+/// Where a text has another one, without regard to case.
+fn all_of<'a>(text: &'a str, wanted: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let starts = text.get(from..)?.char_indices();
+        let hit =
+            starts.map(|(at, _)| from + at).find_map(|at| Some(at..at + begins_with(text.get(at..)?, wanted)?))?;
+        from = hit.end;
+        Some(hit)
+    })
+}
+
+/// The length of what a text begins with, where that is `wanted` but for its case.
+fn begins_with(text: &str, wanted: &str) -> Option<usize> {
+    let mut letters = text.char_indices();
+    let mut length = 0;
+    let mut any = false;
+    for letter in wanted.chars() {
+        let (at, found) = letters.next()?;
+        if found != letter && !found.to_lowercase().eq(letter.to_lowercase()) {
+            return None;
+        }
+        (length, any) = (at + found.len_utf8(), true);
+    }
+    any.then_some(length)
+}
+
+fn is_of_id(letter: char) -> bool {
+    letter.is_alphanumeric() || "-_.:".contains(letter)
+}
+
+pub(super) fn is_uuid(text: &str) -> bool {
+    text.len() == uuid::LENGTH && uuid::is_shaped(text.as_bytes(), 0)
+}
+
+/// An event id without the prefix of the Java library.
+fn after_tag(text: &str) -> Option<&str> {
+    let start = text.get(..ENTRY_PREFIX.len())?;
+    let id = text.get(ENTRY_PREFIX.len()..)?;
+    (start.eq_ignore_ascii_case(ENTRY_PREFIX) && !id.is_empty()).then_some(id)
+}
+
+/// Path and query of a link: one with a host, or a path alone.
+fn path_of(typed: &str) -> Option<(&str, &str)> {
+    let link = typed.trim_matches(|letter| "<>()[]\"'".contains(letter));
+    let path = match link.split_once("://") {
+        Some(("http" | "https", rest)) => rest.get(rest.find('/')?..)?,
+        Some(_) => return None,
+        None => link,
+    };
+    let path = path.split('#').next()?;
+    path.starts_with('/').then(|| path.split_once('?').unwrap_or((path, "")))
+}
+
+/// `Odoo 1125`, `PACS #56`, `odoo:1125`.
+fn named_row(typed: &str) -> Option<NamedRow> {
+    let digits = typed.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (name, id) = typed.split_at(typed.len() - digits);
+    let app = name.trim_end().trim_end_matches(['#', ':', '/']).trim_end();
+    let apart = app.len() < name.len();
+    let named = app.chars().next().is_some_and(char::is_alphabetic) && app.split_whitespace().count() <= 4;
+    (apart && named).then(|| Some(NamedRow { app: app.to_owned(), id: id.parse().ok()? }))?
+}
+
+/// The words and phrases of what was typed, and whether there are more than are searched for.
+fn terms(typed: &str) -> (Vec<Term>, bool) {
+    let end = typed.char_indices().nth(SEARCHED).map(|(end, _)| end);
+    let text = typed.get(..end.unwrap_or(typed.len())).unwrap_or(typed);
+    let mut found: Vec<Term> = Vec::new();
+    // What stands between quotes is at the odd places.
+    for (place, part) in text.split(['"', '“', '”', '„', '«', '»']).enumerate() {
+        if place % 2 == 1 {
+            let phrase = bare(part);
+            let whole = phrase.contains(char::is_whitespace);
+            let term = if whole { Some(Term::Phrase(phrase.to_owned())) } else { word(phrase) };
+            found.extend(term);
+        } else {
+            found.extend(part.split_whitespace().filter_map(word));
+        }
+    }
+    if found.is_empty() {
+        // Marks alone, but somebody looks for them.
+        return (vec![Term::Word(text.to_owned())], end.is_some());
+    }
+    let mut known = std::collections::HashSet::new();
+    found.retain(|term| known.insert(term.in_words().to_lowercase()));
+    let cut = end.is_some() || found.len() > MOST_TERMS;
+    // Long words tell most.
+    let mut longest: Vec<usize> = (0..found.len()).collect();
+    longest.sort_by_key(|place| std::cmp::Reverse(found.get(*place).map_or(0, |term| term.in_words().chars().count())));
+    longest.truncate(MOST_TERMS);
+    let mut place = 0..;
+    found.retain(|_| place.next().is_some_and(|place| longest.contains(&place)));
+    (found, cut)
+}
+
+/// A word as it is looked for: without what comes along when it is copied out of a sentence. `None`: nothing is left.
+fn word(text: &str) -> Option<Term> {
+    let bare = text.trim_start_matches(|letter| "()[]{}<>,;'`".contains(letter));
+    let bare = bare.trim_end_matches(|letter| "()[]{}<>,;'`.:!?".contains(letter));
+    // Among other words, 32 digits stay as they are: in an error text they can be a sum or the id of a trace.
+    let inner = unwrapped(if bare.is_empty() { text } else { bare });
+    let inner = after_tag(inner).unwrap_or(inner);
+    let split = inner.split_once('…').or_else(|| inner.split_once("..."));
+    match split {
+        None => (!inner.is_empty()).then(|| Term::Word(inner.to_owned())),
+        Some((head, tail)) => {
+            let tail = tail.trim_start_matches('.');
+            match (head.is_empty(), tail.is_empty()) {
+                (true, true) => None,
+                (false, true) => word(head),
+                (true, false) => word(tail),
+                (false, false) => Some(Term::Shortened(head.to_owned(), tail.to_owned())),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "b7e352da-77aa-4be1-9c40-90fe11d026c2";
+
+    fn words(of: &[&str]) -> Vec<Term> {
+        of.iter().map(|word| Term::Word((*word).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_search_page_is_its_address() {
+        let query = SearchQuery { typed: "50 % & ü".into(), now: Some(7), past: None };
+        assert_eq!(SearchQuery::parse(&query.to_query()), Ok(query));
+        let query = SearchQuery::parse("q=+a+&past=-3&now=x&app=odoo").expect("a query");
+        assert_eq!(query, SearchQuery { typed: "a".into(), now: None, past: Some(-3) });
+        assert_eq!(SearchQuery::default().to_query(), "");
+        assert_eq!(SearchQuery::parse(&format!("q={}", "x".repeat(1_001))).expect_err("too long").key, "q");
+    }
+
+    #[test]
+    fn a_uuid_is_understood_however_it_was_copied() {
+        for typed in [
+            UUID.to_owned(),
+            format!("  {UUID}\t"),
+            format!("{{{UUID}}}"),
+            format!("\"{UUID}\""),
+            format!("tag:atomfeed.ict4h.org:{UUID}"),
+            format!("{{tag:atomfeed.ict4h.org:{UUID}}}"),
+            format!("http://openelis:8052/openelis/ws/rest/accession/{UUID}"),
+            format!("/openmrs/ws/rest/v1/encounter/{UUID}?v=full"),
+            format!("https://desk.example/atomfeed-console/failed-events?q={UUID}&app=odoo"),
+            format!("https://desk.example/search?q=%7B{UUID}%7D"),
+            format!("/history?find={UUID}"),
+            UUID.replace('-', ""),
+            format!("{{{}}}", UUID.replace('-', "")),
+            UUID.replace('-', "\u{2011}"),
+            format!("http://openelis:8052/openelis/ws/rest/accession/{}", UUID.replace('-', "\u{2011}")),
+        ] {
+            let search = Search::of(&typed);
+            assert_eq!((search.kind, search.terms), (SearchKind::Uuid, words(&[UUID])), "{typed}");
+        }
+        let named = Search::of(&format!("Encounter {}", UUID.replace('-', "\u{2011}")));
+        assert_eq!(named.terms, words(&["Encounter", UUID]));
+        let upper = Search::of(&UUID.to_uppercase());
+        assert_eq!(upper.kind, SearchKind::Uuid);
+        assert!(upper.is_in(&[&format!("Patient with uuid '{UUID}' not found")]), "in either case");
+    }
+
+    #[test]
+    fn an_event_id_is_found_with_its_prefix_or_without() {
+        let with = Search::of("tag:atomfeed.ict4h.org:order-17");
+        assert_eq!((with.kind.clone(), with.terms.clone()), (SearchKind::EventId, words(&["order-17"])));
+        assert!(with.is_in(&["tag:atomfeed.ict4h.org:order-17"]) && with.is_in(&["order-17"]));
+        assert_eq!(Search::of("order-17").terms, words(&["order-17"]));
+        assert_eq!(Search::of("TAG:atomfeed.ict4h.org:7").terms, words(&["7"]));
+        assert_eq!(Search::of("tag:atomfeed.ict4h.org:").kind, SearchKind::Words, "a prefix alone is a word");
+    }
+
+    #[test]
+    fn what_the_console_shortens_is_understood() {
+        for typed in ["b7e352da…26c2", " b7e352da...26c2 ", "(b7e352da…26c2)", "B7E352DA…26C2"] {
+            let search = Search::of(typed);
+            assert_eq!(search.kind, SearchKind::Shortened, "{typed}");
+            assert!(search.is_in(&[UUID]) && search.is_in(&[&format!("/accession/{UUID}?x=1")]), "{typed}");
+            assert!(!search.is_in(&["b7e352da-77aa-4be1-9c40-90fe11d026c3"]), "{typed}");
+            assert!(!search.is_in(&["b7e352da-77aa and something that ends in 26c2"]), "{typed}: one word");
+        }
+        let named = Search::of("Encounter b7e352da…26c2");
+        assert_eq!(named.terms, [Term::Word("Encounter".into()), Term::Shortened("b7e352da".into(), "26c2".into())]);
+        let digits: String = named.terms[1]
+            .shortened_uuid()
+            .expect("of a uuid")
+            .into_iter()
+            .map(|digit| digit.map_or('_', char::from))
+            .collect();
+        assert_eq!(digits, "b7e352da-____-____-____-________26c2");
+        for (head, tail) in [("abc", "26c2"), ("order", "17"), ("b7e352da1", "26c2"), ("b7e352da", "x6c2")] {
+            assert_eq!(Term::Shortened(head.into(), tail.into()).shortened_uuid(), None, "{head}…{tail}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_understood_by_the_name_that_pages_give_it() {
+        for (typed, app, id) in [
+            ("Odoo 1125", "Odoo", 1125),
+            (" PACS #56 ", "PACS", 56),
+            ("odoo:7", "odoo", 7),
+            ("Odoo\u{a0}1125", "Odoo", 1125),
+            ("Lab of the north 12", "Lab of the north", 12),
+        ] {
+            let row = Search::of(typed).row.unwrap_or_else(|| panic!("{typed}"));
+            assert_eq!((row.app.as_str(), row.id), (app, RowId(id)), "{typed}");
+        }
+        // It may as well be a part of an error.
+        assert_eq!(Search::of("Odoo 417").terms, words(&["Odoo", "417"]));
+        for typed in ["1125", "Odoo", "GAN203007", "a sentence of more than four words 7", "12 7", "#7"] {
+            assert_eq!(Search::of(typed).row, None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_link_of_ours_is_the_page_that_it_leads_to() {
+        let event = Search::of("https://desk.example/atomfeed-console/failed-events/odoo/1125?q=timeout#main");
+        assert_eq!(event.row, Some(NamedRow { app: "odoo".into(), id: RowId(1125) }));
+        assert_eq!(event.kind, SearchKind::Link(Link { base: "/atomfeed-console".into(), to: Linked::Event }));
+        assert!(event.terms.is_empty());
+        assert_eq!(
+            Search::of("/failed-events/my%20lab/-3").row,
+            Some(NamedRow { app: "my lab".into(), id: RowId(-3) })
+        );
+        for (typed, base, to) in [
+            ("http://h/x/history/12", "/x", Linked::Life(12)),
+            ("https://h:8443/groups/3?state=exhausted", "", Linked::Group(3)),
+            ("/atomfeed-console/operations/8/", "/atomfeed-console", Linked::Operation(8)),
+        ] {
+            assert_eq!(Search::of(typed).kind, SearchKind::Link(Link { base: base.into(), to }), "{typed}");
+        }
+        for typed in
+            ["https://h/groups/x", "https://h/", "ftp://h/groups/3", "groups/3", "https://h/failed-events?app=a"]
+        {
+            assert_eq!(Search::of(typed).kind, SearchKind::Words, "{typed}");
+        }
+        // A list has no such pages, and must not show everything for them.
+        assert_eq!(Search::in_list("https://h/groups/3").terms, words(&["https://h/groups/3"]));
+        assert!(!Search::in_list("/failed-events/odoo/7").is_in(&["odoo 7"]), "only the row itself");
+        // No link within a link within a link.
+        assert_eq!(Search::of("http://h/search?q=http://h/search?q=a").kind, SearchKind::Words);
+    }
+
+    #[test]
+    fn words_are_found_in_any_order_and_phrases_as_they_stand() {
+        let text = "accession with uuid b7e352da-77aa: Patient Id not found in Odoo";
+        for typed in
+            ["odoo patient", "accession b7e352da", "\"patient id not found\" accession", "“Id not” found", "(Odoo)"]
+        {
+            assert!(Search::of(typed).is_in(&[text]), "{typed}");
+        }
+        for typed in ["odoo timeout", "\"not found patient\"", "\"patient id\" timeout"] {
+            assert!(!Search::of(typed).is_in(&[text]), "{typed}");
+        }
+        assert_eq!(
+            Search::of("\"Patient Id\" \"417\"").terms,
+            [Term::Phrase("Patient Id".into()), Term::Word("417".into())]
+        );
+        // Each word in whichever text has it.
+        assert!(Search::of("encounter timed").is_in(&["Encounter", "timed out"]));
+        // The title of a group as it is copied.
+        let title = "Patient with uuid '…' not found in ELIS (500).";
+        let expected = words(&["Patient", "with", "uuid", "not", "found", "in", "ELIS", "500"]);
+        assert_eq!(Search::of(title).terms, expected);
+        // An unclosed quote and marks alone are still something to look for.
+        assert_eq!(Search::of("\"patient id").terms, [Term::Phrase("patient id".into())]);
+        for marks in ["%", "'", "()", "…", "\""] {
+            assert_eq!(Search::of(marks).terms, words(&[marks]), "{marks}");
+        }
+        for blank in ["", "  ", "\u{200b}\t"] {
+            assert_eq!(Search::of(blank), Search::default());
+        }
+    }
+
+    #[test]
+    fn of_many_words_the_longest_are_looked_for() {
+        let search = Search::of("a bb ccc dddd eeeee ffffff ggggggg hhhhhhhh iiiiiiiii jjjjjjjjjj a BB");
+        assert!(search.cut);
+        assert_eq!(
+            search.terms,
+            words(&["ccc", "dddd", "eeeee", "ffffff", "ggggggg", "hhhhhhhh", "iiiiiiiii", "jjjjjjjjjj"])
+        );
+        let long = Search::of(&"ü".repeat(SEARCHED + 1));
+        assert!(long.cut);
+        assert_eq!(long.terms, [Term::Word("ü".repeat(SEARCHED))]);
+        assert!(!Search::of("a a b").cut);
+    }
+
+    #[test]
+    fn what_was_typed_is_marked_in_a_text() {
+        let marked = |typed: &str, text: &str| -> String {
+            let pieces = Search::of(typed).marked(text).into_iter();
+            pieces.map(|(piece, hit)| if hit { format!("[{piece}]") } else { piece }).collect()
+        };
+        assert_eq!(marked("patient ODOO", "Patient Id not found in Odoo"), "[Patient] Id not found in [Odoo]");
+        assert_eq!(marked("b7e352da…26c2", &format!("of {UUID}.")), format!("of [{UUID}]."));
+        assert_eq!(marked("aa a", "aaa"), "[aa][a]");
+        assert_eq!(marked("straße", "Die STRASSE, die Straße"), "Die STRASSE, die [Straße]");
+        assert_eq!(marked("İ", "xİy"), "x[İ]y");
+        assert_eq!(marked("x", "nothing"), "nothing");
+        assert_eq!(marked("", "nothing"), "nothing");
+        let text = "ü…é no end";
+        assert_eq!(Search::of("É").marked(text).into_iter().map(|(piece, _)| piece).collect::<String>(), text);
+    }
+}
