@@ -119,7 +119,7 @@ pub enum ClientError {
     },
     /// Another scheme, host or port than the publisher's.
     #[error(
-        "{address} is not of {origin}: nothing is asked of anybody but the publisher of the feed. If it is the same publisher, name its origin in the client's settings"
+        "{address} is not of {origin}: the client reads only from the publisher of the feed. If it is the same publisher, name its origin in the client's settings"
     )]
     OtherOrigin {
         /// The address.

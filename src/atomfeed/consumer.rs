@@ -131,9 +131,7 @@ pub enum Stall {
         page: String,
     },
     /// The marker names no page.
-    #[error(
-        "The marker of {0} names no page to go on from. Write the page that holds its entry, or delete the marker."
-    )]
+    #[error("The marker of {0} names no page. Write the page that holds its entry, or delete the marker.")]
     MarkerWithoutPage(String),
     /// The marker names a page by something that is no whole address.
     #[error(
@@ -147,7 +145,7 @@ pub enum Stall {
     },
     /// The page that the marker names is not there, and the feed is.
     #[error(
-        "Page gone, the marker needs repair: {page}, which the marker of {feed} names, cannot be read ({error}), and the feed itself can. Write an entry and the page that holds it into the marker, or delete the marker to begin anew."
+        "Page gone, the marker needs repair: {page}, which the marker of {feed} names, cannot be read ({error}), and the feed itself can. Write an entry and the page that holds it into the marker, or delete the marker to start again."
     )]
     PageGone {
         /// The feed.
@@ -158,9 +156,7 @@ pub enum Stall {
         error: ClientError,
     },
     /// The marker is not where this run left it.
-    #[error(
-        "The marker of {0} was moved by somebody else while this run was on its way; the next run goes on from there."
-    )]
+    #[error("The marker of {0} was changed during this run; the next run continues from the new position.")]
     MarkerMoved(String),
     /// A page could not be read.
     #[error(transparent)]

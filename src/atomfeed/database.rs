@@ -99,6 +99,16 @@ pub(super) fn words(error: &sqlx::Error) -> String {
     text
 }
 
+/// Returns the options of a small pool that goes on after a full disk. That makes SQLite end a transaction by itself, which
+/// sqlx does not learn: its own ROLLBACK then fails, and it takes the transaction for open ever after. Such a connection is
+/// closed, and a new one takes its place.
+pub fn sqlite_pool() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(4).before_acquire(|connection, _| {
+        let free = !connection.is_in_transaction();
+        Box::pin(std::future::ready(Ok(free)))
+    })
+}
+
 #[derive(Clone, Debug)]
 enum Pool {
     MySql(MySqlPool),
@@ -130,7 +140,8 @@ impl Database {
         Self::of(Pool::Postgres(pool), schema.map(str::to_owned))
     }
 
-    /// SQLite. With more than one connection the file should be in WAL mode and have a busy timeout.
+    /// SQLite. With more than one connection the file should be in WAL mode and have a busy timeout. The pool should be made
+    /// with [`sqlite_pool`].
     pub fn sqlite(pool: SqlitePool) -> Self {
         Self::of(Pool::Sqlite(pool), None)
     }
@@ -150,7 +161,7 @@ impl Database {
                     .journal_mode(SqliteJournalMode::Wal)
                     .busy_timeout(Duration::from_secs(10));
                 // A file does not go away as a server does: there is nothing to be tried out first.
-                let pool = SqlitePoolOptions::new().max_connections(4).test_before_acquire(false);
+                let pool = sqlite_pool().test_before_acquire(false);
                 Self::sqlite(pool.connect_with(options).await?)
             }
             scheme => return Err(DatabaseError::Address(scheme.to_owned())),
@@ -246,7 +257,7 @@ impl Database {
     }
 
     /// An instant as a column of this type keeps it, to the millisecond as the original does.
-    pub(super) fn time(&self, at: DateTime<Utc>, has_zone: bool) -> String {
+    pub(crate) fn time(&self, at: DateTime<Utc>, has_zone: bool) -> String {
         match self.backend() {
             Backend::MySql => at.format("%Y-%m-%d %H:%M:%S%.3f").to_string(),
             Backend::Postgres if has_zone => at.format("%Y-%m-%d %H:%M:%S%.3f+00").to_string(),
@@ -301,6 +312,23 @@ enum Link {
     Sqlite(PoolConnection<Sqlite>),
 }
 
+impl Link {
+    /// Returns the connection if no transaction is open on it, for the reason that [`sqlite_pool`] tells. What ends the last
+    /// one may still be on its way to the connection.
+    async fn if_free(mut self) -> Option<Self> {
+        if let Link::Sqlite(link) = &mut self
+            && link.is_in_transaction()
+        {
+            let answers = link.ping().await.is_ok();
+            if !answers || link.is_in_transaction() {
+                link.close_on_drop();
+                return None;
+            }
+        }
+        Some(self)
+    }
+}
+
 /// One connection that a run keeps for its statements and transactions. The pool tests a connection each time it is taken
 /// and each time it is given back, which for every event would be as many round trips as the statements of the event.
 pub(super) struct Session {
@@ -310,7 +338,11 @@ pub(super) struct Session {
 
 impl Session {
     async fn link(&mut self) -> Result<&mut Link, sqlx::Error> {
-        let link = match self.link.take() {
+        let kept = match self.link.take() {
+            Some(link) => link.if_free().await,
+            None => None,
+        };
+        let link = match kept {
             Some(link) => link,
             None => match &self.database.0.pool {
                 Pool::MySql(pool) => Link::MySql(pool.acquire().await?),

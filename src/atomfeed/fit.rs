@@ -25,6 +25,25 @@ pub(super) struct Capacity {
     pub takes_null: bool,
 }
 
+impl Capacity {
+    /// Whether the column takes every text of a column of this other capacity.
+    pub fn takes_all_of(&self, other: &Self) -> bool {
+        // A character has four bytes at the most.
+        let bytes = other.bytes.or(other.chars.map(|chars| chars.saturating_mul(4)));
+        let chars = other.chars.or(other.bytes);
+        let at_most = |most: Option<usize>, length: Option<usize>| match (most, length) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(most), Some(length)) => length <= most,
+        };
+        at_most(self.chars, chars)
+            && at_most(self.bytes, bytes)
+            && self.letters.has_all_of(&other.letters)
+            && (self.takes_null || !other.takes_null)
+            && (!self.refuses_nul || other.refuses_nul)
+    }
+}
+
 /// The letters that a column's character set has.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Letters {
@@ -89,6 +108,17 @@ impl Letters {
             _ => "",
         };
         Encoding::for_label(label.as_bytes()).map_or(Self::UpTo('\u{7F}'), Self::Of)
+    }
+
+    /// Whether these are all letters of another set, as far as that is known without looking at each.
+    fn has_all_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::UpTo(last), Self::UpTo(other)) => other <= last,
+            (Self::Of(encoding), Self::Of(other)) => encoding == other,
+            (Self::OfMySql(charset), Self::OfMySql(other)) => charset == other,
+            _ => false,
+        }
     }
 
     fn has(&self, letter: char) -> bool {
@@ -182,7 +212,10 @@ async fn with_known_letters(
     let nul = |letter| if capacity.refuses_nul && letter == '\0' { char::REPLACEMENT_CHARACTER } else { letter };
     let kept: String = match &capacity.letters {
         Letters::OfMySql(charset) if !text.is_ascii() => {
-            let convert = format!("SELECT CONVERT(CONVERT(? USING {charset}) USING utf8mb4)");
+            // MySQL from 8.0.22 on takes a bare parameter for one of that character set, and refuses what it has no letters
+            // for: its own character set is said first.
+            let convert =
+                format!("SELECT CONVERT(CONVERT(CAST(? AS CHAR CHARACTER SET utf8mb4) USING {charset}) USING utf8mb4)");
             let rows = through.rows(Statement::new(convert).with(text)).await?;
             rows.into_iter().next().and_then(|mut row| row.text()).unwrap_or_default()
         }
@@ -270,6 +303,29 @@ mod tests {
         let (kept, _) = shortened(&ten, "a".repeat(20), 0, &hashes[0]);
         assert_eq!(kept, format!("aaa{}", hashes[0]));
         assert!(is_short_form(&kept, "a") && !is_short_form(&kept, "b") && !is_short_form("a", "a"));
+    }
+
+    #[test]
+    fn a_column_takes_all_of_one_that_is_no_larger() {
+        let mysql = |kind: &str, limit, octets, charset: &str, null| {
+            capacity(Backend::MySql, kind, Some(limit), Some(octets), charset, null)
+        };
+        let records = mysql("varchar(1000)", 1000, 3000, "utf8", true);
+        assert!(records.takes_all_of(&records));
+        assert!(records.takes_all_of(&mysql("varchar(255)", 255, 765, "utf8", false)));
+        assert!(!records.takes_all_of(&mysql("varchar(1001)", 1001, 3003, "utf8", true)));
+        assert!(!records.takes_all_of(&mysql("varchar(1000)", 1000, 4000, "utf8mb4", true)));
+        assert!(!records.takes_all_of(&mysql("varchar(1000)", 1000, 1000, "latin1", true)), "not known, so looked at");
+        assert!(!records.takes_all_of(&mysql("text", 65535, 65535, "utf8", true)));
+        assert!(!mysql("varchar(1000)", 1000, 3000, "utf8", false).takes_all_of(&records), "NULL");
+        let text = mysql("text", 65535, 65535, "utf8mb4", true);
+        assert!(text.takes_all_of(&records) && text.takes_all_of(&mysql("tinytext", 255, 255, "latin1", true)));
+        assert!(
+            !text.takes_all_of(&mysql("varchar(20000)", 20000, 60000, "utf8", true)),
+            "it may have four bytes each"
+        );
+        let none = Capacity { takes_null: true, ..Capacity::default() };
+        assert!(none.takes_all_of(&records) && !records.takes_all_of(&none));
     }
 
     #[test]

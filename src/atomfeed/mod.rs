@@ -33,7 +33,7 @@ mod worker;
 pub use chunking::ChunkingError;
 pub use client::{Answer, Client, ClientError, ClientSettings, Login};
 pub use consumer::{Consumer, FeedEnd, FeedRun, FirstRun, Limits, RetryEnd, RetryRun, Stall};
-pub use database::{Backend, Database, DatabaseError, Transaction};
+pub use database::{Backend, Database, DatabaseError, Transaction, sqlite_pool};
 pub use event::{ENTRY_ID_PREFIX, Event, NewEvent};
 pub use page::PageError;
 pub use publisher::{FeedSettings, MARKERS_STAY_BEHIND, MissingPage, PageNumber, Publisher};

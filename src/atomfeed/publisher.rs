@@ -10,9 +10,11 @@ use super::{
     chunking::{Chunking, Range},
     database::{Backend, Database, DatabaseError, Reads, Record, Statement, Transaction, Value},
     event::{ENTRY_ID_PREFIX, NewEvent, published_tags},
+    fit::{Change, fit, fit_id},
     java,
     page::{Draft, Entry},
-    shape::{Shape, TableName},
+    shape::{Moved, Shape, Table, TableName},
+    store::{Alphabet, is_unfit},
 };
 
 /// How far the offset markers stay behind the newest event.
@@ -169,14 +171,33 @@ impl Publisher {
     }
 
     /// Moves what is in the queue onto the feeds, oldest first; the original does it every 2 seconds. An event is moved
-    /// exactly once, whenever the process ends. Answers how many were moved.
+    /// exactly once, whenever the process ends. Returns how many were moved.
+    ///
+    /// A text that does not fit its column of event_records is cut, and a letter that the column does not have becomes `?`,
+    /// with a warning in the log: an event that could not be moved would hold back every later event of every feed.
     ///
     /// # Errors
     /// A table is not there, or the database refuses; what was moved before stays moved.
     pub async fn publish_queued(&self) -> Result<u64, DatabaseError> {
         let mut moved = 0;
+        // How many are moved in transactions of their own, after one did not fit.
+        let mut singly = 0;
         loop {
-            let batch = self.publish_batch().await?;
+            let most = if singly > 0 { 1 } else { BATCH };
+            let batch = match self.publish_batch(most, Alphabet::OfColumns).await {
+                // The columns are not what they said: looked at anew, and one by one, so that only the event that still
+                // does not fit is written with letters that every column has.
+                Err(error) if is_unfit(&error) => {
+                    self.database.forget_shape();
+                    singly = BATCH;
+                    match self.publish_batch(1, Alphabet::OfColumns).await {
+                        Err(error) if is_unfit(&error) => self.publish_batch(1, Alphabet::Ascii).await?,
+                        batch => batch?,
+                    }
+                }
+                batch => batch?,
+            };
+            singly = (singly - 1).max(0);
             moved += batch;
             if batch == 0 {
                 return Ok(moved);
@@ -184,26 +205,54 @@ impl Publisher {
         }
     }
 
-    async fn publish_batch(&self) -> Result<u64, DatabaseError> {
-        let shape = self.shape(&[TableName::EventRecordsQueue, TableName::EventRecords]).await?;
-        let (queue, records) = (shape.table(TableName::EventRecordsQueue)?, shape.table(TableName::EventRecords)?);
+    async fn publish_batch(&self, most: i64, alphabet: Alphabet) -> Result<u64, DatabaseError> {
+        let mut shape = self.shape(&[TableName::EventRecordsQueue, TableName::EventRecords]).await?;
         let database = &self.database;
         let table = database.table(TableName::EventRecordsQueue);
         // Locked, so that of two jobs at once the second waits; SQLite lets only one write at all.
         let lock = if database.backend() == Backend::Sqlite { "" } else { " FOR UPDATE" };
-        let columns = ["id", "category", "tags"].map(|column| queue.text(database, column)).join(", ");
-        let oldest = Statement::new(format!("SELECT {columns} FROM {table} ORDER BY {table}.id LIMIT {BATCH}{lock}"));
+        let (queue, records) = (shape.table(TableName::EventRecordsQueue)?, shape.table(TableName::EventRecords)?);
+        // A text that fits in any case is carried over by the database alone.
+        let fits = |column: &str| {
+            alphabet == Alphabet::OfColumns && records.capacity(column).takes_all_of(&queue.capacity(column))
+        };
+        let texts: Vec<&'static str> = ["uuid", "title", "uri", "object"]
+            .into_iter()
+            .filter(|column| *column == "uuid" || !fits(column))
+            .collect();
+        let columns = ["id", "timestamp", "category", "tags"].iter().chain(&texts);
+        let columns = columns.map(|column| queue.text(database, column)).collect::<Vec<_>>().join(", ");
+        let oldest = Statement::new(format!("SELECT {columns} FROM {table} ORDER BY {table}.id LIMIT {most}{lock}"));
         let mut transaction = database.begin();
         let now = Utc::now();
-        let mut moved = 0;
-        for mut row in transaction.rows(oldest).await? {
-            let Some(id) = row.number::<i64>() else { continue };
-            let tags = published_tags(row.text(), row.text());
-            transaction.execute(records.moved(database, queue, id, tags, now)).await?;
-            transaction.execute(Statement::new(format!("DELETE FROM {table} WHERE id = ?")).with(id)).await?;
+        let (mut moved, mut looked_anew, mut said) = (0, false, Vec::new());
+        for row in transaction.rows(oldest).await? {
+            let Some(row) = Queued::of(row, &texts, database) else { continue };
+            let mut fitted = row.fitted(&mut transaction, shape.table(TableName::EventRecords)?, alphabet).await?;
+            if !fitted.changes.is_empty() && !looked_anew {
+                // The columns may have been made larger since they were looked at.
+                database.forget_shape();
+                shape = transaction.shape().await?;
+                fitted = row.fitted(&mut transaction, shape.table(TableName::EventRecords)?, alphabet).await?;
+                looked_anew = true;
+            }
+            let (queue, records) = (shape.table(TableName::EventRecordsQueue)?, shape.table(TableName::EventRecords)?);
+            transaction.execute(records.moved(database, queue, row.id, fitted.row, now)).await?;
+            transaction.execute(Statement::new(format!("DELETE FROM {table} WHERE id = ?")).with(row.id)).await?;
             moved += 1;
+            if !fitted.changes.is_empty() {
+                let uuid = row.texts.into_iter().find_map(|(column, text)| text.filter(|_| column == "uuid"));
+                said.push((uuid.unwrap_or_default(), fitted.changes.join("; ")));
+            }
         }
         transaction.commit().await?;
+        for (event, changes) in said {
+            tracing::warn!(
+                event,
+                changes,
+                "an event is not published whole: its texts do not fit the columns of event_records"
+            );
+        }
         Ok(moved)
     }
 
@@ -318,6 +367,81 @@ impl Publisher {
 
     async fn shape(&self, needed: &[TableName]) -> Result<Arc<Shape>, DatabaseError> {
         self.database.shape_with(needed).await
+    }
+}
+
+/// A row of the queue.
+struct Queued {
+    id: i64,
+    /// A time that the database takes again: strict modes of MySQL refuse `0000-00-00`, which older rows have.
+    has_time: bool,
+    /// Those that may not fit, and the uuid: by column.
+    texts: Vec<(&'static str, Option<String>)>,
+    category: Option<String>,
+    tags: Option<String>,
+}
+
+impl Queued {
+    fn of(mut row: Record, texts: &[&'static str], database: &Database) -> Option<Self> {
+        let id = row.number::<i64>();
+        let time = row.text();
+        let has_time =
+            database.backend() != Backend::MySql || time.is_none_or(|time| database.instant(&time).is_some());
+        let (category, tags) = (row.text(), row.text());
+        let texts = texts.iter().map(|column| (*column, row.text())).collect();
+        Some(Self { id: id?, has_time, texts, category, tags })
+    }
+
+    /// The row as the columns of event_records can keep it.
+    async fn fitted(
+        &self,
+        transaction: &mut Transaction<'_>,
+        records: &Table,
+        alphabet: Alphabet,
+    ) -> Result<Fitted, DatabaseError> {
+        let mut fitted = Fitted { row: Moved { has_time: self.has_time, ..Moved::default() }, changes: Vec::new() };
+        let category = ("category", self.category.clone());
+        for (column, text) in self.texts.iter().chain([&category]) {
+            let column = *column;
+            let capacity = alphabet.in_use(records.capacity(column));
+            let Some(text) = text else {
+                if !capacity.takes_null {
+                    fitted.row.texts.push((column, String::new()));
+                }
+                continue;
+            };
+            let (kept, change) = match column {
+                "uuid" => fit_id(transaction, &capacity, text).await?,
+                _ => fit(transaction, &capacity, text).await?,
+            };
+            if fitted.note(records, column, change) {
+                fitted.row.texts.push((column, kept));
+            }
+        }
+        let capacity = alphabet.in_use(records.capacity("tags"));
+        fitted.row.tags = match published_tags(self.category.clone(), self.tags.clone()) {
+            Some(tags) => {
+                let (kept, change) = fit(transaction, &capacity, &tags).await?;
+                fitted.note(records, "tags", change);
+                Some(kept)
+            }
+            None => (!capacity.takes_null).then(String::new),
+        };
+        Ok(fitted)
+    }
+}
+
+/// A row as event_records can keep it, and in words what is not as it came.
+struct Fitted {
+    row: Moved,
+    changes: Vec<String>,
+}
+
+impl Fitted {
+    fn note(&mut self, records: &Table, column: &str, change: Option<Change>) -> bool {
+        let change = change.filter(|_| records.has(column));
+        self.changes.extend(change.iter().map(|change| format!("{column} {change}")));
+        change.is_some()
     }
 }
 
@@ -500,8 +624,15 @@ impl Feed<'_> {
     }
 
     /// Writes the feed's offset marker; answers whether there was one to write. It points at the last event of the page
-    /// that holds the event so far behind the newest.
+    /// that holds the event so far behind the newest. A category that does not fit the marker has none, and its pages are
+    /// counted from the beginning: the markers of the other feeds must not wait for it.
     async fn write_offset(&self, transaction: &mut Transaction<'_>, behind: i64) -> Result<bool, DatabaseError> {
+        let capacity = self.shape.table(TableName::OffsetMarker)?.capacity("category");
+        let category = self.category.unwrap_or_default();
+        if let (_, Some(change)) = fit(transaction, &capacity, category).await? {
+            tracing::warn!(category, "a category has no offset marker: it would have to be {change}");
+            return Ok(false);
+        }
         let (events, _) = self.count(transaction, None).await?;
         let chunking = self.chunking(transaction).await?;
         let marked = events - behind;

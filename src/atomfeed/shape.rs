@@ -85,6 +85,16 @@ pub(super) struct Table {
     columns: HashMap<String, Column>,
 }
 
+/// What of a row of the queue is written otherwise than it is there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Moved {
+    /// Columns, and what fits them.
+    pub texts: Vec<(&'static str, String)>,
+    pub tags: Option<String>,
+    /// Whether the time at which it was queued can be kept.
+    pub has_time: bool,
+}
+
 /// The tables of a database.
 #[derive(Debug)]
 pub(super) struct Shape(HashMap<TableName, Table>);
@@ -277,23 +287,21 @@ impl Table {
         Ok(())
     }
 
-    /// The statement that moves a row of the queue into this table, by the row's id, with these tags. Columns that one of
-    /// the two has not stay empty; `date_created` is the time at which the event was queued, or now where that is NULL.
-    pub fn moved(
-        &self,
-        database: &Database,
-        queue: &Table,
-        id: i64,
-        tags: Option<String>,
-        now: DateTime<Utc>,
-    ) -> Statement {
+    /// The statement that moves a row of the queue into this table, by the row's id. Columns that one of the two has not
+    /// stay empty; `date_created` is the time at which the event was queued, or now where the row has none.
+    pub fn moved(&self, database: &Database, queue: &Table, id: i64, row: Moved, now: DateTime<Utc>) -> Statement {
         let (mut columns, mut from, mut values) = (Vec::new(), Vec::new(), Vec::<Value>::new());
         if let Some(next) = self.next_id(database) {
             columns.push("id".to_owned());
             from.push(next);
         }
         for name in ["uuid", "title", "uri", "object", "category"] {
-            if self.has(name) && queue.has(name) {
+            let Some(column) = self.columns.get(name) else { continue };
+            if let Some((_, text)) = row.texts.iter().find(|(changed, _)| *changed == name) {
+                columns.push(database.column(name));
+                from.push(self.place(database, column));
+                values.push(text.as_str().into());
+            } else if queue.has(name) {
                 columns.push(database.column(name));
                 from.push(self.carried(database, queue, name));
             }
@@ -301,7 +309,7 @@ impl Table {
         if let Some(column) = self.columns.get("tags") {
             columns.push(database.column("tags"));
             from.push(self.place(database, column));
-            values.push(tags.into());
+            values.push(row.tags.into());
         }
         if let Some(column) = self.columns.get("timestamp") {
             columns.push(database.column("timestamp"));
@@ -310,7 +318,11 @@ impl Table {
         }
         if let (Some(column), true) = (self.columns.get("date_created"), queue.has("timestamp")) {
             columns.push(database.column("date_created"));
-            from.push(format!("COALESCE({}, {})", database.column("timestamp"), self.place(database, column)));
+            let place = self.place(database, column);
+            from.push(match row.has_time {
+                true => format!("COALESCE({}, {place})", database.column("timestamp")),
+                false => place,
+            });
             values.push(database.time(now, column.has_zone).into());
         }
         let text = format!(

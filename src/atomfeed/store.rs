@@ -225,7 +225,8 @@ impl Store {
         let select = match (row.id.parse::<i64>(), self.database.backend()) {
             (Ok(number), _) => select.and("?").with(number),
             // More than a signed number holds: MySQL's `bigint unsigned`, PostgreSQL's `numeric`.
-            (Err(_), Backend::MySql) => select.and("CAST(? AS UNSIGNED)").with(row.id.as_str()),
+            // MySQL from 8.0.22 on takes a bare parameter for a signed number, and its digits for the largest of those.
+            (Err(_), Backend::MySql) => select.and("CAST(CAST(? AS CHAR) AS UNSIGNED)").with(row.id.as_str()),
             (Err(_), Backend::Postgres) => select.and("CAST(? AS numeric)").with(row.id.as_str()),
             (Err(_), Backend::Sqlite) => select.and("?").with(row.id.as_str()),
         };
@@ -307,6 +308,16 @@ pub(super) enum Alphabet {
     Ascii,
 }
 
+impl Alphabet {
+    /// What a column of this capacity takes of such letters.
+    pub fn in_use(self, capacity: Capacity) -> Capacity {
+        match self {
+            Self::OfColumns => capacity,
+            Self::Ascii => Capacity { letters: Letters::UpTo('\u{7F}'), ..capacity },
+        }
+    }
+}
+
 /// A failed event as the columns of a table can keep it.
 struct Row {
     event_id: String,
@@ -326,13 +337,7 @@ impl Row {
         error: &str,
         letters: &Alphabet,
     ) -> Result<Self, DatabaseError> {
-        let capacity = |column| {
-            let capacity = table.capacity(column);
-            match letters {
-                Alphabet::OfColumns => capacity,
-                Alphabet::Ascii => Capacity { letters: Letters::UpTo('\u{7F}'), ..capacity },
-            }
-        };
+        let capacity = |column| letters.in_use(table.capacity(column));
         let mut changes = Vec::new();
         let mut note = |column: &str, change: Option<Change>| {
             changes.extend(change.filter(|_| table.has(column)).map(|change| format!("{column} {change}")));

@@ -191,7 +191,7 @@ fn has(database: &TestDatabase, need: &str) -> bool {
         // As MySQL 5.x has it, NULL in a TIMESTAMP is the time of now.
         // SQLite cuts nothing, and the module's texts have no end.
         "limits" => database.server != Server::Sqlite && database.variant != Variant::ModuleAtomfeed,
-        "null-times" => database.server != Server::Mariadb57,
+        "null-times" => database.server != Server::MysqlOld,
         need => panic!("a case needs {need:?}, which is no word of the README"),
     }
 }
@@ -215,7 +215,7 @@ async fn restart_ids(database: &mut TestDatabase, rows: &Rows) {
         }
         let (table, next) = (database.table(name), rows.get(name).map_or(0, Vec::len) + 1);
         match database.server {
-            Server::Mariadb | Server::Mariadb57 => {
+            Server::Mysql | Server::MysqlOld => {
                 database.run(&format!("ALTER TABLE {table} AUTO_INCREMENT = {next}")).await;
             }
             Server::Postgres => {

@@ -44,10 +44,10 @@ on_each_server! {
     the_last_connection_of_the_pool_is_left_to_the_worker_and_to_the_publisher
 }
 
-on!(mariadb_round_trips, Mariadb, OpenMrs: an_event_costs_its_six_statements_and_no_more);
-on!(mariadb57_round_trips, Mariadb57, OpenMrs: an_event_costs_its_six_statements_and_no_more);
+on!(mysql_round_trips, Mysql, OpenMrs: an_event_costs_its_six_statements_and_no_more);
+on!(mysql_old_round_trips, MysqlOld, OpenMrs: an_event_costs_its_six_statements_and_no_more);
 on!(postgres_round_trips, Postgres, OpenElis: an_event_costs_its_six_statements_and_no_more);
-on!(mariadb_markers, Mariadb, OpenMrs: a_marker_without_a_page_stalls_the_feed
+on!(mysql_markers, Mysql, OpenMrs: a_marker_without_a_page_stalls_the_feed
     a_marker_without_an_entry_starts_at_its_page);
 on!(postgres_elis_markers, Postgres, OpenElis: a_marker_without_a_page_stalls_the_feed
     a_marker_without_an_entry_starts_at_its_page
@@ -223,9 +223,7 @@ async fn a_violated_rule_is_recorded_with_its_detail(database: &mut TestDatabase
              Detail: Key (uuid)=(a) already exists."
         }
         Server::Sqlite => "error returned from database: (code: 2067) UNIQUE constraint failed: worked.uuid",
-        Server::Mariadb | Server::Mariadb57 => {
-            "error returned from database: 1062 (23000): Duplicate entry 'a' for key"
-        }
+        Server::Mysql | Server::MysqlOld => "error returned from database: 1062 (23000): Duplicate entry 'a' for key",
     };
     assert!(error.contains(&format!("sqlx::Error: {said}")), "{error}");
     assert!(!error.contains(" at line "), "{error}");

@@ -25,12 +25,12 @@ on_each_server! {
     an_event_without_a_title_goes_into_a_column_that_takes_no_null
 }
 
-on!(mariadb_latin1_letters, Mariadb, Latin1: only_the_letters_that_a_column_has_not_become_others);
-on!(mariadb57_latin1_letters, Mariadb57, Latin1: only_the_letters_that_a_column_has_not_become_others);
-on!(mariadb_mixed_letters, Mariadb, OpenMrs: each_column_has_its_own_letters a_text_column_counts_bytes
+on!(mysql_latin1_letters, Mysql, Latin1: only_the_letters_that_a_column_has_not_become_others);
+on!(mysql_old_latin1_letters, MysqlOld, Latin1: only_the_letters_that_a_column_has_not_become_others);
+on!(mysql_mixed_letters, Mysql, OpenMrs: each_column_has_its_own_letters a_text_column_counts_bytes
     a_log_with_smaller_columns_takes_the_retry a_page_in_letters_that_the_marker_has_not_is_written_in_ascii
     a_page_that_is_longer_than_the_marker_stalls_the_feed);
-on!(mariadb57_mixed_letters, Mariadb57, OpenMrs: each_column_has_its_own_letters a_text_column_counts_bytes
+on!(mysql_old_mixed_letters, MysqlOld, OpenMrs: each_column_has_its_own_letters a_text_column_counts_bytes
     a_page_that_is_longer_than_the_marker_stalls_the_feed);
 on!(postgres_latin1, Postgres, Odoo: a_database_in_latin1_takes_what_it_has_letters_for
     a_log_with_smaller_columns_takes_the_retry);
@@ -290,7 +290,7 @@ async fn an_event_without_a_title_goes_into_a_column_that_takes_no_null(database
     let stand = Stand::new(database).await;
     let table = database.table("failed_events");
     match database.server {
-        Server::Mariadb | Server::Mariadb57 => {
+        Server::Mysql | Server::MysqlOld => {
             database.run(&format!("ALTER TABLE {table} MODIFY title varchar(255) NOT NULL")).await;
         }
         Server::Postgres => database.run(&format!("ALTER TABLE {table} ALTER COLUMN title SET NOT NULL")).await,

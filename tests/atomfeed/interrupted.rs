@@ -19,9 +19,9 @@ use crate::support::{
     proxy::Proxy,
 };
 
-on!(mariadb, Mariadb, OpenMrs: a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing
+on!(mysql, Mysql, OpenMrs: a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing
     a_connection_that_is_lost_at_any_statement_loses_and_repeats_nothing);
-on!(mariadb57, Mariadb57, OpenMrs: a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing);
+on!(mysql_old, MysqlOld, OpenMrs: a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing);
 on!(postgres, Postgres, OpenElis: a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing
     a_connection_that_is_lost_at_any_statement_loses_and_repeats_nothing);
 on!(sqlite, Sqlite, Text: a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing);
@@ -41,7 +41,7 @@ fn address(database: &TestDatabase) -> String {
     let scheme = match database.server {
         Server::Sqlite => return format!("sqlite:{}", at.database),
         Server::Postgres => "postgres",
-        Server::Mariadb | Server::Mariadb57 => "mysql",
+        Server::Mysql | Server::MysqlOld => "mysql",
     };
     let tls = if database.version.tls_is_too_old() { "?ssl-mode=disabled" } else { "" };
     format!("{scheme}://{}:{}@{}:{}/{}{tls}", at.user, at.password.reveal(), at.host, at.port, at.database)

@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use crate::support::{
     database::{Server, TestDatabase},
     feeds::{id, lines, open},
+    log::Log,
     schema,
 };
 
@@ -28,6 +29,9 @@ on_each_server! {
     two_jobs_at_once_publish_each_event_once
     a_feed_without_events_has_an_empty_recent_page_and_no_other
     a_text_too_long_for_its_column_is_an_error
+    an_event_that_does_not_fit_is_published_as_far_as_it_does
+    columns_that_became_smaller_meanwhile_hold_no_event_back
+    a_category_that_does_not_fit_its_marker_holds_no_other_back
     the_offset_marker_stays_behind_and_is_mended
     tables_that_are_made_here_carry_a_feed
     the_java_library_can_use_tables_that_are_made_here
@@ -262,6 +266,126 @@ async fn a_text_too_long_for_its_column_is_an_error(database: &mut TestDatabase)
         error.to_string(),
         "The text for event_records_queue.object has 1001 characters and the column takes 1000."
     );
+}
+
+/// `ALTER TABLE` for each server: what MySQL and what PostgreSQL calls the change.
+async fn alter(database: &mut TestDatabase, table: &str, mysql: &str, postgres: &str) {
+    let change = if database.is_mysql() { mysql } else { postgres };
+    let table = database.table(table);
+    database.run(&format!("ALTER TABLE {table} {change}")).await;
+}
+
+/// It would hold back every later event of every feed, at every run.
+async fn an_event_that_does_not_fit_is_published_as_far_as_it_does(database: &mut TestDatabase) {
+    if database.server == Server::Sqlite {
+        // Nothing is too long for SQLite.
+        return;
+    }
+    // A queue with room for everything, before tables as hospitals have them.
+    // Two statements: together with the conversion, MySQL 9 makes the smallest kind of text of each that held its texts.
+    let mysql = "CONVERT TO CHARACTER SET utf8mb4";
+    alter(database, "event_records_queue", mysql, "ALTER COLUMN uuid TYPE text").await;
+    let mysql = "MODIFY uuid text, MODIFY title text, MODIFY object text, MODIFY tags text";
+    let postgres = "ALTER COLUMN uuid TYPE text, ALTER COLUMN title TYPE text, ALTER COLUMN object TYPE text, \
+                    ALTER COLUMN tags TYPE text";
+    alter(database, "event_records_queue", mysql, postgres).await;
+    let mysql = "CONVERT TO CHARACTER SET latin1, MODIFY title varchar(255) CHARACTER SET latin1 NOT NULL";
+    alter(database, "event_records", mysql, "ALTER COLUMN title SET NOT NULL").await;
+    chunk(database, &[(20, 1)]).await;
+    let publisher = publisher(database);
+    let letters = "Größe Пациент \u{1F600}";
+    let (one, other) = ("e".repeat(300) + "1", "e".repeat(300) + "2");
+    queue(
+        &publisher,
+        [
+            patient("a"),
+            NewEvent { title: "t".repeat(300), content: Some("c".repeat(2000)), ..patient("wide") },
+            NewEvent { title: letters.to_owned(), ..patient("letters") },
+            NewEvent { tags: Some("g".repeat(400)), ..patient("tagged") },
+            patient(&one),
+            patient(&other),
+            patient("untitled"),
+            patient("b"),
+        ],
+    )
+    .await;
+    let table = database.table("event_records_queue");
+    database.run(&format!("UPDATE {table} SET title = NULL WHERE uuid = 'untitled'")).await;
+    let log = Log::start();
+    assert_eq!(publisher.publish_queued().await.expect("the job runs"), 8);
+    assert_eq!(publisher.publish_queued().await.expect("the job runs"), 0);
+    let said: Vec<String> = log.lines().into_iter().filter(|line| line.contains("not published whole")).collect();
+
+    let records = lines(database, "event_records", &["uuid", "title", "object", "tags"]).await;
+    let records: Vec<Vec<&str>> = records.iter().map(|line| line.split('|').collect()).collect();
+    let of = |uuid: &str| records.iter().find(|record| record[0] == uuid).expect("it is published");
+    assert_eq!((of("a")[1], of("b")[1], of("untitled")[1]), ("Patient", "Patient", ""));
+    assert_eq!((of("wide")[1], of("wide")[2]), (&*"t".repeat(255), &*"c".repeat(1000)));
+    let kept = if database.is_mysql() { "Größe ??????? ?" } else { letters };
+    assert_eq!(of("letters")[1], kept);
+    assert!(of("tagged")[3].len() == 255 && of("tagged")[3].starts_with("patient,gg"), "{:?}", of("tagged"));
+    let long: Vec<&str> = records.iter().map(|record| record[0]).filter(|uuid| uuid.starts_with("eee")).collect();
+    assert!(long.len() == 2 && long[0] != long[1], "two events stay two: {long:?}");
+
+    let says = |event: &str, change: &str| said.iter().any(|line| line.contains(event) && line.contains(change));
+    assert!(says("wide", "title cut from 300 to 255 characters; object cut from 2000 to 1000 characters"), "{said:#?}");
+    assert!(says("tagged", "tags cut from 408 to 255 characters"), "{said:#?}");
+    assert_eq!(says("letters", "title with 8 characters replaced"), database.is_mysql(), "{said:#?}");
+    assert!(says(&one, "uuid cut from 301 to"), "{said:#?}");
+    assert_eq!(said.len(), if database.is_mysql() { 5 } else { 4 }, "{said:#?}");
+
+    let page = publisher.page(None, PageNumber::Recent).await.expect("a page").expect("it is there");
+    assert_eq!(read(&page).0.len(), 8);
+}
+
+async fn columns_that_became_smaller_meanwhile_hold_no_event_back(database: &mut TestDatabase) {
+    if database.server == Server::Sqlite {
+        return;
+    }
+    let publisher = publisher(database);
+    queue(&publisher, [patient("a")]).await;
+    publisher.publish_queued().await.expect("the job runs");
+    let records = "MODIFY object varchar(20), MODIFY title varchar(255) CHARACTER SET latin1";
+    let table = database.table("event_records");
+    database.run(&format!("DELETE FROM {table}")).await;
+    alter(database, "event_records", records, "ALTER COLUMN object TYPE varchar(20)").await;
+    queue(&publisher, [patient("b"), NewEvent { title: "Größe \u{416}".to_owned(), ..patient("c") }, patient("d")])
+        .await;
+    if database.is_mysql() {
+        // From before its modes were strict.
+        let table = database.table("event_records_queue");
+        let zero = format!("UPDATE {table} SET `timestamp` = '0000-00-00 00:00:00' WHERE uuid = 'd'");
+        database.run(&format!("SET sql_mode = ''; {zero}")).await;
+    }
+    assert_eq!(publisher.publish_queued().await.expect("the job runs"), 3);
+    let records = lines(database, "event_records", &["uuid", "object", "title"]).await;
+    let letter = if database.is_mysql() { '?' } else { '\u{416}' };
+    assert_eq!(
+        records[..2],
+        ["b|/openmrs/ws/rest/v1/|Patient".to_owned(), format!("c|/openmrs/ws/rest/v1/|Größe {letter}")]
+    );
+    assert_eq!(lines(database, "event_records_queue", &["uuid"]).await, [""; 0]);
+}
+
+async fn a_category_that_does_not_fit_its_marker_holds_no_other_back(database: &mut TestDatabase) {
+    if database.server == Server::Sqlite {
+        return;
+    }
+    let (mysql, postgres) = ("MODIFY category varchar(10)", "ALTER COLUMN category TYPE varchar(10)");
+    alter(database, "event_records_offset_marker", mysql, postgres).await;
+    chunk(database, &[(2, 1)]).await;
+    let publisher = publisher(database);
+    let of = |uuid: &str, category: &str| NewEvent { category: Some(category.to_owned()), ..patient(uuid) };
+    let long = "results of the laboratory";
+    queue(&publisher, ["a", "b", "c"].map(|uuid| of(uuid, long))).await;
+    queue(&publisher, ["d", "e", "f"].map(patient)).await;
+    publisher.publish_queued().await.expect("the job runs");
+    let log = Log::start();
+    assert_eq!(publisher.write_offset_markers(1).await.expect("the job runs"), 2);
+    assert!(log.lines().iter().any(|line| line.contains(long) && line.contains("cut from 25 to 10 characters")));
+    let marker = ["category", "event_id", "event_count"];
+    assert_eq!(lines(database, "event_records_offset_marker", &marker).await, ["|6|6", "patient|5|2"]);
+    assert_eq!(pages(&publisher, Some(long)).await, [vec![id("a"), id("b")], vec![id("c")]]);
 }
 
 async fn the_offset_marker_stays_behind_and_is_mended(database: &mut TestDatabase) {

@@ -24,11 +24,11 @@ on_each_server! {
     two_retries_at_once_keep_one_success_and_log_no_orphan
 }
 
-on!(mariadb_unsigned_ids, Mariadb, OpenMrs: a_row_with_the_largest_id_is_retried);
+on!(mysql_unsigned_ids, Mysql, OpenMrs: a_row_with_the_largest_id_is_retried);
 on!(postgres_numeric_ids, Postgres, OpenElis: a_row_with_the_largest_id_is_retried);
 on!(postgres_integer_ids, Postgres, OpenElisDump: a_row_with_the_largest_id_is_retried);
 on!(sqlite_rowids, Sqlite, Text: a_row_with_the_largest_id_is_retried);
-on!(mariadb_module_atomfeed, Mariadb, ModuleAtomfeed: without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted);
+on!(mysql_module_atomfeed, Mysql, ModuleAtomfeed: without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted);
 on!(sqlite_oldest_tables, Sqlite, Oldest: without_a_count_of_retries_none_is_ever_exhausted);
 
 fn failed(database: &TestDatabase, id_: i128, uuid: &str, retries: i64) -> Failed {
