@@ -108,14 +108,14 @@ fn check_lists_what_is_not_configured_beside_the_rest_and_ends_with_1() {
         "appConfigs[3].dbUrl: the environment variable OPENELIS_DB_HOST is not set",
         "appConfigs[3].dbUser: the environment variable OPENELIS_DB_USER is not set",
         "appConfigs[4].dbUrl: has a driver that is not known",
-        "Something has to be fixed: 4 of 4 applications.",
+        "Problems to fix: 4 of 4 applications.",
     ] {
         assert!(told.contains(words), "{words}\n{told}");
     }
     let places: Vec<_> = ["OpenMRS (", "Odoo (", "OpenELIS (", "Tests ("].iter().map(|name| told.find(name)).collect();
     assert!(places.is_sorted(), "{told}");
     let none = UNFILLED.lines().filter(|line| !line.contains("OpenMRS")).collect::<Vec<_>>().join("\n");
-    assert!(check(&none).contains("Something has to be fixed: 3 of 3 applications."), "also where there is none");
+    assert!(check(&none).contains("Problems to fix: 3 of 3 applications."), "also where there is none");
 }
 
 #[test]
@@ -207,8 +207,31 @@ async fn the_audit_log_is_verified_and_a_change_ends_with_1() {
 
     let none = run(&["audit", "verify", "--store", "missing.db"], "");
     assert_eq!(none.status.code(), Some(1));
-    assert!(text(&none.stderr).contains("missing.db"));
+    let told = text(&none.stderr);
+    assert!(told.contains("missing.db"), "{told}");
+    assert_eq!(told.matches("No such file").count(), 1, "{told}");
+    let other = folder.path().join("notes.txt").to_str().expect("UTF-8").to_owned();
+    std::fs::write(&other, "no database at all, but of some length".repeat(200)).expect("written");
+    let refused = run(&["audit", "verify", "--store", &other], "");
+    let told = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert_eq!((told.matches(&other).count(), told.matches("not a database").count()), (1, 1), "{told}");
     assert_eq!(run(&["audit", "verify"], "").status.code(), Some(2), "neither a store nor a configuration");
+}
+
+#[tokio::test]
+async fn a_command_whose_output_nobody_reads_ends_as_always() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = a_store(folder.path()).await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_atomfeed-console"))
+        .args(["audit", "verify", "--store", &store])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
 
 #[tokio::test]
@@ -320,7 +343,7 @@ fn accounts_are_looked_after_on_the_command_line() {
     let good = "copper tunnel violin marsh\n";
     for (arguments, input, code, words) in [
         (&["account", "add", "asha", "--role", "administrator"][..], good, 0, "The account asha was added"),
-        (&["account", "add", "ASHA", "--role", "viewer"], good, 1, "There is an account asha already"),
+        (&["account", "add", "ASHA", "--role", "viewer"], good, 1, "The account asha already exists"),
         (
             &["account", "add", "binta", "--role", "viewer", "--application", "odoo"],
             "short\n",
@@ -334,7 +357,8 @@ fn accounts_are_looked_after_on_the_command_line() {
             0,
             "One-time password: ",
         ),
-        (&["account", "add", "two words", "--role", "viewer"], good, 1, "cannot be the name"),
+        (&["account", "add", "two words", "--role", "viewer"], good, 1, "cannot be used for an account"),
+        (&["account", "add", "\u{430}sha", "--role", "viewer"], good, 1, "letters of different scripts"),
         (&["account", "disable", "asha"], "", 1, "the last administrator"),
         (&["account", "disable", "binta"], "", 0, "is disabled"),
         (&["account", "list"], "", 0, "disabled"),
@@ -404,7 +428,10 @@ async fn a_second_factor_is_reset_on_the_command_line_without_its_key() {
     site.run(&["account", "add", "asha", "--role", "administrator"], "copper tunnel violin marsh\n");
     let store = Store::open(&site.0.path().join("atomfeed-console.db")).await.expect("a store");
     let account = store.account("asha").await.expect("an answer").expect("the account").id;
-    store.set_second_factor(account, b"sealed with a key that is lost", 0, &[[7; 32]], &[]).await.expect("it is set");
+    store
+        .set_second_factor(account, b"sealed with a key that is lost", 0, &[[7; 32]], &[], false)
+        .await
+        .expect("it is set");
     for (arguments, code, words) in [
         (&["account", "list"][..], 0, "never signed in, second factor"),
         (&["account", "reset-second-factor", "nobody"], 1, "There is no account \"nobody\""),
@@ -432,24 +459,24 @@ async fn service_tokens_are_looked_after_on_the_command_line_and_it_is_on_record
         (&["service-token", "list"][..], 0, "There are no service tokens."),
         (&["service-token", "add", "nagios"], 2, "--right"),
         (&["service-token", "add", "nagios", "--right", "everything"], 2, "is status"),
-        (&["service-token", "add", "nagios", "--right", "status", "--days", "0"], 1, "no number of days"),
+        (&["service-token", "add", "nagios", "--right", "status", "--days", "0"], 1, "not a number of days"),
         (
             &["service-token", "add", "nagios", "--right", "status", "--application", "Oodo"],
             1,
             "There is no application",
         ),
-        (&["service-token", "add", "nagios", "--right", "status"], 0, "shown only this once"),
-        (&["service-token", "add", "nagios", "--right", "status"], 1, "There is a service token \"nagios\" already"),
+        (&["service-token", "add", "nagios", "--right", "status"], 0, "It will not be shown again"),
+        (&["service-token", "add", "nagios", "--right", "status"], 1, "The service token \"nagios\" already exists"),
         (
             &["service-token", "add", "screen", "--right", "status", "--application", "odoo", "--days", "5"],
             0,
-            "shown only this once",
+            "It will not be shown again",
         ),
-        (&["service-token", "list"], 0, "status of all applications, made "),
-        (&["service-token", "list"], 0, "status of odoo, made "),
-        (&["service-token", "revoke", "7"], 1, "has been revoked already"),
+        (&["service-token", "list"], 0, "status of all applications, created "),
+        (&["service-token", "list"], 0, "status of odoo, created "),
+        (&["service-token", "revoke", "7"], 1, "was already revoked"),
         (&["service-token", "revoke", "1"], 0, "The service token nagios (1) is revoked."),
-        (&["service-token", "revoke", "1"], 1, "has been revoked already"),
+        (&["service-token", "revoke", "1"], 1, "was already revoked"),
     ] {
         let output = site.run(arguments, "");
         let told = text(&output.stdout) + &text(&output.stderr);
@@ -508,9 +535,9 @@ fn an_open_console_warns_at_its_start() {
     for words in [
         "access.session_idle: is longer than session_longest",
         "access.openmrs: is only used with mode = \"openmrs\"",
-        "access.openmrs.url: is no address of OpenMRS",
+        "access.openmrs.url: is not an address of OpenMRS",
         "access.openmrs.viewer: is missing",
-        "access.proxy.user_header: is no name of a header",
+        "access.proxy.user_header: is not a name of a header",
         "access.proxy.otherwise: is missing",
         "access: mode: proxy needs trusted_proxies",
     ] {

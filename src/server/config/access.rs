@@ -202,8 +202,7 @@ pub struct Origin {
 impl Origin {
     /// Reads `https://host` or `http://host:port`; the reason otherwise.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let allowed =
-            "is no origin; allowed are the like of https://hospital.example and http://10.1.2.3:9080, without a path";
+        let allowed = "is not an origin; examples: https://hospital.example and http://10.1.2.3:9080, without a path";
         let url = Url::parse(text.trim()).map_err(|_| allowed.to_owned())?;
         let https = match url.scheme() {
             "https" => true,
@@ -226,8 +225,7 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
     text.parse::<IpNet>().ok().or_else(alone).ok_or_else(|| {
-        "has an entry that is neither an address nor a network; allowed are the like of 127.0.0.1, 172.16.0.0/12, fd00::/8"
-            .to_owned()
+        "has an entry that is neither an address nor a network; examples: 127.0.0.1, 172.16.0.0/12, fd00::/8".to_owned()
     })
 }
 

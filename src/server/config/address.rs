@@ -41,16 +41,14 @@ pub(super) fn parse(text: &str, dir: &Path) -> Result<Address, String> {
         }
         return Ok(Address::File(dir.join(file)));
     }
-    let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("is no address of a database; {ALLOWED}"))?;
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("is not an address of a database; {ALLOWED}"))?;
     let backend = match scheme {
         "mysql" | "mariadb" => Backend::MySql,
         "postgres" | "postgresql" => Backend::Postgres,
         _ => return Err(format!("begins with a word that is not known; {ALLOWED}")),
     };
     if rest.contains('@') {
-        return Err(
-            "holds a user or a password; they belong into the keys user and password or password_file".to_owned()
-        );
+        return Err("holds a user or a password; use the keys user and password or password_file".to_owned());
     }
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     if database.contains(['?', '#']) {
@@ -74,7 +72,11 @@ pub(super) fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), Str
                 if after.is_empty() {
                     None
                 } else {
-                    Some(after.strip_prefix(':').ok_or("has something after the \"]\" of the host that is no port")?)
+                    Some(
+                        after
+                            .strip_prefix(':')
+                            .ok_or("has something after the \"]\" of the host that is not a port")?,
+                    )
                 },
             )
         }
@@ -84,7 +86,7 @@ pub(super) fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), Str
         },
     };
     if host.is_empty() {
-        return Err("names no host; for a database on this very machine write localhost".to_owned());
+        return Err("names no host; for a database on this machine write localhost".to_owned());
     }
     let plain = |char: char| char.is_alphanumeric() || "-_.:".contains(char);
     if !host.chars().all(plain) {
@@ -93,7 +95,7 @@ pub(super) fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), Str
     let port = match port {
         None => usual,
         Some(port) => {
-            port.parse().ok().filter(|port| *port > 0).ok_or("has a port that is no number from 1 to 65535")?
+            port.parse().ok().filter(|port| *port > 0).ok_or("has a port that is not a number from 1 to 65535")?
         }
     };
     Ok((host.to_owned(), port))

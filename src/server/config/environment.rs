@@ -40,7 +40,7 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
 pub(super) enum Syntax {
     /// Our own file: `${NAME}`, and `$${` for a literal `${`.
     Ours,
-    /// The old console's: `${NAME}` and `${NAME:default}`.
+    /// The old console's: `${NAME}` and `${NAME:default}`, where the default can hold variables again.
     Spring,
 }
 
@@ -60,6 +60,18 @@ pub(super) fn expand_by<'v>(
     syntax: Syntax,
     value_of: impl Fn(&str) -> Option<&'v str>,
 ) -> Result<String, Vec<String>> {
+    expand_nested(text, syntax, &value_of, DEEPEST)
+}
+
+/// How deep variables may stand in the defaults of others.
+const DEEPEST: usize = 16;
+
+fn expand_nested<'v>(
+    text: &str,
+    syntax: Syntax,
+    value_of: &dyn Fn(&str) -> Option<&'v str>,
+    depth: usize,
+) -> Result<String, Vec<String>> {
     let mut out = String::with_capacity(text.len());
     let mut reasons = Vec::new();
     let mut rest = text;
@@ -73,19 +85,34 @@ pub(super) fn expand_by<'v>(
         }
         out.push_str(&rest[..at]);
         let inside = &rest[at + 2..];
-        let Some(end) = inside.find('}') else {
+        let Some(end) = end_of(inside, syntax) else {
             reasons.push(unfinished(syntax));
             rest = "";
             break;
         };
-        match value(&inside[..end], syntax, &value_of) {
+        match value(&inside[..end], syntax, value_of, depth) {
             Ok(value) => out.push_str(&value),
-            Err(reason) => reasons.push(reason),
+            Err(of_value) => reasons.extend(of_value),
         }
         rest = &inside[end + 1..];
     }
     out.push_str(rest);
     if reasons.is_empty() { Ok(out) } else { Err(reasons) }
+}
+
+/// Where the variable ends that begins before this text. Spring counts all braces in between, so that a default can hold
+/// variables.
+fn end_of(inside: &str, syntax: Syntax) -> Option<usize> {
+    let mut open = 0_usize;
+    for (at, char) in inside.char_indices() {
+        match char {
+            '{' if syntax == Syntax::Spring => open += 1,
+            '}' if open == 0 => return Some(at),
+            '}' => open -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether a text stands in the file as it is, whatever the environment holds. The default of a variable counts as such.
@@ -98,20 +125,58 @@ fn unfinished(syntax: Syntax) -> String {
     format!("has a \"${{\" without a \"}}\" after it{literal}")
 }
 
-fn value<'v>(inside: &str, syntax: Syntax, value_of: impl Fn(&str) -> Option<&'v str>) -> Result<String, String> {
-    let (name, default) = match inside.split_once(':') {
-        Some((name, default)) if syntax == Syntax::Spring => (name, Some(default)),
+fn value<'v>(
+    inside: &str,
+    syntax: Syntax,
+    value_of: &dyn Fn(&str) -> Option<&'v str>,
+    depth: usize,
+) -> Result<String, Vec<String>> {
+    let Some(deeper) = depth.checked_sub(1) else {
+        return Err(vec![format!("has variables that stand in one another more than {DEEPEST} deep")]);
+    };
+    let (name, default) = match name_and_default(inside) {
+        (name, Some(default)) if syntax == Syntax::Spring => (name, Some(default)),
         _ => (inside, None),
     };
-    if !is_name(name) {
+    // In Spring a name can be put together from variables as well.
+    let name = match syntax {
+        Syntax::Ours => name.to_owned(),
+        Syntax::Spring => expand_nested(name, syntax, value_of, deeper)?,
+    };
+    if !is_name(&name) {
         let form = match syntax {
             Syntax::Ours => "${NAME} with letters, digits and _; for the characters themselves write $${",
             Syntax::Spring => "${NAME} or ${NAME:default} with letters, digits, _, - and . in the name",
         };
-        return Err(format!("has a \"${{…}}\" that names no variable; allowed is {form}"));
+        return Err(vec![format!("has a \"${{…}}\" that names no variable; allowed is {form}")]);
     }
-    let found = value_of(name).map(str::to_owned).or_else(|| default.map(str::to_owned));
-    found.ok_or_else(|| format!("the environment variable {name} is not set"))
+    if let Some(found) = value_of(&name) {
+        return Ok(found.to_owned());
+    }
+    let missing = format!("the environment variable {name} is not set");
+    match default {
+        None => Err(vec![missing]),
+        // To set this one helps as well as to set those of its default.
+        Some(default) => expand_nested(default, syntax, value_of, deeper).map_err(|mut reasons| {
+            reasons.retain(|reason| *reason != missing);
+            reasons.insert(0, missing);
+            reasons
+        }),
+    }
+}
+
+/// A name, and what stands behind the first colon outside of another variable.
+fn name_and_default(inside: &str) -> (&str, Option<&str>) {
+    let mut open = 0_usize;
+    for (at, char) in inside.char_indices() {
+        match char {
+            '{' => open += 1,
+            '}' => open = open.saturating_sub(1),
+            ':' if open == 0 => return (&inside[..at], Some(&inside[at + 1..])),
+            _ => {}
+        }
+    }
+    (inside, None)
 }
 
 fn is_name(text: &str) -> bool {
@@ -154,6 +219,41 @@ mod tests {
         ] {
             assert_eq!(expand(text, &environment(), Syntax::Spring).unwrap(), expanded, "{text}");
         }
+    }
+
+    #[test]
+    fn a_default_of_the_old_consoles_can_hold_variables() {
+        for (text, expanded) in [
+            ("jdbc:mysql://${DB_HOST:${OPENMRS_HOST:localhost}}/openmrs", "jdbc:mysql://localhost/openmrs"),
+            ("${NONE:${HOST:localhost}}", "db"),
+            ("${HOST:${NONE}}", "db"),
+            ("${NONE:a${HOST}b${ALSO_NONE:c}d}", "adbbcd"),
+            ("${NONE:${ALSO_NONE:}}x", "x"),
+            ("${NONE:{a}}", "{a}"),
+            ("${HOST:{a}}", "db"),
+            ("${HO${EMPTY}ST:x}", "db"),
+            // A value is taken as it is.
+            ("${NONE:${TRICKY}}", "${HOST}"),
+        ] {
+            assert_eq!(expand(text, &environment(), Syntax::Spring).unwrap(), expanded, "{text}");
+        }
+        assert!(is_literal("${NONE:${ALSO_NONE:s3cr3t}}", Syntax::Spring));
+        assert!(!is_literal("${NONE:${ALSO_NONE}}", Syntax::Spring));
+    }
+
+    #[test]
+    fn what_is_missing_in_a_default_is_named_and_depth_has_an_end() {
+        let reasons = expand("${ONE:${TWO:a${THREE}}}", &environment(), Syntax::Spring).unwrap_err();
+        let missing = ["ONE", "TWO", "THREE"].map(|name| format!("the environment variable {name} is not set"));
+        assert_eq!(reasons, missing);
+        for text in ["${NONE:${ALSO_NONE:s3cr3t}", "${NONE:${s3cr3t pass}}"] {
+            let reasons = expand(text, &environment(), Syntax::Spring).unwrap_err().join(" ");
+            assert!(reasons.contains("${") && !reasons.contains("s3cr3t"), "{reasons}");
+        }
+        let nested = |depth: usize| "${N:".repeat(depth) + "x" + &"}".repeat(depth);
+        assert_eq!(expand(&nested(DEEPEST), &environment(), Syntax::Spring).unwrap(), "x");
+        let reasons = expand(&nested(100_000), &environment(), Syntax::Spring).unwrap_err();
+        assert!(reasons.iter().any(|reason| reason.contains("16 deep")), "{reasons:?}");
     }
 
     #[test]

@@ -152,11 +152,11 @@ mod tests {
     fn faults_are_told_in_the_order_of_the_file_with_place_and_reason() {
         let mut faults = Faults::of("console.toml");
         faults.add(&Place { key: "application[2].tls".into(), line: Some(9) }, "is a number");
-        faults.add(&Place { key: "listen".into(), line: Some(1) }, "is no address");
+        faults.add(&Place { key: "listen".into(), line: Some(1) }, "is not an address");
         let refused = Refused { faults: faults.into_list() };
         assert_eq!(
             refused.to_string(),
-            "The configuration has 2 errors:\n  console.toml:1: listen: is no address\n  \
+            "The configuration has 2 errors:\n  console.toml:1: listen: is not an address\n  \
              console.toml:9: application[2].tls: is a number"
         );
     }

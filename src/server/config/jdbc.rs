@@ -39,8 +39,8 @@ pub(super) struct Jdbc {
 /// # Errors
 /// The reason, which never quotes the address: it may hold a password.
 pub(super) fn parse(text: &str) -> Result<Jdbc, String> {
-    let rest = text.trim().strip_prefix("jdbc:").ok_or_else(|| format!("is no JDBC address; {ALLOWED}"))?;
-    let (driver, rest) = rest.split_once(':').ok_or_else(|| format!("is no JDBC address; {ALLOWED}"))?;
+    let rest = text.trim().strip_prefix("jdbc:").ok_or_else(|| format!("is not a JDBC address; {ALLOWED}"))?;
+    let (driver, rest) = rest.split_once(':').ok_or_else(|| format!("is not a JDBC address; {ALLOWED}"))?;
     let backend = match driver {
         "mysql" | "mariadb" => Backend::MySql,
         "postgresql" => Backend::Postgres,
@@ -135,7 +135,7 @@ fn schema(jdbc: &mut Jdbc, value: &str) {
     let mut schemas = value.split(',').map(str::trim).filter(|schema| !schema.is_empty());
     jdbc.schema = schemas.next().map(str::to_owned);
     if schemas.next().is_some() {
-        jdbc.notes.push("currentSchema names several schemas: only the first one is looked at".to_owned());
+        jdbc.notes.push("currentSchema names several schemas: only the first one is used".to_owned());
     }
 }
 
@@ -143,7 +143,7 @@ fn schema(jdbc: &mut Jdbc, value: &str) {
 fn timeout(jdbc: &mut Jdbc, name: &str, value: &str) -> Option<Duration> {
     let duration = match (value.parse().ok(), jdbc.backend) {
         (None | Some(0), _) => {
-            jdbc.notes.push(format!("{name} is ignored: it sets no bound, and the console always has one"));
+            jdbc.notes.push(format!("{name} is ignored: it sets no limit, and the console always has one"));
             return None;
         }
         (Some(seconds), Backend::Postgres) => Duration::from_secs(seconds),
@@ -151,7 +151,7 @@ fn timeout(jdbc: &mut Jdbc, name: &str, value: &str) -> Option<Duration> {
     };
     let bounded = duration.clamp(super::toml_file::TIMEOUT.0, super::toml_file::TIMEOUT.1);
     if bounded != duration {
-        jdbc.notes.push(format!("{name} is outside of 1 second to 10 minutes: the nearer bound is used"));
+        jdbc.notes.push(format!("{name} is outside of 1 second to 10 minutes: the nearest allowed value is used"));
     }
     Some(bounded)
 }
@@ -277,7 +277,7 @@ mod tests {
             ("jdbc:oracle:thin:@s3cr3t:1521/x", "has a driver that is not known"),
             ("jdbc:mysql:replication://a,b/s3cr3t", "has no // after the driver"),
             ("jdbc:mysql://a,b/s3cr3t", "has a host with characters"),
-            ("", "is no JDBC address"),
+            ("", "is not a JDBC address"),
         ] {
             let told = parse(text).expect_err(text);
             assert!(told.starts_with(reason) && !told.contains("s3cr3t"), "{text}: {told}");

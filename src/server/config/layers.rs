@@ -198,7 +198,7 @@ fn access_of(layer: &Layer, faults: &mut Vec<Fault>) -> Access {
             Way::Openmrs,
         ),
         Mode::Proxy if layer.trusted_proxies.as_ref().is_none_or(Vec::is_empty) => {
-            fault("mode", "proxy needs trusted_proxies: the addresses from which the header with the name is believed")
+            fault("mode", "proxy needs trusted_proxies: the addresses from which the header with the name is accepted")
         }
         Mode::Proxy => layer.proxy.clone().map_or_else(
             || fault("mode", "proxy needs a whole table [access.proxy] in the configuration file"),
@@ -273,7 +273,7 @@ pub fn demo(
     let leptos = leptos_or_fault(dir, &mut faults);
     let layer = Layer { applications: Some(entries), ..Layer::from(line) }.over(from_environment).over(from_leptos);
     if let Some(Mode::Openmrs | Mode::Proxy) = layer.access {
-        let reason = "the demo hospital can be entered with its accounts, or openly: say accounts or open".to_owned();
+        let reason = "the demo hospital needs accounts or open".to_owned();
         faults.push(Fault { source: "access".into(), line: None, key: "mode".into(), reason });
     }
     let mut access = Access { way: Way::Accounts, ..access_of(&Layer::default(), &mut faults) };
@@ -316,7 +316,7 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
     if no_proxy && layer.public_origin.as_ref().is_some_and(|origin| origin.https) {
         warnings.push(
             "public_origin begins with https://, so that a proxy is in front of the console, and trusted_proxies names none: \
-             everybody counts as one address, in the audit log and where guessing is slowed down."
+             all users count as one address, in the audit log and where guessing is slowed down."
                 .to_owned(),
         );
     }
@@ -351,7 +351,7 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
 fn groups_are_believed(proxy: &Proxy) -> Option<String> {
     let groups = proxy.groups_header.as_ref()?;
     Some(format!(
-        "access.proxy.groups_header: whoever can send the header {groups} through the proxy gets any role. The proxy must \
+        "access.proxy.groups_header: a client that can send the header {groups} through the proxy gets any role. The proxy must \
          replace or remove what browsers send in {groups} and in {user}, also for people without a group; \
          docs/access.md says how to try it.",
         user = proxy.user_header
@@ -505,11 +505,11 @@ pub fn leptos_options(dir: &Path) -> Result<LeptosOptions, Fault> {
         key: "package.metadata.leptos".to_owned(),
         reason,
     };
-    let path = file.to_str().ok_or_else(|| fault("stands in a folder whose name is not UTF-8".to_owned()))?;
+    let path = file.to_str().ok_or_else(|| fault("is in a folder whose name is not UTF-8".to_owned()))?;
     // The reason may quote the file, which may hold a password further down: it is not passed on.
-    get_configuration(Some(path)).map(|configuration| configuration.leptos_options).map_err(|_| {
-        fault("is not what Leptos expects; output-name is needed, in a table of this very name".to_owned())
-    })
+    get_configuration(Some(path))
+        .map(|configuration| configuration.leptos_options)
+        .map_err(|_| fault("is not what Leptos expects; output-name is needed in this table".to_owned()))
 }
 
 fn built_in() -> LeptosOptions {
@@ -681,7 +681,7 @@ mod tests {
             }
             let file = folder.path().join(name);
             let config = load(CommandLine::default(), &environment, Some(&file), folder.path()).unwrap();
-            let told = config.warnings.into_iter().filter(|warning| warning.contains("read by everybody"));
+            let told = config.warnings.into_iter().filter(|warning| warning.contains("read by all users"));
             told.collect::<Vec<_>>()
         };
         for (file, named) in
@@ -806,7 +806,7 @@ mod tests {
         let refused = load_in(&folder, CommandLine::default(), &environment).unwrap_err().to_string();
         for part in [
             "has 5 errors",
-            "environment: ATOMFEED_CONSOLE_LISTEN: is no address",
+            "environment: ATOMFEED_CONSOLE_LISTEN: is not an address",
             "environment: ATOMFEED_CONSOLE_LOG_FORM: is not a known word; allowed are plain or json",
             "console.toml:1: base_path: is a whole number",
             "Leptos.toml:5: console.lissten: is not a known key, did you mean \"listen\"?",

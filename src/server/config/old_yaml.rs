@@ -132,7 +132,7 @@ impl Reader<'_> {
             Ok(trees) => Some(trees),
             Err(error) => {
                 let line = error.location().map(|location| location.line() as usize);
-                let reason = "is no valid YAML here (keys once each, indented with spaces)";
+                let reason = "is not valid YAML here (keys once each, indented with spaces)";
                 self.faults.add(&Place { key: String::new(), line }, reason);
                 None
             }
@@ -152,7 +152,7 @@ impl Reader<'_> {
         });
         if !counts {
             self.warnings.push(format!(
-                "application.yml: document {number} is for a profile that SPRING_PROFILES_ACTIVE does not name, and ignored."
+                "application.yml: document {number} is for a profile that SPRING_PROFILES_ACTIVE does not name: ignored."
             ));
         }
         counts
@@ -194,7 +194,7 @@ impl Reader<'_> {
             return PORT;
         };
         text.trim().parse().unwrap_or_else(|_| {
-            self.fault("server.port", "is no number from 0 to 65535");
+            self.fault("server.port", "is not a number from 0 to 65535");
             PORT
         })
     }
@@ -269,9 +269,11 @@ impl Reader<'_> {
         let kind = presets::kind_of(&name);
         self.warnings.push(match kind {
             Some(kind) => {
-                format!("{name}: taken for {} by its name; its limits and schedule are assumed.", kind.word())
+                format!("{name}: assumed to be {} from the name; limits and schedule are assumed.", kind.word())
             }
-            None => format!("{name}: its name tells no kind; the library's own limits and schedule are assumed."),
+            None => format!(
+                "{name}: the kind is not known from the name; the library's own limits and schedule are assumed."
+            ),
         });
         let kind = kind.unwrap_or(Kind::Custom);
         let address = jdbc.map(|jdbc| {
@@ -294,6 +296,7 @@ impl Reader<'_> {
             time_zone: self.time_zone().name().to_owned(),
             refresh_secs: toml_file::REFRESH_DEFAULT.as_secs(),
             publishes: Vec::new(),
+            public_url: None,
             read_only: false,
         }
     }
@@ -305,7 +308,7 @@ impl Reader<'_> {
         };
         text.trim_start_matches(':').parse().unwrap_or_else(|_| {
             let warning =
-                "The environment variable TZ is no IANA time zone: UTC is assumed for columns without a zone.";
+                "The environment variable TZ is not an IANA time zone: UTC is assumed for columns without a zone.";
             if !self.warnings.iter().any(|known| known == warning) {
                 self.warnings.push(warning.to_owned());
             }
@@ -508,7 +511,7 @@ appConfigs:
         assert_eq!(faults, Vec::<String>::new());
         let warnings = layer.warnings.join("\n");
         for part in [
-            "OpenMRS: taken for openmrs by its name",
+            "OpenMRS: assumed to be openmrs from the name",
             "OpenMRS: in its JDBC address, autoReconnect is ignored",
             "appConfigs[2].pool is not known",
             "spring is not known",
@@ -656,7 +659,7 @@ appConfigs:
             assert_eq!(ignored, 1, "{:?}", layer.warnings);
         }
         let (_, told) = read_with("server: {port: 1}\n---\nappConfigs: [a: b: c\n", &Environment::default());
-        assert!(told[0].starts_with("application.yml:3: is no valid YAML"), "{told:?}");
+        assert!(told[0].starts_with("application.yml:3: is not valid YAML"), "{told:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use url::{Host, Url};
 pub(super) fn readable_by_everybody(file: &Path) -> Option<String> {
     anybody_reads(file).then(|| {
         format!(
-            "{} holds a password and may be read by everybody on this machine: take that right away (chmod o-r), or keep \
+            "{} holds a password and can be read by all users of this machine: remove this right (chmod o-r), or keep \
              the password elsewhere, in a password_file or in a variable of the environment.",
             file.display()
         )
@@ -32,7 +32,7 @@ pub(super) fn anybody_reads(_: &Path) -> bool {
 /// Warns of an OpenMRS that is asked without encryption over a network.
 pub(super) fn unencrypted(openmrs: &Url) -> Option<String> {
     (openmrs.scheme() == "http" && !is_loopback(openmrs)).then(|| {
-        "access.openmrs.url begins with http:// and names another machine: everybody's password travels there unencrypted. \
+        "access.openmrs.url begins with http:// and names another machine: all passwords are sent there unencrypted. \
          Use https://, or an address of this machine."
             .to_owned()
     })

@@ -92,7 +92,7 @@ pub(super) const PROXY_KEYS: [&str; 6] =
 const SESSION: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
 const OPENMRS_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 const OPENMRS_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-pub(super) const APPLICATION_KEYS: [&str; 23] = [
+pub(super) const APPLICATION_KEYS: [&str; 24] = [
     "name",
     "kind",
     "database",
@@ -114,6 +114,7 @@ pub(super) const APPLICATION_KEYS: [&str; 23] = [
     "connect_timeout",
     "statement_timeout",
     "publishes",
+    "public_url",
     "concerns",
     "read_only",
 ];
@@ -140,7 +141,7 @@ pub(super) fn read(
         Ok(table) => table.into_inner(),
         Err(error) => {
             let line = error.span().map(|span| line_of(text, span.start));
-            faults.add(&Place { key: String::new(), line }, format!("is no valid TOML: {}", error.message()));
+            faults.add(&Place { key: String::new(), line }, format!("is not valid TOML: {}", error.message()));
             return Layer::default();
         }
     };
@@ -221,7 +222,7 @@ fn access(table: &mut Table<'_, '_>) -> Layer {
     if let (Some(idle), Some(longest)) = (session_idle, session_longest)
         && idle > longest
     {
-        table.fault("session_idle", "is longer than session_longest, so that it would mean nothing");
+        table.fault("session_idle", "is longer than session_longest, so it has no effect");
     }
     let openmrs = table.table("openmrs", openmrs).flatten();
     let proxy = table.table("proxy", proxy).flatten();
@@ -262,7 +263,7 @@ fn second_factor(table: &mut Table<'_, '_>) -> Option<Vec<Role>> {
                 let allowed: Vec<&str> = Role::ALL.iter().map(|role| role.word()).collect();
                 table.fault(
                     "second_factor",
-                    format!("names something that is no role; allowed are {}", one_of(&allowed)),
+                    format!("names something that is not a role; allowed are {}", one_of(&allowed)),
                 );
             }
         }
@@ -314,7 +315,7 @@ fn service_tokens(access: &mut Table<'_, '_>) -> Option<Vec<ServiceTokenEntry>> 
 fn token_of(file: &Path) -> Result<Secret, String> {
     let Secret(token) = secret_of(file, "token")?;
     if secrecy::anybody_reads(file) {
-        return Err("may be read by everybody on this machine, so that everybody has the token: take that right away \
+        return Err("can be read by all users of this machine, so that all of them have the token: remove this right \
                     (chmod o-r), or give the secret the mode 0400 where a container manager makes the file"
             .to_owned());
     }
@@ -338,7 +339,7 @@ fn token_of(file: &Path) -> Result<Secret, String> {
 fn openmrs(table: &mut Table<'_, '_>) -> Option<Openmrs> {
     table.refuse_unknown(&OPENMRS_KEYS);
     if !table.has("url") {
-        table.missing("url", "it is where OpenMRS answers, such as https://openmrs:8080/openmrs");
+        table.missing("url", "it is the address of OpenMRS, such as https://openmrs:8080/openmrs");
     }
     let url = table.parsed("url", openmrs_url);
     let ca = table.path("ca");
@@ -352,15 +353,14 @@ fn openmrs(table: &mut Table<'_, '_>) -> Option<Openmrs> {
     if roles.is_empty() {
         table.fault(
             "viewer",
-            "is missing, and so are operator and administrator: nobody could come in; each is a list of roles or privileges of OpenMRS",
+            "is missing, and so are operator and administrator: no one could sign in; each is a list of roles or privileges of OpenMRS",
         );
     }
     Some(Openmrs { url: url?, ca, timeout, roles })
 }
 
 fn openmrs_url(text: &str) -> Result<Url, String> {
-    let allowed =
-        "is no address of OpenMRS; allowed are the like of https://openmrs:8080/openmrs, without user or password";
+    let allowed = "is not an address of OpenMRS; examples: https://openmrs:8080/openmrs, without user or password";
     let url = Url::parse(text.trim().trim_end_matches('/')).map_err(|_| allowed.to_owned())?;
     let nobody = url.username().is_empty() && url.password().is_none();
     let fine = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && nobody;
@@ -370,7 +370,7 @@ fn openmrs_url(text: &str) -> Result<Url, String> {
 fn proxy(table: &mut Table<'_, '_>) -> Option<Proxy> {
     table.refuse_unknown(&PROXY_KEYS);
     if !table.has("user_header") {
-        table.missing("user_header", "it is the header in which the proxy names the person, such as X-Remote-User");
+        table.missing("user_header", "it is the header in which the proxy names the user, such as X-Remote-User");
     }
     let user_header = table.parsed("user_header", header_name);
     let groups_header = table.parsed("groups_header", header_name);
@@ -380,12 +380,13 @@ fn proxy(table: &mut Table<'_, '_>) -> Option<Proxy> {
     let otherwise = table.choice("otherwise", &Role::ALL.map(|role| (role.word(), role)));
     let roles = role_names(table);
     if groups_header.is_none() && !table.has("groups_header") && !roles.is_empty() {
-        table.missing("groups_header", "viewer, operator and administrator are names that stand in it");
+        table
+            .missing("groups_header", "the names in viewer, operator and administrator are group names in this header");
     }
     if roles.is_empty() && !table.has("otherwise") {
         table.missing(
             "otherwise",
-            "without it and without names of groups nobody could come in; it is the role of everyone else",
+            "without it and without group names no one could sign in; it is the role of all other users",
         );
     }
     Some(Proxy { user_header: user_header?, groups_header, roles, otherwise })
@@ -394,7 +395,7 @@ fn proxy(table: &mut Table<'_, '_>) -> Option<Proxy> {
 fn header_name(text: &str) -> Result<String, String> {
     axum::http::HeaderName::try_from(text.trim())
         .map(|name| name.as_str().to_owned())
-        .map_err(|_| "is no name of a header; allowed are the like of X-Remote-User".to_owned())
+        .map_err(|_| "is not a name of a header; examples: X-Remote-User".to_owned())
 }
 
 fn role_names(table: &mut Table<'_, '_>) -> RoleNames {
@@ -420,14 +421,13 @@ fn networks(top: &mut Table<'_, '_>) -> Option<Vec<ipnet::IpNet>> {
 /// The address to listen on; the reason otherwise.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.trim().parse().map_err(|_| {
-        "is no address and port; allowed are the like of 127.0.0.1:9080, 0.0.0.0:9080 (every address) and [::1]:9080"
-            .to_owned()
+        "is not an address and port; examples: 127.0.0.1:9080, 0.0.0.0:9080 (every address) and [::1]:9080".to_owned()
     })
 }
 
 /// The base path; the reason otherwise.
 pub(super) fn base(text: &str) -> Result<Base, String> {
-    Base::parse(text).map_err(|bad| format!("is no base path; {bad}"))
+    Base::parse(text).map_err(|bad| format!("is not a base path; {bad}"))
 }
 
 fn applications(top: &mut Table<'_, '_>) -> Option<Vec<Entry>> {
@@ -517,6 +517,7 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
     let statement_timeout = table.duration("statement_timeout", TIMEOUT).unwrap_or(STATEMENT_TIMEOUT_DEFAULT);
     let refresh = table.duration("refresh", REFRESH).unwrap_or(REFRESH_DEFAULT);
     let publishes = addresses(table, "publishes");
+    let public_url = table.parsed("public_url", public_url);
     let own_concerns = table.table("concerns", concerns).unwrap_or_default();
     let read_only = table.flag("read_only").unwrap_or(false);
     let info = ApplicationInfo {
@@ -531,10 +532,25 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
         time_zone: time_zone.name().to_owned(),
         refresh_secs: refresh.as_secs(),
         publishes: Vec::new(),
+        public_url,
         read_only,
     };
     let pool_size = pool_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(POOL_SIZE_DEFAULT);
     Read { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh, own_concerns, publishes }
+}
+
+/// Where a browser of the hospital reaches an application.
+fn public_url(text: &str) -> Result<String, String> {
+    const WANTED: &str = "is the address of this application in the browsers of the hospital, such as \
+                          https://bahmni.hospital.example";
+    let text = text.trim();
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let plain = |letter: char| letter.is_ascii_graphic() && !"\"'<>\\^`{|}@?#".contains(letter);
+    let named = host.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[');
+    if !named || !host.chars().all(plain) || host.len() > LONGEST_ADDRESS {
+        return Err(WANTED.to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// The database, and its address for people, empty where that cannot be used.
@@ -553,11 +569,11 @@ fn database(table: &mut Table<'_, '_>) -> (Option<Database>, String) {
     match &address {
         Some(Address::File(_)) => {
             for key in ["schema", "user", "password", "password_file", "tls", "tls_ca"] {
-                table.refuse(key, "means nothing for SQLite: remove it");
+                table.refuse(key, "is not used with SQLite: remove it");
             }
         }
         Some(Address::Server { backend: Backend::MySql, .. }) => {
-            table.refuse("schema", "means nothing for MySQL, where the database is the schema: remove it");
+            table.refuse("schema", "is not used with MySQL, where the database is the schema: remove it");
         }
         _ => {}
     }
@@ -599,7 +615,7 @@ fn sqlite(file: &str) -> Database {
 
 fn password(table: &mut Table<'_, '_>) -> Secret {
     if table.has("password") && table.has("password_file") {
-        table.fault("password_file", "stands beside password: keep one of the two");
+        table.fault("password_file", "is set together with password: keep one of the two");
     }
     if let Some(password) = table.text("password") {
         table.file.literal_password |= table.is_literal("password");
@@ -624,7 +640,7 @@ fn password(table: &mut Table<'_, '_>) -> Secret {
 fn secret_of(file: &Path, what: &str) -> Result<Secret, String> {
     let length = fs::metadata(file).map_err(|error| unreadable(&error))?.len();
     if length > LARGEST_SECRET_FILE {
-        return Err(format!("is larger than {LARGEST_SECRET_FILE} bytes: this is no file with a {what}"));
+        return Err(format!("is larger than {LARGEST_SECRET_FILE} bytes: this is not a file with a {what}"));
     }
     let text = fs::read_to_string(file).map_err(|error| unreadable(&error))?;
     let password = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
@@ -700,8 +716,7 @@ fn feed_limits(table: &mut Table<'_, '_>) -> Vec<FeedLimit> {
 
 /// The zone of an IANA name; the reason otherwise.
 fn time_zone(text: &str) -> Result<chrono_tz::Tz, String> {
-    text.parse()
-        .map_err(|_| "is no IANA time zone; allowed are the like of UTC, Asia/Kolkata, Africa/Nairobi".to_owned())
+    text.parse().map_err(|_| "is not an IANA time zone; examples: UTC, Asia/Kolkata, Africa/Nairobi".to_owned())
 }
 
 /// Beginnings of feeds' addresses.
@@ -944,7 +959,7 @@ impl<'t> Table<'t, '_> {
         for value in array.iter() {
             match value.get_ref() {
                 DeValue::String(text) => texts.extend(self.expanded(key, text)),
-                _ => self.fault(key, format!("has an entry that is no text; it must be {wanted}")),
+                _ => self.fault(key, format!("has an entry that is not a text; it must be {wanted}")),
             }
         }
         Some(texts)
@@ -981,7 +996,7 @@ impl<'t> Table<'t, '_> {
                 _ => self
                     .file
                     .faults
-                    .add(&Place { key: path, line }, format!("is no table, but must be one of {wanted}")),
+                    .add(&Place { key: path, line }, format!("is not a table, but must be one of {wanted}")),
             }
         }
         Some(())
@@ -1201,6 +1216,10 @@ mod tests {
             ("connect_timeout", &["0", "601", "\"11m\"", "true"]),
             ("statement_timeout", &["0", "601", "\"1000000000000000000h\""]),
             ("publishes", &["\"http://a/\"", "[1]", "[\"\"]", "{}"]),
+            (
+                "public_url",
+                &["1", "\"\"", "\"bahmni\"", "\"ftp://a\"", "\"https://\"", "\"https://a@b\"", "\"https://a?b\""],
+            ),
             ("concerns", &["80", "[80]"]),
             ("feed", &["\"http://a/recent\"", "{ uri = \"http://a/recent\" }"]),
             ("read_only", &["1", "\"true\""]),
@@ -1262,7 +1281,7 @@ mod tests {
              user = \"u\"\ntls = 1\n",
         );
         let starts = [
-            "console.toml:1: listen: is no address",
+            "console.toml:1: listen: is not an address",
             "console.toml:2: colour: is not a known key",
             "console.toml:4: log.format: is not a known key, did you mean \"form\"?",
             "console.toml:5: application[1].database: is missing",
@@ -1289,9 +1308,9 @@ mod tests {
             (entry("postgres://h/d", "postgres:///"), "database", "names no host"),
             (entry("postgres://h/d", "postgres://h"), "database", "names no database"),
             (entry("postgres://h/d", "postgres://h/"), "database", "names no database"),
-            (entry("postgres://h/d", "jdbc:h2:mem:x"), "database", "is no address"),
+            (entry("postgres://h/d", "jdbc:h2:mem:x"), "database", "is not an address"),
             (entry("postgres://h/d", "oracle://h/d"), "database", "begins with a word"),
-            (entry("postgres://h/d", ""), "database", "is no address"),
+            (entry("postgres://h/d", ""), "database", "is not an address"),
             (entry("postgres://h/d", "postgres://h:0/d"), "database", "has a port"),
             (entry("database = \"postgres://h/d\"\n", ""), "database", "is missing"),
             (entry("user = \"u\"\n", ""), "user", "is missing"),
@@ -1401,7 +1420,7 @@ mod tests {
             (&b""[..], "is empty: write the token into it"),
             (b"\n", "is empty"),
             (b"\xff\xfe", "UTF-8"),
-            (&long, "larger than 4096 bytes: this is no file with a token"),
+            (&long, "larger than 4096 bytes: this is not a file with a token"),
             (b"0123456789abcdef0123456789abcde", "could be guessed: at least 32"),
             (b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "could be guessed"),
             (b"0123456789abcdef 0123456789abcdef", "holds a space"),
@@ -1425,7 +1444,7 @@ mod tests {
         write_private(&dir.path().join("t"), TOKEN.as_bytes());
         fs::set_permissions(dir.path().join("t"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
         let found = wrong(dir.path(), &service_token(""), &Environment::default());
-        assert!(found.len() == 1 && found[0].contains("may be read by everybody on this machine"), "{found:?}");
+        assert!(found.len() == 1 && found[0].contains("can be read by all users of this machine"), "{found:?}");
     }
 
     #[test]

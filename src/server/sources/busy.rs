@@ -6,7 +6,8 @@
 //!
 //! - PostgreSQL and MySQL from 8 on tell the free rows themselves (`SKIP LOCKED`).
 //! - MariaDB from 10.3 on can be asked not to wait: the batch is tried in halves, down to the single row.
-//! - Older servers know whole seconds only: the halves are tried there too, but no more than some of them wait.
+//! - Older servers know whole seconds only: the halves are tried there too, but no more than some of them wait. Once most
+//!   rows are changed the rest is left for the next turn, so that whoever asked can tell of both.
 //! - SQLite locks the whole file: every row is busy.
 
 use std::{
@@ -21,6 +22,12 @@ use super::{Source, SourceError, SourceErrorKind, connection::Session, list::fai
 
 /// Parts of a batch that may wait in vain on a server that waits a second for each.
 const MOST_WAITS: u32 = 12;
+
+/// Those of a batch of which half of the rows or more are changed.
+const WAITS_FOR_THE_REST: u32 = 4;
+
+/// Those that are tried the largest first. Where these all wait, locks are everywhere, and only small parts can be free.
+const WAITS_OF_LARGE_PARTS: u32 = 4;
 
 /// Ids that one statement names.
 const CHUNK: usize = 500;
@@ -162,8 +169,10 @@ async fn ids_there(
     let ids: Vec<RowId> = ids.iter().copied().collect();
     let mut there = BTreeSet::new();
     for chunk in ids.chunks(CHUNK) {
-        let mut statement =
-            session.link.statement(format!("SELECT {} FROM {} WHERE ", table.text("id"), table.by_primary_key()));
+        // With a column that is not in the index: of a small table MySQL from 8.0 on would else go through the whole index,
+        // and lock rows that were not asked for.
+        let columns = [table.text("id"), table.text("failed_at")].join(", ");
+        let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", table.by_primary_key()));
         statement.id_in(&table.expression("id"), &table.id, chunk.iter().copied()).push(locking);
         let rows = session.link.rows(statement).await?;
         there.extend(rows.into_iter().filter_map(|mut row| row.number().map(RowId)));
@@ -177,24 +186,17 @@ async fn in_halves<C: Change>(source: &Source, change: &C, rows: &[C::Row]) -> R
     let server = source.pool.known_schema().map(|schema| schema.server.clone()).unwrap_or_default();
     let at_once = need_not_wait(source.app.database.backend, &server);
     let mut outcomes = all_busy(rows.len());
-    let (mut waits, mut wrote) = (0, false);
     // The whole was tried.
-    let mut parts = halves(0..rows.len());
-    while let Some(part) = parts.pop() {
-        if !at_once && waits >= MOST_WAITS {
-            break;
-        }
+    let mut parts = Parts::halves_of(rows.len(), at_once);
+    while let Some(part) = parts.next() {
         match in_one(source, change, &rows[part.clone()], at_once).await {
             Ok(of_part) => {
-                wrote = true;
+                parts.written += part.len();
                 drop(outcomes.splice(part, of_part));
             }
-            Err(error) if error.kind == SourceErrorKind::Locked => {
-                waits += 1;
-                parts.extend(halves(part));
-            }
+            Err(error) if error.kind == SourceErrorKind::Locked => parts.waited(part),
             // What was committed stands; the rest has its turn again.
-            Err(error) if wrote => {
+            Err(error) if parts.written > 0 => {
                 tracing::debug!(reason = error.reason, "the rest of a batch is left for later");
                 break;
             }
@@ -204,10 +206,47 @@ async fn in_halves<C: Change>(source: &Source, change: &C, rows: &[C::Row]) -> R
     Ok(outcomes)
 }
 
-/// The two halves of a part, the first one last; of a single row there are none.
+/// Parts of a batch that are still to be tried.
+struct Parts {
+    untried: VecDeque<Range<usize>>,
+    rows: usize,
+    /// A part that is locked costs no wait.
+    at_once: bool,
+    waits: u32,
+    /// Rows of the parts that were free.
+    written: usize,
+}
+
+impl Parts {
+    fn halves_of(rows: usize, at_once: bool) -> Self {
+        Self { untried: halves(0..rows).into(), rows, at_once, waits: 0, written: 0 }
+    }
+
+    /// Returns the part to try now: a large one before a small one, so that what is free waits for few that are not.
+    fn next(&mut self) -> Option<Range<usize>> {
+        if self.at_once {
+            return self.untried.pop_front();
+        }
+        let mostly_written = self.written * 2 >= self.rows;
+        match self.waits {
+            MOST_WAITS.. => None,
+            WAITS_FOR_THE_REST.. if mostly_written => None,
+            WAITS_OF_LARGE_PARTS.. => self.untried.pop_back(),
+            _ => self.untried.pop_front(),
+        }
+    }
+
+    /// A row of this part is locked.
+    fn waited(&mut self, part: Range<usize>) {
+        self.waits += 1;
+        self.untried.extend(halves(part));
+    }
+}
+
+/// Returns the two halves of a part; of a single row there are none.
 fn halves(part: Range<usize>) -> Vec<Range<usize>> {
     let middle = part.start + part.len() / 2;
-    if part.len() < 2 { Vec::new() } else { vec![middle..part.end, part.start..middle] }
+    if part.len() < 2 { Vec::new() } else { vec![part.start..middle, middle..part.end] }
 }
 
 /// Whether the server knows `SKIP LOCKED`. MariaDB from 10.6 on does, too: there not to wait says the same, and takes no
@@ -257,17 +296,63 @@ mod tests {
 
     #[test]
     fn halves_are_a_part_without_gaps_and_end_with_single_rows() {
-        assert_eq!(halves(0..5), [2..5, 0..2]);
-        assert_eq!(halves(3..5), [4..5, 3..4]);
+        assert_eq!(halves(0..5), [0..2, 2..5]);
+        assert_eq!(halves(3..5), [3..4, 4..5]);
         assert!(halves(3..4).is_empty() && halves(3..3).is_empty());
-        // Down to the rows, in their order.
-        let (mut parts, mut rows) = (halves(0..11), Vec::new());
-        while let Some(part) = parts.pop() {
+        // Down to the rows, each once.
+        let (mut parts, mut rows) = (Parts::halves_of(11, true), Vec::new());
+        while let Some(part) = parts.next() {
             match part.len() {
                 1 => rows.push(part.start),
-                _ => parts.extend(halves(part)),
+                _ => parts.waited(part),
             }
         }
+        rows.sort_unstable();
         assert_eq!(rows, (0..11).collect::<Vec<_>>());
+    }
+
+    /// What is tried where these rows are locked, and whether it was free.
+    fn tried(rows: usize, at_once: bool, locked: impl Fn(usize) -> bool) -> Vec<(Range<usize>, bool)> {
+        let (mut parts, mut tried) = (Parts::halves_of(rows, at_once), Vec::new());
+        while let Some(part) = parts.next() {
+            let free = !part.clone().any(&locked);
+            tried.push((part.clone(), free));
+            if free {
+                parts.written += part.len();
+            } else {
+                parts.waited(part);
+            }
+        }
+        tried
+    }
+
+    fn written(tried: &[(Range<usize>, bool)]) -> usize {
+        tried.iter().filter(|(_, free)| *free).map(|(part, _)| part.len()).sum()
+    }
+
+    #[test]
+    fn what_is_free_is_written_before_small_parts_are_waited_for() {
+        for locked in [0, 4, 249, 250, 499] {
+            let tried = tried(500, false, |row| row == locked);
+            let waits = tried.iter().filter(|(_, free)| !free).count();
+            assert!(written(&tried[..2]) >= 250, "row {locked}: {tried:?}");
+            assert!(waits <= 4 && written(&tried) >= 437, "row {locked}: {tried:?}");
+        }
+        // A few rows are told apart at once.
+        assert_eq!(written(&tried(8, false, |row| row == 3)), 7);
+    }
+
+    #[test]
+    fn where_locks_are_everywhere_small_parts_are_written_and_the_waits_are_bounded() {
+        for every in [2, 3, 5, 50] {
+            let tried = tried(500, false, |row| row % every == 0);
+            assert!(tried.iter().filter(|(_, free)| !free).count() <= MOST_WAITS as usize, "{every}: {tried:?}");
+            assert!(written(&tried) > 0, "{every}: {tried:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_need_not_wait_is_asked_for_every_row() {
+        assert_eq!(written(&tried(500, true, |row| row % 3 == 0)), 333);
     }
 }

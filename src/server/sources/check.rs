@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::{Backend, Marker, feed::MarkerFault},
+    model::{Backend, Marker, feed::MarkerFault, obstacle::no_address},
     server::config::Tls,
 };
 
@@ -63,14 +63,19 @@ fn marker_hazards(look: &Poll) -> Vec<String> {
     let told = |fits: fn(&MarkerFault<'_>) -> bool, what: &str| {
         let of_kind: Vec<_> = faults.iter().filter(|(_, fault)| fits(fault)).collect();
         let (first, _) = of_kind.first()?;
-        let feed = first.feed_uri.as_deref().unwrap_or("no feed address");
-        let markers = counted(of_kind.len() as u64, "marker", "markers");
-        Some(format!("{markers} {what} (the first is of {feed}): the consumer fails on it and reads nothing."))
+        let feed = first
+            .feed_uri
+            .as_deref()
+            .filter(|feed| !no_address(Some(*feed)))
+            .unwrap_or("a marker without a feed address");
+        let markers = counted(of_kind.len() as u64, "read position", "read positions");
+        Some(format!("{markers} {what} (the first is of {feed}). The consumer fails and reads nothing."))
     };
     [
         told(|fault| *fault == MarkerFault::NoPage, "without a page (feed_uri_for_last_read_entry is empty)"),
-        told(|fault| matches!(fault, MarkerFault::NoAddress(_)), "whose page is no address"),
-        told(|fault| matches!(fault, MarkerFault::NoEntry(_)), "whose last_read_entry_id is no entry"),
+        told(|fault| matches!(fault, MarkerFault::NoAddress(_)), "whose page is not an address"),
+        told(|fault| matches!(fault, MarkerFault::NoNumber(_)), "whose page has no number from 1 on"),
+        told(|fault| matches!(fault, MarkerFault::NoEntry(_)), "whose last_read_entry_id is not an event id"),
     ]
     .into_iter()
     .flatten()

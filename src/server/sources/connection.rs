@@ -67,11 +67,6 @@ impl Record {
         self.0.front().and_then(Option::as_deref).is_some_and(|text| text.trim().parse::<i128>().is_ok())
     }
 
-    /// Bytes of its texts.
-    fn bytes(&self) -> usize {
-        self.0.iter().flatten().map(String::len).sum()
-    }
-
     /// The next column as a count.
     pub fn count(&mut self) -> u64 {
         self.number().unwrap_or(0)
@@ -87,6 +82,9 @@ pub(super) trait FromRow: Sized {
         R: Row,
         usize: ColumnIndex<R>,
         for<'r> Option<Vec<u8>>: Decode<'r, R::Database>;
+
+    /// Returns the bytes of its values.
+    fn bytes(&self) -> usize;
 }
 
 /// A row of an answer as bytes, for copies: what cannot be read is an error, not an empty column.
@@ -101,6 +99,10 @@ impl FromRow for Raw {
         for<'r> Option<Vec<u8>>: Decode<'r, R::Database>,
     {
         (0..row.len()).map(|place| row.try_get_unchecked(place)).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().flatten().map(Vec::len).sum()
     }
 }
 
@@ -122,6 +124,10 @@ impl FromRow for Record {
             }
         };
         Ok(Self((0..row.len()).map(text).collect()))
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().flatten().map(String::len).sum()
     }
 }
 
@@ -160,6 +166,14 @@ impl Connection {
         })
     }
 
+    /// Whether it is still one to the database at the application's address, as far as that can be told without asking it.
+    fn is_of(&self, app: &Application) -> bool {
+        match self {
+            Connection::MySql(_) | Connection::Postgres(_) => true,
+            Connection::Sqlite(open) => open.is_of(app),
+        }
+    }
+
     /// The statements that begin a transaction.
     fn beginning(&mut self, purpose: Purpose) -> String {
         match (self, purpose) {
@@ -192,7 +206,11 @@ impl Connection {
 
     /// The first rows of an answer, up to about so many bytes, and whether these are all. What comes behind them is read
     /// and thrown away.
-    async fn fetch_within(&mut self, statement: Statement, bytes: usize) -> Result<(Vec<Record>, bool), sqlx::Error> {
+    async fn fetch_within<A: FromRow>(
+        &mut self,
+        statement: Statement,
+        bytes: usize,
+    ) -> Result<(Vec<A>, bool), sqlx::Error> {
         match self {
             Connection::MySql(open) => {
                 collect_within(bound!(statement, |id: u64| id, own).fetch(&mut open.connection), bytes).await
@@ -242,11 +260,12 @@ where
 }
 
 /// Takes up the first rows of an answer, at least one and no more once they hold `bytes`; says whether these are all.
-async fn collect_within<R>(
+async fn collect_within<A, R>(
     rows: impl Stream<Item = Result<R, sqlx::Error>>,
     bytes: usize,
-) -> Result<(Vec<Record>, bool), sqlx::Error>
+) -> Result<(Vec<A>, bool), sqlx::Error>
 where
+    A: FromRow,
     R: Row,
     usize: ColumnIndex<R>,
     for<'r> Option<Vec<u8>>: Decode<'r, R::Database>,
@@ -255,9 +274,9 @@ where
     let (mut kept, mut used, mut whole) = (Vec::new(), 0, true);
     while let Some(row) = rows.try_next().await? {
         if used < bytes {
-            let record = Record::from_row(&row)?;
-            used += record.bytes();
-            kept.push(record);
+            let row = A::from_row(&row)?;
+            used += row.bytes();
+            kept.push(row);
         } else {
             whole = false;
         }
@@ -312,11 +331,11 @@ impl Link<'_> {
     }
 
     /// The first rows of a statement, up to about so many bytes, and whether these are all.
-    pub async fn rows_within(
+    pub async fn rows_within<A: FromRow>(
         &mut self,
         statement: Statement,
         bytes: usize,
-    ) -> Result<(Vec<Record>, bool), SourceError> {
+    ) -> Result<(Vec<A>, bool), SourceError> {
         self.count();
         let (limit, stopper) = (patience(self.app), self.connection.stopper());
         let answer = limited(limit, stopper, self.connection.fetch_within(statement, bytes)).await;
@@ -450,9 +469,6 @@ struct Down {
 /// and the one of the polls stays.
 const IDLE_LASTS: Duration = Duration::from_secs(60);
 
-/// How long a schema is believed.
-const SCHEMA_LASTS: Duration = Duration::from_secs(600);
-
 /// The longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -516,7 +532,7 @@ impl Pool {
     ) -> Result<Session<'a>, SourceError> {
         let counted = (!now).then(|| Arc::clone(&self.statements));
         let mut link = self.begun(app, purpose, now, counted).await?;
-        let known = self.known_schema().filter(|schema| schema.read_at.elapsed() < SCHEMA_LASTS);
+        let known = self.known_schema().filter(|schema| schema.read_at.elapsed() < schema.lasts);
         let schema = match known {
             Some(schema) => schema,
             None => {
@@ -538,6 +554,13 @@ impl Pool {
     ) -> Result<Link<'a>, SourceError> {
         loop {
             let kept = self.state().idle.pop().map(|(connection, _)| connection);
+            let kept = match kept {
+                Some(connection) if !connection.is_of(app) => {
+                    self.forget_schema();
+                    continue;
+                }
+                kept => kept,
+            };
             let was_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,

@@ -1,4 +1,5 @@
-//! Removing failed events, in two steps: they are read whole, and once their copies are safe they are deleted.
+//! Removing failed events, in two steps: they are read whole, and once their copies are safe they are deleted. What is too long
+//! to be held in memory a few times is not copied, and stays.
 //!
 //! The second step deletes only what is still as it was copied, and with an event the rows of the retry log that were
 //! copied with it: those of exactly its feed address and event id, and only when no other failed event has that pair, as
@@ -9,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{
     Backend, RowId,
     operation::RowOutcome,
-    whole_row::{WholeEvent, WholeRow},
+    whole_row::{Beside, WholeEvent, WholeRow},
 };
 
 use super::{
     DiscardRow, SourceError,
     busy::Change,
-    connection::Session,
+    connection::{Raw, Session},
     fault,
     list::failed_events,
     mysql, postgres,
@@ -28,28 +29,181 @@ use super::{
 const CHUNK: usize = 200;
 
 /// A feed's address and an event's id, byte by byte.
-type Pair = (Vec<u8>, Vec<u8>);
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
 
-/// Failed events as they are now, with the retry log that would go with them. Rows that are not there are not in it.
-pub(super) async fn copy(session: &mut Session<'_>, ids: &[RowId]) -> Result<BTreeMap<RowId, WholeEvent>, SourceError> {
+/// What an event may hold to be copied, in all its columns and with its retry log. Consumers cut errors at 4,000 characters; of a
+/// longer row several copies are in memory at a time.
+pub const LONGEST_EVENT: u64 = 8 << 20;
+
+/// What was copied of failed events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Rows that are not there are not in it.
+    pub events: BTreeMap<RowId, WholeEvent>,
+    /// Of how many of the ids, from the first on, this is the answer.
+    pub taken: usize,
+    /// Those that hold too much to be copied.
+    pub too_long: BTreeMap<RowId, TooLong>,
+}
+
+/// A row that holds more than what is written or copied of it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    pub bytes: u64,
+    pub limit: u64,
+}
+
+impl TooLong {
+    /// What becomes of its row.
+    pub fn outcome(self) -> RowOutcome {
+        RowOutcome::TooLong { bytes: self.bytes, limit: self.limit }
+    }
+}
+
+/// What may be copied. Lengths are asked of the database first: what is longer is never read.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Of an event with its retry log.
+    event: u64,
+    /// Of a row by itself.
+    row: u64,
+}
+
+impl Limits {
+    async fn of(session: &mut Session<'_>) -> Result<Self, SourceError> {
+        // A row comes back in one packet, with names and lengths beside its values.
+        let packet = packet(session).await?.map_or(u64::MAX, |packet| packet / 2);
+        Ok(Self { event: LONGEST_EVENT, row: packet.min(LONGEST_EVENT) })
+    }
+
+    fn of_row(self, bytes: u64) -> Option<TooLong> {
+        (bytes > self.row).then_some(TooLong { bytes, limit: self.row })
+    }
+
+    fn of_event(self, bytes: u64) -> Option<TooLong> {
+        (bytes > self.event).then_some(TooLong { bytes, limit: self.event })
+    }
+}
+
+/// Returns what MySQL takes in one packet; `None`: the database has no such limit.
+pub(super) async fn packet(session: &mut Session<'_>) -> Result<Option<u64>, SourceError> {
+    if session.link.app.database.backend != Backend::MySql {
+        return Ok(None);
+    }
+    let statement = session.link.statement("SELECT CAST(@@max_allowed_packet AS CHAR)");
+    Ok(session.link.row(statement).await?.number())
+}
+
+/// The first of these failed events as they are now, as many as hold about `most` bytes, but at least one, with the retry log
+/// that would go with them.
+pub(super) async fn copy(session: &mut Session<'_>, ids: &[RowId], most: usize) -> Result<Copied, SourceError> {
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
     let columns = whole::columns(session, Table::FailedEvents).await?;
-    let mut events = BTreeMap::new();
+    let limits = Limits::of(session).await?;
+    let lengths = lengths(session, &table, &columns, ids).await?;
+    let mut too_long = BTreeMap::new();
+    for (id, bytes) in &lengths {
+        too_long.extend(limits.of_row(*bytes).map(|why| (*id, why)));
+    }
+    let taken = fitting(ids, most, |id| lengths.get(&id).copied().filter(|_| !too_long.contains_key(&id)));
+    let read: Vec<RowId> = ids[..taken].iter().copied().filter(|id| !too_long.contains_key(id)).collect();
+    let mut rows = BTreeMap::new();
+    for chunk in read.chunks(CHUNK) {
+        rows.extend(read_rows(session, &table, &columns, chunk).await?);
+    }
+    let beside = same_pairs(session, &table, &rows).await?;
+    let logged = logged(session, &table, &rows, &beside).await?;
+    // How much of the retry log goes with an event shows only now.
+    let mut of_log: BTreeMap<RowId, u64> = BTreeMap::new();
+    for row in &logged {
+        *of_log.entry(row.owner).or_default() += row.bytes;
+        too_long.extend(limits.of_row(row.bytes).map(|why| (row.owner, why)));
+    }
+    let bytes_of = |id: RowId| {
+        let of_row = lengths.get(&id).filter(|_| rows.contains_key(&id))?;
+        Some(of_row + of_log.get(&id).copied().unwrap_or_default())
+    };
+    for id in rows.keys() {
+        too_long.extend(bytes_of(*id).and_then(|bytes| limits.of_event(bytes)).map(|why| (*id, why)));
+    }
+    let taken = fitting(&ids[..taken], most, |id| bytes_of(id).filter(|_| !too_long.contains_key(&id)));
+    let leaving: BTreeSet<RowId> =
+        ids[..taken].iter().copied().filter(|id| rows.contains_key(id) && !too_long.contains_key(id)).collect();
+    too_long.retain(|id, _| ids[..taken].contains(id));
+    rows.retain(|id, _| leaving.contains(id));
+    let mut events: BTreeMap<RowId, WholeEvent> = BTreeMap::new();
+    for (id, event) in rows {
+        let pair = pair_of(&event);
+        let others =
+            pair.and_then(|pair| beside.get(&pair)).into_iter().flatten().copied().filter(|other| *other != id);
+        let beside = Beside { ids: others.collect(), all_lower: false };
+        events.insert(id, WholeEvent { event, log: Vec::new(), beside });
+    }
+    // With fewer rows than were looked at, a pair can have one that stays.
+    let goes = |row: &&Logged| {
+        let pair = events.get(&row.owner).and_then(|event| pair_of(&event.event));
+        pair.and_then(|pair| beside.get(&pair)).is_some_and(|rows| rows.is_subset(&leaving))
+    };
+    let logged: Vec<&Logged> = logged.iter().filter(goes).collect();
+    let owners: Vec<(RowId, RowId)> = logged.into_iter().map(|row| (row.id, row.owner)).collect();
+    add_log(session, &mut events, &owners).await?;
+    Ok(Copied { events, taken, too_long })
+}
+
+/// Returns how many of these rows, from the first on, hold up to `most` bytes; at least one. `None`: it counts for nothing.
+fn fitting(ids: &[RowId], most: usize, bytes_of: impl Fn(RowId) -> Option<u64>) -> usize {
+    let mut used = 0_u64;
+    for (place, id) in ids.iter().enumerate() {
+        used = used.saturating_add(bytes_of(*id).unwrap_or_default());
+        if used > most as u64 {
+            return place.max(1);
+        }
+    }
+    ids.len()
+}
+
+/// Returns the bytes that these rows hold in all their columns, of those that are there.
+pub(super) async fn lengths(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    columns: &[WholeColumn],
+    ids: &[RowId],
+) -> Result<BTreeMap<RowId, u64>, SourceError> {
+    let mut lengths = BTreeMap::new();
     for chunk in ids.chunks(CHUNK) {
-        let mut statement =
-            session.link.statement(format!("SELECT {} FROM {} WHERE ", whole::selection(&table, &columns), table.name));
+        let mut statement = session.link.statement(format!(
+            "SELECT {}, {} FROM {} WHERE ",
+            sql::as_text(table.backend, &table.expression("id")),
+            whole::length(table, columns),
+            table.name
+        ));
         statement.id_in(&table.expression("id"), &table.id, chunk.iter().copied());
-        for raw in session.link.raw_rows(statement).await? {
-            let event = whole::read(table.backend, &columns, raw);
-            if let Some(id) = id_of(&event) {
-                events.insert(id, WholeEvent { event, log: Vec::new() });
+        for mut record in session.link.rows(statement).await? {
+            if let Some(id) = record.number() {
+                lengths.insert(RowId(id), record.count());
             }
         }
     }
-    let leaving: BTreeSet<RowId> = events.keys().copied().collect();
-    add_log(session, &table, &mut events, &leaving).await?;
-    Ok(events)
+    Ok(lengths)
+}
+
+/// These rows as they are.
+pub(super) async fn read_rows(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    columns: &[WholeColumn],
+    ids: &[RowId],
+) -> Result<Vec<(RowId, WholeRow)>, SourceError> {
+    let mut statement =
+        session.link.statement(format!("SELECT {} FROM {} WHERE ", whole::selection(table, columns), table.name));
+    statement.id_in(&table.expression("id"), &table.id, ids.iter().copied());
+    let raw = session.link.raw_rows(statement).await?;
+    let row = |raw| {
+        let row = whole::read(table.backend, columns, raw);
+        Some((id_of(&row)?, row))
+    };
+    Ok(raw.into_iter().filter_map(row).collect())
 }
 
 /// The id in a whole row.
@@ -62,88 +216,124 @@ pub(super) fn pair_of(row: &WholeRow) -> Option<Pair> {
     Some((row.value("feed_uri")?.to_vec(), row.value("event_id")?.to_vec()))
 }
 
-/// Puts the retry log beside the events whose pair is left by nobody but `leaving`. Of several events with one pair the
-/// first takes it.
-async fn add_log(
+/// All rows of `failed_events` with the pairs of these rows.
+async fn same_pairs(
     session: &mut Session<'_>,
     table: &Found<'_>,
-    events: &mut BTreeMap<RowId, WholeEvent>,
-    leaving: &BTreeSet<RowId>,
-) -> Result<(), SourceError> {
-    let schema = session.schema.clone();
-    let Ok(log) = schema.table(Table::RetryLog) else { return Ok(()) };
-    if log.column("event_id").is_none() || log.column("feed_uri").is_none() || table.column("event_id").is_none() {
-        return Ok(());
+    rows: &BTreeMap<RowId, WholeRow>,
+) -> Result<BTreeMap<Pair, BTreeSet<RowId>>, SourceError> {
+    let mut same: BTreeMap<Pair, BTreeSet<RowId>> =
+        rows.values().filter_map(pair_of).map(|pair| (pair, BTreeSet::new())).collect();
+    if table.column("event_id").is_none() {
+        return Ok(same);
     }
-    let columns = whole::columns(session, Table::RetryLog).await?;
-    let mut first_of: BTreeMap<Pair, RowId> = BTreeMap::new();
-    for (id, event) in events.iter() {
-        if let Some(pair) = pair_of(&event.event) {
-            first_of.entry(pair).or_insert(*id);
-        }
-    }
-    let event_ids: BTreeSet<Vec<u8>> = first_of.keys().map(|(_, event_id)| event_id.clone()).collect();
-    let event_ids: Vec<String> = event_ids.into_iter().map(|id| String::from_utf8_lossy(&id).into_owned()).collect();
-    for chunk in event_ids.chunks(CHUNK) {
-        for pair in pairs_that_stay(session, table, chunk, leaving).await? {
-            first_of.remove(&pair);
-        }
-        for row in log_rows(session, &log, &columns, chunk).await? {
-            let owner = pair_of(&row).and_then(|pair| first_of.get(&pair));
-            if let Some(event) = owner.and_then(|id| events.get_mut(id)) {
-                event.log.push(row);
+    for chunk in event_ids(same.keys()).chunks(CHUNK) {
+        for (id, pair, _) in keys(session, table, None, chunk).await? {
+            if let Some(ids) = same.get_mut(&pair) {
+                ids.insert(id);
             }
         }
     }
-    Ok(())
+    Ok(same)
 }
 
-/// The pairs of these event ids that a row has which does not leave.
-async fn pairs_that_stay(
+/// The event ids of these pairs, each once.
+fn event_ids<'p>(pairs: impl Iterator<Item = &'p Pair>) -> Vec<String> {
+    let event_ids: BTreeSet<&[u8]> = pairs.map(|(_, event_id)| event_id.as_slice()).collect();
+    event_ids.into_iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect()
+}
+
+/// A row of the retry log that goes with an event.
+#[derive(Clone, Copy, Debug)]
+struct Logged {
+    id: RowId,
+    /// The failed event that takes it along: of several with one pair the first.
+    owner: RowId,
+    bytes: u64,
+}
+
+/// The rows of the retry log whose pair no other failed event has than these, lowest id first.
+async fn logged(
     session: &mut Session<'_>,
     table: &Found<'_>,
+    rows: &BTreeMap<RowId, WholeRow>,
+    same: &BTreeMap<Pair, BTreeSet<RowId>>,
+) -> Result<Vec<Logged>, SourceError> {
+    let schema = session.schema.clone();
+    let Ok(log) = schema.table(Table::RetryLog) else { return Ok(Vec::new()) };
+    if log.column("event_id").is_none() || log.column("feed_uri").is_none() || table.column("event_id").is_none() {
+        return Ok(Vec::new());
+    }
+    let columns = whole::columns(session, Table::RetryLog).await?;
+    let length = whole::length(&log, &columns);
+    let owned: BTreeMap<&Pair, RowId> = same
+        .iter()
+        .filter(|(_, ids)| ids.iter().all(|id| rows.contains_key(id)))
+        .filter_map(|(pair, ids)| Some((pair, *ids.first()?)))
+        .collect();
+    let mut logged = Vec::new();
+    for chunk in event_ids(owned.keys().copied()).chunks(CHUNK) {
+        for (id, pair, bytes) in keys(session, &log, Some(&length), chunk).await? {
+            logged.extend(owned.get(&pair).map(|owner| Logged { id, owner: *owner, bytes }));
+        }
+    }
+    logged.sort_by_key(|row| row.id);
+    Ok(logged)
+}
+
+/// The rows with these event ids: each with its pair and, where it is asked for, the bytes that it holds. One without a pair is
+/// left out.
+pub(super) async fn keys(
+    session: &mut Session<'_>,
+    table: &Found<'_>,
+    length: Option<&str>,
     event_ids: &[String],
-    leaving: &BTreeSet<RowId>,
-) -> Result<Vec<Pair>, SourceError> {
+) -> Result<Vec<(RowId, Pair, u64)>, SourceError> {
     let bytes = |name: &str| match table.backend {
         Backend::MySql => format!("CAST({} AS BINARY)", table.expression(name)),
         Backend::Postgres => sql::as_text(table.backend, &table.expression(name)),
         Backend::Sqlite => format!("CAST({} AS BLOB)", table.expression(name)),
     };
-    let mut statement = session.link.statement(format!(
-        "SELECT {}, {}, {} FROM {} WHERE ",
-        bytes("id"),
-        bytes("feed_uri"),
-        bytes("event_id"),
-        table.name
-    ));
+    let mut selected = vec![bytes("id"), bytes("feed_uri"), bytes("event_id")];
+    selected.extend(length.map(str::to_owned));
+    let mut statement = session.link.statement(format!("SELECT {} FROM {} WHERE ", selected.join(", "), table.name));
     statement.text_in(&table.expression("event_id"), event_ids);
     let rows = session.link.raw_rows(statement).await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|raw| {
-            let mut values = raw.0.into_iter();
-            let id = values.next().flatten()?;
-            let id: RowId = String::from_utf8_lossy(&id).trim().parse().ok()?;
-            let pair = (values.next().flatten()?, values.next().flatten()?);
-            (!leaving.contains(&id)).then_some(pair)
-        })
-        .collect())
+    let number = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
+    let key = |raw: Raw| {
+        let mut values = raw.0.into_iter();
+        let id: RowId = number(values.next().flatten()?).parse().ok()?;
+        let pair = (values.next().flatten()?, values.next().flatten()?);
+        let bytes = values.next().flatten().and_then(|bytes| number(bytes).parse().ok());
+        Some((id, pair, bytes.unwrap_or_default()))
+    };
+    Ok(rows.into_iter().filter_map(key).collect())
 }
 
-/// The retry log of these event ids, whole, lowest id first.
-pub(super) async fn log_rows(
+/// Puts rows of the retry log beside the events that own them.
+async fn add_log(
     session: &mut Session<'_>,
-    log: &Found<'_>,
-    columns: &[WholeColumn],
-    event_ids: &[String],
-) -> Result<Vec<WholeRow>, SourceError> {
-    let mut statement =
-        session.link.statement(format!("SELECT {} FROM {} WHERE ", whole::selection(log, columns), log.name));
-    statement.text_in(&log.expression("event_id"), event_ids);
-    statement.push(format!(" ORDER BY {}", log.expression("id")));
-    let rows = session.link.raw_rows(statement).await?;
-    Ok(rows.into_iter().map(|raw| whole::read(log.backend, columns, raw)).collect())
+    events: &mut BTreeMap<RowId, WholeEvent>,
+    owners: &[(RowId, RowId)],
+) -> Result<(), SourceError> {
+    let schema = session.schema.clone();
+    let Ok(log) = schema.table(Table::RetryLog) else { return Ok(()) };
+    if owners.is_empty() {
+        return Ok(());
+    }
+    let columns = whole::columns(session, Table::RetryLog).await?;
+    let owner_of: BTreeMap<RowId, RowId> = owners.iter().copied().collect();
+    for chunk in owners.chunks(CHUNK) {
+        let ids: Vec<RowId> = chunk.iter().map(|(id, _)| *id).collect();
+        let mut rows = read_rows(session, &log, &columns, &ids).await?;
+        rows.sort_by_key(|(id, _)| *id);
+        for (id, row) in rows {
+            if let Some(event) = owner_of.get(&id).and_then(|owner| events.get_mut(owner)) {
+                event.log.push(row);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Deletes the rows that are as their copies say and have the retries that were seen.
@@ -173,20 +363,31 @@ async fn delete_all(
     }
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
-    let ids: Vec<RowId> = rows.iter().map(|row| row.id).collect();
-    let now = copy(session, &ids).await?;
+    let columns = whole::columns(session, Table::FailedEvents).await?;
     let mut outcomes = Vec::with_capacity(rows.len());
     let mut leaving = BTreeMap::new();
-    for row in rows {
-        let outcome = match (now.get(&row.id), copies.get(&row.id)) {
-            (None, _) => RowOutcome::Gone,
-            (Some(now), Some(copy)) if now.event == copy.event && seen(&now.event, row) => {
-                leaving.insert(row.id, row.seen_retries);
-                RowOutcome::Discarded
-            }
-            (Some(now), _) => RowOutcome::Changed { retries: retries_of(&now.event) },
+    for chunk in rows.chunks(CHUNK) {
+        let ids: Vec<RowId> = chunk.iter().map(|row| row.id).collect();
+        // One that has grown beyond what is copied is another one than its copy, and is not read.
+        let lengths = lengths(session, &table, &columns, &ids).await?;
+        let short = |id: &RowId| lengths.get(id).is_some_and(|bytes| *bytes <= LONGEST_EVENT);
+        let ids: Vec<RowId> = ids.into_iter().filter(short).collect();
+        let now: BTreeMap<RowId, WholeRow> = match ids.is_empty() {
+            true => BTreeMap::new(),
+            false => read_rows(session, &table, &columns, &ids).await?.into_iter().collect(),
         };
-        outcomes.push(outcome);
+        for row in chunk {
+            let outcome = match (now.get(&row.id), copies.get(&row.id)) {
+                (None, _) if lengths.contains_key(&row.id) => RowOutcome::Changed { retries: None },
+                (None, _) => RowOutcome::Gone,
+                (Some(now), Some(copy)) if *now == copy.event && seen(now, row) => {
+                    leaving.insert(row.id, row.seen_retries);
+                    RowOutcome::Discarded
+                }
+                (Some(now), _) => RowOutcome::Changed { retries: retries_of(now) },
+            };
+            outcomes.push(outcome);
+        }
     }
     let missed = delete_rows(session, &table, &leaving).await?;
     for (row, outcome) in rows.iter().zip(&mut outcomes) {
@@ -261,11 +462,10 @@ async fn delete_log<'a>(
     let schema = session.schema.clone();
     let Ok(log) = schema.table(Table::RetryLog) else { return Ok(()) };
     let rows: Vec<&WholeRow> = left.flat_map(|event| &event.log).collect();
-    let event_ids: BTreeSet<String> = rows.iter().filter_map(|row| row.text("event_id")).collect();
-    let event_ids: Vec<String> = event_ids.into_iter().collect();
+    let pairs: BTreeSet<Pair> = rows.iter().filter_map(|row| pair_of(row)).collect();
     let mut staying = BTreeSet::new();
-    for chunk in event_ids.chunks(CHUNK) {
-        staying.extend(pairs_that_stay(session, table, chunk, &BTreeSet::new()).await?);
+    for chunk in event_ids(pairs.iter()).chunks(CHUNK) {
+        staying.extend(keys(session, table, None, chunk).await?.into_iter().map(|(_, pair, _)| pair));
     }
     let ids: Vec<RowId> = rows
         .into_iter()
@@ -287,17 +487,17 @@ pub(super) enum Deed {
     Restore,
 }
 
-/// Why rows cannot be discarded or put back here, as a whole sentence; `None`: they can.
+/// Why rows cannot be discarded or restored here, as a whole sentence; `None`: they can.
 pub(super) async fn refused(session: &mut Session<'_>, deed: Deed) -> Result<Option<String>, SourceError> {
     let app = session.link.app;
     let name = &app.info.name;
     let schema = session.schema.clone();
     let (what, right) = match deed {
         Deed::Discard => ("discarded", "DELETE"),
-        Deed::Restore => ("put back", "INSERT"),
+        Deed::Restore => ("restored", "INSERT"),
     };
     if app.info.read_only {
-        return Ok(Some(format!("The configuration sets {name} to read-only.")));
+        return Ok(Some(format!("{name} is read-only (read_only in the configuration).")));
     }
     if let Err(reason) = schema.table(Table::FailedEvents) {
         return Ok(Some(format!("Nothing can be {what} in {name}: {reason}.")));

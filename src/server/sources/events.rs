@@ -1,6 +1,9 @@
 //! Single failed events: one whole, its long texts, its attempts, its neighbours by event, record and feed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -14,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    LongText, SourceError, TextLimit,
+    KnownLog, LongText, SourceError, TextLimit,
     connection::{Record, Session},
     fault,
     list::{
@@ -34,6 +37,10 @@ const ROWS_OF_EVENT: u32 = 100;
 /// Attempts of one event id that are given at the most.
 const ATTEMPTS_OF_EVENT: u32 = 1000;
 
+/// Bytes that are held of an event's attempts: so many as the longest errors that the consumers write take, 4,000 characters
+/// and a payload in a thousand attempts. Of longer ones the newest are told.
+const BYTES_OF_ATTEMPTS: usize = 8 << 20;
+
 /// Rows of the retry log that are counted for one event at the most.
 const ATTEMPTS_COUNTED: u32 = 10_000;
 
@@ -42,6 +49,7 @@ pub(super) async fn event(
     session: &mut Session<'_>,
     id: RowId,
     first_sight: Option<DateTime<Utc>>,
+    known: Option<&KnownLog>,
 ) -> Result<Option<FailedEvent>, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
@@ -77,7 +85,8 @@ pub(super) async fn event(
         None if row.payload.is_some() => counted(session, id, LongText::Payload).await?,
         counted => counted.unwrap_or_default(),
     };
-    let tried = tried(session, &row, row.present_since(first_sight)).await?;
+    let known = known.filter(|known| row.event_id.as_ref() == Some(&known.event_id));
+    let tried = tried(session, &row, row.present_since(first_sight), known).await?;
     let Tried { attempts, attempts_total, earlier, earlier_total } = tried;
     Ok(Some(FailedEvent {
         row,
@@ -114,6 +123,7 @@ async fn tried(
     session: &mut Session<'_>,
     row: &FailedEventRow,
     since: Option<DateTime<Utc>>,
+    known: Option<&KnownLog>,
 ) -> Result<Tried, SourceError> {
     let none = |attempts| Tried { attempts, attempts_total: 0, earlier: Vec::new(), earlier_total: 0 };
     let app = session.link.app;
@@ -126,25 +136,50 @@ async fn tried(
         return Ok(none(Availability::Here(Vec::new())));
     };
     // The log has no index on the event's id: it is read through once, for the ids alone, and the texts are then fetched
-    // by their ids.
+    // by their ids. Of rows that are known, and of the few that came since, the primary key is enough.
     let columns = [log.text("id"), log.text("feed_uri"), log.text("failed_at")].join(", ");
-    let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", log.name));
-    statement.equals_key(&log.expression("event_id"), event_id);
-    statement.push(format!(" ORDER BY {} DESC LIMIT {ATTEMPTS_COUNTED}", log.expression("id")));
-    let found = session.link.rows(statement).await?;
+    let id = log.expression("id");
+    let mut parts = Vec::new();
+    match known {
+        None => parts.push(session.link.statement("1 = 1")),
+        Some(known) => {
+            let mut new = session.link.statement(format!("{id} > "));
+            new.id(&log.id, known.to);
+            parts.push(new);
+            for ids in known.ids.chunks(ROWS_OF_EVENT as usize) {
+                let mut part = session.link.statement("");
+                part.id_in(&id, &log.id, ids.iter().copied());
+                parts.push(part);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for mut statement in parts {
+        statement.text = format!("SELECT {columns} FROM {} WHERE {} AND ", log.name, statement.text);
+        statement.equals_key(&log.expression("event_id"), event_id);
+        statement.push(format!(" ORDER BY {id} DESC LIMIT {ATTEMPTS_COUNTED}"));
+        found.extend(session.link.rows(statement).await?);
+    }
     let this = tail_of(row.feed_uri.as_deref());
-    let (present, earlier): (Vec<_>, Vec<_>) = found
+    let mut of_event: Vec<(RowId, Option<DateTime<Utc>>)> = found
         .into_iter()
         .filter_map(|mut record| Some((RowId(record.number()?), record.key(), record.text())))
         .filter(|(_, uri, _)| tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed)))
         .map(|(id, _, at)| (id, stamp(app, &log, "failed_at", at).and_then(|stamp| stamp.at)))
-        // One without a time that can be read counts.
-        .partition(|(_, at)| since.zip(*at).is_none_or(|(since, at)| at >= since));
+        .collect();
+    of_event.sort_by_key(|(id, _)| Reverse(*id));
+    let newest = of_event.first().is_some_and(|(_, at)| is_present(since, *at));
+    let surely = row.surely_present(of_event.len() as u64, newest);
+    let (mut present, mut earlier) = (Vec::new(), Vec::new());
+    for (newer, (id, at)) in (0..).zip(of_event) {
+        let counts = newer < surely || is_present(since, at);
+        let kind = if counts { &mut present } else { &mut earlier };
+        kind.push(id);
+    }
     let present_shown = present.iter().take(FailedEvent::ATTEMPT_LIMIT as usize);
-    let earlier_shown: BTreeSet<RowId> =
-        earlier.iter().take(FailedEvent::EARLIER_LIMIT as usize).map(|(id, _)| *id).collect();
+    let earlier_shown: BTreeSet<RowId> = earlier.iter().take(FailedEvent::EARLIER_LIMIT as usize).copied().collect();
     let mut condition = session.link.statement("1 = 0");
-    for id in present_shown.map(|(id, _)| id).chain(&earlier_shown) {
+    for id in present_shown.chain(&earlier_shown) {
         condition.push(format!(" OR {} = ", log.expression("id"))).id(&log.id, *id);
     }
     let limit = FailedEvent::ATTEMPT_LIMIT + FailedEvent::EARLIER_LIMIT;
@@ -189,6 +224,11 @@ pub(super) async fn attempts(
 /// Newest rows of the retry log that are looked at where the ledger does not know it yet.
 const NEWEST_OF_LOG: i128 = 20_000;
 
+/// Whether an attempt at this time is of the failure that is present since then. One without a time that can be read is.
+fn is_present(since: Option<DateTime<Utc>>, at: Option<DateTime<Utc>>) -> bool {
+    since.zip(at).is_none_or(|(since, at)| at >= since)
+}
+
 /// The newest attempt of the present failure of each of these rows, as far as the end of the retry log tells.
 pub(super) async fn newest_of_rows(
     session: &mut Session<'_>,
@@ -221,11 +261,16 @@ pub(super) async fn newest_of_rows(
         .iter()
         .filter_map(|row| {
             let (this, since) = (tail_of(row.feed_uri.as_deref()), row.present_since(None));
-            let of_row = found.iter().find(|(_, uri, at, event)| {
+            let mut of_row = found.iter().filter(|(_, uri, _, event)| {
                 let same_feed = tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed));
-                *event == row.event_id && same_feed && since.zip(*at).is_none_or(|(since, at)| at >= since)
+                *event == row.event_id && same_feed
             });
-            of_row.map(|(id, ..)| (row.id, *id))
+            let (newest, _, at, _) = of_row.next()?;
+            if is_present(since, *at) || row.surely_present(1 + of_row.clone().count() as u64, false) > 0 {
+                return Some((row.id, *newest));
+            }
+            // Clocks may have been set back.
+            of_row.find(|(_, _, at, _)| is_present(since, *at)).map(|(id, ..)| (row.id, *id))
         })
         .collect();
     let ids: Vec<RowId> = newest.values().copied().collect();
@@ -348,11 +393,14 @@ pub(super) async fn rows_of_event(
 
 /// The rows of the retry log with this event id, oldest first; `None`: no failed event has it.
 ///
-/// One statement: the log's rows, and one more that says whether there is such a failed event. Both tables are asked for the
-/// id itself, since their columns can differ in character set, and could not be compared with each other.
+/// One statement: the log's rows, and, unless that is `known`, one more that says whether there is such a failed event. Both
+/// tables are asked for the id itself, since their columns can differ in character set, and could not be compared with each
+/// other. The one row more has the log's own columns, without values: a union of columns that differ in character set is
+/// refused by MariaDB from 11.8 on, and a NULL as text has the connection's.
 pub(super) async fn attempts_of_event(
     session: &mut Session<'_>,
     event_id: &str,
+    known: bool,
 ) -> Result<Option<Vec<Attempt>>, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
@@ -365,24 +413,34 @@ pub(super) async fn attempts_of_event(
         named.collect::<Vec<_>>().join(", ")
     };
     let columns = named(attempt_columns(&log, texts));
-    let nothing = named(std::array::from_fn(|_| sql::as_text(log.backend, "NULL")));
-    let mut statement = session.link.statement(format!("SELECT * FROM (SELECT {columns} FROM {} WHERE ", log.name));
-    statement.equals_key(&log.expression("event_id"), event_id);
-    statement.push(format!(
-        " ORDER BY {} DESC LIMIT {ATTEMPTS_OF_EVENT}) attempts UNION ALL SELECT * FROM (SELECT {nothing} FROM {} WHERE ",
-        log.expression("id"),
-        table.name
-    ));
-    statement.equals_key(&table.expression("event_id"), event_id);
-    statement.push(" LIMIT 1) failed");
+    let mut statement = session.link.statement("");
+    if !known {
+        statement
+            .push(format!("SELECT * FROM (SELECT {columns} FROM (SELECT 1 AS one FROM {} WHERE ", table.name))
+            .equals_key(&table.expression("event_id"), event_id)
+            .push(format!(" LIMIT 1) failed LEFT JOIN {} ON 1 = 0) failure UNION ALL ", log.name));
+    }
+    statement
+        .push(format!("SELECT * FROM (SELECT {columns} FROM {} WHERE ", log.name))
+        .equals_key(&log.expression("event_id"), event_id)
+        .push(format!(" ORDER BY {} DESC LIMIT {ATTEMPTS_OF_EVENT}) attempts", log.expression("id")));
     let mut there = false;
     let mut attempts = Vec::new();
-    for mut record in session.link.rows(statement).await? {
+    let (records, whole) = session.link.rows_within::<Record>(statement, BYTES_OF_ATTEMPTS).await?;
+    for mut record in records {
         if record.begins_with_a_number() {
             attempts.push(read_attempt(app, &log, texts, &mut record));
         } else {
             there = true;
         }
+    }
+    // An event that left with its log was known a moment ago, and the sign of one can be among the rows that were too many.
+    if if known { attempts.is_empty() } else { !whole && !there } {
+        let mut statement = session.link.statement(format!("SELECT 1 FROM {} WHERE ", table.name));
+        statement.equals_key(&table.expression("event_id"), event_id).push(" LIMIT 1");
+        there = !session.link.rows(statement).await?.is_empty();
+    } else {
+        there |= known;
     }
     // No database promises the order of a union's parts.
     attempts.sort_by_key(|attempt| attempt.id);

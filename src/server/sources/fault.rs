@@ -42,7 +42,7 @@ pub(super) fn connect_timeout(app: &Application) -> SourceError {
         finding(
             TimedOut,
             format!("no connection within {}", in_words(app.connect_timeout)),
-            "See whether the database server runs and whether a firewall lets the console through to it.",
+            "Check whether the database server runs and whether a firewall blocks the console.",
         ),
     )
 }
@@ -53,7 +53,7 @@ pub(super) fn busy(app: &Application) -> SourceError {
         app,
         finding(
             Unreachable,
-            format!("all {} connections are in use and none became free", app.pool_size),
+            format!("all {} connections are in use", app.pool_size),
             "Try again in a moment. If it happens often, raise the application's pool size.",
         ),
     )
@@ -77,20 +77,13 @@ fn locked() -> Finding {
     finding(
         Locked,
         "another program holds a lock on what this needs",
-        "Try again in a moment. If it stays, see in the database which transaction is open for so long.",
+        "Try again in a moment. If it fails again, find the open transaction in the database.",
     )
 }
 
 /// Something this needs is not there.
 pub(super) fn not_here(app: &Application, what: &str) -> SourceError {
-    tell(
-        app,
-        finding(
-            NotHere,
-            what,
-            "See whether the configured database and schema are the right ones; `check` lists what was found.",
-        ),
-    )
+    tell(app, finding(NotHere, what, "Check the configured database and schema. `check` lists what was found."))
 }
 
 /// The account, the schema or the configuration forbids it.
@@ -100,7 +93,7 @@ pub(super) fn not_allowed(app: &Application, what: &str) -> SourceError {
 
 /// What to do about a missing right.
 const GRANT: &str = "Grant the account the right that is missing (the documentation has the scripts), or leave the \
-                     application for looking only.";
+                     application read-only.";
 
 /// A connection that could not be made.
 pub(super) fn connecting(app: &Application, error: &Error) -> SourceError {
@@ -119,28 +112,28 @@ fn classify_connect(app: &Application, error: &Error) -> Finding {
             io::ErrorKind::ConnectionRefused => finding(
                 Unreachable,
                 format!("the connection to {place} was refused: no database server listens there"),
-                "See whether the database server runs, and whether host and port are right.",
+                "Check whether the database server runs, and whether host and port are right.",
             ),
             io::ErrorKind::TimedOut => finding(
                 TimedOut,
                 format!("no connection to {place}: the network did not answer in time"),
-                "See whether the host is up and whether a firewall lets the console through to it.",
+                "Check whether the host is up and whether a firewall blocks the console.",
             ),
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => finding(
                 Unreachable,
                 format!("{place} ended the connection before it was ready"),
-                "The database server may be starting or stopping; the console tries again by itself.",
+                "The database server may be starting or stopping; the console tries again automatically.",
             ),
             io::ErrorKind::InvalidData => tls_finding(app, &io.to_string()),
             _ if io.to_string().contains("lookup address") => finding(
                 Unreachable,
                 format!("the host name {} is not known", database.host),
-                "Correct the host name, or see whether the name service answers where the console runs.",
+                "Correct the host name, or check the name service of the console's machine.",
             ),
             _ => finding(
                 Unreachable,
                 format!("no connection to {place}: {io}"),
-                "See whether the database server runs and can be reached from where the console runs.",
+                "Check whether the database server runs and can be reached from where the console runs.",
             ),
         },
         Error::Tls(cause) => tls_finding(app, &cause.to_string()),
@@ -149,13 +142,13 @@ fn classify_connect(app: &Application, error: &Error) -> Finding {
             None => finding(
                 Unreachable,
                 format!("{place} did not answer as a database server of this kind does"),
-                "The server may be starting or stopping; if it stays, see whether the port belongs to another program.",
+                "The server may be starting or stopping; if this continues, check whether the port belongs to another program.",
             ),
         },
         other => finding(
             Other,
             format!("no connection to {place}: {other}"),
-            "See whether the address belongs to a database of the configured kind.",
+            "Check whether the address belongs to a database of the configured kind.",
         ),
     }
 }
@@ -190,12 +183,12 @@ fn tls_finding(app: &Application, cause: &str) -> Finding {
         None if app.database.tls == Tls::Verified => finding(
             Refused,
             format!("no encrypted connection: {cause}"),
-            "See whether the certificate is valid for this host name and whether the configured authority signed it.",
+            "Check whether the certificate is valid for this host name and whether the configured authority signed it.",
         ),
         None => finding(
             Refused,
             format!("no encrypted connection: {cause}"),
-            format!("See whether the database server offers {TLS_KNOWN}, or, {NO_TLS}."),
+            format!("Check whether the database server offers {TLS_KNOWN}, or, {NO_TLS}."),
         ),
     }
 }
@@ -276,11 +269,11 @@ impl Method {
         };
         let advice = match (self.backend, self.name.as_str()) {
             (Backend::Postgres, _) => {
-                "In the server's pg_hba.conf let this user in from the console's address by scram-sha-256 or md5."
+                "In the server's pg_hba.conf allow this user from the console's address by scram-sha-256 or md5."
                     .to_owned()
             }
             (_, OLD_PASSWORD) => format!(
-                "Store the password in the form of today: SET old_passwords = 0; SET PASSWORD FOR '{user}'@'…' = \
+                "Store the password in the current format: SET old_passwords = 0; SET PASSWORD FOR '{user}'@'…' = \
                  PASSWORD('…')."
             ),
             _ => format!(
@@ -334,21 +327,21 @@ fn classify(app: &Application, error: &Error) -> Finding {
             finding(
                 Other,
                 format!("the database says: {}", masking::fault(message)),
-                "The console's log has the whole message.",
+                "The log of the console has the whole message.",
             )
         });
     }
     if ends_connection(error) {
         return lost();
     }
-    finding(Other, format!("the answer could not be read: {error}"), "The console's log says more.")
+    finding(Other, format!("the answer could not be read: {error}"), "The log of the console has the details.")
 }
 
 fn lost() -> Finding {
     finding(
         Lost,
         "the connection was lost before the answer came",
-        "See whether the database server was restarted; the console connects again by itself.",
+        "Check whether the database server was restarted; the console reconnects automatically.",
     )
 }
 
@@ -362,12 +355,12 @@ fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
                 "the user {} does not sign in with a password, but as a user of the server's own machine",
                 app.database.user
             ),
-            "Make an account with a password for the console; the documentation has the scripts.",
+            "Create an account with a password for the console; the documentation has the scripts.",
         ),
         1820 | 1862 => finding(
             Refused,
             format!("the password of the user {} has expired", app.database.user),
-            "Give the user a new password, and the console the same one; an account of a program needs one that does not \
+            "Give the user a new password, and the console the same one; an account of a program needs a password that does not \
              expire.",
         ),
         3118 | 4151 => finding(
@@ -379,15 +372,12 @@ fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
         1251 | 1275 => Method { backend: Backend::MySql, name: OLD_PASSWORD.to_owned() }.finding(app),
         1524 => finding(
             Refused,
-            format!(
-                "the user {} signs in by a method that the server does not have (any more): {message}",
-                app.database.user
-            ),
+            format!("the user {} signs in by a method that the server does not have: {message}", app.database.user),
             "Give the user a method that both know: ALTER USER … IDENTIFIED WITH caching_sha2_password BY '…'.",
         ),
         _ if message.contains("require_secure_transport") => finding(
             Refused,
-            "the server lets nobody in without encryption (require_secure_transport)",
+            "the server requires encryption (require_secure_transport)",
             format!("Set tls to \"required\" or \"verified\" for this application; the console needs {TLS_KNOWN}."),
         ),
         1044 => finding(
@@ -397,7 +387,7 @@ fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
         ),
         1130 => finding(
             Refused,
-            format!("the server does not let the console's address in: {message}"),
+            format!("the server does not allow the address of the console: {message}"),
             "Create the account for the address that the console connects from.",
         ),
         1049 => unknown_database(app),
@@ -415,9 +405,9 @@ fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
     })
 }
 
-/// Shutdown in progress, connection aborted or killed, network errors as the server saw them.
+/// Shutdown in progress, connection aborted or killed, network errors as the server saw them, a packet that it found too long.
 fn ends_mysql(number: u16) -> bool {
-    matches!(number, 1053 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 | 4031)
+    matches!(number, 1053 | 1152 | 1153 | 1158..=1161 | 1184 | 1927 | 3169 | 4031)
 }
 
 fn postgres(app: &Application, code: &str, message: &str) -> Option<Finding> {
@@ -426,7 +416,7 @@ fn postgres(app: &Application, code: &str, message: &str) -> Option<Finding> {
         "28000" => finding(
             Refused,
             format!("the server refuses the user {}: {message}", app.database.user),
-            "See the account and the server's pg_hba.conf, which says who may connect from where and how.",
+            "Check the account and the server's pg_hba.conf (who may connect from where and how).",
         ),
         "3D000" => unknown_database(app),
         "53300" => too_many_connections(message),
@@ -439,11 +429,11 @@ fn postgres(app: &Application, code: &str, message: &str) -> Option<Finding> {
         "57P03" => finding(
             Unreachable,
             format!("the server is not ready: {message}"),
-            "It is starting or stopping; the console tries again by itself.",
+            "The server is starting or stopping; the console tries again automatically.",
         ),
         "22007" | "22008" => finding(
             Other,
-            "the place in the list is no time that the database knows",
+            "the place in the list is not a time that the database knows",
             "Start again at the beginning of the list.",
         ),
         _ if code.starts_with("57P") || code.starts_with("08") => lost(),
@@ -457,12 +447,12 @@ fn sqlite(app: &Application, code: i64, message: &str) -> Option<Finding> {
         14 => finding(
             Unreachable,
             format!("the file {file} cannot be opened"),
-            "See whether the file is there and whether the console may read it.",
+            "Check whether the file is there and whether the console may read it.",
         ),
         26 | 11 => finding(
             Other,
-            format!("the file {file} is not a sound SQLite database: {message}"),
-            "See whether the path is right; restore the file from a copy if it is.",
+            format!("the file {file} is not a valid SQLite database: {message}"),
+            "Check the path. If it is right, restore the file from a copy.",
         ),
         9 => too_slow(app),
         5 | 6 => locked(),
@@ -477,7 +467,7 @@ fn password_refused(app: &Application) -> Finding {
     finding(
         Refused,
         format!("the password of the user {} was refused", app.database.user),
-        "Correct the user or the password in the configuration. The user must be allowed in from the console's address.",
+        "Correct the user or the password in the configuration. The user must be allowed to connect from the console's address.",
     )
 }
 
@@ -493,7 +483,7 @@ fn too_many_connections(message: &str) -> Finding {
     finding(
         Unreachable,
         format!("the server takes no more connections: {message}"),
-        "Other programs hold them all. Wait, or raise the server's limit.",
+        "Other programs use all connections. Wait, or raise the server's limit.",
     )
 }
 
@@ -504,16 +494,16 @@ fn no_right(message: &str) -> Finding {
 fn not_there(message: &str) -> Finding {
     finding(
         NotHere,
-        format!("something expected is not there: {message}"),
-        "The schema may just have changed; the console reads it anew. If it stays, `check` lists what was found.",
+        format!("something is missing: {message}"),
+        "The schema may just have changed: the console reads the schema again. If this continues, run `check`.",
     )
 }
 
 fn read_only(message: &str) -> Finding {
     finding(
         NotAllowed,
-        format!("the database does not let anything be written: {message}"),
-        "It may be a replica or set read-only. Configure the address of the one that the application writes to.",
+        format!("the database does not allow writing: {message}"),
+        "The database may be a replica or read-only. Configure the address that the application writes to.",
     )
 }
 

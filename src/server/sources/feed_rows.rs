@@ -96,7 +96,7 @@ async fn step(session: &mut Session<'_>, feed: &str, after: Option<RowId>, limit
         statement.push(format!(" AND {} > ", table.expression("id"))).id(&table.id, after);
     }
     statement.push(format!(" ORDER BY {} LIMIT {limit}", table.expression("id")));
-    let (records, whole) = session.link.rows_within(statement, BYTES).await?;
+    let (records, whole) = session.link.rows_within::<Record>(statement, BYTES).await?;
     let taken = records.len() as u32;
     // Rows of a view can be without an id: nothing could go on behind them.
     let named = records.into_iter().filter(Record::begins_with_a_number);

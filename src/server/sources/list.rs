@@ -9,7 +9,9 @@ use crate::{
     model::{
         Backend, EventState, FailedEvent, FailedEventRow, RowId, Stamp,
         error_text::KEY_CHARS,
+        feed::in_address,
         filter::{Direction, Filter, Order, Position},
+        search::{Search, Term},
     },
     server::config::Application,
 };
@@ -28,15 +30,16 @@ pub(super) fn failed_events<'a>(app: &Application, schema: &'a Schema) -> Result
     schema.table(Table::FailedEvents).map_err(|reason| fault::not_here(app, &reason))
 }
 
-/// A page of failed events. `newest`: see [`super::Source::list_with`].
+/// A page of failed events. `newest` and `named`: see [`super::Source::list_with`].
 pub(super) async fn list(
     session: &mut Session<'_>,
     request: &ListRequest<'_>,
     newest: &[(RowId, RowId)],
+    named: Option<RowId>,
 ) -> Result<ListRows, SourceError> {
-    match request.filter.searched_text() {
-        None | Some("") => page(session, request).await,
-        Some(text) => search(session, request, text, newest).await,
+    match request.filter.search() {
+        None => page(session, request).await,
+        Some(wanted) => search(session, request, &wanted, newest, named).await,
     }
 }
 
@@ -211,15 +214,16 @@ fn in_list_order(mut rows: Vec<FailedEventRow>, direction: Direction) -> Vec<Lis
         id: row.id,
         after: true,
     };
-    rows.into_iter().map(|row| ListRow { position: position(&row), row }).collect()
+    rows.into_iter().map(|row| ListRow { position: position(&row), listed_at: row.failed_at.clone(), row }).collect()
 }
 
-/// Looks for a text in the next [`SCAN_LIMIT`] rows by id: upwards for "oldest first", as ids grow with time.
+/// Looks for what was typed in the next [`SCAN_LIMIT`] rows by id: upwards for "oldest first", as ids grow with time.
 async fn search(
     session: &mut Session<'_>,
     request: &ListRequest<'_>,
-    text: &str,
+    wanted: &Search,
     newest: &[(RowId, RowId)],
+    named: Option<RowId>,
 ) -> Result<ListRows, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
@@ -234,14 +238,22 @@ async fn search(
     };
     let newest: Vec<(RowId, RowId)> = newest.iter().copied().filter(|(id, _)| in_window(*id)).collect();
     let of_latest = match request.search {
-        SearchIn::Everything => latest_with(session, &newest, text).await?,
-        SearchIn::IdAndTitle => Vec::new(),
+        SearchIn::Everything => latest_with(session, &newest, &wanted.terms).await?,
+        SearchIn::IdAndTitle => vec![Vec::new(); wanted.terms.len()],
     };
 
     let mut chosen = session.link.statement("1 = 1");
     push_filter(&mut chosen, app, &table, request.filter);
     push_window(&mut chosen, &table, &walk, bound.map(|(id, _)| id));
-    push_search_or(&mut chosen, &table, request.search.columns(), text, &of_latest);
+    chosen.push(if wanted.terms.is_empty() { " AND ((1 = 0" } else { " AND ((1 = 1" });
+    for (term, ids) in wanted.terms.iter().zip(&of_latest) {
+        push_search_or(&mut chosen, &table, request.search.columns(), &pattern(term), ids);
+    }
+    chosen.push(")");
+    if let Some(named) = named {
+        chosen.push(" OR ").id_in(&table.expression("id"), &table.id, [named]);
+    }
+    chosen.push(")");
     let rows = chosen_rows(session, &table, chosen, &walk.order_by(&table), request.limit, request.texts).await?;
 
     // A full page ends at its last row: what lies behind it was not looked at for this page.
@@ -295,38 +307,66 @@ const SEARCHED_OF_TEXT: u32 = FailedEvent::TEXT_LIMIT;
 /// Rows of the retry log that one statement of a search names.
 const ATTEMPTS_OF_STATEMENT: usize = 2_000;
 
-/// The failed events of whose newest attempts the error contains the text: found by the log's primary key.
+/// For each term, the failed events of whose newest attempts the error contains it: found by the log's primary key.
 async fn latest_with(
     session: &mut Session<'_>,
     newest: &[(RowId, RowId)],
-    text: &str,
-) -> Result<Vec<RowId>, SourceError> {
+    terms: &[Term],
+) -> Result<Vec<Vec<RowId>>, SourceError> {
+    let mut found = vec![Vec::new(); terms.len()];
     let schema = session.schema.clone();
-    let Ok(log) = schema.table(Table::RetryLog) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
+    let Ok(log) = schema.table(Table::RetryLog) else { return Ok(found) };
+    if log.column("error_message").is_none() || terms.is_empty() {
+        return Ok(found);
+    }
+    let error = sql::beginning(log.backend, &log.expression("error_message"), SEARCHED_OF_TEXT);
     for chunk in newest.chunks(ATTEMPTS_OF_STATEMENT) {
-        let mut statement = session.link.statement(format!("SELECT {} FROM {} WHERE ", log.text("id"), log.name));
+        let mut statement = session.link.statement(format!("SELECT {}", log.text("id")));
+        for term in terms {
+            statement.push(", CASE WHEN ").like(&error, &pattern(term)).push(" THEN 'x' END");
+        }
+        statement.push(format!(" FROM {} WHERE ", log.name));
         statement.id_in(&log.expression("id"), &log.id, chunk.iter().map(|(_, log_id)| *log_id));
-        push_search(&mut statement, &log, &["error_message"], text);
         let rows = session.link.rows(statement).await?;
-        let ids: HashSet<RowId> = rows.into_iter().filter_map(|mut row| row.number().map(RowId)).collect();
-        found.extend(chunk.iter().filter(|(_, log_id)| ids.contains(log_id)).map(|(id, _)| *id));
+        let mut ids: Vec<HashSet<RowId>> = vec![HashSet::new(); terms.len()];
+        for mut row in rows {
+            let Some(id) = row.number().map(RowId) else { continue };
+            for ids in &mut ids {
+                if row.text().is_some() {
+                    ids.insert(id);
+                }
+            }
+        }
+        for (found, ids) in found.iter_mut().zip(ids) {
+            found.extend(chunk.iter().filter(|(_, log_id)| ids.contains(log_id)).map(|(id, _)| *id));
+        }
     }
     Ok(found)
 }
 
-/// Appends the condition that the beginning of one of the columns contains the text.
-pub(super) fn push_search(statement: &mut Statement, table: &Found<'_>, columns: &[&str], text: &str) {
-    push_search_or(statement, table, columns, text, &[]);
+/// What a text is compared with that is to have this in it.
+fn pattern(term: &Term) -> String {
+    match (term, term.shortened_uuid()) {
+        (_, Some(digits)) => {
+            let digits = digits.into_iter().map(|digit| digit.map_or('_', char::from));
+            format!("%{}%", digits.collect::<String>())
+        }
+        (Term::Word(text) | Term::Phrase(text), None) => format!("%{}%", escape_like(text)),
+        (Term::Shortened(head, tail), None) => format!("%{}%{}%", escape_like(head), escape_like(tail)),
+    }
 }
 
-/// The same, or that the row is one of these.
-fn push_search_or(statement: &mut Statement, table: &Found<'_>, columns: &[&str], text: &str, ids: &[RowId]) {
-    let pattern = format!("%{}%", escape_like(text));
+/// Appends the condition that the beginning of one of the columns contains the text.
+pub(super) fn push_search(statement: &mut Statement, table: &Found<'_>, columns: &[&str], text: &str) {
+    push_search_or(statement, table, columns, &format!("%{}%", escape_like(text)), &[]);
+}
+
+/// Appends the condition that the beginning of one of the columns is like the pattern, or that the row is one of these.
+fn push_search_or(statement: &mut Statement, table: &Found<'_>, columns: &[&str], pattern: &str, ids: &[RowId]) {
     statement.push(" AND (1 = 0");
     for column in columns.iter().filter(|column| table.column(column).is_some()) {
         let beginning = sql::beginning(table.backend, &table.expression(column), SEARCHED_OF_TEXT);
-        statement.push(" OR ").like(&beginning, &pattern);
+        statement.push(" OR ").like(&beginning, pattern);
     }
     if !ids.is_empty() {
         statement.push(" OR ").id_in(&table.expression("id"), &table.id, ids.iter().copied());
@@ -383,9 +423,10 @@ pub(super) fn push_state(statement: &mut Statement, app: &Application, table: &F
 }
 
 /// Appends the condition that the category is one of the row's tags, or that of the feed's address: the address ends
-/// in `/<category>/recent` or in `/<category>/<page number>`.
+/// in `/<category>/recent` or in `/<category>/<page number>`, the category as it is or encoded.
 fn push_category(statement: &mut Statement, table: &Found<'_>, category: &str) {
     let escaped = escape_like(category);
+    let encoded = in_address(category);
     statement.push(" AND (1 = 0");
     if table.column("tags").is_some() {
         let tags = sql::beginning(table.backend, &table.expression("tags"), KEY_CHARS);
@@ -398,17 +439,20 @@ fn push_category(statement: &mut Statement, table: &Found<'_>, category: &str) {
     }
     if table.column("feed_uri").is_some() {
         let feed = sql::beginning(table.backend, &table.expression("feed_uri"), KEY_CHARS);
-        statement.push(" OR ").like(&feed, &format!("%/{escaped}/recent"));
-        match table.backend {
-            Backend::MySql => {
-                let page = format!("SUBSTRING_INDEX({feed}, '/', -1)");
-                statement.push(format!(" OR ({page} REGEXP '^[0-9]+$' AND "));
-                let without = format!("LEFT({feed}, CHAR_LENGTH({feed}) - CHAR_LENGTH({page}))");
-                statement.like(&without, &format!("%/{escaped}/")).push(")");
-            }
-            Backend::Postgres | Backend::Sqlite => {
-                statement.push(format!(" OR ({feed} NOT LIKE '%/' AND "));
-                statement.like(&format!("RTRIM({feed}, '0123456789')"), &format!("%/{escaped}/")).push(")");
+        let forms = if encoded == category { vec![escaped] } else { vec![escaped, escape_like(&encoded)] };
+        for escaped in forms {
+            statement.push(" OR ").like(&feed, &format!("%/{escaped}/recent"));
+            match table.backend {
+                Backend::MySql => {
+                    let page = format!("SUBSTRING_INDEX({feed}, '/', -1)");
+                    statement.push(format!(" OR ({page} REGEXP '^[0-9]+$' AND "));
+                    let without = format!("LEFT({feed}, CHAR_LENGTH({feed}) - CHAR_LENGTH({page}))");
+                    statement.like(&without, &format!("%/{escaped}/")).push(")");
+                }
+                Backend::Postgres | Backend::Sqlite => {
+                    statement.push(format!(" OR ({feed} NOT LIKE '%/' AND "));
+                    statement.like(&format!("RTRIM({feed}, '0123456789')"), &format!("%/{escaped}/")).push(")");
+                }
             }
         }
     }

@@ -49,7 +49,9 @@ use crate::model::{
 use super::{config::Application, digest::Digest};
 
 use connection::{Pool, Session};
-pub use named::{Named, Word};
+pub use discard::{Copied, LONGEST_EVENT, TooLong};
+pub use named::{Answer, Named, Unread, Word};
+pub use restore::LONG_EVENT;
 use schema::{ColumnKind, Table};
 pub use walk::{Glance, LogRow, RowKey, WholeRow};
 
@@ -122,6 +124,8 @@ pub struct FeedFailures {
     pub exhausted: u64,
     /// Of the exhausted ones, those that no retry helps: see [`crate::model::Obstacle`].
     pub beyond_help: u64,
+    /// Of the waiting ones, those that have no time and so block the retries of all.
+    pub blocking: u64,
     pub oldest: Option<Stamp>,
     pub newest: Option<Stamp>,
     /// The first failure of those that wait.
@@ -179,6 +183,16 @@ impl SearchIn {
     }
 }
 
+/// What is known of the retry log of an event: the log has no index but its primary key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownLog {
+    pub event_id: String,
+    /// The ids of its rows, up to `to`.
+    pub ids: Vec<RowId>,
+    /// Whatever has a higher id is not known.
+    pub to: RowId,
+}
+
 /// Rows of a list, in the list's order also when it was read backward, and how far a text search looked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListRows {
@@ -195,6 +209,8 @@ pub struct ListRows {
 pub struct ListRow {
     pub row: FailedEventRow,
     pub position: Position,
+    /// The time by which it stands where it does, in a list that is sorted by time.
+    pub listed_at: Option<Stamp>,
 }
 
 /// Rows that one request of a text search looks at.
@@ -280,21 +296,23 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// The events that wait in its own queue.
+    /// The events that wait in its own queue. `None`: it has no such table.
     ///
     /// # Errors
     /// Also where counting them takes too long.
-    pub async fn queue(&self) -> Result<Availability<Queue>, SourceError> {
+    pub async fn queue(&self) -> Result<Option<Availability<Queue>>, SourceError> {
         let mut session = self.pool.look(&self.app).await?;
-        let outcome = publisher::queue(&mut session).await;
+        let lacking = session.schema.lacks(schema::Table::Queue);
+        let outcome = if lacking { Ok(None) } else { publisher::queue(&mut session).await.map(Some) };
         session.end(outcome).await
     }
 
-    /// Whether this publisher has what a marker names. `whole`: all of its events are searched, and not the newest alone.
+    /// Whether this publisher has what a marker names. `whole`: all of its events are searched, and not the newest alone, and
+    /// what comes after the marker is looked for.
     ///
     /// # Errors
     /// Also where searching takes too long.
-    pub async fn named(&self, named: Named<'_>, whole: bool) -> Result<Word, SourceError> {
+    pub async fn named(&self, named: Named<'_>, whole: bool) -> Result<Answer, SourceError> {
         let mut session = self.pool.look(&self.app).await?;
         let outcome = named::named(&mut session, named, whole).await;
         session.end(outcome).await
@@ -321,18 +339,19 @@ impl Source {
 
     /// A page of failed events. A text is looked for in `failed_events` alone.
     pub async fn list(&self, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
-        self.list_with(request, &[]).await
+        self.list_with(request, &[], None).await
     }
 
     /// The same; a text is also looked for in the errors of these rows of the retry log, each the newest attempt of a
-    /// failed event (event, row of the log).
+    /// failed event (event, row of the log), and the row that the text names is found whatever it holds.
     pub async fn list_with(
         &self,
         request: &ListRequest<'_>,
         newest: &[(RowId, RowId)],
+        named: Option<RowId>,
     ) -> Result<ListRows, SourceError> {
         let mut session = self.session().await?;
-        let outcome = list::list(&mut session, request, newest).await;
+        let outcome = list::list(&mut session, request, newest, named).await;
         session.end(outcome).await
     }
 
@@ -380,18 +399,19 @@ impl Source {
 
     /// One failed event with its attempts; `None`: it is not in the table (any more).
     pub async fn event(&self, id: RowId) -> Result<Option<FailedEvent>, SourceError> {
-        self.event_seen(id, None).await
+        self.event_seen(id, None, None).await
     }
 
     /// The same. `first_sight`: when the ledger saw its row first, or the `failed_at` that it had then; see
-    /// [`crate::model::present_since`].
+    /// [`crate::model::present_since`]. `known`: the rows of the retry log that need not be looked for.
     pub async fn event_seen(
         &self,
         id: RowId,
         first_sight: Option<DateTime<Utc>>,
+        known: Option<&KnownLog>,
     ) -> Result<Option<FailedEvent>, SourceError> {
         let mut session = self.session().await?;
-        let outcome = events::event(&mut session, id, first_sight).await;
+        let outcome = events::event(&mut session, id, first_sight, known).await;
         session.end(outcome).await
     }
 
@@ -430,10 +450,11 @@ impl Source {
     }
 
     /// The rows of the retry log with this event id, oldest first, at most 1000 of the newest; `None`: no failed event has
-    /// it. One statement.
-    pub async fn attempts_of_event(&self, event_id: &str) -> Result<Option<Vec<Attempt>>, SourceError> {
+    /// it. One statement. `known`: that a failed event has it is known otherwise, and its table is searched only where the log has
+    /// nothing of it.
+    pub async fn attempts_of_event(&self, event_id: &str, known: bool) -> Result<Option<Vec<Attempt>>, SourceError> {
         let mut session = self.session().await?;
-        let outcome = events::attempts_of_event(&mut session, event_id).await;
+        let outcome = events::attempts_of_event(&mut session, event_id, known).await;
         session.end(outcome).await
     }
 
@@ -505,14 +526,15 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// Failed events whole, with the rows of the retry log that would go with them. Rows that are not there are not in
-    /// the answer.
+    /// The first of these failed events whole, with the rows of the retry log that would go with them: as many as hold about
+    /// `most` bytes, but at least one. Those that are longer than [`LONGEST_EVENT`], or than the database would take back, are
+    /// not read.
     ///
     /// # Errors
     /// Also where the account may not read every column: the copy would not be whole.
-    pub async fn copy(&self, ids: &[RowId]) -> Result<BTreeMap<RowId, WholeEvent>, SourceError> {
+    pub async fn copy(&self, ids: &[RowId], most: usize) -> Result<Copied, SourceError> {
         let mut session = self.session().await?;
-        let outcome = discard::copy(&mut session, ids).await;
+        let outcome = discard::copy(&mut session, ids, most).await;
         session.end(outcome).await
     }
 
@@ -532,13 +554,14 @@ impl Source {
     }
 
     /// Puts discarded failed events back as they were, with their retry log: under their own ids where these are free. One
-    /// that is there again (the same feed address and event id) is left alone. One transaction. Answers in their order:
-    /// restored (with the id) or already there.
+    /// that is there again (the same feed address and event id, and not a row that stood beside it) is left alone, and so is one
+    /// that is longer than the database takes. One transaction. Answers in their order: restored (with the id), already there,
+    /// too long, or failed, where the database ends the connection whenever it is sent the one event that there is.
     ///
     /// # Errors
     /// As [`Source::reset`].
     pub async fn restore(&self, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
-        restore::restore(self.pool.write(&self.app).await?, events).await
+        restore::restore(self, events).await
     }
 
     /// A glance for the watcher: the sums of the whole table, by buckets of ids. `choose` answers the buckets' width for the

@@ -2,28 +2,31 @@
 //!
 //! A marker that moves along names one of the newest events: these are looked through first, by the primary key. Only then
 //! is the whole table searched, where whoever asks wants that.
+//!
+//! A publisher may have a feed of all its events, whose address only looks as if it named a category: of a category without a
+//! single event that is assumed.
+
+use chrono::{DateTime, Utc};
 
 use crate::model::{
+    RowId,
     error_text::KEY_CHARS,
     feed::Unpublished,
+    filter::ENTRY_PREFIX,
     publisher::{Chunk, pages},
 };
 
 use super::{
     SourceError,
-    connection::{Record, Session},
+    connection::Session,
+    publisher,
+    rows::stamp,
     schema::{Found, Schema, Table},
     sql,
 };
 
 /// Newest events that are looked through first.
 const NEWEST: u32 = 1000;
-
-/// Rows of chunking_history at the most.
-const CHUNKS: u32 = 1000;
-
-/// How the ids of entries begin, before the uuid in event_records.
-const PREFIX: &str = "tag:atomfeed.ict4h.org:";
 
 /// What a marker names.
 #[derive(Clone, Copy, Debug)]
@@ -47,23 +50,86 @@ pub enum Word {
     NotKnown,
 }
 
-/// Asks a publisher. `whole`: all of its events are searched, and the pages of the feed are counted.
-pub(super) async fn named(session: &mut Session<'_>, named: Named<'_>, whole: bool) -> Result<Word, SourceError> {
+/// The answer about a marker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub word: Word,
+    /// The feed has events that come after what the marker names. `None`: it has none, or that was not asked or cannot be told.
+    pub unread: Option<Unread>,
+}
+
+/// Events of a feed that were not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// When the first of them was published, where its time can be read.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl From<Word> for Answer {
+    fn from(word: Word) -> Self {
+        Self { word, unread: None }
+    }
+}
+
+/// Where the event that a marker names stands in its feed.
+struct Place {
+    id: RowId,
+    /// The category of the feed's events; `None`: the feed has all events.
+    category: Option<String>,
+}
+
+/// Asks a publisher. `whole`: all of its events are searched, the pages of the feed are counted, and what comes after the
+/// marker is looked for.
+pub(super) async fn named(session: &mut Session<'_>, named: Named<'_>, whole: bool) -> Result<Answer, SourceError> {
     let schema = session.schema.clone();
-    let Ok(events) = schema.table(Table::EventRecords) else { return Ok(Word::NotKnown) };
-    let mut word = Word::Has;
-    if let Some(entry) = named.entry.filter(|entry| !entry.trim().is_empty()) {
-        word = of_entry(session, &events, entry, named.category, whole).await?;
+    let Ok(events) = schema.table(Table::EventRecords) else { return Ok(Word::NotKnown.into()) };
+    let entry = named.entry.filter(|entry| !entry.trim().is_empty());
+    let (word, place) = match entry {
+        Some(entry) => of_entry(session, &events, entry, named.category, whole).await?,
+        None => (Word::Has, None),
+    };
+    if word != Word::Has || !whole {
+        return Ok(word.into());
     }
-    if word == Word::Has
-        && whole
-        && let (Some(page), Some(category)) = (named.page, named.category)
-        && let Some(last) = last_page(session, &schema, &events, category).await?
-        && page > last
+    let mut unread = None;
+    if let (Some(page), Some(category)) = (named.page, named.category)
+        && let Some(of_feed) = last_page(session, &schema, &events, category).await?
     {
-        word = Word::HasNot(Unpublished::Page { page, last });
+        let last = of_feed.last;
+        if page > last {
+            return Ok(Word::HasNot(Unpublished::Page { page, last }).into());
+        }
+        if let (Some(entry), Some(place)) = (entry, &place)
+            && let Some((from, to)) = pages_of(session, &events, &of_feed, place).await?
+            // Events whose transactions ended in another order may have moved it over the end of a page since.
+            && !(from.saturating_sub(1)..=to.saturating_add(1)).contains(&page)
+        {
+            let within = (from, to.min(last));
+            return Ok(Word::HasNot(Unpublished::OtherPage { entry: entry.to_owned(), page, within }).into());
+        }
+        // Without an entry a consumer begins with the first one of the page.
+        unread = (entry.is_none() && of_feed.of_category).then_some(Unread { since: None });
     }
-    Ok(word)
+    if let Some(place) = place {
+        unread = after(session, &events, &place).await?;
+    }
+    Ok(Answer { word, unread })
+}
+
+/// What a feed has after a place, if anything.
+async fn after(session: &mut Session<'_>, events: &Found<'_>, place: &Place) -> Result<Option<Unread>, SourceError> {
+    let app = session.link.app;
+    let id = events.expression("id");
+    let mut statement =
+        session.link.statement(format!("SELECT {} FROM {} WHERE {id} > ", events.text("timestamp"), events.name));
+    statement.id(&events.id, place.id);
+    if let Some(category) = &place.category {
+        // The database compares as the publisher does.
+        statement.push(" AND ").equals(&events.long_text("category"), category);
+    }
+    statement.push(format!(" ORDER BY {id} LIMIT 1"));
+    let first = session.link.rows(statement).await?.into_iter().next();
+    Ok(first.map(|mut row| Unread { since: stamp(app, events, "timestamp", row.text()).and_then(|stamp| stamp.at) }))
 }
 
 async fn of_entry(
@@ -72,86 +138,143 @@ async fn of_entry(
     entry: &str,
     category: Option<&str>,
     whole: bool,
-) -> Result<Word, SourceError> {
+) -> Result<(Word, Option<Place>), SourceError> {
     // Of an entry that was cut only the beginning is known.
     if events.column("uuid").is_none() || entry.chars().count() >= KEY_CHARS as usize {
-        return Ok(Word::NotKnown);
+        return Ok((Word::NotKnown, None));
     }
     let ids = ids_of(entry);
     let mut found = search(session, events, &ids, Some(NEWEST)).await?;
     if found.is_none() && whole {
         found = search(session, events, &ids, None).await?;
     }
-    Ok(match (found, whole) {
-        (None, false) => Word::NotKnown,
-        (None, true) => Word::HasNot(Unpublished::Entry(entry.to_owned())),
-        (Some(of), _) => match (of.filter(|of| !of.trim().is_empty()), category) {
-            (Some(of), Some(feed)) if of.trim().to_lowercase() != feed.to_lowercase() => {
-                Word::HasNot(Unpublished::OtherCategory { entry: entry.to_owned(), category: of })
-            }
-            _ => Word::Has,
+    let Some((id, of)) = found else {
+        let word = if whole { Word::HasNot(Unpublished::Entry(entry.to_owned())) } else { Word::NotKnown };
+        return Ok((word, None));
+    };
+    let of = of.filter(|of| !of.trim().is_empty());
+    let all = Place { id, category: None };
+    Ok(match (of, category) {
+        // A table without categories is one feed.
+        (None, _) => (Word::Has, events.column("category").is_none().then_some(all)),
+        (Some(_), None) => (Word::Has, None),
+        (Some(of), Some(feed)) if of.trim().to_lowercase() == feed.to_lowercase() => {
+            (Word::Has, Some(Place { id, category: Some(of) }))
+        }
+        (Some(_), Some(_)) if !whole => (Word::NotKnown, None),
+        (Some(of), Some(feed)) => match of_category(session, events, Some(feed), 0).await? {
+            0 => (Word::Has, Some(all)),
+            _ => (Word::HasNot(Unpublished::OtherCategory { entry: entry.to_owned(), category: of }), None),
         },
     })
 }
 
 /// The ids under which event_records may have an entry.
 fn ids_of(entry: &str) -> Vec<String> {
-    match entry.strip_prefix(PREFIX) {
+    match entry.strip_prefix(ENTRY_PREFIX) {
         Some(bare) => vec![bare.to_owned(), entry.to_owned()],
-        None => vec![entry.to_owned(), format!("{PREFIX}{entry}")],
+        None => vec![entry.to_owned(), format!("{ENTRY_PREFIX}{entry}")],
     }
 }
 
-/// The category of the newest event with one of these ids; `None`: there is no such event among the newest, or at all.
+/// The row and the category of the newest event with one of these ids; `None`: there is no such event among the newest, or at
+/// all.
 async fn search(
     session: &mut Session<'_>,
     events: &Found<'_>,
     ids: &[String],
     newest: Option<u32>,
-) -> Result<Option<Option<String>>, SourceError> {
+) -> Result<Option<(RowId, Option<String>)>, SourceError> {
     let id = events.expression("id");
     // PostgreSQL may have a uuid as such: as a text it can be compared, and as what it is be found by an index.
     let uuid = events.long_text("uuid");
-    let category = events.text("category");
+    let (place, category) = (events.text("id"), events.text("category"));
     let mut statement = match newest {
         Some(newest) => {
             let mut statement = session.link.statement(format!(
-                "SELECT newest.category FROM (SELECT {uuid} AS uuid, {category} AS category FROM {} ORDER BY {id} DESC \
-                 LIMIT {newest}) AS newest WHERE ",
+                "SELECT newest.place, newest.category FROM (SELECT {place} AS place, {uuid} AS uuid, {category} AS category \
+                 FROM {} ORDER BY {id} DESC LIMIT {newest}) AS newest WHERE ",
                 events.name
             ));
             statement.text_in("newest.uuid", ids);
             statement
         }
         None => {
-            let mut statement = session.link.statement(format!("SELECT {category} FROM {} WHERE ", events.name));
+            let mut statement =
+                session.link.statement(format!("SELECT {place}, {category} FROM {} WHERE ", events.name));
             statement.text_in(&uuid, ids).push(format!(" ORDER BY {id} DESC"));
             statement
         }
     };
     statement.push(" LIMIT 1");
-    Ok(session.link.rows(statement).await?.into_iter().next().map(|mut row| row.key()))
+    let found = session.link.rows(statement).await?.into_iter().next();
+    Ok(found.and_then(|mut row| Some((RowId(row.number()?), row.key()))))
+}
+
+/// The pages of a feed.
+struct Pages {
+    last: u64,
+    /// They are those of its category, which has events, and not of all events.
+    of_category: bool,
+    chunks: Vec<Chunk>,
+    /// How many more events the offset marker counts up to where it stands than there are now.
+    removed: i64,
+}
+
+/// Returns the first and the last page of the feed that an event can be on: counted as the publisher does and without its
+/// offset marker, with regard to the case of categories and without. `None`: its pages cannot be counted.
+async fn pages_of(
+    session: &mut Session<'_>,
+    events: &Found<'_>,
+    of_feed: &Pages,
+    place: &Place,
+) -> Result<Option<(u64, u64)>, SourceError> {
+    let mut counted = Vec::with_capacity(2);
+    for any_case in [false, true] {
+        let count = sql::as_text(events.backend, "COUNT(*)");
+        let mut statement = session.link.statement(format!(
+            "SELECT {count} FROM {} WHERE {} <= ",
+            events.name,
+            events.expression("id")
+        ));
+        statement.id(&events.id, place.id);
+        match &place.category {
+            Some(category) if any_case => {
+                statement.push(" AND ");
+                same_category(&mut statement, events, category);
+            }
+            // The database compares as the publisher does.
+            Some(category) => {
+                statement.push(" AND ").equals(&events.long_text("category"), category);
+            }
+            None if any_case => continue,
+            None => {}
+        }
+        let here = session.link.row(statement).await?.count();
+        counted.extend([here, here.saturating_add_signed(of_feed.removed)]);
+    }
+    let pages_of = |event: Option<&u64>| event.and_then(|event| pages(&of_feed.chunks, *event));
+    Ok(pages_of(counted.iter().min()).zip(pages_of(counted.iter().max())))
 }
 
 /// The number of the last page of a category's feed, counted as the publisher does: from its offset marker on, where there
-/// is one, and at least so many as there are events. `None`: its pages cannot be counted.
+/// is one, and at least so many as there are events. A category without events has the pages of all of them. `None`: its pages
+/// cannot be counted.
 async fn last_page(
     session: &mut Session<'_>,
     schema: &Schema,
     events: &Found<'_>,
     category: &str,
-) -> Result<Option<u64>, SourceError> {
+) -> Result<Option<Pages>, SourceError> {
     let Ok(table) = schema.table(Table::Chunking) else { return Ok(None) };
-    let statement = session.link.statement(format!(
-        "SELECT {}, {} FROM {} ORDER BY {} LIMIT {CHUNKS}",
-        table.text("chunk_length"),
-        table.text("start"),
-        table.name,
-        table.expression("start")
-    ));
-    let read = |mut record: Record| Some(Chunk { length: record.number()?, start: record.number()? });
-    let chunks: Vec<Chunk> = session.link.rows(statement).await?.into_iter().filter_map(read).collect();
+    let chunks = publisher::chunks(session, &table).await?;
+    let mut category = Some(category);
     let mut counted = of_category(session, events, category, 0).await?;
+    if counted == 0 {
+        category = None;
+        counted = of_category(session, events, category, 0).await?;
+    }
+    let mut removed = 0;
     if let Ok(offsets) = schema.table(Table::OffsetMarkers)
         && offsets.column("event_count").is_some()
         && offsets.column("category").is_some()
@@ -163,29 +286,34 @@ async fn last_page(
             offsets.text("event_count"),
             offsets.name
         ));
-        same_category(&mut statement, &offsets, category);
+        same_category(&mut statement, &offsets, category.unwrap_or_default());
         statement.push(format!(" AND {upto} IS NOT NULL ORDER BY {upto} DESC LIMIT 1"));
         let mut row = session.link.row(statement).await?;
         if let (Some(upto), Some(until)) = (row.number::<i64>(), row.number::<u64>()) {
             let after = of_category(session, events, category, upto).await?;
-            counted = counted.max(until.saturating_add(after));
+            let by_marker = until.saturating_add(after);
+            removed = i64::try_from(i128::from(by_marker) - i128::from(counted)).unwrap_or(i64::MAX);
+            counted = counted.max(by_marker);
         }
     }
-    Ok(pages(&chunks, counted))
+    let of_category = category.is_some();
+    Ok(pages(&chunks, counted).map(|last| Pages { last, of_category, chunks, removed }))
 }
 
-/// Events of a category above an id.
+/// Events of a category, or of all, above an id.
 async fn of_category(
     session: &mut Session<'_>,
     events: &Found<'_>,
-    category: &str,
+    category: Option<&str>,
     above: i64,
 ) -> Result<u64, SourceError> {
     let count = sql::as_text(events.backend, "COUNT(*)");
     let mut statement =
         session.link.statement(format!("SELECT {count} FROM {} WHERE {} > ", events.name, events.expression("id")));
     statement.id(&events.id, crate::model::RowId(above.into()));
-    if events.column("category").is_some() {
+    if let Some(category) = category
+        && events.column("category").is_some()
+    {
         statement.push(" AND ");
         same_category(&mut statement, events, category);
     }

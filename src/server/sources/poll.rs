@@ -63,9 +63,8 @@ pub(super) async fn poll(source: &Source) -> Result<Poll, SourceError> {
         let pairs = pairs_twice_lately(source).await?;
         if pairs > 0 {
             poll.hazards.push(format!(
-                "{} of feed and event that stand more than once in failed_events: the consumer cannot tell such rows apart, \
-                 and one success removes them all.",
-                counted(pairs, "pair", "pairs")
+                "{} more than once in failed_events. One success removes all rows of the pair.",
+                counted(pairs, "pair of feed and event is", "pairs of feed and event are")
             ));
         }
     }
@@ -108,8 +107,8 @@ async fn markers_and_counts(session: &mut Session<'_>) -> Result<Poll, SourceErr
         .collect();
     if failures.here().is_some() && schema.lacks(Table::RetryLog) {
         hazards.push(
-            "The table failed_event_retry_log does not exist: a failing retry cannot write its log, so retries never \
-             grows and the event is tried for ever."
+            "The table failed_event_retry_log does not exist. The retry counter cannot grow, so failing events are retried \
+             forever."
                 .to_owned(),
         );
     }
@@ -157,7 +156,7 @@ async fn markers(
     ));
     let records = session.link.rows(statement).await?;
     if records.len() == FEEDS {
-        hazards.push(format!("The table markers has {FEEDS} rows or more; only so many are shown."));
+        hazards.push(format!("The table markers has {FEEDS} rows or more. Only {FEEDS} are shown."));
     }
     let markers: Vec<Marker> = records
         .into_iter()
@@ -172,7 +171,7 @@ async fn markers(
     let twice: Vec<&[&str]> = addresses.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).collect();
     if let Some(first) = twice.first().and_then(|same| same.first()) {
         hazards.push(format!(
-            "{} more than one marker (the first is {first}): which one the consumer reads is a matter of chance.",
+            "{} more than one read position (the first is {first}). It is not known which one is used.",
             counted(twice.len() as u64, "feed has", "feeds have")
         ));
     }
@@ -214,6 +213,8 @@ async fn failures(
     statement.push(", ");
     push_count_of(&mut statement, app, table, EventState::Exhausted, &no_date);
     statement.push(", ");
+    push_count_of(&mut statement, app, table, EventState::Waiting, &no_date);
+    statement.push(", ");
     push_least_of(&mut statement, app, table, EventState::Waiting, &with_date(&dated(table, "failed_at")));
     if let Some(column) = table.column("failed_at") {
         let ends = days.iter().skip(1).map(|(_, begins)| *begins).chain(
@@ -234,7 +235,7 @@ async fn failures(
     }
     let records = session.link.rows(statement).await?;
     if records.len() == FEEDS {
-        hazards.push(format!("failed_events names {FEEDS} feeds or more; only so many are counted."));
+        hazards.push(format!("failed_events has {FEEDS} feeds or more. Only {FEEDS} are counted."));
     }
 
     let (mut failures, mut counts, mut untimed) = (Vec::new(), vec![0; days.len()], 0);
@@ -244,23 +245,26 @@ async fn failures(
         untimed += record.count();
         let oldest = stamp(app, table, "failed_at", record.text());
         let newest = stamp(app, table, "failed_at", record.text());
-        let (waiting, exhausted, timeless) = (record.count(), record.count(), record.count());
+        let (waiting, exhausted) = (record.count(), record.count());
+        let (timeless, timeless_waiting) = (record.count(), record.count());
         let oldest_waiting = stamp(app, table, "failed_at", record.text());
         for day in &mut counts {
             *day += record.count();
         }
         // An empty table without feed addresses still answers with one row.
         if total > 0 {
-            let beyond_help = if no_address(uri.as_deref()) { exhausted } else { timeless };
-            let feed = FeedFailures { uri, total, waiting, exhausted, beyond_help, oldest, newest, oldest_waiting };
+            // Without an address there is no feed whose retries could be blocked.
+            let (beyond_help, blocking) =
+                if no_address(uri.as_deref()) { (exhausted, 0) } else { (timeless, timeless_waiting) };
+            let feed =
+                FeedFailures { uri, total, waiting, exhausted, beyond_help, blocking, oldest, newest, oldest_waiting };
             add(&mut failures, feed);
         }
     }
     if untimed > 0 && table.column("failed_at").is_some() {
         hazards.push(format!(
-            "{} whose failed_at is NULL or a zero date (0000-00-00): the consumer cannot read such a row, and the retries of \
-             its whole feed stop in silence.",
-            counted(untimed, "failed event", "failed events")
+            "{} no time (failed_at is NULL or 0000-00-00). A waiting row without a time blocks all retries of its feed.",
+            counted(untimed, "failed event has", "failed events have")
         ));
     }
     Ok((failures, counts))
@@ -277,6 +281,7 @@ fn add(failures: &mut Vec<FeedFailures>, more: FeedFailures) {
     known.waiting += more.waiting;
     known.exhausted += more.exhausted;
     known.beyond_help += more.beyond_help;
+    known.blocking += more.blocking;
     let at = |stamp: &Option<Stamp>| stamp.as_ref().and_then(|stamp| stamp.at);
     if at(&more.oldest).is_some_and(|oldest| at(&known.oldest).is_none_or(|known| oldest < known)) {
         known.oldest = more.oldest;
@@ -365,7 +370,7 @@ async fn last_retries(session: &mut Session<'_>) -> Result<Vec<(Option<String>, 
 pub(super) fn retry_refused(app: &Application, schema: &Schema) -> Option<String> {
     let name = &app.info.name;
     if app.info.read_only {
-        return Some(format!("The configuration sets {name} to read-only."));
+        return Some(format!("{name} is read-only (read_only in the configuration)."));
     }
     let table = match schema.table(Table::FailedEvents) {
         Ok(table) => table,

@@ -194,17 +194,25 @@ pub(super) async fn queue(session: &mut Session<'_>) -> Result<Availability<Queu
     let table = table_or_leave!(schema, Table::Queue);
     let text = |expression: &str| sql::as_text(table.backend, expression);
     let raised = table.column("timestamp").is_some();
-    let order = table.column("id").map(|_| format!(" ORDER BY {}", table.expression("id"))).unwrap_or_default();
+    let numbered = table.column("id").is_some();
+    let order = if numbered { format!(" ORDER BY {}", table.expression("id")) } else { String::new() };
     let statement = session.link.statement(format!(
-        "SELECT {}, {} FROM (SELECT {} AS raised FROM {}{order} LIMIT {}) AS waiting",
+        "SELECT {}, {}, {} FROM (SELECT {} AS raised, {} AS id FROM {}{order} LIMIT {}) AS waiting",
         text("COUNT(*)"),
         if raised { text("MIN(waiting.raised)") } else { text("NULL") },
+        if numbered { text("MIN(waiting.id)") } else { text("NULL") },
         if raised { dated(&table, "timestamp") } else { "1".to_owned() },
+        if numbered { table.expression("id") } else { "1".to_owned() },
         table.name,
         Queue::COUNTED
     ));
     let mut row = session.link.row(statement).await?;
-    Ok(Availability::Here(Queue { length: row.count(), oldest: stamp(app, &table, "timestamp", row.text()) }))
+    Ok(Availability::Here(Queue {
+        length: row.count(),
+        oldest: stamp(app, &table, "timestamp", row.text()),
+        lowest: row.number().map(RowId),
+        first_seen: None,
+    }))
 }
 
 /// A column of times as an expression that is NULL where the value is no date (0000-00-00, infinity): the least of a
@@ -225,16 +233,25 @@ pub(super) fn dated(table: &Found<'_>, name: &str) -> String {
 async fn chunking(session: &mut Session<'_>) -> Result<Availability<Vec<Chunk>>, SourceError> {
     let schema = session.schema.clone();
     let table = table_or_leave!(schema, Table::Chunking);
+    Ok(Availability::Here(chunks(session, &table).await?))
+}
+
+/// The rows of chunking_history in the order in which a publisher reads them.
+pub(super) async fn chunks(session: &mut Session<'_>, table: &Found<'_>) -> Result<Vec<Chunk>, SourceError> {
     let statement = session.link.statement(format!(
         "SELECT {}, {} FROM {} ORDER BY {} LIMIT {ROWS}",
         table.text("chunk_length"),
         table.text("start"),
         table.name,
-        table.expression("start")
+        table.expression(if table.column("id").is_some() { "id" } else { "start" })
     ));
     let records = session.link.rows(statement).await?;
-    let read = |mut record: Record| Some(Chunk { length: record.number()?, start: record.number()? });
-    Ok(Availability::Here(records.into_iter().filter_map(read).collect()))
+    // The first row may have no start, which means the first event. Otherwise NULL is of no use, as 0 is.
+    let read = |(place, mut record): (usize, Record)| Chunk {
+        length: record.number().unwrap_or_default(),
+        start: record.number().unwrap_or(i64::from(place == 0)),
+    };
+    Ok(records.into_iter().enumerate().map(read).collect())
 }
 
 /// The offset markers. `counted`: the events by category, where they have just been counted.

@@ -1,9 +1,10 @@
 //! Putting discarded failed events back as they were, also when the consumer's database has moved on meanwhile.
 //!
-//! A row whose pair of feed address and event id is there again is not doubled: the consumer read the event anew. A row
-//! whose id is taken, or will be given out by a sequence, gets a new one. One transaction a batch.
+//! A row whose pair of feed address and event id is there again is not doubled: the consumer read the event anew. Rows of the
+//! pair that stood beside it when it was discarded say nothing of that. A row whose id is taken, or will be given out by a
+//! sequence, gets a new one. One transaction a batch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     Backend, RowId,
@@ -12,10 +13,10 @@ use crate::model::{
 };
 
 use super::{
-    SourceError,
+    Source, SourceError, SourceErrorKind, TooLong,
     busy::committed,
     connection::Session,
-    discard::{Deed, id_of, log_rows, pair_of, refused},
+    discard::{Deed, Pair, id_of, keys, lengths, packet, pair_of, read_rows, refused},
     fault,
     list::failed_events,
     schema::{Found, Table},
@@ -26,8 +27,41 @@ use super::{
 /// Ids that one statement names.
 const CHUNK: usize = 200;
 
+/// What MySQL's packets have room for beside the values of a row: names of columns, lengths and kinds.
+const BESIDE_VALUES: u64 = 16 << 10;
+
+/// Events from this length on may be longer than a server takes at a time, whatever it says of itself: each is restored by
+/// itself, so that no other one is lost with it.
+pub const LONG_EVENT: usize = 512 << 10;
+
 /// Puts events back, and answers in their order.
-pub(super) async fn restore(mut session: Session<'_>, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
+pub(super) async fn restore(source: &Source, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
+    let alone = matches!(events, [event] if event.longest_row() >= LONG_EVENT);
+    match once(source, events).await {
+        Err(error) if error.kind == SourceErrorKind::Lost && alone => again(source, events).await,
+        other => other,
+    }
+}
+
+/// The connection was lost while one long event was being written. A server, or a proxy before it, that finds a packet too long
+/// may end the connection without a word: where that happens twice and the database answers, there is no use in waiting for it.
+async fn again(source: &Source, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
+    match once(source, events).await {
+        Err(error) if error.kind == SourceErrorKind::Lost => {
+            let session = source.pool.write(&source.app).await?;
+            session.end(Ok(())).await?;
+            let reason = "The connection was lost twice while this row was being written, and the database answers otherwise: the row \
+                          may be longer than the server takes (MySQL and MariaDB: max_allowed_packet). Nothing was written. The \
+                          copy is kept.";
+            Ok(vec![RowOutcome::Failed { reason: reason.to_owned() }; events.len()])
+        }
+        other => other,
+    }
+}
+
+/// All of them in one transaction.
+async fn once(source: &Source, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
+    let mut session = source.pool.write(&source.app).await?;
     match insert_all(&mut session, events).await {
         Ok(outcomes) => committed(session, outcomes).await,
         Err(error) => session.end(Err(error)).await,
@@ -49,17 +83,23 @@ async fn insert_all(session: &mut Session<'_>, events: &[WholeEvent]) -> Result<
     if let Some(log) = &mut log {
         log.look(session, events.iter().flat_map(|event| &event.log)).await?;
     }
+    let packet = packet(session).await?;
     let mut outcomes = Vec::with_capacity(events.len());
     for event in events {
-        if rows.is_there(&event.event) {
+        if rows.failed_again(event) {
             outcomes.push(RowOutcome::AlreadyThere);
+            continue;
+        }
+        let bytes = event.longest_row() as u64;
+        if let Some(limit) = packet.filter(|packet| bytes.saturating_add(BESIDE_VALUES) > *packet) {
+            outcomes.push(TooLong { bytes, limit }.outcome());
             continue;
         }
         let id = rows.put(session, &event.event).await?;
         outcomes.push(RowOutcome::Restored { id });
         if let Some(log) = &mut log {
             for row in event.log.iter() {
-                if !log.is_there(row) {
+                if !log.has(row) {
                     log.put(session, row).await?;
                 }
             }
@@ -77,12 +117,10 @@ struct Place<'a> {
     /// Ids above this one will be given out again; `None`: there is no such limit.
     given_out: Option<RowId>,
     taken: BTreeSet<RowId>,
-    /// What is there again: of failed events their pairs, of the log whole rows by id and pair.
-    pairs: BTreeSet<(Vec<u8>, Vec<u8>)>,
-    of_log: bool,
+    /// The rows that are there with the pairs of those that are to come back.
+    pairs: BTreeMap<Pair, BTreeSet<RowId>>,
     /// Rows without a pair that are there exactly as they were.
     same: BTreeSet<RowId>,
-    there: BTreeSet<(RowId, Vec<u8>, Vec<u8>)>,
 }
 
 impl<'a> Place<'a> {
@@ -101,10 +139,8 @@ impl<'a> Place<'a> {
             fills_id,
             given_out,
             taken: BTreeSet::new(),
-            pairs: BTreeSet::new(),
-            of_log: kind == Table::RetryLog,
+            pairs: BTreeMap::new(),
             same: BTreeSet::new(),
-            there: BTreeSet::new(),
         })
     }
 
@@ -120,7 +156,7 @@ impl<'a> Place<'a> {
             ids.extend(id_of(row));
             event_ids.extend(row.text("event_id"));
             if let (None, Some(id)) = (pair_of(row), id_of(row)) {
-                self.same.extend(self.whole(session, id).await?.filter(|there| there == row).map(|_| id));
+                self.same.extend(self.whole(session, id, row).await?.filter(|there| there == row).map(|_| id));
             }
         }
         for chunk in ids.chunks(CHUNK) {
@@ -135,33 +171,44 @@ impl<'a> Place<'a> {
         }
         let event_ids: Vec<String> = event_ids.into_iter().collect();
         for chunk in event_ids.chunks(CHUNK) {
-            for row in log_rows(session, &self.table, &self.columns, chunk).await? {
-                let Some(pair) = pair_of(&row) else { continue };
-                if self.of_log {
-                    self.there.extend(id_of(&row).map(|id| (id, pair.0, pair.1)));
-                } else {
-                    self.pairs.insert(pair);
-                }
+            for (id, pair, _) in keys(session, &self.table, None, chunk).await? {
+                self.pairs.entry(pair).or_default().insert(id);
             }
         }
         Ok(())
     }
 
-    /// The row with this id as it is.
-    async fn whole(&self, session: &mut Session<'_>, id: RowId) -> Result<Option<WholeRow>, SourceError> {
-        let selection = whole::selection(&self.table, &self.columns);
-        let mut statement = session.link.statement(format!("SELECT {selection} FROM {} WHERE ", self.table.name));
-        statement.id_in(&self.table.expression("id"), &self.table.id, [id]);
-        let row = session.link.raw_rows(statement).await?.into_iter().next();
-        Ok(row.map(|raw| whole::read(self.table.backend, &self.columns, raw)))
+    /// The row with this id as it is; `None` also where it is longer than the one that it is compared with.
+    async fn whole(
+        &self,
+        session: &mut Session<'_>,
+        id: RowId,
+        compared: &WholeRow,
+    ) -> Result<Option<WholeRow>, SourceError> {
+        // Numbers can be printed in some bytes more or less than the database says.
+        let most = (compared.bytes() + 1_000) as u64;
+        let length = lengths(session, &self.table, &self.columns, &[id]).await?;
+        if length.get(&id).is_none_or(|bytes| *bytes > most) {
+            return Ok(None);
+        }
+        Ok(read_rows(session, &self.table, &self.columns, &[id]).await?.pop().map(|(_, row)| row))
     }
 
-    fn is_there(&self, row: &WholeRow) -> bool {
-        let Some(pair) = pair_of(row) else { return id_of(row).is_some_and(|id| self.same.contains(&id)) };
-        match id_of(row) {
-            Some(id) if self.of_log => self.there.contains(&(id, pair.0, pair.1)),
-            _ => !self.of_log && self.pairs.contains(&pair),
+    /// Whether exactly this row is there.
+    fn has(&self, row: &WholeRow) -> bool {
+        let Some(id) = id_of(row) else { return false };
+        match pair_of(row) {
+            Some(pair) => self.pairs.get(&pair).is_some_and(|ids| ids.contains(&id)),
+            None => self.same.contains(&id),
         }
+    }
+
+    /// Whether this failed event is there again: by itself, or as another row of its pair that did not stand beside it.
+    fn failed_again(&self, event: &WholeEvent) -> bool {
+        let Some(pair) = pair_of(&event.event) else { return self.has(&event.event) };
+        let own = id_of(&event.event);
+        let another = |id: &RowId| own.is_none_or(|own| !event.stood_beside(own, *id));
+        self.pairs.get(&pair).is_some_and(|ids| ids.iter().any(another))
     }
 
     /// Puts a row; answers the id it has now.

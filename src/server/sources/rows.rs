@@ -63,6 +63,7 @@ pub(super) fn read_failed_event(
         first_sight: None,
         latest: None,
         cause: None,
+        known: None,
     }
 }
 

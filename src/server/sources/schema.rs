@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::model::Backend;
@@ -156,6 +156,8 @@ pub(super) struct Schema {
     /// Why nothing can be written here at all: a replica, a file without the right to write.
     pub write_refused: Option<String>,
     pub read_at: Instant,
+    /// How long it is believed.
+    pub lasts: Duration,
 }
 
 impl Schema {
@@ -167,7 +169,7 @@ impl Schema {
         write_refused: Option<String>,
     ) -> Self {
         let tables = tables.into_iter().filter(|(_, columns)| !columns.0.is_empty()).collect();
-        Self {
+        let mut schema = Self {
             backend,
             namespace,
             server,
@@ -175,7 +177,11 @@ impl Schema {
             maybe_hidden: BTreeSet::new(),
             write_refused,
             read_at: Instant::now(),
-        }
+            lasts: Duration::ZERO,
+        };
+        // Once, and not for each session.
+        schema.lasts = schema.duration();
+        schema
     }
 
     /// The table's columns, if it is there at all.
@@ -223,6 +229,16 @@ impl Schema {
             Some(namespace) => format!("{}.{}", sql::quote(self.backend, namespace), sql::quote(self.backend, table)),
             None => sql::quote(self.backend, table),
         }
+    }
+
+    /// Returns how long it is believed. What is not there, or may not be read, can come while somebody waits for it: a dump
+    /// that is being restored drops its tables and makes them again, and a right is given because a page asked for it.
+    fn duration(&self) -> Duration {
+        Duration::from_secs(match (self.table(Table::FailedEvents), self.missing().as_slice()) {
+            (Err(_), _) => 10,
+            (Ok(_), []) => 600,
+            (Ok(_), _) => 60,
+        })
     }
 
     /// Tables and columns that are not there, in words.
@@ -368,5 +384,35 @@ impl Found<'_> {
             Some(_) => sql::cut(self.backend, &self.expression(name), chars),
             None => self.text(name),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(tables: &[Table]) -> Schema {
+        let of = |table: &Table| {
+            let column = |name: &&str| Column {
+                name: (*name).to_owned(),
+                kind: ColumnKind::Integer,
+                may_select: true,
+                may_update: true,
+                moves: false,
+                primary: false,
+            };
+            (*table, table.columns().iter().map(column).collect())
+        };
+        Schema::new(Backend::Sqlite, None, "SQLite".to_owned(), tables.iter().map(of).collect(), None)
+    }
+
+    /// Who has restored a table or given a right does not wait for minutes until it is seen.
+    #[test]
+    fn what_lacks_something_is_read_again_soon() {
+        let [whole, no_markers, no_failed_events] =
+            [&Table::ALL[..], &[Table::FailedEvents, Table::RetryLog], &[Table::Markers]]
+                .map(|tables| schema(tables).lasts);
+        assert!(no_failed_events <= Duration::from_secs(10) && no_failed_events < no_markers, "{no_failed_events:?}");
+        assert!(no_markers <= Duration::from_secs(60) && no_markers < whole, "{no_markers:?} {whole:?}");
     }
 }

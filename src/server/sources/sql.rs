@@ -236,6 +236,14 @@ pub(super) fn key(backend: Backend, expression: &str) -> String {
     }
 }
 
+/// The length of a text in bytes.
+pub(super) fn byte_length(backend: Backend, expression: &str) -> String {
+    match backend {
+        Backend::MySql | Backend::Sqlite => format!("OCTET_LENGTH({expression})"),
+        Backend::Postgres => format!("OCTET_LENGTH(({expression})::text)"),
+    }
+}
+
 /// The beginning of a text, for comparing: `chars` characters. Unlike [`cut`], SQLite ends it at a NUL, as its LIKE does.
 pub(super) fn beginning(backend: Backend, expression: &str, chars: u32) -> String {
     match backend {

@@ -12,7 +12,13 @@ use std::{
 
 use sqlx::{ConnectOptions, Error, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::{model::Backend, server::config::Application};
+use crate::{
+    model::Backend,
+    server::{
+        config::Application,
+        files::{self, Identity},
+    },
+};
 
 use super::{
     SourceError,
@@ -36,6 +42,8 @@ pub(super) struct Open {
     deadline: Arc<Deadline>,
     /// It was told that it may write, for the transaction under way or the one before.
     writes: bool,
+    /// The file that was opened.
+    identity: Identity,
 }
 
 /// When the statement under way has to end. The connection's thread asks for it while it runs, and telling it costs no
@@ -68,6 +76,12 @@ impl Open {
         &mut self.connection
     }
 
+    /// Whether the file at the application's address is still the one that was opened. A file that was moved away or
+    /// replaced is read and written on as if nothing had happened, and nobody else sees what is written.
+    pub fn is_of(&self, app: &Application) -> bool {
+        self.identity == identity_of(&app.database.database)
+    }
+
     /// The statements that begin a transaction in which nothing can be written. A connection begins as such a one; the
     /// pragma is only written where something changes, because all statements are prepared anew after it.
     pub fn beginning_to_read(&mut self) -> String {
@@ -93,8 +107,15 @@ impl Open {
 /// How many of SQLite's own steps lie between two looks at the clock: some tens of microseconds.
 const STEPS: i32 = 10_000;
 
+/// The identity of the file at this address; `None` where there is no such file, too.
+pub(super) fn identity_of(file: &str) -> Identity {
+    files::identity(&std::fs::metadata(file).ok()?)
+}
+
 /// Opens the file, which must be there. Its journal mode is left as found.
 pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
+    // Read first: a file that takes its place meanwhile is opened again, and none is taken for another one.
+    let identity = identity_of(&app.database.database);
     let mut connection = SqliteConnectOptions::new()
         .filename(Path::new(&app.database.database))
         .create_if_missing(false)
@@ -111,7 +132,7 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
     let deadline = Arc::new(Deadline { opened: Instant::now(), at: AtomicU64::new(0) });
     let asked = Arc::clone(&deadline);
     connection.lock_handle().await?.set_progress_handler(STEPS, move || asked.is_ahead());
-    Ok(Open { connection, limit: app.statement_timeout, deadline, writes: false })
+    Ok(Open { connection, limit: app.statement_timeout, deadline, writes: false, identity })
 }
 
 /// Reads what this file has. SQLite knows no accounts: what may be read may be written, if the file may be.

@@ -18,7 +18,7 @@ use super::{
     postgres,
     rows::{failed_event_columns, read_failed_event, stamp},
     schema::{Found, Table},
-    sql,
+    sql, sqlite,
 };
 
 /// Characters of texts that the watcher reads: the consumers cut both at 4,000.
@@ -334,7 +334,9 @@ async fn identity(session: &mut Session<'_>, table: &Found<'_>) -> Result<Option
     let app = session.link.app;
     match table.backend {
         // Each file of a folder has a number of its own; a copy that takes its place has another one.
-        Backend::Sqlite => Ok(file_number(&app.database.database).await),
+        Backend::Sqlite => {
+            Ok(sqlite::identity_of(&app.database.database).map(|(device, inode)| format!("{device}:{inode}")))
+        }
         // A table that was made anew (a dump restored, a rebuild) has another time.
         Backend::MySql => {
             let mut statement = session.link.statement(
@@ -369,16 +371,4 @@ async fn postgres_identity(session: &mut Session<'_>) -> Result<Option<String>, 
         Err(error) if error.kind == SourceErrorKind::NotHere => Ok(Some(oids)),
         Err(error) => Err(error),
     }
-}
-
-#[cfg(unix)]
-async fn file_number(file: &str) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
-    let about = tokio::fs::metadata(file).await.ok()?;
-    Some(format!("{}:{}", about.dev(), about.ino()))
-}
-
-#[cfg(not(unix))]
-async fn file_number(_: &str) -> Option<String> {
-    None
 }

@@ -118,6 +118,17 @@ pub(super) fn selection(table: &Found<'_>, columns: &[WholeColumn]) -> String {
     parts.join(", ")
 }
 
+/// The bytes that a row holds in these columns, as a text.
+pub(super) fn length(table: &Found<'_>, columns: &[WholeColumn]) -> String {
+    let length = |column: &WholeColumn| {
+        let value =
+            format!("{}.{}", sql::quote(table.backend, table.bare_name()), sql::quote(table.backend, &column.name));
+        format!("COALESCE({}, 0)", sql::byte_length(table.backend, &value))
+    };
+    let lengths: Vec<String> = columns.iter().map(length).collect();
+    sql::as_text(table.backend, &format!("({})", if lengths.is_empty() { "0".to_owned() } else { lengths.join(" + ") }))
+}
+
 /// The row that an answer to [`selection`] holds.
 pub(super) fn read(backend: Backend, columns: &[WholeColumn], raw: Raw) -> WholeRow {
     let mut values = raw.0.into_iter();
