@@ -97,7 +97,7 @@ impl Store {
         .bind(now)
         .bind(now)
         .bind(&new.created_by)
-        .execute(&self.pen)
+        .execute(&mut *self.pen().await?)
         .await?;
         Ok(added.rows_affected() == 1)
     }

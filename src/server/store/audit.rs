@@ -146,7 +146,7 @@ impl Store {
         if let Some(text) = &filter.text {
             query
                 .push(" AND instr(lower(what || ' ' || COALESCE(reason, '') || ' ' || address || ' ' || who), lower(")
-                .push_bind(searched(text))
+                .push_bind(searched(text).into_owned())
                 .push(")) > 0");
         }
         query.push(" ORDER BY sequence DESC LIMIT ").push_bind(limit);

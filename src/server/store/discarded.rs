@@ -4,28 +4,28 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{AssertSqlSafe, Row as _, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use super::{
-    Store, StoreError, instant, list_of,
+    ROWS, Store, StoreError, count, instant, list_of,
     operations::{OVER, UNDER_WAY, read_id},
     runs::RUN_OF_ROW,
 };
 use crate::model::{
-    RowId,
+    RowId, fingerprint,
     operation::{Discarded, RowOutcome},
     whole_row::WholeEvent,
 };
 
 /// A copy to be kept.
 #[derive(Clone, Debug)]
-pub struct NewCopy {
+pub struct NewCopy<'e> {
     /// The place of the row in its operation.
     pub position: i64,
     pub app: String,
     pub row_id: RowId,
-    pub event: WholeEvent,
-    /// The fault of its first error, in words.
+    pub event: &'e WholeEvent,
+    /// The fault of its latest error, in words.
     pub fault: String,
 }
 
@@ -43,7 +43,7 @@ pub struct WhichCopies {
 impl Store {
     /// Keeps copies of rows that are about to be removed; one that is there already (of an attempt that did not come to
     /// its end) is replaced.
-    pub async fn keep_copies(&self, operation: i64, copies: &[NewCopy]) -> Result<(), StoreError> {
+    pub async fn keep_copies(&self, operation: i64, copies: &[NewCopy<'_>]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for copy in copies {
             sqlx::query(
@@ -113,6 +113,24 @@ impl Store {
         Ok(events)
     }
 
+    /// Returns how many of these copies, from the first on, are up to `most` bytes long together; at least one. One of `long` bytes
+    /// or more is taken by itself. `None` and one that is not kept count for nothing.
+    pub async fn copies_fitting(&self, ids: &[Option<i64>], most: usize, long: usize) -> Result<usize, StoreError> {
+        let mut used: usize = 0;
+        for (place, id) in ids.iter().enumerate() {
+            let bytes: Option<i64> = sqlx::query_scalar("SELECT LENGTH(whole) FROM discarded WHERE id = ?")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await?;
+            let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
+            used += bytes;
+            if used > most || bytes >= long {
+                return Ok(place.max(1));
+            }
+        }
+        Ok(ids.len())
+    }
+
     /// Of these copies that are kept: number, application and row id.
     pub async fn copied_rows(&self, ids: &[i64]) -> Result<Vec<(i64, String, RowId)>, StoreError> {
         let mut rows = Vec::with_capacity(ids.len());
@@ -125,8 +143,8 @@ impl Store {
         Ok(rows)
     }
 
-    /// Records that copies were put back: each with the id that it has now, or `None` where it was there again.
-    pub async fn mark_restored(&self, operation: i64, copies: &[(i64, Option<RowId>)]) -> Result<(), StoreError> {
+    /// Records that copies were put back, each with the id that it has now.
+    pub async fn mark_restored(&self, operation: i64, copies: &[(i64, RowId)]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for (copy, id) in copies {
             sqlx::query(
@@ -134,7 +152,7 @@ impl Store {
             )
             .bind(Utc::now().timestamp_millis())
             .bind(operation)
-            .bind(id.map(|id| id.to_string()))
+            .bind(id.to_string())
             .bind(copy)
             .execute(&mut *transaction)
             .await?;
@@ -143,8 +161,8 @@ impl Store {
         Ok(())
     }
 
-    /// Whether this operation has put a copy back: under which id, or `None` inside where it was there again.
-    pub async fn put_back_by(&self, operation: i64, copy: i64) -> Result<Option<Option<RowId>>, StoreError> {
+    /// The id under which this operation has put a copy back; `None`: it has not.
+    pub async fn put_back_by(&self, operation: i64, copy: i64) -> Result<Option<RowId>, StoreError> {
         let row = sqlx::query("SELECT restored_as FROM discarded WHERE id = ? AND restored_by = ?")
             .bind(copy)
             .bind(operation)
@@ -152,7 +170,53 @@ impl Store {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let id: Option<String> = row.try_get(0)?;
-        Ok(Some(id.and_then(|id| id.parse().ok())))
+        Ok(id.and_then(|id| id.parse().ok()))
+    }
+
+    /// Rows with these event ids that the console has put back and not discarded since: each with its feed's address and its
+    /// event id.
+    pub async fn rows_put_back(
+        &self,
+        app: &str,
+        event_ids: &[String],
+    ) -> Result<Vec<(Option<String>, Option<String>, RowId)>, StoreError> {
+        let mut put_back = Vec::new();
+        for chunk in event_ids.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new(
+                "SELECT d.feed_uri, d.event_id, d.restored_as FROM discarded d WHERE d.restored_as IS NOT NULL \
+                 AND NOT EXISTS (SELECT 1 FROM discarded l WHERE l.app = d.app AND l.row_id = d.restored_as AND l.id > d.id) \
+                 AND d.app = ",
+            );
+            query.push_bind(app).push(" AND d.event_id IN (");
+            let mut list = query.separated(", ");
+            for id in chunk {
+                list.push_bind(id);
+            }
+            query.push(")");
+            for row in query.build().fetch_all(&self.pool).await? {
+                if let Ok(id) = row.try_get::<String, _>(2)?.parse() {
+                    put_back.push((row.try_get(0)?, row.try_get(1)?, id));
+                }
+            }
+        }
+        Ok(put_back)
+    }
+
+    /// The newest copy of a row that is kept and was not restored; `None`: there is none.
+    pub async fn newest_copy_of(
+        &self,
+        app: &str,
+        row: RowId,
+        keep: Option<TimeDelta>,
+    ) -> Result<Option<Discarded>, StoreError> {
+        let copy = sqlx::query(AssertSqlSafe(format!(
+            "{SHOWN} WHERE d.app = ? AND d.row_id = ? AND d.state <> 'restored' ORDER BY d.id DESC LIMIT 1"
+        )))
+        .bind(app)
+        .bind(row.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        copy.map(|row| read_discarded(&row, keep)).transpose()
     }
 
     /// Discarded failed events, newest first: at most `limit` with a number below `before`.
@@ -163,20 +227,36 @@ impl Store {
         limit: u32,
         keep: Option<TimeDelta>,
     ) -> Result<Vec<Discarded>, StoreError> {
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT d.id, d.operation_id, d.app, d.row_id, d.feed_uri, d.event_id, d.title, d.fault, d.at, d.state, \
-             d.restored_at, d.restored_by, d.restored_as, o.who, o.reason FROM discarded d \
-             JOIN operations o ON o.id = d.operation_id WHERE {CHOSEN} AND d.id < ?5 ORDER BY d.id DESC LIMIT ?6"
-        )))
-        .bind(&which.app)
-        .bind(which.operation)
-        .bind(which.restorable)
-        .bind(list_of(which.only.as_ref()))
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows =
+            sqlx::query(AssertSqlSafe(format!("{SHOWN} WHERE {CHOSEN} AND d.id < ?5 ORDER BY d.id DESC LIMIT ?6")))
+                .bind(&which.app)
+                .bind(which.operation)
+                .bind(which.restorable)
+                .bind(list_of(which.only.as_ref()))
+                .bind(before.unwrap_or(i64::MAX))
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter().map(|row| read_discarded(row, keep)).collect()
+    }
+
+    /// The copy that an operation made of a row; `None`: it is not kept (any more).
+    pub async fn copy_of_row(
+        &self,
+        operation: i64,
+        app: &str,
+        row: RowId,
+        keep: Option<TimeDelta>,
+    ) -> Result<Option<Discarded>, StoreError> {
+        let copy = sqlx::query(AssertSqlSafe(format!(
+            "{SHOWN} WHERE d.operation_id = ? AND d.app = ? AND d.row_id = ? LIMIT 1"
+        )))
+        .bind(operation)
+        .bind(app)
+        .bind(row.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        copy.map(|row| read_discarded(&row, keep)).transpose()
     }
 
     /// How many there are.
@@ -188,7 +268,7 @@ impl Store {
             .bind(list_of(which.only.as_ref()))
             .fetch_one(&self.pool)
             .await?;
-        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+        Ok(count(&row, 0)?)
     }
 
     /// Whether there are copies from before this time to end.
@@ -201,7 +281,7 @@ impl Store {
     pub async fn end_copies(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
         let ended = sqlx::query(AssertSqlSafe(format!("DELETE FROM discarded WHERE {}", had_its_time())))
             .bind(before.timestamp_millis())
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(ended.rows_affected())
     }
@@ -215,6 +295,16 @@ fn had_its_time() -> String {
     )
 }
 
+/// What [`read_discarded`] takes. The error is that of the ledger, the latest one, as wherever an event is named; where the
+/// ledger does not know the event, that of the copy. Ids beyond its own: see [`super::operations::SAME_ROW`].
+const SHOWN: &str = "SELECT d.id, d.operation_id, d.app, d.row_id, d.feed_uri, d.event_id, d.title, d.fault, d.at, d.state, \
+     d.restored_at, d.restored_by, d.restored_as, o.who, o.reason, e.record, f.fingerprint \
+     FROM discarded d JOIN operations o ON o.id = d.operation_id \
+     LEFT JOIN ledger_events e ON e.id = (SELECT e.id FROM ledger_sources s JOIN ledger_events e ON e.source_id = s.id \
+      AND e.row_id = CAST(d.row_id AS INTEGER) AND CAST(e.row_id AS TEXT) = d.row_id AND e.event_id IS d.event_id \
+      WHERE s.app = d.app ORDER BY e.id DESC LIMIT 1) \
+     LEFT JOIN ledger_faults f ON f.id = e.fault_id";
+
 const CHOSEN: &str = "(?1 IS NULL OR d.app = ?1) AND (?2 IS NULL OR d.operation_id = ?2) AND (NOT ?3 OR d.state <> 'restored') \
      AND (?4 IS NULL OR instr(?4, ' ' || d.app || ' ') > 0)";
 
@@ -225,10 +315,13 @@ fn read_discarded(row: &SqliteRow, keep: Option<TimeDelta>) -> Result<Discarded,
     let restored = match restored_at {
         Some(at) => {
             let id: Option<String> = row.try_get("restored_as")?;
-            Some((instant(at)?, row.try_get("restored_by")?, id.and_then(|id| id.parse().ok())))
+            let by: Option<i64> = row.try_get("restored_by")?;
+            let id: Option<RowId> = id.and_then(|id| id.parse().ok());
+            by.zip(id).map(|(by, id)| Ok::<_, StoreError>((instant(at)?, by, id))).transpose()?
         }
         None => None,
     };
+    let latest: Option<String> = row.try_get("fingerprint")?;
     Ok(Discarded {
         id: row.try_get("id")?,
         operation: row.try_get("operation_id")?,
@@ -237,7 +330,8 @@ fn read_discarded(row: &SqliteRow, keep: Option<TimeDelta>) -> Result<Discarded,
         feed_uri: row.try_get("feed_uri")?,
         event_id: row.try_get("event_id")?,
         title: row.try_get("title")?,
-        fault: row.try_get("fault")?,
+        record: row.try_get("record")?,
+        fault: latest.map_or_else(|| row.try_get("fault"), |latest| Ok(fingerprint::title(&latest)))?,
         at,
         who: row.try_get("who")?,
         reason: row.try_get("reason")?,

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use super::{
-    Only, Store, StoreError, instant,
+    Only, Store, StoreError, count, instant,
     ledger::{
         NO_TIME,
         read::{EVENT_COLUMNS, FROM_EVENTS, read_event},
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::model::{
     DayCount, RowId, fingerprint,
-    group::{Group, GroupPlace, Note, TREND_DAYS, WrittenNote},
+    group::{Group, GroupPlace, Note, NoteSaved, TREND_DAYS, WrittenNote},
     ledger::{LedgerEvent, LifeState},
 };
 
@@ -36,7 +36,8 @@ pub struct GroupEvents {
     pub limit: u32,
 }
 
-const HOURS_A_DAY: i64 = 24;
+/// Versions of a note that are kept.
+const NOTE_VERSIONS: i64 = 50;
 
 /// The second parameter is a list of applications, or NULL for all.
 const OF_SOURCES: &str =
@@ -45,7 +46,14 @@ const OF_SOURCES: &str =
 impl Store {
     /// The groups that have failed events now, the largest first; `quiet`: instead those that have none any more, the one
     /// seen last first. At most `limit`, and how many there are in all.
-    pub async fn groups(&self, quiet: bool, limit: usize, only: Only<'_>) -> Result<(Vec<Group>, usize), StoreError> {
+    /// Their days are those of a zone that is so many minutes ahead of UTC.
+    pub async fn groups(
+        &self,
+        quiet: bool,
+        limit: usize,
+        only: Only<'_>,
+        ahead: i32,
+    ) -> Result<(Vec<Group>, usize), StoreError> {
         let only = list_of(only);
         let counts = sqlx::query(
             "SELECT c.fault_id, c.state, s.app, f.uri, SUM(c.count) AS n FROM ledger_counts c \
@@ -72,20 +80,34 @@ impl Store {
         }
         groups.truncate(limit);
         for group in &mut groups {
-            self.complete(group, only.as_deref()).await?;
+            self.complete(group, only.as_deref(), ahead).await?;
         }
         Ok((groups, all))
     }
 
-    /// One group; `None` when there is no fault with this number.
-    pub async fn group(&self, fault: i64, only: Only<'_>) -> Result<Option<Group>, StoreError> {
+    /// The fault, what it says, and how many failed events have it now, of the largest groups.
+    pub async fn groups_by_size(&self, only: Only<'_>) -> Result<Vec<(i64, String, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT c.fault_id, d.fingerprint, SUM(c.count) FROM ledger_counts c \
+             JOIN ledger_sources s ON s.id = c.source_id JOIN ledger_faults d ON d.id = c.fault_id \
+             WHERE c.count > 0 AND c.state < 10 AND (?1 IS NULL OR instr(?1, ' ' || s.app || ' ') > 0) \
+             GROUP BY c.fault_id ORDER BY 3 DESC, 1 LIMIT 1000",
+        )
+        .bind(list_of(only))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, count(row, 2)?))).collect()
+    }
+
+    /// One group, with days of a zone that is so many minutes ahead of UTC; `None` when there is no fault with this number.
+    pub async fn group(&self, fault: i64, only: Only<'_>, ahead: i32) -> Result<Option<Group>, StoreError> {
         let only = list_of(only);
         let Some(counts) = self.counts_of(fault, only.as_deref()).await? else { return Ok(None) };
         let mut group = empty(fault);
         for row in &counts {
             add(&mut group, row)?;
         }
-        self.complete(&mut group, only.as_deref()).await?;
+        self.complete(&mut group, only.as_deref(), ahead).await?;
         Ok(Some(group))
     }
 
@@ -143,6 +165,33 @@ impl Store {
         rows.iter().map(|row| Ok(RowId(row.try_get::<i64, _>(0)?.into()))).collect()
     }
 
+    /// Those of an application's rows whose failed events have a time in this range of microseconds.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn failed_within(
+        &self,
+        app: &str,
+        range: std::ops::Range<Option<i64>>,
+        rows: &[RowId],
+    ) -> Result<BTreeSet<RowId>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id WHERE s.app = ",
+        );
+        // What is no date is before no time.
+        query.push_bind(app).push(" AND +e.state < 10 AND +e.failed_at > ").push_bind(NO_TIME + 1);
+        for (compare, at) in [(">=", range.start), ("<", range.end)] {
+            if let Some(at) = at {
+                query.push(format!(" AND +e.failed_at {compare} ")).push_bind(at);
+            }
+        }
+        query.push(" AND e.row_id IN (");
+        let ids: Vec<i64> = rows.iter().filter_map(|row| i64::try_from(row.0).ok()).collect();
+        push_list(&mut query, &ids);
+        let rows = query.build().fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok(RowId(row.try_get::<i64, _>(0)?.into()))).collect()
+    }
+
     /// Later events of the same record as this failed event, in the same application: how many of them were resolved, and
     /// how many failed too.
     pub async fn later_of_record(&self, app: &str, row: RowId) -> Result<(u64, u64), StoreError> {
@@ -158,8 +207,7 @@ impl Store {
         .bind(row_id)
         .fetch_one(&self.pool)
         .await?;
-        let number = |place| Ok::<_, StoreError>(u64::try_from(counted.try_get::<i64, _>(place)?).unwrap_or_default());
-        Ok((number(0)?, number(1)?))
+        Ok((count(&counted, 0)?, count(&counted, 1)?))
     }
 
     /// The failed events of a group in one state, the newest first failure first.
@@ -220,9 +268,53 @@ impl Store {
             .collect()
     }
 
-    /// Writes a note on a fault, in the place of the one before; an empty note takes it away.
-    pub async fn write_note(&self, fault: i64, note: &Note, who: &str) -> Result<bool, StoreError> {
-        let Some((version, fingerprint)) = self.fingerprint_of(fault).await? else { return Ok(false) };
+    /// Writes a note on a fault, in the place of the version `seen` (0: none was written yet); an empty note takes it away.
+    /// What is there already is not written again.
+    pub async fn write_note(&self, fault: i64, note: &Note, who: &str, seen: i64) -> Result<NoteSaved, StoreError> {
+        let Some((version, fingerprint)) = self.fingerprint_of(fault).await? else { return Ok(NoteSaved::NoGroup) };
+        let mut transaction = self.begin().await?;
+        let newest = sqlx::query(
+            "SELECT number, what, todo, looks_after FROM note_versions WHERE version = ? AND fingerprint = ? \
+             ORDER BY number DESC LIMIT 1",
+        )
+        .bind(version)
+        .bind(&fingerprint)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let (number, text) = match newest {
+            Some(row) => {
+                let text = Note { what: row.try_get(1)?, todo: row.try_get(2)?, looks_after: row.try_get(3)? };
+                (row.try_get::<i64, _>(0)?, text)
+            }
+            None => (0, Note::default()),
+        };
+        if text == *note {
+            return Ok(NoteSaved::Yes);
+        }
+        if number != seen {
+            return Ok(NoteSaved::Conflict);
+        }
+        let at = Utc::now().timestamp_millis();
+        sqlx::query(
+            "INSERT INTO note_versions (version, fingerprint, number, what, todo, looks_after, who, at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(version)
+        .bind(&fingerprint)
+        .bind(number + 1)
+        .bind(&note.what)
+        .bind(&note.todo)
+        .bind(&note.looks_after)
+        .bind(who)
+        .bind(at)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("DELETE FROM note_versions WHERE version = ? AND fingerprint = ? AND number <= ?")
+            .bind(version)
+            .bind(&fingerprint)
+            .bind(number + 1 - NOTE_VERSIONS)
+            .execute(&mut *transaction)
+            .await?;
         let query = if note.is_empty() {
             sqlx::query("DELETE FROM fault_notes WHERE version = ? AND fingerprint = ?").bind(version).bind(fingerprint)
         } else {
@@ -237,10 +329,26 @@ impl Store {
             .bind(&note.todo)
             .bind(&note.looks_after)
             .bind(who)
-            .bind(Utc::now().timestamp_millis())
+            .bind(at)
         };
-        query.execute(&self.pen).await?;
-        Ok(true)
+        query.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(NoteSaved::Yes)
+    }
+
+    /// The versions of the note on a fault before the newest one, newest first.
+    pub async fn earlier_notes(&self, fault: i64, limit: u32) -> Result<Vec<WrittenNote>, StoreError> {
+        let Some((version, fingerprint)) = self.fingerprint_of(fault).await? else { return Ok(Vec::new()) };
+        let rows = sqlx::query(
+            "SELECT what, todo, looks_after, who, at FROM note_versions WHERE version = ? AND fingerprint = ? \
+             ORDER BY number DESC LIMIT ? OFFSET 1",
+        )
+        .bind(version)
+        .bind(fingerprint)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_note).collect()
     }
 
     /// Lets notes that were written under older rules follow their faults: to what the present rules make of the old
@@ -262,18 +370,34 @@ impl Store {
         for row in old {
             let (version, text): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
             let now = fingerprint::of(Some(&text)).text;
-            carried += sqlx::query(
+            let new = sqlx::query(
                 "INSERT INTO fault_notes (version, fingerprint, what, todo, looks_after, who, at) \
                  SELECT ?, ?, what, todo, looks_after, who, at FROM fault_notes WHERE version = ? AND fingerprint = ? \
                  ON CONFLICT (version, fingerprint) DO NOTHING",
             )
             .bind(present)
-            .bind(now)
+            .bind(&now)
             .bind(version)
-            .bind(text)
-            .execute(&self.pen)
+            .bind(&text)
+            .execute(&mut *self.pen().await?)
             .await?
             .rows_affected();
+            if new > 0 {
+                // Its earlier versions come with it, unless somebody wrote and removed one on the fault since.
+                sqlx::query(
+                    "INSERT INTO note_versions (version, fingerprint, number, what, todo, looks_after, who, at) \
+                     SELECT ?1, ?2, number + (SELECT COALESCE(MAX(number), 0) FROM note_versions \
+                     WHERE version = ?1 AND fingerprint = ?2), what, todo, looks_after, who, at \
+                     FROM note_versions WHERE version = ?3 AND fingerprint = ?4",
+                )
+                .bind(present)
+                .bind(now)
+                .bind(version)
+                .bind(text)
+                .execute(&mut *self.pen().await?)
+                .await?;
+            }
+            carried += new;
         }
         Ok(carried)
     }
@@ -287,30 +411,29 @@ impl Store {
     }
 
     /// Words, times, trend and note of a group.
-    async fn complete(&self, group: &mut Group, only: Option<&str>) -> Result<(), StoreError> {
+    async fn complete(&self, group: &mut Group, only: Option<&str>, ahead: i32) -> Result<(), StoreError> {
         group.places.sort_by_key(|place| std::cmp::Reverse(place.failed));
         if let Some((version, text)) = self.fingerprint_of(group.fault).await? {
-            group.note = self.note_on(version, &text).await?;
+            (group.note, group.note_version) = self.note_on(version, &text).await?;
             group.title = title(&text);
             group.fingerprint = text;
         }
         self.seen(group, only).await?;
-        self.trend(group, only).await
+        self.trend(group, only, ahead).await
     }
 
-    async fn note_on(&self, version: i64, text: &str) -> Result<Option<WrittenNote>, StoreError> {
+    /// The note on a fault, and the number of its newest version.
+    async fn note_on(&self, version: i64, text: &str) -> Result<(Option<WrittenNote>, i64), StoreError> {
         let row = sqlx::query(
-            "SELECT what, todo, looks_after, who, at FROM fault_notes WHERE version = ? AND fingerprint = ?",
+            "SELECT what, todo, looks_after, who, at, number FROM note_versions WHERE version = ? AND fingerprint = ? \
+             ORDER BY number DESC LIMIT 1",
         )
         .bind(version)
         .bind(text)
         .fetch_optional(&self.pool)
         .await?;
-        row.map(|row| {
-            let note = Note { what: row.try_get(0)?, todo: row.try_get(1)?, looks_after: row.try_get(2)? };
-            Ok(WrittenNote { note, who: row.try_get(3)?, at: instant(row.try_get(4)?)? })
-        })
-        .transpose()
+        let Some(row) = row else { return Ok((None, 0)) };
+        Ok((Some(read_note(&row)?).filter(|written| !written.note.is_empty()), row.try_get(5)?))
     }
 
     async fn seen(&self, group: &mut Group, only: Option<&str>) -> Result<(), StoreError> {
@@ -332,16 +455,20 @@ impl Store {
         Ok(())
     }
 
-    async fn trend(&self, group: &mut Group, only: Option<&str>) -> Result<(), StoreError> {
-        let today = Utc::now().timestamp().div_euclid(Duration::days(1).num_seconds());
+    async fn trend(&self, group: &mut Group, only: Option<&str>, ahead: i32) -> Result<(), StoreError> {
+        let ahead = i64::from(ahead);
+        let today = (Utc::now().timestamp() + ahead * 60).div_euclid(86_400);
         let first = today - TREND_DAYS as i64 + 1;
+        // The middle of an hour says to which day it belongs: in a zone of half hours, half of it.
+        let middle = ahead + 30;
         let days = sqlx::query(AssertSqlSafe(format!(
-            "SELECT hour / 24, SUM(failed) FROM ledger_hours WHERE fault_id = ?1 AND hour >= ?3 AND {OF_SOURCES} \
-             GROUP BY hour / 24"
+            "SELECT (hour * 60 + ?4) / 1440, SUM(failed) FROM ledger_hours \
+             WHERE fault_id = ?1 AND hour >= ?3 AND {OF_SOURCES} GROUP BY 1"
         )))
         .bind(group.fault)
         .bind(only)
-        .bind(first * HOURS_A_DAY)
+        .bind((first * 1440 - middle + 59).div_euclid(60))
+        .bind(middle)
         .fetch_all(&self.pool)
         .await?;
         let day = |number: i64| DateTime::from_timestamp(number * 86_400, 0).map(|at| at.date_naive());
@@ -349,11 +476,16 @@ impl Store {
         for row in days {
             let place = usize::try_from(row.try_get::<i64, _>(0)? - first).ok();
             if let Some(day) = place.and_then(|place| group.days.get_mut(place)) {
-                day.failures = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+                day.failures = count(&row, 1)?;
             }
         }
         Ok(())
     }
+}
+
+fn read_note(row: &SqliteRow) -> Result<WrittenNote, StoreError> {
+    let note = Note { what: row.try_get(0)?, todo: row.try_get(1)?, looks_after: row.try_get(2)? };
+    Ok(WrittenNote { note, who: row.try_get(3)?, at: instant(row.try_get(4)?)? })
 }
 
 /// A fingerprint for people.
@@ -379,12 +511,13 @@ fn empty(fault: i64) -> Group {
         last_seen: None,
         days: Vec::new(),
         note: None,
+        note_version: 0,
     }
 }
 
 /// Adds the count of one feed and state.
 fn add(group: &mut Group, row: &SqliteRow) -> Result<(), StoreError> {
-    let number = u64::try_from(row.try_get::<i64, _>("n")?).unwrap_or_default();
+    let number = count(row, "n")?;
     let state: i64 = row.try_get("state")?;
     let state = LifeState::from_code(state).ok_or_else(|| StoreError::Content(format!("the state {state}")))?;
     *match state {
@@ -422,30 +555,92 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_days_of_a_group_are_those_of_the_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        let group = fault(&store, fingerprint::VERSION.into(), "Bad response").await;
+        // In Delhi both are the day after; in Cairo the later one alone.
+        let day = Utc::now().timestamp().div_euclid(86_400) - 2;
+        for hour in [20, 23] {
+            sqlx::query("INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed) VALUES (1, 1, ?, ?, 1)")
+                .bind(group)
+                .bind(day * 24 + hour)
+                .execute(&store.pool)
+                .await
+                .unwrap();
+        }
+        let date = |day: i64| DateTime::from_timestamp(day * 86_400, 0).unwrap().date_naive();
+        let days = async |ahead| {
+            let days = store.group(group, None, ahead).await.unwrap().unwrap().days;
+            assert_eq!(days.len(), TREND_DAYS);
+            days.into_iter().filter(|day| day.failures > 0).map(|day| (day.day, day.failures)).collect::<Vec<_>>()
+        };
+        assert_eq!(days(0).await, [(date(day), 2)]);
+        assert_eq!(days(330).await, [(date(day + 1), 2)]);
+        assert_eq!(days(120).await, [(date(day), 1), (date(day + 1), 1)]);
+        assert_eq!(days(-600).await, [(date(day), 2)]);
+    }
+
+    #[tokio::test]
     async fn a_note_follows_its_fault_to_newer_rules() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("console.db")).await.unwrap();
         // Older rules did not see through the uuid.
         let text = "Patient with uuid '…' not found in ELIS";
         let present = fault(&store, fingerprint::VERSION.into(), text).await;
-        sqlx::query("INSERT INTO fault_notes VALUES (?, ?, 'late patients', '', 'support', 'asha', 1000)")
-            .bind(i64::from(fingerprint::VERSION) - 1)
-            .bind("Patient with uuid '4417ab02-77aa-4be1-9c40-90fe11d0c2a7' not found in ELIS")
-            .execute(&store.pool)
-            .await
-            .unwrap();
+        for statement in [
+            "INSERT INTO fault_notes VALUES (?, ?, 'late patients', '', 'support', 'asha', 1000)",
+            "INSERT INTO note_versions VALUES (?, ?, 1, 'patients', '', '', 'ravi', 500)",
+            "INSERT INTO note_versions VALUES (?, ?, 2, 'late patients', '', 'support', 'asha', 1000)",
+        ] {
+            sqlx::query(statement)
+                .bind(i64::from(fingerprint::VERSION) - 1)
+                .bind("Patient with uuid '4417ab02-77aa-4be1-9c40-90fe11d0c2a7' not found in ELIS")
+                .execute(&store.pool)
+                .await
+                .unwrap();
+        }
         let carried = store.carry_notes_before(i64::from(fingerprint::VERSION), 0).await.unwrap();
         assert_eq!(carried, 1);
-        let group = store.group(present, None).await.unwrap().unwrap();
+        let group = store.group(present, None, 0).await.unwrap().unwrap();
         assert_eq!(
             group.note.map(|written| (written.note.what, written.who)),
             Some(("late patients".into(), "asha".into()))
         );
+        assert_eq!(group.note_version, 2);
+        assert_eq!(store.earlier_notes(present, 9).await.unwrap()[0].note.what, "patients");
         // A note that was written since stays.
-        store.write_note(present, &Note::typed("mine", "", ""), "ravi").await.unwrap();
+        assert_eq!(store.write_note(present, &Note::typed("mine", "", ""), "ravi", 2).await.unwrap(), NoteSaved::Yes);
         assert_eq!(store.carry_notes_before(i64::from(fingerprint::VERSION), 0).await.unwrap(), 0);
-        assert_eq!(store.group(present, None).await.unwrap().unwrap().note.unwrap().note.what, "mine");
+        assert_eq!(store.group(present, None, 0).await.unwrap().unwrap().note.unwrap().note.what, "mine");
         assert_eq!(store.carry_notes_over().await.unwrap(), 0, "version 0 stands for no text");
-        assert!(!store.write_note(77, &Note::typed("x", "", ""), "ravi").await.unwrap());
+        let nowhere = store.write_note(77, &Note::typed("x", "", ""), "ravi", 0).await.unwrap();
+        assert_eq!(nowhere, NoteSaved::NoGroup);
+    }
+
+    #[tokio::test]
+    async fn a_note_is_written_over_the_version_that_was_seen_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        let group = fault(&store, fingerprint::VERSION.into(), "Bad response").await;
+        let write = async |what: &str, who: &str, seen: i64| {
+            store.write_note(group, &Note::typed(what, "", ""), who, seen).await.unwrap()
+        };
+        assert_eq!(write("first", "asha", 0).await, NoteSaved::Yes);
+        assert_eq!(write("hers", "asha", 1).await, NoteSaved::Yes);
+        assert_eq!(write("his", "ravi", 1).await, NoteSaved::Conflict);
+        assert_eq!(write("", "ravi", 1).await, NoteSaved::Conflict, "an empty form takes nothing away either");
+        assert_eq!(write("hers", "ravi", 1).await, NoteSaved::Yes, "what is there already is no conflict");
+        let noted = store.group(group, None, 0).await.unwrap().unwrap();
+        assert_eq!((noted.note.unwrap().note.what.as_str(), noted.note_version), ("hers", 2));
+        assert_eq!(write("", "ravi", 2).await, NoteSaved::Yes);
+        let noted = store.group(group, None, 0).await.unwrap().unwrap();
+        assert_eq!((noted.note, noted.note_version), (None, 3));
+        for number in 3..60 {
+            assert_eq!(write(&format!("version {number}"), "asha", number).await, NoteSaved::Yes);
+        }
+        let earlier = store.earlier_notes(group, 100).await.unwrap();
+        assert_eq!(earlier.len() as i64, NOTE_VERSIONS - 1);
+        assert_eq!(earlier[0].note.what, "version 58");
     }
 }

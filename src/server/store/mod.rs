@@ -5,35 +5,47 @@
 
 mod accounts;
 mod audit;
+mod causes;
 mod copy;
 mod discarded;
 mod groups;
 pub mod ledger;
 mod operations;
+mod outage;
+mod preferences;
 mod runs;
+mod search;
 mod second_factors;
 mod service_tokens;
 mod sessions;
+mod visits;
 
 use std::{
     collections::BTreeSet,
-    fs::OpenOptions,
+    fs::{Metadata, OpenOptions},
     io,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use sqlx::{
-    AssertSqlSafe, QueryBuilder, Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    AssertSqlSafe, QueryBuilder, Row as _, Sqlite, SqlitePool, Transaction,
+    pool::PoolConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
+};
+use tokio::sync::Mutex;
+
+use crate::{
+    atomfeed::sqlite_pool,
+    server::{config::Secret, security::secrets},
 };
 
-use crate::server::{config::Secret, security::secrets};
+use outage::OpenFile;
 
 pub use accounts::{Account, Keep, NewAccount, NewPassword, Unchanged, folded};
 pub use audit::{Entry, Verdict};
@@ -41,6 +53,8 @@ pub use copy::Copied;
 pub use discarded::{NewCopy, WhichCopies};
 pub use groups::{GroupEvents, GroupRow};
 pub use operations::NewOperation;
+pub use outage::Outage;
+pub use search::{Hits, Pending, Wanted};
 pub use second_factors::SecondFactor;
 pub use service_tokens::{NewServiceToken, ServiceToken};
 pub use sessions::{NewSession, NewToken, Session, Token};
@@ -82,6 +96,11 @@ fn push_list(query: &mut QueryBuilder<Sqlite>, numbers: &[i64]) {
     query.push(")");
 }
 
+/// A count that a row carries; what is below zero counts as nothing.
+fn count<I: sqlx::ColumnIndex<SqliteRow>>(row: &SqliteRow, column: I) -> Result<u64, sqlx::Error> {
+    Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
+}
+
 /// The store cannot be opened, or a statement on it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -95,11 +114,40 @@ pub enum StoreError {
     InUse { path: PathBuf },
     #[error("{path} is no sound store: {reason}")]
     Damaged { path: PathBuf, reason: String },
+    #[error("the store {path} was removed or replaced while it was open")]
+    Replaced { path: PathBuf },
+    #[error("the store {path} cannot be read: {source}")]
+    Unreadable { path: PathBuf, source: sqlx::Error },
+    #[error("{path} is another program's database, and no store of this console")]
+    Foreign { path: PathBuf },
     #[error("the store failed: {0}")]
     Sql(#[from] sqlx::Error),
     #[error("the store holds what this version does not understand: {0}")]
     Content(String),
 }
+
+impl StoreError {
+    /// The same with the file that it is about, for whoever may not know which one was opened.
+    #[must_use]
+    pub fn of_file(self, path: &Path) -> Self {
+        match self {
+            StoreError::Sql(source) => StoreError::Unreadable { path: path.to_owned(), source },
+            other => other,
+        }
+    }
+}
+
+/// How long another program's lock on the file is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// How long one waits for the writing connection: longer than for a lock, and no longer than a person waits for a page.
+const PEN_WAIT: Duration = Duration::from_secs(15);
+
+/// How long a write that succeeded answers for the next ones, when it is asked whether the store can be written.
+const WRITABLE_FOR: Duration = Duration::from_secs(10);
+
+/// The last attempt to write that was made only to see whether it succeeds: when it ended, and why it failed.
+type LastAttempt = Option<(Instant, Result<(), &'static str>)>;
 
 /// The store. Cheap to clone.
 ///
@@ -114,6 +162,9 @@ pub struct Store {
     pen: SqlitePool,
     /// How many expect to write very much.
     much: Arc<AtomicUsize>,
+    /// The file that was opened to be written.
+    file: Option<Arc<OpenFile>>,
+    attempt: Arc<Mutex<LastAttempt>>,
 }
 
 impl Store {
@@ -121,26 +172,41 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::File`] when the file cannot be made or opened, [`StoreError::Migrate`] when it is of a newer
-    /// version or damaged.
+    /// version or damaged, [`StoreError::Unreadable`] when it is no database and [`StoreError::Foreign`] when it is another
+    /// one. A file that is refused is left as it was, its rights among it.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        refuse_foreign(path).await?;
+        let file = make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
             // A record of who did what must survive a power cut.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10))
+            .busy_timeout(LOCK_WAIT)
             .statement_cache_capacity(STATEMENTS);
         let writing = options
             .clone()
             .pragma("cache_size", format!("-{WRITERS_CACHE}"))
             .pragma("wal_autocheckpoint", CHECKPOINT.to_string());
-        let pen = SqlitePoolOptions::new().max_connections(1).connect_with(writing).await?;
+        let pen = sqlite_pool()
+            .max_connections(1)
+            .acquire_timeout(PEN_WAIT)
+            // Whatever [`Store::quick`] made of it, the next who takes it writes to the disk.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query("PRAGMA synchronous = FULL").execute(connection).await?;
+                    Ok(true)
+                })
+            })
+            .connect_with(writing)
+            .await
+            .map_err(|error| StoreError::from(error).of_file(path))?;
         sqlx::migrate!().run(&pen).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
         let reading = options.pragma("cache_size", format!("-{READERS_CACHE}"));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(reading).await?;
-        Ok(Self { pool, pen, much: Arc::default() })
+        let pool = sqlite_pool().connect_with(reading).await?;
+        let file = Some(Arc::new(OpenFile::new(path, &file)));
+        Ok(Self { pool, pen, much: Arc::default(), file, attempt: Arc::default() })
     }
 
     /// A secret of this store, made when it is asked for first.
@@ -151,11 +217,11 @@ impl Store {
         sqlx::query("INSERT INTO store_secrets (name, secret) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
             .bind(name)
             .bind(secrets::new())
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         let secret: String = sqlx::query_scalar("SELECT secret FROM store_secrets WHERE name = ?")
             .bind(name)
-            .fetch_one(&self.pen)
+            .fetch_one(&mut *self.pen().await?)
             .await?;
         Ok(Secret::new(secret))
     }
@@ -163,16 +229,23 @@ impl Store {
     /// Opens a store that is there, to read it only: nothing is made, and nothing is brought up to date.
     ///
     /// # Errors
-    /// [`StoreError::File`] when there is none, or what SQLite says.
+    /// [`StoreError::File`] when there is none, [`StoreError::Unreadable`] when it is no database.
     pub async fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         std::fs::File::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(Duration::from_secs(10));
-        Ok(Self::to_read(SqlitePoolOptions::new().max_connections(2).connect_with(options).await?))
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(LOCK_WAIT);
+        let read = async {
+            let pool = sqlite_pool().max_connections(2);
+            let pool = pool.connect_with(options).await?;
+            // SQLite opens any file; only with the first statement it looks at what is in it.
+            sqlx::query("SELECT COUNT(*) FROM sqlite_schema").execute(&pool).await?;
+            Ok::<_, StoreError>(Self::to_read(pool))
+        };
+        read.await.map_err(|error| error.of_file(path))
     }
 
     /// A store whose connections can only read: to write with one of them fails.
     fn to_read(pool: SqlitePool) -> Self {
-        Self { pen: pool.clone(), pool, much: Arc::default() }
+        Self { pen: pool.clone(), pool, much: Arc::default(), file: None, attempt: Arc::default() }
     }
 
     /// Gives the writing connection more memory for as long as somebody expects to write very much: who says so says, too,
@@ -187,23 +260,80 @@ impl Store {
         };
         let cache = if others > 0 { WRITERS_CACHE_OF_MANY } else { WRITERS_CACHE };
         sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA cache_size = -{cache}; PRAGMA shrink_memory")))
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(())
     }
 
-    /// Begins a transaction that writes. It takes the write lock at its beginning: one that began by reading would fail at
-    /// once, whatever the busy timeout, when another process wrote in between.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.pen.begin_with("BEGIN IMMEDIATE").await
-    }
-
-    /// Whether the store answers; for readiness.
+    /// Checks that the store's file is still the one that was opened. What is written otherwise is lost when the console
+    /// ends, so nothing may be changed in a source then.
     ///
     /// # Errors
-    /// The database's own error.
-    pub async fn ping(&self) -> Result<(), StoreError> {
+    /// [`StoreError::Replaced`] when it was removed or replaced, [`StoreError::File`] when the system does not say.
+    pub fn in_place(&self) -> Result<(), StoreError> {
+        self.file.as_deref().map_or(Ok(()), OpenFile::in_place)
+    }
+
+    /// Returns the connection to write with. Every write takes it here.
+    ///
+    /// # Errors
+    /// As [`Store::in_place`], or the connection stays in use for too long.
+    async fn pen(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        self.in_place()?;
+        Ok(self.pen.acquire().await?)
+    }
+
+    /// Begins a transaction that writes. It takes the write lock at its beginning: one that began by reading would fail at
+    /// once, whatever the busy timeout, when another process wrote in between.
+    ///
+    /// # Errors
+    /// As [`Store::pen`], or the file is locked.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.in_place()?;
+        Ok(self.pen.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Returns the connection to write with, for what need not be on the disk at once: it is there with the next write that
+    /// must be, and a power cut before that leaves what stood there earlier. For plans, which nothing has followed yet, and
+    /// for outcomes of rows that are marked as being written: whoever finds such a row after a crash looks at the source
+    /// again.
+    async fn quick(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        let mut pen = self.pen().await?;
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *pen).await?;
+        Ok(pen)
+    }
+
+    /// Checks that the store can be read and written; for readiness. A write that succeeded answers for some seconds, and
+    /// who asks while another one's attempt is under way gets its answer: anybody may ask, as often as they like.
+    ///
+    /// # Errors
+    /// The reason, as the end of a sentence. The log has the error.
+    pub async fn ready(&self) -> Result<(), &'static str> {
+        let asked = Instant::now();
+        self.readable().await.map_err(unready)?;
+        let mut attempt = self.attempt.lock().await;
+        match *attempt {
+            Some((ended, outcome)) if ended >= asked => return outcome,
+            Some((ended, Ok(()))) if ended.elapsed() < WRITABLE_FOR => return Ok(()),
+            _ => {}
+        }
+        let outcome = self.write_nothing().await.map_err(unready);
+        *attempt = Some((Instant::now(), outcome));
+        outcome
+    }
+
+    async fn readable(&self) -> Result<(), StoreError> {
+        self.in_place()?;
         sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Writes to the disk, and changes nothing: only that shows whether there is room. The number is one that SQLite keeps
+    /// for programs, and that nothing here uses.
+    async fn write_nothing(&self) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("PRAGMA user_version = 0").execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -215,14 +345,37 @@ impl Store {
     }
 }
 
+/// Puts into the log why the store is not ready, and returns the reason without paths and texts of the database: whoever
+/// asks need not be signed in.
+fn unready(error: StoreError) -> &'static str {
+    tracing::error!(%error, "not ready: the store cannot be used");
+    error.outage().map_or("it does not answer", Outage::reason)
+}
+
 /// A time as the store keeps it: milliseconds since 1970.
 fn instant(millis: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Content(format!("the time {millis}")))
 }
 
+/// Fails if the file is there, holds something, and is no store: a path that was mistyped must not cost the file its rights,
+/// or give it our tables.
+async fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+    if std::fs::metadata(path).map_or(0, |about| about.len()) == 0 {
+        return Ok(());
+    }
+    let store = Store::open_to_read(path).await?;
+    let tables = "SELECT COUNT(*), COALESCE(SUM(name = '_sqlx_migrations'), 0) FROM sqlite_schema";
+    let found: Result<(i64, i64), _> = sqlx::query_as(tables).fetch_one(&store.pool).await;
+    store.close().await;
+    match found.map_err(|error| StoreError::from(error).of_file(path))? {
+        (1.., 0) => Err(StoreError::Foreign { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the file before SQLite does, because SQLite would make it readable by others; the files it puts beside the
-/// database take over its rights.
-fn make_private(path: &Path) -> io::Result<()> {
+/// database take over its rights. Returns what the system says of it.
+fn make_private(path: &Path) -> io::Result<Metadata> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)?;
     }
@@ -240,13 +393,15 @@ fn make_private(path: &Path) -> io::Result<()> {
             file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
         }
     }
-    drop(file);
-    Ok(())
+    file.metadata()
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+
     use super::*;
+    use crate::{error::Problem, model::audit::AuditKind};
 
     #[cfg(unix)]
     #[tokio::test]
@@ -259,7 +414,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
 
         let store = Store::open(&path).await.unwrap();
-        store.ping().await.unwrap();
+        store.ready().await.unwrap();
 
         let mut seen = 0;
         for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
@@ -277,7 +432,98 @@ mod tests {
         let path = folder.path().join("console.db");
         std::fs::write(&path, "this is not a database, but a text of some length".repeat(100)).unwrap();
         let before = std::fs::read(&path).unwrap();
-        assert!(Store::open(&path).await.is_err());
+        let rights = std::fs::metadata(&path).unwrap().permissions();
+        for refused in [Store::open(&path).await, Store::open_to_read(&path).await] {
+            let said = refused.unwrap_err().to_string();
+            assert_eq!(said.matches(&*path.to_string_lossy()).count(), 1, "{said}");
+        }
         assert_eq!(std::fs::read(&path).unwrap(), before, "nothing was lost");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions(), rights, "whoever could read it still can");
+    }
+
+    #[tokio::test]
+    async fn another_programs_database_is_refused_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("openmrs.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut theirs = options.connect().await.unwrap();
+        sqlx::raw_sql("CREATE TABLE failed_events (id integer)").execute(&mut theirs).await.unwrap();
+        theirs.close().await.unwrap();
+        let before = (std::fs::read(&path).unwrap(), std::fs::metadata(&path).unwrap().permissions());
+        let said = Store::open(&path).await.unwrap_err().to_string();
+        assert!(said.contains("openmrs.db is another program's database"), "{said}");
+        assert_eq!((std::fs::read(&path).unwrap(), std::fs::metadata(&path).unwrap().permissions()), before);
+    }
+
+    async fn add_entry(store: &Store) -> Result<(), StoreError> {
+        store.append_audit(&Entry::of_console(AuditKind::ConsoleStarted)).await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn after_a_full_disk_the_store_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        let pages = |most: u32| AssertSqlSafe(format!("PRAGMA max_page_count = {most}"));
+        // As many as there are, but no more. SQLite answers as on a full disk, and ends the transaction.
+        sqlx::raw_sql(pages(1)).execute(&store.pen).await.unwrap();
+        let written = async {
+            let mut transaction = store.begin().await?;
+            sqlx::query("INSERT INTO store_secrets (name, secret) VALUES ('large', hex(zeroblob(1000000)))")
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok::<_, StoreError>(())
+        };
+        let error = written.await.unwrap_err();
+        assert_eq!(error.outage(), Some(Outage::Full), "{error}");
+        let problem = Problem::from(error);
+        assert_eq!(problem.status, 503);
+        assert_eq!(
+            problem.what,
+            "The console's own database cannot be written: the disk is full. Nothing was changed."
+        );
+        sqlx::raw_sql(pages(1_000_000)).execute(&store.pen).await.unwrap();
+        add_entry(&store).await.unwrap();
+        store.ready().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_that_another_program_has_locked_is_told_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("console.db");
+        let store = Store::open(&path).await.unwrap();
+        // Nobody waits for what this test holds.
+        sqlx::raw_sql("PRAGMA busy_timeout = 0").execute(&store.pen).await.unwrap();
+        let mut other = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+        let error = add_entry(&store).await.unwrap_err();
+        assert_eq!(error.outage(), Some(Outage::Locked), "{error}");
+        assert_eq!(Problem::from(error).status, 503);
+        assert_eq!(store.ready().await, Err(Outage::Locked.reason()));
+        sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+        assert_eq!(store.ready().await, Ok(()));
+        add_entry(&store).await.unwrap();
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn nothing_is_written_to_a_file_that_was_removed_or_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("console.db");
+        let store = Store::open(&path).await.unwrap();
+        let aside = folder.path().join("aside.db");
+        std::fs::rename(&path, &aside).unwrap();
+        for replaced in [false, true] {
+            if replaced {
+                std::fs::copy(&aside, &path).unwrap();
+            }
+            let error = add_entry(&store).await.unwrap_err();
+            assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
+            assert_eq!(Problem::from(error).status, 503);
+            assert_eq!(store.ready().await, Err(Outage::Replaced.reason()));
+        }
+        std::fs::rename(&aside, &path).unwrap();
+        assert_eq!(store.ready().await, Ok(()));
+        add_entry(&store).await.unwrap();
     }
 }

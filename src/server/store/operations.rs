@@ -4,16 +4,25 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
-    Only, ROWS, Store, StoreError, instant, list_of,
+    Only, ROWS, Store, StoreError, count, instant,
+    ledger::{
+        RequestCounts,
+        read::{EVENT_COLUMNS, read_event},
+    },
+    list_of,
     runs::{self, RESET, RUN_OF_ROW, UNCERTAIN, WRITING, from_columns},
 };
 use crate::model::{
     RowId,
     ledger::{RequestKind, RequestOutcome},
-    operation::{Followed, Operation, OperationRow, OutcomeCounts, Pace, PlannedFeed, RowCourse, Stage, TryFirst},
+    obstacle::no_address,
+    operation::{
+        CauseCount, Followed, Operation, OperationRow, OutcomeCounts, Pace, PlannedFeed, RowCourse, RowOutcome, Stage,
+        TryFirst, WhichRows,
+    },
 };
 
 /// An operation about to be planned.
@@ -41,6 +50,16 @@ pub(super) const UNDER_WAY: &str = "o.finished_at IS NULL AND o.stage IN ('runni
 /// The run `u` of a row says that its turn is over: that of a busy one comes again.
 pub(super) const OVER: &str = "COALESCE(u.outcome, 'writing') NOT IN ('writing', 'busy')";
 
+/// An event `e` of the ledger is of the row `r` of an operation. Ids beyond the numbers that SQLite knows become the nearest
+/// of these as a number, which is the id of another row; the text tells them apart.
+pub(super) const SAME_ROW: &str = "e.row_id = CAST(r.row_id AS INTEGER) AND CAST(e.row_id AS TEXT) = r.row_id";
+
+/// Of a request `q` and its event `e`: the fault of the latest error before the request. An attempt is one before it where it
+/// was entered before it, as for what became of it: the source's clock and the console's can differ.
+const FAULT_BEFORE: &str = "COALESCE((SELECT a.fault_id FROM ledger_entries a WHERE a.ledger_event = e.id AND a.kind = 1 \
+     AND a.id < (SELECT MAX(m.id) FROM ledger_entries m WHERE m.ledger_event = e.id AND m.kind = 3 \
+     AND m.operation = q.operation) ORDER BY a.log_id DESC LIMIT 1), e.first_fault_id)";
+
 impl Store {
     /// Records an operation whose rows are to be written down now; nothing has begun.
     pub async fn new_operation(&self, new: &NewOperation) -> Result<i64, StoreError> {
@@ -56,7 +75,7 @@ impl Store {
         .bind(&new.reason)
         .bind(Stage::Planning.word())
         .bind(new.waits)
-        .fetch_one(&self.pen)
+        .fetch_one(&mut *self.quick().await?)
         .await?
         .try_get(0)?;
         Ok(id)
@@ -64,7 +83,8 @@ impl Store {
 
     /// Writes rows down in the plan of an operation, behind those that are there.
     pub async fn plan_rows(&self, operation: i64, rows: &[OperationRow]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut pen = self.quick().await?;
+        let mut transaction = pen.begin_with("BEGIN IMMEDIATE").await?;
         let first: i64 =
             sqlx::query("SELECT COALESCE(MAX(position) + 1, 0) FROM operation_rows WHERE operation_id = ?")
                 .bind(operation)
@@ -120,7 +140,7 @@ impl Store {
         sqlx::query("UPDATE operations SET untitled = ? WHERE id = ?")
             .bind(i64::try_from(rows).unwrap_or(i64::MAX))
             .bind(operation)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(())
     }
@@ -132,7 +152,7 @@ impl Store {
         let later = |condition: &str| {
             format!(
                 "COALESCE(SUM(EXISTS (SELECT 1 FROM ledger_sources s JOIN ledger_events e ON e.source_id = s.id \
-                 AND e.row_id = CAST(r.row_id AS INTEGER) AND +e.state < 10 \
+                 AND {SAME_ROW} AND +e.state < 10 \
                  JOIN ledger_events l ON substr(l.record, -12) = substr(e.record, -12) AND l.record = e.record \
                  AND l.id <> e.id AND +l.source_id = s.id \
                  WHERE s.app = r.app AND +l.failed_at > e.failed_at AND +l.state {condition})), 0)"
@@ -158,13 +178,14 @@ impl Store {
         .bind(number(2)?)
         .bind(operation)
         .bind(Stage::Planning.word())
-        .execute(&self.pen)
+        .execute(&mut *self.quick().await?)
         .await?;
         Ok(())
     }
 
     /// Starts a planned operation: its rows are its own from now on, and rows that another one has under way are left to
-    /// that one. Answers whether it was a plan that had not begun.
+    /// that one. Answers whether it was a plan that had not begun. On the disk at the latest when its first rows are announced:
+    /// nothing was written to a source before that.
     pub async fn start_operation(
         &self,
         operation: i64,
@@ -173,7 +194,8 @@ impl Store {
         reason: Option<&str>,
         pace: Pace,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut pen = self.quick().await?;
+        let mut transaction = pen.begin_with("BEGIN IMMEDIATE").await?;
         let started = sqlx::query(
             "UPDATE operations SET stage = ?, started_at = ?, who = ?, address = ?, reason = COALESCE(?, reason), \
              per_minute = ?, try_first = ?, try_needed = ? WHERE id = ? AND stage = ?",
@@ -236,7 +258,12 @@ impl Store {
         for stage in from {
             query = query.bind(stage.word());
         }
-        Ok(query.execute(&self.pen).await?.rows_affected() == 1)
+        let done = match to {
+            // The audit log's entry of the end is on the disk; without the end it is found again after a crash.
+            Stage::Ended => query.execute(&mut *self.quick().await?).await?,
+            _ => query.execute(&mut *self.pen().await?).await?,
+        };
+        Ok(done.rows_affected() == 1)
     }
 
     /// Says of a running operation why it waits; `None`: it does not.
@@ -246,7 +273,7 @@ impl Store {
             .bind(note)
             .bind(operation)
             .bind(Stage::Running.word())
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(())
     }
@@ -255,7 +282,7 @@ impl Store {
     pub async fn tried(&self, operation: i64) -> Result<(), StoreError> {
         sqlx::query("UPDATE operations SET try_first = NULL, try_needed = NULL WHERE id = ?")
             .bind(operation)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(())
     }
@@ -302,6 +329,27 @@ impl Store {
         Ok(operations)
     }
 
+    /// Retries that have begun and of which a result is awaited, the newest first; among the newest of all retries. With
+    /// their counts, but for how many failed with the same fault.
+    pub async fn retries_in_progress(&self, only: Only<'_>) -> Result<Vec<Operation>, StoreError> {
+        /// So many retries are looked at. Of older ones a result is hardly awaited any more.
+        const NEWEST: u32 = 200;
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM (SELECT * FROM operations WHERE kind = ?1 ORDER BY id DESC LIMIT ?2) AS operations \
+             WHERE (stage IN ('running', 'trying', 'paused') OR stage = 'ended' AND EXISTS (SELECT 1 FROM ledger_requests q \
+             WHERE q.operation = operations.id AND q.outcome IS NULL)) AND {} ORDER BY id DESC",
+            within("?3")
+        )))
+        .bind(kind_word(RequestKind::Retry))
+        .bind(NEWEST)
+        .bind(list_of(only))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut operations = rows.iter().map(read_operation).collect::<Result<Vec<_>, _>>()?;
+        self.count_outcomes(&mut operations).await?;
+        Ok(operations)
+    }
+
     /// Whether all rows of an operation are of these applications.
     pub async fn operation_is_within(&self, id: i64, only: Only<'_>) -> Result<bool, StoreError> {
         let found = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM operations WHERE id = ?1 AND {}", within("?2"))))
@@ -341,7 +389,7 @@ impl Store {
             .bind(operation)
             .fetch_one(&self.pool)
             .await?;
-        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+        Ok(count(&row, 0)?)
     }
 
     /// What the watcher saw of an operation's request for a row; the outer `None`: there is no such request.
@@ -393,35 +441,153 @@ impl Store {
         rows.iter().map(read_row).collect()
     }
 
-    /// The same with what the ledger says became of each of them.
-    pub async fn courses(&self, operation: i64, from: i64, limit: u32) -> Result<Vec<(i64, RowCourse)>, StoreError> {
-        let mut courses = Vec::new();
-        for (position, row) in self.operation_rows(operation, from, limit).await? {
-            let Ok(row_id) = i64::try_from(row.id.0) else {
-                courses.push((position, RowCourse { row, seen: None, new_fault: None }));
-                continue;
-            };
-            let seen = sqlx::query(
-                "SELECT q.outcome, q.outcome_fault_id = e.first_fault_id, d.fingerprint FROM ledger_requests q \
-                 JOIN ledger_events e ON e.id = q.ledger_event JOIN ledger_sources s ON s.id = e.source_id \
-                 LEFT JOIN ledger_faults d ON d.id = q.outcome_fault_id \
-                 WHERE e.row_id = ? AND s.app = ? AND q.operation = ? ORDER BY q.id DESC LIMIT 1",
-            )
-            .bind(row_id)
-            .bind(&row.app)
-            .bind(operation)
-            .fetch_optional(&self.pool)
-            .await?;
-            let mut course = RowCourse { row, seen: None, new_fault: None };
-            if let Some(seen) = seen {
-                course.seen = seen.try_get::<Option<i64>, _>(0)?.and_then(RequestOutcome::from_code);
-                let same = seen.try_get::<Option<bool>, _>(1)?;
-                let fault = seen.try_get::<Option<String>, _>(2)?;
-                course.new_fault = same.zip(fault);
-            }
-            courses.push((position, course));
+    /// The rows of an operation that its page shows, in the order they are taken, with what the ledger says of each: at most
+    /// `limit` from position `from` on, with positions.
+    pub async fn courses(
+        &self,
+        operation: i64,
+        which: WhichRows,
+        from: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, RowCourse)>, StoreError> {
+        let rows = match which {
+            WhichRows::All => self.operation_rows(operation, from, limit).await?,
+            _ => self.operation_rows_with(operation, which, from, limit).await?,
+        };
+        let mut courses = Vec::with_capacity(rows.len());
+        for (position, row) in rows {
+            courses.push((position, self.course(operation, position, row).await?));
         }
         Ok(courses)
+    }
+
+    /// Of a retry, the rows whose requests have come to this.
+    async fn operation_rows_with(
+        &self,
+        operation: i64,
+        which: WhichRows,
+        from: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, OperationRow)>, StoreError> {
+        let (outcome, fault) = match which {
+            WhichRows::All | WhichRows::Open => (None, None),
+            WhichRows::Resolved => (Some(RequestOutcome::Resolved), None),
+            WhichRows::FailedAgain => (Some(RequestOutcome::FailedAgain), None),
+            WhichRows::Overwritten => (Some(RequestOutcome::Overwritten), None),
+            WhichRows::Gone => (Some(RequestOutcome::Gone), None),
+            WhichRows::Cause(fault) => (Some(RequestOutcome::FailedAgain), Some(fault)),
+        };
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {ROW_COLUMNS} FROM operation_rows r LEFT JOIN {RUN_OF_ROW} \
+             WHERE r.operation_id = ?1 AND r.position >= ?2 AND EXISTS (SELECT 1 FROM ledger_sources s \
+             JOIN ledger_events e ON e.source_id = s.id AND {SAME_ROW} \
+             JOIN ledger_requests q ON q.operation = ?1 AND q.ledger_event = e.id \
+             WHERE s.app = r.app AND q.outcome IS ?3 AND (?4 IS NULL OR q.outcome_fault_id = ?4)) \
+             ORDER BY r.position LIMIT ?5"
+        )))
+        .bind(operation)
+        .bind(from)
+        .bind(outcome.map(RequestOutcome::code))
+        .bind(fault)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_row).collect()
+    }
+
+    /// What the ledger says of a row: of its request, where there is one, and of its event.
+    async fn course(&self, operation: i64, position: i64, row: OperationRow) -> Result<RowCourse, StoreError> {
+        let reset = row.outcome == Some(RowOutcome::Reset);
+        let mut course = RowCourse {
+            named: row.is_named(),
+            row,
+            seen: None,
+            unfollowed: false,
+            new_fault: None,
+            title: None,
+            record: None,
+            fault: None,
+            since: None,
+        };
+        let known = match i64::try_from(course.row.id.0) {
+            Ok(row_id) => self.known_of(operation, &course.row.app, row_id).await?,
+            Err(_) => None,
+        };
+        let asked = match &known {
+            Some(known) => known.try_get("asked_for")?,
+            None => false,
+        };
+        if reset && !asked {
+            course.unfollowed = self.not_asked(operation, Some(position)).await?.1 > 0;
+        }
+        let Some(known) = known else { return Ok(course) };
+        course.seen = known.try_get::<Option<i64>, _>(0)?.and_then(RequestOutcome::from_code);
+        let (same, fault) = (known.try_get::<Option<bool>, _>(1)?, known.try_get::<Option<String>, _>(2)?);
+        course.new_fault = same.zip(fault);
+        course.fault = known.try_get(3)?;
+        let event = read_event(&known)?;
+        course.since = Some(event.failed_since());
+        if !course.named {
+            (course.row.feed_uri, course.row.event_id) = (event.feed_uri, event.event_id);
+            course.named = true;
+        }
+        (course.title, course.record) = (event.title, event.record);
+        Ok(course)
+    }
+
+    /// The event of a row with its request by an operation, or else the newest event that had the row's id.
+    async fn known_of(&self, operation: i64, app: &str, row_id: i64) -> Result<Option<SqliteRow>, StoreError> {
+        Ok(sqlx::query(AssertSqlSafe(format!(
+            "SELECT q.outcome, q.outcome_fault_id = {FAULT_BEFORE}, d.fingerprint, l.fingerprint, \
+             q.id IS NOT NULL AS asked_for, {EVENT_COLUMNS} \
+             FROM ledger_sources s JOIN ledger_events e ON e.source_id = s.id AND e.row_id = ?1 \
+             JOIN ledger_feeds f ON f.id = e.feed_id LEFT JOIN ledger_requests q ON q.operation = ?2 AND q.ledger_event = e.id \
+             LEFT JOIN ledger_faults d ON d.id = q.outcome_fault_id LEFT JOIN ledger_faults l ON l.id = e.fault_id \
+             WHERE s.app = ?3 ORDER BY q.id IS NULL, q.id DESC, e.id DESC LIMIT 1",
+        )))
+        .bind(row_id)
+        .bind(operation)
+        .bind(app)
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Rows of a retry that were reset and that the ledger has no request for, of all or at one position: how many may still
+    /// get one, because the table was not looked at since, and how many will not. These have ids that the ledger cannot hold,
+    /// or left the table before they were seen in it.
+    async fn not_asked(&self, operation: i64, position: Option<i64>) -> Result<(u64, u64), StoreError> {
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT COUNT(*), COALESCE(SUM(CASE WHEN CAST(CAST(r.row_id AS INTEGER) AS TEXT) <> r.row_id \
+             OR (SELECT o.read_whole_at IS NOT NULL AND o.looked_at > u.at FROM ledger_sources o WHERE o.app = r.app) \
+             THEN 1 ELSE 0 END), 0) FROM operation_runs u CROSS JOIN operation_rows r ON r.operation_id = u.operation_id \
+             AND r.position BETWEEN MAX(u.first, ?2) AND MIN(u.last, ?3) \
+             WHERE u.operation_id = ?1 AND u.first <= ?3 AND u.last >= ?2 AND u.outcome = ?4 AND u.told = 1 \
+             AND NOT EXISTS (SELECT 1 FROM ledger_sources s CROSS JOIN ledger_events e ON e.source_id = s.id AND {SAME_ROW} \
+             CROSS JOIN ledger_requests q ON q.operation = r.operation_id AND q.ledger_event = e.id WHERE s.app = r.app)"
+        )))
+        .bind(operation)
+        .bind(position.unwrap_or(0))
+        .bind(position.unwrap_or(i64::MAX))
+        .bind(RESET)
+        .fetch_one(&self.pool)
+        .await?;
+        let (all, never) = (count(&row, 0)?, count(&row, 1)?);
+        Ok((all.saturating_sub(never), never))
+    }
+
+    /// With which faults the rows of an operation failed again, the most frequent first: at most `limit`.
+    pub async fn causes_of(&self, operation: i64, limit: u32) -> Result<Vec<CauseCount>, StoreError> {
+        let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+            "SELECT d.id, d.fingerprint, COUNT(*) FROM ledger_requests q JOIN ledger_faults d ON d.id = q.outcome_fault_id \
+             WHERE q.operation = ? AND q.outcome = ? GROUP BY d.id ORDER BY COUNT(*) DESC, d.id LIMIT ?",
+        )
+        .bind(operation)
+        .bind(RequestOutcome::FailedAgain.code())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        let counted = |(fault, said, rows)| CauseCount { fault, said, rows: u64::try_from(rows).unwrap_or_default() };
+        Ok(rows.into_iter().map(counted).collect())
     }
 
     /// The stage that an operation is in; `None`: there is none with this id.
@@ -448,24 +614,26 @@ impl Store {
         }
     }
 
-    /// The feeds of a plan, the one with the most rows first. An empty address is none.
+    /// The feeds of a plan, the one with the most rows first. What is no address ([`no_address`]) is `None`: one feed.
     pub async fn planned_feeds(&self, operation: &Operation) -> Result<Vec<PlannedFeed>, StoreError> {
-        const PLANNED: &str = "SELECT app, NULLIF(feed_uri, '') AS uri, COUNT(*) FROM operation_rows WHERE operation_id = ? \
+        const PLANNED: &str = "SELECT app, feed_uri AS uri, COUNT(*) FROM operation_rows WHERE operation_id = ? \
              GROUP BY app, uri ORDER BY COUNT(*) DESC, app, uri LIMIT 1000";
         // Run by run: a search for the run of each row costs more than all the rest.
-        const RESETS: &str = "SELECT r.app, NULLIF(r.feed_uri, '') AS uri, COUNT(*) FROM operation_runs u \
+        const RESETS: &str = "SELECT r.app, r.feed_uri AS uri, COUNT(*) FROM operation_runs u \
              CROSS JOIN operation_rows r ON r.operation_id = u.operation_id AND r.position BETWEEN u.first AND u.last \
              WHERE u.operation_id = ? AND u.outcome = ? GROUP BY r.app, uri";
-        let planned = sqlx::query_as(PLANNED).bind(operation.id).fetch_all(&self.pool).await?;
+        let planned: Vec<(String, Option<String>, i64)> =
+            sqlx::query_as(PLANNED).bind(operation.id).fetch_all(&self.pool).await?;
         let counts = operation.counts;
         let apart = counts.reset > 0 && counts.reset < counts.asked;
         let resets: Vec<(String, Option<String>, i64)> = match apart {
             true => sqlx::query_as(RESETS).bind(operation.id).bind(RESET).fetch_all(&self.pool).await?,
             false => Vec::new(),
         };
-        let resets: BTreeMap<_, _> = resets.into_iter().map(|(app, uri, reset)| ((app, uri), reset)).collect();
-        let of_feed = |(app, feed_uri, rows): (String, Option<String>, i64)| {
-            let feed = (app, feed_uri);
+        let resets = by_feed(resets);
+        let mut planned: Vec<_> = by_feed(planned).into_iter().collect();
+        planned.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
+        let of_feed = |(feed, rows): ((String, Option<String>), i64)| {
             let reset = match apart {
                 true => resets.get(&feed).copied().unwrap_or_default(),
                 false if counts.reset == 0 => 0,
@@ -478,15 +646,16 @@ impl Store {
         Ok(planned.into_iter().map(of_feed).collect())
     }
 
-    /// Rows of a plan that had fewer retries than so many when they were seen, by the feeds of an application.
+    /// Rows of a plan that had fewer retries than so many when they were seen, by the feeds of an application as
+    /// [`Store::planned_feeds`] has them.
     pub async fn planned_below(
         &self,
         operation: i64,
         app: &str,
         retries: i64,
     ) -> Result<BTreeMap<Option<String>, u64>, StoreError> {
-        let rows: Vec<(Option<String>, i64)> = sqlx::query_as(
-            "SELECT NULLIF(feed_uri, '') AS uri, COUNT(*) FROM operation_rows \
+        let rows: Vec<(String, Option<String>, i64)> = sqlx::query_as(
+            "SELECT app, feed_uri AS uri, COUNT(*) FROM operation_rows \
              WHERE operation_id = ? AND app = ? AND seen_retries < ? GROUP BY uri",
         )
         .bind(operation)
@@ -494,7 +663,8 @@ impl Store {
         .bind(retries)
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(|(uri, rows)| (uri, u64::try_from(rows).unwrap_or_default())).collect())
+        let rows = by_feed(rows).into_iter();
+        Ok(rows.map(|((_, uri), rows)| (uri, u64::try_from(rows).unwrap_or_default())).collect())
     }
 
     /// Operations with a reset that the consumer wrote over, but for those that were cancelled.
@@ -521,43 +691,71 @@ impl Store {
         .bind(most)
         .bind(RESET)
         .bind(UNCERTAIN)
-        .fetch_optional(&self.pen)
+        .fetch_optional(&mut *self.pen().await?)
         .await?;
         Ok(counted.map(|row| row.try_get(0)).transpose()?)
     }
 
+    /// Fills in all counts.
     async fn count(&self, operations: &mut [Operation]) -> Result<(), StoreError> {
-        let mut counts = BTreeMap::new();
-        for operation in operations.iter() {
-            counts.insert(operation.id, self.outcome_counts(operation.id).await?);
+        self.count_outcomes(operations).await?;
+        for operation in operations.iter_mut().filter(|operation| operation.followed.failed_again > 0) {
+            operation.followed.same_fault = self.same_fault(operation.id).await?;
         }
+        Ok(())
+    }
+
+    /// Fills in the counts, but for how many failed with the same fault.
+    async fn count_outcomes(&self, operations: &mut [Operation]) -> Result<(), StoreError> {
         let ids: Vec<i64> = operations.iter().map(|operation| operation.id).collect();
         let requests = self.request_counts(&ids).await?;
         for operation in operations {
-            operation.counts = counts.remove(&operation.id).unwrap_or_default();
-            let seen = requests.get(&operation.id).copied().unwrap_or_default();
-            operation.followed = Followed {
-                open: seen.open,
-                resolved: seen.resolved,
-                failed_again: seen.failed_again,
-                same_fault: if seen.failed_again > 0 { self.same_fault(operation.id).await? } else { 0 },
-                overwritten: seen.overwritten,
-                gone: seen.gone,
-            };
+            let requests = requests.get(&operation.id).copied().unwrap_or_default();
+            let (counts, told) = self.outcome_counts(operation.id).await?;
+            operation.counts = counts;
+            operation.followed = followed(requests);
+            // Mostly every row has a request, and which have none need not be asked.
+            if operation.kind == RequestKind::Retry && told > requests.standing() {
+                let (yet, never) = self.not_asked(operation.id, None).await?;
+                operation.followed.open += yet;
+                operation.followed.unfollowed = never;
+            }
         }
         Ok(())
     }
 
     async fn same_fault(&self, operation: i64) -> Result<u64, StoreError> {
-        let row = sqlx::query(
+        let row = sqlx::query(AssertSqlSafe(format!(
             "SELECT COUNT(*) FROM ledger_requests q JOIN ledger_events e ON e.id = q.ledger_event \
-             WHERE q.operation = ? AND q.outcome = ? AND q.outcome_fault_id = e.first_fault_id",
-        )
+             WHERE q.operation = ? AND q.outcome = ? AND q.outcome_fault_id = {FAULT_BEFORE}"
+        )))
         .bind(operation)
         .bind(RequestOutcome::FailedAgain.code())
         .fetch_one(&self.pool)
         .await?;
-        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+        Ok(count(&row, 0)?)
+    }
+}
+
+/// Adds up rows by application and feed. What is no address is one feed, however it is written.
+fn by_feed(counted: Vec<(String, Option<String>, i64)>) -> BTreeMap<(String, Option<String>), i64> {
+    let mut sums = BTreeMap::new();
+    for (app, uri, rows) in counted {
+        let feed = (app, uri.filter(|uri| !no_address(Some(uri))));
+        *sums.entry(feed).or_default() += rows;
+    }
+    sums
+}
+
+fn followed(seen: RequestCounts) -> Followed {
+    Followed {
+        open: seen.open,
+        resolved: seen.resolved,
+        failed_again: seen.failed_again,
+        same_fault: 0,
+        overwritten: seen.overwritten,
+        gone: seen.gone,
+        unfollowed: 0,
     }
 }
 
@@ -689,7 +887,7 @@ pub(super) fn read_row(row: &SqliteRow) -> Result<(i64, OperationRow), StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::operation::RowOutcome;
+    use crate::server::store::{WhichCopies, ledger::Ask};
 
     fn row(id: i128) -> OperationRow {
         OperationRow {
@@ -740,15 +938,16 @@ mod tests {
             RowOutcome::Changed { retries: Some(3) },
             RowOutcome::Changed { retries: None },
             RowOutcome::Gone,
+            RowOutcome::TooLong { bytes: 9_000_000, limit: 8_388_608 },
             RowOutcome::Failed { reason: "Odoo does not answer.".into() },
             RowOutcome::Uncertain { reason: "The connection was lost.".into() },
         ];
-        let rows: Vec<_> = (1..=10).map(row).collect();
-        let id = planned(&store, "ten", &rows).await;
+        let rows: Vec<_> = (1..=11).map(row).collect();
+        let id = planned(&store, "eleven", &rows).await;
         assert_eq!(store.operations(None, 10, None).await.unwrap(), [], "a plan is no operation yet");
         assert!(start(&store, id).await && !start(&store, id).await, "a plan is started once");
         let begun = store.operation(id).await.unwrap().unwrap();
-        assert_eq!((begun.stage, begun.counts.asked, begun.counts.to_come()), (Stage::Running, 10, 10));
+        assert_eq!((begun.stage, begun.counts.asked, begun.counts.to_come()), (Stage::Running, 11, 11));
 
         let at: Vec<_> = (0..).zip(outcomes.clone()).collect();
         store.record_outcomes(id, &at).await.unwrap();
@@ -756,7 +955,7 @@ mod tests {
         let done = store.operation(id).await.unwrap().unwrap();
         assert!(done.finished_at.is_some_and(|at| at >= done.started_at));
         let counts = OutcomeCounts {
-            asked: 10,
+            asked: 11,
             reset: 1,
             discarded: 1,
             restored: 1,
@@ -764,6 +963,7 @@ mod tests {
             taken: 1,
             changed: 2,
             gone: 1,
+            too_long: 1,
             failed: 1,
             uncertain: 1,
             busy: 0,
@@ -821,6 +1021,53 @@ mod tests {
         store.end_writing(Some(id)).await.unwrap();
         let counts = store.operation(id).await.unwrap().unwrap().counts;
         assert_eq!((counts.reset, counts.uncertain, counts.to_come()), (2, 1, 2));
+    }
+
+    /// A MySQL database can have such ids (BIGINT UNSIGNED), and rows at the end of the numbers, too.
+    #[tokio::test]
+    async fn an_id_beyond_the_numbers_of_the_store_is_no_other_rows() {
+        let (_folder, store) = store().await;
+        sqlx::raw_sql(
+            "INSERT INTO ledger_sources (id, app, since) VALUES (1, 'odoo', 0);
+             INSERT INTO ledger_feeds (id, source_id, uri) VALUES (1, 1, 'f');
+             INSERT INTO ledger_faults VALUES (1, 1, 'a fault');
+             INSERT INTO ledger_events (id, source_id, row_id, feed_id, event_id, record, failed_at, seen_at, mark, state,
+                first_fault_id, fault_id) VALUES
+                (1, 1, 9223372036854775807, 1, 'tag:x:1', '10000000-0000-4000-8000-000000000001', 1, 0, 0, 2, 1, 1),
+                (2, 1, 5, 1, 'tag:x:5', '10000000-0000-4000-8000-000000000001', 2, 0, 0, 2, 1, 1);",
+        )
+        .execute(&store.pen)
+        .await
+        .unwrap();
+        let highest = i128::from(i64::MAX);
+        let id = planned(&store, "beyond", &[row(highest + 1), row(i128::from(u64::MAX))]).await;
+        let last = planned(&store, "the last one", &[row(highest)]).await;
+        let later = async |id| store.operation(id).await.unwrap().unwrap().later_failed;
+        assert_eq!((later(id).await, later(last).await), (0, 1));
+
+        start(&store, id).await;
+        let operation = store.operation(id).await.unwrap().unwrap();
+        let ask = |id| Ask { row_id: RowId(id), event_id: None, retries_before: Some(5) };
+        store.announce(&operation, "odoo", &[0, 1], &[ask(highest + 1), ask(i128::from(u64::MAX))]).await.unwrap();
+        store.record_outcomes(id, &[(0, RowOutcome::Reset), (1, RowOutcome::Reset)]).await.unwrap();
+        let courses = store.courses(id, WhichRows::All, 0, 10).await.unwrap();
+        assert!(courses.iter().all(|(_, course)| course.unfollowed && course.record.is_none()), "{courses:?}");
+        assert_eq!(store.operation(id).await.unwrap().unwrap().followed.unfollowed, 2);
+        // What becomes of the last row is not what becomes of these.
+        store.ask("odoo", RequestKind::Retry, id, "local", &[ask(highest)]).await.unwrap();
+        assert_eq!(store.courses(id, WhichRows::Open, 0, 10).await.unwrap(), []);
+
+        sqlx::raw_sql(
+            "INSERT INTO discarded (operation_id, position, app, row_id, event_id, fault, at, state, whole) VALUES
+                (1, 0, 'odoo', '9223372036854775807', 'tag:x:1', 'a fault', 0, 'discarded', x''),
+                (1, 1, 'odoo', '9223372036854775808', 'tag:x:1', 'a fault', 0, 'discarded', x'')",
+        )
+        .execute(&store.pen)
+        .await
+        .unwrap();
+        let copies = store.discarded(&WhichCopies::default(), None, 10, None).await.unwrap();
+        let known = |id| copies.iter().find(|copy| copy.row_id == RowId(id)).map(|copy| copy.record.is_some());
+        assert_eq!((known(highest), known(highest + 1)), (Some(true), Some(false)));
     }
 
     #[tokio::test]

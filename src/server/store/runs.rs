@@ -6,10 +6,10 @@
 //! it enters what it saw ([`Store::tell_requests`]).
 
 use chrono::Utc;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite, Transaction};
 
 use super::{
-    ROWS, Store, StoreError,
+    ROWS, Store, StoreError, count,
     ledger::{Ask, requests},
     operations::{ROW_COLUMNS, kind_of, read_row},
 };
@@ -251,7 +251,7 @@ impl Store {
         .bind("The operation was cancelled while this row was being written.")
         .bind(Utc::now().timestamp_millis())
         .bind(operation)
-        .execute(&self.pen)
+        .execute(&mut *self.pen().await?)
         .await?;
         Ok(())
     }
@@ -308,25 +308,33 @@ impl Store {
         let changes: Vec<Change> = outcomes.iter().map(change).collect();
         let left: Vec<i64> =
             outcomes.iter().filter(|(_, outcome)| left_alone(outcome)).map(|(position, _)| *position).collect();
-        let mut transaction = self.begin().await?;
+        let mut pen = self.quick().await?;
+        let mut transaction = pen.begin_with("BEGIN IMMEDIATE").await?;
         let before = apply(&mut transaction, operation, &changes).await?;
         withdraw(&mut transaction, operation, &left, &before).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// How the rows of an operation ended, as far as they have.
-    pub(super) async fn outcome_counts(&self, operation: i64) -> Result<OutcomeCounts, StoreError> {
+    /// How the rows of an operation ended, as far as they have; and of how many that were written, or may have been, the
+    /// ledger was told.
+    pub(super) async fn outcome_counts(&self, operation: i64) -> Result<(OutcomeCounts, u64), StoreError> {
         let rows = sqlx::query(
-            "SELECT outcome, SUM(last - first + 1) FROM operation_runs WHERE operation_id = ? GROUP BY outcome",
+            "SELECT outcome, SUM(last - first + 1), SUM(told * (last - first + 1)) FROM operation_runs \
+             WHERE operation_id = ? GROUP BY outcome",
         )
         .bind(operation)
         .fetch_all(&self.pool)
         .await?;
         let mut counts = OutcomeCounts { asked: self.planned_so_far(operation).await?, ..OutcomeCounts::default() };
+        let mut told = 0;
         for row in rows {
-            let number = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
-            match row.try_get::<&str, _>(0)? {
+            let number = count(&row, 1)?;
+            let outcome: &str = row.try_get(0)?;
+            if matches!(outcome, RESET | UNCERTAIN | WRITING) {
+                told += count(&row, 2)?;
+            }
+            match outcome {
                 RESET => counts.reset += number,
                 DISCARDED => counts.discarded += number,
                 RESTORED => counts.restored += number,
@@ -334,13 +342,14 @@ impl Store {
                 TAKEN => counts.taken += number,
                 CHANGED => counts.changed += number,
                 GONE => counts.gone += number,
+                TOO_LONG => counts.too_long += number,
                 FAILED => counts.failed += number,
                 UNCERTAIN => counts.uncertain += number,
                 BUSY => counts.busy += number,
                 _ => {}
             }
         }
-        Ok(counts)
+        Ok((counts, told))
     }
 
     /// How many rows of an operation another transaction had locked when their turn came.
@@ -412,7 +421,7 @@ impl Store {
         .bind(BUSY)
         .fetch_one(&self.pool)
         .await?;
-        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+        Ok(count(&row, 0)?)
     }
 }
 
@@ -524,6 +533,7 @@ const ALREADY_THERE: &str = "already_there";
 pub(super) const TAKEN: &str = "taken";
 const CHANGED: &str = "changed";
 const GONE: &str = "gone";
+const TOO_LONG: &str = "too_long";
 const FAILED: &str = "failed";
 pub(super) const UNCERTAIN: &str = "uncertain";
 const BUSY: &str = "busy";
@@ -540,6 +550,7 @@ fn to_columns(outcome: &RowOutcome) -> (&'static str, Option<String>) {
         RowOutcome::Taken { operation } => (TAKEN, Some(operation.to_string())),
         RowOutcome::Changed { retries } => (CHANGED, retries.map(|retries| retries.to_string())),
         RowOutcome::Gone => (GONE, None),
+        RowOutcome::TooLong { bytes, limit } => (TOO_LONG, Some(format!("{bytes} of {limit}"))),
         RowOutcome::Failed { reason } => (FAILED, Some(reason.clone())),
         RowOutcome::Uncertain { reason } => (UNCERTAIN, Some(reason.clone())),
         RowOutcome::Busy { again } => (BUSY, again.then(|| AGAIN.to_owned())),
@@ -560,6 +571,12 @@ pub(super) fn from_columns(word: &str, detail: Option<String>) -> Result<RowOutc
         }
         CHANGED => RowOutcome::Changed { retries: detail.and_then(|text| text.parse().ok()) },
         GONE => RowOutcome::Gone,
+        TOO_LONG => {
+            let detail = detail.as_deref().and_then(|text| text.split_once(" of "));
+            let numbers = detail.and_then(|(bytes, limit)| Some((bytes.parse().ok()?, limit.parse().ok()?)));
+            let (bytes, limit) = numbers.ok_or_else(unknown)?;
+            RowOutcome::TooLong { bytes, limit }
+        }
         FAILED => RowOutcome::Failed { reason: detail.unwrap_or_default() },
         UNCERTAIN => RowOutcome::Uncertain { reason: detail.unwrap_or_default() },
         BUSY => RowOutcome::Busy { again: detail.as_deref() == Some(AGAIN) },

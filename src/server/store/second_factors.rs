@@ -38,8 +38,9 @@ impl Store {
         row.map(|row| read(&row)).transpose()
     }
 
-    /// Gives an account a second factor in the place of any that it has, with the hashes of its recovery codes. `step` is
-    /// that of the code which has proved it. The account's other sessions end: they began without it.
+    /// Gives an account a second factor, with the hashes of its recovery codes. `step` is that of the code which has proved
+    /// it. The account's other sessions end: they began without it. Returns `false`, and changes nothing, where the account
+    /// has one already and `replace` does not allow another in its place: two sign-ins can set one up at the same time.
     pub async fn set_second_factor(
         &self,
         account: i64,
@@ -47,20 +48,25 @@ impl Store {
         step: i64,
         codes: &[[u8; 32]],
         keep_session: &[u8],
-    ) -> Result<(), StoreError> {
+        replace: bool,
+    ) -> Result<bool, StoreError> {
         let now = Utc::now().timestamp_millis();
         let mut transaction = self.begin().await?;
-        sqlx::query(
+        let set = sqlx::query(
             "INSERT INTO second_factors (account_id, secret, set_at, last_step) VALUES (?, ?, ?, ?) \
              ON CONFLICT (account_id) DO UPDATE SET secret = excluded.secret, set_at = excluded.set_at, \
-             last_step = excluded.last_step",
+             last_step = excluded.last_step WHERE ?",
         )
         .bind(account)
         .bind(secret)
         .bind(now)
         .bind(step)
+        .bind(replace)
         .execute(&mut *transaction)
         .await?;
+        if set.rows_affected() == 0 {
+            return Ok(false);
+        }
         write_codes(&mut transaction, account, codes).await?;
         sqlx::query("DELETE FROM sessions WHERE account_id = ? AND hash <> ?")
             .bind(account)
@@ -68,7 +74,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Gives an account other recovery codes; the old ones open nothing any more.
@@ -85,7 +91,7 @@ impl Store {
             .bind(step)
             .bind(account)
             .bind(step)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(taken.rows_affected() > 0)
     }
@@ -99,7 +105,7 @@ impl Store {
         .bind(Utc::now().timestamp_millis())
         .bind(account)
         .bind(hash)
-        .execute(&self.pen)
+        .execute(&mut *self.pen().await?)
         .await?;
         Ok(taken.rows_affected() > 0)
     }

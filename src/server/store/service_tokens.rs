@@ -66,7 +66,7 @@ impl Store {
         .bind(new.created_by.unwrap_or_default())
         .bind(new.expires_at.map(|at| at.timestamp_millis()))
         .bind(new.name)
-        .fetch_optional(&self.pen)
+        .fetch_optional(&mut *self.pen().await?)
         .await?;
         Ok(added)
     }
@@ -96,7 +96,7 @@ impl Store {
             .bind(Utc::now().timestamp_millis())
             .bind(address)
             .bind(id)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Store {
             .bind(opens.word())
             .bind(lines(applications))
             .bind(id)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Store {
     pub async fn forget_service_token(&self, id: i64) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM service_tokens WHERE id = ? AND from_settings = 1 AND revoked_at IS NULL")
             .bind(id)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(())
     }

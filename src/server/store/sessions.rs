@@ -125,7 +125,11 @@ impl Store {
 
     /// Gives a session another id. Nothing else about it changes.
     pub async fn rotate_session(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sessions SET hash = ? WHERE hash = ?").bind(to).bind(from).execute(&self.pen).await?;
+        sqlx::query("UPDATE sessions SET hash = ? WHERE hash = ?")
+            .bind(to)
+            .bind(from)
+            .execute(&mut *self.pen().await?)
+            .await?;
         Ok(())
     }
 
@@ -149,7 +153,7 @@ impl Store {
             .bind(Utc::now().timestamp_millis())
             .bind(address)
             .bind(hash)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(())
     }
@@ -166,7 +170,7 @@ impl Store {
     }
 
     pub async fn end_session(&self, hash: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(hash).execute(&self.pen).await?;
+        sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(hash).execute(&mut *self.pen().await?).await?;
         Ok(())
     }
 
@@ -175,14 +179,18 @@ impl Store {
         let ended = sqlx::query("DELETE FROM sessions WHERE name = ? AND number = ?")
             .bind(name)
             .bind(number)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(ended.rows_affected() > 0)
     }
 
     /// Ends every session of a person, and answers how many there were.
     pub async fn end_sessions(&self, name: &str) -> Result<u64, StoreError> {
-        Ok(sqlx::query("DELETE FROM sessions WHERE name = ?").bind(name).execute(&self.pen).await?.rows_affected())
+        Ok(sqlx::query("DELETE FROM sessions WHERE name = ?")
+            .bind(name)
+            .execute(&mut *self.pen().await?)
+            .await?
+            .rows_affected())
     }
 
     /// Makes a token and answers its id.
@@ -198,7 +206,7 @@ impl Store {
         .bind(new.reading_only)
         .bind(Utc::now().timestamp_millis())
         .bind(new.expires_at.map(|at| at.timestamp_millis()))
-        .fetch_one(&self.pen)
+        .fetch_one(&mut *self.pen().await?)
         .await?;
         Ok(id)
     }
@@ -240,7 +248,7 @@ impl Store {
             .bind(Utc::now().timestamp_millis())
             .bind(address)
             .bind(id)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(())
     }
@@ -250,20 +258,27 @@ impl Store {
         let ended = sqlx::query("DELETE FROM tokens WHERE account_id = ? AND id = ?")
             .bind(account)
             .bind(id)
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         Ok(ended.rows_affected() > 0)
     }
 
     /// Revokes every token of an account, and returns how many there were.
     pub async fn end_tokens(&self, account: i64) -> Result<u64, StoreError> {
-        let ended = sqlx::query("DELETE FROM tokens WHERE account_id = ?").bind(account).execute(&self.pen).await?;
+        let ended = sqlx::query("DELETE FROM tokens WHERE account_id = ?")
+            .bind(account)
+            .execute(&mut *self.pen().await?)
+            .await?;
         Ok(ended.rows_affected())
     }
 
     /// Gives a browser another mark: whoever knows the old one, by whatever way, knows nothing of it any more.
     pub async fn rename_browser(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("UPDATE known_browsers SET hash = ? WHERE hash = ?").bind(to).bind(from).execute(&self.pen).await?;
+        sqlx::query("UPDATE known_browsers SET hash = ? WHERE hash = ?")
+            .bind(to)
+            .bind(from)
+            .execute(&mut *self.pen().await?)
+            .await?;
         Ok(())
     }
 
@@ -295,6 +310,15 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         Ok(found.is_some())
+    }
+
+    /// The names, as accounts compare them, of those who have signed in from a browser, whoever did so last first.
+    pub async fn people_of_browser(&self, hash: &[u8]) -> Result<Vec<String>, StoreError> {
+        let found = sqlx::query_scalar(
+            "SELECT name FROM known_browsers WHERE hash = ? AND last_used_at >= ? ORDER BY last_used_at DESC, name LIMIT 100",
+        );
+        let since = (Utc::now() - KNOWN).timestamp_millis();
+        Ok(found.bind(hash).bind(since).fetch_all(&self.pool).await?)
     }
 
     pub async fn knows_browser(&self, hash: &[u8], name: &str) -> Result<bool, StoreError> {

@@ -11,7 +11,7 @@ use crate::{
         history::{HistoryDay, Resolving},
         ledger::{Asked, Fault, Happened, LedgerBreak, LedgerCount, LedgerEntry, LedgerEvent, LifeState, Moment},
     },
-    server::store::{ROWS, Store, StoreError, push_list},
+    server::store::{ROWS, Store, StoreError, count, push_list},
 };
 
 use super::write::NO_TIME;
@@ -69,6 +69,34 @@ impl Store {
         rows.iter().rev().map(read_entry).collect()
     }
 
+    /// The ids in the retry log of all attempts with an event's id, the newest first, and the highest id of the log that was
+    /// read. `None`: the log has not been read whole.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn log_of_event(&self, app: &str, event_id: &str) -> Result<Option<(Vec<RowId>, RowId)>, StoreError> {
+        let source: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT id, log_to FROM ledger_sources WHERE app = ? AND log_to IS NOT NULL AND read_whole_at IS NOT NULL",
+        )
+        .bind(app)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some((source, to)) = source else { return Ok(None) };
+        // The index is of the ends: see the migration. Other rows with this id count, too: the log of an earlier failure
+        // stays where other hands have removed its row.
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT a.log_id FROM ledger_events e CROSS JOIN ledger_entries a ON a.ledger_event = e.id \
+             WHERE substr(e.event_id, -12) = substr(?1, -12) AND e.event_id = ?1 AND +e.source_id = ?2 \
+             AND a.log_id IS NOT NULL AND a.log_id <= ?3 ORDER BY a.log_id DESC LIMIT 10000",
+        )
+        .bind(event_id)
+        .bind(source)
+        .bind(to)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Some((ids.into_iter().map(|id| RowId(id.into())).collect(), RowId(to.into()))))
+    }
+
     /// How many retries an event had when they were set back to 0 the last time; `None`: that was not seen.
     ///
     /// # Errors
@@ -106,7 +134,7 @@ impl Store {
                 fault: row.try_get(1)?,
                 state: LifeState::from_code(state)
                     .ok_or_else(|| StoreError::Content(format!("a count of the unknown state {state}")))?,
-                count: u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
+                count: count(row, 3)?,
             })
         };
         rows.iter().map(read).collect()
@@ -141,12 +169,11 @@ impl Store {
     /// The store cannot be read.
     pub async fn faults(&self, ids: &[i64]) -> Result<BTreeMap<i64, Fault>, StoreError> {
         let mut faults = BTreeMap::new();
-        for id in ids {
-            let row = sqlx::query("SELECT id, version, fingerprint FROM ledger_faults WHERE id = ?")
-                .bind(id)
-                .fetch_optional(&self.pool)
-                .await?;
-            if let Some(row) = row {
+        for ids in ids.chunks(ROWS) {
+            let mut query =
+                QueryBuilder::<Sqlite>::new("SELECT id, version, fingerprint FROM ledger_faults WHERE id IN (");
+            push_list(&mut query, ids);
+            for row in query.build().fetch_all(&self.pool).await? {
                 let fault = Fault { id: row.try_get(0)?, version: row.try_get(1)?, fingerprint: row.try_get(2)? };
                 faults.insert(fault.id, fault);
             }
@@ -163,10 +190,14 @@ pub struct Known {
     pub first_sight: DateTime<Utc>,
     /// The newest attempt of its present failure, by its id in the retry log.
     pub log_id: Option<RowId>,
+    /// The fault of its latest error.
+    pub fault: i64,
+    /// Rows of its retry log that were seen.
+    pub attempts: u64,
 }
 
 /// The id in the retry log of an event's newest attempt of its present failure. Without one it is NULL.
-const NEWEST_ATTEMPT: &str = "CASE WHEN e.attempts > 0 THEN (SELECT a.log_id FROM ledger_entries a \
+pub(in crate::server::store) const NEWEST_ATTEMPT: &str = "CASE WHEN e.attempts > 0 THEN (SELECT a.log_id FROM ledger_entries a \
      WHERE a.ledger_event = e.id AND a.log_id IS NOT NULL AND +a.kind = 1 ORDER BY a.log_id DESC LIMIT 1) END";
 
 impl Store {
@@ -179,7 +210,8 @@ impl Store {
         let mut known = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(ROWS) {
             let mut query = QueryBuilder::<Sqlite>::new(format!(
-                "SELECT e.row_id, e.event_id, e.failed_at, e.seen_at, {NEWEST_ATTEMPT} FROM ledger_events e \
+                "SELECT e.row_id, e.event_id, e.failed_at, e.seen_at, {NEWEST_ATTEMPT}, e.fault_id, e.attempts \
+                 FROM ledger_events e \
                  WHERE e.source_id = (SELECT id FROM ledger_sources WHERE app = "
             ));
             query.push_bind(app).push(") AND +e.state < 10 AND e.row_id IN (");
@@ -190,6 +222,8 @@ impl Store {
                     event_id: row.try_get(1)?,
                     first_sight: failed_at(row.try_get(2)?).map_or(seen_at, |at| at.min(seen_at)),
                     log_id: row.try_get::<Option<i64>, _>(4)?.map(|id| RowId(id.into())),
+                    fault: row.try_get(5)?,
+                    attempts: count(&row, 6)?,
                 };
                 known.insert(RowId(row.try_get::<i64, _>(0)?.into()), of_row);
             }
@@ -397,6 +431,20 @@ impl Store {
         Ok(rows.into_iter().map(|(id, event)| (RowId(id.into()), event)).collect())
     }
 
+    /// Returns the rows of an application's failed events with this event id, as of the last poll, at most 100.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn open_rows_of_event(&self, app: &str, event_id: &str) -> Result<Vec<RowId>, StoreError> {
+        let rows = sqlx::query_scalar::<_, i64>(
+            "SELECT e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = +e.source_id \
+             WHERE substr(e.event_id, -12) = substr(?1, -12) AND +e.event_id = ?1 AND s.app = ?2 AND +e.state < 10 \
+             ORDER BY e.row_id LIMIT 100",
+        );
+        let rows = rows.bind(event_id).bind(app).fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(|id| RowId(id.into())).collect())
+    }
+
     /// How many failed events of a feed wait that have a lower id.
     ///
     /// # Errors
@@ -454,18 +502,28 @@ impl Store {
         Ok(places)
     }
 
-    /// What happened on each day from this one on; days without anything are not named.
+    /// What happened on each day from this one on, in a zone that is so many minutes ahead of UTC; days without anything are
+    /// not named.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn history_days(&self, scope: &Scope, from: NaiveDate) -> Result<Vec<HistoryDay>, StoreError> {
-        let hour = from.and_time(chrono::NaiveTime::MIN).and_utc().timestamp().div_euclid(3600);
+    pub async fn history_days(
+        &self,
+        scope: &Scope,
+        from: NaiveDate,
+        ahead: i32,
+    ) -> Result<Vec<HistoryDay>, StoreError> {
+        // The middle of an hour says to which day it belongs: in a zone of half hours, half of it.
+        let ahead = i64::from(ahead) + 30;
+        let first = from.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() / 60;
+        let hour = (first - ahead + 59).div_euclid(60);
         let mut days = BTreeMap::<i64, [i64; 5]>::new();
         for (source, feed) in self.places(scope).await? {
             let rows = sqlx::query(
-                "SELECT hour / 24, SUM(failed), SUM(attempts), SUM(resolved), SUM(gone), SUM(discarded) FROM ledger_hours \
-                 WHERE hour >= ? AND source_id = ? AND (? IS NULL OR feed_id = ?) GROUP BY 1",
+                "SELECT (hour * 60 + ?) / 1440, SUM(failed), SUM(attempts), SUM(resolved), SUM(gone), SUM(discarded) \
+                 FROM ledger_hours WHERE hour >= ? AND source_id = ? AND (? IS NULL OR feed_id = ?) GROUP BY 1",
             )
+            .bind(ahead)
             .bind(hour)
             .bind(source)
             .bind(feed)
@@ -527,6 +585,25 @@ impl Store {
         Ok(ended)
     }
 
+    /// When a failed event was last seen to have left by itself, resolved or with no trace of why, by feed address: what a retry
+    /// that succeeded leaves behind.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn left_last(&self, app: &str) -> Result<HashMap<String, DateTime<Utc>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT uri, at FROM (SELECT f.uri, (SELECT e.ended_at FROM ledger_events e WHERE e.feed_id = f.id \
+             AND e.ended_at IS NOT NULL AND +e.state IN (?, ?) ORDER BY e.ended_at DESC LIMIT 1) AS at \
+             FROM ledger_feeds f JOIN ledger_sources s ON s.id = f.source_id WHERE s.app = ?) WHERE at IS NOT NULL",
+        )
+        .bind(LifeState::Resolved.code())
+        .bind(LifeState::Gone.code())
+        .bind(app)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, instant(row.try_get(1)?)?))).collect()
+    }
+
     /// How long it took, and who helped, of the events that were resolved last.
     ///
     /// # Errors
@@ -566,8 +643,7 @@ impl Store {
             push_list(&mut query, ids);
             query.push(" GROUP BY who");
             for row in query.build().fetch_all(&self.pool).await? {
-                let number: i64 = row.try_get(1)?;
-                *helped.entry(row.try_get(0)?).or_default() += u64::try_from(number).unwrap_or_default();
+                *helped.entry(row.try_get(0)?).or_default() += count(&row, 1)?;
             }
         }
         let mut helped: Vec<_> = helped.into_iter().collect();
@@ -672,7 +748,7 @@ pub(in crate::server::store) fn read_event(row: &SqliteRow) -> Result<LedgerEven
         asked: row.try_get::<Option<i64>, _>("asked")?.and_then(Asked::from_code),
         first_fault: row.try_get("first_fault_id")?,
         fault: row.try_get("fault_id")?,
-        attempts: u64::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or_default(),
+        attempts: count(row, "attempts")?,
         ended: ended.transpose()?,
         ended_why: row.try_get("ended_why")?,
     })
@@ -704,4 +780,43 @@ pub(super) fn time(millis: Option<i64>) -> Option<DateTime<Utc>> {
 /// The instant of a `failed_at`, which is kept in microseconds. Its extremes stand for what is no date.
 pub(super) fn failed_at(micros: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros).filter(|_| micros > i64::MIN + 1 && micros != i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_day_begins_where_the_reader_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        let hour = |text: &str| text.parse::<DateTime<Utc>>().unwrap().timestamp() / 3_600;
+        sqlx::raw_sql(
+            "INSERT INTO ledger_sources (id, app, since) VALUES (1, 'lab', 0);
+             INSERT INTO ledger_feeds (id, source_id, uri) VALUES (1, 1, '')",
+        )
+        .execute(&store.pool)
+        .await
+        .unwrap();
+        for (at, failed) in [("2026-11-28T17:00:00Z", 1), ("2026-11-28T19:00:00Z", 2), ("2026-11-29T20:00:00Z", 4)] {
+            sqlx::query("INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed) VALUES (1, 1, 1, ?, ?)")
+                .bind(hour(at))
+                .bind(failed)
+                .execute(&store.pool)
+                .await
+                .unwrap();
+        }
+        let scope = Scope { apps: vec!["lab".to_owned()], feed: None };
+        let from = |day| NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
+        let days = async |day, ahead| {
+            let days = store.history_days(&scope, from(day), ahead).await.unwrap();
+            days.into_iter().map(|day| (day.day.to_string(), day.failed)).collect::<Vec<_>>()
+        };
+        let named = |day: &str, failed| (format!("2026-11-{day}"), failed);
+        assert_eq!(days(28, 0).await, [named("28", 3), named("29", 4)]);
+        // Half past midnight in Kolkata, and an hour and a half past the next one.
+        assert_eq!(days(28, 330).await, [named("28", 1), named("29", 2), named("30", 4)]);
+        assert_eq!(days(29, 330).await, [named("29", 2), named("30", 4)], "from a day on, also where it began");
+        assert_eq!(days(28, -600).await, [named("28", 3), named("29", 4)]);
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
         RowId,
         ledger::{Asked, Happened, LedgerEvent, LedgerRequest, Moment, RequestKind, RequestOutcome},
     },
-    server::store::{ROWS, Store, StoreError, push_list},
+    server::store::{ROWS, Store, StoreError, count, push_list},
 };
 
 /// A request for one failed event.
@@ -44,7 +44,8 @@ impl Store {
     /// be seen before its request; a row whose change then fails is taken back with [`Store::withdraw`].
     ///
     /// A retry and a discard go to the open event with this row id; a restore to the newest discarded one. Rows that the
-    /// ledger does not know yet are skipped. Answers how many were put on record.
+    /// ledger does not know yet are skipped; a retry of such a row is put on record when the watcher first sees the row.
+    /// Answers how many were put on record.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -63,7 +64,8 @@ impl Store {
         Ok(taken)
     }
 
-    /// Takes back requests of an operation whose rows were not changed in the source.
+    /// Takes back requests of an operation whose rows were not changed in the source: earlier requests, whose place they took,
+    /// have it again.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -87,7 +89,7 @@ impl Store {
                     .fetch_all(&self.pool)
                     .await?;
             for row in rows {
-                let number = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+                let number = count(&row, 1)?;
                 let outcome = row.try_get::<Option<i64>, _>(0)?.and_then(RequestOutcome::from_code);
                 *counts.entry(*operation).or_default().of(outcome) += number;
             }
@@ -143,6 +145,12 @@ impl Store {
 }
 
 impl RequestCounts {
+    /// Requests that were not withdrawn.
+    pub fn standing(&self) -> u64 {
+        let seen = self.resolved + self.failed_again + self.overwritten + self.gone;
+        self.open + seen + self.discarded + self.restored + self.superseded
+    }
+
     fn of(&mut self, outcome: Option<RequestOutcome>) -> &mut u64 {
         match outcome {
             None => &mut self.open,
@@ -179,7 +187,8 @@ pub(in crate::server::store) async fn ask(
     Ok(taken)
 }
 
-/// Takes requests back within a transaction: see [`Store::withdraw`].
+/// Takes requests back within a transaction: see [`Store::withdraw`]. They changed nothing, so whatever was seen meanwhile
+/// came of the requests whose place they took, and these have it again.
 pub(in crate::server::store) async fn withdraw(
     transaction: &mut Transaction<'_, Sqlite>,
     app: &str,
@@ -189,34 +198,131 @@ pub(in crate::server::store) async fn withdraw(
     let now = Utc::now().timestamp_millis();
     for row in rows {
         let Ok(row_id) = i64::try_from(row.0) else { continue };
-        let events = sqlx::query(
-            "UPDATE ledger_requests SET outcome = ?, outcome_at = ? WHERE operation = ? AND outcome IS NULL \
-             AND ledger_event IN (SELECT e.id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
-             WHERE s.app = ? AND e.row_id = ?) RETURNING ledger_event",
+        let requests = sqlx::query(
+            "SELECT r.id, r.ledger_event, r.outcome, r.superseded_by FROM ledger_sources s \
+             CROSS JOIN ledger_events e ON e.source_id = s.id AND e.row_id = ? \
+             CROSS JOIN ledger_requests r ON r.operation = ? AND r.ledger_event = e.id WHERE s.app = ?",
         )
-        .bind(RequestOutcome::Withdrawn.code())
-        .bind(now)
+        .bind(row_id)
         .bind(operation)
         .bind(app)
-        .bind(row_id)
         .fetch_all(&mut **transaction)
         .await?;
-        for event in events {
-            let event: i64 = event.try_get(0)?;
-            sqlx::query("INSERT INTO ledger_entries (ledger_event, kind, at, operation) VALUES (?, ?, ?, ?)")
-                .bind(event)
-                .bind(Happened::Withdrawn.code())
-                .bind(now)
-                .bind(operation)
-                .execute(&mut **transaction)
-                .await?;
-            sqlx::query("UPDATE ledger_events SET asked = NULL WHERE id = ? AND asked = ?")
-                .bind(event)
-                .bind(Asked::Requested.code())
-                .execute(&mut **transaction)
-                .await?;
+        for request in requests {
+            let (id, event): (i64, i64) = (request.try_get(0)?, request.try_get(1)?);
+            let outcome = request.try_get::<Option<i64>, _>(2)?.and_then(RequestOutcome::from_code);
+            let goes = match outcome {
+                None => {
+                    give_back(transaction, operation, event, None).await?;
+                    true
+                }
+                Some(RequestOutcome::Superseded) => {
+                    give_back(transaction, operation, event, request.try_get(3)?).await?;
+                    true
+                }
+                Some(
+                    RequestOutcome::Resolved
+                    | RequestOutcome::FailedAgain
+                    | RequestOutcome::Overwritten
+                    | RequestOutcome::Gone,
+                ) => hand_over(transaction, operation, event, id).await?,
+                Some(_) => false,
+            };
+            if goes {
+                end_withdrawn(transaction, operation, event, id, now).await?;
+            }
         }
     }
+    Ok(())
+}
+
+/// Gives the request back its place that one of this operation took. `by`: the operation whose request has taken the place
+/// of that one since; the other one waits for the place of that then.
+async fn give_back(
+    transaction: &mut Transaction<'_, Sqlite>,
+    operation: i64,
+    event: i64,
+    by: Option<i64>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE ledger_requests SET outcome = CASE WHEN ?1 IS NULL THEN NULL ELSE outcome END, \
+         outcome_at = CASE WHEN ?1 IS NULL THEN NULL ELSE outcome_at END, superseded_by = ?1 \
+         WHERE ledger_event = ?2 AND outcome = ?3 AND superseded_by = ?4",
+    )
+    .bind(by)
+    .bind(event)
+    .bind(RequestOutcome::Superseded.code())
+    .bind(operation)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// What was seen while a request that changed nothing had the place of another one of its kind, came of that one, which gets
+/// it. Answers whether there was such a one.
+async fn hand_over(
+    transaction: &mut Transaction<'_, Sqlite>,
+    operation: i64,
+    event: i64,
+    request: i64,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE ledger_requests SET outcome = own.outcome, outcome_after = own.outcome_after, outcome_at = own.outcome_at, \
+         outcome_fault_id = own.outcome_fault_id, superseded_by = NULL FROM ledger_requests own WHERE own.id = ?1 \
+         AND ledger_requests.ledger_event = ?2 AND ledger_requests.outcome = ?3 AND ledger_requests.superseded_by = ?4 \
+         AND ledger_requests.kind = own.kind",
+    )
+    .bind(request)
+    .bind(event)
+    .bind(RequestOutcome::Superseded.code())
+    .bind(operation)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Ends a request as withdrawn, after whoever it took the place of has it back.
+async fn end_withdrawn(
+    transaction: &mut Transaction<'_, Sqlite>,
+    operation: i64,
+    event: i64,
+    request: i64,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE ledger_requests SET outcome = ?, outcome_after = NULL, outcome_at = ?, outcome_fault_id = NULL, \
+         superseded_by = NULL WHERE id = ?",
+    )
+    .bind(RequestOutcome::Withdrawn.code())
+    .bind(now)
+    .bind(request)
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query("INSERT INTO ledger_entries (ledger_event, kind, at, operation) VALUES (?, ?, ?, ?)")
+        .bind(event)
+        .bind(Happened::Withdrawn.code())
+        .bind(now)
+        .bind(operation)
+        .execute(&mut **transaction)
+        .await?;
+    // What the newest request says that is left, as if this one had never been.
+    sqlx::query(
+        "UPDATE ledger_events SET asked = (SELECT CASE WHEN q.kind <> ?1 THEN NULL WHEN q.outcome IS NULL THEN ?2 \
+         WHEN q.outcome = ?3 THEN ?4 WHEN q.outcome = ?5 THEN ?6 END FROM ledger_requests q \
+         WHERE q.ledger_event = ledger_events.id AND (q.outcome IS NULL OR q.outcome NOT IN (?7, ?8)) \
+         ORDER BY q.at DESC, q.id DESC LIMIT 1) WHERE id = ?9 AND asked = ?2",
+    )
+    .bind(RequestKind::Retry.code())
+    .bind(Asked::Requested.code())
+    .bind(RequestOutcome::FailedAgain.code())
+    .bind(Asked::FailedAgain.code())
+    .bind(RequestOutcome::Overwritten.code())
+    .bind(Asked::Overwritten.code())
+    .bind(RequestOutcome::Superseded.code())
+    .bind(RequestOutcome::Withdrawn.code())
+    .bind(event)
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }
 
@@ -251,7 +357,7 @@ async fn find(
 }
 
 /// Puts requests for these events on record, each with the retries before.
-async fn put(
+pub(super) async fn put(
     transaction: &mut Transaction<'_, Sqlite>,
     events: &BTreeMap<i64, Option<i64>>,
     kind: RequestKind,
@@ -260,8 +366,23 @@ async fn put(
     now: i64,
 ) -> Result<(), StoreError> {
     let ids: Vec<i64> = events.keys().copied().collect();
+    // An earlier request of the same operation has come through and was written over: who lost the place to that one does
+    // not get it back when this one is withdrawn.
+    let mut for_good =
+        QueryBuilder::<Sqlite>::new("UPDATE ledger_requests SET superseded_by = NULL WHERE superseded_by = ");
+    for_good.push_bind(operation);
+    for_good.push(
+        " AND EXISTS (SELECT 1 FROM ledger_requests own WHERE own.ledger_event = ledger_requests.ledger_event \
+         AND own.operation = ",
+    );
+    for_good.push_bind(operation).push(" AND own.outcome = ").push_bind(RequestOutcome::Overwritten.code());
+    for_good.push(") AND ledger_event IN (");
+    push_list(&mut for_good, &ids);
+    for_good.build().execute(&mut **transaction).await?;
+
     let mut superseded = QueryBuilder::<Sqlite>::new("UPDATE ledger_requests SET outcome = ");
     superseded.push_bind(RequestOutcome::Superseded.code()).push(", outcome_at = ").push_bind(now);
+    superseded.push(", superseded_by = ").push_bind(operation);
     superseded.push(" WHERE outcome IS NULL AND operation <> ").push_bind(operation).push(" AND ledger_event IN (");
     push_list(&mut superseded, &ids);
     superseded.build().execute(&mut **transaction).await?;
@@ -277,7 +398,7 @@ async fn put(
     requests.push(
         " ON CONFLICT (operation, ledger_event, kind) DO UPDATE SET at = excluded.at, \
          retries_before = excluded.retries_before, outcome = NULL, outcome_after = NULL, outcome_at = NULL, \
-         outcome_fault_id = NULL",
+         outcome_fault_id = NULL, superseded_by = NULL",
     );
     requests.build().execute(&mut **transaction).await?;
 

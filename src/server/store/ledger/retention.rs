@@ -31,8 +31,11 @@ impl Store {
         }
         sqlx::query("DELETE FROM ledger_hours WHERE hour < ?")
             .bind(before.div_euclid(3_600_000))
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
+        if forgotten > 0 {
+            self.forget_words().await?;
+        }
         Ok(forgotten)
     }
 

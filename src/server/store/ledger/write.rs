@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Row as _, Sqlite, Transaction};
 
+use super::requests;
 use crate::{
     model::{
         Stamp,
@@ -15,7 +16,12 @@ use crate::{
     },
     server::{
         digest::{self, Digest},
-        store::{ROWS, Store, StoreError, push_list, runs::RUN_OF_ROW},
+        store::{
+            ROWS, Store, StoreError,
+            operations::{SAME_ROW, kind_word},
+            push_list,
+            runs::{RESET, RUN_OF_ROW, UNCERTAIN, WRITING},
+        },
     },
 };
 
@@ -42,6 +48,16 @@ pub struct Book {
     faults: HashMap<(i64, String), i64>,
     /// No row that was there at the last look has an id outside of these.
     within: (i64, i64),
+    /// Whose attempts were taken for those of an earlier failure since the last look; see [`Pen::recall`].
+    doubtful: Doubtful,
+}
+
+/// Events, by the ledger's own numbers.
+#[derive(Debug)]
+enum Doubtful {
+    /// Any of the source's, since the console started or began to read the table.
+    Any,
+    These(BTreeSet<i64>),
 }
 
 /// An error's fingerprint: the version of the algorithm, and its text.
@@ -160,12 +176,27 @@ impl BookRow {
 }
 
 /// Signs of a feed's consumer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// When it was last seen at work.
     pub worked_at: Option<DateTime<Utc>>,
     /// When its marker was seen to move, or first seen.
     pub moved_at: Option<DateTime<Utc>>,
+    /// How many moves of its marker were seen, and when the first was.
+    pub moves: i64,
+    pub moves_from: Option<DateTime<Utc>>,
+}
+
+/// Moves of a marker from which on a pause between two of them is called usual.
+const USUAL: i64 = 10;
+
+impl Work {
+    /// The usual pause between two moves of the marker, in seconds; `None`: too few were seen.
+    pub fn usual_pause(&self) -> Option<u64> {
+        let (from, to) = (self.moves_from?, self.moved_at?);
+        let pauses = self.moves.checked_sub(1).filter(|_| self.moves >= USUAL)?;
+        u64::try_from((to - from).num_seconds() / pauses).ok()
+    }
 }
 
 /// What a page changed, by the ledger's own numbers.
@@ -187,7 +218,7 @@ impl Store {
         sqlx::query("INSERT INTO ledger_sources (app, since) VALUES (?, ?) ON CONFLICT (app) DO NOTHING")
             .bind(app)
             .bind(now.timestamp_millis())
-            .execute(&self.pen)
+            .execute(&mut *self.pen().await?)
             .await?;
         let row = sqlx::query(
             "SELECT id, identity, since, read_whole_at, looked_at, log_to, max_retry, failed_at_moves FROM ledger_sources \
@@ -208,6 +239,7 @@ impl Store {
             feeds: HashMap::new(),
             faults: HashMap::new(),
             within: (i64::MIN, i64::MAX),
+            doubtful: Doubtful::Any,
         })
     }
 
@@ -263,7 +295,7 @@ impl Store {
             sqlx::query("UPDATE ledger_sources SET failed_at_moves = ? WHERE id = ?")
                 .bind(moves)
                 .bind(book.source)
-                .execute(&self.pen)
+                .execute(&mut *self.pen().await?)
                 .await?;
             book.moves = moves;
         }
@@ -391,15 +423,21 @@ impl Store {
         markers: &BTreeMap<String, String>,
         at: DateTime<Utc>,
     ) -> Result<HashMap<String, Work>, StoreError> {
-        let rows = sqlx::query("SELECT uri, worked_at, marker, marker_moved_at FROM ledger_feeds WHERE source_id = ?")
-            .bind(book.source)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT uri, worked_at, marker, marker_moved_at, moves, moves_from FROM ledger_feeds WHERE source_id = ?",
+        )
+        .bind(book.source)
+        .fetch_all(&self.pool)
+        .await?;
         let (mut work, mut stands) = (HashMap::new(), HashMap::<String, Option<String>>::new());
         for row in rows {
             let uri: String = row.try_get(0)?;
-            let of_feed =
-                Work { worked_at: super::read::time(row.try_get(1)?), moved_at: super::read::time(row.try_get(3)?) };
+            let of_feed = Work {
+                worked_at: super::read::time(row.try_get(1)?),
+                moved_at: super::read::time(row.try_get(3)?),
+                moves: row.try_get(4)?,
+                moves_from: super::read::time(row.try_get(5)?),
+            };
             stands.insert(uri.clone(), row.try_get(2)?);
             work.insert(uri, of_feed);
         }
@@ -409,20 +447,28 @@ impl Store {
                 continue;
             }
             // Where it stands at first sight, it may have stood for long.
-            let worked_at = before.is_some().then_some(at).or(work.get(uri).and_then(|work| work.worked_at));
+            let known = work.get(uri).copied().unwrap_or_default();
+            let worked_at = before.is_some().then_some(at).or(known.worked_at);
+            let (moves, moves_from) = match before {
+                Some(_) => (known.moves + 1, known.moves_from.or(Some(at))),
+                None => (known.moves, known.moves_from),
+            };
             sqlx::query(
-                "INSERT INTO ledger_feeds (source_id, uri, worked_at, marker, marker_moved_at) VALUES (?, ?, ?, ?, ?) \
+                "INSERT INTO ledger_feeds (source_id, uri, worked_at, marker, marker_moved_at, moves, moves_from) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?) \
                  ON CONFLICT (source_id, uri) DO UPDATE SET worked_at = excluded.worked_at, marker = excluded.marker, \
-                 marker_moved_at = excluded.marker_moved_at",
+                 marker_moved_at = excluded.marker_moved_at, moves = excluded.moves, moves_from = excluded.moves_from",
             )
             .bind(book.source)
             .bind(uri)
             .bind(worked_at.map(|at| at.timestamp_millis()))
             .bind(marker)
             .bind(at.timestamp_millis())
-            .execute(&self.pen)
+            .bind(moves)
+            .bind(moves_from.map(|at| at.timestamp_millis()))
+            .execute(&mut *self.pen().await?)
             .await?;
-            work.insert(uri.clone(), Work { worked_at, moved_at: Some(at) });
+            work.insert(uri.clone(), Work { worked_at, moved_at: Some(at), moves, moves_from });
         }
         Ok(work)
     }
@@ -441,8 +487,9 @@ impl Store {
         pen.changed(&page.changed).await?;
         let mut settled = pen.ended(&page.ended).await?;
         settled.extend(pen.appeared(&page.appeared).await?);
-        let attempts = pen.attempts(&page.attempts).await?;
+        let mut attempts = pen.attempts(&page.attempts).await?;
         if let Some(began) = page.progress.looked_at {
+            attempts += pen.recall().await?;
             settled.extend(pen.settle(began).await?);
         }
         pen.tally().await?;
@@ -485,6 +532,9 @@ impl Book {
         self.identity = progress.identity.clone().or_else(|| self.identity.take());
         self.read_whole |= progress.read_whole;
         self.looked_at = progress.looked_at.or(self.looked_at);
+        if progress.looked_at.is_some() {
+            self.doubtful = Doubtful::These(BTreeSet::new());
+        }
     }
 }
 
@@ -601,13 +651,17 @@ impl Pen<'_, '_> {
 
     /// Enters what happened to an event, other than attempts and counts, which are entered many at a time.
     async fn enter(&mut self, event: i64, what: Happened) -> Result<(), StoreError> {
-        let retries = if let Happened::Overwritten { after } = what { after } else { None };
+        let number = match what {
+            Happened::Overwritten { after } => after,
+            Happened::Ended { state } => state.map(LifeState::code),
+            _ => None,
+        };
         sqlx::query("INSERT INTO ledger_entries (ledger_event, kind, after, at, retries_after) VALUES (?, ?, ?, ?, ?)")
             .bind(event)
             .bind(what.code())
             .bind(self.after())
             .bind(self.now())
-            .bind(retries)
+            .bind(number)
             .execute(&mut **self.transaction)
             .await?;
         Ok(())
@@ -693,7 +747,7 @@ impl Pen<'_, '_> {
             if *state == LifeState::Resolved {
                 self.tally.worked(row.feed_id, now);
             }
-            self.enter(row.id, Happened::Ended).await?;
+            self.enter(row.id, Happened::Ended { state: Some(*state) }).await?;
             if self.outcome(row.id, None, outcome, None).await? {
                 settled.push((row.id, outcome));
             }
@@ -730,7 +784,8 @@ impl Pen<'_, '_> {
         if appeared.is_empty() {
             return Ok(settled);
         }
-        let restores = self.restores().await?;
+        let mut restores = self.restores().await?;
+        let retries = self.retries_since_last_look().await?;
         let (after, now) = (self.after(), self.now());
         for chunk in appeared.chunks(ROWS) {
             let lives = self.lives(chunk).await?;
@@ -738,9 +793,10 @@ impl Pen<'_, '_> {
             for new in chunk {
                 let feed = self.feed(new.feed_uri.as_deref()).await?;
                 let fault = self.fault(&new.fault).await?;
-                if let Some(event) = new.event_id.as_ref().and_then(|id| restores.get(&(feed, id.clone()))) {
-                    self.restored(*event, new, feed).await?;
-                    settled.push((*event, RequestOutcome::Restored));
+                let back = new.event_id.as_ref().and_then(|id| restores.get_mut(&(feed, id.clone())));
+                if let Some(event) = back.and_then(|events| take_restored(events, new.row_id)) {
+                    self.restored(event, new, feed).await?;
+                    settled.push((event, RequestOutcome::Restored));
                     continue;
                 }
                 self.tally.count(feed, fault, new.state, 1);
@@ -759,6 +815,8 @@ impl Pen<'_, '_> {
                  seen_at, retries, state, mark, first_fault_id, fault_id) ",
             );
             let source = self.book.source;
+            // Where the time moves, what pages show is the first sight, if that was earlier.
+            let latest = if self.book.moves { now.saturating_mul(1000) } else { i64::MAX };
             query.push_values(&rows, |mut values, (new, feed, fault, life)| {
                 values
                     .push_bind(source)
@@ -768,7 +826,7 @@ impl Pen<'_, '_> {
                     .push_bind(&new.event_id)
                     .push_bind(&new.record)
                     .push_bind(&new.title)
-                    .push_bind(micros(new.failed_at.as_ref()))
+                    .push_bind(micros(new.failed_at.as_ref()).min(latest))
                     .push_bind(after)
                     .push_bind(now)
                     .push_bind(new.retries)
@@ -778,14 +836,65 @@ impl Pen<'_, '_> {
                     .push_bind(fault);
             });
             query.build().execute(&mut **self.transaction).await?;
+            let ids: Vec<i64> = rows.iter().map(|(new, ..)| new.row_id).collect();
+            for operation in &retries {
+                self.requested_before(*operation, &ids).await?;
+            }
         }
         Ok(settled)
     }
 
-    /// Discarded events that a person has asked to put back, by feed and event id.
-    async fn restores(&mut self) -> Result<HashMap<(i64, String), i64>, StoreError> {
+    /// Retries that can have reset a row after the last look: of a row that is seen for the first time.
+    async fn retries_since_last_look(&mut self) -> Result<Vec<i64>, StoreError> {
+        let last = self.after().unwrap_or_else(|| self.book.since.timestamp_millis());
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM operations WHERE kind = ? AND stage NOT IN ('planning', 'draft') \
+             AND (finished_at IS NULL OR finished_at >= ?) ORDER BY id",
+        )
+        .bind(kind_word(RequestKind::Retry))
+        .bind(last)
+        .fetch_all(&mut **self.transaction)
+        .await?)
+    }
+
+    /// Puts requests on record that an operation wrote before their rows were first seen, now that these have their events.
+    async fn requested_before(&mut self, operation: i64, rows: &[i64]) -> Result<(), StoreError> {
+        let source = self.book.source;
+        let mut query = QueryBuilder::<Sqlite>::new(format!(
+            "SELECT e.id, r.seen_retries, u.at, o.who FROM operations o CROSS JOIN operation_rows r ON r.operation_id = o.id \
+             CROSS JOIN ledger_events e ON {SAME_ROW} JOIN {RUN_OF_ROW} WHERE o.id = "
+        ));
+        query.push_bind(operation).push(" AND r.app = (SELECT app FROM ledger_sources WHERE id = ").push_bind(source);
+        query.push(") AND r.row_id IN (");
+        let mut list = query.separated(", ");
+        for row in rows {
+            list.push_bind(row.to_string());
+        }
+        query.push(") AND e.source_id = ").push_bind(source);
+        // An id that began again is another event's, or had its request in an earlier life.
+        query.push(format!(
+            " AND +e.state < 10 AND (r.event_id IS NULL OR r.event_id IS e.event_id) AND u.told = 1 \
+             AND u.outcome IN ('{RESET}', '{UNCERTAIN}', '{WRITING}') AND NOT EXISTS (SELECT 1 FROM ledger_events x \
+             CROSS JOIN ledger_requests q ON q.operation = o.id AND q.ledger_event = x.id \
+             WHERE x.source_id = e.source_id AND x.row_id = e.row_id)"
+        ));
+        // By the time at which the rows were written, and by whom.
+        let mut asked = BTreeMap::<(i64, String), BTreeMap<i64, Option<i64>>>::new();
+        for row in query.build().fetch_all(&mut **self.transaction).await? {
+            let of = (row.try_get(2)?, row.try_get(3)?);
+            asked.entry(of).or_default().insert(row.try_get(0)?, row.try_get(1)?);
+        }
+        for ((at, who), events) in asked {
+            requests::put(self.transaction, &events, RequestKind::Retry, operation, &who, at).await?;
+        }
+        Ok(())
+    }
+
+    /// Discarded events that a person has asked to put back, by feed and event id: row and number of each, as several can have
+    /// the same.
+    async fn restores(&mut self) -> Result<HashMap<(i64, String), Vec<(i64, i64)>>, StoreError> {
         let rows = sqlx::query(
-            "SELECT e.id, e.feed_id, e.event_id FROM ledger_requests r JOIN ledger_events e ON e.id = r.ledger_event \
+            "SELECT e.id, e.feed_id, e.event_id, e.row_id FROM ledger_requests r JOIN ledger_events e ON e.id = r.ledger_event \
              WHERE r.kind = ? AND r.outcome IS NULL AND +e.source_id = ? AND e.event_id IS NOT NULL AND +e.state = ?",
         )
         .bind(RequestKind::Restore.code())
@@ -793,7 +902,12 @@ impl Pen<'_, '_> {
         .bind(LifeState::Discarded.code())
         .fetch_all(&mut **self.transaction)
         .await?;
-        rows.iter().map(|row| Ok(((row.try_get(1)?, row.try_get(2)?), row.try_get(0)?))).collect()
+        let mut restores = HashMap::<_, Vec<_>>::new();
+        for row in rows {
+            let events = restores.entry((row.try_get(1)?, row.try_get(2)?)).or_default();
+            events.push((row.try_get(3)?, row.try_get(0)?));
+        }
+        Ok(restores)
     }
 
     /// The highest life that each of the ids had.
@@ -853,6 +967,9 @@ impl Pen<'_, '_> {
                 let since = event.present_since(self.book.moves);
                 let earlier = since.zip(new.at).is_some_and(|(since, at)| at < since);
                 let what = if earlier { Happened::Earlier } else { Happened::Attempt };
+                if earlier && let Doubtful::These(events) = &mut self.book.doubtful {
+                    events.insert(event.id);
+                }
                 rows.push((new, event, fault, what));
             }
             if rows.is_empty() {
@@ -922,6 +1039,103 @@ impl Pen<'_, '_> {
         Ok(entered)
     }
 
+    /// Counts attempts that were taken for those of an earlier failure by their times, and are of the present one by the
+    /// number of its retries: see [`crate::model::surely_present`], whose rule this is. That is known at the end of a look
+    /// alone, when all of the log was read.
+    async fn recall(&mut self) -> Result<u64, StoreError> {
+        let mut recalled = 0;
+        if !self.book.moves {
+            return Ok(recalled);
+        }
+        let these = match &self.book.doubtful {
+            Doubtful::Any => None,
+            Doubtful::These(events) => Some(events.iter().copied().collect::<Vec<_>>()),
+        };
+        match these {
+            Some(events) => {
+                for events in events.chunks(ROWS) {
+                    recalled += self.recall_of(events).await?;
+                }
+            }
+            None => {
+                let mut last = i64::MIN;
+                loop {
+                    let events: Vec<i64> = sqlx::query_scalar(
+                        "SELECT e.id FROM ledger_events e WHERE e.id > ? AND +e.source_id = ? AND +e.state < 10 \
+                         AND e.retries > e.attempts AND EXISTS (SELECT 1 FROM ledger_entries a WHERE a.ledger_event = e.id \
+                         AND a.kind = ?) ORDER BY e.id LIMIT ?",
+                    )
+                    .bind(last)
+                    .bind(self.book.source)
+                    .bind(Happened::Earlier.code())
+                    .bind(ROWS as i64)
+                    .fetch_all(&mut **self.transaction)
+                    .await?;
+                    let Some(highest) = events.last() else { break };
+                    last = *highest;
+                    recalled += self.recall_of(&events).await?;
+                }
+            }
+        }
+        Ok(recalled)
+    }
+
+    /// The same of a few events.
+    async fn recall_of(&mut self, events: &[i64]) -> Result<u64, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT id, ledger_event, fault_id, at, feed_id, was, state, place FROM (SELECT a.id, a.ledger_event, a.kind, \
+             a.fault_id, a.at, e.feed_id, e.fault_id AS was, e.state, e.retries, ROW_NUMBER() OVER \
+             (PARTITION BY a.ledger_event ORDER BY a.log_id DESC) AS place, COUNT(*) OVER (PARTITION BY a.ledger_event) AS \
+             logged, FIRST_VALUE(a.kind) OVER (PARTITION BY a.ledger_event ORDER BY a.log_id DESC) AS newest \
+             FROM ledger_events e JOIN ledger_entries a ON a.ledger_event = e.id AND a.kind IN (",
+        );
+        query.push_bind(Happened::Attempt.code()).push(", ").push_bind(Happened::Earlier.code());
+        query.push(") WHERE +e.state < 10 AND e.id IN (");
+        push_list(&mut query, events);
+        query.push(") WHERE place <= retries AND (logged >= retries OR newest = ").push_bind(Happened::Attempt.code());
+        query.push(") AND kind = ").push_bind(Happened::Earlier.code());
+        query.push(" ORDER BY ledger_event, place DESC");
+        let now = self.now();
+        let mut entries = Vec::new();
+        // Of an event: how many, and the newest error where it is another one now.
+        let mut of_event = BTreeMap::<i64, (i64, Option<i64>)>::new();
+        for row in query.build().fetch_all(&mut **self.transaction).await? {
+            let (entry, event, fault, at): (i64, i64, i64, i64) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+            let (feed, was, state, place): (i64, i64, i64, i64) =
+                (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?, row.try_get(7)?);
+            entries.push(entry);
+            let (number, latest) = of_event.entry(event).or_default();
+            *number += 1;
+            if place == 1 && fault != was {
+                *latest = Some(fault);
+                *self.tally.counts.entry((feed, was, state)).or_default() -= 1;
+                *self.tally.counts.entry((feed, fault, state)).or_default() += 1;
+            }
+            self.tally.hour(feed, fault, at, ATTEMPTS);
+            if at <= now {
+                self.tally.worked(feed, at);
+            }
+        }
+        for entries in entries.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new("UPDATE ledger_entries SET kind = ");
+            query.push_bind(Happened::Attempt.code()).push(" WHERE id IN (");
+            push_list(&mut query, entries);
+            query.build().execute(&mut **self.transaction).await?;
+        }
+        for (event, (number, latest)) in of_event {
+            sqlx::query(
+                "UPDATE ledger_events SET attempts = attempts + ?, fault_id = COALESCE(?, fault_id) WHERE id = ?",
+            )
+            .bind(number)
+            .bind(latest)
+            .bind(event)
+            .execute(&mut **self.transaction)
+            .await?;
+        }
+        Ok(entries.len() as u64)
+    }
+
     /// The events in the table that have the event ids of these attempts, as this page leaves them.
     async fn open_events(&mut self, attempts: &[NewAttempt]) -> Result<HashMap<String, Vec<BookRow>>, StoreError> {
         let ids: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.event_id.as_str()).collect();
@@ -949,7 +1163,9 @@ impl Pen<'_, '_> {
     async fn settle(&mut self, began: DateTime<Utc>) -> Result<Vec<(i64, RequestOutcome)>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT e.id, e.retries, e.fault_id, (SELECT COUNT(*) FROM ledger_entries a WHERE a.ledger_event = e.id \
-             AND a.kind = ? AND a.id > (SELECT MAX(q.id) FROM ledger_entries q WHERE q.ledger_event = e.id AND q.kind = ?)), \
+             AND a.kind = ? AND a.id > (SELECT MAX(q.id) FROM ledger_entries q WHERE q.ledger_event = e.id AND q.kind = ? \
+             AND NOT EXISTS (SELECT 1 FROM ledger_entries x WHERE x.ledger_event = q.ledger_event AND x.kind = ? \
+             AND x.operation = q.operation AND x.id > q.id))), \
              EXISTS (SELECT 1 FROM operation_rows r JOIN {RUN_OF_ROW} WHERE r.operation_id = w.operation \
              AND r.app = (SELECT s.app FROM ledger_sources s WHERE s.id = e.source_id) \
              AND r.row_id = CAST(e.row_id AS TEXT) AND (u.outcome = 'writing' OR u.at >= ?)) \
@@ -958,6 +1174,7 @@ impl Pen<'_, '_> {
         )))
         .bind(Happened::Attempt.code())
         .bind(Happened::Requested { before: None }.code())
+        .bind(Happened::Withdrawn.code())
         .bind(began.timestamp_millis())
         .bind(RequestKind::Retry.code())
         .bind(Asked::Requested.code())
@@ -1069,6 +1286,12 @@ impl Pen<'_, '_> {
         .await?;
         Ok(())
     }
+}
+
+/// Takes the event that is there again in this row out of those with its pair: the one that it was, or else the first.
+fn take_restored(events: &mut Vec<(i64, i64)>, row_id: i64) -> Option<i64> {
+    let place = events.iter().position(|(row, _)| *row == row_id).unwrap_or_default();
+    (place < events.len()).then(|| events.remove(place).1)
 }
 
 /// The event that an attempt belongs to: one of the same feed, on whatever host. Where an address is not known, or where
