@@ -3,6 +3,7 @@
 //!
 //! - `plan` writes down which rows, before anything is touched; nothing that arrives later joins.
 //! - `run` takes them, oldest first, and survives a lost source and the console's own end.
+//! - `progress` tells which feeds have a retry in progress.
 //! - `follow` sets a reset again that a running consumer wrote over, and ends what has had its time.
 //!
 //! An operation runs in a task of its own: it goes on when the browser that asked for it goes away, and the end of the
@@ -11,24 +12,29 @@
 mod follow;
 mod page;
 mod plan;
+mod progress;
 mod run;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use chrono::Utc;
 
 use crate::{
     error::Problem,
     model::{
         ApplicationInfo, EventKey, FailedEventRow, Person,
         audit::{AuditKind, AuditOutcome},
+        error_text::shortened,
         ledger::RequestKind,
         operation::{Operation, OperationRow, OutcomeCounts, Pace, Stage},
     },
-    server::{security::audit::Entry, sources::Source, state::Console, store::NewOperation},
+    server::{groups, security::audit::Entry, sources::Source, state::Console, store::NewOperation},
 };
 
 pub use follow::housekeeping;
 pub use page::page;
 pub use plan::{Matching, plan};
+pub use progress::{FeedsOfRetries, retries};
 
 /// How long a request waits for its operation; a longer one is followed on its own page.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -96,7 +102,7 @@ enum Milestone {
 impl Milestone {
     fn word(self) -> &'static str {
         match self {
-            Milestone::Dropped => "thrown away",
+            Milestone::Dropped => "plan cancelled",
             Milestone::Begun => "begun",
             Milestone::Paused => "paused",
             Milestone::Resumed => "resumed",
@@ -122,9 +128,7 @@ async fn on_record(
         RequestKind::Restore => AuditKind::Restored,
     };
     let (outcome, what) = match milestone {
-        Milestone::Dropped => {
-            (AuditOutcome::Done, format!("plan thrown away, nothing was touched: {}", operation.scope))
-        }
+        Milestone::Dropped => (AuditOutcome::Done, format!("plan cancelled, nothing was changed: {}", operation.scope)),
         Milestone::Begun => (AuditOutcome::Begun, operation.scope.clone()),
         Milestone::Ended | Milestone::Cancelled => {
             let counts = console.parts.store.operation(operation.id).await?.map(|operation| operation.counts);
@@ -163,11 +167,17 @@ fn in_words(counts: &OutcomeCounts) -> (AuditOutcome, String) {
         0 => AuditOutcome::Failed,
         _ => AuditOutcome::Partly,
     };
-    let OutcomeCounts { asked, changed, gone, failed, uncertain, busy, .. } = counts;
+    let OutcomeCounts { asked, already_there, changed, gone, too_long, failed, uncertain, busy, .. } = counts;
     let mut what = format!("{done} of {asked} done");
-    for (count, word) in
-        [(changed, "changed meanwhile"), (gone, "gone"), (failed, "failed"), (uncertain, "uncertain"), (busy, "busy")]
-    {
+    for (count, word) in [
+        (already_there, "there again"),
+        (changed, "changed meanwhile"),
+        (gone, "gone"),
+        (too_long, "too long"),
+        (failed, "failed"),
+        (uncertain, "uncertain"),
+        (busy, "busy"),
+    ] {
         if *count > 0 {
             what.push_str(&format!(", {count} {word}"));
         }
@@ -184,8 +194,8 @@ fn allowed(source: &Source) -> Result<(), Problem> {
     let info = &source.app().info;
     if info.read_only {
         return Err(Problem::refused(
-            format!("The configuration allows no action on {}.", info.name),
-            "Ask the administrator, who can change read_only in the configuration.",
+            format!("No action is allowed on {} (read_only in the configuration).", info.name),
+            "The administrator can change this setting.",
         ));
     }
     Ok(())
@@ -247,7 +257,10 @@ async fn begin_retry(
     }
     store.close_plan(id, left_out.sentence().as_deref()).await?;
     if let Err(problem) = start(console, actor, id, None, Pace::default()).await {
-        store.drop_plan(id).await?;
+        // Why it did not start is the answer, not that the plan could not be removed for the same reason.
+        if let Err(error) = store.drop_plan(id).await {
+            tracing::error!(operation = id, %error, "the plan of a retry that did not start could not be removed");
+        }
         return Err(problem);
     }
     Ok(id)
@@ -279,23 +292,18 @@ pub async fn start(
     let store = &console.parts.store;
     let operation = find(console, id).await?;
     if operation.stage == Stage::Planning {
-        return Err(Problem::conflict("The plan is still being made.", "Reload the page in a moment, then start it."));
+        return Err(Problem::conflict("The plan is still being created.", "Reload the page in a moment."));
     }
     if operation.kind == RequestKind::Discard && reason.is_none() && operation.reason.is_none() {
-        return Err(Problem::bad_request(
-            "A discard needs a reason.",
-            "Go back and write why these events need never be processed.",
-        ));
+        return Err(
+            Problem::bad_request("A discard needs a reason.", "Write why these events are not needed.").at("reason")
+        );
     }
     for app in store.apps_of(id).await? {
         allowed(console.source(&app)?)?;
     }
-    let begun_before = || {
-        Problem::conflict(
-            "This operation was started before, or its plan was thrown away.",
-            "The page of operations shows how it stands.",
-        )
-    };
+    let begun_before =
+        || Problem::conflict("This operation was already started, or its plan was cancelled.", "See Operations.");
     if operation.stage != Stage::Draft {
         return Err(begun_before());
     }
@@ -322,11 +330,11 @@ pub async fn drop_plan(console: &Console, person: &Person, actor: &Actor, id: i6
     let operation = find(console, id).await?;
     if operation.who != person.name && !person.may(RequestKind::Discard.right()) {
         return Err(Problem::refused(
-            format!("This plan is {}'s.", operation.who),
-            "An administrator can throw it away; a plan that nobody starts goes by itself after a day.",
+            format!("This plan belongs to {}.", operation.who),
+            "Administrators can cancel plans. Unused plans are removed after a day.",
         ));
     }
-    let begun = || Problem::conflict("This operation has begun.", "Pause or cancel it on its page.");
+    let begun = || Problem::conflict("This operation has already started.", "Pause or cancel it on its page.");
     if !matches!(operation.stage, Stage::Planning | Stage::Draft) {
         return Err(begun());
     }
@@ -372,7 +380,7 @@ pub async fn resume(console: &Console, actor: &Actor, id: i64) -> Result<(), Pro
 /// # Errors
 /// It is not under way.
 pub async fn cancel(console: &Console, actor: &Actor, id: i64) -> Result<(), Problem> {
-    let note = format!("Cancelled by {}. What it did not reach is as it was.", actor.who);
+    let note = format!("Cancelled by {}. Events not yet processed are unchanged.", actor.who);
     let from = [Stage::Running, Stage::Trying, Stage::Paused];
     turn(console, actor, id, &from, Stage::Cancelled, Some(note), Milestone::Cancelled).await?;
     Ok(run::cancelled(console, id).await?)
@@ -399,7 +407,14 @@ async fn turn(
 }
 
 fn elsewhere(operation: &Operation) -> Problem {
-    Problem::conflict(format!("This operation is {} by now.", operation.stage.word()), "Its page shows how it stands.")
+    let what = match operation.stage {
+        Stage::Planning | Stage::Draft => "This operation has not started.",
+        Stage::Running | Stage::Trying => "This operation is already running.",
+        Stage::Paused => "This operation is already paused.",
+        Stage::Ended => "This operation has already ended.",
+        Stage::Cancelled => "This operation is already cancelled.",
+    };
+    Problem::conflict(what, "See Operations.")
 }
 
 /// One operation with its counts.
@@ -408,12 +423,17 @@ fn elsewhere(operation: &Operation) -> Problem {
 /// There is none with this id, or none that may be seen.
 pub async fn counted(console: &Console, id: i64) -> Result<Operation, Problem> {
     let alone = find(console, id).await?;
-    Ok(as_seen(console, console.parts.store.operation(id).await?.unwrap_or(alone)))
+    Ok(as_seen(console, console.parts.store.operation(id).await?.unwrap_or(alone)).await)
 }
 
 /// An operation without the names of applications that may not be seen: they can stand in what was asked for and in what
-/// was left out.
-pub fn as_seen(console: &Console, mut operation: Operation) -> Operation {
+/// was left out. A group that it is about has its name, as far as error texts may be read. Of one from before what the history
+/// keeps, results may be forgotten: it is not said that they were not followed.
+pub async fn as_seen(console: &Console, mut operation: Operation) -> Operation {
+    let keep = console.parts.config.keep_history;
+    if keep.is_some_and(|keep| Utc::now() - operation.started_at > keep) {
+        operation.followed.unfollowed = 0;
+    }
     if console.only().is_some() {
         let hidden = |info: &&ApplicationInfo| !console.shows(&info.key);
         let named = |info: &ApplicationInfo| operation.scope.contains(&info.name);
@@ -422,7 +442,22 @@ pub fn as_seen(console: &Console, mut operation: Operation) -> Operation {
         }
         operation.left_out = None;
     }
+    name_group(console, &mut operation.scope).await;
     operation
+}
+
+/// Puts a group's name where what was asked for has its number. On record is the number: the name is made of an error text,
+/// which not everybody may read. It stays where the group is not known any more.
+async fn name_group(console: &Console, scope: &mut String) {
+    const BEFORE: &str = "of group ";
+    const LONGEST: usize = 80;
+    let Some((before, rest)) = scope.split_once(BEFORE) else { return };
+    let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    let (number, after) = rest.split_at(digits);
+    let Ok(number) = number.parse() else { return };
+    if let Ok(title) = groups::title(console, number).await {
+        *scope = format!("{before}of “{}”{after}", shortened(&title, LONGEST));
+    }
 }
 
 /// One operation without its counts. One of applications that may not be seen is answered as one that does not exist.
@@ -433,10 +468,7 @@ pub async fn find(console: &Console, id: i64) -> Result<Operation, Problem> {
     let seen = console.parts.store.operation_is_within(id, console.only()).await?;
     let operation = if seen { console.parts.store.operation_alone(id).await? } else { None };
     operation.ok_or_else(|| {
-        Problem::not_found(
-            format!("There is no operation {id}."),
-            "A plan that nobody starts is thrown away after a day.",
-        )
+        Problem::not_found(format!("There is no operation {id}."), "A plan that is not started is removed after a day.")
     })
 }
 

@@ -7,9 +7,10 @@ use crate::{
     api::operations::{FeedOfPlan, OperationPage},
     error::Problem,
     model::{
+        feed_names,
         ledger::RequestKind,
         masking,
-        operation::{Operation, PlannedFeed, Stage},
+        operation::{Operation, PlannedFeed, Stage, WhichRows},
     },
     server::{state::Console, store::WhichCopies},
 };
@@ -17,11 +18,14 @@ use crate::{
 /// Rows of one page.
 const PAGE: usize = 100;
 
+/// Causes of a page: more have few rows each.
+const CAUSES: u32 = 10;
+
 /// An operation and a page of its rows from position `from` on.
 ///
 /// # Errors
 /// There is no such operation.
-pub async fn page(console: &Console, id: i64, from: Option<i64>) -> Result<OperationPage, Problem> {
+pub async fn page(console: &Console, id: i64, from: Option<i64>, which: WhichRows) -> Result<OperationPage, Problem> {
     let store = &console.parts.store;
     let operation = counted(console, id).await?;
     let mut feeds = store.planned_feeds(&operation).await?;
@@ -29,16 +33,27 @@ pub async fn page(console: &Console, id: i64, from: Option<i64>) -> Result<Opera
         count_waiting(console, id, &mut feeds).await?;
     }
     let refused = if operation.stage == Stage::Draft { refused(console, &operation, &feeds).await } else { Vec::new() };
-    let mut rows = store.courses(id, from.unwrap_or(0), PAGE as u32 + 1).await?;
+    let mut rows = store.courses(id, which, from.unwrap_or(0), PAGE as u32 + 1).await?;
+    let mut causes = store.causes_of(id, CAUSES).await?;
     let next = rows.get(PAGE).map(|(position, _)| *position);
     rows.truncate(PAGE);
+    if operation.followed.unfollowed == 0 {
+        rows.iter_mut().for_each(|(_, row)| row.unfollowed = false);
+    }
     if console.masked().is_some() {
         for (_, fault) in rows.iter_mut().filter_map(|(_, row)| row.new_fault.as_mut()) {
             *fault = masking::fault(fault);
         }
+        for fault in rows.iter_mut().filter_map(|(_, row)| row.fault.as_mut()) {
+            *fault = masking::fault(fault);
+        }
+        causes.iter_mut().for_each(|cause| cause.said = masking::fault(&cause.said));
     }
-    let which = WhichCopies { operation: Some(id), restorable: true, ..WhichCopies::default() };
-    let restorable = if operation.kind == RequestKind::Discard { store.discarded_count(&which).await? } else { 0 };
+    let copies = WhichCopies { operation: Some(id), restorable: true, ..WhichCopies::default() };
+    let restorable = if operation.kind == RequestKind::Discard { store.discarded_count(&copies).await? } else { 0 };
+    let applications: Vec<_> = console.applications().cloned().collect();
+    let past = feeds.iter().map(|feed| (feed.app.clone(), feed.feed_uri.clone()));
+    let names = feed_names::with_past(console.named_feeds().await, past, &applications);
     Ok(OperationPage {
         so_far: store.planned_so_far(id).await?,
         feeds: with_states(console, feeds).await,
@@ -46,8 +61,11 @@ pub async fn page(console: &Console, id: i64, from: Option<i64>) -> Result<Opera
         keep_days: console.parts.config.keep_discarded.map(|keep| keep.num_days()),
         rows: rows.into_iter().map(|(_, row)| row).collect(),
         next,
+        which,
+        causes,
         restorable,
-        applications: console.applications().cloned().collect(),
+        applications,
+        names,
         operation,
     })
 }

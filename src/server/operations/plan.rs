@@ -1,17 +1,22 @@
 //! Which rows: written down in the store one batch after the other, before anything is touched. What is in the plan is
 //! what is done: a row that arrives, or becomes exhausted, while the plan is looked at is not part of it.
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     error::Problem,
     model::{
-        EventState, FailedEventRow, Obstacle, RowId,
+        ApplicationInfo, Clock, EventState, FailedEventRow, Obstacle, RowId,
+        feed_names::FeedName,
         filter::{Direction, Filter, Order, Position},
         ledger::{RequestKind, RequestOutcome},
         obstacle::untitled,
         operation::OperationRow,
+        words::listed,
     },
     server::{
-        groups, lists,
+        groups,
+        lists::{self, Times},
         sources::{ListRequest, ListRows, SearchIn, Source, SourceError, TextLimit},
         state::Console,
         store::{StoreError, WhichCopies},
@@ -56,14 +61,17 @@ pub async fn plan(console: &Console, actor: Actor, kind: RequestKind, mut what: 
     let task = console.parts.running.spawn(async move {
         let planned = write_down(&own, id, kind, what).await;
         if let Err(problem) = &planned {
-            tracing::warn!(operation = id, reason = %problem.what, "a plan could not be made");
-            own.parts.store.drop_plan(id).await?;
+            tracing::warn!(operation = id, reason = %problem, "a plan could not be made");
+            // What stopped the plan is the answer, not that it could not be removed for the same reason.
+            if let Err(error) = own.parts.store.drop_plan(id).await {
+                tracing::error!(operation = id, %error, "a plan that could not be made stays until the next start");
+            }
         }
         planned
     });
     match tokio::time::timeout(PATIENCE, task).await {
         Ok(Ok(planned)) => planned.map(|()| id),
-        Ok(Err(_)) => Err(Problem::internal("The plan could not be made.")),
+        Ok(Err(_)) => Err(Problem::internal("The plan could not be created.")),
         Err(_) => Ok(id),
     }
 }
@@ -97,14 +105,30 @@ impl LeftOut {
         obstacle.is_some()
     }
 
+    /// Notes why the rows of an application are not in the plan, where it is one of several.
+    ///
+    /// # Errors
+    /// It is the only one, or the plan cannot be written down at all.
+    fn add(&mut self, taken: Result<(), Missing>, several: bool) -> Result<(), Problem> {
+        match taken {
+            Ok(()) => Ok(()),
+            Err(Missing::Application(problem)) if several => {
+                self.applications.push(format!("Left out: {}", problem.what));
+                Ok(())
+            }
+            Err(missing) => Err(missing.into()),
+        }
+    }
+
     pub(super) fn sentence(&self) -> Option<String> {
         let mut parts = Vec::new();
         for (rows, why) in [
-            (self.waiting, "left to the consumer, which tries them again by itself"),
+            // Whether a retry of theirs comes at all depends on the feed.
+            (self.waiting, "with a retry counter of 0 already"),
             (self.unknown, "without a count of retries"),
             (self.homeless, Obstacle::NoFeedAddress.left_out()),
             (self.timeless, Obstacle::NoTime.left_out()),
-            (self.claimed, "under way in another operation"),
+            (self.claimed, "in another operation"),
         ] {
             if rows > 0 {
                 parts.push(format!("{rows} {why}"));
@@ -161,8 +185,43 @@ async fn write_down(console: &Console, id: i64, kind: RequestKind, what: Matchin
 
 /// No row is left for an operation.
 pub(super) fn nothing_left(left_out: &LeftOut) -> Problem {
-    let why = left_out.sentence().unwrap_or_else(|| "Somebody else may have been here before.".to_owned());
-    Problem::conflict("There is nothing to do: no failed event is left for this plan.", why)
+    let why = left_out.sentence().unwrap_or_else(|| "Another user may have acted first.".to_owned());
+    Problem::conflict("Nothing to do: no failed events are left for this plan.", why)
+}
+
+/// Why the rows of an application are not in a plan.
+enum Missing {
+    /// Something about this application; others may still be planned.
+    Application(Problem),
+    /// The plan cannot be written down, so it would be one of no application.
+    Store(StoreError),
+}
+
+impl From<Problem> for Missing {
+    fn from(problem: Problem) -> Self {
+        Missing::Application(problem)
+    }
+}
+
+impl From<SourceError> for Missing {
+    fn from(error: SourceError) -> Self {
+        Missing::Application(error.into())
+    }
+}
+
+impl From<StoreError> for Missing {
+    fn from(error: StoreError) -> Self {
+        Missing::Store(error)
+    }
+}
+
+impl From<Missing> for Problem {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Application(problem) => problem,
+            Missing::Store(error) => error.into(),
+        }
+    }
 }
 
 /// Everything that matches, application by application, oldest first. What arrives while it is read is not taken.
@@ -178,13 +237,9 @@ async fn by_filter(
     for source in wanted {
         let taken = match allowed(source) {
             Ok(()) => of_source(console, id, kind, source, &filter, left_out).await,
-            Err(problem) => Err(problem),
+            Err(problem) => Err(problem.into()),
         };
-        match taken {
-            Ok(()) => {}
-            Err(problem) if several => left_out.applications.push(format!("Left out: {}", problem.what)),
-            Err(problem) => return Err(problem),
-        }
+        left_out.add(taken, several)?;
     }
     Ok(())
 }
@@ -196,16 +251,18 @@ async fn of_source(
     source: &Source,
     filter: &Filter,
     left_out: &mut LeftOut,
-) -> Result<(), Problem> {
+) -> Result<(), Missing> {
     let mut filter = Filter { apps: Vec::new(), order: Order::IdUp, ..filter.clone() };
     if kind == RequestKind::Retry && filter.state.is_none() {
         // What the consumer tries again by itself is left to it, unless it was asked for.
         filter.state = Some(EventState::Exhausted);
     }
     let Some(newest) = newest(source).await? else { return Ok(()) };
+    // The same times from the first row to the last, whatever the ledger sees meanwhile.
+    let times = lists::times(console, source).await;
     let mut from: Option<Position> = None;
     loop {
-        let page = read(console, source, &filter, from.as_ref()).await?;
+        let page = read(console, source, &filter, from.as_ref(), times).await?;
         let full = page.rows.len() == PAGE as usize;
         let last = page.rows.last().map(|row| row.position.clone());
         let beyond = page.rows.last().is_some_and(|row| row.row.id > newest);
@@ -226,10 +283,11 @@ async fn read(
     source: &Source,
     filter: &Filter,
     from: Option<&Position>,
+    times: Times,
 ) -> Result<ListRows, SourceError> {
     let (direction, search) = (Direction::Forward, lists::search_in(console));
     let request = ListRequest { filter, from, direction, limit: PAGE, texts: TextLimit(1), search };
-    lists::of_source(console, source, &request).await
+    lists::of_source(console, source, &request, times).await
 }
 
 /// The highest id there is now.
@@ -274,13 +332,10 @@ async fn by_name(
                 let rows = usable(kind, found, left_out);
                 add(console, id, rows, left_out).await?;
             }
-            Ok::<(), Problem>(())
+            Ok::<(), Missing>(())
         };
-        match taken.await {
-            Ok(()) => {}
-            Err(problem) if several => left_out.applications.push(format!("Left out: {}", problem.what)),
-            Err(problem) => return Err(problem),
-        }
+        let taken = taken.await;
+        left_out.add(taken, several)?;
     }
     Ok(())
 }
@@ -300,16 +355,14 @@ async fn failed_again(console: &Console, operation: i64) -> Result<Vec<(String, 
 }
 
 async fn by_copies(console: &Console, id: i64, copies: Vec<i64>, left_out: &mut LeftOut) -> Result<(), Problem> {
-    let known = console.parts.store.copies(&copies).await?;
-    let which = console.parts.store.copied_rows(&copies).await?;
+    let store = &console.parts.store;
     let mut rows = Vec::new();
-    for (copy, app, row_id) in which {
-        let kept = copies.iter().zip(&known).any(|(id, event)| *id == copy && event.is_some());
+    for (copy, app, row_id) in store.copied_rows(&copies).await? {
         // Of an application that may not be seen there is no copy either.
         let Ok(source) = console.source(&app) else { continue };
         allowed(source)?;
-        let event = copies.iter().position(|id| *id == copy).and_then(|place| known.get(place)?.as_ref());
-        if let Some(event) = event.filter(|_| kept) {
+        // One at a time: together they can be larger than memory.
+        if let Some(event) = store.copies(&[copy]).await?.pop().flatten() {
             rows.push(OperationRow {
                 app,
                 id: row_id,
@@ -323,7 +376,7 @@ async fn by_copies(console: &Console, id: i64, copies: Vec<i64>, left_out: &mut 
     }
     // Oldest first, application by application.
     rows.sort_by(|a, b| (&a.app, a.id).cmp(&(&b.app, b.id)));
-    add(console, id, rows, left_out).await
+    Ok(add(console, id, rows, left_out).await?)
 }
 
 /// The rows that the operation can do something to.
@@ -356,7 +409,12 @@ fn planned(row: FailedEventRow) -> OperationRow {
 }
 
 /// Writes rows down, but for those that another operation has under way.
-async fn add(console: &Console, id: i64, mut rows: Vec<OperationRow>, left_out: &mut LeftOut) -> Result<(), Problem> {
+async fn add(
+    console: &Console,
+    id: i64,
+    mut rows: Vec<OperationRow>,
+    left_out: &mut LeftOut,
+) -> Result<(), StoreError> {
     let apps: Vec<String> = apps_of(&rows).into_iter().map(str::to_owned).collect();
     for app in apps {
         let ids: Vec<RowId> = rows.iter().filter(|row| row.app == app).map(|row| row.id).collect();
@@ -377,13 +435,14 @@ pub(super) async fn chosen(
     left_out: &mut LeftOut,
 ) -> Result<Vec<OperationRow>, Problem> {
     if events.is_empty() {
-        return Err(Problem::bad_request("No failed event was chosen.", "Select at least one row, then try again."));
+        return Err(Problem::bad_request("No failed event is selected.", "Select at least one event.").at("rows"));
     }
     if events.len() > MOST_ROWS {
         return Err(Problem::bad_request(
-            format!("{} failed events are more than one selection can hold.", events.len()),
-            format!("Select at most {MOST_ROWS}, or take all that match."),
-        ));
+            format!("{} failed events are too many for one selection.", events.len()),
+            format!("Select at most {MOST_ROWS}, or use “Retry all” or “Discard all”."),
+        )
+        .at("rows"));
     }
     let mut apps: Vec<&str> = Vec::new();
     for event in events {
@@ -404,6 +463,16 @@ pub(super) async fn chosen(
                 continue;
             }
             let row = found.iter().find(|row| row.id == event.key.id);
+            // What is not in its table now, or cannot be read, has the feed and the event id that the ledger knows.
+            let known = match row {
+                Some(_) => None,
+                None => console.parts.store.ledger_events_of_row(app, event.key.id).await?.into_iter().next(),
+            };
+            let (feed_uri, event_id) = match (row, known) {
+                (Some(row), _) => (row.feed_uri.clone(), row.event_id.clone()),
+                (None, Some(known)) => (known.feed_uri, known.event_id),
+                (None, None) => (None, None),
+            };
             if kind == RequestKind::Retry
                 && let Some(row) = row
             {
@@ -415,8 +484,8 @@ pub(super) async fn chosen(
             rows.push(OperationRow {
                 app: app.to_owned(),
                 id: event.key.id,
-                feed_uri: row.and_then(|row| row.feed_uri.clone()),
-                event_id: row.and_then(|row| row.event_id.clone()),
+                feed_uri,
+                event_id,
                 seen_retries: Some(event.retries),
                 copy: None,
                 outcome: None,
@@ -453,14 +522,11 @@ pub(super) fn of_rows(rows: Vec<FailedEventRow>, left_out: &mut LeftOut) -> Vec<
 
 /// What an operation on these rows is about, in words.
 pub(super) fn scope_of_rows(console: &Console, rows: &[OperationRow]) -> String {
-    let names: Vec<&str> = console
-        .applications()
-        .filter(|info| rows.iter().any(|row| row.app == info.key))
-        .map(|info| info.name.as_str())
-        .collect();
+    let chosen = console.applications().filter(|info| rows.iter().any(|row| row.app == info.key));
+    let names = listed(chosen.map(|info| info.name.clone()));
     match rows {
-        [_] => format!("1 failed event of {}", names.join(", ")),
-        rows => format!("{} selected failed events of {}", rows.len(), names.join(", ")),
+        [_] => format!("1 failed event of {names}"),
+        rows => format!("{} selected failed events of {names}", rows.len()),
     }
 }
 
@@ -473,7 +539,7 @@ async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<
             for app in &filter.apps {
                 console.source(app)?;
             }
-            scope_of_filter(console, kind, filter)
+            scope_of_filter(console, kind, filter).await
         }
         Matching::Group(fault) => {
             groups::title(console, *fault).await?;
@@ -486,16 +552,16 @@ async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<
         }
         Matching::Copies(copies) => match copies.len() {
             0 => {
-                return Err(Problem::bad_request(
-                    "No discarded event was chosen.",
-                    "Select at least one, then put it back.",
-                ));
+                return Err(
+                    Problem::bad_request("No discarded event is selected.", "Select at least one event.").at("copies")
+                );
             }
             several if several > MOST_ROWS => {
                 return Err(Problem::bad_request(
-                    format!("{several} discarded events are more than one selection can hold."),
-                    format!("Select at most {MOST_ROWS}, or put back everything that an operation discarded."),
-                ));
+                    format!("{several} discarded events are too many for one selection."),
+                    format!("Select at most {MOST_ROWS}, or restore all events of an operation."),
+                )
+                .at("copies"));
             }
             1 => "1 discarded failed event".to_owned(),
             several => format!("{several} discarded failed events"),
@@ -507,44 +573,82 @@ async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<
     })
 }
 
-fn scope_of_filter(console: &Console, kind: RequestKind, filter: &Filter) -> String {
+async fn scope_of_filter(console: &Console, kind: RequestKind, filter: &Filter) -> String {
     let state = match (filter.state, kind) {
-        (Some(EventState::Exhausted), _) | (None, RequestKind::Retry) => "all exhausted failed events",
-        (Some(EventState::Waiting), _) => "all waiting failed events",
-        (Some(EventState::Unknown), _) => "all failed events of unknown state",
+        (Some(EventState::Exhausted), _) | (None, RequestKind::Retry) => "all failed events with retries used up",
+        (Some(EventState::Waiting), _) => "all failed events waiting for retry",
+        (Some(EventState::Unknown), _) => "all failed events with unknown state",
         (None, _) => "all failed events",
     };
-    let names: Vec<&str> =
-        console.applications().filter(|info| filter.wants_app(&info.key)).map(|info| info.name.as_str()).collect();
+    let names = console.applications().filter(|info| filter.wants_app(&info.key)).map(|info| info.name.clone());
+    let names = listed(names);
     let mut scope = state.to_owned();
     match filter.feed.as_deref() {
         Some("") => scope.push_str(" without a feed address"),
-        Some(feed) => scope.push_str(&format!(" of {feed}")),
+        Some(feed) => {
+            let feeds = console.named_feeds().await;
+            let of_apps = feeds.iter().filter(|named| filter.wants_app(&named.app));
+            let applications: Vec<&ApplicationInfo> = console.applications().collect();
+            let name = FeedName::among(Some(feed), of_apps.filter_map(|named| named.uri.as_deref()), &applications);
+            scope.push_str(&format!(" of {}", name.in_sentence()));
+        }
         None => {}
     }
-    scope.push_str(&format!(" in {}", names.join(", ")));
+    scope.push_str(&format!(" in {names}"));
     if let Some(category) = &filter.category {
         scope.push_str(&format!(", category {category}"));
     }
-    if let Some(from) = filter.from {
-        scope.push_str(&format!(", failed from {}", from.format("%Y-%m-%d %H:%M")));
-    }
-    if let Some(until) = filter.until {
-        scope.push_str(&format!(", failed before {}", until.format("%Y-%m-%d %H:%M")));
+    scope.push_str(&when(filter));
+    if filter.has_range() {
+        for source in console.sources().filter(|source| filter.wants_app(&source.app().info.key)) {
+            if source.failed_at_moves() && lists::times(console, source).await == Times::Stored {
+                scope.push_str(&format!(" (in {} by the last change of the row)", source.app().info.name));
+            }
+        }
     }
     if let Some(fault) = filter.group {
         scope.push_str(&format!(", of group {fault}"));
     }
     // Not which text: it can be a name, and not everybody may read that who reads this.
     if filter.text.is_some() {
-        scope.push_str(", with a certain text");
+        scope.push_str(", text filter");
     }
     scope
+}
+
+/// When the failed events of a filter failed. It stays on record, for readers in any zone: so a range that ends now is told
+/// in its words and with the instant at which it begins.
+fn when(filter: &Filter) -> String {
+    let instant = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
+    let mut when = match (filter.recent, filter.from) {
+        (Some(recent), Some(from)) => format!(", failed {} (from {})", recent.in_sentence(Clock::H24), instant(from)),
+        (Some(recent), None) => format!(", failed {}", recent.in_sentence(Clock::H24)),
+        (None, Some(from)) => format!(", failed from {}", instant(from)),
+        (None, None) => String::new(),
+    };
+    if let Some(until) = filter.until {
+        when.push_str(&format!(", failed before {}", instant(until)));
+    }
+    when
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn when_the_events_of_a_plan_failed_is_told_in_words_and_with_the_zone() {
+        use crate::model::recent::Recent;
+
+        let at = |text: &str| Some(DateTime::parse_from_rfc3339(text).unwrap().to_utc());
+        let from = at("2026-11-28T18:00:00+05:30");
+        assert_eq!(when(&Filter::default()), "");
+        assert_eq!(when(&Filter { from, ..Filter::default() }), ", failed from 2026-11-28 12:30 UTC");
+        let until = at("2026-11-29T00:00:00Z");
+        assert_eq!(when(&Filter { until, ..Filter::default() }), ", failed before 2026-11-29 00:00 UTC");
+        let evening = Filter { from, recent: Some(Recent::Evening), ..Filter::default() };
+        assert_eq!(when(&evening), ", failed since yesterday 18:00 (from 2026-11-28 12:30 UTC)");
+    }
 
     #[test]
     fn what_a_plan_leaves_out_is_said() {
@@ -560,10 +664,10 @@ mod tests {
         };
         let said = left_out.sentence().unwrap();
         assert!(
-            said.contains("3 left to the consumer")
+            said.contains("3 with a retry counter of 0 already")
                 && said.contains("4 without a feed address")
                 && said.contains("2 without a time")
-                && said.contains("1 under way"),
+                && said.contains("1 in another operation"),
             "{said}"
         );
         assert!(said.contains("Odoo"), "{said}");
@@ -586,6 +690,7 @@ mod tests {
             first_sight: None,
             latest: None,
             cause: None,
+            known: None,
         }
     }
 

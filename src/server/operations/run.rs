@@ -23,7 +23,7 @@ use crate::{
         words,
     },
     server::{
-        sources::{DiscardRow, ResetRow, Source, SourceError, SourceErrorKind},
+        sources::{Copied, DiscardRow, LONG_EVENT, ResetRow, Source, SourceError, SourceErrorKind},
         state::Console,
         store::{NewCopy, StoreError, ledger::Ask},
     },
@@ -31,6 +31,10 @@ use crate::{
 
 /// Rows that one transaction on a source changes.
 const BATCH: u32 = 500;
+
+/// Bytes of whole rows that a batch holds at a time, and at least one row: they are read, put into the store's form, and read
+/// again to see that they are as they were copied. A batch of usual rows has 4 MB at the most.
+const WHOLE_AT_ONCE: usize = 8 << 20;
 
 /// Batches of a retry without a rate that are marked at once, at the most.
 const STRIDE: u32 = 8;
@@ -193,12 +197,15 @@ async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
                 tracing::warn!(operation = id, reason = %error.reason, "a source did not take a batch");
                 refusals += u32::from(error.kind == SourceErrorKind::Other);
                 if refusals >= REFUSALS {
-                    let note = format!("Paused: {} Resume it when that is mended.", error.reason);
+                    let note = format!("Paused: {} Fix the cause, then press Continue.", error.reason);
                     store.set_stage(id, &[Stage::Running], Stage::Paused, Some(&note)).await?;
                     on_record_of_itself(console, &operation, Milestone::Paused).await;
                     return Ok(());
                 }
-                let note = format!("It waits: {} It goes on by itself when the database answers.", error.reason);
+                let note = format!(
+                    "Waiting: {} The operation continues automatically when the database answers.",
+                    error.reason
+                );
                 store.note(id, Some(&note)).await?;
                 rest(console, pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -224,8 +231,8 @@ impl Busy {
 /// How long it is tried again to change rows that others have locked, from the last one on that became free.
 const BUSY_FOR: Duration = Duration::from_secs(15 * 60);
 
-const LOCKED_FOR_LONG: &str = "Another transaction has held this row locked for 15 minutes: nothing was written. See in the \
-     database which one is open for so long, then retry it.";
+const LOCKED_FOR_LONG: &str = "Another transaction locked this row for 15 minutes. Nothing was written. Find the open transaction \
+     in the database, then retry.";
 
 /// The pause before busy rows are tried again, so long after that became necessary; `None`: they are given up. A transaction
 /// of the consumer lasts as long as one event takes, so it is short at first.
@@ -237,10 +244,7 @@ fn busy_pause(after: Duration) -> Option<Duration> {
 async fn come_again(console: &Console, id: i64, rows: u64, pause: Duration) -> Result<(), StoreError> {
     let store = &console.parts.store;
     let whose = if rows == 1 { "1 row is".to_owned() } else { format!("{} rows are", words::number(rows)) };
-    let note = format!(
-        "{whose} locked by another transaction of the database, and tried again by itself every few seconds, for 15 minutes \
-         at the most."
-    );
+    let note = format!("{whose} locked by another transaction of the database. Trying again for up to 15 minutes.");
     store.note(id, Some(&note)).await?;
     // Who waits for the operation sees what it did so far.
     store.tell_requests().await?;
@@ -277,7 +281,7 @@ async fn limit(console: &Console, operation: &Operation) -> Result<Option<u32>, 
     for app in console.parts.store.apps_of(operation.id).await? {
         console.parts.watch.look_again(&app).await;
     }
-    let note = format!("The outcome of the first {} is waited for.", first.rows);
+    let note = format!("Waiting for the results of the first {}.", first.rows);
     console.parts.store.set_stage(operation.id, &[Stage::Running], Stage::Trying, Some(&note)).await?;
     Ok(None)
 }
@@ -292,16 +296,19 @@ async fn judge(console: &Console, operation: &Operation) -> Result<(), StoreErro
     let Some(operation) = &store.operation(operation.id).await? else { return Ok(()) };
     let seen = operation.followed;
     let needed = u64::from(first.needed);
-    // A row that the ledger has not met yet may still succeed.
-    let open = seen.open + operation.counts.reset.saturating_sub(seen.all());
+    // A row that the ledger has not met yet may still succeed; that of one that it cannot follow is never known.
+    let open = seen.open + operation.counts.reset.saturating_sub(seen.all() + seen.unfollowed);
     if seen.resolved >= needed {
         store.tried(operation.id).await?;
         store.set_stage(operation.id, &[Stage::Trying], Stage::Running, None).await?;
     } else if seen.resolved + open < needed {
+        let unfollowed = match seen.unfollowed {
+            0 => String::new(),
+            rows => format!(" The result of {} is not followed.", words::count(rows, "event")),
+        };
         let note = format!(
-            "Paused: of the first {} rows {} succeeded and {} failed again; {} were to succeed. Resume it to go on all the \
-             same, or cancel it.",
-            first.rows, seen.resolved, seen.failed_again, first.needed
+            "Test failed: {} of {} succeeded, {} needed.{unfollowed} Continue or cancel.",
+            seen.resolved, first.rows, first.needed
         );
         store.set_stage(operation.id, &[Stage::Trying], Stage::Paused, Some(&note)).await?;
         on_record_of_itself(console, operation, Milestone::Paused).await;
@@ -328,7 +335,8 @@ async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Re
     let source = match console.source(&app) {
         Ok(source) if allowed(source).is_ok() => source.clone(),
         Ok(source) => {
-            let reason = format!("The configuration allows no action on {}.", source.app().info.name);
+            let reason =
+                format!("No action is allowed on {} (read_only in the configuration).", source.app().info.name);
             return give_up(console, operation.id, &batch, &reason).await;
         }
         // It may be configured whole at the next start: as with a database that does not answer, the rows wait.
@@ -385,7 +393,7 @@ async fn give_up(console: &Console, id: i64, batch: &[Taken], reason: &str) -> R
 }
 
 const WRITTEN_OR_NOT: &str =
-    "The console was ended while this row was being written, and it could not be looked at again.";
+    "The console stopped while this row was being written, and the row could not be checked again.";
 
 /// Marks rows in the store and asks for them in the ledger, right before their source is touched.
 async fn announce(console: &Console, operation: &Operation, app: &str, batch: &[Taken]) -> Result<(), StoreError> {
@@ -513,6 +521,8 @@ async fn write_stride(
 ) -> Result<(Vec<RowOutcome>, Option<SourceError>), StoreError> {
     let mut outcomes = Vec::with_capacity(stride.len());
     for batch in stride.chunks(BATCH as usize) {
+        // Its marks would be lost with a file that was removed since they were made.
+        console.parts.store.in_place()?;
         let goes_on = console.parts.store.stage(operation).await? == Some(Stage::Running);
         if !goes_on || console.parts.stopping.is_cancelled() {
             break;
@@ -580,11 +590,22 @@ async fn discard(
     let store = &console.parts.store;
     let app = &source.app().info.key;
     let ids: Vec<RowId> = batch.iter().map(|(_, row, _)| row.id).collect();
-    let copies = match source.copy(&ids).await {
-        Ok(copies) => copies,
+    let Copied { events: copies, taken, too_long } = match source.copy(&ids, WHOLE_AT_ONCE).await {
+        Ok(copied) => copied,
         Err(error) => return Ok(Err(error)),
     };
-    let kept: Vec<NewCopy> =
+    // The others stand at the head of the next batch.
+    let (left, batch): (Vec<Taken>, Vec<Taken>) =
+        batch[..taken].iter().cloned().partition(|(_, row, _)| too_long.contains_key(&row.id));
+    let left: Vec<(i64, RowOutcome)> =
+        left.iter().filter_map(|(place, row, _)| Some((*place, too_long.get(&row.id)?.outcome()))).collect();
+    store.settle_copies(operation.id, &left).await?;
+    settle(console, operation.id, app, &left).await?;
+    if batch.is_empty() {
+        return Ok(Ok(()));
+    }
+    let batch = &batch[..];
+    let kept: Vec<NewCopy<'_>> =
         batch.iter().filter_map(|(place, row, _)| Some(new_copy(*place, app, row, copies.get(&row.id)?))).collect();
     store.keep_copies(operation.id, &kept).await?;
     announce(console, operation, app, batch).await?;
@@ -609,12 +630,12 @@ async fn discard(
     Ok(Ok(()))
 }
 
-const REMOVED_OR_RESOLVED: &str = "The console was ended while this row was being removed. It is not in the table any more: \
-     removed by that, or resolved by the consumer at that moment. Its copy is kept.";
+const REMOVED_OR_RESOLVED: &str = "The console stopped while this row was being removed. The row is not in the table: removed by the \
+     console, or resolved by the consumer at that moment. The copy is kept.";
 
-fn new_copy(position: i64, app: &str, row: &OperationRow, event: &WholeEvent) -> NewCopy {
-    let fault = fingerprint::of(event.event.text("error_message").as_deref()).title();
-    NewCopy { position, app: app.to_owned(), row_id: row.id, event: event.clone(), fault }
+fn new_copy<'e>(position: i64, app: &str, row: &OperationRow, event: &'e WholeEvent) -> NewCopy<'e> {
+    let fault = fingerprint::of(event.latest_error().as_deref()).title();
+    NewCopy { position, app: app.to_owned(), row_id: row.id, event, fault }
 }
 
 async fn restore(
@@ -625,9 +646,12 @@ async fn restore(
 ) -> Result<Result<(), SourceError>, StoreError> {
     let store = &console.parts.store;
     let app = &source.app().info.key;
+    let numbers: Vec<Option<i64>> = batch.iter().map(|(_, row, _)| row.copy).collect();
+    // The others stand at the head of the next batch.
+    let batch = &batch[..store.copies_fitting(&numbers, WHOLE_AT_ONCE, LONG_EVENT).await?];
     let numbers: Vec<i64> = batch.iter().filter_map(|(_, row, _)| row.copy).collect();
     let kept = store.copies(&numbers).await?;
-    let kept: BTreeMap<i64, WholeEvent> =
+    let mut kept: BTreeMap<i64, WholeEvent> =
         numbers.into_iter().zip(kept).filter_map(|(number, event)| Some((number, event?))).collect();
     let (there, missing): (Vec<Taken>, Vec<Taken>) =
         batch.iter().cloned().partition(|(_, row, _)| row.copy.is_some_and(|copy| kept.contains_key(&copy)));
@@ -639,10 +663,9 @@ async fn restore(
             None => None,
         };
         let outcome = match put_back {
-            Some(Some(id)) => RowOutcome::Restored { id },
-            Some(None) => RowOutcome::AlreadyThere,
+            Some(id) => RowOutcome::Restored { id },
             None => {
-                let reason = "Its copy is not kept any more, or it was put back by another operation.".to_owned();
+                let reason = "The copy is no longer kept, or another operation restored it.".to_owned();
                 RowOutcome::Failed { reason }
             }
         };
@@ -653,17 +676,17 @@ async fn restore(
         return Ok(Ok(()));
     }
     announce(console, operation, app, &there).await?;
-    let events: Vec<WholeEvent> = there.iter().filter_map(|(_, row, _)| kept.get(&row.copy?).cloned()).collect();
+    let mut events: Vec<WholeEvent> = there.iter().filter_map(|(_, row, _)| kept.remove(&row.copy?)).collect();
+    note_put_back(console, app, &mut events).await?;
     let outcomes = match source.restore(&events).await {
         Ok(outcomes) => outcomes,
         Err(error) => return Ok(Err(error)),
     };
-    let put: Vec<(i64, Option<RowId>)> = there
+    let put: Vec<(i64, RowId)> = there
         .iter()
         .zip(&outcomes)
         .filter_map(|((_, row, _), outcome)| match outcome {
-            RowOutcome::Restored { id } => Some((row.copy?, Some(*id))),
-            RowOutcome::AlreadyThere => Some((row.copy?, None)),
+            RowOutcome::Restored { id } => Some((row.copy?, *id)),
             _ => None,
         })
         .collect();
@@ -678,8 +701,23 @@ async fn restore(
     Ok(Ok(()))
 }
 
-const PUT_BACK_OR_READ: &str = "The console was ended while this row was being put back. It is in the table: put back by \
-     that, or read anew by the consumer at that moment.";
+const PUT_BACK_OR_READ: &str = "The console stopped while this row was being restored. The row is in the table: restored by the \
+     console, or added by the consumer at that moment. The copy is kept.";
+
+/// Puts beside events the rows of the same pair that the console has restored by itself: of several that were discarded one after
+/// the other, the first one that is back would else look like a new failure.
+async fn note_put_back(console: &Console, app: &str, events: &mut [WholeEvent]) -> Result<(), StoreError> {
+    let mut event_ids: Vec<String> = events.iter().filter_map(|event| event.event.key("event_id")).collect();
+    event_ids.sort_unstable();
+    event_ids.dedup();
+    let put_back = console.parts.store.rows_put_back(app, &event_ids).await?;
+    for event in events {
+        let pair = (event.event.key("feed_uri"), event.event.key("event_id"));
+        let same = put_back.iter().filter(|(feed, event_id, _)| (feed, event_id) == (&pair.0, &pair.1));
+        event.beside.ids.extend(same.map(|(_, _, id)| *id));
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {
