@@ -71,10 +71,11 @@ impl Audit {
             }
             Err(error) => {
                 tracing::error!(%error, "the audit log could not be written");
-                Err(Problem::unavailable(
-                    "The audit log cannot be written, so this was not done.",
-                    "Ask the administrator: the console's log says why. Often the disk is full.",
-                ))
+                let todo = match error.outage() {
+                    Some(outage) => format!("{} {}", outage.sentence(), outage.advice()),
+                    None => "Ask the administrator. The log of the console has the reason.".to_owned(),
+                };
+                Err(Problem::unavailable("The audit log cannot be written, so this was not done.", todo))
             }
         }
     }

@@ -180,8 +180,8 @@ pub fn check_host(reached: &Reached, believed: bool, host: &str) -> Result<(), P
         return Ok(());
     }
     Err(Problem::refused(
-        format!("This console is not known by the name {name:?}."),
-        "If it is right, an administrator can write it into the configuration: public_origin or hosts.",
+        format!("{name:?} is not a known name of this console."),
+        "If the name is right, an administrator can add it to the configuration: public_origin or hosts.",
     ))
 }
 

@@ -10,9 +10,12 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum_extra::extract::cookie::{Cookie, SameSite};
 
-use crate::paths::Base;
+use crate::{
+    model::{Preferences, Zone},
+    paths::Base,
+};
 
-/// How long the mark of a browser is kept.
+/// How long the mark of a browser, and what its reader chose, are kept.
 const MARK_DAYS: i64 = 180;
 
 /// Which cookie.
@@ -44,40 +47,67 @@ impl Kind {
 /// The value of a cookie that a request carries. Over HTTPS one without the prefix is not looked at.
 pub fn read(headers: &HeaderMap, kind: Kind, base: &Base, https: bool) -> Option<String> {
     let name = kind.name(base, https);
-    let values = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let cookies = values.flat_map(|value| value.split(';')).filter_map(|cookie| Cookie::parse(cookie.trim()).ok());
-    // Ours are 64 digits: anything else is not worth a look into the store.
-    let ours = |cookie: &Cookie<'_>| {
-        cookie.name() == name
-            && cookie.value().len() == 64
-            && cookie.value().bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    cookies.filter(ours).map(|cookie| cookie.value().to_owned()).next()
+    // Ours are 64 digits: anything else is not worth a read of the store.
+    let ours = |value: &&str| value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    values(headers, &name).find(ours).map(str::to_owned)
+}
+
+/// The values of all cookies of this name that a request carries.
+fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let cookies = lists.flat_map(|list| list.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
+    cookies.filter(move |(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// What readers of an open console choose, which knows nobody by name.
+const PREFERENCES: &str = "atomfeed_preferences";
+/// The zone of the browser's clock, which its own script writes.
+const ZONE: &str = "atomfeed_zone";
+
+/// What a reader of an open console chose.
+pub fn preferences(headers: &HeaderMap) -> Preferences {
+    values(headers, PREFERENCES).next().map(Preferences::read).unwrap_or_default()
+}
+
+/// The header that keeps it.
+pub fn keep_preferences(chosen: &Preferences, base: &Base, https: bool) -> HeaderValue {
+    header_of(&kept(&bare(PREFERENCES.to_owned(), &chosen.text(), base, https)))
+}
+
+/// The zone that the browser told.
+pub fn zone(headers: &HeaderMap) -> Option<Zone> {
+    values(headers, ZONE).next().and_then(Zone::named)
 }
 
 /// The header that gives a browser a cookie.
 pub fn set(kind: Kind, value: &str, base: &Base, https: bool) -> HeaderValue {
-    let mut cookie = bare(kind, value, base, https);
-    if kind == Kind::Browser {
-        cookie = format!("{cookie}; Max-Age={}", MARK_DAYS * 24 * 3_600);
-    }
-    HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(""))
+    let cookie = bare(kind.name(base, https), value, base, https);
+    header_of(&if kind == Kind::Browser { kept(&cookie) } else { cookie })
 }
 
 /// The header that takes a cookie away.
 pub fn remove(kind: Kind, base: &Base, https: bool) -> HeaderValue {
-    let cookie = format!("{}; Max-Age=0", bare(kind, "", base, https));
-    HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(""))
+    header_of(&format!("{}; Max-Age=0", bare(kind.name(base, https), "", base, https)))
 }
 
-fn bare(kind: Kind, value: &str, base: &Base, https: bool) -> String {
+/// A cookie that ends with the browser.
+fn bare(name: String, value: &str, base: &Base, https: bool) -> String {
     let path = if base.as_str().is_empty() { "/" } else { base.as_str() };
-    let cookie = Cookie::build((kind.name(base, https), value.to_owned()))
+    let cookie = Cookie::build((name, value.to_owned()))
         .path(path.to_owned())
         .http_only(true)
         .same_site(SameSite::Lax)
         .secure(https);
     cookie.build().to_string()
+}
+
+/// The same, kept when the browser ends.
+fn kept(cookie: &str) -> String {
+    format!("{cookie}; Max-Age={}", MARK_DAYS * 24 * 3_600)
+}
+
+fn header_of(cookie: &str) -> HeaderValue {
+    HeaderValue::from_str(cookie).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -97,6 +127,22 @@ mod tests {
         assert!(secure.starts_with("__Secure-atomfeed_session=") && secure.contains("; Secure"), "{secure}");
         let whole = shown(Kind::Session, &Base::parse("/").unwrap(), true);
         assert!(whole.starts_with("__Host-atomfeed_session=") && whole.contains("; Path=/"), "{whole}");
+    }
+
+    #[test]
+    fn preferences_and_zone_are_read_as_they_were_kept() {
+        let chosen = Preferences { zone: Some("Asia/Kolkata".into()), letter_keys: false, ..Preferences::default() };
+        let kept = keep_preferences(&chosen, &Base::parse("/x").unwrap(), false).to_str().unwrap().to_owned();
+        assert!(kept.contains("; Path=/x") && kept.contains("HttpOnly"), "{kept}");
+        let cookies = format!("{}; atomfeed_zone=Africa/Nairobi", kept.split(';').next().unwrap());
+        let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&cookies).unwrap())]);
+        assert_eq!(preferences(&headers), chosen);
+        assert_eq!(zone(&headers).unwrap().name(), "Africa/Nairobi");
+        for odd in ["", "<b>", "Mars/Olympus", "../../etc"] {
+            let cookie = format!("atomfeed_zone={odd}");
+            let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&cookie).unwrap())]);
+            assert_eq!(zone(&headers), None, "{odd}");
+        }
     }
 
     #[test]

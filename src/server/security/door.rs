@@ -81,7 +81,7 @@ pub async fn door(State(Door { console, needs }): State<Door>, mut request: Requ
     }
     let size = request.body().size_hint().upper();
     if needs == Needs::Nothing && size.is_none_or(|size| size > LARGEST_OF_ANYBODY) {
-        return Problem::too_large().into_response();
+        return Problem::too_large(LARGEST_OF_ANYBODY).into_response();
     }
     // Held until the answer is there: what was sent is in memory for so long.
     let _large = match size {
@@ -95,7 +95,9 @@ pub async fn door(State(Door { console, needs }): State<Door>, mut request: Requ
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, LARGEST_BODY).await else { return Problem::too_large().into_response() };
+    let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
+        return Problem::too_large(LARGEST_BODY as u64).into_response();
+    };
     let fits = form_token::carried(&parts.headers, &body).is_some_and(|token| form_token::fits(&token, &visit.secret));
     if fits {
         return next.run(Request::from_parts(parts, Body::from(body))).await;
@@ -107,10 +109,7 @@ pub async fn door(State(Door { console, needs }): State<Door>, mut request: Requ
 }
 
 fn many_large_forms() -> Problem {
-    Problem::unavailable(
-        "Several large forms are being read, and none of them ended in time.",
-        "Try again a little later, or select fewer rows at a time.",
-    )
+    Problem::unavailable("Too many large forms.", "Try again later, or select fewer rows.")
 }
 
 fn passes(needs: Needs, visit: &Visit) -> Result<(), Problem> {
@@ -139,16 +138,13 @@ fn not_signed_in() -> Problem {
 
 /// Somebody has a one-time password, and chooses another one before anything else.
 pub fn must_change() -> Problem {
-    Problem::refused(
-        "Your password is for one sign-in only: choose one of your own before anything else.",
-        "The page of your account is the place for it.",
-    )
+    Problem::refused("Choose a new password first.", "See your account page.")
 }
 
 fn no_token() -> Problem {
     Problem::refused(
-        "This form was not made by a page of this console, or the page is of an earlier session. Nothing was changed.",
-        "Load the page again and try once more. The browser has to keep this console's cookies.",
+        "This form is not from this console, or is from an earlier session. Nothing was changed.",
+        "Reload the page and try again. The browser must accept the cookies of this console.",
     )
 }
 
@@ -237,7 +233,7 @@ fn see_other(to: &str) -> Response {
 }
 
 /// Where somebody was, below the base: the page that they asked for, or the one that the form stands on.
-fn way_back(request: &Request, base: &Base, visit: &Visit) -> Option<String> {
+pub fn way_back(request: &Request, base: &Base, visit: &Visit) -> Option<String> {
     let below = |path: &str, query: Option<&str>| {
         let path = path.strip_prefix(base.as_str())?;
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();

@@ -1,13 +1,17 @@
 //! Guessing is made slow, and nobody can lock anybody else out by it.
 //!
 //! Attempts are counted in lanes. Somebody who has signed in from a browser before has a lane of their own there, which
-//! nobody else can fill. Everyone else shares a lane with whoever tries the same name from the same address: after a few
-//! attempts it opens only now and then, for one attempt.
+//! nobody else can fill. Where a colleague has signed in from the browser, the colleague's name vouches for it: only what is
+//! tried in browsers of that same colleague is in the same lane, however many browsers that are. Everyone else shares a lane
+//! with whoever tries the same name from the same address: after a few attempts it opens only now and then, for one attempt.
 //!
 //! Who gets that one decides whether a person gets in beside a machine that guesses. A machine tries another password each
 //! time; a person comes back with the same one. So while others wait, an attempt is not made when it comes first, but when
-//! it comes back; what was wrong a moment ago takes nobody's turn; and who has tried fewer passwords goes before who has
-//! tried more, told apart by the marks of their browsers.
+//! it comes back; what was wrong a moment ago takes nobody's turn; and who has waited longest goes first, where each further
+//! password from the same browser comes later in the row. Nobody waits for what does not go on coming back. A machine that
+//! comes back again and again with each of hundreds of passwords, each from a browser of its own, is as good as a row of
+//! hundreds of people: whoever comes after them waits. No order of turns could change that, short of trying all of its
+//! passwords. The ways past it are the lanes that it cannot fill.
 //!
 //! Beside that, many attempts from one address, or on one name from anywhere, make each further one wait a little; it is
 //! never refused for what others do.
@@ -33,8 +37,13 @@ const LONGEST_CLOSED: Duration = Duration::from_secs(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
 /// After so long, an attempt that came first while others waited may come back.
 const BACK_AFTER: Duration = Duration::from_secs(1);
-/// An attempt that was refused and does not come back within so long is waited for no more.
+/// An attempt that was refused and does not come back within so long is forgotten.
 const WAITED_FOR: Duration = Duration::from_secs(60);
+/// Nobody is kept waiting for an attempt that is later than so much after the time that it was told.
+const LATE: Duration = Duration::from_secs(20);
+/// How much later in the row each further password of a browser comes.
+const FURTHER: Duration = Duration::from_secs(20);
+const MOST_FURTHER: u32 = 10_000;
 /// A lane in which nothing happened for so long is forgotten, and so is a password that was wrong.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 /// Lanes that are remembered.
@@ -50,11 +59,14 @@ const TIDIED_EVERY: u32 = 200;
 pub struct Attempt {
     /// As accounts compare it.
     pub name: String,
+    /// All that one client has of addresses is one: see [`crate::server::shares::network`].
     pub address: Option<IpAddr>,
     /// The mark of the browser, where it came with one.
     pub browser: Option<[u8; 32]>,
     /// This name has signed in from that browser before.
     pub known: bool,
+    /// Somebody else who has: see [`Guessing::voucher`].
+    pub voucher: Option<String>,
     /// Stands for name and password: the same for the same ones.
     pub guess: u64,
 }
@@ -71,6 +83,8 @@ pub enum Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Lane {
     Known([u8; 32], String),
+    /// Who vouches for the browser, and the name that is tried.
+    Vouched(String, String),
     Strange(String, Option<IpAddr>),
     Address(Option<IpAddr>),
     Name(String),
@@ -91,10 +105,20 @@ struct Guess {
     browser: Option<[u8; 32]>,
     since: Instant,
     last: Instant,
+    /// Its place in the row: when it came, and later for each password from its browser before it.
+    place: Instant,
+    /// When it was told to come back.
+    back_at: Instant,
     /// How often it was refused.
     refused: u32,
     /// It was proved to be wrong.
     wrong: bool,
+}
+
+impl Guess {
+    fn new(attempt: &Attempt, now: Instant) -> Self {
+        Self { browser: attempt.browser, since: now, last: now, place: now, back_at: now, refused: 0, wrong: false }
+    }
 }
 
 /// What was tried lately.
@@ -110,6 +134,15 @@ struct Lanes {
 }
 
 impl Guessing {
+    /// Returns which of the people who have signed in from a browser vouches for it when this name is tried there: the one in
+    /// whose browsers it was tried least, so that none of them can spoil it for the others.
+    pub fn voucher(&self, people: Vec<String>, name: &str) -> Option<String> {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let tried =
+            |by: &String| lanes.lanes.get(&Lane::Vouched(by.clone(), name.to_owned())).map_or(0, |it| it.failed);
+        people.into_iter().min_by_key(tried)
+    }
+
     /// Counts an attempt that is about to be made, and returns how long it has to wait first. It counts as failed until
     /// [`Guessing::succeeded`] is told otherwise, so that attempts made at the same time are all counted.
     ///
@@ -146,7 +179,7 @@ impl Guessing {
     /// The attempt was wrong.
     pub fn was_wrong(&self, attempt: &Attempt, now: Instant) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let guess = Guess { browser: attempt.browser, since: now, last: now, refused: 0, wrong: true };
+        let guess = Guess { wrong: true, ..Guess::new(attempt, now) };
         lanes.of(&own(attempt).0, now).guesses.insert(attempt.guess, guess);
     }
 
@@ -186,34 +219,39 @@ impl Tries {
             return Err(Refusal::Wrong);
         }
         let opens = (self.last + closed).max(before.map_or(now, |guess| guess.since + BACK_AFTER));
-        if opens <= now && !self.others_first(attempt, before.is_some()) {
+        let others = self.others_first(attempt, before, now);
+        if opens <= now && others.is_none() {
             return Ok(());
         }
-        let fresh = Guess { browser: attempt.browser, since: now, last: now, refused: 0, wrong: false };
-        let guess = self.guesses.entry(attempt.guess).or_insert(fresh);
+        let others = others.map_or(Duration::ZERO, |until| until.saturating_duration_since(now).min(LONGEST_CLOSED));
+        let wait = opens.saturating_duration_since(now).max(BACK_AFTER).max(others);
+        let place = before.map_or_else(|| self.place(attempt, now), |guess| guess.place);
+        let guess = self.guesses.entry(attempt.guess).or_insert_with(|| Guess { place, ..Guess::new(attempt, now) });
         guess.last = now;
+        guess.back_at = now + wait;
         guess.refused += 1;
         self.bound();
-        Err(Refusal::Later(opens.saturating_duration_since(now).max(BACK_AFTER)))
+        Err(Refusal::Later(wait))
     }
 
-    /// Whether somebody else's attempt goes before this one.
-    fn others_first(&self, attempt: &Attempt, came_back: bool) -> bool {
-        let waiting = || {
-            let waiting = self.guesses.iter().filter(|(other, guess)| **other != attempt.guess && !guess.wrong);
-            // One browser is not in its own way. What has no mark can be anybody's.
-            waiting.map(|(_, guess)| guess).filter(|guess| guess.browser.is_none() || guess.browser != attempt.browser)
+    /// The place in the row of an attempt that comes for the first time.
+    fn place(&self, attempt: &Attempt, now: Instant) -> Instant {
+        let before = self.guesses.values().filter(|guess| guess.browser == attempt.browser).count();
+        now + FURTHER * u32::try_from(before).unwrap_or(u32::MAX).min(MOST_FURTHER)
+    }
+
+    /// Until when the attempts of others go before this one, as far as they come; `None`: it is its turn.
+    fn others_first(&self, attempt: &Attempt, before: Option<Guess>, now: Instant) -> Option<Instant> {
+        // One browser is not in its own way. What has no mark can be anybody's.
+        let is_other = |other: u64, guess: &Guess| {
+            other != attempt.guess && !guess.wrong && (guess.browser.is_none() || guess.browser != attempt.browser)
         };
-        if !came_back {
-            return waiting().next().is_some();
-        }
-        let tried = self.tried();
-        let own = tried.get(&attempt.browser).copied().unwrap_or_default();
-        waiting().any(|guess| {
-            guess.refused > 1
-                && guess.browser != attempt.browser
-                && tried.get(&guess.browser).is_some_and(|others| *others < own)
-        })
+        let mut others = self.guesses.iter().filter(|(other, guess)| is_other(**other, guess)).map(|(_, guess)| guess);
+        // Who comes for the first time comes once more while anybody waits.
+        let Some(before) = before else { return others.next().map(|_| now) };
+        let ahead =
+            others.filter(|guess| guess.refused > 1 && now < guess.back_at + LATE && guess.place < before.place);
+        ahead.map(|guess| guess.back_at + LATE).max()
     }
 
     /// How many passwords were tried from each browser.
@@ -281,8 +319,9 @@ fn is_known(attempt: &Attempt) -> bool {
 }
 
 fn own(attempt: &Attempt) -> (Lane, u32) {
-    match attempt.browser {
-        Some(browser) if attempt.known => (Lane::Known(browser, attempt.name.clone()), FREE_KNOWN),
+    match (attempt.browser, &attempt.voucher) {
+        (Some(browser), _) if attempt.known => (Lane::Known(browser, attempt.name.clone()), FREE_KNOWN),
+        (Some(_), Some(by)) => (Lane::Vouched(by.clone(), attempt.name.clone()), FREE),
         _ => (Lane::Strange(attempt.name.clone(), attempt.address), FREE),
     }
 }
@@ -308,7 +347,7 @@ mod tests {
         use std::sync::atomic::{AtomicU64, Ordering};
         static GUESS: AtomicU64 = AtomicU64::new(0);
         let guess = GUESS.fetch_add(1, Ordering::Relaxed);
-        Attempt { name: name.into(), address: address.parse().ok(), browser: None, known: false, guess }
+        Attempt { name: name.into(), address: address.parse().ok(), browser: None, known: false, voucher: None, guess }
     }
 
     #[test]
@@ -350,12 +389,19 @@ mod tests {
     /// How long it takes a person with the right password, who does what they are told, beside a machine that has been at
     /// work for five minutes. `mistakes`: wrong passwords that they try first.
     fn gets_in(machine: Machine, browser: Option<[u8; 32]>, mistakes: u64) -> Option<Duration> {
+        let person = Attempt { browser, ..stranger("asha", "10.0.0.1") };
+        person_gets_in(machine, 300, &person, mistakes)
+    }
+
+    /// The same for whom these attempts are of, whatever their guess is, and a machine that has been at work for so many
+    /// seconds.
+    fn person_gets_in(machine: Machine, begun_before: u64, person: &Attempt, mistakes: u64) -> Option<Duration> {
         const RIGHT: u64 = 1 << 40;
         let (guessing, begun) = (Guessing::default(), Instant::now());
-        let begins = Duration::from_secs(300);
+        let begins = Duration::from_secs(begun_before);
         let (mut next, mut typed) = (begins, RIGHT - mistakes);
         let attempt = |browser, guess| Attempt { browser, guess, ..stranger("asha", "10.0.0.1") };
-        for tick in 0..(30 * 420) {
+        for tick in 0..(30 * (begun_before + 120)) {
             let passed = Duration::from_millis(1000 * tick / 30);
             let now = begun + passed;
             let (mark, guess) = machine(tick);
@@ -366,7 +412,7 @@ mod tests {
             if passed < next {
                 continue;
             }
-            let tried = attempt(browser, typed);
+            let tried = Attempt { guess: typed, ..person.clone() };
             // Whoever reads a page and types a password needs some seconds.
             next = passed + Duration::from_secs(3);
             match guessing.begin(&tried, now) {
@@ -403,6 +449,15 @@ mod tests {
                 "in a browser, beside {what}: {found:?}"
             );
         }
+        let new = Attempt { browser: Some([9; 32]), ..stranger("asha", "10.0.0.1") };
+        let found = person_gets_in(CROWD, LONG, &new, 0);
+        assert!(found.is_some_and(|found| found <= Duration::from_secs(60)), "in a browser, beside a crowd: {found:?}");
+        let without_marks: Machine = |tick| (None, CROWD(tick).1);
+        let found = person_gets_in(without_marks, LONG, &stranger("asha", "10.0.0.1"), 0);
+        assert!(
+            found.is_some_and(|found| found <= Duration::from_secs(60)),
+            "a script, beside such guesses: {found:?}"
+        );
         // A program that comes with Basic, and has no mark.
         for (what, machine) in &machines[..6] {
             let found = gets_in(*machine, None, 0);
@@ -410,6 +465,53 @@ mod tests {
         }
         let mistaken = gets_in(|tick| (MARK, tick), Some([9; 32]), 1);
         assert!(mistaken.is_some_and(|found| found <= Duration::from_secs(120)), "after a mistake: {mistaken:?}");
+        let mistaken = person_gets_in(CROWD, LONG, &new, 1);
+        assert!(mistaken.is_some_and(|found| found <= Duration::from_secs(120)), "beside a crowd: {mistaken:?}");
+    }
+
+    /// For so many seconds a crowd is at work before: longer than anything that waits is remembered.
+    const LONG: u64 = 70;
+
+    /// 15 guesses a second, each from a browser of its own that comes back with it two seconds later, as a person does.
+    const CROWD: Machine = |tick| {
+        let number = if tick.is_multiple_of(2) { tick } else { tick.saturating_sub(61) };
+        (mark(number), number)
+    };
+
+    #[test]
+    fn where_a_colleague_has_signed_in_a_person_gets_in_beside_a_machine_that_is_a_crowd() {
+        let colleague =
+            |by: &str| Attempt { browser: Some([9; 32]), voucher: Some(by.to_owned()), ..stranger("asha", "10.0.0.1") };
+        let found = person_gets_in(CROWD, LONG, &colleague("binta"), 0);
+        assert!(found.is_some_and(|found| found <= Duration::from_secs(60)), "{found:?}");
+        let mistaken = person_gets_in(CROWD, LONG, &colleague("binta"), 6);
+        assert!(mistaken.is_some_and(|found| found <= Duration::from_secs(60)), "after mistakes: {mistaken:?}");
+        let at_home = Attempt { known: true, ..colleague("binta") };
+        assert!(person_gets_in(CROWD, LONG, &at_home, 0).is_some_and(|found| found <= Duration::from_secs(60)));
+        let elsewhere = Attempt { browser: Some([9; 32]), ..stranger("asha", "10.0.0.2") };
+        assert!(person_gets_in(CROWD, LONG, &elsewhere, 0).is_some_and(|found| found <= Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn however_many_browsers_somebody_signs_in_from_they_vouch_once() {
+        let guessing = Guessing::default();
+        let begun = Instant::now();
+        let mut made = 0;
+        for tick in 0..(30 * 300) {
+            let now = begun + Duration::from_millis(1000 * tick / 30);
+            let (mark, guess) = CROWD(tick);
+            let voucher = guessing.voucher(vec!["mallory".into()], "asha");
+            let tried = Attempt { browser: mark, guess, voucher, ..stranger("asha", "10.0.0.1") };
+            if guessing.begin(&tried, now).is_ok() {
+                guessing.was_wrong(&tried, now);
+                made += 1;
+            }
+        }
+        assert!(made < 25, "{made} guesses in five minutes");
+        // Nor can they spoil a browser that others have signed in from, too.
+        let people = vec!["mallory".to_owned(), "binta".to_owned()];
+        assert_eq!(guessing.voucher(people, "asha").as_deref(), Some("binta"));
+        assert_eq!(guessing.voucher(Vec::new(), "asha"), None);
     }
 
     #[test]
@@ -511,7 +613,7 @@ mod tests {
         for _ in 0..MOST_IN_LANE + 100 {
             let _ = guessing.begin(&stranger("asha", "10.0.0.1"), now);
         }
-        let waits = Guess { browser: None, since: now, last: now, refused: 1, wrong: false };
+        let waits = Guess { refused: 1, ..Guess::new(&stranger("asha", "10.0.0.1"), now) };
         for tries in guessing.lanes.lock().unwrap().lanes.values_mut().take(2 * MOST_GUESSES / MOST_IN_LANE) {
             tries.guesses = (0..MOST_IN_LANE as u64).map(|guess| (guess, waits)).collect();
         }

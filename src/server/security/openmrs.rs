@@ -119,16 +119,16 @@ impl Asking {
         let shown = shown.unwrap_or_else(|| name.to_owned());
         if !is_name(&shown) {
             return Err(Problem::refused(
-                "OpenMRS knows you by a name that this console cannot take for a person's: it is too long, has control \
-                 characters, or is one of the console's own words.",
-                "Ask whoever looks after OpenMRS for another user name.",
+                "This console cannot use your name in OpenMRS: it is too long, has control characters, or is a word of the \
+                 console.",
+                "Ask the OpenMRS administrator for another user name.",
             ));
         }
         match self.settings.roles.role(names().collect::<Vec<_>>()) {
             Some(role) => Ok(Some(Known { name: shown, role })),
             None => Err(Problem::refused(
-                format!("OpenMRS knows {shown}, but none of their roles and privileges there opens this console."),
-                "Ask whoever looks after OpenMRS, or the administrator of this console, who can say in its configuration which do.",
+                format!("OpenMRS knows {shown}, but no role or privilege there gives access to this console."),
+                "Ask the OpenMRS administrator, or the administrator of this console (setting access.openmrs).",
             )),
         }
     }
@@ -140,14 +140,14 @@ impl Asking {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
             StatusCode::NO_CONTENT => {
                 return Err(Problem::unavailable(
-                    "OpenMRS asks this person for a second proof, such as a code, which this console cannot pass on.",
-                    "Sign in with somebody for whom OpenMRS asks for none, or ask the administrator for another way of signing in.",
+                    "OpenMRS asks this user for a second factor. This console cannot pass it on.",
+                    "Sign in as a user without a second factor, or ask the administrator for another way to sign in.",
                 ));
             }
             status if status.is_redirection() => {
                 return Err(Problem::unavailable(
-                    "OpenMRS is starting, or shows its setup: it leads elsewhere instead of answering.",
-                    "Wait some minutes, then try again. If it stays, the address of OpenMRS in the configuration is wrong.",
+                    "OpenMRS is starting, or is being set up.",
+                    "Wait some minutes, then try again. If this continues, the address of OpenMRS in the configuration is wrong.",
                 ));
             }
             status => return Err(silent(&format!("it answers with the status {}", status.as_u16()))),
@@ -156,13 +156,13 @@ impl Asking {
         let mut body = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(|error| silent(&in_words(&error)))? {
             if body.len() + piece.len() > LARGEST {
-                return Err(silent("its answer is larger than any answer of OpenMRS"));
+                return Err(silent("the answer is too large for OpenMRS"));
             }
             body.extend_from_slice(&piece);
         }
         let session: Session = serde_json::from_slice(&body).map_err(|error| {
             tracing::warn!(%error, "OpenMRS did not answer as OpenMRS does");
-            silent("what answers there is not the REST service of OpenMRS")
+            silent("the address is not the REST service of OpenMRS")
         })?;
         Ok(session.user.filter(|_| session.authenticated))
     }
@@ -198,7 +198,7 @@ fn in_words(error: &reqwest::Error) -> String {
 
 fn silent(why: &str) -> Problem {
     Problem::unavailable(
-        format!("OpenMRS, which knows who may come in, cannot be asked: {why}."),
-        "Try again in a minute. If it stays, tell the administrator; the console's log says more.",
+        format!("OpenMRS is needed to sign in, but does not answer: {why}."),
+        "Try again in a minute. If this continues, tell the administrator. The log of the console has the details.",
     )
 }

@@ -31,7 +31,7 @@ pub fn check(method: &Method, headers: &HeaderMap, host: &str, public: Option<&O
         return if ours(origin) { Ok(()) } else { Err(refused(&format!("it comes from {origin}"))) };
     }
     if let Some(referer) = text(header::REFERER.as_str()) {
-        return if ours(referer) { Ok(()) } else { Err(refused("it comes from a page of another site")) };
+        return if ours(referer) { Ok(()) } else { Err(refused("it comes from another site")) };
     }
     Ok(())
 }
@@ -59,7 +59,7 @@ fn is_public(address: &str, public: &Origin) -> bool {
 fn refused(why: &str) -> Problem {
     Problem::refused(
         format!("This request was not sent by a page of this console: {why}. Nothing was changed."),
-        "Open the console itself and try again. Behind a proxy, let it pass on the Host header unchanged, or say in the configuration where people see the console: public_origin.",
+        "Open the console and try again. A proxy must pass on the Host header unchanged; otherwise set public_origin in the configuration.",
     )
 }
 

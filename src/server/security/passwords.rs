@@ -2,7 +2,9 @@
 //!
 //! The rules are those of NIST SP 800-63B: length is what counts, and nothing about letters, digits or signs is asked.
 //! A password is the only thing a person shows here, so it has at least 15 characters, as that standard asks for one that
-//! stands alone. What everybody tries first is refused with the reason, and a password never expires by itself.
+//! stands alone. What everybody tries first is refused with the reason, and a password never expires by itself. How many
+//! guesses a password takes is estimated by zxcvbn, which knows common passwords, names and English words, dates, keys and
+//! sequences, and the characters that are usual in place of letters; what it does not see is looked at here.
 //!
 //! Proving is slow on purpose. Only a few proofs run at the same time, away from the threads that serve pages, so that a
 //! flood of sign-ins makes other sign-ins wait and nothing else.
@@ -41,6 +43,13 @@ const SHORT_RUN: usize = 5;
 /// from `q`.
 const FEWEST_OF_THEIR_OWN: usize = 7;
 
+/// Powers of ten: so many guesses a password takes at the least,
+const FEWEST_GUESSES: f64 = 13.0;
+/// so many without its blanks and signs, which add little to a known phrase and much to the estimate,
+const FEWEST_GUESSES_BARE: f64 = 10.0;
+/// and so many its letters take where they are one word among digits and signs: a name with a telephone number.
+const FEWEST_GUESSES_OF_A_WORD: f64 = 8.0;
+
 /// The rows of keys. Those above one another are neighbours, too: `1qaz2wsx` is run down the columns.
 const KEYS: [&str; 4] = ["1234567890-=", "qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./"];
 
@@ -59,6 +68,10 @@ const IN_PLACE_OF: [(char, &str); 11] = [
     ('x', "*"),
 ];
 
+/// Characters that guesses are estimated of. A password that takes enough of them with its beginning is good enough, and
+/// many signs that can stand for letters make the estimate take long.
+const ESTIMATED: usize = 32;
+
 /// How long somebody waits for their turn to be proved.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -71,22 +84,28 @@ static COMMON: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
 /// Why a text can be no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Weak {
-    #[error("It has {0} characters; at least {SHORTEST} are needed.")]
+    #[error("The password has {0} characters; at least {SHORTEST} are needed.")]
     Short(usize),
-    #[error("It is longer than {LONGEST} characters.")]
+    #[error("The password is longer than {LONGEST} characters.")]
     Long,
-    #[error("It repeats itself, counts up or down, or follows the alphabet or the keys of a keyboard.")]
+    #[error("The password repeats itself, counts up or down, or follows the alphabet or the keyboard.")]
     Monotonous,
     #[error(
-        "It is nothing but words that everybody tries first: common passwords, your name, or the name of this console."
+        "The password has only words that are easy to guess: common passwords, your name, or the name of this console."
     )]
     Common,
+    #[error("It has no letter: dates, telephone numbers and known numbers are tried first.")]
+    NoLetter,
+    #[error("It is one word with digits and signs around it, which are tried together with every word and name.")]
+    OneWord,
+    #[error("It can be guessed: it is made of common words, names, dates or sequences that are tried first.")]
+    Guessable,
 }
 
 impl Weak {
     /// What would be better.
     pub fn advice() -> &'static str {
-        "Four or five words that have nothing to do with each other are easy to remember and hard to guess."
+        "Use four or five unrelated words: easy to remember and hard to guess."
     }
 }
 
@@ -123,6 +142,22 @@ pub fn check(password: &str, name: &str) -> Result<(), Weak> {
     }
     if follows_from_its_beginning(&chars) {
         return Err(Weak::Monotonous);
+    }
+    if !chars.iter().any(|char| char.is_alphabetic()) {
+        return Err(Weak::NoLetter);
+    }
+    let own: Vec<&str> = name.split(|char: char| !char.is_alphanumeric()).chain(COMMON.iter().copied()).collect();
+    let takes = |text: &str, fewest: f64| {
+        let beginning: String = text.chars().take(ESTIMATED).collect();
+        zxcvbn::zxcvbn(&beginning, &own).guesses_log10() >= fewest
+    };
+    let word = password.trim_matches(|char: char| !char.is_alphabetic());
+    if word.chars().all(char::is_alphabetic) && word.len() < password.len() && !takes(word, FEWEST_GUESSES_OF_A_WORD) {
+        return Err(Weak::OneWord);
+    }
+    let bare: String = password.chars().filter(|char| char.is_alphanumeric()).collect();
+    if !takes(&password, FEWEST_GUESSES) || !takes(&bare, FEWEST_GUESSES_BARE) {
+        return Err(Weak::Guessable);
     }
     Ok(())
 }
@@ -205,18 +240,23 @@ fn is_common(chars: &[char], name: &str) -> bool {
     reached[chars.len()]
 }
 
-/// Where a word can end that begins at `from`: its letters may stand apart, with digits and signs between them.
+/// Digits and signs that can stand between two letters of a word. Without a limit, one in some thousand random passwords of
+/// hexadecimal digits holds a common word.
+const MOST_BETWEEN: usize = 3;
+
+/// Where a word can end that begins at `from`: its letters may stand apart, with a few digits and signs between them.
 fn ends_of(word: &[char], chars: &[char], from: usize) -> BTreeSet<usize> {
     let mut at = BTreeSet::from([from]);
     for (place, letter) in word.iter().enumerate() {
         let mut next = BTreeSet::new();
-        for mut here in at {
+        for after in at {
+            let mut here = after;
             while let Some(char) = chars.get(here) {
                 if stands_for(*char, *letter) {
                     next.insert(here + 1);
                 }
                 // What stands before the whole word is no part of it.
-                if place == 0 || char.is_alphabetic() {
+                if place == 0 || char.is_alphabetic() || here - after == MOST_BETWEEN {
                     break;
                 }
                 here += 1;
@@ -278,6 +318,15 @@ impl Prover {
         Ok(real && fits)
     }
 
+    /// Whether a password is good enough for the person of this name: [`check`], which takes as long as a proof.
+    ///
+    /// # Errors
+    /// It is too weak, or too many others are waiting.
+    pub async fn accepts(&self, password: &str, name: &str) -> Result<(), Problem> {
+        let (password, name) = (password.to_owned(), name.to_owned());
+        self.slowly(move || check(&password, &name)).await?.map_err(Problem::from)
+    }
+
     /// The hash of a new password.
     ///
     /// # Errors
@@ -299,9 +348,7 @@ impl Prover {
     }
 
     async fn slowly<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let busy = || {
-            Problem::unavailable("Too many people are signing in at this moment.", "Wait some seconds, then try again.")
-        };
+        let busy = || Problem::unavailable("Too many people are signing in now.", "Wait some seconds, then try again.");
         let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned());
         let turn = turn.await.map_err(|_| busy())?.map_err(|_| busy())?;
         let done = tokio::task::spawn_blocking(move || {
@@ -361,7 +408,10 @@ mod tests {
             "copper tunnel violin marsh",
             "nnnn lantern goat pillow",
             "छोटी नदी के पार पहाड़ है",
-            "1839205571930284",
+            "kufa wala ngoma tatu",
+            "lanterngoatpillowmarsh",
+            "x7Kq9-fT2w-LmP4",
+            "42 Walruses ate my tie!",
             "Sunset-Over-The-Rift-Valley",
         ] {
             assert_eq!(check(good, "asha"), Ok(()), "{good}");
@@ -434,6 +484,80 @@ mod tests {
         ] {
             assert_eq!(check(bad, "asha"), Err(Weak::Monotonous), "{bad}");
         }
+    }
+
+    #[test]
+    fn digits_alone_are_refused() {
+        for bad in [
+            "1839205571930284",
+            "31415926535897932",
+            "27182818284590452",
+            "2468101214161820",
+            "3.14159265358979",
+            "12/03/1987-04/05/1991",
+            "+977 9847 203918 42",
+        ] {
+            assert_eq!(check(bad, "asha"), Err(Weak::NoLetter), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_word_among_digits_is_refused() {
+        for bad in [
+            "christopher12345",
+            "alexander1234567",
+            "krishna123456789",
+            "bangladesh123456",
+            "ramesh9847203918",
+            "9847-203918-Priyanka",
+            "Thapa!9847203918",
+        ] {
+            assert_eq!(check(bad, "asha"), Err(Weak::OneWord), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_guessed_early_is_refused() {
+        for bad in [
+            "manchestercity123",
+            "iloveyouforever",
+            "happybirthday123",
+            "Happy Birthday 2026",
+            "merrychristmas1",
+            "Merry Christmas 1!",
+            "godisgood1234567",
+            "justinbieber123",
+            "onetwothreefour",
+            "one two three four five",
+            "unitedstatesofamerica",
+            "United States of America",
+            "thequickbrownfox",
+            "the quick brown fox jumps",
+            "arsenalarsenal1",
+            "thankyouverymuch",
+            "thank you very much",
+            "tobeornottobe123",
+            "To be or not to be",
+            "JohnSmith19700101",
+            "michael.19850312",
+            "Kathmandu2026!!!",
+            "m4nch3st3rc1ty2026",
+            "yadhtribyppah123",
+            "qazxswedcvfrtgb1",
+            "liverpoolfc12345",
+            "sunshine&rainbow",
+            "youllneverwalkalone",
+            "jaishreeram12345",
+            "omnamahshivaya108",
+        ] {
+            assert!(check(bad, "asha").is_err(), "{bad}");
+        }
+        assert!(check("Asha-Devi-19870312", "asha.devi").is_err(), "a name of two words");
+    }
+
+    #[test]
+    fn letters_far_apart_are_no_word() {
+        assert_eq!(check("a53454277b4986c1f5351259e44358d9", "asha"), Ok(()));
     }
 
     #[test]

@@ -167,7 +167,7 @@ pub async fn sign_in_failed(
     who: Option<&str>,
     what: Happened<'_>,
 ) -> Result<(), Problem> {
-    let (who, at_once) = who.map_or(("(a name that no account has)", 1), |who| (who, FAILED_OF_ONE));
+    let (who, at_once) = who.map_or(("(unknown name)", 1), |who| (who, FAILED_OF_ONE));
     let entry = entry(visit, who, what).outcome(AuditOutcome::Refused);
     console.parts.audit.record_counted(entry, at_once).await
 }
@@ -192,7 +192,7 @@ pub async fn refused(console: &Console, visit: &Visit, asked: &str, problem: &Pr
     let (who, by, at_once) = match (&visit.person, &visit.service) {
         (Some(person), _) => (person.name.as_str(), visit.signed_in_by(person), REFUSED_OF_ONE),
         (None, Some(service)) => (service.name.as_str(), KnownBy::Service.word(), REFUSED_OF_ONE),
-        (None, None) => ("(nobody who is known)", "", 1),
+        (None, None) => ("(unknown user)", "", 1),
     };
     let entry = Entry::new(who, by, &visit.came.address(), AuditKind::AccessRefused);
     let entry = entry.what(format!("{asked}: {}", problem.what)).outcome(AuditOutcome::Refused);

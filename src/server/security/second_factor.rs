@@ -15,7 +15,7 @@ use totp_rs::{Builder, Secret, Totp};
 
 use super::{passwords, report, secrets, vault::Vault, visit::Visit};
 use crate::{
-    error::Problem,
+    error::{Problem, whole_seconds},
     model::access::Enrolment,
     server::{config::Config, security::report::Happened, state::Console, store::Account},
 };
@@ -314,17 +314,15 @@ pub fn recovery_codes(account: i64) -> (Vec<String>, Vec<[u8; 32]>) {
 
 fn not_right() -> Problem {
     Problem::not_signed_in(
-        "This code is not right.",
-        "Type the six digits that your app shows now. If they are not taken, compare the phone's clock with another one. A \
+        "Wrong code.",
+        "Enter the 6 digits that your app shows now. If the code is wrong again, compare the phone's clock with another one. A \
          recovery code is right once.",
     )
+    .at("code")
 }
 
 fn used_before() -> Problem {
-    Problem::not_signed_in(
-        "This code has been used: each is right once.",
-        "Wait until your app shows the next one, at most half a minute.",
-    )
+    Problem::not_signed_in("This code was already used.", "Wait for the next code (at most 30 s).").at("code")
 }
 
 /// Proves that somebody has the second factor of an account, by a code of the app or a recovery code.
@@ -342,11 +340,11 @@ pub async fn prove(console: &Console, visit: &Visit, account: &Account, code: &s
         tracing::warn!(address = visit.came.address(), "codes come faster than they are taken");
         // They stay outside whether it could be written or not.
         let _ = report::sign_in_refused(console, visit, &account.name, Happened::SignInTooOften).await;
-        return Err(Problem {
-            status: 429,
-            what: "Several codes of this account were not right.".to_owned(),
-            todo: format!("Wait {} s, then try again with the code that your app shows then.", wait.as_secs() + 1),
-        });
+        return Err(Problem::too_many(
+            "Several wrong codes were entered for this account.",
+            format!("Wait {} s, then try again with the next code.", whole_seconds(wait)),
+        )
+        .after(wait));
     }
     match checked(console, account, &code).await {
         Ok(Checked::Right(shown)) => {
@@ -387,8 +385,8 @@ async fn checked(console: &Console, account: &Account, code: &str) -> Result<Che
     let seed = seed.ok_or_else(|| {
         tracing::error!(account = account.name, "the secret of a second factor cannot be decrypted");
         Problem::unavailable(
-            "Codes of this account cannot be checked: its secret cannot be decrypted.",
-            "A recovery code lets you in all the same. An administrator can reset the second factor.",
+            "Codes of this account cannot be checked: the secret cannot be decrypted.",
+            "You can sign in with a recovery code. An administrator can reset the second factor.",
         )
     })?;
     Ok(match seed.step(code, Utc::now())? {
@@ -414,16 +412,25 @@ pub async fn set(
     let store = &console.parts.store;
     let Some(step) = seed.step(&typed(code), Utc::now())? else {
         return Err(Problem::bad_request(
-            "This code is not right.",
-            "Type the six digits that your app shows now for this secret. If they are not taken, compare the phone's clock \
+            "Wrong code.",
+            "Enter the 6 digits that your app shows now for this secret. If the code is wrong again, compare the phone's clock \
              with another one.",
-        ));
+        )
+        .at("code"));
     };
     let key = console.parts.doorkeeper.second_factors.vault.key(store).await?;
     let sealed = key.seal(account.id, seed.bytes())?;
     let (codes, hashes) = recovery_codes(account.id);
     report::on_record(console, visit, &account.name, Happened::SecondFactorSet { of: &account.name }, async {
-        Ok(store.set_second_factor(account.id, &sealed, step, &hashes, keep_session).await?)
+        // As it stood when this page was asked for.
+        let replace = account.second_factor;
+        if store.set_second_factor(account.id, &sealed, step, &hashes, keep_session, replace).await? {
+            return Ok(());
+        }
+        Err(Problem::conflict(
+            "A second factor of this account was just set up in another browser.",
+            "Sign in with a code of that app. If this was not you, tell an administrator: the audit log has the time.",
+        ))
     })
     .await?;
     console.parts.doorkeeper.second_factors.enrolled(visit);
@@ -439,8 +446,8 @@ pub async fn account_of(console: &Console, visit: &Visit) -> Result<(Pending, Ac
     let factors = &console.parts.doorkeeper.second_factors;
     let begin_again = || {
         Problem::not_signed_in(
-            "This sign-in has taken too long, or too many codes were tried.",
-            "Begin again with your name and password.",
+            "This sign-in took too long, or too many codes were tried.",
+            "Start again with your user name and password.",
         )
     };
     let pending = factors.pending(visit).ok_or_else(begin_again)?;

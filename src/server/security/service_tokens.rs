@@ -55,8 +55,8 @@ impl Service {
     /// Returns why it does not come in elsewhere.
     pub fn refused(&self) -> Problem {
         Problem::refused(
-            format!("This is a service token: it opens {} and nothing else.", self.opens.meaning()),
-            "For anything else, use an account or a token of a person.",
+            format!("This is a service token: it opens only {}.", self.opens.meaning()),
+            "For anything else, use an account or a token of a user.",
         )
     }
 }
@@ -94,8 +94,8 @@ pub async fn find(parts: &Parts, came: &Came, token: &str) -> Result<Found, Stor
 
 fn not_valid() -> Found {
     Found::NotValid(Problem::not_signed_in(
-        "This service token is not known here, has expired, or was revoked.",
-        "An administrator can make another one on the page Service tokens.",
+        "This service token is unknown, has expired, or was revoked.",
+        "An administrator can create another one on the page Service tokens.",
     ))
 }
 
@@ -122,19 +122,23 @@ impl Asked {
     ) -> Result<Self, Problem> {
         let name = name.trim();
         if name.chars().count() > LONGEST_NAME || !is_name(name) {
-            return Err(Problem::bad_request(
-                "This cannot be the name of a service token.",
-                format!("Name the machine that will use it, in 1 to {LONGEST_NAME} characters, such as \"nagios\"."),
-            ));
+            let unfit = Problem::bad_request(
+                "This name cannot be used for a service token.",
+                format!(
+                    "Enter the machine that will use the token, in 1 to {LONGEST_NAME} characters, such as \"nagios\"."
+                ),
+            );
+            return Err(unfit.at("name"));
         }
         let days = match days.trim() {
             "" => None,
             text => {
                 Some(text.parse::<u32>().ok().filter(|days| (1..=LONGEST_DAYS).contains(days)).ok_or_else(|| {
                     Problem::bad_request(
-                        "This is no number of days.",
-                        format!("Choose 1 to {LONGEST_DAYS}, or leave it empty for no end."),
+                        "This is not a number of days.",
+                        format!("Choose 1 to {LONGEST_DAYS}, or leave the field empty for no end."),
                     )
+                    .at("days")
                 })?)
             }
         };
@@ -154,8 +158,8 @@ impl Asked {
         let going_on = store.service_tokens().await?.iter().filter(|token| token.revoked_at.is_none()).count();
         if going_on >= MOST {
             return Err(Problem::bad_request(
-                format!("{MOST} service tokens are enough."),
-                "Revoke those that nothing uses.",
+                format!("There can be at most {MOST} service tokens."),
+                "Revoke unused tokens.",
             ));
         }
         let token = format!("{PREFIX}{}", secrets::new());
@@ -170,9 +174,10 @@ impl Asked {
         match store.add_service_token(&new).await? {
             Some(_) => Ok(token),
             None => Err(Problem::bad_request(
-                format!("There is a service token {:?} already.", self.name),
-                "Choose another name, or revoke that one first.",
-            )),
+                format!("The service token {:?} already exists.", self.name),
+                "Choose another name, or revoke that token first.",
+            )
+            .at("name")),
         }
     }
 }
@@ -203,7 +208,7 @@ pub async fn revoke(store: &Store, id: i64) -> Result<(), Problem> {
 
 /// A token that is not there, or not there any more.
 pub fn gone() -> Problem {
-    Problem::not_found("This service token has been revoked already.", "The list shows those that there are.")
+    Problem::not_found("This service token was already revoked.", "See the list.")
 }
 
 /// The token of this number that goes on.
@@ -230,15 +235,15 @@ pub async fn settle(console: &Console) -> anyhow::Result<()> {
     for token in wanted {
         if of_hash(&hash(token)).is_some_and(|kept| !kept.from_settings) {
             bail!(
-                "The token_file of the service token {:?} holds a token that was made by somebody on this console already. \
-                 Put another one into the file.",
+                "The token_file of the service token {:?} has a token that was already created on this console. Put another \
+                 token into the file.",
                 token.name
             );
         }
         if there.iter().filter(made).any(|kept| kept.name == token.name) {
             bail!(
-                "There is a service token {:?} already that was made by somebody on this console. Revoke that one, or give \
-                 the one of the settings another name.",
+                "The service token {:?} was already created on this console. Revoke that token, or use another name in the \
+                 settings.",
                 token.name
             );
         }

@@ -8,11 +8,12 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
+use unicode_security::{MixedScript as _, skeleton};
 
 use super::{
     guessing::{Attempt, Guessing, Refusal},
     openmrs::{Asking, Known},
-    passwords::{self, Prover},
+    passwords::Prover,
     report::{self, Happened},
     second_factor::{self, SecondFactors, Shown},
     secrets,
@@ -23,6 +24,7 @@ use crate::{
     model::{Person, Role, access::is_name},
     server::{
         config::{Config, DemoAccounts, Way},
+        shares::network,
         state::Console,
         store::{Account, Keep, NewAccount, NewPassword, NewSession, Store, StoreError, folded},
     },
@@ -83,7 +85,7 @@ enum RememberedAs {
     Openmrs(Known),
 }
 
-/// Something that is shown to a person once and then never again.
+/// Something that is shown to a person once, on the next page that they see.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ShownOnce {
     Token(String),
@@ -95,11 +97,23 @@ pub enum ShownOnce {
         name: String,
         password: String,
     },
+    /// What a form did, as a sentence.
+    Done(String),
     /// With the page to go on to, where that is not one's account.
     RecoveryCodes {
         codes: Vec<String>,
         to: Option<String>,
     },
+}
+
+impl ShownOnce {
+    /// The sentence of what a form did.
+    pub fn done(&self) -> Option<String> {
+        match self {
+            ShownOnce::Done(sentence) => Some(sentence.clone()),
+            _ => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for ShownOnce {
@@ -184,9 +198,10 @@ impl Proved {
 /// The same words for a wrong name, a wrong password and a disabled account.
 fn not_right() -> Problem {
     Problem::not_signed_in(
-        "The name or the password is not right.",
-        "Try again. If you have forgotten the password, an administrator of this console can give you a new one.",
+        "Wrong user name or password.",
+        "Try again. If you forgot the password, ask an administrator for a new one.",
     )
+    .at("password")
 }
 
 /// Proves a name and a password, as slowly for a name that nobody has as for one that somebody has.
@@ -200,10 +215,13 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
         return Err(not_right());
     }
     let mark = (!visit.browser.1).then(|| secrets::hash(&visit.browser.0));
-    let known = match &mark {
-        Some(mark) => console.parts.store.knows_browser(mark, name).await?,
-        None => false,
+    let mut people = match &mark {
+        Some(mark) => console.parts.store.people_of_browser(mark).await?,
+        None => Vec::new(),
     };
+    let known = people.contains(&folded(name));
+    people.retain(|other| *other != folded(name));
+    let voucher = keeper.guessing.voucher(people, &folded(name));
     let account = console.parts.store.account(name).await?;
     let exists = match &console.parts.config.access.way {
         // Whom OpenMRS knows, the console knows from earlier sign-ins alone.
@@ -216,7 +234,8 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
         _ => account.map(|account| account.password_set_at.timestamp_millis()),
     };
     let guess = keeper.guess(&folded(name), until, password);
-    let attempt = Attempt { name: folded(name), address: visit.came.from, browser: mark, known, guess };
+    let address = visit.came.from.map(network);
+    let attempt = Attempt { name: folded(name), address, browser: mark, known, voucher, guess };
     let wait = match keeper.guessing.begin(&attempt, Instant::now()) {
         Ok(wait) => wait,
         Err(refused) => {
@@ -233,7 +252,7 @@ async fn prove(console: &Console, visit: &Visit, name: &str, password: &str) -> 
     if wait > Duration::ZERO {
         let waiting = keeper.waiting.try_acquire().map_err(|_| {
             keeper.guessing.not_made(&attempt);
-            Problem::unavailable("Too many people are signing in at this moment.", "Wait some seconds, then try again.")
+            Problem::unavailable("Too many people are signing in now.", "Wait some seconds, then try again.")
         })?;
         tokio::time::sleep(wait).await;
         drop(waiting);
@@ -289,7 +308,7 @@ async fn of_account(console: &Console, name: &str, password: &str) -> Result<Opt
     if account.password_until.is_some_and(|until| until < Utc::now()) {
         let problem = Problem::not_signed_in(
             "This one-time password has expired.",
-            "Ask an administrator for another one, or set it on the machine with the command account password.",
+            "Ask an administrator for another one, or use the command account password on the machine.",
         );
         return Err(NotProved { problem, who: Some((account.name, Happened::OneTimePasswordExpired)) });
     }
@@ -299,8 +318,8 @@ async fn of_account(console: &Console, name: &str, password: &str) -> Result<Opt
 async fn of_openmrs(keeper: &Doorkeeper, name: &str, password: &str) -> Result<Option<Proved>, NotProved> {
     let asking = keeper.openmrs.as_ref().ok_or_else(|| {
         Problem::unavailable(
-            "OpenMRS, which knows who may come in, cannot be asked: its settings cannot be used.",
-            "Tell the administrator; the console's log says why.",
+            "OpenMRS is needed to sign in, but the settings for it are wrong.",
+            "Tell the administrator. The log of the console has the reason.",
         )
     })?;
     let known = asking.who(name, password).await.map_err(|problem| {
@@ -491,8 +510,8 @@ async fn used_before(console: &Console, visit: &Visit, name: &str) -> Problem {
     // They stay outside whether it could be written or not.
     let _ = report::sign_in_refused(console, visit, name, Happened::OneTimePasswordUsed).await;
     Problem::not_signed_in(
-        "This one-time password has been used: it is for one sign-in only.",
-        "Ask an administrator for another one, or set it on the machine with the command account password. If it was not \
+        "This one-time password was already used.",
+        "Ask an administrator for another one, or use the command account password on the machine. If it was not \
          you who used it, say so.",
     )
 }
@@ -524,10 +543,9 @@ pub async fn first_accounts(config: &Config, store: &Store, prover: &Prover) -> 
         return Ok(Vec::new());
     }
     Ok(vec![
-        "This is the first start: nobody has an account yet.".to_owned(),
+        "This is the first start: there are no accounts yet.".to_owned(),
         format!("Sign in as {FIRST_ACCOUNT} with the one-time password {password}"),
-        "It is shown only here and only now, and can be used for 7 days. If it is lost, make another one with"
-            .to_owned(),
+        "The password is shown only now, and is valid for 7 days. If you lose it, create another one with".to_owned(),
         format!("  {}", config.command.line(&format!("account password {FIRST_ACCOUNT} --one-time"))),
     ])
 }
@@ -557,17 +575,51 @@ async fn demo_accounts(demo: &DemoAccounts, store: &Store, prover: &Prover) -> a
 ///
 /// # Errors
 /// The reason.
-pub fn check_name(name: &str) -> Result<(), Problem> {
+fn check_name(name: &str) -> Result<(), Problem> {
     let length = name.trim().chars().count();
     let fine = |char: char| char.is_alphanumeric() || "._-@+".contains(char);
     if (1..=64).contains(&length) && name.trim().chars().all(fine) && is_name(name) {
         return Ok(());
     }
     Err(Problem::bad_request(
-        "This cannot be the name of an account.",
-        "A name has 1 to 64 letters, digits and . _ - @ +, without spaces, and is not one of the console's own words, such \
+        "This name cannot be used for an account.",
+        "A name has 1 to 64 letters, digits and . _ - @ +, without spaces, and is not a word of the console, such \
          as console.",
     ))
+}
+
+/// Checks the name of a new account, and that it looks like no other one's.
+///
+/// # Errors
+/// The name cannot be used, what it is taken for, or the store cannot be read.
+pub async fn check_new_name(store: &Store, name: &str) -> Result<(), Problem> {
+    check_name(name)?;
+    let accounts = store.accounts().await?;
+    check_look(name, accounts.iter().map(|account| account.name.as_str()))
+}
+
+/// Whether the name of a new account can be told by eye from every other: it is of one script, and does not look like the
+/// name of one of these accounts. Accounts that there are keep their names.
+///
+/// # Errors
+/// What it is taken for.
+fn check_look<'n>(name: &str, accounts: impl IntoIterator<Item = &'n str>) -> Result<(), Problem> {
+    let name = folded(name);
+    if !name.as_str().is_single_script() {
+        return Err(Problem::bad_request(
+            "This name mixes letters of different scripts, such as Latin and Cyrillic.",
+            "Use letters of one script: names that look alike cannot be told apart in the audit log.",
+        ));
+    }
+    let look = |name: &str| skeleton(name).collect::<String>();
+    let this = look(&name);
+    match accounts.into_iter().find(|other| **other != *name && look(other) == this) {
+        None => Ok(()),
+        Some(other) => Err(Problem::bad_request(
+            format!("This name looks like the name of the account {other}."),
+            "Choose another name: names that look alike cannot be told apart in the audit log.",
+        )),
+    }
 }
 
 /// A password of a person's own, checked and ready to be kept.
@@ -575,7 +627,7 @@ pub fn check_name(name: &str) -> Result<(), Problem> {
 /// # Errors
 /// It is too weak, or too many others are waiting.
 pub async fn chosen(prover: &Prover, name: &str, password: &str) -> Result<NewPassword, Problem> {
-    passwords::check(password, name)?;
+    prover.accepts(password, name).await?;
     Ok(NewPassword { hash: prover.hash(password).await?, must_change: false, until: None })
 }
 
@@ -584,9 +636,18 @@ pub async fn chosen(prover: &Prover, name: &str, password: &str) -> Result<NewPa
 ///
 /// # Errors
 /// It is not right, was tried too often, or cannot be checked now.
-pub async fn confirm(console: &Console, visit: &Visit, name: &str, password: &str, which: &str) -> Result<(), Problem> {
+pub async fn confirm(
+    console: &Console,
+    visit: &Visit,
+    name: &str,
+    password: &str,
+    field: &'static str,
+) -> Result<(), Problem> {
     prove(console, visit, name, password).await.map(drop).map_err(|problem| match problem.status {
-        401 => Problem::bad_request(format!("The {which} is not right."), "Nothing was changed. Try again."),
+        401 => {
+            let which = if field == "current" { "current password" } else { "password" };
+            Problem::bad_request(format!("The {which} is wrong."), "Nothing was changed. Try again.").at(field)
+        }
         _ => problem,
     })
 }
@@ -605,18 +666,20 @@ pub async fn change_password(
     end_tokens: bool,
 ) -> Result<String, Problem> {
     let Proof::Session(hash) = visit.proof else { return Err(only_in_a_session()) };
-    confirm(console, visit, name, current, "current password").await?;
+    confirm(console, visit, name, current, "current").await?;
     if current == new {
-        return Err(Problem::bad_request("The new password is the current one.", "Choose another one."));
+        let same = Problem::bad_request("The new password is the same as the current one.", "Choose another one.");
+        return Err(same.at("new"));
     }
-    let kept = chosen(&console.parts.doorkeeper.prover, name, new).await?;
+    let kept =
+        chosen(&console.parts.doorkeeper.prover, name, new).await.map_err(|problem| problem.at_if(400, "new"))?;
     let secret = secrets::new();
     let store = &console.parts.store;
     report::on_record(console, visit, name, Happened::PasswordChanged { of: name }, async {
         store.rotate_session(&hash, &secrets::hash(&secret)).await?;
         let keep = Keep { session: &secrets::hash(&secret), tokens: !end_tokens };
         let changed = store.set_password(name, &kept, Some(keep)).await?;
-        changed.map_err(|_| Problem::not_found(format!("There is no account {name:?} any more."), ""))
+        changed.map_err(|_| Problem::not_found(format!("There is no account {name:?}."), ""))
     })
     .await?;
     Ok(secret)
@@ -624,10 +687,7 @@ pub async fn change_password(
 
 /// What is about a person's own session or tokens is not for a program that holds a token.
 pub fn only_in_a_session() -> Problem {
-    Problem::refused(
-        "This can be done only by somebody who has signed in with a browser.",
-        "Sign in, and use the page of your account.",
-    )
+    Problem::refused("This needs a sign-in with a browser.", "Sign in, and use your account page.")
 }
 
 /// Ends the session of a request.

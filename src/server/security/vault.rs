@@ -53,8 +53,8 @@ impl From<Unusable> for Problem {
     fn from(unusable: Unusable) -> Self {
         tracing::error!("{unusable}");
         Problem::unavailable(
-            "Codes cannot be checked now: the console does not have the key of the second factors.",
-            "A recovery code lets you in all the same. Tell the administrator: the console's log names the file, and the \
+            "Codes cannot be checked now: the key of the second factors is missing.",
+            "You can sign in with a recovery code. Tell the administrator: the log of the console names the file, and the \
              command account reset-second-factor works without it.",
         )
     }
@@ -111,7 +111,7 @@ impl Vault {
         if let Some(kept) = kept
             && key.open(kept.account, &kept.secret).is_none()
         {
-            return Err(unusable("holds another key than the one that the store's secrets need".to_owned()).into());
+            return Err(unusable("has another key than the store needs".to_owned()).into());
         }
         Ok(self.key.get_or_init(|| key).clone())
     }
@@ -137,9 +137,7 @@ fn read(file: &Path) -> Result<Key, NotRead> {
     let found = fs::metadata(file).map_err(bad)?;
     #[cfg(unix)]
     if std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o004 != 0 {
-        return Err(NotRead::Bad(
-            "may be read by everybody on this machine: take that right away (chmod o-r)".to_owned(),
-        ));
+        return Err(NotRead::Bad("can be read by all users of this machine: remove this right (chmod o-r)".to_owned()));
     }
     let no_key = || NotRead::Bad(format!("does not hold {} hexadecimal digits and nothing else", KEY_LEN * 2));
     if found.len() > LARGEST {
@@ -245,7 +243,7 @@ mod tests {
         );
 
         add_account(&store).await;
-        store.set_second_factor(1, &key.seal(1, b"x").unwrap(), 0, &[], &[]).await.unwrap();
+        store.set_second_factor(1, &key.seal(1, b"x").unwrap(), 0, &[], &[], false).await.unwrap();
         vault(false).key(&store).await.unwrap();
         let kept = fs::read(beside(&path)).unwrap();
         fs::remove_file(beside(&path)).unwrap();
@@ -258,14 +256,14 @@ mod tests {
             let _ = mode;
         };
         write(&"0a".repeat(32), 0o600);
-        assert_eq!(reason(vault(false)).await, "holds another key than the one that the store's secrets need");
+        assert_eq!(reason(vault(false)).await, "has another key than the store needs");
         for text in ["", "0a", &"0a".repeat(33), &"zz".repeat(32), &"é".repeat(32)] {
             write(text, 0o600);
             assert_eq!(reason(vault(false)).await, "does not hold 64 hexadecimal digits and nothing else", "{text}");
         }
         let text = String::from_utf8(kept).unwrap();
         write(&text, 0o644);
-        assert!(reason(vault(false)).await.starts_with("may be read by everybody"));
+        assert!(reason(vault(false)).await.starts_with("can be read by all users"));
         write(&text, 0o400);
         vault(true).key(&store).await.unwrap();
     }

@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// What open pages ask for by themselves, below the base path: their stream of changes, and what they read because of it.
-const ASKED_BY_PAGES: [&str; 3] = ["/events", "/api/news", "/api/operation_course"];
+const ASKED_BY_PAGES: [&str; 2] = ["/events", "/api/news"];
 
 /// In the query string of a page that an open page reads anew by itself.
 const READ_ANEW: &str = "live";
@@ -239,8 +239,8 @@ pub fn proofs(headers: &HeaderMap) -> HeaderMap {
 fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
     if !visit.came.through_proxy {
         return visit.refused(Problem::not_signed_in(
-            "This console is entered through a proxy that says who somebody is, and this request did not come through it.",
-            "Open the console at the address that your hospital uses for it.",
+            "This console is used through a proxy that names the user. This request did not come through the proxy.",
+            "Open the console at the usual address of your hospital.",
         ));
     }
     let mut names = headers.get_all(&proxy.user_header).into_iter();
@@ -248,23 +248,23 @@ fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
     let name = name.filter(|name| is_name(name));
     let (Some(name), None) = (name, names.next()) else {
         return visit.refused(Problem::not_signed_in(
-            "The proxy in front of this console did not say who you are.",
-            format!("Its administrator has to pass on the name once, in the header {}.", proxy.user_header),
+            "The proxy did not name the user.",
+            format!("The proxy must send the name once, in the header {}.", proxy.user_header),
         ));
     };
     let Some(groups) = groups(proxy, headers) else {
         return visit.refused(Problem::not_signed_in(
-            "The proxy in front of this console did not say clearly which groups you are in.",
+            "The proxy did not name your groups clearly.",
             format!(
-                "Its administrator has to remove what browsers send in the header {}, and to pass it on once at most.",
+                "The proxy must remove the header {} of browsers, and send it at most once.",
                 proxy.groups_header.as_deref().unwrap_or_default()
             ),
         ));
     };
     let Some(role) = proxy.roles.role(groups.iter().copied()).or(proxy.otherwise) else {
         return visit.refused(Problem::refused(
-            format!("The proxy knows you as {name}, but none of your groups opens this console."),
-            "Ask the administrator of this console, who can say in its configuration which groups do.",
+            format!("The proxy knows you as {name}, but none of your groups has access to this console."),
+            "Ask the administrator of this console (setting access.proxy).",
         ));
     };
     let person =
@@ -288,22 +288,22 @@ async fn by_authorization(console: &Console, visit: Visit, headers: &HeaderMap) 
     if let Some(bearer) = headers.typed_get::<Authorization<authorization::Bearer>>() {
         return match by_token(console, &visit, bearer.token()).await {
             Ok(Some((_, account))) if account.must_change => visit.refused(Problem::refused(
-                format!("This token rests: {} has a one-time password and has not chosen their own yet.", account.name),
-                "Sign in as them in a browser and choose a password; the token goes on then.",
+                format!("This token does not work until {} has chosen a new password.", account.name),
+                "Sign in with this account in a browser and choose a password.",
             )),
             Ok(Some((person, account))) => {
                 Visit { person: Some(person), proof: Proof::Token, account: Some(account.id), ..visit }
             }
             Ok(None) => visit.refused(Problem::not_signed_in(
-                "This token is not known here, has expired, or was revoked.",
-                "Make a new one on the page of your account.",
+                "This token is unknown, has expired, or was revoked.",
+                "Create a new token on your account page.",
             )),
             Err(error) => visit.refused(error.into()),
         };
     }
     let Some(basic) = headers.typed_get::<Authorization<authorization::Basic>>() else {
         return visit.refused(Problem::not_signed_in(
-            "The header Authorization carries neither a token nor a name and password.",
+            "The header Authorization has neither a token nor a name and password.",
             "Send \"Bearer\" with a token of this console, or \"Basic\" with a name and a password.",
         ));
     };
@@ -311,11 +311,8 @@ async fn by_authorization(console: &Console, visit: Visit, headers: &HeaderMap) 
         // A one-time password is for a sign-in, and a program does not choose another one after it.
         Ok(Proved::Account(account)) if account.must_change => visit.refused(must_change()),
         Ok(Proved::Account(account)) if needs_code(console, &account) => visit.refused(Problem::refused(
-            format!(
-                "Basic is not taken for {}: this account signs in with a code of its second factor, too.",
-                account.name
-            ),
-            "Make a token on the page of the account, and send it as Bearer.",
+            format!("Basic cannot be used for {}: this account has a second factor.", account.name),
+            "Create a token on the account page, and send it as Bearer.",
         )),
         Ok(proved) => {
             let account = match &proved {
@@ -437,7 +434,6 @@ mod tests {
         for uri in [
             "/x/events",
             "/x/api/news?query=&mark=",
-            "/x/api/operation_course?id=1",
             "/x/failed-events/odoo/1?live=1",
             "/x/operations/1?a=b&live=1",
             "/x?live",
