@@ -3,17 +3,18 @@
 //! A password is typed twice without being shown, or comes on standard input; it is never an argument, because arguments
 //! are seen by everyone on the machine and kept in histories.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 
 use super::{
     config::{Config, Mode},
+    output::{self, remark, say},
     security::{
         audit::{Audit, COMMAND_LINE, Entry},
         passwords::Prover,
-        sign_in::{check_name, chosen},
+        sign_in::{check_new_name, chosen},
     },
     store::{Account, NewAccount, NewPassword, Store, Unchanged, folded},
 };
@@ -63,7 +64,7 @@ pub enum Task {
 /// In words: no such account, a weak password, a store that cannot be opened.
 pub async fn run(config: &Config, task: Task) -> anyhow::Result<()> {
     if config.access.way.mode() != Mode::Accounts {
-        eprintln!("Note: access.mode is not \"accounts\", so that nobody can sign in with an account now.");
+        remark("Note: access.mode is not \"accounts\". Sign-in with an account is not possible now.");
     }
     let store = Store::open(&config.store).await?;
     let done = act(config, &store, task).await;
@@ -75,10 +76,10 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
     match task {
         Task::List => list(store).await,
         Task::Add { name, role, applications, one_time } => {
-            check_name(&name)?;
+            check_new_name(store, &name).await?;
             let applications = applications_of(config, applications)?;
             if store.account(&name).await?.is_some() {
-                bail!("There is an account {} already.", folded(&name));
+                bail!("The account {} already exists.", folded(&name));
             }
             let password = password(&name, one_time).await?;
             let name = folded(&name);
@@ -86,12 +87,12 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 NewAccount { name: name.clone(), role, applications, password, created_by: COMMAND_LINE.to_owned() };
             on_record(store, AuditKind::AccountChanged, format!("account {name} added"), async {
                 if !store.add_account(&new).await? {
-                    bail!("There is an account {name} already.");
+                    bail!("The account {name} already exists.");
                 }
                 Ok(())
             })
             .await?;
-            println!("The account {name} was added, as {role}.");
+            say(format_args!("The account {name} was added, as {role}."));
             Ok(())
         }
         Task::Password { name, one_time } => {
@@ -101,7 +102,9 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 changed(store.set_password(&name, &password, None).await?, &name)
             })
             .await?;
-            println!("The password of {name} was changed; its sessions have ended, and its tokens are revoked.");
+            say(format_args!(
+                "The password of {name} was changed; its sessions have ended, and its tokens are revoked."
+            ));
             Ok(())
         }
         Task::Disable { name } => {
@@ -109,7 +112,7 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 changed(store.set_disabled(&name, true).await?, &name)
             })
             .await?;
-            println!("The account {name} is disabled; its sessions have ended, and its tokens rest.");
+            say(format_args!("The account {name} is disabled; its sessions have ended, and its tokens do not work."));
             Ok(())
         }
         Task::Enable { name } => {
@@ -117,7 +120,7 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 changed(store.set_disabled(&name, false).await?, &name)
             })
             .await?;
-            println!("The account {name} is enabled, with the tokens that it has.");
+            say(format_args!("The account {name} is enabled, and its tokens work again."));
             Ok(())
         }
         Task::ResetSecondFactor { name } => {
@@ -130,9 +133,9 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 changed(reset.map(drop), &name)
             })
             .await?;
-            println!(
-                "The second factor of {name} is reset; its sessions have ended, and the password alone lets it in."
-            );
+            say(format_args!(
+                "The second factor of {name} is reset; its sessions have ended. The password alone is enough to sign in."
+            ));
             Ok(())
         }
         Task::Tokens { name } => tokens(store, name).await,
@@ -152,7 +155,7 @@ async fn tokens(store: &Store, name: Option<String>) -> anyhow::Result<()> {
     let mut tokens = store.all_tokens().await?;
     tokens.retain(|(owner, _)| only.as_ref().is_none_or(|only| only == owner));
     if tokens.is_empty() {
-        println!("There are no tokens.");
+        say("There are no tokens.");
     }
     let time = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
     for (owner, token) in tokens {
@@ -164,7 +167,7 @@ async fn tokens(store: &Store, name: Option<String>) -> anyhow::Result<()> {
             (None, _) => "never used".to_owned(),
         };
         let label = visible_line(&token.label);
-        println!("{:>6}  {owner:<24} {}{reading}, {until}, {used}: {label}", token.id, token.role.word());
+        say(format_args!("{:>6}  {owner:<24} {}{reading}, {until}, {used}: {label}", token.id, token.role.word()));
     }
     Ok(())
 }
@@ -179,10 +182,13 @@ async fn revoke(store: &Store, name: &str, number: Option<i64>) -> anyhow::Resul
     on_record(store, AuditKind::TokenRevoked, what, async {
         match number {
             Some(number) if !store.end_token(account.id, number).await? => {
-                bail!("{name} has no token {number}. The command account tokens {name} shows those that there are.")
+                bail!("{name} has no token {number}. List the tokens with: account tokens {name}.")
             }
-            Some(number) => println!("The token {number} of {name} is revoked."),
-            None => println!("Revoked tokens of {name}: {}.", store.end_tokens(account.id).await?),
+            Some(number) => say(format_args!("The token {number} of {name} is revoked.")),
+            None => {
+                let ended = store.end_tokens(account.id).await?;
+                say(format_args!("Revoked tokens of {name}: {ended}."));
+            }
         }
         Ok(())
     })
@@ -203,7 +209,7 @@ pub(super) async fn on_record(
     let outcome = if done.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };
     // Where the end cannot be written the change is not undone by that: the beginning is on record.
     if let Err(problem) = audit.record(entry.outcome(outcome)).await {
-        eprintln!("Note: {problem}");
+        remark(format_args!("Note: {problem}"));
     }
     done
 }
@@ -211,7 +217,7 @@ pub(super) async fn on_record(
 async fn list(store: &Store) -> anyhow::Result<()> {
     let accounts = store.accounts().await?;
     if accounts.is_empty() {
-        println!("There are no accounts. The first start of the console makes an administrator.");
+        say("There are no accounts. The first start of the console adds an administrator.");
     }
     for account in accounts {
         let applications = match &account.applications {
@@ -230,7 +236,7 @@ async fn list(store: &Store) -> anyhow::Result<()> {
             ""
         };
         let factor = if account.second_factor { ", second factor" } else { "" };
-        println!("{:<24} {:<14} {applications}, {last}{state}{factor}", account.name, account.role.word());
+        say(format_args!("{:<24} {:<14} {applications}, {last}{state}{factor}", account.name, account.role.word()));
     }
     Ok(())
 }
@@ -259,7 +265,7 @@ fn changed(done: Result<(), Unchanged>, name: &str) -> anyhow::Result<()> {
         Ok(()) => Ok(()),
         Err(Unchanged::NoAccount) => bail!("There is no account {name:?}."),
         Err(Unchanged::LastAdministrator) => {
-            bail!("{name} is the last administrator who sees everything. Make another one first.")
+            bail!("{name} is the last administrator of all applications. Add another one first.")
         }
     }
 }
@@ -269,8 +275,8 @@ async fn password(name: &str, one_time: bool) -> anyhow::Result<NewPassword> {
     let prover = Prover::new();
     if one_time {
         let (password, kept) = prover.one_time().await?;
-        println!("One-time password: {password}");
-        println!("It can be used for 7 days, for one sign-in, at which it has to be changed.");
+        say(format_args!("One-time password: {password}"));
+        say("It is valid for 7 days and for one sign-in. It must be changed at this sign-in.");
         return Ok(kept);
     }
     let typed = read_password()?;
@@ -280,17 +286,16 @@ async fn password(name: &str, one_time: bool) -> anyhow::Result<NewPassword> {
 fn read_password() -> anyhow::Result<String> {
     if !io::stdin().is_terminal() {
         let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).context("No password came on standard input")?;
+        io::stdin().lock().read_line(&mut line).context("There is no password on standard input")?;
         return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
     }
     let ask = |what: &str| -> anyhow::Result<String> {
-        print!("{what}: ");
-        io::stdout().flush()?;
+        output::ask(format_args!("{what}: "));
         rpassword::read_password().context("The password could not be read")
     };
     let (first, second) = (ask("Password")?, ask("Password again")?);
     if first != second {
-        bail!("The password was typed in two different ways. Nothing was changed.");
+        bail!("The two passwords are not the same. Nothing was changed.");
     }
     Ok(first)
 }

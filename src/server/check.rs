@@ -3,15 +3,16 @@
 //! The report is made by pure functions of what the source found, so that it can be tested without a database. Nothing
 //! is changed anywhere.
 
-use std::{fmt::Write as _, io::Write as _, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use chrono::TimeDelta;
 use futures::future::join_all;
 
-use crate::model::{Backend, stamp::Ahead};
+use crate::model::{Backend, stamp::Ahead, words::span};
 
 use super::{
     config::{Application, Config, Tls, Unconfigured, in_configured_order},
+    output::{remark, say},
     sources::{CheckReport, Source, SourceError, SourceErrorKind, TableReport},
 };
 
@@ -37,19 +38,18 @@ pub struct Report {
 /// well.
 pub async fn check(config: &Config) -> bool {
     for warning in &config.warnings {
-        eprintln!("Note: {warning}");
+        remark(format_args!("Note: {warning}"));
     }
     let reports = join_all(config.applications.iter().map(check_one)).await;
     let lacking = config.unconfigured.iter().map(|lacking| (lacking.place, not_configured(lacking)));
     let reports = in_configured_order(reports, lacking);
     let unwell = reports.iter().filter(|report| !report.well).count();
     let verdict = match unwell {
-        0 => format!("All is well: {}.\n", applications(reports.len())),
-        _ => format!("Something has to be fixed: {unwell} of {}.\n", applications(reports.len())),
+        0 => format!("OK: {}.\n", applications(reports.len())),
+        _ => format!("Problems to fix: {unwell} of {}.\n", applications(reports.len())),
     };
     let text: String = reports.iter().map(|report| format!("{}\n", report.text)).chain([verdict]).collect();
-    // Whoever reads may have stopped reading (`check | head`); the exit code still tells.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    say(text.trim_end_matches('\n'));
     unwell == 0
 }
 
@@ -66,7 +66,7 @@ pub async fn check_one(application: &Application) -> Report {
 fn not_configured(unconfigured: &Unconfigured) -> Report {
     let info = &unconfigured.info;
     let mut text = format!("{} ({}, not configured)\n", line(&info.name), info.kind.word());
-    fact(&mut text, "reachable", "not asked: its entry in the configuration does not say how to connect");
+    fact(&mut text, "reachable", "not checked: the entry in the configuration is not complete");
     let lacking: Vec<String> = unconfigured.lacking.iter().map(|fault| line(&fault.to_string())).collect();
     list(&mut text, "What to fix", &lacking);
     Report { text, well: false }
@@ -82,7 +82,7 @@ fn too_slow(application: &Application, most: Duration) -> SourceError {
     SourceError {
         kind: SourceErrorKind::TimedOut,
         reason: format!("{} did not answer every question within {} s.", application.info.name, most.as_secs()),
-        advice: "See what keeps its database busy, or raise connect_timeout and statement_timeout.".to_owned(),
+        advice: "Find out why the database is busy, or raise connect_timeout and statement_timeout.".to_owned(),
     }
 }
 
@@ -116,6 +116,9 @@ fn facts(text: &mut String, application: &Application, found: &CheckReport) {
     };
     fact(text, "clock", &clock);
     fact(text, "session", &line(&found.time_zone));
+    if let Some(url) = &application.info.public_url {
+        fact(text, "public URL", &line(url));
+    }
     fact(text, "time zone", &format!("{} for columns that carry none", application.info.time_zone));
 }
 
@@ -130,16 +133,7 @@ fn difference(difference: TimeDelta) -> String {
     let side = if seconds > 0 { "ahead of" } else { "behind" };
     match seconds.unsigned_abs() {
         0..=1 => "the same as here".to_owned(),
-        seconds => format!("{} {side} this machine", length(seconds)),
-    }
-}
-
-/// "90 s", "12 min", "5 h": a length of time in seconds, in words.
-fn length(seconds: u64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7_199 => format!("{} min", seconds / 60),
-        _ => format!("{} h", grouped(seconds / 3_600)),
+        seconds => format!("{} {side} this machine", span(seconds)),
     }
 }
 
@@ -212,14 +206,14 @@ fn to_fix(application: &Application, found: &CheckReport) -> Vec<String> {
                 "The table {name} was not found {place}. Check the address: is this the database of {}?{}",
                 line(&application.info.name),
                 if table.may_be_hidden {
-                    " It may also be hidden from an account without the right to read it."
+                    " The table may also be hidden because the account has no right to read it."
                 } else {
                     ""
                 }
             )),
             Some(table) if !table.may_select => to_fix.push(format!("Give the account the right SELECT on {name}.")),
             Some(_) => {}
-            None => to_fix.push(format!("Nothing could be found out about the table {name}.")),
+            None => to_fix.push(format!("The table {name} could not be checked.")),
         }
     }
     // A table that cannot be read was told above; one without retries is as its consumer made it.
@@ -229,7 +223,7 @@ fn to_fix(application: &Application, found: &CheckReport) -> Vec<String> {
         && found.tables.iter().any(could_retry)
     {
         to_fix.push(format!(
-            "{} packaging/grants has the rights that are needed. If nobody is to retry from here, set read_only = true for \
+            "{} packaging/grants has the necessary rights. If retries are not wanted here, set read_only = true for \
              this application.",
             line(reason)
         ));
@@ -248,7 +242,7 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
     let ahead = found.clock.map(|clock| clock - found.own_clock);
     if let Some(ahead) = ahead.filter(|ahead| ahead.abs() > CLOCK_TOLERANCE) {
         to_know.push(format!(
-            "The server's clock is {}: \"how long ago\" is wrong by as much. Set both clocks by NTP.",
+            "The server's clock is {}: all ages are wrong by this difference. Set both clocks by NTP.",
             difference(ahead)
         ));
     }
@@ -256,7 +250,7 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
     let unknown = application.info.feed_limits.iter().filter(|limit| !found.feeds.contains(&limit.uri));
     to_know.extend(unknown.map(|limit| {
         format!(
-            "application.feed: no marker and no failed event has the address {}; its limit concerns no feed.",
+            "application.feed: no read position and no failed event has the address {}. The limit is not used.",
             line(&limit.uri)
         )
     }));
@@ -264,23 +258,23 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
         if !table.found {
             to_know.extend(absent(table));
         } else if !table.may_select {
-            to_know.push(format!("{} may not be read; give SELECT on it, and the pages show more.", table.name));
+            to_know.push(format!("The account cannot read {}. With the right SELECT the pages show more.", table.name));
         }
     }
     if found.tables.iter().any(|table| table.name == FAILED_EVENTS && !has_retries(table)) {
-        to_know.push(format!(
-            "{FAILED_EVENTS} has no column retries: its consumer never retries, and nobody can from here."
-        ));
+        to_know.push(format!("{FAILED_EVENTS} has no column retries: events cannot be retried."));
     }
     if application.info.read_only {
-        to_know.push("read_only is set: nobody can retry from this console.".to_owned());
+        to_know.push("read_only is set: retries are not possible here.".to_owned());
     }
     if matches!(application.database.tls, Tls::Off) && application.database.backend != Backend::Sqlite {
-        to_know.push("tls = \"off\": the password and the data travel unencrypted.".to_owned());
+        to_know.push("tls = \"off\": the password and the data are sent unencrypted.".to_owned());
     }
     if let Some(reason) = &found.unencrypted {
-        to_know
-            .push(format!("The connection is not encrypted, password and data travel in the open: {}.", line(reason)));
+        to_know.push(format!(
+            "The connection is not encrypted, password and data are sent unencrypted: {}.",
+            line(reason)
+        ));
     }
     to_know
 }
@@ -288,18 +282,16 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
 /// Says that the newest failure lies in the future of the database's own clock, which a wrong time zone makes.
 fn time_zone_doubtful(application: &Application, found: &CheckReport) -> Option<String> {
     let ahead = Ahead::of(found.newest_failure.as_ref(), found.clock.unwrap_or(found.own_clock))?;
-    let far = length(ahead.0.num_seconds().unsigned_abs());
+    let far = span(ahead.0.num_seconds().unsigned_abs());
     let newest = line(&found.newest_failure.as_ref()?.text);
     let zone = &application.info.time_zone;
     Some(if ahead.may_be_the_zone() {
         format!(
-            "The newest failed_at, {newest}, lies {far} in the future if times without a zone are {zone}: is this database's \
-             zone another? Then set time_zone to it."
+            "The newest failed_at, {newest}, is {far} in the future if times without a zone are {zone}. If this database \
+             uses another zone, set time_zone."
         )
     } else {
-        format!(
-            "The newest failed_at, {newest}, lies {far} in the future, further than any time zone: look at that row."
-        )
+        format!("The newest failed_at, {newest}, is {far} in the future. Check the clock of the database and that row.")
     })
 }
 
@@ -314,10 +306,10 @@ fn absent(table: &TableReport) -> Option<String> {
     match (name, table.may_be_hidden) {
         (RETRY_LOG, false) => None,
         (RETRY_LOG, true) => Some(format!(
-            "{what}: only the first error of an event can be shown. If it does not exist, the consumer cannot write its log, \
-             and retries never grow."
+            "{what}: only the first error of an event can be shown. If the table does not exist, the retry counter cannot \
+             grow."
         )),
-        _ => Some(format!("{what}: what it holds is shown as \"not available here\".")),
+        _ => Some(format!("{what}: the pages show \"not available here\".")),
     }
 }
 
@@ -436,7 +428,7 @@ OpenELIS (openelis, db:5432/clinlims)
         let cases: [(&str, Change<'_>); 6] = [
             ("The table failed_events was not found in the schema public", &|found| found.tables[0].found = false),
             ("The table markers was not found", &|found| found.tables[2].found = false),
-            ("Nothing could be found out about the table markers", &|found| found.tables.truncate(2)),
+            ("The table markers could not be checked", &|found| found.tables.truncate(2)),
             ("the right SELECT on markers", &|found| found.tables[2].may_select = false),
             ("The account u may not change retries.", &looking_only),
             ("2 failed events have no failed_at", &|found| {
@@ -459,10 +451,10 @@ OpenELIS (openelis, db:5432/clinlims)
                 "no failed event has the address http://openmrs:8080/lab",
                 &|_| {},
             ),
-            ("time_zone = \"UTC\"", "lies 5 h in the future if times without a zone are UTC", &|found| {
+            ("time_zone = \"UTC\"", "is 6 h in the future if times without a zone are UTC", &|found| {
                 found.newest_failure = Some(Stamp::of(now() + TimeDelta::minutes(330)));
             }),
-            ("", "further than any time zone: look at that row", &|found| {
+            ("", "Check the clock of the database and that row", &|found| {
                 found.newest_failure = Some(Stamp::of(now() + TimeDelta::days(4000)));
             }),
             ("read_only = true", "read_only is set", &looking_only),
@@ -473,7 +465,7 @@ OpenELIS (openelis, db:5432/clinlims)
                 found.tables[0].missing_columns = vec!["retries"];
                 found.retry_refused = Some("The table failed_events has no column retries.".into());
             }),
-            ("", "event_records may not be read", &|found| {
+            ("", "The account cannot read event_records", &|found| {
                 found.tables.push(TableReport { may_select: false, ..table("event_records", 0) });
             }),
             ("", "12 min behind this machine", &|found| found.clock = Some(now() - TimeDelta::minutes(12))),

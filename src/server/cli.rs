@@ -24,6 +24,7 @@ use super::{
     accounts_cli::{self, Task},
     check,
     config::{self, CommandLine, Config, Environment, Mode, Refused},
+    output::remark,
     run,
     service_tokens_cli::{self, Task as TokenTask},
     upkeep::{self, AuditCommand, StoreCommand},
@@ -35,19 +36,19 @@ const MISCONFIGURED: u8 = 2;
 const EXAMPLES: &str = "\
 Examples:
   atomfeed-console demo
-      An invented hospital on http://127.0.0.1:9080/atomfeed-console
+      A demo hospital on http://127.0.0.1:9080/atomfeed-console
   atomfeed-console check --config console.toml
-      Can every database be reached, and may the account do what it must?
+      Checks that every database can be reached, and the rights of the accounts
   atomfeed-console serve --config console.toml
   atomfeed-console serve --config application.yml
       The old console's own file, unchanged
 
-What wins: the command line, then the environment, then the file of --config,
+Order of precedence: the command line, then the environment, then the file of --config,
 then Leptos.toml in the working directory. Variables of the environment:
 ATOMFEED_CONSOLE_ and CONFIG, LISTEN, BASE_PATH, STORE, ACCESS, PUBLIC_ORIGIN,
 TRUSTED_PROXIES, LOG_FORM or LOG_LEVEL.
 
-Exit codes: 0, all is well; 1, something failed, check found something to fix,
+Exit codes: 0, OK; 1, something failed, check found something to fix,
 or the audit log is not whole; 2, the command line or the configuration is
 wrong.";
 
@@ -71,17 +72,17 @@ Examples:
 const CHECK_EXAMPLES: &str = "\
 Nothing is changed, neither in the databases nor on the disk.
 
-All is well, and the exit code 0, when for every application: its database
+The exit code is 0 if for every application: the database
 answers within its timeouts; failed_events and markers are there and can be
 read; failed_events may be updated, unless the application is read_only; and
-no row was found that breaks the consumer itself. Otherwise the code is 1.
+no row was found that makes the consumer fail. Otherwise the code is 1.
 
 Example:
   atomfeed-console check --config console.toml && echo ready";
 
 const ACCOUNT_EXAMPLES: &str = "\
 A password is typed without being shown, or comes on standard input; it is
-never an argument. The console may run meanwhile.
+never an argument. The console can be running.
 
 Examples:
   atomfeed-console account add asha --role operator --config console.toml
@@ -92,8 +93,8 @@ Examples:
   atomfeed-console account revoke asha --all --config console.toml";
 
 const SERVICE_TOKEN_EXAMPLES: &str = "\
-A service token is for a machine. It opens one thing, in every way of signing
-in, and belongs to no person. The console may run meanwhile.
+A service token is for a machine. It opens one page, whatever the way of
+signing in, and belongs to no user. The console can be running.
 
 Examples:
   atomfeed-console service-token add nagios --right status --config console.toml
@@ -111,23 +112,23 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start the console on the hospital's databases.
+    /// Start the console with the databases of the hospital.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
-    /// Start the console on an invented hospital; needs no configuration and no database.
+    /// Start the console with a demo hospital; needs no configuration and no database.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
-    /// Connect to every configured database and say what is missing.
+    /// Check every configured database and report what is missing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
-    /// Look after the audit log.
+    /// Manage the audit log.
     Audit(Upkeep<AuditCommand>),
     /// Back up and restore the console's own database.
     Store(Upkeep<StoreCommand>),
-    /// Look after the accounts that people sign in with.
+    /// Manage accounts.
     #[command(after_help = ACCOUNT_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
     Account(Account),
-    /// Look after the tokens of machines.
+    /// Manage service tokens.
     #[command(after_help = SERVICE_TOKEN_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
     ServiceToken(ServiceToken),
 }
@@ -143,10 +144,10 @@ struct Upkeep<C: Subcommand> {
 
 #[derive(Debug, Args)]
 struct StorePlace {
-    /// The configuration that says where the store is.
+    /// The configuration that names the store.
     #[arg(long, value_name = "FILE", env = "ATOMFEED_CONSOLE_CONFIG", global = true)]
     config: Option<PathBuf>,
-    /// The store itself [default: where the configuration says].
+    /// The store [default: as configured].
     #[arg(long, value_name = "FILE", global = true)]
     store: Option<PathBuf>,
 }
@@ -174,44 +175,44 @@ enum AccountTask {
         #[command(flatten)]
         at: Store,
     },
-    /// Add an account; its password is asked for.
+    /// Add an account; the command asks for the password.
     Add {
         /// The name to sign in with.
         name: String,
         /// viewer, operator or administrator.
         #[arg(long, value_name = "ROLE")]
         role: Role,
-        /// An application that it may see, by its name; again for each. Without any it sees all.
+        /// The name of an application that the account can see; repeat for several [default: all].
         #[arg(long = "application", value_name = "NAME")]
         applications: Vec<String>,
-        /// Make a password for the first sign-in, and print it.
+        /// Create a password for the first sign-in, and print it.
         #[arg(long)]
         one_time: bool,
         #[command(flatten)]
         at: Store,
     },
-    /// Give an account another password; it is asked for.
+    /// Change the password of an account; the command asks for the password.
     Password {
         name: String,
-        /// Make a password for one sign-in, and print it.
+        /// Create a password for one sign-in, and print it.
         #[arg(long)]
         one_time: bool,
         #[command(flatten)]
         at: Store,
     },
-    /// Let nobody in with this account any more.
+    /// Disable an account.
     Disable {
         name: String,
         #[command(flatten)]
         at: Store,
     },
-    /// Let people in with this account again.
+    /// Enable an account.
     Enable {
         name: String,
         #[command(flatten)]
         at: Store,
     },
-    /// Take the second factor of an account away, for somebody who has lost phone and recovery codes.
+    /// Remove the second factor of an account, for a user who has lost phone and recovery codes.
     ResetSecondFactor {
         name: String,
         #[command(flatten)]
@@ -245,22 +246,22 @@ struct ServiceToken {
 
 #[derive(Debug, Subcommand)]
 enum ServiceTokenTask {
-    /// Show every token of a machine.
+    /// Show all service tokens.
     List {
         #[command(flatten)]
         at: Store,
     },
-    /// Make a token for a machine, and print it.
+    /// Create a service token, and print it.
     Add {
         /// The machine that will use it.
         name: String,
-        /// What it opens: status.
+        /// What the token opens: status.
         #[arg(long, value_name = "RIGHT")]
         right: ServiceRight,
-        /// An application that it tells of, by its name; again for each. Without any it tells of all.
+        /// The name of an application that the token shows; repeat for several [default: all].
         #[arg(long = "application", value_name = "NAME")]
         applications: Vec<String>,
-        /// For how many days it can be used; without this, it has no end.
+        /// For how many days the token is valid [default: no end].
         #[arg(long, value_name = "DAYS")]
         days: Option<u32>,
         #[command(flatten)]
@@ -280,7 +281,7 @@ enum ServiceTokenTask {
 struct Store {
     #[command(flatten)]
     file: ConfigFile,
-    /// The console's own database, if it is not where the configuration says.
+    /// The database of the console [default: as configured].
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
 }
@@ -297,10 +298,10 @@ struct Web {
     /// Where to listen [default: 127.0.0.1:9080]; port 0 takes any free port.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// The path below which everything stands [default: /atomfeed-console].
+    /// The base path [default: /atomfeed-console].
     #[arg(long, value_name = "PATH", value_parser = base_path)]
     base_path: Option<Base>,
-    /// Who may come in: accounts, openmrs, proxy or open [default: accounts]; open means everybody.
+    /// How people sign in: accounts, openmrs, proxy or open (no sign-in) [default: accounts].
     #[arg(long, value_name = "WAY", value_parser = access)]
     access: Option<Mode>,
 }
@@ -323,10 +324,10 @@ struct Demo {
     /// Keep the hospital in this folder [default: a temporary one that is removed at the end].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// About how many failed events the hospital has, beside the thousand of the feed that is stopped.
+    /// About how many failed events the hospital has, in addition to the 1,000 of the stopped feed.
     #[arg(long, value_name = "N", default_value_t = demo::Options::EVENTS, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     events: u32,
-    /// How many times faster than a real hospital it works; 0: nobody is at work.
+    /// How many times faster than a real hospital it works; 0: no consumer runs.
     #[arg(long, value_name = "N", default_value_t = demo::PACE, value_parser = clap::value_parser!(u32).range(..=100))]
     pace: u32,
 }
@@ -451,21 +452,21 @@ async fn run_demo(options: Demo) -> anyhow::Result<ExitCode> {
     let (folder, _removed_at_the_end) = match options.data {
         Some(folder) => {
             std::fs::create_dir_all(&folder)
-                .with_context(|| format!("The folder {} could not be made", folder.display()))?;
+                .with_context(|| format!("The folder {} could not be created", folder.display()))?;
             (folder, None)
         }
         None => {
             let temporary = tempfile::Builder::new()
                 .prefix("atomfeed-console-demo-")
                 .tempdir()
-                .context("No temporary folder could be made for the demo hospital; name one with --data")?;
+                .context("No temporary folder could be created for the demo hospital; choose one with --data")?;
             (temporary.path().to_owned(), Some(temporary))
         }
     };
     let hospital = demo::Options { events: options.events, ..demo::Options::at(Utc::now()) };
     let applications = demo::prepare(&folder, hospital, options.pace)
         .await
-        .with_context(|| format!("The demo hospital could not be made in {}", folder.display()))?;
+        .with_context(|| format!("The demo hospital could not be created in {}", folder.display()))?;
     let hospital = Hospital::open(&folder, options.pace).await.context("The demo hospital could not be opened")?;
     let config = config::demo(line, &Environment::of_process(), Path::new(""), &folder, applications)?;
     run::run(config, Some(hospital)).await?;
@@ -476,15 +477,30 @@ async fn run_demo(options: Demo) -> anyhow::Result<ExitCode> {
 fn told(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<Refused>() {
         Some(refused) => {
-            eprintln!("{refused}\n\nEvery setting is described in docs/configuration.md.");
+            remark(format_args!("{refused}\n\nEvery setting is described in docs/configuration.md."));
             ExitCode::from(MISCONFIGURED)
         }
         None => {
             // An error can quote a file name, and a database's own words.
-            eprintln!("{}", visible(&format!("{error:#}")));
+            remark(visible(&with_causes(error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns what went wrong and its causes. Many errors tell their cause already; that is not said again.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said.push_str(": ");
+            said.push_str(&cause);
+        }
+    }
+    said
 }
 
 #[cfg(test)]

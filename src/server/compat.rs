@@ -1,7 +1,7 @@
 //! The old console's JSON: the five calls of ICT4H/atomfeed-console (as of eaedc52) that scripts may be using, with the
 //! same names and shapes and its faults mended: `[]` for no rows, 404 and 503 with a reason instead of 500.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -19,12 +19,12 @@ use super::{
     export,
     http::Seen,
     operations::{self, Actor},
-    sources::Source,
+    sources::{Source, TextLimit},
     state::Console,
 };
 use crate::{
     error::Problem,
-    model::{Attempt, Availability, FailedEventRow, Stamp, audit::AuditKind, filter::Filter, masking},
+    model::{Attempt, Availability, FailedEventRow, RowId, Stamp, audit::AuditKind, filter::Filter, masking},
 };
 
 /// How many rows a reset touched; the old answer has an empty body.
@@ -78,8 +78,8 @@ pub async fn feed_status(Seen(console): Seen, Path(app): Path<String>) -> Result
     let (markers, failures) = match (&seen.markers, &seen.failures) {
         (Availability::Here(markers), Availability::Here(failures)) => (markers, failures),
         (Availability::NotHere(reason), _) | (_, Availability::NotHere(reason)) => {
-            let what = format!("{app} cannot say it: {reason}.");
-            return Err(Problem::not_found(what, "Look at the application's page for what it has.").into());
+            let what = format!("{app} has no such data: {reason}.");
+            return Err(Problem::not_found(what, "See the page of the application.").into());
         }
     };
     let count =
@@ -171,9 +171,10 @@ pub async fn failed_events(
     Path(app): Path<String>,
     Query(FeedUri { feed_uri }): Query<FeedUri>,
 ) -> Result<Response, JsonProblem> {
-    let feed = feed_uri.ok_or_else(|| Problem::bad_request("Which feed?", "Add ?feedUri= with the feed's address."))?;
-    let feed = decoded(feed);
+    let feed = feed_uri
+        .ok_or_else(|| Problem::bad_request("The feed is missing.", "Add ?feedUri= with the address of the feed."))?;
     let source = find(&console, &app)?;
+    let feed = feed_of(source, feed).await?;
     let filter = Filter { feed: Some(feed.clone()), apps: vec![source.app().info.key.clone()], ..Filter::default() };
     let masked = console.masked().is_some();
     // Fused: of a feed without rows the end is asked for twice.
@@ -241,8 +242,16 @@ pub async fn retry_log(
     actor: Actor,
     Path((app, event_id)): Path<(String, String)>,
 ) -> Result<Response, JsonProblem> {
-    let (source, event_id) = (find(&console, &app)?, decoded(event_id));
-    let mut attempts = source.attempts_of_event(&event_id).await?.ok_or_else(|| no_event(source, &event_id))?;
+    let source = find(&console, &app)?;
+    let mut found = None;
+    for meant in meanings(&event_id) {
+        let known = !known_rows(&console, source, &meant).await.is_empty();
+        if let Some(attempts) = source.attempts_of_event(&meant, known).await? {
+            found = Some((meant, attempts));
+            break;
+        }
+    }
+    let (event_id, mut attempts) = found.ok_or_else(|| no_event(source, &event_id))?;
     if console.masked().is_some() {
         attempts.iter_mut().for_each(masking::mask_attempt);
     } else {
@@ -260,12 +269,23 @@ pub async fn reset_retry_count(
     Path((app, event_id)): Path<(String, String)>,
     actor: Actor,
 ) -> Result<Response, JsonProblem> {
-    let (source, event_id) = (find(&console, &app)?, decoded(event_id));
-    let rows = rows_of_event(source, &event_id).await?;
+    let source = find(&console, &app)?;
+    let (mut meant, mut rows) = (event_id.clone(), Vec::new());
+    for meaning in meanings(&event_id) {
+        rows = rows_of_event(&console, source, &meaning).await?;
+        if !rows.is_empty() {
+            meant = meaning;
+            break;
+        }
+    }
+    if rows.is_empty() {
+        return Err(no_event(source, &event_id).into());
+    }
+    let event_id = meant;
     if rows.iter().all(|row| row.retries.is_none()) {
         return Err(Problem::conflict(
             format!("{event_id} cannot be reset: {} does not say how often it was retried.", source.app().info.name),
-            "Its table has no column retries, or the value is NULL.",
+            "The table has no column retries, or the value is NULL.",
         )
         .into());
     }
@@ -275,41 +295,57 @@ pub async fn reset_retry_count(
     if let Some(busy) = operation.as_ref().map(|operation| operation.counts.busy).filter(|busy| *busy > 0) {
         return Err(Problem::unavailable(
             format!(
-                "{busy} of the rows of {event_id} {} locked by another transaction of {}: the console tries again by itself.",
+                "{busy} of the rows of {event_id} {} locked by another transaction of {}. The console tries again automatically.",
                 if busy == 1 { "is" } else { "are" },
                 source.app().info.name
             ),
-            format!("Look at operation {id} in the console for what becomes of it."),
+            format!("See operation {id} in the console."),
         )
         .into());
     }
     let Some(operation) = operation.filter(|operation| operation.finished_at.is_some()) else {
         return Err(Problem::unavailable(
-            format!("The reset of {event_id} is still under way: {} takes long.", source.app().info.name),
-            format!("Look at operation {id} in the console for what becomes of it."),
+            format!("The reset of {event_id} is still running: {} is slow.", source.app().info.name),
+            format!("See operation {id} in the console."),
         )
         .into());
     };
     let counts = operation.counts;
     if counts.failed + counts.uncertain > 0 {
         return Err(Problem::unavailable(
-            format!("{} did not take the reset of {event_id}.", source.app().info.name),
-            "Look at the console's page of operations for the reason.",
+            format!("{} did not accept the reset of {event_id}.", source.app().info.name),
+            "See Operations in the console for the reason.",
         )
         .into());
     }
     Ok((StatusCode::OK, [(ROWS_RESET, counts.reset.to_string())]).into_response())
 }
 
-async fn rows_of_event(source: &Source, event_id: &str) -> Result<Vec<FailedEventRow>, JsonProblem> {
-    let rows = source.rows_of_event(event_id).await?;
-    if rows.is_empty() { Err(no_event(source, event_id).into()) } else { Ok(rows) }
+/// The rows of an event as the ledger knows them: the table has no index to find them by. None where it is not known what
+/// the table holds.
+async fn known_rows(console: &Console, source: &Source, event_id: &str) -> Vec<RowId> {
+    let app = &source.app().info.key;
+    if !console.parts.watch.in_step(app) {
+        return Vec::new();
+    }
+    // Without the store the table is searched.
+    console.parts.store.open_rows_of_event(app, event_id).await.unwrap_or_default()
+}
+
+async fn rows_of_event(console: &Console, source: &Source, event_id: &str) -> Result<Vec<FailedEventRow>, JsonProblem> {
+    let known = known_rows(console, source, event_id).await;
+    let mut rows = source.rows(&known, TextLimit::LIST).await?;
+    let same = rows.iter().all(|row| row.event_id.as_deref() == Some(event_id));
+    if rows.is_empty() || rows.len() < known.len() || !same {
+        rows = source.rows_of_event(event_id).await?;
+    }
+    Ok(rows)
 }
 
 fn no_event(source: &Source, event_id: &str) -> Problem {
     Problem::not_found(
-        format!("{} has no failed event {event_id:?} (any more).", source.app().info.name),
-        "It was resolved, or its id is another.",
+        format!("{} has no failed event {event_id:?}.", source.app().info.name),
+        "The event was resolved, or the id is wrong.",
     )
 }
 
@@ -323,16 +359,42 @@ fn find<'a>(console: &'a Console, name: &str) -> Result<&'a Arc<Source>, JsonPro
     Ok(console.source(found.map_or(name, |info| &info.key))?)
 }
 
-/// An address or an event's id as it was meant by a client that encoded it twice: decoded once, it has no colon or slash
-/// left that is not encoded, and addresses and the ids of events have some. What was encoded once stays as it is.
-fn decoded(text: String) -> String {
-    if text.contains([':', '/']) {
-        return text;
+/// The feed that is meant by a text: the first meaning that has failed events, else the first.
+async fn feed_of(source: &Arc<Source>, text: String) -> Result<String, JsonProblem> {
+    let mut meanings = meanings(&text);
+    let first = meanings.remove(0);
+    // Nearly always there is one meaning alone, and nothing to ask.
+    if meanings.is_empty() || has_rows(source, &first).await? {
+        return Ok(first);
     }
-    match percent_decode_str(&text).decode_utf8() {
-        Ok(meant) if meant.contains([':', '/']) => meant.into_owned(),
-        _ => text,
+    for meaning in meanings {
+        if has_rows(source, &meaning).await? {
+            return Ok(meaning);
+        }
     }
+    Ok(first)
+}
+
+async fn has_rows(source: &Arc<Source>, feed: &str) -> Result<bool, JsonProblem> {
+    let mut rows = Box::pin(source.feed_rows(feed.to_owned()));
+    Ok(rows.next().await.transpose()?.is_some_and(|rows| !rows.is_empty()))
+}
+
+/// What an address or an event's id may mean, which a client encoded once or twice: as it came and decoded once more, also
+/// with blanks for the `+` of forms. Tried in this order, because each can be an id. What was decoded once and has no colon
+/// or slash was most likely encoded twice if it has one after the second time: addresses and the usual ids have them.
+fn meanings(text: &str) -> Vec<String> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(|meant| meant.into_owned()).ok();
+    let mut meanings = vec![text.to_owned()];
+    meanings.extend(decoded(text));
+    meanings.extend(text.contains('+').then(|| decoded(&text.replace('+', " "))).flatten());
+    let mut seen = HashSet::new();
+    meanings.retain(|meaning| seen.insert(meaning.clone()));
+    let is_whole = |meaning: &String| meaning.contains([':', '/']);
+    if !is_whole(&meanings[0]) && meanings.get(1).is_some_and(is_whole) {
+        meanings.swap(0, 1);
+    }
+    meanings
 }
 
 #[cfg(test)]
@@ -340,17 +402,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_encoded_twice_is_read_as_it_was_meant() {
+    fn what_was_encoded_twice_is_read_as_it_was_meant_and_else_as_it_came() {
         for (came, meant) in [
-            ("http%3A%2F%2Fh%3A8080%2Fa%2520b%3Fc%2Frecent", "http://h:8080/a%20b?c/recent"),
-            ("http://h/a%2Fb/recent", "http://h/a%2Fb/recent"),
-            ("tag%3Aatomfeed.ict4h.org%3A7", "tag:atomfeed.ict4h.org:7"),
-            ("tag:atomfeed.ict4h.org:a%3Ab", "tag:atomfeed.ict4h.org:a%3Ab"),
-            ("100%25", "100%25"),
-            ("%FF%3A", "%FF%3A"),
-            ("", ""),
+            (
+                "http%3A%2F%2Fh%3A8080%2Fa%2520b%3Fc%2Frecent",
+                &["http://h:8080/a%20b?c/recent", "http%3A%2F%2Fh%3A8080%2Fa%2520b%3Fc%2Frecent"][..],
+            ),
+            ("http://h/a%2Fb/recent", &["http://h/a%2Fb/recent", "http://h/a/b/recent"]),
+            ("tag%3Aatomfeed.ict4h.org%3A7", &["tag:atomfeed.ict4h.org:7", "tag%3Aatomfeed.ict4h.org%3A7"]),
+            ("tag:atomfeed.ict4h.org:a%20b", &["tag:atomfeed.ict4h.org:a%20b", "tag:atomfeed.ict4h.org:a b"]),
+            ("http://h/patient/recent", &["http://h/patient/recent"]),
+            ("a%20b", &["a%20b", "a b"]),
+            ("a b", &["a b"]),
+            ("a+b", &["a+b", "a b"]),
+            ("100%25", &["100%25", "100%"]),
+            ("%FF%3A", &["%FF%3A"]),
+            ("", &[""]),
         ] {
-            assert_eq!(decoded(came.to_owned()), meant, "{came}");
+            assert_eq!(meanings(came), meant, "{came}");
         }
     }
 }

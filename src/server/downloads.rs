@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -30,8 +29,8 @@ const OF_ONE: usize = 3;
 /// How long a download waits for its turn.
 const WAITS: Duration = Duration::from_secs(20);
 
-/// After how many seconds to ask again.
-const ASK_AGAIN: HeaderValue = HeaderValue::from_static("10");
+/// After how long to ask again.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The downloads that are under way.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ impl Downloads {
     /// # Errors
     /// None ended in time: 429 where whoever asks has all of their own, 503 where everybody together has all.
     pub async fn take(&self, who: &Holder) -> Result<Share<Holder>, Problem> {
-        self.shares.wait(who, OF_ONE, self.waits).await.map_err(refusal)
+        self.shares.wait(who, OF_ONE, self.waits).await.map_err(|full| refusal(full).after(ASK_AGAIN))
     }
 }
 
@@ -66,11 +65,7 @@ pub async fn in_turn(State(console): State<Console>, request: Request, next: Nex
     let who = request.extensions().get::<Visit>().map_or(Holder::Unknown, Holder::person);
     let share = match console.parts.downloads.take(&who).await {
         Ok(share) => share,
-        Err(problem) => {
-            let mut refused = problem.into_response();
-            refused.headers_mut().insert(header::RETRY_AFTER, ASK_AGAIN);
-            return refused;
-        }
+        Err(problem) => return problem.into_response(),
     };
     let response = next.run(request).await;
     // The body holds the share for as long as it lives.
@@ -85,12 +80,12 @@ pub async fn in_turn(State(console): State<Console>, request: Request, next: Nex
 fn refusal(full: Full) -> Problem {
     match full {
         Full::ForOne => Problem::too_many(
-            format!("{OF_ONE} downloads of yours are under way, and none of them ended in {} s.", WAITS.as_secs()),
-            "Wait until one is through, then try again.",
+            format!("{OF_ONE} of your downloads are running, and none ended in {} s.", WAITS.as_secs()),
+            "Wait until one has ended, then try again.",
         ),
         Full::ForEverybody => Problem::unavailable(
-            format!("{MOST} downloads are under way, and none of them ended in {} s.", WAITS.as_secs()),
-            "Try again a little later.",
+            format!("{MOST} downloads are running, and none ended in {} s.", WAITS.as_secs()),
+            "Try again later.",
         ),
     }
 }

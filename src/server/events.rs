@@ -10,10 +10,11 @@ use std::{
 use chrono::{TimeDelta, Utc};
 
 use super::{
-    groups, lists,
+    groups,
+    lists::{self, EVENT_FROM_LEDGER},
     operations::Actor,
     present,
-    sources::{Source, SourceError, TextLimit},
+    sources::{KnownLog, Source, SourceError, TextLimit},
     state::Console,
 };
 use crate::{
@@ -76,13 +77,18 @@ pub async fn event(
     // The page is whole without the history; and an id can have been another event's, which is not this one's.
     let lives = console.parts.store.ledger_events_of_row(&source.app().info.key, id).await.unwrap_or_default();
     let life = lives.into_iter().next().filter(|life| life.state.is_open());
-    let Some(mut event) = source.event_seen(id, life.as_ref().map(LedgerEvent::first_sight)).await? else {
-        return Err(Problem::not_found(
-            format!("{} has no failed event {id} (any more).", source.app().info.name),
-            "It was resolved, or somebody deleted it. The list shows what is there now.",
-        ));
+    let known = known_log(console, source, life.as_ref()).await;
+    let first_sight = life.as_ref().map(LedgerEvent::first_sight);
+    let Some(mut event) = source.event_seen(id, first_sight, known.as_ref()).await? else {
+        let copy = console.parts.store.newest_copy_of(&source.app().info.key, id, None).await.unwrap_or_default();
+        let why = match copy {
+            Some(copy) => format!("Operation {} discarded it. See the discarded events.", copy.operation),
+            None => "The event was resolved, or deleted in the database. See the list of failed events.".to_owned(),
+        };
+        return Err(Problem::not_found(format!("{} has no failed event {id}.", source.app().info.name), why));
     };
     let life = life.filter(|life| life.event_id == event.row.event_id);
+    event.row.first_sight = life.as_ref().map(LedgerEvent::first_sight);
     let set_back = match &life {
         Some(life) if event.row.retries.is_some_and(|retries| retries <= 0) => {
             console.parts.store.set_back_from(life.id).await?
@@ -102,12 +108,15 @@ pub async fn event(
         advice: lacking.advice(),
         payload_kind: payload::parse(event.row.payload.as_deref().unwrap_or_default()).in_words().to_owned(),
     });
+    let feed_uri = event.row.feed_uri.as_deref();
+    let publisher = feed_uri.and_then(|uri| console.applications().find(|info| info.is_publisher_of(uri)));
+    let payload = event.row.payload.as_deref().filter(|_| masked.is_none());
+    let record_link = payload.and_then(|payload| publisher?.public_link(payload));
     let (mut same, same_missing) = around;
     present::complete_all(console, &mut same, TextLimit::LIST).await;
-    event.row.first_sight = life.as_ref().map(LedgerEvent::first_sight);
     if masked.is_some() {
         masking::mask_event(&mut event);
-        same.iter_mut().for_each(masking::mask_row);
+        present::mask(console, &mut same).await;
     } else if live {
         same.iter_mut().for_each(|row| row.payload = row.payload.as_deref().and_then(payload::reference));
         event.row.payload = event.row.payload.as_deref().and_then(payload::reference);
@@ -131,6 +140,7 @@ pub async fn event(
     let seen = view.and_then(|view| view.seen);
     let feed = seen.as_ref().and_then(|seen| find_feed(seen.feeds.here()?, event.row.feed_uri.as_deref()));
     Ok(EventPage {
+        record_link,
         info: source.app().info.clone(),
         life,
         set_back,
@@ -142,6 +152,7 @@ pub async fn event(
         same_record_missing: same_missing,
         masked,
         applications: console.applications().cloned().collect(),
+        names: console.named_feeds().await,
         group: group?,
         later: later?,
         previous: neighbours.0,
@@ -193,6 +204,17 @@ async fn group(console: &Console, app: &str, id: RowId) -> Result<Option<EventGr
     Ok(group.map(|group| EventGroup { fault, title: group.title.clone(), failed: group.failed(), note: group.note }))
 }
 
+/// The rows of the retry log that the ledger knows of an event, where the log is a long one; `None`: the log is to be asked.
+async fn known_log(console: &Console, source: &Source, life: Option<&LedgerEvent>) -> Option<KnownLog> {
+    let app = &source.app().info.key;
+    let event_id = life?.event_id.clone()?;
+    if !lists::is_long_and_known(console, app, EVENT_FROM_LEDGER).await {
+        return None;
+    }
+    let (ids, to) = console.parts.store.log_of_event(app, &event_id).await.ok()??;
+    Some(KnownLog { event_id, ids, to })
+}
+
 /// The other failed events of the record that this one is about, in every application.
 async fn same_record(
     console: &Console,
@@ -223,8 +245,8 @@ async fn same_record(
                 rows.extend(found);
                 if !complete {
                     missing.push(MissingPart {
-                        reason: format!("Only the newest failed events of {} were looked through.", info.name),
-                        advice: "Search for the uuid in the list of failed events to go on.".into(),
+                        reason: format!("Only the newest failed events of {} were searched.", info.name),
+                        advice: "Search for the uuid in the list of failed events.".into(),
                         app: info,
                     });
                 }
@@ -244,7 +266,7 @@ async fn known_of_record(
     except: Option<RowId>,
 ) -> Option<Result<Vec<FailedEventRow>, SourceError>> {
     let app = &source.app().info.key;
-    if !lists::is_long_and_known(console, app).await {
+    if !lists::is_long_and_known(console, app, EVENT_FROM_LEDGER).await {
         return None;
     }
     let known = console.parts.store.open_rows_of_record(app, record, except, SAME_RECORD).await.ok()?;
@@ -269,7 +291,7 @@ async fn ahead(
 ) -> Result<u64, SourceError> {
     let (app, feed) = (&source.app().info.key, row.feed_uri.as_deref());
     if life.is_some_and(|life| life.retries == row.retries)
-        && lists::is_long_and_known(console, app).await
+        && lists::is_long_and_known(console, app, EVENT_FROM_LEDGER).await
         && let Ok(known) = console.parts.store.waiting_before(app, feed, row.id).await
     {
         return Ok(known);

@@ -13,8 +13,8 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    http::Seen,
-    lists,
+    http::{Seen, SeenInZone},
+    lists::{self, Times},
     operations::Actor,
     present,
     security::audit::Entry,
@@ -28,7 +28,6 @@ use crate::{
         audit::{AuditKind, AuditOutcome},
         error_text::{shortened, visible},
         filter::{Direction, Filter, Order, Position},
-        masking,
     },
 };
 
@@ -81,9 +80,20 @@ async fn failed_events(
             return Err(Problem::unavailable(reason, "Choose the applications that answer, or export later."));
         }
     }
-    let sources: Vec<_> =
-        console.sources().filter(|source| filter.wants_app(&source.app().info.key)).cloned().collect();
+    let mut sources = Vec::new();
+    for source in console.sources().filter(|source| filter.wants_app(&source.app().info.key)) {
+        // The same times from the first row to the last, whatever the ledger sees meanwhile.
+        sources.push((source.clone(), lists::times(&console, source).await));
+    }
+    let ranged = filter.has_range();
+    let compared: BTreeMap<String, Times> =
+        sources.iter().filter(|_| ranged).map(|(source, times)| (source.app().info.key.clone(), *times)).collect();
     let what = on_record(&console, &filter).await?;
+    // Whoever gets the file from somebody else sees what it is of.
+    let told: Arc<str> = match filter.to_query() {
+        none if none.is_empty() => "everything".into(),
+        query => query.into(),
+    };
     let (reading, of) = (Reading::of(&console), console.clone());
     let mut pages =
         Box::pin(stream::iter(sources).flat_map(move |source| pages(of.clone(), source, filter.clone(), reading)));
@@ -92,7 +102,7 @@ async fn failed_events(
     let mut record = Record::begin(&console, actor, form.word(), &what).await?;
     let known: BTreeMap<String, String> =
         console.applications().map(|info| (info.key.clone(), info.name.clone())).collect();
-    let known = Arc::new(known);
+    let known = Arc::new((known, compared));
     let header = (form == Form::Csv).then(|| Ok(csv_head(&COLUMNS)));
     let body = to_the_end(first, pages).flat_map(move |page| {
         let rows = match page {
@@ -105,18 +115,20 @@ async fn failed_events(
             Err(problem) => return stream::iter([Err(problem)]).boxed(),
         };
         record.count(&rows);
-        let (known, mut rows) = (known.clone(), rows.into_iter());
+        let (known, told, mut rows) = (known.clone(), told.clone(), rows.into_iter());
         let mut pieces = move || -> Result<Option<Vec<u8>>, Problem> {
             let mut out = Vec::new();
             while out.len() < WRITTEN {
                 let Some(row) = rows.next() else { break };
+                let (names, compared) = &*known;
+                let name = names.get(&row.app).unwrap_or(&row.app);
+                let compared = compared.get(&row.app).map(|times| compared_time(&row, *times));
                 match form {
                     Form::Csv => {
-                        let name = known.get(&row.app).unwrap_or(&row.app);
-                        out.extend(csv_line(&COLUMNS, &csv_cells(&row, name)));
+                        out.extend(csv_line(&COLUMNS, &csv_cells(&row, name, &told, compared)));
                     }
                     Form::Ndjson => {
-                        serde_json::to_writer(&mut out, &Line::of(&row))
+                        serde_json::to_writer(&mut out, &Line::of(&row, name, &told, compared))
                             .map_err(|error| Problem::internal(error.to_string()))?;
                         out.push(b'\n');
                     }
@@ -214,7 +226,7 @@ pub fn to_the_end(
 /// Every failed event of one source that matches, oldest id first, page by page.
 pub fn pages(
     console: Console,
-    source: Arc<Source>,
+    (source, times): (Arc<Source>, Times),
     filter: Filter,
     reading: Reading,
 ) -> impl Stream<Item = Result<Vec<FailedEventRow>, Problem>> + Send {
@@ -232,7 +244,7 @@ pub fn pages(
                 texts: SHORT,
                 search: reading.search,
             };
-            let ListRows { rows, stopped_at, .. } = lists::of_source(&console, &source, &request).await?;
+            let ListRows { rows, stopped_at, .. } = lists::of_source(&console, &source, &request, times).await?;
             let full = rows.len() >= STEP as usize;
             // A full page goes on after its last row; a text search that looked far enough, where it stopped.
             let next =
@@ -257,9 +269,9 @@ pub fn pages(
             }
             for row in &mut rows {
                 mark_cut(row);
-                if reading.masked {
-                    masking::mask_row(row);
-                }
+            }
+            if reading.masked {
+                present::mask(&console, &mut rows).await;
             }
             Ok(rows)
         }
@@ -290,7 +302,7 @@ pub(super) fn mark_cut(row: &mut FailedEventRow) {
 }
 
 /// New ones stand at the end, so that what reads a file by the places of its columns goes on reading it.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 23] = [
     "application",
     "id",
     "feed_uri",
@@ -309,14 +321,28 @@ const COLUMNS: [&str; 18] = [
     "latest_failed_at_as_stored",
     "latest_error_message",
     "latest_cause",
+    "failed_retries_seen",
+    "group",
+    "record",
+    "filter",
+    "filtered_by",
 ];
 
 /// What the time in `first_failed_at_utc` is.
-fn is_what(since: &FailedSince) -> &'static str {
+pub(super) fn is_what(since: &FailedSince) -> &'static str {
     match since {
+        _ if since.at().is_none() => "not known",
         FailedSince::First(_) => "first failure",
         FailedSince::Seen(_) => "first seen failed",
         FailedSince::Changed(_) => "last change of the row",
+    }
+}
+
+/// Which time of a row a filter by time has compared.
+fn compared_time(row: &FailedEventRow, times: Times) -> &'static str {
+    match times {
+        Times::Stored if row.moves => "last change of the row",
+        _ => is_what(&row.failed_since()),
     }
 }
 
@@ -324,7 +350,7 @@ fn utc(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-fn csv_cells(row: &FailedEventRow, name: &str) -> [String; 18] {
+fn csv_cells(row: &FailedEventRow, name: &str, filter: &str, compared: Option<&str>) -> [String; 23] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let stored = |stamp: Option<&Stamp>| stamp.map(|Stamp { text, .. }| text.clone()).unwrap_or_default();
     let instant = |stamp: Option<&Stamp>| stamp.and_then(|stamp| stamp.at).map(utc).unwrap_or_default();
@@ -348,6 +374,11 @@ fn csv_cells(row: &FailedEventRow, name: &str) -> [String; 18] {
         stored(row.latest_at()),
         row.latest_error().unwrap_or_default().to_owned(),
         row.says(),
+        row.known.map(|known| known.attempts.to_string()).unwrap_or_default(),
+        row.known.map(|known| known.group.to_string()).unwrap_or_default(),
+        row.naming().event(name),
+        filter.to_owned(),
+        compared.unwrap_or_default().to_owned(),
     ]
 }
 
@@ -370,10 +401,16 @@ struct Line<'a> {
     latest_failed_at: Option<&'a Stamp>,
     latest_error: Option<&'a str>,
     latest_cause: String,
+    failed_retries_seen: Option<u64>,
+    group: Option<i64>,
+    record: String,
+    /// In each line, because a line of its own for it would be no failed event to what reads them.
+    filter: &'a str,
+    filtered_by: Option<&'static str>,
 }
 
 impl<'a> Line<'a> {
-    fn of(row: &'a FailedEventRow) -> Self {
+    fn of(row: &'a FailedEventRow, application: &str, filter: &'a str, compared: Option<&'static str>) -> Self {
         let since = row.failed_since();
         Self {
             app: &row.app,
@@ -392,6 +429,11 @@ impl<'a> Line<'a> {
             latest_failed_at: row.latest_at(),
             latest_error: row.latest_error(),
             latest_cause: row.says(),
+            failed_retries_seen: row.known.map(|known| known.attempts),
+            group: row.known.map(|known| known.group),
+            record: row.naming().event(application),
+            filter,
+            filtered_by: compared,
         }
     }
 }
@@ -424,7 +466,7 @@ pub fn csv_line(columns: &[&str], cells: &[String]) -> Vec<u8> {
 }
 
 /// Columns whose cells are numbers.
-const NUMBERS: [&str; 5] = ["id", "retries", "failed_retries_seen", "number", "action"];
+const NUMBERS: [&str; 6] = ["id", "retries", "failed_retries_seen", "number", "action", "group"];
 
 fn line(cells: impl Iterator<Item = String>) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -502,7 +544,7 @@ pub async fn whole_error(
     let which = match attempt {
         None => LongText::Error,
         Some(attempt) => LongText::Attempt(attempt.parse().map_err(|_| {
-            Problem::not_found(format!("{:?} is no id of a failed retry.", shortened(&attempt, 80)), "")
+            Problem::not_found(format!("{:?} is not an id of a failed retry.", shortened(&attempt, 80)), "")
         })?),
     };
     whole_text(console, &actor, &app, &id, which).await
@@ -528,12 +570,13 @@ async fn whole_text(
         return Err(lacking.into());
     }
     let source = console.source(app)?.clone();
-    let id: RowId = id.parse().map_err(|_| Problem::not_found(format!("{id:?} is no id of a failed event."), ""))?;
-    let gone = || Problem::not_found(format!("{} has no failed event {id} (any more).", source.app().info.name), "");
+    let id: RowId =
+        id.parse().map_err(|_| Problem::not_found(format!("{id:?} is not an id of a failed event."), ""))?;
+    let gone = || Problem::not_found(format!("{} has no failed event {id}.", source.app().info.name), "");
     if let LongText::Attempt(attempt) = which
         && !source.is_attempt_of(attempt, id).await?
     {
-        return Err(Problem::not_found(format!("Failed event {id} has no failed retry {attempt} (any more)."), ""));
+        return Err(Problem::not_found(format!("Failed event {id} has no failed retry {attempt}."), ""));
     }
     let first = source.text(id, which, 0, PIECE).await?.ok_or_else(gone)?;
     let (kind, text) = match which {
@@ -568,18 +611,34 @@ fn pieces(source: Arc<Source>, id: RowId, which: LongText) -> impl Stream<Item =
 }
 
 /// `/failed-events.csv`
-pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub async fn csv(
+    SeenInZone(console): SeenInZone,
+    actor: Actor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     failed_events(console, &actor, query, Form::Csv).await
 }
 
 /// `/failed-events.ndjson`
-pub async fn ndjson(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub async fn ndjson(
+    SeenInZone(console): SeenInZone,
+    actor: Actor,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     failed_events(console, &actor, query, Form::Ndjson).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_without_a_time_has_no_first_failure() {
+        assert_eq!(is_what(&FailedSince::First(None)), "not known");
+        let stamp = |text: &str, at| Some(Stamp { text: text.into(), at });
+        assert_eq!(is_what(&FailedSince::First(stamp("0000-00-00 00:00:00", None))), "not known");
+        assert_eq!(is_what(&FailedSince::First(stamp("1970-01-01", Some(DateTime::UNIX_EPOCH)))), "first failure");
+    }
 
     /// How cells of a column are written.
     fn written(column: &str, cells: &[&str]) -> Vec<String> {

@@ -1,10 +1,11 @@
 //! Groups as whoever asks may see them: of applications that are theirs alone, and masked where error texts are. Whatever
 //! shows a group, or a title of one, takes it from here.
 
-use super::{state::Console, store::StoreError};
+use super::{present, sources::TextLimit, state::Console, store::StoreError};
 use crate::{
+    api::groups::Example,
     error::Problem,
-    model::{group::Group, masking},
+    model::{EventKey, RowId, group::Group, ledger::LedgerEvent, masking, page_texts::Room},
 };
 
 /// One group; `None`: there is none with this number, or none that may be seen.
@@ -12,7 +13,7 @@ use crate::{
 /// # Errors
 /// The store cannot be read.
 pub async fn find(console: &Console, fault: i64) -> Result<Option<Group>, StoreError> {
-    let mut group = console.parts.store.group(fault, console.only()).await?;
+    let mut group = console.parts.store.group(fault, console.only(), console.ahead()).await?;
     group.iter_mut().for_each(|group| mask(console, group));
     Ok(group)
 }
@@ -26,6 +27,36 @@ pub async fn title(console: &Console, fault: i64) -> Result<String, Problem> {
     Ok(if console.masked().is_some() { masking::fault(&title) } else { title })
 }
 
+/// Error texts of these events as they are, each another one, the newest event first. None where texts are masked, and none
+/// where the source does not answer: the page has the group's words all the same.
+pub async fn examples(console: &Console, events: &[LedgerEvent]) -> Vec<Example> {
+    /// Events whose text is read, and texts that are shown.
+    const READ: usize = 5;
+    const SHOWN: usize = 2;
+    /// Bytes of HTML that the texts take together. What a group is named by stands at the end of a text.
+    const ROOM: usize = 200_000;
+    let mut room = Room::new(ROOM);
+    let open = || events.iter().filter(|event| event.state.is_open());
+    let Some(app) = open().map(|event| event.app.clone()).next().filter(|_| console.masked().is_none()) else {
+        return Vec::new();
+    };
+    let ids: Vec<RowId> = open().filter(|event| event.app == app).map(|event| event.row_id).take(READ).collect();
+    let Ok(source) = console.source(&app) else { return Vec::new() };
+    let Ok(mut rows) = source.rows(&ids, TextLimit::LIST).await else { return Vec::new() };
+    present::complete(console, source, &mut rows, TextLimit::LIST).await;
+    let mut found: Vec<Example> = Vec::new();
+    for id in ids {
+        let Some(row) = rows.iter().find(|row| row.id == id) else { continue };
+        let latest = row.latest.as_ref().and_then(|latest| latest.error.as_ref());
+        let mut text = latest.or(row.error.as_ref()).map(|text| text.trim().to_owned()).unwrap_or_default();
+        if !text.is_empty() && found.len() < SHOWN && found.iter().all(|example| example.text != text) {
+            room.take(&mut text, 1);
+            found.push(Example { event: EventKey { app: app.clone(), id }, text });
+        }
+    }
+    found
+}
+
 /// A fingerprint is made of an error text: where texts are masked, only what masking lets through of it is shown.
 pub fn mask(console: &Console, group: &mut Group) {
     if console.masked().is_some() {
@@ -34,7 +65,16 @@ pub fn mask(console: &Console, group: &mut Group) {
     }
 }
 
+/// Somebody wrote another version of a note since the one that its writer saw.
+pub fn note_changed() -> Problem {
+    Problem::conflict(
+        "Another version of this note was saved while you were writing.",
+        "Nothing is lost. Compare both versions, then save the right one.",
+    )
+    .at("seen")
+}
+
 /// There is no group with this number.
 pub fn unknown(fault: i64) -> Problem {
-    Problem::not_found(format!("There is no group {fault}."), "The list of groups shows those there are.")
+    Problem::not_found(format!("There is no group {fault}."), "See the list of groups.")
 }

@@ -6,24 +6,27 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use chrono::{Days, NaiveDate, Utc};
+use chrono::{Days, NaiveDate, TimeDelta, Utc};
 use futures::{Stream, StreamExt, stream};
 
 use super::{
-    export::{csv_head, csv_line},
+    export::{csv_head, csv_line, is_what},
     http::Seen,
+    lists,
     operations::Actor,
     state::Console,
     store::{Store, ledger::Scope},
 };
 use crate::{
-    api::history::{HistoryPage, LifePage},
+    api::history::{CopyPage, HistoryPage, LifePage},
     error::Problem,
     model::{
         RowId,
         audit::AuditKind,
+        feed_names,
+        filter::Filter,
         history::{FollowedSince, HistoryDay, HistoryQuery},
-        ledger::{LedgerEvent, Moment},
+        ledger::{LedgerEvent, LifeState, Moment, RequestKind},
         masking,
     },
 };
@@ -46,16 +49,16 @@ fn scope(console: &Console, query: &HistoryQuery) -> Result<Scope, Problem> {
     Ok(Scope { apps, feed: query.feed.clone() })
 }
 
-/// A history page.
+/// A history page, with days of a zone that is so many minutes ahead of UTC.
 ///
 /// # Errors
 /// An unknown application, or the store cannot be read.
-pub async fn page(console: &Console, query: HistoryQuery) -> Result<HistoryPage, Problem> {
+pub async fn page(console: &Console, query: HistoryQuery, ahead: i32) -> Result<HistoryPage, Problem> {
     let store = &console.parts.store;
     let scope = scope(console, &query)?;
-    let today = Utc::now().date_naive();
+    let today = (Utc::now() + TimeDelta::minutes(ahead.into())).date_naive();
     let from = today.checked_sub_days(Days::new(u64::from(query.shown_days()) - 1)).unwrap_or(today);
-    let days = store.history_days(&scope, from).await?;
+    let days = store.history_days(&scope, from, ahead).await?;
     let resolving = store.history_resolving(&scope).await?;
     let mut ended = store.history_ended(&scope, query.before, PAGE + 1).await?;
     let more = ended.len() > PAGE as usize;
@@ -74,6 +77,9 @@ pub async fn page(console: &Console, query: HistoryQuery) -> Result<HistoryPage,
         feeds.extend(store.ledger_feeds(app).await?.into_iter().map(|feed| (app.clone(), feed)));
     }
     let breaks = store.ledger_breaks(query.app.as_deref()).await?;
+    let applications: Vec<_> = console.applications().cloned().collect();
+    let past = ended.iter().map(|event| (event.app.clone(), event.feed_uri.clone()));
+    let names = feed_names::with_past(console.named_feeds().await, past, &applications);
     Ok(HistoryPage {
         days: without_gaps(days, from, today),
         resolving,
@@ -82,8 +88,9 @@ pub async fn page(console: &Console, query: HistoryQuery) -> Result<HistoryPage,
         found,
         followed: followed.collect(),
         breaks: breaks.into_iter().filter(|at| console.shows(&at.app)).collect(),
-        applications: console.applications().cloned().collect(),
+        applications,
         feeds,
+        names,
         query,
     })
 }
@@ -108,8 +115,8 @@ fn without_gaps(days: Vec<HistoryDay>, from: NaiveDate, until: NaiveDate) -> Vec
 pub async fn life(console: &Console, id: i64) -> Result<LifePage, Problem> {
     let unknown = || {
         Problem::not_found(
-            format!("The history knows no failed event {id}."),
-            "Its term may be over. Search the history for its event id or for the uuid of its record.",
+            format!("There is no failed event {id} in the history."),
+            "Old history may have been removed. Search the history for the event id or the uuid of the record.",
         )
     };
     let event = console.parts.store.ledger_event(id).await?.ok_or_else(unknown)?;
@@ -123,12 +130,30 @@ pub async fn life(console: &Console, id: i64) -> Result<LifePage, Problem> {
 ///
 /// # Errors
 /// An unknown application, or the store cannot be read.
-pub async fn life_of_row(console: &Console, app: &str, id: RowId) -> Result<Option<LifePage>, Problem> {
+pub async fn life_of_row(console: &Console, app: &str, id: RowId, list: &Filter) -> Result<Option<LifePage>, Problem> {
     let app = &console.info(app)?.key;
-    match console.parts.store.ledger_events_of_row(app, id).await?.into_iter().next() {
-        Some(event) => whole_life(console, event).await.map(Some),
-        None => Ok(None),
+    let Some(event) = console.parts.store.ledger_events_of_row(app, id).await?.into_iter().next() else {
+        return Ok(None);
+    };
+    let (previous, next) = lists::neighbours_of_gone(console, list, &event).await;
+    Ok(Some(LifePage { previous, next, ..whole_life(console, event).await? }))
+}
+
+/// The copy of a failed event that was discarded and not restored, by the id of its row. For one that the console discarded before
+/// the watcher saw it: the ledger knows nothing of it then.
+///
+/// # Errors
+/// An unknown application, or the store cannot be read.
+pub async fn copy_of_row(console: &Console, app: &str, id: RowId) -> Result<Option<CopyPage>, Problem> {
+    let info = console.info(app)?.clone();
+    let Some(mut copy) = console.parts.store.newest_copy_of(&info.key, id, console.parts.config.keep_discarded).await?
+    else {
+        return Ok(None);
+    };
+    if console.masked().is_some() {
+        copy.fault = masking::fault(&copy.fault);
     }
+    Ok(Some(CopyPage { info, copy }))
 }
 
 async fn whole_life(console: &Console, event: LedgerEvent) -> Result<LifePage, Problem> {
@@ -146,12 +171,25 @@ async fn whole_life(console: &Console, event: LedgerEvent) -> Result<LifePage, P
         None => Vec::new(),
     };
     let mut faults = store.faults(&faults).await?;
+    let requests = store.requests_for(event.id).await?;
+    let discard = requests.iter().rev().find(|request| request.kind == RequestKind::Discard);
+    let mut copy = match discard.filter(|_| event.state == LifeState::Discarded) {
+        Some(request) => {
+            let keep = console.parts.config.keep_discarded;
+            store.copy_of_row(request.operation, &event.app, event.row_id, keep).await?
+        }
+        None => None,
+    };
     if console.masked().is_some() {
         faults.values_mut().for_each(|fault| fault.fingerprint = masking::fault(&fault.fingerprint));
+        copy.iter_mut().for_each(|copy| copy.fault = masking::fault(&copy.fault));
     }
     Ok(LifePage {
         faults,
-        requests: store.requests_for(event.id).await?,
+        requests,
+        copy,
+        previous: None,
+        next: None,
         same_record: same_record.into_iter().filter(|other| other.id != event.id).collect(),
         applications: console.applications().cloned().collect(),
         entries,
@@ -205,7 +243,7 @@ fn cells(event: &LedgerEvent, fault: &str, name: &str) -> [String; 18] {
         time(ended.map(|Moment { at, .. }| at)),
         text(&event.ended_why),
         fault.to_owned(),
-        if event.moves { "first seen failed" } else { "first failure" }.to_owned(),
+        is_what(&event.failed_since()).to_owned(),
     ]
 }
 

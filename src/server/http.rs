@@ -3,13 +3,13 @@
 //! From outside in: the log line, the safe headers, who it is that asks, the guard against other sites' pages, limits on
 //! size and time, compression; then what the table of `routes.rs` has, each behind its door, all below the base path.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{FromRequestParts, OriginalUri, Request, State},
-    http::{HeaderValue, Method, StatusCode, header, request},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{MethodRouter, any, get},
@@ -20,6 +20,7 @@ use tower_http::{
     CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer, limit::RequestBodyLimitLayer,
     timeout::TimeoutLayer,
 };
+use tracing::Instrument;
 
 use super::{
     config::Mode,
@@ -27,20 +28,20 @@ use super::{
     operations::Actor,
     routes::{self, Answers, ROUTES},
     security::{
-        client,
+        client, cookies,
         door::{self, AtTheDoor, Door, Needs, wants_page},
         form_token, headers, origin, report,
-        visit::{self, Visit},
+        visit::{self, Proof, Visit},
     },
     state::Console,
 };
 use crate::{
     demo::Hospital,
     error::Problem,
-    model::{Person, Right, error_text::shortened},
-    paths::{Base, LONGEST_WAY, stays},
+    model::{Person, Reader, Right, Zone, access::KnownBy, error_text::shortened, filter::pairs},
+    paths::{API_PREFIX, Base, FORM_TOKEN, LONGEST_WAY, stays},
     ui::{
-        app::{App, InDemoHospital, PageProblem, ReadOnlyConsole, shell},
+        app::{App, InDemoHospital, PageOfForm, PageProblem, ReadOnlyConsole, shell},
         visitor::{FormProblem, SignsIn, Visitor},
     },
 };
@@ -141,30 +142,73 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
     let options = console.options.clone();
     let base = console.parts.config.base.clone();
     let visit = request.extensions().get::<Visit>().cloned();
-    let told = request.extensions().get::<ToldOn>().is_some();
+    let reader = reader_of(&console, visit.as_ref(), request.headers()).await;
+    let told = request.extensions().get::<ToldOn>().cloned();
     let context = move || {
         // After Leptos' own, which it mints before and which the header would not know.
         provide_context(nonce.clone());
         provide(&console, visit.as_ref());
+        provide_context(reader.clone());
         if console.parts.config.read_only {
             provide_context(ReadOnlyConsole);
         }
         if let Some(hospital) = &console.parts.hospital {
             provide_context(InDemoHospital { pace: hospital.pace() });
         }
-        match problem.clone() {
-            Some(problem) if told => provide_context(FormProblem(problem)),
-            Some(problem) => provide_context(PageProblem(problem)),
-            None => {}
+        match (problem.clone(), told.clone()) {
+            (Some(problem), Some(ToldOn { page, above, function, typed })) => {
+                provide_context(FormProblem { problem, function, typed, told_above: above });
+                provide_context(PageOfForm(page));
+            }
+            (Some(problem), None) => provide_context(PageProblem(problem)),
+            (None, _) => {}
         }
     };
     let document = move || shell(options.clone(), base.clone());
-    let mut response = leptos_axum::render_app_async_with_context(context, document)(request).await;
+    let rendered = leptos_axum::render_app_async_with_context(context, document);
+    let mut response = to_its_end(async move { rendered(request).await }).await;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     if let Some(status) = status {
         *response.status_mut() = status;
     }
     response
+}
+
+/// Does work in a task of its own, which goes on where the request goes away: what it began in a database would go on there,
+/// and Leptos takes the request's context from what is still at work with it.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(done) => done,
+        // For the layer that answers and logs it.
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The process is ending, and nobody is answered any more.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// How whoever reads a page wants it. Where nobody is known by name, their browser keeps it.
+async fn reader_of(console: &Console, visit: Option<&Visit>, headers: &HeaderMap) -> Reader {
+    let person = visit.and_then(|visit| visit.person.as_ref());
+    let preferences = match person {
+        Some(person) if person.known_by != KnownBy::Open => {
+            // A page is shown all the same where the store cannot be read.
+            let kept = console.parts.store.preferences(person.known_by.word(), &person.name).await;
+            kept.ok().flatten().unwrap_or_default()
+        }
+        _ => cookies::preferences(headers),
+    };
+    let own = preferences.zone.as_deref().and_then(Zone::named).or_else(|| cookies::zone(headers));
+    Reader { preferences, zone_known: own.is_some(), zone: own.unwrap_or_else(|| configured_zone(console)) }
+}
+
+/// The one zone that the applications' settings name, if there is one: the hospital's.
+fn configured_zone(console: &Console) -> Zone {
+    let named = console.parts.config.applications.iter().map(|app| app.time_zone);
+    let named: BTreeSet<_> = named.filter(|zone| *zone != chrono_tz::UTC).map(|zone| zone.name()).collect();
+    match named.first() {
+        Some(name) if named.len() == 1 => Zone::named(name).unwrap_or_default(),
+        _ => Zone::default(),
+    }
 }
 
 /// What pages and server functions find in their context.
@@ -182,6 +226,8 @@ fn provide(console: &Console, visit: Option<&Visit>) {
             Mode::Openmrs => SignsIn::WithOpenmrs,
             Mode::Proxy | Mode::Open => SignsIn::Nowhere,
         },
+        origin: format!("{}://{}", if visit.came.https { "https" } else { "http" }, visit.came.host),
+        session_idle: matches!(visit.proof, Proof::Session(_)).then(|| access.session_idle.as_secs()),
         session_lost: visit.session_lost,
         demo_accounts: shown.map(|demo| demo.accounts.clone()).unwrap_or_default(),
     });
@@ -192,21 +238,100 @@ fn provide(console: &Console, visit: Option<&Visit>) {
     provide_context(visit.clone());
 }
 
-/// In the answer of a form that was not taken: the page, below the base, that says why.
-#[derive(Clone, Copy, Debug)]
-struct ToldOn(&'static str);
+/// In the answer of a form that was not taken: the page that says why, and what it shows again.
+#[derive(Clone, Debug)]
+struct ToldOn {
+    /// Its path and query below the base.
+    page: String,
+    /// The page has no place of its own for it: the layout says it above.
+    above: bool,
+    /// The name of the server function.
+    function: String,
+    typed: Vec<(String, String)>,
+}
+
+/// The page that a form was sent from, a path and query below the base; empty where that is not known. In the context of
+/// the server function that takes the form.
+#[derive(Clone, Debug, Default)]
+pub struct CameFrom(pub String);
+
+/// The page that a form was sent from, and what was sent, read before the form is taken.
+#[derive(Debug, Default)]
+struct SentFrom {
+    page: Option<String>,
+    typed: Vec<(String, String)>,
+}
+
+/// What is never written into a page: what proves who somebody is. Beside these, whatever is called a password or a code.
+const SECRETS: [&str; 4] = ["current", "new", "again", FORM_TOKEN];
+
+impl SentFrom {
+    /// Reads a browser's form, and gives the request back with it.
+    async fn of(base: &Base, request: Request) -> Result<(Option<Self>, Request), Problem> {
+        let is_form = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_form = is_form.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        if request.method() != Method::POST || !is_form || !wants_page(request.headers()) {
+            return Ok((None, request));
+        }
+        let visit = request.extensions().get::<Visit>();
+        let referer = visit.and_then(|visit| door::way_back(&request, base, visit));
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| Problem::too_large(LARGEST_BODY as u64))?;
+        let text = String::from_utf8_lossy(&body);
+        let secret = |key: &str| SECRETS.contains(&key) || key.contains("password") || key.contains("code");
+        let typed: Vec<(String, String)> = pairs(&text).filter(|(key, _)| !secret(key)).collect();
+        let back = typed.iter().find(|(key, _)| key == "back").map(|(_, back)| back.clone());
+        let page = [back, referer].into_iter().flatten().find(|page| base.inside(page).is_some() && is_page(page));
+        Ok((Some(Self { page, typed }), Request::from_parts(parts, Body::from(body))))
+    }
+
+    /// The page of its own that the table of routes names for the function. It can name a field of the form between two
+    /// slashes, in braces; `None`: the form does not say it.
+    fn own_page(&self, told_on: &str) -> Option<String> {
+        let value = |name: &str| self.typed.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let plain = |value: &String| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let parts =
+            told_on.split('/').map(|part| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+                Some(name) => value(name).filter(plain),
+                None => Some(part.to_owned()),
+            });
+        Some(parts.collect::<Option<Vec<_>>>()?.join("/"))
+    }
+}
+
+/// Whether a path and query below the base may be a page: what is sent to is none.
+fn is_page(page: &str) -> bool {
+    !page.starts_with(API_PREFIX)
+}
+
+/// Whether the page that a form was sent from says why it was not taken: not where that page could not be shown either.
+fn is_told_there(problem: &Problem) -> bool {
+    matches!(problem.status, 400 | 403..=499 | 503)
+}
 
 /// A server function. A plain form gets a redirect or a page, never raw JSON: see `show_problems`.
 pub async fn server_function(State(console): State<Console>, request: Request) -> Response {
+    let told_on = routes::of(request.uri().path()).and_then(|route| route.told_on);
+    let (from, request) = match SentFrom::of(&console.parts.config.base, request).await {
+        Ok(read) => read,
+        Err(problem) => return problem.into_response(),
+    };
     let (mut parts, body) = request.into_parts();
-    let told_on = routes::of(parts.uri.path()).and_then(|route| route.told_on);
     // Leptos would send a form whose function failed back to its page, with the error in the query string, where anyone
     // could write one. Asked as a program, it answers the error itself.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     let visit = parts.extensions.get::<Visit>().cloned();
-    let context = move || provide(&console, visit.as_ref());
+    let reader = reader_of(&console, visit.as_ref(), &parts.headers).await;
+    let path = parts.uri.path().to_owned();
+    let sent_from = CameFrom(from.as_ref().and_then(|from| from.page.clone()).unwrap_or_default());
+    let context = move || {
+        provide(&console, visit.as_ref());
+        provide_context(reader.clone());
+        provide_context(sent_from.clone());
+    };
     let request = Request::from_parts(parts, body);
-    let response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
+    let answered = leptos_axum::handle_server_fns_with_context(context, request);
+    let response = to_its_end(async move { answered.await.into_response() }).await;
     if response.status().is_success() || response.status().is_redirection() {
         return response;
     }
@@ -214,10 +339,16 @@ pub async fn server_function(State(console): State<Console>, request: Request) -
     let bytes = to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
     if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes) {
         parts.status = status_of(&problem);
-        parts.extensions.insert(problem);
-        if let Some(page) = told_on {
-            parts.extensions.insert(ToldOn(page));
+        let from = from.unwrap_or_default();
+        let own = told_on.and_then(|page| from.own_page(page));
+        let above = own.is_none();
+        let there = from.page.filter(|_| is_told_there(&problem));
+        if let Some(page) = own.or(there) {
+            let function = path.rsplit('/').next().unwrap_or_default().to_owned();
+            let told_on = ToldOn { page, above, function, typed: from.typed };
+            parts.extensions.insert(told_on);
         }
+        parts.extensions.insert(problem);
     }
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(bytes))
@@ -248,14 +379,14 @@ fn nothing_at(base: &Base, path: &str) -> Problem {
     let (home, prefix) = (base.overview(), base.as_str());
     let below = path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if below {
-        return Problem::not_found(format!("There is nothing at {path}."), format!("Begin at the overview, {home}."));
+        return Problem::not_found(format!("There is no page {path}."), format!("Go to the overview: {home}."));
     }
     // What a proxy leaves of the console's own addresses when it takes the base path away.
     Problem::not_found(
-        format!("There is nothing at {path}: every page of this console is below {prefix}."),
+        format!("There is no page {path}: all pages of this console are below {prefix}."),
         format!(
-            "If you asked for {prefix}{path}, a proxy on the way has taken {prefix} off the address: it must pass addresses on \
-             as they are (docs/access.md, Proxies). Otherwise begin at the overview, {home}."
+            "If you opened {prefix}{path}, a proxy removed {prefix} from the address. The proxy must pass addresses on unchanged \
+             (docs/access.md, Proxies). Otherwise go to the overview: {home}."
         ),
     )
 }
@@ -285,6 +416,7 @@ async fn show_problems(State(console): State<Console>, request: Request, next: N
     let wants_page = wants_page(request.headers());
     let visit = request.extensions().get::<Visit>().cloned();
     let asked = format!("{} {}", request.method(), shortened(request.uri().path(), LOGGED));
+    let cookies: Vec<_> = request.headers().get_all(header::COOKIE).iter().cloned().collect();
     let with_password = request.headers().contains_key(header::AUTHORIZATION);
     let response = next.run(request).await;
     let problem = problem_of(&response);
@@ -294,11 +426,12 @@ async fn show_problems(State(console): State<Console>, request: Request, next: N
         // They are refused whether it could be written or not.
         let _ = report::refused(&console, visit, &asked, problem).await;
     }
-    match problem {
+    let wait = problem.as_ref().and_then(|problem| problem.wait);
+    let mut response = match problem {
         Some(problem) if wants_page => {
-            let told_on = response.extensions().get::<ToldOn>().copied();
+            let told_on = response.extensions().get::<ToldOn>().cloned();
             // An address that no route has: the page shows the problem in its place.
-            let path = told_on.map_or("/problem/page", |ToldOn(page)| page);
+            let path = told_on.as_ref().map_or("/problem/page", |told_on| told_on.page.as_str());
             let mut request = Request::builder().uri(path).body(Body::empty()).unwrap_or_default();
             if let Some(told_on) = told_on {
                 request.extensions_mut().insert(told_on);
@@ -306,10 +439,18 @@ async fn show_problems(State(console): State<Console>, request: Request, next: N
             if let Some(visit) = visit {
                 request.extensions_mut().insert(visit);
             }
+            // How the reader wants pages.
+            for cookie in cookies {
+                request.headers_mut().append(header::COOKIE, cookie);
+            }
             render(console, request, Some(problem)).await
         }
         _ => response,
+    };
+    if let Some(seconds) = wait {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
+    response
 }
 
 /// Whether a refusal goes on record here: of a person whom the console knows, of one whom a proxy knows and who has no role,
@@ -333,10 +474,10 @@ fn is_recorded(problem: &Problem, visit: &Visit, at_the_door: bool, with_passwor
 fn problem_of(response: &Response) -> Option<Problem> {
     let said = response.extensions().get::<Problem>().cloned();
     said.or_else(|| match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Some(Problem::too_large()),
+        StatusCode::PAYLOAD_TOO_LARGE => Some(Problem::too_large(LARGEST_BODY as u64)),
         StatusCode::GATEWAY_TIMEOUT => Some(Problem::unavailable(
-            format!("This took longer than {} s and was given up.", LONGEST_ANSWER.as_secs()),
-            "Narrow the filter, or look at the applications one by one.",
+            format!("Stopped after {} s.", LONGEST_ANSWER.as_secs()),
+            "Narrow the filter, or choose one application.",
         )),
         _ => None,
     })
@@ -348,7 +489,7 @@ async fn guard(State(console): State<Console>, request: Request, next: Next) -> 
     let config = &console.parts.config;
     if request.uri().path().contains('\\') {
         // To a browser it is a slash: what begins with one and this leads to another host.
-        return Problem::bad_request("There is a backslash in the path of this address.", "Correct the address.")
+        return Problem::bad_request("The address has a backslash in its path.", "Correct the address.")
             .into_response();
     }
     let visit = request.extensions().get::<Visit>();
@@ -408,6 +549,20 @@ impl FromRequestParts<Console> for Seen {
         let visit = visit_of(parts)?;
         let person = visit.person.as_ref().ok_or_else(|| Problem::internal("The request has lost its person."))?;
         Ok(Self(console.seen_by(person)))
+    }
+}
+
+/// The same, where times of a request are in the zone that its reader chose.
+#[derive(Clone, Debug)]
+pub struct SeenInZone(pub Console);
+
+impl FromRequestParts<Console> for SeenInZone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, console: &Console) -> Result<Self, Problem> {
+        let Seen(seen) = Seen::from_request_parts(parts, console).await?;
+        let reader = reader_of(console, parts.extensions.get(), &parts.headers).await;
+        Ok(Self(seen.in_zone(reader.zone)))
     }
 }
 

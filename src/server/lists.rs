@@ -15,23 +15,21 @@ use super::{
     state::Console,
     store::{
         StoreError,
-        ledger::{OpenRows, micros},
+        ledger::{NO_TIME, OpenRows, micros},
     },
 };
 use crate::{
-    api::failed_events::{Arrivals, ListPage, MissingPart, Scan},
+    api::failed_events::{Arrivals, ListPage, MissingPart, Moving, Scan},
     error::Problem,
     model::{
-        ApplicationView, EventKey, FailedEventRow, FeedCounts, Reach, RowId, Stamp,
+        ApplicationInfo, ApplicationView, EventKey, EventState, FailedEventRow, FeedCounts, Reach, RowId, Stamp,
         application::COMPLETE_ENTRY,
-        filter::{Direction, Filter, ListQuery, Order, Place, Position},
-        ledger::LifeState,
+        feed_names,
+        filter::{Direction, Filter, ListQuery, Order, PAGE, Place, Position},
+        ledger::{LedgerEvent, LifeState},
         payload,
     },
 };
-
-/// Rows of one page.
-pub const PAGE: u32 = 50;
 
 /// Where a merged list stands and what it holds there.
 struct Merged {
@@ -94,9 +92,11 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         next,
         previous,
         total: total(console, &query.filter, &views).await,
+        to_retry: total(console, &retried(&query.filter), &views).await,
+        counted: None,
         group,
         applications: console.applications().cloned().collect(),
-        feeds: feeds(&views),
+        feeds: feed_names::named(&views),
         retry_refused: views
             .iter()
             .filter_map(|view| Some((view.info.key.clone(), view.seen.as_ref()?.retry_refused.clone()?)))
@@ -105,11 +105,11 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
         scans: merged.scans,
         mark: mark(&views),
         masked: console.masked().map(|lacking| lacking.to_string()),
-        moving: console
-            .sources()
-            .filter(|source| source.failed_at_moves())
-            .map(|source| source.app().info.key.clone())
-            .collect(),
+        without_text: match (console.masked(), &query.filter.text) {
+            (Some(_), Some(_)) => total(console, &Filter { text: None, ..query.filter.clone() }, &views).await,
+            _ => None,
+        },
+        moving: moving(console, &query.filter).await,
         query,
     })
 }
@@ -132,30 +132,64 @@ pub async fn neighbours(
     list: &Filter,
     row: &FailedEventRow,
 ) -> (Option<EventKey>, Option<EventKey>) {
-    if !list.wants_app(&row.app) {
-        return (None, None);
+    if let Ok(source) = console.source(&row.app)
+        && times(console, source).await == Times::Shown
+        && let Some(at) = row.failed_since().at()
+    {
+        return beside(console, list, &row.app, row.id, (Some(source.time_key(at)), Some(at))).await;
     }
-    // A text search goes through each application by id, and ids of two applications cannot be compared: its neighbours
-    // are those within the event's own.
-    let own_only = Filter { apps: vec![row.app.clone()], ..list.clone() };
-    let list = if list.text.is_some() { &own_only } else { list };
+    let text = dated(row.failed_at.as_ref()).map(|stamp| stamp.text.clone());
     // A time that the console cannot read is beyond all others (infinity) or before them.
     let at = dated(row.failed_at.as_ref()).map(|stamp| match (stamp.at, stamp.text.as_str()) {
         (Some(at), _) => at,
         (None, "infinity") => DateTime::<Utc>::MAX_UTC,
         (None, _) => DateTime::<Utc>::MIN_UTC,
     });
-    let own = console.sources().position(|source| source.app().info.key == row.app);
+    beside(console, list, &row.app, row.id, (text, at)).await
+}
+
+/// The events before and after the place in a list that an event had which has left its table.
+pub async fn neighbours_of_gone(
+    console: &Console,
+    list: &Filter,
+    event: &LedgerEvent,
+) -> (Option<EventKey>, Option<EventKey>) {
+    let Ok(source) = console.source(&event.app) else { return (None, None) };
+    let text = event.failed_at.map(|at| source.time_key(at));
+    beside(console, list, &event.app, event.row_id, (text, event.failed_at)).await
+}
+
+/// The neighbours of a place in a list: of a row's id, its time as its database writes it, and the time itself.
+async fn beside(
+    console: &Console,
+    list: &Filter,
+    app: &str,
+    id: RowId,
+    (text, at): (Option<String>, Option<DateTime<Utc>>),
+) -> (Option<EventKey>, Option<EventKey>) {
+    if !list.wants_app(app) {
+        return (None, None);
+    }
+    // A text search goes through each application by id, and ids of two applications cannot be compared: its neighbours
+    // are those within the event's own.
+    let own_only = Filter { apps: vec![app.to_owned()], ..list.clone() };
+    let list = if list.text.is_some() { &own_only } else { list };
+    let own = console.sources().position(|source| source.app().info.key == app);
+    let name = console.sources().find(|source| source.app().info.key == app).map(|own| called(&own.app().info));
     let place = |direction: Direction| {
-        let positions = console.sources().enumerate().map(|(index, source)| {
+        let positions = console.sources().enumerate().filter_map(|(index, source)| {
             let info = &source.app().info;
-            let position = if info.key == row.app {
-                position(row, direction == Direction::Forward)
+            let position = if info.key == app {
+                Position { failed_at: text.clone(), id, after: direction == Direction::Forward }
+            } else if list.order.by_application() {
+                // Before an application's turn the list stands at its beginning, which has no place, and after it at its end.
+                let over = by_name(&called(info), name.as_ref()?, list.order).then(index.cmp(&own?)).is_lt();
+                over.then(|| place_beside(source, list.order, None, false))?
             } else {
                 // Of another source's rows with the same time, those of a later application come after this row.
                 place_beside(source, list.order, at, Some(index) > own)
             };
-            (info.key.clone(), position)
+            Some((info.key.clone(), position))
         });
         ListQuery { filter: list.clone(), place: Place { direction, positions: positions.collect() } }
     };
@@ -188,12 +222,35 @@ async fn read(console: &Console, query: &ListQuery, limit: u32) -> Merged {
     let parts = futures::future::join_all(wanted.map(|source| read_part(console, source, query, limit + 1))).await;
     let mut merged = merge(parts, query, limit as usize);
     present::complete_all(console, &mut merged.rows, TextLimit::LIST).await;
-    present::for_a_list(console, &mut merged.rows);
+    present::for_a_list(console, &mut merged.rows).await;
     for row in &mut merged.rows {
         // A list names the record and no more: only who opens an event sees its payload, and is on record for it.
         row.payload = row.payload.as_deref().and_then(payload::reference);
     }
     merged
+}
+
+/// What a bounded search of lists found, and how far it read.
+#[derive(Debug)]
+pub struct Scanned {
+    pub rows: Vec<FailedEventRow>,
+    pub missing: Vec<MissingPart>,
+    pub scans: Vec<Scan>,
+    /// The list from where it stopped on.
+    pub next: Option<ListQuery>,
+}
+
+/// Reads the newest rows of the applications that a filter names for its text, payloads included.
+pub async fn scan(console: &Console, filter: Filter) -> Scanned {
+    let query = ListQuery { filter, place: Place::default() };
+    let Merged { rows, end, more, missing, mut scans, .. } = read(console, &query, PAGE).await;
+    let views = console.views().await;
+    for scan in &mut scans {
+        let view = views.iter().find(|view| view.info.key == scan.app.key);
+        scan.of = view.and_then(|view| view.seen.as_ref()).and_then(|seen| seen.failed);
+    }
+    let place = Place { direction: Direction::Forward, positions: end };
+    Scanned { rows, missing, scans, next: more.then_some(ListQuery { place, ..query }) }
 }
 
 /// Where a text search of whom the console is seen by may look.
@@ -202,12 +259,50 @@ pub fn search_in(console: &Console) -> SearchIn {
 }
 
 /// Rows of a table from which on its lists take their order from the ledger. The table has no index: finding and sorting
-/// the rows of a page takes it some tens of milliseconds from here on, and seconds where it is large. Up to here a list is
-/// what the database holds at this moment.
-const FROM_LEDGER: u64 = 20_000;
+/// the rows of a page takes it milliseconds from here on, and seconds where it is large. Up to here a list is what the
+/// database holds at this moment.
+const LIST_FROM_LEDGER: u64 = 2_000;
+
+/// Rows of a table from which on what stands around one event is read from the ledger: finding it costs the table less
+/// than a list, which has its rows to sort.
+pub const EVENT_FROM_LEDGER: u64 = 20_000;
 
 /// How often more keys are fetched where rows have left since the last look.
 const REFILLS: u32 = 4;
+
+/// How often, and how many at a time, where the rows have to be read to tell whether they are of a category.
+const REFILLS_OF_CATEGORY: u32 = 20;
+const KEYS_OF_CATEGORY: u32 = 200;
+
+/// Which times of an application's failed events a filter compares and a list sorts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// `failed_at`, as the database holds it now. Where that moves with every change of a row, pages show another time.
+    Stored,
+    /// The time that pages show where `failed_at` moves: of the ledger's first sight.
+    Shown,
+}
+
+/// Returns which times of a source are compared now: those that are shown, as far as the ledger is in step with it.
+pub async fn times(console: &Console, source: &Source) -> Times {
+    if source.failed_at_moves() && is_long_and_known(console, &source.app().info.key, 0).await {
+        Times::Shown
+    } else {
+        Times::Stored
+    }
+}
+
+/// Returns what a filter compares in the applications whose `failed_at` moves.
+async fn moving(console: &Console, filter: &Filter) -> Vec<Moving> {
+    let mut moving = Vec::new();
+    for source in console.sources().filter(|source| source.failed_at_moves()) {
+        // Of a group the ledger names the events, whether it is in step or not.
+        let of_group = filter.group.is_some() && told_by_ledger(filter);
+        let as_shown = of_group || times(console, source).await == Times::Shown;
+        moving.push(Moving { app: source.app().info.key.clone(), as_shown });
+    }
+    moving
+}
 
 /// The same rows by way of the ledger, where it is quicker; `None`: this list is the source's to answer.
 async fn by_ledger(
@@ -217,19 +312,19 @@ async fn by_ledger(
 ) -> Option<Result<ListRows, SourceError>> {
     let (filter, info) = (request.filter, &source.app().info);
     let easy = filter.order.by_id() && filter.takes_every_row();
-    if !told_by_ledger(filter) || easy || !is_long_and_known(console, &info.key).await {
+    if !told_by_ledger(filter) || easy || !is_long_and_known(console, &info.key, LIST_FROM_LEDGER).await {
         return None;
     }
     // A store that fails is no reason for an empty list: the source can answer.
     ledger_rows(console, source, request).await.ok()
 }
 
-/// Whether an application's failed events are so many that the ledger is asked for what the table has no index for, and
-/// the ledger holds what the last look saw of a source that answers.
-pub async fn is_long_and_known(console: &Console, app: &str) -> bool {
+/// Returns whether an application has at least `least` failed events, so that the ledger is asked for what the table has no
+/// index for, and the ledger holds what the last poll saw of a source that answers.
+pub async fn is_long_and_known(console: &Console, app: &str, least: u64) -> bool {
     console.parts.watch.in_step(app)
         && console.view(app).await.is_some_and(|view| {
-            matches!(view.reach, Reach::Reachable { .. }) && view.seen.and_then(|seen| seen.failed) >= Some(FROM_LEDGER)
+            matches!(view.reach, Reach::Reachable { .. }) && view.seen.and_then(|seen| seen.failed) >= Some(least)
         })
 }
 
@@ -247,6 +342,12 @@ async fn ledger_rows(
 ) -> Result<Result<ListRows, SourceError>, StoreError> {
     let ListRequest { filter, from, limit, .. } = *request;
     let backward = request.direction == Direction::Backward;
+    let (refills, keys_at_once) = match filter.category {
+        Some(_) => (REFILLS_OF_CATEGORY, limit.max(KEYS_OF_CATEGORY)),
+        None => (REFILLS, limit),
+    };
+    let moves = source.failed_at_moves();
+    let time = |at: i64| DateTime::from_timestamp_micros(at).filter(|_| at != NO_TIME);
     let mut wanted = OpenRows {
         app: &source.app().info.key,
         feed: filter.feed.as_deref(),
@@ -260,11 +361,11 @@ async fn ledger_rows(
         beyond: from.map(|from| beyond(source, from)),
         // "Just before the key" read forward meets the key's own row, and so does "just after" read backward.
         inclusive: from.is_some_and(|from| from.after == backward),
-        limit,
+        limit: keys_at_once,
     };
     let mut rows = Vec::with_capacity(limit as usize);
     let mut stopped_at = None;
-    for _ in 0..REFILLS {
+    for _ in 0..refills {
         let keys = console.parts.store.open_rows(&wanted).await?;
         let ids: Vec<RowId> = keys.iter().map(|(_, id)| RowId((*id).into())).collect();
         let found = match source.rows(&ids, request.texts).await {
@@ -272,15 +373,24 @@ async fn ledger_rows(
             Err(error) => return Ok(Err(error)),
         };
         let mut found: BTreeMap<RowId, FailedEventRow> = found.into_iter().map(|row| (row.id, row)).collect();
-        rows.extend(ids.iter().filter_map(|id| found.remove(id)).filter(|row| still_matches(filter, row)));
+        for (key, id) in keys.iter().zip(&ids) {
+            let Some(row) = found.remove(id).filter(|row| still_matches(filter, row)) else { continue };
+            // What is stored may have moved away from the place that the row has in this list.
+            let listed_at = if moves { time(key.0).map(Stamp::of) } else { row.failed_at.clone() };
+            let mut position = position(&row, true);
+            if moves {
+                position.failed_at = time(key.0).map(|at| source.time_key(at));
+            }
+            rows.push(ListRow { row, position, listed_at });
+        }
         stopped_at = None;
-        if rows.len() >= limit as usize || keys.len() < limit as usize {
+        if rows.len() >= limit as usize || keys.len() < keys_at_once as usize {
             break;
         }
         (wanted.beyond, wanted.inclusive) = (keys.last().copied(), false);
         // Where so many rows have left, the reader asks on.
         stopped_at = keys.last().map(|(at, id)| Position {
-            failed_at: DateTime::from_timestamp_micros(*at).map(|at| source.time_key(at)),
+            failed_at: time(*at).map(|at| source.time_key(at)),
             id: RowId((*id).into()),
             after: !backward,
         });
@@ -289,28 +399,45 @@ async fn ledger_rows(
     if backward {
         rows.reverse();
     }
-    let rows = rows.into_iter().map(|row| ListRow { position: position(&row, true), row }).collect();
     Ok(Ok(ListRows { rows, stopped_at, scanned: 0 }))
 }
 
-/// One source's answer. Which group a failed event belongs to only the ledger knows.
+/// One source's answer, by these times. Which group a failed event belongs to only the ledger knows, and which time is shown
+/// of one whose `failed_at` moves.
 ///
 /// # Errors
-/// The source, or the ledger for a group, does not answer.
-pub async fn of_source(console: &Console, source: &Source, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
-    let Some(group) = request.filter.group else { return asked(console, source, request).await };
+/// The source, or the ledger where it is asked, does not answer.
+pub async fn of_source(
+    console: &Console,
+    source: &Source,
+    request: &ListRequest<'_>,
+    times: Times,
+) -> Result<ListRows, SourceError> {
+    let filter = request.filter;
+    let shown = times == Times::Shown;
+    let ranged = shown && filter.has_range();
+    let by_keys = match &filter.text {
+        Some(_) => false,
+        None => ranged || shown && !filter.order.by_id() || filter.group.is_some() && told_by_ledger(filter),
+    };
+    if !by_keys && !ranged && filter.group.is_none() {
+        return asked(console, source, request).await;
+    }
     let told = async {
-        if told_by_ledger(request.filter) {
+        if by_keys {
             return ledger_rows(console, source, request).await;
         }
-        sieved(console, source, request, group).await
+        sieved(console, source, request, ranged).await
     };
     told.await.unwrap_or_else(|error: StoreError| {
+        let (what, instead) = match filter.group {
+            Some(_) => ("The group's failed events in", "Remove the group from the filter"),
+            None => ("The times of the failed events in", "Sort by id, without a time in the filter"),
+        };
         Err(SourceError {
             kind: SourceErrorKind::Other,
-            reason: format!("The group's failed events in {} are not known: {error}.", source.app().info.name),
-            advice: "The console's own store does not answer. Remove the group from the filter, or try again later."
-                .into(),
+            reason: format!("{what} {} are not known: {error}.", source.app().info.name),
+            advice: format!("The store of the console does not answer. {instead}, or try again later."),
         })
     })
 }
@@ -318,7 +445,8 @@ pub async fn of_source(console: &Console, source: &Source, request: &ListRequest
 /// What the source says, for a search with the errors of the newest attempts, which the ledger can name.
 async fn asked(console: &Console, source: &Source, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
     let app = &source.app().info.key;
-    let newest = match (request.search, request.filter.searched_text()) {
+    let search = request.filter.search();
+    let newest = match (request.search, &search) {
         (SearchIn::Everything, Some(_)) => {
             let up = request.filter.order.descending() == (request.direction == Direction::Backward);
             let from = request.from.map(|from| from.id);
@@ -326,26 +454,38 @@ async fn asked(console: &Console, source: &Source, request: &ListRequest<'_>) ->
         }
         _ => Ok(Vec::new()),
     };
+    let named = search.and_then(|search| search.row).filter(|row| is_called(&source.app().info, &row.app));
     // Without the store the search is one of the table alone.
-    source.list_with(request, &newest.unwrap_or_default()).await
+    source.list_with(request, &newest.unwrap_or_default(), named.map(|row| row.id)).await
+}
+
+/// Whether somebody who writes this name means this application.
+pub fn is_called(info: &ApplicationInfo, name: &str) -> bool {
+    let name = name.to_lowercase();
+    info.name.to_lowercase() == name || info.key.to_lowercase() == name
 }
 
 /// How often a source is asked on when what it finds is of other groups.
 const SIEVED: u32 = 20;
 
-/// What else is asked for only the source can tell: of what it finds, the ledger tells what is of the group.
+/// What else is asked for only the source can tell: of what it finds, the ledger tells what is of the group and, where
+/// `ranged`, of the time range.
 async fn sieved(
     console: &Console,
     source: &Source,
     request: &ListRequest<'_>,
-    group: i64,
+    ranged: bool,
 ) -> Result<Result<ListRows, SourceError>, StoreError> {
+    let (app, filter) = (&source.app().info.key, request.filter);
+    let at_any_time = Filter { from: None, until: None, ..filter.clone() };
+    let asked_for = if ranged { &at_any_time } else { filter };
     let backward = request.direction == Direction::Backward;
     let limit = request.limit as usize;
     let mut sieved = ListRows { rows: Vec::new(), stopped_at: request.from.cloned(), scanned: 0 };
     for _ in 0..SIEVED {
         let from = sieved.stopped_at.take();
-        let found = match asked(console, source, &ListRequest { from: from.as_ref(), ..*request }).await {
+        let step = ListRequest { filter: asked_for, from: from.as_ref(), ..*request };
+        let found = match asked(console, source, &step).await {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
@@ -354,8 +494,16 @@ async fn sieved(
         let edge = edge.filter(|_| found.rows.len() >= limit);
         sieved.stopped_at = edge.map(|row| Position { after: !backward, ..row.position.clone() }).or(found.stopped_at);
         let ids: Vec<RowId> = found.rows.iter().map(|row| row.row.id).collect();
-        let of_group = console.parts.store.in_group(&source.app().info.key, group, &ids).await?;
-        let mut kept: Vec<ListRow> = found.rows.into_iter().filter(|row| of_group.contains(&row.row.id)).collect();
+        let mut kept = found.rows;
+        if let Some(group) = filter.group {
+            let of_group = console.parts.store.in_group(app, group, &ids).await?;
+            kept.retain(|row| of_group.contains(&row.row.id));
+        }
+        if ranged {
+            let range = filter.from.map(|at| at.timestamp_micros())..filter.until.map(|at| at.timestamp_micros());
+            let in_range = console.parts.store.failed_within(app, range, &ids).await?;
+            kept.retain(|row| in_range.contains(&row.row.id));
+        }
         if backward {
             kept.append(&mut sieved.rows);
             sieved.rows = kept;
@@ -385,7 +533,19 @@ fn beyond(source: &Source, from: &Position) -> (i64, i64) {
 /// Whether a row is still what the ledger found it to be.
 fn still_matches(filter: &Filter, row: &FailedEventRow) -> bool {
     let feed = filter.feed.as_deref().is_none_or(|feed| row.feed_uri.as_deref().unwrap_or_default() == feed);
-    feed && filter.state.is_none_or(|state| row.state == state)
+    let category = filter.category.as_deref().is_none_or(|category| is_of_category(row, category.trim()));
+    feed && category && filter.state.is_none_or(|state| row.state == state)
+}
+
+/// Whether the category is one of a row's tags, or that of its feed's address, as the databases compare it.
+fn is_of_category(row: &FailedEventRow, category: &str) -> bool {
+    let category = category.to_lowercase();
+    let tags = row.tags.as_deref().unwrap_or_default().trim().replace(", ", ",").replace(" ,", ",").to_lowercase();
+    let feed = row.feed_uri.as_deref().unwrap_or_default().to_lowercase();
+    let without_page = feed.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    format!(",{tags},").contains(&format!(",{category},"))
+        || feed.ends_with(&format!("/{category}/recent"))
+        || without_page.len() < feed.len() && without_page.ends_with(&format!("/{category}/"))
 }
 
 /// What one source gave.
@@ -405,7 +565,7 @@ async fn read_part(console: &Console, source: &Arc<Source>, query: &ListQuery, l
         let request = ListRequest { filter: &query.filter, from, direction, limit, texts: TextLimit::LIST, search };
         match by_ledger(console, source, &request).await {
             Some(answer) => answer,
-            None => of_source(console, source, &request).await,
+            None => of_source(console, source, &request, times(console, source).await).await,
         }
     };
     Part { source: source.clone(), answer }
@@ -414,6 +574,8 @@ async fn read_part(console: &Console, source: &Arc<Source>, query: &ListQuery, l
 /// A source's rows that are not yet merged, and where it stands.
 struct Heap {
     app: String,
+    /// See [`called`].
+    name: String,
     rows: VecDeque<ListRow>,
     stopped_at: Option<Position>,
     start: Option<Position>,
@@ -439,6 +601,7 @@ fn merge(parts: Vec<Part>, query: &ListQuery, limit: usize) -> Merged {
             scans.push(Scan { app: info.clone(), looked_at: answer.scanned, of: None, complete });
         }
         heaps.push(Heap {
+            name: called(&info),
             app: info.key,
             rows: answer.rows.into(),
             stopped_at: answer.stopped_at,
@@ -473,14 +636,17 @@ fn merge(parts: Vec<Part>, query: &ListQuery, limit: usize) -> Merged {
 /// Takes the row that comes next in the direction of reading, and moves that source's place over it.
 fn take_next(heaps: &mut [Heap], order: Order, backward: bool) -> Option<FailedEventRow> {
     let head =
-        |heap: &Heap| if backward { heap.rows.back() } else { heap.rows.front() }.map(|row| row.row.failed_at.clone());
+        |heap: &Heap| if backward { heap.rows.back() } else { heap.rows.front() }.map(|row| row.listed_at.clone());
     let mut best: Option<usize> = None;
     for index in 0..heaps.len() {
         let Some(candidate) = head(&heaps[index]) else { continue };
         let better = match best.and_then(|best| head(&heaps[best])) {
             None => true,
             Some(so_far) => {
-                let ordering = by_time(candidate.as_ref(), so_far.as_ref(), order);
+                let ordering = match best {
+                    Some(best) if order.by_application() => by_name(&heaps[index].name, &heaps[best].name, order),
+                    _ => by_time(candidate.as_ref(), so_far.as_ref(), order),
+                };
                 // At the same time the earlier application comes first in the list.
                 if backward { ordering.is_ge() } else { ordering.is_lt() }
             }
@@ -505,6 +671,16 @@ fn take_next(heaps: &mut [Heap], order: Order, backward: bool) -> Option<FailedE
     Some(taken.row)
 }
 
+/// The name of an application as lists sort it.
+fn called(info: &ApplicationInfo) -> String {
+    info.name.to_lowercase()
+}
+
+/// How two applications stand in a list that takes one after the other.
+fn by_name(one: &str, other: &str, order: Order) -> Ordering {
+    if order == Order::ApplicationDown { other.cmp(one) } else { one.cmp(other) }
+}
+
 /// How two times stand in the list's order: less comes first.
 fn by_time(a: Option<&Stamp>, b: Option<&Stamp>, order: Order) -> Ordering {
     match (dated(a), dated(b)) {
@@ -524,10 +700,15 @@ fn rank(stamp: &Stamp) -> (u8, Option<DateTime<Utc>>) {
     }
 }
 
+/// What a retry of all that match takes.
+fn retried(filter: &Filter) -> Filter {
+    Filter { state: filter.state.or(Some(EventState::Exhausted)), ..filter.clone() }
+}
+
 /// How many match in all, where the ledger's counts or the snapshot know: a filter by nothing but application, feed, state
 /// and group.
 async fn total(console: &Console, filter: &Filter, views: &[ApplicationView]) -> Option<u64> {
-    if !told_by_ledger(filter) || filter.from.is_some() || filter.until.is_some() {
+    if !told_by_ledger(filter) || filter.has_range() {
         return None;
     }
     if let Some(group) = filter.group {
@@ -570,16 +751,6 @@ fn count(counts: &FeedCounts, filter: &Filter) -> u64 {
     }
 }
 
-/// The feeds that have failed events, for the filter form.
-fn feeds(views: &[ApplicationView]) -> Vec<(String, Option<String>)> {
-    let of_view = |view: &ApplicationView| {
-        let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here()).into_iter().flatten();
-        let failing = feeds.filter(|feed| feed.counts.total > 0);
-        failing.map(|feed| (view.info.key.clone(), feed.uri.clone())).collect::<Vec<_>>()
-    };
-    views.iter().flat_map(of_view).collect()
-}
-
 /// What the snapshot has seen so far: the newest id of every application.
 fn mark(views: &[ApplicationView]) -> String {
     let newest = |view: &ApplicationView| {
@@ -616,6 +787,6 @@ pub async fn arrivals(console: &Console, filter: &Filter, mark: &str) -> Arrival
         == Filter { apps: filter.apps.clone(), feed: filter.feed.clone(), order: filter.order, ..Filter::default() };
     let number = if at_least { format!("More than {came}") } else { came.to_string() };
     let events = if came == 1 && !at_least { "new failed event" } else { "new failed events" };
-    let which = if exact { "" } else { ", whether they match is not known yet" };
+    let which = if exact { "" } else { ", not filtered yet" };
     Arrivals { in_words: format!("{number} {events}{which} — show") }
 }

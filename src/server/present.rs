@@ -12,7 +12,7 @@ use super::{
     state::Console,
     store::{StoreError, ledger::Known},
 };
-use crate::model::{Attempt, FailedEventRow, Latest, RowId, masking};
+use crate::model::{Attempt, FailedEventRow, KnownOf, Latest, RowId, error_text::visible, fingerprint, masking};
 
 /// Characters that a list's row keeps of its errors, when it is known what they say.
 const KEPT: usize = 300;
@@ -47,12 +47,33 @@ pub async fn complete_all(console: &Console, rows: &mut Vec<FailedEventRow>, tex
     rows.extend(placed.into_values());
 }
 
-/// What a page shows of a list's rows: masked where the reader may not read texts, and of the long texts the beginnings.
-pub fn for_a_list(console: &Console, rows: &mut [FailedEventRow]) {
+/// Masks rows where the reader may not read texts. What each says is what its group is called, where that is known: of a
+/// masked text other words are left than of the group's, and people would take one cause for two.
+pub async fn mask(console: &Console, rows: &mut [FailedEventRow]) {
+    if console.masked().is_none() {
+        return;
+    }
+    let mut groups: Vec<i64> = rows.iter().filter_map(|row| row.known.map(|known| known.group)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    let faults = console.parts.store.faults(&groups).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the words of groups are not known");
+        BTreeMap::new()
+    });
     for row in rows {
-        if console.masked().is_some() {
-            masking::mask_row(row);
+        masking::mask_row(row);
+        let fault = row.known.and_then(|known| faults.get(&known.group));
+        let title = fault.map(|fault| visible(&masking::fault(&fingerprint::title(&fault.fingerprint))));
+        if let Some(title) = title.filter(|title| !title.trim().is_empty()) {
+            row.cause = Some(title);
         }
+    }
+}
+
+/// What a page shows of a list's rows: masked where the reader may not read texts, and of the long texts the beginnings.
+pub async fn for_a_list(console: &Console, rows: &mut [FailedEventRow]) {
+    mask(console, rows).await;
+    for row in rows {
         let latest = row.latest.as_mut().and_then(|latest| latest.error.as_mut());
         for text in [row.error.as_mut(), latest].into_iter().flatten() {
             if let Some((end, _)) = text.char_indices().nth(KEPT) {
@@ -91,7 +112,9 @@ async fn latest(
         .filter_map(|row| Some((row.id, known.get(&row.id).filter(|known| known.event_id == row.event_id)?.clone())))
         .collect();
     for row in rows.iter_mut() {
-        row.first_sight = known.get(&row.id).map(|known| known.first_sight);
+        let known = known.get(&row.id);
+        row.first_sight = known.map(|known| known.first_sight);
+        row.known = known.map(|known| KnownOf { group: known.fault, attempts: known.attempts });
     }
     let attempts: HashMap<RowId, Attempt> = if console.parts.watch.followed(app).is_some_and(|(_, whole)| whole) {
         let log_ids: Vec<RowId> = known.values().filter_map(|known| known.log_id).collect();

@@ -16,7 +16,7 @@ use super::{
     connections::{self, Limits},
     http,
     log_limit::LogLimit,
-    operations,
+    operations, output,
     security::{
         audit::{self, Entry},
         openmrs::Asking,
@@ -51,7 +51,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     }
     let store = Store::open(&config.store).await?;
     if let Way::Openmrs(settings) = &config.access.way {
-        Asking::new(settings.clone()).context("OpenMRS cannot be asked who may come in")?;
+        Asking::new(settings.clone()).context("OpenMRS cannot be used for sign-in")?;
     }
     if config.access.way == Way::Open {
         tracing::warn!("nobody signs in: whoever reaches this console sees everything and can do everything");
@@ -63,6 +63,9 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     // Only now, when it can be printed: the one-time password of a start that failed would be lost.
     let said = sign_in::first_accounts(&config, &store, &Prover::new()).await?;
     let base = config.base.clone();
+    if let Some(hospital) = &hospital {
+        hospital.catch_up().await?;
+    }
     let console = Console::with_hospital(config, store.clone(), hospital);
     let parts = console.parts.clone();
     parts.audit.begin_to_tell().await;
@@ -72,7 +75,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
             Ok(_) => {}
             // Nobody is locked out by it, and everybody else goes on.
             Err(NoKey::Unusable(unusable)) => tracing::error!(
-                "{unusable}. Until it is put right, accounts with a second factor come in by a recovery code, or after the \
+                "{unusable}. Until this is fixed, accounts with a second factor sign in with a recovery code, or after the \
                  command account reset-second-factor"
             ),
             Err(NoKey::Store(error)) => return Err(error.into()),
@@ -97,9 +100,9 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
     tracing::info!(applications = parts.sources.len(), store = %parts.config.store.display(), "listening on {address}");
     // On standard output, where a person and a script look for it.
-    tell(&format!("The console answers at http://{shown}{}", base.overview()));
+    output::say(format_args!("The console answers at http://{shown}{}", base.overview()));
     for line in said {
-        tell(&line);
+        output::say(line);
     }
 
     let stopping = parts.stopping.clone();
@@ -120,12 +123,6 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     let _ = parts.audit.record(Entry::of_console(AuditKind::ConsoleStopped)).await;
     store.close().await;
     Ok(())
-}
-
-/// Says a line on standard output. That nobody reads it is no reason to end.
-fn tell(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// The log goes to standard error. `RUST_LOG` says more exactly what is wanted, where it is set. A panic is a line of the

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::{
     accounts_cli::{applications_of, on_record},
     config::Config,
+    output::{remark, say},
     security::{
         audit::COMMAND_LINE,
         service_tokens::{self, Asked},
@@ -54,12 +55,12 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 Ok(())
             })
             .await?;
-            println!("{token}");
-            eprintln!(
-                "This is the token of {}. It is shown only this once; it opens {}.",
+            say(&token);
+            remark(format_args!(
+                "This is the token of {}. It will not be shown again. It opens {}.",
                 visible_line(&asked.name),
                 asked.opens.meaning()
-            );
+            ));
             Ok(())
         }
         Task::Revoke { number } => {
@@ -68,7 +69,7 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 Ok(service_tokens::revoke(store, number).await?)
             })
             .await?;
-            println!("The service token {} ({number}) is revoked.", visible_line(&token.name));
+            say(format_args!("The service token {} ({number}) is revoked.", visible_line(&token.name)));
             Ok(())
         }
     }
@@ -77,10 +78,10 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
 async fn list(store: &Store) -> anyhow::Result<()> {
     let tokens = store.service_tokens().await?;
     if tokens.is_empty() {
-        println!("There are no service tokens.");
+        say("There are no service tokens.");
     }
     for token in tokens {
-        println!("{}", line(&token, Utc::now()));
+        say(line(&token, Utc::now()));
     }
     Ok(())
 }
@@ -104,7 +105,7 @@ fn line(token: &ServiceToken, now: DateTime<Utc>) -> String {
         (None, _) => "never used".to_owned(),
     };
     format!(
-        "{:>6}  {:<24} {} of {of}, made {} by {}, {end}, {used}",
+        "{:>6}  {:<24} {} of {of}, created {} by {}, {end}, {used}",
         token.id,
         visible_line(&token.name),
         token.opens,

@@ -9,9 +9,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     config::{Config, Unconfigured, in_configured_order},
+    counts::Counts,
     downloads::Downloads,
     events::{Looks, Publishers},
-    operations::Running,
+    operations::{FeedsOfRetries, Running},
     security::{audit::Audit, door::LARGE_FORMS, sign_in::Doorkeeper},
     shares::{Holder, Shares},
     site,
@@ -24,7 +25,11 @@ use crate::{
     demo::Hospital,
     error::Problem,
     model::{
-        ApplicationInfo, ApplicationView, Person, Right, access::Lacking, application::COMPLETE_ENTRY, concerns,
+        ApplicationInfo, ApplicationView, Person, Reader, Right, Zone,
+        access::Lacking,
+        application::COMPLETE_ENTRY,
+        concerns,
+        feed_names::{self, NamedFeed},
         filter::ListQuery,
     },
 };
@@ -43,6 +48,8 @@ pub struct Console {
     masked: Option<Lacking>,
     /// Why whoever looks may not retry anything; `None`: they may, as far as the applications let them.
     retry_off: Option<Arc<str>>,
+    /// Where days begin for whoever looks.
+    zone: Zone,
 }
 
 impl FromRef<Console> for LeptosOptions {
@@ -61,9 +68,11 @@ pub struct Parts {
     pub watch: Watch,
     pub publishers: Publishers,
     pub looks: Looks,
+    pub counts: Counts,
     pub doorkeeper: Doorkeeper,
     /// Operations that have a task of their own.
     pub operations: Running,
+    pub retries: FeedsOfRetries,
     pub streams: Streams,
     pub downloads: Downloads,
     /// Large forms that are being read.
@@ -100,7 +109,9 @@ impl Console {
             watch,
             publishers: Publishers::default(),
             looks: Looks::default(),
+            counts: Counts::default(),
             operations: Running::default(),
+            retries: FeedsOfRetries::default(),
             streams: Streams::default(),
             downloads: Downloads::default(),
             large_forms: Shares::new(LARGE_FORMS),
@@ -109,7 +120,7 @@ impl Console {
             started: Instant::now(),
             hospital,
         };
-        Self { parts: Arc::new(parts), options, only: None, masked: None, retry_off: None }
+        Self { parts: Arc::new(parts), options, only: None, masked: None, retry_off: None, zone: Zone::default() }
     }
 
     /// The console with nothing in it that this person may not see.
@@ -118,6 +129,17 @@ impl Console {
         let retry_off = person.lacks(Right::Retry).map(|lacking| format!("{lacking} {}", lacking.advice()).into());
         let masked = if self.parts.config.mask_texts { person.lacks(Right::Read) } else { None };
         Self { only: person.applications.clone().map(Arc::new), masked, retry_off, ..self.clone() }
+    }
+
+    /// The same for somebody whose days begin in this zone.
+    #[must_use]
+    pub fn in_zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
+
+    /// How many minutes the clock of whoever looks is ahead of UTC.
+    pub fn ahead(&self) -> i32 {
+        self.zone.local(Utc::now()).offset
     }
 
     /// Keys of the applications that may be seen; `None`: all.
@@ -169,24 +191,35 @@ impl Console {
 
     fn no_application(&self, app: &str) -> Problem {
         let known: Vec<_> = self.applications().map(|info| info.name.as_str()).collect();
-        let known = match known.as_slice() {
-            [] => "You may see none of the applications; an administrator can change that.".to_owned(),
-            known => format!("The applications are: {}.", known.join(", ")),
-        };
-        Problem::not_found(format!("There is no application {app:?}."), known)
+        let known = known.join(", ");
+        if self.only().is_none() {
+            return Problem::not_found(
+                format!("There is no application {app:?}."),
+                format!("The applications are: {known}."),
+            );
+        }
+        // One answer for what is not there and for what may not be seen: two would tell which applications a hospital has.
+        let may = if known.is_empty() { "none".to_owned() } else { known };
+        Problem::not_found(
+            format!("You may not see an application {app:?}."),
+            format!("Your account may see: {may}. If you need another application, ask an administrator."),
+        )
     }
 
-    /// The list that a query string asks for.
+    /// The list that a query string asks for, a range up to now from where it begins for whoever looks.
     ///
     /// # Errors
     /// A part of it means nothing or is too long, or it names more applications than there are.
     pub fn list_query(&self, query: &str) -> Result<ListQuery, Problem> {
-        let list = ListQuery::parse(query)?;
+        let mut list = ListQuery::parse(query)?;
+        if let Some(recent) = list.filter.recent {
+            list.filter.from = Some(recent.begins(&self.zone.at(Utc::now())));
+        }
         let (named, there) = (list.filter.apps.len().max(list.place.positions.len()), self.applications().count());
         if named > there {
             return Err(Problem::bad_request(
-                format!("The address of this list names {named} applications, and there are {there}."),
-                "Correct it, or start again with the whole list.",
+                format!("Invalid filter in the link: {named} applications, but there are only {there}."),
+                "Correct the link, or open the list without a filter.",
             ));
         }
         Ok(list)
@@ -206,7 +239,12 @@ impl Console {
     /// The same with concerns, for a program that only asks how things are: looks do not become more frequent for it.
     pub async fn snapshot(&self) -> Vec<ApplicationView> {
         let views = self.seen_views().await;
-        views.into_iter().map(|view| self.with_concerns(view)).collect()
+        views.into_iter().map(|view| self.with_concerns(view, &Reader::default())).collect()
+    }
+
+    /// What people call the feeds of every application that may be seen. Looks do not become more frequent for it.
+    pub async fn named_feeds(&self) -> Vec<NamedFeed> {
+        feed_names::named(&self.seen_views().await)
     }
 
     async fn seen_views(&self) -> Vec<ApplicationView> {
@@ -228,10 +266,10 @@ impl Console {
         self.parts.watch.view(app).await.map(|view| self.as_seen(view))
     }
 
-    /// A view with its concerns. They name no application that may not be seen.
-    pub fn with_concerns(&self, mut view: ApplicationView) -> ApplicationView {
+    /// A view with its concerns, worded for this reader. They name no application that may not be seen.
+    pub fn with_concerns(&self, mut view: ApplicationView, reader: &Reader) -> ApplicationView {
         let applications: Vec<&ApplicationInfo> = self.applications().collect();
-        view.concerns = concerns::of(&view, &applications, Utc::now());
+        view.concerns = concerns::of(&view, &applications, Utc::now(), reader);
         view
     }
 
@@ -256,6 +294,8 @@ impl From<SourceError> for Problem {
 
 impl From<super::store::StoreError> for Problem {
     fn from(error: super::store::StoreError) -> Self {
-        Problem::internal(error)
+        let Some(outage) = error.outage() else { return Problem::internal(error) };
+        tracing::error!(%error, "the store cannot be written");
+        Problem::unavailable(format!("{} Nothing was changed.", outage.sentence()), outage.advice())
     }
 }

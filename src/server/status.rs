@@ -89,6 +89,8 @@ struct ApplicationStatus {
     exhausted: Option<u64>,
     failed: Option<u64>,
     queue: Option<QueueStatus>,
+    /// Why `queue` is null, where there is or should be one.
+    queue_not_known: Option<String>,
     feeds: Option<Vec<FeedStatus>>,
     concerns: Vec<ConcernStatus>,
 }
@@ -155,6 +157,7 @@ impl ApplicationStatus {
             Reach::NotConfigured { .. } => ("not_configured", None),
         };
         let not_yet = if view.reach == Reach::NotYet { Level::Warning } else { Level::Ok };
+        let queue = seen.filter(|seen| seen.queue_not_known.is_none()).and_then(|seen| seen.queue.as_ref());
         let of_application = view.concerns.iter().filter(|concern| concern.about == About::Application);
         Self {
             key: view.info.key.clone(),
@@ -169,12 +172,13 @@ impl ApplicationStatus {
             waiting: seen.and_then(|seen| seen.waiting),
             exhausted: seen.and_then(|seen| seen.exhausted),
             failed: seen.and_then(|seen| seen.failed),
-            queue: seen.and_then(|seen| seen.queue.as_ref()).map(|queue| QueueStatus {
+            queue: queue.map(|queue| QueueStatus {
                 events: queue.length,
                 more: queue.length >= Queue::COUNTED,
                 oldest_at: queue.oldest.as_ref().and_then(|stamp| stamp.at),
                 oldest_age_seconds: view.seen_at.and_then(|at| queue.age(at)).map(|age| age.num_seconds()),
             }),
+            queue_not_known: seen.and_then(|seen| seen.queue_not_known.clone()),
             feeds: seen.and_then(|seen| feeds(&seen.feeds, view)),
             concerns: of_application.map(ConcernStatus::of).collect(),
         }
@@ -231,7 +235,7 @@ fn worst<'a>(concerns: impl Iterator<Item = &'a Concern>) -> Level {
     concerns.map(|concern| concern.kind.severity().into()).max().unwrap_or(Level::Ok)
 }
 
-/// `CRITICAL - Odoo reads nothing new from the patient feed: 1,000 failed events, …`: what is critical first.
+/// `CRITICAL - Odoo is not receiving new events from the patient feed: 1,000 failed events, …`: what is critical first.
 fn plain_text(status: &Status, views: &[ApplicationView]) -> String {
     let mut concerns: Vec<&Concern> = views.iter().flat_map(|view| &view.concerns).collect();
     concerns.sort_by_key(|concern| (std::cmp::Reverse(concern.kind.severity()), rank(concern)));
@@ -239,7 +243,7 @@ fn plain_text(status: &Status, views: &[ApplicationView]) -> String {
     let reasons: Vec<String> = concerns
         .into_iter()
         .map(reason)
-        .chain(not_yet.map(|view| format!("{} has not been looked at yet", view.info.name)))
+        .chain(not_yet.map(|view| format!("{} has not been checked yet", view.info.name)))
         .collect();
     let mut line = format!("{} - ", status.status.word());
     if reasons.is_empty() {
@@ -290,7 +294,7 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        concerns,
+        Reader, concerns,
         samples::{down, feed_with, up, view},
     };
 
@@ -300,7 +304,7 @@ mod tests {
 
     fn judged(mut views: Vec<ApplicationView>) -> Vec<ApplicationView> {
         for view in &mut views {
-            view.concerns = concerns::of(view, &[], now());
+            view.concerns = concerns::of(view, &[], now(), &Reader::default());
         }
         views
     }
@@ -320,19 +324,19 @@ mod tests {
             (vec![], "OK - no feeds, 0 of them running, no event waits for another try\n"),
             (
                 vec![view("Odoo", up(), vec![feed_with(0, 1, 1)])],
-                "WARNING - Odoo has given up on 1 event from the encounter feed: One failed event, exhausted\n",
+                "WARNING - 1 event from the encounter feed failed all retries (Odoo): 1 failed event, with retries used up\n",
             ),
             (
                 vec![view("Odoo", up(), vec![feed_with(0, 1, 1)]), view("PACS", down(), vec![])],
-                "CRITICAL - Refused: Start it; Odoo has given up on 1 event from the encounter feed: One failed event, \
-                 exhausted\n",
+                "CRITICAL - Refused: Start it; 1 event from the encounter feed failed all retries (Odoo): 1 failed event, \
+                 with retries used up\n",
             ),
         ] {
             assert_eq!(line(views), expected);
         }
         let mut new = view("PACS", Reach::NotYet, vec![]);
         new.seen = None;
-        assert_eq!(line(vec![new]), "WARNING - PACS has not been looked at yet\n");
+        assert_eq!(line(vec![new]), "WARNING - PACS has not been checked yet\n");
     }
 
     #[test]

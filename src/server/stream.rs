@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{
         IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
+        sse::{Event, Sse},
     },
 };
 use futures::{Stream, stream};
@@ -39,8 +39,9 @@ const OF_SESSION: usize = 20;
 /// Streams at a time of one person, who may be a whole department with one name, or of one address where nobody signs in.
 const OF_PERSON: usize = 100;
 
-/// A sign of life, for proxies that end what is silent.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A sign of life, by which a page knows a connection that is only half there, and for proxies that end what is silent. Pages
+/// wait for two of them, and say within ten seconds that they have stopped.
+const ALIVE: Duration = Duration::from_secs(3);
 
 /// How often an open page counts as somebody who looks.
 const READS: Duration = Duration::from_secs(60);
@@ -51,6 +52,9 @@ const ASKS: Duration = Duration::from_secs(5);
 
 /// How long a stream lasts. The page opens the next one at once.
 const LASTS: Duration = Duration::from_secs(600);
+
+/// After how long to ask again where all are taken.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The open streams.
 #[derive(Debug)]
@@ -74,16 +78,16 @@ impl Streams {
         let of_session = if session == person && visit.account.is_none() { OF_PERSON } else { OF_SESSION };
         let taken = self.of_sessions.take(&session, of_session);
         let taken = taken.and_then(|taken| Ok((taken, self.of_people.take(&person, OF_PERSON)?)));
-        taken.map_err(|full| match full {
-            Full::ForOne => Problem::too_many(
-                "You have as many open pages as one may keep up to date at a time.",
-                "Close pages that nobody reads; a reload shows the present state at any time.",
-            ),
+        let refusal = |full| match full {
+            Full::ForOne => {
+                Problem::too_many("Too many open pages.", "Close some of them. A reload shows the current state.")
+            }
             Full::ForEverybody => Problem::unavailable(
-                format!("{STREAMS} pages are open already, and no more can be kept up to date."),
-                "Close pages that nobody reads; a reload shows the present state at any time.",
+                format!("{STREAMS} pages are open: no more can be updated automatically."),
+                "Close some of them. A reload shows the current state.",
             ),
-        })
+        };
+        taken.map_err(|full| refusal(full).after(ASK_AGAIN))
     }
 }
 
@@ -107,7 +111,7 @@ pub async fn events(
 ) -> Result<Response, Problem> {
     let place = console.parts.streams.take(&visit)?;
     let reader = Reader { visit, proofs: visit::proofs(&headers) };
-    let stream = Sse::new(told(console, reader, place)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    let stream = Sse::new(told(console, reader, place));
     let headers = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         // nginx holds answers back until they are whole, unless it is told not to.
@@ -129,6 +133,7 @@ struct Open {
     asks: Interval,
     changes: tokio::sync::broadcast::Receiver<Change>,
     reads: Interval,
+    alive: Interval,
     until: Instant,
     greeted: bool,
     _place: Place,
@@ -140,7 +145,10 @@ fn told(console: Console, reader: Reader, place: Place) -> impl Stream<Item = Re
     let mut asks = interval_at(Instant::now() + ASKS, ASKS);
     // Of what was missed, once is enough.
     asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let open = Open { console, reader, asks, changes, reads: interval(READS), until, greeted: false, _place: place };
+    let mut alive = interval_at(Instant::now() + ALIVE, ALIVE);
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let reads = interval(READS);
+    let open = Open { console, reader, asks, changes, reads, alive, until, greeted: false, _place: place };
     stream::unfold(open, |mut open| async move {
         // A page must know that the stream stands before it can say that it was lost.
         if !open.greeted {
@@ -157,6 +165,7 @@ fn told(console: Console, reader: Reader, place: Place) -> impl Stream<Item = Re
                         return None;
                     }
                 }
+                _ = open.alive.tick() => return Some((Ok(Event::default().event("alive").data("{}")), open)),
                 _ = open.reads.tick() => open.console.parts.watch.reads(),
                 change = open.changes.recv() => match change {
                     Ok(change) if shown(&open.console, &change) => return Some((Ok(event(&change)), open)),

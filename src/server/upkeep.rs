@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     config::Config,
+    output::say,
     security::audit::Audit,
     store::{Copied, Entry, Store, StoreError, Verdict},
 };
@@ -64,7 +65,7 @@ pub struct Copy {
 }
 
 fn noted(text: &str) -> Result<(i64, String), String> {
-    let wrong = || "this is no number and hash, as audit verify prints them: 1234:9f86d0…".to_owned();
+    let wrong = || "this is not a number and hash as printed by audit verify: 1234:9f86d0…".to_owned();
     let (number, hash) = text.split_once(':').ok_or_else(wrong)?;
     let fine = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = number.parse().ok().filter(|number| *number > 0 && fine).ok_or_else(wrong)?;
@@ -80,8 +81,8 @@ pub async fn verify(path: &Path, asked: Verify) -> Result<bool, StoreError> {
     let known = asked.known.as_ref().map(|(number, hash)| (*number, hash.as_str()));
     let verdict = store.verify_audit(known).await;
     store.close().await;
-    let verdict = verdict?;
-    println!("{}", in_words(path, &verdict));
+    let verdict = verdict.map_err(|error| error.of_file(path))?;
+    say(in_words(path, &verdict));
     Ok(verdict.broken.is_none())
 }
 
@@ -96,7 +97,7 @@ fn in_words(path: &Path, verdict: &Verdict) -> String {
     let (newest, hash) = &verdict.newest;
     let mut words = match verdict.entries {
         0 => format!("The audit log of {path} is whole and empty."),
-        1 => format!("The audit log of {path} is whole: one entry, number {newest}."),
+        1 => format!("The audit log of {path} is whole: 1 entry, number {newest}."),
         entries => {
             let first = verdict.removed_up_to + 1;
             format!("The audit log of {path} is whole: {entries} entries, from number {first} to {newest}.")
@@ -150,12 +151,12 @@ async fn record(store: &Store, kind: AuditKind, file: &Path) -> anyhow::Result<(
 fn told(done: &str, store: &Path, file: &Path, copied: &Copied) {
     let shown = |path: &Path| visible_line(&path.display().to_string());
     let way = if done == "Restored" { ("from", "into") } else { ("to", "from") };
-    println!("{done} {} bytes {} {}, {} the store {}.", copied.bytes, way.0, shown(file), way.1, shown(store));
+    say(format_args!("{done} {} bytes {} {}, {} the store {}.", copied.bytes, way.0, shown(file), way.1, shown(store)));
     if let Some(replaced) = &copied.replaced {
-        println!("The store that was there is kept as {}.", shown(replaced));
+        say(format_args!("The store that was there is kept as {}.", shown(replaced)));
     }
     if copied.audit.broken.is_some() {
-        println!("{}", in_words(file, &copied.audit));
+        say(in_words(file, &copied.audit));
     }
 }
 

@@ -244,8 +244,8 @@ impl Follower {
             tracing::warn!(application = %look.source.app().info.name, "the database is another one than at the last look");
             look.page.progress.identity = Some(now.clone());
             look.broken = Some(
-                "The database, or its table failed_events, was replaced or restored. Failed events that are the same in \
-                 both go on; those that are not there any more left without a trace."
+                "The database, or its table failed_events, was replaced or restored. It is not known what happened to the failed \
+                 events that are missing now."
                     .to_owned(),
             );
             look.page.progress.broke = look.broken.clone();
@@ -424,8 +424,8 @@ impl Follower {
     fn notice_ids_that_begin_again(&mut self, look: &mut Look<'_>) {
         if look.broken.is_none() {
             look.broken = Some(
-                "Ids were given again to other failed events: the table was emptied or restored from a dump. What had \
-                 these ids before left without a trace."
+                "Ids were used again for other failed events: the table was emptied or restored from a dump. It is not known what \
+                 happened to the earlier events with these ids."
                     .to_owned(),
             );
             look.page.progress.broke = look.broken.clone();
@@ -609,10 +609,10 @@ async fn write(
 
 /// How a row ended that a person did not discard, by what is left of its retry log.
 fn end_of(look: &Look<'_>, log: &[i64], present: &BTreeSet<i64>) -> (LifeState, Option<&'static str>) {
-    const BROKEN: &str = "The database was replaced or restored, and the row is not in it any more.";
-    const NO_TABLE: &str = "There is no retry log here that would tell a success from a deletion.";
-    const NO_LOG: &str = "It had no retry log yet: either its first retry succeeded, or somebody deleted it.";
-    const LEFT: &str = "Somebody deleted it: its retry log is still there.";
+    const BROKEN: &str = "The database was replaced or restored, and the row is missing now.";
+    const NO_TABLE: &str = "Without a retry log, a success and a deletion look the same.";
+    const NO_LOG: &str = "No retry log yet: the first retry succeeded, or the row was deleted in the database.";
+    const LEFT: &str = "Deleted in the database: the retry log is still there.";
     match log {
         _ if look.broken.is_some() => (LifeState::Gone, Some(BROKEN)),
         [] if !look.log_is_there => (LifeState::Gone, Some(NO_TABLE)),

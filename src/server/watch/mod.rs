@@ -10,6 +10,7 @@
 
 mod compare;
 mod follow;
+mod index;
 mod retries;
 mod seen;
 mod stall;
@@ -35,11 +36,10 @@ use super::{
     store::Store,
 };
 use crate::model::{
-    ApplicationInfo, ApplicationView, Availability, Marker, Reach, RowId, Seen, concerns, feed::Unpublished,
-    publisher::Queue,
+    ApplicationInfo, ApplicationView, Availability, Marker, Reach, RowId, Seen, concerns, publisher::Queue,
 };
 
-use compare::Comparison;
+use compare::{Compared, Comparison};
 pub use follow::{FollowError, Follower, Found};
 use retries::Retries;
 use seen::{Beside, seen};
@@ -178,9 +178,11 @@ impl Watch {
                 standstill: Standstill::new(publications.clone(), publishers.clone()),
                 comparison: Comparison::new(all.clone()),
                 retries: Retries::default(),
+                last_queue: None,
                 troubled: None,
             };
             tokio::spawn(watcher.run(stop.clone()));
+            tokio::spawn(index::run(source.clone(), store.clone(), seen.clone(), stop.clone()));
             Watched { source: source.clone(), seen, again }
         });
         Self { sources: sources.collect(), changes, readers }
@@ -281,6 +283,8 @@ struct Watcher {
     standstill: Standstill,
     comparison: Comparison,
     retries: Retries,
+    /// Its own queue, as it was last read.
+    last_queue: Option<Queue>,
     /// What was last told in the log of the ledger's trouble.
     troubled: Option<String>,
 }
@@ -332,8 +336,15 @@ impl Watcher {
             let down = polled.is_err();
             self.last_poll = polled.as_ref().ok().map(|poll| (Instant::now(), poll.clone()));
             let was = self.publish.borrow().reach.clone();
-            let queue = if down { None } else { self.queue().await };
-            self.show(polled, Beside { queue, ..Beside::default() }, asked);
+            let mut beside = Beside::default();
+            if !down {
+                self.queue(&mut beside).await;
+                // What left while no console was there the ledger learns below: until then a feed whose events left before is
+                // not called overdue.
+                let now = Utc::now();
+                beside.retried = self.left_last().await.into_keys().map(|uri| (uri, now)).collect();
+            }
+            self.show(polled, beside, asked);
             if down {
                 let changed = was != self.publish.borrow().reach;
                 self.tell(Change { app: self.key(), changed, appeared: 0, rows: Vec::new() });
@@ -348,9 +359,13 @@ impl Watcher {
         let unfinished = followed.as_ref().is_ok_and(|found| found.unfinished);
         let polled = self.poll(quiet, unfinished).await;
         if let Ok(poll) = &polled {
-            beside.queue = self.queue().await;
-            beside.unpublished = self.compare(poll).await;
+            self.queue(&mut beside).await;
+            beside.compared = self.compare(poll).await;
             beside.retried = self.retries.note(poll, Utc::now());
+            for (uri, left) in self.left_last().await {
+                let at = beside.retried.entry(uri).or_insert(left);
+                *at = left.max(*at);
+            }
             self.note_work(poll, &mut beside).await;
         }
         self.show(polled, beside, asked);
@@ -379,6 +394,8 @@ impl Watcher {
 
     /// Brings the ledger to what the table says.
     async fn follow(&mut self) -> Result<Found, FollowError> {
+        // Where nothing changed nothing is written, and nobody would learn that the store's file is gone.
+        self.store.in_place()?;
         if self.follower.is_none() {
             let info = &self.source.app().info;
             self.follower = Some(Follower::open(&self.store, &info.key, &info.limits).await?);
@@ -415,14 +432,17 @@ impl Watcher {
         let name = &self.source.app().info.name;
         let trouble = match followed {
             // A source that does not answer says so itself.
-            Err(FollowError::Source(error)) => Some(format!("Failed events could not be compared with the ledger: {}", error.reason)),
-            Err(FollowError::Store(error)) => {
-                Some(format!("The ledger could not be written, so this history has a gap until it can be: {error}."))
+            Err(FollowError::Source(error)) => {
+                Some(format!("Failed events could not be compared with the ledger: {}", error.reason))
             }
-            Ok(found) if found.beyond => Some(
-                "There are failed events with ids of more than 63 bits: they are listed, but the ledger does not follow them."
-                    .to_owned(),
-            ),
+            Err(FollowError::Store(error)) => {
+                // Where the file lies is nothing for every reader.
+                let why = error.outage().map_or_else(|| error.to_string(), |outage| outage.reason().to_owned());
+                Some(format!("The ledger cannot be written: {why}. Until this is fixed, the history has a gap."))
+            }
+            Ok(found) if found.beyond => {
+                Some("Failed events with ids of more than 63 bits are listed, but not in the history.".to_owned())
+            }
             Ok(_) => None,
         };
         if self.troubled != trouble {
@@ -436,26 +456,42 @@ impl Watcher {
         beside
     }
 
-    /// What the markers name and their publishers do not have, by feed.
-    async fn compare(&mut self, poll: &Poll) -> HashMap<String, Unpublished> {
+    /// What the publishers say of the markers, by feed.
+    async fn compare(&mut self, poll: &Poll) -> Compared {
         let settings = &self.source.app().info.concerns;
         let Some(markers) = poll.markers.here().filter(|_| settings.compare_markers && poll.marker_gap.is_none())
         else {
-            return HashMap::new();
+            return Compared::default();
         };
-        self.comparison.unpublished(markers, |uri| !settings.is_idle(Some(uri))).await
+        self.comparison.compare(markers, |uri| !settings.is_idle(Some(uri))).await
     }
 
-    /// The events that wait in the application's own queue; `None` where that is not known.
-    async fn queue(&self) -> Option<Queue> {
+    /// When a failed event was last seen to leave, by feed: the ledger outlives a restart.
+    async fn left_last(&self) -> HashMap<String, DateTime<Utc>> {
+        self.store.left_last(&self.key()).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "when failed events last left is not known");
+            HashMap::new()
+        })
+    }
+
+    /// The events that wait in the application's own queue. Where that is not known now, those that were last seen stay.
+    async fn queue(&mut self, beside: &mut Beside) {
+        let info = &self.source.app().info;
         match self.source.queue().await {
-            Ok(queue) => queue.here().cloned(),
+            Ok(None) => self.last_queue = None,
+            Ok(Some(Availability::Here(queue))) => {
+                self.last_queue = Some(queue.seen_at(Utc::now(), self.last_queue.as_ref()));
+            }
+            // Of an application that publishes nothing nobody expects a queue.
+            Ok(Some(Availability::NotHere(reason))) => {
+                beside.queue_not_known = Some(reason).filter(|_| !info.publishes.is_empty());
+            }
             Err(error) => {
-                let name = &self.source.app().info.name;
-                tracing::debug!(application = %name, reason = %error.reason, "its queue is not known");
-                None
+                tracing::debug!(application = %info.name, reason = %error.reason, "its queue is not known");
+                beside.queue_not_known = Some(error.reason);
             }
         }
+        beside.queue = self.last_queue.clone();
     }
 
     /// Signs of consumers at work, kept in the ledger, and feeds that stand still.
@@ -465,7 +501,9 @@ impl Watcher {
         let markers = poll.markers.here().map(Vec::as_slice).unwrap_or_default();
         match follower.note_markers(markers).await {
             Ok(work) => {
-                beside.stalled = self.standstill.stalled(&work, &self.source.app().info.limits);
+                beside.stalled =
+                    self.standstill.stalled(&work, &beside.compared.unread, &self.source.app().info.limits);
+                beside.reads = work.clone();
                 beside.worked =
                     work.into_iter().filter_map(|(uri, work)| Some((uri, work.worked_at?))).collect::<HashMap<_, _>>();
             }

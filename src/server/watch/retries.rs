@@ -1,5 +1,6 @@
 //! Retries that leave no row in the retry log: one that succeeds takes its event away, and one by a person changes its
-//! retries. Seen by what changed between two polls, so that a retry job is not called overdue while it works.
+//! retries. Seen by what changed between two polls, so that a retry job is not called overdue while it works. What left before
+//! the console started the ledger knows ([`Store::left_last`](crate::server::store::Store::left_last)).
 
 use std::collections::HashMap;
 
@@ -68,6 +69,7 @@ mod tests {
                 waiting,
                 exhausted,
                 beyond_help: 0,
+                blocking: 0,
                 oldest: None,
                 newest: None,
                 oldest_waiting: None,

@@ -8,25 +8,31 @@ use crate::{
     model::{
         ApplicationInfo, Availability, Feed, FeedCounts, FeedState, Marker, Seen, Stamp,
         concerns::overdue_since,
-        feed::{Signs, Unpublished, category_of},
+        feed::{Signs, category_of},
         publisher::Queue,
     },
-    server::sources::Poll,
+    server::{sources::Poll, store::ledger::Work},
 };
+
+use super::compare::Compared;
 
 /// What the ledger and the publishers add to a look, by feed address.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
     /// When the consumer was last seen at work.
     pub worked: HashMap<String, DateTime<Utc>>,
+    /// How the markers move.
+    pub reads: HashMap<String, Work>,
     /// Feeds whose marker stands still while their publisher goes on.
     pub stalled: Vec<String>,
     /// When an event of a feed was last seen to be retried or reset, beyond what the retry log says.
     pub retried: HashMap<String, DateTime<Utc>>,
-    /// What a feed's marker names and its publisher does not have.
-    pub unpublished: HashMap<String, Unpublished>,
+    /// What the publishers say of the markers.
+    pub compared: Compared,
     /// The events that wait in the source's own queue.
     pub queue: Option<Queue>,
+    /// Why they are not known now.
+    pub queue_not_known: Option<String>,
     /// What keeps the ledger from following the source, as a sentence.
     pub out_of_step: Option<String>,
 }
@@ -41,6 +47,7 @@ pub(super) fn seen(poll: Poll, info: &ApplicationInfo, beside: &Beside) -> Seen 
             exhausted: sum(|counts| counts.exhausted),
             total: sum(|counts| counts.total),
             beyond_help: sum(|counts| counts.beyond_help),
+            blocking: sum(|counts| counts.blocking),
         }
     });
     let of_known_state = all.filter(FeedCounts::states_are_known);
@@ -56,6 +63,7 @@ pub(super) fn seen(poll: Poll, info: &ApplicationInfo, beside: &Beside) -> Seen 
         days: poll.days,
         newest: poll.newest,
         queue: beside.queue.clone(),
+        queue_not_known: beside.queue_not_known.clone(),
         retry_refused: poll.retry_refused,
         missing: poll.missing,
         hazards: poll.hazards,
@@ -73,6 +81,8 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         markers_not_known: why_not(&poll.markers).or(poll.marker_gap.clone()),
         unpublished: None,
         unretried_since: None,
+        read_at: None,
+        read_every_secs: None,
     };
     let now = Utc::now();
     let mut by_uri = BTreeMap::<Option<String>, Parts>::new();
@@ -85,6 +95,7 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         counts.exhausted += failed.exhausted;
         counts.total += failed.total;
         counts.beyond_help += failed.beyond_help;
+        counts.blocking += failed.blocking;
         *oldest = [oldest.take(), failed.oldest.clone()].into_iter().flatten().min_by_key(|stamp| stamp.at);
         *oldest_waiting =
             [oldest_waiting.take(), failed.oldest_waiting.clone()].into_iter().flatten().min_by_key(|stamp| stamp.at);
@@ -104,7 +115,7 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
         let limits = info.limits_of(uri.as_deref());
         let idle = info.concerns.is_idle(uri.as_deref());
         let stands_still = !idle && uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
-        let unpublished = uri.as_ref().and_then(|uri| beside.unpublished.get(uri)).cloned();
+        let unpublished = uri.as_ref().and_then(|uri| beside.compared.unpublished.get(uri)).cloned();
         let can_be_read = unpublished.is_none() && markers.iter().any(|marker| marker.fault().is_none());
         let state = match FeedState::of(&counts, can_be_read, &limits) {
             // A stopped feed stands still, too, and its cause is known.
@@ -113,9 +124,11 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
             FeedState::Running if signs.failures_not_known.is_some() => FeedState::Unknown,
             state => state,
         };
+        let reads = uri.as_ref().and_then(|uri| beside.reads.get(uri));
+        let (read_at, read_every_secs) = (reads.and_then(|work| work.moved_at), reads.and_then(Work::usual_pause));
         Feed {
-            signs: Signs { unpublished, unretried_since, ..signs.clone() },
-            category: uri.as_deref().and_then(category_of).map(str::to_owned),
+            signs: Signs { unpublished, unretried_since, read_at, read_every_secs, ..signs.clone() },
+            category: uri.as_deref().and_then(category_of).map(Into::into),
             last_seen_at_work: last_seen_at_work.cloned(),
             uri,
             markers,

@@ -1,5 +1,8 @@
 //! Feeds that stand still: the marker does not move while the publisher goes on. The consumer's own error is then in its log
 //! alone; this is the one sign of it in the databases, and only where the console watches the publisher, too.
+//!
+//! The newest event of a feed tells it from the first look on for what is published then. Of what was published before, the
+//! comparison of markers tells whether anything comes after them.
 
 use std::{
     collections::HashMap,
@@ -11,7 +14,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     model::{ApplicationInfo, Limits, feed::category_of},
-    server::{sources::Source, store::ledger::Work},
+    server::{
+        sources::{Source, Unread},
+        store::ledger::Work,
+    },
 };
 
 /// A consumer that reads nothing for so long, and for so many of its intervals, stands still.
@@ -54,25 +60,32 @@ impl Standstill {
         }
     }
 
-    /// The feeds, of those whose markers are known, that stand still now.
-    pub fn stalled(&mut self, work: &HashMap<String, Work>, limits: &Limits) -> Vec<String> {
+    /// The feeds, of those whose markers are known, that stand still now. `unread`: those with events after their markers.
+    pub fn stalled(
+        &mut self,
+        work: &HashMap<String, Work>,
+        unread: &HashMap<String, Unread>,
+        limits: &Limits,
+    ) -> Vec<String> {
         let now = Utc::now();
         let interval = Duration::from_secs(limits.feed_interval_secs);
         let patience =
             TimeDelta::from_std(interval).unwrap_or(PATIENCE).checked_mul(INTERVALS).unwrap_or(PATIENCE).max(PATIENCE);
         let mut stalled = Vec::new();
         for (uri, work) in work {
-            let newest = self.newest(uri);
-            match (work.moved_at, newest) {
-                (Some(moved), Some(newest)) if newest > moved => {
-                    let since = *self.unread.entry(uri.clone()).or_insert(newest.max(moved));
-                    if now - since > patience {
-                        stalled.push(uri.clone());
-                    }
-                }
-                _ => {
-                    self.unread.remove(uri);
-                }
+            let Some(moved) = work.moved_at else { continue };
+            let newer = self.newest(uri).filter(|newest| *newest > moved);
+            // Of what is behind the marker, the time is that of the first event; otherwise that of its first sight.
+            let older = unread.get(uri);
+            let Some(seen) = newer.or(older.map(|_| now)) else {
+                self.unread.remove(uri);
+                continue;
+            };
+            let seen = *self.unread.entry(uri.clone()).or_insert(seen);
+            let published = older.and_then(|unread| unread.since).unwrap_or(seen);
+            let since = published.min(seen).max(moved);
+            if now - since > patience {
+                stalled.push(uri.clone());
             }
         }
         stalled
@@ -117,6 +130,7 @@ mod tests {
             time_zone: "UTC".to_owned(),
             refresh_secs: 10,
             publishes: vec!["http://openmrs:8080/".to_owned()],
+            public_url: None,
             read_only: false,
         };
         let publications = Publications::default();
@@ -128,42 +142,79 @@ mod tests {
 
     fn moved(minutes_ago: i64) -> HashMap<String, Work> {
         let moved_at = Some(Utc::now() - TimeDelta::minutes(minutes_ago));
-        HashMap::from([(FEED.to_owned(), Work { worked_at: None, moved_at })])
+        HashMap::from([(FEED.to_owned(), Work { moved_at, ..Work::default() })])
+    }
+
+    fn none() -> HashMap<String, Unread> {
+        HashMap::new()
+    }
+
+    #[test]
+    fn what_was_published_before_the_first_look_and_not_read_since_is_a_standstill() {
+        let unread = |minutes: Option<i64>| {
+            let since = minutes.map(|minutes| Utc::now() - TimeDelta::minutes(minutes));
+            HashMap::from([(FEED.to_owned(), Unread { since })])
+        };
+        // The newest event is older than the first look at the marker.
+        let told = |moved_before, unread_since| {
+            standstill(180).stalled(&moved(moved_before), &unread(unread_since), &limits()).len()
+        };
+        assert_eq!(told(6, Some(200)), 1);
+        assert_eq!(told(4, Some(200)), 0, "it has its time from the first look on");
+        assert_eq!(told(60, Some(4)), 0, "and from when the event was published");
+        assert_eq!(told(60, None), 0, "and from when an event without a time was seen");
+        assert_eq!(told(60, Some(-30)), 0);
+        let mut standstill = standstill(180);
+        assert!(standstill.stalled(&moved(60), &unread(None), &limits()).is_empty());
+        *standstill.unread.get_mut(FEED).unwrap() -= TimeDelta::minutes(6);
+        assert_eq!(standstill.stalled(&moved(60), &unread(None), &limits()).len(), 1);
+        assert!(standstill.stalled(&moved(60), &none(), &limits()).is_empty(), "until it is read");
+        assert!(standstill.stalled(&moved(60), &unread(None), &limits()).is_empty());
     }
 
     #[test]
     fn a_marker_that_stands_while_events_are_published_is_a_standstill() {
-        assert_eq!(standstill(6).stalled(&moved(60), &limits()), [FEED]);
+        assert_eq!(standstill(6).stalled(&moved(60), &none(), &limits()), [FEED]);
+    }
+
+    #[test]
+    fn a_category_that_is_encoded_in_the_address_is_found() {
+        let mut standstill = standstill(6);
+        let newest = HashMap::from([("lab test".to_owned(), Utc::now() - TimeDelta::minutes(6))]);
+        standstill.publications.0.lock().unwrap().insert("openmrs".to_owned(), newest);
+        let feed = "http://openmrs:8080/openmrs/ws/atomfeed/Lab%20Test/recent";
+        let work = Work { moved_at: Some(Utc::now() - TimeDelta::hours(1)), ..Work::default() };
+        assert_eq!(standstill.stalled(&HashMap::from([(feed.to_owned(), work)]), &none(), &limits()), [feed]);
     }
 
     #[test]
     fn a_consumer_has_its_time_to_read() {
-        assert!(standstill(4).stalled(&moved(60), &limits()).is_empty());
+        assert!(standstill(4).stalled(&moved(60), &none(), &limits()).is_empty());
         let slow = Limits { feed_interval_secs: 3_600, ..limits() };
-        assert!(standstill(6).stalled(&moved(60), &slow).is_empty());
+        assert!(standstill(6).stalled(&moved(60), &none(), &slow).is_empty());
     }
 
     #[test]
     fn nothing_new_is_no_standstill() {
-        assert!(standstill(60).stalled(&moved(10), &limits()).is_empty());
+        assert!(standstill(60).stalled(&moved(10), &none(), &limits()).is_empty());
     }
 
     #[test]
     fn events_that_go_on_coming_do_not_hide_a_standstill() {
         let mut standstill = standstill(6);
-        assert_eq!(standstill.stalled(&moved(60), &limits()).len(), 1);
+        assert_eq!(standstill.stalled(&moved(60), &none(), &limits()).len(), 1);
         let newest = HashMap::from([("patient".to_owned(), Utc::now())]);
         standstill.publications.0.lock().unwrap().insert("openmrs".to_owned(), newest);
-        assert_eq!(standstill.stalled(&moved(60), &limits()).len(), 1);
-        assert!(standstill.stalled(&moved(-1), &limits()).is_empty(), "until the marker moves");
+        assert_eq!(standstill.stalled(&moved(60), &none(), &limits()).len(), 1);
+        assert!(standstill.stalled(&moved(-1), &none(), &limits()).is_empty(), "until the marker moves");
     }
 
     #[test]
     fn what_the_console_cannot_see_it_does_not_claim() {
         let elsewhere = HashMap::from([(
             "http://other:8080/ws/atomfeed/patient/recent".to_owned(),
-            Work { worked_at: None, moved_at: Some(Utc::now() - TimeDelta::days(1)) },
+            Work { moved_at: Some(Utc::now() - TimeDelta::days(1)), ..Work::default() },
         )]);
-        assert!(standstill(6).stalled(&elsewhere, &limits()).is_empty());
+        assert!(standstill(6).stalled(&elsewhere, &none(), &limits()).is_empty());
     }
 }
