@@ -30,6 +30,8 @@ pub struct OwnAccount {
     pub second_factor: Option<(DateTime<Utc>, i64)>,
     /// The role must have one.
     pub second_factor_demanded: bool,
+    /// What was just done. It is here once.
+    pub done: Option<String>,
 }
 
 /// A session of a person.
@@ -68,6 +70,8 @@ pub struct AccountsPage {
     pub new_password: Option<(String, String)>,
     /// Every token with the name of its owner, by that name.
     pub tokens: Vec<(String, OwnToken)>,
+    /// What was just done. It is here once.
+    pub done: Option<String>,
 }
 
 /// One account, for those who look after them.
@@ -157,10 +161,11 @@ pub async fn end_session(number: i64) -> Result<(), Problem> {
     let person = super::person()?;
     let ending = async {
         let ended = console.parts.store.end_session_of(&person.name, number).await?;
-        let gone = || Problem::not_found("This session has ended already.", "The list shows those that go on.");
+        let gone = || Problem::not_found("This session has already ended.", "See the list of sessions.");
         if ended { Ok(()) } else { Err(gone()) }
     };
     report::on_record(&console, &visit, &person.name, Happened::SessionEnded, ending).await?;
+    super::say_done(&console, "The session has ended.".to_owned())?;
     super::go_to(&console.parts.config.base.account());
     Ok(())
 }
@@ -215,8 +220,52 @@ pub async fn view_own_account() -> Result<OwnAccount, Problem> {
         shortest: passwords::SHORTEST,
         second_factor: factor.map(|factor| (factor.set_at, factor.codes_left)),
         second_factor_demanded: console.parts.config.access.demands_second_factor(person.role),
+        done: super::done()?,
         person,
     })
+}
+
+/// Keeps how the person wants their pages: by the way they sign in and their name, or in the browser of an open console.
+#[server(prefix = "/api", endpoint = "save_preferences")]
+pub async fn save_preferences(
+    #[server(default)] zone: String,
+    #[server(default)] clock: String,
+    #[server(default)] theme: String,
+    #[server(default)] keys: String,
+) -> Result<(), Problem> {
+    use crate::{
+        model::{Clock, Preferences, Theme, Zone, access::KnownBy},
+        server::security::cookies,
+    };
+    let console = super::console()?;
+    let visit = super::visit()?;
+    let person = super::person()?;
+    let zone = zone.trim();
+    let zone = match (zone.is_empty(), Zone::named(zone)) {
+        (true, _) => None,
+        (false, Some(zone)) => Some(zone.name().to_owned()),
+        (false, None) => {
+            let unknown = Problem::bad_request(
+                "There is no such time zone.",
+                "Choose one from the list, such as Asia/Kolkata, or leave the field empty.",
+            );
+            return Err(unknown.at("zone"));
+        }
+    };
+    let chosen = Preferences {
+        zone,
+        clock: Clock::ALL.into_iter().find(|one| one.word() == clock).unwrap_or_default(),
+        theme: Theme::ALL.into_iter().find(|one| one.word() == theme).unwrap_or_default(),
+        letter_keys: !keys.is_empty(),
+    };
+    if person.known_by == KnownBy::Open {
+        super::append_cookie(cookies::keep_preferences(&chosen, &console.parts.config.base, visit.came.https));
+    } else {
+        console.parts.store.set_preferences(person.known_by.word(), &person.name, &chosen).await?;
+    }
+    super::say_done(&console, "Your preferences are saved.".to_owned())?;
+    super::go_to(&console.parts.config.base.account());
+    Ok(())
 }
 
 #[cfg(feature = "ssr")]
@@ -247,10 +296,11 @@ pub async fn change_password(
     let visit = super::in_a_session()?;
     let account = super::own_account_name(&visit)?;
     if new != again {
-        return Err(Problem::bad_request(
-            "The new password was typed in two different ways.",
-            "Nothing was changed. Type it twice again.",
-        ));
+        let different = Problem::bad_request(
+            "The two passwords are not the same.",
+            "Nothing was changed. Enter the new password twice.",
+        );
+        return Err(different.at("again"));
     }
     let end_tokens = end_tokens.is_some();
     let secret = sign_in::change_password(&console, &visit, &account, &current, &new, end_tokens).await?;
@@ -283,26 +333,32 @@ pub async fn make_token(
     let person = super::person()?;
     super::own_account_name(&visit)?;
     let Some(account) = visit.account.filter(|_| !visit.must_change) else {
-        return Err(Problem::refused("Tokens can be made once you have a password of your own.", "Change it first."));
+        return Err(Problem::refused("Choose a new password before you create tokens.", "Change your password first."));
     };
     let label: String = label.trim().chars().filter(|char| !char.is_control()).take(100).collect();
     if label.is_empty() {
-        return Err(Problem::bad_request(
-            "A token needs a name.",
-            "Name what will use it, such as \"nightly report\".",
-        ));
+        let needed = Problem::bad_request(
+            "The token needs a name.",
+            "Enter what will use the token, such as \"nightly report\".",
+        );
+        return Err(needed.at("label"));
     }
     if role > person.role {
-        return Err(Problem::bad_request("A token cannot carry more than your own role.", "Choose a lower role."));
+        let more = Problem::bad_request("A token cannot have a higher role than you.", "Choose a lower role.");
+        return Err(more.at("role"));
     }
     let days = match days.trim() {
         "" => None,
         text => Some(text.parse::<u32>().ok().filter(|days| (1..=3_650).contains(days)).ok_or_else(|| {
-            Problem::bad_request("This is no number of days.", "Choose 1 to 3650, or leave it empty for no end.")
+            Problem::bad_request(
+                "This is not a number of days.",
+                "Choose 1 to 3650, or leave the field empty for no end.",
+            )
+            .at("days")
         })?),
     };
     if console.parts.store.tokens_of(account).await?.len() >= MOST {
-        return Err(Problem::bad_request(format!("{MOST} tokens are enough."), "Revoke those that nothing uses."));
+        return Err(Problem::bad_request(format!("You can have at most {MOST} tokens."), "Revoke unused tokens."));
     }
     sign_in::confirm(&console, &visit, &person.name, &password, "password").await?;
     let token = format!("afc_{}", secrets::new());
@@ -337,7 +393,8 @@ pub async fn revoke_token(id: i64) -> Result<(), Problem> {
     };
     let what = Happened::TokenRevoked { id, of: &person.name };
     report::on_record(&console, &visit, &person.name, what, revoking).await?;
-    super::go_to(&format!("{}#tokens", console.parts.config.base.account()));
+    super::say_done(&console, "The token is revoked.".to_owned())?;
+    super::go_to(&console.parts.config.base.account());
     Ok(())
 }
 
@@ -372,15 +429,16 @@ pub async fn list_accounts() -> Result<AccountsPage, Problem> {
             .collect(),
         applications: console.applications().cloned().collect(),
         new_password,
+        done: super::done()?,
     })
 }
 
-/// Makes an account with a one-time password. `all` or `applications` say what it may see.
+/// Makes an account with a one-time password. `all` (not empty) or `applications` say what it may see, never both.
 #[server(prefix = "/api", endpoint = "add_account")]
 pub async fn add_account(
     #[server(default)] name: String,
     role: Role,
-    #[server(default)] all: Option<String>,
+    #[server(default)] all: String,
     #[server(default)] applications: Vec<String>,
 ) -> Result<(), Problem> {
     use crate::server::{
@@ -392,8 +450,8 @@ pub async fn add_account(
     };
     let console = super::accounts_console()?;
     let (visit, person) = (super::visit()?, super::person()?);
-    sign_in::check_name(&name)?;
-    let applications = super::chosen_applications(&console, all.is_some(), applications)?;
+    sign_in::check_new_name(&console.parts.store, &name).await.map_err(|problem| problem.at_if(400, "name"))?;
+    let applications = super::chosen_applications(&console, !all.is_empty(), applications)?;
     let (password, kept) = console.parts.doorkeeper.prover.one_time().await?;
     let account =
         NewAccount { name: folded(&name), role, applications, password: kept, created_by: person.name.clone() };
@@ -401,10 +459,11 @@ pub async fn add_account(
         if console.parts.store.add_account(&account).await? {
             return Ok(());
         }
-        Err(Problem::bad_request(
-            format!("There is an account {} already.", account.name),
-            "Choose another name, or give that account a new one-time password.",
-        ))
+        let taken = Problem::bad_request(
+            format!("The account {} already exists.", account.name),
+            "Choose another name, or create a new one-time password for that account.",
+        );
+        Err(taken.at("name"))
     };
     report::on_record(&console, &visit, &person.name, Happened::AccountAdded { name: &account.name }, adding).await?;
     console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name: account.name, password });
@@ -412,22 +471,23 @@ pub async fn add_account(
     Ok(())
 }
 
-/// Gives an account another role and other applications. Its sessions end.
+/// Gives an account another role and other applications: see [`add_account`]. Its sessions end.
 #[server(prefix = "/api", endpoint = "change_account")]
 pub async fn change_account(
     name: String,
     role: Role,
-    #[server(default)] all: Option<String>,
+    #[server(default)] all: String,
     #[server(default)] applications: Vec<String>,
 ) -> Result<(), Problem> {
     use crate::server::security::report::{self, Happened};
     let console = super::accounts_console()?;
     let (visit, person) = (super::visit()?, super::person()?);
     super::not_ones_own(&person, &name)?;
-    let applications = super::chosen_applications(&console, all.is_some(), applications)?;
+    let applications = super::chosen_applications(&console, !all.is_empty(), applications)?;
     let changing =
         async { super::changed(console.parts.store.set_rights(&name, role, applications.as_ref()).await?, &name) };
     report::on_record(&console, &visit, &person.name, Happened::AccountChanged { name: &name }, changing).await?;
+    super::say_done(&console, format!("The account {name} is changed: role {role}. The user is signed out."))?;
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }
@@ -443,6 +503,12 @@ pub async fn disable_account(name: String, disabled: bool) -> Result<(), Problem
         if disabled { Happened::AccountDisabled { name: &name } } else { Happened::AccountEnabled { name: &name } };
     let changing = async { super::changed(console.parts.store.set_disabled(&name, disabled).await?, &name) };
     report::on_record(&console, &visit, &person.name, what, changing).await?;
+    let sentence = if disabled {
+        format!("The account {name} is disabled. The user is signed out.")
+    } else {
+        format!("The account {name} is enabled again.")
+    };
+    super::say_done(&console, sentence)?;
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }
@@ -487,6 +553,8 @@ pub async fn revoke_tokens_of(name: String, #[server(default)] id: Option<i64>) 
         if revoked { Ok(()) } else { Err(super::token_gone()) }
     };
     report::on_record(&console, &visit, &person.name, what, revoking).await?;
-    super::go_to(&format!("{}#tokens", console.parts.config.base.accounts()));
+    let revoked = if id.is_some() { "1 token is revoked" } else { "All tokens are revoked" };
+    super::say_done(&console, format!("{revoked}: {name}."))?;
+    super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }

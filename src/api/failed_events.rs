@@ -5,9 +5,16 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use crate::model::Right;
+#[cfg(feature = "ssr")]
+use crate::model::filter::pairs;
 use crate::{
     error::Problem,
-    model::{ApplicationInfo, EventKey, FailedEvent, FailedEventRow, filter::ListQuery},
+    model::{
+        ApplicationInfo, EventKey, FailedEvent, FailedEventRow,
+        cause::Cause,
+        feed_names::NamedFeed,
+        filter::{Filter, ListQuery},
+    },
 };
 
 /// A part of a list that is missing, because its source did not answer.
@@ -30,6 +37,18 @@ pub struct Scan {
     pub complete: bool,
 }
 
+/// What was counted of a list whose number nothing knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Counted {
+    pub total: u64,
+    /// As [`ListPage::to_retry`].
+    pub to_retry: u64,
+    /// All rows were read; otherwise these are the least that there can be.
+    pub complete: bool,
+    /// How many rows were read of each application for a text; 0 where the database itself finds what matches.
+    pub scans: Vec<Scan>,
+}
+
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ListPage {
@@ -44,12 +63,19 @@ pub struct ListPage {
     pub previous: Option<ListQuery>,
     /// How many match in all, where that is known without asking (filters by application, feed, state and group only).
     pub total: Option<u64>,
+    /// Of those, how many a retry of all would take: the waiting ones where they are filtered for, otherwise those whose
+    /// retries are used up.
+    #[serde(default)]
+    pub to_retry: Option<u64>,
+    /// What was counted because it was asked for, where `total` would not be known.
+    #[serde(default)]
+    pub counted: Option<Counted>,
     /// The title of the group that the list is of.
     pub group: Option<String>,
     /// Every configured application, for the filter form and the names in the rows.
     pub applications: Vec<ApplicationInfo>,
-    /// Feed addresses with failed events, for the filter form: application key, address.
-    pub feeds: Vec<(String, Option<String>)>,
+    /// The feeds of all applications by name, for the filter form and the rows.
+    pub feeds: Vec<NamedFeed>,
     /// Why nothing can be retried, by application key; applications that are not named can.
     pub retry_refused: Vec<(String, String)>,
     pub missing: Vec<MissingPart>,
@@ -59,15 +85,81 @@ pub struct ListPage {
     pub mark: String,
     /// Why error texts are masked and not searched, as a sentence; `None`: they are not masked.
     pub masked: Option<String>,
+    /// How many match without the text, where whoever asks may not search the error texts for it.
+    #[serde(default)]
+    pub without_text: Option<u64>,
     /// Applications whose database keeps no first failure: see [`crate::model::FailedEventRow::moves`].
-    pub moving: Vec<String>,
+    pub moving: Vec<Moving>,
+}
+
+/// An application whose database keeps no first failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moving {
+    /// Its key.
+    pub app: String,
+    /// The list is filtered and sorted by the times that it shows; otherwise by those of the rows' last changes.
+    pub as_shown: bool,
 }
 
 /// A page of failed events. `query` is the page's query string.
 #[server(prefix = "/api", input = GetUrl, endpoint = "failed_events")]
 pub async fn list_failed_events(query: String) -> Result<ListPage, Problem> {
     let console = super::console_for(Right::See)?;
-    crate::server::lists::page(&console, console.list_query(&query)?).await
+    let mut page = crate::server::lists::page(&console, console.list_query(&query)?).await?;
+    // A way to look at the same list, and no part of it.
+    if page.total.is_none() && pairs(&query).any(|(key, value)| key == "count" && value == "all") {
+        let counted = crate::server::counts::of_list(&console, &page.query.filter).await;
+        if counted.complete {
+            (page.total, page.to_retry) = (Some(counted.total), Some(counted.to_retry));
+        }
+        page.counted = Some(counted);
+    }
+    Ok(page)
+}
+
+/// A list by cause.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CausesPage {
+    /// What is counted of the filter that was asked for.
+    pub filter: Filter,
+    /// The filter asked for more than can be counted.
+    pub narrowed: bool,
+    /// The greatest first.
+    pub causes: Vec<Cause>,
+    /// How many there are in all.
+    pub all: usize,
+    pub applications: Vec<ApplicationInfo>,
+    pub feeds: Vec<NamedFeed>,
+    /// Keys of the applications where nothing can be retried.
+    pub off: Vec<String>,
+    /// The names of the applications whose failed events could not be read, and whether others could.
+    #[serde(default)]
+    pub unread: (Vec<String>, bool),
+}
+
+/// The causes of a list. `query` is the list's query string.
+#[server(prefix = "/api", input = GetUrl, endpoint = "causes")]
+pub async fn list_causes(query: String) -> Result<CausesPage, Problem> {
+    use crate::server::causes;
+    let console = super::console_for(Right::See)?;
+    let asked = console.list_query(&query)?.filter;
+    for app in &asked.apps {
+        console.info(app)?;
+    }
+    let filter = causes::countable(&asked);
+    let (causes, all) = causes::of_list(&console, &filter).await?;
+    let views = console.views().await;
+    let off = views.iter().filter(|view| view.seen.as_ref().is_none_or(|seen| seen.retry_refused.is_some()));
+    Ok(CausesPage {
+        narrowed: Filter { order: filter.order, ..asked } != filter,
+        off: off.map(|view| view.info.key.clone()).collect(),
+        unread: causes::unread(&console, &filter).await,
+        feeds: crate::model::feed_names::named(&views),
+        applications: console.applications().cloned().collect(),
+        filter,
+        causes,
+        all,
+    })
 }
 
 /// What came since a list was read.
@@ -129,6 +221,9 @@ pub struct EventPage {
     pub same_record_missing: Vec<MissingPart>,
     /// Names for the applications of `same_record`.
     pub applications: Vec<ApplicationInfo>,
+    /// What the feeds of all applications are called.
+    #[serde(default)]
+    pub names: Vec<NamedFeed>,
     /// The failed events with the same fault; `None`: not known yet.
     pub group: Option<EventGroup>,
     /// Later events of the same record here: how many were resolved, and how many failed too.
@@ -137,6 +232,9 @@ pub struct EventPage {
     pub set_back: Option<i64>,
     /// What the ledger knows of it; `None`: it has not seen it yet.
     pub life: Option<crate::model::ledger::LedgerEvent>,
+    /// Where a browser of the hospital finds the record, where that is known.
+    #[serde(default)]
+    pub record_link: Option<String>,
     /// The neighbours in the list it was opened from.
     pub previous: Option<EventKey>,
     pub next: Option<EventKey>,
@@ -146,7 +244,8 @@ pub struct EventPage {
 #[server(prefix = "/api", input = GetUrl, endpoint = "failed_event")]
 pub async fn view_failed_event(app: String, id: String, list: String) -> Result<EventPage, Problem> {
     let console = super::console_for(Right::See)?;
-    let unknown = || Problem::not_found(format!("{id:?} is no id of a failed event."), "Open one from the list.");
+    let unknown =
+        || Problem::not_found(format!("{id:?} is not an id of a failed event."), "Open an event from the list.");
     // An open page that reads its live parts anew: see the island.
     let live = crate::model::filter::pairs(&list).any(|(key, _)| key == "live");
     let list = console.list_query(&list)?;
@@ -174,8 +273,22 @@ pub async fn retry(
         })
     });
     let action = operations::retry(&console, super::actor()?, events.collect::<Result<_, _>>()?, said(reason)).await?;
-    super::go_back(&console, &back, action);
+    super::go_back(&console, &with_place(&back), action);
     Ok(())
+}
+
+/// The way back to the place on the list where a row was acted on: what the button of a row adds to the address that its
+/// form is posted to.
+#[cfg(feature = "ssr")]
+fn with_place(back: &str) -> String {
+    let place = leptos::prelude::with_context(|parts: &axum::http::request::Parts| {
+        let query = parts.uri.query().unwrap_or_default();
+        crate::model::filter::pairs(query).find(|(key, _)| key == "at")?.1.parse::<u16>().ok()
+    });
+    match place.flatten() {
+        Some(place) => format!("{back}{}at={place}", if back.contains('?') { '&' } else { '?' }),
+        None => back.to_owned(),
+    }
 }
 
 /// A reason as typed: nothing when it is blank, and no longer than a paragraph.

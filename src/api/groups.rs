@@ -8,8 +8,9 @@ use crate::model::Right;
 use crate::{
     error::Problem,
     model::{
-        ApplicationInfo,
-        group::Group,
+        ApplicationInfo, EventKey,
+        feed_names::NamedFeed,
+        group::{Group, WrittenNote},
         ledger::{LedgerEvent, LifeState},
     },
 };
@@ -23,6 +24,12 @@ pub struct GroupsPage {
     /// They are those that have no failed event any more.
     pub quiet: bool,
     pub applications: Vec<ApplicationInfo>,
+    /// What the feeds of all applications are called.
+    #[serde(default)]
+    pub names: Vec<NamedFeed>,
+    /// The names of the applications whose failed events could not be read.
+    #[serde(default)]
+    pub unread: Vec<String>,
 }
 
 /// The groups that have failed events now, the largest first; `quiet`: those that have none any more.
@@ -31,9 +38,18 @@ pub async fn list_groups(quiet: bool) -> Result<GroupsPage, Problem> {
     /// More would be no overview.
     const MOST: usize = 100;
     let console = super::console_for(Right::See)?;
-    let (mut groups, all) = console.parts.store.groups(quiet, MOST, console.only()).await?;
+    let (mut groups, all) = console.parts.store.groups(quiet, MOST, console.only(), console.ahead()).await?;
     groups.iter_mut().for_each(|group| crate::server::groups::mask(&console, group));
-    Ok(GroupsPage { groups, all, quiet, applications: console.applications().cloned().collect() })
+    let names = console.named_feeds().await;
+    let (unread, _) = crate::server::causes::unread(&console, &Default::default()).await;
+    Ok(GroupsPage { groups, all, quiet, applications: console.applications().cloned().collect(), names, unread })
+}
+
+/// The error text of one failed event of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    pub event: EventKey,
+    pub text: String,
 }
 
 /// One group with a page of its failed events.
@@ -46,8 +62,17 @@ pub struct GroupPage {
     /// `before` of the next page.
     pub next: Option<i64>,
     pub applications: Vec<ApplicationInfo>,
+    /// What the feeds of all applications are called.
+    #[serde(default)]
+    pub names: Vec<NamedFeed>,
     /// Why nothing can be retried, by application key; applications that are not named can.
     pub retry_refused: Vec<(String, String)>,
+    /// Error texts of some of the events, where they may be read.
+    pub examples: Vec<Example>,
+    /// The versions of its note before the present one, newest first.
+    pub earlier_notes: Vec<WrittenNote>,
+    /// What was just done. It is here once.
+    pub done: Option<String>,
     /// Of its exhausted events, those that no retry helps: without a feed address, or without a time of failure.
     pub beyond_help: u64,
 }
@@ -57,6 +82,7 @@ pub struct GroupPage {
 pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) -> Result<GroupPage, Problem> {
     use crate::server::groups;
     const PAGE: usize = 50;
+    const EARLIER: u32 = 20;
     let console = super::console_for(Right::See)?;
     let store = &console.parts.store;
     let group = groups::find(&console, fault).await?.ok_or_else(|| groups::unknown(fault))?;
@@ -64,7 +90,7 @@ pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) 
         Some(word) => LifeState::ALL
             .into_iter()
             .find(|state| state.word() == word)
-            .ok_or_else(|| Problem::bad_request(format!("{word:?} is no state."), "Use the links of the page."))?,
+            .ok_or_else(|| Problem::bad_request(format!("{word:?} is not a state."), "Use the links of the page."))?,
         None if group.exhausted > 0 || group.failed() == 0 && group.resolved == 0 => LifeState::Exhausted,
         None if group.waiting > 0 => LifeState::Waiting,
         None if group.unknown > 0 => LifeState::Unknown,
@@ -80,41 +106,61 @@ pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) 
     Ok(GroupPage {
         next: events.last().filter(|_| more).map(|event| event.id),
         state,
+        names: crate::model::feed_names::named(&views),
+        examples: groups::examples(&console, &events).await,
         events,
         retry_refused: refused.collect(),
+        earlier_notes: if group.note_version > 1 { store.earlier_notes(fault, EARLIER).await? } else { Vec::new() },
+        done: super::done()?,
         beyond_help: store.beyond_help(fault, console.only()).await?,
         applications: console.applications().cloned().collect(),
         group,
     })
 }
 
-/// Writes the note on a group: what it is, what to do, who looks after it. All three empty take it away.
+/// Writes the note on a group: what it is, what to do, who looks after it. All three empty take it away. `seen` is the
+/// number of the version that the writer saw, 0 for none: another one is not written over.
 #[server(prefix = "/api", endpoint = "write_note")]
 pub async fn write_note(
     fault: i64,
     #[server(default)] what: String,
     #[server(default)] todo: String,
     #[server(default)] looks_after: String,
+    #[server(default)] seen: i64,
 ) -> Result<(), Problem> {
-    use crate::{model::audit::AuditKind, server::groups};
+    use crate::{
+        model::{
+            audit::AuditKind,
+            group::{Note, NoteSaved},
+        },
+        server::groups,
+    };
     let console = super::console_for(Right::Note)?;
     let actor = super::actor()?;
-    let before = groups::find(&console, fault).await?.ok_or_else(|| groups::unknown(fault))?.note;
-    let note = crate::model::group::Note::typed(&what, &todo, &looks_after);
+    let group = groups::find(&console, fault).await?.ok_or_else(|| groups::unknown(fault))?;
+    let note = Note::typed(&what, &todo, &looks_after);
+    let before = group.note.map(|before| (before.note, before.who));
+    if before.as_ref().map_or(&Note::default(), |(before, _)| before) == &note {
+        super::go_to(&console.parts.config.base.group(fault));
+        return Ok(());
+    }
+    if group.note_version != seen {
+        return Err(groups::note_changed());
+    }
     let what = if note.is_empty() { format!("removed from group {fault}") } else { format!("on group {fault}") };
     let what = match before {
-        Some(before) => format!(
-            "{what}: {} characters in the place of {} that {} had written",
-            note.length(),
-            before.note.length(),
-            before.who
-        ),
+        Some((before, who)) => {
+            format!("{what}: {} characters in the place of {} that {who} had written", note.length(), before.length())
+        }
         None => format!("{what}: {} characters where there was no note", note.length()),
     };
     console.parts.audit.record(actor.entry(AuditKind::NoteChanged).what(what)).await?;
-    if !console.parts.store.write_note(fault, &note, &actor.who).await? {
-        return Err(groups::unknown(fault));
+    match console.parts.store.write_note(fault, &note, &actor.who, seen).await? {
+        NoteSaved::Yes => {}
+        NoteSaved::Conflict => return Err(groups::note_changed()),
+        NoteSaved::NoGroup => return Err(groups::unknown(fault)),
     }
+    super::say_done(&console, if note.is_empty() { "The note is removed." } else { "The note is saved." }.to_owned())?;
     super::go_to(&console.parts.config.base.group(fault));
     Ok(())
 }

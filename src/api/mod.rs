@@ -9,6 +9,7 @@ pub mod groups;
 pub mod history;
 pub mod operations;
 pub mod overview;
+pub mod search;
 pub mod second_factor;
 pub mod service_tokens;
 
@@ -30,7 +31,14 @@ fn person() -> Result<Person, Problem> {
 fn console_for(right: Right) -> Result<Console, Problem> {
     let person = person()?;
     person.demand(right)?;
-    Ok(console()?.seen_by(&person))
+    let zone = leptos::prelude::with_context(|reader: &crate::model::Reader| reader.zone).unwrap_or_default();
+    Ok(console()?.seen_by(&person).in_zone(zone))
+}
+
+/// Returns the time zone and the clock of the person who reads; for a program, which has none, UTC and 24 hours.
+#[cfg(feature = "ssr")]
+fn reader() -> crate::model::Reader {
+    leptos::prelude::use_context().unwrap_or_default()
 }
 
 /// The console itself, for what is about coming in and not about applications.
@@ -48,20 +56,20 @@ fn accounts_console() -> Result<Console, Problem> {
     // Whoever gives out rights can give them to themselves: so nobody does who has not all of them.
     if person.applications.is_some() {
         return Err(Problem::refused(
-            "Accounts are looked after by administrators who see every application.",
-            "Ask one of them.",
+            "Only administrators of all applications can manage accounts.",
+            "Ask an administrator of all applications.",
         ));
     }
     let console = console()?;
     let instead = match console.parts.config.access.way.mode() {
         Mode::Accounts => return Ok(console),
-        Mode::Openmrs => "people sign in with what they have in OpenMRS",
-        Mode::Proxy => "a proxy says who people are",
-        Mode::Open => "everybody is let in",
+        Mode::Openmrs => "users sign in with their OpenMRS account",
+        Mode::Proxy => "a proxy names the users",
+        Mode::Open => "there is no sign-in",
     };
     Err(Problem::not_found(
-        format!("This console keeps no accounts: {instead}."),
-        "The setting access.mode of its configuration says how people come in.",
+        format!("This console has no accounts: {instead}."),
+        "The setting access.mode says how users sign in.",
     ))
 }
 
@@ -73,8 +81,8 @@ fn service_tokens_console() -> Result<Console, Problem> {
     // A token can tell of every application: so nobody makes one who does not see them all.
     if person.applications.is_some() {
         return Err(Problem::refused(
-            "Service tokens are looked after by administrators who see every application.",
-            "Ask one of them.",
+            "Only administrators of all applications can manage service tokens.",
+            "Ask an administrator of all applications.",
         ));
     }
     console()
@@ -98,8 +106,8 @@ fn own_account_name(visit: &Visit) -> Result<String, Problem> {
     let person = person()?;
     if visit.account.is_none() {
         return Err(Problem::not_found(
-            "Your account is not kept by this console.",
-            "Its password is changed where it is kept; tokens are for accounts of the console.",
+            "Your account is not an account of this console.",
+            "Change your password in the system of your account. Tokens are only for accounts of the console.",
         ));
     }
     Ok(person.name)
@@ -111,7 +119,7 @@ fn not_ones_own(person: &Person, name: &str) -> Result<(), Problem> {
     if person.name == crate::server::store::folded(name) {
         return Err(Problem::refused(
             "This is your own account.",
-            "Another administrator can change it; your password is changed on the page of your account.",
+            "Another administrator can change it. Change your password on your account page.",
         ));
     }
     Ok(())
@@ -122,12 +130,10 @@ fn not_ones_own(person: &Person, name: &str) -> Result<(), Problem> {
 fn changed(done: Result<(), crate::server::store::Unchanged>, name: &str) -> Result<(), Problem> {
     use crate::server::store::Unchanged;
     done.map_err(|why| match why {
-        Unchanged::NoAccount => {
-            Problem::not_found(format!("There is no account {name:?}."), "The list shows those that there are.")
-        }
+        Unchanged::NoAccount => Problem::not_found(format!("There is no account {name:?}."), "See the list."),
         Unchanged::LastAdministrator => Problem::refused(
-            format!("{name} is the last administrator who sees everything."),
-            "Make another one first; otherwise nobody could look after accounts.",
+            format!("{name} is the last administrator of all applications."),
+            "At least one administrator of all applications is needed. Add another one first.",
         ),
     })
 }
@@ -135,30 +141,57 @@ fn changed(done: Result<(), crate::server::store::Unchanged>, name: &str) -> Res
 /// A token that is not there, or not there any more.
 #[cfg(feature = "ssr")]
 fn token_gone() -> Problem {
-    Problem::not_found("This token has been revoked already.", "The list shows those that there are.")
+    Problem::not_found("This token was already revoked.", "See the list.")
 }
 
-/// The applications that a form names; `None`: all.
+/// The applications that a form names; `None`: all. A form that says both gives more rights than one of its two meanings, so
+/// it is not taken.
 #[cfg(feature = "ssr")]
 fn chosen_applications(
     console: &Console,
     all: bool,
     chosen: Vec<String>,
 ) -> Result<Option<std::collections::BTreeSet<String>>, Problem> {
-    if all {
-        return Ok(None);
-    }
     let chosen: std::collections::BTreeSet<String> = chosen.into_iter().filter(|key| !key.is_empty()).collect();
-    if chosen.is_empty() {
-        return Err(Problem::bad_request(
-            "No application was chosen.",
-            "Tick all applications, or those that the account may see.",
-        ));
+    match (all, chosen.is_empty()) {
+        (true, true) => return Ok(None),
+        (true, false) => {
+            let both = Problem::bad_request(
+                "All applications and some applications are selected.",
+                "Choose all applications, or select some.",
+            );
+            return Err(both.at("applications"));
+        }
+        (false, true) => {
+            let none = Problem::bad_request("No application is selected.", "Choose all applications, or select some.");
+            return Err(none.at("applications"));
+        }
+        (false, false) => {}
     }
     for key in &chosen {
-        console.info(key)?;
+        console.info(key).map_err(|problem| problem.at("applications"))?;
     }
     Ok(Some(chosen))
+}
+
+/// Keeps a sentence for the next page that the visitor sees: what a form did.
+#[cfg(feature = "ssr")]
+fn say_done(console: &Console, sentence: String) -> Result<(), Problem> {
+    use crate::server::security::sign_in::ShownOnce;
+    console.parts.doorkeeper.show_once(&visit()?, ShownOnce::Done(sentence));
+    Ok(())
+}
+
+/// The sentence of what a form did, where one is kept for this visitor.
+#[cfg(feature = "ssr")]
+fn done() -> Result<Option<String>, Problem> {
+    use crate::server::security::sign_in::ShownOnce;
+    // A program asks for data; a sentence is for a page, and for one that somebody has opened.
+    let Ok(visit) = visit() else { return Ok(None) };
+    if reads_anew() {
+        return Ok(None);
+    }
+    Ok(console()?.parts.doorkeeper.take_shown(&visit, ShownOnce::done))
 }
 
 /// Gives the browser a cookie with this answer.
@@ -211,6 +244,21 @@ fn visit() -> Result<Visit, Problem> {
     leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its visitor."))
 }
 
+/// When the last visit of whoever asks ended, where this is one. A page that is read anew by itself is none.
+#[cfg(feature = "ssr")]
+async fn last_visit(console: &Console) -> Option<chrono::DateTime<chrono::Utc>> {
+    crate::server::visits::last(console, &visit().ok()?, reads_anew()).await
+}
+
+/// Whether an open page reads itself anew, which nobody asked for.
+#[cfg(feature = "ssr")]
+fn reads_anew() -> bool {
+    let anew = leptos::prelude::with_context(|parts: &axum::http::request::Parts| {
+        parts.uri.query().is_some_and(|query| query.split('&').any(|part| part == "live=1"))
+    });
+    anew.unwrap_or_default()
+}
+
 /// Who goes on record for what the request does, and from where.
 #[cfg(feature = "ssr")]
 fn actor() -> Result<Actor, Problem> {
@@ -221,10 +269,7 @@ fn actor() -> Result<Actor, Problem> {
 #[cfg(feature = "ssr")]
 fn hospital(right: Right) -> Result<std::sync::Arc<crate::demo::Hospital>, Problem> {
     console_for(right)?.parts.hospital.clone().ok_or_else(|| {
-        Problem::not_found(
-            "This console runs on a real hospital.",
-            "What can be broken and mended is in the demo only.",
-        )
+        Problem::not_found("This console runs with a real hospital.", "Problems can be simulated in the demo only.")
     })
 }
 
@@ -252,9 +297,14 @@ fn go_back(console: &Console, back: &str, operation: i64) {
     let back = if back.len() > LONGEST_WAY { "" } else { back };
     let (path, query) = back.split_once('?').unwrap_or((back, ""));
     let mut kept = String::new();
-    for (key, value) in pairs(query).filter(|(key, _)| key != "done") {
+    // Of several places the last one is that of this time.
+    let place = pairs(query).filter(|(key, _)| key == "at").last();
+    for (key, value) in pairs(query).filter(|(key, _)| key != "done" && key != "at").chain(place) {
         push(&mut kept, &key, &value);
     }
     push(&mut kept, "done", &operation.to_string());
-    go_to(&base.inside(&format!("{path}?{kept}")).unwrap_or_else(|| base.operation(operation)));
+    // A list comes back where it was: at the row that was acted on.
+    let place = if path == "/failed-events" { "#here" } else { "" };
+    let back = base.inside(&format!("{path}?{kept}")).map(|back| back + place);
+    go_to(&back.unwrap_or_else(|| base.operation(operation)));
 }

@@ -9,7 +9,8 @@ use crate::{
     error::Problem,
     model::{
         ApplicationInfo, Feed,
-        operation::{Discarded, Followed, Operation, PlannedFeed, RowCourse, Stage},
+        feed_names::NamedFeed,
+        operation::{CauseCount, Discarded, Operation, PlannedFeed, RowCourse, WhichRows},
     },
 };
 
@@ -32,8 +33,8 @@ pub async fn list_operations(before: Option<i64>) -> Result<OperationsPage, Prob
     let mut operations = store.operations(before, PAGE as u32 + 1, console.only()).await?;
     let more = operations.len() > PAGE;
     operations.truncate(PAGE);
-    let operations: Vec<Operation> =
-        operations.into_iter().map(|operation| crate::server::operations::as_seen(&console, operation)).collect();
+    let as_seen = operations.into_iter().map(|operation| crate::server::operations::as_seen(&console, operation));
+    let operations: Vec<Operation> = futures::future::join_all(as_seen).await;
     let only = console.only().cloned();
     let which = crate::server::store::WhichCopies { restorable: true, only, ..Default::default() };
     let restorable = store.discarded_count(&which).await?;
@@ -65,61 +66,38 @@ pub struct OperationPage {
     pub rows: Vec<RowCourse>,
     /// `from` of the next page of rows.
     pub next: Option<i64>,
+    /// Which rows these are.
+    pub which: WhichRows,
+    /// Of a retry: what rows failed again with, the most frequent first.
+    pub causes: Vec<CauseCount>,
     /// Copies of this operation that can still be put back.
     pub restorable: u64,
     pub applications: Vec<ApplicationInfo>,
+    /// What the feeds of all applications are called.
+    #[serde(default)]
+    pub names: Vec<NamedFeed>,
 }
 
-/// One operation; `from` pages through its rows.
+/// One operation; `from` pages through its rows, and `which` says which of them are shown ([`WhichRows`]).
 #[server(prefix = "/api", input = GetUrl, endpoint = "operation")]
-pub async fn view_operation(id: i64, from: Option<i64>) -> Result<OperationPage, Problem> {
-    crate::server::operations::page(&super::console_for(Right::See)?, id, from).await
-}
-
-/// How an operation stands, in numbers; the page has the words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Course {
-    pub stage: Stage,
-    /// Why it waits or was paused.
-    pub note: Option<String>,
-    /// Rows that had their turn, and all rows.
-    pub taken: u64,
-    pub of: u64,
-    pub done: u64,
-    pub left_alone: u64,
-    /// Locked by other transactions: tried again.
-    pub busy: u64,
-    #[serde(flatten)]
-    pub followed: Followed,
-}
-
-/// How an operation stands now; for the page that shows it.
-#[server(prefix = "/api", input = GetUrl, endpoint = "operation_course")]
-pub async fn operation_course(id: i64) -> Result<Course, Problem> {
-    let console = super::console_for(Right::See)?;
-    let operation = crate::server::operations::counted(&console, id).await?;
-    let counts = operation.counts;
-    Ok(Course {
-        stage: operation.stage,
-        note: operation.note,
-        taken: counts.done() + counts.left_alone(),
-        of: operation.planned.unwrap_or(counts.asked).max(counts.asked),
-        done: counts.done(),
-        left_alone: counts.left_alone(),
-        busy: counts.busy,
-        followed: operation.followed,
-    })
+pub async fn view_operation(
+    id: i64,
+    from: Option<i64>,
+    #[server(default)] which: Option<String>,
+) -> Result<OperationPage, Problem> {
+    let which = which.as_deref().map(WhichRows::from_word).unwrap_or_default();
+    crate::server::operations::page(&super::console_for(Right::See)?, id, from, which).await
 }
 
 /// Makes a plan: which rows an operation would take, frozen now. Nothing is touched.
 ///
-/// A form posts `kind` (`retry`, `discard` or `restore`) and one of: `query` (a list's query string), `rows`
-/// (`app:id:retries`), `group` (a fault's number), `failed_again` (an operation), `copies` (of discarded events), or
-/// `copies_of` (an operation).
+/// A form posts `kind` (`retry`, `discard` or `restore`) and one of: `query` (a list's query string; empty: everything),
+/// `rows` (`app:id:retries`), `group` (a fault's number), `failed_again` (an operation), `copies` (of discarded events), or
+/// `copies_of` (an operation). A plan that is dropped leads to the page that the form was sent from.
 #[server(prefix = "/api", endpoint = "plan_operation")]
 pub async fn plan_operation(
     kind: String,
-    #[server(default)] query: Option<String>,
+    #[server(default)] query: Given,
     #[server(default)] rows: Vec<String>,
     #[server(default)] group: Option<i64>,
     #[server(default)] failed_again: Option<i64>,
@@ -134,10 +112,15 @@ pub async fn plan_operation(
         "retry" => RequestKind::Retry,
         "discard" => RequestKind::Discard,
         "restore" => RequestKind::Restore,
-        _ => return Err(Problem::bad_request(format!("{kind:?} is no operation."), "Use the buttons of the pages.")),
+        _ => {
+            return Err(Problem::bad_request(
+                format!("{kind:?} is not an operation."),
+                "Use the buttons of the pages.",
+            ));
+        }
     };
     let console = super::console_for(kind.right())?;
-    let what = match (query, group, failed_again, copies_of) {
+    let what = match (query.0, group, failed_again, copies_of) {
         _ if kind == RequestKind::Restore => match copies_of {
             Some(operation) => Matching::CopiesOf(operation),
             None => Matching::Copies(copies),
@@ -151,8 +134,26 @@ pub async fn plan_operation(
         }
     };
     let id = operations::plan(&console, super::actor()?, kind, what).await?;
-    super::go_to(&console.parts.config.base.operation(id));
+    let crate::server::http::CameFrom(page) = use_context().unwrap_or_default();
+    super::go_to(&console.parts.config.base.plan(id, &page));
     Ok(())
+}
+
+/// A field of a form that may be empty. An `Option` would read an empty one as one that was not sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "Option<String>")]
+pub struct Given(pub Option<String>);
+
+impl From<String> for Given {
+    fn from(text: String) -> Self {
+        Self(Some(text))
+    }
+}
+
+impl From<Given> for Option<String> {
+    fn from(given: Given) -> Self {
+        given.0
+    }
 }
 
 #[cfg(feature = "ssr")]
@@ -171,9 +172,9 @@ pub async fn start_operation(
 ) -> Result<(), Problem> {
     use crate::model::operation::{Pace, TryFirst};
     let console = console_for_operation(id).await?;
-    let per_minute = number("The rate", per_minute)?;
-    let rows = number("The number of first rows", try_first)?;
-    let needed = number("The number that must succeed", try_needed)?;
+    let per_minute = number("The maximum per minute", "per_minute", per_minute)?;
+    let rows = number("The number of events to test with", "try_first", try_first)?;
+    let needed = number("The number that must succeed", "try_needed", try_needed)?;
     let try_first = rows.map(|rows| TryFirst { rows, needed: needed.unwrap_or(rows).min(rows) });
     let pace = Pace { per_minute, try_first };
     let reason = super::failed_events::said(reason);
@@ -192,21 +193,22 @@ async fn console_for_operation(id: i64) -> Result<crate::server::state::Console,
 
 /// A field that may be empty and holds a whole number from 1 on otherwise.
 #[cfg(feature = "ssr")]
-fn number(what: &str, text: Option<String>) -> Result<Option<u32>, Problem> {
+fn number(what: &str, field: &str, text: Option<String>) -> Result<Option<u32>, Problem> {
     let text = text.unwrap_or_default();
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
     let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
-    number
-        .map(Some)
-        .ok_or_else(|| Problem::bad_request(format!("{what} is no whole number from 1 on."), "Go back and correct it."))
+    number.map(Some).ok_or_else(|| {
+        Problem::bad_request(format!("{what} must be a whole number."), "Enter a number from 1 to 1,000,000.").at(field)
+    })
 }
 
-/// Pauses, resumes or cancels an operation, or throws a plan away: `turn` is `pause`, `resume`, `cancel` or `drop`.
+/// Pauses, resumes or cancels an operation, or drops a plan: `turn` is `pause`, `resume`, `cancel` or `drop`. A plan that is
+/// dropped leads to `back`, a path and query below the base; without one, to the operations.
 #[server(prefix = "/api", endpoint = "turn_operation")]
-pub async fn turn_operation(id: i64, turn: String) -> Result<(), Problem> {
+pub async fn turn_operation(id: i64, turn: String, #[server(default)] back: String) -> Result<(), Problem> {
     use crate::server::operations;
     let console = console_for_operation(id).await?;
     let actor = super::actor()?;
@@ -217,10 +219,10 @@ pub async fn turn_operation(id: i64, turn: String) -> Result<(), Problem> {
         "cancel" => operations::cancel(&console, &actor, id).await?,
         "drop" => {
             operations::drop_plan(&console, &super::person()?, &actor, id).await?;
-            super::go_to(&base.operations());
+            super::go_to(&base.inside(&back).unwrap_or_else(|| base.operations()));
             return Ok(());
         }
-        _ => return Err(Problem::bad_request(format!("{turn:?} is no turn."), "Use the buttons of the page.")),
+        _ => return Err(Problem::bad_request(format!("{turn:?} is not an action."), "Use the buttons of the page.")),
     }
     super::go_to(&base.operation(id));
     Ok(())

@@ -1,28 +1,86 @@
 //! Applications and their feeds, as last seen.
 
+use chrono::{DateTime, Utc};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
+use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use crate::model::Right;
 use crate::{
     error::Problem,
-    model::{ApplicationView, publisher::Publisher},
+    model::{ApplicationView, cause::FeedCauses, operation::FeedRetry, publisher::Publisher},
 };
 
 /// Every application in configured order, from the snapshot.
 #[server(prefix = "/api", input = GetUrl, endpoint = "applications")]
 pub async fn list_applications() -> Result<Vec<ApplicationView>, Problem> {
+    let (console, reader) = (super::console_for(Right::See)?, super::reader());
+    Ok(console.views().await.into_iter().map(|view| console.with_concerns(view, &reader)).collect())
+}
+
+/// What happened since somebody was here last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinceVisit {
+    /// When their last visit ended.
+    pub at: DateTime<Utc>,
+    /// Events that failed for the first time since then.
+    pub failed: u64,
+    /// Events that were resolved since then.
+    pub resolved: u64,
+    /// Feeds that are stopped now and were not then.
+    pub stopped: u64,
+}
+
+/// Everything of the overview.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverviewData {
+    /// Every application in configured order.
+    pub views: Vec<ApplicationView>,
+    /// Why feeds fail.
+    pub causes: Vec<FeedCauses>,
+    /// Retries in progress, the newest first.
+    pub retries: Vec<FeedRetry>,
+    /// `None`: they were never here before, or the store does not say.
+    pub since: Option<SinceVisit>,
+}
+
+/// The overview, and what happened since whoever asks was here last.
+#[server(prefix = "/api", input = GetUrl, endpoint = "overview")]
+pub async fn view_overview() -> Result<OverviewData, Problem> {
+    use crate::server::{causes, operations, visits};
+    let (console, reader) = (super::console_for(Right::See)?, super::reader());
+    let views: Vec<ApplicationView> =
+        console.views().await.into_iter().map(|view| console.with_concerns(view, &reader)).collect();
+    let causes = causes::of_feeds(&console).await;
+    let retries = operations::retries(&console).await;
+    let since = match super::last_visit(&console).await {
+        Some(at) => visits::since(&console, &views, at).await,
+        None => None,
+    };
+    Ok(OverviewData { views, causes, retries, since })
+}
+
+/// Why feeds fail.
+#[server(prefix = "/api", input = GetUrl, endpoint = "feed_causes")]
+pub async fn list_feed_causes() -> Result<Vec<FeedCauses>, Problem> {
     let console = super::console_for(Right::See)?;
-    Ok(console.views().await.into_iter().map(|view| console.with_concerns(view)).collect())
+    Ok(crate::server::causes::of_feeds(&console).await)
+}
+
+/// Retries in progress, by feed, the newest first.
+#[server(prefix = "/api", input = GetUrl, endpoint = "feed_retries")]
+pub async fn list_feed_retries() -> Result<Vec<FeedRetry>, Problem> {
+    let console = super::console_for(Right::See)?;
+    Ok(crate::server::operations::retries(&console).await)
 }
 
 /// One application by its key.
 #[server(prefix = "/api", input = GetUrl, endpoint = "application")]
 pub async fn view_application(app: String) -> Result<ApplicationView, Problem> {
-    let console = super::console_for(Right::See)?;
+    let (console, reader) = (super::console_for(Right::See)?, super::reader());
     let key = &console.info(&app)?.key;
     let view = console.view(key).await.ok_or_else(|| Problem::internal(format!("{app} is not watched.")))?;
-    Ok(console.with_concerns(view))
+    Ok(console.with_concerns(view, &reader))
 }
 
 /// What an application publishes itself; counted when asked, and kept for a while.

@@ -37,8 +37,8 @@ pub async fn view_second_step() -> Result<SecondStep, Problem> {
     let visit = super::visit()?;
     let pending = console.parts.doorkeeper.second_factors.pending(&visit).ok_or_else(|| {
         Problem::bad_request(
-            "There is no sign-in that waits for a code in this browser.",
-            "Begin with your name and password. The browser has to keep this console's cookies.",
+            "No sign-in is waiting for a code in this browser.",
+            "Start with your user name and password. The browser must accept the cookies of this console.",
         )
     })?;
     let enrolment = match &pending.enrolling {
@@ -104,21 +104,37 @@ async fn owner(
     use crate::server::security::{second_factor, sign_in};
     let name = super::own_account_name(visit)?;
     if visit.must_change {
-        return Err(Problem::refused(
-            "Choose a password of your own first.",
-            "The page of your account is the place for it.",
-        ));
+        return Err(Problem::refused("Choose a new password first.", "See your account page."));
     }
     sign_in::confirm(console, visit, &name, password, "password").await?;
-    let gone = || Problem::not_found("Your account is not there any more.", "Ask an administrator.");
+    let gone = || Problem::not_found("Your account was removed.", "Ask an administrator.");
     let account = console.parts.store.account(&name).await?.ok_or_else(gone)?;
     if account.second_factor {
         second_factor::prove(console, visit, &account, code).await.map_err(|problem| match problem.status {
-            401 => Problem::bad_request(problem.what, format!("Nothing was changed. {}", problem.todo)),
+            401 => Problem::bad_request(problem.what, format!("Nothing was changed. {}", problem.todo)).at("code"),
             _ => problem,
         })?;
     }
     Ok(account)
+}
+
+/// The same where there is a second factor, which is asked first: in a page from before it was turned off, there is still a
+/// form, and on the page that the answer is, there is no field to tell it at.
+#[cfg(feature = "ssr")]
+async fn owner_with_second_factor(
+    console: &crate::server::state::Console,
+    visit: &crate::server::security::visit::Visit,
+    password: &str,
+    code: &str,
+) -> Result<crate::server::store::Account, Problem> {
+    let account = console.parts.store.account(&super::own_account_name(visit)?).await?;
+    if account.is_some_and(|account| !account.second_factor) {
+        return Err(Problem::bad_request(
+            "There is no second factor. Nothing was changed.",
+            "It was turned off meanwhile.",
+        ));
+    }
+    owner(console, visit, password, code).await
 }
 
 /// Begins to set up an app, also in the place of one that there is.
@@ -146,16 +162,13 @@ pub async fn confirm_second_factor(#[server(default)] code: String) -> Result<()
     let visit = super::in_a_session()?;
     let name = super::own_account_name(&visit)?;
     let keeper = &console.parts.doorkeeper;
-    let begin_again = || {
-        Problem::bad_request(
-            "No app is being set up, or it has taken too long.",
-            "Begin again on the page of your account.",
-        )
-    };
+    let begin_again =
+        || Problem::bad_request("No app is being set up, or the time is over.", "Start again on your account page.");
     let seed = keeper.second_factors.enrolling(&visit).ok_or_else(begin_again)?;
     let account = console.parts.store.account(&name).await?.ok_or_else(begin_again)?;
     let Proof::Session(session) = visit.proof else { return Err(begin_again()) };
-    let codes = second_factor::set(&console, &visit, &account, &seed, &code, &session).await?;
+    let codes = second_factor::set(&console, &visit, &account, &seed, &code, &session).await;
+    let codes = codes.map_err(|problem| problem.at_if(400, "code"))?;
     keeper.show_once(&visit, ShownOnce::RecoveryCodes { codes, to: None });
     super::go_to(&console.parts.config.base.second_factor());
     Ok(())
@@ -174,10 +187,7 @@ pub async fn new_recovery_codes(
     };
     let console = super::console()?;
     let visit = super::in_a_session()?;
-    let account = owner(&console, &visit, &password, &code).await?;
-    if !account.second_factor {
-        return Err(Problem::bad_request("There is no second factor.", "Set one up first."));
-    }
+    let account = owner_with_second_factor(&console, &visit, &password, &code).await?;
     let (codes, hashes) = second_factor::recovery_codes(account.id);
     let what = Happened::RecoveryCodesMade { of: &account.name };
     report::on_record(&console, &visit, &account.name, what, async {
@@ -205,10 +215,10 @@ pub async fn end_second_factor(
     if console.parts.config.access.demands_second_factor(person.role) {
         return Err(Problem::refused(
             format!("Your role, {}, must have a second factor here.", person.role),
-            "Another phone can be set up in the place of the present one.",
+            "You can set up another phone instead.",
         ));
     }
-    let account = owner(&console, &visit, &password, &code).await?;
+    let account = owner_with_second_factor(&console, &visit, &password, &code).await?;
     let session = match visit.proof {
         Proof::Session(hash) => hash.to_vec(),
         _ => Vec::new(),
@@ -219,7 +229,8 @@ pub async fn end_second_factor(
         super::changed(ended.map(drop), &account.name)
     })
     .await?;
-    super::go_to(&format!("{}#second-factor", console.parts.config.base.account()));
+    super::say_done(&console, "The second factor is turned off.".to_owned())?;
+    super::go_to(&console.parts.config.base.account());
     Ok(())
 }
 
@@ -240,6 +251,7 @@ pub async fn reset_second_factor(name: String) -> Result<(), Problem> {
         }
     };
     report::on_record(&console, &visit, &person.name, Happened::SecondFactorReset { of: &name }, resetting).await?;
+    super::say_done(&console, format!("{name} has no second factor now. The user is signed out."))?;
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }

@@ -18,6 +18,8 @@ pub struct ServiceTokensPage {
     pub applications: Vec<ApplicationInfo>,
     /// Name and token that was just made. It is here once.
     pub new_token: Option<(String, String)>,
+    /// What was just done. It is here once.
+    pub done: Option<String>,
     /// Making one takes the password of whoever asks.
     pub asks_password: bool,
 }
@@ -72,6 +74,7 @@ pub async fn list_service_tokens() -> Result<ServiceTokensPage, Problem> {
             .collect(),
         applications: console.applications().cloned().collect(),
         new_token,
+        done: super::done()?,
         asks_password: matches!(visit.proof, Proof::Session(_)),
     })
 }
@@ -83,7 +86,7 @@ pub async fn make_service_token(
     #[server(default)] password: String,
     #[server(default)] name: String,
     right: ServiceRight,
-    #[server(default)] all: Option<String>,
+    #[server(default)] all: String,
     #[server(default)] applications: Vec<String>,
     #[server(default)] days: String,
 ) -> Result<(), Problem> {
@@ -95,7 +98,7 @@ pub async fn make_service_token(
     };
     let console = super::service_tokens_console()?;
     let (visit, person) = (super::visit()?, super::person()?);
-    let applications = super::chosen_applications(&console, all.is_some(), applications)?;
+    let applications = super::chosen_applications(&console, !all.is_empty(), applications)?;
     let asked = Asked::checked(&name, right, applications, &days)?;
     match visit.proof {
         Proof::Session(_) => sign_in::confirm(&console, &visit, &person.name, &password, "password").await?,
@@ -126,6 +129,7 @@ pub async fn revoke_service_token(id: i64) -> Result<(), Problem> {
     let what = service_tokens::what_is_revoked(&service_tokens::going_on(store, id).await?);
     let revoking = service_tokens::revoke(store, id);
     report::on_record(&console, &visit, &person.name, Happened::ServiceTokenRevoked { what: &what }, revoking).await?;
+    super::say_done(&console, "The service token is revoked.".to_owned())?;
     super::go_to(&console.parts.config.base.service_tokens());
     Ok(())
 }
