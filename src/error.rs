@@ -20,6 +20,17 @@ pub struct Problem {
     pub what: String,
     /// What to do, as a whole sentence; may be empty.
     pub todo: String,
+    /// The field of the form that it is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Seconds after which the same can be asked for again, where that is known: the answer's `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<u64>,
+}
+
+/// Seconds after which this time is over, for certain.
+pub fn whole_seconds(time: std::time::Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// Characters of a sentence at the most.
@@ -29,7 +40,25 @@ impl Problem {
     fn new(status: u16, what: impl Into<String>, todo: impl Into<String>) -> Self {
         // What was sent is quoted in some of them, and can be a form of a megabyte.
         let bounded = |text: String| if text.len() > LONGEST { shortened(&text, LONGEST) } else { text };
-        Self { status, what: bounded(what.into()), todo: bounded(todo.into()) }
+        Self { status, what: bounded(what.into()), todo: bounded(todo.into()), field: None, wait: None }
+    }
+
+    /// The same, about this field of a form: the page that the form stands on says it there.
+    #[must_use]
+    pub fn at(self, field: &str) -> Self {
+        Self { field: Some(field.to_owned()), ..self }
+    }
+
+    /// The same, with the time after which it can be asked for again.
+    #[must_use]
+    pub fn after(self, wait: std::time::Duration) -> Self {
+        Self { wait: Some(whole_seconds(wait)), ..self }
+    }
+
+    /// The same about this field, if the field is what the status is about; a console that cannot do it now says so above.
+    #[must_use]
+    pub fn at_if(self, status: u16, field: &str) -> Self {
+        if self.status == status { self.at(field) } else { self }
     }
 
     /// Something that is not there, or not there any more. 404.
@@ -59,22 +88,24 @@ impl Problem {
 
     /// A password was tried too often; the next attempt can be made after `wait`. 429.
     pub fn too_often(wait: std::time::Duration) -> Self {
-        let seconds = wait.as_secs() + 1;
+        let seconds = whole_seconds(wait);
         Self::new(
             429,
             "This name was tried with a wrong password several times.",
             format!(
-                "Wait {seconds} s, then enter the same again: whoever comes back is let through. Nobody is locked out."
+                "Wait {seconds} s, then try again. Your account is not locked. If this continues, use a browser that you or a \
+                 colleague has signed in from before, or another address."
             ),
         )
+        .after(wait)
     }
 
     /// A name was tried with a wrong password too often, and now with one of those again. 429.
     pub fn wrong_again() -> Self {
         Self::new(
             429,
-            "The name or the password is not right: the same was tried a moment ago.",
-            "Try another password. Nobody is locked out.",
+            "Wrong user name or password. The same password was tried a moment ago.",
+            "Try another password. Your account is not locked.",
         )
     }
 
@@ -83,9 +114,10 @@ impl Problem {
         Self::new(429, what, todo)
     }
 
-    /// A form larger than any of ours. 413.
-    pub fn too_large() -> Self {
-        Self::new(413, "The request is larger than the console reads.", "Select fewer rows at a time.")
+    /// Something sent that is larger than what is taken, which is so many bytes. 413.
+    pub fn too_large(limit: u64) -> Self {
+        let limit = if limit < 1 << 20 { format!("{} kB", limit >> 10) } else { format!("{} MB", limit >> 20) };
+        Self::new(413, "The request is too large.", format!("Send less at a time: the limit is {limit}."))
     }
 
     /// A source that does not answer. 503.
@@ -101,8 +133,8 @@ impl Problem {
         tracing::error!(fault = id, %inside, "the console failed");
         Self::new(
             500,
-            format!("The console failed. This fault has the id {id}."),
-            "Try again. If it stays, tell your administrator the id: the console's log says more under it.",
+            format!("The console failed. This error has the id {id}."),
+            "Try again. If it fails again, give the id to your administrator. The log of the console has the details.",
         )
     }
 
@@ -116,8 +148,8 @@ impl Problem {
 impl From<crate::model::filter::BadQuery> for Problem {
     fn from(bad: crate::model::filter::BadQuery) -> Self {
         Problem::bad_request(
-            format!("The address of this list has a part that means nothing: {bad}."),
-            "Correct it, or start again with the whole list.",
+            format!("Invalid filter in the link: {bad}."),
+            "Correct the link, or open the list without a filter.",
         )
     }
 }
@@ -135,10 +167,10 @@ impl FromServerFnError for Problem {
         match error {
             ServerFnErrorErr::Args(reason)
             | ServerFnErrorErr::MissingArg(reason)
-            | ServerFnErrorErr::Deserialization(reason) => Problem::bad_request(
-                format!("The request could not be understood: {reason}."),
-                "Reload the page and try again.",
-            ),
+            | ServerFnErrorErr::Deserialization(reason) => {
+                not_understood(&reason);
+                Problem::bad_request("The form was not understood.", "Reload the page and try again.")
+            }
             ServerFnErrorErr::Request(_) => {
                 Problem::unavailable("The console could not be reached.", "Check the network, then try again.")
             }
@@ -147,9 +179,43 @@ impl FromServerFnError for Problem {
     }
 }
 
+/// Logs why a form was not understood. What the library says of it does not help a person who fills in a form.
+fn not_understood(reason: &str) {
+    #[cfg(feature = "ssr")]
+    tracing::warn!(reason = without_quoted(reason), "a form was not understood");
+    #[cfg(not(feature = "ssr"))]
+    let _ = reason;
+}
+
+/// Returns the text without the part from its first to its last quotation mark: that part was sent with the form, and can be a
+/// secret.
+#[cfg(feature = "ssr")]
+fn without_quoted(reason: &str) -> String {
+    let whole = match (reason.split_once('"'), reason.rsplit_once('"')) {
+        (Some((before, _)), Some((_, after))) => format!("{before}…{after}"),
+        _ => reason.to_owned(),
+    };
+    shortened(&whole, 200)
+}
+
 #[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_large_is_told_with_its_limit() {
+        assert_eq!(Problem::too_large(1 << 20).todo, "Send less at a time: the limit is 1 MB.");
+        assert_eq!(Problem::too_large(16 << 10).todo, "Send less at a time: the limit is 16 kB.");
+    }
+
+    #[test]
+    fn a_form_that_is_not_understood_shows_nothing_of_a_library_and_logs_nothing_that_was_sent() {
+        let inside = "invalid type: string \"hunter \\\"2\", expected a sequence";
+        let problem = Problem::from_server_fn_error(ServerFnErrorErr::Args(inside.into()));
+        assert_eq!((problem.status, problem.what.as_str()), (400, "The form was not understood."));
+        assert_eq!(without_quoted(inside), "invalid type: string …, expected a sequence");
+        assert_eq!(without_quoted("missing field `id`"), "missing field `id`");
+    }
 
     #[test]
     fn a_sentence_quotes_no_more_than_fits_on_a_page() {

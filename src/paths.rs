@@ -10,6 +10,8 @@ use crate::model::{
     audit::AuditFilter,
     filter::{Filter, ListQuery},
     history::HistoryQuery,
+    operation::WhichRows,
+    search::SearchQuery,
 };
 
 /// Where the server functions live, below the base path.
@@ -96,6 +98,20 @@ impl Base {
         with_query(self.at("/failed-events"), &list.to_query())
     }
 
+    /// The same list with the number of all that match, where that has to be counted in the tables.
+    pub fn counted(&self, filter: &Filter) -> String {
+        let mut query = filter.to_query();
+        crate::model::filter::push(&mut query, "count", "all");
+        with_query(self.at("/failed-events"), &query)
+    }
+
+    /// The same list by cause.
+    pub fn causes(&self, filter: &Filter) -> String {
+        let mut query = filter.to_query();
+        crate::model::filter::push(&mut query, "by", "cause");
+        with_query(self.at("/failed-events"), &query)
+    }
+
     /// A failed event's page; `list` is where it was opened from, for "previous", "next" and the way back.
     pub fn failed_event(&self, event: &EventKey, list: Option<&ListQuery>) -> String {
         self.failed_event_of(&event.app, event.id, &list.map(ListQuery::to_query).unwrap_or_default())
@@ -149,14 +165,16 @@ impl Base {
         self.at(&format!("/operations/{id}"))
     }
 
-    /// An operation's page from the rows after this place on.
-    pub fn operation_after(&self, id: i64, after: i64) -> String {
-        with_query(self.operation(id), &format!("after={after}"))
-    }
-
-    /// How an operation stands, as JSON.
-    pub fn operation_course(&self, id: i64) -> String {
-        with_query(self.at(&format!("{API_PREFIX}/operation_course")), &format!("id={id}"))
+    /// The rows of an operation: which of them, and from which place on.
+    pub fn operation_rows(&self, id: i64, which: WhichRows, after: Option<i64>) -> String {
+        let mut query = String::new();
+        if let Some(word) = which.word() {
+            crate::model::filter::push(&mut query, "rows", &word);
+        }
+        if let Some(after) = after {
+            crate::model::filter::push(&mut query, "after", &after.to_string());
+        }
+        with_query(self.operation(id), &query)
     }
 
     /// Discarded failed events; of one operation, where it is given.
@@ -197,7 +215,12 @@ impl Base {
         with_query(self.at("/history"), &query.to_query())
     }
 
-    /// The same as a file.
+    /// What a search finds.
+    pub fn search(&self, query: &SearchQuery) -> String {
+        with_query(self.at("/search"), &query.to_query())
+    }
+
+    /// The history as a file.
     pub fn history_file(&self, query: &HistoryQuery) -> String {
         with_query(self.at("/history.csv"), &query.to_query())
     }
@@ -249,6 +272,16 @@ impl Base {
             .map(|query| self.sign_in(Some(&format!("{path}?{query}"))))
             .find(|way| *way != nowhere)
             .unwrap_or_else(|| self.sign_in(Some(to)))
+    }
+
+    /// The page of a plan that was made on the page at `back`, a path and query below the base.
+    pub fn plan(&self, id: i64, back: &str) -> String {
+        let mut query = String::new();
+        if self.inside(back).is_some() {
+            crate::model::filter::push(&mut query, "back", back);
+        }
+        let way = with_query(self.operation(id), &query);
+        if way.len() <= LONGEST_WAY { way } else { self.operation(id) }
     }
 
     /// The page of one's own account.
@@ -428,7 +461,8 @@ mod tests {
         assert_eq!(base.audit(&asha, Some(7)), "/x/y/audit?who=Asha%20D&before=7");
         assert_eq!(base.audit_export(&AuditFilter::default()), "/x/y/audit.csv");
         assert_eq!(base.operations_before(40), "/x/y/operations?before=40");
-        assert_eq!(base.operation_after(40, 7), "/x/y/operations/40?after=7");
+        assert_eq!(base.operation_rows(40, WhichRows::All, Some(7)), "/x/y/operations/40?after=7");
+        assert_eq!(base.operation_rows(40, WhichRows::Gone, None), "/x/y/operations/40?rows=removed");
         assert_eq!(base.group_events(3, "exhausted", Some(9)), "/x/y/groups/3?state=exhausted&before=9");
         assert_eq!(base.discarded_before(Some(4), 9), "/x/y/discarded?operation=4&before=9");
         let odoo = ListQuery::parse("app=odoo&q=a b").unwrap().filter;

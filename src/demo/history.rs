@@ -185,6 +185,8 @@ pub(super) struct Failure {
     pub retries: u32,
     /// Rows in the retry log: as many as retries, unless a person has reset them since.
     pub attempts: u32,
+    /// Until when its consumer's job has come to it; `None`: it came until the retries were used up, or comes no more.
+    pub tried_until: Option<DateTime<Utc>>,
     pub oddity: Option<Oddity>,
 }
 
@@ -193,9 +195,12 @@ impl Failure {
     pub(super) fn attempt_at(&self, attempt: u32, schedule: Schedule) -> DateTime<Utc> {
         // A run takes a moment, never the same one.
         let jitter = self.event.uuid.to_le_bytes().get(attempt as usize % 16).copied().unwrap_or(0);
-        self.at
-            + TimeDelta::seconds(i64::from(attempt) * schedule.interval_secs)
-            + TimeDelta::milliseconds(i64::from(jitter) * 4)
+        let intervals = |count| TimeDelta::seconds(i64::from(count) * schedule.interval_secs);
+        let begun = match self.tried_until {
+            None => self.at + intervals(attempt),
+            Some(until) => until - intervals(self.attempts.saturating_sub(attempt) + 1),
+        };
+        begun + TimeDelta::milliseconds(i64::from(jitter) * 4)
     }
 }
 
@@ -291,6 +296,8 @@ struct Plan<'a> {
     /// How many, of a hundred of all.
     percent: u32,
     schedule: Schedule,
+    /// The job that reads and retries them is switched on.
+    at_work: bool,
     faults: &'a [Fault],
     /// While the other side was down for hours: when, and what every event failed with.
     outage: Option<(std::ops::Range<DateTime<Utc>>, Fault)>,
@@ -355,7 +362,8 @@ impl Maker<'_> {
         let mut share = Share::default();
         let outage = Some((self.odoo_outage(), Fault::OdooDown));
         let mut add = |maker: &mut Self, events: &[Event], category, percent, faults: &[Fault]| {
-            let plan = Plan { percent, schedule: ODOO, faults, outage: outage.clone() };
+            let at_work = category != Category::Drug;
+            let plan = Plan { percent, schedule: ODOO, at_work, faults, outage: outage.clone() };
             share.failures.extend(maker.fail(&of(events, category), &plan));
         };
         add(self, openmrs, Category::Patient, 10, &[Fault::OdooLogin, Fault::OdooServerError, Fault::OdooTimeout]);
@@ -388,6 +396,7 @@ impl Maker<'_> {
         let plan = Plan {
             percent: 0,
             schedule: ODOO,
+            at_work: true,
             faults: &[Fault::PatientNotInOdoo],
             outage: Some((self.odoo_outage(), Fault::OdooDown)),
         };
@@ -395,6 +404,7 @@ impl Maker<'_> {
         for failure in &mut failures {
             // Hours ago, so all retries are used up: the feed stays stopped until a person does something.
             (failure.retries, failure.attempts) = (ODOO.max_retry, ODOO.max_retry);
+            failure.tried_until = None;
             match self.rng.u32(..100) {
                 0..=11 => (failure.first, failure.latest) = (Fault::OdooTimeout, Fault::OdooTimeout),
                 12..=29 => failure.first = Fault::OdooTimeout,
@@ -409,18 +419,19 @@ impl Maker<'_> {
         let mut share = Share::default();
         let faults =
             [Fault::PatientNotInElis, Fault::PatientNotInElis, Fault::TestNotSetUp, Fault::PanelMissing, Fault::Gone];
-        let plan = Plan { percent: 20, schedule: OPENELIS, faults: &faults, outage: None };
+        let plan = Plan { percent: 20, schedule: OPENELIS, at_work: true, faults: &faults, outage: None };
         share.failures = self.fail(&of(openmrs, Category::Encounter), &plan);
         share.failures.extend(self.fail(&of(shared, Category::Encounter), &Plan { percent: 5, ..plan }));
         let night = self.now - TimeDelta::hours(7 * 24 + 10);
         let faults = [Fault::NoIdentifier, Fault::Forbidden, Fault::PublisherTimeout];
         let outage = Some((night..night + TimeDelta::hours(6), Fault::PublisherDown));
-        let plan = Plan { percent: 12, schedule: OPENELIS, faults: &faults, outage };
+        let plan = Plan { percent: 12, schedule: OPENELIS, at_work: true, faults: &faults, outage };
         let patients = self.fail(&of(openmrs, Category::Patient), &plan);
         // After the host was renamed a few events failed once more, on the feed's old address.
         share.failures.extend(patients.iter().take(3).map(|failure| Failure {
             feed: Some("http://localhost:8050/openmrs/ws/atomfeed/patient/recent".to_owned()),
             at: failure.at - TimeDelta::hours(1),
+            tried_until: None,
             ..failure.clone()
         }));
         share.failures.extend(patients);
@@ -447,7 +458,7 @@ impl Maker<'_> {
             Fault::NoLocation,
             Fault::ModalityDown,
         ];
-        let plan = Plan { percent: 12, schedule: PACS, faults: &faults, outage: None };
+        let plan = Plan { percent: 12, schedule: PACS, at_work: true, faults: &faults, outage: None };
         let encounters = of(openmrs, Category::Encounter);
         share.failures = self.fail(&encounters, &plan);
         share.failures.extend(self.fail(&of(shared, Category::Encounter), &Plan { percent: 4, ..plan }));
@@ -463,7 +474,7 @@ impl Maker<'_> {
     fn openmrs(&mut self, openelis: &[Event], odoo: &[Event]) -> Share {
         let mut share = Share::default();
         let faults = [Fault::ConceptMissing, Fault::AccessionUnreadable, Fault::LoginPage];
-        let plan = Plan { percent: 15, schedule: OPENMRS, faults: &faults, outage: None };
+        let plan = Plan { percent: 15, schedule: OPENMRS, at_work: true, faults: &faults, outage: None };
         share.failures = self.fail(openelis, &plan);
         share.markers.extend(openelis.last().map(marker));
         // An integration of the hospital's own, whose payloads are of every kind.
@@ -484,6 +495,7 @@ impl Maker<'_> {
                 latest: Fault::AccessionUnreadable,
                 retries,
                 attempts: retries,
+                tried_until: None,
                 oddity: Some(oddity),
             });
         }
@@ -546,6 +558,8 @@ impl Maker<'_> {
             latest,
             retries,
             attempts: retries,
+            // What waits is tried to this day.
+            tried_until: (plan.at_work && retries < schedule.max_retry).then_some(self.now),
             oddity: None,
         }
     }

@@ -262,6 +262,7 @@ impl Member {
                 time_zone: self.variant.zone.name().to_owned(),
                 refresh_secs: refresh.as_secs(),
                 publishes: self.publishes.iter().map(|prefix| (*prefix).to_owned()).collect(),
+                public_url: None,
                 read_only: false,
             },
             database: Database {

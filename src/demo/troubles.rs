@@ -9,10 +9,11 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use chrono::{DateTime, Utc};
 use sqlx::{
     Row, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow},
 };
 
 use super::faults::Fault;
+use crate::atomfeed::sqlite_pool;
 
 const SCHEMA: &str = "
     -- What the hospital was made from, so that a database that is missing is made to fit the others.
@@ -89,7 +90,7 @@ impl Troubles {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let pool = sqlite_pool().connect_with(options).await?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await?;
         Ok(Self { pool })
     }
@@ -366,5 +367,23 @@ mod tests {
         troubles.found(u64::MAX, 400, at, &[of(Fault::Gone, Scope::Next(1))]).await.unwrap();
         assert_eq!(troubles.made_from().await.unwrap(), Some((u64::MAX, 400, at)));
         assert_eq!(troubles.standing(at).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn records_are_caught_again_after_a_full_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = SqliteConnectOptions::new().filename(folder.path().join("demo.db")).create_if_missing(true);
+        // One connection, so that the limit below is that of the one that is used.
+        let pool = sqlite_pool().max_connections(1).connect_with(options).await.unwrap();
+        sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
+        let troubles = Troubles { pool };
+        troubles.begin(&of(Fault::TestNotSetUp, Scope::Next(2))).await.unwrap();
+        // As many pages as there are. SQLite answers as on a full disk, and ends the transaction.
+        sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&troubles.pool).await.unwrap();
+        let long = "a".repeat(1_000_000);
+        let full = troubles.against(&long, Utc::now(), |_| true).await.map(|_| ()).unwrap_err();
+        assert!(full.to_string().contains("full"), "{full}");
+        sqlx::raw_sql("PRAGMA max_page_count = 1000000").execute(&troubles.pool).await.unwrap();
+        assert_eq!(against(&troubles, "a").await, Some(Fault::TestNotSetUp));
     }
 }

@@ -10,28 +10,31 @@ use leptos_router::{
 };
 
 use super::{
-    components::{FormToken, Icon, Notice, NoticeKind, ProblemView, Sprite, use_base},
+    components::{
+        FormToken, Icon, Notice, NoticeKind, ProblemView, Sprite, field_id, here, moment, now, use_base, use_reader,
+    },
     islands::{Live, PageTools},
     pages::{
         account::AccountPage, accounts::AccountsPage, application::ApplicationPage, applications::ApplicationsPage,
         audit::AuditPage, demo::DemoPage, discarded::DiscardedPage, failed_event::FailedEventPage,
         failed_events::FailedEventsPage, group::GroupPage, groups::GroupsPage, help::HelpPage, history::HistoryPage,
         life::LifePage, not_found::NotFoundPage, operation::OperationPage, operations::OperationsPage,
-        overview::OverviewPage, second_factor::SecondFactorPage, second_step::SecondStepPage,
+        overview::OverviewPage, search::SearchPage, second_factor::SecondFactorPage, second_step::SecondStepPage,
         service_tokens::ServiceTokensPage, sign_in::SignInPage,
     },
-    visitor::{SignsIn, Visitor, use_visitor},
+    visitor::{SignsIn, Visitor, not_taken, use_visitor},
     words,
 };
 use crate::{
     error::Problem,
     model::{
-        Person, Right,
+        Person, Reader, Right, Theme,
         access::KnownBy,
         audit::AuditFilter,
         error_text::visible,
         filter::{PASTED, pairs},
         history::HistoryQuery,
+        search::SearchQuery,
     },
     paths::Base,
 };
@@ -39,6 +42,11 @@ use crate::{
 /// A problem that is to be shown in the place of the page; in the context of a request that ended in one.
 #[derive(Clone, Debug)]
 pub struct PageProblem(pub Problem);
+
+/// The page, a path and query below the base, that answers a form which was not taken, at the address of the form; in the
+/// context of that page.
+#[derive(Clone, Debug)]
+pub struct PageOfForm(pub String);
 
 /// A title as it is written into the document. leptos_meta 0.8 writes it there as it comes, and a title can hold what a
 /// database holds.
@@ -62,15 +70,31 @@ pub fn shell(options: LeptosOptions, base: Base) -> impl IntoView {
     let root = base.as_str().to_owned();
     let icon = base.asset("favicon.svg");
     let style = base.asset(&format!("{}/{}.css", options.site_pkg_dir, options.output_name));
+    let path = base.as_str().to_owned();
     provide_context(base);
+    let Reader { preferences, zone, zone_known } = use_reader();
+    let schemes = match preferences.theme {
+        Theme::Device => "light dark",
+        theme => theme.word(),
+    };
+    let theme = (preferences.theme != Theme::Device).then(|| preferences.theme.word());
+    let keys = (!preferences.letter_keys).then_some("off");
+    let zone = zone_known.then(|| zone.name());
     let scripts = view! { <HydrationScripts options islands=true root /> };
     view! {
         <!DOCTYPE html>
-        <html lang="en">
+        <html
+            lang="en"
+            data-base=path
+            data-reader-zone=zone
+            data-clock=preferences.clock.word()
+            data-theme=theme
+            data-keys=keys
+        >
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
-                <meta name="color-scheme" content="light dark" />
+                <meta name="color-scheme" content=schemes />
                 <meta name="robots" content="noindex" />
                 <link rel="icon" type="image/svg+xml" href=icon />
                 <link rel="stylesheet" href=style />
@@ -88,6 +112,7 @@ pub fn shell(options: LeptosOptions, base: Base) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
+    let page = use_context::<PageOfForm>().and_then(|of_form| use_base().inside(&of_form.0));
     view! {
         <Title formatter=document_title text="Atomfeed Console" />
         <Sprite />
@@ -96,8 +121,10 @@ pub fn App() -> impl IntoView {
             <OpenBanner />
             <DemoBanner />
             <ReadOnlyBanner />
+            <OnPaper />
             <main id="main" tabindex="-1">
                 <NotDone />
+                <NotTaken />
                 <Routes fallback=PageOfProblem>
                     <Route path=path!("") view=OverviewPage ssr=SsrMode::Async />
                     <Route path=path!("applications") view=ApplicationsPage ssr=SsrMode::Async />
@@ -112,6 +139,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("discarded") view=DiscardedPage ssr=SsrMode::Async />
                     <Route path=path!("history") view=HistoryPage ssr=SsrMode::Async />
                     <Route path=path!("history/:id") view=LifePage ssr=SsrMode::Async />
+                    <Route path=path!("search") view=SearchPage ssr=SsrMode::Async />
                     <Route path=path!("demo") view=DemoPage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
                     <Route path=path!("sign-in") view=SignInPage ssr=SsrMode::Async />
@@ -125,7 +153,18 @@ pub fn App() -> impl IntoView {
         </Router>
         <Footer />
         <PageTools />
-        <Live address=use_base().events() />
+        <Live address=use_base().events() page />
+    }
+}
+
+/// On paper alone: which page this is, when it was printed, and by whom.
+#[component]
+fn OnPaper() -> impl IntoView {
+    let visitor = use_visitor();
+    let address = visible(&format!("{}{}{}", visitor.origin, use_base().as_str(), here()));
+    let who = visitor.person.map(|person| format!(" · {}", visible(&person.name)));
+    view! {
+        <p class="on-paper">"Atomfeed Console · " {moment(now())} " " {use_reader().zone.name()} {who} " · " {address}</p>
     }
 }
 
@@ -138,17 +177,40 @@ fn NotDone() -> impl IntoView {
     let signed_in = use_visitor().person.is_some();
     what.filter(|_| signed_in).map(|what| {
         let sentence = match what.as_str() {
-            "retry" => "Your session had ended, and the retry was not done. Nothing was changed.",
-            "plan" => "Your session had ended, and the plan was not made. Nothing was changed.",
-            "start" => "Your session had ended, and the operation was not started. Nothing was changed.",
-            _ => "Your session had ended, and what you sent was not taken. Nothing was changed.",
+            "retry" => "Your session had ended. The retry was not done, and nothing was changed.",
+            "plan" => "Your session had ended. The plan was not created, and nothing was changed.",
+            "start" => "Your session had ended. The operation was not started, and nothing was changed.",
+            _ => "Your session had ended. What you sent was not saved, and nothing was changed.",
         };
-        let ticked = told("chosen").then_some(" What you had ticked is ticked again, if it can still be retried.");
+        let ticked = told("chosen").then_some(" Your selection is restored where a retry is still possible.");
         view! {
             <Notice kind=NoticeKind::Warning>
                 <p tabindex="-1" autofocus=true>
                     <strong>{sentence}</strong>
                     {ticked}
+                </p>
+            </Notice>
+        }
+    })
+}
+
+/// Why the form that was sent from this page was not taken: first on the page, with a link to the field that it is about.
+#[component]
+fn NotTaken() -> impl IntoView {
+    not_taken().map(|(problem, _)| {
+        let field = problem.field.clone().map(|field| {
+            view! {
+                " "
+                <a href=format!("#{}", field_id(&field))>"Go to the field"</a>
+            }
+        });
+        view! {
+            <Notice kind=NoticeKind::Problem>
+                <p tabindex="-1" autofocus=true data-outcome="">
+                    <strong>{problem.what}</strong>
+                    " "
+                    {problem.todo}
+                    {field}
                 </p>
             </Notice>
         }
@@ -161,18 +223,18 @@ fn DemoBanner() -> impl IntoView {
     let base = use_base();
     use_context::<InDemoHospital>().map(|InDemoHospital { pace }| {
         let told = match pace {
-            0 => " Everything here is invented. Nobody is at work in it: what you retry is reset, and then waits. "
+            0 => " Everything here is invented. No consumer is running: retries are requested but not processed. "
                 .to_owned(),
-            1 => " Everything here is invented. Its consumers are at work. ".to_owned(),
+            1 => " Everything here is invented. Its consumers are running. ".to_owned(),
             _ => {
-                format!(" Everything here is invented. Its consumers are at work, {pace} times as fast as real ones. ")
+                format!(" Everything here is invented. Its consumers are running, {pace} times as fast as real ones. ")
             }
         };
         view! {
             <aside class="demo" aria-label="Demo hospital">
                 <strong>"Demo hospital."</strong>
                 {told}
-                <a href=base.demo()>"Break and mend things in it"</a>
+                <a href=base.demo()>"Simulate problems"</a>
             </aside>
         }
     })
@@ -185,7 +247,7 @@ fn ReadOnlyBanner() -> impl IntoView {
         view! {
             <aside class="demo" aria-label="Read-only console">
                 <strong>"This console is read-only."</strong>
-                " Its configuration allows no action on any application: you can look at everything and change nothing."
+                " You can view everything and change nothing."
             </aside>
         }
     })
@@ -198,8 +260,8 @@ fn OpenBanner() -> impl IntoView {
     open.then(|| {
         view! {
             <aside class="demo open" aria-label="Open console">
-                <strong>"Open to everybody."</strong>
-                " Nobody signs in here: whoever reaches this address sees everything and can do everything."
+                <strong>"Open to everyone."</strong>
+                " There is no sign-in: anyone who can reach this address can see and do everything."
             </aside>
         }
     })
@@ -218,70 +280,88 @@ fn PageOfProblem() -> impl IntoView {
 #[component]
 fn Header() -> impl IntoView {
     let base = use_base();
-    let list = base.failed_events(&Default::default());
     let here = use_location().pathname.get_untracked();
-    let searched = use_query_map().read_untracked().get("q").unwrap_or_default();
     let visitor = use_visitor();
-    let mut tabs = vec![
-        ("Overview", base.overview(), "/"),
-        ("Failed events", list.clone(), "/failed-events"),
-        ("Groups", base.groups(false), "/groups"),
-        ("Applications", base.applications(), "/applications"),
-        ("History", base.history(&HistoryQuery::default()), "/history"),
-        ("Operations", base.operations(), "/operations"),
-        ("Help", base.help(), "/help"),
-    ];
+    // Whoever is not signed in can open none of the others.
+    let signed_in = visitor.person.is_some();
+    let mut tabs = if signed_in {
+        vec![
+            ("Overview", base.overview(), "/"),
+            ("Failed events", base.failed_events(&Default::default()), "/failed-events"),
+            ("Groups", base.groups(false), "/groups"),
+            ("Operations", base.operations(), "/operations"),
+            ("History", base.history(&HistoryQuery::default()), "/history"),
+            ("Applications", base.applications(), "/applications"),
+        ]
+    } else {
+        Vec::new()
+    };
+    tabs.push(("Help", base.help(), "/help"));
+    // What is for administrators comes after what everybody uses every day.
+    let daily = tabs.len();
     let accounts = |person: &Person| person.known_by == KnownBy::Account && person.may(Right::Accounts);
     // Where there are accounts, their page leads to it.
     let service_tokens = |person: &Person| {
         person.known_by != KnownBy::Account && person.may(Right::Accounts) && person.applications.is_none()
     };
     if visitor.person.as_ref().is_some_and(|person| person.may(Right::Audit)) {
-        tabs.insert(4, ("Audit", base.audit(&AuditFilter::default(), None), "/audit"));
+        tabs.push(("Audit", base.audit(&AuditFilter::default(), None), "/audit"));
     }
     if visitor.person.as_ref().is_some_and(accounts) {
-        tabs.insert(4, ("Accounts", base.accounts(), "/accounts"));
+        tabs.insert(daily, ("Accounts", base.accounts(), "/accounts"));
     }
     if visitor.person.as_ref().is_some_and(service_tokens) {
-        tabs.insert(4, ("Service tokens", base.service_tokens(), "/service-tokens"));
+        tabs.insert(daily, ("Service tokens", base.service_tokens(), "/service-tokens"));
     }
     view! {
         <a class="skip" href="#main">"Skip to the content"</a>
         <header class="top">
             <a class="brand" href=base.overview()>
                 <Icon name="feed" />
-                "Atomfeed Console"
+                <span>"Atomfeed Console"</span>
             </a>
             <nav class="tabs" aria-label="Main">
                 {tabs
                     .into_iter()
-                    .map(|(text, href, path)| {
+                    .enumerate()
+                    .map(|(place, (text, href, path))| {
                         view! {
-                            <a href=href aria-current=current(&here, path)>
+                            <a href=href class=(place == daily).then_some("apart") aria-current=current(&here, path)>
                                 {text}
                             </a>
                         }
                     })
                     .collect_view()}
             </nav>
-            <form class="search" role="search" method="get" action=list>
-                <label class="unseen" for="search">"Search failed events"</label>
-                <input
-                    id="search"
-                    type="search"
-                    name="q"
-                    maxlength=PASTED.to_string()
-                    value=searched
-                    placeholder="Event id, title, payload or error"
-                    aria-keyshortcuts="/"
-                />
-                <button type="submit" aria-label="Search">
-                    <Icon name="search" />
-                </button>
-            </form>
-            <Who visitor />
+            {signed_in.then(|| view! { <SearchBox /> })} <Who visitor />
         </header>
     }
+}
+
+/// The search over everything.
+#[component]
+fn SearchBox() -> impl IntoView {
+    let base = use_base();
+    let searched = use_query_map().read_untracked().get("q").unwrap_or_default();
+    view! {
+        <form class="search" role="search" method="get" action=base.search(&SearchQuery::default())>
+            <label class="unseen" for="search">"Search"</label>
+            <input
+                id="search"
+                type="search"
+                name="q"
+                maxlength=PASTED.to_string()
+                value=searched
+                placeholder="Id or error text"
+                title="An id, a row such as Odoo 1125, or text of an error"
+                aria-keyshortcuts="/"
+            />
+            <button type="submit" aria-label="Search">
+                <Icon name="search" />
+            </button>
+        </form>
+    }
+    .into_any()
 }
 
 /// Who is signed in, and the way out.
@@ -290,9 +370,14 @@ fn Who(visitor: Visitor) -> impl IntoView {
     let base = use_base();
     let signs_out = visitor.signs_in != SignsIn::Nowhere;
     match visitor.person {
-        Some(person) if person.known_by == KnownBy::Open => ().into_any(),
-        Some(person) => view! {
+        Some(person) if person.known_by == KnownBy::Open => view! {
             <div class="who">
+                <a href=base.account()>"Preferences"</a>
+            </div>
+        }
+        .into_any(),
+        Some(person) => view! {
+            <div class="who" data-who=visible(&person.name)>
                 <a href=base.account() title="Your account">
                     {visible(&person.name)} " " <span class="role">{person.role.word()}</span>
                 </a>
@@ -336,7 +421,7 @@ fn Footer() -> impl IntoView {
     view! {
         <footer class="foot">
             <p>"Atomfeed Console " {env!("CARGO_PKG_VERSION")}</p>
-            <p id="zone-note">"Times are in UTC."</p>
+            <p id="zone-note">{format!("Times are in {}.", use_reader().zone.name())}</p>
         </footer>
     }
 }

@@ -4,8 +4,10 @@
 //! a feed whose retries are below the limit, `retry_batch` of them; a retry by a person sets retries to 0 and nothing
 //! more. Whether the consumer runs at all cannot be seen from its tables, so every promise here is conditional.
 
+use chrono::{DateTime, Utc};
+
 use crate::{
-    model::{ApplicationInfo, EventState, FailedEventRow, Limits, Obstacle},
+    model::{ApplicationInfo, EventState, FailedEventRow, Feed, Limits, Obstacle},
     ui::words,
 };
 
@@ -28,10 +30,8 @@ impl Offer {
         }
         match (refused, row.retries, row.state) {
             (Some(reason), _, _) => Offer::Off(reason.to_owned()),
-            (None, None, _) => Offer::Off("The table does not say how often this event was retried.".to_owned()),
-            (None, Some(0), _) => {
-                Offer::Off("There is nothing to reset: its retries are 0, so it is tried at the next runs.".to_owned())
-            }
+            (None, None, _) => Offer::Off("The table has no retry counter for this event.".to_owned()),
+            (None, Some(0), _) => Offer::Off("The retry counter is 0 already: a retry changes nothing.".to_owned()),
             (None, Some(_), EventState::Exhausted) => Offer::Plain,
             (None, Some(_), _) => Offer::Risky,
         }
@@ -46,8 +46,7 @@ impl Offer {
 pub use crate::model::{explain::NEVER_FOUND, obstacle::UNTITLED};
 
 /// The warning beside a retry of an event that still waits.
-pub const RISK: &str = "A waiting event is tried again anyway. A run of the consumer that is under way now can write its \
-                        own count over the reset.";
+pub const RISK: &str = "This event will be retried anyway. If a retry is running right now, your request may be lost.";
 
 /// Why nobody may do anything to these applications; `None`: in one of them at least something may be done.
 pub fn forbidden<'a>(applications: impl IntoIterator<Item = &'a ApplicationInfo>) -> Option<String> {
@@ -60,7 +59,7 @@ pub fn forbidden<'a>(applications: impl IntoIterator<Item = &'a ApplicationInfo>
     }
     (!names.is_empty()).then(|| {
         let names = words::listed(names);
-        format!("The configuration allows no action on {names}: the administrator can change read_only in it.")
+        format!("No action is allowed on {names} (read_only in the configuration).")
     })
 }
 
@@ -89,14 +88,11 @@ pub struct SetBack {
 
 impl SetBack {
     fn in_words(self) -> String {
-        match (self.from, self.attempts) {
-            (Some(from), _) => format!("Its retries were set back from {} to 0.", words::number(from)),
-            (None, Some(0)) => "Not retried yet.".to_owned(),
-            (None, Some(1)) => "Its retries were set back to 0 after 1 failed retry.".to_owned(),
-            (None, Some(tried)) => {
-                format!("Its retries were set back to 0 after {} failed retries.", words::number(tried))
-            }
-            (None, None) => "Not retried yet, or its retries were set back to 0.".to_owned(),
+        let from = self.from.and_then(|from| u64::try_from(from).ok());
+        match from.or(self.attempts) {
+            Some(1) => "Retry requested after 1 failed retry. ".to_owned(),
+            Some(tried @ 2..) => format!("Retry requested after {} failed retries. ", words::number(tried)),
+            Some(0) | None => String::new(),
         }
     }
 }
@@ -107,50 +103,89 @@ pub fn state(row: &FailedEventRow, limits: &Limits, set_back: SetBack) -> String
     match (Obstacle::of(row), row.state) {
         (Some(Obstacle::NoTime), EventState::Waiting) => {
             return format!(
-                "Retried {done} times. It waits and has no time of failure: the consumer cannot read it, and every retry of \
-                 its feed stops."
+                "Retries: {done}. This row has no time and blocks all retries of its feed. Discard the event."
             );
         }
         (Some(_), EventState::Waiting | EventState::Exhausted) => {
-            return format!("Retried {done} times. No retry helps it.");
+            return format!("Retries: {done}. A retry does not help this event.");
         }
         _ => {}
     }
     match (row.state, row.retries) {
         (EventState::Exhausted, _) if limits.max_retry.is_none() => {
-            "This consumer never retries by itself. Only a change on its side brings the event in.".to_owned()
+            "This application does not retry. Fix it in the application.".to_owned()
         }
-        (EventState::Exhausted, _) => format!("Retried {done} times. Nobody tries again until a person retries it."),
-        (EventState::Waiting, Some(..=0)) => {
-            format!("{} The consumer tries it again by itself.", set_back.in_words())
+        (EventState::Exhausted, _) => {
+            let max = limits.max_retry.and_then(|max| u64::try_from(max).ok()).unwrap_or_default();
+            match max {
+                1 => "The only retry failed. Press Retry to try again.".to_owned(),
+                max => format!("All {} retries failed. Press Retry to try again.", words::number(max)),
+            }
         }
-        (EventState::Waiting, _) => format!("Retried {done} times. The consumer tries it again by itself."),
+        (EventState::Waiting, Some(..=0)) => format!("{}Waiting for the next retry.", set_back.in_words()),
+        (EventState::Waiting, _) => format!("{done} retries failed. It will be retried automatically."),
         (EventState::Unknown, _) => {
-            "This table does not say how often it was retried, so nobody can tell whether it is tried again.".to_owned()
+            "The table has no retry counter: it is not known whether this event will be retried.".to_owned()
         }
     }
 }
 
-/// When the consumer comes to an event that is reset now. `ahead`: how many events of the feed it takes before it.
+/// What is said of an event that waits for a retry which should have come long ago.
+pub fn overdue(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let ago = words::span((now - since).num_seconds().unsigned_abs());
+    format!(
+        "No event of this feed was retried for {ago}. The retry job of the application is probably not running: check it and \
+         its log."
+    )
+}
+
+/// Why nothing of a feed is retried while rows without a time are waiting in it: then nobody can say when a retry comes.
+/// `None`: no such row is known.
+pub fn blocked(feed: Option<&Feed>) -> Option<String> {
+    match feed?.counts.blocking {
+        0 => None,
+        1 => Some(
+            "A waiting event of this feed has no time of failure. It blocks all retries of the feed: discard that event first."
+                .to_owned(),
+        ),
+        rows => Some(format!(
+            "{} waiting events of this feed have no time of failure. They block all retries of the feed: discard those events \
+             first.",
+            words::number(rows)
+        )),
+    }
+}
+
+/// When the consumer comes to an event that waits in the queue. `ahead`: how many events of the feed it takes before it.
 pub fn turn(limits: &Limits, ahead: Option<u64>) -> String {
+    let next = format!("Next retry within {}, if the retry job runs", words::span(limits.retry_interval_secs));
+    turn_from(&next, "This event is the first in the queue.", limits, ahead)
+}
+
+/// The same of an event whose retries are used up, which is in no queue before somebody presses Retry.
+pub fn turn_after_retry(limits: &Limits, ahead: Option<u64>) -> String {
+    let every = words::span(limits.retry_interval_secs);
+    let next = format!("After Retry, the next run comes within {every}, if the retry job runs");
+    turn_from(&next, "This event will be the first in the queue.", limits, ahead)
+}
+
+fn turn_from(next: &str, first: &str, limits: &Limits, ahead: Option<u64>) -> String {
     let every = limits.retry_interval_secs;
     if limits.max_retry.is_none() {
-        return "This consumer is not known to retry failed events: the reset alone may change nothing.".to_owned();
+        return "This application does not retry. Fix the event in the application.".to_owned();
     }
     let batch = limits.retry_batch;
-    let next = format!("The next run is due within {}, if the consumer runs", duration(every));
     match ahead {
-        None => format!("{next}; a run takes the {batch} oldest events of the feed that wait."),
-        Some(0) => format!("{next}, and begins with this event."),
+        None => format!("{next}. Each retry takes the {batch} oldest waiting events of the feed."),
+        Some(0) => format!("{next}. {first}"),
         Some(ahead) => {
             let verb = if ahead == 1 { "is" } else { "are" };
-            let ahead_words = words::count(ahead, "older event");
+            let ahead_words = words::count(ahead, "event");
             match ahead / u64::from(batch.max(1)) {
-                0 => format!("{next}; {ahead_words} {verb} ahead of it in the same run, {batch} a run."),
+                0 => format!("{next}. {ahead_words} {verb} ahead in the queue, {batch} per run."),
                 runs => format!(
-                    "{next}; {ahead_words} {verb} ahead of it, {batch} a run: its turn comes in run {}, after about {}.",
-                    words::number(runs + 1),
-                    duration(every.saturating_mul(runs + 1)),
+                    "{next}. {ahead_words} {verb} ahead in the queue, {batch} per run: about {}.",
+                    words::span(every.saturating_mul(runs + 1)),
                 ),
             }
         }
@@ -162,12 +197,11 @@ pub fn work(limits: &Limits, events: u64) -> String {
     let runs = events.div_ceil(u64::from(limits.retry_batch.max(1)));
     let batch = limits.retry_batch;
     let every = limits.retry_interval_secs;
-    let about = duration(every.saturating_mul(runs));
+    let about = words::span(every.saturating_mul(runs));
     format!(
-        "{}, {batch} a run every {}: {}, about {about}, if the consumer runs and every event succeeds at once.",
+        "{}, {batch} per run every {}: about {about}, if the retry job runs and each succeeds at the first try.",
         words::count(events, "event"),
-        duration(every),
-        words::count(runs, "run"),
+        words::span(every),
     )
 }
 
@@ -176,17 +210,6 @@ pub fn assumed(info: &ApplicationInfo) -> Option<String> {
     info.limits.assumed.then(|| {
         format!("The limits of {} are assumed from its name; they are set in its consumer's own properties.", info.name)
     })
-}
-
-/// A span of time, rounded to what a person would say: `30 s`, `100 min`, `5 h`, `3 days`.
-pub fn duration(seconds: u64) -> String {
-    let rounded = |unit: u64| seconds.saturating_add(unit / 2) / unit;
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7_199 => format!("{} min", rounded(60)),
-        7_200..=172_799 => format!("{} h", rounded(3_600)),
-        _ => format!("{} days", words::number(rounded(86_400))),
-    }
 }
 
 #[cfg(test)]
@@ -222,60 +245,59 @@ mod tests {
             first_sight: None,
             latest: None,
             cause: None,
-        }
-    }
-
-    #[test]
-    fn spans_are_said_as_people_say_them() {
-        for (seconds, text) in [
-            (0, "0 s"),
-            (119, "119 s"),
-            (120, "2 min"),
-            (6_000, "100 min"),
-            (7_200, "2 h"),
-            (9_000, "3 h"),
-            (172_800, "2 days"),
-            (u64::MAX, "213,503,982,334,601 days"),
-        ] {
-            assert_eq!(duration(seconds), text, "{seconds} s");
+            known: None,
         }
     }
 
     #[test]
     fn the_turn_of_an_event_follows_from_those_ahead_of_it() {
         let turn = |ahead| turn(&limits(Some(5)), ahead);
-        assert_eq!(turn(Some(0)), "The next run is due within 30 s, if the consumer runs, and begins with this event.");
-        assert!(
-            turn(Some(1)).ends_with("; 1 older event is ahead of it in the same run, 5 a run."),
-            "{}",
-            turn(Some(1))
+        assert_eq!(
+            turn(Some(0)),
+            "Next retry within 30 s, if the retry job runs. This event is the first in the queue."
         );
-        assert!(turn(Some(4)).ends_with("; 4 older events are ahead of it in the same run, 5 a run."));
+        assert!(turn(Some(1)).ends_with(". 1 event is ahead in the queue, 5 per run."), "{}", turn(Some(1)));
+        assert!(turn(Some(4)).ends_with(". 4 events are ahead in the queue, 5 per run."));
         // With five ahead the first run is full.
-        assert!(turn(Some(5)).ends_with("its turn comes in run 2, after about 60 s."), "{}", turn(Some(5)));
-        assert!(turn(Some(1_000)).ends_with("its turn comes in run 201, after about 101 min."), "{}", turn(Some(1000)));
-        assert!(turn(None).ends_with("a run takes the 5 oldest events of the feed that wait."));
+        assert!(
+            turn(Some(5)).ends_with("5 events are ahead in the queue, 5 per run: about 60 s."),
+            "{}",
+            turn(Some(5))
+        );
+        assert!(turn(Some(1_000)).ends_with("5 per run: about 2 h."), "{}", turn(Some(1000)));
+        assert!(turn(None).ends_with("Each retry takes the 5 oldest waiting events of the feed."));
+    }
+
+    #[test]
+    fn an_event_whose_retries_are_used_up_is_in_no_queue_before_its_retry() {
+        assert_eq!(
+            turn_after_retry(&limits(Some(5)), Some(0)),
+            "After Retry, the next run comes within 30 s, if the retry job runs. This event will be the first in the queue."
+        );
+        let behind = turn_after_retry(&limits(Some(5)), Some(7));
+        assert!(behind.starts_with("After Retry, ") && behind.contains("7 events are ahead in the queue"), "{behind}");
+        assert!(turn_after_retry(&limits(None), Some(0)).contains("does not retry"));
     }
 
     #[test]
     fn a_consumer_that_never_retries_promises_nothing() {
-        assert!(turn(&limits(None), Some(0)).contains("not known to retry"));
+        assert!(turn(&limits(None), Some(0)).contains("does not retry"));
     }
 
     #[test]
     fn a_batch_of_zero_in_the_settings_does_not_stop_a_page() {
         let odd = Limits { retry_batch: 0, ..limits(Some(5)) };
-        assert!(turn(&odd, Some(3)).contains("run 4"));
-        assert!(work(&odd, 3).contains("3 runs"));
+        assert!(turn(&odd, Some(3)).contains("about 2 min"), "{}", turn(&odd, Some(3)));
+        assert!(work(&odd, 3).contains("about 90 s"), "{}", work(&odd, 3));
     }
 
     #[test]
     fn a_whole_feed_takes_its_runs() {
         assert_eq!(
             work(&limits(Some(5)), 1_000),
-            "1,000 events, 5 a run every 30 s: 200 runs, about 100 min, if the consumer runs and every event succeeds at once."
+            "1,000 events, 5 per run every 30 s: about 2 h, if the retry job runs and each succeeds at the first try."
         );
-        assert!(work(&limits(Some(5)), 6).contains("2 runs, about 60 s"));
+        assert!(work(&limits(Some(5)), 6).contains("about 60 s"));
     }
 
     #[test]
@@ -308,29 +330,50 @@ mod tests {
     #[test]
     fn states_say_what_comes_next() {
         let state = |row: &FailedEventRow, limits: &Limits| state(row, limits, SetBack::default());
-        assert!(state(&row(Some(5)), &limits(Some(5))).starts_with("Retried 5 of 5 times. Nobody"));
-        assert!(state(&row(Some(2)), &limits(Some(5))).starts_with("Retried 2 of 5 times. The consumer"));
-        assert!(state(&row(Some(0)), &limits(Some(5))).starts_with("Not retried yet, or"));
-        assert!(state(&row(None), &limits(Some(5))).contains("does not say"));
+        assert_eq!(state(&row(Some(5)), &limits(Some(5))), "All 5 retries failed. Press Retry to try again.");
+        assert!(state(&row(Some(2)), &limits(Some(5))).starts_with("2 of 5 retries failed. It will be retried"));
+        assert_eq!(state(&row(Some(0)), &limits(Some(5))), "Waiting for the next retry.");
+        assert!(state(&row(None), &limits(Some(5))).contains("no retry counter"));
         for retries in [5, 2, 0] {
             let homeless = FailedEventRow { feed_uri: Some(" ".into()), ..row(Some(retries)) };
-            assert_eq!(state(&homeless, &limits(Some(5))), format!("Retried {retries} of 5 times. No retry helps it."));
+            assert_eq!(
+                state(&homeless, &limits(Some(5))),
+                format!("Retries: {retries} of 5. A retry does not help this event.")
+            );
         }
         let timeless = state(&FailedEventRow { failed_at: None, ..row(Some(2)) }, &limits(Some(5)));
-        assert!(timeless.ends_with("every retry of its feed stops."), "{timeless}");
+        assert!(timeless.contains("blocks all retries of its feed"), "{timeless}");
         let never = FailedEventRow { state: EventState::Exhausted, ..row(Some(0)) };
-        assert!(state(&never, &limits(None)).contains("never retries by itself"));
+        assert!(state(&never, &limits(None)).contains("does not retry"));
     }
 
     #[test]
     fn retries_of_0_say_where_they_come_from() {
         let said = |from, attempts| state(&row(Some(0)), &limits(Some(5)), SetBack { from, attempts });
-        assert_eq!(
-            said(Some(10), Some(7)),
-            "Its retries were set back from 10 to 0. The consumer tries it again by itself."
-        );
-        assert!(said(None, Some(3)).starts_with("Its retries were set back to 0 after 3 failed retries. The"));
-        assert!(said(None, Some(1)).starts_with("Its retries were set back to 0 after 1 failed retry. The"));
-        assert!(said(None, Some(0)).starts_with("Not retried yet. The"));
+        assert_eq!(said(Some(10), Some(7)), "Retry requested after 10 failed retries. Waiting for the next retry.");
+        assert!(said(None, Some(3)).starts_with("Retry requested after 3 failed retries. Waiting"));
+        assert!(said(None, Some(1)).starts_with("Retry requested after 1 failed retry. Waiting"));
+        assert_eq!(said(None, Some(0)), "Waiting for the next retry.");
+    }
+
+    #[test]
+    fn a_row_that_blocks_its_feed_is_named_as_the_reason() {
+        let feed = |blocking| {
+            let mut feed = crate::model::samples::feed_with(3, 0, 3);
+            feed.counts.blocking = blocking;
+            feed
+        };
+        assert_eq!((blocked(None), blocked(Some(&feed(0)))), (None, None));
+        let one = blocked(Some(&feed(1))).expect("a reason");
+        assert!(one.starts_with("A waiting event of this feed has no time") && one.contains("that event"), "{one}");
+        let more = blocked(Some(&feed(1_200))).expect("a reason");
+        assert!(more.starts_with("1,200 waiting events of this feed have no time"), "{more}");
+    }
+
+    #[test]
+    fn a_retry_that_has_not_come_is_said_to_be_overdue() {
+        let since = chrono::DateTime::UNIX_EPOCH;
+        let said = overdue(since, since + chrono::TimeDelta::hours(8));
+        assert!(said.starts_with("No event of this feed was retried for 8 h."), "{said}");
     }
 }

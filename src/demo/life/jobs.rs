@@ -7,11 +7,11 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Hospital, System, desk::Desk};
+use super::{Hospital, System, desk::Desk, records};
 use crate::{
     atomfeed::{Client, ClientSettings, Consumer, FeedEnd, FeedRun, Limits, RetryEnd, RetryRun},
     demo::history::Category,
@@ -80,33 +80,53 @@ pub(super) fn start(
     tasks: &TaskTracker,
 ) -> anyhow::Result<()> {
     for (index, feed) in FEEDS.into_iter().enumerate() {
-        let part = hospital.part(feed.system).context("a system of the demo hospital is missing")?;
-        let settings = ClientSettings {
-            connect_timeout: Duration::from_secs(2),
-            read_timeout: Duration::from_secs(2),
-            timeout: Duration::from_secs(10),
-            via: Some(via),
-            ..ClientSettings::default()
-        };
-        let address = feed.category.feed();
-        let client = Client::new(&address, settings).context("a consumer of the demo hospital has no client")?;
-        let limits = feed.limits();
-        let desk = Desk {
-            hospital: Arc::clone(hospital),
-            system: feed.system,
-            category: feed.category,
-            client: client.clone(),
-        };
-        let limits = Limits {
-            max_failed_events: limits.max_failed_events.unwrap_or(u64::MAX),
-            max_retry: limits.max_retry.and_then(|max| max.try_into().ok()).unwrap_or(u32::MAX),
-            retry_batch: limits.retry_batch,
-        };
-        let consumer = Consumer::new(part.database.clone(), client, &address, limits, desk)
-            .context("a consumer of the demo hospital has no feed")?;
+        let consumer = consumer(hospital, feed, via)?;
         tasks.spawn(work(Arc::clone(hospital), index, consumer, stop.clone()));
     }
     Ok(())
+}
+
+/// What waits longer without a try was left alone while nobody was at work. Shorter than the time after which the console
+/// calls a retry job overdue.
+const LEFT_ALONE: TimeDelta = TimeDelta::minutes(2);
+
+/// Every job retries until something that was left alone has failed once more, or nothing of it waits.
+pub(super) async fn catch_up(hospital: &Arc<Hospital>, via: SocketAddr) -> anyhow::Result<()> {
+    let jobs = FEEDS.into_iter().enumerate().map(|(index, feed)| async move {
+        let consumer = consumer(hospital, feed, via)?;
+        while hospital.was_left_alone(feed).await? {
+            let run = consumer.process_failed_events().await;
+            hospital.keep(index, |job| job.retried = Some(retry_run(&run)));
+            if run.resolved + run.failed == 0 {
+                break;
+            }
+        }
+        anyhow::Ok(())
+    });
+    futures::future::try_join_all(jobs).await.map(drop)
+}
+
+fn consumer(hospital: &Arc<Hospital>, feed: ReadFeed, via: SocketAddr) -> anyhow::Result<Consumer<Desk>> {
+    let part = hospital.part(feed.system).context("a system of the demo hospital is missing")?;
+    let settings = ClientSettings {
+        connect_timeout: Duration::from_secs(2),
+        read_timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(10),
+        via: Some(via),
+        ..ClientSettings::default()
+    };
+    let address = feed.category.feed();
+    let client = Client::new(&address, settings).context("a consumer of the demo hospital has no client")?;
+    let limits = feed.limits();
+    let desk =
+        Desk { hospital: Arc::clone(hospital), system: feed.system, category: feed.category, client: client.clone() };
+    let limits = Limits {
+        max_failed_events: limits.max_failed_events.unwrap_or(u64::MAX),
+        max_retry: limits.max_retry.and_then(|max| max.try_into().ok()).unwrap_or(u32::MAX),
+        retry_batch: limits.retry_batch,
+    };
+    Consumer::new(part.database.clone(), client, &address, limits, desk)
+        .context("a consumer of the demo hospital has no feed")
 }
 
 /// Reads and retries in turns until `stop`. A run under way is not cut off: it ends with its event.
@@ -152,6 +172,16 @@ fn retry_run(run: &RetryRun) -> Run {
 }
 
 impl Hospital {
+    /// Whether something of a feed waits for a retry, and nothing of it was tried lately.
+    async fn was_left_alone(&self, feed: ReadFeed) -> anyhow::Result<bool> {
+        let part = self.part(feed.system).context("a system of the demo hospital is missing")?;
+        let max_retry = feed.limits().max_retry.unwrap_or(i64::MAX);
+        let lately = part.database.time(Utc::now() - LEFT_ALONE, false);
+        let mut transaction = part.database.begin();
+        let connection = transaction.sqlite().await?;
+        Ok(records::was_left_alone(connection, &feed.category.feed(), max_retry, &lately).await?)
+    }
+
     fn keep(&self, index: usize, change: impl FnOnce(&mut Job)) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(job) = jobs.get_mut(index) {

@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::Context;
 use chrono::{TimeDelta, Utc};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -30,10 +30,13 @@ use super::{
     troubles::{New, Scope, Standing, Troubles},
 };
 use crate::{
-    atomfeed::{Database, FeedSettings, Publisher},
+    atomfeed::{Database, FeedSettings, Publisher, sqlite_pool},
     error::Problem,
     model::demo::{Breakage, DemoHospital, Job, Trouble},
 };
+
+/// The longest that a start waits for the jobs to catch up: a publisher that is slow keeps each of them waiting for seconds.
+const CATCHING_UP: Duration = Duration::from_secs(5);
 
 /// The demo hospital.
 pub struct Hospital {
@@ -79,6 +82,23 @@ impl Hospital {
         web::routes(Arc::clone(self))
     }
 
+    /// Has the jobs retry what was left alone while nobody was at work. Before the console looks at the hospital for the
+    /// first time: otherwise it would call jobs overdue whose turn comes in a moment.
+    ///
+    /// # Errors
+    /// No port is free for the systems to speak to each other, or a database does not answer.
+    pub async fn catch_up(self: &Arc<Self>) -> anyhow::Result<()> {
+        if self.pace == 0 {
+            return Ok(());
+        }
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let via = web::serve(Arc::clone(self), &stop, &tasks).await?;
+        let done = tokio::time::timeout(CATCHING_UP, jobs::catch_up(self, via)).await;
+        stop.cancel();
+        // What is left is for the jobs, whose turn comes as ever.
+        done.unwrap_or(Ok(()))
+    }
+
     /// Begins the work: it goes on until `stop`, in tasks that `tasks` counts.
     ///
     /// # Errors
@@ -121,10 +141,10 @@ impl Hospital {
     pub async fn mend(&self, trouble: i64) -> Result<(), Problem> {
         let now = Utc::now();
         let standing = self.troubles.standing(now).await.map_err(not_kept)?;
-        let over = || Problem::not_found("This trouble is over already.", "Look at the demo hospital's page again.");
+        let over = || Problem::not_found("This problem was already fixed.", "Reload the page.");
         let found = standing.iter().find(|standing| standing.id == trouble).ok_or_else(over)?;
         if found.fault.story().mend.is_none() {
-            return Err(Problem::refused("Nobody can mend this.", found.fault.story().effect));
+            return Err(Problem::refused("This problem has no fix.", found.fault.story().effect));
         }
         if self.troubles.end(trouble, now).await.map_err(not_kept)? { Ok(()) } else { Err(over()) }
     }
@@ -137,8 +157,8 @@ impl Hospital {
         let story = Fault::of_word(what).map(Fault::story).filter(|story| story.begin.is_some());
         let story = story.ok_or_else(|| {
             Problem::bad_request(
-                format!("{what:?} is nothing that can be broken."),
-                "Choose something on the demo's page.",
+                format!("{what:?} is not a problem that can be simulated."),
+                "Choose a problem on the page of the demo.",
             )
         })?;
         self.begin(story.fault, None).await.map_err(not_kept)
@@ -176,7 +196,7 @@ impl Part {
             // The console reads while the systems write.
             .journal_mode(SqliteJournalMode::Wal)
             .busy_timeout(Duration::from_secs(30));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let pool = sqlite_pool().connect_with(options).await?;
         records::make_tables(&pool).await?;
         let database = Database::sqlite(pool).in_time_zone(member.variant.zone);
         let publisher = member.feeds.map(|feeds| {

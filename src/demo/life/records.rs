@@ -59,3 +59,21 @@ pub(super) async fn patient_of(
         .fetch_optional(connection)
         .await
 }
+
+/// Whether an event of the feed with fewer retries waits since before this time of the column, and none was tried since.
+pub(super) async fn was_left_alone(
+    connection: &mut SqliteConnection,
+    feed: &str,
+    max_retry: i64,
+    time: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM failed_events WHERE feed_uri = ?1 AND retries < ?2 AND failed_at < ?3)
+            AND NOT EXISTS (SELECT 1 FROM failed_event_retry_log WHERE feed_uri = ?1 AND failed_at >= ?3)",
+    )
+    .bind(feed)
+    .bind(max_retry)
+    .bind(time)
+    .fetch_one(connection)
+    .await
+}

@@ -11,33 +11,37 @@ use crate::{
 /// The table. A database that does not answer keeps the numbers of its last good look, with their age.
 #[component]
 pub fn ApplicationsTable(views: Vec<ApplicationView>) -> impl IntoView {
+    // One scale for all: bars of one height are as many failures.
+    let days = views.iter().filter_map(|view| view.seen.as_deref()).flat_map(|seen| &seen.days);
+    let most = days.map(|day| day.failures).max().unwrap_or_default();
     view! {
         <table class="cards">
+            <caption class="unseen">"Applications: feeds, failed events, oldest failure, failures of 14 days"</caption>
             <thead>
                 <tr>
                     <th scope="col">"Application"</th>
                     <th scope="col">"Feeds"</th>
-                    <th scope="col" class="num">"Waiting"</th>
-                    <th scope="col" class="num">"Exhausted"</th>
+                    <th scope="col" class="num">"Waiting for retry"</th>
+                    <th scope="col" class="num">"Retries used up"</th>
                     <th scope="col" class="num">"Oldest failure"</th>
-                    <th scope="col">"Failures, 14 days"</th>
+                    <th scope="col">"Failed, 14 days"</th>
                 </tr>
             </thead>
-            <tbody>{views.into_iter().map(row).collect_view()}</tbody>
+            <tbody>{views.into_iter().map(|view| row(view, most)).collect_view()}</tbody>
         </table>
     }
 }
 
-fn row(view: ApplicationView) -> impl IntoView {
+fn row(view: ApplicationView, most: u64) -> impl IntoView {
     let base = use_base();
     let none = match view.reach {
         Reach::NotConfigured { .. } => "No numbers: its database is not known.",
         _ => "No numbers yet.",
     };
-    let numbers = view
-        .seen
-        .as_deref()
-        .map_or_else(|| view! { <td colspan="4" class="none">{none}</td> }.into_any(), |seen| numbers(seen).into_any());
+    let numbers = view.seen.as_deref().map_or_else(
+        || view! { <td colspan="4" class="none">{none}</td> }.into_any(),
+        |seen| numbers(seen, most, &view.info.time_zone).into_any(),
+    );
     view! {
         <tr>
             <th scope="row">
@@ -46,7 +50,7 @@ fn row(view: ApplicationView) -> impl IntoView {
             </th>
             <td data-label="Feeds">
                 <div class="stack">
-                    {feeds(&view)} <span class="small muted">
+                    {feed_states(&view)} <span class="small muted">
                         <LookedAt view=view.clone() />
                     </span>
                 </div>
@@ -56,13 +60,15 @@ fn row(view: ApplicationView) -> impl IntoView {
     }
 }
 
-fn numbers(seen: &Seen) -> impl IntoView + use<> {
+fn numbers(seen: &Seen, most: u64, zone: &str) -> impl IntoView + use<> {
     let in_days: u64 = seen.days.iter().map(|day| day.failures).sum();
+    // The database is asked by its own days: the check is made for everybody at once.
+    let of_zone = format!("Days in {zone}");
     view! {
-        <td class="num" data-label="Waiting">
+        <td class="num" data-label="Waiting for retry">
             {known(seen.waiting)}
         </td>
-        <td class="num" data-label="Exhausted">
+        <td class="num" data-label="Retries used up">
             {known(seen.exhausted)}
         </td>
         <td class="num" data-label="Oldest failure">
@@ -72,13 +78,13 @@ fn numbers(seen: &Seen) -> impl IntoView + use<> {
                 Some(_) => view! { <When stamp=seen.oldest_failure.clone() /> }.into_any(),
             }}
         </td>
-        <td data-label="Failures, 14 days">
+        <td data-label="Failed, 14 days">
             {match seen.failed {
                 None => known(None),
                 Some(_) => {
                     view! {
-                        <div class="spark">
-                            <DayChart days=seen.days.clone() /> <Number value=in_days />
+                        <div class="spark" title=of_zone>
+                            <DayChart days=seen.days.clone() scale=most /> <Number value=in_days />
                         </div>
                     }
                         .into_any()
@@ -104,16 +110,16 @@ fn server(view: &ApplicationView) -> String {
 }
 
 /// The states of an application's feeds, or why they are not seen.
-fn feeds(view: &ApplicationView) -> AnyView {
+pub fn feed_states(view: &ApplicationView) -> AnyView {
     let reach = view.reach.clone();
     match (&view.reach, view.seen.as_ref().map(|seen| &seen.feeds)) {
         (Reach::Reachable { .. }, Some(Availability::Here(feeds))) if feeds.is_empty() => {
             view! { <span class="none">"no feeds"</span> }.into_any()
         }
-        (Reach::Reachable { .. }, Some(Availability::Here(feeds))) => sentences::feeds_by_state(feeds)
+        (Reach::Reachable { .. }, Some(Availability::Here(_))) => sentences::feeds_by_state(view)
             .into_iter()
             .map(|(state, feeds)| {
-                let text = format!("{} {}", words::number(feeds), state.word());
+                let text = format!("{} {}", words::number(feeds), state.after_number());
                 view! { <FeedBadge state=state text=text /> }
             })
             .collect_view()
@@ -130,10 +136,10 @@ fn feeds(view: &ApplicationView) -> AnyView {
 pub fn LookedAt(view: ApplicationView) -> impl IntoView {
     match (&view.reach, view.seen_at, view.looked_at) {
         (Reach::Unreachable { .. }, Some(seen), _) => {
-            view! { "numbers of the last good look, " <At at=seen /> }.into_any()
+            view! { "numbers of the last successful check, " <At at=seen /> }.into_any()
         }
         (Reach::Unreachable { .. }, None, _) => view! { "not seen since the console started" }.into_any(),
-        (_, _, Some(looked)) => view! { "looked " <At at=looked /> }.into_any(),
+        (_, _, Some(looked)) => view! { "checked " <At at=looked /> }.into_any(),
         (_, _, None) => ().into_any(),
     }
 }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::Icon;
-use crate::model::{EventState, FeedState, Reach};
+use crate::model::{EventState, Reach, ShownState, ledger::LifeState};
 
 /// A badge. `word` is the CSS class that gives the colour; `icon` stands in the sprite; `text` is what people read.
 #[component]
@@ -19,38 +19,28 @@ pub fn Badge(word: &'static str, icon: &'static str, #[prop(into)] text: String)
 /// The state of a failed event.
 #[component]
 pub fn EventBadge(state: EventState) -> impl IntoView {
-    let (word, text) = match state {
-        EventState::Waiting => ("waiting", "Waiting"),
-        EventState::Exhausted => ("exhausted", "Exhausted"),
-        EventState::Unknown => ("unknown", "Unknown"),
-    };
-    view! { <Badge word=word icon=word text=text /> }
+    let word = LifeState::from(state).word();
+    view! { <Badge word=word icon=word text=state.label() /> }
 }
 
 /// The state of a feed.
 #[component]
 pub fn FeedBadge(
-    state: FeedState,
+    state: ShownState,
     /// Instead of the state's own word: "2 stopped".
     #[prop(optional, into)]
     text: Option<String>,
 ) -> impl IntoView {
-    let word = state.word();
-    let text = text.unwrap_or_else(|| capitalised(word));
-    view! { <Badge word=word icon=word text=text /> }
-}
-
-fn capitalised(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    let text = text.unwrap_or_else(|| state.label().to_owned());
+    view! { <Badge word=state.class() icon=state.icon() text=text /> }
 }
 
 /// Whether an application's database answers.
 #[component]
 pub fn ReachBadge(reach: Reach) -> impl IntoView {
     match reach {
-        Reach::NotYet => view! { <Badge word="unknown" icon="waiting" text="Not looked at yet" /> },
-        Reach::Reachable { .. } => view! { <Badge word="running" icon="running" text="Reachable" /> },
+        Reach::NotYet => view! { <Badge word="unknown" icon="waiting" text="Not checked yet" /> },
+        Reach::Reachable { .. } => view! { <Badge word="running" icon="running" text="Database reachable" /> },
         Reach::Unreachable { .. } => view! { <Badge word="unreachable" icon="unreachable" text="Unreachable" /> },
         Reach::NotConfigured { .. } => view! { <Badge word="unknown" icon="unknown" text="Not configured" /> },
     }

@@ -12,16 +12,23 @@ const STEP: u64 = 10;
 const BAR: u64 = 8;
 const HEIGHT: u64 = 30;
 
-/// Failures per day, today last, as bars; the highest day gives the scale. The same in words for those who do not see it.
+/// Failures per day, today last, as bars, each with its number on hover. The same in words for those who do not see it.
 #[component]
 pub fn DayChart(
     days: Vec<DayCount>,
-    /// Wide, with its first and last day named.
+    /// Wide, with its first and last day named, and the number of the highest.
     #[prop(optional)]
     wide: bool,
+    /// The number of the tallest bar where several charts have one scale; otherwise the highest day gives it.
+    #[prop(optional)]
+    scale: Option<u64>,
 ) -> impl IntoView {
     let words = in_words(&days);
-    let most = days.iter().map(|day| day.failures).max().unwrap_or(0);
+    let highest = days.iter().max_by_key(|day| day.failures);
+    let most = scale.unwrap_or_default().max(highest.map_or(0, |day| day.failures));
+    let top = highest
+        .filter(|day| day.failures > 0)
+        .map(|day| format!("highest: {} on {}", words::number(day.failures), day.day.format("%-d %b")));
     let last = days.len().saturating_sub(1);
     let bars = days
         .iter()
@@ -37,7 +44,7 @@ pub fn DayChart(
                     width=BAR
                     height=height
                 >
-                    <title>{format!("{}: {}", day.day.format("%-d %b"), words::number(day.failures))}</title>
+                    <title>{bar_words(day, index == last)}</title>
                 </rect>
             }
         })
@@ -47,6 +54,7 @@ pub fn DayChart(
         view! {
             <figcaption>
                 <span>{days.first().map(|day| day.day.format("%-d %b").to_string())}</span>
+                <span>{top}</span>
                 <span>"today, so far"</span>
             </figcaption>
         }
@@ -62,12 +70,23 @@ pub fn DayChart(
     }
 }
 
-/// What failed, upwards, and what left the table, downwards: resolved, and the rest of it. The same as a table below.
+/// What failed, upwards, and what left the table, downwards: resolved, and the rest of it, with one scale for both and the
+/// number of the highest day. The same as a table below.
 #[component]
 pub fn OutcomeChart(days: Vec<HistoryDay>) -> impl IntoView {
     let words = outcome_words(&days);
-    let left = |day: &HistoryDay| day.resolved.saturating_add(day.gone).saturating_add(day.discarded);
     let most = days.iter().flat_map(|day| [day.failed, left(day)]).max().unwrap_or(0);
+    // Nothing has no scale.
+    let scale = (most > 0).then(|| {
+        let most = words::number(most);
+        view! {
+            <ul class="plain scale" aria-hidden="true">
+                <li>{most.clone()}</li>
+                <li>"0"</li>
+                <li>{most}</li>
+            </ul>
+        }
+    });
     let bars = days
         .iter()
         .enumerate()
@@ -102,7 +121,7 @@ pub fn OutcomeChart(days: Vec<HistoryDay>) -> impl IntoView {
                     <td class="num" data-label="Failed">{words::number(day.failed)}</td>
                     <td class="num" data-label="Failed retries">{words::number(day.attempts)}</td>
                     <td class="num" data-label="Resolved">{words::number(day.resolved)}</td>
-                    <td class="num" data-label="Gone">{words::number(day.gone)}</td>
+                    <td class="num" data-label="Removed, reason unknown">{words::number(day.gone)}</td>
                     <td class="num" data-label="Discarded">{words::number(day.discarded)}</td>
                 </tr>
             }
@@ -110,26 +129,35 @@ pub fn OutcomeChart(days: Vec<HistoryDay>) -> impl IntoView {
         .collect_view();
     view! {
         <figure class="chart wide outcomes">
-            <svg viewBox=format!("0 0 {width} {}", 2 * HEIGHT + 2) role="img" aria-label=words preserveAspectRatio="none">
-                <line x1="0" x2=width y1=HEIGHT y2=HEIGHT></line>
-                {bars}
-            </svg>
+            <div class="plot">
+                {scale}
+                <svg viewBox=format!("0 0 {width} {}", 2 * HEIGHT + 2) role="img" aria-label=words preserveAspectRatio="none">
+                    <line x1="0" x2=width y1=HEIGHT y2=HEIGHT></line>
+                    {bars}
+                </svg>
+            </div>
             <figcaption>
                 <span>{days.first().map(|day| day.day.format("%-d %b").to_string())}</span>
-                <span>"up: failed · down: resolved, then gone and discarded"</span>
+                <span>{highest(&days)}</span>
                 <span>"today, so far"</span>
             </figcaption>
+            <ul class="plain small legend">
+                <li class="failed">"Failed"</li>
+                <li class="resolved">"Resolved"</li>
+                <li class="left">"Removed or discarded"</li>
+            </ul>
         </figure>
         <details>
             <summary>"As a table"</summary>
             <table class="cards">
+                <caption class="unseen">"Failed and ended events by day"</caption>
                 <thead>
                     <tr>
                         <th scope="col">"Day"</th>
                         <th scope="col" class="num">"Failed"</th>
                         <th scope="col" class="num">"Failed retries"</th>
                         <th scope="col" class="num">"Resolved"</th>
-                        <th scope="col" class="num">"Gone"</th>
+                        <th scope="col" class="num">"Removed, reason unknown"</th>
                         <th scope="col" class="num">"Discarded"</th>
                     </tr>
                 </thead>
@@ -139,9 +167,25 @@ pub fn OutcomeChart(days: Vec<HistoryDay>) -> impl IntoView {
     }
 }
 
+/// What left the table on a day.
+fn left(day: &HistoryDay) -> u64 {
+    day.resolved.saturating_add(day.gone).saturating_add(day.discarded)
+}
+
+/// The day of the tallest bar with its number: `highest: 1,200 failed on 2 Nov`.
+fn highest(days: &[HistoryDay]) -> Option<String> {
+    let of = |what, count: fn(&HistoryDay) -> u64| {
+        let day = days.iter().max_by_key(|day| count(day))?;
+        (count(day) > 0).then_some((count(day), what, day.day))
+    };
+    let found = [of("ended", left), of("failed", |day| day.failed)];
+    let (count, what, day) = found.into_iter().flatten().max_by_key(|(count, ..)| *count)?;
+    Some(format!("highest: {} {what} on {}", words::number(count), day.format("%-d %b")))
+}
+
 fn day_words(day: &HistoryDay) -> String {
     format!(
-        "{}: {} failed, {} resolved, {} gone, {} discarded",
+        "{}: {} failed, {} resolved, {} removed for an unknown reason, {} discarded",
         day.day.format("%-d %b"),
         words::number(day.failed),
         words::number(day.resolved),
@@ -153,12 +197,18 @@ fn day_words(day: &HistoryDay) -> String {
 fn outcome_words(days: &[HistoryDay]) -> String {
     let sum = |of: fn(&HistoryDay) -> u64| days.iter().map(of).sum::<u64>();
     format!(
-        "{} in {}, {} resolved, {} gone or discarded",
+        "{} in {}, {} resolved, {} removed or discarded",
         words::count(sum(|day| day.failed), "failure"),
         words::count(days.len() as u64, "day"),
         words::number(sum(|day| day.resolved)),
         words::number(sum(|day| day.gone + day.discarded))
     )
+}
+
+/// What a bar is; the last one has another colour, because its day is not over.
+fn bar_words(day: &DayCount, last: bool) -> String {
+    let today = if last { ", today so far" } else { "" };
+    format!("{}{today}: {}", day.day.format("%-d %b"), words::number(day.failures))
 }
 
 /// A day with a failure is always seen: at least a twentieth of the height.
@@ -205,8 +255,21 @@ mod tests {
             discarded: 1,
         };
         let days = [day(1, 3, 2, 0), day(2, 1200, 0, 5)];
-        assert_eq!(outcome_words(&days), "1,203 failures in 2 days, 2 resolved, 7 gone or discarded");
-        assert_eq!(day_words(&days[1]), "2 Nov: 1,200 failed, 0 resolved, 5 gone, 1 discarded");
+        assert_eq!(outcome_words(&days), "1,203 failures in 2 days, 2 resolved, 7 removed or discarded");
+        assert_eq!(
+            day_words(&days[1]),
+            "2 Nov: 1,200 failed, 0 resolved, 5 removed for an unknown reason, 1 discarded"
+        );
+        assert_eq!(highest(&days).as_deref(), Some("highest: 1,200 failed on 2 Nov"));
+        assert_eq!(highest(&[day(3, 2, 4, 0)]).as_deref(), Some("highest: 5 ended on 3 Nov"));
+        assert_eq!(highest(&[HistoryDay { discarded: 0, ..day(4, 0, 0, 0) }]), None);
+    }
+
+    #[test]
+    fn the_bar_of_today_says_why_it_has_another_colour() {
+        let day = DayCount { day: NaiveDate::from_ymd_opt(2026, 11, 2).unwrap(), failures: 1200 };
+        assert_eq!(bar_words(&day, false), "2 Nov: 1,200");
+        assert_eq!(bar_words(&day, true), "2 Nov, today so far: 1,200");
     }
 
     #[test]

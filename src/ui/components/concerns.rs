@@ -1,113 +1,309 @@
-//! What needs attention, the most pressing first.
+//! What needs attention: first what is wrong with a whole application, then a line for each feed that has something.
 
 use leptos::prelude::*;
 
-use super::{At, Badge, FeedBadge, FeedLinks, use_base};
+use super::{At, Badge, FeedAction, FeedBadge, RetriesInProgress, TopCauses, When, use_base};
 use crate::{
     model::{
-        ApplicationView, Feed, FeedState,
-        concerns::{self, About, Concern, ConcernKind},
+        ApplicationInfo, ApplicationView, Feed, FeedState, Reach, ShownState,
+        cause::FeedCauses,
+        concerns::{About, Concern, ConcernKind},
+        error_text::visible,
+        feed_names::FeedName,
+        filter::{Filter, ListQuery},
+        operation::FeedRetry,
     },
     ui::words,
 };
 
-/// Concerns that a page shows; the rest is a number.
-const SHOWN: usize = 8;
-
-/// The list, or nothing where nothing needs attention.
+/// What is wrong with whole applications, the worst first: a database that does not answer, then what can break a consumer.
+/// All of it: there is no more than a few lines of each application.
 #[component]
-pub fn Concerns(views: Vec<ApplicationView>) -> impl IntoView {
-    let mut all: Vec<(&ApplicationView, &Concern)> =
-        views.iter().flat_map(|view| view.concerns.iter().map(move |concern| (view, concern))).collect();
+pub fn Alerts(views: Vec<ApplicationView>) -> impl IntoView {
+    let base = use_base();
+    let mut all: Vec<(&ApplicationView, &Concern)> = views
+        .iter()
+        .flat_map(|view| view.concerns.iter().map(move |concern| (view, concern)))
+        .filter(|(_, concern)| concern.about == About::Application)
+        .collect();
     if all.is_empty() {
         return ().into_any();
     }
-    all.sort_by_key(|(_, concern)| concerns::rank(concern));
-    let more = all.len().saturating_sub(SHOWN);
-    let shown = all.into_iter().take(SHOWN).map(|(view, concern)| item(view, concern)).collect_view();
-    let base = use_base();
+    // The order of the applications is kept: nothing changes places while somebody aims at it.
+    all.sort_by_key(|(_, concern)| urgency(concern.kind));
+    let items = all.into_iter().map(|(view, concern)| {
+        let (word, badge) = badge(concern.kind);
+        let seen = (concern.kind == ConcernKind::Unreachable).then(|| last_check(view));
+        view! {
+            <li class=format!("alert {word}") data-key=format!("{} {}", view.info.key, concern.kind.word())>
+                <div>{badge}</div>
+                <div class="say">
+                    <p>
+                        <b>{concern.title.clone()}</b>
+                        " "
+                        {concern.cause.clone()}
+                        " "
+                        <span class="todo">{concern.todo.clone()}</span>
+                        " "
+                        {seen}
+                    </p>
+                </div>
+                <a href=base.application(&view.info.key)>"Open " {view.info.name.clone()}</a>
+            </li>
+        }
+    });
     view! {
-        <section class="sheet" aria-labelledby="attention">
-            <header>
-                <h2 id="attention">"Needs attention first"</h2>
-            </header>
-            <ul class="concerns">{shown}</ul>
-            {(more > 0)
-                .then(|| {
-                    view! {
-                        <p class="pager">
-                            {format!("And {} more.", words::number(more as u64))}
-                            <a href=base.applications()>"All applications"</a>
-                        </p>
-                    }
-                })}
+        <section class="sheet" aria-labelledby="alerts">
+            <h2 id="alerts" class="unseen">"Problems of whole applications"</h2>
+            <ul class="plain alerts" data-steady="">{items.collect_view()}</ul>
         </section>
     }
     .into_any()
 }
 
-fn item(view: &ApplicationView, concern: &Concern) -> AnyView {
-    let feed = match &concern.about {
-        About::Feed(uri) => feed_of(view, uri.as_deref()),
-        About::Application => None,
-    };
-    let links = match feed {
-        Some(feed) => {
-            let refused = view.seen.as_ref().and_then(|seen| seen.retry_refused.clone());
-            view! { <FeedLinks info=view.info.clone() feed=feed.clone() refused=refused /> }.into_any()
+/// What comes first of what is wrong with whole applications.
+fn urgency(kind: ConcernKind) -> usize {
+    const ORDER: [ConcernKind; 10] = [
+        ConcernKind::Unreachable,
+        ConcernKind::Hazard,
+        ConcernKind::FeedsNotSeen,
+        ConcernKind::FailuresNotSeen,
+        ConcernKind::QueueStands,
+        ConcernKind::QueueNotSeen,
+        ConcernKind::Outdated,
+        ConcernKind::TimesAhead,
+        ConcernKind::NotConfigured,
+        ConcernKind::HistoryGap,
+    ];
+    ORDER.iter().position(|other| *other == kind).unwrap_or(ORDER.len())
+}
+
+/// A feed that has something: what a line of the overview is about.
+struct Line<'a> {
+    view: &'a ApplicationView,
+    feed: &'a Feed,
+    /// What is said of it, the most pressing first.
+    concerns: Vec<&'a Concern>,
+}
+
+/// Feeds with something to say, the worst first; those of one state stay in the order of the configuration, whatever their
+/// numbers do.
+fn lines(views: &[ApplicationView]) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    for view in views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. })) {
+        for feed in view.seen.as_ref().and_then(|seen| seen.feeds.here()).into_iter().flatten() {
+            let about = |concern: &&Concern| matches!(&concern.about, About::Feed(uri) if *uri == feed.uri);
+            let concerns: Vec<&Concern> = view.concerns.iter().filter(about).collect();
+            if feed.counts.total > 0 || !concerns.is_empty() || feed.state == FeedState::Stalled {
+                lines.push(Line { view, feed, concerns });
+            }
         }
-        None => {
-            let seen = (concern.kind == ConcernKind::Unreachable).then(|| last_good_look(view));
-            let href = use_base().application(&view.info.key);
-            view! { <div class="bar">{seen} <a class="button" href=href>"Open the application"</a></div> }.into_any()
-        }
-    };
-    let (word, badge) = badge(concern.kind);
+    }
+    lines.sort_by_key(|line| match (line.concerns.first(), line.feed.state) {
+        (Some(concern), _) => (0, Some(concern.kind)),
+        (None, FeedState::Failing) => (1, None),
+        (None, _) => (2, None),
+    });
+    lines
+}
+
+/// How many feeds of those that are seen have nothing to say.
+pub fn quiet_feeds(views: &[ApplicationView]) -> u64 {
+    let reachable = views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. }));
+    let feeds = reachable.filter_map(|view| Some(view.seen.as_ref()?.feeds.here()?.len())).sum::<usize>();
+    (feeds - lines(views).len()) as u64
+}
+
+/// A line for each feed that has something: state, since when, how many, why, and one thing to do.
+#[component]
+pub fn FeedLines(views: Vec<ApplicationView>, causes: Vec<FeedCauses>, retries: Vec<FeedRetry>) -> impl IntoView {
+    let lines = lines(&views);
+    if lines.is_empty() {
+        return ().into_any();
+    }
+    let applications: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
+    let rows = lines.iter().map(|line| row(line, &causes, &retries, &applications)).collect_view();
+    let quiet = quiet_feeds(&views);
+    let verb = if quiet == 1 { "is" } else { "are" };
     view! {
-        <li class=format!("concern {word}")>
-            <div>{badge}</div>
-            <div class="say">
-                <h3>{concern.title.clone()}</h3>
-                {(!concern.cause.is_empty()).then(|| view! { <p>{concern.cause.clone()}</p> })}
-                {(!concern.todo.is_empty()).then(|| view! { <p class="todo">{concern.todo.clone()}</p> })}
-            </div>
-            {links}
-        </li>
+        <section class="sheet" aria-labelledby="attention">
+            <header>
+                <h2 id="attention">"Feeds with failures"</h2>
+                {(quiet > 0)
+                    .then(|| {
+                        view! {
+                            <span class="small muted push">
+                                {format!("{} {verb} running without failed events.", words::count(quiet, "other feed"))}
+                            </span>
+                        }
+                    })}
+            </header>
+            <table class="cards feed-lines">
+                <caption class="unseen">"Feeds with failures, the worst first"</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"State"</th>
+                        <th scope="col">"Feed"</th>
+                        <th scope="col">"Since"</th>
+                        <th scope="col" class="num">"Failed events"</th>
+                        <th scope="col">"Causes"</th>
+                        <th scope="col">
+                            <span class="unseen">"What to do"</span>
+                        </th>
+                    </tr>
+                </thead>
+                <tbody data-steady="">{rows}</tbody>
+            </table>
+        </section>
     }
     .into_any()
 }
 
-fn feed_of<'a>(view: &'a ApplicationView, uri: Option<&str>) -> Option<&'a Feed> {
-    view.seen.as_ref()?.feeds.here()?.iter().find(|feed| feed.uri.as_deref() == uri)
+fn row(line: &Line<'_>, causes: &[FeedCauses], retries: &[FeedRetry], applications: &[&ApplicationInfo]) -> AnyView {
+    let Line { view, feed, concerns } = line;
+    let base = use_base();
+    let info = &view.info;
+    let siblings = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
+    let name = FeedName::of(feed.uri.as_deref(), siblings, applications).label();
+    let list = ListQuery {
+        filter: Filter {
+            apps: vec![info.key.clone()],
+            feed: Some(feed.uri.clone().unwrap_or_default()),
+            ..Filter::default()
+        },
+        ..ListQuery::default()
+    };
+    let href = if feed.counts.total > 0 { base.failed_events(&list) } else { base.application(&info.key) };
+    let state = ShownState::of(feed, info);
+    // Of failures the numbers beside it say it all; of anything else a sentence is needed.
+    let said = concerns.iter().filter(|concern| concern.kind != ConcernKind::Exhausted).map(|concern| {
+        // What the badge and the button say is not said again.
+        let known =
+            matches!(concern.kind, ConcernKind::FeedStopped | ConcernKind::RetryOverdue | ConcernKind::NearLimit);
+        let (title, todo) = match known {
+            true => (None, None),
+            false => (Some(format!("{}. ", concern.title)), Some(concern.todo.clone())),
+        };
+        view! { <span class="small">{title} {concern.cause.clone()} " " {todo}</span> }
+    });
+    // Nothing new fails on a feed that has stopped.
+    let since = match feed.state {
+        FeedState::Stopped => feed.newest_failure.clone(),
+        _ => feed.oldest_failure.clone(),
+    };
+    let refused = view.seen.as_ref().and_then(|seen| seen.retry_refused.clone());
+    let counts = feed.counts;
+    let used_up = (counts.exhausted > 0).then(|| {
+        view! { <span class="small muted">{format!("{} with retries used up", words::number(counts.exhausted))}</span> }
+    });
+    let retries = FeedRetry::of(retries, &info.key, feed.uri.as_deref());
+    let about = format!("{name} → {}", info.name);
+    let own = FeedCauses::of(causes, &info.key, feed.uri.as_deref()).to_vec();
+    view! {
+        <tr class=state.class() data-key=format!("{} {}", info.key, visible(feed.uri.as_deref().unwrap_or_default()))>
+            <td data-label="State">
+                <FeedBadge state />
+            </td>
+            <th scope="row">
+                <a href=href>{about.clone()}</a>
+                {said.collect_view()} <RetriesInProgress retries=retries.clone() />
+            </th>
+            <td data-label="Since">{(counts.total > 0).then(|| view! { <When stamp=since /> })}</td>
+            <td class="num" data-label="Failed events">
+                <div>{words::number(counts.total)} {used_up}</div>
+            </td>
+            <td data-label="Causes">
+                <TopCauses app=info.key.clone() uri=feed.uri.clone() causes=own total=counts.total about=about.clone() />
+            </td>
+            <td class="act">
+                <FeedAction info=info.clone() feed=(*feed).clone() refused=refused retries about />
+            </td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// Whether the overview has nothing to say but that all is well.
+pub fn is_well(views: &[ApplicationView]) -> bool {
+    let answering = |view: &ApplicationView| matches!(view.reach, Reach::Reachable { .. }) && view.seen.is_some();
+    !views.is_empty() && views.iter().all(|view| answering(view) && view.concerns.is_empty()) && lines(views).is_empty()
 }
 
 /// The class that colours a concern, and its badge.
 fn badge(kind: ConcernKind) -> (&'static str, AnyView) {
-    let of_state = |state: FeedState| (state.word(), view! { <FeedBadge state=state /> }.into_any());
+    let of_state = |state: ShownState| (state.class(), view! { <FeedBadge state=state /> }.into_any());
     let of = |word, icon, text: &'static str| (word, view! { <Badge word=word icon=icon text=text /> }.into_any());
     match kind {
-        ConcernKind::FeedStopped => of_state(FeedState::Stopped),
-        ConcernKind::FeedStalled => of_state(FeedState::Stalled),
-        ConcernKind::MarkerUnusable => of("stalled", "stalled", "No way on"),
-        ConcernKind::MarkerNamesNoEvent => of("stalled", "stalled", "No such event"),
-        ConcernKind::QueueStands => of("stalled", "waiting", "Queue stands"),
-        ConcernKind::Unreachable => of("unreachable", "unreachable", "Unreachable"),
-        ConcernKind::FeedsNotSeen | ConcernKind::FailuresNotSeen => of("unknown", "unknown", "Not seen"),
+        ConcernKind::FeedStopped => of_state(ShownState::Stopped),
+        ConcernKind::FeedStalled => of_state(ShownState::NotReading),
+        ConcernKind::MarkerUnusable | ConcernKind::MarkerNamesNoEvent => of_state(ShownState::CannotContinue),
+        ConcernKind::QueueStands => of("stalled", "waiting", "Not publishing"),
+        ConcernKind::Unreachable => of("problem", "unreachable", "Unreachable"),
+        ConcernKind::FeedsNotSeen | ConcernKind::FailuresNotSeen | ConcernKind::QueueNotSeen => {
+            of("problem", "unknown", "Not readable")
+        }
         ConcernKind::Outdated => of("unknown", "waiting", "Old"),
-        ConcernKind::NearLimit => of("failing", "failing", "Near its limit"),
-        ConcernKind::RetryOverdue => of("failing", "waiting", "Retry overdue"),
-        ConcernKind::Exhausted => of("exhausted", "exhausted", "Exhausted"),
-        ConcernKind::Hazard => of("warning", "failing", "Hazard"),
-        ConcernKind::TimesAhead => of("warning", "failing", "Times"),
+        ConcernKind::NearLimit => of_state(ShownState::NearLimit),
+        ConcernKind::RetryOverdue => of_state(ShownState::RetryOverdue),
+        ConcernKind::Exhausted => of("exhausted", "exhausted", "Retries used up"),
+        ConcernKind::Hazard => of("problem", "failing", "Hazard"),
+        ConcernKind::TimesAhead => of("warning", "failing", "Wrong times"),
         ConcernKind::NotConfigured => of("unknown", "unknown", "Not configured"),
-        ConcernKind::HistoryGap => of("unknown", "unknown", "Not followed"),
+        ConcernKind::HistoryGap => of("unknown", "unknown", "History incomplete"),
     }
 }
 
 /// When numbers that are still shown were read.
-fn last_good_look(view: &ApplicationView) -> AnyView {
+fn last_check(view: &ApplicationView) -> AnyView {
     match view.seen_at {
-        Some(at) => view! { <p class="small muted">"Last good look " <At at=at /> "."</p> }.into_any(),
-        None => view! { <p class="small muted">"Not seen since the console started."</p> }.into_any(),
+        Some(at) => view! { <span class="muted">"Last successful check " <At at=at /> "."</span> }.into_any(),
+        None => view! { <span class="muted">"Not seen since the console started."</span> }.into_any(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Reader, concerns,
+        samples::{down, feed_with, up, view},
+    };
+
+    fn with_concerns(mut view: ApplicationView) -> ApplicationView {
+        let now = view.looked_at.unwrap_or_default();
+        view.concerns = concerns::of(&view, &[&view.info], now, &Reader::default());
+        view
+    }
+
+    #[test]
+    fn the_worst_feed_comes_first_and_numbers_change_no_places() {
+        let order = |first: u64, second: u64| {
+            let mut fine = feed_with(0, 0, 0);
+            fine.uri = Some("http://openmrs:8080/openmrs/ws/atomfeed/drug/recent".into());
+            let views = [
+                with_concerns(view("OpenELIS", up(), vec![feed_with(0, first, first)])),
+                with_concerns(view("PACS", up(), vec![feed_with(0, second, second)])),
+                with_concerns(view("Odoo", up(), vec![feed_with(0, 1000, 1000), fine])),
+                with_concerns(view("OpenMRS", up(), vec![feed_with(3, 0, 3)])),
+            ];
+            lines(&views).iter().map(|line| line.view.info.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(order(2, 9), ["Odoo", "OpenELIS", "PACS", "OpenMRS"]);
+        assert_eq!(order(9, 2), order(2, 9));
+    }
+
+    #[test]
+    fn all_is_well_only_where_everything_was_seen_and_nothing_fails() {
+        let fine = || with_concerns(view("Odoo", up(), vec![feed_with(0, 0, 0)]));
+        assert!(is_well(&[fine()]));
+        assert_eq!(quiet_feeds(&[fine(), fine()]), 2);
+        for other in [
+            with_concerns(view("PACS", down(), vec![])),
+            view("PACS", Reach::NotYet, vec![]),
+            with_concerns(view("PACS", up(), vec![feed_with(1, 0, 1)])),
+        ] {
+            assert!(!is_well(&[fine(), other]));
+        }
+        assert!(!is_well(&[]));
     }
 }

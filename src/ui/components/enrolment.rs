@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::Field;
 use crate::model::access::Enrolment;
 
 /// Dark on white in every theme, because cameras read it so.
@@ -14,9 +15,9 @@ pub fn EnrolmentShown(enrolment: Enrolment) -> impl IntoView {
         <ol class="steps">
             <li>"Open an app for one-time codes on your phone, such as Aegis, FreeOTP or Google Authenticator."</li>
             <li>
-                "Let it read this code, or open " <a href=address>"this link"</a>
-                " on the phone itself, or type the secret into the app (time-based, six digits, SHA-1, 30 seconds)."
-                <svg class="qr" viewBox=box_of role="img" aria-label="QR code for the app; the secret stands below as text">
+                "Scan this code with the app, or open " <a href=address>"this link"</a>
+                " on the phone, or type the secret into the app (time-based, 6 digits, SHA-1, 30 seconds)."
+                <svg class="qr" viewBox=box_of role="img" aria-label="QR code for the app; the secret as text is below">
                     <rect width=side.clone() height=side fill="#ffffff" />
                     <path d=path fill="#000000" />
                 </svg>
@@ -24,20 +25,23 @@ pub fn EnrolmentShown(enrolment: Enrolment) -> impl IntoView {
                     {secret}
                 </code>
             </li>
-            <li>"Type the six digits that the app shows now."</li>
+            <li>"Enter the 6 digits that the app shows now."</li>
         </ol>
     }
     .into_any()
 }
 
-/// The field for a code.
+/// The field for a code, and below it why the last one was not taken.
 #[component]
 pub fn CodeField(
     label: &'static str,
+    /// The server function that its form is sent to.
+    function: &'static str,
     /// The page begins here.
     #[prop(optional)]
     first: bool,
 ) -> impl IntoView {
+    let field = Field::of(function, "code");
     view! {
         <label>
             <span>{label}</span>
@@ -48,8 +52,11 @@ pub fn CodeField(
                 spellcheck="false"
                 maxlength="40"
                 required
-                autofocus=first
+                autofocus=first || field.is_wrong()
+                aria-invalid=field.invalid()
+                aria-describedby=field.described_by()
             />
         </label>
+        {field.told()}
     }
 }

@@ -6,16 +6,22 @@ use super::{At, When};
 use crate::model::FailedSince;
 
 /// Why a time is not called the first failure.
-pub const MOVES: &str =
-    "The database writes failed_at anew with every change of the row (ON UPDATE CURRENT_TIMESTAMP).";
+pub const MOVES: &str = "The database updates failed_at with every change of the row (ON UPDATE CURRENT_TIMESTAMP).";
 
 /// The time, and what it is where it is not the first failure.
 #[component]
-pub fn Since(since: FailedSince) -> impl IntoView {
+pub fn Since(
+    since: FailedSince,
+    /// On one line: the word is for screen readers, the head of the column says it to the eye.
+    #[prop(optional)]
+    compact: bool,
+) -> impl IntoView {
     let word = since.word();
+    let class = if compact { "unseen" } else { "small muted block" };
     let said = (!matches!(since, FailedSince::First(_))).then(|| {
         view! {
-            <span class="small muted block" title=MOVES>
+            <span class=class title=MOVES>
+                " "
                 {word}
             </span>
         }

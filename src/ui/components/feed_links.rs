@@ -1,61 +1,145 @@
-//! What a person can do about a feed: retry its exhausted events, or open them.
+//! What a person can do about a feed: see its causes, retry its events whose retries are used up, or open them.
 
 use leptos::prelude::*;
 
-use super::{Icon, PlanButton, PlanOf, use_base};
+use super::{PlanButton, PlanOf, use_base};
 use crate::{
-    model::{ApplicationInfo, EventState, Feed, filter, history::HistoryQuery, ledger::RequestKind},
-    ui::words,
+    model::{
+        ApplicationInfo, EventState, Feed, FeedState,
+        filter::{Filter, ListQuery},
+        history::HistoryQuery,
+        ledger::RequestKind,
+        operation::FeedRetry,
+    },
+    ui::{sentences, visitor, words},
 };
 
-/// The retry of all exhausted events (whose plan is shown first), and the list of failed events.
-/// `refused` says why nothing can be retried; then the button is off and says so.
+/// The failed events of a feed.
+fn list_of(info: &ApplicationInfo, feed: &Feed) -> Filter {
+    Filter { apps: vec![info.key.clone()], feed: Some(feed.uri.clone().unwrap_or_default()), ..Filter::default() }
+}
+
+/// Events of a feed that a retry helps, as far as the console knows. A retry job looks by feed address, and not every
+/// consumer has one: a reset that nobody sees is not offered.
+fn helped(info: &ApplicationInfo, feed: &Feed) -> u64 {
+    let helped = feed.counts.exhausted.saturating_sub(feed.counts.beyond_help);
+    if info.limits.max_retry.is_some() { helped } else { 0 }
+}
+
+/// Whether a retry is offered: there is something that it helps, the application lets the console, and whoever looks may.
+/// What can all be of a retry in progress is left to that.
+fn is_offered(info: &ApplicationInfo, feed: &Feed, refused: Option<&str>, retries: &[FeedRetry]) -> bool {
+    let in_progress: u64 = retries.iter().map(|retry| retry.rows).sum();
+    helped(info, feed) > in_progress && refused.is_none() && visitor::refused(RequestKind::Retry.right()).is_none()
+}
+
+/// The retries of a feed that are in progress, each as a link to its page.
 #[component]
-pub fn FeedLinks(info: ApplicationInfo, feed: Feed, refused: Option<String>) -> impl IntoView {
+pub fn RetriesInProgress(retries: Vec<FeedRetry>) -> impl IntoView {
     let base = use_base();
-    let counts = feed.counts;
-    let list = filter::ListQuery {
-        filter: filter::Filter {
-            apps: vec![info.key.clone()],
-            feed: Some(feed.uri.clone().unwrap_or_default()),
-            ..Default::default()
-        },
-        ..Default::default()
-    };
-    // A retry job looks by feed address, and not every consumer has one: a reset that nobody sees is not offered.
-    let helped = counts.exhausted.saturating_sub(counts.beyond_help);
-    let wanted = helped > 0 && info.limits.max_retry.is_some();
-    let retry = wanted.then(|| {
-        let text = format!("Retry {} exhausted", words::number(helped));
-        match &refused {
-            None => {
-                let exhausted = filter::Filter { state: Some(EventState::Exhausted), ..list.filter.clone() };
-                let of = PlanOf::List(exhausted.to_query());
-                view! { <PlanButton kind=RequestKind::Retry of text=format!("{text}…") primary=true /> }.into_any()
-            }
-            Some(_) => view! {
-                <button type="button" disabled>
-                    <Icon name="retry" />
-                    {text}
-                </button>
-            }
-            .into_any(),
+    let links = retries.into_iter().map(|retry| {
+        view! {
+            <span class="small block">
+                <a href=base.operation(retry.operation)>{sentences::retry_in_progress(&retry)}</a>
+            </span>
         }
     });
+    links.collect_view().into_any()
+}
+
+fn retry(info: &ApplicationInfo, feed: &Feed, about: &str, primary: bool) -> impl IntoView {
+    let exhausted = Filter { state: Some(EventState::Exhausted), ..list_of(info, feed) };
+    let text = format!("Retry {}…", words::number(helped(info, feed)));
+    view! { <PlanButton kind=RequestKind::Retry of=PlanOf::List(exhausted.to_query()) text about=Some(format!(" {about}")) primary /> }
+}
+
+/// The one thing to do first about a feed. On one that has stopped that is to find out why: a retry helps only when the
+/// cause is fixed.
+#[component]
+pub fn FeedAction(
+    info: ApplicationInfo,
+    feed: Feed,
+    refused: Option<String>,
+    /// Those of this feed that are in progress.
+    retries: Vec<FeedRetry>,
+    /// What its line is called: a button is heard without the line.
+    about: String,
+) -> impl IntoView {
+    let base = use_base();
+    let of = view! { <span class="unseen">{format!(" {about}")}</span> };
+    let filter = list_of(&info, &feed);
+    match feed.state {
+        FeedState::Stopped => view! {
+            <a class="button primary" href=base.causes(&filter)>
+                "See causes"
+                {of}
+            </a>
+        }
+        .into_any(),
+        _ if is_offered(&info, &feed, refused.as_deref(), &retries) => retry(&info, &feed, &about, false).into_any(),
+        _ if feed.counts.total > 0 => {
+            let list = ListQuery { filter, ..ListQuery::default() };
+            view! {
+                <a class="button" href=base.failed_events(&list)>
+                    "Open"
+                    {of}
+                </a>
+            }
+            .into_any()
+        }
+        _ => view! {
+            <a class="button" href=base.application(&info.key)>
+                "Open"
+                {of}
+            </a>
+        }
+        .into_any(),
+    }
+}
+
+/// Everything that can be done: the causes, the retry of all whose retries are used up (its plan is shown first), the list,
+/// and the history. `refused` says why nothing can be retried; then no retry is offered.
+#[component]
+pub fn FeedLinks(
+    info: ApplicationInfo,
+    feed: Feed,
+    refused: Option<String>,
+    /// Those of this feed that are in progress.
+    retries: Vec<FeedRetry>,
+    /// The feed's name: a button is heard without the part of the page that it stands in.
+    about: String,
+) -> impl IntoView {
+    let base = use_base();
+    let of = || view! { <span class="unseen">{format!(" {about}")}</span> };
+    let counts = feed.counts;
+    let filter = list_of(&info, &feed);
+    let stopped = feed.state == FeedState::Stopped;
+    let causes = (counts.total > 0).then(|| {
+        view! {
+            <a class=if stopped { "button primary" } else { "button" } href=base.causes(&filter)>
+                "See causes"
+                {of()}
+            </a>
+        }
+    });
+    let retry = is_offered(&info, &feed, refused.as_deref(), &retries).then(|| retry(&info, &feed, &about, !stopped));
+    let list = ListQuery { filter, ..ListQuery::default() };
     let open = (counts.total > 0).then(|| {
         view! {
             <a class="button" href=base.failed_events(&list)>
                 {format!("Open {}", words::count(counts.total, "failed event"))}
+                {of()}
             </a>
         }
     });
-    let why_off = refused.filter(|_| wanted).map(|reason| view! { <p class="small muted why">{reason}</p> });
     let history = base.history(&HistoryQuery::of_feed(&info.key, feed.uri.as_deref()));
     view! {
         <div class="bar">
-            {retry} {open} <a class="button" href=history>
+            {causes} {retry} {open} <a class="button" href=history>
                 "History"
-            </a> {why_off}
+                {of()}
+            </a>
         </div>
     }
+    .into_any()
 }

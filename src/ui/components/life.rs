@@ -2,33 +2,32 @@
 
 use leptos::prelude::*;
 
-use super::{At, Badge};
+use super::{At, Badge, moment as shown};
 use crate::model::ledger::{Asked, LifeState, Moment};
 
 /// The state of a failed event, also of one that is gone; a request of a person goes before waiting and exhausted.
 #[component]
 pub fn LifeBadge(state: LifeState, asked: Option<Asked>) -> impl IntoView {
-    let (word, icon, text) = match (state, asked) {
-        (state, Some(asked)) if state.is_open() => match asked {
-            Asked::Requested => ("waiting", "retry", "Retry requested"),
-            Asked::FailedAgain => ("exhausted", "failing", "Failed again"),
-            Asked::Overwritten => ("exhausted", "failing", "Retry overwritten"),
-        },
-        (LifeState::Waiting, _) => ("waiting", "waiting", "Waiting"),
-        (LifeState::Exhausted, _) => ("exhausted", "exhausted", "Exhausted"),
-        (LifeState::Unknown, _) => ("unknown", "unknown", "Unknown"),
-        (LifeState::Resolved, _) => ("running", "running", "Resolved"),
-        (LifeState::Gone, _) => ("unknown", "unknown", "Gone"),
-        (LifeState::Discarded, _) => ("unknown", "stopped", "Discarded"),
+    let asked = asked.filter(|_| state.is_open());
+    let (word, icon) = match (state, asked) {
+        (_, Some(Asked::Requested)) => ("waiting", "retry"),
+        (_, Some(Asked::FailedAgain | Asked::Overwritten)) => ("exhausted", "failing"),
+        (LifeState::Waiting, _) => ("waiting", "waiting"),
+        (LifeState::Exhausted, _) => ("exhausted", "exhausted"),
+        (LifeState::Unknown | LifeState::Gone, _) => ("unknown", "unknown"),
+        (LifeState::Resolved, _) => ("running", "running"),
+        (LifeState::Discarded, _) => ("unknown", "stopped"),
     };
+    let text = asked.map_or(state.label(), Asked::label);
     view! { <Badge word icon text /> }
 }
 
-/// A moment as far as it is known: exactly, between two looks, or before the first.
+/// A moment as far as it is known: exactly, between two looks, or before the first. Two looks that read the same are one
+/// time to a reader.
 #[component]
 pub fn Between(moment: Moment) -> impl IntoView {
     match moment.after {
-        Some(after) if after < moment.at => {
+        Some(after) if after < moment.at && shown(after) != shown(moment.at) => {
             view! { "between " <At at=after exact=true /> " and " <At at=moment.at exact=true /> }.into_any()
         }
         _ => view! { <At at=moment.at exact=true /> }.into_any(),

@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use leptos::prelude::*;
 
+use super::use_base;
 use crate::{
-    model::{ApplicationInfo, ApplicationView, FeedState, Reach},
+    model::{
+        ApplicationInfo, ApplicationView, Reach, ShownState,
+        filter::{Filter, ListQuery},
+    },
+    paths::Base,
     ui::{
         feed_names::{FeedName, publisher},
         sentences, words,
@@ -31,14 +36,17 @@ const NAME: usize = 19;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Wire {
     publisher: String,
+    /// The address of its feed.
+    uri: String,
     name: String,
-    state: FeedState,
+    state: ShownState,
     failed: u64,
 }
 
 /// An application that reads feeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Reader {
+    key: String,
     name: String,
     silent: bool,
     wires: Vec<Wire>,
@@ -71,10 +79,15 @@ pub fn SystemMap(views: Vec<ApplicationView>) -> impl IntoView {
     let height = height.max(publishers.values().max().map_or(0, |y| y + BOX / 2 + GAP));
 
     let wires = placed.iter().flat_map(|(top, reader)| draw_wires(*top, reader, &publishers)).collect_view();
-    let left = publishers.iter().map(|(name, y)| draw_publisher(name, *y, ends[name].len())).collect_view();
-    let right = placed.iter().map(|(top, reader)| draw_reader(*top, reader)).collect_view();
+    let base = use_base();
+    let known = |name: &str| views.iter().find(|view| view.info.name == name);
+    let left = publishers
+        .iter()
+        .map(|(name, y)| draw_publisher(name, *y, ends[name].len(), known(name), &base))
+        .collect_view();
+    let right = placed.iter().map(|(top, reader)| draw_reader(*top, reader, &base)).collect_view();
     view! {
-        <svg class="map" viewBox=format!("0 0 {WIDTH} {height}") role="img" aria-label=description>
+        <svg class="map" viewBox=format!("0 0 {WIDTH} {height}") role="group" aria-label=description>
             {wires}
             {left}
             {right}
@@ -87,19 +100,22 @@ fn readers(views: &[ApplicationView]) -> Vec<Reader> {
     let infos: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
     let mut readers = Vec::new();
     for view in views {
-        let Some(feeds) = view.seen.as_ref().and_then(|seen| seen.feeds.here()) else { continue };
+        let silent = matches!(view.reach, Reach::Unreachable { .. });
+        let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
         let mut wires: Vec<Wire> = feeds
             .iter()
             .filter_map(|feed| Some((feed, feed.uri.as_deref()?)))
             .map(|(feed, uri)| Wire {
                 publisher: publisher(uri, &infos).unwrap_or("unknown").to_owned(),
+                uri: uri.to_owned(),
                 // The wire itself tells feeds of one category apart.
                 name: FeedName::of(Some(uri), &[], &infos).label(),
-                state: feed.state,
+                state: ShownState::of(feed, &view.info),
                 failed: feed.counts.total,
             })
             .collect();
-        if wires.is_empty() {
+        // One that was never seen has no wires; that it does not answer is what the map is looked at for.
+        if wires.is_empty() && !silent {
             continue;
         }
         let more = wires.len().saturating_sub(FEEDS_SHOWN);
@@ -107,8 +123,7 @@ fn readers(views: &[ApplicationView]) -> Vec<Reader> {
             wires.sort_by_key(|wire| sentences::worst_first(wire.state, wire.failed));
             wires.truncate(FEEDS_SHOWN);
         }
-        let silent = matches!(view.reach, Reach::Unreachable { .. });
-        readers.push(Reader { name: view.info.name.clone(), silent, wires, more });
+        readers.push(Reader { key: view.info.key.clone(), name: view.info.name.clone(), silent, wires, more });
     }
     readers
 }
@@ -152,20 +167,23 @@ fn draw_wires(top: u32, reader: &Reader, publishers: &BTreeMap<String, u32>) -> 
             let to = wire_y(top, index);
             let middle = PUBLISHER + (READER_X - PUBLISHER) / 2;
             let path = format!("M{PUBLISHER} {from}C{middle} {from} {middle} {to} {READER_X} {to}");
-            let word = if silent { "unreachable" } else { wire.state.word() };
+            let word = if silent { "unreachable" } else { wire.state.class() };
             Some(view! { <path class=format!("wire {word}") d=path></path> }.into_any())
         })
         .collect()
 }
 
-fn draw_publisher(name: &str, y: u32, feeds: usize) -> impl IntoView {
+/// `view`: the application that it is, where it is one that is configured.
+fn draw_publisher(name: &str, y: u32, feeds: usize, view: Option<&ApplicationView>, base: &Base) -> AnyView {
     let feeds = words::count(feeds as u64, "feed");
+    let silent = view.is_some_and(|view| matches!(view.reach, Reach::Unreachable { .. }));
     let (shown, note) = match name.rsplit_once(':').filter(|_| name.chars().count() > NAME) {
         Some((host, port)) => (host, format!("port {port}, {feeds}")),
+        None if silent => (name, "does not answer".to_owned()),
         None => (name, format!("publishes {feeds}")),
     };
-    view! {
-        <g>
+    let drawn = view! {
+        <g class=if silent { "problem" } else { "" }>
             <title>{name.to_owned()}</title>
             <rect class="box" x="1" y=y - BOX / 2 width=PUBLISHER - 1 height=BOX rx="3"></rect>
             <text x="12" y=y - 3 class="name">
@@ -175,13 +193,18 @@ fn draw_publisher(name: &str, y: u32, feeds: usize) -> impl IntoView {
                 {note}
             </text>
         </g>
+    };
+    match view {
+        Some(view) => view! { <a href=base.application(&view.info.key)>{drawn}</a> }.into_any(),
+        None => drawn.into_any(),
     }
 }
 
-fn draw_reader(top: u32, reader: &Reader) -> impl IntoView {
+fn draw_reader(top: u32, reader: &Reader, base: &Base) -> impl IntoView {
     let height = reader_height(reader);
-    let note = if reader.silent { "unreachable" } else { "reads" };
-    let lines = reader.wires.iter().enumerate().map(|(index, wire)| draw_line(top, index, wire)).collect_view();
+    let note = if reader.silent { "does not answer" } else { "reads" };
+    let lines =
+        reader.wires.iter().enumerate().map(|(index, wire)| draw_line(top, index, wire, reader, base)).collect_view();
     let more = (reader.more > 0).then(|| {
         view! {
             <text x=READER_X + 32 y=wire_y(top, reader.wires.len()) + 4>
@@ -191,34 +214,49 @@ fn draw_reader(top: u32, reader: &Reader) -> impl IntoView {
     });
     view! {
         <rect class="box" x=READER_X y=top width=READER - 1 height=height rx="3"></rect>
-        <text x=READER_X + 12 y=top + 21 class="name">
-            {cut(&reader.name, 20)}
-        </text>
-        <text x=WIDTH - 12 y=top + 21 class="end">
-            {note}
-        </text>
+        <a href=base.application(&reader.key)>
+            <g class=if reader.silent { "problem" } else { "" }>
+                <text x=READER_X + 12 y=top + 21 class="name">
+                    {cut(&reader.name, 20)}
+                </text>
+                <text x=WIDTH - 12 y=top + 21 class="end">
+                    {note}
+                </text>
+            </g>
+        </a>
         {lines}
         {more}
     }
 }
 
-fn draw_line(top: u32, index: usize, wire: &Wire) -> impl IntoView {
+/// A feed in its reader's box: a link to its failed events, or to the application where it has none.
+fn draw_line(top: u32, index: usize, wire: &Wire, reader: &Reader, base: &Base) -> impl IntoView {
     let y = wire_y(top, index);
-    let word = wire.state.word();
-    let note = match wire.failed {
-        0 => word.to_owned(),
-        failed => format!("{word} · {}", words::number(failed)),
+    let (word, icon) = (wire.state.class(), wire.state.icon());
+    let label = wire.state.label();
+    let note = match (wire.state, wire.failed) {
+        (_, 0) => label.to_owned(),
+        (ShownState::Failing, failed) => format!("{} failed", words::number(failed)),
+        (_, failed) => format!("{label} · {}", words::number(failed)),
     };
+    let list = ListQuery {
+        filter: Filter { apps: vec![reader.key.clone()], feed: Some(wire.uri.clone()), ..Filter::default() },
+        ..ListQuery::default()
+    };
+    let href = if wire.failed > 0 { base.failed_events(&list) } else { base.application(&reader.key) };
     view! {
-        <g class=word>
-            <use_ href=format!("#i-{word}") x=READER_X + 12 y=y - 6 width="12" height="12"></use_>
-            <text x=READER_X + 32 y=y + 4>
-                {cut(&wire.name, 16)}
-            </text>
-            <text x=WIDTH - 12 y=y + 4 class="end">
-                {note}
-            </text>
-        </g>
+        <a href=href>
+            <g class=word>
+                <title>{format!("{} from {} → {} ({label})", wire.name, wire.publisher, reader.name)}</title>
+                <use_ href=format!("#i-{icon}") x=READER_X + 12 y=y - 6 width="12" height="12"></use_>
+                <text x=READER_X + 32 y=y + 4>
+                    {cut(&wire.name, 16)}
+                </text>
+                <text x=WIDTH - 12 y=y + 4 class="end">
+                    {note}
+                </text>
+            </g>
+        </a>
     }
 }
 
@@ -248,11 +286,14 @@ fn in_words(readers: &[Reader]) -> String {
             let feeds: Vec<String> = reader
                 .wires
                 .iter()
-                .map(|wire| format!("{} from {} ({})", wire.name, wire.publisher, wire.state.word()))
+                .map(|wire| format!("{} from {} ({})", wire.name, wire.publisher, wire.state.label()))
                 .collect();
-            let silent = if reader.silent { ", which does not answer now," } else { "" };
-            let more = if reader.more > 0 { format!(" and {} more", reader.more) } else { String::new() };
-            format!("{}{silent} reads {}{more}.", reader.name, feeds.join(", "))
+            if reader.wires.is_empty() {
+                return format!("{} does not answer.", reader.name);
+            }
+            let silent = if reader.silent { ", which does not answer," } else { "" };
+            let more = (reader.more > 0).then(|| format!("{} more", words::number(reader.more as u64)));
+            format!("{}{silent} reads {}.", reader.name, words::listed(feeds.into_iter().chain(more)))
         })
         .collect();
     sentences.join(" ")
@@ -261,9 +302,20 @@ fn in_words(readers: &[Reader]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::samples::{down, feed_with, up, view};
 
     fn ends(of: &[(&str, &[u32])]) -> BTreeMap<String, Vec<u32>> {
         of.iter().map(|(name, ends)| ((*name).to_owned(), ends.to_vec())).collect()
+    }
+
+    #[test]
+    fn what_does_not_answer_is_on_the_map_though_nothing_was_ever_seen_of_it() {
+        let mut pacs = view("PACS", down(), vec![]);
+        pacs.seen = None;
+        let readers = readers(&[view("Odoo", up(), vec![feed_with(0, 1, 1)]), pacs, view("Idle", up(), vec![])]);
+        let drawn: Vec<_> = readers.iter().map(|reader| (reader.name.as_str(), reader.silent)).collect();
+        assert_eq!(drawn, [("Odoo", false), ("PACS", true)]);
+        assert!(in_words(&readers).ends_with("(Has failures). PACS does not answer."), "{}", in_words(&readers));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Parts that pages are made of, rendered by the server. They take model types, write no styles of their own (the look
 //! is in `style/main.css`) and know no server.
 
+mod application_choice;
 mod applications_table;
 mod badge;
+mod causes;
 mod chart;
 mod concerns;
 mod enrolment;
@@ -14,6 +16,7 @@ mod icon;
 mod life;
 mod loaded;
 mod map;
+mod neighbours;
 mod notice;
 mod outcome;
 mod pager;
@@ -22,33 +25,40 @@ mod plan_button;
 mod problem;
 mod row;
 mod short_id;
+mod ticket;
 mod time;
 mod token_table;
 mod trace;
 mod values;
 
-pub use applications_table::{ApplicationsTable, LookedAt, known};
+pub use application_choice::ApplicationChoice;
+pub use applications_table::{ApplicationsTable, LookedAt, feed_states, known};
 pub use badge::{Badge, EventBadge, FeedBadge, ReachBadge};
+pub use causes::TopCauses;
 pub use chart::{DayChart, OutcomeChart};
-pub use concerns::Concerns;
+pub use concerns::{Alerts, FeedLines, is_well, quiet_feeds};
 pub use enrolment::{CodeField, EnrolmentShown};
 pub use failed_since::{MOVES, Since, since_heading};
-pub use feed_links::FeedLinks;
+pub use feed_links::{FeedAction, FeedLinks, RetriesInProgress};
 pub use filters::{Chips, FilterForm, TimeField};
-pub use form_token::{FormToken, FormTold};
+pub use form_token::{
+    Back, Field, FieldProblem, FieldTold, FormToken, FormTold, Told, field_id, field_told, here, title_of, typed_into,
+};
 pub use icon::{Icon, Sprite};
 pub use life::{Between, LifeBadge};
 pub use loaded::loaded;
 pub use map::SystemMap;
-pub use notice::{Notice, NoticeKind};
+pub use neighbours::Neighbours;
+pub use notice::{MissingParts, Notice, NoticeKind};
 pub use outcome::{Done, Outcome, SeenAtWork, outcome_kind};
-pub use pager::Pager;
+pub use pager::{Pager, Steps, search_further};
 pub use payload::PayloadView;
 pub use plan_button::{PlanButton, PlanOf, PlanSubmit, icon, word};
 pub use problem::ProblemView;
-pub use row::{EventRow, row_names};
+pub use row::{EventRow, list_at, row_names};
 pub use short_id::ShortId;
-pub use time::{At, When, now};
+pub use ticket::TicketText;
+pub use time::{At, When, moment, now, use_reader};
 pub use token_table::{TokenLine, TokenTable};
 pub use trace::Trace;
 pub use values::{NotHere, Number};

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::Icon;
+use crate::api::failed_events::MissingPart;
 
 /// What a notice is about; decides icon and colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,4 +33,26 @@ pub fn Notice(kind: NoticeKind, children: Children) -> impl IntoView {
             <div>{children()}</div>
         </div>
     }
+}
+
+/// Applications that did not answer; the rest of the page is there.
+#[component]
+pub fn MissingParts(
+    parts: Vec<MissingPart>,
+    /// What they are missing from: `list`.
+    what: &'static str,
+) -> impl IntoView {
+    parts
+        .into_iter()
+        .map(|part| {
+            view! {
+                <Notice kind=NoticeKind::Problem>
+                    <strong>{part.app.name} {format!(" is missing from this {what}. ")}</strong>
+                    {part.reason}
+                    " "
+                    {part.advice}
+                </Notice>
+            }
+        })
+        .collect_view()
 }

@@ -11,10 +11,11 @@ use crate::{
         overview::list_applications,
     },
     model::{
-        ApplicationInfo, ApplicationView, Stamp,
+        ApplicationInfo, ApplicationView, Feed, RowId, Stamp,
         filter::pairs,
+        ledger::RequestKind,
         obstacle::no_address,
-        operation::{Operation, RowOutcome},
+        operation::{Operation, RowOutcome, Standing},
     },
     ui::{due, feed_names::FeedName, sentences, words},
 };
@@ -34,17 +35,24 @@ impl Done {
     /// The operation that the page's query string names as just done, if it names one that is on record.
     pub async fn of_query(query: &str) -> Option<Self> {
         let id = pairs(query).find(|(key, _)| key == "done")?.1.parse().ok()?;
-        let page = view_operation(id, None).await.ok()?;
+        let page = view_operation(id, None, None).await.ok()?;
         let views = list_applications().await.unwrap_or_default();
         Some(Self { page, views })
     }
 
-    /// The feeds with a row that was reset: the application, the address, when the consumer was last seen at work.
-    fn feeds(&self) -> Vec<(&ApplicationView, Option<&str>, Option<Stamp>)> {
+    /// Whether it was about this row, as far as its first page tells.
+    pub fn took(&self, app: &str, id: RowId) -> bool {
+        self.page.rows.iter().any(|course| course.row.id == id && course.row.app == app)
+    }
+
+    /// The feeds with a row that was reset: the application, the address, and what was last seen of it.
+    fn feeds(&self) -> Vec<(&ApplicationView, Option<&str>, Option<&Feed>)> {
         let reset: BTreeSet<(&str, Option<&str>)> = self
             .page
             .rows
             .iter()
+            // Of what was not read, nobody knows whose turn it is.
+            .filter(|course| course.named)
             .map(|course| &course.row)
             .filter(|row| row.outcome == Some(RowOutcome::Reset))
             .map(|row| (row.app.as_str(), row.feed_uri.as_deref()))
@@ -55,7 +63,7 @@ impl Done {
                 let view = self.views.iter().find(|view| view.info.key == app)?;
                 let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here());
                 let feed = feeds.into_iter().flatten().find(|feed| feed.uri.as_deref() == uri);
-                Some((view, uri, feed.and_then(|feed| feed.last_seen_at_work.clone())))
+                Some((view, uri, feed))
             })
             .collect()
     }
@@ -67,16 +75,17 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
     let Some(done) = done else { return ().into_any() };
     let base = use_base();
     let operation = &done.page.operation;
-    let sentence = sentences::outcome(operation);
+    let sentence = sentences::outcome(operation, None);
     let unfinished = operation.note.as_ref().map(|note| format!(" {note}"));
     let (kind, href) = (outcome_kind(operation), base.operation(operation.id));
-    let feeds = done.feeds();
+    // When there are results, nothing has to be promised any more.
+    let feeds = if operation.tried() > 0 { Vec::new() } else { done.feeds() };
     let applications: Vec<&ApplicationInfo> = done.views.iter().map(|view| &view.info).collect();
     let more = feeds.len().saturating_sub(FEEDS);
     let dues = feeds
         .into_iter()
         .take(FEEDS)
-        .map(|(view, uri, at_work)| {
+        .map(|(view, uri, seen)| {
             let siblings = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
             let feed = FeedName::of(uri, siblings, &applications).in_sentence();
             view! {
@@ -84,9 +93,9 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
                     {view.info.name.clone()} ", " {feed} ": " {if no_address(uri) {
                         due::NEVER_FOUND.to_owned()
                     } else {
-                        due::turn(&view.info.limits, None)
+                        due::blocked(seen).unwrap_or_else(|| due::turn(&view.info.limits, None))
                     }} " "
-                    <SeenAtWork stamp=at_work />
+                    <SeenAtWork stamp=seen.and_then(|feed| feed.last_seen_at_work.clone()) />
                 </li>
             }
         })
@@ -95,12 +104,12 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
         <Notice kind>
             // Whoever asked for it comes to this page by its form: the answer is where they go on from.
             <p tabindex="-1" autofocus=true data-outcome="">
-                <strong>{sentence}</strong>
+                <strong data-say="">{sentence}</strong>
                 {unfinished}
                 " "
-                <a href=href>"See each of them"</a>
+                <a href=href>"Show this operation"</a>
             </p>
-            <ul class="plain">{dues}</ul>
+            {(!dues.is_empty()).then(|| view! { <ul class="plain">{dues}</ul> })}
             {(more > 0).then(|| view! { <p class="small">{format!("And {}.", words::count(more as u64, "more feed"))}</p> })}
         </Notice>
     }
@@ -111,21 +120,51 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
 #[component]
 pub fn SeenAtWork(stamp: Option<Stamp>) -> impl IntoView {
     match stamp {
-        Some(stamp) => view! { <span>"It was last seen at work " <When stamp=stamp /> "."</span> }.into_any(),
-        None => view! { <span>"It has never been seen at work on this feed."</span> }.into_any(),
+        Some(stamp) => view! { <span>"Last activity " <When stamp=stamp /> "."</span> }.into_any(),
+        None => view! { <span>"No activity recorded on this feed."</span> }.into_any(),
     }
 }
 
-/// How an operation went, for the notice that tells it.
+/// How an operation went, for the notice that tells it: in the colour of its results, once it has them all.
 pub fn outcome_kind(operation: &Operation) -> NoticeKind {
     let counts = &operation.counts;
-    if counts.failed + counts.uncertain > 0 {
-        NoticeKind::Problem
-    } else if operation.finished_at.is_none() {
-        if operation.note.is_some() { NoticeKind::Warning } else { NoticeKind::Info }
-    } else if counts.done() + counts.already_there < counts.asked {
-        NoticeKind::Warning
-    } else {
-        NoticeKind::Done
+    match operation.standing() {
+        Standing::Problems | Standing::AllFailed => NoticeKind::Problem,
+        Standing::Waiting | Standing::Paused | Standing::EndedEarly | Standing::SomeFailed => NoticeKind::Warning,
+        Standing::Cancelled => NoticeKind::Warning,
+        Standing::Planning | Standing::Plan | Standing::InProgress | Standing::Testing => NoticeKind::Info,
+        Standing::Finished if counts.done() < counts.asked => NoticeKind::Warning,
+        // Without the ledger's word a retry was requested, and no more.
+        Standing::Finished if operation.kind == RequestKind::Retry && operation.tried() == 0 => NoticeKind::Info,
+        Standing::Finished => NoticeKind::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        operation::{Followed, OutcomeCounts, Stage},
+        samples::operation,
+    };
+
+    #[test]
+    fn while_results_are_awaited_nothing_is_a_warning_yet() {
+        let operation = |stage, open, failed_again| {
+            let counts = OutcomeCounts { asked: 10, reset: 10, ..OutcomeCounts::default() };
+            let resolved = 10 - open - failed_again;
+            operation(
+                RequestKind::Retry,
+                stage,
+                counts,
+                Followed { open, failed_again, resolved, ..Followed::default() },
+            )
+        };
+        assert_eq!(outcome_kind(&operation(Stage::Running, 10, 0)), NoticeKind::Info);
+        assert_eq!(outcome_kind(&operation(Stage::Running, 1, 9)), NoticeKind::Info);
+        assert_eq!(outcome_kind(&operation(Stage::Ended, 1, 9)), NoticeKind::Info);
+        assert_eq!(outcome_kind(&operation(Stage::Ended, 0, 9)), NoticeKind::Warning);
+        assert_eq!(outcome_kind(&operation(Stage::Ended, 0, 10)), NoticeKind::Problem);
+        assert_eq!(outcome_kind(&operation(Stage::Ended, 0, 0)), NoticeKind::Done);
     }
 }

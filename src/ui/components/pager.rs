@@ -11,12 +11,12 @@ pub fn Pager(
     query: ListQuery,
     previous: Option<ListQuery>,
     next: Option<ListQuery>,
-    /// A text search that has not come to its end: the next page looks further instead of showing more.
+    /// A text search that has not come to its end: the next page searches further instead of showing more.
     searching: bool,
 ) -> impl IntoView {
     let base = use_base();
     let (back, on, order) = words(query.filter.order);
-    let on = if searching { "Look further" } else { on };
+    let on = if searching { search_further(query.filter.order) } else { on };
     view! {
         <nav class="pager" aria-label="Pages of the list">
             <span class="small muted">{order}</span>
@@ -43,11 +43,38 @@ pub fn Pager(
     .into_any()
 }
 
+/// What the link to the rest of a text search is called.
+pub fn search_further(order: Order) -> &'static str {
+    if order.descending() { "Search older events" } else { "Search newer events" }
+}
+
+/// Links to the first page of a table and to its next one; nothing where there is neither.
+#[component]
+pub fn Steps(
+    #[prop(default = "Pages")] label: &'static str,
+    /// The words and the address of the first page.
+    #[prop(optional_no_strip)]
+    first: Option<(&'static str, String)>,
+    /// The words and the address of the next page.
+    next: Option<(&'static str, String)>,
+) -> impl IntoView {
+    (first.is_some() || next.is_some()).then(|| {
+        view! {
+            <nav class="pager" aria-label=label>
+                {first.map(|(words, href)| view! { <a class="button" href=href>{words}</a> })}
+                {next.map(|(words, href)| view! { <a class="button" rel="next" href=href>{words}</a> })}
+            </nav>
+        }
+    })
+}
+
 /// What "back" and "on" mean in an order, and its name.
 fn words(order: Order) -> (&'static str, &'static str, &'static str) {
     match order {
         Order::Newest => ("← Newer", "Older →", "Newest first, by first failure"),
         Order::Oldest => ("← Older", "Newer →", "Oldest first, by first failure"),
+        Order::Application => ("← Back", "On →", "By application, A to Z, newest first"),
+        Order::ApplicationDown => ("← Back", "On →", "By application, Z to A, newest first"),
         Order::IdDown => ("← Higher ids", "Lower ids →", "Highest id first"),
         Order::IdUp => ("← Lower ids", "Higher ids →", "Lowest id first, as the consumer retries"),
     }

@@ -14,20 +14,20 @@ const OPEN_LEVELS: usize = 3;
 #[component]
 pub fn PayloadView(
     #[prop(into)] text: String,
-    /// Where the publisher of a path is reached (`http://openmrs:8080`), if that is known; without it a path stays text.
+    /// Where a browser of the hospital finds what an address points to; without it an address stays text: it is one between
+    /// servers.
     #[prop(optional_no_strip)]
-    publisher: Option<String>,
+    link: Option<String>,
 ) -> impl IntoView {
     match parse(&text) {
         Payload::Empty => view! { <p class="none pad">"The payload is empty."</p> }.into_any(),
-        Payload::Path(_) => pointer(&text, publisher.map(|origin| format!("{origin}{}", text.trim()))).into_any(),
-        Payload::Url(url) => pointer(&text, Some(url)).into_any(),
+        Payload::Path(_) | Payload::Url(_) => pointer(&text, link).into_any(),
         Payload::Json(json) => view! { <div class="tree">{json_node(None, &json, 0)}</div> }.into_any(),
         Payload::Xml(root) => view! { <div class="tree">{xml_node(&root, 0)}</div> }.into_any(),
         Payload::Hl7(segments) => hl7(&segments).into_any(),
         Payload::Text { text, note } => view! {
             {note.map(|note| view! { <p class="pad muted">{visible(&note)}</p> })}
-            <pre class="machine">{visible(&text)}</pre>
+            <pre class="machine" tabindex="0" role="region" aria-label="Text as it is stored">{visible(&text)}</pre>
         }
         .into_any(),
     }
@@ -46,7 +46,7 @@ fn pointer(text: &str, href: Option<String>) -> impl IntoView + use<> {
         .into_any(),
         None => text.into_any(),
     };
-    view! { <pre class="machine">{inner}</pre> }
+    view! { <pre class="machine" tabindex="0" role="region" aria-label="Content">{inner}</pre> }
 }
 
 fn json_node(name: Option<&str>, value: &Json, depth: usize) -> AnyView {
@@ -155,6 +155,7 @@ fn hl7(segments: &[Segment]) -> impl IntoView + use<> {
         .collect_view();
     view! {
         <table class="hl7">
+            <caption class="unseen">"Fields of the HL7 message"</caption>
             <thead>
                 <tr>
                     <th scope="col">"Field"</th>

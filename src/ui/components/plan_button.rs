@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 
-use super::{FormToken, Icon, use_base};
+use super::{Back, FormToken, Icon, use_base};
 use crate::{model::ledger::RequestKind, ui::visitor::refused};
 
 /// What a plan is made of: the form's field and its value.
@@ -30,12 +30,15 @@ impl PlanOf {
     }
 }
 
-/// A form of one button.
+/// A form of one button. Nothing for who may not do that.
 #[component]
 pub fn PlanButton(
     kind: RequestKind,
     of: PlanOf,
     #[prop(into)] text: String,
+    /// What it is about, for those who hear it without the line that it stands in: " Odoo, encounter".
+    #[prop(optional_no_strip)]
+    about: Option<String>,
     /// The main thing to do on its page.
     #[prop(optional)]
     primary: bool,
@@ -44,32 +47,44 @@ pub fn PlanButton(
     forbidden: Option<String>,
 ) -> impl IntoView {
     let base = use_base();
+    if refused(kind.right()).is_some() {
+        return ().into_any();
+    }
     let (name, value) = of.field();
     view! {
         <form method="post" action=base.function("plan_operation") class="inline">
             <FormToken />
+            <Back />
             <input type="hidden" name=name value=value />
-            <PlanSubmit kind text class=if primary { "primary" } else { "" } forbidden />
+            <PlanSubmit kind text about class=if primary { "primary" } else { "" } forbidden />
         </form>
     }
     .into_any()
 }
 
-/// The button of a form that leads to a plan. Off, with the reason beside it, where the reader or nobody may do that.
+/// The button of a form that leads to a plan. Nothing for who may not do that; off, with the reason beside it, where nobody
+/// may.
 #[component]
 pub fn PlanSubmit(
     kind: RequestKind,
     #[prop(into)] text: String,
+    /// As of [`PlanButton`].
+    #[prop(optional_no_strip)]
+    about: Option<String>,
     #[prop(optional)] class: &'static str,
     /// Why nobody may do it here.
     #[prop(optional_no_strip)]
     forbidden: Option<String>,
 ) -> impl IntoView {
-    match refused(kind.right()).or(forbidden) {
+    if refused(kind.right()).is_some() {
+        return ().into_any();
+    }
+    let about = about.map(|about| view! { <span class="unseen">{about}</span> });
+    match forbidden {
         Some(why) => view! {
             <button type="submit" disabled=true>
                 <Icon name=icon(kind) />
-                {text}
+                {text} {about}
             </button>
             <span class="small muted">{why}</span>
         }
@@ -77,7 +92,7 @@ pub fn PlanSubmit(
         None => view! {
             <button type="submit" name="kind" value=word(kind) class=class>
                 <Icon name=icon(kind) />
-                {text}
+                {text} {about}
             </button>
         }
         .into_any(),

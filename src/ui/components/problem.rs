@@ -39,7 +39,7 @@ pub fn ProblemView(problem: Problem, #[prop(optional)] part: bool) -> impl IntoV
 
 fn kind_of(status: u16) -> &'static str {
     match status {
-        400 => "Not understood",
+        400 => "Invalid request",
         401 => "Not signed in",
         403 => "Not allowed",
         404 => "Not found",

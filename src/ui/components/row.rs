@@ -7,19 +7,32 @@ use leptos::{either::Either, prelude::*};
 use super::{EventBadge, Since};
 use crate::{
     model::{
-        FailedEventRow, Limits, Obstacle,
-        advice::{self, advise},
+        EventKey, FailedEventRow, Kind, Limits, Obstacle,
+        advice::{self, Subject, advise_on},
         error_text::visible,
-        feed::category_of,
-        payload::{record_kind, record_uuid, short_id},
+        filter::ListQuery,
     },
+    paths::Base,
     ui::due::{self, Offer},
 };
 
 /// The field name of the boxes. The brackets make the server read one list from as many fields as are ticked.
 pub const ROWS_FIELD: &str = "rows[]";
 
-/// A row of the list, within its form: a box, what it is, and a button that retries it alone.
+/// The fragment of the row that was acted on, or of the one that stands in its place now.
+pub const HERE: &str = "here";
+
+/// The fragment of the list's row of a failed event: whoever comes back from its page goes on there.
+fn fragment(event: &EventKey) -> String {
+    format!("event-{}-{}", event.app, event.id)
+}
+
+/// The address of a list, at the row of this failed event where the list has it.
+pub fn list_at(base: &Base, list: &ListQuery, event: &EventKey) -> String {
+    format!("{}#{}", base.failed_events(list), fragment(event))
+}
+
+/// A row of the list, within its form: a box, what it is, why it failed, and a button that retries it alone.
 ///
 /// What the rows of a page have in common (their application's name and limits, the way back to the list) is found once
 /// by the page: a page is read more often than anything else, and a row drawn fifty times.
@@ -28,28 +41,43 @@ pub fn EventRow(
     row: FailedEventRow,
     /// Its page.
     href: String,
-    /// The name of its application, made visible.
+    /// The name of its application.
     place: String,
+    /// The name of its feed; `None`: the table of failed events names none that the application reads.
+    feed: Option<String>,
+    /// What its application is.
+    kind: Option<Kind>,
     /// `None` when its application is not configured any more.
     limits: Option<Limits>,
-    /// What can be done with it here.
-    offer: Offer,
+    /// What can be done with it here; `None`: whoever looks may not retry anything, and nothing is offered.
+    offer: Option<Offer>,
     /// What it is called among the rows of its page: see [`row_names`].
     called: String,
     /// It was ticked before somebody had to sign in again.
     ticked: bool,
+    /// Its place on the page.
+    index: usize,
+    /// Where its button posts to: see [`RetryOne`].
+    action: String,
+    /// Whoever looks comes back to this row: see [`HERE`].
+    here: bool,
 ) -> impl IntoView {
     let retries = due::retries(row.retries, limits.as_ref());
-    let category = row.feed_uri.as_deref().and_then(category_of).map(visible);
+    let name = row.naming().event(&place);
     let said = row.says();
     let (value, waits) = (due::row_value(&row), row.retries == Some(0) && Obstacle::of(&row).is_none());
-    let gone = advise(&said).is_some_and(|advice| advice.gone);
-    let why_off = match &offer {
-        Offer::Off(why) => Some(why.clone()),
-        Offer::Plain | Offer::Risky => None,
-    };
-    view! {
-        <tr data-row="">
+    let gone = advise_on(&said, &Subject::of_row(&row, kind)).is_some_and(|advice| advice.gone);
+    let mine = offer.is_some();
+    // What the name of an event's controls has more, where another on the page is about the same record.
+    let apart = row.naming().spoken().and_then(|spoken| called.strip_prefix(&spoken).map(str::to_owned));
+    let apart = apart.filter(|more| !more.is_empty()).map(|more| view! { <span class="unseen">{more}</span> });
+    let own = fragment(&EventKey { app: row.app.clone(), id: row.id });
+    let tick = offer.as_ref().map(|offer| {
+        let why_off = match offer {
+            Offer::Off(why) => Some(why.clone()),
+            Offer::Plain | Offer::Risky => None,
+        };
+        view! {
             // Off where a retry could do nothing.
             <td class="tick">
                 <input
@@ -59,44 +87,56 @@ pub fn EventRow(
                     checked=ticked && why_off.is_none()
                     disabled=why_off.is_some()
                     title=why_off
-                    data-waiting=(offer == Offer::Risky).then_some("")
+                    data-waiting=(*offer == Offer::Risky).then_some("")
                     aria-label=format!("Select {called}")
                 />
             </td>
+        }
+    });
+    view! {
+        <tr data-row="">
+            {tick}
+            // Not the row's own: what names a row while the page is brought to its new state is its event.
+            <th scope="row" class="named" id=here.then_some(HERE)>
+                <a id=own href=href data-open="">
+                    {name} {apart}
+                </a>
+            </th>
+            <td class="said" title=said.clone()>
+                {said.clone()}
+            </td>
+            <td class="where">{feed}</td>
             <td class="what">
                 <EventBadge state=row.state />
             </td>
             <td class="at">
-                <Since since=row.failed_since() />
-            </td>
-            <td class="where">
-                {place}
-                {category.map(|category| view! { <span class="muted">" · " {category}</span> })}
-            </td>
-            <td class="said">
-                <a href=href data-open="">
-                    {said}
-                </a>
-            </td>
-            <td class="record">
-                <Record payload=row.payload event_id=row.event_id title=row.title />
+                <Since since=row.failed_since() compact=true />
             </td>
             <td class="num tries" data-label="Retries">
                 {retries}
             </td>
-            <td class="num act">
-                <RetryOne value offer waits called gone />
-            </td>
+            {mine.then(|| view! {
+                <td class="num act">
+                    {offer.map(|offer| view! { <RetryOne value offer waits called gone action=format!("{action}?at={index}") /> })}
+                </td>
+            })}
         </tr>
     }
     .into_any()
 }
 
-/// One click for an exhausted event. A waiting one is retried from its page, where the warning stands, or by selecting
-/// it. Where it cannot be, the button stays in its place and says why; where it would fail again, it says so. `gone`: the
-/// record is not there any more.
+/// One click for an event whose retries are used up. A waiting one is retried from its page, where the warning stands, or by
+/// selecting it. Where it cannot be, the button stays in its place and says why; where it would fail again, it says so.
+/// `gone`: the record is not there any more. `action` names the row's place on the page, to which the answer leads back.
 #[component]
-fn RetryOne(value: Option<String>, offer: Offer, waits: bool, called: String, gone: bool) -> impl IntoView {
+fn RetryOne(
+    value: Option<String>,
+    offer: Offer,
+    waits: bool,
+    called: String,
+    gone: bool,
+    action: String,
+) -> impl IntoView {
     let label = if gone { format!("Retry {called}. {}", advice::GONE) } else { format!("Retry {called}") };
     match offer {
         Offer::Plain => Some(Either::Left(view! {
@@ -105,6 +145,7 @@ fn RetryOne(value: Option<String>, offer: Offer, waits: bool, called: String, go
                 class="quiet"
                 name="only"
                 value=value
+                formaction=action
                 data-retry=""
                 title=gone.then_some(advice::GONE)
                 aria-label=label
@@ -113,7 +154,7 @@ fn RetryOne(value: Option<String>, offer: Offer, waits: bool, called: String, go
             </button>
         })),
         Offer::Off(why) if !waits => {
-            let spoken = format!(" {called} is off: {why}");
+            let spoken = format!(" {called} is not possible: {why}");
             Some(Either::Right(view! {
                 <button type="button" class="quiet off" aria-disabled="true" title=why>
                     "Retry"
@@ -129,40 +170,18 @@ fn RetryOne(value: Option<String>, offer: Offer, waits: bool, called: String, go
 /// boxes and buttons are named by the records; where two are of one record, by their rows too. `place` names a row's
 /// application.
 pub fn row_names(rows: &[FailedEventRow], place: impl Fn(&FailedEventRow) -> String) -> Vec<String> {
-    let names: Vec<String> = rows.iter().map(record_name).collect();
+    let spoken = |row: &FailedEventRow| {
+        let naming = row.naming();
+        naming.spoken().unwrap_or_else(|| format!("{} {}", naming.kind(), row.id))
+    };
+    let names: Vec<String> = rows.iter().map(spoken).collect();
     let mut times: HashMap<&str, u32> = HashMap::new();
     names.iter().for_each(|name| *times.entry(name.as_str()).or_default() += 1);
     let one = |(row, name): (&FailedEventRow, &String)| match times.get(name.as_str()) {
         Some(1) => name.clone(),
-        _ => format!("{name}, row {} of {}", row.id, place(row)),
+        _ => format!("{name}, row {} of {}", row.id, visible(&place(row))),
     };
     rows.iter().zip(&names).map(one).collect()
-}
-
-/// The kind of record that a failed event is about, and the beginning of its uuid, or else of the event's id.
-fn record_name(row: &FailedEventRow) -> String {
-    let payload = row.payload.as_deref();
-    let kind = payload.and_then(record_kind).map(str::to_owned);
-    let kind = kind.or_else(|| row.title.clone().filter(|title| !title.trim().is_empty()));
-    let mut letters = kind.as_deref().unwrap_or("event").chars();
-    let kind: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).take(40).collect();
-    let id = payload.and_then(record_uuid).or_else(|| row.event_id.clone());
-    let id = id.map(|id| short_id(&id).chars().take_while(|letter| *letter != '…').collect::<String>());
-    visible(&format!("{kind} {}", id.filter(|id| !id.is_empty()).unwrap_or_else(|| row.id.to_string())))
-}
-
-/// What names the record for a person: the uuid in its payload, else its title, else the event's own id.
-#[component]
-fn Record(payload: Option<String>, event_id: Option<String>, title: Option<String>) -> impl IntoView {
-    let uuid = payload.as_deref().and_then(record_uuid);
-    match uuid.or(event_id) {
-        Some(id) => Either::Left(view! {
-            <code class="id" title=visible(&id)>
-                {short_id(&id)}
-            </code>
-        }),
-        None => Either::Right(view! { <span class="muted">{title.as_deref().map(visible)}</span> }),
-    }
 }
 
 #[cfg(test)]
@@ -188,6 +207,7 @@ mod tests {
             first_sight: None,
             latest: None,
             cause: None,
+            known: None,
         };
         const ONE: &str = "/openmrs/ws/rest/v1/encounter/be4d353b-ac7b-4ee5-a5ac-1ca2f4b4d8e2?v=full";
         const TAG: &str = "tag:atomfeed.ict4h.org:4417ab02-ac7b-4ee5-a5ac-90fe11d0c2a7";

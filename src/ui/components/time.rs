@@ -1,7 +1,7 @@
-//! Times: relative words, with the full instant on hover and for programs.
+//! Times: relative words or a short instant, with the whole instant on hover and for programs; all of a page in one way.
 //!
-//! The server writes UTC. An island rewrites every `time.when` into the reader's zone: the relative words stay, `title`
-//! is localised, and where `data-exact` stands also the text.
+//! The server writes them in the reader's zone where it knows it: chosen, or told by the browser in a cookie. On the first
+//! page of a browser it does not, and an island writes them anew, in the same words (`model::words`).
 
 use std::time::SystemTime;
 
@@ -9,13 +9,32 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use leptos::prelude::*;
 
 use crate::{
-    model::{Stamp, error_text::visible},
+    model::{Reader, Stamp, error_text::visible},
     ui::words,
 };
 
 /// The server's clock. Only server-rendered parts may ask.
 pub fn now() -> DateTime<Utc> {
     SystemTime::now().into()
+}
+
+/// An instant for the reader of this page: the text, and the whole of it.
+fn texts(at: DateTime<Utc>, exact: bool) -> (String, String) {
+    let Reader { preferences, zone, .. } = use_reader();
+    let (local, now) = (zone.local(at), zone.local(now()));
+    let clock = preferences.clock;
+    let text = if exact { words::moment(local, now, clock) } else { words::ago(local, now, clock) };
+    (text, words::in_full(local, clock))
+}
+
+/// A short instant in the zone of the reader of this page, for a place where no element can stand.
+pub fn moment(at: DateTime<Utc>) -> String {
+    texts(at, true).0
+}
+
+/// Whoever reads this page.
+pub fn use_reader() -> Reader {
+    use_context().unwrap_or_default()
 }
 
 /// An instant.
@@ -26,8 +45,7 @@ pub fn At(
     #[prop(optional)]
     exact: bool,
 ) -> impl IntoView {
-    let full = words::instant(at);
-    let text = if exact { full.clone() } else { words::ago(at, now()) };
+    let (text, full) = texts(at, exact);
     view! {
         <time
             class="when"

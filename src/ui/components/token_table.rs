@@ -5,10 +5,7 @@ use leptos::prelude::*;
 
 use crate::{
     model::error_text::visible,
-    ui::{
-        components::{At, FormToken, use_base},
-        words,
-    },
+    ui::components::{At, FormToken, use_base},
 };
 
 /// A token, as it is shown.
@@ -32,14 +29,15 @@ pub struct TokenLine {
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// `revoke` is the server function that the buttons call.
+/// `revoke` is the server function that the buttons call, `name` what the table is called.
 #[component]
-pub fn TokenTable(lines: Vec<TokenLine>, revoke: &'static str) -> impl IntoView {
+pub fn TokenTable(lines: Vec<TokenLine>, revoke: &'static str, name: &'static str) -> impl IntoView {
     let action = use_base().function(revoke);
     let owners = lines.iter().any(|line| line.owner.is_some());
     let rows = lines.into_iter().map(|line| view! { <Line line action=action.clone() owners /> }).collect_view();
     view! {
         <table class="cards">
+            <caption class="unseen">{name}</caption>
             <thead>
                 <tr>
                     <th scope="col">"Token"</th>
@@ -76,15 +74,18 @@ fn Line(line: TokenLine, action: String, owners: bool) -> impl IntoView {
         _ if revoked => view! { <strong>"revoked"</strong> }.into_any(),
         None => "no end".into_any(),
         Some(_) if line.expired => view! { <strong>"expired"</strong> }.into_any(),
-        Some(at) => words::instant(at).into_any(),
+        Some(at) => view! { <At at exact=true /> }.into_any(),
     };
-    let spoken = format!(" {}", line.name);
+    let spoken = match &line.owner {
+        Some(owner) => format!(" {} of {owner}", visible(&line.name)),
+        None => format!(" {}", visible(&line.name)),
+    };
     let by = line.created_by.map(|name| format!(" by {}", visible(&name)));
     let fields = line.fields.into_iter().map(|(name, value)| view! { <input type="hidden" name=name value=value /> });
     view! {
         <tr>
             <th scope="row">
-                {visible(&line.name)} <span class="small muted">"made " <At at=line.created_at /> {by}</span>
+                {visible(&line.name)} <span class="small muted">"created " <At at=line.created_at /> {by}</span>
             </th>
             {owners.then(|| view! { <td data-label="Of">{line.owner}</td> })}
             <td data-label="May do">{line.may}</td>
@@ -94,14 +95,18 @@ fn Line(line: TokenLine, action: String, owners: bool) -> impl IntoView {
                 {(!revoked)
                     .then(|| {
                         view! {
-                            <form method="post" action=action>
-                                <FormToken />
-                                {fields.collect_view()}
-                                <button type="submit" class="quiet">
-                                    "Revoke"
-                                    <span class="unseen">{spoken}</span>
-                                </button>
-                            </form>
+                            <details class="confirm">
+                                <summary class="button">"Revoke…" <span class="unseen">{spoken.clone()}</span></summary>
+                                <form method="post" action=action>
+                                    <FormToken />
+                                    {fields.collect_view()}
+                                    <p class="small">"Scripts that use it stop working."</p>
+                                    <button type="submit" class="primary">
+                                        "Revoke token"
+                                        <span class="unseen">{spoken}</span>
+                                    </button>
+                                </form>
+                            </details>
                         }
                     })}
             </td>

@@ -1,4 +1,5 @@
-//! An error text as people read it: what was said and its causes stand out, the frames of libraries are folded.
+//! An error text as people read it: its innermost cause first, then what was said and its causes, with the frames of
+//! libraries folded.
 
 use std::collections::HashSet;
 
@@ -13,6 +14,9 @@ use crate::model::{
 #[component]
 pub fn Trace(
     error: ErrorText,
+    /// What it is the text of, so that the folded parts of several traces on one page have names of their own.
+    #[prop(into)]
+    of: String,
     /// The error to compare with: what it does not have is marked.
     #[prop(optional_no_strip)]
     other: Option<ErrorText>,
@@ -24,6 +28,7 @@ pub fn Trace(
         .map(|frame| frame.text.clone())
         .collect();
     let compared = other.is_some();
+    let mut folds = 0;
     let causes = error.causes.iter().enumerate().map(|(index, cause)| {
         let counterpart = other.as_ref().map(|other| other.causes.get(index));
         view! {
@@ -35,9 +40,12 @@ pub fn Trace(
                     .map(|run| match run {
                         Run::Application(frames) => lines(frames, compared.then_some(&known)).into_any(),
                         Run::Library { frames, summary } => {
+                            folds += 1;
                             view! {
                                 <details class="library">
-                                    <summary>{summary}</summary>
+                                    <summary>
+                                        {summary} <span class="unseen">{format!(" of {of}, part {folds}")}</span>
+                                    </summary>
                                     {lines(frames, compared.then_some(&known))}
                                 </details>
                             }
@@ -49,7 +57,11 @@ pub fn Trace(
             </div>
         }
     });
-    view! { <div class="trace">{causes.collect_view()}</div> }.into_any()
+    // What it comes down to stands last in a Java trace, below everything that only passed it on.
+    let innermost = error.causes.last().filter(|cause| error.causes.len() > 1 && !cause.message.trim().is_empty());
+    let innermost =
+        innermost.map(|cause| view! { <p class="innermost">"Cause: " <b>{visible(&cause.message)}</b></p> });
+    view! { <div class="trace">{innermost} {causes.collect_view()}</div> }.into_any()
 }
 
 /// Class and message of an exception, with what its counterpart in the other error does not have marked.

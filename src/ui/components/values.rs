@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::ui::words;
 
-/// A number with separators. Programs read it from `value`, and so does the island that localises it.
+/// A number with separators. Programs read it from `value`.
 #[component]
 pub fn Number(#[prop(into)] value: i128) -> impl IntoView {
     view! {

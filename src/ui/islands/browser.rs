@@ -4,6 +4,8 @@ use leptos::prelude::document;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, HtmlElement};
 
+use crate::ui::words;
+
 /// Every element below `root` that a selector of ours matches, in document order.
 pub fn all(root: &Element, selector: &str) -> Vec<Element> {
     let Ok(found) = root.query_selector_all(selector) else { return Vec::new() };
@@ -69,9 +71,13 @@ pub fn forget_read_anew() {
         return;
     }
     let kept = parts().filter(|part| *part != READ_ANEW).collect::<Vec<_>>().join("&");
-    let address = if kept.is_empty() { path } else { format!("{path}?{kept}") };
-    if let Ok(history) = window.history() {
-        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
+    call_page(&if kept.is_empty() { path } else { format!("{path}?{kept}") });
+}
+
+/// Gives the page that is shown this address, without loading it.
+pub fn call_page(address: &str) {
+    if let Ok(history) = leptos::prelude::window().history() {
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(address));
     }
 }
 
@@ -82,12 +88,12 @@ pub fn focus(element: &Element) {
     }
 }
 
-/// A whole number with the separators of the reader's language.
+/// A whole number as the server writes it: in the page's language, whatever the browser's is.
 pub fn number(value: f64) -> String {
-    js_sys::Number::from(value).to_locale_string(&language()).into()
+    words::number(value as i64)
 }
 
-/// The reader's language, as the browser tells it.
-pub fn language() -> String {
-    leptos::prelude::window().navigator().language().unwrap_or_else(|| "en".to_owned())
+/// An attribute of the document, in which the server says how its reader wants the pages.
+pub fn told(name: &str) -> Option<String> {
+    document().document_element()?.get_attribute(name)
 }

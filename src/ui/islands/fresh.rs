@@ -14,10 +14,10 @@ pub fn Fresh(
     show: String,
 ) -> impl IntoView {
     view! {
-        <div role="status" data-news=ask>
+        <div class="news" role="status" data-news=ask>
             <a class="fresh" href=show hidden=true></a>
             <p class="fresh lost" hidden=true>
-                "Whether new failed events came cannot be asked now: the console does not answer. This list may be old."
+                "Cannot check for new events: the console does not answer. This list may be old."
             </p>
         </div>
         <Asking />

@@ -1,30 +1,50 @@
 //! Keeps an open page up to date. The server says *that* something is different; the page is then read again as a reload
-//! would, and the parts that are marked as live are put in the place of the old ones. So a live part and a reloaded one
+//! would, and its main part is brought to the new state in place (the module `morph`). So an open page and a reloaded one
 //! cannot differ, and no words stand here.
 //!
-//! - `[data-live="name"]` is a part that may be replaced; with `data-live-app` only when that application is different.
-//! - Lists are never replaced: [`super::Fresh`] hears of changes too, and only announces.
+//! - A page with `[data-live]` or `[data-news]` follows; with `data-live-app` only what happens in that application.
+//!   `[data-again]` has the page read again every so many seconds.
+//! - It is read at most every two seconds, and only while it is seen.
 //! - A page that is out of sight closes its stream, because a browser keeps only six connections to one server. When it is
 //!   seen again, it is read again.
-//! - A lost stream is shown, and opened again after a pause that grows.
+//! - A stream that is lost, or silent for longer than its signs of life are apart, is shown with the time at which the page
+//!   stopped, and opened again after a pause that grows. So is a page whose stream lives and that cannot be read, or is not
+//!   answered in time. `body.stale` turns grey what is old.
+//! - `[data-say]` is what screen readers are told when it changes.
 
 use leptos::prelude::*;
 
-/// What is said while the stream is lost, and the island.
+/// What is said while the page cannot be renewed, and the island.
 #[component]
 pub fn Live(
     /// The address of the stream.
     address: String,
+    /// The page's address, where the browser's is that of a form.
+    page: Option<String>,
 ) -> impl IntoView {
     view! {
-        <p class="lost-stream" role="status" data-events=address hidden=true>
-            "The connection to the console is lost: this page may be old. It comes back by itself."
+        <p class="lost-stream" role="status" data-events=address data-page=page hidden=true>
+            "Connection lost. This page stopped at " <b data-stopped=""></b> ". Reconnecting…"
+        </p>
+        <p class="lost-stream" role="status" data-unread="" hidden=true>
+            "This page cannot be updated. It stopped at " <b data-stopped=""></b> ". Trying again…"
         </p>
         <p class="lost-stream" role="status" data-signed-out="" hidden=true>
-            "You are not signed in any more: this page is old. " <a href="">"Sign in again"</a>
+            "You are signed out. This page stopped at " <b data-stopped=""></b> ". " <a href="">"Sign in"</a>
         </p>
         <Following />
     }
+}
+
+/// Stands on a page that follows what happens: everywhere, or in one application.
+#[component]
+pub fn Follows(
+    #[prop(optional_no_strip)] app: Option<String>,
+    /// The page changes by itself: it is read again every so many seconds.
+    #[prop(optional_no_strip)]
+    again: Option<u32>,
+) -> impl IntoView {
+    view! { <span hidden=true data-live="" data-live-app=app data-again=again.map(|seconds| seconds.to_string())></span> }
 }
 
 /// Listens; shows nothing itself.
@@ -38,7 +58,7 @@ fn Following() -> impl IntoView {
 #[cfg(feature = "hydrate")]
 pub const CHANGED: &str = "console-changed";
 
-/// The event on the window after parts of the page were replaced.
+/// The event on the window after the page was brought to a new state.
 #[cfg(feature = "hydrate")]
 pub const REPLACED: &str = "console-replaced";
 
@@ -50,9 +70,9 @@ mod following {
         time::Duration,
     };
 
-    use js_sys::{JSON, Reflect};
+    use js_sys::{Date, JSON, Reflect};
     use leptos::{
-        prelude::{document, set_timeout, window, window_event_listener_untyped},
+        prelude::{document, set_interval, set_timeout, window, window_event_listener_untyped},
         task::spawn_local,
     };
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
@@ -60,7 +80,10 @@ mod following {
     use web_sys::{Document, DomParser, Element, Event, EventSource, MessageEvent, Response, SupportedType};
 
     use super::{
-        super::browser::{address_read_anew, everywhere, first, focus, forget_read_anew, show},
+        super::{
+            browser::{address_read_anew, all, call_page, everywhere, first, forget_read_anew, show},
+            morph, page_tools, selection,
+        },
         CHANGED, REPLACED,
     };
 
@@ -68,8 +91,17 @@ mod following {
     const PAUSE: u64 = 1;
     const LONGEST_PAUSE: u64 = 30;
 
-    /// Changes that come close together are one; what was read a moment ago is read again only after this.
-    const TOGETHER: Duration = Duration::from_millis(300);
+    /// Changes that come close together are one.
+    const TOGETHER: f64 = 300.0;
+
+    /// The shortest time between two readings, in milliseconds.
+    const APART: f64 = 2_000.0;
+
+    /// After so long a reading is given up, in milliseconds; after [`SILENT`] it is said.
+    const TOO_LONG: f64 = 20_000.0;
+
+    /// A stream that has been silent for so long is lost, in milliseconds: two of its signs of life have not come.
+    const SILENT: f64 = 8_000.0;
 
     /// A look that found nothing new makes the times on the page older; after so many, it is read again.
     const QUIET_LOOKS: u32 = 3;
@@ -80,9 +112,20 @@ mod following {
         place: Element,
         source: RefCell<Option<EventSource>>,
         pause: Cell<u64>,
+        /// When the page was last known to be true: read, or the stream's last sign of life.
+        heard: Cell<f64>,
+        /// When the stream was opened last.
+        opened: Cell<f64>,
         /// It was lost or closed since the page was read.
         missed: Cell<bool>,
-        /// The page is being read, or is about to be.
+        lost: Cell<bool>,
+        /// The session has ended.
+        signed_out: Cell<bool>,
+        /// Since when the page cannot be read, and how often that was tried.
+        unread: Cell<Option<f64>>,
+        tries: Cell<u32>,
+        /// When the last reading began, and whether one is under way or about to be.
+        read: Cell<f64>,
         reading: Cell<bool>,
         /// Something changed meanwhile.
         again: Cell<bool>,
@@ -94,6 +137,9 @@ mod following {
     pub fn start() {
         forget_read_anew();
         let Some(place) = first("[data-events]") else { return };
+        if let Some(page) = place.get_attribute("data-page") {
+            call_page(&page);
+        }
         if everywhere("[data-live], [data-news]").is_empty() {
             return;
         }
@@ -101,7 +147,14 @@ mod following {
             place,
             source: RefCell::default(),
             pause: Cell::new(PAUSE),
+            heard: Cell::new(Date::now()),
+            opened: Cell::new(0.0),
             missed: Cell::new(false),
+            lost: Cell::new(false),
+            signed_out: Cell::new(false),
+            unread: Cell::new(None),
+            tries: Cell::new(0),
+            read: Cell::new(Date::now()),
             reading: Cell::new(false),
             again: Cell::new(false),
             quiet: Cell::new(0),
@@ -112,6 +165,14 @@ mod following {
         } else {
             open(&stream);
         }
+        morph::start();
+        set_interval(
+            {
+                let stream = stream.clone();
+                move || watch(&stream)
+            },
+            Duration::from_secs(1),
+        );
         window_event_listener_untyped("visibilitychange", move |_| {
             if document().hidden() {
                 close(&stream);
@@ -121,6 +182,37 @@ mod following {
                 open(&stream);
             }
         });
+    }
+
+    /// What is looked at every second: whether the stream still gives signs of life, whether a reading is answered, and whether
+    /// the page is to be read again: because it could not be read, or by itself.
+    fn watch(stream: &Rc<Stream>) {
+        if document().hidden() {
+            return;
+        }
+        let now = Date::now();
+        if stream.source.borrow().is_some() && now - stream.heard.get().max(stream.opened.get()) > SILENT {
+            lost(stream);
+        }
+        let waited = now - stream.read.get();
+        if stream.reading.get() && waited > SILENT && stream.unread.get().is_none() {
+            stream.unread.set(Some(stream.read.get()));
+            tell(stream);
+        }
+        if stream.unread.get().is_some() && !stream.lost.get() && !stream.signed_out.get() {
+            read_soon(stream);
+        }
+        let every = first("[data-again]").and_then(|place| place.get_attribute("data-again")?.parse::<f64>().ok());
+        let by_itself = every.is_some_and(|seconds| waited >= seconds * 1_000.0) || morph::is_owed();
+        if by_itself && !stream.lost.get() && !stream.signed_out.get() {
+            read_soon(stream);
+        }
+    }
+
+    /// How long a page that could not be read so often is left alone, in milliseconds.
+    fn pause_before(tries: u32) -> f64 {
+        let seconds = APART / 1_000.0 * f64::from(1_u32.checked_shl(tries.min(10)).unwrap_or(1));
+        seconds.min(LONGEST_PAUSE as f64) * 1_000.0
     }
 
     fn close(stream: &Stream) {
@@ -134,31 +226,14 @@ mod following {
         close(stream);
         let address = stream.place.get_attribute("data-events").unwrap_or_default();
         let Ok(source) = EventSource::new(&address) else { return };
+        stream.opened.set(Date::now());
         let round = stream.round.get();
-        listen(&source, "open", {
-            let stream = stream.clone();
-            move |_| {
-                stream.pause.set(PAUSE);
-                show(&stream.place, false);
-                say_signed_out(false);
-                if stream.missed.replace(false) {
-                    changed(&stream, None);
-                }
-            }
-        });
-        listen(&source, "change", {
-            let stream = stream.clone();
-            move |event| changed(&stream, app_of(&event))
-        });
-        listen(&source, "look", {
-            let stream = stream.clone();
-            move |event| {
-                stream.quiet.set(stream.quiet.get() + 1);
-                if stream.quiet.get() >= QUIET_LOOKS {
-                    replace_soon(&stream, app_of(&event));
-                }
-            }
-        });
+        for name in ["open", "alive", "change", "look"] {
+            listen(&source, name, {
+                let stream = stream.clone();
+                move |event| heard(&stream, name, &event)
+            });
+        }
         listen(&source, "error", {
             let stream = stream.clone();
             move |_| {
@@ -168,6 +243,29 @@ mod following {
             }
         });
         *stream.source.borrow_mut() = Some(source);
+    }
+
+    fn heard(stream: &Rc<Stream>, name: &str, event: &Event) {
+        stream.heard.set(Date::now());
+        // A session that has ended is given no new stream; one that was open goes on for a moment.
+        let signed_in_again = name == "open" && stream.signed_out.replace(false);
+        if stream.lost.replace(false) || signed_in_again {
+            stream.pause.set(PAUSE);
+            tell(stream);
+        }
+        if stream.missed.replace(false) {
+            changed(stream, None);
+        }
+        match name {
+            "change" => changed(stream, app_of(event)),
+            "look" => {
+                stream.quiet.set(stream.quiet.get() + 1);
+                if stream.quiet.get() >= QUIET_LOOKS {
+                    read_if_concerned(stream, app_of(event));
+                }
+            }
+            _ => stream.pause.set(PAUSE),
+        }
     }
 
     fn listen(source: &EventSource, name: &str, heard: impl FnMut(Event) + 'static) {
@@ -187,7 +285,9 @@ mod following {
         let refused = stream.source.borrow().as_ref().is_some_and(|source| source.ready_state() == EventSource::CLOSED);
         close(stream);
         stream.missed.set(true);
-        show(&stream.place, true);
+        if !stream.lost.replace(true) {
+            tell(stream);
+        }
         if refused {
             tell_if_signed_out(stream.clone());
         }
@@ -204,110 +304,163 @@ mod following {
         );
     }
 
+    /// Says why the page cannot be renewed and when it stopped, and turns grey what may not be true any more; or takes that
+    /// back.
+    fn tell(stream: &Stream) {
+        let (lost, signed_out, unread) = (stream.lost.get(), stream.signed_out.get(), stream.unread.get());
+        let old = lost || signed_out || unread.is_some();
+        if old {
+            let clock = page_tools::time_of_day(unread.unwrap_or(f64::INFINITY).min(stream.heard.get()));
+            everywhere("[data-stopped]").iter().for_each(|place| {
+                // Only a new text is read out again.
+                if place.text_content().as_deref() != Some(&clock) {
+                    place.set_text_content(Some(&clock));
+                }
+            });
+        }
+        show(&stream.place, lost && !signed_out);
+        if let Some(place) = first("[data-unread]") {
+            show(&place, unread.is_some() && !lost && !signed_out);
+        }
+        if let Some(place) = first("[data-signed-out]") {
+            show(&place, signed_out);
+            // To this page, as it is now called.
+            all(&place, "a").iter().for_each(|link| {
+                let _ = link.set_attribute("href", &window().location().href().unwrap_or_default());
+            });
+        }
+        if let Some(body) = document().body() {
+            let _ = body.class_list().toggle_with_force("stale", old);
+        }
+    }
+
     /// Something is different: in one application, or (after a gap) anywhere.
     fn changed(stream: &Rc<Stream>, app: Option<String>) {
         if let Ok(event) = Event::new(CHANGED) {
             let _ = window().dispatch_event(&event);
         }
-        replace_soon(stream, app);
+        read_if_concerned(stream, app);
     }
 
-    fn replace_soon(stream: &Rc<Stream>, app: Option<String>) {
-        let concerned = everywhere("[data-live]").iter().any(|part| {
+    fn read_if_concerned(stream: &Rc<Stream>, app: Option<String>) {
+        let concerned = everywhere("[data-live], [data-news]").iter().any(|part| {
             let of = part.get_attribute("data-live-app");
             of.is_none() || app.is_none() || of == app
         });
-        if !concerned {
+        if concerned {
+            read_soon(stream);
+        }
+    }
+
+    fn read_soon(stream: &Rc<Stream>) {
+        let since = Date::now() - stream.read.get();
+        // It is tried again when its pause has passed, whatever changes meanwhile.
+        if stream.unread.get().is_some() && since < pause_before(stream.tries.get()) {
             return;
         }
-        if stream.reading.replace(true) {
+        if stream.reading.get() && since < TOO_LONG {
             stream.again.set(true);
             return;
         }
-        stream.quiet.set(0);
+        stream.reading.set(true);
+        let wait = (APART - since).max(TOGETHER);
+        stream.read.set(Date::now() + wait);
         let stream = stream.clone();
         set_timeout(
             move || {
                 spawn_local(async move {
                     stream.again.set(false);
-                    if let Some(page) = read().await {
-                        replace(&page);
-                    }
+                    stream.quiet.set(0);
+                    read(&stream).await;
                     stream.reading.set(false);
                     if stream.again.replace(false) {
-                        replace_soon(&stream, None);
+                        read_soon(&stream);
                     }
                 });
             },
-            TOGETHER,
+            Duration::from_millis(wait as u64),
         );
     }
 
-    /// This page as the server gives it now. `live`: nobody looks at what is no live part, so a payload is left out, and is
-    /// not on record as seen.
-    async fn read() -> Option<Document> {
-        let response = answered().await?;
-        let text: JsValue = JsFuture::from(response.text().ok()?).await.ok()?;
-        DomParser::new().ok()?.parse_from_string(&text.as_string()?, SupportedType::TextHtml).ok()
+    /// Reads this page as the server gives it now, and brings what is shown to it. `live`: nobody looks at what is kept, so a
+    /// payload is left out, and is not on record as seen.
+    async fn read(stream: &Stream) {
+        let begun = Date::now();
+        let answer = answered().await;
+        if document().hidden() {
+            return;
+        }
+        if answer.as_ref().is_some_and(|answer| answer.status() == 401) {
+            return sign_out_shown(stream);
+        }
+        let page = match &answer {
+            // What is not there any more is true; what the server could not make, or did not want to, is not shown in the
+            // place of what it could.
+            Some(answer) if answer.ok() || answer.status() == 404 => page_of(answer).await,
+            _ => None,
+        };
+        let Some(page) = page else {
+            if stream.unread.get().is_none() {
+                stream.unread.set(Some(begun));
+            }
+            stream.tries.set(stream.tries.get() + 1);
+            return tell(stream);
+        };
+        stream.tries.set(0);
+        if stream.unread.take().is_some() | stream.signed_out.replace(false) {
+            tell(stream);
+        }
+        let said = said();
+        if let Ok(Some(main)) = page.query_selector("main") {
+            page_tools::prepare(&main);
+        }
+        morph::bring(&page);
+        selection::wake();
+        if let Ok(event) = Event::new(REPLACED) {
+            let _ = window().dispatch_event(&event);
+        }
+        if self::said() != said {
+            say(&self::said());
+        }
+    }
+
+    /// The page of an answer; `None`: it is none of the console's, but a text, or the page of a proxy.
+    async fn page_of(answer: &Response) -> Option<Document> {
+        let text: JsValue = JsFuture::from(answer.text().ok()?).await.ok()?;
+        let page = DomParser::new().ok()?.parse_from_string(&text.as_string()?, SupportedType::TextHtml).ok()?;
+        page.query_selector("html[data-base] main").ok()??;
+        Some(page)
     }
 
     async fn answered() -> Option<Response> {
         JsFuture::from(window().fetch_with_str(&address_read_anew()?)).await.ok()?.dyn_into().ok()
     }
 
+    /// The sentences of the page whose change is told.
+    fn said() -> String {
+        let texts = everywhere("main [data-say]").into_iter().filter_map(|place| place.text_content());
+        texts.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// To screen readers.
+    fn say(words: &str) {
+        if let Some(voice) = first("#voice") {
+            voice.set_text_content(Some(words));
+        }
+    }
+
     /// A browser does not tell what a stream was refused for: the page itself is asked for.
     fn tell_if_signed_out(stream: Rc<Stream>) {
         spawn_local(async move {
             if answered().await.is_some_and(|answer| answer.status() == 401) {
-                show(&stream.place, false);
-                say_signed_out(true);
+                sign_out_shown(&stream);
             }
         });
     }
 
-    fn say_signed_out(signed_out: bool) {
-        if let Some(place) = first("[data-signed-out]") {
-            show(&place, signed_out);
-        }
-    }
-
-    fn replace(page: &Document) {
-        let mut replaced = false;
-        for part in everywhere("[data-live]") {
-            let Some(name) = part.get_attribute("data-live") else { continue };
-            let Ok(Some(new)) = page.query_selector(&format!("[data-live=\"{name}\"]")) else { continue };
-            if in_use(&part) || new.inner_html() == part.inner_html() {
-                continue;
-            }
-            let focused = focused_in(&part);
-            part.set_inner_html(&new.inner_html());
-            replaced = true;
-            if let Some(element) = focused.and_then(|selector| part.query_selector(&selector).ok().flatten()) {
-                focus(&element);
-            }
-        }
-        if replaced && let Ok(event) = Event::new(REPLACED) {
-            let _ = window().dispatch_event(&event);
-        }
-    }
-
-    /// Whether a reader has marked text in a part, unfolded something, or writes in it: then it stays as it is.
-    fn in_use(part: &Element) -> bool {
-        let marked = window().get_selection().ok().flatten().filter(|selection| !selection.is_collapsed());
-        let marks = marked.and_then(|selection| selection.anchor_node()).is_some_and(|node| part.contains(Some(&node)));
-        let active = document().active_element().filter(|active| part.contains(Some(active)));
-        let writes = active.is_some_and(|active| matches!(active.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT"));
-        let unfolded = part.query_selector("details[open]").is_ok_and(|found| found.is_some());
-        marks || writes || unfolded
-    }
-
-    /// How the element that has the keyboard's focus is found again.
-    fn focused_in(part: &Element) -> Option<String> {
-        let active = document().active_element().filter(|active| part.contains(Some(active)))?;
-        let named = |name: &str| {
-            let value = active.get_attribute(name)?;
-            Some(format!("{}[{name}=\"{}\"]", active.tag_name(), value.replace('\\', "\\\\").replace('"', "\\\"")))
-        };
-        named("href").or_else(|| named("value")).or_else(|| named("id"))
+    fn sign_out_shown(stream: &Stream) {
+        stream.signed_out.set(true);
+        stream.missed.set(true);
+        tell(stream);
     }
 }

@@ -4,16 +4,18 @@
 //! by its `data-` attributes. That keeps the module small, and the words in one place. They draw no styles either: the
 //! content security policy forbids it, and `hidden`, `aria-` attributes and classes say enough to the style sheet.
 
+#[cfg(any(feature = "hydrate", test))]
+mod align;
 #[cfg(feature = "hydrate")]
 mod browser;
-mod course;
 mod fresh;
 mod live;
+#[cfg(feature = "hydrate")]
+mod morph;
 mod page_tools;
 mod selection;
 
-pub use course::Course;
 pub use fresh::Fresh;
-pub use live::Live;
+pub use live::{Follows, Live};
 pub use page_tools::{KeyList, PageTools};
 pub use selection::Selection;

@@ -1,30 +1,45 @@
 //! Comfort for every page: times in the reader's zone, keys, and copy buttons. Stands once in the layout.
 //!
-//! - `time.when` gets the reader's zone in its `title` (and in its text with `data-exact`); relative words stay true.
+//! - `time.when`: relative words stay true. Where the server does not know the reader's zone yet, the island writes every
+//!   time anew, and tells the server the zone for the next page.
 //! - `input[data-utc]` fields hold local time while they are edited and UTC when their form is sent.
-//! - `data.number` gets the separators of the reader's language.
+//! - In `[data-all-or-some]`, ticking a box chooses "only these", and choosing "all" takes the ticks away.
+//! - `[data-reveal]` shows the password of the field that it names, or hides it again.
+//! - What was typed into a form outlives the end of a session: see `kept`.
+//! - Notices of what a form did are read out by screen readers.
 //! - `[data-copy]` copies its value, or the text of the element that `data-copy-from` names.
 //! - Keys: see the dialog below. They work on `[data-row]`, `[data-open]`, `[data-retry]`, `[data-previous]` and
 //!   `[data-next]`, and never while a person types.
 
 use leptos::prelude::*;
 
+use crate::ui::{
+    components::{use_base, use_reader},
+    visitor::use_visitor,
+};
+
 /// Every key, and what it does.
 const KEYS: [(&str, &str); 8] = [
     ("/", "Go to the search field"),
-    ("j", "Next row of the list; on a failed event: the next one"),
-    ("k", "Row before; on a failed event: the one before"),
+    ("j", "Next row, or next event"),
+    ("k", "Previous row, or previous event"),
     ("Enter", "Open the row"),
-    ("x", "Select the row, or take it out of the selection"),
-    ("r", "Retry the row, or the failed event that is open"),
-    ("?", "This list of keys, on any page"),
-    ("Esc", "Close it; leave the search field"),
+    ("x", "Select the row, or clear its selection"),
+    ("r", "Retry the row, or the open event"),
+    ("?", "Show this list of keys"),
+    ("Esc", "Close the list; leave the search field"),
 ];
 
 /// The keys as a list, for the dialog and for the help page.
 #[component]
 pub fn KeyList() -> impl IntoView {
+    let account = use_base().account();
+    let off = !use_reader().preferences.letter_keys;
     view! {
+        <p class="inner">
+            {if off { "Single-letter keys are off for you. Turn them on on " } else { "Single-letter keys can be turned off on " }}
+            <a href=account>"your account page"</a> "."
+        </p>
         <dl class="facts inner">
             {KEYS
                 .map(|(key, what)| {
@@ -54,6 +69,18 @@ pub fn PageTools() -> impl IntoView {
             </form>
         </dialog>
         <p id="voice" class="unseen" role="status"></p>
+        {use_visitor()
+            .session_idle
+            .map(|seconds| {
+                view! {
+                    <p id="session-ends" class="notice warning floating" role="status" data-after=seconds.to_string() hidden=true>
+                        "Your session ends in about 2 minutes. Save what you typed."
+                    </p>
+                }
+            })}
+        <p id="typed-again" class="notice info floating" role="status" hidden=true>
+            "What you typed before your session ended is filled in again. It is not saved yet."
+        </p>
         <Tools />
     }
 }
@@ -66,54 +93,159 @@ fn Tools() -> impl IntoView {
         times::start();
         keys::start();
         copy::start();
+        forms::start();
+        kept::start();
+        said::start();
+        header::start();
+        rows::start();
+        if let Some(root) = document().document_element() {
+            let _ = root.set_attribute("data-alive", "");
+        }
     }
 }
 
-/// Times and numbers as the reader's browser writes them.
+/// Does to a page that was read again what is done to one that was loaded, before it is shown.
+#[cfg(feature = "hydrate")]
+pub fn prepare(root: &web_sys::Element) {
+    times::prepare(root);
+    copy::prepare(root);
+}
+
+/// Whether somebody has typed into a form what is not sent yet.
+#[cfg(feature = "hydrate")]
+pub fn is_typed_into(form: &web_sys::Element) -> bool {
+    kept::is_typed_into(form)
+}
+
+/// The time of day of an instant (in milliseconds) in the reader's zone, by their clock.
+#[cfg(feature = "hydrate")]
+pub fn time_of_day(at: f64) -> String {
+    times::time_of_day(at)
+}
+
+/// Times in the reader's zone, in the words in which the server writes them.
 #[cfg(feature = "hydrate")]
 mod times {
-    use std::time::Duration;
+    use std::{cell::RefCell, time::Duration};
 
-    use js_sys::{Date, Intl, Object, Reflect};
-    use leptos::prelude::{set_interval, window_event_listener_untyped};
+    use chrono::NaiveDate;
+    use js_sys::{Array, Date, Function, Intl, Object, Reflect};
+    use leptos::prelude::{document, set_interval, window, window_event_listener_untyped};
     use wasm_bindgen::{JsCast, JsValue};
-    use web_sys::{Element, FormData, HtmlFormElement, HtmlInputElement};
+    use web_sys::{Element, FormData, HtmlDocument, HtmlFormElement, HtmlInputElement};
 
-    use super::super::{
-        browser::{all, everywhere, first, language, number, target},
-        live::REPLACED,
+    use super::super::browser::{all, everywhere, first, target, told};
+    use crate::{
+        model::{Clock, preferences::present_name},
+        ui::words::{self, Local},
     };
-    use crate::ui::words;
 
     /// How often relative words are brought up to date.
     const EVERY: Duration = Duration::from_secs(10);
-    /// Older than this, a date says more than a number of days. The same as [`words::ago`].
-    const DAYS_IN_WORDS: f64 = 60.0;
-    /// Up to here a browser's numbers are exact.
-    const EXACT: f64 = 9_007_199_254_740_991.0;
+    /// How long the server is told the browser's zone, in seconds.
+    const REMEMBERED: u32 = 180 * 24 * 3_600;
 
     pub fn start() {
-        everywhere("time.when").iter().for_each(localise);
-        everywhere("data.number").iter().for_each(separate);
-        if let Some(zone) = zone() {
-            everywhere("[data-zone]").iter().for_each(|place| place.set_text_content(Some(&zone)));
-            if let Some(note) = first("#zone-note") {
-                note.set_text_content(Some(&format!("Times are in {zone}.")));
-            }
-            everywhere("input[data-utc]").iter().for_each(show_local);
-            window_event_listener_untyped("formdata", |event| send_utc(&event));
+        let Some(zone) = told("data-reader-zone").or_else(browsers_zone) else { return };
+        if set_format(&zone).is_none() {
+            // An old browser does not know the zone: times stay as the server wrote them.
+            return;
         }
-        window_event_listener_untyped(REPLACED, |_| {
-            everywhere("[data-live] time.when").iter().for_each(localise);
-            everywhere("[data-live] data.number").iter().for_each(separate);
-        });
+        if let Some(root) = document().document_element() {
+            prepare(&root);
+        }
+        everywhere("input[data-utc]").iter().for_each(show_local);
+        window_event_listener_untyped("formdata", |event| send_utc(&event));
+        if told("data-reader-zone").is_none()
+            && let Some(note) = first("#zone-note")
+        {
+            note.set_text_content(Some(&format!("Times are in {zone}.")));
+        }
         set_interval(|| everywhere("time.when:not([data-exact])").iter().for_each(refresh), EVERY);
+        // Someone may have moved: the next page is written in the zone where the browser is now.
+        if let Some(zone) = browsers_zone() {
+            remember(&zone);
+        }
     }
 
-    /// The name of the reader's zone ("Asia/Kolkata").
-    fn zone() -> Option<String> {
-        let options = Intl::DateTimeFormat::new(&js_sys::Array::new(), &Object::new()).resolved_options();
-        Reflect::get(&options, &"timeZone".into()).ok()?.as_string()
+    /// Times below `root`, where the server does not know the reader's zone.
+    pub fn prepare(root: &Element) {
+        let known = told("data-reader-zone");
+        if known.is_none() {
+            all(root, "time.when").iter().for_each(write);
+        }
+        if let Some(zone) = known.or_else(browsers_zone) {
+            all(root, "[data-zone]").iter().for_each(|place| place.set_text_content(Some(&zone)));
+        }
+    }
+
+    /// The name of the browser's zone ("Asia/Kolkata").
+    fn browsers_zone() -> Option<String> {
+        let options = Intl::DateTimeFormat::new(&Array::new(), &Object::new()).resolved_options();
+        let zone = Reflect::get(&options, &"timeZone".into()).ok()?.as_string()?;
+        Some(present_name(&zone).to_owned())
+    }
+
+    /// Tells the server, with the next request, in which zone to write times.
+    fn remember(zone: &str) {
+        let Ok(document) = document().dyn_into::<HtmlDocument>() else { return };
+        let path = told("data-base").filter(|base| !base.is_empty()).unwrap_or_else(|| "/".to_owned());
+        let secure =
+            if window().location().protocol().is_ok_and(|protocol| protocol == "https:") { "; Secure" } else { "" };
+        let _ = document
+            .set_cookie(&format!("atomfeed_zone={zone}; Path={path}; Max-Age={REMEMBERED}; SameSite=Lax{secure}"));
+    }
+
+    thread_local! {
+        /// Writes a date in the reader's zone as `2026-11-29 02:56:25`. Making one takes long.
+        static FORMAT: RefCell<Option<Function>> = const { RefCell::new(None) };
+    }
+
+    fn set_format(zone: &str) -> Option<()> {
+        let options = Object::new();
+        for (key, value) in [
+            ("timeZone", zone),
+            ("year", "numeric"),
+            ("month", "2-digit"),
+            ("day", "2-digit"),
+            ("hour", "2-digit"),
+            ("minute", "2-digit"),
+            ("second", "2-digit"),
+            ("hourCycle", "h23"),
+        ] {
+            let _ = Reflect::set(&options, &key.into(), &value.into());
+        }
+        // Called as a constructor by hand, because that answers an error where a binding would end the module.
+        let intl = Reflect::get(&js_sys::global(), &"Intl".into()).ok()?;
+        let constructor: Function = Reflect::get(&intl, &"DateTimeFormat".into()).ok()?.dyn_into().ok()?;
+        let made = Reflect::construct(&constructor, &Array::of2(&"sv-SE".into(), &options)).ok()?;
+        let format: Intl::DateTimeFormat = made.dyn_into().ok()?;
+        FORMAT.with_borrow_mut(|kept| *kept = Some(format.format()));
+        Some(())
+    }
+
+    /// What a clock in the reader's zone shows.
+    fn local(date: &Date) -> Option<Local> {
+        let text = FORMAT.with_borrow(|format| format.as_ref()?.call1(&JsValue::NULL, date).ok()?.as_string())?;
+        let numbers: Vec<u32> =
+            text.split(|char: char| !char.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect();
+        let [year, month, day, hour, minute, second] = numbers[..] else { return None };
+        let at = NaiveDate::from_ymd_opt(year.try_into().ok()?, month, day)?.and_hms_opt(hour, minute, second)?;
+        let ahead = at.and_utc().timestamp() as f64 - (date.get_time() / 1_000.0).floor();
+        Some(Local { at, offset: (ahead / 60.0).round() as i32 })
+    }
+
+    /// Of a zone that the browser does not know, in that of the browser.
+    pub fn time_of_day(at: f64) -> String {
+        let date = Date::new(&at.into());
+        let browsers = || NaiveDate::default().and_hms_opt(date.get_hours(), date.get_minutes(), 0);
+        let shown = local(&date).or_else(|| Some(Local { at: browsers()?, offset: 0 }));
+        shown.map(|local| words::time_of_day(local, clock())).unwrap_or_default()
+    }
+
+    fn clock() -> Clock {
+        let word = told("data-clock").unwrap_or_default();
+        Clock::ALL.into_iter().find(|clock| clock.word() == word).unwrap_or_default()
     }
 
     fn date_of(time: &Element) -> Option<Date> {
@@ -121,72 +253,52 @@ mod times {
         (!date.get_time().is_nan()).then_some(date)
     }
 
-    /// An instant in full, in the reader's zone and language.
-    fn full(date: &Date) -> String {
-        let options = Object::new();
-        for (key, value) in [
-            ("weekday", "short"),
-            ("year", "numeric"),
-            ("month", "short"),
-            ("day", "numeric"),
-            ("hour", "2-digit"),
-            ("minute", "2-digit"),
-            ("second", "2-digit"),
-            ("timeZoneName", "short"),
-        ] {
-            let _ = Reflect::set(&options, &key.into(), &value.into());
-        }
-        date.to_locale_string(&language(), &options).into()
-    }
-
-    fn localise(time: &Element) {
-        let Some(date) = date_of(time) else { return };
-        let full = full(&date);
+    fn write(time: &Element) {
+        let Some(at) = date_of(time).and_then(|date| local(&date)) else { return };
+        let _ = time.set_attribute("title", &words::in_full(at, clock()));
         if time.has_attribute("data-exact") {
-            time.set_text_content(Some(&full));
+            let Some(now) = local(&Date::new_0()) else { return };
+            time.set_text_content(Some(&words::moment(at, now, clock())));
+        } else {
+            refresh(time);
         }
-        let _ = time.set_attribute("title", &full);
-        refresh(time);
     }
 
-    /// Keeps the relative words true. Dates stay as they are: they do not age.
+    /// Keeps the relative words true.
     fn refresh(time: &Element) {
-        if time.has_attribute("data-exact") {
-            return;
-        }
-        let Some(date) = date_of(time) else { return };
-        let seconds = ((Date::now() - date.get_time()) / 1_000.0).round();
-        if seconds.abs() > DAYS_IN_WORDS * 86_400.0 {
-            return;
-        }
-        let words = match seconds {
-            0.0 => "just now".to_owned(),
-            past if past > 0.0 => format!("{} ago", words::span(past as u64)),
-            future => format!("in {}", words::span(-future as u64)),
-        };
-        time.set_text_content(Some(&words));
-    }
-
-    fn separate(place: &Element) {
-        let value = place.get_attribute("value").map_or(f64::NAN, |text| js_sys::Number::parse_float(&text));
-        if value.abs() <= EXACT {
-            place.set_text_content(Some(&number(value)));
+        let Some(at) = date_of(time).and_then(|date| local(&date)) else { return };
+        let Some(now) = local(&Date::new_0()) else { return };
+        let words = words::ago(at, now, clock());
+        if time.text_content().as_deref() != Some(&words) {
+            time.set_text_content(Some(&words));
         }
     }
 
-    /// A field of the filter form, from UTC to local time.
+    /// A field of a filter form, from UTC to local time.
     fn show_local(field: &Element) {
         let Some(field) = field.dyn_ref::<HtmlInputElement>() else { return };
         let value = field.value();
-        if value.is_empty() {
+        let date = Date::new(&format!("{value}Z").into());
+        if value.is_empty() || date.get_time().is_nan() {
             return;
         }
-        let date = Date::new(&format!("{value}Z").into());
-        let local = Date::new(&JsValue::from(date.get_time() - date.get_timezone_offset() * 60_000.0));
-        if !local.get_time().is_nan() {
-            let text = String::from(local.to_iso_string());
-            field.set_value(text.get(..value.len()).unwrap_or_default());
+        let Some(Local { offset, .. }) = local(&date) else { return };
+        let shifted = Date::new(&JsValue::from(date.get_time() + f64::from(offset) * 60_000.0));
+        let text = String::from(shifted.to_iso_string());
+        field.set_value(text.get(..value.len()).unwrap_or_default());
+    }
+
+    /// A time in the reader's zone as an instant. Around the hour that clocks are put back or forward, the second look at
+    /// the offset is the right one.
+    fn instant(value: &str) -> Option<Date> {
+        let typed = Date::new(&format!("{value}Z").into()).get_time();
+        if typed.is_nan() {
+            return None;
         }
+        let at = |offset: i32| Date::new(&JsValue::from(typed - f64::from(offset) * 60_000.0));
+        let first = local(&at(0))?.offset;
+        let second = local(&at(first))?.offset;
+        Some(at(second))
     }
 
     /// The fields of a form that is being sent, from local time to UTC. What the browser cannot read goes as it stands,
@@ -197,8 +309,7 @@ mod times {
         let Some(data) = data else { return };
         for field in all(&form, "input[data-utc]") {
             let Some(field) = field.dyn_ref::<HtmlInputElement>() else { continue };
-            let date = Date::new(&field.value().into());
-            if !date.get_time().is_nan() {
+            if let Some(date) = instant(&field.value()) {
                 let _ = data.set_with_str(&field.name(), &String::from(date.to_iso_string()));
             }
         }
@@ -212,9 +323,12 @@ mod keys {
     use wasm_bindgen::JsCast;
     use web_sys::{Element, HtmlDialogElement, HtmlInputElement, KeyboardEvent};
 
-    use super::super::browser::{around, click, everywhere, first, focus, target};
+    use super::super::browser::{around, click, everywhere, first, focus, target, told};
 
     pub fn start() {
+        if told("data-keys").as_deref() == Some("off") {
+            return;
+        }
         window_event_listener(ev::keydown, |event| {
             if pressed(&event) {
                 event.prevent_default();
@@ -319,14 +433,16 @@ mod copy {
     use wasm_bindgen_futures::JsFuture;
     use web_sys::{Element, HtmlDocument, HtmlTextAreaElement};
 
-    use super::super::browser::{around, everywhere, first, focus, show, target};
+    use super::super::browser::{all, around, first, focus, show, target};
 
     /// How long a button says that it copied.
     const SAID_FOR: Duration = Duration::from_secs(2);
 
     pub fn start() {
         // Without this island the buttons would do nothing, so the server leaves them out of sight.
-        everywhere("[data-copy]").iter().for_each(|button| show(button, true));
+        if let Some(root) = document().document_element() {
+            prepare(&root);
+        }
         window_event_listener(ev::click, |event| {
             let Some(button) = target(&event).and_then(|place| around(&place, "[data-copy]")) else { return };
             let text = match button.get_attribute("data-copy-from") {
@@ -341,6 +457,10 @@ mod copy {
                 });
             }
         });
+    }
+
+    pub fn prepare(root: &Element) {
+        all(root, "[data-copy]").iter().for_each(|button| show(button, true));
     }
 
     /// The clipboard of today, which browsers offer on HTTPS and on localhost only.
@@ -385,5 +505,331 @@ mod copy {
         }
         let button = button.clone();
         set_timeout(move || button.set_text_content(before.as_deref()), SAID_FOR);
+    }
+}
+
+/// Forms: fields that belong together, and passwords that can be seen.
+#[cfg(feature = "hydrate")]
+mod forms {
+    use leptos::{
+        ev,
+        prelude::{document, window_event_listener},
+    };
+    use wasm_bindgen::JsCast;
+    use web_sys::HtmlInputElement;
+
+    use super::super::browser::{all, around, everywhere, show, target};
+
+    pub fn start() {
+        everywhere("[data-reveal]").iter().for_each(|button| show(button, true));
+        window_event_listener(ev::change, |event| {
+            let Some(field) = target(&event).and_then(|field| field.dyn_into::<HtmlInputElement>().ok()) else {
+                return;
+            };
+            let Some(group) = around(&field, "[data-all-or-some]") else { return };
+            let inputs = all(&group, "input").into_iter().filter_map(|input| input.dyn_into::<HtmlInputElement>().ok());
+            for input in inputs {
+                match (field.type_().as_str(), input.type_().as_str()) {
+                    ("checkbox", "radio") if field.checked() => input.set_checked(input.value().is_empty()),
+                    ("radio", "checkbox") if !field.value().is_empty() => input.set_checked(false),
+                    _ => {}
+                }
+            }
+        });
+        window_event_listener(ev::click, |event| {
+            let Some(button) = target(&event).and_then(|place| around(&place, "[data-reveal]")) else { return };
+            let field = button.get_attribute("data-reveal").and_then(|id| document().get_element_by_id(&id));
+            let Some(field) = field.and_then(|field| field.dyn_into::<HtmlInputElement>().ok()) else { return };
+            let shown = field.type_() == "password";
+            field.set_type(if shown { "text" } else { "password" });
+            let _ = button.set_attribute("aria-pressed", if shown { "true" } else { "false" });
+        });
+    }
+}
+
+/// What was typed and not sent, or sent and not taken because the session had ended. It stays in the tab's own storage while
+/// its person signs in again, and goes back into the same form of the same page. Passwords and codes are never kept, nothing
+/// is put back for somebody else, and the next page that is not about signing in takes it away.
+#[cfg(feature = "hydrate")]
+mod kept {
+    use std::time::Duration;
+
+    use leptos::prelude::{set_timeout, window, window_event_listener_untyped};
+    use serde::{Deserialize, Serialize};
+    use wasm_bindgen::JsCast;
+    use web_sys::{Element, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement, Storage};
+
+    use super::super::browser::{all, around, everywhere, first, show};
+
+    const KEY: &str = "atomfeed.typed";
+    /// Seconds before the end of a session at which it is said.
+    const BEFORE: u64 = 120;
+    /// Characters that are kept at the most.
+    const MOST: usize = 100_000;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Kept {
+        /// Where the form stands.
+        path: String,
+        who: String,
+        /// The sign-in page was in between.
+        signed_in_again: bool,
+        fields: Vec<Field>,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Field {
+        /// Where its form is sent, and what tells it from other forms that are sent there.
+        form: String,
+        name: String,
+        /// Of a box or a button of several: the one that is chosen.
+        value: String,
+        chosen: Option<bool>,
+    }
+
+    pub fn start() {
+        put_back();
+        window_event_listener_untyped("pagehide", |_| keep());
+        warn_in_time();
+    }
+
+    /// Says that the session ends soon, where something was typed that would have to be sent before.
+    fn warn_in_time() {
+        let Some(said) = first("#session-ends") else { return };
+        let after = said.get_attribute("data-after").and_then(|seconds| seconds.parse::<u64>().ok());
+        let Some(after) = after.map(|seconds| seconds.saturating_sub(BEFORE)).filter(|seconds| *seconds > 0) else {
+            return;
+        };
+        set_timeout(
+            move || {
+                if fields().iter().any(is_changed) {
+                    show(&said, true);
+                }
+            },
+            Duration::from_secs(after),
+        );
+    }
+
+    fn storage() -> Option<Storage> {
+        window().session_storage().ok().flatten()
+    }
+
+    fn path() -> String {
+        window().location().pathname().unwrap_or_default()
+    }
+
+    fn who() -> String {
+        first("[data-who]").and_then(|who| who.get_attribute("data-who")).unwrap_or_default()
+    }
+
+    /// A page on the way back in: what is kept waits.
+    fn signs_in() -> bool {
+        first("main form[action*='/api/sign_in']").is_some()
+    }
+
+    fn put_back() {
+        let Some(storage) = storage() else { return };
+        let Some(mut kept) =
+            storage.get_item(KEY).ok().flatten().and_then(|text| serde_json::from_str::<Kept>(&text).ok())
+        else {
+            return;
+        };
+        if signs_in() {
+            kept.signed_in_again = true;
+            if let Ok(text) = serde_json::to_string(&kept) {
+                let _ = storage.set_item(KEY, &text);
+            }
+            return;
+        }
+        let _ = storage.remove_item(KEY);
+        if !kept.signed_in_again || kept.who != who() || kept.path != path() {
+            return;
+        }
+        let mut any = false;
+        for element in fields() {
+            let Some(now) = read(&element) else { continue };
+            let same = |field: &&Field| {
+                field.form == now.form && field.name == now.name && (now.chosen.is_none() || field.value == now.value)
+            };
+            let Some(field) = kept.fields.iter().find(same) else { continue };
+            any = true;
+            write(&element, field);
+            let mut around_it = around(&element, "details");
+            while let Some(details) = around_it {
+                let _ = details.set_attribute("open", "");
+                around_it = details.parent_element().and_then(|parent| around(&parent, "details"));
+            }
+        }
+        if let Some(said) = first("#typed-again").filter(|_| any) {
+            show(&said, true);
+        }
+    }
+
+    fn keep() {
+        let Some(storage) = storage() else { return };
+        if signs_in() {
+            return;
+        }
+        let fields: Vec<Field> = fields().iter().filter(|element| is_changed(element)).filter_map(read).collect();
+        let length: usize = fields.iter().map(|field| field.value.len()).sum();
+        if fields.is_empty() || length > MOST {
+            let _ = storage.remove_item(KEY);
+            return;
+        }
+        let kept = Kept { path: path(), who: who(), signed_in_again: false, fields };
+        if let Ok(text) = serde_json::to_string(&kept) {
+            let _ = storage.set_item(KEY, &text);
+        }
+    }
+
+    /// The fields of forms that change something.
+    fn fields() -> Vec<Element> {
+        let posted = everywhere("main form[method=post]");
+        posted.iter().flat_map(|form| all(form, "input[name], textarea[name], select[name]")).filter(is_kept).collect()
+    }
+
+    /// Whether any of a form's fields differs from what the server wrote.
+    pub fn is_typed_into(form: &Element) -> bool {
+        all(form, "input[name], textarea[name], select[name]").iter().filter(|field| is_kept(field)).any(is_changed)
+    }
+
+    fn is_kept(element: &Element) -> bool {
+        let Some(input) = element.dyn_ref::<HtmlInputElement>() else { return true };
+        // A code is a text to the browser, and so is a password that is shown at this moment.
+        let secret = input.name() == "code" || input.autocomplete().contains("password");
+        matches!(input.type_().as_str(), "text" | "search" | "number" | "checkbox" | "radio") && !secret
+    }
+
+    fn read(element: &Element) -> Option<Field> {
+        let form = around(element, "form")?;
+        let hidden = all(&form, "input[type=hidden]");
+        let told = hidden.iter().filter_map(|input| input.dyn_ref::<HtmlInputElement>());
+        let told = told.filter(|input| matches!(input.name().as_str(), "name" | "fault" | "id"));
+        let told: String = told.map(|input| format!(" {}", input.value())).collect();
+        let form = format!("{}{told}", form.get_attribute("action")?);
+        let (name, value, chosen) = if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
+            let boxed = matches!(input.type_().as_str(), "checkbox" | "radio");
+            (input.name(), input.value(), boxed.then(|| input.checked()))
+        } else if let Some(area) = element.dyn_ref::<HtmlTextAreaElement>() {
+            (area.name(), area.value(), None)
+        } else {
+            let select = element.dyn_ref::<HtmlSelectElement>()?;
+            (select.name(), select.value(), None)
+        };
+        Some(Field { form, name, value, chosen })
+    }
+
+    /// Whether it differs from what the server wrote.
+    fn is_changed(element: &Element) -> bool {
+        if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
+            match input.type_().as_str() {
+                "checkbox" | "radio" => input.checked() != input.default_checked(),
+                _ => input.value() != input.default_value(),
+            }
+        } else if let Some(area) = element.dyn_ref::<HtmlTextAreaElement>() {
+            area.default_value().is_ok_and(|before| before != area.value())
+        } else {
+            let chosen = all(element, "option[selected]")
+                .into_iter()
+                .next()
+                .or_else(|| all(element, "option").into_iter().next());
+            let before = chosen.and_then(|option| option.get_attribute("value"));
+            element.dyn_ref::<HtmlSelectElement>().is_some_and(|select| before.as_deref() != Some(&select.value()))
+        }
+    }
+
+    fn write(element: &Element, field: &Field) {
+        if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
+            match field.chosen {
+                Some(chosen) => input.set_checked(chosen),
+                None => input.set_value(&field.value),
+            }
+        } else if let Some(area) = element.dyn_ref::<HtmlTextAreaElement>() {
+            area.set_value(&field.value);
+        } else if let Some(select) = element.dyn_ref::<HtmlSelectElement>() {
+            select.set_value(&field.value);
+        }
+    }
+}
+
+/// A notice that is there when a page begins is not read out by itself: its text is put into a place that is.
+#[cfg(feature = "hydrate")]
+mod said {
+    use std::time::Duration;
+
+    use leptos::prelude::set_timeout;
+
+    use super::super::browser::{everywhere, first};
+
+    /// Screen readers say the title first, and would drop what comes with it.
+    const AFTER: Duration = Duration::from_millis(600);
+
+    pub fn start() {
+        let said: Vec<String> = everywhere("main .notice.done, main .notice.problem, main .field-problem")
+            .iter()
+            // What has the focus is read out already.
+            .filter(|notice| !notice.query_selector("[autofocus]").is_ok_and(|focused| focused.is_some()))
+            .filter_map(|notice| notice.text_content())
+            .collect();
+        if said.is_empty() {
+            return;
+        }
+        set_timeout(
+            move || {
+                if let Some(voice) = first("#voice") {
+                    voice.set_text_content(Some(&said.join(" ")));
+                }
+            },
+            AFTER,
+        );
+    }
+}
+
+/// On a narrow screen the tabs scroll: the one of this page is brought into sight.
+#[cfg(feature = "hydrate")]
+mod header {
+    use wasm_bindgen::JsCast;
+    use web_sys::HtmlElement;
+
+    use super::super::browser::first;
+
+    pub fn start() {
+        let Some(tabs) = first("nav.tabs") else { return };
+        let Some(tab) = first("nav.tabs [aria-current]").and_then(|tab| tab.dyn_into::<HtmlElement>().ok()) else {
+            return;
+        };
+        let over = tab.offset_left() + tab.offset_width() - tabs.client_width();
+        if over > 0 {
+            tabs.set_scroll_left(tab.offset_left() - (tabs.client_width() - tab.offset_width()) / 2);
+        }
+    }
+}
+
+/// The way back to a row of a list, with the keyboard's focus.
+#[cfg(feature = "hydrate")]
+mod rows {
+    use leptos::{ev, prelude::window_event_listener};
+
+    use super::super::browser::{around, call_page, first, focus, target};
+
+    pub fn start() {
+        come_back();
+        // The browser's own way back leads to this address, and so to the row.
+        window_event_listener(ev::click, |event| {
+            let link = target(&event).and_then(|place| around(&place, "[data-row] [data-open][id]"));
+            if let Some(link) = link {
+                call_page(&format!("#{}", link.id()));
+            }
+        });
+    }
+
+    /// Whoever acted on a row, or opened it, comes back to it, or to the one in its place: the keyboard goes on from there,
+    /// and what came of it is read out.
+    fn come_back() {
+        let Some(link) = first("[data-row] :target [data-open], [data-row] [data-open]:target") else { return };
+        focus(&link);
+        if let (Some(voice), Some(outcome)) = (first("#voice"), first("[data-outcome]")) {
+            voice.set_text_content(outcome.text_content().as_deref());
+        }
     }
 }

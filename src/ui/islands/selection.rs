@@ -3,9 +3,16 @@
 //! Without it the boxes and the button of the form work all the same. The texts stand in the form:
 //! `[data-selected]` is the place of the count, its `data-text` with `{n}` for the number; the button
 //! `[data-retry-selected]` has the same, and is off, as `[data-discard-selected]` is, while nothing is selected;
-//! `[data-select-all]` is the box for all; `[data-if-waiting]` is shown while a row with `data-waiting` is selected.
+//! `[data-select-all]` is the box for all; `[data-if-selected]` is shown while a row is selected, and `[data-if-waiting]` while
+//! one with `data-waiting` is. Both keep their places when they are not seen.
 
 use leptos::prelude::*;
+
+/// Wakes the selection of a list that came while the page was open.
+#[cfg(feature = "hydrate")]
+pub fn wake() {
+    live::start();
+}
 
 /// Makes the selection of the form around it alive.
 #[island]
@@ -25,21 +32,38 @@ mod live {
     use wasm_bindgen::JsCast;
     use web_sys::{Element, HtmlButtonElement, HtmlInputElement};
 
-    use super::super::browser::{all, around, first, number, show, target};
+    use super::super::{
+        browser::{all, around, first, number, show, target},
+        live::REPLACED,
+    };
 
     const BOXES: &str = "[data-row] input[type=checkbox]:not(:disabled)";
 
+    thread_local! {
+        static STARTED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Once for each page; the form itself may come and go while the page is open.
     pub fn start() {
-        let Some(form) = first("form[data-selection]") else { return };
-        show_controls(&form);
-        count(&form);
+        if first("form[data-selection]").is_none() || STARTED.replace(true) {
+            return;
+        }
+        let recount = || {
+            if let Some(form) = first("form[data-selection]") {
+                show_controls(&form);
+                count(&form);
+            }
+        };
+        recount();
         let last = Rc::new(Cell::new(None));
-        window_event_listener(ev::click, {
-            let form = form.clone();
-            move |event| clicked(&form, &event, &last)
+        window_event_listener(ev::click, move |event| {
+            if let Some(form) = first("form[data-selection]") {
+                clicked(&form, &event, &last);
+            }
         });
         // A browser may bring ticked boxes back after "back", without any click.
-        window_event_listener_untyped("pageshow", move |_| count(&form));
+        window_event_listener_untyped("pageshow", move |_| recount());
+        window_event_listener_untyped(REPLACED, move |_| recount());
     }
 
     fn show_controls(form: &Element) {
@@ -94,8 +118,14 @@ mod live {
                 all.set_indeterminate(selected > 0 && selected < boxes.len());
             }
         }
+        all(form, "[data-if-selected]").iter().for_each(|part| reserve(part, selected > 0));
         let waiting = boxes.iter().any(|each| each.checked() && each.has_attribute("data-waiting"));
-        all(form, "[data-if-waiting]").iter().for_each(|note| show(note, waiting));
+        all(form, "[data-if-waiting]").iter().for_each(|note| reserve(note, waiting));
+    }
+
+    /// Shows a part, or hides it and keeps its place: nothing may move under the pointer.
+    fn reserve(part: &Element, shown: bool) {
+        let _ = part.class_list().toggle_with_force("reserved", !shown);
     }
 
     /// Writes the text for this number: `data-none` for 0 where there is one, otherwise `data-text`.

@@ -6,9 +6,13 @@ use leptos_router::hooks::use_query_map;
 
 use crate::{
     api::access::{OwnAccount, OwnSession, OwnToken, view_own_account},
-    model::{Role, access::KnownBy, error_text::visible},
+    model::{Clock, Reader, Role, Theme, Zone, access::KnownBy, error_text::visible},
     ui::{
-        components::{At, CodeField, FormToken, FormTold, Notice, NoticeKind, TokenLine, TokenTable, loaded, use_base},
+        components::{
+            At, CodeField, Field, FieldProblem, FormToken, FormTold, Notice, NoticeKind, TokenLine, TokenTable, loaded,
+            title_of, typed_into, use_base, use_reader,
+        },
+        visitor::FormProblem,
         words,
     },
 };
@@ -25,18 +29,19 @@ fn Account(account: OwnAccount, changed: bool) -> impl IntoView {
     let applications = match &account.applications {
         None => "all applications".to_owned(),
         Some(names) if names.is_empty() => "no application".to_owned(),
-        Some(names) => names.join(", "),
+        Some(names) => words::listed(names.iter().cloned()),
     };
     let from = match person.known_by {
         KnownBy::Account => "An account of this console.",
-        KnownBy::Openmrs => "OpenMRS knows you. Your password and your roles are changed there.",
-        KnownBy::Proxy => "The proxy in front of this console says who you are.",
-        KnownBy::Open => "This console is open: nobody signs in, and everybody may do everything.",
+        KnownBy::Openmrs => "Your account is in OpenMRS. Change your password there.",
+        KnownBy::Proxy => "You are signed in by the proxy in front of this console.",
+        KnownBy::Open => "This console is open: there is no sign-in, and everyone can do everything.",
         KnownBy::Service => "A machine with a service token.",
     };
     let must_change = account.must_change;
+    let done = account.done.clone();
     view! {
-        <Title text="Your account" />
+        <Title text=title_of("Your account") />
         <div class="head">
             <div>
                 <h1>{visible(&person.name)}</h1>
@@ -47,8 +52,8 @@ fn Account(account: OwnAccount, changed: bool) -> impl IntoView {
             .then(|| {
                 view! {
                     <Notice kind=NoticeKind::Warning>
-                        <strong>"Choose a password of your own. "</strong>
-                        "The one you signed in with is for one sign-in only; everything else waits until it is changed."
+                        <strong>"Choose a new password. "</strong>
+                        "Your password is valid for one sign-in only. Change it to continue."
                     </Notice>
                 }
             })}
@@ -56,14 +61,18 @@ fn Account(account: OwnAccount, changed: bool) -> impl IntoView {
             .then(|| {
                 view! {
                     <Notice kind=NoticeKind::Done>
-                        "The password was changed. Your other sessions have ended."
+                        "The password is changed. Your other sessions have ended."
                     </Notice>
                 }
             })}
+        {done.map(|sentence| view! { <Notice kind=NoticeKind::Done>{visible(&sentence)}</Notice> })}
         <FormTold />
+        // A one-time password is used up with this session: nothing else that acts is offered before another one is chosen.
+        {(account.kept_here && must_change)
+            .then(|| view! { <Password shortest=account.shortest name=person.name.clone() /> })}
         <section class="sheet" aria-labelledby="rights">
             <header>
-                <h2 id="rights">"What you may do"</h2>
+                <h2 id="rights">"Your rights"</h2>
             </header>
             <dl class="facts pad">
                 <dt>"Role"</dt>
@@ -72,10 +81,79 @@ fn Account(account: OwnAccount, changed: bool) -> impl IntoView {
                 <dd>{applications}</dd>
             </dl>
         </section>
-        {account.kept_here.then(|| view! { <Password shortest=account.shortest name=person.name.clone() /> })}
+        {(!must_change).then(|| view! { <Preferred /> })}
+        {(account.kept_here && !must_change).then(|| view! { <Password shortest=account.shortest name=person.name.clone() /> })}
         {(account.kept_here && !must_change).then(|| view! { <SecondFactor account=account.clone() /> })}
-        {(!account.sessions.is_empty()).then(|| view! { <Sessions sessions=account.sessions.clone() /> })}
+        {(!account.sessions.is_empty() && !must_change).then(|| view! { <Sessions sessions=account.sessions.clone() /> })}
         {(account.kept_here && !must_change).then(|| view! { <Tokens account=account.clone() /> })}
+    }
+    .into_any()
+}
+
+/// How the pages are written and worked with.
+#[component]
+fn Preferred() -> impl IntoView {
+    let base = use_base();
+    let Reader { preferences, .. } = use_reader();
+    let sent = FormProblem::of("save_preferences");
+    let value =
+        |field: &str, kept: &str| sent.as_ref().map_or(kept, |sent| sent.value(field).unwrap_or_default()).to_owned();
+    let zone = value("zone", preferences.zone.as_deref().unwrap_or_default());
+    let clock = value("clock", preferences.clock.word());
+    let theme = value("theme", preferences.theme.word());
+    let keys = !value("keys", if preferences.letter_keys { "on" } else { "" }).is_empty();
+    let problem = sent.as_ref().and_then(|sent| sent.at("zone")).cloned();
+    let wrong = problem.is_some();
+    let option = |word: &'static str, label: &'static str, chosen: &str| {
+        let selected = word == chosen;
+        view! {
+            <option value=word selected=selected>
+                {label}
+            </option>
+        }
+    };
+    view! {
+        <section class="sheet" aria-labelledby="preferences">
+            <header>
+                <h2 id="preferences">"Preferences"</h2>
+            </header>
+            <form method="post" action=base.function("save_preferences") class="ask pad">
+                <FormToken />
+                <label>
+                    <span>"Time zone (empty: as the browser)"</span>
+                    <input
+                        name="zone"
+                        list="zones"
+                        maxlength="64"
+                        autocomplete="off"
+                        spellcheck="false"
+                        value=zone
+                        autofocus=wrong
+                        aria-invalid=wrong.then_some("true")
+                        aria-describedby=wrong.then_some("zone-problem")
+                    />
+                    <datalist id="zones">{Zone::names().map(|name| view! { <option value=name></option> }).collect_view()}</datalist>
+                </label>
+                {problem.map(|problem| view! { <FieldProblem id="zone-problem".to_owned() problem /> })}
+                <label>
+                    <span>"Times"</span>
+                    <select name="clock">{Clock::ALL.map(|one| option(one.word(), one.label(), &clock)).collect_view()}</select>
+                </label>
+                <label>
+                    <span>"Theme"</span>
+                    <select name="theme">{Theme::ALL.map(|one| option(one.word(), one.label(), &theme)).collect_view()}</select>
+                </label>
+                <label class="tick">
+                    <input type="checkbox" name="keys" value="on" checked=keys />
+                    <span>"Single-letter keys (j, k, x, r, / and ?)"</span>
+                </label>
+                <div class="bar">
+                    <button type="submit" class="primary">
+                        "Save preferences"
+                    </button>
+                </div>
+            </form>
+        </section>
     }
     .into_any()
 }
@@ -83,9 +161,11 @@ fn Account(account: OwnAccount, changed: bool) -> impl IntoView {
 #[component]
 fn Password(shortest: usize, name: String) -> impl IntoView {
     let base = use_base();
+    // Tokens were to be revoked: the box stays ticked.
+    let end_tokens = typed_into("change_password", "end_tokens").is_some_and(|value| !value.is_empty());
     let rule = format!(
-        "At least {shortest} characters, of any kind. Four or five words that have nothing to do with each other are easy to \
-         remember and hard to guess. Your other sessions end."
+        "At least {shortest} characters, of any kind. Use four or five unrelated words: easy to remember and hard to \
+         guess. Your other sessions end."
     );
     view! {
         <section class="sheet" aria-labelledby="password">
@@ -98,25 +178,33 @@ fn Password(shortest: usize, name: String) -> impl IntoView {
                     <FormToken />
                     // So that a password manager knows whose it is.
                     <input type="text" name="username" value=name autocomplete="username" hidden=true readonly />
-                    <label>
-                        <span>"Current password"</span>
-                        <input name="current" type="password" autocomplete="current-password" required />
-                    </label>
-                    <label>
-                        <span>"New password"</span>
-                        <input name="new" type="password" autocomplete="new-password" minlength=shortest.to_string() required />
-                    </label>
-                    <label>
-                        <span>"New password again"</span>
-                        <input name="again" type="password" autocomplete="new-password" minlength=shortest.to_string() required />
-                    </label>
+                    <PasswordField
+                        function="change_password"
+                        name="current"
+                        label="Current password"
+                        autocomplete="current-password"
+                    />
+                    <PasswordField
+                        function="change_password"
+                        name="new"
+                        label="New password"
+                        autocomplete="new-password"
+                        shortest
+                    />
+                    <PasswordField
+                        function="change_password"
+                        name="again"
+                        label="New password again"
+                        autocomplete="new-password"
+                        shortest
+                    />
                     <label class="tick">
-                        <input type="checkbox" name="end_tokens" value="1" />
+                        <input type="checkbox" name="end_tokens" value="1" checked=end_tokens />
                         <span>"Revoke my tokens, too"</span>
                     </label>
                     <div class="bar">
                         <button type="submit" class="primary">
-                            "Change the password"
+                            "Change password"
                         </button>
                     </div>
                 </form>
@@ -129,45 +217,42 @@ fn Password(shortest: usize, name: String) -> impl IntoView {
 /// What there is of a second factor, and what can be done about it. Each takes the password again.
 #[component]
 fn SecondFactor(account: OwnAccount) -> impl IntoView {
-    let base = use_base();
     let demanded = account.second_factor_demanded;
-    let begin = base.function("begin_second_factor");
     let inside = match account.second_factor {
         None => view! {
             <div class="pad">
                 <p class="muted">
-                    "None. With one, signing in also takes a code from an app on your phone: whoever learns your password is not let in with it."
+                    "None. With a second factor, signing in also needs a code from an app on your phone. A stolen password alone is then not enough."
                 </p>
-                <details>
+                <details open=sent("begin_second_factor")>
                     <summary>"Set up a second factor"</summary>
-                    <Owner action=begin code=false button="Set up" />
+                    <Owner function="begin_second_factor" code=false button="Set up" />
                 </details>
             </div>
         }
         .into_any(),
         Some((set_at, left)) => {
-            let few = (left <= 3).then_some(" Make new ones.");
-            let (codes, end) = (base.function("new_recovery_codes"), base.function("end_second_factor"));
+            let few = (left <= 3).then_some(" Create new codes.");
             view! {
                 <div class="pad">
                     <p>"Set up " <At at=set_at /> ". " {words::count(left.unsigned_abs(), "recovery code")} " left." {few}</p>
-                    <details>
+                    <details open=sent("new_recovery_codes")>
                         <summary>"New recovery codes"</summary>
-                        <p class="small muted">"The old ones open nothing any more."</p>
-                        <Owner action=codes code=true button="Make new codes" />
+                        <p class="small muted">"The old codes will not work any more."</p>
+                        <Owner function="new_recovery_codes" code=true button="Create new codes" />
                     </details>
-                    <details>
+                    <details open=sent("begin_second_factor")>
                         <summary>"Another phone"</summary>
-                        <p class="small muted">"The present app is taken until the new one is set up."</p>
-                        <Owner action=begin code=true button="Set up another app" />
+                        <p class="small muted">"The current app works until the new one is set up."</p>
+                        <Owner function="begin_second_factor" code=true button="Set up another app" />
                     </details>
                     {if demanded {
                         view! { <p class="small muted">"Your role must have a second factor: it cannot be turned off."</p> }.into_any()
                     } else {
                         view! {
-                            <details>
-                                <summary>"Turn it off"</summary>
-                                <Owner action=end code=true button="Turn the second factor off" />
+                            <details open=sent("end_second_factor")>
+                                <summary>"Turn off"</summary>
+                                <Owner function="end_second_factor" code=true button="Turn the second factor off" />
                             </details>
                         }
                             .into_any()
@@ -188,17 +273,57 @@ fn SecondFactor(account: OwnAccount) -> impl IntoView {
     .into_any()
 }
 
+/// Whether the form that is sent to this server function has come back.
+fn sent(function: &str) -> bool {
+    FormProblem::of(function).is_some()
+}
+
+/// The person's password, in a form that takes it again.
+#[component]
+pub fn PasswordAgain(function: &'static str) -> impl IntoView {
+    view! { <PasswordField function name="password" label="Your password" autocomplete="current-password" /> }
+}
+
+/// A field for a password, with what was wrong with the one that was sent.
+#[component]
+fn PasswordField(
+    /// The server function that the form is sent to.
+    function: &'static str,
+    name: &'static str,
+    label: &'static str,
+    autocomplete: &'static str,
+    /// How many characters it must have.
+    #[prop(optional)]
+    shortest: Option<usize>,
+) -> impl IntoView {
+    let field = Field::of(function, name);
+    view! {
+        <label>
+            <span>{label}</span>
+            <input
+                name=name
+                type="password"
+                autocomplete=autocomplete
+                minlength=shortest.map(|characters| characters.to_string())
+                required
+                autofocus=field.is_wrong()
+                aria-invalid=field.invalid()
+                aria-describedby=field.described_by()
+            />
+        </label>
+        {field.told()}
+    }
+    .into_any()
+}
+
 /// Asks for the password, and for a code where there is a second factor.
 #[component]
-fn Owner(action: String, code: bool, button: &'static str) -> impl IntoView {
+fn Owner(function: &'static str, code: bool, button: &'static str) -> impl IntoView {
     view! {
-        <form method="post" action=action class="ask">
+        <form method="post" action=use_base().function(function) class="ask">
             <FormToken />
-            <label>
-                <span>"Your password"</span>
-                <input name="password" type="password" autocomplete="current-password" required />
-            </label>
-            {code.then(|| view! { <CodeField label="Code of your app, or a recovery code" /> })}
+            <PasswordAgain function />
+            {code.then(|| view! { <CodeField label="Code of your app, or a recovery code" function /> })}
             <div class="bar">
                 <button type="submit" class="primary">
                     {button}
@@ -256,6 +381,7 @@ fn Sessions(sessions: Vec<OwnSession>) -> impl IntoView {
                 </form>
             </header>
             <table class="cards">
+                <caption class="unseen">"Your sessions: from where, last used, signed in"</caption>
                 <thead>
                     <tr>
                         <th scope="col">"From"</th>
@@ -279,20 +405,24 @@ fn Tokens(account: OwnAccount) -> impl IntoView {
         view! {
             <Notice kind=NoticeKind::Done>
                 <strong>"Your new token. "</strong>
-                "Copy it now: it is shown only this once."
+                "Copy it now. It will not be shown again."
                 <p>
-                    <code class="whole" data-new-token="">
+                    <code class="whole" id="new-token" data-new-token="">
                         {token}
                     </code>
+                    " "
+                    <button type="button" data-copy="" data-copy-from="new-token" data-done="Copied" hidden=true>
+                        "Copy token"
+                    </button>
                 </p>
             </Notice>
         }
     });
     let list = if account.tokens.is_empty() {
-        view! { <p class="empty">"No tokens. A script that reads or retries for you needs one."</p> }.into_any()
+        view! { <p class="empty">"No tokens. A script that reads or retries needs a token."</p> }.into_any()
     } else {
         let lines = account.tokens.into_iter().map(|token| token_line(token, None)).collect();
-        view! { <TokenTable lines revoke="revoke_token" /> }.into_any()
+        view! { <TokenTable lines revoke="revoke_token" name="Your tokens" /> }.into_any()
     };
     view! {
         <section class="sheet" aria-labelledby="tokens">
@@ -328,39 +458,66 @@ pub fn token_line(token: OwnToken, owner: Option<String>) -> TokenLine {
 
 #[component]
 fn NewToken(role: Role) -> impl IntoView {
+    const FUNCTION: &str = "make_token";
     let base = use_base();
-    let roles = Role::ALL.into_iter().filter(|one| *one <= role);
+    let (label, of_role, days) =
+        (Field::of(FUNCTION, "label"), Field::of(FUNCTION, "role"), Field::of(FUNCTION, "days"));
+    let typed = |name| typed_into(FUNCTION, name);
+    let reading = typed("reading").is_none_or(|value| !value.is_empty());
+    let chosen = typed("role");
+    let roles = Role::ALL.into_iter().filter(|one| *one <= role).map(|role| {
+        let selected = chosen.as_deref() == Some(role.word());
+        view! { <option value=role.word() selected=selected>{role.word()}</option> }
+    });
     view! {
-        <details class="pad ruled">
-            <summary>"Make a token"</summary>
-            <form method="post" action=base.function("make_token") class="ask">
+        <details class="pad ruled" open=sent(FUNCTION)>
+            <summary>"Create a token"</summary>
+            <form method="post" action=base.function(FUNCTION) class="ask">
                 <FormToken />
                 <label>
                     <span>"What will use it"</span>
-                    <input name="label" maxlength="100" autocomplete="off" required />
+                    <input
+                        name="label"
+                        maxlength="100"
+                        autocomplete="off"
+                        required
+                        value=typed("label").unwrap_or_default()
+                        autofocus=label.is_wrong()
+                        aria-invalid=label.invalid()
+                        aria-describedby=label.described_by()
+                    />
                 </label>
+                {label.told()}
                 <label>
                     <span>"Role"</span>
-                    <select name="role">
-                        {roles.map(|role| view! { <option value=role.word()>{role.word()}</option> }).collect_view()}
+                    <select name="role" aria-invalid=of_role.invalid() aria-describedby=of_role.described_by()>
+                        {roles.collect_view()}
                     </select>
                 </label>
+                {of_role.told()}
                 <label class="tick">
-                    <input type="checkbox" name="reading" value="1" checked />
+                    <input type="checkbox" name="reading" value="1" checked=reading />
                     <span>"For reading only"</span>
                 </label>
                 <label>
                     <span>"Days until it expires (empty: no end)"</span>
-                    <input name="days" type="number" min="1" max="3650" value="365" />
+                    <input
+                        name="days"
+                        type="number"
+                        min="1"
+                        max="3650"
+                        value=typed("days").unwrap_or_else(|| "365".to_owned())
+                        autofocus=days.is_wrong()
+                        aria-invalid=days.invalid()
+                        aria-describedby=days.described_by()
+                    />
                 </label>
-                <label>
-                    <span>"Your password"</span>
-                    <input name="password" type="password" autocomplete="current-password" required />
-                </label>
-                <p class="small muted">"It is asked for again, because a token goes on after you have signed out."</p>
+                {days.told()}
+                <PasswordAgain function=FUNCTION />
+                <p class="small muted">"Your password is needed again, because the token works after you sign out."</p>
                 <div class="bar">
                     <button type="submit" class="primary">
-                        "Make the token"
+                        "Create token"
                     </button>
                 </div>
             </form>

@@ -7,10 +7,15 @@ use leptos_meta::Title;
 
 use crate::{
     api::access::{AccountRow, AccountsPage as Page, OwnToken, list_accounts},
-    model::{ApplicationInfo, Role},
+    model::{ApplicationInfo, Role, error_text::visible},
     ui::{
-        components::{At, Badge, FormToken, FormTold, Notice, NoticeKind, TokenTable, loaded, use_base},
+        components::{
+            ApplicationChoice, At, Badge, FieldProblem, FormToken, FormTold, Notice, NoticeKind, TokenTable, loaded,
+            title_of, use_base,
+        },
         pages::account::token_line,
+        sentences,
+        visitor::FormProblem,
         words,
     },
 };
@@ -26,16 +31,21 @@ fn Accounts(page: Page) -> impl IntoView {
     let new = page.new_password.map(|(name, password)| {
         view! {
             <Notice kind=NoticeKind::Done>
-                <strong>"The one-time password of " {name} ": "</strong>
-                <code class="whole" data-new-password="">
+                <strong>"One-time password of " {visible(&name)} ": "</strong>
+                <code class="whole" id="new-password" data-new-password="">
                     {password}
                 </code>
+                " "
+                <button type="button" data-copy="" data-copy-from="new-password" data-done="Copied" hidden=true>
+                    "Copy password"
+                </button>
                 <p>
-                    "Hand it over now: it is shown only this once. It can be used for 7 days, for one sign-in, at which it has to be changed."
+                    "Copy it now. It will not be shown again. The password works for one sign-in within 7 days. The user must then choose a new one."
                 </p>
             </Notice>
         }
     });
+    let done = page.done.map(|sentence| view! { <Notice kind=NoticeKind::Done>{visible(&sentence)}</Notice> });
     let applications = page.applications.clone();
     let rows = page
         .accounts
@@ -46,20 +56,22 @@ fn Accounts(page: Page) -> impl IntoView {
         })
         .collect_view();
     view! {
-        <Title text="Accounts" />
+        <Title text=title_of("Accounts") />
         <div class="head">
             <div>
                 <h1>"Accounts"</h1>
                 <p class="lead">
-                    {number} ". Who may come in, and what they may do here. Machines have "
+                    {number} ". Users and permissions. Machines use "
                     <a href=use_base().service_tokens()>"service tokens"</a> "."
                 </p>
             </div>
         </div>
         {new}
+        {done}
         <FormTold />
-        <section class="sheet" aria-label="All accounts">
+        <section class="sheet fits" aria-label="All accounts">
             <table class="cards">
+                <caption class="unseen">"Accounts: name, role, applications, last sign-in"</caption>
                 <thead>
                     <tr>
                         <th scope="col">"Name"</th>
@@ -84,10 +96,10 @@ fn Accounts(page: Page) -> impl IntoView {
 #[component]
 fn Tokens(tokens: Vec<(String, OwnToken)>) -> impl IntoView {
     let list = if tokens.is_empty() {
-        view! { <p class="empty">"No tokens. People make them on the page of their own account."</p> }.into_any()
+        view! { <p class="empty">"No tokens. Users create tokens on their account page."</p> }.into_any()
     } else {
         let lines = tokens.into_iter().map(|(owner, token)| token_line(token, Some(owner))).collect();
-        view! { <TokenTable lines revoke="revoke_tokens_of" /> }.into_any()
+        view! { <TokenTable lines revoke="revoke_tokens_of" name="Tokens for scripts, of all users" /> }.into_any()
     };
     view! {
         <section class="sheet" aria-labelledby="tokens">
@@ -104,11 +116,10 @@ fn Tokens(tokens: Vec<(String, OwnToken)>) -> impl IntoView {
 fn Row(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize) -> impl IntoView {
     let sees = match &account.applications {
         None => "all".to_owned(),
-        Some(keys) => {
-            let names = applications.iter().filter(|app| keys.contains(&app.key)).map(|app| app.name.as_str());
-            let names: Vec<_> = names.collect();
-            if names.is_empty() { "none that is configured".to_owned() } else { names.join(", ") }
-        }
+        Some(keys) => match sentences::applications_named(keys, &applications) {
+            none if none.is_empty() => "no configured application".to_owned(),
+            names => names,
+        },
     };
     let last = match account.last_sign_in_at {
         Some(at) => view! { <At at=at /> }.into_any(),
@@ -128,7 +139,7 @@ fn Row(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize) -
         <tr>
             <th scope="row">
                 {account.name.clone()} {own.then_some(" (you)")} " " {state} " " {factor}
-                <span class="small muted">"made " <At at=account.created_at /> " by " {made}</span>
+                <span class="small muted">"created " <At at=account.created_at /> " by " {made}</span>
             </th>
             <td data-label="Role">{account.role.word()}</td>
             <td data-label="Applications">{sees}</td>
@@ -149,78 +160,111 @@ fn Row(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize) -
 #[component]
 fn Change(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize) -> impl IntoView {
     let base = use_base();
-    let (disable, word) = if account.disabled { ("false", "Enable") } else { ("true", "Disable") };
-    let spoken = format!(" {}", account.name);
     let name = account.name.clone();
+    // A form that was not taken comes back open, with what was typed.
+    let sent = FormProblem::of("change_account").filter(|sent| sent.value("name") == Some(name.as_str()));
+    let open = sent.is_some();
+    let ask = |action: &'static str, what: String, means: &'static str, more: Vec<(&'static str, String)>| {
+        view! { <Ask action what means name=name.clone() more /> }
+    };
+    let disable = if account.disabled {
+        let more = vec![("disabled", "false".to_owned())];
+        ask("disable_account", "Enable".to_owned(), "The user can sign in again, with the same password.", more)
+    } else {
+        let more = vec![("disabled", "true".to_owned())];
+        ask(
+            "disable_account",
+            "Disable".to_owned(),
+            "The user is signed out, and cannot sign in. Tokens stop working.",
+            more,
+        )
+    };
     view! {
-        <details>
-            <summary>"Change" <span class="unseen">{spoken}</span></summary>
+        <details open=open>
+            <summary>"Change" <span class="unseen">{format!(" {name}")}</span></summary>
             <form method="post" action=base.function("change_account") class="ask">
                 <FormToken />
                 <input type="hidden" name="name" value=name.clone() />
-                <Rights role=account.role chosen=account.applications applications />
-                <p class="small muted">"Their sessions end: they sign in again."</p>
+                <Rights id=name.clone() role=account.role chosen=account.applications applications sent />
+                <p class="small muted">"The user will be signed out."</p>
                 <div class="bar">
                     <button type="submit" class="primary">
                         "Save"
+                        <span class="unseen">{format!(" {name}")}</span>
                     </button>
                 </div>
             </form>
-            <p class="small muted">"A new one-time password ends their sessions and their tokens."</p>
-            <div class="bar ask">
-                <form method="post" action=base.function("new_password")>
-                    <FormToken />
-                    <input type="hidden" name="name" value=name.clone() />
-                    <button type="submit">"New one-time password"</button>
-                </form>
+            <div class="asks">
+                {ask(
+                    "new_password",
+                    "New one-time password".to_owned(),
+                    "The user is signed out. The current password and all tokens stop working.",
+                    Vec::new(),
+                )}
                 {(tokens > 0)
                     .then(|| {
-                        let text = format!("Revoke {}", words::count(tokens as u64, "token"));
-                        view! {
-                            <form method="post" action=base.function("revoke_tokens_of")>
-                                <FormToken />
-                                <input type="hidden" name="name" value=name.clone() />
-                                <button type="submit">{text}</button>
-                            </form>
-                        }
+                        let what = format!("Revoke {}", words::count(tokens as u64, "token"));
+                        ask("revoke_tokens_of", what, "Scripts that use them stop working.", Vec::new())
                     })}
                 {account
                     .second_factor
                     .then(|| {
-                        view! {
-                            <form method="post" action=base.function("reset_second_factor")>
-                                <FormToken />
-                                <input type="hidden" name="name" value=name.clone() />
-                                <button type="submit">"Reset second factor"</button>
-                            </form>
-                        }
+                        ask(
+                            "reset_second_factor",
+                            "Reset second factor".to_owned(),
+                            "The user is signed out, and signs in without a code until a new second factor is set up.",
+                            Vec::new(),
+                        )
                     })}
-                <form method="post" action=base.function("disable_account")>
-                    <FormToken />
-                    <input type="hidden" name="name" value=name />
-                    <input type="hidden" name="disabled" value=disable />
-                    <button type="submit">{word}</button>
-                </form>
+                {disable}
             </div>
         </details>
     }
     .into_any()
 }
 
-/// Role and applications, as fields of a form.
+/// An action that asks before it acts: the first button opens the question, the second one answers it.
 #[component]
-fn Rights(role: Role, chosen: Option<BTreeSet<String>>, applications: Vec<ApplicationInfo>) -> impl IntoView {
-    let all = chosen.is_none();
-    let chosen = chosen.unwrap_or_default();
-    let boxes = applications.into_iter().map(|app| {
-        let checked = chosen.contains(&app.key);
-        view! {
-            <label class="tick">
-                <input type="checkbox" name="applications[]" value=app.key checked=checked />
-                <span>{app.name}</span>
-            </label>
-        }
-    });
+fn Ask(
+    /// The server function.
+    action: &'static str,
+    what: String,
+    /// What it does, as a sentence.
+    means: &'static str,
+    name: String,
+    more: Vec<(&'static str, String)>,
+) -> impl IntoView {
+    let more = more.into_iter().map(|(key, value)| view! { <input type="hidden" name=key value=value /> });
+    view! {
+        <details class="confirm">
+            <summary class="button">{what.clone()} "…" <span class="unseen">{format!(" {name}")}</span></summary>
+            <form method="post" action=use_base().function(action)>
+                <FormToken />
+                <input type="hidden" name="name" value=name.clone() />
+                {more.collect_view()}
+                <p class="small">{means}</p>
+                <button type="submit" class="primary">
+                    {what}
+                    <span class="unseen">{format!(" of {name}")}</span>
+                </button>
+            </form>
+        </details>
+    }
+    .into_any()
+}
+
+/// Role and applications, as fields of a form. `sent`: the form as it was sent and not taken.
+#[component]
+fn Rights(
+    /// Tells the fields of one form from those of the others of the page.
+    id: String,
+    role: Role,
+    chosen: Option<BTreeSet<String>>,
+    applications: Vec<ApplicationInfo>,
+    sent: Option<FormProblem>,
+) -> impl IntoView {
+    let typed = sent.as_ref().and_then(|sent| sent.value("role")?.parse().ok());
+    let role = typed.unwrap_or(role);
     view! {
         <label>
             <span>"Role"</span>
@@ -238,14 +282,7 @@ fn Rights(role: Role, chosen: Option<BTreeSet<String>>, applications: Vec<Applic
                     .collect_view()}
             </select>
         </label>
-        <fieldset class="rights">
-            <legend>"Applications"</legend>
-            <label class="tick">
-                <input type="checkbox" name="all" value="1" checked=all />
-                <span>"All, also those that come later"</span>
-            </label>
-            {boxes.collect_view()}
-        </fieldset>
+        <ApplicationChoice legend="Applications" id chosen applications sent />
     }
     .into_any()
 }
@@ -253,6 +290,10 @@ fn Rights(role: Role, chosen: Option<BTreeSet<String>>, applications: Vec<Applic
 #[component]
 fn NewAccount(applications: Vec<ApplicationInfo>) -> impl IntoView {
     let base = use_base();
+    let sent = FormProblem::of("add_account");
+    let problem = sent.as_ref().and_then(|sent| sent.at("name")).cloned();
+    let wrong = problem.is_some();
+    let name = sent.as_ref().and_then(|sent| sent.value("name")).unwrap_or_default().to_owned();
     view! {
         <section class="sheet plan" aria-labelledby="new">
             <header>
@@ -261,14 +302,26 @@ fn NewAccount(applications: Vec<ApplicationInfo>) -> impl IntoView {
             <form method="post" action=base.function("add_account") class="ask pad">
                 <FormToken />
                 <label>
-                    <span>"Name"</span>
-                    <input name="name" maxlength="64" autocomplete="off" autocapitalize="none" spellcheck="false" required />
+                    <span>"User name"</span>
+                    <input
+                        name="name"
+                        maxlength="64"
+                        autocomplete="off"
+                        autocapitalize="none"
+                        spellcheck="false"
+                        required
+                        value=name
+                        autofocus=wrong
+                        aria-invalid=wrong.then_some("true")
+                        aria-describedby=wrong.then_some("name-problem")
+                    />
                 </label>
-                <Rights role=Role::Viewer chosen=None applications />
-                <p class="small muted">"It gets a one-time password, which is shown on the next page."</p>
+                {problem.map(|problem| view! { <FieldProblem id="name-problem".to_owned() problem /> })}
+                <Rights id="new".to_owned() role=Role::Viewer chosen=None applications sent />
+                <p class="small muted">"The next page shows a one-time password for the user."</p>
                 <div class="bar">
                     <button type="submit" class="primary">
-                        "Add the account"
+                        "Add account"
                     </button>
                 </div>
             </form>

@@ -5,23 +5,29 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
 use crate::{
-    api::overview::{list_applications, view_application, view_publisher},
+    api::overview::{list_applications, list_feed_causes, list_feed_retries, view_application, view_publisher},
     error::Problem,
     model::{
-        ApplicationInfo, ApplicationView, Availability, Feed, Limits, Reach, Seen,
+        ApplicationInfo, ApplicationView, Availability, Feed, Limits, Reach, Seen, ShownState,
         application::COMPLETE_ENTRY,
+        cause::{Cause, FeedCauses},
         concerns::{About, Concern, ConcernKind},
         explain,
         history::HistoryQuery,
+        ledger::RequestKind,
+        operation::FeedRetry,
         publisher::{Chunk, OffsetMarker, OffsetMarkers, PublishedCategory, Publisher},
+        quiet::{self, QuietPublisher},
     },
     ui::{
         components::{
-            At, DayChart, FeedBadge, FeedLinks, LookedAt, NotHere, Notice, NoticeKind, Number, ProblemView, ShortId,
-            When, known, loaded, use_base,
+            At, DayChart, FeedBadge, FeedLinks, LookedAt, NotHere, Notice, NoticeKind, Number, ProblemView,
+            RetriesInProgress, ShortId, TopCauses, When, known, loaded, now, use_base, use_reader,
         },
         feed_names::FeedName,
-        sentences, words,
+        sentences,
+        visitor::refused,
+        words,
     },
 };
 
@@ -32,14 +38,20 @@ struct Looked {
     publisher: Option<Result<Publisher, Problem>>,
     /// Everything configured, for the names of publishers.
     applications: Vec<ApplicationInfo>,
+    /// Publishers of its feeds from which nothing was read for long, by any application.
+    quiet: Vec<QuietPublisher>,
+    /// Why feeds fail.
+    causes: Vec<FeedCauses>,
+    /// Retries in progress.
+    retries: Vec<FeedRetry>,
 }
 
 #[component]
 pub fn ApplicationPage() -> impl IntoView {
     let key = use_params_map().read_untracked().get("app").unwrap_or_default();
-    loaded(look(key), |Looked { view, publisher, applications }| {
+    loaded(look(key), |Looked { view, publisher, applications, quiet, causes, retries }| {
         view! {
-            <Application view applications />
+            <Application view applications quiet causes retries />
             {publisher.map(|publisher| view! { <Publishes publisher /> })}
         }
     })
@@ -53,12 +65,23 @@ async fn look(key: String) -> Result<Looked, Problem> {
         Reach::NotYet | Reach::Unreachable { .. } | Reach::NotConfigured { .. } => None,
     };
     // Without the others' names a feed is still told by its address.
-    let applications = list_applications().await.unwrap_or_default().into_iter().map(|view| view.info).collect();
-    Ok(Looked { view, publisher, applications })
+    let views = list_applications().await.unwrap_or_default();
+    let mut quiet = quiet::publishers(&views, now());
+    quiet.retain(|publisher| publisher.read_by.contains(&view.info.key));
+    let applications = views.into_iter().map(|view| view.info).collect();
+    let causes = list_feed_causes().await.unwrap_or_default();
+    let retries = list_feed_retries().await.unwrap_or_default();
+    Ok(Looked { view, publisher, applications, quiet, causes, retries })
 }
 
 #[component]
-fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> impl IntoView {
+fn Application(
+    view: ApplicationView,
+    applications: Vec<ApplicationInfo>,
+    quiet: Vec<QuietPublisher>,
+    causes: Vec<FeedCauses>,
+    retries: Vec<FeedRetry>,
+) -> impl IntoView {
     let base = use_base();
     let info = view.info.clone();
     let key = info.key.clone();
@@ -73,12 +96,12 @@ fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> imp
         }
         .into_any(),
         Reach::NotYet => view! {
-            <Notice kind=NoticeKind::Info>"The console has just started and is looking at this database for the first time. Reload the page in a moment."</Notice>
+            <Notice kind=NoticeKind::Info>"The console has just started and checks this database for the first time. Reload the page in a moment."</Notice>
         }
         .into_any(),
         Reach::NotConfigured { lacking } => view! {
             <Notice kind=NoticeKind::Warning>
-                <strong>"Its entry in the configuration does not say how to connect to its database:"</strong>
+                <strong>"The entry in the configuration is not complete:"</strong>
                 <ul>{lacking.into_iter().map(|line| view! { <li>{line}</li> }).collect_view()}</ul>
                 <p>{COMPLETE_ENTRY}</p>
             </Notice>
@@ -86,25 +109,35 @@ fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> imp
         .into_any(),
         Reach::Reachable { .. } => ().into_any(),
     };
+    let silent = quiet
+        .iter()
+        .map(|publisher| {
+            let said = format!("{} Check that it is running and can be reached.", publisher.in_words(now()));
+            view! { <Notice kind=NoticeKind::Warning>{said}</Notice> }
+        })
+        .collect_view();
     let seen = view.seen.as_deref();
     let concerns = view.concerns.clone();
     let feeds = seen.cloned().map(|seen| {
         view! {
             <Hazards seen=seen.clone() concerns=concerns />
-            <Feeds info=info.clone() seen=seen applications=applications />
+            <Feeds info=info.clone() seen=seen applications=applications causes retries />
         }
     });
-    let failures = seen.cloned().map(|seen| view! { <Failures seen=seen /> });
+    let zone = info.time_zone.clone();
+    let failures = seen.cloned().map(|seen| view! { <Failures seen zone /> });
     view! {
         <Title text=info.name.clone() />
         <div data-live="application" data-live-app=key.clone()>
         <div class="head">
             <div>
-                <p class="crumbs">
+                <nav class="crumbs" aria-label="Breadcrumb">
                     <a href=base.applications()>"Applications"</a>
                     <span>{info.name.clone()}</span>
-                </p>
-                <h1>{sentences::application_heading(&view)}</h1>
+                </nav>
+                <h1 class=if quiet.is_empty() { "" } else { "risk" }>
+                    {sentences::application_heading(&view, &quiet, now())}
+                </h1>
                 <p class="lead">
                     {match &view.reach {
                         Reach::Reachable { server } => format!("{server} at "),
@@ -117,6 +150,7 @@ fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> imp
             </div>
         </div>
         {reach}
+        {silent}
         {feeds}
         <div class="columns">{failures} <Settings info=info />
         </div>
@@ -126,8 +160,8 @@ fn Application(view: ApplicationView, applications: Vec<ApplicationInfo>) -> imp
 
 fn still_shown(view: &ApplicationView) -> AnyView {
     match view.seen_at {
-        Some(at) => view! { "What stands below is from the last good look, " <At at=at /> "." }.into_any(),
-        None => "It has not been seen since the console started.".into_any(),
+        Some(at) => view! { "The numbers below are from the last successful check, " <At at=at /> "." }.into_any(),
+        None => "Not reachable since the console started.".into_any(),
     }
 }
 
@@ -149,7 +183,7 @@ fn Hazards(seen: Seen, concerns: Vec<Concern>) -> impl IntoView {
     let hazards = (!seen.hazards.is_empty()).then(|| {
         view! {
             <Notice kind=NoticeKind::Warning>
-                <strong>"This can break the consumer itself:"</strong>
+                <strong>"Problem:"</strong>
                 <ul>{seen.hazards.into_iter().map(|hazard| view! { <li>{hazard}</li> }).collect_view()}</ul>
             </Notice>
         }
@@ -157,12 +191,14 @@ fn Hazards(seen: Seen, concerns: Vec<Concern>) -> impl IntoView {
     let gap = seen.out_of_step.map(|why| {
         view! {
             <Notice kind=NoticeKind::Warning>
-                <strong>"The history has a gap. "</strong>
+                <strong>"The history is incomplete. "</strong>
                 {why}
             </Notice>
         }
     });
-    let refused = seen.retry_refused.map(|reason| {
+    // What the reader's role does not include is simply not offered.
+    let role = refused(RequestKind::Retry.right()).is_some();
+    let refused = seen.retry_refused.filter(|_| !role).map(|reason| {
         view! {
             <Notice kind=NoticeKind::Info>
                 <strong>"Nothing can be retried here. "</strong>
@@ -175,7 +211,7 @@ fn Hazards(seen: Seen, concerns: Vec<Concern>) -> impl IntoView {
             <Notice kind=NoticeKind::Info>
                 <strong>"Not available here: "</strong>
                 {seen.missing.join(", ")}
-                ". What needs it is left out."
+                ". The related parts are not shown."
             </Notice>
         }
     });
@@ -194,7 +230,13 @@ fn has_its_own_place(kind: ConcernKind) -> bool {
 }
 
 #[component]
-fn Feeds(info: ApplicationInfo, seen: Seen, applications: Vec<ApplicationInfo>) -> impl IntoView {
+fn Feeds(
+    info: ApplicationInfo,
+    seen: Seen,
+    applications: Vec<ApplicationInfo>,
+    causes: Vec<FeedCauses>,
+    retries: Vec<FeedRetry>,
+) -> impl IntoView {
     let refused = seen.retry_refused;
     let body = match seen.feeds {
         Availability::NotHere(reason) => view! {
@@ -205,24 +247,26 @@ fn Feeds(info: ApplicationInfo, seen: Seen, applications: Vec<ApplicationInfo>) 
         .into_any(),
         Availability::Here(feeds) if feeds.is_empty() => view! {
             <p class="sheet empty">
-                "No feeds: neither a marker nor a failed event. Either this application has read nothing yet, or it reads no feeds."
+                "No feeds. Nothing has been read yet, or the application reads no feeds."
             </p>
         }
         .into_any(),
         Availability::Here(mut feeds) => {
-            feeds.sort_by_key(|feed| sentences::worst_first(feed.state, feed.counts.total));
+            feeds.sort_by_key(|feed| sentences::worst_first(ShownState::of(feed, &info), feed.counts.total));
             let applications: Vec<&ApplicationInfo> = applications.iter().collect();
             let sheets = feeds
                 .iter()
                 .map(|feed| {
                     let name = FeedName::of(feed.uri.as_deref(), &feeds, &applications);
-                    view! { <FeedSheet info=info.clone() feed=feed.clone() name=name refused=refused.clone() /> }
+                    let causes = FeedCauses::of(&causes, &info.key, feed.uri.as_deref()).to_vec();
+                    let retries = FeedRetry::of(&retries, &info.key, feed.uri.as_deref());
+                    view! { <FeedSheet info=info.clone() feed=feed.clone() name=name refused=refused.clone() causes retries /> }
                 })
                 .collect_view();
             view! {
                 {sheets}
                 <p class="small muted">
-                    "“Last seen at work” is the newest failure or failed retry: what succeeds leaves no trace in these tables."
+                    "“Last activity” is the newest failure or failed retry. Successful events are not recorded in these tables."
                 </p>
             }
             .into_any()
@@ -237,8 +281,17 @@ fn Feeds(info: ApplicationInfo, seen: Seen, applications: Vec<ApplicationInfo>) 
 }
 
 #[component]
-fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<String>) -> impl IntoView {
-    let saying = explain::feed(&feed, &info);
+fn FeedSheet(
+    info: ApplicationInfo,
+    feed: Feed,
+    name: FeedName,
+    refused: Option<String>,
+    causes: Vec<Cause>,
+    retries: Vec<FeedRetry>,
+) -> impl IntoView {
+    let state = ShownState::of(&feed, &info);
+    let saying = explain::feed(&feed, &info, &use_reader());
+    let label = name.label();
     let counts = feed.counts;
     let failures = (counts.total > 0).then(|| {
         view! {
@@ -247,7 +300,7 @@ fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<
                 <Number value=counts.total />
                 {counts.states_are_known()
                     .then(|| {
-                        view! { ": " <Number value=counts.waiting /> " waiting, " <Number value=counts.exhausted /> " exhausted" }
+                        view! { ": " <Number value=counts.waiting /> " waiting for retry, " <Number value=counts.exhausted /> " with all retries used up" }
                     })}
             </dd>
             <dt>"Oldest failure"</dt>
@@ -262,13 +315,13 @@ fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<
     });
     let at_work = match feed.last_seen_at_work.clone() {
         Some(stamp) => view! { <When stamp=stamp /> }.into_any(),
-        None => view! { <span class="none">"no trace"</span> }.into_any(),
+        None => view! { <span class="none">"none recorded"</span> }.into_any(),
     };
     view! {
-        <article class=format!("sheet feed {}", feed.state.word())>
+        <article class=format!("sheet feed {}", state.class())>
             <header>
-                <FeedBadge state=feed.state />
-                <h3>{name.label()}</h3>
+                <FeedBadge state />
+                <h3>{label.clone()}</h3>
                 {feed
                     .uri
                     .clone()
@@ -279,11 +332,13 @@ fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<
                 <div class="say pad">
                     <p>{saying.cause}</p>
                     <p class="todo">{saying.todo}</p>
-                    <FeedLinks info=info feed=feed.clone() refused=refused />
+                    <TopCauses app=info.key.clone() uri=feed.uri.clone() causes total=counts.total about=label.clone() />
+                    <RetriesInProgress retries=retries.clone() />
+                    <FeedLinks info=info feed=feed.clone() refused=refused retries about=label />
                 </div>
                 <dl class="facts pad">
                     {failures}
-                    <dt>"Last seen at work"</dt>
+                    <dt>"Last activity"</dt>
                     <dd>{at_work}</dd>
                     {markers(&feed)}
                 </dl>
@@ -296,7 +351,7 @@ fn FeedSheet(info: ApplicationInfo, feed: Feed, name: FeedName, refused: Option<
 fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
     if let (true, Some(reason)) = (markers.is_empty(), signs.markers_not_known.clone()) {
         return view! {
-            <dt>"Marker"</dt>
+            <dt>"Read position"</dt>
             <dd>
                 <NotHere reason=reason />
             </dd>
@@ -305,8 +360,8 @@ fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
     }
     if markers.is_empty() {
         return view! {
-            <dt>"Marker"</dt>
-            <dd class="none">"no marker has this address"</dd>
+            <dt>"Read position"</dt>
+            <dd class="none">"no read position is stored for this address"</dd>
         }
         .into_any();
     }
@@ -315,18 +370,18 @@ fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
         .cloned()
         .map(|marker| {
             view! {
-                <dt>"Last read entry"</dt>
+                <dt>"Last event read"</dt>
                 <dd>
                     {match marker.last_read_entry_id {
                         Some(id) => view! { <ShortId text=id keep=44 /> }.into_any(),
                         None => view! { <span class="none">"none yet"</span> }.into_any(),
                     }}
                 </dd>
-                <dt>"Read on page"</dt>
+                <dt>"Feed page"</dt>
                 <dd>
                     {match marker.page_uri {
                         Some(uri) => view! { <ShortId text=uri keep=60 /> }.into_any(),
-                        None => view! { <span class="none">"the marker names none"</span> }.into_any(),
+                        None => view! { <span class="none">"none stored"</span> }.into_any(),
                     }}
                 </dd>
             }
@@ -336,19 +391,21 @@ fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
 }
 
 #[component]
-fn Failures(seen: Seen) -> impl IntoView {
+fn Failures(seen: Seen, zone: String) -> impl IntoView {
     view! {
         <section class="sheet" aria-labelledby="failures">
             <header>
                 <h2 id="failures">"Failures, 14 days"</h2>
-                <span class="small muted push">"by first failure, of the events still in the table"</span>
+                <span class="small muted push">
+                    {format!("by first failure, of the events still in the table; days in {zone}")}
+                </span>
             </header>
             <div class="pad">
                 {seen.failed.is_some().then(|| view! { <DayChart days=seen.days wide=true /> })}
                 <dl class="facts">
-                    <dt>"Waiting"</dt>
+                    <dt>"Waiting for retry"</dt>
                     <dd>{known(seen.waiting)}</dd>
-                    <dt>"Exhausted"</dt>
+                    <dt>"Retries used up"</dt>
                     <dd>{known(seen.exhausted)}</dd>
                     <dt>"All failed events"</dt>
                     <dd>{known(seen.failed)}</dd>
@@ -378,7 +435,7 @@ fn Settings(info: ApplicationInfo) -> impl IntoView {
         info.limits;
     let retries = max_retry.map(|_| {
         view! {
-            <dt>"Retry job"</dt>
+            <dt>"Retries"</dt>
             <dd>{format!("every {}, {retry_batch} events of a feed a run", words::span(retry_interval_secs))}</dd>
         }
     });
@@ -391,7 +448,7 @@ fn Settings(info: ApplicationInfo) -> impl IntoView {
                 </span>
             </header>
             <dl class="facts pad">
-                <dt>"A feed stops at"</dt>
+                <dt>"Stops after"</dt>
                 <dd>
                     {max_failed_events
                         .map_or("no limit".to_owned(), |max| format!("{} failed events", words::number(max)))}
@@ -401,7 +458,7 @@ fn Settings(info: ApplicationInfo) -> impl IntoView {
                     .into_iter()
                     .map(|limit| {
                         view! {
-                            <dt>"But this feed at"</dt>
+                            <dt>"This feed stops after"</dt>
                             <dd>
                                 {limit
                                     .max_failed_events
@@ -411,21 +468,21 @@ fn Settings(info: ApplicationInfo) -> impl IntoView {
                         }
                     })
                     .collect_view()}
-                <dt>"Gives an event up after"</dt>
+                <dt>"Maximum retries"</dt>
                 <dd>{super::applications::gives_up(max_retry)}</dd>
                 <dt>"Reads each feed"</dt>
                 <dd>{format!("every {}", words::span(feed_interval_secs))}</dd>
                 {retries}
                 <dt>"Kind"</dt>
                 <dd>{info.kind.word()} {info.kind_assumed.then_some(" (assumed)")}</dd>
-                <dt>"Times without a zone"</dt>
-                <dd>{format!("are read as {}", info.time_zone)}</dd>
-                <dt>"The console looks"</dt>
+                <dt>"Default time zone"</dt>
+                <dd>{info.time_zone}</dd>
+                <dt>"Check interval"</dt>
                 <dd>{format!("every {}", words::span(info.refresh_secs))}</dd>
                 {(!info.publishes.is_empty())
                     .then(|| {
                         view! {
-                            <dt>"Publishes below"</dt>
+                            <dt>"Base URL"</dt>
                             <dd>
                                 {info
                                     .publishes
@@ -469,7 +526,10 @@ fn published(publisher: Publisher) -> AnyView {
         Availability::Here(queue) if queue.length == 0 => "none".into_any(),
         Availability::Here(queue) => view! {
             {format!("{} not on a feed yet", queue.in_words())}
-            {queue.oldest.map(|oldest| view! { ", the oldest " <When stamp=Some(oldest) /> })}
+            {match queue.oldest {
+                Some(oldest) => view! { ", the oldest " <When stamp=Some(oldest) /> }.into_any(),
+                None => ", with no time in the table".into_any(),
+            }}
         }
         .into_any(),
         Availability::NotHere(reason) => view! { <NotHere reason=reason /> }.into_any(),
@@ -530,6 +590,7 @@ fn categories(categories: Availability<Vec<PublishedCategory>>) -> AnyView {
         .collect_view();
     view! {
         <table class="cards">
+            <caption class="unseen">"Published events by category"</caption>
             <thead>
                 <tr>
                     <th scope="col">"Category"</th>
@@ -548,14 +609,14 @@ fn categories(categories: Availability<Vec<PublishedCategory>>) -> AnyView {
 fn category_name(category: Option<String>) -> AnyView {
     match category {
         Some(name) if !name.is_empty() => name.into_any(),
-        _ => view! { <span class="none">"without a category"</span> }.into_any(),
+        _ => view! { <span class="none">"no category"</span> }.into_any(),
     }
 }
 
 /// "5 from the first event on, 10 from position 101 on", with a warning of rows that cannot be used.
 fn chunks_in_words(chunks: &[Chunk]) -> String {
     if chunks.is_empty() {
-        return "chunking_history is empty: the publisher cannot tell how to cut its pages.".to_owned();
+        return "chunking_history is empty: the publisher cannot build pages.".to_owned();
     }
     let parts: Vec<String> = chunks
         .iter()
@@ -565,22 +626,20 @@ fn chunks_in_words(chunks: &[Chunk]) -> String {
         })
         .collect();
     let parts = parts.join(", ");
-    if chunks.iter().all(|chunk| chunk.length > 0 && chunk.start > 0) {
+    let fault = if chunks.iter().any(|chunk| chunk.length < 1 || chunk.start < 1) {
+        "Lengths and starts in chunking_history must be 1 or more: otherwise"
+    } else if chunks.iter().zip(chunks.iter().skip(1)).any(|(before, after)| after.start <= before.start) {
+        "Each row of chunking_history, in the order of the ids, must start after the row before: otherwise"
+    } else {
         return parts;
-    }
-    format!(
-        "{parts}. Lengths and starts in chunking_history have to be 1 or more: with others pages are missing or overlap, and \
-         consumers read events twice or stop."
-    )
+    };
+    format!("{parts}. {fault} pages are missing or overlap, and consumers read events twice or stop.")
 }
 
 fn offset_markers(markers: Availability<OffsetMarkers>) -> AnyView {
     let heading = view! {
         <header class="inner">
             <h3>"Offset markers"</h3>
-            <span class="small muted">
-                "the publisher's own shortcut: up to this event it has counted; only what comes after is counted anew"
-            </span>
         </header>
     };
     let body = match markers {
@@ -591,13 +650,14 @@ fn offset_markers(markers: Availability<OffsetMarkers>) -> AnyView {
         }
         .into_any(),
         Availability::Here(markers) if markers.rows.is_empty() => view! {
-            <p class="empty">"None: every page is counted from the first event on."</p>
+            <p class="empty">"None. Pages are counted from the first event."</p>
             {not_listed(&markers)}
         }
         .into_any(),
         Availability::Here(markers) => view! {
             {miscounts(&markers)}
             <table class="cards">
+                <caption class="unseen">"Offset markers by category"</caption>
                 <thead>
                     <tr>
                         <th scope="col">"Category"</th>
@@ -624,7 +684,7 @@ fn miscounts(markers: &OffsetMarkers) -> Option<AnyView> {
     markers.rows.iter().any(|marker| marker.miscounts().is_some()).then(|| {
         view! {
             <Notice kind=NoticeKind::Warning>
-                "A marker counts other events than there are up to it: some were deleted or restored after it was written. Pages that it is used for are cut at other places than before, or miss events; a consumer that comes to them stops or leaves events out."
+                "An offset marker has a wrong count: events were deleted or restored later. Pages of the feed may miss events, or consumers may stop. Ask the database administrator to repair the offset marker."
             </Notice>
         }
         .into_any()
@@ -634,13 +694,11 @@ fn miscounts(markers: &OffsetMarkers) -> Option<AnyView> {
 /// How many markers are not in the table.
 fn not_listed(markers: &OffsetMarkers) -> Option<AnyView> {
     let more = markers.with_category.saturating_sub(markers.rows.len() as u64);
-    let more = (more > 0).then(|| format!("And {} with a category.", words::count(more, "more marker")));
+    let more = (more > 0).then(|| format!("Not shown: {} with a category.", words::count(more, "offset marker")));
     let without = match markers.without_category {
         0 => None,
-        1 => Some("1 marker has no category (NULL): no feed is counted from it.".to_owned()),
-        several => {
-            Some(format!("{} markers have no category (NULL): no feed is counted from them.", words::number(several)))
-        }
+        1 => Some("1 offset marker has no category (NULL) and is not used.".to_owned()),
+        several => Some(format!("{} offset markers have no category (NULL) and are not used.", words::number(several))),
     };
     let lines: Vec<String> = more.into_iter().chain(without).collect();
     (!lines.is_empty()).then(|| view! { <p class="small muted pad">{lines.join(" ")}</p> }.into_any())
@@ -687,7 +745,11 @@ mod tests {
         assert!(chunks_in_words(&[]).contains("empty"));
         let (usual, row) = (Chunk { length: 5, start: 1 }, |length, start| Chunk { length, start });
         for wrong in [row(0, 8), row(3, 0), row(3, -1)] {
-            assert!(chunks_in_words(&[usual.clone(), wrong]).contains("have to be 1 or more"));
+            assert!(chunks_in_words(&[usual.clone(), wrong]).contains("must be 1 or more"));
+        }
+        for start in [1, 4] {
+            let told = chunks_in_words(&[usual.clone(), row(5, 5), row(10, start)]);
+            assert!(told.contains("must start after the row before"), "{told}");
         }
     }
 }

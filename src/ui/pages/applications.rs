@@ -7,8 +7,9 @@ use crate::{
     api::overview::list_applications,
     model::{ApplicationView, Reach},
     ui::{
-        components::{LookedAt, ReachBadge, loaded, use_base},
-        sentences, words,
+        components::{LookedAt, feed_states, loaded, use_base},
+        islands::Follows,
+        words,
     },
 };
 
@@ -16,6 +17,7 @@ use crate::{
 pub fn ApplicationsPage() -> impl IntoView {
     view! {
         <Title text="Applications" />
+        <Follows app=None again=None />
         {loaded(list_applications(), |views| view! { <Applications views /> })}
     }
 }
@@ -28,8 +30,8 @@ fn Applications(views: Vec<ApplicationView>) -> impl IntoView {
         "No application is configured".to_owned()
     } else {
         let parts = [(silent, "not answering"), (lacking, "not configured")].into_iter().filter(|(some, _)| *some > 0);
-        parts.fold(words::count_first(views.len() as u64, "application"), |heading, (some, what)| {
-            format!("{heading}, {} {what}", words::numeral(some).to_lowercase())
+        parts.fold(words::count(views.len() as u64, "application"), |heading, (some, what)| {
+            format!("{heading}, {} {what}", words::number(some))
         })
     };
     view! {
@@ -37,7 +39,7 @@ fn Applications(views: Vec<ApplicationView>) -> impl IntoView {
             <div>
                 <h1>{heading}</h1>
                 <p class="lead">
-                    "An application reads Atom feeds of other systems and keeps its books of them in a database of its own. "
+                    "An application reads Atom feeds of other systems and stores its progress in its own database. "
                     "The console reads that database."
                 </p>
             </div>
@@ -47,13 +49,14 @@ fn Applications(views: Vec<ApplicationView>) -> impl IntoView {
                 view! {
                     <div class="sheet">
                         <table class="cards">
+                            <caption class="unseen">"Applications: database, state, limits"</caption>
                             <thead>
                                 <tr>
                                     <th scope="col">"Application"</th>
                                     <th scope="col">"Database"</th>
                                     <th scope="col">"State"</th>
-                                    <th scope="col">"Stops at"</th>
-                                    <th scope="col">"Gives up after"</th>
+                                    <th scope="col">"Stops after"</th>
+                                    <th scope="col">"Maximum retries"</th>
                                 </tr>
                             </thead>
                             <tbody>{views.into_iter().map(row).collect_view()}</tbody>
@@ -68,7 +71,6 @@ fn row(view: ApplicationView) -> impl IntoView {
     let base = use_base();
     let limits = view.info.limits;
     let assumed = limits.assumed.then_some(" (assumed)");
-    let state = sentences::application(&view);
     let server = match &view.reach {
         Reach::Reachable { server } => server.clone(),
         Reach::NotYet => String::new(),
@@ -91,18 +93,18 @@ fn row(view: ApplicationView) -> impl IntoView {
             </td>
             <td data-label="State">
                 <div class="stack">
-                    <ReachBadge reach=view.reach.clone() />
+                    {feed_states(&view)}
                     <span class="small muted">
-                        {matches!(view.reach, Reach::Reachable { .. }).then(|| format!("{state}; "))}
+                        {matches!(view.reach, Reach::Reachable { .. }).then_some("database reachable, ")}
                         <LookedAt view=view.clone() />
                     </span>
                 </div>
             </td>
-            <td data-label="Stops at">
+            <td data-label="Stops after">
                 {limits.max_failed_events.map_or("no limit".to_owned(), |max| words::count(max, "failed event"))}
                 {assumed} {other_limits(view.info.feed_limits.len() as u64)}
             </td>
-            <td data-label="Gives up after">{gives_up(limits.max_retry)} {assumed}</td>
+            <td data-label="Maximum retries">{gives_up(limits.max_retry)} {assumed}</td>
         </tr>
     }
 }

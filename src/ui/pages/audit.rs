@@ -12,7 +12,7 @@ use crate::{
         error_text::visible,
         filter::{LONGEST_NAME, PASTED},
     },
-    ui::components::{At, Icon, TimeField, loaded, use_base},
+    ui::components::{At, Icon, Steps, TimeField, loaded, use_base},
 };
 
 /// The log. Everything it shows is decided by the page's query string.
@@ -31,9 +31,9 @@ fn Log(page: Page) -> impl IntoView {
     let everything = page.filter == AuditFilter { only: page.filter.only.clone(), ..AuditFilter::default() };
     let empty = match (page.entries.is_empty(), page.later, everything) {
         (false, ..) => None,
-        (true, true, _) => Some("There are no older entries that fit."),
-        (true, false, true) => Some("Nothing is on record yet."),
-        (true, false, false) => Some("No entry fits. Ask for less, or for another time."),
+        (true, true, _) => Some("There are no older entries."),
+        (true, false, true) => Some("No entries yet."),
+        (true, false, false) => Some("No results. Change or clear the filter."),
     };
     let export = (!page.entries.is_empty()).then(|| base.audit_export(&page.filter));
     view! {
@@ -41,8 +41,8 @@ fn Log(page: Page) -> impl IntoView {
             <div>
                 <h1>"Audit log"</h1>
                 <p class="lead">
-                    "Who did what, and who saw which payload, newest first. Entries are only added, each chained to the one before; "
-                    <code>{page.verify.clone()}</code> " says whether the chain is whole."
+                    "Who did what, and who saw which payload, newest first. Entries cannot be changed. Verify with "
+                    <code>{page.verify.clone()}</code> "."
                 </p>
             </div>
             {export
@@ -101,14 +101,14 @@ fn Search(filter: AuditFilter, names: Vec<String>, applications: Vec<Application
             <label>
                 <span>"Application"</span>
                 <select name="app">
-                    <option value="">"Any or none"</option>
+                    <option value="">"All"</option>
                     {apps}
                 </select>
             </label>
             <TimeField name="from" text="From" value=filter.from />
-            <TimeField name="until" text="Until before" value=filter.until />
+            <TimeField name="until" text="To" value=filter.until />
             <label class="wide">
-                <span>"Text in what, reason, name or address"</span>
+                <span>"Search in text, reason, name and address"</span>
                 <input type="search" name="q" maxlength=PASTED.to_string() value=filter.text.clone().unwrap_or_default() />
             </label>
             <button type="submit" class="primary">
@@ -128,7 +128,7 @@ fn Entries(page: Page) -> impl IntoView {
     let pager = page.later || older.is_some();
     let applications = page.applications;
     view! {
-        <div class="sheet">
+        <div class="sheet fits">
             <table class="cards">
                 <caption class="unseen">"Audit log: number, when, who, what happened, outcome, reason"</caption>
                 <thead>
@@ -145,24 +145,7 @@ fn Entries(page: Page) -> impl IntoView {
                     {page.entries.into_iter().map(|entry| view! { <Row entry applications=applications.clone() /> }).collect_view()}
                 </tbody>
             </table>
-            {pager
-                .then(|| {
-                    view! {
-                        <nav class="pager" aria-label="Pages">
-                            <a class="button" href=newest>
-                                "Newest"
-                            </a>
-                            {older
-                                .map(|href| {
-                                    view! {
-                                        <a class="button" href=href rel="next">
-                                            "Older"
-                                        </a>
-                                    }
-                                })}
-                        </nav>
-                    }
-                })}
+            <Steps first=pager.then_some(("Newest", newest)) next=older.map(|href| ("Older", href)) />
         </div>
     }
     .into_any()
@@ -179,7 +162,7 @@ fn Row(entry: AuditEntry, applications: Vec<ApplicationInfo>) -> impl IntoView {
     let from = [entry.signed_in_by.as_str(), entry.address.as_str()].map(visible);
     let from = from.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
     let who = match entry.who.as_str() {
-        "" => view! { <span class="none">"nobody"</span> }.into_any(),
+        "" => view! { <span class="none">"–"</span> }.into_any(),
         who => view! { <bdi>{visible(who)}</bdi> }.into_any(),
     };
     let what = (!entry.what.is_empty()).then(|| visible(&entry.what));
@@ -196,16 +179,21 @@ fn Row(entry: AuditEntry, applications: Vec<ApplicationInfo>) -> impl IntoView {
             </td>
             <th scope="row">
                 {match entry.action {
-                    Some(action) => view! { <a href=base.operation(action)>{kind}</a> }.into_any(),
+                    Some(action) => {
+                        view! {
+                            <a href=base.operation(action)>{kind} <span class="unseen">{format!(", operation {action}")}</span></a>
+                        }
+                            .into_any()
+                    }
                     None => kind.into_any(),
                 }} {app.map(|app| view! { <span class="muted">" · " {app}</span> })}
                 {what.map(|what| view! { <span class="small muted block"><bdi>{what}</bdi></span> })}
             </th>
-            <td data-label="Outcome">{visible(&entry.outcome)}</td>
+            <td data-label="Outcome">{if entry.outcome == "done" { "OK".to_owned() } else { visible(&entry.outcome) }}</td>
             <td data-label="Reason">
                 {match entry.reason {
                     Some(reason) => view! { <bdi>{visible(&reason)}</bdi> }.into_any(),
-                    None => view! { <span class="none">"none given"</span> }.into_any(),
+                    None => view! { <span class="none">"–"</span> }.into_any(),
                 }}
             </td>
         </tr>

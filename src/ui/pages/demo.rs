@@ -27,15 +27,12 @@ pub fn DemoPage() -> impl IntoView {
 #[component]
 fn Hospital(hospital: DemoHospital) -> impl IntoView {
     let lead = match hospital.pace {
-        0 => {
-            "Everything in it is invented. Nobody is at work in it, because it was started with --pace 0: what you retry \
-              is reset in its database, and then waits."
-                .to_owned()
-        }
-        1 => "Everything in it is invented, and it works as fast as a real one.".to_owned(),
+        0 => "Everything here is invented. No consumer is running (--pace 0): retries are requested but not processed."
+            .to_owned(),
+        1 => "Everything here is invented. The consumers are as fast as real ones.".to_owned(),
         pace => format!(
-            "Everything in it is invented. It works {pace} times as fast as a real one: where a consumer waits 30 s \
-             between two runs, this one waits {}.",
+            "Everything here is invented. The consumers are {pace} times as fast as real ones: a run every {} instead of \
+             30 s.",
             words::interval(30.0 / f64::from(pace))
         ),
     };
@@ -51,20 +48,19 @@ fn Hospital(hospital: DemoHospital) -> impl IntoView {
         <section class="sheet" aria-labelledby="wrong">
             <header>
                 <h2 id="wrong">"What is wrong now"</h2>
-                <span class="small muted">"Mend it, then retry what failed of it."</span>
+                <span class="small muted">"Fix it, then retry the failed events."</span>
             </header>
             <Troubles troubles=hospital.troubles />
         </section>
         <section class="sheet" aria-labelledby="break">
             <header>
-                <h2 id="break">"Break something"</h2>
-                <span class="small muted">"And see what the console makes of it."</span>
+                <h2 id="break">"Simulate a problem"</h2>
             </header>
             <Breakages breakages=hospital.breakages />
         </section>
         <section class="sheet" aria-labelledby="work">
             <header>
-                <h2 id="work">"Who is at work"</h2>
+                <h2 id="work">"Consumers"</h2>
                 <span class="small muted">"Each consumer reads its feeds and retries what failed, on a schedule."</span>
             </header>
             <Jobs jobs=hospital.jobs />
@@ -77,13 +73,13 @@ fn Hospital(hospital: DemoHospital) -> impl IntoView {
 /// Why whoever looks may neither break nor mend; `None`: they may.
 fn may_not() -> Option<String> {
     let lacking = use_visitor().person?.lacks(Right::Retry)?;
-    Some(format!("Breaking and mending are off. {lacking} {}", lacking.advice()))
+    Some(format!("You cannot simulate problems. {lacking} {}", lacking.advice()))
 }
 
 #[component]
 fn Troubles(troubles: Vec<Trouble>) -> impl IntoView {
     if troubles.is_empty() {
-        return view! { <p class="empty">"Nothing is wrong. Whatever is retried now comes through."</p> }.into_any();
+        return view! { <p class="empty">"Nothing is wrong. All retries will succeed now."</p> }.into_any();
     }
     let action = use_base().at(&format!("{API_PREFIX}/demo_mend"));
     let off = may_not().is_some();
@@ -114,7 +110,7 @@ fn Troubles(troubles: Vec<Trouble>) -> impl IntoView {
                             <span class="muted">{scope}</span>
                         </p>
                         <p class="todo">
-                            {trouble.effect} {trouble.until.map(|until| view! { " It ends by itself " {ends(until)} "." })}
+                            {trouble.effect} {trouble.until.map(|until| view! { " Ends automatically " {ends(until)} "." })}
                         </p>
                     </div>
                     <div class="bar">{mend}</div>
@@ -180,13 +176,14 @@ fn Jobs(jobs: Vec<Job>) -> impl IntoView {
                         {job.feed}
                     </td>
                     <td data-label="Last read" class="ran">{ran(job.read, "processed")}</td>
-                    <td data-label="Last retried" class="ran">{ran(job.retried, "came through")}</td>
+                    <td data-label="Last retried" class="ran">{ran(job.retried, "succeeded")}</td>
                 </tr>
             }
         })
         .collect_view();
     view! {
         <table class="cards">
+            <caption class="unseen">"Consumers: feed, last read, last retried"</caption>
             <thead>
                 <tr>
                     <th scope="col">"Consumer"</th>

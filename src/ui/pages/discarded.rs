@@ -8,12 +8,16 @@ use leptos_meta::Title;
 use super::operations::{BeyondTheEnd, place};
 use crate::{
     api::operations::{self, list_discarded},
-    model::{
-        ApplicationInfo, EventKey, error_text::visible, feed::category_of, ledger::RequestKind, operation::Discarded,
-    },
+    model::{ApplicationInfo, EventKey, error_text::visible, ledger::RequestKind, operation::Discarded},
     ui::{
-        components::{At, Badge, FormToken, PlanButton, PlanOf, PlanSubmit, ShortId, loaded, use_base},
-        due, words,
+        components::{
+            At, Back, Badge, FieldTold, FormToken, PlanButton, PlanOf, PlanSubmit, ShortId, Steps, field_id, loaded,
+            use_base,
+        },
+        due,
+        islands::Follows,
+        visitor::{refused, ticked},
+        words,
     },
 };
 
@@ -22,7 +26,8 @@ pub fn DiscardedPage() -> impl IntoView {
     let (operation, before) = (place("operation"), place("before"));
     let later = matches!(before, Ok(Some(_)));
     view! {
-        <Title text="Discarded failed events" />
+        <Title text="Discarded events" />
+        <Follows app=None again=None />
         {loaded(async move { list_discarded(operation?, before?).await }, move |page| view! { <List page later /> })}
     }
 }
@@ -37,62 +42,70 @@ fn List(
     let kept = match page.keep_days {
         Some(days) => {
             let days = words::count(u64::try_from(days).unwrap_or_default(), "day");
-            format!("Each can be put back for {days}; then its copy is deleted for good.")
+            format!("You can restore each for {days}. Then the copy is deleted.")
         }
-        None => "Each can be put back as long as the console's store is kept.".to_owned(),
+        None => "You can restore these events at any time.".to_owned(),
     };
     let operation = page.operation;
     let restorable = page.restorable;
     let apps: BTreeSet<&str> = page.discarded.iter().map(|copy| copy.app.as_str()).collect();
     let forbidden = due::forbidden(page.applications.iter().filter(|info| apps.contains(info.key.as_str())));
     let forbidden_here = forbidden.clone();
+    let may = refused(RequestKind::Restore.right()).is_none();
     let body = if page.discarded.is_empty() && later {
         view! { <BeyondTheEnd newest=base.discarded(operation) /> }.into_any()
     } else if page.discarded.is_empty() {
-        view! { <p class="sheet empty">"Nothing stands here: no failed event was discarded, or the copies have had their time."</p> }
-            .into_any()
+        view! { <p class="sheet empty">"No discarded events."</p> }.into_any()
     } else {
-        let rows = page.discarded.into_iter().map(|copy| row(copy, &page.applications)).collect_view();
+        let ticked: BTreeSet<i64> = ticked("copies[]").iter().filter_map(|copy| copy.parse().ok()).collect();
+        let of_copy = |copy: Discarded| {
+            let ticked = ticked.contains(&copy.id);
+            row(copy, &page.applications, may.then_some(ticked))
+        };
+        let rows = page.discarded.into_iter().map(of_copy).collect_view();
         view! {
             <form class="sheet" method="post" action=base.function("plan_operation")>
                 <FormToken />
-                <div class="bar selection">
-                    <span>"Tick what to put back"</span>
-                    {(restorable > 0)
-                        .then(|| {
-                            view! { <PlanSubmit kind=RequestKind::Restore text="Put the ticked ones back…" class="primary" forbidden=forbidden_here.clone() /> }
-                        })}
-                </div>
+                <Back />
+                {may
+                    .then(|| {
+                        view! {
+                            <div class="bar selection" id=field_id("copies")>
+                                <span>"Select events to restore"</span>
+                                {(restorable > 0)
+                                    .then(|| {
+                                        view! { <PlanSubmit kind=RequestKind::Restore text="Restore selected…" class="primary" forbidden=forbidden_here.clone() /> }
+                                    })}
+                                <FieldTold name="copies" />
+                            </div>
+                        }
+                    })}
                 <table class="cards">
+                    <caption class="unseen">"Discarded events, newest first"</caption>
                     <thead>
                         <tr>
-                            <th scope="col">
-                                <span class="unseen">"Selected"</span>
-                            </th>
+                            {may
+                                .then(|| {
+                                    view! {
+                                        <th scope="col">
+                                            <span class="unseen">"Selected"</span>
+                                        </th>
+                                    }
+                                })}
                             <th scope="col">"Failed event"</th>
-                            <th scope="col">"Fault"</th>
+                            <th scope="col">"Error"</th>
                             <th scope="col">"Event id"</th>
                             <th scope="col">"Discarded"</th>
-                            <th scope="col">"Why"</th>
-                            <th scope="col">"Can be put back"</th>
+                            <th scope="col">"Reason"</th>
+                            <th scope="col">"Can be restored"</th>
                         </tr>
                     </thead>
                     <tbody>{rows}</tbody>
                 </table>
-                {page
-                    .next
-                    .map(|next| {
-                        view! {
-                            <nav class="pager" aria-label="Pages">
-                                <a class="button" href=base.discarded(operation)>
-                                    "Newest"
-                                </a>
-                                <a class="button" href=base.discarded_before(operation, next) rel="next">
-                                    "Older"
-                                </a>
-                            </nav>
-                        }
-                    })}
+                <Steps
+                    first=page.next.map(|_| ("Newest", base.discarded(operation)))
+                    next=page.next.map(|next| ("Older", base.discarded_before(operation, next)))
+                />
             </form>
         }
         .into_any()
@@ -100,18 +113,18 @@ fn List(
     view! {
         <div class="head">
             <div>
-                <p class="crumbs">
+                <nav class="crumbs" aria-label="Breadcrumb">
                     <a href=base.operations()>"Operations"</a>
                     {operation.map(|id| view! { <a href=base.operation(id)>{format!("Operation {id}")}</a> })}
-                </p>
-                <h1>"Discarded failed events"</h1>
-                <p class="lead">"They were removed from their tables, and their consumers never process them. " {kept}</p>
+                </nav>
+                <h1>"Discarded events"</h1>
+                <p class="lead">"These events were removed and will not be processed. " {kept}</p>
             </div>
             <div class="bar">
                 {operation
                     .filter(|_| restorable > 0)
                     .map(|id| {
-                        let text = format!("Put all {} of this operation back…", words::number(restorable));
+                        let text = format!("Restore all {} of this operation…", words::number(restorable));
                         view! { <PlanButton kind=RequestKind::Restore of=PlanOf::CopiesOf(id) text forbidden=forbidden.clone() /> }
                     })}
             </div>
@@ -121,25 +134,36 @@ fn List(
     .into_any()
 }
 
-fn row(copy: Discarded, applications: &[ApplicationInfo]) -> impl IntoView {
+/// `ticked`: whether it is selected; `None`: nothing can be selected.
+fn row(copy: Discarded, applications: &[ApplicationInfo], ticked: Option<bool>) -> impl IntoView {
     let base = use_base();
     let name = applications.iter().find(|info| info.key == copy.app).map_or(copy.app.clone(), |info| info.name.clone());
-    let label = format!("{name} {}", copy.row_id);
-    let category = copy.feed_uri.as_deref().and_then(category_of).map(visible);
+    let called = copy.naming().event(&name);
+    let label = format!("{called}, row {}", copy.row_id);
+    let event = EventKey { app: copy.app.clone(), id: copy.row_id };
+    let href = base.failed_event(&event, None);
     let restored = copy.restored;
     view! {
         <tr>
-            <td class="tick">
-                <input
-                    type="checkbox"
-                    name="copies[]"
-                    value=copy.id.to_string()
-                    disabled=restored.is_some()
-                    aria-label=format!("Select {label}")
-                />
-            </td>
-            <th scope="row">{label} {category.map(|category| view! { <span class="muted">" · " {category}</span> })}</th>
-            <td data-label="Fault">{visible(&copy.fault)}</td>
+            {ticked
+                .map(|ticked| {
+                    view! {
+                        <td class="tick">
+                            <input
+                                type="checkbox"
+                                name="copies[]"
+                                value=copy.id.to_string()
+                                disabled=restored.is_some()
+                                checked=ticked
+                                aria-label=format!("Select {label}")
+                            />
+                        </td>
+                    }
+                })}
+            <th scope="row">
+                <a href=href>{called}</a>
+            </th>
+            <td data-label="Error">{visible(&copy.fault)}</td>
             <td data-label="Event id">
                 {match copy.event_id {
                     Some(id) => view! { <ShortId text=visible(&id) keep=28 /> }.into_any(),
@@ -153,22 +177,23 @@ fn row(copy: Discarded, applications: &[ApplicationInfo]) -> impl IntoView {
                         {visible(&copy.who)} ", " <a href=base.operation(copy.operation)>{format!("operation {}", copy.operation)}</a>
                     </span>
                     {(!copy.certain)
-                        .then(|| view! { <span class="small block">"Nobody saw whether the removal came through."</span> })}
+                        .then(|| view! { <span class="small block">"It is not known whether the event was removed."</span> })}
                 </div>
             </td>
-            <td data-label="Why">{copy.reason.map(|reason| visible(&reason))}</td>
-            <td data-label="Can be put back">
+            <td data-label="Reason">{copy.reason.map(|reason| visible(&reason))}</td>
+            <td data-label="Can be restored">
                 {match restored {
                     Some((at, operation, id)) => {
-                        let key = id.map(|id| EventKey { app: copy.app.clone(), id });
+                        let key = EventKey { app: copy.app.clone(), id };
                         view! {
                             <div>
-                                <Badge word="running" icon="running" text=if key.is_some() { "Put back" } else { "There again" } />
+                                <Badge word="running" icon="running" text="Restored" />
                                 <span class="small muted block">
                                     <At at=at />
                                     ", "
                                     <a href=base.operation(operation)>{format!("operation {operation}")}</a>
-                                    {key.map(|key| view! { ", " <a href=base.failed_event(&key, None)>{format!("id {}", key.id)}</a> })}
+                                    ", "
+                                    <a href=base.failed_event(&key, None)>{format!("row {}", key.id)}</a>
                                 </span>
                             </div>
                         }

@@ -1,5 +1,6 @@
 //! One failed event: what failed, why, what to do, and what happened so far.
 
+use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_url};
@@ -7,30 +8,32 @@ use leptos_router::hooks::{use_params_map, use_url};
 use crate::{
     api::{
         failed_events::{EventPage, MissingPart, view_failed_event},
-        history::{LifePage, view_life_of_row},
+        history::{CopyPage, LifePage, view_copy_of_row, view_life_of_row},
     },
     error::Problem,
     model::{
-        ApplicationInfo, Attempt, Availability, EventKey, FailedEvent, FailedEventRow, FailedSince, FeedState,
-        Obstacle, RowId,
-        advice::{self, advise},
+        ApplicationInfo, Attempt, Availability, EventKey, EventState, FailedEvent, FailedEventRow, FailedSince,
+        FeedState, Obstacle, RowId,
+        advice::{self, Subject, advise_on},
         error_text::{ErrorText, parse, visible},
-        feed::category_of,
+        feed_names::{NamedFeed, called},
         filter::ListQuery,
         ledger::{Asked, RequestKind},
         obstacle::untitled,
-        payload::{self, record_kind, record_uuid, short_id},
+        payload::{self, record_uuid},
         says,
     },
     paths::{API_PREFIX, Base},
     ui::{
         components::{
-            At, Done, EventBadge, FormToken, Icon, LifeBadge, MOVES, Notice, NoticeKind, Outcome, PayloadView,
-            PlanSubmit, SeenAtWork, ShortId, Since, Trace, When, loaded, use_base,
+            At, Back, Badge, Done, EventBadge, FormToken, Icon, LifeBadge, MOVES, Neighbours, Notice, NoticeKind,
+            Outcome, PayloadView, PlanSubmit, SeenAtWork, ShortId, Since, TicketText, Trace, When, list_at, loaded,
+            now, use_base,
         },
         due::{self, Offer, SetBack},
-        pages::life::Life,
-        visitor::refused,
+        islands::Follows,
+        pages::life::{CopyOfRow, Life, failed_retries},
+        visitor::{lacking, refused},
         words,
     },
 };
@@ -47,7 +50,8 @@ pub fn FailedEventPage() -> impl IntoView {
             let (page, done) = *shown;
             view! { <Event page list done /> }.into_any()
         }
-        Shown::Life(page) => view! { <Life page=*page /> }.into_any(),
+        Shown::Life(page) => view! { <Life page=*page list=Some(list.clone()) /> }.into_any(),
+        Shown::Copy(page) => view! { <CopyOfRow page=*page list=list.clone() /> }.into_any(),
     })
 }
 
@@ -56,15 +60,20 @@ enum Shown {
     Event(Box<(EventPage, Option<Done>)>),
     /// The row is not in the table any more: what the console remembers of it.
     Life(Box<LifePage>),
+    /// The console discarded it before it remembered anything of it.
+    Copy(Box<CopyPage>),
 }
 
 async fn look(app: String, id: String, query: String) -> Result<Shown, Problem> {
     match view_failed_event(app.clone(), id.clone(), query.clone()).await {
         Ok(page) => Ok(Shown::Event(Box::new((page, Done::of_query(&query).await)))),
-        Err(problem) if problem.status == 404 => match view_life_of_row(app, id).await {
+        // Whatever goes wrong with the history, that the row is not there is true.
+        Err(problem) if problem.status == 404 => match view_life_of_row(app.clone(), id.clone(), query).await {
             Ok(Some(life)) => Ok(Shown::Life(Box::new(life))),
-            // Whatever went wrong with the history, that the row is not there is true.
-            Ok(None) | Err(_) => Err(problem),
+            Ok(None) | Err(_) => match view_copy_of_row(app, id).await {
+                Ok(Some(copy)) => Ok(Shown::Copy(Box::new(copy))),
+                Ok(None) | Err(_) => Err(problem),
+            },
         },
         Err(problem) => Err(problem),
     }
@@ -73,12 +82,17 @@ async fn look(app: String, id: String, query: String) -> Result<Shown, Problem> 
 #[component]
 fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView {
     let latest = page.event.latest().cloned();
-    let heading = match latest.as_ref().and_then(|attempt| attempt.error.as_deref()) {
-        Some(error) => says(Some(error)),
-        None => page.event.row.says(),
-    };
+    // Of masked texts the group's words are the same on every page.
+    let group = page.group.as_ref().filter(|_| page.masked.is_some()).map(|group| visible(&group.title));
+    let heading = group.filter(|title| !title.trim().is_empty()).unwrap_or_else(|| {
+        match latest.as_ref().and_then(|attempt| attempt.error.as_deref()) {
+            Some(error) => says(Some(error)),
+            None => page.event.row.says(),
+        }
+    });
     view! {
         <Title text=heading.clone() />
+        <Follows app=Some(page.info.key.clone()) again=None />
         <Outcome done />
         {page
             .masked
@@ -87,7 +101,7 @@ fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView 
                 view! {
                     <Notice kind=NoticeKind::Info>
                         <p>
-                            "Error texts and payload are masked: you see the kind of fault and of record. "
+                            "Error texts and payload are masked: you see the kind of error and of record. "
                             {masked.why} " " {masked.advice}
                         </p>
                     </Notice>
@@ -96,20 +110,18 @@ fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView 
         <Head page=page.clone() list=list.clone() heading />
         <div class="event">
             <div class="column">
-                <div data-live="standing" data-live-app=page.info.key.clone()>
-                    <Standing page=page.clone() list=list.clone() />
-                </div>
+                <Standing page=page.clone() list=list.clone() />
                 <Errors event=page.event.clone() key=key(&page) latest masked=page.masked.is_some() />
                 <PayloadSheet page=page.clone() />
+                <TicketText page=page.clone() />
             </div>
             <div class="column">
+                <Timeline event=page.event.clone() key=key(&page) masked=page.masked.is_some() />
                 <Facts page=page.clone() />
-                <div data-live="timeline" data-live-app=page.info.key.clone()>
-                    <Timeline event=page.event.clone() key=key(&page) masked=page.masked.is_some() />
-                </div>
                 <SameRecord
                     rows=page.same_record
                     missing=page.same_record_missing
+                    names=page.names
                     applications=page.applications
                     here=page.info
                     list
@@ -129,18 +141,15 @@ fn key(page: &EventPage) -> EventKey {
 fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
     let base = use_base();
     let row = &page.event.row;
-    let neighbour = |event: &EventKey| base.failed_event(event, Some(&list));
-    let previous = page.previous.as_ref().map(neighbour);
-    let next = page.next.as_ref().map(neighbour);
-    let category = row.feed_uri.as_deref().and_then(category_of).map(visible);
+    let feed = called(&page.names, &page.applications, &row.app, row.feed_uri.as_deref());
     view! {
         <div class="head">
             <div>
-                <p class="crumbs">
-                    <a href=base.failed_events(&list)>"Back to the list"</a>
+                <nav class="crumbs" aria-label="Breadcrumb">
+                    <a href=list_at(&base, &list, &key(&page))>"Back to the list"</a>
                     <a href=base.application(&page.info.key)>{page.info.name.clone()}</a>
-                    {category.map(|category| view! { <span>{category}</span> })}
-                </p>
+                    <span>{feed}</span>
+                </nav>
                 <h1>{heading}</h1>
                 <p class="lead">
                     {what(row, &page.info)} {match (row.failed_since(), row.failed_at.clone()) {
@@ -155,24 +164,7 @@ fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
                     }}
                 </p>
             </div>
-            <nav class="bar" aria-label="Neighbours in the list">
-                {previous
-                    .map(|href| {
-                        view! {
-                            <a class="button" rel="prev" data-previous="" href=href>
-                                "← Previous"
-                            </a>
-                        }
-                    })}
-                {next
-                    .map(|href| {
-                        view! {
-                            <a class="button" rel="next" data-next="" href=href>
-                                "Next →"
-                            </a>
-                        }
-                    })}
-            </nav>
+            <Neighbours previous=page.previous.clone() next=page.next.clone() list=list.clone() />
         </div>
     }
     .into_any()
@@ -180,12 +172,7 @@ fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
 
 /// `Encounter b6c1f2e4…8a11 could not be processed by Odoo.`
 fn what(row: &FailedEventRow, info: &ApplicationInfo) -> String {
-    let payload = row.payload.as_deref().unwrap_or_default();
-    let kind = record_kind(payload).map(str::to_owned).or_else(|| row.title.clone()).unwrap_or_else(|| "event".into());
-    let mut letters = kind.chars();
-    let kind: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
-    let uuid = record_uuid(payload).map(|uuid| format!(" {}", short_id(&uuid))).unwrap_or_default();
-    visible(&format!("{kind}{uuid} could not be processed by {}.", info.name))
+    format!("{} could not be processed by {}.", row.naming().record(), visible(&info.name))
 }
 
 /// The state, what it means, what to do, and the button that does it.
@@ -195,15 +182,30 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     let limits = &page.info.limits;
     let offer = Offer::of(row, page.retry_refused.as_deref());
     let known = page.event.latest().and_then(|attempt| attempt.error.as_deref()).or(row.error.as_deref());
-    let advice = known.and_then(advise);
+    let about = Subject::of_row(row, Some(page.info.kind));
+    let advice = known.and_then(|error| advise_on(error, &about));
     let gone = advice.is_some_and(|advice| advice.gone);
     let obstacle = Obstacle::of(row);
-    let comes =
-        (offer.is_open() || row.retries == Some(0) && obstacle.is_none()).then(|| due::turn(limits, page.ahead));
+    let queued = offer.is_open() || row.retries == Some(0) && obstacle.is_none();
+    let blocked = due::blocked(page.feed.as_ref()).filter(|_| queued);
+    // Where every run gives up, none can write its own count over the reset.
+    let offer = if blocked.is_some() && offer == Offer::Risky { Offer::Plain } else { offer };
+    // What is blocked is not late by itself: the reason is known.
+    let waits_in_vain = blocked.clone().filter(|_| row.state == EventState::Waiting);
+    let overdue = overdue(&page).filter(|_| blocked.is_none());
+    let comes = match (blocked, overdue) {
+        _ if !queued || waits_in_vain.is_some() => None,
+        (Some(reason), _) => Some(reason),
+        (None, Some(_)) => None,
+        (None, None) => Some(match row.state {
+            EventState::Exhausted => due::turn_after_retry(limits, page.ahead),
+            EventState::Waiting | EventState::Unknown => due::turn(limits, page.ahead),
+        }),
+    };
     let stopped = stopped(&page);
     // What was asked for before comes to nothing where no retry helps.
     let asked = page.life.as_ref().and_then(|life| life.asked).filter(|_| obstacle.is_none());
-    let untitled = (offer.is_open() || row.retries == Some(0)) && obstacle.is_none() && untitled(row.title.as_deref());
+    let untitled = queued && obstacle.is_none() && untitled(row.title.as_deref());
     let life = page.life.as_ref().map(|life| use_base().life(life.id));
     let attempts = page.event.attempts.here().map(|_| page.event.attempts_total);
     let set_back = SetBack { from: page.set_back, attempts };
@@ -211,12 +213,21 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     view! {
         <section class="sheet standing" aria-label="State and retry">
             <header>
-                {match asked {
-                    Some(asked) => view! { <LifeBadge state=row.state.into() asked=Some(asked) /> }.into_any(),
-                    None => view! { <EventBadge state=row.state /> }.into_any(),
+                {match (asked, overdue.is_some()) {
+                    _ if waits_in_vain.is_some() => {
+                        view! { <Badge word="warning" icon="failing" text="Retry blocked" /> }.into_any()
+                    }
+                    (_, true) => view! { <Badge word="warning" icon="failing" text="Retry overdue" /> }.into_any(),
+                    (Some(asked), _) => view! { <LifeBadge state=row.state.into() asked=Some(asked) /> }.into_any(),
+                    (None, _) => view! { <EventBadge state=row.state /> }.into_any(),
                 }}
-                <span>
-                    {asked.map(|asked| format!("{} ", asked_words(asked)))} {due::state(row, limits, set_back)}
+                <span data-say="">
+                    {asked.map(|asked| format!("{} ", asked_words(asked)))}
+                    {match (waits_in_vain, overdue) {
+                        (Some(reason), _) => reason,
+                        (None, Some(since)) => due::overdue(since, now()),
+                        (None, None) => due::state(row, limits, set_back),
+                    }}
                 </span>
                 {life.map(|href| view! { <a class="push" href=href>"History"</a> })}
             </header>
@@ -240,27 +251,30 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
                 {later(&page).map(|sentence| view! { <Notice kind=NoticeKind::Warning>{sentence}</Notice> })}
                 {untitled.then(|| view! { <Notice kind=NoticeKind::Warning>{due::UNTITLED}</Notice> })}
                 <RetryForm page=page.clone() list offer gone />
-                <InGroup page=page.clone() />
-                <DiscardForm page=page.clone() gone />
                 <p class="muted">
                     {comes.map(|sentence| format!("{sentence} "))} <SeenAtWork stamp=at_work />
                     {due::assumed(&page.info).map(|sentence| format!(" {sentence}"))}
                 </p>
+                <InGroup page=page.clone() />
+                <DiscardForm page=page.clone() gone />
             </div>
         </section>
     }
     .into_any()
 }
 
+/// Since when the retry of this event is overdue: it waits, and its feed's retry job has not come for long.
+fn overdue(page: &EventPage) -> Option<DateTime<Utc>> {
+    let waits = page.event.row.state == EventState::Waiting && Obstacle::of(&page.event.row).is_none();
+    page.feed.as_ref().filter(|_| waits)?.signs.unretried_since
+}
+
 /// What became of the last request so far.
 fn asked_words(asked: Asked) -> &'static str {
     match asked {
-        Asked::Requested => "A retry was requested, and the consumer has not run yet.",
-        Asked::FailedAgain => "It was retried, and failed again.",
-        Asked::Overwritten => {
-            "The consumer held this event while it was reset and has written its own count over it: that retry is lost. \
-             Retry once more."
-        }
+        Asked::Requested => "Retry requested: no result yet.",
+        Asked::FailedAgain => "Failed again after the retry.",
+        Asked::Overwritten => "The retry was lost: another retry was running. Press Retry again.",
     }
 }
 
@@ -269,7 +283,7 @@ fn stopped(page: &EventPage) -> Option<String> {
     let feed = page.feed.as_ref().filter(|feed| feed.state == FeedState::Stopped)?;
     let limit = page.info.limits_of(feed.uri.as_deref()).max_failed_events?;
     Some(format!(
-        "Its feed is stopped: {}, the limit is {}. Nothing new is read until some of them succeed; retries go on.",
+        "This feed is stopped: {}, the limit is {}. Nothing new is read until some of them succeed. Retries continue.",
         words::count(feed.counts.total, "failed event"),
         words::number(limit),
     ))
@@ -287,8 +301,8 @@ fn later(page: &EventPage) -> Option<String> {
     }
     (!parts.is_empty()).then(|| {
         format!(
-            "The order may matter: {}. A retry reads the record as it is now; an order that changes an earlier one needs \
-             that one first.",
+            "The order may matter: {}. A retry reads the current record. If one order changes another, retry the older event \
+             first.",
             words::listed(parts)
         )
     })
@@ -301,11 +315,12 @@ fn InGroup(page: EventPage) -> impl IntoView {
     page.group
         .map(|group| {
             let others = match group.failed.saturating_sub(1) {
-                0 => "No other failed event has this fault".to_owned(),
-                others => format!("{} this fault", others_have(others)),
+                0 => "No other event has the same error".to_owned(),
+                1 => "1 other event has the same error".to_owned(),
+                others => format!("{} other events have the same error", words::number(others)),
             };
             let note = group.note.map(|written| written.note).into_iter().flat_map(|note| {
-                [("What it is: ", note.what), ("What to do: ", note.todo), ("Looked after by: ", note.looks_after)]
+                [("What it is: ", note.what), ("What to do: ", note.todo), ("Owner: ", note.looks_after)]
             });
             let note = note
                 .filter(|(_, text)| !text.is_empty())
@@ -320,30 +335,25 @@ fn InGroup(page: EventPage) -> impl IntoView {
         .into_any()
 }
 
-/// `1 other failed event has`, `3 other failed events have`.
-fn others_have(others: u64) -> String {
-    let verb = if others == 1 { "has" } else { "have" };
-    format!("{} {verb}", words::count_first(others, "other failed event"))
-}
-
 /// The way to the plan of discarding this event alone. `gone`: that is what is left to do.
 #[component]
 fn DiscardForm(page: EventPage, gone: bool) -> impl IntoView {
     let base = use_base();
-    let value = due::row_value(&page.event.row).filter(|_| !page.info.read_only);
     let may = refused(RequestKind::Discard.right()).is_none();
+    let value = due::row_value(&page.event.row).filter(|_| may && !page.info.read_only);
     value
         .map(|value| {
             view! {
                 <form method="post" action=base.function("plan_operation") class="bar">
                     <FormToken />
-                    {may.then(|| view! { <input type="hidden" name="rows[]" value=value /> })}
+                    <Back />
+                    <input type="hidden" name="rows[]" value=value />
                     <PlanSubmit kind=RequestKind::Discard text="Discard…" class=if gone { "" } else { "quiet" } />
                     <span class="small muted">
                         {if gone {
-                            "Suggested where the record was deleted for good. The plan says what it means."
+                            "Suggested: the record was deleted. You can restore the event later."
                         } else {
-                            "Where it need never be processed. The plan says what it means."
+                            "Removes the event. You can restore it later."
                         }}
                     </span>
                 </form>
@@ -352,13 +362,18 @@ fn DiscardForm(page: EventPage, gone: bool) -> impl IntoView {
         .into_any()
 }
 
-/// The main button of the page. Where it is off, the reason stands beside it. `gone`: the record is not there any more.
+/// The main button of the page; one line for who may not retry. Where it is off, the reason stands beside it. `gone`: the record is not there any more.
 #[component]
 fn RetryForm(page: EventPage, list: ListQuery, offer: Offer, gone: bool) -> impl IntoView {
     let base = use_base();
     let action = base.at(&format!("{API_PREFIX}/retry"));
     // Where to return to, below the base path.
     let back = Base::default().failed_event(&key(&page), Some(&list));
+    if let Some(lacking) = lacking(RequestKind::Retry.right()) {
+        // What no retry helps is nothing that a role could change.
+        let why = Obstacle::of(&page.event.row).map_or(lacking, |obstacle| obstacle.why().to_owned());
+        return view! { <p class="muted">{why}</p> }.into_any();
+    }
     match offer {
         Offer::Off(why) => view! {
             <div class="bar">
@@ -392,7 +407,7 @@ fn RetryForm(page: EventPage, list: ListQuery, offer: Offer, gone: bool) -> impl
     }
 }
 
-const MARKED: &str = "what the other error does not have is marked";
+const MARKED: &str = "differences are highlighted";
 
 /// The latest error and the first, with what differs marked.
 #[component]
@@ -422,7 +437,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
             since=FailedSince::First(attempt.failed_at)
             text=latest_text
             error=newest.clone()
-            note=if same { "" } else if alike { MARKED } else { "another kind of error than the first" }
+            note=if same { "" } else if alike { MARKED } else { "different from the first error" }
             other=other(&first)
             whole=(attempt.error_cut && !masked).then(|| Text::Attempt(key.clone(), attempt.id))
         />
@@ -430,9 +445,10 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
             view! {
                 <section class="sheet pad">
                     <p>
-                        "The first error was the same: " <Since since=event.row.failed_since() />
-                        ". "
-                        {rest.is_some().then(|| view! { <Whole text=Text::First(key) /> })}
+                        "The first error ("
+                        <Since since=event.row.failed_since() />
+                        ") was the same. "
+                        {rest.is_some().then(|| view! { <Whole text=Text::First(key) of="the first error".to_owned() /> })}
                     </p>
                 </section>
             }
@@ -445,7 +461,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
                     since=event.row.failed_since()
                     text=first_text
                     error=first
-                    note=if alike { MARKED } else { "another kind of error than the latest" }
+                    note=if alike { MARKED } else { "different from the latest error" }
                     other=other(&newest)
                     whole=rest.map(|_| Text::First(key))
                     rest
@@ -464,8 +480,9 @@ enum Text {
     Attempt(EventKey, RowId),
 }
 
+/// `of`: what it is the whole text of.
 #[component]
-fn Whole(text: Text) -> impl IntoView {
+fn Whole(text: Text, of: String) -> impl IntoView {
     let base = use_base();
     let href = match text {
         Text::First(event) => base.whole_error(&event),
@@ -474,6 +491,7 @@ fn Whole(text: Text) -> impl IntoView {
     view! {
         <a href=href download="">
             "Download the whole text"
+            <span class="unseen">{format!(" of {of}")}</span>
         </a>
     }
     .into_any()
@@ -511,17 +529,17 @@ fn ErrorSheet(
                     <Since since />
                     {(!note.is_empty()).then(|| format!(" · {note}"))}
                 </span>
-                <CopyButton from=id />
+                <CopyButton from=id what=format!("the {}", title.to_lowercase()) />
             </header>
             {if empty {
                 view! { <p class="pad none">"There is no error text."</p> }.into_any()
             } else {
-                view! { <Trace error other /> }.into_any()
+                view! { <Trace of=format!("the {}", title.to_lowercase()) error other /> }.into_any()
             }}
             <div class="pad small muted">
                 {cut
                     .then(|| {
-                        view! { <p>"The consumer cut this text; the last causes may be missing."</p> }
+                        view! { <p>"The application cut this text. The last causes may be missing."</p> }
                     })}
                 {whole
                     .map(|text| {
@@ -529,11 +547,11 @@ fn ErrorSheet(
                             Some(chars) => format!("This is the beginning of {} characters. ", words::number(chars)),
                             None => "This is its beginning. ".to_owned(),
                         };
-                        view! { <p>{said} <Whole text /></p> }
-                    })} {via.map(|via| view! { <p>"Read on the feed page " <code class="id">{visible(&via)}</code></p> })}
+                        view! { <p>{said} <Whole text of=format!("the {}", title.to_lowercase()) /></p> }
+                    })} {via.map(|via| view! { <p>"Feed page " <code class="id">{visible(&via)}</code></p> })}
                 <details class="raw">
-                    <summary>"As stored"</summary>
-                    <pre id=id class="machine">
+                    <summary>"Raw text" <span class="unseen">{format!(" of the {}", title.to_lowercase())}</span></summary>
+                    <pre id=id class="machine" tabindex="0" role="region" aria-label=format!("{title}, raw text")>
                         {visible(&text)}
                     </pre>
                 </details>
@@ -545,9 +563,35 @@ fn ErrorSheet(
 
 /// Copies the text of an element. Out of sight until the island that does it is there.
 #[component]
-fn CopyButton(from: &'static str) -> impl IntoView {
+fn CopyButton(
+    from: &'static str,
+    /// What is copied.
+    what: String,
+) -> impl IntoView {
+    let label = format!("Copy {what}");
     view! {
-        <button type="button" class="quiet push" data-copy="" data-copy-from=from data-done="Copied" hidden=true>
+        <button
+            type="button"
+            class="quiet push"
+            data-copy=""
+            data-copy-from=from
+            data-done="Copied"
+            aria-label=label
+            hidden=true
+        >
+            "Copy"
+        </button>
+    }
+    .into_any()
+}
+
+/// Copies a text that the page shows shortened.
+#[component]
+fn CopyText(text: String, what: &'static str) -> impl IntoView {
+    let label = format!("Copy the {what}");
+    view! {
+        " "
+        <button type="button" class="quiet small copy" data-copy=visible(&text) data-done="Copied" aria-label=label hidden=true>
             "Copy"
         </button>
     }
@@ -562,7 +606,7 @@ fn PayloadSheet(page: EventPage) -> impl IntoView {
             chars => format!("{} characters, masked.", words::number(chars)),
         };
         return view! {
-            <section class="sheet" aria-labelledby="payload-title">
+            <section class="sheet" aria-labelledby="payload-title" data-keep="">
                 <header>
                     <h2 id="payload-title">"Payload"</h2>
                     <span class="small muted">{masked.payload_kind}</span>
@@ -575,23 +619,23 @@ fn PayloadSheet(page: EventPage) -> impl IntoView {
     let base = use_base();
     let row = &page.event.row;
     let key = key(&page);
-    let publisher = publisher(&page);
+    let link = page.record_link.clone();
     let text = row.payload.clone();
     let chars = page.event.payload_chars;
     let shown = text.as_deref().map_or(0, |text| text.chars().count() as u64);
     let kind = text.as_deref().map(|text| payload::parse(text).in_words());
     view! {
-        <section class="sheet" aria-labelledby="payload-title">
+        <section class="sheet" aria-labelledby="payload-title" data-keep="">
             <header>
                 <h2 id="payload-title">"Payload"</h2>
                 <span class="small muted">{kind}</span>
-                {text.is_some().then(|| view! { <CopyButton from="payload" /> })}
+                {text.is_some().then(|| view! { <CopyButton from="payload" what="the payload".to_owned() /> })}
             </header>
             {match text {
                 None => view! { <p class="pad none">"This event has no payload."</p> }.into_any(),
                 Some(text) => {
                     view! {
-                        <PayloadView text=text.clone() publisher />
+                        <PayloadView text=text.clone() link />
                         <div class="pad small muted">
                             {(chars > shown)
                                 .then(|| {
@@ -600,8 +644,8 @@ fn PayloadSheet(page: EventPage) -> impl IntoView {
                             <a href=base.whole_payload(&key) download="">
                                 "Download"
                             </a> <details class="raw">
-                                <summary>"As stored"</summary>
-                                <pre id="payload" class="machine">
+                                <summary>"Raw text" <span class="unseen">" of the payload"</span></summary>
+                                <pre id="payload" class="machine" tabindex="0" role="region" aria-label="Payload, raw text">
                                     {visible(&text)}
                                 </pre>
                             </details>
@@ -615,30 +659,21 @@ fn PayloadSheet(page: EventPage) -> impl IntoView {
     .into_any()
 }
 
-/// Where the publisher of the feed is reached, when an application of the console is known to publish it: the origin of
-/// the feed's address.
-fn publisher(page: &EventPage) -> Option<String> {
-    let feed = page.event.row.feed_uri.as_deref()?;
-    let known = page.applications.iter().chain([&page.info]).flat_map(|app| &app.publishes);
-    if !known.into_iter().any(|prefix| !prefix.is_empty() && feed.starts_with(prefix.as_str())) {
-        return None;
-    }
-    let link = payload::link(feed)?;
-    let (scheme, rest) = link.split_once("://")?;
-    let host = rest.split(['/', '?', '#']).next()?;
-    Some(format!("{scheme}://{host}"))
-}
-
 #[component]
 fn Facts(page: EventPage) -> impl IntoView {
     let base = use_base();
     let row = page.event.row;
     let since = row.failed_since();
     let info = page.info;
-    let text = |value: Option<String>| match value.filter(|value| !value.is_empty()) {
-        Some(value) => view! { <ShortId text=visible(&value) keep=72 /> }.into_any(),
+    let text = |value: Option<String>, what| match value.filter(|value| !value.is_empty()) {
+        Some(value) => view! {
+            <ShortId text=visible(&value) keep=72 />
+            <CopyText text=value what />
+        }
+        .into_any(),
         None => view! { <span class="none">"none"</span> }.into_any(),
     };
+    let record = row.payload.as_deref().and_then(record_uuid);
     let plain = |value: Option<String>| match value.filter(|value| !value.is_empty()) {
         Some(value) => visible(&value).into_any(),
         None => view! { <span class="none">"none"</span> }.into_any(),
@@ -646,7 +681,7 @@ fn Facts(page: EventPage) -> impl IntoView {
     view! {
         <section class="sheet" aria-labelledby="facts-title">
             <header>
-                <h2 id="facts-title">"Facts"</h2>
+                <h2 id="facts-title">"Details"</h2>
             </header>
             <dl class="facts inner">
                 <dt>"Application"</dt>
@@ -655,14 +690,8 @@ fn Facts(page: EventPage) -> impl IntoView {
                     " "
                     <span class="small muted">{info.address.clone()}</span>
                 </dd>
-                <dt>"Feed"</dt>
-                <dd>{text(row.feed_uri)}</dd>
-                <dt>"Event"</dt>
-                <dd>{text(row.event_id)}</dd>
                 <dt>"Title"</dt>
                 <dd>{plain(row.title)}</dd>
-                <dt>"Tags"</dt>
-                <dd>{plain(row.tags)}</dd>
                 {match since {
                     FailedSince::First(stamp) => view! {
                         <dt>"First failed"</dt>
@@ -694,13 +723,19 @@ fn Facts(page: EventPage) -> impl IntoView {
                 }}
                 <dt>"Retries"</dt>
                 <dd>{due::retries(row.retries, Some(&info.limits))}</dd>
-                <dt>"Row"</dt>
+                // What is for machines comes last.
+                <dt>"Tags"</dt>
+                <dd>{plain(row.tags)}</dd>
+                <dt>"Record"</dt>
+                <dd>{text(record, "record id")}</dd>
+                <dt>"Event"</dt>
+                <dd>{text(row.event_id, "event id")}</dd>
+                <dt>"Feed"</dt>
+                <dd>{text(row.feed_uri, "feed address")}</dd>
+                <dt>"Database row"</dt>
                 <dd>
                     <code>{row.id.to_string()}</code>
-                    " of failed_events"
                 </dd>
-                <dt>"Error hash"</dt>
-                <dd>{plain(page.event.error_hash_code.map(|code| code.to_string()))}</dd>
             </dl>
         </section>
     }
@@ -722,7 +757,7 @@ fn Timeline(event: FailedEvent, key: EventKey, masked: bool) -> impl IntoView {
                     <header>
                         <h2 id="time-title">"What happened"</h2>
                     </header>
-                    <p class="pad none">"The retries are not on record here: " {reason} "."</p>
+                    <p class="pad none">"Retries are not recorded here: " {reason} "."</p>
                     <ol class="timeline">
                         <FirstFailure said=first since />
                     </ol>
@@ -750,14 +785,14 @@ fn Timeline(event: FailedEvent, key: EventKey, masked: bool) -> impl IntoView {
         <section class="sheet" aria-labelledby="time-title">
             <header>
                 <h2 id="time-title">"What happened"</h2>
-                <span class="small muted">{failed_retries(total)}</span>
+                <span class="small muted push">{failed_retries(total)} ", newest first"</span>
             </header>
             <ol class="timeline">
                 {items}
                 {(left_out > 0)
                     .then(|| {
                         view! {
-                            <li class="muted">{format!("{} are on record but not shown.", words::count(left_out, "older one"))}</li>
+                            <li class="muted">{format!("Older retries, not shown: {}.", words::number(left_out))}</li>
                         }
                     })} <FirstFailure said=first since />
             </ol>
@@ -791,11 +826,10 @@ fn EarlierAttempts(attempts: Vec<Attempt>, total: u64) -> impl IntoView {
             <details class="earlier pad">
                 <summary>{words::count(total, "earlier attempt")}</summary>
                 <p class="small muted">
-                    "From before the present failure: the retry log kept them of an earlier failure of the same event. They \
-                     count for nothing here."
+                    "Retries of an earlier failure of the same event. They are not counted here."
                 </p>
                 <ol class="timeline">{items}</ol>
-                {(left_out > 0).then(|| format!("{} are not shown.", words::count(left_out, "older one")))}
+                {(left_out > 0).then(|| format!("Not shown: {}.", words::number(left_out)))}
             </details>
         }
     })
@@ -804,7 +838,7 @@ fn EarlierAttempts(attempts: Vec<Attempt>, total: u64) -> impl IntoView {
 #[component]
 fn FirstFailure(said: String, since: FailedSince) -> impl IntoView {
     view! {
-        <li class="waiting">
+        <li class="waiting" data-key="first">
             <b>"First failure"</b>
             ": "
             {said}
@@ -836,7 +870,7 @@ fn TimelineItem(
     let said = says(attempt.error.as_deref());
     let error = attempt.error.as_deref().map(parse).filter(|_| !repeated);
     view! {
-        <li class="exhausted">
+        <li class="exhausted" data-key=format!("attempt-{number}")>
             <b>{format!("Retry {} failed", words::number(number))}</b>
             {if repeated { ", same error".to_owned() } else { format!(": {said}") }}
             <span class="small muted block">
@@ -854,9 +888,11 @@ fn TimelineItem(
                 .map(|error| {
                     view! {
                         <details>
-                            <summary class="small">"Its error"</summary>
-                            <Trace error other=None />
-                            {whole.map(|text| view! { <p class="small muted">"This is its beginning. " <Whole text /></p> })}
+                            <summary class="small">
+                                "Show error" <span class="unseen">{format!(" of retry {}", words::number(number))}</span>
+                            </summary>
+                            <Trace of=format!("retry {}", words::number(number)) error other=None />
+                            {whole.map(|text| view! { <p class="small muted">"This is its beginning. " <Whole text of=format!("the error of retry {number}") /></p> })}
                         </details>
                     }
                 })}
@@ -870,6 +906,7 @@ fn TimelineItem(
 fn SameRecord(
     rows: Vec<FailedEventRow>,
     missing: Vec<MissingPart>,
+    names: Vec<NamedFeed>,
     applications: Vec<ApplicationInfo>,
     here: ApplicationInfo,
     list: ListQuery,
@@ -882,15 +919,17 @@ fn SameRecord(
         .map(|row| {
             let known = applications.iter().chain([&here]).find(|app| app.key == row.app);
             let name = known.map_or_else(|| visible(&row.app), |app| app.name.clone());
-            let category = row.feed_uri.as_deref().and_then(category_of).map(visible);
+            let feed = called(&names, &applications, &row.app, row.feed_uri.as_deref());
             let href = base.failed_event(&EventKey { app: row.app.clone(), id: row.id }, Some(&list));
             view! {
                 <li>
                     <EventBadge state=row.state />
                     <span>
-                        <a href=href>{row.says()}</a>
+                        <a href=href>
+                            {row.says()} <span class="unseen">{format!(", row {} of {name}", row.id)}</span>
+                        </a>
                         <span class="small muted block">
-                            {name} {category.map(|category| format!(" · {category}"))} " · "
+                            {name} " · " {feed} " · "
                             <Since since=row.failed_since() />
                         </span>
                     </span>
@@ -901,10 +940,10 @@ fn SameRecord(
     view! {
         <section class="sheet" aria-labelledby="same-title">
             <header>
-                <h2 id="same-title">"Same record elsewhere"</h2>
+                <h2 id="same-title">"Same record"</h2>
             </header>
             {if empty && whole {
-                view! { <p class="pad muted">"No other failed event is of this record."</p> }.into_any()
+                view! { <p class="pad muted">"No other failed events of this record."</p> }.into_any()
             } else {
                 view! { <ul class="same plain pad">{rows}</ul> }.into_any()
             }}
@@ -919,11 +958,4 @@ fn SameRecord(
         </section>
     }
     .into_any()
-}
-
-fn failed_retries(count: u64) -> String {
-    match count {
-        1 => "1 failed retry".to_owned(),
-        _ => format!("{} failed retries", words::number(count)),
-    }
 }

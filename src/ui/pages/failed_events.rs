@@ -7,23 +7,26 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_url;
 
 use crate::{
-    api::failed_events::{ListPage, MissingPart, Scan, list_failed_events},
+    api::failed_events::{Counted, ListPage, Scan, list_causes, list_failed_events},
     error::Problem,
     model::{
         ApplicationInfo, EventState, FailedEventRow,
         error_text::visible,
-        filter::{Filter, ListQuery, Order, Place, SEARCHED, is_cut, pairs},
+        filter::{Filter, ListQuery, Order, PAGE, Place, SEARCHED, pairs},
         ledger::RequestKind,
         obstacle::{no_address, untitled},
+        search::MOST_TERMS,
     },
     ui::{
         components::{
-            Chips, Done, EventRow, FilterForm, FormToken, Icon, Notice, NoticeKind, Outcome, Pager, PlanSubmit, loaded,
-            row_names, since_heading, use_base, word,
+            Back, Chips, Done, EventRow, FieldTold, FilterForm, FormToken, Icon, MissingParts, Notice, NoticeKind,
+            Outcome, Pager, field_id, icon, loaded, row_names, search_further, since_heading, use_base, word,
         },
         due::{self, Offer},
         islands::{Fresh, Selection},
-        visitor::refused,
+        pages::causes::Causes,
+        sentences,
+        visitor::{refused, ticked},
         words,
     },
 };
@@ -32,7 +35,11 @@ use crate::{
 #[component]
 pub fn FailedEventsPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
-    loaded(look(query), |(page, done)| view! { <List page done /> })
+    // A way to look at the same list, and no part of it.
+    if pairs(&query).any(|(key, value)| key == "by" && value == "cause") {
+        return loaded(list_causes(query), |page| view! { <Causes page /> }).into_any();
+    }
+    loaded(look(query), |(page, done)| view! { <List page done /> }).into_any()
 }
 
 async fn look(query: String) -> Result<(ListPage, Option<Done>), Problem> {
@@ -47,24 +54,22 @@ fn List(page: ListPage, done: Option<Done>) -> impl IntoView {
     let filter = page.query.filter.clone();
     let export = ListQuery { filter: filter.clone(), place: Place::default() };
     let has_rows = !page.rows.is_empty();
-    let refused_here: Vec<_> = page.retry_refused.iter().filter(|(app, _)| filter.wants_app(app)).cloned().collect();
+    let here = Here::of(&page, done.as_ref());
     view! {
         <Title text=heading.clone() />
+        <div class="list-page">
         <Outcome done />
         <div class="head">
-            <div>
-                <h1>{heading}</h1>
-                <p class="lead">"Events that a consumer read and could not process, as the databases hold them now."</p>
-            </div>
+            <h1>{heading}</h1>
             {has_rows
                 .then(|| {
                     view! {
-                        <div class="bar">
-                            <a class="button" href=base.export(&export, "csv") download="">
+                        <div class="bar small">
+                            <a href=base.export(&export, "csv") download="">
                                 "Export CSV"
                             </a>
-                            <a class="button" href=base.export(&export, "ndjson") download="">
-                                "Export NDJSON"
+                            <a href=base.export(&export, "ndjson") download="" title="One event a line, for developers">
+                                "Export JSON lines"
                             </a>
                         </div>
                     }
@@ -79,67 +84,133 @@ fn List(page: ListPage, done: Option<Done>) -> impl IntoView {
         <Chips
             filter=filter.clone()
             applications=page.applications.clone()
+            feeds=page.feeds.clone()
             group=page.group.clone()
             moving=page.moving.clone()
         />
-        <Missing parts=page.missing.clone() />
-        <Refused refused=refused_here applications=page.applications.clone() />
-        <MaskedNote why=page.masked.clone() searched=filter.text.is_some() />
-        <Scans scans=page.scans.clone() query=page.query.clone() next=page.next.clone() />
+        <MissingParts parts=page.missing.clone() what="list" />
+        <NotSearched page=page.clone() />
+        <HowMany page=page.clone() />
         {page
             .at_end
             .then(|| {
                 view! {
                     <Notice kind=NoticeKind::Info>
-                        "The list ends before the place that was asked for: this is its last page."
+                        "This is the last page of the list."
                     </Notice>
                 }
             })}
-        {has_rows.then(|| view! { <PlanAll page=page.clone() /> })}
-        {if has_rows { view! { <Events page /> }.into_any() } else { view! { <Nothing page /> }.into_any() }}
+        {if has_rows { view! { <Events page here /> }.into_any() } else { view! { <Nothing page /> }.into_any() }}
+        </div>
     }
     .into_any()
 }
 
 /// What a reader must know who may not read the error texts.
 #[component]
-fn MaskedNote(why: Option<String>, searched: bool) -> impl IntoView {
+fn MaskedNote(why: Option<String>) -> impl IntoView {
+    why.map(|why| view! { <p class="small muted" title=why>"Error texts are masked: you see the kind of error."</p> })
+}
+
+/// A text that whoever looks may not search the error texts for: somebody who may finds other events by the same address.
+#[component]
+fn NotSearched(page: ListPage) -> impl IntoView {
+    let base = use_base();
+    let filter = Filter { text: None, ..page.query.filter.clone() };
+    let why = page.masked.filter(|_| page.query.filter.text.is_some());
     why.map(|why| {
-        let search = searched.then_some(" The text was looked for in event ids and titles only.");
+        let without = ListQuery { filter, place: Place::default() };
+        let match_ = match page.without_text {
+            Some(1) => "Without the text 1 event matches: ".to_owned(),
+            Some(events) => format!("Without the text {} match: ", words::count(events, "event")),
+            None => "Without the text more events can match: ".to_owned(),
+        };
         view! {
-            <p class="small muted">"Error texts are masked: you see the kind of fault." {search} " " {why}</p>
+            <Notice kind=NoticeKind::Info>
+                <span title=why>"Your role cannot search error texts. Event ids and titles were searched. "</span>
+                {match_}
+                <a href=base.failed_events(&without)>"show them"</a>
+                "."
+            </Notice>
         }
     })
 }
 
-/// `1,055 failed events`; without a number where it is not known.
+/// The names of the applications of a list that could not be read, and whether any of the others was.
+fn unread(page: &ListPage) -> (Vec<String>, bool) {
+    let wanted = |app: &ApplicationInfo| page.query.filter.wants_app(&app.key);
+    let missing: Vec<&ApplicationInfo> = page.missing.iter().map(|part| &part.app).filter(|app| wanted(app)).collect();
+    let read = |app: &&ApplicationInfo| wanted(app) && missing.iter().all(|other| other.key != app.key);
+    let others = page.applications.iter().any(|app| read(&app));
+    (missing.iter().map(|app| app.name.clone()).collect(), others)
+}
+
+/// `1,055 failed events in Odoo, retries used up`; without a number where it is not known, and `Odoo could not be read` where
+/// that is so.
 fn heading(page: &ListPage) -> String {
-    let state = match page.query.filter.state {
-        Some(EventState::Exhausted) => "exhausted failed event",
-        Some(EventState::Waiting) => "waiting failed event",
-        Some(EventState::Unknown) => "failed event of unknown state",
-        None => "failed event",
-    };
+    let filter = &page.query.filter;
     let whole = page.next.is_none() && page.previous.is_none() && page.missing.is_empty();
     let total = page.total.or_else(|| whole.then_some(page.rows.len() as u64));
-    let plural = |noun: &str| match noun.strip_suffix(" of unknown state") {
-        Some(noun) => format!("{noun}s of unknown state"),
-        None => format!("{noun}s"),
+    let (unread, others) = unread(page);
+    let answered = if unread.is_empty() { "" } else { " in the applications that answered" };
+    // What could not be read is no zero, and what was last seen of it is not on this page.
+    let first = page.previous.is_none();
+    let none = page.rows.is_empty() && (total == Some(0) || !unread.is_empty() && first);
+    if page.rows.is_empty() && !unread.is_empty() && !others {
+        return sentences::none_failed(unread, others);
+    }
+    if let (Some(text), true) = (&filter.text, none) {
+        let yet = if page.scans.iter().all(|scan| scan.complete) { "" } else { " yet" };
+        let ids = if page.masked.is_some() { " in event ids and titles" } else { "" };
+        return format!("Nothing found{yet}{ids} for “{}”{answered}", visible(text));
+    }
+    let state = match filter.state {
+        Some(EventState::Exhausted) => ", retries used up",
+        Some(EventState::Waiting) => ", waiting for retry",
+        Some(EventState::Unknown) => ", state unknown",
+        None => "",
     };
-    match total {
-        Some(1) => format!("1 {state}"),
-        Some(0) => format!("No {}", plural(state)),
-        Some(total) => format!("{} {}", words::number(total), plural(state)),
-        None => {
-            let text = plural(state);
-            text.get(..1).map(str::to_uppercase).unwrap_or_default() + text.get(1..).unwrap_or_default()
+    let chosen = page.applications.iter().filter(|app| filter.apps.contains(&app.key)).map(|app| visible(&app.name));
+    let place = match words::listed(chosen) {
+        none if none.is_empty() => String::new(),
+        names => format!(" in {names}"),
+    };
+    if none && !unread.is_empty() {
+        return format!("{}{state}", sentences::none_failed(unread, others));
+    }
+    let rows = page.rows.len() as u64;
+    let number = match total {
+        Some(0) => "No failed events".to_owned(),
+        Some(1) => "1 failed event".to_owned(),
+        Some(total) => format!("{} failed events", words::number(total)),
+        // More than a page, and nobody has counted them, or only as far as a bound.
+        None if rows > 0 && page.next.is_some() && page.previous.is_none() => {
+            let counted = page.counted.as_ref().map_or(0, |counted| counted.total);
+            format!("At least {}", words::count(counted.max(rows), "failed event"))
         }
+        None => "Failed events".to_owned(),
+    };
+    format!("{number}{place}{state}")
+}
+
+/// Where whoever acted comes back to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Here(Option<usize>);
+
+impl Here {
+    /// The row that was acted on, where it is on the page still; otherwise the one that stands in its place now.
+    fn of(page: &ListPage, done: Option<&Done>) -> Self {
+        let Some(done) = done else { return Self(None) };
+        let still = page.rows.iter().position(|row| done.took(&row.app, row.id));
+        let asked = pairs(use_url().read_untracked().search()).find(|(key, _)| key == "at");
+        let place = asked.and_then(|(_, place)| place.parse::<usize>().ok());
+        Self(still.or_else(|| Some(place?.min(page.rows.len().checked_sub(1)?))))
     }
 }
 
 /// The table, within the form that retries.
 #[component]
-fn Events(mut page: ListPage) -> impl IntoView {
+fn Events(mut page: ListPage, here: Here) -> impl IntoView {
     let base = use_base();
     let query = page.query.to_query();
     let back = format!("/failed-events{}", question(&query));
@@ -147,53 +218,78 @@ fn Events(mut page: ListPage) -> impl IntoView {
     let action = base.at(&format!("{}/retry", crate::paths::API_PREFIX));
     let names = row_names(&page.rows, |row| {
         let info = page.applications.iter().find(|app| app.key == row.app);
-        info.map_or_else(|| visible(&row.app), |info| info.name.clone())
+        info.map_or_else(|| row.app.clone(), |info| info.name.clone())
     });
-    let chosen: HashSet<String> =
+    let mut chosen: HashSet<String> =
         pairs(use_url().read_untracked().search()).filter(|(key, _)| key == "chosen").map(|(_, event)| event).collect();
+    chosen.extend(ticked("rows[]").iter().filter_map(|row| row.rsplit_once(':')).map(|(event, _)| event.to_owned()));
+    let may = refused(RequestKind::Retry.right()).is_none();
     let rows = std::mem::take(&mut page.rows).into_iter().map(|row| {
         let refused = page.retry_refused.iter().find(|(key, _)| *key == row.app).map(|(_, why)| why.as_str());
         (Offer::of(&row, refused), row)
     });
     let rows: Vec<(Offer, FailedEventRow)> = rows.collect();
-    let open = rows.iter().any(|(offer, _)| offer.is_open());
+    let open = may && rows.iter().any(|(offer, _)| offer.is_open());
     let untitled = rows.iter().filter(|(offer, row)| offer.is_open() && untitled(row.title.as_deref())).count() as u64;
     let waiting = rows.iter().any(|(offer, _)| *offer == Offer::Risky);
     let times: Vec<_> = rows.iter().map(|(_, row)| row.failed_since()).collect();
     let heading = since_heading(&times);
+    // Ids can be compared within one application only, and one application needs no order of applications.
+    let of_one = page.query.filter.apps.len() == 1;
+    let by_id = of_one.then_some(BY_ID);
+    let by_application = (!of_one && page.applications.len() > 1).then_some(BY_APPLICATION);
     let rows = rows
         .into_iter()
         .zip(names)
-        .map(|((offer, row), called)| {
+        .enumerate()
+        .map(|(index, ((offer, row), called))| {
             let info = page.applications.iter().find(|app| app.key == row.app);
-            let place = info.map_or_else(|| visible(&row.app), |info| info.name.clone());
+            let place = info.map_or_else(|| row.app.clone(), |info| info.name.clone());
+            let feed = page.feeds.iter().find(|feed| feed.app == row.app && feed.uri == row.feed_uri);
+            let feed = feed.map(|feed| feed.name.clone());
             let href = base.failed_event_of(&row.app, row.id, &query);
             let ticked = !chosen.is_empty() && chosen.contains(&format!("{}:{}", row.app, row.id));
-            view! { <EventRow row href place limits=info.map(|info| info.limits) offer called ticked /> }
+            let (offer, limits) = (may.then_some(offer), info.map(|info| info.limits));
+            let kind = info.map(|info| info.kind);
+            let (action, here) = (action.clone(), here.0 == Some(index));
+            view! { <EventRow row href place feed kind limits offer called ticked index action here /> }
         })
         .collect_view();
     view! {
+        <PlanForm filter=page.query.filter.clone() />
         <form class="sheet events" method="post" action=action data-selection="">
             <FormToken />
             <input type="hidden" name="back" value=back />
-            <SelectionBar open waiting untitled />
+            <Bulk page=page.clone() may open waiting />
+            {untitled_here(untitled).filter(|_| may).map(|sentence| view! { <p class="small risk note">{sentence}</p> })}
+            <Refused refused=page.retry_refused.clone() filter=page.query.filter.clone() applications=page.applications.clone() />
             <News page=page.clone() />
-            <table class="cards">
-                <caption class="unseen">"Failed events: state, first failure, place, latest error, record, retries"</caption>
+            <table class="cards" data-ended="Not in this list any more.">
+                <caption class="unseen">"Failed events: record, error, feed, state, first failure, retries"</caption>
                 <thead>
                     <tr>
-                        <th scope="col">
-                            <span class="unseen">"Selected"</span>
-                        </th>
-                        <th scope="col">"State"</th>
-                        <th scope="col">{heading}</th>
-                        <th scope="col">"Where"</th>
-                        <th scope="col">"Latest error"</th>
-                        <th scope="col">"Record"</th>
-                        <th scope="col" class="num">"Retries"</th>
-                        <th scope="col">
-                            <span class="unseen">"Retry"</span>
-                        </th>
+                        {may
+                            .then(|| {
+                                view! {
+                                    <th scope="col" class="tick">
+                                        <span class="unseen">"Selected"</span>
+                                    </th>
+                                }
+                            })}
+                        <SortHead query=page.query.clone() text="Record" class="named" by=by_id />
+                        <th scope="col" class="said">"Latest error"</th>
+                        <SortHead query=page.query.clone() text="Feed" class="where" by=by_application />
+                        <th scope="col" class="what">"State"</th>
+                        <SortHead query=page.query.clone() text=heading class="at" by=Some(BY_TIME) />
+                        <th scope="col" class="num tries">"Retries"</th>
+                        {may
+                            .then(|| {
+                                view! {
+                                    <th scope="col" class="act">
+                                        <span class="unseen">"Retry"</span>
+                                    </th>
+                                }
+                            })}
                     </tr>
                 </thead>
                 <tbody>{rows}</tbody>
@@ -205,57 +301,162 @@ fn Events(mut page: ListPage) -> impl IntoView {
     .into_any()
 }
 
-/// What can be done with the ticked rows. The count and "all on this page" appear with the island only.
+/// What a column can be sorted by.
+#[derive(Clone, Copy)]
+struct SortBy {
+    /// The order that a first click asks for, and what its link says.
+    first: (Order, &'static str),
+    /// The other way round.
+    second: (Order, &'static str),
+    /// Whether the first is the one with the smallest first.
+    first_is_up: bool,
+}
+
+const BY_TIME: SortBy =
+    SortBy { first: (Order::Newest, "Newest first"), second: (Order::Oldest, "Oldest first"), first_is_up: false };
+const BY_ID: SortBy = SortBy {
+    first: (Order::IdUp, "Lowest row id first, as the consumer retries"),
+    second: (Order::IdDown, "Highest row id first"),
+    first_is_up: true,
+};
+const BY_APPLICATION: SortBy = SortBy {
+    first: (Order::Application, "By application, A to Z"),
+    second: (Order::ApplicationDown, "By application, Z to A"),
+    first_is_up: true,
+};
+
+/// The head of a column: a link that sorts by it, the other way round where it is sorted by it already. `by`: `None` where
+/// this list cannot be sorted so.
 #[component]
-fn SelectionBar(
+fn SortHead(query: ListQuery, text: &'static str, class: &'static str, by: Option<SortBy>) -> impl IntoView {
+    let Some(by) = by else {
+        return view! {
+            <th scope="col" class=class>
+                {text}
+            </th>
+        }
+        .into_any();
+    };
+    let base = use_base();
+    let now = query.filter.order;
+    let (up, next) = match now {
+        order if order == by.first.0 => (Some(by.first_is_up), by.second),
+        order if order == by.second.0 => (Some(!by.first_is_up), by.first),
+        _ => (None, by.first),
+    };
+    let list = ListQuery { filter: Filter { order: next.0, ..query.filter }, place: Place::default() };
+    let sorted = up.map(|up| if up { "ascending" } else { "descending" });
+    let mark = up.map(|up| if up { " ↑" } else { " ↓" });
+    view! {
+        <th scope="col" class=class aria-sort=sorted>
+            <a href=base.failed_events(&list) title=next.1>
+                {text}
+                {mark.map(|mark| view! { <span aria-hidden="true">{mark}</span> })}
+            </a>
+        </th>
+    }
+    .into_any()
+}
+
+/// The forms that make a plan of all that match stand outside of the list's own form; their buttons name them.
+const PLAN_FORM: &str = "plan-all";
+
+#[component]
+fn PlanForm(filter: Filter) -> impl IntoView {
+    let base = use_base();
+    view! {
+        <form id=PLAN_FORM method="post" action=base.function("plan_operation") hidden=true>
+            <FormToken />
+            <Back />
+            <input type="hidden" name="query" value=filter.to_query() />
+        </form>
+    }
+    .into_any()
+}
+
+/// One bar for everything that is done with several rows: the ticked ones, or all that match. Its line is there from the
+/// beginning, so that nothing moves when rows are ticked. Who may do nothing sees no buttons.
+#[component]
+fn Bulk(
+    page: ListPage,
+    /// Whoever looks may retry.
+    may: bool,
+    /// Some row of the page can be retried.
     open: bool,
     waiting: bool,
-    /// Rows of the page that can be retried and have no title.
-    untitled: u64,
 ) -> impl IntoView {
     let base = use_base();
-    let may_discard = refused(RequestKind::Discard.right()).is_none();
-    view! {
-        <div class="bar selection">
+    let filter = page.query.filter.clone();
+    let may_discard = may && refused(RequestKind::Discard.right()).is_none();
+    let acts = page
+        .applications
+        .iter()
+        .any(|app| filter.wants_app(&app.key) && !page.retry_refused.iter().any(|(key, _)| *key == app.key));
+    let all = |kind, text: String| {
+        view! {
+            <button type="submit" form=PLAN_FORM name="kind" value=word(kind)>
+                <Icon name=icon(kind) />
+                {text}
+            </button>
+        }
+    };
+    let retry = retry_all(&page).filter(|_| may && acts).map(|text| all(RequestKind::Retry, text));
+    let discard = (may_discard && acts).then(|| all(RequestKind::Discard, discard_all(page.total)));
+    let ticked = may.then(|| {
+        view! {
             <label class="tick">
                 <input type="checkbox" data-select-all="" hidden=true disabled=!open />
                 <span data-selected="" data-none="Select all on this page" data-text="{n} selected" aria-live="polite">
-                    "Tick what to retry"
+                    "Select events to retry"
                 </span>
             </label>
-            <button
-                type="submit"
-                class="primary"
-                data-retry-selected=""
-                data-none="Retry selected"
-                data-text="Retry {n}"
-                disabled=!open
-            >
-                "Retry selected"
-            </button>
-            <button
-                type="submit"
-                formaction=base.function("plan_operation")
-                name="kind"
-                value=word(RequestKind::Discard)
-                data-discard-selected=may_discard.then_some("")
-                // The reason stands with the button for all that match.
-                disabled=!open || !may_discard
-            >
-                "Discard selected…"
-            </button>
-            {untitled_here(untitled).map(|sentence| view! { <p class="small risk">{sentence}</p> })}
-            {waiting
-                .then(|| {
-                    view! {
-                        <p class="small muted">
-                            "A waiting event has no button of its own: the consumer tries it again by itself. Select it, or open it, to retry it all the same."
-                        </p>
-                        <p class="small risk" data-if-waiting="">
-                            {due::RISK}
-                        </p>
-                    }
-                })}
+            <span class="bar" data-if-selected="">
+                <button
+                    type="submit"
+                    class="primary"
+                    data-retry-selected=""
+                    data-none="Retry selected"
+                    data-text="Retry {n}"
+                    disabled=!open
+                >
+                    "Retry selected"
+                </button>
+                {may_discard
+                    .then(|| {
+                        view! {
+                            <button
+                                type="submit"
+                                formaction=base.function("plan_operation")
+                                name="kind"
+                                value=word(RequestKind::Discard)
+                                data-discard-selected=""
+                                disabled=!open
+                            >
+                                "Discard selected…"
+                            </button>
+                        }
+                    })}
+                {waiting
+                    .then(|| {
+                        view! {
+                            <span class="small risk" data-if-waiting="" title=due::RISK>
+                                {due::RISK}
+                            </span>
+                        }
+                    })}
+            </span>
+        }
+    });
+    view! {
+        <div class="bar selection" id=field_id("rows")>
+            {ticked} <MaskedNote why=page.masked.clone() />
+            <FieldTold name="rows" />
+            <span class="bar push">
+                {retry} {discard}
+                <a class="button" href=base.causes(&filter)>
+                    "Group by cause"
+                </a>
+            </span>
         </div>
     }
     .into_any()
@@ -265,63 +466,26 @@ fn SelectionBar(
 fn untitled_here(rows: u64) -> Option<String> {
     let whose = match rows {
         0 => return None,
-        1 => "One event of this page has no title".to_owned(),
-        rows => format!("{} events of this page have no title", words::number(rows)),
+        1 => "1 event on this page has no title".to_owned(),
+        rows => format!("{} events on this page have no title", words::number(rows)),
     };
-    Some(format!(
-        "{whose}: older consumers decide by the title, drop such an event without processing it, and remove it as if it had \
-         succeeded."
-    ))
-}
-
-/// The forms that make a plan of all that match stand outside of the list's own form; their buttons name them.
-const PLAN_FORM: &str = "plan-all";
-
-/// All that match, beside the rows of this page: where something can be done in at least one of the applications.
-#[component]
-fn PlanAll(page: ListPage) -> impl IntoView {
-    let base = use_base();
-    let filter = &page.query.filter;
-    let open = page
-        .applications
-        .iter()
-        .any(|app| filter.wants_app(&app.key) && !page.retry_refused.iter().any(|(key, _)| *key == app.key));
-    let retry = retry_all(&page);
-    let discard = match page.total {
-        Some(total) => format!("Discard all {} that match…", words::number(total)),
-        None => "Discard all that match…".to_owned(),
-    };
-    open.then(|| {
-        view! {
-            <form id=PLAN_FORM class="bar all-that-match" method="post" action=base.function("plan_operation")>
-                <FormToken />
-                <input type="hidden" name="query" value=filter.to_query() />
-                {retry
-                    .map(|text| {
-                        view! {
-                            <PlanSubmit kind=RequestKind::Retry text />
-                        }
-                    })}
-                <PlanSubmit kind=RequestKind::Discard text=discard />
-            </form>
-        }
-    })
-    .into_any()
+    Some(format!("{whose}. Some consumers drop such events without processing."))
 }
 
 /// What a retry of all that match is called; `None` where there is nothing to retry.
 fn retry_all(page: &ListPage) -> Option<String> {
-    match (page.query.filter.state, page.total) {
-        (Some(EventState::Unknown), _) => None,
+    match (page.query.filter.state, page.to_retry) {
+        (Some(EventState::Unknown), _) | (_, Some(0)) => None,
         // Of none of them a retry job would know.
         _ if page.query.filter.feed.as_deref().is_some_and(|feed| no_address(Some(feed))) => None,
-        (Some(state), Some(total)) => {
-            let what = if state == EventState::Waiting { "waiting" } else { "exhausted" };
-            Some(format!("Retry all {} {what} that match…", words::number(total)))
-        }
-        (Some(EventState::Waiting), None) => Some("Retry all waiting that match…".to_owned()),
-        _ => Some("Retry all exhausted that match…".to_owned()),
+        (_, Some(number)) => Some(format!("Retry all {}…", words::number(number))),
+        (Some(EventState::Waiting), None) => Some("Retry all that match…".to_owned()),
+        _ => Some("Retry all with retries used up…".to_owned()),
     }
+}
+
+fn discard_all(total: Option<u64>) -> String {
+    total.map_or_else(|| "Discard all that match…".to_owned(), |all| format!("Discard all {}…", words::number(all)))
 }
 
 /// Announces what came since.
@@ -333,54 +497,87 @@ fn News(page: ListPage) -> impl IntoView {
     view! { <Fresh ask=base.news(filter, &page.mark) show=base.failed_events(&newest) /> }.into_any()
 }
 
-/// Parts that are missing because a source did not answer; the rest of the list is there.
+/// Where nothing can be retried although whoever looks may: once a reason, on one line.
 #[component]
-fn Missing(parts: Vec<MissingPart>) -> impl IntoView {
-    parts
+fn Refused(refused: Vec<(String, String)>, filter: Filter, applications: Vec<ApplicationInfo>) -> impl IntoView {
+    if self::refused(RequestKind::Retry.right()).is_some() {
+        return ().into_any();
+    }
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for (key, why) in refused.into_iter().filter(|(key, _)| filter.wants_app(key)) {
+        let name = applications.iter().find(|app| app.key == key).map_or(key, |app| visible(&app.name));
+        match reasons.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((why, vec![name])),
+        }
+    }
+    reasons
         .into_iter()
-        .map(|part| {
-            view! {
-                <Notice kind=NoticeKind::Problem>
-                    <strong>{part.app.name} " is missing from this list. "</strong>
-                    {part.reason}
-                    " "
-                    {part.advice}
-                </Notice>
-            }
+        .map(|(why, names)| {
+            view! { <p class="small muted note">"No retry in " {words::listed(names)} ": " {why}</p> }
         })
         .collect_view()
+        .into_any()
 }
 
-/// Why buttons are off, for everyone: a title alone is not reached by keyboard or touch.
+/// What is known of the number of all that match, and what a retry of them all takes. A search goes on only when asked.
 #[component]
-fn Refused(refused: Vec<(String, String)>, applications: Vec<ApplicationInfo>) -> impl IntoView {
-    refused
-        .into_iter()
-        .map(|(key, why)| {
-            let name = applications.iter().find(|app| app.key == key).map_or(key, |app| app.name.clone());
-            view! {
-                <Notice kind=NoticeKind::Info>
-                    <strong>"Nothing can be retried in " {name} ". "</strong>
-                    {why}
-                </Notice>
-            }
-        })
-        .collect_view()
-}
-
-/// How far a text search looked. It goes on only when asked.
-#[component]
-fn Scans(scans: Vec<Scan>, query: ListQuery, next: Option<ListQuery>) -> impl IntoView {
+fn HowMany(page: ListPage) -> impl IntoView {
     let base = use_base();
-    let Some(words) = scan_words(&scans, &query) else { return ().into_any() };
-    let open = scans.iter().any(|scan| !scan.complete);
-    let further = next.filter(|_| open).map(|list| base.failed_events(&list));
+    let open = page.scans.iter().any(|scan| !scan.complete);
+    let further = page.next.as_ref().filter(|_| open).map(|list| base.failed_events(list));
+    let rows = page.rows.len() as u64;
+    let first_page = page.query.place == Place::default();
+    let uncounted = page.total.is_none() && page.counted.is_none() && page.next.is_some() && first_page && rows > 0;
+    // Where the page is full, how far it looked says nothing: what lies behind its last row was not looked for.
+    let scanned = (rows < u64::from(PAGE)).then(|| scan_words(&page.scans, &page.query)).flatten();
+    let (said, count) = match &page.counted {
+        Some(counted) => (counted_words(counted), false),
+        None if uncounted => {
+            (Some(format!("At least {} {}.", words::number(rows), if rows == 1 { "matches" } else { "match" })), true)
+        }
+        None => (None, false),
+    };
+    let covers = covers(&page).filter(|_| refused(RequestKind::Retry.right()).is_none());
+    if said.is_none() && scanned.is_none() {
+        return ().into_any();
+    }
+    let scanned = scanned.filter(|_| page.counted.is_none());
     view! {
         <Notice kind=NoticeKind::Info>
-            {words} {further.map(|href| view! { " " <a href=href rel="next">"Look further"</a> })}
+            {said} {count.then(|| view! { " " <a href=base.counted(&page.query.filter)>"Count all"</a> })}
+            {scanned.map(|words| format!(" {words}"))}
+            {further.map(|href| view! { " " <a href=href rel="next">{search_further(page.query.filter.order)}</a> })}
+            {covers.map(|words| format!(" {words}"))}
         </Notice>
     }
     .into_any()
+}
+
+/// What was counted, and of what.
+fn counted_words(counted: &Counted) -> Option<String> {
+    let read = words::listed(
+        counted
+            .scans
+            .iter()
+            .filter(|scan| scan.looked_at > 0)
+            .map(|scan| format!("{} of {}", words::number(scan.looked_at), visible(&scan.app.name))),
+    );
+    let from = if read.is_empty() { String::new() } else { format!(" Rows that were read: {read}.") };
+    let total = words::number(counted.total);
+    Some(match counted.complete {
+        true => format!("{total} match, counted in whole tables.{from}"),
+        false => format!("At least {total} match. The count stopped at its limit, the newest rows first.{from}"),
+    })
+}
+
+/// What the retry of all that match takes where its button names no number.
+fn covers(page: &ListPage) -> Option<String> {
+    let label = retry_all(page).filter(|_| page.to_retry.is_none() && !page.rows.is_empty())?;
+    Some(format!(
+        "“{label}” takes every event that matches, also those that no page has shown yet. Its plan says how many, before \
+         anything is changed."
+    ))
 }
 
 /// How far a text search looked: a sentence for each table that has more, and one for all that have not. `None` where
@@ -388,10 +585,7 @@ fn Scans(scans: Vec<Scan>, query: ListQuery, next: Option<ListQuery>) -> impl In
 fn scan_words(scans: &[Scan], query: &ListQuery) -> Option<String> {
     let first_page = query.place == Place::default();
     let (complete, open): (Vec<&Scan>, Vec<&Scan>) = scans.iter().partition(|scan| scan.complete);
-    let (newest, older) = match query.filter.order {
-        Order::IdUp | Order::Oldest => ("oldest", "newer"),
-        Order::IdDown | Order::Newest => ("newest", "older"),
-    };
+    let newest = if query.filter.order.descending() { "newest" } else { "oldest" };
     let mut sentences: Vec<String> = open
         .iter()
         .map(|scan| {
@@ -399,27 +593,26 @@ fn scan_words(scans: &[Scan], query: &ListQuery) -> Option<String> {
             // The last look may have counted fewer than there are now.
             let of = scan.of.filter(|of| *of > scan.looked_at);
             let of = of.map_or_else(String::new, |of| format!(" of about {}", words::number(of)));
-            if first_page {
-                format!("The {newest} {looked}{of} rows of {name} were looked through; {older} ones were not.")
-            } else {
-                format!("Another {looked}{of} rows of {name} were looked through for this page; there are more.")
-            }
+            let which = if first_page { format!("the {newest}") } else { "another".to_owned() };
+            format!("Searched {which} {looked}{of} events of {name}.")
         })
         .collect();
-    if !complete.is_empty() {
-        let parts = words::listed(complete.iter().map(|scan| match first_page {
-            true => format!("{} of {}", words::number(scan.looked_at), scan.app.name),
-            false => scan.app.name.clone(),
-        }));
-        sentences.push(match (first_page, open.is_empty()) {
-            (true, true) => format!("All rows were looked through: {parts}."),
-            (true, false) => format!("Of the others all rows were looked through: {parts}."),
-            (false, _) => format!("The search has come to the end of {parts}."),
-        });
+    match (open.as_slice(), complete.as_slice()) {
+        (_, []) => {}
+        ([], _) => sentences.push("Searched all events.".to_owned()),
+        (_, complete) => {
+            let names = words::listed(complete.iter().map(|scan| scan.app.name.clone()));
+            sentences.push(format!("Searched all events of {names}."));
+        }
     }
-    let cut = query.filter.text.as_deref().is_some_and(is_cut);
+    if !open.is_empty() {
+        sentences.push("More results may exist.".to_owned());
+    }
+    let cut = query.filter.search().is_some_and(|search| search.cut);
     if cut && !sentences.is_empty() {
-        sentences.push(format!("Of the text the first {SEARCHED} characters were searched for."));
+        sentences.push(format!(
+            "Only the first {SEARCHED} characters and the {MOST_TERMS} longest words were searched for."
+        ));
     }
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
@@ -430,20 +623,21 @@ fn Nothing(page: ListPage) -> impl IntoView {
     let base = use_base();
     let everything = base.failed_events(&ListQuery::default());
     let filter = &page.query.filter;
+    let (lost, others) = unread(&page);
     let (text, way) = if page.scans.iter().any(|scan| !scan.complete) {
-        ("Nothing found so far. The search goes on when you ask for it.", None)
+        ("Nothing found yet.", None)
     } else if page.query.place != Place::default() {
         let first = ListQuery { filter: filter.clone(), place: Place::default() };
-        ("There is nothing more in this direction.", Some((base.failed_events(&first), "To the beginning of the list")))
+        ("No more events in this direction.", Some((base.failed_events(&first), "To the beginning of the list")))
+    } else if !lost.is_empty() {
+        match others {
+            true => ("No failed events in the applications that answered.", None),
+            false => ("Nothing could be read.", None),
+        }
     } else if !filter.is_everything() {
-        (
-            "No failed event matches this filter. Remove a part of it, or look at all failed events.",
-            Some((everything, "All failed events")),
-        )
-    } else if page.missing.is_empty() {
-        ("No failed events. Every event that the consumers read was processed.", None)
+        ("No results. Change or clear the filter.", Some((everything, "All failed events")))
     } else {
-        ("No failed events in the applications that answered.", None)
+        ("No failed events. Processed and unread events are not in these tables.", Some((base.overview(), "Overview")))
     };
     view! {
         <section class="sheet">
@@ -455,6 +649,7 @@ fn Nothing(page: ListPage) -> impl IntoView {
                     {text}
                 </p>
                 {way.map(|(href, text)| view! { <p><a href=href>{text}</a></p> })}
+                <MaskedNote why=page.masked.clone() />
             </div>
         </section>
     }
@@ -468,7 +663,10 @@ fn question(query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Kind, Limits};
+    use crate::{
+        api::failed_events::MissingPart,
+        model::{Kind, Limits},
+    };
 
     fn page(query: &str) -> ListPage {
         ListPage {
@@ -478,6 +676,8 @@ mod tests {
             next: None,
             previous: None,
             total: None,
+            to_retry: None,
+            counted: None,
             group: None,
             applications: Vec::new(),
             feeds: Vec::new(),
@@ -486,6 +686,7 @@ mod tests {
             scans: Vec::new(),
             mark: String::new(),
             masked: None,
+            without_text: None,
             moving: Vec::new(),
         }
     }
@@ -510,29 +711,88 @@ mod tests {
             time_zone: "UTC".into(),
             refresh_secs: 10,
             publishes: Vec::new(),
+            public_url: None,
             read_only: false,
         }
     }
 
+    fn one_row() -> Vec<FailedEventRow> {
+        let events = serde_json::from_value(serde_json::json!([{
+            "app": "odoo", "id": "1", "feed_uri": null, "failed_at": null, "error": null, "event_id": null,
+            "payload": null, "title": null, "retries": 5, "tags": null, "state": "exhausted",
+        }]));
+        events.expect("a row")
+    }
+
     #[test]
-    fn the_heading_counts_only_what_is_known() {
+    fn the_heading_counts_only_what_is_known_and_names_the_filter() {
         assert_eq!(heading(&page("")), "No failed events");
         assert_eq!(heading(&ListPage { total: Some(1055), ..page("") }), "1,055 failed events");
-        assert_eq!(heading(&ListPage { total: Some(1), ..page("state=exhausted") }), "1 exhausted failed event");
+        let one = ListPage { total: Some(1), applications: vec![odoo()], ..page("state=exhausted&app=odoo") };
+        assert_eq!(heading(&one), "1 failed event in Odoo, retries used up");
         let cut = ListPage { next: Some(ListQuery::default()), ..page("q=timeout") };
         assert_eq!(heading(&cut), "Failed events");
-        assert_eq!(heading(&ListPage { total: Some(2), ..page("state=unknown") }), "2 failed events of unknown state");
+        let stopped = ListPage { rows: one_row(), ..cut };
+        assert_eq!(heading(&stopped), "At least 1 failed event");
+        assert_eq!(heading(&ListPage { total: Some(2), ..page("state=unknown") }), "2 failed events, state unknown");
+        assert_eq!(heading(&page("q=GAN203007")), "Nothing found for “GAN203007”");
+        let open = ListPage { scans: vec![scan("Odoo", 9, None, false)], ..page("q=GAN203007") };
+        assert_eq!(heading(&open), "Nothing found yet for “GAN203007”");
+    }
+
+    #[test]
+    fn the_heading_takes_what_could_not_be_read_for_no_zero() {
+        let pacs = || ApplicationInfo { key: "pacs".into(), name: "PACS".into(), ..odoo() };
+        let lost = |app| MissingPart { app, reason: "It does not answer.".into(), advice: String::new() };
+        let both = |query| ListPage { applications: vec![odoo(), pacs()], ..page(query) };
+        // A table that is not there has a count of none, and a database that was lost has that of the last look.
+        for total in [None, Some(0), Some(1055)] {
+            for query in ["app=odoo", "app=odoo&state=exhausted", "app=odoo&q=x"] {
+                let alone = ListPage { total, missing: vec![lost(odoo())], ..both(query) };
+                assert_eq!(heading(&alone), "Odoo could not be read", "{query}");
+            }
+            let all = ListPage { total, missing: vec![lost(odoo()), lost(pacs())], ..both("") };
+            assert_eq!(heading(&all), "Odoo and PACS could not be read");
+            let part = |query| ListPage { total, missing: vec![lost(odoo())], ..both(query) };
+            assert_eq!(heading(&part("")), "No failed events in the applications that answered");
+            assert_eq!(heading(&part("q=x")), "Nothing found for “x” in the applications that answered");
+        }
+        let some = ListPage { total: None, rows: one_row(), missing: vec![lost(pacs())], ..both("") };
+        assert_eq!(heading(&some), "Failed events");
+    }
+
+    #[test]
+    fn a_count_that_stopped_at_its_limit_says_so() {
+        let counted = |complete| Counted {
+            total: 1_250,
+            to_retry: 1_000,
+            complete,
+            scans: vec![scan("Odoo", 100_000, None, complete), scan("PACS", 0, None, true)],
+        };
+        let whole = ListPage { counted: Some(counted(true)), total: Some(1_250), to_retry: Some(1_000), ..page("q=x") };
+        assert_eq!(heading(&whole), "1,250 failed events");
+        assert_eq!(retry_all(&whole).unwrap(), "Retry all 1,000…");
+        assert_eq!(
+            counted_words(&counted(true)).unwrap(),
+            "1,250 match, counted in whole tables. Rows that were read: 100,000 of Odoo."
+        );
+        let more = ListPage { next: Some(ListQuery::default()), rows: one_row(), ..page("q=x") };
+        let part = ListPage { counted: Some(counted(false)), ..more };
+        assert_eq!(heading(&part), "At least 1,250 failed events");
+        assert_eq!(retry_all(&part).unwrap(), "Retry all with retries used up…");
+        assert!(counted_words(&counted(false)).unwrap().starts_with("At least 1,250 match. The count stopped"));
     }
 
     #[test]
     fn all_that_match_are_offered_with_their_number_where_it_is_known() {
-        let with = |query: &str, total| retry_all(&ListPage { total, ..page(query) });
-        assert_eq!(with("state=exhausted", Some(3412)).unwrap(), "Retry all 3,412 exhausted that match…");
-        assert_eq!(with("state=waiting", Some(2)).unwrap(), "Retry all 2 waiting that match…");
-        // Of all that match, how many are exhausted is not known here.
-        assert_eq!(with("", Some(3412)).unwrap(), "Retry all exhausted that match…");
+        let with = |query: &str, to_retry| retry_all(&ListPage { to_retry, ..page(query) });
+        assert_eq!(with("state=exhausted", Some(3412)).unwrap(), "Retry all 3,412…");
+        assert_eq!(with("", Some(3412)).unwrap(), "Retry all 3,412…");
+        assert_eq!(with("", Some(0)), None);
+        assert_eq!(with("q=x", None).unwrap(), "Retry all with retries used up…");
         assert_eq!(with("state=unknown", Some(2)), None);
         assert_eq!(with("nofeed=1&state=exhausted", Some(2)), None, "no retry job finds events without an address");
+        assert_eq!(discard_all(Some(1354)), "Discard all 1,354…");
     }
 
     fn scan(name: &str, looked_at: u64, of: Option<u64>, complete: bool) -> Scan {
@@ -544,15 +804,9 @@ mod tests {
         let scans =
             [scan("OpenMRS", 66, Some(66), true), scan("OpenELIS", 149, None, true), scan("PACS", 1, None, true)];
         let query = ListQuery::parse("q=timeout").unwrap();
-        assert_eq!(
-            scan_words(&scans, &query).unwrap(),
-            "All rows were looked through: 66 of OpenMRS, 149 of OpenELIS and 1 of PACS."
-        );
+        assert_eq!(scan_words(&scans, &query).unwrap(), "Searched all events.");
         let further = ListQuery::parse("q=timeout&after=odoo~7~-").unwrap();
-        assert_eq!(
-            scan_words(&scans, &further).unwrap(),
-            "The search has come to the end of OpenMRS, OpenELIS and PACS."
-        );
+        assert_eq!(scan_words(&scans, &further).unwrap(), "Searched all events.");
         assert_eq!(scan_words(&[], &query), None);
     }
 
@@ -562,23 +816,26 @@ mod tests {
         let query = ListQuery::parse("q=timeout").unwrap();
         assert_eq!(
             scan_words(&scans, &query).unwrap(),
-            "The newest 20,000 of about 412,000 rows of Odoo were looked through; older ones were not. Of the others all \
-             rows were looked through: 66 of OpenMRS."
+            "Searched the newest 20,000 of about 412,000 events of Odoo. Searched all events of OpenMRS. More results may \
+             exist."
         );
         for sort in ["id-up", "oldest"] {
             let upwards = ListQuery::parse(&format!("app=odoo&q=timeout&sort={sort}")).unwrap();
             assert_eq!(
                 scan_words(&scans[1..], &upwards).unwrap(),
-                "The oldest 20,000 of about 412,000 rows of Odoo were looked through; newer ones were not."
+                "Searched the oldest 20,000 of about 412,000 events of Odoo. More results may exist."
             );
         }
         for sort in ["id-down", "newest"] {
             let downwards = ListQuery::parse(&format!("app=odoo&q=timeout&sort={sort}")).unwrap();
             let told = scan_words(&scans[1..], &downwards).unwrap();
-            assert!(told.starts_with("The newest 20,000 of") && told.ends_with("older ones were not."), "{told}");
+            assert!(
+                told.starts_with("Searched the newest 20,000 of") && told.ends_with("More results may exist."),
+                "{told}"
+            );
         }
         let further = ListQuery::parse("q=timeout&after=odoo~7~-").unwrap();
         let told = scan_words(&[scan("Odoo", 20_000, None, false)], &further).unwrap();
-        assert_eq!(told, "Another 20,000 rows of Odoo were looked through for this page; there are more.");
+        assert_eq!(told, "Searched another 20,000 events of Odoo. More results may exist.");
     }
 }

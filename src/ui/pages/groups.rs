@@ -8,13 +8,14 @@ use crate::{
     api::groups::{self, list_groups},
     model::{
         ApplicationInfo,
-        advice::advise,
+        advice::{Subject, advise_on},
         error_text::{shortened, visible},
-        feed::category_of,
+        feed_names::{NamedFeed, called},
         group::{Group, GroupPlace},
     },
     ui::{
         components::{At, DayChart, Number, loaded, use_base},
+        islands::Follows,
         words,
     },
 };
@@ -24,6 +25,7 @@ pub fn GroupsPage() -> impl IntoView {
     let quiet = use_query_map().read_untracked().get("quiet").is_some_and(|value| !value.is_empty());
     view! {
         <Title text="Groups" />
+        <Follows app=None again=None />
         {loaded(list_groups(quiet), |page| view! { <Groups page /> })}
     }
 }
@@ -33,34 +35,41 @@ fn Groups(page: groups::GroupsPage) -> impl IntoView {
     let base = use_base();
     let quiet = page.quiet;
     let heading = match (quiet, page.all) {
-        (true, _) => "Groups without failed events".to_owned(),
+        (true, _) => "Resolved groups".to_owned(),
+        (false, 0) if !page.unread.is_empty() => {
+            let names = words::listed(page.unread.iter().map(|name| visible(name)));
+            format!("No groups: {names} could not be read")
+        }
         (false, 0) => "No groups".to_owned(),
         (false, 1) => "1 group of failed events".to_owned(),
         (false, all) => format!("{} groups of failed events", words::number(all as u64)),
     };
     let more = page.all.saturating_sub(page.groups.len());
     let body = if page.groups.is_empty() {
-        let text = if quiet {
-            "No fault has come to its end yet."
-        } else {
-            "No failed events are known. The console gathers them from the first look at each database on."
-        };
+        let text = if quiet { "No resolved groups yet." } else { "No failed events are known." };
         view! { <p class="sheet empty">{text}</p> }.into_any()
     } else {
-        let rows = page.groups.into_iter().map(|group| row(group, &page.applications, quiet)).collect_view();
+        // One scale: four failures must not look like four hundred.
+        let most = page.groups.iter().flat_map(|group| &group.days).map(|day| day.failures).max().unwrap_or_default();
+        let rows = page
+            .groups
+            .into_iter()
+            .map(|group| row(group, &page.names, &page.applications, quiet, most))
+            .collect_view();
         view! {
             <div class="sheet">
                 <table class="cards groups">
+                    <caption class="unseen">"Groups of failed events: how many, error, where, when"</caption>
                     <thead>
                         <tr>
                             <th scope="col" class="num">{if quiet { "Resolved" } else { "Failed events" }}</th>
-                            <th scope="col">"Fault"</th>
+                            <th scope="col">"Error"</th>
                             <th scope="col">"Where"</th>
                             <th scope="col">"Two weeks"</th>
                             <th scope="col">"First and last seen"</th>
                         </tr>
                     </thead>
-                    <tbody>{rows}</tbody>
+                    <tbody data-steady="">{rows}</tbody>
                 </table>
                 {(more > 0)
                     .then(|| view! { <p class="pad small">{format!("{} are not shown.", words::count_first(more as u64, "smaller group"))}</p> })}
@@ -73,12 +82,12 @@ fn Groups(page: groups::GroupsPage) -> impl IntoView {
             <div>
                 <h1>{heading}</h1>
                 <p class="lead">
-                    "Failed events with the same fault in their latest error, whatever record, number or name it speaks of."
+                    "Failed events grouped by error."
                 </p>
             </div>
             <div class="bar">
                 <a class="button" href=base.groups(!quiet)>
-                    {if quiet { "Groups with failed events" } else { "Groups without failed events" }}
+                    {if quiet { "Groups with failed events" } else { "Resolved groups" }}
                 </a>
             </div>
         </div>
@@ -87,13 +96,25 @@ fn Groups(page: groups::GroupsPage) -> impl IntoView {
     .into_any()
 }
 
-fn row(group: Group, applications: &[ApplicationInfo], quiet: bool) -> impl IntoView {
+/// What the failed events of a group are.
+pub fn about(group: &Group, applications: &[ApplicationInfo]) -> Subject {
+    Subject::of_group(group, |app| applications.iter().find(|info| info.key == app).map(|info| info.kind))
+}
+
+fn row(
+    group: Group,
+    names: &[NamedFeed],
+    applications: &[ApplicationInfo],
+    quiet: bool,
+    most: u64,
+) -> impl IntoView + use<> {
     let base = use_base();
-    let meaning = advise(&group.fingerprint).map(|advice| advice.meaning);
+    let meaning = advise_on(&group.fingerprint, &about(&group, applications)).map(|advice| advice.meaning);
     let note = group.note.clone();
-    let places = places(&group.places, applications);
+    let places = places(&group.places, names, applications);
     let count = if quiet { group.resolved } else { group.failed() };
-    let exhausted = (!quiet && group.exhausted > 0).then(|| format!("{} exhausted", words::number(group.exhausted)));
+    let exhausted =
+        (!quiet && group.exhausted > 0).then(|| format!("{} used up their retries", words::number(group.exhausted)));
     view! {
         <tr>
             <td class="num" data-label="Failed events">
@@ -114,7 +135,7 @@ fn row(group: Group, applications: &[ApplicationInfo], quiet: bool) -> impl Into
                 <div>{places}</div>
             </td>
             <td data-label="Two weeks">
-                <DayChart days=group.days />
+                <DayChart days=group.days scale=most />
             </td>
             <td data-label="First and last seen">
                 <div>
@@ -132,14 +153,10 @@ const NOTE: usize = 200;
 const FEEDS: usize = 8;
 
 /// The applications with their feeds: "Odoo · encounter, lab".
-fn places(places: &[GroupPlace], applications: &[ApplicationInfo]) -> AnyView {
+fn places(places: &[GroupPlace], names: &[NamedFeed], applications: &[ApplicationInfo]) -> AnyView {
     let mut apps: Vec<(&str, Vec<String>)> = Vec::new();
     for place in places {
-        let uri = place.feed_uri.as_deref();
-        let feed = uri
-            .and_then(category_of)
-            .or(uri)
-            .map_or_else(|| "no feed address".to_owned(), |name| visible(&shortened(name, 80)));
+        let feed = shortened(&called(names, applications, &place.app, place.feed_uri.as_deref()), 80);
         match apps.iter_mut().find(|(app, _)| *app == place.app) {
             Some((_, feeds)) if feeds.contains(&feed) => {}
             Some((_, feeds)) => feeds.push(feed),

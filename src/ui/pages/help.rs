@@ -5,11 +5,11 @@ use leptos_meta::Title;
 
 use crate::{
     model::{
-        EventState, FeedState,
+        EventState, ShownState,
         ledger::{Asked, LifeState},
     },
     ui::{
-        components::{EventBadge, FeedBadge, LifeBadge},
+        components::{Badge, EventBadge, FeedBadge, LifeBadge},
         islands::KeyList,
     },
 };
@@ -22,8 +22,8 @@ pub fn HelpPage() -> impl IntoView {
             <div>
                 <h1>"Help"</h1>
                 <p class="lead">
-                    "Systems of the hospital tell each other what happened through Atom feeds. Each reader keeps a marker of how far it "
-                    "has read, and sets aside what it could not process as failed events. This console shows both, and asks for retries."
+                    "Hospital systems tell each other about changes through Atom feeds. Each application stores how far it has read, and "
+                    "keeps events that it could not process as failed events. This console shows both, and can retry failed events."
                 </p>
             </div>
         </div>
@@ -41,38 +41,25 @@ pub fn HelpPage() -> impl IntoView {
 #[component]
 fn Words() -> impl IntoView {
     let events = [
-        (EventState::Waiting, "The consumer will try it again by itself. Nothing to do yet."),
-        (
-            EventState::Exhausted,
-            "It has been tried as often as the consumer tries. Nobody will try again until a person asks for it.",
-        ),
-        (EventState::Unknown, "The table does not tell how often it was tried."),
+        (EventState::Waiting, "The consumer retries it automatically. Nothing to do yet."),
+        (EventState::Exhausted, "All retries failed. No automatic retry. Fix the cause, then press Retry."),
+        (EventState::Unknown, "The table has no retry counter for this event."),
     ];
     let lives = [
-        (LifeState::Waiting, Some(Asked::Requested), "A person reset it; the consumer has not run since."),
-        (LifeState::Exhausted, Some(Asked::FailedAgain), "It was tried after a person had asked for it, and failed."),
+        (LifeState::Waiting, Some(Asked::Requested), "A retry was requested. The consumer has not run yet."),
+        (LifeState::Exhausted, Some(Asked::FailedAgain), "The requested retry failed."),
         (
             LifeState::Exhausted,
             Some(Asked::Overwritten),
-            "The consumer held it while it was reset, and wrote its own count over it: the request is lost.",
+            "The consumer was running and overwrote the request. Retry again.",
         ),
-        (LifeState::Resolved, None, "Its retry succeeded: it left the table together with its retry log."),
+        (LifeState::Resolved, None, "A retry succeeded."),
         (
             LifeState::Gone,
             None,
-            "It left the table, and why is not known: its first retry succeeded, or somebody deleted it.",
+            "Removed; the reason is not known: the first retry succeeded, or the event was deleted in the database.",
         ),
-        (LifeState::Discarded, None, "A person removed it with this console; it can be put back."),
-    ];
-    let feeds = [
-        (FeedState::Running, "No failed events, and a marker that says where to go on."),
-        (FeedState::Failing, "It has failed events, but fewer than the consumer's limit: new events can be read."),
-        (
-            FeedState::Stopped,
-            "It has as many failed events as the consumer allows. Nothing new is read until some of them succeed or are removed.",
-        ),
-        (FeedState::Stalled, "The marker stands still while the publisher goes on."),
-        (FeedState::Unknown, "Nothing tells how it is doing, or its marker names no page to go on from."),
+        (LifeState::Discarded, None, "Removed with this console. Can be restored."),
     ];
     view! {
         <section class="sheet" aria-labelledby="words">
@@ -104,17 +91,20 @@ fn Words() -> impl IntoView {
                             }
                         })
                         .collect_view()}
+                    <dt>
+                        <Badge word="warning" icon="failing" text="Retry overdue" />
+                    </dt>
+                    <dd>"It waits for a retry, and no event of its feed was retried for long. Check the retry job of the application."</dd>
                 </dl>
                 <h3>"A feed is"</h3>
                 <dl class="facts">
-                    {feeds
-                        .into_iter()
-                        .map(|(state, text)| {
+                    {ShownState::ALL
+                        .map(|state| {
                             view! {
                                 <dt>
                                     <FeedBadge state=state />
                                 </dt>
-                                <dd>{text}</dd>
+                                <dd>{state.meaning()}</dd>
                             }
                         })
                         .collect_view()}
@@ -125,17 +115,17 @@ fn Words() -> impl IntoView {
                     <dd>"The part of an application that reads feeds of other systems."</dd>
                     <dt>"Publisher"</dt>
                     <dd>"The system whose feed is read."</dd>
-                    <dt>"Marker"</dt>
-                    <dd>"How far a consumer has read a feed: the last entry, and the page it stood on."</dd>
+                    <dt>"Read position"</dt>
+                    <dd>"How far a consumer has read a feed: the last event and its page. The database calls it a marker."</dd>
                     <dt>"Offset marker"</dt>
-                    <dd>"The publisher's own shortcut for counting its events. It is not a consumer's marker."</dd>
+                    <dd>"The publisher's own shortcut for counting its events. It is not a read position."</dd>
                     <dt>"Payload"</dt>
                     <dd>
-                        "What the event carries: nearly always the address of a record, which is read again as it is at the time of the retry."
+                        "What the event carries: nearly always the link to a record. A retry reads the current version of the record."
                     </dd>
                     <dt>"Assumed"</dt>
                     <dd>
-                        "A limit or kind that was not configured but taken from the application's name. The consumer's own setting may differ."
+                        "A limit or kind that was not configured but taken from the application's name. The consumer may have another one."
                     </dd>
                 </dl>
             </div>
@@ -151,19 +141,19 @@ fn Retry() -> impl IntoView {
                 <h2 id="retry">"What a retry does"</h2>
             </header>
             <ul class="pad list">
-                <li>"It sets the row's number of retries back to 0, and changes nothing else. The console processes no event itself."</li>
-                <li>"The consumer's next retry run takes the row up, the oldest rows first, a few a run. Many rows take many runs."</li>
+                <li>"A retry sets the retry counter to 0. Nothing else changes. The console does not process events itself."</li>
+                <li>"The consumer's next retry run takes the oldest events first, a few in each run. Many events take many runs."</li>
                 <li>
-                    "A row is reset only if it still has the retries that you saw. If it was tried or removed meanwhile it is left alone, and you are told."
+                    "An event is skipped if it was retried or removed in the meantime. The result says so."
                 </li>
-                <li>"A success removes the row and its retry log from the database. A failure counts one retry more."</li>
+                <li>"A success removes the event and its retry log from the database. A failure adds one to the counter."</li>
                 <li>
-                    "A retry does not open a stopped feed. A success does: it makes room. So mend the cause first, and retry then."
+                    "A stopped feed continues when events succeed. Fix the cause first, then retry."
                 </li>
                 <li>
-                    "A row that is still waiting can be retried too; but a run that holds it already can write its own count over yours."
+                    "An event that waits for its retry can be retried now too. If a retry is running right now, your request may be lost."
                 </li>
-                <li>"Every retry is kept on record, with who asked for it and what became of each row."</li>
+                <li>"Every retry is in the audit log, with the user and the result of each event."</li>
             </ul>
         </section>
     }
@@ -178,9 +168,9 @@ fn Limits() -> impl IntoView {
             </header>
             <ul class="pad list">
                 <li>
-                    "It reads the databases, not the consumers. Whether a consumer runs at all it cannot tell; it shows when one was last seen at work."
+                    "The console reads databases, not consumers: it cannot see whether a consumer runs. It shows the last activity of each."
                 </li>
-                <li>"Successes leave no trace in these tables. A quiet feed may be in step, or may have stopped without a word."</li>
+                <li>"Successful events are not recorded. No activity can mean \"up to date\" or \"stopped\"."</li>
                 <li>"“No failed events” does not prove that everything arrived: a consumer can skip an event without an error."</li>
             </ul>
         </section>
@@ -195,7 +185,7 @@ fn Keys() -> impl IntoView {
                 <h2 id="help-keys">"Keys"</h2>
                 <span class="small muted push">
                     <kbd>"?"</kbd>
-                    " shows them on every page, where scripts are allowed"
+                    " shows them on every page"
                 </span>
             </header>
             <KeyList />

@@ -1,5 +1,7 @@
 //! The history: what failed, what was resolved, how long it took, and who helped; of all applications, one, or one feed.
 
+use std::collections::BTreeSet;
+
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_url;
@@ -10,15 +12,15 @@ use crate::{
     model::{
         ApplicationInfo, FailedSince,
         error_text::visible,
+        feed_names::{FeedName, NamedFeed, called, tell_apart},
         filter::PASTED,
         history::{DAYS_TO_CHOOSE, HistoryDay, HistoryQuery},
         ledger::LedgerEvent,
-        payload::short_id,
     },
     ui::{
         components::{
-            At, Between, Icon, LifeBadge, Notice, NoticeKind, OutcomeChart, ShortId, Since, loaded, since_heading,
-            use_base,
+            At, Between, Icon, LifeBadge, Notice, NoticeKind, OutcomeChart, ShortId, Since, Steps, loaded,
+            since_heading, use_base, use_reader,
         },
         words,
     },
@@ -57,8 +59,8 @@ fn History(page: Page) -> impl IntoView {
             <div class="columns lead-wide">
                 <section class="sheet" aria-labelledby="over-time">
                     <header>
-                        <h2 id="over-time">"Failures and what became of them"</h2>
-                        <span class="small muted push">"days in UTC"</span>
+                        <h2 id="over-time">"Failed and ended, by day"</h2>
+                        <span class="small muted push">{format!("days in {}", use_reader().zone.name())}</span>
                     </header>
                     <div class="pad">
                         <OutcomeChart days=page.days.clone() />
@@ -74,13 +76,23 @@ fn History(page: Page) -> impl IntoView {
 
 fn heading(page: &Page) -> String {
     let name = page.query.app.as_ref().map(|key| name_of(&page.applications, key));
+    let feed = |uri| feed_name(page, uri).in_sentence();
     match (page.query.feed.as_deref(), name) {
         (Some(""), Some(name)) => format!("History of {name}: failed events without a feed address"),
-        (Some(feed), Some(name)) => visible(&format!("History of {feed} in {name}")),
-        (Some(feed), None) => visible(&format!("History of {feed}")),
+        (Some(uri), Some(name)) => format!("History of {} in {name}", feed(uri)),
+        (Some(uri), None) => format!("History of {}", feed(uri)),
         (None, Some(name)) => format!("History of {name}"),
         (None, None) => "History".to_owned(),
     }
+}
+
+/// The name of a feed among all that the page can be about.
+fn feed_name(page: &Page, uri: &str) -> FeedName {
+    let apps: Vec<&ApplicationInfo> = page.applications.iter().collect();
+    let about = |app: &str| page.query.app.as_deref().is_none_or(|asked| asked == app);
+    let known = page.feeds.iter().filter(|(app, _)| about(app)).filter_map(|(_, uri)| uri.as_deref());
+    let seen = page.names.iter().filter(|feed| about(&feed.app)).filter_map(|feed| feed.uri.as_deref());
+    FeedName::among(Some(uri), known.chain(seen), &apps)
 }
 
 fn name_of(applications: &[ApplicationInfo], key: &str) -> String {
@@ -90,7 +102,7 @@ fn name_of(applications: &[ApplicationInfo], key: &str) -> String {
 /// Since when the console can know anything.
 fn watched(page: &Page) -> AnyView {
     let Some(first) = page.followed.iter().map(|followed| followed.since).min() else {
-        return "The console has not begun to watch yet: it waits for a database to answer.".into_any();
+        return "No data yet: no database has answered.".into_any();
     };
     let reading: Vec<String> = page
         .followed
@@ -98,9 +110,8 @@ fn watched(page: &Page) -> AnyView {
         .filter(|followed| !followed.whole)
         .map(|followed| name_of(&page.applications, &followed.app))
         .collect();
-    let still = (!reading.is_empty())
-        .then(|| format!(" Failed events of {} are being read for the first time.", words::listed(reading)));
-    view! { "The console has watched since " <At at=first exact=true /> "." {still} }.into_any()
+    let still = (!reading.is_empty()).then(|| format!(" Still reading {} for the first time.", words::listed(reading)));
+    view! { "Data since " <At at=first exact=true /> "." {still} }.into_any()
 }
 
 /// Search, application, feed and span.
@@ -122,17 +133,18 @@ fn Choice(page: Page) -> impl IntoView {
             }
         })
         .collect_view();
-    let feeds = page
-        .feeds
-        .iter()
-        .filter_map(|(_, feed)| feed.clone())
-        .collect::<std::collections::BTreeSet<_>>()
+    let known: BTreeSet<&str> = page.feeds.iter().filter_map(|(_, uri)| uri.as_deref()).collect();
+    let mut known: Vec<(String, String)> =
+        known.into_iter().map(|uri| (uri.to_owned(), feed_name(&page, uri).label())).collect();
+    tell_apart(&mut known);
+    known.sort_by(|(_, one), (_, other)| one.cmp(other));
+    let feeds = known
         .into_iter()
-        .map(|feed| {
-            let selected = query.feed.as_ref() == Some(&feed);
+        .map(|(uri, name)| {
+            let selected = query.feed.as_ref() == Some(&uri);
             view! {
-                <option value=feed.clone() selected=selected>
-                    {visible(&feed)}
+                <option value=uri selected=selected>
+                    {name}
                 </option>
             }
         })
@@ -183,20 +195,30 @@ fn Choice(page: Page) -> impl IntoView {
 #[component]
 fn Found(found: Vec<LedgerEvent>, page: Page) -> impl IntoView {
     let text = page.query.find.clone().unwrap_or_default();
+    let words = if found.is_empty() { "Nothing found for " } else { "Found for " };
     let body = if found.is_empty() {
         view! {
             <p class="pad empty">
-                "The console knows no failed event with this event id, or of a record with this uuid. It finds whole ids and uuids only, and nothing from before it watched."
+                "No failed event has this event id, and no record of a failed event has this uuid. Search for a whole id or uuid. Events from before the console was started are not known."
             </p>
         }
         .into_any()
     } else {
-        view! { <EventTable events=found applications=page.applications caption="Failed events found" /> }.into_any()
+        view! {
+            <EventTable
+                events=found
+                names=page.names
+                applications=page.applications
+                caption="Failed events found"
+            />
+        }
+        .into_any()
     };
     view! {
         <section class="sheet" aria-labelledby="found">
             <header>
-                <h2 id="found">"Found for " <ShortId text=visible(&text) keep=48 /></h2>
+                <h2 id="found">{words} <ShortId text=visible(&text) keep=48 /></h2>
+                <span class="small muted push">"the rest of the page is not filtered by it"</span>
             </header>
             {body}
         </section>
@@ -238,9 +260,10 @@ fn Breaks(page: Page) -> impl IntoView {
 #[component]
 fn Sums(page: Page) -> impl IntoView {
     let sum = |of: fn(&HistoryDay) -> u64| words::number(page.days.iter().map(of).sum::<u64>());
-    let took = page.resolving.median_secs.map(|seconds| {
-        format!("{}, by the median of the last {}", words::span(seconds), words::number(page.resolving.of))
-    });
+    let took = page
+        .resolving
+        .median_secs
+        .map(|seconds| format!("{} (of the last {})", words::span(seconds), words::number(page.resolving.of)));
     let helped: u64 = page.resolving.helped.iter().map(|(_, number)| number).sum();
     let who = page
         .resolving
@@ -259,21 +282,20 @@ fn Sums(page: Page) -> impl IntoView {
                 <dd>{sum(|day| day.failed)}</dd>
                 <dt>"Resolved"</dt>
                 <dd>{sum(|day| day.resolved)}</dd>
-                <dt>"Gone, cause unknown"</dt>
+                <dt>"Removed, reason unknown"</dt>
                 <dd>{sum(|day| day.gone)}</dd>
                 <dt>"Discarded"</dt>
                 <dd>{sum(|day| day.discarded)}</dd>
                 <dt>"Failed retries"</dt>
                 <dd>{sum(|day| day.attempts)}</dd>
-                <dt>"Time until resolved"</dt>
-                <dd>{took.unwrap_or_else(|| "nothing was resolved yet".to_owned())}</dd>
-                <dt>"Helped"</dt>
+                <dt>"Median time to resolve"</dt>
+                <dd>{took.unwrap_or_else(|| "nothing resolved yet".to_owned())}</dd>
+                <dt>"Manual retries"</dt>
                 <dd>
-                    {match (helped, page.resolving.of) {
-                        (_, 0) => "nothing was resolved yet".to_owned(),
-                        (0, of) => format!("the last {} were resolved without a retry by a person", words::number(of)),
-                        (helped, of) => {
-                            format!("{} of the last {} were resolved after a retry by a person", words::number(helped), words::number(of))
+                    {match page.resolving.of {
+                        0 => "nothing resolved yet".to_owned(),
+                        of => {
+                            format!("{} of {} resolved after a manual retry", words::number(helped), words::number(of))
                         }
                     }} <ul class="plain">{who}</ul>
                 </dd>
@@ -293,32 +315,29 @@ fn Ended(page: Page) -> impl IntoView {
     } else if page.ended.is_empty() {
         view! {
             <p class="empty pad">
-                "No failed event has left its table since the console watches. The next one that is resolved will stand here."
+                "No resolved or removed events yet."
             </p>
         }
         .into_any()
     } else {
         view! {
-            <EventTable events=page.ended applications=page.applications caption="Failed events that left their table, the last first" />
+            <EventTable
+                events=page.ended
+                names=page.names
+                applications=page.applications
+                caption="Resolved and removed events, newest first"
+            />
         }
         .into_any()
     };
     view! {
         <section class="sheet" aria-labelledby="ended">
             <header>
-                <h2 id="ended">"What left its table"</h2>
-                <span class="small muted push">"the last first"</span>
+                <h2 id="ended">"Resolved and removed events"</h2>
+                <span class="small muted push">"newest first"</span>
             </header>
             {body}
-            {(newest.is_some() || older.is_some())
-                .then(|| {
-                    view! {
-                        <nav class="pager" aria-label="Pages">
-                            {newest.map(|href| view! { <a class="button" href=href>"Newest"</a> })}
-                            {older.map(|href| view! { <a class="button" rel="next" href=href>"Older"</a> })}
-                        </nav>
-                    }
-                })}
+            <Steps first=newest.map(|href| ("Newest", href)) next=older.map(|href| ("Older", href)) />
         </section>
     }
     .into_any()
@@ -326,8 +345,9 @@ fn Ended(page: Page) -> impl IntoView {
 
 /// Failed events as the ledger knows them.
 #[component]
-pub(super) fn EventTable(
+fn EventTable(
     events: Vec<LedgerEvent>,
+    names: Vec<NamedFeed>,
     applications: Vec<ApplicationInfo>,
     caption: &'static str,
 ) -> impl IntoView {
@@ -339,6 +359,7 @@ pub(super) fn EventTable(
         .zip(times)
         .map(|(event, since)| {
             let name = name_of(&applications, &event.app);
+            let feed = called(&names, &applications, &event.app, event.feed_uri.as_deref());
             let lasted = event.lasted().and_then(|lasted| u64::try_from(lasted.num_seconds()).ok()).map(words::span);
             view! {
                 <tr>
@@ -346,19 +367,19 @@ pub(super) fn EventTable(
                         <LifeBadge state=event.state asked=event.asked />
                     </td>
                     <th scope="row" data-label="Failed event">
-                        <a href=base.life(event.id)>{what(&event)}</a>
+                        <a href=base.life(event.id)>{event.naming().event(&name)}</a>
                     </th>
                     <td data-label="Application">
                         {name}
-                        {event.feed_uri.clone().map(|uri| view! { <span class="small muted whole">{visible(&uri)}</span> })}
+                        <span class="small muted block">{feed}</span>
                     </td>
                     <td data-label=since_heading([&since])>
                         <Since since=since.clone() />
                     </td>
-                    <td data-label="Left">
+                    <td data-label="Ended">
                         {match event.ended {
                             Some(moment) => view! { <At at=moment.at /> }.into_any(),
-                            None => view! { <span class="none">"still there"</span> }.into_any(),
+                            None => view! { <span class="none">"still failing"</span> }.into_any(),
                         }}
                     </td>
                     <td class="num" data-label="After">{lasted}</td>
@@ -367,6 +388,7 @@ pub(super) fn EventTable(
         })
         .collect_view();
     view! {
+        <div class="fits">
         <table class="cards">
             <caption class="unseen">{caption}</caption>
             <thead>
@@ -375,7 +397,7 @@ pub(super) fn EventTable(
                     <th scope="col">"Failed event"</th>
                     <th scope="col">"Application"</th>
                     <th scope="col">{heading}</th>
-                    <th scope="col">"Left"</th>
+                    <th scope="col">"Ended"</th>
                     <th scope="col" class="num">
                         "After"
                     </th>
@@ -383,13 +405,7 @@ pub(super) fn EventTable(
             </thead>
             <tbody>{rows}</tbody>
         </table>
+        </div>
     }
     .into_any()
-}
-
-/// `Encounter 4417ab02…c2a7`
-pub(super) fn what(event: &LedgerEvent) -> String {
-    let title = event.title.as_deref().filter(|title| !title.trim().is_empty()).unwrap_or("Event");
-    let of = event.record.as_deref().or(event.event_id.as_deref()).map(|id| format!(" {}", short_id(id)));
-    visible(&format!("{title}{}", of.unwrap_or_default()))
 }

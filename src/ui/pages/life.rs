@@ -6,17 +6,24 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
-use super::history::{EventTable, what};
 use crate::{
-    api::history::{LifePage as Page, view_life},
+    api::history::{CopyPage, LifePage as Page, view_life},
     model::{
-        EventKey,
+        ApplicationInfo, EventKey,
         error_text::visible,
+        filter::ListQuery,
         history::HistoryQuery,
-        ledger::{Fault, Happened, LedgerEntry, LedgerEvent, LifeState},
+        ledger::{Fault, Happened, LedgerEntry, LedgerEvent, LedgerRequest, LifeState, RequestKind, RequestOutcome},
+        operation::Discarded,
     },
     ui::{
-        components::{At, Between, LifeBadge, ShortId, loaded, use_base},
+        components::{
+            At, Back, Between, FormToken, LifeBadge, Neighbours, Notice, NoticeKind, PlanSubmit, ShortId, Since,
+            list_at, loaded, since_heading, use_base,
+        },
+        due,
+        islands::Follows,
+        visitor::{refused, use_visitor},
         words,
     },
 };
@@ -24,92 +31,235 @@ use crate::{
 #[component]
 pub fn LifePage() -> impl IntoView {
     let id = use_params_map().read_untracked().get("id").unwrap_or_default();
-    loaded(view_life(id), |page| view! { <Life page /> })
+    loaded(view_life(id), |page| view! { <Life page list=None /> })
 }
 
-/// A life; also what a failed event's own page shows once its row is gone.
+/// A life; also what a failed event's own page shows once its row is gone. `list`: that it was opened from.
 #[component]
-pub fn Life(page: Page) -> impl IntoView {
+pub fn Life(page: Page, list: Option<ListQuery>) -> impl IntoView {
     let base = use_base();
-    let heading = format!("{}: {}", what(&page.event), page.event.state.word());
     let event = page.event.clone();
+    let heading = event.naming().event(&page.info.name);
+    let title = format!("{heading}: {}", event.state.label());
     let key = EventKey { app: event.app.clone(), id: event.row_id };
     let feed = HistoryQuery::of_feed(&event.app, event.feed_uri.as_deref());
+    let crumbs = match &list {
+        // It is not in the list any more: the one that came after it stands in its place.
+        Some(list) => {
+            view! { <a href=list_at(&base, list, page.next.as_ref().unwrap_or(&key))>"Back to the list"</a> }.into_any()
+        }
+        None => view! { <a href=base.history(&HistoryQuery::default())>"History"</a> }.into_any(),
+    };
+    let list = list.unwrap_or_default();
     view! {
-        <Title text=heading.clone() />
-        <div data-live="life" data-live-app=event.app.clone()>
-            <div class="head">
-                <div>
-                    <p class="crumbs">
-                        <a href=base.history(&HistoryQuery::default())>"History"</a>
-                        <a href=base.history(&HistoryQuery::of_app(&event.app))>{page.info.name.clone()}</a>
-                        <a href=base.history(&feed)>"its feed"</a>
-                    </p>
-                    <h1>{heading}</h1>
-                    <p class="lead">{ending(&event)}</p>
-                </div>
-                {event
-                    .state
-                    .is_open()
-                    .then(|| view! { <a class="button primary" href=base.failed_event(&key, None)>"Open the failed event"</a> })}
+        <Title text=title />
+        <Follows app=Some(event.app.clone()) again=None />
+        <div class="head">
+            <div>
+                <nav class="crumbs" aria-label="Breadcrumb">
+                    {crumbs} <a href=base.application(&event.app)>{page.info.name.clone()}</a>
+                    <a href=base.history(&feed)>"History of this feed"</a>
+                </nav>
+                <h1>{heading}</h1>
+                <p class="lead">
+                    <LifeBadge state=event.state asked=event.asked />
+                    " "
+                    {since_heading([&event.failed_since()])}
+                    " "
+                    <Since since=event.failed_since() />
+                    "."
+                </p>
             </div>
-            <div class="event">
-                <div class="column">
-                    <section class="sheet" aria-labelledby="life-title">
-                        <header>
-                            <h2 id="life-title">"What happened"</h2>
-                            <LifeBadge state=event.state asked=event.asked />
-                        </header>
-                        <ol class="timeline">{timeline(&page)}</ol>
-                    </section>
-                </div>
-                <div class="column">
-                    <Facts event=event.clone() />
-                    <section class="sheet" aria-labelledby="same-title">
-                        <header>
-                            <h2 id="same-title">"Same record"</h2>
-                        </header>
-                        {if page.same_record.is_empty() {
-                            view! { <p class="pad muted">"The console has seen no other failed event of this record."</p> }.into_any()
-                        } else {
-                            view! {
-                                <EventTable
-                                    events=page.same_record
-                                    applications=page.applications
-                                    caption="Other failed events of the same record"
-                                />
-                            }
-                                .into_any()
-                        }}
-                    </section>
-                </div>
+            <Neighbours previous=page.previous.clone() next=page.next.clone() list />
+        </div>
+        <Ending page=page.clone() key />
+        <div class="event">
+            <div class="column">
+                <section class="sheet" aria-labelledby="life-title">
+                    <header>
+                        <h2 id="life-title">"What happened"</h2>
+                        <span class="small muted push">"newest first"</span>
+                    </header>
+                    <Timeline page=page.clone() />
+                </section>
+            </div>
+            <div class="column">
+                <Details event=event.clone() />
+                <SameRecord events=page.same_record applications=page.applications />
             </div>
         </div>
     }
     .into_any()
 }
 
-/// What its state means, in one sentence.
-fn ending(event: &LedgerEvent) -> AnyView {
+/// A discarded event of which nothing is known but its copy.
+#[component]
+pub fn CopyOfRow(page: CopyPage, list: ListQuery) -> impl IntoView {
+    let base = use_base();
+    let CopyPage { info, copy } = page;
+    let heading = copy.naming().event(&info.name);
+    let key = EventKey { app: copy.app.clone(), id: copy.row_id };
+    let (back, of_application) = (list_at(&base, &list, &key), base.application(&info.key));
+    let discarded = base.discarded(Some(copy.operation));
+    view! {
+        <Title text=format!("{heading}: {}", LifeState::Discarded.label()) />
+        <Follows app=Some(info.key.clone()) again=None />
+        <div class="head">
+            <div>
+                <nav class="crumbs" aria-label="Breadcrumb">
+                    <a href=back>"Back to the list"</a>
+                    <a href=of_application>{info.name.clone()}</a>
+                    <a href=discarded>"Discarded events"</a>
+                </nav>
+                <h1>{heading}</h1>
+            </div>
+        </div>
+        <DiscardedNote copy=Some(copy) request=None info />
+    }
+    .into_any()
+}
+
+/// What its state means, in a sentence, and what can be done.
+#[component]
+fn Ending(page: Page, key: EventKey) -> impl IntoView {
+    let base = use_base();
+    let event = page.event.clone();
     let why = event.ended_why.as_deref().map(|why| format!(" {}", visible(why)));
-    let said = match event.state {
-        LifeState::Waiting => "It is in the table of failed events, and the consumer will try it again.",
-        LifeState::Exhausted => {
-            "It is in the table of failed events, and nobody tries it again until a person retries it."
+    let when = event.ended.map(|moment| view! { " " <At at=moment.at /> });
+    match event.state {
+        LifeState::Waiting | LifeState::Exhausted | LifeState::Unknown => {
+            let href = base.failed_event(&key, None);
+            view! {
+                <Notice kind=NoticeKind::Info>
+                    <p data-say="">{open_words(event.state)}</p>
+                    <p>
+                        <a class="button primary" href=href>
+                            "Open the failed event"
+                        </a>
+                    </p>
+                </Notice>
+            }
+            .into_any()
         }
-        LifeState::Unknown => "It is in the table of failed events; whether it will be tried again cannot be told.",
-        LifeState::Resolved => "Its retry succeeded: the row and its retry log left the table together",
-        LifeState::Gone => "It left the table, and why is not known",
-        LifeState::Discarded => "A person removed it with this console; the consumer never processes it",
-    };
-    match event.ended {
-        Some(moment) => view! { {said} ", " <Between moment /> "." {why} }.into_any(),
-        None => said.into_any(),
+        LifeState::Resolved => {
+            let said = resolved_words(&page, use_visitor().person.map(|person| person.name).as_deref());
+            view! {
+                <Notice kind=NoticeKind::Done>
+                    <p tabindex="-1" data-outcome="">
+                        <strong data-say="">{said}</strong>
+                        {when}
+                        {why}
+                    </p>
+                </Notice>
+            }
+            .into_any()
+        }
+        LifeState::Gone => view! {
+            <Notice kind=NoticeKind::Warning>
+                <p tabindex="-1" data-outcome="">
+                    <strong data-say="">"Removed from the table, reason unknown."</strong>
+                    {when}
+                    {why}
+                </p>
+            </Notice>
+        }
+        .into_any(),
+        LifeState::Discarded => {
+            view! { <DiscardedNote copy=page.copy request=discard_of(&page.requests) info=page.info /> }.into_any()
+        }
     }
 }
 
+fn open_words(state: LifeState) -> &'static str {
+    match state {
+        LifeState::Waiting => "This event is waiting for its next retry.",
+        LifeState::Exhausted => "All retries of this event failed.",
+        _ => "This event is in the table. It is not known whether it will be retried.",
+    }
+}
+
+/// `Resolved 2 s after your retry.`
+fn resolved_words(page: &Page, you: Option<&str>) -> String {
+    let helped = |request: &&LedgerRequest| {
+        request.kind == RequestKind::Retry
+            && request.outcome.is_some_and(|(outcome, _)| outcome == RequestOutcome::Resolved)
+    };
+    let request = page.requests.iter().rev().find(helped);
+    match (request, page.event.ended) {
+        (Some(request), Some(ended)) => {
+            let seconds = u64::try_from((ended.at - request.at).num_seconds()).unwrap_or_default();
+            let whose = match you {
+                Some(you) if you == request.who => "your retry".to_owned(),
+                _ => format!("a retry by {}", visible(&request.who)),
+            };
+            format!("Resolved {} after {whose}.", words::span(seconds))
+        }
+        _ => "Resolved by an automatic retry.".to_owned(),
+    }
+}
+
+fn discard_of(requests: &[LedgerRequest]) -> Option<LedgerRequest> {
+    requests.iter().rev().find(|request| request.kind == RequestKind::Discard).cloned()
+}
+
+/// By whom and why it was discarded, and the way back.
 #[component]
-fn Facts(event: LedgerEvent) -> impl IntoView {
+fn DiscardedNote(copy: Option<Discarded>, request: Option<LedgerRequest>, info: ApplicationInfo) -> impl IntoView {
+    let base = use_base();
+    let asked = request.map(|request| (request.who, request.at, request.operation));
+    let asked = asked.or_else(|| copy.as_ref().map(|copy| (copy.who.clone(), copy.at, copy.operation)));
+    let who = asked.as_ref().map(|(who, ..)| format!(" by {}", visible(who))).unwrap_or_default();
+    let at = asked.as_ref().map(|(_, at, _)| view! { " " <At at=*at /> });
+    let operation = asked.map(
+        |(_, _, operation)| view! { " " <a href=base.operation(operation)>{format!("Operation {operation}")}</a> },
+    );
+    let uncertain = copy.as_ref().is_some_and(|copy| !copy.certain);
+    let reason = copy.as_ref().and_then(|copy| copy.reason.clone());
+    let undo = match copy {
+        Some(Discarded { restored: Some((at, operation, _)), .. }) => view! {
+            <p>
+                "Restored " <At at=at /> " by " <a href=base.operation(operation)>{format!("operation {operation}")}</a> "."
+            </p>
+        }
+        .into_any(),
+        Some(copy) => {
+            let until = copy.until.map(|until| {
+                view! { <span class="small muted">"Can be restored until " <At at=until exact=true /> "."</span> }
+            });
+            if refused(RequestKind::Restore.right()).is_some() {
+                view! { <p>{until}</p> }.into_any()
+            } else {
+                view! {
+                    <form method="post" action=base.function("plan_operation") class="bar">
+                        <FormToken />
+                        <Back />
+                        <input type="hidden" name="copies[]" value=copy.id.to_string() />
+                        <PlanSubmit kind=RequestKind::Restore text="Restore…" forbidden=due::forbidden([&info]) />
+                        {until}
+                    </form>
+                }
+                .into_any()
+            }
+        }
+        None => view! { <p>"The copy was deleted: the event cannot be restored."</p> }.into_any(),
+    };
+    view! {
+        <Notice kind=NoticeKind::Info>
+            <p tabindex="-1" data-outcome="">
+                <strong data-say="">{format!("Discarded{who}.")}</strong>
+                {at}
+                {operation}
+            </p>
+            {uncertain.then(|| view! { <p>"It is not known whether the console or the application removed it."</p> })}
+            {reason.map(|reason| view! { <p>"Reason: " <bdi>{visible(&reason)}</bdi></p> })}
+            {undo}
+        </Notice>
+    }
+    .into_any()
+}
+
+#[component]
+fn Details(event: LedgerEvent) -> impl IntoView {
     let text = |text: Option<String>| match text {
         Some(text) => view! { <ShortId text=visible(&text) keep=40 /> }.into_any(),
         None => view! { <span class="none">"none"</span> }.into_any(),
@@ -118,7 +268,7 @@ fn Facts(event: LedgerEvent) -> impl IntoView {
     view! {
         <section class="sheet" aria-labelledby="facts-title">
             <header>
-                <h2 id="facts-title">"Facts"</h2>
+                <h2 id="facts-title">"Details"</h2>
             </header>
             <dl class="facts pad">
                 <dt>"Event id"</dt>
@@ -127,70 +277,125 @@ fn Facts(event: LedgerEvent) -> impl IntoView {
                 <dd>{text(event.record.clone())}</dd>
                 <dt>"Feed"</dt>
                 <dd>{text(event.feed_uri.clone())}</dd>
-                <dt>"Id of the row"</dt>
+                {lasted.map(|lasted| view! { <dt>"Time to resolve"</dt> <dd>{lasted}</dd> })}
+                <dt>"Failed retries"</dt>
+                <dd>{words::number(event.attempts)}</dd>
+                <dt>"Retry counter"</dt>
+                <dd>{event.retries.map_or_else(|| "not known".to_owned(), words::number)}</dd>
+                <dt>"Database row"</dt>
                 <dd>
                     <code>{event.row_id.to_string()}</code>
                 </dd>
-                <dt>"Retries"</dt>
-                <dd>{event.retries.map_or_else(|| "not known".to_owned(), words::number)}</dd>
-                <dt>"Failed retries seen"</dt>
-                <dd>{words::number(event.attempts)}</dd>
-                {lasted.map(|lasted| view! { <dt>"Was a failed event for"</dt> <dd>{lasted}</dd> })}
             </dl>
             <p class="pad small muted">
-                "The history keeps ids, times and states; the texts of errors and the payload left with the row."
+                "The history keeps ids, times and states. Error texts and payload were removed with the row."
             </p>
         </section>
     }
     .into_any()
 }
 
-fn timeline(page: &Page) -> AnyView {
-    let event = &page.event;
-    let fault = |id: i64| fault_words(&page.faults, id);
-    let first = view! {
-        <li class="waiting">
-            <b>"First failure"</b>
-            {fault(event.first_fault)}
-            <span class="small muted block">
-                {match (event.failed_at, event.moves) {
-                    (Some(at), false) => view! { <At at exact=true /> }.into_any(),
-                    (Some(at), true) => view! { "not later than " <At at exact=true /> ", when its row was changed last before that" }
-                        .into_any(),
-                    (None, _) => "at a time that is not known".into_any(),
-                }}
-            </span>
-        </li>
-        <li>
-            <b>"First seen by the console"</b>
-            <span class="small muted block">
-                <Between moment=event.seen />
-            </span>
-        </li>
-    };
-    let mut number = 0_u64;
-    let entries: Vec<AnyView> = page
-        .entries
-        .iter()
-        .map(|entry| {
-            if entry.what == Happened::Attempt {
-                number += 1;
-            }
-            let (class, words) = entry_words(entry, number, event.state);
+/// Other failed events of the same record, also such that are gone.
+#[component]
+fn SameRecord(events: Vec<LedgerEvent>, applications: Vec<ApplicationInfo>) -> impl IntoView {
+    let base = use_base();
+    let rows = events
+        .into_iter()
+        .map(|event| {
+            let known = applications.iter().find(|app| app.key == event.app);
+            let name = known.map_or_else(|| event.app.clone(), |app| app.name.clone());
             view! {
-                <li class=class>
-                    <b>{words}</b>
-                    {entry.fault.map(fault)}
-                    {entry.who.clone().map(|who| visible(&format!(", asked for by {who}")))}
-                    <span class="small muted block">
-                        <Between moment=entry.moment />
+                <li>
+                    <LifeBadge state=event.state asked=event.asked />
+                    <span>
+                        <a href=base.life(event.id)>{event.naming().event(&name)}</a>
+                        <span class="small muted block">
+                            {since_heading([&event.failed_since()])} " " <Since since=event.failed_since() />
+                        </span>
                     </span>
                 </li>
             }
-            .into_any()
         })
-        .collect();
-    view! { {first} {entries} }.into_any()
+        .collect_view();
+    view! {
+        <section class="sheet" aria-labelledby="same-title">
+            <header>
+                <h2 id="same-title">"Same record"</h2>
+            </header>
+            {if rows.is_empty() {
+                view! { <p class="pad muted">"No other failed events of this record."</p> }.into_any()
+            } else {
+                view! { <ul class="same plain pad">{rows}</ul> }.into_any()
+            }}
+        </section>
+    }
+    .into_any()
+}
+
+/// What happened, newest first. What only the books of the console say is folded.
+#[component]
+fn Timeline(page: Page) -> impl IntoView {
+    let event = page.event.clone();
+    let fault = |id: i64| fault_words(&page.faults, id);
+    let mut number = 0_u64;
+    let (mut items, mut books): (Vec<AnyView>, Vec<AnyView>) = (Vec::new(), Vec::new());
+    let last_end = page.entries.iter().rposition(|entry| matches!(entry.what, Happened::Ended { .. }));
+    for (place, entry) in page.entries.iter().enumerate() {
+        if entry.what == Happened::Attempt {
+            number += 1;
+        }
+        let is_last = last_end == Some(place) && !event.state.is_open();
+        let (class, words) = entry_words(entry, number, is_last.then_some(event.state));
+        let item = view! {
+            <li class=class data-key=place.to_string()>
+                <b>{words}</b>
+                {entry.fault.map(fault)}
+                {entry.who.clone().map(|who| visible(&format!(", by {who}")))}
+                <span class="small muted block">
+                    <Between moment=entry.moment />
+                </span>
+            </li>
+        };
+        let place = if is_bookkeeping(entry.what) { &mut books } else { &mut items };
+        place.push(item.into_any());
+    }
+    items.reverse();
+    books.reverse();
+    let notes = words::number(books.len() as u64 + 1);
+    view! {
+        <ol class="timeline">
+            {items}
+            <li class="waiting" data-key="first">
+                <b>"First failure"</b>
+                {fault(event.first_fault)}
+                <span class="small muted block">
+                    {match (event.failed_at, event.moves) {
+                        (Some(at), false) => view! { <At at exact=true /> }.into_any(),
+                        (Some(at), true) => view! { "not later than " <At at exact=true /> ", when its row was last changed" }
+                            .into_any(),
+                        (None, _) => "time not known".into_any(),
+                    }}
+                </span>
+            </li>
+        </ol>
+        <details class="earlier pad">
+            <summary>{format!("Changes seen by the console ({notes})")}</summary>
+            <ol class="timeline">
+                {books}
+                <li data-key="seen">
+                    <b>"First seen by the console"</b>
+                    <span class="small muted block">
+                        <Between moment=event.seen />
+                    </span>
+                </li>
+            </ol>
+        </details>
+    }
+    .into_any()
+}
+
+fn is_bookkeeping(what: Happened) -> bool {
+    matches!(what, Happened::Retries { .. } | Happened::Moved | Happened::Earlier)
 }
 
 fn fault_words(faults: &BTreeMap<i64, Fault>, id: i64) -> Option<String> {
@@ -198,50 +403,124 @@ fn fault_words(faults: &BTreeMap<i64, Fault>, id: i64) -> Option<String> {
     Some(visible(&format!(": {}", crate::model::fingerprint::title(&fault.fingerprint))))
 }
 
-/// The class that colours an entry, and what it says.
-fn entry_words(entry: &LedgerEntry, number: u64, state: LifeState) -> (&'static str, String) {
+/// `1 failed retry`, `3 failed retries`.
+pub(super) fn failed_retries(count: u64) -> String {
+    match count {
+        1 => "1 failed retry".to_owned(),
+        _ => format!("{} failed retries", words::number(count)),
+    }
+}
+
+/// The class that colours an entry, and what it says. `state`: of the end that the event is at now; an earlier end, after which it
+/// came back, can have been another.
+fn entry_words(entry: &LedgerEntry, number: u64, state: Option<LifeState>) -> (&'static str, String) {
     let count = |retries: Option<i64>| retries.map_or_else(|| "unknown".to_owned(), words::number);
     match entry.what {
-        Happened::Attempt => ("exhausted", format!("Failed retry {}", words::number(number))),
-        Happened::Earlier => {
-            ("", "Earlier attempt, of an earlier failure of the same event; it counts for nothing".to_owned())
+        Happened::Attempt => ("exhausted", format!("Retry {} failed", words::number(number))),
+        Happened::Earlier => ("", "Earlier attempt, of an earlier failure of the same event: not counted".to_owned()),
+        Happened::Retries { before, after } => {
+            ("", format!("Retry counter changed from {} to {}", count(before), count(after)))
         }
-        Happened::Retries { before, after } => ("", format!("Retries went from {} to {}", count(before), count(after))),
         Happened::Requested { before: Some(before) } => {
-            ("waiting", format!("Retry requested; retries were {}", words::number(before)))
+            ("waiting", format!("Retry requested after {}", failed_retries(before.unsigned_abs())))
         }
         Happened::Requested { before: None } => ("waiting", "Retry requested".to_owned()),
         Happened::Overwritten { after } => {
-            ("exhausted", format!("The retry was overwritten: a count of {} was written over the reset", count(after)))
+            ("exhausted", format!("Retry lost: a running retry set the counter to {}", count(after)))
         }
         Happened::Discarded => ("", "Discard requested".to_owned()),
-        Happened::Restored => ("waiting", "Put back into the table".to_owned()),
-        Happened::Moved => ("", "Its feed's address was rewritten".to_owned()),
-        Happened::Ended if state.is_open() => ("", "Left the table".to_owned()),
-        Happened::Ended => (state.word(), format!("Left the table: {}", state.word())),
-        Happened::Withdrawn => ("", "The request did not reach the database".to_owned()),
+        Happened::Restored => ("waiting", "Restored".to_owned()),
+        Happened::Moved => ("", "Feed address changed".to_owned()),
+        Happened::Ended { state: noted } => match noted.or(state) {
+            Some(state) => (state.word(), state.label().to_owned()),
+            None => ("", "Removed from the table".to_owned()),
+        },
+        Happened::Withdrawn => ("", "The request changed nothing in the database".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, TimeDelta};
+
     use super::*;
-    use crate::model::ledger::Moment;
+    use crate::model::{RowId, ledger::Moment, samples};
 
     #[test]
     fn every_entry_says_what_happened() {
         let entry = |what| LedgerEntry {
-            moment: Moment::exactly(chrono::DateTime::UNIX_EPOCH),
+            moment: Moment::exactly(DateTime::UNIX_EPOCH),
             what,
             fault: None,
             operation: None,
             who: None,
         };
-        let said = |what| entry_words(&entry(what), 2, LifeState::Resolved).1;
-        assert_eq!(said(Happened::Attempt), "Failed retry 2");
+        let said = |what| entry_words(&entry(what), 2, Some(LifeState::Resolved)).1;
+        assert_eq!(said(Happened::Attempt), "Retry 2 failed");
         assert!(said(Happened::Earlier).starts_with("Earlier attempt, of an earlier failure"));
-        assert_eq!(said(Happened::Retries { before: Some(3), after: Some(4) }), "Retries went from 3 to 4");
-        assert_eq!(said(Happened::Requested { before: Some(5) }), "Retry requested; retries were 5");
-        assert_eq!(said(Happened::Ended), "Left the table: resolved");
+        assert_eq!(said(Happened::Retries { before: Some(3), after: Some(4) }), "Retry counter changed from 3 to 4");
+        assert_eq!(said(Happened::Requested { before: Some(5) }), "Retry requested after 5 failed retries");
+        assert_eq!(said(Happened::Requested { before: Some(1) }), "Retry requested after 1 failed retry");
+        let ended = |state| Happened::Ended { state };
+        assert_eq!(said(ended(None)), "Resolved");
+        assert_eq!(said(ended(Some(LifeState::Discarded))), LifeState::Discarded.label(), "as it was then");
+        let earlier = entry_words(&entry(ended(None)), 2, None);
+        assert_eq!(earlier, ("", "Removed from the table".to_owned()), "what was not noted is not guessed");
+    }
+
+    #[test]
+    fn a_resolved_event_says_whose_retry_it_was_and_how_long_it_took() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let request = |outcome| LedgerRequest {
+            kind: RequestKind::Retry,
+            operation: 1,
+            who: "asha".to_owned(),
+            at: at(100),
+            retries_before: Some(5),
+            outcome,
+            fault: None,
+        };
+        let event = LedgerEvent {
+            id: 1,
+            app: "odoo".to_owned(),
+            row_id: RowId(1),
+            feed_uri: None,
+            event_id: None,
+            record: None,
+            title: None,
+            failed_at: None,
+            moves: false,
+            seen: Moment::exactly(at(0)),
+            retries: None,
+            state: LifeState::Resolved,
+            asked: None,
+            first_fault: 1,
+            fault: 1,
+            attempts: 0,
+            ended: Some(Moment::exactly(at(102))),
+            ended_why: None,
+        };
+        let page = |requests| Page {
+            info: samples::view("Odoo", samples::up(), Vec::new()).info,
+            event: event.clone(),
+            entries: Vec::new(),
+            requests,
+            faults: BTreeMap::new(),
+            same_record: Vec::new(),
+            applications: Vec::new(),
+            copy: None,
+            previous: None,
+            next: None,
+        };
+        let resolved = Some((RequestOutcome::Resolved, Moment::exactly(at(102))));
+        assert_eq!(resolved_words(&page(vec![request(resolved)]), Some("asha")), "Resolved 2 s after your retry.");
+        assert_eq!(
+            resolved_words(&page(vec![request(resolved)]), Some("binta")),
+            "Resolved 2 s after a retry by asha."
+        );
+        let failed = Some((RequestOutcome::FailedAgain, Moment::exactly(at(101))));
+        for requests in [vec![], vec![request(failed)], vec![request(None)]] {
+            assert_eq!(resolved_words(&page(requests), Some("asha")), "Resolved by an automatic retry.");
+        }
     }
 }

@@ -2,30 +2,32 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 
-use super::operations::{StageBadge, followed, place};
+use super::operations::{StageBadge, place};
 use crate::{
     api::operations::{FeedOfPlan, OperationPage as Page, view_operation},
     error::Problem,
     model::{
-        ApplicationInfo, EventKey, Feed, FeedState,
+        ApplicationInfo, EventKey, FailedSince, Feed, FeedState,
         error_text::visible,
-        feed::category_of,
+        feed_names::{NamedFeed, called},
         fingerprint,
         ledger::{RequestKind, RequestOutcome},
         obstacle::{no_address, untitled_in_plan},
-        operation::{Operation, OperationRow, PlannedFeed, RowCourse, RowOutcome, Stage},
+        operation::{Operation, OperationRow, PlannedFeed, RowCourse, RowOutcome, Stage, WhichRows},
+        time_left::{FeedWork, time_left},
     },
     ui::{
         components::{
-            At, Badge, FormToken, Icon, Notice, NoticeKind, Number, PlanButton, PlanOf, SeenAtWork, ShortId, icon,
-            loaded, outcome_kind, use_base,
+            At, Back, Badge, FieldTold, FormToken, Icon, Notice, NoticeKind, Number, PlanButton, PlanOf, SeenAtWork,
+            ShortId, Since, Steps, field_id, field_told, here, icon, loaded, now, outcome_kind, since_heading,
+            use_base,
         },
         due,
-        islands::Course,
+        islands::Follows,
         sentences,
-        visitor::refused,
+        visitor::{lacking, refused, typed},
         words,
     },
 };
@@ -34,14 +36,12 @@ use crate::{
 pub fn OperationPage() -> impl IntoView {
     let id = use_params_map().read_untracked().get("id").unwrap_or_default();
     let after = place("after");
+    let which = use_query_map().read_untracked().get("rows");
     let answer = async move {
-        let id = id.parse().map_err(|_| {
-            Problem::not_found(
-                "There is no such operation: operations are named by numbers.",
-                "Open the list of operations.",
-            )
-        })?;
-        view_operation(id, after?).await
+        let id = id
+            .parse()
+            .map_err(|_| Problem::not_found("There is no such operation.", "Open the list of operations."))?;
+        view_operation(id, after?, which).await
     };
     loaded(answer, |page| match page.operation.stage {
         Stage::Planning => view! { <BeingPlanned page /> }.into_any(),
@@ -58,10 +58,10 @@ fn Head(operation: Operation) -> impl IntoView {
         <Title text=heading.clone() />
         <div class="head">
             <div>
-                <p class="crumbs">
+                <nav class="crumbs" aria-label="Breadcrumb">
                     <a href=base.operations()>"Operations"</a>
                     <span>{format!("Operation {}", operation.id)}</span>
-                </p>
+                </nav>
                 <h1>{heading}</h1>
             </div>
         </div>
@@ -72,17 +72,16 @@ fn Head(operation: Operation) -> impl IntoView {
 /// The rows are still being written down.
 #[component]
 fn BeingPlanned(page: Page) -> impl IntoView {
-    let base = use_base();
     let (id, kind) = (page.operation.id, page.operation.kind);
     view! {
         <Head operation=page.operation />
-        <Course ask=base.operation_course(id) stage="planning".to_owned() />
+        <Follows app=None again=Some(2) />
         <Notice kind=NoticeKind::Info>
-            <strong>"The plan is being made: its rows are written down, and nothing is touched."</strong>
-            <p>{format!("{} so far. Reload the page to see how far it is.", words::count_first(page.so_far, "row"))}</p>
+            <strong data-say="">"Creating the plan. Nothing is changed yet."</strong>
+            <p>{format!("{} so far.", words::count_first(page.so_far, "event"))}</p>
         </Notice>
         <div class="bar">
-            <Turn id kind=kind turn="drop" text="Throw the plan away" />
+            <Turn id kind=kind turn="drop" text="Cancel" />
         </div>
     }
     .into_any()
@@ -97,11 +96,16 @@ fn Plan(page: Page) -> impl IntoView {
         <section class="sheet plan" aria-label="The plan">
             <div class="pad">
                 <Effect page=page.clone() />
-                <FeedsOfPlan kind=operation.kind feeds=page.feeds.clone() applications=page.applications.clone() />
+                <FeedsOfPlan
+                    kind=operation.kind
+                    feeds=page.feeds.clone()
+                    names=page.names.clone()
+                    applications=page.applications.clone()
+                />
                 <Start page=page.clone() />
             </div>
         </section>
-        <Rows id=operation.id kind=operation.kind rows=page.rows next=page.next applications=page.applications />
+        <Rows page=page.clone() />
     }
     .into_any()
 }
@@ -112,29 +116,42 @@ fn Effect(page: Page) -> impl IntoView {
     let operation = &page.operation;
     let planned = operation.planned.unwrap_or(operation.counts.asked);
     let rows = words::count_first(planned, "failed event");
+    let one = planned == 1;
+    let worded = |of_one: &'static str, of_many: &'static str| if one { of_one } else { of_many };
     let mut effects = match operation.kind {
         RequestKind::Retry => vec![
-            format!("{rows}: retries is set to 0, oldest first, and nothing else is changed."),
-            "Exactly these rows: what fails, or becomes exhausted, from now on is not part of it.".to_owned(),
-            "Events whose cause is not gone fail again, until they are exhausted once more.".to_owned(),
+            format!("{rows}: the retry counter is set to 0{}. Nothing else changes.", worded("", ", oldest first")),
+            "New failures are not included.".to_owned(),
+            format!("If the cause is not fixed, {} will fail again.", worded("it", "they")),
         ],
-        RequestKind::Discard => vec![
-            format!("{rows}: removed from the table, with the rows of the retry log that belong to them."),
-            "The consumer will never process these events: it has read past them.".to_owned(),
-            "A feed that is stopped by too many failed events reads on when fewer are left.".to_owned(),
-            match page.keep_days {
-                Some(days) => format!(
-                    "Each is copied whole before it is removed, and can be put back for {}; then the copy is deleted for good.",
-                    words::count(u64::try_from(days).unwrap_or_default(), "day")
-                ),
-                None => "Each is copied whole before it is removed, and can be put back.".to_owned(),
-            },
-        ],
+        RequestKind::Discard => {
+            let copy = worded("A copy is kept.", "A copy of each is kept.");
+            vec![
+                format!("{rows}: removed from the table, with the rows of {} retry log.", worded("its", "their")),
+                format!("The application will never process {}.", worded("this event", "these events")),
+                match page.keep_days {
+                    Some(days) => {
+                        let days = words::count(u64::try_from(days).unwrap_or_default(), "day");
+                        format!("{copy} You can restore it for {days}.")
+                    }
+                    None => format!("{copy} You can restore it at any time."),
+                },
+            ]
+        }
         RequestKind::Restore => vec![
-            format!("{rows}: put back as they were, with their retry log."),
-            "One that is there again by the consumer's own doing is not doubled; one whose id is taken gets a new id."
-                .to_owned(),
-            "They count as failed events again: a feed may be stopped by them.".to_owned(),
+            format!("{rows}: restored as before, with the retry log."),
+            worded(
+                "If the event failed again since its discard, it is skipped and its copy is kept. If its id is in use, it gets a new \
+                 one.",
+                "Events that failed again since their discard are skipped, and their copies are kept. If an id is in use, the event \
+                 gets a new one.",
+            )
+            .to_owned(),
+            worded(
+                "The restored event counts as a failed event again and can stop its feed.",
+                "Restored events count as failed events again and can stop their feed.",
+            )
+            .to_owned(),
         ],
     };
     effects.extend(operation.left_out.clone());
@@ -152,31 +169,32 @@ fn Effect(page: Page) -> impl IntoView {
 fn order_matters(operation: &Operation) -> Option<String> {
     let mut parts = Vec::new();
     if operation.later_resolved > 0 {
-        parts.push(format!(
-            "of {} a later event has succeeded meanwhile",
-            words::count(operation.later_resolved, "record")
-        ));
+        parts.push(format!("for {} a later event succeeded", words::count(operation.later_resolved, "record")));
     }
     if operation.later_failed > 0 {
-        parts.push(format!("of {} a later event failed too", words::count(operation.later_failed, "record")));
+        parts.push(format!("for {} a later event failed too", words::count(operation.later_failed, "record")));
     }
     let what = match operation.kind {
         RequestKind::Retry | RequestKind::Restore => {
-            "A retry reads the record as it is now, which is harmless for patients and reference data; an order that changes \
-             an earlier one needs that one first."
+            "A retry reads the current record. If one order changes another, retry the older event first."
         }
-        RequestKind::Discard => "What is discarded is missing when the later one is processed.",
+        RequestKind::Discard => "The later event is then processed without the discarded one.",
     };
     (!parts.is_empty()).then(|| format!("The order may matter: {}. {what}", words::listed(parts)))
 }
 
 /// Where the rows are, and how these feeds stand. Of what makes work for the consumers, how long they will need.
 #[component]
-fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<ApplicationInfo>) -> impl IntoView {
+fn FeedsOfPlan(
+    kind: RequestKind,
+    feeds: Vec<FeedOfPlan>,
+    names: Vec<NamedFeed>,
+    applications: Vec<ApplicationInfo>,
+) -> impl IntoView {
     let base = use_base();
     let heading = match kind {
-        RequestKind::Discard => "How the feed stands",
-        RequestKind::Retry | RequestKind::Restore => "What the consumer has to do",
+        RequestKind::Discard | RequestKind::Restore => "Feed after this",
+        RequestKind::Retry => "Expected time",
     };
     let rows = feeds
         .into_iter()
@@ -184,17 +202,25 @@ fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<Appl
             let info = applications.iter().find(|info| info.key == planned.app).cloned();
             let name = info.as_ref().map_or_else(|| visible(&planned.app), |info| info.name.clone());
             let href = base.application(&planned.app);
-            let category = planned.feed_uri.as_deref().and_then(category_of).map(visible);
-            let label = category.or_else(|| planned.feed_uri.as_deref().map(visible)).unwrap_or_else(|| "no feed address".to_owned());
+            // No retry is planned of what was read and has no feed address.
+            let unread = kind == RequestKind::Retry && planned.feed_uri.is_none();
+            let label = match unread {
+                true => "feed not known".to_owned(),
+                false => called(&names, &applications, &planned.app, planned.feed_uri.as_deref()),
+            };
             let stopped = feed.as_ref().is_some_and(|feed| feed.state == FeedState::Stopped);
             let stands = match (kind, &info) {
                 (RequestKind::Discard, _) => after_discard(&planned, feed.as_ref()),
-                (_, Some(info)) => work(kind, &planned, feed.as_ref(), info),
-                (_, None) => Vec::new(),
+                (RequestKind::Restore, _) => after_restore(&planned, feed.as_ref(), info.as_ref()),
+                (RequestKind::Retry, _) if unread => {
+                    vec!["These events could not be read, or are not in the table.".to_owned()]
+                }
+                (RequestKind::Retry, Some(info)) => work(&planned, feed.as_ref(), info),
+                (RequestKind::Retry, None) => Vec::new(),
             };
             let at_work = feed.and_then(|feed| feed.last_seen_at_work);
-            let seen = (kind != RequestKind::Discard).then(|| view! { " " <SeenAtWork stamp=at_work /> });
-            let assumed = info.as_ref().filter(|_| kind != RequestKind::Discard).and_then(due::assumed);
+            let seen = (kind == RequestKind::Retry).then(|| view! { " " <SeenAtWork stamp=at_work /> });
+            let assumed = info.as_ref().filter(|_| kind == RequestKind::Retry).and_then(due::assumed);
             view! {
                 <tr>
                     <th scope="row">
@@ -209,7 +235,7 @@ fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<Appl
                         <div>
                             {stopped
                                 .then(|| {
-                                    view! { <Badge word="stopped" icon="stopped" text="Stopped: nothing new is read from it" /> }
+                                    view! { <Badge word="stopped" icon="stopped" text="Stopped: nothing new is read" /> }
                                 })} <span class="small block">{stands.join(" ")} {seen} " " {assumed}</span>
                         </div>
                     </td>
@@ -219,6 +245,7 @@ fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<Appl
         .collect_view();
     view! {
         <table class="cards">
+            <caption class="unseen">"The feeds of these events"</caption>
             <thead>
                 <tr>
                     <th scope="col">"Feed"</th>
@@ -234,62 +261,71 @@ fn FeedsOfPlan(kind: RequestKind, feeds: Vec<FeedOfPlan>, applications: Vec<Appl
 
 /// What is left of a feed's failed events when those of a plan are discarded.
 fn after_discard(planned: &PlannedFeed, feed: Option<&Feed>) -> Vec<String> {
-    let Some(feed) = feed else { return vec!["How many failed events it has now is not known.".to_owned()] };
+    let Some(feed) = feed else { return vec!["The number of failed events is not known.".to_owned()] };
     let (total, left) = (feed.counts.total, feed.counts.total.saturating_sub(planned.rows));
     vec![match left {
-        0 => "No failed event is left after it.".to_owned(),
-        left => format!("{} of {} are left after it.", words::number(left), words::count(total, "failed event")),
+        0 => "No failed events left.".to_owned(),
+        left => format!("{} of {} left.", words::number(left), words::count(total, "failed event")),
     }]
 }
 
-/// What the consumer has to do about a feed's rows of a plan. Those that wait already are its work too, but for rows of the
-/// plan that are among them.
-fn work(kind: RequestKind, planned: &PlannedFeed, feed: Option<&Feed>, info: &ApplicationInfo) -> Vec<String> {
+/// How many failed events a feed has when those of a plan are restored, and whether that stops it.
+fn after_restore(planned: &PlannedFeed, feed: Option<&Feed>, info: Option<&ApplicationInfo>) -> Vec<String> {
+    let total = feed.map_or(0, |feed| feed.counts.total).saturating_add(planned.rows);
+    let limit = info.and_then(|info| info.limits_of(planned.feed_uri.as_deref()).max_failed_events);
+    let mut said = vec![format!("{}.", words::count(total, "failed event"))];
+    if let Some(limit) = limit.filter(|limit| total >= *limit) {
+        said.push(format!("The limit is {}: the feed will be stopped.", words::number(limit)));
+    }
+    said
+}
+
+/// How long a feed's rows of a plan take. Those that wait already are work too, but for rows of the plan that are among them.
+fn work(planned: &PlannedFeed, feed: Option<&Feed>, info: &ApplicationInfo) -> Vec<String> {
     if no_address(planned.feed_uri.as_deref()) {
         return vec![due::NEVER_FOUND.to_owned()];
     }
     if info.limits.max_retry.is_none() {
         return vec![due::turn(&info.limits, None)];
     }
-    let waiting = feed.map_or(0, |feed| feed.counts.waiting);
-    // Rows that are put back are not in the table now.
-    let others = if kind == RequestKind::Restore { waiting } else { waiting.saturating_sub(planned.waiting) };
+    if let Some(reason) = due::blocked(feed) {
+        return vec![reason];
+    }
+    let others = feed.map_or(0, |feed| feed.counts.waiting).saturating_sub(planned.waiting);
     let mut work = vec![due::work(&info.limits, planned.rows.saturating_add(others))];
-    if others > 0 {
-        let (verb, are) = if others == 1 { ("waits", "is") } else { ("wait", "are") };
-        let events = words::count_first(others, "other event");
-        work.push(format!("{events} of the feed {verb} already and {are} tried in between."));
+    match others {
+        0 => {}
+        1 => work.push("1 other event of the feed is waiting and counted here.".to_owned()),
+        others => {
+            work.push(format!("{} other events of the feed are waiting and counted here.", words::number(others)));
+        }
     }
     work
 }
 
-/// The question, or why it cannot be asked.
+/// The question, or why it cannot be asked; one line for who may not start it.
 #[component]
 fn Start(page: Page) -> impl IntoView {
     let base = use_base();
+    if let Some(lacking) = lacking(page.operation.kind.right()) {
+        return view! { <p class="muted">{lacking}</p> }.into_any();
+    }
     let operation = page.operation;
     let (id, kind) = (operation.id, operation.kind);
-    let lacking = refused(kind.right());
     let planned = operation.planned.unwrap_or(operation.counts.asked);
     let rows = words::count(planned, "failed event");
     let button = match kind {
         RequestKind::Retry => format!("Retry {rows}"),
         RequestKind::Discard => format!("Discard {rows}"),
-        RequestKind::Restore => format!("Put {rows} back"),
+        RequestKind::Restore => format!("Restore {rows}"),
     };
-    let mut refused = page.refused;
-    let off = lacking.is_some()
-        || !refused.is_empty()
-            && operation.counts.asked > 0
-            && page.feeds.iter().map(|feed| &feed.planned.app).collect::<std::collections::BTreeSet<_>>().len()
-                <= refused.len();
-    refused.extend(lacking);
+    let refused = page.refused;
+    let off = !refused.is_empty()
+        && operation.counts.asked > 0
+        && page.feeds.iter().map(|feed| &feed.planned.app).collect::<std::collections::BTreeSet<_>>().len()
+            <= refused.len();
     let needs_reason = kind == RequestKind::Discard;
-    let label = if needs_reason {
-        "Reason: why these need never be processed"
-    } else {
-        "Reason, for the record (may stay empty)"
-    };
+    let label = if needs_reason { "Reason (required): why these events are not needed" } else { "Reason (optional)" };
     view! {
         {refused
             .into_iter()
@@ -297,53 +333,83 @@ fn Start(page: Page) -> impl IntoView {
             .collect_view()}
         <form method="post" action=base.function("start_operation") class="ask">
             <FormToken />
+            <Back />
             <input type="hidden" name="id" value=id.to_string() />
             <label>
                 <span>{label}</span>
-                <input name="reason" maxlength="1000" autocomplete="off" required=needs_reason />
+                <input
+                    id=field_id("reason")
+                    name="reason"
+                    maxlength="1000"
+                    autocomplete="off"
+                    required=needs_reason
+                    value=typed("reason")
+                    aria-describedby=field_told("reason")
+                />
+                <FieldTold name="reason" />
             </label>
-            <details>
-                <summary>"Carefully: a rate, or a few first"</summary>
-                <label>
-                    <span>"At most so many a minute (empty: as quickly as the database takes them)"</span>
-                    <input name="per_minute" inputmode="numeric" pattern="[0-9]*" autocomplete="off" />
-                </label>
-                {(kind == RequestKind::Retry)
-                    .then(|| {
-                        view! {
-                            <label>
-                                <span>"First only so many, and wait for their outcome"</span>
-                                <input name="try_first" inputmode="numeric" pattern="[0-9]*" autocomplete="off" />
-                            </label>
-                            <label>
-                                <span>"Go on if so many of them succeeded (empty: all of them)"</span>
-                                <input name="try_needed" inputmode="numeric" pattern="[0-9]*" autocomplete="off" />
-                            </label>
-                        }
-                    })}
-            </details>
+            {(planned > 1)
+                .then(|| {
+                    let filled = ["per_minute", "try_first", "try_needed"].into_iter().filter_map(typed);
+                    let open = filled.into_iter().any(|text| !text.trim().is_empty());
+                    view! {
+                        <details open=open>
+                            <summary>"Options: limit the speed or test a few first"</summary>
+                            <Count name="per_minute" text="Maximum per minute (empty: no limit)" />
+                            {(kind == RequestKind::Retry)
+                                .then(|| {
+                                    view! {
+                                        <Count name="try_first" text="Test with the first … events (empty: no test)" />
+                                        <Count name="try_needed" text="Continue if … of them succeed (empty: all)" />
+                                    }
+                                })}
+                        </details>
+                    }
+                })}
             <div class="bar">
-                <button type="submit" class="primary" disabled=off>
+                <button type="submit" class=if kind == RequestKind::Discard { "danger" } else { "primary" } disabled=off>
                     <Icon name=icon(kind) />
                     {button}
                 </button>
             </div>
         </form>
-        <Turn id kind=kind turn="drop" text="Throw the plan away" />
+        <Turn id kind=kind turn="drop" text="Cancel" />
     }
     .into_any()
 }
 
-/// A button that pauses, resumes, cancels or throws away.
+/// A field for a number that may be empty.
+#[component]
+fn Count(name: &'static str, text: &'static str) -> impl IntoView {
+    view! {
+        <label>
+            <span>{text}</span>
+            <input
+                id=field_id(name)
+                name=name
+                inputmode="numeric"
+                pattern="[0-9]*"
+                autocomplete="off"
+                value=typed(name)
+                aria-describedby=field_told(name)
+            />
+            <FieldTold name />
+        </label>
+    }
+    .into_any()
+}
+
+/// A button that pauses, resumes or cancels; nothing for who may not. A plan that is dropped leads to the page that it was made on.
 #[component]
 fn Turn(id: i64, kind: RequestKind, turn: &'static str, text: &'static str) -> impl IntoView {
     let base = use_base();
     if refused(kind.right()).is_some() {
-        return view! { <button type="button" disabled=true>{text}</button> }.into_any();
+        return ().into_any();
     }
     view! {
         <form method="post" action=base.function("turn_operation") class="inline">
             <FormToken />
+            <input type="hidden" name="back" value=if turn == "drop" { made_on() } else { Some(here()) } />
             <input type="hidden" name="id" value=id.to_string() />
             <button type="submit" name="turn" value=turn>
                 {text}
@@ -353,118 +419,189 @@ fn Turn(id: i64, kind: RequestKind, turn: &'static str, text: &'static str) -> i
     .into_any()
 }
 
+/// The page that a plan was made on, where its address says that.
+fn made_on() -> Option<String> {
+    use_query_map().read_untracked().get("back")
+}
+
 /// An operation that has begun.
 #[component]
 fn Running(page: Page) -> impl IntoView {
     let base = use_base();
     let operation = page.operation.clone();
-    let (id, stage) = (operation.id, operation.stage);
-    let counts = operation.counts;
-    let (taken, of) =
-        (counts.done() + counts.left_alone(), operation.planned.unwrap_or(counts.asked).max(counts.asked));
-    let outcome = sentences::outcome(&operation);
-    let said = sentences::stage(&operation);
-    let of_kind = operation.kind;
-    let due = (of_kind == RequestKind::Retry && counts.reset > 0).then(|| due_of(&page.feeds, &page.applications));
+    let (id, stage, of_kind) = (operation.id, operation.stage, operation.kind);
+    let late = late(&page);
+    // Where the retry job does not come, no time is promised.
+    let left = late.is_none().then(|| time_left(&operation, &work_of(&page), now())).flatten();
+    let outcome = sentences::outcome(&operation, left);
+    let expected = (of_kind == RequestKind::Retry && operation.awaited() > 0 && operation.tried() == 0)
+        .then(|| due_of(&page.feeds, &page.applications, &page.names));
     let (kind, note, badge) = (outcome_kind(&operation), operation.note.clone(), operation.clone());
-    let live = stage.is_under_way();
+    let (progress, failed_again) = (operation.clone(), operation.followed.failed_again);
+    let again = stage.is_under_way().then_some(2);
     view! {
         <Head operation=operation.clone() />
-        {live.then(|| view! { <Course ask=base.operation_course(id) stage=stage.word().to_owned() /> })}
-        <div data-live="course">
+        <Follows app=None again />
         <Notice kind>
             <p>
-                <StageBadge operation=badge />
+                <span data-say="">
+                    <StageBadge operation=badge />
+                </span>
                 " "
                 <strong>{outcome}</strong>
             </p>
-            {stage
-                .is_under_way()
-                .then(|| {
-                    view! {
-                        <p>
-                            <progress value=taken.to_string() max=of.to_string() aria-label="Rows that had their turn" data-course-bar=""></progress>
-                            " "
-                            <span data-course="taken">{words::number(taken)}</span>
-                            " of "
-                            {words::count(of, "row")}
-                        </p>
-                    }
-                })}
-            {(!said.is_empty()).then(|| view! { <p>{said}</p> })}
+            <Progress operation=progress />
+            {late.map(|late| view! { <p>{late}</p> })}
             {note.map(|note| view! { <p>{visible(&note)}</p> })}
-            {due}
+            {expected}
         </Notice>
-        </div>
         <div class="bar">
             {matches!(stage, Stage::Running | Stage::Trying).then(|| view! { <Turn id kind=of_kind turn="pause" text="Pause" /> })}
-            {(stage == Stage::Paused).then(|| view! { <Turn id kind=of_kind turn="resume" text="Go on" /> })}
-            {(stage == Stage::Trying).then(|| view! { <Turn id kind=of_kind turn="resume" text="Go on without waiting" /> })}
+            {(stage == Stage::Paused).then(|| view! { <Turn id kind=of_kind turn="resume" text="Continue" /> })}
+            {(stage == Stage::Trying).then(|| view! { <Turn id kind=of_kind turn="resume" text="Continue without waiting" /> })}
             {stage.is_under_way().then(|| view! { <Turn id kind=of_kind turn="cancel" text="Cancel" /> })}
-            {(operation.followed.failed_again > 0)
+            {(failed_again > 0)
                 .then(|| {
-                    let text = format!("Retry those that failed again ({})…", words::number(operation.followed.failed_again));
+                    let text = format!("Retry the {} that failed again…", words::number(failed_again));
                     view! { <PlanButton kind=RequestKind::Retry of=PlanOf::FailedAgain(id) text /> }
                 })}
             {(page.restorable > 0 && !stage.is_under_way())
                 .then(|| {
-                    let text = format!("Put {} back…", words::count(page.restorable, "event"));
+                    let text = format!("Restore {}…", words::count(page.restorable, "event"));
                     view! {
                         <PlanButton kind=RequestKind::Restore of=PlanOf::CopiesOf(id) text />
                         <a class="button" href=base.discarded(Some(id))>
-                            "What was discarded"
+                            "Show the discarded events"
                         </a>
                     }
                 })}
         </div>
-        <div data-live="outcomes">
-            <Outcomes operation=operation.clone() />
-        </div>
+        <Outcomes page=page.clone() />
+        <Rows page=page.clone() />
         <FactsOf operation=operation.clone() />
-        <Rows id kind=operation.kind rows=page.rows next=page.next applications=page.applications />
     }
     .into_any()
 }
 
-/// What the consumer made of the rows, as the watcher saw it.
+/// What a retry asks of the retry job of each of its feeds; of what has no feed address, no retry job comes to anything.
+fn work_of(page: &Page) -> Vec<FeedWork> {
+    let planned = page.feeds.iter().map(|feed| &feed.planned).filter(|feed| !no_address(feed.feed_uri.as_deref()));
+    planned
+        .filter_map(|feed| {
+            let info = page.applications.iter().find(|info| info.key == feed.app)?;
+            Some(FeedWork { rows: feed.rows, limits: info.limits_of(feed.feed_uri.as_deref()) })
+        })
+        .collect()
+}
+
+/// How far it has come: of a retry, how many have a result; of the others, how many were written.
 #[component]
-fn Outcomes(operation: Operation) -> impl IntoView {
-    let seen = operation.followed;
-    if operation.kind != RequestKind::Retry || seen.all() == 0 {
+fn Progress(operation: Operation) -> impl IntoView {
+    let counts = operation.counts;
+    let asked = operation.planned.unwrap_or(counts.asked).max(counts.asked);
+    let written = counts.done() + counts.left_alone();
+    let (value, of, what) = match operation.kind {
+        RequestKind::Retry if operation.awaited() > 0 && written >= asked => {
+            (operation.tried(), operation.followed.all(), "tried")
+        }
+        _ if operation.stage.is_under_way() => (written, asked, "processed"),
+        _ => return ().into_any(),
+    };
+    view! {
+        <p>
+            <progress value=value.to_string() max=of.to_string() aria-label=format!("Events {what}")></progress>
+            " "
+            {format!("{} of {} {what}", words::number(value), words::number(of))}
+        </p>
+    }
+    .into_any()
+}
+
+/// Where results are awaited and the retry job of a feed has not come for long: that is said instead of an estimate.
+fn late(page: &Page) -> Option<String> {
+    if page.operation.awaited() == 0 {
+        return None;
+    }
+    let since = page.feeds.iter().filter_map(|feed| feed.feed.as_ref()?.signs.unretried_since).min()?;
+    Some(due::overdue(since, now()))
+}
+
+/// The results of a retry, each with a way to its rows; and what failed again, by cause.
+#[component]
+fn Outcomes(page: Page) -> impl IntoView {
+    let base = use_base();
+    let seen = page.operation.followed;
+    if page.operation.kind != RequestKind::Retry || seen.all() == 0 {
         return ().into_any();
     }
-    let number = |name: &'static str, value: u64, text: &'static str, word: &'static str, icon: &'static str| {
+    let (id, shown) = (page.operation.id, page.which);
+    let link = |which: WhichRows, rows: u64, of: String| {
+        let href = base.operation_rows(id, which, None) + "#rows";
+        let current = (which == shown).then_some("true");
         view! {
-            <li>
-                <Badge word icon text />
-                " "
-                <span data-course=name>{words::number(value)}</span>
-            </li>
+            <a href=href aria-current=current>
+                {words::number(rows)}
+                <span class="unseen">{format!(" {of}")}</span>
+            </a>
         }
     };
-    let same = (seen.failed_again > 0).then(|| {
-        format!("Of those that failed again, {} with the same fault as before.", words::number(seen.same_fault))
-    });
+    let results = [
+        (WhichRows::Open, seen.open, "No result yet", "requested", "retry"),
+        (WhichRows::Resolved, seen.resolved, "Resolved", "running", "running"),
+        (WhichRows::FailedAgain, seen.failed_again, "Failed again", "exhausted", "exhausted"),
+        (WhichRows::Overwritten, seen.overwritten, "Retry lost", "warning", "failing"),
+        (WhichRows::Gone, seen.gone, "Removed, reason unknown", "gone", "unknown"),
+    ];
+    let results = results
+        .into_iter()
+        .filter(|(_, rows, ..)| *rows > 0)
+        .map(|(which, rows, text, word, icon)| {
+            view! {
+                <li data-key=text>
+                    <Badge word icon text />
+                    " "
+                    {link(which, rows, text.to_lowercase())}
+                </li>
+            }
+        })
+        .collect_view();
+    let causes = page
+        .causes
+        .iter()
+        .map(|cause| {
+            view! {
+                <li data-key=cause.fault.to_string()>
+                    <b class="number">
+                        {link(WhichRows::Cause(cause.fault), cause.rows, visible(&fingerprint::title(&cause.said)))}
+                    </b>
+                    " "
+                    <a href=base.group(cause.fault)>{visible(&fingerprint::title(&cause.said))}</a>
+                </li>
+            }
+        })
+        .collect_view();
+    let same = (seen.same_fault > 0)
+        .then(|| format!("{} failed with the same error as before.", words::number(seen.same_fault)));
     view! {
         <section class="sheet" aria-labelledby="outcomes">
             <header>
-                <h2 id="outcomes">"What became of them"</h2>
-                <span class="small muted push">{followed(&operation)}</span>
+                <h2 id="outcomes">"Results"</h2>
             </header>
             <div class="pad">
-                <ul class="plain counts">
-                    {number("open", seen.open, "Requested, not tried yet", "requested", "retry")}
-                    {number("resolved", seen.resolved, "Resolved", "running", "running")}
-                    {number("failed_again", seen.failed_again, "Failed again", "exhausted", "exhausted")}
-                    {number("overwritten", seen.overwritten, "Overwritten by the running consumer", "warning", "failing")}
-                    {number("gone", seen.gone, "Gone, cause unknown", "gone", "unknown")}
-                </ul>
-                {same.map(|same| view! { <p>{same}</p> })}
+                <ul class="plain counts">{results}</ul>
+                {(!page.causes.is_empty())
+                    .then(|| {
+                        view! {
+                            <h3>"Failed again, by cause"</h3>
+                            <ul class="plain causes">{causes}</ul>
+                        }
+                    })}
+                {same.map(|same| view! { <p class="small muted">{same}</p> })}
                 {(seen.overwritten > 0)
                     .then(|| {
                         view! {
                             <p>
-                                "A consumer that held a row while it was reset writes its own count over it. Such a reset is set again up to three times; what stands here was lost even so: retry it when the consumer is idle."
+                                "A retry is lost when another retry of the same event is running. The console repeated these up to three times. Retry these events later."
                             </p>
                         }
                     })}
@@ -477,6 +614,11 @@ fn Outcomes(operation: Operation) -> impl IntoView {
 #[component]
 fn FactsOf(operation: Operation) -> impl IntoView {
     let pace = operation.pace;
+    // Whose requests are all set, a retry has not ended: its results are still to come.
+    let finished = match (operation.kind, operation.stage) {
+        (RequestKind::Retry, Stage::Ended) if operation.note.is_none() => "All requests set",
+        _ => "Ended",
+    };
     view! {
         <div class="sheet">
             <dl class="facts pad">
@@ -489,11 +631,11 @@ fn FactsOf(operation: Operation) -> impl IntoView {
                     <At at=operation.started_at />
                     ")"
                 </dd>
-                <dt>"Ended"</dt>
+                <dt>{finished}</dt>
                 <dd>
                     {match operation.finished_at {
                         Some(at) => view! { <At at=at exact=true /> }.into_any(),
-                        None => "under way".into_any(),
+                        None => "in progress".into_any(),
                     }}
                 </dd>
                 {operation
@@ -501,7 +643,7 @@ fn FactsOf(operation: Operation) -> impl IntoView {
                     .map(|planned| {
                         view! {
                             <dt>"Planned"</dt>
-                            <dd>{words::count(planned, "row")}</dd>
+                            <dd>{words::count(planned, "event")}</dd>
                         }
                     })}
                 {operation
@@ -516,17 +658,17 @@ fn FactsOf(operation: Operation) -> impl IntoView {
                     .per_minute
                     .map(|per_minute| {
                         view! {
-                            <dt>"Rate"</dt>
-                            <dd>{format!("at most {} a minute", words::number(per_minute))}</dd>
+                            <dt>"Speed"</dt>
+                            <dd>{format!("at most {} per minute", words::number(per_minute))}</dd>
                         }
                     })}
                 {pace
                     .try_first
                     .map(|first| {
                         view! {
-                            <dt>"First"</dt>
+                            <dt>"Test"</dt>
                             <dd>
-                                {format!("{}; on if {} of them succeed", words::count(first.rows.into(), "row"), words::number(first.needed))}
+                                {format!("first {}; continue if {} succeed", words::count(first.rows.into(), "event"), words::number(first.needed))}
                             </dd>
                         }
                     })}
@@ -540,7 +682,7 @@ fn FactsOf(operation: Operation) -> impl IntoView {
                 <dd>
                     {match operation.reason {
                         Some(reason) => view! { <bdi>{visible(&reason)}</bdi> }.into_any(),
-                        None => view! { <span class="none">"none given"</span> }.into_any(),
+                        None => view! { <span class="none">"–"</span> }.into_any(),
                     }}
                 </dd>
             </dl>
@@ -550,18 +692,28 @@ fn FactsOf(operation: Operation) -> impl IntoView {
 }
 
 /// When the reset takes effect, for each application with rows that were reset.
-fn due_of(feeds: &[FeedOfPlan], applications: &[ApplicationInfo]) -> AnyView {
+fn due_of(feeds: &[FeedOfPlan], applications: &[ApplicationInfo], names: &[NamedFeed]) -> AnyView {
     applications
         .iter()
-        .filter_map(|info| {
-            // What has no feed address no retry job finds.
-            let reset: Vec<u64> = feeds
-                .iter()
-                .map(|feed| &feed.planned)
-                .filter(|planned| planned.app == info.key && planned.feed_uri.is_some() && planned.reset > 0)
-                .map(|planned| planned.reset)
-                .collect();
-            sentences::retry_schedule(info, &reset)
+        .flat_map(|info| {
+            // What has no feed address no retry job finds, and nobody knows when a feed that is blocked goes on.
+            let of_app = |feed: &&FeedOfPlan| {
+                let planned = &feed.planned;
+                planned.app == info.key && planned.feed_uri.is_some() && planned.reset > 0
+            };
+            let (mut reset, mut blocked) = (Vec::new(), Vec::new());
+            for feed in feeds.iter().filter(of_app) {
+                match due::blocked(feed.feed.as_ref()) {
+                    None => reset.push(feed.planned.reset),
+                    Some(reason) => {
+                        let name = called(names, applications, &info.key, feed.planned.feed_uri.as_deref());
+                        blocked.push(format!("{} · {name}: {reason}", info.name));
+                    }
+                }
+            }
+            let mut said: Vec<String> = sentences::retry_schedule(info, &reset).into_iter().collect();
+            said.extend(blocked);
+            said
         })
         .map(|sentence| view! { <p>{sentence}</p> })
         .collect_view()
@@ -569,64 +721,78 @@ fn due_of(feeds: &[FeedOfPlan], applications: &[ApplicationInfo]) -> AnyView {
 }
 
 #[component]
-fn Rows(
-    id: i64,
-    kind: RequestKind,
-    rows: Vec<RowCourse>,
-    next: Option<i64>,
-    applications: Vec<ApplicationInfo>,
-) -> impl IntoView {
+fn Rows(page: Page) -> impl IntoView {
     let base = use_base();
+    let Page { operation, rows, next, which, names, applications, .. } = page;
+    let (id, kind) = (operation.id, operation.kind);
+    let planned = matches!(operation.stage, Stage::Planning | Stage::Draft);
+    let all = (which != WhichRows::All).then(|| {
+        view! {
+            <a class="push" href=base.operation_rows(id, WhichRows::All, None)>
+                "Show all"
+            </a>
+        }
+    });
     if rows.is_empty() {
         return view! {
-            <p class="sheet empty">
-                "No rows stand here. " <a href=base.operation(id)>"To the first rows"</a>
+            <p class="sheet empty" id="rows">
+                "No events here. " <a href=base.operation(id)>"Show all events of this operation"</a>
             </p>
         }
         .into_any();
     }
     let guard = match kind {
-        RequestKind::Retry => "each is reset only if it still has the retries that were seen",
-        RequestKind::Discard => "each is removed only if it is still as it was copied",
-        RequestKind::Restore => "each is put back only if it is not there again",
+        RequestKind::Retry => "Skipped if changed in the meantime.",
+        RequestKind::Discard => "Skipped if changed since the copy.",
+        RequestKind::Restore => "Skipped if the event failed again since its discard.",
     };
+    let heading = match which {
+        WhichRows::All => "Events",
+        WhichRows::Open => "Events without a result yet",
+        WhichRows::Resolved => "Resolved events",
+        WhichRows::FailedAgain => "Events that failed again",
+        WhichRows::Overwritten => "Events whose retry was lost",
+        WhichRows::Gone => "Removed events, reason unknown",
+        WhichRows::Cause(_) => "Events that failed again with this cause",
+    };
+    let times: Vec<FailedSince> = rows.iter().filter_map(|course| course.since.clone()).collect();
+    let since = since_heading(&times);
     view! {
         <section class="sheet" aria-labelledby="rows">
             <header>
-                <h2 id="rows">"Rows"</h2>
-                <span class="small muted push">{guard}</span>
+                <h2 id="rows">{heading}</h2>
+                <span class="small muted">{guard}</span>
+                {all}
             </header>
             <table class="cards">
+                <caption class="unseen">{heading}</caption>
                 <thead>
                     <tr>
-                        <th scope="col">"Failed event"</th>
-                        <th scope="col">"Outcome"</th>
+                        <th scope="col">"Event"</th>
+                        <th scope="col">{if planned { "Error" } else { "Result" }}</th>
+                        {planned.then(|| view! { <th scope="col">{since}</th> })}
                         <th scope="col">"Event id"</th>
                         <th scope="col">"Feed"</th>
-                        <th scope="col" class="num">"Retries seen"</th>
+                        <th scope="col" class="num">"Retries before"</th>
                     </tr>
                 </thead>
-                <tbody>{rows.into_iter().map(|each| row(each, &applications)).collect_view()}</tbody>
+                <tbody>{rows.into_iter().map(|each| row(each, &names, &applications, planned)).collect_view()}</tbody>
             </table>
-            {next
-                .map(|next| {
-                    view! {
-                        <nav class="pager" aria-label="Pages">
-                            <a class="button" href=base.operation(id)>
-                                "First rows"
-                            </a>
-                            <a class="button" href=base.operation_after(id, next) rel="next">
-                                "More rows"
-                            </a>
-                        </nav>
-                    }
-                })}
+            <Steps
+                first=next.map(|_| ("First events", base.operation_rows(id, which, None)))
+                next=next.map(|next| ("More events", base.operation_rows(id, which, Some(next))))
+            />
         </section>
     }
     .into_any()
 }
 
-fn row(course: RowCourse, applications: &[ApplicationInfo]) -> impl IntoView {
+fn row(
+    course: RowCourse,
+    names: &[NamedFeed],
+    applications: &[ApplicationInfo],
+    planned: bool,
+) -> impl IntoView + use<> {
     let base = use_base();
     let row = course.row.clone();
     let app = applications.iter().find(|info| info.key == row.app).map_or(row.app.clone(), |info| info.name.clone());
@@ -635,19 +801,36 @@ fn row(course: RowCourse, applications: &[ApplicationInfo]) -> impl IntoView {
         _ => row.id,
     };
     let event = EventKey { app: row.app.clone(), id: now };
+    let not_known = || view! { <span class="none">"not known"</span> }.into_any();
     let id = |text: Option<String>| match text {
-        Some(text) => view! { <ShortId text=visible(&text) keep=32 /> }.into_any(),
+        Some(text) => view! { <ShortId text=visible(&text) keep=if planned { 20 } else { 32 } /> }.into_any(),
+        None if !course.named => not_known(),
         None => view! { <span class="none">"none"</span> }.into_any(),
+    };
+    let feed = match course.named {
+        true => called(names, applications, &row.app, row.feed_uri.as_deref()).into_any(),
+        false => not_known(),
+    };
+    let error = || match course.fault.as_deref() {
+        Some(fault) => visible(&fingerprint::title(fault)).into_any(),
+        None => not_known(),
     };
     view! {
         <tr>
             <th scope="row">
-                <a href=base.failed_event(&event, None)>{format!("{app} {now}")}</a>
+                <a href=base.failed_event(&event, None)>{course.naming().event(&app)}</a>
+                <span class="small muted block">{format!("row {now}")}</span>
             </th>
-            <td data-label="Outcome">{outcome(&course)}</td>
+            <td data-label=if planned { "Error" } else { "Result" }>{if planned { error() } else { outcome(&course) }}</td>
+            {planned
+                .then(|| {
+                    let heading = since_heading(course.since.as_ref());
+                    let since = course.since.clone().map(|since| view! { <Since since /> });
+                    view! { <td data-label=heading>{since}</td> }
+                })}
             <td data-label="Event id">{id(row.event_id)}</td>
-            <td data-label="Feed">{id(row.feed_uri)}</td>
-            <td class="num" data-label="Retries seen">
+            <td data-label="Feed">{feed}</td>
+            <td class="num" data-label="Retries before">
                 {row.seen_retries.map(|retries| view! { <Number value=retries /> })}
             </td>
         </tr>
@@ -661,16 +844,21 @@ fn outcome(course: &RowCourse) -> AnyView {
         (Some(RowOutcome::Reset), Some(RequestOutcome::Resolved)) => ("running", "running", "Resolved", None),
         (Some(RowOutcome::Reset), Some(RequestOutcome::FailedAgain)) => {
             let more = course.new_fault.as_ref().map(|(same, fault)| match same {
-                true => "With the same fault.".to_owned(),
-                false => format!("With another fault: {}", fingerprint::title(fault)),
+                true => "Same error as before.".to_owned(),
+                false => format!("New error: {}", fingerprint::title(fault)),
             });
             ("exhausted", "exhausted", "Failed again", more)
         }
         (Some(RowOutcome::Reset), Some(RequestOutcome::Overwritten)) => {
-            ("warning", "failing", "Overwritten by the running consumer", None)
+            ("warning", "failing", "Retry lost", Some("Another retry was running.".to_owned()))
         }
-        (Some(RowOutcome::Reset), Some(RequestOutcome::Gone)) => {
-            ("gone", "unknown", "Gone, cause unknown", Some("It left the table; nobody saw why.".to_owned()))
+        (Some(RowOutcome::Reset), Some(RequestOutcome::Gone)) => ("gone", "unknown", "Removed, reason unknown", None),
+        (Some(RowOutcome::Reset), None) if course.unfollowed => {
+            let why = match i64::try_from(course.row.id.0) {
+                Ok(_) => "the event left the table before the console saw it there.",
+                Err(_) => "the history has no ids above 9,223,372,036,854,775,807.",
+            };
+            ("requested", "retry", "Retry requested", Some(format!("The result is not followed: {why}")))
         }
         _ => own_outcome(&course.row),
     };
@@ -690,41 +878,61 @@ fn outcome(course: &RowCourse) -> AnyView {
     .into_any()
 }
 
+/// `103 MB`, `0.5 MB`.
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(1 << 10).saturating_mul(10).div_ceil(1 << 10);
+    match (tenths / 10, tenths % 10) {
+        (whole, part) if whole < 10 && part > 0 => format!("{whole}.{part} MB"),
+        (whole, part) => format!("{} MB", words::number(whole + u64::from(part > 0))),
+    }
+}
+
 type Told = (&'static str, &'static str, &'static str, Option<String>);
 
 fn own_outcome(row: &OperationRow) -> Told {
     match &row.outcome {
         Some(RowOutcome::Reset) => ("requested", "retry", "Retry requested", None),
         Some(RowOutcome::Discarded) => ("gone", "stopped", "Discarded", None),
-        Some(RowOutcome::Restored { id }) if *id == row.id => ("running", "running", "Put back", None),
+        Some(RowOutcome::Restored { id }) if *id == row.id => ("running", "running", "Restored", None),
         Some(RowOutcome::Restored { .. }) => {
-            let told = format!("Its id {} was taken: it has a new one.", row.id);
-            ("running", "running", "Put back", Some(told))
+            let told = format!("Row {} was in use: it has a new number.", row.id);
+            ("running", "running", "Restored", Some(told))
         }
         Some(RowOutcome::AlreadyThere) => {
-            ("gone", "info", "There again", Some("The consumer has it again by itself: not doubled.".to_owned()))
+            let told = "The event is in the table again: it failed again since its discard, or was restored. Its copy is kept.";
+            ("gone", "info", "Skipped", Some(told.to_owned()))
+        }
+        Some(RowOutcome::TooLong { bytes, limit }) => {
+            let (bytes, limit) = (megabytes(*bytes), megabytes(*limit));
+            let told = match row.copy {
+                None => format!(
+                    "Too long to be copied: {bytes}, the limit is {limit}. Nothing was changed. Fix the event in the application's database."
+                ),
+                Some(_) => format!(
+                    "Too long for the database: {bytes}, and it takes {limit} at a time (max_allowed_packet). The copy is kept. Raise \
+                     the limit, then restore again."
+                ),
+            };
+            ("warning", "failing", "Skipped", Some(told))
         }
         Some(RowOutcome::Taken { .. }) => {
-            ("warning", "waiting", "Left to another operation", Some("That one had it under way.".to_owned()))
+            ("warning", "waiting", "Skipped", Some("Another operation is running.".to_owned()))
         }
         Some(RowOutcome::Changed { retries }) => (
             "warning",
             "failing",
-            "Changed meanwhile",
+            "Skipped",
             Some(match retries {
-                Some(retries) => format!("It had {retries} retries by then and was left alone."),
-                None => "It was not as it was seen, and was left alone.".to_owned(),
+                Some(retries) => format!("Changed in the meantime: {retries} retries."),
+                None => "Changed in the meantime.".to_owned(),
             }),
         ),
-        Some(RowOutcome::Gone) => ("gone", "unknown", "Gone", Some("It is not in the table any more.".to_owned())),
+        Some(RowOutcome::Gone) => ("gone", "unknown", "Skipped", Some("Not in the table any more.".to_owned())),
         Some(RowOutcome::Failed { reason }) => ("problem", "exhausted", "Not written", Some(reason.clone())),
         Some(RowOutcome::Uncertain { reason }) => ("warning", "unknown", "Uncertain", Some(reason.clone())),
-        Some(RowOutcome::Busy { .. }) => (
-            "warning",
-            "waiting",
-            "Busy",
-            Some("Another transaction has it locked: nothing was written, and its turn comes again.".to_owned()),
-        ),
-        None => ("unknown", "waiting", "Not reached", None),
+        Some(RowOutcome::Busy { .. }) => {
+            ("warning", "waiting", "Locked", Some("Locked by another transaction. Will be tried again.".to_owned()))
+        }
+        None => ("unknown", "waiting", "Not started", None),
     }
 }

@@ -7,9 +7,13 @@ use leptos_router::hooks::use_query_map;
 use crate::{
     api::operations::{self, list_operations},
     error::Problem,
-    model::{error_text::visible, operation::Operation},
+    model::{
+        error_text::visible,
+        operation::{Operation, Standing},
+    },
     ui::{
-        components::{At, Badge, loaded, use_base},
+        components::{At, Badge, Steps, loaded, use_base},
+        islands::Follows,
         sentences, words,
     },
 };
@@ -20,6 +24,7 @@ pub fn OperationsPage() -> impl IntoView {
     let later = matches!(before, Ok(Some(_)));
     view! {
         <Title text="Operations" />
+        <Follows app=None again=None />
         {loaded(async move { list_operations(before?).await }, move |page| view! { <Record page later /> })}
     }
 }
@@ -32,7 +37,7 @@ pub(super) fn BeyondTheEnd(
 ) -> impl IntoView {
     view! {
         <p class="sheet empty">
-            "This is beyond the end of the list: there is nothing older. " <a href=newest>"To its beginning"</a>
+            "There is nothing older. " <a href=newest>"Show the newest"</a>
         </p>
     }
     .into_any()
@@ -42,12 +47,10 @@ pub(super) fn BeyondTheEnd(
 pub(super) fn place(key: &str) -> Result<Option<i64>, Problem> {
     match use_query_map().read_untracked().get(key) {
         None => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|_| {
-            Problem::bad_request(
-                format!("“{key}” in the address of this page is no place in a list."),
-                "Start again with the newest.",
-            )
-        }),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| Problem::bad_request(format!("Invalid “{key}” in the link."), "Start again with the newest.")),
     }
 }
 
@@ -63,7 +66,7 @@ fn Record(
     } else if page.operations.is_empty() {
         view! {
             <p class="sheet empty">
-                "Nothing was done yet. Every retry, discard and restore will be here, with who asked for it and what became of each row."
+                "No operations yet."
             </p>
         }
         .into_any()
@@ -71,32 +74,23 @@ fn Record(
         view! {
             <div class="sheet">
                 <table class="cards">
+                    <caption class="unseen">"Operations, newest first"</caption>
                     <thead>
                         <tr>
                             <th scope="col">"When"</th>
                             <th scope="col">"What"</th>
                             <th scope="col">"State"</th>
-                            <th scope="col">"Outcome"</th>
+                            <th scope="col">"Result"</th>
                             <th scope="col">"Who"</th>
                             <th scope="col">"Reason"</th>
                         </tr>
                     </thead>
                     <tbody>{page.operations.into_iter().map(row).collect_view()}</tbody>
                 </table>
-                {page
-                    .next
-                    .map(|next| {
-                        view! {
-                            <nav class="pager" aria-label="Pages">
-                                <a class="button" href=base.operations()>
-                                    "Newest"
-                                </a>
-                                <a class="button" href=base.operations_before(next) rel="next">
-                                    "Older"
-                                </a>
-                            </nav>
-                        }
-                    })}
+                <Steps
+                    first=page.next.map(|_| ("Newest", base.operations()))
+                    next=page.next.map(|next| ("Older", base.operations_before(next)))
+                />
             </div>
         }
         .into_any()
@@ -105,13 +99,13 @@ fn Record(
         <div class="head">
             <div>
                 <h1>"Operations"</h1>
-                <p class="lead">"Everything that was done to a database through this console, running and past."</p>
+                <p class="lead">"All retries, discards and restores."</p>
             </div>
             <div class="bar">
                 <a class="button" href=base.discarded(None)>
                     {match page.restorable {
-                        0 => "Discarded failed events".to_owned(),
-                        restorable => format!("Discarded: {} can be put back", words::number(restorable)),
+                        0 => "Discarded events".to_owned(),
+                        restorable => format!("Discarded events: {} can be restored", words::number(restorable)),
                     }}
                 </a>
             </div>
@@ -120,26 +114,8 @@ fn Record(
     }
 }
 
-/// What the watcher saw of the rows, where there is something to tell.
-pub(super) fn followed(operation: &Operation) -> Option<String> {
-    let seen = operation.followed;
-    let mut parts = Vec::new();
-    for (rows, what) in [
-        (seen.resolved, "resolved"),
-        (seen.failed_again, "failed again"),
-        (seen.overwritten, "overwritten by the consumer"),
-        (seen.open, "not tried yet"),
-    ] {
-        if rows > 0 {
-            parts.push(format!("{} {what}", words::number(rows)));
-        }
-    }
-    (!parts.is_empty()).then(|| format!("{}.", words::listed(parts)))
-}
-
 fn row(operation: Operation) -> impl IntoView {
     let base = use_base();
-    let followed = followed(&operation);
     view! {
         <tr>
             <td data-label="When">
@@ -151,11 +127,7 @@ fn row(operation: Operation) -> impl IntoView {
             <td data-label="State">
                 <StageBadge operation=operation.clone() />
             </td>
-            <td data-label="Outcome">
-                <div>
-                    {sentences::outcome(&operation)} {followed.map(|followed| view! { <span class="small muted block">{followed}</span> })}
-                </div>
-            </td>
+            <td data-label="Result">{sentences::outcome(&operation, None)}</td>
             <td data-label="Who">
                 <div>
                     <bdi>{visible(&operation.who)}</bdi>
@@ -166,7 +138,7 @@ fn row(operation: Operation) -> impl IntoView {
             <td data-label="Reason">
                 {match operation.reason {
                     Some(reason) => view! { <bdi>{visible(&reason)}</bdi> }.into_any(),
-                    None => view! { <span class="none">"none given"</span> }.into_any(),
+                    None => view! { <span class="none">"–"</span> }.into_any(),
                 }}
             </td>
         </tr>
@@ -176,20 +148,19 @@ fn row(operation: Operation) -> impl IntoView {
 /// How far an operation has come: an icon and a word.
 #[component]
 pub(super) fn StageBadge(operation: Operation) -> impl IntoView {
-    use crate::model::operation::Stage;
-    let (word, icon, text) = match operation.stage {
-        Stage::Planning => ("waiting", "waiting", "Being planned"),
-        Stage::Draft => ("waiting", "waiting", "Plan"),
-        Stage::Running if operation.note.is_some() => ("warning", "failing", "Waits"),
-        Stage::Running => ("requested", "retry", "Running"),
-        Stage::Trying => ("requested", "waiting", "Trying the first"),
-        Stage::Paused => ("warning", "failing", "Paused"),
-        Stage::Cancelled => ("gone", "unknown", "Cancelled"),
-        Stage::Ended if operation.note.is_some() => ("warning", "failing", "Ended early"),
-        Stage::Ended if operation.counts.failed + operation.counts.uncertain > 0 => {
-            ("problem", "exhausted", "Ended with problems")
-        }
-        Stage::Ended => ("running", "running", "Ended"),
+    let (word, icon, text) = match operation.standing() {
+        Standing::Planning => ("waiting", "waiting", "Creating the plan"),
+        Standing::Plan => ("waiting", "waiting", "Plan"),
+        Standing::InProgress => ("requested", "retry", "In progress"),
+        Standing::Waiting => ("warning", "failing", "Waiting"),
+        Standing::Testing => ("requested", "waiting", "Testing the first"),
+        Standing::Paused => ("warning", "failing", "Paused"),
+        Standing::Cancelled => ("gone", "unknown", "Cancelled"),
+        Standing::EndedEarly => ("warning", "failing", "Ended early"),
+        Standing::Problems => ("problem", "exhausted", "Finished with problems"),
+        Standing::AllFailed => ("problem", "exhausted", "All failed again"),
+        Standing::SomeFailed => ("warning", "failing", "Some failed again"),
+        Standing::Finished => ("running", "running", "Finished"),
     };
     view! { <Badge word icon text /> }.into_any()
 }

@@ -1,34 +1,44 @@
-//! The overview: is anything broken, and what needs attention first?
+//! The overview: is anything broken, why, and what can be done first?
 
 use leptos::prelude::*;
-use leptos_meta::Title;
+use leptos_meta::{Link, Title};
 
 use crate::{
-    api::overview::list_applications,
-    model::{ApplicationView, Reach, explain},
+    api::overview::{OverviewData, SinceVisit, view_overview},
+    model::{
+        ApplicationView, Reach, explain,
+        filter::{Filter, ListQuery},
+        quiet,
+        recent::Recent,
+    },
     ui::{
-        components::{ApplicationsTable, At, Concerns, SystemMap, loaded},
+        components::{
+            Alerts, ApplicationsTable, At, FeedLines, Icon, SystemMap, is_well, loaded, now, use_base, use_reader,
+        },
         sentences,
     },
 };
 
 #[component]
 pub fn OverviewPage() -> impl IntoView {
-    loaded(list_applications(), |views| view! { <Overview views /> })
+    loaded(view_overview(), |data| view! { <Overview data /> })
 }
 
 #[component]
-fn Overview(views: Vec<ApplicationView>) -> impl IntoView {
+fn Overview(data: OverviewData) -> impl IntoView {
+    let base = use_base();
+    let OverviewData { views, causes, retries, since } = data;
     let body = if views.is_empty() {
         view! {
             <p class="sheet empty">
-                "Name the applications and their databases in the configuration file, then start the console again."
+                "Add the applications and their databases to the configuration file, then restart the console."
             </p>
         }
         .into_any()
     } else {
         view! {
-            <Concerns views=views.clone() />
+            <Alerts views=views.clone() />
+            <FeedLines views=views.clone() causes retries />
             <div class="columns lead-wide">
                 <section class="sheet" aria-labelledby="applications">
                     <header>
@@ -39,7 +49,7 @@ fn Overview(views: Vec<ApplicationView>) -> impl IntoView {
                 <section class="sheet" aria-labelledby="map">
                     <header>
                         <h2 id="map">"Systems and feeds"</h2>
-                        <span class="small muted push">"from publisher to reader"</span>
+                        <span class="small muted push">"publisher → application"</span>
                     </header>
                     <SystemMap views=views.clone() />
                 </section>
@@ -47,13 +57,29 @@ fn Overview(views: Vec<ApplicationView>) -> impl IntoView {
         }
         .into_any()
     };
+    let quiet = quiet::publishers(&views, now());
+    let well = is_well(&views) && quiet.is_empty();
+    let headline = sentences::headline(&views, &quiet, now());
+    let tab = sentences::tab(&views, &quiet);
+    let troubled = !well && tab != "Overview";
+    let class = match (well, quiet.is_empty()) {
+        (true, _) => "well",
+        (false, false) => "risk",
+        (false, true) => "",
+    };
+    let icon = if well { "favicon-good.svg" } else { "favicon-bad.svg" };
     view! {
-        <Title text="Overview" />
+        <Title text=tab />
+        {(well || troubled).then(|| view! { <Link rel="icon" type_="image/svg+xml" href=base.asset(icon) /> })}
         <div data-live="overview">
         <div class="head">
             <div>
-                <h1>{sentences::headline(&views)}</h1>
-                <p class="lead">{looked(&views)}</p>
+                <h1 class=class>
+                    {well.then(|| view! { <Icon name="running" /> " " })} {headline}
+                </h1>
+                <p class="lead">{checked(&views)}</p>
+                {quiet.iter().map(|publisher| view! { <p class="risk">{publisher.in_words(now())}</p> }).collect_view()}
+                {since.map(|since| view! { <Since since /> })}
             </div>
         </div>
         {body}
@@ -61,27 +87,38 @@ fn Overview(views: Vec<ApplicationView>) -> impl IntoView {
     }
 }
 
-/// When the applications were last looked at: the oldest of the looks, which is the one that matters.
-fn looked(views: &[ApplicationView]) -> AnyView {
-    let configured = views.iter().filter(|view| !matches!(view.reach, Reach::NotConfigured { .. })).count();
+/// `Since your last visit, 9 h ago: 11 new, 3 resolved, 1 feed stopped.`
+#[component]
+fn Since(since: SinceVisit) -> impl IntoView {
+    let base = use_base();
+    let list = ListQuery { filter: Filter { from: Some(since.at), ..Filter::default() }, ..ListQuery::default() };
+    let evening =
+        ListQuery { filter: Filter { recent: Some(Recent::Evening), ..Filter::default() }, ..ListQuery::default() };
+    let failed_since = format!("Failed {}", Recent::Evening.in_sentence(use_reader().preferences.clock));
+    view! {
+        <p class="small muted">
+            "Since your last visit, " <At at=since.at /> ": " <a href=base.failed_events(&list)>{sentences::new_since(&since)}</a>
+            {sentences::rest_since(&since)} " · " <a href=base.failed_events(&evening)>{failed_since}</a>
+        </p>
+    }
+    .into_any()
+}
+
+/// Whether the databases answered and when: the oldest of the checks, which is the one that matters.
+fn checked(views: &[ApplicationView]) -> AnyView {
     let answering = || views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. }));
     let oldest = answering().filter_map(|view| view.looked_at).min();
     let newest_failure = views
         .iter()
-        // What lies ahead is no last failure: a concern says why that may be.
+        // What lies ahead is no last failure: an alert says why that may be.
         .filter(|view| explain::ahead(view).is_none())
         .filter_map(|view| view.seen.as_ref()?.newest_failure.as_ref()?.at)
         .max()
         .map(|at| view! { " Last failure " <At at=at /> "." });
     let old = sentences::shown_as_last_seen(views).map(|sentence| format!(" {sentence}"));
     match oldest {
-        Some(at) if answering().count() == configured => {
-            let every = if configured == views.len() { "Every application" } else { "Every configured application" };
-            view! { {every} " answered; last looked " <At at=at /> "." {newest_failure} }.into_any()
-        }
         Some(at) => {
-            let text = format!("{} of {} applications answer; last looked ", answering().count(), configured);
-            view! { {text} <At at=at /> "." {newest_failure} {old} }.into_any()
+            view! { {sentences::answered(views)} " Checked " <At at=at /> "." {newest_failure} {old} }.into_any()
         }
         None => old.into_any(),
     }

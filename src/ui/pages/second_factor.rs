@@ -5,7 +5,7 @@ use leptos_meta::Title;
 
 use crate::{
     api::second_factor::{OwnSecondFactor, view_own_second_factor},
-    ui::components::{CodeField, EnrolmentShown, FormToken, FormTold, Notice, NoticeKind, loaded, use_base},
+    ui::components::{CodeField, EnrolmentShown, FormToken, FormTold, Notice, NoticeKind, loaded, title_of, use_base},
 };
 
 #[component]
@@ -29,9 +29,9 @@ fn Own(own: OwnSecondFactor) -> impl IntoView {
                     <EnrolmentShown enrolment />
                     <form method="post" action=confirm class="ask">
                         <FormToken />
-                        <CodeField label="Code" first=true />
+                        <CodeField label="Code" function="confirm_second_factor" first=true />
                         <p class="small muted">
-                            "From then on signing in takes a code, too. Your other sessions end, and Basic is not taken any more; tokens stay."
+                            "After this, signing in also needs a code. Your other sessions end. Basic sign-in stops working; tokens still work."
                         </p>
                         <div class="bar">
                             <button type="submit" class="primary">
@@ -45,17 +45,17 @@ fn Own(own: OwnSecondFactor) -> impl IntoView {
         .into_any(),
         (None, None) => view! {
             <p class="empty">
-                "Nothing is being set up now. What there is stands on " <a href=account.clone()>"the page of your account"</a> "."
+                "Nothing to set up. See " <a href=account.clone()>"your account page"</a> "."
             </p>
         }
         .into_any(),
     };
     view! {
-        <Title text="Second factor" />
+        <Title text=title_of("Second factor") />
         <div class="head">
             <div>
                 <h1>"Second factor"</h1>
-                <p class="lead">"A code from an app on your phone, besides the password."</p>
+                <p class="lead">"A code from an app on your phone, in addition to the password."</p>
             </div>
         </div>
         <FormTold />
@@ -79,7 +79,7 @@ fn Codes(codes: Vec<String>, on: String) -> impl IntoView {
     view! {
         <Notice kind=NoticeKind::Done>
             <strong>"The second factor is set up. "</strong>
-            "These are your recovery codes: each lets you in once without the phone. Keep them on paper, away from the phone. They are shown only this once."
+            "These are your recovery codes. Each code works once, without the phone. Keep the codes on paper, away from the phone. They will not be shown again."
             <ol class="codes">{codes.collect_view()}</ol>
             <p>
                 <a class="button primary" href=on>

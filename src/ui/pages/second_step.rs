@@ -7,7 +7,7 @@ use crate::{
     api::second_factor::{SecondStep, view_second_step},
     model::error_text::visible,
     ui::{
-        components::{CodeField, EnrolmentShown, FormToken, FormTold, loaded, use_base},
+        components::{CodeField, EnrolmentShown, FormToken, FormTold, Told, loaded, use_base},
         visitor::FormProblem,
     },
 };
@@ -15,7 +15,7 @@ use crate::{
 #[component]
 pub fn SecondStepPage() -> impl IntoView {
     // The sign-in whose code was one too many is gone: the page then only says so.
-    let told = use_context::<FormProblem>().map(|FormProblem(problem)| problem);
+    let told = use_context::<FormProblem>().map(|sent| sent.problem);
     let step = async move {
         match (view_second_step().await, told) {
             (Ok(step), _) => Ok(Some(step)),
@@ -31,16 +31,20 @@ fn Step(step: Option<SecondStep>) -> impl IntoView {
     let base = use_base();
     let again = base.sign_in(None);
     let sign_in = base.function("sign_in_code");
+    let failed = use_context::<FormProblem>();
+    let title = if failed.is_some() { "Sign-in failed: code" } else { "Sign in: code" };
+    // Without a field that could say it.
+    let gone = failed.filter(|_| step.is_none()).map(|sent| view! { <Told problem=sent.problem /> });
     let shown = step.map(|step| match step.enrolment {
         Some(enrolment) => view! {
             <p>
-                "Your role must have a second factor here: a code from an app on your phone, besides the password. Set it up now, "
+                "Your role must have a second factor here: a code from an app on your phone, in addition to the password. Set it up now, "
                 {visible(&step.name)} "."
             </p>
             <EnrolmentShown enrolment />
             <form method="post" action=sign_in class="ask">
                 <FormToken />
-                <CodeField label="Code" first=true />
+                <CodeField label="Code" function="sign_in_code" first=true />
                 <div class="bar">
                     <button type="submit" class="primary">
                         "Set up and sign in"
@@ -50,11 +54,11 @@ fn Step(step: Option<SecondStep>) -> impl IntoView {
         }
         .into_any(),
         None => view! {
-            <p class="muted">"Type the six digits that your app shows now, " {visible(&step.name)} "."</p>
+            <p class="muted">"Enter the 6 digits that your app shows now, " {visible(&step.name)} "."</p>
             <form method="post" action=sign_in class="ask">
                 <FormToken />
-                <CodeField label="Code" first=true />
-                <p class="small muted">"Without the phone: one of your recovery codes. Each is right once."</p>
+                <CodeField label="Code" function="sign_in_code" first=true />
+                <p class="small muted">"Without the phone: enter a recovery code. Each code works once."</p>
                 <div class="bar">
                     <button type="submit" class="primary">
                         "Sign in"
@@ -65,16 +69,16 @@ fn Step(step: Option<SecondStep>) -> impl IntoView {
         .into_any(),
     });
     view! {
-        <Title text="Sign in: code" />
+        <Title text=title />
         <section class="sheet sign-in" aria-labelledby="sign-in">
             <header>
                 <h1 id="sign-in">"Second step"</h1>
             </header>
             <div class="pad">
-                <FormTold />
+                {gone.map_or_else(|| view! { <FormTold /> }.into_any(), IntoAny::into_any)}
                 {shown}
                 <p>
-                    <a href=again>"Begin again with another name"</a>
+                    <a href=again>"Start again with another name"</a>
                 </p>
             </div>
         </section>

@@ -6,7 +6,15 @@ use leptos_meta::Title;
 use crate::{
     api::service_tokens::{ServiceTokenRow, ServiceTokensPage as Page, list_service_tokens},
     model::{ApplicationInfo, access::ServiceRight},
-    ui::components::{FormToken, FormTold, Notice, NoticeKind, TokenLine, TokenTable, loaded, use_base},
+    ui::{
+        components::{
+            ApplicationChoice, Field, FormToken, FormTold, Notice, NoticeKind, TokenLine, TokenTable, loaded, title_of,
+            use_base,
+        },
+        pages::account::PasswordAgain,
+        sentences,
+        visitor::FormProblem,
+    },
 };
 
 #[component]
@@ -20,33 +28,37 @@ fn ServiceTokens(page: Page) -> impl IntoView {
         view! {
             <Notice kind=NoticeKind::Done>
                 <strong>"The new token of " {name} ". "</strong>
-                "Copy it now: it is shown only this once. The machine sends it in the header Authorization, as Bearer."
+                "Copy it now. It will not be shown again. The machine sends it in the header Authorization, as Bearer."
                 <p>
-                    <code class="whole" data-new-token="">
+                    <code class="whole" id="new-token" data-new-token="">
                         {token}
                     </code>
+                    " "
+                    <button type="button" data-copy="" data-copy-from="new-token" data-done="Copied" hidden=true>
+                        "Copy token"
+                    </button>
                 </p>
             </Notice>
         }
     });
     let list = if page.tokens.is_empty() {
-        view! { <p class="empty">"No service tokens. A monitoring system that asks for /status needs one."</p> }
-            .into_any()
+        view! { <p class="empty">"No service tokens. A monitoring system that reads /status needs one."</p> }.into_any()
     } else {
         let lines = page.tokens.into_iter().map(|token| line(token, &page.applications)).collect();
-        view! { <TokenTable lines revoke="revoke_service_token" /> }.into_any()
+        view! { <TokenTable lines revoke="revoke_service_token" name="Service tokens" /> }.into_any()
     };
     view! {
-        <Title text="Service tokens" />
+        <Title text=title_of("Service tokens") />
         <div class="head">
             <div>
                 <h1>"Service tokens"</h1>
                 <p class="lead">
-                    "For machines. Each opens one thing and nothing beside it, belongs to no person, and goes on until it ends or is revoked."
+                    "For machines. Each gives access to one thing only, belongs to no user, and works until it ends or is revoked."
                 </p>
             </div>
         </div>
         {new}
+        {page.done.map(|sentence| view! { <Notice kind=NoticeKind::Done>{sentence}</Notice> })}
         <FormTold />
         <section class="sheet" aria-label="All service tokens">
             {list}
@@ -59,11 +71,10 @@ fn ServiceTokens(page: Page) -> impl IntoView {
 fn line(token: ServiceTokenRow, applications: &[ApplicationInfo]) -> TokenLine {
     let of = match &token.applications {
         None => String::new(),
-        Some(keys) => {
-            let names = applications.iter().filter(|app| keys.contains(&app.key)).map(|app| app.name.as_str());
-            let names: Vec<_> = names.collect();
-            if names.is_empty() { " of no application".to_owned() } else { format!(" of {}", names.join(", ")) }
-        }
+        Some(keys) => match sentences::applications_named(keys, applications) {
+            none if none.is_empty() => " of no application".to_owned(),
+            names => format!(" of {names}"),
+        },
     };
     TokenLine {
         name: token.name,
@@ -83,18 +94,16 @@ fn line(token: ServiceTokenRow, applications: &[ApplicationInfo]) -> TokenLine {
 #[component]
 fn NewToken(applications: Vec<ApplicationInfo>, asks_password: bool) -> impl IntoView {
     let base = use_base();
-    let boxes = applications.into_iter().map(|app| {
-        view! {
-            <label class="tick">
-                <input type="checkbox" name="applications[]" value=app.key />
-                <span>{app.name}</span>
-            </label>
-        }
-    });
+    let sent = FormProblem::of("make_service_token");
+    let value = |field: &str| sent.as_ref().and_then(|sent| sent.value(field)).unwrap_or_default().to_owned();
+    let (name, days) = (value("name"), value("days"));
+    let (of_name, of_days) = (Field::of("make_service_token", "name"), Field::of("make_service_token", "days"));
     let rights = ServiceRight::ALL.into_iter().map(|right| {
         let text = format!("{right} – {}", right.meaning());
-        view! { <option value=right.word()>{text}</option> }
+        let selected = value("right") == right.word();
+        view! { <option value=right.word() selected=selected>{text}</option> }
     });
+    let rights = rights.collect_view();
     view! {
         <section class="sheet plan" aria-labelledby="new">
             <header>
@@ -104,37 +113,43 @@ fn NewToken(applications: Vec<ApplicationInfo>, asks_password: bool) -> impl Int
                 <FormToken />
                 <label>
                     <span>"Which machine will use it"</span>
-                    <input name="name" maxlength="100" autocomplete="off" spellcheck="false" required />
+                    <input
+                        name="name"
+                        maxlength="100"
+                        autocomplete="off"
+                        spellcheck="false"
+                        required
+                        value=name
+                        autofocus=of_name.is_wrong()
+                        aria-invalid=of_name.invalid()
+                        aria-describedby=of_name.described_by()
+                    />
                 </label>
+                {of_name.told()}
                 <label>
                     <span>"What it opens"</span>
-                    <select name="right">{rights.collect_view()}</select>
+                    <select name="right">{rights}</select>
                 </label>
-                <fieldset class="rights">
-                    <legend>"Applications that it tells of"</legend>
-                    <label class="tick">
-                        <input type="checkbox" name="all" value="1" checked />
-                        <span>"All, also those that come later"</span>
-                    </label>
-                    {boxes.collect_view()}
-                </fieldset>
+                <ApplicationChoice legend="Applications" id="new" chosen=None applications sent />
                 <label>
                     <span>"Days until it ends (empty: no end)"</span>
-                    <input name="days" type="number" min="1" max="3650" />
+                    <input
+                        name="days"
+                        type="number"
+                        min="1"
+                        max="3650"
+                        value=days
+                        autofocus=of_days.is_wrong()
+                        aria-invalid=of_days.invalid()
+                        aria-describedby=of_days.described_by()
+                    />
                 </label>
-                {asks_password
-                    .then(|| {
-                        view! {
-                            <label>
-                                <span>"Your password"</span>
-                                <input name="password" type="password" autocomplete="current-password" required />
-                            </label>
-                        }
-                    })}
-                <p class="small muted">"The token is shown on the next page, once. Making it goes on record."</p>
+                {of_days.told()}
+                {asks_password.then(|| view! { <PasswordAgain function="make_service_token" /> })}
+                <p class="small muted">"The next page shows the token once. This is recorded in the audit log."</p>
                 <div class="bar">
                     <button type="submit" class="primary">
-                        "Make the token"
+                        "Create token"
                     </button>
                 </div>
             </form>

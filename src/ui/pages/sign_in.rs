@@ -6,7 +6,7 @@ use leptos_router::hooks::use_url;
 
 use crate::model::filter::pairs;
 use crate::ui::{
-    components::{FormToken, FormTold, Icon, Notice, NoticeKind, use_base},
+    components::{FieldProblem, FormToken, FormTold, Icon, Notice, NoticeKind, use_base},
     visitor::{FormProblem, SignsIn, Visitor, use_visitor},
 };
 
@@ -19,13 +19,14 @@ pub fn SignInPage() -> impl IntoView {
     let query = use_url().read_untracked().search().to_owned();
     let to = pairs(&query).find(|(key, _)| key == "to").map(|(_, to)| to).unwrap_or_default();
     let on = base.inside(&to).unwrap_or_else(|| base.overview());
+    let title = if use_context::<FormProblem>().is_some() { "Sign-in failed" } else { "Sign in" };
     let lead = match visitor.signs_in {
-        SignsIn::WithAccount => "With your account of this console.",
-        SignsIn::WithOpenmrs => "With the name and password that you have in OpenMRS.",
+        SignsIn::WithAccount => "",
+        SignsIn::WithOpenmrs => "Use your OpenMRS user name and password.",
         SignsIn::Nowhere => "",
     };
     view! {
-        <Title text="Sign in" />
+        <Title text=title />
         <section class="sheet sign-in" aria-labelledby="sign-in">
             <header>
                 <h1 id="sign-in">"Sign in"</h1>
@@ -38,17 +39,17 @@ pub fn SignInPage() -> impl IntoView {
                             <p>{who}</p>
                             <p>
                                 <a class="button primary" href=on>
-                                    "Go on"
+                                    "Continue"
                                 </a>
                             </p>
                         }
                             .into_any()
                     }
                     (None, SignsIn::Nowhere) => {
-                        "Nobody signs in on this page: the proxy in front of the console says who somebody is.".into_any()
+                        "This console has no sign-in page: the proxy in front of it identifies users.".into_any()
                     }
                     (None, _) => view! {
-                        <p class="muted">{lead}</p>
+                        {(!lead.is_empty()).then(|| view! { <p class="muted">{lead}</p> })}
                         <Lost visitor=visitor.clone() />
                         <FormTold />
                         <Form to />
@@ -69,7 +70,7 @@ fn Lost(visitor: Visitor) -> impl IntoView {
     (visitor.session_lost && !told).then(|| {
         view! {
             <Notice kind=NoticeKind::Info>
-                "Your session has ended. Sign in again, and you come back to where you were. A form that was being sent was not taken."
+                "Your session has ended. Sign in to return to your page. What you sent was not saved."
             </Notice>
         }
     })
@@ -78,18 +79,48 @@ fn Lost(visitor: Visitor) -> impl IntoView {
 #[component]
 fn Form(to: String) -> impl IntoView {
     let base = use_base();
+    let sent = FormProblem::of("sign_in");
+    let to = match &sent {
+        Some(sent) => sent.value("to").unwrap_or_default().to_owned(),
+        None => to,
+    };
+    let problem = sent.as_ref().and_then(|sent| sent.at("password")).cloned();
+    let wrong = problem.is_some();
+    let name = sent.as_ref().and_then(|sent| sent.value("name")).unwrap_or_default().to_owned();
+    let again = !name.is_empty();
     view! {
         <form method="post" action=base.function("sign_in") class="ask">
             <FormToken />
             <input type="hidden" name="to" value=to />
             <label>
-                <span>"Name"</span>
-                <input name="name" autocomplete="username" autocapitalize="none" spellcheck="false" required autofocus />
+                <span>"User name"</span>
+                <input
+                    name="name"
+                    autocomplete="username"
+                    autocapitalize="none"
+                    spellcheck="false"
+                    required
+                    value=name
+                    autofocus=!again
+                />
             </label>
             <label>
                 <span>"Password"</span>
-                <input name="password" type="password" autocomplete="current-password" required />
+                <input
+                    id="password"
+                    name="password"
+                    type="password"
+                    autocomplete="current-password"
+                    required
+                    autofocus=again
+                    aria-invalid=wrong.then_some("true")
+                    aria-describedby=wrong.then_some("password-problem")
+                />
             </label>
+            {problem.map(|problem| view! { <FieldProblem id="password-problem".to_owned() problem /> })}
+            <button type="button" class="quiet" data-reveal="password" aria-pressed="false" hidden=true>
+                "Show password"
+            </button>
             <div class="bar">
                 <button type="submit" class="primary">
                     "Sign in"
@@ -125,9 +156,10 @@ fn DemoAccounts(visitor: Visitor) -> impl IntoView {
                     " The demo hospital's accounts"
                 </h2>
                 <table>
+                    <caption class="unseen">"Accounts of the demo: user name, password"</caption>
                     <thead>
                         <tr>
-                            <th scope="col">"Name"</th>
+                            <th scope="col">"User name"</th>
                             <th scope="col">"Password"</th>
                         </tr>
                     </thead>
