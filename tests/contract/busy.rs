@@ -39,7 +39,8 @@ async fn lock(database: &mut TestDatabase, table: &str, ids: &str) {
     let begin = match database.server {
         Server::Sqlite => "BEGIN IMMEDIATE".to_owned(),
         Server::Postgres => format!("BEGIN; SELECT id FROM {name} WHERE id IN ({ids}) FOR UPDATE"),
-        _ => format!("START TRANSACTION; SELECT id FROM {name} FORCE INDEX (PRIMARY) WHERE id IN ({ids}) FOR UPDATE"),
+        // Not the id alone: MySQL from 8.0 on would go through the whole index for it, and lock every row.
+        _ => format!("START TRANSACTION; SELECT * FROM {name} FORCE INDEX (PRIMARY) WHERE id IN ({ids}) FOR UPDATE"),
     };
     database.run(&begin).await;
 }
@@ -59,8 +60,21 @@ async fn a_locked_row_is_left_out_and_the_others_are_written(database: &mut Test
     fill(database, 1000).await;
     let source = database.source();
     lock(database, "failed_events", "5").await;
-    let outcomes = source.reset(&asked(1..=1000)).await.expect("outcomes");
+    let mut outcomes = source.reset(&asked(1..=1000)).await.expect("outcomes");
     let file_locked = database.server == Server::Sqlite;
+    // A server that knows whole seconds only writes most of them at first, and the rest when its turn comes again.
+    let mut busy = busy_rows(&outcomes);
+    while busy.len() > 1 && !file_locked && is_old(&source).await {
+        assert!(busy.len() < 250, "{busy:?}");
+        let again: Vec<ResetRow> = busy.iter().flat_map(|id| asked(*id..=*id)).collect();
+        let of_these = source.reset(&again).await.expect("outcomes");
+        for (id, outcome) in busy.iter().zip(of_these) {
+            outcomes[*id as usize - 1] = outcome;
+        }
+        let left = busy_rows(&outcomes);
+        assert!(left.len() < busy.len(), "{left:?}");
+        busy = left;
+    }
     for (outcome, id) in outcomes.iter().zip(1..) {
         let expected = if id == 5 || file_locked { BUSY } else { RowOutcome::Reset };
         assert_eq!(*outcome, expected, "row {id}");
@@ -77,6 +91,11 @@ async fn a_locked_row_is_left_out_and_the_others_are_written(database: &mut Test
     let outcomes = source.reset(&left).await.expect("outcomes");
     assert!(outcomes.iter().all(|outcome| *outcome == RowOutcome::Reset), "{outcomes:?}");
     assert_eq!(waiting(database).await.len(), 1000);
+}
+
+/// The ids of the rows that are busy; the first outcome is that of row 1.
+fn busy_rows(outcomes: &[RowOutcome]) -> Vec<i128> {
+    (1..).zip(outcomes).filter(|(_, outcome)| **outcome == BUSY).map(|(id, _)| id).collect()
 }
 
 async fn many_locked_rows_are_told_and_taken_later(database: &mut TestDatabase) {
@@ -124,7 +143,7 @@ async fn a_row_outside_of_the_batch_holds_nothing_up(database: &mut TestDatabase
     // In one transaction: a wait would show as an outcome.
     let outcomes = source.reset(&asked(1..=500)).await.expect("outcomes");
     assert!(outcomes.iter().all(|outcome| *outcome == RowOutcome::Reset), "{outcomes:?}");
-    let copies = source.copy(&[RowId(1), RowId(2)]).await.expect("copies");
+    let copies = source.copy(&[RowId(1), RowId(2)], usize::MAX).await.expect("copies").events;
     let rows = [1, 2].map(|id| DiscardRow { id: RowId(id), seen_retries: Some(0) });
     assert_eq!(source.discard(&rows, &copies).await, Ok(vec![RowOutcome::Discarded; 2]));
     database.run("ROLLBACK").await;
@@ -154,7 +173,7 @@ async fn copied(database: &mut TestDatabase) -> (Source, [DiscardRow; 3], BTreeM
     }
     let source = database.source();
     let ids = [1, 2, 3].map(RowId);
-    let copies = source.copy(&ids).await.expect("copies");
+    let copies = source.copy(&ids, usize::MAX).await.expect("copies").events;
     (source, ids.map(|id| DiscardRow { id, seen_retries: Some(5) }), copies)
 }
 

@@ -19,6 +19,8 @@ use atomfeed_console::{
     },
 };
 
+#[cfg(unix)]
+use sqlx::Connection as _;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -30,14 +32,14 @@ use crate::support::{
     proxy::Proxy,
 };
 
-on!(mariadb, Mariadb, OpenMrs: a_wrong_password_is_said_without_the_password an_unknown_database_is_said
+on!(mysql, Mysql, OpenMrs: a_wrong_password_is_said_without_the_password an_unknown_database_is_said
     nobody_listening_is_said_at_once an_unknown_host_is_said a_source_comes_back_by_itself
     a_lock_held_by_another_program_ends_in_time tls_is_as_strict_as_configured
     a_changed_schema_is_read_anew more_requests_than_connections_wait_their_turn a_silent_host_is_given_up
     dead_connections_cost_one_timeout_together a_statement_that_nobody_waits_for_is_stopped
     a_lost_database_is_tried_again_at_the_usual_pace a_server_without_encryption_is_named
     a_method_of_signing_in_that_is_not_known_is_named);
-on!(mariadb57, Mariadb57, OpenMrs: a_statement_that_nobody_waits_for_is_stopped);
+on!(mysql_old, MysqlOld, OpenMrs: a_statement_that_nobody_waits_for_is_stopped);
 on!(postgres, Postgres, OpenElis: a_wrong_password_is_said_without_the_password an_unknown_database_is_said
     nobody_listening_is_said_at_once an_unknown_host_is_said a_source_comes_back_by_itself
     a_lock_held_by_another_program_ends_in_time tls_is_as_strict_as_configured
@@ -46,6 +48,8 @@ on!(postgres, Postgres, OpenElis: a_wrong_password_is_said_without_the_password 
     dead_connections_cost_one_timeout_together a_lost_database_is_tried_again_at_the_usual_pace);
 #[cfg(target_os = "linux")]
 on!(sqlite_on_linux, Sqlite, Text: a_look_leaves_the_locks_on_the_file);
+#[cfg(unix)]
+on!(sqlite_on_unix, Sqlite, Text: a_file_that_is_moved_away_or_replaced_is_not_read_on);
 on!(sqlite, Sqlite, Text: a_missing_file_is_said_and_not_made a_file_that_is_no_database_is_said
     a_lock_held_by_another_program_ends_in_time a_changed_schema_is_read_anew
     more_requests_than_connections_wait_their_turn a_statement_without_end_ends_in_time
@@ -161,6 +165,28 @@ async fn until(is_so: impl Fn() -> bool, what: &str) {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+}
+
+#[cfg(unix)]
+async fn a_file_that_is_moved_away_or_replaced_is_not_read_on(database: &mut TestDatabase) {
+    let row = database.failed(1);
+    database.insert(&[row]).await;
+    let source = database.source();
+    source.poll().await.expect("an answer");
+    let file = database.app.database.database.clone();
+    let away = format!("{file}.away");
+    std::fs::rename(&file, &away).expect("a file");
+    let gone = refusal(&source).await;
+    assert!(source.event(RowId(1)).await.is_err(), "{gone:?}");
+    // Another file in its place is another database.
+    std::fs::copy(&away, &file).expect("a copy");
+    let mut copy = sqlx::SqliteConnection::connect(&format!("sqlite:{file}")).await.expect("the copy");
+    sqlx::raw_sql("DELETE FROM failed_events").execute(&mut copy).await.expect("the row is there");
+    copy.close().await.expect("it is written");
+    source.poll().await.expect("an answer");
+    assert!(source.event(RowId(1)).await.expect("an answer").is_none());
+    std::fs::rename(&away, &file).expect("the first one again");
+    assert!(source.event(RowId(1)).await.expect("an answer").is_some());
 }
 
 async fn a_statement_that_nobody_waits_for_is_stopped(database: &mut TestDatabase) {
@@ -323,7 +349,7 @@ async fn tls_is_as_strict_as_configured(database: &mut TestDatabase) {
     let error = refusal(&Source::new(app)).await;
     assert_eq!(error.kind, SourceErrorKind::Refused, "{error:?}");
     assert!(error.reason.contains("encrypted"), "{}", error.reason);
-    // Without encryption: the account of MariaDB is refused, the other one comes in plain.
+    // Without encryption: an account of the MySQL family that asks for it is refused, the other one comes in plain.
     let plain = encrypted_source(database, Tls::Off, None, "127.0.0.1").await;
     assert_eq!(plain.poll().await.is_ok(), !database.is_mysql());
 }
@@ -410,7 +436,8 @@ async fn a_server_without_encryption_is_named(database: &mut TestDatabase) {
         app
     };
     let report = check_one(&preferred(port)).await;
-    let told = "The connection is not encrypted, password and data travel in the open: the server offers no encryption";
+    let told =
+        "The connection is not encrypted, password and data are sent unencrypted: the server offers no encryption";
     assert!(report.text.contains("reachable  yes") && report.text.contains(told), "{}", report.text);
     let report = check_one(&preferred(database.app.database.port)).await;
     let is_not = report.text.contains("The connection is not encrypted");
@@ -559,7 +586,7 @@ async fn a_file_that_is_no_database_is_said(database: &mut TestDatabase) {
     let other = format!("{}.txt", database.app.database.database);
     std::fs::write(&other, "not a database, but long enough to look like one ".repeat(100)).expect("a file");
     let error = refusal(&database.source_with(|app| app.database.database = other)).await;
-    assert!(error.reason.contains("not a sound SQLite database"), "{}", error.reason);
+    assert!(error.reason.contains("not a valid SQLite database"), "{}", error.reason);
 }
 
 /// A process that closes a file, whatever it opened it for, loses all of its locks on it. SQLite knows that of itself, but

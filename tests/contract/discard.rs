@@ -3,16 +3,27 @@
 use std::collections::BTreeMap;
 
 use atomfeed_console::{
-    model::{RowId, operation::RowOutcome, whole_row::WholeEvent},
-    server::sources::{DiscardRow, Source, SourceErrorKind},
+    model::{
+        RowId,
+        operation::RowOutcome,
+        whole_row::{Beside, WholeEvent},
+    },
+    server::{
+        config::Tls,
+        sources::{Copied, DiscardRow, LONG_EVENT, LONGEST_EVENT, Source, SourceErrorKind},
+    },
 };
 
-use crate::support::database::{FEED, Failed, Server, TestDatabase};
+use crate::support::{
+    database::{FEED, Failed, Server, TestDatabase},
+    proxy::Proxy,
+};
 
 everywhere! {
     a_discard_and_a_restore_leave_no_trace
     a_row_that_changed_after_it_was_copied_is_left_alone
     a_row_that_is_there_again_is_not_doubled
+    a_row_comes_back_beside_one_that_was_there_before
     a_row_whose_id_is_taken_gets_a_new_one
 }
 
@@ -21,6 +32,9 @@ on_each_server! {
     the_log_goes_only_with_exactly_its_pair
     nothing_is_removed_without_its_copy
     many_are_one_transaction
+    copies_are_taken_up_to_a_size
+    what_is_too_long_is_neither_copied_nor_put_back
+    a_long_row_at_which_the_connection_ends_is_not_tried_for_ever
 }
 
 const OTHER: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";
@@ -31,7 +45,29 @@ fn of(database: &TestDatabase, id: i128, retries: i64) -> DiscardRow {
 
 async fn copy(source: &Source, ids: &[i128]) -> BTreeMap<RowId, WholeEvent> {
     let ids: Vec<RowId> = ids.iter().copied().map(RowId).collect();
-    source.copy(&ids).await.expect("copies")
+    source.copy(&ids, usize::MAX).await.expect("copies").events
+}
+
+async fn copies_are_taken_up_to_a_size(database: &mut TestDatabase) {
+    let long = |id| Failed { error: Some("x".repeat(1_000)), ..database.failed(id) };
+    let rows = [long(1), long(2), database.failed(3), database.failed(4)];
+    database.insert(&rows).await;
+    for (id, event) in [(11, 3), (12, 3), (13, 4)] {
+        let event = format!("tag:atomfeed.ict4h.org:{event}");
+        database.log(id, Some(FEED), "2026-11-01T09:00:00Z", &event, &"y".repeat(1_000)).await;
+    }
+    let source = database.source();
+    let taken = async |ids: &[i128], most| {
+        let ids: Vec<RowId> = ids.iter().copied().map(RowId).collect();
+        let Copied { events: copies, taken, .. } = source.copy(&ids, most).await.expect("copies");
+        let logged = copies.values().map(|copy| copy.log.len()).collect::<Vec<_>>();
+        (copies.into_keys().map(|id| id.0).collect::<Vec<_>>(), logged, taken)
+    };
+    assert_eq!(taken(&[1, 2, 3, 4], 1_000_000).await, (vec![1, 2, 3, 4], vec![0, 0, 2, 1], 4));
+    assert_eq!(taken(&[2, 1, 3], 1_900).await, (vec![2], vec![0], 1), "in the order that was asked for");
+    assert_eq!(taken(&[1, 2], 1).await, (vec![1], vec![0], 1), "one at the least");
+    assert_eq!(taken(&[99, 3, 98], 1_000_000).await, (vec![3], vec![2], 3), "one that is gone is answered for");
+    assert_eq!(taken(&[3, 4], 1_900).await, (vec![3], vec![2], 1), "the retry log counts, too");
 }
 
 /// Copies as the store gives them back.
@@ -107,6 +143,137 @@ async fn a_row_that_is_there_again_is_not_doubled(database: &mut TestDatabase) {
     let table = database.table("failed_events");
     let of_event = format!("SELECT event_id FROM {table} WHERE event_id = 'tag:atomfeed.ict4h.org:2'");
     assert_eq!(database.lines(&of_event).await.len(), 1);
+}
+
+/// Another row of the first event.
+fn twin(database: &TestDatabase, id: i128) -> Failed {
+    Failed { id, retries: 5, ..database.failed(1) }
+}
+
+async fn a_row_comes_back_beside_one_that_was_there_before(database: &mut TestDatabase) {
+    let rows = [twin(database, 1), twin(database, 2), twin(database, 3), database.failed(4)];
+    database.insert(&rows).await;
+    let before = database.dump().await;
+    let source = database.source();
+    let restored = |id| RowOutcome::Restored { id: RowId(id) };
+
+    // The others stay in the table, an older and a newer one.
+    let copies = copy(&source, &[2]).await;
+    assert_eq!(copies[&RowId(2)].beside.ids, [1, 3].map(RowId).into());
+    assert_eq!(source.discard(&[of(database, 2, 5)], &copies).await, Ok(vec![RowOutcome::Discarded]));
+    assert_eq!(source.restore(&kept(&copies)).await, Ok(vec![restored(2)]));
+    assert_eq!(database.dump().await, before);
+    assert_eq!(source.restore(&kept(&copies)).await, Ok(vec![RowOutcome::AlreadyThere]), "not twice");
+
+    // All leave together, and come back one after the other.
+    let copies = copy(&source, &[1, 2, 3]).await;
+    let all = [1, 2, 3].map(|id| of(database, id, 5));
+    assert_eq!(source.discard(&all, &copies).await, Ok(vec![RowOutcome::Discarded; 3]));
+    for (event, id) in kept(&copies).into_iter().zip(1..) {
+        assert_eq!(source.restore(&[event]).await, Ok(vec![restored(id)]));
+    }
+    assert_eq!(database.dump().await, before);
+
+    // A copy of an earlier version knows that a row with a lower id was there before it, and nothing of one with a higher id.
+    let copies = copy(&source, &[2]).await;
+    source.discard(&[of(database, 2, 5)], &copies).await.expect("outcomes");
+    let older = WholeEvent { beside: Beside { all_lower: true, ..Beside::default() }, ..copies[&RowId(2)].clone() };
+    assert_eq!(source.restore(std::slice::from_ref(&older)).await, Ok(vec![RowOutcome::AlreadyThere]));
+    let table = database.table("failed_events");
+    database.run(&format!("DELETE FROM {table} WHERE id = 3")).await;
+    assert_eq!(source.restore(&[older]).await, Ok(vec![restored(2)]));
+
+    // The event failed again after the discard, beside the row that was there: another row of the same pair.
+    let copies = copy(&source, &[2]).await;
+    source.discard(&[of(database, 2, 5)], &copies).await.expect("outcomes");
+    let again = twin(database, 70);
+    database.insert(&[again]).await;
+    assert_eq!(source.restore(&kept(&copies)).await, Ok(vec![RowOutcome::AlreadyThere]));
+}
+
+async fn what_is_too_long_is_neither_copied_nor_put_back(database: &mut TestDatabase) {
+    let rows: Vec<Failed> = (1..=4).map(|id| Failed { retries: 5, ..database.failed(id) }).collect();
+    database.insert(&rows).await;
+    let mut packet = u64::MAX;
+    if database.is_mysql() {
+        let limit = database.value("SELECT CAST(@@max_allowed_packet AS CHAR)").await;
+        packet = limit.and_then(|bytes| bytes.parse().ok()).expect("a limit");
+    }
+    // Of an earlier version there can be copies that the database does not take.
+    if packet <= 32 << 20 {
+        let source = database.source();
+        let copies = copy(&source, &[1]).await;
+        source.discard(&[of(database, 1, 5)], &copies).await.expect("outcomes");
+        let mut long = copies[&RowId(1)].clone();
+        let error = long.event.0.iter_mut().find(|cell| cell.column.eq_ignore_ascii_case("error_message"));
+        error.expect("an error").bytes = Some(vec![b'x'; packet as usize]);
+        let outcomes = source.restore(&[long]).await.expect("outcomes");
+        assert!(matches!(outcomes[..], [RowOutcome::TooLong { limit, .. }] if limit == packet), "{outcomes:?}");
+        let whole = source.restore(&kept(&copies)).await;
+        assert_eq!(whole, Ok(vec![RowOutcome::Restored { id: RowId(1) }]), "the connection is still of use");
+    }
+    if packet < LONGEST_EVENT {
+        // The server itself makes no texts as long as these.
+        return;
+    }
+    let (table, log) = (database.table("failed_events"), database.table("failed_event_retry_log"));
+    database.log(11, Some(FEED), "2026-11-01T09:00:00Z", "tag:atomfeed.ict4h.org:3", "again").await;
+    // The database makes the texts itself.
+    for (table, columns) in [(&table, &["error_message", "event_content"][..]), (&log, &["error_message"])] {
+        for column in columns {
+            match database.server {
+                Server::Sqlite => {}
+                Server::Postgres => {
+                    database.run(&format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE text")).await;
+                }
+                _ => database.run(&format!("ALTER TABLE {table} MODIFY {column} LONGTEXT")).await,
+            }
+        }
+    }
+    let times = LONGEST_EVENT / 1_000 / 2 + 10;
+    let text = match database.server {
+        Server::Sqlite => format!("REPLACE(HEX(ZEROBLOB({})), '0', 'x')", times * 500),
+        _ => format!("REPEAT('x', {})", times * 1_000),
+    };
+    let moves = if database.is_mysql() { ", failed_at = failed_at" } else { "" };
+    database.run(&format!("UPDATE {table} SET error_message = {text}{moves} WHERE id IN (2, 3)")).await;
+    // Two columns together are too much, and so is a row with its log.
+    database.run(&format!("UPDATE {table} SET event_content = {text}{moves} WHERE id = 2")).await;
+    database.run(&format!("UPDATE {log} SET error_message = {text} WHERE id = 11")).await;
+    let source = database.source();
+    let ids = [1, 2, 3, 4].map(RowId);
+    let Copied { events, taken, too_long } = source.copy(&ids, usize::MAX).await.expect("copies");
+    assert_eq!((events.into_keys().collect::<Vec<_>>(), taken), (vec![RowId(1), RowId(4)], 4));
+    assert_eq!(too_long.keys().copied().collect::<Vec<_>>(), [RowId(2), RowId(3)]);
+    for why in too_long.values() {
+        assert!(why.bytes > why.limit && why.limit <= LONGEST_EVENT, "{why:?}");
+    }
+}
+
+async fn a_long_row_at_which_the_connection_ends_is_not_tried_for_ever(database: &mut TestDatabase) {
+    if database.app.database.port == 0 {
+        return; // SQLite has no network to lose.
+    }
+    fill(database).await;
+    let proxy = Proxy::to(database.app.database.port).await;
+    // The proxy must be able to read what it cuts at.
+    let source = database.source_with(|app| (app.database.port, app.database.tls) = (proxy.port, Tls::Off));
+    let copies = copy(&source, &[2]).await;
+    source.discard(&[of(database, 2, 5)], &copies).await.expect("outcomes");
+    // A short one is tried again by whoever asked: there the loss has nothing to do with the row.
+    proxy.cut_on(b"INSERT INTO");
+    assert_eq!(source.restore(&kept(&copies)).await.expect_err("it is cut").kind, SourceErrorKind::Lost);
+
+    let mut long = copies[&RowId(2)].clone();
+    let error = long.event.0.iter_mut().find(|cell| cell.column.eq_ignore_ascii_case("error_message"));
+    error.expect("an error").bytes = Some(vec![b'x'; LONG_EVENT]);
+    proxy.cut_times_on(2, b"INSERT INTO");
+    let outcomes = source.restore(&[long]).await.expect("outcomes");
+    assert!(
+        matches!(&outcomes[..], [RowOutcome::Failed { reason }] if reason.contains("max_allowed_packet")),
+        "{outcomes:?}"
+    );
+    assert_eq!(source.restore(&kept(&copies)).await, Ok(vec![RowOutcome::Restored { id: RowId(2) }]));
 }
 
 async fn a_row_whose_id_is_taken_gets_a_new_one(database: &mut TestDatabase) {

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use atomfeed_console::{
     model::{Attempt, Availability, FailedEvent, FailedEventRow, RowId},
-    server::sources::{LongText, TextLimit},
+    server::sources::{KnownLog, LongText, TextLimit},
 };
 
 use futures::StreamExt;
 
-use crate::support::database::{FEED, Failed, MAX_RETRY, Server, TestDatabase};
+use crate::support::database::{FEED, Failed, MAX_RETRY, Server, TestDatabase, utc};
 
 everywhere! {
     an_event_is_shown_whole_with_its_attempts
     an_event_that_is_gone_is_no_error
+    of_a_log_that_is_known_no_more_is_read
     attempts_of_another_feed_with_the_same_event_are_left_out
     attempts_of_another_feed_are_left_out_where_this_one_has_none
     attempts_from_before_the_first_failure_are_of_an_earlier_one
@@ -25,9 +26,11 @@ everywhere! {
     the_rows_ahead_are_counted_by_feed
 }
 
-on!(mariadb_moves, Mariadb, OpenMrs: where_the_time_moves_with_the_row_the_first_sight_tells);
-on!(mariadb57_moves, Mariadb57, Latin1: where_the_time_moves_with_the_row_the_first_sight_tells);
-on!(mariadb_stays, Mariadb, ModuleAtomfeed: a_time_that_stays_is_known_as_such);
+on!(mysql_moves, Mysql, OpenMrs: where_the_time_moves_with_the_row_the_first_sight_tells
+    what_was_tried_before_the_console_was_there_counts_as_often_as_the_row_says
+    where_the_time_moves_a_lone_attempt_from_long_before_is_of_an_earlier_failure);
+on!(mysql_old_moves, MysqlOld, Latin1: where_the_time_moves_with_the_row_the_first_sight_tells);
+on!(mysql_stays, Mysql, ModuleAtomfeed: a_time_that_stays_is_known_as_such);
 on!(postgres_stays, Postgres, OpenElis: a_time_that_stays_is_known_as_such);
 on!(sqlite_stays, Sqlite, Text: a_time_that_stays_is_known_as_such);
 
@@ -68,6 +71,38 @@ async fn an_event_is_shown_whole_with_its_attempts(database: &mut TestDatabase) 
     }
 }
 
+async fn of_a_log_that_is_known_no_more_is_read(database: &mut TestDatabase) {
+    let row = database.failed(7);
+    database.insert(&[row]).await;
+    if !database.has_retry_log() {
+        return;
+    }
+    for id in 1..=5 {
+        let event = if id == 3 { "another" } else { "tag:atomfeed.ict4h.org:7" };
+        database.log(id, Some(FEED), "2026-11-01T09:00:00Z", event, &format!("attempt {id}")).await;
+    }
+    let source = database.source();
+    let known = |event_id: &str, ids: &[i128], to| KnownLog {
+        event_id: event_id.to_owned(),
+        ids: ids.iter().copied().map(RowId).collect(),
+        to: RowId(to),
+    };
+    const ID: &str = "tag:atomfeed.ict4h.org:7";
+    for (known, expected) in [
+        (None, vec![1, 2, 4, 5]),
+        // Row 2 is not known: it is not looked for. Row 3 is another event's. What came since is found.
+        (Some(known(ID, &[1, 3], 3)), vec![1, 4, 5]),
+        (Some(known(ID, &[4, 2], 4)), vec![2, 4, 5]),
+        (Some(known(ID, &[], 5)), vec![]),
+        (Some(known("another", &[3], 3)), vec![1, 2, 4, 5]),
+    ] {
+        let event = source.event_seen(RowId(7), None, known.as_ref()).await.expect("an answer").expect("the row");
+        let Availability::Here(attempts) = event.attempts else { panic!("the log is there") };
+        let ids: Vec<i128> = attempts.iter().map(|attempt| attempt.id.0).collect();
+        assert_eq!((ids, event.attempts_total), (expected.clone(), expected.len() as u64), "{known:?}");
+    }
+}
+
 async fn an_event_that_is_gone_is_no_error(database: &mut TestDatabase) {
     let source = database.source();
     for id in [0, 7, -1, i128::from(i64::MAX), i128::from(u64::MAX), i128::MAX, i128::MIN] {
@@ -101,7 +136,7 @@ async fn attempts_of_another_feed_with_the_same_event_are_left_out(database: &mu
         let feeds: Vec<Option<&str>> = attempts.iter().map(|attempt| attempt.feed_uri.as_deref()).collect();
         assert_eq!((feeds, event.attempts_total), (expected.clone(), expected.len() as u64));
     }
-    let all = source.attempts_of_event("tag:same").await.expect("an answer").expect("the event failed");
+    let all = source.attempts_of_event("tag:same", false).await.expect("an answer").expect("the event failed");
     assert_eq!(all.iter().map(|attempt| attempt.id.0).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
@@ -182,10 +217,59 @@ async fn where_the_time_moves_with_the_row_the_first_sight_tells(database: &mut 
     // As the consumer counts; the server's clock is later than everything in the log.
     let table = database.table("failed_events");
     database.run(&format!("UPDATE {table} SET retries = retries + 1 WHERE id = 7")).await;
-    let event = source.event_seen(RowId(7), first_sight).await.expect("an answer").expect("the row");
+    let event = source.event_seen(RowId(7), first_sight, None).await.expect("an answer").expect("the row");
     assert_ne!(event.row.failed_at.as_ref().and_then(|stamp| stamp.at), first_sight, "it moved");
     assert_eq!((event.attempts_total, event.earlier_total), (1, 1));
     assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("present"));
+}
+
+/// A consumer that retried five times before there was a console moved the row's time to that of the last retry.
+async fn what_was_tried_before_the_console_was_there_counts_as_often_as_the_row_says(database: &mut TestDatabase) {
+    let failed_at = database.at("2026-11-01T10:25:00Z");
+    database.insert(&[Failed { retries: 5, failed_at, ..database.failed(7) }]).await;
+    let name = "tag:atomfeed.ict4h.org:7";
+    database.log(1, Some(FEED), "2025-06-01T00:00:00Z", name, "of last year").await;
+    for (id, minute) in [(2, 5), (3, 10), (4, 15), (5, 20), (6, 25)] {
+        let at = format!("2026-11-01T10:{minute:02}:00Z");
+        database.log(id, Some(FEED), &at, name, &format!("attempt {id}")).await;
+    }
+    let source = database.source();
+    let seen_late = Some(utc("2026-11-01T11:00:00Z"));
+    let event = source.event_seen(RowId(7), seen_late, None).await.expect("an answer").expect("the row");
+    assert!(event.row.moves);
+    assert_eq!((event.attempts_total, event.earlier_total), (5, 1));
+    assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("attempt 6"));
+    // Other hands move the time beyond all of them.
+    let table = database.table("failed_events");
+    database.run(&format!("UPDATE {table} SET title = 'moved' WHERE id = 7")).await;
+    let event = source.event(RowId(7)).await.expect("an answer").expect("the row");
+    assert_eq!((event.attempts_total, event.earlier_total), (5, 1));
+    let newest = source.newest_attempts(&[event.row], TextLimit::LIST).await.expect("an answer");
+    assert_eq!(newest[&RowId(7)].error.as_deref(), Some("attempt 6"));
+}
+
+/// The row counts retries, but the log has no row of the time when the last of them moved it.
+async fn where_the_time_moves_a_lone_attempt_from_long_before_is_of_an_earlier_failure(database: &mut TestDatabase) {
+    let failed_at = database.at("2026-11-26T10:00:00Z");
+    let row = |id| Failed { retries: 5, failed_at: failed_at.clone(), ..database.failed(id) };
+    let rows = [row(7), row(8)];
+    database.insert(&rows).await;
+    database.log(1, Some(FEED), "2025-06-01T00:00:00Z", "tag:atomfeed.ict4h.org:7", "of last year").await;
+    // Of the other row's five retries only the last two are still on record.
+    database.log(2, Some(FEED), "2026-11-26T09:30:00Z", "tag:atomfeed.ict4h.org:8", "again").await;
+    database.log(3, Some(FEED), "2026-11-26T09:59:59Z", "tag:atomfeed.ict4h.org:8", "the latest").await;
+    let source = database.source();
+    for seen in [None, Some(utc("2026-11-27T00:00:00Z"))] {
+        let event = source.event_seen(RowId(7), seen, None).await.expect("an answer").expect("the row");
+        assert!(event.row.moves);
+        assert_eq!((event.attempts_total, event.earlier_total), (0, 1), "{seen:?}");
+        let event = source.event_seen(RowId(8), seen, None).await.expect("an answer").expect("the row");
+        assert_eq!((event.attempts_total, event.earlier_total), (2, 0), "{seen:?}");
+    }
+    let rows = source.rows(&[RowId(7), RowId(8)], TextLimit::LIST).await.expect("an answer");
+    let newest = source.newest_attempts(&rows, TextLimit::LIST).await.expect("an answer");
+    assert!(!newest.contains_key(&RowId(7)));
+    assert_eq!(newest[&RowId(8)].error.as_deref(), Some("the latest"));
 }
 
 async fn a_time_that_stays_is_known_as_such(database: &mut TestDatabase) {
@@ -313,13 +397,18 @@ async fn the_log_of_an_event_is_one_statement(database: &mut TestDatabase) {
     let source = database.source();
     source.rows(&[RowId(1)], TextLimit::LIST).await.expect("a connection that knows the schema");
     let before = source.statements();
-    let attempts = source.attempts_of_event("tag:atomfeed.ict4h.org:7").await.expect("an answer").expect("it failed");
+    let attempts =
+        source.attempts_of_event("tag:atomfeed.ict4h.org:7", false).await.expect("an answer").expect("it failed");
     assert_eq!(attempts.iter().map(|attempt| attempt.id.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(attempts[0].error.as_deref(), Some("again"));
     assert_eq!(source.statements() - before, TRANSACTION + 1);
+    // Where the ledger knows that it failed, the table of failed events is not searched, unless the log has nothing.
+    assert_eq!(source.attempts_of_event("tag:atomfeed.ict4h.org:7", true).await, Ok(Some(attempts)));
+    assert_eq!(source.statements() - before, 2 * (TRANSACTION + 1));
+    assert_eq!(source.attempts_of_event("tag:unknown", true).await, Ok(None), "it left a moment ago");
     // An event that is in the log alone was resolved; one without a row there was not retried yet.
-    assert_eq!(source.attempts_of_event("tag:resolved").await.expect("an answer"), None);
-    assert_eq!(source.attempts_of_event("tag:größe-Пациент-😀").await.expect("an answer"), None);
+    assert_eq!(source.attempts_of_event("tag:resolved", false).await.expect("an answer"), None);
+    assert_eq!(source.attempts_of_event("tag:größe-Пациент-😀", false).await.expect("an answer"), None);
     database.insert(&[database.failed(8)]).await;
-    assert_eq!(source.attempts_of_event("tag:atomfeed.ict4h.org:8").await.expect("an answer"), Some(Vec::new()));
+    assert_eq!(source.attempts_of_event("tag:atomfeed.ict4h.org:8", false).await.expect("an answer"), Some(Vec::new()));
 }

@@ -41,14 +41,16 @@ on_each_server! {
     a_restored_dump_is_told_and_what_is_the_same_goes_on
     a_retry_is_followed_until_it_failed_again
     a_reset_that_the_consumer_overwrites_is_noticed
+    a_request_that_changed_nothing_gives_its_place_back
     attempts_of_an_earlier_failure_count_for_nothing
     a_discard_and_a_restore_are_one_life
     a_rewritten_host_name_moves_its_events
     what_left_long_ago_is_forgotten_and_what_is_there_is_not
 }
 
+on!(mysql_moves, Mysql, OpenMrs: what_was_tried_before_the_first_look_counts_as_often_as_the_row_says);
 on!(sqlite_widest, Sqlite, Text: the_highest_id_of_all_ends_the_first_read);
-on!(mariadb_without_log, Mariadb, ModuleAtomfeed: without_a_retry_log_nobody_knows_why_a_row_left);
+on!(mysql_without_log, Mysql, ModuleAtomfeed: without_a_retry_log_nobody_knows_why_a_row_left);
 
 const OTHER: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";
 
@@ -245,7 +247,7 @@ async fn attempts_of_an_earlier_failure_count_for_nothing(database: &mut TestDat
     assert_eq!(faults[&event.fault].fingerprint, "a fresh cause");
     let scope = Scope { apps: vec!["lab".to_owned()], feed: None };
     let from = chrono::NaiveDate::from_ymd_opt(2025, 1, 1).expect("a day");
-    let days = watched.store.history_days(&scope, from).await.expect("days");
+    let days = watched.store.history_days(&scope, from, 0).await.expect("days");
     assert_eq!(days.iter().map(|day| day.attempts).sum::<u64>(), 1);
     watched.check_counts().await;
 
@@ -256,6 +258,57 @@ async fn attempts_of_an_earlier_failure_count_for_nothing(database: &mut TestDat
     succeed(database, 3).await;
     watched.look().await;
     assert_eq!(watched.event(3).await.state, LifeState::Resolved);
+}
+
+async fn what_was_tried_before_the_first_look_counts_as_often_as_the_row_says(database: &mut TestDatabase) {
+    let failed_at = database.at("2026-11-01T10:25:00Z");
+    let tried = |id, retries| Failed { retries, failed_at: failed_at.clone(), ..database.failed(id) };
+    let rows = [tried(1, 3), tried(2, 0)];
+    database.insert(&rows).await;
+    let log = async |database: &mut TestDatabase, event: i64| {
+        let name = format!("tag:atomfeed.ict4h.org:{event}");
+        for (id, at, error) in [
+            (1, "2025-06-01T00:00:00Z", "a cause of last year"),
+            (2, "2026-11-01T10:05:00Z", "a fresh cause"),
+            (3, "2026-11-01T10:15:00Z", "a fresh cause"),
+            (4, "2026-11-01T10:20:00Z", "the latest cause"),
+        ] {
+            database.log(10 * event + id, Some(FEED), at, &name, error).await;
+        }
+    };
+    log(database, 1).await;
+    log(database, 2).await;
+    let mut watched = Watched::new(database).await;
+    assert_eq!(watched.look().await.attempts, 3);
+    let told = async |watched: &Watched, id| {
+        let event = watched.event(id).await;
+        let faults = watched.store.faults(&[event.fault]).await.expect("faults");
+        (event.attempts, faults[&event.fault].fingerprint.clone())
+    };
+    assert_eq!(told(&watched, 1).await, (3, "the latest cause".to_owned()));
+    assert_eq!(told(&watched, 2).await.0, 0, "no count says that any is of this failure");
+    watched.check_counts().await;
+
+    // The same of a row that came, and was tried, while no console was there.
+    database.insert(&[Failed { retries: 3, failed_at: failed_at.clone(), ..database.failed(3) }]).await;
+    log(database, 3).await;
+    watched.restart(database).await;
+    assert_eq!(watched.look().await.attempts, 3);
+    assert_eq!(told(&watched, 3).await, (3, "the latest cause".to_owned()));
+    // And between two looks.
+    database.insert(&[Failed { retries: 2, failed_at: failed_at.clone(), ..database.failed(4) }]).await;
+    log(database, 4).await;
+    assert_eq!(watched.look().await.attempts, 2);
+    assert_eq!(told(&watched, 4).await, (2, "the latest cause".to_owned()));
+    assert_eq!(watched.look().await.attempts, 0, "once");
+    // The retries that a row counts are not on record, but one of an earlier failure is.
+    database.insert(&[Failed { retries: 5, failed_at, ..database.failed(5) }]).await;
+    let name = "tag:atomfeed.ict4h.org:5";
+    database.log(51, Some(FEED), "2025-06-01T00:00:00Z", name, "a cause of last year").await;
+    assert_eq!(watched.look().await.attempts, 0);
+    let event = watched.event(5).await;
+    assert_eq!((event.attempts, event.fault), (0, event.first_fault));
+    watched.check_counts().await;
 }
 
 async fn changes_that_make_up_for_each_other_are_seen(database: &mut TestDatabase) {
@@ -308,7 +361,7 @@ async fn without_a_retry_log_nobody_knows_why_a_row_left(database: &mut TestData
     watched.look().await;
     let event = watched.event(1).await;
     assert_eq!(event.state, LifeState::Gone);
-    assert!(event.ended_why.expect("a reason").contains("no retry log"));
+    assert!(event.ended_why.expect("a reason").contains("Without a retry log"));
 }
 
 /// What a plain model of the table and of the ledger expects.
@@ -629,6 +682,56 @@ async fn a_reset_that_the_consumer_overwrites_is_noticed(database: &mut TestData
     succeed(database, 1).await;
     watched.look().await;
     assert_eq!(watched.store.request_counts(&[41]).await.expect("counts")[&41].resolved, 1);
+}
+
+async fn a_request_that_changed_nothing_gives_its_place_back(database: &mut TestDatabase) {
+    let rows: Vec<Failed> = (1..=4).map(|id| Failed { retries: 5, ..database.failed(id) }).collect();
+    database.insert(&rows).await;
+    database.log(1, Some(FEED), "2026-11-01T09:00:00Z", "tag:atomfeed.ict4h.org:2", "before").await;
+    let mut watched = Watched::new(database).await;
+    watched.look().await;
+    let store = watched.store.clone();
+    let ids = [1, 2, 3].map(RowId);
+    let all = [ask(1, 5), ask(2, 5), ask(3, 5)];
+    store.ask("lab", RequestKind::Retry, 50, "amina", &all).await.expect("asked");
+    for id in 1..=3 {
+        set_retries(database, id, 0).await;
+    }
+    watched.look().await;
+    // A second operation finds that the rows are not as they were seen.
+    store.ask("lab", RequestKind::Retry, 51, "binta", &all).await.expect("asked");
+    let counts = store.request_counts(&[50]).await.expect("counts")[&50];
+    assert_eq!((counts.superseded, counts.open), (3, 0), "it may be the one that writes");
+    // Meanwhile one of them fails again.
+    fail_again(database, 3, 1, 2, "again").await;
+    watched.look().await;
+    store.withdraw("lab", 51, &ids).await.expect("withdrawn");
+    let counts = store.request_counts(&[50, 51]).await.expect("counts");
+    assert_eq!((counts[&50].open, counts[&50].failed_again, counts[&51].withdrawn), (2, 1, 3));
+    assert_eq!(watched.event(1).await.asked, Some(Asked::Requested));
+    assert_eq!(watched.event(3).await.asked, Some(Asked::FailedAgain));
+    fail_again(database, 1, 1, 3, "again").await;
+    succeed(database, 2).await;
+    watched.look().await;
+    let counts = store.request_counts(&[50, 51]).await.expect("counts");
+    assert_eq!((counts[&50].failed_again, counts[&50].resolved, counts[&50].open), (2, 1, 0));
+    assert_eq!(counts[&51].withdrawn, 3);
+
+    // Of an event that failed again, a request that changed nothing leaves that as it was; and one that was seen to be
+    // written over has taken the place for good.
+    store.ask("lab", RequestKind::Retry, 52, "amina", &[ask(1, 1)]).await.expect("asked");
+    store.withdraw("lab", 52, &ids[..1]).await.expect("withdrawn");
+    assert_eq!(watched.event(1).await.asked, Some(Asked::FailedAgain));
+    store.ask("lab", RequestKind::Retry, 53, "amina", &[ask(4, 5)]).await.expect("asked");
+    store.ask("lab", RequestKind::Retry, 54, "binta", &[ask(4, 5)]).await.expect("asked");
+    set_retries(database, 4, 0).await;
+    fail_again(database, 4, 6, 4, "again").await;
+    watched.look().await;
+    assert_eq!(store.request_counts(&[54]).await.expect("counts")[&54].overwritten, 1);
+    store.ask("lab", RequestKind::Retry, 54, "binta", &[ask(4, 6)]).await.expect("asked");
+    store.withdraw("lab", 54, &[RowId(4)]).await.expect("withdrawn");
+    assert_eq!(store.request_counts(&[53]).await.expect("counts")[&53].superseded, 1);
+    watched.check_counts().await;
 }
 
 async fn a_discard_and_a_restore_are_one_life(database: &mut TestDatabase) {

@@ -134,9 +134,12 @@ async fn a_place_before_a_row_begins_with_it(database: &mut TestDatabase) {
 async fn filters_leave_out_what_does_not_match(database: &mut TestDatabase) {
     const NUMBERED: &str = "http://openmrs:8080/openmrs/ws/atomfeed/Lab/36";
     const DEEPER: &str = "http://openmrs:8080/openmrs/ws/atomfeed/lab/36/more";
+    const ENCODED: &str = "http://openmrs:8080/openmrs/ws/atomfeed/lab%20test/recent";
+    const ENCODED_PAGE: &str = "http://openmrs:8080/openmrs/ws/atomfeed/lab%20test/7";
     let feeds = [Some(FEED), None, Some(""), Some(NUMBERED), Some(DEEPER), Some("/lab/"), Some("lab/7")];
+    let feeds = feeds.into_iter().chain([Some(ENCODED), Some(ENCODED_PAGE)]);
     let mut rows = Vec::new();
-    for (place, feed) in feeds.into_iter().enumerate() {
+    for (place, feed) in feeds.enumerate() {
         rows.push(Failed { feed, retries: place as i64, ..database.failed(place as i128 + 1) });
     }
     rows[0].tags = Some("patient, Lab ,x");
@@ -159,15 +162,17 @@ async fn filters_leave_out_what_does_not_match(database: &mut TestDatabase) {
         of_state.push(ids_of(&source, &Filter { state: Some(state), ..order(Order::IdUp) }).await);
     }
     assert_eq!(by_wildcard, [0; 0]);
+    let encoded = ids_of(&source, &filter(|filter| filter.category = Some("Lab test".to_owned()))).await;
+    assert_eq!(encoded, [8, 9], "the address has the category encoded");
     if database.has_retries() {
         assert_eq!(by_category, [1, 4]);
-        assert_eq!(of_state, [vec![1, 2, 3, 4, 5, 6], vec![7], vec![]]);
+        assert_eq!(of_state, [vec![1, 2, 3, 4, 5, 6], vec![7, 8, 9], vec![]]);
         let nobody_retries = database.source_with(|app| app.info.limits.max_retry = None);
         let exhausted = Filter { state: Some(EventState::Exhausted), ..order(Order::IdUp) };
-        assert_eq!(ids_of(&nobody_retries, &exhausted).await, [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(ids_of(&nobody_retries, &exhausted).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     } else {
         assert_eq!(by_category, [4]);
-        assert_eq!(of_state, [vec![], vec![], vec![1, 2, 3, 4, 5, 6, 7]]);
+        assert_eq!(of_state, [vec![], vec![], vec![1, 2, 3, 4, 5, 6, 7, 8, 9]]);
     }
 }
 
@@ -307,7 +312,7 @@ async fn a_text_is_found_in_the_newest_attempts_that_are_named(database: &mut Te
             texts: TextLimit::LIST,
             search,
         };
-        ids(&source.list_with(&request, newest).await.expect("a list"))
+        ids(&source.list_with(&request, newest, None).await.expect("a list"))
     };
     let everything = SearchIn::Everything;
     // Of event 1 another attempt is the newest; `%` is a letter like others, and case is nothing.
@@ -317,7 +322,15 @@ async fn a_text_is_found_in_the_newest_attempts_that_are_named(database: &mut Te
     assert_eq!(found("refused", &[], everything).await, [0_i128; 0]);
     assert_eq!(found("refused", &newest, SearchIn::IdAndTitle).await, [0_i128; 0]);
     // What the table itself holds is found as before, and a row is found once.
-    assert_eq!(found("event 1", &newest, everything).await, [1]);
+    assert_eq!(found("\"event 1\"", &newest, everything).await, [1]);
+    // Each word in whichever text has it; a phrase as it stands in one text.
+    assert_eq!(found("100% timeout", &newest, everything).await, [2]);
+    assert_eq!(found("\"100% timeout\"", &newest, everything).await, [0_i128; 0]);
+    assert_eq!(found("ict4h.org:1 refused", &newest, everything).await, [1]);
+    assert_eq!(found("ict4h.org:2 refused", &newest, everything).await, [0_i128; 0]);
+    // An id that was shortened in the middle, and a link to a page that is none of a list.
+    assert_eq!(found("tag:ato…org:3", &newest, everything).await, [3]);
+    assert_eq!(found("https://desk.example/groups/3", &newest, everything).await, [0_i128; 0]);
     assert_eq!(found("e", &newest, everything).await, [4, 3, 2, 1]);
 
     // The same attempts by their ids, and by the end of the log where nobody knows them.

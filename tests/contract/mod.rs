@@ -24,8 +24,8 @@ macro_rules! on {
 
 macro_rules! on_each_server {
     ($($test:ident)*) => {
-        on!(mariadb, Mariadb, OpenMrs: $($test)*);
-        on!(mariadb57, Mariadb57, OpenMrs: $($test)*);
+        on!(mysql, Mysql, OpenMrs: $($test)*);
+        on!(mysql_old, MysqlOld, OpenMrs: $($test)*);
         on!(postgres, Postgres, OpenElis: $($test)*);
         on!(sqlite, Sqlite, Text: $($test)*);
     };
@@ -33,13 +33,13 @@ macro_rules! on_each_server {
 
 macro_rules! everywhere {
     ($($test:ident)*) => {
-        on!(mariadb_openmrs, Mariadb, OpenMrs: $($test)*);
-        on!(mariadb57_openmrs, Mariadb57, OpenMrs: $($test)*);
+        on!(mysql_openmrs, Mysql, OpenMrs: $($test)*);
+        on!(mysql_old_openmrs, MysqlOld, OpenMrs: $($test)*);
         on!(postgres_openelis, Postgres, OpenElis: $($test)*);
         on!(sqlite_text, Sqlite, Text: $($test)*);
-        on!(mariadb_latin1, Mariadb, Latin1: $($test)*);
-        on!(mariadb_module, Mariadb, ModuleAtomfeed: $($test)*);
-        on!(mariadb57_oldest, Mariadb57, Oldest: $($test)*);
+        on!(mysql_latin1, Mysql, Latin1: $($test)*);
+        on!(mysql_module, Mysql, ModuleAtomfeed: $($test)*);
+        on!(mysql_old_oldest, MysqlOld, Oldest: $($test)*);
         on!(postgres_dump, Postgres, OpenElisDump: $($test)*);
         on!(postgres_odoo, Postgres, Odoo: $($test)*);
         on!(postgres_odoo10, Postgres, Odoo10: $($test)*);

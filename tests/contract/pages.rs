@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-on!(mariadb, Mariadb, OpenMrs: a_page_gives_its_connection_back);
+on!(mysql, Mysql, OpenMrs: a_page_gives_its_connection_back);
 on!(postgres, Postgres, OpenElis: a_page_gives_its_connection_back);
 
 /// A page that began to read and gave up would close its connection in the middle of a transaction: the server has to

@@ -13,11 +13,11 @@ use atomfeed_console::{
 
 use crate::support::database::{FEED, Failed, Login, TestDatabase};
 
-on!(mariadb, Mariadb, OpenMrs: an_account_for_looking_sees_everything_and_is_refused_a_retry
+on!(mysql, Mysql, OpenMrs: an_account_for_looking_sees_everything_and_is_refused_a_retry
     a_check_of_an_account_says_what_is_to_be_fixed_and_only_that
     an_account_for_retrying_needs_two_columns_only a_table_that_may_not_be_read_is_named
     the_configuration_can_forbid_a_retry accounts_of_every_kind_come_in);
-on!(mariadb57, Mariadb57, OpenMrs: an_account_for_looking_sees_everything_and_is_refused_a_retry
+on!(mysql_old, MysqlOld, OpenMrs: an_account_for_looking_sees_everything_and_is_refused_a_retry
     a_check_of_an_account_says_what_is_to_be_fixed_and_only_that
     an_account_for_retrying_needs_two_columns_only a_table_that_may_not_be_read_is_named);
 on!(postgres, Postgres, OpenElis: an_account_for_looking_sees_everything_and_is_refused_a_retry
@@ -136,7 +136,7 @@ async fn a_check_of_an_account_says_what_is_to_be_fixed_and_only_that(database: 
             assert!(told.contains(words), "{told}");
         }
         // A table that the account may not read is there: that it is not must not be claimed.
-        assert!(!report.text.contains("retry_log does not exist:"), "{}", report.text);
+        assert!(!report.text.contains("retry_log does not exist."), "{}", report.text);
         let known = sentences(&report, "Good to know");
         assert_eq!(known.iter().any(|told| told.contains("read_only is set")), read_only, "{known:?}");
     }
@@ -157,9 +157,14 @@ async fn a_table_that_may_not_be_read_is_named(database: &mut TestDatabase) {
     let right =
         if database.is_mysql() { "failed_event_retry_log (or the right to read it)" } else { "no right to read it" };
     assert!(poll.missing.iter().any(|missing| missing.contains(right)), "{:?}", poll.missing);
-    let error = source.attempts_of_event("x").await.expect_err("the log may not be read");
+    let error = source.attempts_of_event("x", false).await.expect_err("the log may not be read");
     assert_eq!(error.kind, SourceErrorKind::NotHere);
     assert!(source.publisher(None).await.expect("an answer").categories.here().is_none());
+    let queue = source.queue().await.expect("an answer");
+    assert!(
+        matches!(&queue, Some(Availability::NotHere(reason)) if reason.contains("event_records_queue") && reason.contains("may not read")),
+        "{queue:?}"
+    );
 }
 
 async fn the_configuration_can_forbid_a_retry(database: &mut TestDatabase) {

@@ -92,7 +92,7 @@ impl Console {
         let answers = said.map_while(Result::ok).find(|line| line.contains("answers at"));
         let log = || fs::read_to_string(folder.path().join("log")).unwrap_or_default();
         let line = answers.unwrap_or_else(|| panic!("the console ended: {}", log()));
-        let warned = log().contains("access.proxy.groups_header: whoever can send the header x-remote-groups");
+        let warned = log().contains("access.proxy.groups_header: a client that can send the header x-remote-groups");
         assert!(warned, "it warns of the groups: {}", log());
         let port = line.rsplit(':').next().and_then(|rest| rest.split('/').next()).and_then(|port| port.parse().ok());
         Self { child, port: port.expect("a port"), _database: database, _folder: folder }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use atomfeed_console::{
-    model::Role,
+    model::{Person, Right, Role},
     server::{
         config::{Access, Config, Proxy, RoleNames, Way},
         http,
@@ -189,8 +189,7 @@ async fn no_route_lets_in_anybody_without_the_right_that_it_needs() {
             };
             let led_away = answer.header("location").starts_with("/atomfeed-console/sign-in?")
                 || answer.header("location") == "/atomfeed-console/sign-in";
-            let forbidden =
-                answer.status == StatusCode::FORBIDDEN && answer.body.contains("does not include the right");
+            let forbidden = answer.status == StatusCode::FORBIDDEN && answer.body.contains("administrators can ");
             match role {
                 _ if may => assert!(!led_away && !forbidden, "{path} as {role:?}: {}", answer.status),
                 None => assert!(led_away, "{path} as nobody: {}", answer.status),
@@ -289,9 +288,11 @@ async fn a_wrong_name_and_a_wrong_password_are_told_in_the_same_words() {
         let answer = browser.sign_in(name, password, "/operations").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         assert_eq!(browser.session(), None);
-        assert!(answer.body.contains("The name or the password is not right."), "{}", answer.body);
+        assert!(answer.body.contains("Wrong user name or password."), "{}", answer.body);
         assert!(answer.body.contains("name=\"password\""), "on the page of the form itself");
-        bodies.push(answer.body.replace(&form_token_of(&answer.body), "").len());
+        // The name that was typed stands in its field again, and nothing else tells the answers apart.
+        let body = answer.body.replace(&form_token_of(&answer.body), "");
+        bodies.push(body.replace(&format!("value=\"{name}\""), "").len());
     }
     assert_eq!(bodies[0], bodies[1]);
     assert_eq!(bodies[0], bodies[2]);
@@ -373,15 +374,19 @@ async fn a_one_time_password_opens_nothing_but_its_own_change() {
     }
     assert_eq!(script(&hospital, Method::GET, "/apps", Some(&basic("operator", &password))).await.status, 403);
     let account = browser.get("/account").await;
-    assert!(account.body.contains("Choose a password of your own"), "{}", account.body);
-    assert!(!account.body.contains("make_token"), "no token before that");
+    assert!(account.body.contains("Choose a new password"), "{}", account.body);
+    for function in ["make_token", "save_preferences", "sign_out_everywhere", "end_session", "begin_second_factor"] {
+        assert!(!account.body.contains(function), "{function}: nothing before that");
+    }
+    let at = |text: &str| account.body.find(text).unwrap_or_else(|| panic!("{text}: {}", account.body));
+    assert!(at("/api/change_password") < at("Your rights"), "the form comes first");
     let new = "nine lanterns under water";
     for (current, first, second, words) in [
-        ("wrong", new, new, "current password is not right"),
-        (&password, new, "another one entirely", "two different ways"),
+        ("wrong", new, new, "current password is wrong"),
+        (&password, new, "another one entirely", "two passwords are not the same"),
         (&password, "short", "short", "at least 15 are needed"),
-        (&password, "operator-operator", "operator-operator", "everybody tries first"),
-        (&password, &password, &password, "is the current one"),
+        (&password, "operator-operator", "operator-operator", "This password cannot be used."),
+        (&password, &password, &password, "is the same as the current one"),
     ] {
         let fields = [("current", current), ("new", first), ("again", second)];
         let answer = browser.form("/api/change_password", &fields).await;
@@ -432,6 +437,8 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
         "/applications/odoo",
         "/failed-events",
         "/failed-events?q=Secret",
+        "/search?q=Secret",
+        "/api/search?query=q%3DSecret",
         "/failed-events/odoo/1",
         "/failed-events.csv",
         "/failed-events.ndjson",
@@ -479,7 +486,6 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
         "/operations/1",
         "/operations/2",
         "/api/operation?id=1",
-        "/api/operation_course?id=1",
         "/api/publisher?app=openelis",
         "/api/application?app=openelis",
         "/api/history?query=app%3Dopenelis",
@@ -488,6 +494,19 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert!(!answer.body.contains("Secret of OpenELIS"), "{path}");
     }
+    // Who opens a colleague's link is told what to do, in one sentence for what is there and what is not.
+    let told = async |limited: &mut Browser<'_>, app: &str| {
+        let page = limited.get(&format!("/failed-events?app={app}")).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND);
+        let main = between(&page.body, "<main", "</main>").replace(app, "…");
+        assert!(main.contains("You may not see an application"), "{main}");
+        assert!(
+            main.contains("Your account may see: Odoo. If you need another application, ask an administrator"),
+            "{main}"
+        );
+        main
+    };
+    assert_eq!(told(&mut limited, "openelis").await, told(&mut limited, "nowhere").await);
     assert_eq!(limited.form("/api/retry", &[("only", "openelis:1:0")]).await.status, StatusCode::NOT_FOUND);
     let both = limited.form("/api/retry", &[("rows[]", "odoo:2:0"), ("rows[]", "openelis:1:0")]).await;
     assert_eq!(both.status, StatusCode::NOT_FOUND);
@@ -502,22 +521,77 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
 }
 
 #[tokio::test]
-async fn a_viewer_sees_the_button_off_with_the_reason() {
+async fn what_a_role_may_not_do_is_offered_on_no_page() {
     let hospital = with_accounts().await;
     let mut viewer = Browser::signed_in(&hospital, "viewer").await;
-    for page in ["/failed-events", "/failed-events/odoo/1", "/groups/1"] {
-        let answer = viewer.get(page).await;
-        assert_eq!(answer.status, StatusCode::OK);
-        assert!(answer.body.contains("does not include the right to retry failed events"), "{page}: {}", answer.body);
-        assert!(!answer.body.contains("value=\"odoo:1:5\">"), "{page} has no button that would only be refused");
+    let list = viewer.get("/failed-events").await.body;
+    assert!(list.contains("/failed-events/odoo/1?") || list.contains("/failed-events/odoo/1\""), "{list}");
+    for offered in ["Only operators", "type=\"checkbox\" name=\"rows[]\"", "Retry selected", "Retry all"] {
+        assert!(!list.contains(offered), "{offered}: {list}");
     }
+    let plans = |body: &str| body.matches("/api/plan_operation\"").count();
+    let retry = viewer_lacks(Right::Retry);
+    for page in ["/failed-events/odoo/1", "/groups/1"] {
+        let body = viewer.get(page).await.body;
+        let main = between(&body, "<main", "</main>");
+        assert!(!main.contains("<button") || !main.contains(" disabled"), "{page} has no button that is off: {main}");
+        assert!(!main.contains("/api/retry\"") && plans(main) == 0, "{page} has no form that would be refused: {main}");
+        assert!(!main.contains("aria-disabled"), "{page}: {main}");
+        assert_eq!(main.matches(&retry).count(), 1, "{page} says why in one line: {main}");
+        assert!(!main.contains("can give you the role"), "{page}: {main}");
+    }
+    // An operator reads nothing of discarding, and does retry.
+    let mut operator = Browser::signed_in(&hospital, "operator").await;
+    for (page, forms) in [("/failed-events/odoo/1", 0), ("/groups/1", 1)] {
+        let body = operator.get(page).await.body;
+        let main = between(&body, "<main", "</main>");
+        assert!(!main.contains("Discard") && !main.contains("Your role"), "{page}: {main}");
+        assert_eq!(plans(main), forms, "{page}: {main}");
+    }
+    assert!(operator.get("/failed-events/odoo/1").await.body.contains("data-retry-main"));
+
+    // A plan, an operation and what it discarded, as somebody sees them who may not act on them.
+    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
+    let made = administrator.form("/api/plan_operation", &[("kind", "discard"), ("rows[]", "odoo:1:5")]).await;
+    let plan = made.header("location").strip_prefix(BASE).expect("the plan").to_owned();
+    let body = operator.get(&plan).await.body;
+    let main = between(&body, "<main", "</main>");
+    assert!(!main.contains("<form") && !main.contains("type=\"submit\""), "{main}");
+    assert_eq!(main.matches(&lacks(Role::Operator, Right::Discard)).count(), 1, "{main}");
+    let id = plan.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    administrator.form("/api/start_operation", &[("id", &id), ("reason", "test")]).await;
+    let begun = std::time::Instant::now();
+    while hospital.console.parts.store.operation(id.parse().unwrap()).await.unwrap().unwrap().finished_at.is_none() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    hospital.look("odoo").await;
+    for page in [plan.as_str(), "/discarded", "/failed-events/odoo/1"] {
+        let whole = administrator.get(page).await.body;
+        assert!(whole.contains("Restore") && whole.contains("/api/plan_operation\""), "{page}: {whole}");
+        let body = operator.get(page).await.body;
+        let main = between(&body, "<main", "</main>");
+        assert!(plans(main) <= usize::from(page == "/discarded") && !main.contains("Restore "), "{page}: {main}");
+        assert!(!main.contains("type=\"checkbox\"") && !main.contains("Your role"), "{page}: {main}");
+    }
+}
+
+/// What somebody of a role is told of a right that they do not have.
+fn lacks(role: Role, right: Right) -> String {
+    Person { role, ..Person::anybody() }.lacks(right).expect("they lack it").to_string()
+}
+
+fn viewer_lacks(right: Right) -> String {
+    lacks(Role::Viewer, right)
+}
+
+#[tokio::test]
+async fn what_a_role_may_not_do_is_refused() {
+    let hospital = with_accounts().await;
+    let mut viewer = Browser::signed_in(&hospital, "viewer").await;
     let answer = viewer.form("/api/retry", &[("only", "odoo:1:5")]).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    assert!(
-        answer.body.contains("An administrator of this console can give you the role operator."),
-        "{}",
-        answer.body
-    );
+    assert!(answer.body.contains("An administrator can give you the role operator."), "{}", answer.body);
     assert_eq!(hospital.retries("Odoo").await[&1].0, 5);
     assert!(!viewer.get("").await.body.contains("/accounts\""), "no way to what is not theirs");
 }
@@ -547,7 +621,7 @@ async fn a_token_lets_a_script_do_what_it_is_for_and_no_more() {
     assert_eq!(script(&hospital, Method::GET, "/apps", Some(&reading)).await.json(), json!(["Odoo", "OpenELIS"]));
     let refused = script(&hospital, Method::POST, &reset, Some(&reading)).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
-    assert!(refused.json()["error"].as_str().unwrap().contains("for reading only"), "{}", refused.body);
+    assert!(refused.json()["error"].as_str().unwrap().contains("can only read"), "{}", refused.body);
     assert_eq!(script(&hospital, Method::POST, &reset, Some(&acting)).await.status, StatusCode::OK);
     let operation = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
     assert_eq!(operation.who, "operator", "it is the person who goes on record");
@@ -643,15 +717,285 @@ async fn guessing_is_slowed_down_and_the_owner_still_comes_in() {
     let hospital = with_accounts().await;
     let mut own = Browser::signed_in(&hospital, "viewer").await;
     let mut guesses = Vec::new();
-    for _ in 0..8 {
+    for number in 0..8 {
         let mut stranger = Browser::new(&hospital);
-        guesses.push(stranger.sign_in("viewer", "wrong wrong wrong", "").await);
+        guesses.push(stranger.sign_in("viewer", &format!("wrong wrong {number}"), "").await);
     }
     assert_eq!(guesses[0].status, StatusCode::UNAUTHORIZED);
     let last = guesses.last().unwrap();
     assert_eq!(last.status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(last.body.contains("Nobody is locked out"), "{}", last.body);
+    assert!(last.body.contains("Your account is not locked"), "{}", last.body);
+    let wait: u64 = last.header("retry-after").parse().expect("seconds to wait");
+    assert!(wait >= 1 && last.body.contains(&format!("Wait {wait} s")), "{wait}: {}", last.body);
     assert_eq!(own.sign_in("viewer", PASSWORD, "").await.status, StatusCode::SEE_OTHER, "in her own browser");
+}
+
+/// The part of a page that stands between two texts.
+fn between<'p>(page: &'p str, from: &str, until: &str) -> &'p str {
+    let rest = page.split_once(from).unwrap_or_else(|| panic!("no {from} in {page}")).1;
+    rest.split_once(until).unwrap_or_else(|| panic!("no {until} in {page}")).0
+}
+
+/// A computer of the ward, which others have signed in from: a machine that has a new browser for each password has none
+/// that anybody has signed in from.
+#[tokio::test]
+async fn where_a_colleague_has_signed_in_nobody_waits_for_a_machine_at_the_same_address() {
+    let hospital = with_accounts().await;
+    let mut ward = Browser::signed_in(&hospital, "viewer").await;
+    let out = ward.form("/api/sign_out", &[]).await;
+    assert_eq!(out.status, StatusCode::SEE_OTHER, "{}", out.body);
+    for number in 0..8 {
+        let mut machine = Browser::new(&hospital);
+        machine.sign_in("operator", &format!("wrong wrong wrong {number}"), "").await;
+    }
+    let mut new = Browser::new(&hospital);
+    let refused = new.sign_in("operator", PASSWORD, "").await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.body.contains("a browser that you or a colleague has signed in from before"), "{}", refused.body);
+    assert_eq!(ward.sign_in("operator", PASSWORD, "").await.status, StatusCode::SEE_OTHER);
+}
+
+/// Everybody on a network can choose from as many addresses of IPv6 as they like.
+#[tokio::test]
+async fn guesses_from_many_addresses_of_one_ipv6_network_share_a_lane() {
+    let hospital = with_accounts().await;
+    let mut statuses = Vec::new();
+    for number in 0..12 {
+        let mut request = Request::get(format!("{BASE}/apps"))
+            .header(header::HOST, "console.test")
+            .header(header::AUTHORIZATION, basic("operator", &format!("wrong wrong wrong {number}")))
+            .body(Body::empty())
+            .unwrap();
+        let address = format!("2001:db8:1:2:{number:x}::{number:x}").parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, 4711)));
+        statuses.push(hospital.send(request).await.status.as_u16());
+    }
+    // Those of twelve machines would all be tried.
+    assert_eq!((statuses[0], statuses[11]), (401, 429), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn no_new_account_looks_like_another_one() {
+    let hospital = with_accounts().await;
+    let store = &hospital.console.parts.store;
+    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
+    // Cyrillic letters: one among Latin ones, and a whole word of them.
+    let (mixed, whole) = ("\u{430}dministrator", "\u{455}\u{441}\u{43e}\u{440}\u{435}");
+    for (name, refused) in [
+        (mixed, Some("This name mixes letters of different scripts")),
+        ("scope", None),
+        (whole, Some("This name looks like the name of the account scope.")),
+        ("SCOPE", Some("The account scope already exists.")),
+        ("\u{43f}\u{435}\u{442}\u{440}", None),
+    ] {
+        let fields = [("name", name), ("role", "viewer"), ("all", "1")];
+        let answer = administrator.form("/api/add_account", &fields).await;
+        match refused {
+            Some(words) => {
+                assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {}", answer.body);
+                assert!(answer.body.contains(words), "{name}: {}", answer.body);
+            }
+            None => {
+                assert_eq!(answer.status, StatusCode::SEE_OTHER, "{name}: {}", answer.body);
+                assert!(store.account(name).await.unwrap().is_some(), "{name}");
+            }
+        }
+    }
+    // An account that was there before keeps its name.
+    let password = NewPassword { hash: Prover::new().hash(PASSWORD).await.unwrap(), must_change: false, until: None };
+    let (name, created_by) = (mixed.to_owned(), "test".to_owned());
+    store
+        .add_account(&NewAccount { name, role: Role::Viewer, applications: None, password, created_by })
+        .await
+        .unwrap();
+    let answer = Browser::new(&hospital).sign_in(mixed, PASSWORD, "").await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+}
+
+/// "All" beside ticked boxes has two meanings: neither is guessed, and what was typed stays.
+#[tokio::test]
+async fn an_account_is_for_all_applications_or_for_some_and_never_for_both() {
+    let hospital = with_accounts().await;
+    let store = &hospital.console.parts.store;
+    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
+    let both = [("name", "asha"), ("role", "operator"), ("all", "1"), ("applications[]", "odoo")];
+    let answer = administrator.form("/api/add_account", &both).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(store.account("asha").await.unwrap().is_none());
+    let form = between(&answer.body, "id=\"new\"", "</section>");
+    for part in [
+        "All applications and some applications are selected.",
+        "value=\"asha\"",
+        "<option value=\"operator\" selected",
+        "name=\"applications[]\" value=\"odoo\" checked",
+    ] {
+        assert!(form.contains(part), "{part}: {form}");
+    }
+    assert!(answer.body.contains("<title>Not saved · Accounts"), "{}", answer.body);
+    let answer = administrator.form("/api/add_account", &[("name", "asha"), ("role", "operator"), ("all", "")]).await;
+    assert!(answer.status == StatusCode::BAD_REQUEST && answer.body.contains("No application is selected"));
+    // The same of an account that is there: its form comes back open, and no other one.
+    let both = [("name", "viewer"), ("role", "viewer"), ("all", "1"), ("applications[]", "odoo")];
+    let answer = administrator.form("/api/change_account", &both).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.body.matches("All applications and some").count(), 1);
+    assert_eq!(answer.body.matches("<details open>").count(), 1, "{}", answer.body);
+    assert_eq!(store.account("viewer").await.unwrap().unwrap().applications, None);
+    // And of tokens for machines.
+    let both =
+        [("name", "nagios"), ("right", "status"), ("all", "1"), ("applications[]", "odoo"), ("password", PASSWORD)];
+    let answer = administrator.form("/api/make_service_token", &both).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(
+        answer.body.contains("All applications and some") && answer.body.contains("value=\"nagios\""),
+        "{}",
+        answer.body
+    );
+    assert!(!answer.body.contains(PASSWORD), "a password never comes back");
+}
+
+/// Whoever mistypes finds the message at the field, in the form that was sent, with what was typed in it.
+#[tokio::test]
+async fn what_is_wrong_with_a_field_of_an_account_form_stands_at_that_field() {
+    let hospital = with_accounts().await;
+    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
+    let new = "four words nobody says together";
+    for (path, fields, field, kept) in [
+        ("change_password", &[("current", "wrong"), ("new", new), ("again", new)][..], "current", ""),
+        ("change_password", &[("current", PASSWORD), ("new", "short"), ("again", "short")], "new", ""),
+        ("change_password", &[("current", PASSWORD), ("new", PASSWORD), ("again", PASSWORD)], "new", ""),
+        ("change_password", &[("current", PASSWORD), ("new", new), ("again", "x")], "again", ""),
+        (
+            "make_token",
+            &[("role", "viewer"), ("label", " "), ("days", "9"), ("password", PASSWORD)],
+            "label",
+            "value=\"9\"",
+        ),
+        (
+            "make_token",
+            &[("role", "viewer"), ("label", "report"), ("days", "0"), ("password", PASSWORD)],
+            "days",
+            "value=\"report\"",
+        ),
+        (
+            "make_token",
+            &[("role", "viewer"), ("label", "report"), ("days", ""), ("password", "wrong")],
+            "password",
+            "value=\"report\"",
+        ),
+        ("begin_second_factor", &[("password", "wrong")], "password", ""),
+        (
+            "make_service_token",
+            &[("name", " "), ("right", "status"), ("all", "1"), ("days", "7"), ("password", PASSWORD)],
+            "name",
+            "value=\"7\"",
+        ),
+        (
+            "make_service_token",
+            &[("name", "nagios"), ("right", "status"), ("all", "1"), ("days", "x"), ("password", PASSWORD)],
+            "days",
+            "value=\"nagios\"",
+        ),
+        (
+            "make_service_token",
+            &[("name", "nagios"), ("right", "status"), ("all", "1"), ("password", "wrong")],
+            "password",
+            "value=\"nagios\"",
+        ),
+        ("add_account", &[("name", "two words"), ("role", "viewer"), ("all", "1")], "name", "value=\"two words\""),
+    ] {
+        let answer = administrator.form(&format!("/api/{path}"), fields).await;
+        let case = format!("{path}, {field}: {}", answer.body);
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{case}");
+        let form = between(&answer.body, &format!("/api/{path}\""), "</form>");
+        let input = between(form, &format!("name=\"{field}\""), ">");
+        let told = between(input, "aria-describedby=\"", "\"");
+        assert!(input.contains("aria-invalid=\"true\""), "{case}");
+        assert!(form.contains(&format!("id=\"{told}\"")) && form.contains(kept), "{case}");
+        assert_eq!(answer.body.matches("class=\"field-problem\"").count(), 1, "{case}");
+        assert!(!answer.body.contains(PASSWORD), "a password never comes back: {case}");
+        // A form within a question that can be opened comes back open.
+        let before = &answer.body[..answer.body.find(form).unwrap()];
+        let folded = before.rfind("<details").filter(|at| !before[*at..].contains("</details>"));
+        assert!(folded.is_none_or(|at| before[at..].split('>').next().unwrap().contains("open")), "{case}");
+    }
+}
+
+/// Actions on accounts ask before they act, and the next page says what they did, once.
+#[tokio::test]
+async fn what_ends_sessions_asks_before_and_answers_after() {
+    let hospital = with_accounts().await;
+    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
+    let page = administrator.get("/accounts").await.body;
+    for action in ["new_password", "disable_account"] {
+        let at = page.find(&format!("/api/{action}\"")).expect(action);
+        let before = &page[page[..at].rfind("<details").unwrap()..at];
+        assert!(before.contains("class=\"confirm\"") && before.contains("<summary"), "{action}: {before}");
+    }
+    for (path, fields, said) in [
+        ("/api/disable_account", &[("name", "viewer"), ("disabled", "true")][..], "The account viewer is disabled."),
+        ("/api/disable_account", &[("name", "viewer"), ("disabled", "false")], "The account viewer is enabled again."),
+        (
+            "/api/change_account",
+            &[("name", "viewer"), ("role", "viewer"), ("all", "1")],
+            "The account viewer is changed",
+        ),
+        ("/api/new_password", &[("name", "viewer")], "data-new-password"),
+    ] {
+        let answer = administrator.form(path, fields).await;
+        assert_eq!(answer.header("location"), "/atomfeed-console/accounts", "{path}: {}", answer.body);
+        let page = administrator.get("/accounts").await.body;
+        assert!(page.contains(said), "{said}: {page}");
+        assert!(path != "/api/new_password" || page.contains("data-copy-from=\"new-password\""));
+        assert!(!administrator.get("/accounts").await.body.contains(said), "once: {said}");
+    }
+}
+
+/// A wrong password costs neither the name nor the way to the page that was asked for.
+#[tokio::test]
+async fn a_wrong_password_keeps_the_name_and_the_way() {
+    let hospital = with_accounts().await;
+    let mut browser = Browser::new(&hospital);
+    let answer = browser.sign_in("viewer", "something else entirely", "/failed-events?app=odoo").await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    for part in [
+        "name=\"to\" value=\"/failed-events?app=odoo\"",
+        "value=\"viewer\"",
+        "aria-describedby=\"password-problem\"",
+        "id=\"password-problem\"",
+        "<title>Sign-in failed",
+    ] {
+        assert!(answer.body.contains(part), "{part}: {}", answer.body);
+    }
+    assert!(!answer.body.contains("something else entirely"));
+}
+
+/// The addresses that the main navigation leads to.
+fn tabs(page: &str) -> Vec<&str> {
+    let tabs = page.split("aria-label=\"Main\"").nth(1).and_then(|rest| rest.split("</nav>").next());
+    let links = tabs.unwrap_or_default().split("href=\"").skip(1);
+    links.filter_map(|rest| rest.split('"').next()?.strip_prefix(BASE)).collect()
+}
+
+#[tokio::test]
+async fn who_is_not_signed_in_is_shown_no_pages_but_help_and_no_search() {
+    let hospital = with_accounts().await;
+    let mut nobody = Browser::new(&hospital);
+    for path in ["/sign-in", "/help"] {
+        let page = nobody.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert_eq!(tabs(&page.body), ["/help"], "{path}");
+        assert!(!page.body.contains("role=\"search\""), "{path}: {}", page.body);
+    }
+    let failed = nobody.sign_in("viewer", "something else entirely", "").await;
+    assert_eq!(tabs(&failed.body), ["/help"]);
+    let mut viewer = Browser::signed_in(&hospital, "viewer").await;
+    let page = viewer.get("").await.body;
+    assert_eq!(tabs(&page), ["", "/failed-events", "/groups", "/operations", "/history", "/applications", "/help"]);
+    assert!(page.contains("role=\"search\""), "{page}");
+    // Where nobody signs in, everybody is shown everything.
+    let open = Hospital::new(&[], &[]).await;
+    assert!(open.page(BASE).await.body.contains("role=\"search\""));
 }
 
 #[tokio::test]
@@ -672,9 +1016,9 @@ async fn the_last_administrator_and_oneself_are_kept() {
         );
     }
     for (fields, words) in [
-        (&[("name", "viewer"), ("role", "viewer"), ("all", "1")][..], "There is an account viewer already"),
-        (&[("name", "two words"), ("role", "viewer"), ("all", "1")], "cannot be the name"),
-        (&[("name", "new"), ("role", "viewer")], "No application was chosen"),
+        (&[("name", "viewer"), ("role", "viewer"), ("all", "1")][..], "The account viewer already exists"),
+        (&[("name", "two words"), ("role", "viewer"), ("all", "1")], "cannot be used for an account"),
+        (&[("name", "new"), ("role", "viewer")], "No application is selected"),
         (&[("name", "new"), ("role", "viewer"), ("applications[]", "nowhere")], "There is no application"),
     ] {
         let answer = administrator.form("/api/add_account", fields).await;
@@ -731,7 +1075,7 @@ async fn groups_are_believed_only_where_they_are_there_once() {
         match answer.status {
             StatusCode::OK => answer.json()["person"]["role"].as_str().map(str::to_owned),
             StatusCode::UNAUTHORIZED => {
-                assert!(answer.body.contains("which groups you are in"), "{}", answer.body);
+                assert!(answer.body.contains("did not name your groups clearly"), "{}", answer.body);
                 None
             }
             other => panic!("{other}: {}", answer.body),
@@ -856,7 +1200,7 @@ async fn cookies_are_secure_whenever_the_request_came_by_https() {
 async fn an_open_console_says_so_on_every_page_and_is_not_fooled_by_names() {
     let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
     for page in ["", "/failed-events", "/help", "/no/such/page"] {
-        assert!(hospital.page(&format!("{BASE}{page}")).await.body.contains("Open to everybody."), "{page}");
+        assert!(hospital.page(&format!("{BASE}{page}")).await.body.contains("Open to everyone."), "{page}");
     }
     for (host, status) in
         [("hospital-pc:9080", 200), ("10.1.2.3:9080", 200), ("console.local", 200), ("evil.example", 403)]
@@ -866,7 +1210,7 @@ async fn an_open_console_says_so_on_every_page_and_is_not_fooled_by_names() {
     }
     let accounts = hospital.page(&format!("{BASE}/accounts")).await;
     assert_eq!(accounts.status, StatusCode::NOT_FOUND);
-    assert!(accounts.body.contains("This console keeps no accounts"), "{}", accounts.body);
+    assert!(accounts.body.contains("This console has no accounts"), "{}", accounts.body);
 }
 
 #[tokio::test]
@@ -896,8 +1240,8 @@ async fn a_form_that_meets_an_ended_session_comes_back_with_what_was_ticked_and_
         let back = browser.sign_in("operator", PASSWORD, &to).await.header("location").to_owned();
         assert!(!back.contains("done=7"), "{back}");
         let page = browser.get(back.strip_prefix(BASE).unwrap()).await.body;
-        assert!(page.contains("the retry was not done. Nothing was changed."), "{page}");
-        assert!(page.contains("What you had ticked is ticked again"), "{page}");
+        assert!(page.contains("The retry was not done, and nothing was changed."), "{page}");
+        assert!(page.contains("Your selection is restored"), "{page}");
         assert_eq!(page.matches(" checked").count(), 1, "{page}");
         assert!(page.contains("sort=oldest"), "the list is the same");
         assert_eq!(hospital.retries("Odoo").await[&1].0, 5, "nothing was written");

@@ -168,7 +168,7 @@ async fn what_cannot_be_put_on_record_does_not_happen() {
 async fn the_log_is_searched_and_paged_and_belongs_to_administrators() {
     let hospital = with_accounts(&rows(1), &[]).await;
     let empty = hospital.page_as(&administrator(), "/atomfeed-console/audit").await;
-    assert!(empty.body.contains("Nothing is on record yet."));
+    assert!(empty.body.contains("No entries yet."));
     let audit = &hospital.console.parts.audit;
     for number in 1..=150 {
         let who = if number % 2 == 0 { "asha" } else { "bikash" };
@@ -183,7 +183,7 @@ async fn the_log_is_searched_and_paged_and_belongs_to_administrators() {
     let asha = hospital.page_as(&administrator(), "/atomfeed-console/audit?who=asha&kind=sign_in&q=NO.+14").await;
     assert!(asha.body.contains("no. 148.") && asha.body.contains("no. 14.") && !asha.body.contains("no. 147."));
     let nothing = hospital.page_as(&administrator(), "/atomfeed-console/audit?who=nobody").await;
-    assert!(nothing.body.contains("No entry fits."));
+    assert!(nothing.body.contains("No results."));
     assert_eq!(hospital.page_as(&administrator(), "/atomfeed-console/audit?kind=x").await.status.as_u16(), 400);
 
     let csv = hospital.get_as(&administrator(), "/atomfeed-console/audit.csv?who=asha").await;

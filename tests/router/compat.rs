@@ -196,6 +196,36 @@ async fn what_a_client_encoded_twice_is_found_as_what_it_encoded_once() {
     assert_eq!(reset(&hospital, "%254Fdoo", &twice).await.header("x-rows-reset"), "1");
 }
 
+/// Not every id has a colon or a slash, and an id can look like an encoded one.
+#[tokio::test]
+async fn an_id_of_any_form_is_found_however_often_it_was_encoded() {
+    let ids = ["a b", "100%", "100%25", "a+b", "order/7", "größe", "a%20c", "tag:x:a b"];
+    let rows = ids.iter().zip(1..).map(|(id, number)| {
+        let mut row = row(number, "2026-11-20 08:00:00");
+        row.event = (*id).to_owned();
+        row
+    });
+    let hospital = Hospital::new(&rows.collect::<Vec<_>>(), &[]).await;
+    let encode =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    for id in ids {
+        let once = encode(id);
+        // `100%` encoded twice is `100%25` encoded once. That id is there as well, and what came comes first.
+        let forms = if id == "100%" { vec![once] } else { vec![once.clone(), encode(&once)] };
+        for form in &forms {
+            let log = hospital.get(&format!("/atomfeed-console/apps/Odoo/failedEvent/{form}/retryLog")).await;
+            assert_eq!((log.status, log.json()), (StatusCode::OK, json!([])), "{id} as {form}");
+        }
+        let last = forms.last().unwrap();
+        assert_eq!(reset(&hospital, "Odoo", last).await.header("x-rows-reset"), "1", "{id} as {last}");
+    }
+    // Each of them once: none was taken for another.
+    let set_back = hospital.numbers("Odoo", "SELECT COUNT(*) FROM failed_events WHERE retries = 0").await;
+    assert_eq!(set_back, [ids.len() as i64]);
+    let log = hospital.get("/atomfeed-console/apps/Odoo/failedEvent/no%2520such/retryLog").await;
+    assert_eq!(log.status, StatusCode::NOT_FOUND);
+}
+
 #[tokio::test]
 async fn a_reset_takes_no_more_than_eight_statements_of_the_source() {
     let rows = [row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 09:00:00")];

@@ -20,7 +20,7 @@ async fn one_row_is_retried_and_nothing_else_changes() {
         )
         .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
-    assert_eq!(answer.header("location"), "/atomfeed-console/failed-events?app=odoo&state=exhausted&done=1");
+    assert_eq!(answer.header("location"), "/atomfeed-console/failed-events?app=odoo&state=exhausted&done=1#here");
 
     let odoo = hospital.retries("Odoo").await;
     assert_eq!(odoo[&1], (0, Some("2026-11-20 08:00:00.123456".into())), "reset, and failed_at as it was");
@@ -33,6 +33,24 @@ async fn one_row_is_retried_and_nothing_else_changes() {
     let operation = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
     assert_eq!((operation.counts.asked, operation.counts.reset, operation.who.as_str()), (1, 1, "anybody"));
     assert!(hospital.page("/atomfeed-console/operations").await.body.contains("/operations/1"));
+}
+
+#[tokio::test]
+async fn whoever_retries_a_row_comes_back_to_its_place_on_the_list() {
+    let hospital = Hospital::new(&three(), &[]).await;
+    let back = "/failed-events?app=odoo&state=exhausted&sort=oldest&at=7";
+    let answer = hospital.form(&format!("{RETRY}?at=1"), &[("only", "odoo:2:5"), ("back", back)]).await;
+    let list = "/atomfeed-console/failed-events?app=odoo&state=exhausted&sort=oldest&at=1&done=1";
+    assert_eq!(answer.header("location"), format!("{list}#here"));
+    // The row has left the filter: the one that stands in its place now is where they are.
+    let page = hospital.page(list).await.body;
+    let here = page.split("id=\"here\"").nth(1).expect("a place");
+    assert!(here.split("</tr>").next().is_some_and(|row| row.contains("/failed-events/odoo/3?")), "{page}");
+    // Where it is still on the list, it is the row itself.
+    let page = hospital.page("/atomfeed-console/failed-events?app=odoo&sort=oldest&at=0&done=1").await.body;
+    let here = page.split("id=\"here\"").nth(1).expect("a place");
+    assert!(here.split("</tr>").next().is_some_and(|row| row.contains("/failed-events/odoo/2?")), "{page}");
+    assert_eq!(page.matches("id=\"here\"").count(), 1);
 }
 
 #[tokio::test]
@@ -86,7 +104,7 @@ async fn another_sites_page_changes_nothing() {
 async fn a_form_that_means_nothing_gets_a_page_and_changes_nothing() {
     let hospital = Hospital::new(&three(), &[]).await;
     for (fields, status, words) in [
-        (&[("back", "/failed-events")][..], 400, "No failed event was chosen"),
+        (&[("back", "/failed-events")][..], 400, "No failed event is selected"),
         (&[("only", "odoo")], 400, "does not name a failed event"),
         (&[("only", "nowhere:1:5")], 404, "There is no application"),
     ] {
@@ -98,7 +116,12 @@ async fn a_form_that_means_nothing_gets_a_page_and_changes_nothing() {
     let huge = "x".repeat(2 << 20);
     let answer = hospital.form(RETRY, &[("reason", &huge)]).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert!(answer.body.contains("larger than the console reads") && answer.body.contains("<nav"), "{}", answer.body);
+    assert!(answer.body.contains("The request is too large") && answer.body.contains("<nav"), "{}", answer.body);
+    assert!(answer.body.contains("the limit is 1 MB"), "whatever the form is of: {}", answer.body);
+    let crafted = hospital.form(PLAN, &[("kind", "retry"), ("rows", "x")]).await;
+    assert_eq!(crafted.status, StatusCode::BAD_REQUEST, "{}", crafted.body);
+    assert!(crafted.body.contains("The form was not understood"), "{}", crafted.body);
+    assert!(!crafted.body.contains("expected a"), "in no words of a library: {}", crafted.body);
 }
 
 #[tokio::test]
@@ -121,8 +144,119 @@ async fn a_read_only_application_takes_no_retry_and_says_why() {
         Hospital::with(&three(), &[], "/atomfeed-console", |config| config.applications[0].info.read_only = true).await;
     let answer = hospital.form(RETRY, &[("only", "odoo:1:5")]).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    assert!(answer.body.contains("allows no action on Odoo"), "{}", answer.body);
+    assert!(answer.body.contains("No action is allowed on Odoo"), "{}", answer.body);
     assert_eq!(hospital.retries("Odoo").await[&1].0, 5);
     let list = hospital.page("/atomfeed-console/failed-events").await;
     assert!(!list.body.contains("value=\"odoo:1:5\">Retry"), "no button that would only be refused");
+}
+
+const PLAN: &str = "/atomfeed-console/api/plan_operation";
+const START: &str = "/atomfeed-console/api/start_operation";
+const TURN: &str = "/atomfeed-console/api/turn_operation";
+
+/// The fields of a page's form that its button with this text would send, as a browser does.
+fn fields_of(page: &str, button: &str) -> Vec<(String, String)> {
+    let form = page.split("<form").find(|form| form.contains(button)).expect("the form of the button");
+    let form = form.split("</form>").next().unwrap_or_default();
+    let pressed = form.split("<button").find(|tag| tag.contains(button)).unwrap_or_default();
+    // A button can be of a form that stands elsewhere.
+    let named = pressed.split(" form=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let form = named.map_or(form, |id| {
+        let named = page.split("<form").find(|form| form.contains(&format!("id=\"{id}\"")));
+        named.and_then(|form| form.split("</form>").next()).expect("the form that the button names")
+    });
+    let attribute = |tag: &str, name: &str| {
+        let value = tag.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?;
+        Some(value.replace("&amp;", "&"))
+    };
+    let hidden = form.split("<input").filter(|tag| tag.contains("type=\"hidden\"") && !tag.contains("form_token"));
+    let mut fields: Vec<(String, String)> =
+        hidden.filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default()))).collect();
+    fields.extend(attribute(pressed, "name").zip(attribute(pressed, "value")));
+    fields
+}
+
+#[tokio::test]
+async fn everything_can_be_retried_and_discarded_from_the_list_without_a_filter() {
+    let hospital = Hospital::new(&three(), &three()).await;
+    for (number, list) in
+        ["/atomfeed-console/failed-events", "/atomfeed-console/failed-events?app=&state=&q="].into_iter().enumerate()
+    {
+        let page = hospital.page(list).await;
+        for (button, kind) in [("Retry all", "retry"), ("Discard all", "discard")] {
+            let fields = fields_of(&page.body, button);
+            assert!(fields.contains(&("kind".to_owned(), kind.to_owned())), "{fields:?}");
+            assert!(fields.contains(&("query".to_owned(), String::new())), "an empty filter is everything: {fields:?}");
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (&**key, &**value)).collect();
+            let answer = hospital.form(PLAN, &fields).await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{list}, {button}: {}", answer.body);
+            let id = 2 * number as i64 + if kind == "retry" { 1 } else { 2 };
+            let plan = hospital.console.parts.store.operation(id).await.unwrap().unwrap();
+            assert_eq!(plan.counts.asked, 6, "{list}, {button}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mistake_in_a_form_comes_back_on_the_page_that_it_was_sent_from() {
+    let hospital = Hospital::new(&three(), &three()).await;
+    let list = "/failed-events?app=odoo&state=exhausted";
+    // Nothing ticked, by either button of the list.
+    for (to, fields) in [(RETRY, vec![("back", list)]), (PLAN, vec![("back", list), ("kind", "discard")])] {
+        let answer = hospital.form(to, &fields).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
+        let body = &answer.body;
+        assert!(body.contains("No failed event is selected.") && body.contains("id=\"field-rows\""), "{body}");
+        assert!(body.contains("No. 1 did not work") && body.contains("value=\"odoo:3:5\""), "the list is still there");
+        assert!(
+            body.contains("app=odoo&amp;state=exhausted") && !body.contains("was not understood"),
+            "and its filter"
+        );
+    }
+    // What was ticked stays ticked.
+    hospital.execute("Odoo", "UPDATE failed_events SET retries = 0 WHERE id = 1").await;
+    let fields = [("back", list), ("kind", "retry"), ("rows[]", "odoo:2:5"), ("rows[]", "nonsense")];
+    let answer = hospital.form(PLAN, &fields).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let row = |value: &str| {
+        let tag = answer.body.split("<input").find(|tag| tag.contains(value)).expect("a box");
+        tag.split('>').next().unwrap_or_default().to_owned()
+    };
+    assert!(row("odoo:2:5").contains(" checked"), "{}", row("odoo:2:5"));
+    assert!(!row("odoo:3:5").contains(" checked"), "{}", row("odoo:3:5"));
+    // The discarded.
+    let answer = hospital.form(PLAN, &[("back", "/discarded"), ("kind", "restore")]).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.body.contains("No discarded event is selected.") && answer.body.contains("<h1>Discarded"));
+    // A page that is none, or of another site: the problem is the page.
+    for back in ["//evil.example/", "/api/retry", ""] {
+        let answer = hospital.form(RETRY, &[("back", back)]).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.body.contains("No failed event is selected."), "{back}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn what_was_typed_into_a_plan_comes_back_with_the_message() {
+    let hospital = Hospital::new(&three(), &[]).await;
+    let list = "/failed-events?app=odoo";
+    let made = hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo"), ("back", list)]).await;
+    let plan = made.header("location").to_owned();
+    let page = hospital.page(&plan).await;
+    assert!(page.body.contains("Maximum per minute"), "{}", page.body);
+    let here = plan.strip_prefix("/atomfeed-console").unwrap();
+    let fields =
+        [("id", "1"), ("reason", "Odoo <is> back"), ("per_minute", "twelve"), ("try_first", "2"), ("back", here)];
+    let answer = hospital.form(START, &fields).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let body = &answer.body;
+    assert!(body.contains("The maximum per minute must be a whole number."), "{body}");
+    for kept in ["value=\"Odoo &lt;is&gt; back\"", "value=\"twelve\"", "value=\"2\"", "href=\"#field-per_minute\""] {
+        assert!(body.contains(kept), "{kept}: {body}");
+    }
+    // And a plan that is dropped leads back to the list that it was made from.
+    let cancel = fields_of(&page.body, "Cancel");
+    let cancel: Vec<(&str, &str)> = cancel.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let answer = hospital.form(TURN, &cancel).await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/failed-events?app=odoo");
 }

@@ -1,6 +1,9 @@
 //! Groups as a browser meets them: many failed events, few faults, and a note that outlives them.
 
-use atomfeed_console::model::RowId;
+use atomfeed_console::{
+    model::{Person, Role, RowId},
+    server::config::{Access, Way},
+};
 use axum::http::StatusCode;
 
 use super::hospital::{Hospital, Row, row};
@@ -28,27 +31,27 @@ async fn failed_events_are_grouped_by_fault_with_meaning_and_place() {
     for words in [
         "3 groups of failed events",
         "not found in ELIS",
-        "The encounter came before its patient",
+        "The record was deleted or never saved.",
         "Bad response code of 404",
         "OpenELIS",
     ] {
         assert!(page.body.contains(words), "{words}");
     }
     assert_eq!(page.body.matches("/atomfeed-console/groups/").count(), 3, "one line a fault");
-    let (groups, all) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let (groups, all) = hospital.console.parts.store.groups(false, 10, None, 0).await.unwrap();
     assert_eq!((all, groups.iter().map(|group| group.failed()).collect::<Vec<_>>()), (3, vec![8, 5, 1]));
     assert_eq!(groups[1].apps().len(), 2);
     let event = hospital.page("/atomfeed-console/failed-events/odoo/3").await;
-    assert!(event.body.contains("Seven other failed events have this fault"), "{}", event.body);
+    assert!(event.body.contains("7 other events have the same error"), "{}", event.body);
 }
 
 #[tokio::test]
 async fn a_group_is_retried_from_its_page_and_nothing_else() {
     let hospital = hospital().await;
-    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None, 0).await.unwrap();
     let fault = groups[1].fault;
     let page = hospital.page(&format!("/atomfeed-console/groups/{fault}")).await;
-    assert!(page.body.contains("Retry 5 exhausted events"), "{}", page.body);
+    assert!(page.body.contains("Retry 5 events"), "{}", page.body);
     let answer = hospital
         .form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("group", &fault.to_string())])
         .await;
@@ -77,7 +80,7 @@ fn odoo_rows(page: &str) -> Vec<i64> {
 #[tokio::test]
 async fn a_group_is_a_filter_of_the_list_with_every_other_filter() {
     let hospital = hospital().await;
-    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None, 0).await.unwrap();
     let (fault, late) = (groups[1].fault, groups[0].fault);
     let group = hospital.page(&format!("/atomfeed-console/groups/{fault}")).await;
     assert!(group.body.contains(&format!("/atomfeed-console/failed-events?group={fault}\"")), "{}", group.body);
@@ -108,7 +111,12 @@ async fn a_group_is_a_filter_of_the_list_with_every_other_filter() {
     assert_eq!(answer.header("location"), "/atomfeed-console/operations/1", "{}", answer.body);
     let plan = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
     assert_eq!(plan.planned, Some(4), "those of Odoo in the group, and no others");
-    assert_eq!(plan.scope, format!("all exhausted failed events in Odoo, of group {fault}"));
+    assert_eq!(plan.scope, format!("all failed events with retries used up in Odoo, of group {fault}"));
+    // Nobody knows a group by its number.
+    let title = hospital.console.parts.store.group_title(fault, None).await.unwrap().expect("the group");
+    let named = format!("in Odoo, of “{}", title.chars().take(20).collect::<String>());
+    let page = hospital.page("/atomfeed-console/operations/1").await.body;
+    assert!(page.contains(&named) && !page.contains(&format!("of group {fault}")), "{named}: {page}");
 
     for (query, status) in [("group=77", StatusCode::NOT_FOUND), ("group=x", StatusCode::BAD_REQUEST)] {
         let page = hospital.page(&format!("/atomfeed-console/failed-events?{query}")).await;
@@ -122,7 +130,7 @@ async fn a_list_of_a_group_goes_on_from_page_to_page_both_ways() {
     odoo.extend((131..=200).map(|id| of(id, "Bad response code of 500")));
     let hospital = Hospital::new(&odoo, &[]).await;
     hospital.followed().await;
-    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None, 0).await.unwrap();
     let fault = groups[0].fault;
     for filter in ["", "&category=encounter", "&q=Bad+response"] {
         let pages = async |query: String, rel: &str| {
@@ -156,7 +164,7 @@ async fn the_pages_of_a_group_hold_each_event_once_the_newest_first() {
     let openelis: Vec<Row> = (1..=70).map(|id| of(id, "Bad response code of 404")).collect();
     let hospital = Hospital::new(&odoo, &openelis).await;
     hospital.followed().await;
-    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None, 0).await.unwrap();
     let mut next = Some(format!("/atomfeed-console/groups/{}?state=exhausted", groups[0].fault));
     let (mut seen, mut pages) = (Vec::new(), 0);
     while let Some(path) = next {
@@ -174,7 +182,7 @@ async fn the_pages_of_a_group_hold_each_event_once_the_newest_first() {
 #[tokio::test]
 async fn a_note_is_shown_to_everybody_and_outlives_its_failed_events() {
     let hospital = hospital().await;
-    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None, 0).await.unwrap();
     let fault = groups[0].fault.to_string();
     let fields = [
         ("fault", fault.as_str()),
@@ -193,9 +201,50 @@ async fn a_note_is_shown_to_everybody_and_outlives_its_failed_events() {
     hospital.console.parts.watch.look_again("odoo").await;
     let quiet = hospital.page("/atomfeed-console/groups?quiet=1").await;
     assert!(quiet.body.contains("come late"), "{}", quiet.body);
-    let empty = [("fault", fault.as_str()), ("what", " "), ("todo", ""), ("looks_after", "")];
+    let empty = [("fault", fault.as_str()), ("seen", "1"), ("what", " "), ("todo", ""), ("looks_after", "")];
     hospital.form("/atomfeed-console/api/write_note", &empty).await;
-    assert!(!hospital.page(&format!("/atomfeed-console/groups/{fault}")).await.body.contains("come late"));
+    let removed = hospital.page(&format!("/atomfeed-console/groups/{fault}")).await.body;
+    assert!(removed.contains("Write a note") && removed.contains("1 earlier version"), "{removed}");
+    assert!(!hospital.page("/atomfeed-console/groups?quiet=1").await.body.contains("come late"));
+}
+
+/// Two people write at once: the second one sees both versions, and decides.
+#[tokio::test]
+async fn a_note_saved_over_another_is_a_conflict_shown_side_by_side() {
+    let hospital = hospital().await;
+    let write = async |what: &str, todo: &str, seen: &str| {
+        let fields = [("fault", "1"), ("what", what), ("todo", todo), ("looks_after", ""), ("seen", seen)];
+        hospital.form("/atomfeed-console/api/write_note", &fields).await
+    };
+    assert_eq!(write("the first", "wait", "0").await.status, StatusCode::SEE_OTHER);
+    let page = hospital.page("/atomfeed-console/groups/1").await.body;
+    assert!(page.contains("name=\"seen\" value=\"1\""), "{page}");
+    assert_eq!(write("hers", "call the lab", "1").await.status, StatusCode::SEE_OTHER);
+    let conflict = write("his <b>", "", "1").await;
+    assert_eq!(conflict.status, StatusCode::CONFLICT, "{}", conflict.body);
+    for words in [
+        "Another version of this note was saved while you were writing.",
+        "Saved version",
+        "call the lab",
+        "Your version",
+        "his &lt;b&gt;</textarea>",
+        "name=\"seen\" value=\"2\"",
+        "Keep the saved version",
+    ] {
+        assert!(conflict.body.contains(words), "{words}: {}", conflict.body);
+    }
+    assert_eq!(conflict.body.matches("api/write_note\"").count(), 1, "one form, not two");
+    assert!(hospital.page("/atomfeed-console/groups/1").await.body.contains("hers"), "nothing was written over");
+    // Having seen it, one may.
+    assert_eq!(write("his", "", "2").await.status, StatusCode::SEE_OTHER);
+    let page = hospital.page("/atomfeed-console/groups/1").await.body;
+    for words in ["2 earlier versions", "call the lab", "the first"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    // A form that says nothing of a version has seen none.
+    let fields = [("fault", "1"), ("what", "blind")];
+    let blind = hospital.form("/atomfeed-console/api/write_note", &fields).await;
+    assert_eq!(blind.status, StatusCode::CONFLICT);
 }
 
 #[tokio::test]
@@ -210,6 +259,44 @@ async fn what_is_no_group_is_told() {
     let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
     let answer = hospital.form("/atomfeed-console/api/write_note", &[("fault", "77"), ("what", "x")]).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_group_shows_error_texts_of_its_events_to_those_who_may_read_them() {
+    use atomfeed_console::model::{Person, Role};
+    let error = "org.bahmni.webclients.WebClientsException: Bad response code of 404\n\tat org.bahmni.Secret.run";
+    let hospital = Hospital::with(&[of(1, error), of(2, error)], &[], "/atomfeed-console", |config| {
+        config.access = atomfeed_console::server::config::Access::default();
+    })
+    .await;
+    hospital.followed().await;
+    let fault = hospital.console.parts.store.fault_of("odoo", RowId(1)).await.unwrap().expect("a group");
+    let page = async |role: Role| {
+        let person = Person { role, ..Person::anybody() };
+        hospital.page_as(&person, &format!("/atomfeed-console/groups/{fault}")).await.body
+    };
+    let operators = page(Role::Operator).await;
+    assert_eq!(operators.matches("org.bahmni.Secret.run").count(), 1, "the same text once: {operators}");
+    assert!(
+        operators.contains("aria-label=\"Error text 1\"") && operators.contains("Open Encounter 10000000…0002 → Odoo")
+    );
+    let viewers = page(Role::Viewer).await;
+    assert!(!viewers.contains("org.bahmni.Secret") && !viewers.contains("Error text 1"), "{viewers}");
+}
+
+/// What names a group stands at the end of a text, below everything that only passed it on.
+#[tokio::test]
+async fn the_error_text_of_a_group_shows_the_cause_that_names_it() {
+    let frames = "\tat org.bahmni.feed.Worker.run(Worker.java:17)\n".repeat(60);
+    let error =
+        format!("org.bahmni.Outer: it failed\n{frames}Caused by: org.bahmni.Inner: Patient Id not found in Odoo");
+    let hospital = Hospital::new(&[of(1, &error)], &[]).await;
+    hospital.followed().await;
+    let fault = hospital.console.parts.store.fault_of("odoo", RowId(1)).await.unwrap().expect("a group");
+    let page = hospital.page(&format!("/atomfeed-console/groups/{fault}")).await.body;
+    let text = page.split("aria-label=\"Error text 1\"").nth(1).expect("the error text");
+    let text = text.split("</p>").next().unwrap_or_default();
+    assert!(text.contains("innermost") && text.contains("Patient Id not found in Odoo"), "{page}");
 }
 
 fn of_odoo_alone() -> atomfeed_console::model::Person {
@@ -228,7 +315,7 @@ async fn a_page_of_a_group_cannot_begin_at_an_event_that_is_hidden() {
     })
     .await;
     hospital.followed().await;
-    let (groups, _) = hospital.console.parts.store.groups(false, 10, None).await.unwrap();
+    let (groups, _) = hospital.console.parts.store.groups(false, 10, None, 0).await.unwrap();
     let fault = groups[0].fault;
     let (only, all) = (of_odoo_alone(), atomfeed_console::model::Person::anybody());
     let rows = async |person: &atomfeed_console::model::Person, before: i64| {
@@ -251,17 +338,20 @@ async fn a_page_of_a_group_cannot_begin_at_an_event_that_is_hidden() {
 async fn a_note_that_takes_the_place_of_another_says_so_on_record() {
     use atomfeed_console::model::audit::AuditFilter;
     let hospital = hospital().await;
-    let write = async |what: &str, todo: &str| {
-        let answer =
-            hospital.form("/atomfeed-console/api/write_note", &[("fault", "1"), ("what", what), ("todo", todo)]).await;
+    let write = async |what: &str, todo: &str, seen: &str| {
+        let fields = [("fault", "1"), ("what", what), ("todo", todo), ("seen", seen)];
+        let answer = hospital.form("/atomfeed-console/api/write_note", &fields).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
         let entries = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 1).await.unwrap();
         assert!(!entries[0].what.contains("Ward"), "the text itself is not on record");
         entries[0].what.clone()
     };
-    assert_eq!(write("Ward Ä", "wait").await, "on group 1: 10 characters where there was no note");
-    assert_eq!(write("Ward", "").await, "on group 1: 4 characters in the place of 10 that anybody had written");
-    assert_eq!(write("", "").await, "removed from group 1: 0 characters in the place of 4 that anybody had written");
+    assert_eq!(write("Ward Ä", "wait", "0").await, "on group 1: 10 characters where there was no note");
+    assert_eq!(write("Ward", "", "1").await, "on group 1: 4 characters in the place of 10 that anybody had written");
+    assert_eq!(
+        write("", "", "2").await,
+        "removed from group 1: 0 characters in the place of 4 that anybody had written"
+    );
 }
 
 #[tokio::test]
@@ -271,18 +361,21 @@ async fn a_record_that_is_gone_is_retried_with_a_warning_and_discarding_is_sugge
     let hospital = Hospital::new(&[of(1, gone), of(2, "Bad response code of 500")], &[]).await;
     hospital.followed().await;
     let event = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
-    for words in ["The record is not there (any more)", "a retry fails again. Discarding", "Suggested where the record"]
-    {
+    for words in [
+        "The record was deleted or never saved.",
+        "A retry fails until the record exists.",
+        "Suggested: the record was deleted",
+    ] {
         assert!(event.contains(words), "{words}: {event}");
     }
     assert!(event.contains("data-retry-main"), "it is offered");
     let list = hospital.page("/atomfeed-console/failed-events?app=odoo").await.body;
-    assert_eq!(list.matches("title=\"Its record is not there any more").count(), 1, "{list}");
+    assert_eq!(list.matches("title=\"The record was deleted or never saved. A retry").count(), 1, "{list}");
     let other = hospital.page("/atomfeed-console/failed-events/odoo/2").await.body;
-    assert!(!other.contains("Suggested where the record"), "{other}");
+    assert!(!other.contains("Suggested: the record was deleted"), "{other}");
     let fault = hospital.console.parts.store.fault_of("odoo", RowId(1)).await.unwrap().expect("a group");
     let group = hospital.page(&format!("/atomfeed-console/groups/{fault}")).await.body;
-    assert!(group.contains("A retry fails again where the record was deleted for good."), "{group}");
+    assert!(group.contains("If the record was deleted, discard the event: a retry fails again."), "{group}");
 }
 
 #[tokio::test]
@@ -300,13 +393,13 @@ async fn two_causes_are_two_groups_though_their_texts_end_without_a_line_end() {
     assert!(page.contains("Timeout waiting for response") && page.contains("No route to host"), "{page}");
     let event = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
     assert!(event.contains("<h1>Timeout waiting for response<"), "{event}");
-    assert!(!event.contains("The consumer cut this text"), "{event}");
+    assert!(!event.contains("The application cut this text"), "{event}");
 
     // A text that fills its column was cut.
     let long = format!("{}{}", text("Timeout"), "x".repeat(4000));
     let hospital = Hospital::new(&[of(1, &long[..4000])], &[]).await;
     let event = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
-    assert!(event.contains("The consumer cut this text"), "{event}");
+    assert!(event.contains("The application cut this text"), "{event}");
 }
 
 #[tokio::test]
@@ -330,7 +423,7 @@ async fn a_group_was_seen_first_and_last_when_it_was_and_not_at_the_full_hour() 
         .await;
     hospital.followed().await;
     let fault = hospital.console.parts.store.fault_of("odoo", RowId(1)).await.unwrap().expect("a group");
-    let group = hospital.console.parts.store.group(fault, None).await.unwrap().expect("a group");
+    let group = hospital.console.parts.store.group(fault, None, 0).await.unwrap().expect("a group");
     let seconds = |at: Option<chrono::DateTime<chrono::Utc>>| at.map(|at| at.timestamp());
     assert_eq!(
         (seconds(group.first_seen), seconds(group.last_seen)),
@@ -349,9 +442,94 @@ async fn a_group_was_seen_first_and_last_when_it_was_and_not_at_the_full_hour() 
         )
         .await;
     hospital.look("odoo").await;
-    let group = hospital.console.parts.store.group(fault, None).await.unwrap().expect("a group");
+    let group = hospital.console.parts.store.group(fault, None, 0).await.unwrap().expect("a group");
     assert_eq!(
         (seconds(group.first_seen), seconds(group.last_seen)),
         (Some(first.timestamp()), Some(later.timestamp()))
     );
+}
+
+#[tokio::test]
+async fn pages_that_show_groups_and_applications_are_kept_up_to_date() {
+    let hospital = hospital().await;
+    let follows = async |path: &str| {
+        let page = hospital.page(&format!("/atomfeed-console{path}")).await;
+        let mark = page.body.split("data-live=\"\"").nth(1).and_then(|rest| rest.split('>').next());
+        mark.map(|rest| rest.contains("data-live-app=\"odoo\""))
+    };
+    for path in ["/groups", "/groups/1", "/applications", "/failed-events?by=cause"] {
+        assert_eq!(follows(path).await, Some(false), "{path} follows every application");
+    }
+    assert_eq!(follows("/failed-events?by=cause&app=odoo").await, Some(true));
+    assert_eq!(follows("/help").await, None);
+}
+
+#[tokio::test]
+async fn what_a_form_did_is_told_to_who_opens_a_page_and_not_to_a_page_that_reads_itself_again() {
+    let hospital = hospital().await;
+    let first = hospital.page("/atomfeed-console/groups/1").await;
+    let cookie = first.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+    let request = |request: axum::http::request::Builder| {
+        request.header("host", "console.test").header("accept", "text/html").header("cookie", &cookie)
+    };
+    let read = async |path: &str| {
+        hospital.send(request(axum::http::Request::get(path)).body(axum::body::Body::empty()).unwrap()).await.body
+    };
+    let body = format!("form_token={}&fault=1&seen=0&what=late", hospital.form_token(&cookie).await);
+    let sent = request(axum::http::Request::post("/atomfeed-console/api/write_note"))
+        .header("origin", "http://console.test")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("content-length", body.len());
+    let saved = hospital.send(sent.body(axum::body::Body::from(body)).unwrap()).await;
+    assert!(saved.status.is_redirection(), "{}", saved.body);
+    assert!(!read("/atomfeed-console/groups/1?live=1").await.contains("The note is saved."));
+    assert!(read("/atomfeed-console/groups/1").await.contains("The note is saved."));
+}
+
+/// What is wrong once is tried again where it is read about.
+#[tokio::test]
+async fn one_event_of_a_group_is_retried_from_its_row_and_the_page_says_so() {
+    let mut rows: Vec<Row> = (1..=3).map(|id| of(id, "Bad response code of 404")).collect();
+    rows[1].retries = 2;
+    rows[2].feed = "";
+    let elsewhere = of(1, "Bad response code of 404");
+    let hospital = Hospital::with(&rows, &[elsewhere], "/atomfeed-console", |config| {
+        config.applications[1].info.read_only = true;
+    })
+    .await;
+    hospital.followed().await;
+    let page = hospital.page("/atomfeed-console/groups/1?state=exhausted").await.body;
+    assert_eq!(
+        page.matches("name=\"only\"").count(),
+        1,
+        "none that no retry helps, or that may not be touched: {page}"
+    );
+    assert!(page.contains("name=\"only\" value=\"odoo:1:5\""), "{page}");
+    assert!(page.contains("aria-label=\"Retry Encounter 10000000…0001 → Odoo, row 1\""), "{page}");
+    let waiting = hospital.page("/atomfeed-console/groups/1?state=waiting").await.body;
+    assert!(!waiting.contains("name=\"only\""), "the warning stands on its own page: {waiting}");
+
+    let fields = [("only", "odoo:1:5"), ("back", "/groups/1?state=exhausted")];
+    let answer = hospital.form("/atomfeed-console/api/retry", &fields).await;
+    assert_eq!(answer.header("location"), "/atomfeed-console/groups/1?state=exhausted&done=1", "{}", answer.body);
+    assert_eq!(hospital.retries("Odoo").await[&1].0, 0);
+    let page = hospital.page(answer.header("location")).await.body;
+    assert!(page.contains("Retry requested for 1 event"), "{page}");
+    assert!(page.contains("name=\"back\" value=\"/groups/1?state=exhausted\""), "{page}");
+}
+
+#[tokio::test]
+async fn who_may_not_retry_is_offered_no_retry_in_the_rows_of_a_group() {
+    let hospital = Hospital::with(&[of(1, "Bad response code of 404")], &[], "/atomfeed-console", |config| {
+        config.access = Access { way: Way::Accounts, ..Access::default() };
+    })
+    .await;
+    hospital.followed().await;
+    let seen_by = async |role| {
+        let person = Person { role, ..Person::anybody() };
+        hospital.page_as(&person, "/atomfeed-console/groups/1").await.body
+    };
+    assert!(seen_by(Role::Operator).await.contains("name=\"only\""));
+    let viewer = seen_by(Role::Viewer).await;
+    assert!(viewer.contains(" → Odoo") && !viewer.contains("name=\"only\""), "{viewer}");
 }

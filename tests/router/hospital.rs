@@ -177,6 +177,13 @@ impl Hospital {
         rows.into_iter().map(|(id, retries, at)| (id, (retries, at))).collect()
     }
 
+    /// Ends the console and starts it again, with the same store.
+    pub fn restart(&mut self) {
+        let parts = &self.console.parts;
+        self.console = Console::new(parts.config.clone(), parts.store.clone());
+        self.router = http::router(self.console.clone());
+    }
+
     /// Waits until the ledger has read every database whole.
     pub async fn followed(&self) {
         for app in ["odoo", "openelis"] {
@@ -196,6 +203,13 @@ impl Hospital {
         sqlx::query_scalar(sql).fetch_all(&mut store).await.expect("numbers")
     }
 
+    /// Runs statements on the console's own store.
+    pub async fn execute_on_store(&self, sql: &'static str) {
+        let mut store = open(&self.console.parts.config.store).await;
+        sqlx::raw_sql(sql).execute(&mut store).await.expect("the statements run");
+        store.close().await.expect("closed");
+    }
+
     /// Has an application looked at, until the ledger says what its table says now.
     pub async fn look(&self, app: &str) {
         let mut changes = self.console.parts.watch.changes();
@@ -212,7 +226,7 @@ impl Hospital {
                 self.console.parts.watch.look_again(&app).await;
             }
         };
-        tokio::time::timeout(PATIENCE, told).await.expect("the ledger has read the table");
+        tokio::time::timeout(PATIENCE * 12, told).await.expect("the ledger has read the table");
     }
 
     /// The answer as it comes, for what does not end by itself.
@@ -347,6 +361,7 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
             time_zone: "UTC".to_owned(),
             refresh_secs: 3600,
             publishes: Vec::new(),
+            public_url: None,
             read_only: false,
         },
         database: Database {

@@ -89,6 +89,8 @@ async fn no_page_lets_a_hostile_text_act() {
         format!("/groups/{text}"),
         "/history".into(),
         format!("/history?find={text}"),
+        format!("/search?q={text}"),
+        "/search?q=odoo+1".into(),
         format!("/history?app=odoo&feed={text}"),
         "/history/1".into(),
         "/discarded".into(),

@@ -50,7 +50,17 @@ async fn walk(hospital: &Hospital, query: &str) -> (Vec<Vec<Key>>, Vec<ListQuery
 #[tokio::test]
 async fn every_row_is_on_exactly_one_page_in_every_order() {
     let hospital = Hospital::new(&rows(130), &rows(77)).await;
-    for query in ["", "sort=oldest", "app=odoo&sort=id-up", "app=odoo&sort=id-down", "app=openelis", "q=did+not+work"] {
+    for query in [
+        "",
+        "sort=oldest",
+        "sort=application",
+        "sort=application-down&state=exhausted",
+        "app=odoo&sort=id-up",
+        "app=odoo&sort=id-down",
+        "app=openelis",
+        "q=did+not+work",
+        "sort=application&q=did+not+work",
+    ] {
         let (pages, _) = walk(&hospital, query).await;
         let mut all: Vec<_> = pages.concat();
         let wanted = match query {
@@ -68,7 +78,7 @@ async fn every_row_is_on_exactly_one_page_in_every_order() {
 #[tokio::test]
 async fn the_way_back_shows_the_same_pages() {
     let hospital = Hospital::new(&rows(130), &rows(77)).await;
-    for query in ["", "sort=oldest", "app=odoo&sort=id-up"] {
+    for query in ["", "sort=oldest", "sort=application", "sort=application-down", "app=odoo&sort=id-up"] {
         let (pages, queries) = walk(&hospital, query).await;
         let mut page = lists::page(&hospital.console, queries.last().unwrap().clone()).await.unwrap();
         for expected in pages.iter().rev().skip(1) {
@@ -100,9 +110,15 @@ async fn rows_that_come_and_go_move_no_other_row_to_another_page() {
 #[tokio::test]
 async fn neighbours_are_those_of_the_list_across_applications() {
     let hospital = Hospital::new(&rows(45), &rows(45)).await;
-    for query in
-        ["", "sort=oldest", "app=odoo&sort=id-up", "app=odoo&q=did+not+work", "app=odoo&sort=oldest&q=did+not+work"]
-    {
+    for query in [
+        "",
+        "sort=oldest",
+        "sort=application",
+        "sort=application-down",
+        "app=odoo&sort=id-up",
+        "app=odoo&q=did+not+work",
+        "app=odoo&sort=oldest&q=did+not+work",
+    ] {
         let (pages, _) = walk(&hospital, query).await;
         let all = pages.concat();
         let list = ListQuery::parse(query).unwrap();
@@ -181,7 +197,7 @@ async fn a_cut_text_of_an_export_says_so() {
 }
 
 /// The ids of a whole list, page by page.
-async fn whole_list(hospital: &Hospital, query: &str) -> Vec<i64> {
+pub async fn whole_list(hospital: &Hospital, query: &str) -> Vec<i64> {
     let mut query = query.to_owned();
     let mut ids = Vec::new();
     loop {
@@ -252,6 +268,17 @@ async fn around(hospital: &Hospital, id: i64) -> (Vec<i64>, Option<u64>, usize) 
     (same, page.ahead, page.same_record_missing.len())
 }
 
+/// Polls until the ledger has read the whole table: on a busy machine one poll does not come to its end.
+async fn until_known(hospital: &Hospital) {
+    for _ in 0..20 {
+        hospital.look("odoo").await;
+        if lists::is_long_and_known(&hospital.console, "odoo", lists::EVENT_FROM_LEDGER).await {
+            return;
+        }
+    }
+    panic!("the ledger does not come to know the table");
+}
+
 #[tokio::test]
 async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger_as_from_the_table() {
     let hospital = Hospital::new(&[], &[]).await;
@@ -269,7 +296,7 @@ async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger
         )
         .await;
     hospital.look("odoo").await;
-    assert!(!lists::is_long_and_known(&hospital.console, "odoo").await);
+    assert!(!lists::is_long_and_known(&hospital.console, "odoo", lists::EVENT_FROM_LEDGER).await);
     assert_eq!(around(&hospital, 18_007).await, (vec![12_007, 6_007, 7], Some(15_846), 0), "from the table");
     assert_eq!(around(&hospital, 300).await, (vec![18_300, 12_300, 6_300], Some(2), 0), "from the table");
     hospital
@@ -281,8 +308,7 @@ async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger
                     '/openmrs/ws/rest/v1/patient/20000000-0000-4000-8000-' || printf('%012d', i), 'title', 1 FROM n",
         )
         .await;
-    hospital.look("odoo").await;
-    assert!(lists::is_long_and_known(&hospital.console, "odoo").await);
+    until_known(&hospital).await;
     assert_eq!(around(&hospital, 18_007).await, (vec![12_007, 6_007, 7], Some(15_846), 0), "from the ledger");
     assert_eq!(around(&hospital, 300).await, (vec![18_300, 12_300, 6_300], Some(2), 0), "from the ledger");
     // What nobody has seen the ledger cannot know: it was the ledger that was asked.
@@ -354,7 +380,7 @@ async fn a_copied_uuid_is_found_with_all_that_comes_along() {
         }
     }
     let blank = hospital.page("/atomfeed-console/failed-events?app=odoo&q=+++").await.body;
-    assert!(blank.contains("<h1>4 failed events<"), "blanks alone are no filter: {blank}");
+    assert!(blank.contains("<h1>4 failed events in Odoo<"), "blanks alone are no filter: {blank}");
 }
 
 #[tokio::test]
@@ -391,7 +417,7 @@ async fn a_page_beyond_the_end_is_the_last_one_and_says_so() {
         assert_eq!(keys, all[all.len() - keys.len()..], "{sort}");
         assert_eq!(keys.len(), 50, "{sort}: a whole page");
         let html = hospital.page(&format!("/atomfeed-console/failed-events?{}", beyond.to_query())).await.body;
-        assert!(html.contains("this is its last page") && !html.contains("There is nothing more"), "{html}");
+        assert!(html.contains("This is the last page") && !html.contains("No more events"), "{html}");
     }
     // Where the whole list fits on a page, that is the page; where there is nothing at all, that is said.
     hospital.execute("Odoo", "DELETE FROM failed_events WHERE id > 7").await;
@@ -400,9 +426,151 @@ async fn a_page_beyond_the_end_is_the_last_one_and_says_so() {
     assert_eq!((page.rows.len(), page.at_end, page.next, page.previous), (7, true, None, None));
     hospital.execute("Odoo", "DELETE FROM failed_events").await;
     let html = hospital.page(&format!("/atomfeed-console/failed-events?{beyond}")).await.body;
-    assert!(html.contains("No failed event matches this filter") && !html.contains("last page"), "{html}");
+    assert!(html.contains("No results. Change or clear the filter.") && !html.contains("last page"), "{html}");
     for path in ["operations?before=1", "discarded?before=1"] {
         let page = hospital.page(&format!("/atomfeed-console/{path}")).await.body;
-        assert!(page.contains("beyond the end of the list"), "{path}: {page}");
+        assert!(page.contains("There is nothing older."), "{path}: {page}");
     }
+}
+
+#[tokio::test]
+async fn of_an_event_of_a_long_table_the_ledger_knows_the_rows_of_the_retry_log() {
+    let hospital = Hospital::new(&[], &[]).await;
+    hospital
+        .execute(
+            "Odoo",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20050)
+             INSERT INTO failed_events (id, feed_uri, failed_at, error_message, event_id, title, retries)
+             SELECT i, 'http://x/many/recent', datetime(1790000000 + i, 'unixepoch'), 'error', 'tag:' || i, 'title', 5 FROM n;
+             INSERT INTO failed_event_retry_log (id, feed_uri, failed_at, error_message, event_id)
+             SELECT id, feed_uri, datetime(1800000000, 'unixepoch'), 'tried', event_id FROM failed_events WHERE id < 100;
+             INSERT INTO failed_event_retry_log (id, feed_uri, failed_at, error_message, event_id)
+             SELECT 200, feed_uri, datetime(1800000100, 'unixepoch'), 'tried again', event_id FROM failed_events WHERE id = 7",
+        )
+        .await;
+    until_known(&hospital).await;
+    let store = &hospital.console.parts.store;
+    let ids = |ids: &[i128]| ids.iter().copied().map(RowId).collect::<Vec<_>>();
+    let known = async |event: &str| store.log_of_event("odoo", event).await.expect("the ledger");
+    assert_eq!(known("tag:7").await, Some((ids(&[200, 7]), RowId(200))));
+    assert_eq!(known("tag:8").await, Some((ids(&[8]), RowId(200))));
+    assert_eq!(known("tag:20000").await, Some((vec![], RowId(200))));
+    let attempts = async |id: i64| -> Vec<String> {
+        let path = format!("/atomfeed-console/api/failed_event?app=odoo&id={id}&list=");
+        let page: EventPage = serde_json::from_value(hospital.get(&path).await.json()).expect("a page");
+        let attempts = page.event.attempts.here().cloned().unwrap_or_default();
+        attempts.into_iter().map(|attempt| attempt.id.to_string()).collect()
+    };
+    assert_eq!(attempts(7).await, ["7", "200"]);
+    assert_eq!(attempts(20_000).await, [""; 0]);
+    // What came since the last look is on the page, too.
+    hospital
+        .execute(
+            "Odoo",
+            "INSERT INTO failed_event_retry_log (id, feed_uri, failed_at, error_message, event_id)
+             VALUES (201, 'http://x/many/recent', datetime(1800000200, 'unixepoch'), 'tried at last', 'tag:7')",
+        )
+        .await;
+    assert_eq!(attempts(7).await, ["7", "200", "201"]);
+}
+
+#[tokio::test]
+async fn a_list_is_grouped_by_cause_within_its_filter() {
+    let of = |id: i64, error: &str| {
+        let mut row = row(id, TIMES[0]);
+        row.error = error.to_owned();
+        row
+    };
+    let odoo: Vec<Row> = (1..=3).map(|id| of(id, "No route to host")).chain([of(4, "Read timed out")]).collect();
+    let hospital = Hospital::new(&odoo, &[of(1, "Read timed out")]).await;
+    hospital.followed().await;
+    let page = hospital.page("/atomfeed-console/failed-events?by=cause").await.body;
+    assert!(page.contains("<h1>5 failed events by cause<"), "{page}");
+    let page = hospital.page("/atomfeed-console/failed-events?app=odoo&state=exhausted&q=x&by=cause").await.body;
+    assert!(page.contains("<h1>4 failed events by cause<") && page.contains("are not used"), "{page}");
+    let (first, second) =
+        (page.find("No route to host").expect("a cause"), page.find("Read timed out").expect("another"));
+    assert!(first < second, "the greatest first: {page}");
+    assert!(page.contains("Retry 3…") && page.contains("app=odoo&amp;state=exhausted&amp;group="), "{page}");
+    let none = hospital.page("/atomfeed-console/failed-events?app=odoo&state=waiting&by=cause").await.body;
+    assert!(none.contains("<h1>No failed events<"), "{none}");
+    let list = hospital.page("/atomfeed-console/failed-events?app=odoo").await.body;
+    assert!(list.contains("/failed-events?app=odoo&amp;by=cause"), "one click from the list: {list}");
+}
+
+#[tokio::test]
+async fn a_range_up_to_now_begins_where_the_readers_day_does() {
+    use axum::http::Request;
+    use chrono::{Datelike, Utc};
+
+    let hospital = Hospital::new(&[row(1, TIMES[0])], &[]).await;
+    let heading = async |cookie: &'static str, query: &str| {
+        let request = Request::get(format!("/atomfeed-console/api/failed_events?query={query}"));
+        let answer = hospital.send(request.header("cookie", cookie).body(axum::body::Body::empty()).unwrap()).await;
+        answer.json()["query"]["filter"]["from"].as_str().map(str::to_owned).unwrap_or_default()
+    };
+    // Where it is 14 hours later than in UTC, today began at 10:00 UTC.
+    let today = heading("atomfeed_zone=Pacific/Kiritimati", "since%3Dtoday").await;
+    assert!(today.ends_with("T10:00:00Z"), "{today}");
+    let today = heading("", "since%3Dtoday").await;
+    assert!(today.ends_with("T00:00:00Z") && today.starts_with(&Utc::now().year().to_string()), "{today}");
+    let page = hospital.page("/atomfeed-console/failed-events?since=7d").await.body;
+    assert!(page.contains("since=7d") && page.contains("Last 7 days"), "links keep the range: {page}");
+    assert_eq!(hospital.get("/atomfeed-console/failed-events?since=soon").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_search_that_fills_a_page_says_at_least_how_many_match_and_counts_them_when_asked() {
+    let hospital = Hospital::new(&rows(130), &rows(77)).await;
+    let page = hospital.page("/atomfeed-console/failed-events?q=did+not+work").await.body;
+    assert!(page.contains("At least 50 match."), "{page}");
+    assert!(page.contains("href=\"/atomfeed-console/failed-events?q=did%20not%20work&amp;count=all\""), "{page}");
+    assert!(!page.contains("Searched "), "a full page says nothing of what lies behind its last row");
+    // What the button takes is said before it is pressed.
+    assert!(page.contains("also those that no page has shown yet"), "{page}");
+    let counted = hospital.page("/atomfeed-console/failed-events?q=did+not+work&count=all").await.body;
+    assert!(counted.contains("207 failed events<") && counted.contains("207 match, counted in whole tables."));
+    assert!(counted.contains("Retry all 207…") && counted.contains("Discard all 207…"), "{counted}");
+    assert!(!counted.contains("also those that no page has shown yet") && !counted.contains("Count all"));
+    // What neither the ledger nor the snapshot can count: a category, a time.
+    for query in ["category=encounter", "from=2026-11-20T08:30"] {
+        let page = hospital.page(&format!("/atomfeed-console/failed-events?{query}")).await.body;
+        assert!(page.contains("At least 50 match.") && page.contains("count=all"), "{query}: {page}");
+    }
+    let of_time = hospital.page("/atomfeed-console/failed-events?from=2026-11-20T08:30&count=all").await.body;
+    let after: usize =
+        [130, 77].iter().flat_map(|count| rows(*count)).filter(|row| row.at.is_some_and(|at| at > TIMES[0])).count();
+    assert!(of_time.contains(&format!("{after} match, counted in whole tables.")), "{after}: {of_time}");
+    // A list with a number of its own offers no count.
+    let all = hospital.page("/atomfeed-console/failed-events").await.body;
+    assert!(!all.contains("Count all") && !all.contains("match."));
+}
+
+#[tokio::test]
+async fn the_heads_of_columns_sort_and_say_how_the_list_is_sorted() {
+    let hospital = Hospital::new(&rows(30), &rows(30)).await;
+    let (pages, _) = walk(&hospital, "sort=application").await;
+    let apps: Vec<String> = pages.concat().into_iter().map(|(app, _)| app).collect();
+    assert_eq!(apps, [vec!["odoo".to_owned(); 30], vec!["openelis".to_owned(); 30]].concat());
+    let (pages, _) = walk(&hospital, "sort=application-down").await;
+    assert_eq!(pages[0][0].0, "openelis");
+    let head = async |query: &str, class: &str| {
+        let page = hospital.page(&format!("/atomfeed-console/failed-events?{query}")).await.body;
+        let class = format!("class=\"{class}\"");
+        let is_it = |head: &&str| head.split('>').next().is_some_and(|tag| tag.contains(&class));
+        let head = page.split("<th ").find(is_it).expect("the head").split_once("</th>").expect("its end").0.to_owned();
+        let part = |from: &str| head.split_once(from).map(|(_, rest)| rest.split('"').next().unwrap().to_owned());
+        (part("aria-sort=\""), part("href=\"/atomfeed-console/failed-events"))
+    };
+    let is = |sort: Option<&str>, link: Option<&str>| (sort.map(str::to_owned), link.map(str::to_owned));
+    assert_eq!(head("", "at").await, is(Some("descending"), Some("?sort=oldest")));
+    assert_eq!(head("sort=oldest", "at").await, is(Some("ascending"), Some("")));
+    assert_eq!(head("sort=application", "at").await, is(None, Some("")));
+    assert_eq!(head("", "where").await, is(None, Some("?sort=application")));
+    assert_eq!(head("sort=application", "where").await, is(Some("ascending"), Some("?sort=application-down")));
+    assert_eq!(head("sort=application-down", "where").await, is(Some("descending"), Some("?sort=application")));
+    assert_eq!(head("app=odoo", "where").await, is(None, None), "one application has no order of applications");
+    assert_eq!(head("", "named").await, is(None, None), "ids of two applications cannot be compared");
+    assert_eq!(head("app=odoo", "named").await, is(None, Some("?app=odoo&amp;sort=id-up")));
+    assert_eq!(head("app=odoo&sort=id-up", "named").await, is(Some("ascending"), Some("?app=odoo&amp;sort=id-down")));
 }

@@ -42,6 +42,11 @@ fn paths() -> Vec<String> {
         "/failed-events",
         "/failed-events?q=bed",
         "/failed-events?group=1",
+        "/search?q=bed",
+        "/search?q=java.lang",
+        "/search?q=Odoo+1",
+        "/search?q=10000000-0000-4000-8000-000000000001",
+        "/api/search?query=q%3Dbed",
         "/failed-events/odoo/1",
         "/failed-events.csv",
         "/failed-events.ndjson",
@@ -53,6 +58,11 @@ fn paths() -> Vec<String> {
         "/api/failed_events?query=group%3D1",
         "/api/failed_event?app=odoo&id=1&list=",
         "/api/publisher?app=odoo",
+        "/api/overview",
+        "/api/feed_causes",
+        "/api/feed_retries",
+        "/api/causes?query=",
+        "/failed-events?by=cause",
         "/groups",
         "/groups/1",
         "/history",
@@ -109,6 +119,7 @@ async fn an_operator_and_a_viewer_without_masks_see_it() {
         "/failed-events/odoo/1/payload.txt",
         "/failed-events.csv",
         "/failed-events.ndjson",
+        "/search?q=Odoo+1",
     ] {
         let path = format!("/atomfeed-console{path}");
         let operator = masked.page_as(&person(Role::Operator), &path).await;
@@ -134,8 +145,22 @@ async fn the_text_search_cannot_be_asked_what_it_may_not_show() {
             assert_eq!(found(&viewer, path.clone()).await, seen, "{path}");
         }
     }
+    // The search over everything neither, whether the index knows the event or not.
+    hospital.followed().await;
+    for _ in 0..2 {
+        for (text, operator, seen) in [(SECRET, true, false), ("no+bed", true, false), ("encounter", true, true)] {
+            let path = format!("/api/search?query=q%3D{text}");
+            assert_eq!(found(&person(Role::Operator), path.clone()).await, operator, "{path}");
+            assert_eq!(found(&viewer, path.clone()).await, seen, "{path}");
+        }
+        while hospital.numbers_of_store("SELECT COUNT(*) FROM search_pending").await != [0] {
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+    }
+    let page = hospital.page_as(&viewer, &format!("/atomfeed-console/search?q={SECRET}")).await;
+    assert!(page.body.contains("Error texts were not searched"), "{}", page.body);
     let page = hospital.page_as(&viewer, &format!("/atomfeed-console/failed-events?q={SECRET}")).await;
-    assert!(page.body.contains("in event ids and titles only"), "the page says where it looked");
+    assert!(page.body.contains("Event ids and titles were searched"), "the page says where it looked");
 }
 
 #[tokio::test]
@@ -164,4 +189,50 @@ async fn what_a_database_says_when_it_refuses_is_masked() {
         }
     }
     assert!(told || answer.body.contains("the database says: Duplicate entry … for key"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn whoever_cannot_search_error_texts_is_told_so_and_led_to_what_matches_without_the_text() {
+    let hospital = hospital(true).await;
+    hospital.look("odoo").await;
+    let path = format!("/atomfeed-console/failed-events?state=exhausted&q={SECRET}");
+    let viewer = hospital.page_as(&person(Role::Viewer), &path).await.body;
+    assert!(viewer.contains("Your role cannot search error texts."), "{viewer}");
+    assert!(viewer.contains("Without the text 1 event matches: "), "{viewer}");
+    assert!(viewer.contains("<a href=\"/atomfeed-console/failed-events?state=exhausted\">show them<"), "{viewer}");
+    assert!(!viewer.contains("No failed events"), "that reads as if nothing failed");
+    let operator = hospital.page_as(&person(Role::Operator), &path).await.body;
+    assert!(operator.contains("1 failed event") && !operator.contains("cannot search"), "{operator}");
+}
+
+#[tokio::test]
+async fn a_masked_cause_has_the_same_words_in_the_list_on_its_page_and_in_its_group() {
+    let mut rows = vec![row(1, "2026-11-20 08:00:00")];
+    rows[0].error = format!(
+        "java.lang.RuntimeException: Post call to /api/bahmni-drug failed\nCaused by: org.bahmni.E: Error found in result. \
+         Response status: 417. Error message: Expectation Failed: {SECRET} is not known in table 7"
+    );
+    let hospital = Hospital::with(&rows, &[], "/atomfeed-console", |config| {
+        config.mask_texts = true;
+        config.access = Access::default();
+    })
+    .await;
+    hospital.followed().await;
+    let viewer = person(Role::Viewer);
+    let group = hospital.get_as(&viewer, "/atomfeed-console/api/group?fault=1").await.json();
+    let title = group["group"]["title"].as_str().expect("a title").to_owned();
+    assert!(title.len() > 10 && !title.contains(SECRET), "{title}");
+    let list = hospital.get_as(&viewer, "/atomfeed-console/api/failed_events?query=").await.json();
+    assert_eq!(list["rows"][0]["cause"], title.as_str());
+    for path in [
+        "/failed-events",
+        "/failed-events?by=cause",
+        "/failed-events/odoo/1",
+        "/groups",
+        "/groups/1",
+        "/search?q=Odoo+1",
+    ] {
+        let page = hospital.page_as(&viewer, &format!("/atomfeed-console{path}")).await.body;
+        assert!(page.contains(&title), "{path} does not say {title}: {page}");
+    }
 }

@@ -95,11 +95,11 @@ async fn what_openmrs_answers_when_it_is_not_well_is_told_in_words() {
     let (origin, _) = serve().await;
     assert_eq!(asking(&format!("{origin}/strict")).who("asha", "x").await.unwrap(), None);
     for (how, words) in [
-        ("second", "second proof"),
+        ("second", "second factor"),
         ("starting", "OpenMRS is starting"),
         ("broken", "status 500"),
         ("other", "not the REST service"),
-        ("huge", "larger than any answer"),
+        ("huge", "too large for OpenMRS"),
         ("silent", "too long to answer"),
     ] {
         let problem = asking(&format!("{origin}/{how}")).who("asha", "s3cr3t-Pa55").await.unwrap_err();
@@ -162,7 +162,7 @@ async fn a_refusal_by_openmrs_is_on_record() {
         said,
         [
             ("sign_in_failed", "registrar", "the password was right; no role opens this console"),
-            ("sign_in_failed", "(a name that no account has)", ""),
+            ("sign_in_failed", "(unknown name)", ""),
             ("sign_in", "Asha", ""),
             ("sign_in_failed", "asha", ""),
         ]

@@ -4,12 +4,16 @@ use atomfeed_console::{
     model::{ApplicationInfo, FeedLimit, Kind, Person},
     server::config::{Fault, Unconfigured, Way},
 };
-use axum::http::StatusCode;
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
 
-use super::hospital::{Answer, ENCOUNTERS, Hospital, application, row};
+use super::hospital::{Answer, ENCOUNTERS, Hospital, PUBLISHER, application, row};
+use crate::support::log::Log;
 
 /// Every page of a hospital that has failed event 1 in Odoo.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 15] = [
     "",
     "/applications",
     "/applications/odoo",
@@ -22,6 +26,8 @@ const PAGES: [&str; 13] = [
     "/discarded",
     "/history",
     "/history?app=odoo&days=7",
+    "/search",
+    "/search?q=did+not+work",
     "/help",
 ];
 
@@ -39,7 +45,7 @@ async fn every_page_answers_under_any_base_path() {
             assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
             assert!(answer.body.contains("<h1"), "{path} has a heading");
             // It leads to the page itself: the session has ended, so the way goes through signing in and back.
-            let body = answer.body.replace("<a href=\"\">Sign in again</a>", "");
+            let body = answer.body.replace("<a href=\"\">Sign in</a>", "");
             for link in links(&body) {
                 let inside = link.starts_with('#')
                     || link == base
@@ -95,16 +101,16 @@ async fn a_proxy_that_takes_the_base_path_away_is_named_instead_of_leading_in_a_
         assert!(redirects <= 1, "{path}: {redirects} redirects");
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         let said = text(&answer.body);
-        assert!(said.contains("every page of this console is below /strip."), "{path}: {said}");
-        assert!(said.contains("a proxy on the way has taken /strip off the address"), "{path}: {said}");
+        assert!(said.contains("all pages of this console are below /strip."), "{path}: {said}");
+        assert!(said.contains("a proxy removed /strip from the address"), "{path}: {said}");
     }
     let near = hospital.page("/stripes").await;
     assert!(text(&near.body).contains("below /strip."), "a name that only begins alike is outside");
     // As text for a program.
     let said = hospital.get("/apps").await;
-    assert!(said.status == StatusCode::NOT_FOUND && said.body.contains("has taken /strip off"), "{}", said.body);
+    assert!(said.status == StatusCode::NOT_FOUND && said.body.contains("removed /strip from"), "{}", said.body);
     let inside = text(&hospital.page("/strip/no/such/page").await.body);
-    assert!(inside.contains("There is nothing at /strip/no/such/page.") && !inside.contains("proxy"), "{inside}");
+    assert!(inside.contains("There is no page /strip/no/such/page.") && !inside.contains("proxy"), "{inside}");
 }
 
 /// An application as a template leaves it that nobody filled in.
@@ -129,12 +135,12 @@ async fn an_application_that_is_not_configured_stands_among_the_others_with_what
     .await;
     let missing = "console.toml:12: application[2].database: names no host";
     let overview = text(&hospital.page("/atomfeed-console").await.body);
-    for words in ["Crater is not configured", missing, "Not configured", "Every configured application answered"] {
+    for words in ["Crater is not configured", missing, "Not configured", "All 2 databases answered."] {
         assert!(overview.contains(words), "{words}: {overview}");
     }
     assert!(!overview.contains("/etc/console"), "where the file lies is nothing for every reader");
     let applications = text(&hospital.page("/atomfeed-console/applications").await.body);
-    assert!(applications.contains("Three applications, one not configured"), "{applications}");
+    assert!(applications.contains("3 applications, 1 not configured"), "{applications}");
     let names: Vec<usize> =
         ["Odoo", "Crater", "OpenELIS"].iter().map(|name| applications.find(name).expect("its row")).collect();
     assert!(names.is_sorted(), "{applications}");
@@ -185,12 +191,12 @@ async fn who_may_not_see_an_application_is_not_told_that_it_is_not_configured() 
 #[tokio::test]
 async fn failures_in_the_future_are_a_hint_at_the_time_zone() {
     let hospital = hospital("/atomfeed-console").await;
-    let later = "UPDATE failed_events SET failed_at = strftime('%Y-%m-%d %H:%M:%S', 'now', '+330 minutes')";
+    let later = "UPDATE failed_events SET failed_at = strftime('%Y-%m-%d %H:%M:%S', 'now', '+345 minutes')";
     hospital.execute("Odoo", later).await;
     hospital.look("odoo").await;
     for path in ["/atomfeed-console", "/atomfeed-console/applications/odoo"] {
         let page = text(&hospital.page(path).await.body);
-        assert!(page.contains("The newest failure lies 5 h in the future."), "{path}: {page}");
+        assert!(page.contains("The newest failure is 6 h in the future."), "{path}: {page}");
         assert!(page.contains("Times without a zone are read as UTC"), "{path}: {page}");
         assert!(!page.contains("Last failure"), "{path}: {page}");
     }
@@ -225,14 +231,14 @@ async fn every_page_carries_the_strict_policy_and_keeps_to_it() {
 async fn what_is_wrong_is_said_on_a_page_with_its_status() {
     let hospital = hospital("/atomfeed-console").await;
     for (path, status, words) in [
-        ("/no/such/page", 404, "There is nothing at /atomfeed-console/no/such/page."),
+        ("/no/such/page", 404, "There is no page /atomfeed-console/no/such/page."),
         ("/failed-events/odoo/99", 404, "Odoo has no failed event 99"),
-        ("/failed-events/odoo/x", 404, "is no id of a failed event"),
+        ("/failed-events/odoo/x", 404, "is not an id of a failed event"),
         ("/failed-events/nowhere/1", 404, "There is no application"),
         ("/applications/nowhere", 404, "There is no application"),
         ("/failed-events?state=broken", 400, "state=broken"),
         ("/failed-events?app=nowhere", 404, "There is no application"),
-        ("/failed-events.csv?sort=id-up", 400, "ids can be compared only within one application"),
+        ("/failed-events.csv?sort=id-up", 400, "sorting by id needs one application"),
         ("/operations/4711", 404, "no operation 4711"),
     ] {
         let answer = hospital.page(&format!("/atomfeed-console{path}")).await;
@@ -279,13 +285,13 @@ async fn text_from_a_database_is_never_html() {
     hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("query", "q=<script>alert")]).await;
     hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "discard"), ("query", "app=odoo")]).await;
     let store = &hospital.console.parts.store;
+    let id = atomfeed_console::model::RowId(1);
+    let copied = hospital.console.source("odoo").unwrap().copy(&[id], usize::MAX).await.unwrap();
     let copy = atomfeed_console::server::store::NewCopy {
         position: 0,
         app: "odoo".into(),
-        row_id: atomfeed_console::model::RowId(1),
-        event: hospital.console.source("odoo").unwrap().copy(&[atomfeed_console::model::RowId(1)]).await.unwrap()
-            [&atomfeed_console::model::RowId(1)]
-            .clone(),
+        row_id: id,
+        event: &copied.events[&id],
         fault: "<script>alert(8)</script>".into(),
     };
     store.keep_copies(2, &[copy]).await.unwrap();
@@ -350,15 +356,15 @@ async fn a_feed_stops_at_its_own_limit_on_every_page_that_speaks_of_it() {
     })
     .await;
     let overview = text(&hospital.page("/atomfeed-console").await.body);
-    assert!(overview.contains("One feed is stopped.") && overview.contains("the limit is 2."), "{overview}");
+    assert!(overview.contains("1 feed is stopped.") && overview.contains("the limit is 2."), "{overview}");
     let application = text(&hospital.page("/atomfeed-console/applications/odoo").await.body);
-    assert!(application.contains("But this feed at 2 failed events"), "{application}");
+    assert!(application.contains("This feed stops after 2 failed events"), "{application}");
     let applications = text(&hospital.page("/atomfeed-console/applications").await.body);
     assert!(applications.contains("1,000 failed events , another for 1 feed"), "{applications}");
     let event = text(&hospital.page("/atomfeed-console/failed-events/odoo/1").await.body);
-    assert!(event.contains("Its feed is stopped: 2 failed events, the limit is 2."), "{event}");
+    assert!(event.contains("This feed is stopped: 2 failed events, the limit is 2."), "{event}");
     let other = text(&hospital.page("/atomfeed-console/failed-events/openelis/1").await.body);
-    assert!(!other.contains("Its feed is stopped"), "{other}");
+    assert!(!other.contains("This feed is stopped"), "{other}");
 }
 
 fn links(html: &str) -> Vec<String> {
@@ -382,4 +388,233 @@ fn text(html: &str) -> String {
         }
     }
     out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn the_overview_says_why_a_feed_stopped_and_offers_one_thing_to_do() {
+    let mut rows: Vec<_> = (1..=4).map(|id| row(id, "2026-11-20 08:00:00")).collect();
+    for (row, error) in rows.iter_mut().zip(["No route to host", "No route to host", "Read timed out", "Out of paper"])
+    {
+        row.error = error.to_owned();
+    }
+    let hospital = Hospital::with(&rows, &[], "/atomfeed-console", |config| {
+        config.applications[0].info.limits.max_failed_events = Some(4);
+    })
+    .await;
+    hospital.followed().await;
+    for path in ["", "/applications/odoo"] {
+        let page = hospital.page(&format!("/atomfeed-console{path}")).await.body;
+        let causes = page.split("class=\"plain causes\"").nth(1).and_then(|rest| rest.split("</ul>").next());
+        let causes = text(causes.expect("the causes beside the button"));
+        assert!(causes.find("2 No route to host") < causes.find("1 Read timed out"), "{causes}");
+        assert!(page.contains("by=cause") && page.contains("See causes"), "{path}: {page}");
+    }
+    let overview = hospital.page("/atomfeed-console").await.body;
+    assert!(overview.contains("<title>(!) 1 feed stopped") && overview.contains("favicon-bad.svg"), "{overview}");
+    assert!(text(&overview).contains("All 2 databases answered."), "{overview}");
+    assert!(!overview.contains("Retry 4"), "a retry is not the first thing to do: {overview}");
+}
+
+#[tokio::test]
+async fn an_overview_without_failures_is_visibly_well() {
+    let hospital = Hospital::new(&[], &[]).await;
+    let page = hospital.page("/atomfeed-console").await.body;
+    assert!(page.contains("class=\"well\"") && page.contains("favicon-good.svg"), "{page}");
+    assert!(text(&page).contains("feeds are running. No failed events."), "{page}");
+}
+
+#[tokio::test]
+async fn a_publisher_from_which_nothing_is_read_makes_no_page_look_healthy() {
+    let hospital = Hospital::with(&[], &[], "/atomfeed-console", |config| {
+        config.applications[1].info.publishes = vec!["http://openmrs:8080/openmrs/".into()];
+        config.applications[1].info.name = "OpenMRS".into();
+    })
+    .await;
+    hospital.followed().await;
+    // Every marker moved twenty times, every two minutes, until 70 minutes ago.
+    hospital
+        .execute_on_store(
+            "UPDATE ledger_feeds SET moves = 21, marker_moved_at = (strftime('%s', 'now') - 70 * 60) * 1000,
+                moves_from = (strftime('%s', 'now') - 110 * 60) * 1000",
+        )
+        .await;
+    hospital.followed().await;
+    let overview = hospital.page("/atomfeed-console").await.body;
+    let heading = |page: &str| {
+        text(
+            page.split("<h1")
+                .nth(1)
+                .and_then(|rest| rest.split("</h1>").next())
+                .map(|h1| format!("<body><h1{h1}"))
+                .expect("a heading")
+                .as_str(),
+        )
+    };
+    assert_eq!(heading(&overview), "Nothing read from OpenMRS for 70 min.");
+    assert!(
+        overview.contains("<title>(!) nothing read from OpenMRS") && overview.contains("favicon-bad.svg"),
+        "{overview}"
+    );
+    assert!(!overview.contains("favicon-good.svg"), "{overview}");
+    let application = hospital.page("/atomfeed-console/applications/odoo").await.body;
+    assert_eq!(heading(&application), "Odoo: nothing read from OpenMRS for 70 min");
+    assert!(text(&application).contains("usually something every 2 min."), "{application}");
+}
+
+#[tokio::test]
+async fn the_overview_counts_since_the_last_visit() {
+    use atomfeed_console::model::access::{KnownBy, Person, Role};
+
+    let hospital = Hospital::with(&[row(1, "2026-11-20 08:00:00")], &[], "/atomfeed-console", |config| {
+        config.access = atomfeed_console::server::config::Access::default();
+    })
+    .await;
+    hospital.followed().await;
+    let viewer = Person {
+        name: "viewer".into(),
+        role: Role::Viewer,
+        applications: None,
+        known_by: KnownBy::Account,
+        reading_only: false,
+    };
+    let was = chrono::Utc::now() - chrono::TimeDelta::hours(9);
+    let store = &hospital.console.parts.store;
+    assert_eq!(store.visit("account", "viewer of all", was).await.unwrap(), None);
+    let page = text(&hospital.page_as(&viewer, "/atomfeed-console").await.body);
+    // In the first hours of a day it was "yesterday" with its time.
+    let since = page.split_once("Since your last visit, ").expect("the line").1;
+    assert!(since.starts_with("9 h ago : ") || since.starts_with("yesterday "), "{page}");
+    assert!(since.contains(" : nothing new , 0 resolved"), "{page}");
+    let before = store.visit_before("account", "viewer of all").await.unwrap().expect("a visit before");
+    assert_eq!(before.timestamp(), was.timestamp());
+}
+
+/// Screen readers tell a table by its caption, and a row by its head.
+#[tokio::test]
+async fn every_table_has_a_name_and_its_rows_have_heads() {
+    const BASE: &str = "/atomfeed-console";
+    let mut message = row(1, "2026-11-20 08:00:00");
+    message.payload = "MSH|^~\\&|BAHMNI||DCM\rPID|1||P1".to_owned();
+    let published = "INSERT INTO event_records (id, uuid, title, timestamp, uri, object, category) \
+         VALUES (1, 'u1', 'T', '2026-11-20 08:00:00', '', '/x', 'Encounter');
+         INSERT INTO event_records_offset_marker VALUES (1, 1, 1, 'Encounter')";
+    let statements = [("OpenELIS", PUBLISHER), ("OpenELIS", published)];
+    let rows = [message, row(2, "2026-11-20 09:00:00"), row(3, "2026-11-20 09:00:00")];
+    let hospital = Hospital::made(&rows, &[], BASE, &statements, |_| ()).await;
+    hospital.followed().await;
+    hospital.form(&format!("{BASE}/api/plan_operation"), &[("kind", "discard"), ("rows[]", "odoo:2:5")]).await;
+    hospital.form(&format!("{BASE}/api/start_operation"), &[("id", "1"), ("reason", "test data")]).await;
+    let begun = std::time::Instant::now();
+    while hospital.console.parts.store.operation(1).await.unwrap().expect("it is there").finished_at.is_none() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    hospital.look("odoo").await;
+    hospital.form(&format!("{BASE}/api/plan_operation"), &[("kind", "discard"), ("rows[]", "odoo:3:5")]).await;
+    for (path, tables) in [
+        ("", 2),
+        ("/applications", 1),
+        ("/applications/odoo", 0),
+        ("/applications/openelis", 2),
+        ("/failed-events", 1),
+        ("/failed-events?by=cause", 1),
+        ("/failed-events/odoo/1", 1),
+        ("/groups", 1),
+        ("/groups/1", 1),
+        ("/operations", 1),
+        ("/operations/1", 1),
+        ("/operations/2", 2),
+        ("/discarded", 1),
+        ("/history", 2),
+        ("/search?q=work", 1),
+        ("/audit", 1),
+    ] {
+        let page = hospital.page(&format!("{BASE}{path}")).await.body;
+        let found: Vec<&str> =
+            page.split("<table").skip(1).map(|rest| rest.split("</table>").next().unwrap()).collect();
+        assert!(found.len() >= tables, "{path}: {} tables: {page}", found.len());
+        for table in found {
+            let name = table.split_once("<caption").and_then(|(_, rest)| rest.split_once('>')).map(|(_, name)| name);
+            assert!(name.is_some_and(|name| !name.starts_with('<')), "{path}: {table}");
+            let body = table.split_once("<tbody").map_or("", |(_, body)| body);
+            let heads = body.split("<tr").skip(1).filter(|row| row.contains("scope=\"row\"")).count();
+            assert_eq!(heads, body.split("<tr").skip(1).count(), "{path}: {table}");
+        }
+    }
+}
+
+/// The address in a payload is one between servers, and often the name of a container.
+#[tokio::test]
+async fn a_payload_leads_to_where_a_browser_of_the_hospital_finds_its_record() {
+    let event = async |public: Option<&str>| {
+        let hospital = Hospital::with(&[row(1, "2026-11-20 08:00:00")], &[], "/atomfeed-console", |config| {
+            config.applications[1].info.publishes = vec!["http://openmrs:8080/openmrs/".into()];
+            config.applications[1].info.public_url = public.map(str::to_owned);
+        })
+        .await;
+        hospital.page("/atomfeed-console/failed-events/odoo/1").await.body
+    };
+    let path = row(1, "2026-11-20 08:00:00").payload;
+    let page = event(Some("https://bahmni.hospital.example/")).await;
+    let link = format!("<a href=\"https://bahmni.hospital.example{path}\" rel=\"noreferrer noopener\"");
+    assert!(page.contains(&link), "{page}");
+    let text = event(None).await;
+    assert!(text.contains(&path) && !text.contains("target=\"_blank\""), "{text}");
+}
+
+/// No failed events do not prove that everything arrived, and what was not asked cannot be said to be fine.
+#[tokio::test]
+async fn an_empty_list_claims_no_more_than_was_asked() {
+    let hospital = Hospital::with(&[], &[row(1, "2026-11-20 08:00:00")], "/atomfeed-console", |config| {
+        config.applications[1].database.database = "/nonexistent/openelis.db".into();
+    })
+    .await;
+    let list = async |hospital: &Hospital, query: &str| {
+        text(&hospital.page(&format!("/atomfeed-console/failed-events{query}")).await.body)
+    };
+    let lost = list(&hospital, "?app=openelis").await;
+    assert!(lost.contains("Nothing could be read.") && !lost.contains("No failed events"), "{lost}");
+    let page = hospital.page("/atomfeed-console/failed-events?app=openelis").await.body;
+    assert!(page.contains("<h1>OpenELIS could not be read<"), "{page}");
+    assert!(lost.contains("OpenELIS is missing from this list.") && !lost.contains("Change or clear"), "{lost}");
+    let some = list(&hospital, "").await;
+    assert!(some.contains("No failed events in the applications that answered."), "{some}");
+    // What is counted in the store is of the applications that could be read.
+    hospital.look("odoo").await;
+    hospital.console.parts.watch.look_again("openelis").await;
+    let causes = hospital.page("/atomfeed-console/failed-events?app=openelis&by=cause").await.body;
+    assert!(causes.contains("<h1>OpenELIS could not be read<") && !causes.contains("No failed events"), "{causes}");
+    let groups = hospital.page("/atomfeed-console/groups").await.body;
+    assert!(groups.contains("<h1>No groups: OpenELIS could not be read<"), "{groups}");
+    let found = hospital.page("/atomfeed-console/search?q=GAN203007").await.body;
+    assert!(found.contains("<h1>Nothing found for GAN203007 (OpenELIS could not be read)<"), "{found}");
+    let whole = Hospital::new(&[], &[]).await;
+    let none = list(&whole, "").await;
+    assert!(none.contains("Processed and unread events are not in these tables."), "{none}");
+    assert!(!none.contains("Every event"), "{none}");
+}
+
+/// Its reading goes on to its end, and finds there who asked.
+#[tokio::test]
+async fn a_page_that_nobody_waits_for_any_more_fails_at_nothing() {
+    let hospital = hospital("/atomfeed-console").await;
+    let log = Log::start();
+    for path in PAGES {
+        for polls in 1..=12 {
+            let request = Request::get(format!("/atomfeed-console{path}")).header(header::ACCEPT, "text/html");
+            let request = request.body(Body::empty()).expect("a request");
+            let mut answer = Box::pin(hospital.begun(request));
+            for _ in 0..polls {
+                if futures::poll!(&mut answer).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        // Whole ones after them, so that what goes on comes to its end.
+        assert_eq!(hospital.page(&format!("/atomfeed-console{path}")).await.status, StatusCode::OK, "{path}");
+    }
+    let faults: Vec<_> =
+        log.lines().into_iter().filter(|line| line.contains("ERROR") || line.contains("lost its")).collect();
+    assert_eq!(faults, [""; 0]);
 }

@@ -2,8 +2,11 @@
 
 use atomfeed_console::model::RowId;
 
-use super::hospital::{Hospital, Row, row};
-use crate::support::database::{FEED, Server, TestDatabase, Variant};
+use super::{
+    hospital::{Hospital, Row, row},
+    lists::whole_list,
+};
+use crate::support::database::{FEED, Failed, Server, TestDatabase, Variant};
 
 const FAILED_AT: &str = "2026-11-20 08:00:00";
 
@@ -68,12 +71,11 @@ async fn retries_that_were_set_back_by_other_hands_are_told_as_the_history_tells
     hospital.execute("Odoo", "UPDATE failed_events SET retries = 0 WHERE id = 1").await;
     hospital.look("odoo").await;
     let life = hospital.page("/atomfeed-console/history/1").await.body;
-    assert!(life.contains("Retries went from 10 to 0"), "{life}");
+    assert!(life.contains("Retry counter changed from 10 to 0"), "{life}");
     let page = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
-    assert!(page.contains("Its retries were set back from 10 to 0."), "{page}");
-    assert!(!page.contains("Not retried yet"), "{page}");
+    assert!(page.contains("Retry requested after 10 failed retries."), "{page}");
     let never = hospital.page("/atomfeed-console/failed-events/odoo/2").await.body;
-    assert!(never.contains("Not retried yet. The consumer tries it again by itself."), "{never}");
+    assert!(never.contains("Waiting for the next retry.") && !never.contains("Retry requested after"), "{never}");
 }
 
 const LIST: &str = "/atomfeed-console/failed-events?app=odoo";
@@ -86,12 +88,24 @@ async fn list_search_plan_and_exports_speak_of_the_latest_error() {
     let list = hospital.page(LIST).await.body;
     assert!(list.contains("The innermost of all") && list.contains("First cause 2"), "{list}");
     assert!(!list.contains("First cause 1"), "{list}");
-    assert!(list.contains("<th scope=\"col\">Latest error</th>"), "{list}");
+    assert!(list.contains(">Latest error</th>"), "{list}");
     // In the same words as on the event's page.
     let event = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
     assert!(event.contains("<h1>The innermost of all<") && event.contains("First cause 1"), "{event}");
+    // As a text for a ticket, with both errors.
+    let ticket = event.split("id=\"ticket\"").nth(1).and_then(|rest| rest.split("</pre>").next()).expect("a ticket");
+    for told in [
+        "→ Odoo",
+        "Cause: The innermost of all",
+        "Latest error:",
+        "First error:",
+        "Latest failure: 2026-11-20 08:30:00 UTC",
+    ] {
+        assert!(ticket.contains(told), "{told}: {ticket}");
+    }
 
-    for (text, found) in [("innermost", true), ("INNERMOST+OF", true), ("First+cause+1", true), ("of+last+year", false)]
+    for (text, found) in
+        [("innermost", true), ("INNERMOST+OF", true), ("%22First+cause+1%22", true), ("of+last+year", false)]
     {
         let page = hospital.page(&format!("{LIST}&q={text}")).await.body;
         assert_eq!(page.contains("/failed-events/odoo/1?"), found, "{text}: {page}");
@@ -115,10 +129,23 @@ async fn list_search_plan_and_exports_speak_of_the_latest_error() {
     assert_eq!(&rows[0][column("latest_failed_at_utc")], "2026-11-20T08:30:00.000000Z");
     assert_eq!(&rows[0][column("first_failed_at_utc")], "2026-11-20T08:00:00.000000Z");
     assert_eq!(&rows[0][column("first_failed_at_is")], "first failure");
+    assert_eq!(&rows[0][column("failed_retries_seen")], "1");
+    assert!(rows[0][column("group")].parse::<i64>().is_ok(), "{csv}");
+    assert!(rows[0][column("record")].ends_with(" → Odoo"), "{csv}");
+    assert_eq!(&rows[0][column("filter")], "q=innermost");
 
     let lines = hospital.get("/atomfeed-console/failed-events.ndjson?app=odoo").await.body;
+    for line in lines.lines() {
+        // One object a line, as before; what is new stands at the end.
+        assert!(
+            line.starts_with(r#"{"app":"odoo","id":"#) && line.ends_with(r#","filter":"app=odoo","filtered_by":null}"#),
+            "{line}"
+        );
+    }
     let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines[0]["latest_cause"], "The innermost of all");
+    let all = hospital.get("/atomfeed-console/failed-events.ndjson").await.body;
+    assert!(all.lines().all(|line| line.ends_with(r#","filter":"everything","filtered_by":null}"#)), "{all}");
     assert!(lines[0]["error"].as_str().is_some_and(|error| error.contains("First cause 1")));
     // Without a failed retry the first error is the latest.
     assert_eq!((&lines[1]["latest_cause"], &lines[1]["latest_error"]), (&"First cause 2".into(), &lines[1]["error"]));
@@ -141,7 +168,7 @@ async fn an_earlier_failure_is_found_by_no_search_and_named_in_no_list() {
     let list = hospital.page(LIST).await.body;
     assert!(list.contains("First cause 1") && !list.contains("last year"), "{list}");
     let found = hospital.page(&format!("{LIST}&q=last+year")).await.body;
-    assert!(found.contains("No failed event matches this filter"), "{found}");
+    assert!(found.contains("Nothing found for “last year”"), "{found}");
     let csv = hospital.get("/atomfeed-console/failed-events.csv").await.body;
     assert!(!csv.contains("last year"), "{csv}");
 }
@@ -159,7 +186,7 @@ async fn a_list_names_the_latest_error_before_the_ledger_has_seen_the_table() {
 /// MySQL as most installations of OpenMRS have it: the first TIMESTAMP of a table changes with every update.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_time_moves_it_is_called_what_it_is() {
-    let mut database = TestDatabase::new(Server::Mariadb57, Variant::OpenMrs).await;
+    let mut database = TestDatabase::new(Server::MysqlOld, Variant::OpenMrs).await;
     let rows: Vec<_> = (1..=2).map(|id| database.failed(id)).collect();
     database.insert(&rows).await;
     database.log(1, Some(FEED), "2026-11-01T09:00:00Z", "tag:atomfeed.ict4h.org:1", "The present cause").await;
@@ -171,8 +198,8 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
 
     // Nothing has changed since it was seen first, but that may not be the first failure either.
     let page = hospital.page(&list).await.body;
-    assert!(page.contains("<th scope=\"col\">Last changed<") && page.contains(">last changed<"), "{page}");
-    assert!(page.contains("Last changed from") && !page.contains("First failed from"), "{page}");
+    assert!(page.contains("title=\"Oldest first\">Last changed<") && page.contains(">last changed<"), "{page}");
+    assert!(page.contains("First seen failed from") && !page.contains("First failed from"), "{page}");
     let event = format!("/atomfeed-console/failed-events/{key}/1");
     let page = hospital.page(&event).await.body;
     assert!(page.contains("<dt>Last changed<") && !page.contains("<dt>First failed<"), "{page}");
@@ -181,7 +208,7 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
     database.run("UPDATE failed_events SET retries = retries + 1").await;
     hospital.look(&key).await;
     let page = hospital.page(&list).await.body;
-    assert!(page.contains("<th scope=\"col\">First seen<") && page.contains(">first seen<"), "{page}");
+    assert!(page.contains("title=\"Oldest first\">First seen<") && page.contains(">first seen<"), "{page}");
     assert!(page.contains("2026-11-01T08:00:00Z"), "{page}");
     let page = hospital.page(&event).await.body;
     for words in ["First seen failed", "<dt>Last changed<", "not later than ", "<h1>The present cause<", "2026-11-01"] {
@@ -206,5 +233,112 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
     assert!(row[column("last_changed_at_utc")] > *"2026-11-01T08:00:00.000000Z", "{csv}");
     let history = hospital.get(&format!("/atomfeed-console/history.csv?app={key}")).await.body;
     assert!(history.lines().nth(1).is_some_and(|line| line.ends_with(",first seen failed")), "{history}");
+    database.remove().await;
+}
+
+/// 120 events of feed and category "encounter", of which every third has failed_at moved to this moment since the console
+/// saw it. The event with id `n` failed `n` minutes after the beginning of November 2026.
+async fn moved(variant: Variant) -> (TestDatabase, Hospital) {
+    let mut database = TestDatabase::new(Server::MysqlOld, variant).await;
+    let rows: Vec<_> = (1..=120)
+        .map(|id| Failed {
+            failed_at: database.at(&format!("2026-11-01T{:02}:{:02}:00Z", id / 60, id % 60)),
+            retries: 5,
+            tags: Some(if id % 2 == 0 { "Encounter" } else { "drug, other" }),
+            ..database.failed(id)
+        })
+        .collect();
+    database.insert(&rows).await;
+    let app = database.app.clone();
+    let hospital = Hospital::with(&[], &[], "/atomfeed-console", |config| config.applications = vec![app]).await;
+    hospital.look("lab").await;
+    database.run("UPDATE failed_events SET retries = retries + 1 WHERE id % 3 = 0").await;
+    hospital.look("lab").await;
+    (database, hospital)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_time_moves_lists_are_sorted_and_filtered_by_the_times_that_they_show() {
+    for variant in [Variant::OpenMrs, Variant::Latin1] {
+        let (database, hospital) = moved(variant).await;
+        let up: Vec<i64> = (1..=120).collect();
+        let down: Vec<i64> = (1..=120).rev().collect();
+        let range: Vec<i64> = (30..90).collect();
+        assert_eq!(whole_list(&hospital, "app=lab").await, down);
+        assert_eq!(whole_list(&hospital, "app=lab&sort=oldest").await, up);
+        assert_eq!(whole_list(&hospital, "app=lab&sort=id-up").await, up);
+        let hours = "from=2026-11-01T00:30&until=2026-11-01T01:30";
+        assert_eq!(whole_list(&hospital, &format!("app=lab&sort=oldest&{hours}")).await, range);
+        assert_eq!(whole_list(&hospital, &format!("app=lab&sort=id-up&{hours}")).await, range);
+        assert_eq!(
+            whole_list(&hospital, "app=lab&sort=oldest&category=encounter&from=2026-11-02").await,
+            Vec::<i64>::new()
+        );
+        // Every row is of the feed whose address ends so; the tag is of the even ones alone.
+        assert_eq!(whole_list(&hospital, &format!("app=lab&sort=oldest&category=ENCOUNTER&{hours}")).await, range);
+        let odd: Vec<i64> = range.iter().copied().filter(|id| id % 2 == 1).collect();
+        assert_eq!(whole_list(&hospital, &format!("app=lab&sort=oldest&category=drug&{hours}")).await, odd);
+        assert_eq!(whole_list(&hospital, &format!("app=lab&sort=id-up&category=other&{hours}")).await, odd);
+        // A text is looked for in the table, and the ledger tells the time.
+        let found = whole_list(&hospital, &format!("app=lab&q=encounter/7&{hours}")).await;
+        assert_eq!(found, (70..80).rev().collect::<Vec<i64>>());
+
+        // Its neighbours are those of the list, also of one that has moved.
+        let page = hospital.page("/atomfeed-console/failed-events/lab/60?app=lab").await.body;
+        let beside =
+            |rel: &str| page.split("<a").find(|link| link.contains(&format!("rel=\"{rel}\""))).map(str::to_owned);
+        let leads =
+            |rel: &str, id: u32| beside(rel).is_some_and(|link| link.contains(&format!("/failed-events/lab/{id}?")));
+        assert!(leads("prev", 61) && leads("next", 59), "{:?} {:?}", beside("prev"), beside("next"));
+
+        // What is exported and what is retried is what was listed.
+        let query = format!("app=lab&{hours}");
+        let csv = hospital.get(&format!("/atomfeed-console/failed-events.csv?{query}")).await.body;
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let head = reader.headers().expect("a head").clone();
+        let column = |name: &str| head.iter().position(|each| each == name).expect(name);
+        let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.expect("a row")).collect();
+        let ids: Vec<i64> = rows.iter().map(|row| row[column("id")].parse().expect("an id")).collect();
+        assert_eq!(ids, range);
+        for row in &rows {
+            let moved = row[column("id")].parse::<i64>().expect("an id") % 3 == 0;
+            let time = if moved { "first seen failed" } else { "last change of the row" };
+            assert_eq!((&row[column("first_failed_at_is")], &row[column("filtered_by")]), (time, time));
+        }
+        let plan = hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("query", &query)]).await;
+        assert_eq!(plan.header("location"), "/atomfeed-console/operations/1", "{}", plan.body);
+        let planned = hospital.console.parts.store.operation(1).await.unwrap().expect("a plan");
+        assert_eq!(planned.planned, Some(60));
+        database.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_time_moves_and_the_ledger_is_not_in_step_it_is_said_what_is_compared() {
+    let (mut database, hospital) = moved(Variant::OpenMrs).await;
+    let list = "/atomfeed-console/failed-events?app=lab&from=2026-11-01T00:30";
+    let page = hospital.page(list).await.body;
+    assert!(
+        page.contains("First seen failed from") && page.contains("when the console first saw the failed event"),
+        "{page}"
+    );
+
+    // Nothing new can be written down: the next look at a changed table leaves the ledger behind.
+    hospital.execute_on_store("ALTER TABLE ledger_feeds RENAME COLUMN uri TO lost").await;
+    database.run("UPDATE failed_events SET retries = retries + 1 WHERE id = 1").await;
+    while hospital.console.parts.watch.in_step("lab") {
+        hospital.console.parts.watch.look_again("lab").await;
+    }
+    let page = hospital.page(list).await.body;
+    assert!(page.contains("Last changed from") && page.contains("not up to date now"), "{page}");
+    let csv = hospital.get("/atomfeed-console/failed-events.csv?app=lab&from=2026-11-01T02:30").await.body;
+    let mut lines = csv.lines();
+    assert!(lines.next().is_some_and(|head| head.ends_with(",filtered_by")), "{csv}");
+    // Those whose rows were changed: 40 of the 120, and the first one.
+    assert_eq!(lines.filter(|line| line.ends_with(",last change of the row")).count(), 41, "{csv}");
+    let query = ("query", "app=lab&from=2026-11-01T02:30");
+    let plan = hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), query]).await;
+    let planned = hospital.console.parts.store.operation(1).await.unwrap().expect("a plan");
+    assert!(planned.scope.contains("(in Laboratory by the last change of the row)"), "{} {}", planned.scope, plan.body);
     database.remove().await;
 }

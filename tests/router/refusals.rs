@@ -69,8 +69,8 @@ async fn a_token_that_nobody_has_is_on_record_without_the_token() {
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     }
     let found = entries(&hospital).await;
-    assert_eq!(said(&found), [("access_refused", "(nobody who is known)", "", "refused")], "the second is counted");
-    assert!(found[0].what.contains("token is not known") && !found[0].what.contains("afc_"), "{}", found[0].what);
+    assert_eq!(said(&found), [("access_refused", "(unknown user)", "", "refused")], "the second is counted");
+    assert!(found[0].what.contains("token is unknown") && !found[0].what.contains("afc_"), "{}", found[0].what);
     // Nobody at all is no refusal: that is every first visit.
     assert_eq!(script(&hospital, Method::GET, "/apps", None).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(entries(&hospital).await.len(), 1);

@@ -58,6 +58,16 @@ fn secret_on(page: &Answer) -> String {
     between(&page.body, "data-secret").into_iter().next().unwrap_or_else(|| panic!("no secret: {}", page.body))
 }
 
+/// A screen reader reads what is wrong with the code where the code is typed, once.
+fn assert_told_at_the_field(page: &Answer) {
+    let field = page.body.split("<input").find(|field| field.contains("name=\"code\"")).expect("the field");
+    let field = field.split('>').next().unwrap_or_default();
+    assert!(field.contains("aria-invalid=\"true\"") && field.contains("-code-problem\""), "{field}");
+    let told = page.body.split("-code-problem\">").nth(1).expect("what is wrong").split("</p>").next();
+    assert!(told.is_some_and(|told| told.contains("Wrong code.")), "{}", page.body);
+    assert_eq!(page.body.matches("Wrong code.").count(), 1, "{}", page.body);
+}
+
 /// Lets so much time pass that the next code is another one.
 async fn next_step(hospital: &Hospital) {
     sqlx::query("UPDATE second_factors SET last_step = 0").execute(&mut store_of(hospital).await).await.unwrap();
@@ -93,7 +103,7 @@ async fn somebody_sets_up_an_app_and_signs_in_with_its_codes() {
     assert!(browser.get("/account").await.body.contains("Set up a second factor"));
     let refused = browser.form("/api/begin_second_factor", &[("password", "not mine at all")]).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    assert!(refused.body.contains("The password is not right") && refused.body.contains("Set up a second factor"));
+    assert!(refused.body.contains("The password is wrong") && refused.body.contains("Set up a second factor"));
 
     browser.form("/api/begin_second_factor", &[("password", PASSWORD)]).await;
     let page = browser.get("/account/second-factor").await;
@@ -103,7 +113,8 @@ async fn somebody_sets_up_an_app_and_signs_in_with_its_codes() {
     assert!(!page.body.contains("<img") && !page.body.contains("data:image"), "nothing that the policy forbids");
     let wrong = browser.form("/api/confirm_second_factor", &[("code", &wrong_code(&secret))]).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
-    assert!(wrong.body.contains("This code is not right.") && wrong.body.contains(&secret), "the same secret stays");
+    assert!(wrong.body.contains("Wrong code.") && wrong.body.contains(&secret), "the same secret stays");
+    assert_told_at_the_field(&wrong);
     assert!(elsewhere.get("/operations").await.status.is_success(), "nothing has changed yet");
 
     let confirmed = browser.form("/api/confirm_second_factor", &[("code", &code_of(&secret))]).await;
@@ -132,7 +143,8 @@ async fn somebody_sets_up_an_app_and_signs_in_with_its_codes() {
     assert!(!page.body.contains(&secret), "{}", page.body);
     let wrong = second_step(&mut other, &wrong_code(&secret)).await;
     assert_eq!((wrong.status, other.session()), (StatusCode::UNAUTHORIZED, None));
-    assert!(wrong.body.contains("This code is not right.") && wrong.body.contains("name=\"code\""), "{}", wrong.body);
+    assert!(wrong.body.contains("Wrong code.") && wrong.body.contains("name=\"code\""), "{}", wrong.body);
+    assert_told_at_the_field(&wrong);
     let code = code_of(&secret);
     let spaced = format!(" {} {} ", &code[..3], &code[3..]);
     let right = second_step(&mut other, &spaced).await;
@@ -144,7 +156,7 @@ async fn somebody_sets_up_an_app_and_signs_in_with_its_codes() {
     third.sign_in("operator", PASSWORD, "").await;
     let twice = second_step(&mut third, &code).await;
     assert_eq!((twice.status, third.session()), (StatusCode::UNAUTHORIZED, None));
-    assert!(twice.body.contains("This code has been used"), "{}", twice.body);
+    assert!(twice.body.contains("This code was already used"), "{}", twice.body);
 
     let entries = on_record(&hospital, 1_000).await;
     let of = |kind: &str, what: &str, outcome: &str| {
@@ -216,7 +228,7 @@ async fn what_is_pending_is_of_one_browser_and_one_password_and_a_few_codes() {
     assert_eq!(thief.get("/sign-in/code").await.status, StatusCode::BAD_REQUEST);
     let stolen = thief.form("/api/sign_in_code", &[("code", &code_of(&secret))]).await;
     assert_eq!((stolen.status, thief.session()), (StatusCode::UNAUTHORIZED, None));
-    assert!(stolen.body.contains("Begin again"), "{}", stolen.body);
+    assert!(stolen.body.contains("Start again"), "{}", stolen.body);
     let mut nobody = Browser::new(&hospital);
     nobody.get("/sign-in").await;
     let none = nobody.form("/api/sign_in_code", &[("code", &code_of(&secret))]).await;
@@ -235,7 +247,9 @@ async fn what_is_pending_is_of_one_browser_and_one_password_and_a_few_codes() {
     guesser.sign_in("operator", PASSWORD, "").await;
     let mut answers = Vec::new();
     while answers.last() != Some(&StatusCode::TOO_MANY_REQUESTS) && answers.len() < 10 {
-        answers.push(second_step(&mut guesser, &wrong_code(&secret)).await.status);
+        let answer = second_step(&mut guesser, &wrong_code(&secret)).await;
+        assert_eq!(answer.header("retry-after").is_empty(), answer.status != StatusCode::TOO_MANY_REQUESTS);
+        answers.push(answer.status);
     }
     assert_eq!(answers[..5], [StatusCode::UNAUTHORIZED; 5]);
     assert_eq!(answers.last(), Some(&StatusCode::TOO_MANY_REQUESTS), "{answers:?}");
@@ -321,6 +335,21 @@ async fn a_role_that_must_have_one_sets_it_up_at_sign_in() {
 }
 
 #[tokio::test]
+async fn of_two_set_ups_at_one_time_the_first_stays() {
+    let hospital = with_accounts().await;
+    let store = &hospital.console.parts.store;
+    let account = store.account("operator").await.unwrap().unwrap().id;
+    let secret = async || store.second_factor(account).await.unwrap().map(|factor| factor.secret);
+    assert!(store.set_second_factor(account, b"first", 1, &[[1; 32]], &[], false).await.unwrap());
+    assert!(!store.set_second_factor(account, b"second", 2, &[[2; 32]], &[], false).await.unwrap());
+    assert_eq!(secret().await.as_deref(), Some(&b"first"[..]));
+    assert!(store.take_recovery_code(account, &[1; 32]).await.unwrap(), "its recovery codes stay, too");
+    // Another phone is set up by somebody who has proved to have the first.
+    assert!(store.set_second_factor(account, b"third", 3, &[], &[], true).await.unwrap());
+    assert_eq!(secret().await.as_deref(), Some(&b"third"[..]));
+}
+
+#[tokio::test]
 async fn a_one_time_password_leads_through_the_second_factor_to_a_password_of_ones_own() {
     let hospital = with_demand(&[Role::Operator]).await;
     let (password, kept) =
@@ -335,7 +364,7 @@ async fn a_one_time_password_leads_through_the_second_factor_to_a_password_of_on
     assert_eq!(between(&codes.body, "data-recovery-code").len(), 10);
     assert_eq!(browser.get("/groups").await.header("location"), "/atomfeed-console/account", "the password first");
     let again = Browser::new(&hospital).sign_in("operator", &password, "").await;
-    assert!(again.body.contains("This one-time password has been used"), "{}", again.body);
+    assert!(again.body.contains("This one-time password was already used"), "{}", again.body);
 }
 
 #[tokio::test]
@@ -355,7 +384,7 @@ async fn basic_is_refused_and_tokens_stay() {
         let refused = script(&hospital, Method::GET, "/apps", Some(&basic(name, PASSWORD))).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.body);
         assert!(
-            refused.body.contains("Basic is not taken for") && refused.body.contains("Make a token"),
+            refused.body.contains("Basic cannot be used for") && refused.body.contains("Create a token"),
             "{}",
             refused.body
         );
@@ -373,7 +402,7 @@ async fn an_administrator_resets_the_second_factor_of_somebody_else() {
     set_up(&mut theirs).await;
     let mut browser = Browser::signed_in(&hospital, "administrator").await;
     let page = browser.get("/accounts").await;
-    assert_eq!(page.body.matches("Reset second factor").count(), 1, "where there is one");
+    assert_eq!(page.body.matches("/api/reset_second_factor\"").count(), 1, "where there is one");
     let own = browser.form("/api/reset_second_factor", &[("name", "administrator")]).await;
     assert_eq!(own.status, StatusCode::FORBIDDEN, "{}", own.body);
     let none = browser.form("/api/reset_second_factor", &[("name", "viewer")]).await;
@@ -419,8 +448,20 @@ async fn one_turns_it_off_or_takes_another_phone_with_password_and_code() {
     assert_eq!(second_step(&mut other, &code_of(&new)).await.status, StatusCode::SEE_OTHER);
     next_step(&hospital).await;
     let off = browser.form("/api/end_second_factor", &[("password", PASSWORD), ("code", &code_of(&new))]).await;
-    assert_eq!(off.header("location"), "/atomfeed-console/account#second-factor", "{}", off.body);
+    assert_eq!(off.header("location"), "/atomfeed-console/account", "{}", off.body);
     assert!(browser.get("/account").await.body.contains("Set up a second factor"), "the session goes on");
+    // A page from before still has the forms.
+    let turned_off = async || {
+        let all = on_record(&hospital, 1_000).await;
+        all.into_iter().filter(|(_, what, _)| what.contains("turned off") || what.contains("recovery codes")).count()
+    };
+    let before = turned_off().await;
+    for late in ["end_second_factor", "new_recovery_codes"] {
+        let told = browser.form(&format!("/api/{late}"), &[("password", PASSWORD), ("code", &code_of(&new))]).await;
+        assert_eq!(told.status, StatusCode::BAD_REQUEST, "{late}");
+        assert!(told.body.contains("There is no second factor. Nothing was changed."), "{late}: {}", told.body);
+    }
+    assert_eq!(turned_off().await, before, "nothing was done, and nothing is on record as done");
     assert_eq!(other.sign_in("viewer", PASSWORD, "").await.header("location"), "/atomfeed-console");
 }
 
@@ -448,7 +489,7 @@ async fn without_the_key_codes_are_not_checked_and_nobody_is_locked_out_for_good
         browser.sign_in("operator", PASSWORD, "").await;
         let told = second_step(&mut browser, &code_of(&secret)).await;
         assert_eq!(told.status, StatusCode::SERVICE_UNAVAILABLE, "{case}: {}", told.body);
-        assert!(told.body.contains("does not have the key of the second factors"), "{case}: {}", told.body);
+        assert!(told.body.contains("the key of the second factors is missing"), "{case}: {}", told.body);
         assert!(!told.body.contains("kept.db"), "{case}: no path for strangers");
         let used = match case {
             "missing" => &codes[0],

@@ -113,7 +113,7 @@ async fn a_service_token_opens_its_right_and_no_other_route_in_every_way_of_sign
                         }
                         Needs::SignedIn | Needs::Right(_) => {
                             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{told}");
-                            let says = answer.body.contains("This is a service token: it opens /status");
+                            let says = answer.body.contains("This is a service token: it opens only /status");
                             assert!(says || method == Method::HEAD, "{told}");
                             refused += 1;
                         }
@@ -196,14 +196,14 @@ async fn an_administrator_makes_a_token_on_the_page_sees_it_once_and_revokes_it(
 
     let twice = make(&mut browser, &fields).await;
     assert_eq!(twice.status, StatusCode::BAD_REQUEST);
-    assert!(twice.body.contains("There is a service token") && twice.body.contains("New service token"));
+    assert!(twice.body.contains("already exists") && twice.body.contains("New service token"));
     for (changed, says) in [
-        (("name", " "), "cannot be the name of a service token"),
-        (("days", "0"), "no number of days"),
-        (("days", "9999999"), "no number of days"),
-        (("password", "wrong"), "The password is not right"),
-        (("right", "everything"), "could not be understood"),
-        (("all", ""), "No application was chosen"),
+        (("name", " "), "cannot be used for a service token"),
+        (("days", "0"), "not a number of days"),
+        (("days", "9999999"), "not a number of days"),
+        (("password", "wrong"), "The password is wrong"),
+        (("right", "everything"), "The form was not understood"),
+        (("all", ""), "No application is selected"),
     ] {
         let mut fields: Vec<_> =
             fields.iter().copied().filter(|(key, _)| *key != changed.0 && *key != "name").collect();
@@ -224,7 +224,7 @@ async fn an_administrator_makes_a_token_on_the_page_sees_it_once_and_revokes_it(
     assert_eq!(revoked.status, StatusCode::SEE_OTHER, "{}", revoked.body);
     assert_eq!(status(&hospital, &token).await.status, StatusCode::UNAUTHORIZED);
     let gone = browser.form("/api/revoke_service_token", &[("id", &id)]).await;
-    assert!(gone.body.contains("has been revoked already"), "{}", gone.body);
+    assert!(gone.body.contains("was already revoked"), "{}", gone.body);
     let what = [("token_made", "service token nagios for status"), ("token_revoked", "service token nagios (1)")];
     let mut entries = on_record(&hospital, 100).await;
     entries.retain(|(kind, _, outcome)| kind.starts_with("token_") && outcome == "done");
@@ -257,7 +257,7 @@ async fn only_an_administrator_who_sees_everything_and_sits_at_a_browser_makes_o
         .unwrap();
     let mut limited = Browser::signed_in(&hospital, "odoo-only").await;
     let refused = limited.form("/api/make_service_token", &fields).await;
-    assert!(refused.body.contains("by administrators who see every application"), "{}", refused.body);
+    assert!(refused.body.contains("Only administrators of all applications"), "{}", refused.body);
     assert_eq!(limited.get("/service-tokens").await.status, StatusCode::FORBIDDEN);
 
     let mut browser = Browser::signed_in(&hospital, "administrator").await;
@@ -368,8 +368,8 @@ async fn the_settings_name_tokens_and_what_they_no_longer_name_opens_nothing() {
     hospital.console.parts.store.close().await;
     drop(hospital);
     for (wanted, says) in [
-        (named("mine", ONE), "There is a service token \"mine\" already"),
-        (named("x", &token), "holds a token that was made"),
+        (named("mine", ONE), "The service token \"mine\" was already created"),
+        (named("x", &token), "has a token that was already created"),
     ] {
         let refused = start(vec![wanted]).await.map(drop).unwrap_err().to_string();
         assert!(refused.contains(says) && !refused.contains(&token), "{refused}");

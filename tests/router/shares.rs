@@ -49,14 +49,14 @@ async fn a_download_that_has_no_turn_is_refused_with_words() {
         taken.push(share.await.expect("a turn"));
     }
     let refused = shares.take(&Holder::Unknown).await.expect_err("all are under way");
-    assert_eq!(refused.status, 429);
-    assert!(refused.to_string().contains("3 downloads of yours are under way"), "{refused}");
+    assert_eq!((refused.status, refused.wait), (429, Some(10)));
+    assert!(refused.to_string().contains("3 of your downloads are running"), "{refused}");
     for address in 1..=5 {
         taken.push(shares.take(&Holder::Address([10, 0, 0, address].into())).await.expect("a turn"));
     }
     let refused = shares.take(&Holder::Address([10, 0, 0, 9].into())).await.expect_err("all are under way");
     assert_eq!(refused.status, 503);
-    assert!(refused.to_string().contains("8 downloads are under way"), "{refused}");
+    assert!(refused.to_string().contains("8 downloads are running"), "{refused}");
     drop(taken);
     assert!(shares.take(&Holder::Unknown).await.is_ok());
 }

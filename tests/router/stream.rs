@@ -133,8 +133,9 @@ async fn a_session_has_a_share_of_the_streams() {
         assert!(open.len() <= 20, "{}", open.len());
     };
     assert_eq!((full.status(), open.len()), (StatusCode::TOO_MANY_REQUESTS, 20));
+    assert_eq!(full.headers()[header::RETRY_AFTER], "30");
     let said = full.into_body().collect().await.expect("a body").to_bytes();
-    assert!(String::from_utf8_lossy(&said).contains("as many open pages as one may keep up to date"), "{said:?}");
+    assert!(String::from_utf8_lossy(&said).contains("Too many open pages"), "{said:?}");
     assert_eq!(status(&again).await.status(), StatusCode::OK, "another session has its own");
     assert_eq!(status(&operator).await.status(), StatusCode::OK, "and so has another person");
     drop(open);
@@ -188,4 +189,15 @@ async fn a_stream_ends_when_who_reads_it_may_not_any_more() {
     ends(revoked, "a revoked token").await;
     hospital.look("odoo").await;
     until(&mut goes_on, "event: look").await;
+}
+
+#[tokio::test]
+async fn a_stream_gives_signs_of_life_while_nothing_happens() {
+    let hospital = Hospital::new(&[], &[]).await;
+    let mut body = hospital.open("/atomfeed-console/events").await.into_body().into_data_stream();
+    until(&mut body, "event: open").await;
+    let begun = std::time::Instant::now();
+    until(&mut body, "event: alive").await;
+    until(&mut body, "event: alive").await;
+    assert!(begun.elapsed() < std::time::Duration::from_secs(8), "a page that waits for two would call it lost");
 }

@@ -23,10 +23,10 @@ use url::Url;
 /// The servers that `scripts/test-databases` starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// MariaDB, or a MySQL in its place, with its own settings.
-    Mariadb,
-    /// The same as MySQL 5.7 behaves: empty sql_mode, `explicit_defaults_for_timestamp` off.
-    Mariadb57,
+    /// A server of the MySQL family, MySQL or MariaDB, with its own settings. [`TestDatabase::version`] says who made it.
+    Mysql,
+    /// The same with the settings that MySQL 5.7 has: empty sql_mode, `explicit_defaults_for_timestamp` off.
+    MysqlOld,
     Postgres,
     Sqlite,
 }
@@ -35,8 +35,8 @@ impl Server {
     /// Whether a name of tests begins with this server's.
     pub const fn begins(self, name: &str) -> bool {
         let own = match self {
-            Self::Mariadb => b"mariadb".as_slice(),
-            Self::Mariadb57 => b"mariadb57",
+            Self::Mysql => b"mysql".as_slice(),
+            Self::MysqlOld => b"mysql_old",
             Self::Postgres => b"postgres",
             Self::Sqlite => b"sqlite",
         };
@@ -210,8 +210,8 @@ impl TestDatabase {
     pub async fn new(server: Server, variant: Variant) -> Self {
         let name = format!("t{}_{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
         let Made { admin, version, database, folder } = match server {
-            Server::Mariadb => mariadb("TEST_MARIADB_URL", &name, variant).await,
-            Server::Mariadb57 => mariadb("TEST_MARIADB57_URL", &name, variant).await,
+            Server::Mysql => mysql("TEST_MYSQL_URL", &name, variant).await,
+            Server::MysqlOld => mysql("TEST_MYSQL_OLD_URL", &name, variant).await,
             Server::Postgres => postgres(&name, variant).await,
             Server::Sqlite => sqlite(&name).await,
         };
@@ -236,7 +236,7 @@ impl TestDatabase {
     }
 
     pub fn is_mysql(&self) -> bool {
-        matches!(self.server, Server::Mariadb | Server::Mariadb57)
+        matches!(self.server, Server::Mysql | Server::MysqlOld)
     }
 
     /// Whether its texts hold letters that UTF-8 writes in four bytes: the character sets of old installations do not.
@@ -258,7 +258,7 @@ impl TestDatabase {
 
     fn times(&self) -> Times {
         match (self.server, self.variant) {
-            (Server::Mariadb | Server::Mariadb57, _) | (_, Variant::OpenElisDump) => Times::Instant,
+            (Server::Mysql | Server::MysqlOld, _) | (_, Variant::OpenElisDump) => Times::Instant,
             (_, Variant::Millis) => Times::Millis,
             _ => Times::Local,
         }
@@ -545,7 +545,7 @@ struct Made {
     folder: Option<TempDir>,
 }
 
-async fn mariadb(variable: &str, name: &str, variant: Variant) -> Made {
+async fn mysql(variable: &str, name: &str, variant: Variant) -> Made {
     let url = server_url(variable);
     let mut link = MySqlConnection::connect(url.as_str()).await.expect("the throw-away server answers");
     let text: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut link).await.expect("a version");
@@ -626,6 +626,7 @@ fn application(database: Database) -> Application {
             time_zone: "Asia/Kathmandu".to_owned(),
             refresh_secs: 15,
             publishes: Vec::new(),
+            public_url: None,
             read_only: false,
         },
         database,

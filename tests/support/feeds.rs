@@ -51,7 +51,7 @@ pub fn open_with(database: &TestDatabase, port: Option<u16>, connections: u32) -
     let port = port.unwrap_or(at.port);
     let patience = Duration::from_secs(20);
     let opened = match database.server {
-        Server::Mariadb | Server::Mariadb57 => {
+        Server::Mysql | Server::MysqlOld => {
             let options = MySqlConnectOptions::new().host(&at.host).port(port).username(user).password(password);
             let options = options.database(&at.database).ssl_mode(sqlx::mysql::MySqlSslMode::Disabled);
             let pool = MySqlPoolOptions::new().acquire_timeout(patience).max_connections(connections);
@@ -332,7 +332,7 @@ impl Stand {
 pub async fn make_worked(database: &mut TestDatabase) {
     let worked = if database.server == Server::Postgres { "public.worked" } else { "worked" };
     let key = match database.server {
-        Server::Mariadb | Server::Mariadb57 => "bigint AUTO_INCREMENT PRIMARY KEY",
+        Server::Mysql | Server::MysqlOld => "bigint AUTO_INCREMENT PRIMARY KEY",
         Server::Postgres => "serial PRIMARY KEY",
         Server::Sqlite => "integer PRIMARY KEY",
     };

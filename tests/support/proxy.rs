@@ -23,8 +23,8 @@ struct State {
     closed: AtomicBool,
     /// Connections stay, but nothing that is sent arrives.
     silent: AtomicBool,
-    /// Cut as soon as the client sends this; it still goes through to the server.
-    on_sight_of: Mutex<Option<&'static [u8]>>,
+    /// Cut as soon as the client sends this, so many times; it still goes through to the server.
+    on_sight_of: Mutex<(&'static [u8], usize)>,
     /// Connections that were passed on since the beginning.
     passed_on: AtomicUsize,
     /// Messages of clients that were passed on since the beginning.
@@ -46,7 +46,7 @@ impl Proxy {
         let state = Arc::new(State {
             closed: AtomicBool::new(false),
             silent: AtomicBool::new(false),
-            on_sight_of: Mutex::new(None),
+            on_sight_of: Mutex::new((b"", 0)),
             passed_on: AtomicUsize::new(0),
             messages: AtomicUsize::new(0),
             cut_after: AtomicUsize::new(0),
@@ -98,7 +98,12 @@ impl Proxy {
     /// Cuts the connection on which the client sends `word`, after the server got it and before its answer is back.
     /// Only without TLS can it be seen.
     pub fn cut_on(&self, word: &'static [u8]) {
-        *self.state.on_sight_of.lock().expect("no test panicked here") = Some(word);
+        self.cut_times_on(1, word);
+    }
+
+    /// The same for the next so many connections.
+    pub fn cut_times_on(&self, times: usize, word: &'static [u8]) {
+        *self.state.on_sight_of.lock().expect("no test panicked here") = (word, times);
     }
 
     /// Cuts the connection on which the client sends its message of this number from now on, before the answer is back;
@@ -124,9 +129,10 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, state: Arc<State>
                     if state.cut_after.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) == Ok(1) {
                         return;
                     }
-                    let mut word = state.on_sight_of.lock().expect("no test panicked here");
-                    if word.is_some_and(|word| up[..length].windows(word.len()).any(|part| part == word)) {
-                        *word = None;
+                    let mut cut = state.on_sight_of.lock().expect("no test panicked here");
+                    let (word, times) = *cut;
+                    if times > 0 && up[..length].windows(word.len()).any(|part| part == word) {
+                        cut.1 -= 1;
                         return;
                     }
                 }

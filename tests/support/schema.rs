@@ -126,14 +126,14 @@ struct Kinds {
 impl Kinds {
     fn of(server: Server, variant: Variant) -> Self {
         match (server, variant) {
-            (Server::Mariadb | Server::Mariadb57, Variant::ModuleAtomfeed) => Self {
+            (Server::Mysql | Server::MysqlOld, Variant::ModuleAtomfeed) => Self {
                 key: "bigint unsigned AUTO_INCREMENT PRIMARY KEY",
                 failed_at: "timestamp(6) NULL",
                 time: "timestamp(6) NULL",
                 long: "longtext",
             },
             // On 5.x the first TIMESTAMP of a table changes with every update.
-            (Server::Mariadb | Server::Mariadb57, _) => Self {
+            (Server::Mysql | Server::MysqlOld, _) => Self {
                 key: "bigint unsigned AUTO_INCREMENT PRIMARY KEY",
                 failed_at: "timestamp(6) NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)",
                 time: "timestamp NULL",
