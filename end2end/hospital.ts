@@ -92,6 +92,15 @@ export class Hospital {
     rmSync(this.data, { recursive: true, force: true });
   }
 
+  /** Its process stands still: connections stay, and nothing is answered. */
+  freeze(): void {
+    this.process.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.process.kill("SIGCONT");
+  }
+
   /** The address of a page; `path` begins with a slash, and "" is the overview. */
   at(path: string): string {
     return `${this.origin}${this.base}${path}`;

@@ -1,5 +1,5 @@
 // The screens as a person finds their way on them: by role and by the words that are read, never by style.
-import { expect, type Locator, type Page } from "@playwright/test";
+import { type BrowserContext, expect, type Locator, type Page } from "@playwright/test";
 
 import type { Hospital } from "./hospital";
 
@@ -10,10 +10,9 @@ export function navigation(page: Page): Locator {
   return page.getByRole("navigation", { name: "Main" });
 }
 
-/** Waits until the page's islands are alive: the first thing they do is to name the reader's time zone. */
+/** Waits until the page's islands are alive: the last thing that they do at the start is to say so. */
 export async function expectAlive(page: Page): Promise<void> {
-  await expect(page.getByRole("contentinfo")).toContainText("Times are in");
-  await expect(page.getByRole("contentinfo")).not.toContainText("Times are in UTC");
+  await expect(page.locator("html[data-alive]")).toHaveCount(1);
 }
 
 export async function openAlive(page: Page, address: string): Promise<void> {
@@ -21,14 +20,14 @@ export async function openAlive(page: Page, address: string): Promise<void> {
   await expectAlive(page);
 }
 
-/** The link from the overview to the failed events of what needs attention first. */
+/** The link from the overview to the failed events of the feed that needs attention first. */
 export function mostUrgent(page: Page): Locator {
-  return page.getByRole("main").getByRole("link", { name: /^Open [\d,]+ failed events?$/ }).first();
+  return page.getByRole("table", { name: /^Feeds with failures/ }).getByRole("rowheader").getByRole("link").first();
 }
 
 /** What a page says after a retry of so many rows. */
 export function retryNotice(page: Page, rows: number): Locator {
-  return page.getByRole("status").filter({ hasText: new RegExp(`Retry requested for ${rows} row`) });
+  return page.getByRole("main").getByRole("status").filter({ hasText: new RegExp(`Retry requested for ${rows} event`) });
 }
 
 /** The list's rows. */
@@ -72,7 +71,7 @@ export async function keysOnPage(page: Page): Promise<string[]> {
 /** Fills the filter form's choices and sends it. */
 export async function filter(page: Page, choices: { application?: string; state?: string }): Promise<void> {
   const form = page.getByRole("form", { name: "Filter" });
-  if (choices.application) await form.getByLabel("Application").selectOption({ label: choices.application });
+  if (choices.application) await form.getByRole("combobox", { name: "Application", exact: true }).selectOption({ label: choices.application });
   if (choices.state) await form.getByLabel("State").selectOption(choices.state);
   await form.getByRole("button", { name: "Filter" }).click();
 }
@@ -121,6 +120,8 @@ export async function allPages(page: Page, hospital: Hospital): Promise<[string,
     ["failed events", hospital.at("/failed-events")],
     ["failed events, filtered", hospital.at(`/failed-events?app=${app}&state=exhausted&sort=id-up`)],
     ["failed events, none", hospital.at("/failed-events?q=nothing-has-this-text")],
+    ["search", hospital.at("/search?q=patient")],
+    ["search, nothing found", hospital.at("/search?q=GAN203007")],
     ["failed event", hospital.at(`/failed-events/${app}/${id}`)],
     ["groups", hospital.at("/groups")],
     ["groups without failed events", hospital.at("/groups?quiet=1")],
@@ -129,4 +130,34 @@ export async function allPages(page: Page, hospital: Hospital): Promise<[string,
     ["help", hospital.at("/help")],
     ["demo hospital", hospital.at("/demo")],
   ];
+}
+
+/** The address of the group of Odoo's first failed event, once the console has grouped it. */
+export async function groupOfFirst(page: Page, hospital: Hospital): Promise<string> {
+  const [id] = hospital.sql("odoo", "select id from failed_events order by id limit 1");
+  await page.goto(hospital.at(`/failed-events/odoo/${id}`));
+  const link = page.getByRole("main").locator("a[href*='/groups/']").first();
+  await expect(async () => {
+    await page.reload();
+    await expect(link).toBeVisible({ timeout: 500 });
+  }).toPass();
+  return new URL((await link.getAttribute("href")) ?? "", hospital.origin).href;
+}
+
+/** Writes a note on a group's page that is open. */
+export async function writeNote(page: Page, what: string): Promise<void> {
+  await page.getByRole("textbox", { name: "What it is" }).fill(what);
+  await page.getByRole("button", { name: "Save note" }).click();
+}
+
+/** Opens a group, has somebody else save a note of it meanwhile, and saves one, too. Returns the two versions. */
+export async function writeNotesAtOnce(page: Page, context: BrowserContext, group: string): Promise<Locator> {
+  await expect(async () => expect((await page.goto(group))?.status()).toBe(200)).toPass();
+  const other = await context.newPage();
+  await other.goto(group);
+  await writeNote(other, "hers: the patient comes late");
+  await expect(other.getByRole("region", { name: "Note" })).toContainText("hers: the patient comes late");
+  // The other page stays open: this one would be read again when it comes to the front, and show her note.
+  await writeNote(page, "his: call the lab");
+  return page.getByRole("region", { name: "Two versions of the note" });
 }

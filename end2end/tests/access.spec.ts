@@ -3,7 +3,7 @@ import type { Page } from "@playwright/test";
 
 import { expect, test } from "../fixtures";
 import { password } from "../hospital";
-import { keyOf, navigation, rows } from "../screens";
+import { keyOf, navigation, openAlive, rows } from "../screens";
 
 test.use({ role: null });
 
@@ -12,15 +12,15 @@ function who(page: Page) {
 }
 
 async function signIn(page: Page, role: "viewer" | "operator" | "administrator") {
-  await page.getByLabel("Name").fill(role);
-  await page.getByLabel("Password").fill(password(role));
+  await page.getByLabel("User name").fill(role);
+  await page.getByLabel("Password", { exact: true }).fill(password(role));
   await page.getByRole("button", { name: "Sign in" }).click();
 }
 
 test("signing in and out by keyboard leads back to where one was", async ({ page, hospital }) => {
   await page.goto(hospital.at("/failed-events?app=odoo&q=a%20b"));
   await expect(page.getByRole("heading", { level: 1, name: "Sign in" })).toBeVisible();
-  await expect(page.getByLabel("Name")).toBeFocused();
+  await expect(page.getByLabel("User name")).toBeFocused();
   await page.keyboard.type("operator");
   await page.keyboard.press("Tab");
   await page.keyboard.type(password("operator"));
@@ -40,10 +40,19 @@ test.describe("a wrong password", () => {
 
   test("is told on the spot, and the right one still lets in", async ({ page, hospital }) => {
     await page.goto(hospital.at("/sign-in"));
-    await page.getByLabel("Name").fill("viewer");
-    await page.getByLabel("Password").fill("something else entirely");
+    await page.getByLabel("User name").fill("viewer");
+    await page.getByLabel("Password", { exact: true }).fill("something else entirely");
     await page.getByRole("button", { name: "Sign in" }).click();
-    await expect(page.getByRole("alert")).toContainText("The name or the password is not right.");
+    await expect(page.getByRole("alert")).toContainText("Wrong user name or password.");
+    // The message belongs to the field, which has the focus; the name is there still.
+    await expect(page).toHaveTitle(/^Sign-in failed/);
+    await expect(page.getByLabel("User name")).toHaveValue("viewer");
+    await expect(page.getByLabel("Password", { exact: true })).toBeFocused();
+    await expect(page.getByLabel("Password", { exact: true })).toHaveAccessibleDescription(/Wrong user name or password/);
+    await page.getByRole("button", { name: "Show password" }).click();
+    await expect(page.getByLabel("Password", { exact: true })).toHaveAttribute("type", "text");
+    await page.getByRole("button", { name: "Show password" }).click();
+    await expect(page.getByLabel("Password", { exact: true })).toHaveAttribute("type", "password");
     await signIn(page, "viewer");
     await expect(who(page)).toContainText("viewer");
   });
@@ -60,7 +69,7 @@ test.describe("without JavaScript", () => {
     await signIn(page, "operator");
     const event = await keyOf(rows(page).first());
     await rows(page).first().getByRole("button", { name: /^Retry / }).click();
-    await expect(page.getByRole("status").filter({ hasText: "Retry requested for 1 row" })).toBeVisible();
+    await expect(page.getByRole("status").filter({ hasText: "Retry requested for 1 event" })).toBeVisible();
     await navigation(page).getByRole("link", { name: "Operations" }).click();
     await expect(page.getByRole("main")).toContainText("operator");
     expect(event.app).toBe("odoo");
@@ -69,15 +78,18 @@ test.describe("without JavaScript", () => {
   });
 });
 
-test("what a viewer may not do is off, and says why", async ({ page, hospital }) => {
+test("what a viewer may not do is offered neither on the list nor on the event", async ({ page, hospital }) => {
   await page.goto(hospital.at("/failed-events?app=odoo&state=exhausted"));
   await signIn(page, "viewer");
-  await expect(page.getByText("does not include the right to retry failed events").first()).toBeVisible();
-  await expect(page.getByRole("button", { name: "Retry selected" })).toBeDisabled();
-  await expect(rows(page).first().getByRole("checkbox")).toBeDisabled();
-  await rows(page).first().getByRole("link").first().click();
-  const retry = page.getByRole("button", { name: "Retry", exact: true });
-  await expect(retry).toHaveAttribute("aria-disabled", "true");
+  const list = page.getByRole("table", { name: /^Failed events/ });
+  await expect(list.getByRole("rowheader").first()).toBeVisible();
+  await expect(page.getByText(/^Only (operators|administrators) /)).toHaveCount(0);
+  await expect(page.getByRole("button", { name: /^(Retry|Discard)/ })).toHaveCount(0);
+  await expect(list.getByRole("checkbox")).toHaveCount(0);
+  await list.getByRole("rowheader").getByRole("link").first().click();
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+  await expect(page).toHaveURL(/\/failed-events\/odoo\/\d+/);
+  await expect(page.getByRole("button", { name: /^(Retry|Discard)/ })).toHaveCount(0);
   await expect(navigation(page).getByRole("link", { name: "Accounts" })).toHaveCount(0);
 });
 
@@ -112,9 +124,10 @@ test("an administrator adds an account, whose owner chooses a password", async (
   await page.goto(ownHospital.at(""));
   await navigation(page).getByRole("link", { name: "Accounts" }).click();
   const form = page.getByRole("region", { name: "New account" });
-  await form.getByLabel("Name").fill("asha");
+  await form.getByLabel("User name").fill("asha");
   await form.getByLabel("Role").selectOption("operator");
-  await form.getByRole("button", { name: "Add the account" }).click();
+  await form.getByRole("button", { name: "Add account" }).click();
+  await expect(page.getByRole("button", { name: "Copy password" })).toBeVisible();
   const oneTime = (await page.locator("[data-new-password]").textContent())!.trim();
   await page.reload();
   await expect(page.locator("[data-new-password]")).toHaveCount(0);
@@ -122,15 +135,15 @@ test("an administrator adds an account, whose owner chooses a password", async (
   const context = await browser.newContext();
   const theirs = await context.newPage();
   await theirs.goto(ownHospital.at("/failed-events"));
-  await theirs.getByLabel("Name").fill("asha");
-  await theirs.getByLabel("Password").fill(oneTime);
+  await theirs.getByLabel("User name").fill("asha");
+  await theirs.getByLabel("Password", { exact: true }).fill(oneTime);
   await theirs.getByRole("button", { name: "Sign in" }).click();
-  await expect(theirs.getByText("Choose a password of your own.")).toBeVisible();
+  await expect(theirs.getByText("Choose a new password.")).toBeVisible();
   await theirs.getByLabel("Current password").fill(oneTime);
   await theirs.getByLabel("New password", { exact: true }).fill("copper tunnel violin marsh");
   await theirs.getByLabel("New password again").fill("copper tunnel violin marsh");
-  await theirs.getByRole("button", { name: "Change the password" }).click();
-  await expect(theirs.getByText("The password was changed.")).toBeVisible();
+  await theirs.getByRole("button", { name: "Change password" }).click();
+  await expect(theirs.getByText("The password is changed.")).toBeVisible();
   await theirs.goto(ownHospital.at("/failed-events"));
   await expect(rows(theirs).first()).toBeVisible();
   await context.close();
@@ -147,3 +160,121 @@ for (const width of [390, 1440]) {
     }
   });
 }
+
+test("an account is for all applications or for some; what ends a session asks first", async ({ page, ownHospital }) => {
+  await ownHospital.signIn(page.context(), "administrator");
+  await openAlive(page, ownHospital.at("/accounts"));
+  const form = page.getByRole("region", { name: "New account" });
+  await form.getByLabel("User name").fill("asha");
+  await expect(form.getByLabel("All applications (including future ones)")).toBeChecked();
+  await form.getByLabel("Odoo").check();
+  await expect(form.getByLabel("Only these:")).toBeChecked();
+  await form.getByRole("button", { name: "Add account" }).click();
+  const row = page.getByRole("row", { name: /^asha/ });
+  await expect(row.getByRole("cell", { name: "Odoo", exact: true })).toBeVisible();
+
+  await row.getByText("Change").click();
+  await row.getByText("Disable…").click();
+  await expect(row).toContainText("The user is signed out, and cannot sign in.");
+  await row.getByRole("button", { name: "Disable of asha" }).click();
+  await expect(page.getByRole("status").filter({ hasText: "The account asha is disabled." }).first()).toBeVisible();
+});
+
+test.describe("without JavaScript, a form with two meanings", () => {
+  test.use({
+    javaScriptEnabled: false,
+    provoked: /^status 400:|^request: .*\.js: csp$|^console: .* was preloaded using link preload/,
+  });
+
+  test("comes back with the message at the field and with what was typed", async ({ page, ownHospital }) => {
+    await ownHospital.signIn(page.context(), "administrator");
+    await page.goto(ownHospital.at("/accounts"));
+    const form = page.getByRole("region", { name: "New account" });
+    await form.getByLabel("User name").fill("asha");
+    await form.getByLabel("Odoo").check();
+    await form.getByRole("button", { name: "Add account" }).click();
+    await expect(form.getByRole("alert")).toContainText("All applications and some");
+    await expect(form.getByLabel("User name")).toHaveValue("asha");
+    await expect(form.getByLabel("Odoo")).toBeChecked();
+    await form.getByLabel("Only these:").check();
+    await form.getByRole("button", { name: "Add account" }).click();
+    await expect(page.getByRole("row", { name: /^asha/ }).getByRole("cell", { name: "Odoo", exact: true })).toBeVisible();
+  });
+});
+
+test.describe("what was typed when the session ended", () => {
+  test.use({ provoked: /^status 401:/ });
+
+  test("is there again after signing in, and never a password", async ({ page, context, ownHospital }) => {
+    await page.goto(ownHospital.at("/sign-in"));
+    await signIn(page, "administrator");
+    await openAlive(page, ownHospital.at("/accounts"));
+    const form = page.getByRole("region", { name: "New account" });
+    await form.getByLabel("User name").fill("asha");
+    await form.getByLabel("Role").selectOption("operator");
+    await form.getByLabel("Odoo").check();
+    const elsewhere = await context.browser()!.newContext();
+    await ownHospital.signIn(elsewhere, "administrator");
+    const other = await elsewhere.newPage();
+    await other.goto(ownHospital.at("/account"));
+    await other.getByRole("button", { name: "Sign out everywhere" }).click();
+    await expect(other).toHaveURL(ownHospital.at("/sign-in"));
+    await elsewhere.close();
+
+    await form.getByRole("button", { name: "Add account" }).click();
+    await expect(page.getByText("Your session has ended.")).toBeVisible();
+    // A wrong password in between loses nothing.
+    await page.getByLabel("User name").fill("administrator");
+    await page.getByLabel("Password", { exact: true }).fill("not the right one");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await expect(page.getByText("Wrong user name or password.").first()).toBeVisible();
+    expect(await page.evaluate(() => JSON.stringify(sessionStorage))).not.toContain("not the right one");
+    await signIn(page, "administrator");
+    await expect(page).toHaveURL((url) => url.href.startsWith(ownHospital.at("/accounts")));
+    await expect(form.getByLabel("User name")).toHaveValue("asha");
+    await expect(form.getByLabel("Role")).toHaveValue("operator");
+    await expect(form.getByLabel("Odoo")).toBeChecked();
+    await expect(page.getByText("What you typed before your session ended is filled in again.")).toBeVisible();
+    // Once: the next visit begins anew.
+    await page.goto(ownHospital.at("/accounts"));
+    await expect(form.getByLabel("User name")).toHaveValue("");
+  });
+});
+
+test.describe("preferences", () => {
+  test.use({ timezoneId: "Africa/Nairobi", provoked: /^status 400:/ });
+
+  test("follow the person, and pages are written by them", async ({ page, browser, ownHospital }) => {
+    await ownHospital.signIn(page.context(), "operator");
+    await openAlive(page, ownHospital.at("/failed-events"));
+    await expect(page.getByRole("contentinfo")).toContainText("Times are in Africa/Nairobi.");
+    // The next page comes in that zone from the server.
+    await page.goto(ownHospital.at("/account"));
+    await expect(page.locator("html")).toHaveAttribute("data-reader-zone", "Africa/Nairobi");
+    const form = page.getByRole("region", { name: "Preferences" });
+    await form.getByLabel("Time zone").fill("Mars/Olympus");
+    await form.getByRole("button", { name: "Save preferences" }).click();
+    await expect(form.getByRole("alert")).toContainText("There is no such time zone.");
+    await form.getByLabel("Time zone").fill("Asia/Kolkata");
+    await form.getByLabel("Times").selectOption("12");
+    await form.getByLabel("Theme").selectOption("dark");
+    await form.getByLabel(/Single-letter keys/).uncheck();
+    await form.getByRole("button", { name: "Save preferences" }).click();
+    await expect(page.getByText("Your preferences are saved.").first()).toBeVisible();
+    await expect(page.locator("body")).toHaveCSS("background-color", "rgba(0, 0, 0, 0)");
+    expect(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)).toBe("dark");
+
+    // On another machine too; letters are no keys there either.
+    const elsewhere = await browser.newContext({ timezoneId: "Africa/Nairobi" });
+    await ownHospital.signIn(elsewhere, "operator");
+    const other = await elsewhere.newPage();
+    await openAlive(other, ownHospital.at("/failed-events?app=odoo&state=exhausted"));
+    await expect(other.getByRole("contentinfo")).toContainText("Times are in Asia/Kolkata.");
+    await expect(rows(other).first().locator("time").first()).toHaveAttribute("title", / [ap]m UTC\+5:30$/);
+    await other.keyboard.press("j");
+    await expect(rows(other).first().getByRole("link").first()).not.toBeFocused();
+    await other.keyboard.press("?");
+    await expect(other.getByRole("dialog")).toHaveCount(0);
+    await elsewhere.close();
+  });
+});

@@ -1,4 +1,5 @@
 // The demo hospital at work: what fails has a cause, and comes through once the cause is mended.
+import { beyondTheEdge, thinTexts } from "../accessible";
 import { expect, test as plain } from "../fixtures";
 import { Hospital } from "../hospital";
 
@@ -15,6 +16,7 @@ const test = plain.extend<{ busy: Hospital }>({
 const NOT_SET_UP = "%was not setup properly%";
 
 test("a retry fails again, the cause is mended, and the next retry comes through", async ({ page, busy }) => {
+  test.setTimeout(120_000);
   // Both its first and its latest error say so.
   const [id] = busy.sql(
     "openelis",
@@ -33,22 +35,53 @@ test("a retry fails again, the cause is mended, and the next retry comes through
   };
   await retry();
   // Ten attempts more, and it is exhausted once more.
-  await expect.poll(() => attempts(), { timeout: 20_000 }).toBe(before + 10);
+  await expect.poll(() => attempts(), { timeout: 40_000 }).toBe(before + 10);
   expect(busy.retries("openelis", id)).toBe(10);
 
-  await page.getByRole("link", { name: "Break and mend things in it" }).click();
+  await page.getByRole("link", { name: "Simulate problems" }).click();
   // The oldest: another one may have come by chance.
   await page.getByRole("button", { name: "Set up the tests" }).first().click();
   await expect(page).toHaveURL(busy.at("/demo"));
 
-  await retry();
-  await expect.poll(() => busy.retries("openelis", id), { timeout: 20_000 }).toBeUndefined();
+  // A reset that a running retry had overwritten is set again by the console, which may have brought it through already.
+  await page.goto(busy.at(`/failed-events/openelis/${id}`));
+  const button = page.getByRole("button", { name: "Retry", exact: true });
+  await expect(button.or(page.getByText("Resolved").first()).first()).toBeVisible();
+  if (await button.isVisible()) await retry();
+  await expect.poll(() => busy.retries("openelis", id), { timeout: 40_000 }).toBeUndefined();
   expect(attempts()).toBe(0);
   // Nothing of it is in the hospital's databases any more: the console remembers.
   await expect(async () => {
     await page.goto(busy.at(`/failed-events/openelis/${id}`));
     await expect(page.getByRole("main")).toContainText("Resolved", { timeout: 500 });
   }).toPass();
+});
+
+test("what a consumer says of itself fits on a phone", async ({ page, busy }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expect(async () => {
+    await page.goto(busy.at("/demo"));
+    await expect(page.getByText("Too many failed events").first()).toBeVisible({ timeout: 500 });
+  }).toPass();
+  expect(await beyondTheEdge(page)).toBeLessThanOrEqual(0);
+});
+
+test("an operation says beside each number what failed again", async ({ page, busy }) => {
+  test.setTimeout(90_000);
+  await page.goto(busy.at("/failed-events?app=openelis&state=exhausted"));
+  await page.getByRole("button", { name: /^Retry all .*…$/ }).click();
+  await page.getByRole("button", { name: /^Retry .*failed events?$/ }).click();
+  const causes = page.getByRole("region", { name: "Results" }).locator("ul.causes > li");
+  await expect(async () => {
+    await page.reload();
+    await expect(causes.first()).toBeVisible({ timeout: 500 });
+  }).toPass({ timeout: 60_000 });
+  const links = causes.first().getByRole("link");
+  const [number, cause] = await Promise.all([links.first().boundingBox(), links.last().boundingBox()]);
+  if (!number || !cause) throw new Error("The cause cannot be seen.");
+  expect(cause.x).toBeGreaterThan(number.x);
+  expect(Math.abs(cause.y - number.y)).toBeLessThan(8);
+  expect(await thinTexts(page)).toEqual([]);
 });
 
 test("its feeds can be opened", async ({ page, busy }) => {
@@ -80,7 +113,7 @@ test.describe("without JavaScript", () => {
     await expect(page.getByText("OpenMRS is down.")).toHaveCount(0);
     // Both are on record.
     await page.goto(busy.at("/audit"));
-    await expect(page.getByRole("row").filter({ hasText: "demo broken" })).toContainText("Stop OpenMRS");
-    await expect(page.getByRole("row").filter({ hasText: "demo mended" })).toContainText("OpenMRS is down.");
+    await expect(page.getByRole("row").filter({ hasText: "problem simulated (demo)" })).toContainText("Stop OpenMRS");
+    await expect(page.getByRole("row").filter({ hasText: "problem fixed (demo)" })).toContainText("OpenMRS is down.");
   });
 });

@@ -65,6 +65,7 @@ test("hostile parts of an address are shown as they are", async ({ page, hospita
   for (const path of [
     `/failed-events?q=${text}`,
     `/failed-events?feed=${text}`,
+    `/search?q=${text}`,
     `/failed-events?category=${text}`,
     `/applications/${text}`,
     `/failed-events/${text}/1`,

@@ -12,9 +12,9 @@ for (const javaScriptEnabled of [true, false]) {
     test("all that match are planned first, and nothing is touched until the plan is started", async ({ page, ownHospital }) => {
       await page.goto(ownHospital.at("/failed-events?app=pacs&state=exhausted"));
       const [before] = ownHospital.sql("pacs", "select count(*) from failed_events where retries >= 10");
-      await page.getByRole("button", { name: /^Retry all .*that match/ }).click();
-      await expect(page).toHaveURL(/\/operations\/\d+$/);
-      await expect(page.getByRole("region", { name: "The plan" })).toContainText("Exactly these rows");
+      await page.getByRole("button", { name: /^Retry all .*…$/ }).click();
+      await expect(page).toHaveURL(/\/operations\/\d+\?back=/);
+      await expect(page.getByRole("region", { name: "The plan" })).toContainText("New failures are not included.");
       expect(ownHospital.sql("pacs", "select count(*) from failed_events where retries >= 10")).toEqual([before]);
 
       await page.getByRole("textbox", { name: /^Reason/ }).fill("The modality is back");
@@ -30,19 +30,19 @@ for (const javaScriptEnabled of [true, false]) {
       const before = whole();
       await rows(page).first().getByRole("checkbox").check();
       await page.getByRole("button", { name: "Discard selected…" }).click();
-      await expect(page.getByRole("region", { name: "The plan" })).toContainText("never process these events");
+      await expect(page.getByRole("region", { name: "The plan" })).toContainText("never process this event");
       await page.getByRole("button", { name: /^Discard 1 failed event$/ }).click();
       expect(whole(), "a discard without a reason is not begun").toEqual(before);
       await page.getByRole("textbox", { name: /^Reason/ }).fill("a test of the trial");
       await page.getByRole("button", { name: /^Discard 1 failed event$/ }).click();
-      await expect(page.getByRole("main")).toContainText("Discarded 1 row.");
+      await expect(page.getByRole("main")).toContainText("Discarded 1 event.");
       expect(whole()).toEqual([]);
 
-      await page.getByRole("link", { name: "What was discarded" }).click();
+      await page.getByRole("link", { name: "Show the discarded events" }).click();
       await expect(page.getByRole("row").filter({ hasText: "a test of the trial" })).toHaveCount(1);
-      await page.getByRole("button", { name: /^Put all 1 of this operation back…$/ }).click();
-      await page.getByRole("button", { name: /^Put 1 failed event back$/ }).click();
-      await expect(page.getByRole("main")).toContainText("Put back 1 row.");
+      await page.getByRole("button", { name: /^Restore all 1 of this operation…$/ }).click();
+      await page.getByRole("button", { name: /^Restore 1 failed event$/ }).click();
+      await expect(page.getByRole("main")).toContainText("Restored 1 event.");
       expect(whole()).toEqual(before);
     });
   });
