@@ -49,6 +49,7 @@ pub struct Console {
     pub base: String,
     /// From starting the process to its first answer.
     pub started_in: Duration,
+    store: PathBuf,
 }
 
 impl Console {
@@ -57,6 +58,8 @@ impl Console {
         let mut child = Command::new(env!("CARGO_BIN_EXE_atomfeed-console"))
             // The settings are those of the file, whatever the environment says.
             .env_clear()
+            // Whole figures, and not the lines of the audit log between them.
+            .env("RUST_LOG", "error")
             .arg("serve")
             .arg("--config")
             .arg(config)
@@ -74,7 +77,8 @@ impl Console {
         let (address, base) = (address.to_owned(), base.trim_end_matches('/').to_owned());
         let mut connection = Connection::open(&address).await?;
         connection.get(&format!("{base}/health")).await?.success("/health")?;
-        Ok(Self { child, _output: output, address, base, started_in: begun.elapsed() })
+        let store = config.with_file_name("store.db");
+        Ok(Self { child, _output: output, address, base, started_in: begun.elapsed(), store })
     }
 
     /// Waits until the ledger has read the source.
@@ -90,6 +94,26 @@ impl Console {
             anyhow::ensure!(begun.elapsed() < FIRST_READ, "the first read does not end");
             sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Waits until the index of the search knows every failed event.
+    pub async fn wait_until_indexed(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let mut connection = Connection::open(&self.address).await?;
+        let path = format!("{}/api/search?query=q%3Dnothing", self.base);
+        loop {
+            let answer = connection.get_encoded(&path, "identity").await?.success(&path)?;
+            if String::from_utf8_lossy(&answer.body).contains("\"building\":[]") {
+                return Ok(());
+            }
+            anyhow::ensure!(begun.elapsed() < FIRST_READ, "the index of the search is not built");
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Bytes of the store's file.
+    pub fn store_bytes(&self) -> u64 {
+        fs::metadata(&self.store).map_or(0, |file| file.len())
     }
 
     /// The most memory it ever had, in kB (VmHWM of proc(5)).

@@ -54,7 +54,7 @@ enum Link {
 impl Database {
     pub async fn create(backend: Backend, dir: &Path) -> anyhow::Result<Self> {
         let (mut database, schema) = match backend {
-            Backend::Mariadb => (mariadb().await?, MYSQL),
+            Backend::Mysql => (mysql().await?, MYSQL),
             Backend::Postgres => (postgres().await?, POSTGRES),
             Backend::Sqlite => (sqlite(dir).await?, SQLITE),
         };
@@ -241,14 +241,15 @@ fn own_address(server: &Url) -> String {
     own.into()
 }
 
-async fn mariadb() -> anyhow::Result<Database> {
-    let address = server_address("TEST_MARIADB_URL")?;
-    let mut link = MySqlConnection::connect(address.as_str()).await.context("MariaDB")?;
+async fn mysql() -> anyhow::Result<Database> {
+    let address = server_address("TEST_MYSQL_URL")?;
+    let mut link = MySqlConnection::connect(address.as_str()).await.context("MySQL or MariaDB")?;
     let make = format!("DROP DATABASE IF EXISTS {NAME}; CREATE DATABASE {NAME} CHARACTER SET utf8mb4; USE {NAME}");
     link.execute(sqlx::raw_sql(AssertSqlSafe(make))).await?;
     let version: String = sqlx::query("SELECT VERSION()").fetch_one(&mut link).await?.try_get(0)?;
+    let maker = if version.contains("MariaDB") { "MariaDB" } else { "MySQL" };
     Ok(Database {
-        server: format!("MariaDB {}", version.split('-').next().unwrap_or(&version)),
+        server: format!("{maker} {}", version.split('-').next().unwrap_or(&version)),
         settings: settings(&address) + "kind = \"openmrs\"\n",
         address: own_address(&address),
         connection: Link::MySql(link),

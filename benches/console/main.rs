@@ -1,4 +1,4 @@
-//! Measures what the README's figures say, on the binary that a hospital would run, and prints it as Markdown.
+//! Measures the figures of docs/performance.md, on the binary that a hospital would run, and prints it as Markdown.
 //!
 //! For each backend: fill a database, start the console on it, ask for every screen over HTTP on the loopback
 //! interface, and ask the database itself for the same rows through the same driver. The protocol of the feeds is measured
@@ -32,7 +32,7 @@ use report::{BackendReport, Report, Sizes};
 /// How many times the start is measured.
 const STARTS: usize = 5;
 
-/// What is measured. The defaults are what the README's figures were measured with.
+/// What is measured. The defaults are what the figures of docs/performance.md were measured with.
 #[derive(Debug, Parser)]
 #[command(name = "bench", bin_name = "make bench ARGS=…")]
 struct Options {
@@ -79,7 +79,7 @@ struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Backend {
-    Mariadb,
+    Mysql,
     Postgres,
     Sqlite,
 }

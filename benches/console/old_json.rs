@@ -65,7 +65,7 @@ pub async fn measure(database: &mut Database, limits: Limits, dir: &Path) -> any
     let mut calls = Vec::new();
     for (name, path, bare) in all {
         eprintln!("{}: {name}", database.server);
-        calls.push(screens::measure(&screens::screen(name, &path, bare), &console, database, limits).await?);
+        calls.push(screens::measure(&screens::for_a_script(name, &path, bare), &console, database, limits).await?);
     }
     eprintln!("{}: resetRetryCount", database.server);
     let (reset, reset_bare) = resets(&console, database).await?;
@@ -78,12 +78,13 @@ async fn resets(console: &Console, database: &mut Database) -> anyhow::Result<(D
     let ids = database.exhausted().await?;
     ensure!(ids.len() as u64 >= 2 * RESETS, "too few exhausted events");
     let mut connection = Connection::open(&console.address).await?;
+    let token = connection.form_token(&format!("{}/failed-events", console.base)).await?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for pair in ids.chunks_exact(2).take(RESETS as usize) {
         let &[one, other] = pair else { continue };
         let event = History::event_id(u64::try_from(one).context("an id below 0")?);
         let path = format!("{}/apps/Hospital/failedEvent/{event}/resetRetryCount", console.base);
-        ours.push(connection.post("", &path, "").await?.success(&path)?.took);
+        ours.push(connection.post(&token, &path, "").await?.success(&path)?.took);
         let event = History::event_id(u64::try_from(other).context("an id below 0")?);
         let begun = Instant::now();
         ensure!(

@@ -191,7 +191,7 @@ impl Report {
         }
         writeln!(
             f,
-            "\n**A retry of all that is exhausted**, once the ledger has read the table, and the same batches by hand in SQL.\n"
+            "\n**A retry of all events with retries used up**, once the ledger has read the table, and the same batches by hand in SQL.\n"
         )?;
         writeln!(f, "| | events | plan | retry | by hand | ratio | in the ledger after | most memory |")?;
         writeln!(f, "|---|--:|--:|--:|--:|--:|--:|--:|")?;

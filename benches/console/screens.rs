@@ -9,7 +9,7 @@ use crate::{
     console::{APP, Console},
     database::{Database, Dialect},
     history::History,
-    http::Connection,
+    http::{AS_A_BROWSER, Connection},
     report::{Busy, ScreenReport, median, percentile},
 };
 
@@ -30,6 +30,8 @@ pub struct Screen {
     path: String,
     /// What the database must do for it at the least; empty where it is shown from memory.
     bare: Vec<String>,
+    /// The encodings that its reader accepts.
+    accepts: &'static str,
 }
 
 /// Every screen of the console that shows what databases hold.
@@ -60,7 +62,7 @@ pub fn all(dialect: Dialect, history: &History) -> Vec<Screen> {
         screen("Application", &format!("/applications/{APP}"), vec![]),
         screen("List, newest first", "/failed-events", vec![list(newest)]),
         screen(
-            "List, exhausted of one feed",
+            "List, retries used up, one feed",
             &format!("/failed-events?app={APP}&feed={encoded}&state=exhausted"),
             vec![list(&format!("WHERE feed_uri = '{feed}' AND retries >= 5 {newest}"))],
         ),
@@ -81,7 +83,12 @@ pub fn all(dialect: Dialect, history: &History) -> Vec<Screen> {
 }
 
 pub fn screen(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
-    Screen { name, path: path.to_owned(), bare }
+    Screen { name, path: path.to_owned(), bare, accepts: AS_A_BROWSER }
+}
+
+/// The same for a script, which asks for no compression.
+pub fn for_a_script(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
+    Screen { accepts: "identity", ..screen(name, path, bare) }
 }
 
 /// Asks for a screen, one request at a time on a kept connection, and for its bare statements: in turns, so that the
@@ -97,7 +104,7 @@ pub async fn measure(
     let (mut pages, mut statements, mut size) = (Vec::new(), Vec::new(), 0);
     let mut until = Instant::now() + limits.time;
     for number in 0..WARM_UP + limits.samples {
-        let answer = connection.get(&path).await?.success(&path)?;
+        let answer = connection.get_encoded(&path, screen.accepts).await?.success(&path)?;
         // Fewer of them where they are slow, so that there is time for the pages.
         let bare = if number < WARM_UP + BARE { Some(bare(screen, database).await?) } else { None };
         if number == WARM_UP {

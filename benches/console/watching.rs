@@ -36,6 +36,8 @@ pub struct Report {
     server: String,
     rows: u64,
     first_read: Duration,
+    /// The index of the search: how long it took after the first read, and how much the store grew by it.
+    index: (Duration, u64),
     screens: Vec<ScreenReport>,
     quiet: Duration,
     plain: Duration,
@@ -53,6 +55,11 @@ pub async fn measure(database: &mut Database, history: &History, limits: Limits,
     console.wait_until_read().await?;
     let first_read = begun.elapsed();
     eprintln!("{}: the first read took {:.1} s", database.server, first_read.as_secs_f64());
+    let begun = Instant::now();
+    let before = console.store_bytes();
+    console.wait_until_indexed().await?;
+    let index = (begun.elapsed(), console.store_bytes().saturating_sub(before));
+    eprintln!("{}: the index of the search took {:.1} s", database.server, index.0.as_secs_f64());
     let mut measured = Vec::new();
     for screen in watched_screens() {
         eprintln!("{}: {} while it is watched", database.server, screen.name);
@@ -69,6 +76,7 @@ pub async fn measure(database: &mut Database, history: &History, limits: Limits,
         server: database.server.clone(),
         rows: history.failed + history.attempts,
         first_read,
+        index,
         screens: measured,
         quiet,
         plain,
@@ -91,8 +99,22 @@ fn watched_screens() -> Vec<screens::Screen> {
         screens::screen("Groups", "/groups", vec![]),
         screens::screen("Group", "/groups/1", vec![]),
         screens::screen("History of the application", &format!("/history?app={APP}"), vec![]),
+        screens::screen("Failed event", &format!("/failed-events/{APP}/7"), vec![]),
+        search("Search for a record", &History::record(7)),
+        search("Search for a shortened uuid", &shortened(&History::record(7))),
+        search("Search for words of an error", "patient+not+found"),
+        search("Search for nothing that there is", "absent+words"),
         screens::screen("Search of the history", &format!("/history?find={}", History::record(7)), vec![]),
     ]
+}
+
+fn search(name: &'static str, typed: &str) -> screens::Screen {
+    screens::screen(name, &format!("/search?q={typed}"), vec![])
+}
+
+/// A uuid as the console's pages show it.
+fn shortened(uuid: &str) -> String {
+    format!("{}%E2%80%A6{}", uuid.get(..8).unwrap_or_default(), uuid.get(32..).unwrap_or_default())
 }
 
 /// The console's own question of a quiet look, and the plainest one over the same table, each the median of some.
@@ -172,6 +194,13 @@ impl fmt::Display for Report {
             f,
             "| first read, from the start of the process | {seconds:.1} s, {:.0} rows/s |",
             self.rows as f64 / seconds
+        )?;
+        let (took, bytes) = self.index;
+        writeln!(
+            f,
+            "| index of the search, after the first read | {:.1} s, {} MB |",
+            took.as_secs_f64(),
+            bytes / 1_000_000
         )?;
         let ratio = self.quiet.as_secs_f64() / self.plain.as_secs_f64();
         writeln!(
