@@ -138,11 +138,23 @@ pub enum Reach {
     NotYet,
     /// It answers; `server` is its own name and version ("MariaDB 10.11.6", "PostgreSQL 15.18").
     Reachable { server: String },
-    /// It does not; `reason` says why and `advice` what to do, both whole sentences without secrets.
-    Unreachable { reason: String, advice: String },
+    /// It cannot be read; `reason` says why and `advice` what to do, both whole sentences without secrets. `answers`: its
+    /// server was there and refused, as it does with a wrong password.
+    Unreachable { reason: String, advice: String, answers: bool },
     /// It is never asked: its entry in the configuration does not say how to connect. `lacking` says what is missing, a line
     /// each, without values.
     NotConfigured { lacking: Vec<String> },
+}
+
+impl Reach {
+    /// Returns what is said of a database that cannot be read, after its name; `None` of every other.
+    pub const fn trouble(&self) -> Option<&'static str> {
+        match self {
+            Reach::Unreachable { answers: false, .. } => Some("does not answer"),
+            Reach::Unreachable { answers: true, .. } => Some("cannot be read"),
+            Reach::NotYet | Reach::Reachable { .. } | Reach::NotConfigured { .. } => None,
+        }
+    }
 }
 
 /// What to do about an application of [`Reach::NotConfigured`].

@@ -214,7 +214,7 @@ pub fn of(
         todo: todo.to_owned(),
         events: 0,
     };
-    if let Reach::Unreachable { reason, advice } = &view.reach {
+    if let Reach::Unreachable { reason, advice, .. } = &view.reach {
         return vec![of_application(ConcernKind::Unreachable, reason.clone(), advice, "")];
     }
     if let Reach::NotConfigured { lacking } = &view.reach {

@@ -106,7 +106,12 @@ pub fn up() -> Reach {
 
 /// It does not.
 pub fn down() -> Reach {
-    Reach::Unreachable { reason: "Refused.".into(), advice: "Start it.".into() }
+    Reach::Unreachable { reason: "Refused.".into(), advice: "Start it.".into(), answers: false }
+}
+
+/// It does, and refuses the console's password.
+pub fn shut() -> Reach {
+    Reach::Unreachable { reason: "Access denied.".into(), advice: "Correct the password.".into(), answers: true }
 }
 
 /// An operation on all failed events that began at 1970, and has no end.

@@ -75,7 +75,7 @@ fn feeds_of(view: &ApplicationView) -> &[Feed] {
 /// One application in a sentence, without its name.
 pub fn application(view: &ApplicationView) -> String {
     match (&view.reach, view.seen.as_deref()) {
-        (Reach::Unreachable { .. }, _) => "does not answer".to_owned(),
+        (reach @ Reach::Unreachable { .. }, _) => reach.trouble().unwrap_or_default().to_owned(),
         (Reach::NotConfigured { .. }, _) => "not configured".to_owned(),
         (Reach::NotYet, _) | (_, None) => "not checked yet".to_owned(),
         (Reach::Reachable { .. }, Some(Seen { feeds: Availability::NotHere(_), .. })) => {
@@ -110,7 +110,7 @@ pub fn application_heading(view: &ApplicationView, quiet: &[QuietPublisher], now
                 None => format!("{name}: {}", application(view)),
             }
         }
-        Reach::Unreachable { .. } => format!("{name} does not answer"),
+        Reach::Unreachable { .. } => format!("{name} {}", application(view)),
         Reach::NotYet => format!("{name} has not been checked yet"),
         Reach::NotConfigured { .. } => format!("{name} is not configured"),
     }
@@ -123,15 +123,14 @@ pub fn headline(views: &[ApplicationView], quiet: &[QuietPublisher], now: DateTi
         return "No application is configured.".to_owned();
     }
     let mut sentences = Vec::new();
-    let silent: Vec<&str> = views
-        .iter()
-        .filter(|view| matches!(view.reach, Reach::Unreachable { .. }))
-        .map(|view| view.info.name.as_str())
-        .collect();
-    match silent.as_slice() {
+    let unread: Vec<&ApplicationView> = unread(views).collect();
+    match unread.as_slice() {
         [] => {}
-        [name] => sentences.push(format!("{name} does not answer.")),
-        more => sentences.push(format!("{} do not answer.", count(more.len() as u64, "application"))),
+        [view] => sentences.push(format!("{} {}.", view.info.name, application(view))),
+        more => {
+            let trouble = if all_are_silent(more.iter().copied()) { "do not answer" } else { "cannot be read" };
+            sentences.push(format!("{} {trouble}.", count(more.len() as u64, "application")));
+        }
     }
     // Nothing fails where nothing is read: the numbers alone would look healthy.
     sentences.extend(in_short(quiet, now).map(|words| format!("{}.", capitalised(&words))));
@@ -182,6 +181,25 @@ pub fn headline(views: &[ApplicationView], quiet: &[QuietPublisher], now: DateTi
     calm
 }
 
+/// Those whose database cannot be read.
+fn unread(views: &[ApplicationView]) -> impl Iterator<Item = &ApplicationView> {
+    views.iter().filter(|view| view.reach.trouble().is_some())
+}
+
+/// Whether no server of these answered at all, not even with a refusal.
+fn all_are_silent<'v>(mut views: impl Iterator<Item = &'v ApplicationView>) -> bool {
+    views.all(|view| matches!(view.reach, Reach::Unreachable { answers: false, .. }))
+}
+
+/// How many applications' databases cannot be read, as a part of a heading: `2 not answering`. `None` where all can.
+pub fn unread_in_short(views: &[ApplicationView]) -> Option<(u64, &'static str)> {
+    match unread(views).count() as u64 {
+        0 => None,
+        some if all_are_silent(unread(views)) => Some((some, "not answering")),
+        some => Some((some, "not readable")),
+    }
+}
+
 /// Nothing new is read from a feed in this state.
 fn reads_nothing(state: ShownState) -> bool {
     matches!(state, ShownState::Stopped | ShownState::NotReading | ShownState::CannotContinue)
@@ -189,17 +207,17 @@ fn reads_nothing(state: ShownState) -> bool {
 
 /// The overview in the title of its tab: the worst alone. `Overview` where nothing is broken.
 pub fn tab(views: &[ApplicationView], quiet: &[QuietPublisher]) -> String {
-    let silent = views.iter().filter(|view| matches!(view.reach, Reach::Unreachable { .. })).count() as u64;
+    let unread = unread_in_short(views);
     let feeds: Vec<ShownState> = views.iter().flat_map(states_of).collect();
     let worst_feeds = by_state(&feeds).into_iter().find(|(state, _)| reads_nothing(*state));
-    let worst = match (silent, worst_feeds) {
-        (0, None) => match quiet {
+    let worst = match (unread, worst_feeds) {
+        (None, None) => match quiet {
             [] => return "Overview".to_owned(),
             [publisher] => format!("nothing read from {}", visible(&publisher.name)),
             several => format!("nothing read from {}", count(several.len() as u64, "publisher")),
         },
-        (0, Some((state, feeds))) => format!("{} {}", count(feeds, "feed"), state.after_number()),
-        (silent, _) => format!("{} not answering", count(silent, "database")),
+        (None, Some((state, feeds))) => format!("{} {}", count(feeds, "feed"), state.after_number()),
+        (Some((databases, trouble)), _) => format!("{} {trouble}", count(databases, "database")),
     };
     format!("(!) {worst}")
 }
@@ -212,7 +230,11 @@ pub fn answered(views: &[ApplicationView]) -> String {
     match (answering, asked.len()) {
         (1, 1) => "The database answered.".to_owned(),
         (all, of) if all == of => format!("All {} databases answered.", number(all as u64)),
-        (some, of) => format!("{} of {} answered.", number(some as u64), count(of as u64, "database")),
+        (some, of) => {
+            // Who refuses the console answers as well.
+            let what = if all_are_silent(unread(views)) { "answered" } else { "could be read" };
+            format!("{} of {} {what}.", number(some as u64), count(of as u64, "database"))
+        }
     }
 }
 
@@ -235,13 +257,17 @@ pub fn rest_since(since: &SinceVisit) -> String {
 
 /// Whose numbers are not of now, because the database does not answer.
 pub fn shown_as_last_seen(views: &[ApplicationView]) -> Option<String> {
-    let names: Vec<String> = views
-        .iter()
-        .filter(|view| matches!(view.reach, Reach::Unreachable { .. }) && view.seen.is_some())
-        .map(|view| view.info.name.clone())
-        .collect();
+    let seen = views.iter().filter(|view| view.reach.trouble().is_some() && view.seen.is_some());
+    let names: Vec<String> = seen.map(|view| view.info.name.clone()).collect();
     let verb = if names.len() == 1 { "is" } else { "are" };
     (!names.is_empty()).then(|| format!("{} {verb} shown as last seen.", listed(names)))
+}
+
+/// Of which applications the ledger's counts may be of before, because they cannot be read now.
+pub fn counted_as_last_seen(names: &[String]) -> Option<String> {
+    let whose = if names.len() == 1 { "Its events are" } else { "Their events are" };
+    let listed = listed(names.iter().map(|name| visible(name)));
+    (!names.is_empty()).then(|| format!("{listed} could not be read. {whose} counted as last seen."))
 }
 
 /// When a retry takes effect, by the schedule in the settings; `reset`: how many rows of each feed. `None` where there are
@@ -403,7 +429,7 @@ mod tests {
     use crate::model::{
         FeedState, Limits, Reader, concerns,
         operation::{Followed, OutcomeCounts, Stage},
-        samples::{self, down, feed_with, limits, unconfigured, up, view},
+        samples::{self, down, feed_with, limits, shut, unconfigured, up, view},
     };
 
     #[test]
@@ -435,6 +461,8 @@ mod tests {
                 vec![view("Odoo", down(), vec![]), view("PACS", down(), vec![feed_with(0, 1, 1)])],
                 "2 applications do not answer. 1 failed event needs action.",
             ),
+            (vec![view("Odoo", shut(), vec![fine()])], "Odoo cannot be read."),
+            (vec![view("Odoo", down(), vec![]), view("PACS", shut(), vec![])], "2 applications cannot be read."),
             (vec![view("Odoo", Reach::NotYet, vec![])], "Checking the applications for the first time."),
             (
                 vec![view("PACS", up(), vec![fine()]), unconfigured("Odoo")],
@@ -455,6 +483,7 @@ mod tests {
         let fails = || view("Odoo", up(), vec![feed_with(0, 1, 1)]);
         assert_eq!(tab(&[stopped()], &[]), "(!) 1 feed stopped");
         assert_eq!(tab(&[stopped(), view("PACS", down(), vec![])], &[]), "(!) 1 database not answering");
+        assert_eq!(tab(&[stopped(), view("PACS", shut(), vec![])], &[]), "(!) 1 database not readable");
         assert_eq!(tab(&[fails()], &[]), "Overview");
         assert_eq!(tab(&[fails()], &[quiet("OpenMRS", 70)]), "(!) nothing read from OpenMRS");
         assert_eq!(
@@ -510,6 +539,7 @@ mod tests {
         let fine = || view("Odoo", up(), vec![]);
         assert_eq!(answered(&[fine(), fine(), unconfigured("PACS")]), "All 2 databases answered.");
         assert_eq!(answered(&[fine(), view("PACS", down(), vec![])]), "1 of 2 databases answered.");
+        assert_eq!(answered(&[fine(), view("PACS", shut(), vec![])]), "1 of 2 databases could be read.");
         assert_eq!(answered(&[fine()]), "The database answered.");
     }
 
@@ -548,6 +578,7 @@ mod tests {
                 "1 feed is stopped, 1 is not reading, 2 have failures",
             ),
             (down(), vec![feed_with(0, 0, 0)], "does not answer"),
+            (shut(), vec![feed_with(0, 0, 0)], "cannot be read"),
         ] {
             assert_eq!(application(&view("Odoo", reach, feeds)), sentence);
         }

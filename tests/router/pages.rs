@@ -266,6 +266,11 @@ async fn a_source_that_is_gone_says_so_in_its_own_part_and_the_rest_works() {
     let application = hospital.page("/atomfeed-console/applications/openelis").await;
     assert_eq!(application.status, StatusCode::OK);
     assert!(text(&application.body).contains("does not answer"), "{}", text(&application.body));
+    for counted in ["groups", "failed-events?by=cause"] {
+        let page = text(&hospital.page(&format!("/atomfeed-console/{counted}")).await.body);
+        let told = "OpenELIS could not be read. Its events are counted as last seen.";
+        assert!(page.contains(told), "{counted}: {page}");
+    }
     let event = hospital.page("/atomfeed-console/failed-events/openelis/1").await;
     assert_eq!(event.status, StatusCode::SERVICE_UNAVAILABLE);
     let export = hospital.page("/atomfeed-console/failed-events.csv").await;

@@ -87,6 +87,17 @@ pub enum SourceErrorKind {
     Other,
 }
 
+impl SourceErrorKind {
+    /// Returns whether the server was there and said this.
+    pub const fn is_an_answer(self) -> bool {
+        use SourceErrorKind::{Locked, Lost, NotAllowed, NotHere, Other, Refused, TimedOut, Unreachable};
+        match self {
+            Unreachable | TimedOut | Lost | Other => false,
+            Refused | Locked | NotHere | NotAllowed => true,
+        }
+    }
+}
+
 /// What a poll of a source saw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Poll {

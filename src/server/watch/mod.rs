@@ -575,7 +575,10 @@ impl Look {
                 self.seen = Some(Arc::new(seen(poll, info, beside)));
                 self.seen_at = Some(now);
             }
-            Err(error) => self.reach = Reach::Unreachable { reason: error.reason, advice: error.advice },
+            Err(error) => {
+                let answers = error.kind.is_an_answer();
+                self.reach = Reach::Unreachable { reason: error.reason, advice: error.advice, answers };
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use super::use_base;
 use crate::{
     model::{
-        ApplicationInfo, ApplicationView, Reach, ShownState,
+        ApplicationInfo, ApplicationView, ShownState,
         filter::{Filter, ListQuery},
     },
     paths::Base,
@@ -48,7 +48,7 @@ struct Wire {
 struct Reader {
     key: String,
     name: String,
-    silent: bool,
+    trouble: Option<&'static str>,
     wires: Vec<Wire>,
     more: usize,
 }
@@ -100,7 +100,7 @@ fn readers(views: &[ApplicationView]) -> Vec<Reader> {
     let infos: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
     let mut readers = Vec::new();
     for view in views {
-        let silent = matches!(view.reach, Reach::Unreachable { .. });
+        let trouble = view.reach.trouble();
         let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
         let mut wires: Vec<Wire> = feeds
             .iter()
@@ -115,7 +115,7 @@ fn readers(views: &[ApplicationView]) -> Vec<Reader> {
             })
             .collect();
         // One that was never seen has no wires; that it does not answer is what the map is looked at for.
-        if wires.is_empty() && !silent {
+        if wires.is_empty() && trouble.is_none() {
             continue;
         }
         let more = wires.len().saturating_sub(FEEDS_SHOWN);
@@ -123,7 +123,7 @@ fn readers(views: &[ApplicationView]) -> Vec<Reader> {
             wires.sort_by_key(|wire| sentences::worst_first(wire.state, wire.failed));
             wires.truncate(FEEDS_SHOWN);
         }
-        readers.push(Reader { key: view.info.key.clone(), name: view.info.name.clone(), silent, wires, more });
+        readers.push(Reader { key: view.info.key.clone(), name: view.info.name.clone(), trouble, wires, more });
     }
     readers
 }
@@ -157,7 +157,7 @@ fn place_publishers(ends: &BTreeMap<String, Vec<u32>>, height: u32) -> BTreeMap<
 }
 
 fn draw_wires(top: u32, reader: &Reader, publishers: &BTreeMap<String, u32>) -> Vec<AnyView> {
-    let silent = reader.silent;
+    let silent = reader.trouble.is_some();
     reader
         .wires
         .iter()
@@ -176,14 +176,14 @@ fn draw_wires(top: u32, reader: &Reader, publishers: &BTreeMap<String, u32>) -> 
 /// `view`: the application that it is, where it is one that is configured.
 fn draw_publisher(name: &str, y: u32, feeds: usize, view: Option<&ApplicationView>, base: &Base) -> AnyView {
     let feeds = words::count(feeds as u64, "feed");
-    let silent = view.is_some_and(|view| matches!(view.reach, Reach::Unreachable { .. }));
-    let (shown, note) = match name.rsplit_once(':').filter(|_| name.chars().count() > NAME) {
-        Some((host, port)) => (host, format!("port {port}, {feeds}")),
-        None if silent => (name, "does not answer".to_owned()),
-        None => (name, format!("publishes {feeds}")),
+    let trouble = view.and_then(|view| view.reach.trouble());
+    let (shown, note) = match (name.rsplit_once(':').filter(|_| name.chars().count() > NAME), trouble) {
+        (Some((host, port)), _) => (host, format!("port {port}, {feeds}")),
+        (None, Some(trouble)) => (name, trouble.to_owned()),
+        (None, None) => (name, format!("publishes {feeds}")),
     };
     let drawn = view! {
-        <g class=if silent { "problem" } else { "" }>
+        <g class=if trouble.is_some() { "problem" } else { "" }>
             <title>{name.to_owned()}</title>
             <rect class="box" x="1" y=y - BOX / 2 width=PUBLISHER - 1 height=BOX rx="3"></rect>
             <text x="12" y=y - 3 class="name">
@@ -202,7 +202,7 @@ fn draw_publisher(name: &str, y: u32, feeds: usize, view: Option<&ApplicationVie
 
 fn draw_reader(top: u32, reader: &Reader, base: &Base) -> impl IntoView {
     let height = reader_height(reader);
-    let note = if reader.silent { "does not answer" } else { "reads" };
+    let note = reader.trouble.unwrap_or("reads");
     let lines =
         reader.wires.iter().enumerate().map(|(index, wire)| draw_line(top, index, wire, reader, base)).collect_view();
     let more = (reader.more > 0).then(|| {
@@ -215,7 +215,7 @@ fn draw_reader(top: u32, reader: &Reader, base: &Base) -> impl IntoView {
     view! {
         <rect class="box" x=READER_X y=top width=READER - 1 height=height rx="3"></rect>
         <a href=base.application(&reader.key)>
-            <g class=if reader.silent { "problem" } else { "" }>
+            <g class=if reader.trouble.is_some() { "problem" } else { "" }>
                 <text x=READER_X + 12 y=top + 21 class="name">
                     {cut(&reader.name, 20)}
                 </text>
@@ -288,12 +288,12 @@ fn in_words(readers: &[Reader]) -> String {
                 .iter()
                 .map(|wire| format!("{} from {} ({})", wire.name, wire.publisher, wire.state.label()))
                 .collect();
-            if reader.wires.is_empty() {
-                return format!("{} does not answer.", reader.name);
+            if let (true, Some(trouble)) = (reader.wires.is_empty(), reader.trouble) {
+                return format!("{} {trouble}.", reader.name);
             }
-            let silent = if reader.silent { ", which does not answer," } else { "" };
+            let trouble = reader.trouble.map(|trouble| format!(", which {trouble},")).unwrap_or_default();
             let more = (reader.more > 0).then(|| format!("{} more", words::number(reader.more as u64)));
-            format!("{}{silent} reads {}.", reader.name, words::listed(feeds.into_iter().chain(more)))
+            format!("{}{trouble} reads {}.", reader.name, words::listed(feeds.into_iter().chain(more)))
         })
         .collect();
     sentences.join(" ")
@@ -313,8 +313,8 @@ mod tests {
         let mut pacs = view("PACS", down(), vec![]);
         pacs.seen = None;
         let readers = readers(&[view("Odoo", up(), vec![feed_with(0, 1, 1)]), pacs, view("Idle", up(), vec![])]);
-        let drawn: Vec<_> = readers.iter().map(|reader| (reader.name.as_str(), reader.silent)).collect();
-        assert_eq!(drawn, [("Odoo", false), ("PACS", true)]);
+        let drawn: Vec<_> = readers.iter().map(|reader| (reader.name.as_str(), reader.trouble)).collect();
+        assert_eq!(drawn, [("Odoo", None), ("PACS", Some("does not answer"))]);
         assert!(in_words(&readers).ends_with("(Has failures). PACS does not answer."), "{}", in_words(&readers));
     }
 

@@ -87,7 +87,7 @@ fn Application(
     let key = info.key.clone();
     let still_shown = still_shown(&view);
     let reach = match view.reach.clone() {
-        Reach::Unreachable { reason, advice } => view! {
+        Reach::Unreachable { reason, advice, .. } => view! {
             <Notice kind=NoticeKind::Problem>
                 <strong>{reason}</strong>
                 <p>{advice}</p>

@@ -9,7 +9,7 @@ use crate::{
     ui::{
         components::{LookedAt, feed_states, loaded, use_base},
         islands::Follows,
-        words,
+        sentences, words,
     },
 };
 
@@ -25,11 +25,11 @@ pub fn ApplicationsPage() -> impl IntoView {
 #[component]
 fn Applications(views: Vec<ApplicationView>) -> impl IntoView {
     let lacking = views.iter().filter(|view| matches!(view.reach, Reach::NotConfigured { .. })).count() as u64;
-    let silent = views.iter().filter(|view| matches!(view.reach, Reach::Unreachable { .. })).count() as u64;
     let heading = if views.is_empty() {
         "No application is configured".to_owned()
     } else {
-        let parts = [(silent, "not answering"), (lacking, "not configured")].into_iter().filter(|(some, _)| *some > 0);
+        let lacking = (lacking > 0).then_some((lacking, "not configured"));
+        let parts = sentences::unread_in_short(&views).into_iter().chain(lacking);
         parts.fold(words::count(views.len() as u64, "application"), |heading, (some, what)| {
             format!("{heading}, {} {what}", words::number(some))
         })

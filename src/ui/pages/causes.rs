@@ -40,6 +40,7 @@ pub fn Causes(page: CausesPage) -> impl IntoView {
         [app] => Some(app.clone()),
         _ => None,
     };
+    let last_seen = (!page.causes.is_empty()).then(|| sentences::counted_as_last_seen(&page.unread.0)).flatten();
     let beyond = page.all.saturating_sub(page.causes.len()) as u64;
     let body = if page.causes.is_empty() {
         view! {
@@ -128,6 +129,7 @@ pub fn Causes(page: CausesPage) -> impl IntoView {
                 moving=Vec::new()
                 causes=true
             />
+            {last_seen.map(|told| view! { <p class="small muted">{told}</p> })}
             {page
                 .narrowed
                 .then(|| {

@@ -16,7 +16,7 @@ use crate::{
     ui::{
         components::{At, DayChart, Number, loaded, use_base},
         islands::Follows,
-        words,
+        sentences, words,
     },
 };
 
@@ -44,6 +44,7 @@ fn Groups(page: groups::GroupsPage) -> impl IntoView {
         (false, 1) => "1 group of failed events".to_owned(),
         (false, all) => format!("{} groups of failed events", words::number(all as u64)),
     };
+    let last_seen = (!page.groups.is_empty()).then(|| sentences::counted_as_last_seen(&page.unread)).flatten();
     let more = page.all.saturating_sub(page.groups.len());
     let body = if page.groups.is_empty() {
         let text = if quiet { "No resolved groups yet." } else { "No failed events are known." };
@@ -82,7 +83,8 @@ fn Groups(page: groups::GroupsPage) -> impl IntoView {
             <div>
                 <h1>{heading}</h1>
                 <p class="lead">
-                    "Failed events grouped by error."
+                    "Failed events grouped by error. "
+                    {last_seen}
                 </p>
             </div>
             <div class="bar">
