@@ -2,7 +2,7 @@ SHELL := /bin/bash
 # The commands that the README names. Each is one script, so that it can be read, and run without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-matrix fuzz audit bench build watch lint clean
+.PHONY: help run test check test-matrix fuzz audit bench build watch lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ run: ## build the console and start it on the demo hospital; ARGS="--listen 127.
 
 test: ## everything that must hold before a change is taken
 	@scripts/test
+
+check: ## formatting, clippy and the unit tests of the server: what to run while working
+	@scripts/check
 
 test-matrix: ## the tests of databases on MySQL 5.6 to 9, MariaDB 10.5 to 11.8, PostgreSQL 9.6 to 19; ARGS="mysql-5.7" chooses
 	@scripts/setup bench

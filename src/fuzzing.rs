@@ -5,7 +5,6 @@
 //! server. May use the parsers and nothing else.
 
 use crate::{
-    atomfeed,
     model::{error_text, filter::ListQuery, fingerprint, masking, payload},
     server::config,
 };

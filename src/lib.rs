@@ -3,23 +3,21 @@
 //! One package, compiled twice: a server (`ssr`) and a small module for the browser (`hydrate`, islands only).
 //! ARCHITECTURE.md is the map; each module says why it exists and what it may touch.
 
-#![warn(missing_debug_implementations)]
 // A page's view is one type as deep as its markup.
 #![recursion_limit = "256"]
 
 pub mod api;
 #[cfg(feature = "ssr")]
-pub mod atomfeed;
-#[cfg(feature = "ssr")]
 pub mod demo;
 pub mod error;
 #[cfg(all(feature = "ssr", any(test, fuzzing)))]
 pub mod fuzzing;
-pub mod model;
 pub mod paths;
 #[cfg(feature = "ssr")]
 pub mod server;
 pub mod ui;
+
+pub use console_model as model;
 
 /// The browser's entry: makes the islands of the page alive.
 #[cfg(feature = "hydrate")]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use atomfeed_console::atomfeed::{self, Client, ClientSettings, Consumer, FeedEnd, Limits, RetryEnd};
+use atomfeed::{self, Client, ClientSettings, Consumer, FeedEnd, Limits, RetryEnd};
 use axum::{Router, extract, routing::get};
 
 use crate::{

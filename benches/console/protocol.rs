@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use atomfeed_console::atomfeed::{
+use atomfeed::{
     self, Client, ClientSettings, Consumer, Event, Failure, FeedEnd, FeedSettings, Limits, MARKERS_STAY_BEHIND,
     NewEvent, PageNumber, Publisher, Transaction, Worker,
 };

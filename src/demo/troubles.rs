@@ -13,7 +13,7 @@ use sqlx::{
 };
 
 use super::faults::Fault;
-use crate::atomfeed::sqlite_pool;
+use atomfeed::sqlite_pool;
 
 const SCHEMA: &str = "
     -- What the hospital was made from, so that a database that is missing is made to fit the others.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use atomfeed_console::atomfeed::{Client, ClientError, ClientSettings, Login};
+use atomfeed::{Client, ClientError, ClientSettings, Login};
 use axum::{
     Router,
     extract::{Request, State},

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use atomfeed_console::atomfeed::{
-    Consumer, Failure, FeedEnd, FeedSettings, FirstRun, Limits, NewEvent, PageNumber, Publisher, RetryEnd,
-};
+use atomfeed::{Consumer, Failure, FeedEnd, FeedSettings, FirstRun, Limits, NewEvent, PageNumber, Publisher, RetryEnd};
 use roxmltree::{Document, Node};
 use serde::Deserialize;
 use toml::Value;

@@ -1,6 +1,6 @@
 //! Consuming: from the marker on, in order, each event once.
 
-use atomfeed_console::atomfeed::{
+use atomfeed::{
     Consumer, Event, Failure, FeedEnd, FeedSettings, FirstRun, Limits, NewEvent, Publisher, Stall, Transaction, Worker,
     router,
 };

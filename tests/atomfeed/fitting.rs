@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use atomfeed_console::atomfeed::{
-    Consumer, Database, Event, Failure, FeedEnd, Limits, RetryEnd, Stall, Transaction, Worker,
-};
+use atomfeed::{Consumer, Database, Event, Failure, FeedEnd, Limits, RetryEnd, Stall, Transaction, Worker};
 use sqlx::{Connection, PgConnection, postgres::PgPoolOptions};
 
 use crate::support::{

@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use atomfeed_console::atomfeed::{
-    Client, ClientError, ClientSettings, Consumer, FeedEnd, FeedRun, Limits, Stall, WalkError,
-};
+use atomfeed::{Client, ClientError, ClientSettings, Consumer, FeedEnd, FeedRun, Limits, Stall, WalkError};
 use axum::{Router, extract::Path, routing::get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

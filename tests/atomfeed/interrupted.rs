@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use atomfeed_console::atomfeed::{
+use atomfeed::{
     Client, ClientSettings, Consumer, Database, Event, Failure, FeedEnd, FeedSettings, Limits, NewEvent, Publisher,
     RetryEnd, Transaction, Worker, router,
 };

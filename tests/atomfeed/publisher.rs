@@ -1,6 +1,6 @@
 //! Publishing: what is queued is published once and in order, and pages are cut as chunking_history says.
 
-use atomfeed_console::atomfeed::{FeedSettings, MissingPage, NewEvent, PageNumber, Publisher, router};
+use atomfeed::{FeedSettings, MissingPage, NewEvent, PageNumber, Publisher, router};
 use axum::{
     body::Body,
     http::{Request, StatusCode},

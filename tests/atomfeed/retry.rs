@@ -1,6 +1,6 @@
 //! Retrying: the oldest five that are not exhausted, each with its own end.
 
-use atomfeed_console::atomfeed::{Consumer, Event, Failure, Limits, RetryEnd, Stall, Transaction, Worker};
+use atomfeed::{Consumer, Event, Failure, Limits, RetryEnd, Stall, Transaction, Worker};
 
 use crate::support::{
     database::{FEED, Failed, Server, TestDatabase, Variant},

@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use atomfeed::{Consumer, Event, Failure, Transaction, Worker};
+
 use atomfeed_console::{
-    atomfeed::{self, Consumer, Event, Failure, Transaction, Worker},
     model::{
         Person, RowId,
         audit::AuditFilter,

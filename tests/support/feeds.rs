@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use atomfeed_console::atomfeed::{
-    Client, ClientSettings, Consumer, Database, Event, Failure, Limits, Transaction, Worker,
-};
+use atomfeed::{Client, ClientSettings, Consumer, Database, Event, Failure, Limits, Transaction, Worker};
 use axum::{
     Router,
     extract::{Request, State},
@@ -295,7 +293,7 @@ impl Worker for Script {
 
 /// Writes the uuid into the worker's own table.
 pub async fn keep(uuid: &str, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
-    use atomfeed_console::atomfeed::Backend;
+    use atomfeed::Backend;
     let insert = "INSERT INTO worked (uuid) VALUES (?)";
     match transaction.database().backend() {
         Backend::MySql => sqlx::query(insert).bind(uuid).execute(transaction.mysql().await?).await.map(drop)?,

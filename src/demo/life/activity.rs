@@ -7,10 +7,8 @@ use fastrand::Rng;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Fault, Hospital, System, records};
-use crate::{
-    atomfeed::{DatabaseError, MARKERS_STAY_BEHIND, NewEvent},
-    demo::history::{Category, hyphenated, uuid},
-};
+use crate::demo::history::{Category, hyphenated, uuid};
+use atomfeed::{DatabaseError, MARKERS_STAY_BEHIND, NewEvent};
 
 /// The mean time between two things that happen, in a real hospital's time.
 const SOMETHING_HAPPENS: Duration = Duration::from_secs(30);

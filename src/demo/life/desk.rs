@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use super::{Hospital, System, records, web::number_of};
 use crate::{
-    atomfeed::{Client, ClientError, Event, Failure, NewEvent, Transaction, Worker},
     demo::{
         faults::Fault,
         history::{Category, hyphenated, uuid},
@@ -14,6 +13,7 @@ use crate::{
     },
     model::payload::record_uuid,
 };
+use atomfeed::{Client, ClientError, Event, Failure, NewEvent, Transaction, Worker};
 
 /// One system's way with the events of one category.
 pub(super) struct Desk {

@@ -13,7 +13,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Hospital, System, desk::Desk, records};
 use crate::{
-    atomfeed::{Client, ClientSettings, Consumer, FeedEnd, FeedRun, Limits, RetryEnd, RetryRun},
     demo::history::Category,
     model::{
         self,
@@ -21,6 +20,7 @@ use crate::{
     },
     server::config,
 };
+use atomfeed::{Client, ClientSettings, Consumer, FeedEnd, FeedRun, Limits, RetryEnd, RetryRun};
 
 /// A feed that a system reads.
 #[derive(Clone, Copy, Debug)]

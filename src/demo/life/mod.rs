@@ -1,7 +1,7 @@
 //! The demo hospital at work: what its systems publish, what its consumers read, and what a person breaks and mends.
 //!
 //! The four systems run in this process, each on its own database, and speak to each other by HTTP in the real
-//! protocol ([`crate::atomfeed`]), under the addresses that real ones have: `http://openmrs:8080/…` leads to the demo's
+//! protocol ([`atomfeed`]), under the addresses that real ones have: `http://openmrs:8080/…` leads to the demo's
 //! own port. Everything that must not be lost is in the databases: stopped at any moment, the hospital goes on where
 //! it was.
 
@@ -30,10 +30,10 @@ use super::{
     troubles::{New, Scope, Standing, Troubles},
 };
 use crate::{
-    atomfeed::{Database, FeedSettings, Publisher, sqlite_pool},
     error::Problem,
     model::demo::{Breakage, DemoHospital, Job, Trouble},
 };
+use atomfeed::{Database, FeedSettings, Publisher, sqlite_pool};
 
 /// The longest that a start waits for the jobs to catch up: a publisher that is slow keeps each of them waiting for seconds.
 const CATCHING_UP: Duration = Duration::from_secs(5);

@@ -20,10 +20,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Hospital, System, category_of_path, records};
 use crate::{
-    atomfeed::PageNumber,
     demo::{faults::Fault, history::Category},
     model::payload::record_uuid,
 };
+use atomfeed::PageNumber;
 
 /// How long a slow system lets others wait: longer than they do.
 const TOO_LATE: Duration = Duration::from_secs(4);

@@ -32,6 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use atomfeed::sqlite_pool;
 use chrono::{DateTime, Utc};
 use sqlx::{
     AssertSqlSafe, QueryBuilder, Row as _, Sqlite, SqlitePool, Transaction,
@@ -40,10 +41,7 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
-use crate::{
-    atomfeed::sqlite_pool,
-    server::{config::Secret, security::secrets},
-};
+use crate::server::{config::Secret, security::secrets};
 
 use outage::OpenFile;
 

@@ -4,13 +4,13 @@
 //! With the demo hospital running (`make run`, or `cargo run --features ssr -- demo`):
 //!
 //! ```sh
-//! cargo run --features ssr --example patient_index
+//! cargo run -p atomfeed --example patient_index
 //! ```
 //!
 //! and against a real OpenMRS:
 //!
 //! ```sh
-//! OPENMRS_PASSWORD=… cargo run --features ssr --example patient_index -- \
+//! OPENMRS_PASSWORD=… cargo run -p atomfeed --example patient_index -- \
 //!     --publisher http://openmrs:8080 --user feed-reader --database patients.db
 //! ```
 //!
@@ -20,7 +20,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use atomfeed_console::atomfeed::{
+use atomfeed::{
     Client, ClientSettings, Consumer, Database, Event, Failure, FeedEnd, FirstRun, Limits, Login, RetryEnd,
     Transaction, Worker,
 };

@@ -123,7 +123,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::model::{
+    use crate::{
         feed::Unpublished,
         samples::{feed_with, info},
     };
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_states_of_feeds_are_in_the_glossary() {
-        let glossary = include_str!("../../docs/glossary.md");
+        let glossary = include_str!("../../../docs/glossary.md");
         let feeds = glossary.split("## States of a feed").nth(1).expect("the table of feeds");
         let feeds = feeds.split("\n## ").next().unwrap_or_default();
         for state in ShownState::ALL {

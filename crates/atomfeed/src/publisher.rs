@@ -47,7 +47,7 @@ const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
 /// What is written into pages, and how they are served.
 ///
 /// ```
-/// use atomfeed_console::atomfeed::FeedSettings;
+/// use atomfeed::FeedSettings;
 ///
 /// let settings = FeedSettings {
 ///     author: "Laboratory".to_owned(),

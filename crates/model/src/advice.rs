@@ -519,7 +519,7 @@ fn stand_in_order(text: &str, pieces: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EventState, RowId};
+    use crate::{EventState, RowId};
 
     const UUID: &str = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
 

@@ -273,7 +273,7 @@ pub fn mask_attempt(attempt: &mut Attempt) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{advice::advise, error_text::headline};
+    use crate::{advice::advise, error_text::headline};
 
     const UUID: &str = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
 

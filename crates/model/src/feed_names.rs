@@ -155,7 +155,7 @@ pub fn publisher<'a>(uri: &'a str, applications: &[&'a ApplicationInfo]) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FeedCounts, FeedState, Kind, Limits};
+    use crate::{FeedCounts, FeedState, Kind, Limits};
 
     const OPENMRS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/patient/recent";
     const OPENELIS: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";

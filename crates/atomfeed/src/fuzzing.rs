@@ -1,9 +1,9 @@
-//! The reader of feed pages for `crate::fuzzing`, which has no other way to it.
+//! The reader of feed pages for the console's fuzz targets, which have no other way to it.
 
 use super::page::{Page, text_of};
 
 /// Reads a page; what is taken has an address of its own and entries with ids.
-pub(crate) fn feed_page(bytes: &[u8]) {
+pub fn feed_page(bytes: &[u8]) {
     // The charset that an answer declares is the publisher's own, too.
     let charset = ["utf-8", "iso-8859-1", "windows-1252", "utf-16le", "none of these"][bytes.len() % 5];
     let (text, _) = text_of(bytes, &format!("application/atom+xml; charset={charset}"));

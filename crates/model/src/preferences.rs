@@ -118,9 +118,9 @@ impl Preferences {
 
 /// A time zone. Only the server knows more than one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Zone(#[cfg(feature = "ssr")] chrono_tz::Tz);
+pub struct Zone(#[cfg(feature = "server")] chrono_tz::Tz);
 
-#[cfg(feature = "ssr")]
+#[cfg(feature = "server")]
 impl Zone {
     /// The zone of an IANA name.
     pub fn named(name: &str) -> Option<Self> {
@@ -153,7 +153,7 @@ impl Zone {
     }
 }
 
-#[cfg(not(feature = "ssr"))]
+#[cfg(not(feature = "server"))]
 impl Zone {
     /// Every name there is.
     pub fn names() -> impl Iterator<Item = &'static str> {
@@ -229,7 +229,7 @@ mod tests {
         ] {
             assert_eq!(Preferences::read(&chosen.text()), chosen);
         }
-        #[cfg(feature = "ssr")]
+        #[cfg(feature = "server")]
         assert_eq!(Zone::named("Asia/Calcutta").unwrap().name(), "Asia/Kolkata", "as Chromium calls it");
         assert_eq!(Preferences::read("zone=%3Cb%3E&clock=25&theme=pink&keys=&odd=1"), Preferences::default());
     }

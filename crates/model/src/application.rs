@@ -179,7 +179,7 @@ impl<T> Availability<T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::samples::info;
+    use crate::samples::info;
 
     #[test]
     fn a_record_is_linked_to_where_a_browser_gets_and_nowhere_else() {

@@ -33,7 +33,7 @@ pub mod preferences;
 pub mod publisher;
 pub mod quiet;
 pub mod recent;
-#[cfg(test)]
+#[cfg(any(test, feature = "samples"))]
 pub mod samples;
 pub mod search;
 pub mod search_index;

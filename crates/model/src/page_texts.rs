@@ -65,7 +65,7 @@ fn bytes(character: char) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::error_text::visible;
+    use crate::error_text::visible;
 
     #[test]
     fn no_character_takes_more_than_is_counted() {

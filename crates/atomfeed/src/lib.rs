@@ -18,8 +18,9 @@ mod consumer;
 mod database;
 mod event;
 mod fit;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
+#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod java;
 mod page;
 mod publisher;

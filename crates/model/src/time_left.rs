@@ -120,7 +120,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::model::{
+    use crate::{
         ledger::RequestKind,
         operation::{Followed, OutcomeCounts},
         samples::{limits, operation},

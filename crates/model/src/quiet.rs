@@ -92,7 +92,7 @@ pub fn publishers(views: &[ApplicationView], now: DateTime<Utc>) -> Vec<QuietPub
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::samples::{feed_with, up, view};
+    use crate::samples::{feed_with, up, view};
 
     #[test]
     fn a_publisher_is_quiet_when_no_feed_of_it_is_read_for_ten_usual_pauses_and_an_hour() {
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(quiet(vec![reads(70, Some(120)), reads(3, Some(9_000))]), [], "another of its feeds is read");
         assert_eq!(quiet(vec![reads(700, None)]), [], "what is usual is not known yet");
         let mut stopped = reads(700, Some(120));
-        stopped.state = crate::model::FeedState::Stopped;
+        stopped.state = crate::FeedState::Stopped;
         assert_eq!(quiet(vec![stopped]), [], "a stopped feed tells nothing of its publisher");
     }
 }

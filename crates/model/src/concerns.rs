@@ -414,7 +414,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{
+    use crate::{
         Stamp,
         feed::Unpublished,
         samples::{down, feed_with, unconfigured, up, view},
@@ -577,7 +577,7 @@ mod tests {
         odoo.concerns = ConcernSettings::default();
         odoo.limits.max_retry = None;
         assert_eq!(since(&odoo, 3, ago(86_400), None), None, "it has no retry job");
-        odoo.limits = crate::model::Limits { max_retry: Some(5), retry_interval_secs: u64::MAX, ..odoo.limits };
+        odoo.limits = crate::Limits { max_retry: Some(5), retry_interval_secs: u64::MAX, ..odoo.limits };
         assert_eq!(since(&odoo, 3, ago(86_400), None), None);
     }
 
@@ -598,10 +598,10 @@ mod tests {
             "12 events are waiting for retry. No retry since Fri 15 Jan 2027, 05:00:00 UTC, although retries \
              are due every 30 s."
         );
-        #[cfg(feature = "ssr")]
+        #[cfg(feature = "server")]
         {
-            let preferences = crate::model::Preferences { clock: crate::model::Clock::H12, ..Default::default() };
-            let zone = crate::model::Zone::named("Asia/Kathmandu").unwrap();
+            let preferences = crate::Preferences { clock: crate::Clock::H12, ..Default::default() };
+            let zone = crate::Zone::named("Asia/Kathmandu").unwrap();
             let reader = Reader { preferences, zone, zone_known: true };
             let odoo = of(12, 0);
             let told = &super::of(&odoo, &[&odoo.info], now(), &reader)[0];
@@ -714,7 +714,7 @@ mod tests {
         let seen_for = |seconds| {
             let mut openmrs = view("OpenMRS", up(), vec![]);
             let first_seen = openmrs.seen_at.map(|at| at - TimeDelta::seconds(seconds));
-            let queue = Queue { length: 500, oldest: None, lowest: Some(crate::model::RowId(7)), first_seen };
+            let queue = Queue { length: 500, oldest: None, lowest: Some(crate::RowId(7)), first_seen };
             Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(queue);
             concerns(&openmrs)
         };

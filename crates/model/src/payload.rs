@@ -385,13 +385,13 @@ impl<'de> Deserialize<'de> for Items<'de> {
     }
 }
 
-#[cfg(not(feature = "ssr"))]
+#[cfg(not(feature = "server"))]
 fn xml(_text: &str) -> Result<Element, String> {
     Err("the browser does not read XML".to_owned())
 }
 
 /// A document type is refused as a whole: entities made of entities can grow without end.
-#[cfg(feature = "ssr")]
+#[cfg(feature = "server")]
 fn xml(text: &str) -> Result<Element, String> {
     let mut budget = Budget::new(text)?;
     let options = roxmltree::ParsingOptions {
@@ -407,7 +407,7 @@ fn xml(text: &str) -> Result<Element, String> {
     element(text, document.root_element(), 0, &mut budget)
 }
 
-#[cfg(feature = "ssr")]
+#[cfg(feature = "server")]
 fn element(text: &str, node: roxmltree::Node<'_, '_>, depth: usize, budget: &mut Budget) -> Result<Element, String> {
     budget.spend(depth)?;
     // As written, with its prefix: roxmltree only keeps the local name and the namespace.

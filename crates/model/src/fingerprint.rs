@@ -452,7 +452,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::model::advice::advise;
+    use crate::advice::advise;
 
     const RUNTIME: &str = "java.lang.RuntimeException";
     const LIMS: &str = "us.mn.state.health.lims.common.exception.LIMSRuntimeException";

@@ -256,8 +256,9 @@ impl Database {
         }
     }
 
-    /// An instant as a column of this type keeps it, to the millisecond as the original does.
-    pub(crate) fn time(&self, at: DateTime<Utc>, has_zone: bool) -> String {
+    /// Returns an instant as a column of times keeps it, to the millisecond as the original does. `has_zone`: the column is
+    /// a PostgreSQL `timestamptz`.
+    pub fn time(&self, at: DateTime<Utc>, has_zone: bool) -> String {
         match self.backend() {
             Backend::MySql => at.format("%Y-%m-%d %H:%M:%S%.3f").to_string(),
             Backend::Postgres if has_zone => at.format("%Y-%m-%d %H:%M:%S%.3f+00").to_string(),
@@ -445,7 +446,7 @@ enum Open<'c> {
 /// A worker writes with the connection of its kind of database:
 ///
 /// ```no_run
-/// # use atomfeed_console::atomfeed::{DatabaseError, Transaction};
+/// # use atomfeed::{DatabaseError, Transaction};
 /// # async fn write(transaction: &mut Transaction<'_>) -> Result<(), DatabaseError> {
 /// let connection = transaction.sqlite().await?;
 /// sqlx::query("INSERT INTO patients (uuid) VALUES (?)").bind("…").execute(connection).await?;

@@ -11,7 +11,7 @@ use super::{ClientError, DatabaseError, Event, Transaction, database::words};
 /// worker does outside of the transaction can happen again, so it should do no harm twice.
 ///
 /// ```
-/// use atomfeed_console::atomfeed::{Event, Failure, Transaction, Worker};
+/// use atomfeed::{Event, Failure, Transaction, Worker};
 ///
 /// struct Names;
 ///

@@ -445,7 +445,7 @@ pub struct Discarded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::samples::operation;
+    use crate::samples::operation;
 
     fn retry(stage: Stage, counts: OutcomeCounts, followed: Followed) -> Operation {
         operation(RequestKind::Retry, stage, counts, followed)

@@ -383,7 +383,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{
+    use crate::{
         FeedLimit, Stamp,
         samples::{feed_with, info, limits, up, view},
     };
