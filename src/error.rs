@@ -1,8 +1,9 @@
-//! The one error type a person meets: what happened, what to do, which HTTP status.
+//! The one error type that users see: what happened, what to do, and which HTTP status.
 //!
-//! Which to use where: [`Problem::not_found`] for something that is not there (any more), [`Problem::bad_request`] for
-//! input that means nothing, [`Problem::refused`] for what must not be done, [`Problem::conflict`] for what cannot be done
-//! as things stand, [`Problem::unavailable`] for a source that does not answer, and [`Problem::internal`] for our own faults, whose details go to the log, under an id that the page shows.
+//! Which constructor to use: [`Problem::not_found`] for something that does not exist (any more),
+//! [`Problem::bad_request`] for invalid input, [`Problem::refused`] for what is not allowed, [`Problem::conflict`] for
+//! what is impossible in the present state, [`Problem::unavailable`] for a source that does not answer, and
+//! [`Problem::internal`] for the console's own faults, whose details go to the log, under an id that the page shows.
 
 use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use server_fn::codec::JsonEncoding;
 
 use crate::model::error_text::shortened;
 
-/// A sentence of what happened, one of what to do, and the HTTP status that says the same to a program.
+/// What happened and what to do, as sentences for users, and the HTTP status for programs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{what} {todo}")]
 pub struct Problem {
@@ -20,68 +21,69 @@ pub struct Problem {
     pub what: String,
     /// What to do, as a whole sentence; may be empty.
     pub todo: String,
-    /// The field of the form that it is about, where it is about one.
+    /// The form field that the problem is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// Seconds after which the same can be asked for again, where that is known: the answer's `Retry-After`.
+    /// Seconds until the same request can be made again, if known; sent as `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<u64>,
 }
 
-/// Seconds after which this time is over, for certain.
+/// Returns the seconds of a duration, rounded up.
 pub fn whole_seconds(time: std::time::Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// Characters of a sentence at the most.
+/// Maximum characters of a sentence.
 const LONGEST: usize = 2_000;
 
 impl Problem {
     fn new(status: u16, what: impl Into<String>, todo: impl Into<String>) -> Self {
-        // What was sent is quoted in some of them, and can be a form of a megabyte.
+        // Some sentences quote what was sent, which can be a form of a megabyte.
         let bounded = |text: String| if text.len() > LONGEST { shortened(&text, LONGEST) } else { text };
         Self { status, what: bounded(what.into()), todo: bounded(todo.into()), field: None, wait: None }
     }
 
-    /// The same, about this field of a form: the page that the form stands on says it there.
+    /// Returns the problem with the form field that it is about; the form's page shows it there.
     #[must_use]
     pub fn at(self, field: &str) -> Self {
         Self { field: Some(field.to_owned()), ..self }
     }
 
-    /// The same, with the time after which it can be asked for again.
+    /// Returns the problem with the time after which the request can be repeated.
     #[must_use]
     pub fn after(self, wait: std::time::Duration) -> Self {
         Self { wait: Some(whole_seconds(wait)), ..self }
     }
 
-    /// The same about this field, if the field is what the status is about; a console that cannot do it now says so above.
+    /// Returns the problem with this form field if it has this status. Other problems, such as a console that cannot do
+    /// it now, are shown above the form.
     #[must_use]
     pub fn at_if(self, status: u16, field: &str) -> Self {
         if self.status == status { self.at(field) } else { self }
     }
 
-    /// Something that is not there, or not there any more. 404.
+    /// Something that does not exist, or does not exist any more. 404.
     pub fn not_found(what: impl Into<String>, todo: impl Into<String>) -> Self {
         Self::new(404, what, todo)
     }
 
-    /// Input that means nothing. 400.
+    /// Invalid input. 400.
     pub fn bad_request(what: impl Into<String>, todo: impl Into<String>) -> Self {
         Self::new(400, what, todo)
     }
 
-    /// Something that must not be done: a missing right, another origin. 403.
+    /// Something that is not allowed: a missing right, another origin. 403.
     pub fn refused(what: impl Into<String>, todo: impl Into<String>) -> Self {
         Self::new(403, what, todo)
     }
 
-    /// Something that cannot be done as things stand, whoever asks: it was done before, or there is nothing to do. 409.
+    /// Something impossible in the present state, for any user: it was done before, or there is nothing to do. 409.
     pub fn conflict(what: impl Into<String>, todo: impl Into<String>) -> Self {
         Self::new(409, what, todo)
     }
 
-    /// Somebody whom the console does not know, or who did not prove who they are. 401.
+    /// An unknown user, or one without valid credentials. 401.
     pub fn not_signed_in(what: impl Into<String>, todo: impl Into<String>) -> Self {
         Self::new(401, what, todo)
     }
@@ -100,7 +102,7 @@ impl Problem {
         .after(wait)
     }
 
-    /// A name was tried with a wrong password too often, and now with one of those again. 429.
+    /// A name was tried with wrong passwords too often, and now with one of them again. 429.
     pub fn wrong_again() -> Self {
         Self::new(
             429,
@@ -109,12 +111,12 @@ impl Problem {
         )
     }
 
-    /// Whoever asks has all that one may have at a time. 429.
+    /// The user has reached a limit for one user. 429.
     pub fn too_many(what: impl Into<String>, todo: impl Into<String>) -> Self {
         Self::new(429, what, todo)
     }
 
-    /// Something sent that is larger than what is taken, which is so many bytes. 413.
+    /// A request of more than `limit` bytes. 413.
     pub fn too_large(limit: u64) -> Self {
         let limit = if limit < 1 << 20 { format!("{} kB", limit >> 10) } else { format!("{} MB", limit >> 20) };
         Self::new(413, "The request is too large.", format!("Send less at a time: the limit is {limit}."))
@@ -125,8 +127,8 @@ impl Problem {
         Self::new(503, what, todo)
     }
 
-    /// A fault of the console itself. 500. What it was goes to the log under an id; a person gets the id alone, because
-    /// the inside of a fault can hold anything.
+    /// A fault of the console itself. 500. The details go to the log under an id; the user sees only the id, because
+    /// the details can contain anything.
     #[cfg(feature = "ssr")]
     pub fn internal(inside: impl std::fmt::Display) -> Self {
         let id = format!("{:06x}", fastrand::u32(..1 << 24));
@@ -138,7 +140,7 @@ impl Problem {
         )
     }
 
-    /// A fault of the console's own part in the browser.
+    /// A fault of the console's own code in the browser.
     #[cfg(not(feature = "ssr"))]
     pub fn internal(inside: impl std::fmt::Display) -> Self {
         Self::new(500, inside.to_string(), "Reload the page and try again.")
@@ -179,7 +181,7 @@ impl FromServerFnError for Problem {
     }
 }
 
-/// Logs why a form was not understood. What the library says of it does not help a person who fills in a form.
+/// Logs why a form was not understood. The library's message does not help the user who fills in the form.
 fn not_understood(reason: &str) {
     #[cfg(feature = "ssr")]
     tracing::warn!(reason = without_quoted(reason), "a form was not understood");
@@ -187,8 +189,8 @@ fn not_understood(reason: &str) {
     let _ = reason;
 }
 
-/// Returns the text without the part from its first to its last quotation mark: that part was sent with the form, and can be a
-/// secret.
+/// Returns the text without the part from its first to its last quotation mark: that part was sent with the form, and
+/// can be a secret.
 #[cfg(feature = "ssr")]
 fn without_quoted(reason: &str) -> String {
     let whole = match (reason.split_once('"'), reason.rsplit_once('"')) {

@@ -1,18 +1,18 @@
-//! What must hold of the parsers of texts that others wrote, whatever the bytes: the targets of `make fuzz`.
+//! Properties that the parsers of foreign texts must keep for any bytes: the targets of `make fuzz`.
 //!
-//! Each function takes the bytes of one input and panics where a promise is broken. The unit tests below run them on the
-//! corpus in `fuzz/corpus`, so that an input that once broke something is tried in every `make test`. Not part of the
-//! server. May use the parsers and nothing else.
+//! Each function reads the bytes of one input and panics if a property is violated. The unit tests below run them on
+//! the corpus in `fuzz/corpus`, so that every `make test` repeats an input that once failed. Not part of the server.
+//! May use the parsers and nothing else.
 
 use crate::{
     model::{error_text, filter::ListQuery, fingerprint, masking, payload},
     server::config,
 };
 
-/// What is tried on the bytes of an input.
+/// Checks the bytes of one input.
 pub type Target = fn(&[u8]);
 
-/// The targets by name, as the folders of the corpus are called.
+/// The targets by name; the corpus has a folder of this name for each.
 pub const TARGETS: [(&str, Target); 6] = [
     ("error_text", error_text),
     ("payload", payload),
@@ -22,7 +22,7 @@ pub const TARGETS: [(&str, Target); 6] = [
     ("filter_query", filter_query),
 ];
 
-/// Error texts: taken apart, named, grouped and masked.
+/// Error texts: parsing, titles, grouping and masking.
 pub fn error_text(bytes: &[u8]) {
     let text = &String::from_utf8_lossy(bytes);
     let parsed = error_text::parse(text);

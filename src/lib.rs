@@ -1,9 +1,9 @@
 //! atomfeed-console: see which Atom feeds of a Bahmni hospital are healthy, why an event failed, and retry it.
 //!
 //! One package, compiled twice: a server (`ssr`) and a small module for the browser (`hydrate`, islands only).
-//! ARCHITECTURE.md is the map; each module says why it exists and what it may touch.
+//! ARCHITECTURE.md describes the structure; each module says why it exists and what it may touch.
 
-// A page's view is one type as deep as its markup.
+// The type of a page's view nests as deep as its markup.
 #![recursion_limit = "256"]
 
 pub mod api;
@@ -19,7 +19,7 @@ pub mod ui;
 
 pub use console_model as model;
 
-/// The browser's entry: makes the islands of the page alive.
+/// The browser's entry point: hydrates the islands of the page.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {

@@ -1,8 +1,8 @@
-//! The server binary. Everything it does begins in `server::cli`.
+//! The server binary; its entry point is `server::cli`.
 
 use std::process::ExitCode;
 
-// Pages are drawn from thousands of small pieces, on every thread: that is what it is quicker at than the C library's.
+// Rendering makes thousands of small allocations on every thread, at which mimalloc is quicker than the C library.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,7 +1,7 @@
 //! The base path, and every URL of the console, built in one place.
 //!
-//! The base path is a runtime setting, so one binary serves any. On the server it is a context value of the request; the
-//! browser finds whole addresses in the page and builds none.
+//! The base path is a runtime setting, so that one binary can serve under any path. On the server it is a context value
+//! of the request; the browser uses the addresses in the page and builds none.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -14,24 +14,24 @@ use crate::model::{
     search::SearchQuery,
 };
 
-/// Where the server functions live, below the base path.
+/// The path of the server functions, below the base path.
 pub const API_PREFIX: &str = "/api";
 
-/// The field of every form that proves that it is one of ours.
+/// The field of every form that holds the form token, which shows that the form is the console's own.
 pub const FORM_TOKEN: &str = "form_token";
 
-/// Bytes of the longest address that somebody is sent on to. It stands in a header, and the headers of an answer have to
-/// fit into what proxies take: 4 KB at the least.
+/// Maximum bytes of a redirect address. It is sent in a header, and a response's headers must fit into what proxies
+/// accept: 4 KB at the least.
 pub const LONGEST_WAY: usize = 3_000;
 
-/// What a form was for that met a session that had ended.
+/// A form that was not processed because its session had ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undone {
     /// `retry`, `plan`, `start` or `form`.
     pub what: &'static str,
-    /// The failed events that it named, as `application:id`.
+    /// The failed events that were selected, as `application:id`.
     pub chosen: Vec<String>,
-    /// The page that it stands on, as it says itself.
+    /// The page that contains the form, as the form says itself.
     pub back: Option<String>,
 }
 
@@ -42,16 +42,16 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base(String);
 
-/// Why a text is no base path.
+/// Why a text is not a base path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a base path is / or like /atomfeed-console: letters, digits, '-', '_' and '.' between slashes, no '..'")]
 pub struct BadBase;
 
 impl Base {
-    /// Reads a base path as people write it: with or without slashes at its ends; `/` and the empty text mean none.
+    /// Parses a base path, with or without slashes at its ends; `/` and the empty text mean none.
     ///
     /// # Errors
-    /// [`BadBase`] for anything that would need encoding or could climb out.
+    /// Fails with [`BadBase`] if the text would need encoding or could lead out of the base (`..`).
     pub fn parse(text: &str) -> Result<Self, BadBase> {
         let trimmed = text.trim().trim_matches('/');
         if trimmed.is_empty() {
@@ -66,12 +66,12 @@ impl Base {
         if fine { Ok(Self(format!("/{trimmed}"))) } else { Err(BadBase) }
     }
 
-    /// The base path itself: empty, or with a slash in front and none at its end.
+    /// Returns the base path: empty, or with a leading slash and no trailing one.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A path of ours below the base. `path` begins with a slash.
+    /// Returns the address of a path below the base. `path` begins with a slash.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
@@ -80,8 +80,8 @@ impl Base {
         if self.0.is_empty() { "/".to_owned() } else { self.0.clone() }
     }
 
-    /// Where the bare host leads: on to the overview. An address of its own, so that a request for the bare host that a
-    /// proxy has made out of this very base path comes to an end instead of being led in a circle.
+    /// The redirect target of the bare host; it redirects to the overview. It has its own address, so that a request
+    /// for the bare host which a proxy made from the base path ends instead of being redirected in a circle.
     pub fn home(&self) -> String {
         self.at("/overview")
     }
@@ -98,26 +98,26 @@ impl Base {
         with_query(self.at("/failed-events"), &list.to_query())
     }
 
-    /// The same list with the number of all that match, where that has to be counted in the tables.
+    /// The list of failed events with the number of all matches, where it must be counted in the tables.
     pub fn counted(&self, filter: &Filter) -> String {
         let mut query = filter.to_query();
         crate::model::filter::push(&mut query, "count", "all");
         with_query(self.at("/failed-events"), &query)
     }
 
-    /// The same list by cause.
+    /// The list of failed events by cause.
     pub fn causes(&self, filter: &Filter) -> String {
         let mut query = filter.to_query();
         crate::model::filter::push(&mut query, "by", "cause");
         with_query(self.at("/failed-events"), &query)
     }
 
-    /// A failed event's page; `list` is where it was opened from, for "previous", "next" and the way back.
+    /// A failed event's page; `list` is the list it was opened from, for "previous", "next" and the link back.
     pub fn failed_event(&self, event: &EventKey, list: Option<&ListQuery>) -> String {
         self.failed_event_of(&event.app, event.id, &list.map(ListQuery::to_query).unwrap_or_default())
     }
 
-    /// The same for the rows of one list, whose query string is written once for all of them.
+    /// As [`Base::failed_event`], for the rows of one list: its query string is written once for all of them.
     pub fn failed_event_of(&self, app: &str, id: RowId, list: &str) -> String {
         with_query(self.at(&format!("/failed-events/{}/{id}", segment(app))), list)
     }
@@ -137,12 +137,12 @@ impl Base {
         self.at(&format!("/failed-events/{}/{}/payload.txt", segment(&event.app), event.id))
     }
 
-    /// What matches, as a file; `form` is `csv` or `ndjson`.
+    /// The failed events that match, as a file; `form` is `csv` or `ndjson`.
     pub fn export(&self, list: &ListQuery, form: &str) -> String {
         with_query(self.at(&format!("/failed-events.{form}")), &list.filter.to_query())
     }
 
-    /// Whether failed events came since a list was read; `mark` is the list's own.
+    /// The check for new failed events since a list was read; `mark` is the list's mark.
     pub fn news(&self, filter: &Filter, mark: &str) -> String {
         let mut query = String::new();
         crate::model::filter::push(&mut query, "query", &filter.to_query());
@@ -155,17 +155,17 @@ impl Base {
         self.at("/operations")
     }
 
-    /// The operations from below this id on: the next page.
+    /// The operations with lower ids: the next page.
     pub fn operations_before(&self, before: i64) -> String {
         with_query(self.operations(), &format!("before={before}"))
     }
 
-    /// An operation: its plan, its course, and what became of its rows.
+    /// An operation: its plan, its progress, and the outcome of its rows.
     pub fn operation(&self, id: i64) -> String {
         self.at(&format!("/operations/{id}"))
     }
 
-    /// The rows of an operation: which of them, and from which place on.
+    /// The rows of an operation: which of them, and after which position.
     pub fn operation_rows(&self, id: i64, which: WhichRows, after: Option<i64>) -> String {
         let mut query = String::new();
         if let Some(word) = which.word() {
@@ -177,19 +177,19 @@ impl Base {
         with_query(self.operation(id), &query)
     }
 
-    /// Discarded failed events; of one operation, where it is given.
+    /// Discarded failed events; those of one operation, if it is given.
     pub fn discarded(&self, operation: Option<i64>) -> String {
         let query = operation.map(|id| format!("operation={id}")).unwrap_or_default();
         with_query(self.at("/discarded"), &query)
     }
 
-    /// The next page of the same.
+    /// The next page of discarded failed events.
     pub fn discarded_before(&self, operation: Option<i64>, before: i64) -> String {
         let query = operation.map(|id| format!("operation={id}&")).unwrap_or_default();
         with_query(self.at("/discarded"), &format!("{query}before={before}"))
     }
 
-    /// Groups of failed events; `quiet`: those that have none any more.
+    /// Groups of failed events; `quiet`: groups that have none any more.
     pub fn groups(&self, quiet: bool) -> String {
         with_query(self.at("/groups"), if quiet { "quiet=1" } else { "" })
     }
@@ -199,7 +199,7 @@ impl Base {
         self.at(&format!("/groups/{fault}"))
     }
 
-    /// A group's events in one state, from below this number of the ledger on.
+    /// A group's events in one state; `before`: only those with a lower ledger number.
     pub fn group_events(&self, fault: i64, state: &str, before: Option<i64>) -> String {
         let before = before.map(|before| format!("&before={before}")).unwrap_or_default();
         with_query(self.group(fault), &format!("state={state}{before}"))
@@ -210,12 +210,12 @@ impl Base {
         self.at("/events")
     }
 
-    /// What failed and what became of it; `query` as [`crate::model::history::HistoryQuery`] writes it.
+    /// The history of failed events; `query` as [`crate::model::history::HistoryQuery`] writes it.
     pub fn history(&self, query: &HistoryQuery) -> String {
         with_query(self.at("/history"), &query.to_query())
     }
 
-    /// What a search finds.
+    /// The results of a search.
     pub fn search(&self, query: &SearchQuery) -> String {
         with_query(self.at("/search"), &query.to_query())
     }
@@ -225,12 +225,12 @@ impl Base {
         with_query(self.at("/history.csv"), &query.to_query())
     }
 
-    /// The life of one failed event, by the ledger's own number.
+    /// The life of one failed event, by its ledger number.
     pub fn life(&self, id: i64) -> String {
         self.at(&format!("/history/{id}"))
     }
 
-    /// The audit log from below the entry of this number on; `None`: from the newest on.
+    /// The audit log from the entry before this number on; `None`: from the newest on.
     pub fn audit(&self, filter: &AuditFilter, before: Option<i64>) -> String {
         let mut query = filter.to_query();
         if let Some(before) = before {
@@ -239,12 +239,13 @@ impl Base {
         with_query(self.at("/audit"), &query)
     }
 
-    /// What of the audit log matches, as a file.
+    /// The entries of the audit log that match, as a file.
     pub fn audit_export(&self, filter: &AuditFilter) -> String {
         with_query(self.at("/audit.csv"), &filter.to_query())
     }
 
-    /// The sign-in page; `to` is where to go on, a path and query below the base. One that is too long is left out.
+    /// The sign-in page; `to` is the page that follows it, a path and query below the base. It is omitted if it is too
+    /// long.
     pub fn sign_in(&self, to: Option<&str>) -> String {
         let mut query = String::new();
         if let Some(to) = to.filter(|to| !matches!(*to, "" | "/") && to.len() <= LONGEST_WAY) {
@@ -254,8 +255,8 @@ impl Base {
         if way.len() <= LONGEST_WAY { way } else { self.at("/sign-in") }
     }
 
-    /// The page where one signs in because a form met a session that had ended; `to`: the page that the form stands on. That
-    /// page is told what was not done, and what was ticked as far as an address holds it.
+    /// The sign-in page after a form whose session had ended; `to` is the page that contains the form. Its address
+    /// reports what was not done, and the selected events if they fit.
     pub fn sign_in_after(&self, to: &str, undone: &Undone) -> String {
         use crate::model::filter::{pairs, push};
         let (path, query) = to.split_once('?').unwrap_or((to, ""));
@@ -284,12 +285,12 @@ impl Base {
         if way.len() <= LONGEST_WAY { way } else { self.operation(id) }
     }
 
-    /// The page of one's own account.
+    /// The page of the user's own account.
     pub fn account(&self) -> String {
         self.at("/account")
     }
 
-    /// The page of one's own second factor.
+    /// The page of the user's own second factor.
     pub fn second_factor(&self) -> String {
         self.at("/account/second-factor")
     }
@@ -304,18 +305,18 @@ impl Base {
         self.at("/accounts")
     }
 
-    /// The page of the tokens of machines.
+    /// The page of service tokens.
     pub fn service_tokens(&self) -> String {
         self.at("/service-tokens")
     }
 
-    /// Where a form is sent: the server function of this name.
+    /// The address of the server function of this name.
     pub fn function(&self, name: &str) -> String {
         self.at(&format!("{API_PREFIX}/{name}"))
     }
 
-    /// A page of ours by a path and query below the base that came from outside. `None` for anything that could lead
-    /// somewhere else, or is longer than [`LONGEST_WAY`].
+    /// Returns the address of a page of the console, by an untrusted path and query below the base. `None` if it could
+    /// lead elsewhere, or is longer than [`LONGEST_WAY`].
     pub fn inside(&self, to: &str) -> Option<String> {
         if to.len() > LONGEST_WAY {
             return None;
@@ -346,8 +347,8 @@ impl Base {
     }
 }
 
-/// Whether a path names its place directly, however often it is decoded on the way: without steps up (`..`), empty
-/// segments and backslashes, by which browsers and proxies get to another place than the one that is read here.
+/// Returns whether a path names the same place however often it is decoded: without steps (`.`, `..`), empty segments,
+/// backslashes and control characters, by which browsers and proxies get to another place than the one read here.
 pub fn stays(path: &str) -> bool {
     let mut path = path.to_owned();
     loop {

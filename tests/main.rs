@@ -1,5 +1,5 @@
-//! One test binary, so that the crate is linked once: the command line, the router in process, the protocol, the demo
-//! hospital at work, the examples of proxies, and one contract suite run on every database.
+//! One test binary, so that the crate is linked once: the command line, the router in process, the protocol, the
+//! running demo hospital, the examples of proxies, and one contract suite run on every database.
 
 #[macro_use]
 mod contract;

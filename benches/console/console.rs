@@ -1,4 +1,4 @@
-//! The release binary at work on the benchmark's database.
+//! Runs the release binary on the benchmark's database.
 
 use std::{
     fs,
@@ -19,13 +19,13 @@ use crate::{database::Database, http::Connection};
 /// The key that the console derives from the application's name.
 pub const APP: &str = "hospital";
 
-/// The longest that starting or ending may take before it counts as a fault.
+/// Longest time for starting or ending before it counts as a fault.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The longest that the first read of a source may take before it counts as a fault.
+/// Longest time for the first read of a source before it counts as a fault.
 const FIRST_READ: Duration = Duration::from_secs(900);
 
-/// Writes a configuration with this one application.
+/// Writes a configuration with this single application.
 pub fn configure(database: &Database, dir: &Path) -> anyhow::Result<PathBuf> {
     let file = dir.join("console.toml");
     let text = format!(
@@ -42,12 +42,12 @@ pub fn configure(database: &Database, dir: &Path) -> anyhow::Result<PathBuf> {
 #[derive(Debug)]
 pub struct Console {
     child: Child,
-    /// Kept open, or the console could not write to it.
+    /// Kept open, because the console writes to it.
     _output: BufReader<ChildStdout>,
     /// `127.0.0.1:<port>`.
     pub address: String,
     pub base: String,
-    /// From starting the process to its first answer.
+    /// Time from starting the process to its first answer.
     pub started_in: Duration,
     store: PathBuf,
 }
@@ -56,9 +56,9 @@ impl Console {
     pub async fn start(config: &Path) -> anyhow::Result<Self> {
         let begun = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_atomfeed-console"))
-            // The settings are those of the file, whatever the environment says.
+            // Only the file's settings apply, whatever the environment says.
             .env_clear()
-            // Whole figures, and not the lines of the audit log between them.
+            // Keeps the audit log out of the printed figures.
             .env("RUST_LOG", "error")
             .arg("serve")
             .arg("--config")
@@ -96,7 +96,7 @@ impl Console {
         }
     }
 
-    /// Waits until the index of the search knows every failed event.
+    /// Waits until the search index contains every failed event.
     pub async fn wait_until_indexed(&self) -> anyhow::Result<()> {
         let begun = Instant::now();
         let mut connection = Connection::open(&self.address).await?;
@@ -111,12 +111,12 @@ impl Console {
         }
     }
 
-    /// Bytes of the store's file.
+    /// Returns the size of the store's file in bytes.
     pub fn store_bytes(&self) -> u64 {
         fs::metadata(&self.store).map_or(0, |file| file.len())
     }
 
-    /// The most memory it ever had, in kB (VmHWM of proc(5)).
+    /// Returns its peak memory in kB (VmHWM of proc(5)).
     pub fn peak_memory_kb(&self) -> anyhow::Result<u64> {
         let pid = self.child.id().context("the console has ended")?;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).context("only Linux says how much memory")?;

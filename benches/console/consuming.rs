@@ -1,7 +1,7 @@
-//! A consumer against its own statements: events read from a feed, and failed events tried again, beside the same
-//! statements issued bare on one connection. Both write the same tables in turns of a few hundred events, so that what else
-//! the machine does meanwhile slows both alike. The pages are made in memory and fetched over the loopback interface, five
-//! events each as everywhere.
+//! A consumer compared with its own statements: events read from a feed, and failed events retried, next to the same
+//! statements issued bare on one connection. Both write the same tables in turns of a few hundred events, so that other
+//! load on the machine slows both equally. The pages are made in memory and fetched over the loopback interface, with
+//! five events each as usual.
 
 use std::{
     sync::{
@@ -20,14 +20,14 @@ use crate::{
     protocol::{Rows, page_of, serve},
 };
 
-/// Events of a turn.
+/// Events per turn.
 const TURN: u64 = 250;
 
-/// The feed that is consumed, and the one whose rows the bare statements write.
+/// The consumed feed, and the feed whose rows the bare statements write.
 const FEED: &str = "http://openmrs:8080/patient/recent";
 const BARE: &str = "http://openmrs:8080/bare/recent";
 
-/// How many a second.
+/// Events per second.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     /// By the consumer.
@@ -43,7 +43,8 @@ impl Rate {
     }
 }
 
-/// Measures so many events consumed, and as many tried again with success. The tables are empty and the worker's is there.
+/// Measures this many events consumed and retried with success. The tables must be empty and the worker's table must
+/// exist.
 pub async fn measure(database: &mut Database, events: u64) -> anyhow::Result<(Rate, Rate)> {
     let turns = (events / TURN).max(2);
     let pages = Arc::new(AtomicU64::new(0));
@@ -60,7 +61,7 @@ pub async fn measure(database: &mut Database, events: u64) -> anyhow::Result<(Ra
     database.run(format!("INSERT INTO markers (feed_uri) VALUES ('{BARE}')")).await?;
 
     let (mut consumed, mut bare) = (Duration::ZERO, Duration::ZERO);
-    // The first turn learns the tables and prepares the statements of both.
+    // The first turn reads the tables and prepares the statements of both.
     for turn in 0..=turns {
         pages.fetch_add(TURN / 5, Ordering::SeqCst);
         let begun = Instant::now();
@@ -98,7 +99,7 @@ pub async fn measure(database: &mut Database, events: u64) -> anyhow::Result<(Ra
     Ok((consumed, Rate::of(turns * TURN, retried, bare)))
 }
 
-/// What the consumer does in the database for an event.
+/// Runs the consumer's statements for an event.
 async fn consume(database: &mut Database, uuid: &str) -> anyhow::Result<()> {
     let cast = if database.dialect() == Dialect::MySql { "CHAR" } else { "TEXT" };
     let lock = if database.dialect() == Dialect::Sqlite { "" } else { " FOR UPDATE" };
@@ -115,7 +116,7 @@ async fn consume(database: &mut Database, uuid: &str) -> anyhow::Result<()> {
     database.commit().await
 }
 
-/// What it does for a failed event that succeeds.
+/// Runs the consumer's statements for a failed event that succeeds.
 async fn retry(database: &mut Database, id: i64) -> anyhow::Result<()> {
     let cast = if database.dialect() == Dialect::MySql { "CHAR" } else { "TEXT" };
     let there = format!("SELECT CAST(id AS {cast}) FROM failed_events WHERE id = ?");
@@ -134,7 +135,7 @@ fn event_id(id: i64) -> String {
     format!("tag:atomfeed.ict4h.org:{id:036}")
 }
 
-/// Failed events of a feed, as many as a turn has.
+/// Inserts failed events of a feed, as many as a turn has.
 async fn fail(database: &mut Database, feed: &str) -> anyhow::Result<()> {
     let rows: Vec<String> = (1..=i64::try_from(TURN)?)
         .map(|id| {

@@ -1,5 +1,5 @@
-//! A database of the benchmark's own on each backend, in the schema variant that the backend has in the field, and the
-//! bare statements that the console's answers are compared with.
+//! The benchmark's own database on each backend, in a schema variant common for that backend, and the bare statements
+//! that the console's answers are compared with.
 
 use std::{env, net::IpAddr, path::Path};
 
@@ -12,10 +12,10 @@ use url::{Host, Url};
 
 use crate::{Backend, history::History};
 
-/// The name of the database that is made, and removed at the end.
+/// Name of the database, which is created and removed at the end.
 const NAME: &str = "atomfeed_console_bench";
 
-/// What the bare statements must know of a backend.
+/// Differences between backends that the bare statements need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     MySql,
@@ -23,7 +23,7 @@ pub enum Dialect {
     Sqlite,
 }
 
-/// A value of a statement.
+/// A value bound to a statement.
 #[derive(Clone, Copy, Debug)]
 pub enum Bound<'a> {
     Text(&'a str),
@@ -35,12 +35,12 @@ pub enum Bound<'a> {
 pub struct Database {
     /// Name and version: "MariaDB 10.11.6".
     pub server: String,
-    /// The lines of the console's configuration that say where it is.
+    /// Lines of the console's configuration that locate it.
     pub settings: String,
     /// Its own address, with user and password.
     pub address: String,
     connection: Link,
-    /// To make and remove the database; `None` for SQLite.
+    /// For creating and removing the database; `None` for SQLite.
     server_address: Option<Url>,
 }
 
@@ -70,7 +70,7 @@ impl Database {
         }
     }
 
-    /// Writes the whole history, and lets the server count what it has, as one that has run for a while would have.
+    /// Writes the whole history and updates the server's statistics, as on a server that has run for a while.
     pub async fn fill(&mut self, history: &History) -> anyhow::Result<()> {
         const ROWS_A_COMMIT: usize = 20;
         for (number, statement) in history.statements().enumerate() {
@@ -88,7 +88,7 @@ impl Database {
         self.run(counted.to_owned()).await
     }
 
-    /// Reads all rows of a statement, prepared once, as the console's own statements are. Answers how many.
+    /// Reads all rows of a statement, prepared once, as the console's own statements are. Returns their number.
     pub async fn rows(&mut self, sql: &str) -> anyhow::Result<usize> {
         let query = AssertSqlSafe(sql.to_owned());
         let read = match &mut self.connection {
@@ -138,7 +138,7 @@ impl Database {
         self.run("COMMIT".to_owned()).await
     }
 
-    /// The ids of the exhausted rows, lowest first.
+    /// Returns the ids of the exhausted rows, lowest first.
     pub async fn exhausted(&mut self) -> anyhow::Result<Vec<i64>> {
         let query = "SELECT id FROM failed_events WHERE retries >= 5 ORDER BY id";
         Ok(match &mut self.connection {
@@ -157,7 +157,7 @@ impl Database {
         })
     }
 
-    /// The number in the first column of the first row.
+    /// Returns the number in the first column of the first row.
     pub async fn number(&mut self, sql: &str) -> anyhow::Result<i64> {
         let query = AssertSqlSafe(sql.to_owned());
         Ok(match &mut self.connection {
@@ -171,7 +171,7 @@ impl Database {
         })
     }
 
-    /// The schema that its tables are in.
+    /// Returns the schema of its tables.
     pub fn schema(&self) -> Option<&'static str> {
         matches!(self.connection, Link::Postgres(_)).then_some("clinlims")
     }
@@ -186,7 +186,7 @@ impl Database {
         Ok(())
     }
 
-    /// Ends the connection and removes the database. SQLite's file goes with its folder.
+    /// Closes the connection and removes the database. SQLite's file is removed with its folder.
     pub async fn drop(self) -> anyhow::Result<()> {
         match self.connection {
             Link::MySql(link) => link.close().await?,
@@ -198,7 +198,7 @@ impl Database {
             let remove = AssertSqlSafe(format!("DROP DATABASE {NAME}"));
             MySqlConnection::connect(address.as_str()).await?.execute(sqlx::raw_sql(remove)).await?;
         } else {
-            // Whatever connections the publisher still has.
+            // FORCE ends connections that the publisher still has.
             let remove = AssertSqlSafe(format!("DROP DATABASE {NAME} WITH (FORCE)"));
             PgConnection::connect(address.as_str()).await?.execute(sqlx::raw_sql(remove)).await?;
         }
@@ -206,16 +206,16 @@ impl Database {
     }
 }
 
-/// A throw-away server's address, from the environment.
+/// Returns a throw-away server's address from the environment.
 fn server_address(variable: &str) -> anyhow::Result<Url> {
     let text = env::var(variable)
         .with_context(|| format!("{variable} is not set: run this with scripts/bench, which starts the servers"))?;
     let address = Url::parse(&text).with_context(|| format!("{variable} is no address"))?;
-    // A benchmark makes and removes databases: never on a server that someone else might use.
+    // Benchmarks create and remove databases, so never on a server that someone else might use.
     let here = match address.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        // A number, too: the address of a scheme that is not of the web has only names.
+        // An IP address, too: the url crate parses hosts of non-web schemes only as names.
         Some(Host::Domain(name)) => name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
         None => false,
     };
@@ -234,7 +234,7 @@ fn settings(address: &Url) -> String {
     settings
 }
 
-/// The server's address with the benchmark's database.
+/// Returns the server's address with the benchmark's database.
 fn own_address(server: &Url) -> String {
     let mut own = server.clone();
     own.set_path(NAME);
@@ -290,7 +290,7 @@ async fn sqlite(dir: &Path) -> anyhow::Result<Database> {
     })
 }
 
-/// OpenMRS on MySQL 5.x: failed_at changes with every update that does not forbid it.
+/// OpenMRS on MySQL 5.x: failed_at changes with every update that does not set it.
 const MYSQL: &str = "
 SET time_zone = '+00:00';
 CREATE TABLE failed_events (
@@ -314,7 +314,7 @@ CREATE TABLE chunking_history (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, chunk
 CREATE TABLE event_records_offset_marker (
     id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, event_id INT, event_count INT, category VARCHAR(255))";
 
-/// OpenELIS on PostgreSQL: a schema of its own, numeric ids, times without a zone.
+/// OpenELIS on PostgreSQL: its own schema, numeric ids, times without a zone.
 const POSTGRES: &str = "
 CREATE SCHEMA clinlims;
 SET search_path TO clinlims;

@@ -1,17 +1,17 @@
-//! The invented history of a busy hospital, the same on every backend and in every run: as SQL that all three
-//! understand. No text in it is foreign, so values stand in the statements themselves.
+//! The invented history of a busy hospital, the same on every backend and in every run, as SQL that all three
+//! understand. All texts are generated here, so values are part of the statements.
 
 use std::{fmt::Write as _, time::SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Rows of one INSERT: large enough to be quick, and well below every server's largest packet.
+/// Rows per INSERT: large enough to be quick, and well below every server's largest packet.
 const BATCH: u64 = 500;
 
 /// The feeds that the application reads, and the categories it publishes.
 const CATEGORIES: [&str; 5] = ["patient", "encounter", "lab", "drug", "saleable"];
 
-/// How many patients the events are about: some failed events have the record in common.
+/// Number of patients that the events are about, so that some failed events share a record.
 const PATIENTS: u64 = 40_000;
 
 /// How many rows each table gets.
@@ -23,7 +23,8 @@ pub struct History {
 }
 
 impl History {
-    /// The INSERT statements for all tables, made one at a time: all of them would be some hundred megabytes.
+    /// Returns the INSERT statements for all tables, built one at a time: together they would be some hundred
+    /// megabytes.
     pub fn statements(&self) -> impl Iterator<Item = String> + use<> {
         let now = SystemTime::now().into();
         let History { failed, attempts, published } = *self;
@@ -50,17 +51,17 @@ impl History {
         failed_events.chain(retry_log).chain(event_records).chain(others)
     }
 
-    /// The feed address of most failed events.
+    /// Returns the feed address of most failed events.
     pub fn feed() -> String {
         feed(0)
     }
 
-    /// The event id of a failed event.
+    /// Returns the event id of a failed event.
     pub fn event_id(row: u64) -> String {
         format!("tag:atomfeed.ict4h.org:{}", uuid(row, 1))
     }
 
-    /// The uuid of the record that a failed event is about.
+    /// Returns the uuid of a failed event's record.
     pub fn record(row: u64) -> String {
         uuid(row % PATIENTS, 2)
     }
@@ -93,7 +94,7 @@ fn failed_event(n: u64, of: u64, now: DateTime<Utc>) -> String {
     )
 }
 
-/// Attempts go round through all failed events, so that each has its share.
+/// Attempts cycle through all failed events, so that each gets its share.
 fn attempt(n: u64, failed: u64, now: DateTime<Utc>) -> String {
     let row = n % failed + 1;
     format!(
@@ -118,7 +119,7 @@ fn marker(category: &str) -> String {
     format!("'{feed}/recent', '{}', '{feed}/2143'", History::event_id(1))
 }
 
-/// Most events are of one feed, as in the field: a stopped feed is one feed.
+/// Most events are of one feed, as in hospitals: usually a single feed is stopped.
 fn index(n: u64) -> usize {
     match n % 10 {
         0..6 => 0,
@@ -138,7 +139,7 @@ fn content(n: u64) -> String {
     format!("/openmrs/ws/rest/v1/bahmnicore/bahmniencounter/{}?includeAll=true", History::record(n))
 }
 
-/// An error of about two thousand characters, of one of four faults.
+/// Returns an error of about two thousand characters, of one of four faults.
 fn error(n: u64) -> String {
     let what = match n % 4 {
         0 => format!("Patient with uuid ''{}'' not found", History::record(n)),
@@ -160,7 +161,7 @@ fn error(n: u64) -> String {
     text
 }
 
-/// Evenly over the last 14 days, the last one now; `back` of `of` rows before it.
+/// Spreads times evenly over the last 14 days, the last one now; `back` of `of` rows before it.
 fn time(now: DateTime<Utc>, back: u64, of: u64) -> String {
     let seconds = 14 * 86_400 * back / of.max(1);
     (now - TimeDelta::seconds(i64::try_from(seconds).unwrap_or_default())).format("%Y-%m-%d %H:%M:%S").to_string()

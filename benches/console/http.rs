@@ -1,5 +1,5 @@
-//! As much of an HTTP client as measuring needs: one kept connection, GET and forms, and the time to the last byte. A full client
-//! would do more than is measured, and would be measured with it.
+//! A minimal HTTP client for measuring: one kept connection, GET and forms, and the time to the last byte. The work of
+//! a full client would be included in the measured times.
 
 use std::time::{Duration, Instant};
 
@@ -10,34 +10,34 @@ use tokio::{
     time::timeout,
 };
 
-/// The longest that one answer may take.
+/// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a browser accepts on plain HTTP.
 pub const AS_A_BROWSER: &str = "gzip, deflate";
 
-/// A kept connection.
+/// A kept-alive connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: BufReader<TcpStream>,
     address: String,
-    /// What the console has set: the mark of a browser.
+    /// The cookie that the console has set, which identifies a browser.
     cookie: String,
 }
 
-/// An answer, its body as it came over the wire.
+/// An answer, with its body as received.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub encoding: Option<String>,
     pub body: Vec<u8>,
-    /// From the first byte sent to the last byte received.
+    /// Time from the first byte sent to the last byte received.
     pub took: Duration,
 }
 
 impl Answer {
     /// # Errors
-    /// Any status but 200: a screen that shows an error is quick, and must not be measured.
+    /// Fails for any status but 200: a screen that shows an error is quick, and must not be measured.
     pub fn success(self, what: &str) -> anyhow::Result<Self> {
         ensure!(self.status == 200, "{what}: status {}", self.status);
         Ok(self)
@@ -51,7 +51,7 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream), address: address.to_owned(), cookie: String::new() })
     }
 
-    /// Asks as a browser on plain HTTP does.
+    /// Sends a GET request as a browser on plain HTTP does.
     pub async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
         self.get_encoded(path, AS_A_BROWSER).await
     }
@@ -62,7 +62,7 @@ impl Connection {
             .with_context(|| format!("{path}: no answer in time"))?
     }
 
-    /// The token of a page's forms; its cookie is kept.
+    /// Returns the token of a page's forms, and keeps the page's cookie.
     pub async fn form_token(&mut self, page: &str) -> anyhow::Result<String> {
         let answer = self.get_encoded(page, "identity").await?.success(page)?;
         let html = String::from_utf8_lossy(&answer.body).into_owned();
@@ -72,7 +72,7 @@ impl Connection {
         Ok(token.to_owned())
     }
 
-    /// Sends a form of one of the console's own pages, as a browser does: with the page's cookie and token.
+    /// Sends a form as a browser does: with the cookie and the token of one of the console's own pages.
     pub async fn post(&mut self, token: &str, path: &str, form: &str) -> anyhow::Result<Answer> {
         let form = format!("form_token={token}&{form}");
         let request = format!(

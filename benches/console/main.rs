@@ -1,10 +1,9 @@
-//! Measures the figures of docs/performance.md, on the binary that a hospital would run, and prints it as Markdown.
+//! Measures the figures of docs/performance.md, with the binary that a hospital would run, and prints them as Markdown.
 //!
-//! For each backend: fill a database, start the console on it, ask for every screen over HTTP on the loopback
-//! interface, and ask the database itself for the same rows through the same driver. The protocol of the feeds is measured
-//! beside it. Servers come from
-//! `scripts/test-databases run`, which says in the environment where they are; SQLite needs none. Everything is bounded
-//! in count and time, and what was made is removed.
+//! For each backend: fills a database, starts the console on it, requests every screen over HTTP on the loopback
+//! interface, and reads the same rows from the database through the same driver. Also measures the feed protocol.
+//! `scripts/test-databases run` names the servers in the environment; SQLite needs none. Everything is bounded in count
+//! and time, and everything created is removed.
 
 mod console;
 mod consuming;
@@ -32,15 +31,15 @@ use report::{BackendReport, Report, Sizes};
 /// How many times the start is measured.
 const STARTS: usize = 5;
 
-/// What is measured. The defaults are what the figures of docs/performance.md were measured with.
+/// Options of the benchmark. The defaults are those of the figures in docs/performance.md.
 #[derive(Debug, Parser)]
 #[command(name = "bench", bin_name = "make bench ARGS=…")]
 struct Options {
-    /// Which backends.
+    /// Backends to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
     backends: Vec<Backend>,
-    /// What is measured: every screen, a retry of many, the old console's JSON, the protocol, watching a table of many failed
-    /// events, or the most memory that clients who ask for too much can make the console take.
+    /// Parts to measure: every screen, a retry of many, the old console's JSON, the protocol, watching a table of many
+    /// failed events, or the peak memory of the console under excessive requests.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
     parts: Vec<Part>,
     /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
@@ -58,21 +57,21 @@ struct Options {
     /// Requests for each screen, but no longer than --seconds.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     samples: u64,
-    /// The longest that one screen is asked for.
+    /// Longest measurement of one screen, in seconds.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Events that are published and consumed.
+    /// Events to publish and consume.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=100_000))]
     entries: u64,
-    /// Events of the feed whose newest page is asked for.
+    /// Events of the feed whose newest page is requested.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=3_000_000))]
     feed: u64,
-    /// The walk whose memory is measured is a process of its own: it is told where the pages are, and how many.
+    /// Measures the memory of a walk in a separate process, which gets the address and the number of the pages.
     #[arg(long, hide = true, requires = "walk_pages")]
     walk: Option<SocketAddr>,
     #[arg(long, hide = true)]
     walk_pages: Option<usize>,
-    /// cargo bench says this to every benchmark.
+    /// cargo bench passes this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -91,7 +90,7 @@ enum Part {
     OldJson,
     Protocol,
     Watching,
-    /// The most memory under clients that ask for too much.
+    /// Peak memory under clients that request too much.
     Memory,
 }
 
@@ -111,7 +110,7 @@ async fn main() -> anyhow::Result<()> {
         let dir = tempfile::tempdir().context("no temporary folder can be made")?;
         let mut database = Database::create(backend, dir.path()).await?;
         let measured = measure(&mut database, &history, limits, dir.path()).await;
-        // Also when measuring failed: the server may be one that goes on.
+        // Also after a failed measurement: the server may keep running.
         database.drop().await?;
         let (backend, sizes) = measured?;
         report.backends.push(backend);
@@ -163,13 +162,13 @@ async fn main() -> anyhow::Result<()> {
             reports.push(measured?);
             print!("{}", reports.last().map(ToString::to_string).unwrap_or_default());
         }
-        // Only now, so that a figure that is too high keeps no other from being seen.
+        // Checked last, so that a figure that is too high does not hide the others.
         reports.iter().try_for_each(memory::Report::check)?;
     }
     Ok(())
 }
 
-/// Lets this process, and the console that it starts, open as many files as they are allowed to.
+/// Raises the limit of open files for this process and the console that it starts, as far as allowed.
 fn allow_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -179,7 +178,7 @@ fn allow_connections() {
     }
 }
 
-/// How much one screen is asked for.
+/// Limits for the requests of one screen.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     samples: u64,

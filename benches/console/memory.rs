@@ -1,7 +1,6 @@
-//! The most memory that the console takes under clients that ask for too much: heads that never end, readers that do not
-//! read, texts of megabytes. Each trial has a console of its own, on a database of its own.
-//!
-//! What a hospital gives the console is bounded (MemoryMax of the packaged service), so each has a limit to stay below.
+//! Peak memory of the console under clients that request too much: heads that never end, readers that do not read,
+//! texts of megabytes. Each trial starts its own console. The packaged service limits the console's memory (MemoryMax),
+//! so each trial has a limit to stay below.
 
 use std::{fmt, net::SocketAddr, path::Path, time::Duration};
 
@@ -18,16 +17,16 @@ use crate::{
     database::{Database, Dialect},
 };
 
-/// What no trial may take, in MB.
+/// Most memory of any trial, in MB.
 const MOST_MB: u64 = 160;
 
-/// Addresses of this machine that clients come from.
+/// Number of this machine's addresses that clients connect from.
 const ADDRESSES: u8 = 8;
 
-/// How long clients hold what they hold.
+/// How long clients keep their connections open.
 const HOLDS: Duration = Duration::from_secs(8);
 
-/// The longest that a trial may take.
+/// Longest duration of a trial.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What was measured.
@@ -39,7 +38,7 @@ pub struct Report {
 
 impl Report {
     /// # Errors
-    /// A trial took more than it may.
+    /// Fails if a trial used more than its limit.
     pub fn check(&self) -> anyhow::Result<()> {
         let above: Vec<_> = self.trials.iter().filter(|(_, kb)| kb / 1024 > MOST_MB).map(|(name, _)| *name).collect();
         ensure!(above.is_empty(), "{}: more than {MOST_MB} MB: {}", self.server, above.join("; "));
@@ -80,7 +79,7 @@ pub async fn measure(database: &mut Database, dir: &Path) -> anyhow::Result<Repo
     Ok(Report { server: database.server.clone(), trials })
 }
 
-/// Starts a console, does something to it, and answers the most memory that it had, in kB.
+/// Starts a console, runs `act` against it, and returns its peak memory in kB.
 async fn trial<F>(name: &str, config: &Path, act: impl FnOnce(SocketAddr, String) -> F) -> anyhow::Result<u64>
 where
     F: Future<Output = anyhow::Result<()>>,
@@ -108,23 +107,23 @@ fn get(to: SocketAddr, path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {to}\r\nAccept: text/html,*/*\r\nConnection: close\r\n\r\n")
 }
 
-/// Asks and reads to the end; answers how many bytes came.
+/// Sends a request and reads to the end. Returns the number of bytes received.
 async fn ask(from: u8, to: SocketAddr, request: String) -> anyhow::Result<usize> {
     let mut stream = connect(from, to, None).await?;
-    // What is refused before all of it was sent has an answer all the same.
+    // A request refused before it was sent completely is answered all the same.
     let _ = stream.write_all(request.as_bytes()).await;
     let (mut buffer, mut read) = (vec![0; 64 << 10], 0);
     loop {
         match stream.read(&mut buffer).await {
             Ok(0) => return Ok(read),
             Ok(bytes) => read += bytes,
-            // It was refused before all of it was sent.
+            // It was refused before it was sent completely.
             Err(_) => return Ok(read),
         }
     }
 }
 
-/// Asks for many things at once, from several addresses.
+/// Sends many requests at once, from several addresses.
 async fn ask_at_once(to: SocketAddr, requests: Vec<String>) -> anyhow::Result<()> {
     let mut asked = JoinSet::new();
     for (number, request) in requests.into_iter().enumerate() {
@@ -136,7 +135,7 @@ async fn ask_at_once(to: SocketAddr, requests: Vec<String>) -> anyhow::Result<()
     Ok(())
 }
 
-/// Six people look at one event, three times each.
+/// Six users open one event at once, three times each.
 async fn event_pages(to: SocketAddr, base: String) -> anyhow::Result<()> {
     for _ in 0..3 {
         let paths = [format!("{base}/failed-events/{APP}/1"), format!("{base}/api/failed_event?app={APP}&id=1&list=")];
@@ -196,7 +195,7 @@ async fn heads(to: SocketAddr, _base: String) -> anyhow::Result<()> {
     let head = format!("GET / HTTP/1.1\r\nHost: {to}\r\nX-Long: {}", "x".repeat(60_000));
     let mut held = Vec::new();
     for number in 0..5_000_u32 {
-        // What is refused is refused: the next one may find a place.
+        // A refused connection is skipped: the next one may be accepted.
         let Ok(mut stream) = connect((number % u32::from(ADDRESSES)) as u8, to, None).await else { continue };
         let _ =
             timeout(Duration::from_millis(20), stream.write_all(head.get(..15_900).unwrap_or(&head).as_bytes())).await;
@@ -221,7 +220,7 @@ async fn forms(to: SocketAddr, base: String) -> anyhow::Result<()> {
     ask_at_once(to, (0..160).map(|number| post(paths[number % paths.len()])).collect()).await
 }
 
-/// An SQL expression for a text that is repeated so often.
+/// Returns an SQL expression for a text repeated this many times.
 fn repeated(dialect: Dialect, text: &str, times: usize) -> String {
     let text = text.replace('\n', "");
     let line_end = match dialect {
@@ -240,7 +239,7 @@ fn repeated(dialect: Dialect, text: &str, times: usize) -> String {
     }
 }
 
-/// Takes the bounds from the columns of texts, as tables made by hand have none.
+/// Removes the length limits of text columns, as in tables created by hand.
 async fn widen(database: &mut Database) -> anyhow::Result<()> {
     for (table, columns) in [
         ("failed_events", ["error_message", "event_content", "title", "event_id", "tags", "feed_uri"].as_slice()),
@@ -265,7 +264,7 @@ async fn insert(database: &mut Database, id: u32, error: &str, payload: &str) ->
     database.run(row).await
 }
 
-/// One failed event with texts of so many repetitions, and fifty attempts that all differ.
+/// Writes one failed event with texts of this many repetitions, and fifty attempts that all differ.
 async fn one_event(database: &mut Database, text: &str, times: usize) -> anyhow::Result<()> {
     widen(database).await?;
     database.run("DELETE FROM failed_events; DELETE FROM failed_event_retry_log".to_owned()).await?;
@@ -289,7 +288,7 @@ async fn attempts(database: &mut Database, number: u32, text: &str) -> anyhow::R
     Ok(())
 }
 
-/// Rows with texts as long as a download carries them, and a retry log of as many as the old JSON answers with.
+/// Writes rows with texts as long as a download includes, and as many rows of the retry log as the old JSON returns.
 async fn long_rows(database: &mut Database) -> anyhow::Result<()> {
     database.run("DELETE FROM failed_events; DELETE FROM failed_event_retry_log".to_owned()).await?;
     let long = repeated(database.dialect(), "x", 120_000);
@@ -301,7 +300,7 @@ async fn long_rows(database: &mut Database) -> anyhow::Result<()> {
     attempts(database, 1_000, &repeated(database.dialect(), "y", 60_000)).await
 }
 
-/// Sixty rows with megabytes in every column that names something.
+/// Writes sixty rows with megabytes in every column that identifies something.
 async fn long_names(database: &mut Database) -> anyhow::Result<()> {
     database.run("DELETE FROM failed_events; DELETE FROM failed_event_retry_log".to_owned()).await?;
     let long = repeated(database.dialect(), "t", 4_000_000);

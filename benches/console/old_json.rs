@@ -1,4 +1,4 @@
-//! The old console's JSON, as a script asks for it, beside the statements that it cannot do without.
+//! The old console's JSON as a script requests it, next to the statements that it needs at least.
 
 use std::{
     fmt,
@@ -21,7 +21,7 @@ use crate::{
 /// A hospital of the size at which the old console itself was measured.
 pub const HISTORY: History = History { failed: 10_000, attempts: 20_000, published: 1_000 };
 
-/// Events that are reset, each once.
+/// Events to reset, each once.
 const RESETS: u64 = 50;
 
 /// What was measured on one backend.
@@ -73,7 +73,7 @@ pub async fn measure(database: &mut Database, limits: Limits, dir: &Path) -> any
     Ok(OldJsonReport { server: database.server.clone(), calls, reset, reset_bare })
 }
 
-/// A reset and the three statements of the old console, in turns, each on an event of its own.
+/// Measures a reset and the three statements of the old console, in turns, each on a different event.
 async fn resets(console: &Console, database: &mut Database) -> anyhow::Result<(Duration, Duration)> {
     let ids = database.exhausted().await?;
     ensure!(ids.len() as u64 >= 2 * RESETS, "too few exhausted events");

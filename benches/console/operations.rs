@@ -1,4 +1,4 @@
-//! A retry of everything that is exhausted, through the console's own forms, and the same batches by hand in SQL.
+//! A retry of all exhausted events through the console's own forms, and the same batches by hand in SQL.
 
 use std::{
     path::Path,
@@ -15,10 +15,10 @@ use crate::{
     report::RetryReport,
 };
 
-/// Rows of one batch, as the console has them.
+/// Rows per batch, as in the console.
 const BATCH: usize = 500;
 
-/// The longest that a plan or an operation may take.
+/// Longest duration of a plan or an operation.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Plans, starts and follows the retry, once the ledger has read the table; then does the same by hand.
@@ -40,7 +40,7 @@ pub async fn measure(database: &mut Database, history: &History, dir: &Path) -> 
 
     let begun = Instant::now();
     let form = format!("{}/api/start_operation", console.base);
-    // The form's answer waits a moment for the operation, and the operation does not wait for the answer.
+    // The form's answer waits a moment for the operation, but the operation does not wait for the answer.
     let (started, run) = tokio::join!(connection.post(&token, &form, "id=1"), async {
         until(&console, |course| stage(course) == Some("ended")).await?;
         anyhow::Ok(begun.elapsed())
@@ -72,7 +72,7 @@ fn stage(course: &serde_json::Value) -> Option<&str> {
     course.get("stage").and_then(serde_json::Value::as_str)
 }
 
-/// Waits until the operation stands so.
+/// Waits until the operation's state satisfies `stands`.
 async fn until(console: &Console, stands: impl Fn(&serde_json::Value) -> bool) -> anyhow::Result<()> {
     let path = format!("{}/api/operation_course?id=1", console.base);
     let mut connection = Connection::open(&console.address).await?;

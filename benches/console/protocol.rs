@@ -1,6 +1,6 @@
-//! The protocol: events published and consumed, the newest page of a large feed against the statements that it needs, and
-//! the memory of a walk over many pages. Publisher and consumer are in this process and speak over the loopback
-//! interface; the walk is a process of its own, so that its memory is only its own.
+//! The protocol: events published and consumed, the newest page of a large feed against the statements that it needs,
+//! and the memory of a walk over many pages. Publisher and consumer run in this process and communicate over the
+//! loopback interface; the walk runs in a separate process, so that only its memory is measured.
 
 use std::{
     fs,
@@ -31,13 +31,13 @@ const FEEDS: &str = "http://openmrs:8080/openmrs/ws/atomfeed";
 #[derive(Debug)]
 pub struct ProtocolReport {
     pub server: String,
-    /// Events a second from the queue onto the feeds.
+    /// Events per second from the queue onto the feeds.
     pub published: f64,
-    /// Entries a second from a feed into a worker's table.
+    /// Entries per second from a feed into a worker's table.
     pub consumed: Rate,
-    /// Failed events a second that succeed at a retry.
+    /// Failed events per second that succeed at a retry.
     pub retried: Rate,
-    /// How long it took to write the offset markers.
+    /// Time to write the offset markers.
     pub markers: Duration,
     /// The newest page of all events, and of the largest category.
     pub recent: Vec<Recent>,
@@ -49,7 +49,7 @@ pub struct Recent {
     pub name: &'static str,
     pub p50: Duration,
     pub p99: Duration,
-    /// The median of the bare statements.
+    /// Median of the bare statements.
     pub bare: Duration,
 }
 
@@ -60,7 +60,7 @@ pub struct Walked {
     pub many: (usize, u64),
 }
 
-/// Measures one backend, on databases of its own.
+/// Measures one backend on separate databases.
 pub async fn measure(
     backend: Backend,
     entries: u64,
@@ -92,7 +92,7 @@ fn publisher(database: atomfeed::Database) -> Publisher {
     Publisher::new(database, FeedSettings::new(FEEDS, "Patient AOP", "bec795b1-3d17-451d-b43e-a094019f6984"))
 }
 
-/// Writes one row for each event, as the smallest integration does.
+/// Worker that writes one row for each event, as the smallest integration does.
 pub struct Rows(pub Dialect);
 
 impl Worker for Rows {
@@ -154,7 +154,7 @@ async fn recent(
         let statements = bare(database, category).await?;
         let (mut times, mut bare) = (Vec::new(), Vec::new());
         let until = Instant::now() + limits.time;
-        // In turns: what a statement costs in this process depends on which of its threads are awake, and that changes
+        // In turns: the cost of a statement in this process depends on which of its threads are awake, and that changes
         // from one second to the next.
         while times.is_empty() || (times.len() as u64) < limits.samples && Instant::now() < until {
             let begun = Instant::now();
@@ -173,8 +173,8 @@ async fn recent(
     Ok((markers, recents))
 }
 
-/// The statements that nothing can do without: how pages are cut, the marker, the events behind it counted, and the newest
-/// of them.
+/// Returns the statements that no implementation can avoid: the chunking, the marker, the count of events after it, and
+/// the newest of them.
 async fn bare(database: &mut Database, category: Option<&str>) -> anyhow::Result<[String; 4]> {
     let of = category.map(|category| format!(" AND category = '{category}'")).unwrap_or_default();
     let named = category.unwrap_or_default();
@@ -192,7 +192,7 @@ async fn bare(database: &mut Database, category: Option<&str>) -> anyhow::Result
     ])
 }
 
-/// Walks back over feeds of so many pages, each walk in a process of its own.
+/// Walks back over feeds of these numbers of pages, each walk in a separate process.
 pub async fn walks(few: usize, many: usize) -> anyhow::Result<Walked> {
     let page = async |extract::Path((pages, page)): extract::Path<(usize, String)>| {
         let number = page.parse().unwrap_or(pages);
@@ -214,7 +214,7 @@ pub async fn walks(few: usize, many: usize) -> anyhow::Result<Walked> {
     Ok(Walked { few: peaks[0], many: peaks[1] })
 }
 
-/// A page of five entries of a feed below this path; the newest one leads no further.
+/// Returns a page of five entries of a feed below this path; the newest page has no next one.
 pub fn page_of(feed: &str, pages: u64, number: u64) -> String {
     let link =
         |relation: &str, page: u64| format!("<link rel=\"{relation}\" href=\"http://openmrs:8080/{feed}/{page}\"/>");
@@ -235,14 +235,14 @@ pub fn page_of(feed: &str, pages: u64, number: u64) -> String {
     xml + "</feed>"
 }
 
-/// The walk itself, in the process of its own: prints its peak memory in kB.
+/// The walk itself, in the separate process: prints its peak memory in kB.
 pub async fn walk(via: std::net::SocketAddr, pages: usize) -> anyhow::Result<()> {
     let dir = tempfile::tempdir().context("no temporary folder can be made")?;
     let file = dir.path().join("walk.db");
     let database = atomfeed::Database::connect(&format!("sqlite:{}", file.display()), None).await?;
     database.create_consumer_tables().await?;
     let client = Client::new("http://openmrs:8080", ClientSettings { via: Some(via), ..ClientSettings::default() })?;
-    // The run ends before the first entry: what is measured is the way to it.
+    // The run ends before the first entry, so that only the walk to it is measured.
     let limits = Limits { max_failed_events: 0, ..Limits::default() };
     let feed = format!("http://openmrs:8080/{pages}/recent");
     let consumer = Consumer::new(database, client, feed, limits, Rows(Dialect::Sqlite))?;

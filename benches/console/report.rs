@@ -1,4 +1,4 @@
-//! The figures as a table in Markdown, with the machine and the data they are of.
+//! Prints the figures as a Markdown table, with the machine and the data they belong to.
 
 use std::{fmt, fs, time::Duration};
 
@@ -22,7 +22,7 @@ pub struct Report {
     pub sizes: Option<Sizes>,
     pub retries: Vec<RetryReport>,
     pub old_json: Vec<OldJsonReport>,
-    /// What the protocol's figures are of.
+    /// Data of the protocol's figures.
     protocol_data: String,
     pub protocol: Vec<ProtocolReport>,
     pub walked: Option<Walked>,
@@ -38,43 +38,43 @@ pub struct BackendReport {
     pub start: Duration,
 }
 
-/// One screen: times of the page, and of its bare statements where it has any.
+/// One screen: times of the page, and of its bare statements if it has any.
 #[derive(Debug)]
 pub struct ScreenReport {
     pub name: &'static str,
     pub count: usize,
     pub p50: Duration,
     pub p99: Duration,
-    /// The median of the bare statements.
+    /// Median of the bare statements.
     pub bare: Option<Duration>,
     /// Bytes over the wire, with gzip.
     pub size: usize,
 }
 
-/// A retry of everything that is exhausted.
+/// A retry of all exhausted events.
 #[derive(Debug)]
 pub struct RetryReport {
     pub server: String,
     pub rows: u64,
-    /// From the click on the list to the whole plan.
+    /// From the click on the list to the complete plan.
     pub plan: Duration,
     /// From the start of the operation to its end.
     pub run: Duration,
-    /// Until every request is in the ledger, too, which is told of them afterwards.
+    /// Until every request is in the ledger as well, which receives them afterwards.
     pub in_ledger: Duration,
     /// The same batches by hand in SQL.
     pub by_hand: Duration,
     pub memory_kb: u64,
 }
 
-/// Requests a second at 16 connections.
+/// Requests per second at 16 connections.
 #[derive(Debug)]
 pub struct Busy {
     pub overview: f64,
     pub list: f64,
 }
 
-/// Bytes of what a browser loads once, with gzip (plain HTTP) and with brotli (HTTPS).
+/// Bytes that a browser loads once, with gzip (plain HTTP) and with brotli (HTTPS).
 #[derive(Debug)]
 pub struct Sizes {
     files: Vec<(&'static str, usize, usize)>,
@@ -112,7 +112,7 @@ impl Report {
 
 impl Sizes {
     /// # Errors
-    /// The binary was built without the site.
+    /// Fails if the binary was built without the site.
     pub async fn of(console: &Console) -> anyhow::Result<Self> {
         let mut connection = Connection::open(&console.address).await?;
         let page = connection.get_encoded(&console.base, "identity").await?.success("the overview")?;
@@ -159,7 +159,7 @@ impl fmt::Display for Report {
                     None => ("–".to_owned(), "–".to_owned()),
                 };
                 let (name, p50, p99) = (screen.name, ms(screen.p50), ms(screen.p99));
-                // Few samples have no 99th percentile.
+                // Fewer than 100 samples have no 99th percentile.
                 let p99 = if screen.count >= 100 { p99 } else { format!("max {p99} of {}", screen.count) };
                 writeln!(f, "| {name} | {p50} | {p99} | {bare} | {ratio} | {} |", kb(screen.size))?;
             }
@@ -262,14 +262,14 @@ pub fn median(times: &mut [Duration]) -> Duration {
     percentile(times, 50)
 }
 
-/// The smallest time that so many of a hundred do not exceed; zero for no times.
+/// Returns the smallest time that `of_hundred` percent do not exceed; zero if there are no times.
 pub fn percentile(times: &mut [Duration], of_hundred: usize) -> Duration {
     times.sort_unstable();
     let rank = (times.len() * of_hundred).div_ceil(100);
     times.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// A time in milliseconds.
+/// Formats a time in milliseconds.
 pub fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
@@ -278,7 +278,7 @@ fn kb(bytes: usize) -> String {
     format!("{:.1} kB", bytes as f64 / 1000.0)
 }
 
-/// 1,000,000
+/// Formats a number with commas: 1,000,000
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -291,7 +291,7 @@ pub fn thousands(number: u64) -> String {
     out
 }
 
-/// Processor, cores, memory and system, as Linux tells them.
+/// Returns processor, cores, memory and system, as Linux reports them.
 fn machine() -> String {
     let field = |file: &str, name: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();

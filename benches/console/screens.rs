@@ -1,4 +1,4 @@
-//! The screens that are measured, and the bare statements that nothing which shows them can do without.
+//! The measured screens, and the bare statements that any program showing them needs at least.
 
 use std::time::{Duration, Instant};
 
@@ -13,28 +13,29 @@ use crate::{
     report::{Busy, ScreenReport, median, percentile},
 };
 
-/// Requests and statements before measuring: pools, caches and prepared statements as they are on any but the first call.
+/// Requests and statements before measuring, so that pools, caches and prepared statements are as on any call but the
+/// first.
 const WARM_UP: u64 = 5;
 
-/// Times that a screen's bare statements are measured.
+/// How many times a screen's bare statements are measured.
 const BARE: u64 = 25;
 
-/// Connections at a time for the throughput.
+/// Concurrent connections for the throughput.
 const CONNECTIONS: usize = 16;
 
 /// One screen.
 #[derive(Debug)]
 pub struct Screen {
     pub name: &'static str,
-    /// Below the base path.
+    /// Path below the base path.
     path: String,
-    /// What the database must do for it at the least; empty where it is shown from memory.
+    /// The least that the database must do for it; empty if it is shown from memory.
     bare: Vec<String>,
     /// The encodings that its reader accepts.
     accepts: &'static str,
 }
 
-/// Every screen of the console that shows what databases hold.
+/// Returns every screen of the console that shows database content.
 pub fn all(dialect: Dialect, history: &History) -> Vec<Screen> {
     let row = history.failed / 2;
     let feed = History::feed();
@@ -86,13 +87,13 @@ pub fn screen(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
     Screen { name, path: path.to_owned(), bare, accepts: AS_A_BROWSER }
 }
 
-/// The same for a script, which asks for no compression.
+/// The same for a script, which accepts no compression.
 pub fn for_a_script(name: &'static str, path: &str, bare: Vec<String>) -> Screen {
     Screen { accepts: "identity", ..screen(name, path, bare) }
 }
 
-/// Asks for a screen, one request at a time on a kept connection, and for its bare statements: in turns, so that the
-/// machine is for both as it is at that moment.
+/// Requests a screen, one request at a time on a kept connection, and runs its bare statements: in turns, so that both
+/// run under the same conditions.
 pub async fn measure(
     screen: &Screen,
     console: &Console,
@@ -105,7 +106,7 @@ pub async fn measure(
     let mut until = Instant::now() + limits.time;
     for number in 0..WARM_UP + limits.samples {
         let answer = connection.get_encoded(&path, screen.accepts).await?.success(&path)?;
-        // Fewer of them where they are slow, so that there is time for the pages.
+        // The bare statements run fewer times than the page, so that time is left for the pages.
         let bare = if number < WARM_UP + BARE { Some(bare(screen, database).await?) } else { None };
         if number == WARM_UP {
             until = Instant::now() + limits.time;
@@ -134,7 +135,7 @@ async fn bare(screen: &Screen, database: &mut Database) -> anyhow::Result<Durati
     Ok(begun.elapsed())
 }
 
-/// Requests a second for the overview (shown from memory) and for a list by id (asked of the database).
+/// Returns the requests per second for the overview (shown from memory) and for a list by id (read from the database).
 pub async fn throughput(console: &Console, limits: Limits) -> anyhow::Result<Busy> {
     let list = format!("{}/failed-events?app={APP}&sort=id-down", console.base);
     Ok(Busy { overview: rate(console, &console.base, limits).await?, list: rate(console, &list, limits).await? })

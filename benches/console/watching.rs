@@ -1,5 +1,5 @@
-//! What watching a large table costs and gives: the first read into the ledger, screens while the watcher runs, a quiet
-//! poll against the plainest aggregate, memory, and what open pages cost the database.
+//! Costs and results of watching a large table: the first read into the ledger, screens while the watcher runs, a quiet
+//! poll against the simplest aggregate, memory, and the load of open pages on the database.
 
 use std::{
     fmt,
@@ -24,10 +24,10 @@ use crate::{
     screens,
 };
 
-/// How often a statement is asked for its time.
+/// How many times a statement is timed.
 const SAMPLES: u32 = 9;
 
-/// How long the database is asked what it was asked.
+/// How long the database's statements are counted.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What was measured on one backend.
@@ -36,13 +36,14 @@ pub struct Report {
     server: String,
     rows: u64,
     first_read: Duration,
-    /// The index of the search: how long it took after the first read, and how much the store grew by it.
+    /// The search index: the time it took after the first read, and how much the store grew by it.
     index: (Duration, u64),
     screens: Vec<ScreenReport>,
     quiet: Duration,
     plain: Duration,
     memory_kb: u64,
-    /// Statements (transactions on PostgreSQL) a minute, with 1 and with 50 open overviews; SQLite counts none.
+    /// Statements (transactions on PostgreSQL) per minute, with 1 and with 50 open overviews; SQLite does not count
+    /// them.
     asked: Option<(i64, i64)>,
 }
 
@@ -112,12 +113,12 @@ fn search(name: &'static str, typed: &str) -> screens::Screen {
     screens::screen(name, &format!("/search?q={typed}"), vec![])
 }
 
-/// A uuid as the console's pages show it.
+/// Returns a uuid as the console's pages shorten it.
 fn shortened(uuid: &str) -> String {
     format!("{}%E2%80%A6{}", uuid.get(..8).unwrap_or_default(), uuid.get(32..).unwrap_or_default())
 }
 
-/// The console's own question of a quiet look, and the plainest one over the same table, each the median of some.
+/// Times the console's statement for a quiet poll and the simplest one over the same table. Returns the median of each.
 async fn quiet_poll(database: &mut Database, file: &Path, dir: &Path) -> anyhow::Result<(Duration, Duration)> {
     let line = CommandLine::default();
     let config = config::load(line, &Environment::from([("", "")]), Some(file), dir)
@@ -127,7 +128,7 @@ async fn quiet_poll(database: &mut Database, file: &Path, dir: &Path) -> anyhow:
     let (mut quiet, mut plain) = (Vec::new(), Vec::new());
     for number in 0..=SAMPLES {
         let begun = Instant::now();
-        source.glance(|_| Some(2_048)).await?;
+        source.table_sums(|_| Some(2_048)).await?;
         // The first one connects.
         if number > 0 {
             quiet.push(begun.elapsed());
@@ -141,7 +142,7 @@ async fn quiet_poll(database: &mut Database, file: &Path, dir: &Path) -> anyhow:
     Ok((median(&mut quiet), median(&mut plain)))
 }
 
-/// What the database was asked in a minute in which so many overviews were open and read again every ten seconds.
+/// Counts the database's statements in a minute in which this many overviews are open and reload every ten seconds.
 async fn asked(database: &mut Database, console: &Console, pages: usize) -> anyhow::Result<i64> {
     let mut readers = JoinSet::new();
     for _ in 0..pages {
@@ -165,7 +166,7 @@ async fn asked(database: &mut Database, console: &Console, pages: usize) -> anyh
         }
         _ => "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()",
     };
-    // Looks that came at once after what was measured before.
+    // Lets polls pass that were triggered by the measurements before.
     sleep(MINUTE / 4).await;
     let before = database.number(counter).await?;
     sleep(MINUTE).await;

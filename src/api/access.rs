@@ -1,4 +1,4 @@
-//! Coming in and going out, one's own account, and everybody's.
+//! Sign-in and sign-out, the user's own account, and the administration of all accounts.
 
 use std::collections::BTreeSet;
 
@@ -11,34 +11,34 @@ use crate::{
     model::{ApplicationInfo, Person, Role},
 };
 
-/// A person's own account.
+/// The user's own account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OwnAccount {
     pub person: Person,
-    /// It is an account of this console, with a password and tokens of its own.
+    /// The account is kept by this console, with its own password and tokens.
     pub kept_here: bool,
     pub must_change: bool,
-    /// Names of the applications that may be seen; `None`: all.
+    /// Names of the applications that the user may see; `None` if all.
     pub applications: Option<Vec<String>>,
     pub sessions: Vec<OwnSession>,
     pub tokens: Vec<OwnToken>,
-    /// A token that was just made. It is here once.
+    /// A token that was just created; returned only once.
     pub new_token: Option<String>,
-    /// The shortest password.
+    /// Minimum password length.
     pub shortest: usize,
-    /// When a second factor was set up, and how many recovery codes are left; `None`: there is none.
+    /// When a second factor was set up, and the number of recovery codes left; `None` if there is no second factor.
     pub second_factor: Option<(DateTime<Utc>, i64)>,
-    /// The role must have one.
+    /// The user's role requires a second factor.
     pub second_factor_demanded: bool,
-    /// What was just done. It is here once.
+    /// What was just done; returned only once.
     pub done: Option<String>,
 }
 
-/// A session of a person.
+/// A session of the user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OwnSession {
     pub number: i64,
-    /// It is the one that asks.
+    /// It is the session of this request.
     pub this: bool,
     pub created_at: DateTime<Utc>,
     pub last_used_at: DateTime<Utc>,
@@ -46,7 +46,7 @@ pub struct OwnSession {
     pub browser: String,
 }
 
-/// A token of a person, without what proves it.
+/// A token of a user, without its secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OwnToken {
     pub id: i64,
@@ -55,35 +55,35 @@ pub struct OwnToken {
     pub reading_only: bool,
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
-    /// Its time is over.
+    /// It has expired.
     pub expired: bool,
     pub last_used_at: Option<DateTime<Utc>>,
     pub last_address: Option<String>,
 }
 
-/// Every account.
+/// All accounts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountsPage {
     pub accounts: Vec<AccountRow>,
     pub applications: Vec<ApplicationInfo>,
-    /// Name and one-time password of an account that was just made or given another. It is here once.
+    /// Name and one-time password of an account that was just created or given a new password; returned only once.
     pub new_password: Option<(String, String)>,
-    /// Every token with the name of its owner, by that name.
+    /// All tokens, each with its owner's name, sorted by owner.
     pub tokens: Vec<(String, OwnToken)>,
-    /// What was just done. It is here once.
+    /// What was just done; returned only once.
     pub done: Option<String>,
 }
 
-/// One account, for those who look after them.
+/// One account, as administrators see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountRow {
     pub name: String,
-    /// It is the one of whoever asks.
+    /// It is the caller's own account.
     pub own: bool,
     pub role: Role,
-    /// Keys of the applications that may be seen; `None`: all.
+    /// Keys of the applications that the account may see; `None` if all.
     pub applications: Option<BTreeSet<String>>,
-    /// It has a one-time password that was not used yet, or not changed.
+    /// It has a one-time password that was not used or not replaced yet.
     pub must_change: bool,
     pub disabled: bool,
     pub second_factor: bool,
@@ -92,7 +92,7 @@ pub struct AccountRow {
     pub last_sign_in_at: Option<DateTime<Utc>>,
 }
 
-/// Signs in, and goes on to `to`, a path and query below the base.
+/// Signs in and redirects to `to`, a path and query below the base.
 #[server(prefix = "/api", endpoint = "sign_in")]
 pub async fn sign_in(
     #[server(default)] name: String,
@@ -104,22 +104,22 @@ pub async fn sign_in(
         sign_in::{self, Stage},
     };
     let console = super::console()?;
-    let visit = super::visit()?;
+    let caller = super::caller()?;
     let browser = super::browsers_name();
-    let begun = match sign_in::sign_in(&console, &visit, &name, &password, &to, &browser).await? {
+    let begun = match sign_in::sign_in(&console, &caller, &name, &password, &to, &browser).await? {
         Stage::Begun(begun) => begun,
         Stage::SecondStep { secret } => {
-            super::give_cookie(&console, &visit, cookies::Kind::Pending, &secret);
-            if visit.browser.1 {
-                // What is pending is bound to the mark: a browser that came without one gets it now.
-                super::give_cookie(&console, &visit, cookies::Kind::Browser, &visit.browser.0);
+            super::give_cookie(&console, &caller, cookies::Kind::Pending, &secret);
+            if caller.browser.1 {
+                // The pending sign-in is bound to the browser mark: a browser without one gets it now.
+                super::give_cookie(&console, &caller, cookies::Kind::Browser, &caller.browser.0);
             }
             super::go_to(&console.parts.config.base.second_step());
             return Ok(());
         }
     };
-    super::give_cookie(&console, &visit, cookies::Kind::Session, &begun.secret);
-    super::give_cookie(&console, &visit, cookies::Kind::Browser, &begun.mark);
+    super::give_cookie(&console, &caller, cookies::Kind::Session, &begun.secret);
+    super::give_cookie(&console, &caller, cookies::Kind::Browser, &begun.mark);
     let base = &console.parts.config.base;
     let on = base.inside(&to).unwrap_or_else(|| base.overview());
     super::go_to(if begun.must_change { base.account() } else { on }.as_str());
@@ -131,78 +131,78 @@ pub async fn sign_in(
 pub async fn sign_out() -> Result<(), Problem> {
     use crate::server::security::sign_in;
     let console = super::console()?;
-    let visit = super::visit()?;
-    sign_in::sign_out(&console, &visit).await?;
-    super::leave_browser(&console, &visit);
+    let caller = super::caller()?;
+    sign_in::sign_out(&console, &caller).await?;
+    super::leave_browser(&console, &caller);
     super::go_to(&console.parts.config.base.sign_in(None));
     Ok(())
 }
 
-/// Ends every session of the person.
+/// Ends all sessions of the user.
 #[server(prefix = "/api", endpoint = "sign_out_everywhere")]
 pub async fn sign_out_everywhere() -> Result<(), Problem> {
     use crate::server::security::report::{self, Happened};
     let console = super::console()?;
-    let visit = super::in_a_session()?;
+    let caller = super::in_a_session()?;
     let person = super::person()?;
     let ending = async { Ok(console.parts.store.end_sessions(&person.name).await?) };
-    report::on_record(&console, &visit, &person.name, Happened::SessionsEnded, ending).await?;
-    super::leave_browser(&console, &visit);
+    report::on_record(&console, &caller, &person.name, Happened::SessionsEnded, ending).await?;
+    super::leave_browser(&console, &caller);
     super::go_to(&console.parts.config.base.sign_in(None));
     Ok(())
 }
 
-/// Ends one of the person's sessions.
+/// Ends one of the user's sessions.
 #[server(prefix = "/api", endpoint = "end_session")]
 pub async fn end_session(number: i64) -> Result<(), Problem> {
     use crate::server::security::report::{self, Happened};
     let console = super::console()?;
-    let visit = super::in_a_session()?;
+    let caller = super::in_a_session()?;
     let person = super::person()?;
     let ending = async {
         let ended = console.parts.store.end_session_of(&person.name, number).await?;
         let gone = || Problem::not_found("This session has already ended.", "See the list of sessions.");
         if ended { Ok(()) } else { Err(gone()) }
     };
-    report::on_record(&console, &visit, &person.name, Happened::SessionEnded, ending).await?;
+    report::on_record(&console, &caller, &person.name, Happened::SessionEnded, ending).await?;
     super::say_done(&console, "The session has ended.".to_owned())?;
     super::go_to(&console.parts.config.base.account());
     Ok(())
 }
 
-/// The account of whoever asks.
+/// Returns the caller's account.
 #[server(prefix = "/api", input = GetUrl, endpoint = "own_account")]
 pub async fn view_own_account() -> Result<OwnAccount, Problem> {
     use crate::server::security::{
+        authenticate::{Caller, Credential},
         passwords,
         sign_in::ShownOnce,
-        visit::{Proof, Visit},
     };
     let console = super::console()?;
-    let visit: Visit = super::visit()?;
+    let caller: Caller = super::caller()?;
     let person = super::person()?;
     let store = &console.parts.store;
-    let own = match visit.proof {
-        Proof::Session(hash) => Some(hash),
+    let own = match caller.credential {
+        Credential::Session(hash) => Some(hash),
         _ => None,
     };
     let sessions = if own.is_some() { store.sessions_of(&person.name).await? } else { Vec::new() };
-    let tokens = match visit.account {
+    let tokens = match caller.account {
         Some(account) => store.tokens_of(account).await?,
         None => Vec::new(),
     };
-    let factor = match visit.account {
+    let factor = match caller.account {
         Some(account) => store.second_factor(account).await?,
         None => None,
     };
     let seen = console.seen_by(&person);
-    let new_token = console.parts.doorkeeper.take_shown(&visit, |what| match what {
+    let new_token = console.parts.sign_in_service.take_shown(&caller, |what| match what {
         ShownOnce::Token(token) => Some(token.clone()),
         _ => None,
     });
     Ok(OwnAccount {
-        kept_here: visit.account.is_some(),
-        must_change: visit.must_change,
+        kept_here: caller.account.is_some(),
+        must_change: caller.must_change,
         applications: person.applications.as_ref().map(|_| seen.applications().map(|info| info.name.clone()).collect()),
         sessions: sessions
             .into_iter()
@@ -225,7 +225,7 @@ pub async fn view_own_account() -> Result<OwnAccount, Problem> {
     })
 }
 
-/// Keeps how the person wants their pages: by the way they sign in and their name, or in the browser of an open console.
+/// Saves the user's page preferences: by sign-in mode and name, or in the browser if the console is open.
 #[server(prefix = "/api", endpoint = "save_preferences")]
 pub async fn save_preferences(
     #[server(default)] zone: String,
@@ -238,7 +238,7 @@ pub async fn save_preferences(
         server::security::cookies,
     };
     let console = super::console()?;
-    let visit = super::visit()?;
+    let caller = super::caller()?;
     let person = super::person()?;
     let zone = zone.trim();
     let zone = match (zone.is_empty(), Zone::named(zone)) {
@@ -259,7 +259,7 @@ pub async fn save_preferences(
         letter_keys: !keys.is_empty(),
     };
     if person.known_by == KnownBy::Open {
-        super::append_cookie(cookies::keep_preferences(&chosen, &console.parts.config.base, visit.came.https));
+        super::append_cookie(cookies::keep_preferences(&chosen, &console.parts.config.base, caller.client.https));
     } else {
         console.parts.store.set_preferences(person.known_by.word(), &person.name, &chosen).await?;
     }
@@ -283,7 +283,7 @@ fn shown(token: crate::server::store::Token) -> OwnToken {
     }
 }
 
-/// Gives the person another password. Their other sessions end, and with `end_tokens` their tokens.
+/// Changes the user's password. Their other sessions end, and with `end_tokens` their tokens too.
 #[server(prefix = "/api", endpoint = "change_password")]
 pub async fn change_password(
     #[server(default)] current: String,
@@ -293,8 +293,8 @@ pub async fn change_password(
 ) -> Result<(), Problem> {
     use crate::server::security::{cookies, sign_in};
     let console = super::console()?;
-    let visit = super::in_a_session()?;
-    let account = super::own_account_name(&visit)?;
+    let caller = super::in_a_session()?;
+    let account = super::own_account_name(&caller)?;
     if new != again {
         let different = Problem::bad_request(
             "The two passwords are not the same.",
@@ -303,14 +303,14 @@ pub async fn change_password(
         return Err(different.at("again"));
     }
     let end_tokens = end_tokens.is_some();
-    let secret = sign_in::change_password(&console, &visit, &account, &current, &new, end_tokens).await?;
-    super::give_cookie(&console, &visit, cookies::Kind::Session, &secret);
+    let secret = sign_in::change_password(&console, &caller, &account, &current, &new, end_tokens).await?;
+    super::give_cookie(&console, &caller, cookies::Kind::Session, &secret);
     super::go_to(&format!("{}?changed=password", console.parts.config.base.account()));
     Ok(())
 }
 
-/// Makes a token for scripts. `days` is how long it can be used; empty: without an end. A token outlasts the session, so
-/// the password is asked for again.
+/// Creates a token for scripts. `days` is its lifetime; empty: no end. The password is asked for again, because a token
+/// outlasts the session.
 #[server(prefix = "/api", endpoint = "make_token")]
 pub async fn make_token(
     #[server(default)] password: String,
@@ -329,10 +329,10 @@ pub async fn make_token(
     };
     const MOST: usize = 50;
     let console = super::console()?;
-    let visit = super::in_a_session()?;
+    let caller = super::in_a_session()?;
     let person = super::person()?;
-    super::own_account_name(&visit)?;
-    let Some(account) = visit.account.filter(|_| !visit.must_change) else {
+    super::own_account_name(&caller)?;
+    let Some(account) = caller.account.filter(|_| !caller.must_change) else {
         return Err(Problem::refused("Choose a new password before you create tokens.", "Change your password first."));
     };
     let label: String = label.trim().chars().filter(|char| !char.is_control()).take(100).collect();
@@ -360,7 +360,7 @@ pub async fn make_token(
     if console.parts.store.tokens_of(account).await?.len() >= MOST {
         return Err(Problem::bad_request(format!("You can have at most {MOST} tokens."), "Revoke unused tokens."));
     }
-    sign_in::confirm(&console, &visit, &person.name, &password, "password").await?;
+    sign_in::confirm(&console, &caller, &person.name, &password, "password").await?;
     let token = format!("afc_{}", secrets::new());
     let new = NewToken {
         account,
@@ -371,40 +371,40 @@ pub async fn make_token(
         expires_at: days.map(|days| Utc::now() + chrono::TimeDelta::days(days.into())),
     };
     let making = async { Ok(console.parts.store.add_token(&new).await?) };
-    report::on_record(&console, &visit, &person.name, Happened::TokenMade { label: &label }, making).await?;
-    console.parts.doorkeeper.show_once(&visit, ShownOnce::Token(token));
+    report::on_record(&console, &caller, &person.name, Happened::TokenMade { label: &label }, making).await?;
+    console.parts.sign_in_service.show_once(&caller, ShownOnce::Token(token));
     super::go_to(&format!("{}#tokens", console.parts.config.base.account()));
     Ok(())
 }
 
-/// Revokes one of the person's tokens.
+/// Revokes one of the user's tokens.
 #[server(prefix = "/api", endpoint = "revoke_token")]
 pub async fn revoke_token(id: i64) -> Result<(), Problem> {
     use crate::server::security::report::{self, Happened};
     let console = super::console()?;
-    let visit = super::in_a_session()?;
+    let caller = super::in_a_session()?;
     let person = super::person()?;
     let revoking = async {
-        let revoked = match visit.account {
+        let revoked = match caller.account {
             Some(account) => console.parts.store.end_token(account, id).await?,
             None => false,
         };
         if revoked { Ok(()) } else { Err(super::token_gone()) }
     };
     let what = Happened::TokenRevoked { id, of: &person.name };
-    report::on_record(&console, &visit, &person.name, what, revoking).await?;
+    report::on_record(&console, &caller, &person.name, what, revoking).await?;
     super::say_done(&console, "The token is revoked.".to_owned())?;
     super::go_to(&console.parts.config.base.account());
     Ok(())
 }
 
-/// Every account.
+/// Lists all accounts.
 #[server(prefix = "/api", input = GetUrl, endpoint = "list_accounts")]
 pub async fn list_accounts() -> Result<AccountsPage, Problem> {
     use crate::server::security::sign_in::ShownOnce;
     let console = super::accounts_console()?;
-    let visit = super::visit()?;
-    let new_password = console.parts.doorkeeper.take_shown(&visit, |what| match what {
+    let caller = super::caller()?;
+    let new_password = console.parts.sign_in_service.take_shown(&caller, |what| match what {
         ShownOnce::Password { name, password } => Some((name.clone(), password.clone())),
         _ => None,
     });
@@ -415,7 +415,7 @@ pub async fn list_accounts() -> Result<AccountsPage, Problem> {
         accounts: accounts
             .into_iter()
             .map(|account| AccountRow {
-                own: visit.account == Some(account.id),
+                own: caller.account == Some(account.id),
                 name: account.name,
                 role: account.role,
                 applications: account.applications,
@@ -433,7 +433,7 @@ pub async fn list_accounts() -> Result<AccountsPage, Problem> {
     })
 }
 
-/// Makes an account with a one-time password. `all` (not empty) or `applications` say what it may see, never both.
+/// Creates an account with a one-time password. `all` (not empty) or `applications` says what it may see, never both.
 #[server(prefix = "/api", endpoint = "add_account")]
 pub async fn add_account(
     #[server(default)] name: String,
@@ -449,10 +449,10 @@ pub async fn add_account(
         store::{NewAccount, folded},
     };
     let console = super::accounts_console()?;
-    let (visit, person) = (super::visit()?, super::person()?);
+    let (caller, person) = (super::caller()?, super::person()?);
     sign_in::check_new_name(&console.parts.store, &name).await.map_err(|problem| problem.at_if(400, "name"))?;
     let applications = super::chosen_applications(&console, !all.is_empty(), applications)?;
-    let (password, kept) = console.parts.doorkeeper.prover.one_time().await?;
+    let (password, kept) = console.parts.sign_in_service.checker.one_time().await?;
     let account =
         NewAccount { name: folded(&name), role, applications, password: kept, created_by: person.name.clone() };
     let adding = async {
@@ -465,13 +465,13 @@ pub async fn add_account(
         );
         Err(taken.at("name"))
     };
-    report::on_record(&console, &visit, &person.name, Happened::AccountAdded { name: &account.name }, adding).await?;
-    console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name: account.name, password });
+    report::on_record(&console, &caller, &person.name, Happened::AccountAdded { name: &account.name }, adding).await?;
+    console.parts.sign_in_service.show_once(&caller, ShownOnce::Password { name: account.name, password });
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }
 
-/// Gives an account another role and other applications: see [`add_account`]. Its sessions end.
+/// Changes role and applications of an account: see [`add_account`]. Its sessions end.
 #[server(prefix = "/api", endpoint = "change_account")]
 pub async fn change_account(
     name: String,
@@ -481,28 +481,28 @@ pub async fn change_account(
 ) -> Result<(), Problem> {
     use crate::server::security::report::{self, Happened};
     let console = super::accounts_console()?;
-    let (visit, person) = (super::visit()?, super::person()?);
+    let (caller, person) = (super::caller()?, super::person()?);
     super::not_ones_own(&person, &name)?;
     let applications = super::chosen_applications(&console, !all.is_empty(), applications)?;
     let changing =
         async { super::changed(console.parts.store.set_rights(&name, role, applications.as_ref()).await?, &name) };
-    report::on_record(&console, &visit, &person.name, Happened::AccountChanged { name: &name }, changing).await?;
+    report::on_record(&console, &caller, &person.name, Happened::AccountChanged { name: &name }, changing).await?;
     super::say_done(&console, format!("The account {name} is changed: role {role}. The user is signed out."))?;
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }
 
-/// Disables an account, or enables it again. Its sessions end; its tokens rest as long.
+/// Disables an account, or enables it again. Its sessions end; its tokens do not work while it is disabled.
 #[server(prefix = "/api", endpoint = "disable_account")]
 pub async fn disable_account(name: String, disabled: bool) -> Result<(), Problem> {
     use crate::server::security::report::{self, Happened};
     let console = super::accounts_console()?;
-    let (visit, person) = (super::visit()?, super::person()?);
+    let (caller, person) = (super::caller()?, super::person()?);
     super::not_ones_own(&person, &name)?;
     let what =
         if disabled { Happened::AccountDisabled { name: &name } } else { Happened::AccountEnabled { name: &name } };
     let changing = async { super::changed(console.parts.store.set_disabled(&name, disabled).await?, &name) };
-    report::on_record(&console, &visit, &person.name, what, changing).await?;
+    report::on_record(&console, &caller, &person.name, what, changing).await?;
     let sentence = if disabled {
         format!("The account {name} is disabled. The user is signed out.")
     } else {
@@ -521,22 +521,22 @@ pub async fn new_password(name: String) -> Result<(), Problem> {
         sign_in::ShownOnce,
     };
     let console = super::accounts_console()?;
-    let (visit, person) = (super::visit()?, super::person()?);
+    let (caller, person) = (super::caller()?, super::person()?);
     super::not_ones_own(&person, &name)?;
-    let (password, kept) = console.parts.doorkeeper.prover.one_time().await?;
+    let (password, kept) = console.parts.sign_in_service.checker.one_time().await?;
     let changing = async { super::changed(console.parts.store.set_password(&name, &kept, None).await?, &name) };
-    report::on_record(&console, &visit, &person.name, Happened::PasswordChanged { of: &name }, changing).await?;
-    console.parts.doorkeeper.show_once(&visit, ShownOnce::Password { name, password });
+    report::on_record(&console, &caller, &person.name, Happened::PasswordChanged { of: &name }, changing).await?;
+    console.parts.sign_in_service.show_once(&caller, ShownOnce::Password { name, password });
     super::go_to(&console.parts.config.base.accounts());
     Ok(())
 }
 
-/// Revokes a token of an account, or without `id` every one.
+/// Revokes one token of an account, or all of them without `id`.
 #[server(prefix = "/api", endpoint = "revoke_tokens_of")]
 pub async fn revoke_tokens_of(name: String, #[server(default)] id: Option<i64>) -> Result<(), Problem> {
     use crate::server::security::report::{self, Happened};
     let console = super::accounts_console()?;
-    let (visit, person) = (super::visit()?, super::person()?);
+    let (caller, person) = (super::caller()?, super::person()?);
     let store = &console.parts.store;
     let Some(account) = store.account(&name).await? else {
         return super::changed(Err(crate::server::store::Unchanged::NoAccount), &name);
@@ -552,7 +552,7 @@ pub async fn revoke_tokens_of(name: String, #[server(default)] id: Option<i64>) 
         };
         if revoked { Ok(()) } else { Err(super::token_gone()) }
     };
-    report::on_record(&console, &visit, &person.name, what, revoking).await?;
+    report::on_record(&console, &caller, &person.name, what, revoking).await?;
     let revoked = if id.is_some() { "1 token is revoked" } else { "All tokens are revoked" };
     super::say_done(&console, format!("{revoked}: {name}."))?;
     super::go_to(&console.parts.config.base.accounts());

@@ -1,4 +1,4 @@
-//! The audit log.
+//! Server function of the audit log.
 
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
@@ -21,16 +21,16 @@ pub struct AuditPage {
     pub entries: Vec<AuditEntry>,
     /// `before` of the next page.
     pub next: Option<i64>,
-    /// It does not begin with the newest entry.
+    /// The page does not begin with the newest entry.
     pub later: bool,
-    /// Names that stand in the log, for the filter form.
+    /// Names that occur in the log, for the filter form.
     pub names: Vec<String>,
     pub applications: Vec<ApplicationInfo>,
-    /// The command that verifies the log, with what it needs to find it.
+    /// The command that verifies the log, with the options that locate it.
     pub verify: String,
 }
 
-/// The audit log. `query` is the page's query string.
+/// Returns a page of the audit log. `query` is the page's query string.
 #[server(prefix = "/api", input = GetUrl, endpoint = "audit")]
 pub async fn list_audit(query: String) -> Result<AuditPage, Problem> {
     const PAGE: usize = 100;

@@ -1,4 +1,5 @@
-//! The demo hospital: what is wrong in it, and the buttons that break and mend. Only where the console runs on it.
+//! The demo hospital: its present troubles, and the buttons that start and fix them. Available only if the console runs
+//! on the demo.
 
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
@@ -6,7 +7,7 @@ use leptos::{prelude::*, server_fn::codec::GetUrl};
 use crate::model::{Right, audit::AuditKind};
 use crate::{error::Problem, model::demo::DemoHospital};
 
-/// What the demo hospital's page shows.
+/// Returns what the demo hospital's page shows.
 #[server(prefix = "/api", input = GetUrl, endpoint = "demo_hospital")]
 pub async fn view_demo_hospital() -> Result<DemoHospital, Problem> {
     super::hospital(Right::See)?.view().await
@@ -14,16 +15,16 @@ pub async fn view_demo_hospital() -> Result<DemoHospital, Problem> {
 
 /// Ends a trouble of the demo hospital.
 #[server(prefix = "/api", endpoint = "demo_mend")]
-pub async fn mend(trouble: i64) -> Result<(), Problem> {
+pub async fn fix(trouble: i64) -> Result<(), Problem> {
     let hospital = super::hospital(Right::Retry)?;
     let known = hospital.view().await?.troubles.into_iter().find(|known| known.id == trouble);
-    record(AuditKind::DemoMended, known.map_or_else(|| format!("trouble {trouble}"), |known| known.title)).await?;
-    hospital.mend(trouble).await?;
+    record(AuditKind::DemoFixed, known.map_or_else(|| format!("trouble {trouble}"), |known| known.title)).await?;
+    hospital.fix(trouble).await?;
     super::go_to(&super::console()?.parts.config.base.demo());
     Ok(())
 }
 
-/// Begins a trouble of the demo hospital, by its word.
+/// Starts a trouble of the demo hospital, named by its word.
 #[server(prefix = "/api", endpoint = "demo_break")]
 pub async fn break_something(what: String) -> Result<(), Problem> {
     let hospital = super::hospital(Right::Retry)?;
@@ -34,7 +35,7 @@ pub async fn break_something(what: String) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Puts on record who breaks or mends what, before it is done.
+/// Records who starts or fixes which trouble, before it is done.
 #[cfg(feature = "ssr")]
 async fn record(kind: AuditKind, what: String) -> Result<(), Problem> {
     super::console()?.parts.audit.record(super::actor()?.entry(kind).what(what)).await.map(drop)

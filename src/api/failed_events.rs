@@ -1,4 +1,4 @@
-//! Failed events: lists, one whole, its neighbours, and the retry of those that were seen.
+//! Failed events: lists, single events with their neighbours, and retries of events that the user has seen.
 
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A part of a list that is missing, because its source did not answer.
+/// A part of a list that is missing because its source did not answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MissingPart {
     pub app: ApplicationInfo,
@@ -25,27 +25,27 @@ pub struct MissingPart {
     pub advice: String,
 }
 
-/// How far a text search looked in one application.
+/// How far a text search read one application's table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scan {
     pub app: ApplicationInfo,
-    /// Rows looked at for this page.
+    /// Rows read for this page.
     pub looked_at: u64,
-    /// Rows in the table at the last look, where known.
+    /// Rows in the table at the last poll, if known.
     pub of: Option<u64>,
-    /// It came to the end.
+    /// The search reached the end of the table.
     pub complete: bool,
 }
 
-/// What was counted of a list whose number nothing knows.
+/// Count of a list whose total neither the ledger nor the snapshot knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Counted {
     pub total: u64,
     /// As [`ListPage::to_retry`].
     pub to_retry: u64,
-    /// All rows were read; otherwise these are the least that there can be.
+    /// All rows were read; otherwise the numbers are lower bounds.
     pub complete: bool,
-    /// How many rows were read of each application for a text; 0 where the database itself finds what matches.
+    /// Number of rows read per application for a text search; 0 if the database itself finds the matches.
     pub scans: Vec<Scan>,
 }
 
@@ -55,58 +55,58 @@ pub struct ListPage {
     /// The query as understood.
     pub query: ListQuery,
     pub rows: Vec<FailedEventRow>,
-    /// The place that was asked for is beyond the end of the list: this is its last page.
+    /// The requested place is past the end of the list: this is the last page.
     #[serde(default)]
     pub at_end: bool,
-    /// The query of the next and of the previous page, where there is one.
+    /// Queries of the next and of the previous page, if there is one.
     pub next: Option<ListQuery>,
     pub previous: Option<ListQuery>,
-    /// How many match in all, where that is known without asking (filters by application, feed, state and group only).
+    /// Total number of matches, if known without asking a source (filters by application, feed, state and group only).
     pub total: Option<u64>,
-    /// Of those, how many a retry of all would take: the waiting ones where they are filtered for, otherwise those whose
-    /// retries are used up.
+    /// How many of them a retry of all would include: the waiting events if the filter asks for them, otherwise those
+    /// whose retries are used up.
     #[serde(default)]
     pub to_retry: Option<u64>,
-    /// What was counted because it was asked for, where `total` would not be known.
+    /// The count that the request asked for, if `total` would not be known.
     #[serde(default)]
     pub counted: Option<Counted>,
-    /// The title of the group that the list is of.
+    /// The title of the group in the filter.
     pub group: Option<String>,
-    /// Every configured application, for the filter form and the names in the rows.
+    /// All configured applications, for the filter form and the names in the rows.
     pub applications: Vec<ApplicationInfo>,
     /// The feeds of all applications by name, for the filter form and the rows.
     pub feeds: Vec<NamedFeed>,
-    /// Why nothing can be retried, by application key; applications that are not named can.
+    /// Why nothing can be retried, by application key; applications that are not listed allow retries.
     pub retry_refused: Vec<(String, String)>,
     pub missing: Vec<MissingPart>,
-    /// A text search: how far it looked, per application. Empty without a text.
+    /// How far a text search read each application. Empty without a text.
     pub scans: Vec<Scan>,
-    /// What the snapshot knew when the list was read, for [`news`]; opaque to everyone else.
+    /// What the snapshot contained when the list was read, for [`news`]; opaque to other callers.
     pub mark: String,
-    /// Why error texts are masked and not searched, as a sentence; `None`: they are not masked.
+    /// Why error texts are masked and not searched, as a sentence; `None` if they are not masked.
     pub masked: Option<String>,
-    /// How many match without the text, where whoever asks may not search the error texts for it.
+    /// How many events match without the text, if the caller may not search error texts.
     #[serde(default)]
     pub without_text: Option<u64>,
-    /// Applications whose database keeps no first failure: see [`crate::model::FailedEventRow::moves`].
+    /// Applications whose database does not keep the first failure: see [`crate::model::FailedEventRow::moves`].
     pub moving: Vec<Moving>,
 }
 
-/// An application whose database keeps no first failure.
+/// An application whose database does not keep the first failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moving {
     /// Its key.
     pub app: String,
-    /// The list is filtered and sorted by the times that it shows; otherwise by those of the rows' last changes.
+    /// The list is filtered and sorted by the times that it shows; otherwise by the times of the rows' last changes.
     pub as_shown: bool,
 }
 
-/// A page of failed events. `query` is the page's query string.
+/// Returns a page of failed events. `query` is the page's query string.
 #[server(prefix = "/api", input = GetUrl, endpoint = "failed_events")]
 pub async fn list_failed_events(query: String) -> Result<ListPage, Problem> {
     let console = super::console_for(Right::See)?;
     let mut page = crate::server::lists::page(&console, console.list_query(&query)?).await?;
-    // A way to look at the same list, and no part of it.
+    // `count` is a display option and not part of the list's query.
     if page.total.is_none() && pairs(&query).any(|(key, value)| key == "count" && value == "all") {
         let counted = crate::server::counts::of_list(&console, &page.query.filter).await;
         if counted.complete {
@@ -120,24 +120,24 @@ pub async fn list_failed_events(query: String) -> Result<ListPage, Problem> {
 /// A list by cause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CausesPage {
-    /// What is counted of the filter that was asked for.
+    /// The part of the requested filter that can be counted.
     pub filter: Filter,
-    /// The filter asked for more than can be counted.
+    /// The requested filter has parts that cannot be counted.
     pub narrowed: bool,
-    /// The greatest first.
+    /// The most frequent first.
     pub causes: Vec<Cause>,
-    /// How many there are in all.
+    /// Total number of causes.
     pub all: usize,
     pub applications: Vec<ApplicationInfo>,
     pub feeds: Vec<NamedFeed>,
     /// Keys of the applications where nothing can be retried.
     pub off: Vec<String>,
-    /// The names of the applications whose failed events could not be read, and whether others could.
+    /// Names of the applications whose failed events could not be read, and whether others could be.
     #[serde(default)]
     pub unread: (Vec<String>, bool),
 }
 
-/// The causes of a list. `query` is the list's query string.
+/// Returns the causes of a list. `query` is the list's query string.
 #[server(prefix = "/api", input = GetUrl, endpoint = "causes")]
 pub async fn list_causes(query: String) -> Result<CausesPage, Problem> {
     use crate::server::causes;
@@ -162,16 +162,16 @@ pub async fn list_causes(query: String) -> Result<CausesPage, Problem> {
     })
 }
 
-/// What came since a list was read.
+/// What arrived since a list was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrivals {
-    /// For the reader, as the text of a link: "12 new failed events — show". Empty: nothing came. Where the list is
-    /// filtered by more than the snapshot can tell (category, time, text), it says that they are of these applications.
+    /// The text of a link: "12 new failed events — show". Empty if nothing arrived. If the filter has parts that the
+    /// snapshot does not know (category, time, text), the text says that the events are of these applications.
     pub in_words: String,
 }
 
-/// Whether failed events came since a list was read. `query` is the list's query string, `mark` its [`ListPage::mark`].
-/// Answered from the snapshot alone: asking costs no source anything.
+/// Reports whether failed events arrived since a list was read. `query` is the list's query string, `mark` its
+/// [`ListPage::mark`]. Uses only the snapshot, so it causes no load on a source.
 #[server(prefix = "/api", input = GetUrl, endpoint = "news")]
 pub async fn news(query: String, mark: String) -> Result<Arrivals, Problem> {
     let console = super::console_for(Right::See)?;
@@ -179,14 +179,14 @@ pub async fn news(query: String, mark: String) -> Result<Arrivals, Problem> {
     Ok(crate::server::lists::arrivals(&console, &list.filter, &mark).await)
 }
 
-/// A failed event whose texts may not be read by who asks.
+/// A failed event whose texts the caller may not read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Masked {
     /// Why, as a sentence.
     pub why: String,
     /// What can be done about it, as a sentence.
     pub advice: String,
-    /// What the payload is: "JSON".
+    /// Kind of the payload: "JSON".
     pub payload_kind: String,
 }
 
@@ -195,68 +195,68 @@ pub struct Masked {
 pub struct EventGroup {
     pub fault: i64,
     pub title: String,
-    /// How many failed events of it there are now.
+    /// Number of its failed events now.
     pub failed: u64,
     pub note: Option<crate::model::group::WrittenNote>,
 }
 
-/// A failed event and what stands around it.
+/// A failed event with its context.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventPage {
     pub info: ApplicationInfo,
     pub event: FailedEvent,
-    /// What the page does not show to who asks; `None`: nothing is masked.
+    /// What the page hides from the caller; `None` if nothing is masked.
     pub masked: Option<Masked>,
-    /// Why it cannot be retried; `None`: it can.
+    /// Why the event cannot be retried; `None` if it can.
     pub retry_refused: Option<String>,
-    /// How many events of the same feed will be tried before this one after a retry (lower ids, waiting).
+    /// Number of events of the same feed that will be tried before this one after a retry (waiting, with lower ids).
     pub ahead: Option<u64>,
-    /// When the consumer was last seen at work on this feed.
+    /// When the consumer was last active on this feed.
     pub last_seen_at_work: Option<crate::model::Stamp>,
-    /// The feed's numbers, where the snapshot has them.
+    /// The feed's numbers, if the snapshot has them.
     pub feed: Option<crate::model::Feed>,
     /// Other failed events of the same record, here and in other applications.
     pub same_record: Vec<FailedEventRow>,
-    /// Applications where that could not be looked up, or only partly, with the reason.
+    /// Applications where the lookup of the same record failed or was incomplete, with the reason.
     pub same_record_missing: Vec<MissingPart>,
     /// Names for the applications of `same_record`.
     pub applications: Vec<ApplicationInfo>,
-    /// What the feeds of all applications are called.
+    /// Names of the feeds of all applications.
     #[serde(default)]
     pub names: Vec<NamedFeed>,
-    /// The failed events with the same fault; `None`: not known yet.
+    /// The group of failed events with the same fault; `None` if not known yet.
     pub group: Option<EventGroup>,
-    /// Later events of the same record here: how many were resolved, and how many failed too.
+    /// Later events of the same record in this application: how many were resolved, and how many failed too.
     pub later: (u64, u64),
-    /// The retries that it had before they were set back to 0, where the console saw that.
+    /// The retry count before it was reset to 0, if the console saw that.
     pub set_back: Option<i64>,
-    /// What the ledger knows of it; `None`: it has not seen it yet.
+    /// The ledger's entry of the event; `None` if the ledger does not have it yet.
     pub life: Option<crate::model::ledger::LedgerEvent>,
-    /// Where a browser of the hospital finds the record, where that is known.
+    /// Address of the record for a browser in the hospital, if known.
     #[serde(default)]
     pub record_link: Option<String>,
-    /// The neighbours in the list it was opened from.
+    /// The neighbours in the list from which the event was opened.
     pub previous: Option<EventKey>,
     pub next: Option<EventKey>,
 }
 
-/// One failed event. `list` is the query string of the list it was opened from.
+/// Returns one failed event. `list` is the query string of the list from which it was opened.
 #[server(prefix = "/api", input = GetUrl, endpoint = "failed_event")]
 pub async fn view_failed_event(app: String, id: String, list: String) -> Result<EventPage, Problem> {
     let console = super::console_for(Right::See)?;
     let unknown =
         || Problem::not_found(format!("{id:?} is not an id of a failed event."), "Open an event from the list.");
-    // An open page that reads its live parts anew: see the island.
+    // An open page that refreshes its live parts: see the island `Live`.
     let live = crate::model::filter::pairs(&list).any(|(key, _)| key == "live");
     let list = console.list_query(&list)?;
     let id = id.parse().map_err(|_| unknown())?;
     crate::server::events::event(&console, &super::actor()?, &app, id, &list.filter, live).await
 }
 
-/// Retries failed events: sets their retries to 0 where the row still has the retries that the person saw.
+/// Retries failed events: sets the retry counter to 0 if the row still has the count that the user saw.
 ///
-/// A plain form posts `rows` (`app:id:retries`, any number), or `only` (one such row, from the button in the row, and
-/// then `rows` is not looked at); `back` is the path and query below the base to return to.
+/// A plain form posts `rows` (`app:id:retries`, any number), or `only` (one such row, from the button in the row;
+/// `rows` is then ignored); `back` is the path and query below the base to return to.
 #[server(prefix = "/api", endpoint = "retry")]
 pub async fn retry(
     #[server(default)] rows: Vec<String>,
@@ -277,8 +277,8 @@ pub async fn retry(
     Ok(())
 }
 
-/// The way back to the place on the list where a row was acted on: what the button of a row adds to the address that its
-/// form is posted to.
+/// Adds to `back` the place on the list where a row was acted on: the row's button adds it to the address that its form
+/// posts to.
 #[cfg(feature = "ssr")]
 fn with_place(back: &str) -> String {
     let place = leptos::prelude::with_context(|parts: &axum::http::request::Parts| {
@@ -291,7 +291,7 @@ fn with_place(back: &str) -> String {
     }
 }
 
-/// A reason as typed: nothing when it is blank, and no longer than a paragraph.
+/// Returns the reason as typed: `None` if it is blank; cut to 1,000 characters.
 #[cfg(feature = "ssr")]
 pub(super) fn said(reason: Option<String>) -> Option<String> {
     let reason: String = reason?.trim().chars().take(1000).collect();

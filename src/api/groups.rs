@@ -15,16 +15,16 @@ use crate::{
     },
 };
 
-/// Groups.
+/// A list of groups.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupsPage {
     pub groups: Vec<Group>,
-    /// How many there are in all; more than are shown, where there are very many.
+    /// Total number of groups; more than are listed if there are very many.
     pub all: usize,
-    /// They are those that have no failed event any more.
+    /// The list is of groups without failed events.
     pub quiet: bool,
     pub applications: Vec<ApplicationInfo>,
-    /// What the feeds of all applications are called.
+    /// Names of the feeds of all applications.
     #[serde(default)]
     pub names: Vec<NamedFeed>,
     /// The names of the applications whose failed events could not be read.
@@ -32,10 +32,10 @@ pub struct GroupsPage {
     pub unread: Vec<String>,
 }
 
-/// The groups that have failed events now, the largest first; `quiet`: those that have none any more.
+/// Returns the groups that have failed events now, the largest first; with `quiet` those that have none any more.
 #[server(prefix = "/api", input = GetUrl, endpoint = "groups")]
 pub async fn list_groups(quiet: bool) -> Result<GroupsPage, Problem> {
-    /// More would be no overview.
+    /// A longer list would not give an overview.
     const MOST: usize = 100;
     let console = super::console_for(Right::See)?;
     let (mut groups, all) = console.parts.store.groups(quiet, MOST, console.only(), console.ahead()).await?;
@@ -62,22 +62,23 @@ pub struct GroupPage {
     /// `before` of the next page.
     pub next: Option<i64>,
     pub applications: Vec<ApplicationInfo>,
-    /// What the feeds of all applications are called.
+    /// Names of the feeds of all applications.
     #[serde(default)]
     pub names: Vec<NamedFeed>,
-    /// Why nothing can be retried, by application key; applications that are not named can.
+    /// Why nothing can be retried, by application key; applications that are not listed allow retries.
     pub retry_refused: Vec<(String, String)>,
-    /// Error texts of some of the events, where they may be read.
+    /// Error texts of some of the events, if the user may read them.
     pub examples: Vec<Example>,
-    /// The versions of its note before the present one, newest first.
+    /// The earlier versions of its note, newest first.
     pub earlier_notes: Vec<WrittenNote>,
-    /// What was just done. It is here once.
+    /// What was just done; returned only once.
     pub done: Option<String>,
-    /// Of its exhausted events, those that no retry helps: without a feed address, or without a time of failure.
+    /// Number of its exhausted events that no retry helps: without a feed address, or without a time of failure.
     pub beyond_help: u64,
 }
 
-/// One group. `state`: the word of the state whose events are listed; the one with the most pressing ones otherwise.
+/// Returns one group. `state` is the word of the state whose events are listed; by default the most urgent one that has
+/// events.
 #[server(prefix = "/api", input = GetUrl, endpoint = "group")]
 pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) -> Result<GroupPage, Problem> {
     use crate::server::groups;
@@ -118,8 +119,8 @@ pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) 
     })
 }
 
-/// Writes the note on a group: what it is, what to do, who looks after it. All three empty take it away. `seen` is the
-/// number of the version that the writer saw, 0 for none: another one is not written over.
+/// Writes the note on a group: what it is, what to do, who owns it. The note is removed if all three are empty. `seen`
+/// is the number of the version that the writer saw, 0 for none: any other version is not overwritten.
 #[server(prefix = "/api", endpoint = "write_note")]
 pub async fn write_note(
     fault: i64,

@@ -23,29 +23,29 @@ use crate::{
 pub struct HistoryPage {
     /// The query as understood.
     pub query: HistoryQuery,
-    /// Every day that is shown, oldest first.
+    /// All days shown, oldest first.
     pub days: Vec<HistoryDay>,
     pub resolving: Resolving,
-    /// The events that left their table, the last first; a page of them.
+    /// A page of the events that left their table, the latest first.
     pub ended: Vec<LedgerEvent>,
     pub next: Option<HistoryQuery>,
-    /// What was searched for, newest first; `None`: nothing was.
+    /// Results of the search, newest first; `None` if nothing was searched for.
     pub found: Option<Vec<LedgerEvent>>,
     pub followed: Vec<FollowedSince>,
-    /// When databases turned out to be others, newest first.
+    /// When a source turned out to be a different database, newest first.
     pub breaks: Vec<LedgerBreak>,
     pub applications: Vec<ApplicationInfo>,
-    /// Application key and address, for the form.
+    /// Application key and feed address, for the form.
     pub feeds: Vec<(String, Option<String>)>,
-    /// What the feeds of all applications are called.
+    /// Names of the feeds of all applications.
     #[serde(default)]
     pub names: Vec<NamedFeed>,
 }
 
-/// A history page; `query` is the page's query string.
+/// Returns a history page; `query` is the page's query string.
 #[server(prefix = "/api", input = GetUrl, endpoint = "history")]
 pub async fn view_history(query: String) -> Result<HistoryPage, Problem> {
-    // A program that asks gets days in UTC: it has no reader's zone.
+    // A program has no reader's time zone: its days are in UTC.
     let reader: Reader = use_context().unwrap_or_default();
     let ahead = reader.zone.local(chrono::Utc::now()).offset;
     crate::server::history::page(&super::console_for(Right::See)?, HistoryQuery::parse(&query), ahead).await
@@ -59,19 +59,19 @@ pub struct LifePage {
     /// Oldest first.
     pub entries: Vec<LedgerEntry>,
     pub requests: Vec<LedgerRequest>,
-    /// The faults that event and entries name.
+    /// The faults referenced by `event` and `entries`.
     pub faults: BTreeMap<i64, Fault>,
     /// Other failed events of the same record, newest first.
     pub same_record: Vec<LedgerEvent>,
     pub applications: Vec<ApplicationInfo>,
-    /// Of a discarded one: its copy, with who discarded it and why; `None`: it is not kept, or may not be seen.
+    /// Copy of a discarded event, with who discarded it and why; `None` if it is not kept, or the user may not see it.
     pub copy: Option<Discarded>,
-    /// The neighbours of the place that it had in the list it was opened from.
+    /// The neighbours of its former place in the list from which it was opened.
     pub previous: Option<EventKey>,
     pub next: Option<EventKey>,
 }
 
-/// The life of one failed event, by the ledger's own number.
+/// Returns the life of one failed event, by the ledger's number.
 #[server(prefix = "/api", input = GetUrl, endpoint = "life")]
 pub async fn view_life(id: String) -> Result<LifePage, Problem> {
     let unknown =
@@ -79,14 +79,14 @@ pub async fn view_life(id: String) -> Result<LifePage, Problem> {
     crate::server::history::life(&super::console_for(Right::See)?, id.parse().map_err(|_| unknown())?).await
 }
 
-/// A discarded event of which there is a copy.
+/// A discarded event that has a copy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CopyPage {
     pub info: ApplicationInfo,
     pub copy: Discarded,
 }
 
-/// The copy of the discarded event that had the id of a row; `None`: there is none.
+/// Returns the copy of the discarded event that had this row id; `None` if there is no copy.
 #[server(prefix = "/api", input = GetUrl, endpoint = "copy_of_row")]
 pub async fn view_copy_of_row(app: String, id: String) -> Result<Option<CopyPage>, Problem> {
     let unknown =
@@ -95,8 +95,8 @@ pub async fn view_copy_of_row(app: String, id: String) -> Result<Option<CopyPage
     crate::server::history::copy_of_row(&super::console_for(Right::See)?, &app, row).await
 }
 
-/// The life of the failed event that has, or last had, the id of a row; `None`: the console never saw one. `list` is the
-/// query string of the list it was opened from.
+/// Returns the life of the failed event that has, or last had, this row id; `None` if the console never saw one. `list`
+/// is the query string of the list from which it was opened.
 #[server(prefix = "/api", input = GetUrl, endpoint = "life_of_row")]
 pub async fn view_life_of_row(
     app: String,

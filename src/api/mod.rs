@@ -1,5 +1,5 @@
-//! Server functions by subject: the browser's only door, and the pages' way to the server. Each is thin: it checks,
-//! validates, calls `server`, and maps errors.
+//! Server functions by subject: the browser's only interface to the server, also used by the pages while they are
+//! rendered. Each function is thin: it checks rights, validates, calls `server`, and maps errors.
 
 pub mod access;
 pub mod audit;
@@ -17,16 +17,16 @@ pub mod service_tokens;
 use crate::{
     error::Problem,
     model::{Person, Right},
-    server::{operations::Actor, security::visit::Visit, state::Console},
+    server::{operations::Actor, security::authenticate::Caller, state::Console},
 };
 
-/// Who asks, from the context of the request.
+/// Returns the user of the request, from its context.
 #[cfg(feature = "ssr")]
 fn person() -> Result<Person, Problem> {
-    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its person."))
+    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has no user in its context."))
 }
 
-/// The console as the person who asks may see it, if they have this right.
+/// Returns the console restricted to what the user may see; fails without this right.
 #[cfg(feature = "ssr")]
 fn console_for(right: Right) -> Result<Console, Problem> {
     let person = person()?;
@@ -35,25 +35,25 @@ fn console_for(right: Right) -> Result<Console, Problem> {
     Ok(console()?.seen_by(&person).in_zone(zone))
 }
 
-/// Returns the time zone and the clock of the person who reads; for a program, which has none, UTC and 24 hours.
+/// Returns the reader's time zone and clock; for a program, which has none, UTC and 24 hours.
 #[cfg(feature = "ssr")]
 fn reader() -> crate::model::Reader {
     leptos::prelude::use_context().unwrap_or_default()
 }
 
-/// The console itself, for what is about coming in and not about applications.
+/// Returns the unrestricted console, for sign-in and accounts, not for applications.
 #[cfg(feature = "ssr")]
 fn console() -> Result<Console, Problem> {
-    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its console."))
+    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has no console in its context."))
 }
 
-/// The console for somebody who looks after accounts, where it keeps any.
+/// Returns the console for account management; fails unless the user may manage accounts and the console keeps them.
 #[cfg(feature = "ssr")]
 fn accounts_console() -> Result<Console, Problem> {
     use crate::server::config::Mode;
     let person = person()?;
     person.demand(Right::Accounts)?;
-    // Whoever gives out rights can give them to themselves: so nobody does who has not all of them.
+    // Account managers can give themselves any right, so only users with all applications may manage accounts.
     if person.applications.is_some() {
         return Err(Problem::refused(
             "Only administrators of all applications can manage accounts.",
@@ -73,12 +73,12 @@ fn accounts_console() -> Result<Console, Problem> {
     ))
 }
 
-/// The console for somebody who looks after the tokens of machines, in every way of signing in.
+/// Returns the console for the management of service tokens, in every mode of signing in.
 #[cfg(feature = "ssr")]
 fn service_tokens_console() -> Result<Console, Problem> {
     let person = person()?;
     person.demand(Right::Accounts)?;
-    // A token can tell of every application: so nobody makes one who does not see them all.
+    // A token can cover every application, so only users who see all of them may manage tokens.
     if person.applications.is_some() {
         return Err(Problem::refused(
             "Only administrators of all applications can manage service tokens.",
@@ -88,23 +88,22 @@ fn service_tokens_console() -> Result<Console, Problem> {
     console()
 }
 
-/// The visit of somebody who has signed in with a browser: what is about their session or their tokens is not for a
-/// program that holds one.
+/// Returns the caller if it has a browser session: a program with a token must not manage sessions or tokens.
 #[cfg(feature = "ssr")]
-fn in_a_session() -> Result<Visit, Problem> {
-    use crate::server::security::{sign_in, visit::Proof};
-    let visit = visit()?;
-    match visit.proof {
-        Proof::Session(_) => Ok(visit),
+fn in_a_session() -> Result<Caller, Problem> {
+    use crate::server::security::{authenticate::Credential, sign_in};
+    let caller = caller()?;
+    match caller.credential {
+        Credential::Session(_) => Ok(caller),
         _ => Err(sign_in::only_in_a_session()),
     }
 }
 
-/// The name of the person's account, where the console keeps it.
+/// Returns the name of the user's account; fails if the console does not keep the account.
 #[cfg(feature = "ssr")]
-fn own_account_name(visit: &Visit) -> Result<String, Problem> {
+fn own_account_name(caller: &Caller) -> Result<String, Problem> {
     let person = person()?;
-    if visit.account.is_none() {
+    if caller.account.is_none() {
         return Err(Problem::not_found(
             "Your account is not an account of this console.",
             "Change your password in the system of your account. Tokens are only for accounts of the console.",
@@ -113,7 +112,7 @@ fn own_account_name(visit: &Visit) -> Result<String, Problem> {
     Ok(person.name)
 }
 
-/// Nobody changes their own rights, and nobody shuts themselves out.
+/// Refuses changes to the user's own account: no one changes their own rights or locks themselves out.
 #[cfg(feature = "ssr")]
 fn not_ones_own(person: &Person, name: &str) -> Result<(), Problem> {
     if person.name == crate::server::store::folded(name) {
@@ -125,7 +124,7 @@ fn not_ones_own(person: &Person, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What the store says of a change to an account.
+/// Maps the store's refusal of an account change to a problem.
 #[cfg(feature = "ssr")]
 fn changed(done: Result<(), crate::server::store::Unchanged>, name: &str) -> Result<(), Problem> {
     use crate::server::store::Unchanged;
@@ -138,14 +137,14 @@ fn changed(done: Result<(), crate::server::store::Unchanged>, name: &str) -> Res
     })
 }
 
-/// A token that is not there, or not there any more.
+/// The problem of a token that does not exist or was revoked.
 #[cfg(feature = "ssr")]
 fn token_gone() -> Problem {
     Problem::not_found("This token was already revoked.", "See the list.")
 }
 
-/// The applications that a form names; `None`: all. A form that says both gives more rights than one of its two meanings, so
-/// it is not taken.
+/// Returns the applications that a form names; `None` if all. A form that says both is refused, because one of its two
+/// readings gives more rights than the other.
 #[cfg(feature = "ssr")]
 fn chosen_applications(
     console: &Console,
@@ -174,42 +173,42 @@ fn chosen_applications(
     Ok(Some(chosen))
 }
 
-/// Keeps a sentence for the next page that the visitor sees: what a form did.
+/// Stores a sentence about what a form did, for the caller's next page.
 #[cfg(feature = "ssr")]
 fn say_done(console: &Console, sentence: String) -> Result<(), Problem> {
     use crate::server::security::sign_in::ShownOnce;
-    console.parts.doorkeeper.show_once(&visit()?, ShownOnce::Done(sentence));
+    console.parts.sign_in_service.show_once(&caller()?, ShownOnce::Done(sentence));
     Ok(())
 }
 
-/// The sentence of what a form did, where one is kept for this visitor.
+/// Takes the stored sentence about what a form did, if there is one for this caller.
 #[cfg(feature = "ssr")]
 fn done() -> Result<Option<String>, Problem> {
     use crate::server::security::sign_in::ShownOnce;
-    // A program asks for data; a sentence is for a page, and for one that somebody has opened.
-    let Ok(visit) = visit() else { return Ok(None) };
+    // The sentence is for a page that a user opened, not for a program or a page that reloads itself.
+    let Ok(caller) = caller() else { return Ok(None) };
     if reads_anew() {
         return Ok(None);
     }
-    Ok(console()?.parts.doorkeeper.take_shown(&visit, ShownOnce::done))
+    Ok(console()?.parts.sign_in_service.take_shown(&caller, ShownOnce::done))
 }
 
-/// Gives the browser a cookie with this answer.
+/// Sets a cookie with this response.
 #[cfg(feature = "ssr")]
-fn give_cookie(console: &Console, visit: &Visit, kind: crate::server::security::cookies::Kind, value: &str) {
+fn give_cookie(console: &Console, caller: &Caller, kind: crate::server::security::cookies::Kind, value: &str) {
     use crate::server::security::cookies;
-    let cookie = cookies::set(kind, value, &console.parts.config.base, visit.came.https);
+    let cookie = cookies::set(kind, value, &console.parts.config.base, caller.client.https);
     append_cookie(cookie);
 }
 
-/// Takes a cookie from the browser with this answer.
+/// Removes a cookie with this response.
 #[cfg(feature = "ssr")]
-fn take_cookie(console: &Console, visit: &Visit, kind: crate::server::security::cookies::Kind) {
+fn take_cookie(console: &Console, caller: &Caller, kind: crate::server::security::cookies::Kind) {
     use crate::server::security::cookies;
-    append_cookie(cookies::remove(kind, &console.parts.config.base, visit.came.https));
+    append_cookie(cookies::remove(kind, &console.parts.config.base, caller.client.https));
 }
 
-/// What the browser calls itself.
+/// Returns the browser's `User-Agent`.
 #[cfg(feature = "ssr")]
 fn browsers_name() -> String {
     let parts: Option<axum::http::request::Parts> = leptos::prelude::use_context();
@@ -217,15 +216,15 @@ fn browsers_name() -> String {
     name.unwrap_or_default().to_owned()
 }
 
-/// Takes the session's cookie from the browser with this answer, and what the browser has kept of the pages where the
-/// console may speak for the whole origin.
+/// Removes the session's cookie with this response, and the browser's stored pages if the console may clear data for
+/// the whole origin.
 #[cfg(feature = "ssr")]
-fn leave_browser(console: &Console, visit: &Visit) {
+fn leave_browser(console: &Console, caller: &Caller) {
     use crate::server::security::{cookies, headers};
     let base = &console.parts.config.base;
-    append_cookie(cookies::remove(cookies::Kind::Session, base, visit.came.https));
+    append_cookie(cookies::remove(cookies::Kind::Session, base, caller.client.https));
     if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>()
-        && let Some(data) = headers::to_clear(base, visit.came.https)
+        && let Some(data) = headers::to_clear(base, caller.client.https)
     {
         response.insert_header(headers::CLEAR_SITE_DATA, data);
     }
@@ -238,19 +237,19 @@ fn append_cookie(cookie: axum::http::HeaderValue) {
     }
 }
 
-/// The request as far as coming in is concerned, from its context.
+/// Returns the caller of the request, from its context.
 #[cfg(feature = "ssr")]
-fn visit() -> Result<Visit, Problem> {
-    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its visitor."))
+fn caller() -> Result<Caller, Problem> {
+    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has no caller in its context."))
 }
 
-/// When the last visit of whoever asks ended, where this is one. A page that is read anew by itself is none.
+/// Returns when the caller's last visit ended. A page that reloads itself does not count as a visit.
 #[cfg(feature = "ssr")]
 async fn last_visit(console: &Console) -> Option<chrono::DateTime<chrono::Utc>> {
-    crate::server::visits::last(console, &visit().ok()?, reads_anew()).await
+    crate::server::visits::last(console, &caller().ok()?, reads_anew()).await
 }
 
-/// Whether an open page reads itself anew, which nobody asked for.
+/// Returns whether this request is the automatic reload of an open page.
 #[cfg(feature = "ssr")]
 fn reads_anew() -> bool {
     let anew = leptos::prelude::with_context(|parts: &axum::http::request::Parts| {
@@ -259,13 +258,13 @@ fn reads_anew() -> bool {
     anew.unwrap_or_default()
 }
 
-/// Who goes on record for what the request does, and from where.
+/// Returns who is recorded for what the request does, and from where.
 #[cfg(feature = "ssr")]
 fn actor() -> Result<Actor, Problem> {
-    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has lost its sender."))
+    leptos::prelude::use_context().ok_or_else(|| Problem::internal("The request has no sender in its context."))
 }
 
-/// The demo hospital, where the console runs on it, for somebody with this right.
+/// Returns the demo hospital, if the console runs on it and the user has this right.
 #[cfg(feature = "ssr")]
 fn hospital(right: Right) -> Result<std::sync::Arc<crate::demo::Hospital>, Problem> {
     console_for(right)?.parts.hospital.clone().ok_or_else(|| {
@@ -273,20 +272,20 @@ fn hospital(right: Right) -> Result<std::sync::Arc<crate::demo::Hospital>, Probl
     })
 }
 
-/// Sends the browser on to a page of ours after a form was taken.
+/// Redirects the browser to a page of the console after a form was accepted.
 #[cfg(feature = "ssr")]
 fn go_to(url: &str) {
     use axum::http::{HeaderValue, StatusCode, header};
     let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>() else { return };
     if let Ok(location) = HeaderValue::from_str(url) {
-        // 303: the browser asks for the page with GET, and a reload does not send the form again.
+        // 303: the browser requests the page with GET, and a reload does not send the form again.
         response.set_status(StatusCode::SEE_OTHER);
         response.insert_header(header::LOCATION, location);
     }
 }
 
-/// Sends the browser back to where it was, a path and query below the base, with the number of the operation it asked
-/// for. Anything that is not such a path, or is too long for a header, leads to the operation's own page.
+/// Redirects the browser back to its page (a path and query below the base), with the number of the requested
+/// operation. Anything that is not such a path, or is too long for a header, leads to the operation's own page.
 #[cfg(feature = "ssr")]
 fn go_back(console: &Console, back: &str, operation: i64) {
     use crate::{
@@ -297,13 +296,13 @@ fn go_back(console: &Console, back: &str, operation: i64) {
     let back = if back.len() > LONGEST_WAY { "" } else { back };
     let (path, query) = back.split_once('?').unwrap_or((back, ""));
     let mut kept = String::new();
-    // Of several places the last one is that of this time.
+    // If there are several places, the last one is of this request.
     let place = pairs(query).filter(|(key, _)| key == "at").last();
     for (key, value) in pairs(query).filter(|(key, _)| key != "done" && key != "at").chain(place) {
         push(&mut kept, &key, &value);
     }
     push(&mut kept, "done", &operation.to_string());
-    // A list comes back where it was: at the row that was acted on.
+    // A list opens at the row that was acted on.
     let place = if path == "/failed-events" { "#here" } else { "" };
     let back = base.inside(&format!("{path}?{kept}")).map(|back| back + place);
     go_to(&back.unwrap_or_else(|| base.operation(operation)));

@@ -1,4 +1,4 @@
-//! Operations: plans and their course, running and past, and what was discarded.
+//! Operations: plans, their progress and results, and discarded events.
 
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
@@ -14,17 +14,17 @@ use crate::{
     },
 };
 
-/// A page of the record, newest first.
+/// A page of the operations, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationsPage {
     pub operations: Vec<Operation>,
     /// `before` of the next page.
     pub next: Option<i64>,
-    /// Discarded failed events that can be put back.
+    /// Number of discarded failed events that can be restored.
     pub restorable: u64,
 }
 
-/// Operations, newest first; `before` is the id to start below.
+/// Lists operations, newest first; the page contains ids below `before`.
 #[server(prefix = "/api", input = GetUrl, endpoint = "operations")]
 pub async fn list_operations(before: Option<i64>) -> Result<OperationsPage, Problem> {
     const PAGE: usize = 50;
@@ -42,11 +42,11 @@ pub async fn list_operations(before: Option<i64>) -> Result<OperationsPage, Prob
     Ok(OperationsPage { next, operations, restorable })
 }
 
-/// A feed of a plan, and how it stands.
+/// A feed of a plan, with its present numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeedOfPlan {
     pub planned: PlannedFeed,
-    /// As last seen; `None` where the console has not seen it.
+    /// The feed at the last poll; `None` if the console has not seen it.
     pub feed: Option<Feed>,
 }
 
@@ -54,31 +54,31 @@ pub struct FeedOfPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationPage {
     pub operation: Operation,
-    /// While the plan is being made: rows that are written down so far.
+    /// Rows recorded so far while the plan is being made.
     pub so_far: u64,
-    /// The feeds of its rows.
+    /// The feeds of the operation's rows.
     pub feeds: Vec<FeedOfPlan>,
-    /// Of a plan that has not begun: why a part of it will be refused.
+    /// Why parts of a plan that has not started will be refused.
     pub refused: Vec<String>,
-    /// Days that copies of discarded events are kept; `None`: for good.
+    /// Days that copies of discarded events are kept; `None` if forever.
     pub keep_days: Option<i64>,
-    /// The rows, in the order they are taken; a page of them.
+    /// A page of the rows, in processing order.
     pub rows: Vec<RowCourse>,
     /// `from` of the next page of rows.
     pub next: Option<i64>,
-    /// Which rows these are.
+    /// Which rows are shown.
     pub which: WhichRows,
-    /// Of a retry: what rows failed again with, the most frequent first.
+    /// The causes with which rows of a retry failed again, the most frequent first.
     pub causes: Vec<CauseCount>,
-    /// Copies of this operation that can still be put back.
+    /// Number of copies of this operation that can still be restored.
     pub restorable: u64,
     pub applications: Vec<ApplicationInfo>,
-    /// What the feeds of all applications are called.
+    /// Names of the feeds of all applications.
     #[serde(default)]
     pub names: Vec<NamedFeed>,
 }
 
-/// One operation; `from` pages through its rows, and `which` says which of them are shown ([`WhichRows`]).
+/// Returns one operation; `from` pages through its rows, and `which` selects the rows shown ([`WhichRows`]).
 #[server(prefix = "/api", input = GetUrl, endpoint = "operation")]
 pub async fn view_operation(
     id: i64,
@@ -89,11 +89,12 @@ pub async fn view_operation(
     crate::server::operations::page(&super::console_for(Right::See)?, id, from, which).await
 }
 
-/// Makes a plan: which rows an operation would take, frozen now. Nothing is touched.
+/// Makes a plan: the fixed set of rows that an operation would process. Changes no source.
 ///
-/// A form posts `kind` (`retry`, `discard` or `restore`) and one of: `query` (a list's query string; empty: everything),
-/// `rows` (`app:id:retries`), `group` (a fault's number), `failed_again` (an operation), `copies` (of discarded events), or
-/// `copies_of` (an operation). A plan that is dropped leads to the page that the form was sent from.
+/// A form posts `kind` (`retry`, `discard` or `restore`) and one of: `query` (a list's query string; empty:
+/// everything), `rows` (`app:id:retries`), `group` (a fault's number), `failed_again` (an operation), `copies` (of
+/// discarded events), or `copies_of` (an operation). Dropping the plan returns to the page from which the form was
+/// sent.
 #[server(prefix = "/api", endpoint = "plan_operation")]
 pub async fn plan_operation(
     kind: String,
@@ -139,7 +140,7 @@ pub async fn plan_operation(
     Ok(())
 }
 
-/// A field of a form that may be empty. An `Option` would read an empty one as one that was not sent.
+/// A form field that may be empty. An `Option` would read an empty field as one that was not sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "Option<String>")]
 pub struct Given(pub Option<String>);
@@ -184,14 +185,14 @@ pub async fn start_operation(
     Ok(())
 }
 
-/// The console for somebody who may do what this operation does.
+/// Returns the console if the user has the right for this operation's kind.
 #[cfg(feature = "ssr")]
 async fn console_for_operation(id: i64) -> Result<crate::server::state::Console, Problem> {
     let console = super::console_for(Right::See)?;
     super::console_for(crate::server::operations::find(&console, id).await?.kind.right())
 }
 
-/// A field that may be empty and holds a whole number from 1 on otherwise.
+/// Parses a field that is empty or contains a whole number from 1 to 1,000,000.
 #[cfg(feature = "ssr")]
 fn number(what: &str, field: &str, text: Option<String>) -> Result<Option<u32>, Problem> {
     let text = text.unwrap_or_default();
@@ -205,8 +206,8 @@ fn number(what: &str, field: &str, text: Option<String>) -> Result<Option<u32>, 
     })
 }
 
-/// Pauses, resumes or cancels an operation, or drops a plan: `turn` is `pause`, `resume`, `cancel` or `drop`. A plan that is
-/// dropped leads to `back`, a path and query below the base; without one, to the operations.
+/// Pauses, resumes or cancels an operation, or drops a plan: `turn` is `pause`, `resume`, `cancel` or `drop`. After
+/// `drop` the browser is redirected to `back`, a path and query below the base, or to the operations without one.
 #[server(prefix = "/api", endpoint = "turn_operation")]
 pub async fn turn_operation(id: i64, turn: String, #[server(default)] back: String) -> Result<(), Problem> {
     use crate::server::operations;
@@ -234,15 +235,15 @@ pub struct DiscardedPage {
     pub discarded: Vec<Discarded>,
     /// `before` of the next page.
     pub next: Option<i64>,
-    /// Only those of this operation.
+    /// The operation to which the list is restricted.
     pub operation: Option<i64>,
     pub restorable: u64,
-    /// Days that copies are kept; `None`: for good.
+    /// Days that copies are kept; `None` if forever.
     pub keep_days: Option<i64>,
     pub applications: Vec<ApplicationInfo>,
 }
 
-/// Discarded failed events, newest first.
+/// Lists discarded failed events, newest first.
 #[server(prefix = "/api", input = GetUrl, endpoint = "discarded")]
 pub async fn list_discarded(operation: Option<i64>, before: Option<i64>) -> Result<DiscardedPage, Problem> {
     const PAGE: usize = 100;

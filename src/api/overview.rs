@@ -1,4 +1,4 @@
-//! Applications and their feeds, as last seen.
+//! Applications and their feeds, from the snapshot of the last polls.
 
 use chrono::{DateTime, Utc};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
@@ -11,40 +11,40 @@ use crate::{
     model::{ApplicationView, cause::FeedCauses, operation::FeedRetry, publisher::Publisher},
 };
 
-/// Every application in configured order, from the snapshot.
+/// Returns all applications in configured order, from the snapshot.
 #[server(prefix = "/api", input = GetUrl, endpoint = "applications")]
 pub async fn list_applications() -> Result<Vec<ApplicationView>, Problem> {
     let (console, reader) = (super::console_for(Right::See)?, super::reader());
     Ok(console.views().await.into_iter().map(|view| console.with_concerns(view, &reader)).collect())
 }
 
-/// What happened since somebody was here last.
+/// What happened since the user's last visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinceVisit {
-    /// When their last visit ended.
+    /// When the user's last visit ended.
     pub at: DateTime<Utc>,
     /// Events that failed for the first time since then.
     pub failed: u64,
     /// Events that were resolved since then.
     pub resolved: u64,
-    /// Feeds that are stopped now and were not then.
+    /// Feeds that stopped since then and are still stopped.
     pub stopped: u64,
 }
 
-/// Everything of the overview.
+/// All data of the overview.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OverviewData {
-    /// Every application in configured order.
+    /// All applications in configured order.
     pub views: Vec<ApplicationView>,
     /// Why feeds fail.
     pub causes: Vec<FeedCauses>,
     /// Retries in progress, the newest first.
     pub retries: Vec<FeedRetry>,
-    /// `None`: they were never here before, or the store does not say.
+    /// `None` on the first visit, or if the store cannot tell.
     pub since: Option<SinceVisit>,
 }
 
-/// The overview, and what happened since whoever asks was here last.
+/// Returns the overview, with what happened since the user's last visit.
 #[server(prefix = "/api", input = GetUrl, endpoint = "overview")]
 pub async fn view_overview() -> Result<OverviewData, Problem> {
     use crate::server::{causes, operations, visits};
@@ -60,21 +60,21 @@ pub async fn view_overview() -> Result<OverviewData, Problem> {
     Ok(OverviewData { views, causes, retries, since })
 }
 
-/// Why feeds fail.
+/// Returns why feeds fail.
 #[server(prefix = "/api", input = GetUrl, endpoint = "feed_causes")]
 pub async fn list_feed_causes() -> Result<Vec<FeedCauses>, Problem> {
     let console = super::console_for(Right::See)?;
     Ok(crate::server::causes::of_feeds(&console).await)
 }
 
-/// Retries in progress, by feed, the newest first.
+/// Returns the retries in progress by feed, newest first.
 #[server(prefix = "/api", input = GetUrl, endpoint = "feed_retries")]
 pub async fn list_feed_retries() -> Result<Vec<FeedRetry>, Problem> {
     let console = super::console_for(Right::See)?;
     Ok(crate::server::operations::retries(&console).await)
 }
 
-/// One application by its key.
+/// Returns one application by its key.
 #[server(prefix = "/api", input = GetUrl, endpoint = "application")]
 pub async fn view_application(app: String) -> Result<ApplicationView, Problem> {
     let (console, reader) = (super::console_for(Right::See)?, super::reader());
@@ -83,7 +83,7 @@ pub async fn view_application(app: String) -> Result<ApplicationView, Problem> {
     Ok(console.with_concerns(view, &reader))
 }
 
-/// What an application publishes itself; counted when asked, and kept for a while.
+/// Returns what an application itself publishes; counted on request and cached for a while.
 #[server(prefix = "/api", input = GetUrl, endpoint = "publisher")]
 pub async fn view_publisher(app: String) -> Result<Publisher, Problem> {
     let console = super::console_for(Right::See)?;

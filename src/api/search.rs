@@ -16,38 +16,38 @@ use crate::{
     },
 };
 
-/// What a search found.
+/// Results of a search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SearchPage {
     pub query: SearchQuery,
-    /// What was typed, understood.
+    /// The parsed search text.
     pub search: Search,
-    /// The row that was named, where there is such an application: its name, and the row.
+    /// The row that the text names, with the application's name, if there is such an application.
     pub named: Option<(String, EventKey)>,
-    /// The page that a link of this console leads to, and what it is of.
+    /// The page to which a typed link of this console leads, and what it shows.
     pub leads: Option<(String, String)>,
-    /// Failed events that are in their table now.
+    /// Failed events that are still in their table.
     pub now: Vec<FoundRow>,
-    /// The next page of them.
+    /// Query of the next page of `now`.
     pub more_now: Option<SearchQuery>,
     /// Failed events that left their table.
     pub past: Vec<LedgerEvent>,
     pub more_past: Option<SearchQuery>,
-    /// Groups of failed events whose error has all that was typed; the largest first.
+    /// Groups whose error contains all of the search text; the largest first.
     pub groups: Vec<FoundGroup>,
-    /// How far tables were read for this answer, where the index could not answer.
+    /// How far tables were read for this answer, if the index could not answer.
     pub scans: Vec<Scan>,
-    /// Where to go on reading them.
+    /// Address at which to continue reading tables.
     pub further: Option<String>,
     pub missing: Vec<MissingPart>,
-    /// Applications whose index is being built: name, failed events in it, and how many there are.
+    /// Applications whose index is being built: name, failed events in the index, and total.
     pub building: Vec<(String, u64, u64)>,
-    /// A part of a word stands for more words than are looked for.
+    /// A part of a word matches so many words that not all are searched for.
     pub too_short: bool,
-    /// Why error texts are not searched, as a sentence; `None`: they are.
+    /// Why error texts are not searched, as a sentence; `None` if they are searched.
     pub masked: Option<String>,
     pub applications: Vec<ApplicationInfo>,
-    /// What the feeds of all applications are called.
+    /// Names of the feeds of all applications.
     #[serde(default)]
     pub names: Vec<NamedFeed>,
 }
@@ -58,7 +58,7 @@ pub struct FoundRow {
     pub row: FailedEventRow,
     /// The uuid of its record.
     pub record: Option<String>,
-    /// What stands around the hit, where the row itself does not show it.
+    /// Text around the hit, if the row itself does not show it.
     pub around: Option<String>,
 }
 
@@ -67,11 +67,11 @@ pub struct FoundRow {
 pub struct FoundGroup {
     pub fault: i64,
     pub title: String,
-    /// Failed events of it now.
+    /// Number of its failed events now.
     pub failed: u64,
 }
 
-/// What is found for the query string of the page.
+/// Searches for the query string of the page.
 #[server(prefix = "/api", input = GetUrl, endpoint = "search")]
 pub async fn view_search(query: String) -> Result<SearchPage, Problem> {
     crate::server::search::page(&super::console_for(Right::See)?, SearchQuery::parse(&query)?).await

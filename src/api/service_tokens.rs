@@ -1,4 +1,4 @@
-//! The tokens of machines: which there are, making one, and revoking one.
+//! Service tokens, for machines: listing, creating and revoking them.
 
 use std::collections::BTreeSet;
 
@@ -11,45 +11,45 @@ use crate::{
     model::{ApplicationInfo, access::ServiceRight},
 };
 
-/// Every token of a machine.
+/// All service tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceTokensPage {
     pub tokens: Vec<ServiceTokenRow>,
     pub applications: Vec<ApplicationInfo>,
-    /// Name and token that was just made. It is here once.
+    /// Name and token that was just created; returned only once.
     pub new_token: Option<(String, String)>,
-    /// What was just done. It is here once.
+    /// What was just done; returned only once.
     pub done: Option<String>,
-    /// Making one takes the password of whoever asks.
+    /// Creating one requires the caller's password.
     pub asks_password: bool,
 }
 
-/// A token of a machine, without what proves it.
+/// A service token, without its secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceTokenRow {
     pub id: i64,
     pub name: String,
     pub opens: ServiceRight,
-    /// Keys of the applications that it tells of; `None`: all.
+    /// Keys of the applications that it covers; `None` if all.
     pub applications: Option<BTreeSet<String>>,
-    /// `None`: the settings name it.
+    /// `None` if the token comes from the settings.
     pub created_by: Option<String>,
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
-    /// Its time is over.
+    /// It has expired.
     pub expired: bool,
     pub last_used_at: Option<DateTime<Utc>>,
     pub last_address: Option<String>,
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Every token of a machine.
+/// Lists all service tokens.
 #[server(prefix = "/api", input = GetUrl, endpoint = "list_service_tokens")]
 pub async fn list_service_tokens() -> Result<ServiceTokensPage, Problem> {
-    use crate::server::security::{sign_in::ShownOnce, visit::Proof};
+    use crate::server::security::{authenticate::Credential, sign_in::ShownOnce};
     let console = super::service_tokens_console()?;
-    let visit = super::visit()?;
-    let new_token = console.parts.doorkeeper.take_shown(&visit, |what| match what {
+    let caller = super::caller()?;
+    let new_token = console.parts.sign_in_service.take_shown(&caller, |what| match what {
         ShownOnce::ServiceToken { name, token } => Some((name.clone(), token.clone())),
         _ => None,
     });
@@ -75,12 +75,12 @@ pub async fn list_service_tokens() -> Result<ServiceTokensPage, Problem> {
         applications: console.applications().cloned().collect(),
         new_token,
         done: super::done()?,
-        asks_password: matches!(visit.proof, Proof::Session(_)),
+        asks_password: matches!(caller.credential, Credential::Session(_)),
     })
 }
 
-/// Makes a token for a machine. `days` is how long it can be used; empty: without an end. A token outlasts the session, so
-/// the password is asked for again where there is one.
+/// Creates a service token. `days` is its lifetime; empty: no end. The password is asked for again in a session,
+/// because a token outlasts it.
 #[server(prefix = "/api", endpoint = "make_service_token")]
 pub async fn make_service_token(
     #[server(default)] password: String,
@@ -91,32 +91,34 @@ pub async fn make_service_token(
     #[server(default)] days: String,
 ) -> Result<(), Problem> {
     use crate::server::security::{
+        authenticate::Credential,
         report::{self, Happened},
         service_tokens::Asked,
         sign_in::{self, ShownOnce},
-        visit::Proof,
     };
     let console = super::service_tokens_console()?;
-    let (visit, person) = (super::visit()?, super::person()?);
+    let (caller, person) = (super::caller()?, super::person()?);
     let applications = super::chosen_applications(&console, !all.is_empty(), applications)?;
     let asked = Asked::checked(&name, right, applications, &days)?;
-    match visit.proof {
-        Proof::Session(_) => sign_in::confirm(&console, &visit, &person.name, &password, "password").await?,
-        // Nobody has a password of this console's there.
-        Proof::Proxy | Proof::Open => {}
-        // What a program holds must not make more of its kind.
-        Proof::Token | Proof::Basic | Proof::Service | Proof::Nothing => return Err(sign_in::only_in_a_session()),
+    match caller.credential {
+        Credential::Session(_) => sign_in::confirm(&console, &caller, &person.name, &password, "password").await?,
+        // In these modes users have no password in this console.
+        Credential::Proxy | Credential::Open => {}
+        // A program's credential must not create further credentials.
+        Credential::Token | Credential::Basic | Credential::Service | Credential::Nothing => {
+            return Err(sign_in::only_in_a_session());
+        }
     }
     let making = asked.make(&console.parts.store, &person.name);
     let what = asked.what();
     let token =
-        report::on_record(&console, &visit, &person.name, Happened::ServiceTokenMade { what: &what }, making).await?;
-    console.parts.doorkeeper.show_once(&visit, ShownOnce::ServiceToken { name: asked.name, token });
+        report::on_record(&console, &caller, &person.name, Happened::ServiceTokenMade { what: &what }, making).await?;
+    console.parts.sign_in_service.show_once(&caller, ShownOnce::ServiceToken { name: asked.name, token });
     super::go_to(&console.parts.config.base.service_tokens());
     Ok(())
 }
 
-/// Revokes the token of a machine.
+/// Revokes a service token.
 #[server(prefix = "/api", endpoint = "revoke_service_token")]
 pub async fn revoke_service_token(id: i64) -> Result<(), Problem> {
     use crate::server::security::{
@@ -124,11 +126,11 @@ pub async fn revoke_service_token(id: i64) -> Result<(), Problem> {
         service_tokens,
     };
     let console = super::service_tokens_console()?;
-    let (visit, person) = (super::visit()?, super::person()?);
+    let (caller, person) = (super::caller()?, super::person()?);
     let store = &console.parts.store;
     let what = service_tokens::what_is_revoked(&service_tokens::going_on(store, id).await?);
     let revoking = service_tokens::revoke(store, id);
-    report::on_record(&console, &visit, &person.name, Happened::ServiceTokenRevoked { what: &what }, revoking).await?;
+    report::on_record(&console, &caller, &person.name, Happened::ServiceTokenRevoked { what: &what }, revoking).await?;
     super::say_done(&console, "The service token is revoked.".to_owned())?;
     super::go_to(&console.parts.config.base.service_tokens());
     Ok(())

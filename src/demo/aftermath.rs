@@ -1,6 +1,5 @@
-//! What of the invented history still stands when the hospital comes alive: whose records are missing, which tests are
-//! not set up. Incidents of the history (Odoo was down for a morning) are over, so what failed of them comes through
-//! when it is retried.
+//! Faults of the generated history that still apply when the simulation starts: missing records, tests that are not set
+//! up. Incidents of the history (Odoo was down for a morning) are over, so their events succeed when retried.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,10 +9,10 @@ use super::{
     troubles::{New, Scope},
 };
 
-/// A trouble holds no more records of the history than this: a hospital of a million failures is made quickly, too.
+/// Maximum number of records per trouble: a hospital of a million failures is made quickly, too.
 const MOST_RECORDS: usize = 20_000;
 
-/// The troubles that the history leaves behind, the oldest first.
+/// Returns the troubles that remain from the history, oldest first.
 pub(super) fn troubles(history: &History) -> Vec<New> {
     let shares = [&history.openmrs, &history.openelis, &history.odoo, &history.pacs];
     let mut left: Vec<New> = shares.into_iter().flat_map(of_share).collect();
@@ -21,13 +20,13 @@ pub(super) fn troubles(history: &History) -> Vec<New> {
     left
 }
 
-/// What a failed event would fail with again: its latest error.
+/// Returns the fault with which a failed event would fail again: that of its latest error.
 fn again(failure: &Failure) -> Fault {
     if failure.attempts > 0 { failure.latest } else { failure.first }
 }
 
 fn of_share(share: &Share) -> Vec<New> {
-    // The failures are in the order of time: what a record waits for has been seen before it.
+    // The failures are in chronological order: the record that another one waits for comes before it.
     let mut comes_through = HashMap::<Option<&str>, &Failure>::new();
     let mut patients = Vec::<&Failure>::new();
     let mut troubles = BTreeMap::<Fault, New>::new();
@@ -44,7 +43,7 @@ fn of_share(share: &Share) -> Vec<New> {
         if failure.event.category == Category::Patient {
             patients.push(failure);
         }
-        // Nothing mends an order without its predecessor, so one that has none must not wait for it.
+        // Nothing fixes an order without its predecessor, so one that has none must not wait for it.
         if fault.is_over() || (fault == Fault::PreviousOrder && needs.is_none()) {
             continue;
         }
@@ -63,7 +62,7 @@ fn of_share(share: &Share) -> Vec<New> {
     troubles.into_values().collect()
 }
 
-/// One of the patients whose own event failed before: not the same for all, many have an encounter or two.
+/// Returns one of the patients whose own event failed before: not the same for all, many have an encounter or two.
 fn one_of<'a>(patients: &[&'a Failure], failure: &Failure) -> Option<&'a Failure> {
     let index = failure.event.uuid.checked_rem(patients.len() as u128)?;
     patients.get(usize::try_from(index).ok()?).copied()

@@ -14,9 +14,9 @@ use super::{
     texts::{self, Subject},
 };
 
-/// Rows of one INSERT. A multiple of it goes out with one prepared statement.
+/// Rows per INSERT. All full chunks use one prepared statement.
 const ROWS: usize = 100;
-/// How far offset markers stay behind the newest event.
+/// Number of events by which offset markers are behind the newest.
 const OFFSET_BEHIND: usize = 1000;
 
 /// How one application's database differs from the others.
@@ -28,15 +28,15 @@ pub(super) struct Variant {
     pub schedule: Schedule,
     /// `failed_events` has `tags`.
     pub tags: bool,
-    /// `markers` has an `id`.
+    /// `markers` has a column `id`.
     pub numbered_markers: bool,
-    /// There are `event_records` and what belongs to them.
+    /// There are `event_records` and the tables that belong to them.
     pub publishes: bool,
     /// As only MySQL allows: the oldest events have the date 0000-00-00.
     pub zero_dates: bool,
 }
 
-/// Makes the file, whole or not at all.
+/// Creates the complete file or none.
 pub(super) async fn create(file: &Path, variant: Variant, share: &Share) -> anyhow::Result<()> {
     let partial = file.with_extension("part");
     match std::fs::remove_file(&partial) {
@@ -53,7 +53,7 @@ pub(super) async fn create(file: &Path, variant: Variant, share: &Share) -> anyh
 }
 
 async fn fill(file: &Path, variant: Variant, share: &Share) -> anyhow::Result<()> {
-    // A half-written file is thrown away, so nothing needs to be safe before it is whole.
+    // A half-written file is discarded, so nothing needs to be durable before it is complete.
     let options = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
@@ -115,7 +115,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// In the order of the attempts, across all events.
+    /// Writes the attempts of all events in chronological order.
     async fn retry_log(&mut self, failures: &[Failure]) -> Result<(), sqlx::Error> {
         let schedule = self.variant.schedule;
         let mut attempts: Vec<(DateTime<Utc>, &Failure, u32)> = failures
@@ -165,7 +165,7 @@ impl Writer<'_> {
             );
             query.push_values(chunk.iter().zip(first_id..), |mut row, (event, id)| {
                 let at = self.time(event.at);
-                // These came in before the column did.
+                // These were added before the column was.
                 let created =
                     if self.variant.zero_dates && id <= 20 { "0000-00-00 00:00:00".to_owned() } else { at.clone() };
                 row.push_bind(id).push_bind(hyphenated(event.uuid)).push_bind(event.title).push_bind(at);
@@ -177,7 +177,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The newest few are still on their way to the feed.
+    /// Writes the newest few events, which are not on the feed yet.
     async fn queue(&mut self, published: &[Event]) -> Result<(), sqlx::Error> {
         for (event, id) in published.iter().rev().take(2).zip(1_i64..) {
             let record = hyphenated(event.record ^ event.uuid);
@@ -196,9 +196,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// One row for all categories and one for each: how many events there are up to a place some way behind the newest.
+    /// Writes one row for all categories and one for each: the number of events up to a position behind the newest.
     async fn offset_markers(&mut self, published: &[Event]) -> Result<(), sqlx::Error> {
-        // Where fewer were published than the markers stay behind, they stand in the middle.
+        // If fewer were published than the markers are behind, they are in the middle.
         let upto = published.len().checked_sub(OFFSET_BEHIND).filter(|rest| *rest > 0).unwrap_or(published.len() / 2);
         let counted = published.get(..upto).unwrap_or_default();
         let mut categories: Vec<&str> = published.iter().map(|event| event.category.word()).collect();
@@ -219,14 +219,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// As the column holds it: the time on the wall where the application is.
+    /// Formats a time as in the column: local time of the application.
     fn time(&self, at: DateTime<Utc>) -> String {
         at.with_timezone(&self.variant.zone).format("%Y-%m-%d %H:%M:%S%.6f").to_string()
     }
 }
 
-/// The last error text that was written to the retry log. An event's attempts mostly stand together and say the same,
-/// and composing the texts is most of the work.
+/// The last error text written to the retry log. An event's attempts are mostly adjacent and equal, and composing the
+/// texts is most of the work.
 #[derive(Default)]
 struct Logged {
     last: Option<(u128, Fault)>,
@@ -257,7 +257,7 @@ fn first_error(failure: &Failure, reader: System) -> String {
     if failure.oddity != Some(Oddity::LongError) {
         return text;
     }
-    // No schema of the library lets this in, but openmrs-module-atomfeed's longtext does.
+    // No schema of the library accepts this length, but openmrs-module-atomfeed's longtext does.
     let line = "\tat org.openmrs.module.demo.Recursion.again(Recursion.java:42)\n";
     text + &line.repeat(200_000 / line.len())
 }

@@ -1,8 +1,8 @@
-//! The ways in which the demo hospital fails: whom a fault hits, what it is called, and how it is mended.
+//! The faults of the demo hospital: where each occurs, what it is called, and how it is fixed.
 
 use super::{System, history::Category};
 
-/// A way to fail. Each is one of the faults that Bahmni's consumers are known for.
+/// A fault. Each is known from Bahmni's consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Fault {
     PatientNotInElis,
@@ -30,31 +30,31 @@ pub(super) enum Fault {
     LoginPage,
 }
 
-/// Where a fault shows.
+/// Where a fault occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The publisher's answer, whoever asks.
+    /// In the publisher's response, to any consumer.
     Answer(System),
-    /// The consumer, when it processes an event of one of these categories; none named: of any.
+    /// In the consumer, when it processes an event of one of these categories; if empty, of any.
     Work(System, &'static [Category]),
 }
 
-/// What people are told of a fault.
+/// What users see of a fault.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Story {
     pub fault: Fault,
     /// The word in the demo's own database and in forms.
     pub word: &'static str,
     pub place: Place,
-    /// What is wrong: a sentence.
+    /// The problem: a sentence.
     pub title: &'static str,
-    /// What comes of it: a sentence.
+    /// Its effect: a sentence.
     pub effect: &'static str,
-    /// The button that ends it; without one it ends by itself, or never.
-    pub mend: Option<&'static str>,
-    /// The button that begins it.
+    /// The label of the button that ends it; `None`: it ends by itself, or never.
+    pub fix: Option<&'static str>,
+    /// The label of the button that starts it.
     pub begin: Option<&'static str>,
-    /// Where it concerns single records: how many of the next ones a new one catches. 0: it concerns everything.
+    /// If it concerns single records: how many of the next ones a new trouble catches. 0: it concerns everything.
     pub catches: i64,
 }
 
@@ -71,7 +71,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Odoo, &[]),
         title: "Odoo is down.",
         effect: "All events that Odoo's consumer reads fail, and all retries fail, until Odoo is started.",
-        mend: Some("Start Odoo"),
+        fix: Some("Start Odoo"),
         begin: Some("Stop Odoo"),
         catches: 0,
     },
@@ -81,7 +81,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Odoo, &[]),
         title: "Odoo is too slow.",
         effect: "Odoo's consumer stops waiting, and the events fail one after the other.",
-        mend: Some("Make Odoo quick again"),
+        fix: Some("Make Odoo quick again"),
         begin: Some("Make Odoo slow"),
         catches: 0,
     },
@@ -91,7 +91,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Odoo, &[]),
         title: "Odoo refuses the consumer's password.",
         effect: "All events that Odoo's consumer reads fail at the login.",
-        mend: Some("Give the consumer the right password"),
+        fix: Some("Give the consumer the right password"),
         begin: Some("Change the consumer's password in Odoo"),
         catches: 0,
     },
@@ -101,7 +101,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Odoo, &[]),
         title: "An addon of Odoo is broken.",
         effect: "Odoo answers every call with a server error.",
-        mend: Some("Fix the addon"),
+        fix: Some("Fix the addon"),
         begin: Some("Break an addon of Odoo"),
         catches: 0,
     },
@@ -111,7 +111,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Odoo, ENCOUNTERS),
         title: "Odoo does not know some patients.",
         effect: "Encounters of these patients fail in Odoo at every retry, until the patients are added.",
-        mend: Some("Add the patients to Odoo"),
+        fix: Some("Add the patients to Odoo"),
         begin: None,
         catches: 3,
     },
@@ -121,7 +121,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Odoo, ACCESSIONS),
         title: "Some orders revise one that has not arrived.",
         effect: "These events fail until the older event of the same record is retried and succeeds. There is nothing to fix: the order matters.",
-        mend: None,
+        fix: None,
         begin: None,
         catches: 0,
     },
@@ -131,7 +131,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Odoo, PRICED),
         title: "An order type has no shop in Odoo.",
         effect: "Events of this type fail in Odoo until the type is matched to a shop.",
-        mend: Some("Match the order type to a shop"),
+        fix: Some("Match the order type to a shop"),
         begin: Some("Forget to match the next order types"),
         catches: 4,
     },
@@ -141,7 +141,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Answer(System::Openmrs),
         title: "OpenMRS is down.",
         effect: "No feed of OpenMRS can be read: nothing new fails, but nothing new arrives, and every retry fails.",
-        mend: Some("Start OpenMRS"),
+        fix: Some("Start OpenMRS"),
         begin: Some("Stop OpenMRS"),
         catches: 0,
     },
@@ -151,7 +151,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Answer(System::Openmrs),
         title: "OpenMRS is too slow.",
         effect: "The feeds can be read, but not the records: the events fail one after the other.",
-        mend: Some("Make OpenMRS quick again"),
+        fix: Some("Make OpenMRS quick again"),
         begin: Some("Make OpenMRS slow"),
         catches: 0,
     },
@@ -161,7 +161,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Answer(System::Openmrs),
         title: "Some records were deleted in OpenMRS.",
         effect: "Any consumer that reads these records gets the answer 404. A retry succeeds after the records are restored.",
-        mend: Some("Restore the records"),
+        fix: Some("Restore the records"),
         begin: Some("Delete the next record that is read"),
         catches: 1,
     },
@@ -171,7 +171,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Answer(System::Openmrs),
         title: "The consumers' account may not read some records of OpenMRS.",
         effect: "Any consumer that reads these records gets the answer 403.",
-        mend: Some("Give the account the privilege"),
+        fix: Some("Give the account the privilege"),
         begin: None,
         catches: 2,
     },
@@ -181,7 +181,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Openelis, ENCOUNTERS),
         title: "OpenELIS does not know some patients.",
         effect: "Encounters of these patients fail in OpenELIS until the patients have arrived there.",
-        mend: Some("Add the patients to OpenELIS"),
+        fix: Some("Add the patients to OpenELIS"),
         begin: None,
         catches: 2,
     },
@@ -191,7 +191,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Openelis, ENCOUNTERS),
         title: "Some laboratory tests are not set up in OpenELIS.",
         effect: "Orders of these tests fail until the tests are set up.",
-        mend: Some("Set up the tests"),
+        fix: Some("Set up the tests"),
         begin: Some("Order tests that are not set up"),
         catches: 5,
     },
@@ -201,7 +201,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Openelis, ENCOUNTERS),
         title: "Some panels do not exist in OpenELIS.",
         effect: "Orders of these panels fail until the panels are added.",
-        mend: Some("Add the panels"),
+        fix: Some("Add the panels"),
         begin: None,
         catches: 2,
     },
@@ -211,7 +211,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Openelis, PATIENTS),
         title: "Some patients have no primary identifier.",
         effect: "OpenELIS refuses these patients until they get an identifier.",
-        mend: Some("Give the patients an identifier"),
+        fix: Some("Give the patients an identifier"),
         begin: Some("Register patients without an identifier"),
         catches: 2,
     },
@@ -221,7 +221,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Pacs, ENCOUNTERS),
         title: "The X-ray machine is off.",
         effect: "Orders cannot be sent to the machine until it is switched on.",
-        mend: Some("Switch the machine on"),
+        fix: Some("Switch the machine on"),
         begin: Some("Switch the X-ray machine off"),
         catches: 0,
     },
@@ -231,7 +231,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Pacs, ENCOUNTERS),
         title: "The X-ray machine rejects some procedures.",
         effect: "The machine does not know the codes: these orders fail until the codes are added.",
-        mend: Some("Add the codes to the machine"),
+        fix: Some("Add the codes to the machine"),
         begin: None,
         catches: 2,
     },
@@ -241,7 +241,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Pacs, ENCOUNTERS),
         title: "Some radiology orders have no concept source.",
         effect: "No message can be created for these orders until the concept dictionary is completed.",
-        mend: Some("Complete the concept dictionary"),
+        fix: Some("Complete the concept dictionary"),
         begin: None,
         catches: 2,
     },
@@ -251,7 +251,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Pacs, ENCOUNTERS),
         title: "Some cancelled orders never reached the PACS.",
         effect: "There is nothing to cancel, so these events never succeed. There is no fix.",
-        mend: None,
+        fix: None,
         begin: None,
         catches: 0,
     },
@@ -261,7 +261,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Pacs, ENCOUNTERS),
         title: "Some encounters have no location.",
         effect: "The PACS does not know the machine for these orders.",
-        mend: Some("Enter the locations"),
+        fix: Some("Enter the locations"),
         begin: None,
         catches: 2,
     },
@@ -271,7 +271,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Openmrs, ACCESSIONS),
         title: "OpenMRS lacks the concepts of some laboratory tests.",
         effect: "Results of these tests fail in OpenMRS until the concepts are added.",
-        mend: Some("Add the concepts"),
+        fix: Some("Add the concepts"),
         begin: Some("Report results that OpenMRS has no concept for"),
         catches: 3,
     },
@@ -281,7 +281,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Work(System::Openmrs, ACCESSIONS),
         title: "OpenELIS sends some results in a form that OpenMRS cannot read.",
         effect: "These results fail until OpenELIS sends complete texts.",
-        mend: Some("Make OpenELIS send complete texts"),
+        fix: Some("Make OpenELIS send complete texts"),
         begin: None,
         catches: 2,
     },
@@ -291,7 +291,7 @@ pub(super) const STORIES: &[Story] = &[
         place: Place::Answer(System::Openelis),
         title: "OpenELIS answers with its login page.",
         effect: "OpenMRS gets a page instead of results: the session of its account has ended.",
-        mend: Some("Sign the account in again"),
+        fix: Some("Sign the account in again"),
         begin: Some("Sign OpenMRS's account out of OpenELIS"),
         catches: 0,
     },
@@ -299,16 +299,16 @@ pub(super) const STORIES: &[Story] = &[
 
 impl Fault {
     pub fn story(self) -> &'static Story {
-        // Every fault has one: see the test.
+        // Every fault has one; a test checks it.
         STORIES.iter().find(|story| story.fault == self).unwrap_or(&STORIES[0])
     }
 
-    /// The fault of a word of the database or of a form.
+    /// Returns the fault of a word from the database or a form.
     pub fn of_word(word: &str) -> Option<Self> {
         STORIES.iter().find(|story| story.word == word).map(|story| story.fault)
     }
 
-    /// Whether it can show when this consumer processes an event of this category.
+    /// Returns whether it can occur when this consumer processes an event of this category.
     pub fn shows_at_work(self, system: System, category: Category) -> bool {
         match self.story().place {
             Place::Work(of, categories) => of == system && (categories.is_empty() || categories.contains(&category)),
@@ -316,13 +316,13 @@ impl Fault {
         }
     }
 
-    /// Whether it can show in an answer of this publisher.
+    /// Returns whether it can occur in a response of this publisher.
     pub fn shows_in_answers(self, system: System) -> bool {
         self.story().place == Place::Answer(system)
     }
 
-    /// Whether it was an incident that is over, where the demo's two weeks of history tell of it: what failed of it
-    /// comes through when it is retried.
+    /// Returns whether it was an incident that is over, if it occurs in the demo's two weeks of history: its events
+    /// succeed when retried.
     pub fn is_over(self) -> bool {
         matches!(
             self,
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn what_a_person_can_begin_a_person_can_end() {
         for story in STORIES.iter().filter(|story| story.begin.is_some()) {
-            assert!(story.mend.is_some(), "{}", story.word);
+            assert!(story.fix.is_some(), "{}", story.word);
         }
     }
 

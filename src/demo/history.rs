@@ -1,7 +1,7 @@
-//! Two weeks of the demo hospital: what was published, what of it failed where and when, and how often it was retried.
+//! Two weeks of the demo hospital: events published, where and when some failed, and how often they were retried.
 //!
-//! Everything comes from one seed and one `now`, so that the same two give the same rows; times are relative to `now`.
-//! Only plans are made here, some dozen bytes a row: the long texts are written when the row is.
+//! Everything derives from one seed and one `now`, so that the same two produce the same rows; times are relative to
+//! `now`. Only plans are made here, some dozen bytes per row: the long texts are composed when the row is written.
 
 use std::collections::HashSet;
 
@@ -10,16 +10,16 @@ use fastrand::Rng;
 
 use super::{Options, System, faults::Fault};
 
-/// How long the history is.
+/// Length of the history.
 const DAYS: i64 = 14;
-/// Entries on a page of a feed: the usual row of chunking_history.
+/// Entries per page of a feed: the usual row of chunking_history.
 pub(super) const PAGE_ENTRIES: u32 = 5;
 /// The limit of failed events at which Odoo connect stops a feed.
 pub(super) const ODOO_LIMIT: usize = 1000;
-/// From this many failed events on, most are the backlog of a long outage: waiting, not exhausted.
+/// From this number of failed events on, most are the backlog of a long outage: waiting, not exhausted.
 const LARGE: u32 = 5000;
 
-/// A category of what is published.
+/// A category of published events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Category {
     Patient,
@@ -48,7 +48,7 @@ impl Category {
         Self::SaleOrder,
     ];
 
-    /// Who publishes it.
+    /// Returns the system that publishes it.
     pub(super) fn system(self) -> System {
         match self {
             Category::Accession => System::Openelis,
@@ -57,7 +57,7 @@ impl Category {
         }
     }
 
-    /// What it holds, for people.
+    /// Describes its content for people.
     pub(super) fn told(self) -> &'static str {
         match self {
             Category::Patient => "patients of OpenMRS",
@@ -73,7 +73,7 @@ impl Category {
         }
     }
 
-    /// As `event_records.category` has it.
+    /// Returns its word in `event_records.category`.
     pub(super) fn word(self) -> &'static str {
         match self {
             Category::Patient | Category::Accession => "patient",
@@ -88,7 +88,7 @@ impl Category {
         }
     }
 
-    /// The address of its feed's newest page.
+    /// Returns the address of its feed's newest page.
     pub(super) fn feed(self) -> String {
         match self {
             Category::Accession => "http://openelis:8052/openelis/ws/feed/patient/recent".to_owned(),
@@ -105,7 +105,7 @@ pub(super) struct Event {
     pub at: DateTime<Utc>,
     pub category: Category,
     pub title: &'static str,
-    /// The record that it points at.
+    /// The record that it refers to.
     pub record: u128,
     /// 1-based, within its category.
     pub position: u32,
@@ -116,7 +116,7 @@ impl Event {
         format!("tag:atomfeed.ict4h.org:{}", hyphenated(self.uuid))
     }
 
-    /// The numbered page that it stands on, below the feed's address.
+    /// Returns the numbered page that contains it, below the feed's address.
     pub(super) fn page(&self, feed: &str) -> String {
         format!("{}{}", feed.trim_end_matches("recent"), (self.position - 1) / PAGE_ENTRIES + 1)
     }
@@ -128,7 +128,7 @@ impl Event {
 }
 
 impl Category {
-    /// What an event of this category says of a record: nearly always the path where it is read.
+    /// Returns the content of an event of this category about a record: nearly always the path of the record.
     pub(super) fn content(self, uuid: &str, title: &str, number: u32) -> String {
         match self {
             Category::Patient => format!("/openmrs/ws/rest/v1/patient/{uuid}?v=full"),
@@ -154,46 +154,46 @@ impl Category {
     }
 }
 
-/// A uuid's usual form.
+/// Formats a uuid in its usual form.
 pub(super) fn hyphenated(uuid: u128) -> String {
     let digits = format!("{uuid:032x}");
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
     format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
-/// A random uuid, version 4.
+/// Returns a random uuid, version 4.
 pub(super) fn uuid(rng: &mut Rng) -> u128 {
     (rng.u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62)
 }
 
-/// How an application's consumer works.
+/// The schedule of an application's consumer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schedule {
     pub max_retry: u32,
     pub interval_secs: i64,
 }
 
-/// A failed event to be.
+/// A planned failed event.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub feed: Option<String>,
     pub event: Event,
     pub at: DateTime<Utc>,
     pub first: Fault,
-    /// What the later attempts say.
+    /// The fault of the later attempts.
     pub latest: Fault,
     pub retries: u32,
-    /// Rows in the retry log: as many as retries, unless a person has reset them since.
+    /// Rows in the retry log: as many as retries, unless a user has reset them since.
     pub attempts: u32,
-    /// Until when its consumer's job has come to it; `None`: it came until the retries were used up, or comes no more.
+    /// Until when its consumer's job retried it; `None`: until the retries were used up, or it is not retried any more.
     pub tried_until: Option<DateTime<Utc>>,
     pub oddity: Option<Oddity>,
 }
 
 impl Failure {
-    /// When the attempt (1-based) failed.
+    /// Returns when the attempt (1-based) failed.
     pub(super) fn attempt_at(&self, attempt: u32, schedule: Schedule) -> DateTime<Utc> {
-        // A run takes a moment, never the same one.
+        // A run takes a varying moment.
         let jitter = self.event.uuid.to_le_bytes().get(attempt as usize % 16).copied().unwrap_or(0);
         let intervals = |count| TimeDelta::seconds(i64::from(count) * schedule.interval_secs);
         let begun = match self.tried_until {
@@ -204,12 +204,12 @@ impl Failure {
     }
 }
 
-/// What makes a row one that hurts.
+/// What makes a row difficult.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Oddity {
     NoTime,
     NoFeed,
-    /// 200 KB of error.
+    /// An error text of 200 KB.
     LongError,
     Json,
     Xml,
@@ -225,13 +225,13 @@ pub(super) struct Marker {
     pub page: String,
 }
 
-/// One application's share of the history.
+/// One application's part of the history.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Share {
-    /// Oldest first: the order of the ids.
+    /// Oldest first, which is the order of the ids.
     pub failures: Vec<Failure>,
     pub markers: Vec<Marker>,
-    /// Oldest first; empty where the application publishes nothing.
+    /// Oldest first; empty if the application publishes nothing.
     pub published: Vec<Event>,
 }
 
@@ -249,7 +249,7 @@ pub(super) const OPENELIS: Schedule = Schedule { max_retry: 10, interval_secs: 1
 pub(super) const ODOO: Schedule = Schedule { max_retry: 5, interval_secs: 30 };
 pub(super) const PACS: Schedule = Schedule { max_retry: 10, interval_secs: 15 };
 
-/// Makes up the history.
+/// Generates the history.
 pub(super) fn invent(options: &Options) -> History {
     let mut rng = Rng::with_seed(options.seed);
     let published = 6000 + 3 * options.events as usize;
@@ -265,7 +265,7 @@ pub(super) fn invent(options: &Options) -> History {
         pacs: Share::default(),
         openmrs: maker.openmrs(&openelis, &odoo),
     };
-    // Encounters that Odoo did not take are hard for others too: the same record fails in several applications.
+    // Encounters that failed in Odoo fail in other applications, too: the same record fails in several.
     let shared: Vec<Event> = history.odoo.failures.iter().map(|failure| failure.event).collect();
     history.openelis = maker.openelis(&openmrs, &shared);
     history.pacs = maker.pacs(&openmrs, &shared);
@@ -278,7 +278,7 @@ pub(super) fn invent(options: &Options) -> History {
     history
 }
 
-/// Categories with their weight and titles.
+/// Categories with their weights and titles.
 type Kinds<'a> = &'a [(Category, u32, &'a [&'static str])];
 
 const OPENMRS_CATEGORIES: Kinds<'static> = &[
@@ -293,13 +293,13 @@ const OPENMRS_CATEGORIES: Kinds<'static> = &[
 
 /// One consumer's failures on one feed.
 struct Plan<'a> {
-    /// How many, of a hundred of all.
+    /// Their number, as a percentage of all.
     percent: u32,
     schedule: Schedule,
     /// The job that reads and retries them is switched on.
     at_work: bool,
     faults: &'a [Fault],
-    /// While the other side was down for hours: when, and what every event failed with.
+    /// An outage of some hours: its time, and the fault of every event in it.
     outage: Option<(std::ops::Range<DateTime<Utc>>, Fault)>,
 }
 
@@ -310,7 +310,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Events of the last two weeks, oldest first.
+    /// Returns events of the last two weeks, oldest first.
     fn publish(&mut self, count: usize, kinds: Kinds<'_>) -> Vec<Event> {
         let total: u32 = kinds.iter().map(|kind| kind.1).sum();
         let mut times: Vec<_> = (0..count).map(|_| self.working_time()).collect();
@@ -334,7 +334,7 @@ impl Maker<'_> {
         times.into_iter().map(event).collect()
     }
 
-    /// A time of the last two weeks, as a hospital works: full mornings, quiet nights, slow Sundays.
+    /// Returns a time in the last two weeks, with a hospital's rhythm: full mornings, quiet nights, slow Sundays.
     fn working_time(&mut self) -> DateTime<Utc> {
         loop {
             let at = self.now - TimeDelta::milliseconds(self.rng.i64(0..DAYS * 24 * 3_600_000));
@@ -352,7 +352,7 @@ impl Maker<'_> {
         }
     }
 
-    /// Odoo was down for five hours in the morning three days ago.
+    /// Returns when Odoo was down: for five hours in the morning three days ago.
     fn odoo_outage(&self) -> std::ops::Range<DateTime<Utc>> {
         let from = self.now - TimeDelta::hours(76);
         from..from + TimeDelta::hours(5)
@@ -374,7 +374,7 @@ impl Maker<'_> {
         // Nothing was read after the thousandth failure.
         share.markers.extend(stopped.last().map(|failure| marker(&failure.event)));
         share.failures.extend(stopped);
-        // The drug feed's marker was deleted by hand: the console shows a feed without one.
+        // The drug feed's marker was deleted by hand: the console shows a feed without a marker.
         for category in [Category::Patient, Category::Lab, Category::Saleable] {
             share.markers.extend(of(openmrs, category).last().map(marker));
         }
@@ -388,7 +388,7 @@ impl Maker<'_> {
         share
     }
 
-    /// The feed that reached its limit nine hours ago: patients that Odoo does not know, and some timeouts.
+    /// Fails the feed that reached its limit nine hours ago: patients missing in Odoo, and some timeouts.
     fn stopped(&mut self, encounters: &[Event]) -> Vec<Failure> {
         let end = self.now - TimeDelta::hours(9);
         let before: Vec<Event> = encounters.iter().copied().filter(|event| event.at < end).collect();
@@ -402,7 +402,7 @@ impl Maker<'_> {
         };
         let mut failures = self.fail_some(window, ODOO_LIMIT, &plan);
         for failure in &mut failures {
-            // Hours ago, so all retries are used up: the feed stays stopped until a person does something.
+            // That was hours ago, so all retries are used up: the feed stays stopped until a user acts.
             (failure.retries, failure.attempts) = (ODOO.max_retry, ODOO.max_retry);
             failure.tried_until = None;
             match self.rng.u32(..100) {
@@ -427,7 +427,7 @@ impl Maker<'_> {
         let outage = Some((night..night + TimeDelta::hours(6), Fault::PublisherDown));
         let plan = Plan { percent: 12, schedule: OPENELIS, at_work: true, faults: &faults, outage };
         let patients = self.fail(&of(openmrs, Category::Patient), &plan);
-        // After the host was renamed a few events failed once more, on the feed's old address.
+        // After the host was renamed a few events failed again, on the feed's old address.
         share.failures.extend(patients.iter().take(3).map(|failure| Failure {
             feed: Some("http://localhost:8050/openmrs/ws/atomfeed/patient/recent".to_owned()),
             at: failure.at - TimeDelta::hours(1),
@@ -436,14 +436,14 @@ impl Maker<'_> {
         }));
         share.failures.extend(patients);
         dedup(&mut share.failures);
-        // A person has reset some that were exhausted; the consumer has not come to them yet.
+        // A user has reset some exhausted ones; the consumer has not retried them yet.
         for failure in share.failures.iter_mut().filter(|failure| failure.retries == OPENELIS.max_retry).step_by(24) {
             failure.retries = 0;
         }
         for category in [Category::Patient, Category::Encounter] {
             share.markers.extend(of(openmrs, category).last().map(marker));
         }
-        // As OpenELIS ships it: begin with the first entry of the first page.
+        // As OpenELIS ships it: start with the first entry of the first page.
         let page = "http://openmrs:8080/openmrs/ws/atomfeed/lab/1".to_owned();
         share.markers.push(Marker { feed: Category::Lab.feed(), entry: None, page });
         share
@@ -463,7 +463,7 @@ impl Maker<'_> {
         share.failures = self.fail(&encounters, &plan);
         share.failures.extend(self.fail(&of(shared, Category::Encounter), &Plan { percent: 4, ..plan }));
         dedup(&mut share.failures);
-        // As long as it is exhausted it does no harm. Whoever retries it stops all retries of the feed.
+        // It does no harm while it is exhausted. Resetting it stops all retries of the feed.
         if let Some(failure) = share.failures.iter_mut().find(|failure| failure.retries == PACS.max_retry) {
             failure.oddity = Some(Oddity::NoTime);
         }
@@ -477,7 +477,7 @@ impl Maker<'_> {
         let plan = Plan { percent: 15, schedule: OPENMRS, at_work: true, faults: &faults, outage: None };
         share.failures = self.fail(openelis, &plan);
         share.markers.extend(openelis.last().map(marker));
-        // An integration of the hospital's own, whose payloads are of every kind.
+        // An integration of the hospital itself, with payloads of every kind.
         let partner = "http://integration.example:8090/feed/results/recent";
         let oddities = [Oddity::Json, Oddity::Xml, Oddity::Hl7, Oddity::Text, Oddity::NoFeed, Oddity::LongError];
         for (index, (oddity, event)) in oddities.into_iter().zip(odoo.iter().rev()).enumerate() {
@@ -502,7 +502,7 @@ impl Maker<'_> {
         share
     }
 
-    /// Failures among these events, as many as the plan's share of all.
+    /// Returns failures among these events: the plan's percentage of all.
     fn fail(&mut self, events: &[Event], plan: &Plan<'_>) -> Vec<Failure> {
         let count = (u64::from(self.events) * u64::from(plan.percent)).div_ceil(100);
         self.fail_some(events, usize::try_from(count).unwrap_or(usize::MAX), plan)
@@ -513,7 +513,7 @@ impl Maker<'_> {
         let (mut down, mut usual): (Vec<Event>, Vec<Event>) = events.iter().partition(|event| during(event));
         self.rng.shuffle(&mut down);
         self.rng.shuffle(&mut usual);
-        // An outage makes up a good part of what failed, never all.
+        // An outage causes a good part of the failures, never all.
         down.truncate(count * 2 / 5);
         let mut chosen: Vec<Event> = down.into_iter().chain(usual).take(count).collect();
         chosen.sort_by_key(|event| event.position);
@@ -521,7 +521,7 @@ impl Maker<'_> {
         chosen.into_iter().enumerate().map(|(rank, event)| self.failure(event, rank, of, plan)).collect()
     }
 
-    /// One failure; `rank` of `of` is its age: the newest still wait.
+    /// Plans one failure; `rank` of `of` is its age: the newest are still waiting.
     fn failure(&mut self, event: Event, rank: usize, of: usize, plan: &Plan<'_>) -> Failure {
         let schedule = plan.schedule;
         let outage = plan.outage.as_ref().filter(|(outage, _)| outage.contains(&event.at)).map(|(_, fault)| *fault);
@@ -539,15 +539,15 @@ impl Maker<'_> {
         let retries = if !newest && self.rng.u32(..100) < exhausted {
             schedule.max_retry
         } else if large && !rank.is_multiple_of(4) {
-            // The retry job has not come to it yet.
+            // The retry job has not processed it yet.
             0
         } else {
-            // Every count below the limit is to be seen.
+            // Every count below the limit occurs.
             (rank % schedule.max_retry as usize) as u32
         };
         let delay = TimeDelta::milliseconds(self.rng.i64(200..schedule.interval_secs * 1000));
         let at = (event.at + delay).min(self.now);
-        // No attempt lies in the future.
+        // No attempt is in the future.
         let possible = (self.now - at).num_seconds() / schedule.interval_secs - 1;
         let retries = retries.min(u32::try_from(possible).unwrap_or(0));
         Failure {
@@ -558,25 +558,25 @@ impl Maker<'_> {
             latest,
             retries,
             attempts: retries,
-            // What waits is tried to this day.
+            // Waiting events are retried until now.
             tried_until: (plan.at_work && retries < schedule.max_retry).then_some(self.now),
             oddity: None,
         }
     }
 }
 
-/// The events of one category.
+/// Returns the events of one category.
 fn of(events: &[Event], category: Category) -> Vec<Event> {
     events.iter().copied().filter(|event| event.category == category).collect()
 }
 
-/// Where a consumer stands that has read this event last.
+/// Returns the marker of a consumer that read this event last.
 fn marker(event: &Event) -> Marker {
     let feed = event.category.feed();
     Marker { entry: Some(event.entry_id()), page: event.page(&feed), feed }
 }
 
-/// A consumer has a feed's event only once.
+/// Keeps each event of a feed once, as a consumer does.
 fn dedup(failures: &mut Vec<Failure>) {
     let mut seen = HashSet::new();
     failures.retain(|failure| seen.insert((failure.feed.clone(), failure.event.uuid)));

@@ -1,9 +1,9 @@
-//! The demo hospital: four SQLite databases in the forms of OpenMRS, OpenELIS, Odoo and PACS, with two weeks of history,
-//! and the four systems at work on them ([`Hospital`]).
+//! The demo hospital: four SQLite databases with the schemas of OpenMRS, OpenELIS, Odoo and PACS, with two weeks of
+//! history, and the four systems at work on them ([`Hospital`]).
 //!
-//! Made on the spot, so that the console can be tried without a hospital. All of it is invented: no person, record or
-//! address in it exists. It writes only into its own folder and knows nothing of the console but the configuration's
-//! types and the words of its own page.
+//! Generated at the start, so that the console can be tried without a hospital. All of it is invented: no person,
+//! record or address in it exists. It writes only into its own folder and uses nothing of the console except the
+//! configuration's types and the texts of its own page.
 
 mod aftermath;
 mod database;
@@ -34,22 +34,22 @@ use database::Variant;
 use history::{History, Share};
 use troubles::Troubles;
 
-/// What the demo hospital is to be like.
+/// Parameters of the demo hospital.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Failed events, about, beside the thousand of the feed that is stopped.
+    /// Approximate number of failed events, in addition to the thousand of the stopped feed.
     pub events: u32,
-    /// The same seed and `now` give the same rows.
+    /// The same seed and `now` produce the same rows.
     pub seed: u64,
-    /// The history ends here.
+    /// End of the history.
     pub now: DateTime<Utc>,
 }
 
 impl Options {
-    /// Failed events where nobody says how many.
+    /// Default number of failed events.
     pub const EVENTS: u32 = 400;
 
-    /// The usual hospital, as of `now`.
+    /// Returns the default hospital, as of `now`.
     pub fn at(now: DateTime<Utc>) -> Self {
         Self { events: Self::EVENTS, seed: 2026, now }
     }
@@ -75,17 +75,16 @@ impl System {
     }
 }
 
-/// How many times faster than a real hospital it works where nobody says otherwise: fast enough to see a retry come
-/// through, slow enough to watch it.
+/// Default speed relative to a real hospital: fast enough to see a retry succeed, slow enough to watch it.
 pub const PACE: u32 = 5;
 
-/// The file of what is wrong in the hospital, and of what it was made from.
+/// The file of the hospital's current troubles, and of the options it was made with.
 const TROUBLES: &str = "demo.db";
 
 /// How a system writes its feeds.
 #[derive(Clone, Copy)]
 struct Feeds {
-    /// Where its consumers find them.
+    /// Their address for consumers.
     base: &'static str,
     title: &'static str,
     id_prefix: &'static str,
@@ -160,7 +159,7 @@ const MEMBERS: [Member; 4] = [
         variant: Variant {
             system: System::Odoo,
             schema: schema::ODOO,
-            // Its container runs in the hospital's own zone: the times in its tables are not UTC.
+            // Its container uses the hospital's own time zone: the times in its tables are not UTC.
             zone: Tz::Asia__Kolkata,
             schedule: history::ODOO,
             tags: true,
@@ -190,11 +189,11 @@ const MEMBERS: [Member; 4] = [
     },
 ];
 
-/// Makes the databases that are not in `dir` yet, and says how to reach them all, at this pace. Those that are there stay
-/// as they are, and what is missing is made to fit them.
+/// Creates the databases that are missing in `dir`, and returns how to connect to all of them, at this pace. Existing
+/// ones remain unchanged, and missing ones are made to fit them.
 ///
 /// # Errors
-/// When the folder or a database cannot be written; the message names it.
+/// Fails if the folder or a database cannot be written; the message names it.
 pub async fn prepare(dir: &Path, options: Options, pace: u32) -> anyhow::Result<Vec<Application>> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make the demo's folder {}", dir.display()))?;
     let missing: Vec<(PathBuf, &'static Member)> =
@@ -204,13 +203,13 @@ pub async fn prepare(dir: &Path, options: Options, pace: u32) -> anyhow::Result<
     Ok(MEMBERS.iter().map(|member| member.application(dir, pace)).collect())
 }
 
-/// What the hospital is made from is put down first: stopped half way, the rest is made from the same.
+/// Stores the options first: if this is interrupted, the rest is later made with the same options.
 async fn found(file: &Path, missing: &[(PathBuf, &'static Member)], options: Options) -> anyhow::Result<()> {
     let troubles = Troubles::open(file).await?;
     let made_from = troubles.made_from().await?;
     let options = match made_from {
         Some((seed, events, now)) => Options { events, seed, now },
-        // The time is kept to the millisecond, and the history is made from what is kept.
+        // The time is stored in milliseconds, and the history is made from the stored value.
         None => Options { now: options.now.trunc_subsecs(3), ..options },
     };
     if made_from.is_none() || !missing.is_empty() {
@@ -218,7 +217,7 @@ async fn found(file: &Path, missing: &[(PathBuf, &'static Member)], options: Opt
         if made_from.is_none() {
             troubles.found(options.seed, options.events, options.now, &aftermath::troubles(&history)).await?;
         }
-        // Each on a task of its own: composing the texts takes longer than writing them.
+        // Each in a separate task: composing the texts takes longer than writing them.
         let tasks: Vec<_> = missing
             .iter()
             .map(|(file, member)| {
@@ -234,7 +233,7 @@ async fn found(file: &Path, missing: &[(PathBuf, &'static Member)], options: Opt
     Ok(())
 }
 
-/// The limits of a consumer, with its schedule as fast as the hospital is. The console counts in whole seconds.
+/// Returns the limits of a consumer, with its schedule at the hospital's pace. The console counts in whole seconds.
 fn limits_at(kind: Kind, pace: u32) -> Limits {
     let usual = config::usual_limits(kind);
     let paced = |seconds: u64| seconds.div_ceil(u64::from(pace.max(1)));
@@ -247,7 +246,7 @@ fn limits_at(kind: Kind, pace: u32) -> Limits {
 
 impl Member {
     fn application(&self, dir: &Path, pace: u32) -> Application {
-        // The faster the hospital, the more there is to see.
+        // The faster the hospital, the more often there is something new.
         let refresh = Duration::from_secs(if pace > 1 { 2 } else { 10 });
         Application {
             info: ApplicationInfo {
@@ -308,7 +307,7 @@ mod tests {
         SqliteConnection::connect_with(&options).await.expect("a database")
     }
 
-    /// The rows of a query, each as text.
+    /// Returns the rows of a query, each as text.
     async fn rows(dir: &Path, file: &str, query: &'static str) -> Vec<String> {
         let mut connection = open(dir, file).await;
         let rows = sqlx::query(query).fetch_all(&mut connection).await.expect("an answer");
@@ -376,7 +375,7 @@ mod tests {
                     ON l.event_id = f.event_id AND l.feed_uri IS f.feed_uri)
                 SELECT sum(retries <> n) || ' ' || sum(retries = 0 AND n = 10) FROM counts";
             let answer = rows(dir.path(), member.file, logged).await;
-            // In OpenELIS a person has set some back to 0.
+            // In OpenELIS a user has reset some to 0.
             let (odd, reset) = answer[0].split_once(' ').expect("two counts");
             assert_eq!(odd, reset, "{}", member.name);
             assert_eq!(reset != "0", member.name == "OpenELIS", "{}", member.name);

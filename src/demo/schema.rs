@@ -1,10 +1,10 @@
-//! The tables of the four applications, each with the differences that the real ones have.
+//! The tables of the four applications, with the differences of the real ones.
 //!
-//! The column types are those of the original databases; SQLite keeps them as words. PACS is of an age without `tags`
-//! and publishes nothing, and only OpenMRS and PACS forbid two markers for one feed. Ids are given once and never again,
-//! as the sequences of the original databases do it; of SQLite that must be asked for (AUTOINCREMENT).
+//! The column types are those of the original databases; SQLite keeps them as words. PACS has an old schema without
+//! `tags` and publishes nothing, and only OpenMRS and PACS forbid two markers for one feed. Ids are never reused, like
+//! those from the sequences of the original databases; SQLite does this only on request (AUTOINCREMENT).
 
-/// OpenMRS: MySQL, which makes no difference between `encounter` and `Encounter`.
+/// OpenMRS: MySQL, which treats `encounter` and `Encounter` as equal.
 pub(super) const OPENMRS: &str = "
     CREATE TABLE failed_events (
         id integer PRIMARY KEY AUTOINCREMENT, feed_uri varchar(255), failed_at timestamp, error_message varchar(4000),
@@ -48,7 +48,7 @@ pub(super) const OPENELIS: &str = "
     CREATE TABLE event_records_offset_marker (
         id integer PRIMARY KEY, event_id int, event_count int, category varchar(255));";
 
-/// Odoo: PostgreSQL, schema public. The markers are of Odoo's own making, with its four housekeeping columns.
+/// Odoo: PostgreSQL, schema public. Odoo defines its own table of markers, with its four housekeeping columns.
 pub(super) const ODOO: &str = "
     CREATE TABLE failed_events (
         id integer PRIMARY KEY AUTOINCREMENT, feed_uri varchar(255), failed_at timestamp, error_message varchar(4000),

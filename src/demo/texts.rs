@@ -1,4 +1,4 @@
-//! Error texts of the demo hospital: the known faults of Bahmni's consumers, as long and as shaped as real ones.
+//! Error texts of the demo hospital: the known faults of Bahmni's consumers, with the length and shape of real ones.
 
 use std::fmt::Write;
 
@@ -7,14 +7,14 @@ use super::{System, faults::Fault};
 /// The width of `error_message`.
 const COLUMN_CHARS: usize = 4000;
 
-/// What an error speaks of.
+/// What an error text is about.
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
     /// The uuid of the record.
     pub record: String,
-    /// A number to tell orders, names and hosts apart.
+    /// A number to distinguish orders, names and hosts.
     pub number: u32,
-    /// Who could not process it.
+    /// The system that could not process it.
     pub reader: System,
 }
 
@@ -97,7 +97,7 @@ const CONNECT: &[&str] = &[
     "java.net.Socket.connect(Socket.java:607)",
 ];
 
-/// The application that fails: each runs its jobs in its own way.
+/// Returns the outer frames of the application that fails: each runs its jobs differently.
 fn outer(work: &[&'static str], reader: System) -> Vec<&'static str> {
     let transaction: &[&str] = match reader {
         System::Openelis => &[
@@ -145,12 +145,12 @@ fn level(class: &'static str, message: impl Into<String>, frames: &[&[&'static s
     Level { class, message: message.into(), frames: frames.concat() }
 }
 
-/// Message and printed trace of a fault, not cut yet.
+/// Returns message and printed trace of a fault, not truncated yet.
 pub(super) fn compose(fault: Fault, subject: &Subject) -> String {
     print(&levels(fault, subject))
 }
 
-/// As Java prints it: every cause in full, then the number of frames it shares with the one around it.
+/// Formats like Java: every cause in full, then the number of frames it shares with the enclosing one.
 fn print(levels: &[Level]) -> String {
     let mut text = String::with_capacity(4096);
     let mut shared = 0;
@@ -229,7 +229,7 @@ fn elis(fault: Fault, subject: &Subject) -> Vec<Level> {
     ]
 }
 
-/// A call to the publisher that failed.
+/// Returns the levels of a failed call to the publisher.
 fn over_http(fault: Fault, reader: System) -> Vec<Level> {
     // OpenMRS reads from OpenELIS, all others from OpenMRS.
     let (host, address) = if reader == System::Openmrs {
@@ -316,7 +316,7 @@ fn odoo(fault: Fault) -> Vec<Level> {
     vec![Level { class: RUNTIME, message: post.to_owned(), frames: outer(ODOO_POST, System::Odoo) }, cause]
 }
 
-/// A trace of Odoo 10 as its XML-RPC answer carries it.
+/// Returns a trace of Odoo 10 as in its XML-RPC response.
 fn python(said: &str) -> String {
     format!(
         "Traceback (most recent call last):\n  \
@@ -373,7 +373,7 @@ fn openmrs(fault: Fault, subject: &Subject) -> Vec<Level> {
             ("org.openmrs.api.APIException", format!("Concept for lab test'{}' not found in openmrs", subject.record))
         }
         Fault::AccessionUnreadable => (FEED, "could not read accession data".to_owned()),
-        // What comes back from a login page is shown as it is: the pages of the console must not run it.
+        // The text of a login page is shown unchanged: the pages of the console must not run it.
         _ => (
             "org.codehaus.jackson.JsonParseException",
             "Unexpected character ('<' (code 60)): expected a valid value (number, String, array, object, 'true', 'false' or 'null')\n \
@@ -397,14 +397,14 @@ fn openmrs(fault: Fault, subject: &Subject) -> Vec<Level> {
     ]
 }
 
-/// As `failed_events` holds it: with the page in front, cut at the width of the column.
+/// Formats an error as in `failed_events`: preceded by the page, truncated to the width of the column.
 pub(super) fn first_error(page: &str, text: &str) -> String {
     cut(format!("Failed processing event in feed [{page}] \n{text}"))
 }
 
-/// Cut at the width of the column, as the library does.
+/// Truncates to the width of the column, as the library does.
 pub(super) fn cut(mut text: String) -> String {
-    // No text has more characters than bytes: most need no counting.
+    // A text has at most as many characters as bytes: most need no counting.
     if text.len() > COLUMN_CHARS
         && let Some((end, _)) = text.char_indices().nth(COLUMN_CHARS)
     {

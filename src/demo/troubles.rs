@@ -1,8 +1,8 @@
-//! What is wrong in the demo hospital now: kept in a database of its own, so that it goes on where it was.
+//! What is currently wrong in the demo hospital: kept in a separate database, so that it continues after a restart.
 //!
-//! A trouble is a fault that stands for a while: of everything (Odoo is down), or of certain records (these tests are
-//! not set up). It ends by itself, or when a person mends it on the demo's page. Nothing here touches the databases of
-//! the four systems.
+//! A trouble is a fault that applies for a while: to everything (Odoo is down), or to certain records (these tests are
+//! not set up). It ends by itself, or when a user fixes it on the demo's page. This module does not touch the databases
+//! of the four systems.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -33,13 +33,13 @@ const SCHEMA: &str = "
         needs text,
         PRIMARY KEY (record, trouble)) WITHOUT ROWID;";
 
-/// The troubles, and what the hospital was made from. Cheap to clone.
+/// The troubles, and the options the hospital was made with. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Troubles {
     pool: SqlitePool,
 }
 
-/// A trouble to begin.
+/// A trouble to start.
 #[derive(Clone, Debug)]
 pub(super) struct New {
     pub fault: Fault,
@@ -48,42 +48,42 @@ pub(super) struct New {
     pub scope: Scope,
 }
 
-/// What a trouble is of.
+/// What a trouble applies to.
 #[derive(Clone, Debug)]
 pub(super) enum Scope {
     Everything,
-    /// These, each with the record that it waits for, if it waits for one.
+    /// These records, each with the record that it waits for, if any.
     Records(Vec<(String, Option<String>)>),
-    /// So many of the records that come next.
+    /// This number of the next records.
     Next(i64),
 }
 
-/// A trouble that stands.
+/// A current trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     pub id: i64,
     pub fault: Fault,
     pub began_at: DateTime<Utc>,
     pub until: Option<DateTime<Utc>>,
-    /// How many records it is of; `None`: everything.
+    /// Number of records it applies to; `None`: everything.
     pub records: Option<u64>,
-    /// How many more it will catch.
+    /// Number of records it will still catch.
     pub catches: u64,
 }
 
-/// What stands in a record's way.
+/// A trouble that blocks a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hit {
     pub trouble: i64,
     pub fault: Fault,
-    /// It is over as soon as this record has come through.
+    /// The record is unblocked as soon as this one has succeeded.
     pub needs: Option<String>,
-    /// The record is none of its records yet, but it would catch it.
+    /// The record does not belong to the trouble yet, but the trouble would catch it.
     caught_now: bool,
 }
 
 impl Troubles {
-    /// Opens the file, and makes it where it is missing.
+    /// Opens the file, and creates it if it is missing.
     pub async fn open(file: &Path) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -95,14 +95,14 @@ impl Troubles {
         Ok(Self { pool })
     }
 
-    /// What the hospital was made from, if it was: seed, events, time.
+    /// Returns the options the hospital was made with, if it was: seed, events, time.
     pub async fn made_from(&self) -> Result<Option<(u64, u32, DateTime<Utc>)>, sqlx::Error> {
         let row: Option<(i64, u32, i64)> =
             sqlx::query_as("SELECT seed, events, made_at FROM hospital").fetch_optional(&self.pool).await?;
         Ok(row.map(|(seed, events, at)| (seed.cast_unsigned(), events, time(at))))
     }
 
-    /// Puts down what the hospital is made from and what is wrong in it at first. All of it, or nothing.
+    /// Stores the options the hospital is made with and its first troubles: all or nothing.
     pub async fn found(&self, seed: u64, events: u32, at: DateTime<Utc>, first: &[New]) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         for trouble in first {
@@ -117,7 +117,7 @@ impl Troubles {
         transaction.commit().await
     }
 
-    /// Begins a trouble; answers its number.
+    /// Starts a trouble; returns its number.
     pub async fn begin(&self, trouble: &New) -> Result<i64, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         let id = begin(&mut transaction, trouble).await?;
@@ -125,7 +125,7 @@ impl Troubles {
         Ok(id)
     }
 
-    /// Ends a trouble; false where there is none of this number that stands.
+    /// Ends a trouble; returns false if no current trouble has this number.
     pub async fn end(&self, id: i64, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
         let ended = sqlx::query(
             "UPDATE troubles SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND ifnull(until, ?2 + 1) > ?2",
@@ -137,7 +137,7 @@ impl Troubles {
         Ok(ended.rows_affected() > 0)
     }
 
-    /// What stands now, the oldest first. What was of records that have all come through does not.
+    /// Returns the current troubles, oldest first, without those whose records have all succeeded.
     pub async fn standing(&self, now: DateTime<Utc>) -> Result<Vec<Standing>, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT id, fault, began_at, until, everything, catches,
@@ -152,9 +152,9 @@ impl Troubles {
         rows.iter().filter_map(|row| standing(row).transpose()).collect()
     }
 
-    /// The first trouble that stands in the way of this record and `shows` here. One that catches what comes next and
-    /// has caught it now will hold it from now on; it catches no record that another one has held, or a person who mends
-    /// a cause would not see the retry come through.
+    /// Returns the first trouble that blocks this record and for whose fault `shows` is true. A trouble that catches
+    /// the next records and catches this one holds it from now on. It does not catch records that another trouble has
+    /// held: otherwise a user who fixes a cause would not see the retry succeed.
     pub async fn against(
         &self,
         record: &str,
@@ -188,7 +188,7 @@ impl Troubles {
         Ok(None)
     }
 
-    /// Takes a record into a trouble that catches what comes next; false where another one was quicker.
+    /// Adds a record to a trouble that catches the next ones; returns false if it catches no more.
     async fn catch(&self, trouble: i64, record: &str) -> Result<bool, sqlx::Error> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let taken = sqlx::query("UPDATE troubles SET catches = catches - 1 WHERE id = ? AND catches > 0")
@@ -207,7 +207,7 @@ impl Troubles {
         Ok(true)
     }
 
-    /// Says that a record which waited for another one waits no more: the other one is there.
+    /// Records that a record does not wait for another one any more: the other one has arrived.
     pub async fn came_through(&self, record: &str, needed: &str) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM trouble_records WHERE record = ? AND needs = ?")
             .bind(record)
@@ -236,7 +236,7 @@ async fn begin(connection: &mut SqliteConnection, new: &New) -> Result<i64, sqlx
     .fetch_one(&mut *connection)
     .await?;
     if let Scope::Records(records) = &new.scope {
-        // One statement a record: a record that waits for two others waits for the first.
+        // One row per record: a record that waits for two others waits for the first.
         let distinct: BTreeMap<_, _> = records.iter().rev().map(|(record, needs)| (record, needs)).collect();
         for (record, needs) in distinct {
             sqlx::query("INSERT INTO trouble_records (trouble, record, needs) VALUES (?, ?, ?)")
@@ -373,12 +373,12 @@ mod tests {
     async fn records_are_caught_again_after_a_full_disk() {
         let folder = tempfile::tempdir().expect("a folder");
         let options = SqliteConnectOptions::new().filename(folder.path().join("demo.db")).create_if_missing(true);
-        // One connection, so that the limit below is that of the one that is used.
+        // One connection, so that the limit below applies to the connection in use.
         let pool = sqlite_pool().max_connections(1).connect_with(options).await.unwrap();
         sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
         let troubles = Troubles { pool };
         troubles.begin(&of(Fault::TestNotSetUp, Scope::Next(2))).await.unwrap();
-        // As many pages as there are. SQLite answers as on a full disk, and ends the transaction.
+        // No more pages than exist. SQLite reports a full disk and ends the transaction.
         sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&troubles.pool).await.unwrap();
         let long = "a".repeat(1_000_000);
         let full = troubles.against(&long, Utc::now(), |_| true).await.map(|_| ()).unwrap_err();

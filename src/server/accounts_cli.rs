@@ -1,7 +1,7 @@
-//! `atomfeed-console account …`: accounts looked after on the machine itself, also while the console runs.
+//! `atomfeed-console account …`: manages accounts on the machine itself, also while the console runs.
 //!
-//! A password is typed twice without being shown, or comes on standard input; it is never an argument, because arguments
-//! are seen by everyone on the machine and kept in histories.
+//! A password is typed twice without being shown, or read from standard input. It is never an argument, because every
+//! user of the machine can see arguments, and shells keep them in histories.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -13,7 +13,7 @@ use super::{
     output::{self, remark, say},
     security::{
         audit::{Audit, COMMAND_LINE, Entry},
-        passwords::Prover,
+        passwords::PasswordChecker,
         sign_in::{check_new_name, chosen},
     },
     store::{Account, NewAccount, NewPassword, Store, Unchanged, folded},
@@ -24,7 +24,7 @@ use crate::model::{
     error_text::visible_line,
 };
 
-/// What is to be done.
+/// The task of a command.
 #[derive(Clone, Debug)]
 pub enum Task {
     List,
@@ -58,10 +58,10 @@ pub enum Task {
     },
 }
 
-/// Does it, and says what was done.
+/// Runs the task, and prints what was done.
 ///
 /// # Errors
-/// In words: no such account, a weak password, a store that cannot be opened.
+/// Fails with a message for the user if there is no such account, the password is weak, or the store cannot be opened.
 pub async fn run(config: &Config, task: Task) -> anyhow::Result<()> {
     if config.access.way.mode() != Mode::Accounts {
         remark("Note: access.mode is not \"accounts\". Sign-in with an account is not possible now.");
@@ -195,7 +195,8 @@ async fn revoke(store: &Store, name: &str, number: Option<i64>) -> anyhow::Resul
     .await
 }
 
-/// Makes a change with its beginning and its end on record. What cannot be recorded is not done.
+/// Makes a change, and records its beginning and its end in the audit log. A change that cannot be recorded is not
+/// made.
 pub(super) async fn on_record(
     store: &Store,
     kind: AuditKind,
@@ -207,7 +208,7 @@ pub(super) async fn on_record(
     audit.record(entry.clone().outcome(AuditOutcome::Begun)).await?;
     let done = change.await;
     let outcome = if done.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };
-    // Where the end cannot be written the change is not undone by that: the beginning is on record.
+    // If the end cannot be recorded, the change is not undone: its beginning is recorded.
     if let Err(problem) = audit.record(entry.outcome(outcome)).await {
         remark(format_args!("Note: {problem}"));
     }
@@ -241,7 +242,7 @@ async fn list(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The keys of the applications of these keys or names; none: all.
+/// Returns the keys of the applications with these keys or names; `None` (all applications) if there are none.
 pub(super) fn applications_of(
     config: &Config,
     wanted: Vec<String>,
@@ -270,17 +271,17 @@ fn changed(done: Result<(), Unchanged>, name: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A password as asked for: made here and printed, or read from whoever sits here.
+/// Returns the new password: generated and printed, or typed by the user.
 async fn password(name: &str, one_time: bool) -> anyhow::Result<NewPassword> {
-    let prover = Prover::new();
+    let checker = PasswordChecker::new();
     if one_time {
-        let (password, kept) = prover.one_time().await?;
+        let (password, kept) = checker.one_time().await?;
         say(format_args!("One-time password: {password}"));
         say("It is valid for 7 days and for one sign-in. It must be changed at this sign-in.");
         return Ok(kept);
     }
     let typed = read_password()?;
-    Ok(chosen(&prover, &folded(name), &typed).await?)
+    Ok(chosen(&checker, &folded(name), &typed).await?)
 }
 
 fn read_password() -> anyhow::Result<String> {

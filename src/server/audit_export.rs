@@ -1,4 +1,4 @@
-//! The audit log as a file.
+//! The audit log as a CSV file. It reads the store in steps, and records the download in the audit log.
 
 use axum::{
     body::{Body, Bytes},
@@ -19,7 +19,7 @@ use crate::{
     model::audit::{AuditEntry, AuditFilter, AuditKind},
 };
 
-/// Entries that one step reads.
+/// Entries read in one step.
 const STEP: u32 = 500;
 
 const COLUMNS: [&str; 12] = [
@@ -37,7 +37,7 @@ const COLUMNS: [&str; 12] = [
     "hash",
 ];
 
-/// `/audit.csv`: what matches, newest first. The download is an entry of its own.
+/// `/audit.csv`: the entries that match, newest first. The download is recorded as an entry itself.
 pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let (mut filter, before) = AuditFilter::parse(query.as_deref().unwrap_or_default())?;
     filter.only = console.only().cloned();

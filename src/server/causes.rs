@@ -1,4 +1,5 @@
-//! Causes of failed events as whoever asks may see them: of a list, and of every feed.
+//! Causes of failed events, as the user may see them: of a list, and of every feed. The numbers are the ledger's;
+//! titles are masked if the user may not read error texts.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +14,17 @@ use crate::model::{
     masking,
 };
 
-/// Causes that a page lists; what is beyond is a number.
+/// Maximum causes that a page lists; of further ones, it shows the number.
 pub const MOST: usize = 100;
 
-/// What can be counted of a filter: applications, feed and state. The ledger's counts know no times and no texts.
+/// Returns the part of a filter that can be counted: applications, feed and state. The ledger's counts know no times
+/// and no texts.
 pub fn countable(filter: &Filter) -> Filter {
     Filter { apps: filter.apps.clone(), feed: filter.feed.clone(), state: filter.state, ..Filter::default() }
 }
 
-/// The names of the applications of a filter whose failed events could not be read at the last look, and whether there are
-/// others: what the ledger counts of these is of before.
+/// Returns the names of the filter's applications whose failed events could not be read at the last poll, so that the
+/// ledger's counts of them are older; and whether there are other applications.
 pub async fn unread(console: &Console, filter: &Filter) -> (Vec<String>, bool) {
     let wanted = console.views().await.into_iter().filter(|view| filter.wants_app(&view.info.key));
     let lost = |view: &ApplicationView| {
@@ -30,16 +32,16 @@ pub async fn unread(console: &Console, filter: &Filter) -> (Vec<String>, bool) {
         matches!(view.reach, Reach::Unreachable { .. } | Reach::NotConfigured { .. }) || not_known()
     };
     let (mut unread, read): (Vec<_>, Vec<_>) = wanted.partition(lost);
-    // What is not configured is asked about where it is named alone.
+    // Applications that are not configured count only if the filter names them.
     unread.retain(|view| !matches!(view.reach, Reach::NotConfigured { .. }) || filter.apps.contains(&view.info.key));
     (unread.into_iter().map(|view| view.info.name).collect(), !read.is_empty())
 }
 
-/// The causes of the failed events of a filter, as far as it is [`countable`], the greatest first; and how many there are in
-/// all.
+/// Returns the causes of the failed events of a filter, as far as it is [`countable`], the largest first; and the
+/// number of all causes.
 ///
 /// # Errors
-/// The store cannot be read.
+/// Fails if the store cannot be read.
 pub async fn of_list(console: &Console, filter: &Filter) -> Result<(Vec<Cause>, usize), StoreError> {
     let mut causes = BTreeMap::<i64, Cause>::new();
     for app in console.applications().filter(|info| filter.wants_app(&info.key)) {
@@ -72,8 +74,8 @@ pub async fn of_list(console: &Console, filter: &Filter) -> Result<(Vec<Cause>, 
     Ok((causes, all))
 }
 
-/// The greatest causes of every feed; nothing where the store does not answer, because a page that says what is broken is
-/// worth more than one that says why.
+/// Returns the largest causes of every feed; none if the store does not answer, so that the page can still show what is
+/// broken.
 pub async fn of_feeds(console: &Console) -> Vec<FeedCauses> {
     let mut feeds = match console.parts.store.causes_of_feeds(console.only()).await {
         Ok(feeds) => feeds,

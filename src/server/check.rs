@@ -1,7 +1,8 @@
-//! `atomfeed-console check`: asks every application's database what is there and what the account may do, and prints it.
+//! `atomfeed-console check`: reads which tables every application's database has and what the account may do, and
+//! prints it.
 //!
-//! The report is made by pure functions of what the source found, so that it can be tested without a database. Nothing
-//! is changed anywhere.
+//! Pure functions make the report from what the source found, so that it can be tested without a database. Nothing is
+//! changed anywhere.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -21,21 +22,20 @@ const NEEDED: [&str; 2] = ["failed_events", "markers"];
 /// The table that a retry writes to.
 const FAILED_EVENTS: &str = "failed_events";
 const RETRY_LOG: &str = "failed_event_retry_log";
-/// A clock that is further away makes times on the pages misleading.
+/// A larger difference of the clocks makes times on the pages misleading.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(60);
-/// A check runs a dozen statements: longer than so many statement timeouts it must never take.
+/// A check runs a dozen statements, and is limited to the time of this number of statement timeouts.
 const STATEMENTS: u32 = 20;
 
 /// The report of one application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub text: String,
-    /// Nothing has to be fixed.
+    /// There is nothing to fix.
     pub well: bool,
 }
 
-/// Checks every application at the same time and prints the reports in the order of the configuration. `true`: all is
-/// well.
+/// Checks every application at the same time and prints the reports in configured order. Returns whether all is well.
 pub async fn check(config: &Config) -> bool {
     for warning in &config.warnings {
         remark(format_args!("Note: {warning}"));
@@ -62,7 +62,7 @@ pub async fn check_one(application: &Application) -> Report {
     report(application, &ask(application).await)
 }
 
-/// The report of an application whose entry does not say how to connect.
+/// Returns the report of an application whose configuration entry does not say how to connect.
 fn not_configured(unconfigured: &Unconfigured) -> Report {
     let info = &unconfigured.info;
     let mut text = format!("{} ({}, not configured)\n", line(&info.name), info.kind.word());
@@ -86,7 +86,7 @@ fn too_slow(application: &Application, most: Duration) -> SourceError {
     }
 }
 
-/// The whole report of an application.
+/// Returns the whole report of an application.
 fn report(application: &Application, outcome: &Result<CheckReport, SourceError>) -> Report {
     let info = &application.info;
     let mut text = format!("{} ({}, {})\n", line(&info.name), info.kind.word(), line(&info.address));
@@ -137,7 +137,7 @@ fn difference(difference: TimeDelta) -> String {
     }
 }
 
-/// The tables, aligned. A column of rights says yes, no, or - where the console never needs the right.
+/// Returns the tables, aligned. A column of rights contains yes, no, or - if the console never needs the right.
 fn table(tables: &[TableReport]) -> String {
     let head = ["table", "found", "rows", "read", "insert", "update", "delete", "missing columns"].map(str::to_owned);
     let rows: Vec<[String; 8]> = std::iter::once(head).chain(tables.iter().map(row)).collect();
@@ -148,7 +148,7 @@ fn table(tables: &[TableReport]) -> String {
         let mut line = String::from(" ");
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let width = *width;
-            // Numbers stand right, so that they can be compared.
+            // Numbers are aligned right, so that they can be compared.
             let _ = if column == 2 { write!(line, " {cell:>width$} ") } else { write!(line, " {cell:<width$} ") };
         }
         text.push_str(line.trim_end());
@@ -192,7 +192,7 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// What keeps the console from its work, or the consumer from its own.
+/// Returns what prevents the console, or the consumer, from working.
 fn to_fix(application: &Application, found: &CheckReport) -> Vec<String> {
     let mut to_fix = Vec::new();
     let place = match (&application.database.schema, application.database.backend) {
@@ -216,7 +216,7 @@ fn to_fix(application: &Application, found: &CheckReport) -> Vec<String> {
             None => to_fix.push(format!("The table {name} could not be checked.")),
         }
     }
-    // A table that cannot be read was told above; one without retries is as its consumer made it.
+    // An unreadable table is reported above; a table without the column retries is as its consumer made it.
     let could_retry = |table: &TableReport| table.name == FAILED_EVENTS && table.may_select && has_retries(table);
     if let Some(reason) = &found.retry_refused
         && !application.info.read_only
@@ -236,7 +236,7 @@ fn has_retries(table: &TableReport) -> bool {
     !table.missing_columns.contains(&"retries")
 }
 
-/// What does not stand in the way, but explains what the pages show.
+/// Returns what prevents nothing, but explains what the pages show.
 fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
     let mut to_know = Vec::new();
     let ahead = found.clock.map(|clock| clock - found.own_clock);
@@ -279,7 +279,7 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
     to_know
 }
 
-/// Says that the newest failure lies in the future of the database's own clock, which a wrong time zone makes.
+/// Returns a note if the newest failure is in the future of the database's own clock, which a wrong time zone causes.
 fn time_zone_doubtful(application: &Application, found: &CheckReport) -> Option<String> {
     let ahead = Ahead::of(found.newest_failure.as_ref(), found.clock.unwrap_or(found.own_clock))?;
     let far = span(ahead.0.num_seconds().unsigned_abs());
@@ -295,7 +295,8 @@ fn time_zone_doubtful(application: &Application, found: &CheckReport) -> Option<
     })
 }
 
-/// What a table that was not found means; nothing for a retry log that is known not to be there: that is a hazard.
+/// Returns what it means that a table was not found. `None` for a retry log that is known to be missing: that is a
+/// hazard.
 fn absent(table: &TableReport) -> Option<String> {
     let name = table.name;
     let what = if table.may_be_hidden {
@@ -323,7 +324,7 @@ fn list(text: &mut String, title: &str, sentences: &[String]) {
     }
 }
 
-/// Text from a database on one line, without anything that could move the cursor of a terminal.
+/// Returns text from a database on one line, without characters that could move the cursor of a terminal.
 fn line(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
@@ -340,7 +341,7 @@ mod tests {
 
     const FEED: &str = "http://openmrs:8080/openmrs/ws/atomfeed/lab/recent";
 
-    /// What is different from a healthy report.
+    /// A change of a healthy report.
     type Change<'c> = &'c dyn Fn(&mut CheckReport);
 
     fn application(settings: &str) -> Application {
@@ -389,7 +390,7 @@ mod tests {
         }
     }
 
-    /// An account that may look, and no more.
+    /// An account that may only read.
     fn looking_only(found: &mut CheckReport) {
         found.tables[0].may_update = Some(false);
         found.retry_refused = Some("The account u may not change retries.".into());
@@ -483,7 +484,7 @@ OpenELIS (openelis, db:5432/clinlims)
     fn what_is_in_order_is_not_doubted() {
         let text = report_of(&format!("[[application.feed]]\nuri = \"{FEED}\"\nmax_failed_events = 5"), |_| {}).text;
         assert!(!text.contains("Good to know"), "{text}");
-        // The database's clock is what its times are compared with.
+        // The database's times are compared with its own clock.
         let text = report_of("", |found| {
             found.clock = Some(now() + TimeDelta::hours(5));
             found.newest_failure = Some(Stamp::of(now() + TimeDelta::hours(5)));

@@ -1,7 +1,7 @@
 //! The command line: `serve`, `demo`, `check`, `account`, `service-token`, `audit` and `store`.
 //!
-//! What goes wrong at the start is told on stderr in plain words. The exit code is 2 where the command line or the
-//! configuration is wrong, and 1 for everything else that failed.
+//! Errors at the start are printed on stderr in plain words. The exit code is 2 if the command line or the
+//! configuration is wrong, and 1 for every other failure.
 
 use std::{
     ffi::OsString,
@@ -133,7 +133,7 @@ enum Command {
     ServiceToken(ServiceToken),
 }
 
-/// What is done to the store, and where that is.
+/// A command on the store, and the place of the store.
 #[derive(Debug, Args)]
 struct Upkeep<C: Subcommand> {
     #[command(flatten)]
@@ -153,7 +153,7 @@ struct StorePlace {
 }
 
 impl StorePlace {
-    /// With the store named, no configuration is needed.
+    /// Returns the path of the store. If the command line names it, no configuration is needed.
     fn path(self) -> anyhow::Result<PathBuf> {
         match self.store {
             Some(store) => Ok(store),
@@ -276,7 +276,7 @@ enum ServiceTokenTask {
     },
 }
 
-/// Where the accounts are.
+/// The place of the accounts.
 #[derive(Debug, Args)]
 struct Store {
     #[command(flatten)]
@@ -347,14 +347,14 @@ fn base_path(text: &str) -> Result<Base, BadBase> {
     Base::parse(text)
 }
 
-/// Reads the command line and does what it says.
+/// Reads the command line and runs its command.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(std::env::args_os()) {
         Ok(cli) => cli,
         Err(answer) => {
-            // Help and version are answers, too: they go to stdout with exit code 0.
+            // Help and version are such errors, too: they go to stdout with exit code 0.
             let wrong = answer.use_stderr();
-            // A closed pipe behind us is no reason to fail differently.
+            // A closed output pipe does not change the exit code.
             let _ = answer.print();
             return if wrong { ExitCode::from(MISCONFIGURED) } else { ExitCode::SUCCESS };
         }
@@ -445,7 +445,7 @@ fn load(line: CommandLine, file: ConfigFile) -> anyhow::Result<Config> {
     Ok(config::load(line, &Environment::of_process(), file.as_deref(), Path::new(""))?)
 }
 
-/// The folder lives as long as the server runs.
+/// Runs the demo. A temporary folder exists as long as the server runs.
 async fn run_demo(options: Demo) -> anyhow::Result<ExitCode> {
     let Web { listen, base_path: base, access } = options.web;
     let line = CommandLine { listen, base, store: None, access };
@@ -473,7 +473,7 @@ async fn run_demo(options: Demo) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says on stderr what went wrong, with its causes.
+/// Prints the error with its causes on stderr, and returns the exit code.
 fn told(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<Refused>() {
         Some(refused) => {
@@ -488,7 +488,7 @@ fn told(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// Returns what went wrong and its causes. Many errors tell their cause already; that is not said again.
+/// Returns the error and its causes. Many errors contain their cause already; it is not repeated.
 fn with_causes(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain() {

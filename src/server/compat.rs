@@ -1,5 +1,5 @@
-//! The old console's JSON: the five calls of ICT4H/atomfeed-console (as of eaedc52) that scripts may be using, with the
-//! same names and shapes and its faults mended: `[]` for no rows, 404 and 503 with a reason instead of 500.
+//! The old console's JSON: the five calls of ICT4H/atomfeed-console (as of eaedc52) that scripts may use, with the same
+//! names and shapes. Its faults are fixed: `[]` for no rows, 404 and 503 with a reason instead of 500.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -27,10 +27,10 @@ use crate::{
     model::{Attempt, Availability, FailedEventRow, RowId, Stamp, audit::AuditKind, filter::Filter, masking},
 };
 
-/// How many rows a reset touched; the old answer has an empty body.
+/// The header with the number of rows that a reset changed; the old response has an empty body.
 pub const ROWS_RESET: HeaderName = HeaderName::from_static("x-rows-reset");
 
-/// A [`Problem`] as these calls answer it.
+/// A [`Problem`] as the JSON response of these calls.
 #[derive(Debug)]
 pub struct JsonProblem(Problem);
 
@@ -47,8 +47,8 @@ impl IntoResponse for JsonProblem {
     }
 }
 
-/// `GET /apps`: the configured names, in order. Without the applications whose entry is not whole: a script that goes
-/// through the names would fail at those; asked by name they answer 503 with what is missing.
+/// `GET /apps`: the configured names, in order. Applications with an incomplete configuration entry are omitted: a
+/// script that goes through the names would fail at them. Requested by name, they answer 503 with what is missing.
 pub async fn apps(Seen(console): Seen) -> Json<Vec<String>> {
     Json(console.sources().map(|source| source.app().info.name.clone()).collect())
 }
@@ -61,15 +61,16 @@ struct FeedStatus {
     count_of_failed_events: u64,
 }
 
-/// A look that is younger answers for the source: as old as the console's own pages may be while somebody reads them.
+/// Maximum age of a poll that is used instead of asking the source: the same as of the console's own pages while they
+/// are read.
 const SEEN_LASTS: Duration = Duration::from_secs(30);
 
-/// `GET /apps/{appName}/feedStatus`: a row per marker, as the last look at the application saw it. Where that was too long
-/// ago, the source is asked.
+/// `GET /apps/{appName}/feedStatus`: a row per marker, from the last poll of the application. If that is too old, the
+/// source is asked.
 pub async fn feed_status(Seen(console): Seen, Path(app): Path<String>) -> Result<Response, JsonProblem> {
     let source = find(&console, &app)?;
     let watch = &console.parts.watch;
-    // A script that asks every minute is a reader: looks go on at their usual pace.
+    // A script that asks every minute is a reader: polls continue at their usual pace.
     watch.reads();
     let seen = match watch.markers_and_failures(&source.app().info.key, SEEN_LASTS) {
         Some(seen) => seen,
@@ -121,7 +122,7 @@ struct OldEvent {
     date_created: Option<i64>,
 }
 
-/// A category as the Java library's class was written: only its term is ever set.
+/// A category as the Java library serialized it: only its term is ever set.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OldCategory {
@@ -177,7 +178,7 @@ pub async fn failed_events(
     let feed = feed_of(source, feed).await?;
     let filter = Filter { feed: Some(feed.clone()), apps: vec![source.app().info.key.clone()], ..Filter::default() };
     let masked = console.masked().is_some();
-    // Fused: of a feed without rows the end is asked for twice.
+    // Fused: for a feed without rows, the stream is read again after its end.
     let mut pages = Box::pin(source.feed_rows(feed).fuse().map(move |rows| {
         let mut rows = rows?;
         rows.iter_mut().for_each(export::mark_cut);
@@ -202,7 +203,7 @@ pub async fn failed_events(
         record.count(&rows);
         let begins = !rows_before && !rows.is_empty();
         rows_before |= begins;
-        // Row by row: of texts that grow as JSON no second copy of all is held.
+        // Row by row, so that no second copy of all texts is in memory; texts grow as JSON.
         let items = rows.into_iter().enumerate().map(move |(place, row)| {
             let mut out = vec![if begins && place == 0 { b'[' } else { b',' }];
             serde_json::to_writer(&mut out, &OldFailedEvent::from(row))
@@ -262,8 +263,8 @@ pub async fn retry_log(
     Ok(Json(attempts.into_iter().map(OldRetryLog::from).collect::<Vec<_>>()).into_response())
 }
 
-/// `POST /apps/{appName}/failedEvent/{eventId}/resetRetryCount`: resets every row of the event, also where it failed on
-/// two feeds. The body stays empty; [`ROWS_RESET`] says how many.
+/// `POST /apps/{appName}/failedEvent/{eventId}/resetRetryCount`: resets every row of the event, also if it failed on
+/// two feeds. The body stays empty; [`ROWS_RESET`] is the number of rows.
 pub async fn reset_retry_count(
     Seen(console): Seen,
     Path((app, event_id)): Path<(String, String)>,
@@ -321,14 +322,14 @@ pub async fn reset_retry_count(
     Ok((StatusCode::OK, [(ROWS_RESET, counts.reset.to_string())]).into_response())
 }
 
-/// The rows of an event as the ledger knows them: the table has no index to find them by. None where it is not known what
-/// the table holds.
+/// Returns the rows of an event that the ledger knows, because the table has no index to find them. Empty if the ledger
+/// may differ from the table.
 async fn known_rows(console: &Console, source: &Source, event_id: &str) -> Vec<RowId> {
     let app = &source.app().info.key;
     if !console.parts.watch.in_step(app) {
         return Vec::new();
     }
-    // Without the store the table is searched.
+    // If the store fails, the table is searched.
     console.parts.store.open_rows_of_event(app, event_id).await.unwrap_or_default()
 }
 
@@ -349,7 +350,7 @@ fn no_event(source: &Source, event_id: &str) -> Problem {
     )
 }
 
-/// The application of this name, without regard to case, as the old console looked it up.
+/// Returns the application of this name, ignoring case, as the old console did.
 fn find<'a>(console: &'a Console, name: &str) -> Result<&'a Arc<Source>, JsonProblem> {
     let named = |name: &str| {
         let name = name.to_lowercase();
@@ -359,11 +360,11 @@ fn find<'a>(console: &'a Console, name: &str) -> Result<&'a Arc<Source>, JsonPro
     Ok(console.source(found.map_or(name, |info| &info.key))?)
 }
 
-/// The feed that is meant by a text: the first meaning that has failed events, else the first.
+/// Returns the feed that a text means: the first meaning that has failed events, otherwise the first.
 async fn feed_of(source: &Arc<Source>, text: String) -> Result<String, JsonProblem> {
     let mut meanings = meanings(&text);
     let first = meanings.remove(0);
-    // Nearly always there is one meaning alone, and nothing to ask.
+    // Usually there is only one meaning, and no query is needed.
     if meanings.is_empty() || has_rows(source, &first).await? {
         return Ok(first);
     }
@@ -380,9 +381,10 @@ async fn has_rows(source: &Arc<Source>, feed: &str) -> Result<bool, JsonProblem>
     Ok(rows.next().await.transpose()?.is_some_and(|rows| !rows.is_empty()))
 }
 
-/// What an address or an event's id may mean, which a client encoded once or twice: as it came and decoded once more, also
-/// with blanks for the `+` of forms. Tried in this order, because each can be an id. What was decoded once and has no colon
-/// or slash was most likely encoded twice if it has one after the second time: addresses and the usual ids have them.
+/// Returns the possible meanings of an address or event id that a client encoded once or twice: unchanged and decoded
+/// once more, also with spaces for the `+` of forms. They are tried in this order, because each can be an id. But if
+/// only the decoded text has a colon or slash, it comes first: addresses and the usual ids have them, so the text was
+/// most likely encoded twice.
 fn meanings(text: &str) -> Vec<String> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(|meant| meant.into_owned()).ok();
     let mut meanings = vec![text.to_owned()];
@@ -403,7 +405,7 @@ mod tests {
 
     #[test]
     fn what_was_encoded_twice_is_read_as_it_was_meant_and_else_as_it_came() {
-        for (came, meant) in [
+        for (encoded, meant) in [
             (
                 "http%3A%2F%2Fh%3A8080%2Fa%2520b%3Fc%2Frecent",
                 &["http://h:8080/a%20b?c/recent", "http%3A%2F%2Fh%3A8080%2Fa%2520b%3Fc%2Frecent"][..],
@@ -419,7 +421,7 @@ mod tests {
             ("%FF%3A", &["%FF%3A"]),
             ("", &[""]),
         ] {
-            assert_eq!(meanings(came), meant, "{came}");
+            assert_eq!(meanings(encoded), meant, "{encoded}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Connections: accepted within limits, so that no client keeps the others out, and ended cleanly.
+//! Connections: accepted within limits, so that no client locks out the others, and ended cleanly.
 //!
-//! `axum::serve` waits for a client's headers for ever, waits for ever for one that does not read, and takes as many
-//! connections as come. Here a client has some seconds for the head of each request and some to take a part of an answer,
-//! an address has its share of the connections, and who comes when there is none left is told so instead of waiting.
+//! `axum::serve` waits without limit for a client's headers and for a client that does not read, and accepts any number
+//! of connections. Here, the head of each request and each pause in reading a response have a time limit, each address
+//! has a maximum of connections, and a client above the limit is refused with a message instead of waiting.
 
 use std::{
     io,
@@ -33,35 +33,36 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
 use super::{
-    config::Reached,
+    config::NetworkSettings,
     shares::{Share, Shares, network},
 };
 
-/// Files that are left for databases, the store and exports.
+/// Open files that are reserved for databases, the store and exports.
 const OTHER_FILES: u64 = 256;
 
-/// Bytes that the system keeps of an answer for a client that has not taken them yet. They are the console's memory to a
-/// container or a service unit, and without a limit the system lets them grow to some megabytes a connection.
+/// Bytes of a response that the system buffers for a client that has not read them yet. Containers and service units
+/// count them as the console's memory, and without a limit the system lets them grow to some megabytes a connection.
 const SENT_AHEAD: usize = 256 << 10;
 
-/// What clients may take.
+/// The limits of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at the same time. Times [`Limits::head_bytes`], this is what all heads together can take.
+    /// Connections at the same time. Multiplied by [`Limits::head_bytes`], this is the maximum size of all heads
+    /// together.
     pub most: usize,
-    /// Connections at the same time from one address. Trusted proxies together have what this leaves of all.
+    /// Connections at the same time from one address. A trusted proxy may have `most` minus this.
     pub of_one: usize,
-    /// How long the head of a request may take, and how long a connection may stay open between two.
+    /// How long the head of a request may take, and how long a connection may stay open between two requests.
     pub head: Duration,
-    /// Bytes of a request's head: address and headers.
+    /// Maximum bytes of a request's head: address and headers.
     pub head_bytes: usize,
-    /// How long a client may take nothing of an answer that it was sent.
+    /// How long a client may read nothing of a response.
     pub stalled: Duration,
 }
 
 impl Limits {
-    /// As many connections as the system allows, at most two thousand: some dozens of people have some hundreds, and the
-    /// heads of so many take 32 MB at the worst.
+    /// Returns limits with as many connections as the system allows, at most 2,000: some dozens of users have some
+    /// hundreds, and the heads of 2,000 need at most 32 MB.
     pub fn of_system() -> Self {
         let files = raise_open_files();
         let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).clamp(64, 2_000);
@@ -80,17 +81,17 @@ impl Limits {
         }
     }
 
-    /// Connections that a client at this address may have at the same time.
-    fn of(&self, address: IpAddr, reached: &Reached) -> usize {
-        if reached.trusts(address) { self.most - self.of_one } else { self.of_one }
+    /// Returns the number of connections that a client at this address may have at the same time.
+    fn of(&self, address: IpAddr, settings: &NetworkSettings) -> usize {
+        if settings.trusts(address) { self.most - self.of_one } else { self.of_one }
     }
 }
 
-/// Lets the process open as many files as it is allowed to at all; answers how many that are.
+/// Raises the limit of open files to the process's maximum, up to `ENOUGH`, and returns it.
 #[cfg(unix)]
 fn raise_open_files() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// What is enough; some systems allow so many that tables made for all of them would fill the memory.
+    /// A sufficient number; some systems allow so many that tables for all of them would fill the memory.
     const ENOUGH: u64 = 65_536;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(ENOUGH).min(ENOUGH);
@@ -107,17 +108,17 @@ fn raise_open_files() -> u64 {
     }
 }
 
-/// Where there is no such limit.
+/// Returns no limit, because the system has none.
 #[cfg(not(unix))]
 fn raise_open_files() -> u64 {
     u64::MAX
 }
 
-/// Serves until `stopping`, then lets requests under way end for at most `last_words`.
+/// Serves until `stopping`, then waits at most `last_words` for running requests.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    reached: Reached,
+    settings: NetworkSettings,
     limits: Limits,
     stopping: CancellationToken,
     last_words: Duration,
@@ -132,9 +133,9 @@ pub async fn serve(
             accepted = accept(&listener) => accepted,
             () = stopping.cancelled() => break,
         };
-        // An IPv4 client of an IPv6 socket is the IPv4 client that it is.
+        // An IPv4 client of an IPv6 socket counts by its IPv4 address.
         let client = address.ip().to_canonical();
-        let Ok(place) = places.take(&network(client), limits.of(client, &reached)) else {
+        let Ok(place) = places.take(&network(client), limits.of(client, &settings)) else {
             tokio::spawn(refuse(stream));
             continue;
         };
@@ -144,7 +145,7 @@ pub async fn serve(
         let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
         tokio::spawn(async move {
             let _place: Share<IpAddr> = place;
-            // A client that goes away, takes nothing or sends nonsense is its own affair.
+            // A client that disconnects, stops reading or sends invalid requests needs no warning.
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "a connection ended");
             }
@@ -156,8 +157,8 @@ pub async fn serve(
     }
 }
 
-/// Refuses a request that does not say once for which host it is (RFC 9112, 3.2): whoever stands in front may have taken
-/// it for another one. HTTP/1.0 knows no hosts.
+/// Refuses a request without exactly one valid Host header (RFC 9112, 3.2): a proxy in front may have read another
+/// host. HTTP/1.0 has no hosts.
 async fn with_one_host(request: Request, next: Next) -> Response {
     let mut hosts = request.headers().get_all(header::HOST).into_iter();
     let sound = match (hosts.next(), hosts.next()) {
@@ -171,12 +172,12 @@ async fn with_one_host(request: Request, next: Next) -> Response {
     (StatusCode::BAD_REQUEST, "A request has to name the host that it is for once, in a header Host.\n").into_response()
 }
 
-/// The next connection; a system that has none left to give is asked again a little later.
+/// Returns the next connection. If the system has none left to give, tries again after a second.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                // Small answers go at once. Where that cannot be set they go a little later.
+                // Small responses are sent at once. If this cannot be set, they are sent a little later.
                 let _ = stream.set_nodelay(true);
                 bound_sent_ahead(&stream);
                 return (stream, address);
@@ -190,7 +191,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Bounds what the system keeps of answers for a connection. Where it cannot be set, the system's own bound holds.
+/// Bounds the system's buffer for responses of a connection. If it cannot be set, the system's own bound applies.
 #[cfg(unix)]
 fn bound_sent_ahead(stream: &TcpStream) {
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream, SENT_AHEAD);
@@ -206,7 +207,7 @@ fn of_one_client(error: &io::Error) -> bool {
     )
 }
 
-/// Says why and hangs up. A client that does not even take that is not waited for.
+/// Answers with the reason and disconnects. Waits at most 2 s for a client that does not read.
 async fn refuse(mut stream: TcpStream) {
     const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n\
         Content-Type: text/plain; charset=utf-8\r\nContent-Length: 76\r\n\r\n\
@@ -238,7 +239,7 @@ mod tests {
         stalled: Duration::from_secs(60),
     };
 
-    /// What the request to `/slow` says and waits for.
+    /// The start and the permitted end of the request to `/slow`.
     #[derive(Default)]
     struct Slow {
         begun: Notify,
@@ -265,9 +266,10 @@ mod tests {
                 get(async || Body::from_stream(stream::repeat(Ok::<_, Infallible>("x".repeat(1 << 16))))),
             );
         let stopping = CancellationToken::new();
-        // The last address of a test is a proxy's.
-        let reached = Reached { trusted_proxies: vec!["127.0.0.99/32".parse().unwrap()], ..Reached::default() };
-        let serving = serve(listener, router, reached, limits, stopping.clone(), Duration::from_secs(5));
+        // 127.0.0.99 is a trusted proxy.
+        let settings =
+            NetworkSettings { trusted_proxies: vec!["127.0.0.99/32".parse().unwrap()], ..NetworkSettings::default() };
+        let serving = serve(listener, router, settings, limits, stopping.clone(), Duration::from_secs(5));
         (address, stopping, tokio::spawn(serving), slow)
     }
 
@@ -277,7 +279,7 @@ mod tests {
         socket.connect(to).await.unwrap()
     }
 
-    /// Everything that comes until the other side hangs up.
+    /// Returns everything received until the server disconnects.
     async fn rest(mut stream: TcpStream) -> String {
         let mut said = Vec::new();
         let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut said)).await.expect("it ends");
@@ -304,7 +306,7 @@ mod tests {
         let body = one_more.split("\r\n\r\n").nth(1).unwrap();
         assert!(one_more.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
         assert!(ask(connect("127.0.0.2", address).await, "/").await.ends_with("127.0.0.2"));
-        // A place is free again as soon as its connection is gone.
+        // A place is free again as soon as its connection has ended.
         idle.pop();
         let again = loop {
             let said = ask(connect("127.0.0.1", address).await, "/").await;
@@ -339,7 +341,7 @@ mod tests {
         slow.begun.notified().await;
         let mut deaf = connect("127.0.0.1", address).await;
         deaf.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        // It holds the one place of its address until it is hung up on.
+        // It holds the one place of its address until the server disconnects it.
         while ask(connect("127.0.0.1", address).await, "/").await.starts_with("HTTP/1.1 503 ") {}
         drop(deaf);
         slow.go_on.notify_one();

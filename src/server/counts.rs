@@ -1,7 +1,7 @@
-//! How many failed events match a list's filter where neither the ledger nor the snapshot knows: by a text, a category or a
-//! time. The tables are read for it, as far as a bound, and what was not read is said.
+//! Counts the failed events that match a list's filter where neither the ledger nor the snapshot knows the number:
+//! filters by text, category or time. It reads the tables up to a bound, and reports what was not read.
 //!
-//! One count at a time, and what was counted is known for a minute: an open page is read again at every change.
+//! One count runs at a time, and its result is kept for a minute: an open page is read again at every change.
 
 use std::{
     collections::BTreeMap,
@@ -23,23 +23,23 @@ use crate::{
     },
 };
 
-/// Steps of [`SCAN_LIMIT`] rows that a count reads of each application at most.
+/// Maximum steps of [`SCAN_LIMIT`] rows that a count reads of each application.
 const STEPS: u32 = 5;
 
-/// For so long a count is not made again.
+/// How long a result is kept.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// The counts of the last minute, by filter and by what whoever asked may see.
+/// The counts of the last minute, by filter and by what the user may see.
 #[derive(Debug, Default)]
 pub struct Counts(Mutex<BTreeMap<String, (Instant, Counted)>>);
 
-/// Counts what matches a filter.
+/// Counts the failed events that match a filter.
 pub async fn of_list(console: &Console, filter: &Filter) -> Counted {
-    // A range up to now is the same words for everybody, while "today" begins where the reader's day does. By the minute:
-    // within one, what the last hour holds is not counted again.
+    // A range up to now has the same query for every user, but "today" begins with the user's own day, so the key has
+    // its times. They are in minutes, so that the last hour is not counted again within a minute.
     let minutes = [filter.from, filter.until].map(|at| at.map(|at| at.timestamp() / 60));
     let key = format!("{:?} {} {minutes:?} {}", console.only(), console.masked().is_some(), filter.to_query());
-    // Held while it is counted: a count reads more than any page does.
+    // Locked during the count: a count reads more than any page does.
     let mut counts = console.parts.counts.0.lock().await;
     counts.retain(|_, (at, _)| at.elapsed() < KEPT);
     if let Some((_, counted)) = counts.get(&key) {
@@ -57,7 +57,7 @@ async fn count(console: &Console, filter: &Filter) -> Counted {
     let mut counted = Counted { total: 0, to_retry: 0, complete: true, scans: Vec::new() };
     for (source, answer) in parts {
         let Ok(Part { total, to_retry, read, complete }) = answer else {
-            // Named as missing by the list itself.
+            // The list itself reports it as missing.
             counted.complete = false;
             continue;
         };
@@ -69,7 +69,7 @@ async fn count(console: &Console, filter: &Filter) -> Counted {
     counted
 }
 
-/// What was counted in one application.
+/// The count of one application.
 struct Part {
     total: u64,
     to_retry: u64,

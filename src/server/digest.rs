@@ -1,11 +1,11 @@
-//! The arithmetic by which a source's table and the ledger are compared, range by range, without reading either into
-//! memory: both sides are asked the same sums.
+//! Sums that compare a source's table and the ledger, range by range, without reading either into memory: both sides
+//! calculate the same sums.
 //!
-//! A number of rows and sums of ids and retries miss changes that make up for each other (3 → 0 here and 0 → 3 there), and
-//! so does any sum in which retries stand alone or once multiplied. The last sum squares a mixture of id and retries
-//! modulo a prime: rows that changed together leave the same sum only by a chance of one in two thousand million.
+//! A number of rows and sums of ids and retries miss changes that cancel each other out (3 → 0 in one row and 0 → 3 in
+//! another), and so does any sum that is linear in the retries. The last sum squares a mixture of id and retries modulo
+//! a prime: after changes in several rows it is the same only with a chance of one in two thousand million.
 
-/// What a row's id is reduced by before anything is multiplied with it, so that no number outgrows 63 bits.
+/// The modulus of a row's id before it is multiplied, so that no number exceeds 63 bits.
 const IDS: i64 = 1_000_003;
 const RETRIES: i64 = 65_537;
 const MIX: i64 = 2_147_483_629;
@@ -20,20 +20,20 @@ pub struct Digest {
     pub mixed: i64,
 }
 
-/// The last three sums as SQL. `id`, `retries` and `mark` (what the source calculates from the row's event id and feed) are
-/// expressions of signed 64-bit numbers that are never NULL; all three dialects calculate a remainder with the sign of
-/// what is divided.
+/// Returns the last three sums as SQL. `id`, `retries` and `mark` (which the source calculates from the row's event id
+/// and feed) are expressions of signed 64-bit numbers that are never NULL; in all three dialects a remainder has the
+/// sign of the dividend.
 pub fn sums(id: &str, retries: &str, mark: &str) -> [String; 3] {
     let (id, retries) = (format!("(({id}) % {IDS})"), format!("(({retries}) % {RETRIES})"));
     let mixture = format!("(({id} * 7919 + {retries} * 104729 + (({mark}) % {IDS}) * 1299709 + 13) % {MIX})");
     [format!("SUM({id})"), format!("SUM({retries})"), format!("SUM(({mixture} * {mixture}) % {SUM})")]
 }
 
-/// What stands for retries that are NULL or not there.
+/// The value for retries that are NULL or missing.
 pub const NO_RETRIES: i64 = -1;
 
-/// Ids from the lowest to the highest of a bucket, where a row's bucket is `id / width` as all three dialects divide:
-/// towards zero.
+/// Returns the lowest and the highest id of a bucket. A row's bucket is `id / width`, rounded towards zero in all three
+/// dialects.
 pub fn bucket(number: i64, width: i64) -> (i64, i64) {
     let first = number.saturating_mul(width);
     match number {

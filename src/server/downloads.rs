@@ -1,7 +1,8 @@
-//! Downloads at a time: each reads its source and holds some rows in memory until its reader has taken them, so everybody
-//! together can have so many, and each so many of these.
+//! Limits concurrent downloads: each reads its source and holds some rows in memory until its client has read them. So
+//! there is a maximum for all users together, and one for each user.
 //!
-//! Who has all of theirs waits a moment for one to end: a script that asks for several at once is served in turn.
+//! A user with the maximum waits a moment for a download to end: a script that requests several at once is served in
+//! turn.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,25 +15,25 @@ use axum::{
 use http_body_util::BodyExt;
 
 use super::{
-    security::visit::Visit,
+    security::authenticate::Caller,
     shares::{Full, Holder, Share, Shares},
     state::Console,
 };
 use crate::error::Problem;
 
-/// Downloads of everybody at a time.
+/// Concurrent downloads of all users.
 const MOST: usize = 8;
 
-/// Downloads of one person at a time; where nobody signs in, of one address.
+/// Concurrent downloads of one user, or of one address if there is no sign-in.
 const OF_ONE: usize = 3;
 
 /// How long a download waits for its turn.
 const WAITS: Duration = Duration::from_secs(20);
 
-/// After how long to ask again.
+/// The time after which a refused client may try again.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
-/// The downloads that are under way.
+/// The running downloads.
 #[derive(Debug)]
 pub struct Downloads {
     shares: Arc<Shares<Holder>>,
@@ -46,29 +47,30 @@ impl Default for Downloads {
 }
 
 impl Downloads {
-    /// Downloads of which each waits so long for its turn.
+    /// Returns a limit where each download waits at most this time for its turn.
     pub fn waiting(waits: Duration) -> Self {
         Self { shares: Shares::new(MOST), waits }
     }
 
-    /// Takes a place for a download of somebody; waits for one that ends where there is none.
+    /// Reserves a download for a user; if none is free, waits for one to end.
     ///
     /// # Errors
-    /// None ended in time: 429 where whoever asks has all of their own, 503 where everybody together has all.
+    /// Fails if none ended in time: 429 if the user has the maximum of one user, 503 if all users together have the
+    /// maximum.
     pub async fn take(&self, who: &Holder) -> Result<Share<Holder>, Problem> {
         self.shares.wait(who, OF_ONE, self.waits).await.map_err(|full| refusal(full).after(ASK_AGAIN))
     }
 }
 
-/// Lets a download begin when it is its turn, and counts it until its reader has taken the last of it, or has gone away.
+/// Starts a download when it is its turn, and counts it until its client has read all of it or has disconnected.
 pub async fn in_turn(State(console): State<Console>, request: Request, next: Next) -> Response {
-    let who = request.extensions().get::<Visit>().map_or(Holder::Unknown, Holder::person);
+    let who = request.extensions().get::<Caller>().map_or(Holder::Unknown, Holder::person);
     let share = match console.parts.downloads.take(&who).await {
         Ok(share) => share,
         Err(problem) => return problem.into_response(),
     };
     let response = next.run(request).await;
-    // The body holds the share for as long as it lives.
+    // The body holds the share until it is dropped.
     response.map(|body| {
         Body::new(body.map_err(move |error| {
             let _held = &share;

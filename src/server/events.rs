@@ -1,5 +1,6 @@
-//! One failed event with everything that stands around it: its feed, its place in the queue, the other failed events of
-//! the same record, and the neighbours in the list it was opened from.
+//! One failed event with everything around it: its feed, its place in the queue, the other failed events of the same
+//! record, and the neighbours in the list it was opened from. It reads the source and the ledger, and records the view
+//! in the audit log.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,45 +27,45 @@ use crate::{
     },
 };
 
-/// Other failed events of the same record that one application contributes.
+/// Maximum other failed events of the same record that one application contributes.
 const SAME_RECORD: u32 = 10;
 
-/// How long a look at an event stands for those that the same person takes after it, as open pages do by themselves.
-const ONE_LOOK: Duration = Duration::from_secs(3_600);
+/// How long a recorded view of an event covers later ones of the same user, which open pages make by themselves.
+const VIEW_INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// Looks that are remembered.
-const MOST_LOOKS: usize = 10_000;
+/// Maximum views that are remembered.
+const MOST_VIEWS: usize = 10_000;
 
-/// Who has looked at which event lately, and has it on record.
+/// The recent views of events that are recorded in the audit log, by user.
 #[derive(Debug, Default)]
-pub struct Looks(Mutex<HashMap<(String, String, RowId), Instant>>);
+pub struct RecentViews(Mutex<HashMap<(String, String, RowId), Instant>>);
 
-impl Looks {
-    /// Whether this person has a look at the event on record that stands for one at `now`.
+impl RecentViews {
+    /// Returns whether a recorded view of the event by this user covers one at `now`.
     fn stands(&self, who: &str, app: &str, id: RowId, now: Instant) -> bool {
-        let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = looks.get(&(who.to_owned(), app.to_owned(), id));
-        at.is_some_and(|at| now.saturating_duration_since(*at) < ONE_LOOK)
+        let recent_views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = recent_views.get(&(who.to_owned(), app.to_owned(), id));
+        at.is_some_and(|at| now.saturating_duration_since(*at) < VIEW_INTERVAL)
     }
 
     fn remember(&self, who: &str, app: &str, id: RowId, now: Instant) {
-        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if looks.len() >= MOST_LOOKS {
-            looks.retain(|_, at| now.saturating_duration_since(*at) < ONE_LOOK);
+        let mut recent_views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent_views.len() >= MOST_VIEWS {
+            recent_views.retain(|_, at| now.saturating_duration_since(*at) < VIEW_INTERVAL);
         }
-        if looks.len() >= MOST_LOOKS {
-            // Then some are on record twice.
-            looks.clear();
+        if recent_views.len() >= MOST_VIEWS {
+            // Some views are then recorded twice.
+            recent_views.clear();
         }
-        looks.insert((who.to_owned(), app.to_owned(), id), now);
+        recent_views.insert((who.to_owned(), app.to_owned(), id), now);
     }
 }
 
-/// A failed event's page. `live`: for its live parts alone; then it has no payload. Error texts it has: such a look is on
-/// record unless the same person has one on record that is not older than an hour.
+/// Returns a failed event's page. `live`: only its live parts, without payloads but with error texts. Such a view is
+/// recorded unless a recorded view by the same user is less than an hour old.
 ///
 /// # Errors
-/// An unknown application, an event that is not in the table, or a source that does not answer.
+/// Fails if the application is unknown, the event is not in the table, or the source does not answer.
 pub async fn event(
     console: &Console,
     actor: &Actor,
@@ -74,7 +75,7 @@ pub async fn event(
     live: bool,
 ) -> Result<EventPage, Problem> {
     let source = console.source(app)?;
-    // The page is whole without the history; and an id can have been another event's, which is not this one's.
+    // The page can do without the history. The id can have been another event's, whose life does not belong here.
     let lives = console.parts.store.ledger_events_of_row(&source.app().info.key, id).await.unwrap_or_default();
     let life = lives.into_iter().next().filter(|life| life.state.is_open());
     let known = known_log(console, source, life.as_ref()).await;
@@ -124,17 +125,17 @@ pub async fn event(
             attempts.iter_mut().for_each(|attempt| attempt.payload = None);
         }
         event.earlier.iter_mut().for_each(|attempt| attempt.payload = None);
-        if !console.parts.looks.stands(&actor.who, app, id, Instant::now()) {
+        if !console.parts.recent_views.stands(&actor.who, app, id, Instant::now()) {
             let entry =
                 actor.entry(AuditKind::ErrorViewed).app(app).what(format!("failed event {id}, its page read again"));
             console.parts.audit.record(entry).await?;
-            console.parts.looks.remember(&actor.who, app, id, Instant::now());
+            console.parts.recent_views.remember(&actor.who, app, id, Instant::now());
         }
     } else {
         same.iter_mut().for_each(|row| row.payload = row.payload.as_deref().and_then(payload::reference));
         let entry = actor.entry(AuditKind::PayloadViewed).app(app).what(format!("failed event {id}, its page"));
         console.parts.audit.record(entry).await?;
-        console.parts.looks.remember(&actor.who, app, id, Instant::now());
+        console.parts.recent_views.remember(&actor.who, app, id, Instant::now());
     }
     fit(&mut event);
     let seen = view.and_then(|view| view.seen);
@@ -161,33 +162,33 @@ pub async fn event(
     })
 }
 
-/// Bytes of a page that the first error, the payload and the latest error may take each time that they are shown.
+/// Bytes of a page for the first error, the payload and the latest error, for each time that they are shown.
 const SHOWN: usize = 130_000;
 
-/// Bytes of a page that the errors of all other attempts may take.
+/// Bytes of a page for the errors of all other attempts.
 const OTHERS: usize = 600_000;
 
-/// The same of one attempt of an earlier failure.
+/// Bytes of a page for one attempt of an earlier failure.
 const EARLIER: usize = 4_000;
 
-/// Cuts the long texts of an event to what a page carries of them together. Each can be downloaded whole.
+/// Cuts the long texts of an event to what a page can contain of them together. Each can be downloaded whole.
 fn fit(event: &mut FailedEvent) {
     for text in [&mut event.row.error, &mut event.row.payload].into_iter().flatten() {
-        // Taken apart, and as stored.
+        // Shown twice: parsed, and as stored.
         Room::new(2 * SHOWN).take(text, 2);
     }
-    // Of earlier failures the page shows no more than what the error says.
+    // For earlier failures, the page shows only what the error says.
     for attempt in &mut event.earlier {
         attempt.error_cut |= attempt.error.as_mut().is_some_and(|error| Room::new(EARLIER).take(error, 1));
     }
     let Availability::Here(attempts) = &mut event.attempts else { return };
     let (mut latest, mut others) = (Room::new(3 * SHOWN), Room::new(OTHERS));
-    // Of attempts with one error after the other the page shows the error once, and must still see that it is the same.
+    // The page shows the same error of consecutive attempts once, and must still recognize it as the same.
     let same = |one: &Attempt, next: &Attempt| one.error == next.error && one.error_cut == next.error_cut;
     for (number, alike) in attempts.chunk_by_mut(same).rev().enumerate() {
         let Some((first, rest)) = alike.split_first_mut() else { continue };
         if let Some(error) = &mut first.error {
-            // The latest error stands on the page taken apart, as stored, and among the attempts.
+            // The page shows the latest error three times: parsed, as stored, and among the attempts.
             first.error_cut |= if number == 0 { latest.take(error, 3) } else { others.take(error, 1) };
         }
         for attempt in rest {
@@ -197,14 +198,15 @@ fn fit(event: &mut FailedEvent) {
     }
 }
 
-/// The group that the ledger counts a failed event to; `None`: the watcher has not seen it yet.
+/// Returns the group that the ledger counts a failed event to. `None` if the watcher has not seen it yet.
 async fn group(console: &Console, app: &str, id: RowId) -> Result<Option<EventGroup>, Problem> {
     let Some(fault) = console.parts.store.fault_of(app, id).await? else { return Ok(None) };
     let group = groups::find(console, fault).await?;
     Ok(group.map(|group| EventGroup { fault, title: group.title.clone(), failed: group.failed(), note: group.note }))
 }
 
-/// The rows of the retry log that the ledger knows of an event, where the log is a long one; `None`: the log is to be asked.
+/// Returns the rows of the retry log that the ledger knows of an event, if the table is long. `None` if the log must be
+/// read.
 async fn known_log(console: &Console, source: &Source, life: Option<&LedgerEvent>) -> Option<KnownLog> {
     let app = &source.app().info.key;
     let event_id = life?.event_id.clone()?;
@@ -215,7 +217,7 @@ async fn known_log(console: &Console, source: &Source, life: Option<&LedgerEvent
     Some(KnownLog { event_id, ids, to })
 }
 
-/// The other failed events of the record that this one is about, in every application.
+/// Returns the other failed events of this one's record, in every application.
 async fn same_record(
     console: &Console,
     row: &FailedEventRow,
@@ -223,7 +225,7 @@ async fn same_record(
 ) -> (Vec<FailedEventRow>, Vec<MissingPart>) {
     let needle = row.payload.as_deref().and_then(record_uuid).or_else(|| row.event_id.as_deref().and_then(record_uuid));
     let Some(needle) = needle else { return (Vec::new(), Vec::new()) };
-    // The ledger reads less of a long payload than this page does: what it calls this record is asked of it.
+    // The ledger reads less of a long payload than this page does, so it is asked for its own id of the record.
     let known = life.and_then(|life| life.record.as_deref()).unwrap_or(&needle);
     let asked = console.sources().map(|source| {
         let own = source.app().info.key == row.app;
@@ -257,8 +259,8 @@ async fn same_record(
     (rows, missing)
 }
 
-/// The same of one application with a long table, by way of the ledger, which knows every row's record; `None`: this is
-/// the source's to answer, also where rows have left or were given to other events since the last look.
+/// As `same_record`, for one application with a long table: uses the ledger, which knows every row's record. `None` if
+/// the source must answer, also if rows were removed or their ids belong to other events since the last poll.
 async fn known_of_record(
     console: &Console,
     source: &Source,
@@ -281,8 +283,8 @@ async fn known_of_record(
     same.then_some(Ok(rows))
 }
 
-/// Waiting failed events of the feed with a lower id. The ledger is asked where it says of this row what the table says:
-/// while a retry is under way it may not have seen the others either.
+/// Returns the number of waiting failed events of the feed with a lower id. The ledger is used if it agrees with the
+/// table on this row: during a retry it may not have seen the others either.
 async fn ahead(
     console: &Console,
     source: &Source,
@@ -303,20 +305,21 @@ fn find_feed<'a>(feeds: &'a [Feed], uri: Option<&str>) -> Option<&'a Feed> {
     feeds.iter().find(|feed| feed.uri.as_deref() == uri)
 }
 
-/// The publisher's side of applications, kept for a while: counting a long table is not repeated for every page view.
+/// The publisher's side of applications, kept for a while, so that a long table is not counted again for every page
+/// view.
 #[derive(Debug, Default)]
 pub struct Publishers {
     kept: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Option<Publisher>>>>>,
 }
 
-/// How old an answer may be.
+/// Maximum age of an answer.
 const FRESH: TimeDelta = TimeDelta::seconds(30);
 
 impl Publishers {
-    /// What the application publishes, counted now or a moment ago. Ten people who ask at once cost one count.
+    /// Returns what the application publishes, counted now or a moment ago. Ten users at once cost one count.
     ///
     /// # Errors
-    /// The source does not answer.
+    /// Fails if the source does not answer.
     pub async fn of(&self, source: &Source) -> Result<Publisher, Problem> {
         let slot = {
             let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -339,8 +342,8 @@ mod tests {
 
     #[test]
     fn a_look_stands_for_an_hour_for_one_person_and_one_event() {
-        let (looks, now) = (Looks::default(), Instant::now());
-        looks.remember("asha", "odoo", RowId(1), now);
+        let (recent_views, now) = (RecentViews::default(), Instant::now());
+        recent_views.remember("asha", "odoo", RowId(1), now);
         for (who, app, id, seconds, stands) in [
             ("asha", "odoo", 1, 0, true),
             ("asha", "odoo", 1, 3_599, true),
@@ -350,11 +353,11 @@ mod tests {
             ("binta", "odoo", 1, 0, false),
         ] {
             let at = now + Duration::from_secs(seconds);
-            assert_eq!(looks.stands(who, app, RowId(id), at), stands, "{who} {app} {id} {seconds}");
+            assert_eq!(recent_views.stands(who, app, RowId(id), at), stands, "{who} {app} {id} {seconds}");
         }
-        for id in 0..3 * MOST_LOOKS as i128 {
-            looks.remember("asha", "odoo", RowId(id), now);
+        for id in 0..3 * MOST_VIEWS as i128 {
+            recent_views.remember("asha", "odoo", RowId(id), now);
         }
-        assert!(looks.0.lock().unwrap().len() <= MOST_LOOKS);
+        assert!(recent_views.0.lock().unwrap().len() <= MOST_VIEWS);
     }
 }

@@ -1,4 +1,5 @@
-//! What matches a filter as a file, and the long texts of one event whole: all streamed, none of it held in memory.
+//! The failed events that match a filter as a file, and the long texts of one event whole. All of it is streamed, and
+//! none is held in memory whole. Every export and download is recorded in the audit log.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -31,12 +32,11 @@ use crate::{
     },
 };
 
-/// Rows that one step reads. They go by their ids, which is the one index there is, so a small step costs no more in
-/// all than a large one.
+/// Rows read in one step. Steps follow the ids, the only index, so small steps cost no more in total than large ones.
 const STEP: u32 = 50;
 
-/// Characters of a text that a step reads of each row: twice as many as the consumers write. A row with a longer text is
-/// read alone after that, so that what a download holds in memory is bounded in bytes, whatever is in the table.
+/// Characters of a text that a step reads of each row: twice as many as the consumers write. A row with a longer text
+/// is then read alone, so that the memory of a download is bounded in bytes, whatever is in the table.
 const SHORT: TextLimit = TextLimit(8_000);
 
 /// Bytes of a file that are written at a time.
@@ -45,7 +45,7 @@ const WRITTEN: usize = 64 << 10;
 /// Characters of a long text that one step of a download reads.
 const PIECE: u32 = 1 << 20;
 
-/// A form of export.
+/// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Csv,
@@ -61,10 +61,10 @@ impl Form {
     }
 }
 
-/// The failed events that match as a file: application by application, in the order of their ids.
+/// Returns the failed events that match as a file: application by application, in the order of their ids.
 ///
 /// # Errors
-/// A bad filter, or a source that does not answer: a file must not leave out an application in silence.
+/// Fails if the filter is invalid or a source does not answer: a file must not omit an application in silence.
 async fn failed_events(
     console: Console,
     actor: &Actor,
@@ -82,14 +82,14 @@ async fn failed_events(
     }
     let mut sources = Vec::new();
     for source in console.sources().filter(|source| filter.wants_app(&source.app().info.key)) {
-        // The same times from the first row to the last, whatever the ledger sees meanwhile.
+        // Read once, so that the times are the same from the first row to the last, whatever the ledger sees meanwhile.
         sources.push((source.clone(), lists::times(&console, source).await));
     }
     let ranged = filter.has_range();
     let compared: BTreeMap<String, Times> =
         sources.iter().filter(|_| ranged).map(|(source, times)| (source.app().info.key.clone(), *times)).collect();
     let what = on_record(&console, &filter).await?;
-    // Whoever gets the file from somebody else sees what it is of.
+    // Later readers of the file can see its filter.
     let told: Arc<str> = match filter.to_query() {
         none if none.is_empty() => "everything".into(),
         query => query.into(),
@@ -97,7 +97,7 @@ async fn failed_events(
     let (reading, of) = (Reading::of(&console), console.clone());
     let mut pages =
         Box::pin(stream::iter(sources).flat_map(move |source| pages(of.clone(), source, filter.clone(), reading)));
-    // The first page is read before the status is sent, so that an error is one.
+    // The first page is read before the status is sent, so that an error has its own status.
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
     let mut record = Record::begin(&console, actor, form.word(), &what).await?;
     let known: BTreeMap<String, String> =
@@ -111,7 +111,7 @@ async fn failed_events(
                 record.end();
                 Vec::new()
             }
-            // A lost source ends the download with an error; a short file that looks whole would be worse.
+            // A lost source ends the download with an error; a short file that looks complete would be worse.
             Err(problem) => return stream::iter([Err(problem)]).boxed(),
         };
         record.count(&rows);
@@ -148,7 +148,7 @@ async fn failed_events(
     Ok((headers, Body::from_stream(body.map(|chunk| chunk.map(Bytes::from)))).into_response())
 }
 
-/// A filter as it may stand on record: without the text that was searched for.
+/// Returns a filter for the audit log: of a search text, only its length and a hash.
 async fn on_record(console: &Console, filter: &Filter) -> Result<String, Problem> {
     let rest = Filter { text: None, ..filter.clone() }.to_query();
     let Some(text) = &filter.text else { return Ok(rest) };
@@ -156,7 +156,7 @@ async fn on_record(console: &Console, filter: &Filter) -> Result<String, Problem
     Ok(if rest.is_empty() { searched } else { format!("{rest}, {searched}") })
 }
 
-/// What whoever asks may read.
+/// What the user may read.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     search: SearchIn,
@@ -164,14 +164,14 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// As whom this console is seen by may.
+    /// Returns what the user of this console may read.
     pub fn of(console: &Console) -> Self {
         Self { search: lists::search_in(console), masked: console.masked().is_some() }
     }
 }
 
-/// An export in the audit log: its beginning before a byte of it is sent, its end with the number of rows when the last
-/// one was given away, or when the reader went away.
+/// An export in the audit log: its beginning is recorded before a byte is sent, its end with the number of rows when
+/// the last one was sent or the client disconnected.
 #[derive(Debug)]
 pub struct Record {
     console: Console,
@@ -181,8 +181,10 @@ pub struct Record {
 }
 
 impl Record {
+    /// Records the beginning of an export.
+    ///
     /// # Errors
-    /// The audit log cannot be written: nothing must be exported.
+    /// Fails if the audit log cannot be written: then nothing must be exported.
     pub async fn begin(console: &Console, actor: &Actor, form: &str, query: &str) -> Result<Self, Problem> {
         let masked = if console.masked().is_some() { ", masked" } else { "" };
         let filter = if query.is_empty() { "no filter".to_owned() } else { format!("filter {query}") };
@@ -191,12 +193,12 @@ impl Record {
         Ok(Self { console: console.clone(), entry, rows: 0, ended: false })
     }
 
-    /// Rows that are given away now.
+    /// Counts rows that are sent now.
     pub fn count(&mut self, rows: &[FailedEventRow]) {
         self.rows += rows.len() as u64;
     }
 
-    /// All of them were given away.
+    /// Marks that all rows were sent.
     pub fn end(&mut self) {
         self.ended = true;
     }
@@ -208,13 +210,13 @@ impl Drop for Record {
         let outcome = if self.ended { AuditOutcome::Done } else { AuditOutcome::Partly };
         let what = format!("{}: {} rows", entry.what, self.rows);
         self.console.parts.running.spawn(async move {
-            // The rows have been given away; that this cannot be written is in the log.
+            // The rows were sent; if this cannot be recorded, the log says so.
             let _ = console.parts.audit.record(entry.what(what).outcome(outcome)).await;
         });
     }
 }
 
-/// Every page of an export, and `None` behind the last one.
+/// Returns every page of an export, and `None` after the last one.
 pub fn to_the_end(
     first: Vec<FailedEventRow>,
     rest: impl Stream<Item = Result<Vec<FailedEventRow>, Problem>>,
@@ -223,7 +225,7 @@ pub fn to_the_end(
     pages.map(|page| page.map(Some)).chain(stream::iter([Ok(None)]))
 }
 
-/// Every failed event of one source that matches, oldest id first, page by page.
+/// Returns every failed event of one source that matches, lowest id first, page by page.
 pub fn pages(
     console: Console,
     (source, times): (Arc<Source>, Times),
@@ -246,7 +248,8 @@ pub fn pages(
             };
             let ListRows { rows, stopped_at, .. } = lists::of_source(&console, &source, &request, times).await?;
             let full = rows.len() >= STEP as usize;
-            // A full page goes on after its last row; a text search that looked far enough, where it stopped.
+            // After a full page, the next step begins after its last row; after a bounded text search, where it
+            // stopped.
             let next =
                 if full { rows.last().map(|row| Position { after: true, ..row.position.clone() }) } else { stopped_at };
             let mut rows: Vec<_> = rows.into_iter().map(|row| row.row).collect();
@@ -262,7 +265,7 @@ pub fn pages(
         let (console, source) = of.clone();
         async move {
             let long: Vec<RowId> = rows.iter().filter(|row| is_long(row)).map(|row| row.id).collect();
-            // One that is gone by now is not in the table any more.
+            // A row that was deleted meanwhile is omitted.
             let mut rows = if long.is_empty() { rows } else { source.rows(&long, TextLimit::EXPORT).await? };
             if !long.is_empty() {
                 present::complete(&console, &source, &mut rows, TextLimit::EXPORT).await;
@@ -278,10 +281,10 @@ pub fn pages(
     })
 }
 
-/// Whether a row has a text of which a step reads only the beginning.
+/// Returns whether a row has a text of which a step reads only the beginning.
 fn is_long(row: &FailedEventRow) -> bool {
     let most = SHORT.0 as usize;
-    // No text of fewer bytes has so many characters.
+    // A text has at least as many bytes as characters.
     let latest = row.latest.as_ref().and_then(|latest| latest.error.as_ref());
     [row.error.as_ref(), row.payload.as_ref(), latest]
         .into_iter()
@@ -289,19 +292,19 @@ fn is_long(row: &FailedEventRow) -> bool {
         .any(|text| text.len() >= most && text.chars().count() >= most)
 }
 
-/// Says in a row's texts that they were cut, where they were.
+/// Marks those texts of a row that were cut.
 pub(super) fn mark_cut(row: &mut FailedEventRow) {
     let TextLimit(limit) = TextLimit::EXPORT;
     let latest = row.latest.as_mut().and_then(|latest| latest.error.as_mut());
     for text in [row.error.as_mut(), row.payload.as_mut(), latest].into_iter().flatten() {
-        // No text of fewer bytes has so many characters.
+        // A text has at least as many bytes as characters.
         if text.len() >= limit as usize && text.chars().count() >= limit as usize {
             text.push_str(&format!("… [cut here, after {limit} characters]"));
         }
     }
 }
 
-/// New ones stand at the end, so that what reads a file by the places of its columns goes on reading it.
+/// New columns are added at the end, so that programs that read a file by position of columns keep working.
 const COLUMNS: [&str; 23] = [
     "application",
     "id",
@@ -328,7 +331,7 @@ const COLUMNS: [&str; 23] = [
     "filtered_by",
 ];
 
-/// What the time in `first_failed_at_utc` is.
+/// Returns what the time in `first_failed_at_utc` is.
 pub(super) fn is_what(since: &FailedSince) -> &'static str {
     match since {
         _ if since.at().is_none() => "not known",
@@ -338,7 +341,7 @@ pub(super) fn is_what(since: &FailedSince) -> &'static str {
     }
 }
 
-/// Which time of a row a filter by time has compared.
+/// Returns which time of a row a filter by time has compared.
 fn compared_time(row: &FailedEventRow, times: Times) -> &'static str {
     match times {
         Times::Stored if row.moves => "last change of the row",
@@ -382,7 +385,7 @@ fn csv_cells(row: &FailedEventRow, name: &str, filter: &str, compared: Option<&s
     ]
 }
 
-/// A failed event as a line of NDJSON: what the table holds, and behind it what is known beyond that.
+/// A failed event as a line of NDJSON: first what the table holds, then what else is known.
 #[derive(Serialize)]
 struct Line<'a> {
     app: &'a str,
@@ -404,7 +407,7 @@ struct Line<'a> {
     failed_retries_seen: Option<u64>,
     group: Option<i64>,
     record: String,
-    /// In each line, because a line of its own for it would be no failed event to what reads them.
+    /// In each line, because programs would read a separate line as a failed event.
     filter: &'a str,
     filtered_by: Option<&'static str>,
 }
@@ -438,23 +441,23 @@ impl<'a> Line<'a> {
     }
 }
 
-/// How a text begins that a spreadsheet takes for a formula; the wide forms of East Asian keyboards, too.
+/// First characters of a text that a spreadsheet reads as a formula; also the wide forms of East Asian keyboards.
 const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\n', '＝', '＋', '－', '＠'];
 
-/// What a CSV file begins with, so that a spreadsheet that is opened by a double click reads it as UTF-8 and shows names in
-/// Devanagari as they are.
+/// The beginning of a CSV file, so that a spreadsheet opened by a double click reads it as UTF-8 and shows names in
+/// Devanagari unchanged.
 const BOM: &str = "\u{feff}";
 
-/// The head of a CSV file.
+/// Returns the head of a CSV file.
 pub fn csv_head(columns: &[&str]) -> Vec<u8> {
     let mut head = BOM.as_bytes().to_vec();
     head.extend(line(columns.iter().map(|column| (*column).to_owned())));
     head
 }
 
-/// A line of CSV for people and their spreadsheets: control characters are made visible, and a text that a spreadsheet would
-/// take for a formula, or change into a number or a date, gets an apostrophe in front. Numbers and times of the console's
-/// own columns stay as they are. What must be exact is in NDJSON.
+/// Returns a line of CSV for spreadsheets: control characters are made visible, and a text that a spreadsheet would
+/// read as a formula, or change into a number or a date, gets an apostrophe in front. Numbers and times of the
+/// console's own columns stay unchanged. Exact values are in NDJSON.
 pub fn csv_line(columns: &[&str], cells: &[String]) -> Vec<u8> {
     line(cells.iter().enumerate().map(|(place, cell)| {
         let cell = visible(cell);
@@ -475,12 +478,13 @@ fn line(cells: impl Iterator<Item = String>) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// Whether a spreadsheet would make something else of a text.
+/// Returns whether a spreadsheet would change a text into something else.
 fn is_changed(text: &str) -> bool {
     !is_plain_number(text) && (text.starts_with(FORMULA) || is_read_as_value(text.trim()))
 }
 
-/// Whether a text is a number that a spreadsheet shows just so: not more digits than it keeps, no zeros in front.
+/// Returns whether a text is a number that a spreadsheet shows unchanged: not more digits than it keeps, no leading
+/// zeros.
 fn is_plain_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "1"));
@@ -488,13 +492,13 @@ fn is_plain_number(text: &str) -> bool {
     all_digits(whole)
         && all_digits(fraction)
         && (whole == "0" || !whole.starts_with('0'))
-        // A zero at the end would be left out.
+        // A spreadsheet would omit a zero at the end.
         && !fraction.ends_with('0')
         && digits.len() <= 15
 }
 
-/// Whether a text reads as a number, a date, a time or a truth in some language's spreadsheet: `1E18`, `007`, `1,5`, `2026-01-02`,
-/// `10:30 PM`, `5 %`, `3-Dec`, `TRUE`. Rather one too many than one that is changed.
+/// Returns whether a text reads as a number, a date, a time or a truth value in a spreadsheet of some language: `1E18`,
+/// `007`, `1,5`, `2026-01-02`, `10:30 PM`, `5 %`, `3-Dec`, `TRUE`. Marking one too many is better than a changed one.
 fn is_read_as_value(text: &str) -> bool {
     if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") {
         return true;
@@ -533,8 +537,8 @@ pub struct WhichError {
     attempt: Option<String>,
 }
 
-/// `/failed-events/{app}/{id}/error.txt`: the whole first error, or with `attempt=` the whole error of a failed retry, by its
-/// id in the retry log.
+/// `/failed-events/{app}/{id}/error.txt`: the whole first error, or with `attempt=` the whole error of a failed retry,
+/// by its id in the retry log.
 pub async fn whole_error(
     Seen(console): Seen,
     actor: Actor,
@@ -589,7 +593,7 @@ async fn whole_text(
     let whole = first.chars().count() < PIECE as usize;
     let rest = (!whole).then(|| pieces(source.clone(), id, which));
     let body = stream::iter([Ok(first)]).chain(stream::iter(rest).flatten());
-    // Plain text, never anything a browser would run, whatever is in it.
+    // Plain text, so that a browser never runs the content.
     let name = match which {
         LongText::Error | LongText::Attempt(_) => "attachment; filename=\"error.txt\"",
         LongText::Payload => "attachment; filename=\"payload.txt\"",
@@ -598,7 +602,7 @@ async fn whole_text(
     Ok((headers, Body::from_stream(body.map(|piece: Result<String, Problem>| piece.map(Bytes::from)))).into_response())
 }
 
-/// The pieces of a long text after the first.
+/// Returns the pieces of a long text after the first.
 fn pieces(source: Arc<Source>, id: RowId, which: LongText) -> impl Stream<Item = Result<String, Problem>> {
     stream::try_unfold(u64::from(PIECE), move |offset| {
         let source = source.clone();
@@ -629,112 +633,4 @@ pub async fn ndjson(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_without_a_time_has_no_first_failure() {
-        assert_eq!(is_what(&FailedSince::First(None)), "not known");
-        let stamp = |text: &str, at| Some(Stamp { text: text.into(), at });
-        assert_eq!(is_what(&FailedSince::First(stamp("0000-00-00 00:00:00", None))), "not known");
-        assert_eq!(is_what(&FailedSince::First(stamp("1970-01-01", Some(DateTime::UNIX_EPOCH)))), "first failure");
-    }
-
-    /// How cells of a column are written.
-    fn written(column: &str, cells: &[&str]) -> Vec<String> {
-        let columns = vec![column; cells.len()];
-        let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
-        let line = csv_line(&columns, &cells);
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_slice());
-        let read = reader.records().next().unwrap().unwrap();
-        read.iter().map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn a_spreadsheet_sees_texts_and_no_formulas() {
-        let cells = [
-            "=1+1",
-            "+x",
-            "-5",
-            "-x",
-            "@sum",
-            "\tx",
-            "\n=1",
-            "＝1",
-            "\r=1\x1b[31m",
-            "plain, \"quoted\"\nand two lines",
-        ];
-        let expected = [
-            "'=1+1",
-            "'+x",
-            "-5",
-            "'-x",
-            "'@sum",
-            "'\tx",
-            "'\n=1",
-            "'＝1",
-            "␍=1␛[31m",
-            "plain, \"quoted\"\nand two lines",
-        ];
-        assert_eq!(written("title", &cells), expected);
-        assert_eq!(written("first_failed_at_as_stored", &cells)[..2], ["'=1+1", "'+x"]);
-    }
-
-    #[test]
-    fn a_text_that_a_spreadsheet_would_change_stays_a_text_and_a_number_a_number() {
-        for text in [
-            "+1",
-            "1E18",
-            "1e5",
-            "-1E5",
-            "2026-01-02",
-            "2026-01-02 10:00:00",
-            "02/01",
-            "1-2",
-            "3-Dec",
-            "Dec 3",
-            "5 March 2026",
-            "10:30",
-            "10:30 PM",
-            "007",
-            "1.50",
-            "1,234",
-            "50 %",
-            "₹ 5",
-            "(5)",
-            "TRUE",
-            "false",
-            " 1E18",
-            "18446744073709551615",
-            "2026-01-02T10:00:00Z",
-        ] {
-            assert_eq!(written("title", &[text]), [format!("'{text}")], "{text}");
-        }
-        for text in [
-            "5",
-            "-5",
-            "0",
-            "3.25",
-            "123456789012345",
-            "",
-            "Dec",
-            "May",
-            "ORD-19",
-            "GAN203006",
-            "10 mg",
-            "क 5",
-            "1st",
-            "404 Not Found",
-        ] {
-            assert_eq!(written("title", &[text]), [text]);
-        }
-        for (column, text) in [
-            ("id", "18446744073709551615"),
-            ("retries", "-5"),
-            ("first_failed_at_utc", "2026-11-20T08:00:00.000000Z"),
-            ("latest_failed_at_as_stored", "2026-11-20 08:00:00"),
-        ] {
-            assert_eq!(written(column, &[text]), [text], "{column}");
-        }
-    }
-}
+mod tests;

@@ -1,11 +1,11 @@
-//! What tells a file from the one that takes its place. It asks the system, and opens nothing.
+//! The identity of a file, by which it differs from the file that replaces it. Reads only metadata, and opens nothing.
 
 use std::fs::Metadata;
 
-/// Device and inode; `None` on a system that has no such numbers.
+/// Device and inode; `None` on a system without these numbers.
 pub type Identity = Option<(u64, u64)>;
 
-/// Returns the identity of a file of which the system said this.
+/// Returns the identity of the file with this metadata.
 pub fn identity(file: &Metadata) -> Identity {
     #[cfg(unix)]
     {

@@ -1,5 +1,5 @@
-//! Groups as whoever asks may see them: of applications that are theirs alone, and masked where error texts are. Whatever
-//! shows a group, or a title of one, takes it from here.
+//! Groups as the user may see them: only of the user's applications, and masked if error texts are. All code that shows
+//! a group, or its title, must get it from here.
 
 use super::{present, sources::TextLimit, state::Console, store::StoreError};
 use crate::{
@@ -8,32 +8,32 @@ use crate::{
     model::{EventKey, RowId, group::Group, ledger::LedgerEvent, masking, page_texts::Room},
 };
 
-/// One group; `None`: there is none with this number, or none that may be seen.
+/// Returns a group. `None` if there is no group with this number, or the user may not see it.
 ///
 /// # Errors
-/// The store cannot be read.
+/// Fails if the store cannot be read.
 pub async fn find(console: &Console, fault: i64) -> Result<Option<Group>, StoreError> {
     let mut group = console.parts.store.group(fault, console.only(), console.ahead()).await?;
     group.iter_mut().for_each(|group| mask(console, group));
     Ok(group)
 }
 
-/// The title of a group.
+/// Returns the title of a group.
 ///
 /// # Errors
-/// There is none with this number, or none that may be seen; or the store cannot be read.
+/// Fails if there is no group with this number, the user may not see it, or the store cannot be read.
 pub async fn title(console: &Console, fault: i64) -> Result<String, Problem> {
     let title = console.parts.store.group_title(fault, console.only()).await?.ok_or_else(|| unknown(fault))?;
     Ok(if console.masked().is_some() { masking::fault(&title) } else { title })
 }
 
-/// Error texts of these events as they are, each another one, the newest event first. None where texts are masked, and none
-/// where the source does not answer: the page has the group's words all the same.
+/// Returns distinct error texts of these events, unmasked, the newest event first. Empty if texts are masked or the
+/// source does not answer: the page still has the group's title.
 pub async fn examples(console: &Console, events: &[LedgerEvent]) -> Vec<Example> {
     /// Events whose text is read, and texts that are shown.
     const READ: usize = 5;
     const SHOWN: usize = 2;
-    /// Bytes of HTML that the texts take together. What a group is named by stands at the end of a text.
+    /// Bytes of HTML of all texts together. The part that names a group is at the end of a text.
     const ROOM: usize = 200_000;
     let mut room = Room::new(ROOM);
     let open = || events.iter().filter(|event| event.state.is_open());
@@ -57,7 +57,7 @@ pub async fn examples(console: &Console, events: &[LedgerEvent]) -> Vec<Example>
     found
 }
 
-/// A fingerprint is made of an error text: where texts are masked, only what masking lets through of it is shown.
+/// Masks a group if texts are masked: its title and fingerprint are made of an error text.
 pub fn mask(console: &Console, group: &mut Group) {
     if console.masked().is_some() {
         group.title = masking::fault(&group.title);
@@ -65,7 +65,7 @@ pub fn mask(console: &Console, group: &mut Group) {
     }
 }
 
-/// Somebody wrote another version of a note since the one that its writer saw.
+/// Another version of a note was saved since the user read it.
 pub fn note_changed() -> Problem {
     Problem::conflict(
         "Another version of this note was saved while you were writing.",

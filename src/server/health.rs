@@ -1,4 +1,4 @@
-//! For whoever watches the console itself: is the process alive, and can it do its work?
+//! The health of the console itself, for monitoring: whether the process is alive, and whether it can do its work.
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ pub async fn health() -> &'static str {
     "ok\n"
 }
 
-/// `/ready`: the store can be read and written, so that actions can be put on record. A source that is down does not make
-/// the console unready: it is there to say so.
+/// `/ready`: the store can be read and written, so that actions can be recorded. A source that is down does not make
+/// the console unready: the console must be there to report it.
 pub async fn ready(State(console): State<Console>) -> (StatusCode, Json<Value>) {
     let up = console.parts.started.elapsed().as_secs();
     match console.parts.store.ready().await {

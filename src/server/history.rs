@@ -1,4 +1,4 @@
-//! What failed and what became of it, from the ledger alone: no page of it asks a source anything.
+//! The history of failed events and their outcomes, from the ledger alone: its pages read no source.
 
 use axum::{
     body::{Body, Bytes},
@@ -34,13 +34,13 @@ use crate::{
 /// Ended events on a page.
 const PAGE: u32 = 50;
 
-/// Events that a search shows at the most.
+/// Maximum events that a search shows.
 const FOUND: u32 = 100;
 
-/// Rows that one step of a file reads.
+/// Rows read in one step of a file.
 const STEP: u32 = 500;
 
-/// The applications that a question is about: those that the reader may see.
+/// Returns the applications that a query is about: those that the user may see.
 fn scope(console: &Console, query: &HistoryQuery) -> Result<Scope, Problem> {
     let apps = match &query.app {
         Some(app) => vec![console.info(app)?.key.clone()],
@@ -49,10 +49,10 @@ fn scope(console: &Console, query: &HistoryQuery) -> Result<Scope, Problem> {
     Ok(Scope { apps, feed: query.feed.clone() })
 }
 
-/// A history page, with days of a zone that is so many minutes ahead of UTC.
+/// Returns a history page, with days of a zone that is `ahead` minutes ahead of UTC.
 ///
 /// # Errors
-/// An unknown application, or the store cannot be read.
+/// Fails if the application is unknown or the store cannot be read.
 pub async fn page(console: &Console, query: HistoryQuery, ahead: i32) -> Result<HistoryPage, Problem> {
     let store = &console.parts.store;
     let scope = scope(console, &query)?;
@@ -95,7 +95,7 @@ pub async fn page(console: &Console, query: HistoryQuery, ahead: i32) -> Result<
     })
 }
 
-/// Every day of a span, also those on which nothing happened.
+/// Returns every day of a span, also days on which nothing happened.
 fn without_gaps(days: Vec<HistoryDay>, from: NaiveDate, until: NaiveDate) -> Vec<HistoryDay> {
     let nothing = |day| HistoryDay { day, failed: 0, attempts: 0, resolved: 0, gone: 0, discarded: 0 };
     let mut known = days.into_iter().peekable();
@@ -108,10 +108,10 @@ fn without_gaps(days: Vec<HistoryDay>, from: NaiveDate, until: NaiveDate) -> Vec
         .collect()
 }
 
-/// The life of one failed event.
+/// Returns the life of one failed event.
 ///
 /// # Errors
-/// There is none with this number, or the store cannot be read.
+/// Fails if there is no failed event with this number, or the store cannot be read.
 pub async fn life(console: &Console, id: i64) -> Result<LifePage, Problem> {
     let unknown = || {
         Problem::not_found(
@@ -126,10 +126,10 @@ pub async fn life(console: &Console, id: i64) -> Result<LifePage, Problem> {
     whole_life(console, event).await
 }
 
-/// The life of the failed event that has, or last had, a row's id; `None`: the ledger knows none.
+/// Returns the life of the failed event that has, or last had, a row's id. `None` if the ledger knows none.
 ///
 /// # Errors
-/// An unknown application, or the store cannot be read.
+/// Fails if the application is unknown or the store cannot be read.
 pub async fn life_of_row(console: &Console, app: &str, id: RowId, list: &Filter) -> Result<Option<LifePage>, Problem> {
     let app = &console.info(app)?.key;
     let Some(event) = console.parts.store.ledger_events_of_row(app, id).await?.into_iter().next() else {
@@ -139,11 +139,11 @@ pub async fn life_of_row(console: &Console, app: &str, id: RowId, list: &Filter)
     Ok(Some(LifePage { previous, next, ..whole_life(console, event).await? }))
 }
 
-/// The copy of a failed event that was discarded and not restored, by the id of its row. For one that the console discarded before
-/// the watcher saw it: the ledger knows nothing of it then.
+/// Returns the copy of a failed event that was discarded and not restored, by the id of its row. It serves for an event
+/// that the console discarded before the watcher saw it, so that the ledger does not know it.
 ///
 /// # Errors
-/// An unknown application, or the store cannot be read.
+/// Fails if the application is unknown or the store cannot be read.
 pub async fn copy_of_row(console: &Console, app: &str, id: RowId) -> Result<Option<CopyPage>, Problem> {
     let info = console.info(app)?.clone();
     let Some(mut copy) = console.parts.store.newest_copy_of(&info.key, id, console.parts.config.keep_discarded).await?
@@ -158,7 +158,7 @@ pub async fn copy_of_row(console: &Console, app: &str, id: RowId) -> Result<Opti
 
 async fn whole_life(console: &Console, event: LedgerEvent) -> Result<LifePage, Problem> {
     let store: &Store = &console.parts.store;
-    // Also the door for readers who may not see every application.
+    // Also the authorization of users who may not see every application.
     let info = console.info(&event.app)?.clone();
     let entries = store.ledger_entries(event.id).await?;
     let mut faults: Vec<i64> = entries.iter().filter_map(|entry| entry.fault).collect();
@@ -247,10 +247,11 @@ fn cells(event: &LedgerEvent, fault: &str, name: &str) -> [String; 18] {
     ]
 }
 
-/// `/history.csv`: every failed event that the ledger knows of an application, a feed or all, in the order of first sight.
+/// `/history.csv`: every failed event that the ledger knows of an application, a feed or all, in the order of first
+/// sight.
 ///
 /// # Errors
-/// An unknown application, the store cannot be read, or the download cannot be put on record.
+/// Fails if the application is unknown, the store cannot be read, or the download cannot be recorded.
 pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = HistoryQuery::parse(query.as_deref().unwrap_or_default());
     let scope = scope(&console, &query)?;
@@ -278,7 +279,7 @@ pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -
     Ok((headers, body).into_response())
 }
 
-/// The lines of one application, step by step.
+/// Returns the lines of one application, step by step.
 fn lines(
     store: Store,
     app: String,

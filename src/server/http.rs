@@ -1,7 +1,8 @@
-//! The router put together. Tests drive this very router.
+//! Builds the router; tests use the same one.
 //!
-//! From outside in: the log line, the safe headers, who it is that asks, the guard against other sites' pages, limits on
-//! size and time, compression; then what the table of `routes.rs` has, each behind its door, all below the base path.
+//! The layers from outside in: the log line, security headers, authentication, pages for problems, the guard against
+//! other sites' pages, limits on size and time, compression; then the table of `routes.rs`, each route with its
+//! authorization, all below the base path.
 
 use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
 
@@ -28,10 +29,9 @@ use super::{
     operations::Actor,
     routes::{self, Answers, ROUTES},
     security::{
-        client, cookies,
-        door::{self, AtTheDoor, Door, Needs, wants_page},
-        form_token, headers, origin, report,
-        visit::{self, Proof, Visit},
+        authenticate::{self, Caller, Credential},
+        authorize::{self, Authorization, Needs, RefusedEarly, wants_page},
+        client, cookies, form_token, headers, origin, report,
     },
     state::Console,
 };
@@ -46,19 +46,20 @@ use crate::{
     },
 };
 
-/// The largest form that is read: a selection of a thousand rows is a tenth of this.
+/// Maximum bytes of a form: a selection of a thousand rows is a tenth of this.
 pub const LARGEST_BODY: usize = 1 << 20;
 
-/// Characters of a path, or of what else was sent, that a line of the log and an answer quote.
+/// Maximum characters of a path, or of other input, that a log line and a response quote.
 pub const LOGGED: usize = 200;
 
-/// The longest until an answer begins. Sources have shorter limits of their own.
+/// Maximum time until a response begins. Sources have shorter limits of their own.
 const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
-/// The whole console as a router.
+/// Returns the router of the whole console.
 pub fn router(console: Console) -> Router {
     let base = console.parts.config.base.as_str().to_owned();
-    // The demo hospital's systems are other servers, which only share the port: the console's rules are not theirs.
+    // The demo hospital's systems are separate servers that only share the port: the console's rules do not apply to
+    // them.
     let hospital = console.parts.hospital.as_ref().map(Hospital::routes);
     let inner = inside(&console);
     let outer = if base.is_empty() {
@@ -68,7 +69,7 @@ pub fn router(console: Console) -> Router {
         Router::new()
             .nest(&base, inner)
             .route("/", get(move || async move { Redirect::temporary(&home) }))
-            // For a container's health check, which should not have to know the base path.
+            // For a container's health check, which should not need to know the base path.
             .route("/health", get(health::health))
             .route("/ready", get(health::ready))
             .fallback(no_page)
@@ -76,23 +77,26 @@ pub fn router(console: Console) -> Router {
     outer
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONGEST_ANSWER))
-        // On the body itself: server functions read it without axum's extractors.
+        // Limits the body itself, because server functions read it without axum's extractors.
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(console.clone(), guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(console.clone(), show_problems))
-        .layer(middleware::from_fn_with_state(console.clone(), visit::meet))
+        .layer(middleware::from_fn_with_state(console.clone(), authenticate::authenticate))
         .layer(middleware::from_fn(headers::set_safe_headers))
         .layer(middleware::from_fn(log))
         .with_state(console)
         .merge(hospital.unwrap_or_default())
 }
 
-/// Everything below the base path: each line of the table, behind its door.
+/// Returns everything below the base path: each route of the table, with its authorization.
 fn inside(console: &Console) -> Router<Console> {
-    warn_of_what_has_no_door();
+    warn_of_routes_without_authorization();
     let behind = |needs: Needs, handler: MethodRouter<Console>| {
-        handler.layer(middleware::from_fn_with_state(Door { console: console.clone(), needs }, door::door))
+        handler.layer(middleware::from_fn_with_state(
+            Authorization { console: console.clone(), needs },
+            authorize::authorize,
+        ))
     };
     let mut router =
         Router::<Console>::new().fallback_service(behind(Needs::Nothing, any(no_page)).with_state(console.clone()));
@@ -106,15 +110,15 @@ fn inside(console: &Console) -> Router<Console> {
     router
 }
 
-/// Pages and server functions that the program has and the table does not: they are not reachable.
-pub fn without_a_door() -> Vec<String> {
+/// Returns pages and server functions that exist in the program but not in the table: they are not reachable.
+pub fn without_authorization() -> Vec<String> {
     let functions = server_fn::axum::server_fn_paths().map(|(path, _)| path.to_owned());
     pages().iter().cloned().chain(functions).filter(|path| routes::of(path).is_none()).collect()
 }
 
-/// The paths of the pages of `ui/app.rs`. Listed once a process: Leptos draws the layout to find them, and while it does
-/// no resource of the whole process loads. The pages have none (see `loaded`); a list made anew for every router would
-/// still be work for nothing.
+/// Returns the paths of the pages of `ui/app.rs`. Listed once per process: Leptos renders the layout to find them, and
+/// meanwhile no resource of the whole process loads. The pages have none (see `loaded`); but a new list for every
+/// router would be wasted work.
 fn pages() -> &'static [String] {
     static PAGES: OnceLock<Vec<String>> = OnceLock::new();
     PAGES.get_or_init(|| {
@@ -124,13 +128,13 @@ fn pages() -> &'static [String] {
     })
 }
 
-fn warn_of_what_has_no_door() {
-    for path in without_a_door() {
+fn warn_of_routes_without_authorization() {
+    for path in without_authorization() {
         tracing::error!(path, "is not in the table of routes, and is not reachable");
     }
 }
 
-/// A page, rendered with a nonce of its own.
+/// Renders a page with its own nonce.
 pub async fn page(State(console): State<Console>, request: Request) -> Response {
     render(console, request, None).await
 }
@@ -141,13 +145,13 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
     let status = problem.as_ref().map(status_of);
     let options = console.options.clone();
     let base = console.parts.config.base.clone();
-    let visit = request.extensions().get::<Visit>().cloned();
-    let reader = reader_of(&console, visit.as_ref(), request.headers()).await;
+    let caller = request.extensions().get::<Caller>().cloned();
+    let reader = reader_of(&console, caller.as_ref(), request.headers()).await;
     let told = request.extensions().get::<ToldOn>().cloned();
     let context = move || {
-        // After Leptos' own, which it mints before and which the header would not know.
+        // After Leptos' own nonce, which it creates earlier and which the header would not contain.
         provide_context(nonce.clone());
-        provide(&console, visit.as_ref());
+        provide(&console, caller.as_ref());
         provide_context(reader.clone());
         if console.parts.config.read_only {
             provide_context(ReadOnlyConsole);
@@ -174,24 +178,24 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
     response
 }
 
-/// Does work in a task of its own, which goes on where the request goes away: what it began in a database would go on there,
-/// and Leptos takes the request's context from what is still at work with it.
+/// Runs work in a separate task, which continues if the client disconnects: what it began in a database would continue
+/// there, and Leptos removes the request's context from code that still uses it.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(work.in_current_span()).await {
         Ok(done) => done,
-        // For the layer that answers and logs it.
+        // Passes the panic on to the layer that answers and logs it.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The process is ending, and nobody is answered any more.
+        // The process is ending, and no request is answered any more.
         Err(_) => std::future::pending().await,
     }
 }
 
-/// How whoever reads a page wants it. Where nobody is known by name, their browser keeps it.
-async fn reader_of(console: &Console, visit: Option<&Visit>, headers: &HeaderMap) -> Reader {
-    let person = visit.and_then(|visit| visit.person.as_ref());
+/// Returns how the user wants pages. If users are not known by name, their browser keeps the preferences.
+async fn reader_of(console: &Console, caller: Option<&Caller>, headers: &HeaderMap) -> Reader {
+    let person = caller.and_then(|caller| caller.person.as_ref());
     let preferences = match person {
         Some(person) if person.known_by != KnownBy::Open => {
-            // A page is shown all the same where the store cannot be read.
+            // If the store cannot be read, the page is shown without preferences.
             let kept = console.parts.store.preferences(person.known_by.word(), &person.name).await;
             kept.ok().flatten().unwrap_or_default()
         }
@@ -201,7 +205,7 @@ async fn reader_of(console: &Console, visit: Option<&Visit>, headers: &HeaderMap
     Reader { preferences, zone_known: own.is_some(), zone: own.unwrap_or_else(|| configured_zone(console)) }
 }
 
-/// The one zone that the applications' settings name, if there is one: the hospital's.
+/// Returns the hospital's zone: the only one except UTC that the applications' settings name. Otherwise the default.
 fn configured_zone(console: &Console) -> Zone {
     let named = console.parts.config.applications.iter().map(|app| app.time_zone);
     let named: BTreeSet<_> = named.filter(|zone| *zone != chrono_tz::UTC).map(|zone| zone.name()).collect();
@@ -211,70 +215,72 @@ fn configured_zone(console: &Console) -> Zone {
     }
 }
 
-/// What pages and server functions find in their context.
-fn provide(console: &Console, visit: Option<&Visit>) {
+/// Provides the context of pages and server functions.
+fn provide(console: &Console, caller: Option<&Caller>) {
     provide_context(console.clone());
     provide_context(console.parts.config.base.clone());
-    let Some(visit) = visit else { return };
+    let Some(caller) = caller else { return };
     let access = &console.parts.config.access;
     let shown = access.demo.as_ref().filter(|demo| demo.shown);
     provide_context(Visitor {
-        person: visit.person.clone(),
-        form_token: form_token::issue(&visit.secret),
+        person: caller.person.clone(),
+        form_token: form_token::issue(&caller.secret),
         signs_in: match access.way.mode() {
             Mode::Accounts => SignsIn::WithAccount,
             Mode::Openmrs => SignsIn::WithOpenmrs,
             Mode::Proxy | Mode::Open => SignsIn::Nowhere,
         },
-        origin: format!("{}://{}", if visit.came.https { "https" } else { "http" }, visit.came.host),
-        session_idle: matches!(visit.proof, Proof::Session(_)).then(|| access.session_idle.as_secs()),
-        session_lost: visit.session_lost,
+        origin: format!("{}://{}", if caller.client.https { "https" } else { "http" }, caller.client.host),
+        session_idle: matches!(caller.credential, Credential::Session(_)).then(|| access.session_idle.as_secs()),
+        session_lost: caller.session_lost,
         demo_accounts: shown.map(|demo| demo.accounts.clone()).unwrap_or_default(),
     });
-    if let Some(person) = visit.person.clone() {
-        provide_context(visit.actor(&person));
+    if let Some(person) = caller.person.clone() {
+        provide_context(caller.actor(&person));
         provide_context(person);
     }
-    provide_context(visit.clone());
+    provide_context(caller.clone());
 }
 
-/// In the answer of a form that was not taken: the page that says why, and what it shows again.
+/// An extension of the response to a form that was not accepted: the page that shows why, and the input that it shows
+/// again.
 #[derive(Clone, Debug)]
 struct ToldOn {
     /// Its path and query below the base.
     page: String,
-    /// The page has no place of its own for it: the layout says it above.
+    /// The page has no place of its own for the problem: the layout shows it above.
     above: bool,
     /// The name of the server function.
     function: String,
     typed: Vec<(String, String)>,
 }
 
-/// The page that a form was sent from, a path and query below the base; empty where that is not known. In the context of
-/// the server function that takes the form.
+/// The page that a form was sent from, a path and query below the base; empty if not known. In the context of the
+/// server function that processes the form.
 #[derive(Clone, Debug, Default)]
 pub struct CameFrom(pub String);
 
-/// The page that a form was sent from, and what was sent, read before the form is taken.
+/// The page that a form was sent from, and what was sent, read before the form is processed.
 #[derive(Debug, Default)]
 struct SentFrom {
     page: Option<String>,
     typed: Vec<(String, String)>,
 }
 
-/// What is never written into a page: what proves who somebody is. Beside these, whatever is called a password or a code.
+/// Fields that are never written into a page, because they are credentials. In addition, all fields with `password` or
+/// `code` in their name.
 const SECRETS: [&str; 4] = ["current", "new", "again", FORM_TOKEN];
 
 impl SentFrom {
-    /// Reads a browser's form, and gives the request back with it.
+    /// Reads a browser's form, and returns the request with it.
     async fn of(base: &Base, request: Request) -> Result<(Option<Self>, Request), Problem> {
         let is_form = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_form = is_form.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
         if request.method() != Method::POST || !is_form || !wants_page(request.headers()) {
             return Ok((None, request));
         }
-        let visit = request.extensions().get::<Visit>();
-        let referer = visit.and_then(|visit| door::way_back(&request, base, visit));
+        let caller = request.extensions().get::<Caller>();
+        let referer = caller.and_then(|caller| authorize::way_back(&request, base, caller));
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| Problem::too_large(LARGEST_BODY as u64))?;
         let text = String::from_utf8_lossy(&body);
@@ -285,8 +291,8 @@ impl SentFrom {
         Ok((Some(Self { page, typed }), Request::from_parts(parts, Body::from(body))))
     }
 
-    /// The page of its own that the table of routes names for the function. It can name a field of the form between two
-    /// slashes, in braces; `None`: the form does not say it.
+    /// Returns the page that the table of routes names for the function. The path can have a field of the form as a
+    /// segment, in braces. `None` if the form has no such field, or its value is not alphanumeric.
     fn own_page(&self, told_on: &str) -> Option<String> {
         let value = |name: &str| self.typed.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let plain = |value: &String| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -299,17 +305,18 @@ impl SentFrom {
     }
 }
 
-/// Whether a path and query below the base may be a page: what is sent to is none.
+/// Returns whether a path and query below the base may be a page: addresses of server functions are not.
 fn is_page(page: &str) -> bool {
     !page.starts_with(API_PREFIX)
 }
 
-/// Whether the page that a form was sent from says why it was not taken: not where that page could not be shown either.
+/// Returns whether the page that a form was sent from shows why it was not accepted: not if that page could not be
+/// shown either.
 fn is_told_there(problem: &Problem) -> bool {
     matches!(problem.status, 400 | 403..=499 | 503)
 }
 
-/// A server function. A plain form gets a redirect or a page, never raw JSON: see `show_problems`.
+/// Handles a server function. A plain form gets a redirect or a page, never raw JSON: see `show_problems`.
 pub async fn server_function(State(console): State<Console>, request: Request) -> Response {
     let told_on = routes::of(request.uri().path()).and_then(|route| route.told_on);
     let (from, request) = match SentFrom::of(&console.parts.config.base, request).await {
@@ -317,15 +324,15 @@ pub async fn server_function(State(console): State<Console>, request: Request) -
         Err(problem) => return problem.into_response(),
     };
     let (mut parts, body) = request.into_parts();
-    // Leptos would send a form whose function failed back to its page, with the error in the query string, where anyone
-    // could write one. Asked as a program, it answers the error itself.
+    // Leptos would redirect a form whose function failed to its page, with the error in the query string, where anyone
+    // could write one. With this header, it returns the error itself.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let visit = parts.extensions.get::<Visit>().cloned();
-    let reader = reader_of(&console, visit.as_ref(), &parts.headers).await;
+    let caller = parts.extensions.get::<Caller>().cloned();
+    let reader = reader_of(&console, caller.as_ref(), &parts.headers).await;
     let path = parts.uri.path().to_owned();
     let sent_from = CameFrom(from.as_ref().and_then(|from| from.page.clone()).unwrap_or_default());
     let context = move || {
-        provide(&console, visit.as_ref());
+        provide(&console, caller.as_ref());
         provide_context(reader.clone());
         provide_context(sent_from.clone());
     };
@@ -354,12 +361,12 @@ pub async fn server_function(State(console): State<Console>, request: Request) -
     Response::from_parts(parts, Body::from(bytes))
 }
 
-/// Leads to the overview.
+/// Redirects to the overview.
 pub async fn home(State(console): State<Console>) -> Redirect {
     Redirect::to(&console.parts.config.base.overview())
 }
 
-/// An address that is nothing. One with a slash too many at its end is sent to the one without.
+/// Answers an unknown address. One with trailing slashes is redirected to the address without them.
 async fn no_page(State(console): State<Console>, OriginalUri(uri): OriginalUri, method: Method) -> Response {
     let path = uri.path();
     let trimmed = path.trim_end_matches('/');
@@ -381,7 +388,7 @@ fn nothing_at(base: &Base, path: &str) -> Problem {
     if below {
         return Problem::not_found(format!("There is no page {path}."), format!("Go to the overview: {home}."));
     }
-    // What a proxy leaves of the console's own addresses when it takes the base path away.
+    // One of the console's own addresses, if a proxy removed the base path from it.
     Problem::not_found(
         format!("There is no page {path}: all pages of this console are below {prefix}."),
         format!(
@@ -395,13 +402,13 @@ pub fn status_of(problem: &Problem) -> StatusCode {
     StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// The answer to a request whose handler panicked. The panic's hook has logged where.
+/// Answers a request whose handler panicked. The panic hook has logged the place.
 fn panicked(said: Box<dyn std::any::Any + Send>) -> Response {
     let said = said.downcast_ref::<String>().map(String::as_str).or_else(|| said.downcast_ref::<&str>().copied());
     Problem::internal(format_args!("a request panicked: {}", said.unwrap_or("it did not say why"))).into_response()
 }
 
-/// As text, for programs; `show_problems` makes a page of it for browsers.
+/// Text, for programs; `show_problems` makes a page of it for browsers.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (status_of(&self), format!("{self}\n")).into_response();
@@ -410,36 +417,36 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Answers a browser's request that ended in a [`Problem`] with a page that says so: the page of the form, where that
-/// shows it in its place, otherwise one that has nothing else.
+/// Answers a browser's request that ended in a [`Problem`] with a page that shows it: the page of the form if that has
+/// a place for it, otherwise a page with nothing else.
 async fn show_problems(State(console): State<Console>, request: Request, next: Next) -> Response {
     let wants_page = wants_page(request.headers());
-    let visit = request.extensions().get::<Visit>().cloned();
+    let caller = request.extensions().get::<Caller>().cloned();
     let asked = format!("{} {}", request.method(), shortened(request.uri().path(), LOGGED));
     let cookies: Vec<_> = request.headers().get_all(header::COOKIE).iter().cloned().collect();
     let with_password = request.headers().contains_key(header::AUTHORIZATION);
     let response = next.run(request).await;
     let problem = problem_of(&response);
-    if let (Some(problem), Some(visit)) = (&problem, &visit)
-        && is_recorded(problem, visit, response.extensions().get::<AtTheDoor>().is_some(), with_password)
+    if let (Some(problem), Some(caller)) = (&problem, &caller)
+        && is_recorded(problem, caller, response.extensions().get::<RefusedEarly>().is_some(), with_password)
     {
-        // They are refused whether it could be written or not.
-        let _ = report::refused(&console, visit, &asked, problem).await;
+        // The request is refused even if this cannot be recorded.
+        let _ = report::refused(&console, caller, &asked, problem).await;
     }
     let wait = problem.as_ref().and_then(|problem| problem.wait);
     let mut response = match problem {
         Some(problem) if wants_page => {
             let told_on = response.extensions().get::<ToldOn>().cloned();
-            // An address that no route has: the page shows the problem in its place.
+            // No route has this address: its page shows the problem instead.
             let path = told_on.as_ref().map_or("/problem/page", |told_on| told_on.page.as_str());
             let mut request = Request::builder().uri(path).body(Body::empty()).unwrap_or_default();
             if let Some(told_on) = told_on {
                 request.extensions_mut().insert(told_on);
             }
-            if let Some(visit) = visit {
-                request.extensions_mut().insert(visit);
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
             }
-            // How the reader wants pages.
+            // Cookies hold the user's preferences.
             for cookie in cookies {
                 request.headers_mut().append(header::COOKIE, cookie);
             }
@@ -453,24 +460,25 @@ async fn show_problems(State(console): State<Console>, request: Request, next: N
     response
 }
 
-/// Whether a refusal goes on record here: of a person whom the console knows, of one whom a proxy knows and who has no role,
-/// and of a token. A wrong name or password is on record where it is proved, and what cannot be done to a row is no access.
-fn is_recorded(problem: &Problem, visit: &Visit, at_the_door: bool, with_password: bool) -> bool {
-    let by_the_proxy = || !with_password && visit.problem.as_ref() == Some(problem);
-    // Some server functions ask for more than their door does.
+/// Returns whether a refusal is recorded here: of a known user, of a user whom a proxy knows and who has no role, and
+/// of a token. A wrong name or password is recorded where it is verified, and an impossible change of a row is not a
+/// matter of access.
+fn is_recorded(problem: &Problem, caller: &Caller, refused_early: bool, with_password: bool) -> bool {
+    let by_the_proxy = || !with_password && caller.problem.as_ref() == Some(problem);
+    // Some server functions need more than the authorization of their route.
     let lacks_a_right = |person: &Person| {
         let lacking = Right::ALL.into_iter().filter_map(|right| person.lacks(right));
         lacking.map(Problem::from).any(|lacking| lacking == *problem)
     };
     match problem.status {
-        403 if at_the_door => visit.person.is_some() || visit.is_token || by_the_proxy(),
-        403 => visit.person.as_ref().is_some_and(lacks_a_right),
-        401 => visit.is_token,
+        403 if refused_early => caller.person.is_some() || caller.is_token || by_the_proxy(),
+        403 => caller.person.as_ref().is_some_and(lacks_a_right),
+        401 => caller.is_token,
         _ => false,
     }
 }
 
-/// The problem that an answer says, also where a layer of the router has put it in a status alone.
+/// Returns the problem of a response, also if a layer of the router reports it only by the status.
 fn problem_of(response: &Response) -> Option<Problem> {
     let said = response.extensions().get::<Problem>().cloned();
     said.or_else(|| match response.status() {
@@ -483,36 +491,37 @@ fn problem_of(response: &Response) -> Option<Problem> {
     })
 }
 
-/// Refuses what is asked for by another site's page, for a name that is not the console's, or at a path that no program
-/// writes.
+/// Refuses requests from another site's page, for a host name that is not the console's, or with a backslash in the
+/// path.
 async fn guard(State(console): State<Console>, request: Request, next: Next) -> Response {
     let config = &console.parts.config;
     if request.uri().path().contains('\\') {
-        // To a browser it is a slash: what begins with one and this leads to another host.
+        // Browsers read it as a slash: a path that begins with a slash and a backslash leads to another host.
         return Problem::bad_request("The address has a backslash in its path.", "Correct the address.")
             .into_response();
     }
-    let visit = request.extensions().get::<Visit>();
-    let (host, asked) = visit.map(|visit| (visit.came.host.as_str(), visit.came.asked.as_str())).unwrap_or_default();
-    // Where the request itself says who somebody is, or nobody has to be anybody, a page of a rebound name could do
-    // everything; and it can add any header to what it sends to its own name, also those of a proxy.
+    let caller = request.extensions().get::<Caller>();
+    let (host, asked) =
+        caller.map(|caller| (caller.client.host.as_str(), caller.client.asked.as_str())).unwrap_or_default();
+    // If the request itself names the user, or there is no sign-in, a page of a rebound host name could do everything;
+    // and it can add any header to requests to its own name, also those of a proxy.
     let believed = matches!(config.access.way.mode(), Mode::Open | Mode::Proxy);
-    let checked = origin::check(request.method(), request.headers(), host, config.reached.public_origin.as_ref())
-        .and_then(|()| client::check_host(&config.reached, believed, host))
-        .and_then(|()| if believed { client::check_host(&config.reached, believed, asked) } else { Ok(()) });
+    let checked = origin::check(request.method(), request.headers(), host, config.network.public_origin.as_ref())
+        .and_then(|()| client::check_host(&config.network, believed, host))
+        .and_then(|()| if believed { client::check_host(&config.network, believed, asked) } else { Ok(()) });
     match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => {
             let (path, what) = (shortened(request.uri().path(), LOGGED), shortened(&problem.what, LOGGED));
             tracing::warn!(path, what, "refused");
             let mut response = problem.into_response();
-            response.extensions_mut().insert(AtTheDoor);
+            response.extensions_mut().insert(RefusedEarly);
             response
         }
     }
 }
 
-/// One line per request, at a level that a busy day can bear.
+/// Logs one line per request, at a level that keeps the log short on a busy day.
 async fn log(request: Request, next: Next) -> Response {
     let begun = std::time::Instant::now();
     let method = request.method().clone();
@@ -527,18 +536,19 @@ async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Who goes on record for a request, and from where.
+/// The user to record for a request, with the address.
 impl<S: Sync> FromRequestParts<S> for Actor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {
-        let visit = visit_of(parts)?;
-        let person = visit.person.as_ref().ok_or_else(|| Problem::internal("The request has lost its person."))?;
-        Ok(visit.actor(person))
+        let caller = caller_of(parts)?;
+        let person =
+            caller.person.as_ref().ok_or_else(|| Problem::internal("The request has no user in its context."))?;
+        Ok(caller.actor(person))
     }
 }
 
-/// The console as whoever asks may see it; for handlers that are no server functions.
+/// The console as the user may see it; for handlers that are not server functions.
 #[derive(Clone, Debug)]
 pub struct Seen(pub Console);
 
@@ -546,13 +556,14 @@ impl FromRequestParts<Console> for Seen {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, console: &Console) -> Result<Self, Problem> {
-        let visit = visit_of(parts)?;
-        let person = visit.person.as_ref().ok_or_else(|| Problem::internal("The request has lost its person."))?;
+        let caller = caller_of(parts)?;
+        let person =
+            caller.person.as_ref().ok_or_else(|| Problem::internal("The request has no user in its context."))?;
         Ok(Self(console.seen_by(person)))
     }
 }
 
-/// The same, where times of a request are in the zone that its reader chose.
+/// The same, where times of a request are in the user's zone.
 #[derive(Clone, Debug)]
 pub struct SeenInZone(pub Console);
 
@@ -566,6 +577,6 @@ impl FromRequestParts<Console> for SeenInZone {
     }
 }
 
-fn visit_of(parts: &request::Parts) -> Result<&Visit, Problem> {
-    parts.extensions.get().ok_or_else(|| Problem::internal("The request has lost its visitor."))
+fn caller_of(parts: &request::Parts) -> Result<&Caller, Problem> {
+    parts.extensions.get().ok_or_else(|| Problem::internal("The request has no caller in its context."))
 }

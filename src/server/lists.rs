@@ -1,7 +1,7 @@
 //! Lists of failed events across applications: each source pages by its own key, and the pages are merged here.
 //!
-//! A place in such a list is a key per source (see [`crate::model::filter`]), so that a page stays what it is when rows
-//! come and go in any of them. A source that does not answer is left out and named; the others are shown.
+//! A position in such a list is a key per source (see [`crate::model::filter`]), so that a page stays the same when
+//! rows appear or disappear in any of them. A source that does not answer is omitted and named; the others are shown.
 
 use std::{cmp::Ordering, collections::BTreeMap, collections::VecDeque, sync::Arc};
 
@@ -31,22 +31,22 @@ use crate::{
     },
 };
 
-/// Where a merged list stands and what it holds there.
+/// The rows of a merged list, and their place in it.
 struct Merged {
     rows: Vec<FailedEventRow>,
-    /// The places just before the first and just after the last row.
+    /// The positions just before the first and just after the last row.
     start: BTreeMap<String, Position>,
     end: BTreeMap<String, Position>,
-    /// There is more in the direction that was read.
+    /// There are more rows in the direction that was read.
     more: bool,
     missing: Vec<MissingPart>,
     scans: Vec<Scan>,
 }
 
-/// A page of failed events, with everything around it that the page shows.
+/// Returns a page of failed events, with everything around it that the page shows.
 ///
 /// # Errors
-/// An application that does not exist.
+/// Fails if an application or the group of the filter does not exist.
 pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Problem> {
     for app in &query.filter.apps {
         console.info(app)?;
@@ -65,7 +65,7 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
     }
     let mut at_end = false;
     if query.place != Place::default() && merged.rows.is_empty() && !merged.more && merged.missing.is_empty() {
-        // Beyond the end, where rows have gone or the address was made by hand, the last page is shown.
+        // After the end, because rows were removed or the address was written by hand, the last page is shown.
         query.place.direction = Direction::Backward;
         merged = read(console, &query, PAGE).await;
         at_end = !merged.rows.is_empty();
@@ -114,7 +114,7 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
     })
 }
 
-/// Says of the applications that a filter names and that are not configured why nothing of them is in the list.
+/// Returns why the list has nothing of applications that the filter names and that are not configured.
 fn unconfigured(console: &Console, filter: &Filter) -> Vec<MissingPart> {
     let named = console.unconfigured().filter(|lacking| filter.apps.contains(&lacking.info.key));
     named
@@ -126,7 +126,7 @@ fn unconfigured(console: &Console, filter: &Filter) -> Vec<MissingPart> {
         .collect()
 }
 
-/// The events before and after this one in the list it was opened from.
+/// Returns the events before and after this one in the list it was opened from.
 pub async fn neighbours(
     console: &Console,
     list: &Filter,
@@ -139,7 +139,7 @@ pub async fn neighbours(
         return beside(console, list, &row.app, row.id, (Some(source.time_key(at)), Some(at))).await;
     }
     let text = dated(row.failed_at.as_ref()).map(|stamp| stamp.text.clone());
-    // A time that the console cannot read is beyond all others (infinity) or before them.
+    // A time that the console cannot read is after all others (infinity) or before them.
     let at = dated(row.failed_at.as_ref()).map(|stamp| match (stamp.at, stamp.text.as_str()) {
         (Some(at), _) => at,
         (None, "infinity") => DateTime::<Utc>::MAX_UTC,
@@ -148,7 +148,7 @@ pub async fn neighbours(
     beside(console, list, &row.app, row.id, (text, at)).await
 }
 
-/// The events before and after the place in a list that an event had which has left its table.
+/// Returns the events before and after the list position of an event that was removed from its table.
 pub async fn neighbours_of_gone(
     console: &Console,
     list: &Filter,
@@ -159,7 +159,8 @@ pub async fn neighbours_of_gone(
     beside(console, list, &event.app, event.row_id, (text, event.failed_at)).await
 }
 
-/// The neighbours of a place in a list: of a row's id, its time as its database writes it, and the time itself.
+/// Returns the neighbours of a position in a list: of a row's id, its time as its database writes it, and the time
+/// itself.
 async fn beside(
     console: &Console,
     list: &Filter,
@@ -170,8 +171,8 @@ async fn beside(
     if !list.wants_app(app) {
         return (None, None);
     }
-    // A text search goes through each application by id, and ids of two applications cannot be compared: its neighbours
-    // are those within the event's own.
+    // A text search reads each application by id, and ids of two applications cannot be compared: the neighbours are
+    // those within the event's own application.
     let own_only = Filter { apps: vec![app.to_owned()], ..list.clone() };
     let list = if list.text.is_some() { &own_only } else { list };
     let own = console.sources().position(|source| source.app().info.key == app);
@@ -182,11 +183,12 @@ async fn beside(
             let position = if info.key == app {
                 Position { failed_at: text.clone(), id, after: direction == Direction::Forward }
             } else if list.order.by_application() {
-                // Before an application's turn the list stands at its beginning, which has no place, and after it at its end.
+                // Before an application's turn the list is at its beginning, which has no position, and after it at its
+                // end.
                 let over = by_name(&called(info), name.as_ref()?, list.order).then(index.cmp(&own?)).is_lt();
                 over.then(|| place_beside(source, list.order, None, false))?
             } else {
-                // Of another source's rows with the same time, those of a later application come after this row.
+                // Rows with the same time in a later application come after this row.
                 place_beside(source, list.order, at, Some(index) > own)
             };
             Some((info.key.clone(), position))
@@ -199,17 +201,17 @@ async fn beside(
     (key(before), key(after))
 }
 
-/// The place just after a row, or just before it.
+/// Returns the position just after a row, or just before it.
 fn position(row: &FailedEventRow, after: bool) -> Position {
     Position { failed_at: dated(row.failed_at.as_ref()).map(|stamp| stamp.text.clone()), id: row.id, after }
 }
 
-/// A time that is one.
+/// Returns the time, unless it is not a date.
 fn dated(stamp: Option<&Stamp>) -> Option<&Stamp> {
     stamp.filter(|stamp| !stamp.is_no_date())
 }
 
-/// The place in another source's list beside a time: before all of its rows of that time, or after them.
+/// Returns the position of a time in another source's list: before all of its rows of that time, or after them.
 fn place_beside(source: &Source, order: Order, at: Option<DateTime<Utc>>, before: bool) -> Position {
     let smallest_first = !order.descending();
     let id = if before == smallest_first { i128::from(i64::MIN) } else { i128::from(i64::MAX) };
@@ -224,7 +226,8 @@ async fn read(console: &Console, query: &ListQuery, limit: u32) -> Merged {
     present::complete_all(console, &mut merged.rows, TextLimit::LIST).await;
     present::for_a_list(console, &mut merged.rows).await;
     for row in &mut merged.rows {
-        // A list names the record and no more: only who opens an event sees its payload, and is on record for it.
+        // A list contains only the reference to the record: a payload is shown, and its view recorded, when an event is
+        // opened.
         row.payload = row.payload.as_deref().and_then(payload::reference);
     }
     merged
@@ -236,11 +239,11 @@ pub struct Scanned {
     pub rows: Vec<FailedEventRow>,
     pub missing: Vec<MissingPart>,
     pub scans: Vec<Scan>,
-    /// The list from where it stopped on.
+    /// The list from where the search stopped.
     pub next: Option<ListQuery>,
 }
 
-/// Reads the newest rows of the applications that a filter names for its text, payloads included.
+/// Searches the newest rows of the filter's applications for its text; payloads, too, unless they are masked.
 pub async fn scan(console: &Console, filter: Filter) -> Scanned {
     let query = ListQuery { filter, place: Place::default() };
     let Merged { rows, end, more, missing, mut scans, .. } = read(console, &query, PAGE).await;
@@ -253,37 +256,38 @@ pub async fn scan(console: &Console, filter: Filter) -> Scanned {
     Scanned { rows, missing, scans, next: more.then_some(ListQuery { place, ..query }) }
 }
 
-/// Where a text search of whom the console is seen by may look.
+/// Returns where a text search of this console's user may search.
 pub fn search_in(console: &Console) -> SearchIn {
     if console.masked().is_some() { SearchIn::IdAndTitle } else { SearchIn::Everything }
 }
 
-/// Rows of a table from which on its lists take their order from the ledger. The table has no index: finding and sorting
-/// the rows of a page takes it milliseconds from here on, and seconds where it is large. Up to here a list is what the
-/// database holds at this moment.
+/// From this number of rows on, lists of a table take their order from the ledger. The table has no index: finding and
+/// sorting the rows of a page takes it milliseconds at this size, and seconds if it is large. Below it, a list is what
+/// the database holds at this moment.
 const LIST_FROM_LEDGER: u64 = 2_000;
 
-/// Rows of a table from which on what stands around one event is read from the ledger: finding it costs the table less
-/// than a list, which has its rows to sort.
+/// From this number of rows on, the surroundings of one event are read from the ledger. They cost the table less than a
+/// list, whose rows it must sort.
 pub const EVENT_FROM_LEDGER: u64 = 20_000;
 
-/// How often more keys are fetched where rows have left since the last look.
+/// How often more keys are fetched if rows were removed since the last poll.
 const REFILLS: u32 = 4;
 
-/// How often, and how many at a time, where the rows have to be read to tell whether they are of a category.
+/// How often, and how many at a time, if the rows must be read to check their category.
 const REFILLS_OF_CATEGORY: u32 = 20;
 const KEYS_OF_CATEGORY: u32 = 200;
 
 /// Which times of an application's failed events a filter compares and a list sorts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
-    /// `failed_at`, as the database holds it now. Where that moves with every change of a row, pages show another time.
+    /// `failed_at`, as the database holds it now. If that moves with every change of a row, pages show another time.
     Stored,
-    /// The time that pages show where `failed_at` moves: of the ledger's first sight.
+    /// The time that pages show if `failed_at` moves: when the ledger first saw the row.
     Shown,
 }
 
-/// Returns which times of a source are compared now: those that are shown, as far as the ledger is in step with it.
+/// Returns which times of a source are compared now: those that are shown, if `failed_at` moves and the ledger is in
+/// step.
 pub async fn times(console: &Console, source: &Source) -> Times {
     if source.failed_at_moves() && is_long_and_known(console, &source.app().info.key, 0).await {
         Times::Shown
@@ -296,7 +300,7 @@ pub async fn times(console: &Console, source: &Source) -> Times {
 async fn moving(console: &Console, filter: &Filter) -> Vec<Moving> {
     let mut moving = Vec::new();
     for source in console.sources().filter(|source| source.failed_at_moves()) {
-        // Of a group the ledger names the events, whether it is in step or not.
+        // The ledger names the events of a group, whether it is in step or not.
         let of_group = filter.group.is_some() && told_by_ledger(filter);
         let as_shown = of_group || times(console, source).await == Times::Shown;
         moving.push(Moving { app: source.app().info.key.clone(), as_shown });
@@ -304,7 +308,7 @@ async fn moving(console: &Console, filter: &Filter) -> Vec<Moving> {
     moving
 }
 
-/// The same rows by way of the ledger, where it is quicker; `None`: this list is the source's to answer.
+/// Returns the rows of a list using the ledger, if that is quicker. `None` if the source must answer.
 async fn by_ledger(
     console: &Console,
     source: &Source,
@@ -315,12 +319,12 @@ async fn by_ledger(
     if !told_by_ledger(filter) || easy || !is_long_and_known(console, &info.key, LIST_FROM_LEDGER).await {
         return None;
     }
-    // A store that fails is no reason for an empty list: the source can answer.
+    // If the store fails, the source can answer.
     ledger_rows(console, source, request).await.ok()
 }
 
-/// Returns whether an application has at least `least` failed events, so that the ledger is asked for what the table has no
-/// index for, and the ledger holds what the last poll saw of a source that answers.
+/// Returns whether the ledger can answer what the table has no index for: the application has at least `least` failed
+/// events, its source answers, and the ledger holds what the last poll saw.
 pub async fn is_long_and_known(console: &Console, app: &str, least: u64) -> bool {
     console.parts.watch.in_step(app)
         && console.view(app).await.is_some_and(|view| {
@@ -328,13 +332,13 @@ pub async fn is_long_and_known(console: &Console, app: &str, least: u64) -> bool
         })
 }
 
-/// Whether the ledger knows all that a filter asks for.
+/// Returns whether the ledger knows everything that a filter needs.
 fn told_by_ledger(filter: &Filter) -> bool {
     filter.text.is_none() && filter.category.is_none()
 }
 
-/// The ledger has found and sorted the keys, and the source is asked for these rows alone, by its primary key. What no
-/// longer matches there is left out.
+/// Returns rows whose keys the ledger finds and sorts; the source is read only for these rows, by its primary key. Rows
+/// that do not match any more are omitted.
 async fn ledger_rows(
     console: &Console,
     source: &Source,
@@ -359,7 +363,7 @@ async fn ledger_rows(
         backward,
         up: filter.order.descending() == backward,
         beyond: from.map(|from| beyond(source, from)),
-        // "Just before the key" read forward meets the key's own row, and so does "just after" read backward.
+        // "Just before the key" read forward includes the key's own row, and so does "just after" read backward.
         inclusive: from.is_some_and(|from| from.after == backward),
         limit: keys_at_once,
     };
@@ -375,7 +379,7 @@ async fn ledger_rows(
         let mut found: BTreeMap<RowId, FailedEventRow> = found.into_iter().map(|row| (row.id, row)).collect();
         for (key, id) in keys.iter().zip(&ids) {
             let Some(row) = found.remove(id).filter(|row| still_matches(filter, row)) else { continue };
-            // What is stored may have moved away from the place that the row has in this list.
+            // The stored time may have changed since the ledger put the row at this place.
             let listed_at = if moves { time(key.0).map(Stamp::of) } else { row.failed_at.clone() };
             let mut position = position(&row, true);
             if moves {
@@ -388,7 +392,7 @@ async fn ledger_rows(
             break;
         }
         (wanted.beyond, wanted.inclusive) = (keys.last().copied(), false);
-        // Where so many rows have left, the reader asks on.
+        // If so many rows were removed, the next page continues from here.
         stopped_at = keys.last().map(|(at, id)| Position {
             failed_at: time(*at).map(|at| source.time_key(at)),
             id: RowId((*id).into()),
@@ -402,11 +406,11 @@ async fn ledger_rows(
     Ok(Ok(ListRows { rows, stopped_at, scanned: 0 }))
 }
 
-/// One source's answer, by these times. Which group a failed event belongs to only the ledger knows, and which time is shown
-/// of one whose `failed_at` moves.
+/// Returns one source's rows, by these times. Only the ledger knows which group a failed event belongs to, and which
+/// time is shown if `failed_at` moves.
 ///
 /// # Errors
-/// The source, or the ledger where it is asked, does not answer.
+/// Fails if the source does not answer, or the ledger if it is needed.
 pub async fn of_source(
     console: &Console,
     source: &Source,
@@ -427,7 +431,7 @@ pub async fn of_source(
         if by_keys {
             return ledger_rows(console, source, request).await;
         }
-        sieved(console, source, request, ranged).await
+        filter_by_group(console, source, request, ranged).await
     };
     told.await.unwrap_or_else(|error: StoreError| {
         let (what, instead) = match filter.group {
@@ -442,7 +446,7 @@ pub async fn of_source(
     })
 }
 
-/// What the source says, for a search with the errors of the newest attempts, which the ledger can name.
+/// Returns the source's rows. A search includes the errors of the newest attempts, which the ledger can name.
 async fn asked(console: &Console, source: &Source, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
     let app = &source.app().info.key;
     let search = request.filter.search();
@@ -455,22 +459,21 @@ async fn asked(console: &Console, source: &Source, request: &ListRequest<'_>) ->
         _ => Ok(Vec::new()),
     };
     let named = search.and_then(|search| search.row).filter(|row| is_called(&source.app().info, &row.app));
-    // Without the store the search is one of the table alone.
+    // If the store fails, only the table is searched.
     source.list_with(request, &newest.unwrap_or_default(), named.map(|row| row.id)).await
 }
 
-/// Whether somebody who writes this name means this application.
+/// Returns whether a name means this application.
 pub fn is_called(info: &ApplicationInfo, name: &str) -> bool {
     let name = name.to_lowercase();
     info.name.to_lowercase() == name || info.key.to_lowercase() == name
 }
 
-/// How often a source is asked on when what it finds is of other groups.
-const SIEVED: u32 = 20;
+/// How often a source is read further if the rows it finds are of other groups.
+const GROUP_PAGES: u32 = 20;
 
-/// What else is asked for only the source can tell: of what it finds, the ledger tells what is of the group and, where
-/// `ranged`, of the time range.
-async fn sieved(
+/// Filters by group and, if `ranged`, by time range with the ledger; only the source can answer the rest of the filter.
+async fn filter_by_group(
     console: &Console,
     source: &Source,
     request: &ListRequest<'_>,
@@ -481,18 +484,19 @@ async fn sieved(
     let asked_for = if ranged { &at_any_time } else { filter };
     let backward = request.direction == Direction::Backward;
     let limit = request.limit as usize;
-    let mut sieved = ListRows { rows: Vec::new(), stopped_at: request.from.cloned(), scanned: 0 };
-    for _ in 0..SIEVED {
-        let from = sieved.stopped_at.take();
+    let mut filtered = ListRows { rows: Vec::new(), stopped_at: request.from.cloned(), scanned: 0 };
+    for _ in 0..GROUP_PAGES {
+        let from = filtered.stopped_at.take();
         let step = ListRequest { filter: asked_for, from: from.as_ref(), ..*request };
         let found = match asked(console, source, &step).await {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        sieved.scanned += found.scanned;
+        filtered.scanned += found.scanned;
         let edge = if backward { found.rows.first() } else { found.rows.last() };
         let edge = edge.filter(|_| found.rows.len() >= limit);
-        sieved.stopped_at = edge.map(|row| Position { after: !backward, ..row.position.clone() }).or(found.stopped_at);
+        filtered.stopped_at =
+            edge.map(|row| Position { after: !backward, ..row.position.clone() }).or(found.stopped_at);
         let ids: Vec<RowId> = found.rows.iter().map(|row| row.row.id).collect();
         let mut kept = found.rows;
         if let Some(group) = filter.group {
@@ -505,39 +509,39 @@ async fn sieved(
             kept.retain(|row| in_range.contains(&row.row.id));
         }
         if backward {
-            kept.append(&mut sieved.rows);
-            sieved.rows = kept;
+            kept.append(&mut filtered.rows);
+            filtered.rows = kept;
         } else {
-            sieved.rows.append(&mut kept);
+            filtered.rows.append(&mut kept);
         }
-        if sieved.rows.len() >= limit {
-            // Each row knows its own place: what was read beyond the last of these is read again.
-            let surplus = sieved.rows.len() - limit;
-            sieved.rows.drain(if backward { 0..surplus } else { limit..sieved.rows.len() });
-            sieved.stopped_at = None;
+        if filtered.rows.len() >= limit {
+            // Each row has its own position: the surplus is read again with the next page.
+            let surplus = filtered.rows.len() - limit;
+            filtered.rows.drain(if backward { 0..surplus } else { limit..filtered.rows.len() });
+            filtered.stopped_at = None;
         }
-        if sieved.stopped_at.is_none() {
+        if filtered.stopped_at.is_none() {
             break;
         }
     }
-    Ok(Ok(sieved))
+    Ok(Ok(filtered))
 }
 
-/// A place in a list as the ledger's key.
+/// Returns a position in a list as the ledger's key.
 fn beyond(source: &Source, from: &Position) -> (i64, i64) {
     let at = from.failed_at.as_deref().map(|text| source.time_of_key(text));
     let id = i64::try_from(from.id.0).unwrap_or(if from.id.0 > 0 { i64::MAX } else { i64::MIN });
     (micros(at.as_ref()), id)
 }
 
-/// Whether a row is still what the ledger found it to be.
+/// Returns whether a row is still what the ledger found.
 fn still_matches(filter: &Filter, row: &FailedEventRow) -> bool {
     let feed = filter.feed.as_deref().is_none_or(|feed| row.feed_uri.as_deref().unwrap_or_default() == feed);
     let category = filter.category.as_deref().is_none_or(|category| is_of_category(row, category.trim()));
     feed && category && filter.state.is_none_or(|state| row.state == state)
 }
 
-/// Whether the category is one of a row's tags, or that of its feed's address, as the databases compare it.
+/// Returns whether the category is one of a row's tags, or that of its feed's address, compared as the databases do.
 fn is_of_category(row: &FailedEventRow, category: &str) -> bool {
     let category = category.to_lowercase();
     let tags = row.tags.as_deref().unwrap_or_default().trim().replace(", ", ",").replace(" ,", ",").to_lowercase();
@@ -548,7 +552,7 @@ fn is_of_category(row: &FailedEventRow, category: &str) -> bool {
         || without_page.len() < feed.len() && without_page.ends_with(&format!("/{category}/"))
 }
 
-/// What one source gave.
+/// The answer of one source.
 struct Part {
     source: Arc<Source>,
     answer: Result<ListRows, SourceError>,
@@ -558,7 +562,7 @@ async fn read_part(console: &Console, source: &Arc<Source>, query: &ListQuery, l
     let from = query.place.positions.get(&source.app().info.key);
     let direction = query.place.direction;
     let answer = if direction == Direction::Backward && from.is_none() {
-        // It stands at its beginning: nothing is before.
+        // The list is at the beginning of this source: nothing is before.
         Ok(ListRows { rows: Vec::new(), stopped_at: None, scanned: 0 })
     } else {
         let search = search_in(console);
@@ -571,7 +575,7 @@ async fn read_part(console: &Console, source: &Arc<Source>, query: &ListQuery, l
     Part { source: source.clone(), answer }
 }
 
-/// A source's rows that are not yet merged, and where it stands.
+/// A source's rows that are not yet merged, and its positions.
 struct Heap {
     app: String,
     /// See [`called`].
@@ -633,7 +637,7 @@ fn merge(parts: Vec<Part>, query: &ListQuery, limit: usize) -> Merged {
     Merged { rows, start: places(|heap| &heap.start), end: places(|heap| &heap.end), more, missing, scans }
 }
 
-/// Takes the row that comes next in the direction of reading, and moves that source's place over it.
+/// Removes the row that comes next in the direction of reading, and moves that source's position past it.
 fn take_next(heaps: &mut [Heap], order: Order, backward: bool) -> Option<FailedEventRow> {
     let head =
         |heap: &Heap| if backward { heap.rows.back() } else { heap.rows.front() }.map(|row| row.listed_at.clone());
@@ -647,7 +651,7 @@ fn take_next(heaps: &mut [Heap], order: Order, backward: bool) -> Option<FailedE
                     Some(best) if order.by_application() => by_name(&heaps[index].name, &heaps[best].name, order),
                     _ => by_time(candidate.as_ref(), so_far.as_ref(), order),
                 };
-                // At the same time the earlier application comes first in the list.
+                // Of equal times, the earlier application comes first in the list.
                 if backward { ordering.is_ge() } else { ordering.is_lt() }
             }
         };
@@ -671,27 +675,28 @@ fn take_next(heaps: &mut [Heap], order: Order, backward: bool) -> Option<FailedE
     Some(taken.row)
 }
 
-/// The name of an application as lists sort it.
+/// Returns the name of an application by which lists sort it.
 fn called(info: &ApplicationInfo) -> String {
     info.name.to_lowercase()
 }
 
-/// How two applications stand in a list that takes one after the other.
+/// Compares two applications in a list that is sorted by application.
 fn by_name(one: &str, other: &str, order: Order) -> Ordering {
     if order == Order::ApplicationDown { other.cmp(one) } else { one.cmp(other) }
 }
 
-/// How two times stand in the list's order: less comes first.
+/// Compares two times in the list's order: less comes first.
 fn by_time(a: Option<&Stamp>, b: Option<&Stamp>, order: Order) -> Ordering {
     match (dated(a), dated(b)) {
         (Some(a), Some(b)) if order.descending() => rank(b).cmp(&rank(a)),
         (Some(a), Some(b)) => rank(a).cmp(&rank(b)),
-        // In both orders what has no time comes last.
+        // In both orders, rows without a time come last.
         (a, b) => a.is_none().cmp(&b.is_none()),
     }
 }
 
-/// Where the databases sort a time: what cannot be read (`-infinity`) below the times, PostgreSQL's `infinity` above.
+/// Returns where the databases sort a time: unreadable times (`-infinity`) below all others, PostgreSQL's `infinity`
+/// above.
 fn rank(stamp: &Stamp) -> (u8, Option<DateTime<Utc>>) {
     match stamp {
         Stamp { at: None, text } if text == "infinity" => (2, None),
@@ -700,13 +705,13 @@ fn rank(stamp: &Stamp) -> (u8, Option<DateTime<Utc>>) {
     }
 }
 
-/// What a retry of all that match takes.
+/// Returns the filter for a retry of all that match: exhausted events, unless it names a state.
 fn retried(filter: &Filter) -> Filter {
     Filter { state: filter.state.or(Some(EventState::Exhausted)), ..filter.clone() }
 }
 
-/// How many match in all, where the ledger's counts or the snapshot know: a filter by nothing but application, feed, state
-/// and group.
+/// Returns the number of all that match, if the ledger's counts or the snapshot know it: for a filter by nothing except
+/// application, feed, state and group.
 async fn total(console: &Console, filter: &Filter, views: &[ApplicationView]) -> Option<u64> {
     if !told_by_ledger(filter) || filter.has_range() {
         return None;
@@ -751,7 +756,7 @@ fn count(counts: &FeedCounts, filter: &Filter) -> u64 {
     }
 }
 
-/// What the snapshot has seen so far: the newest id of every application.
+/// Returns what the snapshot has seen so far: the newest id of every application.
 fn mark(views: &[ApplicationView]) -> String {
     let newest = |view: &ApplicationView| {
         let id = view.seen.as_ref()?.newest.first().map_or(RowId(0), |row| row.id);
@@ -760,7 +765,7 @@ fn mark(views: &[ApplicationView]) -> String {
     views.iter().filter_map(newest).collect::<Vec<_>>().join(",")
 }
 
-/// What came since a list was read, from the snapshot alone.
+/// Returns what is new since a list was read, from the snapshot alone.
 pub async fn arrivals(console: &Console, filter: &Filter, mark: &str) -> Arrivals {
     let marks: BTreeMap<&str, RowId> = mark
         .split(',')
@@ -782,7 +787,7 @@ pub async fn arrivals(console: &Console, filter: &Filter, mark: &str) -> Arrival
     if came == 0 {
         return Arrivals { in_words: String::new() };
     }
-    // The snapshot knows application and feed of what came; whether it matches the rest, only the source knows.
+    // The snapshot knows application and feed of new events; whether they match the rest, only the source knows.
     let exact = *filter
         == Filter { apps: filter.apps.clone(), feed: filter.feed.clone(), order: filter.order, ..Filter::default() };
     let number = if at_least { format!("More than {came}") } else { came.to_string() };

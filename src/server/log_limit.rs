@@ -1,8 +1,8 @@
-//! Keeps the log from growing as fast as requests come: of lines that say the same again and again, so many a second are
-//! written, and then how many were left out.
+//! Limits the log, so that it does not grow as fast as requests arrive: only a limited number of equal lines per second
+//! is written, and then the number of those that were omitted.
 //!
-//! Lines of the same place in the source are alike. The audit log's own lines are never left out: their number is
-//! bounded where they are made. Neither are those of `debug` and `trace`, which somebody asked for.
+//! Lines of the same place in the source count as equal. Lines of the audit log are never omitted: their number is
+//! bounded where they are made. Nor are those of `debug` and `trace`, which an administrator has requested.
 
 use std::{
     collections::HashMap,
@@ -21,19 +21,19 @@ use tracing_subscriber::layer::{Context, Filter};
 use super::{http::LOGGED, security::audit};
 use crate::model::error_text::shortened;
 
-/// Lines that are written of one place in every second, in the long run.
+/// Lines of one place that are written per second, in the long run.
 const A_SECOND: f64 = 5.0;
 
-/// Lines of one place that may come at once: each application has its own at the start, or when the network is gone.
+/// Lines of one place that are written at once: each application has its own at the start, or when the network is lost.
 const AT_ONCE: f64 = 60.0;
 
-/// The same of what anybody can cause by a request.
+/// The same for lines that any client can cause by a request.
 const AT_ONCE_BY_REQUESTS: f64 = 5.0;
 
-/// Where such lines are from.
+/// The modules of these lines.
 const OF_REQUESTS: [&str; 2] = ["atomfeed_console::server::http", "atomfeed_console::server::security"];
 
-/// How often it is told what was left out.
+/// How often the log reports what was omitted.
 const TOLD_EVERY: Duration = Duration::from_secs(2);
 
 /// The limit of a log. Cheap to clone.
@@ -46,13 +46,13 @@ struct Place {
     /// Lines that may be written now.
     left: f64,
     since: Instant,
-    /// What its lines say, without their fields.
+    /// The message of its lines, without their fields.
     says: String,
     left_out: u64,
 }
 
 impl LogLimit {
-    /// Whether a line of this place is written now; `says` is what it says.
+    /// Returns whether a line of this place is written now; `says` returns its message.
     fn takes(&self, metadata: &'static Metadata<'static>, now: Instant, says: impl FnOnce() -> String) -> bool {
         if *metadata.level() > Level::INFO || metadata.target() == audit::TARGET {
             return true;
@@ -76,21 +76,21 @@ impl LogLimit {
         false
     }
 
-    /// What was left out since this was last asked: what the lines said, and how many they were.
+    /// Returns what was omitted since the last call: the message of the lines, and their number.
     fn take_left_out(&self) -> Vec<(String, u64)> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left_out = places.values_mut().filter(|place| place.left_out > 0);
         left_out.map(|place| (std::mem::take(&mut place.says), std::mem::take(&mut place.left_out))).collect()
     }
 
-    /// Writes into the log what was left out of it.
+    /// Writes into the log what was omitted.
     pub fn tell(&self) {
         for (says, lines) in self.take_left_out() {
             tracing::warn!(lines, says, "lines like these were left out of the log");
         }
     }
 
-    /// The same again and again, for as long as the process lives.
+    /// Calls [`LogLimit::tell`] every two seconds, as long as the process runs.
     pub async fn tell_for_ever(self) {
         let mut times = tokio::time::interval(TOLD_EVERY);
         loop {
@@ -148,7 +148,7 @@ mod tests {
         }};
     }
 
-    /// Lines that are written of so many at one time.
+    /// Returns the number of these lines that are written at one time.
     fn written(limit: &LogLimit, place: &'static Metadata<'static>, now: Instant, lines: u32) -> usize {
         (0..lines).filter(|_| limit.takes(place, now, || "refused".to_owned())).count()
     }

@@ -1,4 +1,4 @@
-//! Everything that only the server does. The browser's module never sees this.
+//! Everything that only the server does. It is not compiled into the browser's module.
 
 pub mod accounts_cli;
 pub mod audit_export;

@@ -1,23 +1,23 @@
-//! What commands print. Whoever reads may stop reading, as in `account list | head -1`: that is no reason to fail, or to
-//! do less than was asked for, so errors of writing are left alone here, and only here.
+//! The output of commands. Its reader may stop reading, as in `account list | head -1`; the command must then neither
+//! fail nor do less than requested. So write errors are ignored here, and only here.
 
 use std::{
     fmt::Display,
     io::{Write as _, stderr, stdout},
 };
 
-/// Prints a line on standard output: what was asked for.
+/// Prints a line of the result on standard output.
 pub fn say(line: impl Display) {
     let _ = writeln!(stdout(), "{line}");
 }
 
-/// Prints the beginning of a line on standard output, to be seen at once.
+/// Prints the beginning of a line on standard output at once, as a prompt.
 pub fn ask(question: impl Display) {
     let mut out = stdout();
     let _ = write!(out, "{question}").and_then(|()| out.flush());
 }
 
-/// Prints a line on standard error: what a person should know beside it.
+/// Prints a line on standard error: a note for the user beside the result.
 pub fn remark(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }

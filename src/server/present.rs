@@ -1,9 +1,9 @@
-//! The present error of failed events: the latest one of the present failure, which `failed_events` does not hold.
+//! The latest error of a failed event's present failure, which `failed_events` does not hold.
 //!
-//! The ledger knows which row of the retry log is the newest attempt of each failed event, and keeps no text of it. So the
-//! texts are fetched from the source, by the log's primary key: a list, a search and an export cost it no scan of the log.
-//! What came since the last look is seen with the next one. As long as the first read of a table is under way, the newest
-//! rows of its log are asked instead.
+//! The ledger knows which row of the retry log is the newest attempt of each failed event, and keeps no text of it. So
+//! the texts are read from the source, by the log's primary key: a list, a search or an export needs no scan of the
+//! log. Errors since the last poll appear with the next one. During the first read of a table, the newest rows of its
+//! log are read instead.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,11 +14,11 @@ use super::{
 };
 use crate::model::{Attempt, FailedEventRow, KnownOf, Latest, RowId, error_text::visible, fingerprint, masking};
 
-/// Characters that a list's row keeps of its errors, when it is known what they say.
+/// Maximum characters of each error in a list's row, whose cause is already extracted.
 const KEPT: usize = 300;
 
-/// Completes rows of one application by what the ledger knows of them, and by their latest errors. Where the store or the
-/// source does not answer, the rows stay as they are: with their first errors.
+/// Adds to rows of one application what the ledger knows of them, and their latest errors. If the store or the source
+/// does not answer, the rows have only their first errors.
 pub async fn complete(console: &Console, source: &Source, rows: &mut [FailedEventRow], texts: TextLimit) {
     if let Err(error) = latest(console, source, rows, texts).await {
         tracing::debug!(application = %source.app().info.name, %error, "the latest errors of a list are not known");
@@ -47,8 +47,8 @@ pub async fn complete_all(console: &Console, rows: &mut Vec<FailedEventRow>, tex
     rows.extend(placed.into_values());
 }
 
-/// Masks rows where the reader may not read texts. What each says is what its group is called, where that is known: of a
-/// masked text other words are left than of the group's, and people would take one cause for two.
+/// Masks rows if the user may not read texts. The cause of a row is then its group's title, if known: masking leaves
+/// other words of the row's text than of the group's, and users would take one cause for two.
 pub async fn mask(console: &Console, rows: &mut [FailedEventRow]) {
     if console.masked().is_none() {
         return;
@@ -70,7 +70,7 @@ pub async fn mask(console: &Console, rows: &mut [FailedEventRow]) {
     }
 }
 
-/// What a page shows of a list's rows: masked where the reader may not read texts, and of the long texts the beginnings.
+/// Prepares rows for a list: masks them if the user may not read texts, and cuts long texts to their beginnings.
 pub async fn for_a_list(console: &Console, rows: &mut [FailedEventRow]) {
     mask(console, rows).await;
     for row in rows {
@@ -106,7 +106,7 @@ async fn latest(
     let app = &source.app().info.key;
     let ids: Vec<RowId> = rows.iter().map(|row| row.id).collect();
     let known = console.parts.store.known_of_rows(app, &ids).await?;
-    // An id can be another event's by now.
+    // The id can be another event's by now.
     let known: HashMap<RowId, Known> = rows
         .iter()
         .filter_map(|row| Some((row.id, known.get(&row.id).filter(|known| known.event_id == row.event_id)?.clone())))

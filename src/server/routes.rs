@@ -1,8 +1,7 @@
-//! The one table of everything that the console answers, and of what each of it needs.
+//! The one table of all routes of the console, and of what each of them needs.
 //!
-//! The router is made from this table and from nothing else, so that no page, server function or download can be there
-//! without a line here. A page or a server function that the rest of the program knows and this table does not is not
-//! reachable, and a test says so.
+//! The router is made from this table only, so that no page, server function or download can exist without a line here.
+//! A page or server function that is missing from this table is not reachable, and a test reports it.
 
 use axum::{
     http::{HeaderMap, Method},
@@ -11,7 +10,7 @@ use axum::{
 
 use super::{
     audit_export, compat, export, health, history, http,
-    security::door::Needs::{self, Nothing, Right as Has, RightOrToken, SignedIn},
+    security::authorize::Needs::{self, Nothing, Right as Has, RightOrToken, SignedIn},
     site,
     state::Console,
     status, stream,
@@ -21,18 +20,18 @@ use crate::model::{
     access::ServiceRight,
 };
 
-/// One thing that can be asked for, below the base path.
+/// A route, below the base path.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// In axum's form: `/failed-events/{app}/{id}`.
     pub path: &'static str,
     pub needs: Needs,
     pub answers: Answers,
-    /// The page, below the base, that shows what is wrong with a form which is sent here.
+    /// The page, below the base, that shows what is wrong with a form sent here.
     pub told_on: Option<&'static str>,
 }
 
-/// What answers.
+/// How a route is handled.
 #[derive(Clone, Copy, Debug)]
 pub enum Answers {
     /// A page of `ui/app.rs`.
@@ -48,7 +47,7 @@ pub enum Answers {
 }
 
 impl Route {
-    /// The handler, without the door.
+    /// Returns the handler, without the authorization.
     pub fn handler(&self) -> MethodRouter<Console> {
         match self.answers {
             Answers::Page => get(http::page),
@@ -58,7 +57,7 @@ impl Route {
         }
     }
 
-    /// The method by which it is asked for.
+    /// Returns the method of its requests.
     pub fn method(&self) -> Method {
         match self.answers {
             Answers::Page | Answers::Get(_) | Answers::Download(_) => Method::GET,
@@ -66,7 +65,7 @@ impl Route {
             Answers::Function => {
                 let functions = server_fn::axum::server_fn_paths();
                 let own = functions.filter(|(path, _)| *path == self.path).map(|(_, method)| method).next();
-                // A function that does not exist answers nothing, whatever it is asked by.
+                // A function that does not exist answers nothing, whatever the method.
                 own.unwrap_or(Method::GET)
             }
         }
@@ -97,7 +96,7 @@ const fn changes(path: &'static str, needs: Needs, handler: fn() -> MethodRouter
     Route { path, needs, answers: Answers::Post(handler), told_on: None }
 }
 
-/// The table.
+/// All routes.
 pub const ROUTES: &[Route] = &[
     // Pages.
     page("/", Has(See)),
@@ -114,7 +113,7 @@ pub const ROUTES: &[Route] = &[
     page("/history", Has(See)),
     page("/history/{id}", Has(See)),
     page("/audit", Has(Audit)),
-    // It holds nothing of this hospital.
+    // It contains nothing of this hospital.
     page("/help", Nothing),
     page("/demo", Has(See)),
     page("/sign-in", Nothing),
@@ -141,7 +140,7 @@ pub const ROUTES: &[Route] = &[
     function("/api/operations", Has(See)),
     function("/api/operation", Has(See)),
     function("/api/discarded", Has(See)),
-    // The least that any operation needs; what the one at hand needs is asked for by the function.
+    // The minimum that any operation needs; the function checks what the operation in question needs.
     function("/api/plan_operation", Has(Retry)),
     function("/api/start_operation", Has(Retry)),
     function("/api/turn_operation", Has(Retry)),
@@ -186,9 +185,9 @@ pub const ROUTES: &[Route] = &[
     download("/failed-events/{app}/{id}/error.txt", Has(See), || get(export::whole_error)),
     download("/failed-events/{app}/{id}/payload.txt", Has(See), || get(export::whole_payload)),
     download("/history.csv", Has(See), || get(history::csv)),
-    // What open pages are told.
+    // Changes, for open pages.
     reads("/events", Has(See), || get(stream::events)),
-    // What a monitoring system is told.
+    // The status, for a monitoring system.
     reads("/status", RightOrToken(See, ServiceRight::Status), || get(status::status)),
     download("/audit.csv", Has(Audit), || get(audit_export::csv)),
     // The old console's JSON.
@@ -197,7 +196,7 @@ pub const ROUTES: &[Route] = &[
     download("/apps/{app}/failedEvent", Has(See), || get(compat::failed_events)),
     download("/apps/{app}/failedEvent/{event_id}/retryLog", Has(See), || get(compat::retry_log)),
     changes("/apps/{app}/failedEvent/{event_id}/resetRetryCount", Has(Retry), || post(compat::reset_retry_count)),
-    // What is nobody's.
+    // Without authorization.
     reads("/overview", Nothing, || get(http::home)),
     reads("/health", Nothing, || get(health::health)),
     reads("/ready", Nothing, || get(health::ready)),
@@ -208,7 +207,7 @@ pub const ROUTES: &[Route] = &[
     reads("/pkg/{version}/{file}", Nothing, || get(site::package_file)),
 ];
 
-/// The line of a path of the table.
+/// Returns the route with this path in the table.
 pub fn of(path: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|route| route.path == path)
 }

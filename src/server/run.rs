@@ -1,4 +1,4 @@
-//! From a checked configuration to a running server, and to its clean end.
+//! Starts the server from a checked configuration, and ends it cleanly. Also sets up the log.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,15 +12,15 @@ use tracing_subscriber::{
 };
 
 use super::{
-    config::{Config, LogForm, LogLevel, Way},
+    config::{AuthMode, Config, LogForm, LogLevel},
     connections::{self, Limits},
     http,
     log_limit::LogLimit,
     operations, output,
     security::{
         audit::{self, Entry},
-        openmrs::Asking,
-        passwords::Prover,
+        openmrs::OpenmrsClient,
+        passwords::PasswordChecker,
         service_tokens, sign_in,
         vault::NoKey,
     },
@@ -33,13 +33,13 @@ use crate::{
     model::{application::COMPLETE_ENTRY, audit::AuditKind, error_text::visible_line},
 };
 
-/// How long requests and batches under way may take once the console was told to end.
+/// How long running requests and batches may take after the console was asked to stop.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM or Ctrl-C; on the demo hospital, with it at work.
+/// Serves until SIGTERM or Ctrl-C; runs the demo hospital if there is one.
 ///
 /// # Errors
-/// The store cannot be opened, or the address is taken.
+/// Fails if the store cannot be opened or the address is taken.
 pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Result<()> {
     let log_limit = begin_log(config.log, config.log_level);
     tokio::spawn(log_limit.clone().tell_for_ever());
@@ -50,18 +50,18 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         tracing::warn!("{} {COMPLETE_ENTRY}", lacking.sentence());
     }
     let store = Store::open(&config.store).await?;
-    if let Way::Openmrs(settings) = &config.access.way {
-        Asking::new(settings.clone()).context("OpenMRS cannot be used for sign-in")?;
+    if let AuthMode::Openmrs(settings) = &config.access.way {
+        OpenmrsClient::new(settings.clone()).context("OpenMRS cannot be used for sign-in")?;
     }
-    if config.access.way == Way::Open {
-        tracing::warn!("nobody signs in: whoever reaches this console sees everything and can do everything");
+    if config.access.way == AuthMode::Open {
+        tracing::warn!("sign-in is off: everyone who reaches this console can see and change everything");
     }
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; is another program using it? Choose one with --listen", config.listen)
     })?;
     let address = listener.local_addr()?;
-    // Only now, when it can be printed: the one-time password of a start that failed would be lost.
-    let said = sign_in::first_accounts(&config, &store, &Prover::new()).await?;
+    // Only now, when it can be printed: a start that failed would lose the one-time password.
+    let said = sign_in::first_accounts(&config, &store, &PasswordChecker::new()).await?;
     let base = config.base.clone();
     if let Some(hospital) = &hospital {
         hospital.catch_up().await?;
@@ -70,10 +70,10 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     let parts = console.parts.clone();
     parts.audit.begin_to_tell().await;
     service_tokens::settle(&console).await?;
-    if parts.config.access.way == Way::Accounts {
-        match parts.doorkeeper.second_factors.vault.key(&parts.store).await {
+    if parts.config.access.way == AuthMode::Accounts {
+        match parts.sign_in_service.second_factors.vault.key(&parts.store).await {
             Ok(_) => {}
-            // Nobody is locked out by it, and everybody else goes on.
+            // This locks no one out, and does not affect other accounts.
             Err(NoKey::Unusable(unusable)) => tracing::error!(
                 "{unusable}. Until this is fixed, accounts with a second factor sign in with a recovery code, or after the \
                  command account reset-second-factor"
@@ -99,7 +99,7 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
     let shown =
         if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
     tracing::info!(applications = parts.sources.len(), store = %parts.config.store.display(), "listening on {address}");
-    // On standard output, where a person and a script look for it.
+    // On standard output, where users and scripts look for it.
     output::say(format_args!("The console answers at http://{shown}{}", base.overview()));
     for line in said {
         output::say(line);
@@ -111,25 +111,25 @@ pub async fn run(config: Config, hospital: Option<Arc<Hospital>>) -> anyhow::Res
         tracing::info!("ending");
         stopping.cancel();
     });
-    let reached = parts.config.reached.clone();
-    connections::serve(listener, router, reached, Limits::of_system(), parts.stopping.clone(), LAST_WORDS).await;
+    let network = parts.config.network.clone();
+    connections::serve(listener, router, network, Limits::of_system(), parts.stopping.clone(), LAST_WORDS).await;
     parts.running.close();
     if tokio::time::timeout(LAST_WORDS, parts.running.wait()).await.is_err() {
-        tracing::warn!("an operation was still writing a batch; it is looked at again at the next start");
+        tracing::warn!("an operation was still writing a batch; it continues at the next start");
     }
     parts.audit.tell_counted().await;
     log_limit.tell();
-    // Where this cannot be written, the log says so; the console ends all the same.
+    // If this cannot be recorded, the log says so; the console ends anyway.
     let _ = parts.audit.record(Entry::of_console(AuditKind::ConsoleStopped)).await;
     store.close().await;
     Ok(())
 }
 
-/// The log goes to standard error. `RUST_LOG` says more exactly what is wanted, where it is set. A panic is a line of the
-/// log like any other. Answers the log's limit, which has to tell what it left out.
+/// Sets up the log on standard error. `RUST_LOG`, if set, selects more exactly what is logged. A panic is a line of the
+/// log like any other. Returns the log's limit, which must report what it omitted.
 fn begin_log(form: LogForm, level: LogLevel) -> LogLimit {
-    // Of the libraries only what an administrator can use: sqlx tells every slow statement at WARN, with its text.
-    // The audit log's lines are always there, for a collector.
+    // Of the libraries only what an administrator can use: sqlx logs every slow statement at WARN, with its text. The
+    // audit log's lines are always included, for a collector.
     let usual = format!("warn,sqlx=error,atomfeed_console={},{}=info", level.word(), audit::TARGET);
     let (filter, not_understood) = filter(std::env::var(EnvFilter::DEFAULT_ENV).ok().as_deref(), &usual);
     // A second server in one process keeps the first one's log.
@@ -145,9 +145,9 @@ fn begin_log(form: LogForm, level: LogLevel) -> LogLimit {
     limit
 }
 
-/// What is logged: by `RUST_LOG` where it says anything, otherwise what is usual. The second part: why it means nothing.
+/// Returns the filter of `RUST_LOG` if that has any directive, otherwise the usual one; and why `RUST_LOG` is invalid.
 fn filter(rust_log: Option<&str>, usual: &str) -> (EnvFilter, Option<String>) {
-    // An empty list lets nothing through, not even the audit log. Container managers set variables to nothing.
+    // An empty list lets nothing through, not even the audit log. Container managers set variables to empty values.
     let said = rust_log.filter(|said| said.split(',').any(|directive| !directive.trim().is_empty()));
     match said.map(EnvFilter::try_new) {
         Some(Ok(filter)) => (filter, None),
@@ -156,7 +156,7 @@ fn filter(rust_log: Option<&str>, usual: &str) -> (EnvFilter, Option<String>) {
     }
 }
 
-/// For people. Without colours: nothing in a line may act on a terminal.
+/// Plain text, for users. Without colours: nothing in a line may control a terminal.
 fn plain<W>(filter: EnvFilter, limit: LogLimit, writer: W) -> impl SubscriberInitExt
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -165,7 +165,7 @@ where
     tracing_subscriber::registry().with(filter).with(log.with_filter(limit))
 }
 
-/// For collectors.
+/// JSON, for collectors.
 fn json<W>(filter: EnvFilter, limit: LogLimit, writer: W) -> impl SubscriberInitExt
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -174,8 +174,8 @@ where
     tracing_subscriber::registry().with(filter).with(log.with_filter(limit))
 }
 
-/// Writes each event as one line in which nothing acts: an error can quote a text of a database, and a text with a line
-/// end in it must not become a line of its own.
+/// Writes each event as one line without control characters: an error can quote a text of a database, and a line end in
+/// that text must not begin another line.
 struct OneLine<W>(W);
 
 impl<W: io::Write> io::Write for OneLine<W> {
@@ -296,7 +296,7 @@ mod tests {
                 limit.tell();
             });
             let refused = lines.iter().filter(|line| line.contains("refused") && !line.contains("left out")).count();
-            // More than five where writing them takes longer than a fifth of a second.
+            // More than five if writing them takes longer than a fifth of a second.
             assert!((5..500).contains(&refused), "{refused} lines");
             assert_eq!(lines.len(), refused + 10_000 + 1, "and the audit log's lines are all there");
             let told = lines.last().expect("a line");

@@ -1,8 +1,8 @@
-//! The search over everything that a reader may see: what fails now, and the history, in one answer.
+//! The search over everything that a user may see: what fails now, and the history, in one answer.
 //!
-//! The index in the store answers, whole and without a source reading a table through. What came in the last moments and is
-//! not in it is compared here. While the index of an application is being built, the bounded search of its list answers for
-//! it. What nobody indexes, payloads and stacks, only that search finds.
+//! The index in the store answers completely, and no source reads through a table. Events of the last moments that are
+//! not in it are compared here. While the index of an application is being built, the bounded search of its list
+//! answers for it. Only that search finds payloads and stacks, which are not indexed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -33,29 +33,29 @@ use crate::{
 /// Failed events on a page that fail now.
 const NOW: u32 = 50;
 
-/// Failed events on a page that left their table.
+/// Failed events on a page that were removed from their table.
 const PAST: u32 = 20;
 
 /// Groups on a page.
 const GROUPS: usize = 5;
 
-/// So many failed events at most are compared here, because the index does not know them yet. With more, the index of the
+/// Maximum failed events that are compared here, because the index does not know them yet. With more, the index of the
 /// application is being built.
 const COMPARED: u32 = 500;
 
-/// Where no application has more failed events, and the index finds nothing, payloads are read, too.
+/// If no application has more failed events, and the index finds nothing, payloads are read, too.
 const FEW: u64 = 2_000;
 
-/// How often the index is asked on where what it found turned out not to be what was typed.
+/// How often the index is read while too few of its hits match the typed text.
 const AGAIN: usize = 4;
 
-/// Letters around a hit that are shown.
+/// Characters that are shown around a hit.
 const AROUND: usize = 60;
 
-/// What is found for what was typed.
+/// Returns what is found for the typed text.
 ///
 /// # Errors
-/// The store cannot be read.
+/// Fails if the store cannot be read.
 pub async fn page(console: &Console, query: SearchQuery) -> Result<SearchPage, Problem> {
     let (search, leads) = understood(console, &query.typed);
     let mut page = SearchPage {
@@ -113,14 +113,14 @@ pub async fn page(console: &Console, query: SearchQuery) -> Result<SearchPage, P
             .await
             .iter()
             .all(|view| view.seen.as_ref().is_none_or(|seen| seen.failed.is_none_or(|failed| failed <= FEW)));
-        // Payloads of few rows cost nothing to read. Of many, the reader is asked.
+        // Payloads of few rows cost nothing to read. For many, the user is asked.
         let read = if found || !all_few { unready } else { everything };
         scan(console, &mut page, read).await;
     }
     Ok(page)
 }
 
-/// What was typed, and where it leads if it is a link of this console.
+/// Returns the parsed search, and the target if the text is a link of this console.
 fn understood(console: &Console, typed: &str) -> (Search, Option<(String, String)>) {
     let search = Search::of(typed);
     let base = &console.parts.config.base;
@@ -138,7 +138,7 @@ fn understood(console: &Console, typed: &str) -> (Search, Option<(String, String
     }
 }
 
-/// The row that was named: where it is, or what became of it.
+/// Adds the row that the search names: where it is, or what became of it.
 async fn named(console: &Console, page: &mut SearchPage) -> Result<(), Problem> {
     let Some(row) = &page.search.row else { return Ok(()) };
     let Some(info) = console.applications().find(|info| is_called(info, &row.app)) else { return Ok(()) };
@@ -146,7 +146,7 @@ async fn named(console: &Console, page: &mut SearchPage) -> Result<(), Problem> 
     let lives = console.parts.store.ledger_events_of_row(&key.app, key.id).await?;
     let found = match console.source(&key.app) {
         Ok(source) => source.rows(&[key.id], TextLimit::LIST).await,
-        // What is not configured whole has no rows, and its history all the same.
+        // An application with an incomplete configuration has no rows, but has a history.
         Err(_) => Ok(Vec::new()),
     };
     match found {
@@ -161,14 +161,15 @@ async fn named(console: &Console, page: &mut SearchPage) -> Result<(), Problem> 
     Ok(())
 }
 
-/// Says of an application, once, that its part is missing.
+/// Reports, once, that an application's part is missing.
 fn miss(page: &mut SearchPage, app: &ApplicationInfo, SourceError { reason, advice, .. }: SourceError) {
     if !page.missing.iter().any(|part| part.app.key == app.key) {
         page.missing.push(MissingPart { app: app.clone(), reason, advice });
     }
 }
 
-/// The applications that the index answers for, and those whose tables must be read. `none`: it cannot answer this search.
+/// Returns the applications that the index answers for, and those whose tables must be read. `none`: the index cannot
+/// answer this search.
 async fn indexed(
     console: &Console,
     page: &mut SearchPage,
@@ -191,7 +192,7 @@ async fn indexed(
     Ok((ready, unready))
 }
 
-/// Failed events that came, or failed again, in the last moments: the index does not know them yet.
+/// Adds failed events that appeared, or failed again, in the last moments: the index does not know them yet.
 async fn not_yet_indexed(console: &Console, page: &mut SearchPage, apps: &[String]) -> Result<(), Problem> {
     for app in apps {
         let pending = console.parts.store.to_index(app, COMPARED).await?;
@@ -210,7 +211,7 @@ async fn not_yet_indexed(console: &Console, page: &mut SearchPage, apps: &[Strin
     Ok(())
 }
 
-/// What the index finds of what fails now.
+/// Adds what the index finds of the events that fail now.
 async fn now(console: &Console, page: &mut SearchPage, mut wanted: Wanted<'_>) -> Result<(), Problem> {
     let limit = NOW as usize;
     let mut last = None;
@@ -228,7 +229,7 @@ async fn now(console: &Console, page: &mut SearchPage, mut wanted: Wanted<'_>) -
     Ok(())
 }
 
-/// Reads rows that the index found, and puts those on the page that are what was typed.
+/// Reads rows that the index found, and adds those that match the typed text to the page.
 async fn of_ledger(console: &Console, page: &mut SearchPage, events: &[LedgerEvent]) {
     let mut of_apps = BTreeMap::<&str, HashMap<RowId, &LedgerEvent>>::new();
     for event in events {
@@ -242,7 +243,7 @@ async fn of_ledger(console: &Console, page: &mut SearchPage, events: &[LedgerEve
         let ids: Vec<RowId> = events.keys().copied().collect();
         match source.rows(&ids, TextLimit::LIST).await {
             Ok(rows) => {
-                // An id can be another event's by now.
+                // The id can be another event's by now.
                 let same =
                     |row: &FailedEventRow| events.get(&row.id).is_some_and(|event| event.event_id == row.event_id);
                 let rows = rows.into_iter().filter(same).collect();
@@ -256,7 +257,8 @@ async fn of_ledger(console: &Console, page: &mut SearchPage, events: &[LedgerEve
     }
 }
 
-/// Puts rows on the page that have what was typed, as whoever looks may see them. A row that was named is one of them.
+/// Adds the rows that match the typed text to the page, as the user may see them. A row that the search names always
+/// matches.
 async fn shown(
     console: &Console,
     page: &mut SearchPage,
@@ -295,7 +297,7 @@ async fn shown(
     }
 }
 
-/// What stands around the first hit in an error, where what the row says of it does not show it.
+/// Returns the text around the first hit in an error, if the row's cause does not show the hit.
 fn around(search: &Search, row: &FailedEventRow, error: &str) -> Option<String> {
     let said = row.says();
     let hidden = |term: &&Term| !term.is_in(&said) && term.is_in(error);
@@ -315,7 +317,7 @@ fn around(search: &Search, row: &FailedEventRow, error: &str) -> Option<String> 
     Some(format!("{open}{begins}{hit}{ends}{close}"))
 }
 
-/// What is found of what left its table.
+/// Adds what is found of the events that were removed from their table.
 async fn past(console: &Console, page: &mut SearchPage, wanted: Wanted<'_>) -> Result<(), Problem> {
     let hits = console.parts.store.search(&wanted).await?;
     page.too_short |= hits.too_short;
@@ -324,7 +326,7 @@ async fn past(console: &Console, page: &mut SearchPage, wanted: Wanted<'_>) -> R
     if let (SearchKind::Uuid | SearchKind::EventId, [Term::Word(id)], None) =
         (&page.search.kind, page.search.terms.as_slice(), wanted.before)
     {
-        // The ledger knows these by itself, also while the index is being built.
+        // The ledger finds these without the index, also while that is being built.
         let scope = Scope { apps: wanted.apps.to_vec(), feed: None };
         let known = console.parts.store.history_find(&scope, id, PAST).await?;
         found.extend(known.into_iter().filter(|event| !event.state.is_open()));
@@ -337,8 +339,8 @@ async fn past(console: &Console, page: &mut SearchPage, wanted: Wanted<'_>) -> R
     Ok(())
 }
 
-/// Whether an event that left its table can be what was typed. Its error is not to be had any more; of an id that was
-/// shortened the index knows the beginning.
+/// Returns whether an event that was removed from its table can match the typed text. Its error is not available any
+/// more; of an id that was shortened, the index knows the beginning.
 fn is_what_was_typed(search: &Search, event: &LedgerEvent) -> bool {
     let texts: Vec<&str> =
         [&event.event_id, &event.record, &event.title].into_iter().filter_map(|text| text.as_deref()).collect();
@@ -348,9 +350,9 @@ fn is_what_was_typed(search: &Search, event: &LedgerEvent) -> bool {
     })
 }
 
-/// Groups whose error has all that was typed.
+/// Adds groups whose error contains everything that was typed.
 async fn groups(console: &Console, page: &mut SearchPage) -> Result<(), Problem> {
-    // What whoever looks may not read is not searched.
+    // Texts that the user may not read are not searched.
     if console.masked().is_some() || page.search.kind != SearchKind::Words {
         return Ok(());
     }
@@ -362,7 +364,7 @@ async fn groups(console: &Console, page: &mut SearchPage) -> Result<(), Problem>
     Ok(())
 }
 
-/// Reads the newest rows of tables for what was typed: see [`lists::scan`].
+/// Searches the newest rows of tables for the typed text: see [`lists::scan`].
 async fn scan(console: &Console, page: &mut SearchPage, apps: Vec<String>) {
     if apps.is_empty() {
         return;

@@ -1,5 +1,4 @@
-//! `atomfeed-console service-token …`: the tokens of machines looked after on the machine itself, also while the console
-//! runs.
+//! `atomfeed-console service-token …`: manages service tokens on the machine itself, also while the console runs.
 
 use chrono::{DateTime, Utc};
 
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::model::{access::ServiceRight, audit::AuditKind, error_text::visible_line};
 
-/// What is to be done.
+/// The task of a command.
 #[derive(Clone, Debug)]
 pub enum Task {
     List,
@@ -31,10 +30,10 @@ pub enum Task {
     },
 }
 
-/// Does it, and says what was done.
+/// Runs the task, and prints what was done.
 ///
 /// # Errors
-/// In words: a name that is taken, no such token, a store that cannot be opened.
+/// Fails with a message for the user if the name is taken, there is no such token, or the store cannot be opened.
 pub async fn run(config: &Config, task: Task) -> anyhow::Result<()> {
     let store = Store::open(&config.store).await?;
     let done = act(config, &store, task).await;

@@ -1,5 +1,5 @@
-//! Shares of what there is only so much of: connections, open streams, downloads. Everybody together can have so many at a
-//! time, and each who asks for one so many of these, so that nobody can take them all.
+//! Shares of limited resources: connections, open streams, downloads. All clients together have a maximum at a time,
+//! and each client has its own, so that no client can take all.
 
 use std::{
     collections::HashMap,
@@ -11,10 +11,10 @@ use std::{
 
 use tokio::{sync::Notify, time::timeout};
 
-use super::security::visit::{Proof, Visit};
+use super::security::authenticate::{Caller, Credential};
 use crate::model::access::KnownBy;
 
-/// What there is, and who has how much of it.
+/// A limited resource, and the number of shares of each holder.
 #[derive(Debug)]
 pub struct Shares<K> {
     most: usize,
@@ -28,16 +28,16 @@ struct Taken<K> {
     of: HashMap<K, usize>,
 }
 
-/// Why nothing can be taken.
+/// Why no share is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// Everybody together has all that there is.
+    /// All holders together have the maximum.
     ForEverybody,
-    /// Who asks has all of their own share.
+    /// The holder has the maximum of one holder.
     ForOne,
 }
 
-/// One of what there is; given back when it is dropped.
+/// A share of a resource; returned when it is dropped.
 #[derive(Debug)]
 pub struct Share<K: Eq + Hash> {
     of: Arc<Shares<K>>,
@@ -45,15 +45,15 @@ pub struct Share<K: Eq + Hash> {
 }
 
 impl<K: Eq + Hash + Clone> Shares<K> {
-    /// So many for everybody together.
+    /// Returns a resource with `most` shares for all holders together.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, taken: Mutex::new(Taken { all: 0, of: HashMap::new() }), given_back: Notify::new() })
     }
 
-    /// Takes one for `who`, who may have `most_of_one` at a time.
+    /// Takes a share for `who`, who may have `most_of_one` at a time.
     ///
     /// # Errors
-    /// There is none left.
+    /// Fails if no share is free.
     pub fn take(self: &Arc<Self>, who: &K, most_of_one: usize) -> Result<Share<K>, Full> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.of.get(who).copied().unwrap_or(0) >= most_of_one {
@@ -67,15 +67,15 @@ impl<K: Eq + Hash + Clone> Shares<K> {
         Ok(Share { of: Arc::clone(self), who: who.clone() })
     }
 
-    /// The same, and waits for so long where there is none left.
+    /// Takes a share as [`Shares::take`] does, but waits at most `longest` if none is free.
     ///
     /// # Errors
-    /// None was given back in that time.
+    /// Fails if no share was returned in that time.
     pub async fn wait(self: &Arc<Self>, who: &K, most_of_one: usize, longest: Duration) -> Result<Share<K>, Full> {
         let waited = timeout(longest, async {
             loop {
                 let mut given_back = std::pin::pin!(self.given_back.notified());
-                // From here on it hears of what is given back, also before it waits.
+                // From here on it is notified of returned shares, even before it waits.
                 given_back.as_mut().enable();
                 if let Ok(share) = self.take(who, most_of_one) {
                     return share;
@@ -103,36 +103,38 @@ impl<K: Eq + Hash> Drop for Share<K> {
     }
 }
 
-/// Whose share something is of.
+/// The holder of a share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// A session, by the hash of its id.
     Session([u8; 32]),
     Person(KnownBy, String),
     Address(IpAddr),
-    /// Who asks without a connection: tests.
+    /// A request without a connection, in tests.
     Unknown,
 }
 
 impl Holder {
-    /// The person who asks, on whatever way they came. Where everybody is the same person, their address.
-    pub fn person(visit: &Visit) -> Self {
-        match &visit.person {
-            Some(person) if visit.proof != Proof::Open => Self::Person(person.known_by, person.name.clone()),
-            _ => visit.came.from.map_or(Self::Unknown, |address| Self::Address(network(address))),
+    /// Returns the user of a request, whatever the credential. If there is none, or all users are the same person, the
+    /// address.
+    pub fn person(caller: &Caller) -> Self {
+        match &caller.person {
+            Some(person) if caller.credential != Credential::Open => Self::Person(person.known_by, person.name.clone()),
+            _ => caller.client.from.map_or(Self::Unknown, |address| Self::Address(network(address))),
         }
     }
 
-    /// The session that the request is of; where it is of none, the person.
-    pub fn session(visit: &Visit) -> Self {
-        match visit.proof {
-            Proof::Session(hash) => Self::Session(hash),
-            _ => Self::person(visit),
+    /// Returns the session of a request; without one, its user.
+    pub fn session(caller: &Caller) -> Self {
+        match caller.credential {
+            Credential::Session(hash) => Self::Session(hash),
+            _ => Self::person(caller),
         }
     }
 }
 
-/// What one client has of addresses: one of IPv4, or the network of 64 bits that a client of IPv6 can choose from.
+/// Returns the addresses that are one client: a single one of IPv4, or the network of 64 bits that an IPv6 client can
+/// choose from.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

@@ -22,12 +22,12 @@ struct Site;
 /// The folder that the build puts module and style in.
 const PACKAGE: &str = "pkg";
 
-/// Names the package's content: it changes when any of its files does.
+/// A hash of the package's content: it changes when any of its files does.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut names: Vec<_> = Site::iter().filter(|name| name.starts_with(PACKAGE)).collect();
     names.sort();
     let digests = names.iter().filter_map(|name| Site::get(name)).map(|file| file.metadata.sha256_hash());
-    // The digests are good ones already; folding them together keeps that.
+    // The digests are well distributed already, and folding them keeps that.
     let folded = digests.fold([0u8; 32], |folded, digest| {
         let mut next = [0; 32];
         for (index, byte) in next.iter_mut().enumerate() {
@@ -38,7 +38,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     folded.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 });
 
-/// Leptos' options with the package folder's address as it is served here.
+/// Returns Leptos' options with the package folder's address as it is served here.
 pub fn versioned(mut options: LeptosOptions) -> LeptosOptions {
     options.site_pkg_dir = format!("{PACKAGE}/{}", *VERSION).into();
     options
@@ -65,7 +65,7 @@ pub async fn root_file(name: &'static str, headers: HeaderMap) -> Response {
     response
 }
 
-/// Serves a file in the smallest form that the browser takes; the build has compressed them already.
+/// Serves a file in the smallest form that the browser accepts; the build has compressed the files already.
 fn serve(path: &str, headers: &HeaderMap) -> Response {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let takes = |coding: &str| accepted.split(',').any(|one| one.trim().split(';').next() == Some(coding));

@@ -1,4 +1,4 @@
-//! What every request can reach: configuration, sources, store and the watcher's snapshot.
+//! The state that every request can use: configuration, sources, store and the watcher's snapshot.
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
@@ -11,9 +11,9 @@ use super::{
     config::{Config, Unconfigured, in_configured_order},
     counts::Counts,
     downloads::Downloads,
-    events::{Looks, Publishers},
+    events::{Publishers, RecentViews},
     operations::{FeedsOfRetries, Running},
-    security::{audit::Audit, door::LARGE_FORMS, sign_in::Doorkeeper},
+    security::{audit::Audit, authorize::LARGE_FORMS, sign_in::SignInService},
     shares::{Holder, Shares},
     site,
     sources::{Source, SourceError, SourceErrorKind},
@@ -34,21 +34,21 @@ use crate::{
     },
 };
 
-/// The running console, as somebody may see it. Cheap to clone.
+/// The running console, as a user may see it. Cheap to clone.
 ///
-/// What a person asks for goes through [`Console::sources`], [`Console::views`] and the like, which leave out the
-/// applications that are not theirs; `parts` has them all, and is for the console's own work.
+/// Requests of users go through [`Console::sources`], [`Console::views`] and the other methods, which omit the
+/// applications that the user may not see; `parts` has them all, and is for the console's own work.
 #[derive(Clone, Debug)]
 pub struct Console {
     pub parts: Arc<Parts>,
     pub options: LeptosOptions,
-    /// Keys of the applications that may be seen; `None`: all.
+    /// Keys of the applications that the user may see; `None`: all.
     only: Option<Arc<BTreeSet<String>>>,
     /// Why error texts and payloads are masked; `None`: they are not.
     masked: Option<Lacking>,
-    /// Why whoever looks may not retry anything; `None`: they may, as far as the applications let them.
+    /// Why the user may not retry anything; `None`: retries are allowed, as far as the applications allow them.
     retry_off: Option<Arc<str>>,
-    /// Where days begin for whoever looks.
+    /// The user's time zone, in which days begin.
     zone: Zone,
 }
 
@@ -58,7 +58,7 @@ impl FromRef<Console> for LeptosOptions {
     }
 }
 
-/// What a console is made of.
+/// The parts of a console.
 #[derive(Debug)]
 pub struct Parts {
     pub config: Config,
@@ -67,48 +67,48 @@ pub struct Parts {
     pub audit: Audit,
     pub watch: Watch,
     pub publishers: Publishers,
-    pub looks: Looks,
+    pub recent_views: RecentViews,
     pub counts: Counts,
-    pub doorkeeper: Doorkeeper,
-    /// Operations that have a task of their own.
+    pub sign_in_service: SignInService,
+    /// Operations that have a task now.
     pub operations: Running,
     pub retries: FeedsOfRetries,
     pub streams: Streams,
     pub downloads: Downloads,
     /// Large forms that are being read.
     pub large_forms: Arc<Shares<Holder>>,
-    /// The tasks of operations and plans; the end of the console waits for them.
+    /// The tasks of operations and plans; the console waits for them before it ends.
     pub running: TaskTracker,
-    /// Set when the console is about to end.
+    /// Cancelled when the console is about to end.
     pub stopping: CancellationToken,
     pub started: Instant,
-    /// The demo hospital, where the console runs on it.
+    /// The demo hospital, if the console runs on it.
     pub hospital: Option<Arc<Hospital>>,
 }
 
 impl Console {
-    /// Puts a console together and begins to watch.
+    /// Creates a console and starts the watcher.
     pub fn new(config: Config, store: Store) -> Self {
         Self::with_hospital(config, store, None)
     }
 
-    /// The same, on the demo hospital if there is one.
+    /// As [`Console::new`], on the demo hospital if there is one.
     pub fn with_hospital(config: Config, store: Store, hospital: Option<Arc<Hospital>>) -> Self {
         let options = site::versioned(config.leptos.clone());
         let sources: Vec<_> =
             config.applications.iter().map(|application| Arc::new(Source::new(application.clone()))).collect();
         let stopping = CancellationToken::new();
         let watch = Watch::start(&sources, &store, &stopping);
-        let doorkeeper = Doorkeeper::new(&config);
+        let sign_in_service = SignInService::new(&config);
         let parts = Parts {
-            doorkeeper,
+            sign_in_service,
             config,
             sources,
             audit: Audit::new(store.clone()),
             store,
             watch,
             publishers: Publishers::default(),
-            looks: Looks::default(),
+            recent_views: RecentViews::default(),
             counts: Counts::default(),
             operations: Running::default(),
             retries: FeedsOfRetries::default(),
@@ -123,7 +123,7 @@ impl Console {
         Self { parts: Arc::new(parts), options, only: None, masked: None, retry_off: None, zone: Zone::default() }
     }
 
-    /// The console with nothing in it that this person may not see.
+    /// Returns the console without anything that this person may not see.
     #[must_use]
     pub fn seen_by(&self, person: &Person) -> Self {
         let retry_off = person.lacks(Right::Retry).map(|lacking| format!("{lacking} {}", lacking.advice()).into());
@@ -131,46 +131,47 @@ impl Console {
         Self { only: person.applications.clone().map(Arc::new), masked, retry_off, ..self.clone() }
     }
 
-    /// The same for somebody whose days begin in this zone.
+    /// Returns the console for a user whose days begin in this zone.
     #[must_use]
     pub fn in_zone(self, zone: Zone) -> Self {
         Self { zone, ..self }
     }
 
-    /// How many minutes the clock of whoever looks is ahead of UTC.
+    /// Returns how many minutes the user's clock is ahead of UTC.
     pub fn ahead(&self) -> i32 {
         self.zone.local(Utc::now()).offset
     }
 
-    /// Keys of the applications that may be seen; `None`: all.
+    /// Keys of the applications that the user may see; `None`: all.
     pub fn only(&self) -> Option<&BTreeSet<String>> {
         self.only.as_deref()
     }
 
-    /// Why error texts and payloads must be masked for whom this console is seen by; `None`: they need not be.
+    /// Returns why error texts and payloads must be masked for the user. `None` if they need not be.
     pub fn masked(&self) -> Option<Lacking> {
         self.masked
     }
 
-    /// Whether the application of this key may be seen.
+    /// Returns whether the user may see the application of this key.
     pub fn shows(&self, app: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.contains(app))
     }
 
-    /// Every source that may be seen, in configured order.
+    /// Returns every source that the user may see, in configured order.
     pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.parts.sources.iter().filter(|source| self.shows(&source.app().info.key))
     }
 
-    /// Every application that may be seen and has no source, because its entry in the configuration is not whole.
+    /// Returns every application that the user may see and that has no source, because its configuration entry is
+    /// incomplete.
     pub fn unconfigured(&self) -> impl Iterator<Item = &Unconfigured> {
         self.parts.config.unconfigured.iter().filter(|lacking| self.shows(&lacking.info.key))
     }
 
-    /// The source of an application, by its key.
+    /// Returns the source of an application, by its key.
     ///
     /// # Errors
-    /// 503 where the application is not configured, otherwise as [`Console::info`].
+    /// Fails with 503 if the application is not configured, otherwise as [`Console::info`].
     pub fn source(&self, app: &str) -> Result<&Arc<Source>, Problem> {
         if let Some(source) = self.sources().find(|source| source.app().info.key == app) {
             return Ok(source);
@@ -181,10 +182,11 @@ impl Console {
         }
     }
 
-    /// What pages may know of an application, by its key, whether or not it is configured whole.
+    /// Returns what pages may know of an application, by its key, whether or not its configuration is complete.
     ///
     /// # Errors
-    /// 404 with the names that there are. One that may not be seen is answered as one that does not exist.
+    /// Fails with 404 and the names that exist. An application that the user may not see counts as one that does not
+    /// exist.
     pub fn info(&self, app: &str) -> Result<&ApplicationInfo, Problem> {
         self.applications().find(|info| info.key == app).ok_or_else(|| self.no_application(app))
     }
@@ -198,7 +200,8 @@ impl Console {
                 format!("The applications are: {known}."),
             );
         }
-        // One answer for what is not there and for what may not be seen: two would tell which applications a hospital has.
+        // The same answer for what does not exist and for what the user may not see: two would reveal which
+        // applications a hospital has.
         let may = if known.is_empty() { "none".to_owned() } else { known };
         Problem::not_found(
             format!("You may not see an application {app:?}."),
@@ -206,10 +209,10 @@ impl Console {
         )
     }
 
-    /// The list that a query string asks for, a range up to now from where it begins for whoever looks.
+    /// Returns the list of a query string; a range up to now begins in the user's time zone.
     ///
     /// # Errors
-    /// A part of it means nothing or is too long, or it names more applications than there are.
+    /// Fails if a part is invalid or too long, or it names more applications than there are.
     pub fn list_query(&self, query: &str) -> Result<ListQuery, Problem> {
         let mut list = ListQuery::parse(query)?;
         if let Some(recent) = list.filter.recent {
@@ -225,24 +228,27 @@ impl Console {
         Ok(list)
     }
 
-    /// Every application that may be seen, in configured order, also those that are not configured whole.
+    /// Returns every application that the user may see, in configured order, also those with an incomplete
+    /// configuration.
     pub fn applications(&self) -> impl Iterator<Item = &ApplicationInfo> {
         self.parts.config.infos().into_iter().filter(|info| self.shows(&info.key))
     }
 
-    /// What was last seen of every application that may be seen, in order.
+    /// Returns what was last seen of every application that the user may see, in order.
     pub async fn views(&self) -> Vec<ApplicationView> {
         self.parts.watch.reads();
         self.seen_views().await
     }
 
-    /// The same with concerns, for a program that only asks how things are: looks do not become more frequent for it.
+    /// As [`Console::views`] with concerns, for a program that only reads the status: polls do not become more
+    /// frequent.
     pub async fn snapshot(&self) -> Vec<ApplicationView> {
         let views = self.seen_views().await;
         views.into_iter().map(|view| self.with_concerns(view, &Reader::default())).collect()
     }
 
-    /// What people call the feeds of every application that may be seen. Looks do not become more frequent for it.
+    /// Returns the display names of the feeds of every application that the user may see. Polls do not become more
+    /// frequent.
     pub async fn named_feeds(&self) -> Vec<NamedFeed> {
         feed_names::named(&self.seen_views().await)
     }
@@ -254,7 +260,7 @@ impl Console {
         views.into_iter().map(|view| self.as_seen(view)).collect()
     }
 
-    /// What was last seen of one application, if it may be seen.
+    /// Returns what was last seen of one application, if the user may see it.
     pub async fn view(&self, app: &str) -> Option<ApplicationView> {
         if !self.shows(app) {
             return None;
@@ -266,14 +272,14 @@ impl Console {
         self.parts.watch.view(app).await.map(|view| self.as_seen(view))
     }
 
-    /// A view with its concerns, worded for this reader. They name no application that may not be seen.
+    /// Returns a view with its concerns, worded for this reader. They name no application that the user may not see.
     pub fn with_concerns(&self, mut view: ApplicationView, reader: &Reader) -> ApplicationView {
         let applications: Vec<&ApplicationInfo> = self.applications().collect();
         view.concerns = concerns::of(&view, &applications, Utc::now(), reader);
         view
     }
 
-    /// What somebody may not do is said where it is said that an application does not let them.
+    /// Puts the reason for a user's missing retry right where an application says that it does not allow retries.
     fn as_seen(&self, mut view: ApplicationView) -> ApplicationView {
         if let (Some(why), Some(seen)) = (&self.retry_off, &mut view.seen) {
             Arc::make_mut(seen).retry_refused = Some(why.to_string());

@@ -1,7 +1,8 @@
-//! How everything is, for a monitoring system: `/status`, as JSON or as one line. docs/monitoring.md describes it.
+//! The status of all applications, for a monitoring system: `/status`, as JSON or as one line. docs/monitoring.md
+//! describes it.
 //!
-//! It answers from the snapshot alone: no statement goes to a hospital's database for it, and looks do not become more
-//! frequent. What it tells are the concerns of the overview, for the applications that whoever asks may see.
+//! It answers from the snapshot alone: it sends no statement to a hospital's database, and polls do not become more
+//! frequent. It reports the concerns of the overview, for the applications that the client may see.
 
 use axum::{
     Json,
@@ -22,7 +23,7 @@ use crate::model::{
     words::count,
 };
 
-/// Characters of the line at the most: a Nagios check keeps 4,096 bytes.
+/// Maximum characters of the line: a Nagios check keeps 4,096 bytes.
 const LONGEST_LINE: usize = 1_000;
 
 /// Answers as JSON, or with `?plain` as a line of text.
@@ -35,7 +36,7 @@ pub async fn status(Seen(console): Seen, RawQuery(query): RawQuery) -> Response 
     response
 }
 
-/// The worst that there is.
+/// The worst severity of the concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 enum Level {
@@ -63,7 +64,7 @@ impl From<Severity> for Level {
     }
 }
 
-/// The whole answer. Its fields are described in docs/monitoring.md and do not change their meaning.
+/// The whole response. docs/monitoring.md describes its fields, which do not change their meaning.
 #[derive(Debug, Serialize)]
 struct Status {
     status: Level,
@@ -89,7 +90,7 @@ struct ApplicationStatus {
     exhausted: Option<u64>,
     failed: Option<u64>,
     queue: Option<QueueStatus>,
-    /// Why `queue` is null, where there is or should be one.
+    /// Why `queue` is null, if there is or should be one.
     queue_not_known: Option<String>,
     feeds: Option<Vec<FeedStatus>>,
     concerns: Vec<ConcernStatus>,
@@ -235,7 +236,8 @@ fn worst<'a>(concerns: impl Iterator<Item = &'a Concern>) -> Level {
     concerns.map(|concern| concern.kind.severity().into()).max().unwrap_or(Level::Ok)
 }
 
-/// `CRITICAL - Odoo is not receiving new events from the patient feed: 1,000 failed events, …`: what is critical first.
+/// Returns the line, critical concerns first:
+/// `CRITICAL - Odoo is not receiving new events from the patient feed: 1,000 failed events, …`.
 fn plain_text(status: &Status, views: &[ApplicationView]) -> String {
     let mut concerns: Vec<&Concern> = views.iter().flat_map(|view| &view.concerns).collect();
     concerns.sort_by_key(|concern| (std::cmp::Reverse(concern.kind.severity()), rank(concern)));
@@ -258,7 +260,7 @@ fn plain_text(status: &Status, views: &[ApplicationView]) -> String {
         line.push_str(if told > 0 { "; " } else { "" });
         line.push_str(reason);
     }
-    // What comes after a bar a Nagios check takes for figures.
+    // A Nagios check reads text after a bar as figures.
     let mut line: String = visible_line(&line).replace('|', "/").chars().take(LONGEST_LINE + 100).collect();
     line.push('\n');
     line

@@ -1,8 +1,8 @@
-//! Server-sent events: open pages are told *that* something is different, by application and row ids; what it is, they read
-//! as a reload would. So a stream holds no data, and one page or fifty cost a source the same: nothing.
+//! Server-sent events: open pages receive *that* something is different, by application and row ids; they read the
+//! change itself as a reload would. So a stream contains no data, and one page or fifty cost a source nothing.
 //!
-//! The stream ends when the console does, so that no open page holds up its end, and some seconds after whoever reads it may
-//! not read any more; pages come back by themselves, and are then told why not.
+//! The stream ends when the console does, so that no open page delays that, and some seconds after its reader loses the
+//! right to read. Pages reconnect by themselves, and then receive the reason.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -23,37 +23,38 @@ use tokio::{
 
 use super::{
     http::Seen,
-    security::visit::{self, Visit},
+    security::authenticate::{self, Caller},
     shares::{Full, Holder, Share, Shares},
     state::Console,
     watch::Change,
 };
 use crate::error::Problem;
 
-/// Streams at a time. A hospital has some dozens of readers; more than this is no reader.
+/// Streams at a time of all clients. A hospital has some dozens of readers; more streams than this are not readers.
 const STREAMS: usize = 500;
 
-/// Streams at a time of one session or token. Browsers open six to one server at the most.
+/// Streams at a time of one session or token. Browsers open at most six to one server.
 const OF_SESSION: usize = 20;
 
-/// Streams at a time of one person, who may be a whole department with one name, or of one address where nobody signs in.
+/// Streams at a time of one user, which may be a whole department with one name, or of one address if there is no
+/// sign-in.
 const OF_PERSON: usize = 100;
 
-/// A sign of life, by which a page knows a connection that is only half there, and for proxies that end what is silent. Pages
-/// wait for two of them, and say within ten seconds that they have stopped.
+/// The interval of keep-alive events, by which a page detects a half-open connection, and a proxy keeps a silent one.
+/// Pages wait for two of them, and report within ten seconds that the stream has stopped.
 const ALIVE: Duration = Duration::from_secs(3);
 
-/// How often an open page counts as somebody who looks.
+/// How often an open page counts as a reader.
 const READS: Duration = Duration::from_secs(60);
 
-/// How often it is asked whether whoever reads a stream still may: a session that has ended, a token that was revoked, an
-/// account that was disabled or has other rights ends the stream.
+/// How often a reader's authorization is checked again: a session that has ended, a token that was revoked, an account
+/// that was disabled or has other rights ends the stream.
 const ASKS: Duration = Duration::from_secs(5);
 
 /// How long a stream lasts. The page opens the next one at once.
 const LASTS: Duration = Duration::from_secs(600);
 
-/// After how long to ask again where all are taken.
+/// The time after which a refused client may try again.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The open streams.
@@ -69,13 +70,13 @@ impl Default for Streams {
     }
 }
 
-/// The place that a stream takes, of its session's and of its person's.
+/// The shares that a stream has, of its session and of its user.
 type Place = (Share<Holder>, Share<Holder>);
 
 impl Streams {
-    fn take(&self, visit: &Visit) -> Result<Place, Problem> {
-        let (session, person) = (Holder::session(visit), Holder::person(visit));
-        let of_session = if session == person && visit.account.is_none() { OF_PERSON } else { OF_SESSION };
+    fn take(&self, caller: &Caller) -> Result<Place, Problem> {
+        let (session, person) = (Holder::session(caller), Holder::person(caller));
+        let of_session = if session == person && caller.account.is_none() { OF_PERSON } else { OF_SESSION };
         let taken = self.of_sessions.take(&session, of_session);
         let taken = taken.and_then(|taken| Ok((taken, self.of_people.take(&person, OF_PERSON)?)));
         let refusal = |full| match full {
@@ -91,42 +92,42 @@ impl Streams {
     }
 }
 
-/// What a page is told of a look.
+/// The data of an event: what a poll changed.
 #[derive(Debug, Serialize)]
 struct Told<'a> {
     app: &'a str,
-    /// Failed events that came.
-    came: u64,
+    /// The number of new failed events.
+    appeared: u64,
     rows: Vec<String>,
 }
 
 /// `/events`
 ///
 /// # Errors
-/// There are too many streams already, of everybody or of whoever asks.
+/// Fails if there are too many streams already, of all clients or of this one.
 pub async fn events(
     Seen(console): Seen,
-    Extension(visit): Extension<Visit>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let place = console.parts.streams.take(&visit)?;
-    let reader = Reader { visit, proofs: visit::proofs(&headers) };
+    let place = console.parts.streams.take(&caller)?;
+    let reader = Reader { caller, proofs: authenticate::proofs(&headers) };
     let stream = Sse::new(told(console, reader, place));
     let headers = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // nginx holds answers back until they are whole, unless it is told not to.
+        // nginx buffers a response until it is complete, unless this header forbids it.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     Ok((headers, stream).into_response())
 }
 
-/// Who reads a stream, and by what they came in.
+/// The reader of a stream, and the headers with the credentials.
 struct Reader {
-    visit: Visit,
+    caller: Caller,
     proofs: HeaderMap,
 }
 
-/// A stream's state: while it lives, it holds its place.
+/// A stream's state, which holds its shares until it is dropped.
 struct Open {
     console: Console,
     reader: Reader,
@@ -143,14 +144,14 @@ fn told(console: Console, reader: Reader, place: Place) -> impl Stream<Item = Re
     let changes = console.parts.watch.changes();
     let until = Instant::now() + LASTS;
     let mut asks = interval_at(Instant::now() + ASKS, ASKS);
-    // Of what was missed, once is enough.
+    // One tick is enough for all that were missed.
     asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut alive = interval_at(Instant::now() + ALIVE, ALIVE);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reads = interval(READS);
     let open = Open { console, reader, asks, changes, reads, alive, until, greeted: false, _place: place };
     stream::unfold(open, |mut open| async move {
-        // A page must know that the stream stands before it can say that it was lost.
+        // A page must know that the stream is open before it can report that it was lost.
         if !open.greeted {
             open.greeted = true;
             return Some((Ok(Event::default().event("open").data("{}")), open));
@@ -161,7 +162,7 @@ fn told(console: Console, reader: Reader, place: Place) -> impl Stream<Item = Re
                 () = stopping.cancelled() => return None,
                 () = sleep_until(open.until) => return None,
                 _ = open.asks.tick() => {
-                    if !visit::goes_on(&open.console, &open.reader.visit, &open.reader.proofs).await {
+                    if !authenticate::goes_on(&open.console, &open.reader.caller, &open.reader.proofs).await {
                         return None;
                     }
                 }
@@ -170,7 +171,7 @@ fn told(console: Console, reader: Reader, place: Place) -> impl Stream<Item = Re
                 change = open.changes.recv() => match change {
                     Ok(change) if shown(&open.console, &change) => return Some((Ok(event(&change)), open)),
                     Ok(_) => {}
-                    // It missed some: the page reads everything anew.
+                    // The stream missed changes: the page reads everything again.
                     Err(RecvError::Lagged(_)) => return Some((Ok(Event::default().event("change").data("{}")), open)),
                     Err(RecvError::Closed) => return None,
                 },
@@ -179,14 +180,17 @@ fn told(console: Console, reader: Reader, place: Place) -> impl Stream<Item = Re
     })
 }
 
-/// Whether the reader of a stream may know of a change: the one place that decides it.
+/// Returns whether the reader of a stream may know of a change: the one place that decides it.
 fn shown(console: &Console, change: &Change) -> bool {
     console.source(&change.app).is_ok()
 }
 
 fn event(change: &Change) -> Event {
-    let told =
-        Told { app: &change.app, came: change.appeared, rows: change.rows.iter().map(ToString::to_string).collect() };
+    let told = Told {
+        app: &change.app,
+        appeared: change.appeared,
+        rows: change.rows.iter().map(ToString::to_string).collect(),
+    };
     let data = serde_json::to_string(&told).unwrap_or_else(|_| "{}".to_owned());
     Event::default().event(if change.changed { "change" } else { "look" }).data(data)
 }

@@ -1,6 +1,6 @@
-//! What an administrator does to the store on the command line: verify the audit log, back up, restore.
+//! Maintenance of the store on the command line: verify the audit log, back up, restore.
 //!
-//! Everything that is printed goes through [`visible_line`]: a name in the log must not act on the terminal.
+//! All output goes through [`visible_line`]: a name in the log must not control the terminal.
 
 use std::path::{Path, PathBuf};
 
@@ -72,10 +72,10 @@ fn noted(text: &str) -> Result<(i64, String), String> {
     Ok((number, hash.to_ascii_lowercase()))
 }
 
-/// Prints what the audit log's chain says; whether it is whole.
+/// Prints the result of verifying the audit log's chain, and returns whether the log is whole.
 ///
 /// # Errors
-/// There is no store, or it has no audit log.
+/// Fails if there is no store, or it has no audit log.
 pub async fn verify(path: &Path, asked: Verify) -> Result<bool, StoreError> {
     let store = Store::open_to_read(path).await?;
     let known = asked.known.as_ref().map(|(number, hash)| (*number, hash.as_str()));
@@ -112,12 +112,12 @@ fn in_words(path: &Path, verdict: &Verdict) -> String {
     words
 }
 
-/// Copies the store to a file, puts that on record before, and says so.
+/// Records the backup, copies the store to a file, and prints the result.
 ///
 /// # Errors
-/// As [`Store::backup`].
+/// Fails as [`Store::backup`] does.
 pub async fn backup(path: &Path, asked: Copy) -> anyhow::Result<()> {
-    // Open would make a store where there is none.
+    // `Store::open` would create a missing store.
     Store::open_to_read(path).await?.close().await;
     let store = Store::open(path).await?;
     if !asked.file.exists() || asked.overwrite {
@@ -129,10 +129,10 @@ pub async fn backup(path: &Path, asked: Copy) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts a backup in the place of the store, records that in it, and says so.
+/// Replaces the store by a backup, records that in it, and prints the result.
 ///
 /// # Errors
-/// As [`Store::restore`].
+/// Fails as [`Store::restore`] does.
 pub async fn restore(path: &Path, asked: Copy) -> anyhow::Result<()> {
     let copied = Store::restore(&asked.file, path, asked.overwrite).await?;
     let store = Store::open(path).await?;
@@ -160,7 +160,7 @@ fn told(done: &str, store: &Path, file: &Path, copied: &Copied) {
     }
 }
 
-/// Tells the log every few seconds what commands on this machine have put on record, as long as the console runs.
+/// Writes into the log, every few seconds, what commands on this machine have recorded, as long as the console runs.
 pub async fn tell_what_others_wrote(audit: Audit, stopping: tokio_util::sync::CancellationToken) {
     const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
     loop {

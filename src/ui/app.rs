@@ -39,17 +39,16 @@ use crate::{
     paths::Base,
 };
 
-/// A problem that is to be shown in the place of the page; in the context of a request that ended in one.
+/// A problem to show in place of the page; in the context of a request that failed.
 #[derive(Clone, Debug)]
 pub struct PageProblem(pub Problem);
 
-/// The page, a path and query below the base, that answers a form which was not taken, at the address of the form; in the
-/// context of that page.
+/// The page (a path and query below the base) that answers a refused form at the form's address; in the context of that
+/// page.
 #[derive(Clone, Debug)]
 pub struct PageOfForm(pub String);
 
-/// A title as it is written into the document. leptos_meta 0.8 writes it there as it comes, and a title can hold what a
-/// database holds.
+/// Escapes a title for the document. leptos_meta 0.8 does not escape it, and a title can contain text from a database.
 fn document_title(title: String) -> String {
     format!("{} · Atomfeed Console", words::escaped(&title))
 }
@@ -57,7 +56,7 @@ fn document_title(title: String) -> String {
 /// In the context of every page of the demo hospital.
 #[derive(Clone, Copy, Debug)]
 pub struct InDemoHospital {
-    /// How many times faster than a real hospital; 0: nobody is at work.
+    /// How many times faster than a real hospital; 0 if no consumer is running.
     pub pace: u32,
 }
 
@@ -108,7 +107,8 @@ pub fn shell(options: LeptosOptions, base: Base) -> impl IntoView {
     }
 }
 
-/// Layout and routes. Every page waits for its data, so that it is whole without JavaScript and has a true status.
+/// Layout and routes. Every page waits for its data, so that it is complete without JavaScript and has the correct
+/// status.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
@@ -157,7 +157,7 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// On paper alone: which page this is, when it was printed, and by whom.
+/// Printed only: which page this is, when it was printed, and by whom.
 #[component]
 fn OnPaper() -> impl IntoView {
     let visitor = use_visitor();
@@ -168,7 +168,8 @@ fn OnPaper() -> impl IntoView {
     }
 }
 
-/// After signing in again: what a form that met the end of a session was for, and that it was not done.
+/// After signing in again: what the form was for that arrived after the end of the session, and that it was not
+/// executed.
 #[component]
 fn NotDone() -> impl IntoView {
     let query = use_url().read_untracked().search().to_owned();
@@ -194,7 +195,7 @@ fn NotDone() -> impl IntoView {
     })
 }
 
-/// Why the form that was sent from this page was not taken: first on the page, with a link to the field that it is about.
+/// Why the form of this page was refused: first on the page, with a link to the field concerned.
 #[component]
 fn NotTaken() -> impl IntoView {
     not_taken().map(|(problem, _)| {
@@ -217,7 +218,7 @@ fn NotTaken() -> impl IntoView {
     })
 }
 
-/// Nobody must take the demo hospital for a real one, or its schedules for those of one.
+/// Warns that the demo hospital is not a real one, and that its schedules are not real ones.
 #[component]
 fn DemoBanner() -> impl IntoView {
     let base = use_base();
@@ -240,7 +241,7 @@ fn DemoBanner() -> impl IntoView {
     })
 }
 
-/// Why every button that would change something is off, said once.
+/// Says once why all buttons that change something are disabled.
 #[component]
 fn ReadOnlyBanner() -> impl IntoView {
     use_context::<ReadOnlyConsole>().map(|ReadOnlyConsole| {
@@ -253,7 +254,7 @@ fn ReadOnlyBanner() -> impl IntoView {
     })
 }
 
-/// Where nobody signs in, everybody is told so, on every page.
+/// Warns on every page if there is no sign-in.
 #[component]
 fn OpenBanner() -> impl IntoView {
     let open = use_visitor().person.is_some_and(|person| person.known_by == KnownBy::Open);
@@ -267,7 +268,7 @@ fn OpenBanner() -> impl IntoView {
     })
 }
 
-/// Where no page is: the problem that the request ended in, or that there is nothing here.
+/// At an unknown address: the problem of the request, or that there is nothing here.
 #[component]
 fn PageOfProblem() -> impl IntoView {
     match use_context::<PageProblem>() {
@@ -282,7 +283,7 @@ fn Header() -> impl IntoView {
     let base = use_base();
     let here = use_location().pathname.get_untracked();
     let visitor = use_visitor();
-    // Whoever is not signed in can open none of the others.
+    // Users who are not signed in can open none of the other pages.
     let signed_in = visitor.person.is_some();
     let mut tabs = if signed_in {
         vec![
@@ -297,10 +298,10 @@ fn Header() -> impl IntoView {
         Vec::new()
     };
     tabs.push(("Help", base.help(), "/help"));
-    // What is for administrators comes after what everybody uses every day.
+    // Administrator pages come after the pages of daily work.
     let daily = tabs.len();
     let accounts = |person: &Person| person.known_by == KnownBy::Account && person.may(Right::Accounts);
-    // Where there are accounts, their page leads to it.
+    // With accounts, their page links to the service tokens.
     let service_tokens = |person: &Person| {
         person.known_by != KnownBy::Account && person.may(Right::Accounts) && person.applications.is_none()
     };
@@ -338,7 +339,7 @@ fn Header() -> impl IntoView {
     }
 }
 
-/// The search over everything.
+/// The search field for everything.
 #[component]
 fn SearchBox() -> impl IntoView {
     let base = use_base();
@@ -364,7 +365,7 @@ fn SearchBox() -> impl IntoView {
     .into_any()
 }
 
-/// Who is signed in, and the way out.
+/// The signed-in user, and the sign-out button.
 #[component]
 fn Who(visitor: Visitor) -> impl IntoView {
     let base = use_base();
@@ -403,7 +404,7 @@ fn Who(visitor: Visitor) -> impl IntoView {
     }
 }
 
-/// How a tab stands to the page shown: `page` for its own, `true` for one below it.
+/// The `aria-current` value of a tab: `page` for its own page, `true` for a page below it.
 fn current(here: &str, tab: &str) -> Option<&'static str> {
     let here = here.trim_end_matches('/');
     let tab = tab.trim_end_matches('/');

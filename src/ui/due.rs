@@ -1,8 +1,8 @@
 //! What a retry does and when it takes effect, in words. Pure functions.
 //!
-//! The rules are the consumers' own (ICT4H/atomfeed, `FailedEventsJob`): a run of the retry job takes the oldest rows of
-//! a feed whose retries are below the limit, `retry_batch` of them; a retry by a person sets retries to 0 and nothing
-//! more. Whether the consumer runs at all cannot be seen from its tables, so every promise here is conditional.
+//! The rules are the consumers' own (ICT4H/atomfeed, `FailedEventsJob`): a run of the retry job processes the oldest
+//! rows of a feed whose retries are below the limit, `retry_batch` of them; a user's retry sets retries to 0 and
+//! nothing more. The tables do not show whether the consumer runs at all, so every promise here is conditional.
 
 use chrono::{DateTime, Utc};
 
@@ -11,19 +11,19 @@ use crate::{
     ui::words,
 };
 
-/// What pressing "Retry" on a failed event would be.
+/// What "Retry" on a failed event would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// It takes effect at the consumer's next run.
     Plain,
-    /// The event still waits: a run under way can write its own count over the reset.
+    /// The event is still waiting: a running retry job can write its own count over the reset.
     Risky,
-    /// It cannot be done, or would do nothing; why, as a whole sentence.
+    /// The retry is impossible or has no effect; the reason as a whole sentence.
     Off(String),
 }
 
 impl Offer {
-    /// `refused`: why nothing can be retried in this application, if that is so.
+    /// `refused`: why nothing can be retried in this application, if so.
     pub fn of(row: &FailedEventRow, refused: Option<&str>) -> Self {
         if let Some(obstacle) = Obstacle::of(row) {
             return Offer::Off(obstacle.why().to_owned());
@@ -37,7 +37,7 @@ impl Offer {
         }
     }
 
-    /// Whether it can be done.
+    /// Returns whether a retry is possible.
     pub fn is_open(&self) -> bool {
         !matches!(self, Offer::Off(_))
     }
@@ -45,10 +45,10 @@ impl Offer {
 
 pub use crate::model::{explain::NEVER_FOUND, obstacle::UNTITLED};
 
-/// The warning beside a retry of an event that still waits.
+/// The warning next to a retry of an event that is still waiting.
 pub const RISK: &str = "This event will be retried anyway. If a retry is running right now, your request may be lost.";
 
-/// Why nobody may do anything to these applications; `None`: in one of them at least something may be done.
+/// Returns why no action is possible in any of these applications; `None` if at least one of them allows actions.
 pub fn forbidden<'a>(applications: impl IntoIterator<Item = &'a ApplicationInfo>) -> Option<String> {
     let mut names = Vec::new();
     for info in applications {
@@ -63,12 +63,12 @@ pub fn forbidden<'a>(applications: impl IntoIterator<Item = &'a ApplicationInfo>
     })
 }
 
-/// How a retry names its row: `application:id:retries`. `None` where the retries are not known.
+/// The form value that identifies a row to retry: `application:id:retries`. `None` if the retry count is not known.
 pub fn row_value(row: &FailedEventRow) -> Option<String> {
     Some(format!("{}:{}:{}", row.app, row.id, row.retries?))
 }
 
-/// How often it was retried: `5 of 5`, `3`, `not known`.
+/// The retry count: `5 of 5`, `3`, `not known`.
 pub fn retries(retries: Option<i64>, limits: Option<&Limits>) -> String {
     match (retries, limits.and_then(|limits| limits.max_retry)) {
         (Some(retries), Some(max)) => format!("{} of {}", words::number(retries), words::number(max)),
@@ -77,12 +77,12 @@ pub fn retries(retries: Option<i64>, limits: Option<&Limits>) -> String {
     }
 }
 
-/// Where retries that are 0 come from.
+/// Where a retry count of 0 comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetBack {
-    /// The retries that the console saw before they were set back.
+    /// The retry count that the console saw before the reset.
     pub from: Option<i64>,
-    /// Failed retries of the present failure on record; `None`: there is no retry log.
+    /// Recorded failed retries of the present failure; `None` if there is no retry log.
     pub attempts: Option<u64>,
 }
 
@@ -97,7 +97,7 @@ impl SetBack {
     }
 }
 
-/// What the state of a failed event means: one sentence of cause, one of what comes next.
+/// The meaning of a failed event's state: one sentence of cause, one of what comes next.
 pub fn state(row: &FailedEventRow, limits: &Limits, set_back: SetBack) -> String {
     let done = retries(row.retries, Some(limits));
     match (Obstacle::of(row), row.state) {
@@ -130,7 +130,7 @@ pub fn state(row: &FailedEventRow, limits: &Limits, set_back: SetBack) -> String
     }
 }
 
-/// What is said of an event that waits for a retry which should have come long ago.
+/// The sentence for a waiting event whose retry is long overdue.
 pub fn overdue(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let ago = words::span((now - since).num_seconds().unsigned_abs());
     format!(
@@ -139,8 +139,8 @@ pub fn overdue(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
     )
 }
 
-/// Why nothing of a feed is retried while rows without a time are waiting in it: then nobody can say when a retry comes.
-/// `None`: no such row is known.
+/// Says why no event of a feed is retried while rows without a time wait in it: the time of the next retry is then
+/// unknown. `None` if no such row is known.
 pub fn blocked(feed: Option<&Feed>) -> Option<String> {
     match feed?.counts.blocking {
         0 => None,
@@ -156,13 +156,13 @@ pub fn blocked(feed: Option<&Feed>) -> Option<String> {
     }
 }
 
-/// When the consumer comes to an event that waits in the queue. `ahead`: how many events of the feed it takes before it.
+/// When the consumer retries an event that waits in the queue. `ahead`: the number of events of the feed before it.
 pub fn turn(limits: &Limits, ahead: Option<u64>) -> String {
     let next = format!("Next retry within {}, if the retry job runs", words::span(limits.retry_interval_secs));
     turn_from(&next, "This event is the first in the queue.", limits, ahead)
 }
 
-/// The same of an event whose retries are used up, which is in no queue before somebody presses Retry.
+/// The same for an event whose retries are used up: it is in no queue until a user presses Retry.
 pub fn turn_after_retry(limits: &Limits, ahead: Option<u64>) -> String {
     let every = words::span(limits.retry_interval_secs);
     let next = format!("After Retry, the next run comes within {every}, if the retry job runs");
@@ -192,7 +192,7 @@ fn turn_from(next: &str, first: &str, limits: &Limits, ahead: Option<u64>) -> St
     }
 }
 
-/// How long a whole feed takes, `events` being everything that waits then.
+/// How long a whole feed takes; `events` is the number of all events then waiting.
 pub fn work(limits: &Limits, events: u64) -> String {
     let runs = events.div_ceil(u64::from(limits.retry_batch.max(1)));
     let batch = limits.retry_batch;
@@ -205,7 +205,7 @@ pub fn work(limits: &Limits, events: u64) -> String {
     )
 }
 
-/// Where the limits that a page speaks of are from, when nobody configured them.
+/// Says that the limits on a page are assumed, if they are not configured.
 pub fn assumed(info: &ApplicationInfo) -> Option<String> {
     info.limits.assumed.then(|| {
         format!("The limits of {} are assumed from its name; they are set in its consumer's own properties.", info.name)

@@ -1,6 +1,6 @@
-//! Pages, the parts they are made of, and the islands: the only code that runs in a browser.
+//! Pages, their components, and the islands: the only code that runs in a browser.
 //!
-//! Everything here is rendered by the server and works without JavaScript. Data comes through the server functions of
+//! Everything here is rendered by the server and works without JavaScript. Data comes from the server functions of
 //! [`crate::api`], URLs from [`crate::paths`], sentences from [`words`].
 
 pub mod app;

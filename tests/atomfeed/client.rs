@@ -1,4 +1,4 @@
-//! HTTP to a publisher: what is sent, what is refused, and how it is said.
+//! HTTP to a publisher: what is sent, what is refused, and how errors read.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +18,7 @@ use crate::support::feeds::Feeds;
 
 type Answers = Arc<dyn Fn(&str, &HeaderMap) -> Response + Send + Sync>;
 
-/// A server that answers as a function says, and keeps the requests as `path host cookie authorization`.
+/// A server that answers by a function, and records the requests as `path host cookie authorization`.
 struct Publisher {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,

@@ -1,4 +1,4 @@
-//! Runs the cases of `tests/conformance`, whose README says what they mean.
+//! Runs the cases of `tests/conformance`; its README explains them.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -74,15 +74,15 @@ struct Numbered {
     entries: Vec<String>,
     next: Option<usize>,
     previous: Option<usize>,
-    /// The origin that stands in its links, instead of the usual one.
+    /// Origin of its links, instead of the usual one.
     origin: Option<String>,
-    /// ISO-8859-1: the page is in it; the media type says so only where `declared` is true.
+    /// ISO-8859-1: the page's encoding; the media type names it only if `declared` is true.
     charset: Option<String>,
     #[serde(default)]
     declared: bool,
-    /// Another title of its entries.
+    /// Title of its entries, instead of the usual one.
     title: Option<String>,
-    /// How long texts of its entries are, filled with `x`: by uuid.
+    /// Length of its entries' texts, filled with `x`, by uuid.
     #[serde(default)]
     long: BTreeMap<String, Long>,
 }
@@ -177,7 +177,7 @@ async fn every_case_that_the_schema_allows(database: &mut TestDatabase) {
     assert!(ran >= 4, "only {ran} cases ran");
 }
 
-/// Whether the schema variant has what a case needs.
+/// Returns whether the schema variant has what a case needs.
 fn has(database: &TestDatabase, need: &str) -> bool {
     match need {
         "publisher" => database.publishes(),
@@ -186,8 +186,8 @@ fn has(database: &TestDatabase, need: &str) -> bool {
         "minds-case" => !database.is_mysql(),
         "retry-log" => database.has_retry_log(),
         "null-markers" => !matches!(database.variant, Variant::Odoo | Variant::Odoo10),
-        // As MySQL 5.x has it, NULL in a TIMESTAMP is the time of now.
-        // SQLite cuts nothing, and the module's texts have no end.
+        // limits: SQLite cuts nothing, and the module's texts are unlimited. null-times: on MySQL 5.x NULL in a
+        // TIMESTAMP becomes the current time.
         "limits" => database.server != Server::Sqlite && database.variant != Variant::ModuleAtomfeed,
         "null-times" => database.server != Server::MysqlOld,
         need => panic!("a case needs {need:?}, which is no word of the README"),
@@ -205,7 +205,7 @@ async fn clear(database: &mut TestDatabase) {
     restart_ids(database, &BTreeMap::new()).await;
 }
 
-/// The next id is the one after the rows that are there.
+/// Sets the next id to the one after the existing rows.
 async fn restart_ids(database: &mut TestDatabase, rows: &Rows) {
     for name in schema::TABLES {
         if !schema::columns(database.server, database.variant, name).contains(&"id".to_owned()) {
@@ -222,7 +222,7 @@ async fn restart_ids(database: &mut TestDatabase, rows: &Rows) {
                     database.run(&format!("SELECT setval('{sequence}', {next}, false)")).await;
                 }
             }
-            // Without AUTOINCREMENT SQLite goes on from the largest id.
+            // Without AUTOINCREMENT SQLite continues after the largest id.
             Server::Sqlite => {}
         }
     }
@@ -339,7 +339,7 @@ async fn serve(pages: &BTreeMap<String, Served>) -> Feeds {
     feeds
 }
 
-/// An entry as its page has it.
+/// Returns an entry as its page contains it.
 fn entry(page: &Numbered, uuid: &str) -> Entry {
     let usual = Entry::new(uuid);
     let long = page.long.get(uuid).cloned().unwrap_or_default();
@@ -401,7 +401,7 @@ async fn compare(database: &mut TestDatabase, name: &str, table: &str, rows: &[B
     }
 }
 
-/// Whether a row is the expected one; an expected text that ends with `…` is a beginning.
+/// Returns whether a row is the expected one; an expected text that ends with `…` is a beginning.
 fn matches(found: &str, columns: &[&str], expected: &str) -> bool {
     let (found, expected): (Vec<&str>, Vec<&str>) = (found.split('|').collect(), expected.split('|').collect());
     found.len() == columns.len()
@@ -457,7 +457,7 @@ fn children<'a, 'i>(node: Node<'a, 'i>, name: &'static str) -> impl Iterator<Ite
     node.children().filter(move |child| child.has_tag_name(("http://www.w3.org/2005/Atom", name)))
 }
 
-/// Compares the elements of a feed or an entry that are named.
+/// Compares the named elements of a feed or an entry.
 fn compare_elements(name: &str, node: Node<'_, '_>, expected: &BTreeMap<String, Value>) {
     for (element, expected) in expected {
         let text = |name| children(node, name).next().map(|child| child.text().unwrap_or_default().to_owned());

@@ -90,7 +90,7 @@ async fn without_a_marker_it_can_begin_with_the_newest_page(database: &mut TestD
             .expect("a consumer")
             .beginning(FirstRun::RecentPage)
     };
-    // Of a feed without events every run is the first, and nothing is said.
+    // For a feed without events every run is the first, and nothing is logged.
     stand.feeds.patients(&[&[]]);
     assert!(matches!(consumer().process_events().await.end, FeedEnd::CaughtUp));
     assert_eq!(said(1), 0);
@@ -98,12 +98,12 @@ async fn without_a_marker_it_can_begin_with_the_newest_page(database: &mut TestD
     let run = consumer().process_events().await;
     assert_eq!(run.processed, 2, "{}", run.end);
     assert_eq!(said(3), 1, "{:?}", log.lines());
-    // From there on like any other.
+    // From there on it reads as usual.
     stand.feeds.patients(&[&["a", "b"], &["c", "d"], &["e", "f"], &["g"]]);
     assert_eq!(consumer().process_events().await.processed, 1);
     assert_eq!(said(3) + said(4), 1);
     assert_eq!(worked(database).await, ["e", "f", "g"]);
-    // With the oldest, as usual, it is said as well.
+    // Beginning with the oldest page, the default, is logged as well.
     database.run(&format!("DELETE FROM {}", database.table("markers"))).await;
     assert_eq!(stand.consumer.process_events().await.processed, 7);
     assert_eq!(said(1), 1, "{:?}", log.lines());
@@ -150,7 +150,7 @@ async fn a_page_that_is_gone_is_said_with_its_address(database: &mut TestDatabas
         );
         assert!(run.end.to_string().starts_with(&beginning), "{}", run.end);
     }
-    // A publisher that is away is not a page that is gone.
+    // An unavailable publisher is not a missing page.
     for (status, recent) in [(503, 200), (404, 404), (500, 500), (401, 200)] {
         stand.feeds.answer(path, status, "text/html", "");
         let page = Page { via: patients(1), next: None, previous: None, entries: vec!["a".to_owned()] };
@@ -184,7 +184,7 @@ async fn a_page_in_another_encoding_is_read(database: &mut TestDatabase) {
         ("application/atom+xml; charset=no-such", latin1(&xml("")), "Gr\u{FFFD}\u{FFFD}e", true),
         ("application/atom+xml", wide(&xml("encoding=\"UTF-16\""), true), "Größe", true),
         ("application/atom+xml", wide(&xml("encoding=\"UTF-16\""), false), "Größe", true),
-        // Declared wrongly by a server that sets it for whatever it serves.
+        // Declared wrongly by a server that sends the same charset for everything.
         ("text/xml; charset=\"ISO-8859-1\"", utf8(&xml("encoding=\"iso-8859-1\"")), "Größe", false),
         ("application/atom+xml", utf8(&format!("\u{FEFF}{}", xml("encoding=\"UTF-8\""))), "Größe", false),
     ];
@@ -200,7 +200,7 @@ async fn a_page_in_another_encoding_is_read(database: &mut TestDatabase) {
     }
 }
 
-/// In the server's words, and on PostgreSQL without the line of its own source.
+/// With the server's message, and on PostgreSQL without the line of its source.
 async fn a_violated_rule_is_recorded_with_its_detail(database: &mut TestDatabase) {
     struct Twice;
     impl Worker for Twice {
@@ -236,7 +236,7 @@ async fn with_a_marker_it_goes_on_after_the_last_read_entry(database: &mut TestD
     let run = stand.consumer.process_events().await;
     assert_eq!((run.processed, run.end.to_string().as_str()), (2, "Caught up with the feed."));
     assert_eq!(worked(database).await, ["d", "e"]);
-    // The newest page grows, and the next run goes on within it.
+    // The newest page grows, and the next run continues within it.
     stand.feeds.patients(&[&["a", "b"], &["c", "d"], &["e", "f"], &["g"]]);
     let run = stand.consumer.process_events().await;
     assert_eq!(run.processed, 2);
@@ -316,7 +316,7 @@ async fn with_max_failed_events_the_feed_is_stopped_before_the_next_entry(databa
     );
     assert_eq!((run.processed, run.failed), (1, 2));
     assert_eq!(marker(database).await, marker_at("c", 1));
-    // Exhausted rows count too; a deletion is what lets it go on.
+    // Exhausted rows count too; only a deletion lets the feed continue.
     let table = database.table("failed_events");
     if database.has_retries() {
         database.run(&format!("UPDATE {table} SET retries = 99")).await;
@@ -393,7 +393,7 @@ async fn a_feed_without_events_is_caught_up_and_writes_no_marker(database: &mut 
 }
 
 async fn a_marker_that_somebody_moves_meanwhile_is_not_written_over(database: &mut TestDatabase) {
-    /// Moves the marker through a connection of its own while an event is at work.
+    /// Moves the marker over a separate connection while an event is being handled.
     struct Meddler(Consumer<Script>);
     impl Worker for Meddler {
         async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
@@ -418,7 +418,7 @@ async fn two_first_runs_at_once_handle_nothing_twice(database: &mut TestDatabase
     stand.feeds.patients(&[&["a", "b", "c", "d", "e"], &["f", "g"]]);
     let (first, second) = tokio::join!(stand.consumer.process_events(), stand.consumer.process_events());
     assert_eq!(first.processed + second.processed, worked(database).await.len() as u64, "{first:?} {second:?}");
-    // Whatever came of the two, the next run has nothing to mend.
+    // However the two ended, the next run has nothing to repair.
     stand.consumer.process_events().await;
     let mut done = worked(database).await;
     done.sort_unstable();
@@ -431,7 +431,7 @@ async fn one_connection_is_enough(database: &mut TestDatabase) {
     let stand = Stand::new(database).await;
     stand.feeds.patients(&[&["a", "b"]]);
     stand.script.fail("b", Failure::new("not yet"));
-    // Each use of the protocol is the first one of its database, whose tables it does not know yet.
+    // Each use of the protocol opens the database anew, without knowing its tables yet.
     let own = || open_with(database, None, 1);
     let settings = FeedSettings::new("http://openmrs:8080/openmrs/ws/atomfeed", "Patient AOP", "bec795b1");
     let publisher = Publisher::new(own(), settings);
@@ -442,7 +442,7 @@ async fn one_connection_is_enough(database: &mut TestDatabase) {
     let consumer = Consumer::new(own(), stand.feeds.client(), PATIENTS, Limits::default(), stand.script.clone());
     let run = consumer.expect("a consumer").process_events().await;
     assert_eq!((run.processed, run.failed), (1, 1), "{}", run.end);
-    stand.script.mend();
+    stand.script.fix();
     let consumer = Consumer::new(own(), stand.feeds.client(), PATIENTS, Limits::default(), stand.script.clone());
     let run = consumer.expect("a consumer").process_failed_events().await;
     assert_eq!(run.resolved, 1, "{}", run.end);
@@ -482,14 +482,14 @@ async fn the_last_connection_of_the_pool_is_left_to_the_worker_and_to_the_publis
     let consumer = consumer.expect("a consumer");
     let run = consumer.process_events().await;
     assert_eq!((run.processed, run.failed), (2, 1), "{}", run.end);
-    script.mend();
+    script.fix();
     let run = consumer.process_failed_events().await;
     assert_eq!(run.resolved, 1, "{}", run.end);
     assert_eq!(worked(database).await, ["a", "c", "b"]);
 }
 
-/// What goes over the wire for an event: the count of failed events, BEGIN, the worker's INSERT, the marker read and
-/// written, COMMIT; and at a retry: whether the row is there, BEGIN, the worker's INSERT, two DELETEs, COMMIT.
+/// Messages per event: the count of failed events, BEGIN, the worker's INSERT, the marker read and written, COMMIT; per
+/// retry: whether the row is there, BEGIN, the worker's INSERT, two DELETEs, COMMIT.
 async fn an_event_costs_its_six_statements_and_no_more(database: &mut TestDatabase) {
     const MORE: usize = 40;
     make_worked(database).await;
@@ -502,7 +502,7 @@ async fn an_event_costs_its_six_statements_and_no_more(database: &mut TestDataba
     let uuids: Vec<String> = (0..400).map(|number| format!("e{number}")).collect();
     let uuids: Vec<&str> = uuids.iter().map(String::as_str).collect();
     let mut sent = Vec::new();
-    // The first run learns the tables and prepares the statements.
+    // The first run reads the tables and prepares the statements.
     for events in [10, 20, 30 + MORE] {
         feeds.patients(&[&uuids[..events]]);
         let before = proxy.messages();
@@ -510,13 +510,13 @@ async fn an_event_costs_its_six_statements_and_no_more(database: &mut TestDataba
         assert!(matches!(run.end, FeedEnd::CaughtUp), "{}", run.end);
         sent.push(proxy.messages() - before);
     }
-    // Ten events and fifty: what a run sends once for itself is in both.
-    // What a run sends once for itself differs by some messages, and messages can arrive as one. A statement more would be 7.
+    // The difference of two runs leaves out what each run sends once for itself. That still varies by some messages,
+    // and messages can arrive as one. One statement more would be 7.
     let each = (sent[2] - sent[1]) as f64 / MORE as f64;
     assert!((5.0..=6.6).contains(&each), "{each} messages for an event: {sent:?}");
 
     sent.clear();
-    // More rows than a connection keeps statements: an id in the text of a statement would be closed again each time.
+    // More rows than a connection keeps statements: with the id in its text, each statement would be closed again.
     for rows in [10, 110, 110 + MORE] {
         let batch: Vec<Failed> = (1..=rows)
             .map(|number| {
@@ -568,7 +568,7 @@ async fn a_worker_that_goes_on_after_an_error_of_its_own_has_failed(database: &m
     struct Careless;
     impl Worker for Careless {
         async fn process(&self, _: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
-            // PostgreSQL takes nothing after this until the transaction ends.
+            // PostgreSQL accepts nothing after this until the transaction ends.
             let connection = transaction.postgres().await?;
             assert!(sqlx::query("SELECT * FROM no_such_table").execute(connection).await.is_err());
             Ok(())

@@ -1,4 +1,4 @@
-//! Events whose texts do not fit the columns: recorded as far as the columns can keep them, said, and passed by.
+//! Events whose texts do not fit the columns are recorded as far as the columns can hold them, logged, and passed over.
 
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +33,7 @@ on!(mysql_old_mixed_letters, MysqlOld, OpenMrs: each_column_has_its_own_letters 
 on!(postgres_latin1, Postgres, Odoo: a_database_in_latin1_takes_what_it_has_letters_for
     a_log_with_smaller_columns_takes_the_retry);
 
-/// A page with these entries, and nothing after it.
+/// Serves a page with these entries, and nothing after it.
 fn serve(feeds: &Feeds, entries: &[Entry]) {
     let page = Page { via: patients(1), next: None, previous: None, entries: Vec::new() };
     let xml = page.to_xml_with(entries);
@@ -42,7 +42,7 @@ fn serve(feeds: &Feeds, entries: &[Entry]) {
     }
 }
 
-/// The characters that a column takes in this variant.
+/// Returns how many characters a column accepts in this variant.
 fn room(database: &TestDatabase, column: &str) -> usize {
     match (database.server, column) {
         (Server::Sqlite, _) => usize::MAX,
@@ -91,7 +91,7 @@ async fn texts_that_are_too_long_are_cut_and_the_feed_goes_on(database: &mut Tes
         let run = stand.consumer.process_failed_events().await;
         assert_eq!((run.resolved, run.failed), (0, 1), "{}", run.end);
     }
-    stand.script.mend();
+    stand.script.fix();
     assert_eq!(stand.consumer.process_failed_events().await.resolved, 1);
     for table in ["failed_events", "failed_event_retry_log"] {
         if table == "failed_events" || database.has_retry_log() {
@@ -100,7 +100,7 @@ async fn texts_that_are_too_long_are_cut_and_the_feed_goes_on(database: &mut Tes
     }
 }
 
-/// Fails at every event whose id is long, and keeps nothing.
+/// Records the ids of events; fails at long ones if told to. Writes nothing.
 #[derive(Clone, Default)]
 struct Ids(Arc<Mutex<Vec<String>>>, bool);
 
@@ -113,7 +113,7 @@ impl Worker for Ids {
 
 async fn a_long_id_is_kept_short_in_the_marker_as_well(database: &mut TestDatabase) {
     let stand = Stand::new(database).await;
-    // Two that differ only behind what the columns hold.
+    // Two that differ only after the part that the columns can hold.
     let long = ["1", "2"].map(|end| format!("{}{end}", "e".repeat(300)));
     let entries = [Entry::new(&long[0]), Entry::new(&long[1])];
     for fails in [true, false] {
@@ -138,7 +138,7 @@ async fn a_long_id_is_kept_short_in_the_marker_as_well(database: &mut TestDataba
         assert_eq!(kept.len(), room(database, "event_id").min(id(&long[0]).len()));
         assert!(kept.starts_with(&id(&"e".repeat(200))));
     }
-    // Resolved one by one.
+    // Each is resolved separately.
     let consumer = Consumer::new(open(database), stand.feeds.client(), PATIENTS, Limits::default(), Ids::default());
     let run = consumer.expect("a consumer").process_failed_events().await;
     assert_eq!(run.resolved, 2, "{}", run.end);
@@ -147,7 +147,7 @@ async fn a_long_id_is_kept_short_in_the_marker_as_well(database: &mut TestDataba
 
 const LETTERS: &str = "Größe Пациент 😀 é रोगी end";
 
-/// The same in a column of this character set.
+/// Returns `LETTERS` as a column of this character set holds them.
 fn in_charset(charset: &str) -> String {
     let has = |letter: char| match charset {
         "latin1" => letter <= '\u{FF}',
@@ -263,7 +263,7 @@ async fn columns_that_were_made_larger_meanwhile_are_used_as_they_are(database: 
     database.run(&format!("ALTER TABLE {failed} {larger}")).await;
     assert_eq!(stand.consumer.process_events().await.failed, 1);
     assert_eq!(cell(database, "title").await.len(), 300);
-    // And smaller than they were.
+    // And smaller than before.
     database.run(&format!("DELETE FROM {failed}; DELETE FROM {markers}")).await;
     let smaller = if database.is_mysql() { "MODIFY title varchar(20)" } else { "ALTER COLUMN title TYPE varchar(20)" };
     database.run(&format!("ALTER TABLE {failed} {smaller}")).await;
@@ -292,7 +292,7 @@ async fn an_event_without_a_title_goes_into_a_column_that_takes_no_null(database
             database.run(&format!("ALTER TABLE {table} MODIFY title varchar(255) NOT NULL")).await;
         }
         Server::Postgres => database.run(&format!("ALTER TABLE {table} ALTER COLUMN title SET NOT NULL")).await,
-        // SQLite changes no column; one with a name of its own does as well.
+        // SQLite cannot alter a column, so it gets a new one.
         Server::Sqlite => {
             database.run(&format!("ALTER TABLE {table} DROP COLUMN title")).await;
             database.run(&format!("ALTER TABLE {table} ADD COLUMN title TEXT NOT NULL DEFAULT 'none'")).await;
@@ -327,7 +327,7 @@ async fn a_log_with_smaller_columns_takes_the_retry(database: &mut TestDatabase)
     let logged = lines(database, "failed_event_retry_log", &["event_id", "event_content"]).await;
     assert_eq!(logged.len(), 1);
     assert!(logged[0].starts_with("tag:atomfeed.ict4h.or~"), "{logged:?}");
-    stand.script.mend();
+    stand.script.fix();
     assert_eq!(stand.consumer.process_failed_events().await.resolved, 1);
     assert_eq!(lines(database, "failed_event_retry_log", &["event_id"]).await, [""; 0], "its log goes with it");
 }
@@ -343,7 +343,7 @@ async fn a_page_in_letters_that_the_marker_has_not_is_written_in_ascii(database:
     assert_eq!(marker, [patients("%D0%9F%D0%B0%D1%86%D0%B8%D0%B5%D0%BD%D1%82/1")]);
 }
 
-/// A part of an address leads nowhere, so it is not cut, on a server that would cut it without a word either.
+/// Part of an address cannot be read, so it is not cut, not even on a server that would cut it silently.
 async fn a_page_that_is_longer_than_the_marker_stalls_the_feed(database: &mut TestDatabase) {
     let stand = Stand::new(database).await;
     stand.feeds.patients(&[&["a"]]);

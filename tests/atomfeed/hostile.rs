@@ -1,4 +1,4 @@
-//! Feeds that are broken, wrong or hostile: a clear error, bounded memory and time, and a marker that stays.
+//! Feeds that are broken, wrong or hostile: a clear error, bounded memory and time, and an unchanged marker.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::support::{
     feeds::{PATIENTS, Page, Script, Stand, client_of, id, lines, make_worked, open, patients, worked},
 };
 
-// The database has no part in it; one will do.
+// The database plays no part, so one is enough.
 on!(sqlite, Sqlite, Text: what_is_no_page_stalls_the_feed_with_its_reason a_link_to_another_origin_is_never_followed
     pages_in_a_ring_end_the_walk a_ring_on_the_way_forward_repeats_nothing ten_thousand_pages_are_walked
     an_answer_without_end_is_not_read_to_its_end a_publisher_that_never_answers_is_given_up
@@ -29,7 +29,7 @@ on!(sqlite, Sqlite, Text: what_is_no_page_stalls_the_feed_with_its_reason a_link
 
 const RECENT: &str = "/openmrs/ws/atomfeed/patient/recent";
 
-/// The feed stalled, and neither marker nor tables have changed.
+/// Checks that the feed stalled and that neither marker nor tables have changed.
 async fn stalled(run: FeedRun, database: &mut TestDatabase) -> Stall {
     assert_eq!((run.processed, run.failed), (0, 0));
     for table in ["failed_events", "failed_event_retry_log"] {
@@ -83,7 +83,7 @@ async fn what_is_no_page_stalls_the_feed_with_its_reason(database: &mut TestData
         assert_eq!(address, PATIENTS);
         assert!(error.to_string().starts_with(reason), "{reason}: {error}");
     }
-    // Nested two hundred thousand times, which ends a reader that recurses; and of whatever media type.
+    // Nested two hundred thousand times, which crashes a recursive reader; and with another media type.
     stand.feeds.answer(RECENT, 200, "text/html", good.replace("</feed>", &format!("{deep}</feed>")));
     assert_eq!(stand.consumer.process_events().await.processed, 1);
 }
@@ -152,7 +152,7 @@ async fn ten_thousand_pages_are_walked(database: &mut TestDatabase) {
             via: patients(number),
             next: (number < PAGES).then(|| patients(number + 1)),
             previous: (number > 1).then(|| patients(number - 1)),
-            // Few events: it is the walk that is looked at.
+            // Few events: the walk is what is tested.
             entries: if number % 1000 == 1 { vec![format!("e{number}")] } else { Vec::new() },
         }
         .to_xml()
@@ -169,7 +169,7 @@ async fn ten_thousand_pages_are_walked(database: &mut TestDatabase) {
     assert_eq!(worked(database).await[..2], ["e1", "e1001"]);
 }
 
-/// A server that speaks no HTTP by itself: what each connection gets after its request is up to the test.
+/// A raw TCP server: the test decides what each connection gets after its request.
 async fn raw<F, A>(answer: F) -> Client
 where
     F: Fn(TcpStream) -> A + Send + Sync + 'static,
@@ -181,7 +181,7 @@ where
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = vec![0; 4096];
             if stream.read(&mut request).await.is_ok() {
-                // What comes of it shows at the client.
+                // The client shows the result.
                 tokio::spawn(answer(stream));
             }
         }
@@ -268,7 +268,7 @@ async fn an_answer_that_breaks_off_is_no_page(database: &mut TestDatabase) {
     let client = raw(move |mut stream| {
         let page = page.clone();
         async move {
-            // Well-formed as it stands, but shorter than it was announced.
+            // Well-formed, but shorter than announced.
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len() + 10);
             stream.write_all(head.as_bytes()).await
         }

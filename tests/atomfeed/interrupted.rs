@@ -1,4 +1,4 @@
-//! What happens when the process or a connection ends half way: nothing is lost, and nothing that succeeded is repeated.
+//! When the process or a connection ends half way, nothing is lost, and nothing that succeeded is repeated.
 
 use std::{
     env,
@@ -28,7 +28,7 @@ on!(sqlite, Sqlite, Text: a_process_that_is_killed_at_any_moment_loses_and_repea
 
 const EVENTS: usize = 120;
 
-/// Where the child finds its database and schema.
+/// Tells the child its database and schema.
 const ADDRESS: &str = "ATOMFEED_TEST_CHILD_DATABASE";
 const SCHEMA: &str = "ATOMFEED_TEST_CHILD_SCHEMA";
 
@@ -66,7 +66,7 @@ fn publisher(database: Database) -> Publisher {
     Publisher::new(database, FeedSettings::new("http://openmrs:8080/openmrs/ws/atomfeed", "Patient AOP", "bec795b1"))
 }
 
-/// Says which event it has in hand; every seventh fails on the feed and succeeds at the retry.
+/// Prints each event that it handles; every seventh fails on the feed and succeeds at the retry.
 struct Telling;
 
 impl Worker for Telling {
@@ -116,7 +116,7 @@ fn start(database: &TestDatabase) -> Child {
     command.stdout(Stdio::piped()).spawn().expect("the child starts")
 }
 
-/// Everything was published once and in order, and handled once.
+/// Checks that every event was published once and in order, and handled once.
 async fn nothing_is_lost_and_nothing_repeated(database: &mut TestDatabase, events: usize) {
     let all: Vec<String> = (1..=events).map(uuid).collect();
     let records = lines(database, "event_records", &["id", "uuid"]).await;
@@ -137,7 +137,7 @@ async fn nothing_is_lost_and_nothing_repeated(database: &mut TestDatabase, event
 
 async fn a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing(database: &mut TestDatabase) {
     queue(database, EVENTS).await;
-    // Killed while the first, the fourth, the ninth … event of its life is in hand; the first child while it publishes.
+    // Killed while handling the first, fourth, ninth … event of its life; the first child while it publishes.
     for life in [0, 1, 4, 9, 2, 7, 16, 3, 25, 5] {
         let mut child = start(database);
         let output = BufReader::new(child.stdout.take().expect("the child's output"));
@@ -162,7 +162,7 @@ async fn a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing(databa
 async fn a_connection_that_is_lost_at_any_statement_loses_and_repeats_nothing(database: &mut TestDatabase) {
     const FEW: usize = 7;
     queue(database, FEW).await;
-    // The words of every statement on the way, each of them the last that the server hears of its connection.
+    // Parts of all statements in order; each is the last that the server receives on its connection.
     let words: [&'static [u8]; 14] = [
         b"information_schema",
         b"FROM event_records_queue",
@@ -196,12 +196,12 @@ async fn a_connection_that_is_lost_at_any_statement_loses_and_repeats_nothing(da
         let consumer = Consumer::new(through, feeds.client(), PATIENTS, limits, script.clone()).expect("a consumer");
         cut += usize::from(matches!(consumer.process_events().await.end, FeedEnd::Stalled(_)));
         if word == word_of(database, b"DELETE FROM failed_events") {
-            script.mend();
+            script.fix();
         }
         cut += usize::from(matches!(consumer.process_failed_events().await.end, RetryEnd::Stalled(_)));
     }
     assert!(cut >= 8, "the cuts were felt, but only {cut} times");
-    script.mend();
+    script.fix();
     publisher(open(database)).publish_queued().await.expect("the queue is moved");
     let consumer = Consumer::new(
         open(database),
@@ -216,7 +216,7 @@ async fn a_connection_that_is_lost_at_any_statement_loses_and_repeats_nothing(da
     nothing_is_lost_and_nothing_repeated(database, FEW).await;
 }
 
-/// As the word stands in a statement of this database, where the tables may be in a schema.
+/// Returns the part as it appears in a statement of this database, whose tables may be in a schema.
 fn word_of(database: &TestDatabase, word: &'static [u8]) -> &'static [u8] {
     if database.app.database.schema.is_none() {
         return word;

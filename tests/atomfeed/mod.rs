@@ -1,6 +1,6 @@
-//! The Atom feed protocol, rule by rule, on every database and schema variant of the field.
+//! The Atom feed protocol, rule by rule, on every database and schema variant in use.
 //!
-//! The rules are those of the library that Bahmni's systems use; each test is named by the one it checks. What the
+//! The rules are those of the library that Bahmni's systems use; each test is named after the rule it checks. What the
 //! rules mean for whole tables is also written as data, in `tests/conformance`.
 
 mod client;

@@ -1,4 +1,4 @@
-//! Publishing: what is queued is published once and in order, and pages are cut as chunking_history says.
+//! Publishing: queued events are published once and in order, and pages are cut as chunking_history says.
 
 use atomfeed::{FeedSettings, MissingPage, NewEvent, PageNumber, Publisher, router};
 use axum::{
@@ -63,7 +63,7 @@ async fn queue(publisher: &Publisher, events: impl IntoIterator<Item = NewEvent>
     transaction.commit().await.expect("it is kept");
 }
 
-/// Whether the variant knows categories, without which there is only the feed of all.
+/// Returns a category if the variant has categories; without them there is only the feed of all events.
 fn category(database: &TestDatabase) -> Option<&'static str> {
     database.has_retries().then_some("patient")
 }
@@ -81,7 +81,7 @@ async fn chunk(database: &mut TestDatabase, rows: &[(i64, i64)]) {
     }
 }
 
-/// Ids of a page's entries, and its links.
+/// Returns the ids of a page's entries, and its links.
 fn read(xml: &str) -> (Vec<String>, Vec<String>) {
     let document = Document::parse(xml).expect("the page is XML");
     let children = |name: &'static str| {
@@ -104,7 +104,7 @@ fn text(node: Node<'_, '_>, name: &'static str) -> Option<String> {
     node.children().find(|child| child.has_tag_name(("http://www.w3.org/2005/Atom", name)))?.text().map(str::to_owned)
 }
 
-/// Every page of a feed from the first on.
+/// Returns every page of a feed from the first on.
 async fn pages(publisher: &Publisher, category: Option<&str>) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     while let Some(xml) = publisher.page(category, PageNumber::Number(pages.len() as i64 + 1)).await.expect("a page") {
@@ -199,7 +199,7 @@ async fn pages_follow_every_chunking_history(database: &mut TestDatabase) {
     let category = category(database);
     for (history, sizes) in [
         (&[(5, 1)][..], &[5, 5, 5, 5, 3][..]),
-        // Changed half way: the page before a change is the shorter one.
+        // Changed half way: the page before a change is shorter.
         (&[(5, 1), (3, 8)], &[5, 2, 3, 3, 3, 3, 3, 1]),
         (&[(2, 1), (10, 4), (4, 20)], &[2, 1, 10, 6, 4]),
     ] {
@@ -215,7 +215,7 @@ async fn pages_are_the_same_with_and_without_offset_markers(database: &mut TestD
         return;
     }
     let publisher = publisher(database);
-    // Another feed's events between them, where there are feeds.
+    // With another feed's events between them, if there are categories.
     let events = (1..=40).flat_map(|number| {
         [patient(&format!("p{number}")), NewEvent::new(format!("l{number}"), "lab", "test", "/lab")]
     });
@@ -268,21 +268,21 @@ async fn a_text_too_long_for_its_column_is_an_error(database: &mut TestDatabase)
     );
 }
 
-/// `ALTER TABLE` for each server: what MySQL and what PostgreSQL calls the change.
+/// Runs `ALTER TABLE` with the MySQL or the PostgreSQL form of the change.
 async fn alter(database: &mut TestDatabase, table: &str, mysql: &str, postgres: &str) {
     let change = if database.is_mysql() { mysql } else { postgres };
     let table = database.table(table);
     database.run(&format!("ALTER TABLE {table} {change}")).await;
 }
 
-/// It would hold back every later event of every feed, at every run.
+/// Otherwise it would hold back every later event of every feed, at every run.
 async fn an_event_that_does_not_fit_is_published_as_far_as_it_does(database: &mut TestDatabase) {
     if database.server == Server::Sqlite {
         // Nothing is too long for SQLite.
         return;
     }
-    // A queue with room for everything, before tables as hospitals have them.
-    // Two statements: together with the conversion, MySQL 9 makes the smallest kind of text of each that held its texts.
+    // A queue with room for everything, and narrower event_records as hospitals have them. Two statements: together
+    // with the conversion, MySQL 9 would make each column the smallest text type that held its texts.
     let mysql = "CONVERT TO CHARACTER SET utf8mb4";
     alter(database, "event_records_queue", mysql, "ALTER COLUMN uuid TYPE text").await;
     let mysql = "MODIFY uuid text, MODIFY title text, MODIFY object text, MODIFY tags text";
@@ -352,7 +352,7 @@ async fn columns_that_became_smaller_meanwhile_hold_no_event_back(database: &mut
     queue(&publisher, [patient("b"), NewEvent { title: "Größe \u{416}".to_owned(), ..patient("c") }, patient("d")])
         .await;
     if database.is_mysql() {
-        // From before its modes were strict.
+        // A row from before strict modes.
         let table = database.table("event_records_queue");
         let zero = format!("UPDATE {table} SET `timestamp` = '0000-00-00 00:00:00' WHERE uuid = 'd'");
         database.run(&format!("SET sql_mode = ''; {zero}")).await;
@@ -398,7 +398,7 @@ async fn the_offset_marker_stays_behind_and_is_mended(database: &mut TestDatabas
     // 23 - 10 = 13, which is on the page of 11 to 15.
     assert_eq!(publisher.write_offset_markers(10).await.expect("the job runs"), 2);
     assert_eq!(lines(database, "event_records_offset_marker", &marker).await, ["|15|15", "patient|15|15"]);
-    // Events are deleted, as they are in the field: the marker is wrong until the job runs again.
+    // Events are deleted, as happens in hospitals: the marker is wrong until the job runs again.
     let table = database.table("event_records");
     database.run(&format!("DELETE FROM {table} WHERE id <= 4")).await;
     assert_eq!(publisher.write_offset_markers(10).await.expect("the job runs"), 2);
@@ -435,7 +435,7 @@ async fn hostile_texts_make_pages_that_can_be_read(database: &mut TestDatabase) 
     let document = Document::parse(&page).expect("the page is XML");
     let mut expected = hostile.replace(['\u{1}', '\u{FFFE}'], "\u{FFFD}");
     if !database.holds_four_bytes() {
-        // What MySQL itself makes of it.
+        // MySQL itself makes this of it.
         expected = expected.replace('\u{1F600}', "?");
     }
     let entry = document.descendants().find(|node| node.has_tag_name("entry")).expect("an entry");
@@ -454,7 +454,7 @@ async fn categories_are_compared_as_the_database_compares(database: &mut TestDat
     let stored = |uuid: &str, category: &str| NewEvent { category: Some(category.to_owned()), ..patient(uuid) };
     queue(&publisher, [stored("a", "Encounter"), stored("b", "encounter "), stored("c", "ENCOUNTER")]).await;
     publisher.publish_queued().await.expect("the job runs");
-    // With most collations of MySQL and MariaDB blanks at the end do not matter, with those of MySQL 8 they do.
+    // With most collations of MySQL and MariaDB trailing blanks do not matter, with those of MySQL 8 they do.
     let padded =
         format!("SELECT uuid FROM {} WHERE category = 'encounter' AND uuid = 'b'", database.table("event_records"));
     let padded = database.value(&padded).await.is_some();
@@ -472,7 +472,7 @@ async fn categories_are_compared_as_the_database_compares(database: &mut TestDat
     }
 }
 
-/// The columns of a publisher's tables in which ours and the Java library's have to agree.
+/// Returns the columns in which a publisher's tables made by this crate must agree with those of the Java library.
 async fn description(database: &mut TestDatabase) -> Vec<String> {
     let select = if database.is_mysql() {
         "SELECT CONCAT(table_name, '.', column_name, ' ', column_type, ' ', COALESCE(LOWER(column_default), ''), ' ', \
@@ -505,16 +505,16 @@ async fn the_java_library_can_use_tables_that_are_made_here(database: &mut TestD
     assert_eq!(described.len(), 7, "{described:#?}");
     for column in described {
         let (name, kind) = column.split_once(' ').expect("a name and a type");
-        // Java's Integer, and times that are there although no statement names them.
+        // Ids fit Java's Integer, and times are set although no statement names them.
         if name.ends_with(".id") {
             assert!(kind.starts_with("int") && !kind.contains("unsigned"), "{column}");
         } else {
-            // PostgreSQL before 10 has the latter words for the former.
+            // PostgreSQL before 10 reports the second form.
             let is_now = kind.contains("current_timestamp") || kind.contains("'now'");
             assert!(is_now && !kind.contains("on update"), "{column}");
         }
     }
-    // What the library writes, column by column.
+    // The columns that the library writes.
     let (queue, records) = (database.table("event_records_queue"), database.table("event_records"));
     let insert = "(uuid, title, uri, object, category, tags) VALUES ('a', 'Patient', NULL, '/a', 'patient', 'patient')";
     database.run(&format!("INSERT INTO {queue} {insert}; INSERT INTO {records} {insert}")).await;
@@ -527,7 +527,7 @@ async fn the_java_library_can_use_tables_that_are_made_here(database: &mut TestD
     assert_eq!(pages(&publisher, Some("patient")).await, [[id("a"), id("a")]]);
 }
 
-/// The statements that docs/integration.md has for tables of an earlier version.
+/// Returns the statements of docs/integration.md for tables of an earlier version.
 fn statements_of_the_manual(database: &TestDatabase) -> &'static str {
     let name = if database.is_mysql() { "-- MySQL and MariaDB\n" } else { "-- PostgreSQL\n" };
     let manual = include_str!("../../docs/integration.md");
@@ -565,7 +565,7 @@ async fn tables_of_an_earlier_version_are_brought_up_as_the_manual_says(database
     ] {
         database.run(&format!("CREATE TABLE {table} ({columns})")).await;
     }
-    // A row of the Java library's, which trusts the column's default.
+    // A row of the Java library, which relies on the column's default.
     let queued = database.at("2026-11-01T08:00:00Z");
     let row = format!("INSERT INTO event_records (uuid, category, date_created) VALUES ('a', 'patient', {queued})");
     database.run(&row).await;
@@ -590,7 +590,7 @@ async fn a_missing_page_is_answered_as_the_setting_says(database: &mut TestDatab
             ("99999999999", status, "feed does not exist"),
             ("0", status, no_position),
             ("-1", status, no_position),
-            // No number, so no page in any setting.
+            // Not a number, so never a page, whatever the setting.
             ("abc", StatusCode::NOT_FOUND, "There is no such page."),
         ] {
             let request = Request::get(format!("/patient/{page}")).body(Body::empty()).expect("a request");
@@ -638,7 +638,7 @@ async fn columns_by_language_make_pages_and_markers(database: &mut TestDatabase)
     database.run(&row("c", "\"Product\"", "\"product\"")).await;
 
     let publisher = publisher(database);
-    // What is queued as text is published by language.
+    // Text in the queue is published by language.
     queue(&publisher, [NewEvent { tags: None, ..NewEvent::new("d", "product", "Product", "/d") }]).await;
     publisher.publish_queued().await.expect("the job runs");
     let category = database.value("SELECT CAST(category AS text) FROM event_records WHERE object = '/d'").await;

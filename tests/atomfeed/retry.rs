@@ -1,4 +1,4 @@
-//! Retrying: the oldest five that are not exhausted, each with its own end.
+//! Retrying: the oldest five that are not exhausted, each with its own outcome.
 
 use atomfeed::{Consumer, Event, Failure, Limits, RetryEnd, Stall, Transaction, Worker};
 
@@ -109,7 +109,7 @@ async fn a_row_without_a_time_stops_the_retries_of_its_feed(database: &mut TestD
     let mut timeless = failed(database, 2, "b", 0);
     timeless.failed_at = "NULL".to_owned();
     database.insert(&[failed(database, 1, "a", 0), timeless]).await;
-    // Where the column takes no NULL the server writes the time of now, and nothing is wrong.
+    // If the column accepts no NULL, the server writes the current time, and nothing is wrong.
     if lines(database, "failed_events", &["id", "failed_at"]).await.iter().all(|row| !row.ends_with("NULL")) {
         return;
     }
@@ -140,7 +140,7 @@ async fn an_exhausted_row_is_never_looked_at_until_its_retries_are_set_lower(dat
     assert_eq!(lines(database, "failed_event_retry_log", &["event_id"]).await.len(), 3);
     let table = database.table("failed_events");
     database.run(&format!("UPDATE {table} SET retries = 0")).await;
-    stand.script.mend();
+    stand.script.fix();
     assert_eq!(stand.consumer.process_failed_events().await.resolved, 1);
 }
 
@@ -181,7 +181,7 @@ async fn failed_at_stays_the_time_of_the_first_failure(database: &mut TestDataba
 }
 
 async fn two_retries_at_once_keep_one_success_and_log_no_orphan(database: &mut TestDatabase) {
-    /// Lets another run resolve everything while its own first event is at work.
+    /// Lets another run resolve everything while its own first event is being handled.
     struct Late(Consumer<Script>);
     impl Worker for Late {
         async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
@@ -218,12 +218,12 @@ async fn a_row_with_the_largest_id_is_retried(database: &mut TestDatabase) {
         _ => i128::from(u64::MAX) - 1,
     };
     let stand = Stand::new(database).await;
-    // One that a floating-point number cannot tell from it stands beside it.
+    // With a neighbouring id that a floating-point number cannot distinguish.
     database.insert(&[failed(database, largest - 1, "a", 9), failed(database, largest, "b", 0)]).await;
     stand.script.fail("b", Failure::new("not yet"));
     let run = stand.consumer.process_failed_events().await;
     assert_eq!((run.resolved, run.failed), (0, 1), "{}", run.end);
-    stand.script.mend();
+    stand.script.fix();
     let run = stand.consumer.process_failed_events().await;
     assert_eq!((run.resolved, run.failed), (1, 0), "{}", run.end);
     assert_eq!(rows(database).await, [format!("{}|9", largest - 1)]);
@@ -236,7 +236,7 @@ async fn without_a_retry_log_a_failing_retry_is_rolled_back_and_never_counted(da
     let run = stand.consumer.process_failed_events().await;
     assert!(matches!(run.end, RetryEnd::Stalled(Stall::NoRetryLog { .. })), "{}", run.end);
     assert_eq!(rows(database).await, ["1|0"]);
-    // Once the table is there, the next run counts, without being started anew.
+    // Once the table exists, the next run counts without a restart.
     open(database).create_consumer_tables().await.expect("the table is made");
     assert_eq!(stand.consumer.process_failed_events().await.failed, 1);
     assert_eq!(rows(database).await, ["1|1"]);

@@ -1,4 +1,4 @@
-//! The real binary: what it says at the start, where it says it, and its exit codes.
+//! The real binary: what it prints at the start, where it prints it, and its exit codes.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,7 +14,8 @@ use atomfeed_console::{
 };
 use sqlx::{Connection as _, SqliteConnection};
 
-/// Runs the binary in an empty folder, with this file as `console.toml` and nothing of ours in the environment.
+/// Runs the binary in an empty folder, with this file as `console.toml` and without the console's environment
+/// variables.
 fn run(arguments: &[&str], file: &str) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("console.toml"), file).expect("the file is written");
@@ -78,7 +79,7 @@ fn a_wrong_configuration_tells_all_of_its_errors_and_no_password() {
     }
 }
 
-/// Old files as templates leave them: OpenMRS whole, and others that nobody filled in.
+/// Old files as templates leave them: OpenMRS complete, and others that were not filled in.
 const UNFILLED: &str = "\
 appConfigs:
 - {appName: OpenMRS, dbUrl: 'jdbc:mysql://127.0.0.1:1/openmrs', dbUser: u, dbPassword: s3cr3t-Pa55}
@@ -125,7 +126,7 @@ fn serve_needs_one_application_that_is_configured() {
     let lacking = "[[application]]\nname = \"PACS\"\nkind = \"pacs\"\ndatabase = \"postgres:///pacs\"\nuser = \"${NOBODY_SETS}\"\n";
     std::fs::write(site.0.path().join("console.toml"), format!("{whole}{lacking}")).expect("the file is written");
     assert!(site.start("answers at").join("\n").contains("The console answers at"));
-    // The commands that look after the store need no application.
+    // The commands that manage the store need no application.
     std::fs::write(site.0.path().join("console.toml"), format!("listen = \"127.0.0.1:0\"\n{lacking}"))
         .expect("written");
     assert_eq!(site.run(&["account", "list"], "").status.code(), Some(0));
@@ -149,7 +150,7 @@ fn the_first_start_says_the_command_that_acts_on_this_very_console() {
             "atomfeed-console account password administrator --one-time --config {folder}/console.toml --store '{folder}/another store.db'"
         )
     );
-    // As a shell would take it, from another folder.
+    // As a shell would run it, from another folder.
     let shell = hint.replacen("atomfeed-console", env!("CARGO_BIN_EXE_atomfeed-console"), 1);
     let output = Command::new("sh").args(["-c", &shell]).current_dir("/").output().expect("a shell");
     assert!(text(&output.stdout).contains("One-time password: "), "{}", text(&output.stderr));
@@ -167,7 +168,7 @@ fn an_empty_rust_log_does_not_silence_the_log() {
         assert!(out.next().expect("a line").expect("text").contains("answers at"));
         child.kill().expect("it was running");
         let log = text(&child.wait_with_output().expect("it ends").stderr);
-        assert_eq!(log.contains("nobody signs in"), logged, "RUST_LOG={said:?}: {log}");
+        assert_eq!(log.contains("sign-in is off"), logged, "RUST_LOG={said:?}: {log}");
     }
 }
 
@@ -252,7 +253,7 @@ async fn the_store_is_backed_up_and_restored_with_a_command_each() {
     let done = run(&["store", "restore", "--store", &store, &backup, "--overwrite"], "");
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     assert!(text(&done.stdout).contains("is kept as"), "{}", text(&done.stdout));
-    // Three, two backups on record, and the restore.
+    // Three entries, two recorded backups, and the restore.
     let told = text(&run(&["audit", "verify", "--store", &store], "").stdout);
     assert!(told.contains("6 entries"), "{told}");
 
@@ -261,7 +262,7 @@ async fn the_store_is_backed_up_and_restored_with_a_command_each() {
     assert!(!folder.path().join("missing.db").exists());
 }
 
-/// A console of one SQLite application in a folder of its own.
+/// A console of one SQLite application in its own folder.
 struct Site(tempfile::TempDir);
 
 impl Site {
@@ -296,7 +297,7 @@ impl Site {
         child.wait_with_output().expect("it ends")
     }
 
-    /// What `serve` prints on stdout until its address, and after it until `until`.
+    /// Returns what `serve` prints on stdout until its address, and after it until `until`.
     fn start(&self, until: &str) -> Vec<String> {
         self.start_with(&[], until)
     }

@@ -1,5 +1,5 @@
-//! Rows that another transaction has locked are left out, and no lock is held for them: really locked, by a second
-//! connection.
+//! Rows that another transaction has locked are left out, and no lock is held for them. A second connection really
+//! locks them.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ async fn lock(database: &mut TestDatabase, table: &str, ids: &str) {
     let begin = match database.server {
         Server::Sqlite => "BEGIN IMMEDIATE".to_owned(),
         Server::Postgres => format!("BEGIN; SELECT id FROM {name} WHERE id IN ({ids}) FOR UPDATE"),
-        // Not the id alone: MySQL from 8.0 on would go through the whole index for it, and lock every row.
+        // Not only the id: for that MySQL from 8.0 on would scan the whole index and lock every row.
         _ => format!("START TRANSACTION; SELECT * FROM {name} FORCE INDEX (PRIMARY) WHERE id IN ({ids}) FOR UPDATE"),
     };
     database.run(&begin).await;
@@ -62,7 +62,8 @@ async fn a_locked_row_is_left_out_and_the_others_are_written(database: &mut Test
     lock(database, "failed_events", "5").await;
     let mut outcomes = source.reset(&asked(1..=1000)).await.expect("outcomes");
     let file_locked = database.server == Server::Sqlite;
-    // A server that knows whole seconds only writes most of them at first, and the rest when its turn comes again.
+    // A server that accepts only whole seconds writes most of the rows at first, and the rest when they are tried
+    // again.
     let mut busy = busy_rows(&outcomes);
     while busy.len() > 1 && !file_locked && is_old(&source).await {
         assert!(busy.len() < 250, "{busy:?}");
@@ -79,7 +80,7 @@ async fn a_locked_row_is_left_out_and_the_others_are_written(database: &mut Test
         let expected = if id == 5 || file_locked { BUSY } else { RowOutcome::Reset };
         assert_eq!(*outcome, expected, "row {id}");
     }
-    // What was written is committed, and locked no more: the transaction that was in the way can have it.
+    // The written rows are committed and no longer locked, so the transaction that was in the way can change them.
     let now = waiting(database).await;
     assert_eq!(now.len(), if file_locked { 0 } else { 999 });
     if !file_locked {
@@ -93,7 +94,7 @@ async fn a_locked_row_is_left_out_and_the_others_are_written(database: &mut Test
     assert_eq!(waiting(database).await.len(), 1000);
 }
 
-/// The ids of the rows that are busy; the first outcome is that of row 1.
+/// Returns the ids of the busy rows; the first outcome is that of row 1.
 fn busy_rows(outcomes: &[RowOutcome]) -> Vec<i128> {
     (1..).zip(outcomes).filter(|(_, outcome)| **outcome == BUSY).map(|(id, _)| id).collect()
 }
@@ -107,7 +108,7 @@ async fn many_locked_rows_are_told_and_taken_later(database: &mut TestDatabase) 
     let ids: Vec<String> = locked.iter().map(ToString::to_string).collect();
     lock(database, "failed_events", &ids.join(", ")).await;
     let outcomes = source.reset(&asked(1..=61)).await.expect("outcomes");
-    // A server that knows whole seconds only is not asked for every row.
+    // A server that accepts only whole seconds does not test every row separately.
     let exact = database.server != Server::Sqlite && !is_old(&source).await;
     for (outcome, id) in outcomes.iter().zip(1..) {
         let expected = match id {
@@ -132,7 +133,7 @@ async fn is_old(source: &Source) -> bool {
     source.poll().await.expect("a look").server.starts_with("MySQL 5")
 }
 
-/// Of a small table the server would rather read every row than look for those that are named.
+/// In a small table the server would rather read every row than look up the named ones.
 async fn a_row_outside_of_the_batch_holds_nothing_up(database: &mut TestDatabase) {
     if database.server == Server::Sqlite {
         return;
@@ -140,7 +141,7 @@ async fn a_row_outside_of_the_batch_holds_nothing_up(database: &mut TestDatabase
     fill(database, 600).await;
     let source = database.source();
     lock(database, "failed_events", "600").await;
-    // In one transaction: a wait would show as an outcome.
+    // All in one transaction, so that a wait would show as an outcome.
     let outcomes = source.reset(&asked(1..=500)).await.expect("outcomes");
     assert!(outcomes.iter().all(|outcome| *outcome == RowOutcome::Reset), "{outcomes:?}");
     let copies = source.copy(&[RowId(1), RowId(2)], usize::MAX).await.expect("copies").events;

@@ -1,4 +1,4 @@
-//! Sources that are down, refuse, are slow, or are lost half way; and that come back by themselves.
+//! Sources that are down, refuse, are slow, or are lost half way, and that recover by themselves.
 
 use std::{
     sync::Arc,
@@ -55,7 +55,7 @@ on!(sqlite, Sqlite, Text: a_missing_file_is_said_and_not_made a_file_that_is_no_
     more_requests_than_connections_wait_their_turn a_statement_without_end_ends_in_time
     every_statement_has_its_own_time);
 
-/// The error of a first look, which names the application and holds no password.
+/// Returns the error of a first poll, which names the application and contains no password.
 async fn refusal(source: &Source) -> SourceError {
     let error = source.poll().await.expect_err("it cannot be reached");
     let told = format!("{error:?}");
@@ -88,7 +88,7 @@ async fn nobody_listening_is_said_at_once(database: &mut TestDatabase) {
     let error = refusal(&source).await;
     assert_eq!(error.kind, SourceErrorKind::Unreachable);
     assert!(error.reason.contains(&format!("127.0.0.1:{free} was refused")), "{}", error.reason);
-    // What pages ask meanwhile is answered with the same, without another attempt.
+    // Pages that query it meanwhile get the same error without another attempt.
     assert_eq!(source.event(RowId(1)).await, Err(error));
     assert!(started.elapsed() < Duration::from_secs(2));
 }
@@ -100,7 +100,7 @@ async fn an_unknown_host_is_said(database: &mut TestDatabase) {
 }
 
 async fn a_silent_host_is_given_up(database: &mut TestDatabase) {
-    // It takes the connection and never says a word.
+    // It accepts the connection and never sends anything.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("an address").port();
     let source = database.source_with(|app| {
@@ -123,7 +123,7 @@ async fn dead_connections_cost_one_timeout_together(database: &mut TestDatabase)
         app.connect_timeout = Duration::from_millis(1500);
         app.statement_timeout = Duration::from_secs(5);
     });
-    // At the same time, so that each needs a connection of its own.
+    // Concurrently, so that each needs its own connection.
     for answer in futures::future::join_all((0..4).map(|_| source.event(RowId(1)))).await {
         answer.expect("an answer");
     }
@@ -131,11 +131,11 @@ async fn dead_connections_cost_one_timeout_together(database: &mut TestDatabase)
     let started = Instant::now();
     let error = source.event(RowId(1)).await.expect_err("nothing arrives any more");
     assert_eq!(error.kind, SourceErrorKind::TimedOut, "{error:?}");
-    // The timeout of a kept connection and that of a new one; each of the four by itself would be five.
+    // One timeout of a kept connection and one of a new one; the four one after the other would make it five.
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
-/// What a look took that only waited for connections says nothing of what looks cost the database.
+/// The duration of a poll that only waited for connections says nothing about what polls cost the database.
 async fn a_lost_database_is_tried_again_at_the_usual_pace(database: &mut TestDatabase) {
     let row = database.failed(1);
     database.insert(&[row]).await;
@@ -152,8 +152,8 @@ async fn a_lost_database_is_tried_again_at_the_usual_pace(database: &mut TestDat
     until(|| watch.in_step(&source.app().info.key), "the first read").await;
     proxy.silence();
     let before = proxy.connections();
-    // A look asks twice. The second one would be nine times as long after the first as that one took, which is half a
-    // minute.
+    // A poll tries twice. If its duration counted, the second poll would follow after nine times that duration, which
+    // is half a minute.
     until(|| proxy.connections() >= before + 4, "the second look in vain").await;
     stop.cancel();
 }
@@ -178,7 +178,7 @@ async fn a_file_that_is_moved_away_or_replaced_is_not_read_on(database: &mut Tes
     std::fs::rename(&file, &away).expect("a file");
     let gone = refusal(&source).await;
     assert!(source.event(RowId(1)).await.is_err(), "{gone:?}");
-    // Another file in its place is another database.
+    // Another file at the same path is another database.
     std::fs::copy(&away, &file).expect("a copy");
     let mut copy = sqlx::SqliteConnection::connect(&format!("sqlite:{file}")).await.expect("the copy");
     sqlx::raw_sql("DELETE FROM failed_events").execute(&mut copy).await.expect("the row is there");
@@ -192,10 +192,10 @@ async fn a_file_that_is_moved_away_or_replaced_is_not_read_on(database: &mut Tes
 async fn a_statement_that_nobody_waits_for_is_stopped(database: &mut TestDatabase) {
     let row = database.failed(1);
     database.insert(&[row]).await;
-    // The server's own limits are far away, as on MySQL 5.6, which has none.
+    // The server's own time limits are far away, as on MySQL 5.6, which has none.
     let source = database.source_with(|app| app.statement_timeout = Duration::from_secs(60));
     source.event(RowId(1)).await.expect("an answer");
-    // Work, not a lock: a server that waits for a lock sees by itself that nobody is there any more.
+    // Work, not a lock: a server that waits for a lock notices by itself that the client is gone.
     database
         .run(
             "RENAME TABLE failed_events TO kept; CREATE VIEW failed_events AS \
@@ -218,7 +218,7 @@ async fn a_statement_that_nobody_waits_for_is_stopped(database: &mut TestDatabas
     assert!(source.event(RowId(1)).await.expect("an answer").is_some());
 }
 
-/// A source with a time limit of a second, whose failed events then become a view that has to count first.
+/// Returns a source with a time limit of one second, whose failed_events then becomes a view that must count first.
 async fn counting_source(database: &mut TestDatabase, numbers: &str, rows: &str) -> Source {
     let row = database.failed(1);
     database.insert(&[row]).await;
@@ -246,14 +246,14 @@ async fn a_statement_without_end_ends_in_time(database: &mut TestDatabase) {
     };
     let error = source.list(&request).await.expect_err("it sorts for ever");
     assert_eq!(error.kind, SourceErrorKind::TimedOut, "{error:?}");
-    // As long as it ran it would keep others from writing.
+    // If the statement still ran, it would keep others from writing.
     let started = Instant::now();
     database.run("UPDATE kept SET retries = 1").await;
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 async fn every_statement_has_its_own_time(database: &mut TestDatabase) {
-    // Long enough to be asked for its time while it runs, and far from a second.
+    // Slow enough for its time to be checked while it runs, and far below a second.
     let source = counting_source(database, "WHERE number < 20000", "WHERE number = 20000").await;
     tokio::time::sleep(Duration::from_millis(1200)).await;
     let event = source.event(RowId(1)).await.expect("the time of the statement before it is over, and its own is not");
@@ -273,7 +273,7 @@ async fn a_source_comes_back_by_itself(database: &mut TestDatabase) {
     assert!(source.event(RowId(1)).await.is_err());
 
     proxy.open();
-    // A look tries at once; pages do after the pause at the latest.
+    // A poll tries at once; pages try after the pause at the latest.
     source.poll().await.expect("it is back");
     assert!(source.event(RowId(1)).await.expect("an answer").is_some());
 
@@ -304,7 +304,8 @@ async fn a_lock_held_by_another_program_ends_in_time(database: &mut TestDatabase
     assert!(source.event(RowId(1)).await.expect("the lock is gone").is_some());
 }
 
-/// A source whose account the server lets in only over an encrypted connection, so that an answer is the proof of one.
+/// Returns a source whose account the server accepts only over an encrypted connection, so that an answer verifies
+/// encryption.
 async fn encrypted_source(database: &mut TestDatabase, tls: Tls, ca: Option<&str>, host: &str) -> Source {
     let (user, password) = database.account(Login::Encrypted, &["SELECT ON failed_events"]).await;
     database.source_with(|app| {
@@ -320,7 +321,7 @@ async fn tls_is_as_strict_as_configured(database: &mut TestDatabase) {
     if database.version.tls_is_too_old() {
         return tls_that_is_too_old_is_named(database, ours).await;
     }
-    // The server offers TLS, with a certificate of our own authority for localhost and 127.0.0.1.
+    // The server offers TLS, with a certificate of the tests' own authority for localhost and 127.0.0.1.
     for (tls, ca, host) in [
         (Tls::Preferred, None, "127.0.0.1"),
         (Tls::Required, None, "127.0.0.1"),
@@ -338,23 +339,24 @@ async fn tls_is_as_strict_as_configured(database: &mut TestDatabase) {
             assert_eq!(database.value(&open).await.as_deref(), Some("true"), "{tls:?}");
         }
     }
-    // Signed by nobody whom the system knows.
+    // Signed by an authority that the system does not know.
     let error = refusal(&encrypted_source(database, Tls::Verified, None, "127.0.0.1").await).await;
     assert_eq!(error.kind, SourceErrorKind::Refused, "{error:?}");
     assert!(error.reason.contains("encrypted"), "{}", error.reason);
-    // Signed, but for other names than the one that is asked for.
+    // Signed, but for names other than the requested one.
     let proxy = Proxy::on("127.0.0.2", database.app.database.port).await;
     let mut app = encrypted_source(database, Tls::Verified, ours, "127.0.0.2").await.app().clone();
     app.database.port = proxy.port;
     let error = refusal(&Source::new(app)).await;
     assert_eq!(error.kind, SourceErrorKind::Refused, "{error:?}");
     assert!(error.reason.contains("encrypted"), "{}", error.reason);
-    // Without encryption: an account of the MySQL family that asks for it is refused, the other one comes in plain.
+    // Without encryption: an account of the MySQL family that requires it is refused, the PostgreSQL account connects
+    // in plain text.
     let plain = encrypted_source(database, Tls::Off, None, "127.0.0.1").await;
     assert_eq!(plain.poll().await.is_ok(), !database.is_mysql());
 }
 
-/// A server whose encryption nobody of today can use, as that of MySQL 5.6.
+/// A server whose encryption is too old for today's clients, as that of MySQL 5.6.
 async fn tls_that_is_too_old_is_named(database: &mut TestDatabase, ca: Option<&str>) {
     for tls in [Tls::Required, Tls::Verified] {
         let error = refusal(&encrypted_source(database, tls, ca, "127.0.0.1").await).await;
@@ -370,8 +372,8 @@ async fn tls_that_is_too_old_is_named(database: &mut TestDatabase, ca: Option<&s
     assert!(report.text.contains("the server's TLS is too old"), "{}", report.text);
 }
 
-/// Passes connections on to the database as a server that has no TLS would: PostgreSQL says no when it is asked, MySQL does
-/// not have it among its capabilities. Answers the port.
+/// Forwards connections to the database like a server without TLS: PostgreSQL declines when asked, MySQL does not list
+/// it among its capabilities. Returns the port.
 async fn without_tls(database: &TestDatabase) -> u16 {
     let (server, mysql) = (database.app.database.port, database.is_mysql());
     serving(move |mut client| async move {
@@ -381,7 +383,8 @@ async fn without_tls(database: &TestDatabase) -> u16 {
             server.read_exact(&mut head).await?;
             let mut greeting = vec![0; usize::from(head[0]) | usize::from(head[1]) << 8];
             server.read_exact(&mut greeting).await?;
-            // Behind the protocol's number and the version: the connection's number, 8 bytes, a zero, and the capabilities.
+            // After the protocol number and the version: the connection's number, 8 bytes, a zero, and the
+            // capabilities.
             let version = greeting.iter().position(|byte| *byte == 0).expect("the version ends");
             greeting[version + 15] &= !0x08;
             client.write_all(&head).await?;
@@ -400,7 +403,7 @@ async fn without_tls(database: &TestDatabase) -> u16 {
     .await
 }
 
-/// Serves every connection to a free port, which is answered.
+/// Serves every connection to a free port. Returns the port.
 async fn serving<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> u16
 where
     F: Future<Output = std::io::Result<()>> + Send + 'static,
@@ -444,7 +447,7 @@ async fn a_server_without_encryption_is_named(database: &mut TestDatabase) {
     assert_eq!(is_not, database.version.tls_is_too_old(), "{}", report.text);
 }
 
-/// What a server of before MySQL 8 says first: its version, a salt of 20 bytes, no TLS, and the method that it would like.
+/// Greeting of a server older than MySQL 8: its version, a salt of 20 bytes, no TLS, and the method it prefers.
 fn greeting(method: &str) -> Vec<u8> {
     let mut packet = b"\x0a5.5.62\0\x01\0\0\0".to_vec();
     packet.extend(b"saltsalt\0");
@@ -465,8 +468,8 @@ fn packet(number: u8, body: &[u8]) -> Vec<u8> {
     [&length[..3], &[number], body].concat()
 }
 
-/// A server of the database's kind that wants everybody to sign in by this method; answers the port. For PostgreSQL it is the
-/// number of the method, and what follows.
+/// A server of the database's kind that requires every client to sign in by this method. Returns the port. For
+/// PostgreSQL `method` is the number of the method and the following bytes.
 async fn asking_for(mysql: bool, greets: &'static str, method: &'static [u8]) -> u16 {
     serving(move |mut client| async move {
         let mut said = [0; 1024];
@@ -479,7 +482,7 @@ async fn asking_for(mysql: bool, greets: &'static str, method: &'static [u8]) ->
             let length = u32::try_from(4 + method.len()).expect("a small message").to_be_bytes();
             client.write_all(&[b"R", &length[..], method].concat()).await?;
         }
-        // The client goes first.
+        // The client disconnects first.
         client.read(&mut said).await.map(drop)
     })
     .await
@@ -489,14 +492,14 @@ async fn a_method_of_signing_in_that_is_not_known_is_named(database: &mut TestDa
     const NATIVE: &str = "mysql_native_password";
     let mysql: [(&str, &[u8], &str); 8] = [
         (NATIVE, b"\xfemysql_old_password\0saltsalt\0", "mysql_old_password"),
-        // Of before 5.5: without a word.
+        // Before 5.5: without a method name.
         (NATIVE, b"\xfe", "mysql_old_password"),
         (NATIVE, b"\xfeclient_ed25519\0saltsaltsaltsaltsaltsaltsaltsalt", "ed25519"),
         (NATIVE, b"\xfeparsec\0saltsaltsaltsaltsaltsaltsaltsalt", "parsec"),
         (NATIVE, b"\xfedialog\0\x04Password: ", "PAM"),
         (NATIVE, b"\xfemysql_clear_password\0", "mysql_clear_password"),
         (NATIVE, b"\xfeauth_gssapi_client\0", "GSSAPI"),
-        // The server's own first word.
+        // Named in the server's greeting.
         ("authentication_webauthn_client", b"", "authentication_webauthn_client"),
     ];
     let postgres: [(&str, &[u8], &str); 4] = [
@@ -514,7 +517,7 @@ async fn a_method_of_signing_in_that_is_not_known_is_named(database: &mut TestDa
         });
         is_named(&source, name).await;
     }
-    // Of the servers themselves: what they have beyond the methods that the console knows.
+    // Methods of the test servers themselves that the console does not know.
     let version = database.version;
     let mut own = Vec::new();
     match version.maker {
@@ -537,7 +540,7 @@ async fn a_method_of_signing_in_that_is_not_known_is_named(database: &mut TestDa
     }
 }
 
-/// The error and the report both say by which method the user would have to sign in, and what to do.
+/// Checks that the error and the report both name the required method, and say what to do.
 async fn is_named(source: &Source, method: &str) {
     let error = refusal(source).await;
     assert_eq!(error.kind, SourceErrorKind::Refused, "{method}: {error:?}");
@@ -589,15 +592,16 @@ async fn a_file_that_is_no_database_is_said(database: &mut TestDatabase) {
     assert!(error.reason.contains("not a valid SQLite database"), "{}", error.reason);
 }
 
-/// A process that closes a file, whatever it opened it for, loses all of its locks on it. SQLite knows that of itself, but
-/// not of others in the same process: without its locks another program may take the file away under its readers.
+/// A process that closes a file, whatever it was opened for, loses all its locks on it. SQLite handles this for its own
+/// connections, but not for other code in the same process: without its locks another program may remove the file while
+/// it is read.
 #[cfg(target_os = "linux")]
 async fn a_look_leaves_the_locks_on_the_file(database: &mut TestDatabase) {
     use std::os::unix::fs::MetadataExt;
     let inode = std::fs::metadata(&database.app.database.database).expect("the file").ino().to_string();
     let held = || {
         let locks = std::fs::read_to_string("/proc/locks").expect("the system's locks");
-        // "1: POSIX ADVISORY READ 1234 fe:00:99 128 128": the sixth is device and inode.
+        // "1: POSIX ADVISORY READ 1234 fe:00:99 128 128": the sixth field is device and inode.
         let of_file = |line: &&str| {
             let place = line.split_whitespace().nth(5).and_then(|place| place.rsplit(':').next());
             line.contains("POSIX") && place == Some(inode.as_str())

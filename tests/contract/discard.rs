@@ -1,4 +1,4 @@
-//! Discarding and putting back: what is removed was copied whole, and comes back as it was, whatever happened meanwhile.
+//! Discarding and restoring: what is removed was copied whole, and is restored unchanged, whatever happened meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ async fn copies_are_taken_up_to_a_size(database: &mut TestDatabase) {
     assert_eq!(taken(&[3, 4], 1_900).await, (vec![3], vec![2], 1), "the retry log counts, too");
 }
 
-/// Copies as the store gives them back.
+/// Returns copies as the store returns them.
 fn kept(copies: &BTreeMap<RowId, WholeEvent>) -> Vec<WholeEvent> {
     copies.values().map(|event| WholeEvent::from_bytes(&event.to_bytes()).expect("a sound copy")).collect()
 }
@@ -102,7 +102,7 @@ async fn a_discard_and_a_restore_leave_no_trace(database: &mut TestDatabase) {
     let restored = |id| RowOutcome::Restored { id: RowId(id) };
     assert_eq!(outcomes, Ok(vec![restored(2), restored(4)]));
     assert_eq!(database.dump().await, before);
-    // And once more changes nothing.
+    // Restoring again changes nothing.
     assert_eq!(source.restore(&kept(&copies)).await, Ok(vec![RowOutcome::AlreadyThere; 2]));
     assert_eq!(database.dump().await, before);
 }
@@ -135,7 +135,7 @@ async fn a_row_that_is_there_again_is_not_doubled(database: &mut TestDatabase) {
     let source = database.source();
     let copies = copy(&source, &[2, 3]).await;
     source.discard(&[of(database, 2, 5), of(database, 3, 5)], &copies).await.expect("outcomes");
-    // The consumer met the event again: another row of the same pair.
+    // The consumer read the event again: another row of the same pair.
     let again = Failed { id: 70, ..database.failed(2) };
     database.insert(&[again]).await;
     let outcomes = source.restore(&kept(&copies)).await;
@@ -157,7 +157,7 @@ async fn a_row_comes_back_beside_one_that_was_there_before(database: &mut TestDa
     let source = database.source();
     let restored = |id| RowOutcome::Restored { id: RowId(id) };
 
-    // The others stay in the table, an older and a newer one.
+    // The others stay in the table, one older and one newer.
     let copies = copy(&source, &[2]).await;
     assert_eq!(copies[&RowId(2)].beside.ids, [1, 3].map(RowId).into());
     assert_eq!(source.discard(&[of(database, 2, 5)], &copies).await, Ok(vec![RowOutcome::Discarded]));
@@ -165,7 +165,7 @@ async fn a_row_comes_back_beside_one_that_was_there_before(database: &mut TestDa
     assert_eq!(database.dump().await, before);
     assert_eq!(source.restore(&kept(&copies)).await, Ok(vec![RowOutcome::AlreadyThere]), "not twice");
 
-    // All leave together, and come back one after the other.
+    // All are removed together and restored one after the other.
     let copies = copy(&source, &[1, 2, 3]).await;
     let all = [1, 2, 3].map(|id| of(database, id, 5));
     assert_eq!(source.discard(&all, &copies).await, Ok(vec![RowOutcome::Discarded; 3]));
@@ -174,7 +174,7 @@ async fn a_row_comes_back_beside_one_that_was_there_before(database: &mut TestDa
     }
     assert_eq!(database.dump().await, before);
 
-    // A copy of an earlier version knows that a row with a lower id was there before it, and nothing of one with a higher id.
+    // A copy of an earlier version records that rows with lower ids were there before it, and nothing about higher ids.
     let copies = copy(&source, &[2]).await;
     source.discard(&[of(database, 2, 5)], &copies).await.expect("outcomes");
     let older = WholeEvent { beside: Beside { all_lower: true, ..Beside::default() }, ..copies[&RowId(2)].clone() };
@@ -183,7 +183,7 @@ async fn a_row_comes_back_beside_one_that_was_there_before(database: &mut TestDa
     database.run(&format!("DELETE FROM {table} WHERE id = 3")).await;
     assert_eq!(source.restore(&[older]).await, Ok(vec![restored(2)]));
 
-    // The event failed again after the discard, beside the row that was there: another row of the same pair.
+    // The event failed again after the discard, in addition to the row that stayed: another row of the same pair.
     let copies = copy(&source, &[2]).await;
     source.discard(&[of(database, 2, 5)], &copies).await.expect("outcomes");
     let again = twin(database, 70);
@@ -199,7 +199,7 @@ async fn what_is_too_long_is_neither_copied_nor_put_back(database: &mut TestData
         let limit = database.value("SELECT CAST(@@max_allowed_packet AS CHAR)").await;
         packet = limit.and_then(|bytes| bytes.parse().ok()).expect("a limit");
     }
-    // Of an earlier version there can be copies that the database does not take.
+    // Copies made by an earlier version may be too long for the database.
     if packet <= 32 << 20 {
         let source = database.source();
         let copies = copy(&source, &[1]).await;
@@ -213,7 +213,7 @@ async fn what_is_too_long_is_neither_copied_nor_put_back(database: &mut TestData
         assert_eq!(whole, Ok(vec![RowOutcome::Restored { id: RowId(1) }]), "the connection is still of use");
     }
     if packet < LONGEST_EVENT {
-        // The server itself makes no texts as long as these.
+        // The server itself cannot create texts this long.
         return;
     }
     let (table, log) = (database.table("failed_events"), database.table("failed_event_retry_log"));
@@ -256,11 +256,11 @@ async fn a_long_row_at_which_the_connection_ends_is_not_tried_for_ever(database:
     }
     fill(database).await;
     let proxy = Proxy::to(database.app.database.port).await;
-    // The proxy must be able to read what it cuts at.
+    // Without TLS, so that the proxy can read the statement at which it cuts.
     let source = database.source_with(|app| (app.database.port, app.database.tls) = (proxy.port, Tls::Off));
     let copies = copy(&source, &[2]).await;
     source.discard(&[of(database, 2, 5)], &copies).await.expect("outcomes");
-    // A short one is tried again by whoever asked: there the loss has nothing to do with the row.
+    // A short row is left to the caller to retry: there the loss has nothing to do with the row.
     proxy.cut_on(b"INSERT INTO");
     assert_eq!(source.restore(&kept(&copies)).await.expect_err("it is cut").kind, SourceErrorKind::Lost);
 
@@ -282,11 +282,11 @@ async fn a_row_whose_id_is_taken_gets_a_new_one(database: &mut TestDatabase) {
     let source = database.source();
     let copies = copy(&source, &[2]).await;
     source.discard(&[of(database, 2, 5)], &copies).await.expect("outcomes");
-    // A dump was restored meanwhile: the id belongs to another event now.
+    // A dump was restored meanwhile: the id now belongs to another event.
     let other = Failed { event_id: Some("tag:another".into()), ..database.failed(2) };
     database.insert(&[other]).await;
     if database.server == Server::Postgres {
-        // As after a dump: the sequence, where there is one, stands where the consumer left it.
+        // As after a dump: the sequence, if there is one, is where the consumer left it.
         let advance =
             format!("SELECT setval(s, 50) FROM pg_get_serial_sequence('{table}', 'id') s WHERE s IS NOT NULL");
         database.run(&advance).await;
@@ -296,9 +296,9 @@ async fn a_row_whose_id_is_taken_gets_a_new_one(database: &mut TestDatabase) {
     assert_ne!(id, RowId(2));
     let titles = database.lines(&format!("SELECT event_id FROM {table} WHERE id IN (2, {id}) ORDER BY id")).await;
     assert_eq!(titles, [Some("tag:another".to_owned()), Some("tag:atomfeed.ict4h.org:2".to_owned())]);
-    // The consumer's next row does not meet it.
+    // The consumer's next row does not collide with it.
     let next = match database.variant {
-        // These give their ids themselves.
+        // These assign their ids themselves.
         crate::support::database::Variant::OpenElis | crate::support::database::Variant::OpenElisDump => return,
         _ => format!("INSERT INTO {table} (feed_uri, event_id) VALUES ('{FEED}', 'tag:next')"),
     };
@@ -317,11 +317,11 @@ async fn bytes_come_back_as_they_were(database: &mut TestDatabase) {
     }
     database.insert(&[row, Failed { feed: None, event_id: None, error: None, ..database.failed(8) }]).await;
     let table = database.table("failed_events");
-    // A column that the console knows nothing of.
+    // A column that the console does not know.
     let kind = if database.server == Server::Sqlite { "REAL" } else { "double precision" };
     database.run(&format!("ALTER TABLE {table} ADD COLUMN weight {kind}")).await;
     database.run(&format!("UPDATE {table} SET weight = 0.1 + 0.2, failed_at = failed_at WHERE id = 7")).await;
-    // PostgreSQL's texts hold no NUL bytes.
+    // PostgreSQL texts cannot hold NUL bytes.
     match database.server {
         Server::Postgres => {}
         Server::Sqlite => {
@@ -359,7 +359,7 @@ async fn bytes_come_back_as_they_were(database: &mut TestDatabase) {
         assert_eq!(&database.lines(query).await, before, "{query}");
     }
     assert_eq!(before.last().map(Vec::len), Some(1), "the number is exact");
-    // Without a pair nothing tells that the row is there but the whole row.
+    // Without a pair of feed and event, only the whole row shows that it is already there.
     assert_eq!(source.restore(&kept(&copies)).await, Ok(vec![RowOutcome::AlreadyThere; 2]));
 }
 
@@ -380,12 +380,12 @@ async fn the_log_goes_only_with_exactly_its_pair(database: &mut TestDatabase) {
     let log = database.table("failed_event_retry_log");
     let ids = format!("SELECT error_message FROM {log} ORDER BY id");
     let source = database.source();
-    // Another row of the pair stays: so does the log.
+    // Another row of the pair stays, and so does the log.
     let copies = copy(&source, &[2]).await;
     assert!(copies[&RowId(2)].log.is_empty());
     assert_eq!(source.discard(&[of(database, 2, 0)], &copies).await, Ok(vec![RowOutcome::Discarded]));
     assert_eq!(database.lines(&ids).await.len(), 3);
-    // The last of the pair takes it along, and nothing else.
+    // The last row of the pair takes its log along, and nothing else.
     let copies = copy(&source, &[3]).await;
     assert_eq!(source.discard(&[of(database, 3, 0)], &copies).await, Ok(vec![RowOutcome::Discarded]));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Single failed events: whole, in pieces, their attempts, and what stands around them.
+//! Single failed events: whole, in pieces, with their attempts and what surrounds them.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ async fn of_a_log_that_is_known_no_more_is_read(database: &mut TestDatabase) {
     const ID: &str = "tag:atomfeed.ict4h.org:7";
     for (known, expected) in [
         (None, vec![1, 2, 4, 5]),
-        // Row 2 is not known: it is not looked for. Row 3 is another event's. What came since is found.
+        // Row 2 is not known, so it is not read. Row 3 belongs to another event. Newer rows are found.
         (Some(known(ID, &[1, 3], 3)), vec![1, 4, 5]),
         (Some(known(ID, &[4, 2], 4)), vec![2, 4, 5]),
         (Some(known(ID, &[], 5)), vec![]),
@@ -154,13 +154,13 @@ async fn attempts_of_another_feed_are_left_out_where_this_one_has_none(database:
     }
     database.log(1, Some(LAB), "2026-11-01T09:00:00Z", "tag:same", "lab").await;
     let source = database.source();
-    // The row without an address may be of any feed.
+    // The row without a feed address may belong to any feed.
     for (id, expected) in [(1, 0), (2, 1), (3, 1)] {
         let event = source.event(RowId(id)).await.expect("an answer").expect("the row");
         let Availability::Here(attempts) = event.attempts else { panic!("the log is there") };
         assert_eq!((attempts.len(), event.attempts_total), (expected, expected as u64), "row {id}");
     }
-    // So may an attempt without one.
+    // So may an attempt without a feed address.
     database.log(2, None, "2026-11-01T10:00:00Z", "tag:same", "of some feed").await;
     let event = source.event(RowId(1)).await.expect("an answer").expect("the row");
     let Availability::Here(attempts) = event.attempts else { panic!("the log is there") };
@@ -191,10 +191,10 @@ async fn attempts_from_before_the_first_failure_are_of_an_earlier_one(database: 
     assert_eq!((texts(present), event.attempts_total), (vec!["attempt 3".into(), "attempt 4".into()], 2));
     assert_eq!((texts(&event.earlier), event.earlier_total), (vec!["attempt 1".into(), "attempt 2".into()], 2));
     assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("attempt 4"));
-    // Without a first failure nothing is before it.
+    // Without a time of the first failure no attempt is earlier.
     let event = source.event(RowId(8)).await.expect("an answer").expect("the row");
     assert_eq!((event.attempts_total, event.earlier_total), (4, 0));
-    // Many of them do not push the present one off the page.
+    // Many earlier attempts do not push the present ones off the page.
     for id in 100..160 {
         database.log(id, Some(FEED), "2025-06-01T00:00:00Z", "tag:atomfeed.ict4h.org:7", "long ago").await;
     }
@@ -204,7 +204,7 @@ async fn attempts_from_before_the_first_failure_are_of_an_earlier_one(database: 
     assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("attempt 4"));
 }
 
-/// MySQL can have a column rewritten with every change of its row.
+/// MySQL can rewrite a time column with every change of its row.
 async fn where_the_time_moves_with_the_row_the_first_sight_tells(database: &mut TestDatabase) {
     database.insert(&[database.failed(7)]).await;
     let name = "tag:atomfeed.ict4h.org:7";
@@ -223,7 +223,7 @@ async fn where_the_time_moves_with_the_row_the_first_sight_tells(database: &mut 
     assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("present"));
 }
 
-/// A consumer that retried five times before there was a console moved the row's time to that of the last retry.
+/// A consumer that retried five times before the console existed moved the row's time to that of the last retry.
 async fn what_was_tried_before_the_console_was_there_counts_as_often_as_the_row_says(database: &mut TestDatabase) {
     let failed_at = database.at("2026-11-01T10:25:00Z");
     database.insert(&[Failed { retries: 5, failed_at, ..database.failed(7) }]).await;
@@ -239,7 +239,7 @@ async fn what_was_tried_before_the_console_was_there_counts_as_often_as_the_row_
     assert!(event.row.moves);
     assert_eq!((event.attempts_total, event.earlier_total), (5, 1));
     assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("attempt 6"));
-    // Other hands move the time beyond all of them.
+    // Another program moves the time past all of them.
     let table = database.table("failed_events");
     database.run(&format!("UPDATE {table} SET title = 'moved' WHERE id = 7")).await;
     let event = source.event(RowId(7)).await.expect("an answer").expect("the row");
@@ -248,14 +248,14 @@ async fn what_was_tried_before_the_console_was_there_counts_as_often_as_the_row_
     assert_eq!(newest[&RowId(7)].error.as_deref(), Some("attempt 6"));
 }
 
-/// The row counts retries, but the log has no row of the time when the last of them moved it.
+/// The row counts retries, but the log has no row from the time of the last one, which moved the row's time.
 async fn where_the_time_moves_a_lone_attempt_from_long_before_is_of_an_earlier_failure(database: &mut TestDatabase) {
     let failed_at = database.at("2026-11-26T10:00:00Z");
     let row = |id| Failed { retries: 5, failed_at: failed_at.clone(), ..database.failed(id) };
     let rows = [row(7), row(8)];
     database.insert(&rows).await;
     database.log(1, Some(FEED), "2025-06-01T00:00:00Z", "tag:atomfeed.ict4h.org:7", "of last year").await;
-    // Of the other row's five retries only the last two are still on record.
+    // Of the other row's five retries only the last two are still in the log.
     database.log(2, Some(FEED), "2026-11-26T09:30:00Z", "tag:atomfeed.ict4h.org:8", "again").await;
     database.log(3, Some(FEED), "2026-11-26T09:59:59Z", "tag:atomfeed.ict4h.org:8", "the latest").await;
     let source = database.source();
@@ -361,7 +361,7 @@ async fn the_rows_ahead_are_counted_by_feed(database: &mut TestDatabase) {
     assert_eq!(source.ahead(None, RowId(4)).await, Ok(0));
 }
 
-/// The beginning and the end of a transaction.
+/// Statements that begin and end a transaction.
 const TRANSACTION: u64 = 2;
 
 async fn a_feed_is_sent_whole_in_one_transaction_a_thousand_rows_a_statement(database: &mut TestDatabase) {
@@ -402,11 +402,11 @@ async fn the_log_of_an_event_is_one_statement(database: &mut TestDatabase) {
     assert_eq!(attempts.iter().map(|attempt| attempt.id.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(attempts[0].error.as_deref(), Some("again"));
     assert_eq!(source.statements() - before, TRANSACTION + 1);
-    // Where the ledger knows that it failed, the table of failed events is not searched, unless the log has nothing.
+    // If the ledger knows that it failed, failed_events is not searched, unless the log has nothing.
     assert_eq!(source.attempts_of_event("tag:atomfeed.ict4h.org:7", true).await, Ok(Some(attempts)));
     assert_eq!(source.statements() - before, 2 * (TRANSACTION + 1));
     assert_eq!(source.attempts_of_event("tag:unknown", true).await, Ok(None), "it left a moment ago");
-    // An event that is in the log alone was resolved; one without a row there was not retried yet.
+    // An event that is only in the log was resolved; an event without a log row was not retried yet.
     assert_eq!(source.attempts_of_event("tag:resolved", false).await.expect("an answer"), None);
     assert_eq!(source.attempts_of_event("tag:größe-Пациент-😀", false).await.expect("an answer"), None);
     database.insert(&[database.failed(8)]).await;

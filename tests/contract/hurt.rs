@@ -1,4 +1,4 @@
-//! Rows that hurt: shown faithfully, never a crash, never a wrong row.
+//! Malformed rows are shown faithfully: never a crash, never a wrong row.
 
 use atomfeed_console::{
     model::{
@@ -82,7 +82,7 @@ async fn a_row_of_nulls_is_a_row(database: &mut TestDatabase) {
 }
 
 async fn texts_come_back_as_they_are(database: &mut TestDatabase) {
-    // What latin1 cannot hold is kept from it.
+    // Letters that latin1 lacks are left out for it.
     let latin1 = database.variant == crate::support::database::Variant::Latin1;
     let text = if latin1 { "é <b>'\"\\%_ \t\n" } else { "é \u{1f9ea} अ <b>'\"\\%_ \t\n" };
     let text = &if database.holds_four_bytes() { text.to_owned() } else { text.replace('\u{1f9ea}', "") };
@@ -131,7 +131,7 @@ async fn dates_of_zeros_are_shown_and_paged(database: &mut TestDatabase) {
     assert_eq!(ids(&rows), [2, 4, 3, 1]);
     let stamp = rows[2].failed_at.as_ref().expect("not NULL");
     assert!(stamp.text.starts_with("0000-00-00 00:00:00") && stamp.at.is_none(), "{stamp:?}");
-    // In both orders they come last, as rows with NULL do, and the way back is the same.
+    // In both orders they are last, like rows with NULL, and paging backward gives the same order.
     let oldest = Filter { order: Order::Oldest, ..Filter::default() };
     assert_eq!(ids(&page(&source, &oldest).await), [2, 1, 3, 4]);
     for (filter, back) in [(&Filter::default(), [1, 3, 4, 2]), (&oldest, [4, 3, 1, 2])] {
@@ -153,7 +153,7 @@ async fn dates_of_zeros_are_shown_and_paged(database: &mut TestDatabase) {
         }
         assert_eq!(seen, back, "{:?}", filter.order);
     }
-    // A place that an older page named by the zeros is among them.
+    // A position that an older page expressed as zeros is among these rows.
     let old_place = Position { failed_at: Some("0000-00-00 00:00:00".to_owned()), id: RowId(1), after: true };
     let request = ListRequest {
         filter: &oldest,
@@ -184,7 +184,7 @@ async fn dates_of_zeros_are_shown_and_paged(database: &mut TestDatabase) {
     if database.is_mysql() {
         source.publisher(None).await.expect("an answer");
     }
-    // The consumer could not read it: it is not set to wait, and what is beside it is.
+    // The consumer could not read these rows, so they are not reset; the row beside them is.
     database.run("UPDATE failed_events SET retries = 5, failed_at = failed_at").await;
     let before = database.dump().await;
     let asked = [1, 2, 3, 4].map(|id| ResetRow { id: RowId(id), seen_retries: 5 });
@@ -195,7 +195,7 @@ async fn dates_of_zeros_are_shown_and_paged(database: &mut TestDatabase) {
     assert!(matches!(&changed[..], [line] if line.starts_with("failed_events: 2|")), "{changed:?}");
 }
 
-/// Zeros for the month or the day alone: no driver of the consumers makes a time of that.
+/// Zeros only for the month or the day: no driver of the consumers reads that as a time.
 async fn a_date_with_a_zero_in_it_is_none(database: &mut TestDatabase) {
     if database.is_mysql() {
         database.run("ALTER TABLE failed_events MODIFY failed_at datetime NULL").await;

@@ -1,5 +1,5 @@
-//! The ledger keeps in step with the table: after every look it says what the table says, whatever happened between two
-//! looks, and it knows how each row ended as far as that can be known.
+//! The ledger stays in step with the table: after every poll it says what the table says, whatever happened between two
+//! polls, and it knows how each row ended as far as that can be known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use atomfeed_console::{
             Store,
             ledger::{Ask, Scope},
         },
-        watch::{Follower, Found},
+        watch::{Follower, PollChanges},
     },
 };
 use chrono::Utc;
@@ -54,7 +54,7 @@ on!(mysql_without_log, Mysql, ModuleAtomfeed: without_a_retry_log_nobody_knows_w
 
 const OTHER: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";
 
-/// A ledger of a test's own, and the watcher's hand on it.
+/// A test's own ledger with its follower.
 struct Watched {
     _folder: TempDir,
     store: Store,
@@ -71,13 +71,13 @@ impl Watched {
         Self { _folder: folder, store, source, follower }
     }
 
-    /// A console that ends, and starts again.
+    /// Ends the console and starts it again.
     async fn restart(&mut self, database: &TestDatabase) {
         self.source = database.source();
         self.follower = Follower::open(&self.store, "lab", &database.app.info.limits).await.expect("a book");
     }
 
-    /// The same through a network that a test can cut.
+    /// Same as `new`, through a network that a test can cut.
     async fn through(database: &TestDatabase, proxy: &Proxy) -> Self {
         let source = database.source_with(|app| app.database.port = proxy.port);
         Self { source, ..Self::new(database).await }
@@ -88,15 +88,15 @@ impl Watched {
         self.source = database.source_with(|app| app.database.port = proxy.port);
     }
 
-    async fn look(&mut self) -> Found {
-        let mut found = self.follower.look(&self.source).await.expect("a look");
+    async fn look(&mut self) -> PollChanges {
+        let mut found = self.follower.catch_up(&self.source).await.expect("a look");
         while found.unfinished {
-            found = self.follower.look(&self.source).await.expect("a look");
+            found = self.follower.catch_up(&self.source).await.expect("a look");
         }
         found
     }
 
-    /// The lives that an id had, newest first.
+    /// Returns the lives that an id had, newest first.
     async fn lives(&self, id: i64) -> Vec<LedgerEvent> {
         self.store.ledger_events_of_row("lab", RowId(id.into())).await.expect("events")
     }
@@ -105,18 +105,18 @@ impl Watched {
         self.lives(id).await.into_iter().next().expect("the ledger knows the row")
     }
 
-    /// What the ledger takes for the table's content: id → event id, feed, retries.
+    /// Returns what the ledger considers the table's content: id → event id, feed, retries.
     async fn open(&self) -> Table {
-        let book = self.store.open_book("lab", Utc::now()).await.expect("a book");
-        let rows = self.store.book_rows(&book, (i64::MIN, i64::MAX)).await.expect("rows");
+        let cursor = self.store.open_cursor("lab", Utc::now()).await.expect("a book");
+        let rows = self.store.ledger_rows(&cursor, (i64::MIN, i64::MAX)).await.expect("rows");
         rows.into_iter().map(|row| (row.row_id, (row.event_id, row.feed_uri, row.retries))).collect()
     }
 
-    /// The kept counts, which must be what a count would give.
+    /// Checks that the stored counts equal those of a fresh count.
     async fn check_counts(&self) {
         let kept = self.store.ledger_counts("lab").await.expect("counts");
-        let book = self.store.open_book("lab", Utc::now()).await.expect("a book");
-        let open = self.store.book_rows(&book, (i64::MIN, i64::MAX)).await.expect("rows");
+        let cursor = self.store.open_cursor("lab", Utc::now()).await.expect("a book");
+        let open = self.store.ledger_rows(&cursor, (i64::MIN, i64::MAX)).await.expect("rows");
         for state in [LifeState::Waiting, LifeState::Exhausted, LifeState::Unknown] {
             let sum: u64 = kept.iter().filter(|count| count.state == state).map(|count| count.count).sum();
             assert_eq!(sum, open.iter().filter(|row| row.state == state).count() as u64, "{state:?}");
@@ -131,19 +131,19 @@ async fn set_retries(database: &mut TestDatabase, id: i64, retries: i64) {
     database.run(&format!("UPDATE {table} SET retries = {retries} WHERE id = {id}")).await;
 }
 
-/// The row alone, as other hands would.
+/// Deletes only the row, as another program would.
 async fn delete(database: &mut TestDatabase, id: i64) {
     let table = database.table("failed_events");
     database.run(&format!("DELETE FROM {table} WHERE id = {id}")).await;
 }
 
-/// A retry that fails, as the consumer does it.
+/// A retry that fails, as the consumer records it.
 async fn fail_again(database: &mut TestDatabase, id: i64, retries: i64, log_id: i64, error: &str) {
     database.log(log_id, Some(FEED), "2026-11-02T08:00:00Z", &format!("tag:atomfeed.ict4h.org:{id}"), error).await;
     set_retries(database, id, retries).await;
 }
 
-/// A retry that succeeds: row and log go together.
+/// A retry that succeeds: row and log are deleted together.
 async fn succeed(database: &mut TestDatabase, id: i64) {
     let log = database.table("failed_event_retry_log");
     database.run(&format!("DELETE FROM {log} WHERE event_id = 'tag:atomfeed.ict4h.org:{id}'")).await;
@@ -179,7 +179,7 @@ async fn the_first_look_enters_what_is_there(database: &mut TestDatabase) {
     assert_eq!(watched.event(4_000).await.feed_uri, None);
     watched.check_counts().await;
 
-    // A later one came between two looks.
+    // A later row appears between two polls.
     fill(database, 4_001..=4_001).await;
     assert_eq!(watched.look().await.appeared, 1);
     assert!(watched.event(4_001).await.seen.after.is_some());
@@ -251,7 +251,7 @@ async fn attempts_of_an_earlier_failure_count_for_nothing(database: &mut TestDat
     assert_eq!(days.iter().map(|day| day.attempts).sum::<u64>(), 1);
     watched.check_counts().await;
 
-    // With its row the consumer removes every row of the log, whatever failure it is of.
+    // Together with its row the consumer deletes every row of the log, whichever failure it belongs to.
     fill(database, 3..=3).await;
     database.log(9, Some(FEED), "2025-06-01T00:00:00Z", "tag:atomfeed.ict4h.org:3", "a cause of last year").await;
     watched.look().await;
@@ -289,19 +289,19 @@ async fn what_was_tried_before_the_first_look_counts_as_often_as_the_row_says(da
     assert_eq!(told(&watched, 2).await.0, 0, "no count says that any is of this failure");
     watched.check_counts().await;
 
-    // The same of a row that came, and was tried, while no console was there.
+    // The same for a row that appeared and was retried while no console was running.
     database.insert(&[Failed { retries: 3, failed_at: failed_at.clone(), ..database.failed(3) }]).await;
     log(database, 3).await;
     watched.restart(database).await;
     assert_eq!(watched.look().await.attempts, 3);
     assert_eq!(told(&watched, 3).await, (3, "the latest cause".to_owned()));
-    // And between two looks.
+    // And between two polls.
     database.insert(&[Failed { retries: 2, failed_at: failed_at.clone(), ..database.failed(4) }]).await;
     log(database, 4).await;
     assert_eq!(watched.look().await.attempts, 2);
     assert_eq!(told(&watched, 4).await, (2, "the latest cause".to_owned()));
     assert_eq!(watched.look().await.attempts, 0, "once");
-    // The retries that a row counts are not on record, but one of an earlier failure is.
+    // The retries that the row counts are not in the log, but one of an earlier failure is.
     database.insert(&[Failed { retries: 5, failed_at, ..database.failed(5) }]).await;
     let name = "tag:atomfeed.ict4h.org:5";
     database.log(51, Some(FEED), "2025-06-01T00:00:00Z", name, "a cause of last year").await;
@@ -316,7 +316,8 @@ async fn changes_that_make_up_for_each_other_are_seen(database: &mut TestDatabas
     database.insert(&rows).await;
     let mut watched = Watched::new(database).await;
     watched.look().await;
-    // Swapped; moved by +1, -2, +1, which also leaves every sum weighted by the id; and one row in the place of another.
+    // Swapped; moved by +1, -2, +1, which also preserves every sum weighted by the id; and retries moved from one row
+    // to another.
     for changes in [&[(1, 2), (2, 1)][..], &[(4, 1), (5, -1), (6, 3)], &[(7, 0), (3, 6)]] {
         for (id, retries) in changes {
             set_retries(database, *id, *retries).await;
@@ -364,11 +365,11 @@ async fn without_a_retry_log_nobody_knows_why_a_row_left(database: &mut TestData
     assert!(event.ended_why.expect("a reason").contains("Without a retry log"));
 }
 
-/// What a plain model of the table and of the ledger expects.
+/// A plain model of the table and of the ledger's expected content.
 #[derive(Default)]
 struct Model {
     rows: BTreeMap<i64, (i64, u32)>,
-    /// Rows of the log that the last look saw, and those that are there now, by event.
+    /// Rows of the log by event: those there now, and those at the last poll.
     logs: BTreeMap<i64, BTreeSet<i64>>,
     seen_logs: BTreeMap<i64, BTreeSet<i64>>,
     seen_rows: BTreeMap<i64, u32>,
@@ -386,7 +387,7 @@ impl Model {
         let some = random.choice(&ids).copied();
         match (random.u32(0..10), some) {
             (0..=2, _) | (_, None) => {
-                // Sometimes far away, so that buckets are many.
+                // Sometimes a distant id, so that there are many buckets.
                 self.next_id += if random.u32(0..4) == 0 { random.i64(1..50_000) } else { 1 };
                 let id = self.next_id;
                 let retries = random.i64(0..7);
@@ -399,7 +400,7 @@ impl Model {
                 self.rows.entry(id).and_modify(|row| row.0 = retries);
             }
             (4, Some(id)) => {
-                // Two rows change places.
+                // Two rows swap their retries.
                 let other = *random.choice(&ids).expect("there is one");
                 let (one, two) = (self.rows[&id].0, self.rows[&other].0);
                 set_retries(database, id, two).await;
@@ -429,7 +430,7 @@ impl Model {
                 self.rows.remove(&id);
             }
             (_, Some(id)) => {
-                // The id is given to another event.
+                // The id is reused for another event.
                 let (retries, life) = self.rows[&id];
                 delete(database, id).await;
                 let event_id = Some(Self::event_id(id, life + 1));
@@ -440,7 +441,7 @@ impl Model {
         }
     }
 
-    /// A new row with an attempt that the ledger has seen.
+    /// Adds a row with an attempt that the ledger has seen.
     async fn retried_row(&mut self, watched: &mut Watched, database: &mut TestDatabase) -> i64 {
         self.next_id += 1;
         self.next_log += 1;
@@ -484,14 +485,14 @@ async fn any_history_leaves_the_ledger_in_step(database: &mut TestDatabase) {
                 if model.rows.contains_key(id) {
                     continue;
                 }
-                // A row that left for good: resolved if its log was seen and is gone whole.
+                // A row that is gone for good: resolved if its log was seen and is gone completely.
                 let ended = watched.event(*id).await;
                 let seen = model.seen_logs.get(id).cloned().unwrap_or_default();
                 let left = model.logs.get(id).cloned().unwrap_or_default();
                 let resolved = !seen.is_empty() && seen.is_disjoint(&left);
                 if ended.event_id == Some(Model::event_id(*id, *life)) {
                     let told = ended.state == LifeState::Resolved;
-                    // Where ids were given again in this round, nothing is claimed of any row.
+                    // If ids were reused in this round, the ledger claims nothing about any row.
                     assert!(!told || resolved, "seed {seed}, round {round}, row {id}: {ended:?}");
                 }
             }
@@ -506,9 +507,9 @@ async fn a_restart_at_any_point_goes_on_where_it_was(database: &mut TestDatabase
     let rows: Vec<Failed> = (1..=4_500).map(|id| database.failed(id)).collect();
     database.insert(&rows).await;
     let mut watched = Watched::new(database).await;
-    // Interrupted at some place of the first look; what was written stays.
+    // Interrupted somewhere in the first poll; what was written stays.
     for millis in [1, 20, 60, 120] {
-        let look = watched.follower.look(&watched.source);
+        let look = watched.follower.catch_up(&watched.source);
         let _ = tokio::time::timeout(std::time::Duration::from_millis(millis), look).await;
         watched.restart(database).await;
         set_retries(database, 1, millis as i64).await;
@@ -533,8 +534,8 @@ async fn a_look_whose_connection_is_lost_anywhere_is_made_up_for(database: &mut 
     for _ in 0..20 {
         model.step(database, &mut random).await;
     }
-    // First the read of everything, then looks at what changed: each is cut at its first message, its second, and so on
-    // until one comes through whole.
+    // First the initial read, then polls of changes: each is cut at its first message, its second, and so on until one
+    // completes.
     let mut watched = Watched::through(database, &proxy).await;
     for first_read in [true, false] {
         for place in 1.. {
@@ -545,7 +546,8 @@ async fn a_look_whose_connection_is_lost_anywhere_is_made_up_for(database: &mut 
                 for _ in 0..5 {
                     model.step(database, &mut random).await;
                 }
-                // What a retry resolves is not taken for a deletion by other hands, whichever look sees it whole.
+                // A row resolved by a retry is not taken for a deletion by another program, whichever poll reads it
+                // completely.
                 let id = model.retried_row(&mut watched, database).await;
                 succeed(database, id).await;
                 model.rows.remove(&id);
@@ -553,11 +555,11 @@ async fn a_look_whose_connection_is_lost_anywhere_is_made_up_for(database: &mut 
                 Some(id)
             };
             proxy.cut_after(place);
-            let looked = watched.follower.look(&watched.source).await;
+            let looked = watched.follower.catch_up(&watched.source).await;
             let came_through = proxy.cut_after(0);
             assert!(looked.is_ok() || !came_through, "place {place}: {looked:?}");
             if place % 2 == 0 {
-                // Neither what the watcher remembers nor what the store holds misleads the next look.
+                // Neither the watcher's memory nor the store's content misleads the next poll.
                 watched.restart_through(database, &proxy).await;
             }
             watched.look().await;
@@ -579,7 +581,7 @@ async fn the_highest_id_of_all_ends_the_first_read(database: &mut TestDatabase) 
     database.insert(&rows).await;
     let mut watched = Watched::new(database).await;
     for _ in 0..5 {
-        watched.follower.look(&watched.source).await.expect("a look");
+        watched.follower.catch_up(&watched.source).await.expect("a look");
     }
     assert!(watched.follower.since().1, "the first read has an end");
     assert_eq!(watched.open().await.into_keys().collect::<Vec<_>>(), [1, i64::MAX]);
@@ -608,9 +610,9 @@ async fn a_restored_dump_is_told_and_what_is_the_same_goes_on(database: &mut Tes
     fail_again(database, 3, 1, 1, "again").await;
     let mut watched = Watched::new(database).await;
     watched.look().await;
-    // The same failed events in a table of a new make, but for the third.
+    // The same failed events in a newly created table, except the third.
     if database.is_mysql() {
-        // Its time of making has whole seconds.
+        // Its creation time has whole seconds.
         tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     }
     let other =
@@ -670,12 +672,12 @@ async fn a_reset_that_the_consumer_overwrites_is_noticed(database: &mut TestData
     watched.look().await;
     watched.store.ask("lab", RequestKind::Retry, 41, "amina", &[ask(1, 3)]).await.expect("asked");
     set_retries(database, 1, 0).await;
-    // The run that held the row writes its own count.
+    // The retry run that had read the row writes its own count.
     fail_again(database, 1, 4, 1, "again").await;
     watched.look().await;
     assert_eq!(watched.event(1).await.asked, Some(Asked::Overwritten));
     assert_eq!(watched.store.request_counts(&[41]).await.expect("counts")[&41].overwritten, 1);
-    // Asked again by the same operation, it is open once more.
+    // Requested again by the same operation, it is open once more.
     watched.store.ask("lab", RequestKind::Retry, 41, "amina", &[ask(1, 4)]).await.expect("asked");
     set_retries(database, 1, 0).await;
     watched.look().await;
@@ -698,7 +700,7 @@ async fn a_request_that_changed_nothing_gives_its_place_back(database: &mut Test
         set_retries(database, id, 0).await;
     }
     watched.look().await;
-    // A second operation finds that the rows are not as they were seen.
+    // A second operation finds that the rows have changed since they were seen.
     store.ask("lab", RequestKind::Retry, 51, "binta", &all).await.expect("asked");
     let counts = store.request_counts(&[50]).await.expect("counts")[&50];
     assert_eq!((counts.superseded, counts.open), (3, 0), "it may be the one that writes");
@@ -717,8 +719,8 @@ async fn a_request_that_changed_nothing_gives_its_place_back(database: &mut Test
     assert_eq!((counts[&50].failed_again, counts[&50].resolved, counts[&50].open), (2, 1, 0));
     assert_eq!(counts[&51].withdrawn, 3);
 
-    // Of an event that failed again, a request that changed nothing leaves that as it was; and one that was seen to be
-    // written over has taken the place for good.
+    // For an event that failed again, a request that changed nothing leaves that state unchanged; and a request that
+    // was seen to be overwritten has replaced the earlier one for good.
     store.ask("lab", RequestKind::Retry, 52, "amina", &[ask(1, 1)]).await.expect("asked");
     store.withdraw("lab", 52, &ids[..1]).await.expect("withdrawn");
     assert_eq!(watched.event(1).await.asked, Some(Asked::FailedAgain));
@@ -743,7 +745,7 @@ async fn a_discard_and_a_restore_are_one_life(database: &mut TestDatabase) {
     watched.look().await;
     assert_eq!(watched.event(1).await.state, LifeState::Discarded);
     watched.store.ask("lab", RequestKind::Restore, 43, "amina", &[ask(1, 0)]).await.expect("asked");
-    // Put back under another id, because the table has moved on.
+    // Restored under another id, because the table has moved on.
     let row = Failed { id: 9, ..database.failed(1) };
     database.insert(&[row]).await;
     watched.look().await;
@@ -762,7 +764,7 @@ async fn a_rewritten_host_name_moves_its_events(database: &mut TestDatabase) {
     let table = database.table("failed_events");
     database.run(&format!("UPDATE {table} SET feed_uri = '{OTHER}', retries = retries + 1")).await;
     watched.look().await;
-    // What else changed in the same rows shows at the next look.
+    // Other changes in the same rows appear at the next poll.
     watched.look().await;
     let event = watched.event(2).await;
     assert_eq!((event.feed_uri.as_deref(), event.retries), (Some(OTHER), Some(1)));

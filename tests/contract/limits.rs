@@ -20,7 +20,7 @@ on_each_server! {
     a_publishers_categories_are_cut_by_the_database
 }
 
-/// Makes the columns of texts as wide as the database has them, as in tables that people made by hand.
+/// Makes text columns as wide as the database allows, as in tables created by hand.
 async fn widen(database: &mut TestDatabase, table: &str, columns: &[&str]) {
     let name = database.table(table);
     for column in columns {
@@ -34,7 +34,7 @@ async fn widen(database: &mut TestDatabase, table: &str, columns: &[&str]) {
     }
 }
 
-/// A text of so many letters, as the database makes it.
+/// Returns SQL for a text of this many letters.
 fn letters(database: &TestDatabase, number: u32) -> String {
     match database.server {
         Server::Sqlite => format!("REPLACE(HEX(ZEROBLOB({})), '00', 'xx')", number / 2),
@@ -69,7 +69,7 @@ async fn a_search_compares_the_beginning_of_a_text_and_comes_to_its_end(database
     database.run(&format!("UPDATE {table} SET error_message = {end} WHERE id = 1")).await;
     database.run(&format!("UPDATE {table} SET error_message = {begin} WHERE id = 2")).await;
     let source = database.source();
-    // The worst there is: at every letter of the text it fails at the last letter of the pattern.
+    // The worst case: at every letter of the text the match fails only at the last letter of the pattern.
     assert_eq!(found(&source, &format!("{}y", "x".repeat(PASTED - 1))).await, 2, "its first letters are all x");
     assert_eq!(found(&source, &format!("{}y", "x".repeat(199))).await, 0);
     assert_eq!(found(&source, "pinx").await, 1);
@@ -80,7 +80,7 @@ async fn a_search_compares_the_beginning_of_a_text_and_comes_to_its_end(database
     assert_eq!(found(&source, "needle").await, 1, "as far as a page shows a text");
 }
 
-/// A text as it is known that begins so and has more than [`KEY_CHARS`] characters.
+/// Returns the cut form of a text with this beginning and more than [`KEY_CHARS`] characters.
 fn cut(begins: &str) -> String {
     let more = KEY_CHARS as usize - 1 - begins.chars().count();
     format!("{begins}{}…", "x".repeat(more))

@@ -39,7 +39,7 @@ async fn ids_of(source: &Source, filter: &Filter) -> Vec<i128> {
     ids(&list(source, filter, None, Direction::Forward, 100).await)
 }
 
-/// Rows with equal times, with no time, in another order by time than by id; their ids sort otherwise as text.
+/// Rows with equal times, without a time, in a different order by time than by id; their ids sort differently as text.
 async fn fill(database: &mut TestDatabase) {
     let times = ["08:00:00", "09:00:00", "08:00:00", "-", "07:00:00.000001", "07:00:00", "-", "09:00:00", "08:00:00"];
     let mut rows = Vec::new();
@@ -47,7 +47,7 @@ async fn fill(database: &mut TestDatabase) {
         let mut row = database.failed(place as i128 + 6);
         row.failed_at = match *time {
             "-" => "NULL".to_owned(),
-            // Milliseconds are all that a count of them can hold.
+            // This variant stores milliseconds and nothing finer.
             time if database.variant == crate::support::database::Variant::Millis => {
                 database.at(&format!("2026-11-01T{}Z", time.replace("000001", "001")))
             }
@@ -102,7 +102,7 @@ async fn pages_stay_where_they_are_when_rows_come_and_go(database: &mut TestData
     assert_eq!(ids(&first), [13, 7, 14]);
     let place = first.rows[2].position.clone();
 
-    // One comes before the place, the row of the place itself goes, one comes behind it.
+    // One row appears before the position, the row of the position itself is deleted, one appears after it.
     let newer = Failed { failed_at: database.at("2026-11-01T10:00:00Z"), ..database.failed(20) };
     let older = Failed { failed_at: database.at("2026-11-01T07:30:00Z"), ..database.failed(21) };
     database.insert(&[newer, older]).await;
@@ -183,7 +183,7 @@ async fn a_time_range_holds_its_beginning_and_not_its_end(database: &mut TestDat
         |from: &str, until: &str| Filter { from: Some(utc(from)), until: Some(utc(until)), ..order(Order::IdUp) };
     assert_eq!(ids_of(&source, &range("2026-11-01T08:00:00Z", "2026-11-01T09:00:00Z")).await, [6, 8, 14]);
     assert_eq!(ids_of(&source, &range("2026-11-01T07:00:00Z", "2026-11-01T08:00:00Z")).await, [10, 11]);
-    // The source says itself at which key an instant stands.
+    // The source returns the key at which an instant sorts.
     let key = source.time_key(utc("2026-11-01T08:00:00Z"));
     let place = Position { failed_at: Some(key), id: RowId(0), after: false };
     let page = list(&source, &order(Order::Oldest), Some(&place), Direction::Forward, 100).await;
@@ -213,7 +213,7 @@ async fn a_search_finds_what_it_is_asked_and_nothing_else(database: &mut TestDat
         let page = list(&source, &filter, None, Direction::Forward, 50).await;
         assert_eq!((ids(&page), page.scanned, page.stopped_at), (expected, 6, None), "{text}");
     }
-    // By id downwards unless upwards was asked for.
+    // By descending id unless ascending order is requested.
     let filter = Filter { text: Some("org".to_owned()), ..Filter::default() };
     assert_eq!(ids_of(&source, &filter).await, [6, 5, 4, 3, 2, 1]);
     let filter = Filter { text: Some("org".to_owned()), order: Order::IdUp, ..Filter::default() };
@@ -221,7 +221,7 @@ async fn a_search_finds_what_it_is_asked_and_nothing_else(database: &mut TestDat
 }
 
 async fn a_search_goes_the_way_of_the_lists_order_forward_and_backward(database: &mut TestDatabase) {
-    // Times run against ids: a search goes by id, which is what can be read in bounded pieces.
+    // Times run opposite to ids: a search goes by id, because that can be read in bounded pieces.
     let rows: Vec<Failed> = (1..=5)
         .map(|id| Failed { failed_at: database.at(&format!("2026-11-01T0{}:00:00Z", 9 - id)), ..database.failed(id) })
         .collect();
@@ -245,13 +245,13 @@ async fn a_search_goes_the_way_of_the_lists_order_forward_and_backward(database:
 }
 
 async fn long_texts_are_cut(database: &mut TestDatabase) {
-    // More than what the consumers keep fits into few tables.
+    // Few tables have room for more than what the consumers store.
     let roomy = database.variant == Variant::ModuleAtomfeed || database.server == Server::Sqlite;
     let error = "ß".repeat(if roomy { 4_100 } else { 4_000 });
     let row = Failed { error: Some(error), content: Some("ß".repeat(400)), ..database.failed(1) };
     database.insert(&[row]).await;
     let page = list(&database.source(), &Filter::default(), None, Direction::Forward, 1).await;
-    // An error's innermost cause stands at its end.
+    // An error's innermost cause is at its end.
     assert_eq!(page.rows[0].row.error.as_deref(), Some("ß".repeat(4_000).as_str()));
     assert_eq!(page.rows[0].row.payload.as_deref(), Some("ß".repeat(300).as_str()));
 }
@@ -272,18 +272,18 @@ async fn a_search_looks_at_so_many_rows_and_says_where_it_stopped(database: &mut
     let rest = list(&source, &filter, Some(&place), Direction::Forward, 50).await;
     assert_eq!((ids(&rest), rest.scanned, rest.stopped_at), (vec![1], 10, None));
 
-    // Backward from the end, the list's first rows are behind the bound.
+    // Backward from the end, the list's first rows are beyond the scan limit.
     let last = list(&source, &filter, None, Direction::Backward, 50).await;
     assert_eq!((ids(&last), last.scanned), (vec![12, 1], u64::from(SCAN_LIMIT)));
     let place = last.stopped_at.expect("there are rows before");
     let rest = list(&source, &filter, Some(&place), Direction::Backward, 50).await;
     assert_eq!((ids(&rest), rest.scanned, rest.stopped_at), (vec![total], 10, None));
 
-    // A full page says nothing of what lies behind it.
+    // A full page says nothing about what follows it.
     let full = list(&source, &filter, None, Direction::Forward, 1).await;
     assert_eq!((ids(&full), full.scanned, full.stopped_at), (vec![total], 1, None));
 
-    // The whole of what has the same words is more than a look at the newest rows sees.
+    // There are more rows with the same words than a read of the newest rows finds.
     let (same, whole) = source.same_record("encounter/5", None, 5).await.expect("an answer");
     assert_eq!((same.len(), whole), (5, false));
 }
@@ -315,25 +315,25 @@ async fn a_text_is_found_in_the_newest_attempts_that_are_named(database: &mut Te
         ids(&source.list_with(&request, newest, None).await.expect("a list"))
     };
     let everything = SearchIn::Everything;
-    // Of event 1 another attempt is the newest; `%` is a letter like others, and case is nothing.
+    // Event 1 has another newest attempt; `%` is an ordinary letter, and case is ignored.
     assert_eq!(found("TIMEOUT 100%", &newest, everything).await, [2]);
     assert_eq!(found("timeout", &newest, everything).await, [3, 2]);
     assert_eq!(found("refused", &newest, everything).await, [1]);
     assert_eq!(found("refused", &[], everything).await, [0_i128; 0]);
     assert_eq!(found("refused", &newest, SearchIn::IdAndTitle).await, [0_i128; 0]);
-    // What the table itself holds is found as before, and a row is found once.
+    // Text in the table itself is found as before, and each row is found once.
     assert_eq!(found("\"event 1\"", &newest, everything).await, [1]);
-    // Each word in whichever text has it; a phrase as it stands in one text.
+    // Each word in any of the texts; a phrase unchanged in one text.
     assert_eq!(found("100% timeout", &newest, everything).await, [2]);
     assert_eq!(found("\"100% timeout\"", &newest, everything).await, [0_i128; 0]);
     assert_eq!(found("ict4h.org:1 refused", &newest, everything).await, [1]);
     assert_eq!(found("ict4h.org:2 refused", &newest, everything).await, [0_i128; 0]);
-    // An id that was shortened in the middle, and a link to a page that is none of a list.
+    // An id shortened in the middle, and a link to a page that does not belong to a list.
     assert_eq!(found("tag:ato…org:3", &newest, everything).await, [3]);
     assert_eq!(found("https://desk.example/groups/3", &newest, everything).await, [0_i128; 0]);
     assert_eq!(found("e", &newest, everything).await, [4, 3, 2, 1]);
 
-    // The same attempts by their ids, and by the end of the log where nobody knows them.
+    // The same attempts by their ids, and from the end of the log if the ids are not known.
     let texts = |attempts: Vec<Attempt>| {
         let mut texts: Vec<String> = attempts.into_iter().filter_map(|attempt| attempt.error).collect();
         texts.sort();

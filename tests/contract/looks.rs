@@ -1,4 +1,4 @@
-//! One look at a source, its publisher's side, and what `check` says.
+//! A single poll of a source, its publisher's side, and the report of `check`.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ on_each_server! {
     pairs_that_stand_twice_are_not_searched_at_every_look
 }
 
-// SQLite locks no single table, and has no pages of other programs that hold one.
+// SQLite cannot lock a single table, so no other program's pages can hold one there.
 on!(mysql_slow, Mysql, OpenMrs: a_slow_part_of_a_look_is_left_out pages_that_wait_do_not_hold_up_a_look);
 on!(postgres_slow, Postgres, OpenElis: a_slow_part_of_a_look_is_left_out pages_that_wait_do_not_hold_up_a_look);
 
@@ -61,7 +61,7 @@ async fn a_look_counts_failed_events_per_feed(database: &mut TestDatabase) {
         Maker::Sqlite => "SQLite",
     };
     let rest = poll.server.strip_prefix(&format!("{maker} {}", database.version.number.0));
-    // A number of two digits is no beginning of one with three; a version that is not out yet is "19rc1".
+    // Version "1" must not match version "10"; an unreleased version is "19rc1".
     assert!(rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit())), "{}", poll.server);
 
     let markers = poll.markers.here().expect("the markers are there");
@@ -187,7 +187,7 @@ async fn the_publishers_side_is_counted_by_category(database: &mut TestDatabase)
     assert!(behind.contains(&(Some("patient"), with_category.then_some(6))), "{behind:?}");
     assert!(behind.contains(&(Some("lab"), None)), "{behind:?}");
 
-    // Only what is newer is counted by category, and what went meanwhile is not counted any more.
+    // Only newer events are counted by category, and events deleted meanwhile are no longer counted.
     let records = database.table("event_records");
     database.run(&format!("DELETE FROM {records} WHERE id = 1")).await;
     publish(database, 16..=18, "patient", "2026-11-01T10:00:00Z").await;
@@ -196,7 +196,7 @@ async fn the_publishers_side_is_counted_by_category(database: &mut TestDatabase)
         publisher.categories.here().expect("the events").iter().map(|category| category.count).sum::<u64>()
     };
     assert_eq!(total(&second), 17);
-    // Below the last newest, ids began anew: everything is counted.
+    // The newest id is lower than at the last poll, so ids began again: everything is counted.
     database.run(&format!("DELETE FROM {records} WHERE id > 11")).await;
     assert_eq!(total(&source.publisher(Some(&second)).await.expect("an answer")), 10);
 }
@@ -243,7 +243,7 @@ async fn events_that_were_deleted_are_counted_no_more_and_markers_that_count_the
     gone.sort();
     assert_eq!(gone, [(String::new(), Some(300), Some(100)), lab(200, 0), lab(1202, 1002)]);
 
-    // What came between the two counts of a page is not taken for what was deleted.
+    // Events added between the two counts of a page are not taken for deleted ones.
     publish(database, 1303..=1310, "lab", "2026-11-01T10:00:00Z").await;
     let third = source.publisher(Some(&second)).await.expect("an answer");
     assert_eq!(told(&third)[0].1, 1010);
@@ -268,7 +268,7 @@ async fn hundreds_of_offset_markers_are_counted_and_not_listed(database: &mut Te
 
 async fn a_text_by_language_is_the_text(database: &mut TestDatabase) {
     let (records, markers) = (database.table("event_records"), database.table("markers"));
-    // Odoo 16 has such columns as jsonb; a dump may have them as texts.
+    // Odoo 16 has these columns as jsonb; a dump may have them as text.
     if database.server == Server::Postgres && database.publishes() && database.variant != Variant::Oldest {
         database.run(&format!("ALTER TABLE {records} ALTER COLUMN category TYPE jsonb USING to_jsonb(category)")).await;
     }
@@ -324,7 +324,7 @@ async fn a_queue_is_told_with_its_length_and_its_oldest_entry(database: &mut Tes
     assert_eq!(waiting().await, Queue::default());
     let queue = database.table("event_records_queue");
     let (early, late) = (database.at("2026-11-01T02:00:00Z"), database.at("2026-11-01T08:00:00Z"));
-    // The newest row does not have to be the one that came last, and a row may have no time.
+    // The row with the newest time is not necessarily the last added, and a row may have no time.
     database
         .run(&format!(
             "INSERT INTO {queue} (id, title, timestamp) VALUES (1, 'x', {late}), (2, 'y', {early}), (3, 'z', NULL)"
@@ -341,7 +341,7 @@ async fn a_queue_is_told_with_its_length_and_its_oldest_entry(database: &mut Tes
     database.run(&no_date.replace("{}", &queue)).await;
     let told = waiting().await;
     assert_eq!((told.length, told.oldest.and_then(|stamp| stamp.at)), (3, Some(utc("2026-11-01T02:00:00Z"))));
-    // Where no row has a time, and where the table has none at all, it is still told which row came first.
+    // If no row has a time, and if the table has no time column, the first row is still reported.
     let untimed = Queue { length: 1, oldest: None, lowest: Some(RowId(3)), first_seen: None };
     database.run(&format!("DELETE FROM {queue} WHERE id < 3")).await;
     assert_eq!(waiting().await, untimed);
@@ -366,7 +366,7 @@ async fn a_publisher_says_whether_it_has_what_a_marker_names(database: &mut Test
     let uuid = if database.is_mysql() { "CONCAT('u', id)" } else { "'u' || id" };
     database.run(&format!("UPDATE {records} SET uuid = CASE id WHEN 1 THEN 'first' ELSE {uuid} END")).await;
     database.run(&format!("INSERT INTO {chunks} (id, chunk_length, start) VALUES (1, 5, 1)")).await;
-    // With the prefix of entries and without, in any case of the category, among the newest and beyond them.
+    // With and without the prefix of entries, in any case of the category, among the newest and older ones.
     for (entry, whole, word) in [
         ("tag:atomfeed.ict4h.org:u500", false, Word::Has),
         ("u500", false, Word::Has),
@@ -383,7 +383,7 @@ async fn a_publisher_says_whether_it_has_what_a_marker_names(database: &mut Test
     ] {
         assert_eq!(said(Some(entry), None, "Patient", whole).await, word, "{entry} {whole}");
     }
-    // Of a category without events it is not known whether the address names one: it may be that of the feed of all events.
+    // If a category has no events, it is unknown whether the address names one: it may be the feed of all events.
     assert_eq!(said(Some("u500"), Some(100), "lab", true).await, Word::Has);
     let beyond = Word::HasNot(Unpublished::Page { page: 202, last: 201 });
     assert_eq!(said(Some("u500"), Some(202), "lab", true).await, beyond);
@@ -397,7 +397,7 @@ async fn a_publisher_says_whether_it_has_what_a_marker_names(database: &mut Test
     // 1,002 events are 201 pages of five.
     let page = async |page| said(Some("u500"), Some(page), "patient", true).await;
     assert_eq!(said(Some("u1002"), Some(201), "patient", true).await, Word::Has);
-    // The event is the last one of page 100. By a page more or less it may have moved since.
+    // The event is the last one of page 100. It may have moved by one page since.
     let elsewhere = |page, within| Word::HasNot(Unpublished::OtherPage { entry: "u500".to_owned(), page, within });
     for (number, word) in [
         (1, elsewhere(1, (100, 100))),
@@ -419,7 +419,7 @@ async fn a_publisher_says_whether_it_has_what_a_marker_names(database: &mut Test
     );
     assert_eq!(said(None, Some(202), "patient", true).await, Word::HasNot(Unpublished::Page { page: 202, last: 201 }));
     if with_category {
-        // Events before the offset marker may have been removed: the publisher goes on from its count.
+        // Events before the offset marker may have been deleted: the publisher continues from the marker's count.
         let offsets = database.table("event_records_offset_marker");
         database
             .run(&format!(
@@ -428,12 +428,12 @@ async fn a_publisher_says_whether_it_has_what_a_marker_names(database: &mut Test
             ))
             .await;
         assert_eq!(said(Some("u1002"), Some(400), "patient", true).await, Word::Has);
-        // Whether the 998 were removed before the event or after it is not known.
+        // It is unknown whether the 998 were deleted before the event or after it.
         assert_eq!((page(100).await, page(300).await), (Word::Has, Word::Has));
         assert_eq!(page(400).await, elsewhere(400, (100, 300)));
         assert_eq!(page(401).await, Word::HasNot(Unpublished::Page { page: 401, last: 400 }));
     }
-    // Without usable chunking nobody knows the pages.
+    // Without usable chunking the pages are unknown.
     database.run(&format!("UPDATE {chunks} SET chunk_length = 0")).await;
     assert_eq!(page(5000).await, Word::Has);
 }
@@ -464,7 +464,7 @@ async fn a_publisher_says_what_comes_after_a_marker(database: &mut TestDatabase)
     // The feed of all events.
     assert_eq!(unread(Some("u13"), Some(3), "feeds", true).await, at("2026-11-01T10:00:00Z"));
     assert_eq!(unread(Some("u14"), Some(3), "feeds", true).await, None);
-    // Before the first read there is a page alone, and what is on it was not read.
+    // Before the first read the marker names only a page, and nothing on it was read.
     assert_eq!(unread(None, Some(3), "patient", true).await, Some(None));
     assert_eq!(unread(None, None, "patient", true).await, None);
     if database.variant != Variant::Oldest {
@@ -479,7 +479,7 @@ async fn a_check_reports_tables_rights_and_clock(database: &mut TestDatabase) {
     let report = database.source().check().await.expect("a report");
     assert_eq!(database.dump().await, before);
     let clock = report.clock.expect("the server has a clock");
-    // The same machine has one clock: what the statements take in all must not show.
+    // Both clocks are those of one machine: the duration of the statements must not show.
     assert!((report.own_clock - clock).num_milliseconds().abs() < 500, "{clock} {}", report.own_clock);
     assert!(report.time_zone.contains("Asia/Kathmandu"), "{}", report.time_zone);
     let failed_events = &report.tables[0];
@@ -500,7 +500,7 @@ async fn a_check_of_a_sound_database_says_that_all_is_well(database: &mut TestDa
     database.insert(&[row]).await;
     database.marker(FEED, Some("entry"), Some("http://openmrs:8080/page/36")).await;
     let report = check_one(&database.app).await;
-    // An old schema is as its consumer made it. Without a retry log the consumer fails, which is told once.
+    // An old schema is as its consumer created it. Without a retry log the consumer fails, which is reported once.
     assert_eq!(report.well, database.has_retry_log(), "{}", report.text);
     let told = report.text.matches("failed_event_retry_log does not exist").count();
     assert_eq!(told, usize::from(!database.has_retry_log()), "{}", report.text);
@@ -521,7 +521,7 @@ async fn pairs_that_stand_twice_are_not_searched_at_every_look(database: &mut Te
     assert!(told(&database.source()).await, "a first look searches");
 }
 
-/// Locks the retry log until the test ends, so that whoever reads it waits.
+/// Locks the retry log until the test ends, so that its readers wait.
 async fn lock_retry_log(database: &mut TestDatabase) {
     let log = database.table("failed_event_retry_log");
     let lock =

@@ -1,10 +1,10 @@
-//! What a source promises, on every database and every schema variant of the field.
+//! What a source guarantees, on every database and every schema variant in use.
 //!
-//! Each test is a function on a database of its own; `everywhere!` makes a test of it for every server and variant,
-//! `on_each_server!` for one variant a server. The servers are started by `scripts/test-databases`.
+//! Each test is a function on its own database; `everywhere!` makes a test of it for every server and variant,
+//! `on_each_server!` for one variant per server. `scripts/test-databases` starts the servers.
 
-/// A module of tests for one server and variant. Its name begins with the server's, by which the tests of one kind of server
-/// are chosen.
+/// A module of tests for one server and variant. Its name begins with the server's name, which selects the tests of one
+/// kind of server.
 macro_rules! on {
     ($module:ident, $server:ident, $variant:ident: $($test:ident)*) => {
         mod $module {

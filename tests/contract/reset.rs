@@ -1,4 +1,4 @@
-//! The one thing that is written: retries back to 0, guarded by what was seen, and nothing else.
+//! Resetting retries to 0, guarded by the count that was seen. Nothing else is written.
 
 use atomfeed_console::{
     model::{RowId, operation::RowOutcome},
@@ -28,7 +28,7 @@ fn row(id: i128, seen_retries: i64) -> ResetRow {
     ResetRow { id: RowId(id), seen_retries }
 }
 
-/// The same dump with the retries of one row at 0.
+/// Returns the same dump with the retries of one row at 0.
 fn with_reset(dump: &[String], id: &str) -> Vec<String> {
     let of_row = format!("failed_events: {id}|");
     let reset = |line: &String| {
@@ -147,11 +147,11 @@ async fn a_lost_commit_is_told_as_uncertain(database: &mut TestDatabase) {
     let rows = [Failed { retries: 5, ..database.failed(1) }, Failed { retries: 5, ..database.failed(2) }];
     database.insert(&rows).await;
     let proxy = Proxy::to(database.app.database.port).await;
-    // The proxy must be able to read what it cuts at.
+    // Without TLS, so that the proxy can read the statement at which it cuts.
     let source = database.source_with(|app| (app.database.port, app.database.tls) = (proxy.port, Tls::Off));
     source.event(RowId(1)).await.expect("the proxy lets it through");
 
-    // Before the commit nothing is written, and that is known.
+    // Before the commit nothing is written, and the console knows that.
     proxy.cut_on(b"UPDATE");
     let lost = source.reset(&[row(1, 5)]).await.expect_err("the connection is cut");
     assert_eq!(lost.kind, SourceErrorKind::Lost, "{lost:?}");

@@ -1,6 +1,5 @@
-//! What an account may do: looking needs no more than SELECT, acting no more than two columns; and what `check` says.
-//!
-//! The accounts have the rights of `packaging/grants`, so that these scripts are tested, too.
+//! What an account may do: reading needs no more than SELECT, retrying no more than two columns; and the report of
+//! `check`. The accounts have the rights of `packaging/grants`, so that these scripts are tested, too.
 
 use atomfeed_console::{
     model::{Availability, RowId, filter::Filter, operation::RowOutcome},
@@ -26,7 +25,8 @@ on!(postgres, Postgres, OpenElis: an_account_for_looking_sees_everything_and_is_
     the_configuration_can_forbid_a_retry accounts_of_every_kind_come_in);
 on!(sqlite, Sqlite, Text: the_configuration_can_forbid_a_retry);
 
-/// The rights on tables (`SELECT ON markers`) that the script gives, those for looking and those for acting as well.
+/// Returns the rights on tables (`SELECT ON markers`) that the script grants: those for reading, and those for reading
+/// and acting.
 fn granted(database: &TestDatabase) -> (Vec<&'static str>, Vec<&'static str>) {
     let (script, place) = if database.is_mysql() {
         (include_str!("../../packaging/grants/mysql.sql"), "openmrs.")
@@ -91,7 +91,7 @@ async fn an_account_for_looking_sees_everything_and_is_refused_a_retry(database:
 async fn an_account_for_retrying_needs_two_columns_only(database: &mut TestDatabase) {
     let rows = [Failed { retries: 5, ..database.failed(1) }, Failed { retries: 5, ..database.failed(2) }];
     database.insert(&rows).await;
-    // Without the part for discarding and restoring.
+    // Without the rights for discarding and restoring.
     let acting = granted(database).1.into_iter();
     let retrying: Vec<_> = acting.filter(|grant| !grant.starts_with("INSERT")).collect();
     let account = database.account(Login::Usual, &retrying).await;
@@ -104,7 +104,7 @@ async fn an_account_for_retrying_needs_two_columns_only(database: &mut TestDatab
     assert_eq!((report.tables[0].may_update, report.tables[0].may_delete), (Some(true), Some(false)));
 }
 
-/// The sentences below a title of a report.
+/// Returns the sentences below a title of a report.
 fn sentences<'r>(report: &'r Report, title: &str) -> Vec<&'r str> {
     let below = report.text.split_once(&format!("\n  {title}:\n")).map_or("", |(_, below)| below);
     below.lines().map_while(|line| line.strip_prefix("  * ")).collect()
@@ -115,7 +115,7 @@ async fn a_check_of_an_account_says_what_is_to_be_fixed_and_only_that(database: 
     database.insert(&[row]).await;
     database.marker(FEED, Some("entry"), Some("http://openmrs:8080/page/36")).await;
     let (looking, acting) = granted(database);
-    // Rights, read_only, and the sentences to fix; none: all is well.
+    // Rights, read_only, and the sentences to fix; none if all is well.
     let cases: [(&[&str], bool, &[&str]); 6] = [
         (&acting, false, &[]),
         (&acting, true, &[]),
@@ -135,7 +135,7 @@ async fn a_check_of_an_account_says_what_is_to_be_fixed_and_only_that(database: 
         for (told, words) in told.iter().zip(to_fix) {
             assert!(told.contains(words), "{told}");
         }
-        // A table that the account may not read is there: that it is not must not be claimed.
+        // A table that the account may not read exists: the report must not claim that it is missing.
         assert!(!report.text.contains("retry_log does not exist."), "{}", report.text);
         let known = sentences(&report, "Good to know");
         assert_eq!(known.iter().any(|told| told.contains("read_only is set")), read_only, "{known:?}");
@@ -152,7 +152,7 @@ async fn a_table_that_may_not_be_read_is_named(database: &mut TestDatabase) {
     let Availability::NotHere(reason) = &poll.markers else { panic!("the markers may not be read") };
     assert!(reason.contains("markers") && reason.contains("may not read"), "{reason}");
     assert_eq!(poll.failures.here().expect("the failed events").len(), 1);
-    // The retry log is there: nothing else may be claimed.
+    // The retry log exists: nothing else may be claimed.
     assert_eq!(poll.hazards, Vec::<String>::new());
     let right =
         if database.is_mysql() { "failed_event_retry_log (or the right to read it)" } else { "no right to read it" };

@@ -1,4 +1,4 @@
-//! Times: instants are not shifted, times without zone are read where the application is, also when clocks change.
+//! Times: instants are not shifted, times without zone are in the application's zone, also when clocks change.
 
 use atomfeed_console::{
     model::{

@@ -1,4 +1,4 @@
-//! kill -9 at any moment loses no event, and repeats none that succeeded.
+//! kill -9 at any moment loses no event and repeats none that succeeded.
 
 use std::{
     io::{BufRead, BufReader},
@@ -9,7 +9,7 @@ use std::{
 
 use super::{ENCOUNTERS, LAB, PATIENTS, RESULTS, count, open};
 
-/// Who reads what, and from whom: consumer, feed, publisher, category.
+/// Consumer, feed, publisher, and category.
 const READ: [(&str, &str, &str, &str); 9] = [
     ("openmrs", RESULTS, "openelis", "patient"),
     ("openelis", ENCOUNTERS, "openmrs", "Encounter"),
@@ -22,7 +22,7 @@ const READ: [(&str, &str, &str, &str); 9] = [
     ("pacs", ENCOUNTERS, "openmrs", "Encounter"),
 ];
 
-/// The binary on this folder, once it answers.
+/// Starts the binary on this folder and waits until it answers.
 fn start(folder: &Path, pace: &str) -> Child {
     let mut child = Command::new(env!("CARGO_BIN_EXE_atomfeed-console"))
         .args(["demo", "--listen", "127.0.0.1:0", "--events", "60", "--pace", pace, "--data"])
@@ -47,7 +47,7 @@ fn kill(mut child: Child) {
 async fn killed_at_any_moment_nothing_is_lost_and_nothing_is_repeated() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    // Made, and nobody at work in it yet.
+    // The hospital is created, and no job has run in it yet.
     kill(start(folder, "0"));
     let mut begun = Vec::new();
     for (consumer, feed, ..) in READ {
@@ -64,7 +64,7 @@ async fn killed_at_any_moment_nothing_is_lost_and_nothing_is_repeated() {
     for wanted in [20, 150, 300, 330, 360] {
         let child = start(folder, "100");
         let mut laboratory = open(folder, "openelis").await;
-        // Some way into the work, wherever that is at that moment.
+        // Some way into the work, at whatever point that is.
         while count(&mut laboratory, "SELECT count(*) FROM demo_received").await < wanted {
             tokio::time::sleep(Duration::from_millis(7)).await;
         }
@@ -78,7 +78,7 @@ async fn killed_at_any_moment_nothing_is_lost_and_nothing_is_repeated() {
             .execute(&mut database)
             .await
             .expect("the publisher's database");
-        // What the marker has passed since the beginning, and where each of it is now.
+        // Counts the events that the marker has passed since the start, and where each of them is now.
         let row: (i64, i64, i64, i64) = sqlx::query_as(
             "WITH read AS (
                 SELECT 'tag:atomfeed.ict4h.org:' || uuid AS event FROM publisher.event_records

@@ -1,4 +1,4 @@
-//! At the console's first look no retry job is called overdue that is at work.
+//! At the console's first poll no working retry job is reported as overdue.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use atomfeed_console::{
 use chrono::{TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-/// Feeds that nobody reads or retries: what waits there is overdue for ever.
+/// Feeds that no job reads or retries: their waiting events are overdue for ever.
 const NOBODY_WORKS_ON: [(&str, &str); 4] = [
     ("odoo", "/drug/recent"),
     ("openmrs", "//integration.example"),
@@ -22,7 +22,7 @@ const NOBODY_WORKS_ON: [(&str, &str); 4] = [
     ("openelis", "//localhost:8050/"),
 ];
 
-/// The feeds whose retry job the first look calls overdue.
+/// Returns the feeds whose retry job the first poll reports as overdue.
 async fn overdue_at_the_first_look(folder: &Path, applications: Vec<Application>) -> Vec<(String, String)> {
     let line = CommandLine { store: Some("console.db".into()), ..CommandLine::default() };
     let config = config::demo(line, &Environment::from([]), folder, folder, applications).expect("a configuration");

@@ -1,4 +1,4 @@
-//! What fails in the demo hospital fails for a cause, and comes through once the cause is mended.
+//! Events in the demo hospital fail for a cause, and succeed once the cause is fixed.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use super::open;
 
-/// A hospital at work, as fast as it can be.
+/// A demo hospital at work, at full speed.
 struct Working {
     folder: tempfile::TempDir,
     hospital: Arc<Hospital>,
@@ -40,14 +40,14 @@ impl Working {
         self.tasks.wait().await;
     }
 
-    /// The number of the trouble with this in its title.
+    /// Returns the number of the trouble with this text in its title.
     async fn trouble(&self, title: &str) -> i64 {
         let view = self.hospital.view().await.expect("a view");
         view.troubles.iter().find(|trouble| trouble.title.contains(title)).expect(title).id
     }
 
-    /// Waits until the number that this asks for is as wanted. A hospital that never gets there hangs its test, which the
-    /// runner's limit ends.
+    /// Waits until the query's number is as wanted. If the hospital never gets there, the test hangs until the runner's
+    /// limit ends it.
     async fn until(&self, system: &str, sql: &'static str, id: i64, wanted: impl Fn(i64) -> bool) {
         let mut database = open(self.folder(), system).await;
         loop {
@@ -91,7 +91,7 @@ async fn a_retry_fails_again_until_the_cause_is_mended_and_then_comes_through() 
     working.until("openelis", "SELECT retries FROM failed_events WHERE id = ?", id, |retries| retries > 0).await;
     working.until("openelis", log, id, |attempts| attempts > 10).await;
 
-    working.hospital.mend(working.trouble("not set up").await).await.expect("mended");
+    working.hospital.fix(working.trouble("not set up").await).await.expect("mended");
     working.execute("openelis", RESET, id).await;
     working.until("openelis", "SELECT count(*) FROM failed_events WHERE id = ?", id, |rows| rows == 0).await;
     working.end().await;
@@ -110,7 +110,7 @@ async fn a_record_that_two_troubles_hold_comes_through_when_both_are_over() {
     .await
     .expect("an exhausted failed event");
     let record = atomfeed_console::model::payload::record_uuid(&content).expect("the record's uuid");
-    // It waited for a patient, too, who has arrived meanwhile: that trouble is the first that is met.
+    // It waited for a patient, too, who has arrived meanwhile: a worker would meet that trouble first.
     let patient = "5c1f7a52-0000-4000-8000-000000000001";
     sqlx::query("INSERT INTO demo_received (event_id, feed, record, times) VALUES ('an event', 'a feed', ?, 1)")
         .bind(patient)
@@ -140,7 +140,7 @@ async fn a_record_that_two_troubles_hold_comes_through_when_both_are_over() {
     let still_there = "SELECT count(*) FROM failed_events WHERE id = ? AND retries > 0";
     let rows: i64 = sqlx::query_scalar(still_there).bind(id).fetch_one(&mut openelis).await.expect(still_there);
     assert_eq!(rows, 1, "the test is still not set up");
-    working.hospital.mend(working.trouble("not set up").await).await.expect("mended");
+    working.hospital.fix(working.trouble("not set up").await).await.expect("mended");
     working.execute("openelis", RESET, id).await;
     working.until("openelis", "SELECT count(*) FROM failed_events WHERE id = ?", id, |rows| rows == 0).await;
     working.end().await;
@@ -178,7 +178,7 @@ async fn a_system_that_is_down_serves_no_feed_and_its_consumers_say_so() {
     }
     let view = working.hospital.view().await.expect("a view");
     assert!(view.breakages.iter().all(|breakage| breakage.word != "openmrs-down"), "it is down already");
-    working.hospital.mend(working.trouble("OpenMRS is down").await).await.expect("mended");
+    working.hospital.fix(working.trouble("OpenMRS is down").await).await.expect("mended");
     assert_eq!(working.get(FEED).await.0, 200);
     working.end().await;
 }
@@ -190,7 +190,7 @@ async fn feeds_answer_under_the_systems_own_addresses() {
         let (status, body) = working.get(&feed.1).await;
         assert_eq!((status, body.contains("<feed")), (200, true), "{feed:?}: {body}");
     }
-    // As a consumer asks whose requests are sent here whatever host they are for.
+    // As a consumer whose requests are sent here whatever their host is.
     let (status, page) = working.get("http://openmrs:8080/openmrs/ws/atomfeed/encounter/1").await;
     assert_eq!(status, 200);
     assert!(page.contains("href=\"http://openmrs:8080/openmrs/ws/atomfeed/encounter/2\""), "{page}");
@@ -199,6 +199,6 @@ async fn feeds_answer_under_the_systems_own_addresses() {
     }
     let unknown = working.hospital.break_something("the-building").await.expect_err("nothing to break");
     assert_eq!(unknown.status, 400);
-    assert_eq!(working.hospital.mend(-1).await.expect_err("nothing to mend").status, 404);
+    assert_eq!(working.hospital.fix(-1).await.expect_err("nothing to mend").status, 404);
     working.end().await;
 }

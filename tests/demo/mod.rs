@@ -1,4 +1,4 @@
-//! The demo hospital at work: events arrive, fail for reasons that can be mended, and survive being killed.
+//! The demo hospital at work: events arrive, fail for reasons that can be fixed, and survive a kill.
 
 mod killed;
 mod left_alone;
@@ -14,13 +14,13 @@ use atomfeed_console::{
 use chrono::Utc;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-/// The systems' own feeds, as their consumers call them.
+/// The systems' own feeds, by their consumers' names for them.
 const ENCOUNTERS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent";
 const PATIENTS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/patient/recent";
 const LAB: &str = "http://openmrs:8080/openmrs/ws/atomfeed/lab/recent";
 const RESULTS: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";
 
-/// One of the hospital's databases, past the systems.
+/// Opens one of the hospital's databases directly, without its system.
 async fn open(folder: &Path, system: &str) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(folder.join(format!("{system}.db")))
@@ -50,7 +50,7 @@ async fn its_markers_name_events_and_pages_that_their_publishers_have() {
             let category = category_of(uri);
             let named = Named { entry, page, category: category.as_deref() };
             let word = publisher.named(named, true).await.expect("an answer").word;
-            // The one that was written by hand, with a letter missing.
+            // The marker that was written by hand, with a letter missing.
             if uri.contains("/salable/") {
                 assert_ne!(word, Word::Has, "{marker:?}");
             } else {

@@ -1,4 +1,4 @@
-//! nginx and Apache with a configuration of a test's own, in a folder of its own, on a free port of this machine.
+//! nginx and Apache, each with a test's own configuration, in its own folder, on a free port of this machine.
 
 use std::{
     fs,
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 use super::{PASSWORD, PATIENCE, U2};
 
-/// `PASSWORD` as both programs know it: `openssl passwd -apr1 pw`.
+/// `PASSWORD` as both programs store it: `openssl passwd -apr1 pw`.
 const HASHED: &str = "$apr1$yjkUrLMp$Bwg3OL42LJMsThV82LMSn/";
 
-/// Debian's place of Apache's modules.
+/// Folder of Apache's modules on Debian.
 const MODULES: &str = "/usr/lib/apache2/modules";
 
 const MODULES_NEEDED: [&str; 11] = [
@@ -34,7 +34,7 @@ const MODULES_NEEDED: [&str; 11] = [
     "ssl",
 ];
 
-/// The first words of the lines of the examples that `access.mode = "proxy"` needs.
+/// Beginnings of the example lines that `access.mode = "proxy"` needs.
 const SIGN_IN: [&str; 9] = [
     "satisfy",
     "auth_basic",
@@ -61,7 +61,7 @@ impl Program {
         }
     }
 
-    /// Where it is; Debian keeps both out of the PATH of ordinary users.
+    /// Returns its path; Debian keeps both outside the PATH of ordinary users.
     fn place(self) -> PathBuf {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
@@ -75,13 +75,13 @@ impl Program {
     }
 }
 
-/// A port that nobody listens on now.
+/// Returns a port on which no one listens now.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-/// A program at work. It ends with this.
+/// A running program. Dropping it ends the program.
 pub struct Front {
     child: Child,
     port: u16,
@@ -90,12 +90,12 @@ pub struct Front {
 }
 
 impl Front {
-    /// Starts the program on `port` with the example in front of `backend`. `sign_in`: with the lines for mode = "proxy".
-    /// `groups`: it says of one person that they are in a group, by the line that the example describes.
+    /// Starts the program on `port` with the example in front of `backend`. `sign_in`: with the lines for mode =
+    /// "proxy". `groups`: it reports one user as a member of a group, by the line that the example describes.
     pub async fn start(program: Program, port: u16, backend: u16, sign_in: bool, groups: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let place = folder.path();
-        // Where root starts them, their workers are another user.
+        // If root starts the programs, their workers run as another user.
         fs::set_permissions(place, fs::Permissions::from_mode(0o755)).expect("a folder that can be entered");
         fs::write(place.join("htpasswd"), format!("u1:{HASHED}\nu2:{HASHED}\n")).expect("a file of passwords");
         certificate(place);
@@ -134,12 +134,12 @@ impl Front {
         front
     }
 
-    /// The host that browsers ask for, with its port.
+    /// Returns the host that browsers request, with its port.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// A request of a program, with the password of `name`.
+    /// Builds a request of a script, with the password of `name`.
     pub fn get(&self, path: &str, name: Option<&str>) -> RequestBuilder {
         let request = self.client.get(format!("https://{}{path}", self.host()));
         match name {
@@ -148,7 +148,7 @@ impl Front {
         }
     }
 
-    /// A request of a browser.
+    /// Builds a request of a browser.
     pub fn page(&self, path: &str, name: &str) -> RequestBuilder {
         self.get(path, Some(name)).header("Accept", "text/html,*/*;q=0.8")
     }
@@ -171,7 +171,7 @@ impl Front {
             .collect()
     }
 
-    /// By TERM, which has both programs end their workers, too.
+    /// Stops it by TERM, which makes both programs end their workers, too.
     fn stop(&mut self) {
         let number = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         if let (Ok(None), Some(number)) = (self.child.try_wait(), number) {
@@ -187,7 +187,7 @@ impl Drop for Front {
     }
 }
 
-/// A certificate for this machine that is its own authority, and its key.
+/// Creates a certificate for this machine that is its own authority, and its key.
 fn certificate(folder: &Path) {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
@@ -199,7 +199,7 @@ fn certificate(folder: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-/// Puts something else in the place of what the example says; it must say it.
+/// Replaces a text of the example; fails if the example lacks it.
 fn replaced(text: &str, said: &str, by: &str) -> String {
     assert!(text.contains(said), "the example does not say {said}");
     text.replace(said, by)
@@ -216,7 +216,7 @@ fn example(program: Program, folder: &Path, backend: u16, sign_in: bool, groups:
     let text = replaced(&text, passwords, &folder.join("htpasswd").display().to_string());
     let mut text = if sign_in { switched_on(&text) } else { text };
     if groups {
-        // By what the example says of groups.
+        // As the example describes for groups.
         text = match program {
             Program::Nginx => replaced(
                 &text,
@@ -233,7 +233,7 @@ fn example(program: Program, folder: &Path, backend: u16, sign_in: bool, groups:
     text
 }
 
-/// The example with its lines for mode = "proxy".
+/// Returns the example with its lines for mode = "proxy" enabled.
 fn switched_on(text: &str) -> String {
     let mut switched = 0;
     let lines = text.lines().map(|line| {
@@ -272,7 +272,7 @@ fn apache(folder: &Path, port: u16, example: &str) -> String {
     let place = folder.display();
     let user = if by_root() { "User www-data\nGroup www-data" } else { "" };
     let modules = MODULES_NEEDED.map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so")).join("\n");
-    // The line that the example has in a comment, for the virtual host's own place.
+    // The example has this line in a comment, for the virtual host's own location.
     let log = example.lines().find_map(|line| line.strip_prefix("# CustomLog ")).expect("a line for the log");
     let log = replaced(log, "${APACHE_LOG_DIR}/access.log", &format!("{place}/access.log"));
     format!(

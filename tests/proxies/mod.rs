@@ -1,8 +1,8 @@
-//! The examples of `packaging/` for nginx and Apache, run by the real programs in front of the console.
+//! The nginx and Apache examples of `packaging/`, run by the real programs in front of the console.
 //!
-//! The files are taken as they are shipped. Only addresses and places of files are replaced, and the lines for
-//! `access.mode = "proxy"` switched on. Root and ordinary users can run these tests. Debian's packages nginx and
-//! apache2-bin have to be there; `make test` installs them.
+//! The files are used as shipped. Only addresses and file locations are replaced, and the lines for `access.mode =
+//! "proxy"` are enabled. Root and ordinary users can run these tests. They need Debian's packages nginx and
+//! apache2-bin; `make test` installs them.
 
 mod front;
 
@@ -25,18 +25,18 @@ use crate::{
 
 const BASE: &str = "/atomfeed-console";
 
-/// Somebody whom the proxy knows and who is in no group.
+/// A user whom the proxy knows and who is in no group.
 const U1: &str = "u1";
-/// Somebody whom the proxy says to be of `it-support`, where a test has it say groups.
+/// A user whom the proxy reports as a member of `it-support`, in tests where it sends groups.
 const U2: &str = "u2";
 
-/// The password of both.
+/// Password of both users.
 const PASSWORD: &str = "pw";
 
-/// No test waits longer for an answer; whatever comes comes at once.
+/// Longest wait of a test for an answer; answers normally arrive at once.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What somebody sends who wants to be more than they are.
+/// Headers of a client that tries to gain more rights.
 const HOSTILE: [(&str, &str); 12] = [
     ("X-Remote-User", "root"),
     ("X-Remote-User", "administrator"),
@@ -110,7 +110,7 @@ impl Drop for Console {
     }
 }
 
-/// The console behind a program that signs people in. `groups`: the program says groups as well.
+/// Starts the console behind a program that authenticates users. `groups`: the program also sends groups.
 async fn signing_in(program: Program, groups: bool) -> (Front, Console) {
     let port = free_port();
     let console = Console::start(port).await;
@@ -126,7 +126,7 @@ async fn text(request: RequestBuilder) -> (StatusCode, String) {
     (answer.status(), answer.text().await.expect("its text"))
 }
 
-/// The name and the role that somebody has.
+/// Returns the user's name and role.
 async fn known_as(request: RequestBuilder) -> (String, String) {
     let (status, body) = text(request).await;
     assert_eq!(status, StatusCode::OK, "{body}");
@@ -135,19 +135,19 @@ async fn known_as(request: RequestBuilder) -> (String, String) {
     (part("name"), part("role"))
 }
 
-/// Answers the headers of a request.
+/// Returns the headers of a request.
 async fn tell(headers: HeaderMap) -> Json<Vec<(String, String)>> {
     let told = headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()));
     Json(told.collect())
 }
 
-/// What arrives behind the program, header by header.
+/// Checks header by header what arrives behind the program.
 async fn arrives(program: Program, sign_in: bool) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("an address").port();
     let behind = tokio::spawn(async move { axum::serve(listener, Router::new().fallback(tell)).await });
     let front = Front::start(program, free_port(), port, sign_in, false).await;
-    // With and without the trick that has a proxy drop headers as meant for the connection alone.
+    // With and without the trick of naming headers in `Connection`, which makes a proxy drop them.
     for connection in [None, Some("X-Forwarded-For, X-Forwarded-Host, Forwarded, Authorization, X-Remote-Groups")] {
         let mut request = with(front.get(&format!("{BASE}/x"), sign_in.then_some(U1)), &HOSTILE);
         if let Some(connection) = connection {
@@ -168,7 +168,7 @@ async fn arrives(program: Program, sign_in: bool) {
         if sign_in {
             assert_eq!(all("authorization"), Vec::<&str>::new(), "{arrived:?}");
         }
-        // The console takes the last word of each of these.
+        // The console uses the last value of each of these.
         assert_eq!(all("x-forwarded-proto"), ["https"], "{arrived:?}");
         assert_eq!(last("x-forwarded-for"), Some("127.0.0.1"), "{arrived:?}");
         assert_eq!(last("x-forwarded-host"), Some(front.host().as_str()), "{arrived:?}");
@@ -191,7 +191,7 @@ async fn nobody_is_more_than_the_proxy_says(program: Program) {
         assert_eq!(known_as(with(front.get(&own, Some(U1)), &[header])).await, viewer, "{header:?}");
     }
     assert_eq!(known_as(with(front.get(&own, Some(U1)), &HOSTILE)).await, viewer);
-    // Whoever has the program drop what it says is nobody; nginx does not let itself be told.
+    // With Apache, a client that makes it drop its identity headers is not authenticated; nginx does not drop them.
     for dropped in ["X-Remote-User", "X-Remote-Groups, X-Remote-User", "close, X-Remote-User, X-Forwarded-Proto"] {
         let request = with(front.get(&own, Some(U1)), &HOSTILE).header("Connection", dropped);
         let (status, body) = text(request).await;
@@ -200,7 +200,7 @@ async fn nobody_is_more_than_the_proxy_says(program: Program) {
             Program::Apache => assert_eq!(status, StatusCode::UNAUTHORIZED, "{body}"),
         }
     }
-    // Who does not sign in there does not get to the console at all.
+    // A client that does not sign in at the program does not reach the console at all.
     for request in [front.get(&own, None), front.get(&own, None).basic_auth(U1, Some("wrong"))] {
         let answer = with(request, &HOSTILE).send().await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
@@ -219,7 +219,7 @@ async fn groups_come_from_the_proxy_alone(program: Program) {
     }
 }
 
-/// Reads a stream until a text has come; fails where the stream ends before.
+/// Reads a stream until it contains a text; fails if the stream ends before.
 async fn until(stream: &mut Response, wanted: &str) {
     let mut read = String::new();
     let waited = tokio::time::timeout(PATIENCE, async {
@@ -244,7 +244,7 @@ async fn pages_forms_and_streams_pass(program: Program) {
     let (status, _) = text(front.page("/openmrs", U2)).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "nothing else of the host goes to the console");
 
-    // A whole operation, as a browser without JavaScript does it.
+    // A whole operation, as a browser without JavaScript performs it.
     let list = front.page(&format!("{BASE}/failed-events?app=odoo"), U2).send().await.expect("an answer");
     assert_eq!(list.status(), StatusCode::OK);
     let cookie = list.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("a cookie").to_owned();
@@ -265,7 +265,7 @@ async fn pages_forms_and_streams_pass(program: Program) {
     let path = place.strip_prefix(&format!("https://{}", front.host())).unwrap_or(place);
     assert!(path.starts_with(&format!("{BASE}/")), "{place}");
 
-    // A stream that was held back until it is whole would say nothing for ten minutes.
+    // A stream that the proxy buffers until its end would show nothing for ten minutes.
     let mut stream = front.get(&format!("{BASE}/events"), Some(U2)).send().await.expect("an answer");
     assert_eq!(stream.status(), StatusCode::OK);
     until(&mut stream, "event: open").await;
@@ -283,7 +283,7 @@ async fn no_log_of_the_proxy_holds_what_was_searched(program: Program) {
     assert_eq!(ask(&format!("{BASE}/help")).await, StatusCode::OK);
     let wrong = front.get(&search, None).basic_auth(U1, Some("wrong")).header("Referer", &from);
     assert_eq!(wrong.send().await.expect("an answer").status(), StatusCode::UNAUTHORIZED);
-    // What goes wrong has lines of its own.
+    // Errors have separate log lines.
     console.end();
     assert!(ask(&search).await.is_server_error());
     let logs = front.end();

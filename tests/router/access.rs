@@ -1,14 +1,14 @@
-//! Who may come in, and what they may do: every route as nobody and as each role, sessions, tokens, old scripts, proxies.
+//! Who has access, and to what: every route without a user and as each role, sessions, tokens, old scripts, proxies.
 
 use std::net::SocketAddr;
 
 use atomfeed_console::{
     model::{Person, Right, Role},
     server::{
-        config::{Access, Config, Proxy, RoleNames, Way},
+        config::{Access, AuthMode, Config, Proxy, RoleNames},
         http,
         routes::ROUTES,
-        security::{door::Needs, passwords::Prover},
+        security::{authorize::Needs, passwords::PasswordChecker},
         store::{NewAccount, NewPassword},
     },
 };
@@ -24,7 +24,7 @@ use super::hospital::{Answer, Hospital, Row, form_token_of, row};
 pub(super) const BASE: &str = "/atomfeed-console";
 pub(super) const PASSWORD: &str = "copper tunnel violin marsh";
 
-/// A hospital with accounts: viewer, operator, administrator, and "odoo-only", an operator who may see Odoo alone.
+/// A hospital with accounts: viewer, operator, administrator, and "odoo-only", an operator who may see only Odoo.
 pub(super) async fn with_accounts() -> Hospital {
     with(|_| ()).await
 }
@@ -36,12 +36,12 @@ pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Hospital {
     elis.error = "Secret of OpenELIS".into();
     let hospital = Hospital::with(&mixed, &[elis], BASE, |config| {
         config.access = Access::default();
-        // What a masked text takes is tested apart: here only the doors count.
+        // Other tests cover masked texts: here only authorization counts.
         config.mask_texts = false;
         change(config);
     })
     .await;
-    let hash = Prover::new().hash(PASSWORD).await.unwrap();
+    let hash = PasswordChecker::new().hash(PASSWORD).await.unwrap();
     for (name, role, applications) in [
         ("viewer", Role::Viewer, None),
         ("operator", Role::Operator, None),
@@ -50,13 +50,13 @@ pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Hospital {
     ] {
         let password = NewPassword { hash: hash.clone(), must_change: false, until: None };
         let account = NewAccount { name: name.into(), role, applications, password, created_by: "test".into() };
-        // They are there already where a test starts on the store of another.
+        // They exist already if a test starts on the store of another.
         hospital.console.parts.store.add_account(&account).await.unwrap();
     }
     hospital
 }
 
-/// A browser: it keeps cookies, asks for pages, and sends forms with the token of a page that it saw.
+/// A browser: it keeps cookies, requests pages, and sends forms with the token of a page that it saw.
 pub(super) struct Browser<'h> {
     hospital: &'h Hospital,
     pub(super) cookies: Vec<(String, String)>,
@@ -142,7 +142,7 @@ pub(super) fn basic(name: &str, password: &str) -> String {
     value.to_str().unwrap().to_owned()
 }
 
-/// A real path for one of the table.
+/// Returns a real path for a route of the table.
 pub(super) fn path_of(route: &str) -> String {
     let path = route.replace("{app}", "odoo").replace("{event_id}", "tag:x").replace("{id}", "1");
     path.replace("{version}", "x").replace("{file}", "y").trim_end_matches('/').to_owned()
@@ -150,7 +150,7 @@ pub(super) fn path_of(route: &str) -> String {
 
 #[test]
 fn everything_that_the_program_has_is_in_the_table_of_routes() {
-    assert_eq!(http::without_a_door(), Vec::<String>::new());
+    assert_eq!(http::without_authorization(), Vec::<String>::new());
     let functions: Vec<_> = server_fn_paths();
     for route in ROUTES.iter().filter(|route| route.path.starts_with("/api/")) {
         assert!(functions.contains(&route.path), "{} is in the table, but no function has it", route.path);
@@ -171,7 +171,7 @@ async fn no_route_lets_in_anybody_without_the_right_that_it_needs() {
     browsers[0].1.get("/sign-in").await;
     let mut refused = 0;
     for route in ROUTES {
-        // These end the session that the others are walked with.
+        // These end the session that the other routes need.
         if route.path.starts_with("/api/sign_out") {
             continue;
         }
@@ -290,7 +290,7 @@ async fn a_wrong_name_and_a_wrong_password_are_told_in_the_same_words() {
         assert_eq!(browser.session(), None);
         assert!(answer.body.contains("Wrong user name or password."), "{}", answer.body);
         assert!(answer.body.contains("name=\"password\""), "on the page of the form itself");
-        // The name that was typed stands in its field again, and nothing else tells the answers apart.
+        // The typed name is in its field again, and nothing else distinguishes the answers.
         let body = answer.body.replace(&form_token_of(&answer.body), "");
         bodies.push(body.replace(&format!("value=\"{name}\""), "").len());
     }
@@ -348,7 +348,7 @@ async fn what_somebody_may_do_never_changes_under_a_session() {
         let name = "operator";
         let mut theirs = Browser::new(&hospital);
         if theirs.sign_in(name, PASSWORD, "").await.status != StatusCode::SEE_OTHER {
-            // The one-time password of the step before.
+            // The one-time password of the previous step.
             let page = administrator.get("/accounts").await;
             let password = page.body.split("data-new-password").nth(1).unwrap();
             let password = password.split('>').nth(1).unwrap().split('<').next().unwrap().to_owned();
@@ -364,7 +364,7 @@ async fn what_somebody_may_do_never_changes_under_a_session() {
 #[tokio::test]
 async fn a_one_time_password_opens_nothing_but_its_own_change() {
     let hospital = with_accounts().await;
-    let (password, kept) = Prover::new().one_time().await.unwrap();
+    let (password, kept) = PasswordChecker::new().one_time().await.unwrap();
     hospital.console.parts.store.set_password("operator", &kept, None).await.unwrap().unwrap();
     let mut browser = Browser::new(&hospital);
     let answer = browser.sign_in("operator", &password, "/failed-events").await;
@@ -494,7 +494,7 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert!(!answer.body.contains("Secret of OpenELIS"), "{path}");
     }
-    // Who opens a colleague's link is told what to do, in one sentence for what is there and what is not.
+    // A user who opens a colleague's link reads what to do, in the same sentence whether the application exists or not.
     let told = async |limited: &mut Browser<'_>, app: &str| {
         let page = limited.get(&format!("/failed-events?app={app}")).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND);
@@ -540,7 +540,7 @@ async fn what_a_role_may_not_do_is_offered_on_no_page() {
         assert_eq!(main.matches(&retry).count(), 1, "{page} says why in one line: {main}");
         assert!(!main.contains("can give you the role"), "{page}: {main}");
     }
-    // An operator reads nothing of discarding, and does retry.
+    // An operator sees nothing of discarding, and can retry.
     let mut operator = Browser::signed_in(&hospital, "operator").await;
     for (page, forms) in [("/failed-events/odoo/1", 0), ("/groups/1", 1)] {
         let body = operator.get(page).await.body;
@@ -550,7 +550,7 @@ async fn what_a_role_may_not_do_is_offered_on_no_page() {
     }
     assert!(operator.get("/failed-events/odoo/1").await.body.contains("data-retry-main"));
 
-    // A plan, an operation and what it discarded, as somebody sees them who may not act on them.
+    // A plan, an operation and what it discarded, as shown to a user who may not act on them.
     let mut administrator = Browser::signed_in(&hospital, "administrator").await;
     let made = administrator.form("/api/plan_operation", &[("kind", "discard"), ("rows[]", "odoo:1:5")]).await;
     let plan = made.header("location").strip_prefix(BASE).expect("the plan").to_owned();
@@ -576,7 +576,7 @@ async fn what_a_role_may_not_do_is_offered_on_no_page() {
     }
 }
 
-/// What somebody of a role is told of a right that they do not have.
+/// Returns the refusal for a right that a role lacks.
 fn lacks(role: Role, right: Right) -> String {
     Person { role, ..Person::anybody() }.lacks(right).expect("they lack it").to_string()
 }
@@ -596,7 +596,7 @@ async fn what_a_role_may_not_do_is_refused() {
     assert!(!viewer.get("").await.body.contains("/accounts\""), "no way to what is not theirs");
 }
 
-/// Makes a token as a person does, and answers it.
+/// Creates a token as a user does, and returns it.
 pub(super) async fn make_token(browser: &mut Browser<'_>, fields: &[(&str, &str)]) -> String {
     browser.get("/account").await;
     let fields = [&[("password", PASSWORD)], fields].concat();
@@ -666,7 +666,7 @@ async fn an_old_script_sends_name_and_password_and_a_browser_cannot_be_made_to()
     assert_eq!(script(&hospital, Method::GET, "/apps", Some(&basic("operator", "wrong"))).await.status, 401);
     assert_eq!(script(&hospital, Method::POST, &reset, Some(&basic("viewer", PASSWORD))).await.status, 403);
 
-    // A browser that has kept the credentials sends them along, and a mark of its own with them.
+    // A browser that has kept the credentials sends them along, with a header of its origin.
     for (name, value) in [
         ("origin", "http://evil.example"),
         ("origin", "null"),
@@ -683,7 +683,7 @@ async fn an_old_script_sends_name_and_password_and_a_browser_cannot_be_made_to()
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{name}: {value}");
     }
     assert_eq!(hospital.retries("Odoo").await[&1].0, 5);
-    // And it is never asked for them.
+    // And it is never prompted for them.
     let request = Request::get(format!("{BASE}/api/news?query=&mark=")).header("referer", "http://console.test/x");
     let answer = hospital.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
@@ -692,9 +692,9 @@ async fn an_old_script_sends_name_and_password_and_a_browser_cannot_be_made_to()
     );
 
     assert_eq!(script(&hospital, Method::POST, &reset, Some(&operator)).await.status, StatusCode::OK);
-    let prover = Prover::new();
+    let checker = PasswordChecker::new();
     let other =
-        NewPassword { hash: prover.hash("another one entirely").await.unwrap(), must_change: false, until: None };
+        NewPassword { hash: checker.hash("another one entirely").await.unwrap(), must_change: false, until: None };
     hospital.console.parts.store.set_password("operator", &other, None).await.unwrap().unwrap();
     assert_eq!(
         script(&hospital, Method::GET, "/apps", Some(&operator)).await.status,
@@ -730,14 +730,14 @@ async fn guessing_is_slowed_down_and_the_owner_still_comes_in() {
     assert_eq!(own.sign_in("viewer", PASSWORD, "").await.status, StatusCode::SEE_OTHER, "in her own browser");
 }
 
-/// The part of a page that stands between two texts.
+/// Returns the part of a page between two texts.
 fn between<'p>(page: &'p str, from: &str, until: &str) -> &'p str {
     let rest = page.split_once(from).unwrap_or_else(|| panic!("no {from} in {page}")).1;
     rest.split_once(until).unwrap_or_else(|| panic!("no {until} in {page}")).0
 }
 
-/// A computer of the ward, which others have signed in from: a machine that has a new browser for each password has none
-/// that anybody has signed in from.
+/// A computer of the ward from which others have signed in: a machine that uses a new browser for each password has no
+/// browser from which anyone has signed in.
 #[tokio::test]
 async fn where_a_colleague_has_signed_in_nobody_waits_for_a_machine_at_the_same_address() {
     let hospital = with_accounts().await;
@@ -755,7 +755,7 @@ async fn where_a_colleague_has_signed_in_nobody_waits_for_a_machine_at_the_same_
     assert_eq!(ward.sign_in("operator", PASSWORD, "").await.status, StatusCode::SEE_OTHER);
 }
 
-/// Everybody on a network can choose from as many addresses of IPv6 as they like.
+/// Every client on a network can choose any number of IPv6 addresses.
 #[tokio::test]
 async fn guesses_from_many_addresses_of_one_ipv6_network_share_a_lane() {
     let hospital = with_accounts().await;
@@ -770,7 +770,7 @@ async fn guesses_from_many_addresses_of_one_ipv6_network_share_a_lane() {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, 4711)));
         statuses.push(hospital.send(request).await.status.as_u16());
     }
-    // Those of twelve machines would all be tried.
+    // From twelve machines, all would be tried.
     assert_eq!((statuses[0], statuses[11]), (401, 429), "{statuses:?}");
 }
 
@@ -801,8 +801,9 @@ async fn no_new_account_looks_like_another_one() {
             }
         }
     }
-    // An account that was there before keeps its name.
-    let password = NewPassword { hash: Prover::new().hash(PASSWORD).await.unwrap(), must_change: false, until: None };
+    // An existing account keeps its name.
+    let password =
+        NewPassword { hash: PasswordChecker::new().hash(PASSWORD).await.unwrap(), must_change: false, until: None };
     let (name, created_by) = (mixed.to_owned(), "test".to_owned());
     store
         .add_account(&NewAccount { name, role: Role::Viewer, applications: None, password, created_by })
@@ -812,7 +813,7 @@ async fn no_new_account_looks_like_another_one() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
 }
 
-/// "All" beside ticked boxes has two meanings: neither is guessed, and what was typed stays.
+/// "All" beside ticked boxes is ambiguous: neither is guessed, and what was typed remains.
 #[tokio::test]
 async fn an_account_is_for_all_applications_or_for_some_and_never_for_both() {
     let hospital = with_accounts().await;
@@ -834,14 +835,14 @@ async fn an_account_is_for_all_applications_or_for_some_and_never_for_both() {
     assert!(answer.body.contains("<title>Not saved · Accounts"), "{}", answer.body);
     let answer = administrator.form("/api/add_account", &[("name", "asha"), ("role", "operator"), ("all", "")]).await;
     assert!(answer.status == StatusCode::BAD_REQUEST && answer.body.contains("No application is selected"));
-    // The same of an account that is there: its form comes back open, and no other one.
+    // The same for an existing account: its form comes back open, and no other one.
     let both = [("name", "viewer"), ("role", "viewer"), ("all", "1"), ("applications[]", "odoo")];
     let answer = administrator.form("/api/change_account", &both).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert_eq!(answer.body.matches("All applications and some").count(), 1);
     assert_eq!(answer.body.matches("<details open>").count(), 1, "{}", answer.body);
     assert_eq!(store.account("viewer").await.unwrap().unwrap().applications, None);
-    // And of tokens for machines.
+    // And for service tokens.
     let both =
         [("name", "nagios"), ("right", "status"), ("all", "1"), ("applications[]", "odoo"), ("password", PASSWORD)];
     let answer = administrator.form("/api/make_service_token", &both).await;
@@ -854,7 +855,7 @@ async fn an_account_is_for_all_applications_or_for_some_and_never_for_both() {
     assert!(!answer.body.contains(PASSWORD), "a password never comes back");
 }
 
-/// Whoever mistypes finds the message at the field, in the form that was sent, with what was typed in it.
+/// After a mistake, the message is at the field, in the form that was sent, with what was typed in it.
 #[tokio::test]
 async fn what_is_wrong_with_a_field_of_an_account_form_stands_at_that_field() {
     let hospital = with_accounts().await;
@@ -914,7 +915,7 @@ async fn what_is_wrong_with_a_field_of_an_account_form_stands_at_that_field() {
         assert!(form.contains(&format!("id=\"{told}\"")) && form.contains(kept), "{case}");
         assert_eq!(answer.body.matches("class=\"field-problem\"").count(), 1, "{case}");
         assert!(!answer.body.contains(PASSWORD), "a password never comes back: {case}");
-        // A form within a question that can be opened comes back open.
+        // A form within an element that can be opened comes back open.
         let before = &answer.body[..answer.body.find(form).unwrap()];
         let folded = before.rfind("<details").filter(|at| !before[*at..].contains("</details>"));
         assert!(folded.is_none_or(|at| before[at..].split('>').next().unwrap().contains("open")), "{case}");
@@ -951,7 +952,7 @@ async fn what_ends_sessions_asks_before_and_answers_after() {
     }
 }
 
-/// A wrong password costs neither the name nor the way to the page that was asked for.
+/// A wrong password keeps the name and the page that was requested.
 #[tokio::test]
 async fn a_wrong_password_keeps_the_name_and_the_way() {
     let hospital = with_accounts().await;
@@ -970,7 +971,7 @@ async fn a_wrong_password_keeps_the_name_and_the_way() {
     assert!(!answer.body.contains("something else entirely"));
 }
 
-/// The addresses that the main navigation leads to.
+/// Returns the addresses in the main navigation.
 fn tabs(page: &str) -> Vec<&str> {
     let tabs = page.split("aria-label=\"Main\"").nth(1).and_then(|rest| rest.split("</nav>").next());
     let links = tabs.unwrap_or_default().split("href=\"").skip(1);
@@ -993,7 +994,7 @@ async fn who_is_not_signed_in_is_shown_no_pages_but_help_and_no_search() {
     let page = viewer.get("").await.body;
     assert_eq!(tabs(&page), ["", "/failed-events", "/groups", "/operations", "/history", "/applications", "/help"]);
     assert!(page.contains("role=\"search\""), "{page}");
-    // Where nobody signs in, everybody is shown everything.
+    // Where no one signs in, all users see everything.
     let open = Hospital::new(&[], &[]).await;
     assert!(open.page(BASE).await.body.contains("role=\"search\""));
 }
@@ -1037,8 +1038,8 @@ async fn the_last_administrator_and_oneself_are_kept() {
 }
 
 fn proxied(config: &mut Config) {
-    config.reached.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
-    config.access.way = Way::Proxy(Proxy {
+    config.network.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    config.access.way = AuthMode::Proxy(Proxy {
         user_header: "x-remote-user".into(),
         groups_header: Some("x-remote-groups".into()),
         roles: RoleNames { operator: vec!["it".into()], ..RoleNames::default() },
@@ -1046,7 +1047,7 @@ fn proxied(config: &mut Config) {
     });
 }
 
-/// The answer to a request on a connection from `peer`.
+/// Returns the answer to a request on a connection from `peer`.
 async fn ask_from(hospital: &Hospital, peer: &str, path: &str, headers: &[(&str, &[u8])]) -> Answer {
     let mut request = Request::get(format!("{BASE}{path}")).header(header::ACCEPT, "text/html");
     for (name, value) in headers {
@@ -1057,12 +1058,12 @@ async fn ask_from(hospital: &Hospital, peer: &str, path: &str, headers: &[(&str,
     hospital.send(request).await
 }
 
-/// A proxy that adds its header to what a browser sent, instead of replacing it, must not make anybody more than they are.
+/// A proxy that adds its header to what a browser sent, instead of replacing it, must not grant anyone more rights.
 #[tokio::test]
 async fn groups_are_believed_only_where_they_are_there_once() {
     let hospital = with(|config| {
         proxied(config);
-        if let Way::Proxy(proxy) = &mut config.access.way {
+        if let AuthMode::Proxy(proxy) = &mut config.access.way {
             proxy.roles.administrator = vec!["it-lead".into(), "équipe".into()];
             proxy.otherwise = Some(Role::Viewer);
         }
@@ -1125,25 +1126,25 @@ async fn a_proxys_word_is_taken_from_the_proxy_alone() {
     }
 }
 
-/// A page of a name that points at this machine (DNS rebinding) can send any header, also a proxy's: neither an open
-/// console nor one that believes a proxy may take the name that such a header says for the one that was asked for.
+/// A page of a name that points at this machine (DNS rebinding) can send any header, including a proxy's: neither an
+/// open console nor one that trusts a proxy may accept the name in such a header instead of the requested one.
 #[tokio::test]
 async fn the_name_that_was_asked_for_counts_beside_the_one_that_a_proxy_says() {
     let open = with(|config| {
-        config.reached.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-        config.access.way = Way::Open;
+        config.network.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.access.way = AuthMode::Open;
     })
     .await;
     let by_proxy = with(|config| {
         proxied(config);
-        config.reached.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.network.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     })
     .await;
-    let accounts = with(|config| config.reached.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]).await;
+    let accounts = with(|config| config.network.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]).await;
     let known = with(|config| {
         proxied(config);
-        config.reached.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-        config.reached.hosts = vec!["console.hospital.example".into()];
+        config.network.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.network.hosts = vec!["console.hospital.example".into()];
     })
     .await;
     let (forwarded_host, forwarded) = ("x-forwarded-host", "forwarded");
@@ -1160,7 +1161,7 @@ async fn the_name_that_was_asked_for_counts_beside_the_one_that_a_proxy_says() {
         (&known, "127.0.0.1:9080", Some((forwarded_host, "console.hospital.example")), 200),
         (&known, "console.hospital.example", None, 200),
         (&known, "evil.example", Some((forwarded_host, "console.hospital.example")), 403),
-        // Where people sign in here, no name is lost.
+        // Where users sign in here, the name gives no access.
         (&accounts, "evil.example", Some((forwarded_host, "console.example")), 303),
     ] {
         let mut headers: Vec<(&str, &[u8])> =
@@ -1174,7 +1175,7 @@ async fn the_name_that_was_asked_for_counts_beside_the_one_that_a_proxy_says() {
 
 #[tokio::test]
 async fn cookies_are_secure_whenever_the_request_came_by_https() {
-    let hospital = with(|config| config.reached.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()]).await;
+    let hospital = with(|config| config.network.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()]).await;
     let request = Request::get(format!("{BASE}/sign-in"))
         .header(header::ACCEPT, "text/html")
         .header("x-forwarded-proto", "https")
@@ -1220,7 +1221,7 @@ async fn a_form_that_meets_an_ended_session_comes_back_with_what_was_ticked_and_
     for with_referer in [true, false] {
         let mut browser = Browser::signed_in(&hospital, "operator").await;
         browser.get(list).await;
-        // The session's cookie is gone, as after a sign-out in another tab; what was ticked is sent all the same.
+        // The session's cookie is missing, as after a sign-out in another tab; the ticked rows are sent all the same.
         browser.cookies.retain(|(name, _)| name != "atomfeed_session");
         let mut body = format!("form_token={}", browser.token);
         let push = atomfeed_console::model::filter::push;

@@ -1,4 +1,4 @@
-//! The audit log through the router: what is on record, who may see it, and that nothing happens without it.
+//! The audit log through the router: what is recorded, who may see it, and that nothing happens without it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn rows(count: i64) -> Vec<Row> {
     (1..=count).map(|id| row(id, "2026-11-20 08:00:00")).collect()
 }
 
-/// Newest first.
+/// Returns the entries, newest first.
 async fn entries(hospital: &Hospital) -> Vec<AuditEntry> {
     hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 1000).await.expect("the log")
 }
@@ -29,7 +29,7 @@ fn said(entries: &[AuditEntry]) -> Vec<(&str, Option<&str>, &str, &str)> {
         .collect()
 }
 
-/// Waits for what the end of a download puts on record, in a task of its own.
+/// Waits for what a separate task records at the end of a download.
 async fn ended(hospital: &Hospital, number: usize) -> Vec<AuditEntry> {
     for _ in 0..500 {
         let entries = entries(hospital).await;
@@ -80,7 +80,7 @@ async fn an_export_is_on_record_with_its_filter_and_its_number_of_rows() {
     let hospital = Hospital::new(&rows(120), &rows(2)).await;
     hospital.get("/atomfeed-console/failed-events.csv?app=odoo&q=did+not").await;
     let entries = ended(&hospital, 2).await;
-    // People search for names and numbers of patients: the text itself is on no record.
+    // Users search for names and numbers of patients: the text itself is not recorded.
     let filter = entries.last().expect("an entry").what.clone();
     assert!(filter.starts_with("CSV, filter app=odoo, a text of 7 characters with the hash "), "{filter}");
     let end = format!("{filter}: 120 rows");
@@ -117,7 +117,7 @@ async fn an_action_is_on_record_before_and_after() {
     assert_eq!(hospital.console.parts.store.verify_audit(None).await.expect("a verdict").broken, None);
 }
 
-/// A hospital where people sign in.
+/// A hospital where users sign in.
 async fn with_accounts(odoo: &[Row], openelis: &[Row]) -> Hospital {
     Hospital::with(odoo, openelis, "/atomfeed-console", |config| config.access = Access::default()).await
 }
@@ -126,7 +126,7 @@ fn administrator() -> Person {
     Person::anybody()
 }
 
-/// Makes the log refuse what is added to it, as a full disk would.
+/// Makes the log refuse new entries, as a full disk would.
 async fn refuse_entries(hospital: &Hospital) {
     use sqlx::Connection;
     let path = hospital.console.parts.config.store.display().to_string();

@@ -14,7 +14,8 @@ const RETRY: &str = "/atomfeed-console/api/retry";
 
 const BLOCKED: &str = "A waiting event of this feed has no time of failure. It blocks all retries of the feed";
 
-/// 1 is an ordinary one; 2 and 3 have no address, 4 and 5 no time, 6 no title; 7 waits without an address, 8 without a time.
+/// Row 1 is ordinary; 2 and 3 have no address, 4 and 5 no time, 6 no title; 7 waits without an address, 8 without a
+/// time.
 async fn hospital() -> Hospital {
     let mut rows: Vec<Row> = (1..=8).map(|id| row(id, "2026-11-20 08:00:00")).collect();
     rows.iter_mut().for_each(|row| row.error = "The same fault in all of them".to_owned());
@@ -152,7 +153,7 @@ async fn plans_and_requests_leave_them_out_and_say_so() {
         let plan = hospital.page(answer.header("location")).await.body;
         assert!(plan.contains(told) && plan.contains("1 event has no title"), "{plan}");
     }
-    // Named ones, in a plan, at once, as JSON and in the old JSON.
+    // Named rows: in a plan, at once, as JSON and in the old JSON.
     let named: Vec<(&str, &str)> = ["odoo:2:5", "odoo:3:5", "odoo:4:5", "odoo:5:5"].map(|row| ("rows[]", row)).to_vec();
     let kind = [&[("kind", "retry")][..], &named[..]].concat();
     for (path, fields) in [(PLAN, &kind), (RETRY, &named)] {
@@ -178,7 +179,7 @@ async fn plans_and_requests_leave_them_out_and_say_so() {
     }
     assert_eq!(retries(&hospital).await, [5, 5, 5, 5, 5, 5, 2, 2]);
 
-    // Beside others they are left out, and the others are retried.
+    // Together with others they are left out, and the others are retried.
     hospital.form(RETRY, &[&named[..], &[("rows[]", "odoo:1:5"), ("rows[]", "odoo:6:5")]].concat()).await;
     let operation = newest_operation(&hospital).await;
     assert_eq!((operation.counts.asked, operation.counts.reset, operation.untitled), (2, 2, 1));
@@ -220,7 +221,7 @@ async fn a_missing_title_is_warned_of_on_the_page_of_the_event() {
     assert!(obstacle::UNTITLED.starts_with("No title: some consumers"));
     let titled = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
     assert!(!titled.contains("No title:"), "{titled}");
-    // Where no retry is offered, there is nothing to warn of.
+    // Where no retry is offered, there is no warning.
     hospital.execute("Odoo", "UPDATE failed_events SET title = ''").await;
     let lost = hospital.page("/atomfeed-console/failed-events/odoo/2").await.body;
     assert!(!lost.contains("No title:"), "{lost}");
@@ -240,14 +241,14 @@ async fn the_plan_of_a_discard_speaks_of_no_work_and_a_retry_counts_none_twice()
         assert!(!plan.contains(word), "{word}: {plan}");
     }
     assert!(plan.contains("Feed after this") && plan.contains("4 of 9 failed events left."), "{plan}");
-    // Waiting and exhausted ones alike: nine events, none of them counted once more as one that waits.
+    // Waiting and exhausted ones alike: nine events, none of them counted again as a waiting one.
     let named: Vec<String> = (1..=9).map(|id| format!("odoo:{id}:{}", if id <= 4 { 2 } else { 5 })).collect();
     let mut fields = vec![("kind", "retry")];
     fields.extend(named.iter().map(|row| ("rows[]", row.as_str())));
     let answer = hospital.form(PLAN, &fields).await;
     let plan = hospital.page(answer.header("location")).await.body;
     assert!(plan.contains("9 events, 5 per run every 30 s: about 60 s") && !plan.contains("counted here"), "{plan}");
-    // Of those alone that nobody retries, the four others are work beside them.
+    // Only the exhausted ones: the other four are additional work.
     let answer = hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo&state=exhausted")]).await;
     let plan = hospital.page(answer.header("location")).await.body;
     assert!(

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::hospital::{ENCOUNTERS, Hospital, row};
 
-/// AngularJS encoded the feed's address once, all of it.
+/// AngularJS encoded the whole feed address once.
 const ENCODED: &str = "http%3A%2F%2Fopenmrs%3A8080%2Fopenmrs%2Fws%2Fatomfeed%2Fencounter%2Frecent";
 
-/// A category with every key that the old console's answer had.
+/// Returns a category with every key that the old console's answer had.
 fn category(term: &str) -> Value {
     json!({ "term": term, "label": Value::Null, "scheme": Value::Null, "schemeResolved": Value::Null })
 }
@@ -132,7 +132,7 @@ async fn a_feeds_status_asks_nothing_of_a_database_that_was_just_polled() {
     assert!(counts.contains(&json!(1)), "{feeds}");
     assert_eq!(source.statements(), before);
 
-    // What the next poll sees is what the next answer says.
+    // The next answer reports what the next poll sees.
     hospital.execute("Odoo", "DELETE FROM failed_events").await;
     hospital.look("odoo").await;
     let feeds = hospital.get("/atomfeed-console/apps/Odoo/feedStatus").await.json();
@@ -210,7 +210,7 @@ async fn an_id_of_any_form_is_found_however_often_it_was_encoded() {
         |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
     for id in ids {
         let once = encode(id);
-        // `100%` encoded twice is `100%25` encoded once. That id is there as well, and what came comes first.
+        // `100%` encoded twice is `100%25` encoded once. That id exists as well, and an id is first read as received.
         let forms = if id == "100%" { vec![once] } else { vec![once.clone(), encode(&once)] };
         for form in &forms {
             let log = hospital.get(&format!("/atomfeed-console/apps/Odoo/failedEvent/{form}/retryLog")).await;
@@ -219,7 +219,7 @@ async fn an_id_of_any_form_is_found_however_often_it_was_encoded() {
         let last = forms.last().unwrap();
         assert_eq!(reset(&hospital, "Odoo", last).await.header("x-rows-reset"), "1", "{id} as {last}");
     }
-    // Each of them once: none was taken for another.
+    // Each of them once: none was mistaken for another.
     let set_back = hospital.numbers("Odoo", "SELECT COUNT(*) FROM failed_events WHERE retries = 0").await;
     assert_eq!(set_back, [ids.len() as i64]);
     let log = hospital.get("/atomfeed-console/apps/Odoo/failedEvent/no%2520such/retryLog").await;
@@ -235,7 +235,7 @@ async fn a_reset_takes_no_more_than_eight_statements_of_the_source() {
     let before = source.statements();
     let answer = reset(&hospital, "Odoo", &rows[0].event).await;
     assert_eq!((answer.status, answer.header("x-rows-reset")), (StatusCode::OK, "1"));
-    // The row is looked for, and changed, each in a transaction.
+    // The row is searched for, and changed, each in a transaction.
     let sent = source.statements() - before;
     assert!(sent <= 8, "{sent} statements");
     let now = hospital.retries("Odoo").await;

@@ -1,4 +1,5 @@
-//! No two controls of a page have one name unless they do the same: whoever hears a page hears names, and no lines and tables.
+//! No two controls of a page have one name unless they do the same: users of screen readers hear names, not lines and
+//! tables.
 
 use std::collections::BTreeMap;
 
@@ -21,16 +22,16 @@ impl Element {
 /// A control: its name, and what it does.
 type Control = (String, String);
 
-/// A form: where it goes, what it sends beside its button, and its buttons.
+/// A form: its target, what it sends in addition to its button, and its buttons.
 type Form = (String, Vec<String>, Vec<Control>);
 
-/// The controls of the main part of a page.
+/// Returns the controls of the main part of a page.
 fn controls(html: &str) -> Vec<Control> {
     let main = html.split_once("<main").expect("a main part").1;
     let mut rest = main.split_once("</main>").expect("its end").0;
     rest = rest.split_once('>').expect("the end of its tag").1;
     let (mut open, mut found): (Vec<Element>, Vec<Control>) = (Vec::new(), Vec::new());
-    // Its buttons are told at its end, when it is known what it sends.
+    // Its buttons are recorded at its end, when it is known what it sends.
     let mut form: Option<Form> = None;
     while let Some(at) = rest.find('<') {
         let text = unescaped(&rest[..at]);
@@ -71,11 +72,11 @@ fn controls(html: &str) -> Vec<Control> {
     found
 }
 
-/// What an element is that has come to its end.
+/// Records what an element is, at its end.
 fn close(element: Element, open: &[Element], form: &mut Option<Form>, found: &mut Vec<Control>) {
     let said = if element.get("aria-label").is_empty() { &element.text } else { element.get("aria-label") };
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    // What the browser's part shows once there is something to say.
+    // Filled by the browser's script once there is something to say.
     if said.is_empty() && element.attributes.contains_key("hidden") {
         return;
     }
@@ -101,7 +102,7 @@ fn close(element: Element, open: &[Element], form: &mut Option<Form>, found: &mu
     }
 }
 
-/// A tag, and what comes after it.
+/// Returns a tag, and what follows it.
 fn tag(html: &str) -> (Element, &str) {
     let mut element = Element::default();
     let mut rest = &html[1..];
@@ -131,7 +132,7 @@ fn unescaped(text: &str) -> String {
     signs.iter().fold(text.to_owned(), |text, (written, sign)| text.replace(written, sign))
 }
 
-/// Names that are of controls which do different things.
+/// Returns the names that controls with different effects share.
 fn doubled(html: &str) -> Vec<String> {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     let mut doubled = Vec::new();
@@ -185,7 +186,7 @@ async fn no_two_controls_of_a_page_have_one_name_unless_they_do_the_same() {
         let answer = hospital.form(&format!("/atomfeed-console/api/{path}"), fields).await;
         assert!(answer.status.is_redirection(), "{path}: {}", answer.body);
     };
-    // Two retries that run, two discards, plans, and rows that left.
+    // Two running retries, two discards, plans, and deleted rows.
     form("retry", &[("rows[]", "odoo:1:5"), ("rows[]", "odoo:2:5"), ("rows[]", "openelis:1:5")]).await;
     form("plan_operation", &[("kind", "discard"), ("rows[]", "odoo:4:5"), ("rows[]", "odoo:5:5")]).await;
     form("start_operation", &[("id", "2"), ("reason", "test")]).await;

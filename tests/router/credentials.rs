@@ -1,10 +1,10 @@
-//! How long what lets somebody in goes on doing so: sessions, passwords, tokens, and the marks of browsers.
+//! How long credentials remain valid: sessions, passwords, tokens, and the marks of browsers.
 
 use std::time::Duration;
 
 use atomfeed_console::{
     model::audit::AuditFilter,
-    server::{security::passwords::Prover, store::NewPassword},
+    server::{security::passwords::PasswordChecker, store::NewPassword},
 };
 use axum::{
     body::Body,
@@ -17,7 +17,7 @@ use super::{
     hospital::{Hospital, row},
 };
 
-/// Opens the store beside the console, to let time pass in it.
+/// Opens the store beside the console, to shift times in it.
 pub(super) async fn store_of(hospital: &Hospital) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(&hospital.console.parts.config.store)
@@ -25,7 +25,7 @@ pub(super) async fn store_of(hospital: &Hospital) -> SqliteConnection {
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
-/// Lets every session be last used so much longer ago.
+/// Moves the last use of every session this much further into the past.
 async fn let_pass(hospital: &Hospital, seconds: i64) {
     let mut store = store_of(hospital).await;
     sqlx::query("UPDATE sessions SET last_used_at = last_used_at - ?")
@@ -40,7 +40,7 @@ async fn last_used(hospital: &Hospital) -> Vec<i64> {
     sqlx::query_scalar("SELECT last_used_at FROM sessions ORDER BY number").fetch_all(&mut store).await.unwrap()
 }
 
-/// Kind and what of the newest entries of the audit log, newest first, without those of tokens that do not work any more.
+/// Returns kind, text and outcome of the newest entries of the audit log, newest first, without refused access.
 pub(super) async fn on_record(hospital: &Hospital, entries: usize) -> Vec<(String, String, String)> {
     let found = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 1_000).await.unwrap();
     let found = found.into_iter().filter(|entry| entry.kind != "access_refused").take(entries);
@@ -48,7 +48,7 @@ pub(super) async fn on_record(hospital: &Hospital, entries: usize) -> Vec<(Strin
 }
 
 async fn one_time_password(hospital: &Hospital, name: &str) -> String {
-    let (password, kept) = Prover::new().one_time().await.unwrap();
+    let (password, kept) = PasswordChecker::new().one_time().await.unwrap();
     hospital.console.parts.store.set_password(name, &kept, None).await.unwrap().unwrap();
     password
 }
@@ -74,12 +74,12 @@ async fn a_session_that_nobody_touches_ends_while_its_page_stays_open() {
         assert!(!lost(&answer), "{path} is answered as long as the session lasts: {}", answer.status);
         assert_eq!(last_used(&hospital).await, before, "{path} is no use of the session");
     }
-    // A browser says by itself what a script asks for, whatever the path.
+    // A browser itself marks what a script requests, whatever the path.
     for (name, value) in [("sec-fetch-mode", "cors"), ("sec-fetch-mode", "same-origin"), ("sec-purpose", "prefetch")] {
         browser.send(Request::get(format!("{BASE}/failed-events")).header(name, value), Body::empty()).await;
         assert_eq!(last_used(&hospital).await, before, "{name}: {value}");
     }
-    // What somebody adds to a page's own request keeps nothing.
+    // Headers added to a page's own request do not extend the session.
     let forged = Request::get(format!("{BASE}/api/news?query=&mark="))
         .header("sec-fetch-mode", "navigate")
         .header("sec-fetch-user", "?1")
@@ -175,7 +175,7 @@ async fn an_administrators_new_password_ends_the_persons_tokens_and_their_own_ch
     assert_eq!(hospital.console.parts.store.tokens_of(account.id).await.unwrap().len(), 0);
 }
 
-/// An account that had a one-time password and tokens before tokens ended with it.
+/// An account with a one-time password and tokens, from before tokens ended with it.
 #[tokio::test]
 async fn a_token_rests_until_its_owner_has_a_password_of_their_own() {
     let hospital = with_accounts().await;
@@ -268,8 +268,8 @@ async fn a_planted_mark_of_a_browser_is_not_kept() {
     assert_eq!(victim.sign_in("viewer", PASSWORD, "").await.status, StatusCode::SEE_OTHER);
     assert_ne!(mark(&victim), first, "each sign-in gives another one");
 
-    // Whoever planted it shares nothing with the victim: their mistakes do not count in the victim's own browser, and
-    // the victim's browser is not known by that mark.
+    // The attacker who planted it shares nothing with the victim: their mistakes do not count in the victim's browser,
+    // and that mark does not identify the victim's browser.
     for _ in 0..12 {
         let mut stranger = Browser::new(&hospital);
         stranger.cookies.push(("atomfeed_browser".into(), planted.clone()));
@@ -280,7 +280,7 @@ async fn a_planted_mark_of_a_browser_is_not_kept() {
     assert_eq!(victim.sign_in("viewer", PASSWORD, "").await.status, StatusCode::SEE_OTHER);
 }
 
-/// People who share a machine stay known in its browser.
+/// Users who share a machine stay known in its browser.
 #[tokio::test]
 async fn a_browser_stays_known_to_everybody_who_has_signed_in_from_it() {
     let hospital = with_accounts().await;
@@ -303,12 +303,12 @@ async fn what_a_browser_keeps_is_cleared_at_sign_out_only_where_nothing_else_liv
             config.access = Default::default();
             if https {
                 let origin = atomfeed_console::server::config::Origin { https: true, host: "console.test".into() };
-                config.reached.public_origin = Some(origin);
+                config.network.public_origin = Some(origin);
             }
         })
         .await;
         let base = if base == "/" { "" } else { base };
-        let hash = Prover::new().hash(PASSWORD).await.unwrap();
+        let hash = PasswordChecker::new().hash(PASSWORD).await.unwrap();
         let account = atomfeed_console::server::store::NewAccount {
             name: "asha".into(),
             role: atomfeed_console::model::Role::Viewer,

@@ -1,4 +1,4 @@
-//! The main job as a browser without JavaScript does it: a form, a redirect, a page that says what became of it.
+//! The main task as a browser without JavaScript does it: a form, a redirect, a page that reports the result.
 
 use axum::http::StatusCode;
 
@@ -42,11 +42,11 @@ async fn whoever_retries_a_row_comes_back_to_its_place_on_the_list() {
     let answer = hospital.form(&format!("{RETRY}?at=1"), &[("only", "odoo:2:5"), ("back", back)]).await;
     let list = "/atomfeed-console/failed-events?app=odoo&state=exhausted&sort=oldest&at=1&done=1";
     assert_eq!(answer.header("location"), format!("{list}#here"));
-    // The row has left the filter: the one that stands in its place now is where they are.
+    // The row no longer matches the filter: the place is the row that is now where it was.
     let page = hospital.page(list).await.body;
     let here = page.split("id=\"here\"").nth(1).expect("a place");
     assert!(here.split("</tr>").next().is_some_and(|row| row.contains("/failed-events/odoo/3?")), "{page}");
-    // Where it is still on the list, it is the row itself.
+    // If it is still on the list, the place is the row itself.
     let page = hospital.page("/atomfeed-console/failed-events?app=odoo&sort=oldest&at=0&done=1").await.body;
     let here = page.split("id=\"here\"").nth(1).expect("a place");
     assert!(here.split("</tr>").next().is_some_and(|row| row.contains("/failed-events/odoo/2?")), "{page}");
@@ -154,12 +154,12 @@ const PLAN: &str = "/atomfeed-console/api/plan_operation";
 const START: &str = "/atomfeed-console/api/start_operation";
 const TURN: &str = "/atomfeed-console/api/turn_operation";
 
-/// The fields of a page's form that its button with this text would send, as a browser does.
+/// Returns the fields of a page's form that its button with this text would send, as a browser does.
 fn fields_of(page: &str, button: &str) -> Vec<(String, String)> {
     let form = page.split("<form").find(|form| form.contains(button)).expect("the form of the button");
     let form = form.split("</form>").next().unwrap_or_default();
     let pressed = form.split("<button").find(|tag| tag.contains(button)).unwrap_or_default();
-    // A button can be of a form that stands elsewhere.
+    // A button can belong to a form elsewhere on the page.
     let named = pressed.split(" form=\"").nth(1).and_then(|rest| rest.split('"').next());
     let form = named.map_or(form, |id| {
         let named = page.split("<form").find(|form| form.contains(&format!("id=\"{id}\"")));
@@ -201,7 +201,7 @@ async fn everything_can_be_retried_and_discarded_from_the_list_without_a_filter(
 async fn a_mistake_in_a_form_comes_back_on_the_page_that_it_was_sent_from() {
     let hospital = Hospital::new(&three(), &three()).await;
     let list = "/failed-events?app=odoo&state=exhausted";
-    // Nothing ticked, by either button of the list.
+    // Nothing is ticked, with either button of the list.
     for (to, fields) in [(RETRY, vec![("back", list)]), (PLAN, vec![("back", list), ("kind", "discard")])] {
         let answer = hospital.form(to, &fields).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
@@ -213,7 +213,7 @@ async fn a_mistake_in_a_form_comes_back_on_the_page_that_it_was_sent_from() {
             "and its filter"
         );
     }
-    // What was ticked stays ticked.
+    // Ticked rows stay ticked.
     hospital.execute("Odoo", "UPDATE failed_events SET retries = 0 WHERE id = 1").await;
     let fields = [("back", list), ("kind", "retry"), ("rows[]", "odoo:2:5"), ("rows[]", "nonsense")];
     let answer = hospital.form(PLAN, &fields).await;
@@ -224,11 +224,11 @@ async fn a_mistake_in_a_form_comes_back_on_the_page_that_it_was_sent_from() {
     };
     assert!(row("odoo:2:5").contains(" checked"), "{}", row("odoo:2:5"));
     assert!(!row("odoo:3:5").contains(" checked"), "{}", row("odoo:3:5"));
-    // The discarded.
+    // Discarded events.
     let answer = hospital.form(PLAN, &[("back", "/discarded"), ("kind", "restore")]).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(answer.body.contains("No discarded event is selected.") && answer.body.contains("<h1>Discarded"));
-    // A page that is none, or of another site: the problem is the page.
+    // An invalid page, or one of another site: the problem is a page itself.
     for back in ["//evil.example/", "/api/retry", ""] {
         let answer = hospital.form(RETRY, &[("back", back)]).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
@@ -254,7 +254,7 @@ async fn what_was_typed_into_a_plan_comes_back_with_the_message() {
     for kept in ["value=\"Odoo &lt;is&gt; back\"", "value=\"twelve\"", "value=\"2\"", "href=\"#field-per_minute\""] {
         assert!(body.contains(kept), "{kept}: {body}");
     }
-    // And a plan that is dropped leads back to the list that it was made from.
+    // And a cancelled plan leads back to the list that it was made from.
     let cancel = fields_of(&page.body, "Cancel");
     let cancel: Vec<(&str, &str)> = cancel.iter().map(|(key, value)| (&**key, &**value)).collect();
     let answer = hospital.form(TURN, &cancel).await;

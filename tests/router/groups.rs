@@ -1,8 +1,8 @@
-//! Groups as a browser meets them: many failed events, few faults, and a note that outlives them.
+//! Groups as a browser sees them: many failed events, few faults, and a note that remains after them.
 
 use atomfeed_console::{
     model::{Person, Role, RowId},
-    server::config::{Access, Way},
+    server::config::{Access, AuthMode},
 };
 use axum::http::StatusCode;
 
@@ -68,7 +68,7 @@ async fn a_group_is_retried_from_its_page_and_nothing_else() {
     assert_eq!((openelis[&1].0, openelis[&2].0), (0, 5));
 }
 
-/// The failed events of Odoo that a list names, in its order.
+/// Returns the failed events of Odoo that a list names, in its order.
 fn odoo_rows(page: &str) -> Vec<i64> {
     let links = page.split("/failed-events/odoo/").skip(1);
     let mut ids: Vec<i64> =
@@ -91,7 +91,7 @@ async fn a_group_is_a_filter_of_the_list_with_every_other_filter() {
     assert!(of_group.contains("Bad response code of 404"));
     assert!(of_group.contains(&format!("name=\"group\" value=\"{fault}\"")), "the form keeps it");
     assert_eq!(odoo_rows(&list(&format!("group={fault}&app=odoo&sort=id-up")).await), [9, 10, 11, 12]);
-    // What only the source can tell, and what only the ledger can.
+    // What only the source can check, and what only the ledger can.
     assert_eq!(
         odoo_rows(&list(&format!("group={fault}&app=odoo&sort=id-up&q=10000000-0000-4000-8000-000000000011")).await),
         [11]
@@ -112,7 +112,7 @@ async fn a_group_is_a_filter_of_the_list_with_every_other_filter() {
     let plan = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
     assert_eq!(plan.planned, Some(4), "those of Odoo in the group, and no others");
     assert_eq!(plan.scope, format!("all failed events with retries used up in Odoo, of group {fault}"));
-    // Nobody knows a group by its number.
+    // Users do not know a group by its number.
     let title = hospital.console.parts.store.group_title(fault, None).await.unwrap().expect("the group");
     let named = format!("in Odoo, of “{}", title.chars().take(20).collect::<String>());
     let page = hospital.page("/atomfeed-console/operations/1").await.body;
@@ -159,7 +159,7 @@ async fn a_list_of_a_group_goes_on_from_page_to_page_both_ways() {
 
 #[tokio::test]
 async fn the_pages_of_a_group_hold_each_event_once_the_newest_first() {
-    // Many at the same time, so that the time alone decides nothing.
+    // Many at the same time, so that the time alone does not decide the order.
     let odoo: Vec<Row> = (1..=130).map(|id| of(id, "Bad response code of 404")).collect();
     let openelis: Vec<Row> = (1..=70).map(|id| of(id, "Bad response code of 404")).collect();
     let hospital = Hospital::new(&odoo, &openelis).await;
@@ -198,7 +198,7 @@ async fn a_note_is_shown_to_everybody_and_outlives_its_failed_events() {
     }
     assert!(hospital.page("/atomfeed-console/failed-events/odoo/3").await.body.contains("come late"));
     hospital.execute("Odoo", "DELETE FROM failed_events WHERE id <= 8").await;
-    hospital.console.parts.watch.look_again("odoo").await;
+    hospital.console.parts.watch.poll_now("odoo").await;
     let quiet = hospital.page("/atomfeed-console/groups?quiet=1").await;
     assert!(quiet.body.contains("come late"), "{}", quiet.body);
     let empty = [("fault", fault.as_str()), ("seen", "1"), ("what", " "), ("todo", ""), ("looks_after", "")];
@@ -208,7 +208,7 @@ async fn a_note_is_shown_to_everybody_and_outlives_its_failed_events() {
     assert!(!hospital.page("/atomfeed-console/groups?quiet=1").await.body.contains("come late"));
 }
 
-/// Two people write at once: the second one sees both versions, and decides.
+/// Two users write at once: the second one sees both versions, and decides.
 #[tokio::test]
 async fn a_note_saved_over_another_is_a_conflict_shown_side_by_side() {
     let hospital = hospital().await;
@@ -235,13 +235,13 @@ async fn a_note_saved_over_another_is_a_conflict_shown_side_by_side() {
     }
     assert_eq!(conflict.body.matches("api/write_note\"").count(), 1, "one form, not two");
     assert!(hospital.page("/atomfeed-console/groups/1").await.body.contains("hers"), "nothing was written over");
-    // Having seen it, one may.
+    // After seeing it, the user may save.
     assert_eq!(write("his", "", "2").await.status, StatusCode::SEE_OTHER);
     let page = hospital.page("/atomfeed-console/groups/1").await.body;
     for words in ["2 earlier versions", "call the lab", "the first"] {
         assert!(page.contains(words), "{words}: {page}");
     }
-    // A form that says nothing of a version has seen none.
+    // A form without a version has seen none.
     let fields = [("fault", "1"), ("what", "blind")];
     let blind = hospital.form("/atomfeed-console/api/write_note", &fields).await;
     assert_eq!(blind.status, StatusCode::CONFLICT);
@@ -284,7 +284,7 @@ async fn a_group_shows_error_texts_of_its_events_to_those_who_may_read_them() {
     assert!(!viewers.contains("org.bahmni.Secret") && !viewers.contains("Error text 1"), "{viewers}");
 }
 
-/// What names a group stands at the end of a text, below everything that only passed it on.
+/// The cause that names a group is at the end of a text, below everything that only passed it on.
 #[tokio::test]
 async fn the_error_text_of_a_group_shows_the_cause_that_names_it() {
     let frames = "\tat org.bahmni.feed.Worker.run(Worker.java:17)\n".repeat(60);
@@ -304,11 +304,11 @@ fn of_odoo_alone() -> atomfeed_console::model::Person {
     Person { role: Role::Operator, applications: Some(["odoo".to_owned()].into()), ..Person::anybody() }
 }
 
-/// The number of a hidden failed event says nothing of when it failed: it is as one that does not exist.
+/// The number of a hidden failed event reveals nothing of when it failed: it is treated as one that does not exist.
 #[tokio::test]
 async fn a_page_of_a_group_cannot_begin_at_an_event_that_is_hidden() {
     let odoo: Vec<Row> = (1..=3).map(|id| of(id, "Bad response code of 404")).collect();
-    // Later than those of Odoo: from there on, all of Odoo would be shown.
+    // Later than those of Odoo: starting there would show all of Odoo.
     let hidden = Row { error: "Bad response code of 404".into(), ..row(1, "2026-11-20 09:00:00") };
     let hospital = Hospital::with(&odoo, &[hidden], "/atomfeed-console", |config| {
         config.access = atomfeed_console::server::config::Access::default();
@@ -405,7 +405,7 @@ async fn two_causes_are_two_groups_though_their_texts_end_without_a_line_end() {
 #[tokio::test]
 async fn a_group_was_seen_first_and_last_when_it_was_and_not_at_the_full_hour() {
     let hospital = Hospital::new(&[of(1, "Bad response code of 500"), of(2, "Bad response code of 500")], &[]).await;
-    // In one hour, wherever the clock stands: the hour is not the time.
+    // Whatever the time of day, the start of the hour is not the time of the failure.
     let first = chrono::Utc::now() - chrono::TimeDelta::hours(30);
     let last = chrono::Utc::now() - chrono::TimeDelta::minutes(2);
     let text = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
@@ -429,7 +429,7 @@ async fn a_group_was_seen_first_and_last_when_it_was_and_not_at_the_full_hour() 
         (seconds(group.first_seen), seconds(group.last_seen)),
         (Some(first.timestamp()), Some(last.timestamp()))
     );
-    // A later look adds to the same hour.
+    // A later poll adds to the same hour.
     let later = last + chrono::TimeDelta::seconds(30);
     hospital
         .execute(
@@ -486,7 +486,7 @@ async fn what_a_form_did_is_told_to_who_opens_a_page_and_not_to_a_page_that_read
     assert!(read("/atomfeed-console/groups/1").await.contains("The note is saved."));
 }
 
-/// What is wrong once is tried again where it is read about.
+/// A single event is retried where it is shown.
 #[tokio::test]
 async fn one_event_of_a_group_is_retried_from_its_row_and_the_page_says_so() {
     let mut rows: Vec<Row> = (1..=3).map(|id| of(id, "Bad response code of 404")).collect();
@@ -521,7 +521,7 @@ async fn one_event_of_a_group_is_retried_from_its_row_and_the_page_says_so() {
 #[tokio::test]
 async fn who_may_not_retry_is_offered_no_retry_in_the_rows_of_a_group() {
     let hospital = Hospital::with(&[of(1, "Bad response code of 404")], &[], "/atomfeed-console", |config| {
-        config.access = Access { way: Way::Accounts, ..Access::default() };
+        config.access = Access { way: AuthMode::Accounts, ..Access::default() };
     })
     .await;
     hospital.followed().await;

@@ -1,4 +1,4 @@
-//! What the console remembers: found, told and exported when the row is long gone.
+//! What the console remembers: found, shown and exported after the row was deleted.
 
 use atomfeed_console::model::RowId;
 use axum::http::StatusCode;
@@ -8,7 +8,7 @@ use super::hospital::{Hospital, Row, row};
 const RECORD: &str = "10000000-0000-4000-8000-000000000001";
 const EVENT: &str = "00000000-0000-4000-8000-000000000001";
 
-/// Event 1 of Odoo has failed again and again, and then its retry succeeded.
+/// Event 1 of Odoo has failed repeatedly, and then its retry succeeded.
 async fn resolved() -> Hospital {
     let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 09:00:00")], &[]).await;
     hospital
@@ -52,7 +52,7 @@ async fn the_page_of_a_row_that_is_gone_tells_its_end() {
 async fn two_looks_in_one_minute_are_told_as_one_time() {
     let hospital = resolved().await;
     let body = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
-    // Between the looks a minute can have begun: then both times are there, and differ.
+    // If a minute begins between the polls, both times are there, and differ.
     for range in body.split("between ").skip(1).filter(|range| range.starts_with('<')) {
         let mut times = range.split("<time").skip(1).map(|time| time.split(['>', '<']).nth(1));
         assert_ne!(times.next(), times.next(), "{range}");
@@ -95,7 +95,7 @@ async fn who_helped_is_told_once_it_is_resolved() {
     assert!(page.body.contains("Retry requested"), "{}", page.body);
     hospital.execute("Odoo", "DELETE FROM failed_event_retry_log; DELETE FROM failed_events WHERE id = 1").await;
     hospital.look("odoo").await;
-    // The page that showed the failed event says so at the same address, with the way to the next of its list.
+    // The page of the failed event says so at the same address, with a link to the next one of its list.
     let page = hospital.page("/atomfeed-console/failed-events/odoo/1?app=odoo&done=1").await;
     assert!(page.body.contains("after your retry.") && page.body.contains("Back to the list"), "{}", page.body);
     let back = page.body.split("\">Back to the list").next().and_then(|before| before.rsplit("href=\"").next());

@@ -1,4 +1,4 @@
-//! A small hospital for the router's tests: SQLite databases made on the spot, and the console's own router on them.
+//! A small hospital for the router's tests: new SQLite databases, and the console's own router on them.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use atomfeed_console::{
     model::{ApplicationInfo, Backend, Kind, Limits, Person, concerns::ConcernSettings},
     paths::Base,
     server::{
-        config::{self, Access, Application, Config, Database, Secret, Way},
+        config::{self, Access, Application, AuthMode, Config, Database, Secret},
         http,
         security::secrets,
         state::Console,
@@ -22,10 +22,10 @@ use http_body_util::BodyExt;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tower::ServiceExt;
 
-/// Times out long before a person would, so that a source that hangs fails its test and not the whole run.
+/// Much shorter than a user would wait, so that a source that hangs fails its test and not the whole run.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A row of `failed_events` to make.
+/// A row of `failed_events` to insert.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub id: i64,
@@ -41,7 +41,7 @@ pub struct Row {
 pub const ENCOUNTERS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent";
 pub const PATIENTS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/patient/recent";
 
-/// An exhausted failed encounter.
+/// Returns an exhausted failed encounter.
 pub fn row(id: i64, at: &'static str) -> Row {
     Row {
         id,
@@ -66,7 +66,7 @@ pub struct Hospital {
     pub console: Console,
 }
 
-/// An answer, read to its end.
+/// An answer, read completely.
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -84,7 +84,7 @@ impl Answer {
 }
 
 impl Hospital {
-    /// Two applications, "Odoo" and "OpenELIS", with these failed events, under the usual base path.
+    /// Creates two applications, "Odoo" and "OpenELIS", with these failed events, under the usual base path.
     pub async fn new(odoo: &[Row], openelis: &[Row]) -> Self {
         Self::with(odoo, openelis, "/atomfeed-console", |_| ()).await
     }
@@ -93,7 +93,7 @@ impl Hospital {
         Self::made(odoo, openelis, base, &[], change).await
     }
 
-    /// The same, after these statements on the databases of the applications that are named with them.
+    /// The same, after these statements on the databases of the named applications.
     pub async fn made(
         odoo: &[Row],
         openelis: &[Row],
@@ -127,9 +127,9 @@ impl Hospital {
             keep_history: Some(chrono::TimeDelta::days(30)),
             applications,
             unconfigured: Vec::new(),
-            // Where a test is not about who may come in, nobody has to.
-            access: Access { way: Way::Open, ..Access::default() },
-            reached: Default::default(),
+            // No one signs in unless a test is about access.
+            access: Access { way: AuthMode::Open, ..Access::default() },
+            network: Default::default(),
             demo: false,
             warnings: Vec::new(),
             leptos: config::leptos_options(folder.path()).expect("the built-in options"),
@@ -144,7 +144,7 @@ impl Hospital {
         self.folder.path().join(format!("{app}.db"))
     }
 
-    /// Runs a statement on an application's database, as the consumer or a colleague would.
+    /// Runs a statement on an application's database, as the consumer or another client would.
     pub async fn execute(&self, app: &str, sql: &str) {
         let mut connection = open(&self.database(app)).await;
         let statements = sqlx::AssertSqlSafe(sql.to_owned());
@@ -167,7 +167,7 @@ impl Hospital {
         connection.close().await.expect("closed");
     }
 
-    /// id → (retries, failed_at) of every failed event.
+    /// Returns id → (retries, failed_at) of every failed event.
     pub async fn retries(&self, app: &str) -> BTreeMap<i64, (i64, Option<String>)> {
         let mut connection = open(&self.database(app)).await;
         let rows: Vec<(i64, i64, Option<String>)> = sqlx::query_as("SELECT id, retries, failed_at FROM failed_events")
@@ -177,27 +177,27 @@ impl Hospital {
         rows.into_iter().map(|(id, retries, at)| (id, (retries, at))).collect()
     }
 
-    /// Ends the console and starts it again, with the same store.
+    /// Stops the console and starts it again, with the same store.
     pub fn restart(&mut self) {
         let parts = &self.console.parts;
         self.console = Console::new(parts.config.clone(), parts.store.clone());
         self.router = http::router(self.console.clone());
     }
 
-    /// Waits until the ledger has read every database whole.
+    /// Waits until the ledger has read every database completely.
     pub async fn followed(&self) {
         for app in ["odoo", "openelis"] {
             self.look(app).await;
         }
     }
 
-    /// The numbers that a query answers with.
+    /// Returns the numbers that a query yields.
     pub async fn numbers(&self, app: &str, sql: &'static str) -> Vec<i64> {
         let mut connection = open(&self.database(app)).await;
         sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("numbers")
     }
 
-    /// The numbers that a query of the console's own store answers with.
+    /// Returns the numbers that a query of the console's own store yields.
     pub async fn numbers_of_store(&self, sql: &'static str) -> Vec<i64> {
         let mut store = open(&self.console.parts.config.store).await;
         sqlx::query_scalar(sql).fetch_all(&mut store).await.expect("numbers")
@@ -210,31 +210,31 @@ impl Hospital {
         store.close().await.expect("closed");
     }
 
-    /// Has an application looked at, until the ledger says what its table says now.
+    /// Polls an application until the ledger agrees with its table.
     pub async fn look(&self, app: &str) {
         let mut changes = self.console.parts.watch.changes();
         let console = self.console.clone();
         let app = app.to_owned();
         let asked = app.clone();
-        // Asked twice: a look that was under way already may not have seen everything.
+        // Polled twice: a poll that was already under way may not have seen everything.
         for _ in 0..2 {
-            console.parts.watch.look_again(&asked).await;
+            console.parts.watch.poll_now(&asked).await;
         }
         let told = async {
             while !self.console.parts.watch.followed(&app).is_some_and(|(_, whole)| whole) {
                 let _ = changes.recv().await;
-                self.console.parts.watch.look_again(&app).await;
+                self.console.parts.watch.poll_now(&app).await;
             }
         };
         tokio::time::timeout(PATIENCE * 12, told).await.expect("the ledger has read the table");
     }
 
-    /// The answer as it comes, for what does not end by itself.
+    /// Returns the answer without reading it, for one that does not end by itself.
     pub async fn open(&self, path: &str) -> axum::response::Response {
         self.begun(Request::get(path).body(Body::empty()).expect("a request")).await
     }
 
-    /// The same for a request of any kind.
+    /// The same for any kind of request.
     pub async fn begun(&self, request: Request<Body>) -> axum::response::Response {
         tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request))
             .await
@@ -258,24 +258,24 @@ impl Hospital {
         Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(bytes.to_vec()).expect("UTF-8") }
     }
 
-    /// As a browser asks for a page.
+    /// Requests a page as a browser.
     pub async fn page(&self, path: &str) -> Answer {
         let request =
             Request::get(path).header(header::HOST, "console.test").header(header::ACCEPT, "text/html,*/*;q=0.8");
         self.send(request.body(Body::empty()).expect("a request")).await
     }
 
-    /// As a script asks.
+    /// Sends a request as a script.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).expect("a request")).await
     }
 
-    /// As a script with a token of this person asks; in a hospital with accounts.
+    /// Sends a request as a script with a token of this person; in a hospital with accounts.
     pub async fn get_as(&self, person: &Person, path: &str) -> Answer {
         self.send(self.request_as(person, path).await.body(Body::empty()).expect("a request")).await
     }
 
-    /// As a browser of this person asks for a page; in a hospital with accounts.
+    /// Requests a page as a browser of this person; in a hospital with accounts.
     pub async fn page_as(&self, person: &Person, path: &str) -> Answer {
         let request = self.request_as(person, path).await.header(header::ACCEPT, "text/html,*/*;q=0.8");
         self.send(request.body(Body::empty()).expect("a request")).await
@@ -299,7 +299,7 @@ impl Hospital {
         Request::get(path).header(header::HOST, "console.test").header(header::AUTHORIZATION, bearer)
     }
 
-    /// The token that the forms of a browser with these cookies carry.
+    /// Returns the token in the forms of a browser with these cookies.
     pub async fn form_token(&self, cookies: &str) -> String {
         let request = Request::get(self.console.parts.config.base.failed_events(&Default::default()))
             .header(header::HOST, "console.test")
@@ -309,7 +309,7 @@ impl Hospital {
         form_token_of(&page.body)
     }
 
-    /// As a browser without JavaScript sends a form of one of our pages.
+    /// Sends a form of one of the console's pages as a browser without JavaScript.
     pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.form_from("http://console.test", path, fields).await
     }
@@ -332,7 +332,7 @@ impl Hospital {
     }
 }
 
-/// The token of a page's first form.
+/// Returns the token of a page's first form.
 pub fn form_token_of(html: &str) -> String {
     let field = html.split("<input").find(|field| field.contains("name=\"form_token\"")).unwrap_or_default();
     field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
@@ -379,7 +379,7 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
         pool_size: 2,
         connect_timeout: PATIENCE,
         statement_timeout: PATIENCE,
-        // Looks come from actions and from the start, so that a test decides what has been seen.
+        // Polls come only from actions and from the start, so that a test decides what has been seen.
         refresh: Duration::from_secs(3600),
         own_concerns: Default::default(),
     }

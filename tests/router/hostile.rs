@@ -1,5 +1,5 @@
-//! Whatever stands in a database, a form or a header is text: it runs nowhere, moves no cursor, turns no line round,
-//! makes no formula, and ends no header.
+//! All content of a database, a form or a header is text: it runs nowhere, moves no cursor, reverses no line, makes no
+//! formula, and ends no header.
 
 use axum::{
     body::Body,
@@ -8,11 +8,11 @@ use axum::{
 
 use super::hospital::{Hospital, Row, row};
 
-/// A bit of everything that some program would act on.
+/// A sample of everything that some program would act on.
 const HOSTILE: &str = "=1+1 <script>alert(1)</script>\"'><img src=x onerror=alert(2)> javascript:alert(3) \
                        \x1b[2J\x1b]0;t\x07 \u{9b}31m \0 \u{202e}txt.exe\u{2066} \r\nSet-Cookie: a=b\r\n\r\n<b>";
 
-/// Characters that no page, no header and no table for people may hold as they are.
+/// Characters that no page, no header and no table for people may hold unchanged.
 const ACTING: [char; 8] = ['\x1b', '\x07', '\0', '\u{9b}', '\u{202e}', '\u{2066}', '\u{202a}', '\x08'];
 
 fn hostile_row(id: i64) -> Row {
@@ -54,7 +54,7 @@ fn encoded(text: &str) -> String {
     query.split_off(2).replace('/', "%2F")
 }
 
-/// The page without the values of fields, which are sent back as they are and not shown.
+/// Returns the page without the values of fields, which are sent back unchanged and not shown.
 fn without_values(page: &str) -> String {
     let mut parts = page.split(" value=\"");
     let mut rest = parts.next().unwrap_or_default().to_owned();

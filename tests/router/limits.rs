@@ -1,4 +1,4 @@
-//! What somebody sends is bounded before anything is made of it: names, search texts, queries, ways back.
+//! All input is bounded before it is processed: names, search texts, queries, return addresses.
 
 use atomfeed_console::{
     model::{
@@ -26,7 +26,7 @@ fn names(number: usize) -> String {
     (0..number).map(|number| format!("app=a{number}")).collect::<Vec<_>>().join("&")
 }
 
-/// A value as it stands in an address.
+/// Returns a value as encoded in an address.
 fn encoded(text: &str) -> String {
     let mut pair = String::new();
     atomfeed_console::model::filter::push(&mut pair, "x", text);
@@ -118,7 +118,7 @@ async fn a_backslash_in_a_path_leads_nowhere() {
     }
 }
 
-/// The entries of the audit log about failed sign-ins: who, from where, what.
+/// Returns the entries of the audit log about failed sign-ins: who, and what.
 async fn failed_sign_ins(hospital: &Hospital) -> Vec<(String, String)> {
     let filter = AuditFilter { kind: Some(AuditKind::SignInFailed), ..AuditFilter::default() };
     let entries = hospital.console.parts.store.audit_entries(&filter, None, 1_000).await.expect("the audit log");
@@ -191,7 +191,7 @@ async fn an_event_with_megabytes_in_its_names_is_listed_followed_and_retried() {
     assert_eq!((reset.status, hospital.retries("Odoo").await[&2].0), (StatusCode::OK, 0), "{}", reset.body);
 }
 
-/// Whole texts of an event: its error, its payload, and those of fifty attempts that differ.
+/// A hospital with an event of long texts: its error, its payload, and those of fifty attempts that differ.
 async fn with_long_texts(line: &str) -> Hospital {
     let lines = |number: usize| format!("{number} {}", line.repeat(66_000 / line.chars().count() + 1));
     let long = super::hospital::Row { error: lines(0), payload: lines(1), ..row(1, "2026-11-20 08:00:00") };

@@ -96,7 +96,7 @@ async fn rows_that_come_and_go_move_no_other_row_to_another_page() {
     let hospital = Hospital::new(&rows(130), &[]).await;
     let first = lists::page(&hospital.console, ListQuery::default()).await.unwrap();
     let before: Vec<_> = lists::page(&hospital.console, first.next.clone().unwrap()).await.unwrap().rows;
-    // The very row that the place names goes, and a newer one comes.
+    // The row that the place names is deleted, and a newer one arrives.
     hospital.execute("Odoo", "DELETE FROM failed_events WHERE id IN (SELECT id FROM failed_events WHERE failed_at = '2026-11-20 11:00:00'); \
         INSERT INTO failed_events (id, failed_at) VALUES (1000, '2026-11-21 00:00:00')").await;
     let after: Vec<_> = lists::page(&hospital.console, first.next.unwrap()).await.unwrap().rows;
@@ -196,7 +196,7 @@ async fn a_cut_text_of_an_export_says_so() {
     assert!(!ndjson["payload"].as_str().unwrap().contains("[cut here"));
 }
 
-/// The ids of a whole list, page by page.
+/// Returns the ids of a whole list, page by page.
 pub async fn whole_list(hospital: &Hospital, query: &str) -> Vec<i64> {
     let mut query = query.to_owned();
     let mut ids = Vec::new();
@@ -216,7 +216,7 @@ pub async fn whole_list(hospital: &Hospital, query: &str) -> Vec<i64> {
 #[tokio::test]
 async fn a_long_list_has_the_same_order_from_the_ledger_as_from_the_table() {
     let hospital = Hospital::new(&[], &[]).await;
-    // Ids and times that go different ways, rows without a time, and a few exhausted ones among many.
+    // Ids and times in different orders, rows without a time, and a few exhausted ones among many.
     hospital
         .execute(
             "Odoo",
@@ -252,7 +252,7 @@ async fn a_long_list_has_the_same_order_from_the_ledger_as_from_the_table() {
         assert!(told.len() > 50, "{query} has pages");
         assert_eq!(whole_list(&hospital, query).await, told, "{query}");
     }
-    // Since the last look one was retried and one was resolved: neither is shown for what it is not.
+    // Since the last poll one was retried and one was resolved: neither is shown in its old state.
     hospital
         .execute("Odoo", "UPDATE failed_events SET retries = 0 WHERE id = 90; DELETE FROM failed_events WHERE id = 180")
         .await;
@@ -260,7 +260,7 @@ async fn a_long_list_has_the_same_order_from_the_ledger_as_from_the_table() {
     assert!(!now.contains(&90) && !now.contains(&180) && now.contains(&270));
 }
 
-/// What a failed event's page says of the others: those of its record, and how many wait before it.
+/// Returns what a failed event's page says of others: those of its record, and how many wait before it.
 async fn around(hospital: &Hospital, id: i64) -> (Vec<i64>, Option<u64>, usize) {
     let page = hospital.get(&format!("/atomfeed-console/api/failed_event?app=odoo&id={id}&list=")).await;
     let page: EventPage = serde_json::from_str(&page.body).expect("a page");
@@ -268,7 +268,7 @@ async fn around(hospital: &Hospital, id: i64) -> (Vec<i64>, Option<u64>, usize) 
     (same, page.ahead, page.same_record_missing.len())
 }
 
-/// Polls until the ledger has read the whole table: on a busy machine one poll does not come to its end.
+/// Polls until the ledger has read the whole table: on a busy machine one poll may not complete.
 async fn until_known(hospital: &Hospital) {
     for _ in 0..20 {
         hospital.look("odoo").await;
@@ -282,7 +282,7 @@ async fn until_known(hospital: &Hospital) {
 #[tokio::test]
 async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger_as_from_the_table() {
     let hospital = Hospital::new(&[], &[]).await;
-    // Of every record there are three, far from each other, and one in capitals; some rows have no feed.
+    // Each record has three events, far from each other, and one in capitals; some rows have no feed.
     hospital
         .execute(
             "Odoo",
@@ -311,7 +311,7 @@ async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger
     until_known(&hospital).await;
     assert_eq!(around(&hospital, 18_007).await, (vec![12_007, 6_007, 7], Some(15_846), 0), "from the ledger");
     assert_eq!(around(&hospital, 300).await, (vec![18_300, 12_300, 6_300], Some(2), 0), "from the ledger");
-    // What nobody has seen the ledger cannot know: it was the ledger that was asked.
+    // The ledger cannot know what was not polled: this shows that the ledger answered.
     hospital
         .execute(
             "Odoo",
@@ -321,10 +321,10 @@ async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger
         )
         .await;
     assert_eq!(around(&hospital, 18_007).await, (vec![12_007, 6_007, 7], Some(15_846), 0));
-    // A reset that it has not seen is a sign that others may have been reset, too.
+    // A reset that it has not seen means that others may have been reset, too.
     hospital.execute("Odoo", "UPDATE failed_events SET retries = 0 WHERE id = 18007").await;
     assert_eq!(around(&hospital, 18_007).await.1, Some(15_845));
-    // Nor is a row shown that has left, or that is another event's by now.
+    // It does not show a row that was deleted, or that is now another event's.
     hospital.execute("Odoo", "DELETE FROM failed_events WHERE id = 6007").await;
     let searched = around(&hospital, 18_007).await;
     assert_eq!(
@@ -404,7 +404,7 @@ async fn a_page_beyond_the_end_is_the_last_one_and_says_so() {
     for sort in ["", "&sort=oldest", "&sort=id-down", "&sort=id-up"] {
         let (pages, queries) = walk(&hospital, &format!("app=odoo{sort}")).await;
         let last = lists::page(&hospital.console, queries.last().unwrap().clone()).await.unwrap();
-        // Just after its last row; as the link to the next page would be, if rows had gone meanwhile.
+        // Just after its last row, as the link to the next page would be if rows were deleted meanwhile.
         let row = last.rows.last().unwrap();
         let mut beyond = queries.last().unwrap().clone();
         let failed_at = row.failed_at.as_ref().map(|stamp| stamp.text.clone());
@@ -419,7 +419,7 @@ async fn a_page_beyond_the_end_is_the_last_one_and_says_so() {
         let html = hospital.page(&format!("/atomfeed-console/failed-events?{}", beyond.to_query())).await.body;
         assert!(html.contains("This is the last page") && !html.contains("No more events"), "{html}");
     }
-    // Where the whole list fits on a page, that is the page; where there is nothing at all, that is said.
+    // If the whole list fits on a page, that is the page; if there is nothing at all, the page says so.
     hospital.execute("Odoo", "DELETE FROM failed_events WHERE id > 7").await;
     let beyond = "app=odoo&sort=id-down&after=odoo~1~-";
     let page = lists::page(&hospital.console, ListQuery::parse(beyond).unwrap()).await.unwrap();
@@ -463,7 +463,7 @@ async fn of_an_event_of_a_long_table_the_ledger_knows_the_rows_of_the_retry_log(
     };
     assert_eq!(attempts(7).await, ["7", "200"]);
     assert_eq!(attempts(20_000).await, [""; 0]);
-    // What came since the last look is on the page, too.
+    // What arrived since the last poll is on the page, too.
     hospital
         .execute(
             "Odoo",
@@ -526,7 +526,7 @@ async fn a_search_that_fills_a_page_says_at_least_how_many_match_and_counts_them
     assert!(page.contains("At least 50 match."), "{page}");
     assert!(page.contains("href=\"/atomfeed-console/failed-events?q=did%20not%20work&amp;count=all\""), "{page}");
     assert!(!page.contains("Searched "), "a full page says nothing of what lies behind its last row");
-    // What the button takes is said before it is pressed.
+    // The page says what the button affects before it is pressed.
     assert!(page.contains("also those that no page has shown yet"), "{page}");
     let counted = hospital.page("/atomfeed-console/failed-events?q=did+not+work&count=all").await.body;
     assert!(counted.contains("207 failed events<") && counted.contains("207 match, counted in whole tables."));
@@ -541,7 +541,7 @@ async fn a_search_that_fills_a_page_says_at_least_how_many_match_and_counts_them
     let after: usize =
         [130, 77].iter().flat_map(|count| rows(*count)).filter(|row| row.at.is_some_and(|at| at > TIMES[0])).count();
     assert!(of_time.contains(&format!("{after} match, counted in whole tables.")), "{after}: {of_time}");
-    // A list with a number of its own offers no count.
+    // A list with its own number offers no count.
     let all = hospital.page("/atomfeed-console/failed-events").await.body;
     assert!(!all.contains("Count all") && !all.contains("match."));
 }

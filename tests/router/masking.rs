@@ -1,4 +1,4 @@
-//! What somebody sees who may not read error texts and payloads: nowhere a word of them.
+//! What users see who may not read error texts and payloads: not a word of them.
 
 use atomfeed_console::{
     model::{Person, Role},
@@ -7,7 +7,7 @@ use atomfeed_console::{
 
 use super::hospital::{ENCOUNTERS, Hospital, Row, row};
 
-/// What no viewer may ever see, and what stands only in error, payload and retry log.
+/// What no viewer may ever see; it is only in error, payload and retry log.
 const SECRET: &str = "Kalinga";
 
 fn secret_row() -> Row {
@@ -145,7 +145,7 @@ async fn the_text_search_cannot_be_asked_what_it_may_not_show() {
             assert_eq!(found(&viewer, path.clone()).await, seen, "{path}");
         }
     }
-    // The search over everything neither, whether the index knows the event or not.
+    // Nor does the search over everything, whether the index knows the event or not.
     hospital.followed().await;
     for _ in 0..2 {
         for (text, operator, seen) in [(SECRET, true, false), ("no+bed", true, false), ("encounter", true, true)] {
@@ -171,7 +171,7 @@ async fn a_masked_look_is_no_look_at_a_payload() {
     assert_eq!(log, []);
 }
 
-/// A database can quote what stands in a row. Everybody reads the outcome of an operation.
+/// A database can quote what is in a row. All users can read the outcome of an operation.
 #[tokio::test]
 async fn what_a_database_says_when_it_refuses_is_masked() {
     let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;

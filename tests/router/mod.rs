@@ -1,4 +1,4 @@
-//! The console as a browser and as a script meet it: the router itself, in process, on SQLite.
+//! The console as a browser and a script see it: the router itself, in process, on SQLite.
 
 pub mod hospital;
 

@@ -1,4 +1,4 @@
-//! One thing has one name on every page: feeds, also where two publishers have feeds of one category, and failed events.
+//! Everything has one name on every page: feeds, even if two publishers have feeds of one category, and failed events.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ async fn hospital() -> Hospital {
     hospital
 }
 
-/// What a page shows, without its markup.
+/// Returns what a page shows, without its markup.
 fn text(html: &str) -> String {
     let body = html.split_once("<main").map_or(html, |(_, main)| main);
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Signing in with what people have in OpenMRS: a server that answers as OpenMRS does, and as it does when it is not well.
+//! Signing in with OpenMRS accounts: a server that answers as OpenMRS does, and as it does when it is faulty.
 
 use std::{
     sync::{Arc, Mutex},
@@ -7,7 +7,7 @@ use std::{
 
 use atomfeed_console::server::{
     config::{Openmrs, RoleNames},
-    security::openmrs::Asking,
+    security::openmrs::OpenmrsClient,
 };
 use axum::{
     Router,
@@ -35,7 +35,7 @@ async fn openmrs(State(seen): State<Seen>, Path(how): Path<String>, method: Meth
         "well" if header(header::AUTHORIZATION) == "Basic cmVnaXN0cmFyOnJpZ2h0" => {
             json(r#"{"authenticated":true,"user":{"username":null,"systemId":"7-4","roles":[{"name":"Registrar"}]}}"#.into())
         }
-        // "asha:named1" and so on: names that nobody may have here.
+        // "asha:named1" and so on: names that no user may have here.
         "named" => {
             let names = ["console", " Anybody ", "the command line", "a\nb", "\u{1b}[2J", &"x".repeat(100_000)];
             let asked = header(header::AUTHORIZATION);
@@ -66,10 +66,10 @@ async fn serve() -> (String, Seen) {
     (format!("http://{address}"), seen)
 }
 
-fn asking(url: &str) -> Asking {
+fn asking(url: &str) -> OpenmrsClient {
     let roles = RoleNames { operator: vec!["IT Support".into()], ..RoleNames::default() };
     let timeout = Duration::from_secs(if url.ends_with("silent") { 1 } else { 10 });
-    Asking::new(Openmrs { url: url.parse().unwrap(), ca: None, timeout, roles }).unwrap()
+    OpenmrsClient::new(Openmrs { url: url.parse().unwrap(), ca: None, timeout, roles }).unwrap()
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn what_openmrs_answers_when_it_is_not_well_is_told_in_words() {
         assert_eq!(problem.status, 503, "{how}");
         assert!(problem.what.contains(words) && !problem.to_string().contains("s3cr3t"), "{how}: {problem}");
     }
-    // Nobody listens there any more.
+    // Nothing listens there any more.
     let gone = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
@@ -126,7 +126,7 @@ async fn nobody_is_called_as_the_console_calls_itself_or_by_what_is_no_name() {
     }
 }
 
-/// Whose password was right stays on record, also where they may not come in; and a failure has a name where one is known.
+/// A user whose password was right is recorded, even if refused; and a failure has the user's name if it is known.
 #[tokio::test]
 async fn a_refusal_by_openmrs_is_on_record() {
     use super::{
@@ -135,7 +135,7 @@ async fn a_refusal_by_openmrs_is_on_record() {
     };
     use atomfeed_console::{
         model::audit::AuditFilter,
-        server::config::{Access, Way},
+        server::config::{Access, AuthMode},
     };
 
     let (origin, _) = serve().await;
@@ -143,7 +143,7 @@ async fn a_refusal_by_openmrs_is_on_record() {
     let settings =
         Openmrs { url: format!("{origin}/well").parse().unwrap(), ca: None, timeout: Duration::from_secs(10), roles };
     let hospital = Hospital::with(&[], &[], "/atomfeed-console", |config| {
-        config.access = Access { way: Way::Openmrs(settings), ..Access::default() };
+        config.access = Access { way: AuthMode::Openmrs(settings), ..Access::default() };
     })
     .await;
     let ask = async |name: &str, password: &str| {

@@ -1,4 +1,4 @@
-//! Operations from plan to end: as a browser without JavaScript drives them, and as they survive what can happen.
+//! Operations from plan to end: driven by a browser without JavaScript, and surviving what can happen to them.
 
 use std::{
     sync::Arc,
@@ -104,7 +104,7 @@ async fn all_that_match_are_planned_shown_and_only_then_retried() {
 
 #[tokio::test]
 async fn when_the_consumers_will_try_is_told_for_every_application_and_of_what_was_reset() {
-    // More than a page of rows lies before the second application's.
+    // More than a page of rows precedes the second application's.
     let mut all = rows(137);
     all[..12].iter_mut().for_each(|row| row.feed = PATIENTS);
     all[12..15].iter_mut().for_each(|row| row.feed = "");
@@ -118,7 +118,7 @@ async fn when_the_consumers_will_try_is_told_for_every_application_and_of_what_w
     assert_eq!((ended.counts.reset, ended.counts.changed), (152, 15));
     for page in ["/atomfeed-console/operations/1", "/atomfeed-console/operations/1?after=100"] {
         let page = hospital.page(page).await.body;
-        // 107 encounters are left of 122, and 12 patients are through long before them.
+        // 107 of 122 encounters remain, and the 12 patients are done long before them.
         assert!(page.contains("119 events of 2 feeds take at least 22 runs, 11 min."), "{page}");
         assert!(page.contains("33 events take at least 7 runs, 4 min."), "{page}");
     }
@@ -184,7 +184,7 @@ async fn what_is_discarded_can_be_seen_and_put_back() {
     assert!(nothing.body.contains("Nothing to do"));
 }
 
-/// Plans an operation, starts it, and answers how it ended.
+/// Plans an operation, starts it, and returns how it ended.
 async fn carried_out(hospital: &Hospital, id: i64, fields: &[(&str, &str)]) -> Operation {
     let number = id.to_string();
     for (path, fields) in [(PLAN, fields), (START, &[("id", &number), ("reason", "a test")])] {
@@ -200,7 +200,7 @@ async fn events_that_stand_twice_are_put_back_and_those_that_failed_again_keep_t
     let hospital = Hospital::new(&[twin(1), twin(2), row(3, "2026-11-20 08:00:00")], &[]).await;
     let before = hospital.retries("Odoo").await;
     hospital.followed().await;
-    // One after the other, the newer one first: the older one knows of no other row then.
+    // One after the other, the newer one first: the older one then knows of no other row.
     carried_out(&hospital, 1, &[("kind", "discard"), ("rows[]", "odoo:2:5")]).await;
     carried_out(&hospital, 2, &[("kind", "discard"), ("rows[]", "odoo:1:5")]).await;
     hospital.look("odoo").await;
@@ -253,7 +253,7 @@ async fn the_page_of_an_event_that_was_discarded_before_it_was_seen_leads_to_its
     let hospital = Hospital::new(&rows(1), &[]).await;
     hospital.followed().await;
     let store = &hospital.console.parts.store;
-    // A discard of a row that came and went between two looks: it is in the store, and not in the ledger.
+    // A discard of a row that was inserted and deleted between two polls: it is in the store, and not in the ledger.
     let new = NewOperation {
         who: "local".into(),
         address: "127.0.0.1".into(),
@@ -346,7 +346,7 @@ async fn a_row_under_way_in_one_operation_is_not_taken_by_another() {
     assert!(left >= 37 && cancelled.finished_at.is_some());
     let page = hospital.page("/atomfeed-console/operations/1").await;
     assert!(page.body.contains("Cancelled by anybody") && page.body.contains("not started"));
-    // What it had not reached is free again.
+    // The rows that it had not reached are free again.
     hospital.form(PLAN, &[("kind", "retry"), query]).await;
     hospital.form(START, &[("id", "4")]).await;
     let rest = until(&hospital.console, 4, &[Stage::Ended]).await;
@@ -359,7 +359,7 @@ async fn a_lost_source_is_waited_for_and_nothing_is_forgotten() {
     let hospital = Hospital::new(&rows(1200), &[]).await;
     hospital.execute("Odoo", COUNT_RESETS).await;
     hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
-    // It refuses the second batch.
+    // The database refuses the second batch.
     hospital
         .execute(
             "Odoo",
@@ -396,7 +396,7 @@ fn planned(id: i64) -> OperationRow {
     }
 }
 
-/// Where a console was when it was killed, within its first batch.
+/// The point at which a console was killed, within its first batch.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 enum Killed {
     Started,
@@ -404,7 +404,7 @@ enum Killed {
     Marked,
     Asked,
     Written,
-    /// The copies say what became of them, the rows do not yet.
+    /// The copies hold the outcome, the rows do not yet.
     Settled,
     Recorded,
 }
@@ -419,11 +419,11 @@ const EVERYWHERE: [Killed; 7] = [
     Killed::Recorded,
 ];
 
-/// An operation on six rows as a console leaves it that is killed at this point of a batch of three. `told`: the ledger is
-/// told of requests with the mark, and not by the watcher, as for a batch among thousands.
+/// An operation on six rows, as left by a console that is killed at this point of a batch of three. `told`: the ledger
+/// records requests by the mark, and not by the watcher, as for a batch among thousands.
 async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed, told: bool) -> i64 {
     let (store, source) = (&hospital.console.parts.store, hospital.console.source("odoo").unwrap());
-    // The watcher has seen the rows before the operation.
+    // The watcher saw the rows before the operation.
     hospital.followed().await;
     let new = NewOperation {
         who: "local".into(),
@@ -454,7 +454,7 @@ async fn killed(hospital: &Hospital, kind: RequestKind, at: Killed, told: bool) 
     if at >= Killed::Marked {
         let operation = store.operation(id).await.unwrap().unwrap();
         match told {
-            true => store.announce(&operation, "odoo", &[0, 1, 2], &[]).await.unwrap(),
+            true => store.mark_in_progress(&operation, "odoo", &[0, 1, 2], &[]).await.unwrap(),
             false => assert!(store.mark(id, &[0, 1, 2]).await.unwrap()),
         }
     }
@@ -519,7 +519,7 @@ async fn thousands_of_rows_are_retried_each_once_and_what_changed_meanwhile_is_l
     assert_eq!((ended.counts.reset, ended.counts.changed, ended.counts.gone), (2_696, 3, 1));
     let left = [700, 701, 1500, 2600];
     assert_eq!(resets(&hospital).await, (1..=2_700).filter(|id| !left.contains(id)).collect::<Vec<_>>());
-    // Also where the watcher was in between, each row is asked for once, and what was left alone is not.
+    // Even if the watcher polled in between, each row is requested once, and rows left unchanged are not.
     hospital.look("odoo").await;
     let followed = hospital.console.parts.store.operation(1).await.unwrap().unwrap().followed;
     assert_eq!((followed.open, followed.overwritten, followed.gone), (2_696, 0, 0));
@@ -539,12 +539,12 @@ async fn a_look_between_the_mark_and_the_reset_takes_no_row_for_one_that_was_wri
         let store = &hospital.console.parts.store;
         let followed = store.operation(id).await.unwrap().unwrap().followed;
         assert_eq!((followed.open, followed.overwritten), (3, 0), "{told}");
-        // The reset is written while a look is under way that has read the rows before: what is recorded is later.
+        // The reset is written during a poll that has already read the rows: what is recorded is later.
         let source = hospital.console.source("odoo").unwrap();
         source.reset(&[1, 2, 3].map(|id| ResetRow { id: RowId(id), seen_retries: 5 })).await.unwrap();
         store.record_outcomes(id, &[0, 1, 2].map(|place| (place, RowOutcome::Reset))).await.unwrap();
         hospital.look("odoo").await;
-        // And once it is on record, a count that comes back is one that was written over.
+        // Once it is recorded, a count that comes back means that the reset was overwritten.
         hospital.execute("Odoo", "UPDATE failed_events SET retries = 4 WHERE id = 2").await;
         hospital.look("odoo").await;
         let followed = store.operation(id).await.unwrap().unwrap().followed;
@@ -584,7 +584,7 @@ async fn a_row_that_changed_before_its_reset_is_left_alone_after_a_kill_and_its_
         operations::go_on(&again).await.unwrap();
         let ended = until(&again, id, &[Stage::Ended]).await;
         assert_eq!((ended.counts.reset, ended.counts.changed), (5, 1), "{told}");
-        again.parts.watch.look_again("odoo").await;
+        again.parts.watch.poll_now("odoo").await;
         let followed = again.parts.store.operation(id).await.unwrap().unwrap().followed;
         assert_eq!((followed.open, followed.overwritten), (5, 0), "{told}");
     }
@@ -595,7 +595,7 @@ async fn requests_of_one_row_are_in_the_ledger_in_their_order() {
     let hospital = Hospital::new(&rows(6), &[]).await;
     let id = killed(&hospital, RequestKind::Retry, Killed::Recorded, false).await;
     let store = &hospital.console.parts.store;
-    // The row is nobody's any more, and the ledger was not told of its retry yet.
+    // No operation holds the row any more, and its retry is not in the ledger yet.
     let ask = Ask { row_id: RowId(1), event_id: planned(1).event_id, retries_before: Some(0) };
     store.ask("odoo", RequestKind::Discard, 99, "local", &[ask]).await.unwrap();
     let event = store.ledger_events_of_row("odoo", RowId(1)).await.unwrap()[0].id;
@@ -607,7 +607,7 @@ async fn requests_of_one_row_are_in_the_ledger_in_their_order() {
     assert_eq!(outcomes, [(id, Some(RequestOutcome::Superseded)), (99, None)]);
 }
 
-/// A consumer's worker that fails, once it is told that it may.
+/// A consumer's worker that fails when it is allowed to.
 struct Fails {
     begun: Arc<Notify>,
     may_end: Arc<Notify>,
@@ -644,7 +644,7 @@ async fn a_reset_that_a_running_consumer_writes_over_is_set_again_and_comes_thro
     let failing = consumer(&hospital, Fails { begun: begun.clone(), may_end: may_end.clone() }).await;
     let run = tokio::spawn(async move { failing.process_failed_events().await });
     begun.notified().await;
-    // The consumer holds the row as it was, while a person has it retried.
+    // The consumer holds the unchanged row while a user requests its retry.
     hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo&state=waiting")]).await;
     hospital.form(START, &[("id", "1")]).await;
     until(&hospital.console, 1, &[Stage::Ended]).await;
@@ -683,7 +683,7 @@ async fn a_discard_goes_on_after_a_kill_at_any_point_and_loses_nothing() {
         assert!(hospital.retries("Odoo").await.is_empty(), "{at:?}");
         let uncertain = if matches!(at, Killed::Written | Killed::Settled) { 3 } else { 0 };
         assert_eq!((ended.counts.discarded, ended.counts.uncertain), (6 - uncertain, uncertain), "{at:?}");
-        // Whatever is gone from the table is in the store, and comes back.
+        // Everything deleted from the table is in the store, and is restored.
         let which = WhichCopies { restorable: true, ..WhichCopies::default() };
         assert_eq!(again.parts.store.discarded_count(&which).await.unwrap(), 6, "{at:?}");
         let actor = operations::Actor::of(&Person::anybody(), "127.0.0.1".into());
@@ -706,7 +706,7 @@ async fn a_restore_goes_on_after_a_kill_at_any_point_and_doubles_nothing() {
         until(&hospital.console, 1, &[Stage::Ended]).await;
         hospital.look("odoo").await;
 
-        // A restore as a console leaves it that is killed at this point of a batch of three.
+        // A restore as left by a console that is killed at this point of a batch of three.
         let (store, source) = (&hospital.console.parts.store, hospital.console.source("odoo").unwrap());
         let new = NewOperation {
             who: "local".into(),
@@ -727,7 +727,7 @@ async fn a_restore_goes_on_after_a_kill_at_any_point_and_doubles_nothing() {
         assert!(store.start_operation(id, "local", "127.0.0.1", None, Pace::default()).await.unwrap());
         if at >= Killed::Marked {
             let operation = store.operation(id).await.unwrap().unwrap();
-            store.announce(&operation, "odoo", &[0, 1, 2], &[]).await.unwrap();
+            store.mark_in_progress(&operation, "odoo", &[0, 1, 2], &[]).await.unwrap();
         }
         if at >= Killed::Asked {
             let ask =
@@ -754,17 +754,17 @@ async fn a_restore_goes_on_after_a_kill_at_any_point_and_doubles_nothing() {
         operations::go_on(&again).await.unwrap();
         let ended = until(&again, id, &[Stage::Ended]).await;
         assert_eq!(hospital.retries("Odoo").await, before, "{at:?}: all are there, and each once");
-        // Of a row that is there when nobody has written down why, nobody knows who put it there.
+        // If a row is there and no reason was recorded, it is unknown who inserted it.
         let uncertain = if at == Killed::Written { 3 } else { 0 };
         assert_eq!((ended.counts.restored, ended.counts.uncertain), (6 - uncertain, uncertain), "{at:?}: {ended:?}");
         let restorable = WhichCopies { restorable: true, ..WhichCopies::default() };
         let kept = again.parts.store.discarded_count(&restorable).await.unwrap();
         assert_eq!(kept, uncertain, "{at:?}: what nobody knows of keeps its copy");
-        // In the ledger each is the event that it was.
+        // In the ledger each is still the same event.
         for row in 1..=6 {
             let begun = Instant::now();
             loop {
-                again.parts.watch.look_again("odoo").await;
+                again.parts.watch.poll_now("odoo").await;
                 let lives = store.ledger_events_of_row("odoo", RowId(row)).await.unwrap();
                 if lives.len() == 1 && lives[0].state.is_open() {
                     break;
@@ -796,11 +796,11 @@ async fn the_first_rows_decide_whether_an_operation_goes_on() {
              UPDATE failed_events SET retries = 1 WHERE id = 2; DELETE FROM failed_events WHERE id = 1",
         )
         .await;
-    hospital.console.parts.watch.look_again("odoo").await;
+    hospital.console.parts.watch.poll_now("odoo").await;
     let paused = until(&hospital.console, 1, &[Stage::Paused, Stage::Ended]).await;
     assert_eq!((paused.stage, paused.counts.to_come()), (Stage::Paused, 10));
     assert!(paused.note.as_deref().is_some_and(|note| note.contains("Test failed: ") && note.contains(" needed.")));
-    // A person may go on all the same.
+    // The user may continue all the same.
     hospital.form(TURN, &[("id", "1"), ("turn", "resume")]).await;
     let ended = until(&hospital.console, 1, &[Stage::Ended]).await;
     assert_eq!(ended.counts.reset, 12);
@@ -841,7 +841,7 @@ async fn a_row_without_a_time_is_never_set_to_wait() {
     let plan = hospital.console.parts.store.operation(1).await.unwrap().unwrap();
     assert_eq!(plan.planned, Some(2));
     assert!(plan.left_out.is_some_and(|left_out| left_out.contains(why)));
-    // The same where the row is named.
+    // The same if the row is named.
     let retry = "/atomfeed-console/api/retry";
     let refused = hospital.form(retry, &[("rows[]", "odoo:2:5")]).await;
     assert!(refused.status == StatusCode::CONFLICT && refused.body.contains(why), "{}", refused.body);
@@ -850,7 +850,7 @@ async fn a_row_without_a_time_is_never_set_to_wait() {
     assert_eq!((now[&1].0, now[&2].0, now[&3].0), (0, 5, 5));
     let page = hospital.page("/atomfeed-console/failed-events/odoo/2").await;
     assert!(page.body.contains("has no time of failure"), "{}", page.body);
-    // It can still be discarded, which lets the consumer go on.
+    // It can still be discarded, which lets the consumer continue.
     hospital.form(PLAN, &[("kind", "discard"), ("rows[]", "odoo:2:5")]).await;
     let discard = hospital.console.parts.store.operation(3).await.unwrap().unwrap();
     assert_eq!(discard.planned, Some(1));
@@ -930,7 +930,7 @@ async fn rows_that_another_program_has_locked_are_told_as_busy_and_taken_later()
         assert!(page.contains("2 rows are locked by another transaction of the database"), "{path}: {page}");
     }
     assert!(hospital.page("/atomfeed-console/operations/1").await.body.contains("Locked by another transaction"));
-    // They are its own: nobody else takes them meanwhile.
+    // They belong to this operation: no other takes them meanwhile.
     hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo")]).await;
     let beside = hospital.console.parts.store.operation(2).await.unwrap().unwrap();
     assert_eq!(beside.planned, Some(1), "{beside:?}");
@@ -960,7 +960,7 @@ async fn busy_rows_of_a_cancelled_operation_stay_as_they_were() {
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
     let ended = until(&hospital.console, 1, &[Stage::Cancelled]).await;
     assert_eq!(ended.counts.done(), 0);
-    // It is nobody's any more.
+    // No operation holds it any more.
     hospital.form("/atomfeed-console/api/retry", &[("rows[]", "odoo:1:5")]).await;
     until(&hospital.console, 2, &[Stage::Ended]).await;
     assert_eq!(hospital.retries("Odoo").await[&1].0, 0);
@@ -986,7 +986,7 @@ async fn a_busy_row_that_was_being_written_when_the_console_ended_is_looked_at_a
     let next = store.next_rows(id, 10).await.unwrap();
     assert_eq!(next.iter().map(|(place, _, again)| (*place, *again)).collect::<Vec<_>>(), [(1, true), (2, true)]);
     store.record_outcomes(id, &[(1, RowOutcome::Reset), (2, busy(true)), (3, busy(false))]).await.unwrap();
-    // What stays locked for too long is given up: of the one nobody knows, of the other that nothing was written.
+    // Rows that stay locked for too long are given up: the outcome of one is unknown, the other was not written.
     assert_eq!(store.give_up_busy(id, "locked for long").await.unwrap(), 2);
     let rows = store.operation_rows(id, 2, 2).await.unwrap();
     let reason = "locked for long".to_owned();
@@ -995,7 +995,7 @@ async fn a_busy_row_that_was_being_written_when_the_console_ended_is_looked_at_a
     assert_eq!(store.next_rows(id, 10).await.unwrap().len(), 2);
 }
 
-/// What an application's retry job leaves of a retry that failed: a row of the log, and one retry more.
+/// Writes what an application's retry job leaves of a failed retry: a row of the log, and one retry more.
 async fn fails_again(hospital: &Hospital, id: i64, error: &str) {
     let sql = format!(
         "INSERT INTO failed_event_retry_log (feed_uri, failed_at, error_message, event_id) \
@@ -1073,7 +1073,7 @@ async fn a_retry_is_in_progress_until_each_row_has_a_result_and_ends_in_its_colo
     assert!(body.contains(" → Odoo"), "events have names: {body}");
 }
 
-/// Both events failed first with one error, and in the retry before the request with another.
+/// Both events first failed with one error, and in the retry before the request with another.
 #[tokio::test]
 async fn what_failed_again_is_compared_with_the_latest_error_before_the_request() {
     let hospital = Hospital::new(&rows(2), &[]).await;
@@ -1129,7 +1129,7 @@ async fn a_second_retry_that_changes_nothing_leaves_the_first_one_followed() {
     assert!(event.contains("The request changed nothing in the database"), "{event}");
 }
 
-/// A failed event like the first one, which no look has seen.
+/// Inserts a failed event like the first one, which no poll has seen.
 async fn arrives(hospital: &Hospital, id: i64) {
     let sql = format!(
         "INSERT INTO failed_events (id, feed_uri, failed_at, error_message, event_id, retries) \
@@ -1158,7 +1158,7 @@ async fn a_retry_of_an_event_that_the_ledger_has_not_seen_yet_is_followed() {
 async fn a_retry_whose_event_left_before_it_was_seen_says_that_it_is_not_followed() {
     let hospital = Hospital::new(&rows(2), &[]).await;
     hospital.followed().await;
-    // Row 200 came, was reset and left between two looks: it is in the plan alone.
+    // Row 200 was inserted, reset and deleted between two polls: it is only in the plan.
     let new = NewOperation {
         who: "local".into(),
         address: "127.0.0.1".into(),
@@ -1174,11 +1174,11 @@ async fn a_retry_whose_event_left_before_it_was_seen_says_that_it_is_not_followe
     assert!(store.start_operation(id, "local", "127.0.0.1", None, Pace::default()).await.unwrap());
     let operation = store.operation_alone(id).await.unwrap().unwrap();
     let asks = [200, 1].map(|id| Ask { row_id: RowId(id), event_id: None, retries_before: Some(5) });
-    store.announce(&operation, "odoo", &[0, 1], &asks).await.unwrap();
+    store.mark_in_progress(&operation, "odoo", &[0, 1], &asks).await.unwrap();
     hospital.execute("Odoo", "UPDATE failed_events SET retries = 0 WHERE id = 1").await;
     store.record_outcomes(id, &[(0, RowOutcome::Reset), (1, RowOutcome::Reset)]).await.unwrap();
     store.set_stage(id, &[Stage::Running], Stage::Ended, None).await.unwrap();
-    // From the next millisecond on a look shows what is not there.
+    // From the next millisecond on a poll shows what is missing.
     tokio::time::sleep(Duration::from_millis(2)).await;
     hospital.look("odoo").await;
     let operation = store.operation(id).await.unwrap().unwrap();
@@ -1217,7 +1217,7 @@ async fn a_discarded_event_is_listed_with_its_latest_error() {
         assert!(body.contains("Patient Id not found in Odoo") && !body.contains("did not work"), "{body}");
     };
     latest().await;
-    // The copy is kept for longer than the ledger's events are: then it says so itself.
+    // The copy is kept longer than the ledger's events: then it names them itself.
     hospital.execute_on_store("UPDATE ledger_events SET event_id = 'another'").await;
     latest().await;
 }
@@ -1250,7 +1250,7 @@ async fn a_feed_with_a_retry_in_progress_says_how_far_it_is_and_offers_no_other_
         assert!(body.contains("/operations/1\">Retry by anybody in progress: 2 of 4 tried<"), "{page}: {body}");
         assert!(!body.contains("Retry 1…"), "{page}: {body}");
     }
-    // More than the retry can be about is offered.
+    // Events that the retry cannot include are offered.
     for id in 201..=205 {
         let copy = format!(
             "INSERT INTO failed_events (id, feed_uri, failed_at, error_message, event_id, retries) \
@@ -1308,7 +1308,7 @@ async fn plans_show_the_event_its_error_and_no_forecast_where_nothing_is_retried
     until(&hospital.console, 1, &[Stage::Ended]).await;
     hospital.look("odoo").await;
 
-    // The event's own page says by whom and why, and offers the way back.
+    // The event's own page says by whom and why, and offers to restore it.
     let page = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
     assert!(page.contains("Discarded by anybody.") && page.contains("test &lt;data&gt;"), "{page}");
     assert!(
@@ -1327,7 +1327,7 @@ async fn plans_show_the_event_its_error_and_no_forecast_where_nothing_is_retried
     until(&hospital.console, 2, &[Stage::Ended]).await;
     assert_eq!(hospital.retries("Odoo").await.len(), 2);
 
-    // Of several events the sentences speak of several.
+    // The sentences about several events use the plural.
     let made = hospital.form(PLAN, &[("kind", "discard"), ("query", "")]).await;
     let plan = hospital.page(made.header("location")).await.body;
     assert!(plan.contains("will never process these events.") && plan.contains("A copy of each is kept."), "{plan}");
@@ -1355,7 +1355,7 @@ async fn nothing_is_done_to_a_source_while_the_stores_file_is_another_one() {
     let ready = hospital.get("/ready").await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(ready.json()["reason"].as_str().is_some_and(|why| why.contains("its file was removed or replaced")));
-    hospital.console.parts.watch.look_again("odoo").await;
+    hospital.console.parts.watch.poll_now("odoo").await;
     let overview = hospital.page("/atomfeed-console").await.body;
     assert!(overview.contains("The ledger cannot be written: its file was removed or replaced"), "{overview}");
 

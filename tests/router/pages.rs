@@ -2,7 +2,7 @@
 
 use atomfeed_console::{
     model::{ApplicationInfo, FeedLimit, Kind, Person},
-    server::config::{Fault, Unconfigured, Way},
+    server::config::{AuthMode, Fault, Unconfigured},
 };
 use axum::{
     body::Body,
@@ -44,7 +44,7 @@ async fn every_page_answers_under_any_base_path() {
             let answer = hospital.page(&path).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
             assert!(answer.body.contains("<h1"), "{path} has a heading");
-            // It leads to the page itself: the session has ended, so the way goes through signing in and back.
+            // Its link leads to the page itself: the session has ended, so the user signs in and returns.
             let body = answer.body.replace("<a href=\"\">Sign in</a>", "");
             for link in links(&body) {
                 let inside = link.starts_with('#')
@@ -79,7 +79,8 @@ async fn a_slash_too_many_is_led_to_the_page_and_never_to_another_site() {
     }
 }
 
-/// What a client gets that follows every redirect through a proxy which hands on `BASE/x` as `/x`, and how many it followed.
+/// Returns what a client receives that follows every redirect through a proxy which passes on `BASE/x` as `/x`, and the
+/// number of redirects.
 async fn through_a_stripping_proxy(hospital: &Hospital, base: &str, path: &str) -> (usize, Answer) {
     let mut path = path.to_owned();
     for redirects in 0..20 {
@@ -113,7 +114,7 @@ async fn a_proxy_that_takes_the_base_path_away_is_named_instead_of_leading_in_a_
     assert!(inside.contains("There is no page /strip/no/such/page.") && !inside.contains("proxy"), "{inside}");
 }
 
-/// An application as a template leaves it that nobody filled in.
+/// An application as an unfilled template leaves it.
 fn unconfigured(name: &str, key: &str, place: usize) -> Unconfigured {
     let whole = application(name, Kind::Odoo, "nowhere.db".into());
     let fault = Fault {
@@ -161,7 +162,7 @@ async fn an_application_that_is_not_configured_stands_among_the_others_with_what
     assert_eq!(hospital.get("/atomfeed-console/failed-events.csv").await.status, StatusCode::OK);
     assert_eq!(hospital.page("/atomfeed-console/history?app=crater").await.status, StatusCode::OK);
 
-    // The old console's scripts go on with what there is.
+    // The old console's scripts continue with what is available.
     let apps = hospital.get("/atomfeed-console/apps").await;
     assert_eq!(apps.json(), serde_json::json!(["Odoo", "OpenELIS"]));
     let status = hospital.get("/atomfeed-console/apps/CRATER/feedStatus").await;
@@ -172,7 +173,7 @@ async fn an_application_that_is_not_configured_stands_among_the_others_with_what
 #[tokio::test]
 async fn who_may_not_see_an_application_is_not_told_that_it_is_not_configured() {
     let hospital = Hospital::with(&[], &[], "/atomfeed-console", |config| {
-        config.access.way = Way::Accounts;
+        config.access.way = AuthMode::Accounts;
         config.unconfigured = vec![unconfigured("Crater", "crater", 0)];
     })
     .await;
@@ -381,7 +382,7 @@ fn links(html: &str) -> Vec<String> {
         .collect()
 }
 
-/// What a person reads of a page.
+/// Returns what people read on a page.
 fn text(html: &str) -> String {
     let body = html.split_once("<body").map_or(html, |(_, body)| body);
     let mut out = String::new();
@@ -486,7 +487,7 @@ async fn the_overview_counts_since_the_last_visit() {
     let store = &hospital.console.parts.store;
     assert_eq!(store.visit("account", "viewer of all", was).await.unwrap(), None);
     let page = text(&hospital.page_as(&viewer, "/atomfeed-console").await.body);
-    // In the first hours of a day it was "yesterday" with its time.
+    // In the first hours of a day the visit was "yesterday", with its time.
     let since = page.split_once("Since your last visit, ").expect("the line").1;
     assert!(since.starts_with("9 h ago : ") || since.starts_with("yesterday "), "{page}");
     assert!(since.contains(" : nothing new , 0 resolved"), "{page}");
@@ -494,7 +495,7 @@ async fn the_overview_counts_since_the_last_visit() {
     assert_eq!(before.timestamp(), was.timestamp());
 }
 
-/// Screen readers tell a table by its caption, and a row by its head.
+/// Screen readers identify a table by its caption, and a row by its head.
 #[tokio::test]
 async fn every_table_has_a_name_and_its_rows_have_heads() {
     const BASE: &str = "/atomfeed-console";
@@ -548,7 +549,7 @@ async fn every_table_has_a_name_and_its_rows_have_heads() {
     }
 }
 
-/// The address in a payload is one between servers, and often the name of a container.
+/// The address in a payload is for use between servers, and often the name of a container.
 #[tokio::test]
 async fn a_payload_leads_to_where_a_browser_of_the_hospital_finds_its_record() {
     let event = async |public: Option<&str>| {
@@ -567,7 +568,7 @@ async fn a_payload_leads_to_where_a_browser_of_the_hospital_finds_its_record() {
     assert!(text.contains(&path) && !text.contains("target=\"_blank\""), "{text}");
 }
 
-/// No failed events do not prove that everything arrived, and what was not asked cannot be said to be fine.
+/// No failed events do not prove that everything arrived, and what was not read cannot be said to be fine.
 #[tokio::test]
 async fn an_empty_list_claims_no_more_than_was_asked() {
     let hospital = Hospital::with(&[], &[row(1, "2026-11-20 08:00:00")], "/atomfeed-console", |config| {
@@ -584,9 +585,9 @@ async fn an_empty_list_claims_no_more_than_was_asked() {
     assert!(lost.contains("OpenELIS is missing from this list.") && !lost.contains("Change or clear"), "{lost}");
     let some = list(&hospital, "").await;
     assert!(some.contains("No failed events in the applications that answered."), "{some}");
-    // What is counted in the store is of the applications that could be read.
+    // What is counted in the store covers the applications that could be read.
     hospital.look("odoo").await;
-    hospital.console.parts.watch.look_again("openelis").await;
+    hospital.console.parts.watch.poll_now("openelis").await;
     let causes = hospital.page("/atomfeed-console/failed-events?app=openelis&by=cause").await.body;
     assert!(causes.contains("<h1>OpenELIS could not be read<") && !causes.contains("No failed events"), "{causes}");
     let groups = hospital.page("/atomfeed-console/groups").await.body;
@@ -599,7 +600,7 @@ async fn an_empty_list_claims_no_more_than_was_asked() {
     assert!(!none.contains("Every event"), "{none}");
 }
 
-/// Its reading goes on to its end, and finds there who asked.
+/// Its reading continues to its end, and finds there who requested it.
 #[tokio::test]
 async fn a_page_that_nobody_waits_for_any_more_fails_at_nothing() {
     let hospital = hospital("/atomfeed-console").await;
@@ -616,7 +617,7 @@ async fn a_page_that_nobody_waits_for_any_more_fails_at_nothing() {
                 tokio::task::yield_now().await;
             }
         }
-        // Whole ones after them, so that what goes on comes to its end.
+        // Complete requests after them, so that the unfinished ones end.
         assert_eq!(hospital.page(&format!("/atomfeed-console{path}")).await.status, StatusCode::OK, "{path}");
     }
     let faults: Vec<_> =

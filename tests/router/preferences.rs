@@ -1,4 +1,4 @@
-//! How people want their pages: chosen on the account page, kept by way of signing in and name, written by the server.
+//! Users' preferences for pages: chosen on the account page, kept by sign-in mode and name, applied by the server.
 
 use axum::{
     body::Body,
@@ -36,7 +36,7 @@ async fn what_a_person_chose_holds_in_every_browser_and_for_nobody_else() {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(elsewhere.get("/history").await.body.contains("days in Asia/Kolkata"));
-    // Also on a page that says what is wrong with a form.
+    // Also on a page that reports what is wrong with a form.
     let refused = elsewhere.form("/api/save_preferences", &[("zone", "Mars/Olympus"), ("keys", "on")]).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     for part in ["There is no such time zone.", "value=\"Mars/Olympus\"", "data-theme=\"dark\""] {
@@ -61,13 +61,13 @@ async fn an_open_console_keeps_them_in_the_browser() {
         hospital.send(request.body(Body::empty()).unwrap()).await.body
     };
     assert!(page(kept.split(';').next().unwrap()).await.contains("11:00:00 UTC+3"));
-    // What the browser tells of its own clock, and what nobody's clock can be.
+    // What the browser reports of its own clock, and what no clock can be.
     assert!(page("atomfeed_zone=Asia/Kolkata").await.contains("data-reader-zone=\"Asia/Kolkata\""));
     let odd = page("atomfeed_zone=<b>; atomfeed_preferences=zone=%3Cb%3E").await;
     assert!(!odd.contains("data-reader-zone") && odd.contains("Times are in UTC."));
 }
 
-/// Where the browser has not told its zone yet, days and times are those of the hospital's own settings.
+/// If the browser has not reported its zone yet, days and times use the zone of the hospital's settings.
 #[tokio::test]
 async fn the_zone_of_the_settings_stands_in_for_the_readers() {
     let hospital = Hospital::with(&[row(1, "2026-11-20 08:00:00")], &[], BASE, |config| {
@@ -78,7 +78,7 @@ async fn the_zone_of_the_settings_stands_in_for_the_readers() {
     assert!(page.contains("Times are in Asia/Kolkata.") && !page.contains("data-reader-zone"), "{page}");
 }
 
-/// A zone in which it is this hour now; the names of these count the other way.
+/// Returns a zone in which it is this hour now; the signs in the names of these are reversed.
 fn zone_at(hour: i32, now: DateTime<Utc>) -> String {
     match (hour - i32::try_from(now.hour()).expect("an hour") + 11).rem_euclid(24) - 11 {
         ahead @ 1.. => format!("Etc/GMT-{ahead}"),
@@ -86,7 +86,7 @@ fn zone_at(hour: i32, now: DateTime<Utc>) -> String {
     }
 }
 
-/// Sentences are for the reader as much as times of their own are.
+/// Times within sentences are written for the reader, as separate times are.
 #[tokio::test]
 async fn times_within_sentences_are_in_the_readers_zone_and_clock() {
     let mut waits = row(1, "2026-11-20 08:00:00");
@@ -111,7 +111,7 @@ async fn times_within_sentences_are_in_the_readers_zone_and_clock() {
     assert!(list.contains("Since yesterday 6:00 pm") && !list.contains("Since yesterday 18:00"), "{list}");
 }
 
-/// "Today" begins where the reader's day begins: for a page, for what asks the same by itself, and for a download.
+/// "Today" begins where the reader's day begins: for a page, for its automatic requests, and for a download.
 #[tokio::test]
 async fn a_range_up_to_now_is_one_wherever_it_is_asked_for() {
     let now = Utc::now();

@@ -1,4 +1,4 @@
-//! The present error: a page speaks of the latest error of the present failure, and of nothing from before it.
+//! The present error: a page shows the latest error of the present failure, and nothing from before it.
 
 use atomfeed_console::model::RowId;
 
@@ -45,7 +45,7 @@ async fn an_attempt_from_before_the_failure_is_shown_apart_and_counts_for_nothin
     let groups = hospital.page("/atomfeed-console/groups").await.body;
     assert!(groups.contains("First cause …") && !groups.contains("last year"), "{groups}");
 
-    // One of the present failure is its latest error, however many there are from before.
+    // An error of the present failure is its latest one, however many there are from before.
     log(&hospital, 2, "2026-11-20 08:30:00", "The present cause").await;
     hospital.look("odoo").await;
     let page = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
@@ -56,7 +56,7 @@ async fn an_attempt_from_before_the_failure_is_shown_apart_and_counts_for_nothin
     let fault = hospital.console.parts.store.fault_of("odoo", RowId(1)).await.unwrap().expect("a group");
     let title = hospital.console.parts.store.group_title(fault, None).await.unwrap();
     assert_eq!(title.as_deref(), Some("The present cause"));
-    // The old JSON has the log as it is.
+    // The old JSON has the log unchanged.
     let old = hospital
         .page("/atomfeed-console/apps/Odoo/failedEvent/tag:atomfeed.ict4h.org:00000000-0000-4000-8000-000000000001/retryLog")
         .await;
@@ -136,7 +136,7 @@ async fn list_search_plan_and_exports_speak_of_the_latest_error() {
 
     let lines = hospital.get("/atomfeed-console/failed-events.ndjson?app=odoo").await.body;
     for line in lines.lines() {
-        // One object a line, as before; what is new stands at the end.
+        // One object per line, as before; new fields are at the end.
         assert!(
             line.starts_with(r#"{"app":"odoo","id":"#) && line.ends_with(r#","filter":"app=odoo","filtered_by":null}"#),
             "{line}"
@@ -196,7 +196,7 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
     let list = format!("/atomfeed-console/failed-events?app={key}");
     hospital.look(&key).await;
 
-    // Nothing has changed since it was seen first, but that may not be the first failure either.
+    // Nothing has changed since it was first seen, but that may not be the first failure either.
     let page = hospital.page(&list).await.body;
     assert!(page.contains("title=\"Oldest first\">Last changed<") && page.contains(">last changed<"), "{page}");
     assert!(page.contains("First seen failed from") && !page.contains("First failed from"), "{page}");
@@ -204,7 +204,7 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
     let page = hospital.page(&event).await.body;
     assert!(page.contains("<dt>Last changed<") && !page.contains("<dt>First failed<"), "{page}");
 
-    // As the consumer counts: failed_at is now then, and the ledger still knows when it saw the row first.
+    // As the consumer counts: failed_at is then the present time, and the ledger still knows when it first saw the row.
     database.run("UPDATE failed_events SET retries = retries + 1").await;
     hospital.look(&key).await;
     let page = hospital.page(&list).await.body;
@@ -236,8 +236,8 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
     database.remove().await;
 }
 
-/// 120 events of feed and category "encounter", of which every third has failed_at moved to this moment since the console
-/// saw it. The event with id `n` failed `n` minutes after the beginning of November 2026.
+/// 120 events of feed and category "encounter". In every third, failed_at moved to the present since the console saw
+/// it. The event with id `n` failed `n` minutes after the beginning of November 2026.
 async fn moved(variant: Variant) -> (TestDatabase, Hospital) {
     let mut database = TestDatabase::new(Server::MysqlOld, variant).await;
     let rows: Vec<_> = (1..=120)
@@ -274,16 +274,16 @@ async fn where_the_time_moves_lists_are_sorted_and_filtered_by_the_times_that_th
             whole_list(&hospital, "app=lab&sort=oldest&category=encounter&from=2026-11-02").await,
             Vec::<i64>::new()
         );
-        // Every row is of the feed whose address ends so; the tag is of the even ones alone.
+        // Every row belongs to a feed of this category; only the even ones have it as a tag.
         assert_eq!(whole_list(&hospital, &format!("app=lab&sort=oldest&category=ENCOUNTER&{hours}")).await, range);
         let odd: Vec<i64> = range.iter().copied().filter(|id| id % 2 == 1).collect();
         assert_eq!(whole_list(&hospital, &format!("app=lab&sort=oldest&category=drug&{hours}")).await, odd);
         assert_eq!(whole_list(&hospital, &format!("app=lab&sort=id-up&category=other&{hours}")).await, odd);
-        // A text is looked for in the table, and the ledger tells the time.
+        // A text is searched for in the table, and the ledger provides the time.
         let found = whole_list(&hospital, &format!("app=lab&q=encounter/7&{hours}")).await;
         assert_eq!(found, (70..80).rev().collect::<Vec<i64>>());
 
-        // Its neighbours are those of the list, also of one that has moved.
+        // Its neighbours are those of the list, even for an event that has moved.
         let page = hospital.page("/atomfeed-console/failed-events/lab/60?app=lab").await.body;
         let beside =
             |rel: &str| page.split("<a").find(|link| link.contains(&format!("rel=\"{rel}\""))).map(str::to_owned);
@@ -291,7 +291,7 @@ async fn where_the_time_moves_lists_are_sorted_and_filtered_by_the_times_that_th
             |rel: &str, id: u32| beside(rel).is_some_and(|link| link.contains(&format!("/failed-events/lab/{id}?")));
         assert!(leads("prev", 61) && leads("next", 59), "{:?} {:?}", beside("prev"), beside("next"));
 
-        // What is exported and what is retried is what was listed.
+        // The export and the retry cover what was listed.
         let query = format!("app=lab&{hours}");
         let csv = hospital.get(&format!("/atomfeed-console/failed-events.csv?{query}")).await.body;
         let mut reader = csv::Reader::from_reader(csv.as_bytes());
@@ -323,11 +323,11 @@ async fn where_the_time_moves_and_the_ledger_is_not_in_step_it_is_said_what_is_c
         "{page}"
     );
 
-    // Nothing new can be written down: the next look at a changed table leaves the ledger behind.
+    // Nothing new can be recorded: after the next poll of a changed table the ledger is behind.
     hospital.execute_on_store("ALTER TABLE ledger_feeds RENAME COLUMN uri TO lost").await;
     database.run("UPDATE failed_events SET retries = retries + 1 WHERE id = 1").await;
     while hospital.console.parts.watch.in_step("lab") {
-        hospital.console.parts.watch.look_again("lab").await;
+        hospital.console.parts.watch.poll_now("lab").await;
     }
     let page = hospital.page(list).await.body;
     assert!(page.contains("Last changed from") && page.contains("not up to date now"), "{page}");

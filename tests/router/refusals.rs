@@ -1,5 +1,5 @@
-//! What is refused is on record: who asked for what they may not see or do, tokens that nobody has, sign-ins that come too
-//! fast; and none of it can fill the record.
+//! Refusals are recorded: requests for what a user may not see or do, unknown tokens, and sign-ins that come too fast;
+//! and none of it can fill the record.
 
 use atomfeed_console::model::audit::{AuditEntry, AuditFilter};
 use axum::http::{Method, StatusCode};
@@ -9,7 +9,7 @@ use super::{
     hospital::Hospital,
 };
 
-/// Oldest first, without successful sign-ins.
+/// Returns the entries, oldest first, without successful sign-ins.
 async fn entries(hospital: &Hospital) -> Vec<AuditEntry> {
     let mut entries = hospital.console.parts.store.audit_entries(&AuditFilter::default(), None, 1000).await.unwrap();
     entries.retain(|entry| entry.kind != "sign_in");
@@ -47,11 +47,11 @@ async fn what_somebody_may_not_do_is_on_record_by_page_by_form_and_by_program() 
     );
     assert!(found[0].what.starts_with("GET /atomfeed-console/audit: "), "{}", found[0].what);
     assert!(found[1].what.starts_with("POST /atomfeed-console/api/add_account: "), "{}", found[1].what);
-    // What somebody may do leaves no such entry, and neither does what is not there.
+    // What a user may do leaves no such entry, and neither does what does not exist.
     assert_eq!(viewer.get("/failed-events").await.status, StatusCode::OK);
     assert_eq!(viewer.get("/failed-events/odoo/99").await.status, StatusCode::NOT_FOUND);
     assert_eq!(entries(&hospital).await.len(), 3);
-    // A server function that asks for more than its door, and a form of another site.
+    // A server function that demands more than its route's authorization, and a form of another site.
     let mut operator = Browser::signed_in(&hospital, "operator").await;
     let fields = [("kind", "discard"), ("rows[]", "odoo:1:5"), ("reason", "x")];
     assert_eq!(operator.form("/api/plan_operation", &fields).await.status, StatusCode::FORBIDDEN);
@@ -71,7 +71,7 @@ async fn a_token_that_nobody_has_is_on_record_without_the_token() {
     let found = entries(&hospital).await;
     assert_eq!(said(&found), [("access_refused", "(unknown user)", "", "refused")], "the second is counted");
     assert!(found[0].what.contains("token is unknown") && !found[0].what.contains("afc_"), "{}", found[0].what);
-    // Nobody at all is no refusal: that is every first visit.
+    // A request without credentials is not a refusal: every first visit is one.
     assert_eq!(script(&hospital, Method::GET, "/apps", None).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(entries(&hospital).await.len(), 1);
     hospital.console.parts.audit.tell_counted().await;
@@ -104,7 +104,7 @@ async fn sign_ins_that_are_not_even_tried_are_on_record_and_whoever_comes_back_g
     let found = entries(&hospital).await;
     assert!(found.iter().all(|entry| (entry.kind.as_str(), entry.who.as_str()) == ("sign_in_failed", "viewer")));
     assert!(found.iter().any(|entry| entry.what.starts_with("not tried")), "{found:?}");
-    // The right password is refused at first, too, and taken when it comes back.
+    // The right password is refused at first, too, and accepted on a later attempt.
     let right = basic("viewer", PASSWORD);
     let begun = std::time::Instant::now();
     while script(&hospital, Method::GET, "/apps", Some(&right)).await.status != StatusCode::OK {
@@ -116,11 +116,11 @@ async fn sign_ins_that_are_not_even_tried_are_on_record_and_whoever_comes_back_g
 #[tokio::test]
 async fn a_one_time_password_that_came_too_late_is_on_record() {
     use atomfeed_console::server::{
-        security::passwords::Prover,
+        security::passwords::PasswordChecker,
         store::{NewAccount, NewPassword},
     };
     let hospital = with_accounts().await;
-    let hash = Prover::new().hash(PASSWORD).await.unwrap();
+    let hash = PasswordChecker::new().hash(PASSWORD).await.unwrap();
     let until = Some(chrono::Utc::now() - chrono::TimeDelta::days(1));
     let account = NewAccount {
         name: "late".into(),
@@ -137,7 +137,7 @@ async fn a_one_time_password_that_came_too_late_is_on_record() {
     assert_eq!(found[0].what, "the one-time password had expired");
 }
 
-/// Error texts that an open page reads again are looks at them, once an hour for one person and one event.
+/// Error texts that an open page reads again count as views, once an hour for one person and one event.
 #[tokio::test]
 async fn what_is_read_without_the_page_is_on_record_too() {
     let hospital = with_accounts().await;

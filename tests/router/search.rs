@@ -1,4 +1,4 @@
-//! The search: what is understood, and what is found of what fails now and of what failed before.
+//! The search: how input is interpreted, and what is found of present and of past failures.
 
 use atomfeed_console::{
     model::filter::{ListQuery, push},
@@ -9,7 +9,7 @@ use super::hospital::{Hospital, Row, row};
 
 const AT: &str = "2026-11-20 08:00:00";
 
-/// The uuid that [`row`] gives its payload and, but for the first digit, its event.
+/// Returns the uuid that [`row`] gives its payload and, except for the first digit, its event.
 fn record(id: i64) -> String {
     format!("10000000-0000-4000-8000-{id:012}")
 }
@@ -60,7 +60,7 @@ async fn a_list_is_filtered_by_whatever_identifies_an_event() {
     }
 }
 
-/// The words of a page, without its markup.
+/// Returns the words of a page, without its markup.
 fn text(html: &str) -> String {
     let main = html.split("<main").nth(1).expect("a page");
     let mut out = String::new();
@@ -81,11 +81,11 @@ async fn searched(hospital: &Hospital, typed: &str) -> String {
     push(&mut query, "q", typed);
     let answer = hospital.page(&format!("/atomfeed-console/search?{query}")).await;
     assert_eq!(answer.status.as_u16(), 200, "{typed}: {}", answer.body);
-    // What leptos puts between pieces of a text.
+    // Leptos puts this between pieces of a text.
     answer.body.replace("<!>", "")
 }
 
-/// The failed events that a search page leads to.
+/// Returns the failed events that a search page links to.
 fn rows(html: &str) -> Vec<String> {
     let links = html.split("href=\"/atomfeed-console/failed-events/").skip(1);
     let mut rows: Vec<String> =
@@ -95,7 +95,7 @@ fn rows(html: &str) -> Vec<String> {
     rows
 }
 
-/// Waits until the index knows every failed event as it is.
+/// Waits until the index has every failed event in its present state.
 async fn is_indexed(hospital: &Hospital) {
     for _ in 0..1600 {
         if hospital.numbers_of_store("SELECT COUNT(*) FROM search_pending").await == [0] {
@@ -161,7 +161,7 @@ async fn whatever_identifies_an_event_is_understood_and_found() {
     let html = searched(&hospital, "asha BED").await;
     assert!(html.contains("<mark>Asha</mark>") && html.contains("<mark>bed</mark>"), "hits are marked: {html}");
     assert!(text(&html).contains("1 failing now: asha BED"), "{}", text(&html));
-    // Neither order nor words that are not there are found by guessing.
+    // Neither the order of words nor missing words are guessed.
     for typed in ["\"bed no\"", "asha timeout", "10000000…0003", "Odoo 7"] {
         let html = searched(&hospital, typed).await;
         assert_eq!(rows(&html), Vec::<String>::new(), "{typed}");
@@ -173,7 +173,7 @@ async fn whatever_identifies_an_event_is_understood_and_found() {
     assert!(html.contains("href=\"/atomfeed-console/groups/1\""), "{html}");
     let html = searched(&hospital, "https://desk.example/elsewhere/groups/1").await;
     assert!(!html.contains("href=\"/atomfeed-console/groups/1\""), "not a link of this console: {html}");
-    // Of few rows the payloads are read at once.
+    // With few rows the payloads are read at once.
     let html = searched(&hospital, "includeAll").await;
     assert_eq!(rows(&html).len(), 4, "{}", text(&html));
 }
@@ -190,7 +190,7 @@ async fn what_failed_before_is_a_part_of_the_same_answer() {
         assert!(html.contains("href=\"/atomfeed-console/history/"), "{typed}");
         assert_eq!(rows(&html), Vec::<String>::new(), "{typed}");
     }
-    // When its term is over, nothing of it is left to be found.
+    // When its term is over, nothing of it can be found.
     let store = &hospital.console.parts.store;
     assert_eq!(store.forget_history(chrono::Utc::now() + chrono::TimeDelta::days(1)).await.expect("forgotten"), 1);
     let html = searched(&hospital, "asha").await;
@@ -211,7 +211,7 @@ async fn the_latest_error_is_what_is_found() {
     let error = "Post call to /api/bahmni-saleorder failed\n\tat org.bahmni.Secret.run(Secret.java:1)\nCaused by: java.net.ConnectException: Connection refused by odoo-17".to_owned();
     hospital.log("Odoo", super::hospital::ENCOUNTERS, (1, "2026-11-21T08:00:00Z", error, event)).await;
     hospital.look("odoo").await;
-    // Also before the index knows it.
+    // Also before it is in the index.
     for _ in 0..2 {
         for typed in ["refused connection", "bahmni-saleorder post", "odoo-17"] {
             let html = searched(&hospital, typed).await;
@@ -234,7 +234,7 @@ async fn while_the_index_is_built_the_table_answers_and_the_page_says_how_far_it
     let hospital = Hospital::new(&many, &[]).await;
     hospital.followed().await;
     is_indexed(&hospital).await;
-    // As at the first start of a store from before the index.
+    // As at the first start with a store from before the index.
     hospital
         .execute_on_store(
             "CREATE TRIGGER stuck BEFORE INSERT ON search_words BEGIN SELECT RAISE(ABORT, 'not now'); END;

@@ -1,4 +1,4 @@
-//! The second factor: setting it up, signing in with it, doing without the phone, and what it keeps out. Codes are
+//! The second factor: setting it up, signing in with it, signing in without the phone, and what it prevents. Codes are
 //! calculated here from the secret that the page shows, by another library than the console's.
 
 use atomfeed_console::{
@@ -20,7 +20,7 @@ use super::{
 
 const CODE: &str = "/atomfeed-console/sign-in/code";
 
-/// The code of a secret as an app shows it now: RFC 4226 and 6238.
+/// Returns the code of a secret as an app shows it now: RFC 4226 and 6238.
 fn code_of(secret: &str) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let (mut bits, mut held, mut key) = (0_u32, 0_u32, Vec::new());
@@ -43,7 +43,7 @@ fn code_of(secret: &str) -> String {
     format!("{:06}", number % 1_000_000)
 }
 
-/// A code that is right at no time near this one.
+/// Returns a code that is wrong at every time near this one.
 fn wrong_code(secret: &str) -> String {
     let right: u32 = code_of(secret).parse().unwrap();
     format!("{:06}", (right + 500_000) % 1_000_000)
@@ -58,7 +58,7 @@ fn secret_on(page: &Answer) -> String {
     between(&page.body, "data-secret").into_iter().next().unwrap_or_else(|| panic!("no secret: {}", page.body))
 }
 
-/// A screen reader reads what is wrong with the code where the code is typed, once.
+/// A screen reader reads the problem with the code at the field of the code, once.
 fn assert_told_at_the_field(page: &Answer) {
     let field = page.body.split("<input").find(|field| field.contains("name=\"code\"")).expect("the field");
     let field = field.split('>').next().unwrap_or_default();
@@ -68,12 +68,12 @@ fn assert_told_at_the_field(page: &Answer) {
     assert_eq!(page.body.matches("Wrong code.").count(), 1, "{}", page.body);
 }
 
-/// Lets so much time pass that the next code is another one.
+/// Makes enough time pass that the next code is another one.
 async fn next_step(hospital: &Hospital) {
     sqlx::query("UPDATE second_factors SET last_step = 0").execute(&mut store_of(hospital).await).await.unwrap();
 }
 
-/// Sets up a second factor on the page of one's account: the secret and the recovery codes.
+/// Sets up a second factor on the account page; returns the secret and the recovery codes.
 async fn set_up(browser: &mut Browser<'_>) -> (String, Vec<String>) {
     browser.get("/account").await;
     let begun = browser.form("/api/begin_second_factor", &[("password", PASSWORD)]).await;
@@ -85,7 +85,7 @@ async fn set_up(browser: &mut Browser<'_>) -> (String, Vec<String>) {
     (secret, codes)
 }
 
-/// The second step with this code.
+/// Sends the second step with this code.
 async fn second_step(browser: &mut Browser<'_>, code: &str) -> Answer {
     browser.get("/sign-in/code").await;
     browser.form("/api/sign_in_code", &[("code", code)]).await
@@ -203,7 +203,7 @@ async fn a_recovery_code_lets_in_once_and_new_ones_take_the_place_of_the_old() {
     other.sign_in("viewer", PASSWORD, "").await;
     assert_eq!(second_step(&mut other, &codes[0]).await.status, StatusCode::UNAUTHORIZED, "an old one");
     assert_eq!(second_step(&mut other, &new[0]).await.status, StatusCode::SEE_OTHER);
-    // Those of somebody else are nothing here.
+    // Another user's codes are not valid here.
     let mut theirs = Browser::signed_in(&hospital, "operator").await;
     let (_, others) = set_up(&mut theirs).await;
     other.sign_in("viewer", PASSWORD, "").await;
@@ -217,7 +217,7 @@ async fn what_is_pending_is_of_one_browser_and_one_password_and_a_few_codes() {
     let (secret, _) = set_up(&mut browser).await;
     next_step(&hospital).await;
 
-    // The cookie of what is pending, taken to another browser.
+    // The cookie of a pending sign-in, moved to another browser.
     let mut owner = Browser::new(&hospital);
     owner.sign_in("operator", PASSWORD, "").await;
     let pending = owner.cookies.iter().find(|(name, _)| name == "atomfeed_signing_in").unwrap().clone();
@@ -234,7 +234,7 @@ async fn what_is_pending_is_of_one_browser_and_one_password_and_a_few_codes() {
     let none = nobody.form("/api/sign_in_code", &[("code", &code_of(&secret))]).await;
     assert_eq!((none.status, nobody.session()), (StatusCode::UNAUTHORIZED, None));
 
-    // A new password in between.
+    // A new password is set in between.
     let store = &hospital.console.parts.store;
     let hash = store.account("viewer").await.unwrap().unwrap().password;
     let password = atomfeed_console::server::store::NewPassword { hash, must_change: false, until: None };
@@ -242,7 +242,7 @@ async fn what_is_pending_is_of_one_browser_and_one_password_and_a_few_codes() {
     let late = second_step(&mut owner, &code_of(&secret)).await;
     assert_eq!((late.status, owner.session()), (StatusCode::UNAUTHORIZED, None), "{}", late.body);
 
-    // Another browser tries some codes and has to wait; one that is known has ten, and then its password again.
+    // Another browser tries some codes and must wait; a known one has ten, and must then send the password again.
     let mut guesser = Browser::new(&hospital);
     guesser.sign_in("operator", PASSWORD, "").await;
     let mut answers = Vec::new();
@@ -303,7 +303,7 @@ async fn a_role_that_must_have_one_sets_it_up_at_sign_in() {
     let off = browser.form("/api/end_second_factor", &[("password", PASSWORD), ("code", &code_of(&secret))]).await;
     assert_eq!(off.status, StatusCode::FORBIDDEN, "{}", off.body);
 
-    // Nobody sets up an app in the name of somebody else who has done so meanwhile.
+    // A user cannot set up an app on an account whose owner has done so meanwhile.
     let mut late = Browser::new(&hospital);
     late.sign_in("operator", PASSWORD, "").await;
     let own = secret_on(&late.get("/sign-in/code").await);
@@ -315,7 +315,7 @@ async fn a_role_that_must_have_one_sets_it_up_at_sign_in() {
     let second = second_step(&mut late, &code_of(&own)).await;
     assert_eq!((second.status, late.session()), (StatusCode::UNAUTHORIZED, None), "{}", second.body);
 
-    // A session that began before the role had to have one does not go on.
+    // A session that began before the role required a second factor does not continue.
     let store = &hospital.console.parts.store;
     let account = store.account("odoo-only").await.unwrap().unwrap();
     let secret = "0a".repeat(32);
@@ -344,7 +344,7 @@ async fn of_two_set_ups_at_one_time_the_first_stays() {
     assert!(!store.set_second_factor(account, b"second", 2, &[[2; 32]], &[], false).await.unwrap());
     assert_eq!(secret().await.as_deref(), Some(&b"first"[..]));
     assert!(store.take_recovery_code(account, &[1; 32]).await.unwrap(), "its recovery codes stay, too");
-    // Another phone is set up by somebody who has proved to have the first.
+    // Another phone is set up by a user who has verified the first one.
     assert!(store.set_second_factor(account, b"third", 3, &[], &[], true).await.unwrap());
     assert_eq!(secret().await.as_deref(), Some(&b"third"[..]));
 }
@@ -353,7 +353,7 @@ async fn of_two_set_ups_at_one_time_the_first_stays() {
 async fn a_one_time_password_leads_through_the_second_factor_to_a_password_of_ones_own() {
     let hospital = with_demand(&[Role::Operator]).await;
     let (password, kept) =
-        atomfeed_console::server::security::passwords::Prover::new().one_time().await.expect("a password");
+        atomfeed_console::server::security::passwords::PasswordChecker::new().one_time().await.expect("a password");
     hospital.console.parts.store.set_password("operator", &kept, None).await.unwrap().unwrap();
     let mut browser = Browser::new(&hospital);
     let first = browser.sign_in("operator", &password, "/groups").await;
@@ -501,7 +501,7 @@ async fn without_the_key_codes_are_not_checked_and_nobody_is_locked_out_for_good
             assert!(!key.exists(), "a new key would hide that the old one is lost");
             std::fs::write(&key, "").unwrap();
         }
-        // Put back while the console runs.
+        // The key is restored while the console runs.
         std::fs::write(&key, &kept).unwrap();
         #[cfg(unix)]
         std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();

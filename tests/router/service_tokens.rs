@@ -1,14 +1,14 @@
-//! The tokens of machines: what each opens in every way of signing in, and how they are made, named and revoked.
+//! Service tokens: what each opens in every sign-in mode, and how they are created, named and revoked.
 
 use std::net::SocketAddr;
 
 use atomfeed_console::{
     model::{Role, access::ServiceRight},
     server::{
-        config::{Access, NamedToken, Openmrs, Proxy, RoleNames, Secret, Way},
+        config::{Access, AuthMode, NamedToken, Openmrs, Proxy, RoleNames, Secret},
         routes::ROUTES,
         security::{
-            door::Needs,
+            authorize::Needs,
             service_tokens::{self, Asked},
         },
     },
@@ -25,21 +25,26 @@ use super::{
     hospital::{Answer, Hospital, form_token_of},
 };
 
-/// Every way of signing in, none of which would let this request in by itself but the last.
-fn ways() -> [(&'static str, Way); 4] {
+/// Returns every sign-in mode; none except the last would accept this request by itself.
+fn ways() -> [(&'static str, AuthMode); 4] {
     let roles = RoleNames { viewer: vec!["Clinician".into()], ..RoleNames::default() };
     let url = "http://127.0.0.1:1/openmrs".parse().unwrap();
     let timeout = std::time::Duration::from_secs(1);
     let openmrs = Openmrs { url, ca: None, timeout, roles: roles.clone() };
     let proxy =
         Proxy { user_header: "x-remote-user".into(), groups_header: None, roles, otherwise: Some(Role::Viewer) };
-    [("accounts", Way::Accounts), ("openmrs", Way::Openmrs(openmrs)), ("proxy", Way::Proxy(proxy)), ("open", Way::Open)]
+    [
+        ("accounts", AuthMode::Accounts),
+        ("openmrs", AuthMode::Openmrs(openmrs)),
+        ("proxy", AuthMode::Proxy(proxy)),
+        ("open", AuthMode::Open),
+    ]
 }
 
-async fn entered_by(way: &Way) -> Hospital {
+async fn entered_by(way: &AuthMode) -> Hospital {
     with(|config| {
         config.access = Access { way: way.clone(), ..Access::default() };
-        config.reached.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        config.network.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     })
     .await
 }
@@ -145,7 +150,7 @@ async fn with_a_token_monitoring_is_answered_and_without_a_right_one_it_is_not()
         }
         for broken in [format!("{token}0"), token[..token.len() - 1].to_owned(), token.to_uppercase(), "afs_".into()] {
             let answer = status(&hospital, &broken).await;
-            // Where nobody signs in, what is no service token is nobody's.
+            // Where no one signs in, a token that is not a service token is ignored.
             let open = word == "open" && !broken.starts_with("afs_");
             let wanted = if open { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
             assert_eq!(answer.status, wanted, "{word} with {broken}: {}", answer.body);
@@ -276,7 +281,7 @@ async fn only_an_administrator_who_sees_everything_and_sits_at_a_browser_makes_o
 
 #[tokio::test]
 async fn where_there_are_no_accounts_the_page_makes_tokens_without_a_password() {
-    let hospital = entered_by(&Way::Open).await;
+    let hospital = entered_by(&AuthMode::Open).await;
     let mut browser = Browser::new(&hospital);
     assert!(browser.get("").await.body.contains("/atomfeed-console/service-tokens\""), "a tab leads there");
     let page = make(&mut browser, &[("name", "nagios"), ("right", "status"), ("applications[0]", "odoo")]).await;
@@ -325,12 +330,12 @@ async fn the_settings_name_tokens_and_what_they_no_longer_name_opens_nothing() {
     let (kind, what, _) = on_record(&hospital, 4).await.into_iter().find(|(kind, ..)| kind == "token_made").unwrap();
     assert_eq!((kind.as_str(), what.as_str()), ("token_made", "service token screen for status, from the settings"));
 
-    // The same settings again put nothing on record.
+    // The same settings again record nothing.
     let entries = on_record(&hospital, 1_000).await.len();
     service_tokens::settle(&hospital.console).await.unwrap();
     assert_eq!(on_record(&hospital, 1_000).await.len(), entries);
 
-    // Revoked on the page, it stays revoked at the next start; the other one is gone from the settings.
+    // Revoked on the page, it stays revoked at the next start; the other one is missing from the settings.
     let tokens = hospital.console.parts.store.service_tokens().await.unwrap();
     let id = tokens.iter().find(|token| token.name == "nagios").unwrap().id.to_string();
     assert_eq!(browser.form("/api/revoke_service_token", &[("id", &id)]).await.status, StatusCode::SEE_OTHER);
@@ -352,7 +357,7 @@ async fn the_settings_name_tokens_and_what_they_no_longer_name_opens_nothing() {
     hospital.console.parts.store.close().await;
     drop(hospital);
 
-    // Another name and scope are taken over; another token under a name that is free again comes in.
+    // Another name and scope are adopted; another token under a name that is free again is accepted.
     let narrowed = NamedToken { applications: Some(["odoo".to_owned()].into()), ..named("nagios", OTHER) };
     let hospital = start(vec![narrowed]).await.unwrap();
     assert!(!status(&hospital, OTHER).await.body.contains("OpenELIS"));
@@ -363,7 +368,7 @@ async fn the_settings_name_tokens_and_what_they_no_longer_name_opens_nothing() {
     let what = "service token icinga for status: the settings say so now";
     assert!(on_record(&hospital, 5).await.iter().any(|(_, entry, _)| entry == what));
 
-    // What somebody made here is not the settings' to take.
+    // The settings cannot take over what a user created here.
     let token = token_of(&hospital, "mine", None).await;
     hospital.console.parts.store.close().await;
     drop(hospital);

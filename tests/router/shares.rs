@@ -1,4 +1,5 @@
-//! What everybody together, and each alone, may have at a time: downloads, and large forms. Open pages are in `stream`.
+//! How many downloads and large forms all users together, and each alone, may have at a time. Open pages are in
+//! `stream`.
 
 use std::time::Duration;
 
@@ -26,15 +27,15 @@ async fn a_person_has_some_downloads_at_a_time_and_everybody_has_some_more() {
     let paths = ["/failed-events.csv", "/failed-events.ndjson", "/failed-events/odoo/1/error.txt"];
     let mut held = Vec::new();
     for path in paths {
-        // Not read: each is under way for as long as its answer is held.
+        // Not read: each is under way as long as its answer is held.
         held.push(begun("operator", path).await);
     }
     let downloads = &hospital.console.parts.downloads;
     let operator = Holder::Person(KnownBy::Account, "operator".to_owned());
-    // A place that is free is taken at once.
+    // A free place would be taken at once.
     assert!(futures::poll!(std::pin::pin!(downloads.take(&operator))).is_pending(), "all of theirs are under way");
     assert_eq!(begun("odoo-only", "/failed-events.csv").await.status(), StatusCode::OK, "others are not kept out");
-    // Once one is through, the next has its turn.
+    // When one is finished, the next has its turn.
     let through = held.pop().expect("a download").into_body().collect().await.expect("a whole file");
     assert!(!through.to_bytes().is_empty());
     assert_eq!(begun("operator", "/failed-events/odoo/1/payload.txt").await.status(), StatusCode::OK);

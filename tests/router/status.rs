@@ -1,8 +1,8 @@
-//! What a monitoring system is told: `/status`.
+//! What a monitoring system reads: `/status`.
 
 use atomfeed_console::{
     model::{Person, Role, access::KnownBy},
-    server::config::{Access, Config, Way},
+    server::config::{Access, AuthMode, Config},
 };
 use axum::http::StatusCode;
 
@@ -124,7 +124,7 @@ async fn a_queue_that_cannot_be_read_is_told_in_every_place_with_what_was_last_s
     let statements = [("OpenELIS", PUBLISHER), ("OpenELIS", SIX_HOURS_IN_THE_QUEUE)];
     let hospital = Hospital::made(&[], &[], "/atomfeed-console", &statements, |_| ()).await;
     hospital.followed().await;
-    // Whoever reads this gets an error.
+    // Reading this fails.
     let unreadable = "CREATE VIEW event_records_queue AS SELECT 1 AS id, abs(-9223372036854775808) AS timestamp";
     hospital.execute("OpenELIS", &format!("ALTER TABLE event_records_queue RENAME TO kept; {unreadable}")).await;
     hospital.look("openelis").await;
@@ -176,7 +176,7 @@ async fn watched_publisher(marker: &'static str, change: impl FnOnce(&mut Config
     hospital
 }
 
-/// The marker of the patient feed at the event u200.
+/// Sets the marker of the patient feed to the event u200.
 const AT_U200: &str = "UPDATE markers SET last_read_entry_id = 'u200',
     feed_uri_for_last_read_entry = 'http://openmrs:8080/openmrs/ws/atomfeed/patient/4' WHERE feed_uri LIKE '%patient%'";
 
@@ -246,7 +246,7 @@ async fn a_consumer_that_stopped_before_the_first_look_is_told_after_the_usual_t
             WHERE feed_uri LIKE '%patient%'";
     let hospital = watched_publisher(old, |_| ()).await;
     assert!(hospital.get(PLAIN).await.body.starts_with("OK - "), "it has its time to read");
-    // As if the first look had been an hour ago.
+    // As if the first poll had been an hour ago.
     let hour_ago = "UPDATE ledger_feeds SET marker_moved_at = marker_moved_at - 3600000";
     hospital.execute_on_store(hour_ago).await;
     hospital.look("odoo").await;
@@ -254,7 +254,7 @@ async fn a_consumer_that_stopped_before_the_first_look_is_told_after_the_usual_t
     assert!(line.starts_with("CRITICAL - Odoo has stopped reading the patient feed: "), "{line}");
     let feeds = &hospital.get(STATUS).await.json()["applications"][0]["feeds"];
     assert_eq!(feeds[1]["concerns"][0]["kind"], "feed_stalled");
-    // One that has read everything is calm, however long ago that was.
+    // A feed that has been read to its end is not a concern, however long ago that was.
     let read_all = "UPDATE markers SET last_read_entry_id = 'u240',
         feed_uri_for_last_read_entry = 'http://openmrs:8080/openmrs/ws/atomfeed/patient/12'
         WHERE feed_uri LIKE '%patient%'";
@@ -361,7 +361,7 @@ async fn a_retry_job_that_does_not_come_is_told_in_every_place_until_somebody_re
         assert_eq!(feed["unretried_since"], "2026-11-20T09:00:00Z");
         hospital.followed().await;
     }
-    // One that succeeds leaves no trace but that it is gone.
+    // A retry that succeeds leaves no trace except that the row is deleted.
     hospital.execute("Odoo", "DELETE FROM failed_events WHERE id = 2").await;
     hospital.look("odoo").await;
     assert!(hospital.get(PLAIN).await.body.starts_with("OK - "));
@@ -388,7 +388,7 @@ async fn a_retry_job_that_works_is_not_overdue_because_the_console_was_restarted
         assert!(line.starts_with("OK - "), "{line}");
         hospital.followed().await;
     }
-    // It counts from when the last one left.
+    // The time counts from when the last one was deleted.
     hospital
         .execute_on_store("UPDATE ledger_events SET ended_at = ended_at - 3600000 WHERE ended_at IS NOT NULL")
         .await;
@@ -396,7 +396,7 @@ async fn a_retry_job_that_works_is_not_overdue_because_the_console_was_restarted
     hospital.followed().await;
     let line = hospital.get(PLAIN).await.body;
     assert!(line.starts_with(overdue), "{line}");
-    // What left while the console was away is a sign of work, too.
+    // What was deleted while the console was away is a sign of work, too.
     hospital.execute("Odoo", "DELETE FROM failed_events WHERE id = 2").await;
     hospital.restart();
     for _ in 0..2 {
@@ -412,7 +412,7 @@ async fn rows_that_no_retry_job_finds_make_no_retry_job_overdue() {
     let hospital = Hospital::made(&rows, &[], "/atomfeed-console", &[], |config| {
         let odoo = &mut config.applications[0].info;
         odoo.concerns.retry_overdue_secs = Some(300);
-        // Nor does a limit hold for what is counted for no feed.
+        // Nor does a limit apply to what is counted for no feed.
         odoo.limits.max_failed_events = Some(1);
     })
     .await;
@@ -433,7 +433,7 @@ async fn a_publishers_page_counts_what_is_there_and_does_not_list_every_marker()
     assert_eq!(before.matches("data-label=\"Up to event id\"").count(), 1);
     assert!(!before.contains("has a wrong count"));
 
-    // The last count is believed for half a minute: another console of the same hospital counts anew.
+    // The last count is used for half a minute: another console of the same hospital counts again.
     let gone = ("OpenELIS", "DELETE FROM event_records WHERE category = 'Encounter'");
     let statements = [("OpenELIS", PUBLISHER), ("OpenELIS", EVENTS), ("OpenELIS", markers), gone];
     let hospital = Hospital::made(&[], &[], "/atomfeed-console", &statements, |_| ()).await;
@@ -466,7 +466,7 @@ async fn a_marker_that_names_no_page_address_is_critical_and_never_running() {
 async fn without_the_table_of_failed_events_nothing_is_zero_and_no_marker_is_blamed() {
     let hospital = Hospital::new(&[], &[]).await;
     hospital.execute("Odoo", "DROP TABLE failed_events").await;
-    hospital.console.parts.watch.look_again("odoo").await;
+    hospital.console.parts.watch.poll_now("odoo").await;
     let application = hospital.page("/atomfeed-console/applications/odoo").await.body;
     assert!(!application.contains("names no feed page"), "the marker has its page");
     assert!(application.contains("The failed events of Odoo cannot be read"));
@@ -499,7 +499,7 @@ async fn a_database_that_is_gone_is_critical_and_the_answer_is_still_an_answer()
 #[tokio::test]
 async fn whoever_asks_needs_the_right_to_see_and_is_told_of_their_own_applications() {
     let hospital = Hospital::with(&[], &[row(1, "2026-11-20 08:00:00")], "/atomfeed-console", |config| {
-        config.access = Access { way: Way::Accounts, ..Access::default() };
+        config.access = Access { way: AuthMode::Accounts, ..Access::default() };
     })
     .await;
     let nobody = hospital.get(STATUS).await;

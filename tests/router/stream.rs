@@ -20,7 +20,7 @@ use super::{
     hospital::{Hospital, row},
 };
 
-/// Reads until a text has come; fails when the stream ends before.
+/// Reads until a text has arrived; fails if the stream ends before.
 async fn until(body: &mut BodyDataStream, text: &str) -> String {
     let mut read = String::new();
     let waited = tokio::time::timeout(std::time::Duration::from_secs(15), async {
@@ -75,7 +75,7 @@ async fn a_stream_ends_with_the_console() {
     rest.await.expect("the stream ends");
 }
 
-/// A request for the stream, from an address or with what proves somebody.
+/// Returns a request for the stream, from an address or with credentials.
 fn asked(from: Option<[u8; 4]>, headers: &[(HeaderName, &str)]) -> Request<Body> {
     let mut request = Request::get("/atomfeed-console/events").header(header::HOST, "console.test");
     for (name, value) in headers {

@@ -1,6 +1,6 @@
-//! A database of a test's own, in one of the schema variants of the field, and the console's source on it.
+//! A test's own database, in one of the schema variants in use, and the console's source on it.
 //!
-//! Statements that servers word differently, by maker or version, are made here, so that every test runs on every one.
+//! Statements that differ between servers or versions are built here, so that every test runs on every one.
 
 use std::{
     env, process,
@@ -23,16 +23,16 @@ use url::Url;
 /// The servers that `scripts/test-databases` starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// A server of the MySQL family, MySQL or MariaDB, with its own settings. [`TestDatabase::version`] says who made it.
+    /// A server of the MySQL family, MySQL or MariaDB, with its own settings. [`TestDatabase::version`] tells which.
     Mysql,
-    /// The same with the settings that MySQL 5.7 has: empty sql_mode, `explicit_defaults_for_timestamp` off.
+    /// The same with the settings of MySQL 5.7: empty sql_mode, `explicit_defaults_for_timestamp` off.
     MysqlOld,
     Postgres,
     Sqlite,
 }
 
 impl Server {
-    /// Whether a name of tests begins with this server's.
+    /// Returns whether a name of tests begins with this server's name.
     pub const fn begins(self, name: &str) -> bool {
         let own = match self {
             Self::Mysql => b"mysql".as_slice(),
@@ -51,14 +51,14 @@ impl Server {
     }
 }
 
-/// A schema as it is found.
+/// A schema variant in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// OpenMRS and Crater on MySQL.
     OpenMrs,
-    /// The same in latin1, as old installations have it.
+    /// The same in latin1, as in old installations.
     Latin1,
-    /// Made by openmrs-module-atomfeed: long texts, no retry log.
+    /// Created by openmrs-module-atomfeed: long texts, no retry log.
     ModuleAtomfeed,
     /// OpenELIS: schema clinlims, numeric ids, times without zone.
     OpenElis,
@@ -68,7 +68,7 @@ pub enum Variant {
     /// Odoo 10: markers with the columns of the framework.
     Odoo10,
     Pacs,
-    /// Before retries and tags came to be.
+    /// From before retries and tags existed.
     Oldest,
     /// SQLite with times as text.
     Text,
@@ -84,7 +84,7 @@ enum Times {
     Millis,
 }
 
-/// Who made a server.
+/// Maker of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maker {
     MariaDb,
@@ -93,7 +93,7 @@ pub enum Maker {
     Sqlite,
 }
 
-/// What a server is, whatever a test calls it.
+/// Maker and version of a server, independent of its name in the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version {
     pub maker: Maker,
@@ -101,7 +101,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// From the server's own words: `10.11.6-MariaDB`, `5.7.29`, `9.6.0`.
+    /// Reads the server's version text: `10.11.6-MariaDB`, `5.7.29`, `9.6.0`.
     fn read(text: &str, otherwise: Maker) -> Self {
         let maker = if text.contains("MariaDB") { Maker::MariaDb } else { otherwise };
         let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
@@ -113,12 +113,12 @@ impl Version {
         self.maker == maker && self.number < number
     }
 
-    /// Whether its TLS is too old for any client of today, as that of MySQL 5.6 is.
+    /// Returns whether its TLS is too old for current clients, as that of MySQL 5.6 is.
     pub fn tls_is_too_old(self) -> bool {
         self.is_older(Maker::MySql, (5, 7))
     }
 
-    /// The methods of signing in with a password that the console knows and this server has.
+    /// Returns the password methods that both the console and this server support.
     pub fn methods(self) -> &'static [&'static str] {
         match self.maker {
             Maker::MariaDb => &["mysql_native_password"],
@@ -135,12 +135,12 @@ impl Version {
     }
 }
 
-/// How an account is to sign in.
+/// How an account signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// With a password, by the server's own default.
+    /// With a password, by the server's default method.
     Usual,
-    /// The same, and over an encrypted connection only, where an account can say so.
+    /// The same, and only over an encrypted connection if an account can require it.
     Encrypted,
     /// By this method of the server.
     By(&'static str),
@@ -152,7 +152,7 @@ enum Admin {
     Sqlite(SqliteConnection),
 }
 
-/// A database of a test's own.
+/// A test's own database.
 pub struct TestDatabase {
     pub server: Server,
     pub variant: Variant,
@@ -178,7 +178,7 @@ pub struct Failed {
     pub tags: Option<&'static str>,
 }
 
-/// The feed that failed events are of unless a test says otherwise.
+/// The feed of failed events unless a test says otherwise.
 pub const FEED: &str = "http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent";
 
 /// maxRetry of the application.
@@ -188,14 +188,14 @@ pub fn utc(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).expect("a time in a test").to_utc()
 }
 
-/// A text as an SQL literal; `NULL` for none.
+/// Returns a text as an SQL literal; `NULL` if `None`.
 pub fn literal(text: Option<&str>) -> String {
     text.map_or("NULL".to_owned(), |text| format!("'{}'", text.replace('\'', "''")))
 }
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
-/// The address of a throw-away server.
+/// Returns the address of a throw-away server.
 fn server_url(variable: &str) -> Url {
     let address = env::var(variable).unwrap_or_else(|_| {
         panic!(
@@ -223,12 +223,12 @@ impl TestDatabase {
         database
     }
 
-    /// The console's source on this database.
+    /// Returns the console's source on this database.
     pub fn source(&self) -> Source {
         Source::new(self.app.clone())
     }
 
-    /// The same with something changed.
+    /// Same as [`Self::source`], with a changed configuration.
     pub fn source_with(&self, change: impl FnOnce(&mut Application)) -> Source {
         let mut app = self.app.clone();
         change(&mut app);
@@ -239,7 +239,8 @@ impl TestDatabase {
         matches!(self.server, Server::Mysql | Server::MysqlOld)
     }
 
-    /// Whether its texts hold letters that UTF-8 writes in four bytes: the character sets of old installations do not.
+    /// Returns whether its texts can hold letters of four bytes in UTF-8: the character sets of old installations
+    /// cannot.
     pub fn holds_four_bytes(&self) -> bool {
         self.variant != Variant::Latin1 && !self.version.is_older(Maker::MySql, (5, 7))
     }
@@ -264,7 +265,7 @@ impl TestDatabase {
         }
     }
 
-    /// An instant as this database holds it, as an SQL literal.
+    /// Returns an instant as this database stores it, as an SQL literal.
     pub fn at(&self, text: &str) -> String {
         let at = utc(text);
         match self.times() {
@@ -280,7 +281,7 @@ impl TestDatabase {
         }
     }
 
-    /// A table's name as it stands in a statement.
+    /// Returns a table's name for use in a statement.
     pub fn table(&self, name: &str) -> String {
         match &self.app.database.schema {
             Some(schema) => format!("{schema}.{name}"),
@@ -288,7 +289,7 @@ impl TestDatabase {
         }
     }
 
-    /// An ordinary failed event with this id.
+    /// Returns an ordinary failed event with this id.
     pub fn failed(&self, id: i128) -> Failed {
         Failed {
             id,
@@ -346,7 +347,7 @@ impl TestDatabase {
     pub async fn marker(&mut self, feed: &str, entry: Option<&str>, page: Option<&str>) {
         let table = self.table("markers");
         let (columns, id) = match self.variant {
-            // OpenELIS gives its ids itself.
+            // OpenELIS assigns its ids itself.
             Variant::OpenElis | Variant::OpenElisDump => {
                 ("id, ", format!("{}, ", COUNTER.fetch_add(1, Ordering::Relaxed)))
             }
@@ -373,12 +374,12 @@ impl TestDatabase {
         done.unwrap_or_else(|error| panic!("{error}\nin: {}", sql.chars().take(500).collect::<String>()));
     }
 
-    /// A single value as text.
+    /// Returns a single value as text.
     pub async fn value(&mut self, sql: &str) -> Option<String> {
         self.lines(sql).await.pop().flatten()
     }
 
-    /// The first column of every row, as text.
+    /// Returns the first column of every row, as text.
     pub async fn lines(&mut self, sql: &str) -> Vec<Option<String>> {
         let query = AssertSqlSafe(sql.to_owned());
         macro_rules! read {
@@ -400,7 +401,7 @@ impl TestDatabase {
         values.into_iter().map(|value| value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())).collect()
     }
 
-    /// Every row of every table, column by column.
+    /// Returns every row of every table, column by column.
     pub async fn dump(&mut self) -> Vec<String> {
         let mut dump = Vec::new();
         for table in super::schema::TABLES {
@@ -428,7 +429,7 @@ impl TestDatabase {
         dump
     }
 
-    /// The statements that make an account with the password `geheim`, in this server's own words.
+    /// Returns the statements that create an account with the password `geheim` on this server.
     fn account_statements(&self, user: &str, login: Login) -> Vec<String> {
         let name = format!("{user}@'%'");
         let usual = "IDENTIFIED BY 'geheim'";
@@ -438,7 +439,7 @@ impl TestDatabase {
                     Login::By(method) => method,
                     _ => self.version.methods().last().expect("PostgreSQL knows passwords"),
                 };
-                // 9.6 knows no words for it, and nothing but md5.
+                // 9.6 has no names for the methods, and only md5.
                 let form = if self.version.is_older(Maker::Postgres, (10, 0)) { "on" } else { form };
                 vec![
                     format!("SET password_encryption = '{form}'"),
@@ -466,7 +467,7 @@ impl TestDatabase {
         }
     }
 
-    /// An account with these rights; each `ON` in a grant names a table.
+    /// Creates an account with these rights; each `ON` in a grant names a table.
     pub async fn account(&mut self, login: Login, grants: &[&str]) -> (String, Secret) {
         let user = format!("u{}", COUNTER.fetch_add(1, Ordering::Relaxed));
         let user = format!("{user}_{}", process::id());
@@ -486,8 +487,8 @@ impl TestDatabase {
         (user, Secret::new("geheim"))
     }
 
-    /// The failed events and their log in tables made anew, as a restored dump leaves them, after these statements. Answers
-    /// the application on them.
+    /// Recreates the tables of failed events and their log, as a restored dump leaves them, and applies these
+    /// statements. Returns the application on them.
     pub async fn remade(&mut self, changes: &[&str]) -> Application {
         let mut app = self.app.clone();
         if self.server == Server::Sqlite {
@@ -527,7 +528,7 @@ impl TestDatabase {
             Admin::Postgres(link) => {
                 link.close().await.expect("the connection ends");
                 let mut link = PgConnection::connect(server_url("TEST_POSTGRES_URL").as_str()).await.expect("a server");
-                // WITH (FORCE) came with 13 only. Whoever is ended has some seconds to go.
+                // WITH (FORCE) exists only from 13 on. Ended sessions have some seconds to disconnect.
                 let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
                 link.execute(sqlx::query(end).bind(self.name)).await.expect("the others are told to go");
                 link.execute(raw_sql(remove)).await.map(drop).expect("the database goes");
@@ -537,7 +538,7 @@ impl TestDatabase {
     }
 }
 
-/// A new database and what is known of it.
+/// A new database and what is known about it.
 struct Made {
     admin: Admin,
     version: Version,
@@ -552,7 +553,7 @@ async fn mysql(variable: &str, name: &str, variant: Variant) -> Made {
     let version = Version::read(&text, Maker::MySql);
     let charset = match variant {
         Variant::Latin1 => "latin1",
-        // A key of 255 letters of four bytes is too long for it; the field's are in utf8, whose letters have three.
+        // A key of 255 letters of four bytes is too long for it; real ones are in utf8, whose letters have three.
         _ if version.is_older(Maker::MySql, (5, 7)) => "utf8",
         _ => "utf8mb4",
     };
@@ -630,7 +631,7 @@ fn application(database: Database) -> Application {
             read_only: false,
         },
         database,
-        // No whole hours from UTC: a zone that is applied twice, or not at all, shows.
+        // Not a whole number of hours from UTC, so that applying the zone twice or not at all shows.
         time_zone: chrono_tz::Asia::Kathmandu,
         pool_size: 3,
         connect_timeout: Duration::from_secs(5),

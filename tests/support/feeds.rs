@@ -1,5 +1,5 @@
-//! What the tests of the protocol stand on: a publisher made of pages written by hand, a worker that fails where it is
-//! told to, and the tables as lines.
+//! Support for the tests of the protocol: a publisher of hand-written pages, a worker that fails where the test says,
+//! and tables as lines.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,25 +24,25 @@ use tokio::net::TcpListener;
 
 use super::database::{Server, TestDatabase};
 
-/// The feed of the tests.
+/// The feed that the tests read.
 pub const PATIENTS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/patient/recent";
 
-/// The address of a numbered page of it.
+/// Returns the address of its numbered page.
 pub fn patients(page: impl std::fmt::Display) -> String {
     format!("http://openmrs:8080/openmrs/ws/atomfeed/patient/{page}")
 }
 
-/// The whole id of an entry.
+/// Returns the whole id of an entry.
 pub fn id(uuid: &str) -> String {
     format!("tag:atomfeed.ict4h.org:{uuid}")
 }
 
-/// The database as the protocol takes it, reached through this port instead of its own if one is given.
+/// Opens the database for the protocol, through this port instead of its own if one is given.
 pub fn open_through(database: &TestDatabase, port: Option<u16>) -> Database {
     open_with(database, port, 4)
 }
 
-/// The same with so many connections.
+/// Same as [`open_through`], with this number of connections.
 pub fn open_with(database: &TestDatabase, port: Option<u16>, connections: u32) -> Database {
     let at = &database.app.database;
     let (user, password) = (&at.user, at.password.reveal());
@@ -70,12 +70,12 @@ pub fn open_with(database: &TestDatabase, port: Option<u16>, connections: u32) -
     opened.in_time_zone(database.app.time_zone)
 }
 
-/// The database as the protocol takes it.
+/// Opens the database for the protocol.
 pub fn open(database: &TestDatabase) -> Database {
     open_through(database, None)
 }
 
-/// A page as the Java library writes it, with OpenMRS' settings: the author stands in the feed and not in its entries, and
+/// A page as the Java library writes it, with OpenMRS' settings: the author is in the feed and not in its entries, and
 /// an entry is published when it is updated.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -90,7 +90,7 @@ impl Page {
         self.to_xml_with(&[])
     }
 
-    /// The page with more entries behind its own.
+    /// Returns the page with more entries after its own.
     pub fn to_xml_with(&self, more: &[Entry]) -> String {
         let link = |relation: &str, to: &str| {
             format!("<link rel=\"{relation}\" type=\"application/atom+xml\" href=\"{to}\" />")
@@ -130,11 +130,11 @@ impl Page {
     }
 }
 
-/// An entry of a page, which needs no escapes.
+/// An entry of a page. Its texts must not need escaping.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub uuid: String,
-    /// Instead of the one made of the uuid.
+    /// Used instead of the id built from the uuid.
     pub id: Option<String>,
     pub title: String,
     pub categories: Vec<String>,
@@ -142,7 +142,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An ordinary one.
+    /// An ordinary entry.
     pub fn new(uuid: &str) -> Self {
         Self {
             uuid: uuid.to_owned(),
@@ -158,11 +158,11 @@ impl Entry {
 struct Served {
     /// Path to status, media type and body.
     answers: HashMap<String, (u16, String, Vec<u8>)>,
-    /// Paths that were asked for, in order.
+    /// Requested paths, in order.
     asked: Vec<String>,
 }
 
-/// A publisher made of answers written by hand.
+/// A publisher of hand-written answers.
 #[derive(Clone)]
 pub struct Feeds {
     pub address: SocketAddr,
@@ -179,19 +179,19 @@ impl Feeds {
         Self { address, served }
     }
 
-    /// What this path answers from now on.
+    /// Sets the answer for a path from now on.
     pub fn answer(&self, path: &str, status: u16, kind: &str, body: impl Into<Vec<u8>>) {
         let mut served = self.served.lock().expect("no test panicked here");
         served.answers.insert(path.to_owned(), (status, kind.to_owned(), body.into()));
     }
 
-    /// A page under its logical address.
+    /// Serves a page at its logical address.
     pub fn page(&self, address: &str, page: &Page) {
         let path = address.strip_prefix("http://openmrs:8080").expect("an address of this publisher");
         self.answer(path, 200, "application/atom+xml", page.to_xml());
     }
 
-    /// A whole feed of patients: the pages from the oldest on, with their links, and `recent`.
+    /// Serves a whole feed of patients: the pages from the oldest on, with their links, and `recent`.
     pub fn patients(&self, pages: &[&[&str]]) {
         for (number, entries) in pages.iter().zip(1..).map(|(entries, number)| (number, entries)) {
             let page = Page {
@@ -205,7 +205,7 @@ impl Feeds {
         }
     }
 
-    /// The paths that were asked for, in order.
+    /// Returns the requested paths, in order.
     pub fn asked(&self) -> Vec<String> {
         self.served.lock().expect("no test panicked here").asked.clone()
     }
@@ -214,7 +214,7 @@ impl Feeds {
         client_of(self.address)
     }
 
-    /// A client that takes these origins for the same publisher.
+    /// Returns a client that treats these origins as the same publisher.
     pub fn client_with(&self, same_publisher: &[String]) -> Client {
         let same_publisher = same_publisher.to_vec();
         let settings = ClientSettings { via: Some(self.address), same_publisher, ..ClientSettings::default() };
@@ -235,41 +235,41 @@ async fn answer(State(served): State<Arc<Mutex<Served>>>, request: Request) -> R
     }
 }
 
-/// A client of `http://openmrs:8080` that reaches this socket address.
+/// Returns a client of `http://openmrs:8080` that connects to this socket address.
 pub fn client_of(address: SocketAddr) -> Client {
     let settings = ClientSettings { via: Some(address), ..ClientSettings::default() };
     Client::new("http://openmrs:8080", settings).expect("a client")
 }
 
-/// Keeps what it was given, in a table of its own, and fails where it is told to.
+/// Worker that stores each event in its own table, and fails where the test says.
 #[derive(Clone, Default)]
 pub struct Script {
-    /// The uuids that fail, with what they say.
+    /// Uuids that fail, with their failures.
     fails: Arc<Mutex<HashMap<String, Failure>>>,
-    /// Fails only after having written.
+    /// Uuids that fail only after writing.
     writes_first: Arc<Mutex<HashSet<String>>>,
-    /// The events in the order in which they came.
+    /// The events in order of arrival.
     seen: Arc<Mutex<Vec<Event>>>,
 }
 
 impl Script {
-    /// From now on this event fails so.
+    /// Makes this event fail from now on.
     pub fn fail(&self, uuid: &str, failure: Failure) {
         self.fails.lock().expect("no panic").insert(uuid.to_owned(), failure);
     }
 
-    /// The same, after it has written.
+    /// Same as [`Self::fail`], after the worker has written.
     pub fn fail_after_writing(&self, uuid: &str, failure: Failure) {
         self.writes_first.lock().expect("no panic").insert(uuid.to_owned());
         self.fail(uuid, failure);
     }
 
-    /// From now on everything succeeds.
-    pub fn mend(&self) {
+    /// Makes every event succeed from now on.
+    pub fn fix(&self) {
         self.fails.lock().expect("no panic").clear();
     }
 
-    /// The uuids that came, in order.
+    /// Returns the uuids in order of arrival.
     pub fn seen(&self) -> Vec<String> {
         self.events().iter().map(|event| event.uuid().to_owned()).collect()
     }
@@ -306,7 +306,7 @@ pub async fn keep(uuid: &str, transaction: &mut Transaction<'_>) -> Result<(), F
     Ok(())
 }
 
-/// A consumer of the patients' feed and what it stands on.
+/// A consumer of the patients' feed with its publisher and worker.
 pub struct Stand {
     pub feeds: Feeds,
     pub script: Script,
@@ -326,7 +326,7 @@ impl Stand {
     }
 }
 
-/// The worker's own table: an event that succeeds twice stands in it twice.
+/// Creates the worker's own table, in which an event that succeeds twice appears twice.
 pub async fn make_worked(database: &mut TestDatabase) {
     let worked = if database.server == Server::Postgres { "public.worked" } else { "worked" };
     let key = match database.server {
@@ -337,14 +337,14 @@ pub async fn make_worked(database: &mut TestDatabase) {
     database.run(&format!("CREATE TABLE {worked} (id {key}, uuid varchar(255))")).await;
 }
 
-/// What the worker has kept, in order.
+/// Returns what the worker has stored, in order.
 pub async fn worked(database: &mut TestDatabase) -> Vec<String> {
     let worked = if database.server == Server::Postgres { "public.worked" } else { "worked" };
     let lines = database.lines(&format!("SELECT uuid FROM {worked} ORDER BY id")).await;
     lines.into_iter().flatten().collect()
 }
 
-/// Columns of a table as lines, `NULL` for what is NULL, ordered by the first of these columns.
+/// Returns columns of a table as lines, with `NULL` for NULL, ordered by the first column.
 pub async fn lines(database: &mut TestDatabase, table: &str, columns: &[&str]) -> Vec<String> {
     let quote = if database.is_mysql() { '`' } else { '"' };
     let kind = if database.is_mysql() { "CHAR" } else { "TEXT" };

@@ -1,4 +1,4 @@
-//! What is said in the log while a test runs.
+//! Captures the log of a running test.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Collects what this thread logs until it is dropped. What is awaited in the body of a test runs on its thread; spawned
+/// Collects what this thread logs until it is dropped. Code awaited in the body of a test runs on its thread; spawned
 /// tasks may run on others.
 pub struct Log {
     text: Text,

@@ -1,4 +1,5 @@
-//! What the tests stand on: throw-away databases in every schema variant, and a network that can be cut.
+//! Support for the tests: throw-away databases in every schema variant, hand-written feeds, and a network that can be
+//! cut.
 
 pub mod database;
 pub mod feeds;

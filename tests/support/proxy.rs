@@ -1,4 +1,4 @@
-//! A network between the console and a server that can be cut at a chosen moment.
+//! A network between the console and a server, which a test can cut at a chosen moment.
 
 use std::sync::{
     Arc, Mutex,
@@ -11,7 +11,7 @@ use tokio::{
     sync::watch,
 };
 
-/// Passes connections on to a server until it is cut.
+/// Forwards connections to a server until it is cut.
 pub struct Proxy {
     pub port: u16,
     state: Arc<State>,
@@ -21,15 +21,15 @@ pub struct Proxy {
 struct State {
     /// New connections are closed at once.
     closed: AtomicBool,
-    /// Connections stay, but nothing that is sent arrives.
+    /// Connections stay open, but nothing that is sent arrives.
     silent: AtomicBool,
-    /// Cut as soon as the client sends this, so many times; it still goes through to the server.
+    /// Cut when the client sends this, for the given number of times; it still reaches the server.
     on_sight_of: Mutex<(&'static [u8], usize)>,
-    /// Connections that were passed on since the beginning.
+    /// Connections forwarded so far.
     passed_on: AtomicUsize,
-    /// Messages of clients that were passed on since the beginning.
+    /// Messages of clients forwarded so far.
     messages: AtomicUsize,
-    /// Messages of the client that still go through until its connection is cut, once; 0: no such cut is to come.
+    /// Messages of clients to forward until one connection is cut, once; 0 if no cut is due.
     cut_after: AtomicUsize,
 }
 
@@ -39,7 +39,7 @@ impl Proxy {
         Self::on("127.0.0.1", server_port).await
     }
 
-    /// The same on another of the machine's addresses.
+    /// Same as [`Self::to`], on another address of this machine.
     pub async fn on(address: &str, server_port: u16) -> Self {
         let listener = TcpListener::bind((address, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -60,7 +60,7 @@ impl Proxy {
                 {
                     shared.passed_on.fetch_add(1, Ordering::SeqCst);
                     let mut cuts = cuts.clone();
-                    // Cuts of before are none of this connection.
+                    // Earlier cuts do not concern this connection.
                     cuts.mark_unchanged();
                     tokio::spawn(pass_on(client, server, Arc::clone(&shared), cuts));
                 }
@@ -80,34 +80,35 @@ impl Proxy {
         self.state.closed.store(false, Ordering::SeqCst);
     }
 
-    /// How many connections were made through it so far.
+    /// Returns how many connections were made through it so far.
     pub fn connections(&self) -> usize {
         self.state.passed_on.load(Ordering::SeqCst)
     }
 
-    /// How many messages clients have sent through it so far. Who waits for each answer sends one for each statement.
+    /// Returns how many messages clients have sent through it so far. A client that waits for each answer sends one per
+    /// statement.
     pub fn messages(&self) -> usize {
         self.state.messages.load(Ordering::SeqCst)
     }
 
-    /// Swallows whatever is sent from now on, as a firewall does that forgot the connections.
+    /// Drops everything sent from now on, like a firewall that has forgotten the connections.
     pub fn silence(&self) {
         self.state.silent.store(true, Ordering::SeqCst);
     }
 
-    /// Cuts the connection on which the client sends `word`, after the server got it and before its answer is back.
-    /// Only without TLS can it be seen.
+    /// Cuts the connection on which the client sends `word`, after the server received it and before its answer is
+    /// back. Works only without TLS.
     pub fn cut_on(&self, word: &'static [u8]) {
         self.cut_times_on(1, word);
     }
 
-    /// The same for the next so many connections.
+    /// The same for the next `times` connections.
     pub fn cut_times_on(&self, times: usize, word: &'static [u8]) {
         *self.state.on_sight_of.lock().expect("no test panicked here") = (word, times);
     }
 
-    /// Cuts the connection on which the client sends its message of this number from now on, before the answer is back;
-    /// 0 takes back a cut that did not happen. Answers whether one was still to come.
+    /// Cuts the connection on which a client sends the message with this number, counted from now on, before the answer
+    /// is back; 0 cancels a cut that did not happen. Returns whether one was still due.
     pub fn cut_after(&self, messages: usize) -> bool {
         self.state.cut_after.swap(messages, Ordering::SeqCst) > 0
     }

@@ -12,12 +12,12 @@ pub const TABLES: [&str; 7] = [
     "event_records_offset_marker",
 ];
 
-/// The columns of a table in this variant; none where the table is absent.
+/// Returns the columns of a table in this variant; none if the table is absent.
 pub fn columns(server: Server, variant: Variant, table: &str) -> Vec<String> {
     definition(server, variant, table).into_iter().map(|(name, _)| name).collect()
 }
 
-/// The statements that make a variant's tables.
+/// Returns the statements that create a variant's tables.
 pub fn tables(server: Server, variant: Variant) -> Vec<String> {
     let schema = match variant {
         Variant::OpenElis | Variant::OpenElisDump => "clinlims.",
@@ -115,7 +115,7 @@ fn definition(server: Server, variant: Variant, table: &str) -> Vec<(String, Str
     columns.into_iter().map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
 }
 
-/// The types in which the variants differ.
+/// Column types that differ between the variants.
 struct Kinds {
     key: &'static str,
     failed_at: &'static str,

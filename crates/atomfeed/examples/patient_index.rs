@@ -1,5 +1,5 @@
-//! A small integration, whole: reads the patients' feed of OpenMRS and keeps an index of the patients in a table of its
-//! own, in a SQLite file that also holds how far it has read, what failed, and what failed again.
+//! A small but complete integration: reads the patients' feed of OpenMRS and keeps an index of the patients in its own
+//! table, in a SQLite file that also stores how far it has read, the failed events and the log of retries.
 //!
 //! With the demo hospital running (`make run`, or `cargo run --features ssr -- demo`):
 //!
@@ -14,8 +14,8 @@
 //!     --publisher http://openmrs:8080 --user feed-reader --database patients.db
 //! ```
 //!
-//! docs/integration.md goes through it step by step. It ends with Ctrl-C, and can be ended in any other way: it goes on
-//! where it was, with no event lost and none handled twice.
+//! docs/integration.md explains it step by step. Stop it with Ctrl-C or in any other way: it continues where it
+//! stopped, with no event lost and none handled twice.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -29,13 +29,13 @@ use serde::Deserialize;
 
 #[derive(Debug, Parser)]
 struct Options {
-    /// How the publisher is called.
+    /// Address of the publisher, as its feeds name it.
     #[arg(long, default_value = "http://openmrs:8080")]
     publisher: String,
-    /// Where it really listens; the demo hospital's console unless a user or another publisher is given.
+    /// Socket address where it listens; the demo hospital's console unless a user or another publisher is given.
     #[arg(long)]
     via: Option<SocketAddr>,
-    /// The account at OpenMRS; its password comes from OPENMRS_PASSWORD.
+    /// The account at OpenMRS; its password is read from OPENMRS_PASSWORD.
     #[arg(long)]
     user: Option<String>,
     #[arg(long, env = "OPENMRS_PASSWORD", hide_env_values = true, hide = true)]
@@ -46,20 +46,20 @@ struct Options {
     /// Seconds between two runs.
     #[arg(long, default_value_t = 5)]
     every: u64,
-    /// Where nothing was read yet, begin with the newest page instead of the first patient.
+    /// On the first run, begin with the newest page instead of the first patient.
     #[arg(long)]
     from_now: bool,
-    /// Read what there is, retry once, and end.
+    /// Read the new events once, retry once, and end.
     #[arg(long)]
     once: bool,
 }
 
-/// Step 1: what is done with an event.
+/// Step 1: the worker that handles an event.
 struct PatientIndex {
     openmrs: Client,
 }
 
-/// What is read of OpenMRS' answer.
+/// The parts of OpenMRS' answer that are used.
 #[derive(Debug, Deserialize)]
 struct Patient {
     uuid: String,
@@ -80,14 +80,14 @@ struct Identifier {
 
 impl Worker for PatientIndex {
     async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
-        // The event says only where to read. First over HTTP, while nothing in the database is held …
+        // The event says only where to read. First read over HTTP, while no database lock is held …
         let path =
             event.content.as_deref().ok_or_else(|| Failure::new("The event has no content, so nothing to read."))?;
         let answer = self.openmrs.read(path).await?;
         let patient: Patient = serde_json::from_slice(&answer.body)?;
         let identifier = patient.identifiers.first().map(|identifier| identifier.identifier.as_str());
         let identifier = identifier.ok_or_else(|| Failure::new("The patient has no identifier."))?;
-        // … then into the database, so that a patient who comes again only becomes newer.
+        // … then write, so that a patient who was indexed before is updated.
         sqlx::query(
             "INSERT INTO patients (uuid, identifier, name) VALUES (?, ?, ?)
              ON CONFLICT (uuid) DO UPDATE SET identifier = excluded.identifier, name = excluded.name",
@@ -105,7 +105,7 @@ impl Worker for PatientIndex {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
 
-    // Step 2: the database, with the protocol's tables and our own.
+    // Step 2: the database, with the protocol's tables and the integration's own.
     let database = Database::connect(&format!("sqlite:{}", options.database), None)
         .await
         .with_context(|| format!("{} cannot be opened", options.database))?;
@@ -118,7 +118,7 @@ async fn main() -> anyhow::Result<()> {
     .await?;
     transaction.commit().await?;
 
-    // Step 3: the way to the publisher.
+    // Step 3: the client for the publisher.
     let demo = options.user.is_none() && options.publisher == "http://openmrs:8080";
     let via = options.via.or_else(|| demo.then(|| SocketAddr::from(([127, 0, 0, 1], 9080))));
     let login = match (options.user, options.password) {
@@ -130,7 +130,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let openmrs = Client::new(&options.publisher, ClientSettings { login, via, ..ClientSettings::default() })?;
 
-    // Step 4: the consumer, with how much may go wrong.
+    // Step 4: the consumer, with its limits.
     let feed = format!("{}/openmrs/ws/atomfeed/patient/recent", options.publisher.trim_end_matches('/'));
     let limits = Limits { max_failed_events: 1000, max_retry: 5, retry_batch: 5 };
     let consumer = Consumer::new(database, openmrs.clone(), feed, limits, PatientIndex { openmrs })?;

@@ -1,9 +1,9 @@
 //! How a feed is cut into pages: pure arithmetic over the rows of `chunking_history`.
 //!
-//! Positions are 1-based and counted within the feed's category. Each row's chunk length holds from its start to the
-//! row before the next one's start; the last is open. Page 1 is the oldest. Rows that would put an event on two pages,
-//! or on none, are refused: the Java library takes them, and its consumers then read an event twice or never find the
-//! entry that their marker names.
+//! Positions are 1-based and counted within the feed's category. Each row's chunk length applies from its start up to
+//! the position before the next row's start; the last row is open-ended. Page 1 is the oldest. Rows that would put an
+//! event on two pages or on none are refused: the Java library accepts them, and its consumers then read an event twice
+//! or never find the entry that their marker names.
 
 /// The rows of `chunking_history` cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum ChunkingError {
     /// The table is empty.
     #[error("chunking_history has no row, so there are no pages. The usual row is chunk_length 5, start 1.")]
     NoRow,
-    /// A chunk length that is no positive number.
+    /// A chunk length that is not a positive number.
     #[error("chunking_history row {id} has the chunk length {length}, which is not a positive number.")]
     Length {
         /// The row.
@@ -19,7 +19,7 @@ pub enum ChunkingError {
         /// Its chunk length, as text.
         length: String,
     },
-    /// A start that is no position.
+    /// A start that is not a position.
     #[error("chunking_history row {id} has the start {start}. Positions are counted from 1, so a start is 1 or more.")]
     Start {
         /// The row.
@@ -27,7 +27,7 @@ pub enum ChunkingError {
         /// Its start, as text.
         start: String,
     },
-    /// A start before that of an earlier row: the pages of the two would overlap.
+    /// A start before that of an earlier row, so that their pages would overlap.
     #[error(
         "chunking_history row {id} starts at position {start}, before the row that precedes it ({before}). \
          Give each row, in the order of the ids, a start behind that of the row before."
@@ -42,17 +42,17 @@ pub enum ChunkingError {
     },
 }
 
-/// A row of `chunking_history` with where it ends.
+/// A row of `chunking_history` with its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stretch {
     length: i64,
     start: i64,
-    /// The last position; `None` for the open end.
+    /// The last position; `None` if open-ended.
     end: Option<i64>,
 }
 
 impl Stretch {
-    /// Pages in it if the feed has so many events.
+    /// Returns how many pages it has if the feed has this many events.
     fn pages(&self, events: i64) -> i64 {
         let last = self.end.map_or(events, |end| end.min(events));
         let count = last.saturating_sub(self.start).saturating_add(1);
@@ -72,8 +72,8 @@ pub(super) struct Range {
 pub(super) struct Chunking(Vec<Stretch>);
 
 impl Chunking {
-    /// From rows (id, chunk_length, start) ordered by id. The first row may have no start, which means the first event.
-    /// A row that starts where the one before it starts takes its place.
+    /// Creates the chunking from rows (id, chunk_length, start) ordered by id. The first row may lack a start, which
+    /// means the first event. A row with the same start as the row before replaces it.
     pub fn new(rows: &[(i64, Option<i64>, Option<i64>)]) -> Result<Self, ChunkingError> {
         let mut stretches: Vec<Stretch> = Vec::new();
         for &(id, length, start) in rows {
@@ -97,17 +97,17 @@ impl Chunking {
         if stretches.is_empty() { Err(ChunkingError::NoRow) } else { Ok(Self(stretches)) }
     }
 
-    /// Events on a page of the newest stretch.
+    /// Returns the page length of the newest stretch.
     pub fn newest_length(&self) -> i64 {
         self.0.last().map_or(1, |stretch| stretch.length)
     }
 
-    /// How many pages a feed of so many events has.
+    /// Returns how many pages a feed with this many events has.
     pub fn pages(&self, events: i64) -> i64 {
         self.0.iter().map(|stretch| stretch.pages(events)).fold(0, i64::saturating_add)
     }
 
-    /// What a page of a feed of so many events holds; `None` if it has no such page.
+    /// Returns the positions on a page of a feed with this many events; `None` if there is no such page.
     pub fn page(&self, number: i64, events: i64) -> Option<Range> {
         if number < 1 || number > self.pages(events) {
             return None;
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn each_length_holds_up_to_the_next_rows_start() {
-        // 1-5, 6-7, then from 8 on three a page: the page before a change is the shorter one.
+        // 1-5, 6-7, then three per page from 8 on: the page before a change is shorter.
         let changed = chunking(&[(5, 1), (3, 8)]);
         assert_eq!(changed.pages(7), 2);
         assert_eq!(changed.page(2, 7), Some(Range { first: 6, last: 7 }));
@@ -164,7 +164,7 @@ mod tests {
             &[(1, 1), (4, 4), (2, 9)],
             &[(7, 1), (7, 8)],
             &[(3, 1), (10, 2), (1, 40)],
-            // The second row takes the place of the first.
+            // The second row replaces the first.
             &[(5, 1), (3, 1)],
         ] {
             let chunking = chunking(rows);

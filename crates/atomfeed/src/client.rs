@@ -1,9 +1,9 @@
 //! HTTP to one publisher: its feeds and its resources, with limits on time and size, and with its login.
 //!
-//! A client speaks to one origin only (scheme, host, port): neither a link in a page nor a redirect sends credentials
-//! anywhere else. Other origins can be named that are the same publisher, as one behind a proxy calls itself: an address of
-//! theirs is asked for at the client's own origin. Where a publisher really listens can be another matter than how it is called: a client `via` a socket
-//! address connects to that, and names the logical host in `Host`.
+//! A client connects to one origin only (scheme, host, port): neither a link in a page nor a redirect sends credentials
+//! anywhere else. Other origins can be declared as the same publisher, for instance its name behind a proxy; their
+//! addresses are requested at the client's own origin. If the publisher listens somewhere else than its name says, set
+//! `via`: the client connects to that socket address and sends the logical host in `Host`.
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,10 +15,10 @@ use reqwest::{
 use tokio::sync::Mutex;
 use url::{Origin, Url};
 
-/// How a client gets in at the publisher.
+/// How a client authenticates at the publisher.
 #[derive(Clone, Default)]
 pub enum Login {
-    /// The publisher asks for none.
+    /// No authentication.
     #[default]
     Nobody,
     /// Name and password with every request.
@@ -28,8 +28,8 @@ pub enum Login {
         /// The password.
         password: String,
     },
-    /// Name and password once, at an address that answers with a cookie (OpenMRS: `/openmrs/ws/rest/v1/session`); the
-    /// cookie with every request, until it is refused.
+    /// Name and password once, at an address that answers with a cookie (OpenMRS: `/openmrs/ws/rest/v1/session`), then
+    /// the cookie with every request until it is refused.
     Session {
         /// The path or address of the login.
         address: String,
@@ -50,30 +50,31 @@ impl fmt::Debug for Login {
     }
 }
 
-/// How a client behaves.
+/// Settings of a client.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// The longest to wait for a connection.
+    /// Longest wait for a connection.
     pub connect_timeout: Duration,
-    /// The longest to wait for the next bytes.
+    /// Longest wait for the next bytes.
     pub read_timeout: Duration,
-    /// The longest that a whole answer may take.
+    /// Longest duration of a whole answer.
     pub timeout: Duration,
-    /// The most bytes of an answer.
+    /// Most bytes of an answer.
     pub largest_answer: usize,
-    /// How to get in.
+    /// How to authenticate.
     pub login: Login,
-    /// Follow one redirect, within the publisher's origin.
+    /// Whether to follow one redirect, within the publisher's origin.
     pub follow_redirect: bool,
-    /// Origins by which the same publisher calls itself in its links, and in markers that others have written
-    /// (`https://hospital.example.org` for an OpenMRS behind a proxy). What they name is read from the client's own origin.
+    /// Other origins of the same publisher, used in its links and in markers that other programs wrote
+    /// (`https://hospital.example.org` for an OpenMRS behind a proxy). Their addresses are read from the client's own
+    /// origin.
     pub same_publisher: Vec<String>,
-    /// Where the publisher really listens, in plain HTTP; its own address if `None`.
+    /// Socket address where the publisher listens, in plain HTTP; its own address if `None`.
     pub via: Option<SocketAddr>,
 }
 
 impl Default for ClientSettings {
-    /// The timeouts of the original (10 s and 20 s), at most 60 s and 8 MiB an answer, no login, no redirect.
+    /// The timeouts of the Java library (10 s and 20 s), at most 60 s and 8 MiB per answer, no login, no redirect.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
@@ -88,7 +89,7 @@ impl Default for ClientSettings {
     }
 }
 
-/// What went wrong between us and the publisher. The first three texts are those of the original.
+/// Error of a request to the publisher. The first three texts are those of the Java library.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     /// 404.
@@ -97,27 +98,27 @@ pub enum ClientError {
     /// 401 or 403.
     #[error("User not authorized")]
     NotAuthorized,
-    /// Any other status that is no success.
+    /// Any other status that is not a success.
     #[error("Unexpected response status {0}")]
     Status(u16),
-    /// Nobody listens, or the name is not known.
+    /// The connection was refused, or the name is unknown.
     #[error("Connect to {0} failed: {1}")]
     Connect(String, String),
     /// Connecting, waiting or reading took too long.
     #[error("Read timed out: {0}")]
     TimedOut(String),
-    /// The answer broke off or is no HTTP.
+    /// The answer broke off or is not HTTP.
     #[error("The answer of {0} broke off: {1}")]
     Broken(String, String),
-    /// More bytes than allowed; reading stopped there.
+    /// More bytes than allowed; the rest was not read.
     #[error("The answer of {address} is larger than {limit} bytes and was not read further")]
     TooLarge {
-        /// What was asked for.
+        /// The requested address.
         address: String,
         /// The limit.
         limit: usize,
     },
-    /// Another scheme, host or port than the publisher's.
+    /// A scheme, host or port other than the publisher's.
     #[error(
         "{address} is not of {origin}: the client reads only from the publisher of the feed. If it is the same publisher, name its origin in the client's settings"
     )]
@@ -127,16 +128,16 @@ pub enum ClientError {
         /// The publisher.
         origin: String,
     },
-    /// No address that HTTP could go to.
+    /// Not an http or https address.
     #[error("{0:?} is no http or https address")]
     Address(String),
-    /// A name and a password in an address; without them.
+    /// An address with a name and password in it. The error text omits them.
     #[error("{0} has a name and a password in it, which are no part of an address: give them as the client's login")]
     Credentials(String),
-    /// The login was refused or gave no cookie.
+    /// The login was refused or returned no cookie.
     #[error("Could not authenticate with {0}: {1}")]
     Login(String, String),
-    /// The client could not be made.
+    /// The HTTP client could not be created.
     #[error("No HTTP client could be made: {0}")]
     Client(String),
 }
@@ -144,21 +145,21 @@ pub enum ClientError {
 /// An answer of the publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The address that answered, as the publisher is called.
+    /// The address that answered, with the publisher's logical host.
     pub address: String,
     /// The HTTP status.
     pub status: u16,
-    /// The media type as the publisher says it; empty for none.
+    /// The media type as the publisher sends it; empty if none.
     pub content_type: String,
     /// The whole body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The answer, if its status says success.
+    /// Returns the answer if its status is a success.
     ///
     /// # Errors
-    /// The status as an error.
+    /// Fails with the status if it is not a success.
     pub fn success(self) -> Result<Self, ClientError> {
         match self.status {
             200..=299 => Ok(self),
@@ -168,7 +169,7 @@ impl Answer {
         }
     }
 
-    /// The body as text; what is no UTF-8 is replaced.
+    /// The body as text; bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -182,19 +183,19 @@ struct Inner {
     http: reqwest::Client,
     /// Scheme, host and port of the publisher, and the path `/`.
     origin: Url,
-    /// Other names of the same publisher.
+    /// Other origins of the same publisher.
     same_publisher: Vec<Origin>,
     settings: ClientSettings,
-    /// The `Cookie` header that the login gave.
+    /// The `Cookie` header from the login.
     session: Mutex<Option<String>>,
 }
 
 impl Client {
-    /// A client for the publisher of this address; of the address only scheme, host and port matter, and of those that
-    /// name the same publisher.
+    /// Creates a client for the publisher at this address. Only scheme, host and port of the address matter, and of
+    /// those in `same_publisher`.
     ///
     /// # Errors
-    /// One of them is no http or https address, or `via` was set for an https one.
+    /// Fails if one of the addresses is not http or https, or if `via` is set for an https address.
     pub fn new(address: &str, settings: ClientSettings) -> Result<Self, ClientError> {
         let mut origin = http_address(address)?;
         origin.set_path("/");
@@ -205,7 +206,7 @@ impl Client {
         if settings.via.is_some() && origin.scheme() != "http" {
             return Err(ClientError::Client(format!("{address} is https, which cannot go via a plain socket address")));
         }
-        // The provider of cryptography is the process's; whoever came first has chosen it.
+        // rustls has one cryptography provider per process; one that is already installed stays.
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             drop(rustls::crypto::ring::default_provider().install_default());
         }
@@ -222,23 +223,23 @@ impl Client {
         Ok(Self(Arc::new(Inner { http, origin, same_publisher, settings, session: Mutex::default() })))
     }
 
-    /// Gets a path of the publisher or a whole address of it, whatever the status. Logs in where needed.
+    /// Gets a path or an absolute address of the publisher, whatever the status. Logs in if needed.
     ///
     /// # Errors
-    /// There is no whole answer, or the login failed.
+    /// Fails if the answer is not complete, or if the login failed.
     pub async fn get(&self, address: &str) -> Result<Answer, ClientError> {
         self.get_as(address, "*/*").await
     }
 
-    /// The same, if it is a success.
+    /// Same as [`Self::get`], but accepts only a success.
     ///
     /// # Errors
-    /// As [`Self::get`], and a status that says no success.
+    /// As [`Self::get`], and if the status is not a success.
     pub async fn read(&self, address: &str) -> Result<Answer, ClientError> {
         self.get(address).await?.success()
     }
 
-    /// A page of a feed.
+    /// Gets a page of a feed.
     pub(super) async fn feed_page(&self, address: &str) -> Result<Answer, ClientError> {
         self.get_as(address, "application/atom+xml").await?.success()
     }
@@ -250,7 +251,7 @@ impl Client {
         if answer.status != 401 && answer.status != 403 {
             return Ok(answer);
         }
-        // The session has ended: once more with a new one.
+        // The session has expired: tries once more with a new one.
         *self.0.session.lock().await = None;
         self.with_redirect(url, accept).await
     }
@@ -279,7 +280,7 @@ impl Client {
         self.answer(url, request).await.map(|(answer, headers)| (answer, headers.location))
     }
 
-    /// A request to where the publisher listens, under the name by which it is called.
+    /// Builds a request to where the publisher listens, with its logical host.
     fn request(&self, url: &Url) -> Result<RequestBuilder, ClientError> {
         let Some(via) = self.0.settings.via else { return Ok(self.0.http.get(url.clone())) };
         let host = url.host_str().unwrap_or_default();
@@ -311,7 +312,7 @@ impl Client {
         Ok((answer, headers))
     }
 
-    /// The cookies of the login, fetched if there are none.
+    /// Returns the login's cookies, logging in if there are none.
     async fn session(&self, address: &str, user: &str, password: &str) -> Result<String, ClientError> {
         let mut session = self.0.session.lock().await;
         if let Some(cookies) = &*session {
@@ -337,7 +338,7 @@ impl Client {
         Ok(session.insert(headers.cookies).clone())
     }
 
-    /// The whole address of a path or of an address, if it is the publisher's.
+    /// Resolves a path or an address to an absolute address, if it belongs to the publisher.
     pub(super) fn resolve(&self, address: &str) -> Result<Url, ClientError> {
         if address.trim().is_empty() {
             return Err(ClientError::Address(address.to_owned()));
@@ -367,7 +368,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What is wanted of an answer's headers.
+/// The headers used from an answer.
 struct Headers {
     location: Option<String>,
     content_type: String,
@@ -393,7 +394,7 @@ impl Headers {
     }
 }
 
-/// An http or https address, without a name and password in it.
+/// Parses an http or https address; refuses one with a name or password in it.
 fn http_address(address: &str) -> Result<Url, ClientError> {
     let url = Url::parse(address).map_err(|_| ClientError::Address(without_password(address)))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -405,7 +406,7 @@ fn http_address(address: &str) -> Result<Url, ClientError> {
     Ok(url)
 }
 
-/// An address as an error may name it: what stands before an `@` in its host can be a password.
+/// Returns an address safe for an error message: the part before an `@` in its host can be a password.
 fn without_password(address: &str) -> String {
     let (scheme, rest) = address.split_once("//").map_or(("", address), |(scheme, rest)| (scheme, rest));
     let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -426,7 +427,7 @@ fn fault(address: &str, error: &reqwest::Error) -> ClientError {
     }
 }
 
-/// The innermost cause, which is the one that says something.
+/// Returns the innermost cause, which is the informative one.
 fn reason(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

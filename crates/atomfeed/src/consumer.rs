@@ -1,7 +1,7 @@
-//! The consuming side: events of a feed to a worker, in order, each once; and the failed ones again.
+//! The consuming side: passes the events of a feed to a worker, in order, each once, and retries the failed ones.
 //!
-//! The rules are those of the library that Bahmni uses, and so are the tables: the two can take turns on one database.
-//! The statements are in `store.rs`.
+//! Rules and tables are those of the Java library that Bahmni uses, so both can take turns on one database. The
+//! statements are in `store.rs`.
 
 use std::{fmt, panic::AssertUnwindSafe};
 
@@ -19,35 +19,35 @@ use super::{
     worker::{Failure, Worker},
 };
 
-/// How much may go wrong.
+/// Limits on failed events and retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// With so many failed events the feed is stopped.
+    /// The feed stops when it has this many failed events.
     pub max_failed_events: u64,
-    /// After so many retries a failed event is exhausted.
+    /// A failed event is exhausted after this many retries.
     pub max_retry: u32,
-    /// The most failed events of one retry run.
+    /// Most failed events of one retry run.
     pub retry_batch: u32,
 }
 
 impl Default for Limits {
-    /// What the original has where nothing else is set: 5, 5 and 5.
+    /// The defaults of the Java library: 5, 5 and 5.
     fn default() -> Self {
         Self { max_failed_events: 5, max_retry: 5, retry_batch: 5 }
     }
 }
 
-/// Where a consumer begins on a feed of which it has no marker.
+/// Where a consumer begins on a feed for which it has no marker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FirstRun {
-    /// With the oldest event: all that the feed ever had is handled. The original always begins so.
+    /// With the oldest event: everything the feed ever had is handled. The Java library always begins so.
     #[default]
     OldestPage,
-    /// With the page that is the newest now: a system that was filled in another way needs none of what was before.
+    /// With the page that is now the newest: for a system that was filled in another way and needs no earlier events.
     RecentPage,
 }
 
-/// What a run over a feed did.
+/// Result of a run over a feed.
 #[derive(Debug)]
 pub struct FeedRun {
     /// Events that the worker handled.
@@ -61,16 +61,16 @@ pub struct FeedRun {
 /// How a run over a feed ended.
 #[derive(Debug)]
 pub enum FeedEnd {
-    /// At the newest event.
+    /// It reached the newest event.
     CaughtUp,
     /// Too many failed events: nothing is read until there are fewer.
     Stopped {
         /// The feed.
         feed: String,
-        /// Its failed events, exhausted ones too.
+        /// Number of its failed events, including exhausted ones.
         failed_events: u64,
     },
-    /// It could not go on; the marker stands where the last event was handled.
+    /// It could not continue; the marker is at the last event handled.
     Stalled(Stall),
 }
 
@@ -86,10 +86,10 @@ impl fmt::Display for FeedEnd {
     }
 }
 
-/// What a retry run did.
+/// Result of a retry run.
 #[derive(Debug)]
 pub struct RetryRun {
-    /// Failed events that succeeded and are gone.
+    /// Failed events that succeeded and were deleted.
     pub resolved: u64,
     /// Failed events that failed again.
     pub failed: u64,
@@ -100,9 +100,9 @@ pub struct RetryRun {
 /// How a retry run ended.
 #[derive(Debug)]
 pub enum RetryEnd {
-    /// The batch is through.
+    /// The batch is finished.
     Done,
-    /// It could not go on.
+    /// It could not continue.
     Stalled(Stall),
 }
 
@@ -115,10 +115,10 @@ impl fmt::Display for RetryEnd {
     }
 }
 
-/// Why a feed stands still. None of it is ever seen in `failed_events`.
+/// Why a feed does not advance. None of these causes appears in `failed_events`.
 #[derive(Debug, thiserror::Error)]
 pub enum Stall {
-    /// The page that the marker names has not the entry that it names.
+    /// The page that the marker names does not contain the marker's entry.
     #[error(
         "Last Read entry not found in feed. The marker of {feed} names the entry {entry} on the page {page}, which does not hold it. Write an entry and the page that holds it into the marker."
     )]
@@ -133,17 +133,17 @@ pub enum Stall {
     /// The marker names no page.
     #[error("The marker of {0} names no page. Write the page that holds its entry, or delete the marker.")]
     MarkerWithoutPage(String),
-    /// The marker names a page by something that is no whole address.
+    /// The marker's page is not an absolute address.
     #[error(
         "The marker of {feed} names the page {page:?}, which is no whole http or https address. Write the page that holds its entry, or delete the marker."
     )]
     MarkerAddress {
         /// The feed.
         feed: String,
-        /// What the marker names.
+        /// The marker's page.
         page: String,
     },
-    /// The page that the marker names is not there, and the feed is.
+    /// The marker's page is missing, and the feed itself can be read.
     #[error(
         "Page gone, the marker needs repair: {page}, which the marker of {feed} names, cannot be read ({error}), and the feed itself can. Write an entry and the page that holds it into the marker, or delete the marker to start again."
     )]
@@ -152,16 +152,16 @@ pub enum Stall {
         feed: String,
         /// The page.
         page: String,
-        /// What the publisher answers.
+        /// The publisher's answer.
         error: ClientError,
     },
-    /// The marker is not where this run left it.
+    /// The marker was changed during this run.
     #[error("The marker of {0} was changed during this run; the next run continues from the new position.")]
     MarkerMoved(String),
     /// A page could not be read.
     #[error(transparent)]
     Walk(#[from] WalkError),
-    /// The database did not do its part.
+    /// A database operation failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// An event failed and could not be recorded as failed, so the feed waits at it.
@@ -169,24 +169,24 @@ pub enum Stall {
     NotRecorded {
         /// The event.
         event: String,
-        /// What the worker said.
+        /// The worker's error.
         failure: String,
-        /// What the database said.
+        /// The database's error.
         error: DatabaseError,
     },
-    /// A failed event without a time makes the original unable to read the whole batch.
+    /// A failed event without a time, which makes the Java library unable to read the whole batch.
     #[error(
         "Failed while mapping failedEvents from database: row {0} of failed_events has no failed_at, so no failed event of this feed is retried."
     )]
     NoFailedAt(String),
-    /// A retry failed, and there is no table for its log: it is not counted.
+    /// A retry failed and the table for the retry log is missing, so the retry is not counted.
     #[error(
         "The retry of {event} failed ({failure}), but the table failed_event_retry_log is not there, so it was not counted and will be tried for ever."
     )]
     NoRetryLog {
         /// The event.
         event: String,
-        /// What the worker said.
+        /// The worker's error.
         failure: String,
     },
 }
@@ -203,11 +203,11 @@ pub struct Consumer<W> {
 }
 
 impl<W: Worker> Consumer<W> {
-    /// A consumer of the feed at this address (`http://openmrs:8080/openmrs/ws/atomfeed/patient/recent`), which is also
-    /// its name in the tables.
+    /// Creates a consumer of the feed at this address (`http://openmrs:8080/openmrs/ws/atomfeed/patient/recent`). The
+    /// address is also the feed's name in the tables.
     ///
     /// # Errors
-    /// It is no whole address, or not of the client's publisher.
+    /// Fails if the address is not absolute, or not at the client's publisher.
     pub fn new(
         database: Database,
         client: Client,
@@ -223,7 +223,7 @@ impl<W: Worker> Consumer<W> {
         Ok(Self { store: Store::new(database), client, feed, limits, first_run: FirstRun::default(), worker })
     }
 
-    /// Begins there where it has no marker yet.
+    /// Sets where the consumer begins if it has no marker yet.
     #[must_use]
     pub fn beginning(mut self, first_run: FirstRun) -> Self {
         self.first_run = first_run;
@@ -235,8 +235,8 @@ impl<W: Worker> Consumer<W> {
         &self.feed
     }
 
-    /// Handles what is new on the feed, up to its end. Ends early where the feed is stopped or stalled. Only one run of
-    /// a feed at a time makes sense; a second one ends with [`Stall::MarkerMoved`] and does no harm.
+    /// Handles the new events of the feed up to its end. Ends early if the feed is stopped or stalled. Run a feed only
+    /// once at a time; a second concurrent run ends with [`Stall::MarkerMoved`] and does no harm.
     pub async fn process_events(&self) -> FeedRun {
         let mut run = FeedRun { processed: 0, failed: 0, end: FeedEnd::CaughtUp };
         run.end = self.follow(&mut run).await.unwrap_or_else(FeedEnd::Stalled);
@@ -277,7 +277,7 @@ impl<W: Worker> Consumer<W> {
         }
     }
 
-    /// The page to begin with, holding only what was not read yet.
+    /// Returns the page to begin with, holding only events not read yet.
     async fn first_page(&self, walk: &mut Walk<'_>, marker: Option<&Marker>) -> Result<Page, Stall> {
         let feed = &self.feed;
         let Some(marker) = marker else {
@@ -285,7 +285,7 @@ impl<W: Worker> Consumer<W> {
                 FirstRun::OldestPage => walk.oldest(feed).await?,
                 FirstRun::RecentPage => walk.page(feed).await?,
             };
-            // Not of a feed without events, whose every run is the first.
+            // No log for a feed without events: each of its runs has no marker.
             if !page.events.is_empty() {
                 tracing::info!(feed, page = page.via, "the feed has no marker: it is read from this page on");
             }
@@ -298,7 +298,7 @@ impl<W: Worker> Consumer<W> {
         }
         let mut page = match walk.page(address).await {
             Err(WalkError::Client(error)) if is_of_no_page(&error) => {
-                // Without the feed, too, it is the publisher that is not there.
+                // If the feed cannot be read either, the publisher is unavailable rather than the page missing.
                 let gone = walk.page(feed).await.is_ok();
                 let (feed, page) = (feed.clone(), address.clone());
                 return Err(if gone { Stall::PageGone { feed, page, error } } else { WalkError::Client(error).into() });
@@ -307,7 +307,7 @@ impl<W: Worker> Consumer<W> {
         };
         if let Some(entry) = &marker.entry {
             let place_of = |is: &dyn Fn(&Event) -> bool| page.events.iter().position(is);
-            // As the marker keeps an id that its column has no room for, if not as it is.
+            // If the marker does not hold the id unchanged, it may hold the short form that fits its column.
             let place = place_of(&|event| event.id == *entry);
             let Some(place) = place.or_else(|| place_of(&|event| is_short_form(entry, &event.id))) else {
                 let (feed, entry, page) = (feed.clone(), entry.clone(), address.clone());
@@ -318,8 +318,8 @@ impl<W: Worker> Consumer<W> {
         Ok(page)
     }
 
-    /// Handles one event: the worker's writes and the marker in one transaction; or, if the worker fails, the failed
-    /// event and the marker. Answers whether the worker succeeded.
+    /// Handles one event: the worker's writes and the marker in one transaction or, if the worker fails, the failed
+    /// event and the marker. Returns whether the worker succeeded.
     async fn handle(
         &self,
         session: &mut Session,
@@ -343,8 +343,8 @@ impl<W: Worker> Consumer<W> {
         Ok(false)
     }
 
-    /// Keeps what the worker wrote, with the marker behind the event. Answers why the event failed, if the database takes
-    /// neither for a reason that is the worker's.
+    /// Commits the worker's writes together with the marker after the event. Returns why the event failed if the
+    /// database refuses them for a reason caused by the worker.
     async fn keep(
         &self,
         mut transaction: Transaction<'_>,
@@ -357,7 +357,7 @@ impl<W: Worker> Consumer<W> {
                 transaction.rollback().await?;
                 return Err(Stall::MarkerMoved(self.feed.clone()));
             }
-            // A worker that went on after an error of its own has left PostgreSQL no transaction to write to.
+            // A worker that continued after an error has aborted the PostgreSQL transaction.
             Err(error) if is_aborted(&error) => {
                 transaction.rollback().await?;
                 return Ok(Some(error.into()));
@@ -366,14 +366,15 @@ impl<W: Worker> Consumer<W> {
         }
         match transaction.commit().await {
             Ok(()) => Ok(None),
-            // What the worker wrote breaks a rule that is checked at the end.
+            // The worker's writes violate a constraint that is checked at commit.
             Err(error) if is_violation(&error) => Ok(Some(error.into())),
-            // The connection is lost, and nobody knows whether it was kept. The marker does: the next run reads it.
+            // The connection is lost, and it is unknown whether the commit succeeded. The next run reads it from the
+            // marker.
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Records that an event failed, and moves on.
+    /// Records that an event failed, and moves the marker past it.
     async fn record(
         &self,
         session: &mut Session,
@@ -391,7 +392,8 @@ impl<W: Worker> Consumer<W> {
         let changes = loop {
             let mut transaction = session.begin();
             match self.store.put_failed(&mut transaction, &self.feed, event, &text, Utc::now(), &alphabet).await {
-                // The columns are not what they said: looked at anew, and with letters that every column has.
+                // The columns differ from what the database reported: read again, and written in ASCII, which every
+                // column can hold.
                 Err(error) if is_unfit(&error) && alphabet == Alphabet::OfColumns => {
                     transaction.rollback().await?;
                     self.store.database().forget_shape();
@@ -411,7 +413,7 @@ impl<W: Worker> Consumer<W> {
         Ok(())
     }
 
-    /// Says in the log what of a failed event is not kept whole.
+    /// Logs which parts of a failed event are not kept whole.
     fn say_changes(&self, event: &Event, changes: &[String]) {
         if !changes.is_empty() {
             let (feed, event, changes) = (&self.feed, &event.id, changes.join("; "));
@@ -424,7 +426,7 @@ impl<W: Worker> Consumer<W> {
         }
     }
 
-    /// Tries the oldest failed events of the feed again, those that are not exhausted, at most a batch.
+    /// Retries the oldest failed events of the feed that are not exhausted, at most one batch.
     pub async fn process_failed_events(&self) -> RetryRun {
         let mut run = RetryRun { resolved: 0, failed: 0, end: RetryEnd::Done };
         if let Err(stall) = self.retry_batch(&mut run).await {
@@ -450,8 +452,8 @@ impl<W: Worker> Consumer<W> {
         Ok(())
     }
 
-    /// Tries one failed event again: the worker's writes and the deletion in one transaction; or, if the worker fails,
-    /// the count and the log.
+    /// Retries one failed event: the worker's writes and the deletion in one transaction or, if the worker fails, the
+    /// count and the log.
     async fn retry(&self, session: &mut Session, row: &FailedEvent) -> Result<Tried, Stall> {
         if !self.store.is_there(session, row).await? {
             return Ok(Tried::Gone);
@@ -500,8 +502,8 @@ impl<W: Worker> Consumer<W> {
         Ok(Tried::Failed)
     }
 
-    /// Keeps what the worker wrote, without the failed event. Answers why the event failed again, if the database takes
-    /// that not for a reason that is the worker's.
+    /// Commits the worker's writes together with the deletion of the failed event. Returns why the event failed again
+    /// if the database refuses them for a reason caused by the worker.
     async fn resolve(
         &self,
         mut transaction: Transaction<'_>,
@@ -510,7 +512,7 @@ impl<W: Worker> Consumer<W> {
     ) -> Result<Result<Tried, Failure>, Stall> {
         let removed = self.store.remove_failed(&mut transaction, &self.feed, &row.event.id, has_log).await;
         let kept = match removed {
-            // Another run has resolved it meanwhile: what this worker wrote would be a repetition.
+            // Another run has resolved it meanwhile, so this worker's writes would be repeated.
             Ok(0) => {
                 transaction.rollback().await?;
                 return Ok(Ok(Tried::Gone));
@@ -525,7 +527,7 @@ impl<W: Worker> Consumer<W> {
         }
     }
 
-    /// Runs the worker. A panic of it is a failure like any other: one bad event must not hold a feed.
+    /// Runs the worker. A panic counts as an ordinary failure, so that one bad event does not block the feed.
     async fn work(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         let work = AssertUnwindSafe(self.worker.process(event, transaction)).catch_unwind();
         work.await.unwrap_or_else(|panic| {
@@ -539,32 +541,32 @@ impl<W: Worker> Consumer<W> {
     }
 }
 
-/// What became of a failed event.
+/// Outcome of retrying a failed event.
 enum Tried {
-    /// The worker succeeded, and the event is gone.
+    /// The worker succeeded, and the failed event is deleted.
     Resolved,
-    /// The worker failed, and that is counted.
+    /// The worker failed, and the retry is counted.
     Failed,
-    /// It was resolved together with its twin, by another run, or deleted by somebody: nothing was kept.
+    /// It was resolved with another row of the same event, resolved by another run, or deleted: nothing was written.
     Gone,
 }
 
-/// Whether an address says by itself where it leads.
+/// Returns whether an address is absolute.
 fn is_whole(address: &str) -> bool {
     url::Url::parse(address).is_ok()
 }
 
-/// Whether a publisher answers so where it has no such page: the original with 500.
+/// Returns whether a publisher may answer like this for a page that does not exist. The Java library answers 500.
 fn is_of_no_page(error: &ClientError) -> bool {
     matches!(error, ClientError::NotFound(_) | ClientError::Status(410 | 500))
 }
 
-/// PostgreSQL: an earlier statement failed, and the worker went on.
+/// Returns whether PostgreSQL aborted the transaction because an earlier statement of the worker failed.
 fn is_aborted(error: &DatabaseError) -> bool {
     matches!(error, DatabaseError::Sql(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25P02"))
 }
 
-/// A rule of the tables is broken.
+/// Returns whether a constraint of the tables is violated.
 fn is_violation(error: &DatabaseError) -> bool {
     use sqlx::error::ErrorKind;
     matches!(error, DatabaseError::Sql(sqlx::Error::Database(error)) if !matches!(error.kind(), ErrorKind::Other))

@@ -1,8 +1,8 @@
-//! A database of any of the three kinds, and transactions on it that begin when they are first used.
+//! A database of any of the three kinds, and transactions that begin when first used.
 //!
-//! Every column is read as text and every statement is written once, with `?` for its values: what differs between the
-//! databases (placeholders, casts, quoting, how a time is written) is decided here and in [`super::shape`]. A statement
-//! holds names of known tables and columns, never a value.
+//! Every column is read as text, and every statement is written once, with `?` for its values. This module and
+//! [`super::shape`] handle the differences between the databases: placeholders, casts, quoting, time formats. A
+//! statement contains names of known tables and columns, never a value.
 
 use std::{
     collections::VecDeque,
@@ -24,7 +24,7 @@ use sqlx::{
 
 use super::shape::{Shape, TableName};
 
-/// Which kind of database it is.
+/// Kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// MySQL and MariaDB.
@@ -35,16 +35,16 @@ pub enum Backend {
     Sqlite,
 }
 
-/// What a database did not do.
+/// Error of a database operation.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The driver's or the server's own words.
+    /// Error message of the driver or the server.
     #[error("{}", words(.0))]
     Sql(#[from] sqlx::Error),
-    /// A table that is needed is not there.
+    /// A required table is missing.
     #[error("The table {0} is not there. Make the tables, or name the schema they are in.")]
     NoTable(TableName),
-    /// A column that is needed is not there.
+    /// A required column is missing.
     #[error("The table {table} has no column {column}.")]
     NoColumn {
         /// The table.
@@ -52,7 +52,7 @@ pub enum DatabaseError {
         /// The column.
         column: &'static str,
     },
-    /// A text is longer than its column: it would be cut or refused.
+    /// A text is longer than its column, so the database would cut or refuse it.
     #[error("The text for {table}.{column} has {length} characters and the column takes {limit}.")]
     TooLong {
         /// The table.
@@ -61,21 +61,21 @@ pub enum DatabaseError {
         column: String,
         /// Characters of the text.
         length: usize,
-        /// Characters that the column takes.
+        /// Length limit of the column in characters.
         limit: usize,
     },
-    /// The transaction could not begin when it was first used.
+    /// The transaction could not begin when first used.
     #[error("The transaction could not begin, so nothing can be done in it.")]
     NotBegun,
-    /// The connection of another kind of database was asked for.
+    /// A connection of another kind of database was requested.
     #[error("This database is {is:?} and not {asked:?}.")]
     OtherBackend {
-        /// What the database is.
+        /// Kind of the database.
         is: Backend,
-        /// What was asked for.
+        /// Requested kind.
         asked: Backend,
     },
-    /// The address is of no database that can be used.
+    /// The address does not name a supported database.
     #[error(
         "The address of a database begins with mysql://, mariadb://, postgres://, postgresql:// or sqlite:, not with {0:?}."
     )]
@@ -85,8 +85,8 @@ pub enum DatabaseError {
     Chunking(#[from] super::chunking::ChunkingError),
 }
 
-/// An error in the server's words. Of PostgreSQL with detail and hint, as its Java driver prints them, and without the line
-/// of the server's own source, which says nothing to anybody and differs from version to version.
+/// Returns the server's error message. For PostgreSQL with detail and hint, as its Java driver prints them, and without
+/// the line number in the server's source, which is useless to readers and differs between versions.
 pub(super) fn words(error: &sqlx::Error) -> String {
     let sqlx::Error::Database(said) = error else { return error.to_string() };
     let Some(said) = said.try_downcast_ref::<PgDatabaseError>() else { return error.to_string() };
@@ -99,9 +99,9 @@ pub(super) fn words(error: &sqlx::Error) -> String {
     text
 }
 
-/// Returns the options of a small pool that goes on after a full disk. That makes SQLite end a transaction by itself, which
-/// sqlx does not learn: its own ROLLBACK then fails, and it takes the transaction for open ever after. Such a connection is
-/// closed, and a new one takes its place.
+/// Returns the options of a small pool that recovers from a full disk. On a full disk SQLite ends the transaction by
+/// itself without sqlx noticing: sqlx's own ROLLBACK then fails, and sqlx considers the transaction open from then on.
+/// The pool closes such a connection and opens a new one.
 pub fn sqlite_pool() -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(4).before_acquire(|connection, _| {
         let free = !connection.is_in_transaction();
@@ -116,41 +116,41 @@ enum Pool {
     Sqlite(SqlitePool),
 }
 
-/// A database that holds the tables of a publisher, of a consumer, or of both. Clones share the pool.
+/// Database with the tables of a publisher, of a consumer, or of both. Clones share the pool.
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
     schema: Option<String>,
-    /// For columns that keep local time.
+    /// Time zone of columns that hold local time.
     time_zone: Tz,
     shape: Mutex<Option<Arc<Shape>>>,
 }
 
 impl Database {
-    /// MySQL or MariaDB. The pool's sessions have to be at +00:00, which is the driver's default.
+    /// MySQL or MariaDB. The pool's sessions must use time zone +00:00, the driver's default.
     pub fn mysql(pool: MySqlPool) -> Self {
         Self::of(Pool::MySql(pool), None)
     }
 
-    /// PostgreSQL; the tables are in this schema (OpenELIS: `clinlims`), or in the session's own for none. The pool's
-    /// sessions have to be in UTC, which is the driver's default.
+    /// PostgreSQL, with the tables in this schema (OpenELIS: `clinlims`), or in the session's current schema if `None`.
+    /// The pool's sessions must use UTC, the driver's default.
     pub fn postgres(pool: PgPool, schema: Option<&str>) -> Self {
         Self::of(Pool::Postgres(pool), schema.map(str::to_owned))
     }
 
-    /// SQLite. With more than one connection the file should be in WAL mode and have a busy timeout. The pool should be made
-    /// with [`sqlite_pool`].
+    /// SQLite. With more than one connection the file should be in WAL mode and have a busy timeout. Make the pool with
+    /// [`sqlite_pool`].
     pub fn sqlite(pool: SqlitePool) -> Self {
         Self::of(Pool::Sqlite(pool), None)
     }
 
-    /// Opens a small pool for an address: `mysql://…`, `postgres://…` or `sqlite:FILE`, whose file is made if it is
-    /// not there.
+    /// Opens a small pool for an address: `mysql://…`, `postgres://…` or `sqlite:FILE`. A missing SQLite file is
+    /// created.
     ///
     /// # Errors
-    /// The address is none, or the database does not answer.
+    /// Fails if the address is not one of these, or if the database does not answer.
     pub async fn connect(address: &str, schema: Option<&str>) -> Result<Self, DatabaseError> {
         Ok(match address.split(':').next().unwrap_or_default() {
             "mysql" | "mariadb" => Self::mysql(MySqlPool::connect(address).await?),
@@ -160,7 +160,7 @@ impl Database {
                     .create_if_missing(true)
                     .journal_mode(SqliteJournalMode::Wal)
                     .busy_timeout(Duration::from_secs(10));
-                // A file does not go away as a server does: there is nothing to be tried out first.
+                // Unlike a server, a file does not disconnect, so connections need no test before use.
                 let pool = sqlite_pool().test_before_acquire(false);
                 Self::sqlite(pool.connect_with(options).await?)
             }
@@ -172,7 +172,8 @@ impl Database {
         Self(Arc::new(Inner { pool, schema, time_zone: Tz::UTC, shape: Mutex::default() }))
     }
 
-    /// The zone of columns that keep local time (PostgreSQL's `timestamp without time zone`, SQLite). UTC unless set.
+    /// Sets the time zone of columns that hold local time (PostgreSQL's `timestamp without time zone`, SQLite). UTC
+    /// unless set.
     #[must_use]
     pub fn in_time_zone(self, time_zone: Tz) -> Self {
         Self(Arc::new(Inner {
@@ -183,7 +184,7 @@ impl Database {
         }))
     }
 
-    /// Which kind of database it is.
+    /// The kind of database.
     pub fn backend(&self) -> Backend {
         match self.0.pool {
             Pool::MySql(_) => Backend::MySql,
@@ -192,33 +193,33 @@ impl Database {
         }
     }
 
-    /// A transaction for writing. It begins, and takes a connection, when it is first used: a worker that first reads
-    /// over HTTP and then writes holds no lock while it waits. It is rolled back when it is dropped.
+    /// Returns a transaction for writing. It begins, and acquires a connection, when first used: a worker that first
+    /// reads over HTTP and then writes holds no lock while it waits. It is rolled back when dropped.
     pub fn begin(&self) -> Transaction<'static> {
         Transaction { database: self.clone(), purpose: Purpose::Write, state: State::NotBegun(Source::Pool) }
     }
 
-    /// A transaction that sees one state of the database throughout.
+    /// Returns a transaction that sees one state of the database throughout.
     pub(super) fn snapshot(&self) -> Transaction<'static> {
         Transaction { database: self.clone(), purpose: Purpose::Read, state: State::NotBegun(Source::Pool) }
     }
 
-    /// One connection for many statements and transactions, taken from the pool when it is first used.
+    /// Returns a session: one connection for many statements and transactions, acquired from the pool when first used.
     pub(super) fn session(&self) -> Session {
         Session { database: self.clone(), link: None }
     }
 
-    /// The tables as they are; read once.
+    /// Returns the tables as found in the database; read once.
     pub(super) async fn shape(&self) -> Result<Arc<Shape>, DatabaseError> {
         self.session().shape().await
     }
 
-    /// The same, read again if a table that is needed was not there: it may have been made meanwhile.
+    /// Same as [`Self::shape`], but reads again if a required table was missing: it may have been created meanwhile.
     pub(super) async fn shape_with(&self, needed: &[TableName]) -> Result<Arc<Shape>, DatabaseError> {
         self.session().shape_with(needed).await
     }
 
-    /// The tables are read again before they are next used.
+    /// Makes the next use read the tables again.
     pub(super) fn forget_shape(&self) {
         *self.known_shape() = None;
     }
@@ -231,7 +232,7 @@ impl Database {
         self.0.schema.as_deref()
     }
 
-    /// A table's name as it stands in a statement.
+    /// Returns the name of a table for use in a statement.
     pub(super) fn table(&self, name: TableName) -> String {
         match self.schema() {
             Some(schema) => format!("\"{}\".{name}", schema.replace('"', "\"\"")),
@@ -239,7 +240,7 @@ impl Database {
         }
     }
 
-    /// A column's name as it stands in a statement: `timestamp` and `start` are words of the language as well.
+    /// Returns the quoted name of a column: `timestamp` and `start` are SQL keywords too.
     pub(super) fn column(&self, name: &str) -> String {
         match self.backend() {
             Backend::MySql => format!("`{name}`"),
@@ -247,8 +248,8 @@ impl Database {
         }
     }
 
-    /// An expression as text. Order by a column with its table's name before it: PostgreSQL calls this expression as its
-    /// column is called, and `ORDER BY id` would then sort the text.
+    /// Casts an expression to text. Qualify a column in `ORDER BY` with its table: PostgreSQL gives this expression the
+    /// name of its column, and `ORDER BY id` would sort the text.
     pub(super) fn text(&self, expression: &str) -> String {
         match self.backend() {
             Backend::MySql => format!("CAST({expression} AS CHAR)"),
@@ -256,8 +257,8 @@ impl Database {
         }
     }
 
-    /// Returns an instant as a column of times keeps it, to the millisecond as the original does. `has_zone`: the column is
-    /// a PostgreSQL `timestamptz`.
+    /// Formats an instant for a time column, to the millisecond as the Java library does. `has_zone`: the column is a
+    /// PostgreSQL `timestamptz`.
     pub fn time(&self, at: DateTime<Utc>, has_zone: bool) -> String {
         match self.backend() {
             Backend::MySql => at.format("%Y-%m-%d %H:%M:%S%.3f").to_string(),
@@ -268,7 +269,7 @@ impl Database {
         }
     }
 
-    /// The instant that a column's text says; `None` for what is no time (`0000-00-00 00:00:00`).
+    /// Parses the text of a time column; `None` if it is not a time (`0000-00-00 00:00:00`).
     pub(super) fn instant(&self, text: &str) -> Option<DateTime<Utc>> {
         let text = text.trim();
         if let Ok(millis) = text.parse::<i64>() {
@@ -284,7 +285,7 @@ impl Database {
             .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?;
         match self.backend() {
             Backend::MySql => Some(local.and_utc()),
-            // An hour that a clock change leaves out or doubles: the earlier reading, rather than none.
+            // For an hour that a clock change skips or repeats, the earlier reading rather than none.
             Backend::Postgres | Backend::Sqlite => {
                 let zone = self.0.time_zone;
                 Some(zone.from_local_datetime(&local).earliest().map_or_else(|| local.and_utc(), |at| at.to_utc()))
@@ -299,14 +300,14 @@ impl fmt::Debug for Database {
     }
 }
 
-/// What a transaction is for.
+/// Purpose of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Read,
     Write,
 }
 
-/// A connection of the pool.
+/// A connection from the pool.
 enum Link {
     MySql(PoolConnection<MySql>),
     Postgres(PoolConnection<Postgres>),
@@ -314,8 +315,9 @@ enum Link {
 }
 
 impl Link {
-    /// Returns the connection if no transaction is open on it, for the reason that [`sqlite_pool`] tells. What ends the last
-    /// one may still be on its way to the connection.
+    /// Returns the connection if no transaction is open on it (see [`sqlite_pool`] for how one can stay open). The
+    /// statement that ends the last transaction may still be on its way to the connection, so it checks again after a
+    /// ping.
     async fn if_free(mut self) -> Option<Self> {
         if let Link::Sqlite(link) = &mut self
             && link.is_in_transaction()
@@ -330,8 +332,8 @@ impl Link {
     }
 }
 
-/// One connection that a run keeps for its statements and transactions. The pool tests a connection each time it is taken
-/// and each time it is given back, which for every event would be as many round trips as the statements of the event.
+/// One connection that a run keeps for its statements and transactions. The pool tests a connection whenever it is
+/// acquired and returned; doing that for every event would cost as many round trips as the event's own statements.
 pub(super) struct Session {
     database: Database,
     link: Option<Link>,
@@ -354,8 +356,8 @@ impl Session {
         Ok(self.link.insert(link))
     }
 
-    /// Gives the connection back if it is the last of the pool: to be called before something that takes long, and that
-    /// may need a connection of the pool itself (a worker, or a publisher of this process that is asked for a page).
+    /// Returns the connection to the pool if the pool has no other free one. Call it before slow work that may need a
+    /// connection from the pool: a worker, or reading a page from a publisher in this process.
     pub fn give_way(&mut self) {
         let is_last = match &self.database.0.pool {
             Pool::MySql(pool) => is_used_up(pool),
@@ -367,13 +369,13 @@ impl Session {
         }
     }
 
-    /// A transaction for writing on this connection. It begins when it is first used.
+    /// Returns a transaction for writing on this connection. It begins when first used.
     pub fn begin(&mut self) -> Transaction<'_> {
         let database = self.database.clone();
         Transaction { database, purpose: Purpose::Write, state: State::NotBegun(Source::Session(self)) }
     }
 
-    /// The tables as they are; read once.
+    /// Returns the tables as found in the database; read once.
     pub async fn shape(&mut self) -> Result<Arc<Shape>, DatabaseError> {
         if let Some(shape) = self.database.known_shape().clone() {
             return Ok(shape);
@@ -384,7 +386,7 @@ impl Session {
         Ok(shape)
     }
 
-    /// The same, read again if a table that is needed was not there: it may have been made meanwhile.
+    /// Same as [`Self::shape`], but reads again if a required table was missing: it may have been created meanwhile.
     pub async fn shape_with(&mut self, needed: &[TableName]) -> Result<Arc<Shape>, DatabaseError> {
         let shape = self.shape().await?;
         if needed.iter().all(|name| shape.has(*name)) {
@@ -397,18 +399,17 @@ impl Session {
     }
 }
 
-/// Whether every connection of a pool is in use. The pool counts a connection as idle a moment after it can be taken again:
-/// taken in that moment, it is counted out before it is counted in, and the number of idle ones is below zero, which reads as
-/// a very large one.
+/// Returns whether every connection of a pool is in use. The pool counts a connection as idle slightly after it can be
+/// acquired again. If it is acquired in between, the idle count falls below zero, which reads as a very large number.
 fn is_used_up<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> bool {
     let (idle, size) = (pool.num_idle(), pool.size());
     let none_idle = idle == 0 || idle > size as usize;
     none_idle && size >= pool.options().get_max_connections()
 }
 
-/// What rows can be read through.
+/// A connection or transaction that can read rows.
 pub(super) trait Reads {
-    /// Rows of a statement.
+    /// Returns the rows of a statement.
     fn rows(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Record>, DatabaseError>> + Send;
 }
 
@@ -422,7 +423,7 @@ impl Reads for Session {
     }
 }
 
-/// Where a transaction takes its connection from.
+/// Source of a transaction's connection.
 enum Source<'c> {
     Pool,
     Session(&'c mut Session),
@@ -431,7 +432,7 @@ enum Source<'c> {
 enum State<'c> {
     NotBegun(Source<'c>),
     Open(Open<'c>),
-    /// Beginning was tried, and did not succeed.
+    /// Beginning the transaction failed.
     Failed,
 }
 
@@ -441,7 +442,7 @@ enum Open<'c> {
     Sqlite(sqlx::Transaction<'c, Sqlite>),
 }
 
-/// A transaction on a [`Database`], begun when it is first used and rolled back when it is dropped.
+/// A transaction on a [`Database`], begun when first used and rolled back when dropped.
 ///
 /// A worker writes with the connection of its kind of database:
 ///
@@ -459,10 +460,10 @@ pub struct Transaction<'c> {
 }
 
 impl<'c> Transaction<'c> {
-    /// The connection, of MySQL or MariaDB.
+    /// Returns the connection of MySQL or MariaDB.
     ///
     /// # Errors
-    /// The database is of another kind, or the transaction could not begin.
+    /// Fails if the database is of another kind, or if the transaction cannot begin.
     pub async fn mysql(&mut self) -> Result<&mut MySqlConnection, DatabaseError> {
         let is = self.database.backend();
         match self.open().await? {
@@ -471,7 +472,7 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// The connection, of PostgreSQL.
+    /// Returns the connection of PostgreSQL.
     ///
     /// # Errors
     /// As [`Self::mysql`].
@@ -483,7 +484,8 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// The connection, of SQLite. From here to the end of the transaction nobody else writes to the file.
+    /// Returns the connection of SQLite. From this call to the end of the transaction no other connection can write to
+    /// the file.
     ///
     /// # Errors
     /// As [`Self::mysql`].
@@ -495,10 +497,11 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// Keeps what was written.
+    /// Commits what was written.
     ///
     /// # Errors
-    /// The database refused it, or the connection was lost: then it is not known whether it was kept.
+    /// Fails if the database refuses, or if the connection is lost; then it is unknown whether the writes were
+    /// committed.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         match self.state {
             State::NotBegun(_) => {}
@@ -510,10 +513,10 @@ impl<'c> Transaction<'c> {
         Ok(())
     }
 
-    /// Undoes what was written, and waits until that is done.
+    /// Rolls back what was written, and waits until that is done.
     ///
     /// # Errors
-    /// The connection was lost; the database then undoes it by itself.
+    /// Fails if the connection is lost; the database then rolls back by itself.
     pub async fn rollback(self) -> Result<(), DatabaseError> {
         match self.state {
             State::NotBegun(_) | State::Failed => {}
@@ -524,12 +527,12 @@ impl<'c> Transaction<'c> {
         Ok(())
     }
 
-    /// The database that the transaction is on.
+    /// The database of the transaction.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// The tables as they are, read within this transaction if they were not read before.
+    /// Returns the tables as found in the database, read within this transaction if not known yet.
     pub(super) async fn shape(&mut self) -> Result<Arc<Shape>, DatabaseError> {
         let database = self.database.clone();
         if let Some(shape) = database.known_shape().clone() {
@@ -565,7 +568,7 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// Runs a statement that changes rows; answers how many it found.
+    /// Runs a statement that changes rows and returns the number of affected rows.
     pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64, DatabaseError> {
         Ok(match self.open().await? {
             Open::MySql(link) => bound!(statement, Backend::MySql).execute(&mut **link).await?.rows_affected(),
@@ -577,10 +580,10 @@ impl<'c> Transaction<'c> {
 
 const MYSQL_READS: &str = "START TRANSACTION READ ONLY";
 const POSTGRES_READS: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-/// The right to write is taken at once: taken later it can be refused although nobody is in the way for long.
+/// Takes the write lock at once: taken later it can be refused, even if no one else holds it for long.
 const SQLITE_WRITES: &str = "BEGIN IMMEDIATE";
 
-/// A transaction that has begun on this connection.
+/// Begins a transaction on this connection.
 async fn begun(link: &mut Link, purpose: Purpose) -> Result<Open<'_>, sqlx::Error> {
     Ok(match (link, purpose) {
         (Link::MySql(link), Purpose::Write) => Open::MySql(link.begin().await?),
@@ -609,7 +612,7 @@ impl fmt::Debug for Transaction<'_> {
     }
 }
 
-/// A value of a statement.
+/// A value bound to a statement.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(Option<String>),
@@ -640,7 +643,7 @@ impl From<i64> for Value {
     }
 }
 
-/// A statement with `?` for its values. It never holds a `?` for anything else.
+/// A statement with `?` for its values. It contains no other `?`.
 #[derive(Clone, Debug)]
 pub(super) struct Statement {
     text: String,
@@ -657,13 +660,13 @@ impl Statement {
         self
     }
 
-    /// With this at its end.
+    /// Appends text to the statement.
     pub fn and(mut self, text: &str) -> Self {
         self.text.push_str(text);
         self
     }
 
-    /// Its text with the placeholders of this kind of database.
+    /// Returns the statement with the placeholders of this kind of database.
     fn text_for(&self, backend: Backend) -> String {
         if backend != Backend::Postgres {
             return self.text.clone();
@@ -678,7 +681,7 @@ impl Statement {
     }
 }
 
-/// A statement as the driver takes it.
+/// Builds the driver's query from a statement.
 macro_rules! bound {
     ($statement:expr, $backend:expr) => {{
         let text = $statement.text_for($backend);
@@ -694,17 +697,17 @@ macro_rules! bound {
 }
 use bound;
 
-/// A row of an answer: every column as text, `None` for NULL. What is no UTF-8 is replaced, never refused.
+/// A result row: every column as text, `None` for NULL. Bytes that are not UTF-8 are replaced, never refused.
 #[derive(Debug, Default)]
 pub(super) struct Record(VecDeque<Option<String>>);
 
 impl Record {
-    /// The next column.
+    /// Takes the next column.
     pub fn text(&mut self) -> Option<String> {
         self.0.pop_front().flatten()
     }
 
-    /// The next column as a number; `None` for NULL and for what is no number.
+    /// Takes the next column as a number; `None` if it is NULL or not a number.
     pub fn number<N: FromStr>(&mut self) -> Option<N> {
         self.text()?.trim().parse().ok()
     }

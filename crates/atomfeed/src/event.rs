@@ -1,25 +1,25 @@
-//! Events: as a publisher hands them over, and as a worker gets them.
+//! Events: as a publisher queues them, and as a worker receives them.
 
 use chrono::{DateTime, Utc};
 
-/// Every entry's id begins so; the event's uuid follows.
+/// Prefix of every entry's id; the event's uuid follows.
 pub const ENTRY_ID_PREFIX: &str = "tag:atomfeed.ict4h.org:";
 
 /// An event to be published: what changed and where to read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Names the event; unique.
+    /// Unique id of the event.
     pub uuid: String,
-    /// What kind of thing changed, such as `Patient`.
+    /// Kind of record that changed, such as `Patient`.
     pub title: String,
-    /// The address of the thing; OpenMRS leaves it empty.
+    /// Address of the record; OpenMRS leaves it empty.
     pub uri: Option<String>,
-    /// What consumers read: nearly always the path of a resource. `None` is stored as NULL, and read from the page as an
+    /// What consumers read: nearly always the path of a resource. `None` is stored as NULL and read from the page as an
     /// empty text.
     pub content: Option<String>,
-    /// The feed it is on; with `None` it is on the feed of all events only.
+    /// The category feed it appears on; with `None` it appears only on the feed of all events.
     pub category: Option<String>,
-    /// Further categories, separated by commas. The tables keep them behind the category, as the Java library does:
+    /// Further categories, separated by commas. The tables keep them after the category, as the Java library does:
     /// `urgent` of a `patient` is stored as `patient,urgent`.
     pub tags: Option<String>,
     /// When it happened.
@@ -27,7 +27,7 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// An event of now, with a category and a content.
+    /// Creates an event with the current time, a category and a content.
     pub fn new(
         uuid: impl Into<String>,
         category: impl Into<String>,
@@ -45,8 +45,8 @@ impl NewEvent {
         }
     }
 
-    /// What the queue keeps in `tags`. Source: `EventRecordQueueItem.setTags` of the Java library, which puts the
-    /// category first and makes one blank of several. Without a category it would write the word `null`; ours does not.
+    /// Returns the `tags` column of the queue. Source: `EventRecordQueueItem.setTags` of the Java library, which puts
+    /// the category first and collapses blanks. Without a category it would write the word `null`; this does not.
     pub(super) fn queued_tags(&self) -> Option<String> {
         let tags = self.tags.iter().flat_map(|tags| tags.split_whitespace()).collect::<Vec<_>>().join(" ");
         match (&self.category, tags.is_empty()) {
@@ -57,24 +57,24 @@ impl NewEvent {
     }
 }
 
-/// What `event_records` keeps in `tags` of an event that the queue had with these: the tags as they are, or the category
-/// where they are blank. Source: `EventRecord.setTags` of the Java library.
+/// Returns the `tags` column of `event_records` for a queued event: its tags unchanged, or the category if they are
+/// blank. Source: `EventRecord.setTags` of the Java library.
 pub(super) fn published_tags(category: Option<String>, tags: Option<String>) -> Option<String> {
     tags.filter(|tags| !tags.trim().is_empty()).or(category)
 }
 
-/// An event as a worker gets it.
+/// An event as a worker receives it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// The whole entry id, [`ENTRY_ID_PREFIX`] and the uuid.
+    /// The whole entry id: [`ENTRY_ID_PREFIX`] and the uuid.
     pub id: String,
-    /// What kind of thing changed.
+    /// Kind of record that changed.
     pub title: Option<String>,
-    /// What the publisher says: nearly always the path of a resource.
+    /// Content as the publisher wrote it: nearly always the path of a resource.
     pub content: Option<String>,
     /// Category and tags.
     pub categories: Vec<String>,
-    /// When it was published; `None` at a retry, which knows only what `failed_events` keeps.
+    /// Time of publication; `None` at a retry, because `failed_events` does not store it.
     pub updated: Option<DateTime<Utc>>,
     /// The numbered page it is on; `None` at a retry.
     pub page: Option<String>,
@@ -86,12 +86,12 @@ impl Event {
         self.id.strip_prefix(ENTRY_ID_PREFIX).unwrap_or(&self.id)
     }
 
-    /// Categories as `failed_events.tags` keeps them.
+    /// Joins the categories as `failed_events.tags` stores them.
     pub(super) fn tags(&self) -> String {
         self.categories.join(",")
     }
 
-    /// The other way round; blank is none.
+    /// Splits `failed_events.tags` into categories; blank tags yield none.
     pub(super) fn categories_of(tags: Option<&str>) -> Vec<String> {
         tags.filter(|tags| !tags.trim().is_empty())
             .map(|tags| tags.split(',').map(str::to_owned).collect())

@@ -1,8 +1,8 @@
-//! Texts as their columns can keep them: cut where they are too long, and with `?` for letters that the column's character
-//! set has not.
+//! Fits texts to their columns: cuts those that are too long, and writes `?` for letters that the column's character
+//! set lacks.
 //!
-//! An event that failed must be recorded whatever it holds: one that cannot be would hold its feed at every run, without a
-//! row in any table. What the columns take is asked of the database, because hospitals changed it.
+//! A failed event must be recorded whatever it contains: otherwise it would block its feed at every run without a row
+//! in any table. The capacity of the columns is read from the database, because hospitals have changed it.
 
 use std::fmt::{self, Write as _};
 
@@ -11,24 +11,24 @@ use sha2::{Digest, Sha256};
 
 use super::database::{Backend, DatabaseError, Reads, Statement};
 
-/// What a column takes of a text.
+/// What texts a column accepts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Capacity {
-    /// The characters.
+    /// Most characters.
     pub chars: Option<usize>,
-    /// The bytes, of those types that count them.
+    /// Most bytes, for types that count bytes.
     pub bytes: Option<usize>,
     pub letters: Letters,
-    /// PostgreSQL takes no NUL.
+    /// PostgreSQL accepts no NUL.
     pub refuses_nul: bool,
-    /// NULL as well.
+    /// Whether it accepts NULL.
     pub takes_null: bool,
 }
 
 impl Capacity {
-    /// Whether the column takes every text of a column of this other capacity.
+    /// Returns whether the column accepts every text of a column with the other capacity.
     pub fn takes_all_of(&self, other: &Self) -> bool {
-        // A character has four bytes at the most.
+        // A character has at most four bytes.
         let bytes = other.bytes.or(other.chars.map(|chars| chars.saturating_mul(4)));
         let chars = other.chars.or(other.bytes);
         let at_most = |most: Option<usize>, length: Option<usize>| match (most, length) {
@@ -49,22 +49,22 @@ impl Capacity {
 pub(super) enum Letters {
     #[default]
     All,
-    /// Those up to this one.
+    /// Up to and including this one.
     UpTo(char),
     /// Those of this encoding.
     Of(&'static Encoding),
-    /// Those of this character set of MySQL, which is asked for each text.
+    /// Those of this MySQL character set; the server is asked for each text.
     OfMySql(String),
 }
 
 impl Letters {
-    /// Those of a character set of MySQL.
+    /// Returns the letters of a MySQL character set.
     pub fn of_mysql(charset: &str) -> Self {
         match charset {
             "" | "utf8mb4" => Self::All,
             "utf8" | "utf8mb3" => Self::UpTo('\u{FFFF}'),
             "ascii" => Self::UpTo('\u{7F}'),
-            // It stands in a statement; the server's own names have nothing else in them.
+            // The name becomes part of a statement; the server's names contain no other characters.
             name if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {
                 Self::OfMySql(name.to_owned())
             }
@@ -72,10 +72,10 @@ impl Letters {
         }
     }
 
-    /// Those of an encoding of PostgreSQL.
+    /// Returns the letters of a PostgreSQL encoding.
     pub fn of_postgres(encoding: &str) -> Self {
         let label = match encoding {
-            // Without an encoding the server keeps the bytes as they come.
+            // Without an encoding the server stores bytes unchanged.
             "" | "UTF8" | "SQL_ASCII" => return Self::All,
             "LATIN1" => return Self::UpTo('\u{FF}'),
             "LATIN2" => "iso-8859-2",
@@ -110,7 +110,7 @@ impl Letters {
         Encoding::for_label(label.as_bytes()).map_or(Self::UpTo('\u{7F}'), Self::Of)
     }
 
-    /// Whether these are all letters of another set, as far as that is known without looking at each.
+    /// Returns whether this set includes all letters of another, as far as known without checking each letter.
     fn has_all_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, _) => true,
@@ -134,17 +134,17 @@ impl Letters {
     }
 }
 
-/// What was done to a text.
+/// How a text was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Change {
-    /// Letters that became others.
+    /// Number of replaced letters.
     replaced: usize,
-    /// The characters before and after it was cut.
+    /// Number of characters before and after cutting.
     cut: Option<(usize, usize)>,
 }
 
 impl Change {
-    /// Whether letters became others.
+    /// Returns whether letters were replaced.
     pub fn is_of_letters(&self) -> bool {
         self.replaced > 0
     }
@@ -164,7 +164,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// A text as a column keeps it, and what was done to it, if anything was.
+/// Fits a text to a column. Returns the text and the change, if any.
 pub(super) async fn fit(
     through: &mut impl Reads,
     capacity: &Capacity,
@@ -174,8 +174,8 @@ pub(super) async fn fit(
     Ok(shortened(capacity, kept, replaced, ""))
 }
 
-/// An id as a column keeps it. One that does not fit ends with the short form of its hash, so that two ids which differ
-/// only in what is lost stay two.
+/// Fits an id to a column. An id that does not fit ends with its short hash, so that two ids that differ only in the
+/// lost part remain different.
 pub(super) async fn fit_id(
     through: &mut impl Reads,
     capacity: &Capacity,
@@ -189,12 +189,12 @@ pub(super) async fn fit_id(
     Ok(shortened(capacity, kept, replaced, &short_hash(id)))
 }
 
-/// Whether this is what [`fit_id`] made of an id.
+/// Returns whether `kept` is what [`fit_id`] made of `id`.
 pub(super) fn is_short_form(kept: &str, id: &str) -> bool {
     kept != id && kept.contains('~') && kept.ends_with(&short_hash(id))
 }
 
-/// `~` and eight digits.
+/// Returns `~` and eight hexadecimal digits.
 fn short_hash(id: &str) -> String {
     Sha256::digest(id.as_bytes()).iter().take(4).fold("~".to_owned(), |mut text, byte| {
         // Writing to a String cannot fail.
@@ -203,7 +203,7 @@ fn short_hash(id: &str) -> String {
     })
 }
 
-/// The text with `?` for each letter that the column has not, and how many those were.
+/// Replaces each letter that the column lacks by `?`, and returns how many were replaced.
 async fn with_known_letters(
     through: &mut impl Reads,
     capacity: &Capacity,
@@ -212,8 +212,8 @@ async fn with_known_letters(
     let nul = |letter| if capacity.refuses_nul && letter == '\0' { char::REPLACEMENT_CHARACTER } else { letter };
     let kept: String = match &capacity.letters {
         Letters::OfMySql(charset) if !text.is_ascii() => {
-            // MySQL from 8.0.22 on takes a bare parameter for one of that character set, and refuses what it has no letters
-            // for: its own character set is said first.
+            // MySQL from 8.0.22 on assumes that a bare parameter has the target character set, and refuses letters that
+            // it lacks; so the cast names the parameter's own character set first.
             let convert =
                 format!("SELECT CONVERT(CONVERT(CAST(? AS CHAR CHARACTER SET utf8mb4) USING {charset}) USING utf8mb4)");
             let rows = through.rows(Statement::new(convert).with(text)).await?;
@@ -226,7 +226,7 @@ async fn with_known_letters(
     Ok((kept, replaced))
 }
 
-/// The text cut to what the column takes, with this at its end if it is not empty.
+/// Cuts a text to what the column accepts, with `end` appended.
 fn shortened(capacity: &Capacity, text: String, replaced: usize, end: &str) -> (String, Option<Change>) {
     let length = text.chars().count();
     let fits = capacity.chars.is_none_or(|most| length + end.len() <= most)
@@ -253,7 +253,7 @@ fn shortened(capacity: &Capacity, text: String, replaced: usize, end: &str) -> (
     (kept, Some(change))
 }
 
-/// What a column of this kind of database takes. `limit` is its length in characters, `octets` in bytes.
+/// Returns the capacity of a column of this kind of database. `limit` is its length in characters, `octets` in bytes.
 pub(super) fn capacity(
     backend: Backend,
     kind: &str,
@@ -264,7 +264,7 @@ pub(super) fn capacity(
 ) -> Capacity {
     match backend {
         Backend::MySql => {
-            // `text` and its like count bytes, and say the same number for both.
+            // `text`, `longtext` etc. count bytes, and report the same number for both.
             let counts_bytes = kind.ends_with("text");
             let (chars, bytes) = if counts_bytes { (None, octets) } else { (limit, None) };
             Capacity { chars, bytes, letters: Letters::of_mysql(charset), refuses_nul: false, takes_null }

@@ -1,10 +1,10 @@
-//! The reader of feed pages for the console's fuzz targets, which have no other way to it.
+//! Gives the console's fuzz targets access to the reader of feed pages.
 
 use super::page::{Page, text_of};
 
-/// Reads a page; what is taken has an address of its own and entries with ids.
+/// Reads a page; checks that an accepted page has its own address and entries with ids.
 pub fn feed_page(bytes: &[u8]) {
-    // The charset that an answer declares is the publisher's own, too.
+    // The publisher also controls the declared charset.
     let charset = ["utf-8", "iso-8859-1", "windows-1252", "utf-16le", "none of these"][bytes.len() % 5];
     let (text, _) = text_of(bytes, &format!("application/atom+xml; charset={charset}"));
     if let Ok(page) = Page::read(&text) {

@@ -1,11 +1,11 @@
-//! What of Java is part of what the tables hold and the pages show: lengths in UTF-16, `String.hashCode`, and the order
-//! in which a `HashSet` is walked.
+//! The parts of Java's behaviour that show in tables and pages: lengths in UTF-16, `String.hashCode`, and the iteration
+//! order of a `HashSet`.
 
-/// The longest error text that is stored, in Java's characters (UTF-16 units).
+/// Longest stored error text, in Java characters (UTF-16 units).
 pub(super) const LONGEST_ERROR: usize = 4000;
 
-/// An error text as it is stored: cut as Java's `substring(0, 4000)` cuts it, but never inside a character, and
-/// without the NUL that PostgreSQL refuses.
+/// Returns an error text for storage: cut as by Java's `substring(0, 4000)`, but never inside a character, and with
+/// NUL, which PostgreSQL refuses, replaced.
 pub(super) fn stored_error(text: &str) -> String {
     let mut units = 0;
     text.chars()
@@ -22,8 +22,8 @@ pub(super) fn hash_code(text: &str) -> i32 {
     text.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }
 
-/// The texts, each once, in the order in which Java walks a `java.util.HashSet` that they were added to: by their place
-/// in its table, which has 16 places and doubles when it is three quarters full.
+/// Returns the distinct texts in the order in which Java iterates a `java.util.HashSet` to which they were added: by
+/// their place in its table, which has 16 places and doubles when it is more than three quarters full.
 pub(super) fn in_set_order(texts: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut unique: Vec<String> = Vec::new();
     for text in texts {
@@ -62,10 +62,10 @@ mod tests {
         let order = |texts: &[&str]| in_set_order(texts.iter().map(|&text| text.to_owned()));
         assert_eq!(order(&["patient", "urgent", "new"]), ["new", "patient", "urgent"]);
         assert_eq!(order(&["b", "a", "b"]), ["a", "b"]);
-        // Of equal places the one that was added first.
+        // Equal places: the one added first.
         assert_eq!(order(&["BB", "Aa"]), ["BB", "Aa"]);
         assert_eq!(order(&["Aa", "BB"]), ["Aa", "BB"]);
-        // The 13th text makes the table 32 places long: `q` (113) moves from place 1 to 17, behind `b` (98, place 2).
+        // The 13th text enlarges the table to 32 places: `q` (113) moves from place 1 to 17, after `b` (98, place 2).
         let twelve = ["q", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
         assert_eq!(order(&twelve)[..2], ["q", "b"]);
         assert_eq!(order(&[&twelve[..], &["m"]].concat())[..2], ["b", "c"]);
@@ -75,7 +75,7 @@ mod tests {
     fn a_long_error_is_cut_at_4000_characters_of_java() {
         assert_eq!(stored_error(&"x".repeat(5000)).len(), 4000);
         assert_eq!(stored_error(&"ж".repeat(4000)), "ж".repeat(4000));
-        // Two units each: the 2001st does not fit, and half of one is not stored.
+        // Two units each: the 2001st does not fit, and half a character is not stored.
         assert_eq!(stored_error(&format!("x{}", "\u{1F600}".repeat(2000))), format!("x{}", "\u{1F600}".repeat(1999)));
     }
 

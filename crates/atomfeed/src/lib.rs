@@ -1,16 +1,17 @@
-//! Atom feed synchronisation as Bahmni's systems speak it: publishers, feeds, and consumers.
+//! Atom feed synchronisation as used by Bahmni's systems: publishers, feeds, and consumers.
 //!
-//! Compatible in tables and on the wire with the Java library that OpenMRS, OpenELIS, Odoo connect and others use: ours
-//! can continue what that one left in a database, and the other way round. It knows nothing of the console; the
-//! console's demo hospital runs on it, and so can a hospital's own integration (docs/integration.md, `examples/`).
+//! Compatible in tables and on the wire with the Java library that OpenMRS, OpenELIS, Odoo connect and others use: each
+//! can continue from what the other left in a database. This crate does not depend on the console; the console's demo
+//! hospital runs on it, and so can a hospital's own integration (docs/integration.md, `examples/`).
 //!
-//! - [`Database`]: MySQL/MariaDB, PostgreSQL or SQLite, in any of the forms in which the tables are found;
-//!   [`Transaction`]: begun when first used.
-//! - [`Publisher`]: events into a queue, from the queue onto feeds, feeds cut into pages; [`router`] serves them.
+//! - [`Database`]: MySQL/MariaDB, PostgreSQL or SQLite, in any known form of the tables; [`Transaction`]: begun when
+//!   first used.
+//! - [`Publisher`]: moves events into a queue and from the queue onto feeds, and cuts feeds into pages; [`router`]
+//!   serves them.
 //! - [`Client`]: HTTP to one publisher, with limits and a login.
-//! - [`Consumer`]: reads one feed, hands its events to a [`Worker`], records what fails, and retries it.
+//! - [`Consumer`]: reads one feed, passes its events to a [`Worker`], records failures, and retries them.
 //!
-//! Schedules are the caller's: the original publishes every 2 s, and reads and retries every 15 or 30 s.
+//! Scheduling is up to the caller: the Java library publishes every 2 s, and reads and retries every 15 or 30 s.
 
 mod chunking;
 mod client;

@@ -1,9 +1,9 @@
 //! A page of a feed as Atom: written with quick-xml, read with roxmltree.
 //!
-//! Why not one library for both: the original's reader takes an entry's content as it stands in the XML and only
-//! removes the CDATA marks, so a publisher has to write CDATA, which the Atom libraries do not. And a reader has to
-//! stand hostile pages: roxmltree refuses document types (entity bombs), reads nested elements without recursion and
-//! counts its nodes; a reader that recurses ends the process.
+//! Two libraries, because the Java library's reader uses an entry's content as raw XML and only removes the CDATA
+//! marks, so a publisher must write CDATA, which the Atom libraries do not. And a reader must withstand hostile pages:
+//! roxmltree refuses document types (entity bombs), reads nested elements without recursion and limits the number of
+//! nodes; a recursive reader can overflow the stack and end the process.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ pub(super) const CONTENT_TYPE: &str = "application/vnd.atomfeed+xml";
 
 const ATOM_TYPE: &str = "application/atom+xml";
 
-/// The most elements and texts on a page; a page of five entries has about a hundred.
+/// Most elements and texts on a page; a page of five entries has about a hundred.
 const MOST_NODES: u32 = 500_000;
 
 /// An entry to write.
@@ -34,7 +34,7 @@ const MOST_NODES: u32 = 500_000;
 pub(super) struct Entry {
     pub id: String,
     pub title: String,
-    /// When it was published, which is what `updated` and `published` say.
+    /// Time of publication, written to both `updated` and `published`.
     pub at: DateTime<Utc>,
     pub categories: Vec<String>,
     pub content: Option<String>,
@@ -55,7 +55,7 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// The page as XML.
+    /// Returns the page as XML.
     pub fn to_xml(&self) -> std::io::Result<String> {
         let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
         writer.write_event(Xml::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
@@ -101,9 +101,9 @@ impl Entry {
     }
 }
 
-/// A text as CDATA. Where it holds `]]>`, the end of a section, the section ends before the `>`, which follows escaped:
-/// of sections without anything between them the Java consumers' parser (JDOM) makes one, finds `]]>` in it and refuses
-/// the whole page at every run.
+/// Writes a text as CDATA. At a `]]>`, which would end the section, the section ends before the `>`, which follows
+/// escaped. Two adjacent sections would not do: the Java consumers' parser (JDOM) joins them, finds `]]>` in the result
+/// and refuses the whole page at every run.
 fn cdata(writer: &mut Writer<Vec<u8>>, content: &str) -> std::io::Result<()> {
     let mut parts = content.split("]]>").peekable();
     let mut first = true;
@@ -122,7 +122,7 @@ fn cdata(writer: &mut Writer<Vec<u8>>, content: &str) -> std::io::Result<()> {
 }
 
 fn text(writer: &mut Writer<Vec<u8>>, name: &str, value: &str) -> std::io::Result<()> {
-    // A carriage return is written by its number: readers make a line feed of one that stands there itself.
+    // A carriage return is written as a character reference, because readers turn a literal one into a line feed.
     let value = escape(legal(value)).replace('\r', "&#xD;");
     writer.create_element(name).write_text_content(BytesText::from_escaped(value)).map(drop)
 }
@@ -131,7 +131,7 @@ fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Without the characters that no XML may hold; the databases take them.
+/// Replaces characters that XML forbids but databases accept.
 fn legal(text: &str) -> String {
     text.chars().map(|character| if is_legal(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
 }
@@ -144,28 +144,28 @@ fn is_legal(character: char) -> bool {
     }
 }
 
-/// An answer that is no page of a feed.
+/// Why an answer is not a page of a feed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
-    /// A web page: most often the publisher's login form.
+    /// A web page, most often the publisher's login form.
     #[error("the answer is a web page and no feed. Most often it is a login page: check the address and the login")]
     WebPage,
     /// It declares a document type, which a feed never does and which can be an entity bomb.
     #[error("the answer declares a document type, which no feed needs; it is not read")]
     DocumentType,
-    /// No XML, or cut off.
+    /// Not XML, or cut off.
     #[error("the answer is no well-formed XML: {0}")]
     Broken(String),
-    /// More elements than any page has.
+    /// More elements than any real page has.
     #[error("the answer has more than {MOST_NODES} elements and texts; it is not read")]
     TooMuch,
-    /// XML, but something else.
+    /// XML, but not an Atom feed.
     #[error("the answer is XML, but no Atom feed: its outermost element is <{0}>")]
     NotAtom(String),
-    /// No address of its own to continue from.
+    /// No numbered address of its own from which to continue.
     #[error("the page has no link to its own numbered address (rel=\"via\")")]
     NoVia,
-    /// An address that says nothing without the page that it stands on, which a marker would not hold.
+    /// A relative address, which a marker could not resolve later.
     #[error("the page's link rel={relation:?} is {address:?}, which is no whole address; it is not followed")]
     Relative {
         /// The link's relation.
@@ -173,7 +173,7 @@ pub enum PageError {
         /// Its address.
         address: String,
     },
-    /// An entry that nothing names.
+    /// An entry without an id.
     #[error("entry {0} of the page has no id")]
     NoId(usize),
 }
@@ -181,7 +181,7 @@ pub enum PageError {
 /// A page that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Page {
-    /// Its own numbered address.
+    /// Its numbered address.
     pub via: String,
     /// The next newer page.
     pub next: Option<String>,
@@ -192,7 +192,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Reads a page from its text: see [`text_of`].
+    /// Reads a page from the text that [`text_of`] returns.
     pub fn read(text: &str) -> Result<Self, PageError> {
         let text = text.trim_start_matches('\u{FEFF}').trim_start();
         if is_web_page(text) {
@@ -219,7 +219,7 @@ impl Page {
                 Err(url::ParseError::RelativeUrlWithoutBase) => {
                     Err(PageError::Relative { relation, address: address.chars().take(200).collect() })
                 }
-                // What is no address of the publisher is said when it is asked for.
+                // An address outside the publisher is reported when it is requested.
                 _ => Ok(Some(address.to_owned())),
             }
         };
@@ -232,8 +232,9 @@ impl Page {
     }
 }
 
-/// The text of an answer, and how it was read if it is no UTF-8: in the encoding that the media type or the XML declares,
-/// or else with replacement letters, as the original reads it. What is UTF-8 is read as that whatever is declared.
+/// Returns the text of an answer and, if it is not UTF-8, how it was decoded: in the encoding that the media type or
+/// the XML declares, otherwise with replacement characters, as the Java library does. Valid UTF-8 is read as UTF-8
+/// whatever is declared.
 pub(super) fn text_of<'b>(bytes: &'b [u8], content_type: &str) -> (Cow<'b, str>, Option<String>) {
     let marked = Encoding::for_bom(bytes).map(|(encoding, _)| encoding).or(match bytes {
         [b'<', 0, ..] => Some(UTF_16LE),
@@ -257,7 +258,7 @@ pub(super) fn text_of<'b>(bytes: &'b [u8], content_type: &str) -> (Cow<'b, str>,
     (text, Some(how))
 }
 
-/// The charset that a media type names.
+/// Returns the charset of a media type.
 fn declared_in_type(content_type: &str) -> Option<String> {
     let named = content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -266,7 +267,7 @@ fn declared_in_type(content_type: &str) -> Option<String> {
     Some(named.trim().trim_matches(['"', '\'']).to_owned())
 }
 
-/// The encoding that an XML declaration names; it stands in ASCII at the beginning.
+/// Returns the encoding of an XML declaration, which is ASCII at the beginning of the text.
 fn declared_in_xml(bytes: &[u8]) -> Option<String> {
     let start: String = bytes.iter().take(200).map(|byte| char::from(*byte)).collect();
     let declaration = start.trim_start().strip_prefix("<?xml")?.split("?>").next()?;
@@ -276,7 +277,7 @@ fn declared_in_xml(bytes: &[u8]) -> Option<String> {
     value[1..].split(quote).next().map(str::to_owned)
 }
 
-/// Whether a text begins as HTML does.
+/// Returns whether a text begins like HTML.
 fn is_web_page(text: &str) -> bool {
     let start: String = text.chars().take(15).collect::<String>().to_ascii_lowercase();
     start.starts_with("<!doctype html") || start.starts_with("<html")
@@ -303,7 +304,7 @@ fn event(entry: Node<'_, '_>, page: &str) -> Option<Event> {
     })
 }
 
-/// What an element holds: its text, or, if there are elements in it, the XML as it stands.
+/// Returns an element's text or, if it contains elements, its XML unchanged.
 fn inner(node: Node<'_, '_>) -> String {
     if node.children().any(|child| child.is_element()) {
         let (Some(first), Some(last)) = (node.first_child(), node.last_child()) else { return String::new() };

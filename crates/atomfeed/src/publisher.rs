@@ -1,4 +1,5 @@
-//! The publishing side: events into the queue, from the queue onto the feeds, and feeds cut into pages.
+//! The publishing side: queues events, moves them onto the feeds, and serves feeds as pages. Uses the publisher's
+//! tables only.
 
 use std::{fmt, sync::Arc};
 
@@ -17,14 +18,14 @@ use super::{
     store::{Alphabet, is_unfit},
 };
 
-/// How far the offset markers stay behind the newest event.
+/// How many events the offset markers stay behind the newest event.
 pub const MARKERS_STAY_BEHIND: u32 = 1000;
 
-/// Events that are moved from the queue in one transaction.
+/// Most events moved from the queue in one transaction.
 const BATCH: i64 = 200;
 
-/// What has to be encoded in a category that is part of an address: all but what RFC 3986 lets stand in a segment of a
-/// path. So `a,b` stays as it is, as in the links of the Java library.
+/// Characters to encode in a category that is part of an address: all except those that RFC 3986 allows in a path
+/// segment. So `a,b` stays unchanged, as in the links of the Java library.
 const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -44,7 +45,7 @@ const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// What is written into pages, and how they are served.
+/// Texts and addresses of the pages, and how missing pages are answered.
 ///
 /// ```
 /// use atomfeed::FeedSettings;
@@ -57,35 +58,35 @@ const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedSettings {
-    /// Where consumers find the feeds, as they call it: `http://openmrs:8080/openmrs/ws/atomfeed`. Pages are linked by
-    /// it, wherever they are served. Without a slash at its end.
+    /// Address of the feeds as consumers call it: `http://openmrs:8080/openmrs/ws/atomfeed`. Pages link to each other
+    /// by it, wherever they are served. Without a trailing slash.
     pub base: String,
-    /// Of all feeds.
+    /// Title of every feed.
     pub title: String,
-    /// A feed's id is this, `+` and the page number.
+    /// The id of a page is this prefix, `+` and the page number.
     pub id_prefix: String,
-    /// The name of the author, once in each page. `Atomfeed` unless set.
+    /// Name of the author, written once per page. `Atomfeed` unless set.
     pub author: String,
-    /// The name of the program that makes the feeds. `Atomfeed` unless set; OpenMRS says `OpenMRS Feed Publisher`.
+    /// Name of the program that makes the feeds. `Atomfeed` unless set; OpenMRS uses `OpenMRS Feed Publisher`.
     pub generator: String,
-    /// The address of that program. `https://github.com/ICT4H/atomfeed` unless set.
+    /// Address of that program. `https://github.com/ICT4H/atomfeed` unless set.
     pub generator_uri: String,
-    /// How [`router`](super::router) answers where there is no such page.
+    /// How [`router`](super::router) answers requests for missing pages.
     pub missing_page: MissingPage,
 }
 
 /// How a request for a page that does not exist is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingPage {
-    /// 404, which says that the address is wrong and the server well.
+    /// 404: the address is wrong and the server is healthy.
     #[default]
     NotFound,
-    /// 500 and the Java library's message, as its server answers: for consumers that look for that.
+    /// 500 and the message of the Java library's server, for consumers that look for it.
     ServerError,
 }
 
 impl FeedSettings {
-    /// Feeds at this address.
+    /// Settings for feeds at this address, with defaults for the other fields.
     pub fn new(base: impl Into<String>, title: impl Into<String>, id_prefix: impl Into<String>) -> Self {
         Self {
             base: base.into().trim_end_matches('/').to_owned(),
@@ -99,17 +100,17 @@ impl FeedSettings {
     }
 }
 
-/// A publisher of feeds. Clones are the same publisher.
+/// Publisher of feeds. Clones share database and settings.
 #[derive(Clone)]
 pub struct Publisher {
     database: Database,
     settings: Arc<FeedSettings>,
 }
 
-/// Which page of a feed.
+/// Selects a page of a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageNumber {
-    /// The newest one, under the address that does not change.
+    /// The newest page, at an address that does not change.
     Recent,
     /// A page by its number; 1 is the oldest.
     Number(i64),
@@ -124,7 +125,7 @@ impl fmt::Display for PageNumber {
     }
 }
 
-/// A row of event_records_offset_marker: up to the event there are so many of the category.
+/// A row of event_records_offset_marker: the number of the category's events up to and including `event_id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Offset {
     event_id: i64,
@@ -132,27 +133,27 @@ struct Offset {
 }
 
 impl Publisher {
-    /// A publisher on the tables of this database.
+    /// Creates a publisher on the tables of this database.
     pub fn new(database: Database, settings: FeedSettings) -> Self {
         Self { database, settings: Arc::new(settings) }
     }
 
-    /// The database that it publishes from.
+    /// The database it publishes from.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// What is written into its pages.
+    /// The settings of its pages.
     pub fn settings(&self) -> &FeedSettings {
         &self.settings
     }
 
-    /// Puts an event into the queue, in the caller's transaction: it is published if, and only if, the change that it
-    /// reports is kept. A column that the table does not have is left out: the oldest tables know no category, and have
+    /// Adds an event to the queue in the caller's transaction, so that it is published if and only if the change it
+    /// reports is committed. Columns that the table does not have are left out: the oldest tables have no category and
     /// only the feed of all events.
     ///
     /// # Errors
-    /// The table is not there, a text is too long for its column, or the database refuses.
+    /// Fails if the table is missing, a text is too long for its column, or the database refuses the row.
     pub async fn queue(&self, transaction: &mut Transaction<'_>, event: NewEvent) -> Result<(), DatabaseError> {
         let shape = transaction.shape().await?;
         let queue = shape.table(TableName::EventRecordsQueue)?;
@@ -170,23 +171,23 @@ impl Publisher {
         queue.insert(transaction, values).await
     }
 
-    /// Moves what is in the queue onto the feeds, oldest first; the original does it every 2 seconds. An event is moved
-    /// exactly once, whenever the process ends. Returns how many were moved.
+    /// Moves the events of the queue onto the feeds, oldest first, and returns their number. The Java library does this
+    /// every 2 seconds. Each event is moved exactly once, even if the process ends at any point.
     ///
-    /// A text that does not fit its column of event_records is cut, and a letter that the column does not have becomes `?`,
-    /// with a warning in the log: an event that could not be moved would hold back every later event of every feed.
+    /// A text too long for its column of event_records is cut, and letters that the column cannot hold become `?`, with
+    /// a warning in the log: an event that cannot be moved would hold back all later events of all feeds.
     ///
     /// # Errors
-    /// A table is not there, or the database refuses; what was moved before stays moved.
+    /// Fails if a table is missing or the database refuses a statement. Events moved before that stay moved.
     pub async fn publish_queued(&self) -> Result<u64, DatabaseError> {
         let mut moved = 0;
-        // How many are moved in transactions of their own, after one did not fit.
+        // How many events are still moved in separate transactions after one did not fit.
         let mut singly = 0;
         loop {
             let most = if singly > 0 { 1 } else { BATCH };
             let batch = match self.publish_batch(most, Alphabet::OfColumns).await {
-                // The columns are not what they said: looked at anew, and one by one, so that only the event that still
-                // does not fit is written with letters that every column has.
+                // The columns differ from what the database reported. Reads them again and moves events one by one, so
+                // that only an event that still does not fit is written in ASCII, which every column can hold.
                 Err(error) if is_unfit(&error) => {
                     self.database.forget_shape();
                     singly = BATCH;
@@ -209,10 +210,10 @@ impl Publisher {
         let mut shape = self.shape(&[TableName::EventRecordsQueue, TableName::EventRecords]).await?;
         let database = &self.database;
         let table = database.table(TableName::EventRecordsQueue);
-        // Locked, so that of two jobs at once the second waits; SQLite lets only one write at all.
+        // Locked, so that the second of two concurrent jobs waits. SQLite allows only one writer anyway.
         let lock = if database.backend() == Backend::Sqlite { "" } else { " FOR UPDATE" };
         let (queue, records) = (shape.table(TableName::EventRecordsQueue)?, shape.table(TableName::EventRecords)?);
-        // A text that fits in any case is carried over by the database alone.
+        // The database itself copies texts that fit in any case.
         let fits = |column: &str| {
             alphabet == Alphabet::OfColumns && records.capacity(column).takes_all_of(&queue.capacity(column))
         };
@@ -230,7 +231,7 @@ impl Publisher {
             let Some(row) = Queued::of(row, &texts, database) else { continue };
             let mut fitted = row.fitted(&mut transaction, shape.table(TableName::EventRecords)?, alphabet).await?;
             if !fitted.changes.is_empty() && !looked_anew {
-                // The columns may have been made larger since they were looked at.
+                // The columns may have been enlarged since they were read.
                 database.forget_shape();
                 shape = transaction.shape().await?;
                 fitted = row.fitted(&mut transaction, shape.table(TableName::EventRecords)?, alphabet).await?;
@@ -256,16 +257,16 @@ impl Publisher {
         Ok(moved)
     }
 
-    /// A page as XML: of a category, or of all events for none. `None` if there is no such page. Categories are compared
-    /// as the database compares them, as with the Java library: usually `encounter` is `Encounter` on MySQL, where blanks
-    /// at the end do not matter either, and is another category on PostgreSQL.
+    /// Returns a page as XML: of a category, or of all events if `category` is `None`. `None` if there is no such page.
+    /// The database compares categories by its own rules, as with the Java library: on MySQL `encounter` usually equals
+    /// `Encounter` and trailing blanks do not matter; on PostgreSQL they are different categories.
     ///
     /// # Errors
-    /// A table is not there, chunking_history makes no pages, or the database does not answer.
+    /// Fails if a table is missing, chunking_history yields no pages, or the database does not answer.
     pub async fn page(&self, category: Option<&str>, number: PageNumber) -> Result<Option<String>, DatabaseError> {
         let shape = self.shape(&[TableName::EventRecords, TableName::ChunkingHistory]).await?;
         let category = category.filter(|category| !category.trim().is_empty());
-        // No text of PostgreSQL holds one, and asking for it is an error there.
+        // PostgreSQL texts cannot hold a NUL, and a query with one fails.
         if category.is_some_and(|category| category.contains('\0')) {
             return Ok(None);
         }
@@ -273,7 +274,7 @@ impl Publisher {
             return Err(DatabaseError::NoColumn { table: TableName::EventRecords, column: "category" });
         }
         let feed = Feed { database: &self.database, shape: &shape, category };
-        // One state of the database: between counting and reading the feed must not grow.
+        // A snapshot, so that the feed does not grow between counting and reading.
         let mut snapshot = self.database.snapshot();
         let (chunking, offset) = feed.chunking_and_offset(&mut snapshot).await?;
         if number == PageNumber::Recent
@@ -289,7 +290,7 @@ impl Publisher {
         };
         let entries = match chunking.page(page, events) {
             Some(range) => feed.entries(&mut snapshot, range, offset, (events, last)).await?,
-            // A feed without events has an empty page under `recent`, and no numbered one.
+            // A feed without events has an empty page at `recent` and no numbered page.
             None if number == PageNumber::Recent => Vec::new(),
             None => return Ok(None),
         };
@@ -312,7 +313,7 @@ impl Publisher {
         if page > 1 {
             links.push(("prev-archive", numbered(page - 1)));
         }
-        // Of an empty feed the original says the last midnight.
+        // For an empty feed the Java library writes the last midnight.
         let midnight = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
         let draft = Draft {
             title: &self.settings.title,
@@ -327,7 +328,7 @@ impl Publisher {
         draft.to_xml().map_err(|error| sqlx::Error::Io(error).into())
     }
 
-    /// The logical address of a page.
+    /// Returns the logical address of a page.
     pub fn address(&self, category: Option<&str>, number: PageNumber) -> String {
         let base = &self.settings.base;
         match category {
@@ -338,12 +339,12 @@ impl Publisher {
         }
     }
 
-    /// Rewrites the offset markers of all categories and of all events together, so that they are so many events
-    /// behind the newest; the original does it once a day with [`MARKERS_STAY_BEHIND`]. Counts from the beginning, so
-    /// it also mends markers that no longer agree with the table. Answers how many markers were written.
+    /// Rewrites the offset markers of every category and of all events together, so that they are `behind` events
+    /// behind the newest. The Java library does this once a day with [`MARKERS_STAY_BEHIND`]. Counts from the
+    /// beginning, so it also fixes markers that no longer agree with the table. Returns the number of markers written.
     ///
     /// # Errors
-    /// A table is not there, or the database refuses; then no marker is changed.
+    /// Fails if a table is missing or the database refuses a statement; then no marker is changed.
     pub async fn write_offset_markers(&self, behind: u32) -> Result<u64, DatabaseError> {
         let shape = self.shape(&[TableName::EventRecords, TableName::ChunkingHistory, TableName::OffsetMarker]).await?;
         let records = shape.table(TableName::EventRecords)?;
@@ -373,9 +374,9 @@ impl Publisher {
 /// A row of the queue.
 struct Queued {
     id: i64,
-    /// A time that the database takes again: strict modes of MySQL refuse `0000-00-00`, which older rows have.
+    /// The database accepts its time again: strict modes of MySQL refuse `0000-00-00`, which older rows have.
     has_time: bool,
-    /// Those that may not fit, and the uuid: by column.
+    /// The uuid and the texts that may not fit, by column.
     texts: Vec<(&'static str, Option<String>)>,
     category: Option<String>,
     tags: Option<String>,
@@ -392,7 +393,7 @@ impl Queued {
         Some(Self { id: id?, has_time, texts, category, tags })
     }
 
-    /// The row as the columns of event_records can keep it.
+    /// Fits the row to the columns of event_records.
     async fn fitted(
         &self,
         transaction: &mut Transaction<'_>,
@@ -431,7 +432,7 @@ impl Queued {
     }
 }
 
-/// A row as event_records can keep it, and in words what is not as it came.
+/// A row as event_records can keep it, with a description of each change.
 struct Fitted {
     row: Moved,
     changes: Vec<String>,
@@ -455,7 +456,7 @@ impl fmt::Debug for Publisher {
 struct Feed<'a> {
     database: &'a Database,
     shape: &'a Shape,
-    /// `None`: all events.
+    /// `None` for the feed of all events.
     category: Option<&'a str>,
 }
 
@@ -471,10 +472,11 @@ impl Feed<'_> {
         Ok(Chunking::new(&rows)?)
     }
 
-    /// How pages are cut, and the marker of this category, compared as the database compares the events' categories. The
-    /// Java library ignores case on every database; where `Lab` and `lab` are two feeds, as on PostgreSQL, it then counts
-    /// with the marker of the other feed and serves empty pages. A feed without a marker is counted from the beginning and
-    /// has the same pages. Both in one statement: what a page costs is mostly the ways to the database and back.
+    /// Reads the chunking and the marker of this category, compared as the database compares the events' categories.
+    /// The Java library ignores case on every database; where `Lab` and `lab` are two feeds, as on PostgreSQL, it then
+    /// counts with the marker of the other feed and serves empty pages. A feed without a marker is counted from the
+    /// beginning and has the same pages. One statement reads both, because round trips to the database are most of the
+    /// cost of a page.
     async fn chunking_and_offset(
         &self,
         transaction: &mut Transaction<'_>,
@@ -507,8 +509,8 @@ impl Feed<'_> {
         Ok((Chunking::new(&stretches)?, first.map(|(_, offset)| offset)))
     }
 
-    /// `FROM` and `WHERE` of the feed's events behind this id, with a place for the category if there is one. The id
-    /// stands in the statement itself, where planners see how few rows are behind it; it is another one only when the
+    /// `FROM` and `WHERE` of the feed's events after this id, with a placeholder for the category if there is one. The
+    /// id is part of the statement text, so that query planners see how few rows follow it; it changes only when the
     /// markers move.
     fn behind(&self, id: i64) -> Result<String, DatabaseError> {
         let from = format!("FROM {} WHERE id > {id}", self.database.table(TableName::EventRecords));
@@ -519,13 +521,13 @@ impl Feed<'_> {
         Ok(format!("{from} AND {category} = ?"))
     }
 
-    /// A selection of the feed's events behind this id.
+    /// Selects from the feed's events after this id.
     fn events_after(&self, select: &str, id: i64) -> Result<Statement, DatabaseError> {
         let statement = Statement::new(format!("{select} {}", self.behind(id)?));
         Ok(self.category.into_iter().fold(statement, Statement::with))
     }
 
-    /// How many events the feed has, and the id of the newest of them.
+    /// Returns how many events the feed has, and the id of the newest.
     async fn count(
         &self,
         transaction: &mut Transaction<'_>,
@@ -541,8 +543,8 @@ impl Feed<'_> {
         Ok((start.events + behind, newest))
     }
 
-    /// The number of the newest page, and what is on it: counted and read by one statement, because the newest page is
-    /// what every consumer asks for at every run. `None` where less lies behind the marker than the page holds.
+    /// Returns the number and the entries of the newest page. One statement counts and reads, because every consumer
+    /// requests the newest page at every run. `None` if fewer events follow the marker than the page holds.
     async fn newest(
         &self,
         transaction: &mut Transaction<'_>,
@@ -559,7 +561,7 @@ impl Feed<'_> {
             None => Statement::new(select),
         };
         let mut rows = transaction.rows(statement).await?;
-        // Every row begins with the count.
+        // The first column of every row is the count.
         let behind = rows.iter_mut().filter_map(Record::number::<i64>).last().unwrap_or(0);
         let events = start.events + behind;
         let page = chunking.pages(events);
@@ -579,13 +581,13 @@ impl Feed<'_> {
         offset: Option<Offset>,
         (events, last): (i64, i64),
     ) -> Result<Vec<Entry>, DatabaseError> {
-        // From the marker if the page begins behind it, else from the beginning.
+        // Starts at the marker if the page begins after it, otherwise at the beginning.
         let start = offset.filter(|offset| range.first > offset.events).unwrap_or(Offset { event_id: 0, events: 0 });
         let mut statement = self.events_after(&format!("SELECT {}", self.columns()?), start.event_id)?;
         let table = self.database.table(TableName::EventRecords);
         let (limit, skipped) = (range.last.min(events) - range.first + 1, (range.first - 1 - start.events).max(0));
-        // The newest page is read from the feed's end, without passing over what lies before it. From the end that was
-        // counted: a database at READ COMMITTED may show more by now.
+        // The newest page is read backwards from the feed's end, without skipping all earlier events. The end is the id
+        // found when counting: at READ COMMITTED a database may show more events by now.
         let newest = range.last >= events;
         statement = match newest {
             true => statement.and(&format!(" AND id <= ? ORDER BY {table}.id DESC LIMIT {limit}")).with(last),
@@ -598,7 +600,7 @@ impl Feed<'_> {
         Ok(rows.into_iter().map(|row| self.entry(row)).collect())
     }
 
-    /// What [`Self::entry`] reads.
+    /// Columns that [`Self::entry`] reads.
     fn columns(&self) -> Result<String, DatabaseError> {
         let records = self.shape.table(TableName::EventRecords)?;
         let columns = ["uuid", "title", "timestamp", "date_created", "object", "category", "tags"];
@@ -615,17 +617,17 @@ impl Feed<'_> {
         Entry {
             id: format!("{ENTRY_ID_PREFIX}{uuid}"),
             title,
-            // A time that is not there or cannot be read (`0000-00-00`): the one at which the event was queued.
+            // If the time is missing or unreadable (`0000-00-00`), the time at which the event was queued.
             at: published.or(queued).unwrap_or_else(Utc::now),
-            // In the order of the Java library: a consumer keeps them so in failed_events.tags.
+            // In the order of the Java library: consumers keep it in failed_events.tags.
             categories: java::in_set_order(category.chain(tags.map(str::to_owned))),
             content,
         }
     }
 
-    /// Writes the feed's offset marker; answers whether there was one to write. It points at the last event of the page
-    /// that holds the event so far behind the newest. A category that does not fit the marker has none, and its pages are
-    /// counted from the beginning: the markers of the other feeds must not wait for it.
+    /// Writes the feed's offset marker and returns whether it did. The marker points at the last event of the page that
+    /// holds the event `behind` places before the newest. A category that does not fit the marker's column gets no
+    /// marker, and its pages are counted from the beginning: it must not hold up the markers of the other feeds.
     async fn write_offset(&self, transaction: &mut Transaction<'_>, behind: i64) -> Result<bool, DatabaseError> {
         let capacity = self.shape.table(TableName::OffsetMarker)?.capacity("category");
         let category = self.category.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The feeds as a part of a web server.
+//! The feeds as routes of a web server.
 
 use axum::{
     Router,
@@ -10,9 +10,9 @@ use axum::{
 
 use super::publisher::{MissingPage, PageNumber, Publisher};
 
-/// Serves `/{category}/recent`, `/{category}/{number}`, and `/recent` and `/{number}` for all categories together. To be
-/// nested where the publisher's feeds are (`/openmrs/ws/atomfeed`). Pages are `application/xml`, so that a browser shows
-/// them. A page that does not exist is answered as [`MissingPage`] says.
+/// Serves `/{category}/recent` and `/{category}/{number}`, and `/recent` and `/{number}` for all categories together.
+/// Nest it where the publisher's feeds are (`/openmrs/ws/atomfeed`). Pages are `application/xml`, so that browsers
+/// display them. [`MissingPage`] decides the answer for a page that does not exist.
 pub fn router(publisher: Publisher) -> Router {
     Router::new().route("/{page}", get(all)).route("/{category}/{page}", get(of_category)).with_state(publisher)
 }
@@ -47,8 +47,8 @@ async fn answer(publisher: &Publisher, category: Option<&str>, page: &str) -> Re
     }
 }
 
-/// The answer for a page that does not exist, in the words of the Java library (`NumberFeedGenerator`), which reach
-/// its clients in an error page of its server.
+/// Returns the answer for a page that does not exist, with the message of the Java library (`NumberFeedGenerator`),
+/// which its clients see in an error page of its server.
 fn missing(number: PageNumber, answer: MissingPage) -> Response {
     let status = match answer {
         MissingPage::NotFound => StatusCode::NOT_FOUND,

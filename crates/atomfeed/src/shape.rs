@@ -1,7 +1,7 @@
-//! The tables as they are found: which there are, which columns they have, and who gives a new row its id.
+//! The tables as found in the database: which exist, which columns they have, and how a new row gets its id.
 //!
-//! Six systems made these tables over ten years. What is not there is left out of a statement; ids are given by the
-//! database where it does that (auto_increment, serial, a default, SQLite's rowid) and by us where it does not.
+//! Six systems created these tables over ten years. Missing columns are left out of statements. The database assigns
+//! ids where it can (auto_increment, serial, a default, SQLite's rowid); elsewhere this module does.
 
 use std::{collections::HashMap, fmt};
 
@@ -15,11 +15,11 @@ use super::{
 /// A table of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TableName {
-    /// Consumer: how far each feed was read.
+    /// Consumer: how far each feed has been read.
     Markers,
     /// Consumer: events that failed.
     FailedEvents,
-    /// Consumer: what went wrong at each retry.
+    /// Consumer: errors of each retry.
     FailedEventRetryLog,
     /// Publisher: events that are not on a feed yet.
     EventRecordsQueue,
@@ -27,7 +27,7 @@ pub enum TableName {
     EventRecords,
     /// Publisher: how feeds are cut into pages.
     ChunkingHistory,
-    /// Publisher: counts of events, so that pages need not count from the beginning.
+    /// Publisher: event counts, so that pages need not be counted from the beginning.
     OffsetMarker,
 }
 
@@ -64,17 +64,17 @@ impl fmt::Display for TableName {
 /// A column.
 #[derive(Clone, Debug)]
 struct Column {
-    /// A time that says its offset.
+    /// A time with an offset.
     has_zone: bool,
-    /// A time, which PostgreSQL takes only as one.
+    /// A time; PostgreSQL needs a cast for it.
     is_time: bool,
-    /// A text by language, as Odoo 16 keeps translated columns: jsonb `{"en_US": "product"}`.
+    /// A text per language, as Odoo 16 keeps translated columns: jsonb `{"en_US": "product"}`.
     by_language: bool,
-    /// The characters it takes.
+    /// Length limit in characters.
     limit: Option<usize>,
-    /// The database gives a new row its value.
+    /// The database assigns the value in a new row.
     given: bool,
-    /// What it takes of a text.
+    /// What texts it accepts.
     capacity: Capacity,
 }
 
@@ -85,13 +85,13 @@ pub(super) struct Table {
     columns: HashMap<String, Column>,
 }
 
-/// What of a row of the queue is written otherwise than it is there.
+/// The values of a queue row that are not copied unchanged.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moved {
-    /// Columns, and what fits them.
+    /// Columns with their fitted texts.
     pub texts: Vec<(&'static str, String)>,
     pub tags: Option<String>,
-    /// Whether the time at which it was queued can be kept.
+    /// Whether the time of queueing can be kept.
     pub has_time: bool,
 }
 
@@ -100,17 +100,17 @@ pub(super) struct Moved {
 pub(super) struct Shape(HashMap<TableName, Table>);
 
 impl Shape {
-    /// The table, or the error that it is not there.
+    /// Returns the table, or an error if it is missing.
     pub fn table(&self, name: TableName) -> Result<&Table, DatabaseError> {
         self.0.get(&name).ok_or(DatabaseError::NoTable(name))
     }
 
-    /// Whether the table is there.
+    /// Returns whether the table exists.
     pub fn has(&self, name: TableName) -> bool {
         self.0.contains_key(&name)
     }
 
-    /// Reads it through a connection that is held already: a pool of one connection has no second.
+    /// Reads the tables through a connection that is already held: a pool of one connection has no second.
     pub(super) async fn read(database: &Database, through: &mut impl Reads) -> Result<Self, DatabaseError> {
         let mut shape = Self(HashMap::new());
         for name in TableName::ALL {
@@ -125,7 +125,7 @@ impl Shape {
     }
 }
 
-/// Name, type, length and whether it is given a value, of every column.
+/// Selects name, type, length, whether the database assigns a value, nullability and character set of every column.
 fn select_columns(database: &Database, name: TableName) -> Statement {
     match database.backend() {
         Backend::MySql => Statement::new(
@@ -146,7 +146,7 @@ fn select_columns(database: &Database, name: TableName) -> Statement {
         )
         .with(database.schema().map(str::to_owned))
         .with(name.word()),
-        // A single INTEGER key is the rowid itself, which SQLite gives.
+        // A single INTEGER key is the rowid itself, which SQLite assigns.
         Backend::Sqlite => Statement::new(
             "SELECT LOWER(name), LOWER(type), NULL, CASE WHEN dflt_value IS NOT NULL \
              OR (pk = 1 AND LOWER(type) = 'integer' AND (SELECT COUNT(*) FROM pragma_table_info(?) WHERE pk > 0) = 1) \
@@ -176,29 +176,29 @@ fn column(backend: Backend, mut row: Record) -> Option<(String, Column)> {
 }
 
 impl Table {
-    /// Whether it has this column.
+    /// Returns whether it has this column.
     pub fn has(&self, column: &str) -> bool {
         self.columns.contains_key(column)
     }
 
-    /// What the column takes of a text; everything where it is not there.
+    /// Returns the column's capacity for texts; unlimited if the column is missing.
     pub fn capacity(&self, column: &str) -> Capacity {
         let none = || Capacity { takes_null: true, ..Capacity::default() };
         self.columns.get(column).map_or_else(none, |column| column.capacity.clone())
     }
 
-    /// Whether a time in this column says its offset.
+    /// Returns whether times in this column have an offset.
     pub fn has_zone(&self, column: &str) -> bool {
         self.columns.get(column).is_some_and(|column| column.has_zone)
     }
 
-    /// The column as text, or NULL where it is not there.
+    /// Returns the column as text, or NULL if it is missing.
     pub fn text(&self, database: &Database, column: &str) -> String {
         if self.has(column) { database.text(&self.plain(database, column)) } else { "NULL".to_owned() }
     }
 
-    /// The column as it is compared. Of a text by language the one in `en_US`, which Odoo always writes; without it the
-    /// first by the name of its language.
+    /// Returns the column for comparisons. Of a text per language the one in `en_US`, which Odoo always writes; without
+    /// it the first by the name of its language.
     pub fn plain(&self, database: &Database, column: &str) -> String {
         let name = database.column(column);
         if !self.is_by_language(column) {
@@ -215,10 +215,10 @@ impl Table {
         self.columns.get(column).is_some_and(|column| column.by_language)
     }
 
-    /// The value of a new row's id where the database gives none; it stands in the statement that writes the row.
+    /// Returns the expression for a new row's id if the database assigns none; it is part of the INSERT statement.
     fn next_id(&self, database: &Database) -> Option<String> {
         let id = self.columns.get("id")?;
-        // MySQL reads a table that it writes to only through a table of its own making.
+        // MySQL can read the table it writes to only through a derived table.
         (!id.given).then(|| {
             format!(
                 "(SELECT n FROM (SELECT COALESCE(MAX(id), 0) + 1 AS n FROM {}) AS newest)",
@@ -227,10 +227,10 @@ impl Table {
         })
     }
 
-    /// Writes a row. A column that is not there is left out.
+    /// Inserts a row. Missing columns are left out.
     ///
     /// # Errors
-    /// A text is longer than its column, before the database cuts it without a word.
+    /// Fails if a text is longer than its column, because the database might cut it silently.
     pub async fn insert(
         &self,
         transaction: &mut Transaction<'_>,
@@ -272,7 +272,7 @@ impl Table {
         }
     }
 
-    /// Fails if a text is longer than its column, which MySQL would cut without a word.
+    /// Fails if a text is longer than its column, which MySQL would cut silently.
     pub fn check(&self, name: &str, text: &str) -> Result<(), DatabaseError> {
         let Some(column) = self.columns.get(name) else { return Ok(()) };
         self.check_length(name, column, &Value::from(text))
@@ -287,8 +287,8 @@ impl Table {
         Ok(())
     }
 
-    /// The statement that moves a row of the queue into this table, by the row's id. Columns that one of the two has not
-    /// stay empty; `date_created` is the time at which the event was queued, or now where the row has none.
+    /// Returns the statement that moves a queue row into this table, by the row's id. Columns that one of the two
+    /// tables lacks stay empty; `date_created` is the time at which the event was queued, or `now` if the row has none.
     pub fn moved(&self, database: &Database, queue: &Table, id: i64, row: Moved, now: DateTime<Utc>) -> Statement {
         let (mut columns, mut from, mut values) = (Vec::new(), Vec::new(), Vec::<Value>::new());
         if let Some(next) = self.next_id(database) {
@@ -335,7 +335,7 @@ impl Table {
         values.into_iter().fold(Statement::new(text), Statement::with).with(id)
     }
 
-    /// A column of the queue as this table keeps it.
+    /// Returns the expression that copies a queue column into this table.
     fn carried(&self, database: &Database, queue: &Table, name: &str) -> String {
         let text = queue.plain(database, name);
         match (queue.is_by_language(name), self.is_by_language(name)) {

@@ -1,4 +1,4 @@
-//! The statements of a consumer: markers, failed events, and the log of retries.
+//! The statements of a consumer on its tables: markers, failed events, and the log of retries.
 
 use chrono::{DateTime, Utc};
 use sqlx::mysql::MySqlDatabaseError;
@@ -11,7 +11,7 @@ use super::{
     shape::{Shape, Table, TableName},
 };
 
-/// How far a feed was read.
+/// How far a feed has been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marker {
     pub entry: Option<String>,
@@ -44,7 +44,7 @@ impl Store {
         &self.database
     }
 
-    /// The feed's marker. Where there are several the oldest counts, as the original most often reads it.
+    /// Returns the feed's marker. If there are several, the oldest, which the Java library most often reads too.
     pub async fn marker(&self, session: &mut Session, feed: &str) -> Result<Option<Marker>, DatabaseError> {
         let shape = session.shape_with(&[TableName::Markers]).await?;
         let select = self.select_marker(&shape, "")?;
@@ -61,8 +61,8 @@ impl Store {
         )))
     }
 
-    /// Moves the feed's marker (all of its markers, where there are several) or writes the first one. Answers `false`,
-    /// with nothing written, if it is not where this run left it.
+    /// Moves the feed's marker (all of its markers if there are several) or writes the first one. Returns `false`, with
+    /// nothing written, if the stored marker is no longer `held`, the one this run knows.
     pub async fn put_marker(
         &self,
         transaction: &mut Transaction<'_>,
@@ -71,7 +71,7 @@ impl Store {
         next: &Marker,
     ) -> Result<bool, DatabaseError> {
         if held.is_none() && self.database.backend() == Backend::Postgres {
-            // No row to lock yet, and OpenELIS and Odoo let two runs at once write two.
+            // There is no row to lock yet, and the tables of OpenELIS and Odoo would let two concurrent runs write two.
             let wait = Statement::new("SELECT pg_advisory_xact_lock(hashtext(?))").with(feed);
             transaction.execute(wait).await?;
         }
@@ -100,16 +100,16 @@ impl Store {
         Ok(true)
     }
 
-    /// How many failed events the feed has, exhausted ones too.
+    /// Returns how many failed events the feed has, including exhausted ones.
     pub async fn count_failed(&self, session: &mut Session, feed: &str) -> Result<u64, DatabaseError> {
         let (count, table) = (self.database.text("COUNT(*)"), self.database.table(TableName::FailedEvents));
         let select = Statement::new(format!("SELECT {count} FROM {table} WHERE feed_uri = ?")).with(feed);
         Ok(session.rows(select).await?.into_iter().next().and_then(|mut row| row.number()).unwrap_or(0))
     }
 
-    /// Records a failed event, with its texts as the columns can keep them. Where its pair of feed and event is there
-    /// already, only its retries are set back to 0: the new error is lost, as it is with the original. Answers what was
-    /// changed to fit; empty for nothing.
+    /// Records a failed event, with its texts fitted to the columns. If the pair of feed and event is already there,
+    /// only its retries are reset to 0; the new error is lost, as with the Java library. Returns what was changed to
+    /// fit; empty if nothing was.
     pub async fn put_failed(
         &self,
         transaction: &mut Transaction<'_>,
@@ -123,7 +123,7 @@ impl Store {
         let mut row = Row::of(transaction, known_shape.table(TableName::FailedEvents)?, event, error, letters).await?;
         let mut shape = known_shape;
         if !row.changes.is_empty() {
-            // The columns may have been made larger since they were looked at.
+            // The columns may have been enlarged since they were read.
             self.database.forget_shape();
             shape = transaction.shape().await?;
             row = Row::of(transaction, shape.table(TableName::FailedEvents)?, event, error, letters).await?;
@@ -151,8 +151,8 @@ impl Store {
         Ok(row.changes)
     }
 
-    /// The marker behind an event, as its columns can keep it. An id that does not fit is shortened; a page's address is
-    /// not, because nothing could be read from a part of it.
+    /// Returns the marker after an event, fitted to its columns. An id that does not fit is shortened. A page address
+    /// is never shortened, because part of an address cannot be read.
     pub async fn marker_behind(
         &self,
         session: &mut Session,
@@ -165,14 +165,14 @@ impl Store {
         let capacity = markers.capacity("feed_uri_for_last_read_entry");
         let mut page = page.to_owned();
         if fit(session, &capacity, &page).await?.1.is_some_and(|change| change.is_of_letters()) {
-            // The same address in letters that every column has.
+            // The same address percent-encoded, in ASCII, which every column can hold.
             page = url::Url::parse(&page).map_or(page, String::from);
         }
         markers.check("feed_uri_for_last_read_entry", &page)?;
         Ok((Marker { entry: Some(entry), page: Some(page) }, change))
     }
 
-    /// Sets the retries of a pair. `failed_at` stays what it is, which MySQL has to be told.
+    /// Sets the retries of a pair. `failed_at` is set to itself, because MySQL may otherwise update it.
     async fn set_retries(
         &self,
         transaction: &mut Transaction<'_>,
@@ -190,8 +190,8 @@ impl Store {
         transaction.execute(Statement::new(update).with(retries).with(feed).with(event_id)).await.map(drop)
     }
 
-    /// The oldest failed events of a feed that are not exhausted. In the oldest tables, which count no retries, none
-    /// ever is.
+    /// Returns the oldest failed events of a feed that are not exhausted. The oldest tables do not count retries, so
+    /// none is ever exhausted there.
     pub async fn oldest_failed(
         &self,
         session: &mut Session,
@@ -213,19 +213,19 @@ impl Store {
         Ok(rows.into_iter().map(failed_event).collect())
     }
 
-    /// Whether the row is still there.
+    /// Returns whether the row is still there.
     pub async fn is_there(&self, session: &mut Session, row: &FailedEvent) -> Result<bool, DatabaseError> {
         let (id, table) = (self.database.text("id"), self.database.table(TableName::FailedEvents));
         if row.id.parse::<i128>().is_err() {
             return Ok(false);
         }
         let select = Statement::new(format!("SELECT {id} FROM {table} WHERE id = "));
-        // Bound, so that the statement is the same for every row: a new one is prepared each time, and after a hundred of
-        // them the driver closes one for each, which on MySQL waits 40 ms.
+        // Bound, so that the statement is the same for every row. Each new statement would be prepared, and after a
+        // hundred of them the driver closes one for each, which takes 40 ms on MySQL.
         let select = match (row.id.parse::<i64>(), self.database.backend()) {
             (Ok(number), _) => select.and("?").with(number),
-            // More than a signed number holds: MySQL's `bigint unsigned`, PostgreSQL's `numeric`.
-            // MySQL from 8.0.22 on takes a bare parameter for a signed number, and its digits for the largest of those.
+            // For ids above a signed 64-bit number: MySQL's `bigint unsigned`, PostgreSQL's `numeric`. MySQL from
+            // 8.0.22 on treats a bare parameter as a signed number and reduces its digits to the largest one.
             (Err(_), Backend::MySql) => select.and("CAST(CAST(? AS CHAR) AS UNSIGNED)").with(row.id.as_str()),
             (Err(_), Backend::Postgres) => select.and("CAST(? AS numeric)").with(row.id.as_str()),
             (Err(_), Backend::Sqlite) => select.and("?").with(row.id.as_str()),
@@ -233,7 +233,8 @@ impl Store {
         Ok(!session.rows(select).await?.is_empty())
     }
 
-    /// Whether there is a log of retries. Where there is none it is looked for each time: somebody may have made it.
+    /// Returns whether there is a log of retries. A missing log is looked up every time, because it may have been
+    /// created.
     pub async fn has_retry_log(&self, session: &mut Session) -> Result<bool, DatabaseError> {
         match session.shape_with(&[TableName::FailedEventRetryLog]).await {
             Ok(_) => Ok(true),
@@ -242,7 +243,7 @@ impl Store {
         }
     }
 
-    /// Deletes every row of the pair, and what the log has of it; answers how many rows there were.
+    /// Deletes every row of the pair and its log entries. Returns how many rows of failed_events it deleted.
     pub async fn remove_failed(
         &self,
         transaction: &mut Transaction<'_>,
@@ -271,8 +272,8 @@ impl Store {
         transaction.execute(Statement::new(delete).with(feed).with(event_id)).await
     }
 
-    /// Counts a retry that failed, and logs its error. The count is the one that the row had when it was read plus one,
-    /// written to every row of the pair, as the original does it. Answers what was changed to fit the log.
+    /// Counts a failed retry and logs its error. As in the Java library, every row of the pair gets the count that the
+    /// row had when read, plus one. Returns what was changed to fit the log.
     pub async fn count_retry(
         &self,
         transaction: &mut Transaction<'_>,
@@ -299,17 +300,17 @@ impl Store {
     }
 }
 
-/// Which letters a row is written with.
+/// The letters a row is written with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alphabet {
-    /// Those that the columns say they have.
+    /// Those that the columns report.
     OfColumns,
-    /// ASCII, which every column has: what the columns said was not true.
+    /// ASCII, which every column can hold; used if what the columns report was wrong.
     Ascii,
 }
 
 impl Alphabet {
-    /// What a column of this capacity takes of such letters.
+    /// Returns a column's capacity, limited to these letters.
     pub fn in_use(self, capacity: Capacity) -> Capacity {
         match self {
             Self::OfColumns => capacity,
@@ -318,14 +319,14 @@ impl Alphabet {
     }
 }
 
-/// A failed event as the columns of a table can keep it.
+/// A failed event fitted to the columns of a table.
 struct Row {
     event_id: String,
     content: Option<String>,
     title: Option<String>,
     tags: Option<String>,
     error: String,
-    /// What is not as it came, in words. That an error was cut at 4000 characters is none of it: that is the rule.
+    /// What differs from the event, in words. Cutting an error to 4000 characters is the rule and not listed.
     changes: Vec<String>,
 }
 
@@ -366,7 +367,8 @@ impl Row {
     }
 }
 
-/// An error text as a column keeps it: at most 4000 characters of Java, and at its end what of the event is not whole.
+/// Fits an error text to its column: at most 4000 Java characters, followed by a note about what of the event is not
+/// kept whole.
 async fn stored_error(
     transaction: &mut Transaction<'_>,
     capacity: &Capacity,
@@ -377,7 +379,7 @@ async fn stored_error(
     let note = format!("\nThe event is not kept whole: {}.\n", changes.join("; "));
     let most = capacity.chars.unwrap_or(java::LONGEST_ERROR).min(java::LONGEST_ERROR);
     let (error, _) = fit(transaction, capacity, &error).await?;
-    // The error is worth more than the note: in a small column it stands alone.
+    // The error matters more than the note, so a small column gets no note.
     if changes.is_empty() || note.len() > most / 2 {
         return Ok(error);
     }
@@ -391,8 +393,8 @@ async fn stored_error(
     Ok(fit(transaction, capacity, &whole).await?.0)
 }
 
-/// Whether a text did not fit its column after all: the columns were changed since they were looked at, or have letters
-/// that their database counts in another way.
+/// Returns whether a text did not fit its column after all: the columns were changed since they were read, or contain
+/// letters that their database counts in another way.
 pub(super) fn is_unfit(error: &DatabaseError) -> bool {
     let error = match error {
         DatabaseError::TooLong { .. } => return true,
@@ -403,7 +405,7 @@ pub(super) fn is_unfit(error: &DatabaseError) -> bool {
         // "Incorrect string value"; from 8.0 on also "Conversion from collation … into … impossible for parameter"; and
         // "Data too long for column".
         Some(error) => matches!(error.number(), 1366 | 3988 | 1406),
-        // PostgreSQL: too long, no byte sequence of the encoding, no letter of it.
+        // PostgreSQL: too long, invalid byte sequence for the encoding, letter not in the encoding.
         None => error.code().is_some_and(|code| ["22001", "22021", "22P05"].contains(&&*code)),
     }
 }

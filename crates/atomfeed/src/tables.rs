@@ -1,8 +1,9 @@
-//! Making the tables, for a new integration, so that the Java library can use them as well.
+//! Creates the tables for a new integration in a form that the Java library can use as well.
 //!
-//! A publisher's tables follow that library's migrations (`sql/db_migrations.xml` of its server) with what OpenMRS changes
-//! in them: on MySQL the ids are `int`, because the library reads them as Java's `Integer`, and `timestamp` has a default,
-//! because it never writes that column of `event_records`. SQLite, on which it does not run, needs neither.
+//! A publisher's tables follow that library's migrations (`sql/db_migrations.xml` of its server) with the changes of
+//! OpenMRS: on MySQL the ids are `int`, because the library reads them as Java's `Integer`, and `timestamp` has a
+//! default, because the library never writes that column of `event_records`. SQLite, which the library does not
+//! support, needs neither.
 
 use super::{
     database::{Backend, Database, DatabaseError, Reads, Statement},
@@ -10,20 +11,20 @@ use super::{
 };
 
 impl Database {
-    /// Makes the tables of a consumer that are not there yet: markers, failed_events, failed_event_retry_log.
+    /// Creates the missing tables of a consumer: markers, failed_events, failed_event_retry_log.
     ///
     /// # Errors
-    /// The database refuses.
+    /// Fails if the database refuses.
     pub async fn create_consumer_tables(&self) -> Result<(), DatabaseError> {
         use TableName::{FailedEventRetryLog, FailedEvents, Markers};
         self.create(&[Markers, FailedEvents, FailedEventRetryLog]).await
     }
 
-    /// Makes the tables of a publisher that are not there yet, and the usual row of chunking_history (five events a
-    /// page, from the first on) if it has none.
+    /// Creates the missing tables of a publisher, and the usual row of chunking_history (five events per page, from the
+    /// first event on) if that table is empty.
     ///
     /// # Errors
-    /// The database refuses.
+    /// Fails if the database refuses.
     pub async fn create_publisher_tables(&self) -> Result<(), DatabaseError> {
         use TableName::{ChunkingHistory, EventRecords, EventRecordsQueue, OffsetMarker};
         self.create(&[EventRecordsQueue, EventRecords, ChunkingHistory, OffsetMarker]).await?;
@@ -93,7 +94,7 @@ impl Database {
     }
 }
 
-/// The types in which the databases differ.
+/// Column types that differ between the databases.
 struct Types {
     /// Ids of a consumer's tables.
     failed_key: &'static str,

@@ -1,7 +1,7 @@
-//! From page to page of a feed, in bounded memory and time.
+//! Walks from page to page of a feed in bounded memory and time.
 //!
-//! One page is held at a time. Of the pages that were seen only a hash of the address is kept (8 bytes each), which is
-//! what finds a page that links to itself or a ring of pages.
+//! Holds one page at a time. For each page already read it keeps only a hash of the address (8 bytes), which detects
+//! pages that link to themselves or in a ring.
 
 use std::{
     collections::{HashSet, hash_map::RandomState},
@@ -13,16 +13,16 @@ use super::{
     page::{Page, PageError, text_of},
 };
 
-/// The most pages of one run. The largest feed that was reported has 60,000.
+/// Most pages of one run. The largest reported feed has 60,000.
 const MOST_PAGES: usize = 1_000_000;
 
-/// A walk over a feed did not go on.
+/// Why a walk over a feed ended early.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
     /// The page could not be fetched.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// What came is no page of a feed.
+    /// The answer is not a page of a feed.
     #[error("{address}: {error}")]
     Page {
         /// The page.
@@ -30,15 +30,15 @@ pub enum WalkError {
         /// What is wrong with it.
         error: PageError,
     },
-    /// A page links to one that was read in this run before.
+    /// A page links to one already read in this run.
     #[error("The pages of the feed link in a ring: {0} was read in this run already.")]
     Ring(String),
-    /// More pages than any feed has.
+    /// More pages than any real feed has.
     #[error("The feed has more than {MOST_PAGES} pages, so the walk was given up at {0}.")]
     Endless(String),
 }
 
-/// Reads pages and remembers where it has been.
+/// Reads pages and remembers which ones it has read.
 pub(super) struct Walk<'a> {
     client: &'a Client,
     seen: HashSet<u64>,
@@ -50,7 +50,7 @@ impl<'a> Walk<'a> {
         Self { client, seen: HashSet::new(), hasher: RandomState::new() }
     }
 
-    /// Reads a page for the first time in this walk.
+    /// Reads a page; fails if this walk has read it before.
     pub async fn page(&mut self, address: &str) -> Result<Page, WalkError> {
         let address = self.client.resolve(address)?.to_string();
         if self.seen.len() >= MOST_PAGES {
@@ -65,18 +65,18 @@ impl<'a> Walk<'a> {
             tracing::warn!(page = address, "the page is not UTF-8 and was read {how}");
         }
         let page = Page::read(&text).map_err(|error| WalkError::Page { address, error })?;
-        // Its own address goes into the marker and is asked for in the next run.
+        // Checked now, because the page's own address goes into the marker and is requested in the next run.
         self.client.resolve(&page.via)?;
         Ok(page)
     }
 
-    /// The oldest page, found by going back page by page, as the original does.
+    /// Returns the oldest page, found by following the links backwards, as the Java library does.
     pub async fn oldest(&mut self, recent: &str) -> Result<Page, WalkError> {
         let mut page = self.page(recent).await?;
         while let Some(previous) = page.previous.take() {
             page = self.page(&previous).await?;
         }
-        // The way forward leads over the same pages.
+        // Reading forward visits the same pages again.
         self.seen.clear();
         self.seen.insert(self.hasher.hash_one(self.client.resolve(&page.via)?.to_string()));
         Ok(page)

@@ -1,14 +1,14 @@
-//! What an integration does with an event.
+//! The interface that an integration implements to handle events, and its failures.
 
 use std::{fmt::Display, future::Future, sync::Arc};
 
 use super::{ClientError, DatabaseError, Event, Transaction, database::words};
 
-/// Does what an event asks for: reads the resource it points at, and writes its own tables.
+/// Handles events: reads the resource an event points at, and writes the integration's own tables.
 ///
-/// Whatever is written through `transaction` is kept together with the mark that the event was read: both, or neither,
-/// whenever the process ends. The transaction begins when it is first used: read over HTTP first, then write. What a
-/// worker does outside of the transaction can happen again, so it should do no harm twice.
+/// Writes through `transaction` are committed together with the marker that the event was read: both or neither, even
+/// if the process ends at any point. The transaction begins when first used, so read over HTTP first, then write.
+/// Effects outside the transaction can be repeated, so they should be idempotent.
 ///
 /// ```
 /// use atomfeed::{Event, Failure, Transaction, Worker};
@@ -25,10 +25,10 @@ use super::{ClientError, DatabaseError, Event, Transaction, database::words};
 /// }
 /// ```
 pub trait Worker: Send + Sync {
-    /// Handles one event, of the feed or at a retry.
+    /// Handles one event, from the feed or at a retry.
     ///
     /// # Errors
-    /// The event failed: the text is stored, and the feed goes on with the next event.
+    /// Fails if the event cannot be handled: the text is stored, and the feed continues with the next event.
     fn process(
         &self,
         event: &Event,
@@ -46,13 +46,13 @@ impl<W: Worker + ?Sized> Worker for Arc<W> {
     }
 }
 
-/// Why an event failed, in the two parts that are stored one behind the other with nothing between.
+/// Why an event failed, in two parts that are stored one after the other without a separator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// One sentence or a few lines for people.
+    /// One sentence or a few lines for users.
     pub message: String,
-    /// The trace for those who mend the integration, beginning with the kind of the error; it may be empty.
+    /// Trace for the developers of the integration, beginning with the kind of error; may be empty.
     pub trace: String,
 }
 
@@ -62,14 +62,14 @@ impl Failure {
         Self { message: message.into(), trace: String::new() }
     }
 
-    /// With a trace.
+    /// Adds a trace.
     #[must_use]
     pub fn with_trace(mut self, trace: impl Into<String>) -> Self {
         self.trace = trace.into();
         self
     }
 
-    /// As it is stored, before it is cut.
+    /// The text to store, before it is cut.
     pub(super) fn text(&self) -> String {
         format!("{}{}", self.message, self.trace)
     }

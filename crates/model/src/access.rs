@@ -1,13 +1,13 @@
-//! Who asks, and what they may do: roles, the rights that they carry, and the person of a request.
+//! Roles, the rights that they carry, and the person of a request.
 //!
-//! A right is checked where the work is done, in the server function or the route; a page only asks the same question to
-//! say beforehand why a button is off. Pure: where a person comes from is `server/security`'s matter.
+//! A right is checked where the work is done, in the server function or the route; a page evaluates the same rule only
+//! to say in advance why a button is off. Pure functions: `server/security` identifies the person.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// What somebody may do in general. Each role can do what the one before it can.
+/// What a user may do in general. Each role has the rights of the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -15,14 +15,14 @@ pub enum Role {
     Viewer,
     /// Reads error texts and payloads, and retries.
     Operator,
-    /// Discards and restores, and looks after accounts and audit.
+    /// Discards and restores, and manages accounts and audit.
     Administrator,
 }
 
 impl Role {
     pub const ALL: [Role; 3] = [Role::Viewer, Role::Operator, Role::Administrator];
 
-    /// The word of the configuration, the store and the forms.
+    /// Returns the word of the configuration, the store and the forms.
     pub fn word(self) -> &'static str {
         match self {
             Role::Viewer => "viewer",
@@ -31,7 +31,7 @@ impl Role {
         }
     }
 
-    /// What the role is for, as a sentence about somebody.
+    /// Returns what the role is for, as a sentence about a user.
     pub fn meaning(self) -> &'static str {
         match self {
             Role::Viewer => "Can view.",
@@ -51,7 +51,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// A word that names no role.
+/// A word that is not a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a role is viewer, operator or administrator")]
 pub struct NoRole;
@@ -64,20 +64,20 @@ impl FromStr for Role {
     }
 }
 
-/// One thing that a person may do or not.
+/// A single permission of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Right {
-    /// States, counts, ids and the normalised fault, of the applications that are the person's.
+    /// States, counts, ids and the normalised fault, of the applications that the user may see.
     See,
-    /// Error texts and payloads as they are, where the console masks them for those who may not.
+    /// Error texts and payloads, which the console masks for users without this right.
     Read,
-    /// Ask the consumers to try again.
+    /// Request retries from the consumers.
     Retry,
     /// Write notes for colleagues.
     Note,
-    /// Take failed events out of a source, and put them back.
+    /// Remove failed events from a source, and restore them.
     Discard,
-    /// Make, change and disable accounts, and the tokens of machines.
+    /// Create, change and disable accounts, and service tokens.
     Accounts,
     /// Read the audit log.
     Audit,
@@ -87,7 +87,7 @@ impl Right {
     pub const ALL: [Right; 7] =
         [Right::See, Right::Read, Right::Retry, Right::Note, Right::Discard, Right::Accounts, Right::Audit];
 
-    /// The least role that has it.
+    /// Returns the lowest role that has it.
     pub fn needs(self) -> Role {
         match self {
             Right::See => Role::Viewer,
@@ -96,7 +96,7 @@ impl Right {
         }
     }
 
-    /// Whether using it changes something: a token for reading only does not carry it.
+    /// Returns whether using it changes something: a read-only token does not carry it.
     pub fn changes(self) -> bool {
         match self {
             Right::See | Right::Read | Right::Audit => false,
@@ -104,7 +104,7 @@ impl Right {
         }
     }
 
-    /// As the end of "the right to …".
+    /// Returns the end of "the right to …".
     pub fn to_do(self) -> &'static str {
         match self {
             Right::See => "see the feeds and their failed events",
@@ -118,45 +118,45 @@ impl Right {
     }
 }
 
-/// What somebody needs to set up an app that calculates codes.
+/// What a user needs to set up an authenticator app.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolment {
     /// In base 32, in groups of four.
     pub secret: String,
     /// The address that apps read, `otpauth://…`.
     pub address: String,
-    /// Squares of the QR code in a row, with the white around it.
+    /// Squares of the QR code in a row, including the white margin.
     pub width: usize,
     /// Its dark squares, as an SVG path.
     pub path: String,
 }
 
-/// The secret never goes to a log.
+/// Keeps the secret out of logs.
 impl fmt::Debug for Enrolment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-/// What the token of a machine opens. Each token opens one thing, and nothing beside it.
+/// What a service token opens. Each token opens only one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceRight {
-    /// How everything is: `/status`.
+    /// The state of everything: `/status`.
     Status,
 }
 
 impl ServiceRight {
     pub const ALL: [ServiceRight; 1] = [ServiceRight::Status];
 
-    /// The word of the configuration, the store and the forms.
+    /// Returns the word of the configuration, the store and the forms.
     pub fn word(self) -> &'static str {
         match self {
             ServiceRight::Status => "status",
         }
     }
 
-    /// What it opens, as the end of "it opens …".
+    /// Returns what it opens, as the end of "it opens …".
     pub fn meaning(self) -> &'static str {
         match self {
             ServiceRight::Status => "/status, for a monitoring system",
@@ -170,7 +170,7 @@ impl fmt::Display for ServiceRight {
     }
 }
 
-/// A word that names no right of a machine.
+/// A word that is not a service right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the right of a service token is status")]
 pub struct NoServiceRight;
@@ -183,24 +183,24 @@ impl FromStr for ServiceRight {
     }
 }
 
-/// How the console came to know a person.
+/// How the console identified a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KnownBy {
-    /// An account of the console's own.
+    /// An account of the console.
     Account,
     /// The hospital's OpenMRS.
     Openmrs,
     /// The reverse proxy in front of the console.
     Proxy,
-    /// Nobody signs in here.
+    /// No one signs in here.
     Open,
-    /// The token of a machine.
+    /// A service token.
     Service,
 }
 
 impl KnownBy {
-    /// The word on record.
+    /// Returns the word in records.
     pub fn word(self) -> &'static str {
         match self {
             KnownBy::Account => "account",
@@ -212,21 +212,21 @@ impl KnownBy {
     }
 }
 
-/// Who a request comes from.
+/// The person or service that sends a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// The name that is shown, and that goes on record.
+    /// The name that is shown and recorded.
     pub name: String,
     pub role: Role,
     /// Keys of the applications that they may see; `None`: all.
     pub applications: Option<BTreeSet<String>>,
     pub known_by: KnownBy,
-    /// They came with a token that is for reading only.
+    /// Whether they use a read-only token.
     pub reading_only: bool,
 }
 
 impl Person {
-    /// Whoever it is, where nobody signs in.
+    /// Returns the person of every request where no one signs in.
     pub fn anybody() -> Self {
         Self {
             name: "anybody".to_owned(),
@@ -241,7 +241,7 @@ impl Person {
         self.lacks(right).is_none()
     }
 
-    /// What stands between this person and the right; `None`: they have it.
+    /// Returns why this person lacks the right; `None` if they have it.
     pub fn lacks(&self, right: Right) -> Option<Lacking> {
         if !self.role.may(right) {
             Some(Lacking { right, why: Why::Role(self.role) })
@@ -253,35 +253,35 @@ impl Person {
     }
 
     /// # Errors
-    /// [`Lacking`], which says what is missing and who can give it.
+    /// Fails with [`Lacking`], which says what is missing and who can give it.
     pub fn demand(&self, right: Right) -> Result<(), Lacking> {
         self.lacks(right).map_or(Ok(()), Err)
     }
 
-    /// Whether the application of this key is theirs to see.
+    /// Returns whether they may see the application with this key.
     pub fn sees(&self, app: &str) -> bool {
         self.applications.as_ref().is_none_or(|apps| apps.contains(app))
     }
 }
 
-/// A right that somebody does not have.
+/// A right that a person lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Lacking {
     pub right: Right,
     pub why: Why,
 }
 
-/// Why they do not have it.
+/// Why they lack it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// This is their role.
+    /// Their role, which does not have it.
     Role(Role),
-    /// Their token is for reading only.
+    /// Their token is read-only.
     ReadingOnly,
 }
 
 impl Lacking {
-    /// What to do about it, as a whole sentence.
+    /// Returns what to do about it, as a whole sentence.
     pub fn advice(&self) -> String {
         match self.why {
             Why::Role(_) => {
@@ -308,21 +308,21 @@ impl fmt::Display for Lacking {
     }
 }
 
-/// Characters of the longest name that somebody may come with.
+/// The longest name of a person, in characters.
 pub const LONGEST_NAME: usize = 100;
 
-/// Names that records use for the console itself, for whoever comes to an open one, and for nobody in particular.
-const NOBODYS: [&str; 3] = ["console", "anybody", "the command line"];
+/// Names that records use for the console itself, for everyone where no one signs in, and for the command line.
+const RESERVED_NAMES: [&str; 3] = ["console", "anybody", "the command line"];
 
-/// Whether somebody may be called so: with something to see, not too long, on one line, and not as the console itself is
-/// called in records.
+/// Returns whether a person may have this name: visible, not too long, on one line, and not one that records use for
+/// the console itself.
 pub fn is_name(name: &str) -> bool {
     let plain = name.trim();
     !plain.is_empty()
         && plain.chars().count() <= LONGEST_NAME
         && !plain.chars().any(char::is_control)
         && !plain.starts_with('(')
-        && !NOBODYS.iter().any(|nobodys| plain.eq_ignore_ascii_case(nobodys))
+        && !RESERVED_NAMES.iter().any(|reserved| plain.eq_ignore_ascii_case(reserved))
 }
 
 #[cfg(test)]

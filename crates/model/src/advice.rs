@@ -1,8 +1,8 @@
 //! What the known errors of Bahmni's consumers mean, and what to do about them.
 //!
 //! The templates are those that the consumers themselves write (OpenElis, openerp-atomfeed-service, pacs-integration,
-//! crater-atomfeed, bahmni-core). Each is for the applications, feeds and records that it is about. An error that is not among
-//! them gets no advice: a wrong one costs more than none.
+//! crater-atomfeed, bahmni-core). Each applies only to its applications, feeds and records. An error that is not among
+//! them gets no advice: wrong advice costs more than none.
 
 use std::sync::LazyLock;
 
@@ -21,24 +21,24 @@ use super::{
 pub struct Advice {
     pub meaning: &'static str,
     pub todo: &'static str,
-    /// The record that the event is about is not there any more: a retry fails again, whoever asks for it.
+    /// The record of the event no longer exists: every retry fails again.
     pub gone: bool,
 }
 
-/// The warning beside a retry of an event whose record is gone.
+/// The warning beside a retry of an event whose record is missing.
 pub const GONE: &str = "The record was deleted or never saved. A retry fails until the record exists. Otherwise discard the \
                         event.";
 
-/// What failed events with one error are, as far as that is known; what is empty is not known.
+/// What is known of failed events with one error; what is empty is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
-    /// What kind of application could not process them.
+    /// The kinds of the applications that could not process them.
     pub consumers: Vec<Kind>,
     /// The categories of their feeds.
     pub categories: Vec<String>,
     /// The kinds of their records.
     pub records: Vec<String>,
-    /// Who publishes their feeds: a system that the address names, otherwise its host.
+    /// The publishers of their feeds: a system that the address names, otherwise its host.
     #[serde(default)]
     pub publishers: Vec<String>,
     /// The titles and tags of the events, as their publisher wrote them, in lower case.
@@ -47,7 +47,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A failed event of an application of this kind.
+    /// Returns the subject of a failed event of an application of this kind.
     pub fn of_row(row: &FailedEventRow, consumer: Option<Kind>) -> Self {
         let mut subject = Self::default();
         subject.add(consumer, row.feed_uri.as_deref());
@@ -58,7 +58,7 @@ impl Subject {
         subject
     }
 
-    /// The failed events of a group. `kind` tells what an application is by its key.
+    /// Returns the subject of a group's failed events. `kind` returns an application's kind by its key.
     pub fn of_group(group: &Group, kind: impl Fn(&str) -> Option<Kind>) -> Self {
         let mut subject = Self::default();
         for place in &group.places {
@@ -67,9 +67,9 @@ impl Subject {
         subject
     }
 
-    /// Failed events of this application and feed, too.
+    /// Adds failed events of this application and feed.
     pub fn add(&mut self, consumer: Option<Kind>, feed_uri: Option<&str>) {
-        // Of an application that is not one of Bahmni's nothing is known: it can be one under another name.
+        // The kind of an application that is not one of Bahmni's says nothing: it can be one under another name.
         let consumer = consumer.filter(|kind| *kind != Kind::Custom && !self.consumers.contains(kind));
         self.consumers.extend(consumer);
         let category = feed_uri.and_then(category_of).map(|category| category.to_lowercase());
@@ -79,26 +79,26 @@ impl Subject {
     }
 }
 
-/// Returns who publishes a feed, as its address tells: the system that the path or the host names, otherwise the host.
-/// `None`: the address is not whole.
+/// Returns who publishes a feed, according to its address: the system that the path or the host names, otherwise the
+/// host. `None` if the address is incomplete.
 fn publisher_in(feed_uri: &str) -> Option<String> {
     const SYSTEMS: [&str; 4] = ["openelis", "openmrs", "odoo", "pacs"];
     let address = feed_uri.trim().to_lowercase();
     let (_, rest) = address.split_once("://")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    // The path first: several systems can stand behind one host.
+    // The path first: several systems can share one host.
     let system = [path, host].into_iter().find_map(|part| SYSTEMS.into_iter().find(|system| part.contains(system)));
     system.or(Some(host).filter(|host| !host.is_empty())).map(str::to_owned)
 }
 
-/// What a rule is about; empty: whatever it is. A text alone can be another application's, or of another record.
+/// What a rule applies to; empty: everything. A text alone can be another application's, or of another record.
 #[derive(Clone, Copy)]
 struct About {
     consumers: &'static [Kind],
     categories: &'static [&'static str],
     records: &'static [&'static str],
     publishers: &'static [&'static str],
-    /// What such events may be called: every title and tag must be among these.
+    /// The names that such events may have: every title and tag must be among these.
     names: &'static [&'static str],
 }
 
@@ -107,7 +107,7 @@ impl About {
         Self { consumers: kind, categories: &[], records: &[], publishers: &[], names: &[] }
     }
 
-    /// Whether nothing that is known of the events speaks against it.
+    /// Returns whether nothing that is known of the events contradicts it.
     fn takes(self, subject: &Subject) -> bool {
         fn meets<K, R: PartialEq<K>>(known: &[K], wanted: &[R]) -> bool {
             known.is_empty() || wanted.is_empty() || wanted.iter().any(|one| known.iter().any(|other| one == other))
@@ -133,10 +133,10 @@ const ACCESSIONS: About = About {
     publishers: &["openelis"],
     names: &["patient", "accession", "accessions", "result", "results", "lab result", "lab results"],
 };
-/// Programs that call others over HTTP, whichever they are.
+/// All programs that call others over HTTP.
 const ANY: About = About::consumer(&[]);
 
-/// A known error: what it is about, pieces of text that must stand in this order, and the advice.
+/// A known error: what it applies to, pieces of text that must occur in this order, and the advice.
 struct Rule {
     about: About,
     pieces: &'static [&'static str],
@@ -147,7 +147,7 @@ const fn rule(about: About, pieces: &'static [&'static str], meaning: &'static s
     Rule { about, pieces, advice: Advice { meaning, todo, gone: false } }
 }
 
-/// A rule for a record that the other system does not have any more.
+/// Returns a rule for a record that the other system no longer has.
 const fn gone(pieces: &'static [&'static str]) -> Rule {
     let advice = Advice {
         meaning: "The record was deleted or never saved.",
@@ -157,7 +157,7 @@ const fn gone(pieces: &'static [&'static str]) -> Rule {
     Rule { about: ANY, pieces, advice }
 }
 
-/// What advice is sought in, in bytes.
+/// Bytes of a text in which advice is searched for.
 const LOOKED_AT: usize = 64 * 1024;
 
 const REFERENCE_DATA: (&str, &str) = (
@@ -177,7 +177,7 @@ const NO_SERVICE: (&str, &str) = (
     "Check that the bahmni modules are installed in Odoo and that its address in the consumer’s settings is right, then retry.",
 );
 
-/// The specific ones first: the first rule that fits is the answer.
+/// The specific ones first: the first rule that fits applies.
 const RULES: &[Rule] = &[
     // OpenELIS
     rule(
@@ -229,7 +229,7 @@ const RULES: &[Rule] = &[
         "A setting is missing in OpenELIS, so no event of this kind can succeed.",
         "Add the named row to the table site_information of OpenELIS, then retry.",
     ),
-    // PACS: what it wraps means something else there than elsewhere.
+    // PACS: what it wraps has another meaning there than elsewhere.
     rule(
         PACS,
         &["Failed send order to modality", "Connection refused"],
@@ -338,7 +338,7 @@ const RULES: &[Rule] = &[
     ),
     gone(&["Bad response code of 404"]),
     gone(&["Bad response code of 410"]),
-    // What is sent to Odoo is no record of Odoo's: the service itself is not there.
+    // What is sent to Odoo is not a record of Odoo: the service itself is missing.
     rule(ANY, &["Post call to /api/bahmni-", "404 Not Found"], NO_SERVICE.0, NO_SERVICE.1),
     rule(ANY, &["Post call to /api/bahmni-", "404: Not Found"], NO_SERVICE.0, NO_SERVICE.1),
     rule(ANY, &["Post call to /api/bahmni-", "404 : ["], NO_SERVICE.0, NO_SERVICE.1),
@@ -433,7 +433,7 @@ const RULES: &[Rule] = &[
         "OpenMRS could not read the results of this accession from OpenELIS.",
         "Check that OpenELIS answers and that the accession is still there, then retry.",
     ),
-    // What only wraps another error, when the other one is not known or was cut off
+    // Errors that only wrap another one, if that is not known or was cut off
     rule(
         CRATER,
         &["Failed to fetch patient details"],
@@ -460,28 +460,29 @@ const RULES: &[Rule] = &[
     ),
 ];
 
-/// The advice for an error text of which nothing else is known; `None` for an error that is not known.
+/// Returns the advice for an error text of which nothing else is known; `None` for an unknown error.
 pub fn advise(text: &str) -> Option<Advice> {
     advise_on(text, &Subject::default())
 }
 
-/// The advice for failed events with an error text; `None` for an error that is not known of such events.
+/// Returns the advice for failed events with an error text; `None` for an error that is unknown for such events.
 pub fn advise_on(text: &str, subject: &Subject) -> Option<Advice> {
     rule_of(text, subject).map(|rule| rule.advice)
 }
 
-/// What a known error always says, with an ellipsis for what changes from one time to the next, and its advice.
+/// Returns the fixed text of a known error, with an ellipsis for what changes from one time to the next, and its
+/// advice.
 pub fn known(text: &str) -> Option<(String, Advice)> {
     rule_of(text, &Subject::default()).map(|rule| (rule.pieces.join("…"), rule.advice))
 }
 
-/// The pieces of every known error's text.
+/// Returns the pieces of every known error's text.
 pub fn sentences() -> impl Iterator<Item = &'static str> {
     RULES.iter().flat_map(|rule| rule.pieces.iter().copied())
 }
 
 fn rule_of(text: &str, subject: &Subject) -> Option<&'static Rule> {
-    // Servers and versions differ in capital letters and in the apostrophe.
+    // Servers and versions differ in upper and lower case and in the apostrophe.
     static AS_COMPARED: LazyLock<Vec<(Vec<String>, &Rule)>> = LazyLock::new(|| {
         let pieces = |rule: &Rule| rule.pieces.iter().map(|piece| piece.to_ascii_lowercase()).collect();
         RULES.iter().map(|rule| (pieces(rule), rule)).collect()
@@ -491,8 +492,8 @@ fn rule_of(text: &str, subject: &Subject) -> Option<&'static Rule> {
     rule.map(|(_, rule)| *rule)
 }
 
-/// What the exceptions say: stack frames hold class names that could be taken for an error. The one class that says more
-/// than its message stands before it.
+/// Returns what the exceptions say, without stack frames, whose class names could be taken for an error. The one class
+/// that says more than its message is written before it.
 fn said(error: &ErrorText) -> String {
     let mut said = String::new();
     for cause in &error.causes {
@@ -517,269 +518,4 @@ fn stand_in_order(text: &str, pieces: &[String]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{EventState, RowId};
-
-    const UUID: &str = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
-
-    fn meaning(text: &str) -> &'static str {
-        advise(text).unwrap_or_else(|| panic!("no advice for {text}")).meaning
-    }
-
-    #[test]
-    fn every_template_of_the_consumers_has_its_advice() {
-        // A message as a consumer writes it, and a word that must be in the advice for it.
-        let known = [
-            (format!("Patient with uuid '{UUID}' not found in ELIS"), "before its patient"),
-            (
-                format!(
-                    "Test '{UUID}' was not setup properly. No external reference for Test with uuid '{UUID}' found in external_reference table"
-                ),
-                "reference data is missing",
-            ),
-            (
-                format!(
-                    "Panel '{UUID}' was not setup properly. No external reference for Panel with uuid '{UUID}' found in external_reference table"
-                ),
-                "reference data is missing",
-            ),
-            ("Preferred or Primary identifier is not available for the patient: Test Person".into(), "identifier"),
-            ("Sodium test doesn't exist".into(), "no test"),
-            ("Liver panel doesn't exist".into(), "no panel"),
-            ("Error while saving panel - Liver".into(), "save the panel"),
-            ("Error while saving test - Sodium".into(), "save the test"),
-            ("no property found for 'defaultOrganizationName' in site_information table".into(), "setting is missing"),
-            ("Bad response code of 404".into(), "deleted or never saved"),
-            ("Bad response code of 410".into(), "deleted or never saved"),
-            ("Resource not found at http://openmrs:8080/openmrs/ws/rest/v1/patient/7".into(), "deleted or never saved"),
-            ("404 Not Found: Object with given uuid doesn't exist".into(), "deleted or never saved"),
-            ("Object with given uuid doesn't exist [null]".into(), "deleted or never saved"),
-            ("Bad response code of 403".into(), "may not read"),
-            ("Bad response code of 401".into(), "refused"),
-            ("Bad response code of 500".into(), "published the event failed"),
-            ("java.net.SocketTimeoutException: Read timed out".into(), "in time"),
-            ("Connect to openmrs:8080 [openmrs/172.18.0.9] failed: Connection refused".into(), "not running"),
-            ("Could not authenticate with OpenMRS".into(), "refused"),
-            ("Two factor authentication is enabled, login from the browser".into(), "second factor"),
-            ("Unrecognized field \"newField\" (class org.example.A)".into(), "versions"),
-            ("Unexpected character ('<' (code 60)): expected a valid value".into(), "web page"),
-            (
-                "Error found in result. Response status: 417. Error message: Expectation Failed: Patient Id not found in Odoo"
-                    .into(),
-                "does not know this patient",
-            ),
-            (
-                "Error found in result. Response status: 417. Error message: Expectation Failed: No such product".into(),
-                "did not accept the data",
-            ),
-            ("Post call to /api/bahmni-drug failed".into(), "cut off"),
-            ("Error found in response. Response status: 200. Error message: Odoo Server Error".into(), "Odoo failed"),
-            ("Response is null".into(), "no answer"),
-            ("Response is empty".into(), "empty answer"),
-            ("Failed to login. The login user is : emrsync, no session cookie set.".into(), "refused the login"),
-            ("Did not observe any item or terminal signal within 5000ms in 'flatMap'".into(), "in time"),
-            (
-                "Warning: Previous order id does not exist in DB. This can be because of previous failed events".into(),
-                "changes an earlier one",
-            ),
-            ("Can not process order. Order type:Lab Order - should be matched to a shop".into(), "no shop"),
-            (format!("Error occurred while trying to process Saleable Event [tag:atomfeed.ict4h.org:{UUID}]"), "product"),
-            ("Failed to fetch previous drug order".into(), "earlier drug order"),
-            (format!("Unable to create HL7 message. Missing concept source for order{UUID}"), "no mapping"),
-            ("Unable to Cancel the Order. Previous order is not foundORD-19".into(), "never reached"),
-            ("Unable to send the message to the modality \nModality{id=1, name='x-ray'}".into(), "did not accept the order"),
-            (format!("Encounter location cannot be null for order: {UUID}"), "no location"),
-            ("Failed to fetch patient details".into(), "Crater"),
-            (format!("Concept for lab test'{UUID}' not found in openmrs"), "no concept"),
-            ("could not read accession data".into(), "results of this accession"),
-            ("Failed send order to modality".into(), "radiology"),
-        ];
-        for (text, word) in known {
-            assert!(meaning(&text).contains(word), "{text} → {}", meaning(&text));
-        }
-    }
-
-    #[test]
-    fn every_rule_can_be_the_answer() {
-        for rule in RULES {
-            let text = rule.pieces.join("x");
-            assert_eq!(advise(&text), Some(rule.advice), "another rule takes {text}");
-        }
-    }
-
-    #[test]
-    fn a_record_that_is_gone_is_told_from_one_that_may_come() {
-        let gone = |text: &str| advise(text).is_some_and(|advice| advice.gone);
-        let wrapped = "Failed processing event in feed [http://h/1] \norg.ict4h.E: 404java.lang.RuntimeException: org.ict4h.E: 404\n\
-             \tat a.b.C.d(C.java:1)\nCaused by: org.ict4h.E: 404 Not Found: Object with given uuid doesn't exist";
-        assert!(gone(wrapped));
-        assert!(gone("org.ict4h.E: Resource not found at http://openmrs:8080/ws/rest/v1/patient/7"));
-        // The same in the words of other servers, libraries and versions.
-        for text in [
-            "urllib2.HTTPError: HTTP Error 404: Not Found",
-            "HTTP Error 410: Gone",
-            "404 NOT FOUND",
-            "404 not found",
-            "410 GONE",
-            "HTTP Status 404 – Not Found",
-            "HTTP Status 404",
-            "HTTP Status 410 – Gone",
-            "404 : [no body]",
-            "410 : [no body]",
-            "org.springframework.web.client.HttpClientErrorException$NotFound: 404 : \"{\"error\":1}\"",
-            "org.springframework.web.client.HttpClientErrorException: 404 null",
-            "404 Client Error: Not Found for url: http://openmrs:8080/openmrs/ws/rest/v1/patient/7",
-            "{\"timestamp\":1,\"status\":404,\"error\":\"Not Found\"}",
-            "org.apache.http.client.HttpResponseException: status code: 404, reason phrase: Not Found",
-            "Request failed with status code 410",
-            "[404] during [GET] to [http://openmrs:8080/openmrs/ws/rest/v1/patient/7]",
-            "retrofit2.HttpException: HTTP 404 ",
-            "java.io.IOException: Server returned HTTP response code: 410 for URL: http://openmrs:8080/x",
-            "bad response code of 404",
-            "Object with given uuid does not exist",
-            "OBJECT WITH GIVEN UUID DOESN'T EXIST",
-            "Object with given uuid doesn’t exist",
-            "RESOURCE NOT FOUND",
-            "x\nCaused by: java.io.FileNotFoundException: http://openmrs:8080/openmrs/ws/rest/v1/patient/7\n\tat a.b.C.d(C.java:1)",
-        ] {
-            assert!(gone(text), "{text}");
-        }
-        // Others that speak of something that is not found: what is missing can still arrive.
-        for text in [
-            format!("Patient with uuid '{UUID}' not found in ELIS"),
-            "Patient Id not found in Odoo".to_owned(),
-            format!("Concept for lab test'{UUID}' not found in openmrs"),
-            "Unable to Cancel the Order. Previous order is not foundORD-19".to_owned(),
-            "Bad response code of 500".to_owned(),
-            "Bad response code of 403".to_owned(),
-            "HTTP Error 500: Internal Server Error".to_owned(),
-            "Order 404 could not be saved".to_owned(),
-            "java.io.FileNotFoundException: /opt/bahmni/reports.json (No such file or directory)".to_owned(),
-            "Post call to /api/bahmni-drug failed\nCaused by: org.x.E: 404 NOT FOUND\n\tat a.b.C.d(C.java:1)"
-                .to_owned(),
-        ] {
-            assert!(!gone(&text), "{text}");
-        }
-    }
-
-    fn subject(consumer: Kind, feed: &str, record: Option<&str>) -> Subject {
-        let mut subject = Subject::default();
-        subject.add(Some(consumer), Some(feed));
-        subject.records.extend(record.map(str::to_owned));
-        subject
-    }
-
-    #[test]
-    fn advice_is_for_the_applications_and_records_that_it_is_about() {
-        let accession = "could not read accession data";
-        let of_openelis = "http://openelis:8052/openelis/ws/feed/patient/recent";
-        assert!(advise_on(accession, &subject(Kind::Openmrs, of_openelis, Some("accession"))).is_some());
-        assert!(advise_on(accession, &subject(Kind::Openmrs, of_openelis, None)).is_some());
-        for (consumer, feed, record) in [
-            (Kind::Openmrs, "http://odoo:8069/feed/product/recent", None),
-            (Kind::Custom, "http://odoo:8069/feed/product/recent", None),
-            (Kind::Openmrs, of_openelis, Some("patient")),
-            (Kind::Odoo, of_openelis, Some("accession")),
-        ] {
-            assert_eq!(advise_on(accession, &subject(consumer, feed, record)), None, "{consumer:?} {feed} {record:?}");
-        }
-        // Whoever reads the feeds of Bahmni with another program has its errors, too.
-        let encounters = "http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent";
-        assert!(advise_on("Patient Id not found in Odoo", &subject(Kind::Custom, encounters, None)).is_some());
-        assert_eq!(advise_on("Response is null", &subject(Kind::Pacs, encounters, None)), None);
-        // Events of several applications: one of them can be meant.
-        let mut both = subject(Kind::Pacs, encounters, None);
-        both.add(Some(Kind::Odoo), Some(encounters));
-        assert!(advise_on("Response is null", &both).is_some());
-    }
-
-    #[test]
-    fn titles_tags_and_the_publisher_speak_against_advice_on_something_else() {
-        let of_openelis = "http://openelis:8052/openelis/ws/feed/patient/recent";
-        let partner = "http://integration.example:8090/feed/results/recent";
-        let given = |feed: Option<&str>, title: Option<&str>, tags: Option<&str>, payload: Option<&str>| {
-            let row = FailedEventRow {
-                feed_uri: feed.map(Into::into),
-                title: title.map(Into::into),
-                tags: tags.map(Into::into),
-                payload: payload.map(Into::into),
-                app: "openmrs".into(),
-                id: RowId(1),
-                failed_at: None,
-                error: None,
-                event_id: None,
-                retries: Some(1),
-                state: EventState::Waiting,
-                moves: false,
-                first_sight: None,
-                latest: None,
-                cause: None,
-                known: None,
-            };
-            advise_on("could not read accession data", &Subject::of_row(&row, Some(Kind::Openmrs))).is_some()
-        };
-        let path = format!("/openelis/ws/rest/accession/{UUID}");
-        for (title, tags) in [
-            (Some("accession"), Some("patient")),
-            (Some("Lab results"), Some("Results, accession")),
-            (Some(" "), None),
-            (None, None),
-        ] {
-            assert!(given(Some(of_openelis), title, tags, Some(&path)), "{title:?} {tags:?}");
-            assert!(given(Some(of_openelis), title, tags, Some("{\"id\": 7}")), "{title:?} {tags:?}");
-        }
-        // Whatever the payload is of which nothing can be told.
-        for payload in [None, Some("{\"id\": 7}"), Some("<sale/>"), Some("MSH|^~\\&|"), Some("an order")] {
-            for feed in [None, Some(of_openelis), Some(partner)] {
-                assert!(!given(feed, Some("product"), None, payload), "{feed:?} {payload:?}");
-                assert!(!given(feed, None, Some("sale_order"), payload), "{feed:?} {payload:?}");
-                assert!(!given(feed, Some("accession"), Some("patient,product"), payload), "{feed:?} {payload:?}");
-            }
-            assert!(!given(Some(partner), Some("accession"), Some("results"), payload), "of another publisher");
-        }
-        // One host for all systems, and another name of the host.
-        assert!(given(Some("https://openmrs.example/openelis/ws/feed/patient/recent"), None, None, None));
-        assert!(given(Some("https://10.0.0.7:8052/openelis/ws/feed/patient/recent"), None, None, None));
-        assert!(!given(Some("https://lab.example/openmrs/ws/atomfeed/patient/recent"), None, None, None));
-    }
-
-    #[test]
-    fn every_rule_is_for_every_application_that_it_is_about_and_for_no_other_of_bahmni() {
-        for rule in RULES {
-            let text = rule.pieces.join("x");
-            for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Custom) {
-                let subject = Subject { consumers: vec![kind], ..Subject::default() };
-                let mine = rule.about.consumers.is_empty() || rule.about.consumers.contains(&kind);
-                let answers = advise_on(&text, &subject) == Some(rule.advice);
-                assert_eq!(answers, mine, "{text} in {kind:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn advice_is_two_sentences() {
-        for rule in RULES {
-            for sentence in [rule.advice.meaning, rule.advice.todo] {
-                assert!(sentence.ends_with('.') && sentence.starts_with(char::is_uppercase), "{sentence}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_cause_decides_and_not_what_is_around_it() {
-        let text = "Failed send order to modalityjava.lang.RuntimeException: Failed send order to modality\n\
-                    \tat org.bahmni.module.pacsintegration.atomfeed.worker.EncounterFeedWorker.process(EncounterFeedWorker.java:47)\n\
-                    Caused by: java.net.ConnectException: Connection refused (Connection refused)\n";
-        assert!(meaning(text).contains("radiology system"));
-    }
-
-    #[test]
-    fn an_unknown_error_gets_no_advice() {
-        for text in ["", "java.lang.NullPointerException", "Division by zero", "at Read.timed(out.java:1)"] {
-            assert_eq!(advise(text), None, "{text}");
-        }
-        let only_in_a_frame = "oddjava.lang.RuntimeException: odd\n\tat org.bahmni.Response is null.x(A.java:1)\n";
-        assert_eq!(advise(only_in_a_frame), None);
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{concerns::ConcernSettings, obstacle::no_address, payload};
 
-/// Which of the known consumers an application is; gives the limits their presets.
+/// Which of the known consumers an application is; determines the presets of its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -19,7 +19,7 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Kind; 6] = [Kind::Openmrs, Kind::Openelis, Kind::Odoo, Kind::Pacs, Kind::Crater, Kind::Custom];
 
-    /// The word used in the configuration file.
+    /// Returns the word used in the configuration file.
     pub fn word(self) -> &'static str {
         match self {
             Kind::Openmrs => "openmrs",
@@ -32,7 +32,7 @@ impl Kind {
     }
 }
 
-/// The database an application keeps its books in.
+/// The kind of database that an application uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
@@ -42,34 +42,34 @@ pub enum Backend {
     Sqlite,
 }
 
-/// Limits and schedule of a consumer. They live in the consumer's own properties, out of the console's sight, so they
+/// Limits and schedule of a consumer. They are in the consumer's own properties, which the console cannot read, so they
 /// are settings here, with presets for the known consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// `maxFailedEvents`: at this many failed events a feed is stopped. `None`: the consumer has no limit.
     pub max_failed_events: Option<u64>,
-    /// `maxRetry`: at this many retries a failed event is exhausted. `None`: nobody retries (openmrs-module-atomfeed).
+    /// `maxRetry`: at this many retries a failed event is exhausted. `None`: no job retries (openmrs-module-atomfeed).
     pub max_retry: Option<i64>,
     /// Seconds between two runs of the job that reads the feed.
     pub feed_interval_secs: u64,
     /// Seconds between two runs of the retry job.
     pub retry_interval_secs: u64,
-    /// How many failed events one run of the retry job takes, oldest first.
+    /// How many failed events one run of the retry job retries, oldest first.
     pub retry_batch: u32,
-    /// The values were inferred from the application's name, not configured; pages say "assumed".
+    /// Whether the values were inferred from the application's name, not configured; pages say "assumed".
     pub assumed: bool,
 }
 
-/// A limit that the configuration gives to one feed, in the place of its application's.
+/// A limit that the configuration sets for one feed, in place of its application's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedLimit {
-    /// The feed's address as it stands in `markers` and `failed_events`.
+    /// The feed's address as in `markers` and `failed_events`.
     pub uri: String,
     /// As [`Limits::max_failed_events`].
     pub max_failed_events: Option<u64>,
 }
 
-/// What pages need to know of an application's configuration. Never holds a password.
+/// The part of an application's configuration that pages need. Never holds a password.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApplicationInfo {
     /// Short form of the name for URLs and the store: lower case letters, digits and hyphens; unique.
@@ -77,26 +77,26 @@ pub struct ApplicationInfo {
     /// The name as configured.
     pub name: String,
     pub kind: Kind,
-    /// The kind was inferred from the name.
+    /// Whether the kind was inferred from the name.
     pub kind_assumed: bool,
-    /// Where the database is, for people: `openmrsdb:3306/openmrs`, or a file's name. No user, no password.
+    /// Where the database is, for display: `openmrsdb:3306/openmrs`, or a file's name. No user, no password.
     pub address: String,
     pub limits: Limits,
-    /// What the configuration says of single feeds, each address once.
+    /// Limits that the configuration sets for single feeds, each address once.
     pub feed_limits: Vec<FeedLimit>,
-    /// From when on something here is a concern.
+    /// Thresholds from which something here is a concern.
     pub concerns: ConcernSettings,
-    /// IANA name of the zone that is applied to columns which carry none.
+    /// IANA name of the zone that is applied to columns without one.
     pub time_zone: String,
-    /// Seconds between two looks at this source.
+    /// Seconds between two polls of this source.
     pub refresh_secs: u64,
     /// Feed addresses beginning with one of these are published by this application.
     pub publishes: Vec<String>,
-    /// Where a browser of the hospital reaches this application: `https://bahmni.hospital.example`. `None`: nobody has said,
-    /// and records are not linked to.
+    /// The address of this application for browsers in the hospital: `https://bahmni.hospital.example`. `None` if not
+    /// configured; records are then not linked.
     #[serde(default)]
     pub public_url: Option<String>,
-    /// The configuration forbids every action on this application.
+    /// Whether the configuration forbids every action on this application.
     pub read_only: bool,
 }
 
@@ -106,8 +106,8 @@ impl ApplicationInfo {
         self.publishes.iter().any(|begin| !begin.is_empty() && uri.starts_with(begin.as_str()))
     }
 
-    /// Returns where a browser of the hospital finds what a payload points to, where that is known. The address in a payload
-    /// is one between servers, and often the name of a container.
+    /// Returns where a browser in the hospital finds what a payload points to, if that is known. The address in a
+    /// payload is for use between servers, and often the name of a container.
     pub fn public_link(&self, payload: &str) -> Option<String> {
         let public = self.public_url.as_deref()?.trim_end_matches('/');
         let link = payload::link(payload)?;
@@ -118,8 +118,8 @@ impl ApplicationInfo {
         Some(format!("{public}{path}"))
     }
 
-    /// Returns the limits that hold for a feed: the application's, with what the configuration says of this very feed in
-    /// their place. Rows without a feed address are read and counted by no consumer: nothing stops them.
+    /// Returns the limits of a feed: the application's, with those that the configuration sets for this feed in their
+    /// place. No consumer reads or counts rows without a feed address: nothing stops them.
     pub fn limits_of(&self, feed: Option<&str>) -> Limits {
         let Some(uri) = feed.filter(|uri| !no_address(Some(uri))) else {
             return Limits { max_failed_events: None, ..self.limits };
@@ -134,20 +134,20 @@ impl ApplicationInfo {
 /// Whether an application's database answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reach {
-    /// Not looked at yet: the console has just started.
+    /// Not polled yet: the console has just started.
     NotYet,
     /// It answers; `server` is its own name and version ("MariaDB 10.11.6", "PostgreSQL 15.18").
     Reachable { server: String },
-    /// It cannot be read; `reason` says why and `advice` what to do, both whole sentences without secrets. `answers`: its
-    /// server was there and refused, as it does with a wrong password.
+    /// It cannot be read; `reason` says why and `advice` what to do, both whole sentences without secrets. `answers`:
+    /// its server answered and refused, as it does with a wrong password.
     Unreachable { reason: String, advice: String, answers: bool },
-    /// It is never asked: its entry in the configuration does not say how to connect. `lacking` says what is missing, a line
-    /// each, without values.
+    /// It is never polled: its entry in the configuration does not say how to connect. `lacking` says what is missing,
+    /// one line each, without values.
     NotConfigured { lacking: Vec<String> },
 }
 
 impl Reach {
-    /// Returns what is said of a database that cannot be read, after its name; `None` of every other.
+    /// Returns what to say of a database that cannot be read, after its name; `None` otherwise.
     pub const fn trouble(&self) -> Option<&'static str> {
         match self {
             Reach::Unreachable { answers: false, .. } => Some("does not answer"),
@@ -160,7 +160,7 @@ impl Reach {
 /// What to do about an application of [`Reach::NotConfigured`].
 pub const COMPLETE_ENTRY: &str = "Complete or remove the entry in the configuration, then restart the console.";
 
-/// Something that a source may not have: an older schema, a missing right.
+/// Something that a source may lack: because of an older schema, or a missing right.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Availability<T> {
     Here(T),

@@ -1,4 +1,4 @@
-//! The audit log's words: what an entry says, and which kinds of entries there are.
+//! Types of the audit log: its entries, and the kinds of entries.
 //!
 //! An entry says who did or saw what, when, from where, why, and with what outcome. It never holds a password, a token,
 //! a payload or an error text: `what` names applications, ids and counts.
@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::{BadQuery, NO_TIME, check_length, check_value, instant, pairs, push};
 
-/// What happened. The words stand in the store and in the hash chain: they are never changed, only added to.
+/// What happened. The words are in the store and in the hash chain: they are never changed, only added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AuditKind {
     ConsoleStarted,
     ConsoleStopped,
     SignIn,
-    /// The name is recorded only where an account has it: people type their password into the wrong field.
+    /// The name is recorded only if an account has it: people type their password into the wrong field.
     SignInFailed,
-    /// Somebody was refused what they may not see or do, or came with a token that is not known.
+    /// The user was refused what they may not see or do, or the client sent an unknown token.
     AccessRefused,
     SignOut,
-    /// An account was made, changed or disabled, or its password was set.
+    /// An account was created, changed or disabled, or its password was set.
     AccountChanged,
     SessionEnded,
     TokenMade,
@@ -30,7 +30,7 @@ pub enum AuditKind {
     PayloadViewed,
     /// The whole error text of a failed event was downloaded, or read again by an open page.
     ErrorViewed,
-    /// Failed events were downloaded, with their payloads where the person may see them.
+    /// Failed events were downloaded, with their payloads if the user may see them.
     Exported,
     Retried,
     Discarded,
@@ -38,19 +38,19 @@ pub enum AuditKind {
     /// A note on a fault was written, changed or removed.
     NoteChanged,
     /// A trouble of the demo hospital was ended, or begun.
-    DemoMended,
+    DemoFixed,
     DemoBroken,
     /// The audit log was downloaded.
     AuditExported,
-    /// Entries older than the setting keeps were removed; the chain goes on after them.
+    /// Entries older than the setting allows were removed; the chain continues after them.
     EntriesRemoved,
-    /// Copies of discarded failed events were removed, because their time was over: they cannot be put back any more.
+    /// Copies of discarded failed events were removed because they expired: they can no longer be restored.
     CopiesRemoved,
-    /// The history of failed events that left their tables long ago was removed.
+    /// The history of failed events that were deleted from their tables long ago was removed.
     HistoryRemoved,
     /// The store was copied.
     StoreBackedUp,
-    /// The store was replaced by a backup: what came after the backup is not in it.
+    /// The store was replaced by a backup, which lacks everything written after it was made.
     StoreRestored,
 }
 
@@ -72,7 +72,7 @@ impl AuditKind {
         AuditKind::Discarded,
         AuditKind::Restored,
         AuditKind::NoteChanged,
-        AuditKind::DemoMended,
+        AuditKind::DemoFixed,
         AuditKind::DemoBroken,
         AuditKind::AuditExported,
         AuditKind::EntriesRemoved,
@@ -84,7 +84,7 @@ impl AuditKind {
         AuditKind::ConsoleStopped,
     ];
 
-    /// The word in the store, in log lines and in the URL.
+    /// Returns the word in the store, in log lines and in the URL.
     pub fn word(self) -> &'static str {
         match self {
             AuditKind::ConsoleStarted => "console_started",
@@ -104,7 +104,7 @@ impl AuditKind {
             AuditKind::Discarded => "discard",
             AuditKind::Restored => "restore",
             AuditKind::NoteChanged => "note_changed",
-            AuditKind::DemoMended => "demo_mended",
+            AuditKind::DemoFixed => "demo_mended",
             AuditKind::DemoBroken => "demo_broken",
             AuditKind::AuditExported => "audit_exported",
             AuditKind::EntriesRemoved => "entries_removed",
@@ -115,7 +115,7 @@ impl AuditKind {
         }
     }
 
-    /// For people.
+    /// Returns the label that people read.
     pub fn label(self) -> &'static str {
         match self {
             AuditKind::ConsoleStarted => "console started",
@@ -135,7 +135,7 @@ impl AuditKind {
             AuditKind::Discarded => "discard",
             AuditKind::Restored => "restore",
             AuditKind::NoteChanged => "note changed",
-            AuditKind::DemoMended => "problem fixed (demo)",
+            AuditKind::DemoFixed => "problem fixed (demo)",
             AuditKind::DemoBroken => "problem simulated (demo)",
             AuditKind::AuditExported => "audit log downloaded",
             AuditKind::EntriesRemoved => "old entries removed",
@@ -146,7 +146,7 @@ impl AuditKind {
         }
     }
 
-    /// The kind of a word, where this version knows it.
+    /// Returns the kind with this word, if this version knows it.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
@@ -158,10 +158,10 @@ impl fmt::Display for AuditKind {
     }
 }
 
-/// How it went.
+/// The outcome of what happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuditOutcome {
-    /// It is about to be done; another entry with the same action says how it went.
+    /// It is about to be done; another entry with the same action reports the result.
     Begun,
     Done,
     /// Only a part of it was done; `what` says which.
@@ -175,7 +175,7 @@ impl AuditOutcome {
     pub const ALL: [AuditOutcome; 5] =
         [AuditOutcome::Begun, AuditOutcome::Done, AuditOutcome::Partly, AuditOutcome::Refused, AuditOutcome::Failed];
 
-    /// The word in the store, in log lines and on the page.
+    /// Returns the word in the store, in log lines and on the page.
     pub fn word(self) -> &'static str {
         match self {
             AuditOutcome::Begun => "begun",
@@ -193,44 +193,44 @@ impl fmt::Display for AuditOutcome {
     }
 }
 
-/// An entry on record.
+/// A recorded entry.
 ///
-/// Kind and outcome are kept as the words they are: an entry that a newer version wrote, or that somebody changed, must
-/// still be shown and verified.
+/// Kind and outcome are kept as words: an entry that a newer version wrote, or that someone changed, must still be
+/// shown and verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// 1 for the first one ever, without a gap.
     pub sequence: i64,
     /// To the millisecond.
     pub at: DateTime<Utc>,
-    /// The person's name; empty where nobody had signed in, "console" for the console itself.
+    /// The user's name; empty if not signed in, "console" for the console itself.
     pub who: String,
-    /// How the person had signed in: "account", "token", "openmrs", "proxy", "open"; empty where nobody had.
+    /// How the user had signed in: "account", "token", "openmrs", "proxy", "open"; empty if not signed in.
     pub signed_in_by: String,
-    /// The address that the request came from; empty for the console itself.
+    /// The client's address; empty for the console itself.
     pub address: String,
     pub kind: String,
-    /// The key of the one application that it is about.
+    /// The key of the one application that it concerns.
     pub app: Option<String>,
     /// Ids, counts and names, as a phrase.
     pub what: String,
-    /// What the person gave as the reason.
+    /// The reason that the user gave.
     pub reason: Option<String>,
     pub outcome: String,
-    /// The action on record that it belongs to.
+    /// The recorded action that it belongs to.
     pub action: Option<i64>,
-    /// SHA-256 over the hash of the entry before and everything above, in hexadecimal digits.
+    /// SHA-256 over the hash of the previous entry and everything above, in hexadecimal digits.
     pub hash: String,
 }
 
 impl AuditEntry {
-    /// The kind for people; the word itself where this version does not know it.
+    /// Returns the label of the kind; the word itself if this version does not know it.
     pub fn kind_label(&self) -> &str {
         AuditKind::of_word(&self.kind).map_or(self.kind.as_str(), |kind| kind.label())
     }
 }
 
-/// Which entries to show. All of it is in the URL but `only`, which is the person's.
+/// Which entries to show. The URL holds all of it except `only`, which depends on the user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditFilter {
     /// Exactly this name.
@@ -240,17 +240,17 @@ pub struct AuditFilter {
     pub app: Option<String>,
     pub from: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
-    /// A part of what, reason, address or name, without regard to the case of ASCII letters.
+    /// A part of what, reason, address or name, ignoring the case of ASCII letters.
     pub text: Option<String>,
-    /// Only what is about one of these applications, or about none; `None`: everything.
+    /// Only entries about one of these applications, or about none; `None`: all.
     pub only: Option<BTreeSet<String>>,
 }
 
 impl AuditFilter {
-    /// Reads the page's query string; the second part is the number of an entry to begin below.
+    /// Parses the page's query string; the second part is the number of an entry to begin below.
     ///
     /// # Errors
-    /// A part of it means nothing, or is too long.
+    /// Fails if a value is invalid or too long.
     pub fn parse(query: &str) -> Result<(Self, Option<i64>), BadQuery> {
         check_length(query)?;
         let mut filter = Self::default();
@@ -279,7 +279,7 @@ impl AuditFilter {
         Ok((filter, before))
     }
 
-    /// The filter's part of the query string.
+    /// Returns the filter's part of the query string.
     pub fn to_query(&self) -> String {
         let mut out = String::new();
         let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string();

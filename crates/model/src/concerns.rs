@@ -1,6 +1,6 @@
-//! What needs a person's attention: one decision for the overview, the applications' pages and the monitoring endpoint.
+//! What needs attention: decided once for the overview, the applications' pages and the monitoring endpoint.
 //!
-//! Pure functions of what was last seen. Their thresholds are settings ([`ConcernSettings`]).
+//! Pure functions of the last poll. Their thresholds are settings ([`ConcernSettings`]).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -15,19 +15,19 @@ use super::{
     words::{count, span},
 };
 
-/// From when on something is a concern. `None` in a threshold: never.
+/// The thresholds from which something is a concern. `None` in a threshold: never.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConcernSettings {
     /// Percent of a feed's limit of failed events.
     pub near_limit_percent: Option<u64>,
     /// Seconds that an event may wait in its publisher's queue.
     pub queue_age_secs: Option<u64>,
-    /// Seconds for which no waiting event may be retried, where three intervals of the retry job are not longer.
+    /// Seconds without a retry of any waiting event, unless three intervals of the retry job are longer.
     pub retry_overdue_secs: Option<u64>,
     /// Whether markers are compared with the events of their publishers.
     pub compare_markers: bool,
-    /// Beginnings of the addresses of feeds that are read rarely or not at all, or of their paths: that nobody reads them is no
-    /// concern.
+    /// Prefixes of the addresses, or of their paths, of feeds that are read rarely or not at all: that no consumer
+    /// reads them is not a concern.
     pub idle_feeds: Vec<String>,
 }
 
@@ -53,19 +53,19 @@ impl Default for ConcernSettings {
     }
 }
 
-/// What kind of concern it is, the most pressing first.
+/// The kind of a concern, most pressing first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConcernKind {
     /// The consumer reads nothing new: too many failed events.
     FeedStopped,
-    /// The marker does not move while the publisher goes on.
+    /// The marker does not move although the publisher has new events.
     FeedStalled,
-    /// The consumer cannot go on from its marker.
+    /// The consumer cannot continue from its marker.
     MarkerUnusable,
     /// The marker names an event or a page that the publisher does not have.
     MarkerNamesNoEvent,
-    /// Events wait in the queue of their publisher, and nobody puts them on a feed.
+    /// Events wait in the queue of their publisher, and no job puts them on a feed.
     QueueStands,
     /// The database does not answer.
     Unreachable,
@@ -75,17 +75,17 @@ pub enum ConcernKind {
     FailuresNotSeen,
     /// The queue of events to publish cannot be read.
     QueueNotSeen,
-    /// The last look is too old.
+    /// The last poll is too old.
     Outdated,
     /// A feed is close to its limit of failed events.
     NearLimit,
-    /// Failed events wait, and the retry job has not come for a long time.
+    /// Failed events wait, and the retry job has not run for a long time.
     RetryOverdue,
-    /// Failed events that nobody tries again.
+    /// Failed events that are not retried automatically.
     Exhausted,
     /// Something that can break the consumer itself.
     Hazard,
-    /// Failures whose times lie in the future.
+    /// Failures whose times are in the future.
     TimesAhead,
     /// The console's history does not follow the database.
     HistoryGap,
@@ -93,7 +93,7 @@ pub enum ConcernKind {
     NotConfigured,
 }
 
-/// How bad a concern is to a monitoring system.
+/// The severity of a concern for a monitoring system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -122,7 +122,7 @@ impl ConcernKind {
         ConcernKind::NotConfigured,
     ];
 
-    /// The word of the monitoring endpoint.
+    /// Returns the word of the monitoring endpoint.
     pub fn word(self) -> &'static str {
         match self {
             ConcernKind::FeedStopped => "feed_stopped",
@@ -145,7 +145,7 @@ impl ConcernKind {
         }
     }
 
-    /// Critical is what keeps events from being read now, or the console from seeing it.
+    /// Returns the severity. Critical: events cannot be read now, or the console cannot see whether they are.
     pub fn severity(self) -> Severity {
         match self {
             ConcernKind::FeedStopped
@@ -177,29 +177,30 @@ pub enum About {
     Feed(Option<String>),
 }
 
-/// Something that needs a person's attention, in sentences.
+/// Something that needs attention, in sentences.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concern {
     pub kind: ConcernKind,
     pub about: About,
-    /// What does not work, and for whom. Without a full stop where it is a heading of our own.
+    /// What does not work, and for whom. Without a full stop if it is the console's own heading.
     pub title: String,
     /// Why, with its figures; can be empty.
     pub cause: String,
     /// What to do; can be empty.
     pub todo: String,
-    /// Events that are concerned: of two concerns of one kind the one with more comes first.
+    /// Number of affected events: of two concerns of one kind, the one with more comes first.
     pub events: u64,
 }
 
-/// A look that is older than this many times `refresh` is too old, and never sooner than [`OLD_LOOK`].
-const OLD_LOOKS: i32 = 10;
-const OLD_LOOK: TimeDelta = TimeDelta::minutes(15);
+/// A poll is too old if it is older than this many times `refresh`, but never before [`OLD_POLL`].
+const OLD_POLLS: i32 = 10;
+const OLD_POLL: TimeDelta = TimeDelta::minutes(15);
 
-/// The concerns of one application at the time `now`, the most pressing first. `applications`: everything configured that
-/// may be named, for the publishers of feeds. `reader`: whose zone and clock the times in sentences are written for.
+/// Returns the concerns of one application at the time `now`, most pressing first. `applications`: everything
+/// configured that may be named, for the publishers of feeds. `reader`: whose zone and clock the times in sentences
+/// use.
 ///
-/// Of a database that does not answer only that is told: its feeds may be in another state by now.
+/// If the database does not answer, reports only that: its feeds may be in another state by now.
 pub fn of(
     view: &ApplicationView,
     applications: &[&ApplicationInfo],
@@ -282,12 +283,12 @@ pub fn of(
     concerns
 }
 
-/// A key to sort concerns by: the most pressing first, and of one kind the one with the most events.
+/// Returns a key to sort concerns by: most pressing first, and within a kind the one with the most events.
 pub fn rank(concern: &Concern) -> impl Ord + use<> {
     (concern.kind, u64::MAX - concern.events)
 }
 
-/// The concern of a queue that nobody empties.
+/// Returns the concern of a queue that no job empties.
 fn of_queue(view: &ApplicationView, seen: &Seen) -> Option<Concern> {
     let queue = seen.queue.as_ref()?;
     let age = standing(queue, &view.info.concerns, view.seen_at?)?;
@@ -305,7 +306,7 @@ fn of_queue(view: &ApplicationView, seen: &Seen) -> Option<Concern> {
     })
 }
 
-/// Returns the age of a queue's oldest entry, where that is a concern at this time.
+/// Returns the age of a queue's oldest entry, if that is a concern at this time.
 pub fn standing(queue: &Queue, settings: &ConcernSettings, now: DateTime<Utc>) -> Option<TimeDelta> {
     let most = i64::try_from(settings.queue_age_secs?).ok().and_then(TimeDelta::try_seconds)?;
     queue.age(now).filter(|age| *age > most)
@@ -314,11 +315,11 @@ pub fn standing(queue: &Queue, settings: &ConcernSettings, now: DateTime<Utc>) -
 /// Intervals of a retry job that may pass without a retry.
 const RETRY_INTERVALS: i32 = 3;
 
-/// Returns since when a feed's events wait and none of them was retried, where its retry job is overdue by that: after three
-/// of its intervals, and not before what the settings say.
+/// Returns since when a feed's events wait without a retry, if its retry job is overdue: after three of its intervals,
+/// and not before the time in the settings.
 ///
-/// `waiting`: how many wait. `waits`: when the first of them failed. `retried`: when one of its events was last retried, or
-/// its retries were changed, as far as that is known.
+/// `waiting`: how many wait. `waits`: when the first of them failed. `retried`: when one of its events was last
+/// retried, or its retries were changed, as far as that is known.
 pub fn overdue_since(
     info: &ApplicationInfo,
     uri: Option<&str>,
@@ -330,7 +331,7 @@ pub fn overdue_since(
     let seconds = |seconds: u64| i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds);
     let least = seconds(info.concerns.retry_overdue_secs?)?;
     let limits = info.limits_of(uri);
-    // Nobody retries them, or nobody is expected to.
+    // No job retries them, or none is expected to.
     if waiting == 0 || no_address(uri) || limits.max_retry.is_none() || info.concerns.is_idle(uri) {
         return None;
     }
@@ -341,15 +342,15 @@ pub fn overdue_since(
 }
 
 fn too_old(info: &ApplicationInfo) -> TimeDelta {
-    let refresh = i64::try_from(info.refresh_secs).ok().and_then(TimeDelta::try_seconds).unwrap_or(OLD_LOOK);
-    refresh.checked_mul(OLD_LOOKS).unwrap_or(TimeDelta::MAX).max(OLD_LOOK)
+    let refresh = i64::try_from(info.refresh_secs).ok().and_then(TimeDelta::try_seconds).unwrap_or(OLD_POLL);
+    refresh.checked_mul(OLD_POLLS).unwrap_or(TimeDelta::MAX).max(OLD_POLL)
 }
 
 fn feeds_of(seen: &Seen) -> &[Feed] {
     seen.feeds.here().map_or(&[], Vec::as_slice)
 }
 
-/// The concerns of one feed.
+/// Returns the concerns of one feed.
 fn of_feed(
     view: &ApplicationView,
     seen: &Seen,
@@ -359,7 +360,7 @@ fn of_feed(
 ) -> Vec<Concern> {
     let info = &view.info;
     let app = &info.name;
-    // Only of a feed that is a concern: it looks at all others.
+    // Only called for a feed with a concern: it compares all other feeds.
     let name = || FeedName::of(feed.uri.as_deref(), feeds_of(seen), applications).in_sentence();
     let concern = |kind, title, saying: explain::Saying| Concern {
         kind,
@@ -410,343 +411,4 @@ fn of_feed(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::{
-        Stamp,
-        feed::Unpublished,
-        samples::{down, feed_with, unconfigured, up, view},
-    };
-
-    fn now() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
-    }
-
-    fn concerns(view: &ApplicationView) -> Vec<Concern> {
-        of(view, &[&view.info], now(), &Reader::default())
-    }
-
-    fn kinds(view: &ApplicationView) -> Vec<ConcernKind> {
-        concerns(view).iter().map(|concern| concern.kind).collect()
-    }
-
-    #[test]
-    fn the_most_pressing_concern_comes_first() {
-        let mut odoo = view("Odoo", up(), vec![feed_with(0, 2, 2), feed_with(0, 1000, 1000), feed_with(4, 0, 4)]);
-        Arc::make_mut(odoo.seen.as_mut().unwrap()).hazards.push("A row without a time.".into());
-        Arc::make_mut(odoo.seen.as_mut().unwrap()).out_of_step = Some("A gap.".into());
-        let elis = view("OpenELIS", up(), vec![feed_with(0, 37, 37)]);
-        let pacs = view("PACS", down(), vec![feed_with(0, 1000, 1000)]);
-        let mut all: Vec<(String, Concern)> = [pacs, elis, odoo]
-            .iter()
-            .flat_map(|view| concerns(view).into_iter().map(|concern| (view.info.name.clone(), concern)))
-            .collect();
-        all.sort_by_key(|(_, concern)| rank(concern));
-        let told: Vec<String> =
-            all.iter().map(|(app, concern)| format!("{app} {} {}", concern.kind.word(), concern.events)).collect();
-        assert_eq!(
-            told,
-            [
-                "Odoo feed_stopped 1000",
-                "PACS unreachable 0",
-                "OpenELIS exhausted 37",
-                "Odoo exhausted 2",
-                "Odoo hazard 0",
-                "Odoo history_gap 0"
-            ]
-        );
-    }
-
-    #[test]
-    fn an_assumed_limit_only_probably_stops_a_feed() {
-        let mut odoo = view("Odoo", up(), vec![feed_with(0, 1000, 1000)]);
-        assert_eq!(concerns(&odoo)[0].title, "Odoo is not receiving new events from the encounter feed");
-        odoo.info.limits.assumed = true;
-        assert_eq!(concerns(&odoo)[0].title, "Odoo is probably not receiving new events from the encounter feed");
-    }
-
-    #[test]
-    fn two_concerns_about_feeds_of_one_category_have_different_titles() {
-        let mut lab = feed_with(0, 24, 24);
-        lab.uri = Some("http://openelis:8052/openelis/ws/feed/encounter/recent".into());
-        let odoo = view("Odoo", up(), vec![feed_with(0, 24, 24), lab]);
-        let titles: Vec<String> = concerns(&odoo).into_iter().map(|concern| concern.title).collect();
-        assert_eq!(
-            titles,
-            [
-                "24 events from the encounter feed of openmrs:8080 failed all retries (Odoo)",
-                "24 events from the encounter feed of openelis:8052 failed all retries (Odoo)",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_feed_is_a_concern_from_four_fifths_of_its_limit_on_unless_a_setting_says_otherwise() {
-        let with = |total, percent| {
-            let mut odoo = view("Odoo", up(), vec![feed_with(total, 0, total)]);
-            odoo.info.concerns.near_limit_percent = percent;
-            kinds(&odoo)
-        };
-        assert_eq!(with(799, Some(80)), []);
-        assert_eq!(with(800, Some(80)), [ConcernKind::NearLimit]);
-        assert_eq!(with(999, Some(80)), [ConcernKind::NearLimit]);
-        assert_eq!(with(800, Some(95)), []);
-        assert_eq!(with(999, None), []);
-        let mut unlimited = view("Odoo", up(), vec![feed_with(999, 0, 999)]);
-        unlimited.info.limits.max_failed_events = None;
-        assert_eq!(kinds(&unlimited), []);
-        let odoo = view("Odoo", up(), vec![feed_with(999, 0, 999)]);
-        let near = &concerns(&odoo)[0];
-        assert_eq!(near.title, "Odoo is close to its limit of failed events on the encounter feed");
-        assert!(near.cause.starts_with("999 of 1,000 failed events"), "{}", near.cause);
-    }
-
-    #[test]
-    fn rows_without_an_address_are_close_to_no_limit() {
-        for uri in [None, Some("  ".to_owned())] {
-            let lost = Feed { uri, ..feed_with(0, 900, 900) };
-            assert_eq!(kinds(&view("Odoo", up(), vec![lost])), [ConcernKind::Exhausted]);
-        }
-    }
-
-    #[test]
-    fn a_marker_that_cannot_be_gone_on_from_is_a_concern_whatever_else_the_feed_is() {
-        for (feed, expected) in [
-            (feed_with(0, 0, 0), vec![ConcernKind::MarkerUnusable]),
-            (feed_with(3, 0, 3), vec![ConcernKind::MarkerUnusable]),
-            (feed_with(0, 3, 3), vec![ConcernKind::MarkerUnusable, ConcernKind::Exhausted]),
-        ] {
-            let mut feed = feed;
-            feed.markers[0].page_uri = Some("?".into());
-            assert_eq!(kinds(&view("Odoo", up(), vec![feed])), expected);
-        }
-    }
-
-    #[test]
-    fn a_marker_that_names_no_event_of_the_publisher_is_a_concern_whatever_else_the_feed_is() {
-        for (mut feed, expected) in [
-            (feed_with(0, 0, 0), vec![ConcernKind::MarkerNamesNoEvent]),
-            (feed_with(0, 3, 3), vec![ConcernKind::MarkerNamesNoEvent, ConcernKind::Exhausted]),
-            (feed_with(0, 1000, 1000), vec![ConcernKind::FeedStopped, ConcernKind::MarkerNamesNoEvent]),
-        ] {
-            feed.signs.unpublished = Some(Unpublished::Entry("tag:atomfeed.ict4h.org:1".into()));
-            let odoo = view("Odoo", up(), vec![feed]);
-            assert_eq!(kinds(&odoo), expected);
-            let told = concerns(&odoo).into_iter().find(|told| told.kind == ConcernKind::MarkerNamesNoEvent).unwrap();
-            assert_eq!(told.title, "Odoo cannot continue reading the encounter feed");
-            assert!(told.cause.contains("which is not in event_records of the publisher"), "{}", told.cause);
-        }
-        // What a consumer cannot even look for is told once, as that.
-        let mut feed = feed_with(0, 0, 0);
-        feed.markers[0].page_uri = Some("?".into());
-        feed.signs.unpublished = Some(Unpublished::Entry("?".into()));
-        assert_eq!(kinds(&view("Odoo", up(), vec![feed])), [ConcernKind::MarkerUnusable]);
-    }
-
-    #[test]
-    fn a_retry_job_is_overdue_when_events_wait_and_none_was_retried_for_long() {
-        let mut odoo = view("Odoo", up(), vec![]).info;
-        let feed = feed_with(0, 0, 0).uri;
-        let ago = |seconds| Some(now() - TimeDelta::seconds(seconds));
-        let since = |info: &ApplicationInfo, waiting, waits, retried| {
-            overdue_since(info, feed.as_deref(), waiting, waits, retried, now())
-        };
-        assert_eq!(since(&odoo, 3, ago(300), None), None);
-        assert_eq!(since(&odoo, 3, ago(301), None), ago(301));
-        assert_eq!(since(&odoo, 3, ago(86_400), ago(299)), None, "a retry has been seen");
-        assert_eq!(since(&odoo, 3, ago(86_400), ago(301)), ago(301));
-        assert_eq!(since(&odoo, 3, ago(301), ago(86_400)), ago(301), "the log of events that are gone");
-        assert_eq!(since(&odoo, 3, ago(299), ago(86_400)), None, "it has only just failed");
-        assert_eq!(since(&odoo, 0, ago(86_400), ago(86_400)), None, "nothing waits");
-        assert_eq!(since(&odoo, 3, None, ago(86_400)), None, "nobody knows since when it waits");
-        for uri in [None, Some(""), Some("   "), Some("\t")] {
-            assert_eq!(overdue_since(&odoo, uri, 3, ago(86_400), None, now()), None, "no retry job looks for these");
-        }
-        odoo.limits.retry_interval_secs = 3_600;
-        assert_eq!(since(&odoo, 3, ago(3 * 3_600), None), None);
-        assert_eq!(since(&odoo, 3, ago(3 * 3_600 + 1), None), ago(3 * 3_600 + 1));
-        odoo.limits.retry_interval_secs = 15;
-        odoo.concerns.retry_overdue_secs = Some(3_600);
-        assert_eq!(since(&odoo, 3, ago(3_600), None), None);
-        odoo.concerns.retry_overdue_secs = None;
-        assert_eq!(since(&odoo, 3, ago(86_400), None), None);
-        odoo.concerns = ConcernSettings { idle_feeds: vec!["/openmrs/".into()], ..Default::default() };
-        assert_eq!(since(&odoo, 3, ago(86_400), None), None);
-        odoo.concerns = ConcernSettings::default();
-        odoo.limits.max_retry = None;
-        assert_eq!(since(&odoo, 3, ago(86_400), None), None, "it has no retry job");
-        odoo.limits = crate::Limits { max_retry: Some(5), retry_interval_secs: u64::MAX, ..odoo.limits };
-        assert_eq!(since(&odoo, 3, ago(86_400), None), None);
-    }
-
-    #[test]
-    fn an_overdue_retry_job_is_a_concern_beside_the_state_of_its_feed() {
-        let of = |waiting, exhausted| {
-            let mut feed = feed_with(waiting, exhausted, waiting + exhausted);
-            feed.signs.unretried_since = Some(now() - TimeDelta::hours(3));
-            view("Odoo", up(), vec![feed])
-        };
-        assert_eq!(kinds(&of(12, 0)), [ConcernKind::RetryOverdue]);
-        assert_eq!(kinds(&of(12, 3)), [ConcernKind::RetryOverdue, ConcernKind::Exhausted]);
-        assert_eq!(kinds(&of(800, 200)), [ConcernKind::FeedStopped, ConcernKind::RetryOverdue]);
-        let told = &concerns(&of(12, 0))[0];
-        assert_eq!((told.title.as_str(), told.events), ("Retries of Odoo are overdue on the encounter feed", 12));
-        assert_eq!(
-            told.cause,
-            "12 events are waiting for retry. No retry since Fri 15 Jan 2027, 05:00:00 UTC, although retries \
-             are due every 30 s."
-        );
-        #[cfg(feature = "server")]
-        {
-            let preferences = crate::Preferences { clock: crate::Clock::H12, ..Default::default() };
-            let zone = crate::Zone::named("Asia/Kathmandu").unwrap();
-            let reader = Reader { preferences, zone, zone_known: true };
-            let odoo = of(12, 0);
-            let told = &super::of(&odoo, &[&odoo.info], now(), &reader)[0];
-            assert!(told.cause.contains("No retry since Fri 15 Jan 2027, 10:45:00 am UTC+5:45,"), "{}", told.cause);
-        }
-    }
-
-    #[test]
-    fn of_one_feed_no_sentence_is_said_twice() {
-        for feed in [feed_with(0, 1000, 1000), feed_with(800, 200, 1000), feed_with(850, 0, 850), feed_with(2, 3, 5)] {
-            for state in [feed.state, FeedState::Stalled] {
-                let mut feed = Feed { state, ..feed.clone() };
-                feed.signs.unpublished = Some(Unpublished::Entry("tag:atomfeed.ict4h.org:1".into()));
-                feed.signs.unretried_since = Some(now() - TimeDelta::hours(3));
-                let told = concerns(&view("Odoo", up(), vec![feed]));
-                assert!(told.len() >= 2, "{told:?}");
-                let texts = told.iter().flat_map(|concern| [concern.cause.as_str(), concern.todo.as_str()]);
-                let sentences = texts.flat_map(|text| text.split_inclusive(". ")).map(str::trim);
-                let mut sentences: Vec<&str> = sentences.filter(|sentence| !sentence.is_empty()).collect();
-                let all = sentences.len();
-                sentences.sort_unstable();
-                sentences.dedup();
-                assert_eq!(sentences.len(), all, "{told:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn idle_feeds_are_known_by_address_or_path() {
-        let feed = Some("http://openelis:8052/openelis/ws/feed/patient/recent");
-        let idle = |feeds: &[&str], uri| {
-            let idle_feeds = feeds.iter().map(|text| (*text).to_owned()).collect();
-            ConcernSettings { idle_feeds, ..Default::default() }.is_idle(uri)
-        };
-        assert!(idle(&["/openelis/"], feed) && idle(&["http://openelis:8052/"], feed));
-        assert!(!idle(&[], feed) && !idle(&[""], feed) && !idle(&["/openmrs/", "http://openelis:80/"], feed));
-        assert!(!idle(&["/openelis/"], None) && !idle(&["/openelis/"], Some("http://openelis:8052")));
-    }
-
-    #[test]
-    fn failed_events_that_cannot_be_seen_are_a_concern() {
-        let mut odoo = view("Odoo", up(), vec![]);
-        let seen = Arc::make_mut(odoo.seen.as_mut().unwrap());
-        seen.failures_not_known = Some("the table failed_events does not exist".into());
-        assert_eq!(kinds(&odoo), [ConcernKind::FailuresNotSeen]);
-        // Where nothing at all is seen, that is told once.
-        let seen = Arc::make_mut(odoo.seen.as_mut().unwrap());
-        seen.feeds = Availability::NotHere("the table markers does not exist".into());
-        assert_eq!(kinds(&odoo), [ConcernKind::FeedsNotSeen]);
-    }
-
-    #[test]
-    fn an_application_without_a_whole_entry_is_told_last_with_what_is_missing() {
-        let odoo = concerns(&unconfigured("Odoo"));
-        assert_eq!((odoo[0].kind, odoo[0].title.as_str()), (ConcernKind::NotConfigured, "Odoo is not configured"));
-        assert_eq!(odoo[0].cause, "console.toml:9: application[2].user: is empty.");
-        let others = concerns(&view("OpenELIS", up(), vec![feed_with(0, 1, 1)]));
-        assert!(rank(&others[0]) < rank(&odoo[0]));
-    }
-
-    #[test]
-    fn a_queue_is_a_concern_by_the_age_of_its_oldest_entry_and_not_by_its_length() {
-        let with = |length, oldest: Option<TimeDelta>, most| {
-            let mut openmrs = view("OpenMRS", up(), vec![]);
-            openmrs.info.concerns.queue_age_secs = most;
-            let oldest = oldest.map(|ago| Stamp::of(openmrs.seen_at.unwrap() - ago));
-            Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(Queue { length, oldest, ..Queue::default() });
-            concerns(&openmrs)
-        };
-        let minutes = |minutes| Some(TimeDelta::minutes(minutes));
-        assert_eq!(with(0, None, Some(600)), []);
-        assert_eq!(with(100_000, minutes(10), Some(600)), [], "a busy hospital");
-        assert_eq!(with(1, Some(TimeDelta::seconds(601)), Some(600)).len(), 1);
-        assert_eq!(with(500, minutes(360), None), []);
-        assert_eq!(with(500, minutes(360), Some(7 * 86_400)), []);
-        // Times in the future say that the clock or the zone is wrong, and nothing of how long it waits.
-        let ahead: Vec<_> = with(500, minutes(-360), Some(600)).iter().map(|concern| concern.kind).collect();
-        assert_eq!(ahead, [ConcernKind::TimesAhead]);
-        assert_eq!(with(500, None, Some(600)), [], "its times say nothing");
-        let told = &with(500, minutes(360), Some(600))[0];
-        assert_eq!((told.kind, &told.about, told.events), (ConcernKind::QueueStands, &About::Application, 500));
-        assert_eq!(told.title, "OpenMRS is not publishing its events");
-        assert_eq!(told.cause, "500 events wait in event_records_queue, the oldest for 6 h.");
-        let told = &with(100_000, minutes(3 * 1_440), Some(600))[0];
-        assert_eq!(told.cause, "100,000 events or more wait in event_records_queue, the oldest for 3 days.");
-        assert_eq!(with(1, minutes(11), Some(600))[0].cause, "1 event has waited in event_records_queue for 11 min.");
-    }
-
-    #[test]
-    fn a_queue_that_cannot_be_read_is_a_concern_beside_what_was_last_seen_of_it() {
-        let mut openmrs = view("OpenMRS", up(), vec![]);
-        let seen = Arc::make_mut(openmrs.seen.as_mut().unwrap());
-        seen.queue_not_known = Some("OpenMRS (db/openmrs): no answer within 10 s.".into());
-        let told = &concerns(&openmrs)[0];
-        assert_eq!(told.title, "The publishing queue of OpenMRS cannot be read");
-        assert_eq!(
-            told.cause,
-            "OpenMRS (db/openmrs): no answer within 10 s. It is not known whether events wait in event_records_queue."
-        );
-        let oldest = openmrs.seen_at.map(|at| Stamp::of(at - TimeDelta::hours(6)));
-        Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(Queue { length: 500, oldest, ..Queue::default() });
-        assert_eq!(kinds(&openmrs), [ConcernKind::QueueStands, ConcernKind::QueueNotSeen]);
-        assert!(concerns(&openmrs)[0].cause.ends_with("for 6 h. That was the last successful check of the queue."));
-        openmrs.info.concerns.queue_age_secs = None;
-        assert_eq!(kinds(&openmrs), []);
-    }
-
-    #[test]
-    fn a_queue_whose_rows_have_no_time_is_a_concern_from_its_first_sight_on() {
-        let seen_for = |seconds| {
-            let mut openmrs = view("OpenMRS", up(), vec![]);
-            let first_seen = openmrs.seen_at.map(|at| at - TimeDelta::seconds(seconds));
-            let queue = Queue { length: 500, oldest: None, lowest: Some(crate::RowId(7)), first_seen };
-            Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(queue);
-            concerns(&openmrs)
-        };
-        assert_eq!(seen_for(600), []);
-        let told = &seen_for(660)[0];
-        assert_eq!(told.kind, ConcernKind::QueueStands);
-        assert_eq!(told.cause, "500 events wait in event_records_queue, the oldest for at least 11 min.");
-    }
-
-    #[test]
-    fn times_in_the_future_are_a_concern() {
-        let mut odoo = view("Odoo", up(), vec![]);
-        let newest = Stamp::of(odoo.seen_at.unwrap() + TimeDelta::minutes(330));
-        Arc::make_mut(odoo.seen.as_mut().unwrap()).newest_failure = Some(newest);
-        assert_eq!(kinds(&odoo), [ConcernKind::TimesAhead]);
-    }
-
-    #[test]
-    fn a_look_that_is_far_too_old_is_a_concern() {
-        let odoo = view("Odoo", up(), vec![]);
-        let after = |minutes| of(&odoo, &[], now() + TimeDelta::minutes(minutes), &Reader::default());
-        assert_eq!(after(15), []);
-        assert_eq!(after(16)[0].title, "Odoo was last checked 16 min ago");
-        let mut slow = view("Odoo", up(), vec![]);
-        slow.info.refresh_secs = 600;
-        assert_eq!(of(&slow, &[], now() + TimeDelta::minutes(99), &Reader::default()), []);
-    }
-
-    #[test]
-    fn every_kind_has_its_word_as_programs_read_it() {
-        for kind in ConcernKind::ALL {
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
-        }
-    }
-}
+mod tests;

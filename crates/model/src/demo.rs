@@ -1,4 +1,4 @@
-//! The demo hospital as its own page shows it: what is wrong in it, who is at work, and what can be broken.
+//! What the page of the demo hospital shows: its troubles, the jobs at work, and what can be broken.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 /// Everything on the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DemoHospital {
-    /// How many times faster than a real hospital; 0: nobody is at work.
+    /// How many times faster than a real hospital; 0 if no one is at work.
     pub pace: u32,
-    /// What is wrong now, the oldest first.
+    /// The present troubles, oldest first.
     pub troubles: Vec<Trouble>,
-    /// What a person can break.
+    /// What the user can break.
     pub breakages: Vec<Breakage>,
     /// The consumers' jobs, in the order of the systems.
     pub jobs: Vec<Job>,
-    /// Feeds that can be opened: what they hold, and their path on this server.
+    /// Feeds that can be opened: their content, and their path on this server.
     pub feeds: Vec<(String, String)>,
 }
 
@@ -24,27 +24,27 @@ pub struct Trouble {
     pub id: i64,
     /// A sentence.
     pub title: String,
-    /// What comes of it: a sentence.
+    /// A sentence.
     pub effect: String,
     pub began_at: DateTime<Utc>,
     /// When it ends by itself.
     pub until: Option<DateTime<Utc>>,
-    /// How many records it is of; `None`: everything.
+    /// Number of affected records; `None`: all.
     pub records: Option<u64>,
-    /// How many of the records that come next it will be of, too.
+    /// How many of the next records it will affect as well.
     pub catches: u64,
-    /// The button that ends it. Without one a person cannot.
-    pub mend: Option<String>,
+    /// Label of the button that ends it. `None` if the user cannot end it.
+    pub fix: Option<String>,
 }
 
-/// Something that a person can break.
+/// Something that the user can break.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breakage {
-    /// Names it in the form.
+    /// Its name in the form.
     pub word: String,
-    /// The button.
+    /// Label of the button.
     pub label: String,
-    /// What comes of it: a sentence.
+    /// A sentence.
     pub effect: String,
 }
 
@@ -53,21 +53,21 @@ pub struct Breakage {
 pub struct Job {
     pub system: String,
     pub feed: String,
-    /// Seconds between two runs that read what is new, and between two that retry.
+    /// Seconds between two runs that read new events, and between two that retry.
     pub feed_interval_secs: f64,
     pub retry_interval_secs: f64,
-    /// The last runs, if there were any.
+    /// The last runs; `None` if there were none.
     pub read: Option<Run>,
     pub retried: Option<Run>,
 }
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub at: DateTime<Utc>,
     /// Events that were processed, or retried with success.
     pub succeeded: u64,
     pub failed: u64,
-    /// Why the run ended before it came to all: the library's own words.
+    /// Why the run ended early, in the library's words.
     pub ended: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! What differs between the first error of an event and its latest one.
+//! The differences between the first error of an event and its latest one.
 //!
 //! The texts are the library's: several thousand characters of stack trace that are mostly equal. The cost stays
-//! bounded for whatever else stands there: beyond the limits, texts are compared as a whole.
+//! bounded for any other text: what exceeds the limits is compared as a whole.
 
 use super::error_text::{headline, shape};
 
@@ -20,16 +20,16 @@ pub struct Segment {
 /// How two error texts differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The same fault, apart from uuids, numbers, quoted values and names.
+    /// Whether the fault is the same, apart from uuids, numbers, quoted values and names.
     pub same_fault: bool,
-    /// The texts, each whole but for the line with the feed's page, which only first errors have. Joined, the segments
-    /// are the text.
+    /// The texts, each whole except for the line with the feed's page, which only first errors have. Joined, the
+    /// segments are the text.
     pub first: Vec<Segment>,
     pub latest: Vec<Segment>,
 }
 
 impl Difference {
-    /// Nothing differs.
+    /// Returns whether nothing differs.
     pub fn is_none(&self) -> bool {
         self.first.iter().chain(&self.latest).all(|segment| !segment.changed)
     }
@@ -51,7 +51,7 @@ pub fn differ(first: &str, latest: &str) -> Difference {
     Difference { same_fault, first: marks.first, latest: marks.latest }
 }
 
-/// Without the library's first line: it is in no retry log, and differs always.
+/// Removes the library's first line: no retry log has it, and it always differs.
 fn without_page(text: &str) -> &str {
     match text.split_once('\n') {
         Some((line, rest)) if line.starts_with("Failed processing event in feed [") => rest,
@@ -59,21 +59,21 @@ fn without_page(text: &str) -> &str {
     }
 }
 
-/// The first lines, each with its line end, and what stands behind them.
+/// Returns the first lines, each with its line end, and the rest of the text.
 fn split_lines(text: &str) -> (Vec<&str>, &str) {
     let lines: Vec<&str> = text.split_inclusive('\n').take(LINES).collect();
     let length = lines.iter().map(|line| line.len()).sum::<usize>();
     (lines, text.get(length..).unwrap_or(""))
 }
 
-/// A stretch of both sequences: equal, or replaced. Half-open ranges.
+/// A stretch of both sequences: equal, or replaced. The ranges are half-open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Equal { first: std::ops::Range<usize>, latest: std::ops::Range<usize> },
     Replaced { first: std::ops::Range<usize>, latest: std::ops::Range<usize> },
 }
 
-/// The longest common subsequence of two sequences as alternating stretches.
+/// Returns the longest common subsequence of two sequences as alternating stretches.
 fn align(first: &[&str], latest: &[&str]) -> Vec<Step> {
     let head = first.iter().zip(latest).take_while(|(one, other)| one == other).count();
     let tail = first.iter().skip(head).rev().zip(latest.iter().skip(head).rev()).take_while(|(a, b)| a == b).count();
@@ -86,7 +86,7 @@ fn align(first: &[&str], latest: &[&str]) -> Vec<Step> {
     stretches(&pairs, first.len(), latest.len())
 }
 
-/// Pairs of equal elements that make up the longest common subsequence.
+/// Returns the pairs of equal elements that form the longest common subsequence.
 fn common(first: &[&str], latest: &[&str]) -> Vec<(usize, usize)> {
     let width = latest.len() + 1;
     // lengths[i * width + j]: the longest common subsequence of first[i..] and latest[j..].
@@ -184,8 +184,8 @@ impl Marks {
     }
 }
 
-/// Words (a uuid or a number is one) and what stands between them, each character by itself. Behind the limit, all that
-/// is left is one word.
+/// Returns the words (a uuid or a number is one), and each character between them. From the limit on, the rest is one
+/// word.
 fn split_words(line: &str) -> Vec<&str> {
     let in_word = |character: char| character.is_alphanumeric() || character == '-' || character == '_';
     let mut words = Vec::new();

@@ -1,8 +1,8 @@
-//! What people call a failed event: the kind of its record and the record's id, and where it was to go:
-//! `Lab result 3653b294…e854 → OpenMRS`. One name on every page, in exports and in operations. Pure functions.
+//! Display names of failed events: the kind of the record and its id, and the application that was to process it: `Lab
+//! result 3653b294…e854 → OpenMRS`. One name on every page, in exports and in operations. Pure functions.
 //!
-//! The kind comes from the event's title first, because the table, the ledger and the copies of discarded events all have
-//! it; the payload and the feed's category stand in where the title says nothing.
+//! The kind comes from the event's title first, because the table, the ledger and the copies of discarded events all
+//! have it; the payload and the feed's category are used if the title says nothing.
 
 use std::borrow::Cow;
 
@@ -15,14 +15,14 @@ use super::{
     words::capitalised,
 };
 
-/// Characters of a kind: a title can be any text.
+/// The longest kind, in characters: a title can be any text.
 const LONGEST_KIND: usize = 40;
 
-/// What a name is made of. What is not known is left out.
+/// The parts of a name. Unknown ones are left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Naming<'a> {
     pub title: Option<&'a str>,
-    /// The payload, or what [`super::payload::reference`] leaves of it.
+    /// The payload, or its [`super::payload::reference`].
     pub payload: Option<&'a str>,
     /// The uuid of the record.
     pub record: Option<&'a str>,
@@ -31,7 +31,7 @@ pub struct Naming<'a> {
 }
 
 impl Naming<'_> {
-    /// The kind of record: `Lab result`, `Encounter`; `Event` where nothing tells it.
+    /// Returns the kind of record: `Lab result`, `Encounter`; `Event` if it is unknown.
     pub fn kind(&self) -> String {
         let title = self.title.map(str::trim).filter(|title| title.chars().any(char::is_alphabetic));
         let known = title.and_then(kind_of_title).map(str::to_owned);
@@ -43,13 +43,13 @@ impl Naming<'_> {
         known.unwrap_or_else(other)
     }
 
-    /// The id that tells it from others: the record's uuid, else the event's id.
+    /// Returns the id that distinguishes it from others: the record's uuid, else the event's id.
     pub fn id(&self) -> Option<String> {
         let record = self.record.map(str::to_owned).or_else(|| self.payload.and_then(record_uuid));
         record.or_else(|| self.event_id.map(str::to_owned)).filter(|id| !id.trim().is_empty())
     }
 
-    /// The record, its id shortened for the eye: `Lab result 3653b294…e854`.
+    /// Returns the record with its id shortened: `Lab result 3653b294…e854`.
     pub fn record(&self) -> String {
         match self.id() {
             Some(id) => format!("{} {}", self.kind(), short_id(&id)),
@@ -57,19 +57,19 @@ impl Naming<'_> {
         }
     }
 
-    /// The record with as much of its id as is read aloud well: `Lab result 3653b294`.
+    /// Returns the record with the part of its id that is easily read aloud: `Lab result 3653b294`.
     pub fn spoken(&self) -> Option<String> {
         let id = short_id(&self.id()?);
         Some(format!("{} {}", self.kind(), id.split('…').next().unwrap_or(&id)))
     }
 
-    /// The record, and the application that was to process it: `Lab result 3653b294…e854 → OpenMRS`.
+    /// Returns the record, and the application that was to process it: `Lab result 3653b294…e854 → OpenMRS`.
     pub fn event(&self, application: &str) -> String {
         format!("{} → {}", self.record(), visible(application))
     }
 }
 
-/// Titles of Bahmni's own events whose words say less than people do.
+/// Returns plainer words for some titles of Bahmni's own events.
 fn kind_of_title(title: &str) -> Option<&'static str> {
     Some(match title.to_lowercase().as_str() {
         "accession" => "Lab result",
@@ -86,7 +86,7 @@ fn kind_of_title(title: &str) -> Option<&'static str> {
 }
 
 impl FailedEventRow {
-    /// What its name is made of.
+    /// Returns what its name is made of.
     pub fn naming(&self) -> Naming<'_> {
         Naming {
             title: self.title.as_deref(),
@@ -99,7 +99,7 @@ impl FailedEventRow {
 }
 
 impl LedgerEvent {
-    /// What its name is made of.
+    /// Returns what its name is made of.
     pub fn naming(&self) -> Naming<'_> {
         Naming {
             title: self.title.as_deref(),

@@ -1,7 +1,8 @@
-//! What the state of a feed means, in sentences: the cause, and what to do. Pure functions, so that every claim has a test.
+//! Sentences that explain the state of a feed: the cause, and what to do. Pure functions, so that every claim has a
+//! test.
 //!
-//! A sentence never says more than the console knows. It sees tables, not the consumer: whether a consumer runs at all,
-//! and whether a retry will succeed, it cannot know. A limit that was not configured is called assumed.
+//! A sentence never says more than the console knows. The console sees tables, not the consumer: it cannot know whether
+//! a consumer runs at all, nor whether a retry will succeed. A limit that was not configured is called assumed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -15,18 +16,18 @@ use super::{
     words::{count, count_first, number, span},
 };
 
-/// Why something is as it is, and what to do about it.
+/// The cause of a condition, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saying {
     pub cause: String,
     pub todo: String,
 }
 
-/// What a retry of events without a feed address comes to.
+/// Says that events without a feed address cannot be retried.
 pub const NEVER_FOUND: &str = "These events have no feed address. They cannot be retried.";
 
-/// The state of a feed, explained with all that is known of it, its marker's fault and its overdue retry job among it, and with
-/// times as this reader has them.
+/// Explains the state of a feed, including the fault of its marker and its overdue retry job, with times in the
+/// reader's zone and format.
 pub fn feed(feed: &Feed, info: &ApplicationInfo, reader: &Reader) -> Saying {
     let counts = feed.counts;
     let Saying { mut cause, mut todo } = of_state(feed, info);
@@ -43,24 +44,24 @@ pub fn feed(feed: &Feed, info: &ApplicationInfo, reader: &Reader) -> Saying {
     }
     if let Some(since) = feed.signs.unretried_since {
         let saying = overdue(feed, info, since, reader);
-        // A failing feed's own words have counted those that wait.
+        // The cause of a failing feed already counts the waiting events.
         let late = match feed.state {
             FeedState::Failing => no_retry_since(feed, info, since, reader),
             _ => saying.cause,
         };
         cause.push_str(&format!(" {late}"));
-        // What is said of those that wait takes for granted that somebody retries them.
+        // The advice on waiting events assumes that the retry job runs.
         let more = counts.exhausted > 0 || feed.marker_fault().is_some() || feed.signs.unpublished.is_some();
         todo = if more { format!("{} {todo}", saying.todo) } else { saying.todo };
     }
     with_rows(feed, Saying { cause, todo })
 }
 
-/// The state of a feed, explained where its marker's fault and its retry job are explained beside it.
+/// Explains the state of a feed where the fault of its marker and its retry job are explained separately.
 pub fn state(feed: &Feed, info: &ApplicationInfo) -> Saying {
     let saying = of_state(feed, info);
     let unread = feed.marker_fault().is_some() || feed.signs.unpublished.is_some();
-    // What the fault asks for is what to do about a marker that does not move.
+    // The advice on the fault covers a marker that does not move.
     let todo = if feed.state == FeedState::Stalled && unread { String::new() } else { saying.todo };
     with_rows(feed, Saying { todo, ..saying })
 }
@@ -87,7 +88,7 @@ fn of_state(feed: &Feed, info: &ApplicationInfo) -> Saying {
     Saying { cause, todo }
 }
 
-/// Adds what is to be known of a feed's read positions, and what to do with rows that no retry helps.
+/// Adds notes on a feed's read positions, and what to do with rows that no retry helps.
 fn with_rows(feed: &Feed, saying: Saying) -> Saying {
     let (counts, Saying { mut cause, mut todo }) = (feed.counts, saying);
     match feed.markers.len() {
@@ -114,7 +115,7 @@ fn with_rows(feed: &Feed, saying: Saying) -> Saying {
     Saying { cause, todo }
 }
 
-/// Says of the exhausted events of a feed that have no time what is the matter with them.
+/// Explains why the feed's exhausted events without a time of failure must be discarded.
 pub fn timeless(feed: &Feed) -> String {
     match feed.counts.beyond_help {
         1 => "1 event has no time of failure: a retry of it would block all retries of the feed. Discard the event."
@@ -126,7 +127,7 @@ pub fn timeless(feed: &Feed) -> String {
     }
 }
 
-/// A marker that the consumer cannot go on from, explained.
+/// Explains a marker from which the consumer cannot continue.
 pub fn marker_fault(feed: &Feed, fault: MarkerFault<'_>) -> Saying {
     let position = position(feed);
     let cause = match fault {
@@ -151,7 +152,7 @@ pub fn marker_fault(feed: &Feed, fault: MarkerFault<'_>) -> Saying {
     Saying { cause, todo: todo.to_owned() }
 }
 
-/// A retry job that has not come for long, explained, with times as this reader has them.
+/// Explains an overdue retry job, with times in the reader's zone and format.
 pub fn overdue(feed: &Feed, info: &ApplicationInfo, since: DateTime<Utc>, reader: &Reader) -> Saying {
     let events = match feed.counts.waiting {
         1 => "1 event is waiting for retry".to_owned(),
@@ -178,7 +179,7 @@ fn position(feed: &Feed) -> String {
     }
 }
 
-/// A marker that names what the feed's publisher does not have, explained.
+/// Explains a marker that names something the feed's publisher does not have.
 pub fn unpublished(feed: &Feed, what: &Unpublished) -> Saying {
     let position = position(feed);
     let cause = match what {
@@ -221,7 +222,7 @@ pub fn unpublished(feed: &Feed, what: &Unpublished) -> Saying {
     Saying { cause, todo: todo.to_owned() }
 }
 
-/// A queue that nobody empties, explained.
+/// Explains a queue that no job empties.
 pub fn queue(queue: &Queue, age: TimeDelta) -> Saying {
     let at_least = if queue.is_dated() { "" } else { "at least " };
     let age = format!("{at_least}{}", span(age.num_seconds().unsigned_abs()));
@@ -254,15 +255,15 @@ fn stopped_todo(feed: &Feed, limits: &Limits) -> String {
         return format!("Open the events and fix the cause. The feed is read again below {max} failed events.");
     }
     let mut todo = format!("Fix the cause first, then retry {}.", count(counts.exhausted, "event"));
-    // Of those that wait for a retry job which does not come that would not be true.
+    // Not true of waiting events while the retry job is overdue.
     if counts.waiting > 0 && feed.signs.unretried_since.is_none() {
         todo.push_str(&format!(" {} will be retried automatically.", number(counts.waiting)));
     }
     todo
 }
 
-/// The limit of a feed that is close to it, by the setting `near_limit`. `None`: it is far from it, has reached it, or has
-/// none.
+/// Returns the limit of a feed that is close to it, by the setting `near_limit`. `None` if the feed is far from its
+/// limit, has reached it, or has none.
 pub fn near_limit(feed: &Feed, info: &ApplicationInfo) -> Option<u64> {
     let (max, percent) = (info.limits_of(feed.uri.as_deref()).max_failed_events?, info.concerns.near_limit_percent?);
     let near = u128::from(feed.counts.total) * 100 >= u128::from(max) * u128::from(percent);
@@ -290,7 +291,7 @@ fn near_limit_todo(feed: &Feed, limits: &Limits) -> String {
     }
 }
 
-/// The failed events of a feed by state, states without any left out: how many, and what they are.
+/// Returns the failed events of a feed by state, without empty states: their number, and the words for the state.
 fn parts(feed: &Feed) -> Vec<(u64, &'static str)> {
     let counts = feed.counts;
     let unknown = counts.total.saturating_sub(counts.waiting).saturating_sub(counts.exhausted);
@@ -314,7 +315,7 @@ fn failing_cause(feed: &Feed, limits: &Limits) -> String {
             format!("{events}: {}.", parts.join(", "))
         }
     };
-    // Far from the limit it is no news.
+    // Not worth saying far from the limit.
     let near = |max: &u64| counts.total >= max / 10;
     if let Some(max) = limits.max_failed_events.filter(near) {
         let assumed = if limits.assumed { ", as assumed" } else { "" };
@@ -357,7 +358,7 @@ fn unknown(feed: &Feed) -> (String, String) {
     ("No read position and no failed events. Status unknown.".to_owned(), "Nothing to do.".to_owned())
 }
 
-/// Explains failures, or events in the queue, whose times lay in the future when they were seen; `None` where there are
+/// Explains failures, or events in the queue, whose times were in the future when they were polled. `None` if there are
 /// none.
 pub fn ahead(view: &ApplicationView) -> Option<Saying> {
     let (seen, at) = (view.seen.as_ref()?, view.seen_at?);

@@ -12,7 +12,7 @@ use super::{
 
 /// The `id` of a row in a source. Wide enough for MySQL's `bigint unsigned` and PostgreSQL's `numeric(10,0)`.
 ///
-/// Travels as a string in JSON: a browser's numbers are exact only up to 2^53.
+/// A string in JSON: a browser's numbers are exact only up to 2^53.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId(pub i128);
 
@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for RowId {
     }
 }
 
-/// What names a failed event: the application's key and the row's id. Event ids repeat across feeds and cannot.
+/// Identifies a failed event: the application's key and the row's id. Event ids repeat across feeds and cannot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EventKey {
     pub app: String,
@@ -53,16 +53,17 @@ pub struct EventKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventState {
-    /// retries < maxRetry: the consumer will try again by itself.
+    /// retries < maxRetry: the consumer will retry it by itself.
     Waiting,
-    /// retries >= maxRetry: nobody will try again until a person retries.
+    /// retries >= maxRetry: not retried until a user requests it.
     Exhausted,
     /// The table has no `retries` column, or it is NULL.
     Unknown,
 }
 
 impl EventState {
-    /// `None` for `retries` is SQL NULL or a missing column. Without a maxRetry nobody retries: exhausted.
+    /// Returns the state. `None` for `retries` is SQL NULL or a missing column. Without a maxRetry no job retries:
+    /// exhausted.
     pub fn of(retries: Option<i64>, limits: &Limits) -> Self {
         match (retries, limits.max_retry) {
             (None, _) => EventState::Unknown,
@@ -79,7 +80,7 @@ pub struct FailedEventRow {
     pub app: String,
     pub id: RowId,
     pub feed_uri: Option<String>,
-    /// When it failed first; where [`FailedEventRow::moves`], when its row was changed last.
+    /// When it first failed; if [`FailedEventRow::moves`], when its row was last changed.
     pub failed_at: Option<Stamp>,
     /// The beginning of the first error (300 characters in lists).
     pub error: Option<String>,
@@ -90,16 +91,16 @@ pub struct FailedEventRow {
     pub retries: Option<i64>,
     pub tags: Option<String>,
     pub state: EventState,
-    /// The database rewrites `failed_at` with every change of the row (MySQL: ON UPDATE CURRENT_TIMESTAMP).
+    /// Whether the database rewrites `failed_at` with every change of the row (MySQL: ON UPDATE CURRENT_TIMESTAMP).
     #[serde(default)]
     pub moves: bool,
-    /// When the ledger saw it first, or the `failed_at` that it had then, whichever is earlier.
+    /// When the ledger first saw it, or its `failed_at` at that time, whichever is earlier.
     #[serde(default)]
     pub first_sight: Option<DateTime<Utc>>,
-    /// The newest failed retry of its present failure; `None`: none is known, and the first error is the latest.
+    /// The newest failed retry of its present failure. `None` if none is known, and the first error is the latest.
     #[serde(default)]
     pub latest: Option<Latest>,
-    /// What the innermost cause of its latest error says, where more of the error was read than is here.
+    /// What the innermost cause of its latest error says, if more of the error was read than is here.
     #[serde(default)]
     pub cause: Option<String>,
     /// Its group and its failed retries, as far as the ledger knows them.
@@ -107,12 +108,12 @@ pub struct FailedEventRow {
     pub known: Option<KnownOf>,
 }
 
-/// What the ledger knows of a failed event beyond its row.
+/// What the ledger knows of a failed event in addition to its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownOf {
     /// The group of its latest error.
     pub group: i64,
-    /// Failed retries that were seen.
+    /// Number of failed retries that were seen.
     pub attempts: u64,
 }
 
@@ -120,17 +121,17 @@ pub struct KnownOf {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Latest {
     pub failed_at: Option<Stamp>,
-    /// The beginning of its error, as much as of the first one.
+    /// The beginning of its error, as long as that of the first one.
     pub error: Option<String>,
 }
 
 impl FailedEventRow {
-    /// The latest error: of the newest failed retry, or the first one where no retry has an error on record.
+    /// Returns the latest error: of the newest failed retry, or the first one if no retry has a recorded error.
     pub fn latest_error(&self) -> Option<&str> {
         self.latest.as_ref().and_then(|latest| latest.error.as_deref()).or(self.error.as_deref())
     }
 
-    /// When the latest error was.
+    /// Returns when the latest error occurred.
     pub fn latest_at(&self) -> Option<&Stamp> {
         match &self.latest {
             Some(latest) => latest.failed_at.as_ref(),
@@ -138,7 +139,7 @@ impl FailedEventRow {
         }
     }
 
-    /// When it failed first. Where `failed_at` moves, the first sight is nearer to that, if it was earlier.
+    /// Returns when it first failed. If `failed_at` moves, the first sight is closer to that, if it was earlier.
     pub fn failed_since(&self) -> FailedSince {
         let at = self.failed_at.as_ref().and_then(|stamp| stamp.at);
         match self.first_sight {
@@ -150,37 +151,37 @@ impl FailedEventRow {
         }
     }
 
-    /// What the innermost cause of the latest error says in one sentence, made visible; never empty.
+    /// Returns what the innermost cause of the latest error says in one sentence, made visible; never empty.
     pub fn says(&self) -> String {
         self.cause.clone().unwrap_or_else(|| says(self.latest_error()))
     }
 
-    /// From when on failed retries of its event are of its present failure: see [`present_since`]. `first_sight`: when the
-    /// ledger saw the row first, or the `failed_at` that it had then.
+    /// Returns from when on failed retries of its event belong to its present failure: see [`present_since`].
+    /// `first_sight`: when the ledger first saw the row, or its `failed_at` at that time.
     pub fn present_since(&self, first_sight: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         present_since(self.failed_at.as_ref().and_then(|stamp| stamp.at), self.moves, first_sight)
     }
 
-    /// How many of the newest failed retries of its event are of its present failure whatever their times: see
-    /// [`surely_present`].
+    /// Returns how many of the newest failed retries of its event belong to its present failure whatever their times:
+    /// see [`surely_present`].
     pub fn surely_present(&self, logged: u64, newest_is_present: bool) -> u64 {
         surely_present(self.moves, self.retries, logged, newest_is_present)
     }
 }
 
-/// When a failed event failed first, as far as that is known.
+/// When a failed event first failed, as far as that is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FailedSince {
     /// Its first failure.
     First(Option<Stamp>),
-    /// The database does not keep the first failure; the console saw it failed then.
+    /// The database does not keep the first failure; the console saw it failed at this time.
     Seen(DateTime<Utc>),
     /// The database does not keep the first failure: this is the last change of its row.
     Changed(Option<Stamp>),
 }
 
 impl FailedSince {
-    /// What the time is.
+    /// Returns what the time means.
     pub fn word(&self) -> &'static str {
         match self {
             FailedSince::First(_) => "first failed",
@@ -197,21 +198,23 @@ impl FailedSince {
     }
 }
 
-/// What the innermost cause of an error says in one sentence, made visible; never empty. Lists, pages and exports all name
-/// an error by this.
+/// Returns what the innermost cause of an error says in one sentence, made visible; never empty. Lists, pages and
+/// exports all name an error by this.
 pub fn says(error: Option<&str>) -> String {
     let said = error.map(headline).unwrap_or_default();
     if said.trim().is_empty() { "No error text".to_owned() } else { visible(&said) }
 }
 
-/// How long before the last change of a row the failed retry can have been logged that changed it: the consumer takes
-/// the time of the one from its own clock, before it writes, and the database that of the other.
+/// How long before the last change of a row the failed retry that changed it can have been logged: the consumer reads
+/// the time of the log entry from its own clock, before it writes; the database sets the time of the change.
 const LOGGED_BEFORE: TimeDelta = TimeDelta::seconds(60);
 
-/// From when on failed retries of an event are of the present failure of a row. Those before are of an earlier failure of
-/// the same event, whose row is gone while its retry log stayed. `None`: that is not known, and all of them count.
+/// Returns from when on failed retries of an event belong to the present failure of a row. Earlier ones belong to an
+/// earlier failure of the same event, whose row was deleted while its retry log remained. `None` if that is not known,
+/// and all of them count.
 ///
-/// `moves`: `failed_at` is the time of the last change. Then only the time tells that the row had when it was seen first.
+/// `moves`: `failed_at` is the time of the last change. Then only the time that the row had when it was first seen is
+/// conclusive.
 pub fn present_since(
     failed_at: Option<DateTime<Utc>>,
     moves: bool,
@@ -225,14 +228,15 @@ pub fn present_since(
     Some(failed_at.trunc_subsecs(0))
 }
 
-/// How many of the newest failed retries of an event are of the present failure of its row, whatever [`present_since`] says of
-/// their times: the consumer adds one to `retries` with every failed retry that it logs. `logged`: the failed retries of the
-/// event that the log has. `newest_is_present`: the newest of them is by its time.
+/// Returns how many of the newest failed retries of an event belong to the present failure of its row, whatever
+/// [`present_since`] says of their times: the consumer adds one to `retries` with every failed retry that it logs.
+/// `logged`: the number of failed retries of the event in the log. `newest_is_present`: whether the newest of them
+/// belongs to it by its time.
 ///
-/// Where `failed_at` does not move there is no need for it: that time itself tells which are. Where it moves, the row may
-/// have been retried long before it was seen first. It may also have been changed by other hands since, so that even the newest
-/// retry is older; but then the log has them all. Where it has fewer than the row counts, and none from the time of the row,
-/// what it has is of an earlier failure: the last retry would have been logged when it moved the time.
+/// If `failed_at` does not move this is not needed: that time itself decides. If it moves, the row may have been
+/// retried long before it was first seen. It may also have been changed by another client since, so that even the
+/// newest retry is older; but then the log has them all. If the log has fewer than the row counts, and none from the
+/// time of the row, these belong to an earlier failure: the last retry would have been logged when it moved the time.
 pub fn surely_present(moves: bool, retries: Option<i64>, logged: u64, newest_is_present: bool) -> u64 {
     let counted = retries.and_then(|retries| u64::try_from(retries).ok()).unwrap_or_default();
     if moves && (newest_is_present || logged >= counted) { counted } else { 0 }
@@ -247,28 +251,28 @@ pub struct FailedEvent {
     pub error_chars: u64,
     pub payload_chars: u64,
     pub error_hash_code: Option<i64>,
-    /// The failed retries of its present failure, oldest first; the newest [`FailedEvent::ATTEMPT_LIMIT`] of them.
+    /// The failed retries of its present failure, oldest first; only the newest [`FailedEvent::ATTEMPT_LIMIT`].
     pub attempts: super::Availability<Vec<Attempt>>,
-    /// How many of them there are in all.
+    /// Their total number.
     pub attempts_total: u64,
-    /// Those in the retry log that are of an earlier failure of the same event, oldest first; the newest
-    /// [`FailedEvent::EARLIER_LIMIT`] of them.
+    /// Failed retries in the retry log that belong to an earlier failure of the same event, oldest first; only the
+    /// newest [`FailedEvent::EARLIER_LIMIT`].
     pub earlier: Vec<Attempt>,
-    /// How many of them there are in all.
+    /// Their total number.
     pub earlier_total: u64,
 }
 
 impl FailedEvent {
-    /// Characters of error text and payload that a page carries at the most; the whole can be downloaded.
+    /// The most characters of error text and payload on a page; the whole can be downloaded.
     pub const TEXT_LIMIT: u32 = 64 * 1024;
-    /// The same of an attempt's error, but for the latest one. The consumers cut at 4,000.
+    /// The same for an attempt's error, except the latest one. The consumers cut at 4,000.
     pub const ATTEMPT_TEXT_LIMIT: u32 = 16 * 1024;
-    /// Attempts that a page carries.
+    /// The most attempts on a page.
     pub const ATTEMPT_LIMIT: u32 = 50;
-    /// Attempts of earlier failures that a page carries.
+    /// The most attempts of earlier failures on a page.
     pub const EARLIER_LIMIT: u32 = 10;
 
-    /// The newest failed retry of its present failure: its error is the latest one.
+    /// Returns the newest failed retry of its present failure: its error is the latest one.
     pub fn latest(&self) -> Option<&Attempt> {
         self.attempts.here().and_then(|attempts| attempts.last())
     }
@@ -278,12 +282,12 @@ impl FailedEvent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     pub id: RowId,
-    /// As logged; differs from the failed event's where host names were rewritten later.
+    /// As logged; differs from the failed event's if host names were rewritten later.
     pub feed_uri: Option<String>,
     pub failed_at: Option<Stamp>,
     /// Cut at [`FailedEvent::TEXT_LIMIT`] characters.
     pub error: Option<String>,
-    /// The error has more than that; the whole can be downloaded.
+    /// Whether the error has more than that; the whole can be downloaded.
     #[serde(default)]
     pub error_cut: bool,
     pub event_id: Option<String>,
@@ -302,7 +306,7 @@ mod tests {
     #[test]
     fn what_was_tried_before_the_first_failure_is_of_an_earlier_one() {
         assert_eq!(present_since(at("2026-11-26T10:00:00.7Z"), false, None), at("2026-11-26T10:00:00Z"));
-        // The ledger may have seen the row later, or an older one with this id: failed_at itself says it.
+        // The ledger may have seen the row later, or an older one with this id: failed_at itself decides.
         assert_eq!(
             present_since(at("2026-11-26T10:00:00Z"), false, at("2026-11-01T00:00:00Z")),
             at("2026-11-26T10:00:00Z")
@@ -338,7 +342,7 @@ mod tests {
         let late = FailedEventRow { first_sight: at("2026-11-26T10:00:00Z"), ..moving.clone() };
         assert_eq!(late.failed_since(), FailedSince::Changed(stamp));
         assert_eq!(FailedEventRow { first_sight: None, ..moving }.failed_since().word(), "last changed");
-        // The latest error is the one that a row is named by.
+        // A row is named by its latest error.
         assert_eq!((row.says().as_str(), row.latest_error()), ("first", Some("first")));
         let again = FailedEventRow { latest: Some(Latest { failed_at: None, error: Some("again".into()) }), ..row };
         assert_eq!((again.says().as_str(), again.latest_error()), ("again", Some("again")));
@@ -358,10 +362,10 @@ mod tests {
         for (logged, newest_is_present, surely) in [
             (1, false, 0),
             (4, false, 0),
-            // Other hands moved the time.
+            // Another client moved the time.
             (5, false, 5),
             (6, false, 5),
-            // Somebody shortened the log.
+            // The log was shortened.
             (1, true, 5),
         ] {
             let told = surely_present(true, Some(5), logged, newest_is_present);

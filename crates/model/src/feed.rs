@@ -1,4 +1,4 @@
-//! A feed as its consumer sees it, and the one place that decides what state it is in.
+//! A feed as its consumer sees it, and the only code that decides its state.
 
 use std::borrow::Cow;
 
@@ -18,16 +18,16 @@ pub struct Marker {
     pub page_uri: Option<String>,
 }
 
-/// Why a consumer cannot go on from a marker.
+/// Why a consumer cannot continue from a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkerFault<'a> {
-    /// It names no page, or one of blanks.
+    /// It names no page, or only blanks.
     NoPage,
-    /// What it names as the page is no address of one.
+    /// Its page is not an address.
     NoAddress(&'a str),
-    /// The address that it names is of no page: pages have numbers from 1 on, and the newest is `recent` as well.
+    /// Its page is an address, but not of a page: pages have numbers from 1 on, and the newest is `recent` as well.
     NoNumber(&'a str),
-    /// What it names as the entry read last is no entry's id.
+    /// Its last entry read is not an entry's id.
     NoEntry(&'a str),
 }
 
@@ -36,22 +36,22 @@ pub enum MarkerFault<'a> {
 pub enum Unpublished {
     /// No event of the publisher has this entry's id.
     Entry(String),
-    /// The event with this entry's id is on another feed: that of this category.
+    /// The event with this entry's id is on another feed, the one of this category.
     OtherCategory { entry: String, category: String },
-    /// A page beyond the last that the publisher has of this feed.
+    /// A page after the last that the publisher has of this feed.
     Page { page: u64, last: u64 },
     /// The event with this entry's id is on another page of the feed, within these.
     OtherPage { entry: String, page: u64, within: (u64, u64) },
 }
 
 impl Marker {
-    /// The number of the page it names, where that is the address of a numbered page.
+    /// Returns the number of the page it names, if that is the address of a numbered page.
     pub fn page_number(&self) -> Option<u64> {
         last_part(self.page_uri.as_deref().filter(|page| is_page_address(page))?).parse().ok()
     }
 
-    /// Why no consumer can go on from it, whatever the publisher has. `None`: it names a page by its address, and an entry
-    /// or none (a consumer begins with the page's first entry then).
+    /// Returns why no consumer can continue from it, whatever the publisher has. `None` if it names a page by its
+    /// address, and an entry or none (then a consumer begins with the page's first entry).
     pub fn fault(&self) -> Option<MarkerFault<'_>> {
         let filled = |text: &'_ Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
         let page = self.page_uri.as_deref().unwrap_or_default();
@@ -70,44 +70,44 @@ impl Marker {
     }
 }
 
-/// Whether a text is the address of a page: HTTP or HTTPS, with a host. (Markers that a person or a script filled in hold
-/// such texts as `?`.)
+/// Returns whether a text is the address of a page: HTTP or HTTPS, with a host. (Markers filled in by hand or by a
+/// script hold texts such as `?`.)
 fn is_page_address(text: &str) -> bool {
     let Some((scheme, rest)) = text.trim().split_once("://") else { return false };
     let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     web && rest.starts_with(|first: char| first.is_alphanumeric() || first == '[')
 }
 
-/// The last part of an address's path.
+/// Returns the last part of an address's path.
 fn last_part(address: &str) -> &str {
     let path = address.split(['?', '#']).next().unwrap_or(address);
     path.trim().trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
-/// Whether a publisher can have a page under this address. What one makes of a query is not known.
+/// Returns whether a publisher can have a page under this address. How it interprets a query is not known.
 fn may_be_page(address: &str) -> bool {
     let name = last_part(address);
     address.contains('?') || name == "recent" || name.parse::<u64>().is_ok_and(|number| number > 0)
 }
 
-/// How many failed events a feed has, by state.
+/// The number of failed events of a feed, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedCounts {
     pub waiting: u64,
     pub exhausted: u64,
-    /// All rows, also those whose state cannot be told because the table has no `retries`.
+    /// All rows, including those whose state is unknown because the table has no `retries`.
     pub total: u64,
-    /// Of the exhausted ones, those that no retry helps: see [`super::Obstacle`].
+    /// The exhausted ones that no retry helps: see [`super::Obstacle`].
     #[serde(default)]
     pub beyond_help: u64,
-    /// Of the waiting ones, those without a time: as long as there is one, the retry job of the feed retries nothing
+    /// The waiting ones without a time: while there is one, the retry job of the feed retries nothing
     /// ([`super::Obstacle::NoTime`]).
     #[serde(default)]
     pub blocking: u64,
 }
 
 impl FeedCounts {
-    /// Whether the states of the rows are known; otherwise the table does not say how often they were retried.
+    /// Returns whether the states of the rows are known; otherwise the table does not hold how often they were retried.
     pub fn states_are_known(&self) -> bool {
         self.total == 0 || self.waiting + self.exhausted > 0
     }
@@ -124,11 +124,12 @@ pub enum FeedState {
     Unknown,
 }
 
-/// What stands as it is in a part of a path.
+/// Escaped in a part of a path: everything except letters, digits and these marks.
 const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The category in a feed's address: the segment before `recent` or before the page's number, as the publisher's tables have
-/// it (`lab%20test` in the address is `lab test`). What does not decode to a text stays as it stands.
+/// Returns the category in a feed's address: the segment before `recent` or before the page's number, as in the
+/// publisher's tables (`lab%20test` in the address is `lab test`). What does not decode to a text is returned
+/// unchanged.
 pub fn category_of(uri: &str) -> Option<Cow<'_, str>> {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     let (rest, page) = path.trim_end_matches('/').rsplit_once('/')?;
@@ -139,13 +140,13 @@ pub fn category_of(uri: &str) -> Option<Cow<'_, str>> {
     Some(percent_decode_str(category).decode_utf8().unwrap_or(Cow::Borrowed(category)))
 }
 
-/// A category as it stands in a feed's address, the opposite of [`category_of`].
+/// Returns a category as encoded in a feed's address, the inverse of [`category_of`].
 pub fn in_address(category: &str) -> Cow<'_, str> {
     utf8_percent_encode(category, IN_A_PATH).into()
 }
 
-/// What stays of a feed's address when its host changes: the last two parts of its path (`encounter/recent`). `None`:
-/// there is no address.
+/// Returns the part of a feed's address that remains when its host changes: the last two parts of its path
+/// (`encounter/recent`). `None` if there is no address.
 pub fn tail_of(uri: Option<&str>) -> Option<(&str, &str)> {
     let uri = uri.filter(|uri| !uri.trim().is_empty())?;
     let mut parts = uri.trim_end_matches('/').rsplit('/');
@@ -160,7 +161,7 @@ pub struct Feed {
     pub uri: Option<String>,
     /// Every marker with this address: none (failures without a marker), usually one, sometimes more.
     pub markers: Vec<Marker>,
-    /// The category read off the address (`…/encounter/recent` → `encounter`), where it has that form.
+    /// The category in the address (`…/encounter/recent` → `encounter`), if it has that form.
     pub category: Option<String>,
     pub counts: FeedCounts,
     pub oldest_failure: Option<Stamp>,
@@ -171,28 +172,28 @@ pub struct Feed {
     pub signs: Signs,
 }
 
-/// What else is known of a feed and its consumer.
+/// Further facts about a feed and its consumer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signs {
-    /// Why nobody knows of its failed events, as a part of a sentence; then its counts say nothing.
+    /// Why its failed events are not known, as a part of a sentence; its counts then mean nothing.
     pub failures_not_known: Option<String>,
-    /// Why nobody knows of its markers, or not all that they say, as a part of a sentence.
+    /// Why its markers, or a part of what they hold, are not known, as a part of a sentence.
     pub markers_not_known: Option<String>,
-    /// What one of its markers names and its publisher does not have, where the console watches both.
+    /// What one of its markers names and its publisher does not have, if the console watches both.
     pub unpublished: Option<Unpublished>,
-    /// Since when events wait and none of them was retried, where its retry job is overdue by that
+    /// Since when events wait without a retry, if its retry job is overdue by that
     /// ([`super::concerns::overdue_since`]).
     pub unretried_since: Option<DateTime<Utc>>,
-    /// When its marker moved last, as far as the console saw it.
+    /// When its marker last moved, as far as the console saw it.
     #[serde(default)]
     pub read_at: Option<DateTime<Utc>>,
-    /// The usual pause between two moves, where enough of them were seen.
+    /// The usual pause between two moves, if enough of them were seen.
     #[serde(default)]
     pub read_every_secs: Option<u64>,
 }
 
 impl Feed {
-    /// The first fault of its markers, as far as they are known.
+    /// Returns the first fault of its markers, as far as they are known.
     pub fn marker_fault(&self) -> Option<MarkerFault<'_>> {
         if self.signs.markers_not_known.is_some() {
             return None;
@@ -200,14 +201,14 @@ impl Feed {
         self.markers.iter().find_map(Marker::fault)
     }
 
-    /// Whether there is a marker that a consumer can go on from.
+    /// Returns whether there is a marker from which a consumer can continue.
     pub fn can_be_read(&self) -> bool {
         self.signs.unpublished.is_none() && self.markers.iter().any(|marker| marker.fault().is_none())
     }
 }
 
 impl FeedState {
-    /// The word in addresses and APIs. What people read: [`super::ShownState`].
+    /// Returns the word in addresses and APIs. [`super::ShownState`] has the words that people read.
     pub fn word(self) -> &'static str {
         match self {
             FeedState::Running => "running",
@@ -218,15 +219,16 @@ impl FeedState {
         }
     }
 
-    /// What can be told from the source alone, by the consumer's own rules (ICT4H/atomfeed, `AtomFeedClient`):
+    /// Returns the state that follows from the source alone, by the consumer's own rules (ICT4H/atomfeed,
+    /// `AtomFeedClient`):
     ///
-    /// - **stopped**: before each entry the consumer counts all failed events of the feed, exhausted ones too, and reads
-    ///   nothing more once there are `max_failed_events`;
+    /// - **stopped**: before each entry the consumer counts all failed events of the feed, exhausted ones too, and
+    ///   reads nothing more once there are `max_failed_events`;
     /// - **failing**: there are failed events, and room for more;
-    /// - **running**: none, and a marker that a consumer can go on from ([`Marker::fault`], [`Unpublished`]);
+    /// - **running**: none, and a marker from which a consumer can continue ([`Marker::fault`], [`Unpublished`]);
     /// - **unknown**: none, and no such marker.
     ///
-    /// [`FeedState::Stalled`] takes a second look, at the publisher, and is never decided here.
+    /// [`FeedState::Stalled`] depends on the publisher too, and is never decided here.
     pub fn of(counts: &FeedCounts, can_be_read: bool, limits: &Limits) -> Self {
         match limits.max_failed_events {
             Some(max) if counts.total >= max => FeedState::Stopped,

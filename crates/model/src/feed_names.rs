@@ -1,5 +1,5 @@
-//! What people call a feed: its category, and who publishes it where the category alone would be another feed's name too.
-//! Pure functions.
+//! Display names of feeds: the category, and the publisher if the category alone would also name another feed. Pure
+//! functions.
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,24 @@ use super::{ApplicationInfo, ApplicationView, Feed, error_text::visible, feed::c
 /// The name of a feed among those that one application reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedName {
-    /// No other feed of the application is of this category.
+    /// No other feed of the application has this category.
     Category(String),
-    /// There is another of this category, from another publisher.
+    /// Another feed has this category, from another publisher.
     Of { category: String, publisher: String },
-    /// Nothing shorter tells it from the others.
+    /// Nothing shorter distinguishes it from the others.
     Address(String),
     /// Failed events without a feed address.
     Nameless,
 }
 
 impl FeedName {
-    /// The name of the feed with this address; `siblings` are the feeds of its application, itself among them or not.
+    /// Returns the name of the feed with this address; `siblings` are the feeds of its application, with or without
+    /// itself.
     pub fn of(uri: Option<&str>, siblings: &[Feed], applications: &[&ApplicationInfo]) -> Self {
         Self::among(uri, siblings.iter().filter_map(|feed| feed.uri.as_deref()), applications)
     }
 
-    /// The same among the feeds with these addresses.
+    /// Returns the same, among the feeds with these addresses.
     pub fn among<'a>(
         uri: Option<&str>,
         siblings: impl Iterator<Item = &'a str> + Clone,
@@ -47,7 +48,7 @@ impl FeedName {
         }
     }
 
-    /// As a heading and in tables: `patient`, `patient (from OpenELIS)`.
+    /// Returns the name for headings and tables: `patient`, `patient (from OpenELIS)`.
     pub fn label(&self) -> String {
         match self {
             Self::Category(category) => category.clone(),
@@ -57,7 +58,7 @@ impl FeedName {
         }
     }
 
-    /// Within a sentence: `the patient feed`, `the patient feed of OpenELIS`.
+    /// Returns the name for a sentence: `the patient feed`, `the patient feed of OpenELIS`.
     pub fn in_sentence(&self) -> String {
         match self {
             Self::Category(category) => format!("the {category} feed"),
@@ -76,11 +77,11 @@ pub struct NamedFeed {
     pub uri: Option<String>,
     /// As [`FeedName::label`].
     pub name: String,
-    /// It has failed events.
+    /// Whether it has failed events.
     pub failing: bool,
 }
 
-/// What people call a feed of an application: its name among those that were last seen, or that it would have among them.
+/// Returns the name of an application's feed among those that were last seen, or the one that it would have among them.
 pub fn called(feeds: &[NamedFeed], applications: &[ApplicationInfo], app: &str, uri: Option<&str>) -> String {
     let of_app = feeds.iter().filter(|feed| feed.app == app);
     let seen = of_app.clone().find(|feed| feed.uri.as_deref() == uri);
@@ -91,7 +92,7 @@ pub fn called(feeds: &[NamedFeed], applications: &[ApplicationInfo], app: &str, 
     seen.map_or_else(unseen, |feed| feed.name.clone())
 }
 
-/// Adds its address to each name of these feeds, given as address and name, that is another's too.
+/// Adds its address to each name of these feeds, given as address and name, that occurs more than once.
 pub fn tell_apart(offered: &mut [(String, String)]) {
     let names: Vec<String> = offered.iter().map(|(_, name)| name.clone()).collect();
     for (uri, name) in offered {
@@ -101,7 +102,7 @@ pub fn tell_apart(offered: &mut [(String, String)]) {
     }
 }
 
-/// The feeds of all applications by name, as last seen.
+/// Returns the named feeds of all applications, as last seen.
 pub fn named(views: &[ApplicationView]) -> Vec<NamedFeed> {
     let applications: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
     let of_view = |view: &ApplicationView| {
@@ -117,8 +118,8 @@ pub fn named(views: &[ApplicationView]) -> Vec<NamedFeed> {
     views.iter().flat_map(of_view).collect()
 }
 
-/// The same feeds, and those that a page tells of although nothing of them was seen any more; each application's are named
-/// among all of them, so that two of one category are told apart there, too.
+/// Returns the same feeds, and those that a page mentions although they are no longer seen; each application's are
+/// named among all of them, so that two of one category are distinguished there, too.
 pub fn with_past(
     mut feeds: Vec<NamedFeed>,
     past: impl IntoIterator<Item = (String, Option<String>)>,
@@ -143,7 +144,7 @@ pub fn with_past(
     feeds
 }
 
-/// Who publishes a feed: the application configured for its address, otherwise the host and port in it.
+/// Returns the publisher of a feed: the application configured for its address, otherwise the host and port in it.
 pub fn publisher<'a>(uri: &'a str, applications: &[&'a ApplicationInfo]) -> Option<&'a str> {
     if let Some(info) = applications.iter().find(|info| info.is_publisher_of(uri)) {
         return Some(&info.name);

@@ -1,7 +1,7 @@
-//! What a list of failed events shows: filter, order and place, all of it in the URL.
+//! The query of a list of failed events: filter, order and place. The URL holds all of it.
 //!
 //! A *place* in a list is kept per source, because each source pages by its own key. It names values, not a row, so it
-//! stays where it is when rows come and go.
+//! remains valid when rows are added or deleted.
 
 use std::{
     borrow::Cow,
@@ -14,21 +14,22 @@ use serde::{Deserialize, Serialize};
 
 use super::{EventState, RowId, error_text::shortened, recent::Recent, search::Search, uuid};
 
-/// Bytes of the longest query string that is read. One that names every application of a hospital, with a place in each
-/// and a text to search for, is a fraction of it.
+/// The longest query string that is read, in bytes. A query that names every application of a hospital, with a place in
+/// each and a search text, is a fraction of it.
 pub const LONGEST_QUERY: usize = 16 << 10;
 
 /// Rows of one page of a list.
 pub const PAGE: u32 = 50;
 
-/// Characters of a text that are searched for. A database compares them with every letter of every text, and no database
-/// can be stopped within one row.
+/// Characters of a text that are searched for. A database compares them with every character of every text, and no
+/// database can be stopped within one row.
 pub const SEARCHED: usize = 200;
 
-/// Characters that a search field takes: people paste whole error texts. What is beyond [`SEARCHED`] is not searched for.
+/// The longest text that a search field accepts, in characters: people paste whole error texts. Only the first
+/// [`SEARCHED`] are searched for.
 pub const PASTED: usize = 1_000;
 
-/// Characters of a name that is asked for: an application, a category, a person.
+/// The longest name in a query, in characters: an application, a category, a person.
 pub const LONGEST_NAME: usize = 200;
 
 /// The order of a list.
@@ -40,12 +41,12 @@ pub enum Order {
     Newest,
     /// Oldest first failure first; rows without a time come first.
     Oldest,
-    /// Highest id first. Only within one application. A text search goes by id, too: downwards for [`Order::Newest`],
+    /// Highest id first. Only within one application. A text search also goes by id: downwards for [`Order::Newest`],
     /// upwards for [`Order::Oldest`].
     IdDown,
     /// Lowest id first: the order in which the consumer retries. Only within one application.
     IdUp,
-    /// Application by application, by name from A to Z, and within each as [`Order::Newest`].
+    /// Applications by name from A to Z, each in the order of [`Order::Newest`].
     Application,
     /// The same from Z to A.
     ApplicationDown,
@@ -55,7 +56,7 @@ impl Order {
     pub const ALL: [Order; 6] =
         [Order::Newest, Order::Oldest, Order::IdDown, Order::IdUp, Order::Application, Order::ApplicationDown];
 
-    /// The value of `sort` in the URL.
+    /// Returns the value of `sort` in the URL.
     pub fn word(self) -> &'static str {
         match self {
             Order::Newest => "newest",
@@ -67,44 +68,44 @@ impl Order {
         }
     }
 
-    /// Whether the database sorts by id alone.
+    /// Returns whether the database sorts by id alone.
     pub fn by_id(self) -> bool {
         matches!(self, Order::IdDown | Order::IdUp)
     }
 
-    /// Whether applications come one after the other.
+    /// Returns whether the list is sorted by application first.
     pub fn by_application(self) -> bool {
         matches!(self, Order::Application | Order::ApplicationDown)
     }
 
-    /// Whether larger keys come first within an application.
+    /// Returns whether larger keys come first within an application.
     pub fn descending(self) -> bool {
         !matches!(self, Order::Oldest | Order::IdUp)
     }
 }
 
-/// Which failed events.
+/// Conditions on failed events, and their order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
     /// Keys of applications; empty: all of them.
     pub apps: Vec<String>,
-    /// Exactly this feed address. `Some("")` asks for rows whose feed_uri is NULL or empty.
+    /// Exactly this feed address. `Some("")` selects rows whose feed_uri is NULL or empty.
     pub feed: Option<String>,
-    /// A category or tag: one of the row's tags, or the category in its feed address; without regard to case.
+    /// A category or tag, case-insensitive: one of the row's tags, or the category in its feed address.
     pub category: Option<String>,
     /// `None`: every state.
     pub state: Option<EventState>,
-    /// Those whose latest error, as far as the ledger has seen it, is the fault with this number.
+    /// Number of the fault of the latest error, as far as the ledger has seen it.
     pub group: Option<i64>,
     /// First failed at or after.
     pub from: Option<DateTime<Utc>>,
-    /// A range up to now that `from` is the beginning of; the address names the range. Whoever reads an address fills in
-    /// `from`, because only they know where the reader's day begins.
+    /// A range up to now that begins at `from`; the URL names the range. The code that reads a URL sets `from`, because
+    /// only it knows where the reader's day begins.
     pub recent: Option<Recent>,
     /// First failed before.
     pub until: Option<DateTime<Utc>>,
-    /// What was typed to be found in event id, title, payload, first or latest error; without regard to case as far as the
-    /// database does that. [`Search`] says how it is understood.
+    /// Text to find in event id, title, payload, first or latest error; case-insensitive as far as the database
+    /// supports that. [`Search`] interprets it.
     pub text: Option<String>,
     pub order: Order,
 }
@@ -112,14 +113,14 @@ pub struct Filter {
 /// The key of a row in a source's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The raw text of `failed_at` ([`super::Stamp::text`]), `None` for NULL; not used when the order is by id.
+    /// The raw text of `failed_at` ([`super::Stamp::text`]), `None` for NULL; unused if the order is by id.
     pub failed_at: Option<String>,
     pub id: RowId,
-    /// The place just after this key (in list order), or just before it.
+    /// Whether the place is just after this key (in list order), or just before it.
     pub after: bool,
 }
 
-/// Which way to read from a place.
+/// The direction in which a list is read from a place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     #[default]
@@ -127,22 +128,21 @@ pub enum Direction {
     Backward,
 }
 
-/// A place in a list: for each application (by key) where it stands. An application that is not named stands at its
-/// beginning.
+/// A place in a list: the position in each application (by key). An application that is not named is at its beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub direction: Direction,
     pub positions: BTreeMap<String, Position>,
 }
 
-/// Everything of a list's URL: the filter, and the place on it.
+/// All of a list's URL: the filter, and the place in the list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ListQuery {
     pub filter: Filter,
     pub place: Place,
 }
 
-/// A part of a list's URL that means nothing.
+/// An invalid part of a list's URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{key}={value}: {reason}")]
 pub struct BadQuery {
@@ -151,15 +151,15 @@ pub struct BadQuery {
     pub reason: String,
 }
 
-/// Everything but letters, digits and the few marks that read well in a query.
+/// Escaped in a query: everything except letters, digits and a few readable marks.
 const QUERY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b':').remove(b'/').remove(b'~');
 
 impl ListQuery {
-    /// Reads a query string (without the `?`). Unknown keys are left alone: other parts of the page have theirs.
+    /// Parses a query string (without the `?`). Ignores unknown keys: they belong to other parts of the page.
     ///
     /// # Errors
-    /// The first key whose value means nothing or is too long, with the reason in words.
+    /// Fails with the first key whose value is invalid or too long, and the reason in words.
     pub fn parse(query: &str) -> Result<Self, BadQuery> {
         check_length(query)?;
         let mut list = ListQuery::default();
@@ -209,14 +209,14 @@ impl ListQuery {
                 _ => {}
             }
         }
-        // An empty `feed=` is the "all feeds" choice of the form; rows without a feed are asked for with `nofeed=1`.
+        // An empty `feed=` is the "all feeds" choice of the form; `nofeed=1` selects rows without a feed.
         if list.filter.feed.as_deref() == Some("")
             && !pairs(query).any(|(key, value)| key == "nofeed" && !value.is_empty())
         {
             list.filter.feed = None;
         }
         if list.filter.from.is_some() {
-            // A time that was typed says more than the range that was chosen beside it.
+            // A typed time overrides the chosen range.
             list.filter.recent = None;
         }
         if let (Some(from), Some(until)) = (list.filter.from, list.filter.until)
@@ -238,7 +238,7 @@ impl ListQuery {
         Ok(list)
     }
 
-    /// The query string of this list, without the `?`; empty for everything, newest first.
+    /// Returns the query string of this list, without the `?`; empty for all rows, newest first.
     pub fn to_query(&self) -> String {
         let mut out = self.filter.to_query();
         if self.place.direction == Direction::Backward {
@@ -254,7 +254,7 @@ impl ListQuery {
 }
 
 impl Filter {
-    /// The filter's part of the query string.
+    /// Returns the filter's part of the query string.
     pub fn to_query(&self) -> String {
         let mut out = String::new();
         for app in &self.apps {
@@ -295,36 +295,36 @@ impl Filter {
         out
     }
 
-    /// Whether it leaves anything out.
+    /// Returns whether the filter excludes nothing.
     pub fn is_everything(&self) -> bool {
         *self == Filter { order: self.order, ..Filter::default() }
     }
 
-    /// Whether it asks for nothing that stands in a row: of the wanted applications, or of the group, every row matches.
+    /// Returns whether no condition concerns a row's columns: every row of the applications, or of the group, matches.
     pub fn takes_every_row(&self) -> bool {
         let Filter { apps: _, feed, category, state, group: _, from, recent, until, text, order: _ } = self;
         let any_time = from.is_none() && recent.is_none() && until.is_none();
         feed.is_none() && category.is_none() && state.is_none() && any_time && text.is_none()
     }
 
-    /// Whether a time range is asked for.
+    /// Returns whether the filter has a time range.
     pub fn has_range(&self) -> bool {
         self.from.is_some() || self.until.is_some()
     }
 
-    /// What is searched for.
+    /// Returns the interpreted search text.
     pub fn search(&self) -> Option<Search> {
         self.text.as_deref().map(Search::in_list)
     }
 
-    /// Whether rows of this application are wanted.
+    /// Returns whether the filter includes this application.
     pub fn wants_app(&self, key: &str) -> bool {
         self.apps.is_empty() || self.apps.iter().any(|app| app == key)
     }
 }
 
-/// What is searched for of a text that somebody wrote or pasted: its [`needle`], of which the first [`SEARCHED`]
-/// characters.
+/// Returns the part of a typed or pasted text that is searched for: the first [`SEARCHED`] characters of its
+/// [`needle`].
 pub fn searched(text: &str) -> Cow<'_, str> {
     let needle = needle(text);
     match needle.char_indices().nth(SEARCHED) {
@@ -333,15 +333,15 @@ pub fn searched(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// How the ids of the Java library's events begin in markers and failed events, before the uuid of event_records.
+/// Prefix of the ids of the Java library's events in markers and failed events, before the uuid of event_records.
 pub const ENTRY_PREFIX: &str = "tag:atomfeed.ict4h.org:";
 
-/// What consumers and feeds write in front of a uuid. An event has it or not, by who wrote it.
+/// Prefixes that consumers and feeds write before a uuid. Whether an event has one depends on its writer.
 const BEFORE_UUID: [&str; 3] = [ENTRY_PREFIX, "urn:uuid:", "uuid:"];
 
-/// A text without what comes along when it is copied: blanks around it, and around a uuid the brackets and quotes, and the
-/// prefix that some events have and others have not. A uuid is found in either. One with other dashes than hyphens, or with
-/// none, is brought to its usual form.
+/// Removes what is copied along with a text: blanks around it, and around a uuid the brackets, quotes, and the prefix
+/// that only some events have. A bare uuid is found in events with and without the prefix. Brings a uuid with other
+/// dashes than hyphens, or with none, to its usual form.
 pub fn needle(text: &str) -> Cow<'_, str> {
     match uuid::with_hyphens(text) {
         Cow::Borrowed(text) => {
@@ -355,7 +355,7 @@ pub fn needle(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The same without a change to what is left.
+/// Like [`needle`], without changing what remains.
 pub(super) fn unwrapped(text: &str) -> &str {
     let text = bare(text);
     let mut inner = text;
@@ -381,14 +381,14 @@ pub(super) fn unwrapped(text: &str) -> &str {
     }
 }
 
-/// Without blanks around it, those too that are not seen.
+/// Removes surrounding blanks, including invisible ones.
 pub(super) fn bare(text: &str) -> &str {
     text.trim_matches(|letter: char| {
         letter.is_whitespace() || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
     })
 }
 
-/// Refuses a query string that is longer than any of ours, before any of it is looked at.
+/// Refuses a query string longer than [`LONGEST_QUERY`], before parsing it.
 pub(super) fn check_length(query: &str) -> Result<(), BadQuery> {
     if query.len() <= LONGEST_QUERY {
         return Ok(());
@@ -400,7 +400,7 @@ pub(super) fn check_length(query: &str) -> Result<(), BadQuery> {
     })
 }
 
-/// Refuses a value of a query string that is longer than its kind can be.
+/// Refuses a value of a query string that is too long for its key.
 pub(super) fn check_value(key: &str, value: &str) -> Result<(), BadQuery> {
     let (what, most) = match key {
         "q" | "find" => ("a text to search for", PASTED),
@@ -422,7 +422,7 @@ const NO_RANGE: &str = "the ranges are 1h, today, yesterday-18:00 and 7d";
 pub(super) const NO_TIME: &str =
     "write a date (2026-11-23) or a date and time (2026-11-23T14:30), in UTC unless a zone is given";
 
-/// The key-value pairs of a query string, decoded; `+` is a blank.
+/// Returns the decoded key-value pairs of a query string; `+` is a blank.
 pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     query.trim_start_matches('?').split('&').filter(|part| !part.is_empty()).map(move |part| {
@@ -441,7 +441,7 @@ pub fn push(query: &mut String, key: &str, value: &str) {
     query.extend(utf8_percent_encode(value, QUERY));
 }
 
-/// A time as a person or the console writes it into a URL. Years of four digits only: no database takes all others.
+/// Parses a time as the user or the console writes it into a URL. Only years 1 to 9999: no database accepts all others.
 pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
     any_instant(text).filter(|at| (1..=9999).contains(&at.year()))
 }
@@ -643,7 +643,7 @@ mod tests {
             let search = ListQuery::parse(&query).expect("a query").filter.search().expect("a text");
             assert_eq!(search.terms, [Term::Word(uuid.to_owned())], "{text:?}");
         }
-        // What is no uuid keeps what stands around it, but for blanks.
+        // A text that is not a uuid keeps what surrounds it, except blanks.
         for text in ["tag:atomfeed.ict4h.org:7", "{name}", "[a]", "tag:x", "''", "{}", "tag:atomfeed.ict4h.org:"] {
             assert_eq!(needle(&format!(" {text} ")), text);
         }
@@ -656,7 +656,7 @@ mod tests {
     fn a_range_up_to_now_stays_a_range_in_the_address() {
         let mut list = ListQuery::parse("since=yesterday-18:00&app=odoo").expect("a range");
         assert_eq!(list.filter.recent, Some(Recent::Evening));
-        // Whoever reads it knows when that begins; a link made of it asks the same question tomorrow.
+        // The code that reads it knows when the range begins; the same link covers a new range tomorrow.
         list.filter.from = instant("2026-11-28T12:30");
         assert_eq!(list.to_query(), "app=odoo&since=yesterday-18:00");
         assert!(!list.filter.is_everything() && !list.filter.takes_every_row());

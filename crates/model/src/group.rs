@@ -1,4 +1,4 @@
-//! Failed events of one fault, as one problem: how many, where, since when, and what people know about it.
+//! Failed events of one fault, as one problem: their number, where and since when, and what users know about it.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 /// Days of a trend.
 pub const TREND_DAYS: usize = 14;
 
-/// What somebody wrote down about a fault.
+/// A user's note on a fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// What it is.
     pub what: String,
     /// What to do about it.
     pub todo: String,
-    /// Who looks after it.
+    /// Who is responsible for it.
     pub looks_after: String,
 }
 
 impl Note {
-    /// Characters that each part may have.
+    /// The most characters of each part.
     pub const LIMIT: usize = 2000;
 
-    /// A note as typed: blanks at the ends go, and each part is no longer than [`Note::LIMIT`].
+    /// Returns a note as typed, without blanks at the ends, each part cut to [`Note::LIMIT`].
     pub fn typed(what: &str, todo: &str, looks_after: &str) -> Self {
         let part = |text: &str| text.trim().chars().take(Self::LIMIT).collect();
         Self { what: part(what), todo: part(todo), looks_after: part(looks_after) }
     }
 
-    /// Characters of all parts together.
+    /// Returns the number of characters of all parts together.
     pub fn length(&self) -> usize {
         [&self.what, &self.todo, &self.looks_after].iter().map(|part| part.chars().count()).sum()
     }
@@ -37,7 +37,7 @@ impl Note {
     }
 }
 
-/// A note on record.
+/// A stored note.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenNote {
     pub note: Note,
@@ -45,7 +45,7 @@ pub struct WrittenNote {
     pub at: DateTime<Utc>,
 }
 
-/// What became of a note that was to be written.
+/// The result of writing a note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoteSaved {
     Yes,
@@ -65,11 +65,11 @@ pub struct GroupPlace {
 /// Failed events with one fault, as far as the ledger knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// The store's number of the fault.
+    /// The fault's number in the store.
     pub fault: i64,
-    /// The fault in words, as it is told from others.
+    /// The text that distinguishes the fault from others.
     pub fingerprint: String,
-    /// For people.
+    /// The title for display.
     pub title: String,
     pub waiting: u64,
     pub exhausted: u64,
@@ -77,25 +77,25 @@ pub struct Group {
     pub resolved: u64,
     pub gone: u64,
     pub discarded: u64,
-    /// Where the failed events are that are in a table now; the most first.
+    /// Where the failed events are that are in a table now; most first.
     pub places: Vec<GroupPlace>,
-    /// The first and the last hour in which one failed, first or again.
+    /// The first and the last hour in which one failed, for the first time or again.
     pub first_seen: Option<DateTime<Utc>>,
     pub last_seen: Option<DateTime<Utc>>,
     /// First failures of the last [`TREND_DAYS`] days, today last.
     pub days: Vec<super::DayCount>,
     pub note: Option<WrittenNote>,
-    /// The number of the newest version of its note, also of one that was removed; 0: there never was one.
+    /// The number of the newest version of its note, even if that was removed; 0 if there never was one.
     pub note_version: i64,
 }
 
 impl Group {
-    /// Failed events that are in a table now.
+    /// Returns the number of failed events that are in a table now.
     pub fn failed(&self) -> u64 {
         self.waiting + self.exhausted + self.unknown
     }
 
-    /// The keys of its applications, each once, in the order of their places.
+    /// Returns the keys of its applications, each once, in the order of their places.
     pub fn apps(&self) -> Vec<&str> {
         let mut apps: Vec<&str> = Vec::new();
         for place in &self.places {

@@ -1,17 +1,17 @@
-//! What failed and what became of it: the question that a history page answers, and its parts.
+//! What failed and how it ended: the query of a history page, and the parts of its answer.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::filter::{LONGEST_QUERY, PASTED, needle, pairs, push};
 
-/// Days that a history shows unless it is told otherwise.
+/// Days that a history shows by default.
 pub const DAYS: u32 = 30;
 
-/// The days to choose from.
+/// The selectable numbers of days.
 pub const DAYS_TO_CHOOSE: [u32; 4] = [7, 30, 90, 365];
 
-/// What a history page is of. It stands in the URL.
+/// The query of a history page, kept in the URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryQuery {
     /// `None`: every application.
@@ -22,23 +22,23 @@ pub struct HistoryQuery {
     pub days: Option<u32>,
     /// An event id, or the uuid of an event or of its record.
     pub find: Option<String>,
-    /// The list of those that ended: from before this end on, by time and the ledger's number.
+    /// The list of ended events begins before this end, given by time and the ledger's number.
     pub before: Option<(i64, i64)>,
 }
 
 impl HistoryQuery {
-    /// The history of one application.
+    /// Returns the query for the history of one application.
     pub fn of_app(app: &str) -> Self {
         Self { app: Some(app.to_owned()), ..Self::default() }
     }
 
-    /// The history of one feed.
+    /// Returns the query for the history of one feed.
     pub fn of_feed(app: &str, feed: Option<&str>) -> Self {
         Self { feed: Some(feed.unwrap_or_default().to_owned()), ..Self::of_app(app) }
     }
 
-    /// Reads a query string. What is unknown or makes no sense is left out; a value longer than any
-    /// id or address is cut, and so names nothing.
+    /// Reads a query string. Ignores what is unknown or invalid, and a string that is too long. Cuts a value longer
+    /// than any id or address, so that it matches nothing.
     pub fn parse(query: &str) -> Self {
         let mut read = Self::default();
         if query.len() > LONGEST_QUERY {
@@ -85,7 +85,7 @@ impl HistoryQuery {
         query
     }
 
-    /// How many days it shows.
+    /// Returns the number of days shown.
     pub fn shown_days(&self) -> u32 {
         self.days.unwrap_or(DAYS)
     }
@@ -95,7 +95,7 @@ impl HistoryQuery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryDay {
     pub day: NaiveDate,
-    /// Events that failed first.
+    /// Events that failed for the first time.
     pub failed: u64,
     /// Retries that failed.
     pub attempts: u64,
@@ -104,14 +104,14 @@ pub struct HistoryDay {
     pub discarded: u64,
 }
 
-/// How long resolving took, of the events that were resolved last.
+/// How long it took to resolve the most recently resolved events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolving {
-    /// How many these are.
+    /// The number of these events.
     pub of: u64,
-    /// Half of them took no longer, in seconds.
+    /// The median, in seconds.
     pub median_secs: Option<u64>,
-    /// Who had asked for the retry that succeeded, and how often; the most first.
+    /// The users who requested the retries that succeeded, and how often; most frequent first.
     pub helped: Vec<(String, u64)>,
 }
 
@@ -120,7 +120,7 @@ pub struct Resolving {
 pub struct FollowedSince {
     pub app: String,
     pub since: DateTime<Utc>,
-    /// The first read of the table is through.
+    /// Whether the first read of the table is complete.
     pub whole: bool,
 }
 

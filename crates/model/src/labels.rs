@@ -1,5 +1,5 @@
-//! What pages call the states of failed events: the one place for these words. In addresses, APIs and documents the states
-//! keep their names (`word`). Those of feeds: see [`super::ShownState`].
+//! The labels that pages use for the states of failed events, in one place. In addresses, APIs and documents the states
+//! keep their names (`word`). For feeds, see [`super::ShownState`].
 
 use super::{
     EventState,
@@ -7,14 +7,14 @@ use super::{
 };
 
 impl EventState {
-    /// What people read.
+    /// Returns the label that people read.
     pub fn label(self) -> &'static str {
         LifeState::from(self).label()
     }
 }
 
 impl LifeState {
-    /// What people read.
+    /// Returns the label that people read.
     pub fn label(self) -> &'static str {
         match self {
             LifeState::Waiting => "Waiting for retry",
@@ -28,7 +28,7 @@ impl LifeState {
 }
 
 impl Asked {
-    /// What people read.
+    /// Returns the label that people read.
     pub fn label(self) -> &'static str {
         match self {
             Asked::Requested => "Retry requested",

@@ -1,45 +1,45 @@
-//! The ledger's words: what the console remembers of a failed event, also when its row is long gone.
+//! Types of the ledger: what the console keeps of a failed event, even after its row is deleted.
 //!
-//! The watcher alone decides states and ends, from what it sees in the source. A person's requests are put beside them by
-//! the operations, before the source is touched.
+//! Only the watcher decides states and ends, from what it polls from the source. Operations record users' requests
+//! separately, before the source is touched.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{EventState, FailedSince, Right, RowId, Stamp};
 
-/// When something happened, as far as that is known: a watcher that looks now and then sees only that something is
-/// different from the last time.
+/// When something happened, as far as that is known: the watcher polls at intervals, and sees only what changed since
+/// the last poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
-    /// Not before: the look that did not see it yet. `None`: it was exactly `at`, or nothing was known before.
+    /// Not before: the last poll that did not show it. `None` if it was exactly `at`, or nothing was known before.
     pub after: Option<DateTime<Utc>>,
-    /// At the latest: the look that saw it.
+    /// At the latest: the poll that showed it.
     pub at: DateTime<Utc>,
 }
 
 impl Moment {
-    /// A moment that is known exactly.
+    /// Returns a moment that is known exactly.
     pub fn exactly(at: DateTime<Utc>) -> Self {
         Self { after: None, at }
     }
 }
 
-/// Where a failed event stands in its life.
+/// The state of a failed event during and after its life in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LifeState {
-    /// In the table, and the consumer will try again by itself.
+    /// In the table, and the consumer will retry it by itself.
     Waiting,
-    /// In the table, and nobody will try again until a person retries.
+    /// In the table, and not retried until a user requests it.
     Exhausted,
-    /// In the table, and its retries cannot be told.
+    /// In the table, and its number of retries is not known.
     Unknown,
-    /// It left the table together with its retry log: its retry succeeded.
+    /// Deleted from the table together with its retry log: its retry succeeded.
     Resolved,
-    /// It left the table, cause unknown: deleted by other hands, or resolved before it had a retry log.
+    /// Deleted from the table, cause unknown: not by this console, or resolved before it had a retry log.
     Gone,
-    /// A person removed it with this console.
+    /// A user discarded it with this console.
     Discarded,
 }
 
@@ -53,12 +53,12 @@ impl LifeState {
         LifeState::Discarded,
     ];
 
-    /// Whether the row is in the source's table, as far as the last look knows.
+    /// Returns whether the row was in the source's table at the last poll.
     pub fn is_open(self) -> bool {
         matches!(self, LifeState::Waiting | LifeState::Exhausted | LifeState::Unknown)
     }
 
-    /// The word people read, which is also the name of its icon and colour.
+    /// Returns the word people read, which is also the name of its icon and colour.
     pub fn word(self) -> &'static str {
         match self {
             LifeState::Waiting => "waiting",
@@ -70,7 +70,7 @@ impl LifeState {
         }
     }
 
-    /// The number that stands for it in the store.
+    /// Returns its number in the store.
     pub fn code(self) -> i64 {
         match self {
             LifeState::Waiting => 1,
@@ -97,15 +97,15 @@ impl From<EventState> for LifeState {
     }
 }
 
-/// How far the last request of a person has come.
+/// The progress of the last request of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asked {
-    /// A person reset it; the consumer has not run yet.
+    /// A user reset it; the consumer has not run yet.
     Requested,
     /// The consumer tried, and it failed again.
     FailedAgain,
-    /// The consumer held the row while it was reset, and has written its own count over it: the request is lost.
+    /// The consumer held the row during the reset, and wrote its own count over it: the request is lost.
     Overwritten,
 }
 
@@ -133,12 +133,12 @@ impl Asked {
     }
 }
 
-/// What a fingerprint names: the same fault shows with many uuids, numbers and names.
+/// The fault that a fingerprint identifies: the same fault occurs with many uuids, numbers and names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fault {
-    /// The store's number of it.
+    /// Its number in the store.
     pub id: i64,
-    /// Of the algorithm; 0 where there was no error text.
+    /// Version of the algorithm; 0 if there was no error text.
     pub version: i64,
     pub fingerprint: String,
 }
@@ -146,46 +146,46 @@ pub struct Fault {
 /// A failed event as the ledger knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LedgerEvent {
-    /// The ledger's own number: a row's id can come again.
+    /// The ledger's own number: a row's id can be reused.
     pub id: i64,
     /// The application's key.
     pub app: String,
     pub row_id: RowId,
-    /// `None`: it has no feed address.
+    /// `None` if it has no feed address.
     pub feed_uri: Option<String>,
     pub event_id: Option<String>,
-    /// The uuid of the record that it is about.
+    /// The uuid of the event's record.
     pub record: Option<String>,
     pub title: Option<String>,
-    /// The source's time of the first failure, where that is a date; where it `moves`, as it was at first sight, or
-    /// the first sight itself, if that was earlier.
+    /// The source's time of the first failure, if that is a date. If it `moves`: its value at first sight, or the time
+    /// of the first sight if that was earlier.
     pub failed_at: Option<DateTime<Utc>>,
     /// The database rewrites `failed_at` with every change of the row.
     #[serde(default)]
     pub moves: bool,
-    /// When the console first saw it. `after` is `None` where it was there at the first look of all.
+    /// When the console first saw it. `after` is `None` if it was there at the very first poll.
     pub seen: Moment,
     pub retries: Option<i64>,
     pub state: LifeState,
     pub asked: Option<Asked>,
-    /// The fault of the first error, and of the latest one.
+    /// The faults of the first error and of the latest one.
     pub first_fault: i64,
     pub fault: i64,
-    /// Rows of its retry log that were seen.
+    /// Number of rows of its retry log that were seen.
     pub attempts: u64,
-    /// When it left the table.
+    /// When it was deleted from the table.
     pub ended: Option<Moment>,
-    /// Why it ended as it did, as a whole sentence, where the state does not say it all.
+    /// Why it ended, as a whole sentence, if the state does not say it all.
     pub ended_why: Option<String>,
 }
 
 impl LedgerEvent {
-    /// The earliest time at which it is known to have been a failed event.
+    /// Returns the earliest time at which it is known to have been a failed event.
     pub fn first_sight(&self) -> DateTime<Utc> {
         self.failed_at.map_or(self.seen.at, |at| at.min(self.seen.at))
     }
 
-    /// When it failed first, as far as that is known.
+    /// Returns when it first failed, as far as that is known.
     pub fn failed_since(&self) -> FailedSince {
         match self.moves {
             true => FailedSince::Seen(self.first_sight()),
@@ -193,7 +193,7 @@ impl LedgerEvent {
         }
     }
 
-    /// How long it was a failed event, at the longest; `None` while it is one, or where its beginning has no date.
+    /// Returns how long it was a failed event at most. `None` while it is one, or if its end is before its beginning.
     pub fn lasted(&self) -> Option<chrono::TimeDelta> {
         let began = self.failed_at.unwrap_or(self.seen.at);
         self.ended.map(|ended| ended.at - began).filter(|lasted| *lasted >= chrono::TimeDelta::zero())
@@ -206,32 +206,32 @@ pub struct LedgerEntry {
     pub moment: Moment,
     pub what: Happened,
     pub fault: Option<i64>,
-    /// The operation that did it, and who asked for that.
+    /// The operation that did it, and the user who requested that.
     pub operation: Option<i64>,
     pub who: Option<String>,
 }
 
-/// What an entry tells.
+/// What an entry reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happened {
     /// A retry failed: a row of the retry log.
     Attempt,
-    /// A row of the retry log from before the present failure: a retry of an earlier failure of the same event.
+    /// A row of the retry log that is older than the present failure: a retry of an earlier failure of the same event.
     Earlier,
-    /// Its retries are others than at the last look.
+    /// Its number of retries changed since the last poll.
     Retries { before: Option<i64>, after: Option<i64> },
-    /// A person reset it.
+    /// A user reset it.
     Requested { before: Option<i64> },
     /// The running consumer wrote its own count over the reset.
     Overwritten { after: Option<i64> },
-    /// A person asked for its removal.
+    /// A user requested its removal.
     Discarded,
-    /// A person put it back, and it was seen again.
+    /// A user restored it, and it was seen again.
     Restored,
     /// Its feed's address was rewritten.
     Moved,
-    /// It left the table; `None`: an earlier version did not note how.
+    /// It was deleted from the table; `None` if an earlier version did not record how.
     Ended { state: Option<LifeState> },
     /// The request changed nothing in the source.
     Withdrawn,
@@ -270,7 +270,7 @@ impl Happened {
     }
 }
 
-/// What a person asked for.
+/// What a user requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestKind {
@@ -280,7 +280,7 @@ pub enum RequestKind {
 }
 
 impl RequestKind {
-    /// What a person needs to ask for it.
+    /// Returns the right needed to request it.
     pub fn right(self) -> Right {
         match self {
             RequestKind::Retry => Right::Retry,
@@ -301,20 +301,20 @@ impl RequestKind {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestOutcome {
-    /// The retry succeeded: row and log left together.
+    /// The retry succeeded: row and log were deleted together.
     Resolved,
     FailedAgain,
-    /// The running consumer wrote its own count over the reset: ask again.
+    /// The running consumer wrote its own count over the reset: request it again.
     Overwritten,
-    /// The row left the table, cause unknown.
+    /// The row was deleted from the table, cause unknown.
     Gone,
     Discarded,
     Restored,
-    /// A later request took its place before anything was seen.
+    /// A later request replaced it before a result was seen.
     Superseded,
     /// The source was not changed.
     Withdrawn,
@@ -350,7 +350,7 @@ impl RequestOutcome {
     }
 }
 
-/// A request on record.
+/// A recorded request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LedgerRequest {
     pub kind: RequestKind,
@@ -358,13 +358,13 @@ pub struct LedgerRequest {
     pub who: String,
     pub at: DateTime<Utc>,
     pub retries_before: Option<i64>,
-    /// `None` while nothing is known.
+    /// `None` while it is not known.
     pub outcome: Option<(RequestOutcome, Moment)>,
-    /// Failed again: with which fault.
+    /// The fault with which it failed again.
     pub fault: Option<i64>,
 }
 
-/// How many failed events of one feed have one fault and stand in one state.
+/// The number of failed events of one feed with one fault in one state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerCount {
     pub feed_uri: Option<String>,
@@ -373,11 +373,11 @@ pub struct LedgerCount {
     pub count: u64,
 }
 
-/// A database turned out to be another one than before, or its ids began again.
+/// Records that a database turned out to be another one than before, or that its ids began again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerBreak {
     pub app: String,
     pub moment: Moment,
-    /// What it means, as whole sentences.
+    /// What it means, in whole sentences.
     pub what: String,
 }

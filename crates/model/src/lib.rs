@@ -1,7 +1,8 @@
-//! The words that both sides speak: plain serde types and pure functions, unit-tested to the corners.
+//! The data model shared by server and browser: plain serde types and pure functions, with unit tests for every edge
+//! case.
 //!
-//! Nothing here does I/O, knows SQL or builds a URL. The names are those of the field: Atom feed, marker, entry,
-//! consumer, offset marker, payload; the states are those a person reads on the screen.
+//! Nothing here does I/O or knows SQL. The names are those of the field: Atom feed, marker, entry, consumer, offset
+//! marker, payload; the states are those that people read on the screen.
 
 pub mod access;
 pub mod advice;

@@ -1,10 +1,10 @@
-//! What somebody sees of error texts and payloads who may not read them: the fault and the kind of record, and nothing
+//! Masks error texts and payloads for users who may not read them: keeps the fault and the kind of record, and nothing
 //! that a person, a patient or a record could have put there.
 //!
-//! An error text is not searched for names to take out: no search finds them all. It is built anew from what cannot
-//! hold one: class names of known packages, the sentences that the known consumers write, and words of a fixed list.
-//! A word of that list that is a name as well is left out, and so is a short one with a capital letter; both stay where
-//! they stand in a fixed phrase that programs write.
+//! An error text is not searched for names to remove: no search finds them all. It is rebuilt from what cannot hold
+//! one: class names of known packages, the sentences that the known consumers write, and words of a fixed list. A word
+//! of that list that is also a name is left out, and so is a short one with a capital letter; both remain in a fixed
+//! phrase that programs write.
 
 use std::{collections::HashSet, sync::OnceLock};
 
@@ -14,14 +14,14 @@ use super::{
     payload, says,
 };
 
-/// What is read of an error text, in bytes.
+/// The most that is read of an error text, in bytes.
 const READ: usize = 64 * 1024;
-/// Words that a message keeps at the most.
+/// The most words that a message keeps.
 const WORDS: usize = 60;
-/// What stands for everything that is left out.
+/// Replaces everything that is left out.
 const LEFT_OUT: &str = "…";
 
-/// Words beyond those of the known errors that may stand in a masked message: the trade's own.
+/// Technical words allowed in a masked message in addition to those of the known errors.
 const TRADE: &str = "
     a and any are as at be because been before but by cannot could did does for from had has have if in into is it
     its must no not null of on one or should than that the there this to too was were when while with without
@@ -43,13 +43,13 @@ const TRADE: &str = "
     url user username uuid valid value version violates wait waiting write wrong xml zone
 ";
 
-/// Words of the list and of known errors that are names of people as well. They stay in [`PHRASES`] alone.
+/// Words of the list and of known errors that are also names of people. They remain only in [`PHRASES`].
 const NAMES: &str = "
     an batch begin body bound call can close code date do field find full given host key large link list lock long mark
     match may more null page pipe pool port post read reading root session space true wait will
 ";
 
-/// What drivers, servers and libraries write, word by word. Only here a word of [`NAMES`] stays.
+/// Fixed phrases of drivers, servers and libraries. A word of [`NAMES`] remains only here.
 const PHRASES: &str = "
     duplicate key value violates unique constraint | key value | for key | foreign key | primary key | duplicate key
     could not read | cannot read | can not read | unable to read | failed to read | read timed out
@@ -68,17 +68,18 @@ const PHRASES: &str = "
     more than one | no more | one or more | is true | be true | object with given uuid | list of | empty list
 ";
 
-/// Short words that may begin a message with a capital letter: nobody is called so.
+/// Short words that may begin a message with a capital letter: they are not names of people.
 const FIRST: &str =
     "Bad Cache Could Did Does Empty Fetch Index Input Login Must Query Reset Retry Table This Timed Token User Wrong";
 
-/// Words that may begin with a capital letter wherever they stand: no short word but these.
+/// The only short words that may have a capital letter in any place.
 const CAPITALS: &str = "API DB Error Event ELIS HL7 HTTP HTTPS Id ID IO JSON NULL No Not Odoo Order Panel SQL SSL TCP Test TLS URL UUID XML";
 
-/// Letters of a word that a capital letter does not make a name.
+/// A word with this many letters or more is not a name, even with a capital letter.
 const NO_NAME: usize = 6;
 
-/// Packages whose classes may be named. Only programs are in them; a class of any other may be a text that looks like one.
+/// Packages whose classes may be named. They hold only programs; a class of any other may be a text that looks like
+/// one.
 const PACKAGES: &[&str] = &[
     "java.",
     "javax.",
@@ -142,8 +143,8 @@ fn vocabulary() -> &'static HashSet<String> {
     })
 }
 
-/// How many of the words that begin here are a phrase; the longest counts. At the beginning of a sentence it may have a
-/// capital letter.
+/// Returns how many of the words that begin here are a phrase; the longest counts. At the beginning of a sentence it
+/// may have a capital letter.
 fn phrase(words: &[&str], begins: bool) -> Option<usize> {
     static WORDS: OnceLock<Vec<Vec<&str>>> = OnceLock::new();
     let known = WORDS.get_or_init(|| {
@@ -160,7 +161,8 @@ fn phrase(words: &[&str], begins: bool) -> Option<usize> {
     known.iter().filter(fits).map(Vec::len).max()
 }
 
-/// Whether a word may stand in a masked message. A short one with a capital letter may be a name, unless nobody is called so.
+/// Returns whether a word may remain in a masked message. A short one with a capital letter may be a name, unless
+/// listed.
 fn is_harmless(word: &str, first: bool) -> bool {
     let lower = word.to_lowercase();
     vocabulary().contains(&lower)
@@ -170,8 +172,8 @@ fn is_harmless(word: &str, first: bool) -> bool {
             || (first && FIRST.split(' ').any(|known| known == word)))
 }
 
-/// The fault that an error text tells of, in the form of an error text: the root's class, and what can be said of the message.
-/// Two texts of one fault give one text. Empty for an empty one.
+/// Returns the fault of an error text, in the form of an error text: the root's class, and the harmless part of the
+/// message. Returns one text for all texts of one fault. Empty for an empty one.
 pub fn fault(text: &str) -> String {
     let text = beginning(text, READ);
     if text.trim().is_empty() {
@@ -180,7 +182,7 @@ pub fn fault(text: &str) -> String {
     let error = error_text::parse(text);
     let root = error.causes.iter().rev().map(|cause| cause.message.as_str()).find(|said| !said.trim().is_empty());
     let mut message = harmless_words(root.unwrap_or_default());
-    // The sentence of a known error says more than what its words leave of it.
+    // The sentence of a known error says more than the words that remain of it.
     if let Some((known, meaning)) = advice::known(text)
         && advice::advise(&message) != Some(meaning)
     {
@@ -196,7 +198,7 @@ pub fn fault(text: &str) -> String {
     }
 }
 
-/// Whether this is the name of an exception of a known program, and of nothing else.
+/// Returns whether this is the name of an exception of a known program, and nothing else.
 fn is_thrown(class: &str) -> bool {
     let Some((package, name)) = class.rsplit_once('.') else { return false };
     let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -209,10 +211,10 @@ fn is_thrown(class: &str) -> bool {
         && ["Exception", "Error", "Fault", "Throwable"].iter().any(|end| name.ends_with(end))
 }
 
-/// The words of a message that stand in the list, and HTTP status codes.
+/// Returns the words of a message that are in the list, and HTTP status codes.
 fn harmless_words(message: &str) -> String {
     let tokens: Vec<&str> = message.split_whitespace().take(4 * WORDS).collect();
-    // A word with more around it than a bracket or a full stop is none.
+    // A word with more around it than a bracket or a full stop does not count.
     let cores = tokens.iter().map(|token| {
         let core = token.trim_matches(|letter: char| !letter.is_alphanumeric());
         if core.len() + 2 >= token.len() && token.is_ascii() { core } else { "" }
@@ -243,7 +245,7 @@ fn harmless_words(message: &str) -> String {
     if kept == [LEFT_OUT] { String::new() } else { kept.join(" ") }
 }
 
-/// Masks a row: of the error the fault, of the payload the record's kind and id.
+/// Masks a row: keeps the fault of the error, and the record's kind and id of the payload.
 pub fn mask_row(row: &mut FailedEventRow) {
     row.error = row.error.as_deref().map(fault);
     if let Some(latest) = &mut row.latest {
@@ -253,7 +255,7 @@ pub fn mask_row(row: &mut FailedEventRow) {
     row.payload = row.payload.as_deref().and_then(payload::reference);
 }
 
-/// Masks a failed event with everything that was tried.
+/// Masks a failed event with all its attempts.
 pub fn mask_event(event: &mut FailedEvent) {
     mask_row(&mut event.row);
     // A hash of the text would let a guess be tested.
@@ -264,7 +266,7 @@ pub fn mask_event(event: &mut FailedEvent) {
     event.earlier.iter_mut().for_each(mask_attempt);
 }
 
-/// Masks a retry that failed.
+/// Masks a failed retry.
 pub fn mask_attempt(attempt: &mut Attempt) {
     attempt.error = attempt.error.as_deref().map(fault);
     attempt.payload = attempt.payload.as_deref().and_then(payload::reference);
@@ -307,7 +309,7 @@ mod tests {
         }
     }
 
-    /// People are called so; and nobody sees from a word alone whether it is meant as a name.
+    /// People have these names, and a word alone does not show whether it is meant as a name.
     #[test]
     fn a_name_that_is_a_word_of_the_trade_does_not_come_through() {
         for (text, masked) in [
@@ -347,7 +349,7 @@ mod tests {
         }
     }
 
-    /// The words of names in what programs write.
+    /// Words that are also names, within phrases that programs write.
     #[test]
     fn a_fixed_phrase_stays_whole() {
         for (text, masked) in [

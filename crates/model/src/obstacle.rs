@@ -1,25 +1,26 @@
-//! Failed events that no retry helps: one rule for whatever offers, plans or carries out a retry, and what is to be known
-//! before an event without a title is retried. Pure; the databases' side of the rule is in `server/sources/schema.rs`.
+//! Failed events that no retry helps: one rule for all code that offers, plans or carries out a retry, and what to say
+//! before an event without a title is retried. Pure functions; the databases' side of the rule is in
+//! `server/sources/schema.rs`.
 
 use super::{FailedEventRow, Stamp};
 
 /// Why no retry helps a failed event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// A retry job looks by feed address: it never finds the event.
+    /// A retry job searches by feed address: it never finds the event.
     NoFeedAddress,
-    /// A consumer that meets a row without a time among the oldest that wait gives up the whole batch (ICT4H/atomfeed,
-    /// `FailedEventsJob`): waiting, the event would stop every retry of its feed.
+    /// A consumer that finds a row without a time among the oldest waiting ones gives up the whole batch
+    /// (ICT4H/atomfeed, `FailedEventsJob`): while it waits, the event would stop every retry of its feed.
     NoTime,
 }
 
 impl Obstacle {
-    /// Returns why no retry helps this row; `None`: a retry takes effect.
+    /// Returns why no retry helps this row; `None` if a retry takes effect.
     pub fn of(row: &FailedEventRow) -> Option<Self> {
         Self::in_columns(row.feed_uri.as_deref(), row.failed_at.as_ref())
     }
 
-    /// Returns the same of what the columns `feed_uri` and `failed_at` hold.
+    /// Returns the same for the contents of the columns `feed_uri` and `failed_at`.
     pub fn in_columns(feed_uri: Option<&str>, failed_at: Option<&Stamp>) -> Option<Self> {
         if no_address(feed_uri) {
             Some(Obstacle::NoFeedAddress)
@@ -30,7 +31,7 @@ impl Obstacle {
         }
     }
 
-    /// Says of one event why it is not retried, and what to do instead.
+    /// Returns why one event is not retried, and what to do instead.
     pub fn why(self) -> &'static str {
         match self {
             Obstacle::NoFeedAddress => {
@@ -42,7 +43,7 @@ impl Obstacle {
         }
     }
 
-    /// Says of rows that a plan leaves out what they lack, as a part of a sentence behind their number.
+    /// Returns what rows lack that a plan leaves out, as a part of a sentence behind their number.
     pub fn left_out(self) -> &'static str {
         match self {
             Obstacle::NoFeedAddress => "without a feed address",
@@ -51,21 +52,21 @@ impl Obstacle {
     }
 }
 
-/// Whether this is no address of a feed: NULL, or nothing but blanks.
+/// Returns whether this is not a feed address: NULL, or only blanks.
 pub fn no_address(feed_uri: Option<&str>) -> bool {
     feed_uri.is_none_or(|uri| uri.trim().is_empty())
 }
 
-/// Whether an event has no title. It can be retried, with [`UNTITLED`] said before.
+/// Returns whether an event has no title. It can be retried, after [`UNTITLED`] was shown.
 pub fn untitled(title: Option<&str>) -> bool {
     title.is_none_or(|title| title.trim().is_empty())
 }
 
-/// What a retry of an event without a title may come to.
+/// The possible result of a retry of an event without a title.
 pub const UNTITLED: &str = "No title: some consumers drop such events without processing. After a retry, check the record in the \
      application.";
 
-/// The same of the events of a plan; `rows` of them have no title.
+/// Returns the same for the events of a plan; `rows` of them have no title.
 pub fn untitled_in_plan(rows: u64) -> Option<String> {
     (rows > 0).then(|| {
         format!(
@@ -101,7 +102,7 @@ mod tests {
         {
             assert_eq!(Obstacle::in_columns(feed, Some(&time(text))), Some(Obstacle::NoTime), "{text:?}");
         }
-        // Times that the console cannot read, and a consumer can.
+        // Times that a consumer can read, but the console cannot.
         for text in ["infinity", "0044-03-15 12:00:00 BC"] {
             assert_eq!(Obstacle::in_columns(feed, Some(&time(text))), None, "{text:?}");
         }

@@ -1,33 +1,33 @@
-//! What a person does to failed events: an operation with its plan, its course, and what became of each row.
+//! Users' operations on failed events: an operation with its plan, its progress, and the outcome of each row.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{FailedSince, RowId, event_names::Naming, ledger::RequestKind};
 
-/// What became of one row of an operation, as far as the console's own part goes. What the consumer made of it is in the
+/// The outcome of one row of an operation, as far as the console's own part goes. The consumer's result is in the
 /// ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum RowOutcome {
-    /// retries is 0 now.
+    /// `retries` is now 0.
     Reset,
     /// It was removed, and its copy is kept.
     Discarded,
-    /// It was put back under this id.
+    /// It was inserted again under this id.
     Restored { id: RowId },
-    /// It is in the table again, by the consumer's own doing: not doubled. Its copy is kept.
+    /// The consumer has inserted it again: not duplicated. Its copy is kept.
     AlreadyThere,
-    /// Another operation had it under way: left alone.
+    /// Another operation is processing it: left unchanged.
     Taken { operation: i64 },
-    /// Another transaction has it locked: nothing was written, and its turn comes again. `again`: it was being written when
-    /// the console ended, so that nobody knows what became of it then.
+    /// Another transaction has it locked: nothing was written, and it will be tried again. `again`: it was being
+    /// written when the console ended, so its outcome at that time is unknown.
     Busy { again: bool },
-    /// The row had other retries than the person saw, or was changed otherwise: left alone.
+    /// The row had other retries than the user saw, or was changed otherwise: left unchanged.
     Changed { retries: Option<i64> },
-    /// The row is not in the table any more.
+    /// The row is no longer in the table.
     Gone,
-    /// It holds more than may be copied, or, of a restore, than the database takes: left alone.
+    /// It holds more than may be copied or, in a restore, than the database accepts: left unchanged.
     TooLong { bytes: u64, limit: u64 },
     /// The database refused or was lost, or no retry helps the row: nothing was written for it.
     Failed { reason: String },
@@ -36,7 +36,7 @@ pub enum RowOutcome {
 }
 
 impl RowOutcome {
-    /// Whether the operation did to the row what it was for.
+    /// Returns whether the operation achieved its purpose for the row.
     pub fn is_done(&self) -> bool {
         matches!(self, RowOutcome::Reset | RowOutcome::Discarded | RowOutcome::Restored { .. })
     }
@@ -49,16 +49,16 @@ pub struct OperationRow {
     pub id: RowId,
     pub feed_uri: Option<String>,
     pub event_id: Option<String>,
-    /// The retries that were seen; `None`: NULL, or a table that has none.
+    /// The retries that were seen; `None` for NULL, or a table without the column.
     pub seen_retries: Option<i64>,
-    /// Of a restore: the number of the copy.
+    /// In a restore: the number of the copy.
     pub copy: Option<i64>,
-    /// `None` until the row's turn has come; for good where the operation was cancelled.
+    /// `None` until the row is processed; permanently if the operation was cancelled.
     pub outcome: Option<RowOutcome>,
 }
 
 impl OperationRow {
-    /// Whether what it says of its feed and event id was read in its table. One that was not found there says nothing.
+    /// Returns whether its feed and event id were read in its table. A row that was not found there has neither.
     pub fn is_named(&self) -> bool {
         let read = matches!(
             self.outcome,
@@ -68,7 +68,7 @@ impl OperationRow {
     }
 }
 
-/// How an operation's rows ended.
+/// The number of an operation's rows by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeCounts {
     /// All rows of the plan.
@@ -84,62 +84,62 @@ pub struct OutcomeCounts {
     pub too_long: u64,
     pub failed: u64,
     pub uncertain: u64,
-    /// Locked by other transactions: their turn comes again, or did, where the operation was cancelled.
+    /// Locked by other transactions: to be tried again, unless the operation was cancelled.
     #[serde(default)]
     pub busy: u64,
 }
 
 impl OutcomeCounts {
-    /// Rows that the operation did what it was for.
+    /// Returns the number of rows for which the operation achieved its purpose.
     pub fn done(&self) -> u64 {
         self.reset + self.discarded + self.restored
     }
 
-    /// Rows that were left as they are, for whatever reason.
+    /// Returns the number of rows left unchanged, for whatever reason.
     pub fn left_alone(&self) -> u64 {
         self.already_there + self.taken + self.changed + self.gone + self.too_long + self.failed + self.uncertain
     }
 
-    /// Rows whose turn has not come.
+    /// Returns the number of rows not processed yet.
     pub fn to_come(&self) -> u64 {
         self.asked.saturating_sub(self.done() + self.left_alone() + self.busy)
     }
 }
 
-/// What became of the rows after the console's part, as the watcher saw it.
+/// The results of the rows after the console's part, as the watcher saw them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Followed {
-    /// Nothing is known yet.
+    /// No result is known yet.
     pub open: u64,
     pub resolved: u64,
     pub failed_again: u64,
-    /// Of those, with the fault of the latest error before the request.
+    /// How many of those have the fault of the latest error before the request.
     pub same_fault: u64,
-    /// The running consumer wrote its own count over the reset, and it was not set again.
+    /// The running consumer wrote its own count over the reset, and the row was not reset again.
     pub overwritten: u64,
     pub gone: u64,
-    /// Rows that were reset and whose result will not be known: the history cannot hold them, or has never seen them.
+    /// Reset rows whose result will not be known: the history cannot hold them, or has never seen them.
     #[serde(default)]
     pub unfollowed: u64,
 }
 
 impl Followed {
-    /// Rows that are followed.
+    /// Returns the number of rows that are followed.
     pub fn all(&self) -> u64 {
         self.open + self.resolved + self.failed_again + self.overwritten + self.gone
     }
 }
 
-/// How far an operation has come.
+/// The progress of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// Its rows are being written down.
+    /// Its rows are being recorded.
     Planning,
     /// Its plan is shown, and nothing has begun.
     Draft,
     Running,
-    /// The first rows are written, and their outcome is waited for.
+    /// The first rows are written, and their outcome is awaited.
     Trying,
     Paused,
     Ended,
@@ -150,7 +150,7 @@ impl Stage {
     pub const ALL: [Stage; 7] =
         [Stage::Planning, Stage::Draft, Stage::Running, Stage::Trying, Stage::Paused, Stage::Ended, Stage::Cancelled];
 
-    /// The word in the store.
+    /// Returns the word in the store.
     pub fn word(self) -> &'static str {
         match self {
             Stage::Planning => "planning",
@@ -167,22 +167,22 @@ impl Stage {
         Self::ALL.into_iter().find(|stage| stage.word() == word)
     }
 
-    /// It was begun and may still touch rows.
+    /// Returns whether it was begun and may still change rows.
     pub fn is_under_way(self) -> bool {
         matches!(self, Stage::Running | Stage::Trying | Stage::Paused)
     }
 }
 
-/// How an operation goes about its rows.
+/// How fast and in which steps an operation processes its rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
-    /// At most so many rows a minute; `None`: as quickly as the source takes them.
+    /// The most rows a minute; `None`: as fast as the source accepts them.
     pub per_minute: Option<u32>,
-    /// First so many rows, and only on if so many of them succeeded.
+    /// Whether to process some rows first, and to continue only if enough of them succeed.
     pub try_first: Option<TryFirst>,
 }
 
-/// A few rows first.
+/// A few rows to process first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TryFirst {
     pub rows: u32,
@@ -190,32 +190,32 @@ pub struct TryFirst {
     pub needed: u32,
 }
 
-/// An operation on record.
+/// A recorded operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
     pub id: i64,
     pub started_at: DateTime<Utc>,
-    /// `None`: it has not come to its end.
+    /// `None` until it ends.
     pub finished_at: Option<DateTime<Utc>>,
     pub who: String,
-    /// The address the request came from.
+    /// The client's address.
     pub address: String,
     pub kind: RequestKind,
     /// In words: "2 selected failed events", "all failed events with retries used up from …/encounter/recent in Odoo".
     pub scope: String,
     pub reason: Option<String>,
     pub stage: Stage,
-    /// Why it waits, was paused, or ended before it came to all rows: a whole sentence.
+    /// Why it waits, was paused, or ended before it reached all rows: a whole sentence.
     pub note: Option<String>,
-    /// How many rows its plan has, where that is known.
+    /// The number of rows of its plan, if known.
     pub planned: Option<u64>,
-    /// What matched and is not in the plan, and why: a whole sentence.
+    /// What matched but is not in the plan, and why: a whole sentence.
     pub left_out: Option<String>,
     pub pace: Pace,
     /// Rows for whose record the ledger knows a later event that succeeded, or that failed too.
     pub later_resolved: u64,
     pub later_failed: u64,
-    /// Of a retry: rows of the plan without a title, of which [`super::obstacle::UNTITLED`] is to be said.
+    /// In a retry: rows of the plan without a title, to which [`super::obstacle::UNTITLED`] applies.
     #[serde(default)]
     pub untitled: u64,
     pub counts: OutcomeCounts,
@@ -228,14 +228,14 @@ pub struct PlannedFeed {
     pub app: String,
     pub feed_uri: Option<String>,
     pub rows: u64,
-    /// Of these, how many were reset so far.
+    /// How many of these were reset so far.
     pub reset: u64,
-    /// Of a plan, how many wait for another try by themselves.
+    /// In a plan: how many the consumer will retry by itself.
     #[serde(default)]
     pub waiting: u64,
 }
 
-/// A retry in progress, as far as one of its feeds is concerned.
+/// A retry in progress, for one of its feeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedRetry {
     /// The application's key.
@@ -246,49 +246,49 @@ pub struct FeedRetry {
     pub operation: i64,
     pub who: String,
     pub paused: bool,
-    /// Events of the whole retry that have a result, and all of them.
+    /// Events of the whole retry that have a result, and all of its events.
     pub tried: u64,
     pub all: u64,
-    /// How many feeds the retry is about.
+    /// The number of feeds of the retry.
     pub feeds: u64,
 }
 
 impl FeedRetry {
-    /// Those of this feed, the newest first.
+    /// Returns those of this feed, newest first.
     pub fn of(all: &[Self], app: &str, uri: Option<&str>) -> Vec<Self> {
         let named = uri.filter(|uri| !uri.is_empty());
         all.iter().filter(|retry| retry.app == app && retry.uri.as_deref() == named).cloned().collect()
     }
 }
 
-/// What became of one row, for its line on the operation's page.
+/// The result of one row, for its line on the operation's page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RowCourse {
     pub row: OperationRow,
-    /// What the ledger says of the request; `None`: nothing, or not yet.
+    /// What the ledger reports of the request; `None`: nothing, or not yet.
     pub seen: Option<super::ledger::RequestOutcome>,
-    /// It was reset, and its result will not be known: see [`Followed::unfollowed`].
+    /// Whether it was reset and its result will not be known: see [`Followed::unfollowed`].
     #[serde(default)]
     pub unfollowed: bool,
-    /// Its feed and its event id are known, also where it has none: from its table, or else from the ledger.
+    /// Whether its feed and event id are known, even if it has none: from its table, or else from the ledger.
     #[serde(default)]
     pub named: bool,
-    /// Failed again: whether with the fault of the latest error before the request, and the new one in words.
+    /// If it failed again: whether with the fault of the latest error before the request, and the new one in words.
     pub new_fault: Option<(bool, String)>,
-    /// What the ledger knows of the event: its title, the uuid of its record, and the fault of its latest error in words.
+    /// What the ledger knows of the event: title, uuid of the record, and fault of the latest error in words.
     #[serde(default)]
     pub title: Option<String>,
     #[serde(default)]
     pub record: Option<String>,
     #[serde(default)]
     pub fault: Option<String>,
-    /// When it failed first, as far as the ledger knows.
+    /// When it first failed, as far as the ledger knows.
     #[serde(default)]
     pub since: Option<FailedSince>,
 }
 
 impl RowCourse {
-    /// What its event's name is made of.
+    /// Returns what its event's name is made of.
     pub fn naming(&self) -> Naming<'_> {
         Naming {
             title: self.title.as_deref(),
@@ -301,7 +301,7 @@ impl RowCourse {
 }
 
 impl Discarded {
-    /// What its event's name is made of.
+    /// Returns what its event's name is made of.
     pub fn naming(&self) -> Naming<'_> {
         Naming {
             title: self.title.as_deref(),
@@ -313,13 +313,13 @@ impl Discarded {
     }
 }
 
-/// Which rows of an operation its page shows.
+/// The rows of an operation that its page shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhichRows {
     #[default]
     All,
-    /// Of a retry: those without a result.
+    /// In a retry: those without a result.
     Open,
     Resolved,
     FailedAgain,
@@ -338,7 +338,7 @@ impl WhichRows {
         ("removed", WhichRows::Gone),
     ];
 
-    /// The word in an address; `None`: all.
+    /// Returns the word in an address; `None`: all.
     pub fn word(self) -> Option<String> {
         match self {
             WhichRows::All => None,
@@ -347,7 +347,7 @@ impl WhichRows {
         }
     }
 
-    /// Reads a word of an address; an unknown one shows all.
+    /// Reads a word of an address; an unknown one means all.
     pub fn from_word(word: &str) -> Self {
         let cause = || Some(WhichRows::Cause(word.strip_prefix("cause-")?.parse().ok()?));
         let named = Self::NAMED.iter().find(|(name, _)| *name == word).map(|(_, which)| *which);
@@ -355,7 +355,7 @@ impl WhichRows {
     }
 }
 
-/// How many rows of an operation failed again with one fault.
+/// The number of rows of an operation that failed again with one fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CauseCount {
     pub fault: i64,
@@ -364,7 +364,7 @@ pub struct CauseCount {
     pub rows: u64,
 }
 
-/// How an operation stands for whoever waits for it. A retry ends when each of its rows has a result, not when all are
+/// The state of an operation as users see it. A retry ends when each of its rows has a result, not when all are
 /// requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
@@ -377,7 +377,7 @@ pub enum Standing {
     Paused,
     Cancelled,
     EndedEarly,
-    /// Some rows were not written, or nobody knows.
+    /// Some rows were not written, or it is unknown whether they were.
     Problems,
     AllFailed,
     SomeFailed,
@@ -404,12 +404,12 @@ impl Operation {
         }
     }
 
-    /// Rows whose result is to come: of a retry, what the application has not tried yet.
+    /// Returns the number of rows whose result is to come: in a retry, those that the application has not tried yet.
     pub fn awaited(&self) -> u64 {
         if self.kind == RequestKind::Retry { self.followed.open } else { 0 }
     }
 
-    /// Rows of a retry that have a result.
+    /// Returns the number of rows of a retry that have a result.
     pub fn tried(&self) -> u64 {
         self.followed.all().saturating_sub(self.followed.open)
     }
@@ -425,7 +425,7 @@ pub struct Discarded {
     pub feed_uri: Option<String>,
     pub event_id: Option<String>,
     pub title: Option<String>,
-    /// The uuid of its record, where the ledger still knows it.
+    /// The uuid of its record, if the ledger still knows it.
     #[serde(default)]
     pub record: Option<String>,
     /// The fault of its latest error, in words.
@@ -434,11 +434,11 @@ pub struct Discarded {
     /// Who discarded it, and why.
     pub who: String,
     pub reason: Option<String>,
-    /// `false`: nobody saw whether the removal came through; it is kept all the same.
+    /// `false` if it is unknown whether the row was deleted; the copy is kept all the same.
     pub certain: bool,
-    /// Put back: when, by which operation, under which id.
+    /// If restored: when, by which operation, under which id.
     pub restored: Option<(DateTime<Utc>, i64, RowId)>,
-    /// Until when it can be put back; `None`: for good.
+    /// Until when it can be restored; `None`: without limit.
     pub until: Option<DateTime<Utc>>,
 }
 

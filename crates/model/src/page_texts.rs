@@ -1,16 +1,16 @@
-//! How much of long texts one page carries.
+//! Limits how much of long texts one page carries.
 //!
-//! Databases hold texts of megabytes, and a page shows some dozens of them, some more than once. What a text takes of a page
-//! is not its length: every line of a trace is an element, and characters that act on a page are written out. So what it
-//! takes is counted character by character, and what does not fit is cut.
+//! Databases hold texts of megabytes, and a page shows dozens of them, some more than once. The size of a text on a
+//! page is not its length: every line of a trace is an element, and characters that act on a page are written out. So
+//! its size is counted character by character, and what does not fit is cut.
 
-/// Bytes that a line of a trace takes besides its text.
+/// Bytes of a line of a trace in addition to its text.
 const LINE: usize = 100;
-/// The same of a line that begins another cause.
+/// The same for a line that begins another cause.
 const CAUSE: usize = 250;
 const BEGINS_CAUSE: &str = "Caused by: ";
 
-/// Characters that stay of a text for which there is no room at all: its first line can be read.
+/// Characters that remain of a text for which there is no room: its first line can be read.
 pub const AT_LEAST: usize = 300;
 
 /// Room for texts on a page, in bytes of HTML.
@@ -22,8 +22,8 @@ impl Room {
         Self(bytes)
     }
 
-    /// Takes the room that a text needs which stands on the page so many times. Where there is not enough, the text is cut
-    /// and there is no room left for another one. Returns whether it was cut.
+    /// Reserves the room for a text that is on the page `times` times. If there is not enough, cuts the text and leaves
+    /// no room for another one. Returns whether it was cut.
     pub fn take(&mut self, text: &mut String, times: usize) -> bool {
         let mut needed = 0;
         let mut line_begins = true;
@@ -44,7 +44,7 @@ impl Room {
     }
 }
 
-/// Bytes that a character takes on a page at the most, made visible ([`super::error_text::visible`]) and escaped.
+/// Returns the most bytes of a character on a page, made visible ([`super::error_text::visible`]) and escaped.
 fn bytes(character: char) -> usize {
     match character {
         '\n' => LINE,
@@ -55,7 +55,7 @@ fn bytes(character: char) -> usize {
         // Three on a page, six in JSON.
         '\0'..='\x1f' | '\x7f' => 6,
         '\u{80}'..='\u{9f}' => 12,
-        // Marks that act on what stands around them are written out by their names or numbers.
+        // Characters that act on the text around them are written out as names or numbers.
         '\u{200b}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => 12,
         '\u{e0000}'..='\u{e0fff}' => 13,
         other => other.len_utf8(),

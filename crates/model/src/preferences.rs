@@ -1,4 +1,4 @@
-//! How one person wants the pages: their time zone, how times are written, the theme, and whether letters are keys.
+//! A user's preferences: time zone, time format, theme, and whether single letters are keyboard shortcuts.
 
 use chrono::{DateTime, Utc};
 
@@ -7,7 +7,7 @@ use super::{
     words::{Local, in_full},
 };
 
-/// Whether hours go to 24 or twice to 12.
+/// Whether times use the 24-hour or the 12-hour clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Clock {
     #[default]
@@ -18,7 +18,7 @@ pub enum Clock {
 impl Clock {
     pub const ALL: [Clock; 2] = [Clock::H24, Clock::H12];
 
-    /// As it is kept and sent.
+    /// Returns the word that is stored and sent.
     pub fn word(self) -> &'static str {
         match self {
             Clock::H24 => "24",
@@ -26,7 +26,7 @@ impl Clock {
         }
     }
 
-    /// As people read it.
+    /// Returns the label that people read.
     pub fn label(self) -> &'static str {
         match self {
             Clock::H24 => "24 hours (17:06)",
@@ -38,7 +38,7 @@ impl Clock {
 /// Light or dark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
-    /// As the device has it.
+    /// As the device is set.
     #[default]
     Device,
     Light,
@@ -48,7 +48,7 @@ pub enum Theme {
 impl Theme {
     pub const ALL: [Theme; 3] = [Theme::Device, Theme::Light, Theme::Dark];
 
-    /// As it is kept and sent.
+    /// Returns the word that is stored and sent.
     pub fn word(self) -> &'static str {
         match self {
             Theme::Device => "device",
@@ -57,7 +57,7 @@ impl Theme {
         }
     }
 
-    /// As people read it.
+    /// Returns the label that people read.
     pub fn label(self) -> &'static str {
         match self {
             Theme::Device => "As the device",
@@ -67,14 +67,14 @@ impl Theme {
     }
 }
 
-/// What a person chose.
+/// The choices of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preferences {
-    /// An IANA name; `None`: the browser's own.
+    /// An IANA name; `None`: the browser's zone.
     pub zone: Option<String>,
     pub clock: Clock,
     pub theme: Theme,
-    /// Single letters are keys.
+    /// Whether single letters are keyboard shortcuts.
     pub letter_keys: bool,
 }
 
@@ -85,10 +85,10 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    /// Characters of the longest name of a time zone.
+    /// The longest name of a time zone, in characters.
     pub const LONGEST_ZONE: usize = 64;
 
-    /// What was chosen, in the words of a form or of [`Preferences::text`]. What means nothing is as if it were not there.
+    /// Reads preferences from a form or from [`Preferences::text`]. Ignores what is invalid.
     pub fn read(text: &str) -> Self {
         let mut read = Self::default();
         for (key, value) in pairs(text) {
@@ -103,7 +103,7 @@ impl Preferences {
         read
     }
 
-    /// As it is kept: in the store, or in a cookie.
+    /// Returns the text that is kept in the store or in a cookie.
     pub fn text(&self) -> String {
         let mut text = String::new();
         if let Some(zone) = &self.zone {
@@ -116,13 +116,13 @@ impl Preferences {
     }
 }
 
-/// A time zone. Only the server knows more than one.
+/// A time zone. Only the server knows any but UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Zone(#[cfg(feature = "server")] chrono_tz::Tz);
 
 #[cfg(feature = "server")]
 impl Zone {
-    /// The zone of an IANA name.
+    /// Returns the zone of an IANA name.
     pub fn named(name: &str) -> Option<Self> {
         if is_zone_name(name) { present_name(name).parse().ok().map(Self) } else { None }
     }
@@ -131,7 +131,7 @@ impl Zone {
         Self(zone)
     }
 
-    /// Every name there is.
+    /// Returns the names of all zones.
     pub fn names() -> impl Iterator<Item = &'static str> {
         chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
     }
@@ -140,12 +140,12 @@ impl Zone {
         self.0.name()
     }
 
-    /// An instant in this zone, to count with.
+    /// Returns an instant in this zone, for calculations.
     pub fn at(&self, at: DateTime<Utc>) -> DateTime<chrono_tz::Tz> {
         at.with_timezone(&self.0)
     }
 
-    /// An instant as a clock in this zone shows it.
+    /// Returns an instant as a clock in this zone shows it.
     pub fn local(&self, at: DateTime<Utc>) -> Local {
         let local = at.with_timezone(&self.0).naive_local();
         let offset = (local - at.naive_utc()).num_minutes();
@@ -155,7 +155,7 @@ impl Zone {
 
 #[cfg(not(feature = "server"))]
 impl Zone {
-    /// Every name there is.
+    /// Returns no names: only the server knows them.
     pub fn names() -> impl Iterator<Item = &'static str> {
         std::iter::empty()
     }
@@ -164,31 +164,31 @@ impl Zone {
         "UTC"
     }
 
-    /// An instant as a clock in this zone shows it.
+    /// Returns an instant as a clock in this zone shows it.
     pub fn local(&self, at: DateTime<Utc>) -> Local {
         Local { at: at.naive_utc(), offset: 0 }
     }
 }
 
-/// Who reads a page, as far as its times and keys are concerned; in the context of every page.
+/// The reader of a page, as far as times and keys are concerned; in the context of every page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reader {
     pub preferences: Preferences,
     pub zone: Zone,
-    /// The zone is the reader's own: they chose it, or their browser told it. Otherwise it is what the configuration says,
-    /// and the browser writes the times anew.
+    /// Whether the zone is the reader's own: they chose it, or their browser reported it. Otherwise it is the
+    /// configured one, and the browser rewrites the times.
     pub zone_known: bool,
 }
 
 impl Reader {
-    /// An instant for a sentence, in the reader's zone, which it names, and by their clock:
-    /// `Sun 29 Nov 2026, 02:56:25 UTC+5:30`. So it is right also where the zone is not known to be theirs.
+    /// Returns an instant for a sentence, by the reader's clock, in the reader's zone, which it names: `Sun 29 Nov
+    /// 2026, 02:56:25 UTC+5:30`. It is correct even if the zone is not known to be the reader's.
     pub fn instant(&self, at: DateTime<Utc>) -> String {
         in_full(self.zone.local(at), self.preferences.clock)
     }
 }
 
-/// The name of today of a zone: browsers keep telling some by the names of earlier times.
+/// Returns the present name of a zone: browsers still report some by earlier names.
 pub fn present_name(zone: &str) -> &str {
     match zone {
         "Asia/Calcutta" => "Asia/Kolkata",
@@ -206,7 +206,7 @@ pub fn present_name(zone: &str) -> &str {
     }
 }
 
-/// Whether this can be the name of a time zone. Whether there is one, only the server knows.
+/// Returns whether this can be the name of a time zone. Only the server knows whether the zone exists.
 pub fn is_zone_name(text: &str) -> bool {
     (1..=Preferences::LONGEST_ZONE).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte))

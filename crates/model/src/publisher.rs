@@ -1,4 +1,4 @@
-//! What an application publishes itself, and the offset markers that its feed pages are computed from.
+//! What an application publishes, and the offset markers from which its feed pages are computed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::{Availability, RowId, Stamp, words::count};
 /// One category of `event_records`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PublishedCategory {
-    /// `None` where the column is NULL or the table has none.
+    /// `None` if the column is NULL or missing.
     pub category: Option<String>,
     pub count: u64,
     pub newest_id: Option<RowId>,
@@ -23,15 +23,15 @@ pub struct OffsetMarker {
     pub category: Option<String>,
     pub event_id: Option<RowId>,
     pub event_count: Option<i64>,
-    /// Events of the category published after it; `None` where the application has no event_records.
+    /// Events of the category published after it; `None` if the application has no event_records.
     pub behind: Option<u64>,
-    /// Events of the category that there are up to it. Other than `event_count` where some were deleted since.
+    /// Existing events of the category up to it. Differs from `event_count` if some were deleted since.
     pub there: Option<u64>,
 }
 
 impl OffsetMarker {
-    /// Returns how many events there are up to it, where its own count says another number: the pages that are counted from
-    /// it then begin with events that are not there.
+    /// Returns how many events exist up to it, if its own count differs: the pages that are counted from it then begin
+    /// with events that do not exist.
     pub fn miscounts(&self) -> Option<u64> {
         let counted = self.event_count?;
         self.there.filter(|there| u64::try_from(counted) != Ok(*there))
@@ -41,16 +41,16 @@ impl OffsetMarker {
 /// The rows of `event_records_offset_marker`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OffsetMarkers {
-    /// Those with a category, by category: at the most [`OffsetMarkers::SHOWN`].
+    /// Those with a category, by category: at most [`OffsetMarkers::SHOWN`].
     pub rows: Vec<OffsetMarker>,
-    /// How many have a category.
+    /// The number of markers with a category.
     pub with_category: u64,
-    /// How many have none (NULL): no feed is counted from them.
+    /// The number of markers without one (NULL): no feed is counted from them.
     pub without_category: u64,
 }
 
 impl OffsetMarkers {
-    /// A publisher has one for each category. There are tables with a new row for every run of its job.
+    /// A publisher has one for each category. Some tables have a new row for every run of its job.
     pub const SHOWN: u32 = 50;
 }
 
@@ -64,20 +64,20 @@ pub struct Chunk {
 /// The rows of `event_records_queue`: events that were raised and are not on a feed yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
-    /// At the most [`Queue::COUNTED`].
+    /// At most [`Queue::COUNTED`].
     pub length: u64,
-    /// When the oldest of them was raised, where the table says so.
+    /// When the oldest of them was raised, if the table holds it.
     pub oldest: Option<Stamp>,
-    /// The lowest id of its rows, which is that of the row that came first.
+    /// The lowest id of its rows, which is that of the first row.
     #[serde(default)]
     pub lowest: Option<RowId>,
-    /// When the console first saw that row: it waits since then at the latest, also where the rows have no time.
+    /// When the console first saw that row: it has waited at least since then, even if the rows have no time.
     #[serde(default)]
     pub first_seen: Option<DateTime<Utc>>,
 }
 
 impl Queue {
-    /// Rows that are counted: a queue that nobody empties must not make every look slow.
+    /// The most rows that are counted: a queue that no job empties must not make every poll slow.
     pub const COUNTED: u64 = 100_000;
 
     /// Returns how many events wait: `1 event`, `500 events`, `100,000 events or more`.
@@ -86,27 +86,27 @@ impl Queue {
         format!("{}{more}", count(self.length, "event"))
     }
 
-    /// Returns it with the time at which its first row was first seen, which is `now` where the last look saw another first
-    /// row.
+    /// Returns it with the time at which its first row was first seen, which is `now` if the last poll found another
+    /// first row.
     pub fn seen_at(self, now: DateTime<Utc>, last: Option<&Queue>) -> Self {
         let same = last.filter(|last| last.lowest == self.lowest).and_then(|last| last.first_seen);
         Self { first_seen: self.lowest.map(|_| same.unwrap_or(now)), ..self }
     }
 
-    /// Returns how old its oldest entry is at a time, at the least; `None` where it is empty, or nothing tells.
+    /// Returns the minimum age of its oldest entry at a time; `None` if it is empty, or the age is unknown.
     pub fn age(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let oldest = self.oldest.as_ref().and_then(|stamp| stamp.at).into_iter().chain(self.first_seen).min()?;
         (self.length > 0).then_some(now - oldest)
     }
 
-    /// Whether the table itself tells the age of the oldest entry, and not what the console saw alone.
+    /// Returns whether the age of the oldest entry comes from the table itself, not only from what the console saw.
     pub fn is_dated(&self) -> bool {
         let oldest = self.oldest.as_ref().and_then(|stamp| stamp.at);
         oldest.is_some_and(|oldest| self.first_seen.is_none_or(|seen| oldest <= seen))
     }
 }
 
-/// Returns how many pages a feed of so many events has; `None` where rows of chunking_history, in the order of their
+/// Returns how many pages a feed of this many events has; `None` if the rows of chunking_history, in the order of their
 /// ids, cannot be used.
 pub fn pages(chunks: &[Chunk], events: u64) -> Option<u64> {
     if chunks.first()?.start != 1 {
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!((age(&stands, 900), stands.is_dated()), (Some(900), false));
         let moves = queue(Some(8), None).seen_at(at(900), Some(&first));
         assert_eq!(age(&moves, 900), Some(0), "the first row went on");
-        // A row of a known time is at least as old as that says, and as it was seen.
+        // A row of a known time is at least as old as that time says, and as long as it was seen.
         let dated = queue(Some(7), Some(-60)).seen_at(at(900), Some(&first));
         assert_eq!((age(&dated, 900), dated.is_dated()), (Some(960), true));
         let ahead = queue(Some(7), Some(19_800)).seen_at(at(900), Some(&first));

@@ -1,5 +1,5 @@
-//! Publishers that nothing is read from for unusually long. A consumer whose sender is down fails at nothing: nothing new
-//! arrives, and every table looks healthy. Pure functions.
+//! Publishers from which nothing was read for unusually long. A consumer whose publisher is down has no failures:
+//! nothing new arrives, and every table looks healthy. Pure functions.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,16 +10,16 @@ use super::{
     words::{listed, span},
 };
 
-/// Usual pauses that pass before it is said.
+/// Usual pauses without a read before it is reported.
 const PAUSES: i32 = 10;
-/// And never sooner.
+/// It is never reported sooner than this.
 const LEAST: TimeDelta = TimeDelta::hours(1);
 
 /// A publisher from which nothing was read for unusually long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuietPublisher {
     pub name: String,
-    /// When something was read from it last.
+    /// When something was last read from it.
     pub since: DateTime<Utc>,
     /// The usual pause, in seconds.
     pub usual_secs: u64,
@@ -28,7 +28,7 @@ pub struct QuietPublisher {
 }
 
 impl QuietPublisher {
-    /// As a sentence.
+    /// Returns it as a sentence.
     pub fn in_words(&self, now: DateTime<Utc>) -> String {
         format!(
             "Nothing has been read from {} for {}; usually something every {}.",
@@ -43,7 +43,7 @@ impl QuietPublisher {
     }
 }
 
-/// All of them in a few words, for a heading: `nothing read from OpenMRS for 70 min`. `None`: there are none.
+/// Returns all of them in a few words, for a heading: `nothing read from OpenMRS for 70 min`. `None` if there are none.
 pub fn in_short(quiet: &[QuietPublisher], now: DateTime<Utc>) -> Option<String> {
     let least = quiet.iter().map(|publisher| publisher.quiet_secs(now)).min()?;
     let at_least = if quiet.len() > 1 { "at least " } else { "" };
@@ -51,8 +51,8 @@ pub fn in_short(quiet: &[QuietPublisher], now: DateTime<Utc>) -> Option<String> 
     Some(format!("nothing read from {names} for {at_least}{}", span(least)))
 }
 
-/// The publishers that are quiet, by all feeds that are read from them. Feeds that are stopped, or read rarely by the
-/// settings, tell nothing of their publisher.
+/// Returns the publishers that are quiet, by all feeds that are read from them. Feeds that are stopped, or read rarely
+/// by the settings, say nothing about their publisher.
 pub fn publishers(views: &[ApplicationView], now: DateTime<Utc>) -> Vec<QuietPublisher> {
     let applications: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
     let mut known: Vec<QuietPublisher> = Vec::new();

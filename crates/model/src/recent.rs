@@ -1,5 +1,5 @@
-//! Time ranges that end now and move with it: `since yesterday 18:00`. A list's address keeps the range, not the instants,
-//! so the link of today answers tomorrow's question too.
+//! Time ranges that end now and move with it: `since yesterday 18:00`. A list's address holds the range, not the
+//! instants, so that today's link also answers tomorrow's question.
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::Clock;
 pub enum Recent {
     Hour,
     Today,
-    /// Since the evening before: what happened since the last working day ended.
+    /// Since the evening before: since the last working day ended.
     Evening,
     Week,
 }
@@ -19,7 +19,7 @@ pub enum Recent {
 impl Recent {
     pub const ALL: [Recent; 4] = [Recent::Hour, Recent::Today, Recent::Evening, Recent::Week];
 
-    /// The value of `since` in an address.
+    /// Returns the value of `since` in an address.
     pub fn word(self) -> &'static str {
         match self {
             Recent::Hour => "1h",
@@ -29,7 +29,7 @@ impl Recent {
         }
     }
 
-    /// What people read who have this clock.
+    /// Returns the label for readers with this clock.
     pub fn label(self, clock: Clock) -> &'static str {
         match (self, clock) {
             (Recent::Hour, _) => "Last hour",
@@ -40,7 +40,7 @@ impl Recent {
         }
     }
 
-    /// Within a sentence: `failed since yesterday 18:00`.
+    /// Returns the words for a sentence: `failed since yesterday 18:00`.
     pub fn in_sentence(self, clock: Clock) -> &'static str {
         match (self, clock) {
             (Recent::Hour, _) => "in the last hour",
@@ -51,16 +51,16 @@ impl Recent {
         }
     }
 
-    /// The range with this word.
+    /// Returns the range with this word.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|recent| recent.word() == word)
     }
 
-    /// When it begins, if `now` is now where the reader is: days begin there, not in UTC.
+    /// Returns when it begins, if `now` is in the reader's zone: days begin there, not in UTC.
     pub fn begins<Z: TimeZone>(self, now: &DateTime<Z>) -> DateTime<Utc> {
         let at = |days: u64, time: NaiveTime| {
             let day = now.date_naive().checked_sub_days(Days::new(days))?;
-            // A time that a clock leaves out is met as soon as the clock goes on.
+            // A time that the clock skips is moved on by whole hours to one that exists.
             let zone = now.timezone();
             let ahead = (0..=3)
                 .find_map(|hours| zone.from_local_datetime(&(day.and_time(time) + TimeDelta::hours(hours))).earliest());

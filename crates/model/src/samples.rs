@@ -11,7 +11,7 @@ use super::{
     operation::{Followed, Operation, OutcomeCounts, Pace, Stage},
 };
 
-/// The limits of an ordinary consumer: a feed stops at 1,000, five retries, a run every 30 s.
+/// Returns the limits of an ordinary consumer: a feed stops at 1,000, five retries, a run every 30 s.
 pub fn limits() -> Limits {
     Limits {
         max_failed_events: Some(1000),
@@ -23,7 +23,7 @@ pub fn limits() -> Limits {
     }
 }
 
-/// An application of this name that publishes nothing.
+/// Returns an application of this name that publishes nothing.
 pub fn info(name: &str) -> ApplicationInfo {
     ApplicationInfo {
         key: name.to_lowercase(),
@@ -42,7 +42,7 @@ pub fn info(name: &str) -> ApplicationInfo {
     }
 }
 
-/// The encounter feed of OpenMRS with so many failed events.
+/// Returns the encounter feed of OpenMRS with these numbers of failed events.
 pub fn feed_with(waiting: u64, exhausted: u64, total: u64) -> Feed {
     let counts = FeedCounts { waiting, exhausted, total, ..FeedCounts::default() };
     Feed {
@@ -62,7 +62,7 @@ pub fn feed_with(waiting: u64, exhausted: u64, total: u64) -> Feed {
     }
 }
 
-/// An application as it was seen with these feeds.
+/// Returns an application as polled with these feeds.
 pub fn view(name: &str, reach: Reach, feeds: Vec<Feed>) -> ApplicationView {
     let sum = |rows: fn(&FeedCounts) -> u64| Some(feeds.iter().map(|feed| rows(&feed.counts)).sum());
     let at = DateTime::from_timestamp(1_800_000_000, 0);
@@ -92,29 +92,29 @@ pub fn view(name: &str, reach: Reach, feeds: Vec<Feed>) -> ApplicationView {
     }
 }
 
-/// An application whose entry in the configuration is not whole.
+/// Returns an application whose configuration entry is incomplete.
 pub fn unconfigured(name: &str) -> ApplicationView {
     let lacking = vec!["console.toml:9: application[2].user: is empty".to_owned()];
     let reach = Reach::NotConfigured { lacking };
     ApplicationView { seen: None, seen_at: None, looked_at: None, ..view(name, reach, vec![]) }
 }
 
-/// It answers.
+/// The database answers.
 pub fn up() -> Reach {
     Reach::Reachable { server: "PostgreSQL 15".into() }
 }
 
-/// It does not.
+/// The database does not answer.
 pub fn down() -> Reach {
     Reach::Unreachable { reason: "Refused.".into(), advice: "Start it.".into(), answers: false }
 }
 
-/// It does, and refuses the console's password.
+/// The database answers, and refuses the console's password.
 pub fn shut() -> Reach {
     Reach::Unreachable { reason: "Access denied.".into(), advice: "Correct the password.".into(), answers: true }
 }
 
-/// An operation on all failed events that began at 1970, and has no end.
+/// Returns an operation on all failed events that began in 1970 and has not ended.
 pub fn operation(kind: RequestKind, stage: Stage, counts: OutcomeCounts, followed: Followed) -> Operation {
     Operation {
         id: 1,

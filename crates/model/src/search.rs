@@ -1,7 +1,7 @@
-//! What somebody typed into a search box, understood: an id in whatever form it was copied, a row by its name, a link of the
+//! Interprets what was typed into a search box: an id in whatever form it was copied, a row by its name, a link of the
 //! console, or words that must all be found.
 //!
-//! Pure. The header's search and a list's text filter understand the same.
+//! Pure functions. The header's search and a list's text filter interpret a text alike.
 
 use std::ops::Range;
 
@@ -15,28 +15,28 @@ use super::{
     uuid,
 };
 
-/// Words that are looked for together, of what was typed: each one is looked for in every text.
+/// The most terms that are searched for together: each one is searched for in every text.
 pub const MOST_TERMS: usize = 8;
 
-/// The longest word that an id shortened in the middle can stand for, in characters.
+/// The longest word that an id shortened in the middle can stand for, in bytes.
 const LONGEST_ID: usize = 200;
 
-/// What a search page is of. It stands in the URL.
+/// The query of a search page, kept in the URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchQuery {
     /// What was typed.
     pub typed: String,
-    /// Of those that fail now: from below this number of the ledger on.
+    /// The list of present failed events starts below this number of the ledger.
     pub now: Option<i64>,
-    /// The same of those that left their table.
+    /// The same for those deleted from their table.
     pub past: Option<i64>,
 }
 
 impl SearchQuery {
-    /// Reads a query string. A place that means nothing is left out.
+    /// Reads a query string. Ignores an invalid place.
     ///
     /// # Errors
-    /// What was typed is too long.
+    /// Fails if the query or a value in it is too long.
     pub fn parse(query: &str) -> Result<Self, BadQuery> {
         check_length(query)?;
         let mut read = Self::default();
@@ -66,27 +66,27 @@ impl SearchQuery {
     }
 }
 
-/// What was typed, understood.
+/// What was typed, interpreted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Search {
     pub kind: SearchKind,
-    /// What must be found, all of it; empty: there is nothing to look for but the row or the page.
+    /// Terms that must all be found; empty if only the row or the page is looked up.
     pub terms: Vec<Term>,
-    /// What reads like the name of a row: `Odoo 1125`. Whether there is such an application only the console knows.
+    /// What reads like the name of a row: `Odoo 1125`. Only the console knows whether there is such an application.
     pub row: Option<NamedRow>,
-    /// Not all that was typed is searched for.
+    /// Whether a part of what was typed is not searched for.
     pub cut: bool,
 }
 
-/// What kind of thing was typed.
+/// The kind of what was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SearchKind {
-    /// Nothing, or blanks.
+    /// Nothing, or only blanks.
     #[default]
     Nothing,
     /// A whole uuid: of an event, or of a record.
     Uuid,
-    /// A whole event id that is no uuid.
+    /// A whole event id that is not a uuid.
     EventId,
     /// An id shortened in the middle.
     Shortened,
@@ -96,18 +96,18 @@ pub enum SearchKind {
     Words,
 }
 
-/// Something that must be found.
+/// A term that must be found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Term {
     /// A word, or a part of one.
     Word(String),
-    /// Words that stand together.
+    /// Consecutive words.
     Phrase(String),
-    /// An id of which the middle was left out: how it begins and ends.
+    /// The beginning and the end of an id whose middle was left out.
     Shortened(String, String),
 }
 
-/// An application as somebody calls it, and the id of a row in its table.
+/// An application as the user calls it, and the id of a row in its table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedRow {
     /// Its name or its key.
@@ -115,15 +115,15 @@ pub struct NamedRow {
     pub id: RowId,
 }
 
-/// A page that a link leads to.
+/// The target page of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// The path before the page: the base path, if the link is of this console.
+    /// The path before the page: the base path, if the link is to this console.
     pub base: String,
     pub to: Linked,
 }
 
-/// What the page is of.
+/// What the page shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Linked {
     /// A failed event; see [`Search::row`].
@@ -137,7 +137,7 @@ pub enum Linked {
 }
 
 impl Search {
-    /// Reads what was typed.
+    /// Interprets what was typed.
     pub fn of(typed: &str) -> Self {
         let typed = bare(typed);
         if typed.is_empty() {
@@ -153,7 +153,7 @@ impl Search {
             if let Some(found) = Self::of_link(typed) {
                 return found;
             }
-            // An address, with the uuid of the record in it: that is what identifies it.
+            // An address that contains the uuid of a record: the uuid identifies it.
             if typed.contains('/')
                 && let Some(id) = record_uuid(typed)
             {
@@ -174,7 +174,7 @@ impl Search {
         Self { kind, terms: vec![term], row: None, cut: false }
     }
 
-    /// A link of the console, or one that has the form of one.
+    /// Interprets a link of the console, or one of the same form.
     fn of_link(typed: &str) -> Option<Self> {
         let (path, query) = path_of(typed)?;
         let at =
@@ -182,14 +182,14 @@ impl Search {
         let kind = |base: &str, to| SearchKind::Link(Link { base: base.to_owned(), to });
         if let Some((base, rest)) = at("/failed-events/") {
             let (app, id) = rest.trim_end_matches('/').split_once('/')?;
-            // Its downloads, too.
+            // Links to the event's downloads have more parts.
             let id = id.split('/').next()?.parse().ok()?;
             let app = percent_decode_str(app).decode_utf8_lossy().into_owned();
             let row = Some(NamedRow { app, id });
             return Some(Self { kind: kind(base, Linked::Event), row, ..Self::default() });
         }
         if path.ends_with("/failed-events") || path.ends_with("/search") || path.ends_with("/history") {
-            // A search in a link is that search.
+            // A link to a search is interpreted as that search.
             let asked = pairs(query).find(|(key, value)| matches!(key.as_str(), "q" | "find") && !value.is_empty())?;
             let again = asked.1.contains("://") || asked.1.starts_with('/');
             return (!again).then(|| Self::of(&asked.1));
@@ -204,7 +204,7 @@ impl Search {
         })
     }
 
-    /// The same for a list, which has rows and no other pages: a link to another page is words.
+    /// Like [`Search::of`], for a list, which has rows and no other pages: a link to another page is words.
     pub fn in_list(typed: &str) -> Self {
         let search = Self::of(typed);
         match search.kind {
@@ -216,12 +216,12 @@ impl Search {
         }
     }
 
-    /// Whether a text, or several that belong together, have all that was typed.
+    /// Returns whether a text, or several that belong together, contain all terms.
     pub fn is_in(&self, texts: &[&str]) -> bool {
         !self.terms.is_empty() && self.terms.iter().all(|term| texts.iter().any(|text| term.is_in(text)))
     }
 
-    /// A text in pieces, and which of them were typed: those are marked.
+    /// Splits a text into pieces, each with whether it matches a term and is to be marked.
     pub fn marked(&self, text: &str) -> Vec<(String, bool)> {
         let mut hits: Vec<Range<usize>> = self.terms.iter().flat_map(|term| term.hits(text)).collect();
         hits.sort_by_key(|hit| (hit.start, std::cmp::Reverse(hit.end)));
@@ -245,7 +245,7 @@ impl Search {
 }
 
 impl Term {
-    /// What is shown of it.
+    /// Returns the text shown for it.
     pub fn in_words(&self) -> String {
         match self {
             Term::Word(text) => text.clone(),
@@ -254,12 +254,12 @@ impl Term {
         }
     }
 
-    /// Whether a text has it, without regard to case.
+    /// Returns whether a text contains it, ignoring case.
     pub fn is_in(&self, text: &str) -> bool {
         self.hits(text).next().is_some()
     }
 
-    /// Where it is in a text.
+    /// Returns where a text contains it.
     fn hits<'a>(&'a self, text: &'a str) -> Box<dyn Iterator<Item = Range<usize>> + 'a> {
         match self {
             Term::Word(wanted) | Term::Phrase(wanted) => Box::new(all_of(text, wanted)),
@@ -274,7 +274,7 @@ impl Term {
         }
     }
 
-    /// The uuid that a shortened id stands for, each digit that was left out as `None`; `None`: it is no uuid's.
+    /// Returns the uuid that a shortened id stands for, each omitted digit as `None`. `None` if it is not a uuid's.
     pub fn shortened_uuid(&self) -> Option<Vec<Option<u8>>> {
         let Term::Shortened(head, tail) = self else { return None };
         let hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
@@ -285,7 +285,7 @@ impl Term {
             })
         };
         let left_out = uuid::LENGTH.checked_sub(head.len() + tail.len())?;
-        // The head of a uuid is at least half of its first part: less could be any word.
+        // The head must be at least half of a uuid's first part: less could be any word.
         (head.len() >= 4 && fits(head, 0) && fits(tail, uuid::LENGTH - tail.len())).then(|| {
             let middle = (head.len()..head.len() + left_out).map(|at| hyphen(at).then_some(b'-'));
             head.bytes().map(Some).chain(middle).chain(tail.bytes().map(Some)).collect()
@@ -293,7 +293,7 @@ impl Term {
     }
 }
 
-/// Where a text has another one, without regard to case.
+/// Returns where a text contains another one, ignoring case.
 fn all_of<'a>(text: &'a str, wanted: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -305,7 +305,7 @@ fn all_of<'a>(text: &'a str, wanted: &'a str) -> impl Iterator<Item = Range<usiz
     })
 }
 
-/// The length of what a text begins with, where that is `wanted` but for its case.
+/// Returns the length of the beginning of a text that equals `wanted`, ignoring case.
 fn begins_with(text: &str, wanted: &str) -> Option<usize> {
     let mut letters = text.char_indices();
     let mut length = 0;
@@ -328,14 +328,14 @@ pub(super) fn is_uuid(text: &str) -> bool {
     text.len() == uuid::LENGTH && uuid::is_shaped(text.as_bytes(), 0)
 }
 
-/// An event id without the prefix of the Java library.
+/// Returns an event id without the prefix of the Java library.
 fn after_tag(text: &str) -> Option<&str> {
     let start = text.get(..ENTRY_PREFIX.len())?;
     let id = text.get(ENTRY_PREFIX.len()..)?;
     (start.eq_ignore_ascii_case(ENTRY_PREFIX) && !id.is_empty()).then_some(id)
 }
 
-/// Path and query of a link: one with a host, or a path alone.
+/// Returns path and query of a link, with a host or without.
 fn path_of(typed: &str) -> Option<(&str, &str)> {
     let link = typed.trim_matches(|letter| "<>()[]\"'".contains(letter));
     let path = match link.split_once("://") {
@@ -347,7 +347,7 @@ fn path_of(typed: &str) -> Option<(&str, &str)> {
     path.starts_with('/').then(|| path.split_once('?').unwrap_or((path, "")))
 }
 
-/// `Odoo 1125`, `PACS #56`, `odoo:1125`.
+/// Parses `Odoo 1125`, `PACS #56`, `odoo:1125`.
 fn named_row(typed: &str) -> Option<NamedRow> {
     let digits = typed.bytes().rev().take_while(u8::is_ascii_digit).count();
     let (name, id) = typed.split_at(typed.len() - digits);
@@ -357,12 +357,12 @@ fn named_row(typed: &str) -> Option<NamedRow> {
     (apart && named).then(|| Some(NamedRow { app: app.to_owned(), id: id.parse().ok()? }))?
 }
 
-/// The words and phrases of what was typed, and whether there are more than are searched for.
+/// Returns the words and phrases of what was typed, and whether there are more than are searched for.
 fn terms(typed: &str) -> (Vec<Term>, bool) {
     let end = typed.char_indices().nth(SEARCHED).map(|(end, _)| end);
     let text = typed.get(..end.unwrap_or(typed.len())).unwrap_or(typed);
     let mut found: Vec<Term> = Vec::new();
-    // What stands between quotes is at the odd places.
+    // Quoted parts are at the odd places.
     for (place, part) in text.split(['"', '“', '”', '„', '«', '»']).enumerate() {
         if place % 2 == 1 {
             let phrase = bare(part);
@@ -374,13 +374,13 @@ fn terms(typed: &str) -> (Vec<Term>, bool) {
         }
     }
     if found.is_empty() {
-        // Marks alone, but somebody looks for them.
+        // Only punctuation, but the user searches for it.
         return (vec![Term::Word(text.to_owned())], end.is_some());
     }
     let mut known = std::collections::HashSet::new();
     found.retain(|term| known.insert(term.in_words().to_lowercase()));
     let cut = end.is_some() || found.len() > MOST_TERMS;
-    // Long words tell most.
+    // Long words are the most specific.
     let mut longest: Vec<usize> = (0..found.len()).collect();
     longest.sort_by_key(|place| std::cmp::Reverse(found.get(*place).map_or(0, |term| term.in_words().chars().count())));
     longest.truncate(MOST_TERMS);
@@ -389,11 +389,11 @@ fn terms(typed: &str) -> (Vec<Term>, bool) {
     (found, cut)
 }
 
-/// A word as it is looked for: without what comes along when it is copied out of a sentence. `None`: nothing is left.
+/// Returns the term of a word, without marks copied along with it from a sentence. `None` if nothing remains.
 fn word(text: &str) -> Option<Term> {
     let bare = text.trim_start_matches(|letter| "()[]{}<>,;'`".contains(letter));
     let bare = bare.trim_end_matches(|letter| "()[]{}<>,;'`.:!?".contains(letter));
-    // Among other words, 32 digits stay as they are: in an error text they can be a sum or the id of a trace.
+    // Among other words, 32 digits stay unchanged: in an error text they can be a checksum or the id of a trace.
     let inner = unwrapped(if bare.is_empty() { text } else { bare });
     let inner = after_tag(inner).unwrap_or(inner);
     let split = inner.split_once('…').or_else(|| inner.split_once("..."));
@@ -505,7 +505,7 @@ mod tests {
             let row = Search::of(typed).row.unwrap_or_else(|| panic!("{typed}"));
             assert_eq!((row.app.as_str(), row.id), (app, RowId(id)), "{typed}");
         }
-        // It may as well be a part of an error.
+        // It can also be a part of an error.
         assert_eq!(Search::of("Odoo 417").terms, words(&["Odoo", "417"]));
         for typed in ["1125", "Odoo", "GAN203007", "a sentence of more than four words 7", "12 7", "#7"] {
             assert_eq!(Search::of(typed).row, None, "{typed}");
@@ -537,7 +537,7 @@ mod tests {
         // A list has no such pages, and must not show everything for them.
         assert_eq!(Search::in_list("https://h/groups/3").terms, words(&["https://h/groups/3"]));
         assert!(!Search::in_list("/failed-events/odoo/7").is_in(&["odoo 7"]), "only the row itself");
-        // No link within a link within a link.
+        // A link in the query of a link is not followed.
         assert_eq!(Search::of("http://h/search?q=http://h/search?q=a").kind, SearchKind::Words);
     }
 
@@ -556,13 +556,13 @@ mod tests {
             Search::of("\"Patient Id\" \"417\"").terms,
             [Term::Phrase("Patient Id".into()), Term::Word("417".into())]
         );
-        // Each word in whichever text has it.
+        // The words may be in different texts.
         assert!(Search::of("encounter timed").is_in(&["Encounter", "timed out"]));
         // The title of a group as it is copied.
         let title = "Patient with uuid '…' not found in ELIS (500).";
         let expected = words(&["Patient", "with", "uuid", "not", "found", "in", "ELIS", "500"]);
         assert_eq!(Search::of(title).terms, expected);
-        // An unclosed quote and marks alone are still something to look for.
+        // An unclosed quote, and marks alone, are still searched for.
         assert_eq!(Search::of("\"patient id").terms, [Term::Phrase("patient id".into())]);
         for marks in ["%", "'", "()", "…", "\""] {
             assert_eq!(Search::of(marks).terms, words(&[marks]), "{marks}");

@@ -1,11 +1,11 @@
-//! What of a failed event the search's index holds, and what of it answers a search.
+//! What the search index holds of a failed event, and what of it answers a search.
 //!
-//! The index holds *tokens*: words of titles and errors, and ids. A word is found by any part of it, because the words that
-//! there are stand in a list of their own, which is short. An id is found by its beginning, and a uuid also by its last
-//! group: ids are as many as events, and a list of them would be as long as the table.
+//! The index holds *tokens*: words of titles and errors, and ids. A word is found by any part of it, because the
+//! distinct words are in a separate list, which is short. An id is found by its beginning, and a uuid also by its last
+//! group: there are as many ids as events, and a list of them would be as long as the table.
 //!
-//! Tokens of what everybody may see (ids, titles) and of what only some may (errors) are told apart by their first letter,
-//! so that one index serves both.
+//! The first letter distinguishes tokens of what everyone may see (ids, titles) from those of what only some may
+//! (errors), so that one index serves both.
 
 use std::collections::BTreeSet;
 
@@ -15,20 +15,20 @@ use super::{
     uuid,
 };
 
-/// Characters of an error that are read: more than any consumer keeps of one.
+/// Bytes of an error that are read: more than any consumer keeps of one.
 const READ: usize = 64 << 10;
 /// Bytes that are read of each message of an error.
 const OF_MESSAGE: usize = 4_000;
-/// Different tokens that one event has at the most.
+/// The most different tokens of one event.
 const TOKENS: usize = 200;
 /// Characters of a word that are kept.
 const WORD: usize = 40;
-/// From so many characters on a word with digits is an id.
+/// A word with digits is an id from this many characters on.
 const ID: usize = 5;
-/// An id is not looked for by less of its beginning.
+/// The shortest beginning by which an id is searched for, in characters.
 const BEGINNING: usize = 3;
 
-/// What a text is made of, as far as it can be searched for.
+/// A part of a text that can be searched for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Piece {
     Word(String),
@@ -38,28 +38,28 @@ enum Piece {
 /// What the index holds of one failed event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Indexed {
-    /// Its tokens, with blanks between.
+    /// Its tokens, separated by blanks.
     pub tokens: String,
     /// The words among them: `true` for those of its error.
     pub words: BTreeSet<(bool, String)>,
 }
 
-/// Whose tokens: those of ids and titles, or those of errors.
+/// Returns the first letter of tokens: those of errors (`said`), or those of ids and titles.
 fn of(said: bool) -> char {
     if said { 's' } else { 'n' }
 }
 
-/// The token of a word.
+/// Returns the token of a word.
 pub fn word_token(said: bool, word: &str) -> String {
     format!("{}w{}", of(said), ascii(word))
 }
 
-/// The token of an id, or of its beginning.
+/// Returns the token of an id, or of its beginning.
 pub fn id_token(said: bool, id: &str) -> String {
     format!("{}i{}", of(said), ascii(id))
 }
 
-/// In letters of ASCII, so that no tokenizer takes it apart.
+/// Returns a text in ASCII letters and digits, so that no tokenizer splits it.
 fn ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -71,7 +71,7 @@ fn ascii(text: &str) -> String {
     out
 }
 
-/// What the index holds of an event with these ids and this title, whose latest error is `error`.
+/// Returns what the index holds of an event with these ids and this title, whose latest error is `error`.
 pub fn indexed(names: &[&str], error: Option<&str>) -> Indexed {
     let mut all = BTreeSet::new();
     for name in names {
@@ -102,15 +102,15 @@ pub fn indexed(names: &[&str], error: Option<&str>) -> Indexed {
     found
 }
 
-/// What the exceptions of an error say, and their classes; no stacks.
+/// Returns what the exceptions of an error say, and their classes, without stacks.
 fn messages(error: &str) -> Vec<String> {
     let read = error_text::parse_beginning(error, READ);
     let class = |class: &Option<String>| class.clone().unwrap_or_default();
-    // The root cause first: it is what names the fault.
+    // The root cause first: it identifies the fault.
     read.causes.iter().rev().map(|cause| format!("{} {}", cause.message, class(&cause.class))).collect()
 }
 
-/// Takes a text apart.
+/// Splits a text into pieces.
 fn pieces(text: &str, found: &mut impl FnMut(Piece)) {
     let bytes = text.as_bytes();
     let mut letters = text.char_indices().peekable();
@@ -144,19 +144,19 @@ fn without_hyphens(id: &str) -> String {
     id.chars().filter(|letter| *letter != '-').map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// What an event must have of one piece of what was typed: any of these.
+/// What an event must have to match one piece of what was typed: any of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Need {
     /// An id that is exactly this.
     pub id: Option<String>,
-    /// An id that begins so.
+    /// An id that begins with this.
     pub begins: Option<String>,
-    /// A word with this in it.
+    /// A word that contains this.
     pub word: Option<String>,
 }
 
-/// What an event must have that a search is for, all of it. `None`: the index cannot answer, because a part of what was
-/// typed is no word.
+/// Returns what an event must have to match a search, all of it. `None` if the index cannot answer, because a part of
+/// what was typed is not a word.
 pub fn needs(search: &Search) -> Option<Vec<Need>> {
     let mut all = Vec::new();
     for term in &search.terms {
@@ -180,7 +180,7 @@ fn of_term(term: &Term) -> Vec<Need> {
     }
 }
 
-/// More than the first group of a uuid, and not all of it.
+/// Returns whether a text is more than the first group of a uuid, and not all of it.
 fn begins_a_uuid(text: &str) -> bool {
     let hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
     let fits = |(at, byte): (usize, u8)| if hyphen(at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
@@ -191,7 +191,7 @@ fn of_text(text: &str) -> Vec<Need> {
     let mut needs = Vec::new();
     pieces(text, &mut |piece| {
         needs.push(match piece {
-            // A whole uuid and its end come together.
+            // A whole uuid yields two pieces: itself and its last group.
             Piece::Id(id) if id.len() == 32 => Need { id: Some(id), ..Need::default() },
             Piece::Id(id) => Need { begins: Some(id), ..Need::default() },
             Piece::Word(word) => {

@@ -1,22 +1,22 @@
-//! The state of a feed as people are told it: the one function that decides it for badges, headings, tables and the map.
+//! The displayed state of a feed: the one function that decides it for badges, headings, tables and the map.
 //!
-//! It is more than [`FeedState`], which counts failed events and stands in addresses, APIs and documents: what else is known
-//! of a feed goes before a state that says less.
+//! It says more than [`FeedState`], which counts failed events and is used in addresses, APIs and documents: what else
+//! is known of a feed takes precedence over a state that says less.
 
 use super::{ApplicationInfo, Feed, FeedState, explain};
 
-/// What people are told of a feed, the state that needs a person most first.
+/// The displayed state of a feed, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ShownState {
     /// As many failed events as the limit: nothing new is read.
     Stopped,
     /// The read position does not move although there are new events.
     NotReading,
-    /// The consumer cannot go on from the read position.
+    /// The consumer cannot continue from the read position.
     CannotContinue,
     /// Close to the limit of failed events, by the setting `near_limit`.
     NearLimit,
-    /// Events wait for a retry, and the retry job has not come for long.
+    /// Events wait for a retry, and the retry job has not run for long.
     RetryOverdue,
     Failing,
     Unknown,
@@ -49,7 +49,7 @@ impl ShownState {
         }
     }
 
-    /// What people read.
+    /// Returns the label that people read.
     pub fn label(self) -> &'static str {
         match self {
             ShownState::Stopped => "Stopped",
@@ -63,7 +63,7 @@ impl ShownState {
         }
     }
 
-    /// The state of several feeds, after their number: `2 stopped`, `3 with failures`.
+    /// Returns the state of several feeds, after their number: `2 stopped`, `3 with failures`.
     pub fn after_number(self) -> &'static str {
         match self {
             ShownState::Stopped => "stopped",
@@ -77,7 +77,7 @@ impl ShownState {
         }
     }
 
-    /// What the state means, for help.
+    /// Returns what the state means, for help.
     pub fn meaning(self) -> &'static str {
         match self {
             ShownState::Stopped => {
@@ -98,7 +98,7 @@ impl ShownState {
         }
     }
 
-    /// The class that colours it.
+    /// Returns the class that colours it.
     pub fn class(self) -> &'static str {
         match self {
             ShownState::Stopped => "stopped",
@@ -109,7 +109,7 @@ impl ShownState {
         }
     }
 
-    /// The name of its icon.
+    /// Returns the name of its icon.
     pub fn icon(self) -> &'static str {
         match self {
             ShownState::RetryOverdue => "waiting",

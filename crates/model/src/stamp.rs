@@ -1,28 +1,28 @@
-//! Times as a foreign database holds them: maybe readable, maybe not, never thrown away.
+//! Times as a foreign database holds them: readable or not, always kept.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A time found in a source: the text as the database gives it, and the instant it means where that is known.
+/// A time found in a source: the text that the database returns, and its instant if known.
 ///
-/// MySQL's `0000-00-00 00:00:00`, PostgreSQL's `infinity` and a text that is no date at all keep their `text` and have
-/// no `at`. SQL NULL is `Option::<Stamp>::None`.
+/// MySQL's `0000-00-00 00:00:00`, PostgreSQL's `infinity` and a text that is not a date keep their `text` and have no
+/// `at`. SQL NULL is `Option::<Stamp>::None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    /// What the column holds, as the database prints it. Used again, unchanged, as a paging key.
+    /// What the column holds, as the database prints it. Reused unchanged as a paging key.
     pub text: String,
-    /// The instant, after the source's `time_zone` was applied where the column carries no zone.
+    /// The instant, after the source's `time_zone` was applied if the column has no zone.
     pub at: Option<DateTime<Utc>>,
 }
 
 impl Stamp {
-    /// A stamp that means exactly this instant; for the console's own times.
+    /// Returns a stamp of exactly this instant; for the console's own times.
     pub fn of(at: DateTime<Utc>) -> Self {
         Self { text: at.format("%Y-%m-%d %H:%M:%S%.6f").to_string(), at: Some(at) }
     }
 
-    /// Whether it is no date at all, and means the same as NULL: blank, or with zeros for the month or the day
-    /// (`0000-00-00 00:00:00`). Java's drivers give NULL for such a value, or an error.
+    /// Returns whether it is not a date, and means the same as NULL: blank, or with zeros for the month or the day
+    /// (`0000-00-00 00:00:00`). Java's drivers return NULL for it, or an error.
     pub fn is_no_date(&self) -> bool {
         let text = self.text.trim();
         let mut parts = text.get(..10).unwrap_or_default().split('-');
@@ -32,24 +32,24 @@ impl Stamp {
     }
 }
 
-/// How far a time lies in the future, where that is more than clocks of two machines differ. For what has failed already
-/// that means a wrong time zone, or a wrong clock.
+/// How far a time is in the future, if that is more than two machines' clocks differ. For a failure it means a wrong
+/// time zone, or a wrong clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ahead(pub TimeDelta);
 
 impl Ahead {
-    /// Time zones differ by a multiple of a quarter of an hour.
+    /// Below a quarter of an hour: time zones differ by multiples of that.
     const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(10);
-    /// From UTC-12 to UTC+14, and what a clock may be off beside that.
+    /// From UTC-12 to UTC+14, plus the error of a clock.
     const ZONES_DIFFER: TimeDelta = TimeDelta::hours(27);
 
-    /// Returns how far a time lies ahead of `now`; `None` where it does not.
+    /// Returns how far a time is ahead of `now`; `None` if it is not.
     pub fn of(time: Option<&Stamp>, now: DateTime<Utc>) -> Option<Self> {
         let ahead = time?.at? - now;
         (ahead >= Self::CLOCKS_DIFFER).then_some(Self(ahead))
     }
 
-    /// Whether a wrong time zone can be the reason.
+    /// Returns whether a wrong time zone can be the reason.
     pub fn may_be_the_zone(self) -> bool {
         self.0 <= Self::ZONES_DIFFER
     }

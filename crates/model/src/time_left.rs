@@ -1,8 +1,8 @@
-//! How long a retry of many events takes: an estimate by the rules of the retry jobs, corrected by the pace so far.
+//! Estimates how long a retry of many events takes, by the rules of the retry jobs, corrected by the pace so far.
 //!
-//! A run of a retry job takes the oldest failed events of a feed whose retries are not used up, `retry_batch` of them (see
-//! `ui/due.rs`). So events that fail again are taken again, run after run, until their retries are used up, and only then
-//! the next ones are: what fails takes `max_retry` times as long as what succeeds.
+//! Each run of a retry job retries the `retry_batch` oldest failed events of a feed whose retries are not used up (see
+//! `ui/due.rs`). Events that fail again are retried run after run until their retries are used up, and only then the
+//! next ones are: an event that fails takes `max_retry` times as long as one that succeeds.
 
 use chrono::{DateTime, Utc};
 
@@ -11,10 +11,10 @@ use super::{
     operation::{Operation, Stage},
 };
 
-/// What a retry asks of the retry job of one feed.
+/// The part of a retry that the retry job of one feed processes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeedWork {
-    /// The retry's events of this feed.
+    /// Number of the retry's events on this feed.
     pub rows: u64,
     pub limits: Limits,
 }
@@ -22,19 +22,20 @@ pub struct FeedWork {
 /// The seconds until each event of a retry has a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeLeft {
-    /// If as many of the other events fail again as of those that have a result.
+    /// If the events without a result fail again at the same rate as those with one.
     pub about: u64,
-    /// If all other events fail again.
+    /// If all events without a result fail again.
     pub most: u64,
 }
 
-/// By how much the pace so far may lengthen or shorten an estimate: other events of the feed may have come first, and then
-/// the pace says little.
+/// Factor by which the pace so far may lengthen or shorten an estimate at most: if the job processed other events of
+/// the feed first, the pace says little.
 const MOST_CORRECTION: u64 = 4;
 
-/// Returns how long a retry will take from now on. `None`: there is no result yet, nothing is awaited, or nobody retries.
+/// Returns how long a retry will take from now on. `None` if there is no result yet, nothing is awaited, the retry is
+/// paused, or no job retries.
 ///
-/// Its events that have a result are taken to be of every feed alike, because only their sum is known.
+/// Counts the events that have a result for every feed alike, because only their sum is known.
 pub fn time_left(operation: &Operation, feeds: &[FeedWork], now: DateTime<Utc>) -> Option<TimeLeft> {
     let (awaited, tried) = (operation.awaited(), operation.tried());
     let elapsed = u64::try_from((now - operation.started_at).num_seconds()).ok()?;
@@ -49,7 +50,7 @@ pub fn time_left(operation: &Operation, feeds: &[FeedWork], now: DateTime<Utc>) 
     let seen =
         Seen { open: awaited.saturating_add(unwritten), tried, failed: operation.followed.failed_again, elapsed };
     let longest = |share: Share| feeds.iter().filter_map(|feed| seen.left(feed, share)).max();
-    // A limit of the speed can be slower than the retry jobs.
+    // A speed limit can be slower than the retry jobs.
     let written = operation.pace.per_minute.filter(|_| unwritten > 0);
     let writing = written.map_or(0, |per_minute| unwritten.saturating_mul(60) / u64::from(per_minute.max(1)));
     Some(TimeLeft {
@@ -58,14 +59,14 @@ pub fn time_left(operation: &Operation, feeds: &[FeedWork], now: DateTime<Utc>) 
     })
 }
 
-/// How many of so many events fail.
+/// The share of events that fail.
 #[derive(Clone, Copy)]
 struct Share {
     failing: u64,
     of: u64,
 }
 
-/// How far a retry has come.
+/// The progress of a retry.
 #[derive(Clone, Copy)]
 struct Seen {
     open: u64,
@@ -76,8 +77,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// The seconds that the retry job of one feed needs, if this share of the open events fails again. `None`: nobody
-    /// retries there.
+    /// Returns the seconds that the retry job of one feed needs if this share of the open events fails again. `None` if
+    /// the feed has no retry job.
     fn left(self, feed: &FeedWork, share: Share) -> Option<u64> {
         let limits = &feed.limits;
         let more_tries = u64::try_from(limits.max_retry?).unwrap_or_default().max(1) - 1;
@@ -86,10 +87,10 @@ impl Seen {
         let tried = self.tried.min(feed.rows);
         let failed = self.failed.min(tried);
 
-        // Of the last ones the first try alone is waited for.
+        // For the last batch, only the first try counts.
         let followed = open.saturating_sub(batch);
         let again = followed.saturating_mul(more_tries).saturating_mul(share.failing).div_ceil(share.of.max(1));
-        // In front of them are the newest that failed again: by the schedule some of their retries are through.
+        // The events that failed again last are retried before them; by the schedule, some of these retries are done.
         let in_front = failed.min(batch);
         let through = tried.saturating_add((failed - in_front).saturating_mul(more_tries));
         let by_schedule = (self.elapsed / every).saturating_mul(batch);
@@ -98,7 +99,7 @@ impl Seen {
 
         let runs = open.saturating_add(again).saturating_add(before).div_ceil(batch);
         let left = runs.saturating_mul(every);
-        // So long it takes at the most, and at the least, to come as far as it has come.
+        // The longest and the shortest time to reach the present progress.
         let most_tries = tried.saturating_add(failed.saturating_mul(more_tries));
         let slow = (most_tries.div_ceil(batch) + 2).saturating_mul(every);
         let quick = (through / batch).saturating_sub(1).saturating_mul(every);
@@ -136,8 +137,8 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(i64::try_from(seconds).unwrap())
     }
 
-    /// Every estimate that a reader sees of a retry whose events fail again or not, with the seconds at which they see it;
-    /// and the seconds at which the last event was tried.
+    /// Returns every estimate that a reader sees of a retry whose events fail again or not, with the second at which
+    /// they see it, and the second at which the last event was tried.
     fn estimates(fails: &[bool], real_interval: u64) -> (Vec<(u64, TimeLeft)>, u64) {
         let (max, batch) = (limits().max_retry.unwrap(), limits().retry_batch as usize);
         let work = [FeedWork { rows: fails.len() as u64, limits: limits() }];
@@ -164,7 +165,7 @@ mod tests {
         }
     }
 
-    /// No estimate is more than so many tenths of an earlier one, and five runs.
+    /// Returns by how many tenths of an earlier estimate (plus five runs) the estimates grow; at least ten.
     fn grows_by_tenths(estimates: impl Iterator<Item = u64>) -> u64 {
         let (mut least, mut tenths) = (u64::MAX, 10);
         for estimate in estimates {

@@ -1,18 +1,18 @@
-//! Finding uuids in foreign text. Only the shape counts: nothing is read out of a uuid here.
+//! Finds uuids in foreign text. Only the shape counts: no part of a uuid is interpreted here.
 
 use std::borrow::Cow;
 
 /// The length of a uuid in its usual form, in bytes.
 pub(super) const LENGTH: usize = 36;
 
-/// Whether a uuid in its usual form (8-4-4-4-12 hexadecimal digits) stands at `at`, not as a part of a longer word.
+/// Returns whether a uuid in its usual form (8-4-4-4-12 hexadecimal digits) is at `at`, not as a part of a longer word.
 pub(super) fn stands_at(text: &[u8], at: usize) -> bool {
     let apart = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_hexdigit());
     is_shaped(text, at) && apart(at.checked_sub(1).and_then(|before| text.get(before))) && apart(text.get(at + LENGTH))
 }
 
-/// Whether what begins at `at` has the shape of a uuid, whatever stands around it: consumers print them directly behind a
-/// word.
+/// Returns whether the text at `at` has the shape of a uuid, whatever surrounds it: consumers print them directly
+/// behind a word.
 pub(super) fn is_shaped(text: &[u8], at: usize) -> bool {
     text.get(at..at + LENGTH).is_some_and(|candidate| {
         candidate.iter().enumerate().all(|(index, byte)| match index {
@@ -22,10 +22,10 @@ pub(super) fn is_shaped(text: &[u8], at: usize) -> bool {
     })
 }
 
-/// The first uuid in a text.
+/// Returns the first uuid in a text.
 pub(super) fn first(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
-    // The first hyphen of a uuid is its ninth byte: looking only around hyphens keeps long texts cheap.
+    // The first hyphen of a uuid is its ninth byte: checking only around hyphens keeps long texts cheap.
     bytes
         .iter()
         .enumerate()
@@ -35,8 +35,8 @@ pub(super) fn first(text: &str) -> Option<&str> {
         .and_then(|start| text.get(start..start + LENGTH))
 }
 
-/// Returns a text in which every uuid that was written with other dashes has hyphens: word processors and messengers
-/// write a non-breaking hyphen, a minus or a dash instead.
+/// Returns a text in which every uuid written with other dashes has hyphens: word processors and messengers write a
+/// non-breaking hyphen, a minus or a dash instead.
 pub(super) fn with_hyphens(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || !text.contains(is_dash) {
         return Cow::Borrowed(text);
@@ -63,12 +63,12 @@ fn is_dash(letter: char) -> bool {
     )
 }
 
-/// Whether a text is the 32 digits of a uuid without its hyphens.
+/// Returns whether a text is the 32 digits of a uuid without its hyphens.
 pub(super) fn is_without_hyphens(text: &str) -> bool {
     text.len() == LENGTH - 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Returns the usual form of a uuid that was written without hyphens; `None`: the text is no such uuid.
+/// Returns the usual form of a uuid written without hyphens; `None` if the text is not one.
 pub(super) fn hyphenated(text: &str) -> Option<String> {
     is_without_hyphens(text).then(|| [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &text[part]).join("-"))
 }

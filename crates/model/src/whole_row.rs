@@ -1,8 +1,8 @@
-//! A row of a source kept whole: every column there is, byte by byte, so that it can be put back as it was.
+//! A full copy of a row of a source: every column, byte by byte, so that it can be restored unchanged.
 //!
-//! The console knows only some columns of a table; a copy has the others too, in the form in which their database gives
-//! them. The bytes are kept in the store in a form of our own: lengths in front, nothing escaped, so that NUL bytes and
-//! broken UTF-8 survive.
+//! The console knows only some columns of a table; a copy has the others too, in the form in which their database
+//! returns them. The store keeps the bytes in the console's own form: lengths in front, nothing escaped, so that NUL
+//! bytes and broken UTF-8 survive.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use super::{
     error_text::{KEY_CHARS, shortened},
 };
 
-/// How the bytes of a cell are to be understood when they are written back.
+/// How to interpret the bytes of a cell when they are written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellKind {
     /// As the database prints the value: MySQL and PostgreSQL, whatever the type of the column.
     Printed,
-    /// SQLite keeps a type with every value.
+    /// SQLite stores a type with every value.
     Integer,
     Real,
     Text,
@@ -46,22 +46,22 @@ pub struct Cell {
 pub struct WholeRow(pub Vec<Cell>);
 
 impl WholeRow {
-    /// The value of a column, by its name without regard to case; `None` for NULL and for a column that is not there.
+    /// Returns the value of a column, by its name ignoring case; `None` for NULL and for a missing column.
     pub fn value(&self, column: &str) -> Option<&[u8]> {
         self.0.iter().find(|cell| cell.column.eq_ignore_ascii_case(column))?.bytes.as_deref()
     }
 
-    /// Returns the bytes of its values.
+    /// Returns the number of bytes of its values.
     pub fn bytes(&self) -> usize {
         self.0.iter().filter_map(|cell| cell.bytes.as_ref()).map(Vec::len).sum()
     }
 
-    /// The value of a column as the lists know it: see [`KEY_CHARS`].
+    /// Returns the value of a column as lists hold it: see [`KEY_CHARS`].
     pub fn key(&self, column: &str) -> Option<String> {
         self.text(column).map(|text| shortened(&text, KEY_CHARS as usize))
     }
 
-    /// The value of a column as text; what is no UTF-8 is replaced.
+    /// Returns the value of a column as text; replaces what is not UTF-8.
     pub fn text(&self, column: &str) -> Option<String> {
         self.value(column).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
@@ -75,18 +75,19 @@ pub struct WholeEvent {
     pub beside: Beside,
 }
 
-/// Other failed events with the same feed address and event id. That they are there does not mean that the event failed again
-/// after it was copied.
+/// Other failed events with the same feed address and event id. Their presence does not mean that the event failed
+/// again after it was copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beside {
-    /// Those that were in the table when it was copied, or that the console has put there itself.
+    /// Those that were in the table when it was copied, or that the console itself inserted.
     pub ids: BTreeSet<RowId>,
-    /// The copy is of a version that did not note them: those with a lower id are older than the event, and so were there.
+    /// Whether the copy is from a version that did not record them: those with a lower id are older than the event, and
+    /// so were there.
     pub all_lower: bool,
 }
 
 impl WholeEvent {
-    /// The error of its newest retry on record, or else its first one.
+    /// Returns the error of its newest recorded retry, or else its first one.
     pub fn latest_error(&self) -> Option<String> {
         let number = |row: &&WholeRow| row.text("id").and_then(|id| id.parse::<i128>().ok());
         let newest = self.log.iter().max_by_key(number).and_then(|row| row.text("error_message"));
@@ -99,15 +100,15 @@ impl WholeEvent {
 #[error("the copy of a discarded failed event is damaged")]
 pub struct Damaged;
 
-/// The form of the bytes.
+/// The version of the byte form.
 const FORM: u8 = 2;
-/// The form before it, which ends without [`Beside`].
+/// The previous version, which ends without [`Beside`].
 const FORM_WITHOUT_BESIDE: u8 = 1;
-/// In the place of a length: NULL.
+/// NULL, in place of a length.
 const NULL: u32 = u32::MAX;
 
 impl WholeEvent {
-    /// The form that the store keeps.
+    /// Returns the bytes that the store keeps.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![FORM];
         push_length(&mut out, self.log.len());
@@ -130,18 +131,18 @@ impl WholeEvent {
         out
     }
 
-    /// Returns the bytes of the longest of its rows.
+    /// Returns the number of bytes of the longest of its rows.
     pub fn longest_row(&self) -> usize {
         self.rows().map(WholeRow::bytes).max().unwrap_or_default()
     }
 
-    /// Its own row and those of the log.
+    /// Returns its own row and those of the log.
     fn rows(&self) -> impl Iterator<Item = &WholeRow> {
         std::iter::once(&self.event).chain(&self.log)
     }
 
-    /// Returns whether a row with this id and the same feed address and event id is another failed event, and no sign that
-    /// this one failed again. `own`: its id when it was copied.
+    /// Returns whether a row with this id and the same feed address and event id is another failed event, and not a
+    /// sign that this one failed again. `own`: its id when it was copied.
     pub fn stood_beside(&self, own: RowId, id: RowId) -> bool {
         id != own && (self.beside.ids.contains(&id) || self.beside.all_lower && id < own)
     }
@@ -149,7 +150,7 @@ impl WholeEvent {
     /// Reads what [`WholeEvent::to_bytes`] wrote, also in an earlier version.
     ///
     /// # Errors
-    /// [`Damaged`] for anything else.
+    /// Fails with [`Damaged`] for any other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut rest = Rest(bytes);
         let form = *rest.take(1)?.first().ok_or(Damaged)?;
@@ -266,7 +267,7 @@ mod tests {
         let beside = |copy: &WholeEvent| [3, 6, 7, 8].map(|id| copy.stood_beside(RowId(7), RowId(id)));
         assert_eq!(beside(&read), [true, true, false, false]);
         assert_eq!(beside(&event), [false, true, false, false]);
-        // What an earlier copy is told later is kept with it.
+        // What is later added to an earlier copy is kept with it.
         assert_eq!(WholeEvent::from_bytes(&read.to_bytes()), Ok(read));
     }
 

@@ -1,25 +1,25 @@
 //! Sentences, numbers and ages as people read them. Pure functions: what a page claims is decided and tested here.
 //!
-//! A sentence never says more than the console knows. The console sees tables, not the consumer: whether a consumer
-//! runs at all, and whether a retry will succeed, it cannot know.
+//! A sentence never says more than the console knows. The console sees tables, not the consumer: it cannot know whether
+//! a consumer runs at all, nor whether a retry will succeed.
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 
 use super::Clock;
 
-/// A text as markup, for the few places where Leptos 0.8 writes one into a page as it comes: the document's title, and what
-/// stands in a `textarea`.
+/// Escapes a text for HTML, for the few places where Leptos 0.8 writes one into a page unescaped: the document's title,
+/// and the content of a `textarea`.
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A text with its first letter large, as a sentence begins.
+/// Returns a text with its first letter in upper case.
 pub fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
-/// A number with separators: `1,042`.
+/// Returns a number with separators: `1,042`.
 pub fn number(value: impl Into<i128>) -> String {
     let value: i128 = value.into();
     let digits = value.unsigned_abs().to_string();
@@ -36,7 +36,7 @@ pub fn number(value: impl Into<i128>) -> String {
     out
 }
 
-/// A count with its noun: `no failed events`, `1 failed event`, `1,042 failed events`.
+/// Returns a count with its noun: `no failed events`, `1 failed event`, `1,042 failed events`.
 pub fn count(value: u64, noun: &str) -> String {
     match value {
         0 => format!("no {noun}s"),
@@ -45,7 +45,7 @@ pub fn count(value: u64, noun: &str) -> String {
     }
 }
 
-/// A count at the beginning of a sentence: `No feeds`, `1 feed`, `12 feeds`.
+/// Returns a count for the beginning of a sentence: `No feeds`, `1 feed`, `12 feeds`.
 pub fn count_first(value: u64, noun: &str) -> String {
     match value {
         0 => format!("No {noun}s"),
@@ -53,7 +53,7 @@ pub fn count_first(value: u64, noun: &str) -> String {
     }
 }
 
-/// Several things in a sentence: `a`, `a and b`, `a, b and c`.
+/// Returns several things as in a sentence: `a`, `a and b`, `a, b and c`.
 pub fn listed(parts: impl IntoIterator<Item = String>) -> String {
     let mut parts: Vec<String> = parts.into_iter().collect();
     match parts.pop() {
@@ -62,7 +62,7 @@ pub fn listed(parts: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// The time between two runs, which may be shorter than a second: `0.75 s`, `6 s`, `2 min`.
+/// Returns the time between two runs, which may be shorter than a second: `0.75 s`, `6 s`, `2 min`.
 pub fn interval(seconds: f64) -> String {
     if seconds >= 120.0 {
         return format!("{:.0} min", seconds / 60.0);
@@ -71,9 +71,9 @@ pub fn interval(seconds: f64) -> String {
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A span of time, rounded, in the unit that people would choose: `90 s`, `12 min`, `2 h` (from 90 minutes on), `9 days`
-/// (from 2 days on). The one function for ages, waits, intervals and estimates, so that two places never say the same
-/// span in different ways.
+/// Returns a span of time, rounded, in the unit that people would choose: `90 s`, `12 min`, `2 h` (from 90 minutes on),
+/// `9 days` (from 2 days on). Used for all ages, waits, intervals and estimates, so that no two places write the same
+/// span differently.
 pub fn span(seconds: u64) -> String {
     let rounded = |unit: u64| seconds.saturating_add(unit / 2) / unit;
     match seconds {
@@ -84,11 +84,11 @@ pub fn span(seconds: u64) -> String {
     }
 }
 
-/// An instant as a clock on the wall shows it.
+/// An instant as a local clock shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Local {
     pub at: NaiveDateTime,
-    /// How many minutes the clock is ahead of UTC.
+    /// Minutes that the clock is ahead of UTC.
     pub offset: i32,
 }
 
@@ -97,20 +97,20 @@ impl Local {
         Self { at: at.naive_utc(), offset: 0 }
     }
 
-    /// Seconds since 1970, in UTC.
+    /// Returns the seconds since 1970, in UTC.
     fn seconds(&self) -> i64 {
         self.at.and_utc().timestamp() - i64::from(self.offset) * 60
     }
 }
 
-/// Written out instead of asked of chrono, whose formatting the browser's module would carry along.
+/// Written out instead of using chrono's formatting, which would enlarge the browser's module.
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 fn month(at: &NaiveDateTime) -> &'static str {
     MONTHS.get(at.month0() as usize).copied().unwrap_or_default()
 }
 
-/// The time of day: `17:06`, `5:06 pm`.
+/// Returns the time of day: `17:06`, `5:06 pm`.
 pub fn time_of_day(local: Local, clock: Clock) -> String {
     let (hour, minute) = (local.at.hour(), local.at.minute());
     match clock {
@@ -122,13 +122,13 @@ pub fn time_of_day(local: Local, clock: Clock) -> String {
     }
 }
 
-/// An instant, short: `29 Nov 02:56`; with the year where it is another one than now.
+/// Returns an instant, short: `29 Nov 02:56`; with the year if it is not the present one.
 pub fn moment(local: Local, now: Local, clock: Clock) -> String {
     let year = if local.at.year() == now.at.year() { String::new() } else { format!(" {}", local.at.year()) };
     format!("{} {}{year} {}", local.at.day(), month(&local.at), time_of_day(local, clock))
 }
 
-/// An instant, whole: `Sun 29 Nov 2026, 02:56:25 UTC+5:30`.
+/// Returns an instant in full: `Sun 29 Nov 2026, 02:56:25 UTC+5:30`.
 pub fn in_full(local: Local, clock: Clock) -> String {
     let at = local.at;
     let time = match clock {
@@ -149,9 +149,10 @@ pub fn in_full(local: Local, clock: Clock) -> String {
     format!("{} {} {} {}, {time} UTC{offset}", at.weekday(), at.day(), month(&at), at.year())
 }
 
-/// How long before (or after) `now` an instant is: `just now`, `4 s ago`, `2 h ago`, `yesterday 17:06`; older: the instant.
+/// Returns how long before (or after) `now` an instant is: `just now`, `4 s ago`, `2 h ago`, `yesterday 17:06`; if
+/// older: the instant.
 pub fn ago(local: Local, now: Local, clock: Clock) -> String {
-    /// So long, hours say more than the day that they were on.
+    /// Below this, hours say more than "yesterday".
     const NIGHT: u64 = 6 * 3_600;
     let seconds = now.seconds() - local.seconds();
     let distance = seconds.unsigned_abs();
@@ -172,8 +173,8 @@ pub fn ago(local: Local, now: Local, clock: Clock) -> String {
     }
 }
 
-/// A long text shortened in the middle to at most `keep` characters: where it begins, what is left out, how it ends.
-/// Ids and addresses differ at both ends, so both stay.
+/// Shortens a long text in the middle to at most `keep` characters: its beginning, the omitted part, and its end. Ids
+/// and addresses differ at both ends, so both remain.
 pub fn middle(text: &str, keep: usize) -> Option<(&str, &str, &str)> {
     let length = text.chars().count();
     if length <= keep {
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(of(&["a", "b", "c"]), "a, b and c");
     }
 
-    /// A clock that is five hours and a half ahead.
+    /// A time of a clock that is five and a half hours ahead.
     fn kolkata(text: &str) -> Local {
         Local { at: NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap(), offset: 330 }
     }

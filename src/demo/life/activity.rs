@@ -1,4 +1,4 @@
-//! What happens in the demo hospital by itself: patients come, are seen and tested, and now and then something breaks.
+//! Activity of the demo hospital: patients are registered, seen and tested, and now and then something breaks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,19 +10,19 @@ use super::{Fault, Hospital, System, records};
 use crate::demo::history::{Category, hyphenated, uuid};
 use atomfeed::{DatabaseError, MARKERS_STAY_BEHIND, NewEvent};
 
-/// The mean time between two things that happen, in a real hospital's time.
+/// Mean time between two activities, in a real hospital's time.
 const SOMETHING_HAPPENS: Duration = Duration::from_secs(30);
-/// As often is what was queued put onto the feeds.
+/// Interval at which queued events are published to the feeds.
 const PUBLISHES: Duration = Duration::from_secs(2);
-/// As often are the offset markers written; a day, in a real hospital.
+/// Interval at which offset markers are written; a day in a real hospital.
 const WRITES_MARKERS: Duration = Duration::from_secs(3600);
-/// The mean time between two troubles that come by themselves.
+/// Mean time between two troubles that start by themselves.
 const SOMETHING_BREAKS: Duration = Duration::from_secs(15 * 60);
 
-/// Patients that are spoken of for a while after they were registered.
+/// Number of recently registered patients who have further encounters.
 const PATIENTS_ABOUT: usize = 12;
 
-/// Begins everything that happens by itself.
+/// Starts everything that happens by itself.
 pub(super) fn start(hospital: &Arc<Hospital>, stop: &CancellationToken, tasks: &TaskTracker) {
     let spawn = |work: &'static str, mean: Duration, regular: bool| {
         let (hospital, stop) = (Arc::clone(hospital), stop.clone());
@@ -72,14 +72,14 @@ async fn live(hospital: Arc<Hospital>, stop: CancellationToken) {
     }
 }
 
-/// A time that is `mean` on average, and as often short as things in life are.
+/// Returns an exponentially distributed duration with this mean, at most four times the mean.
 fn some_time(mean: Duration, rng: &mut Rng) -> Duration {
     mean.mul_f64(-(1.0 - rng.f64()).ln()).min(mean * 4)
 }
 
 struct Day {
     rng: Rng,
-    /// Patients that were registered lately.
+    /// Recently registered patients.
     about: Vec<String>,
 }
 
@@ -109,7 +109,7 @@ impl Day {
         }
     }
 
-    /// A patient is seen: often one of the new ones.
+    /// Adds an encounter, often of a recently registered patient.
     async fn encounter(&mut self, hospital: &Hospital) -> Result<(), DatabaseError> {
         let encounter = self.uuid();
         let title = if self.rng.u32(..5) == 0 { "Bed-Assignment" } else { "Encounter" };
@@ -118,7 +118,7 @@ impl Day {
         let Some(publisher) = hospital.part(System::Openmrs).and_then(|part| part.publisher.as_ref()) else {
             return Ok(());
         };
-        // The encounter and the word of it: both, or neither.
+        // The encounter and its event: both or neither.
         let mut transaction = publisher.database().begin();
         if let Some(patient) = patient {
             records::meet(transaction.sqlite().await?, &encounter, &patient).await?;
@@ -171,7 +171,7 @@ impl Hospital {
         Ok(())
     }
 
-    /// One of the things that go wrong in every hospital. Each ends by itself, after some retries are used up or before.
+    /// Starts a random common trouble. Each ends by itself, before or after some retries are used up.
     async fn break_by_chance(&self, rng: &mut Rng) -> Result<(), DatabaseError> {
         const CHANCES: [(Fault, i64); 7] = [
             (Fault::TestNotSetUp, 900),
@@ -184,7 +184,7 @@ impl Hospital {
         ];
         let Some((fault, seconds)) = rng.choice(CHANCES) else { return Ok(()) };
         let standing = self.troubles.standing(chrono::Utc::now()).await?;
-        // One of its kind at a time, but for what concerns single records.
+        // One of its kind at a time, except faults of single records.
         if fault.story().catches == 0 && standing.iter().any(|trouble| trouble.fault == fault) {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! What a consumer of the demo hospital does with an event: it reads the record, meets what is wrong in the hospital
-//! now, and writes down that it received it.
+//! How a consumer of the demo hospital processes an event: it reads the record, fails if a current trouble applies, and
+//! records that it received the event.
 
 use chrono::Utc;
 use serde::Deserialize;
@@ -15,21 +15,21 @@ use crate::{
 };
 use atomfeed::{Client, ClientError, Event, Failure, NewEvent, Transaction, Worker};
 
-/// One system's way with the events of one category.
+/// Processes the events of one category for one system.
 pub(super) struct Desk {
     pub hospital: std::sync::Arc<Hospital>,
     pub system: System,
     pub category: Category,
-    /// To the publisher.
+    /// Client for the publisher.
     pub client: Client,
 }
 
-/// What is read of a record. Everything else in it is for people.
+/// The fields that are read of a record. All others are for people.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Read {
     patient_uuid: Option<String>,
-    /// The patient of the encounter was registered since the hospital came alive.
+    /// The patient of the encounter was registered since the simulation first started.
     registered_here: bool,
 }
 
@@ -47,7 +47,7 @@ impl Worker for Desk {
 }
 
 impl Desk {
-    /// The record that the event points at, or the error that this consumer writes when it cannot be read.
+    /// Reads the record that the event refers to; fails with the error that this consumer writes if it cannot be read.
     async fn read(&self, path: &str, record: &str) -> Result<Read, Failure> {
         let fault = match self.client.get(path).await {
             Ok(answer) => match answer.status {
@@ -68,7 +68,7 @@ impl Desk {
     async fn meet_troubles(&self, record: &str, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         let troubles = &self.hospital.troubles;
         let shows = |fault: Fault| fault.shows_at_work(self.system, self.category);
-        // More than one can hold a record: what it waited for is there, and its test is still not set up.
+        // Several can block a record: the one it waited for has arrived, but its test is still not set up.
         while let Some(hit) = troubles.against(record, Utc::now(), shows).await? {
             let arrived = match &hit.needs {
                 None => None,
@@ -80,7 +80,7 @@ impl Desk {
         Ok(())
     }
 
-    /// An encounter can arrive before its patient: it heals by itself at a retry.
+    /// Fails if an encounter arrives before its patient; a later retry succeeds.
     async fn know_the_patient(&self, read: &Read, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         let fault = match self.system {
             System::Openelis => Fault::PatientNotInElis,
@@ -91,7 +91,7 @@ impl Desk {
         if records::has(transaction.sqlite().await?, patient).await? { Ok(()) } else { Err(self.fails(fault, patient)) }
     }
 
-    /// The laboratory's results go back the other way: every third encounter has ordered some.
+    /// Queues the laboratory's results in the opposite direction: every third encounter has ordered some.
     async fn pass_on(&self, record: &str, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         if self.system != System::Openelis
             || self.category != Category::Encounter
@@ -114,7 +114,7 @@ impl Desk {
 
     fn fails(&self, fault: Fault, record: &str) -> Failure {
         let subject = Subject { record: record.to_owned(), number: number_of(record), reader: self.system };
-        // The text has message and trace as Java prints them, one behind the other.
+        // The text contains message and trace as Java prints them, one after the other.
         Failure::new(texts::compose(fault, &subject))
     }
 }

@@ -1,4 +1,4 @@
-//! The consumers' jobs: each reads one feed and retries what failed of it, on the schedule of its system.
+//! The consumers' jobs: each reads one feed and retries its failed events, on the schedule of its system.
 
 use std::{
     net::SocketAddr,
@@ -33,8 +33,8 @@ const fn read(system: System, category: Category) -> ReadFeed {
     ReadFeed { system, category }
 }
 
-/// Who reads what. Odoo's drugs are left out: that job is switched off, which is why its feed has no marker and nobody
-/// retries what failed of it.
+/// The feeds that each system reads. Odoo's drugs are omitted: that job is switched off, which is why its feed has no
+/// marker and its failed events are not retried.
 pub(super) const FEEDS: [ReadFeed; 10] = [
     read(System::Openmrs, Category::Accession),
     read(System::Openelis, Category::Encounter),
@@ -49,7 +49,7 @@ pub(super) const FEEDS: [ReadFeed; 10] = [
 ];
 
 impl ReadFeed {
-    /// The limits and the schedule that its consumer ships with.
+    /// Returns the limits and the schedule that its consumer ships with.
     fn limits(self) -> model::Limits {
         let usual = config::usual_limits(self.system.member().kind);
         // OpenELIS retries patients more slowly than everything else.
@@ -57,7 +57,7 @@ impl ReadFeed {
         if slow { model::Limits { retry_interval_secs: 60, ..usual } } else { usual }
     }
 
-    /// The job as the page shows it before its first run.
+    /// Returns the job as the page shows it before its first run.
     pub fn job(self, pace: u32) -> Job {
         let limits = self.limits();
         let paced = |seconds: u64| seconds as f64 / f64::from(pace.max(1));
@@ -72,7 +72,7 @@ impl ReadFeed {
     }
 }
 
-/// Begins every job. `via` is where the publishers listen.
+/// Starts every job. `via` is the publishers' address.
 pub(super) fn start(
     hospital: &Arc<Hospital>,
     via: SocketAddr,
@@ -86,11 +86,11 @@ pub(super) fn start(
     Ok(())
 }
 
-/// What waits longer without a try was left alone while nobody was at work. Shorter than the time after which the console
-/// calls a retry job overdue.
+/// Events that wait longer without a retry were neglected while nothing ran. Shorter than the time after which the
+/// console calls a retry job overdue.
 const LEFT_ALONE: TimeDelta = TimeDelta::minutes(2);
 
-/// Every job retries until something that was left alone has failed once more, or nothing of it waits.
+/// Makes every job retry until none of its neglected events waits or one of them has failed again.
 pub(super) async fn catch_up(hospital: &Arc<Hospital>, via: SocketAddr) -> anyhow::Result<()> {
     let jobs = FEEDS.into_iter().enumerate().map(|(index, feed)| async move {
         let consumer = consumer(hospital, feed, via)?;
@@ -129,12 +129,12 @@ fn consumer(hospital: &Arc<Hospital>, feed: ReadFeed, via: SocketAddr) -> anyhow
         .context("a consumer of the demo hospital has no feed")
 }
 
-/// Reads and retries in turns until `stop`. A run under way is not cut off: it ends with its event.
+/// Reads and retries in turns until `stop`, which also cancels a run under way.
 async fn work(hospital: Arc<Hospital>, index: usize, consumer: Consumer<Desk>, stop: CancellationToken) {
     let usual = FEEDS[index].limits();
     let read_every = hospital.paced(Duration::from_secs(usual.feed_interval_secs));
     let retry_every = hospital.paced(Duration::from_secs(usual.retry_interval_secs));
-    // As the systems were not started at the same moment, so their jobs do not run at the same moment.
+    // The systems were not started at the same moment, so their jobs do not run at the same moment.
     let begun = Instant::now() + read_every.mul_f64(index as f64 / FEEDS.len() as f64);
     let (mut next_read, mut next_retry) = (begun, begun + retry_every / 2);
     loop {
@@ -172,7 +172,7 @@ fn retry_run(run: &RetryRun) -> Run {
 }
 
 impl Hospital {
-    /// Whether something of a feed waits for a retry, and nothing of it was tried lately.
+    /// Returns whether an event of a feed waits for a retry, and none was retried recently.
     async fn was_left_alone(&self, feed: ReadFeed) -> anyhow::Result<bool> {
         let part = self.part(feed.system).context("a system of the demo hospital is missing")?;
         let max_retry = feed.limits().max_retry.unwrap_or(i64::MAX);

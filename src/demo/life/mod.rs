@@ -1,9 +1,8 @@
-//! The demo hospital at work: what its systems publish, what its consumers read, and what a person breaks and mends.
+//! The demo hospital at work: what its systems publish, what its consumers read, and what users break and fix.
 //!
-//! The four systems run in this process, each on its own database, and speak to each other by HTTP in the real
-//! protocol ([`atomfeed`]), under the addresses that real ones have: `http://openmrs:8080/…` leads to the demo's
-//! own port. Everything that must not be lost is in the databases: stopped at any moment, the hospital goes on where
-//! it was.
+//! The four systems run in this process, each on its own database, and communicate by HTTP in the real protocol
+//! ([`atomfeed`]), under the addresses of real ones: `http://openmrs:8080/…` leads to the demo's own port. All lasting
+//! state is in the databases: stopped at any moment, the hospital continues from there.
 
 mod activity;
 mod desk;
@@ -35,7 +34,7 @@ use crate::{
 };
 use atomfeed::{Database, FeedSettings, Publisher, sqlite_pool};
 
-/// The longest that a start waits for the jobs to catch up: a publisher that is slow keeps each of them waiting for seconds.
+/// The longest that a start waits for the jobs to catch up: a slow publisher delays each of them by seconds.
 const CATCHING_UP: Duration = Duration::from_secs(5);
 
 /// The demo hospital.
@@ -43,22 +42,22 @@ pub struct Hospital {
     pace: u32,
     troubles: Troubles,
     systems: BTreeMap<System, Arc<Part>>,
-    /// What each consumer's job did last.
+    /// The last runs of each consumer's job.
     jobs: Mutex<Vec<Job>>,
 }
 
 /// One of its systems.
 struct Part {
     database: Database,
-    /// Where it publishes.
+    /// `None` if it publishes nothing.
     publisher: Option<Publisher>,
 }
 
 impl Hospital {
-    /// Opens the databases that [`super::prepare`] has made in `dir`. Nobody is at work before [`Self::start`].
+    /// Opens the databases that [`super::prepare`] has created in `dir`. Nothing runs before [`Self::start`].
     ///
     /// # Errors
-    /// A database cannot be opened or written.
+    /// Fails if a database cannot be opened or written.
     pub async fn open(dir: &Path, pace: u32) -> anyhow::Result<Arc<Self>> {
         let file = dir.join(super::TROUBLES);
         let troubles = Troubles::open(&file).await.with_context(|| format!("cannot open {}", file.display()))?;
@@ -72,21 +71,21 @@ impl Hospital {
         Ok(Arc::new(Self { pace, troubles, systems, jobs: Mutex::new(jobs) }))
     }
 
-    /// How many times faster than a real hospital; 0: nobody is at work.
+    /// Returns how many times faster than a real hospital it is; 0: nothing runs.
     pub fn pace(&self) -> u32 {
         self.pace
     }
 
-    /// Feeds and records under the systems' own paths.
+    /// Returns routes for feeds and records under the systems' own paths.
     pub fn routes(self: &Arc<Self>) -> axum::Router {
         web::routes(Arc::clone(self))
     }
 
-    /// Has the jobs retry what was left alone while nobody was at work. Before the console looks at the hospital for the
-    /// first time: otherwise it would call jobs overdue whose turn comes in a moment.
+    /// Makes the jobs retry events that waited while nothing ran. Call this before the console first polls the
+    /// hospital: otherwise it would call jobs overdue whose turn is a moment later.
     ///
     /// # Errors
-    /// No port is free for the systems to speak to each other, or a database does not answer.
+    /// Fails if no port is free for the systems to communicate, or if a database does not answer.
     pub async fn catch_up(self: &Arc<Self>) -> anyhow::Result<()> {
         if self.pace == 0 {
             return Ok(());
@@ -95,14 +94,14 @@ impl Hospital {
         let via = web::serve(Arc::clone(self), &stop, &tasks).await?;
         let done = tokio::time::timeout(CATCHING_UP, jobs::catch_up(self, via)).await;
         stop.cancel();
-        // What is left is for the jobs, whose turn comes as ever.
+        // The jobs retry the rest at their usual times.
         done.unwrap_or(Ok(()))
     }
 
-    /// Begins the work: it goes on until `stop`, in tasks that `tasks` counts.
+    /// Starts the work: it continues until `stop`, in tasks that `tasks` counts.
     ///
     /// # Errors
-    /// No port is free for the systems to speak to each other.
+    /// Fails if no port is free for the systems to communicate.
     pub async fn start(self: &Arc<Self>, stop: &CancellationToken, tasks: &TaskTracker) -> anyhow::Result<()> {
         if self.pace == 0 {
             return Ok(());
@@ -113,13 +112,13 @@ impl Hospital {
         Ok(())
     }
 
-    /// What the hospital's page shows.
+    /// Returns what the hospital's page shows.
     ///
     /// # Errors
-    /// Its own database does not answer.
+    /// Fails if its own database does not answer.
     pub async fn view(&self) -> Result<DemoHospital, Problem> {
         let standing = self.troubles.standing(Utc::now()).await.map_err(not_kept)?;
-        // What is wrong with everything cannot be broken once more.
+        // A fault that applies to everything cannot be started again.
         let whole = |fault| standing.iter().any(|trouble| trouble.fault == fault && trouble.records.is_none());
         let breakages = STORIES.iter().filter(|story| !whole(story.fault));
         let breakages = breakages.filter_map(|story| {
@@ -137,22 +136,22 @@ impl Hospital {
     /// Ends a trouble.
     ///
     /// # Errors
-    /// There is none of this number, or a person cannot end it.
-    pub async fn mend(&self, trouble: i64) -> Result<(), Problem> {
+    /// Fails if there is no trouble of this number, or if a user cannot end it.
+    pub async fn fix(&self, trouble: i64) -> Result<(), Problem> {
         let now = Utc::now();
         let standing = self.troubles.standing(now).await.map_err(not_kept)?;
         let over = || Problem::not_found("This problem was already fixed.", "Reload the page.");
         let found = standing.iter().find(|standing| standing.id == trouble).ok_or_else(over)?;
-        if found.fault.story().mend.is_none() {
+        if found.fault.story().fix.is_none() {
             return Err(Problem::refused("This problem has no fix.", found.fault.story().effect));
         }
         if self.troubles.end(trouble, now).await.map_err(not_kept)? { Ok(()) } else { Err(over()) }
     }
 
-    /// Begins a trouble, by its word.
+    /// Starts a trouble, by its word.
     ///
     /// # Errors
-    /// No such trouble can be begun.
+    /// Fails if this trouble cannot be started.
     pub async fn break_something(&self, what: &str) -> Result<(), Problem> {
         let story = Fault::of_word(what).map(Fault::story).filter(|story| story.begin.is_some());
         let story = story.ok_or_else(|| {
@@ -177,7 +176,7 @@ impl Hospital {
         self.systems.get(&system)
     }
 
-    /// A span of a real hospital's time, at this one's pace.
+    /// Converts a duration of a real hospital to this one's pace.
     fn paced(&self, real: Duration) -> Duration {
         (real / self.pace.max(1)).max(Duration::from_millis(200))
     }
@@ -217,7 +216,7 @@ fn told(standing: Standing) -> Trouble {
         until: standing.until,
         records: standing.records,
         catches: standing.catches,
-        mend: story.mend.map(str::to_owned),
+        fix: story.fix.map(str::to_owned),
     }
 }
 
@@ -226,7 +225,7 @@ fn not_kept(error: sqlx::Error) -> Problem {
     Problem::internal("The demo hospital's own database could not be used.")
 }
 
-/// The category of a feed by the last part but one of its path.
+/// Returns the category of a feed by the second-to-last part of its path.
 fn category_of_path(segment: &str, system: System) -> Option<Category> {
     Category::ALL
         .into_iter()

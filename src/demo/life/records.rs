@@ -1,5 +1,5 @@
-//! What the systems of the demo hospital keep for themselves, beside the tables of the protocol: which events they have
-//! received, and whose encounter is whose.
+//! Tables of the demo hospital's systems in addition to those of the protocol: which events they have received, and
+//! which patient an encounter belongs to.
 
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -14,12 +14,12 @@ const TABLES: &str = "
     -- system has known for long.
     CREATE TABLE IF NOT EXISTS demo_encounters (encounter text PRIMARY KEY, patient text NOT NULL) WITHOUT ROWID;";
 
-/// Makes what is not there yet.
+/// Creates missing tables.
 pub(super) async fn make_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(TABLES).execute(pool).await.map(drop)
 }
 
-/// Puts down that an event was processed.
+/// Records that an event was processed.
 pub(super) async fn receive(
     connection: &mut SqliteConnection,
     event_id: &str,
@@ -31,7 +31,7 @@ pub(super) async fn receive(
     sqlx::query(insert).bind(event_id).bind(feed).bind(record).execute(connection).await.map(drop)
 }
 
-/// Whether an event of this record was processed.
+/// Returns whether an event of this record was processed.
 pub(super) async fn has(connection: &mut SqliteConnection, record: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM demo_received WHERE record = ?)")
         .bind(record)
@@ -39,7 +39,7 @@ pub(super) async fn has(connection: &mut SqliteConnection, record: &str) -> Resu
         .await
 }
 
-/// Puts down whose an encounter is.
+/// Records the patient of an encounter.
 pub(super) async fn meet(connection: &mut SqliteConnection, encounter: &str, patient: &str) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO demo_encounters (encounter, patient) VALUES (?, ?)")
         .bind(encounter)
@@ -49,7 +49,7 @@ pub(super) async fn meet(connection: &mut SqliteConnection, encounter: &str, pat
         .map(drop)
 }
 
-/// The patient of an encounter, if it is one that was registered since the hospital came alive.
+/// Returns the patient of an encounter, if the patient was registered since the simulation first started.
 pub(super) async fn patient_of(
     connection: &mut SqliteConnection,
     encounter: &str,
@@ -60,7 +60,7 @@ pub(super) async fn patient_of(
         .await
 }
 
-/// Whether an event of the feed with fewer retries waits since before this time of the column, and none was tried since.
+/// Returns whether an event of the feed with retries left has waited since before `time`, and none was retried since.
 pub(super) async fn was_left_alone(
     connection: &mut SqliteConnection,
     feed: &str,

@@ -1,7 +1,7 @@
-//! The systems of the demo hospital on the web: their feeds, and the records that events point at.
+//! HTTP routes of the demo hospital's systems: their feeds, and the records that events refer to.
 //!
-//! The same routes answer on two ports: the console's own, where a person opens a feed, and one of their own, where the
-//! systems speak to each other whatever the console's port, sign-in and limits are.
+//! The same routes are served on two ports: the console's own, where a user opens a feed, and a separate one, where the
+//! systems communicate whatever the console's port, sign-in and limits are.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,10 +25,10 @@ use crate::{
 };
 use atomfeed::PageNumber;
 
-/// How long a slow system lets others wait: longer than they do.
+/// How long a slow system delays its response: longer than the clients wait.
 const TOO_LATE: Duration = Duration::from_secs(4);
 
-/// Feeds that a person may open, with what they hold.
+/// Returns the feeds that a user may open, with descriptions of their content.
 pub(super) fn feeds() -> Vec<(String, String)> {
     Category::ALL
         .into_iter()
@@ -39,7 +39,7 @@ pub(super) fn feeds() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Where what is published is found.
+/// Returns the routes of feeds and records.
 pub(super) fn routes(hospital: Arc<Hospital>) -> Router {
     Router::new()
         .route("/openmrs/ws/atomfeed/{category}/{page}", get(openmrs_feed))
@@ -50,7 +50,7 @@ pub(super) fn routes(hospital: Arc<Hospital>) -> Router {
         .with_state(hospital)
 }
 
-/// The port on which the systems speak to each other.
+/// Serves the port on which the systems communicate; returns its address.
 pub(super) async fn serve(
     hospital: Arc<Hospital>,
     stop: &CancellationToken,
@@ -84,7 +84,7 @@ async fn odoo_feed(State(hospital): At, Path((category, page)): Path<(String, St
 }
 
 async fn feed(hospital: &Hospital, system: System, category: &str, page: &str) -> Response {
-    // A system that is down serves no feed either. Everything else concerns single records.
+    // A system that is down serves no feed either. All other faults concern single records.
     match hospital
         .troubles
         .against("", Utc::now(), |fault| fault == Fault::PublisherDown && fault.shows_in_answers(system))
@@ -99,7 +99,7 @@ async fn feed(hospital: &Hospital, system: System, category: &str, page: &str) -
         number => number.parse().ok().map(PageNumber::Number),
     };
     let publisher = hospital.part(system).and_then(|part| part.publisher.as_ref());
-    // Under the name that is in the address, whatever its case: OpenMRS' database makes no difference.
+    // Under the name in the address, in any case: OpenMRS' database is not case-sensitive.
     let known = category_of_path(category, system).is_some();
     let (Some(publisher), Some(number), true) = (publisher, number, known) else { return missing() };
     match publisher.page(Some(category), number).await {
@@ -153,7 +153,7 @@ async fn patient_of(hospital: &Hospital, encounter: &str) -> anyhow::Result<Opti
     Ok(records::patient_of(transaction.sqlite().await?, encounter).await?)
 }
 
-/// A number that belongs to a record: for invented names.
+/// Returns a number derived from a record's uuid, for invented names.
 pub(super) fn number_of(uuid: &str) -> u32 {
     let digits: String = uuid.chars().filter(char::is_ascii_hexdigit).take(7).collect();
     u32::from_str_radix(&digits, 16).unwrap_or(0) % 1_000_000
@@ -175,7 +175,7 @@ async fn refused(fault: Fault) -> Response {
     }
 }
 
-/// What stands for a refused connection: the systems are one process here, and its port stays open.
+/// Replaces a refused connection: the systems are one process here, and its port stays open.
 fn down() -> Response {
     (StatusCode::BAD_GATEWAY, "This system of the demo hospital is down.\n").into_response()
 }

@@ -1,4 +1,4 @@
-//! Who may come in: the settings of `[access]`, and of the way that a request takes to the console.
+//! Who may sign in: the settings of `[access]`, and of the network between a browser and the console.
 
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -9,39 +9,39 @@ use crate::model::{Role, access::ServiceRight};
 
 use super::Secret;
 
-/// Everything about coming in.
+/// The settings of `[access]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Access {
-    pub way: Way,
-    /// A session that is not used for so long ends.
+    pub way: AuthMode,
+    /// Idle time after which a session ends.
     pub session_idle: Duration,
-    /// A session ends after so long, however much it is used.
+    /// Maximum duration of a session, however much it is used.
     pub session_longest: Duration,
     /// The roles whose accounts must have a second factor.
     pub second_factor: Vec<Role>,
-    /// The file with the key that the secrets of second factors are encrypted with; `None`: beside the store.
+    /// The file with the key that encrypts the secrets of second factors; `None`: next to the store.
     pub second_factor_key: Option<PathBuf>,
-    /// Tokens of machines that the settings name.
+    /// Service tokens named in the settings.
     pub service_tokens: Vec<NamedToken>,
-    /// Accounts that exist in the demo, with their passwords; the sign-in page may show them.
+    /// The demo's accounts with their passwords; the sign-in page may show them.
     pub demo: Option<DemoAccounts>,
 }
 
-/// A token of a machine that the settings name.
+/// A service token named in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedToken {
     pub name: String,
     pub opens: ServiceRight,
-    /// Keys of the applications that it tells of; `None`: all.
+    /// Keys of the applications whose state it may read; `None`: all.
     pub applications: Option<BTreeSet<String>>,
-    /// What stands in its file.
+    /// The content of its file.
     pub token: Secret,
 }
 
 impl Default for Access {
     fn default() -> Self {
         Self {
-            way: Way::Accounts,
+            way: AuthMode::Accounts,
             session_idle: IDLE_DEFAULT,
             session_longest: LONGEST_DEFAULT,
             second_factor: Vec::new(),
@@ -53,19 +53,18 @@ impl Default for Access {
 }
 
 impl Access {
-    /// Whether accounts of this role must have a second factor.
+    /// Returns whether accounts of this role must have a second factor.
     pub fn demands_second_factor(&self, role: Role) -> bool {
-        self.way == Way::Accounts && self.second_factor.contains(&role)
+        self.way == AuthMode::Accounts && self.second_factor.contains(&role)
     }
 
-    /// How often the use of a session or a token is written down: never more than once a minute, and twenty times in
-    /// `session_idle`, so that whoever uses a session does not lose it.
+    /// Returns how often the use of a session or a token is stored: every minute, or every twentieth of `session_idle`
+    /// if that is shorter, so that a session in use does not end.
     pub fn use_written_every(&self) -> Duration {
         (self.session_idle / 20).min(Duration::from_secs(60))
     }
 
-    /// How long after the last use that was written down a session has ended: what was used since need not be written
-    /// down yet.
+    /// Returns how long after the last stored use a session ends: later uses may not be stored yet.
     pub fn ends_unused_after(&self) -> Duration {
         self.session_idle + self.use_written_every()
     }
@@ -74,21 +73,21 @@ impl Access {
 pub(super) const IDLE_DEFAULT: Duration = Duration::from_secs(3_600);
 pub(super) const LONGEST_DEFAULT: Duration = Duration::from_secs(12 * 3_600);
 
-/// How people come in.
+/// How users sign in.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Way {
-    /// With an account of the console's own.
+pub enum AuthMode {
+    /// With an account of the console itself.
     #[default]
     Accounts,
-    /// With the name and password that they have in OpenMRS.
+    /// With their name and password in OpenMRS.
     Openmrs(Openmrs),
-    /// As whom a reverse proxy says.
+    /// Identity from a trusted reverse-proxy header.
     Proxy(Proxy),
-    /// Whoever comes.
+    /// Without signing in.
     Open,
 }
 
-/// The words of the setting, without what belongs to each.
+/// The words of the setting `mode`, without the settings of each mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Accounts,
@@ -102,18 +101,18 @@ impl Mode {
         [("accounts", Mode::Accounts), ("openmrs", Mode::Openmrs), ("proxy", Mode::Proxy), ("open", Mode::Open)];
 }
 
-impl Way {
+impl AuthMode {
     pub fn mode(&self) -> Mode {
         match self {
-            Way::Accounts => Mode::Accounts,
-            Way::Openmrs(_) => Mode::Openmrs,
-            Way::Proxy(_) => Mode::Proxy,
-            Way::Open => Mode::Open,
+            AuthMode::Accounts => Mode::Accounts,
+            AuthMode::Openmrs(_) => Mode::Openmrs,
+            AuthMode::Proxy(_) => Mode::Proxy,
+            AuthMode::Open => Mode::Open,
         }
     }
 }
 
-/// Which names of another system make somebody what here. The highest role that matches is taken.
+/// Names in another system that map to each role. The highest matching role applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoleNames {
     pub viewer: Vec<String>,
@@ -122,7 +121,7 @@ pub struct RoleNames {
 }
 
 impl RoleNames {
-    /// The role of somebody who has these names over there; `None`: they have no business here.
+    /// Returns the role of a user with these names in the other system; `None`: no access.
     pub fn role<'n>(&self, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<Role> {
         let has = |wanted: &[String]| {
             names.clone().into_iter().any(|name| wanted.iter().any(|want| want.eq_ignore_ascii_case(name.trim())))
@@ -143,25 +142,25 @@ impl RoleNames {
     }
 }
 
-/// The hospital's OpenMRS, and what its roles and privileges are here.
+/// The hospital's OpenMRS, and how its roles and privileges map to the console's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Openmrs {
-    /// Where OpenMRS answers, such as `https://openmrs.example/openmrs`; without a slash at its end.
+    /// The address of OpenMRS, such as `https://openmrs.example/openmrs`, without a trailing slash.
     pub url: Url,
-    /// A PEM file with the authorities to trust, besides the system's own.
+    /// A PEM file with authorities to trust in addition to the system's own.
     pub ca: Option<PathBuf>,
     pub timeout: Duration,
     pub roles: RoleNames,
 }
 
-/// What a proxy says of the person, in headers.
+/// Headers in which a proxy names the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
     pub user_header: String,
-    /// Names of groups or roles, with commas or semicolons between them.
+    /// Names of groups or roles, separated by commas or semicolons.
     pub groups_header: Option<String>,
     pub roles: RoleNames,
-    /// The role of somebody whose groups match nothing; `None`: they have no business here.
+    /// The role of a user whose groups match nothing; `None`: no access.
     pub otherwise: Option<Role>,
 }
 
@@ -169,38 +168,38 @@ pub struct Proxy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DemoAccounts {
     pub accounts: Vec<(Role, String)>,
-    /// The sign-in page shows the passwords: only where nobody but this machine can see it.
+    /// The sign-in page shows the passwords: only if no other machine can see it.
     pub shown: bool,
 }
 
-/// The way that requests take to the console.
+/// How requests reach the console.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reached {
-    /// Where people see the console from outside: scheme, host and port.
+pub struct NetworkSettings {
+    /// The console's address seen from outside: scheme, host and port.
     pub public_origin: Option<Origin>,
-    /// Proxies whose word about a request is taken.
+    /// Proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Names that the console may be asked for, beside the public origin's.
+    /// Allowed host names besides the public origin's.
     pub hosts: Vec<String>,
 }
 
-impl Reached {
+impl NetworkSettings {
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted_proxies.iter().any(|net| net.contains(&address))
     }
 }
 
-/// Scheme, host and port of an address, as a browser writes an `Origin`.
+/// Scheme, host and port, as a browser writes them in `Origin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub https: bool,
-    /// With the port, where that is not the scheme's own.
+    /// With the port, unless it is the scheme's default.
     pub host: String,
 }
 
 impl Origin {
-    /// Reads `https://host` or `http://host:port`; the reason otherwise.
+    /// Reads `https://host` or `http://host:port`; returns the reason on failure.
     pub fn parse(text: &str) -> Result<Self, String> {
         let allowed = "is not an origin; examples: https://hospital.example and http://10.1.2.3:9080, without a path";
         let url = Url::parse(text.trim()).map_err(|_| allowed.to_owned())?;
@@ -220,7 +219,7 @@ impl Origin {
     }
 }
 
-/// Reads an address or a network; the reason otherwise.
+/// Reads an address or a network; returns the reason on failure.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
@@ -251,7 +250,7 @@ mod tests {
         for idle in [60, 61, 90, 600, 3_600, 604_800] {
             let access = Access { session_idle: Duration::from_secs(idle), ..Access::default() };
             let (every, ends) = (access.use_written_every(), access.ends_unused_after());
-            // The worst case: used just before the next writing down, and then just before the time is over.
+            // The worst case: used just before the next write is due, then again just before the session ends.
             assert!(every + access.session_idle <= ends, "{idle} s");
             assert!(
                 ends <= access.session_idle * 21 / 20,
@@ -280,14 +279,14 @@ mod tests {
 
     #[test]
     fn a_proxy_is_trusted_by_address_or_network_also_where_ipv6_carries_ipv4() {
-        let reached = Reached {
+        let settings = NetworkSettings {
             trusted_proxies: ["127.0.0.1", "172.16.0.0/12"].map(|text| network(text).unwrap()).into(),
-            ..Reached::default()
+            ..NetworkSettings::default()
         };
         for (address, trusted) in
             [("127.0.0.1", true), ("::ffff:127.0.0.1", true), ("172.20.0.3", true), ("10.0.0.1", false), ("::1", false)]
         {
-            assert_eq!(reached.trusts(address.parse().unwrap()), trusted, "{address}");
+            assert_eq!(settings.trusts(address.parse().unwrap()), trusted, "{address}");
         }
         assert!(network("proxy.example").is_err());
     }

@@ -1,6 +1,6 @@
-//! Database addresses of our own file: `mysql://host:port/database`, `postgres://host/database`, `sqlite:file`.
+//! Database addresses in the console's file: `mysql://host:port/database`, `postgres://host/database`, `sqlite:file`.
 //!
-//! An address never carries the user or the password: those are settings of their own, so that an address can be shown.
+//! An address never contains the user or the password: those are separate settings, so that an address can be shown.
 
 use std::{
     net::Ipv6Addr,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::model::Backend;
 
-/// What is allowed, for messages.
+/// The allowed forms, for messages.
 pub(super) const ALLOWED: &str = "allowed are mysql://host:port/database, postgres://host:port/database (both also without \
                                   the port) and sqlite:file";
 
@@ -20,7 +20,7 @@ pub(super) enum Address {
     File(PathBuf),
 }
 
-/// The port a server of this kind has when nobody says another.
+/// The default port of this kind of server.
 pub(super) fn usual_port(backend: Backend) -> u16 {
     match backend {
         Backend::MySql => 3306,
@@ -29,10 +29,10 @@ pub(super) fn usual_port(backend: Backend) -> u16 {
     }
 }
 
-/// Reads an address. A relative SQLite file is meant beside the configuration, in `dir`.
+/// Reads an address. A relative SQLite file is relative to `dir`, the configuration's folder.
 ///
 /// # Errors
-/// The reason, which never quotes the address: it may hold a password.
+/// Returns the reason, which never quotes the address: it may contain a password.
 pub(super) fn parse(text: &str, dir: &Path) -> Result<Address, String> {
     if let Some(file) = text.strip_prefix("sqlite:") {
         let file = file.strip_prefix("//").unwrap_or(file);
@@ -61,7 +61,7 @@ pub(super) fn parse(text: &str, dir: &Path) -> Result<Address, String> {
     Ok(Address::Server { backend, host, port, database: database_name(database)? })
 }
 
-/// `host`, `host:port` or `[IPv6]:port`.
+/// Reads `host`, `host:port` or `[IPv6]:port`.
 pub(super) fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), String> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -101,7 +101,7 @@ pub(super) fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), Str
     Ok((host.to_owned(), port))
 }
 
-/// The database's name as it stands after the slash.
+/// Checks the database's name after the slash.
 pub(super) fn database_name(text: &str) -> Result<String, String> {
     if text.is_empty() {
         Err("names no database after the host".to_owned())
@@ -112,7 +112,7 @@ pub(super) fn database_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// For people: host, port and database, or the file's name.
+/// Formats an address for display: host, port and database, or the file's name.
 pub(super) fn shown(address: &Address) -> String {
     match address {
         Address::Server { host, port, database, .. } if host.contains(':') => format!("[{host}]:{port}/{database}"),

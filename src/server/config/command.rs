@@ -1,11 +1,11 @@
-//! The commands that the console tells people to type, with the options that they need to act on this very console.
+//! The commands that the console asks users to type, with the options needed to act on this very console.
 
 use std::path::{Path, PathBuf};
 
-/// Where this console's configuration and store are, as far as a command has to be told.
+/// Locations of this console's configuration and store, as far as a command needs them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
-    /// The folder in which the console was started; a command needs it where `Leptos.toml` there is the configuration.
+    /// The folder in which the console was started; a command needs it if the configuration is the `Leptos.toml` there.
     pub(super) folder: PathBuf,
     /// The file of `--config` or of the environment.
     pub(super) config: Option<PathBuf>,
@@ -14,7 +14,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// Returns the line to type for `atomfeed-console WHAT` on this console, in whatever folder.
+    /// Returns the line to type for `atomfeed-console WHAT` on this console, from any folder.
     pub fn line(&self, what: &str) -> String {
         let mut line = format!("atomfeed-console {what}");
         if self.config.is_none() && !self.folder.as_os_str().is_empty() {
@@ -29,12 +29,12 @@ impl Command {
     }
 }
 
-/// The path as the console meant it; as it was given where the working directory is gone.
+/// Returns the absolute path, or the path unchanged if the working directory is gone.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// A path as a shell takes it for one word.
+/// Quotes a path so that a shell reads it as one word.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%".contains(&byte);

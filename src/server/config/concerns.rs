@@ -1,27 +1,26 @@
-//! The settings of what is a concern: those of the whole console, those of one application over them, and the presets
-//! beneath.
+//! The settings of concerns: an application's settings override the console's, and those override the presets.
 
 use std::time::Duration;
 
 use crate::model::concerns::ConcernSettings;
 
-/// What a table `concerns` says. Each setting may be absent; an inner `None` is "off".
+/// Settings of a table `concerns`. Each may be absent; an inner `None` is "off".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConcernLayer {
-    /// Percent of a feed's limit.
+    /// Percentage of a feed's limit.
     pub near_limit: Option<Option<u64>>,
     /// How long an event may wait in its publisher's queue.
     pub queue_age: Option<Option<Duration>>,
-    /// How long no waiting event may be retried, where three intervals of the retry job are not longer.
+    /// How long waiting events may go without a retry, unless three intervals of the retry job are longer.
     pub retry_overdue: Option<Option<Duration>>,
     /// Whether markers are compared with the events of their publishers.
     pub compare_markers: Option<bool>,
-    /// Beginnings of the addresses of feeds that are read rarely or not at all.
+    /// Prefixes of the addresses of feeds that are read rarely or not at all.
     pub idle_feeds: Option<Vec<String>>,
 }
 
 impl ConcernLayer {
-    /// This layer, with `lower` where it says nothing.
+    /// Returns this layer, with the settings it lacks from `lower`.
     pub(super) fn over(self, lower: Self) -> Self {
         Self {
             near_limit: self.near_limit.or(lower.near_limit),
@@ -32,7 +31,7 @@ impl ConcernLayer {
         }
     }
 
-    /// These settings, with the preset's where nothing is said.
+    /// Returns these settings, with the preset's for those that are absent.
     pub(super) fn settings(self, preset: ConcernSettings) -> ConcernSettings {
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
         ConcernSettings {

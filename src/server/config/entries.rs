@@ -1,23 +1,23 @@
-//! The applications of a configuration, one entry each: those that can be connected to, and those whose entry does not say
-//! how. One entry that is not whole must not keep the others from being served.
+//! The applications of a configuration, one entry each: those that can be connected to, and those whose entry lacks
+//! what that needs. One incomplete entry must not keep the others from being served.
 
 use crate::model::{ApplicationInfo, ApplicationView, Reach};
 
 use super::{Application, Fault};
 
-/// An application whose entry does not say how to connect to its database.
+/// An application whose entry lacks what a connection to its database needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unconfigured {
-    /// What pages may know. The address is empty where it cannot be used.
+    /// What pages may show. The address is empty if it cannot be used.
     pub info: ApplicationInfo,
-    /// Its place among all entries, counted from 0.
+    /// Its position among all entries, counted from 0.
     pub place: usize,
     /// What is missing or cannot be used. Holds no value of the configuration.
     pub lacking: Vec<Fault>,
 }
 
 impl Unconfigured {
-    /// Returns what is missing, a line each, with the file's name, the line and the key.
+    /// Returns what is missing, one line each, with the file's name, the line and the key.
     pub fn lines(&self) -> Vec<String> {
         self.lacking.iter().map(Fault::in_short).collect()
     }
@@ -27,7 +27,7 @@ impl Unconfigured {
         format!("{} is not configured. {}.", self.info.name, self.lines().join("; "))
     }
 
-    /// Returns what pages show in the place of what was last seen of its database.
+    /// Returns what pages show instead of the last known state of its database.
     pub fn view(&self) -> ApplicationView {
         ApplicationView {
             info: self.info.clone(),
@@ -63,7 +63,7 @@ impl Entry {
     }
 }
 
-/// Separates the entries that are whole from the others.
+/// Separates complete entries from incomplete ones.
 pub(super) fn separated(entries: Vec<Entry>) -> (Vec<Application>, Vec<Unconfigured>) {
     let (mut whole, mut lacking) = (Vec::new(), Vec::new());
     for (place, entry) in entries.into_iter().enumerate() {
@@ -75,7 +75,7 @@ pub(super) fn separated(entries: Vec<Entry>) -> (Vec<Application>, Vec<Unconfigu
     (whole, lacking)
 }
 
-/// Puts what was made of the entries that are not whole, each with its place, among what was made of the others.
+/// Inserts the values for incomplete entries, each with its position, among those for complete entries.
 pub fn in_configured_order<T>(mut of_whole: Vec<T>, of_lacking: impl IntoIterator<Item = (usize, T)>) -> Vec<T> {
     for (place, made) in of_lacking {
         of_whole.insert(place.min(of_whole.len()), made);
@@ -83,7 +83,7 @@ pub fn in_configured_order<T>(mut of_whole: Vec<T>, of_lacking: impl IntoIterato
     of_whole
 }
 
-/// The name of an application whose entry has no usable name; `number` counts the entries from 1.
+/// Returns the name of an application whose entry has no usable name; `number` counts the entries from 1.
 pub(super) fn nameless(number: usize) -> String {
     format!("Application {number}")
 }

@@ -1,8 +1,8 @@
-//! The environment of the process, taken once, and `${NAME}` in the texts of a configuration.
+//! The environment of the process, read once, and `${NAME}` in the texts of a configuration.
 
 use std::{collections::BTreeMap, fmt};
 
-/// The environment's variables. Their values can be passwords: they are never printed.
+/// The environment's variables. Their values may be passwords: they are never printed.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
@@ -13,13 +13,13 @@ impl fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// The variables of this process. One that is not UTF-8 counts as missing.
+    /// Reads the variables of this process. One that is not UTF-8 counts as missing.
     pub fn of_process() -> Self {
         let text = |part: std::ffi::OsString| part.into_string().ok();
         Self(std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect())
     }
 
-    /// The value of a variable; an empty one is a value.
+    /// Returns the value of a variable; an empty one is a value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -35,26 +35,25 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
     }
 }
 
-/// What a variable in a text may look like.
+/// Syntax of a variable in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
-    /// Our own file: `${NAME}`, and `$${` for a literal `${`.
+    /// The console's own file: `${NAME}`, and `$${` for a literal `${`.
     Ours,
-    /// The old console's: `${NAME}` and `${NAME:default}`, where the default can hold variables again.
+    /// The old console's: `${NAME}` and `${NAME:default}`, where the default can contain variables, too.
     Spring,
 }
 
-/// Puts the environment's values in the place of the variables. A value is taken as it is: what looks like a variable
-/// inside of it is not looked up again.
+/// Replaces the variables by the environment's values. Variables inside a value are not expanded.
 ///
 /// # Errors
-/// Every variable that is missing or not well formed, as a reason each. Names are quoted only where they can be names
-/// of variables.
+/// Returns a reason for every variable that is missing or malformed. Quotes names only if they can be names of
+/// variables.
 pub(super) fn expand(text: &str, environment: &Environment, syntax: Syntax) -> Result<String, Vec<String>> {
     expand_by(text, syntax, |name| environment.get(name))
 }
 
-/// The same with the values that `value_of` gives.
+/// The same with the values that `value_of` returns.
 pub(super) fn expand_by<'v>(
     text: &str,
     syntax: Syntax,
@@ -63,7 +62,7 @@ pub(super) fn expand_by<'v>(
     expand_nested(text, syntax, &value_of, DEEPEST)
 }
 
-/// How deep variables may stand in the defaults of others.
+/// Maximum nesting depth of variables in the defaults of others.
 const DEEPEST: usize = 16;
 
 fn expand_nested<'v>(
@@ -100,8 +99,8 @@ fn expand_nested<'v>(
     if reasons.is_empty() { Ok(out) } else { Err(reasons) }
 }
 
-/// Where the variable ends that begins before this text. Spring counts all braces in between, so that a default can hold
-/// variables.
+/// Returns where the variable that begins before this text ends. Spring counts all braces in between, so that a default
+/// can contain variables.
 fn end_of(inside: &str, syntax: Syntax) -> Option<usize> {
     let mut open = 0_usize;
     for (at, char) in inside.char_indices() {
@@ -115,7 +114,7 @@ fn end_of(inside: &str, syntax: Syntax) -> Option<usize> {
     None
 }
 
-/// Whether a text stands in the file as it is, whatever the environment holds. The default of a variable counts as such.
+/// Returns whether a text is the same whatever the environment holds. The default of a variable counts as such.
 pub(super) fn is_literal(text: &str, syntax: Syntax) -> bool {
     expand(text, &Environment::default(), syntax).is_ok_and(|text| !text.is_empty())
 }
@@ -138,7 +137,7 @@ fn value<'v>(
         (name, Some(default)) if syntax == Syntax::Spring => (name, Some(default)),
         _ => (inside, None),
     };
-    // In Spring a name can be put together from variables as well.
+    // In Spring a name can be composed of variables as well.
     let name = match syntax {
         Syntax::Ours => name.to_owned(),
         Syntax::Spring => expand_nested(name, syntax, value_of, deeper)?,
@@ -156,7 +155,7 @@ fn value<'v>(
     let missing = format!("the environment variable {name} is not set");
     match default {
         None => Err(vec![missing]),
-        // To set this one helps as well as to set those of its default.
+        // Setting this one is enough; so is setting those of its default.
         Some(default) => expand_nested(default, syntax, value_of, deeper).map_err(|mut reasons| {
             reasons.retain(|reason| *reason != missing);
             reasons.insert(0, missing);
@@ -165,7 +164,7 @@ fn value<'v>(
     }
 }
 
-/// A name, and what stands behind the first colon outside of another variable.
+/// Splits a name from the text after the first colon outside of another variable.
 fn name_and_default(inside: &str) -> (&str, Option<&str>) {
     let mut open = 0_usize;
     for (at, char) in inside.char_indices() {
@@ -232,7 +231,7 @@ mod tests {
             ("${NONE:{a}}", "{a}"),
             ("${HOST:{a}}", "db"),
             ("${HO${EMPTY}ST:x}", "db"),
-            // A value is taken as it is.
+            // A value is not expanded.
             ("${NONE:${TRICKY}}", "${HOST}"),
         ] {
             assert_eq!(expand(text, &environment(), Syntax::Spring).unwrap(), expanded, "{text}");

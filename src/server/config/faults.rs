@@ -1,25 +1,25 @@
-//! What is wrong with a configuration: collected, never thrown one by one.
+//! Errors of a configuration: collected and reported together.
 //!
-//! A fault names the place and the reason. It never holds a value of the configuration, because any value can be a
-//! password that stands in the wrong place.
+//! A fault names the place and the reason. It never contains a value of the configuration, because any value can be a
+//! misplaced password.
 
 use std::{fmt, path::Path};
 
-/// One thing that is wrong.
+/// One error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The file, or "environment".
     pub source: String,
-    /// Line in the file, counted from 1, where it is known.
+    /// Line in the file, counted from 1, if known.
     pub line: Option<usize>,
-    /// The key's path, such as `application[2].tls`; tables of a list are counted from 1. Empty for the file as a whole.
+    /// The key's path, such as `application[2].tls`; tables of a list are counted from 1. Empty for the whole file.
     pub key: String,
     /// What is wrong and what is allowed.
     pub reason: String,
 }
 
 impl Fault {
-    /// Returns the fault with the file's name alone, for pages: where a configuration lies is nothing for every reader.
+    /// Returns the fault with the file's name only, for pages: not every reader may know the path of the configuration.
     pub fn in_short(&self) -> String {
         let name = Path::new(&self.source).file_name().map(|name| name.to_string_lossy().into_owned());
         Fault { source: name.unwrap_or_else(|| self.source.clone()), ..self.clone() }.to_string()
@@ -39,7 +39,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A configuration that is refused, with everything that is wrong with it.
+/// A refused configuration, with all its errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub faults: Vec<Fault>,
@@ -60,14 +60,14 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Where something stands in a file.
+/// A place in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub key: String,
     pub line: Option<usize>,
 }
 
-/// The faults of one file (or of the environment), as they are found.
+/// The faults of one file (or of the environment), in the order in which they are found.
 #[derive(Debug)]
 pub(super) struct Faults {
     source: String,
@@ -84,24 +84,24 @@ impl Faults {
         self.found.push(fault);
     }
 
-    /// Makes a fault of this file without adding it.
+    /// Creates a fault of this file without adding it.
     pub fn fault(&self, place: &Place, reason: impl Into<String>) -> Fault {
         Fault { source: self.source.clone(), line: place.line, key: place.key.clone(), reason: reason.into() }
     }
 
-    /// How many there are so far.
+    /// Returns the number of faults so far.
     pub fn count(&self) -> usize {
         self.found.len()
     }
 
-    /// In the order of the file, because that is the order they are corrected in.
+    /// Returns the faults in the order of the file, because that is the order in which they are corrected.
     pub fn into_list(mut self) -> Vec<Fault> {
         self.found.sort_by_key(|fault| fault.line);
         self.found
     }
 }
 
-/// Why a file cannot be read, in words.
+/// Describes why a file cannot be read.
 pub(super) fn unreadable(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {
@@ -113,20 +113,20 @@ pub(super) fn unreadable(error: &std::io::Error) -> String {
     }
 }
 
-/// The known word that `word` is probably meant to be.
+/// Returns the known word that `word` is probably meant to be.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let word = word.to_lowercase();
     let (slips, known) = known.iter().map(|known| (strsim::damerau_levenshtein(&word, known), *known)).min()?;
-    // One slip in a short word, more in a longer one.
+    // One typing error in a short word, more in a longer one.
     (slips <= 1 + known.len() / 4).then_some(known)
 }
 
-/// `, did you mean "tls"?` where one of the known words is near, otherwise nothing.
+/// Returns `, did you mean "tls"?` if one of the known words is similar, otherwise nothing.
 pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
     nearest(word, known).map(|known| format!(", did you mean \"{known}\"?")).unwrap_or_default()
 }
 
-/// `a, b or c`.
+/// Returns `a, b or c`.
 pub(super) fn one_of(words: &[&str]) -> String {
     match words {
         [] => String::new(),

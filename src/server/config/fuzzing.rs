@@ -1,10 +1,10 @@
-//! The parsers of the old console's configuration for `crate::fuzzing`, which has no other way to them.
+//! The parsers of the old console's configuration for `crate::fuzzing`, which cannot reach them otherwise.
 
 use std::fmt::Write;
 
 use super::{environment::Environment, faults::Faults, jdbc, old_yaml as old_file};
 
-/// Returns what a JDBC address says, without its password, or the reason why it says nothing.
+/// Returns the parts of a JDBC address, without its password, or the reason why it cannot be read.
 pub(crate) fn jdbc_address(text: &str) -> Result<String, String> {
     let jdbc = jdbc::parse(text)?;
     assert!(!jdbc.host.is_empty(), "an address that is read has a host");
@@ -15,7 +15,7 @@ pub(crate) fn jdbc_address(text: &str) -> Result<String, String> {
     Ok(shown)
 }
 
-/// Reads an application.yml; it is taken, or it has faults that name a place and a reason.
+/// Reads an application.yml; it is accepted, or it has faults that name a place and a reason.
 pub(crate) fn old_yaml(text: &str) {
     let mut faults = Faults::of("application.yml");
     let environment = Environment::from([("DB_PASSWORD", "s3cret-of-nobody")]);

@@ -1,6 +1,6 @@
-//! JDBC addresses, as the old console's `application.yml` has them.
+//! JDBC addresses, as in the old console's `application.yml`.
 //!
-//! The parameters that change how a connection is made are understood; every other is named as ignored, so that nobody
+//! Parameters that change how a connection is made are applied; every other is reported as ignored, so that no one
 //! believes it is in force. Names and meanings are from the documentation of MySQL Connector/J, MariaDB Connector/J and
 //! pgjdbc.
 
@@ -12,11 +12,11 @@ use crate::model::Backend;
 
 use super::{Secret, Tls, address};
 
-/// What is allowed, for messages.
+/// The allowed forms, for messages.
 const ALLOWED: &str = "allowed are jdbc:mysql://host:port/database, jdbc:mariadb://host:port/database and \
                        jdbc:postgresql://host:port/database?currentSchema=schema (each also without the port)";
 
-/// What a JDBC address says.
+/// The parts of a JDBC address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Jdbc {
     pub backend: Backend,
@@ -30,14 +30,14 @@ pub(super) struct Jdbc {
     pub ca: Option<PathBuf>,
     pub connect_timeout: Option<Duration>,
     pub statement_timeout: Option<Duration>,
-    /// Parameters that are ignored or read in another way, a sentence each, without values.
+    /// Parameters that are ignored or interpreted differently, a sentence each, without values.
     pub notes: Vec<String>,
 }
 
 /// Reads a JDBC address.
 ///
 /// # Errors
-/// The reason, which never quotes the address: it may hold a password.
+/// Returns the reason, which never quotes the address: it may contain a password.
 pub(super) fn parse(text: &str) -> Result<Jdbc, String> {
     let rest = text.trim().strip_prefix("jdbc:").ok_or_else(|| format!("is not a JDBC address; {ALLOWED}"))?;
     let (driver, rest) = rest.split_once(':').ok_or_else(|| format!("is not a JDBC address; {ALLOWED}"))?;
@@ -56,8 +56,8 @@ pub(super) fn parse(text: &str) -> Result<Jdbc, String> {
 fn place_of(backend: Backend, place: &str) -> Result<Jdbc, String> {
     let (authority, database) = match place.strip_prefix("//") {
         Some(place) => place.split_once('/').unwrap_or((place, "")),
-        // pgjdbc's short form: a database on this very machine. With the slashes and nothing between them the driver means
-        // the same, but there a template was not filled in.
+        // pgjdbc's short form: a database on this machine. For the driver, slashes with nothing between them mean the
+        // same, but they indicate a template that was not filled in.
         None if backend == Backend::Postgres => ("localhost", place),
         None => return Err(format!("has no // after the driver; {ALLOWED}")),
     };
@@ -86,12 +86,12 @@ fn place_of(backend: Backend, place: &str) -> Result<Jdbc, String> {
     })
 }
 
-/// A part of an address without its percent encoding; what is no UTF-8 then stays as it was.
+/// Removes the percent encoding of a part of an address; returns it unchanged if the result is not UTF-8.
 fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), |decoded| decoded.into_owned())
 }
 
-/// Name and value of each parameter. A `;` between them, and `&amp;` copied from an XML file, are seen in the field.
+/// Returns name and value of each parameter. `;` between them, and `&amp;` from an XML file, occur in practice.
 fn parameters(query: &str) -> Vec<(String, String)> {
     query
         .replace("&amp;", "&")
@@ -124,7 +124,7 @@ fn apply(jdbc: &mut Jdbc, parameters: &[(String, String)], mut tls: TlsWords) {
     }
 }
 
-/// The name of an ignored parameter, but nothing that is no name: a password in the wrong place must not be printed.
+/// Reports an ignored parameter by name, unless it is not a name: a misplaced password must not be printed.
 fn ignored(name: &str) -> String {
     let is_name = name.len() <= 60 && name.chars().all(|char| char.is_ascii_alphabetic() || "._".contains(char));
     let name = if is_name { name } else { "a parameter whose name is none" };
@@ -139,7 +139,7 @@ fn schema(jdbc: &mut Jdbc, value: &str) {
     }
 }
 
-/// Connector/J counts timeouts in milliseconds, pgjdbc in seconds; 0 means none. The console's own bounds hold.
+/// Connector/J counts timeouts in milliseconds, pgjdbc in seconds; 0 means none. The console's own bounds apply.
 fn timeout(jdbc: &mut Jdbc, name: &str, value: &str) -> Option<Duration> {
     let duration = match (value.parse().ok(), jdbc.backend) {
         (None | Some(0), _) => {
@@ -156,14 +156,14 @@ fn timeout(jdbc: &mut Jdbc, name: &str, value: &str) -> Option<Duration> {
     Some(bounded)
 }
 
-/// What the parameters say about TLS, before it is known how they go together.
+/// TLS parameters, before they are combined.
 #[derive(Debug, Default)]
 struct TlsWords {
-    /// MariaDB's driver checks the certificate with useSsl=true; MySQL's wants another parameter for that.
+    /// MariaDB's driver checks the certificate with useSsl=true; MySQL's needs another parameter for that.
     checks_by_itself: bool,
-    /// sslMode and sslmode: the plainest word, which wins over the others.
+    /// sslMode and sslmode: the most explicit parameter, which overrides the others.
     mode: Option<Tls>,
-    /// The mode was to check the certificate without the host's name.
+    /// The mode says to check the certificate but not the host's name.
     without_name: bool,
     /// useSSL and ssl.
     wanted: Option<bool>,
@@ -172,10 +172,10 @@ struct TlsWords {
 }
 
 impl TlsWords {
-    /// Takes a parameter that is about TLS; `false`: this is none, or its value means nothing.
+    /// Reads a TLS parameter; returns `false` if it is not one, or if its value means nothing.
     fn takes(&mut self, backend: Backend, name: &str, value: &str) -> bool {
         let value = value.to_ascii_lowercase();
-        // pgjdbc reads a bare `ssl` as true.
+        // pgjdbc reads `ssl` without a value as true.
         let yes = match value.as_str() {
             "true" | "yes" | "1" | "" => Some(true),
             "false" | "no" | "0" => Some(false),
@@ -209,7 +209,7 @@ impl TlsWords {
         }
         match (jdbc.backend, self.wanted) {
             (_, Some(false)) => Tls::Off,
-            // Also pgjdbc checks the certificate with ssl=true, unless the factory says otherwise.
+            // With ssl=true pgjdbc checks the certificate, too, unless the factory says otherwise.
             (Backend::Postgres, Some(true)) if self.verify != Some(false) => {
                 jdbc.notes.push("ssl=true is read as sslmode=verify-full, as the driver does".to_owned());
                 Tls::Verified

@@ -1,8 +1,8 @@
 //! The configuration: command line, environment, file and `Leptos.toml`, checked as a whole before anything starts.
 //!
-//! Everything that is wrong is found before the console says a word, and told at once: an administrator who corrects a
-//! file over a slow connection must not do it error by error. No message ever quotes a value, because a value can be a
-//! password in the wrong place; file, line and key say enough.
+//! All errors are found before the console starts and are reported at once: an administrator who corrects a file over a
+//! slow connection must not do it error by error. No message ever quotes a value, because a value can be a misplaced
+//! password; file, line and key are enough.
 //!
 //! This module reads files and the environment it is given. It opens no database and no socket.
 
@@ -32,7 +32,9 @@ use crate::{
     paths::Base,
 };
 
-pub use access::{Access, DemoAccounts, Mode, NamedToken, Openmrs, Origin, Proxy, Reached, RoleNames, Way};
+pub use access::{
+    Access, AuthMode, DemoAccounts, Mode, NamedToken, NetworkSettings, Openmrs, Origin, Proxy, RoleNames,
+};
 pub use command::Command;
 pub use concerns::ConcernLayer;
 pub use entries::{Unconfigured, in_configured_order};
@@ -41,7 +43,7 @@ pub use faults::{Fault, Refused};
 pub use layers::{CommandLine, demo, leptos_options, load};
 pub use presets::limits as usual_limits;
 
-/// A password. Never printed.
+/// A password or token. Never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -50,7 +52,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The password itself; for the database driver only.
+    /// Returns the secret itself; for the database driver and for hashing only.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -66,16 +68,16 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tls {
     Off,
-    /// Encrypted where the server offers it; the certificate is not checked.
+    /// Encrypted if the server offers it; the certificate is not checked.
     #[default]
     Preferred,
-    /// Encrypted or not at all; the certificate is not checked.
+    /// Always encrypted; the certificate is not checked.
     Required,
-    /// Encrypted, certificate and host name checked, against `ca` or the system's authorities.
+    /// Always encrypted; certificate and host name are checked, against `ca` or the system's authorities.
     Verified,
 }
 
-/// Where a source is and how to get in.
+/// Address and login of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Database {
     pub backend: Backend,
@@ -96,29 +98,29 @@ pub struct Database {
 /// One application as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Application {
-    /// What pages may know.
+    /// What pages may show.
     pub info: ApplicationInfo,
     pub database: Database,
-    /// The zone of columns that carry none.
+    /// The time zone of columns without one.
     pub time_zone: chrono_tz::Tz,
-    /// Connections held at the most.
+    /// Maximum number of connections.
     pub pool_size: u32,
     pub connect_timeout: Duration,
-    /// The longest that one statement may run.
+    /// The maximum duration of one statement.
     pub statement_timeout: Duration,
-    /// Between two looks.
+    /// Time between two polls.
     pub refresh: Duration,
-    /// What is said of concerns for this application alone; what holds is in `info`.
+    /// Concern settings of this application alone; those in force are in `info`.
     pub own_concerns: ConcernLayer,
 }
 
 /// How the console writes its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogForm {
-    /// A line a message, for people.
+    /// One line per message, for people.
     #[default]
     Plain,
-    /// An object a line, for programs.
+    /// One object per line, for programs.
     Json,
 }
 
@@ -148,7 +150,7 @@ impl LogLevel {
         ("trace", LogLevel::Trace),
     ];
 
-    /// The word of the configuration file, which is also the one that `tracing` knows.
+    /// Returns the word of the configuration file, which `tracing` uses, too.
     pub fn word(self) -> &'static str {
         match self {
             LogLevel::Error => "error",
@@ -167,47 +169,47 @@ pub struct Config {
     pub base: Base,
     /// The store's SQLite file.
     pub store: PathBuf,
-    /// The commands that act on this console.
+    /// Builds the commands that act on this console.
     pub command: Command,
     pub log: LogForm,
     pub log_level: LogLevel,
-    /// Nothing is ever written to any application; then each of them says so, too.
+    /// Nothing is ever written to any application, and every application is shown as read-only.
     pub read_only: bool,
-    /// Who lacks [`crate::model::Right::Read`] sees error texts and payloads masked.
+    /// Users without [`crate::model::Right::Read`] see error texts and payloads masked.
     pub mask_texts: bool,
-    /// How old audit entries become before they are removed; `None`: they stay for good.
+    /// Age at which audit entries are removed; `None`: never.
     pub audit_keep: Option<Duration>,
-    /// Who may come in.
+    /// Who may sign in, and how.
     pub access: Access,
-    /// The way that requests take.
-    pub reached: Reached,
+    /// How requests reach the console.
+    pub network: NetworkSettings,
     /// The applications that can be connected to.
     pub applications: Vec<Application>,
-    /// Those whose entry does not say how, in the order of their places.
+    /// Applications whose entry lacks what a connection needs, in the order of their positions.
     pub unconfigured: Vec<Unconfigured>,
-    /// How long discarded failed events can be put back; `None`: for good.
+    /// How long discarded failed events can be restored; `None`: forever.
     pub keep_discarded: Option<chrono::TimeDelta>,
-    /// How long the history of what left its table is kept; `None`: for good.
+    /// How long the history of events removed from their table is kept; `None`: forever.
     pub keep_history: Option<chrono::TimeDelta>,
     /// The applications are the demo hospital.
     pub demo: bool,
-    /// What an administrator should know: ignored JDBC parameters, assumed kinds.
+    /// Notices for the administrator, such as ignored JDBC parameters and assumed kinds.
     pub warnings: Vec<String>,
-    /// From `Leptos.toml` where there is one, otherwise built in.
+    /// From `Leptos.toml` if it exists, otherwise built in.
     pub leptos: LeptosOptions,
 }
 
 impl Config {
-    /// Returns what pages may know of every application in configured order, also of those that are not configured.
+    /// Returns what pages may show of every application in configured order, including those that are not configured.
     pub fn infos(&self) -> Vec<&ApplicationInfo> {
         let whole = self.applications.iter().map(|application| &application.info).collect();
         in_configured_order(whole, self.unconfigured.iter().map(|lacking| (lacking.place, &lacking.info)))
     }
 
-    /// Whether there is anything to serve.
+    /// Checks that there is anything to serve.
     ///
     /// # Errors
-    /// No application is configured whole; with everything that is missing.
+    /// Fails if no application is completely configured; the error holds everything that is missing.
     pub fn has_an_application(&self) -> Result<(), Refused> {
         if !self.applications.is_empty() {
             return Ok(());

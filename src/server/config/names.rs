@@ -1,11 +1,11 @@
-//! The names of applications, and the short forms of them that stand in addresses and in the store.
+//! The names of applications, and their short forms for addresses and the store.
 
 use super::faults::{Faults, Place};
 
-/// The longest name; a heading and a column must hold it.
+/// Maximum length of a name; a heading and a column must hold it.
 const LONGEST: usize = 100;
 
-/// Lower case ASCII letters, digits and hyphens; `app-N` for a name that has nothing of them. `number` counts from 1.
+/// Returns lower case ASCII letters, digits and hyphens; `app-N` for a name with none of them. `number` counts from 1.
 pub(super) fn key(name: &str, number: usize) -> String {
     let mut key = String::new();
     for char in name.chars() {
@@ -19,7 +19,7 @@ pub(super) fn key(name: &str, number: usize) -> String {
     if key.is_empty() { format!("app-{number}") } else { key.to_owned() }
 }
 
-/// Why a text is no name; `None`: it is one.
+/// Returns why a text is not a valid name; `None` if it is.
 pub(super) fn wrong(name: &str) -> Option<String> {
     if name.trim().is_empty() {
         Some("is empty: give the application a name".to_owned())
@@ -32,8 +32,8 @@ pub(super) fn wrong(name: &str) -> Option<String> {
     }
 }
 
-/// Finds names that are the same, and names that only their short form makes the same. The old console's addresses take
-/// names without regard to case, so names that differ in case alone are the same.
+/// Finds equal names, and names with equal short forms. The old console's addresses ignore the case of names, so names
+/// that differ only in case count as equal.
 pub(super) fn check_unique(names: &[(Place, usize, String)], faults: &mut Faults) {
     for (index, (place, number, name)) in names.iter().enumerate() {
         for (earlier, earlier_number, earlier_name) in &names[..index] {

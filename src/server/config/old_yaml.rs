@@ -1,10 +1,10 @@
 //! The old console's `application.yml`, unchanged.
 //!
-//! It is a Spring Boot file: thousands of other keys can stand in it, so an unknown key is a warning and no error. It
-//! says nothing of kinds and limits: they are inferred from the applications' names, and pages call them "assumed".
+//! It is a Spring Boot file, which may contain thousands of other keys, so an unknown key is a warning, not an error.
+//! It has no kinds and limits: they are inferred from the applications' names, and pages call them "assumed".
 //!
-//! A file of several documents is read as Spring Boot reads it: a document that names a profile counts where that is
-//! active (`SPRING_PROFILES_ACTIVE`), and what a later one says stands in the place of what an earlier one said.
+//! A file of several documents is read as Spring Boot reads it: a document that names a profile counts if that is
+//! active (`SPRING_PROFILES_ACTIVE`), and values of later documents replace those of earlier ones.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -27,10 +27,10 @@ use super::{
     names, presets, toml_file,
 };
 
-/// The old console's own port, from the file inside of it.
+/// The old console's own port, from the file built into it.
 const PORT: u16 = 9080;
 
-/// The texts of the file as they stand there. A password such as `007` must not become the number 7.
+/// The texts of the file as written. A password such as `007` must not become the number 7.
 #[derive(Default, Deserialize)]
 struct OldFile {
     #[serde(default)]
@@ -40,7 +40,7 @@ struct OldFile {
 }
 
 impl OldFile {
-    /// This document, with `earlier` where it says nothing. A list is one value: the lists of two documents are not mixed.
+    /// Returns this document, completed from `earlier`. A list is one value: lists of two documents are not merged.
     fn over(self, earlier: OldFile) -> OldFile {
         let (own, earlier_server) = (self.server.unwrap_or_default(), earlier.server.unwrap_or_default());
         OldFile {
@@ -82,7 +82,7 @@ pub(super) fn read(text: &str, environment: &Environment, faults: &mut Faults) -
     let documents: Vec<OldFile> = match serde_saphyr::from_multiple(text) {
         Ok(documents) => documents,
         Err(error) => {
-            // Its shape is wrong somewhere; where that is known, the fault is noted already.
+            // Its shape is wrong somewhere; the line is added if known.
             let line = error.location().map(|location| location.line() as usize);
             reader.faults.add(
                 &Place { key: String::new(), line },
@@ -92,7 +92,7 @@ pub(super) fn read(text: &str, environment: &Environment, faults: &mut Faults) -
         }
     };
     let mut old = OldFile::default();
-    // Both leave out the same empty documents.
+    // Both skip the same empty documents.
     for (number, (tree, document)) in (1..).zip(trees.iter().zip(documents)) {
         if reader.counts(number, tree) {
             reader.check_shape(tree);
@@ -104,7 +104,7 @@ pub(super) fn read(text: &str, environment: &Environment, faults: &mut Faults) -
     let base = reader.base(server.context_path.as_deref());
     let entries = reader.applications(old.applications.unwrap_or_default());
     Layer {
-        // As the old console did: the proxy is another container.
+        // As in the old console: the proxy is another container.
         listen: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
         base,
         applications: Some(entries),
@@ -118,15 +118,15 @@ struct Reader<'r> {
     environment: &'r Environment,
     faults: &'r mut Faults,
     warnings: Vec<String>,
-    /// While an application's entry is read: what it lacks.
+    /// What an application's entry lacks, while it is read.
     lacking: Option<Vec<Fault>>,
-    /// A database's password stands in the file itself.
+    /// The file itself contains a database password.
     literal_password: bool,
 }
 
 impl Reader<'_> {
-    /// The file's documents as trees. The parser's own message is not passed on: it shows the line, which may hold a
-    /// password.
+    /// Returns the file's documents as trees. The parser's own message is not passed on: it shows the line, which may
+    /// contain a password.
     fn trees(&mut self, text: &str) -> Option<Vec<Value>> {
         match serde_saphyr::from_multiple(text) {
             Ok(trees) => Some(trees),
@@ -139,12 +139,12 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a document counts: it names no profile, or one that is active. One that does not is named in a warning.
+    /// Returns whether a document counts: it names no profile, or an active one. Warns of a document that does not.
     fn counts(&mut self, number: usize, tree: &Value) -> bool {
         let Some(wanted) = profile_of(tree) else { return true };
         let active = self.environment.get("SPRING_PROFILES_ACTIVE").unwrap_or_default();
         let active: Vec<&str> = active.split(',').map(str::trim).filter(|profile| !profile.is_empty()).collect();
-        // Spring's own default profile is active where no other is.
+        // Spring's own default profile is active if no other is.
         let is_active = |wanted: &str| active.contains(&wanted) || active.is_empty() && wanted == "default";
         let counts = wanted.split(',').map(str::trim).any(|wanted| match wanted.strip_prefix('!') {
             Some(unwanted) => !is_active(unwanted.trim()),
@@ -158,9 +158,9 @@ impl Reader<'_> {
         counts
     }
 
-    /// Names the keys that are not looked at.
+    /// Warns of ignored keys.
     fn check_shape(&mut self, tree: &Value) {
-        // A profile was looked at before.
+        // The profile was read before.
         let known: &[&str] =
             if profile_of(tree).is_some() { &["server", "appconfigs", "spring"] } else { &["server", "appconfigs"] };
         self.warn_unknown(tree, "", known);
@@ -230,7 +230,7 @@ impl Reader<'_> {
         Some(name.trim().to_owned())
     }
 
-    /// Reads an entry as far as it can be read.
+    /// Reads an entry as far as possible.
     fn application(&mut self, path: &str, number: usize, old: &OldApplication) -> Read {
         let name = self.name(path, old.name.as_deref()).unwrap_or_else(|| entries::nameless(number));
         let url_key = format!("{path}.dbUrl");
@@ -251,7 +251,7 @@ impl Reader<'_> {
         Read { info, jdbc, user, password, time_zone }
     }
 
-    /// The user, or where the entry names none, the one that the address names.
+    /// Returns the entry's user, or the address's if the entry has none.
     fn user(&mut self, key: &str, text: Option<&str>, of_address: Option<String>) -> Option<String> {
         let own = match text {
             Some(text) => Some(self.expanded(key, text)?).filter(|user| !user.trim().is_empty()),
@@ -301,7 +301,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The old file has no time zone: like its Java, this console takes the container's own, from `TZ`.
+    /// The old file has no time zone: like its Java, this console uses the container's, from `TZ`.
     fn time_zone(&mut self) -> chrono_tz::Tz {
         let Some(text) = self.environment.get("TZ").filter(|text| !text.is_empty()) else {
             return chrono_tz::UTC;
@@ -316,7 +316,7 @@ impl Reader<'_> {
         })
     }
 
-    /// A text that must be there and not be empty.
+    /// Returns a text that must be present and not empty.
     fn filled(&mut self, key: &str, text: Option<&str>, missing: &str) -> Option<String> {
         let Some(text) = text else {
             self.lack(key, missing);
@@ -340,7 +340,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes what an application's entry lacks; outside of an entry, a fault of the file.
+    /// Records what an application's entry lacks; outside of an entry, it is a fault of the file.
     fn lack(&mut self, key: &str, reason: impl Into<String>) {
         let place = Place { key: key.to_owned(), line: None };
         let fault = self.faults.fault(&place, reason);
@@ -393,9 +393,9 @@ impl Read {
     }
 }
 
-/// Whether a JDBC address holds a password that no variable gives.
+/// Returns whether a JDBC address contains a password that no variable supplies.
 fn has_literal_password(url: &str) -> bool {
-    // What stays the same whatever the variables hold is what the file says.
+    // What does not depend on the variables comes from the file.
     let with = |value: &'static str| {
         let url = expand(url, &Environment::default(), Syntax::Spring)
             .or_else(|_| expand_by(url, Syntax::Spring, |_| Some(value)));
@@ -404,8 +404,8 @@ fn has_literal_password(url: &str) -> bool {
     with("a").is_some_and(|password| !password.reveal().is_empty() && Some(password) == with("b"))
 }
 
-/// The profiles that a document is for, as it names them: `spring.profiles` until Spring Boot 2.4, after it
-/// `spring.config.activate.on-profile`, with dots or as tables. `None`: it is for all.
+/// Returns the profiles that a document names: `spring.profiles` until Spring Boot 2.4,
+/// `spring.config.activate.on-profile` after it, with dots or as tables. `None`: it applies to all.
 fn profile_of(tree: &Value) -> Option<String> {
     let found = at(tree, "springconfigactivateonprofile").or_else(|| at(tree, "springprofiles"))?;
     match found {
@@ -415,7 +415,7 @@ fn profile_of(tree: &Value) -> Option<String> {
     }
 }
 
-/// The value at a path that was joined without any punctuation, whether its keys are tables or have dots in them.
+/// Returns the value at a path without punctuation, whether its keys are tables or contain dots.
 fn at<'v>(tree: &'v Value, path: &str) -> Option<&'v Value> {
     tree.as_object()?.iter().find_map(|(key, value)| {
         let rest = path.strip_prefix(&relaxed(key))?;
@@ -423,280 +423,10 @@ fn at<'v>(tree: &'v Value, path: &str) -> Option<&'v Value> {
     })
 }
 
-/// Spring takes `contextPath`, `context-path` and `context_path` for one key.
+/// Spring treats `contextPath`, `context-path` and `context_path` as one key.
 fn relaxed(key: &str) -> String {
     key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::model::Backend;
-
-    use super::super::Tls;
-    use super::*;
-
-    /// As it is found in the field.
-    const OLD: &str = "\
-server:
-  port: 9080
-  contextPath: /atomfeed-console
-appConfigs:
--
-   appName: OpenMRS
-   dbUrl: jdbc:mysql://${OPENMRS_DB_HOST}/openmrs
-   dbUser: ${OPENMRS_DB_USERNAME}
-   dbPassword: ${OPENMRS_DB_PASSWORD}
--
-   appName: OpenELIS
-   dbUrl: jdbc:postgresql://openelisdb/clinlims?currentSchema=clinlims
-   dbUser: ${OPENELIS_DB_USER}
-   dbPassword: ${OPENELIS_DB_PASSWORD}
-";
-
-    fn environment() -> Environment {
-        Environment::from([
-            ("OPENMRS_DB_HOST", "openmrsdb"),
-            ("OPENMRS_DB_USERNAME", "openmrs-user"),
-            ("OPENMRS_DB_PASSWORD", "s3cr3t-Pa55"),
-            ("OPENELIS_DB_USER", "clinlims"),
-            ("OPENELIS_DB_PASSWORD", "007: #x"),
-            ("TZ", "Asia/Kolkata"),
-        ])
-    }
-
-    /// Everything that is wrong, with the file or with an entry.
-    fn read_with(text: &str, environment: &Environment) -> (Layer, Vec<String>) {
-        let mut faults = Faults::of("application.yml");
-        let layer = read(text, environment, &mut faults);
-        let lacking = entries(&layer).1.into_iter().flat_map(|entry| entry.lacking);
-        let told = faults.into_list().into_iter().chain(lacking).map(|fault| fault.to_string()).collect();
-        (layer, told)
-    }
-
-    fn entries(layer: &Layer) -> (Vec<Application>, Vec<Unconfigured>) {
-        entries::separated(layer.applications.clone().unwrap_or_default())
-    }
-
-    #[test]
-    fn the_old_file_works_unchanged() {
-        let (layer, faults) = read_with(OLD, &environment());
-        assert_eq!(faults, Vec::<String>::new());
-        assert_eq!(layer.listen.unwrap().to_string(), "0.0.0.0:9080");
-        assert_eq!(layer.base.as_ref().unwrap().as_str(), "/atomfeed-console");
-        let [openmrs, openelis] = &entries(&layer).0[..] else { panic!("two applications") };
-
-        assert_eq!((openmrs.info.name.as_str(), openmrs.info.key.as_str()), ("OpenMRS", "openmrs"));
-        assert_eq!((openmrs.info.kind, openmrs.database.backend), (Kind::Openmrs, Backend::MySql));
-        assert!(openmrs.info.kind_assumed && openmrs.info.limits.assumed);
-        assert_eq!(openmrs.info.address, "openmrsdb:3306/openmrs");
-        assert_eq!(
-            (openmrs.database.user.as_str(), openmrs.database.password.reveal()),
-            ("openmrs-user", "s3cr3t-Pa55")
-        );
-        assert_eq!(openmrs.database.tls, Tls::Preferred);
-
-        assert_eq!((openelis.info.kind, openelis.database.backend), (Kind::Openelis, Backend::Postgres));
-        assert_eq!((openelis.database.host.as_str(), openelis.database.port), ("openelisdb", 5432));
-        assert_eq!(openelis.database.schema.as_deref(), Some("clinlims"));
-        assert_eq!(openelis.database.password.reveal(), "007: #x");
-        assert_eq!(openelis.info.time_zone, "Asia/Kolkata");
-        assert_eq!(openelis.info.limits.max_retry, Some(10));
-    }
-
-    #[test]
-    fn what_is_assumed_or_ignored_is_told_and_nothing_secret() {
-        let text = OLD.replace("/openmrs\n", "/openmrs?autoReconnect=true&password=s3cr3t-Pa55\n")
-            + "   pool: 3\nspring:\n  datasource:\n    password: s3cr3t-Pa55\n";
-        let (layer, faults) = read_with(&text, &environment());
-        assert_eq!(faults, Vec::<String>::new());
-        let warnings = layer.warnings.join("\n");
-        for part in [
-            "OpenMRS: assumed to be openmrs from the name",
-            "OpenMRS: in its JDBC address, autoReconnect is ignored",
-            "appConfigs[2].pool is not known",
-            "spring is not known",
-        ] {
-            assert!(warnings.contains(part), "{part}\n{warnings}");
-        }
-        assert!(!warnings.contains("s3cr3t"), "{warnings}");
-    }
-
-    #[test]
-    fn scalars_stay_the_texts_they_are() {
-        let (layer, faults) = read_with(
-            "appConfigs:\n- appName: 2024\n  dbUrl: jdbc:mysql://h/d\n  dbUser: yes\n  dbPassword: 007\n",
-            &Environment::default(),
-        );
-        assert_eq!(faults, Vec::<String>::new());
-        assert_eq!(layer.listen.unwrap().port(), PORT);
-        let application = &entries(&layer).0[0];
-        assert_eq!((application.info.name.as_str(), application.info.kind), ("2024", Kind::Custom));
-        assert_eq!((application.database.user.as_str(), application.database.password.reveal()), ("yes", "007"));
-        assert_eq!(application.info.time_zone, "UTC");
-    }
-
-    #[test]
-    fn springs_other_ways_to_write_a_key_are_understood() {
-        let text = "server: {port: '${PORT:9090}', context-path: /}\napp-configs:\n- {app-name: X, db-url: 'jdbc:mysql://u:p@h/d'}\n";
-        let (layer, faults) = read_with(text, &Environment::default());
-        assert_eq!(faults, Vec::<String>::new());
-        assert_eq!((layer.listen.unwrap().port(), layer.base.as_ref().unwrap().as_str()), (9090, ""));
-        let application = &entries(&layer).0[0];
-        assert_eq!((application.database.user.as_str(), application.database.password.reveal()), ("u", "p"));
-        assert!(
-            !layer.warnings.iter().any(|warning| warning.contains("not known to this console")),
-            "{:?}",
-            layer.warnings
-        );
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_told_at_once() {
-        let (_, faults) = read_with(
-            "server: {port: 99999, contextPath: /a b}\nappConfigs:\n- {appName: A, dbUrl: 'jdbc:oracle:x', dbUser: '${U}'}\n\
-             - {appName: a, dbUrl: 'jdbc:mysql://h/d'}\n- {}\n",
-            &Environment::default(),
-        );
-        let keys = [
-            "server.port: ",
-            "server.contextPath: ",
-            "appConfigs[1].dbUrl: has a driver",
-            "appConfigs[1].dbUser: the environment variable U is not set",
-            "appConfigs[2].dbUser: is missing",
-            "appConfigs[2].appName: is also the name of appConfigs[1]",
-            "appConfigs[3].appName: is missing",
-            "appConfigs[3].dbUrl: is missing",
-            "appConfigs[3].dbUser: is missing",
-        ];
-        for key in keys {
-            assert!(
-                faults.iter().any(|fault| fault.starts_with(&format!("application.yml: {key}"))),
-                "{key}\n{faults:#?}"
-            );
-        }
-        assert_eq!(faults.len(), keys.len(), "{faults:#?}");
-    }
-
-    #[test]
-    fn an_entry_of_an_unfilled_template_leaves_the_others_be() {
-        let environment = Environment::from([("EMPTY", ""), ("U", "u")]);
-        for (entry, words) in [
-            (
-                "appName: Odoo\n  dbUrl: 'jdbc:postgresql:///'\n  dbUser:\n  dbPassword:",
-                &["dbUrl: names no host", "dbUser: is missing"][..],
-            ),
-            ("appName: Odoo\n  dbUrl: 'jdbc:mysql:///'\n  dbUser: ''", &["dbUrl: names no host", "dbUser: is empty"]),
-            ("appName: Odoo\n  dbUrl: 'jdbc:postgresql://${EMPTY}/odoo'\n  dbUser: ${U}", &["dbUrl: names no host"]),
-            (
-                "appName: Odoo\n  dbUrl: 'jdbc:postgresql://${HOST}/odoo'\n  dbUser: ${NOBODY}",
-                &["dbUrl: the environment variable HOST", "dbUser: the environment variable NOBODY"],
-            ),
-            (
-                "appName: Odoo\n  dbUrl: 'jdbc:h2:mem:s3cr3t;MODE=MySQL'\n  dbUser: sa",
-                &["dbUrl: has a driver that is not known"],
-            ),
-            (
-                "appName: Odoo\n  dbUrl: 'jdbc:mysql://h/d'\n  dbUser: u\n  dbPassword: ${PW}",
-                &["dbPassword: the environment variable PW"],
-            ),
-            ("appName: Odoo\n  dbUrl:\n  dbUser: ' '", &["dbUrl: is missing", "dbUser: is empty"]),
-            ("appName: ${NAME}\n  dbUrl: 'jdbc:mysql://h/d'\n  dbUser: u", &["appName: the environment variable NAME"]),
-            ("appName: ''\n  dbUrl: 'jdbc:mysql://h/d'\n  dbUser: u", &["appName: is empty"]),
-            ("", &["appName: is missing", "dbUrl: is missing", "dbUser: is missing"]),
-        ] {
-            let text =
-                format!("appConfigs:\n- appName: OpenMRS\n  dbUrl: jdbc:mysql://db/openmrs\n  dbUser: u\n- {entry}\n");
-            let mut faults = Faults::of("application.yml");
-            let layer = read(&text, &environment, &mut faults);
-            assert_eq!(faults.into_list(), [], "{text}");
-            let (whole, lacking) = entries(&layer);
-            assert_eq!((whole.len(), lacking.len()), (1, 1), "{text}");
-            assert_eq!(lacking[0].info.name, if entry.starts_with("appName: Odoo") { "Odoo" } else { "Application 2" });
-            let told: Vec<String> = lacking[0].lacking.iter().map(ToString::to_string).collect();
-            assert_eq!(told.len(), words.len(), "{text}: {told:?}");
-            for (told, words) in told.iter().zip(words) {
-                assert!(told.contains(&format!("appConfigs[2].{words}")) && !told.contains("s3cr3t"), "{told}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_user_of_the_address_counts_where_the_entry_has_none() {
-        for (user, expected) in [("", "a"), ("  dbUser: b\n", "b")] {
-            let text = format!("appConfigs:\n- appName: A\n  dbUrl: 'jdbc:mysql://h/d?user=a'\n{user}");
-            let (layer, told) = read_with(&text, &Environment::default());
-            assert_eq!(told, Vec::<String>::new());
-            assert_eq!(entries(&layer).0[0].database.user, expected);
-        }
-        let (_, told) =
-            read_with("appConfigs:\n- {appName: A, dbUrl: 'jdbc:mysql://h/d?user='}\n", &Environment::default());
-        assert_eq!(
-            told,
-            ["application.yml: appConfigs[1].dbUser: is missing: the console signs in to the database with it"]
-        );
-    }
-
-    #[test]
-    fn a_later_document_says_what_counts_as_in_spring() {
-        let text = "server: {port: 9081, contextPath: /a}\nappConfigs:\n- {appName: A, dbUrl: 'jdbc:mysql://h/a', dbUser: u}\n\
-                    ---\nserver: {port: 9082}\n---\n\
-                    spring: {profiles: docker}\nappConfigs:\n- {appName: B, dbUrl: 'jdbc:mysql://h/b', dbUser: u}\n\
-                    ---\nspring.config.activate.on-profile: '!docker'\nserver: {contextPath: /c}\n---\n";
-        for (profiles, port, base, name) in [
-            ("", 9082, "/c", "A"),
-            ("docker", 9082, "/a", "B"),
-            ("test, docker", 9082, "/a", "B"),
-            ("test", 9082, "/c", "A"),
-        ] {
-            let environment = Environment::from([("SPRING_PROFILES_ACTIVE", profiles)]);
-            let (layer, told) = read_with(text, &environment);
-            assert_eq!(told, Vec::<String>::new());
-            let (whole, _) = entries(&layer);
-            assert_eq!(whole.len(), 1, "the lists of two documents are not mixed");
-            let found = (layer.listen.unwrap().port(), layer.base.unwrap(), whole[0].info.name.clone());
-            assert_eq!((found.0, found.1.as_str(), found.2.as_str()), (port, base, name), "{profiles}");
-            let ignored = layer.warnings.iter().filter(|warning| warning.contains("is for a profile")).count();
-            assert_eq!(ignored, 1, "{:?}", layer.warnings);
-        }
-        let (_, told) = read_with("server: {port: 1}\n---\nappConfigs: [a: b: c\n", &Environment::default());
-        assert!(told[0].starts_with("application.yml:3: is not valid YAML"), "{told:?}");
-    }
-
-    #[test]
-    fn a_password_that_stands_in_the_file_is_known_to() {
-        for (lines, literal) in [
-            ("dbPassword: s3cr3t", true),
-            ("dbPassword: ${PW}", false),
-            ("dbPassword: ${PW:s3cr3t}", true),
-            ("dbPassword:", false),
-            ("", false),
-        ] {
-            let of = |url: &str| {
-                let text = format!("appConfigs:\n- appName: A\n  dbUrl: '{url}'\n  dbUser: u\n  {lines}\n");
-                read_with(&text, &Environment::from([("PW", "x"), ("H", "h")])).0.literal_password
-            };
-            assert_eq!(of("jdbc:mysql://h/d"), literal, "{lines}");
-            assert!(of("jdbc:mysql://u:s3cr3t@${H}/d") && of("jdbc:postgresql://h/d?password=s3cr3t"));
-            assert_eq!(of("jdbc:postgresql://h/d?password=${PW}"), literal, "{lines}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_says_where_and_never_shows_the_line() {
-        for text in [
-            "appConfigs:\n- dbPassword: s3cr3t-Pa55: x: y\n",
-            "appConfigs:\n\tdbPassword: s3cr3t-Pa55\n",
-            "appConfigs:\n- dbPassword: [s3cr3t-Pa55\n",
-            "appConfigs: s3cr3t-Pa55\n",
-            "appConfigs:\n- dbPassword: [s3cr3t-Pa55]\n  appName: x\n",
-            "appConfigs:\n- dbPassword: \"s3cr3t-Pa55\n",
-            "s3cr3t-Pa55",
-            "appConfigs:\n- dbUrl: jdbc:mysql://root:s3cr3t-Pa55@/x\n  dbUser: '${s3cr3t-Pa55 }'\n",
-        ] {
-            let (layer, faults) = read_with(text, &Environment::default());
-            assert!(!faults.is_empty(), "{text}");
-            let told = format!("{faults:?} {:?}", layer.warnings);
-            assert!(!told.contains("s3cr3t"), "{text}: {told}");
-        }
-    }
-}
+mod tests;

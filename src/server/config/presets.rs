@@ -1,19 +1,19 @@
-//! The known consumers: their limits and schedules, the feeds they publish, and how they are known by name.
+//! The known consumers: their limits and schedules, the feeds they publish, and how their names identify them.
 //!
-//! The values live in each consumer's own properties. These are the ones its makers ship (ICT4H/atomfeed,
+//! The values live in each consumer's own properties. These are the ones shipped by its developers (ICT4H/atomfeed,
 //! OpenElis, openerp-atomfeed-service, pacs-integration, crater-atomfeed, bahmni-core).
 
 use crate::model::{Kind, Limits, concerns::ConcernSettings};
 
 use super::entries::Entry;
 
-/// Limits and schedule of a kind as its makers ship it.
+/// Returns the limits and schedule of a kind as shipped.
 pub fn limits(kind: Kind) -> Limits {
     let (max_failed_events, max_retry, interval) = match kind {
         Kind::Openmrs => (10_000, 5, 15),
         Kind::Openelis | Kind::Pacs | Kind::Crater => (10_000, 10, 15),
         Kind::Odoo => (1_000, 5, 30),
-        // The library's own defaults; it has no schedule of its own.
+        // The library's own defaults; it has no schedule.
         Kind::Custom => (5, 5, 30),
     };
     Limits {
@@ -27,7 +27,7 @@ pub fn limits(kind: Kind) -> Limits {
     }
 }
 
-/// From when on something is a concern to a kind. The job with which Odoo reads the feed of OpenELIS runs once a year.
+/// Returns the concern settings of a kind. Odoo's job that reads the feed of OpenELIS runs once a year.
 pub(super) fn concerns(kind: Kind) -> ConcernSettings {
     let idle_feeds: &[&str] = match kind {
         Kind::Odoo => &["/openelis/"],
@@ -39,7 +39,7 @@ pub(super) fn concerns(kind: Kind) -> ConcernSettings {
     }
 }
 
-/// Beginnings of the feed addresses that a kind publishes in a usual Bahmni, with the hosts of older installations.
+/// Prefixes of the feed addresses that a kind publishes in a usual Bahmni, with the hosts of older installations.
 fn publishes(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Openmrs => {
@@ -50,8 +50,8 @@ fn publishes(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Gives each application the addresses that its configuration says, or those of its kind. Where several applications are
-/// of one kind nobody can know whose the usual addresses are: then they are given to none.
+/// Sets each application's addresses from its configuration, or those of its kind. If several applications are of one
+/// kind, it is unknown which one has the usual addresses: then none gets them.
 pub(super) fn with_usual_publishers(entries: Vec<(Entry, Option<Vec<String>>)>) -> Vec<Entry> {
     let kinds: Vec<Kind> = entries.iter().map(|(entry, _)| entry.info().kind).collect();
     let only_one = |kind: Kind| kinds.iter().filter(|other| **other == kind).count() == 1;
@@ -64,7 +64,7 @@ pub(super) fn with_usual_publishers(entries: Vec<(Entry, Option<Vec<String>>)>) 
     entries.into_iter().map(complete).collect()
 }
 
-/// The kind that an application's name speaks of; `None` for a name that says nothing.
+/// Returns the kind that an application's name indicates; `None` if it indicates none.
 pub(super) fn kind_of(name: &str) -> Option<Kind> {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     let signs = [

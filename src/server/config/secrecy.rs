@@ -1,12 +1,12 @@
-//! What lets passwords out although the configuration works: files that everybody on the machine may read, and a
-//! connection that is not encrypted. Each is a warning at the start and in `check`.
+//! Warnings, at the start and in `check`, of what exposes passwords although the configuration works: files that all
+//! users of the machine may read, and an unencrypted connection.
 
 use std::path::Path;
 
 use url::{Host, Url};
 
-/// Warns of a file with a password in it that everybody on the machine may read. Goes by the file's own rights: those of
-/// the folders above are not looked at.
+/// Warns of a file with a password that all users of the machine may read. Checks only the file's own permissions, not
+/// those of the folders above.
 pub(super) fn readable_by_everybody(file: &Path) -> Option<String> {
     anybody_reads(file).then(|| {
         format!(
@@ -23,13 +23,13 @@ pub(super) fn anybody_reads(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
 }
 
-/// Elsewhere rights are no bits that could be asked for here.
+/// On other systems permissions cannot be checked as mode bits.
 #[cfg(not(unix))]
 pub(super) fn anybody_reads(_: &Path) -> bool {
     false
 }
 
-/// Warns of an OpenMRS that is asked without encryption over a network.
+/// Warns if passwords are sent to OpenMRS over a network without encryption.
 pub(super) fn unencrypted(openmrs: &Url) -> Option<String> {
     (openmrs.scheme() == "http" && !is_loopback(openmrs)).then(|| {
         "access.openmrs.url begins with http:// and names another machine: all passwords are sent there unencrypted. \

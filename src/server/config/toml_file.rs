@@ -1,4 +1,4 @@
-//! Our own file: TOML, read key by key, so that everything wrong in it is found in one go, with its line.
+//! The console's own file: TOML, read key by key, so that all errors are found in one pass, with their lines.
 //!
 //! The keys, their meaning and their bounds are in docs/configuration.md.
 
@@ -28,10 +28,10 @@ use super::{
     names, presets, secrecy,
 };
 
-/// The least and the most that a timeout may be.
+/// Minimum and maximum of a timeout.
 pub(super) const TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
 const REFRESH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
-/// A week: some jobs are switched off by an interval that never comes round.
+/// A week: some jobs are switched off by an interval that never elapses.
 const INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(604_800));
 const POOL_SIZE: RangeInclusive<u64> = 1..=20;
 const MAX_FAILED_EVENTS: RangeInclusive<u64> = 1..=1_000_000_000;
@@ -39,7 +39,7 @@ const MAX_RETRY: RangeInclusive<u64> = 1..=1_000_000;
 const RETRY_BATCH: RangeInclusive<u64> = 1..=10_000;
 /// The columns that hold feed addresses are no longer than this.
 const LONGEST_ADDRESS: usize = 255;
-/// A file with a password or a token is small; anything larger is another file by mistake.
+/// A file with a password or a token is small; a larger one was named by mistake.
 const LARGEST_SECRET_FILE: u64 = 4_096;
 
 const TOP_KEYS: [&str; 15] = [
@@ -59,14 +59,14 @@ const TOP_KEYS: [&str; 15] = [
     "concerns",
     "application",
 ];
-/// Of the table `concerns`, the console's and an application's.
+/// Keys of the table `concerns`, the console's and an application's.
 pub(super) const CONCERN_KEYS: [&str; 5] =
     ["near_limit", "queue_age", "retry_overdue", "compare_markers", "idle_feeds"];
 const PERCENT: RangeInclusive<u64> = 1..=100;
-/// Looks at a quiet hospital are two minutes apart, and clocks of two machines differ.
+/// Polls of a quiet hospital are two minutes apart, and clocks of two machines differ.
 const QUEUE_AGE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(604_800));
 const RETRY_OVERDUE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
-/// Of the tables `audit`, `discarded` and `history`.
+/// Keys of the tables `audit`, `discarded` and `history`.
 const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
 const LOG_KEYS: [&str; 2] = ["form", "level"];
@@ -80,15 +80,15 @@ pub(super) const ACCESS_KEYS: [&str; 8] = [
     "proxy",
     "service_token",
 ];
-/// Of the tables `access.service_token`.
+/// Keys of the tables `access.service_token`.
 pub(super) const SERVICE_TOKEN_KEYS: [&str; 4] = ["name", "right", "token_file", "applications"];
-/// Characters of the shortest token of a machine, and how many different ones it has at least.
+/// Minimum length of a service token, and minimum number of different characters in it.
 const SHORTEST_TOKEN: usize = 32;
 const FEWEST_DIFFERENT: usize = 8;
 pub(super) const OPENMRS_KEYS: [&str; 6] = ["url", "ca", "timeout", "viewer", "operator", "administrator"];
 pub(super) const PROXY_KEYS: [&str; 6] =
     ["user_header", "groups_header", "viewer", "operator", "administrator", "otherwise"];
-/// A session that ends while somebody reads a page helps nobody; one of weeks is none.
+/// A session that ends while a user reads a page is of no use; one of weeks hardly ends.
 const SESSION: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
 const OPENMRS_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 const OPENMRS_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -119,17 +119,17 @@ pub(super) const APPLICATION_KEYS: [&str; 24] = [
     "read_only",
 ];
 
-/// Of the tables `application.feed`.
+/// Keys of the tables `application.feed`.
 const FEED_KEYS: [&str; 2] = ["uri", "max_failed_events"];
 
-/// What the default of the settings is that no preset gives.
+/// Defaults of the settings that no preset has.
 pub(super) const REFRESH_DEFAULT: Duration = Duration::from_secs(10);
 pub(super) const POOL_SIZE_DEFAULT: u32 = 8;
 pub(super) const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 pub(super) const STATEMENT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
-/// Reads a file of ours. `inside` is the table that holds the settings; `None`: they stand at the top.
-/// `Leptos.toml` has them in `[console]`, beside the table that is Leptos' own.
+/// Reads the console's own file. `inside` is the table that holds the settings; `None`: the top level. `Leptos.toml`
+/// has them in `[console]`, next to Leptos' own table.
 pub(super) fn read(
     text: &str,
     dir: &Path,
@@ -201,7 +201,7 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
     })
 }
 
-/// What is a concern, for the whole console or for one application.
+/// Reads concern settings, of the whole console or of one application.
 fn concerns(table: &mut Table<'_, '_>) -> ConcernLayer {
     table.refuse_unknown(&CONCERN_KEYS);
     ConcernLayer {
@@ -213,7 +213,7 @@ fn concerns(table: &mut Table<'_, '_>) -> ConcernLayer {
     }
 }
 
-/// Who may come in.
+/// Reads the table `access`.
 fn access(table: &mut Table<'_, '_>) -> Layer {
     table.refuse_unknown(&ACCESS_KEYS);
     let mode = table.choice("mode", &Mode::WORDS);
@@ -252,7 +252,7 @@ fn access(table: &mut Table<'_, '_>) -> Layer {
     }
 }
 
-/// The roles that must have a second factor.
+/// Reads the roles that must have a second factor.
 fn second_factor(table: &mut Table<'_, '_>) -> Option<Vec<Role>> {
     let words = table.texts("second_factor")?;
     let mut roles = Vec::new();
@@ -271,7 +271,7 @@ fn second_factor(table: &mut Table<'_, '_>) -> Option<Vec<Role>> {
     Some(roles)
 }
 
-/// The tokens of machines.
+/// Reads the service tokens.
 fn service_tokens(access: &mut Table<'_, '_>) -> Option<Vec<ServiceTokenEntry>> {
     let mut read: Vec<ServiceTokenEntry> = Vec::new();
     access.tables("service_token", |_, table| {
@@ -311,7 +311,7 @@ fn service_tokens(access: &mut Table<'_, '_>) -> Option<Vec<ServiceTokenEntry>> 
     Some(read)
 }
 
-/// The token in a file, without the newline that editors put at the end.
+/// Returns the token in a file, without the newline that editors add at the end.
 fn token_of(file: &Path) -> Result<Secret, String> {
     let Secret(token) = secret_of(file, "token")?;
     if secrecy::anybody_reads(file) {
@@ -418,14 +418,14 @@ fn networks(top: &mut Table<'_, '_>) -> Option<Vec<ipnet::IpNet>> {
     Some(networks)
 }
 
-/// The address to listen on; the reason otherwise.
+/// Reads the address to listen on; returns the reason on failure.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.trim().parse().map_err(|_| {
         "is not an address and port; examples: 127.0.0.1:9080, 0.0.0.0:9080 (every address) and [::1]:9080".to_owned()
     })
 }
 
-/// The base path; the reason otherwise.
+/// Reads the base path; returns the reason on failure.
 pub(super) fn base(text: &str) -> Result<Base, String> {
     Base::parse(text).map_err(|bad| format!("is not a base path; {bad}"))
 }
@@ -457,7 +457,7 @@ struct Read {
     statement_timeout: Duration,
     refresh: Duration,
     own_concerns: ConcernLayer,
-    /// The feed addresses it publishes, where the file says so.
+    /// The feed addresses it publishes, if the file has them.
     publishes: Option<Vec<String>>,
 }
 
@@ -491,8 +491,8 @@ impl Read {
     }
 }
 
-/// Reads every key, also after the first that is wrong. What concerns the way to the database is noted for this entry
-/// alone: see [`Table::lack`].
+/// Reads every key, also after the first error. Errors of the database connection are recorded for this entry alone:
+/// see [`Table::lack`].
 fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
     table.refuse_unknown(&APPLICATION_KEYS);
     if !table.has("name") {
@@ -539,7 +539,7 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
     Read { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh, own_concerns, publishes }
 }
 
-/// Where a browser of the hospital reaches an application.
+/// Reads the address at which browsers in the hospital reach an application.
 fn public_url(text: &str) -> Result<String, String> {
     const WANTED: &str = "is the address of this application in the browsers of the hospital, such as \
                           https://bahmni.hospital.example";
@@ -553,7 +553,7 @@ fn public_url(text: &str) -> Result<String, String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// The database, and its address for people, empty where that cannot be used.
+/// Returns the database, and its address for display, empty if it cannot be used.
 fn database(table: &mut Table<'_, '_>) -> (Option<Database>, String) {
     if !table.has("database") {
         table.lack("database", format!("is missing: {}", address::ALLOWED));
@@ -577,7 +577,7 @@ fn database(table: &mut Table<'_, '_>) -> (Option<Database>, String) {
         }
         _ => {}
     }
-    // Read also when the address is wrong, so that what is wrong with them is told in the same go.
+    // Read even if the address is wrong, so that their errors are reported at the same time.
     let schema = table.filled("schema");
     let user = table.filled("user");
     let password = password(table);
@@ -636,7 +636,7 @@ fn password(table: &mut Table<'_, '_>) -> Secret {
     }
 }
 
-/// The file's text without the newline that editors put at the end. `what` it must hold.
+/// Returns the file's text without the newline that editors add at the end. `what`: its expected content.
 fn secret_of(file: &Path, what: &str) -> Result<Secret, String> {
     let length = fs::metadata(file).map_err(|error| unreadable(&error))?.len();
     if length > LARGEST_SECRET_FILE {
@@ -666,7 +666,7 @@ fn tls(table: &mut Table<'_, '_>) -> (Tls, Option<std::path::PathBuf>) {
     (tls, ca)
 }
 
-/// The preset's limits, with what the file says in their place.
+/// Returns the preset's limits, overridden by the file's.
 fn limits(kind: Kind, table: &mut Table<'_, '_>) -> Limits {
     let mut limits = presets::limits(kind);
     if let Some(most) = table.number_or_word("max_failed_events", MAX_FAILED_EVENTS, "unlimited") {
@@ -687,7 +687,7 @@ fn limits(kind: Kind, table: &mut Table<'_, '_>) -> Limits {
     limits
 }
 
-/// Reads what the file says of single feeds.
+/// Reads the settings of single feeds.
 fn feed_limits(table: &mut Table<'_, '_>) -> Vec<FeedLimit> {
     let mut limits: Vec<FeedLimit> = Vec::new();
     table.tables("feed", |_, feed| {
@@ -714,12 +714,12 @@ fn feed_limits(table: &mut Table<'_, '_>) -> Vec<FeedLimit> {
     limits
 }
 
-/// The zone of an IANA name; the reason otherwise.
+/// Reads an IANA time zone; returns the reason on failure.
 fn time_zone(text: &str) -> Result<chrono_tz::Tz, String> {
     text.parse().map_err(|_| "is not an IANA time zone; examples: UTC, Asia/Kolkata, Africa/Nairobi".to_owned())
 }
 
-/// Beginnings of feeds' addresses.
+/// Reads prefixes of feed addresses.
 fn addresses(table: &mut Table<'_, '_>, key: &str) -> Option<Vec<String>> {
     let prefixes = table.texts(key)?;
     if prefixes.iter().any(|prefix| prefix.trim().is_empty() || prefix.chars().count() > LONGEST_ADDRESS) {
@@ -731,23 +731,23 @@ fn addresses(table: &mut Table<'_, '_>, key: &str) -> Option<Vec<String>> {
     Some(prefixes)
 }
 
-/// What reading a file needs at every key.
+/// State for reading a file, shared by all tables.
 struct File<'f> {
     text: &'f str,
-    /// What a relative path is relative to.
+    /// Base of relative paths.
     dir: &'f Path,
     environment: &'f Environment,
     faults: &'f mut Faults,
-    /// While an application's table is read: what its entry lacks.
+    /// What an application's entry lacks, while its table is read.
     lacking: Option<Vec<Fault>>,
-    /// What an administrator should know although nothing is wrong.
+    /// Notices for the administrator that are not errors.
     warnings: Vec<String>,
-    /// A database's password stands in the file itself.
+    /// The file itself contains a database password.
     literal_password: bool,
 }
 
-/// A table of the file. Each way to read a key answers `None` where it is not there, and also where it is wrong; the
-/// fault is then noted.
+/// A table of the file. Each method that reads a key returns `None` if it is missing or wrong; an error is then
+/// recorded as a fault.
 struct Table<'t, 'f> {
     path: String,
     line: Option<usize>,
@@ -778,8 +778,8 @@ impl<'t> Table<'t, '_> {
         self.file.faults.add(&place, reason);
     }
 
-    /// Notes that an application's entry does not say how to connect to its database. This concerns the entry alone; in
-    /// any other table it is a fault of the file.
+    /// Records that an application's entry lacks what a connection to its database needs. This affects the entry alone;
+    /// in any other table it is a fault of the file.
     fn lack(&mut self, key: &str, reason: impl Into<String>) {
         let place = self.place_of(key);
         let fault = self.file.faults.fault(&place, reason);
@@ -793,7 +793,7 @@ impl<'t> Table<'t, '_> {
         self.fault(key, format!("is missing: {why}"));
     }
 
-    /// Notes a fault if the key is there at all.
+    /// Records a fault if the key is present.
     fn refuse(&mut self, key: &str, reason: &str) {
         if self.has(key) {
             self.fault(key, reason);
@@ -815,7 +815,7 @@ impl<'t> Table<'t, '_> {
         self.fault(key, format!("is {}, but must be {wanted}", with_article(found)));
     }
 
-    /// A text with its variables put in.
+    /// Reads a text and expands its variables.
     fn text(&mut self, key: &str) -> Option<String> {
         match self.entry(key)?.get_ref() {
             DeValue::String(text) => self.expanded(key, text),
@@ -836,13 +836,13 @@ impl<'t> Table<'t, '_> {
         }
     }
 
-    /// Whether a key's text is what the file says, whatever the environment holds.
+    /// Returns whether the file alone determines a key's text, whatever the environment holds.
     fn is_literal(&self, key: &str) -> bool {
         let text = self.entry(key).and_then(|value| value.get_ref().as_str());
         text.is_some_and(|text| environment::is_literal(text, Syntax::Ours))
     }
 
-    /// A text that must not be empty.
+    /// Reads a text that must not be empty.
     fn filled(&mut self, key: &str) -> Option<String> {
         let text = self.text(key)?;
         if text.trim().is_empty() {
@@ -857,7 +857,7 @@ impl<'t> Table<'t, '_> {
         parse(&text).map_err(|reason| self.fault(key, reason)).ok()
     }
 
-    /// A path, from the file's own folder where it is relative.
+    /// Reads a path, relative to the file's own folder.
     fn path(&mut self, key: &str) -> Option<std::path::PathBuf> {
         self.filled(key).map(|text| self.file.dir.join(text))
     }
@@ -901,7 +901,7 @@ impl<'t> Table<'t, '_> {
         }
     }
 
-    /// A number, or the one word that stands for "no bound" (then the inner value is `None`).
+    /// Reads a number, or the one word for "no bound" (then the inner value is `None`).
     fn number_or_word(&mut self, key: &str, bounds: RangeInclusive<u64>, word: &str) -> Option<Option<u64>> {
         if !matches!(self.entry(key)?.get_ref(), DeValue::String(_)) {
             return self.number(key, bounds).map(Some);
@@ -914,12 +914,12 @@ impl<'t> Table<'t, '_> {
         None
     }
 
-    /// Seconds as a number, or a text such as `30s`, `2m`, `1h`.
+    /// Reads seconds as a number, or a text such as `30s`, `2m`, `1h`.
     fn duration(&mut self, key: &str, bounds: (Duration, Duration)) -> Option<Duration> {
         self.duration_or(key, bounds, "")
     }
 
-    /// A time, or a word for none.
+    /// Reads a duration, or the word for none (then the inner value is `None`).
     fn duration_or_word(&mut self, key: &str, bounds: (Duration, Duration), word: &str) -> Option<Option<Duration>> {
         match self.entry(key)?.get_ref() {
             DeValue::String(text) if *text == word => Some(None),
@@ -965,7 +965,7 @@ impl<'t> Table<'t, '_> {
         Some(texts)
     }
 
-    /// A table below this one, read by `read`.
+    /// Reads a table below this one with `read`.
     fn table<T>(&mut self, key: &str, read: impl FnOnce(&mut Table<'_, '_>) -> T) -> Option<T> {
         let line = self.place_of(key).line;
         match self.entry(key)?.get_ref() {
@@ -979,7 +979,7 @@ impl<'t> Table<'t, '_> {
         }
     }
 
-    /// A list of tables below this one, each read by `read` with its number, counted from 1.
+    /// Reads a list of tables below this one, each with `read` and its number, counted from 1.
     fn tables(&mut self, key: &str, mut read: impl FnMut(usize, &mut Table<'_, '_>)) -> Option<()> {
         let wanted = format!("a list of tables, each begun with [[{}]]", self.key_path(key));
         let DeValue::Array(array) = self.entry(key)?.get_ref() else {
@@ -1015,7 +1015,7 @@ fn with_article(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// Whole seconds of `30`, `30s`, `2m`, `1h`, `7d`.
+/// Returns the seconds of `30`, `30s`, `2m`, `1h`, `7d`.
 fn seconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
@@ -1040,501 +1040,4 @@ fn in_words(duration: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The faults of the file, not those of an entry alone.
-    fn read_in(dir: &Path, text: &str, environment: &Environment) -> (Layer, Vec<String>) {
-        let mut faults = Faults::of("console.toml");
-        let layer = read(text, dir, None, environment, &mut faults);
-        (layer, faults.into_list().iter().map(ToString::to_string).collect())
-    }
-
-    /// What the entries lack.
-    fn lacking(layer: Layer) -> Vec<Fault> {
-        let (_, unconfigured) = entries::separated(layer.applications.unwrap_or_default());
-        unconfigured.into_iter().flat_map(|entry| entry.lacking).collect()
-    }
-
-    /// Everything that is wrong with a file, as a refusal tells it.
-    fn wrong(dir: &Path, text: &str, environment: &Environment) -> Vec<String> {
-        let mut faults = Faults::of("console.toml");
-        let layer = read(text, dir, None, environment, &mut faults);
-        let mut all: Vec<Fault> = faults.into_list().into_iter().chain(lacking(layer)).collect();
-        all.sort_by_key(|fault| fault.line);
-        all.iter().map(ToString::to_string).collect()
-    }
-
-    /// The applications of a file that has no faults.
-    fn whole(text: &str) -> Vec<Application> {
-        let (layer, faults) = read_in(Path::new("/etc/console"), text, &Environment::default());
-        assert_eq!(faults, Vec::<String>::new());
-        let (applications, lacking) = entries::separated(layer.applications.unwrap());
-        assert_eq!(lacking, []);
-        applications
-    }
-
-    fn faults(text: &str) -> Vec<String> {
-        wrong(Path::new("/nowhere"), text, &Environment::default())
-    }
-
-    /// A whole application with these lines added.
-    fn with(lines: &str) -> String {
-        format!(
-            "[[application]]\nname = \"A\"\nkind = \"odoo\"\ndatabase = \"postgres://h/d\"\nuser = \"u\"\n{lines}\n"
-        )
-    }
-
-    fn only_application(text: &str) -> Application {
-        let mut applications = whole(text);
-        assert_eq!(applications.len(), 1);
-        applications.remove(0)
-    }
-
-    #[test]
-    fn four_lines_are_an_application_and_the_rest_is_preset() {
-        let application = only_application(&with(""));
-        assert_eq!(application.info.key, "a");
-        assert_eq!(application.info.address, "h:5432/d");
-        assert_eq!(application.info.limits, presets::limits(Kind::Odoo));
-        assert_eq!(application.info.limits.max_failed_events, Some(1_000));
-        assert!(!application.info.kind_assumed && !application.info.limits.assumed && !application.info.read_only);
-        assert_eq!((application.time_zone, application.pool_size), (chrono_tz::UTC, 8));
-        assert_eq!(application.database.tls, Tls::Preferred);
-        assert_eq!(application.refresh, Duration::from_secs(10));
-        assert_eq!(application.connect_timeout, Duration::from_secs(5));
-        assert_eq!(application.statement_timeout, Duration::from_secs(10));
-    }
-
-    #[test]
-    fn what_the_file_says_stands_in_the_place_of_the_preset() {
-        let application = only_application(&with(
-            "max_failed_events = \"unlimited\"\nmax_retry = \"never\"\nfeed_interval = \"2m\"\nretry_interval = 45\n\
-             retry_batch = 7\nrefresh = \"1h\"\npool_size = 20\nconnect_timeout = \"1s\"\nstatement_timeout = 600\n\
-             time_zone = \"Asia/Kolkata\"\ntls = \"required\"\nread_only = true\npublishes = []\nschema = \"clinlims\"",
-        ));
-        let limits = &application.info.limits;
-        assert_eq!((limits.max_failed_events, limits.max_retry), (None, None));
-        assert_eq!((limits.feed_interval_secs, limits.retry_interval_secs, limits.retry_batch), (120, 45, 7));
-        assert_eq!((application.refresh.as_secs(), application.info.refresh_secs), (3_600, 3_600));
-        assert_eq!((application.connect_timeout.as_secs(), application.statement_timeout.as_secs()), (1, 600));
-        assert_eq!((application.info.time_zone.as_str(), application.database.tls), ("Asia/Kolkata", Tls::Required));
-        assert_eq!(application.database.schema.as_deref(), Some("clinlims"));
-        assert!(application.info.read_only && application.info.publishes.is_empty());
-    }
-
-    #[test]
-    fn a_feed_may_have_a_limit_of_its_own() {
-        let feed = |uri: &str, lines: &str| format!("[[application.feed]]\nuri = \"{uri}\"\n{lines}\n");
-        let application = only_application(
-            &(with("max_failed_events = 2000")
-                + &feed("http://openmrs:8080/openmrs/ws/atomfeed/lab/recent", "max_failed_events = 50")
-                + &feed(" http://openelis:8052/openelis/ws/feed/patient/recent ", "max_failed_events = \"unlimited\"")),
-        );
-        let most = |uri| application.info.limits_of(uri).max_failed_events;
-        assert_eq!(most(Some("http://openmrs:8080/openmrs/ws/atomfeed/lab/recent")), Some(50));
-        assert_eq!(most(Some("http://openelis:8052/openelis/ws/feed/patient/recent")), None);
-        assert_eq!(most(Some("http://openmrs:8080/openmrs/ws/atomfeed/drug/recent")), Some(2_000));
-        assert_eq!(most(None), None, "what has no address is counted by no consumer");
-        for (lines, key) in [
-            ("[[application.feed]]\nmax_failed_events = 5", "feed[1].uri"),
-            ("[[application.feed]]\nuri = \"http://a\"", "feed[1].max_failed_events"),
-            (&feed("http://a", "max_failed_events = 0"), "feed[1].max_failed_events"),
-            (&feed("http://a", "max_failed_event = 5\nmax_failed_events = 5"), "feed[1].max_failed_event"),
-            (&feed(" ", "max_failed_events = 5"), "feed[1].uri"),
-            (&feed(&"x".repeat(256), "max_failed_events = 5"), "feed[1].uri"),
-            (&feed("http://a", "max_failed_events = 5").repeat(2), "feed[2].uri"),
-        ] {
-            let found = faults(&with(lines));
-            assert!(found.len() == 1 && found[0].contains(&format!(": application[1].{key}: ")), "{lines}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn a_threshold_of_concerns_is_within_its_bounds_or_off() {
-        for (settings, key) in [
-            ("near_limit = 0", "near_limit"),
-            ("near_limit = 101", "near_limit"),
-            ("near_limit = \"never\"", "near_limit"),
-            ("near = 80", "near"),
-            ("queue_age = 0", "queue_age"),
-            ("queue_age = \"29s\"", "queue_age"),
-            ("queue_age = \"8d\"", "queue_age"),
-            ("queue_age = \"never\"", "queue_age"),
-            ("queue_age = 1.5", "queue_age"),
-            ("queue_age = -600", "queue_age"),
-            ("retry_overdue = 59", "retry_overdue"),
-            ("retry_overdue = \"8d\"", "retry_overdue"),
-            ("retry_overdue = false", "retry_overdue"),
-            ("compare_markers = \"yes\"", "compare_markers"),
-            ("idle_feeds = \"/openelis/\"", "idle_feeds"),
-            ("idle_feeds = [\"\"]", "idle_feeds"),
-            ("idle_feeds = [1]", "idle_feeds"),
-        ] {
-            let console = format!("[concerns]\n{settings}\n{}", with(""));
-            let application = with(&format!("concerns = {{ {settings} }}"));
-            for (text, place) in [(console, "concerns"), (application, "application[1].concerns")] {
-                let found = faults(&text);
-                assert!(found.len() == 1 && found[0].contains(&format!(": {place}.{key}: ")), "{settings}: {found:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_usual_feeds_are_given_to_the_only_application_of_a_kind() {
-        let openmrs = |name: &str, more: &str| {
-            format!("[[application]]\nname = \"{name}\"\nkind = \"openmrs\"\ndatabase = \"sqlite:x\"\n{more}\n")
-        };
-        let publishers = |text: &str| -> Vec<Vec<String>> {
-            whole(text).into_iter().map(|application| application.info.publishes).collect()
-        };
-        assert_eq!(publishers(&openmrs("A", ""))[0][0], "http://openmrs:8080/openmrs/");
-        let two = publishers(&(openmrs("A", "") + &openmrs("B", "publishes = [\"http://b/\"]")));
-        assert_eq!(two, [vec![], vec!["http://b/".to_owned()]]);
-    }
-
-    #[test]
-    fn every_key_refuses_a_value_of_another_type_or_out_of_bounds() {
-        for (key, values) in [
-            ("name", &["1", "\"\"", "[]"][..]),
-            ("kind", &["1", "\"openmsr\"", "true"]),
-            ("database", &["1", "\"h/d\"", "{}"]),
-            ("schema", &["1", "\"\""]),
-            ("user", &["1", "\" \""]),
-            ("password", &["1", "true", "[]"]),
-            ("password_file", &["1", "\"missing\"", "\"\""]),
-            ("tls", &["true", "\"on\"", "\"Off\""]),
-            ("tls_ca", &["1", "\"missing.pem\""]),
-            ("time_zone", &["5", "\"IST+5\"", "\"\""]),
-            ("max_failed_events", &["0", "-1", "1.5", "\"10\"", "\"never\"", "true", "99999999999999999999999"]),
-            ("max_retry", &["0", "-1", "\"unlimited\"", "1979-05-27"]),
-            ("feed_interval", &["0", "\"0s\"", "\"8d\"", "\"169h\"", "1.5", "\"\""]),
-            ("retry_interval", &["0", "\"-1s\"", "[1]"]),
-            ("retry_batch", &["0", "10001", "\"5\""]),
-            ("refresh", &["0", "\"2h\"", "\"fast\"", "99999999999999999999"]),
-            ("pool_size", &["0", "21", "\"3\"", "3.0"]),
-            ("connect_timeout", &["0", "601", "\"11m\"", "true"]),
-            ("statement_timeout", &["0", "601", "\"1000000000000000000h\""]),
-            ("publishes", &["\"http://a/\"", "[1]", "[\"\"]", "{}"]),
-            (
-                "public_url",
-                &["1", "\"\"", "\"bahmni\"", "\"ftp://a\"", "\"https://\"", "\"https://a@b\"", "\"https://a?b\""],
-            ),
-            ("concerns", &["80", "[80]"]),
-            ("feed", &["\"http://a/recent\"", "{ uri = \"http://a/recent\" }"]),
-            ("read_only", &["1", "\"true\""]),
-        ] {
-            for value in values {
-                let lines = ["name = \"A\"", "kind = \"odoo\"", "database = \"postgres://h/d\"", "user = \"u\""];
-                let others = lines.iter().filter(|line| !line.starts_with(&format!("{key} ")));
-                let text = others.fold("[[application]]\n".to_owned(), |text, line| text + line + "\n");
-                let found = faults(&format!("{text}{key} = {value}\n"));
-                let line = text.lines().count() + 1;
-                let start = format!("console.toml:{line}: application[1].{key}: ");
-                assert!(
-                    !found.is_empty() && found.iter().all(|fault| fault.starts_with(&start)),
-                    "{key} = {value}: {found:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_tables_at_the_top_refuse_other_types_too() {
-        for (text, key) in [
-            ("listen = 9080", "listen"),
-            ("listen = \"9080\"", "listen"),
-            ("listen = \"localhost\"", "listen"),
-            ("base_path = \"/a/../b\"", "base_path"),
-            ("store = 1", "store"),
-            ("log = \"plain\"", "log"),
-            ("[log]\nform = \"xml\"", "log.form"),
-            ("[log]\nlevel = 3", "log.level"),
-            ("read_only = 1", "read_only"),
-            ("mask_texts = \"no\"", "mask_texts"),
-            ("audit = 5", "audit"),
-            ("[audit]\nkeep_days = 0", "audit.keep_days"),
-            ("[audit]\nkeep_days = \"always\"", "audit.keep_days"),
-            ("[audit]\nkeep = 5", "audit.keep"),
-            ("[discarded]\nkeep_days = 0", "discarded.keep_days"),
-            ("[discarded]\nkeep_days = \"always\"", "discarded.keep_days"),
-            ("[discarded]\nkeep = 3", "discarded.keep"),
-            ("[history]\nkeep_days = 0", "history.keep_days"),
-            ("[access]\nsecond_factor = \"administrator\"", "access.second_factor"),
-            ("[access]\nsecond_factor = [\"king\"]", "access.second_factor"),
-            ("[access]\nsecond_factor_key = 1", "access.second_factor_key"),
-            ("[access]\nmode = \"open\"\nsecond_factor = [\"viewer\"]", "access.second_factor"),
-            ("application = 1", "application"),
-            ("[application]\nname = \"A\"", "application"),
-            ("application = [1]", "application[1]"),
-        ] {
-            let found = faults(text);
-            assert!(found.len() == 1 && found[0].contains(&format!(": {key}: ")), "{text}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_told_at_once_with_its_line() {
-        let found = faults(
-            "listen = \"here\"\ncolour = 1\n[log]\nformat = \"json\"\n[[application]]\nname = \"A\"\nkind = \"odo\"\n\
-             passwrod = \"x\"\n[[application]]\nname = \"a\"\nkind = \"pacs\"\ndatabase = \"postgres://${HOST}/${NAME}\"\n\
-             user = \"u\"\ntls = 1\n",
-        );
-        let starts = [
-            "console.toml:1: listen: is not an address",
-            "console.toml:2: colour: is not a known key",
-            "console.toml:4: log.format: is not a known key, did you mean \"form\"?",
-            "console.toml:5: application[1].database: is missing",
-            "console.toml:7: application[1].kind: is not a known word; allowed are openmrs, openelis, odoo, pacs, crater or custom, did you mean \"odoo\"?",
-            "console.toml:8: application[1].passwrod: is not a known key, did you mean \"password\"?",
-            "console.toml:10: application[2].name: is also the name of application[1]",
-            "console.toml:12: application[2].database: the environment variable HOST is not set",
-            "console.toml:12: application[2].database: the environment variable NAME is not set",
-            "console.toml:14: application[2].tls: is a whole number, but must be a text in quotes",
-        ];
-        assert_eq!(found.len(), starts.len(), "{found:#?}");
-        for (fault, start) in found.iter().zip(starts) {
-            assert!(fault.starts_with(start), "{fault}\n{start}");
-        }
-    }
-
-    #[test]
-    fn what_an_entry_lacks_concerns_that_entry_only() {
-        let environment = Environment::from([("EMPTY", ""), ("SCHEMA", "s")]);
-        let entry = |replaced: &str, by: &str| with("").replace(replaced, by);
-        for (text, key, words) in [
-            (entry("postgres://h/d", "postgres://${HOST}/d"), "database", "the environment variable HOST is not set"),
-            (entry("postgres://h/d", "postgres://${EMPTY}/d"), "database", "names no host"),
-            (entry("postgres://h/d", "postgres:///"), "database", "names no host"),
-            (entry("postgres://h/d", "postgres://h"), "database", "names no database"),
-            (entry("postgres://h/d", "postgres://h/"), "database", "names no database"),
-            (entry("postgres://h/d", "jdbc:h2:mem:x"), "database", "is not an address"),
-            (entry("postgres://h/d", "oracle://h/d"), "database", "begins with a word"),
-            (entry("postgres://h/d", ""), "database", "is not an address"),
-            (entry("postgres://h/d", "postgres://h:0/d"), "database", "has a port"),
-            (entry("database = \"postgres://h/d\"\n", ""), "database", "is missing"),
-            (entry("user = \"u\"\n", ""), "user", "is missing"),
-            (entry("\"u\"", "\" \""), "user", "is empty"),
-            (entry("\"u\"", "\"${EMPTY}\""), "user", "is empty"),
-            (entry("\"u\"", "\"${USER}\""), "user", "USER is not set"),
-            (with("password = \"${PW}\""), "password", "PW is not set"),
-            (with("password_file = \"missing\""), "password_file", "there is no such file"),
-            (with("schema = \"${EMPTY}\""), "schema", "is empty"),
-            (with("tls = \"verified\"\ntls_ca = \"missing.pem\""), "tls_ca", "there is no such file"),
-            (with("time_zone = \"${ZONE}\""), "time_zone", "ZONE is not set"),
-            (entry("\"odoo\"", "\"${KIND}\""), "kind", "KIND is not set"),
-            (entry("\"A\"", "\"${NAME}\""), "name", "NAME is not set"),
-            (with("publishes = [\"${BASE}/openmrs\"]"), "publishes", "BASE is not set"),
-        ] {
-            let text = text + "[[application]]\nname = \"B\"\nkind = \"pacs\"\ndatabase = \"sqlite:b\"\n";
-            let (layer, faults) = read_in(Path::new("/nowhere"), &text, &environment);
-            assert_eq!(faults, Vec::<String>::new(), "{text}");
-            let (whole, lacking) = entries::separated(layer.applications.unwrap());
-            assert_eq!(whole.len(), 1, "{text}");
-            let [entry] = &lacking[..] else { panic!("{text}: {lacking:?}") };
-            let told: Vec<String> = entry.lacking.iter().map(ToString::to_string).collect();
-            assert_eq!(told.len(), 1, "{text}: {told:?}");
-            assert!(told[0].contains(&format!(": application[1].{key}: ")) && told[0].contains(words), "{told:?}");
-            assert_eq!(entry.info.name, if key == "name" { "Application 1" } else { "A" });
-        }
-    }
-
-    #[test]
-    fn a_mistake_in_a_key_or_a_type_is_one_of_the_file_wherever_it_stands() {
-        for lines in [
-            "passwrod = \"x\"",
-            "pool_size = \"3\"",
-            "tls = \"on\"",
-            "password = 7",
-            "time_zone = \"IST+5\"",
-            "schema = []",
-        ] {
-            let (_, faults) = read_in(Path::new("/nowhere"), &with(lines), &Environment::default());
-            assert_eq!(faults.len(), 1, "{lines}: {faults:?}");
-        }
-        let (_, faults) = read_in(Path::new("/nowhere"), "store = \"${STORE}\"", &Environment::default());
-        assert_eq!(faults, ["console.toml:1: store: the environment variable STORE is not set"]);
-    }
-
-    #[test]
-    fn settings_that_mean_nothing_together_are_refused() {
-        for (lines, key) in [
-            ("password = \"a\"\npassword_file = \"/dev/null\"", "password_file"),
-            ("tls_ca = \"/dev/null\"", "tls_ca"),
-            ("tls = \"off\"\ntls_ca = \"/dev/null\"", "tls_ca"),
-        ] {
-            let found = faults(&with(lines));
-            assert!(found.iter().any(|fault| fault.contains(&format!("application[1].{key}: "))), "{lines}: {found:?}");
-        }
-        let sqlite =
-            "[[application]]\nname = \"A\"\nkind = \"odoo\"\ndatabase = \"sqlite:x\"\nuser = \"u\"\ntls = \"off\"\n";
-        assert_eq!(faults(sqlite).len(), 2);
-        let mysql = "[[application]]\nname = \"A\"\nkind = \"crater\"\ndatabase = \"mysql://h/d\"\nschema = \"x\"\n";
-        assert_eq!(faults(mysql).len(), 2, "a schema is refused and a user is missing");
-    }
-
-    #[test]
-    fn a_password_comes_from_the_file_without_its_last_newline() {
-        let dir = tempfile::tempdir().unwrap();
-        for (content, password) in
-            [("s3cr3t", "s3cr3t"), ("s3cr3t\n", "s3cr3t"), (" s\r\n", " s"), ("${A}\n\n", "${A}\n")]
-        {
-            fs::write(dir.path().join("pw"), content).unwrap();
-            let (layer, faults) = read_in(dir.path(), &with("password_file = \"pw\""), &Environment::default());
-            assert_eq!(faults, Vec::<String>::new());
-            let (applications, _) = entries::separated(layer.applications.unwrap());
-            assert_eq!(applications[0].database.password.reveal(), password);
-        }
-        for content in [&b""[..], b"\n", b"\xff\xfe", &[b'x'; 5_000]] {
-            fs::write(dir.path().join("pw"), content).unwrap();
-            let (layer, faults) = read_in(dir.path(), &with("password_file = \"pw\""), &Environment::default());
-            assert_eq!((faults.len(), lacking(layer).len()), (0, 1), "{faults:?}");
-        }
-    }
-
-    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-
-    fn service_token(lines: &str) -> String {
-        format!("[[access.service_token]]\nname = \"nagios\"\nright = \"status\"\ntoken_file = \"t\"\n{lines}\n")
-    }
-
-    fn write_private(file: &Path, content: &[u8]) {
-        fs::write(file, content).unwrap();
-        #[cfg(unix)]
-        fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
-    }
-
-    #[test]
-    fn a_service_token_comes_from_a_file_that_holds_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        for content in [TOKEN.to_owned(), format!("{TOKEN}\n"), format!("{TOKEN}\r\n")] {
-            write_private(&dir.path().join("t"), content.as_bytes());
-            let (layer, faults) = read_in(dir.path(), &service_token(""), &Environment::default());
-            assert_eq!(faults, Vec::<String>::new());
-            let tokens = layer.service_tokens.unwrap();
-            assert_eq!((tokens[0].name.as_str(), tokens[0].token.reveal()), ("nagios", TOKEN));
-            assert!(!format!("{tokens:?}").contains(TOKEN));
-        }
-        let long = [b'x'; 5_000];
-        for (content, says) in [
-            (&b""[..], "is empty: write the token into it"),
-            (b"\n", "is empty"),
-            (b"\xff\xfe", "UTF-8"),
-            (&long, "larger than 4096 bytes: this is not a file with a token"),
-            (b"0123456789abcdef0123456789abcde", "could be guessed: at least 32"),
-            (b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "could be guessed"),
-            (b"0123456789abcdef 0123456789abcdef", "holds a space"),
-            (b"0123456789abcdef0123456789abcdef\n\n", "a second line"),
-            ("0123456789abcdef0123456789abcdéf".as_bytes(), "a header cannot carry"),
-        ] {
-            write_private(&dir.path().join("t"), content);
-            let found = wrong(dir.path(), &service_token(""), &Environment::default());
-            assert_eq!(found.len(), 1, "{content:?}: {found:?}");
-            assert!(found[0].contains("console.toml:4: access.service_token[1].token_file: "), "{found:?}");
-            assert!(found[0].contains(says) && !found[0].contains("0123456789abcdef"), "{found:?}");
-        }
-        fs::remove_file(dir.path().join("t")).unwrap();
-        assert!(wrong(dir.path(), &service_token(""), &Environment::default())[0].contains("token_file: "));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_token_that_everybody_on_the_machine_may_read_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        write_private(&dir.path().join("t"), TOKEN.as_bytes());
-        fs::set_permissions(dir.path().join("t"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-        let found = wrong(dir.path(), &service_token(""), &Environment::default());
-        assert!(found.len() == 1 && found[0].contains("can be read by all users of this machine"), "{found:?}");
-    }
-
-    #[test]
-    fn a_service_token_has_a_name_of_its_own_a_right_and_a_token() {
-        let dir = tempfile::tempdir().unwrap();
-        write_private(&dir.path().join("t"), TOKEN.as_bytes());
-        for (text, keys) in [
-            ("[access]\nservice_token = 1".to_owned(), &["access.service_token"][..]),
-            ("[access.service_token]\nname = \"x\"".to_owned(), &["access.service_token"]),
-            (
-                "[[access.service_token]]".to_owned(),
-                &["service_token[1].name", "service_token[1].right", "service_token[1].token_file"],
-            ),
-            (service_token("token = \"x\""), &["service_token[1].token"]),
-            (service_token("applications = []"), &["service_token[1].applications"]),
-            (service_token("applications = \"Odoo\""), &["service_token[1].applications"]),
-            (service_token("").replace("\"status\"", "\"everything\""), &["service_token[1].right"]),
-            (service_token("").replace("nagios", " "), &["service_token[1].name"]),
-            (
-                format!("{}{}", service_token(""), service_token("")),
-                &["service_token[2].name", "service_token[2].token_file"],
-            ),
-        ] {
-            let found = wrong(dir.path(), &text, &Environment::default());
-            assert_eq!(found.len(), keys.len(), "{text}: {found:?}");
-            for key in keys {
-                assert!(found.iter().any(|fault| fault.contains(&format!("{key}: "))), "{text}: {found:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn paths_are_meant_beside_the_file() {
-        let text = format!(
-            "store = \"data/store.db\"\n{}",
-            with("").replace("postgres://h/d", "sqlite:elis.db").replace("user = \"u\"\n", "")
-        );
-        let (layer, faults) = read_in(Path::new("/etc/console"), &text, &Environment::default());
-        assert_eq!(faults, Vec::<String>::new());
-        assert_eq!(layer.store.unwrap(), Path::new("/etc/console/data/store.db"));
-        let (applications, _) = entries::separated(layer.applications.unwrap());
-        assert_eq!(applications[0].database.database, "/etc/console/elis.db");
-    }
-
-    const PASSWORD: &str = "s3cr3t-Pa55";
-
-    /// Puts the password into every place of a file where a tired person could put it.
-    #[test]
-    fn no_message_ever_holds_a_password() {
-        let environment = Environment::from([("PW", PASSWORD)]);
-        let values = [
-            format!("\"{PASSWORD}\""),
-            "\"${PW}\"".to_owned(),
-            format!("\"${{{PASSWORD}\""),
-            format!("\"mysql://root:{PASSWORD}@h/d\""),
-            format!("\"mysql://h/d?password={PASSWORD}\""),
-            format!("\"jdbc:mysql://h/d?password={PASSWORD}\""),
-            format!("\"postgres://[{PASSWORD}]:1/d\""),
-            format!("\"postgres://h:{PASSWORD}/d\""),
-            format!("[\"{PASSWORD}\", 1]"),
-            format!("{{ a = \"{PASSWORD}\" }}"),
-            format!("\"{PASSWORD}"),
-            format!("'''{PASSWORD}"),
-            format!("\"\\q{PASSWORD}\""),
-            format!("\"{PASSWORD}\" \"{PASSWORD}\""),
-            format!("12 {PASSWORD}"),
-        ];
-        let mut told = 0;
-        for key in APPLICATION_KEYS.into_iter().chain(["passwrod"]) {
-            for value in &values {
-                for text in [with(&format!("{key} = {value}")), format!("[[application]]\n{key} = {value}\nname = 1\n")]
-                {
-                    let faults = wrong(Path::new("/nowhere"), &text, &environment);
-                    told += faults.len();
-                    assert!(!faults.join("\n").contains(PASSWORD), "{text}\n{faults:?}");
-                    let (layer, _) = read_in(Path::new("/nowhere"), &text, &environment);
-                    let (applications, _) = entries::separated(layer.applications.unwrap_or_default());
-                    for application in applications {
-                        assert_eq!(format!("{:?}", application.database.password), "***");
-                    }
-                }
-            }
-        }
-        for key in TOP_KEYS {
-            for value in &values {
-                let faults = wrong(Path::new("/nowhere"), &format!("{key} = {value}\n"), &environment);
-                told += faults.len();
-                assert!(!faults.join("\n").contains(PASSWORD), "{key} = {value}\n{faults:?}");
-            }
-        }
-        assert!(told > 500, "nearly all of these files are wrong, but only {told} faults were told");
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! What goes on after an operation's own part: a reset that a running consumer wrote its own count over is set again, a
-//! few times; and what has had its time is ended (plans that nobody started, copies whose term is over).
+//! Work after an operation's own part: sets a reset again, a few times, if a running consumer wrote its own count over
+//! it; and removes what has expired (plans that were not started, old copies of discarded events, old history).
 
 use std::time::Duration;
 
@@ -20,19 +20,19 @@ use crate::{
     },
 };
 
-/// How often it is looked for lost resets.
+/// Interval of the search for lost resets.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How often copies and plans are looked through.
+/// Interval of the search for expired copies, plans and history.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-/// How often a reset is set again before that is left to people.
+/// How often a reset is set again before that is left to the users.
 pub(super) const MOST_AGAIN: u32 = 3;
 
-/// Plans that nobody starts are thrown away after so long.
+/// Age at which plans that were not started are deleted.
 const PLANS_LAST: TimeDelta = TimeDelta::days(1);
 
-/// Rows of one look.
+/// Rows that are read at a time.
 const PAGE: u32 = 500;
 
 /// Runs until the console ends.
@@ -46,7 +46,7 @@ pub async fn housekeeping(console: Console) {
             }
         }
         if let Err(error) = set_again(&console).await {
-            tracing::error!(%error, "lost resets could not be looked for");
+            tracing::error!(%error, "lost resets could not be searched for");
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
@@ -72,14 +72,14 @@ async fn sweep(console: &Console) -> Result<(), StoreError> {
             let what = format!("the history of what left its table before {}", before.format("%Y-%m-%d %H:%M UTC"));
             on_record(console, AuditKind::HistoryRemoved, &what, forgotten).await?;
         } else {
-            // Of what is still in its table the charts forget the old hours, and no event is lost.
+            // Only the charts' old hours of events still in their table are deleted; no event is lost.
             forgotten.await?;
         }
     }
     Ok(())
 }
 
-/// Removes what has had its time: on record before it happens, and with the number of what went afterwards.
+/// Removes what has expired. Recorded before it happens, and afterwards with the number of what was removed.
 async fn on_record(
     console: &Console,
     kind: AuditKind,
@@ -89,17 +89,17 @@ async fn on_record(
     let entry = |what: String| Entry::of_console(kind).what(what);
     let audit = &console.parts.audit;
     if audit.record(entry(what.to_owned()).outcome(AuditOutcome::Begun)).await.is_err() {
-        // What cannot be recorded does not happen; the log says why.
+        // What cannot be recorded does not happen; the log has the reason.
         return Ok(());
     }
     let removed = remove.await?;
-    // It is done; that this cannot be written is in the log.
+    // The removal is done; if this cannot be recorded, the log says so.
     let _ = audit.record(entry(format!("{what}: {removed}"))).await;
     Ok(())
 }
 
-/// Sets resets again that the consumer wrote over, each at most [`MOST_AGAIN`] times, by the operation that they belong
-/// to.
+/// Sets resets again that the consumer wrote over, each at most [`MOST_AGAIN`] times, for the operation that they
+/// belong to.
 async fn set_again(console: &Console) -> Result<(), StoreError> {
     for operation in console.parts.store.overwritten().await? {
         let outcome = Some(Some(RequestOutcome::Overwritten));
@@ -116,13 +116,13 @@ async fn set_again(console: &Console) -> Result<(), StoreError> {
             store.ask(&event.app, RequestKind::Retry, operation, &request.who, &[ask]).await?;
             let what = format!("a lost reset of failed event {} is set again", event.row_id);
             let entry = Entry::of_console(AuditKind::Retried).app(&event.app).what(what).action(operation);
-            // What cannot be recorded does not happen; the log says why.
+            // What cannot be recorded does not happen; the log has the reason.
             if console.parts.audit.record(entry).await.is_err() {
                 store.withdraw(&event.app, operation, &[event.row_id]).await?;
                 continue;
             }
             let row = ResetRow { id: event.row_id, seen_retries: retries };
-            // A look that has begun before it is recorded anew decides nothing of the row.
+            // A poll that began before this record decides nothing about the row.
             store.record_outcomes(operation, &[(place, RowOutcome::Reset)]).await?;
             let reset = source.reset(&[row]).await;
             store.record_outcomes(operation, &[(place, RowOutcome::Reset)]).await?;

@@ -1,13 +1,13 @@
-//! What a person does to failed events: retried, discarded, put back. Each is an operation: planned with every row,
-//! put on record, carried out in batches, followed until its outcome is known.
+//! What users do to failed events: retry, discard, restore. Each is an operation: planned with every row, recorded,
+//! carried out in batches, and followed until its outcome is known.
 //!
-//! - `plan` writes down which rows, before anything is touched; nothing that arrives later joins.
-//! - `run` takes them, oldest first, and survives a lost source and the console's own end.
-//! - `progress` tells which feeds have a retry in progress.
-//! - `follow` sets a reset again that a running consumer wrote over, and ends what has had its time.
+//! - `plan` stores the rows before anything is changed; events that arrive later are not added.
+//! - `run` processes them, oldest first, and survives a lost source and the end of the console.
+//! - `progress` returns which feeds have a retry in progress.
+//! - `follow` sets a reset again that a running consumer wrote over, and removes what has expired.
 //!
-//! An operation runs in a task of its own: it goes on when the browser that asked for it goes away, and the end of the
-//! console waits for the batch that is being written.
+//! An operation has its own task: it continues when the browser disconnects, and the console ends only after the batch
+//! that is being written.
 
 mod follow;
 mod page;
@@ -36,16 +36,16 @@ pub use page::page;
 pub use plan::{Matching, plan};
 pub use progress::{FeedsOfRetries, retries};
 
-/// How long a request waits for its operation; a longer one is followed on its own page.
+/// How long a request waits for its operation; a longer one has its own page.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How long the start of an operation waits for its end.
 const MOMENT: Duration = Duration::from_secs(2);
 
-/// Rows that one form may name.
+/// Maximum number of rows in one form.
 pub const MOST_ROWS: usize = 1000;
 
-/// Who asks, how they had signed in, and from where.
+/// The user of an action, their authentication, and their address.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub who: String,
@@ -54,18 +54,18 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// This person, asking from this address.
+    /// Returns this person as the actor, at this address.
     pub fn of(person: &Person, address: String) -> Self {
         Self { who: person.name.clone(), signed_in_by: person.known_by.word().to_owned(), address }
     }
 
-    /// The beginning of an audit entry about what they do.
+    /// Begins an audit entry about an action of the actor.
     pub fn entry(&self, kind: AuditKind) -> Entry {
         Entry::new(&self.who, &self.signed_in_by, &self.address, kind)
     }
 }
 
-/// A failed event to retry, and the retries the person saw on it.
+/// A failed event to retry, and the number of retries that the user saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenEvent {
     pub key: EventKey,
@@ -82,15 +82,15 @@ impl SeenEvent {
     }
 }
 
-/// The operations that have a task of their own now, and whether nothing but rows that others have locked is left of
-/// each. Who waits for one is woken when that changes, and when it ends.
+/// The operations that have a task now, each with whether only rows locked by others are left. Waiting callers are
+/// notified when that changes, and when the operation ends.
 #[derive(Clone, Debug, Default)]
 pub struct Running(Arc<tokio::sync::Mutex<BTreeMap<i64, bool>>>, Arc<tokio::sync::Notify>);
 
-/// A moment in an operation's life that is put on record beside the operation itself.
+/// A change of an operation's stage that is recorded in the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Milestone {
-    /// The plan was thrown away; nothing had begun.
+enum StageChange {
+    /// The plan was deleted before it began.
     Dropped,
     Begun,
     Paused,
@@ -99,27 +99,27 @@ enum Milestone {
     Ended,
 }
 
-impl Milestone {
+impl StageChange {
     fn word(self) -> &'static str {
         match self {
-            Milestone::Dropped => "plan cancelled",
-            Milestone::Begun => "begun",
-            Milestone::Paused => "paused",
-            Milestone::Resumed => "resumed",
-            Milestone::Cancelled => "cancelled",
-            Milestone::Ended => "ended",
+            StageChange::Dropped => "plan cancelled",
+            StageChange::Begun => "begun",
+            StageChange::Paused => "paused",
+            StageChange::Resumed => "resumed",
+            StageChange::Cancelled => "cancelled",
+            StageChange::Ended => "ended",
         }
     }
 }
 
-/// The one place where the milestones of all operations come by: each goes into the audit log.
+/// Records a change of stage in the audit log. All changes of all operations are recorded here.
 ///
 /// # Errors
-/// The audit log cannot be written: what was to be done must not be.
+/// Fails if the audit log cannot be written: the change must not happen.
 async fn on_record(
     console: &Console,
     operation: &Operation,
-    milestone: Milestone,
+    stage_change: StageChange,
     actor: &Actor,
 ) -> Result<(), Problem> {
     let kind = match operation.kind {
@@ -127,39 +127,41 @@ async fn on_record(
         RequestKind::Discard => AuditKind::Discarded,
         RequestKind::Restore => AuditKind::Restored,
     };
-    let (outcome, what) = match milestone {
-        Milestone::Dropped => (AuditOutcome::Done, format!("plan cancelled, nothing was changed: {}", operation.scope)),
-        Milestone::Begun => (AuditOutcome::Begun, operation.scope.clone()),
-        Milestone::Ended | Milestone::Cancelled => {
+    let (outcome, what) = match stage_change {
+        StageChange::Dropped => {
+            (AuditOutcome::Done, format!("plan cancelled, nothing was changed: {}", operation.scope))
+        }
+        StageChange::Begun => (AuditOutcome::Begun, operation.scope.clone()),
+        StageChange::Ended | StageChange::Cancelled => {
             let counts = console.parts.store.operation(operation.id).await?.map(|operation| operation.counts);
             let (outcome, what) = in_words(&counts.unwrap_or_default());
-            (outcome, if milestone == Milestone::Cancelled { format!("cancelled; {what}") } else { what })
+            (outcome, if stage_change == StageChange::Cancelled { format!("cancelled; {what}") } else { what })
         }
-        Milestone::Paused | Milestone::Resumed => (AuditOutcome::Done, milestone.word().to_owned()),
+        StageChange::Paused | StageChange::Resumed => (AuditOutcome::Done, stage_change.word().to_owned()),
     };
     let mut entry = actor.entry(kind).what(what).reason(operation.reason.as_deref()).action(operation.id);
     if let [app] = console.parts.store.apps_of(operation.id).await?.as_slice() {
         entry = entry.app(app);
     }
     console.parts.audit.record(entry.outcome(outcome)).await?;
-    tracing::info!(operation = operation.id, kind = ?operation.kind, who = actor.who, "operation {}", milestone.word());
+    tracing::info!(operation = operation.id, kind = ?operation.kind, who = actor.who, "operation {}", stage_change.word());
     Ok(())
 }
 
-/// The same for what the console does by itself: it is done already, and the log says so where that cannot be recorded.
-async fn on_record_of_itself(console: &Console, operation: &Operation, milestone: Milestone) {
-    let actor = match milestone {
-        Milestone::Ended => {
+/// The same for what the console did by itself: if it cannot be recorded, the log says so.
+async fn on_record_of_itself(console: &Console, operation: &Operation, stage_change: StageChange) {
+    let actor = match stage_change {
+        StageChange::Ended => {
             Actor { who: operation.who.clone(), signed_in_by: String::new(), address: operation.address.clone() }
         }
         _ => Actor { who: "console".to_owned(), signed_in_by: String::new(), address: String::new() },
     };
-    if let Err(problem) = on_record(console, operation, milestone, &actor).await {
+    if let Err(problem) = on_record(console, operation, stage_change, &actor).await {
         tracing::error!(operation = operation.id, %problem, "a milestone of an operation is not on record");
     }
 }
 
-/// How an operation stands, for the audit log.
+/// Describes the state of an operation for the audit log.
 fn in_words(counts: &OutcomeCounts) -> (AuditOutcome, String) {
     let done = counts.done();
     let outcome = match done {
@@ -185,11 +187,11 @@ fn in_words(counts: &OutcomeCounts) -> (AuditOutcome, String) {
     (outcome, what)
 }
 
-/// The one place where it is asked whether anything may be done to a source. Who may ask for it at all is decided before,
-/// by the right that the operation needs.
+/// Checks whether the configuration allows actions on a source. This is checked only here. The user's right to the
+/// operation is checked before.
 ///
 /// # Errors
-/// The configuration forbids every action on the application.
+/// Fails if the configuration forbids every action on the application.
 fn allowed(source: &Source) -> Result<(), Problem> {
     let info = &source.app().info;
     if info.read_only {
@@ -201,11 +203,11 @@ fn allowed(source: &Source) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Retries these failed events at once and answers the operation's id, once it is done or has taken longer than a person
-/// waits. A source that does not answer is not waited for: its rows are given up, and the outcome says so.
+/// Retries these failed events now, and returns the operation's id when it has ended or the request has waited long
+/// enough. It does not wait for a source that does not answer: its rows are given up, and the outcome says so.
 ///
 /// # Errors
-/// Nothing was begun: an unknown application, none or too many rows, or the store cannot be written.
+/// Fails before anything begins: an unknown application, no or too many rows, or the store cannot be written.
 pub async fn retry(
     console: &Console,
     actor: Actor,
@@ -219,10 +221,10 @@ pub async fn retry(
     Ok(id)
 }
 
-/// The same for rows of one source as they were read a moment ago, which are not read again.
+/// The same for rows of one source that were just read and are not read again.
 ///
 /// # Errors
-/// As [`retry`].
+/// Fails as [`retry`] does.
 pub async fn retry_rows(
     console: &Console,
     actor: Actor,
@@ -257,7 +259,7 @@ async fn begin_retry(
     }
     store.close_plan(id, left_out.sentence().as_deref()).await?;
     if let Err(problem) = start(console, actor, id, None, Pace::default()).await {
-        // Why it did not start is the answer, not that the plan could not be removed for the same reason.
+        // The caller gets the reason why it did not start, not why the plan could not be removed.
         if let Err(error) = store.drop_plan(id).await {
             tracing::error!(operation = id, %error, "the plan of a retry that did not start could not be removed");
         }
@@ -281,7 +283,7 @@ async fn new(
 /// Starts a planned operation.
 ///
 /// # Errors
-/// There is no such plan any more; a discard without a reason; the configuration forbids it.
+/// Fails if the plan no longer exists, a discard has no reason, or the configuration forbids it.
 pub async fn start(
     console: &Console,
     actor: &Actor,
@@ -307,9 +309,9 @@ pub async fn start(
     if operation.stage != Stage::Draft {
         return Err(begun_before());
     }
-    // On record first: what cannot be recorded does not happen.
+    // Recorded first: what cannot be recorded does not happen.
     let planned = Operation { reason: reason.clone().or(operation.reason.clone()), ..operation };
-    on_record(console, &planned, Milestone::Begun, actor).await?;
+    on_record(console, &planned, StageChange::Begun, actor).await?;
     if !store.start_operation(id, &actor.who, &actor.address, reason.as_deref(), pace).await? {
         return Err(begun_before());
     }
@@ -317,15 +319,15 @@ pub async fn start(
     Ok(())
 }
 
-/// Waits as long as nobody minds: a short operation is over when its page is next seen.
+/// Waits a moment, so that a short operation has ended when its page is next shown.
 pub async fn wait_a_moment(console: &Console, id: i64) {
     run::wait(console, id, MOMENT).await;
 }
 
-/// Throws a plan away that has not begun: one's own, or as somebody who may do everything.
+/// Deletes a plan that has not begun: one's own, or any for a user with the right to discard.
 ///
 /// # Errors
-/// It has begun, or it is somebody else's; or the audit log cannot be written, and the plan stays.
+/// Fails if it has begun or belongs to another user; or if the audit log cannot be written, and the plan remains.
 pub async fn drop_plan(console: &Console, person: &Person, actor: &Actor, id: i64) -> Result<(), Problem> {
     let operation = find(console, id).await?;
     if operation.who != person.name && !person.may(RequestKind::Discard.right()) {
@@ -338,30 +340,30 @@ pub async fn drop_plan(console: &Console, person: &Person, actor: &Actor, id: i6
     if !matches!(operation.stage, Stage::Planning | Stage::Draft) {
         return Err(begun());
     }
-    on_record(console, &operation, Milestone::Dropped, actor).await?;
+    on_record(console, &operation, StageChange::Dropped, actor).await?;
     if console.parts.store.drop_plan(id).await? { Ok(()) } else { Err(begun()) }
 }
 
 /// Pauses an operation after the batch that is being written.
 ///
 /// # Errors
-/// It is not under way.
+/// Fails if it is not under way.
 pub async fn pause(console: &Console, actor: &Actor, id: i64) -> Result<(), Problem> {
     let note = format!("Paused by {}.", actor.who);
-    turn(console, actor, id, &[Stage::Running, Stage::Trying], Stage::Paused, Some(note), Milestone::Paused).await
+    turn(console, actor, id, &[Stage::Running, Stage::Trying], Stage::Paused, Some(note), StageChange::Paused).await
 }
 
-/// Lets a paused operation go on, or one that waits for the outcome of its first rows.
+/// Continues an operation that is paused or waits for the outcome of its first rows.
 ///
 /// # Errors
-/// It is not under way.
+/// Fails if it is not under way.
 pub async fn resume(console: &Console, actor: &Actor, id: i64) -> Result<(), Problem> {
     const FROM: [Stage; 2] = [Stage::Paused, Stage::Trying];
     let operation = find(console, id).await?;
     if !FROM.contains(&operation.stage) {
         return Err(elsewhere(&operation));
     }
-    on_record(console, &operation, Milestone::Resumed, actor).await?;
+    on_record(console, &operation, StageChange::Resumed, actor).await?;
     let store = &console.parts.store;
     if let Some(first) = operation.pace.try_first
         && store.taken(id).await? >= u64::from(first.rows)
@@ -375,14 +377,14 @@ pub async fn resume(console: &Console, actor: &Actor, id: i64) -> Result<(), Pro
     Ok(())
 }
 
-/// Cancels an operation: what it did not reach stays as it is.
+/// Cancels an operation: rows that it did not reach are unchanged.
 ///
 /// # Errors
-/// It is not under way.
+/// Fails if it is not under way.
 pub async fn cancel(console: &Console, actor: &Actor, id: i64) -> Result<(), Problem> {
     let note = format!("Cancelled by {}. Events not yet processed are unchanged.", actor.who);
     let from = [Stage::Running, Stage::Trying, Stage::Paused];
-    turn(console, actor, id, &from, Stage::Cancelled, Some(note), Milestone::Cancelled).await?;
+    turn(console, actor, id, &from, Stage::Cancelled, Some(note), StageChange::Cancelled).await?;
     Ok(run::cancelled(console, id).await?)
 }
 
@@ -393,13 +395,13 @@ async fn turn(
     from: &[Stage],
     to: Stage,
     note: Option<String>,
-    milestone: Milestone,
+    stage_change: StageChange,
 ) -> Result<(), Problem> {
     let operation = find(console, id).await?;
     if !from.contains(&operation.stage) {
         return Err(elsewhere(&operation));
     }
-    on_record(console, &operation, milestone, actor).await?;
+    on_record(console, &operation, stage_change, actor).await?;
     if !console.parts.store.set_stage(id, from, to, note.as_deref()).await? {
         return Err(elsewhere(&find(console, id).await?));
     }
@@ -417,18 +419,18 @@ fn elsewhere(operation: &Operation) -> Problem {
     Problem::conflict(what, "See Operations.")
 }
 
-/// One operation with its counts.
+/// Returns one operation with its counts.
 ///
 /// # Errors
-/// There is none with this id, or none that may be seen.
+/// Fails if there is no such operation, or the user may not see it.
 pub async fn counted(console: &Console, id: i64) -> Result<Operation, Problem> {
     let alone = find(console, id).await?;
     Ok(as_seen(console, console.parts.store.operation(id).await?.unwrap_or(alone)).await)
 }
 
-/// An operation without the names of applications that may not be seen: they can stand in what was asked for and in what
-/// was left out. A group that it is about has its name, as far as error texts may be read. Of one from before what the history
-/// keeps, results may be forgotten: it is not said that they were not followed.
+/// Returns an operation without the names of applications that the user may not see, which may be in its scope and in
+/// what was left out. Its group is named if the user may read error texts. For operations older than the kept history,
+/// results may be deleted: it does not report them as not followed.
 pub async fn as_seen(console: &Console, mut operation: Operation) -> Operation {
     let keep = console.parts.config.keep_history;
     if keep.is_some_and(|keep| Utc::now() - operation.started_at > keep) {
@@ -446,8 +448,8 @@ pub async fn as_seen(console: &Console, mut operation: Operation) -> Operation {
     operation
 }
 
-/// Puts a group's name where what was asked for has its number. On record is the number: the name is made of an error text,
-/// which not everybody may read. It stays where the group is not known any more.
+/// Replaces a group's number in the scope by its name. The number is stored, because the name is made of an error text,
+/// which not everyone may read. It remains if the group is no longer known.
 async fn name_group(console: &Console, scope: &mut String) {
     const BEFORE: &str = "of group ";
     const LONGEST: usize = 80;
@@ -460,10 +462,10 @@ async fn name_group(console: &Console, scope: &mut String) {
     }
 }
 
-/// One operation without its counts. One of applications that may not be seen is answered as one that does not exist.
+/// Returns one operation without its counts.
 ///
 /// # Errors
-/// There is none.
+/// Fails if there is no such operation; the same if it concerns applications that the user may not see.
 pub async fn find(console: &Console, id: i64) -> Result<Operation, Problem> {
     let seen = console.parts.store.operation_is_within(id, console.only()).await?;
     let operation = if seen { console.parts.store.operation_alone(id).await? } else { None };
@@ -472,10 +474,10 @@ pub async fn find(console: &Console, id: i64) -> Result<Operation, Problem> {
     })
 }
 
-/// Goes on with what an earlier run of the console left under way.
+/// Continues the operations that were under way when the console ended.
 ///
 /// # Errors
-/// The store cannot be used.
+/// Fails if the store cannot be used.
 pub async fn go_on(console: &Console) -> Result<(), crate::server::store::StoreError> {
     let store = &console.parts.store;
     store.drop_unfinished_plans().await?;
@@ -488,7 +490,7 @@ pub async fn go_on(console: &Console) -> Result<(), crate::server::store::StoreE
     Ok(())
 }
 
-/// The keys of the applications that rows belong to, each once, in their order.
+/// Returns the keys of the rows' applications, each once, in their order.
 fn apps_of(rows: &[OperationRow]) -> Vec<&str> {
     let mut apps: Vec<&str> = Vec::new();
     for row in rows {

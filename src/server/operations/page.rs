@@ -1,4 +1,4 @@
-//! What the page of an operation shows: its plan with the feeds as they stand, and what became of its rows.
+//! The page of an operation: its plan with the present state of the feeds, and the outcomes of its rows.
 
 use std::collections::BTreeSet;
 
@@ -15,16 +15,16 @@ use crate::{
     server::{state::Console, store::WhichCopies},
 };
 
-/// Rows of one page.
+/// Rows on one page.
 const PAGE: usize = 100;
 
-/// Causes of a page: more have few rows each.
+/// Maximum number of causes on a page: further ones have few rows each.
 const CAUSES: u32 = 10;
 
-/// An operation and a page of its rows from position `from` on.
+/// Returns an operation and a page of its rows from position `from` on.
 ///
 /// # Errors
-/// There is no such operation.
+/// Fails if there is no such operation.
 pub async fn page(console: &Console, id: i64, from: Option<i64>, which: WhichRows) -> Result<OperationPage, Problem> {
     let store = &console.parts.store;
     let operation = counted(console, id).await?;
@@ -70,7 +70,7 @@ pub async fn page(console: &Console, id: i64, from: Option<i64>, which: WhichRow
     })
 }
 
-/// Counts what of a plan's rows waits by itself, by the limits of their applications.
+/// Counts the rows of a plan that wait for an automatic retry, by the limits of their applications.
 async fn count_waiting(console: &Console, id: i64, feeds: &mut [PlannedFeed]) -> Result<(), Problem> {
     let apps: BTreeSet<String> = feeds.iter().map(|feed| feed.app.clone()).collect();
     for app in apps {
@@ -83,7 +83,7 @@ async fn count_waiting(console: &Console, id: i64, feeds: &mut [PlannedFeed]) ->
     Ok(())
 }
 
-/// Feeds with what was last seen of them.
+/// Returns feeds with their last known state.
 async fn with_states(console: &Console, feeds: Vec<PlannedFeed>) -> Vec<FeedOfPlan> {
     let views = console.views().await;
     let state = |planned: &PlannedFeed| {
@@ -94,7 +94,7 @@ async fn with_states(console: &Console, feeds: Vec<PlannedFeed>) -> Vec<FeedOfPl
     feeds.into_iter().map(|planned| FeedOfPlan { feed: state(&planned), planned }).collect()
 }
 
-/// Why a plan's applications will not take it, as far as that can be told now.
+/// Returns why a plan's applications would refuse it, as far as is known now.
 async fn refused(console: &Console, operation: &Operation, feeds: &[PlannedFeed]) -> Vec<String> {
     let mut refused = Vec::new();
     let mut apps: Vec<&str> = feeds.iter().map(|feed| feed.app.as_str()).collect();

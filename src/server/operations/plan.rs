@@ -1,5 +1,5 @@
-//! Which rows: written down in the store one batch after the other, before anything is touched. What is in the plan is
-//! what is done: a row that arrives, or becomes exhausted, while the plan is looked at is not part of it.
+//! Plans: stores the rows of an operation batch by batch, before anything is changed. Exactly these rows are processed:
+//! a row that arrives or becomes exhausted while the user views the plan is not part of it.
 
 use chrono::{DateTime, Utc};
 
@@ -25,10 +25,10 @@ use crate::{
 
 use super::{Actor, MOST_ROWS, PATIENCE, SeenEvent, allowed, apps_of, new};
 
-/// Rows that are read and written down at a time.
+/// Rows that are read and stored at a time.
 const PAGE: u32 = 500;
 
-/// What an operation is to take.
+/// The failed events or copies that an operation is to process.
 #[derive(Clone, Debug)]
 pub enum Matching {
     /// Everything that matches a list's filter.
@@ -37,20 +37,20 @@ pub enum Matching {
     Rows(Vec<SeenEvent>),
     /// Every failed event of a group.
     Group(i64),
-    /// Of another operation, those that failed again.
+    /// The failed events of another operation that failed again.
     FailedAgain(i64),
-    /// Copies of discarded events by their numbers.
+    /// Copies of discarded events, by their numbers.
     Copies(Vec<i64>),
-    /// Every copy that an operation made and that was not put back.
+    /// Every copy that an operation made and that was not restored.
     CopiesOf(i64),
 }
 
-/// Writes down a plan and answers its id, once it is whole or has taken longer than a person waits.
+/// Stores a plan, and returns its id when it is complete or the request has waited long enough.
 ///
 /// # Errors
-/// Nothing matches, an application is unknown or forbids it, or a source does not answer.
+/// Fails if nothing matches, an application is unknown or forbids the operation, or a source does not answer.
 pub async fn plan(console: &Console, actor: Actor, kind: RequestKind, mut what: Matching) -> Result<i64, Problem> {
-    // A copy that is named twice is one copy.
+    // A copy that is named twice counts once.
     if let Matching::Copies(copies) = &mut what {
         copies.sort_unstable();
         copies.dedup();
@@ -62,7 +62,7 @@ pub async fn plan(console: &Console, actor: Actor, kind: RequestKind, mut what: 
         let planned = write_down(&own, id, kind, what).await;
         if let Err(problem) = &planned {
             tracing::warn!(operation = id, reason = %problem, "a plan could not be made");
-            // What stopped the plan is the answer, not that it could not be removed for the same reason.
+            // The caller gets the reason why the plan failed, not why it could not be removed.
             if let Err(error) = own.parts.store.drop_plan(id).await {
                 tracing::error!(operation = id, %error, "a plan that could not be made stays until the next start");
             }
@@ -76,25 +76,25 @@ pub async fn plan(console: &Console, actor: Actor, kind: RequestKind, mut what: 
     }
 }
 
-/// What the plan leaves out.
+/// Counts of what the plan leaves out.
 #[derive(Default)]
 pub(super) struct LeftOut {
-    /// Their retries are 0 already: a retry changes nothing.
+    /// Rows whose retry counter is already 0: a retry changes nothing.
     waiting: u64,
-    /// Their retries are not known.
+    /// Rows whose retries are unknown.
     unknown: u64,
-    /// No retry helps them: see [`Obstacle`].
+    /// Rows that no retry helps: see [`Obstacle`].
     homeless: u64,
     timeless: u64,
     claimed: u64,
     /// Whole applications, each with the reason.
     applications: Vec<String>,
-    /// What is in the plan of a retry, and has no title.
+    /// Rows of a retry that are in the plan, but have no title.
     pub(super) untitled: u64,
 }
 
 impl LeftOut {
-    /// Whether no retry helps this row: then it is counted.
+    /// Returns whether no retry helps this row, and counts it if so.
     fn beyond_help(&mut self, row: &FailedEventRow) -> bool {
         let obstacle = Obstacle::of(row);
         match obstacle {
@@ -105,10 +105,10 @@ impl LeftOut {
         obstacle.is_some()
     }
 
-    /// Notes why the rows of an application are not in the plan, where it is one of several.
+    /// Notes why an application's rows are not in the plan, if it is one of several.
     ///
     /// # Errors
-    /// It is the only one, or the plan cannot be written down at all.
+    /// Fails if it is the only one, or the plan cannot be stored at all.
     fn add(&mut self, taken: Result<(), Missing>, several: bool) -> Result<(), Problem> {
         match taken {
             Ok(()) => Ok(()),
@@ -123,7 +123,7 @@ impl LeftOut {
     pub(super) fn sentence(&self) -> Option<String> {
         let mut parts = Vec::new();
         for (rows, why) in [
-            // Whether a retry of theirs comes at all depends on the feed.
+            // Whether these are retried at all depends on the feed.
             (self.waiting, "with a retry counter of 0 already"),
             (self.unknown, "without a count of retries"),
             (self.homeless, Obstacle::NoFeedAddress.left_out()),
@@ -183,7 +183,7 @@ async fn write_down(console: &Console, id: i64, kind: RequestKind, what: Matchin
     Ok(())
 }
 
-/// No row is left for an operation.
+/// Returns the problem that no row is left for an operation.
 pub(super) fn nothing_left(left_out: &LeftOut) -> Problem {
     let why = left_out.sentence().unwrap_or_else(|| "Another user may have acted first.".to_owned());
     Problem::conflict("Nothing to do: no failed events are left for this plan.", why)
@@ -191,9 +191,9 @@ pub(super) fn nothing_left(left_out: &LeftOut) -> Problem {
 
 /// Why the rows of an application are not in a plan.
 enum Missing {
-    /// Something about this application; others may still be planned.
+    /// A problem of this application; others may still be planned.
     Application(Problem),
-    /// The plan cannot be written down, so it would be one of no application.
+    /// The plan cannot be stored, for any application.
     Store(StoreError),
 }
 
@@ -224,7 +224,7 @@ impl From<Missing> for Problem {
     }
 }
 
-/// Everything that matches, application by application, oldest first. What arrives while it is read is not taken.
+/// Plans all matching rows by application, oldest first. Rows that arrive while it reads are not included.
 async fn by_filter(
     console: &Console,
     id: i64,
@@ -254,11 +254,11 @@ async fn of_source(
 ) -> Result<(), Missing> {
     let mut filter = Filter { apps: Vec::new(), order: Order::IdUp, ..filter.clone() };
     if kind == RequestKind::Retry && filter.state.is_none() {
-        // What the consumer tries again by itself is left to it, unless it was asked for.
+        // Rows that the consumer retries by itself are left to it, unless the filter names them.
         filter.state = Some(EventState::Exhausted);
     }
     let Some(newest) = newest(source).await? else { return Ok(()) };
-    // The same times from the first row to the last, whatever the ledger sees meanwhile.
+    // The same times from the first row to the last, even if the ledger changes meanwhile.
     let times = lists::times(console, source).await;
     let mut from: Option<Position> = None;
     loop {
@@ -290,7 +290,7 @@ async fn read(
     lists::of_source(console, source, &request, times).await
 }
 
-/// The highest id there is now.
+/// Returns the highest id in the source now.
 async fn newest(source: &Source) -> Result<Option<RowId>, SourceError> {
     let filter = Filter { order: Order::IdDown, ..Filter::default() };
     let request = ListRequest {
@@ -304,7 +304,7 @@ async fn newest(source: &Source) -> Result<Option<RowId>, SourceError> {
     Ok(source.list(&request).await?.rows.first().map(|row| row.row.id))
 }
 
-/// Rows by name, application by application; those that are not there any more are not in the plan.
+/// Plans rows by their ids, application by application. Rows that no longer exist are not in the plan.
 async fn by_name(
     console: &Console,
     id: i64,
@@ -315,7 +315,7 @@ async fn by_name(
     let several = rows.first().is_some_and(|(first, _)| rows.iter().any(|(app, _)| app != first));
     for of_app in rows.chunk_by(|(one, _), (next, _)| one == next) {
         let Some((app, _)) = of_app.first() else { continue };
-        // An application that is not configured any more.
+        // The application is no longer configured.
         let Ok(source) = console.source(app) else { continue };
         let taken = async {
             allowed(source)?;
@@ -358,10 +358,10 @@ async fn by_copies(console: &Console, id: i64, copies: Vec<i64>, left_out: &mut 
     let store = &console.parts.store;
     let mut rows = Vec::new();
     for (copy, app, row_id) in store.copied_rows(&copies).await? {
-        // Of an application that may not be seen there is no copy either.
+        // Copies of applications that the user may not see are skipped.
         let Ok(source) = console.source(&app) else { continue };
         allowed(source)?;
-        // One at a time: together they can be larger than memory.
+        // One at a time: together they may exceed the memory.
         if let Some(event) = store.copies(&[copy]).await?.pop().flatten() {
             rows.push(OperationRow {
                 app,
@@ -379,7 +379,7 @@ async fn by_copies(console: &Console, id: i64, copies: Vec<i64>, left_out: &mut 
     Ok(add(console, id, rows, left_out).await?)
 }
 
-/// The rows that the operation can do something to.
+/// Returns the rows that the operation can change.
 fn usable(kind: RequestKind, rows: Vec<FailedEventRow>, left_out: &mut LeftOut) -> Vec<OperationRow> {
     let mut usable = Vec::with_capacity(rows.len());
     for row in rows {
@@ -408,7 +408,7 @@ fn planned(row: FailedEventRow) -> OperationRow {
     }
 }
 
-/// Writes rows down, but for those that another operation has under way.
+/// Stores rows, except those in another operation that is under way.
 async fn add(
     console: &Console,
     id: i64,
@@ -427,7 +427,7 @@ async fn add(
     Ok(())
 }
 
-/// The rows that a form names, with what the record says of each beyond its name. A row that is named twice is one row.
+/// Returns the rows that a form names, with the feed and event id of each. A row that is named twice counts once.
 pub(super) async fn chosen(
     console: &Console,
     kind: RequestKind,
@@ -456,14 +456,14 @@ pub(super) async fn chosen(
         allowed(source)?;
         let of_app: Vec<&SeenEvent> = events.iter().filter(|event| event.key.app == app).collect();
         let ids: Vec<RowId> = of_app.iter().map(|event| event.key.id).collect();
-        // A source that does not answer now will not be changed either, and the operation then says so row by row.
+        // A source that does not answer now will not be changed either: the operation then reports that for each row.
         let found = source.rows(&ids, TextLimit(1)).await.unwrap_or_default();
         for event in of_app {
             if rows.iter().any(|row| row.app == app && row.id == event.key.id) {
                 continue;
             }
             let row = found.iter().find(|row| row.id == event.key.id);
-            // What is not in its table now, or cannot be read, has the feed and the event id that the ledger knows.
+            // For rows that are not in the table or cannot be read, the ledger has the feed and the event id.
             let known = match row {
                 Some(_) => None,
                 None => console.parts.store.ledger_events_of_row(app, event.key.id).await?.into_iter().next(),
@@ -495,7 +495,7 @@ pub(super) async fn chosen(
     Ok(rows)
 }
 
-/// Rows that were read a moment ago and are to be retried, each if a retry can help it and its retries are known.
+/// Returns the rows to retry, just read, that a retry can help and whose retries are known.
 pub(super) fn of_rows(rows: Vec<FailedEventRow>, left_out: &mut LeftOut) -> Vec<OperationRow> {
     let mut planned = Vec::with_capacity(rows.len());
     for row in rows {
@@ -520,7 +520,7 @@ pub(super) fn of_rows(rows: Vec<FailedEventRow>, left_out: &mut LeftOut) -> Vec<
     planned
 }
 
-/// What an operation on these rows is about, in words.
+/// Describes the scope of an operation on these rows.
 pub(super) fn scope_of_rows(console: &Console, rows: &[OperationRow]) -> String {
     let chosen = console.applications().filter(|info| rows.iter().any(|row| row.app == info.key));
     let names = listed(chosen.map(|info| info.name.clone()));
@@ -543,7 +543,7 @@ async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<
         }
         Matching::Group(fault) => {
             groups::title(console, *fault).await?;
-            // By its number: its title is made of an error text, which not everybody may read who reads this.
+            // By its number: its title is made of an error text, which not every reader of the scope may read.
             format!("the failed events of group {fault}")
         }
         Matching::FailedAgain(operation) => {
@@ -609,15 +609,15 @@ async fn scope_of_filter(console: &Console, kind: RequestKind, filter: &Filter) 
     if let Some(fault) = filter.group {
         scope.push_str(&format!(", of group {fault}"));
     }
-    // Not which text: it can be a name, and not everybody may read that who reads this.
+    // Without the text: it may be a name, which not every reader of the scope may read.
     if filter.text.is_some() {
         scope.push_str(", text filter");
     }
     scope
 }
 
-/// When the failed events of a filter failed. It stays on record, for readers in any zone: so a range that ends now is told
-/// in its words and with the instant at which it begins.
+/// Describes when the failed events of a filter failed. The text is stored for readers in any time zone, so a range
+/// that ends now is described in words and with the time at which it begins.
 fn when(filter: &Filter) -> String {
     let instant = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
     let mut when = match (filter.recent, filter.from) {
@@ -633,95 +633,4 @@ fn when(filter: &Filter) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn when_the_events_of_a_plan_failed_is_told_in_words_and_with_the_zone() {
-        use crate::model::recent::Recent;
-
-        let at = |text: &str| Some(DateTime::parse_from_rfc3339(text).unwrap().to_utc());
-        let from = at("2026-11-28T18:00:00+05:30");
-        assert_eq!(when(&Filter::default()), "");
-        assert_eq!(when(&Filter { from, ..Filter::default() }), ", failed from 2026-11-28 12:30 UTC");
-        let until = at("2026-11-29T00:00:00Z");
-        assert_eq!(when(&Filter { until, ..Filter::default() }), ", failed before 2026-11-29 00:00 UTC");
-        let evening = Filter { from, recent: Some(Recent::Evening), ..Filter::default() };
-        assert_eq!(when(&evening), ", failed since yesterday 18:00 (from 2026-11-28 12:30 UTC)");
-    }
-
-    #[test]
-    fn what_a_plan_leaves_out_is_said() {
-        assert_eq!(LeftOut::default().sentence(), None);
-        let left_out = LeftOut {
-            waiting: 3,
-            unknown: 0,
-            homeless: 4,
-            timeless: 2,
-            claimed: 1,
-            untitled: 5,
-            applications: vec!["Odoo does not answer. is left out.".into()],
-        };
-        let said = left_out.sentence().unwrap();
-        assert!(
-            said.contains("3 with a retry counter of 0 already")
-                && said.contains("4 without a feed address")
-                && said.contains("2 without a time")
-                && said.contains("1 in another operation"),
-            "{said}"
-        );
-        assert!(said.contains("Odoo"), "{said}");
-    }
-
-    fn row(retries: Option<i64>) -> FailedEventRow {
-        FailedEventRow {
-            app: "odoo".into(),
-            id: RowId(1),
-            feed_uri: Some("http://openmrs/feed/recent".into()),
-            failed_at: Some(crate::model::Stamp::of(chrono::DateTime::UNIX_EPOCH)),
-            error: None,
-            event_id: None,
-            payload: None,
-            title: None,
-            retries,
-            tags: None,
-            state: EventState::Unknown,
-            moves: false,
-            first_sight: None,
-            latest: None,
-            cause: None,
-            known: None,
-        }
-    }
-
-    #[test]
-    fn a_retry_leaves_out_what_it_cannot_change_and_a_discard_nothing() {
-        let rows = || vec![row(Some(0)), row(None), row(Some(5))];
-        let mut left_out = LeftOut::default();
-        assert_eq!(usable(RequestKind::Retry, rows(), &mut left_out).len(), 1);
-        assert_eq!((left_out.waiting, left_out.unknown), (1, 1));
-        assert_eq!(usable(RequestKind::Discard, rows(), &mut LeftOut::default()).len(), 3);
-        let hopeless = || {
-            let zero = crate::model::Stamp { text: "0000-00-00 00:00:00".into(), at: None };
-            vec![
-                FailedEventRow { feed_uri: None, ..row(Some(0)) },
-                FailedEventRow { failed_at: None, ..row(None) },
-                FailedEventRow { failed_at: Some(zero), title: Some("Encounter".into()), ..row(Some(5)) },
-            ]
-        };
-        let mut left_out = LeftOut::default();
-        assert_eq!(usable(RequestKind::Retry, hopeless(), &mut left_out).len(), 0);
-        assert_eq!((left_out.homeless, left_out.timeless, left_out.waiting, left_out.unknown), (1, 2, 0, 0));
-        let mut left_out = LeftOut::default();
-        assert_eq!(usable(RequestKind::Discard, hopeless(), &mut left_out).len(), 3);
-        assert_eq!((left_out.sentence(), left_out.untitled), (None, 0), "none of it matters to a discard");
-    }
-
-    #[test]
-    fn what_has_no_title_is_planned_and_counted() {
-        let titled = FailedEventRow { title: Some("Encounter".into()), ..row(Some(5)) };
-        let mut left_out = LeftOut::default();
-        assert_eq!(usable(RequestKind::Retry, vec![titled, row(Some(5))], &mut left_out).len(), 2);
-        assert_eq!(left_out.untitled, 1);
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Retries in progress, by feed: so that a feed whose events are being retried is not offered for another retry.
+//! Retries in progress by feed, so that a feed whose events are being retried is not offered for another retry.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-/// The feeds of retries in progress, by operation. What is in a plan does not change, and counting it reads all of its rows.
+/// The feeds of retries in progress, by operation. Cached: a plan does not change, and counting it reads all of its
+/// rows.
 #[derive(Debug, Default)]
 pub struct FeedsOfRetries(Mutex<BTreeMap<i64, Arc<[PlannedFeed]>>>);
 
@@ -33,8 +34,8 @@ impl FeedsOfRetries {
     }
 }
 
-/// The retries in progress as whoever asks may see them, the newest first; none where the store does not answer, because a
-/// page that says what is broken is worth more than one that says what is being done.
+/// Returns the retries in progress that the user may see, newest first. Returns none if the store does not answer,
+/// because a page that says what is broken is worth more than one that says what is being done.
 pub async fn retries(console: &Console) -> Vec<FeedRetry> {
     match by_feed(console).await {
         Ok(retries) => retries,
@@ -49,7 +50,7 @@ async fn by_feed(console: &Console) -> Result<Vec<FeedRetry>, StoreError> {
     let (store, known) = (&console.parts.store, &console.parts.retries);
     let operations = store.retries_in_progress(console.only()).await?;
     if console.only().is_none() {
-        // Those that have ended are not asked for again.
+        // Ended operations are not requested again.
         known.kept(|kept| kept.retain(|id, _| operations.iter().any(|operation| operation.id == *id)));
     }
     let mut retries = Vec::new();

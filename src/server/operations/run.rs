@@ -1,9 +1,9 @@
-//! Takes the rows of an operation, oldest first, in batches: each row is marked before its source is touched, and its
-//! outcome recorded after. So a console that is killed at any point knows at its next start which rows it must look at
-//! again, and which it has not touched.
+//! Processes the rows of an operation in batches, oldest first. Each row is marked before its source is changed, and
+//! its outcome recorded afterwards. So a console that is killed at any point knows at its next start which rows it must
+//! check again, and which it has not changed.
 //!
-//! Nothing is done twice: every change is guarded by what was seen, and a row that was marked when the console ended is
-//! taken again only if nothing shows that the change came through.
+//! Nothing is done twice: every change is conditional on what was seen, and a row that was marked when the console
+//! ended is processed again only if nothing shows that the change was made.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Milestone, allowed, on_record_of_itself};
+use super::{StageChange, allowed, on_record_of_itself};
 use crate::{
     model::{
         RowId,
@@ -32,34 +32,34 @@ use crate::{
 /// Rows that one transaction on a source changes.
 const BATCH: u32 = 500;
 
-/// Bytes of whole rows that a batch holds at a time, and at least one row: they are read, put into the store's form, and read
-/// again to see that they are as they were copied. A batch of usual rows has 4 MB at the most.
+/// Bytes of whole rows that a batch holds at a time (at least one row): they are read, converted for the store, and
+/// read again to verify that they match the copies. A batch of usual rows has at most 4 MB.
 const WHOLE_AT_ONCE: usize = 8 << 20;
 
-/// Batches of a retry without a rate that are marked at once, at the most.
+/// Maximum number of batches that a retry without a rate marks at once (a stride).
 const STRIDE: u32 = 8;
 
-/// What the store has to do for a stride is small beside a stride that takes the source so long. Where it takes less, the
-/// next one is longer.
+/// If a stride takes the source this long, the store's work for it is small in comparison. After a quicker one, the
+/// next stride is longer.
 const QUICK: Duration = Duration::from_millis(200);
 
-/// Batches of an operation with a rate are so many a minute.
+/// Batches per minute of an operation with a rate.
 const BATCHES_A_MINUTE: u32 = 12;
 
-/// How often the outcome of the first rows is looked for.
+/// Interval of checks for the outcome of the first rows.
 const TRYING: Duration = Duration::from_secs(1);
 
-/// The pauses while a source does not answer: each twice the one before.
+/// Shortest and longest pause while a source does not answer: each pause is twice the previous one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Refusals in a row, of a source that answers, after which an operation pauses.
+/// Number of consecutive refusals by a source that answers, after which an operation pauses.
 const REFUSALS: u32 = 5;
 
-/// A row of a batch: its place, the row, and whether it was being written when the console ended.
+/// A row of a batch: its position, the row, and whether it was being written when the console ended.
 type Taken = (i64, OperationRow, bool);
 
-/// Gives an operation a task, unless it has one.
+/// Starts a task for an operation, unless it has one.
 pub(super) async fn spawn(console: &Console, id: i64) {
     let mut running = console.parts.operations.0.lock().await;
     if running.contains_key(&id) {
@@ -72,7 +72,7 @@ pub(super) async fn spawn(console: &Console, id: i64) {
             if let Err(error) = run(&own, id).await {
                 tracing::error!(operation = id, %error, "the course of an operation could not be recorded");
             }
-            // Between the last look at the stage and this one a person may have resumed it.
+            // A user may have resumed it since the task last read the stage.
             let mut running = own.parts.operations.0.lock().await;
             let stage = own.parts.store.operation_alone(id).await.ok().flatten().map(|operation| operation.stage);
             let goes_on = matches!(stage, Some(Stage::Running | Stage::Trying));
@@ -91,20 +91,20 @@ pub(super) async fn spawn(console: &Console, id: i64) {
     });
 }
 
-/// An operation was cancelled: its task, where it has one, records what became of the rows that it was writing; of rows
-/// that an earlier console was writing nobody knows.
+/// Settles a cancelled operation: if it has a task, that records the outcomes of the rows it was writing; the outcome
+/// of rows that an earlier console was writing is unknown.
 pub(super) async fn cancelled(console: &Console, id: i64) -> Result<(), StoreError> {
     let running = console.parts.operations.0.lock().await;
     if running.contains_key(&id) { Ok(()) } else { console.parts.store.end_writing(Some(id)).await }
 }
 
-/// Waits until an operation has no task any more, or nothing but busy rows, or as long as a person would: then the next page
-/// shows what it did.
+/// Waits until an operation has no task, or only busy rows left, or `patience` has passed: then the next page shows
+/// what it did.
 pub(super) async fn wait(console: &Console, id: i64, patience: Duration) {
     let over = async {
         loop {
             let mut turned = std::pin::pin!(console.parts.operations.1.notified());
-            // From here on it hears of turns, also before it waits.
+            // Registers now, so that no notification before the wait is lost.
             turned.as_mut().enable();
             if !has_task(console, id).await {
                 return;
@@ -115,7 +115,7 @@ pub(super) async fn wait(console: &Console, id: i64, patience: Duration) {
     let _ = tokio::time::timeout(patience, over).await;
 }
 
-/// The same, but until its end is on record: for an answer that says what became of its rows and leads to no page.
+/// The same, but until its end is recorded: for a response that reports the outcomes of its rows and leads to no page.
 pub(super) async fn wait_for_end(console: &Console, id: i64, patience: Duration) {
     let over = async {
         loop {
@@ -131,20 +131,20 @@ pub(super) async fn wait_for_end(console: &Console, id: i64, patience: Duration)
     let _ = tokio::time::timeout(patience, over).await;
 }
 
-/// Whether an operation has a task that does more than come again for busy rows.
+/// Returns whether an operation has a task that does more than wait for busy rows.
 async fn has_task(console: &Console, id: i64) -> bool {
     console.parts.operations.0.lock().await.get(&id) == Some(&false)
 }
 
-/// What a batch, or what follows it in strides, came to.
-enum Course {
-    /// Go on with the next one.
+/// Result of a batch, or of the strides that follow it.
+enum BatchResult {
+    /// Continue with the next batch.
     On,
-    /// The source did not take it: of that batch nothing was written. `after`: batches before it were.
+    /// The source refused the batch, and nothing of it was written. `after`: earlier batches were written.
     Refused { error: SourceError, after: bool },
 }
 
-/// Runs an operation until it ends, is paused or cancelled, or the console is about to end.
+/// Runs an operation until it ends, is paused or cancelled, or the console is ending.
 async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
     let store = &console.parts.store;
     let mut pause = FIRST_PAUSE;
@@ -181,7 +181,7 @@ async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
         }
         let rows = batch.len() as u32;
         match take(console, &operation, batch).await? {
-            Course::On => {
+            BatchResult::On => {
                 (pause, refusals) = (FIRST_PAUSE, 0);
                 if operation.note.is_some() {
                     store.note(id, None).await?;
@@ -190,7 +190,7 @@ async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
                     rest(console, Duration::from_secs_f64(60.0 * f64::from(rows) / f64::from(per_minute.max(1)))).await;
                 }
             }
-            Course::Refused { error, after } => {
+            BatchResult::Refused { error, after } => {
                 if after {
                     (pause, refusals) = (FIRST_PAUSE, 0);
                 }
@@ -199,7 +199,7 @@ async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
                 if refusals >= REFUSALS {
                     let note = format!("Paused: {} Fix the cause, then press Continue.", error.reason);
                     store.set_stage(id, &[Stage::Running], Stage::Paused, Some(&note)).await?;
-                    on_record_of_itself(console, &operation, Milestone::Paused).await;
+                    on_record_of_itself(console, &operation, StageChange::Paused).await;
                     return Ok(());
                 }
                 let note = format!(
@@ -215,7 +215,7 @@ async fn run(console: &Console, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Rows that others have locked, and since when there are no fewer of them.
+/// Rows that others have locked, and since when their number has not decreased.
 #[derive(Clone, Copy, Debug)]
 struct Busy {
     rows: u64,
@@ -228,25 +228,25 @@ impl Busy {
     }
 }
 
-/// How long it is tried again to change rows that others have locked, from the last one on that became free.
+/// How long rows that others have locked are tried again, counted from when the last one became free.
 const BUSY_FOR: Duration = Duration::from_secs(15 * 60);
 
 const LOCKED_FOR_LONG: &str = "Another transaction locked this row for 15 minutes. Nothing was written. Find the open transaction \
      in the database, then retry.";
 
-/// The pause before busy rows are tried again, so long after that became necessary; `None`: they are given up. A transaction
-/// of the consumer lasts as long as one event takes, so it is short at first.
+/// Returns the pause before busy rows are tried again, given the time since their number last decreased; `None` if they
+/// are given up. A transaction of the consumer lasts only as long as one event takes, so the pause is short at first.
 fn busy_pause(after: Duration) -> Option<Duration> {
     (after < BUSY_FOR).then(|| (after / 4).clamp(Duration::from_secs(1), Duration::from_secs(30)))
 }
 
-/// Waits with no lock held, and has the turn of busy rows come again.
+/// Waits without holding a lock, then makes busy rows due again.
 async fn come_again(console: &Console, id: i64, rows: u64, pause: Duration) -> Result<(), StoreError> {
     let store = &console.parts.store;
     let whose = if rows == 1 { "1 row is".to_owned() } else { format!("{} rows are", words::number(rows)) };
     let note = format!("{whose} locked by another transaction of the database. Trying again for up to 15 minutes.");
     store.note(id, Some(&note)).await?;
-    // Who waits for the operation sees what it did so far.
+    // Callers that wait for the operation see what it did so far.
     store.tell_requests().await?;
     set_resting(console, id, true).await;
     rest(console, pause).await;
@@ -261,7 +261,7 @@ async fn set_resting(console: &Console, id: i64, rests: bool) {
     console.parts.operations.1.notify_waiters();
 }
 
-/// Sleeps, but not beyond the console's end.
+/// Sleeps, at most until the console ends.
 async fn rest(console: &Console, pause: Duration) {
     tokio::select! {
         () = tokio::time::sleep(pause) => {}
@@ -269,7 +269,7 @@ async fn rest(console: &Console, pause: Duration) {
     }
 }
 
-/// How many rows the next batch may have; `None`: the outcome of the first ones is waited for now.
+/// Returns the maximum number of rows of the next batch; `None` if it now waits for the outcome of the first ones.
 async fn limit(console: &Console, operation: &Operation) -> Result<Option<u32>, StoreError> {
     let paced = operation.pace.per_minute.map_or(BATCH, |per_minute| (per_minute / BATCHES_A_MINUTE).clamp(1, BATCH));
     let Some(first) = operation.pace.try_first else { return Ok(Some(paced)) };
@@ -279,14 +279,14 @@ async fn limit(console: &Console, operation: &Operation) -> Result<Option<u32>, 
         return Ok(Some(paced.min(u32::try_from(left).unwrap_or(paced))));
     }
     for app in console.parts.store.apps_of(operation.id).await? {
-        console.parts.watch.look_again(&app).await;
+        console.parts.watch.poll_now(&app).await;
     }
     let note = format!("Waiting for the results of the first {}.", first.rows);
     console.parts.store.set_stage(operation.id, &[Stage::Running], Stage::Trying, Some(&note)).await?;
     Ok(None)
 }
 
-/// Looks what became of the first rows: goes on if enough of them succeeded, pauses if that cannot be any more.
+/// Checks the outcome of the first rows: continues if enough of them succeeded, pauses if that is no longer possible.
 async fn judge(console: &Console, operation: &Operation) -> Result<(), StoreError> {
     let store = &console.parts.store;
     let Some(first) = operation.pace.try_first else {
@@ -296,7 +296,8 @@ async fn judge(console: &Console, operation: &Operation) -> Result<(), StoreErro
     let Some(operation) = &store.operation(operation.id).await? else { return Ok(()) };
     let seen = operation.followed;
     let needed = u64::from(first.needed);
-    // A row that the ledger has not met yet may still succeed; that of one that it cannot follow is never known.
+    // Rows that the ledger has not seen yet may still succeed; the outcome of rows that it cannot follow is never
+    // known.
     let open = seen.open + operation.counts.reset.saturating_sub(seen.all() + seen.unfollowed);
     if seen.resolved >= needed {
         store.tried(operation.id).await?;
@@ -311,27 +312,27 @@ async fn judge(console: &Console, operation: &Operation) -> Result<(), StoreErro
             seen.resolved, first.rows, first.needed
         );
         store.set_stage(operation.id, &[Stage::Trying], Stage::Paused, Some(&note)).await?;
-        on_record_of_itself(console, operation, Milestone::Paused).await;
+        on_record_of_itself(console, operation, StageChange::Paused).await;
     }
     Ok(())
 }
 
 async fn end(console: &Console, operation: &Operation) -> Result<(), StoreError> {
     if console.parts.store.set_stage(operation.id, &[Stage::Running], Stage::Ended, None).await? {
-        on_record_of_itself(console, operation, Milestone::Ended).await;
+        on_record_of_itself(console, operation, StageChange::Ended).await;
         console.parts.operations.1.notify_waiters();
     }
-    // Who waits for the operation sees on the next page what it did.
+    // Callers that wait for the operation see on the next page what it did.
     console.parts.store.tell_requests().await?;
     for app in console.parts.store.apps_of(operation.id).await? {
-        console.parts.watch.look_again(&app).await;
+        console.parts.watch.poll_now(&app).await;
     }
     Ok(())
 }
 
-/// One batch, all of one application.
-async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Result<Course, StoreError> {
-    let Some(app) = batch.first().map(|(_, row, _)| row.app.clone()) else { return Ok(Course::On) };
+/// Processes one batch, all of one application.
+async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Result<BatchResult, StoreError> {
+    let Some(app) = batch.first().map(|(_, row, _)| row.app.clone()) else { return Ok(BatchResult::On) };
     let source = match console.source(&app) {
         Ok(source) if allowed(source).is_ok() => source.clone(),
         Ok(source) => {
@@ -339,7 +340,7 @@ async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Re
                 format!("No action is allowed on {} (read_only in the configuration).", source.app().info.name);
             return give_up(console, operation.id, &batch, &reason).await;
         }
-        // It may be configured whole at the next start: as with a database that does not answer, the rows wait.
+        // The entry may be complete at the next start: the rows wait, as for a database that does not answer.
         Err(problem) if console.info(&app).is_ok() => {
             let error = SourceError {
                 kind: SourceErrorKind::Unreachable,
@@ -354,34 +355,34 @@ async fn take(console: &Console, operation: &Operation, batch: Vec<Taken>) -> Re
     let hurries = operation.pace.per_minute.is_none() && operation.pace.try_first.is_none();
     let changed = match operation.kind {
         RequestKind::Retry if hurries && !again && batch.len() == BATCH as usize => {
-            return in_strides(console, operation, &source, batch).await;
+            return run_pipelined(console, operation, &source, batch).await;
         }
         RequestKind::Retry => reset(console, operation, &source, &batch).await?,
         RequestKind::Discard => discard(console, operation, &source, &batch).await?,
         RequestKind::Restore => restore(console, operation, &source, &batch).await?,
     };
     match changed {
-        Ok(()) => Ok(Course::On),
+        Ok(()) => Ok(BatchResult::On),
         Err(error) => refused(console, operation.id, &batch, error).await,
     }
 }
 
-/// The source did not take these rows: they wait until it does, or are given up.
-async fn refused(console: &Console, id: i64, batch: &[Taken], error: SourceError) -> Result<Course, StoreError> {
+/// Handles rows that the source refused: they wait until it accepts them, or are given up.
+async fn refused(console: &Console, id: i64, batch: &[Taken], error: SourceError) -> Result<BatchResult, StoreError> {
     let store = &console.parts.store;
     let lasting = matches!(error.kind, SourceErrorKind::NotAllowed | SourceErrorKind::NotHere);
     if lasting || !store.waits(id).await? {
         return give_up(console, id, batch, &error.reason).await;
     }
-    // Nothing was written: rows that were marked for the first time lose their mark.
+    // Nothing was written: rows that were marked for the first time are unmarked.
     let fresh: Vec<i64> = batch.iter().filter(|(_, _, again)| !again).map(|(place, ..)| *place).collect();
     store.unmark_writing(id, &fresh).await?;
-    Ok(Course::Refused { error, after: false })
+    Ok(BatchResult::Refused { error, after: false })
 }
 
-/// Records that nothing was written for these rows, and why. Of rows that were being written when an earlier console
-/// ended, nobody knows that: their requests and copies stay.
-async fn give_up(console: &Console, id: i64, batch: &[Taken], reason: &str) -> Result<Course, StoreError> {
+/// Records that nothing was written for these rows, and why. For rows that were being written when an earlier console
+/// ended, that is unknown: their requests and copies remain.
+async fn give_up(console: &Console, id: i64, batch: &[Taken], reason: &str) -> Result<BatchResult, StoreError> {
     let outcome = |again: bool| match again {
         true => RowOutcome::Uncertain { reason: format!("{WRITTEN_OR_NOT} {reason}") },
         false => RowOutcome::Failed { reason: reason.to_owned() },
@@ -389,23 +390,28 @@ async fn give_up(console: &Console, id: i64, batch: &[Taken], reason: &str) -> R
     let outcomes: Vec<_> = batch.iter().map(|(place, _, again)| (*place, outcome(*again))).collect();
     console.parts.store.record_outcomes(id, &outcomes).await?;
     console.parts.store.settle_copies(id, &outcomes).await?;
-    Ok(Course::On)
+    Ok(BatchResult::On)
 }
 
 const WRITTEN_OR_NOT: &str =
     "The console stopped while this row was being written, and the row could not be checked again.";
 
-/// Marks rows in the store and asks for them in the ledger, right before their source is touched.
-async fn announce(console: &Console, operation: &Operation, app: &str, batch: &[Taken]) -> Result<(), StoreError> {
+/// Marks rows in the store and enters their requests in the ledger, right before their source is changed.
+async fn mark_in_progress(
+    console: &Console,
+    operation: &Operation,
+    app: &str,
+    batch: &[Taken],
+) -> Result<(), StoreError> {
     let places: Vec<i64> = batch.iter().filter(|(_, _, again)| !again).map(|(place, ..)| *place).collect();
     let asks: Vec<Ask> = batch
         .iter()
         .map(|(_, row, _)| Ask { row_id: row.id, event_id: row.event_id.clone(), retries_before: row.seen_retries })
         .collect();
-    console.parts.store.announce(operation, app, &places, &asks).await
+    console.parts.store.mark_in_progress(operation, app, &places, &asks).await
 }
 
-/// Records what became of a batch.
+/// Records the outcomes of a batch.
 async fn settle(
     console: &Console,
     operation: i64,
@@ -433,7 +439,7 @@ async fn reset(
     if batch.is_empty() {
         return Ok(Ok(()));
     }
-    announce(console, operation, app, &batch).await?;
+    mark_in_progress(console, operation, app, &batch).await?;
     let rows: Vec<ResetRow> = batch.iter().map(|(_, row, _)| to_reset(row)).collect();
     let outcomes = match source.reset(&rows).await {
         Ok(outcomes) => outcomes,
@@ -450,23 +456,23 @@ async fn reset(
     Ok(Ok(()))
 }
 
-/// A row without a count of retries is in no plan of a retry.
+/// Converts a row for the source. A row without a count of retries is never in the plan of a retry.
 fn to_reset(row: &OperationRow) -> ResetRow {
     ResetRow { id: row.id, seen_retries: row.seen_retries.unwrap_or_default() }
 }
 
-/// A retry of many rows of one application, as quickly as the source takes them: while it writes some batches, the store
-/// records what became of those before and marks those after. Ends where the application's rows do, where the operation
-/// is paused or cancelled, and where the source refuses.
-async fn in_strides(
+/// Retries many rows of one application as quickly as the source accepts them: while the source writes some batches,
+/// the store records the outcomes of the previous ones and marks the next ones. Ends when the application's rows end,
+/// the operation is paused or cancelled, or the source refuses.
+async fn run_pipelined(
     console: &Console,
     operation: &Operation,
     source: &Arc<Source>,
     first: Vec<Taken>,
-) -> Result<Course, StoreError> {
+) -> Result<BatchResult, StoreError> {
     let (store, app) = (&console.parts.store, &source.app().info.key);
     if !store.mark(operation.id, &places(&first)).await? {
-        return Ok(Course::On);
+        return Ok(BatchResult::On);
     }
     let (mut stride, mut length, mut waited, mut wrote) = (first, 1, operation.note.is_some(), false);
     let mut done: Vec<(i64, RowOutcome)> = Vec::new();
@@ -495,16 +501,16 @@ async fn in_strides(
             continue;
         }
         settle(console, operation.id, app, &done).await?;
-        // Its turn comes again.
+        // They become due again.
         store.unmark_writing(operation.id, &places(&next)).await?;
         if let Some(error) = error {
             return Ok(match refused(console, operation.id, untouched, error).await? {
-                Course::Refused { error, .. } => Course::Refused { error, after: wrote },
-                Course::On => Course::On,
+                BatchResult::Refused { error, .. } => BatchResult::Refused { error, after: wrote },
+                BatchResult::On => BatchResult::On,
             });
         }
         store.unmark_writing(operation.id, &places(untouched)).await?;
-        return Ok(Course::On);
+        return Ok(BatchResult::On);
     }
 }
 
@@ -512,7 +518,7 @@ fn places(rows: &[Taken]) -> Vec<i64> {
     rows.iter().map(|(place, ..)| *place).collect()
 }
 
-/// Writes a stride, batch by batch, as far as the operation goes on and the source takes it.
+/// Writes a stride batch by batch, while the operation is running and the source accepts it.
 async fn write_stride(
     console: &Console,
     operation: i64,
@@ -521,7 +527,7 @@ async fn write_stride(
 ) -> Result<(Vec<RowOutcome>, Option<SourceError>), StoreError> {
     let mut outcomes = Vec::with_capacity(stride.len());
     for batch in stride.chunks(BATCH as usize) {
-        // Its marks would be lost with a file that was removed since they were made.
+        // The marks are lost if the store's file was removed since they were made.
         console.parts.store.in_place()?;
         let goes_on = console.parts.store.stage(operation).await? == Some(Stage::Running);
         if !goes_on || console.parts.stopping.is_cancelled() {
@@ -536,8 +542,8 @@ async fn write_stride(
     Ok((outcomes, None))
 }
 
-/// Of rows that were being reset when the console ended, those of which the watcher has seen the outcome: the reset came
-/// through, and a second one would be one too many.
+/// Separates the rows that were being reset when the console ended and whose outcome the watcher has seen: their reset
+/// was made, and must not be made again. Returns their outcomes and the other rows.
 async fn sift(
     console: &Console,
     operation: &Operation,
@@ -545,8 +551,8 @@ async fn sift(
     batch: &[Taken],
 ) -> Result<(Vec<(i64, RowOutcome)>, Vec<Taken>), StoreError> {
     if batch.iter().any(|(_, _, again)| *again) {
-        // What happened while the console was away must be in the ledger first.
-        console.parts.watch.look_again(app).await;
+        // The ledger must first have what happened while the console was not running.
+        console.parts.watch.poll_now(app).await;
     }
     let mut came_through = Vec::new();
     let mut rest = Vec::new();
@@ -563,7 +569,8 @@ async fn sift(
     Ok((came_through, rest))
 }
 
-/// A row that was being reset when the console ended, and has fewer retries now than were seen, was reset.
+/// Turns the outcome of a row that was being reset when the console ended, and now has fewer retries than seen, into a
+/// reset.
 fn reset_before(row: &OperationRow, outcome: RowOutcome) -> RowOutcome {
     match outcome {
         RowOutcome::Changed { retries: Some(now) } if row.seen_retries.is_some_and(|seen| (0..seen).contains(&now)) => {
@@ -573,7 +580,7 @@ fn reset_before(row: &OperationRow, outcome: RowOutcome) -> RowOutcome {
     }
 }
 
-/// A row that was being written when the console ended, and is locked now: what became of it then is still not known.
+/// Marks a locked row that was being written when the console ended: the outcome of that write is still unknown.
 fn still_unknown(outcome: RowOutcome) -> RowOutcome {
     match outcome {
         RowOutcome::Busy { .. } => RowOutcome::Busy { again: true },
@@ -594,7 +601,7 @@ async fn discard(
         Ok(copied) => copied,
         Err(error) => return Ok(Err(error)),
     };
-    // The others stand at the head of the next batch.
+    // The other rows begin the next batch.
     let (left, batch): (Vec<Taken>, Vec<Taken>) =
         batch[..taken].iter().cloned().partition(|(_, row, _)| too_long.contains_key(&row.id));
     let left: Vec<(i64, RowOutcome)> =
@@ -608,7 +615,7 @@ async fn discard(
     let kept: Vec<NewCopy<'_>> =
         batch.iter().filter_map(|(place, row, _)| Some(new_copy(*place, app, row, copies.get(&row.id)?))).collect();
     store.keep_copies(operation.id, &kept).await?;
-    announce(console, operation, app, batch).await?;
+    mark_in_progress(console, operation, app, batch).await?;
     let rows: Vec<DiscardRow> =
         batch.iter().map(|(_, row, _)| DiscardRow { id: row.id, seen_retries: row.seen_retries }).collect();
     let outcomes = match source.discard(&rows, &copies).await {
@@ -617,7 +624,8 @@ async fn discard(
     };
     let mut settled = Vec::with_capacity(batch.len());
     for ((place, _, again), outcome) in batch.iter().zip(outcomes) {
-        // A copy from before the console's end, and no row: it was removed then, or the consumer was quicker.
+        // The copy is from before the console ended, and the row is gone: removed then, or resolved by the consumer
+        // first.
         let gone = *again && outcome == RowOutcome::Gone && store.has_copy(operation.id, *place).await?;
         let outcome = if *again { still_unknown(outcome) } else { outcome };
         settled.push((
@@ -647,7 +655,7 @@ async fn restore(
     let store = &console.parts.store;
     let app = &source.app().info.key;
     let numbers: Vec<Option<i64>> = batch.iter().map(|(_, row, _)| row.copy).collect();
-    // The others stand at the head of the next batch.
+    // The other rows begin the next batch.
     let batch = &batch[..store.copies_fitting(&numbers, WHOLE_AT_ONCE, LONG_EVENT).await?];
     let numbers: Vec<i64> = batch.iter().filter_map(|(_, row, _)| row.copy).collect();
     let kept = store.copies(&numbers).await?;
@@ -657,7 +665,7 @@ async fn restore(
         batch.iter().cloned().partition(|(_, row, _)| row.copy.is_some_and(|copy| kept.contains_key(&copy)));
     let mut lost = Vec::with_capacity(missing.len());
     for (place, row, _) in &missing {
-        // The console may have ended after it wrote down what became of the copy, and before what became of the row.
+        // The console may have ended between recording the outcome of the copy and that of the row.
         let put_back = match row.copy {
             Some(copy) => store.put_back_by(operation.id, copy).await?,
             None => None,
@@ -675,7 +683,7 @@ async fn restore(
     if there.is_empty() {
         return Ok(Ok(()));
     }
-    announce(console, operation, app, &there).await?;
+    mark_in_progress(console, operation, app, &there).await?;
     let mut events: Vec<WholeEvent> = there.iter().filter_map(|(_, row, _)| kept.remove(&row.copy?)).collect();
     note_put_back(console, app, &mut events).await?;
     let outcomes = match source.restore(&events).await {
@@ -704,8 +712,8 @@ async fn restore(
 const PUT_BACK_OR_READ: &str = "The console stopped while this row was being restored. The row is in the table: restored by the \
      console, or added by the consumer at that moment. The copy is kept.";
 
-/// Puts beside events the rows of the same pair that the console has restored by itself: of several that were discarded one after
-/// the other, the first one that is back would else look like a new failure.
+/// Adds to each event the rows of the same feed and event id that the console itself has restored: of several discarded
+/// one after the other, the first restored one would otherwise look like a new failure.
 async fn note_put_back(console: &Console, app: &str, events: &mut [WholeEvent]) -> Result<(), StoreError> {
     let mut event_ids: Vec<String> = events.iter().filter_map(|event| event.event.key("event_id")).collect();
     event_ids.sort_unstable();

@@ -1,8 +1,8 @@
-//! The audit log's only door: what is to be recorded is made harmless and short here, written to the chain in the
-//! store, and told to the log as a line of its own.
+//! The only writer of the audit log: sanitizes and shortens entries, appends them to the chain in the store, and writes
+//! each as a line to the log.
 //!
-//! Whatever must be on record is recorded *before* it happens: [`Audit::record`] fails where the store cannot be
-//! written, and the caller then does nothing.
+//! What must be recorded is recorded *before* it happens: [`Audit::record`] fails if the store cannot be written, and
+//! the caller then does nothing.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ use crate::{
 
 pub use crate::server::store::Entry;
 
-/// The target of the lines in the log, for a collector to pick them by.
+/// Target of the audit lines in the log, by which a collector selects them.
 pub const TARGET: &str = "audit";
 
-/// Characters of a name or an address, and of what and why.
+/// Maximum number of characters of names and addresses, and of descriptions and reasons.
 const NAME_CHARS: usize = 200;
 const TEXT_CHARS: usize = 2000;
 
-/// How the entries of commands on the machine itself are signed in.
+/// `signed_in_by` of entries of commands on the machine itself.
 pub const COMMAND_LINE: &str = "the command line";
 
 /// The audit log of a running console. Cheap to clone.
@@ -36,9 +36,9 @@ pub const COMMAND_LINE: &str = "the command line";
 pub struct Audit {
     store: Store,
     pub(super) counted: Counted,
-    /// The number of the newest entry that has its line in the log; `None`: this process has written none yet.
+    /// Number of the newest entry that has its line in the log; `None` if this process has written none yet.
     told: Arc<Mutex<Option<i64>>>,
-    /// What texts that were searched for are hashed with.
+    /// Key for hashing searched texts.
     searches: Arc<OnceCell<Secret>>,
 }
 
@@ -47,11 +47,12 @@ impl Audit {
         Self { store, counted: Counted::default(), told: Arc::default(), searches: Arc::default() }
     }
 
-    /// A text that was searched for, as it may stand on record: people search for names and numbers of patients. How long
-    /// it is, and a hash that only this store can make: equal searches look equal, and nobody finds the text by trying.
+    /// Describes a searched text for the audit log, by its length and a hash with a secret of this store, because users
+    /// search for names and numbers of patients. Equal searches have equal hashes, and the text cannot be found by
+    /// trying.
     ///
     /// # Errors
-    /// The store cannot be used.
+    /// Fails if the store cannot be used.
     pub async fn of_search(&self, text: &str) -> Result<String, Problem> {
         let secret = self.searches.get_or_try_init(|| self.store.secret("searches")).await?;
         let searched = text.trim().to_lowercase();
@@ -59,10 +60,10 @@ impl Audit {
         Ok(format!("a text of {} characters with the hash {}", text.chars().count(), secrets::hex(&hash[..8])))
     }
 
-    /// Puts an entry on record, in the chain and as a line in the log.
+    /// Records an entry in the chain, and writes it as a line to the log.
     ///
     /// # Errors
-    /// The store cannot be written: whatever was to be recorded must not happen.
+    /// Fails if the store cannot be written: the action to be recorded must not happen.
     pub async fn record(&self, entry: Entry) -> Result<AuditEntry, Problem> {
         match self.store.append_audit(&harmless(entry)).await {
             Ok(written) => {
@@ -80,8 +81,8 @@ impl Audit {
         }
     }
 
-    /// Removes the entries that are older than this, which is an entry of its own. What cannot be removed now stays
-    /// until the next time.
+    /// Removes the entries that are older than this, and records the removal. What cannot be removed now stays until
+    /// the next time.
     pub async fn remove_before(&self, cutoff: DateTime<Utc>) {
         match self.store.remove_old_audit(cutoff, Entry::of_console(AuditKind::EntriesRemoved)).await {
             Ok(Some(written)) => self.tell(&written).await,
@@ -90,8 +91,8 @@ impl Audit {
         }
     }
 
-    /// Writes an entry into the log, after those that another process has put into the chain before it: a collector must
-    /// not find a gap that nobody made.
+    /// Writes an entry to the log, after those that another process has appended to the chain before it: a collector
+    /// must not find a gap where nothing was removed.
     async fn tell(&self, entry: &AuditEntry) {
         let mut told = self.told.lock().await;
         match *told {
@@ -105,8 +106,8 @@ impl Audit {
         *told = Some(entry.sequence);
     }
 
-    /// Writes into the log what commands on the machine have put into the chain since the console ended. Once, at its
-    /// start.
+    /// Writes to the log what commands on the machine have appended to the chain since the console ended. Called once,
+    /// at start.
     pub async fn begin_to_tell(&self) {
         match self.store.newest_audit_but_of(COMMAND_LINE).await {
             Ok(newest) => *self.told.lock().await = Some(newest),
@@ -115,7 +116,7 @@ impl Audit {
         self.tell_what_others_wrote().await;
     }
 
-    /// Writes into the log what other processes, such as the command `account`, have put into the chain.
+    /// Writes to the log what other processes, such as the command `account`, have appended to the chain.
     pub async fn tell_what_others_wrote(&self) {
         let mut told = self.told.lock().await;
         if let Some(newest) = *told {
@@ -123,7 +124,7 @@ impl Audit {
         }
     }
 
-    /// Returns the number of the newest entry that was told.
+    /// Writes the entries between two numbers to the log, and returns the newest number that was written.
     async fn tell_between(&self, after: i64, before: i64) -> i64 {
         match self.store.audit_between(after, before).await {
             Ok(entries) => {
@@ -139,7 +140,7 @@ impl Audit {
 }
 
 impl Entry {
-    /// An entry about something that was done; the other methods say more.
+    /// Creates an entry about a completed action; the other methods add details.
     pub fn new(who: &str, signed_in_by: &str, address: &str, kind: AuditKind) -> Self {
         Self {
             who: who.to_owned(),
@@ -154,22 +155,22 @@ impl Entry {
         }
     }
 
-    /// An entry of the console itself.
+    /// Creates an entry of the console itself.
     pub fn of_console(kind: AuditKind) -> Self {
         Self::new("console", "", "", kind)
     }
 
-    /// An entry of a command on the machine itself, with the machine's user in the place of the address.
+    /// Creates an entry of a command on the machine itself, with the machine's user as the address.
     pub fn of_command_line(kind: AuditKind) -> Self {
         Self::new("console", COMMAND_LINE, &user_of_machine(), kind)
     }
 
-    /// The key of the application that it is about.
+    /// Sets the key of the application that the entry is about.
     pub fn app(self, app: &str) -> Self {
         Self { app: Some(app.to_owned()), ..self }
     }
 
-    /// Ids, counts and names, as a phrase; never a password, a token, a payload or an error text.
+    /// Sets ids, counts and names, as a phrase; never a password, a token, a payload or an error text.
     pub fn what(self, what: impl Into<String>) -> Self {
         Self { what: what.into(), ..self }
     }
@@ -182,13 +183,13 @@ impl Entry {
         Self { outcome, ..self }
     }
 
-    /// The id of the action on record that it belongs to.
+    /// Sets the id of the recorded action that the entry belongs to.
     pub fn action(self, action: i64) -> Self {
         Self { action: Some(action), ..self }
     }
 }
 
-/// Who runs this process on this machine, as the system knows them.
+/// Returns the system's name of the user who runs this process.
 fn user_of_machine() -> String {
     #[cfg(unix)]
     {
@@ -200,7 +201,7 @@ fn user_of_machine() -> String {
             (fields.nth(1)?.parse() == Ok(number)).then(|| name.to_owned())
         });
         let name = name.unwrap_or_else(|| format!("number {number}"));
-        // Only root can be somebody else before, and only root could say so wrongly.
+        // `SUDO_USER` counts only for root: only root can have been another user before, and only root could forge it.
         let before = std::env::var("SUDO_USER").ok().filter(|before| number == 0 && !before.is_empty());
         before.map_or_else(|| format!("user {name}"), |before| format!("user {name}, by sudo from {before}"))
     }
@@ -210,7 +211,8 @@ fn user_of_machine() -> String {
     }
 }
 
-/// Names and reasons come from outside: nothing in them may act on a terminal, a page or a log, or fill the disk.
+/// Sanitizes and shortens names and reasons from outside: none may act on a terminal, a page or a log, or fill the
+/// disk.
 fn harmless(entry: Entry) -> Entry {
     let short = |text: &str, chars: usize| -> String { visible_line(text).chars().take(chars).collect() };
     Entry {
@@ -224,8 +226,8 @@ fn harmless(entry: Entry) -> Entry {
     }
 }
 
-/// The same as a line in the log, with the place in the chain: a collector elsewhere is the witness that the chain in
-/// the store was not made anew.
+/// Writes an entry to the log, with its place in the chain: an external collector is the witness that the chain in the
+/// store was not rebuilt.
 fn log(entry: &AuditEntry) {
     tracing::info!(
         target: TARGET,
@@ -249,7 +251,7 @@ fn log(entry: &AuditEntry) {
 mod tests {
     use super::*;
 
-    /// The numbers of the entries that the log has, in its order.
+    /// Captures the log; `take` returns the numbers of its entries in order.
     #[derive(Clone, Default)]
     struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
 

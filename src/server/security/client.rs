@@ -1,8 +1,8 @@
-//! The way that a request took: from which address, over HTTPS or not, and for which host it asks.
+//! How a request arrived: from which address, over HTTPS or not, and for which host.
 //!
-//! Behind a proxy the connection is the proxy's own. What a proxy says of the way before it is taken only where its
-//! address is one of the trusted ones, and only as far back as the chain of trusted ones reaches: everything further left
-//! in a header can be written by whoever sent the request.
+//! Behind a proxy, the connection is the proxy's. What a proxy says is accepted only if its address is trusted, and
+//! only as far back as the chain of trusted proxies reaches: the sender of the request can write everything further
+//! left in a header.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,85 +14,86 @@ use axum::http::{HeaderMap, header};
 
 use crate::{
     error::Problem,
-    server::config::{Origin, Reached},
+    server::config::{NetworkSettings, Origin},
 };
 
-/// How a request came.
+/// Address, scheme and host of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Came {
-    /// The address of whoever asked; `None` where the router is driven without a connection.
+pub struct ClientInfo {
+    /// Address of the client; `None` if the router is called without a connection.
     pub from: Option<IpAddr>,
-    /// Its last step was made by a trusted proxy.
+    /// Whether the last hop was a trusted proxy.
     pub through_proxy: bool,
     pub https: bool,
-    /// The host that was asked for, with the port where one was given; in lower case.
+    /// The requested host, with the port if one was given; in lower case.
     pub host: String,
-    /// The same as the request's own `Host` says, whatever a proxy says of it.
+    /// The host in the request's own `Host` header, whatever a proxy says.
     pub asked: String,
 }
 
-impl Came {
-    /// The way of a request with these headers on a connection from `peer`.
-    pub fn of(reached: &Reached, peer: Option<IpAddr>, headers: &HeaderMap) -> Self {
+impl ClientInfo {
+    /// Determines how a request with these headers arrived on a connection from `peer`.
+    pub fn of(network: &NetworkSettings, peer: Option<IpAddr>, headers: &HeaderMap) -> Self {
         let peer = peer.map(|peer| peer.to_canonical());
-        let through_proxy = peer.is_some_and(|peer| reached.trusts(peer));
+        let through_proxy = peer.is_some_and(|peer| network.trusts(peer));
         let asked = text(headers, header::HOST.as_str()).trim().to_lowercase();
-        let mut came = Self { from: peer, through_proxy, https: false, host: asked.clone(), asked };
+        let mut client = Self { from: peer, through_proxy, https: false, host: asked.clone(), asked };
         if through_proxy {
             let said = Said::of(headers);
-            came.from = said.origin(reached).or(peer);
-            came.https = said.https;
+            client.from = said.origin(network).or(peer);
+            client.https = said.https;
             if let Some(host) = said.host {
-                came.host = host.to_lowercase();
+                client.host = host.to_lowercase();
             }
         }
-        // A proxy in between that is not configured is still known by the name that it was reached under.
-        came.https |= reached.public_origin.as_ref().is_some_and(|origin| origin.https && is_host(origin, &came.host));
-        came
+        // Even without a trusted proxy, the host name of an HTTPS `public_origin` implies HTTPS.
+        client.https |=
+            network.public_origin.as_ref().is_some_and(|origin| origin.https && is_host(origin, &client.host));
+        client
     }
 
-    /// The address as text, for records and logs.
+    /// Returns the address as text, for records and logs.
     pub fn address(&self) -> String {
         self.from.map_or_else(|| "unknown".to_owned(), |address| address.to_string())
     }
 }
 
-/// Says in the log, at most once an hour, that a proxy is not trusted: everybody behind it then counts as one address, and
-/// whoever guesses there makes all of them wait.
-pub fn warn_of_untrusted(came: &Came, headers: &HeaderMap) {
+/// Logs, at most once an hour, that a proxy is not trusted: everyone behind it then counts as one address, so that one
+/// who guesses there makes all of them wait.
+pub fn warn_of_untrusted(client: &ClientInfo, headers: &HeaderMap) {
     static SAID: Mutex<Option<Instant>> = Mutex::new(None);
     const EVERY: Duration = Duration::from_secs(3_600);
-    if !is_from_untrusted(came, headers) {
+    if !is_from_untrusted(client, headers) {
         return;
     }
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if said.is_none_or(|at| at.elapsed() >= EVERY) {
         *said = Some(Instant::now());
         tracing::warn!(
-            address = came.address(),
+            address = client.address(),
             "a request says that it came through a proxy, but its address is not in trusted_proxies: if it is the hospital's \
-             proxy, everybody behind it counts as one address, in the audit log and where guessing is slowed down"
+             proxy, all its clients count as one address in the audit log and in the limits of failed sign-ins"
         );
     }
 }
 
-/// Whether a request says that it came through a proxy, on a connection from an address that is not trusted as one.
-fn is_from_untrusted(came: &Came, headers: &HeaderMap) -> bool {
-    !came.through_proxy
-        && came.from.is_some()
+/// Returns whether a request claims to come through a proxy although its peer is not a trusted proxy.
+fn is_from_untrusted(client: &ClientInfo, headers: &HeaderMap) -> bool {
+    !client.through_proxy
+        && client.from.is_some()
         && ["forwarded", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name))
 }
 
-/// What proxies say of a request.
+/// What proxies report about a request.
 struct Said {
-    /// Addresses of the steps, the last one first.
+    /// Addresses of the hops, the last one first.
     steps: Vec<String>,
     https: bool,
     host: Option<String>,
 }
 
 impl Said {
-    /// `Forwarded` (RFC 7239) where it is there, otherwise the older `X-Forwarded-…`.
+    /// Reads `Forwarded` (RFC 7239) if present, otherwise the older `X-Forwarded-…`.
     fn of(headers: &HeaderMap) -> Self {
         let forwarded = all(headers, "forwarded");
         if forwarded.is_empty() {
@@ -118,14 +119,14 @@ impl Said {
         }
     }
 
-    /// The first address, from the last step back, that is no trusted proxy. Something that is no address ends the chain:
-    /// then the last good one counts.
-    fn origin(&self, reached: &Reached) -> Option<IpAddr> {
+    /// Returns the first address, from the last hop back, that is not a trusted proxy. A part that is not an address
+    /// ends the chain: then the last valid one counts.
+    fn origin(&self, network: &NetworkSettings) -> Option<IpAddr> {
         let mut last = None;
         for step in &self.steps {
             let Some(address) = address(step) else { break };
             last = Some(address);
-            if !reached.trusts(address) {
+            if !network.trusts(address) {
                 break;
             }
         }
@@ -133,7 +134,7 @@ impl Said {
     }
 }
 
-/// An address as proxies write it: alone, with a port, in brackets.
+/// Parses an address as proxies write it: alone, with a port, or in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let alone = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
@@ -141,7 +142,7 @@ fn address(text: &str) -> Option<IpAddr> {
     parsed.map(|address| address.to_canonical())
 }
 
-/// The parts of a header that is a list, also where it is there several times.
+/// Returns the parts of a list header, also if it occurs several times.
 fn all(headers: &HeaderMap, name: &str) -> Vec<String> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     let parts = values.flat_map(|value| value.split(','));
@@ -152,31 +153,31 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Whether a host, with or without a port, is that of an origin.
+/// Returns whether a host, with or without a port, is that of an origin.
 fn is_host(origin: &Origin, host: &str) -> bool {
     let usual = if origin.https { ":443" } else { ":80" };
     origin.host == host || format!("{}{usual}", origin.host) == host
 }
 
-/// Refuses a request for a name that is not the console's, where that can be known.
+/// Refuses a request for a host name that is not the console's, where that can be known.
 ///
-/// Another site can point a name of its own at this machine, and its pages then are of the "same origin" as the console
-/// (DNS rebinding). Where people sign in here this gains it nothing: no cookie of theirs goes to that name. So, unless
-/// `public_origin` or `hosts` say which names there are, only a console that believes requests refuses names (an open one,
-/// and one that a proxy names people to), and only those that a stranger could have registered: `hospital-pc`,
-/// `console.local` and addresses are always let in.
+/// Another site can point its own name at this machine, so that its pages have the "same origin" as the console (DNS
+/// rebinding). Where users sign in here, it gains nothing: their cookies are not sent to that name. So, unless
+/// `public_origin` or `hosts` list the names, only a console that trusts requests refuses names (an open one, and one
+/// whose users are named by a proxy), and only names that a stranger could have registered: `hospital-pc`,
+/// `console.local` and addresses are always accepted.
 ///
 /// # Errors
-/// 403, with the setting that allows the name.
-pub fn check_host(reached: &Reached, believed: bool, host: &str) -> Result<(), Problem> {
+/// Fails with status 403 and the setting that allows the name.
+pub fn check_host(network: &NetworkSettings, believed: bool, host: &str) -> Result<(), Problem> {
     let name = without_port(host);
     let literal = address(name).is_some();
-    let nobodys =
+    let unregistrable =
         literal || name.is_empty() || !name.contains('.') || UNREGISTRABLE.iter().any(|end| name.ends_with(end));
-    let named = reached.hosts.iter().any(|known| known == name || known == host)
-        || reached.public_origin.as_ref().is_some_and(|origin| without_port(&origin.host) == name);
-    let names_are_known = reached.public_origin.is_some() || !reached.hosts.is_empty();
-    if named || nobodys || !(names_are_known || believed) {
+    let named = network.hosts.iter().any(|known| known == name || known == host)
+        || network.public_origin.as_ref().is_some_and(|origin| without_port(&origin.host) == name);
+    let names_are_known = network.public_origin.is_some() || !network.hosts.is_empty();
+    if named || unregistrable || !(names_are_known || believed) {
         return Ok(());
     }
     Err(Problem::refused(
@@ -185,7 +186,7 @@ pub fn check_host(reached: &Reached, believed: bool, host: &str) -> Result<(), P
     ))
 }
 
-/// Ends of names that nobody can register on the internet.
+/// Suffixes of names that no one can register on the internet.
 const UNREGISTRABLE: [&str; 8] =
     [".localhost", ".local", ".lan", ".internal", ".home.arpa", ".localdomain", ".test", ".intranet"];
 
@@ -202,12 +203,12 @@ mod tests {
 
     use super::*;
 
-    fn reached(proxies: &[&str]) -> Reached {
+    fn network(proxies: &[&str]) -> NetworkSettings {
         let trusted_proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
-        Reached { trusted_proxies, ..Reached::default() }
+        NetworkSettings { trusted_proxies, ..NetworkSettings::default() }
     }
 
-    fn came(reached: &Reached, peer: &str, headers: &[(&str, &str)]) -> Came {
+    fn client(network: &NetworkSettings, peer: &str, headers: &[(&str, &str)]) -> ClientInfo {
         let headers = headers
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()))
@@ -215,7 +216,7 @@ mod tests {
                 map.append(name, value);
                 map
             });
-        Came::of(reached, Some(peer.parse().unwrap()), &headers)
+        ClientInfo::of(network, Some(peer.parse().unwrap()), &headers)
     }
 
     #[test]
@@ -226,29 +227,29 @@ mod tests {
             ("x-forwarded-host", "evil.example"),
             ("host", "A.lan:80"),
         ];
-        let direct = came(&reached(&[]), "10.0.0.9", &headers);
+        let direct = client(&network(&[]), "10.0.0.9", &headers);
         assert_eq!((direct.address().as_str(), direct.https, direct.host.as_str()), ("10.0.0.9", false, "a.lan:80"));
-        let behind = came(&reached(&["10.0.0.0/8"]), "10.0.0.9", &headers);
+        let behind = client(&network(&["10.0.0.0/8"]), "10.0.0.9", &headers);
         assert_eq!((behind.address().as_str(), behind.https, behind.host.as_str()), ("1.2.3.4", true, "evil.example"));
     }
 
     #[test]
     fn a_proxy_that_is_not_trusted_is_told_from_one_that_is() {
-        let said = |reached: &Reached, name: &'static str| {
+        let said = |network: &NetworkSettings, name: &'static str| {
             let headers = [(HeaderName::from_static(name), HeaderValue::from_static("1.2.3.4"))];
             let headers: HeaderMap = headers.into_iter().collect();
-            is_from_untrusted(&Came::of(reached, Some([10, 0, 0, 9].into()), &headers), &headers)
+            is_from_untrusted(&ClientInfo::of(network, Some([10, 0, 0, 9].into()), &headers), &headers)
         };
         for name in ["x-forwarded-for", "forwarded"] {
-            assert!(said(&reached(&[]), name) && said(&reached(&["10.0.0.8/32"]), name), "{name}");
-            assert!(!said(&reached(&["10.0.0.9/32"]), name), "{name}");
+            assert!(said(&network(&[]), name) && said(&network(&["10.0.0.8/32"]), name), "{name}");
+            assert!(!said(&network(&["10.0.0.9/32"]), name), "{name}");
         }
-        assert!(!said(&reached(&[]), "x-forwarded-host"), "browsers' tools send others");
+        assert!(!said(&network(&[]), "x-forwarded-host"), "browsers' tools send others");
     }
 
     #[test]
     fn a_chain_is_read_from_the_right_through_trusted_steps_alone() {
-        let reached = reached(&["10.0.0.0/8"]);
+        let network = network(&["10.0.0.0/8"]);
         for (chain, from) in [
             ("6.6.6.6, 1.2.3.4, 10.0.0.5", "1.2.3.4"),
             ("10.0.0.5", "10.0.0.5"),
@@ -258,38 +259,45 @@ mod tests {
             ("1.2.3.4:4711", "1.2.3.4"),
             ("", "10.0.0.9"),
         ] {
-            assert_eq!(came(&reached, "10.0.0.9", &[("x-forwarded-for", chain)]).address(), from, "{chain}");
+            assert_eq!(client(&network, "10.0.0.9", &[("x-forwarded-for", chain)]).address(), from, "{chain}");
         }
         let twice = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4")];
-        assert_eq!(came(&reached, "::ffff:10.0.0.9", &twice).address(), "1.2.3.4", "a second header goes on the right");
+        assert_eq!(
+            client(&network, "::ffff:10.0.0.9", &twice).address(),
+            "1.2.3.4",
+            "a second header goes on the right"
+        );
     }
 
     #[test]
     fn the_standard_header_is_read_too() {
         let forwarded = "for=6.6.6.6;proto=http, for=\"[2001:db8::7]:99\"; proto=https;host=console.example";
-        let came = came(&reached(&["10.0.0.9/32"]), "10.0.0.9", &[("forwarded", forwarded)]);
-        assert_eq!((came.address().as_str(), came.https, came.host.as_str()), ("2001:db8::7", true, "console.example"));
+        let client = client(&network(&["10.0.0.9/32"]), "10.0.0.9", &[("forwarded", forwarded)]);
+        assert_eq!(
+            (client.address().as_str(), client.https, client.host.as_str()),
+            ("2001:db8::7", true, "console.example")
+        );
     }
 
     #[test]
     fn the_public_origin_says_that_its_name_is_https() {
         let origin = Origin { https: true, host: "console.example".into() };
-        let reached = Reached { public_origin: Some(origin), ..Reached::default() };
-        assert!(came(&reached, "10.0.0.9", &[("host", "console.example")]).https);
-        assert!(came(&reached, "10.0.0.9", &[("host", "console.example:443")]).https);
-        assert!(!came(&reached, "10.0.0.9", &[("host", "10.1.2.3:9080")]).https);
+        let network = NetworkSettings { public_origin: Some(origin), ..NetworkSettings::default() };
+        assert!(client(&network, "10.0.0.9", &[("host", "console.example")]).https);
+        assert!(client(&network, "10.0.0.9", &[("host", "console.example:443")]).https);
+        assert!(!client(&network, "10.0.0.9", &[("host", "10.1.2.3:9080")]).https);
     }
 
     #[test]
     fn names_of_the_network_need_no_configuration() {
-        let nothing = Reached::default();
+        let nothing = NetworkSettings::default();
         for host in ["10.1.2.3:9080", "[::1]:9080", "localhost:9080", "hospital-pc", "console.local", "x.home.arpa", ""]
         {
             assert_eq!(check_host(&nothing, true, host), Ok(()), "{host}");
         }
         assert!(check_host(&nothing, true, "evil.example:9080").is_err(), "open to everybody");
         assert_eq!(check_host(&nothing, false, "console.example"), Ok(()), "where people sign in, no name is lost");
-        let known = Reached { hosts: vec!["console.example".into()], ..Reached::default() };
+        let known = NetworkSettings { hosts: vec!["console.example".into()], ..NetworkSettings::default() };
         assert_eq!(check_host(&known, true, "console.example:9080"), Ok(()));
         assert_eq!(check_host(&known, false, "hospital-pc:9080"), Ok(()));
         assert!(check_host(&known, false, "other.example").is_err());

@@ -1,11 +1,11 @@
-//! The cookies: that of a session, the mark of a browser, and that of a sign-in between its two steps.
+//! Cookies of sessions, of browsers (their mark), and of sign-ins between the two steps.
 //!
-//! All are for the server alone (`HttpOnly`) and bound to the base path. Over HTTPS they are `Secure`, and their names
-//! begin so that a browser takes them from nobody who came over plain HTTP or from a neighbouring name: `__Host-` where
-//! the console has the whole host, `__Secure-` where it has a path of it.
+//! All are `HttpOnly` and bound to the base path. Over HTTPS they are `Secure`, and their names have a prefix with
+//! which a browser accepts them neither over plain HTTP nor from a neighbouring name: `__Host-` if the console has the
+//! whole host, `__Secure-` if it has a path of it.
 //!
-//! `SameSite=Lax`, not `Strict`: people open events from links in mails and chats, and would meet the sign-in page each
-//! time. What changes something is a POST, which Lax leaves the cookie out of when another site sends it.
+//! `SameSite=Lax`, not `Strict`: users open events from links in mails and chats, and would see the sign-in page each
+//! time. Changes are POST requests, with which Lax omits the cookie when another site sends them.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum_extra::extract::cookie::{Cookie, SameSite};
@@ -15,17 +15,17 @@ use crate::{
     paths::Base,
 };
 
-/// How long the mark of a browser, and what its reader chose, are kept.
+/// How long the mark of a browser and its reader's preferences are kept.
 const MARK_DAYS: i64 = 180;
 
-/// Which cookie.
+/// The kinds of cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The session's id; ends with the browser.
+    /// The session's id; deleted when the browser is closed.
     Session,
     /// A sign-in that waits for its second step.
     Pending,
-    /// What forms of somebody without a session are bound to, and what a known browser is known by.
+    /// Binds the forms of a user without a session, and identifies a known browser.
     Browser,
 }
 
@@ -44,53 +44,53 @@ impl Kind {
     }
 }
 
-/// The value of a cookie that a request carries. Over HTTPS one without the prefix is not looked at.
+/// Returns the value of a request's cookie. Over HTTPS, a cookie without the prefix is ignored.
 pub fn read(headers: &HeaderMap, kind: Kind, base: &Base, https: bool) -> Option<String> {
     let name = kind.name(base, https);
-    // Ours are 64 digits: anything else is not worth a read of the store.
+    // Ours are 64 hexadecimal digits: anything else is not worth reading the store.
     let ours = |value: &&str| value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
     values(headers, &name).find(ours).map(str::to_owned)
 }
 
-/// The values of all cookies of this name that a request carries.
+/// Returns the values of all cookies of a request with this name.
 fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let cookies = lists.flat_map(|list| list.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
     cookies.filter(move |(key, _)| *key == name).map(|(_, value)| value)
 }
 
-/// What readers of an open console choose, which knows nobody by name.
+/// Preferences of the readers of an open console, which does not know their names.
 const PREFERENCES: &str = "atomfeed_preferences";
-/// The zone of the browser's clock, which its own script writes.
+/// Time zone of the browser, which its own script writes.
 const ZONE: &str = "atomfeed_zone";
 
-/// What a reader of an open console chose.
+/// Returns the preferences of a reader of an open console.
 pub fn preferences(headers: &HeaderMap) -> Preferences {
     values(headers, PREFERENCES).next().map(Preferences::read).unwrap_or_default()
 }
 
-/// The header that keeps it.
+/// Returns the header that stores preferences.
 pub fn keep_preferences(chosen: &Preferences, base: &Base, https: bool) -> HeaderValue {
     header_of(&kept(&bare(PREFERENCES.to_owned(), &chosen.text(), base, https)))
 }
 
-/// The zone that the browser told.
+/// Returns the time zone that the browser reported.
 pub fn zone(headers: &HeaderMap) -> Option<Zone> {
     values(headers, ZONE).next().and_then(Zone::named)
 }
 
-/// The header that gives a browser a cookie.
+/// Returns the header that sets a cookie.
 pub fn set(kind: Kind, value: &str, base: &Base, https: bool) -> HeaderValue {
     let cookie = bare(kind.name(base, https), value, base, https);
     header_of(&if kind == Kind::Browser { kept(&cookie) } else { cookie })
 }
 
-/// The header that takes a cookie away.
+/// Returns the header that deletes a cookie.
 pub fn remove(kind: Kind, base: &Base, https: bool) -> HeaderValue {
     header_of(&format!("{}; Max-Age=0", bare(kind.name(base, https), "", base, https)))
 }
 
-/// A cookie that ends with the browser.
+/// Returns a cookie that is deleted when the browser is closed.
 fn bare(name: String, value: &str, base: &Base, https: bool) -> String {
     let path = if base.as_str().is_empty() { "/" } else { base.as_str() };
     let cookie = Cookie::build((name, value.to_owned()))
@@ -101,7 +101,7 @@ fn bare(name: String, value: &str, base: &Base, https: bool) -> String {
     cookie.build().to_string()
 }
 
-/// The same, kept when the browser ends.
+/// Returns the same cookie, kept when the browser is closed.
 fn kept(cookie: &str) -> String {
     format!("{cookie}; Max-Age={}", MARK_DAYS * 24 * 3_600)
 }

@@ -1,5 +1,5 @@
-//! Entries of the audit log that anybody can cause as often as they like: of those that are alike, the first of a minute
-//! go on record at once, and how many more there were when the minute is over. So nobody can fill the log or the disk, and
+//! Audit entries that anyone can cause any number of times. Of entries that are alike, the first of a minute are
+//! recorded at once, and the number of the others when the minute is over. So no one can fill the log or the disk, and
 //! nothing goes unrecorded.
 
 use std::{
@@ -14,17 +14,17 @@ use crate::{error::Problem, model::audit::AuditKind, server::store::Entry};
 /// How long entries that are alike are counted together.
 const A_MINUTE: Duration = Duration::from_secs(60);
 
-/// Addresses of which the entries about one name are told apart in one minute.
+/// Number of addresses that are recorded separately for one name in one minute.
 const ADDRESSES: usize = 20;
 
-/// Entries about other names that are told apart in the same minute.
+/// Number of other names that are recorded separately in the same minute.
 const NAMES: usize = 100;
 
-/// What stands for everything beyond that.
+/// Replacements for further addresses and names.
 const SEVERAL_ADDRESSES: &str = "(several addresses)";
 const SEVERAL_NAMES: &str = "(several names)";
 
-/// What makes entries alike.
+/// The fields in which entries are alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Alike {
     kind: AuditKind,
@@ -32,23 +32,23 @@ struct Alike {
     address: String,
 }
 
-/// The entries of the minute that runs.
+/// The entries of the current minute.
 #[derive(Debug)]
 struct Minute {
-    /// They were put on record at once.
+    /// Number of entries that were recorded at once.
     recorded: u32,
-    /// They were not.
+    /// Number of entries that were only counted.
     counted: u64,
-    /// One of those.
+    /// An entry of this minute: the last counted one, if any.
     last: Entry,
 }
 
-/// What is counted at present. Cheap to clone.
+/// Entries that are being counted. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Counted(Arc<Mutex<HashMap<Alike, Minute>>>);
 
 impl Counted {
-    /// Takes an entry up: it goes on record now, or is counted.
+    /// Decides whether an entry is recorded now or only counted.
     fn takes(&self, mut entry: Entry, at_once: u32) -> Taken {
         let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut alike = Alike { kind: entry.kind, who: entry.who.clone(), address: entry.address.clone() };
@@ -76,7 +76,7 @@ impl Counted {
         Taken { now: None, begun }
     }
 
-    /// Ends a minute, and answers the entry that says what was counted in it.
+    /// Ends a minute, and returns the entry with the number that was counted in it.
     fn end(&self, alike: &Alike) -> Option<Entry> {
         let minute = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(alike)?;
         minute.entry()
@@ -100,20 +100,20 @@ impl Minute {
     }
 }
 
-/// What becomes of an entry.
+/// What happens with an entry.
 struct Taken {
-    /// It goes on record now.
+    /// The entry, if it is recorded now.
     now: Option<Entry>,
-    /// It is the first of its minute, which has to be ended.
+    /// Set if the entry is the first of its minute, which must be ended.
     begun: Option<Alike>,
 }
 
 impl Audit {
-    /// Puts an entry on record that anybody can cause as often as they like: at once up to `at_once` times a minute for
-    /// each name and address, and counted beyond that.
+    /// Records an entry that anyone can cause any number of times: at once up to `at_once` times a minute for each name
+    /// and address; further ones are counted.
     ///
     /// # Errors
-    /// The audit log cannot be written. What is only counted is no error.
+    /// Fails if an entry to be recorded now cannot be written. Entries that are only counted do not fail.
     pub async fn record_counted(&self, entry: Entry, at_once: u32) -> Result<(), Problem> {
         let taken = self.counted.takes(entry, at_once);
         if let Some(alike) = taken.begun {
@@ -121,7 +121,7 @@ impl Audit {
             tokio::spawn(async move {
                 tokio::time::sleep(A_MINUTE).await;
                 if let Some(entry) = audit.counted.end(&alike) {
-                    // The log says why where it cannot be written.
+                    // If the entry cannot be written, the log has the reason.
                     let _ = audit.record(entry).await;
                 }
             });
@@ -132,7 +132,7 @@ impl Audit {
         }
     }
 
-    /// Puts on record what is counted and not told yet: at the end of the console.
+    /// Records what was counted and is not recorded yet. Called when the console ends.
     pub async fn tell_counted(&self) {
         for entry in self.counted.end_all() {
             let _ = self.record(entry).await;
@@ -148,7 +148,7 @@ mod tests {
         Entry::new(who, "", address, AuditKind::SignInFailed)
     }
 
-    /// How many of these go on record at once.
+    /// Returns how many of these entries are recorded at once.
     fn at_once(counted: &Counted, entries: impl IntoIterator<Item = Entry>) -> usize {
         entries.into_iter().filter_map(|entry| counted.takes(entry, 2).now).count()
     }

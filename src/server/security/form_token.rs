@@ -1,7 +1,7 @@
-//! The token that every form carries: a page of another site can send a form, but it cannot read one of ours.
+//! The token in every form: a page of another site can send a form, but cannot read one of ours.
 //!
-//! It is made from the secret of the session's cookie, or of the browser's mark where there is no session, and nothing is
-//! kept of it. Each page masks it anew, so that an answer that is compressed does not give it away bit by bit.
+//! It is derived from the secret of the session's cookie, or of the browser's mark if there is no session, and is not
+//! stored. Each page masks it anew, so that compressed responses do not reveal it bit by bit.
 
 use axum::http::{HeaderMap, header};
 
@@ -11,10 +11,10 @@ use crate::model::filter::pairs;
 /// The field of the form.
 pub use crate::paths::FORM_TOKEN as FIELD;
 
-/// The header that carries it where there is no form.
+/// The header that contains the token if there is no form.
 const HEADER: &str = "x-form-token";
 
-/// A token for a page: a mask, and the token under it.
+/// Returns a token for a page: a mask, and the masked token.
 pub fn issue(secret: &str) -> String {
     let mask = secrets::random::<32>();
     let token = secrets::derived("form", secret);
@@ -22,7 +22,7 @@ pub fn issue(secret: &str) -> String {
     secrets::hex(&mask) + &secrets::hex(&masked)
 }
 
-/// Whether a token is of this secret.
+/// Returns whether a token belongs to this secret.
 pub fn fits(token: &str, secret: &str) -> bool {
     let bytes: Option<Vec<u8>> =
         (0..128).step_by(2).map(|at| token.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok())).collect();
@@ -32,7 +32,7 @@ pub fn fits(token: &str, secret: &str) -> bool {
     secrets::same(&secrets::hex(&token), &secrets::hex(&secrets::derived("form", secret)))
 }
 
-/// The token that a request carries in its header, or in a form.
+/// Returns the token in a request's header or form.
 pub fn carried(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     let in_header = headers.get(HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
     in_header.or_else(|| {

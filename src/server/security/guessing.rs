@@ -1,22 +1,22 @@
-//! Guessing is made slow, and nobody can lock anybody else out by it.
+//! Slows down password guessing in such a way that no one can lock out another user.
 //!
-//! Attempts are counted in lanes. Somebody who has signed in from a browser before has a lane of their own there, which
-//! nobody else can fill. Where a colleague has signed in from the browser, the colleague's name vouches for it: only what is
-//! tried in browsers of that same colleague is in the same lane, however many browsers that are. Everyone else shares a lane
-//! with whoever tries the same name from the same address: after a few attempts it opens only now and then, for one attempt.
+//! Attempts are counted in lanes. A user who has signed in from a browser before has a separate lane there, which no
+//! one else can fill. If a colleague has signed in from the browser, the colleague's name vouches for it: one lane
+//! counts all attempts on a name in browsers of that colleague, however many there are. All other attempts on the same
+//! name from the same address share a lane. After a few attempts, a lane opens only now and then, for one attempt.
 //!
-//! Who gets that one decides whether a person gets in beside a machine that guesses. A machine tries another password each
-//! time; a person comes back with the same one. So while others wait, an attempt is not made when it comes first, but when
-//! it comes back; what was wrong a moment ago takes nobody's turn; and who has waited longest goes first, where each further
-//! password from the same browser comes later in the row. Nobody waits for what does not go on coming back. A machine that
-//! comes back again and again with each of hundreds of passwords, each from a browser of its own, is as good as a row of
-//! hundreds of people: whoever comes after them waits. No order of turns could change that, short of trying all of its
-//! passwords. The ways past it are the lanes that it cannot fill.
+//! Which attempt that is decides whether a person gets in while a machine guesses. A machine tries another password
+//! each time; a person repeats the same one. So while others wait, an attempt is made only when it is repeated; a
+//! password that was wrong a moment ago uses up no turn; and who has waited longest goes first, where each further
+//! password of the same browser has a later place in the queue. Attempts that are not repeated any more delay no one. A
+//! machine that keeps repeating hundreds of passwords, each from its own browser, is like a queue of hundreds of
+//! people: who comes later waits. No order of turns could change that, except trying all of its passwords. The lanes
+//! that it cannot fill avoid that wait.
 //!
-//! Beside that, many attempts from one address, or on one name from anywhere, make each further one wait a little; it is
-//! never refused for what others do.
+//! In addition, many attempts from one address, or on one name from anywhere, delay each further one a little; it is
+//! never refused because of others.
 //!
-//! All of it is in memory: it is forgotten when the console ends, and within a quarter of an hour.
+//! All of this is in memory: it is forgotten when the console ends, and within a quarter of an hour.
 
 use std::{
     collections::HashMap,
@@ -25,65 +25,65 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Attempts that a person may need to remember the right password.
+/// Number of attempts that a person may need to remember the right password.
 const FREE: u32 = 5;
-/// The same in a browser that they have signed in from before.
+/// The same in a browser from which they have signed in before.
 const FREE_KNOWN: u32 = 10;
-/// Attempts of a whole ward behind one address, or on one name from everywhere.
+/// Number of free attempts of a whole ward behind one address, or on one name from everywhere.
 const FREE_SHARED: u32 = 30;
-/// A lane of one person opens at least this often.
+/// Longest time that the lane of one person is closed.
 const LONGEST_CLOSED: Duration = Duration::from_secs(20);
-/// The longest that anybody waits for what others do.
+/// Longest delay of an attempt because of others.
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
-/// After so long, an attempt that came first while others waited may come back.
+/// Time after which a first attempt, refused because others waited, may be repeated.
 const BACK_AFTER: Duration = Duration::from_secs(1);
-/// An attempt that was refused and does not come back within so long is forgotten.
+/// A refused attempt that is not repeated within this time is forgotten.
 const WAITED_FOR: Duration = Duration::from_secs(60);
-/// Nobody is kept waiting for an attempt that is later than so much after the time that it was told.
+/// An attempt delays no others once it is later than its announced time by more than this.
 const LATE: Duration = Duration::from_secs(20);
-/// How much later in the row each further password of a browser comes.
+/// How much later in the queue each further password of a browser is.
 const FURTHER: Duration = Duration::from_secs(20);
 const MOST_FURTHER: u32 = 10_000;
-/// A lane in which nothing happened for so long is forgotten, and so is a password that was wrong.
+/// A lane without activity for this long is forgotten, and so is a wrong password.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
-/// Lanes that are remembered.
+/// Maximum number of lanes that are remembered.
 const MOST: usize = 20_000;
-/// Passwords that are remembered, by a part of a hash, in one lane and in all.
+/// Maximum number of passwords that are remembered, by a part of a hash, in one lane and in total.
 const MOST_IN_LANE: usize = 4_000;
 const MOST_GUESSES: usize = 100_000;
-/// How many attempts are made between two looks at how much is remembered.
+/// Number of attempts between two checks of how much is remembered.
 const TIDIED_EVERY: u32 = 200;
 
-/// Somebody who tries to sign in.
+/// An attempt to sign in.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// As accounts compare it.
+    /// The name in the form in which accounts compare it.
     pub name: String,
-    /// All that one client has of addresses is one: see [`crate::server::shares::network`].
+    /// All addresses of one client count as one: see [`crate::server::shares::network`].
     pub address: Option<IpAddr>,
-    /// The mark of the browser, where it came with one.
+    /// The mark of the browser, if it sent one.
     pub browser: Option<[u8; 32]>,
-    /// This name has signed in from that browser before.
+    /// Whether this name has signed in from that browser before.
     pub known: bool,
-    /// Somebody else who has: see [`Guessing::voucher`].
+    /// Another user who has signed in from it: see [`Guessing::voucher`].
     pub voucher: Option<String>,
-    /// Stands for name and password: the same for the same ones.
+    /// Number that identifies name and password.
     pub guess: u64,
 }
 
-/// Why an attempt is not made.
+/// Why an attempt was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It can be made after so long, with the same password.
+    /// It can be made after this time, with the same password.
     Later(Duration),
-    /// It was made a moment ago, and was wrong.
+    /// It was made a moment ago, with a wrong password.
     Wrong,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Lane {
     Known([u8; 32], String),
-    /// Who vouches for the browser, and the name that is tried.
+    /// The user who vouches for the browser, and the name that is tried.
     Vouched(String, String),
     Strange(String, Option<IpAddr>),
     Address(Option<IpAddr>),
@@ -94,24 +94,24 @@ enum Lane {
 struct Tries {
     failed: u32,
     last: Instant,
-    /// What was tried lately and was wrong, or was refused and may come back. Empty in lanes that are shared.
+    /// Recent passwords that were wrong, or were refused and may be repeated. Empty in shared lanes.
     guesses: HashMap<u64, Guess>,
 }
 
-/// A password that was tried lately.
+/// A password that was tried recently.
 #[derive(Clone, Copy, Debug)]
 struct Guess {
-    /// From which browser; `None`: without a mark.
+    /// The mark of its browser; `None` if there was none.
     browser: Option<[u8; 32]>,
     since: Instant,
     last: Instant,
-    /// Its place in the row: when it came, and later for each password from its browser before it.
+    /// Place in the queue: time of the first attempt, later for each earlier password of its browser.
     place: Instant,
-    /// When it was told to come back.
+    /// Announced time from which it may be repeated.
     back_at: Instant,
     /// How often it was refused.
     refused: u32,
-    /// It was proved to be wrong.
+    /// Whether it was verified and wrong.
     wrong: bool,
 }
 
@@ -121,7 +121,7 @@ impl Guess {
     }
 }
 
-/// What was tried lately.
+/// Recent attempts to sign in.
 #[derive(Debug, Default)]
 pub struct Guessing {
     lanes: Mutex<Lanes>,
@@ -134,8 +134,8 @@ struct Lanes {
 }
 
 impl Guessing {
-    /// Returns which of the people who have signed in from a browser vouches for it when this name is tried there: the one in
-    /// whose browsers it was tried least, so that none of them can spoil it for the others.
+    /// Returns which of the users who have signed in from a browser vouches for it when this name is tried there: the
+    /// one in whose browsers it was tried least, so that none of them can spoil it for the others.
     pub fn voucher(&self, people: Vec<String>, name: &str) -> Option<String> {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let tried =
@@ -143,11 +143,11 @@ impl Guessing {
         people.into_iter().min_by_key(tried)
     }
 
-    /// Counts an attempt that is about to be made, and returns how long it has to wait first. It counts as failed until
-    /// [`Guessing::succeeded`] is told otherwise, so that attempts made at the same time are all counted.
+    /// Counts an attempt that is about to be made, and returns how long it must wait first. It counts as failed until
+    /// [`Guessing::succeeded`] is called, so that simultaneous attempts are all counted.
     ///
     /// # Errors
-    /// It is not this attempt's turn, or it was wrong a moment ago.
+    /// Fails if it is not this attempt's turn, or its password was wrong a moment ago.
     pub fn begin(&self, attempt: &Attempt, now: Instant) -> Result<Duration, Refusal> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.tidy(now);
@@ -165,7 +165,7 @@ impl Guessing {
         Ok(wait)
     }
 
-    /// The attempt could not be made after all: nobody knows whether it was right.
+    /// Uncounts an attempt that could not be made: whether it was right is unknown.
     pub fn not_made(&self, attempt: &Attempt) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = shared(attempt).into_iter().filter(|_| !is_known(attempt));
@@ -176,18 +176,18 @@ impl Guessing {
         }
     }
 
-    /// The attempt was wrong.
+    /// Remembers that the attempt was wrong.
     pub fn was_wrong(&self, attempt: &Attempt, now: Instant) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let guess = Guess { wrong: true, ..Guess::new(attempt, now) };
         lanes.of(&own(attempt).0, now).guesses.insert(attempt.guess, guess);
     }
 
-    /// The attempt was right: it and the mistakes before it are forgotten, in this person's lane.
+    /// Forgets a right attempt and the mistakes before it, in this person's lane.
     pub fn succeeded(&self, attempt: &Attempt) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.lanes.remove(&own(attempt).0);
-        // Somebody who knows one password must not wash away what they tried on others.
+        // In shared lanes, knowing one password must not erase attempts on other names.
         for lane in shared(attempt).into_iter().filter(|_| !is_known(attempt)) {
             if let Some(tries) = lanes.lanes.get_mut(&lane) {
                 tries.failed = tries.failed.saturating_sub(1);
@@ -206,7 +206,7 @@ impl Tries {
         self.last = now;
     }
 
-    /// Whether an attempt is made now. What is refused is remembered, so that it can come back.
+    /// Checks whether an attempt is made now. A refused one is remembered, so that it can be repeated.
     fn turn(&mut self, attempt: &Attempt, free: u32, now: Instant) -> Result<(), Refusal> {
         let closed = doubled(self.failed, free, LONGEST_CLOSED);
         if closed.is_zero() {
@@ -234,27 +234,27 @@ impl Tries {
         Err(Refusal::Later(wait))
     }
 
-    /// The place in the row of an attempt that comes for the first time.
+    /// Returns the place in the queue of a first attempt.
     fn place(&self, attempt: &Attempt, now: Instant) -> Instant {
         let before = self.guesses.values().filter(|guess| guess.browser == attempt.browser).count();
         now + FURTHER * u32::try_from(before).unwrap_or(u32::MAX).min(MOST_FURTHER)
     }
 
-    /// Until when the attempts of others go before this one, as far as they come; `None`: it is its turn.
+    /// Returns until when others go before this attempt, if they are repeated; `None` if it is its turn.
     fn others_first(&self, attempt: &Attempt, before: Option<Guess>, now: Instant) -> Option<Instant> {
-        // One browser is not in its own way. What has no mark can be anybody's.
+        // A browser does not delay itself. Attempts without a mark can be from anyone.
         let is_other = |other: u64, guess: &Guess| {
             other != attempt.guess && !guess.wrong && (guess.browser.is_none() || guess.browser != attempt.browser)
         };
         let mut others = self.guesses.iter().filter(|(other, guess)| is_other(**other, guess)).map(|(_, guess)| guess);
-        // Who comes for the first time comes once more while anybody waits.
+        // A first attempt must be repeated while others wait.
         let Some(before) = before else { return others.next().map(|_| now) };
         let ahead =
             others.filter(|guess| guess.refused > 1 && now < guess.back_at + LATE && guess.place < before.place);
         ahead.map(|guess| guess.back_at + LATE).max()
     }
 
-    /// How many passwords were tried from each browser.
+    /// Returns how many passwords were tried from each browser.
     fn tried(&self) -> HashMap<Option<[u8; 32]>, usize> {
         let mut tried = HashMap::new();
         for guess in self.guesses.values() {
@@ -263,7 +263,7 @@ impl Tries {
         tried
     }
 
-    /// Forgets the older half of what the browser tried that tried most, where there is too much.
+    /// If there are too many passwords, forgets the older half of those of the browser that tried most.
     fn bound(&mut self) {
         if self.guesses.len() <= MOST_IN_LANE {
             return;
@@ -278,7 +278,7 @@ impl Tries {
 }
 
 impl Lanes {
-    /// Returns a lane, empty where nothing happened in it for long.
+    /// Returns a lane, emptied if it had no activity for long.
     fn of(&mut self, lane: &Lane, now: Instant) -> &mut Tries {
         let tries = self.lanes.entry(lane.clone()).or_insert_with(|| Tries::new(now));
         if now.duration_since(tries.last) >= FORGOTTEN {
@@ -287,7 +287,7 @@ impl Lanes {
         tries
     }
 
-    /// Forgets what is old, and what is oldest where there is still too much.
+    /// Forgets old entries, and the oldest ones if there are still too many.
     fn tidy(&mut self, now: Instant) {
         self.since_tidied += 1;
         if self.since_tidied >= TIDIED_EVERY {
@@ -330,7 +330,7 @@ fn shared(attempt: &Attempt) -> [Lane; 2] {
     [Lane::Address(attempt.address), Lane::Name(attempt.name.clone())]
 }
 
-/// Half a second after the free attempts, then twice as long each time.
+/// Returns half a second after the free attempts, then twice as long each time, at most `most`.
 fn doubled(failed: u32, free: u32, most: Duration) -> Duration {
     match failed.checked_sub(free) {
         None => Duration::ZERO,
@@ -342,7 +342,7 @@ fn doubled(failed: u32, free: u32, most: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    /// Another guess each time.
+    /// Returns an attempt with another guess each time.
     fn stranger(name: &str, address: &str) -> Attempt {
         use std::sync::atomic::{AtomicU64, Ordering};
         static GUESS: AtomicU64 = AtomicU64::new(0);
@@ -361,7 +361,7 @@ mod tests {
         assert!(matches!(refused, Err(Refusal::Later(_))), "{refused:?}");
         let (mut later, mut made) = (now, 0);
         while later < now + Duration::from_secs(600) {
-            // Somebody who knows how it works: each guess comes back when it may.
+            // An attacker who knows the rules: each guess is repeated as soon as allowed.
             let guess = stranger("asha", "10.0.0.1");
             while let Err(refused) = guessing.begin(&guess, later) {
                 let Refusal::Later(wait) = refused else { panic!("{refused:?}") };
@@ -375,7 +375,7 @@ mod tests {
         assert_eq!(forgotten, Ok(Duration::ZERO), "and it is forgotten");
     }
 
-    /// What a machine does 30 times a second: which attempt it makes then.
+    /// Returns the attempt that a machine makes at each tick, 30 times a second.
     type Machine = fn(u64) -> (Option<[u8; 32]>, u64);
 
     const MARK: Option<[u8; 32]> = Some([1; 32]);
@@ -386,15 +386,15 @@ mod tests {
         Some(mark)
     }
 
-    /// How long it takes a person with the right password, who does what they are told, beside a machine that has been at
-    /// work for five minutes. `mistakes`: wrong passwords that they try first.
+    /// Returns how long a person with the right password, who follows the instructions, needs to get in beside a
+    /// machine that has been guessing for five minutes. `mistakes`: number of wrong passwords that they try first.
     fn gets_in(machine: Machine, browser: Option<[u8; 32]>, mistakes: u64) -> Option<Duration> {
         let person = Attempt { browser, ..stranger("asha", "10.0.0.1") };
         person_gets_in(machine, 300, &person, mistakes)
     }
 
-    /// The same for whom these attempts are of, whatever their guess is, and a machine that has been at work for so many
-    /// seconds.
+    /// The same for a person with these attempts, whatever their guess is, and a machine that has been guessing for
+    /// this number of seconds.
     fn person_gets_in(machine: Machine, begun_before: u64, person: &Attempt, mistakes: u64) -> Option<Duration> {
         const RIGHT: u64 = 1 << 40;
         let (guessing, begun) = (Guessing::default(), Instant::now());
@@ -413,7 +413,7 @@ mod tests {
                 continue;
             }
             let tried = Attempt { guess: typed, ..person.clone() };
-            // Whoever reads a page and types a password needs some seconds.
+            // Reading a page and typing a password takes some seconds.
             next = passed + Duration::from_secs(3);
             match guessing.begin(&tried, now) {
                 Ok(wait) if typed == RIGHT => return Some(passed - begins + wait),
@@ -458,7 +458,7 @@ mod tests {
             found.is_some_and(|found| found <= Duration::from_secs(60)),
             "a script, beside such guesses: {found:?}"
         );
-        // A program that comes with Basic, and has no mark.
+        // A program that uses Basic, and has no mark.
         for (what, machine) in &machines[..6] {
             let found = gets_in(*machine, None, 0);
             assert!(found.is_some_and(|found| found <= Duration::from_secs(60)), "a script, beside {what}: {found:?}");
@@ -469,10 +469,10 @@ mod tests {
         assert!(mistaken.is_some_and(|found| found <= Duration::from_secs(120)), "beside a crowd: {mistaken:?}");
     }
 
-    /// For so many seconds a crowd is at work before: longer than anything that waits is remembered.
+    /// Seconds for which a crowd has been guessing before: longer than any waiting attempt is remembered.
     const LONG: u64 = 70;
 
-    /// 15 guesses a second, each from a browser of its own that comes back with it two seconds later, as a person does.
+    /// 15 guesses a second, each from its own browser and repeated there two seconds later, as a person does.
     const CROWD: Machine = |tick| {
         let number = if tick.is_multiple_of(2) { tick } else { tick.saturating_sub(61) };
         (mark(number), number)
@@ -508,7 +508,7 @@ mod tests {
             }
         }
         assert!(made < 25, "{made} guesses in five minutes");
-        // Nor can they spoil a browser that others have signed in from, too.
+        // Nor can they spoil a browser from which others have signed in, too.
         let people = vec!["mallory".to_owned(), "binta".to_owned()];
         assert_eq!(guessing.voucher(people, "asha").as_deref(), Some("binta"));
         assert_eq!(guessing.voucher(Vec::new(), "asha"), None);

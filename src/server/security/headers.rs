@@ -1,4 +1,4 @@
-//! Headers that tell the browser to trust nothing but this page's own module and style.
+//! Response headers that restrict the browser to this page's own module and style.
 
 use axum::{
     extract::Request,
@@ -10,7 +10,7 @@ use leptos::nonce::Nonce;
 
 use crate::paths::Base;
 
-/// The policy of a page. The nonce is for the one inline script, which Leptos writes to load the module.
+/// Returns the policy of a page. The nonce is for the one inline script, which Leptos writes to load the module.
 pub fn page_policy(nonce: &Nonce) -> HeaderValue {
     let policy = format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; \
@@ -19,24 +19,24 @@ pub fn page_policy(nonce: &Nonce) -> HeaderValue {
     HeaderValue::from_str(&policy).unwrap_or(NOTHING)
 }
 
-/// The policy of everything that is no page.
+/// The policy of all responses that are not pages.
 const NOTHING: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
 
-/// Browsers ask for this host by HTTPS alone, for a year. Not for hosts below it, which are not ours to speak for.
+/// Makes browsers use only HTTPS for this host, for a year. Subdomains are excluded: they are not ours.
 pub const ONE_YEAR_OF_HTTPS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Tells a browser what to forget of an origin (W3C, Clear Site Data).
+/// Tells a browser which data of an origin to delete (W3C, Clear Site Data).
 pub const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// What a browser is to forget when somebody signs out: kept pages and files. Only over HTTPS, where browsers obey, and
-/// only where the console has the whole host: an origin is shared by every path, and beside the console OpenMRS and Bahmni
-/// keep data of their own there. Never cookies: those of the whole domain would go.
+/// Returns what a browser deletes at sign-out: cached pages and files. Only over HTTPS, where browsers obey, and only
+/// where the console has the whole host: all paths share an origin, and OpenMRS and Bahmni keep their own data there.
+/// Never cookies: those of the whole domain would be deleted.
 pub fn to_clear(base: &Base, https: bool) -> Option<HeaderValue> {
     (https && base.as_str().is_empty()).then_some(HeaderValue::from_static("\"cache\", \"storage\""))
 }
 
-/// Sets the headers that an answer does not carry yet.
+/// Sets the headers that a response does not have yet.
 pub async fn set_safe_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -49,7 +49,7 @@ pub async fn set_safe_headers(request: Request, next: Next) -> Response {
     default(headers, HeaderName::from_static("permissions-policy"), none);
     default(headers, HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     default(headers, HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
-    // Pages and answers hold what is known of patients' records: no cache keeps them.
+    // Pages and responses contain data from patients' records: no cache may keep them.
     default(headers, header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -1,14 +1,15 @@
-//! Who may come in, what every answer carries, and what every request must pass, whoever asks.
+//! Authentication and authorization of all requests, and headers of all responses.
 //!
-//! A request meets these in turn: [`client`] finds out which way it came, [`visit`] who it is from, [`origin`] whether a
-//! change was asked for by another site's page, and [`door`], at each route, whether that person may pass and whether a
-//! form is one of ours. Which route needs what stands in `server/routes.rs`.
+//! Each request passes these in turn: [`client`] determines address, scheme and host, [`authenticate`] the person,
+//! [`origin`] whether another site's page requested a change, and [`authorize`], at each route, whether that person may
+//! use it and whether a form is one of ours. `server/routes.rs` defines what each route requires.
 
 pub mod audit;
+pub mod authenticate;
+pub mod authorize;
 pub mod client;
 pub mod cookies;
 pub mod counted;
-pub mod door;
 pub mod form_token;
 pub mod guessing;
 pub mod headers;
@@ -21,4 +22,3 @@ pub mod secrets;
 pub mod service_tokens;
 pub mod sign_in;
 pub mod vault;
-pub mod visit;

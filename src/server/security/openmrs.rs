@@ -1,7 +1,7 @@
-//! Name and password checked against the hospital's OpenMRS, and its roles and privileges read as ours.
+//! Checks names and passwords against the hospital's OpenMRS, and maps its roles and privileges to ours.
 //!
-//! `GET {url}/ws/rest/v1/session` with Basic credentials answers who that is. The session that OpenMRS begins for it is
-//! ended at once: the console only asks. Nothing is kept of the password.
+//! `GET {url}/ws/rest/v1/session` with Basic credentials returns the user. The console ends the session that OpenMRS
+//! begins for it at once, and does not store the password.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use crate::{
     server::config::Openmrs,
 };
 
-/// The largest answer that is read: a user with all privileges there are is a tenth of it.
+/// Bytes of the largest response that is read: a user with all existing privileges takes a tenth of it.
 const LARGEST: usize = 2 << 20;
 
-/// Checks at the same time: a flood of sign-ins must not become one of OpenMRS.
+/// Maximum number of simultaneous checks: a flood of sign-ins must not flood OpenMRS.
 const AT_ONCE: usize = 4;
 
-/// What OpenMRS knows of somebody.
+/// What OpenMRS knows about a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The name as OpenMRS writes it.
@@ -29,9 +29,9 @@ pub struct Known {
     pub role: Role,
 }
 
-/// Asks OpenMRS.
+/// Client of the session service of OpenMRS.
 #[derive(Clone, Debug)]
-pub struct Asking {
+pub struct OpenmrsClient {
     settings: Openmrs,
     client: Client,
     turns: Arc<tokio::sync::Semaphore>,
@@ -55,7 +55,7 @@ struct User {
     privileges: Vec<Named>,
 }
 
-/// A role or a privilege. Versions differ in which of the two they fill.
+/// A role or a privilege. OpenMRS versions differ in which of the two fields they fill.
 #[derive(Debug, Deserialize)]
 struct Named {
     name: Option<String>,
@@ -68,17 +68,19 @@ impl Named {
     }
 }
 
-impl Asking {
+impl OpenmrsClient {
+    /// Creates a client with these settings.
+    ///
     /// # Errors
-    /// The file with the authorities holds none, or TLS cannot be set up.
+    /// Fails if the file with the certificate authorities contains none, or TLS cannot be set up.
     pub fn new(settings: Openmrs) -> anyhow::Result<Self> {
         use anyhow::Context as _;
-        // A second one of the process changes nothing.
+        // Installing a second provider in the process has no effect.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout.min(Duration::from_secs(5)))
-            // Followed, a redirect would carry the password somewhere else.
+            // Following a redirect would send the password elsewhere.
             .redirect(Policy::none())
             .no_proxy();
         if let Some(file) = &settings.ca {
@@ -91,13 +93,13 @@ impl Asking {
         Ok(Self { settings, client, turns: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)) })
     }
 
-    /// Who this name and password are; `None`: nobody.
+    /// Returns the user with this name and password; `None` if they are wrong.
     ///
     /// # Errors
-    /// OpenMRS does not answer, answers something else, or asks for more. 403: they are right, and the person has no role
-    /// for here, or a name that is none.
+    /// Fails if OpenMRS does not answer, returns something unexpected, or requires more. Status 403 if they are right,
+    /// but the user has no role here, or a name that cannot be used.
     pub async fn who(&self, name: &str, password: &str) -> Result<Option<Known>, Problem> {
-        // A name with a colon cannot be sent by Basic, so it is nobody's.
+        // Basic cannot send a name with a colon, so no such user can sign in.
         if name.is_empty() || name.contains(':') {
             return Ok(None);
         }
@@ -167,7 +169,7 @@ impl Asking {
         Ok(session.user.filter(|_| session.authenticated))
     }
 
-    /// Ends the session that OpenMRS began, without waiting for it. If that fails, it ends by itself after a while.
+    /// Ends the session that OpenMRS began, without waiting for it. If that fails, OpenMRS ends it after a while.
     fn end_session(&self, answer: &Response, url: &str) {
         let cookies = answer.headers().get_all(header::SET_COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         let Some(cookie) =
@@ -184,7 +186,7 @@ impl Asking {
     }
 }
 
-/// Why a request failed, without the address: that is for the log.
+/// Returns why a request failed, without the address: only the log contains it.
 fn in_words(error: &reqwest::Error) -> String {
     tracing::warn!(%error, "OpenMRS could not be asked");
     if error.is_timeout() {

@@ -1,20 +1,20 @@
 //! Changing requests must come from the console's own pages.
 //!
-//! A browser says where a request comes from: `Sec-Fetch-Site` on HTTPS and on localhost, `Origin` with every POST, and
-//! `Referer`. On plain HTTP in a hospital's network there is no `Sec-Fetch-Site`, so each of the three is looked at if
-//! it is there. A program that is no browser sends none of them and is let through: what this check stops is another
-//! page in a person's browser, and a browser cannot be made to leave out all three.
+//! A browser reports where a request comes from: `Sec-Fetch-Site` on HTTPS and on localhost, `Origin` with every POST,
+//! and `Referer`. On plain HTTP in a hospital's network there is no `Sec-Fetch-Site`, so each of the three is checked
+//! if present. A program that is not a browser sends none of them and is accepted: this check stops pages of other
+//! sites in a user's browser, and a browser cannot be made to omit all three.
 
 use axum::http::{HeaderMap, Method, header};
 use url::Url;
 
 use crate::{error::Problem, server::config::Origin};
 
-/// Refuses a changing request that another site's page sent. `host` is the one that it was sent to, as far as trusted
-/// proxies say; `public` is where people see the console, where that is configured.
+/// Refuses a changing request that another site's page sent. `host` is the requested host, as trusted proxies report
+/// it; `public` is the configured address where users see the console.
 ///
 /// # Errors
-/// 403, with what gave it away.
+/// Fails with status 403 and the header value that caused it.
 pub fn check(method: &Method, headers: &HeaderMap, host: &str, public: Option<&Origin>) -> Result<(), Problem> {
     if method.is_safe() {
         return Ok(());
@@ -36,8 +36,8 @@ pub fn check(method: &Method, headers: &HeaderMap, host: &str, public: Option<&O
     Ok(())
 }
 
-/// Whether an address is of the host that the request was sent to. The scheme is not compared: behind a proxy that
-/// speaks HTTPS outside, the console itself sees plain HTTP.
+/// Returns whether an address has the host that the request was sent to. The scheme is not compared: behind a proxy
+/// that serves HTTPS, the console itself sees plain HTTP.
 fn is_of(address: &str, host: &str) -> bool {
     let Ok(url) = Url::parse(address) else { return false };
     let Some(name) = url.host_str() else { return false };
@@ -50,7 +50,7 @@ fn is_of(address: &str, host: &str) -> bool {
     matches!(url.scheme(), "http" | "https") && (with_port == host || format!("{with_port}{usual_port}") == host)
 }
 
-/// Whether an address is of the public origin, scheme and all.
+/// Returns whether an address is of the public origin, including the scheme.
 fn is_public(address: &str, public: &Origin) -> bool {
     let Ok(url) = Url::parse(address) else { return false };
     Origin::parse(&url.origin().ascii_serialization()).is_ok_and(|origin| origin == *public)
@@ -86,7 +86,7 @@ mod tests {
             &[("host", "hospital.example:443"), ("origin", "https://hospital.example")],
             &[("host", "Hospital.Example"), ("referer", "https://hospital.example/atomfeed-console/failed-events?x=1")],
             &[("host", "[::1]:9080"), ("origin", "http://[::1]:9080")],
-            // A script: no browser at all.
+            // A script, not a browser.
             &[("host", "hospital.example")],
         ] {
             assert_eq!(post(headers), Ok(()), "{headers:?}");

@@ -1,13 +1,13 @@
-//! Passwords: which are good enough, and how one is proved without being kept.
+//! Password rules, and verification of passwords that the console stores only as hashes.
 //!
-//! The rules are those of NIST SP 800-63B: length is what counts, and nothing about letters, digits or signs is asked.
-//! A password is the only thing a person shows here, so it has at least 15 characters, as that standard asks for one that
-//! stands alone. What everybody tries first is refused with the reason, and a password never expires by itself. How many
-//! guesses a password takes is estimated by zxcvbn, which knows common passwords, names and English words, dates, keys and
-//! sequences, and the characters that are usual in place of letters; what it does not see is looked at here.
+//! The rules follow NIST SP 800-63B: length counts; letters, digits or signs are not required. A password is the only
+//! credential here, so it has at least 15 characters, as that standard requires for a password used alone. Passwords
+//! that are tried first are refused with the reason, and a password never expires by itself. zxcvbn estimates the
+//! number of guesses: it knows common passwords, names and English words, dates, keys and sequences, and the usual
+//! substitutes for letters. This module checks what zxcvbn does not detect.
 //!
-//! Proving is slow on purpose. Only a few proofs run at the same time, away from the threads that serve pages, so that a
-//! flood of sign-ins makes other sign-ins wait and nothing else.
+//! Verification is slow on purpose. Only a few run at the same time, outside the threads that serve pages, so that a
+//! flood of sign-ins delays only other sign-ins.
 
 use std::{
     collections::BTreeSet,
@@ -26,34 +26,34 @@ use unicode_normalization::UnicodeNormalization;
 use super::secrets;
 use crate::{error::Problem, server::store::NewPassword};
 
-/// Characters of the shortest password.
+/// Minimum number of characters of a password.
 pub const SHORTEST: usize = 15;
-/// Characters of the longest that is read: far more than anyone types, and too few to keep the machine busy.
+/// Maximum number of characters of a password: far more than anyone types, and too few to keep the machine busy.
 pub const LONGEST: usize = 256;
-/// How long a one-time password can be used.
+/// How long a one-time password is valid.
 pub const ONE_TIME: TimeDelta = TimeDelta::days(7);
 
-/// Different characters that a password needs: fewer is a run of a key or two.
+/// Minimum number of different characters: fewer come from one or two keys.
 const FEWEST_DIFFERENT: usize = 5;
 
-/// Characters of a run that is short.
+/// Longest run of characters that counts as short.
 const SHORT_RUN: usize = 5;
 
-/// Characters that a password needs that do not follow by themselves from the one before, as `2` does from `1` and `w`
-/// from `q`.
+/// Minimum number of characters that do not follow from the previous one, as `2` follows from `1` and `w` from `q`.
 const FEWEST_OF_THEIR_OWN: usize = 7;
 
-/// Powers of ten: so many guesses a password takes at the least,
+/// Minimum number of guesses for a password, as a power of ten.
 const FEWEST_GUESSES: f64 = 13.0;
-/// so many without its blanks and signs, which add little to a known phrase and much to the estimate,
+/// The same without blanks and signs, which add little to a known phrase but much to the estimate.
 const FEWEST_GUESSES_BARE: f64 = 10.0;
-/// and so many its letters take where they are one word among digits and signs: a name with a telephone number.
+/// The same for the letters of a password that is one word among digits and signs, such as a name with a telephone
+/// number.
 const FEWEST_GUESSES_OF_A_WORD: f64 = 8.0;
 
-/// The rows of keys. Those above one another are neighbours, too: `1qaz2wsx` is run down the columns.
+/// Rows of the keyboard. Keys above one another are neighbours, too: `1qaz2wsx` runs down the columns.
 const KEYS: [&str; 4] = ["1234567890-=", "qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./"];
 
-/// Letters, and what is usual in their place.
+/// Letters and their usual substitutes.
 const IN_PLACE_OF: [(char, &str); 11] = [
     ('a', "@4"),
     ('b', "8"),
@@ -68,11 +68,11 @@ const IN_PLACE_OF: [(char, &str); 11] = [
     ('x', "*"),
 ];
 
-/// Characters that guesses are estimated of. A password that takes enough of them with its beginning is good enough, and
-/// many signs that can stand for letters make the estimate take long.
+/// Number of characters whose guesses are estimated. A password whose beginning takes enough guesses is good enough,
+/// and many signs that can replace letters make the estimate slow.
 const ESTIMATED: usize = 32;
 
-/// How long somebody waits for their turn to be proved.
+/// How long a sign-in waits for its turn to be verified.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Words that bad passwords are made of.
@@ -81,7 +81,7 @@ static COMMON: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 });
 
-/// Why a text can be no password.
+/// Why a text cannot be a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Weak {
     #[error("The password has {0} characters; at least {SHORTEST} are needed.")]
@@ -103,7 +103,7 @@ pub enum Weak {
 }
 
 impl Weak {
-    /// What would be better.
+    /// Returns advice for a better password.
     pub fn advice() -> &'static str {
         "Use four or five unrelated words: easy to remember and hard to guess."
     }
@@ -115,15 +115,15 @@ impl From<Weak> for Problem {
     }
 }
 
-/// As it is compared: a character that can be written in two ways is one.
+/// Normalizes a password for comparison: a character that can be written in two ways becomes one.
 fn normal(password: &str) -> String {
     password.nfkc().collect()
 }
 
-/// Whether a password is good enough for the person of this name.
+/// Checks whether a password is good enough for the person with this name.
 ///
 /// # Errors
-/// [`Weak`], with the reason.
+/// Fails with [`Weak`], which contains the reason.
 pub fn check(password: &str, name: &str) -> Result<(), Weak> {
     let password = normal(password);
     let length = password.chars().count();
@@ -162,7 +162,8 @@ pub fn check(password: &str, name: &str) -> Result<(), Weak> {
     Ok(())
 }
 
-/// Whether a password is a short run over and over, or digits that count up or down.
+/// Returns whether a password has too few different characters, repeats a short run, or counts in digits by a fixed
+/// step.
 fn is_one_run(chars: &[char]) -> bool {
     let different = chars.iter().collect::<BTreeSet<_>>().len();
     // "0" follows "9": 1234567890123456 is one run.
@@ -174,14 +175,14 @@ fn is_one_run(chars: &[char]) -> bool {
     different < FEWEST_DIFFERENT || repeats(chars, SHORT_RUN) || counts
 }
 
-/// Whether most of a password follows from its beginning: what is repeated, or typed along the digits, the alphabet or the
-/// keys.
+/// Returns whether most of a password follows from its beginning: repeated, or typed along the digits, the alphabet or
+/// the keyboard.
 fn follows_from_its_beginning(chars: &[char]) -> bool {
-    // "a1b2c3d4" is two runs, one between the other.
+    // "a1b2c3d4" is two interleaved runs.
     let one = of_their_own(chars.iter().copied());
     let between =
         of_their_own(chars.iter().copied().step_by(2)) + of_their_own(chars.iter().copied().skip(1).step_by(2));
-    // What is repeated, at least by half, counts once and has to be long enough by itself.
+    // A repetition of at least half the password counts once, and must be long enough by itself.
     repeats(chars, (SHORTEST - 1).min(chars.len() * 2 / 3)) || one.min(between) < FEWEST_OF_THEIR_OWN
 }
 
@@ -189,13 +190,13 @@ fn repeats(chars: &[char], longest: usize) -> bool {
     (1..=longest.min(chars.len())).any(|run| chars.iter().zip(&chars[run..]).all(|(one, other)| one == other))
 }
 
-/// How many characters do not follow from the one before.
+/// Returns the number of characters that do not follow from the previous one.
 fn of_their_own(chars: impl Iterator<Item = char>) -> usize {
     let mut before = None;
     chars.filter(|char| !before.replace(*char).is_some_and(|before| follows(before, *char))).count()
 }
 
-/// Whether a character is the same as another, beside it in the alphabet or among the digits, or beside it on a keyboard.
+/// Returns whether two characters are equal, or neighbours in the alphabet, among the digits or on the keyboard.
 fn follows(one: char, other: char) -> bool {
     let in_order = u32::from(one).abs_diff(u32::from(other)) <= 1 && one.is_alphanumeric() && other.is_alphanumeric();
     let around = matches!((one, other), ('9', '0') | ('0', '9'));
@@ -209,8 +210,8 @@ fn follows(one: char, other: char) -> bool {
     one == other || in_order || around || beside
 }
 
-/// Whether the letters of a password are nothing but common words and the person's name, also with other characters in
-/// place of letters. What digits and signs stand around and between them makes no difference: they are what everybody adds.
+/// Returns whether the letters of a password are only common words and the person's name, also with substitutes for
+/// letters. Digits and signs around and between them do not count: everyone adds them.
 fn is_common(chars: &[char], name: &str) -> bool {
     let name: String = name.to_lowercase().chars().filter(|char| char.is_alphabetic()).collect();
     if !chars.iter().any(|char| char.is_alphabetic()) {
@@ -223,7 +224,7 @@ fn is_common(chars: &[char], name: &str) -> bool {
         .map(|word| word.chars().collect())
         .filter(|word: &Vec<char>| !word.is_empty())
         .collect();
-    // Where a word may begin: at the beginning, after every word that begins where one may, and behind digits and signs.
+    // Where a word may begin: at the start, after each word that begins at such a position, and after digits and signs.
     let mut reached = vec![false; chars.len() + 1];
     reached[0] = true;
     for from in 0..chars.len() {
@@ -240,11 +241,11 @@ fn is_common(chars: &[char], name: &str) -> bool {
     reached[chars.len()]
 }
 
-/// Digits and signs that can stand between two letters of a word. Without a limit, one in some thousand random passwords of
-/// hexadecimal digits holds a common word.
+/// Maximum number of digits and signs between two letters of a word. Without a limit, one in a few thousand random
+/// hexadecimal passwords contains a common word.
 const MOST_BETWEEN: usize = 3;
 
-/// Where a word can end that begins at `from`: its letters may stand apart, with a few digits and signs between them.
+/// Returns where a word that begins at `from` can end: a few digits and signs may be between its letters.
 fn ends_of(word: &[char], chars: &[char], from: usize) -> BTreeSet<usize> {
     let mut at = BTreeSet::from([from]);
     for (place, letter) in word.iter().enumerate() {
@@ -255,7 +256,7 @@ fn ends_of(word: &[char], chars: &[char], from: usize) -> BTreeSet<usize> {
                 if stands_for(*char, *letter) {
                     next.insert(here + 1);
                 }
-                // What stands before the whole word is no part of it.
+                // Characters before the whole word are not part of it.
                 if place == 0 || char.is_alphabetic() || here - after == MOST_BETWEEN {
                     break;
                 }
@@ -274,15 +275,15 @@ fn stands_for(char: char, letter: char) -> bool {
     char == letter || IN_PLACE_OF.iter().any(|(known, instead)| *known == letter && instead.contains(char))
 }
 
-/// A password for one sign-in: letters and digits that nobody takes for another, in groups that can be read out.
+/// Returns a password for one sign-in: letters and digits that cannot be confused, in groups that can be read out.
 pub fn one_time() -> String {
     readable(20)
 }
 
-/// So many random letters and digits that nobody takes for another, in groups of five.
+/// Returns this number of random letters and digits that cannot be confused, in groups of five.
 pub fn readable(chars: usize) -> String {
     const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
-    // Two bytes a letter: what is left over when they are divided favours no letter that anyone could notice.
+    // With two bytes per letter, the remainder of the division favours no letter noticeably.
     let drawn: Vec<char> = (0..chars)
         .map(|_| usize::from(u16::from_be_bytes(secrets::random())))
         .map(|number| char::from(LETTERS[number % LETTERS.len()]))
@@ -290,64 +291,65 @@ pub fn readable(chars: usize) -> String {
     drawn.chunks(5).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")
 }
 
-/// Proves passwords, a few at a time.
+/// Verifies passwords, a few at a time.
 #[derive(Clone, Debug)]
-pub struct Prover {
+pub struct PasswordChecker {
     turns: Arc<Semaphore>,
-    /// A hash that no password is known for: proving against it takes as long as against any other.
-    nobody: Arc<str>,
+    /// A hash without a known password: verifying against it takes as long as against any other.
+    dummy: Arc<str>,
 }
 
-impl Prover {
+impl PasswordChecker {
     pub fn new() -> Self {
-        // One less than there are, so that pages are served while passwords are proved.
+        // One less than the number of cores, so that pages are served while passwords are verified.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let turns = Arc::new(Semaphore::new(cores.saturating_sub(1).clamp(1, 4)));
-        Self { turns, nobody: nobodys().or_else(|| hash(&one_time())).unwrap_or_default().into() }
+        Self { turns, dummy: dummy_hash().or_else(|| hash(&one_time())).unwrap_or_default().into() }
     }
 
-    /// Whether this is the password of that hash. Without a hash it is not, and takes as long to say so.
+    /// Returns whether the password matches the hash. Without a hash it returns `false`, after the same time.
     ///
     /// # Errors
-    /// Too many others are waiting.
-    pub async fn proves(&self, password: &str, hash: Option<&str>) -> Result<bool, Problem> {
-        // A longer text is no password, and must not cost more than one.
+    /// Fails if too many others are waiting.
+    pub async fn is_right(&self, password: &str, hash: Option<&str>) -> Result<bool, Problem> {
+        // A longer text is not a password, and must not cost more than one.
         let password: String = normal(password).chars().take(LONGEST + 1).collect();
-        let (real, hash) = (hash.is_some(), hash.map_or_else(|| self.nobody.clone(), Arc::from));
-        let fits = self.slowly(move || verify(&password, &hash)).await?;
+        let (real, hash) = (hash.is_some(), hash.map_or_else(|| self.dummy.clone(), Arc::from));
+        let fits = self.run_blocking(move || verify(&password, &hash)).await?;
         Ok(real && fits)
     }
 
-    /// Whether a password is good enough for the person of this name: [`check`], which takes as long as a proof.
+    /// Checks whether a password is good enough for the person with this name: [`check`], which takes as long as a
+    /// verification.
     ///
     /// # Errors
-    /// It is too weak, or too many others are waiting.
+    /// Fails if the password is too weak, or too many others are waiting.
     pub async fn accepts(&self, password: &str, name: &str) -> Result<(), Problem> {
         let (password, name) = (password.to_owned(), name.to_owned());
-        self.slowly(move || check(&password, &name)).await?.map_err(Problem::from)
+        self.run_blocking(move || check(&password, &name)).await?.map_err(Problem::from)
     }
 
-    /// The hash of a new password.
+    /// Returns the hash of a new password.
     ///
     /// # Errors
-    /// Too many others are waiting, or the machine has no memory for it.
+    /// Fails if too many others are waiting, or the machine has too little memory.
     pub async fn hash(&self, password: &str) -> Result<String, Problem> {
         let password = normal(password);
-        let hashed = self.slowly(move || hash(&password)).await?;
+        let hashed = self.run_blocking(move || hash(&password)).await?;
         hashed.ok_or_else(|| Problem::internal("The password could not be kept."))
     }
 
-    /// A one-time password and how it is kept.
+    /// Returns a one-time password, and the same in the form that is stored.
     ///
     /// # Errors
-    /// As [`Prover::hash`].
+    /// Fails as [`PasswordChecker::hash`] does.
     pub async fn one_time(&self) -> Result<(String, NewPassword), Problem> {
         let password = one_time();
         let hash = self.hash(&password).await?;
         Ok((password, NewPassword { hash, must_change: true, until: Some(Utc::now() + ONE_TIME) }))
     }
 
-    async fn slowly<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let busy = || Problem::unavailable("Too many people are signing in now.", "Wait some seconds, then try again.");
         let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned());
         let turn = turn.await.map_err(|_| busy())?.map_err(|_| busy())?;
@@ -357,13 +359,13 @@ impl Prover {
             done
         });
         done.await.map_err(|error| {
-            tracing::error!(%error, "a password could not be proved");
+            tracing::error!(%error, "a password could not be verified");
             Problem::internal("The password could not be checked.")
         })
     }
 }
 
-impl Default for Prover {
+impl Default for PasswordChecker {
     fn default() -> Self {
         Self::new()
     }
@@ -380,9 +382,9 @@ fn hash(password: &str) -> Option<String> {
     hashed.map(|hash: PasswordHash| hash.to_string()).map_err(|error| tracing::error!(%error, "Argon2 failed")).ok()
 }
 
-/// What [`hash`] could have answered, drawn instead of calculated: that costs 19 MiB, which a console that starts should
-/// not take.
-fn nobodys() -> Option<String> {
+/// Returns a hash as [`hash`] could return it, but random: calculating one costs 19 MiB, which a starting console
+/// should not use.
+fn dummy_hash() -> Option<String> {
     let drawn = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
@@ -578,7 +580,7 @@ mod tests {
         assert_eq!(check(&one, "asha"), Ok(()));
     }
 
-    /// Else the time that a refusal takes would tell which names there are.
+    /// Otherwise the duration of a refusal would reveal which names exist.
     #[test]
     fn a_name_that_nobody_has_costs_the_same_proof() {
         let of = |hash: &str| {
@@ -586,19 +588,19 @@ mod tests {
             let lengths = (hash.salt.unwrap().len(), hash.hash.unwrap().len());
             (hash.algorithm, hash.version, hash.params, lengths)
         };
-        let (nobodys, other) = (nobodys().unwrap(), nobodys().unwrap());
-        assert_eq!(of(&nobodys), of(&hash("copper tunnel violin marsh").unwrap()));
-        assert_ne!(nobodys, other);
+        let (dummy_hash, other) = (dummy_hash().unwrap(), dummy_hash().unwrap());
+        assert_eq!(of(&dummy_hash), of(&hash("copper tunnel violin marsh").unwrap()));
+        assert_ne!(dummy_hash, other);
     }
 
     #[tokio::test]
     async fn a_password_is_proved_however_its_characters_were_typed() {
-        let prover = Prover::new();
-        let hash = prover.hash("Zoe\u{301} walks the dog").await.unwrap();
+        let checker = PasswordChecker::new();
+        let hash = checker.hash("Zoe\u{301} walks the dog").await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(prover.proves("Zo\u{e9} walks the dog", Some(&hash)).await.unwrap());
-        assert!(!prover.proves("Zoe walks the dog", Some(&hash)).await.unwrap());
-        assert!(!prover.proves("anything", None).await.unwrap(), "nobody's password is no password");
-        assert!(!prover.proves("anything", Some("no hash at all")).await.unwrap());
+        assert!(checker.is_right("Zo\u{e9} walks the dog", Some(&hash)).await.unwrap());
+        assert!(!checker.is_right("Zoe walks the dog", Some(&hash)).await.unwrap());
+        assert!(!checker.is_right("anything", None).await.unwrap(), "nobody's password is no password");
+        assert!(!checker.is_right("anything", Some("no hash at all")).await.unwrap());
     }
 }

@@ -1,6 +1,6 @@
-//! What happens at the door is put on record in one place: who came and went, whose account and tokens were changed.
+//! Records authentication in the audit log: sign-ins and sign-outs, refusals, and changes of accounts and tokens.
 
-use super::{audit::Entry, visit::Visit};
+use super::{audit::Entry, authenticate::Caller};
 use crate::{
     error::Problem,
     model::{
@@ -10,7 +10,7 @@ use crate::{
     server::state::Console,
 };
 
-/// Something that happens at the door.
+/// An event of authentication or account management.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened<'h> {
     SignedIn,
@@ -19,13 +19,13 @@ pub enum Happened<'h> {
         left: i64,
     },
     SignInFailed,
-    /// It was not even tried, because others were just before.
+    /// The sign-in was not tried, because there were too many just before.
     SignInTooOften,
     /// The password was right, the code of the second factor was not.
     CodeNotRight,
-    /// The password was right, but it was a one-time password that had been used.
+    /// The password was right, but was a one-time password that had been used.
     OneTimePasswordUsed,
-    /// The password was right, but it was a one-time password whose time is over.
+    /// The password was right, but was a one-time password that had expired.
     OneTimePasswordExpired,
     /// The password was right, and the person has no role here.
     NoRole,
@@ -53,7 +53,7 @@ pub enum Happened<'h> {
     SecondFactorEnded {
         of: &'h str,
     },
-    /// By somebody else.
+    /// Reset by another user.
     SecondFactorReset {
         of: &'h str,
     },
@@ -109,7 +109,7 @@ impl Happened<'_> {
         }
     }
 
-    /// What was done, and to what, beside the person who did it.
+    /// Describes what was done, and to what, without the person who did it.
     fn what(self) -> String {
         match self {
             Happened::SignedIn | Happened::SignInFailed | Happened::SignedOut => String::new(),
@@ -139,82 +139,81 @@ impl Happened<'_> {
     }
 }
 
-fn entry(visit: &Visit, who: &str, what: Happened<'_>) -> Entry {
-    let by = visit.person.as_ref().map_or("", |person| visit.signed_in_by(person));
-    Entry::new(who, by, &visit.came.address(), what.kind()).what(what.what())
+fn entry(caller: &Caller, who: &str, what: Happened<'_>) -> Entry {
+    let by = caller.person.as_ref().map_or("", |person| caller.signed_in_by(person));
+    Entry::new(who, by, &caller.client.address(), what.kind()).what(what.what())
 }
 
-/// Puts on record what is about to happen, in one entry: who does it, from where.
+/// Records in one entry what is about to happen, with the user and their address.
 ///
 /// # Errors
-/// The audit log cannot be written: then it must not happen.
-pub async fn happens(console: &Console, visit: &Visit, who: &str, what: Happened<'_>) -> Result<(), Problem> {
-    console.parts.audit.record(entry(visit, who, what).outcome(AuditOutcome::Done)).await.map(drop)
+/// Fails if the audit log cannot be written: the action must not happen.
+pub async fn happens(console: &Console, caller: &Caller, who: &str, what: Happened<'_>) -> Result<(), Problem> {
+    console.parts.audit.record(entry(caller, who, what).outcome(AuditOutcome::Done)).await.map(drop)
 }
 
-/// Failed sign-ins of one person that go on record one by one, in one minute.
+/// Number of failed sign-ins of one person that are recorded separately in one minute.
 const FAILED_OF_ONE: u32 = 10;
 
-/// Puts a failed sign-in on record: `who` is the account that was tried; `None`, where there is no such account. What was
-/// typed as a name may be a password: so only names that exist go on record, and all others together as a number, once
-/// a minute.
+/// Records a failed sign-in. `who` is the account that was tried; `None` if there is no such account. A password may be
+/// typed as the name, so only existing names are recorded, and all others together as a number, once a minute.
 ///
 /// # Errors
-/// The audit log cannot be written.
+/// Fails if the audit log cannot be written.
 pub async fn sign_in_failed(
     console: &Console,
-    visit: &Visit,
+    caller: &Caller,
     who: Option<&str>,
     what: Happened<'_>,
 ) -> Result<(), Problem> {
     let (who, at_once) = who.map_or(("(unknown name)", 1), |who| (who, FAILED_OF_ONE));
-    let entry = entry(visit, who, what).outcome(AuditOutcome::Refused);
+    let entry = entry(caller, who, what).outcome(AuditOutcome::Refused);
     console.parts.audit.record_counted(entry, at_once).await
 }
 
-/// Puts on record that somebody who knows the password of an account did not come in all the same.
+/// Records that someone who knows the password of an account was refused.
 ///
 /// # Errors
-/// The audit log cannot be written.
-pub async fn sign_in_refused(console: &Console, visit: &Visit, who: &str, what: Happened<'_>) -> Result<(), Problem> {
-    let entry = entry(visit, who, what).outcome(AuditOutcome::Refused);
+/// Fails if the audit log cannot be written.
+pub async fn sign_in_refused(console: &Console, caller: &Caller, who: &str, what: Happened<'_>) -> Result<(), Problem> {
+    let entry = entry(caller, who, what).outcome(AuditOutcome::Refused);
     console.parts.audit.record_counted(entry, FAILED_OF_ONE).await
 }
 
-/// Refusals of one person that go on record one by one, in one minute.
+/// Number of refusals of one person that are recorded separately in one minute.
 const REFUSED_OF_ONE: u32 = 5;
 
-/// Puts on record that somebody was refused what they asked for. A token that is not known has no name.
+/// Records that a request was refused. The sender of an unknown token has no name.
 ///
 /// # Errors
-/// The audit log cannot be written.
-pub async fn refused(console: &Console, visit: &Visit, asked: &str, problem: &Problem) -> Result<(), Problem> {
-    let (who, by, at_once) = match (&visit.person, &visit.service) {
-        (Some(person), _) => (person.name.as_str(), visit.signed_in_by(person), REFUSED_OF_ONE),
+/// Fails if the audit log cannot be written.
+pub async fn refused(console: &Console, caller: &Caller, asked: &str, problem: &Problem) -> Result<(), Problem> {
+    let (who, by, at_once) = match (&caller.person, &caller.service) {
+        (Some(person), _) => (person.name.as_str(), caller.signed_in_by(person), REFUSED_OF_ONE),
         (None, Some(service)) => (service.name.as_str(), KnownBy::Service.word(), REFUSED_OF_ONE),
         (None, None) => ("(unknown user)", "", 1),
     };
-    let entry = Entry::new(who, by, &visit.came.address(), AuditKind::AccessRefused);
+    let entry = Entry::new(who, by, &caller.client.address(), AuditKind::AccessRefused);
     let entry = entry.what(format!("{asked}: {}", problem.what)).outcome(AuditOutcome::Refused);
     console.parts.audit.record_counted(entry, at_once).await
 }
 
-/// Makes a change with its beginning and its end on record.
+/// Makes a change, and records its beginning and its end.
 ///
 /// # Errors
-/// The audit log cannot be written, and nothing was changed; or what the change itself says.
+/// Fails if the audit log cannot be written, and nothing was changed; or with the problem of the change itself.
 pub async fn on_record<T>(
     console: &Console,
-    visit: &Visit,
+    caller: &Caller,
     who: &str,
     what: Happened<'_>,
     change: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
-    let entry = entry(visit, who, what);
+    let entry = entry(caller, who, what);
     console.parts.audit.record(entry.clone().outcome(AuditOutcome::Begun)).await?;
     let changed = change.await;
     let outcome = if changed.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };
-    // The beginning is there; that the end cannot be written is in the console's log.
+    // The beginning is recorded; if the end cannot be, the console's log says so.
     let _ = console.parts.audit.record(entry.outcome(outcome)).await;
     changed
 }

@@ -1,8 +1,8 @@
-//! The second factor: codes of six digits that an app on a phone calculates from a secret and the time (RFC 6238).
+//! The second factor: six-digit codes that a phone app calculates from a secret and the time (RFC 6238).
 //!
-//! Signing in has two steps then. Between them there is no session, only something pending in memory: bound to a secret
-//! of its own in a cookie and to the browser, for ten minutes and a few codes. The secret of an app that is being set up
-//! stays in memory until a code has proved that the app has it.
+//! With it, signing in has two steps. Between them there is no session, only a pending sign-in in memory, bound to its
+//! own secret in a cookie and to the browser, for ten minutes and a few codes. The secret of an app that is being set
+//! up stays in memory until a code has shown that the app has it.
 
 use std::{
     collections::HashMap,
@@ -13,35 +13,35 @@ use std::{
 use chrono::{DateTime, Utc};
 use totp_rs::{Builder, Secret, Totp};
 
-use super::{passwords, report, secrets, vault::Vault, visit::Visit};
+use super::{authenticate::Caller, passwords, report, secrets, vault::Vault};
 use crate::{
     error::{Problem, whole_seconds},
     model::access::Enrolment,
     server::{config::Config, security::report::Happened, state::Console, store::Account},
 };
 
-/// How long somebody has for the second step, or for setting up an app.
+/// How long a user has for the second step, or for setting up an app.
 const PENDING_FOR: Duration = Duration::from_secs(600);
-/// Codes that can be tried before the password is asked for again.
+/// Number of codes that can be tried before the password must be entered again.
 const TRIES: u32 = 10;
-/// Sign-ins between their two steps, and apps that are being set up, at the same time; and of one account.
+/// Maximum number of sign-ins between their two steps, and of apps being set up; and of such sign-ins of one account.
 const MOST: usize = 1_000;
 const MOST_OF_ONE: usize = 10;
-/// Codes that can be tried without waiting, and in a browser that is known.
+/// Number of codes that can be tried without waiting, in general and in a known browser.
 const FREE: u32 = 5;
 const FREE_KNOWN: u32 = 10;
-/// A lane opens at least this often.
+/// Longest time that a lane is closed.
 const LONGEST_CLOSED: Duration = Duration::from_secs(20);
-/// A lane in which nothing happened for so long is forgotten.
+/// A lane without activity for this long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
-/// Recovery codes that an account has.
+/// Number of recovery codes of an account.
 pub const RECOVERY_CODES: usize = 10;
-/// Letters and digits of a recovery code.
+/// Number of letters and digits of a recovery code.
 const RECOVERY_CHARS: usize = 15;
-/// What an app names the console.
+/// Name of the console in an app.
 const ISSUER: &str = "Atomfeed Console";
 
-/// What an app calculates codes from.
+/// The secret from which an app calculates codes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seed([u8; 20]);
 
@@ -74,19 +74,19 @@ impl Seed {
         built.map_err(|error| Problem::internal(format!("no codes can be calculated: {error}")))
     }
 
-    /// The step whose code this is, of the present one and those beside it.
+    /// Returns the time step of this code: the current step or one of its neighbours.
     pub(super) fn step(&self, code: &str, now: DateTime<Utc>) -> Result<Option<i64>, Problem> {
         // The standard counts from 1970: a clock before it has no codes.
         let Ok(seconds) = u64::try_from(now.timestamp()) else { return Ok(None) };
         Ok(self.totp("")?.check(code, seconds).and_then(|step| i64::try_from(step).ok()))
     }
 
-    /// What a page shows so that an app can be set up.
+    /// Returns what a page shows for setting up an app.
     ///
     /// # Errors
-    /// The name cannot stand in the address that an app reads.
+    /// Fails if the name cannot be part of the address that an app reads.
     pub fn enrolment(&self, name: &str, host: &str) -> Result<Enrolment, Problem> {
-        // Without the port: two consoles of one machine are rare, and a colon cannot stand there.
+        // Without the port: two consoles on one machine are rare, and the address must not contain a colon.
         let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let host = host.rsplit_once(':').filter(|(_, after)| port(after)).map_or(host, |(before, _)| before);
         let label = if host.is_empty() { name.to_owned() } else { format!("{name}@{}", host.replace(':', ".")) };
@@ -98,7 +98,7 @@ impl Seed {
         let mut path = String::new();
         for (at, color) in drawn.to_colors().into_iter().enumerate() {
             if color == qrcode::Color::Dark {
-                // Four modules of white around it, as the standard asks for.
+                // Offset by four white modules, as the standard requires.
                 path.push_str(&format!("M{} {}h1v1h-1z", at % width + 4, at / width + 4));
             }
         }
@@ -106,7 +106,7 @@ impl Seed {
     }
 }
 
-/// In groups of four, as people read it out.
+/// Splits a text into groups of four, as people read it out.
 fn grouped(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
@@ -117,11 +117,11 @@ fn grouped(text: &str) -> String {
 pub struct Pending {
     pub account: i64,
     pub name: String,
-    /// Where to go on, a path and query below the base.
+    /// Page to continue to: a path and query below the base.
     pub to: String,
-    /// The app that has to be set up first; `None`: there is one.
+    /// The app that must be set up first; `None` if there is one.
     pub enrolling: Option<Seed>,
-    /// Another value of the account's means: the password that was right is not its password any more.
+    /// If the account has another value, the password that was right is no longer its password.
     password_set_at: DateTime<Utc>,
     browser: [u8; 32],
     tries: u32,
@@ -134,22 +134,21 @@ struct Enrolling {
     since: Instant,
 }
 
-/// An account, and the browser where it has signed in from it before; all other browsers share one lane, whatever their
-/// addresses are.
+/// An account, and a browser from which it has signed in before. All other browsers share one lane, at any address.
 type Lane = (i64, Option<[u8; 32]>);
 
-/// Codes that were tried lately. A code is one of a million, so that it is guessed by trying from many addresses; and whoever
-/// comes so far knows the password: so all strangers together are slowed down, and the right password forgets nothing.
+/// Codes that were tried recently. A code is one of a million, so an attacker guesses from many addresses; and who gets
+/// this far knows the password. So all unknown browsers together are slowed down, and a right password resets nothing.
 #[derive(Debug, Default)]
 struct Guessing {
     lanes: Mutex<HashMap<Lane, (u32, Instant)>>,
 }
 
 impl Guessing {
-    /// Counts a code that is about to be tried. It counts as wrong until [`Guessing::succeeded`] is told otherwise.
+    /// Counts a code that is about to be tried. It counts as wrong until [`Guessing::succeeded`] is called.
     ///
     /// # Errors
-    /// The next one can be tried after so long.
+    /// Fails with the time after which the next code can be tried.
     fn begin(&self, lane: Lane, now: Instant) -> Result<(), Duration> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.retain(|_, (_, last)| now.duration_since(*last) < FORGOTTEN);
@@ -178,14 +177,14 @@ impl Guessing {
     }
 }
 
-/// What the second factor needs while the console runs.
+/// State of second factors while the console runs.
 #[derive(Debug)]
 pub struct SecondFactors {
     pub vault: Vault,
     guessing: Guessing,
-    /// By the digest of the cookie's secret.
+    /// Sign-ins between their two steps, by the digest of the cookie's secret.
     pending: Mutex<HashMap<[u8; 32], Pending>>,
-    /// Apps that people set up on the page of their account, by the digest of their session's secret.
+    /// Apps being set up on the account page, by the digest of the session's secret.
     enrolling: Mutex<HashMap<[u8; 32], Enrolling>>,
 }
 
@@ -199,12 +198,12 @@ impl SecondFactors {
         }
     }
 
-    /// Keeps a sign-in whose password was right, and returns the secret for its cookie.
-    pub fn begin(&self, visit: &Visit, account: &Account, to: &str) -> String {
+    /// Stores a sign-in whose password was right, and returns the secret for its cookie.
+    pub fn begin(&self, caller: &Caller, account: &Account, to: &str) -> String {
         let secret = secrets::new();
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.retain(|_, pending| pending.since.elapsed() < PENDING_FOR);
-        // Only somebody who has a right password comes here: what is oldest has to go.
+        // Only users with a right password get here, so the oldest entry is removed.
         while oldest(&pending, |other| other.account == account.id, MOST_OF_ONE) {
             remove_oldest(&mut pending, |other| other.account == account.id);
         }
@@ -217,7 +216,7 @@ impl SecondFactors {
             to: to.to_owned(),
             enrolling: (!account.second_factor).then(Seed::new),
             password_set_at: account.password_set_at,
-            browser: secrets::hash(&visit.browser.0),
+            browser: secrets::hash(&caller.browser.0),
             tries: 0,
             since: Instant::now(),
         };
@@ -225,18 +224,18 @@ impl SecondFactors {
         secret
     }
 
-    /// The sign-in of this visitor that waits for its second step.
-    pub fn pending(&self, visit: &Visit) -> Option<Pending> {
-        let key = secrets::hash(visit.pending.as_deref()?);
+    /// Returns the sign-in of this caller that waits for its second step.
+    pub fn pending(&self, caller: &Caller) -> Option<Pending> {
+        let key = secrets::hash(caller.pending.as_deref()?);
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let found = pending.get(&key)?;
-        let goes_on = found.since.elapsed() < PENDING_FOR && found.browser == secrets::hash(&visit.browser.0);
+        let goes_on = found.since.elapsed() < PENDING_FOR && found.browser == secrets::hash(&caller.browser.0);
         goes_on.then(|| found.clone())
     }
 
-    /// Counts a code that is about to be tried; `false`: the password has to be given again.
-    fn counts(&self, visit: &Visit) -> bool {
-        let Some(secret) = visit.pending.as_deref() else { return false };
+    /// Counts a code that is about to be tried; returns `false` if the password must be entered again.
+    fn counts(&self, caller: &Caller) -> bool {
+        let Some(secret) = caller.pending.as_deref() else { return false };
         let key = secrets::hash(secret);
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(found) = pending.get_mut(&key) else { return false };
@@ -248,31 +247,31 @@ impl SecondFactors {
         false
     }
 
-    /// Forgets the sign-in of this visitor.
-    pub fn end(&self, visit: &Visit) {
-        if let Some(secret) = visit.pending.as_deref() {
+    /// Forgets the pending sign-in of this caller.
+    pub fn end(&self, caller: &Caller) {
+        if let Some(secret) = caller.pending.as_deref() {
             self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&secrets::hash(secret));
         }
     }
 
-    /// Begins to set up an app for whoever is signed in.
-    pub fn enrol(&self, visit: &Visit) {
+    /// Begins to set up an app for the signed-in user.
+    pub fn enrol(&self, caller: &Caller) {
         let mut enrolling = self.enrolling.lock().unwrap_or_else(PoisonError::into_inner);
         enrolling.retain(|_, enrolling| enrolling.since.elapsed() < PENDING_FOR);
         if enrolling.len() < MOST {
-            enrolling.insert(secrets::hash(&visit.secret), Enrolling { seed: Seed::new(), since: Instant::now() });
+            enrolling.insert(secrets::hash(&caller.secret), Enrolling { seed: Seed::new(), since: Instant::now() });
         }
     }
 
-    /// The app that is being set up by whoever is signed in.
-    pub fn enrolling(&self, visit: &Visit) -> Option<Seed> {
+    /// Returns the app that the signed-in user is setting up.
+    pub fn enrolling(&self, caller: &Caller) -> Option<Seed> {
         let enrolling = self.enrolling.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = enrolling.get(&secrets::hash(&visit.secret))?;
+        let found = enrolling.get(&secrets::hash(&caller.secret))?;
         (found.since.elapsed() < PENDING_FOR).then(|| found.seed.clone())
     }
 
-    fn enrolled(&self, visit: &Visit) {
-        self.enrolling.lock().unwrap_or_else(PoisonError::into_inner).remove(&secrets::hash(&visit.secret));
+    fn enrolled(&self, caller: &Caller) {
+        self.enrolling.lock().unwrap_or_else(PoisonError::into_inner).remove(&secrets::hash(&caller.secret));
     }
 }
 
@@ -287,25 +286,25 @@ fn remove_oldest(pending: &mut HashMap<[u8; 32], Pending>, of: impl Fn(&Pending)
     }
 }
 
-/// What somebody has shown.
+/// The kind of code that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     Code,
-    /// A recovery code; so many are left.
+    /// A recovery code, and how many are left.
     RecoveryCode(i64),
 }
 
-/// What was typed, without what people put between groups.
+/// Returns what was typed, in lower case and without the characters between groups.
 fn typed(code: &str) -> String {
     code.chars().filter(|char| !char.is_whitespace() && *char != '-').take(100).collect::<String>().to_lowercase()
 }
 
-/// How a recovery code is kept. It has 74 bits, which nobody can go through.
+/// Returns the stored form of a recovery code. It has 74 bits, too many to try them all.
 fn recovery_hash(account: i64, code: &str) -> [u8; 32] {
     secrets::derived(&format!("recovery code of account {account}"), code)
 }
 
-/// Recovery codes as they are shown, and how they are kept.
+/// Returns new recovery codes, as shown and as stored.
 pub fn recovery_codes(account: i64) -> (Vec<String>, Vec<[u8; 32]>) {
     let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| passwords::readable(RECOVERY_CHARS)).collect();
     let hashes = codes.iter().map(|code| recovery_hash(account, &typed(code))).collect();
@@ -325,21 +324,21 @@ fn used_before() -> Problem {
     Problem::not_signed_in("This code was already used.", "Wait for the next code (at most 30 s).").at("code")
 }
 
-/// Proves that somebody has the second factor of an account, by a code of the app or a recovery code.
+/// Verifies a code of an account's app or one of its recovery codes.
 ///
 /// # Errors
-/// The code is not right, was used before, was tried too often, or cannot be checked now.
-pub async fn prove(console: &Console, visit: &Visit, account: &Account, code: &str) -> Result<Shown, Problem> {
+/// Fails if the code is wrong, was used before, was tried too often, or cannot be checked now.
+pub async fn verify_code(console: &Console, caller: &Caller, account: &Account, code: &str) -> Result<Shown, Problem> {
     let store = &console.parts.store;
-    let factors = &console.parts.doorkeeper.second_factors;
+    let factors = &console.parts.sign_in_service.second_factors;
     let code = typed(code);
-    let mark = secrets::hash(&visit.browser.0);
-    let known = !visit.browser.1 && store.knows_browser(&mark, &account.name).await?;
+    let mark = secrets::hash(&caller.browser.0);
+    let known = !caller.browser.1 && store.knows_browser(&mark, &account.name).await?;
     let lane = (account.id, known.then_some(mark));
     if let Err(wait) = factors.guessing.begin(lane, Instant::now()) {
-        tracing::warn!(address = visit.came.address(), "codes come faster than they are taken");
-        // They stay outside whether it could be written or not.
-        let _ = report::sign_in_refused(console, visit, &account.name, Happened::SignInTooOften).await;
+        tracing::warn!(address = caller.client.address(), "codes come faster than they are taken");
+        // The code is refused even if this cannot be recorded.
+        let _ = report::sign_in_refused(console, caller, &account.name, Happened::SignInTooOften).await;
         return Err(Problem::too_many(
             "Several wrong codes were entered for this account.",
             format!("Wait {} s, then try again with the next code.", whole_seconds(wait)),
@@ -352,8 +351,8 @@ pub async fn prove(console: &Console, visit: &Visit, account: &Account, code: &s
             Ok(shown)
         }
         Ok(wrong) => {
-            // They stay outside whether it could be written or not.
-            let _ = report::sign_in_refused(console, visit, &account.name, Happened::CodeNotRight).await;
+            // The code is refused even if this cannot be recorded.
+            let _ = report::sign_in_refused(console, caller, &account.name, Happened::CodeNotRight).await;
             Err(if matches!(wrong, Checked::UsedBefore) { used_before() } else { not_right() })
         }
         Err(problem) => {
@@ -379,7 +378,7 @@ async fn checked(console: &Console, account: &Account, code: &str) -> Result<Che
         return Ok(Checked::Right(Shown::RecoveryCode(left)));
     }
     let Some(factor) = store.second_factor(account.id).await? else { return Ok(Checked::Wrong) };
-    let vault = &console.parts.doorkeeper.second_factors.vault;
+    let vault = &console.parts.sign_in_service.second_factors.vault;
     let key = vault.key(store).await?;
     let seed = key.open(account.id, &factor.secret).as_deref().and_then(Seed::of);
     let seed = seed.ok_or_else(|| {
@@ -396,14 +395,14 @@ async fn checked(console: &Console, account: &Account, code: &str) -> Result<Che
     })
 }
 
-/// Makes the app that is being set up the second factor of the account, once a code proves that it works, and returns the
-/// recovery codes: nobody can see them again.
+/// Makes the app that is being set up the account's second factor, if a code shows that it works. Returns the recovery
+/// codes, which cannot be shown again.
 ///
 /// # Errors
-/// The code is not right, or the key or the store cannot be used.
+/// Fails if the code is wrong, or the key or the store cannot be used.
 pub async fn set(
     console: &Console,
-    visit: &Visit,
+    caller: &Caller,
     account: &Account,
     seed: &Seed,
     code: &str,
@@ -418,11 +417,11 @@ pub async fn set(
         )
         .at("code"));
     };
-    let key = console.parts.doorkeeper.second_factors.vault.key(store).await?;
+    let key = console.parts.sign_in_service.second_factors.vault.key(store).await?;
     let sealed = key.seal(account.id, seed.bytes())?;
     let (codes, hashes) = recovery_codes(account.id);
-    report::on_record(console, visit, &account.name, Happened::SecondFactorSet { of: &account.name }, async {
-        // As it stood when this page was asked for.
+    report::on_record(console, caller, &account.name, Happened::SecondFactorSet { of: &account.name }, async {
+        // The state when this page was requested.
         let replace = account.second_factor;
         if store.set_second_factor(account.id, &sealed, step, &hashes, keep_session, replace).await? {
             return Ok(());
@@ -433,32 +432,32 @@ pub async fn set(
         ))
     })
     .await?;
-    console.parts.doorkeeper.second_factors.enrolled(visit);
+    console.parts.sign_in_service.second_factors.enrolled(caller);
     Ok(codes)
 }
 
-/// The account of a pending sign-in, if its password is still the one that was right. Counts a code that is about to be
-/// tried.
+/// Returns the account of a pending sign-in, if its password is still the one that was right. Counts a code that is
+/// about to be tried.
 ///
 /// # Errors
-/// The sign-in has to begin again.
-pub async fn account_of(console: &Console, visit: &Visit) -> Result<(Pending, Account), Problem> {
-    let factors = &console.parts.doorkeeper.second_factors;
+/// Fails if the sign-in must start again.
+pub async fn account_of(console: &Console, caller: &Caller) -> Result<(Pending, Account), Problem> {
+    let factors = &console.parts.sign_in_service.second_factors;
     let begin_again = || {
         Problem::not_signed_in(
             "This sign-in took too long, or too many codes were tried.",
             "Start again with your user name and password.",
         )
     };
-    let pending = factors.pending(visit).ok_or_else(begin_again)?;
+    let pending = factors.pending(caller).ok_or_else(begin_again)?;
     let account = console.parts.store.account(&pending.name).await?.filter(|account| {
         account.id == pending.account
             && account.disabled_at.is_none()
             && account.password_set_at == pending.password_set_at
             && account.second_factor == pending.enrolling.is_none()
     });
-    let Some(account) = account.filter(|_| factors.counts(visit)) else {
-        factors.end(visit);
+    let Some(account) = account.filter(|_| factors.counts(caller)) else {
+        factors.end(caller);
         return Err(begin_again());
     };
     Ok((pending, account))
@@ -468,7 +467,7 @@ pub async fn account_of(console: &Console, visit: &Visit) -> Result<(Pending, Ac
 mod tests {
     use super::*;
 
-    /// The test values of RFC 6238, appendix B, whose last six digits are the code of six.
+    /// Test values of RFC 6238, appendix B: their last six digits are the six-digit code.
     #[test]
     fn codes_are_those_of_the_standard_in_the_step_and_those_beside_it() {
         let seed = Seed(*b"12345678901234567890");

@@ -1,11 +1,12 @@
-//! Random secrets that browsers and scripts hold, and what the store keeps of them.
+//! Random secrets for browsers and scripts, and the hashes that the store keeps of them.
 
 use sha2::{Digest, Sha256};
 
-/// Random bytes from the system.
+/// Returns random bytes from the system.
 ///
 /// # Panics
-/// The system has no source of randomness: without one nothing here is safe, and the request must not go on.
+/// Panics if the system has no source of randomness: nothing here is safe without one, and the request must not
+/// continue.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if let Err(error) = getrandom::fill(&mut bytes) {
@@ -14,17 +15,17 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A new secret of 256 bits, as text for a cookie or a header.
+/// Returns a new secret of 256 bits, as text for a cookie or a header.
 pub fn new() -> String {
     hex(&random::<32>())
 }
 
-/// What the store keeps of a secret. A secret of 256 bits needs no slow hash: it cannot be guessed.
+/// Returns the hash of a secret, as stored. A secret of 256 bits needs no slow hash: it cannot be guessed.
 pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// A text that only somebody who knows the secret can make; `what` keeps those for different uses apart.
+/// Returns a digest that can be made only with the secret; `what` separates digests for different uses.
 pub fn derived(what: &str, secret: &str) -> [u8; 32] {
     let mut digest = Sha256::new();
     digest.update(what.as_bytes());
@@ -37,7 +38,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether two texts are the same. How long it takes says nothing of where they differ: their digests are compared.
+/// Returns whether two texts are equal. The duration does not reveal where they differ: their digests are compared.
 pub fn same(one: &str, other: &str) -> bool {
     hash(one) == hash(other)
 }

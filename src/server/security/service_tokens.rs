@@ -1,12 +1,12 @@
-//! The tokens of machines: made on a page or the command line, or named by the settings. Each opens one thing, in every
-//! way of signing in, and whoever comes with one is that machine and nobody else.
+//! Tokens of machines: created on a page or the command line, or named by the settings. Each opens one thing, in every
+//! authentication mode, and identifies the machine, never a user.
 
 use std::collections::BTreeSet;
 
 use anyhow::bail;
 use chrono::{TimeDelta, Utc};
 
-use super::{audit::Entry, client::Came, secrets};
+use super::{audit::Entry, client::ClientInfo, secrets};
 use crate::{
     error::Problem,
     model::{
@@ -21,27 +21,27 @@ use crate::{
     },
 };
 
-/// How the tokens begin that are made here. Those of the settings may begin otherwise.
+/// Prefix of the tokens that are created here. Tokens of the settings may begin differently.
 const PREFIX: &str = "afs_";
 
-/// Tokens of machines that go on at the same time.
+/// Maximum number of unrevoked service tokens.
 pub const MOST: usize = 100;
-/// Characters of the longest name.
+/// Maximum number of characters of a name.
 pub const LONGEST_NAME: usize = 100;
-/// Days of the longest time that a token can be given.
+/// Maximum number of days that a token can be valid.
 pub const LONGEST_DAYS: u32 = 3_650;
 
-/// A machine that came with its token.
+/// A machine that sent its token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     pub name: String,
     pub opens: ServiceRight,
-    /// Keys of the applications that it is told of; `None`: all.
+    /// Keys of the applications that it may see; `None` if all.
     pub applications: Option<BTreeSet<String>>,
 }
 
 impl Service {
-    /// Returns whoever asks behind the door that the token opens: somebody who sees and can change nothing.
+    /// Returns the person on the routes that the token opens: one who can see, but change nothing.
     pub fn person(&self) -> Person {
         Person {
             name: self.name.clone(),
@@ -52,7 +52,7 @@ impl Service {
         }
     }
 
-    /// Returns why it does not come in elsewhere.
+    /// Returns the problem of using the token elsewhere.
     pub fn refused(&self) -> Problem {
         Problem::refused(
             format!("This is a service token: it opens only {}.", self.opens.meaning()),
@@ -61,21 +61,21 @@ impl Service {
     }
 }
 
-/// What is known of a token that a request carries.
+/// Result of looking up the token of a request.
 #[derive(Clone, Debug)]
 pub enum Found {
     Machine(Service),
-    /// It was a machine's, or looks like one.
+    /// A token that belonged to a machine, or looks like it.
     NotValid(Problem),
-    /// It is no token of a machine.
+    /// Not the token of a machine.
     Nothing,
 }
 
-/// Finds the machine whose token this is, and notes the use of it.
+/// Finds the machine with this token, and records the use.
 ///
 /// # Errors
-/// The store cannot be used.
-pub async fn find(parts: &Parts, came: &Came, token: &str) -> Result<Found, StoreError> {
+/// Fails if the store cannot be used.
+pub async fn find(parts: &Parts, client: &ClientInfo, token: &str) -> Result<Found, StoreError> {
     let Some(found) = parts.store.service_token(&secrets::hash(token)).await? else {
         return Ok(if token.starts_with(PREFIX) { not_valid() } else { Found::Nothing });
     };
@@ -83,7 +83,7 @@ pub async fn find(parts: &Parts, came: &Came, token: &str) -> Result<Found, Stor
     if found.revoked_at.is_some() || found.expires_at.is_some_and(|at| at <= now) {
         return Ok(not_valid());
     }
-    let address = came.address();
+    let address = client.address();
     let every = TimeDelta::from_std(parts.config.access.use_written_every()).unwrap_or(TimeDelta::MAX);
     let written = found.last_used_at.is_some_and(|at| now - at < every);
     if !written || found.last_address.as_deref() != Some(address.as_str()) {
@@ -99,21 +99,21 @@ fn not_valid() -> Found {
     ))
 }
 
-/// A token that is about to be made.
+/// A token to be created.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub name: String,
     pub opens: ServiceRight,
     pub applications: Option<BTreeSet<String>>,
-    /// `None`: without an end.
+    /// `None` if it never expires.
     pub days: Option<u32>,
 }
 
 impl Asked {
-    /// Checks what somebody typed. `days` may be empty: no end.
+    /// Checks a user's input. `days` may be empty: no end.
     ///
     /// # Errors
-    /// The name or the number of days cannot be used.
+    /// Fails if the name or the number of days cannot be used.
     pub fn checked(
         name: &str,
         opens: ServiceRight,
@@ -145,15 +145,15 @@ impl Asked {
         Ok(Self { name: name.to_owned(), opens, applications, days })
     }
 
-    /// Returns what goes on record of it.
+    /// Returns the description of the token for the audit log.
     pub fn what(&self) -> String {
         what(&self.name, self.opens, self.applications.as_ref())
     }
 
-    /// Makes the token, and returns it: nobody can see it again.
+    /// Creates the token and returns it; it cannot be shown again.
     ///
     /// # Errors
-    /// There is one of this name, there are very many, or the store cannot be written.
+    /// Fails if the name exists, there are too many tokens, or the store cannot be written.
     pub async fn make(&self, store: &Store, by: &str) -> Result<String, Problem> {
         let going_on = store.service_tokens().await?.iter().filter(|token| token.revoked_at.is_none()).count();
         if going_on >= MOST {
@@ -182,7 +182,7 @@ impl Asked {
     }
 }
 
-/// What goes on record of a token.
+/// Returns the description of a token for the audit log.
 fn what(name: &str, opens: ServiceRight, applications: Option<&BTreeSet<String>>) -> String {
     let of = applications
         .map(|keys| format!(" of {}", keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ")))
@@ -190,15 +190,15 @@ fn what(name: &str, opens: ServiceRight, applications: Option<&BTreeSet<String>>
     format!("service token {name} for {opens}{of}")
 }
 
-/// What goes on record when a token is revoked.
+/// Returns the description of a revoked token for the audit log.
 pub fn what_is_revoked(token: &ServiceToken) -> String {
     format!("service token {} ({})", token.name, token.id)
 }
 
-/// Revokes a token of a machine.
+/// Revokes the token of a machine.
 ///
 /// # Errors
-/// There is none of this id, or the store cannot be written.
+/// Fails if there is no such token, or the store cannot be written.
 pub async fn revoke(store: &Store, id: i64) -> Result<(), Problem> {
     if store.revoke_service_token(id).await? {
         return Ok(());
@@ -206,25 +206,25 @@ pub async fn revoke(store: &Store, id: i64) -> Result<(), Problem> {
     Err(gone())
 }
 
-/// A token that is not there, or not there any more.
+/// Returns the problem that a token does not exist, or no longer.
 pub fn gone() -> Problem {
     Problem::not_found("This service token was already revoked.", "See the list.")
 }
 
-/// The token of this number that goes on.
+/// Returns the unrevoked token with this id.
 ///
 /// # Errors
-/// There is none.
+/// Fails if there is no such token.
 pub async fn going_on(store: &Store, id: i64) -> Result<ServiceToken, Problem> {
     let tokens = store.service_tokens().await?;
     tokens.into_iter().find(|token| token.id == id && token.revoked_at.is_none()).ok_or_else(gone)
 }
 
-/// Makes the store's tokens of the settings those that the settings name now, and puts on record what changes. One that
-/// was revoked stays revoked.
+/// Replaces the store's tokens from the settings by those that the settings name now, and records the changes. A
+/// revoked token stays revoked.
 ///
 /// # Errors
-/// A token or a name is also that of one that somebody made, or the store cannot be written.
+/// Fails if a token or a name is also that of a token created on this console, or the store cannot be written.
 pub async fn settle(console: &Console) -> anyhow::Result<()> {
     let Parts { store, audit, config, .. } = &*console.parts;
     let wanted = &config.access.service_tokens;
@@ -260,7 +260,7 @@ pub async fn settle(console: &Console) -> anyhow::Result<()> {
             store.forget_service_token(kept.id).await?;
         }
     }
-    // Those that there are first: a name may have gone from one to another.
+    // Existing tokens first: a name may have moved from one to another.
     for (token, hash) in wanted.iter().zip(&hashes) {
         let Some(kept) = of_hash(hash) else { continue };
         if let Some(at) = kept.revoked_at {

@@ -1,8 +1,8 @@
-//! The key that the secrets of second factors are encrypted with. It is in a file of its own, never in the store: who has
-//! the store or a backup of it can calculate nobody's codes.
+//! The key that encrypts the secrets of second factors. It is in a separate file, never in the store: with the store or
+//! a backup of it alone, no codes can be calculated.
 //!
-//! Where the settings name no file, one beside the store is made when the console first starts. It is never made anew
-//! while the store holds secrets: the new key would fit none of them, and hide that the old one is lost.
+//! If the settings name no file, one beside the store is created when the console first starts. It is never created
+//! again while the store holds secrets: a new key would fit none of them, and would hide that the old one is lost.
 
 use std::{
     fs::{self, OpenOptions},
@@ -24,24 +24,24 @@ use crate::{
 
 /// Bytes of the key; the file holds them as hexadecimal digits.
 const KEY_LEN: usize = 32;
-/// A key file is small; anything larger is another file by mistake.
+/// Bytes of the largest key file; anything larger is another file by mistake.
 const LARGEST: u64 = 1_024;
 
-/// Where the key is. Cheap to clone.
+/// Location of the key. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Vault {
     file: Arc<Path>,
-    /// The settings name the file.
+    /// Whether the settings name the file.
     named: bool,
-    /// The key once it was read. What went wrong is not kept: the file can be put back while the console runs.
+    /// The key, once it was read. Errors are not cached: the file can be put back while the console runs.
     key: Arc<OnceLock<Key>>,
 }
 
-/// The key, as it is used.
+/// The key in usable form.
 #[derive(Clone, Debug)]
 pub struct Key(Arc<LessSafeKey>);
 
-/// Why there is no key that fits.
+/// Why no matching key can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the key of the second factors cannot be used: the file {file} {reason}")]
 pub struct Unusable {
@@ -60,7 +60,7 @@ impl From<Unusable> for Problem {
     }
 }
 
-/// The store cannot be used, or there is no key that fits.
+/// Either the store cannot be used, or there is no matching key.
 #[derive(Debug, thiserror::Error)]
 pub enum NoKey {
     #[error(transparent)]
@@ -85,15 +85,16 @@ impl Vault {
         Self { file: file.into(), named: named.is_some(), key: Arc::default() }
     }
 
-    /// The file that holds the key.
+    /// Returns the file that holds the key.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The key, read from its file, or made where there never was one.
+    /// Returns the key from its file, or creates it if the settings name no file and the store holds no secrets.
     ///
     /// # Errors
-    /// The file is missing, cannot be used, or holds another key than the one that the store's secrets were encrypted with.
+    /// Fails if the file is missing or cannot be used, or holds another key than the one that encrypted the store's
+    /// secrets.
     pub async fn key(&self, store: &Store) -> Result<Key, NoKey> {
         if let Some(key) = self.key.get() {
             return Ok(key.clone());
@@ -153,11 +154,11 @@ fn read(file: &Path) -> Result<Key, NotRead> {
     Key::new(&bytes).ok_or_else(no_key)
 }
 
-/// Makes the file, readable by its owner only.
+/// Creates the file, readable only by its owner.
 fn make(file: &Path) -> io::Result<Key> {
     let bytes = secrets::random::<KEY_LEN>();
     let mut options = OpenOptions::new();
-    // Never over a file that another console has made in this moment.
+    // Never overwrites a file that another console has just created.
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -173,10 +174,10 @@ impl Key {
         UnboundKey::new(&CHACHA20_POLY1305, bytes).ok().map(|key| Self(Arc::new(LessSafeKey::new(key))))
     }
 
-    /// Encrypts a secret for this account; nobody can give it to another one.
+    /// Encrypts a secret for this account; it cannot be used for another one.
     ///
     /// # Errors
-    /// It cannot be encrypted.
+    /// Fails if the secret cannot be encrypted.
     pub fn seal(&self, account: i64, secret: &[u8]) -> Result<Vec<u8>, Problem> {
         let nonce = secrets::random::<NONCE_LEN>();
         let mut text = secret.to_vec();
@@ -186,7 +187,8 @@ impl Key {
         Ok([nonce.as_slice(), &text].concat())
     }
 
-    /// Decrypts what [`Key::seal`] made for this account; `None`: it was made with another key, or for another account.
+    /// Decrypts the result of [`Key::seal`] for this account; `None` if it was encrypted with another key or for
+    /// another account.
     pub fn open(&self, account: i64, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;

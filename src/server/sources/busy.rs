@@ -1,13 +1,14 @@
 //! Changes of rows that other transactions may have locked.
 //!
-//! A batch waits a second at the most ([`super::mysql`], [`super::postgres`] and [`super::sqlite`] set that), and is taken
-//! back as a whole then, so that nobody waits for the rows that it had locked. After that the rows that are free are
-//! changed, and the others are told as busy: whoever asked for them comes again. Nothing here waits for long with a lock.
+//! A batch waits at most one second for a lock ([`super::mysql`], [`super::postgres`] and [`super::sqlite`] set that)
+//! and is then rolled back as a whole, so that no other transaction waits for the rows that it had locked. After that
+//! the free rows are changed, and the others are reported as busy: the caller tries them again. Nothing here waits long
+//! while it holds a lock.
 //!
-//! - PostgreSQL and MySQL from 8 on tell the free rows themselves (`SKIP LOCKED`).
-//! - MariaDB from 10.3 on can be asked not to wait: the batch is tried in halves, down to the single row.
-//! - Older servers know whole seconds only: the halves are tried there too, but no more than some of them wait. Once most
-//!   rows are changed the rest is left for the next turn, so that whoever asked can tell of both.
+//! - PostgreSQL and MySQL from 8 on report the free rows themselves (`SKIP LOCKED`).
+//! - MariaDB from 10.3 on can be set not to wait: the batch is tried in halves, down to the single row.
+//! - Older servers only accept whole seconds: the halves are tried there too, but only a limited number of them may
+//!   wait. Once most rows are changed, the rest is left for the next attempt, so that the caller can report both.
 //! - SQLite locks the whole file: every row is busy.
 
 use std::{
@@ -20,16 +21,17 @@ use crate::model::{Backend, RowId, operation::RowOutcome};
 
 use super::{Source, SourceError, SourceErrorKind, connection::Session, list::failed_events};
 
-/// Parts of a batch that may wait in vain on a server that waits a second for each.
+/// Most parts of a batch that may wait in vain, on a server where each of them waits a second.
 const MOST_WAITS: u32 = 12;
 
-/// Those of a batch of which half of the rows or more are changed.
+/// The same limit once at least half of the batch's rows are changed.
 const WAITS_FOR_THE_REST: u32 = 4;
 
-/// Those that are tried the largest first. Where these all wait, locks are everywhere, and only small parts can be free.
+/// Number of waits up to which the largest part is tried first. If all these were in vain, locks are everywhere, and
+/// only small parts can be free.
 const WAITS_OF_LARGE_PARTS: u32 = 4;
 
-/// Ids that one statement names.
+/// Most ids in one statement.
 const CHUNK: usize = 500;
 
 /// A change of rows of `failed_events`, written within one transaction.
@@ -38,7 +40,7 @@ pub(super) trait Change: Sync {
 
     fn id(row: Self::Row) -> RowId;
 
-    /// Writes the change of these rows, and answers in their order.
+    /// Writes the change of these rows, and returns the outcomes in their order.
     fn write(
         &self,
         session: &mut Session<'_>,
@@ -46,11 +48,12 @@ pub(super) trait Change: Sync {
     ) -> impl Future<Output = Result<Vec<RowOutcome>, SourceError>> + Send;
 }
 
-/// Carries a change out, and answers in the order of the rows.
+/// Carries out a change, and returns the outcomes in the order of the rows.
 ///
 /// # Errors
-/// Nothing was written; but a connection that is lost while committing may have been: then the outcome of every row that
-/// was to be changed is [`RowOutcome::Uncertain`] and this is no error.
+/// Fails if the rows cannot be read or written; then nothing was written. If the connection is lost or times out while
+/// committing, this is unknown: then every changed row has the outcome [`RowOutcome::Uncertain`], and there is no
+/// error.
 pub(super) async fn carry_out<C: Change>(
     source: &Source,
     change: &C,
@@ -74,7 +77,7 @@ fn all_busy(rows: usize) -> Vec<RowOutcome> {
     vec![RowOutcome::Busy { again: false }; rows]
 }
 
-/// All of the rows in one transaction. `at_once`: without waiting for any lock, where the server can.
+/// Changes all rows in one transaction. `at_once`: without waiting for any lock; only for servers that support this.
 async fn in_one<C: Change>(
     source: &Source,
     change: &C,
@@ -96,7 +99,7 @@ async fn in_one<C: Change>(
     }
 }
 
-/// Commits what was written. Where nobody knows whether that came through, the outcomes say so.
+/// Commits what was written. If the result of the commit is unknown, the outcomes of the changed rows say so.
 pub(super) async fn committed(session: Session<'_>, outcomes: Vec<RowOutcome>) -> Result<Vec<RowOutcome>, SourceError> {
     match session.commit().await {
         Ok(()) => Ok(outcomes),
@@ -111,7 +114,8 @@ pub(super) async fn committed(session: Session<'_>, outcomes: Vec<RowOutcome>) -
     }
 }
 
-/// Changes the rows that the server says are free. `None`: it cannot tell, or what belongs to them is locked.
+/// Changes the rows that the server reports as free. `None` if it cannot report them, or if something that belongs to
+/// them is locked.
 async fn those_free<C: Change>(
     source: &Source,
     change: &C,
@@ -124,7 +128,7 @@ async fn those_free<C: Change>(
     match lock_and_write(&mut session, change, rows).await {
         Ok(Some(outcomes)) => committed(session, outcomes).await.map(Some),
         Ok(None) => session.end(Ok(None)).await,
-        // The table as a whole.
+        // The whole table is locked.
         Err(error) if error.kind == SourceErrorKind::Locked => session.end(Ok(Some(all_busy(rows.len())))).await,
         Err(error) => session.end(Err(error)).await,
     }
@@ -138,7 +142,7 @@ async fn lock_and_write<C: Change>(
     let ids: BTreeSet<RowId> = rows.iter().map(|row| C::id(*row)).collect();
     let free = match ids_there(session, &ids, " FOR UPDATE SKIP LOCKED").await {
         Ok(free) => free,
-        // The account may not lock rows but by changing them, or the server is another one than it says.
+        // The account may lock rows only by changing them, or the server is not the one that it claims to be.
         Err(error) if matches!(error.kind, SourceErrorKind::NotAllowed | SourceErrorKind::Other) => return Ok(None),
         Err(error) => return Err(error),
     };
@@ -146,7 +150,7 @@ async fn lock_and_write<C: Change>(
     let wanted: Vec<C::Row> = rows.iter().copied().filter(|row| free.contains(&C::id(*row))).collect();
     let mut written = match change.write(session, &wanted).await {
         Ok(written) => VecDeque::from(written),
-        // What belongs to a free row is locked.
+        // Something that belongs to a free row is locked.
         Err(error) if error.kind == SourceErrorKind::Locked => return Ok(None),
         Err(error) => return Err(error),
     };
@@ -158,7 +162,7 @@ async fn lock_and_write<C: Change>(
     Ok(Some(rows.iter().map(outcome).collect()))
 }
 
-/// Those of these ids that are in the table; with `locking`, those that could be locked.
+/// Returns those of these ids that are in the table; with `locking`, those that could be locked.
 async fn ids_there(
     session: &mut Session<'_>,
     ids: &BTreeSet<RowId>,
@@ -169,8 +173,8 @@ async fn ids_there(
     let ids: Vec<RowId> = ids.iter().copied().collect();
     let mut there = BTreeSet::new();
     for chunk in ids.chunks(CHUNK) {
-        // With a column that is not in the index: of a small table MySQL from 8.0 on would else go through the whole index,
-        // and lock rows that were not asked for.
+        // Also selects a column outside the index: otherwise, for a small table, MySQL from 8.0 on would scan the whole
+        // index and lock rows that were not asked for.
         let columns = [table.text("id"), table.text("failed_at")].join(", ");
         let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", table.by_primary_key()));
         statement.id_in(&table.expression("id"), &table.id, chunk.iter().copied()).push(locking);
@@ -180,13 +184,13 @@ async fn ids_there(
     Ok(there)
 }
 
-/// Changes what is free by trying the halves of what was not, each in a transaction of its own. What could not be tried
-/// any more is told as busy, too.
+/// Changes the free rows by trying the halves of locked parts, each in its own transaction. Rows that were not tried
+/// any more are reported as busy, too.
 async fn in_halves<C: Change>(source: &Source, change: &C, rows: &[C::Row]) -> Result<Vec<RowOutcome>, SourceError> {
     let server = source.pool.known_schema().map(|schema| schema.server.clone()).unwrap_or_default();
     let at_once = need_not_wait(source.app.database.backend, &server);
     let mut outcomes = all_busy(rows.len());
-    // The whole was tried.
+    // The whole batch was tried already.
     let mut parts = Parts::halves_of(rows.len(), at_once);
     while let Some(part) = parts.next() {
         match in_one(source, change, &rows[part.clone()], at_once).await {
@@ -195,7 +199,7 @@ async fn in_halves<C: Change>(source: &Source, change: &C, rows: &[C::Row]) -> R
                 drop(outcomes.splice(part, of_part));
             }
             Err(error) if error.kind == SourceErrorKind::Locked => parts.waited(part),
-            // What was committed stands; the rest has its turn again.
+            // Committed parts stay committed; the caller tries the rest again.
             Err(error) if parts.written > 0 => {
                 tracing::debug!(reason = error.reason, "the rest of a batch is left for later");
                 break;
@@ -210,10 +214,10 @@ async fn in_halves<C: Change>(source: &Source, change: &C, rows: &[C::Row]) -> R
 struct Parts {
     untried: VecDeque<Range<usize>>,
     rows: usize,
-    /// A part that is locked costs no wait.
+    /// A locked part costs no wait.
     at_once: bool,
     waits: u32,
-    /// Rows of the parts that were free.
+    /// Number of rows in the parts that were free.
     written: usize,
 }
 
@@ -222,7 +226,7 @@ impl Parts {
         Self { untried: halves(0..rows).into(), rows, at_once, waits: 0, written: 0 }
     }
 
-    /// Returns the part to try now: a large one before a small one, so that what is free waits for few that are not.
+    /// Returns the part to try now: large parts before small ones, so that free rows wait for few locked ones.
     fn next(&mut self) -> Option<Range<usize>> {
         if self.at_once {
             return self.untried.pop_front();
@@ -236,21 +240,21 @@ impl Parts {
         }
     }
 
-    /// A row of this part is locked.
+    /// Records that a row of this part is locked.
     fn waited(&mut self, part: Range<usize>) {
         self.waits += 1;
         self.untried.extend(halves(part));
     }
 }
 
-/// Returns the two halves of a part; of a single row there are none.
+/// Returns the two halves of a part; none for a single row.
 fn halves(part: Range<usize>) -> Vec<Range<usize>> {
     let middle = part.start + part.len() / 2;
     if part.len() < 2 { Vec::new() } else { vec![part.start..middle, middle..part.end] }
 }
 
-/// Whether the server knows `SKIP LOCKED`. MariaDB from 10.6 on does, too: there not to wait says the same, and takes no
-/// other right than the change.
+/// Returns whether to use `SKIP LOCKED`. MariaDB supports it from 10.6 on, too, but not waiting gives the same result
+/// there and needs no right other than that to change rows.
 fn skips_locked(backend: Backend, server: &str) -> bool {
     match backend {
         Backend::Postgres => true,
@@ -259,12 +263,12 @@ fn skips_locked(backend: Backend, server: &str) -> bool {
     }
 }
 
-/// Whether the server takes 0 for the seconds to wait.
+/// Returns whether the server accepts 0 as the seconds to wait.
 fn need_not_wait(backend: Backend, server: &str) -> bool {
     backend == Backend::MySql && server.starts_with("MariaDB") && version(server) >= (10, 3)
 }
 
-/// `MariaDB 10.11.6` → 10, 11.
+/// Returns `(10, 11)` for `MariaDB 10.11.6`.
 fn version(server: &str) -> (u32, u32) {
     let mut numbers = server.rsplit(' ').next().unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
@@ -299,7 +303,7 @@ mod tests {
         assert_eq!(halves(0..5), [0..2, 2..5]);
         assert_eq!(halves(3..5), [3..4, 4..5]);
         assert!(halves(3..4).is_empty() && halves(3..3).is_empty());
-        // Down to the rows, each once.
+        // The parts end with every row once.
         let (mut parts, mut rows) = (Parts::halves_of(11, true), Vec::new());
         while let Some(part) = parts.next() {
             match part.len() {
@@ -311,7 +315,7 @@ mod tests {
         assert_eq!(rows, (0..11).collect::<Vec<_>>());
     }
 
-    /// What is tried where these rows are locked, and whether it was free.
+    /// Returns the parts that are tried if these rows are locked, and whether each was free.
     fn tried(rows: usize, at_once: bool, locked: impl Fn(usize) -> bool) -> Vec<(Range<usize>, bool)> {
         let (mut parts, mut tried) = (Parts::halves_of(rows, at_once), Vec::new());
         while let Some(part) = parts.next() {
@@ -338,7 +342,7 @@ mod tests {
             assert!(written(&tried[..2]) >= 250, "row {locked}: {tried:?}");
             assert!(waits <= 4 && written(&tried) >= 437, "row {locked}: {tried:?}");
         }
-        // A few rows are told apart at once.
+        // Among few rows, the locked one is isolated quickly.
         assert_eq!(written(&tried(8, false, |row| row == 3)), 7);
     }
 

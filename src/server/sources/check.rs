@@ -1,4 +1,4 @@
-//! What `check` says of one application: tables, rights, clock. Changes nothing.
+//! The report of `check` about one application: tables, rights, clock. Changes nothing.
 
 use chrono::{DateTime, Utc};
 
@@ -17,7 +17,7 @@ use super::{
     sql,
 };
 
-/// Everything that `check` prints of one application.
+/// Returns everything that `check` prints about one application.
 pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
     let mut session = source.session().await?;
     let schema = session.schema.clone();
@@ -29,18 +29,18 @@ pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
     let mut session = source.session().await?;
     let unencrypted = unencrypted(&mut session).await;
     let unencrypted = session.end(unencrypted).await?;
-    let look = source.poll().await?;
+    let seen = source.poll().await?;
 
     let mut tables = Vec::new();
     for table in Table::ALL {
         tables.push(report(source, &schema, table).await?);
     }
-    let failures = look.failures.here().map(Vec::as_slice).unwrap_or_default();
+    let failures = seen.failures.here().map(Vec::as_slice).unwrap_or_default();
     let newest = failures.iter().filter_map(|feed| feed.newest.as_ref()).max_by_key(|stamp| stamp.at);
-    let of_markers = look.markers.here().into_iter().flatten().filter_map(|marker| marker.feed_uri.clone());
+    let of_markers = seen.markers.here().into_iter().flatten().filter_map(|marker| marker.feed_uri.clone());
     let newest_failure = newest.cloned();
     let feeds = of_markers.chain(failures.iter().filter_map(|feed| feed.uri.clone())).collect();
-    let hazards = marker_hazards(&look).into_iter().chain(look.hazards).collect();
+    let hazards = marker_hazards(&seen).into_iter().chain(seen.hazards).collect();
     Ok(CheckReport {
         newest_failure,
         feeds,
@@ -51,13 +51,13 @@ pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
         time_zone,
         unencrypted,
         tables,
-        retry_refused: look.retry_refused,
+        retry_refused: seen.retry_refused,
     })
 }
 
-/// Markers that no consumer can go on from, in words.
-fn marker_hazards(look: &Poll) -> Vec<String> {
-    let markers = look.markers.here().filter(|_| look.marker_gap.is_none()).into_iter().flatten();
+/// Returns, in words, the markers that no consumer can continue from.
+fn marker_hazards(seen: &Poll) -> Vec<String> {
+    let markers = seen.markers.here().filter(|_| seen.marker_gap.is_none()).into_iter().flatten();
     let faults: Vec<(&Marker, MarkerFault<'_>)> =
         markers.filter_map(|marker| Some((marker, marker.fault()?))).collect();
     let told = |fits: fn(&MarkerFault<'_>) -> bool, what: &str| {
@@ -82,7 +82,7 @@ fn marker_hazards(look: &Poll) -> Vec<String> {
     .collect()
 }
 
-/// The server's clock, and the zones of the session and the server in words.
+/// Returns the server's clock, and the time zones of the session and the server in words.
 async fn clock_and_zone(session: &mut Session<'_>) -> Result<(Option<DateTime<Utc>>, String), SourceError> {
     let app = session.link.app;
     let statement = session.link.statement(match app.database.backend {
@@ -101,7 +101,8 @@ async fn clock_and_zone(session: &mut Session<'_>) -> Result<(Option<DateTime<Ut
     Ok((clock, format!("{}; configured {}", row.text().unwrap_or_default(), app.info.time_zone)))
 }
 
-/// Why a connection is not encrypted that should be where the server can.
+/// Returns why the connection is not encrypted although `tls` is "preferred". `None` if it is encrypted, or if another
+/// setting applies.
 async fn unencrypted(session: &mut Session<'_>) -> Result<Option<String>, SourceError> {
     let database = &session.link.app.database;
     let cipher = match database.backend {
@@ -137,7 +138,7 @@ async fn report(source: &Source, schema: &Schema, table: Table) -> Result<TableR
     if let Ok(found) = &readable {
         report.rows = match count(source, &found.name).await {
             Ok(rows) => Some(rows),
-            // Too long a table to be counted in time is no reason to say nothing of the others.
+            // A table too long to be counted in time must not prevent the report of the others.
             Err(error) if error.kind == SourceErrorKind::TimedOut => None,
             Err(error) => return Err(error),
         };
@@ -159,7 +160,8 @@ async fn count(source: &Source, table: &str) -> Result<u64, SourceError> {
     Ok(session.end(row).await?.count())
 }
 
-/// Whether the account may insert, update and delete. UPDATE on the columns that a retry writes counts as such.
+/// Returns whether the account may insert, update and delete. UPDATE on the columns that a retry writes counts as
+/// UPDATE on the table.
 async fn rights(session: &mut Session<'_>, schema: &Schema, table: Table) -> Result<[bool; 3], SourceError> {
     let columns_updatable = match table {
         Table::FailedEvents => schema.found(table).and_then(|columns| columns.found("retries")),

@@ -1,7 +1,7 @@
-//! Times between a database's text and an instant, both ways.
+//! Conversion of times between a database's text and an instant, in both directions.
 //!
-//! Nothing here can panic, whatever stands in a column or a URL: arithmetic is checked, and what lies outside of the
-//! years 1 to 9999 has a text, but no instant.
+//! Nothing here can panic, whatever a column or a URL contains: arithmetic is checked, and a time outside of the years
+//! 1 to 9999 has a text, but no instant.
 
 use chrono::{DateTime, Datelike, Days, FixedOffset, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -10,7 +10,8 @@ use crate::model::Stamp;
 
 use super::schema::ColumnKind;
 
-/// The time that a database printed. A text that is no time of the years 1 to 9999 keeps its text and has no instant.
+/// Returns the time that a database printed. A text that is not a time of the years 1 to 9999 keeps its text and has no
+/// instant.
 pub(super) fn stamp(zone: Tz, kind: ColumnKind, text: String) -> Stamp {
     let at = instant(zone, kind, &text).filter(|at| (1..=9999).contains(&at.year()));
     Stamp { text, at }
@@ -56,8 +57,8 @@ fn parse(text: &str) -> Option<NaiveDateTime> {
         .or_else(|| Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.into()))
 }
 
-/// The instant of a local time. An hour that comes twice means its first coming; a time that is skipped means what a
-/// clock shows that was not put forward.
+/// Returns the instant of a local time. A time in an hour that occurs twice means its first occurrence; a skipped time
+/// is read with the offset before the clock was put forward.
 pub(super) fn from_local(zone: Tz, naive: NaiveDateTime) -> DateTime<Utc> {
     match zone.from_local_datetime(&naive) {
         LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at.to_utc(),
@@ -70,13 +71,13 @@ pub(super) fn from_local(zone: Tz, naive: NaiveDateTime) -> DateTime<Utc> {
     }
 }
 
-/// What clocks show there at an instant.
+/// Returns the local time in a zone at an instant.
 fn local(zone: Tz, at: DateTime<Utc>) -> NaiveDateTime {
     let naive = at.naive_utc();
     naive.checked_add_offset(zone.offset_from_utc_datetime(&naive).fix()).unwrap_or(naive)
 }
 
-/// The nearest time of the years 1 to 9999: what lies beyond them no database reads.
+/// Returns the nearest time of the years 1 to 9999: not every database reads times outside of these.
 fn in_bounds(naive: NaiveDateTime) -> NaiveDateTime {
     match naive.year() {
         ..1 => NaiveDate::from_ymd_opt(1, 1, 1).map_or(naive, NaiveDateTime::from),
@@ -85,7 +86,7 @@ fn in_bounds(naive: NaiveDateTime) -> NaiveDateTime {
     }
 }
 
-/// How a column of this kind holds an instant; the nearest one that it can hold.
+/// Returns how a column of this kind holds an instant, or the nearest instant that it can hold.
 pub(super) fn key(zone: Tz, kind: ColumnKind, at: DateTime<Utc>) -> String {
     const BLANK: &str = "%Y-%m-%d %H:%M:%S%.6f";
     match kind {
@@ -103,12 +104,12 @@ pub(super) fn key(zone: Tz, kind: ColumnKind, at: DateTime<Utc>) -> String {
     }
 }
 
-/// The day on which an instant falls, where the application is.
+/// Returns the day of an instant in the application's zone.
 pub(super) fn day(zone: Tz, at: DateTime<Utc>) -> NaiveDate {
     local(zone, at).date()
 }
 
-/// When a day begins there.
+/// Returns when a day begins in the zone.
 pub(super) fn beginning(zone: Tz, day: NaiveDate) -> DateTime<Utc> {
     from_local(zone, day.into())
 }
@@ -130,9 +131,9 @@ mod tests {
         let read = |text: &str| stamp(BERLIN, ColumnKind::Local, text.into()).at;
         assert_eq!(read("2026-07-01 12:00:00"), Some(utc("2026-07-01T10:00:00Z")));
         assert_eq!(read("2026-01-01 12:00:00.000001"), Some(utc("2026-01-01T11:00:00.000001Z")));
-        // The hour that comes twice: its first coming.
+        // The hour that occurs twice: its first occurrence.
         assert_eq!(read("2026-10-25 02:30:00"), Some(utc("2026-10-25T00:30:00Z")));
-        // The hour that is skipped: as a clock that was not put forward.
+        // The skipped hour: as on a clock that was not put forward.
         assert_eq!(read("2026-03-29 02:30:00"), Some(utc("2026-03-29T01:30:00Z")));
     }
 
@@ -196,7 +197,7 @@ mod tests {
             }
             assert!(day(zone, DateTime::<Utc>::MIN_UTC) <= day(zone, DateTime::<Utc>::MAX_UTC));
         }
-        // In the first year in UTC, and not any more where clocks are behind it.
+        // In year 1 in UTC, but before it where clocks are behind UTC.
         assert_eq!(key(far_west, ColumnKind::Local, utc("0001-01-01T00:00:00Z")), "0001-01-01 00:00:00.000000");
     }
 

@@ -1,8 +1,8 @@
 //! Connections and sessions: a small pool, growing pauses while a database is down, and a timeout on everything.
 //!
-//! The pool is our own because of what pages need: the real reason of a failed connection at once (not a "pool timed
-//! out" later), and no connection ever used again after a timeout or a request that went away half way. A connection
-//! comes back to the pool only when its transaction was ended; everything else drops it.
+//! The console has its own pool because pages need the real reason of a failed connection at once (not a later "pool
+//! timed out"), and because no connection may be used again after a timeout or a request cancelled half way. A
+//! connection returns to the pool only after its transaction was ended; otherwise it is dropped.
 
 use std::{
     collections::VecDeque,
@@ -39,55 +39,55 @@ use super::{
     sqlite,
 };
 
-/// A row of an answer: every column as text, `None` for NULL. What is no UTF-8 is replaced, never refused.
+/// A row of an answer: every column as text, `None` for NULL. Bytes that are not UTF-8 are replaced, never refused.
 #[derive(Debug, Default)]
 pub(super) struct Record(VecDeque<Option<String>>);
 
 impl Record {
-    /// The next column.
+    /// Takes the next column.
     pub fn text(&mut self) -> Option<String> {
         self.0.pop_front().flatten()
     }
 
-    /// The next column as what names something or is one line: a feed's address, an event's id, a title. One of more than
-    /// [`KEY_CHARS`] characters ends in an ellipsis.
+    /// Takes the next column as a name or a single line: a feed's address, an event's id, a title. A text of more than
+    /// [`KEY_CHARS`] characters is cut and ends in an ellipsis.
     pub fn key(&mut self) -> Option<String> {
         let text = self.text()?;
-        // No text of fewer bytes has so many characters.
+        // A text with fewer bytes cannot have that many characters.
         Some(if text.len() > KEY_CHARS as usize { shortened(&text, KEY_CHARS as usize) } else { text })
     }
 
-    /// The next column as a number of any width; `None` for NULL and for what is no number.
+    /// Takes the next column as a number of any width; `None` for NULL and for anything that is not a number.
     pub fn number<N: std::str::FromStr>(&mut self) -> Option<N> {
         self.text()?.trim().parse().ok()
     }
 
-    /// Whether the next column is a number; takes none.
+    /// Returns whether the next column is a number, without taking it.
     pub fn begins_with_a_number(&self) -> bool {
         self.0.front().and_then(Option::as_deref).is_some_and(|text| text.trim().parse::<i128>().is_ok())
     }
 
-    /// The next column as a count.
+    /// Takes the next column as a count; 0 if it is not a number.
     pub fn count(&mut self) -> u64 {
         self.number().unwrap_or(0)
     }
 }
 
-/// How a row of an answer is taken up.
+/// A type that a row of an answer is read as.
 pub(super) trait FromRow: Sized {
     /// # Errors
-    /// A column cannot be read, and this kind of answer must not lose one.
+    /// Fails if a column cannot be read and this kind of row must not lose one.
     fn from_row<R>(row: &R) -> Result<Self, sqlx::Error>
     where
         R: Row,
         usize: ColumnIndex<R>,
         for<'r> Option<Vec<u8>>: Decode<'r, R::Database>;
 
-    /// Returns the bytes of its values.
+    /// Returns the number of bytes of its values.
     fn bytes(&self) -> usize;
 }
 
-/// A row of an answer as bytes, for copies: what cannot be read is an error, not an empty column.
+/// A row of an answer as bytes, for copies: a column that cannot be read is an error, not empty.
 #[derive(Debug, Default)]
 pub(super) struct Raw(pub Vec<Option<Vec<u8>>>);
 
@@ -131,9 +131,9 @@ impl FromRow for Record {
     }
 }
 
-/// A statement with its parameters as the driver takes it. The text holds quoted names of known tables and columns and
-/// placeholders, never a value: see [`super::sql`]. `$unsigned` makes of an unsigned number what the driver can bind, and
-/// `$bytes` of the bytes of a whole row's value.
+/// Builds the driver's query from a statement with its parameters. The text contains quoted names of known tables and
+/// columns and placeholders, never a value: see [`super::sql`]. `$unsigned` converts an unsigned number, and `$bytes`
+/// the bytes of a whole row's value, into a type that the driver can bind.
 macro_rules! bound {
     ($statement:expr, $unsigned:expr, $bytes:expr) => {{
         let Statement { text, binds, .. } = $statement;
@@ -166,7 +166,8 @@ impl Connection {
         })
     }
 
-    /// Whether it is still one to the database at the application's address, as far as that can be told without asking it.
+    /// Returns whether this is still a connection to the database at the application's address, as far as this is known
+    /// without a query.
     fn is_of(&self, app: &Application) -> bool {
         match self {
             Connection::MySql(_) | Connection::Postgres(_) => true,
@@ -174,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// The statements that begin a transaction.
+    /// Returns the statements that begin a transaction.
     fn beginning(&mut self, purpose: Purpose) -> String {
         match (self, purpose) {
             (Connection::MySql(open), Purpose::Read) => open.beginning_to_read(),
@@ -204,8 +205,8 @@ impl Connection {
         }
     }
 
-    /// The first rows of an answer, up to about so many bytes, and whether these are all. What comes behind them is read
-    /// and thrown away.
+    /// Returns the first rows of an answer, up to about `bytes` bytes, and whether these are all. Further rows are read
+    /// and discarded.
     async fn fetch_within<A: FromRow>(
         &mut self,
         statement: Statement,
@@ -238,8 +239,8 @@ impl Connection {
         })
     }
 
-    /// What ends a statement that nobody waits for any more, where the server would not do that by itself: PostgreSQL
-    /// and SQLite always do, of MySQL only newer versions.
+    /// Returns what stops a statement whose request was cancelled, if the server may not stop it itself: PostgreSQL and
+    /// SQLite always do, MySQL only in newer versions.
     fn stopper(&self) -> Option<Stopper> {
         match self {
             Connection::MySql(open) => Some(open.stopper()),
@@ -259,7 +260,7 @@ where
     rows.and_then(|row| std::future::ready(A::from_row(&row))).try_collect().await
 }
 
-/// Takes up the first rows of an answer, at least one and no more once they hold `bytes`; says whether these are all.
+/// Returns the first rows of an answer, at least one and no more once they hold `bytes`, and whether these are all.
 async fn collect_within<A, R>(
     rows: impl Stream<Item = Result<R, sqlx::Error>>,
     bytes: usize,
@@ -284,8 +285,8 @@ where
     Ok((kept, whole))
 }
 
-/// PostgreSQL is given every value of a whole row as the text that it printed. A value that came from another kind of
-/// database, or was damaged, is refused by it.
+/// PostgreSQL gets every value of a whole row as the text that it printed. It refuses a value that was damaged or came
+/// from another kind of database.
 fn printed(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned())
 }
@@ -306,31 +307,31 @@ enum Purpose {
     Write,
 }
 
-/// A connection under the application's timeouts, whose errors are sentences.
+/// A connection under the application's timeouts. Its errors are sentences for users.
 pub(super) struct Link<'a> {
     pub app: &'a Application,
     connection: Connection,
     purpose: Purpose,
-    /// It timed out or was lost: of no use any more.
+    /// It timed out or was lost, and must not be used any more.
     broken: bool,
-    /// The schema turned out to be another one than was read.
+    /// The schema turned out to differ from the one that was read.
     schema_changed: bool,
-    /// `None` for polls, which have a rhythm of their own.
+    /// Counter of statements. `None` for polls, which run on their own schedule.
     counted: Option<Arc<AtomicU64>>,
 }
 
 impl Link<'_> {
-    /// Rows of a statement.
+    /// Returns the rows of a statement.
     pub async fn rows(&mut self, statement: Statement) -> Result<Vec<Record>, SourceError> {
         self.answer(statement).await
     }
 
-    /// Rows of a statement, byte by byte.
+    /// Returns the rows of a statement as bytes.
     pub async fn raw_rows(&mut self, statement: Statement) -> Result<Vec<Raw>, SourceError> {
         self.answer(statement).await
     }
 
-    /// The first rows of a statement, up to about so many bytes, and whether these are all.
+    /// Returns the first rows of a statement, up to about `bytes` bytes, and whether these are all.
     pub async fn rows_within<A: FromRow>(
         &mut self,
         statement: Statement,
@@ -354,12 +355,12 @@ impl Link<'_> {
         self.checked(answer)
     }
 
-    /// The first row of a statement that always has one.
+    /// Returns the first row of a statement that always has one.
     pub async fn row(&mut self, statement: Statement) -> Result<Record, SourceError> {
         Ok(self.rows(statement).await?.into_iter().next().unwrap_or_default())
     }
 
-    /// Runs a statement that changes rows; answers how many it found.
+    /// Runs a statement that changes rows; returns how many it found.
     pub async fn execute(&mut self, statement: Statement) -> Result<u64, SourceError> {
         self.count();
         let answer = limited(patience(self.app), self.connection.stopper(), self.connection.execute(statement)).await;
@@ -373,9 +374,9 @@ impl Link<'_> {
         self.checked(answer)
     }
 
-    /// Begins a transaction, which is the test whether the connection is alive: no longer than connecting may take.
+    /// Begins a transaction, within the connect timeout: this tests whether the connection is alive.
     async fn begin(&mut self, text: &str) -> Result<(), SourceError> {
-        // SQLite is in this process; what beginning waits for there is another program's lock.
+        // SQLite runs in this process; there, beginning only waits for another program's lock.
         if self.app.database.backend == Backend::Sqlite {
             return self.command(text).await;
         }
@@ -388,7 +389,7 @@ impl Link<'_> {
         self.checked(answer)
     }
 
-    /// Why encrypting failed, where that was tried and given up.
+    /// Returns why encryption failed, if it was tried and given up.
     pub fn encryption_failed(&self) -> Option<&str> {
         match &self.connection {
             Connection::MySql(open) => open.encryption_failed.as_deref(),
@@ -397,7 +398,7 @@ impl Link<'_> {
         }
     }
 
-    /// A statement for this database.
+    /// Returns a statement for this database.
     pub fn statement(&self, text: impl Into<String>) -> Statement {
         Statement::new(self.app.database.backend, text)
     }
@@ -412,7 +413,8 @@ impl Link<'_> {
             Some(Err(error)) => {
                 self.broken |= fault::ends_connection(&error);
                 let mut told = fault::statement(self.app, &error);
-                // Whoever only reads waits as long as a statement may take, whatever for.
+                // A transaction that only reads waits for a lock as long as a statement may take: this is a statement
+                // timeout.
                 if told.kind == SourceErrorKind::Locked && self.purpose == Purpose::Read {
                     told = fault::statement_timeout(self.app);
                 }
@@ -424,13 +426,14 @@ impl Link<'_> {
     }
 }
 
-/// The server ends a statement by itself after the timeout; where it does not (MySQL 5.6, a dead network), we stop
-/// waiting a little later.
+/// Returns how long to wait for a statement. The server itself ends it after the timeout; if it does not (MySQL 5.6, a
+/// dead network), the console stops waiting a little later.
 fn patience(app: &Application) -> Duration {
     app.statement_timeout + Duration::from_millis(500)
 }
 
-/// Waits so long for a statement. If it takes longer, or if the request that waits goes away, the statement is stopped.
+/// Waits at most `limit` for a statement. If it takes longer, or if the waiting request is cancelled, the statement is
+/// stopped.
 async fn limited<T>(limit: Duration, stopper: Option<Stopper>, work: impl Future<Output = T>) -> Option<T> {
     let answer = timeout(limit, work).await.ok()?;
     if let Some(stopper) = stopper {
@@ -439,34 +442,34 @@ async fn limited<T>(limit: Duration, stopper: Option<Stopper>, work: impl Future
     Some(answer)
 }
 
-/// What is kept between sessions.
+/// The state that is kept between sessions.
 pub(super) struct Pool {
     permits: Semaphore,
-    /// The place of a look, beyond those of the pages: pages that wait for a busy database must not make it look down.
-    look: Semaphore,
+    /// Separate permit for polls: pages that wait for a busy database must not make it appear down.
+    poll_session: Semaphore,
     state: Mutex<State>,
-    /// Statements that pages, scripts and operations sent, the beginnings and ends of transactions among them.
+    /// Number of statements that pages, scripts and operations have sent, with the beginnings and ends of transactions.
     statements: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Connections that are not in use, each with when it was put back, the last one last.
+    /// Unused connections, each with the time when it was put back, the latest last.
     idle: Vec<(Connection, Instant)>,
     schema: Option<Arc<Schema>>,
     down: Option<Down>,
 }
 
-/// The database did not let us in.
+/// The last attempt to connect failed.
 struct Down {
     error: SourceError,
     failures: u32,
-    /// Until then the remembered error is the answer.
+    /// Until then, requests get the remembered error.
     until: Instant,
 }
 
-/// How long a connection is kept that nobody uses. The last one put back is used first, so those of a busy minute go
-/// and the one of the polls stays.
+/// How long an unused connection is kept. The one put back last is used first, so that those of a busy minute expire
+/// and the one that polls use remains.
 const IDLE_LASTS: Duration = Duration::from_secs(60);
 
 /// The longest pause between two attempts to connect.
@@ -475,50 +478,52 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 impl Pool {
     pub fn new(app: &Application) -> Self {
         let permits = Semaphore::new(app.pool_size.max(1) as usize);
-        Self { permits, look: Semaphore::new(1), state: Mutex::default(), statements: Arc::default() }
+        Self { permits, poll_session: Semaphore::new(1), state: Mutex::default(), statements: Arc::default() }
     }
 
-    /// A session in a read-only transaction. While the database is down, answers at once with the last error.
+    /// Returns a session in a read-only transaction. While the database is down, returns the last error at once.
     pub async fn read<'a>(&'a self, app: &'a Application) -> Result<Session<'a>, SourceError> {
         self.session(app, self.free(app).await?, Purpose::Read, false).await
     }
 
-    /// The same for a look: tries to connect even during a pause, and waits for no page, only for another look.
-    pub async fn look<'a>(&'a self, app: &'a Application) -> Result<Session<'a>, SourceError> {
-        let permit = self.look.acquire().await.map_err(|_| fault::busy(app))?;
+    /// Returns a read-only session for a poll: it tries to connect even during a pause, and waits only for another
+    /// poll, never for pages.
+    pub async fn poll_session<'a>(&'a self, app: &'a Application) -> Result<Session<'a>, SourceError> {
+        let permit = self.poll_session.acquire().await.map_err(|_| fault::busy(app))?;
         self.session(app, permit, Purpose::Read, true).await
     }
 
-    /// A session in a transaction that may write.
+    /// Returns a session in a transaction that may write.
     pub async fn write<'a>(&'a self, app: &'a Application) -> Result<Session<'a>, SourceError> {
         self.session(app, self.free(app).await?, Purpose::Write, false).await
     }
 
-    /// The schema as last read, if it was.
+    /// Returns the schema as last read; `None` if it was not read.
     pub fn known_schema(&self) -> Option<Arc<Schema>> {
         self.state().schema.clone()
     }
 
-    /// Whether no connection could be made when that was last tried.
+    /// Returns whether the last attempt to connect failed.
     pub fn is_down(&self) -> bool {
         self.state().down.is_some()
     }
 
-    /// How many statements pages, scripts and operations have sent so far, with the beginnings and ends of transactions.
+    /// Returns the number of statements that pages, scripts and operations have sent so far, with the beginnings and
+    /// ends of transactions.
     pub fn statements(&self) -> u64 {
         self.statements.load(Relaxed)
     }
 
-    /// Makes the next session read the schema anew.
+    /// Makes the next session read the schema again.
     pub fn forget_schema(&self) {
         self.state().schema = None;
     }
 
-    /// Waits for its turn among the pages.
+    /// Waits for a connection's permit, in turn with pages, scripts and operations.
     async fn free<'a>(&'a self, app: &Application) -> Result<SemaphorePermit<'a>, SourceError> {
         match timeout(app.connect_timeout, self.permits.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
-            // The semaphore is never closed; either way there is no connection to be had.
+            // The semaphore is never closed; in either case, no connection is available.
             Ok(Err(_)) | Err(_) => Err(fault::busy(app)),
         }
     }
@@ -544,7 +549,7 @@ impl Pool {
         Ok(Session { pool: self, link, schema, _permit: permit })
     }
 
-    /// A connection in a new transaction. Beginning it is the test whether a kept connection is still alive.
+    /// Returns a connection in a new transaction. Beginning it tests whether a kept connection is still alive.
     async fn begun<'a>(
         &self,
         app: &'a Application,
@@ -572,8 +577,8 @@ impl Pool {
             match link.begin(&beginning).await {
                 Ok(()) => return Ok(link),
                 Err(error) if !(was_kept && link.broken) => return Err(error),
-                // It died while it was not in use, so the others did, too: to try each would take as many timeouts. And
-                // the server may have come back with another schema.
+                // It died while unused, so the other idle ones probably did, too: trying each would take as many
+                // timeouts. And the server may be up again with another schema.
                 Err(_) => {
                     let dead = std::mem::take(&mut self.state().idle);
                     drop(dead);
@@ -609,7 +614,7 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is a single assignment: a panic elsewhere leaves it whole.
+        // Every change of the state is a single assignment: a panic elsewhere leaves it consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -628,7 +633,7 @@ async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
     }
 }
 
-/// A transaction on one connection, and the schema it finds. Dropped without [`Session::end`], its connection is closed.
+/// A transaction on one connection, and the schema for it. Dropped without [`Session::end`], it closes the connection.
 pub(super) struct Session<'a> {
     pool: &'a Pool,
     pub link: Link<'a>,
@@ -637,7 +642,7 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Ends a transaction that only read, keeps the connection where it is sound, and passes the outcome on.
+    /// Rolls the transaction back, keeps the connection if it still works, and returns the outcome unchanged.
     pub async fn end<T>(mut self, outcome: Result<T, SourceError>) -> Result<T, SourceError> {
         if self.link.schema_changed {
             self.pool.forget_schema();
@@ -659,7 +664,7 @@ impl Session<'_> {
         let mut state = self.pool.state();
         state.idle.push((self.link.connection, Instant::now()));
         let unused: Vec<_> = state.idle.extract_if(.., |(_, since)| since.elapsed() > IDLE_LASTS).collect();
-        // Closing them is not done under the lock.
+        // Connections are closed after the lock is released.
         drop(state);
         drop(unused);
     }

@@ -1,9 +1,9 @@
-//! Removing failed events, in two steps: they are read whole, and once their copies are safe they are deleted. What is too long
-//! to be held in memory a few times is not copied, and stays.
+//! Deletes failed events in two steps: they are read in full, and once their copies are safe they are deleted. Events
+//! too long to be held in memory a few times are not copied, and not deleted.
 //!
-//! The second step deletes only what is still as it was copied, and with an event the rows of the retry log that were
-//! copied with it: those of exactly its feed address and event id, and only when no other failed event has that pair, as
-//! the consumer counts them (it finds, updates and deletes by the pair). One transaction a batch.
+//! The second step deletes only rows that still equal their copies, each with its copied rows of the retry log: those
+//! of exactly its feed address and event id, and only if no other failed event has that pair, because the consumer
+//! finds, updates and deletes by the pair. One transaction per batch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,28 +25,28 @@ use super::{
     whole::{self, WholeColumn},
 };
 
-/// Ids that one statement names.
+/// Most ids in one statement.
 const CHUNK: usize = 200;
 
-/// A feed's address and an event's id, byte by byte.
+/// A feed's address and an event's id, as bytes.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
 
-/// What an event may hold to be copied, in all its columns and with its retry log. Consumers cut errors at 4,000 characters; of a
-/// longer row several copies are in memory at a time.
+/// Most bytes of an event that is copied, in all its columns and with its retry log. Consumers cut errors at 4,000
+/// characters; several copies of a longer row would be in memory at a time.
 pub const LONGEST_EVENT: u64 = 8 << 20;
 
-/// What was copied of failed events.
+/// Copies of failed events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
-    /// Rows that are not there are not in it.
+    /// By id; missing rows are left out.
     pub events: BTreeMap<RowId, WholeEvent>,
-    /// Of how many of the ids, from the first on, this is the answer.
+    /// Number of ids, from the first on, that this answer covers.
     pub taken: usize,
-    /// Those that hold too much to be copied.
+    /// Rows too long to be copied.
     pub too_long: BTreeMap<RowId, TooLong>,
 }
 
-/// A row that holds more than what is written or copied of it may.
+/// The size of a row that is longer than may be written or copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong {
     pub bytes: u64,
@@ -54,13 +54,13 @@ pub struct TooLong {
 }
 
 impl TooLong {
-    /// What becomes of its row.
+    /// Returns the outcome of its row.
     pub fn outcome(self) -> RowOutcome {
         RowOutcome::TooLong { bytes: self.bytes, limit: self.limit }
     }
 }
 
-/// What may be copied. Lengths are asked of the database first: what is longer is never read.
+/// Most bytes that may be copied. The database is asked for the lengths first: longer rows are never read.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     /// Of an event with its retry log.
@@ -71,7 +71,7 @@ struct Limits {
 
 impl Limits {
     async fn of(session: &mut Session<'_>) -> Result<Self, SourceError> {
-        // A row comes back in one packet, with names and lengths beside its values.
+        // A row is restored in one packet, which also contains names and lengths.
         let packet = packet(session).await?.map_or(u64::MAX, |packet| packet / 2);
         Ok(Self { event: LONGEST_EVENT, row: packet.min(LONGEST_EVENT) })
     }
@@ -85,7 +85,7 @@ impl Limits {
     }
 }
 
-/// Returns what MySQL takes in one packet; `None`: the database has no such limit.
+/// Returns the bytes that MySQL accepts in one packet. `None` if the database has no such limit.
 pub(super) async fn packet(session: &mut Session<'_>) -> Result<Option<u64>, SourceError> {
     if session.link.app.database.backend != Backend::MySql {
         return Ok(None);
@@ -94,8 +94,8 @@ pub(super) async fn packet(session: &mut Session<'_>) -> Result<Option<u64>, Sou
     Ok(session.link.row(statement).await?.number())
 }
 
-/// The first of these failed events as they are now, as many as hold about `most` bytes, but at least one, with the retry log
-/// that would go with them.
+/// Copies the first of these failed events, as many as hold about `most` bytes, but at least one, with the rows of the
+/// retry log that would be deleted with them.
 pub(super) async fn copy(session: &mut Session<'_>, ids: &[RowId], most: usize) -> Result<Copied, SourceError> {
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
@@ -114,7 +114,7 @@ pub(super) async fn copy(session: &mut Session<'_>, ids: &[RowId], most: usize) 
     }
     let beside = same_pairs(session, &table, &rows).await?;
     let logged = logged(session, &table, &rows, &beside).await?;
-    // How much of the retry log goes with an event shows only now.
+    // How much of the retry log belongs to an event is known only now.
     let mut of_log: BTreeMap<RowId, u64> = BTreeMap::new();
     for row in &logged {
         *of_log.entry(row.owner).or_default() += row.bytes;
@@ -140,7 +140,7 @@ pub(super) async fn copy(session: &mut Session<'_>, ids: &[RowId], most: usize) 
         let beside = Beside { ids: others.collect(), all_lower: false };
         events.insert(id, WholeEvent { event, log: Vec::new(), beside });
     }
-    // With fewer rows than were looked at, a pair can have one that stays.
+    // If fewer rows are copied than were read, a row with the same pair may remain, and the log with it.
     let goes = |row: &&Logged| {
         let pair = events.get(&row.owner).and_then(|event| pair_of(&event.event));
         pair.and_then(|pair| beside.get(&pair)).is_some_and(|rows| rows.is_subset(&leaving))
@@ -151,7 +151,8 @@ pub(super) async fn copy(session: &mut Session<'_>, ids: &[RowId], most: usize) 
     Ok(Copied { events, taken, too_long })
 }
 
-/// Returns how many of these rows, from the first on, hold up to `most` bytes; at least one. `None`: it counts for nothing.
+/// Returns how many of these rows, from the first on, hold up to `most` bytes; at least one. Rows with `None` bytes do
+/// not count.
 fn fitting(ids: &[RowId], most: usize, bytes_of: impl Fn(RowId) -> Option<u64>) -> usize {
     let mut used = 0_u64;
     for (place, id) in ids.iter().enumerate() {
@@ -163,7 +164,7 @@ fn fitting(ids: &[RowId], most: usize, bytes_of: impl Fn(RowId) -> Option<u64>) 
     ids.len()
 }
 
-/// Returns the bytes that these rows hold in all their columns, of those that are there.
+/// Returns the bytes that the existing ones of these rows hold in all their columns.
 pub(super) async fn lengths(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -188,7 +189,7 @@ pub(super) async fn lengths(
     Ok(lengths)
 }
 
-/// These rows as they are.
+/// Reads these rows in full.
 pub(super) async fn read_rows(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -206,17 +207,17 @@ pub(super) async fn read_rows(
     Ok(raw.into_iter().filter_map(row).collect())
 }
 
-/// The id in a whole row.
+/// Returns the id in a whole row.
 pub(super) fn id_of(row: &WholeRow) -> Option<RowId> {
     row.text("id")?.trim().parse().ok()
 }
 
-/// The pair that the consumer knows an event by; `None` where a part of it is NULL, which equals nothing.
+/// Returns the pair by which the consumer identifies an event; `None` if a part of it is NULL, which equals nothing.
 pub(super) fn pair_of(row: &WholeRow) -> Option<Pair> {
     Some((row.value("feed_uri")?.to_vec(), row.value("event_id")?.to_vec()))
 }
 
-/// All rows of `failed_events` with the pairs of these rows.
+/// Returns all rows of `failed_events` with the pairs of these rows.
 async fn same_pairs(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -237,22 +238,22 @@ async fn same_pairs(
     Ok(same)
 }
 
-/// The event ids of these pairs, each once.
+/// Returns the event ids of these pairs, each once.
 fn event_ids<'p>(pairs: impl Iterator<Item = &'p Pair>) -> Vec<String> {
     let event_ids: BTreeSet<&[u8]> = pairs.map(|(_, event_id)| event_id.as_slice()).collect();
     event_ids.into_iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect()
 }
 
-/// A row of the retry log that goes with an event.
+/// A row of the retry log that is copied with an event.
 #[derive(Clone, Copy, Debug)]
 struct Logged {
     id: RowId,
-    /// The failed event that takes it along: of several with one pair the first.
+    /// The failed event with which it is copied: the first one if several have the same pair.
     owner: RowId,
     bytes: u64,
 }
 
-/// The rows of the retry log whose pair no other failed event has than these, lowest id first.
+/// Returns the rows of the retry log whose pair no failed event has except these, lowest id first.
 async fn logged(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -281,8 +282,8 @@ async fn logged(
     Ok(logged)
 }
 
-/// The rows with these event ids: each with its pair and, where it is asked for, the bytes that it holds. One without a pair is
-/// left out.
+/// Returns the rows with these event ids, each with its pair and, if `length` is given, the bytes that it holds. Rows
+/// without a pair are left out.
 pub(super) async fn keys(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -310,7 +311,7 @@ pub(super) async fn keys(
     Ok(rows.into_iter().filter_map(key).collect())
 }
 
-/// Puts rows of the retry log beside the events that own them.
+/// Adds rows of the retry log to the events that own them.
 async fn add_log(
     session: &mut Session<'_>,
     events: &mut BTreeMap<RowId, WholeEvent>,
@@ -336,7 +337,7 @@ async fn add_log(
     Ok(())
 }
 
-/// Deletes the rows that are as their copies say and have the retries that were seen.
+/// Deletes the rows that equal their copies and have the retries that the user saw.
 pub(super) struct Discard<'a> {
     pub copies: &'a BTreeMap<RowId, WholeEvent>,
 }
@@ -358,7 +359,7 @@ async fn delete_all(
     rows: &[DiscardRow],
     copies: &BTreeMap<RowId, WholeEvent>,
 ) -> Result<Vec<RowOutcome>, SourceError> {
-    if let Some(reason) = refused(session, Deed::Discard).await? {
+    if let Some(reason) = refused(session, WriteKind::Discard).await? {
         return Err(fault::not_allowed(session.link.app, &reason));
     }
     let schema = session.schema.clone();
@@ -368,7 +369,7 @@ async fn delete_all(
     let mut leaving = BTreeMap::new();
     for chunk in rows.chunks(CHUNK) {
         let ids: Vec<RowId> = chunk.iter().map(|row| row.id).collect();
-        // One that has grown beyond what is copied is another one than its copy, and is not read.
+        // A row longer than any copy differs from its copy, and is not read.
         let lengths = lengths(session, &table, &columns, &ids).await?;
         let short = |id: &RowId| lengths.get(id).is_some_and(|bytes| *bytes <= LONGEST_EVENT);
         let ids: Vec<RowId> = ids.into_iter().filter(short).collect();
@@ -409,7 +410,7 @@ fn retries_of(row: &WholeRow) -> Option<i64> {
     row.text("retries")?.trim().parse().ok()
 }
 
-/// Deletes rows while they have these retries; answers those that did not any more.
+/// Deletes the rows that still have these retries; returns those that do not.
 async fn delete_rows(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -480,21 +481,21 @@ async fn delete_log<'a>(
     Ok(())
 }
 
-/// What needs a right beyond that of a retry.
+/// A write that needs another right than a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum WriteKind {
     Discard,
     Restore,
 }
 
-/// Why rows cannot be discarded or restored here, as a whole sentence; `None`: they can.
-pub(super) async fn refused(session: &mut Session<'_>, deed: Deed) -> Result<Option<String>, SourceError> {
+/// Returns why rows cannot be discarded or restored here, as a whole sentence; `None` if they can.
+pub(super) async fn refused(session: &mut Session<'_>, write: WriteKind) -> Result<Option<String>, SourceError> {
     let app = session.link.app;
     let name = &app.info.name;
     let schema = session.schema.clone();
-    let (what, right) = match deed {
-        Deed::Discard => ("discarded", "DELETE"),
-        Deed::Restore => ("restored", "INSERT"),
+    let (what, right) = match write {
+        WriteKind::Discard => ("discarded", "DELETE"),
+        WriteKind::Restore => ("restored", "INSERT"),
     };
     if app.info.read_only {
         return Ok(Some(format!("{name} is read-only (read_only in the configuration).")));

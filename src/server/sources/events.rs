@@ -1,4 +1,5 @@
-//! Single failed events: one whole, its long texts, its attempts, its neighbours by event, record and feed.
+//! Reads single failed events: one in full, its long texts, its attempts, and related ones by event, record and feed.
+//! Changes nothing.
 
 use std::{
     cmp::Reverse,
@@ -31,20 +32,21 @@ use super::{
     sql::{self, Statement},
 };
 
-/// Rows with one event id that are given at the most.
+/// Most rows with one event id that are returned.
 const ROWS_OF_EVENT: u32 = 100;
 
-/// Attempts of one event id that are given at the most.
+/// Most attempts of one event id that are returned.
 const ATTEMPTS_OF_EVENT: u32 = 1000;
 
-/// Bytes that are held of an event's attempts: so many as the longest errors that the consumers write take, 4,000 characters
-/// and a payload in a thousand attempts. Of longer ones the newest are told.
+/// Most bytes that are held of an event's attempts: enough for a thousand attempts with a payload and the longest error
+/// that the consumers write, 4,000 characters. If they are longer, only the newest are returned.
 const BYTES_OF_ATTEMPTS: usize = 8 << 20;
 
-/// Rows of the retry log that are counted for one event at the most.
+/// Most rows of the retry log that are counted for one event.
 const ATTEMPTS_COUNTED: u32 = 10_000;
 
-/// One failed event with its attempts. `first_sight`: when its row was seen first, or the time that it had then.
+/// Returns one failed event with its attempts. `first_sight`: when its row was first seen, or the `failed_at` that it
+/// had then.
 pub(super) async fn event(
     session: &mut Session<'_>,
     id: RowId,
@@ -57,7 +59,7 @@ pub(super) async fn event(
     let texts = TextLimit(FailedEvent::TEXT_LIMIT);
     let length = |column: &str| match table.backend {
         Backend::MySql | Backend::Postgres => format!("CHAR_LENGTH({})", table.long_text(column)),
-        // It counts characters up to a NUL only: of a text with one it does not say.
+        // SQLite counts characters only up to a NUL: the length of a text that contains one is NULL here.
         Backend::Sqlite => {
             let text = table.long_text(column);
             format!("CASE WHEN INSTR(CAST({text} AS BLOB), X'00') = 0 THEN LENGTH({text}) END")
@@ -100,13 +102,13 @@ pub(super) async fn event(
     }))
 }
 
-/// How many characters a text has, read whole and counted here.
+/// Returns the number of characters of a text, which is read in full and counted here.
 async fn counted(session: &mut Session<'_>, id: RowId, which: LongText) -> Result<u64, SourceError> {
     let whole = text(session, id, which, 0, u32::MAX).await?.unwrap_or_default();
     Ok(whole.chars().count() as u64)
 }
 
-/// What the retry log has of a failed event: see [`FailedEvent`].
+/// The rows of the retry log for a failed event: see [`FailedEvent`].
 struct Tried {
     attempts: Availability<Vec<Attempt>>,
     attempts_total: u64,
@@ -114,11 +116,11 @@ struct Tried {
     earlier_total: u64,
 }
 
-/// The attempts of a failed event. `since`: those from before are of an earlier failure.
+/// Returns the attempts of a failed event. Those before `since` belong to an earlier failure.
 ///
-/// They are found by the event's id: start scripts rewrite host names in failed_events but not in the retry log. The
-/// same event may have failed on another feed, too: where both addresses are known, only those of the same feed are
-/// this row's, on whatever host.
+/// They are found by event id: start scripts rewrite host names in failed_events but not in the retry log. The same
+/// event may also have failed on another feed: if both addresses are known, only attempts of the same feed, on whatever
+/// host, belong to this row.
 async fn tried(
     session: &mut Session<'_>,
     row: &FailedEventRow,
@@ -135,8 +137,8 @@ async fn tried(
     let (Some(event_id), Some(_)) = (&row.event_id, log.column("event_id")) else {
         return Ok(none(Availability::Here(Vec::new())));
     };
-    // The log has no index on the event's id: it is read through once, for the ids alone, and the texts are then fetched
-    // by their ids. Of rows that are known, and of the few that came since, the primary key is enough.
+    // The log has no index on the event's id: it is scanned once for the ids alone, and the texts are then read by id.
+    // Known rows and the few newer ones are found by the primary key.
     let columns = [log.text("id"), log.text("feed_uri"), log.text("failed_at")].join(", ");
     let id = log.expression("id");
     let mut parts = Vec::new();
@@ -203,7 +205,7 @@ async fn tried(
     })
 }
 
-/// The rows of the retry log with these ids that are there.
+/// Returns the existing rows of the retry log with these ids.
 pub(super) async fn attempts(
     session: &mut Session<'_>,
     ids: &[RowId],
@@ -221,15 +223,17 @@ pub(super) async fn attempts(
     Ok(attempts)
 }
 
-/// Newest rows of the retry log that are looked at where the ledger does not know it yet.
+/// Number of newest rows of the retry log that are read while the ledger does not know the log yet.
 const NEWEST_OF_LOG: i128 = 20_000;
 
-/// Whether an attempt at this time is of the failure that is present since then. One without a time that can be read is.
+/// Returns whether an attempt at this time belongs to the failure that is present since `since`. An attempt without a
+/// readable time does.
 fn is_present(since: Option<DateTime<Utc>>, at: Option<DateTime<Utc>>) -> bool {
     since.zip(at).is_none_or(|(since, at)| at >= since)
 }
 
-/// The newest attempt of the present failure of each of these rows, as far as the end of the retry log tells.
+/// Returns the newest attempt of the present failure of each of these rows, as far as the end of the retry log shows
+/// it.
 pub(super) async fn newest_of_rows(
     session: &mut Session<'_>,
     rows: &[FailedEventRow],
@@ -269,7 +273,7 @@ pub(super) async fn newest_of_rows(
             if is_present(since, *at) || row.surely_present(1 + of_row.clone().count() as u64, false) > 0 {
                 return Some((row.id, *newest));
             }
-            // Clocks may have been set back.
+            // If clocks were set back, an older row may be of the present failure.
             of_row.find(|(_, _, at, _)| is_present(since, *at)).map(|(id, ..)| (row.id, *id))
         })
         .collect();
@@ -306,7 +310,7 @@ async fn newest_attempts(
     Ok(attempts)
 }
 
-/// Whether a row of the retry log is an attempt of a failed event: it has its event id.
+/// Returns whether a row of the retry log is an attempt of a failed event: whether both have the same event id.
 pub(super) async fn is_attempt_of(session: &mut Session<'_>, attempt: RowId, id: RowId) -> Result<bool, SourceError> {
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
@@ -325,7 +329,7 @@ pub(super) async fn is_attempt_of(session: &mut Session<'_>, attempt: RowId, id:
     Ok(!session.link.rows(statement).await?.is_empty())
 }
 
-/// A piece of a long text.
+/// Returns a piece of a long text.
 pub(super) async fn text(
     session: &mut Session<'_>,
     id: RowId,
@@ -345,7 +349,7 @@ pub(super) async fn text(
         LongText::Error | LongText::Attempt(_) => "error_message",
         LongText::Payload => "event_content",
     });
-    // SQLite's text functions stop at a NUL: the piece is cut out here.
+    // SQLite's text functions stop at a NUL, so the piece is cut out here.
     let sqlite = table.backend == Backend::Sqlite;
     let piece = if sqlite {
         format!("CAST({column} AS BLOB)")
@@ -364,7 +368,7 @@ pub(super) async fn text(
     }))
 }
 
-/// The rows with these ids that are in the table, in any order.
+/// Returns the rows with these ids that are in the table, in any order.
 pub(super) async fn rows(
     session: &mut Session<'_>,
     ids: &[RowId],
@@ -375,7 +379,7 @@ pub(super) async fn rows(
     rows_by_id(session, &table, ids, texts).await
 }
 
-/// Every row of `failed_events` with this event id, lowest id first.
+/// Returns the rows of `failed_events` with this event id, lowest id first.
 pub(super) async fn rows_of_event(
     session: &mut Session<'_>,
     event_id: &str,
@@ -383,7 +387,7 @@ pub(super) async fn rows_of_event(
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
     let texts = TextLimit::LIST;
-    // In one statement: these are few, and are found without an index whatever is read of them.
+    // In one statement: there are few rows, and no index helps to find them, whichever columns are read.
     let columns = failed_event_columns(&table, texts);
     let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", table.name));
     statement.equals_key(&table.expression("event_id"), event_id);
@@ -391,12 +395,12 @@ pub(super) async fn rows_of_event(
     read_rows(session, &table, statement, texts).await
 }
 
-/// The rows of the retry log with this event id, oldest first; `None`: no failed event has it.
+/// Returns the rows of the retry log with this event id, oldest first; `None` if no failed event has it.
 ///
-/// One statement: the log's rows, and, unless that is `known`, one more that says whether there is such a failed event. Both
-/// tables are asked for the id itself, since their columns can differ in character set, and could not be compared with each
-/// other. The one row more has the log's own columns, without values: a union of columns that differ in character set is
-/// refused by MariaDB from 11.8 on, and a NULL as text has the connection's.
+/// Normally one statement: the log's rows and, unless the event is `known`, one extra row that shows whether there is
+/// such a failed event. The id is compared with each table separately, because their columns can differ in character
+/// set and then cannot be compared with each other. The extra row has the log's own columns, without values: MariaDB
+/// from 11.8 on refuses a union of columns that differ in character set, and a NULL cast to text has the connection's.
 pub(super) async fn attempts_of_event(
     session: &mut Session<'_>,
     event_id: &str,
@@ -407,7 +411,7 @@ pub(super) async fn attempts_of_event(
     let table = failed_events(app, &schema)?;
     let log = schema.table(Table::RetryLog).map_err(|reason| fault::not_here(app, &reason))?;
     let texts = AttemptTexts { error: FailedEvent::TEXT_LIMIT, payload: Some(FailedEvent::TEXT_LIMIT) };
-    // MySQL wants names of their own for the columns of a sub-select.
+    // MySQL requires distinct names for the columns of a sub-select.
     let named = |columns: [String; ATTEMPT_COLUMNS]| {
         let named = columns.iter().enumerate().map(|(place, column)| format!("{column} AS c{place}"));
         named.collect::<Vec<_>>().join(", ")
@@ -434,7 +438,7 @@ pub(super) async fn attempts_of_event(
             there = true;
         }
     }
-    // An event that left with its log was known a moment ago, and the sign of one can be among the rows that were too many.
+    // A known event may have been deleted with its log meanwhile, and the extra row may be among the rows cut off.
     if if known { attempts.is_empty() } else { !whole && !there } {
         let mut statement = session.link.statement(format!("SELECT 1 FROM {} WHERE ", table.name));
         statement.equals_key(&table.expression("event_id"), event_id).push(" LIMIT 1");
@@ -447,7 +451,7 @@ pub(super) async fn attempts_of_event(
     Ok(there.then_some(attempts))
 }
 
-/// Failed events of the same record, newest id first, and whether the whole table was looked at.
+/// Returns failed events of the same record, newest id first, and whether the whole table was searched.
 pub(super) async fn same_record(
     session: &mut Session<'_>,
     needle: &str,
@@ -468,7 +472,7 @@ pub(super) async fn same_record(
     Ok((rows, !bound.is_some_and(|(_, more)| more)))
 }
 
-/// Appends, as text, how many rows are in a state, of those for which a condition holds.
+/// Appends, as text, the number of rows that are in a state and for which a condition holds.
 pub(super) fn push_count_of(
     statement: &mut Statement,
     app: &Application,
@@ -498,7 +502,7 @@ pub(super) fn push_least_of(
     });
 }
 
-/// Waiting failed events of the feed with a lower id.
+/// Returns the number of waiting failed events of the feed with a lower id.
 pub(super) async fn ahead(session: &mut Session<'_>, feed: Option<&str>, id: RowId) -> Result<u64, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();

@@ -1,7 +1,7 @@
-//! What a database's refusal means to a person: the driver's errors turned into sentences.
+//! Turns the drivers' errors into sentences for users.
 //!
-//! Every reason names the application and the address. No sentence holds a password: the drivers' messages have none,
-//! and nothing else is put in.
+//! Every reason names the application and the address. No sentence contains a password: the drivers' messages contain
+//! none, and nothing else is inserted.
 
 use std::{io, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{SourceError, SourceErrorKind};
 
 use SourceErrorKind::{Locked, Lost, NotAllowed, NotHere, Other, Refused, TimedOut, Unreachable};
 
-/// A sentence on what happened and one on what to do, without the application's name yet.
+/// A sentence on what happened and one on what to do, still without the application's name.
 struct Finding {
     kind: SourceErrorKind,
     what: String,
@@ -35,7 +35,7 @@ fn tell(app: &Application, found: Finding) -> SourceError {
     }
 }
 
-/// No connection within the connect timeout.
+/// Returns the error that no connection was made within the connect timeout.
 pub(super) fn connect_timeout(app: &Application) -> SourceError {
     tell(
         app,
@@ -47,7 +47,7 @@ pub(super) fn connect_timeout(app: &Application) -> SourceError {
     )
 }
 
-/// Every connection of the pool is in use.
+/// Returns the error that every connection of the pool is in use.
 pub(super) fn busy(app: &Application) -> SourceError {
     tell(
         app,
@@ -59,7 +59,7 @@ pub(super) fn busy(app: &Application) -> SourceError {
     )
 }
 
-/// The statement took longer than it may.
+/// Returns the error that a statement exceeded its timeout.
 pub(super) fn statement_timeout(app: &Application) -> SourceError {
     tell(app, too_slow(app))
 }
@@ -81,21 +81,21 @@ fn locked() -> Finding {
     )
 }
 
-/// Something this needs is not there.
+/// Returns the error that something required is missing.
 pub(super) fn not_here(app: &Application, what: &str) -> SourceError {
     tell(app, finding(NotHere, what, "Check the configured database and schema. `check` lists what was found."))
 }
 
-/// The account, the schema or the configuration forbids it.
+/// Returns the error that the account, the schema or the configuration forbids the request.
 pub(super) fn not_allowed(app: &Application, what: &str) -> SourceError {
     tell(app, finding(NotAllowed, what, GRANT))
 }
 
-/// What to do about a missing right.
+/// Advice for a missing right.
 const GRANT: &str = "Grant the account the right that is missing (the documentation has the scripts), or leave the \
                      application read-only.";
 
-/// A connection that could not be made.
+/// Returns the error of a connection that could not be made.
 pub(super) fn connecting(app: &Application, error: &Error) -> SourceError {
     tell(app, classify_connect(app, error))
 }
@@ -153,10 +153,10 @@ fn classify_connect(app: &Application, error: &Error) -> Finding {
     }
 }
 
-/// What this program can encrypt with, in words for whoever runs the database.
+/// The TLS versions that the console supports, in words for the database's administrator.
 const TLS_KNOWN: &str = "version 1.2 of TLS or newer";
 
-/// What to do where the server has no encryption that can be used.
+/// Advice if the server has no usable encryption.
 const NO_TLS: &str = "where the network between is trusted, set tls to \"preferred\" (encrypted where the server can) or \
                       \"off\" for this application";
 
@@ -198,22 +198,22 @@ fn tls_finding(app: &Application, cause: &str) -> Finding {
 enum TlsTrouble {
     /// It offers none.
     None,
-    /// It offers versions or ciphers that nobody should use any more.
+    /// It offers only versions or ciphers that are no longer safe.
     TooOld,
 }
 
-/// From the words of the driver and of its TLS library.
+/// Recognizes the trouble in the messages of the driver and its TLS library.
 fn tls_trouble(cause: &str) -> Option<TlsTrouble> {
     if cause.contains("does not support TLS") {
         return Some(TlsTrouble::None);
     }
     let too_old = ["ProtocolVersion", "HandshakeFailure", "ServerDoesNotSupportTls12Or13", "NoCipherSuitesInCommon"];
-    // A server that does not understand what it is sent may end the connection without a word.
+    // A server that does not understand the handshake may end the connection without an answer.
     let unanswered = cause.contains("handshake eof") || cause.contains("corrupt message");
     (unanswered || too_old.iter().any(|word| cause.contains(word))).then_some(TlsTrouble::TooOld)
 }
 
-/// Why a connection that should be encrypted where the server can is not, in words.
+/// Returns, in words, why a connection is not encrypted although encryption is preferred.
 pub(super) fn unencrypted(cause: Option<&str>) -> String {
     match cause.map(tls_trouble) {
         None | Some(Some(TlsTrouble::None)) => "the server offers no encryption (TLS)".to_owned(),
@@ -222,7 +222,7 @@ pub(super) fn unencrypted(cause: Option<&str>) -> String {
     }
 }
 
-/// A way of signing in that the server asks for and the driver does not know.
+/// An authentication method that the server requires and the driver does not support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Method {
     backend: Backend,
@@ -230,16 +230,16 @@ struct Method {
 }
 
 impl Method {
-    /// From the driver's words at the handshake.
+    /// Recognizes the method in the driver's message at the handshake.
     fn asked_for(backend: Backend, cause: &str) -> Option<Self> {
         let word = |prefix: &str| {
             let (_, rest) = cause.split_once(prefix)?;
-            // The driver's own place in its source follows in brackets.
+            // The location in the driver's source code follows in brackets.
             Some(rest.split(" (").next().unwrap_or(rest).trim().to_owned())
         };
         let name = match backend {
             Backend::MySql if cause.contains("mysql_cleartext_plugin disabled") => "mysql_clear_password".to_owned(),
-            // A server of before 5.5 asks for it without its name.
+            // A server before 5.5 requests it without its name.
             Backend::MySql if cause.contains("expected NUL in byte sequence") => OLD_PASSWORD.to_owned(),
             Backend::MySql => word("unknown authentication plugin: ")?,
             Backend::Postgres => match word("unknown authentication method: ") {
@@ -289,12 +289,12 @@ impl Method {
 
 const OLD_PASSWORD: &str = "mysql_old_password";
 
-/// A statement that failed.
+/// Returns the error of a statement that failed.
 pub(super) fn statement(app: &Application, error: &Error) -> SourceError {
     tell(app, classify(app, error))
 }
 
-/// Whether the connection is of no use any more after this error.
+/// Returns whether the connection cannot be used any more after this error.
 pub(super) fn ends_connection(error: &Error) -> bool {
     match error {
         Error::Database(error) => match error.try_downcast_ref::<MySqlDatabaseError>() {
@@ -310,19 +310,19 @@ pub(super) fn ends_connection(error: &Error) -> bool {
 
 fn classify(app: &Application, error: &Error) -> Finding {
     if let Error::Database(refusal) = error {
-        // A server can quote a row in it.
+        // A server can quote a row in its message.
         let message = &visible_line(refusal.message());
         let known = if let Some(error) = refusal.try_downcast_ref::<MySqlDatabaseError>() {
             mysql(app, error.number(), message)
         } else if let Some(error) = refusal.try_downcast_ref::<PgDatabaseError>() {
             postgres(app, error.code(), message)
         } else {
-            // SQLite's extended codes carry the plain one in the lowest byte.
+            // The lowest byte of SQLite's extended codes is the plain code.
             let code = refusal.code().and_then(|code| code.parse::<i64>().ok()).unwrap_or_default();
             sqlite(app, code & 0xff, message)
         };
         return known.unwrap_or_else(|| {
-            // Viewers read this, too; a message can quote a value of a row.
+            // Viewers read this error, too, and the message can quote a value of a row.
             tracing::warn!(app = app.info.key, said = %message, "the database refused a statement");
             finding(
                 Other,
@@ -368,7 +368,8 @@ fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
             format!("the user {} is locked", app.database.user),
             "Unlock it (ALTER USER … ACCOUNT UNLOCK), or configure another one.",
         ),
-        // The server itself refuses passwords of the old form (secure_auth), or says that the console does not know it.
+        // The server refuses passwords of the old format (secure_auth), or reports that the console does not support
+        // it.
         1251 | 1275 => Method { backend: Backend::MySql, name: OLD_PASSWORD.to_owned() }.finding(app),
         1524 => finding(
             Refused,
@@ -396,7 +397,7 @@ fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
         1146 | 1054 => not_there(message),
         // Statement timeouts (MySQL, MariaDB), interrupted.
         3024 | 1969 | 1317 => too_slow(app),
-        // Lock wait timeout; a lock that was not to be waited for.
+        // Lock wait timeout; a lock that the statement must not wait for.
         1205 | 3572 => locked(),
         1290 | 1792 | 1836 | 3989 => read_only(message),
         1213 => deadlock(),
@@ -405,7 +406,8 @@ fn mysql(app: &Application, number: u16, message: &str) -> Option<Finding> {
     })
 }
 
-/// Shutdown in progress, connection aborted or killed, network errors as the server saw them, a packet that it found too long.
+/// Returns whether the error means shutdown in progress, connection aborted or killed, a network error seen by the
+/// server, or a packet that is too long for it.
 fn ends_mysql(number: u16) -> bool {
     matches!(number, 1053 | 1152 | 1153 | 1158..=1161 | 1184 | 1927 | 3169 | 4031)
 }

@@ -1,7 +1,7 @@
-//! Every failed event of one feed, whole, for the old console's JSON.
+//! Reads every failed event of one feed, with its texts, for the old console's JSON.
 //!
-//! Reads in the order of the primary key, in one transaction, with a bound on the bytes that are held at a time. May use
-//! the source's connections and nothing else.
+//! Reads in the order of the primary key, in one transaction, with a bound on the bytes that are held at a time. May
+//! use the source's connections and nothing else.
 
 use std::{
     sync::Arc,
@@ -20,17 +20,17 @@ use super::{
     rows::{failed_event_columns, read_failed_event},
 };
 
-/// Rows of one statement.
+/// Most rows of one statement.
 const ROWS: u32 = 1_000;
 
-/// Bytes that are held of one statement's rows. Of rows with errors of 4,000 letters, the longest that the consumers write, a
-/// thousand fit.
+/// Most bytes that are held of one statement's rows. A thousand rows fit if their errors have 4,000 letters, the
+/// longest that the consumers write.
 const BYTES: usize = 6 << 20;
 
-/// How long one transaction lasts: a reader that is slower must not keep the database from removing old versions of rows.
+/// How long one transaction may last: a slower reader must not keep the database from removing old versions of rows.
 const TRANSACTION_LASTS: Duration = Duration::from_secs(30);
 
-/// The rows, read ahead by one statement at the most.
+/// Streams the rows, read ahead by at most one statement.
 pub(super) fn stream(
     source: Arc<Source>,
     feed: String,
@@ -38,7 +38,7 @@ pub(super) fn stream(
     let (give, take) = mpsc::channel(1);
     tokio::spawn(async move {
         if let Err(error) = read(&source, &feed, &give).await {
-            // Nobody is there any more who could be told.
+            // The send fails only if the reader was dropped, which then needs no error.
             let _ = give.send(Err(error)).await;
         }
     });
@@ -47,7 +47,7 @@ pub(super) fn stream(
 
 type Give = mpsc::Sender<Result<Vec<FailedEventRow>, SourceError>>;
 
-/// Reads until the feed has no more rows, or nobody takes them.
+/// Reads until the feed has no more rows or the reader is dropped.
 async fn read(source: &Source, feed: &str, give: &Give) -> Result<(), SourceError> {
     let (mut after, mut limit) = (None, ROWS);
     loop {
@@ -72,12 +72,12 @@ async fn read(source: &Source, feed: &str, give: &Give) -> Result<(), SourceErro
     }
 }
 
-/// What one statement gave.
+/// Result of one statement.
 struct Step {
     rows: Vec<FailedEventRow>,
     last: Option<RowId>,
     more: bool,
-    /// Rows that the next statement may ask for.
+    /// Most rows for the next statement.
     limit: u32,
 }
 
@@ -98,11 +98,11 @@ async fn step(session: &mut Session<'_>, feed: &str, after: Option<RowId>, limit
     statement.push(format!(" ORDER BY {} LIMIT {limit}", table.expression("id")));
     let (records, whole) = session.link.rows_within::<Record>(statement, BYTES).await?;
     let taken = records.len() as u32;
-    // Rows of a view can be without an id: nothing could go on behind them.
+    // Rows of a view can lack an id: reading could not continue after them.
     let named = records.into_iter().filter(Record::begins_with_a_number);
     let rows: Vec<_> = named.map(|mut record| read_failed_event(app, &table, texts, &mut record)).collect();
     let last = rows.last().map(|row| row.id).or(after);
     let more = last != after && (!whole || taken == limit);
-    // Rows as long as these: as many as fit, so that nothing is read in vain a second time.
+    // The next rows are probably as long: asks for as many as fit, so that none is read in vain a second time.
     Ok(Step { rows, last, more, limit: if whole { limit } else { taken.max(1) } })
 }

@@ -1,7 +1,7 @@
 //! Lists of failed events: by key in both directions, and the bounded search for a text.
 //!
-//! Nothing here skips over rows it has read: a page begins at a key, so rows that come and go elsewhere do not move it.
-//! In both orders by time, rows without one (see [`Found::no_date`]) come last, by their ids.
+//! A page begins at a key, never at a number of skipped rows, so rows that appear or disappear elsewhere do not move
+//! it. In both orders by time, rows without one (see [`Found::no_date`]) come last, by their ids.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,12 +25,12 @@ use super::{
     sql::{self, Statement, escape_like},
 };
 
-/// The table `failed_events`, or the error that it is not there.
+/// Returns the table `failed_events`, or the error that it is missing.
 pub(super) fn failed_events<'a>(app: &Application, schema: &'a Schema) -> Result<Found<'a>, SourceError> {
     schema.table(Table::FailedEvents).map_err(|reason| fault::not_here(app, &reason))
 }
 
-/// A page of failed events. `newest` and `named`: see [`super::Source::list_with`].
+/// Returns a page of failed events. `newest` and `named`: see [`super::Source::list_with`].
 pub(super) async fn list(
     session: &mut Session<'_>,
     request: &ListRequest<'_>,
@@ -43,7 +43,7 @@ pub(super) async fn list(
     }
 }
 
-/// Which way the rows are read, and from where.
+/// The direction in which rows are read, and from where.
 pub(super) struct Walk<'a> {
     by_id: bool,
     /// Towards larger keys.
@@ -63,7 +63,8 @@ impl<'a> Walk<'a> {
             up: order.descending() == backward,
             forward: !backward,
             from,
-            // "Just before the key" read forward meets the key's own row, and so does "just after" read backward.
+            // Reading forward from just before the key includes the key's own row, and so does reading backward from
+            // just after it.
             inclusive: from.is_some_and(|from| from.after == backward),
         }
     }
@@ -76,14 +77,14 @@ impl<'a> Walk<'a> {
         }
         let (no_date, failed_at) = (table.no_date("failed_at"), table.expression("failed_at"));
         let undated = if self.forward { "ASC" } else { "DESC" };
-        // Among rows without a time, what stands there instead of one says nothing.
+        // For rows without a time, the value of the column is ignored.
         format!(
             "CASE WHEN {no_date} THEN 1 ELSE 0 END {undated}, CASE WHEN {no_date} THEN NULL ELSE {failed_at} END {way}, {id} \
              {way}"
         )
     }
 
-    /// Appends ` AND (the key is beyond where the page begins)`.
+    /// Appends ` AND (the key is past the start of the page)`.
     fn push_beyond(&self, statement: &mut Statement, table: &Found<'_>) {
         let Some(from) = self.from else { return };
         let id = table.expression("id");
@@ -117,7 +118,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Ids that one statement names.
+/// Most ids in one statement.
 const ROWS_OF_STATEMENT: usize = 500;
 
 async fn page(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
@@ -131,7 +132,7 @@ async fn page(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<Li
     walk.push_beyond(&mut chosen, &table);
     let order_by = walk.order_by(&table);
     let rows = if walk.by_id && request.filter.takes_every_row() {
-        // The primary key has the rows of the page in their order: nothing is looked for, nothing sorted.
+        // The primary key already has the rows of the page in order: nothing must be searched or sorted.
         chosen.text = format!(
             "SELECT {} FROM {} WHERE {} ORDER BY {order_by} LIMIT {}",
             failed_event_columns(&table, request.texts),
@@ -146,11 +147,11 @@ async fn page(session: &mut Session<'_>, request: &ListRequest<'_>) -> Result<Li
     Ok(ListRows { rows: in_list_order(rows, request.direction), stopped_at: None, scanned: 0 })
 }
 
-/// Reads the rows that a condition chooses. The keys are found and sorted first, without the long texts; only the rows
-/// of the page are read whole.
+/// Reads the rows that a condition selects. The keys are found and sorted first, without the long texts; only the rows
+/// of the page are read in full.
 ///
-/// In two statements, so that no planner can choose to join the page with the whole table. The transaction keeps the two
-/// in step.
+/// Two statements, so that no planner can choose to join the page with the whole table. They are consistent because
+/// they share a transaction.
 pub(super) async fn chosen_rows(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -174,7 +175,7 @@ pub(super) async fn chosen_rows(
     Ok(rows)
 }
 
-/// The rows with these ids that are in the table, in any order.
+/// Returns the rows with these ids that are in the table, in any order.
 pub(super) async fn rows_by_id(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -191,8 +192,8 @@ pub(super) async fn rows_by_id(
     Ok(rows)
 }
 
-/// The rows of a statement that asks for [`failed_event_columns`]. A view can have rows without an id: no page can name
-/// them, or go on behind them.
+/// Returns the rows of a statement that selects [`failed_event_columns`]. Rows of a view without an id are left out: no
+/// page can name them or continue after them.
 pub(super) async fn read_rows(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -217,7 +218,7 @@ fn in_list_order(mut rows: Vec<FailedEventRow>, direction: Direction) -> Vec<Lis
     rows.into_iter().map(|row| ListRow { position: position(&row), listed_at: row.failed_at.clone(), row }).collect()
 }
 
-/// Looks for what was typed in the next [`SCAN_LIMIT`] rows by id: upwards for "oldest first", as ids grow with time.
+/// Searches the next [`SCAN_LIMIT`] rows by id: upwards for "oldest first", as ids grow with time.
 async fn search(
     session: &mut Session<'_>,
     request: &ListRequest<'_>,
@@ -256,7 +257,7 @@ async fn search(
     chosen.push(")");
     let rows = chosen_rows(session, &table, chosen, &walk.order_by(&table), request.limit, request.texts).await?;
 
-    // A full page ends at its last row: what lies behind it was not looked at for this page.
+    // A full page ends at its last row: rows after it do not count as searched for this page.
     let full = rows.len() == request.limit as usize;
     let looked_up_to = if full { rows.last().map(|row| row.id) } else { bound.map(|(id, _)| id) };
     let mut count = session.link.statement(format!(
@@ -275,8 +276,8 @@ async fn search(
     Ok(ListRows { rows: in_list_order(rows, request.direction), stopped_at, scanned })
 }
 
-/// The id of the last row that a search may look at, and whether there are rows behind it; `None`: the rest of the
-/// table is shorter than that.
+/// Returns the id of the last row that a search may read, and whether there are rows after it. `None` if the rest of
+/// the table is shorter than that.
 pub(super) async fn window_bound(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -290,7 +291,7 @@ pub(super) async fn window_bound(
     Ok(bound.map(|bound| (bound, ids.next().is_some())))
 }
 
-/// Appends the condition that a row lies between where the walk begins and `bound`, this one included.
+/// Appends the condition that a row is between the start of the walk and `bound`, inclusive.
 pub(super) fn push_window(statement: &mut Statement, table: &Found<'_>, walk: &Walk<'_>, bound: Option<RowId>) {
     walk.push_beyond(statement, table);
     if let Some(bound) = bound {
@@ -299,15 +300,16 @@ pub(super) fn push_window(statement: &mut Statement, table: &Found<'_>, walk: &W
     }
 }
 
-/// Characters of a text that are searched: as far as a failed event's page shows it. No database can be stopped within
-/// one comparison, and a pattern of [`crate::model::filter::SEARCHED`] characters takes some tenths of a second for so
-/// many at the worst.
+/// Number of characters of a text that are searched: as many as a failed event's page shows. No database can be stopped
+/// within one comparison, and with a pattern of [`crate::model::filter::SEARCHED`] characters, one with a text of this
+/// length takes some tenths of a second at worst.
 const SEARCHED_OF_TEXT: u32 = FailedEvent::TEXT_LIMIT;
 
-/// Rows of the retry log that one statement of a search names.
+/// Most rows of the retry log that one statement of a search names.
 const ATTEMPTS_OF_STATEMENT: usize = 2_000;
 
-/// For each term, the failed events of whose newest attempts the error contains it: found by the log's primary key.
+/// Returns, for each term, the failed events whose newest attempt has an error that contains it. The attempts are found
+/// by the log's primary key.
 async fn latest_with(
     session: &mut Session<'_>,
     newest: &[(RowId, RowId)],
@@ -344,7 +346,7 @@ async fn latest_with(
     Ok(found)
 }
 
-/// What a text is compared with that is to have this in it.
+/// Returns the LIKE pattern for texts that contain the term.
 fn pattern(term: &Term) -> String {
     match (term, term.shortened_uuid()) {
         (_, Some(digits)) => {
@@ -374,7 +376,7 @@ fn push_search_or(statement: &mut Statement, table: &Found<'_>, columns: &[&str]
     statement.push(")");
 }
 
-/// Appends the conditions of a filter, but for its text.
+/// Appends the conditions of a filter, except its text.
 fn push_filter(statement: &mut Statement, app: &Application, table: &Found<'_>, filter: &Filter) {
     if let Some(feed) = filter.feed.as_deref() {
         push_feed(statement, table, Some(feed));
@@ -391,7 +393,7 @@ fn push_filter(statement: &mut Statement, app: &Application, table: &Found<'_>, 
             Some(column) => {
                 statement.push(format!(" AND {} {comparison} ", table.expression("failed_at")));
                 statement.time(column, &clock::key(app.time_zone, column.kind, at));
-                // A zero date is before every time, and none.
+                // A zero date compares as before every time, but is not a time.
                 statement.push(format!(" AND NOT {}", table.no_date("failed_at")));
             }
             None => {
@@ -401,7 +403,7 @@ fn push_filter(statement: &mut Statement, app: &Application, table: &Found<'_>, 
     }
 }
 
-/// Appends the condition that a row is of exactly this feed. The empty address and NULL are one: no address.
+/// Appends the condition that a row belongs to exactly this feed. The empty address and NULL both mean no address.
 pub(super) fn push_feed(statement: &mut Statement, table: &Found<'_>, feed: Option<&str>) {
     let column = table.expression("feed_uri");
     match feed {
@@ -422,8 +424,8 @@ pub(super) fn push_state(statement: &mut Statement, app: &Application, table: &F
     };
 }
 
-/// Appends the condition that the category is one of the row's tags, or that of the feed's address: the address ends
-/// in `/<category>/recent` or in `/<category>/<page number>`, the category as it is or encoded.
+/// Appends the condition that the category is one of the row's tags, or that of the feed's address: the address ends in
+/// `/<category>/recent` or in `/<category>/<page number>`, with the category unchanged or encoded.
 fn push_category(statement: &mut Statement, table: &Found<'_>, category: &str) {
     let escaped = escape_like(category);
     let encoded = in_address(category);

@@ -1,9 +1,9 @@
-//! The hospital's databases: what the console can ask of one, and the few things it can change.
+//! Access to the hospitals' databases (sources): all reads of them, and the few writes.
 //!
-//! A [`Source`] belongs to one application. It connects when first asked, reads the schema it finds, keeps a small pool,
+//! A [`Source`] belongs to one application. It connects on first use, reads the schema it finds, keeps a small pool,
 //! and runs every read in a read-only transaction under a statement timeout. It knows neither pages nor the store.
 //!
-//! Writes: [`Source::reset`], [`Source::discard`] and [`Source::restore`], and nothing else.
+//! The only writes are [`Source::reset`], [`Source::discard`] and [`Source::restore`].
 
 mod busy;
 mod check;
@@ -53,9 +53,9 @@ pub use discard::{Copied, LONGEST_EVENT, TooLong};
 pub use named::{Answer, Named, Unread, Word};
 pub use restore::LONG_EVENT;
 use schema::{ColumnKind, Table};
-pub use walk::{Glance, LogRow, RowKey, WholeRow};
+pub use walk::{LogRow, RowKey, TableSums, WholeRow};
 
-/// Why a source did not answer. The sentences are for people and hold no secrets.
+/// Error of a source. Its sentences are for users and contain no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct SourceError {
@@ -66,29 +66,29 @@ pub struct SourceError {
     pub advice: String,
 }
 
-/// What kind of failure it was.
+/// Kind of a [`SourceError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceErrorKind {
     /// No connection: refused, no such host, the pool is exhausted.
     Unreachable,
-    /// The user, the password or the TLS setting was refused.
+    /// The server refused the user, the password, the client's address, the database or the TLS setting.
     Refused,
-    /// Longer than the statement or connect timeout.
+    /// The statement or connect timeout was exceeded.
     TimedOut,
-    /// Another transaction has locked what is to be written.
+    /// Another transaction holds a lock on what the statement writes.
     Locked,
-    /// The connection was lost half way.
+    /// The connection was lost before the answer arrived.
     Lost,
-    /// The table or column that this needs is not there.
+    /// A required table or column is missing.
     NotHere,
-    /// The account lacks the right, or the configuration says read-only.
+    /// The account lacks a right, or the configuration or the database is read-only.
     NotAllowed,
-    /// Anything else the database said.
+    /// Any other error.
     Other,
 }
 
 impl SourceErrorKind {
-    /// Returns whether the server was there and said this.
+    /// Returns whether the server was reachable and itself reported this.
     pub const fn is_an_answer(self) -> bool {
         use SourceErrorKind::{Locked, Lost, NotAllowed, NotHere, Other, Refused, TimedOut, Unreachable};
         match self {
@@ -98,63 +98,65 @@ impl SourceErrorKind {
     }
 }
 
-/// What a poll of a source saw.
+/// Result of one poll of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Poll {
     /// Name and version of the server.
     pub server: String,
     pub markers: Availability<Vec<Marker>>,
-    /// The markers are there, but without their pages or entries; why, as a part of a sentence.
+    /// Why the markers lack their pages or entries, as a part of a sentence. `None` if they have both.
     pub marker_gap: Option<String>,
     /// Per feed address (as stored; `None` for NULL): counts and times.
     pub failures: Availability<Vec<FeedFailures>>,
-    /// First failures of the last 14 days, oldest first, without gaps, today (in the source's zone) last.
+    /// First failures per day of the last 14 days: oldest day first, no day omitted, today (in the source's time zone)
+    /// last.
     pub days: Vec<DayCount>,
-    /// The newest rows of the retry log per feed address: when a retry was last seen to fail. From the newest 500 rows.
+    /// Time of the newest row of the retry log per feed address: of the last retry known to have failed. From the
+    /// newest 500 rows.
     pub last_retries: Vec<(Option<String>, Stamp)>,
     /// The newest rows of failed_events by id, newest first: at most [`NEWEST`].
     pub newest: Vec<NewRow>,
-    /// Why `reset` will not work: the account's rights, the schema, the configuration. `None`: it will.
+    /// Why `reset` would fail: the account's rights, the schema or the configuration. `None` if it would work.
     pub retry_refused: Option<String>,
-    /// Tables and columns that are not there, in words.
+    /// Missing tables and columns, in words.
     pub missing: Vec<String>,
     /// What will break the consumer itself, in words (rows whose failed_at is NULL, feeds with two markers, …). Markers
-    /// that no consumer can go on from are told with their feeds.
+    /// that no consumer can continue from are not included: they are reported with their feeds.
     pub hazards: Vec<String>,
 }
 
-/// Newest rows that a look keeps.
+/// Number of newest rows that a poll keeps.
 pub const NEWEST: u32 = 200;
 
-/// Failed events of one feed address.
+/// Counts and times of the failed events of one feed address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedFailures {
     pub uri: Option<String>,
     pub total: u64,
     pub waiting: u64,
     pub exhausted: u64,
-    /// Of the exhausted ones, those that no retry helps: see [`crate::model::Obstacle`].
+    /// Exhausted events that no retry helps: see [`crate::model::Obstacle`].
     pub beyond_help: u64,
-    /// Of the waiting ones, those that have no time and so block the retries of all.
+    /// Waiting events without a time: these block all retries of the feed.
     pub blocking: u64,
     pub oldest: Option<Stamp>,
     pub newest: Option<Stamp>,
-    /// The first failure of those that wait.
+    /// The earliest first failure of the waiting events.
     pub oldest_waiting: Option<Stamp>,
 }
 
-/// How much of the long texts a listing carries.
+/// Number of characters of each long text that a list contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextLimit(pub u32);
 
 impl TextLimit {
-    /// A list on a page. Of errors it carries 4,000 characters, which is what the consumers keep.
+    /// For a list on a page. Errors have 4,000 characters there, which is what the consumers keep.
     pub const LIST: TextLimit = TextLimit(300);
-    /// An export or the old console's JSON. Bounded all the same: a page of rows with megabytes of text each would not
+    /// For an export or the old console's JSON. Bounded, because a page of rows with megabytes of text each would not
     /// fit the console's memory. The consumers themselves cut at 4,000 characters.
     pub const EXPORT: TextLimit = TextLimit(100_000);
 
-    /// What is read of errors: a list names an error by its innermost cause, which stands at its end.
+    /// Returns the limit for errors: a list names an error by its innermost cause, which is at the end of the text.
     fn of_errors(self) -> Self {
         const WHOLE: TextLimit = TextLimit(4_000);
         if self == Self::LIST { WHOLE } else { self }
@@ -164,24 +166,24 @@ impl TextLimit {
 /// One request for rows of a list.
 #[derive(Clone, Debug)]
 pub struct ListRequest<'a> {
-    /// `apps` is not looked at here.
+    /// `apps` is ignored here.
     pub filter: &'a Filter,
-    /// `None`: from the beginning (or, backward, from the end).
+    /// `None`: from the beginning, or backward from the end.
     pub from: Option<&'a Position>,
     pub direction: Direction,
     pub limit: u32,
     pub texts: TextLimit,
-    /// Where the filter's text is looked for.
+    /// Columns in which the filter's text is searched.
     pub search: SearchIn,
 }
 
-/// Where a text search looks.
+/// Columns that a text search covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SearchIn {
-    /// In event id, title, payload and error.
+    /// Event id, title, payload and error.
     #[default]
     Everything,
-    /// For who may not read payloads and errors: a search that looked there would tell what they hold.
+    /// For users who may not read payloads and errors: a search in these would reveal their content.
     IdAndTitle,
 }
 
@@ -194,24 +196,24 @@ impl SearchIn {
     }
 }
 
-/// What is known of the retry log of an event: the log has no index but its primary key.
+/// Known rows of the retry log of an event. They spare a search of the log, whose only index is its primary key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownLog {
     pub event_id: String,
     /// The ids of its rows, up to `to`.
     pub ids: Vec<RowId>,
-    /// Whatever has a higher id is not known.
+    /// Rows with higher ids are unknown.
     pub to: RowId,
 }
 
-/// Rows of a list, in the list's order also when it was read backward, and how far a text search looked.
+/// Rows of a list, in the list's order even if read backward, and how far a text search got.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListRows {
     pub rows: Vec<ListRow>,
-    /// A text search looks at no more than [`SCAN_LIMIT`] rows at a time. If it stopped there: the place it stopped at
-    /// (go on from here). `None`: it came to the end, or the page was full.
+    /// Position at which a text search stopped after [`SCAN_LIMIT`] rows, its limit per request; the next request
+    /// continues from there. `None` if it reached the end or the page was full.
     pub stopped_at: Option<Position>,
-    /// Rows that the text search looked at; 0 for a list without text.
+    /// Number of rows that the text search read; 0 for a list without text.
     pub scanned: u64,
 }
 
@@ -220,33 +222,33 @@ pub struct ListRows {
 pub struct ListRow {
     pub row: FailedEventRow,
     pub position: Position,
-    /// The time by which it stands where it does, in a list that is sorted by time.
+    /// The time that a list sorted by time sorts it by.
     pub listed_at: Option<Stamp>,
 }
 
-/// Rows that one request of a text search looks at.
+/// Number of rows that one request of a text search reads.
 pub const SCAN_LIMIT: u32 = 20_000;
 
-/// A row to reset, guarded by what the person saw.
+/// A row to reset, guarded by the retries that the user saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResetRow {
     pub id: RowId,
     pub seen_retries: i64,
 }
 
-/// A row to discard, guarded by what the person saw; `None`: its retries are NULL, or the table has none.
+/// A row to discard, guarded by the retries that the user saw. `None` if they are NULL or the table has no such column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiscardRow {
     pub id: RowId,
     pub seen_retries: Option<i64>,
 }
 
-/// The long texts of a failed event that can be fetched whole, piece by piece.
+/// A long text of a failed event that can be read in full, piece by piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LongText {
     Error,
     Payload,
-    /// The error of an attempt, by its row of the retry log.
+    /// The error of an attempt, named by its id in the retry log.
     Attempt(RowId),
 }
 
@@ -255,34 +257,34 @@ pub enum LongText {
 pub struct Source {
     app: Application,
     pool: Pool,
-    /// When the publisher's events were last counted from the first one on.
+    /// When all events of the publisher were last counted.
     counted_whole: Mutex<Option<Instant>>,
-    /// When failed_events was last searched for pairs that stand twice, and how many there were.
+    /// When failed_events was last searched for duplicate pairs of feed and event, and how many there were.
     pairs_twice: Mutex<Option<(Instant, u64)>>,
 }
 
-/// How long a count of the publisher's events is only added to. Events that were deleted are seen at every count; that one was
-/// given another category shows after this time.
+/// How long a count of all the publisher's events is only added to. Every count notices deleted events; a changed
+/// category of an event shows only after this time.
 const COUNT_LASTS: Duration = Duration::from_secs(3600);
 
 impl Source {
-    /// Does not connect yet: a source that is down must not hold up the start.
+    /// Creates the source without connecting: a source that is down must not delay the start.
     pub fn new(app: Application) -> Self {
         Self { pool: Pool::new(&app), app, counted_whole: Mutex::default(), pairs_twice: Mutex::default() }
     }
 
-    /// The application as configured.
+    /// Returns the application as configured.
     pub fn app(&self) -> &Application {
         &self.app
     }
 
-    /// Whether no connection could be made when that was last tried.
+    /// Returns whether the last attempt to connect failed.
     pub fn is_down(&self) -> bool {
         self.pool.is_down()
     }
 
-    /// How many statements pages, scripts and operations have sent so far, with the beginnings and ends of transactions.
-    /// Those of the polls are not among them.
+    /// Returns the number of statements that pages, scripts and operations have sent, with the beginnings and ends of
+    /// transactions. Polls are not counted.
     pub fn statements(&self) -> u64 {
         self.pool.statements()
     }
@@ -291,52 +293,53 @@ impl Source {
         self.pool.read(&self.app).await
     }
 
-    /// One look: server, markers, failed events per feed, the last days, what is missing, what is dangerous.
+    /// Polls the source: server, markers, failed events per feed, the last days, what is missing, hazards.
     ///
     /// # Errors
-    /// Where markers or failed events cannot be read in time. Of the other parts, those that take too long are left
-    /// empty: [`Poll::newest`], [`Poll::last_retries`], and of the hazards the pairs that stand twice.
+    /// Fails if markers or failed events cannot be read in time. Other parts that take too long are left empty:
+    /// [`Poll::newest`], [`Poll::last_retries`], and the duplicate pairs among the hazards.
     pub async fn poll(&self) -> Result<Poll, SourceError> {
         poll::poll(self).await
     }
 
-    /// The markers alone.
+    /// Returns the markers only.
     pub async fn markers(&self) -> Result<Availability<Vec<Marker>>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = poll::markers_alone(&mut session).await;
         session.end(outcome).await
     }
 
-    /// The events that wait in its own queue. `None`: it has no such table.
+    /// Returns the events that wait in the source's own queue. `None` if it has no such table.
     ///
     /// # Errors
-    /// Also where counting them takes too long.
+    /// Fails also if counting them takes too long.
     pub async fn queue(&self) -> Result<Option<Availability<Queue>>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let lacking = session.schema.lacks(schema::Table::Queue);
         let outcome = if lacking { Ok(None) } else { publisher::queue(&mut session).await.map(Some) };
         session.end(outcome).await
     }
 
-    /// Whether this publisher has what a marker names. `whole`: all of its events are searched, and not the newest alone, and
-    /// what comes after the marker is looked for.
+    /// Returns whether this publisher has what a marker names. With `whole`, all of its events are searched and not
+    /// only the newest, and events after the marker are searched for.
     ///
     /// # Errors
-    /// Also where searching takes too long.
+    /// Fails also if the search takes too long.
     pub async fn named(&self, named: Named<'_>, whole: bool) -> Result<Answer, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = named::named(&mut session, named, whole).await;
         session.end(outcome).await
     }
 
-    /// When the newest event of each category was published, as far as the newest rows of event_records tell.
+    /// Returns when the newest event of each category was published, as far as the newest rows of event_records show.
     pub async fn newest_published(&self) -> Result<Vec<(String, DateTime<Utc>)>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = publisher::newest(&mut session).await;
         session.end(outcome).await
     }
 
-    /// The publisher's side. `previous` is the last answer: where it is recent, only newer events are counted.
+    /// Returns the publisher's side. `previous` is the last answer: if the last full count is recent, only newer events
+    /// are counted.
     pub async fn publisher(&self, previous: Option<&Publisher>) -> Result<Publisher, SourceError> {
         let counted_whole = *self.counted_whole.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = counted_whole.is_some_and(|at| at.elapsed() < COUNT_LASTS);
@@ -348,13 +351,13 @@ impl Source {
         Ok(publisher)
     }
 
-    /// A page of failed events. A text is looked for in `failed_events` alone.
+    /// Returns a page of failed events. A text is searched in `failed_events` only.
     pub async fn list(&self, request: &ListRequest<'_>) -> Result<ListRows, SourceError> {
         self.list_with(request, &[], None).await
     }
 
-    /// The same; a text is also looked for in the errors of these rows of the retry log, each the newest attempt of a
-    /// failed event (event, row of the log), and the row that the text names is found whatever it holds.
+    /// Like [`Source::list`], but a text is also searched in the errors of `newest`, pairs of a failed event's id and
+    /// the id of its newest attempt in the retry log. The row `named` by the text is found whatever it contains.
     pub async fn list_with(
         &self,
         request: &ListRequest<'_>,
@@ -366,9 +369,9 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// Every failed event of a feed (the empty address: of none), lowest id first, in one transaction: a statement for each
-    /// thousand rows, more where their texts are long. A reader that takes more than half a minute sees the rest as of
-    /// another transaction. Texts are cut as for an export.
+    /// Streams every failed event of a feed (empty address: those without a feed), lowest id first, in one transaction:
+    /// one statement per thousand rows, or more statements if their texts are long. A reader that takes more than half
+    /// a minute gets the rest from another transaction. Texts are cut as for an export.
     pub fn feed_rows(
         self: &Arc<Self>,
         feed: String,
@@ -376,12 +379,12 @@ impl Source {
         feed_rows::stream(Arc::clone(self), feed)
     }
 
-    /// How the source writes an instant into `failed_at`: the key by which a list of this source stands at that time.
+    /// Returns how the source writes an instant into `failed_at`: the key of that time in a list of this source.
     pub fn time_key(&self, at: DateTime<Utc>) -> String {
         clock::key(self.app.time_zone, self.failed_at_kind(), at)
     }
 
-    /// Whether the database rewrites `failed_at` with every change of a row, as far as it was ever asked.
+    /// Returns whether the database rewrites `failed_at` with every change of a row; false while the schema is unknown.
     pub fn failed_at_moves(&self) -> bool {
         let schema = self.pool.known_schema();
         let table = schema.as_ref().and_then(|schema| schema.table(Table::FailedEvents).ok());
@@ -392,7 +395,7 @@ impl Source {
         let schema = self.pool.known_schema();
         let table = schema.as_ref().and_then(|schema| schema.table(Table::FailedEvents).ok());
         let column = table.as_ref().and_then(|table| table.column("failed_at"));
-        // Before the first connection: as the known schemas have it.
+        // The schema was not read yet: the kind that the known schemas have.
         column.map_or(
             match self.app.database.backend {
                 Backend::MySql => ColumnKind::Instant,
@@ -403,18 +406,18 @@ impl Source {
         )
     }
 
-    /// The time that a text of `failed_at` means, as [`Source::time_key`] writes them and the database prints them.
+    /// Returns the time of a text of `failed_at`, as [`Source::time_key`] writes it or the database prints it.
     pub fn time_of_key(&self, text: &str) -> Stamp {
         clock::stamp(self.app.time_zone, self.failed_at_kind(), text.to_owned())
     }
 
-    /// One failed event with its attempts; `None`: it is not in the table (any more).
+    /// Returns one failed event with its attempts. `None` if it is not in the table (any more).
     pub async fn event(&self, id: RowId) -> Result<Option<FailedEvent>, SourceError> {
         self.event_seen(id, None, None).await
     }
 
-    /// The same. `first_sight`: when the ledger saw its row first, or the `failed_at` that it had then; see
-    /// [`crate::model::present_since`]. `known`: the rows of the retry log that need not be looked for.
+    /// Like [`Source::event`]. `first_sight`: when the ledger first saw the row, or the `failed_at` that the row had
+    /// then; see [`crate::model::present_since`]. `known`: rows of the retry log that need not be searched for.
     pub async fn event_seen(
         &self,
         id: RowId,
@@ -426,7 +429,8 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// A piece of a long text: `chars` characters from `offset` (0-based). `None`: the row is gone. Empty: the end.
+    /// Returns a piece of a long text: `chars` characters from `offset` (0-based). `None` if the row is missing; empty
+    /// after the end.
     pub async fn text(
         &self,
         id: RowId,
@@ -439,37 +443,37 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// Whether a row of the retry log is an attempt of a failed event.
+    /// Returns whether a row of the retry log is an attempt of a failed event.
     pub async fn is_attempt_of(&self, attempt: RowId, id: RowId) -> Result<bool, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::is_attempt_of(&mut session, attempt, id).await;
         session.end(outcome).await
     }
 
-    /// The rows with these ids that are in the table, in any order.
+    /// Returns the rows with these ids that are in the table, in any order.
     pub async fn rows(&self, ids: &[RowId], texts: TextLimit) -> Result<Vec<FailedEventRow>, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::rows(&mut session, ids, texts).await;
         session.end(outcome).await
     }
 
-    /// Every row of `failed_events` with this event id (the old console's way to name one), at most 100.
+    /// Returns the rows of `failed_events` with this event id (the key that the old console uses), at most 100.
     pub async fn rows_of_event(&self, event_id: &str) -> Result<Vec<FailedEventRow>, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::rows_of_event(&mut session, event_id).await;
         session.end(outcome).await
     }
 
-    /// The rows of the retry log with this event id, oldest first, at most 1000 of the newest; `None`: no failed event has
-    /// it. One statement. `known`: that a failed event has it is known otherwise, and its table is searched only where the log has
-    /// nothing of it.
+    /// Returns the rows of the retry log with this event id, oldest first, at most the newest 1000. `None` if no failed
+    /// event has it. Normally one statement. `known`: the caller knows that a failed event has it, so `failed_events`
+    /// is searched only if the log has no row of it.
     pub async fn attempts_of_event(&self, event_id: &str, known: bool) -> Result<Option<Vec<Attempt>>, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::attempts_of_event(&mut session, event_id, known).await;
         session.end(outcome).await
     }
 
-    /// The rows of the retry log with these ids that are there, in any order.
+    /// Returns the existing rows of the retry log with these ids, in any order.
     pub async fn attempts(&self, ids: &[RowId], texts: TextLimit) -> Result<Vec<Attempt>, SourceError> {
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -479,7 +483,7 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// The newest attempt of each of these rows, as far as the newest 20,000 rows of the retry log tell.
+    /// Returns the newest attempt of each of these rows, as far as the newest 20,000 rows of the retry log show.
     pub async fn newest_attempts(
         &self,
         rows: &[FailedEventRow],
@@ -490,8 +494,8 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// Failed events whose payload or event id contains `needle` (a uuid), but for row `except`: at most `limit`, from
-    /// the newest [`SCAN_LIMIT`] rows. The flag says whether the whole table was looked at.
+    /// Returns failed events whose payload or event id contains `needle` (a uuid), except row `except`: at most
+    /// `limit`, from the newest [`SCAN_LIMIT`] rows. The flag says whether the whole table was searched.
     pub async fn same_record(
         &self,
         needle: &str,
@@ -503,59 +507,60 @@ impl Source {
         session.end(outcome).await
     }
 
-    /// Waiting failed events of the feed with a lower id: the retry job takes these first. `None` is no feed address: NULL
-    /// or empty.
+    /// Returns the number of waiting failed events of the feed with a lower id: the retry job takes these first. A
+    /// `feed` of `None` is a NULL or empty address.
     pub async fn ahead(&self, feed: Option<&str>, id: RowId) -> Result<u64, SourceError> {
         let mut session = self.session().await?;
         let outcome = events::ahead(&mut session, feed, id).await;
         session.end(outcome).await
     }
 
-    /// Sets retries to 0 for exactly these rows, each only if it still has the retries that were seen, and a retry helps
-    /// it (see [`crate::model::Obstacle`]); everything else in the row stays, failed_at too. One transaction, unless another
-    /// one has locked a row: such rows are told as [`RowOutcome::Busy`], and the others are changed. Answers in the order of
-    /// `rows`.
+    /// Sets retries to 0 for exactly these rows, each only if it still has the retries that the user saw and a retry
+    /// helps it (see [`crate::model::Obstacle`]); all other columns stay unchanged, including failed_at. One
+    /// transaction, unless another one has locked a row: then locked rows are reported as [`RowOutcome::Busy`], and the
+    /// others are changed. Returns the outcomes in the order of `rows`.
     ///
     /// # Errors
-    /// Nothing was written; but [`SourceErrorKind::Lost`] while committing may have been: then the outcome of every row
-    /// is [`RowOutcome::Uncertain`] and this is no error.
+    /// Fails if the rows cannot be read or written; then nothing was written. If the connection is lost or times out
+    /// while committing, this is unknown: then every changed row has the outcome [`RowOutcome::Uncertain`], and there
+    /// is no error.
     pub async fn reset(&self, rows: &[ResetRow]) -> Result<Vec<RowOutcome>, SourceError> {
         busy::carry_out(self, &reset::Reset, rows).await
     }
 
-    /// Why nothing can be discarded here, as a whole sentence; `None`: it can.
+    /// Returns why nothing can be discarded here, as a whole sentence. `None` if discarding is possible.
     pub async fn discard_refused(&self) -> Result<Option<String>, SourceError> {
         let mut session = self.session().await?;
-        let outcome = discard::refused(&mut session, discard::Deed::Discard).await;
+        let outcome = discard::refused(&mut session, discard::WriteKind::Discard).await;
         session.end(outcome).await
     }
 
-    /// Why nothing can be put back here, as a whole sentence; `None`: it can.
+    /// Returns why nothing can be restored here, as a whole sentence. `None` if restoring is possible.
     pub async fn restore_refused(&self) -> Result<Option<String>, SourceError> {
         let mut session = self.session().await?;
-        let outcome = discard::refused(&mut session, discard::Deed::Restore).await;
+        let outcome = discard::refused(&mut session, discard::WriteKind::Restore).await;
         session.end(outcome).await
     }
 
-    /// The first of these failed events whole, with the rows of the retry log that would go with them: as many as hold about
-    /// `most` bytes, but at least one. Those that are longer than [`LONGEST_EVENT`], or than the database would take back, are
-    /// not read.
+    /// Reads the first of these failed events in full, each with the rows of the retry log that would be deleted with
+    /// it: as many as hold about `most` bytes, but at least one. Events longer than [`LONGEST_EVENT`], or than the
+    /// database would accept back, are not read.
     ///
     /// # Errors
-    /// Also where the account may not read every column: the copy would not be whole.
+    /// Fails also if the account may not read every column: the copy would be incomplete.
     pub async fn copy(&self, ids: &[RowId], most: usize) -> Result<Copied, SourceError> {
         let mut session = self.session().await?;
         let outcome = discard::copy(&mut session, ids, most).await;
         session.end(outcome).await
     }
 
-    /// Removes failed events that are as their copies say and have the retries that were seen, each with the rows of the
-    /// retry log that were copied with it, if no other failed event has the same feed address and event id. One
-    /// transaction, but for locked rows, as with [`Source::reset`]. Answers in the order of `rows`: discarded, changed, gone
-    /// or busy.
+    /// Deletes failed events that equal their copies and have the retries that the user saw, each with its copied rows
+    /// of the retry log if no other failed event has the same feed address and event id. One transaction, except for
+    /// locked rows, as with [`Source::reset`]. Returns the outcomes in the order of `rows`: discarded, changed, gone or
+    /// busy.
     ///
     /// # Errors
-    /// As [`Source::reset`].
+    /// Fails as [`Source::reset`] does.
     pub async fn discard(
         &self,
         rows: &[DiscardRow],
@@ -564,84 +569,88 @@ impl Source {
         busy::carry_out(self, &discard::Discard { copies }, rows).await
     }
 
-    /// Puts discarded failed events back as they were, with their retry log: under their own ids where these are free. One
-    /// that is there again (the same feed address and event id, and not a row that stood beside it) is left alone, and so is one
-    /// that is longer than the database takes. One transaction. Answers in their order: restored (with the id), already there,
-    /// too long, or failed, where the database ends the connection whenever it is sent the one event that there is.
+    /// Restores discarded failed events unchanged, with their retry log: under their own ids if these are free. An
+    /// event is not restored if it is there again (a row has the same feed address and event id and was not beside it
+    /// when it was discarded) or is longer than the database accepts. One transaction. Returns the outcomes in the
+    /// order of `events`: restored (with the id), already there, too long, or failed, if `events` is a single event and
+    /// the database ends the connection each time it is sent.
     ///
     /// # Errors
-    /// As [`Source::reset`].
+    /// Fails as [`Source::reset`] does.
     pub async fn restore(&self, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
         restore::restore(self, events).await
     }
 
-    /// A glance for the watcher: the sums of the whole table, by buckets of ids. `choose` answers the buckets' width for the
-    /// span of ids there is, or `None` to have no sums.
+    /// Returns, for the watcher, the sums of the whole table by buckets of ids. `choose` returns the width of the
+    /// buckets for the span of existing ids, or `None` for no sums.
     ///
     /// # Errors
-    /// Also [`SourceErrorKind::NotHere`], where there is no table of failed events to watch.
-    pub async fn glance(&self, choose: impl FnOnce(Option<(i64, i64)>) -> Option<i64>) -> Result<Glance, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
-        let outcome = walk::glance(&mut session, choose).await;
+    /// Fails also with [`SourceErrorKind::NotHere`] if there is no table of failed events.
+    pub async fn table_sums(
+        &self,
+        choose: impl FnOnce(Option<(i64, i64)>) -> Option<i64>,
+    ) -> Result<TableSums, SourceError> {
+        let mut session = self.pool.poll_session(&self.app).await?;
+        let outcome = walk::table_sums(&mut session, choose).await;
         session.end(outcome).await
     }
 
-    /// The sums of the rows with ids from the first to the last of `range`, by buckets.
+    /// Returns the sums of the rows with ids from the first to the last of `range`, by bucket.
     pub async fn digests(&self, range: (i64, i64), width: i64) -> Result<Vec<(i64, Digest)>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = walk::digests(&mut session, range, width).await;
         session.end(outcome).await
     }
 
-    /// The keys of the rows with ids from the first to the last of `range`, lowest first.
+    /// Returns the keys of the rows with ids from the first to the last of `range`, lowest first.
     pub async fn row_keys(&self, range: (i64, i64), limit: u32) -> Result<Vec<RowKey>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = walk::keys(&mut session, range, limit).await;
         session.end(outcome).await
     }
 
-    /// The same rows with their texts, as long as the consumers write them.
+    /// Like [`Source::row_keys`], with the texts at the length that the consumers write.
     pub async fn whole_rows(&self, range: (i64, i64), limit: u32) -> Result<Vec<WholeRow>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = walk::whole_rows(&mut session, range, limit).await;
         session.end(outcome).await
     }
 
-    /// The rows with these ids that are there, with their texts.
+    /// Returns the existing rows with these ids, with their texts.
     pub async fn whole_rows_of(&self, ids: &[RowId]) -> Result<Vec<WholeRow>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = walk::whole_rows_of(&mut session, ids).await;
         session.end(outcome).await
     }
 
-    /// Rows of the retry log above an id, lowest first.
+    /// Returns the rows of the retry log above an id, lowest first.
     pub async fn log_above(&self, above: Option<i64>, limit: u32) -> Result<Vec<LogRow>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = walk::log_above(&mut session, above, limit).await;
         session.end(outcome).await
     }
 
-    /// The rows of the retry log with these ids that are there.
+    /// Returns the existing rows of the retry log with these ids.
     pub async fn log_of(&self, ids: &[i64]) -> Result<Vec<LogRow>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = walk::log_of(&mut session, ids).await;
         session.end(outcome).await
     }
 
-    /// Which of these ids of the retry log are there.
+    /// Returns which of these ids exist in the retry log.
     pub async fn log_present(&self, ids: &[i64]) -> Result<BTreeSet<i64>, SourceError> {
-        let mut session = self.pool.look(&self.app).await?;
+        let mut session = self.pool.poll_session(&self.app).await?;
         let outcome = walk::log_present(&mut session, ids).await;
         session.end(outcome).await
     }
 
-    /// Everything that `check` prints of one application. Changes nothing.
+    /// Returns everything that `check` prints about one application. Changes nothing.
     pub async fn check(&self) -> Result<CheckReport, SourceError> {
         check::check(self).await
     }
 }
 
-/// What `check` reports of one application.
+/// Report of `check` about one application.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckReport {
     pub server: String,
@@ -651,16 +660,16 @@ pub struct CheckReport {
     pub own_clock: DateTime<Utc>,
     /// The time zone and character set of the session.
     pub time_zone: String,
-    /// Why the connection is not encrypted, where the configuration prefers that it is.
+    /// Why the connection is not encrypted although the configuration prefers that.
     pub unencrypted: Option<String>,
     pub tables: Vec<TableReport>,
-    /// The newest failure there is.
+    /// Time of the newest failure.
     pub newest_failure: Option<Stamp>,
     /// The addresses of all feeds, from markers and failures.
     pub feeds: BTreeSet<String>,
-    /// Why `reset` will not work: see [`Poll::retry_refused`]. By intent, where the application is read-only.
+    /// Why `reset` would fail: see [`Poll::retry_refused`]. Intended if the application is read-only.
     pub retry_refused: Option<String>,
-    /// What will break the consumer or the console, in words, with what to do.
+    /// What will break the consumer or the console, in words.
     pub hazards: Vec<String>,
 }
 
@@ -669,13 +678,13 @@ pub struct CheckReport {
 pub struct TableReport {
     pub name: &'static str,
     pub found: bool,
-    /// Not found, but it may be there: MySQL hides what an account may not read.
+    /// Not found, but may exist: MySQL hides tables that an account may not read.
     pub may_be_hidden: bool,
-    /// Of the columns the console knows, those that are not there.
+    /// Columns that the console knows and the table lacks.
     pub missing_columns: Vec<&'static str>,
     pub rows: Option<u64>,
     pub may_select: bool,
-    /// `None` where the console never writes to the table.
+    /// `None` if the table is missing or the console never writes to it.
     pub may_insert: Option<bool>,
     pub may_update: Option<bool>,
     pub may_delete: Option<bool>,

@@ -1,4 +1,5 @@
-//! MySQL and MariaDB: how to connect, what the session is set to, what `information_schema` says.
+//! MySQL and MariaDB: connecting, session settings, and the schema from `information_schema`. Changes only its own
+//! sessions, and stops only statements of its own connections.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use super::{
     schema::{Column, ColumnKind, Columns, Schema, Table},
 };
 
-/// A connection, and what is needed to stop its statement from another one.
+/// A connection, and the data to stop its statement from another one.
 pub(super) struct Open {
     pub connection: MySqlConnection,
     /// The server's number of this connection.
@@ -27,9 +28,9 @@ pub(super) struct Open {
     connect_timeout: Duration,
     /// Why the connection is not encrypted although that was tried.
     pub encryption_failed: Option<String>,
-    /// Seconds that a transaction that reads waits for a lock on a whole table.
+    /// Seconds that a read transaction waits for a lock on a whole table.
     table_lock_wait: u64,
-    /// Its session is set for a transaction that writes.
+    /// The session is set up for a transaction that writes.
     writes: bool,
 }
 
@@ -38,7 +39,7 @@ impl Open {
         Stopper { id: self.id, options: Arc::clone(&self.options), connect_timeout: self.connect_timeout, armed: true }
     }
 
-    /// The statements that begin a transaction that only reads.
+    /// Returns the statements that begin a transaction that only reads.
     pub fn beginning_to_read(&mut self) -> String {
         match std::mem::replace(&mut self.writes, false) {
             true => format!("SET SESSION lock_wait_timeout = {}; START TRANSACTION READ ONLY", self.table_lock_wait),
@@ -46,7 +47,7 @@ impl Open {
         }
     }
 
-    /// The same for one that writes, which waits no longer for a lock on a whole table than for one on a row.
+    /// Returns the same for one that writes, which waits for a lock on a whole table no longer than for one on a row.
     pub fn beginning_to_write(&mut self) -> String {
         match std::mem::replace(&mut self.writes, true) {
             true => "START TRANSACTION".to_owned(),
@@ -55,10 +56,10 @@ impl Open {
     }
 }
 
-/// Dropped before it is disarmed, it ends the statement that a connection is running, as well as it can.
+/// Stops the statement of a connection, as far as possible, when dropped before it is disarmed.
 ///
-/// MySQL does not notice that a client went away before it has an answer for it, and 5.6 has no limit of its own for how
-/// long a statement runs. An account may always stop its own connections.
+/// MySQL notices a disconnected client only once it has an answer for it, and 5.6 has no limit of its own for how long
+/// a statement runs. An account may always stop its own connections.
 pub(super) struct Stopper {
     id: u64,
     options: Arc<MySqlConnectOptions>,
@@ -67,7 +68,7 @@ pub(super) struct Stopper {
 }
 
 impl Stopper {
-    /// The statement came to its end.
+    /// Records that the statement ended.
     pub fn disarm(mut self) {
         self.armed = false;
     }
@@ -80,9 +81,9 @@ impl Drop for Stopper {
             let stopped = stop(self.id, Arc::clone(&self.options));
             let limit = self.connect_timeout;
             runtime.spawn(async move {
-                // A server that does not answer has nothing to stop, or cannot be told.
+                // A server that does not answer has nothing to stop, or cannot be reached.
                 if let Ok(Err(error)) = tokio::time::timeout(limit, stopped).await {
-                    tracing::debug!(%error, "a statement that nobody waits for could not be stopped");
+                    tracing::debug!(%error, "an abandoned statement could not be cancelled");
                 }
             });
         }
@@ -95,7 +96,7 @@ async fn stop(id: u64, options: Arc<MySqlConnectOptions>) -> Result<(), Error> {
     connection.close().await
 }
 
-/// A connection with its session set up.
+/// Opens a connection and sets up its session.
 pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
     let database = &app.database;
     let mut options = MySqlConnectOptions::new()
@@ -105,7 +106,7 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
         .database(&database.database)
         .charset("utf8mb4")
         .timezone(Some("+00:00".to_owned()))
-        // The mode of the session is set below, whole.
+        // The whole SQL mode of the session is set below.
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .ssl_mode(match database.tls {
@@ -123,7 +124,8 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
     }
     let mut encryption_failed = None;
     let mut connection = match options.connect().await {
-        // Old servers (MySQL 5.6, 5.7) offer TLS of a version that is not spoken any more: no TLS to speak of.
+        // Old servers (MySQL 5.6, 5.7) offer only TLS versions that are not supported any more, which is as good as no
+        // TLS.
         Err(error) if database.tls == Tls::Preferred && is_handshake(&error) => {
             options = options.ssl_mode(MySqlSslMode::Disabled);
             encryption_failed = Some(error.to_string());
@@ -141,7 +143,7 @@ fn whole_seconds(limit: Duration) -> u64 {
     limit.as_secs() + u64::from(limit.subsec_nanos() > 0 || limit.is_zero())
 }
 
-/// Whether encrypting failed, and not what comes before or after.
+/// Returns whether encryption failed, and not a step before or after it.
 pub(super) fn is_handshake(error: &Error) -> bool {
     match error {
         Error::Tls(_) => true,
@@ -150,13 +152,13 @@ pub(super) fn is_handshake(error: &Error) -> bool {
     }
 }
 
-/// Sets the session up; answers the server's number of the connection.
+/// Sets up the session; returns the server's number of the connection.
 async fn set_up(connection: &mut MySqlConnection, app: &Application) -> Result<u64, Error> {
     let about = "SELECT VERSION(), CAST(CONNECTION_ID() AS UNSIGNED)";
     let (version, id): (String, u64) = sqlx::query_as(about).fetch_one(&mut *connection).await?;
     let seconds = app.statement_timeout.as_secs_f64();
-    // An empty mode: `0000-00-00` is a value like others, backslash and quotes mean what they meant in MySQL 5.6. Only what
-    // writes waits for locks of rows: no longer than the second that is the least there is.
+    // An empty mode: `0000-00-00` is an ordinary value, and backslash and quotes mean the same as in MySQL 5.6. Only
+    // writes wait for row locks: one second, the shortest wait that every server accepts.
     let mut set = format!(
         "SET SESSION sql_mode = '', innodb_lock_wait_timeout = 1, lock_wait_timeout = {}",
         whole_seconds(app.statement_timeout)
@@ -167,12 +169,12 @@ async fn set_up(connection: &mut MySqlConnection, app: &Application) -> Result<u
         set.push_str(&format!(", max_execution_time = {}", app.statement_timeout.as_millis()));
     }
     connection.execute(AssertSqlSafe(set)).await?;
-    // What one transaction reads belongs together, also on a server that was told otherwise.
+    // All reads of one transaction must be consistent, also on a server with another setting.
     connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
     Ok(id)
 }
 
-/// Reads what this database has, and what the account may do with each column.
+/// Reads which tables and columns this database has, and what the account may do with each column.
 pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
     let about = link.statement("SELECT CAST(VERSION() AS CHAR), CAST(@@global.read_only AS CHAR)");
     let mut about = link.row(about).await?;
@@ -221,13 +223,13 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
     Ok(schema)
 }
 
-/// What `SHOW GRANTS` says of the account.
+/// Returns the lines of `SHOW GRANTS` for the account.
 async fn grants(link: &mut Link<'_>) -> Result<Vec<String>, SourceError> {
     let statement = link.statement("SHOW GRANTS");
     Ok(link.rows(statement).await?.into_iter().filter_map(|mut row| row.text()).collect())
 }
 
-/// `10.11.6-MariaDB-1:10.11.6+maria~ubu2204` → `MariaDB 10.11.6`.
+/// Returns `MariaDB 10.11.6` for `10.11.6-MariaDB-1:10.11.6+maria~ubu2204`.
 fn server_name(version: &str) -> String {
     let number = version.split('-').next().unwrap_or(version);
     let name = if version.contains("MariaDB") { "MariaDB" } else { "MySQL" };
@@ -244,16 +246,16 @@ fn kind(data_type: &str) -> ColumnKind {
     }
 }
 
-/// Whether the account holds a right on a whole table, from `SHOW GRANTS`.
+/// Returns whether the account holds a right on a whole table, from `SHOW GRANTS`.
 ///
-/// Rights that come from roles are seen as far as the server lists them there.
+/// Rights from roles count as far as the server lists them there.
 pub(super) async fn may_on_table(link: &mut Link<'_>, right: &str, table: &str) -> Result<bool, SourceError> {
     let grants = grants(link).await?;
     let database = &link.app.database.database;
     Ok(grants.iter().any(|grant| grants_right(grant, right, database, table)))
 }
 
-/// Whether one line of `SHOW GRANTS` gives `right` on the table.
+/// Returns whether one line of `SHOW GRANTS` grants `right` on the table.
 fn grants_right(grant: &str, right: &str, database: &str, table: &str) -> bool {
     let Some((rights, place)) = grant.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON ")) else {
         return false;
@@ -270,14 +272,14 @@ fn grants_right(grant: &str, right: &str, database: &str, table: &str) -> bool {
     right_held && database_held && (held_table == "*" || held_table == table)
 }
 
-/// `` `a_b`.`t` `` → `a_b`, `t`.
+/// Splits `` `a_b`.`t` `` into `a_b` and `t`.
 fn split_place(place: &str) -> Option<(String, String)> {
     let plain = |name: &str| name.trim().trim_matches('`').replace("``", "`");
     let (database, table) = place.rsplit_once('.')?;
     Some((plain(database), plain(table)))
 }
 
-/// A database pattern of a grant: `%` and `_` are wildcards, `\` takes that meaning away.
+/// Returns whether a grant's database pattern matches a name: `%` and `_` are wildcards, `\` escapes them.
 fn like(pattern: &str, name: &str) -> bool {
     fn matches(pattern: &[char], name: &[char]) -> bool {
         match pattern {

@@ -1,10 +1,11 @@
-//! Whether a publisher has what the marker of a consumer names: the event read last, and the page it was read on.
+//! Checks whether a publisher has what the marker of a consumer names: the event read last, and the page it was read
+//! on.
 //!
-//! A marker that moves along names one of the newest events: these are looked through first, by the primary key. Only then
-//! is the whole table searched, where whoever asks wants that.
+//! A marker that advances names one of the newest events: these are searched first, by the primary key. The whole table
+//! is searched only after that, and only if the caller asks for it.
 //!
-//! A publisher may have a feed of all its events, whose address only looks as if it named a category: of a category without a
-//! single event that is assumed.
+//! A publisher may have a feed of all its events whose address only looks as if it named a category: this is assumed
+//! for a category without any event.
 
 use chrono::{DateTime, Utc};
 
@@ -25,7 +26,7 @@ use super::{
     sql,
 };
 
-/// Newest events that are looked through first.
+/// Number of newest events that are searched first.
 const NEWEST: u32 = 1000;
 
 /// What a marker names.
@@ -39,14 +40,14 @@ pub struct Named<'a> {
     pub category: Option<&'a str>,
 }
 
-/// What a publisher says of what a marker names.
+/// Whether a publisher has what a marker names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// It has it.
+    /// The publisher has it.
     Has,
-    /// It does not have it.
+    /// The publisher does not have it.
     HasNot(Unpublished),
-    /// Its tables do not say, or it was not searched to the end.
+    /// The publisher's tables do not show it, or were not searched to the end.
     NotKnown,
 }
 
@@ -54,14 +55,15 @@ pub enum Word {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub word: Word,
-    /// The feed has events that come after what the marker names. `None`: it has none, or that was not asked or cannot be told.
+    /// Events of the feed after what the marker names. `None` if there are none, or if that was not asked or cannot be
+    /// determined.
     pub unread: Option<Unread>,
 }
 
-/// Events of a feed that were not read.
+/// Unread events of a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread {
-    /// When the first of them was published, where its time can be read.
+    /// When the first of them was published, if that is known.
     pub since: Option<DateTime<Utc>>,
 }
 
@@ -71,15 +73,15 @@ impl From<Word> for Answer {
     }
 }
 
-/// Where the event that a marker names stands in its feed.
+/// Position in its feed of the event that a marker names.
 struct Place {
     id: RowId,
-    /// The category of the feed's events; `None`: the feed has all events.
+    /// The category of the feed's events; `None` if the feed has all events.
     category: Option<String>,
 }
 
-/// Asks a publisher. `whole`: all of its events are searched, the pages of the feed are counted, and what comes after the
-/// marker is looked for.
+/// Checks what a marker names. `whole`: all events are searched, the pages of the feed are counted, and events after
+/// the marker are searched for.
 pub(super) async fn named(session: &mut Session<'_>, named: Named<'_>, whole: bool) -> Result<Answer, SourceError> {
     let schema = session.schema.clone();
     let Ok(events) = schema.table(Table::EventRecords) else { return Ok(Word::NotKnown.into()) };
@@ -101,13 +103,13 @@ pub(super) async fn named(session: &mut Session<'_>, named: Named<'_>, whole: bo
         }
         if let (Some(entry), Some(place)) = (entry, &place)
             && let Some((from, to)) = pages_of(session, &events, &of_feed, place).await?
-            // Events whose transactions ended in another order may have moved it over the end of a page since.
+            // Transactions that committed in another order may have moved it across the end of a page since.
             && !(from.saturating_sub(1)..=to.saturating_add(1)).contains(&page)
         {
             let within = (from, to.min(last));
             return Ok(Word::HasNot(Unpublished::OtherPage { entry: entry.to_owned(), page, within }).into());
         }
-        // Without an entry a consumer begins with the first one of the page.
+        // Without an entry, a consumer begins with the first event of the page.
         unread = (entry.is_none() && of_feed.of_category).then_some(Unread { since: None });
     }
     if let Some(place) = place {
@@ -116,7 +118,7 @@ pub(super) async fn named(session: &mut Session<'_>, named: Named<'_>, whole: bo
     Ok(Answer { word, unread })
 }
 
-/// What a feed has after a place, if anything.
+/// Returns the unread events of a feed after a place; `None` if there are none.
 async fn after(session: &mut Session<'_>, events: &Found<'_>, place: &Place) -> Result<Option<Unread>, SourceError> {
     let app = session.link.app;
     let id = events.expression("id");
@@ -139,7 +141,7 @@ async fn of_entry(
     category: Option<&str>,
     whole: bool,
 ) -> Result<(Word, Option<Place>), SourceError> {
-    // Of an entry that was cut only the beginning is known.
+    // Only the beginning of a cut entry is known.
     if events.column("uuid").is_none() || entry.chars().count() >= KEY_CHARS as usize {
         return Ok((Word::NotKnown, None));
     }
@@ -169,7 +171,7 @@ async fn of_entry(
     })
 }
 
-/// The ids under which event_records may have an entry.
+/// Returns the ids under which event_records may have an entry.
 fn ids_of(entry: &str) -> Vec<String> {
     match entry.strip_prefix(ENTRY_PREFIX) {
         Some(bare) => vec![bare.to_owned(), entry.to_owned()],
@@ -177,8 +179,8 @@ fn ids_of(entry: &str) -> Vec<String> {
     }
 }
 
-/// The row and the category of the newest event with one of these ids; `None`: there is no such event among the newest, or at
-/// all.
+/// Returns the row and the category of the newest event with one of these ids. `None` if there is no such event, either
+/// at all or among the `newest` ones.
 async fn search(
     session: &mut Session<'_>,
     events: &Found<'_>,
@@ -186,7 +188,7 @@ async fn search(
     newest: Option<u32>,
 ) -> Result<Option<(RowId, Option<String>)>, SourceError> {
     let id = events.expression("id");
-    // PostgreSQL may have a uuid as such: as a text it can be compared, and as what it is be found by an index.
+    // PostgreSQL may store it as type uuid: it is compared as text.
     let uuid = events.long_text("uuid");
     let (place, category) = (events.text("id"), events.text("category"));
     let mut statement = match newest {
@@ -214,15 +216,15 @@ async fn search(
 /// The pages of a feed.
 struct Pages {
     last: u64,
-    /// They are those of its category, which has events, and not of all events.
+    /// They are the pages of its category, which has events, and not of all events.
     of_category: bool,
     chunks: Vec<Chunk>,
-    /// How many more events the offset marker counts up to where it stands than there are now.
+    /// Number of events that the offset marker counts up to its position, minus the number that exist there now.
     removed: i64,
 }
 
-/// Returns the first and the last page of the feed that an event can be on: counted as the publisher does and without its
-/// offset marker, with regard to the case of categories and without. `None`: its pages cannot be counted.
+/// Returns the first and the last page of the feed that an event can be on: counted with the publisher's offset marker
+/// and without it, and with regard to the case of categories and without. `None` if the pages cannot be counted.
 async fn pages_of(
     session: &mut Session<'_>,
     events: &Found<'_>,
@@ -257,8 +259,8 @@ async fn pages_of(
     Ok(pages_of(counted.iter().min()).zip(pages_of(counted.iter().max())))
 }
 
-/// The number of the last page of a category's feed, counted as the publisher does: from its offset marker on, where there
-/// is one, and at least so many as there are events. A category without events has the pages of all of them. `None`: its pages
+/// Returns the pages of a category's feed, counted as the publisher does: from its offset marker on, if there is one,
+/// and at least as many as the events need. A category without events has the pages of all events. `None` if the pages
 /// cannot be counted.
 async fn last_page(
     session: &mut Session<'_>,
@@ -300,7 +302,7 @@ async fn last_page(
     Ok(pages(&chunks, counted).map(|last| Pages { last, of_category, chunks, removed }))
 }
 
-/// Events of a category, or of all, above an id.
+/// Returns the number of events of a category, or of all, above an id.
 async fn of_category(
     session: &mut Session<'_>,
     events: &Found<'_>,
@@ -320,8 +322,8 @@ async fn of_category(
     Ok(session.link.row(statement).await?.count())
 }
 
-/// Whether a row's category is this one, without regard to case: some databases compare like that, and what is counted must
-/// not be less than what the publisher counts.
+/// Appends the condition that a row's category is this one, without regard to case: some databases compare like that,
+/// and the count must not be lower than the publisher's.
 fn same_category(statement: &mut sql::Statement, table: &Found<'_>, category: &str) {
     let name = table.long_text("category");
     statement.equals(&format!("LOWER({name})"), &category.to_lowercase());

@@ -1,7 +1,7 @@
-//! One look at a source: markers, failed events per feed, the last days, the newest retries, and what is wrong.
+//! One poll of a source: markers, failed events per feed, the last days, the newest retries, and hazards.
 //!
-//! Markers and counts are read in one transaction. What a look can do without has a transaction of its own for each
-//! part and is left out where it takes too long: a slow part must not make a source that answers look down.
+//! Markers and counts are read in one transaction. Each optional part has its own transaction and is left out if it
+//! takes too long: a slow part must not make a source that answers appear down.
 
 use std::{
     sync::PoisonError,
@@ -29,32 +29,32 @@ use super::{
     sql,
 };
 
-/// Days of the chart.
+/// Number of days in the chart.
 const DAYS: u64 = 14;
 
-/// Markers, and feed addresses of failed events, that a look reads at the most. A hospital has some dozens.
+/// Most markers, and most feed addresses of failed events, that a poll reads. A hospital has some dozens.
 const FEEDS: usize = 500;
 
-/// Rows of the retry log that are looked at for the last retries.
+/// Number of newest rows of the retry log that are read for the last retries.
 const LAST_RETRIES: u32 = 500;
 
-/// Rows up to which failed_events is searched for pairs that stand twice: the search sorts the table.
+/// Largest size at which failed_events is searched for duplicate pairs, in rows: the search sorts the table.
 const PAIRS_SEARCHED_UP_TO: u64 = 100_000;
 
-/// How long the outcome of that search is believed.
+/// How long the result of that search is reused.
 const PAIRS_LAST: Duration = Duration::from_secs(600);
 
-/// One look.
+/// Polls the source.
 pub(super) async fn poll(source: &Source) -> Result<Poll, SourceError> {
-    let mut session = source.pool.look(&source.app).await?;
+    let mut session = source.pool.poll_session(&source.app).await?;
     let counts = markers_and_counts(&mut session).await;
     let mut poll = session.end(counts).await?;
 
-    let mut session = source.pool.look(&source.app).await?;
+    let mut session = source.pool.poll_session(&source.app).await?;
     let newest = newest(&mut session).await;
     poll.newest = if_in_time(session.end(newest).await)?;
 
-    let mut session = source.pool.look(&source.app).await?;
+    let mut session = source.pool.poll_session(&source.app).await?;
     let last_retries = last_retries(&mut session).await;
     poll.last_retries = if_in_time(session.end(last_retries).await)?;
 
@@ -71,18 +71,18 @@ pub(super) async fn poll(source: &Source) -> Result<Poll, SourceError> {
     Ok(poll)
 }
 
-/// A part that took too long is empty; anything else that went wrong is an error of the whole look.
+/// Makes a part that took too long empty; any other error fails the whole poll.
 fn if_in_time<T: Default>(part: Result<T, SourceError>) -> Result<T, SourceError> {
     match part {
         Err(error) if error.kind == SourceErrorKind::TimedOut => {
-            tracing::debug!(reason = error.reason, "a part of a look took too long and is left out");
+            tracing::debug!(reason = error.reason, "a part of a poll took too long and is left out");
             Ok(T::default())
         }
         other => other,
     }
 }
 
-/// What a look is for.
+/// Reads the required parts of a poll.
 async fn markers_and_counts(session: &mut Session<'_>) -> Result<Poll, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
@@ -126,7 +126,7 @@ async fn markers_and_counts(session: &mut Session<'_>) -> Result<Poll, SourceErr
     })
 }
 
-/// The markers, without what is wrong with them.
+/// Returns the markers, without their hazards.
 pub(super) async fn markers_alone(session: &mut Session<'_>) -> Result<Availability<Vec<Marker>>, SourceError> {
     let schema = session.schema.clone();
     Ok(match schema.table(Table::Markers) {
@@ -135,7 +135,7 @@ pub(super) async fn markers_alone(session: &mut Session<'_>) -> Result<Availabil
     })
 }
 
-/// Which part of a marker this table cannot say, as a part of a sentence.
+/// Returns which part of a marker this table lacks, as a part of a sentence.
 fn marker_gap(table: &Found<'_>) -> Option<String> {
     let columns = ["feed_uri_for_last_read_entry", "last_read_entry_id"];
     let missing = columns.into_iter().find(|column| table.column(column).is_none())?;
@@ -178,7 +178,7 @@ async fn markers(
     Ok(markers)
 }
 
-/// The last days and when each begins, oldest first.
+/// Returns the last days and when each begins, oldest first.
 fn last_days(app: &Application, now: DateTime<Utc>) -> Vec<(NaiveDate, DateTime<Utc>)> {
     let today = clock::day(app.time_zone, now);
     (0..DAYS)
@@ -188,7 +188,7 @@ fn last_days(app: &Application, now: DateTime<Utc>) -> Vec<(NaiveDate, DateTime<
         .collect()
 }
 
-/// Failed events per feed, and of each of the days: all of it in one pass over the table.
+/// Returns the failed events per feed and per day, from one pass over the table.
 async fn failures(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -251,7 +251,7 @@ async fn failures(
         for day in &mut counts {
             *day += record.count();
         }
-        // An empty table without feed addresses still answers with one row.
+        // An empty table without a column of feed addresses still returns one row.
         if total > 0 {
             // Without an address there is no feed whose retries could be blocked.
             let (beyond_help, blocking) =
@@ -270,7 +270,8 @@ async fn failures(
     Ok((failures, counts))
 }
 
-/// Adds the failed events of a feed. Two addresses that were cut can be the same: their failed events stand together.
+/// Adds the failed events of a feed. Two addresses that were cut can be equal: their failed events are counted
+/// together.
 fn add(failures: &mut Vec<FeedFailures>, more: FeedFailures) {
     let cut = more.uri.as_ref().is_some_and(|uri| uri.ends_with('…'));
     let Some(known) = failures.iter_mut().find(|known| cut && known.uri == more.uri) else {
@@ -294,7 +295,7 @@ fn add(failures: &mut Vec<FeedFailures>, more: FeedFailures) {
     }
 }
 
-/// The pairs that stand twice as they were counted now or not long ago.
+/// Returns the number of duplicate pairs, counted now or not long ago.
 async fn pairs_twice_lately(source: &Source) -> Result<u64, SourceError> {
     let known = *source.pairs_twice.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((at, pairs)) = known
@@ -302,15 +303,16 @@ async fn pairs_twice_lately(source: &Source) -> Result<u64, SourceError> {
     {
         return Ok(pairs);
     }
-    let mut session = source.pool.look(&source.app).await?;
+    let mut session = source.pool.poll_session(&source.app).await?;
     let pairs = pairs_twice(&mut session).await;
-    // Where it takes too long it is not tried again at the next look either.
+    // If it takes too long, the next poll does not try it again either.
     let pairs = if_in_time(session.end(pairs).await)?;
     *source.pairs_twice.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), pairs));
     Ok(pairs)
 }
 
-/// The consumer finds, changes and deletes a failed event by feed and event id: a pair that stands twice is one to it.
+/// Returns the number of duplicate pairs. The consumer finds, changes and deletes a failed event by feed and event id:
+/// to it, all rows of a pair are one event.
 async fn pairs_twice(session: &mut Session<'_>) -> Result<u64, SourceError> {
     let schema = session.schema.clone();
     let Ok(table) = schema.table(Table::FailedEvents) else { return Ok(0) };
@@ -327,7 +329,7 @@ async fn pairs_twice(session: &mut Session<'_>) -> Result<u64, SourceError> {
     Ok(session.link.row(statement).await?.count())
 }
 
-/// The newest failed events by id.
+/// Returns the newest failed events by id.
 async fn newest(session: &mut Session<'_>) -> Result<Vec<NewRow>, SourceError> {
     let schema = session.schema.clone();
     let Ok(table) = schema.table(Table::FailedEvents) else { return Ok(Vec::new()) };
@@ -343,7 +345,7 @@ async fn newest(session: &mut Session<'_>) -> Result<Vec<NewRow>, SourceError> {
     Ok(records.into_iter().filter_map(read).collect())
 }
 
-/// When a retry was last seen to fail, per feed address.
+/// Returns when a retry last failed, per feed address.
 async fn last_retries(session: &mut Session<'_>) -> Result<Vec<(Option<String>, Stamp)>, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
@@ -366,7 +368,7 @@ async fn last_retries(session: &mut Session<'_>) -> Result<Vec<(Option<String>, 
     Ok(newest)
 }
 
-/// Why `reset` will not work, as a sentence; `None`: it will.
+/// Returns why `reset` would fail, as a sentence; `None` if it would work.
 pub(super) fn retry_refused(app: &Application, schema: &Schema) -> Option<String> {
     let name = &app.info.name;
     if app.info.read_only {
@@ -381,7 +383,7 @@ pub(super) fn retry_refused(app: &Application, schema: &Schema) -> Option<String
             "Nothing can be retried in {name}: the table failed_events has no column retries that the account may read."
         ));
     };
-    // Without these nobody knows which rows a retry would help.
+    // Without these columns it is unknown which rows a retry would help.
     if let Some(missing) = ["feed_uri", "failed_at"].into_iter().find(|column| table.column(column).is_none()) {
         return Some(format!(
             "Nothing can be retried in {name}: the table failed_events has no column {missing} that the account may read."
@@ -398,7 +400,7 @@ pub(super) fn retry_refused(app: &Application, schema: &Schema) -> Option<String
     ))
 }
 
-/// `1 marker`, `3 markers`.
+/// Returns `1 marker` or `3 markers`.
 pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

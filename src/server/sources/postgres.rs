@@ -1,4 +1,4 @@
-//! PostgreSQL: how to connect, what the session is set to, what its catalogue says.
+//! PostgreSQL: connecting, session settings, and the schema from its catalogue. Changes only its own sessions.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) struct Open {
     pub encryption_failed: Option<String>,
 }
 
-/// A connection with its session set up. The driver itself sets the session's zone to UTC and dates to ISO.
+/// Opens a connection and sets up its session. The driver itself sets the session's zone to UTC and dates to ISO.
 pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
     let database = &app.database;
     let mut options = PgConnectOptions::new_without_pgpass()
@@ -48,7 +48,7 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
     }
     let mut encryption_failed = None;
     let mut connection = match options.connect().await {
-        // The server says that it can, but not in a version that is spoken today.
+        // The server offers TLS, but not in a version that is supported today.
         Err(error) if database.tls == Tls::Preferred && mysql::is_handshake(&error) => {
             encryption_failed = Some(error.to_string());
             options.ssl_mode(PgSslMode::Disable).connect().await?
@@ -60,12 +60,12 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
     Ok(Open { connection, encryption_failed })
 }
 
-/// The schema that holds the tables.
+/// Returns the name of the schema that contains the tables.
 pub(super) fn namespace(app: &Application) -> String {
     app.database.schema.clone().unwrap_or_else(|| "public".to_owned())
 }
 
-/// Reads what this database has, and what the account may do with each column.
+/// Reads which tables and columns this database has, and what the account may do with each column.
 pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
     let namespace = namespace(link.app);
     let mut about = link.statement(
@@ -101,7 +101,7 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
         let table = row.text().unwrap_or_default();
         let name = row.text().unwrap_or_default();
         let kind = match kind(&row.text().unwrap_or_default()) {
-            // What is discarded and put back is kept as it is, byte by byte.
+            // Rows that are discarded and restored are kept byte by byte.
             ColumnKind::ByLanguage if table.starts_with("failed_event") => ColumnKind::Text,
             kind => kind,
         };
@@ -135,7 +135,7 @@ fn kind(data_type: &str) -> ColumnKind {
     }
 }
 
-/// Whether the account holds a right on a whole table.
+/// Returns whether the account holds a right on a whole table.
 pub(super) async fn may_on_table(link: &mut Link<'_>, right: &str, qualified: &str) -> Result<bool, SourceError> {
     let mut statement = link.statement("SELECT has_table_privilege(");
     statement.value(qualified).push(", ").value(right).push(")::text");

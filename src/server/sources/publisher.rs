@@ -1,7 +1,7 @@
 //! The publisher's side: events by category, the queue, offset markers, chunking.
 //!
-//! Every part is read in a transaction of its own: counting a long table may take too long, and the other parts should
-//! still be there.
+//! Every part is read in its own transaction: counting a long table may take too long, and the other parts should still
+//! be available then.
 
 use std::collections::BTreeMap;
 
@@ -20,14 +20,14 @@ use super::{
     sql,
 };
 
-/// Rows of the small tables that are read at the most.
+/// Most rows of the small tables that are read.
 const ROWS: u32 = 1000;
 
-/// Newest rows of event_records that tell when categories were last published to.
+/// Number of newest rows of event_records that are read to see when categories were last published to.
 const NEWEST: u32 = 500;
 
-/// The publisher's side of a source. `previous`, where given, is added to: as long as there are as many events up to its
-/// newest as it says, only those above are counted by category.
+/// Returns the publisher's side of a source. `previous`, if given, is added to: as long as the number of events up to
+/// its newest equals its count, only later events are counted by category.
 pub(super) async fn publisher(source: &Source, previous: Option<&Publisher>) -> Result<Publisher, SourceError> {
     let previous = previous.and_then(|publisher| publisher.categories.here());
     let mut session = source.session().await?;
@@ -49,7 +49,7 @@ pub(super) async fn publisher(source: &Source, previous: Option<&Publisher>) -> 
     Ok(Publisher { categories, queue, offset_markers, chunking, counted_at: Stamp::of(Utc::now()) })
 }
 
-/// A part that took too long is not available; a source that is gone is an error of the whole.
+/// Makes a part that took too long or lacks its table unavailable; any other error fails the whole.
 fn available<T>(part: Result<Availability<T>, SourceError>) -> Result<Availability<T>, SourceError> {
     match part {
         Err(error) if matches!(error.kind, SourceErrorKind::TimedOut | SourceErrorKind::NotHere) => {
@@ -59,7 +59,7 @@ fn available<T>(part: Result<Availability<T>, SourceError>) -> Result<Availabili
     }
 }
 
-/// Binds the table or leaves with the reason why it is not there.
+/// Evaluates to the table, or returns the reason why it is missing.
 macro_rules! table_or_leave {
     ($schema:expr, $table:expr) => {
         match $schema.table($table) {
@@ -88,7 +88,8 @@ async fn categories(
     Ok(Availability::Here(counted(session, &table, None).await?))
 }
 
-/// When the newest event of each category was published, from the newest rows alone: one step down the primary key.
+/// Returns when the newest event of each category was published, from the newest rows alone, which are read by the
+/// primary key.
 pub(super) async fn newest(session: &mut Session<'_>) -> Result<Vec<(String, DateTime<Utc>)>, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
@@ -110,7 +111,7 @@ pub(super) async fn newest(session: &mut Session<'_>) -> Result<Vec<(String, Dat
     Ok(newest.into_iter().collect())
 }
 
-/// Whether events were deleted since they were counted, their number tells.
+/// Returns the number of events up to an id, which shows whether events were deleted since they were counted.
 async fn events_up_to(session: &mut Session<'_>, table: &Found<'_>, id: RowId) -> Result<u64, SourceError> {
     let count = sql::as_text(table.backend, "COUNT(*)");
     let mut statement =
@@ -119,7 +120,8 @@ async fn events_up_to(session: &mut Session<'_>, table: &Found<'_>, id: RowId) -
     Ok(session.link.row(statement).await?.count())
 }
 
-/// Ids start again when a dump is restored: below the last count's newest, that count says nothing any more.
+/// Returns the highest id. Ids start again when a dump is restored: if it is below the newest one of the last count,
+/// that count is invalid.
 async fn highest_id(session: &mut Session<'_>, table: &Found<'_>) -> Result<Option<RowId>, SourceError> {
     let highest = sql::as_text(table.backend, &format!("MAX({})", table.expression("id")));
     let statement = session.link.statement(format!("SELECT {highest} FROM {}", table.name));
@@ -157,8 +159,8 @@ async fn counted(
         oldest: stamp(app, table, "timestamp", record.text()),
     };
     let categories = session.link.rows(statement).await?.into_iter().map(read);
-    // An empty table without categories still answers with one row. What differs only by language, or behind where it was
-    // cut, is one category.
+    // An empty table without categories still returns one row. Categories that differ only by language, or after the
+    // point where they were cut, are one.
     Ok(add(Vec::new(), categories.filter(|category| category.count > 0).collect()))
 }
 
@@ -186,8 +188,8 @@ fn add(mut known: Vec<PublishedCategory>, newer: Vec<PublishedCategory>) -> Vec<
     known
 }
 
-/// How many events wait in the queue, and since when. Its rows are read by the primary key, and no more than
-/// [`Queue::COUNTED`] of them: the oldest come first.
+/// Returns how many events wait in the queue, and since when. At most [`Queue::COUNTED`] rows are read, by the primary
+/// key, oldest first.
 pub(super) async fn queue(session: &mut Session<'_>) -> Result<Availability<Queue>, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
@@ -215,8 +217,8 @@ pub(super) async fn queue(session: &mut Session<'_>) -> Result<Availability<Queu
     }))
 }
 
-/// A column of times as an expression that is NULL where the value is no date (0000-00-00, infinity): the least of a
-/// table's times would be that one.
+/// Returns a column of times as an expression that is NULL where the value is not a date (0000-00-00, infinity): such a
+/// value would otherwise be the least of a table's times.
 pub(super) fn dated(table: &Found<'_>, name: &str) -> String {
     let time = table.expression(name);
     match (table.backend, table.column(name).map(|column| column.kind)) {
@@ -236,7 +238,7 @@ async fn chunking(session: &mut Session<'_>) -> Result<Availability<Vec<Chunk>>,
     Ok(Availability::Here(chunks(session, &table).await?))
 }
 
-/// The rows of chunking_history in the order in which a publisher reads them.
+/// Returns the rows of chunking_history in the order in which a publisher reads them.
 pub(super) async fn chunks(session: &mut Session<'_>, table: &Found<'_>) -> Result<Vec<Chunk>, SourceError> {
     let statement = session.link.statement(format!(
         "SELECT {}, {} FROM {} ORDER BY {} LIMIT {ROWS}",
@@ -246,7 +248,7 @@ pub(super) async fn chunks(session: &mut Session<'_>, table: &Found<'_>) -> Resu
         table.expression(if table.column("id").is_some() { "id" } else { "start" })
     ));
     let records = session.link.rows(statement).await?;
-    // The first row may have no start, which means the first event. Otherwise NULL is of no use, as 0 is.
+    // The first row may lack a start, which means the first event. Elsewhere NULL is as unusable as 0.
     let read = |(place, mut record): (usize, Record)| Chunk {
         length: record.number().unwrap_or_default(),
         start: record.number().unwrap_or(i64::from(place == 0)),
@@ -254,7 +256,7 @@ pub(super) async fn chunks(session: &mut Session<'_>, table: &Found<'_>) -> Resu
     Ok(records.into_iter().enumerate().map(read).collect())
 }
 
-/// The offset markers. `counted`: the events by category, where they have just been counted.
+/// Returns the offset markers. `counted`: the events by category, if they have just been counted.
 async fn offset_markers(
     session: &mut Session<'_>,
     counted: Option<&Vec<PublishedCategory>>,
@@ -311,7 +313,7 @@ async fn offset_markers(
     }))
 }
 
-/// Of counted events those of a category, compared as the database does it.
+/// Returns how many of the counted events are of a category, compared as the database does it.
 fn count_of(counted: &[PublishedCategory], category: Option<&str>, backend: Backend) -> u64 {
     let same = |of: &str, category: &str| match backend {
         Backend::MySql => of.trim_end().to_lowercase() == category.trim_end().to_lowercase(),
@@ -324,8 +326,9 @@ fn count_of(counted: &[PublishedCategory], category: Option<&str>, backend: Back
     chosen.map(|category| category.count).sum()
 }
 
-/// Events of the marker's category that came after it, and how many of them are not above the id `upto`; the database
-/// compares the category as the publisher does.
+/// Returns the number of events of the marker's category after it, and how many of them have ids up to `upto`. The
+/// database compares the category as the publisher does. `None` if the marker has no event id, or the events lack a
+/// column for its category.
 async fn behind(
     session: &mut Session<'_>,
     events: &Found<'_>,

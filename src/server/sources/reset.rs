@@ -1,9 +1,9 @@
-//! The one thing that is written to a source: retries back to 0.
+//! Resets retries of failed events to 0.
 //!
-//! Each row is written only while it still has the retries that the person saw. That is said in the UPDATE itself, so
-//! that no right to lock rows is needed, and no row is written that changed after it was looked at. A chunk of rows is
-//! one statement; where fewer rows match than were asked for, the chunk is taken back and done row by row, which tells
-//! which ones.
+//! Each row is written only while it still has the retries that the user saw. The UPDATE itself checks that, so that no
+//! right to lock rows is needed, and no row is written that changed after it was read. A chunk of rows is one
+//! statement; if fewer rows match than were asked for, the chunk is rolled back and done row by row, to find out which
+//! ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +20,12 @@ use super::{
     sql::Statement,
 };
 
-/// Rows of one statement: as many as a batch of an operation has.
+/// Most rows of one statement: as many as a batch of an operation has.
 const CHUNK: usize = 500;
 
-/// The columns that a reset names on the left of a `=`.
+/// Returns the columns that a reset names on the left of a `=`.
 ///
-/// On MySQL that is failed_at too: with ON UPDATE CURRENT_TIMESTAMP it would change if it were not set to itself.
+/// On MySQL that includes failed_at: with ON UPDATE CURRENT_TIMESTAMP it would change unless it is set to itself.
 pub(super) fn columns_written<'a>(table: &'a Found<'_>, retries: &'a Column) -> Vec<&'a Column> {
     let mut columns = vec![retries];
     if table.backend == Backend::MySql {
@@ -34,7 +34,7 @@ pub(super) fn columns_written<'a>(table: &'a Found<'_>, retries: &'a Column) -> 
     columns
 }
 
-/// Sets retries to 0 where they still are what was seen.
+/// Sets retries to 0 if they still are what the user saw.
 pub(super) struct Reset;
 
 impl Change for Reset {
@@ -58,7 +58,7 @@ async fn write_all(session: &mut Session<'_>, rows: &[ResetRow]) -> Result<Vec<R
     let table = failed_events(app, &schema)?;
     let retries = table.column("retries").ok_or_else(|| fault::not_here(app, "failed_events has no column retries"))?;
 
-    // Rows that were seen with the same retries are one UPDATE; a row that is named twice is one row.
+    // Rows that were seen with the same retries share one UPDATE; a row that is named twice counts once.
     let mut by_seen: BTreeMap<i64, BTreeSet<RowId>> = BTreeMap::new();
     for row in rows {
         by_seen.entry(row.seen_retries).or_default().insert(row.id);
@@ -81,7 +81,7 @@ async fn write_all(session: &mut Session<'_>, rows: &[ResetRow]) -> Result<Vec<R
     Ok(rows.iter().map(outcome).collect())
 }
 
-/// Writes a chunk of rows that were all seen with the same retries; answers those that have other retries or are gone.
+/// Writes a chunk of rows that were all seen with the same retries; returns those that were not written.
 async fn write_chunk(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -89,7 +89,7 @@ async fn write_chunk(
     seen: i64,
     ids: &[RowId],
 ) -> Result<Vec<RowId>, SourceError> {
-    // Of one row the count says all.
+    // For a single row, the count is enough.
     if let [id] = ids {
         let update = guarded_update(session, table, retries, seen, &[*id]);
         return Ok(if session.link.execute(update).await? == 0 { vec![*id] } else { Vec::new() });
@@ -119,12 +119,12 @@ fn guarded_update(session: &Session<'_>, table: &Found<'_>, retries: &Column, se
     }
     update.push(format!(" WHERE {} = ", table.expression("retries"))).int(seen).push(" AND ");
     update.id_in(&table.expression("id"), &table.id, ids.iter().copied());
-    // Whoever asks has looked for these before; the row may be another one by now.
+    // The caller has checked this before, but the row may be another one by now.
     update.push(format!(" AND NOT {} AND NOT {}", table.no_address(), table.no_date("failed_at")));
     update
 }
 
-/// The retries that rows have now, and why no retry helps them; rows that are gone are not in the answer.
+/// Returns the retries that rows have now, and why no retry helps them; without missing rows.
 async fn rows_now(
     session: &mut Session<'_>,
     table: &Found<'_>,

@@ -1,8 +1,8 @@
-//! Putting discarded failed events back as they were, also when the consumer's database has moved on meanwhile.
+//! Restores discarded failed events unchanged, also if the consumer's database has changed meanwhile.
 //!
-//! A row whose pair of feed address and event id is there again is not doubled: the consumer read the event anew. Rows of the
-//! pair that stood beside it when it was discarded say nothing of that. A row whose id is taken, or will be given out by a
-//! sequence, gets a new one. One transaction a batch.
+//! An event whose pair of feed address and event id is there again is not duplicated: the consumer read the event anew.
+//! Rows of the pair that were beside it when it was discarded do not count as that. A row gets a new id if its own is
+//! used or will be given out by a sequence. One transaction per batch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use super::{
     Source, SourceError, SourceErrorKind, TooLong,
     busy::committed,
     connection::Session,
-    discard::{Deed, Pair, id_of, keys, lengths, packet, pair_of, read_rows, refused},
+    discard::{Pair, WriteKind, id_of, keys, lengths, packet, pair_of, read_rows, refused},
     fault,
     list::failed_events,
     schema::{Found, Table},
@@ -24,17 +24,17 @@ use super::{
     whole::{self, WholeColumn},
 };
 
-/// Ids that one statement names.
+/// Most ids in one statement.
 const CHUNK: usize = 200;
 
-/// What MySQL's packets have room for beside the values of a row: names of columns, lengths and kinds.
+/// Bytes of a MySQL packet that are left free beside the values of a row: for names of columns, lengths and types.
 const BESIDE_VALUES: u64 = 16 << 10;
 
-/// Events from this length on may be longer than a server takes at a time, whatever it says of itself: each is restored by
-/// itself, so that no other one is lost with it.
+/// Events from this length on may be longer than a server accepts at a time, whatever limit it reports: each is
+/// restored separately, so that no other one is lost with it.
 pub const LONG_EVENT: usize = 512 << 10;
 
-/// Puts events back, and answers in their order.
+/// Restores events, and returns the outcomes in their order.
 pub(super) async fn restore(source: &Source, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
     let alone = matches!(events, [event] if event.longest_row() >= LONG_EVENT);
     match once(source, events).await {
@@ -43,8 +43,9 @@ pub(super) async fn restore(source: &Source, events: &[WholeEvent]) -> Result<Ve
     }
 }
 
-/// The connection was lost while one long event was being written. A server, or a proxy before it, that finds a packet too long
-/// may end the connection without a word: where that happens twice and the database answers, there is no use in waiting for it.
+/// Tries again after the connection was lost while one long event was being written. A server, or a proxy before it,
+/// that finds a packet too long may end the connection without an error: if that happens twice and the database answers
+/// otherwise, waiting for it is useless.
 async fn again(source: &Source, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
     match once(source, events).await {
         Err(error) if error.kind == SourceErrorKind::Lost => {
@@ -59,7 +60,7 @@ async fn again(source: &Source, events: &[WholeEvent]) -> Result<Vec<RowOutcome>
     }
 }
 
-/// All of them in one transaction.
+/// Restores all events in one transaction.
 async fn once(source: &Source, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
     let mut session = source.pool.write(&source.app).await?;
     match insert_all(&mut session, events).await {
@@ -70,7 +71,7 @@ async fn once(source: &Source, events: &[WholeEvent]) -> Result<Vec<RowOutcome>,
 
 async fn insert_all(session: &mut Session<'_>, events: &[WholeEvent]) -> Result<Vec<RowOutcome>, SourceError> {
     let app = session.link.app;
-    if let Some(reason) = refused(session, Deed::Restore).await? {
+    if let Some(reason) = refused(session, WriteKind::Restore).await? {
         return Err(fault::not_allowed(app, &reason));
     }
     let schema = session.schema.clone();
@@ -79,9 +80,9 @@ async fn insert_all(session: &mut Session<'_>, events: &[WholeEvent]) -> Result<
         Ok(found) => Some(Place::of(session, found, Table::RetryLog).await?),
         Err(_) => None,
     };
-    rows.look(session, events.iter().map(|event| &event.event)).await?;
+    rows.find(session, events.iter().map(|event| &event.event)).await?;
     if let Some(log) = &mut log {
-        log.look(session, events.iter().flat_map(|event| &event.log)).await?;
+        log.find(session, events.iter().flat_map(|event| &event.log)).await?;
     }
     let packet = packet(session).await?;
     let mut outcomes = Vec::with_capacity(events.len());
@@ -108,18 +109,18 @@ async fn insert_all(session: &mut Session<'_>, events: &[WholeEvent]) -> Result<
     Ok(outcomes)
 }
 
-/// A table that rows are put into, and what of them stands there already.
+/// A table that rows are restored to, and which of them it already has.
 struct Place<'a> {
     table: Found<'a>,
     columns: Vec<WholeColumn>,
-    /// The database gives out ids by itself.
+    /// The database assigns ids itself.
     fills_id: bool,
-    /// Ids above this one will be given out again; `None`: there is no such limit.
+    /// Ids above this one will be given out by a sequence; `None` if there is no such limit.
     given_out: Option<RowId>,
     taken: BTreeSet<RowId>,
-    /// The rows that are there with the pairs of those that are to come back.
+    /// The existing rows with the event ids of the rows to restore, by pair.
     pairs: BTreeMap<Pair, BTreeSet<RowId>>,
-    /// Rows without a pair that are there exactly as they were.
+    /// Rows without a pair that exist unchanged.
     same: BTreeSet<RowId>,
 }
 
@@ -128,8 +129,8 @@ impl<'a> Place<'a> {
         let columns = whole::columns(session, kind).await?;
         let fills_id = columns.iter().any(|column| column.name.eq_ignore_ascii_case("id") && column.fills_itself);
         let last = last_of_sequence(session, &table, fills_id).await?;
-        // A sequence that the table has outrun (a dump was put in, and nobody moved it) gives numbers that are taken: to
-        // it nothing can be left, and nothing is reserved for it.
+        // A sequence that is behind the table (a dump was loaded without moving it) gives out ids that are used: it
+        // cannot assign ids, and none are reserved for it.
         let highest = if last.is_some() { highest_id(session, &table).await? } else { RowId(0) };
         let outrun = last.is_some_and(|last| last < highest);
         let (fills_id, given_out) = (fills_id && !outrun, last.filter(|_| !outrun));
@@ -144,8 +145,8 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// Looks which ids and pairs of these rows are there, before any of them is put.
-    async fn look<'r>(
+    /// Finds which ids and pairs of these rows exist, before any of them is inserted.
+    async fn find<'r>(
         &mut self,
         session: &mut Session<'_>,
         rows: impl Iterator<Item = &'r WholeRow>,
@@ -178,14 +179,14 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
-    /// The row with this id as it is; `None` also where it is longer than the one that it is compared with.
+    /// Returns the row with this id in full; `None` also if it is longer than the one that it is compared with.
     async fn whole(
         &self,
         session: &mut Session<'_>,
         id: RowId,
         compared: &WholeRow,
     ) -> Result<Option<WholeRow>, SourceError> {
-        // Numbers can be printed in some bytes more or less than the database says.
+        // Printed numbers can be some bytes longer or shorter than the database reports.
         let most = (compared.bytes() + 1_000) as u64;
         let length = lengths(session, &self.table, &self.columns, &[id]).await?;
         if length.get(&id).is_none_or(|bytes| *bytes > most) {
@@ -194,7 +195,7 @@ impl<'a> Place<'a> {
         Ok(read_rows(session, &self.table, &self.columns, &[id]).await?.pop().map(|(_, row)| row))
     }
 
-    /// Whether exactly this row is there.
+    /// Returns whether exactly this row exists.
     fn has(&self, row: &WholeRow) -> bool {
         let Some(id) = id_of(row) else { return false };
         match pair_of(row) {
@@ -203,7 +204,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Whether this failed event is there again: by itself, or as another row of its pair that did not stand beside it.
+    /// Returns whether this failed event is there again: as itself, or as another row of its pair that was not beside
+    /// it when it was discarded.
     fn failed_again(&self, event: &WholeEvent) -> bool {
         let Some(pair) = pair_of(&event.event) else { return self.has(&event.event) };
         let own = id_of(&event.event);
@@ -211,7 +213,7 @@ impl<'a> Place<'a> {
         self.pairs.get(&pair).is_some_and(|ids| ids.iter().any(another))
     }
 
-    /// Puts a row; answers the id it has now.
+    /// Inserts a row; returns its id.
     async fn put(&mut self, session: &mut Session<'_>, row: &WholeRow) -> Result<RowId, SourceError> {
         let own = id_of(row);
         let free = own.filter(|id| !self.taken.contains(id) && self.given_out.is_none_or(|last| *id <= last));
@@ -230,7 +232,7 @@ impl<'a> Place<'a> {
         Ok(id)
     }
 
-    /// The database gives the id.
+    /// Inserts a row whose id the database assigns.
     async fn put_without_id(&mut self, session: &mut Session<'_>, row: &WholeRow) -> Result<RowId, SourceError> {
         let mut statement = whole::insert(session, &self.table, &self.columns, row, Some("id"));
         let last = match self.table.backend {
@@ -252,7 +254,7 @@ impl<'a> Place<'a> {
         Ok(RowId(last.number().unwrap_or_default()))
     }
 
-    /// Whoever writes this table gives the ids: the row gets the next one after the highest.
+    /// Inserts a row with the next id after the highest, because the database does not assign usable ids to this table.
     async fn put_at_end(&mut self, session: &mut Session<'_>, row: &WholeRow) -> Result<RowId, SourceError> {
         let id = RowId(highest_id(session, &self.table).await?.0 + 1);
         let mut row = row.clone();
@@ -265,15 +267,15 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The highest id there is; 0 for an empty table.
+/// Returns the highest id; 0 for an empty table.
 async fn highest_id(session: &mut Session<'_>, table: &Found<'_>) -> Result<RowId, SourceError> {
     let highest = sql::as_text(table.backend, &format!("MAX({})", table.expression("id")));
     let statement = session.link.statement(format!("SELECT {highest} FROM {}", table.name));
     Ok(RowId(session.link.row(statement).await?.number().unwrap_or_default()))
 }
 
-/// The last number that PostgreSQL's sequence of the id has given out. A row put above it would stand in the way of the
-/// consumer's own next one. The other databases move their counters by themselves.
+/// Returns the last number that PostgreSQL's sequence of the id has given out. A row inserted above it would collide
+/// with a later row of the consumer. The other databases move their counters themselves.
 async fn last_of_sequence(
     session: &mut Session<'_>,
     table: &Found<'_>,
@@ -289,7 +291,7 @@ async fn last_of_sequence(
     let mut record = session.link.row(statement).await?;
     let (name, readable) = (record.text(), record.text());
     let Some(name) = name.filter(|_| readable.as_deref() == Some("true")) else { return Ok(None) };
-    // The name comes quoted from the server itself.
+    // The server itself returns the name quoted.
     let statement = session.link.statement(format!("SELECT last_value::text FROM {name}"));
     Ok(session.link.row(statement).await?.number().map(RowId))
 }

@@ -1,4 +1,5 @@
-//! Rows of `failed_events` and of the retry log: which columns are asked for, and how they are read back.
+//! Rows of `failed_events` and of the retry log: which columns are selected, and how they are read back. Sends no
+//! statements itself.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use super::{
     schema::{ColumnKind, Found},
 };
 
-/// The columns of a [`FailedEventRow`], in the order in which [`read_failed_event`] takes them.
+/// Returns the columns of a [`FailedEventRow`], in the order in which [`read_failed_event`] reads them.
 pub(super) fn failed_event_columns(table: &Found<'_>, texts: TextLimit) -> String {
     [
         table.text("id"),
@@ -67,7 +68,7 @@ pub(super) fn read_failed_event(
     }
 }
 
-/// How much of an attempt's texts is read.
+/// Number of characters that are read of an attempt's texts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AttemptTexts {
     pub error: u32,
@@ -75,16 +76,16 @@ pub(super) struct AttemptTexts {
     pub payload: Option<u32>,
 }
 
-/// How many [`attempt_columns`] there are.
+/// Number of [`attempt_columns`].
 pub(super) const ATTEMPT_COLUMNS: usize = 6;
 
-/// The columns of an [`Attempt`], in the order in which [`read_attempt`] takes them.
+/// Returns the columns of an [`Attempt`], in the order in which [`read_attempt`] reads them.
 pub(super) fn attempt_columns(table: &Found<'_>, texts: AttemptTexts) -> [String; ATTEMPT_COLUMNS] {
     [
         table.text("id"),
         table.text("feed_uri"),
         table.text("failed_at"),
-        // One character more tells that there are more.
+        // One extra character shows whether the text is longer.
         table.cut("error_message", texts.error + 1),
         table.text("event_id"),
         texts.payload.map_or_else(|| "NULL".to_owned(), |chars| table.cut("event_content", chars)),
@@ -110,8 +111,8 @@ pub(super) fn read_attempt(app: &Application, table: &Found<'_>, texts: AttemptT
     }
 }
 
-/// The text of a value that may be one by language (`{"en_US": "product"}`) in a column of texts: the English one, or else the
-/// first. Everything else stays as it is.
+/// Returns the text of a value that may be a text by language (`{"en_US": "product"}`) in a text column: the English
+/// one, or else the first. Everything else is returned unchanged.
 pub(super) fn plain(text: String) -> String {
     if !text.starts_with('{') {
         return text;
@@ -122,13 +123,13 @@ pub(super) fn plain(text: String) -> String {
     english.or_else(|| languages.into_values().flatten().next()).unwrap_or(text)
 }
 
-/// A time of a column of this table.
+/// Returns a time of a column of this table.
 pub(super) fn stamp(app: &Application, table: &Found<'_>, column: &str, text: Option<String>) -> Option<Stamp> {
     let kind = table.column(column).map_or(ColumnKind::Text, |column| column.kind);
     text.map(|text| clock::stamp(app.time_zone, kind, text))
 }
 
-/// SQLite answers with more than was asked for: see [`super::sql::cut`].
+/// Cuts a text: SQLite returns more than was asked for, see [`super::sql::cut`].
 fn shorten(mut text: String, texts: TextLimit) -> String {
     if text.len() > texts.0 as usize
         && let Some((end, _)) = text.char_indices().nth(texts.0 as usize)

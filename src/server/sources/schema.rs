@@ -1,5 +1,6 @@
-//! What this database has: which of the known tables and columns were found, of what kind they are, and what the
-//! account may do with them. Read on connection; everything else asks here before it names a table or a column.
+//! The schema of a source: which of the known tables and columns exist, of what kind they are, and what the account may
+//! do with them. It is read on connection; all other modules ask here before they name a table or a column. Sends no
+//! statements itself.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,7 +46,7 @@ impl Table {
         }
     }
 
-    /// The columns that the console reads.
+    /// Returns the columns that the console reads.
     pub fn columns(self) -> &'static [&'static str] {
         match self {
             Table::FailedEvents => &[
@@ -69,7 +70,7 @@ impl Table {
         }
     }
 
-    /// The columns without which the table is of no use to the console.
+    /// Returns the columns without which the table is of no use to the console.
     fn needed(self) -> &'static [&'static str] {
         match self {
             Table::FailedEvents | Table::RetryLog | Table::EventRecords => &["id"],
@@ -81,7 +82,7 @@ impl Table {
     }
 }
 
-/// What a column holds, as far as reading and comparing it depends on that.
+/// Type of a column, as far as reading and comparing it depend on that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ColumnKind {
     /// A whole number of up to 64 bits.
@@ -96,7 +97,7 @@ pub(super) enum ColumnKind {
     Millis,
     /// SQLite: a time written as text. With a `T` or a blank in the middle; in UTC with a `Z`, or without zone.
     Written { t: bool, utc: bool },
-    /// PostgreSQL's json and jsonb: a text by language, as Odoo 16 keeps translated columns (`{"en_US": "product"}`).
+    /// PostgreSQL's json and jsonb: a text by language, as Odoo 16 stores translated columns (`{"en_US": "product"}`).
     ByLanguage,
     /// Anything else.
     Text,
@@ -112,11 +113,11 @@ pub(super) struct Column {
     pub may_update: bool,
     /// MySQL rewrites it with every change of its row (ON UPDATE CURRENT_TIMESTAMP).
     pub moves: bool,
-    /// MySQL: it is of the table's primary key.
+    /// MySQL: it belongs to the table's primary key.
     pub primary: bool,
 }
 
-/// A table that was found. By the lower-case names of its columns.
+/// The columns of a table that was found, by their lower-case names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Columns(BTreeMap<String, Column>);
 
@@ -127,12 +128,12 @@ impl FromIterator<Column> for Columns {
 }
 
 impl Columns {
-    /// The column, if it is there at all, readable or not.
+    /// Returns the column if it exists, readable or not.
     pub fn found(&self, name: &str) -> Option<&Column> {
         self.0.get(name)
     }
 
-    /// The column, if it is there and may be read.
+    /// Returns the column if it exists and may be read.
     pub fn readable(&self, name: &str) -> Option<&Column> {
         self.0.get(name).filter(|column| column.may_select)
     }
@@ -142,7 +143,7 @@ impl Columns {
     }
 }
 
-/// What this database has.
+/// The schema of a source.
 #[derive(Clone, Debug)]
 pub(super) struct Schema {
     backend: Backend,
@@ -151,12 +152,12 @@ pub(super) struct Schema {
     /// Name and version of the server.
     pub server: String,
     tables: BTreeMap<Table, Columns>,
-    /// Tables that were not found and may be there all the same: MySQL hides what an account may not read.
+    /// Tables that were not found but may exist: MySQL hides tables that an account may not read.
     pub maybe_hidden: BTreeSet<Table>,
-    /// Why nothing can be written here at all: a replica, a file without the right to write.
+    /// Why nothing at all can be written here: a replica, a database set read-only, a file without write permission.
     pub write_refused: Option<String>,
     pub read_at: Instant,
-    /// How long it is believed.
+    /// How long the schema is used before it is read again.
     pub lasts: Duration,
 }
 
@@ -179,25 +180,25 @@ impl Schema {
             read_at: Instant::now(),
             lasts: Duration::ZERO,
         };
-        // Once, and not for each session.
+        // Computed once, not for each session.
         schema.lasts = schema.duration();
         schema
     }
 
-    /// The table's columns, if it is there at all.
+    /// Returns the table's columns, if it exists.
     pub fn found(&self, table: Table) -> Option<&Columns> {
         self.tables.get(&table)
     }
 
-    /// Whether the table is known not to be there.
+    /// Returns whether the table is known not to exist.
     pub fn lacks(&self, table: Table) -> bool {
         self.found(table).is_none() && !self.maybe_hidden.contains(&table)
     }
 
-    /// The table, ready to be read.
+    /// Returns the table, ready to be read.
     ///
     /// # Errors
-    /// The reason why it cannot be, as a part of a sentence.
+    /// Fails if the table cannot be read: returns the reason, as a part of a sentence.
     pub fn table(&self, table: Table) -> Result<Found<'_>, String> {
         let name = table.name();
         let columns = self.tables.get(&table).ok_or_else(|| match self.lacks(table) {
@@ -223,7 +224,7 @@ impl Schema {
         }
     }
 
-    /// A table's name as it stands in a statement.
+    /// Returns a table's name for use in a statement.
     pub fn qualified(&self, table: &str) -> String {
         match &self.namespace {
             Some(namespace) => format!("{}.{}", sql::quote(self.backend, namespace), sql::quote(self.backend, table)),
@@ -231,8 +232,9 @@ impl Schema {
         }
     }
 
-    /// Returns how long it is believed. What is not there, or may not be read, can come while somebody waits for it: a dump
-    /// that is being restored drops its tables and makes them again, and a right is given because a page asked for it.
+    /// Returns how long the schema is used. Missing or unreadable tables can become available while a user waits for
+    /// them: restoring a dump drops its tables and creates them again, and a right is granted because a page asked for
+    /// it.
     fn duration(&self) -> Duration {
         Duration::from_secs(match (self.table(Table::FailedEvents), self.missing().as_slice()) {
             (Err(_), _) => 10,
@@ -241,7 +243,7 @@ impl Schema {
         })
     }
 
-    /// Tables and columns that are not there, in words.
+    /// Returns the missing tables and columns, in words.
     pub fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
         for table in Table::ALL {
@@ -260,15 +262,15 @@ impl Schema {
     }
 }
 
-/// A table that is there and can be read.
+/// A table that exists and can be read.
 #[derive(Clone, Debug)]
 pub(super) struct Found<'a> {
     pub backend: Backend,
-    /// The name as it stands after FROM.
+    /// The name for use after FROM.
     pub name: String,
     /// The name without its schema.
     bare: &'static str,
-    /// The column `id`. A table that is of use without one is never asked for it.
+    /// The column `id`; unused for tables that the console reads without one.
     pub id: Column,
     columns: &'a Columns,
 }
@@ -279,27 +281,27 @@ impl Found<'_> {
         self.bare
     }
 
-    /// The name as it stands where rows are named by their ids to be changed or locked. Of a small table MySQL would go
-    /// through every row instead, lock each, and so wait for rows that were not asked for.
+    /// Returns the name for a statement that changes or locks rows by their ids. With the plain name, MySQL would scan
+    /// every row of a small table, lock each, and so wait for rows that were not asked for.
     pub fn by_primary_key(&self) -> String {
         if self.id.primary { format!("{} FORCE INDEX (PRIMARY)", self.name) } else { self.name.clone() }
     }
 
-    /// The beginning of a statement that deletes rows by their ids, up to its condition.
+    /// Returns the beginning of a statement that deletes rows by their ids, up to its condition.
     pub fn delete(&self) -> String {
-        // With an index to use, MySQL wants the table named twice.
+        // With an index hint, MySQL requires the table to be named twice.
         let of = if self.id.primary { format!("{} ", self.name) } else { String::new() };
         format!("DELETE {of}FROM {} WHERE ", self.by_primary_key())
     }
 
-    /// A column, if it may be read.
+    /// Returns a column, if it may be read.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.readable(name)
     }
 
-    /// A column as an expression; `NULL` where there is none.
+    /// Returns a column as an expression; `NULL` if there is no such column.
     ///
-    /// With the table's name in front: PostgreSQL calls `id::text` itself `id`, and a bare `ORDER BY id` would sort by
+    /// With the table's name in front: PostgreSQL itself names `id::text` `id`, and a bare `ORDER BY id` would sort by
     /// that text.
     pub fn expression(&self, name: &str) -> String {
         match self.column(name) {
@@ -311,8 +313,8 @@ impl Found<'_> {
         }
     }
 
-    /// What to group by, where the column stands at this place of the answer. PostgreSQL is told the place: it does not
-    /// see that two expressions with a query in them are one.
+    /// Returns what to group by, if the column is at this place of the answer. PostgreSQL gets the place: it does not
+    /// recognize two expressions with a query in them as equal.
     pub fn grouping(&self, name: &str, place: u8) -> String {
         match self.backend {
             Backend::Postgres => place.to_string(),
@@ -320,13 +322,13 @@ impl Found<'_> {
         }
     }
 
-    /// A column as it stands on the left of a `=` in UPDATE.
+    /// Returns a column for the left of a `=` in UPDATE.
     pub fn target(&self, column: &Column) -> String {
         sql::quote(self.backend, &column.name)
     }
 
-    /// The condition that a row has no time in a column: NULL, blank, or a date with zeros for the month or the day. As
-    /// [`crate::model::Stamp::is_no_date`] has it.
+    /// Returns the condition that a row has no time in a column: NULL, blank, or a date with zeros for the month or the
+    /// day. The same rule as [`crate::model::Stamp::is_no_date`].
     pub fn no_date(&self, name: &str) -> String {
         let value = self.expression(name);
         let Some(column) = self.column(name) else { return "(1 = 1)".to_owned() };
@@ -334,7 +336,7 @@ impl Found<'_> {
             (Backend::MySql, ColumnKind::Instant | ColumnKind::Local) => {
                 format!("({value} IS NULL OR MONTH({value}) = 0 OR DAYOFMONTH({value}) = 0)")
             }
-            // It has no such dates.
+            // PostgreSQL has no such dates.
             (Backend::Postgres, ColumnKind::Instant | ColumnKind::Local) => format!("({value} IS NULL)"),
             _ => {
                 let text = self.text(name);
@@ -345,7 +347,7 @@ impl Found<'_> {
         }
     }
 
-    /// The condition that a row has no address of a feed.
+    /// Returns the condition that a row has no feed address.
     pub fn no_address(&self) -> String {
         match self.column("feed_uri") {
             Some(_) => format!("({} IS NULL OR TRIM({}) = '')", self.expression("feed_uri"), self.text("feed_uri")),
@@ -353,16 +355,16 @@ impl Found<'_> {
         }
     }
 
-    /// A column as text, for [`super::connection::Record::key`] or as a number or a time. Of a column without a bound of its
-    /// own the database answers with no more than [`crate::model::error_text::KEY_CHARS`] characters and one.
+    /// Returns a column as text, for [`super::connection::Record::key`] or as a number or a time. If the column's type
+    /// sets no bound, the database returns at most [`crate::model::error_text::KEY_CHARS`] characters plus one.
     pub fn text(&self, name: &str) -> String {
         self.text_of(name, &self.expression(name))
     }
 
-    /// The same of an expression whose value is one of the column's: its least, its largest.
+    /// Like [`Found::text`], for an expression whose value is one of the column's: its least, its largest.
     pub fn text_of(&self, name: &str, expression: &str) -> String {
         match self.column(name).map(|column| column.kind) {
-            // SQLite keeps texts in columns of times, and as long ones as it is given.
+            // SQLite stores texts of any length in columns of times, too.
             Some(ColumnKind::Text | ColumnKind::ByLanguage | ColumnKind::Millis | ColumnKind::Written { .. }) => {
                 sql::key(self.backend, expression)
             }
@@ -370,7 +372,7 @@ impl Found<'_> {
         }
     }
 
-    /// A column of text as an expression that the functions on texts take.
+    /// Returns a text column as an expression that text functions accept.
     pub fn long_text(&self, name: &str) -> String {
         match self.backend {
             Backend::Postgres => sql::as_text(self.backend, &self.expression(name)),
@@ -378,7 +380,7 @@ impl Found<'_> {
         }
     }
 
-    /// The beginning of a column's text.
+    /// Returns the beginning of a column's text.
     pub fn cut(&self, name: &str, chars: u32) -> String {
         match self.column(name) {
             Some(_) => sql::cut(self.backend, &self.expression(name), chars),
@@ -406,7 +408,7 @@ mod tests {
         Schema::new(Backend::Sqlite, None, "SQLite".to_owned(), tables.iter().map(of).collect(), None)
     }
 
-    /// Who has restored a table or given a right does not wait for minutes until it is seen.
+    /// A user who restored a table or granted a right must not wait minutes until that is seen.
     #[test]
     fn what_lacks_something_is_read_again_soon() {
         let [whole, no_markers, no_failed_events] =

@@ -1,10 +1,10 @@
-//! One way to write a statement for three kinds of database.
+//! Statements for three kinds of database.
 //!
-//! A query is written once; what differs between MySQL, PostgreSQL and SQLite is a function here. Values always travel
-//! as parameters. The only names that become part of a statement's text are those of [`super::schema`], quoted.
+//! A query is written once; the differences between MySQL, PostgreSQL and SQLite are functions here. Values are always
+//! sent as parameters. The only names that become part of a statement's text are those of [`super::schema`], quoted.
 //!
-//! Every selected column is turned into text by the database. So there is one way to read a row, and a date of
-//! `0000-00-00`, an `infinity`, a `numeric(10,0)` or a `bigint unsigned` cannot make reading it fail.
+//! The database converts every selected column to text. So there is one way to read a row, and a date of `0000-00-00`,
+//! an `infinity`, a `numeric(10,0)` or a `bigint unsigned` cannot make reading it fail.
 
 use crate::model::{Backend, RowId, error_text::KEY_CHARS};
 
@@ -49,7 +49,7 @@ impl Statement {
         self
     }
 
-    /// What `inner` appends, as text.
+    /// Appends what `inner` appends, as text.
     pub fn as_text(&mut self, inner: impl FnOnce(&mut Self)) -> &mut Self {
         let (before, after) = match self.backend {
             Backend::MySql => ("CAST(", " AS CHAR)"),
@@ -61,12 +61,12 @@ impl Statement {
         self.push(after)
     }
 
-    /// A whole number.
+    /// Appends a whole number.
     pub fn int(&mut self, value: i64) -> &mut Self {
         self.bind(Bind::Int(value), "::bigint")
     }
 
-    /// A text. PostgreSQL's texts cannot hold NUL bytes: a text with one is equal to none there.
+    /// Appends a text. PostgreSQL's texts cannot contain NUL bytes: a text with one equals no text there.
     pub fn value(&mut self, value: &str) -> &mut Self {
         let value = match self.backend {
             Backend::Postgres => value.replace('\0', "\u{fffd}"),
@@ -75,12 +75,12 @@ impl Statement {
         self.bind(Bind::Text(value), "::text")
     }
 
-    /// A value of a whole row as it was read by [`super::discard`]; `cast` is what PostgreSQL needs to know its type by.
+    /// Appends a value of a whole row as read by [`super::discard`]; `cast` tells PostgreSQL its type.
     pub fn raw(&mut self, bytes: Option<Vec<u8>>, cast: &str) -> &mut Self {
         self.bind(Bind::Bytes(bytes), cast)
     }
 
-    /// A row's id, in the type of its column, so that the primary key's index serves.
+    /// Appends a row's id, in the type of its column, so that the primary key's index is used.
     pub fn id(&mut self, column: &Column, id: RowId) -> &mut Self {
         let (small, large) = (i64::try_from(id.0), u64::try_from(id.0));
         match (self.backend, small, large) {
@@ -88,7 +88,7 @@ impl Statement {
             (Backend::Postgres, ..) => self.bind(Bind::Text(id.to_string()), "::text::numeric"),
             (_, Ok(id), _) => self.bind(Bind::Int(id), ""),
             (Backend::MySql, _, Ok(id)) => self.bind(Bind::UInt(id), ""),
-            // Beyond what a column can hold, but not beyond what a URL can: compared as a wide number.
+            // Too large for a column, but possible in a URL: compared as a wide number.
             (Backend::MySql, ..) => self.wide(id, "DECIMAL(39,0)"),
             (Backend::Sqlite, ..) => self.wide(id, "NUMERIC"),
         }
@@ -98,13 +98,13 @@ impl Statement {
         self.push("CAST(").bind(Bind::Text(id.to_string()), "").push(format!(" AS {kind})"))
     }
 
-    /// A time as the database prints it, in the type of its column.
+    /// Appends a time as the database prints it, in the type of its column.
     pub fn time(&mut self, column: &Column, text: &str) -> &mut Self {
         match (self.backend, column.kind) {
-            // In a sub-select the text is turned into a time once, not for every row.
+            // In a sub-select the text is converted to a time once, not for every row.
             (Backend::Postgres, ColumnKind::Instant) => self.push("(SELECT ").value(text).push("::timestamptz)"),
             (Backend::Postgres, ColumnKind::Local) => self.push("(SELECT ").value(text).push("::timestamp)"),
-            // SQLite compares values by the class they are stored in: milliseconds are numbers.
+            // SQLite compares values by their storage class: milliseconds are numbers.
             (Backend::Sqlite, kind) => match text.parse() {
                 Ok(number) if kind != ColumnKind::Text => self.bind(Bind::Int(number), ""),
                 _ => self.bind(Bind::Text(text.to_owned()), ""),
@@ -113,7 +113,7 @@ impl Statement {
         }
     }
 
-    /// `column IN (…)` for ids.
+    /// Appends `column IN (…)` for ids.
     pub fn id_in(&mut self, name: &str, column: &Column, ids: impl IntoIterator<Item = RowId>) -> &mut Self {
         self.push(format!("{name} IN ("));
         for (place, id) in ids.into_iter().enumerate() {
@@ -125,7 +125,7 @@ impl Statement {
         self.push(")")
     }
 
-    /// `column IN (…)` for texts, compared as the database does it; nothing where there are none.
+    /// Appends `column IN (…)` for texts, compared as the database does it; matches nothing if there are no texts.
     pub fn text_in(&mut self, column: &str, values: &[String]) -> &mut Self {
         if values.is_empty() {
             return self.push("1 = 0");
@@ -139,9 +139,9 @@ impl Statement {
         self.push(")")
     }
 
-    /// `column = value`, compared as the database does it.
+    /// Appends `column = value`, compared as the database does it.
     pub fn equals(&mut self, column: &str, value: &str) -> &mut Self {
-        // A latin1 column cannot be compared with what latin1 cannot hold: MySQL refuses the statement.
+        // MySQL refuses to compare a latin1 column with characters that latin1 lacks.
         if self.backend == Backend::MySql && !value.is_ascii() {
             self.push(format!("CONVERT({column} USING utf8mb4) = "))
         } else {
@@ -150,8 +150,8 @@ impl Statement {
         .value(value)
     }
 
-    /// The same for a value as [`super::connection::Record::key`] reads it: one that was cut there stands for every text that
-    /// is longer and begins so.
+    /// Like [`Statement::equals`], for a value as [`super::connection::Record::key`] reads it: one that was cut there
+    /// matches every longer text with this beginning.
     pub fn equals_key(&mut self, column: &str, value: &str) -> &mut Self {
         let cut = value.strip_suffix('…').filter(|beginning| beginning.chars().count() + 1 == KEY_CHARS as usize);
         let Some(begins) = cut else { return self.equals(column, value) };
@@ -166,11 +166,11 @@ impl Statement {
         self.push(format!(" AND {length} > {KEY_CHARS}))"))
     }
 
-    /// `expression LIKE pattern`, without regard to case as far as the database does that.
-    /// The pattern's own wildcards are those of [`escape_like`].
+    /// Appends `expression LIKE pattern`, without regard to case as far as the database does that. Literal text in the
+    /// pattern must be escaped by [`escape_like`].
     pub fn like(&mut self, expression: &str, pattern: &str) -> &mut Self {
         match self.backend {
-            // The character set's default collation disregards case, whatever the column's own does.
+            // The character set's default collation ignores case, even if the column's own does not.
             Backend::MySql => self.push(format!("CONVERT({expression} USING utf8mb4) LIKE ")),
             Backend::Postgres => self.push(format!("{expression} ILIKE ")),
             Backend::Sqlite => self.push(format!("{expression} LIKE ")),
@@ -179,12 +179,12 @@ impl Statement {
     }
 }
 
-/// Takes the meaning from `%` and `_` in a text that is to be found as it is.
+/// Escapes `%` and `_` in a text that is searched for literally.
 pub(super) fn escape_like(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
 
-/// A name in quotes.
+/// Returns a name in quotes.
 pub(super) fn quote(backend: Backend, name: &str) -> String {
     match backend {
         Backend::MySql => format!("`{}`", name.replace('`', "``")),
@@ -192,7 +192,7 @@ pub(super) fn quote(backend: Backend, name: &str) -> String {
     }
 }
 
-/// An expression as text.
+/// Returns an expression as text.
 pub(super) fn as_text(backend: Backend, expression: &str) -> String {
     match backend {
         Backend::MySql => format!("CAST({expression} AS CHAR)"),
@@ -201,7 +201,8 @@ pub(super) fn as_text(backend: Backend, expression: &str) -> String {
     }
 }
 
-/// Of a text by language on PostgreSQL the English one, or else the first of another language; any other JSON as it is.
+/// Returns, for PostgreSQL, the English text of a text by language, or else the first of another language; any other
+/// JSON as text.
 pub(super) fn of_language(column: &str) -> String {
     let json = format!("({column})::jsonb");
     format!(
@@ -212,8 +213,8 @@ pub(super) fn of_language(column: &str) -> String {
     )
 }
 
-/// The beginning of a text: `chars` characters, or more (up to four times as many bytes) on SQLite, whose text
-/// functions stop at a NUL; what reads it cuts it again.
+/// Returns the beginning of a text: `chars` characters, or more (up to four times as many bytes) on SQLite, whose text
+/// functions stop at a NUL; the reader cuts it again.
 pub(super) fn cut(backend: Backend, expression: &str, chars: u32) -> String {
     match backend {
         Backend::MySql => format!("LEFT({expression}, {chars})"),
@@ -222,9 +223,9 @@ pub(super) fn cut(backend: Backend, expression: &str, chars: u32) -> String {
     }
 }
 
-/// A value as text, no longer than is needed to see that it has more than [`KEY_CHARS`] characters. On SQLite a short one
-/// is read as it is, in whatever encoding the file has; of a long one the beginning, as in [`cut`]. Asked for its length first, a long value is not read for
-/// that.
+/// Returns a value as text, no longer than needed to see that it has more than [`KEY_CHARS`] characters. SQLite returns
+/// a short value whole, in whatever encoding the file has, and the beginning of a long one, as in [`cut`]. It checks
+/// the length first, which does not read a long value.
 pub(super) fn key(backend: Backend, expression: &str) -> String {
     match backend {
         Backend::MySql | Backend::Postgres => cut(backend, expression, KEY_CHARS + 1),
@@ -236,7 +237,7 @@ pub(super) fn key(backend: Backend, expression: &str) -> String {
     }
 }
 
-/// The length of a text in bytes.
+/// Returns the length of a text in bytes.
 pub(super) fn byte_length(backend: Backend, expression: &str) -> String {
     match backend {
         Backend::MySql | Backend::Sqlite => format!("OCTET_LENGTH({expression})"),
@@ -244,7 +245,8 @@ pub(super) fn byte_length(backend: Backend, expression: &str) -> String {
     }
 }
 
-/// The beginning of a text, for comparing: `chars` characters. Unlike [`cut`], SQLite ends it at a NUL, as its LIKE does.
+/// Returns the beginning of a text, for comparing: `chars` characters. Unlike [`cut`], SQLite ends it at a NUL, as its
+/// LIKE does.
 pub(super) fn beginning(backend: Backend, expression: &str, chars: u32) -> String {
     match backend {
         Backend::MySql => format!("LEFT({expression}, {chars})"),

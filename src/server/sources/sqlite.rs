@@ -1,4 +1,5 @@
-//! SQLite: how to open the file, what its pragmas say, and which form its times have.
+//! SQLite: opening the file, the schema from its pragmas, and the format of its times. Changes only settings of its own
+//! connections.
 
 use std::{
     collections::BTreeMap,
@@ -27,11 +28,12 @@ use super::{
     sql,
 };
 
-/// Kilobytes of the file that a connection keeps in memory. Tables are read through from end to end, of which the next
-/// statement wants nothing that would still be there.
+/// Kilobytes of the file that a connection keeps in memory. Tables are scanned from end to end, so the next statement
+/// would not find in the cache what it needs.
 const CACHE: u32 = 256;
 
-/// Statements that a connection keeps prepared: those of a look and of a page, and not the hundred that sqlx would keep.
+/// Number of statements that a connection keeps prepared: those of a poll and of a page, instead of the hundred that
+/// sqlx would keep.
 const STATEMENTS: usize = 24;
 
 /// An open file.
@@ -40,17 +42,17 @@ pub(super) struct Open {
     /// The longest that a statement may run.
     limit: Duration,
     deadline: Arc<Deadline>,
-    /// It was told that it may write, for the transaction under way or the one before.
+    /// It may write: set for the current transaction or the previous one.
     writes: bool,
     /// The file that was opened.
     identity: Identity,
 }
 
-/// When the statement under way has to end. The connection's thread asks for it while it runs, and telling it costs no
-/// word with that thread.
+/// When the running statement must end. The connection's thread checks it while the statement runs; setting it needs no
+/// message to that thread.
 struct Deadline {
     opened: Instant,
-    /// Microseconds after that.
+    /// Microseconds after `opened`.
     at: AtomicU64,
 }
 
@@ -69,21 +71,22 @@ fn micros(span: Duration) -> u64 {
 }
 
 impl Open {
-    /// The connection, for a statement that ends by itself (as interrupted) when it has run too long, also if nobody
-    /// waits for it any more. One at a time: a connection whose statement was given up is not used again.
+    /// Returns the connection, for one statement, which ends by itself (as interrupted) when it has run too long, even
+    /// if its request was cancelled. One at a time: a connection whose statement was abandoned is not used again.
     pub fn for_statement(&mut self) -> &mut SqliteConnection {
         self.deadline.set(self.limit);
         &mut self.connection
     }
 
-    /// Whether the file at the application's address is still the one that was opened. A file that was moved away or
-    /// replaced is read and written on as if nothing had happened, and nobody else sees what is written.
+    /// Returns whether the file at the application's address is still the one that was opened. A file that was moved
+    /// away or replaced can still be read and written through this connection, and no other program sees what is
+    /// written.
     pub fn is_of(&self, app: &Application) -> bool {
         self.identity == identity_of(&app.database.database)
     }
 
-    /// The statements that begin a transaction in which nothing can be written. A connection begins as such a one; the
-    /// pragma is only written where something changes, because all statements are prepared anew after it.
+    /// Returns the statements that begin a transaction in which nothing can be written. A new connection is in that
+    /// mode; the pragma is only run when the mode changes, because all statements are prepared again after it.
     pub fn beginning_to_read(&mut self) -> String {
         match std::mem::replace(&mut self.writes, false) {
             true => format!("PRAGMA query_only = ON; PRAGMA busy_timeout = {}; BEGIN", self.limit.as_millis()),
@@ -91,8 +94,9 @@ impl Open {
         }
     }
 
-    /// The same for one that may write. The right to is taken at once: taken later it can be refused although nobody is in
-    /// the way for long. Another program's lock is waited for a second, as everywhere: see [`super::busy`].
+    /// Returns the same for one that may write. The write lock is acquired at once: later, SQLite can refuse it even if
+    /// no other program holds a lock for long. Another program's lock is waited for at most a second, as with all
+    /// databases: see [`super::busy`].
     pub fn beginning_to_write(&mut self) -> String {
         match std::mem::replace(&mut self.writes, true) {
             true => "BEGIN IMMEDIATE".to_owned(),
@@ -104,17 +108,18 @@ impl Open {
     }
 }
 
-/// How many of SQLite's own steps lie between two looks at the clock: some tens of microseconds.
+/// Number of SQLite's own steps between two checks of the clock: some tens of microseconds.
 const STEPS: i32 = 10_000;
 
-/// The identity of the file at this address; `None` where there is no such file, too.
+/// Returns the identity of the file at this address; `None` also if there is no such file.
 pub(super) fn identity_of(file: &str) -> Identity {
     files::identity(&std::fs::metadata(file).ok()?)
 }
 
-/// Opens the file, which must be there. Its journal mode is left as found.
+/// Opens the file, which must exist. Its journal mode is left unchanged.
 pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
-    // Read first: a file that takes its place meanwhile is opened again, and none is taken for another one.
+    // Read before opening: if another file replaces it meanwhile, it is opened again, and neither is mistaken for the
+    // other.
     let identity = identity_of(&app.database.database);
     let mut connection = SqliteConnectOptions::new()
         .filename(Path::new(&app.database.database))
@@ -122,8 +127,8 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
         .busy_timeout(app.statement_timeout)
         .pragma("query_only", "ON")
         .pragma("cache_size", format!("-{CACHE}"))
-        // What a batch changes stays in memory, however much that is, until it is committed: written before, it would
-        // keep everybody from reading for as long.
+        // All changes of a batch stay in memory until they are committed: writing them earlier would block all readers
+        // until then.
         .pragma("cache_spill", "OFF")
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging()
@@ -135,7 +140,8 @@ pub(super) async fn connect(app: &Application) -> Result<Open, Error> {
     Ok(Open { connection, limit: app.statement_timeout, deadline, writes: false, identity })
 }
 
-/// Reads what this file has. SQLite knows no accounts: what may be read may be written, if the file may be.
+/// Reads which tables and columns this file has. SQLite has no accounts: everything readable is writable, if the file
+/// is.
 pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceError> {
     let statement = link.statement("SELECT sqlite_version()");
     let server = format!("SQLite {}", link.row(statement).await?.text().unwrap_or_default());
@@ -172,7 +178,7 @@ fn kind(declared: &str) -> ColumnKind {
     }
 }
 
-/// SQLite has no type for times: the newest value that is there tells how they are written.
+/// Returns how times are written, from the newest existing value: SQLite has no type for times.
 async fn time_kind(link: &mut Link<'_>, table: Table, column: &str) -> Result<ColumnKind, SourceError> {
     let (table, column) = (sql::quote(Backend::Sqlite, table.name()), sql::quote(Backend::Sqlite, column));
     let statement = link.statement(format!(
@@ -187,8 +193,8 @@ async fn time_kind(link: &mut Link<'_>, table: Table, column: &str) -> Result<Co
     Ok(ColumnKind::Written { t: text.as_bytes().get(10) == Some(&b'T'), utc: text.ends_with('Z') })
 }
 
-/// Asks the system without opening the file: to close it again would end every lock that this process has on it, those
-/// of its other connections too, and then another program may take away what these are reading.
+/// Returns why the file is not writable, without opening it: closing it again would release all locks of this process
+/// on it, including those of its other connections, and another program could then change what these are reading.
 fn why_not_writable(file: &str) -> Option<String> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
     match accessat(CWD, file, Access::WRITE_OK, AtFlags::EACCESS) {

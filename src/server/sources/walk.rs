@@ -1,8 +1,8 @@
-//! What the watcher asks to keep its ledger in step: sums of ranges, the keys of a range, new rows with their texts, the
-//! retry log from an id on, and what tells this database from another.
+//! The watcher's reads to keep its ledger up to date: sums of ranges, the keys of a range, new rows with their texts,
+//! the retry log from an id on, and the identity of the database.
 //!
-//! Everything goes by the primary key, the only index there is. No statement reads more rows than it is told to, but for
-//! the sums, which are one pass over the table without the long texts.
+//! All reads use the primary key, the only index. No statement reads more rows than its limit, except the sums, which
+//! are one pass over the table without the long texts.
 
 use std::collections::BTreeSet;
 
@@ -21,25 +21,25 @@ use super::{
     sql, sqlite,
 };
 
-/// Characters of texts that the watcher reads: the consumers cut both at 4,000.
+/// Number of characters of texts that the watcher reads: the consumers cut both at 4,000.
 const TEXTS: TextLimit = TextLimit(4_000);
 
-/// Ids that the ledger can hold: those of 63 bits.
+/// Highest id that the ledger can hold: 63 bits.
 const WIDEST: &str = "9223372036854775807";
 
-/// What a quiet look costs the source: identity, span, sums, and the ends of the retry log.
+/// What a poll without changes reads of the source: identity, span, sums, and the end of the retry log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glance {
-    /// What tells this database from another one at the same address. `None`: this source cannot tell.
+pub struct TableSums {
+    /// Distinguishes this database from another one at the same address. `None` if this source cannot do that.
     pub identity: Option<String>,
-    /// The lowest and the highest id that the ledger can hold; `None`: there are no rows.
+    /// The lowest and the highest id, as far as the ledger can hold them; `None` if there are no rows.
     pub span: Option<(i64, i64)>,
-    /// Rows whose id is larger than that.
+    /// There are rows with larger ids.
     pub beyond: bool,
-    /// The sums by bucket, of the width that was asked for. Buckets without rows are not named.
+    /// The sums by bucket, of the requested width. Buckets without rows are left out.
     pub buckets: Vec<(i64, Digest)>,
-    /// The newest rows of the retry log, highest id first, each with what tells it from another row that was given the
-    /// same id later; `None`: there is no such table.
+    /// The newest rows of the retry log, highest id first, each with a text that distinguishes it from a later row with
+    /// the same id; `None` if there is no such table.
     pub log: Option<Vec<(i64, String)>>,
     /// The database rewrites `failed_at` with every change of a row.
     pub moves: bool,
@@ -52,7 +52,7 @@ pub struct RowKey {
     pub feed_uri: Option<String>,
     pub event_id: Option<String>,
     pub retries: Option<i64>,
-    /// What the source calculates from event id and feed.
+    /// A number that the source calculates from event id and feed.
     pub mark: i64,
 }
 
@@ -73,14 +73,15 @@ pub struct LogRow {
     pub error: Option<String>,
 }
 
-/// Newest rows of the retry log that a glance reads: transactions may commit in another order than their ids.
+/// Number of newest rows of the retry log that a poll reads: transactions may commit in another order than their ids.
 const LOG_TAIL: u32 = 200;
 
-/// The sums of the whole table by buckets of a width that `choose` takes from the span of its ids; no width, no sums.
-pub(super) async fn glance(
+/// Returns the sums of the whole table by buckets, whose width `choose` returns for the span of its ids; no width, no
+/// sums.
+pub(super) async fn table_sums(
     session: &mut Session<'_>,
     choose: impl FnOnce(Option<(i64, i64)>) -> Option<i64>,
-) -> Result<Glance, SourceError> {
+) -> Result<TableSums, SourceError> {
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
     let identity = identity(session, &table).await?;
@@ -104,10 +105,10 @@ pub(super) async fn glance(
     };
     let log = log_tail(session, LOG_TAIL).await?;
     let moves = table.column("failed_at").is_some_and(|column| column.moves);
-    Ok(Glance { identity, span, beyond, buckets, log, moves })
+    Ok(TableSums { identity, span, beyond, buckets, log, moves })
 }
 
-/// The sums of the rows with ids from the first to the last, by bucket.
+/// Returns the sums of the rows with ids from the first to the last, by bucket.
 pub(super) async fn digests(
     session: &mut Session<'_>,
     (first, last): (i64, i64),
@@ -136,26 +137,26 @@ pub(super) async fn digests(
     Ok(session.link.rows(statement).await?.into_iter().filter_map(read).collect())
 }
 
-/// Id and retries as signed numbers that are never NULL.
+/// Returns expressions for id and retries as signed numbers that are never NULL.
 fn numbers(table: &Found<'_>) -> (String, String) {
     let (id, retries) = (table.expression("id"), table.expression("retries"));
     let none = digest::NO_RETRIES;
     match table.backend {
-        // Unsigned numbers of MySQL make the whole calculation unsigned, and refuse what falls below zero.
+        // In MySQL, an unsigned number makes the whole calculation unsigned, and results below zero are an error.
         Backend::MySql => (format!("CAST({id} AS SIGNED)"), format!("CAST(COALESCE({retries}, {none}) AS SIGNED)")),
         Backend::Postgres => (format!("({id})::bigint"), format!("COALESCE({retries}, {none})::bigint")),
         Backend::Sqlite => (format!("CAST({id} AS INTEGER)"), format!("CAST(COALESCE({retries}, {none}) AS INTEGER)")),
     }
 }
 
-/// A number calculated from event id and feed. It needs to be the same only within one database.
+/// Returns an expression for a number calculated from event id and feed. It must be the same only within one database.
 fn mark(table: &Found<'_>) -> String {
     let text = |column: &str| format!("COALESCE({}, '')", table.long_text(column));
     let (event, feed) = (text("event_id"), text("feed_uri"));
     match table.backend {
         Backend::MySql => format!("CAST(CRC32(CONCAT({event}, '|', {feed})) AS SIGNED)"),
         Backend::Postgres => format!("hashtext({event} || '|' || {feed})::bigint"),
-        // It has no such function: the end of the id, where uuids differ, and some letters of the address.
+        // SQLite has no hash function: uses the end of the id, where uuids differ, and some letters of the address.
         Backend::Sqlite => {
             let letter = |text: &str, at: i32| format!("COALESCE(UNICODE(SUBSTR({text}, {at}, 1)), 0)");
             let of_event = (1..=8_u32).map(|at| (letter(&event, -(at as i32)), 31_i64.pow(at - 1)));
@@ -167,7 +168,7 @@ fn mark(table: &Found<'_>) -> String {
     }
 }
 
-/// The keys of the rows with ids from the first to the last, lowest first: at most `limit`.
+/// Returns the keys of the rows with ids from the first to the last, lowest first: at most `limit`.
 pub(super) async fn keys(
     session: &mut Session<'_>,
     (first, last): (i64, i64),
@@ -195,7 +196,7 @@ pub(super) async fn keys(
     Ok(session.link.rows(statement).await?.into_iter().filter_map(read).collect())
 }
 
-/// The rows with ids from the first to the last, lowest first, with their texts: at most `limit`.
+/// Returns the rows with ids from the first to the last, lowest first, with their texts: at most `limit`.
 pub(super) async fn whole_rows(
     session: &mut Session<'_>,
     (first, last): (i64, i64),
@@ -232,7 +233,7 @@ async fn read_whole(
     Ok(session.link.rows(statement).await?.into_iter().map(read).collect())
 }
 
-/// The rows with these ids that are there, with their texts.
+/// Returns the existing rows with these ids, with their texts.
 pub(super) async fn whole_rows_of(session: &mut Session<'_>, ids: &[RowId]) -> Result<Vec<WholeRow>, SourceError> {
     let schema = session.schema.clone();
     let table = failed_events(session.link.app, &schema)?;
@@ -245,7 +246,7 @@ pub(super) async fn whole_rows_of(session: &mut Session<'_>, ids: &[RowId]) -> R
     Ok(rows)
 }
 
-/// The end of the retry log; `None`: there is none to be read.
+/// Returns the end of the retry log; `None` if the log cannot be read.
 async fn log_tail(session: &mut Session<'_>, limit: u32) -> Result<Option<Vec<(i64, String)>>, SourceError> {
     let schema = session.schema.clone();
     let Ok(log) = schema.table(Table::RetryLog) else { return Ok(None) };
@@ -264,7 +265,7 @@ async fn log_tail(session: &mut Session<'_>, limit: u32) -> Result<Option<Vec<(i
     Ok(Some(session.link.rows(statement).await?.into_iter().filter_map(read).collect()))
 }
 
-/// Rows of the retry log above an id, lowest first: at most `limit`.
+/// Returns the rows of the retry log above an id, lowest first: at most `limit`.
 pub(super) async fn log_above(
     session: &mut Session<'_>,
     above: Option<i64>,
@@ -282,7 +283,7 @@ pub(super) async fn log_above(
     read_log(session, &log, statement).await
 }
 
-/// The rows of the retry log with these ids that are there, lowest first.
+/// Returns the existing rows of the retry log with these ids, lowest first.
 pub(super) async fn log_of(session: &mut Session<'_>, ids: &[i64]) -> Result<Vec<LogRow>, SourceError> {
     let schema = session.schema.clone();
     let Ok(log) = schema.table(Table::RetryLog) else { return Ok(Vec::new()) };
@@ -293,7 +294,7 @@ pub(super) async fn log_of(session: &mut Session<'_>, ids: &[i64]) -> Result<Vec
     read_log(session, &log, statement).await
 }
 
-/// Which of these ids of the retry log are there.
+/// Returns which of these ids exist in the retry log.
 pub(super) async fn log_present(session: &mut Session<'_>, ids: &[i64]) -> Result<BTreeSet<i64>, SourceError> {
     let schema = session.schema.clone();
     let mut present = BTreeSet::new();
@@ -329,15 +330,15 @@ async fn read_log(
     Ok(session.link.rows(statement).await?.into_iter().filter_map(read).collect())
 }
 
-/// What tells this database, and this table in it, from another one at the same address.
+/// Returns what distinguishes this database, and this table in it, from another one at the same address.
 async fn identity(session: &mut Session<'_>, table: &Found<'_>) -> Result<Option<String>, SourceError> {
     let app = session.link.app;
     match table.backend {
-        // Each file of a folder has a number of its own; a copy that takes its place has another one.
+        // Each file of a folder has its own number; a copy that replaces it has another one.
         Backend::Sqlite => {
             Ok(sqlite::identity_of(&app.database.database).map(|(device, inode)| format!("{device}:{inode}")))
         }
-        // A table that was made anew (a dump restored, a rebuild) has another time.
+        // A table that was created again (a dump restored, a rebuild) has another time.
         Backend::MySql => {
             let mut statement = session.link.statement(
                 "SELECT CAST(CONCAT(DATABASE(), ' ', CREATE_TIME) AS CHAR) FROM information_schema.TABLES \
@@ -364,7 +365,7 @@ async fn postgres_identity(session: &mut Session<'_>) -> Result<Option<String>, 
     if row.text().as_deref() != Some("true") {
         return Ok(Some(oids));
     }
-    // Oids begin alike on every new server; this number does not.
+    // Oids start alike on every new server; this number does not.
     let statement = session.link.statement("SELECT system_identifier::text FROM pg_catalog.pg_control_system()");
     match session.link.row(statement).await {
         Ok(mut row) => Ok(Some(format!("{} {oids}", row.text().unwrap_or_default()))),

@@ -1,5 +1,5 @@
-//! Rows read and written whole: every column that a table has, known to the console or not, in the bytes that its
-//! database gives for it and takes back.
+//! Rows read and written in full, to discard and restore them: every column of a table, known to the console or not, in
+//! the bytes that its database returns and accepts. Sends only the query for a table's columns itself.
 
 use crate::model::{
     Backend,
@@ -18,16 +18,16 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct WholeColumn {
     pub name: String,
-    /// Of PostgreSQL: the type that a printed value is turned into.
+    /// PostgreSQL: the type that a printed value is converted to.
     cast: String,
-    /// The database gives this column a value of its own when an insert leaves it out.
+    /// The database assigns a value to this column when an insert leaves it out.
     pub fills_itself: bool,
 }
 
-/// The columns of a table that hold values of their own, in the table's order.
+/// Returns the columns of a table except computed ones, in the table's order.
 ///
 /// # Errors
-/// The account may not read all of them: a copy would not be whole.
+/// Fails if the account may not read all of them: a copy would be incomplete.
 pub(super) async fn columns(session: &mut Session<'_>, table: Table) -> Result<Vec<WholeColumn>, SourceError> {
     let app = session.link.app;
     let statement = match app.database.backend {
@@ -64,7 +64,8 @@ fn mysql_columns(session: &Session<'_>, table: Table) -> Statement {
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ",
     );
     statement.value(table.name());
-    // What is computed from other columns is computed again. MySQL 8 calls a default value DEFAULT_GENERATED.
+    // Columns computed from others are left out: they are computed again. MySQL 8 marks a default value as
+    // DEFAULT_GENERATED.
     statement.push(
         " AND EXTRA NOT LIKE '%VIRTUAL GENERATED%' AND EXTRA NOT LIKE '%STORED GENERATED%' \
          AND EXTRA NOT LIKE '%PERSISTENT%' ORDER BY ORDINAL_POSITION",
@@ -80,7 +81,7 @@ fn postgres_columns(session: &Session<'_>, table: Table) -> Statement {
          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE n.nspname::text = ",
     );
     statement.value(&postgres::namespace(session.link.app)).push(" AND c.relname::text = ").value(table.name());
-    // Read through JSON, because older servers do not have these columns of the catalogue.
+    // Read through JSON, because older servers lack these columns of the catalogue.
     statement.push(
         " AND a.attnum > 0 AND NOT a.attisdropped AND COALESCE(to_jsonb(a) ->> 'attgenerated', '') = '' \
          ORDER BY a.attnum",
@@ -89,7 +90,7 @@ fn postgres_columns(session: &Session<'_>, table: Table) -> Statement {
 }
 
 fn sqlite_columns(session: &Session<'_>, table: Table) -> Statement {
-    // Only a column that is an alias of the rowid gets a number by itself.
+    // Only a column that is an alias of the rowid is assigned a number.
     let mut statement = session.link.statement(
         "SELECT name, '', CASE WHEN pk = 1 AND LOWER(type) = 'integer' AND (SELECT COUNT(*) FROM pragma_table_info(",
     );
@@ -98,7 +99,7 @@ fn sqlite_columns(session: &Session<'_>, table: Table) -> Statement {
     statement
 }
 
-/// What is selected for [`read`].
+/// Returns the columns to select for [`read`].
 pub(super) fn selection(table: &Found<'_>, columns: &[WholeColumn]) -> String {
     let mut parts = Vec::new();
     for column in columns {
@@ -118,7 +119,7 @@ pub(super) fn selection(table: &Found<'_>, columns: &[WholeColumn]) -> String {
     parts.join(", ")
 }
 
-/// The bytes that a row holds in these columns, as a text.
+/// Returns an expression for the bytes that a row holds in these columns, as text.
 pub(super) fn length(table: &Found<'_>, columns: &[WholeColumn]) -> String {
     let length = |column: &WholeColumn| {
         let value =
@@ -129,7 +130,7 @@ pub(super) fn length(table: &Found<'_>, columns: &[WholeColumn]) -> String {
     sql::as_text(table.backend, &format!("({})", if lengths.is_empty() { "0".to_owned() } else { lengths.join(" + ") }))
 }
 
-/// The row that an answer to [`selection`] holds.
+/// Returns the row in an answer to [`selection`].
 pub(super) fn read(backend: Backend, columns: &[WholeColumn], raw: Raw) -> WholeRow {
     let mut values = raw.0.into_iter();
     let mut next = || values.next().flatten();
@@ -148,7 +149,7 @@ pub(super) fn read(backend: Backend, columns: &[WholeColumn], raw: Raw) -> Whole
     WholeRow(columns.iter().map(cell).collect())
 }
 
-/// An INSERT of a whole row. Columns that the table does not have any more are left out, and so is `without`.
+/// Returns an INSERT of a whole row. Columns that the table does not have any more are left out, and so is `without`.
 pub(super) fn insert(
     session: &Session<'_>,
     table: &Found<'_>,

@@ -1,4 +1,5 @@
-//! Accounts: who has one, what they may do, and what proves their password.
+//! Accounts: names, roles, visible applications and password hashes. Sessions and tokens are deleted here if a change
+//! of the account ends them.
 
 use std::collections::BTreeSet;
 
@@ -8,30 +9,30 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 use super::{Store, StoreError, instant};
 use crate::model::Role;
 
-/// An account, whole.
+/// A complete account.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub id: i64,
     /// In lower case, as it is compared.
     pub name: String,
     pub role: Role,
-    /// Keys of the applications that may be seen; `None`: all.
+    /// Keys of the applications that the account may see; `None`: all.
     pub applications: Option<BTreeSet<String>>,
     /// A PHC string.
     pub password: String,
-    /// Nothing else can be done before the password is changed.
+    /// The password must be changed before anything else can be done.
     pub must_change: bool,
-    /// Until when a one-time password can be used.
+    /// End of validity of a one-time password.
     pub password_until: Option<DateTime<Utc>>,
     /// When a one-time password was used for its one sign-in.
     pub password_used_at: Option<DateTime<Utc>>,
-    /// Another value means: what was proved before proves nothing now.
+    /// If this changes, credentials verified before are no longer valid.
     pub password_set_at: DateTime<Utc>,
     pub disabled_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub created_by: String,
     pub last_sign_in_at: Option<DateTime<Utc>>,
-    /// Signing in takes a code, too.
+    /// Signing in also requires a code.
     pub second_factor: bool,
 }
 
@@ -45,7 +46,7 @@ pub struct NewAccount {
     pub created_by: String,
 }
 
-/// A password about to be set, as the store keeps it.
+/// A password about to be set, as stored.
 #[derive(Clone, Debug)]
 pub struct NewPassword {
     /// A PHC string.
@@ -54,10 +55,10 @@ pub struct NewPassword {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// What goes on when an account gets another password. Everything that is not kept ends.
+/// What remains valid when the password of an account changes. Everything else ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep<'k> {
-    /// The hash of the session that asks.
+    /// Hash of the session that makes the change.
     pub session: &'k [u8],
     pub tokens: bool,
 }
@@ -67,7 +68,7 @@ pub struct Keep<'k> {
 pub enum Unchanged {
     /// There is no account of this name.
     NoAccount,
-    /// Without it nobody could look after accounts any more.
+    /// Without this account, no administrator would be left to manage accounts.
     LastAdministrator,
 }
 
@@ -75,13 +76,13 @@ const COLUMNS: &str = "id, name, role, applications, password, must_change, pass
                        password_set_at, disabled_at, created_at, created_by, last_sign_in_at, \
                        EXISTS (SELECT 1 FROM second_factors WHERE account_id = accounts.id) AS second_factor";
 
-/// How a name is compared: without regard to case.
+/// Returns a name as it is compared: without regard to case.
 pub fn folded(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
 impl Store {
-    /// Makes an account; `false` where the name is taken.
+    /// Creates an account; `false` if the name is in use.
     pub async fn add_account(&self, new: &NewAccount) -> Result<bool, StoreError> {
         let now = Utc::now().timestamp_millis();
         let added = sqlx::query(
@@ -97,12 +98,12 @@ impl Store {
         .bind(now)
         .bind(now)
         .bind(&new.created_by)
-        .execute(&mut *self.pen().await?)
+        .execute(&mut *self.writer().await?)
         .await?;
         Ok(added.rows_affected() == 1)
     }
 
-    /// Every account, by name.
+    /// Returns all accounts, by name.
     pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM accounts ORDER BY name")))
             .fetch_all(&self.pool)
@@ -110,7 +111,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The account of this name, also where it is disabled.
+    /// Returns the account with this name, even if it is disabled.
     pub async fn account(&self, name: &str) -> Result<Option<Account>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM accounts WHERE name = ?")))
             .bind(folded(name))
@@ -127,12 +128,12 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Whether there is any account, also a disabled one.
+    /// Returns whether there is any account, even a disabled one.
     pub async fn has_accounts(&self) -> Result<bool, StoreError> {
         Ok(sqlx::query("SELECT 1 FROM accounts LIMIT 1").fetch_optional(&self.pool).await?.is_some())
     }
 
-    /// Gives an account another password. Its sessions and tokens end, but for what is kept.
+    /// Sets another password. The account's sessions and tokens end, except those in `keep`.
     pub async fn set_password(
         &self,
         name: &str,
@@ -160,7 +161,7 @@ impl Store {
         if !keep.is_some_and(|keep| keep.tokens) {
             sqlx::query("DELETE FROM tokens WHERE account_id = ?").bind(id).execute(&mut *transaction).await?;
         }
-        // A browser that knew the old password is a stranger to the new one, unless it goes on with its session.
+        // A browser known with the old password is unknown with the new one, unless its session is kept.
         if keep.is_none() {
             sqlx::query("DELETE FROM known_browsers WHERE name = ?")
                 .bind(folded(name))
@@ -171,8 +172,8 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// Gives an account another role and other applications. Its sessions end: what somebody may do never changes under
-    /// a session. Tokens stay, and never carry more than the account.
+    /// Sets role and applications of an account. Its sessions end, because rights never change during a session. Tokens
+    /// remain, and never have more rights than the account.
     pub async fn set_rights(
         &self,
         name: &str,
@@ -198,7 +199,7 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// Disables an account, with its sessions and tokens, or enables it again.
+    /// Disables an account, which ends its sessions and suspends its tokens, or enables it again.
     pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<Result<(), Unchanged>, StoreError> {
         let mut transaction = self.begin().await?;
         let id: Option<i64> = sqlx::query_scalar("UPDATE accounts SET disabled_at = ? WHERE name = ? RETURNING id")
@@ -218,7 +219,8 @@ impl Store {
     }
 }
 
-/// A transaction that is dropped without this is rolled back.
+/// Returns whether an enabled administrator of all applications remains. If not, the caller drops its transaction,
+/// which rolls it back.
 async fn an_administrator_is_left(transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>) -> Result<bool, StoreError> {
     let left =
         sqlx::query("SELECT 1 FROM accounts WHERE role = ? AND applications IS NULL AND disabled_at IS NULL LIMIT 1")
@@ -237,7 +239,7 @@ pub(super) fn lines(applications: Option<&BTreeSet<String>>) -> Option<String> {
     applications.map(|applications| applications.iter().map(String::as_str).collect::<Vec<_>>().join("\n"))
 }
 
-/// The keys of [`lines`].
+/// Parses the keys that [`lines`] joins.
 pub(super) fn keys(lines: Option<String>) -> Option<BTreeSet<String>> {
     lines.map(|lines| lines.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }

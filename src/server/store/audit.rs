@@ -1,7 +1,7 @@
-//! The audit log in the store: a chain of entries that is only ever added to.
+//! The audit log in the store: a chain of entries that is only appended to.
 //!
-//! One writer at a time, also where two processes hold the file: each entry is written in a transaction that takes the
-//! write lock before it reads what the newest entry is. So the chain never forks.
+//! Each entry is written in a transaction that takes the write lock before it reads the newest entry. So there is one
+//! writer at a time, even if two processes have the file open, and the chain never forks.
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
@@ -28,23 +28,23 @@ pub struct Entry {
     pub action: Option<i64>,
 }
 
-/// What a look at the whole chain found.
+/// Result of verifying the whole chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Entries looked at.
+    /// Entries verified.
     pub entries: u64,
-    /// The last entry that was removed because it was old; 0: none was.
+    /// The last entry that was removed because of its age; 0 if none was.
     pub removed_up_to: i64,
     /// Number and hash of the newest entry.
     pub newest: (i64, String),
-    /// The first place that is wrong, in words; `None`: the chain is whole.
+    /// The first fault in words; `None` if the chain is intact.
     pub broken: Option<String>,
 }
 
 const COLUMNS: &str = "sequence, at, who, signed_in_by, address, kind, app, what, reason, outcome, action_id, hash";
 
 impl Store {
-    /// Adds an entry to the chain.
+    /// Appends an entry to the chain.
     pub async fn append_audit(&self, entry: &Entry) -> Result<AuditEntry, StoreError> {
         let mut transaction = self.begin().await?;
         let written = append(&mut transaction, entry).await?;
@@ -52,7 +52,7 @@ impl Store {
         Ok(written)
     }
 
-    /// The entries between two numbers, in the order of the chain.
+    /// Returns the entries between two numbers, in the order of the chain.
     pub async fn audit_between(&self, after: i64, before: i64) -> Result<Vec<AuditEntry>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM audit_entries WHERE sequence > ? AND sequence < ? ORDER BY sequence LIMIT 10000"
@@ -64,9 +64,9 @@ impl Store {
         rows.iter().map(read_entry).collect()
     }
 
-    /// The number of the newest entry that was not signed in so; 0 where there is none.
+    /// Returns the number of the newest entry with another sign-in mode than this; 0 if there is none.
     pub async fn newest_audit_but_of(&self, signed_in_by: &str) -> Result<i64, StoreError> {
-        // From the newest back, so that a long log is not gone through.
+        // Newest first, so that a long log is not scanned.
         let newest: Option<i64> = sqlx::query_scalar(
             "SELECT sequence FROM audit_entries WHERE +signed_in_by <> ? ORDER BY sequence DESC LIMIT 1",
         )
@@ -76,16 +76,16 @@ impl Store {
         Ok(newest.unwrap_or_default())
     }
 
-    /// Removes the entries at the beginning of the chain that are older than `cutoff`, and puts that on record with
-    /// `entry`, whose `what` is said here. The end that the rest is chained to stays. Answers the new entry; `None`:
-    /// there was nothing to remove.
+    /// Removes the entries at the beginning of the chain that are older than `cutoff`, and records that with `entry`,
+    /// whose `what` is set here. The end to which the rest is chained is kept. Returns the new entry; `None` if there
+    /// was nothing to remove.
     pub async fn remove_old_audit(
         &self,
         cutoff: DateTime<Utc>,
         mut entry: Entry,
     ) -> Result<Option<AuditEntry>, StoreError> {
         let mut transaction = self.begin().await?;
-        // Up to the first entry that is to be kept: a clock that once stood wrong makes no gap.
+        // Up to the first entry to be kept: a clock that was once wrong causes no gap.
         let last: Option<i64> = sqlx::query_scalar(
             "SELECT COALESCE((SELECT MIN(sequence) FROM audit_entries WHERE at >= ?) - 1, MAX(sequence)) FROM audit_entries",
         )
@@ -110,7 +110,7 @@ impl Store {
         Ok(Some(written))
     }
 
-    /// Entries that match, newest first: at most `limit` with a sequence below `before`.
+    /// Returns matching entries, newest first: at most `limit` with a sequence below `before`.
     pub async fn audit_entries(
         &self,
         filter: &AuditFilter,
@@ -129,7 +129,7 @@ impl Store {
             query.push(" AND app = ").push_bind(app);
         }
         if let Some(only) = &filter.only {
-            // What is about no single application can name the others.
+            // An entry about no single application can name other applications.
             query.push(" AND app IN (");
             let mut keys = query.separated(", ");
             for key in only {
@@ -154,14 +154,14 @@ impl Store {
         rows.iter().map(read_entry).collect()
     }
 
-    /// The names that stand in the log, for the filter form: at most `limit`, in alphabetical order.
+    /// Returns the names in the log, for the filter form: at most `limit`, in alphabetical order.
     pub async fn audit_names(&self, limit: u32) -> Result<Vec<String>, StoreError> {
         let names = "SELECT DISTINCT who FROM audit_entries WHERE who <> '' ORDER BY who LIMIT ?";
         Ok(sqlx::query_scalar(names).bind(limit).fetch_all(&self.pool).await?)
     }
 
-    /// Goes through the whole chain, from the oldest entry that is left to the newest. `known`: number and hash of an
-    /// entry that was noted elsewhere, which must be in the chain just so.
+    /// Verifies the whole chain, from the oldest remaining entry to the newest. `known`: number and hash of an entry
+    /// that were noted elsewhere; the chain must contain exactly these.
     pub async fn verify_audit(&self, known: Option<(i64, &str)>) -> Result<Verdict, StoreError> {
         // One snapshot of the file, so that entries written meanwhile do not look like faults.
         let mut transaction = self.pool.begin().await?;
@@ -180,7 +180,7 @@ impl Store {
                     verdict.broken = Some(gap);
                     return Ok(verdict);
                 }
-                // A column of another type, or a time that is none, is a change like any other.
+                // A column of another type or an invalid time is a change like any other.
                 let entry = match read_entry(&row) {
                     Ok(entry) => entry,
                     Err(error) => {
@@ -226,7 +226,7 @@ async fn end(connection: &mut SqliteConnection, which: &str) -> Result<(i64, Str
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Adds an entry; the caller's transaction holds the write lock.
+/// Appends an entry; the caller's transaction holds the write lock.
 async fn append(connection: &mut SqliteConnection, new: &Entry) -> Result<AuditEntry, StoreError> {
     let (newest, previous) = end(connection, "newest").await?;
     let mut entry = AuditEntry {
@@ -264,8 +264,8 @@ async fn append(connection: &mut SqliteConnection, new: &Entry) -> Result<AuditE
     Ok(entry)
 }
 
-/// The hash of an entry: SHA-256 over the netstrings (`<bytes>:<text>,`) of the hash before it and of every field in
-/// the order of the table, numbers in decimal digits, in UTF-8. A field that is NULL is `-`. As hexadecimal digits.
+/// Returns the hash of an entry, as hexadecimal digits: SHA-256 over the netstrings (`<bytes>:<text>,`) of the previous
+/// hash and of every field in the order of the table, numbers in decimal digits, in UTF-8. A NULL field is `-`.
 ///
 /// The lengths make it unambiguous: no text can be moved from one field to the next.
 fn hash_of(previous: &str, entry: &AuditEntry) -> String {
@@ -319,7 +319,7 @@ mod tests {
 
     use super::*;
 
-    /// What the first entry of all is chained to; the migration writes it.
+    /// The hash to which the very first entry is chained; the migration writes it.
     const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
     fn entry(what: &str) -> Entry {
@@ -349,7 +349,7 @@ mod tests {
         (folder, store)
     }
 
-    /// What somebody does who has the file and no respect for triggers.
+    /// Changes the log as an attacker with the file would, without its triggers.
     async fn tamper(store: &Store, sql: &'static str) {
         let mut connection = store.pool.acquire().await.unwrap();
         sqlx::raw_sql(
@@ -372,7 +372,7 @@ mod tests {
         assert_eq!((verdict.entries, verdict.newest, verdict.broken), (2, (2, second.hash), None));
     }
 
-    /// The documented encoding, worked out by hand once: `printf … | sha256sum`.
+    /// The documented encoding, computed by hand once: `printf … | sha256sum`.
     #[test]
     fn anybody_can_make_the_hash_again() {
         let entry = AuditEntry {
@@ -419,7 +419,7 @@ mod tests {
         }
     }
 
-    /// Who has the file can make a whole new chain; what was noted elsewhere shows that.
+    /// An attacker with the file can make a whole new chain; a hash noted elsewhere reveals that.
     #[tokio::test]
     async fn a_chain_made_anew_does_not_hold_what_was_noted() {
         let (_folder, store) = with_entries(2).await;
@@ -505,7 +505,7 @@ mod tests {
         assert_eq!(found(AuditFilter { who: Some("bikash".into()), ..any() }).await, [4]);
         assert_eq!(found(AuditFilter { kind: Some(AuditKind::Retried), ..any() }).await, [3, 2, 1]);
         assert_eq!(found(AuditFilter { app: Some("odoo".into()), ..any() }).await, [3, 2, 1]);
-        // What is about no single application can name the others.
+        // An entry about no single application can name other applications.
         assert_eq!(found(AuditFilter { only: Some(["odoo".to_owned()].into()), ..any() }).await, [3, 2, 1]);
         assert_eq!(found(AuditFilter { only: Some(Default::default()), ..any() }).await, [0; 0]);
         assert_eq!(found(AuditFilter { text: Some("ODOO IS".into()), ..any() }).await, [3, 2, 1]);

@@ -1,4 +1,4 @@
-//! Causes of the failed events that there are now, from the ledger's own counts: what a list and a feed fail by.
+//! Causes of the present failed events, from the ledger's counts: for the failed events of a list and of a feed.
 
 use sqlx::{Row as _, sqlite::SqliteRow};
 
@@ -11,10 +11,10 @@ use crate::model::{
 };
 
 impl Store {
-    /// The greatest causes of every feed with failed events, at most [`FeedCauses::SHOWN`] each.
+    /// Returns the most frequent causes of every feed with failed events, at most [`FeedCauses::SHOWN`] each.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn causes_of_feeds(&self, only: Only<'_>) -> Result<Vec<FeedCauses>, StoreError> {
         let rows = sqlx::query(
             "SELECT t.app, t.uri, t.fault_id, t.failed, t.used_up, x.fingerprint FROM (\

@@ -1,4 +1,5 @@
-//! Backup and restore of the store: whole copies, taken while a console runs, checked before they count.
+//! Backup and restore of the store. Backups are complete copies, made while a console runs; each copy is checked before
+//! it is put in place.
 
 use std::{
     fs::File,
@@ -19,17 +20,17 @@ use super::{Store, StoreError, audit::Verdict};
 pub struct Copied {
     pub bytes: u64,
     pub audit: Verdict,
-    /// Where the file that was there before lies now.
+    /// New path of the file that was replaced.
     pub replaced: Option<PathBuf>,
 }
 
 impl Store {
-    /// Writes a copy of the store, as it is at one moment, to a file that only its owner can read. Consoles may be at
-    /// work on it meanwhile. A file that is there already is replaced only if `overwrite` says so, and only once the
-    /// copy is whole.
+    /// Writes a copy of the store, as it is at one moment, to a file that only its owner can read. Consoles may use the
+    /// store meanwhile. An existing file is replaced only if `overwrite` says so, and only once the copy is complete.
     ///
     /// # Errors
-    /// [`StoreError::Exists`], [`StoreError::Damaged`], or what the disk says. The target is then as it was.
+    /// Fails with [`StoreError::Exists`], [`StoreError::Damaged`], or an error of the disk. The target is then
+    /// unchanged.
     pub async fn backup(&self, to: &Path, overwrite: bool) -> Result<Copied, StoreError> {
         if to.exists() && !overwrite {
             return Err(StoreError::Exists { path: to.to_owned() });
@@ -41,18 +42,18 @@ impl Store {
         Ok(Copied { bytes, audit, replaced: None })
     }
 
-    /// Puts a backup in the place of a store. No console may be at work on it. A store that is there already is replaced
-    /// only if `overwrite` says so, and stays beside it under another name.
+    /// Replaces a store by a backup. No console may use it. An existing store is replaced only if `overwrite` says so,
+    /// and remains beside it under another name.
     ///
     /// # Errors
-    /// [`StoreError::Exists`], [`StoreError::InUse`], [`StoreError::Damaged`], or what the disk says. The store is then
-    /// as it was.
+    /// Fails with [`StoreError::Exists`], [`StoreError::InUse`], [`StoreError::Damaged`], or an error of the disk. The
+    /// store is then unchanged.
     pub async fn restore(from: &Path, to: &Path, overwrite: bool) -> Result<Copied, StoreError> {
         let there = to.exists();
         if there && !overwrite {
             return Err(StoreError::Exists { path: to.to_owned() });
         }
-        // The file that is to be copied is checked before anything else is touched, and not changed.
+        // The file to be copied is checked before anything else is changed, and is not changed itself.
         checked(from, from).await?;
         let mut backup = SqliteConnection::connect_with(&options(from).read_only(true)).await?;
         let copy = copy(&mut backup, to).await?;
@@ -71,19 +72,20 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(10))
 }
 
-/// A whole copy of a database beside the file it is to become; readable by its owner only.
+/// Writes a complete copy of a database beside its final path; readable by its owner only.
 async fn copy(connection: &mut SqliteConnection, to: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
     let failed = |source| StoreError::File { path: to.to_owned(), source };
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::Builder::new().prefix(".store-").suffix(".part").tempfile_in(folder).map_err(failed)?;
     let name = file.path().to_str().ok_or_else(|| failed(std::io::Error::other("its name is not UTF-8")))?;
-    // SQLite fills an empty file that is there, with the rights that it has.
+    // SQLite fills an existing empty file and keeps its permissions.
     sqlx::query("VACUUM INTO ?").bind(name).execute(connection).await?;
     file.as_file().sync_all().map_err(failed)?;
     Ok(file)
 }
 
-/// Whether the file is a sound store, its size, and what its audit log says. `name` is what an error calls it.
+/// Checks that the file is a sound store; returns its size and the result of verifying its audit log. `name` is its
+/// name in errors.
 async fn checked(path: &Path, name: &Path) -> Result<(u64, Verdict), StoreError> {
     let damaged = |reason: String| StoreError::Damaged { path: name.to_owned(), reason };
     let bytes = std::fs::metadata(path).map_err(|source| StoreError::File { path: name.to_owned(), source })?.len();
@@ -107,8 +109,8 @@ async fn checked(path: &Path, name: &Path) -> Result<(u64, Verdict), StoreError>
     outcome
 }
 
-/// Makes sure that nobody has the store open, and leaves nothing beside it: only the last one who has a database open
-/// can end its write-ahead log.
+/// Makes sure that no connection has the store open and that no file remains beside it: only the last connection can
+/// end the write-ahead log.
 async fn end_of_use(path: &Path) -> Result<(), StoreError> {
     let ending = options(path).busy_timeout(Duration::from_secs(1)).journal_mode(SqliteJournalMode::Delete);
     match SqliteConnection::connect_with(&ending).await {
@@ -116,7 +118,7 @@ async fn end_of_use(path: &Path) -> Result<(), StoreError> {
         Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == "5" || code == "261") => {
             Err(StoreError::InUse { path: path.to_owned() })
         }
-        // What is to be replaced may well be damaged.
+        // The store to be replaced may be damaged.
         Err(error) => {
             tracing::warn!(%error, "the store that is replaced could not be opened");
             Ok(())
@@ -124,7 +126,7 @@ async fn end_of_use(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Gives the store and what lies beside it another name. A write-ahead log that stayed would be taken for the new one's.
+/// Renames the store and the files beside it. A remaining write-ahead log would be applied to the new store.
 fn set_aside(path: &Path) -> std::io::Result<Option<PathBuf>> {
     let now = Utc::now().format("%Y%m%d-%H%M%S%3f");
     let mut kept = None;
@@ -140,11 +142,11 @@ fn set_aside(path: &Path) -> std::io::Result<Option<PathBuf>> {
     Ok(kept)
 }
 
-/// Gives the copy its name.
+/// Renames the copy to its final path.
 fn put(copy: tempfile::NamedTempFile, to: &Path, overwrite: bool) -> Result<(), StoreError> {
     let put = if overwrite { copy.persist(to) } else { copy.persist_noclobber(to) };
     put.map_err(|error| StoreError::File { path: to.to_owned(), source: error.error })?;
-    // The name is on the disk, too, when this returns; not every system can say so of a folder.
+    // Syncs the new name to the disk, too; not every system can do so for a folder.
     if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }

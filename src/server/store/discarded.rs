@@ -1,5 +1,5 @@
-//! Copies of discarded failed events: written before anything is removed, kept until they are put back or their time is
-//! over.
+//! Copies of discarded failed events: written before any row is removed, kept until they are restored or their
+//! retention ends.
 
 use std::collections::BTreeSet;
 
@@ -17,32 +17,32 @@ use crate::model::{
     whole_row::WholeEvent,
 };
 
-/// A copy to be kept.
+/// A copy to be stored.
 #[derive(Clone, Debug)]
 pub struct NewCopy<'e> {
-    /// The place of the row in its operation.
+    /// Position of the row in its operation.
     pub position: i64,
     pub app: String,
     pub row_id: RowId,
     pub event: &'e WholeEvent,
-    /// The fault of its latest error, in words.
+    /// Fault of its latest error, in words.
     pub fault: String,
 }
 
-/// Which of the copies.
+/// Selects copies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WhichCopies {
     pub app: Option<String>,
     pub operation: Option<i64>,
-    /// Only those that can still be put back.
+    /// Only those that can still be restored.
     pub restorable: bool,
-    /// Only those of applications that may be seen; `None`: all.
+    /// Only those of applications that the caller may see; `None`: all.
     pub only: Option<BTreeSet<String>>,
 }
 
 impl Store {
-    /// Keeps copies of rows that are about to be removed; one that is there already (of an attempt that did not come to
-    /// its end) is replaced.
+    /// Stores copies of rows that are about to be removed; an existing one (of an attempt that did not finish) is
+    /// replaced.
     pub async fn keep_copies(&self, operation: i64, copies: &[NewCopy<'_>]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for copy in copies {
@@ -68,8 +68,8 @@ impl Store {
         Ok(())
     }
 
-    /// Settles copies by what became of their rows: those of removed rows (or of rows nobody knows of) stay, the others
-    /// are of no use.
+    /// Updates copies by the outcomes of their rows: those of removed rows, or of rows with an unknown outcome, are
+    /// kept; the others are deleted as useless.
     pub async fn settle_copies(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for (position, outcome) in outcomes {
@@ -86,7 +86,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether there is a copy for a row of an operation.
+    /// Returns whether there is a copy for a row of an operation.
     pub async fn has_copy(&self, operation: i64, position: i64) -> Result<bool, StoreError> {
         let row = sqlx::query("SELECT 1 FROM discarded WHERE operation_id = ? AND position = ?")
             .bind(operation)
@@ -96,7 +96,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// The whole events of these copies, in their order; `None`: it is not kept any more, or was put back.
+    /// Returns the complete events of these copies, in the same order; `None` if a copy was deleted or restored.
     pub async fn copies(&self, ids: &[i64]) -> Result<Vec<Option<WholeEvent>>, StoreError> {
         let mut events = Vec::with_capacity(ids.len());
         for id in ids {
@@ -113,8 +113,8 @@ impl Store {
         Ok(events)
     }
 
-    /// Returns how many of these copies, from the first on, are up to `most` bytes long together; at least one. One of `long` bytes
-    /// or more is taken by itself. `None` and one that is not kept count for nothing.
+    /// Returns how many of these copies, from the first on, are up to `most` bytes long together; at least one. One of
+    /// `long` bytes or more is processed alone. `None` and missing copies count as 0 bytes.
     pub async fn copies_fitting(&self, ids: &[Option<i64>], most: usize, long: usize) -> Result<usize, StoreError> {
         let mut used: usize = 0;
         for (place, id) in ids.iter().enumerate() {
@@ -131,7 +131,7 @@ impl Store {
         Ok(ids.len())
     }
 
-    /// Of these copies that are kept: number, application and row id.
+    /// Returns number, application and row id of those copies that are stored.
     pub async fn copied_rows(&self, ids: &[i64]) -> Result<Vec<(i64, String, RowId)>, StoreError> {
         let mut rows = Vec::with_capacity(ids.len());
         for id in ids {
@@ -143,7 +143,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Records that copies were put back, each with the id that it has now.
+    /// Records that copies were restored, each with its present row id.
     pub async fn mark_restored(&self, operation: i64, copies: &[(i64, RowId)]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for (copy, id) in copies {
@@ -161,7 +161,7 @@ impl Store {
         Ok(())
     }
 
-    /// The id under which this operation has put a copy back; `None`: it has not.
+    /// Returns the row id under which this operation restored a copy; `None` if it has not.
     pub async fn put_back_by(&self, operation: i64, copy: i64) -> Result<Option<RowId>, StoreError> {
         let row = sqlx::query("SELECT restored_as FROM discarded WHERE id = ? AND restored_by = ?")
             .bind(copy)
@@ -173,8 +173,8 @@ impl Store {
         Ok(id.and_then(|id| id.parse().ok()))
     }
 
-    /// Rows with these event ids that the console has put back and not discarded since: each with its feed's address and its
-    /// event id.
+    /// Returns the rows with these event ids that the console restored and has not discarded since: each with feed
+    /// address and event id.
     pub async fn rows_put_back(
         &self,
         app: &str,
@@ -202,7 +202,7 @@ impl Store {
         Ok(put_back)
     }
 
-    /// The newest copy of a row that is kept and was not restored; `None`: there is none.
+    /// Returns the newest copy of a row that was not restored; `None` if there is none.
     pub async fn newest_copy_of(
         &self,
         app: &str,
@@ -219,7 +219,7 @@ impl Store {
         copy.map(|row| read_discarded(&row, keep)).transpose()
     }
 
-    /// Discarded failed events, newest first: at most `limit` with a number below `before`.
+    /// Returns discarded failed events, newest first: at most `limit` with a number below `before`.
     pub async fn discarded(
         &self,
         which: &WhichCopies,
@@ -240,7 +240,7 @@ impl Store {
         rows.iter().map(|row| read_discarded(row, keep)).collect()
     }
 
-    /// The copy that an operation made of a row; `None`: it is not kept (any more).
+    /// Returns the copy that an operation made of a row; `None` if it is not stored (any more).
     pub async fn copy_of_row(
         &self,
         operation: i64,
@@ -259,7 +259,7 @@ impl Store {
         copy.map(|row| read_discarded(&row, keep)).transpose()
     }
 
-    /// How many there are.
+    /// Returns the number of selected copies.
     pub async fn discarded_count(&self, which: &WhichCopies) -> Result<u64, StoreError> {
         let row = sqlx::query(AssertSqlSafe(format!("SELECT COUNT(*) FROM discarded d WHERE {CHOSEN}")))
             .bind(&which.app)
@@ -271,23 +271,23 @@ impl Store {
         Ok(count(&row, 0)?)
     }
 
-    /// Whether there are copies from before this time to end.
+    /// Returns whether there are copies from before this time to delete.
     pub async fn has_copies_before(&self, before: DateTime<Utc>) -> Result<bool, StoreError> {
         let any = format!("SELECT EXISTS (SELECT 1 FROM discarded WHERE {})", had_its_time());
         Ok(sqlx::query_scalar(AssertSqlSafe(any)).bind(before.timestamp_millis()).fetch_one(&self.pool).await?)
     }
 
-    /// Ends copies from before this time. Answers how many.
+    /// Deletes copies from before this time, and returns how many.
     pub async fn end_copies(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
         let ended = sqlx::query(AssertSqlSafe(format!("DELETE FROM discarded WHERE {}", had_its_time())))
             .bind(before.timestamp_millis())
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(ended.rows_affected())
     }
 }
 
-/// A copy from before a time that no operation is about to put back.
+/// Condition: a copy is from before a time, and no operation is about to restore it.
 fn had_its_time() -> String {
     format!(
         "at < ? AND id NOT IN (SELECT r.copy_id FROM operations o CROSS JOIN operation_rows r ON r.operation_id = o.id \
@@ -295,8 +295,8 @@ fn had_its_time() -> String {
     )
 }
 
-/// What [`read_discarded`] takes. The error is that of the ledger, the latest one, as wherever an event is named; where the
-/// ledger does not know the event, that of the copy. Ids beyond its own: see [`super::operations::SAME_ROW`].
+/// The query that [`read_discarded`] reads. The error is the latest in the ledger, as everywhere; if the ledger does
+/// not know the event, that of the copy. For ids that the ledger cannot hold see [`super::operations::SAME_ROW`].
 const SHOWN: &str = "SELECT d.id, d.operation_id, d.app, d.row_id, d.feed_uri, d.event_id, d.title, d.fault, d.at, d.state, \
      d.restored_at, d.restored_by, d.restored_as, o.who, o.reason, e.record, f.fingerprint \
      FROM discarded d JOIN operations o ON o.id = d.operation_id \

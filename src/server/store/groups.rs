@@ -1,4 +1,5 @@
-//! Groups of failed events by fault, read from the ledger's own counts, and the notes on faults.
+//! Groups of failed events by fault, read from the ledger's counts, and the notes on faults. This module reads the
+//! ledger and writes only the notes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,24 +20,24 @@ use crate::model::{
     ledger::{LedgerEvent, LifeState},
 };
 
-/// A failed event of a group, by its name in its source.
+/// A failed event of a group, by application and row id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRow {
     pub app: String,
     pub id: RowId,
 }
 
-/// Which events of a group.
+/// Selects events of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupEvents {
     pub fault: i64,
     pub state: LifeState,
-    /// After the event with this number of the ledger: the next page.
+    /// After the event with this ledger id: the next page.
     pub before: Option<i64>,
     pub limit: u32,
 }
 
-/// Versions of a note that are kept.
+/// Versions of a note that are stored.
 const NOTE_VERSIONS: i64 = 50;
 
 /// The second parameter is a list of applications, or NULL for all.
@@ -44,9 +45,9 @@ const OF_SOURCES: &str =
     "(?2 IS NULL OR source_id IN (SELECT id FROM ledger_sources WHERE instr(?2, ' ' || app || ' ') > 0))";
 
 impl Store {
-    /// The groups that have failed events now, the largest first; `quiet`: instead those that have none any more, the one
-    /// seen last first. At most `limit`, and how many there are in all.
-    /// Their days are those of a zone that is so many minutes ahead of UTC.
+    /// Returns the groups that have failed events now, largest first; with `quiet`, those that no longer have any, last
+    /// seen first. At most `limit`, and the total number of such groups. Days are those of a zone `ahead` minutes ahead
+    /// of UTC.
     pub async fn groups(
         &self,
         quiet: bool,
@@ -85,7 +86,7 @@ impl Store {
         Ok((groups, all))
     }
 
-    /// The fault, what it says, and how many failed events have it now, of the largest groups.
+    /// Returns the fault, its text and the number of its present failed events for the largest groups.
     pub async fn groups_by_size(&self, only: Only<'_>) -> Result<Vec<(i64, String, u64)>, StoreError> {
         let rows = sqlx::query(
             "SELECT c.fault_id, d.fingerprint, SUM(c.count) FROM ledger_counts c \
@@ -99,7 +100,7 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, count(row, 2)?))).collect()
     }
 
-    /// One group, with days of a zone that is so many minutes ahead of UTC; `None` when there is no fault with this number.
+    /// Returns one group, with days of a zone `ahead` minutes ahead of UTC; `None` if there is no fault with this id.
     pub async fn group(&self, fault: i64, only: Only<'_>, ahead: i32) -> Result<Option<Group>, StoreError> {
         let only = list_of(only);
         let Some(counts) = self.counts_of(fault, only.as_deref()).await? else { return Ok(None) };
@@ -111,7 +112,7 @@ impl Store {
         Ok(Some(group))
     }
 
-    /// Its title alone.
+    /// Returns only the title of a group.
     pub async fn group_title(&self, fault: i64, only: Only<'_>) -> Result<Option<String>, StoreError> {
         if self.counts_of(fault, list_of(only).as_deref()).await?.is_none() {
             return Ok(None);
@@ -119,7 +120,8 @@ impl Store {
         Ok(self.fingerprint_of(fault).await?.map(|(_, text)| title(&text)))
     }
 
-    /// How many failed events a group has and had, by state and feed; `None` when there is no such group.
+    /// Returns the numbers of present and past failed events of a group, by state and feed; `None` if there is no such
+    /// group.
     async fn counts_of(&self, fault: i64, only: Option<&str>) -> Result<Option<Vec<SqliteRow>>, StoreError> {
         let known = sqlx::query("SELECT 1 FROM ledger_faults WHERE id = ?").bind(fault).fetch_optional(&self.pool);
         if known.await?.is_none() {
@@ -135,11 +137,11 @@ impl Store {
         .bind(only)
         .fetch_all(&self.pool)
         .await?;
-        // A fault of applications that may not be seen is no group.
+        // A fault of applications that the caller may not see is not a group.
         Ok(Some(counts).filter(|counts| !counts.is_empty() || only.is_none()))
     }
 
-    /// The fault of a failed event that is in its table now, by the last error that the watcher saw.
+    /// Returns the fault of a failed event that is in its table now, by the last error that the watcher saw.
     pub async fn fault_of(&self, app: &str, row: RowId) -> Result<Option<i64>, StoreError> {
         let Ok(row_id) = i64::try_from(row.0) else { return Ok(None) };
         let fault = sqlx::query(
@@ -153,7 +155,7 @@ impl Store {
         Ok(fault.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Which of these failed events are in a group now.
+    /// Returns which of these failed events are in a group now.
     pub async fn in_group(&self, app: &str, fault: i64, rows: &[RowId]) -> Result<BTreeSet<RowId>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id WHERE s.app = ",
@@ -165,10 +167,10 @@ impl Store {
         rows.iter().map(|row| Ok(RowId(row.try_get::<i64, _>(0)?.into()))).collect()
     }
 
-    /// Those of an application's rows whose failed events have a time in this range of microseconds.
+    /// Returns those of an application's rows whose failed events have a time in this range of microseconds.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn failed_within(
         &self,
         app: &str,
@@ -178,7 +180,7 @@ impl Store {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id WHERE s.app = ",
         );
-        // What is no date is before no time.
+        // A value that is not a date is not before any time.
         query.push_bind(app).push(" AND +e.state < 10 AND +e.failed_at > ").push_bind(NO_TIME + 1);
         for (compare, at) in [(">=", range.start), ("<", range.end)] {
             if let Some(at) = at {
@@ -192,8 +194,8 @@ impl Store {
         rows.iter().map(|row| Ok(RowId(row.try_get::<i64, _>(0)?.into()))).collect()
     }
 
-    /// Later events of the same record as this failed event, in the same application: how many of them were resolved, and
-    /// how many failed too.
+    /// Counts later events of the same record as this failed event, in the same application: those that were resolved,
+    /// and those that failed too.
     pub async fn later_of_record(&self, app: &str, row: RowId) -> Result<(u64, u64), StoreError> {
         let Ok(row_id) = i64::try_from(row.0) else { return Ok((0, 0)) };
         let counted = sqlx::query(
@@ -210,7 +212,7 @@ impl Store {
         Ok((count(&counted, 0)?, count(&counted, 1)?))
     }
 
-    /// The failed events of a group in one state, the newest first failure first.
+    /// Returns the failed events of a group in one state, latest first failure first.
     pub async fn group_events(&self, which: GroupEvents, only: Only<'_>) -> Result<Vec<LedgerEvent>, StoreError> {
         let before = match which.before {
             Some(_) => {
@@ -235,7 +237,7 @@ impl Store {
         rows.iter().map(read_event).collect()
     }
 
-    /// How many exhausted failed events of a group no retry helps: see [`crate::model::Obstacle`].
+    /// Returns how many exhausted failed events of a group a retry cannot help: see [`crate::model::Obstacle`].
     pub async fn beyond_help(&self, fault: i64, only: Only<'_>) -> Result<u64, StoreError> {
         let count = sqlx::query_scalar::<_, i64>(
             "SELECT COUNT(*) FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
@@ -251,8 +253,8 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// Every failed event of a group that is in its table, application by application, lowest id first. Names only, so
-    /// that a group of a million rows fits into memory.
+    /// Returns every failed event of a group that is in its table, by application, lowest id first. Only keys, so that
+    /// a group of a million rows fits into memory.
     pub async fn group_rows(&self, fault: i64, only: Only<'_>) -> Result<Vec<GroupRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT s.app, e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = e.source_id \
@@ -268,8 +270,8 @@ impl Store {
             .collect()
     }
 
-    /// Writes a note on a fault, in the place of the version `seen` (0: none was written yet); an empty note takes it away.
-    /// What is there already is not written again.
+    /// Writes a note on a fault, in place of version `seen` (0: not written yet); an empty note deletes it. An
+    /// unchanged note is not written again.
     pub async fn write_note(&self, fault: i64, note: &Note, who: &str, seen: i64) -> Result<NoteSaved, StoreError> {
         let Some((version, fingerprint)) = self.fingerprint_of(fault).await? else { return Ok(NoteSaved::NoGroup) };
         let mut transaction = self.begin().await?;
@@ -336,7 +338,7 @@ impl Store {
         Ok(NoteSaved::Yes)
     }
 
-    /// The versions of the note on a fault before the newest one, newest first.
+    /// Returns the versions of the note on a fault before the newest one, newest first.
     pub async fn earlier_notes(&self, fault: i64, limit: u32) -> Result<Vec<WrittenNote>, StoreError> {
         let Some((version, fingerprint)) = self.fingerprint_of(fault).await? else { return Ok(Vec::new()) };
         let rows = sqlx::query(
@@ -351,8 +353,8 @@ impl Store {
         rows.iter().map(read_note).collect()
     }
 
-    /// Lets notes that were written under older rules follow their faults: to what the present rules make of the old
-    /// fingerprint. A note that is there already stays. Answers how many came over.
+    /// Copies notes that were written under older rules to the faults that the present rules make of the old
+    /// fingerprints. An existing note is kept. Returns the number of copied notes.
     pub async fn carry_notes_over(&self) -> Result<u64, StoreError> {
         // Version 0 stands for events without an error text.
         self.carry_notes_before(i64::from(fingerprint::VERSION), 1).await
@@ -379,11 +381,12 @@ impl Store {
             .bind(&now)
             .bind(version)
             .bind(&text)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?
             .rows_affected();
             if new > 0 {
-                // Its earlier versions come with it, unless somebody wrote and removed one on the fault since.
+                // Its earlier versions are copied, too, after those of a note that was written on the fault and removed
+                // since.
                 sqlx::query(
                     "INSERT INTO note_versions (version, fingerprint, number, what, todo, looks_after, who, at) \
                      SELECT ?1, ?2, number + (SELECT COALESCE(MAX(number), 0) FROM note_versions \
@@ -394,7 +397,7 @@ impl Store {
                 .bind(now)
                 .bind(version)
                 .bind(text)
-                .execute(&mut *self.pen().await?)
+                .execute(&mut *self.writer().await?)
                 .await?;
             }
             carried += new;
@@ -410,7 +413,7 @@ impl Store {
         row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
     }
 
-    /// Words, times, trend and note of a group.
+    /// Fills in texts, times, trend and note of a group.
     async fn complete(&self, group: &mut Group, only: Option<&str>, ahead: i32) -> Result<(), StoreError> {
         group.places.sort_by_key(|place| std::cmp::Reverse(place.failed));
         if let Some((version, text)) = self.fingerprint_of(group.fault).await? {
@@ -422,7 +425,7 @@ impl Store {
         self.trend(group, only, ahead).await
     }
 
-    /// The note on a fault, and the number of its newest version.
+    /// Returns the note on a fault, and the number of its newest version.
     async fn note_on(&self, version: i64, text: &str) -> Result<(Option<WrittenNote>, i64), StoreError> {
         let row = sqlx::query(
             "SELECT what, todo, looks_after, who, at, number FROM note_versions WHERE version = ? AND fingerprint = ? \
@@ -440,7 +443,7 @@ impl Store {
         let ends =
             [("MIN", "first_at", "ASC", &mut group.first_seen), ("MAX", "last_at", "DESC", &mut group.last_seen)];
         for (end, column, order, at) in ends {
-            // Of an hour from before these times were kept, its beginning is all that is known.
+            // For an hour from before these times were stored, only its beginning is known.
             let of_fault = format!("fault_id = ?1 AND (failed > 0 OR attempts > 0) AND {OF_SOURCES}");
             let millis: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
                 "SELECT {end}(COALESCE({column}, hour * 3600000)) FROM ledger_hours WHERE {of_fault} \
@@ -459,7 +462,7 @@ impl Store {
         let ahead = i64::from(ahead);
         let today = (Utc::now().timestamp() + ahead * 60).div_euclid(86_400);
         let first = today - TREND_DAYS as i64 + 1;
-        // The middle of an hour says to which day it belongs: in a zone of half hours, half of it.
+        // The middle of an hour decides its day: in a zone offset by half an hour, that is correct for half of it.
         let middle = ahead + 30;
         let days = sqlx::query(AssertSqlSafe(format!(
             "SELECT (hour * 60 + ?4) / 1440, SUM(failed) FROM ledger_hours \
@@ -488,7 +491,7 @@ fn read_note(row: &SqliteRow) -> Result<WrittenNote, StoreError> {
     Ok(WrittenNote { note, who: row.try_get(3)?, at: instant(row.try_get(4)?)? })
 }
 
-/// A fingerprint for people.
+/// Returns the title of a fingerprint.
 fn title(fingerprint: &str) -> String {
     Some(fingerprint::title(fingerprint))
         .filter(|title| !title.trim().is_empty())
@@ -543,7 +546,7 @@ fn add(group: &mut Group, row: &SqliteRow) -> Result<(), StoreError> {
 mod tests {
     use super::*;
 
-    /// A fault as the ledger enters it; answers its number.
+    /// Inserts a fault as the ledger does; returns its id.
     async fn fault(store: &Store, version: i64, text: &str) -> i64 {
         sqlx::query("INSERT INTO ledger_faults (version, fingerprint) VALUES (?, ?) RETURNING id")
             .bind(version)
@@ -559,7 +562,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("console.db")).await.unwrap();
         let group = fault(&store, fingerprint::VERSION.into(), "Bad response").await;
-        // In Delhi both are the day after; in Cairo the later one alone.
+        // In Delhi both are on the following day; in Cairo only the later one.
         let day = Utc::now().timestamp().div_euclid(86_400) - 2;
         for hour in [20, 23] {
             sqlx::query("INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed) VALUES (1, 1, ?, ?, 1)")
@@ -585,7 +588,7 @@ mod tests {
     async fn a_note_follows_its_fault_to_newer_rules() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("console.db")).await.unwrap();
-        // Older rules did not see through the uuid.
+        // Older rules did not replace the uuid.
         let text = "Patient with uuid '…' not found in ELIS";
         let present = fault(&store, fingerprint::VERSION.into(), text).await;
         for statement in [
@@ -609,7 +612,7 @@ mod tests {
         );
         assert_eq!(group.note_version, 2);
         assert_eq!(store.earlier_notes(present, 9).await.unwrap()[0].note.what, "patients");
-        // A note that was written since stays.
+        // A note that was written since is kept.
         assert_eq!(store.write_note(present, &Note::typed("mine", "", ""), "ravi", 2).await.unwrap(), NoteSaved::Yes);
         assert_eq!(store.carry_notes_before(i64::from(fingerprint::VERSION), 0).await.unwrap(), 0);
         assert_eq!(store.group(present, None, 0).await.unwrap().unwrap().note.unwrap().note.what, "mine");

@@ -1,7 +1,7 @@
-//! The console's own database: a SQLite file that only its owner can read. It knows neither pages nor sources.
+//! The console's own database: a SQLite file that only its owner can read. This module knows neither pages nor sources.
 //!
-//! One file a subject; the schema is in `migrations/` and is brought up to date at every start. The SQL keeps to
-//! integers, texts and statements that other databases understand too.
+//! Each file covers one subject. The schema is in `migrations/` and is brought up to date at every start. The SQL uses
+//! only integers, texts and statements that other databases understand too.
 
 mod accounts;
 mod audit;
@@ -57,35 +57,36 @@ pub use second_factors::SecondFactor;
 pub use service_tokens::{NewServiceToken, ServiceToken};
 pub use sessions::{NewSession, NewToken, Session, Token};
 
-/// Kilobytes of the file that each reading connection keeps in memory. The system keeps the rest.
+/// Page cache of each reading connection, in kilobytes. The operating system caches the rest.
 const READERS_CACHE: u32 = 256;
 
-/// Kilobytes of the file that the writing connection keeps in memory.
+/// Page cache of the writing connection, in kilobytes.
 const WRITERS_CACHE: u32 = 1024;
 
-/// The same during the first read of a large source. The ledger's indexes of event ids and records are in no order of
-/// time: without room for them, every page of theirs is written over and over.
+/// The same during the first read of a large source. The ledger's indexes of event ids and records are not in time
+/// order: with a small cache, each of their pages is written again and again.
 const WRITERS_CACHE_OF_MANY: u32 = 96 * 1024;
 
-/// Statements that each connection keeps prepared: more than are in use at a time, and not the hundred that sqlx would
-/// keep. One with its plan is some kilobytes, and lists of ids make many of one form.
+/// Prepared statements cached by each connection: more than are in use at a time, fewer than sqlx's default of 100. One
+/// with its plan takes some kilobytes, and id lists make many variants of one statement.
 const STATEMENTS: usize = 40;
 
-/// Pages of the log after which they are brought into the file itself: some tens of megabytes, for the same reason.
+/// Log pages after which SQLite writes the log into the database file: some tens of megabytes, for the reason given at
+/// [`WRITERS_CACHE_OF_MANY`].
 const CHECKPOINT: u32 = 8_000;
 
-/// Keys of the applications that somebody may see; `None`: all.
+/// Keys of the applications that the caller may see; `None`: all.
 pub type Only<'a> = Option<&'a BTreeSet<String>>;
 
-/// These keys as a text to search in, each between spaces: keys hold none themselves.
+/// Returns the keys as one text to search in, each between spaces: keys contain no spaces.
 fn list_of(only: Only<'_>) -> Option<String> {
     only.map(|keys| keys.iter().fold(" ".to_owned(), |list, key| list + key + " "))
 }
 
-/// Rows that one statement writes or names.
+/// Rows that one statement writes or lists.
 const ROWS: usize = 500;
 
-/// The end of `… IN (`: these numbers, and the bracket.
+/// Appends these numbers and the closing bracket of `… IN (`.
 fn push_list(query: &mut QueryBuilder<Sqlite>, numbers: &[i64]) {
     let mut list = query.separated(", ");
     for number in numbers {
@@ -94,7 +95,7 @@ fn push_list(query: &mut QueryBuilder<Sqlite>, numbers: &[i64]) {
     query.push(")");
 }
 
-/// A count that a row carries; what is below zero counts as nothing.
+/// Reads a count from a row; a negative one is 0.
 fn count<I: sqlx::ColumnIndex<SqliteRow>>(row: &SqliteRow, column: I) -> Result<u64, sqlx::Error> {
     Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
 }
@@ -125,7 +126,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The same with the file that it is about, for whoever may not know which one was opened.
+    /// Adds the file's path to an SQL error, for callers that may not know which file was opened.
     #[must_use]
     pub fn of_file(self, path: &Path) -> Self {
         match self {
@@ -135,50 +136,49 @@ impl StoreError {
     }
 }
 
-/// How long another program's lock on the file is waited for.
+/// How long to wait for another program's lock on the file.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// How long one waits for the writing connection: longer than for a lock, and no longer than a person waits for a page.
-const PEN_WAIT: Duration = Duration::from_secs(15);
+/// How long to wait for the writing connection: longer than for a lock, and no longer than a user waits for a page.
+const WRITER_WAIT: Duration = Duration::from_secs(15);
 
-/// How long a write that succeeded answers for the next ones, when it is asked whether the store can be written.
+/// How long [`Store::ready`] relies on its last successful write.
 const WRITABLE_FOR: Duration = Duration::from_secs(10);
 
-/// The last attempt to write that was made only to see whether it succeeds: when it ended, and why it failed.
+/// The last write of [`Store::ready`]: when it ended, and why it failed.
 type LastAttempt = Option<(Instant, Result<(), &'static str>)>;
 
 /// The store. Cheap to clone.
 ///
-/// SQLite lets one connection write at a time and has the others try again and again, first come, last served. So there is
-/// one connection to write with, and who wants it waits in line: a sign-in comes between two pages of the ledger's
-/// first read.
+/// SQLite lets one connection write at a time and has the others retry, in no fair order. So there is a single write
+/// connection with a queue: a sign-in can write between two pages of the ledger's first read.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// To read with.
+    /// Read pool.
     pool: SqlitePool,
-    /// The one to write with. Nobody who holds it may ask for it again.
-    pen: SqlitePool,
-    /// How many expect to write very much.
+    /// Single-connection write pool. Acquiring it twice in one task deadlocks.
+    writer: SqlitePool,
+    /// Number of tasks in bulk mode.
     much: Arc<AtomicUsize>,
-    /// The file that was opened to be written.
+    /// The file as opened for writing; `None` if the store is read-only.
     file: Option<Arc<OpenFile>>,
     attempt: Arc<Mutex<LastAttempt>>,
 }
 
 impl Store {
-    /// Opens the file, makes it where it is missing (readable by its owner only), and applies the migrations.
+    /// Opens the file, creates it if it is missing (readable by its owner only), and applies the migrations.
     ///
     /// # Errors
-    /// [`StoreError::File`] when the file cannot be made or opened, [`StoreError::Migrate`] when it is of a newer
-    /// version or damaged, [`StoreError::Unreadable`] when it is no database and [`StoreError::Foreign`] when it is another
-    /// one. A file that is refused is left as it was, its rights among it.
+    /// Fails with [`StoreError::File`] if the file cannot be created or opened, [`StoreError::Migrate`] if it is of a
+    /// newer version or damaged, [`StoreError::Unreadable`] if it is not a database and [`StoreError::Foreign`] if it
+    /// is another program's database. In the last two cases the file is unchanged, including its permissions.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         refuse_foreign(path).await?;
         let file = make_private(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
-            // A record of who did what must survive a power cut.
+            // The record of who did what must survive a power cut.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(LOCK_WAIT)
@@ -187,10 +187,10 @@ impl Store {
             .clone()
             .pragma("cache_size", format!("-{WRITERS_CACHE}"))
             .pragma("wal_autocheckpoint", CHECKPOINT.to_string());
-        let pen = sqlite_pool()
+        let writer = sqlite_pool()
             .max_connections(1)
-            .acquire_timeout(PEN_WAIT)
-            // Whatever [`Store::quick`] made of it, the next who takes it writes to the disk.
+            .acquire_timeout(WRITER_WAIT)
+            // Undoes [`Store::quick`], so that the next user of the connection writes to the disk.
             .after_release(|connection, _| {
                 Box::pin(async move {
                     sqlx::query("PRAGMA synchronous = FULL").execute(connection).await?;
@@ -200,112 +200,114 @@ impl Store {
             .connect_with(writing)
             .await
             .map_err(|error| StoreError::from(error).of_file(path))?;
-        sqlx::migrate!().run(&pen).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
+        sqlx::migrate!().run(&writer).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
         let reading = options.pragma("cache_size", format!("-{READERS_CACHE}"));
         let pool = sqlite_pool().connect_with(reading).await?;
         let file = Some(Arc::new(OpenFile::new(path, &file)));
-        Ok(Self { pool, pen, much: Arc::default(), file, attempt: Arc::default() })
+        Ok(Self { pool, writer, much: Arc::default(), file, attempt: Arc::default() })
     }
 
-    /// A secret of this store, made when it is asked for first.
+    /// Returns the secret with this name, creating it on first use.
     ///
     /// # Errors
-    /// The store cannot be used.
+    /// Fails if the store cannot be used.
     pub async fn secret(&self, name: &str) -> Result<Secret, StoreError> {
         sqlx::query("INSERT INTO store_secrets (name, secret) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
             .bind(name)
             .bind(secrets::new())
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         let secret: String = sqlx::query_scalar("SELECT secret FROM store_secrets WHERE name = ?")
             .bind(name)
-            .fetch_one(&mut *self.pen().await?)
+            .fetch_one(&mut *self.writer().await?)
             .await?;
         Ok(Secret::new(secret))
     }
 
-    /// Opens a store that is there, to read it only: nothing is made, and nothing is brought up to date.
+    /// Opens an existing store read-only: creates no file and applies no migrations.
     ///
     /// # Errors
-    /// [`StoreError::File`] when there is none, [`StoreError::Unreadable`] when it is no database.
+    /// Fails with [`StoreError::File`] if the file cannot be opened, [`StoreError::Unreadable`] if it is not a
+    /// database.
     pub async fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         std::fs::File::open(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(LOCK_WAIT);
         let read = async {
             let pool = sqlite_pool().max_connections(2);
             let pool = pool.connect_with(options).await?;
-            // SQLite opens any file; only with the first statement it looks at what is in it.
+            // SQLite opens any file and reads its content only with the first statement.
             sqlx::query("SELECT COUNT(*) FROM sqlite_schema").execute(&pool).await?;
             Ok::<_, StoreError>(Self::to_read(pool))
         };
         read.await.map_err(|error| error.of_file(path))
     }
 
-    /// A store whose connections can only read: to write with one of them fails.
+    /// Returns a store whose connections can only read: writes fail.
     fn to_read(pool: SqlitePool) -> Self {
-        Self { pen: pool.clone(), pool, much: Arc::default(), file: None, attempt: Arc::default() }
+        Self { writer: pool.clone(), pool, much: Arc::default(), file: None, attempt: Arc::default() }
     }
 
-    /// Gives the writing connection more memory for as long as somebody expects to write very much: who says so says, too,
-    /// when it is over.
+    /// Enters (`true`) or leaves (`false`) bulk mode, in which the writing connection has more memory. Every caller
+    /// that enters must leave again.
     ///
     /// # Errors
-    /// The store cannot be used.
-    pub async fn expect_much(&self, much: bool) -> Result<(), StoreError> {
+    /// Fails if the store cannot be used.
+    pub async fn set_bulk_mode(&self, much: bool) -> Result<(), StoreError> {
         let others = match much {
             true => self.much.fetch_add(1, Relaxed) + 1,
             false => self.much.fetch_sub(1, Relaxed).saturating_sub(1),
         };
         let cache = if others > 0 { WRITERS_CACHE_OF_MANY } else { WRITERS_CACHE };
         sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA cache_size = -{cache}; PRAGMA shrink_memory")))
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// Checks that the store's file is still the one that was opened. What is written otherwise is lost when the console
-    /// ends, so nothing may be changed in a source then.
+    /// Checks that the store's file is still the one that was opened. Writes to any other file are lost when the
+    /// console ends, so nothing may then be changed in a source.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`] when it was removed or replaced, [`StoreError::File`] when the system does not say.
+    /// Fails with [`StoreError::Replaced`] if the file was removed or replaced, [`StoreError::File`] if the system does
+    /// not report its state.
     pub fn in_place(&self) -> Result<(), StoreError> {
         self.file.as_deref().map_or(Ok(()), OpenFile::in_place)
     }
 
-    /// Returns the connection to write with. Every write takes it here.
+    /// Returns the write connection. All writes use it or [`Store::begin`].
     ///
     /// # Errors
-    /// As [`Store::in_place`], or the connection stays in use for too long.
-    async fn pen(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+    /// Fails as [`Store::in_place`] does, and if the connection stays in use for too long.
+    async fn writer(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         self.in_place()?;
-        Ok(self.pen.acquire().await?)
+        Ok(self.writer.acquire().await?)
     }
 
-    /// Begins a transaction that writes. It takes the write lock at its beginning: one that began by reading would fail at
-    /// once, whatever the busy timeout, when another process wrote in between.
+    /// Begins a write transaction. It takes the write lock at once: a transaction that began by reading would fail
+    /// immediately, whatever the busy timeout, if another process wrote in between.
     ///
     /// # Errors
-    /// As [`Store::pen`], or the file is locked.
+    /// Fails as [`Store::writer`] does, and if the file is locked.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.in_place()?;
-        Ok(self.pen.begin_with("BEGIN IMMEDIATE").await?)
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// Returns the connection to write with, for what need not be on the disk at once: it is there with the next write that
-    /// must be, and a power cut before that leaves what stood there earlier. For plans, which nothing has followed yet, and
-    /// for outcomes of rows that are marked as being written: whoever finds such a row after a crash looks at the source
+    /// Returns the write connection for writes that need not be on the disk at once: they get there with the next write
+    /// that must be, and a power cut before that restores the earlier state. For plans, which nothing depends on yet,
+    /// and for outcomes of rows that are marked as being written: after a crash such rows are read from the source
     /// again.
     async fn quick(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        let mut pen = self.pen().await?;
-        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *pen).await?;
-        Ok(pen)
+        let mut writer = self.writer().await?;
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer).await?;
+        Ok(writer)
     }
 
-    /// Checks that the store can be read and written; for readiness. A write that succeeded answers for some seconds, and
-    /// who asks while another one's attempt is under way gets its answer: anybody may ask, as often as they like.
+    /// Checks that the store can be read and written, for the readiness endpoint. A successful write counts for some
+    /// seconds, and concurrent callers share one attempt: any client may ask as often as it likes.
     ///
     /// # Errors
-    /// The reason, as the end of a sentence. The log has the error.
+    /// Fails with the reason, as the end of a sentence. The error itself is logged.
     pub async fn ready(&self) -> Result<(), &'static str> {
         let asked = Instant::now();
         self.readable().await.map_err(unready)?;
@@ -326,8 +328,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes to the disk, and changes nothing: only that shows whether there is room. The number is one that SQLite keeps
-    /// for programs, and that nothing here uses.
+    /// Writes to the disk without changing anything: only that shows whether there is space. SQLite reserves this
+    /// number for programs; the console does not use it.
     async fn write_nothing(&self) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         sqlx::query("PRAGMA user_version = 0").execute(&mut *transaction).await?;
@@ -335,28 +337,28 @@ impl Store {
         Ok(())
     }
 
-    /// Closes the file: everything is in it, and nothing is left beside it.
+    /// Closes the file. All data is then in it, and no log file remains beside it.
     pub async fn close(&self) {
-        // The last to close brings the log into the file: the readers before the writer.
+        // The last connection to close writes the log into the file: close the readers before the writer.
         self.pool.close().await;
-        self.pen.close().await;
+        self.writer.close().await;
     }
 }
 
-/// Puts into the log why the store is not ready, and returns the reason without paths and texts of the database: whoever
-/// asks need not be signed in.
+/// Logs why the store is not ready and returns the reason without paths and database texts: the client need not be
+/// signed in.
 fn unready(error: StoreError) -> &'static str {
     tracing::error!(%error, "not ready: the store cannot be used");
     error.outage().map_or("it does not answer", Outage::reason)
 }
 
-/// A time as the store keeps it: milliseconds since 1970.
+/// Converts a time as stored: milliseconds since 1970.
 fn instant(millis: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Content(format!("the time {millis}")))
 }
 
-/// Fails if the file is there, holds something, and is no store: a path that was mistyped must not cost the file its rights,
-/// or give it our tables.
+/// Fails if the file exists, is not empty and is not a store: a mistyped path must not change another file's
+/// permissions or add tables to it.
 async fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     if std::fs::metadata(path).map_or(0, |about| about.len()) == 0 {
         return Ok(());
@@ -371,8 +373,8 @@ async fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Makes the file before SQLite does, because SQLite would make it readable by others; the files it puts beside the
-/// database take over its rights. Returns what the system says of it.
+/// Creates the file before SQLite does, because SQLite would make it readable by others; the files that SQLite adds
+/// beside it get the same permissions. Returns its metadata.
 fn make_private(path: &Path) -> io::Result<Metadata> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)?;
@@ -462,8 +464,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("console.db")).await.unwrap();
         let pages = |most: u32| AssertSqlSafe(format!("PRAGMA max_page_count = {most}"));
-        // As many as there are, but no more. SQLite answers as on a full disk, and ends the transaction.
-        sqlx::raw_sql(pages(1)).execute(&store.pen).await.unwrap();
+        // SQLite raises the limit to the present size, then answers as on a full disk and ends the transaction.
+        sqlx::raw_sql(pages(1)).execute(&store.writer).await.unwrap();
         let written = async {
             let mut transaction = store.begin().await?;
             sqlx::query("INSERT INTO store_secrets (name, secret) VALUES ('large', hex(zeroblob(1000000)))")
@@ -480,7 +482,7 @@ mod tests {
             problem.what,
             "The console's own database cannot be written: the disk is full. Nothing was changed."
         );
-        sqlx::raw_sql(pages(1_000_000)).execute(&store.pen).await.unwrap();
+        sqlx::raw_sql(pages(1_000_000)).execute(&store.writer).await.unwrap();
         add_entry(&store).await.unwrap();
         store.ready().await.unwrap();
     }
@@ -490,8 +492,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("console.db");
         let store = Store::open(&path).await.unwrap();
-        // Nobody waits for what this test holds.
-        sqlx::raw_sql("PRAGMA busy_timeout = 0").execute(&store.pen).await.unwrap();
+        // The test holds the lock itself, so waiting for it is useless.
+        sqlx::raw_sql("PRAGMA busy_timeout = 0").execute(&store.writer).await.unwrap();
         let mut other = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
         let error = add_entry(&store).await.unwrap_err();

@@ -1,5 +1,5 @@
-//! Operations: plans with every row, frozen before anything is touched, and how far they have come. A console that ends
-//! half way finds here what it was about to do, and goes on.
+//! Operations: plans with every row, frozen before a source is changed, and their progress. After a restart, the
+//! console finds here what it was about to do and continues.
 
 use std::collections::BTreeMap;
 
@@ -33,35 +33,35 @@ pub struct NewOperation {
     pub kind: RequestKind,
     pub scope: String,
     pub reason: Option<String>,
-    /// A source that does not answer is waited for.
+    /// Whether to wait for a source that does not answer.
     pub waits: bool,
 }
 
 const COLUMNS: &str = "id, started_at, finished_at, who, address, kind, scope, reason, stage, note, planned, left_out, \
      per_minute, try_first, try_needed, waits, later_resolved, later_failed, untitled";
 
-/// Of a row `r` and its run `u`: what [`read_row`] takes.
+/// Columns of a row `r` and its run `u` that [`read_row`] reads.
 pub(super) const ROW_COLUMNS: &str =
     "r.position, r.app, r.row_id, r.feed_uri, r.event_id, r.seen_retries, r.copy_id, u.outcome, u.detail";
 
-/// Operations `o` whose rows are their own: they have begun, and not ended.
+/// Condition on an operation `o`: it has begun and not ended, so that its rows belong to it.
 pub(super) const UNDER_WAY: &str = "o.finished_at IS NULL AND o.stage IN ('running', 'trying', 'paused')";
 
-/// The run `u` of a row says that its turn is over: that of a busy one comes again.
+/// Condition on the run `u` of a row: its turn is over. The turn of a busy row comes again.
 pub(super) const OVER: &str = "COALESCE(u.outcome, 'writing') NOT IN ('writing', 'busy')";
 
-/// An event `e` of the ledger is of the row `r` of an operation. Ids beyond the numbers that SQLite knows become the nearest
-/// of these as a number, which is the id of another row; the text tells them apart.
+/// Condition: the event `e` of the ledger is of the row `r` of an operation. As a number, an id outside SQLite's
+/// integers becomes the nearest of them, which is the id of another row; the text tells them apart.
 pub(super) const SAME_ROW: &str = "e.row_id = CAST(r.row_id AS INTEGER) AND CAST(e.row_id AS TEXT) = r.row_id";
 
-/// Of a request `q` and its event `e`: the fault of the latest error before the request. An attempt is one before it where it
-/// was entered before it, as for what became of it: the source's clock and the console's can differ.
+/// For a request `q` and its event `e`: the fault of the latest error before the request. The order of recording
+/// decides which attempts precede the request, as it does for outcomes: the clocks of source and console can differ.
 const FAULT_BEFORE: &str = "COALESCE((SELECT a.fault_id FROM ledger_entries a WHERE a.ledger_event = e.id AND a.kind = 1 \
      AND a.id < (SELECT MAX(m.id) FROM ledger_entries m WHERE m.ledger_event = e.id AND m.kind = 3 \
      AND m.operation = q.operation) ORDER BY a.log_id DESC LIMIT 1), e.first_fault_id)";
 
 impl Store {
-    /// Records an operation whose rows are to be written down now; nothing has begun.
+    /// Records an operation whose rows are to be planned now, and returns its id; nothing has begun.
     pub async fn new_operation(&self, new: &NewOperation) -> Result<i64, StoreError> {
         let id = sqlx::query(
             "INSERT INTO operations (started_at, who, address, kind, scope, reason, stage, waits) \
@@ -81,10 +81,10 @@ impl Store {
         Ok(id)
     }
 
-    /// Writes rows down in the plan of an operation, behind those that are there.
+    /// Appends rows to the plan of an operation.
     pub async fn plan_rows(&self, operation: i64, rows: &[OperationRow]) -> Result<(), StoreError> {
-        let mut pen = self.quick().await?;
-        let mut transaction = pen.begin_with("BEGIN IMMEDIATE").await?;
+        let mut writer = self.quick().await?;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         let first: i64 =
             sqlx::query("SELECT COALESCE(MAX(position) + 1, 0) FROM operation_rows WHERE operation_id = ?")
                 .bind(operation)
@@ -114,7 +114,7 @@ impl Store {
         Ok(())
     }
 
-    /// Which of these rows another operation has under way.
+    /// Returns which of these rows belong to an operation that is under way.
     pub async fn claimed(&self, app: &str, ids: &[RowId]) -> Result<Vec<RowId>, StoreError> {
         let mut claimed = Vec::new();
         for chunk in ids.chunks(ROWS) {
@@ -140,15 +140,15 @@ impl Store {
         sqlx::query("UPDATE operations SET untitled = ? WHERE id = ?")
             .bind(i64::try_from(rows).unwrap_or(i64::MAX))
             .bind(operation)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// The plan is whole: how many rows there are, and how many of them have a later event of the same record.
+    /// Completes a plan: stores the number of its rows, and how many of them have a later event of the same record.
     pub async fn close_plan(&self, operation: i64, left_out: Option<&str>) -> Result<(), StoreError> {
-        // Counted before the pen is taken: of a large plan that is some time. The plus keeps the planner from going
-        // through every event of a state, once for each row.
+        // Counted before the write connection is acquired, because a large plan takes some time. The plus keeps the
+        // planner from scanning every event of a state once for each row.
         let later = |condition: &str| {
             format!(
                 "COALESCE(SUM(EXISTS (SELECT 1 FROM ledger_sources s JOIN ledger_events e ON e.source_id = s.id \
@@ -183,9 +183,9 @@ impl Store {
         Ok(())
     }
 
-    /// Starts a planned operation: its rows are its own from now on, and rows that another one has under way are left to
-    /// that one. Answers whether it was a plan that had not begun. On the disk at the latest when its first rows are announced:
-    /// nothing was written to a source before that.
+    /// Starts a planned operation: its rows belong to it from now on, and rows that another operation has under way are
+    /// left to that one. Returns whether it was a plan that had not begun. It is on the disk at the latest when its
+    /// first rows are marked as being written: nothing is written to a source before that.
     pub async fn start_operation(
         &self,
         operation: i64,
@@ -194,8 +194,8 @@ impl Store {
         reason: Option<&str>,
         pace: Pace,
     ) -> Result<bool, StoreError> {
-        let mut pen = self.quick().await?;
-        let mut transaction = pen.begin_with("BEGIN IMMEDIATE").await?;
+        let mut writer = self.quick().await?;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         let started = sqlx::query(
             "UPDATE operations SET stage = ?, started_at = ?, who = ?, address = ?, reason = COALESCE(?, reason), \
              per_minute = ?, try_first = ?, try_needed = ? WHERE id = ? AND stage = ?",
@@ -220,7 +220,7 @@ impl Store {
         Ok(started == 1)
     }
 
-    /// Throws away a plan that has not begun. Answers whether there was one.
+    /// Deletes a plan that has not begun. Returns whether there was one.
     pub async fn drop_plan(&self, operation: i64) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         let dropped = drop_plans(&mut transaction, "id = ?", operation).await?;
@@ -228,7 +228,7 @@ impl Store {
         Ok(dropped > 0)
     }
 
-    /// Throws away plans from before this time that nobody started.
+    /// Deletes plans from before this time that were never started, and returns how many.
     pub async fn drop_old_plans(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
         let dropped = drop_plans(&mut transaction, "started_at < ?", before.timestamp_millis()).await?;
@@ -236,7 +236,7 @@ impl Store {
         Ok(dropped)
     }
 
-    /// Moves an operation from one of these stages to another, with a note; answers whether it was in one of them.
+    /// Moves an operation from one of these stages to another, with a note; returns whether it was in one of them.
     pub async fn set_stage(
         &self,
         operation: i64,
@@ -259,35 +259,36 @@ impl Store {
             query = query.bind(stage.word());
         }
         let done = match to {
-            // The audit log's entry of the end is on the disk; without the end it is found again after a crash.
+            // The audit entry of the end is on the disk; if this write is lost in a crash, the operation is found
+            // again.
             Stage::Ended => query.execute(&mut *self.quick().await?).await?,
-            _ => query.execute(&mut *self.pen().await?).await?,
+            _ => query.execute(&mut *self.writer().await?).await?,
         };
         Ok(done.rows_affected() == 1)
     }
 
-    /// Says of a running operation why it waits; `None`: it does not.
+    /// Sets the note on why a running operation waits; `None` if it does not.
     pub async fn note(&self, operation: i64, note: Option<&str>) -> Result<(), StoreError> {
-        // Of one that was paused meanwhile, the note says by whom.
+        // The note of an operation that was paused meanwhile says who paused it, and is kept.
         sqlx::query("UPDATE operations SET note = ? WHERE id = ? AND stage = ?")
             .bind(note)
             .bind(operation)
             .bind(Stage::Running.word())
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// The operation goes on without waiting for the outcome of its first rows.
+    /// Lets the operation continue without waiting for the outcome of its first rows.
     pub async fn tried(&self, operation: i64) -> Result<(), StoreError> {
         sqlx::query("UPDATE operations SET try_first = NULL, try_needed = NULL WHERE id = ?")
             .bind(operation)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// The operations that have begun and not ended, oldest first.
+    /// Returns the operations in the stages running and trying, oldest first.
     pub async fn under_way(&self) -> Result<Vec<i64>, StoreError> {
         let rows = sqlx::query("SELECT id FROM operations WHERE finished_at IS NULL AND stage IN (?, ?) ORDER BY id")
             .bind(Stage::Running.word())
@@ -297,7 +298,8 @@ impl Store {
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
-    /// Throws away plans that were being written down when the console ended: what they had matched was never seen.
+    /// Deletes plans that were still being written when the console ended: no user has seen their rows. Returns how
+    /// many.
     pub async fn drop_unfinished_plans(&self) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
         let dropped = drop_plans(&mut transaction, "stage = 'planning' AND id > ?", 0).await?;
@@ -305,8 +307,8 @@ impl Store {
         Ok(dropped)
     }
 
-    /// The record, newest first: at most `limit` operations with an id below `before`. Plans that nobody has started are
-    /// not in it, nor is what took a row of an application that may not be seen.
+    /// Returns the operations, newest first: at most `limit` with an id below `before`. Omits plans that were never
+    /// started, and operations with a row of an application that the caller may not see.
     pub async fn operations(
         &self,
         before: Option<i64>,
@@ -329,10 +331,10 @@ impl Store {
         Ok(operations)
     }
 
-    /// Retries that have begun and of which a result is awaited, the newest first; among the newest of all retries. With
-    /// their counts, but for how many failed with the same fault.
+    /// Returns the retries that have begun and await a result, newest first; only among the newest of all retries.
+    /// Fills in their counts, except how many failed with the same fault.
     pub async fn retries_in_progress(&self, only: Only<'_>) -> Result<Vec<Operation>, StoreError> {
-        /// So many retries are looked at. Of older ones a result is hardly awaited any more.
+        /// Number of retries considered. Results of older ones are hardly awaited any more.
         const NEWEST: u32 = 200;
         let rows = sqlx::query(AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM (SELECT * FROM operations WHERE kind = ?1 ORDER BY id DESC LIMIT ?2) AS operations \
@@ -350,7 +352,7 @@ impl Store {
         Ok(operations)
     }
 
-    /// Whether all rows of an operation are of these applications.
+    /// Returns whether all rows of an operation are of these applications.
     pub async fn operation_is_within(&self, id: i64, only: Only<'_>) -> Result<bool, StoreError> {
         let found = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM operations WHERE id = ?1 AND {}", within("?2"))))
             .bind(id)
@@ -360,7 +362,7 @@ impl Store {
         Ok(found.is_some())
     }
 
-    /// One operation; `None` when there is none with this id.
+    /// Returns one operation; `None` if there is none with this id.
     pub async fn operation(&self, id: i64) -> Result<Option<Operation>, StoreError> {
         let row = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM operations WHERE id = ?")))
             .bind(id)
@@ -373,7 +375,7 @@ impl Store {
         Ok(Some(operation))
     }
 
-    /// One operation without its counts, which cost a look at all of its rows.
+    /// Returns one operation without its counts, which require reading all of its rows.
     pub async fn operation_alone(&self, id: i64) -> Result<Option<Operation>, StoreError> {
         let row = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM operations WHERE id = ?")))
             .bind(id)
@@ -382,9 +384,9 @@ impl Store {
         row.as_ref().map(read_operation).transpose()
     }
 
-    /// How many rows an operation has so far.
+    /// Returns the number of rows that an operation has so far.
     pub async fn planned_so_far(&self, operation: i64) -> Result<u64, StoreError> {
-        // Positions are given one after the other.
+        // Positions are consecutive.
         let row = sqlx::query("SELECT COALESCE(MAX(position) + 1, 0) FROM operation_rows WHERE operation_id = ?")
             .bind(operation)
             .fetch_one(&self.pool)
@@ -392,7 +394,8 @@ impl Store {
         Ok(count(&row, 0)?)
     }
 
-    /// What the watcher saw of an operation's request for a row; the outer `None`: there is no such request.
+    /// Returns the outcome that the watcher saw for an operation's request for a row; the outer `None`: there is no
+    /// such request.
     pub async fn request_outcome(
         &self,
         operation: i64,
@@ -416,13 +419,13 @@ impl Store {
             .map(|code| code.and_then(RequestOutcome::from_code)))
     }
 
-    /// Whether an operation waits for a source that does not answer.
+    /// Returns whether an operation waits for a source that does not answer.
     pub async fn waits(&self, id: i64) -> Result<bool, StoreError> {
         let row = sqlx::query("SELECT waits FROM operations WHERE id = ?").bind(id).fetch_optional(&self.pool).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
     }
 
-    /// The rows of an operation in the order they are taken: at most `limit` from position `from` on, with positions.
+    /// Returns the rows of an operation in processing order: at most `limit` from position `from` on, with positions.
     pub async fn operation_rows(
         &self,
         operation: i64,
@@ -441,8 +444,8 @@ impl Store {
         rows.iter().map(read_row).collect()
     }
 
-    /// The rows of an operation that its page shows, in the order they are taken, with what the ledger says of each: at most
-    /// `limit` from position `from` on, with positions.
+    /// Returns the rows of an operation that its page shows, in processing order, with the ledger's data of each: at
+    /// most `limit` from position `from` on, with positions.
     pub async fn courses(
         &self,
         operation: i64,
@@ -461,7 +464,7 @@ impl Store {
         Ok(courses)
     }
 
-    /// Of a retry, the rows whose requests have come to this.
+    /// Returns the rows of a retry whose requests have this outcome.
     async fn operation_rows_with(
         &self,
         operation: i64,
@@ -495,7 +498,7 @@ impl Store {
         rows.iter().map(read_row).collect()
     }
 
-    /// What the ledger says of a row: of its request, where there is one, and of its event.
+    /// Adds the ledger's data to a row: on its request, if there is one, and on its event.
     async fn course(&self, operation: i64, position: i64, row: OperationRow) -> Result<RowCourse, StoreError> {
         let reset = row.outcome == Some(RowOutcome::Reset);
         let mut course = RowCourse {
@@ -535,7 +538,7 @@ impl Store {
         Ok(course)
     }
 
-    /// The event of a row with its request by an operation, or else the newest event that had the row's id.
+    /// Returns the event of a row with its request by an operation, otherwise the newest event that had the row's id.
     async fn known_of(&self, operation: i64, app: &str, row_id: i64) -> Result<Option<SqliteRow>, StoreError> {
         Ok(sqlx::query(AssertSqlSafe(format!(
             "SELECT q.outcome, q.outcome_fault_id = {FAULT_BEFORE}, d.fingerprint, l.fingerprint, \
@@ -552,9 +555,9 @@ impl Store {
         .await?)
     }
 
-    /// Rows of a retry that were reset and that the ledger has no request for, of all or at one position: how many may still
-    /// get one, because the table was not looked at since, and how many will not. These have ids that the ledger cannot hold,
-    /// or left the table before they were seen in it.
+    /// Counts rows of a retry that were reset and have no request in the ledger, of all or at one position: those that
+    /// may still get one, because the table was not polled since, and those that will not. The latter have ids that the
+    /// ledger cannot hold, or left the table before they were seen in it.
     async fn not_asked(&self, operation: i64, position: Option<i64>) -> Result<(u64, u64), StoreError> {
         let row = sqlx::query(AssertSqlSafe(format!(
             "SELECT COUNT(*), COALESCE(SUM(CASE WHEN CAST(CAST(r.row_id AS INTEGER) AS TEXT) <> r.row_id \
@@ -575,7 +578,7 @@ impl Store {
         Ok((all.saturating_sub(never), never))
     }
 
-    /// With which faults the rows of an operation failed again, the most frequent first: at most `limit`.
+    /// Returns the faults with which the rows of an operation failed again, the most frequent first: at most `limit`.
     pub async fn causes_of(&self, operation: i64, limit: u32) -> Result<Vec<CauseCount>, StoreError> {
         let rows: Vec<(i64, String, i64)> = sqlx::query_as(
             "SELECT d.id, d.fingerprint, COUNT(*) FROM ledger_requests q JOIN ledger_faults d ON d.id = q.outcome_fault_id \
@@ -590,17 +593,17 @@ impl Store {
         Ok(rows.into_iter().map(counted).collect())
     }
 
-    /// The stage that an operation is in; `None`: there is none with this id.
+    /// Returns the stage of an operation; `None` if there is none with this id.
     pub async fn stage(&self, operation: i64) -> Result<Option<Stage>, StoreError> {
         let row =
             sqlx::query("SELECT stage FROM operations WHERE id = ?").bind(operation).fetch_optional(&self.pool).await?;
         row.map(|row| read_stage(&row)).transpose()
     }
 
-    /// The applications that an operation has rows of.
+    /// Returns the applications of an operation's rows.
     pub async fn apps_of(&self, operation: i64) -> Result<Vec<String>, StoreError> {
         let mut apps = Vec::<String>::new();
-        // From one to the next, without reading their rows.
+        // Jumps from one application to the next without reading their rows.
         loop {
             let row = sqlx::query("SELECT MIN(app) FROM operation_rows WHERE operation_id = ? AND app > ?")
                 .bind(operation)
@@ -614,11 +617,12 @@ impl Store {
         }
     }
 
-    /// The feeds of a plan, the one with the most rows first. What is no address ([`no_address`]) is `None`: one feed.
+    /// Returns the feeds of a plan, the one with the most rows first. All values that are not addresses
+    /// ([`no_address`]) are one feed: `None`.
     pub async fn planned_feeds(&self, operation: &Operation) -> Result<Vec<PlannedFeed>, StoreError> {
         const PLANNED: &str = "SELECT app, feed_uri AS uri, COUNT(*) FROM operation_rows WHERE operation_id = ? \
              GROUP BY app, uri ORDER BY COUNT(*) DESC, app, uri LIMIT 1000";
-        // Run by run: a search for the run of each row costs more than all the rest.
+        // Run by run: looking up the run of each row costs more than everything else.
         const RESETS: &str = "SELECT r.app, r.feed_uri AS uri, COUNT(*) FROM operation_runs u \
              CROSS JOIN operation_rows r ON r.operation_id = u.operation_id AND r.position BETWEEN u.first AND u.last \
              WHERE u.operation_id = ? AND u.outcome = ? GROUP BY r.app, uri";
@@ -646,8 +650,8 @@ impl Store {
         Ok(planned.into_iter().map(of_feed).collect())
     }
 
-    /// Rows of a plan that had fewer retries than so many when they were seen, by the feeds of an application as
-    /// [`Store::planned_feeds`] has them.
+    /// Counts rows of a plan that had fewer retries than this when they were seen, by feed of an application as in
+    /// [`Store::planned_feeds`].
     pub async fn planned_below(
         &self,
         operation: i64,
@@ -667,7 +671,7 @@ impl Store {
         Ok(rows.map(|((_, uri), rows)| (uri, u64::try_from(rows).unwrap_or_default())).collect())
     }
 
-    /// Operations with a reset that the consumer wrote over, but for those that were cancelled.
+    /// Returns the operations with a reset that the consumer overwrote, except cancelled ones.
     pub async fn overwritten(&self) -> Result<Vec<i64>, StoreError> {
         let rows = sqlx::query(
             "SELECT DISTINCT operation FROM ledger_requests WHERE outcome = 3 \
@@ -678,7 +682,8 @@ impl Store {
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
-    /// Counts that a row's reset is set once more, if that was done fewer than `most` times; answers its position if it may.
+    /// Counts another reset of a row that was lost, if fewer than `most` were counted; returns its position if it may
+    /// be reset again.
     pub async fn once_more(&self, operation: i64, app: &str, row: RowId, most: u32) -> Result<Option<i64>, StoreError> {
         let counted = sqlx::query(
             "UPDATE operation_rows SET again = again + 1 WHERE operation_id = ?1 AND app = ?2 AND row_id = ?3 AND again < ?4 \
@@ -691,7 +696,7 @@ impl Store {
         .bind(most)
         .bind(RESET)
         .bind(UNCERTAIN)
-        .fetch_optional(&mut *self.pen().await?)
+        .fetch_optional(&mut *self.writer().await?)
         .await?;
         Ok(counted.map(|row| row.try_get(0)).transpose()?)
     }
@@ -705,7 +710,7 @@ impl Store {
         Ok(())
     }
 
-    /// Fills in the counts, but for how many failed with the same fault.
+    /// Fills in the counts, except how many failed with the same fault.
     async fn count_outcomes(&self, operations: &mut [Operation]) -> Result<(), StoreError> {
         let ids: Vec<i64> = operations.iter().map(|operation| operation.id).collect();
         let requests = self.request_counts(&ids).await?;
@@ -714,7 +719,7 @@ impl Store {
             let (counts, told) = self.outcome_counts(operation.id).await?;
             operation.counts = counts;
             operation.followed = followed(requests);
-            // Mostly every row has a request, and which have none need not be asked.
+            // Usually every row has a request; then those without one need not be queried.
             if operation.kind == RequestKind::Retry && told > requests.standing() {
                 let (yet, never) = self.not_asked(operation.id, None).await?;
                 operation.followed.open += yet;
@@ -737,7 +742,7 @@ impl Store {
     }
 }
 
-/// Adds up rows by application and feed. What is no address is one feed, however it is written.
+/// Sums rows by application and feed. All values that are not addresses are one feed.
 fn by_feed(counted: Vec<(String, Option<String>, i64)>) -> BTreeMap<(String, Option<String>), i64> {
     let mut sums = BTreeMap::new();
     for (app, uri, rows) in counted {
@@ -759,8 +764,8 @@ fn followed(seen: RequestCounts) -> Followed {
     }
 }
 
-/// There are rows, and all are of applications in a list, which is this parameter; NULL: it does not matter. Of a plan
-/// whose first row is not written down yet nobody knows whose it will be.
+/// Condition: there are rows, and all are of applications in a list, which is this parameter; NULL: no restriction. The
+/// applications of a plan without rows are not known yet.
 fn within(list: &str) -> String {
     format!(
         "({list} IS NULL OR EXISTS (SELECT 1 FROM operation_rows r WHERE r.operation_id = operations.id) AND NOT EXISTS (SELECT 1 FROM operation_rows r WHERE r.operation_id = operations.id \
@@ -768,7 +773,7 @@ fn within(list: &str) -> String {
     )
 }
 
-/// Leaves rows to other operations that have them under way. A row that a form named twice is one row.
+/// Leaves rows to other operations that have them under way. A row that a form named twice is processed once.
 async fn claim(transaction: &mut Transaction<'_, Sqlite>, operation: i64) -> Result<(), StoreError> {
     let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT own.position, o.id FROM operations o CROSS JOIN operation_rows own ON own.operation_id = ?1 \
@@ -784,13 +789,13 @@ async fn claim(transaction: &mut Transaction<'_, Sqlite>, operation: i64) -> Res
     .await?;
     let mut taken = BTreeMap::new();
     for row in rows {
-        // Of a row that is named twice and another operation's, the other one is told.
+        // For a row that is named twice and belongs to another operation, the other operation is recorded.
         taken.entry(row.try_get(0)?).or_insert(row.try_get(1)?);
     }
     runs::leave_to(transaction, operation, &taken.into_iter().collect::<Vec<_>>()).await
 }
 
-/// Throws away plans that nobody has started and that a condition with one number names.
+/// Deletes plans that were never started and meet a condition with one number.
 async fn drop_plans(
     transaction: &mut Transaction<'_, Sqlite>,
     condition: &'static str,
@@ -885,231 +890,4 @@ pub(super) fn read_row(row: &SqliteRow) -> Result<(i64, OperationRow), StoreErro
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::server::store::{WhichCopies, ledger::Ask};
-
-    fn row(id: i128) -> OperationRow {
-        OperationRow {
-            app: "odoo".into(),
-            id: RowId(id),
-            feed_uri: None,
-            event_id: Some("tag:x:1".into()),
-            seen_retries: Some(5),
-            copy: None,
-            outcome: None,
-        }
-    }
-
-    async fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
-        (folder, store)
-    }
-
-    async fn planned(store: &Store, scope: &str, rows: &[OperationRow]) -> i64 {
-        let new = NewOperation {
-            who: "local".into(),
-            address: "127.0.0.1".into(),
-            kind: RequestKind::Retry,
-            scope: scope.into(),
-            reason: None,
-            waits: true,
-        };
-        let id = store.new_operation(&new).await.unwrap();
-        store.plan_rows(id, rows).await.unwrap();
-        store.close_plan(id, None).await.unwrap();
-        id
-    }
-
-    async fn start(store: &Store, id: i64) -> bool {
-        store.start_operation(id, "local", "127.0.0.1", Some("Odoo is back"), Pace::default()).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn an_operation_is_on_record_before_and_after_it_ran() {
-        let (_folder, store) = store().await;
-        let outcomes = [
-            RowOutcome::Reset,
-            RowOutcome::Discarded,
-            RowOutcome::Restored { id: RowId(i128::from(u64::MAX)) },
-            RowOutcome::AlreadyThere,
-            RowOutcome::Taken { operation: 9 },
-            RowOutcome::Changed { retries: Some(3) },
-            RowOutcome::Changed { retries: None },
-            RowOutcome::Gone,
-            RowOutcome::TooLong { bytes: 9_000_000, limit: 8_388_608 },
-            RowOutcome::Failed { reason: "Odoo does not answer.".into() },
-            RowOutcome::Uncertain { reason: "The connection was lost.".into() },
-        ];
-        let rows: Vec<_> = (1..=11).map(row).collect();
-        let id = planned(&store, "eleven", &rows).await;
-        assert_eq!(store.operations(None, 10, None).await.unwrap(), [], "a plan is no operation yet");
-        assert!(start(&store, id).await && !start(&store, id).await, "a plan is started once");
-        let begun = store.operation(id).await.unwrap().unwrap();
-        assert_eq!((begun.stage, begun.counts.asked, begun.counts.to_come()), (Stage::Running, 11, 11));
-
-        let at: Vec<_> = (0..).zip(outcomes.clone()).collect();
-        store.record_outcomes(id, &at).await.unwrap();
-        store.set_stage(id, &[Stage::Running], Stage::Ended, None).await.unwrap();
-        let done = store.operation(id).await.unwrap().unwrap();
-        assert!(done.finished_at.is_some_and(|at| at >= done.started_at));
-        let counts = OutcomeCounts {
-            asked: 11,
-            reset: 1,
-            discarded: 1,
-            restored: 1,
-            already_there: 1,
-            taken: 1,
-            changed: 2,
-            gone: 1,
-            too_long: 1,
-            failed: 1,
-            uncertain: 1,
-            busy: 0,
-        };
-        assert_eq!((done.counts, done.counts.to_come()), (counts, 0));
-        let read = store.operation_rows(id, 0, 100).await.unwrap();
-        assert_eq!(read.iter().map(|(_, row)| row.outcome.clone().unwrap()).collect::<Vec<_>>(), outcomes);
-        assert!(!store.set_stage(id, &[Stage::Running], Stage::Paused, None).await.unwrap(), "it has ended");
-    }
-
-    #[tokio::test]
-    async fn a_row_belongs_to_one_operation_until_its_outcome_is_known() {
-        let (_folder, store) = store().await;
-        let first = planned(&store, "first", &[row(1), row(2), row(2)]).await;
-        let second = planned(&store, "second", &[row(2), row(3)]).await;
-        start(&store, first).await;
-        start(&store, second).await;
-        assert_eq!(
-            store.operation_rows(first, 2, 1).await.unwrap()[0].1.outcome,
-            Some(RowOutcome::Taken { operation: first })
-        );
-        let outcome = store.operation_rows(second, 0, 1).await.unwrap()[0].1.outcome.clone();
-        assert_eq!(outcome, Some(RowOutcome::Taken { operation: first }));
-        assert_eq!(store.claimed("odoo", &[RowId(1), RowId(3), RowId(4)]).await.unwrap(), [RowId(1), RowId(3)]);
-        store.record_outcomes(first, &[(0, RowOutcome::Reset)]).await.unwrap();
-        store.set_stage(second, &[Stage::Running], Stage::Cancelled, None).await.unwrap();
-        assert_eq!(store.claimed("odoo", &[RowId(1), RowId(2), RowId(3)]).await.unwrap(), [RowId(2)]);
-    }
-
-    #[tokio::test]
-    async fn rows_of_a_console_that_ended_come_again_and_are_told_from_those_never_touched() {
-        let (_folder, store) = store().await;
-        let mut other = row(9);
-        other.app = "pacs".into();
-        let id = planned(&store, "five", &[row(1), row(2), row(3), row(4), other]).await;
-        start(&store, id).await;
-        let operation = store.operation(id).await.unwrap().unwrap();
-        store.announce(&operation, "odoo", &[0, 1], &[]).await.unwrap();
-        store.record_outcomes(id, &[(0, RowOutcome::Reset)]).await.unwrap();
-        let next = store.next_rows(id, 10).await.unwrap();
-        assert_eq!(next.iter().map(|(at, _, again)| (*at, *again)).collect::<Vec<_>>(), [(1, true)]);
-        store.record_outcomes(id, &[(1, RowOutcome::Reset)]).await.unwrap();
-        let next = store.next_rows(id, 10).await.unwrap();
-        assert_eq!(next.iter().map(|(at, _, again)| (*at, *again)).collect::<Vec<_>>(), [(2, false), (3, false)]);
-        assert_eq!(store.under_way().await.unwrap(), [id]);
-        store.announce(&operation, "odoo", &[2], &[]).await.unwrap();
-        store.unmark_writing(id, &[2]).await.unwrap();
-        assert!(!store.next_rows(id, 1).await.unwrap()[0].2, "nothing was written for it");
-        store.announce(&operation, "odoo", &[2], &[]).await.unwrap();
-        assert!(store.mark(id, &[3]).await.unwrap());
-        store.set_stage(id, &[Stage::Running], Stage::Cancelled, None).await.unwrap();
-        assert!(!store.mark(id, &[4]).await.unwrap(), "it does not run any more");
-        // What was marked and not reached is known to whoever took the rows; what is left after that, to nobody.
-        store.unmark_writing(id, &[3]).await.unwrap();
-        store.end_writing(Some(id)).await.unwrap();
-        let counts = store.operation(id).await.unwrap().unwrap().counts;
-        assert_eq!((counts.reset, counts.uncertain, counts.to_come()), (2, 1, 2));
-    }
-
-    /// A MySQL database can have such ids (BIGINT UNSIGNED), and rows at the end of the numbers, too.
-    #[tokio::test]
-    async fn an_id_beyond_the_numbers_of_the_store_is_no_other_rows() {
-        let (_folder, store) = store().await;
-        sqlx::raw_sql(
-            "INSERT INTO ledger_sources (id, app, since) VALUES (1, 'odoo', 0);
-             INSERT INTO ledger_feeds (id, source_id, uri) VALUES (1, 1, 'f');
-             INSERT INTO ledger_faults VALUES (1, 1, 'a fault');
-             INSERT INTO ledger_events (id, source_id, row_id, feed_id, event_id, record, failed_at, seen_at, mark, state,
-                first_fault_id, fault_id) VALUES
-                (1, 1, 9223372036854775807, 1, 'tag:x:1', '10000000-0000-4000-8000-000000000001', 1, 0, 0, 2, 1, 1),
-                (2, 1, 5, 1, 'tag:x:5', '10000000-0000-4000-8000-000000000001', 2, 0, 0, 2, 1, 1);",
-        )
-        .execute(&store.pen)
-        .await
-        .unwrap();
-        let highest = i128::from(i64::MAX);
-        let id = planned(&store, "beyond", &[row(highest + 1), row(i128::from(u64::MAX))]).await;
-        let last = planned(&store, "the last one", &[row(highest)]).await;
-        let later = async |id| store.operation(id).await.unwrap().unwrap().later_failed;
-        assert_eq!((later(id).await, later(last).await), (0, 1));
-
-        start(&store, id).await;
-        let operation = store.operation(id).await.unwrap().unwrap();
-        let ask = |id| Ask { row_id: RowId(id), event_id: None, retries_before: Some(5) };
-        store.announce(&operation, "odoo", &[0, 1], &[ask(highest + 1), ask(i128::from(u64::MAX))]).await.unwrap();
-        store.record_outcomes(id, &[(0, RowOutcome::Reset), (1, RowOutcome::Reset)]).await.unwrap();
-        let courses = store.courses(id, WhichRows::All, 0, 10).await.unwrap();
-        assert!(courses.iter().all(|(_, course)| course.unfollowed && course.record.is_none()), "{courses:?}");
-        assert_eq!(store.operation(id).await.unwrap().unwrap().followed.unfollowed, 2);
-        // What becomes of the last row is not what becomes of these.
-        store.ask("odoo", RequestKind::Retry, id, "local", &[ask(highest)]).await.unwrap();
-        assert_eq!(store.courses(id, WhichRows::Open, 0, 10).await.unwrap(), []);
-
-        sqlx::raw_sql(
-            "INSERT INTO discarded (operation_id, position, app, row_id, event_id, fault, at, state, whole) VALUES
-                (1, 0, 'odoo', '9223372036854775807', 'tag:x:1', 'a fault', 0, 'discarded', x''),
-                (1, 1, 'odoo', '9223372036854775808', 'tag:x:1', 'a fault', 0, 'discarded', x'')",
-        )
-        .execute(&store.pen)
-        .await
-        .unwrap();
-        let copies = store.discarded(&WhichCopies::default(), None, 10, None).await.unwrap();
-        let known = |id| copies.iter().find(|copy| copy.row_id == RowId(id)).map(|copy| copy.record.is_some());
-        assert_eq!((known(highest), known(highest + 1)), (Some(true), Some(false)));
-    }
-
-    #[tokio::test]
-    async fn plans_that_nobody_starts_are_thrown_away_and_operations_are_not() {
-        let (_folder, store) = store().await;
-        let started = planned(&store, "started", &[row(1)]).await;
-        start(&store, started).await;
-        let plan = planned(&store, "a plan", &[row(2)]).await;
-        assert!(!store.drop_plan(started).await.unwrap());
-        assert_eq!(store.drop_old_plans(Utc::now() + chrono::TimeDelta::seconds(1)).await.unwrap(), 1);
-        assert_eq!(store.operation(plan).await.unwrap(), None);
-        assert_eq!(store.operation_rows(started, 0, 9).await.unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn the_record_is_read_newest_first_and_in_pages_and_outlives_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("console.db");
-        let store = Store::open(&path).await.unwrap();
-        for number in 0..5 {
-            let id = planned(&store, &format!("no. {number}"), &[row(number)]).await;
-            start(&store, id).await;
-        }
-        store.close().await;
-        let store = Store::open(&path).await.unwrap();
-        let first = store.operations(None, 3, None).await.unwrap();
-        let rest = store.operations(Some(first[2].id), 3, None).await.unwrap();
-        let scopes: Vec<_> = first.iter().chain(&rest).map(|operation| operation.scope.as_str()).collect();
-        assert_eq!(scopes, ["no. 4", "no. 3", "no. 2", "no. 1", "no. 0"]);
-    }
-
-    #[tokio::test]
-    async fn a_lost_reset_is_set_again_a_few_times_and_no_more() {
-        let (_folder, store) = store().await;
-        let id = planned(&store, "one", &[row(1), row(2)]).await;
-        start(&store, id).await;
-        store.record_outcomes(id, &[(0, RowOutcome::Reset), (1, RowOutcome::Gone)]).await.unwrap();
-        let mut may = Vec::new();
-        for _ in 0..4 {
-            may.push(store.once_more(id, "odoo", RowId(1), 3).await.unwrap());
-        }
-        assert_eq!(may, [Some(0), Some(0), Some(0), None]);
-        assert_eq!(store.once_more(id, "odoo", RowId(2), 3).await.unwrap(), None, "it was never reset");
-    }
-}
+mod tests;

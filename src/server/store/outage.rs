@@ -1,4 +1,4 @@
-//! Why the store cannot be used now, where the console is not at fault, and whether its file is still the one that was
+//! Why the store cannot be used although the console works correctly, and whether its file is still the one that was
 //! opened.
 
 use std::{
@@ -9,8 +9,8 @@ use std::{
 use super::StoreError;
 use crate::server::files::{Identity, identity};
 
-/// What keeps the store from being used. The console goes on by itself once that has ended, but for
-/// [`Outage::Replaced`] with another file in the place.
+/// Why the store cannot be used. The console recovers by itself once the cause has ended, except from
+/// [`Outage::Replaced`] by another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
     Full,
@@ -36,12 +36,12 @@ impl Outage {
         }
     }
 
-    /// Returns what happened, as a whole sentence for whoever asked for something.
+    /// Returns what happened, as a whole sentence for the user.
     pub fn sentence(self) -> String {
         format!("The console's own database cannot be written: {}.", self.reason())
     }
 
-    /// Returns what to do, as sentences for whoever asked for something.
+    /// Returns what to do, as sentences for the user.
     pub fn advice(self) -> &'static str {
         match self {
             Outage::Full => "Ask the administrator to free space on its disk, then try again.",
@@ -55,7 +55,7 @@ impl Outage {
 }
 
 impl StoreError {
-    /// Returns why the store cannot be used now. `None`: the fault is another one.
+    /// Returns why the store cannot be used now; `None` if the error has another cause.
     pub fn outage(&self) -> Option<Outage> {
         match self {
             StoreError::Replaced { .. } => Some(Outage::Replaced),
@@ -66,7 +66,7 @@ impl StoreError {
     }
 }
 
-/// The codes of <https://www.sqlite.org/rescode.html>. Extended ones carry the plain one in the lowest byte.
+/// Maps the codes of <https://www.sqlite.org/rescode.html>. Extended codes have the basic one in the lowest byte.
 fn of_sqlite(error: &sqlx::Error) -> Option<Outage> {
     const MOVED: i64 = 1032;
     let error = match error {
@@ -85,8 +85,8 @@ fn of_sqlite(error: &sqlx::Error) -> Option<Outage> {
     }
 }
 
-/// The file of an open store. SQLite goes on writing to a file that has no name any more, and what is written there is
-/// lost when the console ends.
+/// The file of an open store. SQLite continues to write to a file that no longer has a name, and such writes are lost
+/// when the console ends.
 #[derive(Clone, Debug)]
 pub(super) struct OpenFile {
     path: PathBuf,
@@ -101,8 +101,8 @@ impl OpenFile {
     /// Checks that the path still leads to the file that was opened.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`] where it leads to another one or to none, [`StoreError::File`] where the system does not
-    /// say.
+    /// Fails with [`StoreError::Replaced`] if it leads to another file or to none, [`StoreError::File`] if the system
+    /// does not report its state.
     pub(super) fn in_place(&self) -> Result<(), StoreError> {
         match std::fs::metadata(&self.path) {
             Ok(there) if identity(&there) == self.identity => Ok(()),

@@ -1,10 +1,10 @@
-//! How people want their pages.
+//! Users' display preferences.
 
 use super::{Store, StoreError, accounts::folded};
 use crate::model::Preferences;
 
 impl Store {
-    /// What somebody who came in this way chose; `None`: nothing yet.
+    /// Returns the preferences of a user of this sign-in mode; `None` if none are stored.
     pub async fn preferences(&self, way: &str, name: &str) -> Result<Option<Preferences>, StoreError> {
         let chosen = sqlx::query_scalar::<_, String>("SELECT chosen FROM preferences WHERE way = ? AND name = ?")
             .bind(way)
@@ -14,7 +14,7 @@ impl Store {
         Ok(chosen.map(|text| Preferences::read(&text)))
     }
 
-    /// Keeps what somebody chose.
+    /// Stores the preferences of a user.
     pub async fn set_preferences(&self, way: &str, name: &str, chosen: &Preferences) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO preferences (way, name, chosen) VALUES (?, ?, ?) \
@@ -23,7 +23,7 @@ impl Store {
         .bind(way)
         .bind(folded(name))
         .bind(chosen.text())
-        .execute(&mut *self.pen().await?)
+        .execute(&mut *self.writer().await?)
         .await?;
         Ok(())
     }

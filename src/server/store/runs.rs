@@ -1,9 +1,9 @@
-//! What became of an operation's rows, kept for neighbours together: a run is a stretch of the plan whose rows have all the
-//! same outcome. A plan is taken from its beginning, and mostly with one outcome, so of 90,000 rows there are a few runs.
+//! Outcomes of an operation's rows, stored as runs: a run is a stretch of the plan whose rows all have the same
+//! outcome. Plans are processed from the beginning, mostly with one outcome, so 90,000 rows have a few runs.
 //!
-//! What is marked as being written here is what nobody knows of when the console ends; what is in no run has not had its
-//! turn. The ledger is told of requests in the same transaction, or, where thousands follow each other, by the watcher before
-//! it enters what it saw ([`Store::tell_requests`]).
+//! If the console ends, the outcome of rows marked here as being written is unknown; rows in no run have not had their
+//! turn. Requests are recorded in the ledger in the same transaction, or, where thousands follow each other, by the
+//! watcher before it records what it saw ([`Store::tell_requests`]).
 
 use chrono::Utc;
 use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite, Transaction};
@@ -15,17 +15,17 @@ use super::{
 };
 use crate::model::operation::{Operation, OperationRow, OutcomeCounts, RowOutcome, Stage};
 
-/// Rows of which the ledger is told in one transaction.
+/// Rows whose requests are recorded in the ledger in one transaction.
 const TOLD_AT_ONCE: i64 = 2_000;
 
-/// After so many milliseconds no look is under way any more that began before a run was recorded: it may become one with its
-/// neighbours then. Until that its time must be its own (see `settle` in the ledger).
+/// After this many milliseconds, no poll that began before a run was recorded is still in progress: then it may be
+/// joined with its neighbours. Until then it must keep its own time (see `settle` in the ledger).
 const SETTLED: i64 = 120_000;
 
-/// Neighbours that are looked at with a change, to become one run where they are settled.
+/// Neighbours that are read with a change, to be joined if they are settled.
 const NEIGHBOURS: u32 = 64;
 
-/// The run of a row `r`, as `u`.
+/// Joins the run of a row `r` as `u`.
 pub(super) const RUN_OF_ROW: &str = "operation_runs u ON u.operation_id = r.operation_id AND u.first = (SELECT MAX(x.first) \
      FROM operation_runs x WHERE x.operation_id = r.operation_id AND x.first <= r.position) AND u.last >= r.position";
 
@@ -40,13 +40,13 @@ struct Run {
     told: bool,
 }
 
-/// What becomes of one row's place in the runs.
+/// A change of one row's place in the runs.
 #[derive(Clone, Debug)]
 struct Change {
     position: i64,
     /// `None`: its turn is still to come.
     outcome: Option<(&'static str, Option<String>)>,
-    /// Whether the ledger knows of it; `None`: as before.
+    /// Whether its request is recorded in the ledger; `None`: as before.
     told: Option<bool>,
 }
 
@@ -55,7 +55,7 @@ impl Run {
         Self { first, last, ..self.clone() }
     }
 
-    /// Whether it is one run with the next one, now.
+    /// Returns whether it can be joined with the next run now.
     fn goes_on_as(&self, next: &Self, now: i64) -> bool {
         self.last + 1 == next.first
             && (&self.outcome, &self.detail, self.told) == (&next.outcome, &next.detail, next.told)
@@ -63,13 +63,13 @@ impl Run {
     }
 }
 
-/// The run that holds a position, of runs in their order.
+/// Returns the run that contains a position; the runs are in order.
 fn holding(runs: &[Run], position: i64) -> Option<&Run> {
     let next = runs.partition_point(|run| run.first <= position);
     runs.get(next.checked_sub(1)?).filter(|run| run.last >= position)
 }
 
-/// These runs with these changes, both in their order.
+/// Returns these runs with these changes applied; both are in order.
 fn changed(runs: &[Run], changes: &[Change], at: i64) -> Vec<Run> {
     let mut parts = Vec::with_capacity(runs.len() + changes.len());
     for run in runs {
@@ -105,14 +105,14 @@ fn changed(runs: &[Run], changes: &[Change], at: i64) -> Vec<Run> {
     joined
 }
 
-/// Applies changes to the runs of an operation, and answers the runs that were there around them.
+/// Applies changes to the runs of an operation, and returns the previous runs around them.
 async fn apply(
     transaction: &mut Transaction<'_, Sqlite>,
     operation: i64,
     changes: &[Change],
 ) -> Result<Vec<Run>, StoreError> {
     let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(Vec::new()) };
-    // With neighbours on both sides, which may go on as the changed ones do.
+    // With neighbours on both sides, which may be joined with the changed runs.
     let rows = sqlx::query(
         "SELECT first, last, outcome, detail, at, told FROM operation_runs WHERE operation_id = ?1 AND first BETWEEN \
          COALESCE((SELECT MIN(first) FROM (SELECT first FROM operation_runs WHERE operation_id = ?1 AND first < ?2 \
@@ -159,8 +159,8 @@ fn read_run(row: &sqlx::sqlite::SqliteRow) -> Result<Run, StoreError> {
 }
 
 impl Store {
-    /// The next rows of one application whose turn it is, with their positions: the oldest first. Rows that were being
-    /// written when the console ended come again, and are marked so.
+    /// Returns the next rows of one application whose turn it is, with their positions, lowest first. Rows that were
+    /// being written when the console ended come again, with `true`.
     pub async fn next_rows(&self, operation: i64, limit: u32) -> Result<Vec<(i64, OperationRow, bool)>, StoreError> {
         let written = sqlx::query(
             "SELECT first, last FROM operation_runs WHERE operation_id = ? AND outcome = 'writing' ORDER BY first LIMIT 1",
@@ -186,9 +186,9 @@ impl Store {
             .collect())
     }
 
-    /// The next rows that have not had their turn, of whatever application, with their positions.
+    /// Returns the next rows that have not had their turn, of any application, with their positions.
     pub async fn rows_to_come(&self, operation: i64, limit: u32) -> Result<Vec<(i64, OperationRow)>, StoreError> {
-        // From the first gap between the runs on, which mostly is their end: rows before it need not be looked at again with
+        // From the first gap between the runs on, which mostly is their end: earlier rows need not be read again with
         // every batch.
         let rows = sqlx::query(AssertSqlSafe(format!(
             "SELECT {ROW_COLUMNS} FROM operation_rows r LEFT JOIN {RUN_OF_ROW} WHERE r.operation_id = ?1 AND r.position >= \
@@ -205,9 +205,9 @@ impl Store {
         rows.iter().map(read_row).collect()
     }
 
-    /// Records, right before a source is touched, that these rows are about to be written in it (if the console is ended
-    /// now, nobody knows what became of them), and what is asked of them: see [`Store::ask`].
-    pub async fn announce(
+    /// Records, right before a source is changed, that these rows are about to be written (if the console ends now,
+    /// their outcome is unknown), and their requests: see [`Store::ask`].
+    pub async fn mark_in_progress(
         &self,
         operation: &Operation,
         app: &str,
@@ -223,9 +223,9 @@ impl Store {
         Ok(())
     }
 
-    /// Records the first half of that, and answers whether the operation still runs: if not, nothing is recorded. The ledger
-    /// is told by [`Store::tell_requests`], before anything is entered that can come of it. For where thousands of rows
-    /// follow each other.
+    /// Records that rows are about to be written, without their requests, and returns whether the operation still runs:
+    /// if not, nothing is recorded. [`Store::tell_requests`] records the requests in the ledger before any result of
+    /// them is recorded. For operations in which thousands of rows follow each other.
     pub async fn mark(&self, operation: i64, positions: &[i64]) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         let runs = sqlx::query("SELECT 1 FROM operations WHERE id = ? AND stage = ?")
@@ -241,7 +241,7 @@ impl Store {
         Ok(runs)
     }
 
-    /// Of operations that have ended, rows that are still marked as being written: nobody will look at them again.
+    /// Sets rows of ended operations that are still marked as being written to uncertain: no one will read them again.
     pub async fn end_writing(&self, operation: Option<i64>) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE operation_runs SET outcome = ?1, detail = ?2, at = ?3 WHERE outcome = 'writing' AND operation_id IN \
@@ -251,24 +251,24 @@ impl Store {
         .bind("The operation was cancelled while this row was being written.")
         .bind(Utc::now().timestamp_millis())
         .bind(operation)
-        .execute(&mut *self.pen().await?)
+        .execute(&mut *self.writer().await?)
         .await?;
         Ok(())
     }
 
-    /// Tells the ledger what was asked of rows that were only marked, as far as they are marked now. Whoever enters what
-    /// became of failed events calls this between looking at the source and entering, and whoever asks for something before
-    /// that, so that requests are told in their order.
+    /// Records in the ledger the requests of rows that are only marked up to now. To be called between reading the
+    /// source and recording what became of failed events, and before other requests are recorded, so that requests keep
+    /// their order.
     ///
     /// # Errors
-    /// The store cannot be used.
+    /// Fails if the store cannot be used.
     pub async fn tell_requests(&self) -> Result<(), StoreError> {
         let rows =
             sqlx::query("SELECT operation_id, MAX(last) FROM operation_runs WHERE told = 0 GROUP BY operation_id")
                 .fetch_all(&self.pool)
                 .await?;
         for row in rows {
-            // What is marked meanwhile is for the next one who calls.
+            // Rows marked meanwhile are for the next call.
             let (operation, last): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
             loop {
                 let mut transaction = self.begin().await?;
@@ -282,7 +282,7 @@ impl Store {
         Ok(())
     }
 
-    /// Records that nothing was written for these rows: their turn comes again, and their requests are taken back.
+    /// Records that nothing was written for these rows: their turn comes again, and their requests are withdrawn.
     pub async fn unmark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
         let changes: Vec<Change> =
             positions.iter().map(|position| Change { position: *position, outcome: None, told: None }).collect();
@@ -293,8 +293,8 @@ impl Store {
         Ok(())
     }
 
-    /// Records what became of rows, by their position, in its order. Requests for rows that were left as they are are taken
-    /// back. What has an outcome is nobody's any more.
+    /// Records the outcomes of rows by position, in ascending order. Requests for rows that were left unchanged are
+    /// withdrawn. A row with any outcome except busy no longer belongs to the operation.
     pub async fn record_outcomes(&self, operation: i64, outcomes: &[(i64, RowOutcome)]) -> Result<(), StoreError> {
         let unknown =
             |outcome: &RowOutcome| matches!(outcome, RowOutcome::Uncertain { .. } | RowOutcome::Busy { again: true });
@@ -302,22 +302,22 @@ impl Store {
         let change = |(position, outcome): &(i64, RowOutcome)| Change {
             position: *position,
             outcome: Some(to_columns(outcome)),
-            // Of what was left as it is there is nothing to tell.
+            // A row left unchanged has no request to record.
             told: left_alone(outcome).then_some(true),
         };
         let changes: Vec<Change> = outcomes.iter().map(change).collect();
         let left: Vec<i64> =
             outcomes.iter().filter(|(_, outcome)| left_alone(outcome)).map(|(position, _)| *position).collect();
-        let mut pen = self.quick().await?;
-        let mut transaction = pen.begin_with("BEGIN IMMEDIATE").await?;
+        let mut writer = self.quick().await?;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         let before = apply(&mut transaction, operation, &changes).await?;
         withdraw(&mut transaction, operation, &left, &before).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// How the rows of an operation ended, as far as they have; and of how many that were written, or may have been, the
-    /// ledger was told.
+    /// Returns the outcomes of an operation's rows so far; and for how many rows that were written, or may have been,
+    /// the requests are recorded in the ledger.
     pub(super) async fn outcome_counts(&self, operation: i64) -> Result<(OutcomeCounts, u64), StoreError> {
         let rows = sqlx::query(
             "SELECT outcome, SUM(last - first + 1), SUM(told * (last - first + 1)) FROM operation_runs \
@@ -352,7 +352,7 @@ impl Store {
         Ok((counts, told))
     }
 
-    /// How many rows of an operation another transaction had locked when their turn came.
+    /// Returns the number of rows of an operation that another transaction had locked when their turn came.
     pub async fn busy(&self, operation: i64) -> Result<u64, StoreError> {
         let rows = sqlx::query_scalar::<_, i64>(
             "SELECT COALESCE(SUM(last - first + 1), 0) FROM operation_runs WHERE operation_id = ? AND outcome = ?",
@@ -364,7 +364,8 @@ impl Store {
         Ok(u64::try_from(rows).unwrap_or_default())
     }
 
-    /// Has the turn of such rows come again. Those that were being written when the console ended are looked at as such.
+    /// Makes busy rows come again. Those that were being written when the console ended are marked as being written
+    /// again.
     pub async fn free_busy(&self, operation: i64) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         sqlx::query("UPDATE operation_runs SET outcome = ?, detail = NULL WHERE operation_id = ? AND outcome = ? AND detail = ?")
@@ -383,7 +384,7 @@ impl Store {
         Ok(())
     }
 
-    /// Leaves such rows as they are for good, and says why. Answers how many there were.
+    /// Leaves busy rows unchanged for good, with the reason. Returns how many there were.
     pub async fn give_up_busy(&self, operation: i64, reason: &str) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
         let count = sqlx::query_scalar::<_, i64>(
@@ -410,7 +411,7 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// How many rows of an operation have had their turn.
+    /// Returns the number of rows of an operation that have had their turn, without those left to other operations.
     pub async fn taken(&self, operation: i64) -> Result<u64, StoreError> {
         let row = sqlx::query(
             "SELECT COALESCE(SUM(last - first + 1), 0) FROM operation_runs WHERE operation_id = ? AND outcome NOT IN (?, ?, ?)",
@@ -425,7 +426,7 @@ impl Store {
     }
 }
 
-/// Marks rows of an operation as those of others, by position.
+/// Marks rows of an operation, by position, as belonging to other operations.
 pub(super) async fn leave_to(
     transaction: &mut Transaction<'_, Sqlite>,
     operation: i64,
@@ -445,7 +446,7 @@ fn being_written(positions: &[i64], told: bool) -> Vec<Change> {
     positions.iter().map(change).collect()
 }
 
-/// Takes requests back, as far as the ledger was told of them.
+/// Withdraws those requests that are recorded in the ledger.
 async fn withdraw(
     transaction: &mut Transaction<'_, Sqlite>,
     operation: i64,
@@ -466,8 +467,8 @@ async fn withdraw(
     Ok(())
 }
 
-/// Tells the ledger of some rows of an operation, up to this position, that it does not know of; answers whether there were
-/// any.
+/// Records in the ledger the missing requests of some rows of an operation, up to this position; returns whether there
+/// were any.
 async fn tell_some(transaction: &mut Transaction<'_, Sqlite>, operation: i64, to: i64) -> Result<bool, StoreError> {
     let run = sqlx::query(
         "SELECT u.first, u.last, u.at, o.kind, o.who FROM operation_runs u JOIN operations o ON o.id = u.operation_id \
@@ -589,7 +590,7 @@ mod tests {
     use super::*;
     use crate::model::RowId;
 
-    /// One row at a time: what the runs must say.
+    /// Runs expanded to one entry per row.
     type Rows = std::collections::BTreeMap<i64, (String, Option<String>, bool)>;
 
     fn as_rows(runs: &[Run]) -> Rows {

@@ -1,9 +1,9 @@
-//! The index of the search: written behind the ledger, asked by the search page. What a token is says
+//! The search index: written after the ledger, queried by the search page. Tokens are described in
 //! [`crate::model::search_index`].
 //!
-//! An event that comes, or whose latest error is another one, is put down as pending by the ledger's own triggers, in the
-//! transaction that wrote it. `server/watch/index.rs` takes them from there. So nothing is lost when the console ends, and
-//! the first read of a table does not wait for the index.
+//! The ledger's triggers mark a new event, or one whose latest error changed, as pending in the transaction that wrote
+//! it; `server/watch/index.rs` indexes pending events. So nothing is lost when the console ends, and the first read of
+//! a table does not wait for the index.
 
 use std::collections::BTreeSet;
 
@@ -20,13 +20,13 @@ use crate::model::{
     search_index::{Indexed, Need, id_token, word_token},
 };
 
-/// Words that a part of a word stands for at the most.
+/// Maximum number of indexed words that a part of a word expands to.
 const WORDS: usize = 200;
 
-/// Events with all that is wanted that one answer looks at: those in one state can be few among very many.
+/// Maximum number of matching events that one query checks: few of very many may be in the wanted state.
 const EXAMINED: i64 = 20_000;
 
-/// Appends the newest places of the index that have all that is wanted.
+/// Appends a query for the newest index entries that match all needs.
 fn push_examined(query: &mut QueryBuilder<Sqlite>, all: &str, before: Option<i64>) {
     query.push("SELECT rowid AS place FROM search_events WHERE search_events MATCH ").push_bind(all.to_owned());
     if let Some(before) = before {
@@ -35,55 +35,55 @@ fn push_examined(query: &mut QueryBuilder<Sqlite>, all: &str, before: Option<i64
     query.push(" ORDER BY rowid DESC LIMIT ").push_bind(EXAMINED);
 }
 
-/// A failed event whose place in the index is to be written.
+/// A failed event whose index entry is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// The ledger's number.
+    /// Ledger id.
     pub event: i64,
     pub row_id: RowId,
     pub event_id: Option<String>,
     pub record: Option<String>,
     pub title: Option<String>,
-    /// It is in its table now.
+    /// It is still in its table.
     pub open: bool,
-    /// The newest attempt of its present failure, by its id in the retry log.
+    /// The newest attempt of its present failure, by retry-log id.
     pub log_id: Option<RowId>,
-    /// What its latest fault says: all there is of the error of an event that has left its table.
+    /// Text of its latest fault: all that is known of the error of an event that has left its table.
     pub fault: String,
 }
 
-/// What a search asks the index for.
+/// A query of the search index.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
-    /// All of these must be there.
+    /// All of these must match.
     pub needs: &'a [Need],
-    /// Errors are searched, too.
+    /// Whether errors are searched, too.
     pub said: bool,
     /// Keys of applications.
     pub apps: &'a [String],
-    /// Those in their table, or those that left it.
+    /// `true`: events in their table; `false`: events that left it.
     pub open: bool,
-    /// Below this number of the ledger: the next page.
+    /// Only ledger ids below this one: the next page.
     pub before: Option<i64>,
     pub limit: u32,
 }
 
-/// What the index found.
+/// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hits {
-    /// Those that were seen last first.
+    /// By ledger id, highest first.
     pub events: Vec<LedgerEvent>,
-    /// Where to go on, if there may be more.
+    /// Where the next page begins, if there may be one.
     pub next: Option<i64>,
-    /// A part of a word stands for so many words that not all were looked for.
+    /// A part of a word matches too many words: only some of them were searched.
     pub too_short: bool,
 }
 
 impl Store {
-    /// How many failed events of an application the index does not know as they are, and how many the ledger has.
+    /// Returns how many failed events of an application are not up to date in the index, and how many the ledger has.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn search_pending(&self, app: &str) -> Result<(u64, u64), StoreError> {
         let row = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM search_pending p WHERE p.source_id = s.id), \
@@ -97,10 +97,10 @@ impl Store {
         Ok((count(&row, 0)?, count(&row, 1)?))
     }
 
-    /// The next failed events of an application whose place in the index is to be written: the newest first.
+    /// Returns the next pending failed events of an application, newest first.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn to_index(&self, app: &str, limit: u32) -> Result<Vec<Pending>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT e.id, e.row_id, e.event_id, e.record, e.title, e.state < 10, {NEWEST_ATTEMPT}, d.fingerprint \
@@ -126,11 +126,11 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Writes the places of failed events in the index. One that was forgotten meanwhile gets none, and one whose latest
-    /// error changed meanwhile stays pending.
+    /// Writes the index entries of failed events. Skips events that were deleted meanwhile, and leaves those pending
+    /// whose latest error changed meanwhile.
     ///
     /// # Errors
-    /// The store cannot be written: none of them is in it.
+    /// Fails if the store cannot be written; no entry is then written.
     pub async fn write_index(&self, indexed: &[(Pending, Indexed)]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         let events: Vec<i64> = indexed.iter().map(|(pending, _)| pending.event).collect();
@@ -174,10 +174,10 @@ impl Store {
         Ok(())
     }
 
-    /// The failed events that have all that a search is for.
+    /// Returns the failed events that match all needs.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn search(&self, wanted: &Wanted<'_>) -> Result<Hits, StoreError> {
         let mut hits = Hits::default();
         if !self.has_any(wanted.apps, wanted.open).await? {
@@ -195,8 +195,8 @@ impl Store {
             return Ok(hits);
         }
         let all = all.join(" AND ");
-        // The index gives its rows in the order of their numbers, so that it is read no further than the page goes. Which
-        // state they are in only the ledger tells, row by row.
+        // The index returns rows in the order of their ids, so that it is read only as far as the page needs. Only the
+        // ledger knows their states, row by row.
         let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {EVENT_COLUMNS} FROM ("));
         push_examined(&mut query, &all, wanted.before);
         query.push(
@@ -208,7 +208,7 @@ impl Store {
         for app in wanted.apps {
             list.push_bind(app);
         }
-        // No ORDER BY: the inner one orders them, and another would have all of them read before the first.
+        // No ORDER BY: the inner query orders the rows, and another one would read all of them before the first.
         query.push(") LIMIT ").push_bind(i64::from(wanted.limit) + 1);
         let rows = query.build().fetch_all(&self.pool).await?;
         hits.events = rows.iter().map(read_event).collect::<Result<_, _>>()?;
@@ -228,7 +228,7 @@ impl Store {
         Ok(hits)
     }
 
-    /// Whether these applications have failed events in their tables, or any that left them.
+    /// Returns whether these applications have failed events in their tables (`open`), or any that left them.
     async fn has_any(&self, apps: &[String], open: bool) -> Result<bool, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT EXISTS (SELECT 1 FROM ledger_counts c JOIN ledger_sources s ON s.id = c.source_id WHERE c.count > 0 AND ",
@@ -241,7 +241,7 @@ impl Store {
         Ok(query.push("))").build_query_scalar().fetch_one(&self.pool).await?)
     }
 
-    /// The tokens that meet a need, as the index's language writes them.
+    /// Returns the tokens that match a need, in the query language of the index.
     async fn alternatives(&self, need: &Need, said: bool, too_short: &mut bool) -> Result<Vec<String>, StoreError> {
         let mut any = Vec::new();
         let whose: &[bool] = if said { &[false, true] } else { &[false] };
@@ -256,7 +256,7 @@ impl Store {
         Ok(any)
     }
 
-    /// The words that a part of a word stands for; a part of one or two letters stands for itself.
+    /// Returns the words that a part of a word expands to; a part of one or two letters matches only itself.
     async fn words_with(&self, said: bool, part: &str) -> Result<Vec<String>, StoreError> {
         let short = part.chars().count() < 3;
         let condition = if short { "word = ?2" } else { "instr(word, ?2) > 0" };
@@ -272,10 +272,10 @@ impl Store {
         Ok(words)
     }
 
-    /// Forgets words that no failed event has any more. Answers how many.
+    /// Deletes words that no failed event has any more, and returns how many.
     ///
     /// # Errors
-    /// The store cannot be written: the rest goes at the next call.
+    /// Fails if the store cannot be written: the next call deletes the rest.
     pub async fn forget_words(&self) -> Result<u64, StoreError> {
         let words: Vec<(bool, String)> =
             sqlx::query_as("SELECT said, word FROM search_words").fetch_all(&self.pool).await?;
@@ -287,7 +287,7 @@ impl Store {
                     .fetch_optional(&self.pool)
                     .await?;
             if used.is_none() {
-                // In one statement, because an event with this word may come meanwhile.
+                // In one statement, because an event with this word may be added meanwhile.
                 let done = sqlx::query(
                     "DELETE FROM search_words WHERE said = ?1 AND word = ?2 \
                      AND NOT EXISTS (SELECT 1 FROM search_events WHERE search_events MATCH ?3)",
@@ -295,7 +295,7 @@ impl Store {
                 .bind(said)
                 .bind(&word)
                 .bind(format!("\"{}\"", word_token(said, &word)))
-                .execute(&mut *self.pen().await?)
+                .execute(&mut *self.writer().await?)
                 .await?;
                 forgotten += done.rows_affected();
             }
@@ -308,7 +308,7 @@ impl Store {
 mod tests {
     use super::*;
 
-    /// One failed event in its table, and very many that came later and left it, all with one word in their errors.
+    /// One failed event in its table, and very many newer ones that left it, all with one word in their errors.
     async fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("console.db")).await.unwrap();
@@ -324,7 +324,7 @@ mod tests {
              INSERT INTO ledger_counts VALUES (1, 1, 1, 2, 1), (1, 1, 1, 11, 30049);
              INSERT INTO search_words VALUES (0, 'encounter'), (1, 'bed'), (1, 'no');",
         )
-        .execute(&store.pen)
+        .execute(&store.writer)
         .await
         .unwrap();
         (folder, store)
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(found(&needs[1..], true, true, Some(10_051)).await, (vec![1], None));
         assert_eq!(found(&needs[1..], true, false, None).await, ((30_031..=30_050).rev().collect(), Some(30_031)));
         assert_eq!(found(&needs[1..], true, false, Some(4)).await, (vec![3, 2], None));
-        // Whoever may not read errors finds nothing by them; less than three letters are a whole word.
+        // A search without errors finds nothing by their words; fewer than three letters match only whole words.
         assert_eq!(found(&needs[1..], false, true, Some(51)).await, (vec![], None));
         assert_eq!(found(&needs, true, true, Some(51)).await, (vec![], None));
         let part = [Need { word: Some("ount".to_owned()), ..Need::default() }];
@@ -354,11 +354,11 @@ mod tests {
     async fn a_word_goes_with_the_last_event_that_has_it() {
         let (_folder, store) = store().await;
         sqlx::query("INSERT OR REPLACE INTO search_events (rowid, tokens) VALUES (1, 'nwpatient')")
-            .execute(&store.pen)
+            .execute(&store.writer)
             .await
             .unwrap();
         assert_eq!(store.forget_words().await.unwrap(), 0);
-        sqlx::query("DELETE FROM ledger_events WHERE id > 1").execute(&store.pen).await.unwrap();
+        sqlx::query("DELETE FROM ledger_events WHERE id > 1").execute(&store.writer).await.unwrap();
         assert_eq!(store.forget_words().await.unwrap(), 3);
     }
 }

@@ -1,18 +1,18 @@
-//! The second factors of accounts and their recovery codes. The secrets are encrypted before they come here.
+//! The second factors of accounts and their recovery codes. Callers encrypt the secrets before they are stored.
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 
 use super::{Store, StoreError, Unchanged, folded, instant};
 
-/// The second factor of an account, as it is kept.
+/// The second factor of an account, as stored.
 #[derive(Clone, Debug)]
 pub struct SecondFactor {
     pub account: i64,
     /// Encrypted.
     pub secret: Vec<u8>,
     pub set_at: DateTime<Utc>,
-    /// Recovery codes that were not used yet.
+    /// Recovery codes that are unused.
     pub codes_left: i64,
 }
 
@@ -21,7 +21,7 @@ const SELECT: &str = "SELECT account_id, secret, set_at, (SELECT COUNT(*) FROM r
                       FROM second_factors";
 
 impl Store {
-    /// The second factor of an account; `None`: it has none.
+    /// Returns the second factor of an account; `None` if it has none.
     pub async fn second_factor(&self, account: i64) -> Result<Option<SecondFactor>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE account_id = ?")))
             .bind(account)
@@ -30,7 +30,7 @@ impl Store {
         row.map(|row| read(&row)).transpose()
     }
 
-    /// Any second factor, to see whether a key fits; `None`: no account has one.
+    /// Returns any second factor, to test whether a key fits; `None` if no account has one.
     pub async fn any_second_factor(&self) -> Result<Option<SecondFactor>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} ORDER BY account_id LIMIT 1")))
             .fetch_optional(&self.pool)
@@ -38,9 +38,9 @@ impl Store {
         row.map(|row| read(&row)).transpose()
     }
 
-    /// Gives an account a second factor, with the hashes of its recovery codes. `step` is that of the code which has proved
-    /// it. The account's other sessions end: they began without it. Returns `false`, and changes nothing, where the account
-    /// has one already and `replace` does not allow another in its place: two sign-ins can set one up at the same time.
+    /// Sets the second factor of an account, with the hashes of its recovery codes. `step` is that of the code which
+    /// verified it. The account's other sessions end, because they began without it. Returns `false`, and changes
+    /// nothing, if the account has one already and `replace` is not set: two sign-ins can set one up at the same time.
     pub async fn set_second_factor(
         &self,
         account: i64,
@@ -77,7 +77,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Gives an account other recovery codes; the old ones open nothing any more.
+    /// Replaces the recovery codes of an account; the old ones become invalid.
     pub async fn set_recovery_codes(&self, account: i64, codes: &[[u8; 32]]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         write_codes(&mut transaction, account, codes).await?;
@@ -85,18 +85,18 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the code of a step; `false` where one of it or of a later one was taken before.
+    /// Uses up the code of a step; `false` if that code or a later one was used before.
     pub async fn take_step(&self, account: i64, step: i64) -> Result<bool, StoreError> {
         let taken = sqlx::query("UPDATE second_factors SET last_step = ? WHERE account_id = ? AND last_step < ?")
             .bind(step)
             .bind(account)
             .bind(step)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(taken.rows_affected() > 0)
     }
 
-    /// Takes a recovery code; `false` where the account has none of this hash, or it was used before.
+    /// Uses up a recovery code; `false` if the account has none with this hash, or it was used before.
     pub async fn take_recovery_code(&self, account: i64, hash: &[u8]) -> Result<bool, StoreError> {
         let taken = sqlx::query(
             "UPDATE recovery_codes SET used_at = ? WHERE account_id = ? AND hash = ? AND used_at IS NULL \
@@ -105,13 +105,13 @@ impl Store {
         .bind(Utc::now().timestamp_millis())
         .bind(account)
         .bind(hash)
-        .execute(&mut *self.pen().await?)
+        .execute(&mut *self.writer().await?)
         .await?;
         Ok(taken.rows_affected() > 0)
     }
 
-    /// Takes the second factor and its recovery codes away; the inner value is whether there was one. With it go the
-    /// account's sessions, but for the one that is kept.
+    /// Deletes the second factor and its recovery codes; the inner value is whether there was one. If so, the account's
+    /// sessions end, except the one that is kept.
     pub async fn reset_second_factor(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! The tokens of machines: who made them, what each opens, and when it was last used. Only hashes of them are kept.
+//! Service tokens (tokens of machines): their creators, rights and last use. Only their hashes are stored.
 
 use std::collections::BTreeSet;
 
@@ -12,37 +12,37 @@ use super::{
 };
 use crate::model::access::ServiceRight;
 
-/// A token of a machine about to be kept.
+/// A service token about to be stored.
 #[derive(Clone, Debug)]
 pub struct NewServiceToken<'t> {
     pub hash: &'t [u8],
     pub name: &'t str,
     pub opens: ServiceRight,
-    /// Keys of the applications that it tells of; `None`: all.
+    /// Keys of the applications that it reports; `None`: all.
     pub applications: Option<&'t BTreeSet<String>>,
-    /// `None`: the settings name it.
+    /// `None`: it is defined in the settings.
     pub created_by: Option<&'t str>,
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A token of a machine, without what proves it.
+/// A service token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceToken {
     pub id: i64,
     pub hash: Vec<u8>,
     pub name: String,
     pub opens: ServiceRight,
-    /// Keys of the applications that it tells of; `None`: all.
+    /// Keys of the applications that it reports; `None`: all.
     pub applications: Option<BTreeSet<String>>,
-    /// The settings name it.
+    /// It is defined in the settings.
     pub from_settings: bool,
     pub created_at: DateTime<Utc>,
-    /// Empty where the settings name it.
+    /// Empty if it is defined in the settings.
     pub created_by: String,
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
     pub last_address: Option<String>,
-    /// Only of the settings: one that was made by somebody is gone when it is revoked.
+    /// Only for tokens from the settings: other tokens are deleted when they are revoked.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
@@ -50,7 +50,7 @@ const COLUMNS: &str = "id, hash, name, opens, applications, from_settings, creat
                        last_used_at, last_address, revoked_at";
 
 impl Store {
-    /// Keeps a token, and returns its id; `None` where one of this name goes on already.
+    /// Stores a token, and returns its id; `None` if a token of this name that is not revoked exists.
     pub async fn add_service_token(&self, new: &NewServiceToken<'_>) -> Result<Option<i64>, StoreError> {
         let added = sqlx::query_scalar(
             "INSERT INTO service_tokens (hash, name, opens, applications, from_settings, created_at, created_by, expires_at) \
@@ -66,12 +66,12 @@ impl Store {
         .bind(new.created_by.unwrap_or_default())
         .bind(new.expires_at.map(|at| at.timestamp_millis()))
         .bind(new.name)
-        .fetch_optional(&mut *self.pen().await?)
+        .fetch_optional(&mut *self.writer().await?)
         .await?;
         Ok(added)
     }
 
-    /// The token of this hash, also where it has expired or was revoked.
+    /// Returns the token with this hash, even if it has expired or was revoked.
     pub async fn service_token(&self, hash: &[u8]) -> Result<Option<ServiceToken>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM service_tokens WHERE hash = ?")))
             .bind(hash)
@@ -80,7 +80,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Every token of a machine, by name; those of the settings also where they were revoked.
+    /// Returns all service tokens, by name; those from the settings even if they were revoked.
     pub async fn service_tokens(&self) -> Result<Vec<ServiceToken>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM service_tokens ORDER BY revoked_at IS NOT NULL, name, id"
@@ -90,18 +90,18 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Notes that a token was used, and from where.
+    /// Records that a token was used, and from where.
     pub async fn touch_service_token(&self, id: i64, address: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE service_tokens SET last_used_at = ?, last_address = ? WHERE id = ?")
             .bind(Utc::now().timestamp_millis())
             .bind(address)
             .bind(id)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// Gives a token of the settings the name and scope that they say now.
+    /// Updates a token from the settings to their present name and scope.
     pub async fn change_service_token(
         &self,
         id: i64,
@@ -114,13 +114,13 @@ impl Store {
             .bind(opens.word())
             .bind(lines(applications))
             .bind(id)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// Revokes a token; `false` where none of this id goes on. One of the settings is kept as revoked, so that the next
-    /// start does not take it again.
+    /// Revokes a token; `false` if there is none with this id to revoke. One from the settings is kept as revoked, so
+    /// that the next start does not accept it again.
     pub async fn revoke_service_token(&self, id: i64) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         let deleted = sqlx::query("DELETE FROM service_tokens WHERE id = ? AND from_settings = 0")
@@ -138,11 +138,11 @@ impl Store {
         Ok(deleted.rows_affected() + marked.rows_affected() > 0)
     }
 
-    /// Forgets a token that the settings no longer name; one that was revoked stays.
+    /// Deletes a token that is no longer in the settings; a revoked one is kept.
     pub async fn forget_service_token(&self, id: i64) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM service_tokens WHERE id = ? AND from_settings = 1 AND revoked_at IS NULL")
             .bind(id)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }

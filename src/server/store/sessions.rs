@@ -1,5 +1,5 @@
-//! Sessions, personal tokens, and the browsers that people have signed in from. Only hashes of what a browser or a script
-//! holds are kept: whoever reads the file can sign in with none of it.
+//! Sessions, personal tokens, and the browsers that users have signed in from. Only hashes of the secrets are stored: a
+//! reader of the file cannot sign in with them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Row as _, sqlite::SqliteRow};
@@ -23,17 +23,17 @@ pub struct NewSession<'s> {
     pub role: Role,
     pub address: &'s str,
     pub browser: &'s str,
-    /// It begins with a one-time password, which is used by it.
+    /// It begins with a one-time password, which is then used up.
     pub one_time: bool,
 }
 
-/// A session that is going on.
+/// An active session.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// What its owner names it by; not secret.
+    /// Identifies the session to its owner; not secret.
     pub number: i64,
     pub hash: Vec<u8>,
-    /// `None`: OpenMRS knows the person.
+    /// `None`: a user of OpenMRS.
     pub account: Option<i64>,
     pub name: String,
     pub role: Role,
@@ -43,7 +43,7 @@ pub struct Session {
     pub browser: String,
 }
 
-/// A token about to be made.
+/// A token about to be created.
 #[derive(Clone, Debug)]
 pub struct NewToken<'t> {
     pub account: i64,
@@ -54,7 +54,7 @@ pub struct NewToken<'t> {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A personal token, without what proves it.
+/// A personal token, without its secret.
 #[derive(Clone, Debug)]
 pub struct Token {
     pub id: i64,
@@ -72,9 +72,9 @@ const SESSION: &str = "number, hash, account_id, name, role, created_at, last_us
 const TOKEN: &str = "id, account_id, label, role, reading_only, created_at, expires_at, last_used_at, last_address";
 
 impl Store {
-    /// Begins a session in the place of another one, if there is one, and remembers the sign-in. Sessions that nobody
-    /// used since `idle` are forgotten on the way. Returns `false` where the session needs a one-time password that
-    /// another one has used; then nothing was changed.
+    /// Begins a session, in place of another one if given, and records the sign-in. Deletes sessions unused since
+    /// `idle`. Returns `false`, and changes nothing, if the session needs a one-time password that another session has
+    /// used.
     pub async fn begin_session(
         &self,
         new: &NewSession<'_>,
@@ -123,17 +123,17 @@ impl Store {
         Ok(true)
     }
 
-    /// Gives a session another id. Nothing else about it changes.
+    /// Gives a session another hash. Nothing else about it changes.
     pub async fn rotate_session(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
         sqlx::query("UPDATE sessions SET hash = ? WHERE hash = ?")
             .bind(to)
             .bind(from)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// The session of this hash with its account, if it has one.
+    /// Returns the session with this hash, with its account if it has one.
     pub async fn session(&self, hash: &[u8]) -> Result<Option<(Session, Option<Account>)>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {SESSION} FROM sessions WHERE hash = ?")))
             .bind(hash)
@@ -147,18 +147,18 @@ impl Store {
         Ok(Some((session, account)))
     }
 
-    /// Notes that a session was used, and from where.
+    /// Records that a session was used, and from where.
     pub async fn touch_session(&self, hash: &[u8], address: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE sessions SET last_used_at = ?, address = ? WHERE hash = ?")
             .bind(Utc::now().timestamp_millis())
             .bind(address)
             .bind(hash)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// The sessions of this name, last used first.
+    /// Returns the sessions of this user, last used first.
     pub async fn sessions_of(&self, name: &str) -> Result<Vec<Session>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {SESSION} FROM sessions WHERE name = ? ORDER BY last_used_at DESC"
@@ -170,30 +170,30 @@ impl Store {
     }
 
     pub async fn end_session(&self, hash: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(hash).execute(&mut *self.pen().await?).await?;
+        sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(hash).execute(&mut *self.writer().await?).await?;
         Ok(())
     }
 
-    /// Ends one of a person's sessions, by its number; `false` where they have none of that number.
+    /// Ends one of a user's sessions, by its number; `false` if there is none with that number.
     pub async fn end_session_of(&self, name: &str, number: i64) -> Result<bool, StoreError> {
         let ended = sqlx::query("DELETE FROM sessions WHERE name = ? AND number = ?")
             .bind(name)
             .bind(number)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(ended.rows_affected() > 0)
     }
 
-    /// Ends every session of a person, and answers how many there were.
+    /// Ends all sessions of a user, and returns how many there were.
     pub async fn end_sessions(&self, name: &str) -> Result<u64, StoreError> {
         Ok(sqlx::query("DELETE FROM sessions WHERE name = ?")
             .bind(name)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?
             .rows_affected())
     }
 
-    /// Makes a token and answers its id.
+    /// Creates a token and returns its id.
     pub async fn add_token(&self, new: &NewToken<'_>) -> Result<i64, StoreError> {
         let id = sqlx::query_scalar(
             "INSERT INTO tokens (account_id, hash, label, role, reading_only, created_at, expires_at) \
@@ -206,12 +206,12 @@ impl Store {
         .bind(new.reading_only)
         .bind(Utc::now().timestamp_millis())
         .bind(new.expires_at.map(|at| at.timestamp_millis()))
-        .fetch_one(&mut *self.pen().await?)
+        .fetch_one(&mut *self.writer().await?)
         .await?;
         Ok(id)
     }
 
-    /// The token of this hash with its account.
+    /// Returns the token with this hash, with its account.
     pub async fn token(&self, hash: &[u8]) -> Result<Option<(Token, Account)>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {TOKEN} FROM tokens WHERE hash = ?")))
             .bind(hash)
@@ -231,7 +231,7 @@ impl Store {
         rows.iter().map(read_token).collect()
     }
 
-    /// The tokens of every account with the names of their owners, by name, newest first.
+    /// Returns the tokens of all accounts with their owners' names, by name, newest first.
     pub async fn all_tokens(&self) -> Result<Vec<(String, Token)>, StoreError> {
         let rows = sqlx::query(
             "SELECT accounts.name AS owner, tokens.id, account_id, label, tokens.role, reading_only, tokens.created_at, \
@@ -248,41 +248,41 @@ impl Store {
             .bind(Utc::now().timestamp_millis())
             .bind(address)
             .bind(id)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// Revokes a token; `false` where the account has none of that id.
+    /// Revokes a token; `false` if the account has none with that id.
     pub async fn end_token(&self, account: i64, id: i64) -> Result<bool, StoreError> {
         let ended = sqlx::query("DELETE FROM tokens WHERE account_id = ? AND id = ?")
             .bind(account)
             .bind(id)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(ended.rows_affected() > 0)
     }
 
-    /// Revokes every token of an account, and returns how many there were.
+    /// Revokes all tokens of an account, and returns how many there were.
     pub async fn end_tokens(&self, account: i64) -> Result<u64, StoreError> {
         let ended = sqlx::query("DELETE FROM tokens WHERE account_id = ?")
             .bind(account)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(ended.rows_affected())
     }
 
-    /// Gives a browser another mark: whoever knows the old one, by whatever way, knows nothing of it any more.
+    /// Replaces the hash of a browser, so that the old one is worthless to anyone who knows it.
     pub async fn rename_browser(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
         sqlx::query("UPDATE known_browsers SET hash = ? WHERE hash = ?")
             .bind(to)
             .bind(from)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         Ok(())
     }
 
-    /// Remembers a browser that somebody signed in from.
+    /// Records a browser that a user signed in from.
     pub async fn know_browser(&self, hash: &[u8], name: &str) -> Result<(), StoreError> {
         let now = Utc::now();
         let mut transaction = self.begin().await?;
@@ -303,7 +303,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether somebody of this name has signed in from any browser, as far back as browsers are known.
+    /// Returns whether a user of this name has signed in from any browser still known.
     pub async fn has_signed_in(&self, name: &str) -> Result<bool, StoreError> {
         let found = sqlx::query("SELECT 1 FROM known_browsers WHERE name = ? LIMIT 1")
             .bind(folded(name))
@@ -312,7 +312,7 @@ impl Store {
         Ok(found.is_some())
     }
 
-    /// The names, as accounts compare them, of those who have signed in from a browser, whoever did so last first.
+    /// Returns the names, as accounts compare them, of users who signed in from a browser, most recent sign-in first.
     pub async fn people_of_browser(&self, hash: &[u8]) -> Result<Vec<String>, StoreError> {
         let found = sqlx::query_scalar(
             "SELECT name FROM known_browsers WHERE hash = ? AND last_used_at >= ? ORDER BY last_used_at DESC, name LIMIT 100",

@@ -1,4 +1,4 @@
-//! When people were here last, and what happened since then.
+//! When users last visited the console, and what happened since then.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row as _;
@@ -6,20 +6,20 @@ use sqlx::Row as _;
 use super::{Only, Store, StoreError, instant, list_of};
 use crate::model::ledger::LifeState;
 
-/// Whoever does nothing for so long has gone: what they do next is a new visit.
+/// Inactivity that ends a visit: later activity begins a new one.
 const PAUSE: TimeDelta = TimeDelta::minutes(30);
-/// A visit is written down so often at most.
+/// Minimum time between two updates of a visit.
 const WRITTEN: TimeDelta = TimeDelta::minutes(1);
-/// Nobody who was away for longer is remembered.
+/// Visits older than this are deleted.
 const REMEMBERED: TimeDelta = TimeDelta::days(180);
-/// Visitors that are remembered: where nobody signs in, every browser is one.
+/// Maximum number of visitors: without sign-in, every browser is one.
 const MOST: i64 = 10_000;
 
 impl Store {
-    /// Writes down that somebody is here, and returns when the visit before this one ended; `None`: there was none.
+    /// Records a user's activity, and returns when the previous visit ended; `None` if there was none.
     ///
     /// # Errors
-    /// The store cannot be used.
+    /// Fails if the store cannot be used.
     pub async fn visit(&self, way: &str, name: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
         let known = sqlx::query("SELECT before_at, seen_at FROM visits WHERE way = ? AND name = ?")
             .bind(way)
@@ -46,7 +46,7 @@ impl Store {
             .bind(name)
             .bind(before.map(|at| at.timestamp_millis()))
             .bind(now.timestamp_millis())
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         }
         if seen.is_none() {
@@ -56,16 +56,16 @@ impl Store {
             )
             .bind((now - REMEMBERED).timestamp_millis())
             .bind(MOST)
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         }
         Ok(before)
     }
 
-    /// When the visit before this one ended, without writing anything down.
+    /// Returns when the previous visit ended, without recording activity.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn visit_before(&self, way: &str, name: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
         let before: Option<Option<i64>> = sqlx::query_scalar("SELECT before_at FROM visits WHERE way = ? AND name = ?")
             .bind(way)
@@ -75,11 +75,11 @@ impl Store {
         before.flatten().map(instant).transpose()
     }
 
-    /// How many events failed for the first time since then, and how many were resolved. Whole hours come from the hours'
-    /// sums, what is left of the first hour from the events themselves.
+    /// Returns how many events failed for the first time since then, and how many were resolved. Full hours come from
+    /// the hourly sums, the rest of the first hour from the events themselves.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn since(&self, at: DateTime<Utc>, only: Only<'_>) -> Result<(u64, u64), StoreError> {
         const HOUR: i64 = 3_600_000;
         let only = list_of(only);

@@ -1,9 +1,9 @@
-//! Markers compared with the events of their publishers, where the console watches both: a marker that names no event of the
-//! publisher is one that its consumer does not come on from, also when nothing new is published. And one that stands while its
-//! publisher has events after it may be that of a consumer that stopped before the console was there.
+//! Compares markers with the events of their publishers, where the console watches both. If a marker names no event of
+//! the publisher, its consumer cannot continue from it, even when nothing new is published. If a marker does not move
+//! while its publisher has later events, its consumer may have stopped before the console started.
 //!
-//! Every marker is compared once, at the first look at it, and again after some minutes: the publisher may have been restored
-//! since. A marker that moves from look to look is looked for among the newest events only.
+//! Every marker is compared at its first poll, and again after some minutes, because the publisher may have been
+//! restored since. A marker that moves from poll to poll is searched among the newest events only.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,19 +19,19 @@ use crate::{
     server::sources::{Answer, Named, Source, Unread, Word},
 };
 
-/// How long what a publisher said is believed, and how long one that did not answer is not asked again.
+/// How long a publisher's answer is valid, and how long a publisher that did not answer is not asked again.
 const LASTS: Duration = Duration::from_secs(600);
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Markers for which a publisher is asked in one look at the most.
+/// Maximum number of markers compared in one poll.
 const ASKED: usize = 50;
 
-/// What one watcher knows of what its markers name.
+/// What one watcher knows of the events that its markers name.
 #[derive(Debug)]
 pub(super) struct Comparison {
     publishers: Arc<Vec<Arc<Source>>>,
     said: HashMap<Marker, Said>,
-    /// The markers of the last look; `None` before the first.
+    /// The markers of the last poll; `None` before the first.
     before: Option<HashSet<Marker>>,
 }
 
@@ -47,14 +47,14 @@ struct Said {
 /// What the publishers say of markers, by feed.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
-    /// What a marker names and its publisher does not have.
+    /// Events or pages that a marker names and its publisher does not have.
     pub unpublished: HashMap<String, Unpublished>,
-    /// Feeds of which no marker moved since the look before, with events after each of them.
+    /// Feeds of which no marker moved since the last poll, with events after each of them.
     pub unread: HashMap<String, Unread>,
 }
 
 impl Compared {
-    /// Adds what is known of one of a feed's markers: of more than one a consumer may go by any.
+    /// Adds what is known of one of a feed's markers. If there are several, a consumer may use any of them.
     fn add(&mut self, uri: &str, known: Option<Answer>, others: &mut HashSet<String>) {
         let unread = known.as_ref().and_then(|answer| answer.unread);
         if let Some(Answer { word: Word::HasNot(what), .. }) = known {
@@ -63,7 +63,7 @@ impl Compared {
         match unread {
             Some(unread) if !others.contains(uri) => {
                 let at = self.unread.entry(uri.to_owned()).or_insert(unread);
-                // The one that was read furthest.
+                // The marker that was read furthest.
                 at.since = at.since.max(unread.since);
             }
             _ => {

@@ -1,11 +1,11 @@
-//! Keeps a source's book in step with its table: what came, what changed, what left.
+//! Keeps a source's ledger in step with its table: rows that were added, changed or deleted.
 //!
-//! The table has no index but its primary key, and is not read whole. Both sides are asked for the same sums by buckets of
-//! ids ([`crate::server::digest`]); only in buckets whose sums differ are rows compared, some thousands at a time. So it
-//! does not matter what happened between two looks, in which order, or how long ago the last one was: the book is brought
-//! to what the table says now, and what it learns that way has the times of the two looks.
+//! The table has no index except its primary key and is not read whole. Both sides compute the same sums by buckets of
+//! ids ([`crate::server::digest`]); rows are compared only in buckets whose sums differ, some thousands at a time. What
+//! happened between two polls, in which order, and how long ago the last poll was therefore does not matter: the ledger
+//! is brought to the table's present state, and changes found this way carry the times of the two polls.
 //!
-//! The first read of all goes through the table once, lowest id first, and goes on after a restart where it was.
+//! The first read goes through the whole table once, lowest id first, and resumes after a restart.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -19,51 +19,52 @@ use crate::{
     },
     server::{
         digest::{self, Digest},
-        sources::{Glance, LogRow, RowKey, Source, SourceError, SourceErrorKind, WholeRow},
+        sources::{LogRow, RowKey, Source, SourceError, SourceErrorKind, TableSums, WholeRow},
         store::{
             Store, StoreError,
             ledger::{
-                Appeared, Book, BookRow, Changed, Ended, Fingerprint, Moved, NewAttempt, Page, Progress, Work, Written,
+                Appeared, Changed, Ended, Fingerprint, LedgerCursor, LedgerRow, Moved, NewAttempt, Page, Progress,
+                Work, Written,
             },
         },
     },
 };
 
-/// Rows that are compared at a time, without their long texts.
+/// Rows compared at a time, without their long texts.
 const CHUNK: u32 = 2_000;
 
-/// Rows that are read with their texts at a time: some megabytes.
+/// Rows read with their texts at a time: some megabytes.
 const TEXTS: u32 = 500;
 
-/// Buckets that the whole table is seen in, at the most about.
+/// Approximate upper limit of the number of buckets for the whole table.
 const BUCKETS: i64 = 512;
 
-/// The narrowest bucket: as many ids as rows are compared at once.
+/// Width of the narrowest bucket: about as many ids as rows are compared at once.
 const NARROWEST: i64 = 2_048;
 
-/// A bucket that is too full to be compared is seen in so many.
+/// Number of parts into which a bucket with too many rows to compare is split.
 const SPLIT: i64 = 16;
 
-/// Changes that are held in memory before they are written.
+/// Changes held in memory before they are written.
 const PAGE: usize = 2_000;
 
-/// Chunks of the first read that are written together: the more rows, the fewer times a page of the store's indexes is
-/// written, and the more memory. Their texts are not kept so long.
+/// Chunks of the first read that are written together. More rows mean fewer writes of each page of the store's indexes,
+/// but more memory. The texts are dropped earlier.
 const CHUNKS_OF_A_PAGE: usize = 4;
 
-/// The same where there are [`MANY`].
+/// The same for a first read of more than [`MANY`] ids.
 const CHUNKS_OF_A_LONG_PAGE: usize = 16;
 
-/// Such pages that one look takes: after that, the console's pages see how far it has come.
-const PAGES_OF_A_LOOK: usize = 4;
+/// Pages of chunks per poll of a first read; after each poll, the console's pages show its progress.
+const PAGES_OF_A_POLL: usize = 4;
 
-/// Ids that a first read has before it, from which on it and the store take more memory for it.
+/// Ids ahead of a first read above which it and the store use more memory.
 const MANY: i64 = 150_000;
 
-/// Rows that a look names to open pages, of each kind.
+/// Maximum number of rows that a poll names to open pages.
 const NAMED: usize = 200;
 
-/// Why a look did not come to its end.
+/// Why a poll did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
     #[error(transparent)]
@@ -72,25 +73,25 @@ pub enum FollowError {
     Store(#[from] StoreError),
 }
 
-/// What a look found.
+/// What a poll found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct PollChanges {
     pub appeared: u64,
     pub changed: u64,
     pub ended: u64,
     pub attempts: u64,
-    /// Requests whose outcome is known now.
+    /// Requests whose outcome is now known.
     pub settled: u64,
-    /// The rows in question, lowest id first of each kind: no more than some hundreds.
+    /// The affected rows, at most 200.
     pub rows: Vec<RowId>,
-    /// The first read is still under way: look again soon.
+    /// The first read is still under way: poll again soon.
     pub unfinished: bool,
-    /// Rows with ids that the ledger cannot hold.
+    /// The table has rows with ids that the ledger cannot hold.
     pub beyond: bool,
 }
 
-impl Found {
-    /// Nothing is different from the last look.
+impl PollChanges {
+    /// Returns whether nothing differs from the last poll.
     pub fn is_quiet(&self) -> bool {
         self.appeared + self.changed + self.ended + self.attempts + self.settled == 0
     }
@@ -109,35 +110,35 @@ impl Found {
     }
 }
 
-/// The watcher's hand on one source's book.
+/// Updates one source's ledger.
 #[derive(Debug)]
 pub struct Follower {
     store: Store,
     limits: Limits,
-    book: Book,
-    /// The width of the buckets, and the sums of the book by bucket, as of the last look.
+    cursor: LedgerCursor,
+    /// Bucket width, and the ledger's sums by bucket as of the last poll.
     width: i64,
     sums: Option<HashMap<i64, Digest>>,
-    /// Buckets whose sums differ although their rows do not: what the database calculates with is not what it prints.
+    /// Buckets whose sums differ although their rows do not: the database calculates with other values than it prints.
     odd: HashMap<i64, (Digest, Digest)>,
-    /// The rows at the end of the retry log as they were read last.
+    /// The last rows of the retry log as of the last poll.
     log_seen: BTreeMap<i64, String>,
-    /// The store was told that this first read is a long one.
+    /// The store was set to bulk mode for this long first read.
     expects_much: bool,
 }
 
 impl Follower {
-    /// Opens the book of an application.
+    /// Opens the ledger of an application.
     ///
     /// # Errors
-    /// The store cannot be used.
+    /// Fails if the store cannot be used.
     pub async fn open(store: &Store, app: &str, limits: &Limits) -> Result<Self, StoreError> {
-        let mut book = store.open_book(app, Utc::now()).await?;
-        store.apply_max_retry(&mut book, limits.max_retry).await?;
+        let mut cursor = store.open_cursor(app, Utc::now()).await?;
+        store.apply_max_retry(&mut cursor, limits.max_retry).await?;
         Ok(Self {
             store: store.clone(),
             limits: *limits,
-            book,
+            cursor,
             width: NARROWEST,
             sums: None,
             odd: HashMap::new(),
@@ -146,63 +147,63 @@ impl Follower {
         })
     }
 
-    /// Since when the source is watched, and whether it has been read whole.
+    /// Returns since when the source is watched, and whether it has been read whole.
     pub fn since(&self) -> (DateTime<Utc>, bool) {
-        (self.book.since, self.book.read_whole)
+        (self.cursor.since, self.cursor.read_whole)
     }
 
-    /// Keeps where the markers stand, and answers when consumers were last seen at work.
+    /// Stores the positions of the markers; returns when consumers were last seen at work.
     ///
     /// # Errors
-    /// The store cannot be used.
+    /// Fails if the store cannot be used.
     pub async fn note_markers(&mut self, markers: &[Marker]) -> Result<HashMap<String, Work>, StoreError> {
         let mut stands = BTreeMap::<String, String>::new();
         for marker in markers {
             let Some(uri) = marker.feed_uri.as_ref().filter(|uri| !uri.is_empty()) else { continue };
             let entry = marker.last_read_entry_id.as_deref().unwrap_or_default();
             let page = marker.page_uri.as_deref().unwrap_or_default();
-            // More than one marker for a feed stand together as one.
+            // Several markers for one feed are stored as one text.
             stands.entry(uri.clone()).or_default().push_str(&format!("{entry} {page}\n"));
         }
-        self.store.note_markers(&mut self.book, &stands, Utc::now()).await
+        self.store.note_markers(&mut self.cursor, &stands, Utc::now()).await
     }
 
-    /// One look: brings the book to what the table says.
+    /// Polls once: brings the ledger to the table's present state.
     ///
     /// # Errors
-    /// The source or the store failed half way. What was written stays, and the next look goes on from it.
-    pub async fn look(&mut self, source: &Source) -> Result<Found, FollowError> {
-        let mut look = Look {
+    /// Fails if the source or the store fails. What was already written remains, and the next poll continues from it.
+    pub async fn catch_up(&mut self, source: &Source) -> Result<PollChanges, FollowError> {
+        let mut pass = Pass {
             began: Utc::now(),
             source,
             page: Page::default(),
-            found: Found::default(),
+            found: PollChanges::default(),
             broken: None,
             changed_buckets: BTreeSet::new(),
             log_is_there: true,
         };
-        match self.compare(&mut look).await {
-            Ok(()) => Ok(look.found),
+        match self.compare(&mut pass).await {
+            Ok(()) => Ok(pass.found),
             Err(error) => {
-                // What is in the store may be more than what is remembered of it.
+                // The store may hold more than the remembered sums say.
                 self.sums = None;
                 Err(error)
             }
         }
     }
 
-    async fn compare(&mut self, look: &mut Look<'_>) -> Result<(), FollowError> {
-        let known = self.store.book_span(&mut self.book).await?;
-        let (width, read_whole) = (self.width, self.book.read_whole);
+    async fn compare(&mut self, pass: &mut Pass<'_>) -> Result<(), FollowError> {
+        let known = self.store.id_span(&mut self.cursor).await?;
+        let (width, read_whole) = (self.width, self.cursor.read_whole);
         let mut chosen = width;
-        let glance = look.source.glance(|span| {
+        let table_sums = pass.source.table_sums(|span| {
             chosen = width_for(join(span, known), width);
-            // The first read goes through everything: nothing is to be compared.
+            // The first read covers all rows: no sums are needed.
             read_whole.then_some(chosen)
         });
-        let glance = match glance.await {
-            Ok(glance) => glance,
-            // Nothing to watch: no such table here.
+        let table_sums = match table_sums.await {
+            Ok(table_sums) => table_sums,
+            // Nothing to watch: the table does not exist here.
             Err(error) if error.kind == SourceErrorKind::NotHere => return Ok(()),
             Err(error) => return Err(error.into()),
         };
@@ -210,121 +211,121 @@ impl Follower {
             (self.width, self.sums) = (chosen, None);
             self.odd.clear();
         }
-        look.found.beyond = glance.beyond;
-        look.log_is_there = glance.log.is_some();
-        self.store.note_moves(&mut self.book, glance.moves).await?;
-        self.notice_another_database(look, &glance);
-        if !self.book.read_whole {
-            return self.first_read(look, &glance, known).await;
+        pass.found.beyond = table_sums.beyond;
+        pass.log_is_there = table_sums.log.is_some();
+        self.store.note_moves(&mut self.cursor, table_sums.moves).await?;
+        self.notice_another_database(pass, &table_sums);
+        if !self.cursor.read_whole {
+            return self.first_read(pass, &table_sums, known).await;
         }
         let sums = self.sums(known).await?;
-        let there: HashMap<i64, Digest> = glance.buckets.iter().copied().collect();
+        let there: HashMap<i64, Digest> = table_sums.buckets.iter().copied().collect();
         let numbers: BTreeSet<i64> = there.keys().chain(sums.keys()).copied().collect();
         for number in numbers {
             let both =
                 (there.get(&number).copied().unwrap_or_default(), sums.get(&number).copied().unwrap_or_default());
             if both.0 != both.1 && self.odd.get(&number) != Some(&both) {
-                self.bucket(look, number, both).await?;
+                self.bucket(pass, number, both).await?;
             }
         }
-        self.read_log_tail(look, glance.log.unwrap_or_default()).await?;
-        self.end(look, Progress { looked_at: Some(look.began), ..Progress::default() }).await?;
-        self.refresh(look).await?;
+        self.read_log_tail(pass, table_sums.log.unwrap_or_default()).await?;
+        self.end(pass, Progress { looked_at: Some(pass.began), ..Progress::default() }).await?;
+        self.refresh(pass).await?;
         Ok(())
     }
 
-    /// Another identity means that the rows are not the ones that were there: a dump was restored, or another database
-    /// stands at the address. What is the same in both goes on; what is not there any more left for a reason unknown.
-    fn notice_another_database(&mut self, look: &mut Look<'_>, glance: &Glance) {
-        let (Some(before), Some(now)) = (&self.book.identity, &glance.identity) else {
-            look.page.progress.identity = glance.identity.clone();
+    /// A different identity means different rows: a dump was restored, or another database now has this address. Rows
+    /// that are the same in both continue; for missing rows the reason is unknown.
+    fn notice_another_database(&mut self, pass: &mut Pass<'_>, table_sums: &TableSums) {
+        let (Some(before), Some(now)) = (&self.cursor.identity, &table_sums.identity) else {
+            pass.page.progress.identity = table_sums.identity.clone();
             return;
         };
         if before != now {
-            tracing::warn!(application = %look.source.app().info.name, "the database is another one than at the last look");
-            look.page.progress.identity = Some(now.clone());
-            look.broken = Some(
+            tracing::warn!(application = %pass.source.app().info.name, "the database is not the one of the last poll");
+            pass.page.progress.identity = Some(now.clone());
+            pass.broken = Some(
                 "The database, or its table failed_events, was replaced or restored. It is not known what happened to the failed \
                  events that are missing now."
                     .to_owned(),
             );
-            look.page.progress.broke = look.broken.clone();
+            pass.page.progress.broke = pass.broken.clone();
             self.log_seen.clear();
         }
     }
 
-    /// Reads the table through once, some chunks a look, then the retry log.
+    /// Reads the table once, some chunks per poll, then the retry log.
     async fn first_read(
         &mut self,
-        look: &mut Look<'_>,
-        glance: &Glance,
+        pass: &mut Pass<'_>,
+        table_sums: &TableSums,
         known: Option<(i64, i64)>,
     ) -> Result<(), FollowError> {
         let next = known.map_or(Some(i64::MIN), |(_, highest)| highest.checked_add(1));
-        let next = next.filter(|from| glance.span.is_some_and(|(_, highest)| highest >= *from));
+        let next = next.filter(|from| table_sums.span.is_some_and(|(_, highest)| highest >= *from));
         let to_come =
-            glance.span.zip(next).map_or(0, |((lowest, highest), from)| highest.saturating_sub(from.max(lowest)));
+            table_sums.span.zip(next).map_or(0, |((lowest, highest), from)| highest.saturating_sub(from.max(lowest)));
         if to_come > MANY && !self.expects_much {
-            self.store.expect_much(true).await?;
+            self.store.set_bulk_mode(true).await?;
             self.expects_much = true;
         }
         let chunks = if self.expects_much { CHUNKS_OF_A_LONG_PAGE } else { CHUNKS_OF_A_PAGE };
-        let mut rows = read_rows(look.source, next, &self.limits, chunks).await?;
-        for _ in 0..PAGES_OF_A_LOOK {
+        let mut rows = read_rows(pass.source, next, &self.limits, chunks).await?;
+        for _ in 0..PAGES_OF_A_POLL {
             if rows.read.is_empty() {
                 break;
             }
-            look.page.appeared = rows.read;
-            // The next ones are read, and their errors are told apart, while these are written.
-            let next = read_rows(look.source, rows.next, &self.limits, chunks);
-            let written = write(&self.store, &mut self.book, None, Utc::now(), &mut look.page, &mut look.found);
+            pass.page.appeared = rows.read;
+            // The next rows are read and their errors are fingerprinted while these are written.
+            let next = read_rows(pass.source, rows.next, &self.limits, chunks);
+            let written = write(&self.store, &mut self.cursor, None, Utc::now(), &mut pass.page, &mut pass.found);
             let (next, written) = tokio::join!(next, written);
             written?;
             rows = next?;
         }
         if !rows.read.is_empty() {
-            look.found.unfinished = true;
+            pass.found.unfinished = true;
             return Ok(());
         }
-        let mut attempts = read_log(look.source, self.book.log_to, chunks).await?;
-        for _ in 0..PAGES_OF_A_LOOK {
+        let mut attempts = read_log(pass.source, self.cursor.log_to, chunks).await?;
+        for _ in 0..PAGES_OF_A_POLL {
             let Some(last) = attempts.next else {
                 if std::mem::take(&mut self.expects_much) {
-                    self.store.expect_much(false).await?;
+                    self.store.set_bulk_mode(false).await?;
                 }
-                let progress = Progress { looked_at: Some(look.began), read_whole: true, ..Progress::default() };
-                return self.end(look, progress).await;
+                let progress = Progress { looked_at: Some(pass.began), read_whole: true, ..Progress::default() };
+                return self.end(pass, progress).await;
             };
-            look.page.progress.log_to = Some(last);
-            look.page.attempts = attempts.read;
-            let next = read_log(look.source, Some(last), chunks);
-            let written = write(&self.store, &mut self.book, None, Utc::now(), &mut look.page, &mut look.found);
+            pass.page.progress.log_to = Some(last);
+            pass.page.attempts = attempts.read;
+            let next = read_log(pass.source, Some(last), chunks);
+            let written = write(&self.store, &mut self.cursor, None, Utc::now(), &mut pass.page, &mut pass.found);
             let (next, written) = tokio::join!(next, written);
             written?;
             attempts = next?;
         }
-        look.found.unfinished = true;
+        pass.found.unfinished = true;
         Ok(())
     }
 
-    /// The sums of the book by bucket.
+    /// Returns the ledger's sums by bucket.
     async fn sums(&mut self, known: Option<(i64, i64)>) -> Result<HashMap<i64, Digest>, StoreError> {
         if let Some(sums) = &self.sums {
             return Ok(sums.clone());
         }
         let sums = match known {
-            Some(known) => self.store.book_digests(&self.book, known, self.width).await?.into_iter().collect(),
+            Some(known) => self.store.ledger_digests(&self.cursor, known, self.width).await?.into_iter().collect(),
             None => HashMap::new(),
         };
         self.sums = Some(HashMap::clone(&sums));
         Ok(sums)
     }
 
-    /// After a look, brings the remembered sums up to date where the look changed rows.
-    async fn refresh(&mut self, look: &Look<'_>) -> Result<(), StoreError> {
-        for number in &look.changed_buckets {
+    /// After a poll, updates the remembered sums of the buckets that it changed.
+    async fn refresh(&mut self, pass: &Pass<'_>) -> Result<(), StoreError> {
+        for number in &pass.changed_buckets {
             let range = digest::bucket(*number, self.width);
-            let now = self.store.book_digests(&self.book, range, self.width).await?;
+            let now = self.store.ledger_digests(&self.cursor, range, self.width).await?;
             let Some(sums) = &mut self.sums else { return Ok(()) };
             match now.into_iter().find(|(bucket, _)| bucket == number) {
                 Some((_, digest)) => sums.insert(*number, digest),
@@ -334,19 +335,19 @@ impl Follower {
         Ok(())
     }
 
-    /// A bucket whose sums differ: compared row by row, or seen in narrower ones first.
-    async fn bucket(&mut self, look: &mut Look<'_>, number: i64, both: (Digest, Digest)) -> Result<(), FollowError> {
-        let before = (look.found.clone(), look.page.len());
+    /// Compares the rows of a bucket whose sums differ, splitting it into narrower buckets if it is too full.
+    async fn bucket(&mut self, pass: &mut Pass<'_>, number: i64, both: (Digest, Digest)) -> Result<(), FollowError> {
+        let before = (pass.found.clone(), pass.page.len());
         let mut ranges = vec![(digest::bucket(number, self.width), self.width, both.0.rows.max(both.1.rows))];
         while let Some((range, width, rows)) = ranges.pop() {
             if rows <= CHUNK.into() || width <= 1 {
-                self.rows(look, range).await?;
+                self.rows(pass, range).await?;
                 continue;
             }
             let width = (width / SPLIT).max(1);
-            let there: HashMap<i64, Digest> = look.source.digests(range, width).await?.into_iter().collect();
+            let there: HashMap<i64, Digest> = pass.source.digests(range, width).await?.into_iter().collect();
             let known: HashMap<i64, Digest> =
-                self.store.book_digests(&self.book, range, width).await?.into_iter().collect();
+                self.store.ledger_digests(&self.cursor, range, width).await?.into_iter().collect();
             for part in there.keys().chain(known.keys()).collect::<BTreeSet<_>>() {
                 let of = |sums: &HashMap<i64, Digest>| sums.get(part).copied().unwrap_or_default();
                 if of(&there) != of(&known) {
@@ -356,24 +357,24 @@ impl Follower {
                 }
             }
         }
-        if before == (look.found.clone(), look.page.len()) {
+        if before == (pass.found.clone(), pass.page.len()) {
             self.odd.insert(number, both);
         } else {
             self.odd.remove(&number);
-            look.changed_buckets.insert(number);
+            pass.changed_buckets.insert(number);
         }
         Ok(())
     }
 
-    /// Compares the rows of a range with the book.
-    async fn rows(&mut self, look: &mut Look<'_>, range: (i64, i64)) -> Result<(), FollowError> {
+    /// Compares the rows of a range with the ledger.
+    async fn rows(&mut self, pass: &mut Pass<'_>, range: (i64, i64)) -> Result<(), FollowError> {
         let mut first = range.0;
         loop {
-            let there = look.source.row_keys((first, range.1), CHUNK).await?;
-            // Rows may have come since they were counted: no further than the last one read.
+            let there = pass.source.row_keys((first, range.1), CHUNK).await?;
+            // Rows may have been added since they were counted: compare no further than the last row read.
             let last = if there.len() < CHUNK as usize { range.1 } else { there.last().map_or(range.1, |row| row.id) };
-            let known = self.store.book_rows(&self.book, (first, last)).await?;
-            self.pair_up(look, there, known).await?;
+            let known = self.store.ledger_rows(&self.cursor, (first, last)).await?;
+            self.pair_up(pass, there, known).await?;
             match last.checked_add(1) {
                 Some(next) if last < range.1 => first = next,
                 _ => return Ok(()),
@@ -383,11 +384,11 @@ impl Follower {
 
     async fn pair_up(
         &mut self,
-        look: &mut Look<'_>,
+        pass: &mut Pass<'_>,
         there: Vec<RowKey>,
-        known: Vec<BookRow>,
+        known: Vec<LedgerRow>,
     ) -> Result<(), FollowError> {
-        let mut known: BTreeMap<i64, BookRow> = known.into_iter().map(|row| (row.row_id, row)).collect();
+        let mut known: BTreeMap<i64, LedgerRow> = known.into_iter().map(|row| (row.row_id, row)).collect();
         let (mut new, mut gone) = (Vec::new(), Vec::new());
         for row in there {
             let Some(old) = known.remove(&row.id) else {
@@ -395,46 +396,46 @@ impl Follower {
                 continue;
             };
             if old.event_id != row.event_id {
-                self.notice_ids_that_begin_again(look);
+                self.notice_ids_that_begin_again(pass);
                 new.push(RowId(row.id.into()));
                 gone.push(old);
             } else if old.feed_uri != row.feed_uri.clone().filter(|uri| !uri.is_empty()) {
-                // Its retries, if they changed too, are found at the next look.
-                look.page.moved.push(Moved { row: old, feed_uri: row.feed_uri, mark: row.mark });
+                // If its retries changed too, the next poll finds that.
+                pass.page.moved.push(Moved { row: old, feed_uri: row.feed_uri, mark: row.mark });
             } else if old.retries != row.retries || old.mark != row.mark {
                 let state = EventState::of(row.retries, &self.limits).into();
-                look.page.changed.push(Changed { row: old, retries: row.retries, state, mark: row.mark });
+                pass.page.changed.push(Changed { row: old, retries: row.retries, state, mark: row.mark });
             }
         }
         gone.extend(known.into_values());
-        self.ends(look, gone).await?;
-        if look.page.len() >= PAGE {
-            self.write(look).await?;
+        self.ends(pass, gone).await?;
+        if pass.page.len() >= PAGE {
+            self.write(pass).await?;
         }
         for ids in new.chunks(TEXTS as usize) {
-            let rows = look.source.whole_rows_of(ids).await?;
-            look.page.appeared.extend(rows.iter().filter_map(|row| appeared(row, &self.limits)));
-            if look.page.len() >= PAGE {
-                self.write(look).await?;
+            let rows = pass.source.whole_rows_of(ids).await?;
+            pass.page.appeared.extend(rows.iter().filter_map(|row| appeared(row, &self.limits)));
+            if pass.page.len() >= PAGE {
+                self.write(pass).await?;
             }
         }
         Ok(())
     }
 
-    fn notice_ids_that_begin_again(&mut self, look: &mut Look<'_>) {
-        if look.broken.is_none() {
-            look.broken = Some(
+    fn notice_ids_that_begin_again(&mut self, pass: &mut Pass<'_>) {
+        if pass.broken.is_none() {
+            pass.broken = Some(
                 "Ids were used again for other failed events: the table was emptied or restored from a dump. It is not known what \
                  happened to the earlier events with these ids."
                     .to_owned(),
             );
-            look.page.progress.broke = look.broken.clone();
+            pass.page.progress.broke = pass.broken.clone();
             self.log_seen.clear();
         }
     }
 
-    /// Decides how rows ended that are not there any more.
-    async fn ends(&mut self, look: &mut Look<'_>, gone: Vec<BookRow>) -> Result<(), FollowError> {
+    /// Decides how rows ended that are missing from the table.
+    async fn ends(&mut self, pass: &mut Pass<'_>, gone: Vec<LedgerRow>) -> Result<(), FollowError> {
         if gone.is_empty() {
             return Ok(());
         }
@@ -442,18 +443,18 @@ impl Follower {
         let discarded = self.store.being_discarded(&events).await?;
         let logs = self.store.log_ids_of(&events).await?;
         let ids: Vec<i64> = logs.values().flatten().copied().collect();
-        let present = if look.broken.is_none() { look.source.log_present(&ids).await? } else { BTreeSet::new() };
+        let present = if pass.broken.is_none() { pass.source.log_present(&ids).await? } else { BTreeSet::new() };
         let mut ended = Vec::with_capacity(gone.len());
         for row in gone {
             let log = logs.get(&row.id);
             let (state, why) = if discarded.contains(&row.id) {
                 (LifeState::Discarded, None)
             } else {
-                end_of(look, log.map(Vec::as_slice).unwrap_or_default(), &present)
+                end_of(pass, log.map(Vec::as_slice).unwrap_or_default(), &present)
             };
             ended.push(Ended { row, state, why: why.map(str::to_owned) });
         }
-        // A pair of feed and event that stands twice is one to the consumer: one success removes both rows.
+        // The consumer treats rows with the same feed and event as one: one success removes both.
         let resolved: BTreeSet<(i64, String)> =
             ended.iter().filter(|end| end.state == LifeState::Resolved).filter_map(|end| pair(&end.row)).collect();
         for end in &mut ended {
@@ -461,60 +462,60 @@ impl Follower {
                 (end.state, end.why) = (LifeState::Resolved, None);
             }
         }
-        look.page.ended.extend(ended);
+        pass.page.ended.extend(ended);
         Ok(())
     }
 
-    /// Rows of the retry log that came since the last look. Those of the last few that were read already are known by
+    /// Reads rows added to the retry log since the last poll. Of the last few, those already read are recognized by
     /// their ids, because transactions may commit in another order than their ids.
-    async fn read_log_tail(&mut self, look: &mut Look<'_>, tail: Vec<(i64, String)>) -> Result<(), FollowError> {
-        // Events first: an attempt belongs to a row that the book knows.
-        self.write(look).await?;
+    async fn read_log_tail(&mut self, pass: &mut Pass<'_>, tail: Vec<(i64, String)>) -> Result<(), FollowError> {
+        // Events first: an attempt belongs to a row that is in the ledger.
+        self.write(pass).await?;
         let Some(newest) = tail.first().map(|(id, _)| *id) else { return Ok(()) };
         let lowest = tail.last().map_or(newest, |(id, _)| *id);
-        // Where more came than the tail shows, what lies before it is read through.
-        while self.book.log_to.is_none_or(|read| read < lowest - 1) {
-            let rows = look.source.log_above(self.book.log_to, TEXTS).await?;
+        // If more rows were added than the tail shows, reads the rows before it.
+        while self.cursor.log_to.is_none_or(|read| read < lowest - 1) {
+            let rows = pass.source.log_above(self.cursor.log_to, TEXTS).await?;
             let Some(last) = rows.last() else { break };
-            look.page.progress.log_to = Some(last.id);
-            look.page.attempts.extend(rows.into_iter().filter_map(attempt));
-            self.write(look).await?;
+            pass.page.progress.log_to = Some(last.id);
+            pass.page.attempts.extend(rows.into_iter().filter_map(attempt));
+            self.write(pass).await?;
         }
         let unread: Vec<i64> =
             tail.iter().filter(|(id, row)| self.log_seen.get(id) != Some(row)).map(|(id, _)| *id).collect();
         if !unread.is_empty() {
-            look.page.attempts.extend(look.source.log_of(&unread).await?.into_iter().filter_map(attempt));
+            pass.page.attempts.extend(pass.source.log_of(&unread).await?.into_iter().filter_map(attempt));
         }
-        look.page.progress.log_to = Some(newest);
+        pass.page.progress.log_to = Some(newest);
         self.log_seen = tail.into_iter().collect();
         Ok(())
     }
 
-    async fn write(&mut self, look: &mut Look<'_>) -> Result<(), FollowError> {
-        if look.page.is_empty() && look.page.progress.broke.is_none() && look.page.progress.log_to.is_none() {
+    async fn write(&mut self, pass: &mut Pass<'_>) -> Result<(), FollowError> {
+        if pass.page.is_empty() && pass.page.progress.broke.is_none() && pass.page.progress.log_to.is_none() {
             return Ok(());
         }
-        let after = self.book.read_whole.then_some(self.book.looked_at).flatten();
-        write(&self.store, &mut self.book, after, Utc::now(), &mut look.page, &mut look.found).await
+        let after = self.cursor.read_whole.then_some(self.cursor.looked_at).flatten();
+        write(&self.store, &mut self.cursor, after, Utc::now(), &mut pass.page, &mut pass.found).await
     }
 
-    /// Writes the rest, and that the look is through.
-    async fn end(&mut self, look: &mut Look<'_>, progress: Progress) -> Result<(), FollowError> {
-        let after = self.book.read_whole.then_some(self.book.looked_at).flatten();
-        look.page.progress.looked_at = progress.looked_at;
-        look.page.progress.read_whole = progress.read_whole;
-        write(&self.store, &mut self.book, after, Utc::now(), &mut look.page, &mut look.found).await
+    /// Writes the remaining changes, and that the poll is complete.
+    async fn end(&mut self, pass: &mut Pass<'_>, progress: Progress) -> Result<(), FollowError> {
+        let after = self.cursor.read_whole.then_some(self.cursor.looked_at).flatten();
+        pass.page.progress.looked_at = progress.looked_at;
+        pass.page.progress.read_whole = progress.read_whole;
+        write(&self.store, &mut self.cursor, after, Utc::now(), &mut pass.page, &mut pass.found).await
     }
 }
 
-/// One look under way.
-struct Look<'a> {
+/// State of one poll under way.
+struct Pass<'a> {
     began: DateTime<Utc>,
     source: &'a Source,
-    /// What is not yet written.
+    /// Changes not yet written.
     page: Page,
-    found: Found,
-    /// Why rows may have left without a trace.
+    found: PollChanges,
+    /// Why rows may be missing without a trace.
     broken: Option<String>,
     changed_buckets: BTreeSet<i64>,
     log_is_there: bool,
@@ -522,13 +523,13 @@ struct Look<'a> {
 
 /// Some chunks of the first read.
 struct Read<T> {
-    /// As the book enters them.
+    /// In the ledger's form.
     read: Vec<T>,
-    /// Where the next ones begin; `None`: there were no more.
+    /// Where the next chunks begin; `None` if there are no more.
     next: Option<i64>,
 }
 
-/// Rows from an id on.
+/// Reads rows from an id on.
 async fn read_rows(
     source: &Source,
     from: Option<i64>,
@@ -548,7 +549,7 @@ async fn read_rows(
     Ok(Read { read: told.all().await, next })
 }
 
-/// Rows of the retry log above an id; `next` is the highest one read.
+/// Reads rows of the retry log above an id; `next` is the highest id read.
 async fn read_log(source: &Source, above: Option<i64>, chunks: usize) -> Result<Read<NewAttempt>, FollowError> {
     let mut told = Telling::default();
     let mut last = None;
@@ -561,8 +562,8 @@ async fn read_log(source: &Source, above: Option<i64>, chunks: usize) -> Result<
     Ok(Read { read: told.all().await, next: last })
 }
 
-/// Telling some thousand errors apart takes a while: on a thread of its own, so that pages do not wait for it, and while
-/// the source is asked for the next ones.
+/// Fingerprints some thousand errors on a separate thread, so that pages do not wait for it, and meanwhile the source
+/// is asked for the next rows.
 struct Telling<T> {
     told: Vec<T>,
     under_way: Option<tokio::task::JoinHandle<Vec<T>>>,
@@ -582,7 +583,7 @@ impl<T: Send + 'static> Telling<T> {
 
     async fn finish(&mut self) {
         if let Some(under_way) = self.under_way.take() {
-            // It can only fail by a panic, which the log has told; what is missing then is found by the next look's sums.
+            // Only a panic can fail this, and it is logged; the next poll's sums reveal the missing rows.
             self.told.extend(under_way.await.unwrap_or_default());
         }
     }
@@ -595,39 +596,39 @@ impl<T: Send + 'static> Telling<T> {
 
 async fn write(
     store: &Store,
-    book: &mut Book,
+    cursor: &mut LedgerCursor,
     after: Option<DateTime<Utc>>,
     at: DateTime<Utc>,
     page: &mut Page,
-    found: &mut Found,
+    found: &mut PollChanges,
 ) -> Result<(), FollowError> {
     let page = std::mem::take(page);
-    let written = store.write_page(book, Moment { after, at }, &page).await?;
+    let written = store.write_page(cursor, Moment { after, at }, &page).await?;
     found.add(&page, &written);
     Ok(())
 }
 
-/// How a row ended that a person did not discard, by what is left of its retry log.
-fn end_of(look: &Look<'_>, log: &[i64], present: &BTreeSet<i64>) -> (LifeState, Option<&'static str>) {
+/// Decides how a row ended that no user discarded, from what remains of its retry log.
+fn end_of(pass: &Pass<'_>, log: &[i64], present: &BTreeSet<i64>) -> (LifeState, Option<&'static str>) {
     const BROKEN: &str = "The database was replaced or restored, and the row is missing now.";
     const NO_TABLE: &str = "Without a retry log, a success and a deletion look the same.";
     const NO_LOG: &str = "No retry log yet: the first retry succeeded, or the row was deleted in the database.";
     const LEFT: &str = "Deleted in the database: the retry log is still there.";
     match log {
-        _ if look.broken.is_some() => (LifeState::Gone, Some(BROKEN)),
-        [] if !look.log_is_there => (LifeState::Gone, Some(NO_TABLE)),
+        _ if pass.broken.is_some() => (LifeState::Gone, Some(BROKEN)),
+        [] if !pass.log_is_there => (LifeState::Gone, Some(NO_TABLE)),
         [] => (LifeState::Gone, Some(NO_LOG)),
         log if log.iter().any(|id| present.contains(id)) => (LifeState::Gone, Some(LEFT)),
         _ => (LifeState::Resolved, None),
     }
 }
 
-/// What the consumer finds a row by.
-fn pair(row: &BookRow) -> Option<(i64, String)> {
+/// The key by which the consumer finds a row.
+fn pair(row: &LedgerRow) -> Option<(i64, String)> {
     Some((row.feed_id, row.event_id.clone()?))
 }
 
-/// The span of two spans.
+/// Returns the span that covers both spans.
 fn join(one: Option<(i64, i64)>, other: Option<(i64, i64)>) -> Option<(i64, i64)> {
     match (one, other) {
         (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
@@ -635,7 +636,7 @@ fn join(one: Option<(i64, i64)>, other: Option<(i64, i64)>) -> Option<(i64, i64)
     }
 }
 
-/// Buckets so wide that the span lies in about [`BUCKETS`] of them. The width that is in use stays while it does.
+/// Returns a width with which the span has at most about [`BUCKETS`] buckets: the current one if it suffices.
 fn width_for(span: Option<(i64, i64)>, width: i64) -> i64 {
     let Some((lowest, highest)) = span else { return width };
     let ids = i128::from(highest) - i128::from(lowest);
@@ -646,7 +647,7 @@ fn width_for(span: Option<(i64, i64)>, width: i64) -> i64 {
     fitting
 }
 
-/// A row as the book enters it. Ids that the ledger cannot hold are told by [`Found::beyond`].
+/// Converts a row to the ledger's form. `None` if the ledger cannot hold its id, which [`PollChanges::beyond`] reports.
 fn appeared(whole: &WholeRow, limits: &Limits) -> Option<Appeared> {
     let WholeRow { row, mark } = whole;
     Some(Appeared {
@@ -663,13 +664,13 @@ fn appeared(whole: &WholeRow, limits: &Limits) -> Option<Appeared> {
     })
 }
 
-/// The uuid of the record that a failed event is about.
+/// Returns the uuid of the record that a failed event is about.
 fn record(row: &FailedEventRow) -> Option<String> {
     let of_payload = row.payload.as_deref().and_then(record_uuid);
     of_payload.or_else(|| row.event_id.as_deref().and_then(record_uuid)).map(|uuid| uuid.to_lowercase())
 }
 
-/// A row of the retry log as the book enters it. One without an event's id belongs to none.
+/// Converts a row of the retry log to the ledger's form. `None` if it has no event id.
 fn attempt(row: LogRow) -> Option<NewAttempt> {
     Some(NewAttempt {
         log_id: row.id,
@@ -680,23 +681,11 @@ fn attempt(row: LogRow) -> Option<NewAttempt> {
     })
 }
 
-/// What an error text is grouped by. The one place where the ledger asks for it.
+/// Returns what an error text is grouped by. The only place where the ledger computes it.
 fn fingerprint(error: Option<&str>) -> Fingerprint {
     let fingerprint = fingerprint::of(error);
     (fingerprint.version.into(), fingerprint.text)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_grow_with_the_table_and_no_sooner() {
-        assert_eq!(width_for(None, NARROWEST), NARROWEST);
-        assert_eq!(width_for(Some((1, 1_000_000)), NARROWEST), NARROWEST);
-        assert_eq!(width_for(Some((1, 10_000_000)), NARROWEST), 32_768);
-        assert_eq!(width_for(Some((1, 10)), 32_768), 32_768, "what is in use stays");
-        let widest = width_for(Some((i64::MIN, i64::MAX)), NARROWEST);
-        assert!(u64::MAX / u64::try_from(widest).unwrap() <= 2 * u64::try_from(BUCKETS).unwrap());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
-//! Writes the index of the search behind the ledger: a task of its own for each source.
+//! Writes the index of the search behind the ledger, in a separate task for each source.
 //!
-//! The ledger keeps no text of an error, so the errors are read from the source once more, by primary key and some hundred
-//! at a time. Between two steps it rests as long as a step took: the source and the store's one pen are for others first.
+//! The ledger keeps no error texts, so errors are read from the source again, by primary key, some hundred at a time.
+//! After a step the task pauses as long as it took: others have priority at the source and at the store's only writer.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,18 +16,23 @@ use crate::{
     },
 };
 
-use super::{Look, follow::FollowError};
+use super::{LastPoll, follow::FollowError};
 
-/// Events of one step.
+/// Events per step.
 const STEP: u32 = 500;
 
-/// How long it waits when the source or the store did not answer.
+/// Pause after the source or the store did not answer.
 const AFTER_TROUBLE: Duration = Duration::from_secs(10);
 
-/// Writes the index of one source until the console ends: whenever a look has ended, what is pending by then.
-pub(super) async fn run(source: Arc<Source>, store: Store, mut looks: watch::Receiver<Look>, stop: CancellationToken) {
+/// Writes the index of one source until the console ends: after each poll, what is pending by then.
+pub(super) async fn run(
+    source: Arc<Source>,
+    store: Store,
+    mut polls: watch::Receiver<LastPoll>,
+    stop: CancellationToken,
+) {
     loop {
-        let whole = looks.borrow_and_update().followed.is_some_and(|(_, whole)| whole);
+        let whole = polls.borrow_and_update().followed.is_some_and(|(_, whole)| whole);
         let mut pause = None;
         // The first read has the store to itself.
         if whole {
@@ -44,7 +49,7 @@ pub(super) async fn run(source: Arc<Source>, store: Store, mut looks: watch::Rec
         }
         tokio::select! {
             () = rest(pause) => {}
-            changed = looks.changed(), if pause.is_none() => if changed.is_err() { return },
+            changed = polls.changed(), if pause.is_none() => if changed.is_err() { return },
             () = stop.cancelled() => return,
         }
     }
@@ -57,14 +62,14 @@ async fn rest(pause: Option<Duration>) {
     }
 }
 
-/// Writes the next events; answers how many.
+/// Writes the next events; returns their number.
 async fn step(source: &Source, store: &Store) -> Result<usize, FollowError> {
     let pending = store.to_index(&source.app().info.key, STEP).await?;
     if pending.is_empty() {
         return Ok(0);
     }
     let errors = latest_errors(source, &pending).await?;
-    // Taking some hundred errors apart takes a while: on a thread of its own, so that pages do not wait for it.
+    // Indexing some hundred errors takes a while: on a separate thread, so that pages do not wait for it.
     let work = tokio::task::spawn_blocking(move || {
         let of = |pending: Pending| {
             let error = errors.get(&pending.row_id).filter(|_| pending.open).unwrap_or(&pending.fault);
@@ -75,13 +80,13 @@ async fn step(source: &Source, store: &Store) -> Result<usize, FollowError> {
         };
         pending.into_iter().map(of).collect::<Vec<_>>()
     });
-    // It can only fail by a panic, which the log has told: these events stay pending.
+    // Only a panic can fail this, and it is logged: these events stay pending.
     let Ok(indexed) = work.await else { return Ok(0) };
     store.write_index(&indexed).await?;
     Ok(indexed.len())
 }
 
-/// The latest errors of those that are in their table, by their rows.
+/// Returns the latest errors of the events that are still in their table, by row.
 async fn latest_errors(source: &Source, pending: &[Pending]) -> Result<HashMap<RowId, String>, FollowError> {
     let open = || pending.iter().filter(|pending| pending.open);
     let log_ids: Vec<RowId> = open().filter_map(|pending| pending.log_id).collect();
@@ -102,7 +107,7 @@ async fn latest_errors(source: &Source, pending: &[Pending]) -> Result<HashMap<R
         let known: HashMap<RowId, &Option<String>> =
             open().map(|pending| (pending.row_id, &pending.event_id)).collect();
         for row in source.rows(&first, TextLimit::LIST).await? {
-            // An id can be another event's by now.
+            // The id may belong to another event by now.
             let same = known.get(&row.id).is_some_and(|event| **event == row.event_id);
             errors.extend(row.error.filter(|_| same).map(|error| (row.id, error)));
         }

@@ -1,12 +1,11 @@
-//! Looks at every source on its own clock, keeps what it saw in memory, so that ten people watching cost a source no more
-//! than one, and keeps the ledger in step.
+//! Polls every source at its own interval, keeps the result in memory, so that ten readers cost a source no more than
+//! one, and keeps the ledger in step.
 //!
-//! One look at a source at a time, and never more than a tenth of the time: after a look that took two seconds the next
-//! one begins eighteen seconds later at the earliest; where nobody looks and nothing changes, later still. A quiet look
-//! asks for sums and markers only. A source that is down keeps what was seen last, with its age.
+//! Each source is polled by one task, at most a tenth of the time: after a poll of two seconds the next one begins at
+//! least eighteen seconds later, and later still if nothing is read or changes. A quiet poll asks for sums and markers
+//! only. For a source that is down, the last result remains, with its age.
 //!
-//! The one exception is the first read of a table into the ledger: it goes through without those pauses, in short
-//! transactions.
+//! The one exception is the first read of a table into the ledger: it runs without those pauses, in short transactions.
 
 mod compare;
 mod follow;
@@ -40,39 +39,39 @@ use crate::model::{
 };
 
 use compare::{Compared, Comparison};
-pub use follow::{FollowError, Follower, Found};
+pub use follow::{FollowError, Follower, PollChanges};
 use retries::Retries;
-use seen::{Beside, seen};
+use seen::{LedgerFacts, seen};
 use stall::{Publications, Standstill};
 
-/// The longest that a page waits for the first look at a source.
-const FIRST_LOOK: Duration = Duration::from_secs(3);
+/// The longest that a page waits for the first poll of a source.
+const FIRST_POLL: Duration = Duration::from_secs(3);
 
-/// How long a look of sums stands in for a whole one: what no sum tells (the day that began, rows without a time) is as
-/// old as this at the most.
+/// How long a poll of sums may replace a whole poll. Values that no sum covers (a new day, rows without a time) are at
+/// most this old.
 const WHOLE_EVERY: Duration = Duration::from_secs(300);
 
-/// Nobody looks and nothing changes: so long, and looks are rarer by so much, but not rarer than the last.
+/// Without readers or changes for the first value, pauses grow by the second factor, to the third at most.
 const IDLE_AFTER: Duration = Duration::from_secs(300);
 const IDLE_FACTOR: u32 = 4;
 const IDLE_PAUSE: Duration = Duration::from_secs(120);
 
-/// Between two parts of the first read.
+/// Pause between two parts of the first read.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// Changes that a slow listener may be behind.
+/// Number of changes that a slow listener may be behind.
 const CHANGES: usize = 256;
 
-/// A look has ended, and everything it saw is in the snapshot and in the ledger.
+/// A poll has ended, and all its results are in the snapshot and in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The application's key.
     pub app: String,
-    /// Something that pages show is different from the look before.
+    /// Something that pages show differs from the poll before.
     pub changed: bool,
-    /// Failed events that came.
+    /// Number of new failed events.
     pub appeared: u64,
-    /// The rows in question, as far as they are few.
+    /// The affected rows, up to some hundreds.
     pub rows: Vec<RowId>,
 }
 
@@ -87,18 +86,18 @@ pub struct Watch {
 #[derive(Debug)]
 struct Watched {
     source: Arc<Source>,
-    seen: watch::Receiver<Look>,
+    seen: watch::Receiver<LastPoll>,
     again: Arc<Again>,
 }
 
-/// Asks for a look out of turn. A look that began before one asked does not answer.
+/// Requests a poll out of turn. A poll that began before a request does not answer it.
 #[derive(Debug, Default)]
 struct Again {
     asked: AtomicU64,
     wake: Notify,
 }
 
-/// Whether somebody reads what is seen.
+/// When the snapshot was last read.
 #[derive(Debug)]
 struct Readers {
     last: Mutex<Instant>,
@@ -114,24 +113,24 @@ impl Readers {
     }
 }
 
-/// The last look at one source, and the last good one.
+/// The last poll of one source, and the last successful one.
 #[derive(Clone, Debug)]
-struct Look {
+struct LastPoll {
     reach: Reach,
     at: Option<DateTime<Utc>>,
     seen: Option<Arc<Seen>>,
     seen_at: Option<DateTime<Utc>>,
     /// Since when the ledger follows the source, and whether it has read all of it.
     followed: Option<(DateTime<Utc>, bool)>,
-    /// The last look brought the ledger to what the table says.
+    /// The last poll brought the ledger to the table's state.
     in_step: bool,
-    /// How many had asked for a look when this one began.
+    /// Number of poll requests made when this poll began.
     asked: u64,
-    /// Markers and failures as the last good look read them.
+    /// Markers and failures as the last successful poll read them.
     raw: Option<Arc<MarkersAndFailures>>,
 }
 
-/// Markers and failures as a database has them: a row per marker and per address in failed_events, nothing merged.
+/// Markers and failures as the database has them: a row per marker and per address in failed_events, nothing merged.
 #[derive(Clone, Debug)]
 pub struct MarkersAndFailures {
     pub markers: Availability<Vec<Marker>>,
@@ -145,7 +144,7 @@ impl From<Poll> for MarkersAndFailures {
 }
 
 impl Watch {
-    /// Begins to look at the sources, until `stop`.
+    /// Starts polling the sources, until `stop`.
     pub fn start(sources: &[Arc<Source>], store: &Store, stop: &CancellationToken) -> Self {
         let (changes, _) = broadcast::channel(CHANGES);
         let readers = Arc::new(Readers { last: Mutex::new(Instant::now()) });
@@ -153,7 +152,7 @@ impl Watch {
         let publishers = Arc::new(sources.iter().map(|source| source.app().info.clone()).collect::<Vec<_>>());
         let all = Arc::new(sources.to_vec());
         let sources = sources.iter().map(|source| {
-            let nothing = Look {
+            let nothing = LastPoll {
                 reach: Reach::NotYet,
                 at: None,
                 seen: None,
@@ -188,60 +187,60 @@ impl Watch {
         Self { sources: sources.collect(), changes, readers }
     }
 
-    /// What was last seen of every application, in configured order. Waits a moment for first looks.
+    /// Returns the last known state of every application, in configured order. Waits briefly for first polls.
     pub async fn views(&self) -> Vec<ApplicationView> {
         futures::future::join_all(self.sources.iter().map(Watched::view)).await
     }
 
-    /// What was last seen of one application.
+    /// Returns the last known state of one application.
     pub async fn view(&self, app: &str) -> Option<ApplicationView> {
         let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
         Some(watched.view().await)
     }
 
-    /// Looks at an application now instead of at its next turn, and waits a moment for the result: after an action, so
-    /// that the next page shows what it did.
-    pub async fn look_again(&self, app: &str) {
+    /// Polls an application now instead of at its next turn and waits briefly for the result, so that the next page
+    /// shows what an action did.
+    pub async fn poll_now(&self, app: &str) {
         if let Some(watched) = self.sources.iter().find(|watched| watched.source.app().info.key == app) {
             let ticket = watched.again.asked.fetch_add(1, Relaxed) + 1;
             watched.again.wake.notify_one();
             let mut seen = watched.seen.clone();
-            let newer = seen.wait_for(|look| look.asked >= ticket);
+            let newer = seen.wait_for(|last| last.asked >= ticket);
             let _ = tokio::time::timeout(Duration::from_secs(1), newer).await;
         }
     }
 
-    /// Every look from now on, as it ends. Who is too slow is told how many it missed, and reads anew.
+    /// Subscribes to the ends of polls. A receiver that is too slow gets the number it missed, and reads anew.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
     }
 
-    /// Somebody reads a page of what is seen, or has one open that follows the changes.
+    /// Records that a client reads the snapshot or has a page open that follows the changes.
     pub fn reads(&self) {
         self.readers.reads();
     }
 
-    /// Whether the ledger holds what the last look at an application saw: read whole, and in step.
+    /// Returns whether the ledger holds what the last poll of an application saw: read whole, and in step.
     pub fn in_step(&self, app: &str) -> bool {
         let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app);
         watched.is_some_and(|watched| {
-            let look = watched.seen.borrow();
-            look.in_step && look.followed.is_some_and(|(_, whole)| whole)
+            let last = watched.seen.borrow();
+            last.in_step && last.followed.is_some_and(|(_, whole)| whole)
         })
     }
 
-    /// Markers and failures as the last look at an application read them. `None`: that was longer ago than `age`, or it
-    /// could not.
+    /// Returns markers and failures of the last poll of an application. `None` if that was longer ago than `age`, or if
+    /// it failed.
     pub fn markers_and_failures(&self, app: &str, age: Duration) -> Option<Arc<MarkersAndFailures>> {
         let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
-        let look = watched.seen.borrow();
-        let reached = matches!(look.reach, Reach::Reachable { .. });
-        // A clock that was set back makes a look of the future: that one is of no known age.
-        let young = (Utc::now() - look.seen_at?).to_std().is_ok_and(|passed| passed <= age);
-        look.raw.clone().filter(|_| reached && young)
+        let last = watched.seen.borrow();
+        let reached = matches!(last.reach, Reach::Reachable { .. });
+        // If the clock was set back, the poll lies in the future and its age is unknown.
+        let young = (Utc::now() - last.seen_at?).to_std().is_ok_and(|passed| passed <= age);
+        last.raw.clone().filter(|_| reached && young)
     }
 
-    /// Since when the ledger follows an application, and whether the first read is through. `None`: not yet.
+    /// Since when the ledger follows an application, and whether the first read is complete. `None` if not yet.
     pub fn followed(&self, app: &str) -> Option<(DateTime<Utc>, bool)> {
         let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
         watched.seen.borrow().followed
@@ -252,30 +251,30 @@ impl Watched {
     async fn view(&self) -> ApplicationView {
         if self.seen.borrow().at.is_none() {
             let mut seen = self.seen.clone();
-            let _ = tokio::time::timeout(FIRST_LOOK, seen.wait_for(|look| look.at.is_some())).await;
+            let _ = tokio::time::timeout(FIRST_POLL, seen.wait_for(|last| last.at.is_some())).await;
         }
-        let look = self.seen.borrow().clone();
+        let last = self.seen.borrow().clone();
         ApplicationView {
             info: self.source.app().info.clone(),
-            reach: look.reach,
-            looked_at: look.at,
-            seen: look.seen,
-            seen_at: look.seen_at,
-            // They depend on who asks: a feed's name can be another application's.
+            reach: last.reach,
+            looked_at: last.at,
+            seen: last.seen,
+            seen_at: last.seen_at,
+            // They depend on the caller: a feed's name can belong to another application.
             concerns: Vec::new(),
         }
     }
 }
 
-/// The task that looks at one source.
+/// The task that polls one source.
 struct Watcher {
     source: Arc<Source>,
     store: Store,
-    publish: watch::Sender<Look>,
+    publish: watch::Sender<LastPoll>,
     again: Arc<Again>,
     changes: broadcast::Sender<Change>,
     readers: Arc<Readers>,
-    /// `None` until the store has opened the book.
+    /// `None` until the store has opened the ledger.
     follower: Option<Follower>,
     /// The last whole poll, and when it was made.
     last_poll: Option<(Instant, Poll)>,
@@ -283,9 +282,9 @@ struct Watcher {
     standstill: Standstill,
     comparison: Comparison,
     retries: Retries,
-    /// Its own queue, as it was last read.
+    /// The application's own queue as last read.
     last_queue: Option<Queue>,
-    /// What was last told in the log of the ledger's trouble.
+    /// The ledger problem that was last logged.
     troubled: Option<String>,
 }
 
@@ -296,14 +295,14 @@ impl Watcher {
             let asked = self.again.asked.load(Relaxed);
             let first_read = self.follower.as_ref().is_none_or(|follower| !follower.since().1);
             let unfinished = tokio::select! {
-                unfinished = self.look(asked) => unfinished,
+                unfinished = self.poll_source(asked) => unfinished,
                 () = stop.cancelled() => return,
             };
             let pause = match (unfinished, first_read) {
                 (true, _) => BREATH,
-                // What the first read took says nothing of what a look takes.
+                // The duration of the first read says nothing about that of a poll.
                 (false, true) => self.pause(Duration::ZERO),
-                // Waiting for a connection in vain costs the database nothing, and it is to be seen when it is back.
+                // A failed wait for a connection costs the database nothing, and its recovery should be noticed.
                 (false, false) if self.found_no_connection() => self.pause(Duration::ZERO),
                 (false, false) => self.pause(begun.elapsed()),
             };
@@ -315,8 +314,8 @@ impl Watcher {
         }
     }
 
-    /// Whether the look that has just ended saw nothing because there was no connection to be had. Looks can go well on a
-    /// connection that was kept while no other can be made: then what they cost counts.
+    /// Returns whether the poll that just ended failed for lack of a connection. If a kept connection still serves
+    /// polls while no new one can be made, their cost counts.
     fn found_no_connection(&self) -> bool {
         self.source.is_down() && matches!(self.publish.borrow().reach, Reach::Unreachable { .. })
     }
@@ -328,23 +327,23 @@ impl Watcher {
         wanted.max(cost * 9)
     }
 
-    /// One look; answers whether the first read is still under way.
-    async fn look(&mut self, asked: u64) -> bool {
+    /// Polls once; returns whether the first read is still under way.
+    async fn poll_source(&mut self, asked: u64) -> bool {
         if self.last_poll.is_none() {
-            // Pages wait for the first look: it does not wait for the ledger. A source that is down is not asked twice.
+            // Pages wait for the first poll: it does not need the ledger. A source that is down is not polled twice.
             let polled = self.source.poll().await;
             let down = polled.is_err();
             self.last_poll = polled.as_ref().ok().map(|poll| (Instant::now(), poll.clone()));
             let was = self.publish.borrow().reach.clone();
-            let mut beside = Beside::default();
+            let mut facts = LedgerFacts::default();
             if !down {
-                self.queue(&mut beside).await;
-                // What left while no console was there the ledger learns below: until then a feed whose events left before is
-                // not called overdue.
+                self.queue(&mut facts).await;
+                // The ledger learns below which events were removed while the console was not running. Until then, a
+                // feed from which events were removed earlier is not called overdue.
                 let now = Utc::now();
-                beside.retried = self.left_last().await.into_keys().map(|uri| (uri, now)).collect();
+                facts.retried = self.left_last().await.into_keys().map(|uri| (uri, now)).collect();
             }
-            self.show(polled, beside, asked);
+            self.show(polled, facts, asked);
             if down {
                 let changed = was != self.publish.borrow().reach;
                 self.tell(Change { app: self.key(), changed, appeared: 0, rows: Vec::new() });
@@ -353,22 +352,22 @@ impl Watcher {
         }
         let was = self.publish.borrow().clone();
         let followed = self.follow().await;
-        let quiet = followed.as_ref().is_ok_and(Found::is_quiet) && asked == was.asked;
-        let mut beside = self.beside(&followed);
-        // While the first read goes on, what was polled a moment ago will do.
+        let quiet = followed.as_ref().is_ok_and(PollChanges::is_quiet) && asked == was.asked;
+        let mut facts = self.facts(&followed);
+        // During the first read, a recent poll suffices.
         let unfinished = followed.as_ref().is_ok_and(|found| found.unfinished);
         let polled = self.poll(quiet, unfinished).await;
         if let Ok(poll) = &polled {
-            self.queue(&mut beside).await;
-            beside.compared = self.compare(poll).await;
-            beside.retried = self.retries.note(poll, Utc::now());
+            self.queue(&mut facts).await;
+            facts.compared = self.compare(poll).await;
+            facts.retried = self.retries.note(poll, Utc::now());
             for (uri, left) in self.left_last().await {
-                let at = beside.retried.entry(uri).or_insert(left);
+                let at = facts.retried.entry(uri).or_insert(left);
                 *at = left.max(*at);
             }
-            self.note_work(poll, &mut beside).await;
+            self.note_work(poll, &mut facts).await;
         }
-        self.show(polled, beside, asked);
+        self.show(polled, facts, asked);
         let now = self.publish.borrow().clone();
         let found = followed.unwrap_or_default();
         let info = &self.source.app().info;
@@ -387,26 +386,26 @@ impl Watcher {
         self.source.app().info.key.clone()
     }
 
-    /// Nobody listening is no error.
+    /// Sends a change. That no one listens is not an error.
     fn tell(&self, change: Change) {
         let _ = self.changes.send(change);
     }
 
-    /// Brings the ledger to what the table says.
-    async fn follow(&mut self) -> Result<Found, FollowError> {
-        // Where nothing changed nothing is written, and nobody would learn that the store's file is gone.
+    /// Brings the ledger to the table's present state.
+    async fn follow(&mut self) -> Result<PollChanges, FollowError> {
+        // If nothing changed, nothing is written, and a missing store file would go unnoticed.
         self.store.in_place()?;
         if self.follower.is_none() {
             let info = &self.source.app().info;
             self.follower = Some(Follower::open(&self.store, &info.key, &info.limits).await?);
         }
         match &mut self.follower {
-            Some(follower) => follower.look(&self.source).await,
-            None => Ok(Found::default()),
+            Some(follower) => follower.catch_up(&self.source).await,
+            None => Ok(PollChanges::default()),
         }
     }
 
-    /// The whole poll, or of a quiet table the markers alone.
+    /// Polls everything, or only the markers if the table is quiet.
     async fn poll(&mut self, quiet: bool, unfinished: bool) -> Result<Poll, SourceError> {
         let lasts = match (quiet, unfinished) {
             (true, _) => WHOLE_EVERY,
@@ -426,17 +425,17 @@ impl Watcher {
         Ok(poll)
     }
 
-    /// What the ledger has to say beside the poll.
-    fn beside(&mut self, followed: &Result<Found, FollowError>) -> Beside {
-        let mut beside = Beside::default();
+    /// Returns what the ledger adds to the poll.
+    fn facts(&mut self, followed: &Result<PollChanges, FollowError>) -> LedgerFacts {
+        let mut facts = LedgerFacts::default();
         let name = &self.source.app().info.name;
         let trouble = match followed {
-            // A source that does not answer says so itself.
+            // A source that does not answer is reported separately.
             Err(FollowError::Source(error)) => {
                 Some(format!("Failed events could not be compared with the ledger: {}", error.reason))
             }
             Err(FollowError::Store(error)) => {
-                // Where the file lies is nothing for every reader.
+                // Readers must not learn the path of the file.
                 let why = error.outage().map_or_else(|| error.to_string(), |outage| outage.reason().to_owned());
                 Some(format!("The ledger cannot be written: {why}. Until this is fixed, the history has a gap."))
             }
@@ -452,11 +451,11 @@ impl Watcher {
             }
             self.troubled.clone_from(&trouble);
         }
-        beside.out_of_step = trouble;
-        beside
+        facts.out_of_step = trouble;
+        facts
     }
 
-    /// What the publishers say of the markers, by feed.
+    /// Returns what the publishers say of the markers, by feed.
     async fn compare(&mut self, poll: &Poll) -> Compared {
         let settings = &self.source.app().info.concerns;
         let Some(markers) = poll.markers.here().filter(|_| settings.compare_markers && poll.marker_gap.is_none())
@@ -466,7 +465,7 @@ impl Watcher {
         self.comparison.compare(markers, |uri| !settings.is_idle(Some(uri))).await
     }
 
-    /// When a failed event was last seen to leave, by feed: the ledger outlives a restart.
+    /// Returns when a failed event was last seen to be removed, by feed: the ledger outlives a restart.
     async fn left_last(&self) -> HashMap<String, DateTime<Utc>> {
         self.store.left_last(&self.key()).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "when failed events last left is not known");
@@ -474,56 +473,55 @@ impl Watcher {
         })
     }
 
-    /// The events that wait in the application's own queue. Where that is not known now, those that were last seen stay.
-    async fn queue(&mut self, beside: &mut Beside) {
+    /// Reads the events that wait in the application's own queue. If that fails, the last known ones remain.
+    async fn queue(&mut self, facts: &mut LedgerFacts) {
         let info = &self.source.app().info;
         match self.source.queue().await {
             Ok(None) => self.last_queue = None,
             Ok(Some(Availability::Here(queue))) => {
                 self.last_queue = Some(queue.seen_at(Utc::now(), self.last_queue.as_ref()));
             }
-            // Of an application that publishes nothing nobody expects a queue.
+            // An application that publishes nothing is not expected to have a queue.
             Ok(Some(Availability::NotHere(reason))) => {
-                beside.queue_not_known = Some(reason).filter(|_| !info.publishes.is_empty());
+                facts.queue_not_known = Some(reason).filter(|_| !info.publishes.is_empty());
             }
             Err(error) => {
                 tracing::debug!(application = %info.name, reason = %error.reason, "its queue is not known");
-                beside.queue_not_known = Some(error.reason);
+                facts.queue_not_known = Some(error.reason);
             }
         }
-        beside.queue = self.last_queue.clone();
+        facts.queue = self.last_queue.clone();
     }
 
-    /// Signs of consumers at work, kept in the ledger, and feeds that stand still.
-    async fn note_work(&mut self, poll: &Poll, beside: &mut Beside) {
+    /// Stores signs of consumers at work in the ledger, and finds stalled feeds.
+    async fn note_work(&mut self, poll: &Poll, facts: &mut LedgerFacts) {
         self.standstill.publish(&self.source).await;
         let Some(follower) = &mut self.follower else { return };
         let markers = poll.markers.here().map(Vec::as_slice).unwrap_or_default();
         match follower.note_markers(markers).await {
             Ok(work) => {
-                beside.stalled =
-                    self.standstill.stalled(&work, &beside.compared.unread, &self.source.app().info.limits);
-                beside.reads = work.clone();
-                beside.worked =
+                facts.stalled = self.standstill.stalled(&work, &facts.compared.unread, &self.source.app().info.limits);
+                facts.reads = work.clone();
+                facts.worked =
                     work.into_iter().filter_map(|(uri, work)| Some((uri, work.worked_at?))).collect::<HashMap<_, _>>();
             }
             Err(error) => tracing::debug!(%error, "signs of consumers at work could not be kept"),
         }
     }
 
-    fn show(&mut self, polled: Result<Poll, SourceError>, beside: Beside, asked: u64) {
+    fn show(&mut self, polled: Result<Poll, SourceError>, facts: LedgerFacts, asked: u64) {
         report(&self.source, &self.publish, &polled);
         let info = &self.source.app().info;
         let followed = self.follower.as_ref().map(Follower::since);
         let in_step = self.troubled.is_none();
-        self.publish.send_modify(|look| {
-            look.take(polled, info, &beside, followed, asked);
-            look.in_step = in_step;
+        self.publish.send_modify(|last| {
+            last.take(polled, info, &facts, followed, asked);
+            last.in_step = in_step;
         });
     }
 }
 
-/// Whether two looks at the markers saw the same feeds; only then is what else was told of them still true.
+/// Returns whether two polls saw the same feeds; only then do the other values of the last poll still apply.
 fn same_feeds(before: &Availability<Vec<crate::model::Marker>>, now: &Availability<Vec<crate::model::Marker>>) -> bool {
     let feeds = |markers: &Availability<Vec<crate::model::Marker>>| {
         let told = |marker: &crate::model::Marker| (marker.feed_uri.clone(), marker.fault().is_none());
@@ -532,8 +530,8 @@ fn same_feeds(before: &Availability<Vec<crate::model::Marker>>, now: &Availabili
     feeds(before) == feeds(now)
 }
 
-/// Says in the log when a source comes or goes, once.
-fn report(source: &Source, publish: &watch::Sender<Look>, polled: &Result<Poll, SourceError>) {
+/// Logs once when a source becomes reachable or unreachable.
+fn report(source: &Source, publish: &watch::Sender<LastPoll>, polled: &Result<Poll, SourceError>) {
     let name = &source.app().info.name;
     let before = publish.borrow().reach.clone();
     match (polled, before) {
@@ -544,8 +542,8 @@ fn report(source: &Source, publish: &watch::Sender<Look>, polled: &Result<Poll, 
     }
 }
 
-impl Look {
-    /// What it saw but for a queue that passes as it should: that is another one at every look and no news.
+impl LastPoll {
+    /// Returns what was seen, without a queue that moves as it should: that differs at every poll and is not news.
     fn as_told(&self, info: &ApplicationInfo) -> Option<Seen> {
         let seen = self.seen.as_deref()?;
         let stands =
@@ -557,7 +555,7 @@ impl Look {
         &mut self,
         polled: Result<Poll, SourceError>,
         info: &ApplicationInfo,
-        beside: &Beside,
+        facts: &LedgerFacts,
         followed: Option<(DateTime<Utc>, bool)>,
         asked: u64,
     ) {
@@ -572,7 +570,7 @@ impl Look {
                     markers: poll.markers.clone(),
                     failures: poll.failures.clone(),
                 }));
-                self.seen = Some(Arc::new(seen(poll, info, beside)));
+                self.seen = Some(Arc::new(seen(poll, info, facts)));
                 self.seen_at = Some(now);
             }
             Err(error) => {

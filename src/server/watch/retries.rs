@@ -1,6 +1,6 @@
-//! Retries that leave no row in the retry log: one that succeeds takes its event away, and one by a person changes its
-//! retries. Seen by what changed between two polls, so that a retry job is not called overdue while it works. What left before
-//! the console started the ledger knows ([`Store::left_last`](crate::server::store::Store::left_last)).
+//! Detects retries that leave no row in the retry log: one that succeeds removes its event, and one by a user changes
+//! its retries. Compares two polls, so that a retry job is not called overdue while it works. For events removed before
+//! the console started, the ledger is used ([`Store::left_last`](crate::server::store::Store::left_last)).
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ struct Counts {
 }
 
 impl Retries {
-    /// Returns when an event of a feed was last seen to be retried or reset, by feed, with this poll.
+    /// Returns when an event of a feed was last seen to be retried or reset, by feed, including this poll.
     pub fn note(&mut self, poll: &Poll, now: DateTime<Utc>) -> HashMap<String, DateTime<Utc>> {
         let mut counts = HashMap::<String, Counts>::new();
         for feed in poll.failures.here().into_iter().flatten() {
@@ -33,7 +33,7 @@ impl Retries {
         }
         for (uri, now_there) in &counts {
             let Some(before) = self.before.get(uri) else { continue };
-            // What fails for the first time adds to the total, and is no retry.
+            // A first failure adds to the total and is not a retry.
             let retried = now_there.total < before.total
                 || now_there.exhausted != before.exhausted
                 || now_there.newest_retry != before.newest_retry;

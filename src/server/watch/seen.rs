@@ -1,4 +1,4 @@
-//! What a look means: feeds from markers and from failures put together, with their states.
+//! Combines markers and failures of a poll into feeds with their states.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,30 +16,30 @@ use crate::{
 
 use super::compare::Compared;
 
-/// What the ledger and the publishers add to a look, by feed address.
+/// What the ledger and the publishers add to a poll, by feed address.
 #[derive(Debug, Default)]
-pub(super) struct Beside {
+pub(super) struct LedgerFacts {
     /// When the consumer was last seen at work.
     pub worked: HashMap<String, DateTime<Utc>>,
     /// How the markers move.
     pub reads: HashMap<String, Work>,
-    /// Feeds whose marker stands still while their publisher goes on.
+    /// Feeds whose marker does not move while their publisher continues.
     pub stalled: Vec<String>,
-    /// When an event of a feed was last seen to be retried or reset, beyond what the retry log says.
+    /// When an event of a feed was last seen to be retried or reset, in addition to the retry log.
     pub retried: HashMap<String, DateTime<Utc>>,
     /// What the publishers say of the markers.
     pub compared: Compared,
     /// The events that wait in the source's own queue.
     pub queue: Option<Queue>,
-    /// Why they are not known now.
+    /// Why they are currently unknown.
     pub queue_not_known: Option<String>,
     /// What keeps the ledger from following the source, as a sentence.
     pub out_of_step: Option<String>,
 }
 
-/// What a poll of this application means.
-pub(super) fn seen(poll: Poll, info: &ApplicationInfo, beside: &Beside) -> Seen {
-    let feeds = feeds(&poll, info, beside);
+/// Converts a poll of this application to what pages show.
+pub(super) fn seen(poll: Poll, info: &ApplicationInfo, facts: &LedgerFacts) -> Seen {
+    let feeds = feeds(&poll, info, facts);
     let all = poll.failures.here().and(feeds.here()).map(|feeds| {
         let sum = |of: fn(&FeedCounts) -> u64| feeds.iter().map(|feed| of(&feed.counts)).sum();
         FeedCounts {
@@ -62,16 +62,16 @@ pub(super) fn seen(poll: Poll, info: &ApplicationInfo, beside: &Beside) -> Seen 
         feeds,
         days: poll.days,
         newest: poll.newest,
-        queue: beside.queue.clone(),
-        queue_not_known: beside.queue_not_known.clone(),
+        queue: facts.queue.clone(),
+        queue_not_known: facts.queue_not_known.clone(),
         retry_refused: poll.retry_refused,
         missing: poll.missing,
         hazards: poll.hazards,
-        out_of_step: beside.out_of_step.clone(),
+        out_of_step: facts.out_of_step.clone(),
     }
 }
 
-fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<Vec<Feed>> {
+fn feeds(poll: &Poll, info: &ApplicationInfo, facts: &LedgerFacts) -> Availability<Vec<Feed>> {
     let (markers, failures) = match (&poll.markers, &poll.failures) {
         (Availability::NotHere(reason), Availability::NotHere(_)) => return Availability::NotHere(reason.clone()),
         (markers, failures) => (markers.here(), failures.here()),
@@ -104,27 +104,27 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, beside: &Beside) -> Availability<V
     let feeds = by_uri.into_iter().map(|(uri, parts)| {
         let Parts { markers, counts, oldest, newest, oldest_waiting } = parts;
         let retried = poll.last_retries.iter().filter(|(of, _)| address(of) == uri).map(|(_, at)| at);
-        let worked = uri.as_ref().and_then(|uri| beside.worked.get(uri)).map(|at| Stamp::of(*at));
+        let worked = uri.as_ref().and_then(|uri| facts.worked.get(uri)).map(|at| Stamp::of(*at));
         let at_work = retried.chain(&newest).chain(&worked).filter(|stamp| stamp.at.is_some());
         let last_seen_at_work = at_work.max_by_key(|stamp| stamp.at);
         let in_log = poll.last_retries.iter().filter(|(of, _)| address(of) == uri).filter_map(|(_, at)| at.at);
-        let beyond = uri.as_ref().and_then(|uri| beside.retried.get(uri)).copied();
+        let beyond = uri.as_ref().and_then(|uri| facts.retried.get(uri)).copied();
         let waits = oldest_waiting.and_then(|stamp| stamp.at);
         let retried = in_log.chain(beyond).max();
         let unretried_since = overdue_since(info, uri.as_deref(), counts.waiting, waits, retried, now);
         let limits = info.limits_of(uri.as_deref());
         let idle = info.concerns.is_idle(uri.as_deref());
-        let stands_still = !idle && uri.as_ref().is_some_and(|uri| beside.stalled.contains(uri));
-        let unpublished = uri.as_ref().and_then(|uri| beside.compared.unpublished.get(uri)).cloned();
+        let stands_still = !idle && uri.as_ref().is_some_and(|uri| facts.stalled.contains(uri));
+        let unpublished = uri.as_ref().and_then(|uri| facts.compared.unpublished.get(uri)).cloned();
         let can_be_read = unpublished.is_none() && markers.iter().any(|marker| marker.fault().is_none());
         let state = match FeedState::of(&counts, can_be_read, &limits) {
-            // A stopped feed stands still, too, and its cause is known.
+            // A stopped feed does not move either, but its cause is known.
             FeedState::Running | FeedState::Failing if stands_still => FeedState::Stalled,
             FeedState::Unknown if stands_still && unpublished.is_some() => FeedState::Stalled,
             FeedState::Running if signs.failures_not_known.is_some() => FeedState::Unknown,
             state => state,
         };
-        let reads = uri.as_ref().and_then(|uri| beside.reads.get(uri));
+        let reads = uri.as_ref().and_then(|uri| facts.reads.get(uri));
         let (read_at, read_every_secs) = (reads.and_then(|work| work.moved_at), reads.and_then(Work::usual_pause));
         Feed {
             signs: Signs { unpublished, unretried_since, read_at, read_every_secs, ..signs.clone() },
@@ -151,7 +151,7 @@ struct Parts {
     oldest_waiting: Option<Stamp>,
 }
 
-/// Why something is not known.
+/// Returns why something is not known.
 fn why_not<T>(part: &Availability<T>) -> Option<String> {
     match part {
         Availability::Here(_) => None,
@@ -159,7 +159,7 @@ fn why_not<T>(part: &Availability<T>) -> Option<String> {
     }
 }
 
-/// A feed's address; the empty text is none, as in the lists.
+/// Returns a feed's address; an empty text counts as none, as in the lists.
 fn address(uri: &Option<String>) -> Option<String> {
     uri.clone().filter(|uri| !uri.is_empty())
 }

@@ -1,8 +1,8 @@
-//! Feeds that stand still: the marker does not move while the publisher goes on. The consumer's own error is then in its log
-//! alone; this is the one sign of it in the databases, and only where the console watches the publisher, too.
+//! Finds stalled feeds: the marker does not move while the publisher continues. The consumer's own error is then only
+//! in its log; this is its only sign in the databases, and only where the console watches the publisher, too.
 //!
-//! The newest event of a feed tells it from the first look on for what is published then. Of what was published before, the
-//! comparison of markers tells whether anything comes after them.
+//! For events published since the first poll, the newest event of a feed reveals a stall. For earlier events, the
+//! comparison of markers tells whether any come after them.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// A consumer that reads nothing for so long, and for so many of its intervals, stands still.
+/// A consumer is stalled after reading nothing for this long and for this number of its intervals.
 const PATIENCE: TimeDelta = TimeDelta::minutes(5);
 const INTERVALS: i32 = 10;
 
@@ -42,7 +42,7 @@ impl Standstill {
         Self { publications, applications, unread: HashMap::new() }
     }
 
-    /// Tells the other watchers what this application published last.
+    /// Publishes this application's newest events to the other watchers.
     pub async fn publish(&self, source: &Source) {
         let info = &source.app().info;
         if info.publishes.is_empty() {
@@ -60,7 +60,7 @@ impl Standstill {
         }
     }
 
-    /// The feeds, of those whose markers are known, that stand still now. `unread`: those with events after their markers.
+    /// Returns the stalled feeds among those whose markers are known. `unread`: feeds with events after their markers.
     pub fn stalled(
         &mut self,
         work: &HashMap<String, Work>,
@@ -75,7 +75,7 @@ impl Standstill {
         for (uri, work) in work {
             let Some(moved) = work.moved_at else { continue };
             let newer = self.newest(uri).filter(|newest| *newest > moved);
-            // Of what is behind the marker, the time is that of the first event; otherwise that of its first sight.
+            // Events after the marker are dated by the first of them, or else by when they were first seen.
             let older = unread.get(uri);
             let Some(seen) = newer.or(older.map(|_| now)) else {
                 self.unread.remove(uri);
@@ -91,7 +91,7 @@ impl Standstill {
         stalled
     }
 
-    /// The newest event that was published for a feed.
+    /// Returns the time of the newest event published for a feed.
     fn newest(&self, uri: &str) -> Option<DateTime<Utc>> {
         let publisher = self.applications.iter().find(|info| info.is_publisher_of(uri))?;
         let all = self.publications.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +155,7 @@ mod tests {
             let since = minutes.map(|minutes| Utc::now() - TimeDelta::minutes(minutes));
             HashMap::from([(FEED.to_owned(), Unread { since })])
         };
-        // The newest event is older than the first look at the marker.
+        // The newest event is older than the first poll of the marker.
         let told = |moved_before, unread_since| {
             standstill(180).stalled(&moved(moved_before), &unread(unread_since), &limits()).len()
         };

@@ -1,5 +1,5 @@
-//! Which applications an account or a token is for: all, or some of them. As two buttons of which one is chosen, because
-//! a box "all" beside boxes of single applications has two meanings at once.
+//! The applications of an account or a token: all, or some of them. Two radio buttons, because a box "all" next to
+//! boxes of single applications would be ambiguous.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use crate::{model::ApplicationInfo, ui::visitor::FormProblem};
 #[component]
 pub fn ApplicationChoice(
     #[prop(into)] legend: String,
-    /// Tells the fields of one form from those of the others of the page.
+    /// Distinguishes the fields of this form from those of other forms on the page.
     #[prop(into)]
     id: String,
-    /// Keys; `None`: all.
+    /// Keys; `None` if all.
     chosen: Option<BTreeSet<String>>,
     applications: Vec<ApplicationInfo>,
-    /// The form as it was sent and not taken.
+    /// The form as sent and refused.
     sent: Option<FormProblem>,
 ) -> impl IntoView {
     let (all, chosen) = match &sent {

@@ -1,4 +1,4 @@
-//! Every application in one line: the overview's table.
+//! All applications, one line each: the overview's table.
 
 use leptos::prelude::*;
 
@@ -8,10 +8,10 @@ use crate::{
     ui::{sentences, words},
 };
 
-/// The table. A database that does not answer keeps the numbers of its last good look, with their age.
+/// The table. A database that does not answer keeps the numbers of its last successful poll, with their age.
 #[component]
 pub fn ApplicationsTable(views: Vec<ApplicationView>) -> impl IntoView {
-    // One scale for all: bars of one height are as many failures.
+    // One scale for all: bars of equal height are equal numbers of failures.
     let days = views.iter().filter_map(|view| view.seen.as_deref()).flat_map(|seen| &seen.days);
     let most = days.map(|day| day.failures).max().unwrap_or_default();
     view! {
@@ -62,7 +62,7 @@ fn row(view: ApplicationView, most: u64) -> impl IntoView {
 
 fn numbers(seen: &Seen, most: u64, zone: &str) -> impl IntoView + use<> {
     let in_days: u64 = seen.days.iter().map(|day| day.failures).sum();
-    // The database is asked by its own days: the check is made for everybody at once.
+    // Failures are counted by the database's own days: one poll serves all users.
     let of_zone = format!("Days in {zone}");
     view! {
         <td class="num" data-label="Waiting for retry">
@@ -94,7 +94,7 @@ fn numbers(seen: &Seen, most: u64, zone: &str) -> impl IntoView + use<> {
     }
 }
 
-/// A number of failed events, or that nobody knows it.
+/// A number of failed events, or "not known".
 pub fn known(number: Option<u64>) -> AnyView {
     match number {
         Some(number) => view! { <Number value=number /> }.into_any(),
@@ -109,7 +109,7 @@ fn server(view: &ApplicationView) -> String {
     }
 }
 
-/// The states of an application's feeds, or why they are not seen.
+/// The states of an application's feeds, or why they cannot be seen.
 pub fn feed_states(view: &ApplicationView) -> AnyView {
     let reach = view.reach.clone();
     match (&view.reach, view.seen.as_ref().map(|seen| &seen.feeds)) {
@@ -131,7 +131,7 @@ pub fn feed_states(view: &ApplicationView) -> AnyView {
     }
 }
 
-/// How old the numbers are.
+/// The age of the numbers.
 #[component]
 pub fn LookedAt(view: ApplicationView) -> impl IntoView {
     match (&view.reach, view.seen_at, view.looked_at) {

@@ -1,11 +1,11 @@
-//! State badges: an icon, a word, and colour as the third sign.
+//! State badges: an icon, a word, and a colour as the third sign.
 
 use leptos::prelude::*;
 
 use super::Icon;
 use crate::model::{EventState, Reach, ShownState, ledger::LifeState};
 
-/// A badge. `word` is the CSS class that gives the colour; `icon` stands in the sprite; `text` is what people read.
+/// A badge. `word` is the CSS class for the colour; `icon` is the name in the sprite; `text` is the visible word.
 #[component]
 pub fn Badge(word: &'static str, icon: &'static str, #[prop(into)] text: String) -> impl IntoView {
     view! {
@@ -27,7 +27,7 @@ pub fn EventBadge(state: EventState) -> impl IntoView {
 #[component]
 pub fn FeedBadge(
     state: ShownState,
-    /// Instead of the state's own word: "2 stopped".
+    /// Replaces the state's own word: "2 stopped".
     #[prop(optional, into)]
     text: Option<String>,
 ) -> impl IntoView {

@@ -1,4 +1,4 @@
-//! Why a feed fails, in a few lines: its greatest causes with their numbers, each a link to its failed events.
+//! Why a feed fails, in a few lines: its most frequent causes with their numbers, each a link to its failed events.
 
 use leptos::prelude::*;
 
@@ -12,11 +12,11 @@ use crate::{
     ui::words,
 };
 
-/// Characters of a cause that fit into a line.
+/// Maximum characters of a cause in a line.
 const SHOWN: usize = 90;
 
-/// The list; nothing where no cause is known. `total`: the failed events of the feed, for those of other causes. `about`: what
-/// the feed is called, because a link is heard without its line, and one cause can be of several feeds.
+/// The list; empty if no cause is known. `total`: all failed events of the feed, to count those of other causes.
+/// `about`: the feed's name, because screen readers read a link without its line, and several feeds can share a cause.
 #[component]
 pub fn TopCauses(app: String, uri: Option<String>, causes: Vec<Cause>, total: u64, about: String) -> impl IntoView {
     if causes.is_empty() {

@@ -7,19 +7,19 @@ use crate::{
     ui::words,
 };
 
-/// A bar and the gap after it, and the height of the tallest bar, in the units of the drawing.
+/// Width of a bar with its gap, width of a bar, and height of the tallest bar, in the units of the drawing.
 const STEP: u64 = 10;
 const BAR: u64 = 8;
 const HEIGHT: u64 = 30;
 
-/// Failures per day, today last, as bars, each with its number on hover. The same in words for those who do not see it.
+/// Failures per day, today last, as bars, each with its number on hover. The same in words for screen readers.
 #[component]
 pub fn DayChart(
     days: Vec<DayCount>,
-    /// Wide, with its first and last day named, and the number of the highest.
+    /// Wide, labelled with the first and last day and the highest number.
     #[prop(optional)]
     wide: bool,
-    /// The number of the tallest bar where several charts have one scale; otherwise the highest day gives it.
+    /// The number of the tallest bar if several charts share a scale; otherwise the highest day sets it.
     #[prop(optional)]
     scale: Option<u64>,
 ) -> impl IntoView {
@@ -70,13 +70,13 @@ pub fn DayChart(
     }
 }
 
-/// What failed, upwards, and what left the table, downwards: resolved, and the rest of it, with one scale for both and the
+/// Failures upwards, and events that left the table downwards: resolved and the others, with one scale for both and the
 /// number of the highest day. The same as a table below.
 #[component]
 pub fn OutcomeChart(days: Vec<HistoryDay>) -> impl IntoView {
     let words = outcome_words(&days);
     let most = days.iter().flat_map(|day| [day.failed, left(day)]).max().unwrap_or(0);
-    // Nothing has no scale.
+    // Without events there is no scale.
     let scale = (most > 0).then(|| {
         let most = words::number(most);
         view! {
@@ -167,7 +167,7 @@ pub fn OutcomeChart(days: Vec<HistoryDay>) -> impl IntoView {
     }
 }
 
-/// What left the table on a day.
+/// Returns the number of events that left the table on a day.
 fn left(day: &HistoryDay) -> u64 {
     day.resolved.saturating_add(day.gone).saturating_add(day.discarded)
 }
@@ -205,13 +205,13 @@ fn outcome_words(days: &[HistoryDay]) -> String {
     )
 }
 
-/// What a bar is; the last one has another colour, because its day is not over.
+/// The description of a bar; the last one has another colour, because its day is not over.
 fn bar_words(day: &DayCount, last: bool) -> String {
     let today = if last { ", today so far" } else { "" };
     format!("{}{today}: {}", day.day.format("%-d %b"), words::number(day.failures))
 }
 
-/// A day with a failure is always seen: at least a twentieth of the height.
+/// A day with a failure is always visible: at least a fifteenth of the height.
 fn bar_height(failures: u64, most: u64) -> u64 {
     let scaled = u128::from(failures) * u128::from(HEIGHT) / u128::from(most.max(1));
     u64::try_from(scaled).unwrap_or(HEIGHT).clamp(2, HEIGHT)

@@ -1,4 +1,4 @@
-//! What needs attention: first what is wrong with a whole application, then a line for each feed that has something.
+//! What needs attention: first problems of whole applications, then one line per feed with a problem.
 
 use leptos::prelude::*;
 
@@ -16,8 +16,8 @@ use crate::{
     ui::words,
 };
 
-/// What is wrong with whole applications, the worst first: a database that does not answer, then what can break a consumer.
-/// All of it: there is no more than a few lines of each application.
+/// Problems of whole applications, the worst first: a database that does not answer, then what can break a consumer.
+/// All are shown: there are only a few lines per application.
 #[component]
 pub fn Alerts(views: Vec<ApplicationView>) -> impl IntoView {
     let base = use_base();
@@ -29,7 +29,7 @@ pub fn Alerts(views: Vec<ApplicationView>) -> impl IntoView {
     if all.is_empty() {
         return ().into_any();
     }
-    // The order of the applications is kept: nothing changes places while somebody aims at it.
+    // The order of the applications is kept, so that nothing changes places under the pointer.
     all.sort_by_key(|(_, concern)| urgency(concern.kind));
     let items = all.into_iter().map(|(view, concern)| {
         let (word, badge) = badge(concern.kind);
@@ -61,7 +61,7 @@ pub fn Alerts(views: Vec<ApplicationView>) -> impl IntoView {
     .into_any()
 }
 
-/// What comes first of what is wrong with whole applications.
+/// The rank of a concern about a whole application, the most urgent first.
 fn urgency(kind: ConcernKind) -> usize {
     const ORDER: [ConcernKind; 10] = [
         ConcernKind::Unreachable,
@@ -78,16 +78,15 @@ fn urgency(kind: ConcernKind) -> usize {
     ORDER.iter().position(|other| *other == kind).unwrap_or(ORDER.len())
 }
 
-/// A feed that has something: what a line of the overview is about.
+/// A feed with a problem: one line of the overview.
 struct Line<'a> {
     view: &'a ApplicationView,
     feed: &'a Feed,
-    /// What is said of it, the most pressing first.
+    /// Its concerns, the most urgent first.
     concerns: Vec<&'a Concern>,
 }
 
-/// Feeds with something to say, the worst first; those of one state stay in the order of the configuration, whatever their
-/// numbers do.
+/// Returns the feeds with problems, the worst first; within a state in configured order, whatever their numbers are.
 fn lines(views: &[ApplicationView]) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
     for view in views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. })) {
@@ -107,14 +106,14 @@ fn lines(views: &[ApplicationView]) -> Vec<Line<'_>> {
     lines
 }
 
-/// How many feeds of those that are seen have nothing to say.
+/// Returns the number of visible feeds without problems.
 pub fn quiet_feeds(views: &[ApplicationView]) -> u64 {
     let reachable = views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. }));
     let feeds = reachable.filter_map(|view| Some(view.seen.as_ref()?.feeds.here()?.len())).sum::<usize>();
     (feeds - lines(views).len()) as u64
 }
 
-/// A line for each feed that has something: state, since when, how many, why, and one thing to do.
+/// One line per feed with a problem: state, since when, how many, why, and one action.
 #[component]
 pub fn FeedLines(views: Vec<ApplicationView>, causes: Vec<FeedCauses>, retries: Vec<FeedRetry>) -> impl IntoView {
     let lines = lines(&views);
@@ -175,9 +174,9 @@ fn row(line: &Line<'_>, causes: &[FeedCauses], retries: &[FeedRetry], applicatio
     };
     let href = if feed.counts.total > 0 { base.failed_events(&list) } else { base.application(&info.key) };
     let state = ShownState::of(feed, info);
-    // Of failures the numbers beside it say it all; of anything else a sentence is needed.
+    // For failures the numbers are enough; everything else needs a sentence.
     let said = concerns.iter().filter(|concern| concern.kind != ConcernKind::Exhausted).map(|concern| {
-        // What the badge and the button say is not said again.
+        // Badge and button already say these titles and actions.
         let known =
             matches!(concern.kind, ConcernKind::FeedStopped | ConcernKind::RetryOverdue | ConcernKind::NearLimit);
         let (title, todo) = match known {
@@ -186,7 +185,7 @@ fn row(line: &Line<'_>, causes: &[FeedCauses], retries: &[FeedRetry], applicatio
         };
         view! { <span class="small">{title} {concern.cause.clone()} " " {todo}</span> }
     });
-    // Nothing new fails on a feed that has stopped.
+    // Nothing new fails on a stopped feed.
     let since = match feed.state {
         FeedState::Stopped => feed.newest_failure.clone(),
         _ => feed.oldest_failure.clone(),
@@ -223,13 +222,13 @@ fn row(line: &Line<'_>, causes: &[FeedCauses], retries: &[FeedRetry], applicatio
     .into_any()
 }
 
-/// Whether the overview has nothing to say but that all is well.
+/// Returns whether the overview can only report that all is well.
 pub fn is_well(views: &[ApplicationView]) -> bool {
     let answering = |view: &ApplicationView| matches!(view.reach, Reach::Reachable { .. }) && view.seen.is_some();
     !views.is_empty() && views.iter().all(|view| answering(view) && view.concerns.is_empty()) && lines(views).is_empty()
 }
 
-/// The class that colours a concern, and its badge.
+/// Returns the colour class of a concern, and its badge.
 fn badge(kind: ConcernKind) -> (&'static str, AnyView) {
     let of_state = |state: ShownState| (state.class(), view! { <FeedBadge state=state /> }.into_any());
     let of = |word, icon, text: &'static str| (word, view! { <Badge word=word icon=icon text=text /> }.into_any());
@@ -253,7 +252,7 @@ fn badge(kind: ConcernKind) -> (&'static str, AnyView) {
     }
 }
 
-/// When numbers that are still shown were read.
+/// When the numbers that are still shown were read.
 fn last_check(view: &ApplicationView) -> AnyView {
     match view.seen_at {
         Some(at) => view! { <span class="muted">"Last successful check " <At at=at /> "."</span> }.into_any(),

@@ -1,11 +1,11 @@
-//! What somebody needs to set up an app that calculates codes: a QR code, and the secret as text.
+//! What a user needs to set up an app that calculates codes: a QR code, and the secret as text.
 
 use leptos::prelude::*;
 
 use super::Field;
 use crate::model::access::Enrolment;
 
-/// Dark on white in every theme, because cameras read it so.
+/// Dark on white in every theme, because cameras need that.
 #[component]
 pub fn EnrolmentShown(enrolment: Enrolment) -> impl IntoView {
     let Enrolment { secret, address, width, path } = enrolment;
@@ -31,13 +31,13 @@ pub fn EnrolmentShown(enrolment: Enrolment) -> impl IntoView {
     .into_any()
 }
 
-/// The field for a code, and below it why the last one was not taken.
+/// The field for a code, with the problem of the last code below it.
 #[component]
 pub fn CodeField(
     label: &'static str,
-    /// The server function that its form is sent to.
+    /// The server function to which its form is sent.
     function: &'static str,
-    /// The page begins here.
+    /// The page sets the focus here.
     #[prop(optional)]
     first: bool,
 ) -> impl IntoView {

@@ -1,4 +1,4 @@
-//! When something failed first, called what it is: some databases keep the time of a row's last change instead.
+//! When something first failed, correctly named: some databases keep the time of a row's last change instead.
 
 use leptos::prelude::*;
 
@@ -8,11 +8,11 @@ use crate::model::FailedSince;
 /// Why a time is not called the first failure.
 pub const MOVES: &str = "The database updates failed_at with every change of the row (ON UPDATE CURRENT_TIMESTAMP).";
 
-/// The time, and what it is where it is not the first failure.
+/// The time, and its meaning if it is not the first failure.
 #[component]
 pub fn Since(
     since: FailedSince,
-    /// On one line: the word is for screen readers, the head of the column says it to the eye.
+    /// On one line: the word is for screen readers only, because the column's heading shows it.
     #[prop(optional)]
     compact: bool,
 ) -> impl IntoView {
@@ -32,7 +32,7 @@ pub fn Since(
     }
 }
 
-/// The head of a column of such times.
+/// The heading of a column of such times.
 pub fn since_heading<'a>(times: impl IntoIterator<Item = &'a FailedSince>) -> &'static str {
     let mut words: Vec<&str> = times.into_iter().map(FailedSince::word).collect();
     words.sort_unstable();

@@ -1,4 +1,4 @@
-//! What a person can do about a feed: see its causes, retry its events whose retries are used up, or open them.
+//! The actions for a feed: show its causes, retry its events with used-up retries, or open them.
 
 use leptos::prelude::*;
 
@@ -19,15 +19,15 @@ fn list_of(info: &ApplicationInfo, feed: &Feed) -> Filter {
     Filter { apps: vec![info.key.clone()], feed: Some(feed.uri.clone().unwrap_or_default()), ..Filter::default() }
 }
 
-/// Events of a feed that a retry helps, as far as the console knows. A retry job looks by feed address, and not every
-/// consumer has one: a reset that nobody sees is not offered.
+/// Returns the number of a feed's events that a retry helps, as far as the console knows. A retry job selects by feed
+/// address, and not every consumer has a retry job: a reset without effect is not offered.
 fn helped(info: &ApplicationInfo, feed: &Feed) -> u64 {
     let helped = feed.counts.exhausted.saturating_sub(feed.counts.beyond_help);
     if info.limits.max_retry.is_some() { helped } else { 0 }
 }
 
-/// Whether a retry is offered: there is something that it helps, the application lets the console, and whoever looks may.
-/// What can all be of a retry in progress is left to that.
+/// Returns whether a retry is offered: it helps some event, the application permits it, and the user may retry. No
+/// retry is offered if retries in progress can cover all these events.
 fn is_offered(info: &ApplicationInfo, feed: &Feed, refused: Option<&str>, retries: &[FeedRetry]) -> bool {
     let in_progress: u64 = retries.iter().map(|retry| retry.rows).sum();
     helped(info, feed) > in_progress && refused.is_none() && visitor::refused(RequestKind::Retry.right()).is_none()
@@ -53,16 +53,16 @@ fn retry(info: &ApplicationInfo, feed: &Feed, about: &str, primary: bool) -> imp
     view! { <PlanButton kind=RequestKind::Retry of=PlanOf::List(exhausted.to_query()) text about=Some(format!(" {about}")) primary /> }
 }
 
-/// The one thing to do first about a feed. On one that has stopped that is to find out why: a retry helps only when the
-/// cause is fixed.
+/// The first action for a feed. For a stopped feed that is to find the cause: a retry helps only after the cause is
+/// fixed.
 #[component]
 pub fn FeedAction(
     info: ApplicationInfo,
     feed: Feed,
     refused: Option<String>,
-    /// Those of this feed that are in progress.
+    /// The retries of this feed that are in progress.
     retries: Vec<FeedRetry>,
-    /// What its line is called: a button is heard without the line.
+    /// Name of the feed's line, for screen reader users, who hear a button without its line.
     about: String,
 ) -> impl IntoView {
     let base = use_base();
@@ -97,16 +97,16 @@ pub fn FeedAction(
     }
 }
 
-/// Everything that can be done: the causes, the retry of all whose retries are used up (its plan is shown first), the list,
-/// and the history. `refused` says why nothing can be retried; then no retry is offered.
+/// All actions: the causes, the retry of all events with used-up retries (its plan is shown first), the list, and the
+/// history. `refused` says why nothing can be retried; then no retry is offered.
 #[component]
 pub fn FeedLinks(
     info: ApplicationInfo,
     feed: Feed,
     refused: Option<String>,
-    /// Those of this feed that are in progress.
+    /// The retries of this feed that are in progress.
     retries: Vec<FeedRetry>,
-    /// The feed's name: a button is heard without the part of the page that it stands in.
+    /// The feed's name, for screen reader users, who hear a button without its section.
     about: String,
 ) -> impl IntoView {
     let base = use_base();

@@ -1,4 +1,4 @@
-//! The filter of a list: its form, and the chips that say what is filtered and take it away.
+//! The filter of a list: its form, and the chips that name each part of the filter and remove it.
 
 use std::collections::BTreeSet;
 
@@ -20,15 +20,15 @@ use crate::{
     ui::words,
 };
 
-/// A plain form that asks for the list anew: everything it says is in the URL. One line with what is asked most, the rest
-/// behind "More", which opens over the list and moves nothing.
+/// A plain form that requests the list again: all its values are in the URL. The first line has the most used fields,
+/// the rest is behind "More", which opens over the list and moves nothing.
 #[component]
 pub fn FilterForm(
     filter: Filter,
     applications: Vec<ApplicationInfo>,
     /// The feeds of all applications.
     feeds: Vec<NamedFeed>,
-    /// Applications whose database keeps no first failure.
+    /// Applications whose database does not keep the first failure.
     moving: Vec<Moving>,
 ) -> impl IntoView {
     let base = use_base();
@@ -44,7 +44,7 @@ pub fn FilterForm(
     let from = filter.from.filter(|_| typed);
     view! {
         <form class="filters sheet" method="get" action=base.failed_events(&ListQuery::default()) aria-label="Filter">
-            // Chosen on the group's page; the chip takes it away.
+            // Chosen on the group's page; its chip removes it.
             {filter.group.map(|group| view! { <input type="hidden" name="group" value=group.to_string() /> })}
             {(!several).then(|| view! { <ApplicationChoice filter=filter.clone() applications=applications.clone() /> })}
             <label>
@@ -182,7 +182,7 @@ fn ApplicationChoice(filter: Filter, applications: Vec<ApplicationInfo>) -> impl
     .into_any()
 }
 
-/// Where the URL names several applications, each has a box.
+/// One box per application, if the URL names several.
 #[component]
 fn Applications(filter: Filter, applications: Vec<ApplicationInfo>) -> impl IntoView {
     view! {
@@ -205,7 +205,7 @@ fn Applications(filter: Filter, applications: Vec<ApplicationInfo>) -> impl Into
     .into_any()
 }
 
-/// A field for a time. It means UTC; an island lets people write their own time.
+/// A field for a time in UTC; an island lets users enter their local time.
 #[component]
 pub fn TimeField(name: &'static str, text: &'static str, value: Option<DateTime<Utc>>) -> impl IntoView {
     let value = value.map(field_value).unwrap_or_default();
@@ -220,18 +220,18 @@ pub fn TimeField(name: &'static str, text: &'static str, value: Option<DateTime<
     .into_any()
 }
 
-/// The filter in words, each part with a link that takes it away.
+/// The filter in words, each part with a link that removes it.
 #[component]
 pub fn Chips(
     filter: Filter,
     applications: Vec<ApplicationInfo>,
     /// The feeds of all applications.
     feeds: Vec<NamedFeed>,
-    /// The title of the group that is filtered for.
+    /// The title of the group in the filter.
     group: Option<String>,
-    /// Applications whose database keeps no first failure.
+    /// Applications whose database does not keep the first failure.
     moving: Vec<Moving>,
-    /// The list is shown by cause, and stays so.
+    /// The list is shown by cause; the links keep that.
     #[prop(optional)]
     causes: bool,
 ) -> impl IntoView {
@@ -282,11 +282,11 @@ pub fn Chips(
 struct Part {
     name: &'static str,
     value: Value,
-    /// The filter without it.
+    /// The filter without this part.
     without: Filter,
 }
 
-/// What a part of a filter asks for.
+/// The value of a filter's part.
 #[derive(Debug, PartialEq)]
 enum Value {
     Words(String),
@@ -299,7 +299,7 @@ impl From<String> for Value {
     }
 }
 
-/// What the beginning of the time range is called, by the times that the applications filtered for have.
+/// Names the beginning of the time range by the kind of times of the filtered applications.
 fn from_words(filter: &Filter, applications: &[ApplicationInfo], moving: &[Moving]) -> &'static str {
     let wanted = applications.iter().filter(|app| filter.wants_app(&app.key));
     let (mut first, mut seen, mut changed) = (false, false, false);
@@ -321,7 +321,7 @@ fn from_words(filter: &Filter, applications: &[ApplicationInfo], moving: &[Movin
     }
 }
 
-/// Which applications have other times, which these are, and why.
+/// Says which applications have other times, which times these are, and why.
 fn moving_words(filter: &Filter, applications: &[ApplicationInfo], moving: &[Moving]) -> Option<String> {
     let names = |as_shown: bool| {
         let of = |app: &&ApplicationInfo| moving.iter().any(|it| it.app == app.key && it.as_shown == as_shown);
@@ -397,13 +397,13 @@ fn parts(
     parts
 }
 
-/// What a feed is called that is filtered for.
+/// Returns the name of a feed in the filter.
 fn feed_name(filter: &Filter, feeds: &[NamedFeed], uri: &str) -> String {
     let named = feeds.iter().find(|feed| filter.wants_app(&feed.app) && feed.uri.as_deref() == Some(uri));
     named.map_or_else(|| visible(uri), |feed| feed.name.clone())
 }
 
-/// An order that holds across applications: ids can be compared within one only.
+/// Returns an order that is valid across applications: ids are comparable only within one.
 fn timely(order: Order) -> Order {
     match order {
         Order::IdDown => Order::Newest,
@@ -412,8 +412,8 @@ fn timely(order: Order) -> Order {
     }
 }
 
-/// The feeds to choose from, by address and name: those with failed events of the applications filtered for, each once,
-/// with the one that is chosen. Where two have one name, the address tells them apart.
+/// Returns the feeds to choose from, by address and name: those of the filtered applications that have failed events,
+/// each once, and the chosen one. Feeds with equal names are distinguished by address.
 fn offered_feeds(filter: &Filter, feeds: &[NamedFeed]) -> Vec<(String, String)> {
     let failing = feeds.iter().filter(|feed| feed.failing && filter.wants_app(&feed.app));
     let known = failing.filter_map(|feed| feed.uri.as_deref());
@@ -432,7 +432,7 @@ fn categories<'a>(feeds: impl Iterator<Item = &'a str>) -> Vec<String> {
     categories
 }
 
-/// As `<input type=datetime-local>` wants it; seconds only where there are any.
+/// Formats a time for `<input type=datetime-local>`, with seconds only if they are not 0.
 fn field_value(at: DateTime<Utc>) -> String {
     let form = if at.second() == 0 && at.nanosecond() == 0 { "%Y-%m-%dT%H:%M" } else { "%Y-%m-%dT%H:%M:%S" };
     at.format(form).to_string()

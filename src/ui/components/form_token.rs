@@ -1,4 +1,4 @@
-//! What every form carries.
+//! Fields and messages that forms share: the form token, the page to return to, and problems of refused forms.
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
@@ -10,19 +10,19 @@ use crate::{
     ui::visitor::{FormProblem, use_visitor},
 };
 
-/// The hidden field that proves that a form is one of ours. Every form that is posted begins with it.
+/// The hidden field that shows that a form is from this console. Every posted form begins with it.
 #[component]
 pub fn FormToken() -> impl IntoView {
     view! { <input type="hidden" name=FORM_TOKEN value=use_visitor().form_token /> }
 }
 
-/// The page that a form stands on, a path and query below the base: where it comes back to.
+/// Hidden field with the page that contains the form (a path and query below the base), to which the browser returns.
 #[component]
 pub fn Back() -> impl IntoView {
     view! { <input type="hidden" name="back" value=here() /> }
 }
 
-/// The path and query of this page below the base, without what only a moment's visit adds.
+/// Returns path and query of this page below the base, without parameters that apply to one view only.
 pub fn here() -> String {
     use crate::model::filter::{pairs, push};
 
@@ -34,12 +34,12 @@ pub fn here() -> String {
             push(&mut query, &key, &value);
         }
     }
-    // Without the router's own slash of an empty path, the overview is "/".
+    // The router has an empty path for the overview, whose path is "/".
     let path = if path.is_empty() { "/".to_owned() } else { path };
     if query.is_empty() { path } else { format!("{path}?{query}") }
 }
 
-/// What is wrong with a field of the form of this page, beside it; the field names it by [`field_told`].
+/// The problem of a field of this page's refused form, next to the field, which references it by [`field_told`].
 #[component]
 pub fn FieldTold(name: &'static str) -> impl IntoView {
     told_of(name).map(|problem| {
@@ -51,7 +51,7 @@ pub fn FieldTold(name: &'static str) -> impl IntoView {
     })
 }
 
-/// The id of what describes a field whose content was not taken, for its `aria-describedby`.
+/// Returns the id of the problem text of a refused field, for its `aria-describedby`.
 pub fn field_told(name: &str) -> Option<String> {
     told_of(name).map(|_| format!("{}-told", field_id(name)))
 }
@@ -61,12 +61,12 @@ fn told_of(name: &str) -> Option<Problem> {
     (problem.field.as_deref() == Some(name)).then_some(problem)
 }
 
-/// The id of the element that a message about this field leads to.
+/// Returns the id of the element to which a message about this field links.
 pub fn field_id(name: &str) -> String {
     format!("field-{name}")
 }
 
-/// The title of a page with forms: it says first when one was not taken.
+/// Returns the title of a page with forms; it begins with "Not saved" if a form was refused.
 pub fn title_of(page: &str) -> String {
     match use_context::<FormProblem>() {
         Some(_) => format!("Not saved · {page}"),
@@ -74,7 +74,7 @@ pub fn title_of(page: &str) -> String {
     }
 }
 
-/// What is wrong with a field, below it. The field names it by `aria-describedby`.
+/// The problem of a field, below it. The field references it by `aria-describedby`.
 #[component]
 pub fn FieldProblem(id: String, problem: Problem) -> impl IntoView {
     view! {
@@ -85,7 +85,7 @@ pub fn FieldProblem(id: String, problem: Problem) -> impl IntoView {
     }
 }
 
-/// A field of a form that may have come back: what is wrong with it, and how the field names it.
+/// A field of a form that may have been refused: its problem, and the attributes that reference it.
 #[derive(Clone, Debug)]
 pub struct Field {
     id: String,
@@ -93,13 +93,13 @@ pub struct Field {
 }
 
 impl Field {
-    /// The field of this name of the form that is sent to a server function.
+    /// Returns the field with this name in the form for a server function.
     pub fn of(function: &str, name: &str) -> Self {
         let problem = FormProblem::of(function).and_then(|sent| sent.at(name).cloned());
         Self { id: format!("{function}-{name}-problem"), problem }
     }
 
-    /// Whether the page begins here.
+    /// Returns whether the field has a problem; then the page sets the focus here.
     pub fn is_wrong(&self) -> bool {
         self.problem.is_some()
     }
@@ -114,26 +114,26 @@ impl Field {
         self.is_wrong().then(|| self.id.clone())
     }
 
-    /// What is wrong, below the field.
+    /// Shows the problem below the field.
     pub fn told(self) -> impl IntoView {
         let Self { id, problem } = self;
         problem.map(|problem| view! { <FieldProblem id problem /> })
     }
 }
 
-/// What was typed into the forms of a page stays in those that were not taken; `None`: this form was not sent.
+/// Returns what was entered into a field of a refused form; `None` if this form was not sent.
 pub fn typed_into(function: &str, name: &str) -> Option<String> {
     Some(FormProblem::of(function)?.value(name).unwrap_or_default().to_owned())
 }
 
-/// Why the form of this page was not taken, where it was not and no field says it.
+/// The problem of this page's refused form, if it concerns no single field.
 #[component]
 pub fn FormTold() -> impl IntoView {
     let told = use_context::<FormProblem>().filter(|sent| sent.problem.field.is_none() && !sent.told_above);
     told.map(|FormProblem { problem, .. }| view! { <Told problem /> })
 }
 
-/// Why a form was not taken.
+/// Why a form was refused.
 #[component]
 pub fn Told(problem: Problem) -> impl IntoView {
     view! {

@@ -1,8 +1,8 @@
-//! Icons: one sprite a page, drawn once and referred to by name.
+//! Icons: one sprite per page, drawn once and referenced by name.
 
 use leptos::prelude::*;
 
-/// An icon of the sprite, by name, for the eye only: the word beside it says the same.
+/// An icon of the sprite, by name; decorative, because the word next to it says the same.
 #[component]
 pub fn Icon(name: &'static str) -> impl IntoView {
     view! {
@@ -12,7 +12,7 @@ pub fn Icon(name: &'static str) -> impl IntoView {
     }
 }
 
-/// The sprite: stands once in the document, shows nothing itself.
+/// The sprite: included once in the document, invisible itself.
 #[component]
 pub fn Sprite() -> impl IntoView {
     view! {

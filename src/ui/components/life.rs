@@ -1,11 +1,12 @@
-//! What the ledger knows, as parts of pages: the state of a life, and times between two looks.
+//! Ledger data as parts of pages: the state of a life, and times between two polls.
 
 use leptos::prelude::*;
 
 use super::{At, Badge, moment as shown};
 use crate::model::ledger::{Asked, LifeState, Moment};
 
-/// The state of a failed event, also of one that is gone; a request of a person goes before waiting and exhausted.
+/// The state of a failed event, also of one that left its table; a user's request takes precedence over waiting and
+/// exhausted.
 #[component]
 pub fn LifeBadge(state: LifeState, asked: Option<Asked>) -> impl IntoView {
     let asked = asked.filter(|_| state.is_open());
@@ -22,8 +23,8 @@ pub fn LifeBadge(state: LifeState, asked: Option<Asked>) -> impl IntoView {
     view! { <Badge word icon text /> }
 }
 
-/// A moment as far as it is known: exactly, between two looks, or before the first. Two looks that read the same are one
-/// time to a reader.
+/// A moment as precisely as known: exact, between two polls, or before the first poll. Two polls with the same text
+/// appear as one time.
 #[component]
 pub fn Between(moment: Moment) -> impl IntoView {
     match moment.after {

@@ -1,14 +1,14 @@
-//! The way from a page's data to the page.
+//! Renders a page once its data is loaded.
 
 use leptos::prelude::*;
 
 use super::ProblemView;
 use crate::error::Problem;
 
-/// What a page shows once its data is there; in its place the problem, if there was one.
+/// Renders a page from its data, or the problem if loading failed.
 ///
-/// The document waits for it, so that the page is whole without JavaScript and its status is true. The page owns its data,
-/// which is read by the request's own task.
+/// The document waits for it, so that the page is complete without JavaScript and has the correct status. The page owns
+/// its data, which the request's own task reads.
 pub fn loaded<T: Send + 'static, P: IntoView + 'static>(
     data: impl Future<Output = Result<T, Problem>> + Send + 'static,
     page: impl FnOnce(T) -> P + Send + 'static,

@@ -1,4 +1,4 @@
-//! The map of systems and feeds: who publishes on the left, who reads on the right, one wire a feed. Drawn by the server.
+//! The map of systems and feeds: publishers on the left, readers on the right, one wire per feed. Drawn by the server.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Feeds of one reader that are drawn, the worst first; the rest is a number.
+/// Maximum number of feeds drawn per reader, the worst first; the others are counted.
 const FEEDS_SHOWN: usize = 8;
 
 /// Measures of the drawing.
@@ -53,7 +53,7 @@ struct Reader {
     more: usize,
 }
 
-/// The map; nothing where no application reads a feed.
+/// The map; a sentence if no application reads a feed.
 #[component]
 pub fn SystemMap(views: Vec<ApplicationView>) -> impl IntoView {
     let readers = readers(&views);
@@ -63,7 +63,7 @@ pub fn SystemMap(views: Vec<ApplicationView>) -> impl IntoView {
     let description = in_words(&readers);
     let height = readers.iter().map(reader_height).sum::<u32>() + GAP * (readers.len() as u32 + 1);
 
-    // The wires' ends at the readers, and from them the publishers' places.
+    // The wires' ends at the readers; the publishers' places follow from them.
     let mut top = GAP;
     let mut ends: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     let mut placed = Vec::new();
@@ -108,13 +108,13 @@ fn readers(views: &[ApplicationView]) -> Vec<Reader> {
             .map(|(feed, uri)| Wire {
                 publisher: publisher(uri, &infos).unwrap_or("unknown").to_owned(),
                 uri: uri.to_owned(),
-                // The wire itself tells feeds of one category apart.
+                // The wire itself distinguishes feeds of one category.
                 name: FeedName::of(Some(uri), &[], &infos).label(),
                 state: ShownState::of(feed, &view.info),
                 failed: feed.counts.total,
             })
             .collect();
-        // One that was never seen has no wires; that it does not answer is what the map is looked at for.
+        // An application that was never seen has no wires, but the map must show that it does not answer.
         if wires.is_empty() && trouble.is_none() {
             continue;
         }
@@ -137,8 +137,8 @@ fn wire_y(top: u32, index: usize) -> u32 {
     top + TITLE + index as u32 * LINE + LINE / 2
 }
 
-/// Each publisher at the mean height of its wires, pushed down where two would overlap, and up where the last would
-/// leave the drawing.
+/// Places each publisher at the mean height of its wires, moved down to avoid overlaps, and up if the last would be
+/// outside the drawing.
 fn place_publishers(ends: &BTreeMap<String, Vec<u32>>, height: u32) -> BTreeMap<String, u32> {
     let mut wanted: Vec<(u32, &String)> =
         ends.iter().map(|(name, ends)| (ends.iter().sum::<u32>() / (ends.len() as u32).max(1), name)).collect();
@@ -173,7 +173,7 @@ fn draw_wires(top: u32, reader: &Reader, publishers: &BTreeMap<String, u32>) -> 
         .collect()
 }
 
-/// `view`: the application that it is, where it is one that is configured.
+/// `view`: the configured application that is this publisher, if there is one.
 fn draw_publisher(name: &str, y: u32, feeds: usize, view: Option<&ApplicationView>, base: &Base) -> AnyView {
     let feeds = words::count(feeds as u64, "feed");
     let trouble = view.and_then(|view| view.reach.trouble());
@@ -229,7 +229,7 @@ fn draw_reader(top: u32, reader: &Reader, base: &Base) -> impl IntoView {
     }
 }
 
-/// A feed in its reader's box: a link to its failed events, or to the application where it has none.
+/// A feed in its reader's box: a link to its failed events, or to the application if there are none.
 fn draw_line(top: u32, index: usize, wire: &Wire, reader: &Reader, base: &Base) -> impl IntoView {
     let y = wire_y(top, index);
     let (word, icon) = (wire.state.class(), wire.state.icon());
@@ -260,7 +260,7 @@ fn draw_line(top: u32, index: usize, wire: &Wire, reader: &Reader, base: &Base) 
     }
 }
 
-/// A publisher's name that fits: what tells hosts apart stands at their beginning.
+/// Shortens a publisher's name at its end: hosts differ at the beginning.
 fn cut_end(name: &str, keep: usize) -> String {
     if name.chars().count() <= keep {
         name.to_owned()
@@ -269,7 +269,7 @@ fn cut_end(name: &str, keep: usize) -> String {
     }
 }
 
-/// A feed's name that fits: an address loses its beginning, which says the least.
+/// Shortens a feed's name at its beginning, the least informative part of an address.
 fn cut(name: &str, keep: usize) -> String {
     let length = name.chars().count();
     if length <= keep {

@@ -1,5 +1,5 @@
-//! Parts that pages are made of, rendered by the server. They take model types, write no styles of their own (the look
-//! is in `style/main.css`) and know no server.
+//! Parts of pages, rendered by the server. They accept model types, contain no styles (the appearance is in
+//! `style/main.css`) and do not access the server.
 
 mod application_choice;
 mod applications_table;
@@ -67,7 +67,7 @@ use leptos::prelude::use_context;
 
 use crate::paths::Base;
 
-/// The base path of this request. The shell provides it; while routes are only listed there is none.
+/// Returns the base path of this request. The shell provides it; it is missing while routes are only listed.
 pub fn use_base() -> Base {
     use_context::<Base>().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The way from an event to those beside it in the list that it was opened from.
+//! Links from an event to its neighbours in the list from which it was opened.
 
 use leptos::prelude::*;
 

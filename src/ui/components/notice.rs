@@ -5,12 +5,12 @@ use leptos::prelude::*;
 use super::Icon;
 use crate::api::failed_events::MissingPart;
 
-/// What a notice is about; decides icon and colour.
+/// The kind of a notice; determines icon and colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeKind {
     /// Something worth knowing.
     Info,
-    /// What was asked for is done.
+    /// The requested action is done.
     Done,
     /// Something to be careful about.
     Warning,
@@ -18,7 +18,7 @@ pub enum NoticeKind {
     Problem,
 }
 
-/// A notice. Problems are announced by screen readers at once, everything else in its turn.
+/// A notice. Screen readers announce problems at once, and everything else in turn.
 #[component]
 pub fn Notice(kind: NoticeKind, children: Children) -> impl IntoView {
     let (word, icon, role) = match kind {
@@ -35,11 +35,11 @@ pub fn Notice(kind: NoticeKind, children: Children) -> impl IntoView {
     }
 }
 
-/// Applications that did not answer; the rest of the page is there.
+/// Applications that did not answer; the rest of the page is shown.
 #[component]
 pub fn MissingParts(
     parts: Vec<MissingPart>,
-    /// What they are missing from: `list`.
+    /// The part of the page that lacks them: `list`.
     what: &'static str,
 ) -> impl IntoView {
     parts

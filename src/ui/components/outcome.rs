@@ -1,4 +1,4 @@
-//! What became of an operation: the notice above the page that a retry returns to.
+//! The outcome of an operation: the notice above the page to which a retry returns.
 
 use std::collections::BTreeSet;
 
@@ -20,19 +20,19 @@ use crate::{
     ui::{due, feed_names::FeedName, sentences, words},
 };
 
-/// Feeds whose next run is spoken of; more would hide the list.
+/// Maximum number of feeds whose next run is mentioned; more would hide the list.
 const FEEDS: usize = 4;
 
-/// An operation and what is needed to say when it takes effect.
+/// An operation, and the data that say when it takes effect.
 #[derive(Debug)]
 pub struct Done {
     page: OperationPage,
-    /// As last seen; empty where the console could not say.
+    /// As of the last polls; empty if they could not be read.
     views: Vec<ApplicationView>,
 }
 
 impl Done {
-    /// The operation that the page's query string names as just done, if it names one that is on record.
+    /// Returns the operation that the page's query string names as just done, if it is recorded.
     pub async fn of_query(query: &str) -> Option<Self> {
         let id = pairs(query).find(|(key, _)| key == "done")?.1.parse().ok()?;
         let page = view_operation(id, None, None).await.ok()?;
@@ -40,18 +40,18 @@ impl Done {
         Some(Self { page, views })
     }
 
-    /// Whether it was about this row, as far as its first page tells.
+    /// Returns whether the operation concerned this row, as far as its first page shows.
     pub fn took(&self, app: &str, id: RowId) -> bool {
         self.page.rows.iter().any(|course| course.row.id == id && course.row.app == app)
     }
 
-    /// The feeds with a row that was reset: the application, the address, and what was last seen of it.
+    /// Returns the feeds with a row that was reset: the application, the address, and the feed at the last poll.
     fn feeds(&self) -> Vec<(&ApplicationView, Option<&str>, Option<&Feed>)> {
         let reset: BTreeSet<(&str, Option<&str>)> = self
             .page
             .rows
             .iter()
-            // Of what was not read, nobody knows whose turn it is.
+            // The feed of a row that was not read is unknown.
             .filter(|course| course.named)
             .map(|course| &course.row)
             .filter(|row| row.outcome == Some(RowOutcome::Reset))
@@ -69,7 +69,7 @@ impl Done {
     }
 }
 
-/// How many rows were reset, had changed, were gone; and when the consumer comes to them.
+/// How many rows were reset, had changed, or were missing; and when the consumer retries them.
 #[component]
 pub fn Outcome(done: Option<Done>) -> impl IntoView {
     let Some(done) = done else { return ().into_any() };
@@ -78,7 +78,7 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
     let sentence = sentences::outcome(operation, None);
     let unfinished = operation.note.as_ref().map(|note| format!(" {note}"));
     let (kind, href) = (outcome_kind(operation), base.operation(operation.id));
-    // When there are results, nothing has to be promised any more.
+    // Once there are results, no times are promised.
     let feeds = if operation.tried() > 0 { Vec::new() } else { done.feeds() };
     let applications: Vec<&ApplicationInfo> = done.views.iter().map(|view| &view.info).collect();
     let more = feeds.len().saturating_sub(FEEDS);
@@ -102,7 +102,7 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
         .collect_view();
     view! {
         <Notice kind>
-            // Whoever asked for it comes to this page by its form: the answer is where they go on from.
+            // The user comes here by submitting the form: the keyboard continues at the answer.
             <p tabindex="-1" autofocus=true data-outcome="">
                 <strong data-say="">{sentence}</strong>
                 {unfinished}
@@ -116,7 +116,7 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
     .into_any()
 }
 
-/// When the consumer was last seen at work on a feed: a failure or a failed retry is all that its tables show.
+/// When the consumer was last active on a feed: its tables show only failures and failed retries.
 #[component]
 pub fn SeenAtWork(stamp: Option<Stamp>) -> impl IntoView {
     match stamp {
@@ -125,7 +125,7 @@ pub fn SeenAtWork(stamp: Option<Stamp>) -> impl IntoView {
     }
 }
 
-/// How an operation went, for the notice that tells it: in the colour of its results, once it has them all.
+/// Returns the kind of the notice about an operation, coloured by the results once all are there.
 pub fn outcome_kind(operation: &Operation) -> NoticeKind {
     let counts = &operation.counts;
     match operation.standing() {
@@ -134,7 +134,7 @@ pub fn outcome_kind(operation: &Operation) -> NoticeKind {
         Standing::Cancelled => NoticeKind::Warning,
         Standing::Planning | Standing::Plan | Standing::InProgress | Standing::Testing => NoticeKind::Info,
         Standing::Finished if counts.done() < counts.asked => NoticeKind::Warning,
-        // Without the ledger's word a retry was requested, and no more.
+        // Without results in the ledger, the console only knows that the retry was requested.
         Standing::Finished if operation.kind == RequestKind::Retry && operation.tried() == 0 => NoticeKind::Info,
         Standing::Finished => NoticeKind::Done,
     }

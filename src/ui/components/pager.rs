@@ -1,17 +1,17 @@
-//! To the next and the previous page of a list.
+//! Links to the next and the previous page of a list.
 
 use leptos::prelude::*;
 
 use super::use_base;
 use crate::model::filter::{ListQuery, Order};
 
-/// Links by key, not by number: a page begins after a row, and stays where it is when rows come and go.
+/// Links by key, not by number: a page begins after a row, and keeps its place when rows are added or removed.
 #[component]
 pub fn Pager(
     query: ListQuery,
     previous: Option<ListQuery>,
     next: Option<ListQuery>,
-    /// A text search that has not come to its end: the next page searches further instead of showing more.
+    /// A text search that is not complete: the next page continues the search instead of showing more results.
     searching: bool,
 ) -> impl IntoView {
     let base = use_base();
@@ -43,19 +43,19 @@ pub fn Pager(
     .into_any()
 }
 
-/// What the link to the rest of a text search is called.
+/// The text of the link that continues a text search.
 pub fn search_further(order: Order) -> &'static str {
     if order.descending() { "Search older events" } else { "Search newer events" }
 }
 
-/// Links to the first page of a table and to its next one; nothing where there is neither.
+/// Links to the first page of a table and to its next one; empty if there is neither.
 #[component]
 pub fn Steps(
     #[prop(default = "Pages")] label: &'static str,
-    /// The words and the address of the first page.
+    /// Text and address of the link to the first page.
     #[prop(optional_no_strip)]
     first: Option<(&'static str, String)>,
-    /// The words and the address of the next page.
+    /// Text and address of the link to the next page.
     next: Option<(&'static str, String)>,
 ) -> impl IntoView {
     (first.is_some() || next.is_some()).then(|| {
@@ -68,7 +68,7 @@ pub fn Steps(
     })
 }
 
-/// What "back" and "on" mean in an order, and its name.
+/// The texts for "back" and "on" in an order, and its name.
 fn words(order: Order) -> (&'static str, &'static str, &'static str) {
     match order {
         Order::Newest => ("← Newer", "Older →", "Newest first, by first failure"),

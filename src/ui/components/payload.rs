@@ -1,4 +1,4 @@
-//! A payload by its kind: a path as a link where it may be one, JSON and XML as trees, HL7 as a table, the rest as text.
+//! A payload by its kind: a path as a link if possible, JSON and XML as trees, HL7 as a table, everything else as text.
 
 use leptos::prelude::*;
 
@@ -7,15 +7,15 @@ use crate::model::{
     payload::{Content, Element, Json, Payload, Segment, parse},
 };
 
-/// A tree opens its first levels; deeper ones on a click.
+/// Number of tree levels that are open at first; deeper ones open on a click.
 const OPEN_LEVELS: usize = 3;
 
 /// A payload.
 #[component]
 pub fn PayloadView(
     #[prop(into)] text: String,
-    /// Where a browser of the hospital finds what an address points to; without it an address stays text: it is one between
-    /// servers.
+    /// The address in a browser of the hospital for a payload that is an address. Without it the payload remains text,
+    /// because its address is between servers.
     #[prop(optional_no_strip)]
     link: Option<String>,
 ) -> impl IntoView {
@@ -33,7 +33,7 @@ pub fn PayloadView(
     }
 }
 
-/// The address behind a payload. It leads out of the console, to a system with a sign-in of its own.
+/// The address in a payload. It leads out of the console, to a system with its own sign-in.
 fn pointer(text: &str, href: Option<String>) -> impl IntoView + use<> {
     let text = visible(text.trim());
     let inner = match href {
@@ -127,7 +127,7 @@ fn xml_content(content: &Content, depth: usize) -> AnyView {
     }
 }
 
-/// Fields as HL7 counts them: `PID-3.1`.
+/// Fields, numbered as in HL7: `PID-3.1`.
 fn hl7(segments: &[Segment]) -> impl IntoView + use<> {
     let rows = segments
         .iter()

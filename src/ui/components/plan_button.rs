@@ -1,21 +1,21 @@
-//! Buttons that lead to the plan of an operation. A plan writes down which rows it would take, so it is made by a form
-//! and not by a link.
+//! Buttons that lead to the plan of an operation. Making a plan writes its rows to the store, so a form makes it and
+//! not a link.
 
 use leptos::prelude::*;
 
 use super::{Back, FormToken, Icon, use_base};
 use crate::{model::ledger::RequestKind, ui::visitor::refused};
 
-/// What a plan is made of: the form's field and its value.
+/// The source of a plan's rows: the form's field and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlanOf {
     /// A list's query string.
     List(String),
     /// A group, by its fault.
     Group(i64),
-    /// What failed again of an operation.
+    /// The rows of an operation that failed again.
     FailedAgain(i64),
-    /// What an operation discarded.
+    /// The rows that an operation discarded.
     CopiesOf(i64),
 }
 
@@ -30,19 +30,19 @@ impl PlanOf {
     }
 }
 
-/// A form of one button. Nothing for who may not do that.
+/// A form with one button. Empty if the user lacks the right.
 #[component]
 pub fn PlanButton(
     kind: RequestKind,
     of: PlanOf,
     #[prop(into)] text: String,
-    /// What it is about, for those who hear it without the line that it stands in: " Odoo, encounter".
+    /// Context for screen reader users, who hear the button without its line: " Odoo, encounter".
     #[prop(optional_no_strip)]
     about: Option<String>,
-    /// The main thing to do on its page.
+    /// The page's main action.
     #[prop(optional)]
     primary: bool,
-    /// Why nobody may do it here.
+    /// Why the operation is not possible here for any user.
     #[prop(optional_no_strip)]
     forbidden: Option<String>,
 ) -> impl IntoView {
@@ -62,17 +62,17 @@ pub fn PlanButton(
     .into_any()
 }
 
-/// The button of a form that leads to a plan. Nothing for who may not do that; off, with the reason beside it, where nobody
-/// may.
+/// The button of a form that leads to a plan. Empty if the user lacks the right; disabled, with the reason next to it,
+/// if no user may do it.
 #[component]
 pub fn PlanSubmit(
     kind: RequestKind,
     #[prop(into)] text: String,
-    /// As of [`PlanButton`].
+    /// As in [`PlanButton`].
     #[prop(optional_no_strip)]
     about: Option<String>,
     #[prop(optional)] class: &'static str,
-    /// Why nobody may do it here.
+    /// Why the operation is not possible here for any user.
     #[prop(optional_no_strip)]
     forbidden: Option<String>,
 ) -> impl IntoView {
@@ -99,7 +99,7 @@ pub fn PlanSubmit(
     }
 }
 
-/// The word that the form posts.
+/// The value that the form posts.
 pub fn word(kind: RequestKind) -> &'static str {
     match kind {
         RequestKind::Retry => "retry",
@@ -108,7 +108,7 @@ pub fn word(kind: RequestKind) -> &'static str {
     }
 }
 
-/// The picture of an operation.
+/// The icon of an operation.
 pub fn icon(kind: RequestKind) -> &'static str {
     match kind {
         RequestKind::Retry | RequestKind::Restore => "retry",

@@ -1,4 +1,4 @@
-//! A problem as a person meets it: what happened, what to do.
+//! A problem as users see it: what happened, what to do.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -6,8 +6,8 @@ use leptos_meta::Title;
 use super::{Notice, NoticeKind, use_base};
 use crate::error::Problem;
 
-/// Instead of a page: heading, advice, the ways out, and the HTTP status that says the same to programs.
-/// With `part`, instead of one part of a page: the rest of the page goes on, and the status stays.
+/// In place of a page: heading, advice, links, and the matching HTTP status for programs. With `part`, in place of one
+/// part of a page: the rest of the page is shown, and the status is unchanged.
 #[component]
 pub fn ProblemView(problem: Problem, #[prop(optional)] part: bool) -> impl IntoView {
     if part {
@@ -50,7 +50,7 @@ fn kind_of(status: u16) -> &'static str {
     }
 }
 
-/// Gives the answer that is being rendered this HTTP status. The browser's side has no answer to change.
+/// Sets the HTTP status of the response that is being rendered. In the browser there is no response.
 fn set_status(status: u16) {
     #[cfg(feature = "ssr")]
     if let (Some(answer), Ok(status)) =

@@ -16,50 +16,50 @@ use crate::{
     ui::due::{self, Offer},
 };
 
-/// The field name of the boxes. The brackets make the server read one list from as many fields as are ticked.
+/// Field name of the check boxes. The brackets make the server read all ticked fields as one list.
 pub const ROWS_FIELD: &str = "rows[]";
 
-/// The fragment of the row that was acted on, or of the one that stands in its place now.
+/// Fragment of the row that was acted on, or of the row now in its place.
 pub const HERE: &str = "here";
 
-/// The fragment of the list's row of a failed event: whoever comes back from its page goes on there.
+/// Returns the fragment of a failed event's row, to which the links back from its page lead.
 fn fragment(event: &EventKey) -> String {
     format!("event-{}-{}", event.app, event.id)
 }
 
-/// The address of a list, at the row of this failed event where the list has it.
+/// Returns the address of a list, at the row of this failed event if the list contains it.
 pub fn list_at(base: &Base, list: &ListQuery, event: &EventKey) -> String {
     format!("{}#{}", base.failed_events(list), fragment(event))
 }
 
-/// A row of the list, within its form: a box, what it is, why it failed, and a button that retries it alone.
+/// A row of the list, inside its form: a box, the event, why it failed, and a button that retries it alone.
 ///
-/// What the rows of a page have in common (their application's name and limits, the way back to the list) is found once
-/// by the page: a page is read more often than anything else, and a row drawn fifty times.
+/// The page looks up once what its rows share (their application's name and limits, the address of the list): pages are
+/// read more often than anything else, and a row is rendered fifty times.
 #[component]
 pub fn EventRow(
     row: FailedEventRow,
-    /// Its page.
+    /// Address of the event's page.
     href: String,
-    /// The name of its application.
+    /// Name of its application.
     place: String,
-    /// The name of its feed; `None`: the table of failed events names none that the application reads.
+    /// Name of its feed; `None` if the table of failed events names no feed that the application reads.
     feed: Option<String>,
-    /// What its application is.
+    /// Kind of its application.
     kind: Option<Kind>,
-    /// `None` when its application is not configured any more.
+    /// `None` if its application is not configured any more.
     limits: Option<Limits>,
-    /// What can be done with it here; `None`: whoever looks may not retry anything, and nothing is offered.
+    /// The possible retry; `None` if the user may not retry anything: then no retry is offered.
     offer: Option<Offer>,
-    /// What it is called among the rows of its page: see [`row_names`].
+    /// The row's unique name on its page: see [`row_names`].
     called: String,
-    /// It was ticked before somebody had to sign in again.
+    /// The box was ticked before the user had to sign in again.
     ticked: bool,
-    /// Its place on the page.
+    /// Index of the row on the page.
     index: usize,
-    /// Where its button posts to: see [`RetryOne`].
+    /// Address to which the button posts: see [`RetryOne`].
     action: String,
-    /// Whoever looks comes back to this row: see [`HERE`].
+    /// The page opens at this row: see [`HERE`].
     here: bool,
 ) -> impl IntoView {
     let retries = due::retries(row.retries, limits.as_ref());
@@ -68,7 +68,7 @@ pub fn EventRow(
     let (value, waits) = (due::row_value(&row), row.retries == Some(0) && Obstacle::of(&row).is_none());
     let gone = advise_on(&said, &Subject::of_row(&row, kind)).is_some_and(|advice| advice.gone);
     let mine = offer.is_some();
-    // What the name of an event's controls has more, where another on the page is about the same record.
+    // Added to the name of the event's controls if another event on the page has the same record.
     let apart = row.naming().spoken().and_then(|spoken| called.strip_prefix(&spoken).map(str::to_owned));
     let apart = apart.filter(|more| !more.is_empty()).map(|more| view! { <span class="unseen">{more}</span> });
     let own = fragment(&EventKey { app: row.app.clone(), id: row.id });
@@ -78,7 +78,7 @@ pub fn EventRow(
             Offer::Plain | Offer::Risky => None,
         };
         view! {
-            // Off where a retry could do nothing.
+            // Disabled if a retry would have no effect.
             <td class="tick">
                 <input
                     type="checkbox"
@@ -96,7 +96,7 @@ pub fn EventRow(
     view! {
         <tr data-row="">
             {tick}
-            // Not the row's own: what names a row while the page is brought to its new state is its event.
+            // The id is not on the row itself: during an in-place update the event identifies the row.
             <th scope="row" class="named" id=here.then_some(HERE)>
                 <a id=own href=href data-open="">
                     {name} {apart}
@@ -125,9 +125,10 @@ pub fn EventRow(
     .into_any()
 }
 
-/// One click for an event whose retries are used up. A waiting one is retried from its page, where the warning stands, or by
-/// selecting it. Where it cannot be, the button stays in its place and says why; where it would fail again, it says so.
-/// `gone`: the record is not there any more. `action` names the row's place on the page, to which the answer leads back.
+/// Retries an event with used-up retries by one click. A waiting event is retried from its page, which shows the
+/// warning, or by selecting it. If a retry is impossible, the button keeps its place and says why; if it would fail
+/// again, it says so. `gone`: the record is missing. `action` contains the row's index on the page, to which the answer
+/// leads back.
 #[component]
 fn RetryOne(
     value: Option<String>,
@@ -166,9 +167,9 @@ fn RetryOne(
     }
 }
 
-/// What the rows of a page are called, each differently: `Encounter be4d353b`. Many rows fail with one error, so their
-/// boxes and buttons are named by the records; where two are of one record, by their rows too. `place` names a row's
-/// application.
+/// Names the rows of a page, each differently: `Encounter be4d353b`. Many rows fail with the same error, so their boxes
+/// and buttons are named by the records; rows of the same record are also named by row. `place` returns the name of a
+/// row's application.
 pub fn row_names(rows: &[FailedEventRow], place: impl Fn(&FailedEventRow) -> String) -> Vec<String> {
     let spoken = |row: &FailedEventRow| {
         let naming = row.naming();
@@ -232,7 +233,7 @@ mod tests {
         );
     }
 
-    /// The form is a browser's own: this is how it writes ticked boxes, and the server must read every one of them.
+    /// The body is encoded as browsers encode ticked boxes; the server must read all of them.
     #[cfg(feature = "ssr")]
     #[tokio::test]
     async fn a_browsers_form_is_read_by_the_retry_function() {

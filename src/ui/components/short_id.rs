@@ -1,11 +1,11 @@
-//! Long ids and addresses, shortened in the middle for the eye only.
+//! Long ids and addresses, visually shortened in the middle.
 
 use leptos::prelude::*;
 
 use crate::{model::error_text::visible, ui::words};
 
-/// An id in monospace. What is shortened is shortened by the style sheet: selecting and copying it, searching the page
-/// and screen readers get the whole, also without JavaScript.
+/// An id in monospace. Only the style sheet shortens it: selecting, copying, searching the page and screen readers get
+/// all of it, also without JavaScript.
 #[component]
 pub fn ShortId(
     #[prop(into)] text: String,

@@ -1,5 +1,5 @@
-//! A failed event as a text for a ticket or a mail to the vendor: everything that they ask for first. It is made of what the
-//! page shows, so that where texts are masked it is masked by the same rules.
+//! A failed event as a text for a ticket or a mail to the vendor, with everything that vendors ask for first. It is
+//! made of what the page shows, so masked texts are masked here by the same rules.
 
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
@@ -15,11 +15,11 @@ use crate::{
     ui::{due, words},
 };
 
-/// Characters of an error, and of a payload: a ticket is read by people.
+/// Maximum characters of an error and of a payload: people read the ticket.
 const ERROR: usize = 4_000;
 const PAYLOAD: usize = 2_000;
 
-/// The text, to copy with a button, or by hand where there is no script.
+/// The text, to copy with a button, or manually without a script.
 #[component]
 pub fn TicketText(page: EventPage) -> impl IntoView {
     view! {
@@ -41,7 +41,7 @@ pub fn TicketText(page: EventPage) -> impl IntoView {
     .into_any()
 }
 
-/// The text of a failed event; times in UTC, because it is read elsewhere.
+/// Returns the text of a failed event; times are in UTC, because it is read elsewhere.
 pub fn text(page: &EventPage) -> String {
     let row = &page.event.row;
     let mut out = String::new();

@@ -1,7 +1,8 @@
-//! Times: relative words or a short instant, with the whole instant on hover and for programs; all of a page in one way.
+//! Times: relative words or a short instant, with the full instant on hover and for programs; the same way on the whole
+//! page.
 //!
-//! The server writes them in the reader's zone where it knows it: chosen, or told by the browser in a cookie. On the first
-//! page of a browser it does not, and an island writes them anew, in the same words (`model::words`).
+//! The server writes times in the reader's zone if it knows it: chosen by the user, or sent by the browser in a cookie.
+//! On a browser's first page it does not, and an island rewrites them in the same words (`model::words`).
 
 use std::time::SystemTime;
 
@@ -13,12 +14,12 @@ use crate::{
     ui::words,
 };
 
-/// The server's clock. Only server-rendered parts may ask.
+/// The server's clock. Only server-rendered parts may use it.
 pub fn now() -> DateTime<Utc> {
     SystemTime::now().into()
 }
 
-/// An instant for the reader of this page: the text, and the whole of it.
+/// Returns the text of an instant for the reader of this page, and the full instant.
 fn texts(at: DateTime<Utc>, exact: bool) -> (String, String) {
     let Reader { preferences, zone, .. } = use_reader();
     let (local, now) = (zone.local(at), zone.local(now()));
@@ -27,12 +28,12 @@ fn texts(at: DateTime<Utc>, exact: bool) -> (String, String) {
     (text, words::in_full(local, clock))
 }
 
-/// A short instant in the zone of the reader of this page, for a place where no element can stand.
+/// Returns a short instant in the reader's zone, for places that allow no element.
 pub fn moment(at: DateTime<Utc>) -> String {
     texts(at, true).0
 }
 
-/// Whoever reads this page.
+/// Returns the reader of this page.
 pub fn use_reader() -> Reader {
     use_context().unwrap_or_default()
 }
@@ -58,8 +59,8 @@ pub fn At(
     }
 }
 
-/// A time found in a source. What is no readable instant is shown as the database gives it; NULL and zero dates are "no
-/// date".
+/// A time found in a source. A value that is not a readable instant is shown as the database stores it; NULL and zero
+/// dates are "no date".
 #[component]
 pub fn When(
     #[prop(into)] stamp: Option<Stamp>,

@@ -1,4 +1,4 @@
-//! Tokens as a table, each with the button that revokes it.
+//! Tokens as a table, each with a button to revoke it.
 
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
@@ -8,28 +8,28 @@ use crate::{
     ui::components::{At, FormToken, use_base},
 };
 
-/// A token, as it is shown.
+/// A token as shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenLine {
     pub name: String,
-    /// Whose it is, where the table has those of several people.
+    /// Its owner, if the table has tokens of several users.
     pub owner: Option<String>,
     pub may: String,
     pub created_at: DateTime<Utc>,
-    /// Who made it, where that is not its owner.
+    /// Who created it, if not its owner.
     pub created_by: Option<String>,
     pub expires_at: Option<DateTime<Utc>>,
-    /// Its time is over.
+    /// It has expired.
     pub expired: bool,
     pub last_used_at: Option<DateTime<Utc>>,
     pub last_address: Option<String>,
-    /// It opens nothing any more, and is only shown.
+    /// It is revoked and only shown.
     pub revoked_at: Option<DateTime<Utc>>,
-    /// What the form that revokes it says of it: names and values of its fields.
+    /// Names and values of the fields in the form that revokes it.
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// `revoke` is the server function that the buttons call, `name` what the table is called.
+/// A table of tokens. `revoke` is the server function of the buttons, `name` the table's caption.
 #[component]
 pub fn TokenTable(lines: Vec<TokenLine>, revoke: &'static str, name: &'static str) -> impl IntoView {
     let action = use_base().function(revoke);

@@ -1,5 +1,5 @@
-//! An error text as people read it: its innermost cause first, then what was said and its causes, with the frames of
-//! libraries folded.
+//! An error text for reading: its innermost cause first, then the message and its causes, with the frames of libraries
+//! folded.
 
 use std::collections::HashSet;
 
@@ -14,10 +14,10 @@ use crate::model::{
 #[component]
 pub fn Trace(
     error: ErrorText,
-    /// What it is the text of, so that the folded parts of several traces on one page have names of their own.
+    /// What the text belongs to, so that the folded parts of several traces on one page have unique names.
     #[prop(into)]
     of: String,
-    /// The error to compare with: what it does not have is marked.
+    /// The error to compare with: parts that it lacks are marked.
     #[prop(optional_no_strip)]
     other: Option<ErrorText>,
 ) -> impl IntoView {
@@ -57,14 +57,14 @@ pub fn Trace(
             </div>
         }
     });
-    // What it comes down to stands last in a Java trace, below everything that only passed it on.
+    // The innermost cause is at the end of a Java trace, after everything that only wrapped it.
     let innermost = error.causes.last().filter(|cause| error.causes.len() > 1 && !cause.message.trim().is_empty());
     let innermost =
         innermost.map(|cause| view! { <p class="innermost">"Cause: " <b>{visible(&cause.message)}</b></p> });
     view! { <div class="trace">{innermost} {causes.collect_view()}</div> }.into_any()
 }
 
-/// Class and message of an exception, with what its counterpart in the other error does not have marked.
+/// Class and message of an exception, with the parts marked that its counterpart in the other error lacks.
 fn thrown(cause: &Cause, counterpart: Option<Option<&Cause>>) -> impl IntoView + use<> {
     let class = cause.class.as_deref().map(|class| {
         let changed = counterpart.is_some_and(|other| other.is_none_or(|other| other.class != cause.class));

@@ -14,7 +14,7 @@ pub fn Number(#[prop(into)] value: i128) -> impl IntoView {
     }
 }
 
-/// Something this source does not have, with the reason in words.
+/// Something that this source lacks, with the reason in words.
 #[component]
 pub fn NotHere(#[prop(into)] reason: String) -> impl IntoView {
     view! {

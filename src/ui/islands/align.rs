@@ -1,11 +1,13 @@
-//! What stays of a page that is brought to its new state: pure functions over the signatures of its parts.
+//! Decides which parts of a page remain when it is brought to its new state: pure functions over the signatures of the
+//! parts.
 
-/// Above so many comparisons, parts are looked for in a window only: of lists so long, nothing is moved in the middle.
+/// With more comparisons than this, parts are searched only in a window: in such long lists nothing is moved in the
+/// middle.
 const MOST_COMPARED: usize = 250_000;
 const WINDOW: usize = 64;
 
-/// For each part of `new`, the place of the part of `old` that becomes it: in order, so that none has to be moved, and as
-/// many as can be.
+/// Returns, for each part of `new`, the index of the part of `old` that becomes it: in order, so that none must be
+/// moved, and as many as possible.
 pub fn align(old: &[String], new: &[String]) -> Vec<Option<usize>> {
     let begin = old.iter().zip(new).take_while(|(old, new)| old == new).count();
     let (old_rest, new_rest) = (old.get(begin..).unwrap_or_default(), new.get(begin..).unwrap_or_default());
@@ -25,7 +27,7 @@ pub fn align(old: &[String], new: &[String]) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// The longest sequence that both have.
+/// Finds the longest common subsequence.
 fn longest(old: &[String], new: &[String]) -> Vec<Option<usize>> {
     let width = new.len() + 1;
     let mut lengths = vec![0_u32; (old.len() + 1) * width];
@@ -72,8 +74,8 @@ fn nearest(old: &[String], new: &[String]) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// Which rows of a list are not in it any more. A page of a list has only so many rows: those that new ones have pushed off
-/// its end are still in the list, and are not among the ended.
+/// Returns which rows are not in the list any more. A page of a list has a limited number of rows: rows that new ones
+/// have pushed off its end are still in the list and do not count as ended.
 pub fn ended(old: &[String], new: &[String]) -> Vec<usize> {
     let is_in = |keys: &[String], key: &String| keys.contains(key);
     let missing = old.iter().enumerate().filter(|(_, key)| !is_in(new, key)).map(|(place, _)| place);
@@ -81,7 +83,7 @@ pub fn ended(old: &[String], new: &[String]) -> Vec<usize> {
     let reaches_further = new.last().is_some_and(|key| !is_in(old, key));
     let last_left = old.iter().rposition(|key| is_in(new, key));
     match last_left {
-        // The page ends with the list, or with rows that stood behind it before.
+        // The page ends with the list, or with rows that were after it before.
         _ if came == 0 => missing.collect(),
         Some(_) if reaches_further => missing.collect(),
         Some(last) => missing.filter(|place| *place < last).collect(),
@@ -106,7 +108,7 @@ mod tests {
             ("abcd", "axyd", "0--3"),
             ("", "ab", "--"),
             ("ab", "", ""),
-            // One of the two that changed places is made anew.
+            // One of the two swapped parts is created anew.
             ("ab", "ba", "1-"),
             ("hslnnnf", "hslxnnnf", "012-3456"),
         ] {
@@ -134,15 +136,15 @@ mod tests {
         for (old, new, gone) in [
             ("abcd", "abcd", ""),
             ("abcd", "acd", "b"),
-            // One more came from the next page: so the last one is gone.
+            // A further row came from the next page, so the last row has ended.
             ("abcd", "abce", "d"),
             ("abcd", "acde", "b"),
-            // A new one has pushed the last one off the page.
+            // A new row has pushed the last one off the page.
             ("abcd", "nabc", ""),
             ("abcd", "nacd", "b"),
             ("abcd", "", "abcd"),
             ("abcd", "ab", "cd"),
-            // Nothing can be said.
+            // Nothing can be concluded.
             ("abcd", "wxyz", ""),
         ] {
             let (old, new) = (keys(old), keys(new));

@@ -1,4 +1,4 @@
-//! What the islands ask of the browser, in a few small functions.
+//! Small helpers through which the islands access the browser.
 
 use leptos::prelude::document;
 use wasm_bindgen::JsCast;
@@ -6,28 +6,28 @@ use web_sys::{Element, Event, HtmlElement};
 
 use crate::ui::words;
 
-/// Every element below `root` that a selector of ours matches, in document order.
+/// Returns all elements below `root` that match a selector of this program, in document order.
 pub fn all(root: &Element, selector: &str) -> Vec<Element> {
     let Ok(found) = root.query_selector_all(selector) else { return Vec::new() };
     (0..found.length()).filter_map(|index| found.get(index)?.dyn_into().ok()).collect()
 }
 
-/// The same in the whole page.
+/// Returns all matching elements of the page: see [`all`].
 pub fn everywhere(selector: &str) -> Vec<Element> {
     document().document_element().map(|root| all(&root, selector)).unwrap_or_default()
 }
 
-/// The first element of the page that a selector of ours matches.
+/// Returns the first element of the page that matches a selector of this program.
 pub fn first(selector: &str) -> Option<Element> {
     document().query_selector(selector).ok().flatten()
 }
 
-/// The element an event happened on.
+/// Returns the element on which an event happened.
 pub fn target(event: &Event) -> Option<Element> {
     event.target()?.dyn_into().ok()
 }
 
-/// The nearest element around (or at) `element` that a selector of ours matches.
+/// Returns the nearest ancestor of `element`, or itself, that matches a selector of this program.
 pub fn around(element: &Element, selector: &str) -> Option<Element> {
     element.closest(selector).ok().flatten()
 }
@@ -41,14 +41,14 @@ pub fn show(element: &Element, shown: bool) {
     }
 }
 
-/// Presses a button, follows a link, ticks a box: what the mouse would do.
+/// Clicks a button, link or box as the mouse would.
 pub fn click(element: &Element) {
     if let Some(element) = element.dyn_ref::<HtmlElement>() {
         element.click();
     }
 }
 
-/// The address of this page without its fragment, as a page that is read anew by itself: see [`READ_ANEW`].
+/// Returns the address of this page without its fragment, marked as an automatic reload: see [`READ_ANEW`].
 pub fn address_read_anew() -> Option<String> {
     let address = leptos::prelude::window().location().href().ok()?;
     let address = address.split('#').next().unwrap_or_default();
@@ -58,11 +58,11 @@ pub fn address_read_anew() -> Option<String> {
     Some(format!("{path}?{kept}{READ_ANEW}"))
 }
 
-/// In the query string of a page that is read anew without anybody asking: that is no use of the session, and no look at a
-/// payload.
+/// Part of the query string when a page reloads itself without the user's action: that counts neither as use of the
+/// session nor as viewing a payload.
 pub const READ_ANEW: &str = "live=1";
 
-/// Takes [`READ_ANEW`] out of the address, so that a reload by hand is one.
+/// Removes [`READ_ANEW`] from the address, so that a manual reload counts as the user's action.
 pub fn forget_read_anew() {
     let window = leptos::prelude::window();
     let (Ok(path), Ok(query)) = (window.location().pathname(), window.location().search()) else { return };
@@ -74,26 +74,26 @@ pub fn forget_read_anew() {
     call_page(&if kept.is_empty() { path } else { format!("{path}?{kept}") });
 }
 
-/// Gives the page that is shown this address, without loading it.
+/// Sets the address of the shown page, without loading it.
 pub fn call_page(address: &str) {
     if let Ok(history) = leptos::prelude::window().history() {
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(address));
     }
 }
 
-/// Moves the keyboard's focus.
+/// Moves the keyboard focus.
 pub fn focus(element: &Element) {
     if let Some(element) = element.dyn_ref::<HtmlElement>() {
         let _ = element.focus();
     }
 }
 
-/// A whole number as the server writes it: in the page's language, whatever the browser's is.
+/// Formats a whole number as the server does: in the page's language, not the browser's.
 pub fn number(value: f64) -> String {
     words::number(value as i64)
 }
 
-/// An attribute of the document, in which the server says how its reader wants the pages.
+/// Returns an attribute of the document element, in which the server passes its reader's preferences.
 pub fn told(name: &str) -> Option<String> {
     document().document_element()?.get_attribute(name)
 }

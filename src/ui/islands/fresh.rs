@@ -1,16 +1,17 @@
-//! New failed events announce themselves above a list; they never move the rows under the reader's hands.
+//! Announces new failed events above a list; the rows under the user's pointer never move.
 //!
-//! The stream of changes says when to ask ([`super::Live`]). What is asked, and every word, stand in the HTML: the island fills in the number's sentence and decides what
-//! is seen. So the module carries no reader of answers but the browser's own.
+//! The stream of changes triggers each request ([`super::Live`]). Addresses and texts are in the HTML: the island fills
+//! in the sentence of the answer and shows or hides parts. So the module needs no decoder for answers except the
+//! browser's own.
 
 use leptos::prelude::*;
 
-/// The announcement, out of sight until there is something to say, and the island that asks.
+/// The announcement, hidden until there is something to report, and the island that asks.
 #[component]
 pub fn Fresh(
-    /// The address that answers with [`crate::api::failed_events::Arrivals`].
+    /// The address that returns [`crate::api::failed_events::Arrivals`].
     ask: String,
-    /// Where the new ones can be seen.
+    /// The address that shows the new events.
     show: String,
 ) -> impl IntoView {
     view! {
@@ -24,7 +25,7 @@ pub fn Fresh(
     }
 }
 
-/// Asks at every change whether failed events came since the list was read, and offers to show them. Says so when the
+/// Asks at every change whether failed events arrived since the list was read, and offers to show them. Says so if the
 /// console does not answer.
 #[island]
 fn Asking() -> impl IntoView {
@@ -67,7 +68,7 @@ mod live {
         window_event_listener_untyped(CHANGED, move |_| ask());
     }
 
-    /// What came, in words; `None` where the console does not answer that.
+    /// Returns what arrived, in words; `None` if the console does not answer with that.
     async fn arrivals(address: &str) -> Option<String> {
         let response: Response = JsFuture::from(window().fetch_with_str(address)).await.ok()?.dyn_into().ok()?;
         if !response.ok() {

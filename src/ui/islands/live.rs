@@ -1,25 +1,25 @@
-//! Keeps an open page up to date. The server says *that* something is different; the page is then read again as a reload
-//! would, and its main part is brought to the new state in place (the module `morph`). So an open page and a reloaded one
-//! cannot differ, and no words stand here.
+//! Keeps an open page up to date. The server reports only *that* something changed; the page is then fetched again like
+//! a reload, and its main part is updated in place (the module `morph`). So an open page and a reloaded one cannot
+//! differ, and this module contains no texts.
 //!
-//! - A page with `[data-live]` or `[data-news]` follows; with `data-live-app` only what happens in that application.
-//!   `[data-again]` has the page read again every so many seconds.
-//! - It is read at most every two seconds, and only while it is seen.
-//! - A page that is out of sight closes its stream, because a browser keeps only six connections to one server. When it is
-//!   seen again, it is read again.
-//! - A stream that is lost, or silent for longer than its signs of life are apart, is shown with the time at which the page
-//!   stopped, and opened again after a pause that grows. So is a page whose stream lives and that cannot be read, or is not
-//!   answered in time. `body.stale` turns grey what is old.
-//! - `[data-say]` is what screen readers are told when it changes.
+//! - A page with `[data-live]` or `[data-news]` follows changes; with `data-live-app` only those of that application.
+//!   `[data-again]` makes the page reload itself every given number of seconds.
+//! - It is read at most every two seconds, and only while it is visible.
+//! - A hidden page closes its stream, because a browser keeps only six connections to one server. It is read again when
+//!   it becomes visible.
+//! - A stream that is lost, or silent for longer than the interval of its signs of life, is reported with the time at
+//!   which the page stopped, and reopened after a growing pause. The same holds for a page whose stream works but that
+//!   cannot be read, or is not answered in time. `body.stale` greys out what is old.
+//! - Screen readers announce `[data-say]` when it changes.
 
 use leptos::prelude::*;
 
-/// What is said while the page cannot be renewed, and the island.
+/// The messages while the page cannot be updated, and the island.
 #[component]
 pub fn Live(
     /// The address of the stream.
     address: String,
-    /// The page's address, where the browser's is that of a form.
+    /// The page's address, if the browser shows the address of a form.
     page: Option<String>,
 ) -> impl IntoView {
     view! {
@@ -36,29 +36,29 @@ pub fn Live(
     }
 }
 
-/// Stands on a page that follows what happens: everywhere, or in one application.
+/// Marks a page that follows changes: of all applications, or of one.
 #[component]
 pub fn Follows(
     #[prop(optional_no_strip)] app: Option<String>,
-    /// The page changes by itself: it is read again every so many seconds.
+    /// The page changes by itself: it is read again every given number of seconds.
     #[prop(optional_no_strip)]
     again: Option<u32>,
 ) -> impl IntoView {
     view! { <span hidden=true data-live="" data-live-app=app data-again=again.map(|seconds| seconds.to_string())></span> }
 }
 
-/// Listens; shows nothing itself.
+/// Listens for changes; shows nothing itself.
 #[island]
 fn Following() -> impl IntoView {
     #[cfg(feature = "hydrate")]
     following::start();
 }
 
-/// The event on the window that tells the other islands that something is different.
+/// The window event that reports a change to the other islands.
 #[cfg(feature = "hydrate")]
 pub const CHANGED: &str = "console-changed";
 
-/// The event on the window after the page was brought to a new state.
+/// The window event after the page was updated.
 #[cfg(feature = "hydrate")]
 pub const REPLACED: &str = "console-replaced";
 
@@ -87,50 +87,51 @@ mod following {
         CHANGED, REPLACED,
     };
 
-    /// The first and the longest pause before a lost stream is opened again, in seconds.
+    /// The first and the longest pause before a lost stream is reopened, in seconds.
     const PAUSE: u64 = 1;
     const LONGEST_PAUSE: u64 = 30;
 
-    /// Changes that come close together are one.
+    /// Changes within this time cause one reading, in milliseconds.
     const TOGETHER: f64 = 300.0;
 
     /// The shortest time between two readings, in milliseconds.
     const APART: f64 = 2_000.0;
 
-    /// After so long a reading is given up, in milliseconds; after [`SILENT`] it is said.
+    /// A reading is given up after this time, in milliseconds; after [`SILENT`] it is reported.
     const TOO_LONG: f64 = 20_000.0;
 
-    /// A stream that has been silent for so long is lost, in milliseconds: two of its signs of life have not come.
+    /// A stream that has been silent for this time is lost, in milliseconds: two of its signs of life are missing.
     const SILENT: f64 = 8_000.0;
 
-    /// A look that found nothing new makes the times on the page older; after so many, it is read again.
+    /// After this number of polls without changes the page is read again, because its times have become old.
     const QUIET_LOOKS: u32 = 3;
 
     /// The stream of this page.
     struct Stream {
-        /// Where it says that it is lost; it carries the address.
+        /// The element that reports a lost stream; it carries the address.
         place: Element,
         source: RefCell<Option<EventSource>>,
         pause: Cell<u64>,
-        /// When the page was last known to be true: read, or the stream's last sign of life.
+        /// When the page was last known to be current: loaded, or the stream's last sign of life.
         heard: Cell<f64>,
-        /// When the stream was opened last.
+        /// When the stream was last opened.
         opened: Cell<f64>,
-        /// It was lost or closed since the page was read.
+        /// The stream was lost or closed since the page was read.
         missed: Cell<bool>,
         lost: Cell<bool>,
         /// The session has ended.
         signed_out: Cell<bool>,
-        /// Since when the page cannot be read, and how often that was tried.
+        /// Since when the page cannot be read, and the number of attempts.
         unread: Cell<Option<f64>>,
         tries: Cell<u32>,
-        /// When the last reading began, and whether one is under way or about to be.
+        /// When the last reading began, and whether one is running or scheduled.
         read: Cell<f64>,
         reading: Cell<bool>,
-        /// Something changed meanwhile.
+        /// Something changed during the reading.
         again: Cell<bool>,
         quiet: Cell<u32>,
-        /// Keeps a pause that ended too late from opening a second stream.
+        /// Number of the current stream: errors of an earlier one are ignored, and a pause that ends late opens no
+        /// second stream.
         round: Cell<u32>,
     }
 
@@ -184,8 +185,8 @@ mod following {
         });
     }
 
-    /// What is looked at every second: whether the stream still gives signs of life, whether a reading is answered, and whether
-    /// the page is to be read again: because it could not be read, or by itself.
+    /// Checks every second whether the stream still sends signs of life, whether a reading is answered, and whether the
+    /// page must be read again: because it could not be read, or because it changes by itself.
     fn watch(stream: &Rc<Stream>) {
         if document().hidden() {
             return;
@@ -209,7 +210,7 @@ mod following {
         }
     }
 
-    /// How long a page that could not be read so often is left alone, in milliseconds.
+    /// Returns the pause after this number of failed attempts to read the page, in milliseconds.
     fn pause_before(tries: u32) -> f64 {
         let seconds = APART / 1_000.0 * f64::from(1_u32.checked_shl(tries.min(10)).unwrap_or(1));
         seconds.min(LONGEST_PAUSE as f64) * 1_000.0
@@ -247,7 +248,7 @@ mod following {
 
     fn heard(stream: &Rc<Stream>, name: &str, event: &Event) {
         stream.heard.set(Date::now());
-        // A session that has ended is given no new stream; one that was open goes on for a moment.
+        // An ended session gets no new stream; a stream that was open continues for a moment.
         let signed_in_again = name == "open" && stream.signed_out.replace(false);
         if stream.lost.replace(false) || signed_in_again {
             stream.pause.set(PAUSE);
@@ -271,7 +272,7 @@ mod following {
     fn listen(source: &EventSource, name: &str, heard: impl FnMut(Event) + 'static) {
         let heard = Closure::<dyn FnMut(Event)>::new(heard);
         let _ = source.add_event_listener_with_callback(name, heard.as_ref().unchecked_ref());
-        // It lives as long as its source, which the browser drops with it.
+        // The closure lives as long as its source, with which the browser drops it.
         heard.forget();
     }
 
@@ -281,7 +282,7 @@ mod following {
     }
 
     fn lost(stream: &Rc<Stream>) {
-        // A stream that was answered with something else than a stream is closed at once; one that broke is not.
+        // The browser closes a stream at once if the response was not a stream, but not one that broke.
         let refused = stream.source.borrow().as_ref().is_some_and(|source| source.ready_state() == EventSource::CLOSED);
         close(stream);
         stream.missed.set(true);
@@ -304,15 +305,15 @@ mod following {
         );
     }
 
-    /// Says why the page cannot be renewed and when it stopped, and turns grey what may not be true any more; or takes that
-    /// back.
+    /// Reports why the page cannot be updated and when it stopped, and greys out what may be outdated; or withdraws the
+    /// report.
     fn tell(stream: &Stream) {
         let (lost, signed_out, unread) = (stream.lost.get(), stream.signed_out.get(), stream.unread.get());
         let old = lost || signed_out || unread.is_some();
         if old {
             let clock = page_tools::time_of_day(unread.unwrap_or(f64::INFINITY).min(stream.heard.get()));
             everywhere("[data-stopped]").iter().for_each(|place| {
-                // Only a new text is read out again.
+                // Screen readers announce only a changed text again.
                 if place.text_content().as_deref() != Some(&clock) {
                     place.set_text_content(Some(&clock));
                 }
@@ -324,7 +325,7 @@ mod following {
         }
         if let Some(place) = first("[data-signed-out]") {
             show(&place, signed_out);
-            // To this page, as it is now called.
+            // Sign-in leads back to this page at its present address.
             all(&place, "a").iter().for_each(|link| {
                 let _ = link.set_attribute("href", &window().location().href().unwrap_or_default());
             });
@@ -334,7 +335,7 @@ mod following {
         }
     }
 
-    /// Something is different: in one application, or (after a gap) anywhere.
+    /// Handles a change: in one application, or (after a gap) anywhere.
     fn changed(stream: &Rc<Stream>, app: Option<String>) {
         if let Ok(event) = Event::new(CHANGED) {
             let _ = window().dispatch_event(&event);
@@ -354,7 +355,7 @@ mod following {
 
     fn read_soon(stream: &Rc<Stream>) {
         let since = Date::now() - stream.read.get();
-        // It is tried again when its pause has passed, whatever changes meanwhile.
+        // The next attempt waits for the end of its pause, whatever changes meanwhile.
         if stream.unread.get().is_some() && since < pause_before(stream.tries.get()) {
             return;
         }
@@ -382,8 +383,8 @@ mod following {
         );
     }
 
-    /// Reads this page as the server gives it now, and brings what is shown to it. `live`: nobody looks at what is kept, so a
-    /// payload is left out, and is not on record as seen.
+    /// Fetches this page and updates what is shown. `live` in the address: no user acts, so the server leaves out a
+    /// payload and does not record it as viewed.
     async fn read(stream: &Stream) {
         let begun = Date::now();
         let answer = answered().await;
@@ -394,8 +395,7 @@ mod following {
             return sign_out_shown(stream);
         }
         let page = match &answer {
-            // What is not there any more is true; what the server could not make, or did not want to, is not shown in the
-            // place of what it could.
+            // Missing data (404) is a valid state; an error or refusal must not replace what is shown.
             Some(answer) if answer.ok() || answer.status() == 404 => page_of(answer).await,
             _ => None,
         };
@@ -424,7 +424,7 @@ mod following {
         }
     }
 
-    /// The page of an answer; `None`: it is none of the console's, but a text, or the page of a proxy.
+    /// Returns the page of a response; `None` if it is not a page of the console, but a text, or the page of a proxy.
     async fn page_of(answer: &Response) -> Option<Document> {
         let text: JsValue = JsFuture::from(answer.text().ok()?).await.ok()?;
         let page = DomParser::new().ok()?.parse_from_string(&text.as_string()?, SupportedType::TextHtml).ok()?;
@@ -436,20 +436,20 @@ mod following {
         JsFuture::from(window().fetch_with_str(&address_read_anew()?)).await.ok()?.dyn_into().ok()
     }
 
-    /// The sentences of the page whose change is told.
+    /// Returns the sentences of the page whose changes are announced.
     fn said() -> String {
         let texts = everywhere("main [data-say]").into_iter().filter_map(|place| place.text_content());
         texts.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(" ")
     }
 
-    /// To screen readers.
+    /// Announces a text to screen readers.
     fn say(words: &str) {
         if let Some(voice) = first("#voice") {
             voice.set_text_content(Some(words));
         }
     }
 
-    /// A browser does not tell what a stream was refused for: the page itself is asked for.
+    /// A browser does not report why a stream was refused, so the page itself is requested.
     fn tell_if_signed_out(stream: Rc<Stream>) {
         spawn_local(async move {
             if answered().await.is_some_and(|answer| answer.status() == 401) {

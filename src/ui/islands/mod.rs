@@ -1,8 +1,8 @@
 //! The islands: the only code that runs in a browser. Each adds comfort to a page that works without it.
 //!
-//! They carry next to no text: what a person reads stands in the HTML that the server renders, and an island finds it
-//! by its `data-` attributes. That keeps the module small, and the words in one place. They draw no styles either: the
-//! content security policy forbids it, and `hidden`, `aria-` attributes and classes say enough to the style sheet.
+//! They contain almost no text: all texts are in the HTML that the server renders, and an island finds them by `data-`
+//! attributes. That keeps the module small and the words in one place. Islands set no inline styles, because the
+//! content security policy forbids it: `hidden`, `aria-` attributes and classes are enough for the style sheet.
 
 #[cfg(any(feature = "hydrate", test))]
 mod align;

@@ -1,14 +1,15 @@
-//! Brings the page to the state that the server gives it now, in place: what is the same stays, with its focus, its marked
-//! text, what is unfolded and what was typed; what differs is changed where it stands.
+//! Updates the page in place to the state that the server now renders: equal parts remain, with focus, selected text,
+//! unfolded details and typed input; different parts are changed where they are.
 //!
-//! - Parts are the same by `id`, `data-key`, the address of a row's or an item's first link, or by tag and first class.
-//! - `[data-keep]` stays as it is, and so does what other islands write. `[data-keep-typed]` is a form that stays as long as
-//!   somebody has typed into it, with its hidden fields: they say what the writer has seen.
-//! - `[data-stays]` was said once, and is not taken away.
-//! - The items of `[data-steady]` keep their places while the pointer or the focus is among them: new ones come at its end,
-//!   those that are gone are marked, and above it nothing is put in or taken out. What was held back is owed: see [`is_owed`].
-//! - Rows of a list (`[data-row]`) stay in their places: new ones are announced by [`super::Fresh`], and those that are not
-//!   in the list any more are marked, with the words of `data-ended` on their table.
+//! - Parts are equal by `id`, `data-key`, the address of a row's or an item's first link, or by tag and first class.
+//! - `[data-keep]` remains unchanged, and so does what other islands write. `[data-keep-typed]` is a form that remains
+//!   while it contains unsent input, with its hidden fields: they say what the writer has seen.
+//! - `[data-stays]` is a message shown once, and is not removed.
+//! - The items of `[data-steady]` keep their places while the pointer or the focus is among them: new ones are added at
+//!   its end, removed ones are marked, and nothing above it is inserted or removed. Updates held back this way: see
+//!   [`is_owed`].
+//! - Rows of a list (`[data-row]`) keep their places: new ones are announced by [`super::Fresh`], and rows that are not
+//!   in the list any more are marked with the text of `data-ended` on their table.
 
 use std::cell::Cell;
 
@@ -23,29 +24,30 @@ use super::{
     page_tools,
 };
 
-/// Somebody who has not moved the pointer and pressed no key for so long aims at nothing any more, in milliseconds.
+/// A user who has not moved the pointer or pressed a key for this time is not aiming at anything any more, in
+/// milliseconds.
 const AIMS: f64 = 60_000.0;
 
 thread_local! {
-    /// When the pointer was moved or a key pressed last.
+    /// When the pointer was last moved or a key last pressed.
     static AIMED: Cell<f64> = const { Cell::new(0.0) };
     /// The page differs from the state that was read last.
     static OWED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Watches for whoever aims at something.
+/// Tracks when the user last aimed at something.
 pub fn start() {
     for event in ["pointermove", "pointerdown", "keydown", "wheel"] {
         window_event_listener_untyped(event, |_| AIMED.set(Date::now()));
     }
 }
 
-/// Whether something was held back that can be shown now: the page is to be read again.
+/// Returns whether held-back updates can be shown now: the page must be read again.
 pub fn is_owed() -> bool {
     OWED.get() && held().is_empty()
 }
 
-/// What keeps its items in their places now.
+/// Returns the elements whose items must keep their places now.
 fn held() -> Vec<Element> {
     if Date::now() - AIMED.get() > AIMS {
         return Vec::new();
@@ -53,11 +55,11 @@ fn held() -> Vec<Element> {
     everywhere("main [data-steady]:hover, main [data-steady]:focus-within")
 }
 
-/// What islands write to, and what is not read again.
+/// Parts that islands write to, or that are not updated.
 const KEPT: &str = "[data-keep], [data-news], [data-select-all], [data-selected], [data-retry-selected], \
                     [data-discard-selected], [data-if-waiting]";
 
-/// Brings the page's main part to that of `page`. The focus stays, or goes to what took its place.
+/// Updates the page's main part to that of `page`. The focus remains, or moves to the replacement of its element.
 pub fn bring(page: &Document) {
     let (Some(main), Ok(Some(new))) = (first("main"), page.query_selector("main")) else { return };
     if document().title() != page.title() {
@@ -67,7 +69,7 @@ pub fn bring(page: &Document) {
     let focused = document().active_element().filter(|active| main.contains(Some(active)));
     let again = focused.as_ref().map(how_to_find);
     if is_list(&main) && !is_list(&new) {
-        // Everything in the list has ended: it stays to be read, until the page is loaded again.
+        // All rows of the list have ended: it remains readable until the page is loaded again.
         all(&main, "[data-row]").iter().for_each(end_row);
         if let (Some(heading), Ok(Some(now))) = (first("main h1"), new.query_selector("h1")) {
             element(&heading, &now);
@@ -85,7 +87,7 @@ fn is_list(root: &Element) -> bool {
     root.query_selector("[data-row]").is_ok_and(|found| found.is_some())
 }
 
-/// Moves the focus, and not the page.
+/// Moves the focus without scrolling.
 fn focus_where_it_is(element: &Element) {
     if let Some(element) = element.dyn_ref::<HtmlElement>() {
         let options = FocusOptions::new();
@@ -94,7 +96,7 @@ fn focus_where_it_is(element: &Element) {
     }
 }
 
-/// Selectors of what may take the place of an element.
+/// Returns selectors that find the replacement of an element.
 fn how_to_find(element: &Element) -> Vec<String> {
     let named = |name: &str| {
         let value = element.get_attribute(name)?;
@@ -118,7 +120,7 @@ fn element(old: &Element, new: &Element) {
         children(old, new);
     }
     if let Some(form) = form {
-        // What was typed and taken back stays in a field otherwise, whatever its new text is.
+        // Otherwise a field whose input was undone would keep its old text.
         form.reset();
     }
 }
@@ -127,7 +129,7 @@ fn matches(element: &Element, selector: &str) -> bool {
     element.matches(selector).unwrap_or_default()
 }
 
-/// What a person typed or ticked is no attribute, and stays; what they unfolded is one.
+/// Typed or ticked input is not an attribute and remains; the unfolded state is one and is kept here.
 fn attributes(old: &Element, new: &Element) {
     let unfolds = |name: &str| name == "open" && matches!(old.tag_name().as_str(), "DETAILS" | "DIALOG");
     let names = |element: &Element| -> Vec<String> {
@@ -155,7 +157,7 @@ fn children(old: &Element, new: &Element) {
     if old.has_attribute("data-steady") && !held.is_empty() {
         return in_their_places(old, new, &held);
     }
-    // Above what is held nothing is put in or taken out.
+    // Nothing above held elements is inserted or removed.
     let guarded = held.iter().filter_map(|held| before.iter().position(|node| node.contains(Some(held)))).max();
     let is_guarded = |place: usize| guarded.is_some_and(|guarded| place <= guarded);
     let signatures = |nodes: &[Node]| nodes.iter().map(signature).collect::<Vec<_>>();
@@ -191,8 +193,8 @@ fn children(old: &Element, new: &Element) {
     });
 }
 
-/// Brings the items of a list to their new state where they are. New ones come at its end, unless they would move what is
-/// held further down.
+/// Updates the items of a list in their places. New ones are added at its end, unless they would move held elements
+/// further down.
 fn in_their_places(old: &Element, new: &Element, held: &[Element]) {
     let (before, after) = (items(old), items(new));
     let keys = |items: &[Element]| items.iter().map(|item| key(item).unwrap_or_default()).collect::<Vec<_>>();
@@ -231,7 +233,7 @@ fn remove(parent: &Element, node: &Node) {
     let _ = parent.remove_child(node);
 }
 
-/// One node that stays, of whatever kind.
+/// Updates one remaining node of any kind.
 fn one(old: &Node, new: &Node) {
     match (old.dyn_ref::<Element>(), new.dyn_ref::<Element>()) {
         (Some(old), Some(new)) => element(old, new),
@@ -240,13 +242,13 @@ fn one(old: &Node, new: &Node) {
     }
 }
 
-/// Whether somebody has marked this text, to copy it.
+/// Returns whether the user has selected this text, to copy it.
 fn is_marked(node: &Node) -> bool {
     let marked = window().get_selection().ok().flatten().filter(|marked| !marked.is_collapsed());
     marked.is_some_and(|marked| marked.contains_node_with_allow_partial_containment(node, true).unwrap_or_default())
 }
 
-/// What tells a node from its neighbours.
+/// Returns what distinguishes a node from its neighbours.
 fn signature(node: &Node) -> String {
     let Some(element) = node.dyn_ref::<Element>() else { return node.node_name() };
     let class = element.get_attribute("class").unwrap_or_default();
@@ -255,7 +257,7 @@ fn signature(node: &Node) -> String {
     format!("{}.{class}#{}#{}", element.tag_name(), key(element).unwrap_or_default(), labelled.unwrap_or_default())
 }
 
-/// What names an element: of a row or an item of a list without a name, the address that its first link leads to.
+/// Returns the key of an element; for a row or list item without a name, the address of its first link.
 fn key(element: &Element) -> Option<String> {
     let named = ["id", "data-key"].into_iter().find_map(|name| element.get_attribute(name));
     named.or_else(|| {
@@ -282,7 +284,7 @@ fn rows(old: &Element, new: &Element) {
     ended(&before_keys, &after_keys).into_iter().filter_map(|place| before.get(place)).for_each(end_row);
 }
 
-/// Marks a row that is not in the list any more. Nothing can be done with it, and it stays in its place.
+/// Marks a row that is not in the list any more. It keeps its place, and its controls are disabled.
 fn end_row(row: &Element) {
     if row.class_list().contains("ended") {
         return;

@@ -1,15 +1,15 @@
-//! Comfort for every page: times in the reader's zone, keys, and copy buttons. Stands once in the layout.
+//! Comfort for every page: times in the reader's zone, keys, and copy buttons. Appears once in the layout.
 //!
-//! - `time.when`: relative words stay true. Where the server does not know the reader's zone yet, the island writes every
-//!   time anew, and tells the server the zone for the next page.
+//! - `time.when`: relative words stay current. If the server does not know the reader's zone yet, the island rewrites
+//!   all times, and reports the zone to the server for the next page.
 //! - `input[data-utc]` fields hold local time while they are edited and UTC when their form is sent.
-//! - In `[data-all-or-some]`, ticking a box chooses "only these", and choosing "all" takes the ticks away.
+//! - In `[data-all-or-some]`, ticking a box chooses "only these", and choosing "all" unticks the boxes.
 //! - `[data-reveal]` shows the password of the field that it names, or hides it again.
-//! - What was typed into a form outlives the end of a session: see `kept`.
-//! - Notices of what a form did are read out by screen readers.
+//! - Form input outlives the end of a session: see `kept`.
+//! - Screen readers announce notices about form results.
 //! - `[data-copy]` copies its value, or the text of the element that `data-copy-from` names.
 //! - Keys: see the dialog below. They work on `[data-row]`, `[data-open]`, `[data-retry]`, `[data-previous]` and
-//!   `[data-next]`, and never while a person types.
+//!   `[data-next]`, and never while the user types.
 
 use leptos::prelude::*;
 
@@ -85,7 +85,7 @@ pub fn PageTools() -> impl IntoView {
     }
 }
 
-/// Listens; shows nothing itself.
+/// Listens for events; shows nothing itself.
 #[island]
 fn Tools() -> impl IntoView {
     #[cfg(feature = "hydrate")]
@@ -104,26 +104,26 @@ fn Tools() -> impl IntoView {
     }
 }
 
-/// Does to a page that was read again what is done to one that was loaded, before it is shown.
+/// Prepares a page that was read again like a loaded one, before it is shown.
 #[cfg(feature = "hydrate")]
 pub fn prepare(root: &web_sys::Element) {
     times::prepare(root);
     copy::prepare(root);
 }
 
-/// Whether somebody has typed into a form what is not sent yet.
+/// Returns whether a form contains input that is not sent yet.
 #[cfg(feature = "hydrate")]
 pub fn is_typed_into(form: &web_sys::Element) -> bool {
     kept::is_typed_into(form)
 }
 
-/// The time of day of an instant (in milliseconds) in the reader's zone, by their clock.
+/// Returns the time of day of an instant (in milliseconds) in the reader's zone, by their clock.
 #[cfg(feature = "hydrate")]
 pub fn time_of_day(at: f64) -> String {
     times::time_of_day(at)
 }
 
-/// Times in the reader's zone, in the words in which the server writes them.
+/// Times in the reader's zone, worded as by the server.
 #[cfg(feature = "hydrate")]
 mod times {
     use std::{cell::RefCell, time::Duration};
@@ -140,15 +140,15 @@ mod times {
         ui::words::{self, Local},
     };
 
-    /// How often relative words are brought up to date.
+    /// How often relative words are updated.
     const EVERY: Duration = Duration::from_secs(10);
-    /// How long the server is told the browser's zone, in seconds.
+    /// Lifetime of the cookie that reports the browser's zone to the server, in seconds.
     const REMEMBERED: u32 = 180 * 24 * 3_600;
 
     pub fn start() {
         let Some(zone) = told("data-reader-zone").or_else(browsers_zone) else { return };
         if set_format(&zone).is_none() {
-            // An old browser does not know the zone: times stay as the server wrote them.
+            // An old browser does not know the zone: times remain as the server wrote them.
             return;
         }
         if let Some(root) = document().document_element() {
@@ -162,13 +162,13 @@ mod times {
             note.set_text_content(Some(&format!("Times are in {zone}.")));
         }
         set_interval(|| everywhere("time.when:not([data-exact])").iter().for_each(refresh), EVERY);
-        // Someone may have moved: the next page is written in the zone where the browser is now.
+        // The user may have travelled: the next page is written in the browser's present zone.
         if let Some(zone) = browsers_zone() {
             remember(&zone);
         }
     }
 
-    /// Times below `root`, where the server does not know the reader's zone.
+    /// Rewrites the times below `root` if the server does not know the reader's zone.
     pub fn prepare(root: &Element) {
         let known = told("data-reader-zone");
         if known.is_none() {
@@ -179,14 +179,14 @@ mod times {
         }
     }
 
-    /// The name of the browser's zone ("Asia/Kolkata").
+    /// Returns the name of the browser's zone ("Asia/Kolkata").
     fn browsers_zone() -> Option<String> {
         let options = Intl::DateTimeFormat::new(&Array::new(), &Object::new()).resolved_options();
         let zone = Reflect::get(&options, &"timeZone".into()).ok()?.as_string()?;
         Some(present_name(&zone).to_owned())
     }
 
-    /// Tells the server, with the next request, in which zone to write times.
+    /// Reports to the server, with the next request, the zone for its times.
     fn remember(zone: &str) {
         let Ok(document) = document().dyn_into::<HtmlDocument>() else { return };
         let path = told("data-base").filter(|base| !base.is_empty()).unwrap_or_else(|| "/".to_owned());
@@ -197,7 +197,7 @@ mod times {
     }
 
     thread_local! {
-        /// Writes a date in the reader's zone as `2026-11-29 02:56:25`. Making one takes long.
+        /// Writes a date in the reader's zone as `2026-11-29 02:56:25`. Creating the formatter is slow.
         static FORMAT: RefCell<Option<Function>> = const { RefCell::new(None) };
     }
 
@@ -215,7 +215,7 @@ mod times {
         ] {
             let _ = Reflect::set(&options, &key.into(), &value.into());
         }
-        // Called as a constructor by hand, because that answers an error where a binding would end the module.
+        // Called by reflection, because that returns an error where a binding would end the module.
         let intl = Reflect::get(&js_sys::global(), &"Intl".into()).ok()?;
         let constructor: Function = Reflect::get(&intl, &"DateTimeFormat".into()).ok()?.dyn_into().ok()?;
         let made = Reflect::construct(&constructor, &Array::of2(&"sv-SE".into(), &options)).ok()?;
@@ -224,7 +224,7 @@ mod times {
         Some(())
     }
 
-    /// What a clock in the reader's zone shows.
+    /// Returns the local time of an instant in the reader's zone.
     fn local(date: &Date) -> Option<Local> {
         let text = FORMAT.with_borrow(|format| format.as_ref()?.call1(&JsValue::NULL, date).ok()?.as_string())?;
         let numbers: Vec<u32> =
@@ -235,7 +235,7 @@ mod times {
         Some(Local { at, offset: (ahead / 60.0).round() as i32 })
     }
 
-    /// Of a zone that the browser does not know, in that of the browser.
+    /// Falls back to the browser's zone if the browser does not know the reader's zone.
     pub fn time_of_day(at: f64) -> String {
         let date = Date::new(&at.into());
         let browsers = || NaiveDate::default().and_hms_opt(date.get_hours(), date.get_minutes(), 0);
@@ -264,7 +264,7 @@ mod times {
         }
     }
 
-    /// Keeps the relative words true.
+    /// Updates the relative words.
     fn refresh(time: &Element) {
         let Some(at) = date_of(time).and_then(|date| local(&date)) else { return };
         let Some(now) = local(&Date::new_0()) else { return };
@@ -274,7 +274,7 @@ mod times {
         }
     }
 
-    /// A field of a filter form, from UTC to local time.
+    /// Converts a field of a filter form from UTC to local time.
     fn show_local(field: &Element) {
         let Some(field) = field.dyn_ref::<HtmlInputElement>() else { return };
         let value = field.value();
@@ -288,8 +288,8 @@ mod times {
         field.set_value(text.get(..value.len()).unwrap_or_default());
     }
 
-    /// A time in the reader's zone as an instant. Around the hour that clocks are put back or forward, the second look at
-    /// the offset is the right one.
+    /// Returns the instant of a time in the reader's zone. Around a clock change the second lookup of the offset is the
+    /// correct one.
     fn instant(value: &str) -> Option<Date> {
         let typed = Date::new(&format!("{value}Z").into()).get_time();
         if typed.is_nan() {
@@ -301,8 +301,8 @@ mod times {
         Some(at(second))
     }
 
-    /// The fields of a form that is being sent, from local time to UTC. What the browser cannot read goes as it stands,
-    /// and the server says what is wrong with it.
+    /// Converts the fields of a form that is being sent from local time to UTC. A value that the browser cannot parse
+    /// is sent unchanged, and the server reports what is wrong with it.
     fn send_utc(event: &web_sys::Event) {
         let Some(form) = target(event).and_then(|form| form.dyn_into::<HtmlFormElement>().ok()) else { return };
         let data = Reflect::get(event, &"formData".into()).ok().and_then(|data| data.dyn_into::<FormData>().ok());
@@ -316,7 +316,7 @@ mod times {
     }
 }
 
-/// Everything by keyboard.
+/// Keyboard control.
 #[cfg(feature = "hydrate")]
 mod keys {
     use leptos::{ev, prelude::window_event_listener};
@@ -336,14 +336,14 @@ mod keys {
         });
     }
 
-    /// Does what the key asks for; whether it did anything.
+    /// Executes a key's action; returns whether there was one.
     fn pressed(event: &KeyboardEvent) -> bool {
         if event.ctrl_key() || event.alt_key() || event.meta_key() || event.is_composing() {
             return false;
         }
         let place = target(event);
         if let Some(field) = place.as_ref().filter(|place| types(place)) {
-            // In a field every key is text, but for the way out of the search field.
+            // In a field every key is text, except Escape, which leaves the search field.
             let leaves = event.key() == "Escape" && field.get_attribute("type").as_deref() == Some("search");
             if leaves && let Some(field) = field.dyn_ref::<web_sys::HtmlElement>() {
                 let _ = field.blur();
@@ -373,7 +373,7 @@ mod keys {
         }
     }
 
-    /// Whether a person types into this element. A box to tick is no such field.
+    /// Returns whether the element accepts typed text. A check box does not.
     fn types(place: &Element) -> bool {
         match place.tag_name().as_str() {
             "TEXTAREA" | "SELECT" => true,
@@ -386,7 +386,7 @@ mod keys {
         place.and_then(|place| around(&place, "[data-row]"))
     }
 
-    /// To the next row or the row before; where the page is no list, to the next or previous failed event.
+    /// Moves to the next or previous row; on a page without a list, to the next or previous failed event.
     fn step(place: Option<Element>, forward: bool) -> bool {
         let rows = everywhere("[data-row]");
         if rows.is_empty() {
@@ -435,11 +435,11 @@ mod copy {
 
     use super::super::browser::{all, around, first, focus, show, target};
 
-    /// How long a button says that it copied.
+    /// How long a button reports that it copied.
     const SAID_FOR: Duration = Duration::from_secs(2);
 
     pub fn start() {
-        // Without this island the buttons would do nothing, so the server leaves them out of sight.
+        // The buttons need this island, so the server renders them hidden.
         if let Some(root) = document().document_element() {
             prepare(&root);
         }
@@ -463,7 +463,7 @@ mod copy {
         all(root, "[data-copy]").iter().for_each(|button| show(button, true));
     }
 
-    /// The clipboard of today, which browsers offer on HTTPS and on localhost only.
+    /// Copies through the clipboard API, which browsers offer on HTTPS and on localhost only.
     async fn write(text: &str) -> bool {
         let clipboard = Reflect::get(&window().navigator(), &"clipboard".into()).unwrap_or(JsValue::UNDEFINED);
         let Ok(write) = Reflect::get(&clipboard, &"writeText".into()) else { return false };
@@ -475,7 +475,7 @@ mod copy {
         }
     }
 
-    /// Hospitals serve the console on plain HTTP: there a selected text field and `execCommand` still copy.
+    /// On plain HTTP, as hospitals serve the console, a selected text field and `execCommand` still copy.
     fn write_the_old_way(text: &str, button: &Element) -> bool {
         let document = document();
         let field = document.create_element("textarea").ok().and_then(|it| it.dyn_into::<HtmlTextAreaElement>().ok());
@@ -492,7 +492,7 @@ mod copy {
         done
     }
 
-    /// Says so on the button, and to screen readers, for a moment.
+    /// Reports success on the button and to screen readers, for a moment.
     fn say_done(button: &Element) {
         let Some(done) = button.get_attribute("data-done") else { return };
         let before = button.text_content();
@@ -508,7 +508,7 @@ mod copy {
     }
 }
 
-/// Forms: fields that belong together, and passwords that can be seen.
+/// Forms: fields that belong together, and passwords that can be shown.
 #[cfg(feature = "hydrate")]
 mod forms {
     use leptos::{
@@ -547,9 +547,9 @@ mod forms {
     }
 }
 
-/// What was typed and not sent, or sent and not taken because the session had ended. It stays in the tab's own storage while
-/// its person signs in again, and goes back into the same form of the same page. Passwords and codes are never kept, nothing
-/// is put back for somebody else, and the next page that is not about signing in takes it away.
+/// Form input that was not sent, or was refused because the session had ended. It stays in the tab's session storage
+/// while the user signs in again, and is restored to the same form of the same page. Passwords and codes are never
+/// stored, nothing is restored for another user, and the next page that is not part of signing in deletes it.
 #[cfg(feature = "hydrate")]
 mod kept {
     use std::time::Duration;
@@ -562,27 +562,27 @@ mod kept {
     use super::super::browser::{all, around, everywhere, first, show};
 
     const KEY: &str = "atomfeed.typed";
-    /// Seconds before the end of a session at which it is said.
+    /// Seconds before the end of a session at which the user is warned.
     const BEFORE: u64 = 120;
-    /// Characters that are kept at the most.
+    /// Maximum length of the stored input, in bytes.
     const MOST: usize = 100_000;
 
     #[derive(Debug, Serialize, Deserialize)]
     struct Kept {
-        /// Where the form stands.
+        /// Path of the form's page.
         path: String,
         who: String,
-        /// The sign-in page was in between.
+        /// The sign-in page was shown in between.
         signed_in_again: bool,
         fields: Vec<Field>,
     }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Field {
-        /// Where its form is sent, and what tells it from other forms that are sent there.
+        /// Where its form is sent, and what distinguishes it from other forms sent there.
         form: String,
         name: String,
-        /// Of a box or a button of several: the one that is chosen.
+        /// For a check box or radio button: the value that identifies it in its group.
         value: String,
         chosen: Option<bool>,
     }
@@ -593,7 +593,7 @@ mod kept {
         warn_in_time();
     }
 
-    /// Says that the session ends soon, where something was typed that would have to be sent before.
+    /// Warns that the session ends soon, if unsent input must be sent before.
     fn warn_in_time() {
         let Some(said) = first("#session-ends") else { return };
         let after = said.get_attribute("data-after").and_then(|seconds| seconds.parse::<u64>().ok());
@@ -622,7 +622,7 @@ mod kept {
         first("[data-who]").and_then(|who| who.get_attribute("data-who")).unwrap_or_default()
     }
 
-    /// A page on the way back in: what is kept waits.
+    /// Returns whether this is a page of signing in: stored input waits.
     fn signs_in() -> bool {
         first("main form[action*='/api/sign_in']").is_some()
     }
@@ -682,20 +682,20 @@ mod kept {
         }
     }
 
-    /// The fields of forms that change something.
+    /// Returns the fields of forms that change something.
     fn fields() -> Vec<Element> {
         let posted = everywhere("main form[method=post]");
         posted.iter().flat_map(|form| all(form, "input[name], textarea[name], select[name]")).filter(is_kept).collect()
     }
 
-    /// Whether any of a form's fields differs from what the server wrote.
+    /// Returns whether any of a form's fields differs from what the server wrote.
     pub fn is_typed_into(form: &Element) -> bool {
         all(form, "input[name], textarea[name], select[name]").iter().filter(|field| is_kept(field)).any(is_changed)
     }
 
     fn is_kept(element: &Element) -> bool {
         let Some(input) = element.dyn_ref::<HtmlInputElement>() else { return true };
-        // A code is a text to the browser, and so is a password that is shown at this moment.
+        // A code field is a text field to the browser, and so is a password that is shown at this moment.
         let secret = input.name() == "code" || input.autocomplete().contains("password");
         matches!(input.type_().as_str(), "text" | "search" | "number" | "checkbox" | "radio") && !secret
     }
@@ -719,7 +719,7 @@ mod kept {
         Some(Field { form, name, value, chosen })
     }
 
-    /// Whether it differs from what the server wrote.
+    /// Returns whether the field differs from what the server wrote.
     fn is_changed(element: &Element) -> bool {
         if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
             match input.type_().as_str() {
@@ -752,7 +752,7 @@ mod kept {
     }
 }
 
-/// A notice that is there when a page begins is not read out by itself: its text is put into a place that is.
+/// Screen readers do not announce a notice that is present when a page loads: its text is copied into a live region.
 #[cfg(feature = "hydrate")]
 mod said {
     use std::time::Duration;
@@ -761,13 +761,13 @@ mod said {
 
     use super::super::browser::{everywhere, first};
 
-    /// Screen readers say the title first, and would drop what comes with it.
+    /// Screen readers announce the title first, and would drop an announcement made at the same time.
     const AFTER: Duration = Duration::from_millis(600);
 
     pub fn start() {
         let said: Vec<String> = everywhere("main .notice.done, main .notice.problem, main .field-problem")
             .iter()
-            // What has the focus is read out already.
+            // Screen readers announce the focused element anyway.
             .filter(|notice| !notice.query_selector("[autofocus]").is_ok_and(|focused| focused.is_some()))
             .filter_map(|notice| notice.text_content())
             .collect();
@@ -785,7 +785,7 @@ mod said {
     }
 }
 
-/// On a narrow screen the tabs scroll: the one of this page is brought into sight.
+/// Scrolls the tabs on a narrow screen to the tab of this page.
 #[cfg(feature = "hydrate")]
 mod header {
     use wasm_bindgen::JsCast;
@@ -805,7 +805,7 @@ mod header {
     }
 }
 
-/// The way back to a row of a list, with the keyboard's focus.
+/// Returns the user to a row of a list, with the keyboard focus.
 #[cfg(feature = "hydrate")]
 mod rows {
     use leptos::{ev, prelude::window_event_listener};
@@ -814,7 +814,7 @@ mod rows {
 
     pub fn start() {
         come_back();
-        // The browser's own way back leads to this address, and so to the row.
+        // The browser's "back" leads to this address, and so to the row.
         window_event_listener(ev::click, |event| {
             let link = target(&event).and_then(|place| around(&place, "[data-row] [data-open][id]"));
             if let Some(link) = link {
@@ -823,8 +823,8 @@ mod rows {
         });
     }
 
-    /// Whoever acted on a row, or opened it, comes back to it, or to the one in its place: the keyboard goes on from there,
-    /// and what came of it is read out.
+    /// A user who acted on a row or opened it returns to it, or to the row now in its place: the keyboard continues
+    /// from there, and the outcome is announced.
     fn come_back() {
         let Some(link) = first("[data-row] :target [data-open], [data-row] [data-open]:target") else { return };
         focus(&link);

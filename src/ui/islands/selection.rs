@@ -1,20 +1,20 @@
 //! The selection in a list: its count, all rows of the page at once, and ranges with the shift key.
 //!
-//! Without it the boxes and the button of the form work all the same. The texts stand in the form:
-//! `[data-selected]` is the place of the count, its `data-text` with `{n}` for the number; the button
-//! `[data-retry-selected]` has the same, and is off, as `[data-discard-selected]` is, while nothing is selected;
-//! `[data-select-all]` is the box for all; `[data-if-selected]` is shown while a row is selected, and `[data-if-waiting]` while
-//! one with `data-waiting` is. Both keep their places when they are not seen.
+//! Without it the boxes and the button of the form still work. The texts are in the form: `[data-selected]` is the
+//! place of the count, its `data-text` has `{n}` for the number; the button `[data-retry-selected]` has the same, and
+//! is disabled, like `[data-discard-selected]`, while nothing is selected; `[data-select-all]` is the box for all;
+//! `[data-if-selected]` is shown while a row is selected, and `[data-if-waiting]` while a row with `data-waiting` is.
+//! Both keep their space while hidden.
 
 use leptos::prelude::*;
 
-/// Wakes the selection of a list that came while the page was open.
+/// Starts the selection of a list that appeared while the page was open.
 #[cfg(feature = "hydrate")]
 pub fn wake() {
     live::start();
 }
 
-/// Makes the selection of the form around it alive.
+/// Starts the selection of the form around it.
 #[island]
 pub fn Selection() -> impl IntoView {
     #[cfg(feature = "hydrate")]
@@ -43,7 +43,7 @@ mod live {
         static STARTED: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Once for each page; the form itself may come and go while the page is open.
+    /// Runs once per page; the form itself may appear and disappear while the page is open.
     pub fn start() {
         if first("form[data-selection]").is_none() || STARTED.replace(true) {
             return;
@@ -61,7 +61,7 @@ mod live {
                 clicked(&form, &event, &last);
             }
         });
-        // A browser may bring ticked boxes back after "back", without any click.
+        // A browser may restore ticked boxes after "back", without any click.
         window_event_listener_untyped("pageshow", move |_| recount());
         window_event_listener_untyped(REPLACED, move |_| recount());
     }
@@ -92,7 +92,7 @@ mod live {
         count(form);
     }
 
-    /// Brings everything that depends on the selection up to date.
+    /// Updates everything that depends on the selection.
     fn count(form: &Element) {
         let boxes = boxes(form);
         let selected = boxes.iter().filter(|each| each.checked()).count();
@@ -123,12 +123,12 @@ mod live {
         all(form, "[data-if-waiting]").iter().for_each(|note| reserve(note, waiting));
     }
 
-    /// Shows a part, or hides it and keeps its place: nothing may move under the pointer.
+    /// Shows a part, or hides it and keeps its space: nothing may move under the pointer.
     fn reserve(part: &Element, shown: bool) {
         let _ = part.class_list().toggle_with_force("reserved", !shown);
     }
 
-    /// Writes the text for this number: `data-none` for 0 where there is one, otherwise `data-text`.
+    /// Writes the text for this number: `data-none` for 0 if there is one, otherwise `data-text`.
     fn say(place: &Element, selected: usize) {
         let text = match selected {
             0 => place.get_attribute("data-none"),

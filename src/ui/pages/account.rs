@@ -1,4 +1,4 @@
-//! The page of one's own account: password, sessions, tokens.
+//! The user's own account: password, sessions, tokens.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -67,7 +67,7 @@ fn Account(account: OwnAccount, changed: bool) -> impl IntoView {
             })}
         {done.map(|sentence| view! { <Notice kind=NoticeKind::Done>{visible(&sentence)}</Notice> })}
         <FormTold />
-        // A one-time password is used up with this session: nothing else that acts is offered before another one is chosen.
+        // A one-time password is valid for this session only: no other action is offered before a new one is chosen.
         {(account.kept_here && must_change)
             .then(|| view! { <Password shortest=account.shortest name=person.name.clone() /> })}
         <section class="sheet" aria-labelledby="rights">
@@ -90,7 +90,7 @@ fn Account(account: OwnAccount, changed: bool) -> impl IntoView {
     .into_any()
 }
 
-/// How the pages are written and worked with.
+/// The user's preferences for the pages.
 #[component]
 fn Preferred() -> impl IntoView {
     let base = use_base();
@@ -161,7 +161,7 @@ fn Preferred() -> impl IntoView {
 #[component]
 fn Password(shortest: usize, name: String) -> impl IntoView {
     let base = use_base();
-    // Tokens were to be revoked: the box stays ticked.
+    // The revocation of tokens was chosen: the box stays ticked.
     let end_tokens = typed_into("change_password", "end_tokens").is_some_and(|value| !value.is_empty());
     let rule = format!(
         "At least {shortest} characters, of any kind. Use four or five unrelated words: easy to remember and hard to \
@@ -176,7 +176,7 @@ fn Password(shortest: usize, name: String) -> impl IntoView {
                 <p class="muted">{rule}</p>
                 <form method="post" action=base.function("change_password") class="ask">
                     <FormToken />
-                    // So that a password manager knows whose it is.
+                    // For a password manager: names the account.
                     <input type="text" name="username" value=name autocomplete="username" hidden=true readonly />
                     <PasswordField
                         function="change_password"
@@ -214,7 +214,7 @@ fn Password(shortest: usize, name: String) -> impl IntoView {
     .into_any()
 }
 
-/// What there is of a second factor, and what can be done about it. Each takes the password again.
+/// The user's second factor, and the actions on it. Each requires the password again.
 #[component]
 fn SecondFactor(account: OwnAccount) -> impl IntoView {
     let demanded = account.second_factor_demanded;
@@ -273,26 +273,26 @@ fn SecondFactor(account: OwnAccount) -> impl IntoView {
     .into_any()
 }
 
-/// Whether the form that is sent to this server function has come back.
+/// Returns whether the form of this server function was refused.
 fn sent(function: &str) -> bool {
     FormProblem::of(function).is_some()
 }
 
-/// The person's password, in a form that takes it again.
+/// The user's password, for a form that requires it again.
 #[component]
 pub fn PasswordAgain(function: &'static str) -> impl IntoView {
     view! { <PasswordField function name="password" label="Your password" autocomplete="current-password" /> }
 }
 
-/// A field for a password, with what was wrong with the one that was sent.
+/// A field for a password, with the problem of the refused one.
 #[component]
 fn PasswordField(
-    /// The server function that the form is sent to.
+    /// The server function to which the form is sent.
     function: &'static str,
     name: &'static str,
     label: &'static str,
     autocomplete: &'static str,
-    /// How many characters it must have.
+    /// Minimum number of characters.
     #[prop(optional)]
     shortest: Option<usize>,
 ) -> impl IntoView {
@@ -316,7 +316,7 @@ fn PasswordField(
     .into_any()
 }
 
-/// Asks for the password, and for a code where there is a second factor.
+/// A form that requires the password, and a code if there is a second factor.
 #[component]
 fn Owner(function: &'static str, code: bool, button: &'static str) -> impl IntoView {
     view! {
@@ -437,7 +437,7 @@ fn Tokens(account: OwnAccount) -> impl IntoView {
     .into_any()
 }
 
-/// A personal token as a line of a table; `owner`: where several people's are shown.
+/// Returns a personal token as a line of a table; `owner` is given if the table has tokens of several users.
 pub fn token_line(token: OwnToken, owner: Option<String>) -> TokenLine {
     let mut fields = vec![("id", token.id.to_string())];
     fields.extend(owner.clone().map(|owner| ("name", owner)));

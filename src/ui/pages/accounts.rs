@@ -92,7 +92,7 @@ fn Accounts(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// Everybody's tokens: each lets a script in as its owner, also while nobody is signed in.
+/// The tokens of all users: each gives a script the rights of its owner, also while the owner is not signed in.
 #[component]
 fn Tokens(tokens: Vec<(String, OwnToken)>) -> impl IntoView {
     let list = if tokens.is_empty() {
@@ -156,12 +156,12 @@ fn Row(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize) -
     .into_any()
 }
 
-/// What can be done with an account that is not one's own.
+/// The actions on another user's account.
 #[component]
 fn Change(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize) -> impl IntoView {
     let base = use_base();
     let name = account.name.clone();
-    // A form that was not taken comes back open, with what was typed.
+    // A refused form is shown open, with the user's input.
     let sent = FormProblem::of("change_account").filter(|sent| sent.value("name") == Some(name.as_str()));
     let open = sent.is_some();
     let ask = |action: &'static str, what: String, means: &'static str, more: Vec<(&'static str, String)>| {
@@ -223,13 +223,13 @@ fn Change(account: AccountRow, applications: Vec<ApplicationInfo>, tokens: usize
     .into_any()
 }
 
-/// An action that asks before it acts: the first button opens the question, the second one answers it.
+/// An action with a confirmation: the first button opens the question, the second confirms.
 #[component]
 fn Ask(
     /// The server function.
     action: &'static str,
     what: String,
-    /// What it does, as a sentence.
+    /// Its effect, as a sentence.
     means: &'static str,
     name: String,
     more: Vec<(&'static str, String)>,
@@ -253,10 +253,10 @@ fn Ask(
     .into_any()
 }
 
-/// Role and applications, as fields of a form. `sent`: the form as it was sent and not taken.
+/// Role and applications, as fields of a form. `sent`: the form as sent and refused.
 #[component]
 fn Rights(
-    /// Tells the fields of one form from those of the others of the page.
+    /// Distinguishes the fields of this form from those of other forms on the page.
     id: String,
     role: Role,
     chosen: Option<BTreeSet<String>>,

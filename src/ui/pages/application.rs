@@ -1,4 +1,4 @@
-//! One application: the feeds it reads and how each is doing, its limits, and what it publishes itself.
+//! One application: the state of each feed that it reads, its limits, and what it publishes itself.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -31,14 +31,14 @@ use crate::{
     },
 };
 
-/// What the page is made of.
+/// The data of the page.
 struct Looked {
     view: ApplicationView,
-    /// Its publisher's side, where its database answers.
+    /// Its publisher's side, if its database answers.
     publisher: Option<Result<Publisher, Problem>>,
-    /// Everything configured, for the names of publishers.
+    /// All configured applications, for the names of publishers.
     applications: Vec<ApplicationInfo>,
-    /// Publishers of its feeds from which nothing was read for long, by any application.
+    /// Publishers of its feeds from which no application has read anything for long.
     quiet: Vec<QuietPublisher>,
     /// Why feeds fail.
     causes: Vec<FeedCauses>,
@@ -49,7 +49,7 @@ struct Looked {
 #[component]
 pub fn ApplicationPage() -> impl IntoView {
     let key = use_params_map().read_untracked().get("app").unwrap_or_default();
-    loaded(look(key), |Looked { view, publisher, applications, quiet, causes, retries }| {
+    loaded(load(key), |Looked { view, publisher, applications, quiet, causes, retries }| {
         view! {
             <Application view applications quiet causes retries />
             {publisher.map(|publisher| view! { <Publishes publisher /> })}
@@ -57,14 +57,14 @@ pub fn ApplicationPage() -> impl IntoView {
     })
 }
 
-async fn look(key: String) -> Result<Looked, Problem> {
+async fn load(key: String) -> Result<Looked, Problem> {
     let view = view_application(key.clone()).await?;
     let publisher = match view.reach {
         Reach::Reachable { .. } => Some(view_publisher(key).await),
-        // Asking again would only wait for the same answer.
+        // A further query would only wait for the same answer.
         Reach::NotYet | Reach::Unreachable { .. } | Reach::NotConfigured { .. } => None,
     };
-    // Without the others' names a feed is still told by its address.
+    // Without the other applications' names a feed is shown by its address.
     let views = list_applications().await.unwrap_or_default();
     let mut quiet = quiet::publishers(&views, now());
     quiet.retain(|publisher| publisher.read_by.contains(&view.info.key));
@@ -165,7 +165,7 @@ fn still_shown(view: &ApplicationView) -> AnyView {
     }
 }
 
-/// What will break the consumer, why nothing can be retried, and what this schema does not have.
+/// What will break the consumer, why nothing can be retried, and what this schema lacks.
 #[component]
 fn Hazards(seen: Seen, concerns: Vec<Concern>) -> impl IntoView {
     let others = concerns
@@ -196,7 +196,7 @@ fn Hazards(seen: Seen, concerns: Vec<Concern>) -> impl IntoView {
             </Notice>
         }
     });
-    // What the reader's role does not include is simply not offered.
+    // Actions outside the reader's role are simply not offered.
     let role = refused(RequestKind::Retry.right()).is_some();
     let refused = seen.retry_refused.filter(|_| !role).map(|reason| {
         view! {
@@ -224,7 +224,7 @@ fn Hazards(seen: Seen, concerns: Vec<Concern>) -> impl IntoView {
     }
 }
 
-/// Whether the page of an application tells a concern elsewhere than in a notice of its own.
+/// Returns whether the application's page shows a concern elsewhere than in a separate notice.
 fn has_its_own_place(kind: ConcernKind) -> bool {
     matches!(kind, ConcernKind::Unreachable | ConcernKind::FeedsNotSeen | ConcernKind::Hazard | ConcernKind::HistoryGap)
 }
@@ -347,7 +347,7 @@ fn FeedSheet(
     }
 }
 
-/// How far the consumer has read; each marker where there are several.
+/// How far the consumer has read; each marker if there are several.
 fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
     if let (true, Some(reason)) = (markers.is_empty(), signs.markers_not_known.clone()) {
         return view! {
@@ -428,7 +428,7 @@ fn Failures(seen: Seen, zone: String) -> impl IntoView {
     }
 }
 
-/// What the configuration says of the consumer; the console cannot see the consumer's own properties.
+/// The configured limits of the consumer; the console cannot see the consumer's own properties.
 #[component]
 fn Settings(info: ApplicationInfo) -> impl IntoView {
     let Limits { max_failed_events, max_retry, feed_interval_secs, retry_interval_secs, retry_batch, assumed } =
@@ -613,7 +613,7 @@ fn category_name(category: Option<String>) -> AnyView {
     }
 }
 
-/// "5 from the first event on, 10 from position 101 on", with a warning of rows that cannot be used.
+/// "5 from the first event on, 10 from position 101 on", with a warning about unusable rows.
 fn chunks_in_words(chunks: &[Chunk]) -> String {
     if chunks.is_empty() {
         return "chunking_history is empty: the publisher cannot build pages.".to_owned();
@@ -679,7 +679,7 @@ fn offset_markers(markers: Availability<OffsetMarkers>) -> AnyView {
     .into_any()
 }
 
-/// A warning where markers count events that are not there.
+/// A warning if markers count events that do not exist.
 fn miscounts(markers: &OffsetMarkers) -> Option<AnyView> {
     markers.rows.iter().any(|marker| marker.miscounts().is_some()).then(|| {
         view! {
@@ -691,7 +691,7 @@ fn miscounts(markers: &OffsetMarkers) -> Option<AnyView> {
     })
 }
 
-/// How many markers are not in the table.
+/// The number of markers that the table does not list.
 fn not_listed(markers: &OffsetMarkers) -> Option<AnyView> {
     let more = markers.with_category.saturating_sub(markers.rows.len() as u64);
     let more = (more > 0).then(|| format!("Not shown: {} with a category.", words::count(more, "offset marker")));

@@ -1,4 +1,4 @@
-//! Every application as it is set up: its database, whether it answers, and its limits.
+//! All applications as configured: database, whether it answers, and limits.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -109,12 +109,12 @@ fn row(view: ApplicationView) -> impl IntoView {
     }
 }
 
-/// Says how many feeds of an application have a limit of their own; nothing where none has.
+/// Says how many feeds of an application have a separate limit; `None` if there is none.
 fn other_limits(feeds: u64) -> Option<String> {
     (feeds > 0).then(|| format!(", another for {}", words::count(feeds, "feed")))
 }
 
-/// After how many retries a consumer gives an event up.
+/// After how many retries a consumer gives up on an event.
 pub(super) fn gives_up(max_retry: Option<i64>) -> String {
     match max_retry {
         None => "never retries".to_owned(),

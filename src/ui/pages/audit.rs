@@ -1,4 +1,4 @@
-//! The audit log: who did and saw what.
+//! The audit log: who did and viewed what.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -15,7 +15,7 @@ use crate::{
     ui::components::{At, Icon, Steps, TimeField, loaded, use_base},
 };
 
-/// The log. Everything it shows is decided by the page's query string.
+/// The log. The page's query string determines everything that it shows.
 #[component]
 pub fn AuditPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
@@ -65,7 +65,7 @@ fn Log(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// A plain form that asks for the log anew: everything it says is in the URL.
+/// A plain form that requests the log again: all its values are in the URL.
 #[component]
 fn Search(filter: AuditFilter, names: Vec<String>, applications: Vec<ApplicationInfo>) -> impl IntoView {
     let base = use_base();

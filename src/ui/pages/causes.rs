@@ -1,4 +1,4 @@
-//! A list of failed events by cause: how many fail by each, and the way to them.
+//! A list of failed events by cause: how many each cause has, and links to them.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The causes of what a filter takes, the greatest first.
+/// The causes of the events in a filter, the most frequent first.
 #[component]
 pub fn Causes(page: CausesPage) -> impl IntoView {
     let base = use_base();
@@ -145,7 +145,7 @@ pub fn Causes(page: CausesPage) -> impl IntoView {
     .into_any()
 }
 
-/// Whether something can be retried in one of the applications at least.
+/// Returns whether retries are possible in at least one of the applications.
 fn retries(applications: &[ApplicationInfo], filter: &Filter, off: &[String]) -> bool {
     applications.iter().any(|app| filter.wants_app(&app.key) && !off.contains(&app.key))
 }

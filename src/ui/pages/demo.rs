@@ -1,6 +1,7 @@
-//! The demo hospital's own page: what is wrong in it and can be mended, what can be broken, and who is at work.
+//! The demo hospital's own page: present troubles that can be fixed, troubles that can be started, and the running
+//! jobs.
 //!
-//! It belongs to no hospital: it is there only where the console runs on the demo.
+//! Real hospitals do not have it: it exists only if the console runs on the demo.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -70,7 +71,7 @@ fn Hospital(hospital: DemoHospital) -> impl IntoView {
     .into_any()
 }
 
-/// Why whoever looks may neither break nor mend; `None`: they may.
+/// Returns why the user may neither start nor fix troubles; `None` if the user may.
 fn may_not() -> Option<String> {
     let lacking = use_visitor().person?.lacks(Right::Retry)?;
     Some(format!("You cannot simulate problems. {lacking} {}", lacking.advice()))
@@ -87,8 +88,8 @@ fn Troubles(troubles: Vec<Trouble>) -> impl IntoView {
         .into_iter()
         .map(|trouble| {
             let scope = scope(&trouble);
-            let mend = trouble
-                .mend
+            let fix = trouble
+                .fix
                 .map(|label| {
                     view! {
                         <form method="post" action=action.clone()>
@@ -113,7 +114,7 @@ fn Troubles(troubles: Vec<Trouble>) -> impl IntoView {
                             {trouble.effect} {trouble.until.map(|until| view! { " Ends automatically " {ends(until)} "." })}
                         </p>
                     </div>
-                    <div class="bar">{mend}</div>
+                    <div class="bar">{fix}</div>
                 </li>
             }
         })
@@ -121,7 +122,7 @@ fn Troubles(troubles: Vec<Trouble>) -> impl IntoView {
     view! { <ul class="concerns">{rows}</ul> }.into_any()
 }
 
-/// What a trouble is of, in words; nothing where it is of everything.
+/// What a trouble affects, in words; `None` if it affects everything.
 fn scope(trouble: &Trouble) -> Option<String> {
     let of = trouble.records.filter(|records| *records > 0).map(|records| words::count(records, "record"));
     let next = (trouble.catches > 0).then(|| format!("the next {}", trouble.catches));

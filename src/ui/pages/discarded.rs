@@ -1,4 +1,4 @@
-//! Discarded failed events: what was removed, by whom, why, and until when it can be put back.
+//! Discarded failed events: what was deleted, by whom, why, and until when it can be restored.
 
 use std::collections::BTreeSet;
 
@@ -134,7 +134,7 @@ fn List(
     .into_any()
 }
 
-/// `ticked`: whether it is selected; `None`: nothing can be selected.
+/// `ticked`: whether the row is selected; `None` if nothing can be selected.
 fn row(copy: Discarded, applications: &[ApplicationInfo], ticked: Option<bool>) -> impl IntoView {
     let base = use_base();
     let name = applications.iter().find(|info| info.key == copy.app).map_or(copy.app.clone(), |info| info.name.clone());

@@ -38,14 +38,14 @@ use crate::{
     },
 };
 
-/// The page of a failed event. Its query string is that of the list it was opened from.
+/// The page of a failed event. Its query string is that of the list from which it was opened.
 #[component]
 pub fn FailedEventPage() -> impl IntoView {
     let params = use_params_map().read_untracked().clone();
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
     let (app, id) = (params.get("app").unwrap_or_default(), params.get("id").unwrap_or_default());
     let list = ListQuery::parse(&query).unwrap_or_default();
-    loaded(look(app, id, query), move |shown| match shown {
+    loaded(load(app, id, query), move |shown| match shown {
         Shown::Event(shown) => {
             let (page, done) = *shown;
             view! { <Event page list done /> }.into_any()
@@ -58,16 +58,16 @@ pub fn FailedEventPage() -> impl IntoView {
 /// What the page shows.
 enum Shown {
     Event(Box<(EventPage, Option<Done>)>),
-    /// The row is not in the table any more: what the console remembers of it.
+    /// The row is missing from the table: the event's life in the ledger.
     Life(Box<LifePage>),
-    /// The console discarded it before it remembered anything of it.
+    /// The console discarded it before the ledger had an entry of it.
     Copy(Box<CopyPage>),
 }
 
-async fn look(app: String, id: String, query: String) -> Result<Shown, Problem> {
+async fn load(app: String, id: String, query: String) -> Result<Shown, Problem> {
     match view_failed_event(app.clone(), id.clone(), query.clone()).await {
         Ok(page) => Ok(Shown::Event(Box::new((page, Done::of_query(&query).await)))),
-        // Whatever goes wrong with the history, that the row is not there is true.
+        // Whatever fails in the history, the row is missing: the 404 remains true.
         Err(problem) if problem.status == 404 => match view_life_of_row(app.clone(), id.clone(), query).await {
             Ok(Some(life)) => Ok(Shown::Life(Box::new(life))),
             Ok(None) | Err(_) => match view_copy_of_row(app, id).await {
@@ -82,7 +82,7 @@ async fn look(app: String, id: String, query: String) -> Result<Shown, Problem> 
 #[component]
 fn Event(page: EventPage, list: ListQuery, done: Option<Done>) -> impl IntoView {
     let latest = page.event.latest().cloned();
-    // Of masked texts the group's words are the same on every page.
+    // For masked texts the group's title is used, which is the same on every page.
     let group = page.group.as_ref().filter(|_| page.masked.is_some()).map(|group| visible(&group.title));
     let heading = group.filter(|title| !title.trim().is_empty()).unwrap_or_else(|| {
         match latest.as_ref().and_then(|attempt| attempt.error.as_deref()) {
@@ -136,7 +136,7 @@ fn key(page: &EventPage) -> EventKey {
     EventKey { app: page.info.key.clone(), id: page.event.row.id }
 }
 
-/// Heading, where one is, and the way to the neighbours.
+/// Heading, if there is one, and links to the neighbours.
 #[component]
 fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
     let base = use_base();
@@ -175,7 +175,7 @@ fn what(row: &FailedEventRow, info: &ApplicationInfo) -> String {
     format!("{} could not be processed by {}.", row.naming().record(), visible(&info.name))
 }
 
-/// The state, what it means, what to do, and the button that does it.
+/// The state, its meaning, what to do, and the button for it.
 #[component]
 fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     let row = &page.event.row;
@@ -188,9 +188,9 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     let obstacle = Obstacle::of(row);
     let queued = offer.is_open() || row.retries == Some(0) && obstacle.is_none();
     let blocked = due::blocked(page.feed.as_ref()).filter(|_| queued);
-    // Where every run gives up, none can write its own count over the reset.
+    // If every run gives up, none can write its own count over the reset.
     let offer = if blocked.is_some() && offer == Offer::Risky { Offer::Plain } else { offer };
-    // What is blocked is not late by itself: the reason is known.
+    // A blocked event is not simply late: the reason is known.
     let waits_in_vain = blocked.clone().filter(|_| row.state == EventState::Waiting);
     let overdue = overdue(&page).filter(|_| blocked.is_none());
     let comes = match (blocked, overdue) {
@@ -203,7 +203,7 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
         }),
     };
     let stopped = stopped(&page);
-    // What was asked for before comes to nothing where no retry helps.
+    // An earlier request has no effect if no retry helps.
     let asked = page.life.as_ref().and_then(|life| life.asked).filter(|_| obstacle.is_none());
     let untitled = queued && obstacle.is_none() && untitled(row.title.as_deref());
     let life = page.life.as_ref().map(|life| use_base().life(life.id));
@@ -263,13 +263,14 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     .into_any()
 }
 
-/// Since when the retry of this event is overdue: it waits, and its feed's retry job has not come for long.
+/// Returns since when the retry of this event is overdue: the event is waiting, and the retry job has not processed its
+/// feed for long.
 fn overdue(page: &EventPage) -> Option<DateTime<Utc>> {
     let waits = page.event.row.state == EventState::Waiting && Obstacle::of(&page.event.row).is_none();
     page.feed.as_ref().filter(|_| waits)?.signs.unretried_since
 }
 
-/// What became of the last request so far.
+/// The outcome of the last request so far.
 fn asked_words(asked: Asked) -> &'static str {
     match asked {
         Asked::Requested => "Retry requested: no result yet.",
@@ -278,7 +279,7 @@ fn asked_words(asked: Asked) -> &'static str {
     }
 }
 
-/// A stopped feed reads nothing new, whatever becomes of this event.
+/// A stopped feed reads nothing new, whatever happens to this event.
 fn stopped(page: &EventPage) -> Option<String> {
     let feed = page.feed.as_ref().filter(|feed| feed.state == FeedState::Stopped)?;
     let limit = page.info.limits_of(feed.uri.as_deref()).max_failed_events?;
@@ -289,7 +290,7 @@ fn stopped(page: &EventPage) -> Option<String> {
     ))
 }
 
-/// Where the ledger knows later events of the same record, the order in which they come through may matter.
+/// If the ledger has later events of the same record, their order of processing may matter.
 fn later(page: &EventPage) -> Option<String> {
     let (resolved, failed) = page.later;
     let mut parts = Vec::new();
@@ -308,7 +309,7 @@ fn later(page: &EventPage) -> Option<String> {
     })
 }
 
-/// The failed events with the same fault, and what people wrote down about it.
+/// The failed events with the same fault, and the note on them.
 #[component]
 fn InGroup(page: EventPage) -> impl IntoView {
     let base = use_base();
@@ -335,7 +336,7 @@ fn InGroup(page: EventPage) -> impl IntoView {
         .into_any()
 }
 
-/// The way to the plan of discarding this event alone. `gone`: that is what is left to do.
+/// The form that plans to discard this event alone. `gone`: the record is missing, so only discarding is left.
 #[component]
 fn DiscardForm(page: EventPage, gone: bool) -> impl IntoView {
     let base = use_base();
@@ -362,15 +363,16 @@ fn DiscardForm(page: EventPage, gone: bool) -> impl IntoView {
         .into_any()
 }
 
-/// The main button of the page; one line for who may not retry. Where it is off, the reason stands beside it. `gone`: the record is not there any more.
+/// The main button of the page; one line if the user may not retry. If it is disabled, the reason is next to it.
+/// `gone`: the record is missing.
 #[component]
 fn RetryForm(page: EventPage, list: ListQuery, offer: Offer, gone: bool) -> impl IntoView {
     let base = use_base();
     let action = base.at(&format!("{API_PREFIX}/retry"));
-    // Where to return to, below the base path.
+    // The page to return to, below the base path.
     let back = Base::default().failed_event(&key(&page), Some(&list));
     if let Some(lacking) = lacking(RequestKind::Retry.right()) {
-        // What no retry helps is nothing that a role could change.
+        // If no retry helps, another role would change nothing.
         let why = Obstacle::of(&page.event.row).map_or(lacking, |obstacle| obstacle.why().to_owned());
         return view! { <p class="muted">{why}</p> }.into_any();
     }
@@ -409,13 +411,13 @@ fn RetryForm(page: EventPage, list: ListQuery, offer: Offer, gone: bool) -> impl
 
 const MARKED: &str = "differences are highlighted";
 
-/// The latest error and the first, with what differs marked.
+/// The latest error and the first, with the differences marked.
 #[component]
 fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bool) -> impl IntoView {
     let first_text = event.row.error.clone().unwrap_or_default();
     let first = parse(&first_text);
     let shown = first_text.chars().count() as u64;
-    // A masked text is whole as it is, and cannot be downloaded.
+    // A masked text is already complete, and cannot be downloaded.
     let rest = (event.error_chars > shown && !masked).then_some(event.error_chars);
     let latest_text = latest.as_ref().and_then(|attempt| attempt.error.clone());
     let Some((attempt, latest_text)) = latest.zip(latest_text) else {
@@ -426,7 +428,7 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
     };
     let newest = parse(&latest_text);
     let same = newest.causes == first.causes;
-    // Where another chain of exceptions was thrown, marks would cover everything and say nothing.
+    // If another chain of exceptions was thrown, marks would cover everything.
     let kind = |error: &ErrorText| error.causes.iter().map(|cause| cause.class.clone()).collect::<Vec<_>>();
     let alike = kind(&newest) == kind(&first);
     let other = |error: &ErrorText| alike.then(|| error.clone());
@@ -473,14 +475,14 @@ fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bo
     .into_any()
 }
 
-/// An error that can be downloaded whole.
+/// An error whose full text can be downloaded.
 #[derive(Clone)]
 enum Text {
     First(EventKey),
     Attempt(EventKey, RowId),
 }
 
-/// `of`: what it is the whole text of.
+/// `of`: what the full text belongs to.
 #[component]
 fn Whole(text: Text, of: String) -> impl IntoView {
     let base = use_base();
@@ -497,7 +499,7 @@ fn Whole(text: Text, of: String) -> impl IntoView {
     .into_any()
 }
 
-/// One error: its trace folded, and the text as it is stored.
+/// One error: its trace folded, and the text as stored.
 #[component]
 fn ErrorSheet(
     title: &'static str,
@@ -505,16 +507,16 @@ fn ErrorSheet(
     since: FailedSince,
     text: String,
     error: ErrorText,
-    /// How it stands to the other error, for the heading.
+    /// How it compares to the other error, for the heading.
     #[prop(default = "")]
     note: &'static str,
-    /// The error to mark the differences from.
+    /// The other error, against which differences are marked.
     #[prop(default = None)]
     other: Option<ErrorText>,
-    /// The text that can be downloaded whole, where the page does not show all of it.
+    /// The downloadable full text, if the page does not show all of it.
     #[prop(default = None)]
     whole: Option<Text>,
-    /// The whole text's length in characters, where that is known and the page does not show all of it.
+    /// The full text's length in characters, if known and the page does not show all of it.
     #[prop(default = None)]
     rest: Option<u64>,
 ) -> impl IntoView {
@@ -561,7 +563,7 @@ fn ErrorSheet(
     .into_any()
 }
 
-/// Copies the text of an element. Out of sight until the island that does it is there.
+/// Copies the text of an element. Hidden until the island that copies is loaded.
 #[component]
 fn CopyButton(
     from: &'static str,
@@ -723,7 +725,7 @@ fn Facts(page: EventPage) -> impl IntoView {
                 }}
                 <dt>"Retries"</dt>
                 <dd>{due::retries(row.retries, Some(&info.limits))}</dd>
-                // What is for machines comes last.
+                // Technical values come last.
                 <dt>"Tags"</dt>
                 <dd>{plain(row.tags)}</dd>
                 <dt>"Record"</dt>
@@ -742,8 +744,8 @@ fn Facts(page: EventPage) -> impl IntoView {
     .into_any()
 }
 
-/// Every failed retry on record, newest first, and the first failure. A retry that succeeds leaves no trace. Attempts of
-/// an earlier failure stand apart and count for nothing.
+/// All recorded failed retries, newest first, and the first failure. A successful retry leaves no record. Attempts of
+/// an earlier failure are listed separately and not counted.
 #[component]
 fn Timeline(event: FailedEvent, key: EventKey, masked: bool) -> impl IntoView {
     let feed = event.row.feed_uri.clone();
@@ -802,7 +804,7 @@ fn Timeline(event: FailedEvent, key: EventKey, masked: bool) -> impl IntoView {
     .into_any()
 }
 
-/// What the retry log has of this event from before its present failure.
+/// The retry log's attempts of this event from before its present failure.
 #[component]
 fn EarlierAttempts(attempts: Vec<Attempt>, total: u64) -> impl IntoView {
     let left_out = total.saturating_sub(attempts.len() as u64);
@@ -860,11 +862,11 @@ fn FirstFailure(said: String, since: FailedSince) -> impl IntoView {
 fn TimelineItem(
     attempt: Attempt,
     number: u64,
-    /// The error is the same, letter by letter, as the attempt's before.
+    /// The error is identical to that of the previous attempt.
     repeated: bool,
-    /// The feed address in the log, where it is another than the event's.
+    /// The feed address in the log, if it differs from the event's.
     elsewhere: Option<String>,
-    /// The error, where the page does not show all of it.
+    /// The error, if the page does not show all of it.
     whole: Option<Text>,
 ) -> impl IntoView {
     let said = says(attempt.error.as_deref());
@@ -901,7 +903,7 @@ fn TimelineItem(
     .into_any()
 }
 
-/// Other failed events of the same record. Which of them matters is for the reader to say: they are shown with states.
+/// Other failed events of the same record, with their states; the reader decides which of them matters.
 #[component]
 fn SameRecord(
     rows: Vec<FailedEventRow>,

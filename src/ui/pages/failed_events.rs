@@ -31,18 +31,18 @@ use crate::{
     },
 };
 
-/// The list. Everything it shows is decided by the page's query string.
+/// The list. The page's query string determines everything that it shows.
 #[component]
 pub fn FailedEventsPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
-    // A way to look at the same list, and no part of it.
+    // `by` is a display option and not part of the list's query.
     if pairs(&query).any(|(key, value)| key == "by" && value == "cause") {
         return loaded(list_causes(query), |page| view! { <Causes page /> }).into_any();
     }
-    loaded(look(query), |(page, done)| view! { <List page done /> }).into_any()
+    loaded(load(query), |(page, done)| view! { <List page done /> }).into_any()
 }
 
-async fn look(query: String) -> Result<(ListPage, Option<Done>), Problem> {
+async fn load(query: String) -> Result<(ListPage, Option<Done>), Problem> {
     let page = list_failed_events(query.clone()).await?;
     Ok((page, Done::of_query(&query).await))
 }
@@ -106,13 +106,14 @@ fn List(page: ListPage, done: Option<Done>) -> impl IntoView {
     .into_any()
 }
 
-/// What a reader must know who may not read the error texts.
+/// A note for users who may not read the error texts.
 #[component]
 fn MaskedNote(why: Option<String>) -> impl IntoView {
     why.map(|why| view! { <p class="small muted" title=why>"Error texts are masked: you see the kind of error."</p> })
 }
 
-/// A text that whoever looks may not search the error texts for: somebody who may finds other events by the same address.
+/// A note if the user may not search error texts for the text of the filter: a user who may finds other events at the
+/// same address.
 #[component]
 fn NotSearched(page: ListPage) -> impl IntoView {
     let base = use_base();
@@ -136,7 +137,7 @@ fn NotSearched(page: ListPage) -> impl IntoView {
     })
 }
 
-/// The names of the applications of a list that could not be read, and whether any of the others was.
+/// Returns the names of the list's applications that could not be read, and whether any others were read.
 fn unread(page: &ListPage) -> (Vec<String>, bool) {
     let wanted = |app: &ApplicationInfo| page.query.filter.wants_app(&app.key);
     let missing: Vec<&ApplicationInfo> = page.missing.iter().map(|part| &part.app).filter(|app| wanted(app)).collect();
@@ -145,15 +146,15 @@ fn unread(page: &ListPage) -> (Vec<String>, bool) {
     (missing.iter().map(|app| app.name.clone()).collect(), others)
 }
 
-/// `1,055 failed events in Odoo, retries used up`; without a number where it is not known, and `Odoo could not be read` where
-/// that is so.
+/// `1,055 failed events in Odoo, retries used up`; without a number if it is not known, and `Odoo could not be read` if
+/// no application could be read.
 fn heading(page: &ListPage) -> String {
     let filter = &page.query.filter;
     let whole = page.next.is_none() && page.previous.is_none() && page.missing.is_empty();
     let total = page.total.or_else(|| whole.then_some(page.rows.len() as u64));
     let (unread, others) = unread(page);
     let answered = if unread.is_empty() { "" } else { " in the applications that answered" };
-    // What could not be read is no zero, and what was last seen of it is not on this page.
+    // Unread applications do not count as zero, and this page does not show their data of the last poll.
     let first = page.previous.is_none();
     let none = page.rows.is_empty() && (total == Some(0) || !unread.is_empty() && first);
     if page.rows.is_empty() && !unread.is_empty() && !others {
@@ -183,7 +184,7 @@ fn heading(page: &ListPage) -> String {
         Some(0) => "No failed events".to_owned(),
         Some(1) => "1 failed event".to_owned(),
         Some(total) => format!("{} failed events", words::number(total)),
-        // More than a page, and nobody has counted them, or only as far as a bound.
+        // More than a page, and the events were not counted, or only up to a limit.
         None if rows > 0 && page.next.is_some() && page.previous.is_none() => {
             let counted = page.counted.as_ref().map_or(0, |counted| counted.total);
             format!("At least {}", words::count(counted.max(rows), "failed event"))
@@ -193,12 +194,12 @@ fn heading(page: &ListPage) -> String {
     format!("{number}{place}{state}")
 }
 
-/// Where whoever acted comes back to.
+/// The index of the row to which the page returns after an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Here(Option<usize>);
 
 impl Here {
-    /// The row that was acted on, where it is on the page still; otherwise the one that stands in its place now.
+    /// Returns the row that was acted on if it is still on the page; otherwise the row now in its place.
     fn of(page: &ListPage, done: Option<&Done>) -> Self {
         let Some(done) = done else { return Self(None) };
         let still = page.rows.iter().position(|row| done.took(&row.app, row.id));
@@ -208,7 +209,7 @@ impl Here {
     }
 }
 
-/// The table, within the form that retries.
+/// The table, inside the retry form.
 #[component]
 fn Events(mut page: ListPage, here: Here) -> impl IntoView {
     let base = use_base();
@@ -234,7 +235,7 @@ fn Events(mut page: ListPage, here: Here) -> impl IntoView {
     let waiting = rows.iter().any(|(offer, _)| *offer == Offer::Risky);
     let times: Vec<_> = rows.iter().map(|(_, row)| row.failed_since()).collect();
     let heading = since_heading(&times);
-    // Ids can be compared within one application only, and one application needs no order of applications.
+    // Ids are comparable only within one application, and one application needs no order of applications.
     let of_one = page.query.filter.apps.len() == 1;
     let by_id = of_one.then_some(BY_ID);
     let by_application = (!of_one && page.applications.len() > 1).then_some(BY_APPLICATION);
@@ -301,14 +302,14 @@ fn Events(mut page: ListPage, here: Here) -> impl IntoView {
     .into_any()
 }
 
-/// What a column can be sorted by.
+/// The orders of a column.
 #[derive(Clone, Copy)]
 struct SortBy {
-    /// The order that a first click asks for, and what its link says.
+    /// The order after a first click, and the text of its link.
     first: (Order, &'static str),
-    /// The other way round.
+    /// The reverse order.
     second: (Order, &'static str),
-    /// Whether the first is the one with the smallest first.
+    /// Whether the first order is ascending.
     first_is_up: bool,
 }
 
@@ -325,7 +326,7 @@ const BY_APPLICATION: SortBy = SortBy {
     first_is_up: true,
 };
 
-/// The head of a column: a link that sorts by it, the other way round where it is sorted by it already. `by`: `None` where
+/// The heading of a column: a link that sorts by it, in reverse if the list is already sorted by it. `by`: `None` if
 /// this list cannot be sorted so.
 #[component]
 fn SortHead(query: ListQuery, text: &'static str, class: &'static str, by: Option<SortBy>) -> impl IntoView {
@@ -358,7 +359,7 @@ fn SortHead(query: ListQuery, text: &'static str, class: &'static str, by: Optio
     .into_any()
 }
 
-/// The forms that make a plan of all that match stand outside of the list's own form; their buttons name them.
+/// The forms that plan all matches are outside the list's own form; their buttons reference them by id.
 const PLAN_FORM: &str = "plan-all";
 
 #[component]
@@ -374,14 +375,14 @@ fn PlanForm(filter: Filter) -> impl IntoView {
     .into_any()
 }
 
-/// One bar for everything that is done with several rows: the ticked ones, or all that match. Its line is there from the
-/// beginning, so that nothing moves when rows are ticked. Who may do nothing sees no buttons.
+/// The bar of actions on several rows: the ticked ones, or all matches. Its line is there from the start, so that
+/// ticking rows moves nothing. Users without rights see no buttons.
 #[component]
 fn Bulk(
     page: ListPage,
-    /// Whoever looks may retry.
+    /// The user may retry.
     may: bool,
-    /// Some row of the page can be retried.
+    /// At least one row of the page can be retried.
     open: bool,
     waiting: bool,
 ) -> impl IntoView {
@@ -462,7 +463,7 @@ fn Bulk(
     .into_any()
 }
 
-/// What is to be known before rows without a title are retried, where a page has such rows.
+/// The warning before a retry of rows without a title, if the page has any.
 fn untitled_here(rows: u64) -> Option<String> {
     let whose = match rows {
         0 => return None,
@@ -472,11 +473,11 @@ fn untitled_here(rows: u64) -> Option<String> {
     Some(format!("{whose}. Some consumers drop such events without processing."))
 }
 
-/// What a retry of all that match is called; `None` where there is nothing to retry.
+/// Returns the label for a retry of all matches; `None` if there is nothing to retry.
 fn retry_all(page: &ListPage) -> Option<String> {
     match (page.query.filter.state, page.to_retry) {
         (Some(EventState::Unknown), _) | (_, Some(0)) => None,
-        // Of none of them a retry job would know.
+        // The retry job finds none of these events.
         _ if page.query.filter.feed.as_deref().is_some_and(|feed| no_address(Some(feed))) => None,
         (_, Some(number)) => Some(format!("Retry all {}…", words::number(number))),
         (Some(EventState::Waiting), None) => Some("Retry all that match…".to_owned()),
@@ -488,7 +489,7 @@ fn discard_all(total: Option<u64>) -> String {
     total.map_or_else(|| "Discard all that match…".to_owned(), |all| format!("Discard all {}…", words::number(all)))
 }
 
-/// Announces what came since.
+/// Announces events that arrived since the list was read.
 #[component]
 fn News(page: ListPage) -> impl IntoView {
     let base = use_base();
@@ -497,7 +498,7 @@ fn News(page: ListPage) -> impl IntoView {
     view! { <Fresh ask=base.news(filter, &page.mark) show=base.failed_events(&newest) /> }.into_any()
 }
 
-/// Where nothing can be retried although whoever looks may: once a reason, on one line.
+/// Why nothing can be retried although the user may retry: each reason once, on one line.
 #[component]
 fn Refused(refused: Vec<(String, String)>, filter: Filter, applications: Vec<ApplicationInfo>) -> impl IntoView {
     if self::refused(RequestKind::Retry.right()).is_some() {
@@ -520,7 +521,7 @@ fn Refused(refused: Vec<(String, String)>, filter: Filter, applications: Vec<App
         .into_any()
 }
 
-/// What is known of the number of all that match, and what a retry of them all takes. A search goes on only when asked.
+/// What is known of the number of matches, and what a retry of all would include. A search continues only on request.
 #[component]
 fn HowMany(page: ListPage) -> impl IntoView {
     let base = use_base();
@@ -529,7 +530,7 @@ fn HowMany(page: ListPage) -> impl IntoView {
     let rows = page.rows.len() as u64;
     let first_page = page.query.place == Place::default();
     let uncounted = page.total.is_none() && page.counted.is_none() && page.next.is_some() && first_page && rows > 0;
-    // Where the page is full, how far it looked says nothing: what lies behind its last row was not looked for.
+    // On a full page the extent of the scan says nothing: the search stopped at its last row.
     let scanned = (rows < u64::from(PAGE)).then(|| scan_words(&page.scans, &page.query)).flatten();
     let (said, count) = match &page.counted {
         Some(counted) => (counted_words(counted), false),
@@ -554,7 +555,7 @@ fn HowMany(page: ListPage) -> impl IntoView {
     .into_any()
 }
 
-/// What was counted, and of what.
+/// The count, and which rows it covers.
 fn counted_words(counted: &Counted) -> Option<String> {
     let read = words::listed(
         counted
@@ -571,7 +572,7 @@ fn counted_words(counted: &Counted) -> Option<String> {
     })
 }
 
-/// What the retry of all that match takes where its button names no number.
+/// What the retry of all matches includes, if its button shows no number.
 fn covers(page: &ListPage) -> Option<String> {
     let label = retry_all(page).filter(|_| page.to_retry.is_none() && !page.rows.is_empty())?;
     Some(format!(
@@ -580,8 +581,8 @@ fn covers(page: &ListPage) -> Option<String> {
     ))
 }
 
-/// How far a text search looked: a sentence for each table that has more, and one for all that have not. `None` where
-/// nothing was searched. A search walks by id, the highest first unless the list is in the order of the ids.
+/// How far a text search read: a sentence for each table with more rows, and one for all complete tables. `None` if
+/// nothing was searched. A search reads by id, the highest first unless the list is in id order.
 fn scan_words(scans: &[Scan], query: &ListQuery) -> Option<String> {
     let first_page = query.place == Place::default();
     let (complete, open): (Vec<&Scan>, Vec<&Scan>) = scans.iter().partition(|scan| scan.complete);
@@ -590,7 +591,7 @@ fn scan_words(scans: &[Scan], query: &ListQuery) -> Option<String> {
         .iter()
         .map(|scan| {
             let (looked, name) = (words::number(scan.looked_at), &scan.app.name);
-            // The last look may have counted fewer than there are now.
+            // The last poll may have counted fewer rows than there are now.
             let of = scan.of.filter(|of| *of > scan.looked_at);
             let of = of.map_or_else(String::new, |of| format!(" of about {}", words::number(of)));
             let which = if first_page { format!("the {newest}") } else { "another".to_owned() };
@@ -617,7 +618,7 @@ fn scan_words(scans: &[Scan], query: &ListQuery) -> Option<String> {
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
-/// An empty list says why it is empty, and what to do.
+/// An empty list, with the reason and what to do.
 #[component]
 fn Nothing(page: ListPage) -> impl IntoView {
     let base = use_base();
@@ -661,181 +662,4 @@ fn question(query: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        api::failed_events::MissingPart,
-        model::{Kind, Limits},
-    };
-
-    fn page(query: &str) -> ListPage {
-        ListPage {
-            query: ListQuery::parse(query).expect(query),
-            rows: Vec::new(),
-            at_end: false,
-            next: None,
-            previous: None,
-            total: None,
-            to_retry: None,
-            counted: None,
-            group: None,
-            applications: Vec::new(),
-            feeds: Vec::new(),
-            retry_refused: Vec::new(),
-            missing: Vec::new(),
-            scans: Vec::new(),
-            mark: String::new(),
-            masked: None,
-            without_text: None,
-            moving: Vec::new(),
-        }
-    }
-
-    fn odoo() -> ApplicationInfo {
-        ApplicationInfo {
-            key: "odoo".into(),
-            name: "Odoo".into(),
-            kind: Kind::Odoo,
-            kind_assumed: false,
-            address: "odoodb/odoo".into(),
-            limits: Limits {
-                max_failed_events: Some(1000),
-                max_retry: Some(5),
-                feed_interval_secs: 30,
-                retry_interval_secs: 30,
-                retry_batch: 5,
-                assumed: false,
-            },
-            feed_limits: Vec::new(),
-            concerns: Default::default(),
-            time_zone: "UTC".into(),
-            refresh_secs: 10,
-            publishes: Vec::new(),
-            public_url: None,
-            read_only: false,
-        }
-    }
-
-    fn one_row() -> Vec<FailedEventRow> {
-        let events = serde_json::from_value(serde_json::json!([{
-            "app": "odoo", "id": "1", "feed_uri": null, "failed_at": null, "error": null, "event_id": null,
-            "payload": null, "title": null, "retries": 5, "tags": null, "state": "exhausted",
-        }]));
-        events.expect("a row")
-    }
-
-    #[test]
-    fn the_heading_counts_only_what_is_known_and_names_the_filter() {
-        assert_eq!(heading(&page("")), "No failed events");
-        assert_eq!(heading(&ListPage { total: Some(1055), ..page("") }), "1,055 failed events");
-        let one = ListPage { total: Some(1), applications: vec![odoo()], ..page("state=exhausted&app=odoo") };
-        assert_eq!(heading(&one), "1 failed event in Odoo, retries used up");
-        let cut = ListPage { next: Some(ListQuery::default()), ..page("q=timeout") };
-        assert_eq!(heading(&cut), "Failed events");
-        let stopped = ListPage { rows: one_row(), ..cut };
-        assert_eq!(heading(&stopped), "At least 1 failed event");
-        assert_eq!(heading(&ListPage { total: Some(2), ..page("state=unknown") }), "2 failed events, state unknown");
-        assert_eq!(heading(&page("q=GAN203007")), "Nothing found for “GAN203007”");
-        let open = ListPage { scans: vec![scan("Odoo", 9, None, false)], ..page("q=GAN203007") };
-        assert_eq!(heading(&open), "Nothing found yet for “GAN203007”");
-    }
-
-    #[test]
-    fn the_heading_takes_what_could_not_be_read_for_no_zero() {
-        let pacs = || ApplicationInfo { key: "pacs".into(), name: "PACS".into(), ..odoo() };
-        let lost = |app| MissingPart { app, reason: "It does not answer.".into(), advice: String::new() };
-        let both = |query| ListPage { applications: vec![odoo(), pacs()], ..page(query) };
-        // A table that is not there has a count of none, and a database that was lost has that of the last look.
-        for total in [None, Some(0), Some(1055)] {
-            for query in ["app=odoo", "app=odoo&state=exhausted", "app=odoo&q=x"] {
-                let alone = ListPage { total, missing: vec![lost(odoo())], ..both(query) };
-                assert_eq!(heading(&alone), "Odoo could not be read", "{query}");
-            }
-            let all = ListPage { total, missing: vec![lost(odoo()), lost(pacs())], ..both("") };
-            assert_eq!(heading(&all), "Odoo and PACS could not be read");
-            let part = |query| ListPage { total, missing: vec![lost(odoo())], ..both(query) };
-            assert_eq!(heading(&part("")), "No failed events in the applications that answered");
-            assert_eq!(heading(&part("q=x")), "Nothing found for “x” in the applications that answered");
-        }
-        let some = ListPage { total: None, rows: one_row(), missing: vec![lost(pacs())], ..both("") };
-        assert_eq!(heading(&some), "Failed events");
-    }
-
-    #[test]
-    fn a_count_that_stopped_at_its_limit_says_so() {
-        let counted = |complete| Counted {
-            total: 1_250,
-            to_retry: 1_000,
-            complete,
-            scans: vec![scan("Odoo", 100_000, None, complete), scan("PACS", 0, None, true)],
-        };
-        let whole = ListPage { counted: Some(counted(true)), total: Some(1_250), to_retry: Some(1_000), ..page("q=x") };
-        assert_eq!(heading(&whole), "1,250 failed events");
-        assert_eq!(retry_all(&whole).unwrap(), "Retry all 1,000…");
-        assert_eq!(
-            counted_words(&counted(true)).unwrap(),
-            "1,250 match, counted in whole tables. Rows that were read: 100,000 of Odoo."
-        );
-        let more = ListPage { next: Some(ListQuery::default()), rows: one_row(), ..page("q=x") };
-        let part = ListPage { counted: Some(counted(false)), ..more };
-        assert_eq!(heading(&part), "At least 1,250 failed events");
-        assert_eq!(retry_all(&part).unwrap(), "Retry all with retries used up…");
-        assert!(counted_words(&counted(false)).unwrap().starts_with("At least 1,250 match. The count stopped"));
-    }
-
-    #[test]
-    fn all_that_match_are_offered_with_their_number_where_it_is_known() {
-        let with = |query: &str, to_retry| retry_all(&ListPage { to_retry, ..page(query) });
-        assert_eq!(with("state=exhausted", Some(3412)).unwrap(), "Retry all 3,412…");
-        assert_eq!(with("", Some(3412)).unwrap(), "Retry all 3,412…");
-        assert_eq!(with("", Some(0)), None);
-        assert_eq!(with("q=x", None).unwrap(), "Retry all with retries used up…");
-        assert_eq!(with("state=unknown", Some(2)), None);
-        assert_eq!(with("nofeed=1&state=exhausted", Some(2)), None, "no retry job finds events without an address");
-        assert_eq!(discard_all(Some(1354)), "Discard all 1,354…");
-    }
-
-    fn scan(name: &str, looked_at: u64, of: Option<u64>, complete: bool) -> Scan {
-        Scan { app: ApplicationInfo { name: name.into(), ..odoo() }, looked_at, of, complete }
-    }
-
-    #[test]
-    fn a_search_through_everything_says_so_in_one_sentence() {
-        let scans =
-            [scan("OpenMRS", 66, Some(66), true), scan("OpenELIS", 149, None, true), scan("PACS", 1, None, true)];
-        let query = ListQuery::parse("q=timeout").unwrap();
-        assert_eq!(scan_words(&scans, &query).unwrap(), "Searched all events.");
-        let further = ListQuery::parse("q=timeout&after=odoo~7~-").unwrap();
-        assert_eq!(scan_words(&scans, &further).unwrap(), "Searched all events.");
-        assert_eq!(scan_words(&[], &query), None);
-    }
-
-    #[test]
-    fn a_search_that_stopped_says_what_it_did_not_look_at() {
-        let scans = [scan("OpenMRS", 66, Some(66), true), scan("Odoo", 20_000, Some(412_000), false)];
-        let query = ListQuery::parse("q=timeout").unwrap();
-        assert_eq!(
-            scan_words(&scans, &query).unwrap(),
-            "Searched the newest 20,000 of about 412,000 events of Odoo. Searched all events of OpenMRS. More results may \
-             exist."
-        );
-        for sort in ["id-up", "oldest"] {
-            let upwards = ListQuery::parse(&format!("app=odoo&q=timeout&sort={sort}")).unwrap();
-            assert_eq!(
-                scan_words(&scans[1..], &upwards).unwrap(),
-                "Searched the oldest 20,000 of about 412,000 events of Odoo. More results may exist."
-            );
-        }
-        for sort in ["id-down", "newest"] {
-            let downwards = ListQuery::parse(&format!("app=odoo&q=timeout&sort={sort}")).unwrap();
-            let told = scan_words(&scans[1..], &downwards).unwrap();
-            assert!(
-                told.starts_with("Searched the newest 20,000 of") && told.ends_with("More results may exist."),
-                "{told}"
-            );
-        }
-        let further = ListQuery::parse("q=timeout&after=odoo~7~-").unwrap();
-        let told = scan_words(&[scan("Odoo", 20_000, None, false)], &further).unwrap();
-        assert_eq!(told, "Searched another 20,000 events of Odoo. More results may exist.");
-    }
-}
+mod tests;

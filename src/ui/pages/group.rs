@@ -1,4 +1,4 @@
-//! One group: what the fault means, what people know about it, its failed events by state, and what can be done.
+//! One group: what the fault means, its note, its failed events by state, and what can be done.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -51,7 +51,7 @@ pub fn GroupPage() -> impl IntoView {
 fn OneGroup(
     page: groups::GroupPage,
     done: Option<Done>,
-    /// It is not the first page of its events.
+    /// It is not the first page of the group's events.
     later: bool,
 ) -> impl IntoView {
     let base = use_base();
@@ -67,7 +67,7 @@ fn OneGroup(
     let forbidden = due::forbidden(page.applications.iter().filter(|info| apps.contains(&info.key.as_str())));
     view! {
         <Title text=title_of(&title) />
-        // The answer to a form that was not taken holds what was typed, and the page would be read again without it.
+        // The answer to a refused form contains the user's input, which an automatic reload would lose.
         {FormProblem::of("write_note").is_none().then(|| view! { <Follows app=None again=None /> })}
         <Outcome done />
         <div class="head">
@@ -194,7 +194,7 @@ fn OneGroup(
     .into_any()
 }
 
-/// Which exhausted events of the group a retry leaves out.
+/// Says which exhausted events of the group a retry leaves out.
 fn beyond_help(rows: u64) -> Option<String> {
     let whose = match rows {
         0 => return None,
@@ -214,7 +214,7 @@ fn summary(group: &Group, applications: &[ApplicationInfo]) -> String {
     }
 }
 
-/// What the errors of the group say, word by word: the innermost cause first, by which the group is named.
+/// Full error texts of the group: the innermost cause first, by which the group is named.
 #[component]
 fn Examples(
     examples: Vec<groups::Example>,
@@ -276,7 +276,7 @@ fn parts(note: &Note) -> AnyView {
         .into_any()
 }
 
-/// What somebody wrote down, the form to write it, and the versions before.
+/// The note, the form to write it, and its earlier versions.
 #[component]
 fn NoteSheet(group: Group, earlier: Vec<WrittenNote>) -> impl IntoView {
     let sent = FormProblem::of("write_note");
@@ -314,7 +314,7 @@ fn NoteSheet(group: Group, earlier: Vec<WrittenNote>) -> impl IntoView {
     .into_any()
 }
 
-/// A note as it was typed into a form that was not taken.
+/// Returns the note as entered into a refused form.
 fn typed(sent: &FormProblem) -> Note {
     let part = |field: &str| sent.value(field).unwrap_or_default();
     Note::typed(part("what"), part("todo"), part("looks_after"))
@@ -347,7 +347,7 @@ fn Earlier(earlier: Vec<WrittenNote>) -> impl IntoView {
     .into_any()
 }
 
-/// Two versions of a note, side by side: the one that is saved, and the one that was to be saved.
+/// Two versions of a note, side by side: the saved one, and the one that could not be saved.
 #[component]
 fn NoteConflict(group: Group) -> impl IntoView {
     let base = use_base();
@@ -409,7 +409,7 @@ fn NoteForm(fault: i64, seen: i64, written: Note, typed: Option<Note>) -> impl I
     .into_any()
 }
 
-/// `seen` is the version that whoever writes has seen.
+/// `seen` is the version that the writer has seen.
 #[component]
 fn NoteFields(fault: i64, seen: i64, note: Note, button: &'static str) -> impl IntoView {
     let base = use_base();
@@ -439,7 +439,7 @@ fn NoteFields(fault: i64, seen: i64, note: Note, button: &'static str) -> impl I
     .into_any()
 }
 
-/// The failed events of the group in one state, and the way to the other states.
+/// The failed events of the group in one state, and links to the other states.
 #[component]
 fn Events(
     group: Group,
@@ -550,8 +550,8 @@ fn Events(
     .into_any()
 }
 
-/// How a retry of this event names its row; `None`: from here it is not retried. One that still waits is retried from its own
-/// page, where the warning stands.
+/// Returns the form value that identifies the row of this event for a retry; `None` if it cannot be retried here. A
+/// waiting event is retried from its own page, which shows the warning.
 fn retried(event: &LedgerEvent, refused: &[(String, String)]) -> Option<String> {
     let failed_at = event.failed_at.map(Stamp::of);
     let helps = Obstacle::in_columns(event.feed_uri.as_deref(), failed_at.as_ref()).is_none();

@@ -1,4 +1,4 @@
-//! Groups: what makes three thousand failed events three problems.
+//! Groups of failed events by fault: they reduce three thousand failed events to three problems.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -98,7 +98,7 @@ fn Groups(page: groups::GroupsPage) -> impl IntoView {
     .into_any()
 }
 
-/// What the failed events of a group are.
+/// Returns what the failed events of a group have in common, for advice on the fault.
 pub fn about(group: &Group, applications: &[ApplicationInfo]) -> Subject {
     Subject::of_group(group, |app| applications.iter().find(|info| info.key == app).map(|info| info.kind))
 }
@@ -148,10 +148,10 @@ fn row(
     }
 }
 
-/// Characters of a note that the list shows; the group's page shows it whole.
+/// Maximum characters of a note in the list; the group's page shows all of it.
 const NOTE: usize = 200;
 
-/// Feeds of an application that the list names for a group.
+/// Maximum number of an application's feeds that the list names for a group.
 const FEEDS: usize = 8;
 
 /// The applications with their feeds: "Odoo · encounter, lab".

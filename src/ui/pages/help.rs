@@ -1,4 +1,4 @@
-//! Help: the words, what a retry does, what the console cannot see, and the keys.
+//! Help: the terms, what a retry does, what the console cannot see, and the keys.
 
 use leptos::prelude::*;
 use leptos_meta::Title;

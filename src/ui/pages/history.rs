@@ -1,4 +1,5 @@
-//! The history: what failed, what was resolved, how long it took, and who helped; of all applications, one, or one feed.
+//! The history: what failed, what was resolved, how long it took, and who helped; of all applications, one, or one
+//! feed.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +27,7 @@ use crate::{
     },
 };
 
-/// Everything it shows is decided by the page's query string.
+/// The history page. The page's query string determines everything that it shows.
 #[component]
 pub fn HistoryPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
@@ -86,7 +87,7 @@ fn heading(page: &Page) -> String {
     }
 }
 
-/// The name of a feed among all that the page can be about.
+/// Returns the name of a feed, unique among all feeds that the page can be about.
 fn feed_name(page: &Page, uri: &str) -> FeedName {
     let apps: Vec<&ApplicationInfo> = page.applications.iter().collect();
     let about = |app: &str| page.query.app.as_deref().is_none_or(|asked| asked == app);
@@ -99,7 +100,7 @@ fn name_of(applications: &[ApplicationInfo], key: &str) -> String {
     applications.iter().find(|app| app.key == key).map_or_else(|| key.to_owned(), |app| app.name.clone())
 }
 
-/// Since when the console can know anything.
+/// Since when the console has data.
 fn watched(page: &Page) -> AnyView {
     let Some(first) = page.followed.iter().map(|followed| followed.since).min() else {
         return "No data yet: no database has answered.".into_any();
@@ -114,7 +115,7 @@ fn watched(page: &Page) -> AnyView {
     view! { "Data since " <At at=first exact=true /> "." {still} }.into_any()
 }
 
-/// Search, application, feed and span.
+/// The form for search, application, feed and time span.
 #[component]
 fn Choice(page: Page) -> impl IntoView {
     let base = use_base();
@@ -226,7 +227,7 @@ fn Found(found: Vec<LedgerEvent>, page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// Databases that turned out to be others: what was before may not fit what came after.
+/// Sources that turned out to be different databases: older entries may not match later ones.
 #[component]
 fn Breaks(page: Page) -> impl IntoView {
     (!page.breaks.is_empty()).then(|| {

@@ -1,4 +1,4 @@
-//! The life of one failed event, from its first sight to its end, also when its row is long gone.
+//! The life of one failed event, from the poll that first saw it to its end, also long after its row was deleted.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub fn LifePage() -> impl IntoView {
     loaded(view_life(id), |page| view! { <Life page list=None /> })
 }
 
-/// A life; also what a failed event's own page shows once its row is gone. `list`: that it was opened from.
+/// A life; also shown on a failed event's own page after its row is deleted. `list`: the list from which it was opened.
 #[component]
 pub fn Life(page: Page, list: Option<ListQuery>) -> impl IntoView {
     let base = use_base();
@@ -44,7 +44,7 @@ pub fn Life(page: Page, list: Option<ListQuery>) -> impl IntoView {
     let key = EventKey { app: event.app.clone(), id: event.row_id };
     let feed = HistoryQuery::of_feed(&event.app, event.feed_uri.as_deref());
     let crumbs = match &list {
-        // It is not in the list any more: the one that came after it stands in its place.
+        // The list does not contain it any more: the next event is in its place.
         Some(list) => {
             view! { <a href=list_at(&base, list, page.next.as_ref().unwrap_or(&key))>"Back to the list"</a> }.into_any()
         }
@@ -92,7 +92,7 @@ pub fn Life(page: Page, list: Option<ListQuery>) -> impl IntoView {
     .into_any()
 }
 
-/// A discarded event of which nothing is known but its copy.
+/// A discarded event of which only the copy is known.
 #[component]
 pub fn CopyOfRow(page: CopyPage, list: ListQuery) -> impl IntoView {
     let base = use_base();
@@ -119,7 +119,7 @@ pub fn CopyOfRow(page: CopyPage, list: ListQuery) -> impl IntoView {
     .into_any()
 }
 
-/// What its state means, in a sentence, and what can be done.
+/// The meaning of its state, in a sentence, and what can be done.
 #[component]
 fn Ending(page: Page, key: EventKey) -> impl IntoView {
     let base = use_base();
@@ -202,7 +202,7 @@ fn discard_of(requests: &[LedgerRequest]) -> Option<LedgerRequest> {
     requests.iter().rev().find(|request| request.kind == RequestKind::Discard).cloned()
 }
 
-/// By whom and why it was discarded, and the way back.
+/// By whom and why it was discarded, and the button to restore it.
 #[component]
 fn DiscardedNote(copy: Option<Discarded>, request: Option<LedgerRequest>, info: ApplicationInfo) -> impl IntoView {
     let base = use_base();
@@ -295,7 +295,7 @@ fn Details(event: LedgerEvent) -> impl IntoView {
     .into_any()
 }
 
-/// Other failed events of the same record, also such that are gone.
+/// Other failed events of the same record, also ones that left their table.
 #[component]
 fn SameRecord(events: Vec<LedgerEvent>, applications: Vec<ApplicationInfo>) -> impl IntoView {
     let base = use_base();
@@ -332,7 +332,7 @@ fn SameRecord(events: Vec<LedgerEvent>, applications: Vec<ApplicationInfo>) -> i
     .into_any()
 }
 
-/// What happened, newest first. What only the books of the console say is folded.
+/// What happened, newest first. Entries from the console's own records alone are folded.
 #[component]
 fn Timeline(page: Page) -> impl IntoView {
     let event = page.event.clone();
@@ -411,8 +411,8 @@ pub(super) fn failed_retries(count: u64) -> String {
     }
 }
 
-/// The class that colours an entry, and what it says. `state`: of the end that the event is at now; an earlier end, after which it
-/// came back, can have been another.
+/// The colour class of an entry, and its text. `state`: that of the event's present end; an earlier end, after which
+/// the event came back, may have been another.
 fn entry_words(entry: &LedgerEntry, number: u64, state: Option<LifeState>) -> (&'static str, String) {
     let count = |retries: Option<i64>| retries.map_or_else(|| "unknown".to_owned(), words::number);
     match entry.what {

@@ -1,4 +1,4 @@
-//! One file a screen.
+//! The pages: one file per screen.
 
 pub mod account;
 pub mod accounts;

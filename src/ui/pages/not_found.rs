@@ -1,4 +1,4 @@
-//! What stands where no page is.
+//! The page for unknown addresses.
 
 use leptos::prelude::*;
 

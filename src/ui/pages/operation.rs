@@ -1,4 +1,4 @@
-//! One operation: its plan before anything is touched, its course while it runs, and what became of each row.
+//! One operation: its plan before anything is changed, its progress while it runs, and the outcome of each row.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -69,7 +69,7 @@ fn Head(operation: Operation) -> impl IntoView {
     .into_any()
 }
 
-/// The rows are still being written down.
+/// The plan is still being written.
 #[component]
 fn BeingPlanned(page: Page) -> impl IntoView {
     let (id, kind) = (page.operation.id, page.operation.kind);
@@ -87,7 +87,7 @@ fn BeingPlanned(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// What would be done, before it is.
+/// The plan, before it is started.
 #[component]
 fn Plan(page: Page) -> impl IntoView {
     let operation = page.operation.clone();
@@ -110,7 +110,7 @@ fn Plan(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// What it would do, in sentences.
+/// The effects of a plan, in sentences.
 #[component]
 fn Effect(page: Page) -> impl IntoView {
     let operation = &page.operation;
@@ -165,7 +165,7 @@ fn Effect(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// Where later events of the same records are known, the order in which they come through matters.
+/// If later events of the same records are known, the order of processing may matter.
 fn order_matters(operation: &Operation) -> Option<String> {
     let mut parts = Vec::new();
     if operation.later_resolved > 0 {
@@ -183,7 +183,7 @@ fn order_matters(operation: &Operation) -> Option<String> {
     (!parts.is_empty()).then(|| format!("The order may matter: {}. {what}", words::listed(parts)))
 }
 
-/// Where the rows are, and how these feeds stand. Of what makes work for the consumers, how long they will need.
+/// The feeds of a plan's rows and their present numbers; for retries also how long the consumers will need.
 #[component]
 fn FeedsOfPlan(
     kind: RequestKind,
@@ -202,7 +202,7 @@ fn FeedsOfPlan(
             let info = applications.iter().find(|info| info.key == planned.app).cloned();
             let name = info.as_ref().map_or_else(|| visible(&planned.app), |info| info.name.clone());
             let href = base.application(&planned.app);
-            // No retry is planned of what was read and has no feed address.
+            // In a retry plan only rows that were not read lack a feed address.
             let unread = kind == RequestKind::Retry && planned.feed_uri.is_none();
             let label = match unread {
                 true => "feed not known".to_owned(),
@@ -259,7 +259,7 @@ fn FeedsOfPlan(
     .into_any()
 }
 
-/// What is left of a feed's failed events when those of a plan are discarded.
+/// How many of a feed's failed events remain after the rows of a plan are discarded.
 fn after_discard(planned: &PlannedFeed, feed: Option<&Feed>) -> Vec<String> {
     let Some(feed) = feed else { return vec!["The number of failed events is not known.".to_owned()] };
     let (total, left) = (feed.counts.total, feed.counts.total.saturating_sub(planned.rows));
@@ -269,7 +269,7 @@ fn after_discard(planned: &PlannedFeed, feed: Option<&Feed>) -> Vec<String> {
     }]
 }
 
-/// How many failed events a feed has when those of a plan are restored, and whether that stops it.
+/// How many failed events a feed has after the rows of a plan are restored, and whether that stops it.
 fn after_restore(planned: &PlannedFeed, feed: Option<&Feed>, info: Option<&ApplicationInfo>) -> Vec<String> {
     let total = feed.map_or(0, |feed| feed.counts.total).saturating_add(planned.rows);
     let limit = info.and_then(|info| info.limits_of(planned.feed_uri.as_deref()).max_failed_events);
@@ -280,7 +280,7 @@ fn after_restore(planned: &PlannedFeed, feed: Option<&Feed>, info: Option<&Appli
     said
 }
 
-/// How long a feed's rows of a plan take. Those that wait already are work too, but for rows of the plan that are among them.
+/// How long a feed's rows of a plan take. Events that already wait are added, except those that are rows of the plan.
 fn work(planned: &PlannedFeed, feed: Option<&Feed>, info: &ApplicationInfo) -> Vec<String> {
     if no_address(planned.feed_uri.as_deref()) {
         return vec![due::NEVER_FOUND.to_owned()];
@@ -303,7 +303,7 @@ fn work(planned: &PlannedFeed, feed: Option<&Feed>, info: &ApplicationInfo) -> V
     work
 }
 
-/// The question, or why it cannot be asked; one line for who may not start it.
+/// The form that starts the operation, or why it cannot be started; one line if the user lacks the right.
 #[component]
 fn Start(page: Page) -> impl IntoView {
     let base = use_base();
@@ -378,7 +378,7 @@ fn Start(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// A field for a number that may be empty.
+/// A field for an optional number.
 #[component]
 fn Count(name: &'static str, text: &'static str) -> impl IntoView {
     view! {
@@ -399,7 +399,8 @@ fn Count(name: &'static str, text: &'static str) -> impl IntoView {
     .into_any()
 }
 
-/// A button that pauses, resumes or cancels; nothing for who may not. A plan that is dropped leads to the page that it was made on.
+/// A button that pauses, resumes or cancels; empty if the user lacks the right. Dropping a plan leads to the page on
+/// which it was made.
 #[component]
 fn Turn(id: i64, kind: RequestKind, turn: &'static str, text: &'static str) -> impl IntoView {
     let base = use_base();
@@ -419,19 +420,19 @@ fn Turn(id: i64, kind: RequestKind, turn: &'static str, text: &'static str) -> i
     .into_any()
 }
 
-/// The page that a plan was made on, where its address says that.
+/// Returns the page on which a plan was made, if its address says so.
 fn made_on() -> Option<String> {
     use_query_map().read_untracked().get("back")
 }
 
-/// An operation that has begun.
+/// An operation that has started.
 #[component]
 fn Running(page: Page) -> impl IntoView {
     let base = use_base();
     let operation = page.operation.clone();
     let (id, stage, of_kind) = (operation.id, operation.stage, operation.kind);
     let late = late(&page);
-    // Where the retry job does not come, no time is promised.
+    // If the retry job does not run, no time is promised.
     let left = late.is_none().then(|| time_left(&operation, &work_of(&page), now())).flatten();
     let outcome = sentences::outcome(&operation, left);
     let expected = (of_kind == RequestKind::Retry && operation.awaited() > 0 && operation.tried() == 0)
@@ -483,7 +484,8 @@ fn Running(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// What a retry asks of the retry job of each of its feeds; of what has no feed address, no retry job comes to anything.
+/// Returns the work of a retry for the retry job of each feed, without rows that have no feed address: no retry job
+/// processes them.
 fn work_of(page: &Page) -> Vec<FeedWork> {
     let planned = page.feeds.iter().map(|feed| &feed.planned).filter(|feed| !no_address(feed.feed_uri.as_deref()));
     planned
@@ -494,7 +496,7 @@ fn work_of(page: &Page) -> Vec<FeedWork> {
         .collect()
 }
 
-/// How far it has come: of a retry, how many have a result; of the others, how many were written.
+/// The progress: rows of a retry with a result, or rows written by the other operations.
 #[component]
 fn Progress(operation: Operation) -> impl IntoView {
     let counts = operation.counts;
@@ -517,7 +519,7 @@ fn Progress(operation: Operation) -> impl IntoView {
     .into_any()
 }
 
-/// Where results are awaited and the retry job of a feed has not come for long: that is said instead of an estimate.
+/// If results are awaited and a feed's retry job has not run for long, that is said instead of an estimate.
 fn late(page: &Page) -> Option<String> {
     if page.operation.awaited() == 0 {
         return None;
@@ -526,7 +528,7 @@ fn late(page: &Page) -> Option<String> {
     Some(due::overdue(since, now()))
 }
 
-/// The results of a retry, each with a way to its rows; and what failed again, by cause.
+/// The results of a retry, each with a link to its rows; and the rows that failed again, by cause.
 #[component]
 fn Outcomes(page: Page) -> impl IntoView {
     let base = use_base();
@@ -614,7 +616,7 @@ fn Outcomes(page: Page) -> impl IntoView {
 #[component]
 fn FactsOf(operation: Operation) -> impl IntoView {
     let pace = operation.pace;
-    // Whose requests are all set, a retry has not ended: its results are still to come.
+    // A retry whose requests are all set has not ended: its results are still to come.
     let finished = match (operation.kind, operation.stage) {
         (RequestKind::Retry, Stage::Ended) if operation.note.is_none() => "All requests set",
         _ => "Ended",
@@ -691,12 +693,12 @@ fn FactsOf(operation: Operation) -> impl IntoView {
     .into_any()
 }
 
-/// When the reset takes effect, for each application with rows that were reset.
+/// When the reset takes effect, for each application with reset rows.
 fn due_of(feeds: &[FeedOfPlan], applications: &[ApplicationInfo], names: &[NamedFeed]) -> AnyView {
     applications
         .iter()
         .flat_map(|info| {
-            // What has no feed address no retry job finds, and nobody knows when a feed that is blocked goes on.
+            // No retry job finds rows without a feed address, and it is unknown when a blocked feed continues.
             let of_app = |feed: &&FeedOfPlan| {
                 let planned = &feed.planned;
                 planned.app == info.key && planned.feed_uri.is_some() && planned.reset > 0
@@ -837,7 +839,7 @@ fn row(
     }
 }
 
-/// What became of a row: what the watcher saw, or else what the operation did.
+/// The outcome of a row: what the watcher saw, otherwise what the operation did.
 fn outcome(course: &RowCourse) -> AnyView {
     let base = use_base();
     let (word, icon, text, more) = match (&course.row.outcome, course.seen) {

@@ -29,7 +29,7 @@ pub fn OperationsPage() -> impl IntoView {
     }
 }
 
-/// What stands where a page of a record begins behind its oldest entry.
+/// Shown if a page of a record begins after its oldest entry.
 #[component]
 pub(super) fn BeyondTheEnd(
     /// The record's first page.
@@ -43,7 +43,7 @@ pub(super) fn BeyondTheEnd(
     .into_any()
 }
 
-/// A place in a record, from the page's query.
+/// Parses a position in a record from the page's query.
 pub(super) fn place(key: &str) -> Result<Option<i64>, Problem> {
     match use_query_map().read_untracked().get(key) {
         None => Ok(None),
@@ -145,7 +145,7 @@ fn row(operation: Operation) -> impl IntoView {
     }
 }
 
-/// How far an operation has come: an icon and a word.
+/// The stage of an operation: an icon and a word.
 #[component]
 pub(super) fn StageBadge(operation: Operation) -> impl IntoView {
     let (word, icon, text) = match operation.standing() {

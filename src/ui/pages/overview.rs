@@ -104,13 +104,13 @@ fn Since(since: SinceVisit) -> impl IntoView {
     .into_any()
 }
 
-/// Whether the databases answered and when: the oldest of the checks, which is the one that matters.
+/// Whether the databases answered and when: the time of the oldest poll, which is the relevant one.
 fn checked(views: &[ApplicationView]) -> AnyView {
     let answering = || views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. }));
     let oldest = answering().filter_map(|view| view.looked_at).min();
     let newest_failure = views
         .iter()
-        // What lies ahead is no last failure: an alert says why that may be.
+        // A time in the future is not a last failure: an alert explains it.
         .filter(|view| explain::ahead(view).is_none())
         .filter_map(|view| view.seen.as_ref()?.newest_failure.as_ref()?.at)
         .max()

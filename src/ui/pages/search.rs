@@ -1,4 +1,4 @@
-//! The search: what was understood, what fails now, and what failed before.
+//! The search: how the text was understood, what fails now, and what failed before.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Everything it shows is decided by the page's query string.
+/// The search page. The page's query string determines everything that it shows.
 #[component]
 pub fn SearchPage() -> impl IntoView {
     let query = use_url().read_untracked().search().trim_start_matches('?').to_owned();
@@ -99,7 +99,7 @@ fn heading(page: &Page) -> String {
     }
 }
 
-/// What was understood, in words.
+/// How the search text was understood, in words.
 fn understood(page: &Page) -> Option<String> {
     let Search { kind, terms, .. } = &page.search;
     let only = terms.first().map(|term| visible(&term.in_words())).unwrap_or_default();
@@ -116,7 +116,7 @@ fn understood(page: &Page) -> Option<String> {
         },
         SearchKind::Link(_) => return row,
         SearchKind::Words => match terms.as_slice() {
-            // As it was typed: of punctuation around a word nothing is searched for, and yet it was not typed otherwise.
+            // As typed: punctuation around a word is not searched for, but was typed.
             [Term::Word(_)] if row.is_none() => visible(page.query.typed.trim()),
             [_] => only,
             terms => format!(
@@ -131,7 +131,7 @@ fn understood(page: &Page) -> Option<String> {
     })
 }
 
-/// What a reader must know of the answer.
+/// Notes on the limits of the answer.
 #[component]
 fn Notes(page: Page) -> impl IntoView {
     let cut = page.search.cut.then_some("Only the longest words were searched for.");
@@ -160,7 +160,7 @@ fn Notes(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// Where nothing was found: what can be searched.
+/// What can be searched, if nothing was found.
 #[component]
 fn Nothing(page: Page) -> impl IntoView {
     let searched = !page.search.terms.is_empty();
@@ -187,7 +187,7 @@ fn Nothing(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// The way to the search through payloads, which is in no index.
+/// A link to the search through payloads, which are not in the index.
 #[component]
 fn Payloads(page: Page) -> impl IntoView {
     view! { <InPayloads page /> }
@@ -253,7 +253,7 @@ fn Groups(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// A text with what was typed marked in it.
+/// A text with the search text marked.
 #[component]
 fn Marked(text: String, search: Search) -> impl IntoView {
     search
@@ -306,12 +306,12 @@ fn row(page: &Page, found: &FoundRow) -> impl IntoView + use<> {
     let key = EventKey { app: row.app.clone(), id: row.id };
     let naming = Naming { record: record.as_deref(), ..row.naming() };
     let (name, id) = (naming.kind(), naming.id());
-    // Several failed events of one record have one name.
+    // Several failed events of one record have the same name.
     let same = |other: &&FoundRow| other.row.app == row.app && other.record.is_some() && other.record == record;
     let twins = page.now.iter().filter(same).count() > 1;
     let apart = twins.then(|| view! { <span class="unseen">{format!(", row {}", row.id)}</span> });
     let by_id = id.as_deref().is_some_and(|id| search.terms.iter().any(|term| term.is_in(id)));
-    // The record is shown; an event's own id only where it is what was found.
+    // The record is shown; an event's own id only if the search found it.
     let event = row.event_id.clone().filter(|event| id.as_ref() != Some(event));
     let event = event.filter(|event| !by_id && search.terms.iter().any(|term| term.is_in(event)));
     view! {
@@ -359,7 +359,7 @@ fn row(page: &Page, found: &FoundRow) -> impl IntoView + use<> {
     }
 }
 
-/// The name of a failed event, as everywhere: its kind, the id, marked where that is what was typed, and its application.
+/// The name of a failed event, as everywhere: its kind, the id, marked if it matches, and its application.
 #[component]
 fn Name(name: String, id: Option<String>, place: String, search: Search) -> impl IntoView {
     let id = id.map(|id| {
@@ -407,7 +407,7 @@ fn past_row(page: &Page, event: &LedgerEvent) -> impl IntoView + use<> {
     }
 }
 
-/// What left its table.
+/// Events that left their table.
 #[component]
 fn Past(page: Page) -> impl IntoView {
     let base = use_base();

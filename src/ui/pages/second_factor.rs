@@ -1,4 +1,4 @@
-//! One's own second factor: setting up an app, and the recovery codes that were just made.
+//! The user's own second factor: setting up an app, and the recovery codes that were just created.
 
 use leptos::prelude::*;
 use leptos_meta::Title;

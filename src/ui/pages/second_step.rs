@@ -1,4 +1,4 @@
-//! The second step of signing in: a code, or setting up an app first where the role must have one.
+//! The second step of signing in: a code, or setting up an app first if the role requires one.
 
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -14,7 +14,7 @@ use crate::{
 
 #[component]
 pub fn SecondStepPage() -> impl IntoView {
-    // The sign-in whose code was one too many is gone: the page then only says so.
+    // A sign-in with one wrong code too many has been dropped: the page then only says so.
     let told = use_context::<FormProblem>().map(|sent| sent.problem);
     let step = async move {
         match (view_second_step().await, told) {
@@ -33,7 +33,7 @@ fn Step(step: Option<SecondStep>) -> impl IntoView {
     let sign_in = base.function("sign_in_code");
     let failed = use_context::<FormProblem>();
     let title = if failed.is_some() { "Sign-in failed: code" } else { "Sign in: code" };
-    // Without a field that could say it.
+    // There is no field to show the problem at.
     let gone = failed.filter(|_| step.is_none()).map(|sent| view! { <Told problem=sent.problem /> });
     let shown = step.map(|step| match step.enrolment {
         Some(enrolment) => view! {

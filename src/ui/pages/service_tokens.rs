@@ -1,4 +1,4 @@
-//! The tokens of machines, for administrators, in every way of signing in.
+//! Service tokens, for administrators, in every mode of signing in.
 
 use leptos::prelude::*;
 use leptos_meta::Title;

@@ -10,12 +10,12 @@ use crate::ui::{
     visitor::{FormProblem, SignsIn, Visitor, use_visitor},
 };
 
-/// Name and password, and why they were not taken; in the demo, its accounts.
+/// Name and password, and why they were refused; in the demo, its accounts.
 #[component]
 pub fn SignInPage() -> impl IntoView {
     let visitor = use_visitor();
     let base = use_base();
-    // Read here: the router's own map of the query would undo the encoding of what is inside of it.
+    // Read from the URL, because the router's query map would also decode the address inside the parameter.
     let query = use_url().read_untracked().search().to_owned();
     let to = pairs(&query).find(|(key, _)| key == "to").map(|(_, to)| to).unwrap_or_default();
     let on = base.inside(&to).unwrap_or_else(|| base.overview());
@@ -63,7 +63,7 @@ pub fn SignInPage() -> impl IntoView {
     .into_any()
 }
 
-/// Somebody who was signed in a moment ago wants to know why they are here.
+/// Explains to a user whose session has just ended why the sign-in page appears.
 #[component]
 fn Lost(visitor: Visitor) -> impl IntoView {
     let told = use_context::<FormProblem>().is_some();
@@ -131,7 +131,7 @@ fn Form(to: String) -> impl IntoView {
     .into_any()
 }
 
-/// In the demo on this machine alone: anybody may see these.
+/// The demo's accounts, shown to everyone: the demo is only on this machine.
 #[component]
 fn DemoAccounts(visitor: Visitor) -> impl IntoView {
     let shown = !visitor.demo_accounts.is_empty();

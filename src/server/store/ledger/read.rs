@@ -1,4 +1,4 @@
-//! What pages and operations ask the ledger.
+//! Queries of pages and operations on the ledger. This module writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ use crate::{
 
 use super::write::NO_TIME;
 
-/// The columns that [`read_event`] takes, from [`FROM_EVENTS`].
+/// The columns that [`read_event`] reads, from [`FROM_EVENTS`].
 pub(in crate::server::store) const EVENT_COLUMNS: &str = "e.id, s.app, e.row_id, f.uri, e.event_id, e.record, e.title, e.failed_at, \
      e.seen_after, e.seen_at, e.retries, e.state, e.asked, e.first_fault_id, e.fault_id, e.attempts, e.ended_after, \
      e.ended_at, e.ended_why, s.failed_at_moves";
@@ -26,10 +26,10 @@ pub(in crate::server::store) const FROM_EVENTS: &str = "FROM ledger_events e JOI
      JOIN ledger_feeds f ON f.id = e.feed_id";
 
 impl Store {
-    /// One event, by the ledger's own number.
+    /// Returns one event, by its ledger id.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn ledger_event(&self, id: i64) -> Result<Option<LedgerEvent>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE e.id = ?")))
             .bind(id)
@@ -38,10 +38,10 @@ impl Store {
         row.as_ref().map(read_event).transpose()
     }
 
-    /// The events that had this row id in an application, the present or newest one first.
+    /// Returns the events that had this row id in an application, the present or newest one first.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn ledger_events_of_row(&self, app: &str, row: RowId) -> Result<Vec<LedgerEvent>, StoreError> {
         let Ok(row_id) = i64::try_from(row.0) else { return Ok(Vec::new()) };
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
@@ -54,10 +54,10 @@ impl Store {
         rows.iter().map(read_event).collect()
     }
 
-    /// What happened to an event, oldest first: at most the newest 1,000 entries.
+    /// Returns what happened to an event, oldest first: at most the newest 1,000 entries.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn ledger_entries(&self, event: i64) -> Result<Vec<LedgerEntry>, StoreError> {
         let rows = sqlx::query(
             "SELECT kind, after, at, retries_before, retries_after, fault_id, operation, who FROM ledger_entries \
@@ -69,11 +69,11 @@ impl Store {
         rows.iter().rev().map(read_entry).collect()
     }
 
-    /// The ids in the retry log of all attempts with an event's id, the newest first, and the highest id of the log that was
-    /// read. `None`: the log has not been read whole.
+    /// Returns the retry-log ids of all attempts with an event's id, newest first, and the highest id of the log that
+    /// was read. `None` if the log has not been completely read.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn log_of_event(&self, app: &str, event_id: &str) -> Result<Option<(Vec<RowId>, RowId)>, StoreError> {
         let source: Option<(i64, i64)> = sqlx::query_as(
             "SELECT id, log_to FROM ledger_sources WHERE app = ? AND log_to IS NOT NULL AND read_whole_at IS NOT NULL",
@@ -82,8 +82,8 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         let Some((source, to)) = source else { return Ok(None) };
-        // The index is of the ends: see the migration. Other rows with this id count, too: the log of an earlier failure
-        // stays where other hands have removed its row.
+        // The index is on the last characters: see the migration. Other rows with this event id count, too: the log of
+        // an earlier failure remains if another writer removed its row.
         let ids: Vec<i64> = sqlx::query_scalar(
             "SELECT a.log_id FROM ledger_events e CROSS JOIN ledger_entries a ON a.ledger_event = e.id \
              WHERE substr(e.event_id, -12) = substr(?1, -12) AND e.event_id = ?1 AND +e.source_id = ?2 \
@@ -97,10 +97,10 @@ impl Store {
         Ok(Some((ids.into_iter().map(|id| RowId(id.into())).collect(), RowId(to.into()))))
     }
 
-    /// How many retries an event had when they were set back to 0 the last time; `None`: that was not seen.
+    /// Returns how many retries an event had when they were last set back to 0; `None` if that was not seen.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn set_back_from(&self, event: i64) -> Result<Option<i64>, StoreError> {
         let before = sqlx::query_scalar(
             "SELECT retries_before FROM ledger_entries WHERE ledger_event = ? AND retries_before > 0 \
@@ -114,10 +114,11 @@ impl Store {
         Ok(before)
     }
 
-    /// How many failed events an application has and had, by feed, fault and state. Kept with every change.
+    /// Returns the numbers of present and past failed events of an application, by feed, fault and state. They are
+    /// updated with every change.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn ledger_counts(&self, app: &str) -> Result<Vec<LedgerCount>, StoreError> {
         let rows = sqlx::query(
             "SELECT f.uri, c.fault_id, c.state, c.count FROM ledger_counts c JOIN ledger_sources s ON s.id = c.source_id \
@@ -140,10 +141,11 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// When databases turned out to be others, newest first: of one application or of all. At most the newest 100.
+    /// Returns when databases turned out to be other ones, newest first: of one application or of all. At most the
+    /// newest 100.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn ledger_breaks(&self, app: Option<&str>) -> Result<Vec<LedgerBreak>, StoreError> {
         let rows = sqlx::query(
             "SELECT s.app, b.after, b.at, b.what FROM ledger_breaks b JOIN ledger_sources s ON s.id = b.source_id \
@@ -163,10 +165,10 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The faults with these numbers.
+    /// Returns the faults with these ids.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn faults(&self, ids: &[i64]) -> Result<BTreeMap<i64, Fault>, StoreError> {
         let mut faults = BTreeMap::new();
         for ids in ids.chunks(ROWS) {
@@ -182,29 +184,29 @@ impl Store {
     }
 }
 
-/// What the ledger knows of a row that is in its table.
+/// The ledger's data on a row that is in its table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     pub event_id: Option<String>,
     /// See [`LedgerEvent::first_sight`].
     pub first_sight: DateTime<Utc>,
-    /// The newest attempt of its present failure, by its id in the retry log.
+    /// The newest attempt of its present failure, by retry-log id.
     pub log_id: Option<RowId>,
     /// The fault of its latest error.
     pub fault: i64,
-    /// Rows of its retry log that were seen.
+    /// Attempts of its present failure that were seen in the retry log.
     pub attempts: u64,
 }
 
-/// The id in the retry log of an event's newest attempt of its present failure. Without one it is NULL.
+/// Retry-log id of an event's newest attempt of its present failure; NULL if there is none.
 pub(in crate::server::store) const NEWEST_ATTEMPT: &str = "CASE WHEN e.attempts > 0 THEN (SELECT a.log_id FROM ledger_entries a \
      WHERE a.ledger_event = e.id AND a.log_id IS NOT NULL AND +a.kind = 1 ORDER BY a.log_id DESC LIMIT 1) END";
 
 impl Store {
-    /// What the ledger knows of these rows; those that it does not know are not named.
+    /// Returns the ledger's data on these rows; rows that it does not know are missing.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn known_of_rows(&self, app: &str, rows: &[RowId]) -> Result<HashMap<RowId, Known>, StoreError> {
         let ids: Vec<i64> = rows.iter().filter_map(|row| i64::try_from(row.0).ok()).collect();
         let mut known = HashMap::with_capacity(ids.len());
@@ -231,11 +233,11 @@ impl Store {
         Ok(known)
     }
 
-    /// Of the next failed events by id, from this one on (it included): those that were tried again, each with the newest
-    /// attempt of its present failure by its id in the retry log.
+    /// Reads the next failed events by id, starting with `from` itself, and returns those that were tried again, each
+    /// with the newest attempt of its present failure by retry-log id.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn newest_attempts_of(
         &self,
         app: &str,
@@ -265,50 +267,50 @@ impl Store {
     }
 }
 
-/// Which failed events of one application a list asks the ledger for, and from where.
+/// A list's query for failed events of one application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenRows<'a> {
     pub app: &'a str,
-    /// One feed alone; the empty text: failed events without an address.
+    /// Only this feed; the empty text: failed events without an address.
     pub feed: Option<&'a str>,
     pub state: Option<LifeState>,
-    /// The number of the latest error's fault.
+    /// Fault id of the latest error.
     pub fault: Option<i64>,
-    /// First failed at or after, and before: in microseconds.
+    /// First failure at or after `from`, and before `until`: in microseconds.
     pub from: Option<i64>,
     pub until: Option<i64>,
-    /// Ordered by the rows' ids alone, not by the time of the first failure.
+    /// Ordered by row id alone, not by the time of the first failure.
     pub by_id: bool,
-    /// Towards larger keys.
+    /// In ascending order of keys.
     pub up: bool,
-    /// Towards the beginning of the list. In the order of time, failed events without one are at its end.
+    /// Towards the beginning of the list. In time order, failed events without a time are at its end.
     pub backward: bool,
-    /// Beyond this key: time in microseconds, id.
+    /// Start after this key: time in microseconds, row id.
     pub beyond: Option<(i64, i64)>,
-    /// The row with that key, too.
+    /// Include the row with that key.
     pub inclusive: bool,
     pub limit: u32,
 }
 
-/// A part of a list, which is read in the order of one index.
+/// A part of a list, read in the order of one index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
     All,
-    /// Those with a time.
+    /// Failed events with a time.
     Timed,
-    /// Those without one.
+    /// Failed events without a time.
     Untimed,
 }
 
 impl Store {
-    /// The keys (time in microseconds, id) of the failed events that a list asks for, in its order.
+    /// Returns the keys (time in microseconds, row id) of the failed events of a list, in its order.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn open_rows(&self, wanted: &OpenRows<'_>) -> Result<Vec<(i64, i64)>, StoreError> {
         let scope = Scope { apps: vec![wanted.app.to_owned()], feed: wanted.feed.map(str::to_owned) };
         let Some((source, feed)) = self.places(&scope).await?.into_iter().next() else { return Ok(Vec::new()) };
-        // In the order of time, what has none comes at the end of the list, and by its ids.
+        // In time order, failed events without a time are at the end of the list, ordered by id.
         let sections: &[Section] = match (wanted.by_id, wanted.backward) {
             (true, _) => &[Section::All],
             (false, false) => &[Section::Timed, Section::Untimed],
@@ -320,7 +322,8 @@ impl Store {
             let begins_in = wanted.beyond.map(|(at, _)| if at == NO_TIME { Section::Untimed } else { Section::Timed });
             let beyond = match begins_in {
                 Some(begins_in) if begins_in == *section || *section == Section::All => wanted.beyond,
-                // The place is in the section that comes before, or behind: that one is read from its beginning, or not.
+                // The key is in another section: this one is read from its beginning if it follows that section,
+                // otherwise skipped.
                 Some(Section::Timed) if wanted.backward => continue,
                 Some(Section::Untimed) if !wanted.backward => continue,
                 _ => None,
@@ -377,7 +380,7 @@ impl Store {
                 query.push(" AND failed_at >= ").push_bind(from);
             }
             if let Some(until) = wanted.until {
-                // What is no date is before no time.
+                // A value that is not a date is not before any time.
                 query.push(" AND failed_at > ").push_bind(i64::MIN + 1).push(" AND failed_at < ").push_bind(until);
             }
             match (beyond, wanted.by_id) {
@@ -404,11 +407,11 @@ impl Store {
         Ok(keys)
     }
 
-    /// The failed events of an application that are about the record with this uuid, but for one row, with their event
-    /// ids; newest id first.
+    /// Returns the failed events of an application about the record with this uuid, except one row, with their event
+    /// ids; highest id first.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn open_rows_of_record(
         &self,
         app: &str,
@@ -416,7 +419,7 @@ impl Store {
         except: Option<RowId>,
         limit: u32,
     ) -> Result<Vec<(RowId, Option<String>)>, StoreError> {
-        // The index is of the ends: see the migration.
+        // The index is on the last characters: see the migration.
         let rows = sqlx::query_as::<_, (i64, Option<String>)>(
             "SELECT e.row_id, e.event_id FROM ledger_events e JOIN ledger_sources s ON s.id = +e.source_id \
              WHERE substr(e.record, -12) = substr(?1, -12) AND +e.record = ?1 AND s.app = ?2 AND +e.state < 10 \
@@ -434,7 +437,7 @@ impl Store {
     /// Returns the rows of an application's failed events with this event id, as of the last poll, at most 100.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn open_rows_of_event(&self, app: &str, event_id: &str) -> Result<Vec<RowId>, StoreError> {
         let rows = sqlx::query_scalar::<_, i64>(
             "SELECT e.row_id FROM ledger_events e JOIN ledger_sources s ON s.id = +e.source_id \
@@ -445,10 +448,10 @@ impl Store {
         Ok(rows.into_iter().map(|id| RowId(id.into())).collect())
     }
 
-    /// How many failed events of a feed wait that have a lower id.
+    /// Returns how many failed events of a feed with a lower id are waiting.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn waiting_before(&self, app: &str, feed: Option<&str>, id: RowId) -> Result<u64, StoreError> {
         let scope = Scope { apps: vec![app.to_owned()], feed: Some(feed.unwrap_or_default().to_owned()) };
         let Some((_, Some(feed))) = self.places(&scope).await?.into_iter().next() else { return Ok(0) };
@@ -464,20 +467,20 @@ impl Store {
     }
 }
 
-/// What a history is of.
+/// What a history covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// The keys of its applications.
+    /// Keys of the applications.
     pub apps: Vec<String>,
-    /// One feed alone; the empty text: failed events without an address.
+    /// Only this feed; the empty text: failed events without an address.
     pub feed: Option<String>,
 }
 
-/// Events by which is told how long resolving takes.
+/// Number of the last resolved events that the statistics on resolving cover.
 const RESOLVED_LATELY: u32 = 1000;
 
 impl Store {
-    /// The numbers of sources and, of one feed, of its feeds: what indexed questions are asked by.
+    /// Returns the ids of the sources in a scope and, if it names a feed, of its feeds: indexed queries use them.
     async fn places(&self, scope: &Scope) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
         let mut places = Vec::new();
         for app in &scope.apps {
@@ -502,18 +505,18 @@ impl Store {
         Ok(places)
     }
 
-    /// What happened on each day from this one on, in a zone that is so many minutes ahead of UTC; days without anything are
-    /// not named.
+    /// Returns what happened on each day from this one on, in a zone `ahead` minutes ahead of UTC; days without events
+    /// are missing.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn history_days(
         &self,
         scope: &Scope,
         from: NaiveDate,
         ahead: i32,
     ) -> Result<Vec<HistoryDay>, StoreError> {
-        // The middle of an hour says to which day it belongs: in a zone of half hours, half of it.
+        // The middle of an hour decides its day: in a zone offset by half an hour, that is correct for half of it.
         let ahead = i64::from(ahead) + 30;
         let first = from.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() / 60;
         let hour = (first - ahead + 59).div_euclid(60);
@@ -551,10 +554,10 @@ impl Store {
         Ok(days.into_iter().filter_map(day).collect())
     }
 
-    /// The events that left their table, the last first: at most `limit` from before an end on.
+    /// Returns the events that left their table, latest first: at most `limit`, before an end (time, ledger id).
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn history_ended(
         &self,
         scope: &Scope,
@@ -585,11 +588,11 @@ impl Store {
         Ok(ended)
     }
 
-    /// When a failed event was last seen to have left by itself, resolved or with no trace of why, by feed address: what a retry
-    /// that succeeded leaves behind.
+    /// Returns when a failed event was last seen to have left by itself, resolved or without a trace of the cause, by
+    /// feed address: that is how a successful retry ends.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn left_last(&self, app: &str) -> Result<HashMap<String, DateTime<Utc>>, StoreError> {
         let rows = sqlx::query(
             "SELECT uri, at FROM (SELECT f.uri, (SELECT e.ended_at FROM ledger_events e WHERE e.feed_id = f.id \
@@ -604,10 +607,10 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get(0)?, instant(row.try_get(1)?)?))).collect()
     }
 
-    /// How long it took, and who helped, of the events that were resolved last.
+    /// Returns how long the last resolved events took, and which users helped.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn history_resolving(&self, scope: &Scope) -> Result<Resolving, StoreError> {
         let mut resolved: Vec<(i64, i64, i64)> = Vec::new();
         for (source, feed) in self.places(scope).await? {
@@ -651,19 +654,19 @@ impl Store {
         Ok(Resolving { of: resolved.len() as u64, median_secs: took.get(took.len() / 2).copied(), helped })
     }
 
-    /// The events with this event id, with this uuid in it, or of the record with this uuid, newest first.
+    /// Returns the events with this event id, with this uuid in it, or of the record with this uuid, newest first.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn history_find(&self, scope: &Scope, text: &str, limit: u32) -> Result<Vec<LedgerEvent>, StoreError> {
-        // A uuid is one in either case, with the prefix that the Java library's events have or without it.
+        // A uuid matches in either case, with or without the prefix of the Java library's event ids.
         let (lower, upper) = (text.to_lowercase(), text.to_uppercase());
         let mut ids: BTreeSet<String> = [text, &lower, &upper].map(str::to_owned).into();
         ids.extend([text, &lower, &upper].map(|id| format!("tag:atomfeed.ict4h.org:{id}")));
         let mut found = BTreeMap::new();
         let asked = ids.iter().map(|id| ("event_id", id.as_str())).chain([("record", lower.as_str())]);
         for (column, value) in asked {
-            // The index is of the ends: see the migration.
+            // The index is on the last characters: see the migration.
             let mut query = QueryBuilder::<Sqlite>::new(format!(
                 "SELECT {EVENT_COLUMNS} {FROM_EVENTS} WHERE substr(e.{column}, -12) = substr("
             ));
@@ -683,10 +686,10 @@ impl Store {
         Ok(found.into_values().rev().take(limit as usize).collect())
     }
 
-    /// Events by the ledger's own numbers, above one, with the texts of their latest faults: for a file.
+    /// Returns events above a ledger id, in the order of ids, with the texts of their latest faults: for a file.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn history_step(
         &self,
         place: (&str, Option<&str>),
@@ -708,10 +711,10 @@ impl Store {
         rows.iter().map(|row| Ok((read_event(row)?, row.try_get("fingerprint")?))).collect()
     }
 
-    /// The feeds of an application that ever had a failed event or a marker.
+    /// Returns the feeds of an application that ever had a failed event or a marker.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn ledger_feeds(&self, app: &str) -> Result<Vec<Option<String>>, StoreError> {
         let rows = sqlx::query(
             "SELECT f.uri FROM ledger_feeds f JOIN ledger_sources s ON s.id = f.source_id WHERE s.app = ? \
@@ -767,17 +770,18 @@ fn read_entry(row: &SqliteRow) -> Result<LedgerEntry, StoreError> {
     })
 }
 
-/// The instant of a time of the store.
+/// Converts a time of the store.
 pub(super) fn instant(millis: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Content(format!("the time {millis}")))
 }
 
-/// The same where there may be none.
+/// Converts an optional time of the store.
 pub(super) fn time(millis: Option<i64>) -> Option<DateTime<Utc>> {
     millis.and_then(DateTime::from_timestamp_millis)
 }
 
-/// The instant of a `failed_at`, which is kept in microseconds. Its extremes stand for what is no date.
+/// Converts a `failed_at`, which is stored in microseconds. `None` for its extreme values, which stand for values that
+/// are not dates.
 pub(super) fn failed_at(micros: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros).filter(|_| micros > i64::MIN + 1 && micros != i64::MAX)
 }
@@ -814,7 +818,7 @@ mod tests {
         };
         let named = |day: &str, failed| (format!("2026-11-{day}"), failed);
         assert_eq!(days(28, 0).await, [named("28", 3), named("29", 4)]);
-        // Half past midnight in Kolkata, and an hour and a half past the next one.
+        // Half past midnight in Kolkata, and half past one on the next day.
         assert_eq!(days(28, 330).await, [named("28", 1), named("29", 2), named("30", 4)]);
         assert_eq!(days(29, 330).await, [named("29", 2), named("30", 4)], "from a day on, also where it began");
         assert_eq!(days(28, -600).await, [named("28", 3), named("29", 4)]);

@@ -1,4 +1,5 @@
-//! Requests of people: put into the ledger by operations before the source is touched, ended by the watcher.
+//! Requests of users: operations record them in the ledger before they change the source, and the watcher sets their
+//! outcomes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,16 +19,16 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     pub row_id: RowId,
-    /// The event id of the row, as the person saw it: an id can have been given to another event since.
+    /// The event id of the row, as the user saw it: the row id may belong to another event by now.
     pub event_id: Option<String>,
-    /// The retries before the request.
+    /// Retries before the request.
     pub retries_before: Option<i64>,
 }
 
-/// How the requests of an operation stand.
+/// Requests of an operation, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
-    /// Nothing is known yet.
+    /// No outcome is known yet.
     pub open: u64,
     pub resolved: u64,
     pub failed_again: u64,
@@ -40,15 +41,15 @@ pub struct RequestCounts {
 }
 
 impl Store {
-    /// Puts requests on record, in one transaction. Call it right **before** the source is changed, so that no outcome can
-    /// be seen before its request; a row whose change then fails is taken back with [`Store::withdraw`].
+    /// Records requests, in one transaction. Call it right **before** the source is changed, so that no outcome can be
+    /// seen before its request; if the change of a row then fails, take its request back with [`Store::withdraw`].
     ///
-    /// A retry and a discard go to the open event with this row id; a restore to the newest discarded one. Rows that the
-    /// ledger does not know yet are skipped; a retry of such a row is put on record when the watcher first sees the row.
-    /// Answers how many were put on record.
+    /// A retry and a discard apply to the open event with this row id; a restore to the newest discarded one. Rows that
+    /// the ledger does not know yet are skipped; a retry of such a row is recorded when the watcher first sees the row.
+    /// Returns the number of recorded requests.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Fails if the store cannot be written.
     pub async fn ask(
         &self,
         app: &str,
@@ -64,11 +65,11 @@ impl Store {
         Ok(taken)
     }
 
-    /// Takes back requests of an operation whose rows were not changed in the source: earlier requests, whose place they took,
-    /// have it again.
+    /// Withdraws requests of an operation whose rows were not changed in the source. Earlier requests that they
+    /// superseded apply again.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// Fails if the store cannot be written.
     pub async fn withdraw(&self, app: &str, operation: i64, rows: &[RowId]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         withdraw(&mut transaction, app, operation, rows).await?;
@@ -76,10 +77,10 @@ impl Store {
         Ok(())
     }
 
-    /// How the requests of operations stand, by operation. Operations without requests are not named.
+    /// Returns the requests of operations counted by outcome, by operation. Operations without requests are missing.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn request_counts(&self, operations: &[i64]) -> Result<BTreeMap<i64, RequestCounts>, StoreError> {
         let mut counts = BTreeMap::<i64, RequestCounts>::new();
         for operation in operations {
@@ -97,12 +98,12 @@ impl Store {
         Ok(counts)
     }
 
-    /// The requests of an operation with their events, in the order in which they were put on record: at most `limit` after
-    /// request number `after`. `outcome`: only those (`Some(None)`: of which nothing is known yet). The number of each
-    /// request is for asking on.
+    /// Returns the requests of an operation with their events, in the order in which they were recorded: at most
+    /// `limit` after request number `after`. `outcome`: only those with it (`Some(None)`: those without one yet). The
+    /// number of each request is for reading the next page.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn requests_of(
         &self,
         operation: i64,
@@ -129,10 +130,10 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get("request_id")?, read_request(row)?, read::read_event(row)?))).collect()
     }
 
-    /// The requests for one event, oldest first.
+    /// Returns the requests for one event, oldest first.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn requests_for(&self, ledger_event: i64) -> Result<Vec<LedgerRequest>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {REQUEST_COLUMNS} FROM ledger_requests r WHERE r.ledger_event = ? ORDER BY r.id LIMIT 1000"
@@ -145,7 +146,7 @@ impl Store {
 }
 
 impl RequestCounts {
-    /// Requests that were not withdrawn.
+    /// Returns the number of requests that were not withdrawn.
     pub fn standing(&self) -> u64 {
         let seen = self.resolved + self.failed_again + self.overwritten + self.gone;
         self.open + seen + self.discarded + self.restored + self.superseded
@@ -166,7 +167,7 @@ impl RequestCounts {
     }
 }
 
-/// Puts requests on record within a transaction, as asked for at a time in milliseconds since 1970: see [`Store::ask`].
+/// Records requests within a transaction, as made at a time in milliseconds since 1970: see [`Store::ask`].
 pub(in crate::server::store) async fn ask(
     transaction: &mut Transaction<'_, Sqlite>,
     app: &str,
@@ -187,8 +188,8 @@ pub(in crate::server::store) async fn ask(
     Ok(taken)
 }
 
-/// Takes requests back within a transaction: see [`Store::withdraw`]. They changed nothing, so whatever was seen meanwhile
-/// came of the requests whose place they took, and these have it again.
+/// Withdraws requests within a transaction: see [`Store::withdraw`]. They changed nothing, so any outcome seen
+/// meanwhile belongs to the requests that they superseded, which apply again.
 pub(in crate::server::store) async fn withdraw(
     transaction: &mut Transaction<'_, Sqlite>,
     app: &str,
@@ -236,8 +237,8 @@ pub(in crate::server::store) async fn withdraw(
     Ok(())
 }
 
-/// Gives the request back its place that one of this operation took. `by`: the operation whose request has taken the place
-/// of that one since; the other one waits for the place of that then.
+/// Reopens the request that one of this operation superseded. `by`: the operation whose request has superseded this
+/// operation's since; then it supersedes the earlier request, too.
 async fn give_back(
     transaction: &mut Transaction<'_, Sqlite>,
     operation: i64,
@@ -258,8 +259,8 @@ async fn give_back(
     Ok(())
 }
 
-/// What was seen while a request that changed nothing had the place of another one of its kind, came of that one, which gets
-/// it. Answers whether there was such a one.
+/// Moves the outcome of a request that changed nothing to the request of the same kind that it superseded, because that
+/// one caused it. Returns whether there is such a request.
 async fn hand_over(
     transaction: &mut Transaction<'_, Sqlite>,
     operation: i64,
@@ -281,7 +282,7 @@ async fn hand_over(
     Ok(done.rows_affected() > 0)
 }
 
-/// Ends a request as withdrawn, after whoever it took the place of has it back.
+/// Ends a request as withdrawn, after the request that it superseded was reopened.
 async fn end_withdrawn(
     transaction: &mut Transaction<'_, Sqlite>,
     operation: i64,
@@ -305,7 +306,7 @@ async fn end_withdrawn(
         .bind(operation)
         .execute(&mut **transaction)
         .await?;
-    // What the newest request says that is left, as if this one had never been.
+    // The state by the newest remaining request, as if this one had never existed.
     sqlx::query(
         "UPDATE ledger_events SET asked = (SELECT CASE WHEN q.kind <> ?1 THEN NULL WHEN q.outcome IS NULL THEN ?2 \
          WHEN q.outcome = ?3 THEN ?4 WHEN q.outcome = ?5 THEN ?6 END FROM ledger_requests q \
@@ -326,7 +327,7 @@ async fn end_withdrawn(
     Ok(())
 }
 
-/// The ledger's numbers of the events that requests are for, each with the retries before.
+/// Returns the ledger ids of the events that requests are for, each with the retries before.
 async fn find(
     transaction: &mut Transaction<'_, Sqlite>,
     app: &str,
@@ -356,7 +357,7 @@ async fn find(
     Ok(asks.iter().filter_map(newest).collect())
 }
 
-/// Puts requests for these events on record, each with the retries before.
+/// Records requests for these events, each with the retries before.
 pub(super) async fn put(
     transaction: &mut Transaction<'_, Sqlite>,
     events: &BTreeMap<i64, Option<i64>>,
@@ -366,8 +367,8 @@ pub(super) async fn put(
     now: i64,
 ) -> Result<(), StoreError> {
     let ids: Vec<i64> = events.keys().copied().collect();
-    // An earlier request of the same operation has come through and was written over: who lost the place to that one does
-    // not get it back when this one is withdrawn.
+    // An earlier request of the same operation took effect and was overwritten: what it superseded is not reopened when
+    // this one is withdrawn.
     let mut for_good =
         QueryBuilder::<Sqlite>::new("UPDATE ledger_requests SET superseded_by = NULL WHERE superseded_by = ");
     for_good.push_bind(operation);
@@ -387,7 +388,7 @@ pub(super) async fn put(
     push_list(&mut superseded, &ids);
     superseded.build().execute(&mut **transaction).await?;
 
-    // Again by the same operation (after an overwritten reset, or after a restart): the request is open once more.
+    // Repeated by the same operation (after an overwritten reset, or after a restart): the request is reopened.
     let mut requests = QueryBuilder::<Sqlite>::new(
         "INSERT INTO ledger_requests (ledger_event, kind, operation, who, at, retries_before) ",
     );
@@ -402,7 +403,7 @@ pub(super) async fn put(
     );
     requests.build().execute(&mut **transaction).await?;
 
-    // What comes of a restore is entered when the row is seen again.
+    // The result of a restore is recorded when the row is seen again.
     let happened = match kind {
         RequestKind::Retry => Some(Happened::Requested { before: None }),
         RequestKind::Discard => Some(Happened::Discarded),
@@ -427,7 +428,7 @@ pub(super) async fn put(
     Ok(())
 }
 
-/// The columns that [`read_request`] takes.
+/// The columns that [`read_request`] reads.
 const REQUEST_COLUMNS: &str = "r.kind AS request_kind, r.operation, r.who, r.at AS request_at, r.retries_before, r.outcome, \
      r.outcome_after, r.outcome_at, r.outcome_fault_id";
 

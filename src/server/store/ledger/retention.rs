@@ -1,24 +1,24 @@
-//! The end of the ledger's memory: what left its table longer ago than a setting says.
+//! Retention of the ledger: deletes events that left their table longer ago than a setting says.
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 
 use crate::server::store::{Store, StoreError};
 
-/// Events that one transaction forgets, so that the watchers' pens wait for no long one.
+/// Events that one transaction deletes per source, so that the watchers do not wait long to write.
 const EVENTS: i64 = 1_000;
 
-/// It left before a time, and no request about it is open.
+/// The event left its table before a time, and no request for it is open.
 const LONG_AGO: &str = "e.ended_at < ? AND NOT EXISTS \
      (SELECT 1 FROM ledger_requests r WHERE r.ledger_event = e.id AND r.outcome IS NULL)";
 
 impl Store {
-    /// Forgets failed events that left their table before a time, with all that happened to them, and the hours before it.
-    /// What is still in a table is kept, however old, and so is an event that an operation is still about. Answers how
-    /// many were forgotten.
+    /// Deletes failed events that left their table before a time, with everything that happened to them, and the hours
+    /// before it. Keeps events that are still in a table, however old, and events with an open request. Returns the
+    /// number of deleted events.
     ///
     /// # Errors
-    /// The store cannot be written: what was forgotten stays forgotten, the rest at the next call.
+    /// Fails if the store cannot be written: what was deleted stays deleted, the next call deletes the rest.
     pub async fn forget_history(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
         let before = before.timestamp_millis();
         let mut forgotten = 0;
@@ -31,7 +31,7 @@ impl Store {
         }
         sqlx::query("DELETE FROM ledger_hours WHERE hour < ?")
             .bind(before.div_euclid(3_600_000))
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         if forgotten > 0 {
             self.forget_words().await?;
@@ -39,10 +39,10 @@ impl Store {
         Ok(forgotten)
     }
 
-    /// Whether there are events that left their table before a time.
+    /// Returns whether there are events to delete that left their table before a time.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn has_history_before(&self, before: DateTime<Utc>) -> Result<bool, StoreError> {
         let any = format!("SELECT EXISTS (SELECT 1 FROM ledger_events e WHERE e.ended_at IS NOT NULL AND {LONG_AGO})");
         let query = sqlx::query_scalar(sqlx::AssertSqlSafe(any)).bind(before.timestamp_millis());

@@ -1,5 +1,5 @@
-//! The watcher's pen. One watcher writes the book of one source, page by page, each page one transaction: what a page
-//! says and how far it came are written together, so that a console that ends anywhere goes on from there.
+//! Writes the ledger. One watcher writes the ledger of one source, page by page, in one transaction per page. Changes
+//! and the watcher's progress are written together, so that the watcher resumes correctly wherever the console ended.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -25,45 +25,45 @@ use crate::{
     },
 };
 
-/// Feeds and faults whose numbers are remembered.
+/// Feeds and faults whose ids are cached.
 const REMEMBERED: usize = 20_000;
 
-/// The book of one source, as its watcher holds it: where it stands, and the numbers of feeds and faults.
+/// The ledger of one source, as its watcher holds it: the progress of reading, and a cache of feed and fault ids.
 #[derive(Debug)]
-pub struct Book {
+pub struct LedgerCursor {
     pub source: i64,
     pub identity: Option<String>,
     pub since: DateTime<Utc>,
-    /// The first full read is through.
+    /// The first full read is complete.
     pub read_whole: bool,
-    /// When the last look began whose changes are all in the book.
+    /// Start of the last poll whose changes are all in the ledger.
     pub looked_at: Option<DateTime<Utc>>,
-    /// The highest id of the retry log that was read.
+    /// Highest id of the retry log that was read.
     pub log_to: Option<i64>,
-    /// The max_retry by which its states were decided.
+    /// The max_retry by which the stored states were decided.
     pub max_retry: Option<i64>,
-    /// Its database rewrites `failed_at` with every change of a row.
+    /// The source rewrites `failed_at` with every change of a row.
     pub moves: bool,
     feeds: HashMap<String, i64>,
     faults: HashMap<(i64, String), i64>,
-    /// No row that was there at the last look has an id outside of these.
+    /// No row that was open at the last poll has an id outside this range.
     within: (i64, i64),
-    /// Whose attempts were taken for those of an earlier failure since the last look; see [`Pen::recall`].
+    /// Events with attempts that were assigned to an earlier failure since the last poll; see [`PageWriter::recall`].
     doubtful: Doubtful,
 }
 
-/// Events, by the ledger's own numbers.
+/// Events, by ledger id.
 #[derive(Debug)]
 enum Doubtful {
-    /// Any of the source's, since the console started or began to read the table.
+    /// Any event of the source: since the console started or began to read the table.
     Any,
     These(BTreeSet<i64>),
 }
 
-/// An error's fingerprint: the version of the algorithm, and its text.
+/// An error's fingerprint: version of the algorithm, and text.
 pub type Fingerprint = (i64, String);
 
-/// What a look found, to be written in one transaction.
+/// The findings of a poll, to be written in one transaction.
 #[derive(Debug, Default)]
 pub struct Page {
     pub appeared: Vec<Appeared>,
@@ -75,7 +75,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// How much it holds; for keeping pages small.
+    /// Returns the number of changes; for keeping pages small.
     pub fn len(&self) -> usize {
         self.appeared.len() + self.changed.len() + self.moved.len() + self.ended.len() + self.attempts.len()
     }
@@ -85,7 +85,7 @@ impl Page {
     }
 }
 
-/// A row that was not there at the last look.
+/// A row that did not exist at the last poll.
 #[derive(Debug)]
 pub struct Appeared {
     pub row_id: i64,
@@ -100,10 +100,10 @@ pub struct Appeared {
     pub fault: Fingerprint,
 }
 
-/// A row whose retries, or whose mark, are others than at the last look.
+/// A row whose retries or mark differ from the last poll.
 #[derive(Debug)]
 pub struct Changed {
-    pub row: BookRow,
+    pub row: LedgerRow,
     pub retries: Option<i64>,
     pub state: LifeState,
     pub mark: i64,
@@ -112,15 +112,15 @@ pub struct Changed {
 /// A row whose feed address was rewritten.
 #[derive(Debug)]
 pub struct Moved {
-    pub row: BookRow,
+    pub row: LedgerRow,
     pub feed_uri: Option<String>,
     pub mark: i64,
 }
 
-/// A row that is not there any more.
+/// A row that no longer exists.
 #[derive(Debug)]
 pub struct Ended {
-    pub row: BookRow,
+    pub row: LedgerRow,
     pub state: LifeState,
     pub why: Option<String>,
 }
@@ -135,23 +135,23 @@ pub struct NewAttempt {
     pub fault: Fingerprint,
 }
 
-/// How far the watcher has come with this page.
+/// The watcher's progress with this page.
 #[derive(Debug, Default)]
 pub struct Progress {
     pub log_to: Option<i64>,
     pub identity: Option<String>,
-    /// The database turned out to be another one, or its ids began again: a whole sentence.
+    /// Set if the database turned out to be another one, or its ids restarted: a whole sentence.
     pub broke: Option<String>,
-    /// The first full read is through.
+    /// The first full read is complete.
     pub read_whole: bool,
-    /// The look is through, and began then.
+    /// Set when the poll is complete: the time at which it began.
     pub looked_at: Option<DateTime<Utc>>,
 }
 
-/// What the book knows of a row that was there at the last look.
+/// The ledger's record of a row that was open at the last poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BookRow {
-    /// The ledger's own number.
+pub struct LedgerRow {
+    /// Ledger id.
     pub id: i64,
     pub row_id: i64,
     pub feed_id: i64,
@@ -161,13 +161,14 @@ pub struct BookRow {
     pub state: LifeState,
     pub fault: i64,
     pub mark: i64,
-    /// The `failed_at` that it had at first sight, as [`micros`] writes it, and when that was, in milliseconds.
+    /// The `failed_at` that it had at first sight, as [`micros`] writes it, and the time of first sight in
+    /// milliseconds.
     pub failed_at: i64,
     pub seen_at: i64,
 }
 
-impl BookRow {
-    /// From when on attempts are of its present failure.
+impl LedgerRow {
+    /// Returns the time from which on attempts belong to its present failure.
     fn present_since(&self, moves: bool) -> Option<DateTime<Utc>> {
         let failed_at = super::read::failed_at(self.failed_at);
         let seen_at = DateTime::from_timestamp_millis(self.seen_at);
@@ -175,23 +176,23 @@ impl BookRow {
     }
 }
 
-/// Signs of a feed's consumer.
+/// Signs of activity of a feed's consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// When it was last seen at work.
     pub worked_at: Option<DateTime<Utc>>,
     /// When its marker was seen to move, or first seen.
     pub moved_at: Option<DateTime<Utc>>,
-    /// How many moves of its marker were seen, and when the first was.
+    /// The number of moves of its marker that were seen, and when the first was.
     pub moves: i64,
     pub moves_from: Option<DateTime<Utc>>,
 }
 
-/// Moves of a marker from which on a pause between two of them is called usual.
+/// Moves of a marker needed before the average pause between them counts as usual.
 const USUAL: i64 = 10;
 
 impl Work {
-    /// The usual pause between two moves of the marker, in seconds; `None`: too few were seen.
+    /// Returns the usual pause between two moves of the marker, in seconds; `None` if too few were seen.
     pub fn usual_pause(&self) -> Option<u64> {
         let (from, to) = (self.moves_from?, self.moved_at?);
         let pauses = self.moves.checked_sub(1).filter(|_| self.moves >= USUAL)?;
@@ -199,26 +200,26 @@ impl Work {
     }
 }
 
-/// What a page changed, by the ledger's own numbers.
+/// What a page changed, by ledger id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     pub appeared: u64,
     pub ended: u64,
     pub attempts: u64,
-    /// Requests whose outcome is known now.
+    /// Requests whose outcome has become known.
     pub settled: Vec<(i64, RequestOutcome)>,
 }
 
 impl Store {
-    /// Opens a source's book, or begins it.
+    /// Opens the ledger of a source, creating it if it is missing.
     ///
     /// # Errors
-    /// The store cannot be used.
-    pub async fn open_book(&self, app: &str, now: DateTime<Utc>) -> Result<Book, StoreError> {
+    /// Fails if the store cannot be used.
+    pub async fn open_cursor(&self, app: &str, now: DateTime<Utc>) -> Result<LedgerCursor, StoreError> {
         sqlx::query("INSERT INTO ledger_sources (app, since) VALUES (?, ?) ON CONFLICT (app) DO NOTHING")
             .bind(app)
             .bind(now.timestamp_millis())
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
         let row = sqlx::query(
             "SELECT id, identity, since, read_whole_at, looked_at, log_to, max_retry, failed_at_moves FROM ledger_sources \
@@ -227,7 +228,7 @@ impl Store {
         .bind(app)
         .fetch_one(&self.pool)
         .await?;
-        Ok(Book {
+        Ok(LedgerCursor {
             source: row.try_get(0)?,
             identity: row.try_get(1)?,
             since: super::read::instant(row.try_get(2)?)?,
@@ -243,16 +244,16 @@ impl Store {
         })
     }
 
-    /// Decides waiting and exhausted anew where the setting is another one than before.
+    /// Decides again which open events are waiting and which exhausted, if `max_retry` has changed.
     ///
     /// # Errors
-    /// The store cannot be written.
-    pub async fn apply_max_retry(&self, book: &mut Book, max_retry: Option<i64>) -> Result<(), StoreError> {
-        if book.max_retry == max_retry {
+    /// Fails if the store cannot be written.
+    pub async fn apply_max_retry(&self, cursor: &mut LedgerCursor, max_retry: Option<i64>) -> Result<(), StoreError> {
+        if cursor.max_retry == max_retry {
             return Ok(());
         }
         let mut transaction = self.begin().await?;
-        // Without a maxRetry nobody retries: every count is at its end.
+        // Without a max_retry there are no retries: every count is exhausted.
         sqlx::query(
             "UPDATE ledger_events SET state = CASE WHEN retries IS NULL THEN ? WHEN retries < ? THEN ? ELSE ? END \
              WHERE source_id = ? AND state < 10",
@@ -261,11 +262,11 @@ impl Store {
         .bind(max_retry.unwrap_or(i64::MIN))
         .bind(LifeState::Waiting.code())
         .bind(LifeState::Exhausted.code())
-        .bind(book.source)
+        .bind(cursor.source)
         .execute(&mut *transaction)
         .await?;
         sqlx::query("DELETE FROM ledger_counts WHERE source_id = ? AND state < 10")
-            .bind(book.source)
+            .bind(cursor.source)
             .execute(&mut *transaction)
             .await?;
         sqlx::query(
@@ -273,48 +274,48 @@ impl Store {
              SELECT source_id, feed_id, fault_id, state, COUNT(*) FROM ledger_events \
              WHERE source_id = ? AND state < 10 GROUP BY source_id, feed_id, fault_id, state",
         )
-        .bind(book.source)
+        .bind(cursor.source)
         .execute(&mut *transaction)
         .await?;
         sqlx::query("UPDATE ledger_sources SET max_retry = ? WHERE id = ?")
             .bind(max_retry)
-            .bind(book.source)
+            .bind(cursor.source)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        book.max_retry = max_retry;
+        cursor.max_retry = max_retry;
         Ok(())
     }
 
-    /// Keeps whether the database rewrites `failed_at` with every change of a row.
+    /// Stores whether the source rewrites `failed_at` with every change of a row.
     ///
     /// # Errors
-    /// The store cannot be written.
-    pub async fn note_moves(&self, book: &mut Book, moves: bool) -> Result<(), StoreError> {
-        if book.moves != moves {
+    /// Fails if the store cannot be written.
+    pub async fn note_moves(&self, cursor: &mut LedgerCursor, moves: bool) -> Result<(), StoreError> {
+        if cursor.moves != moves {
             sqlx::query("UPDATE ledger_sources SET failed_at_moves = ? WHERE id = ?")
                 .bind(moves)
-                .bind(book.source)
-                .execute(&mut *self.pen().await?)
+                .bind(cursor.source)
+                .execute(&mut *self.writer().await?)
                 .await?;
-            book.moves = moves;
+            cursor.moves = moves;
         }
         Ok(())
     }
 
-    /// The lowest and the highest id of the rows that were there at the last look.
+    /// Returns the lowest and the highest id of the rows that were open at the last poll.
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub async fn book_span(&self, book: &mut Book) -> Result<Option<(i64, i64)>, StoreError> {
-        // What ended lies mostly before what is open: it is passed over once, not at every look.
-        let (first, last) = book.within;
+    /// Fails if the store cannot be read.
+    pub async fn id_span(&self, cursor: &mut LedgerCursor) -> Result<Option<(i64, i64)>, StoreError> {
+        // Ended rows mostly have lower ids than open ones: they are skipped once, not at every poll.
+        let (first, last) = cursor.within;
         let end = async |way: &str| {
             let row = sqlx::query(sqlx::AssertSqlSafe(format!(
                 "SELECT row_id FROM ledger_events WHERE source_id = ? AND row_id BETWEEN ? AND ? AND +state < 10 \
                  ORDER BY row_id {way} LIMIT 1"
             )))
-            .bind(book.source)
+            .bind(cursor.source)
             .bind(first)
             .bind(last)
             .fetch_optional(&self.pool)
@@ -322,18 +323,18 @@ impl Store {
             row.map(|row| row.try_get::<i64, _>(0)).transpose()
         };
         let span = end("ASC").await?.zip(end("DESC").await?);
-        // Of an empty book nothing is known but that whatever comes next widens it.
-        book.within = span.unwrap_or((i64::MAX, i64::MIN));
+        // Without open rows the range is empty; the next row that appears sets it.
+        cursor.within = span.unwrap_or((i64::MAX, i64::MIN));
         Ok(span)
     }
 
-    /// The sums of the rows with ids from the first to the last that were there at the last look, by bucket.
+    /// Returns the sums by bucket of the rows that were open at the last poll, with ids from the first to the last.
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub async fn book_digests(
+    /// Fails if the store cannot be read.
+    pub async fn ledger_digests(
         &self,
-        book: &Book,
+        cursor: &LedgerCursor,
         (first, last): (i64, i64),
         width: i64,
     ) -> Result<Vec<(i64, Digest)>, StoreError> {
@@ -343,7 +344,7 @@ impl Store {
             "SELECT row_id / {width}, COUNT(*), {ids}, {retries}, {mixed} FROM ledger_events \
              WHERE source_id = ? AND row_id BETWEEN ? AND ? AND +state < 10 GROUP BY 1"
         )))
-        .bind(book.source)
+        .bind(cursor.source)
         .bind(first)
         .bind(last)
         .fetch_all(&self.pool)
@@ -360,26 +361,31 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// What the book knows of the rows with ids from the first to the last that were there at the last look, lowest first.
+    /// Returns the ledger's records of the rows that were open at the last poll, with ids from the first to the last,
+    /// lowest first.
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub async fn book_rows(&self, book: &Book, (first, last): (i64, i64)) -> Result<Vec<BookRow>, StoreError> {
+    /// Fails if the store cannot be read.
+    pub async fn ledger_rows(
+        &self,
+        cursor: &LedgerCursor,
+        (first, last): (i64, i64),
+    ) -> Result<Vec<LedgerRow>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {BOOK_COLUMNS} WHERE e.source_id = ? AND e.row_id BETWEEN ? AND ? AND +e.state < 10 ORDER BY e.row_id"
+            "SELECT {LEDGER_COLUMNS} WHERE e.source_id = ? AND e.row_id BETWEEN ? AND ? AND +e.state < 10 ORDER BY e.row_id"
         )))
-        .bind(book.source)
+        .bind(cursor.source)
         .bind(first)
         .bind(last)
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(read_book_row).collect()
+        rows.iter().map(read_ledger_row).collect()
     }
 
-    /// The ids in the retry log of these events' attempts.
+    /// Returns the retry-log ids of these events' attempts.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn log_ids_of(&self, events: &[i64]) -> Result<HashMap<i64, Vec<i64>>, StoreError> {
         let mut of = HashMap::<i64, Vec<i64>>::new();
         for chunk in events.chunks(ROWS) {
@@ -394,10 +400,10 @@ impl Store {
         Ok(of)
     }
 
-    /// Which of these events a person has asked to discard.
+    /// Returns which of these events a user has asked to discard.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Fails if the store cannot be read.
     pub async fn being_discarded(&self, events: &[i64]) -> Result<BTreeSet<i64>, StoreError> {
         self.tell_requests().await?;
         let mut asked = BTreeSet::new();
@@ -412,21 +418,21 @@ impl Store {
         Ok(asked)
     }
 
-    /// Keeps where the markers stand, by feed address, and answers when each feed's consumer was last seen at work: a marker
-    /// that moved is such a sign.
+    /// Stores the markers by feed address, and returns the signs of activity of each feed's consumer. A marker that
+    /// moved is such a sign.
     ///
     /// # Errors
-    /// The store cannot be used.
+    /// Fails if the store cannot be used.
     pub async fn note_markers(
         &self,
-        book: &mut Book,
+        cursor: &mut LedgerCursor,
         markers: &BTreeMap<String, String>,
         at: DateTime<Utc>,
     ) -> Result<HashMap<String, Work>, StoreError> {
         let rows = sqlx::query(
             "SELECT uri, worked_at, marker, marker_moved_at, moves, moves_from FROM ledger_feeds WHERE source_id = ?",
         )
-        .bind(book.source)
+        .bind(cursor.source)
         .fetch_all(&self.pool)
         .await?;
         let (mut work, mut stands) = (HashMap::new(), HashMap::<String, Option<String>>::new());
@@ -446,7 +452,7 @@ impl Store {
             if before.as_ref() == Some(marker) {
                 continue;
             }
-            // Where it stands at first sight, it may have stood for long.
+            // A marker seen for the first time is not a sign of work: it may have been unchanged for long.
             let known = work.get(uri).copied().unwrap_or_default();
             let worked_at = before.is_some().then_some(at).or(known.worked_at);
             let (moves, moves_from) = match before {
@@ -459,55 +465,60 @@ impl Store {
                  ON CONFLICT (source_id, uri) DO UPDATE SET worked_at = excluded.worked_at, marker = excluded.marker, \
                  marker_moved_at = excluded.marker_moved_at, moves = excluded.moves, moves_from = excluded.moves_from",
             )
-            .bind(book.source)
+            .bind(cursor.source)
             .bind(uri)
             .bind(worked_at.map(|at| at.timestamp_millis()))
             .bind(marker)
             .bind(at.timestamp_millis())
             .bind(moves)
             .bind(moves_from.map(|at| at.timestamp_millis()))
-            .execute(&mut *self.pen().await?)
+            .execute(&mut *self.writer().await?)
             .await?;
             work.insert(uri.clone(), Work { worked_at, moved_at: Some(at), moves, moves_from });
         }
         Ok(work)
     }
 
-    /// Writes a page, whole or not at all.
+    /// Writes a page completely or not at all.
     ///
     /// # Errors
-    /// The store cannot be written: nothing of the page is in it.
-    pub async fn write_page(&self, book: &mut Book, moment: Moment, page: &Page) -> Result<Written, StoreError> {
+    /// Fails if the store cannot be written; nothing of the page is then stored.
+    pub async fn write_page(
+        &self,
+        cursor: &mut LedgerCursor,
+        moment: Moment,
+        page: &Page,
+    ) -> Result<Written, StoreError> {
         self.tell_requests().await?;
         let ids = page.appeared.iter().map(|new| new.row_id);
-        book.within = ids.fold(book.within, |(first, last), id| (first.min(id), last.max(id)));
+        cursor.within = ids.fold(cursor.within, |(first, last), id| (first.min(id), last.max(id)));
         let mut transaction = self.begin().await?;
-        let mut pen = Pen { transaction: &mut transaction, book, moment, tally: Tally::default() };
-        pen.moved(&page.moved).await?;
-        pen.changed(&page.changed).await?;
-        let mut settled = pen.ended(&page.ended).await?;
-        settled.extend(pen.appeared(&page.appeared).await?);
-        let mut attempts = pen.attempts(&page.attempts).await?;
+        let mut writer = PageWriter { transaction: &mut transaction, cursor, moment, tally: Tally::default() };
+        writer.moved(&page.moved).await?;
+        writer.changed(&page.changed).await?;
+        let mut settled = writer.ended(&page.ended).await?;
+        settled.extend(writer.appeared(&page.appeared).await?);
+        let mut attempts = writer.attempts(&page.attempts).await?;
         if let Some(began) = page.progress.looked_at {
-            attempts += pen.recall().await?;
-            settled.extend(pen.settle(began).await?);
+            attempts += writer.recall().await?;
+            settled.extend(writer.settle(began).await?);
         }
-        pen.tally().await?;
-        pen.progress(&page.progress).await?;
+        writer.tally().await?;
+        writer.progress(&page.progress).await?;
         transaction.commit().await?;
-        book.take(&page.progress);
+        cursor.take(&page.progress);
         Ok(Written { appeared: page.appeared.len() as u64, ended: page.ended.len() as u64, attempts, settled })
     }
 }
 
-/// What [`read_book_row`] takes.
-const BOOK_COLUMNS: &str = "e.id, e.row_id, e.feed_id, f.uri, e.event_id, e.retries, e.state, e.fault_id, e.mark, \
+/// The columns that [`read_ledger_row`] reads.
+const LEDGER_COLUMNS: &str = "e.id, e.row_id, e.feed_id, f.uri, e.event_id, e.retries, e.state, e.fault_id, e.mark, \
      e.failed_at, e.seen_at FROM ledger_events e JOIN ledger_feeds f ON f.id = e.feed_id";
 
-fn read_book_row(row: &sqlx::sqlite::SqliteRow) -> Result<BookRow, StoreError> {
+fn read_ledger_row(row: &sqlx::sqlite::SqliteRow) -> Result<LedgerRow, StoreError> {
     let state: i64 = row.try_get(6)?;
     let uri: String = row.try_get(3)?;
-    Ok(BookRow {
+    Ok(LedgerRow {
         id: row.try_get(0)?,
         row_id: row.try_get(1)?,
         feed_id: row.try_get(2)?,
@@ -523,7 +534,7 @@ fn read_book_row(row: &sqlx::sqlite::SqliteRow) -> Result<BookRow, StoreError> {
     })
 }
 
-impl Book {
+impl LedgerCursor {
     fn take(&mut self, progress: &Progress) {
         if progress.broke.is_some() {
             self.log_to = None;
@@ -538,23 +549,23 @@ impl Book {
     }
 }
 
-/// What is added up while a page is written.
+/// Sums collected while a page is written.
 #[derive(Default)]
 struct Tally {
     /// By feed, fault and state.
     counts: BTreeMap<(i64, i64, i64), i64>,
     /// By feed, fault and hour.
     hours: BTreeMap<(i64, i64, i64), Hour>,
-    /// When a feed's consumer was seen at work.
+    /// When a feed's consumer was last seen at work.
     worked: BTreeMap<i64, i64>,
 }
 
-/// What happened in an hour.
+/// Events of one hour.
 #[derive(Default)]
 struct Hour {
     /// Failed, attempts, resolved, gone, discarded.
     counts: [i64; 5],
-    /// When the fault was seen first and last in it.
+    /// When the fault was first and last seen in the hour.
     seen: Option<(i64, i64)>,
 }
 
@@ -584,40 +595,40 @@ const RESOLVED: usize = 2;
 const GONE: usize = 3;
 const DISCARDED: usize = 4;
 
-/// One page being written.
-struct Pen<'a, 't> {
+/// Writes one page.
+struct PageWriter<'a, 't> {
     transaction: &'a mut Transaction<'t, Sqlite>,
-    book: &'a mut Book,
+    cursor: &'a mut LedgerCursor,
     moment: Moment,
     tally: Tally,
 }
 
-impl Pen<'_, '_> {
+impl PageWriter<'_, '_> {
     async fn feed(&mut self, uri: Option<&str>) -> Result<i64, StoreError> {
         let uri = uri.unwrap_or_default();
-        if let Some(id) = self.book.feeds.get(uri) {
+        if let Some(id) = self.cursor.feeds.get(uri) {
             return Ok(*id);
         }
         sqlx::query("INSERT INTO ledger_feeds (source_id, uri) VALUES (?, ?) ON CONFLICT (source_id, uri) DO NOTHING")
-            .bind(self.book.source)
+            .bind(self.cursor.source)
             .bind(uri)
             .execute(&mut **self.transaction)
             .await?;
         let id = sqlx::query("SELECT id FROM ledger_feeds WHERE source_id = ? AND uri = ?")
-            .bind(self.book.source)
+            .bind(self.cursor.source)
             .bind(uri)
             .fetch_one(&mut **self.transaction)
             .await?
             .try_get(0)?;
-        if self.book.feeds.len() >= REMEMBERED {
-            self.book.feeds.clear();
+        if self.cursor.feeds.len() >= REMEMBERED {
+            self.cursor.feeds.clear();
         }
-        self.book.feeds.insert(uri.to_owned(), id);
+        self.cursor.feeds.insert(uri.to_owned(), id);
         Ok(id)
     }
 
     async fn fault(&mut self, fault: &Fingerprint) -> Result<i64, StoreError> {
-        if let Some(id) = self.book.faults.get(fault) {
+        if let Some(id) = self.cursor.faults.get(fault) {
             return Ok(*id);
         }
         let (version, fingerprint) = fault;
@@ -634,10 +645,10 @@ impl Pen<'_, '_> {
             .fetch_one(&mut **self.transaction)
             .await?
             .try_get(0)?;
-        if self.book.faults.len() >= REMEMBERED {
-            self.book.faults.clear();
+        if self.cursor.faults.len() >= REMEMBERED {
+            self.cursor.faults.clear();
         }
-        self.book.faults.insert(fault.clone(), id);
+        self.cursor.faults.insert(fault.clone(), id);
         Ok(id)
     }
 
@@ -649,7 +660,7 @@ impl Pen<'_, '_> {
         self.moment.after.map(|after| after.timestamp_millis())
     }
 
-    /// Enters what happened to an event, other than attempts and counts, which are entered many at a time.
+    /// Records what happened to an event, except attempts and counts, which are recorded in batches.
     async fn enter(&mut self, event: i64, what: Happened) -> Result<(), StoreError> {
         let number = match what {
             Happened::Overwritten { after } => after,
@@ -699,7 +710,7 @@ impl Pen<'_, '_> {
                 self.tally.count(row.feed_id, row.fault, row.state, -1);
                 self.tally.count(row.feed_id, row.fault, *state, 1);
             }
-            // Another version of the database may calculate other marks; to the event that is nothing.
+            // Another database version may compute other marks; that is not a change of the event.
             let told: Vec<&Changed> = chunk.iter().filter(|new| new.row.retries != new.retries).collect();
             if told.is_empty() {
                 continue;
@@ -755,7 +766,7 @@ impl Pen<'_, '_> {
         Ok(settled)
     }
 
-    /// Ends the open requests for an event; answers whether there were any.
+    /// Sets the outcome of the open requests for an event; returns whether there were any.
     async fn outcome(
         &mut self,
         event: i64,
@@ -785,7 +796,7 @@ impl Pen<'_, '_> {
             return Ok(settled);
         }
         let mut restores = self.restores().await?;
-        let retries = self.retries_since_last_look().await?;
+        let retries = self.retries_since_last_poll().await?;
         let (after, now) = (self.after(), self.now());
         for chunk in appeared.chunks(ROWS) {
             let lives = self.lives(chunk).await?;
@@ -814,9 +825,9 @@ impl Pen<'_, '_> {
                 "INSERT INTO ledger_events (source_id, row_id, life, feed_id, event_id, record, title, failed_at, seen_after, \
                  seen_at, retries, state, mark, first_fault_id, fault_id) ",
             );
-            let source = self.book.source;
-            // Where the time moves, what pages show is the first sight, if that was earlier.
-            let latest = if self.book.moves { now.saturating_mul(1000) } else { i64::MAX };
+            let source = self.cursor.source;
+            // Where `failed_at` is rewritten, pages show the first sight if that is earlier.
+            let latest = if self.cursor.moves { now.saturating_mul(1000) } else { i64::MAX };
             query.push_values(&rows, |mut values, (new, feed, fault, life)| {
                 values
                     .push_bind(source)
@@ -844,9 +855,9 @@ impl Pen<'_, '_> {
         Ok(settled)
     }
 
-    /// Retries that can have reset a row after the last look: of a row that is seen for the first time.
-    async fn retries_since_last_look(&mut self) -> Result<Vec<i64>, StoreError> {
-        let last = self.after().unwrap_or_else(|| self.book.since.timestamp_millis());
+    /// Returns the retries that may have reset a row since the last poll; for rows that are seen for the first time.
+    async fn retries_since_last_poll(&mut self) -> Result<Vec<i64>, StoreError> {
+        let last = self.after().unwrap_or_else(|| self.cursor.since.timestamp_millis());
         Ok(sqlx::query_scalar(
             "SELECT id FROM operations WHERE kind = ? AND stage NOT IN ('planning', 'draft') \
              AND (finished_at IS NULL OR finished_at >= ?) ORDER BY id",
@@ -857,9 +868,9 @@ impl Pen<'_, '_> {
         .await?)
     }
 
-    /// Puts requests on record that an operation wrote before their rows were first seen, now that these have their events.
+    /// Records requests that an operation wrote before their rows were first seen, now that the rows have events.
     async fn requested_before(&mut self, operation: i64, rows: &[i64]) -> Result<(), StoreError> {
-        let source = self.book.source;
+        let source = self.cursor.source;
         let mut query = QueryBuilder::<Sqlite>::new(format!(
             "SELECT e.id, r.seen_retries, u.at, o.who FROM operations o CROSS JOIN operation_rows r ON r.operation_id = o.id \
              CROSS JOIN ledger_events e ON {SAME_ROW} JOIN {RUN_OF_ROW} WHERE o.id = "
@@ -871,14 +882,14 @@ impl Pen<'_, '_> {
             list.push_bind(row.to_string());
         }
         query.push(") AND e.source_id = ").push_bind(source);
-        // An id that began again is another event's, or had its request in an earlier life.
+        // A reused id belongs to another event, or its request was recorded in an earlier life.
         query.push(format!(
             " AND +e.state < 10 AND (r.event_id IS NULL OR r.event_id IS e.event_id) AND u.told = 1 \
              AND u.outcome IN ('{RESET}', '{UNCERTAIN}', '{WRITING}') AND NOT EXISTS (SELECT 1 FROM ledger_events x \
              CROSS JOIN ledger_requests q ON q.operation = o.id AND q.ledger_event = x.id \
              WHERE x.source_id = e.source_id AND x.row_id = e.row_id)"
         ));
-        // By the time at which the rows were written, and by whom.
+        // By the time at which the rows were written, and by user.
         let mut asked = BTreeMap::<(i64, String), BTreeMap<i64, Option<i64>>>::new();
         for row in query.build().fetch_all(&mut **self.transaction).await? {
             let of = (row.try_get(2)?, row.try_get(3)?);
@@ -890,15 +901,15 @@ impl Pen<'_, '_> {
         Ok(())
     }
 
-    /// Discarded events that a person has asked to put back, by feed and event id: row and number of each, as several can have
-    /// the same.
+    /// Returns the discarded events that a user has asked to restore, by feed and event id: row id and ledger id of
+    /// each, because several can have the same event id.
     async fn restores(&mut self) -> Result<HashMap<(i64, String), Vec<(i64, i64)>>, StoreError> {
         let rows = sqlx::query(
             "SELECT e.id, e.feed_id, e.event_id, e.row_id FROM ledger_requests r JOIN ledger_events e ON e.id = r.ledger_event \
              WHERE r.kind = ? AND r.outcome IS NULL AND +e.source_id = ? AND e.event_id IS NOT NULL AND +e.state = ?",
         )
         .bind(RequestKind::Restore.code())
-        .bind(self.book.source)
+        .bind(self.cursor.source)
         .bind(LifeState::Discarded.code())
         .fetch_all(&mut **self.transaction)
         .await?;
@@ -910,17 +921,17 @@ impl Pen<'_, '_> {
         Ok(restores)
     }
 
-    /// The highest life that each of the ids had.
+    /// Returns the highest life of each row id.
     async fn lives(&mut self, rows: &[Appeared]) -> Result<HashMap<i64, i64>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT row_id, MAX(life) FROM ledger_events WHERE source_id = ");
-        query.push_bind(self.book.source).push(" AND row_id IN (");
+        query.push_bind(self.cursor.source).push(" AND row_id IN (");
         push_list(&mut query, &rows.iter().map(|row| row.row_id).collect::<Vec<_>>());
         query.push(" GROUP BY row_id");
         let rows = query.build().fetch_all(&mut **self.transaction).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
-    /// A discarded event is there again because a person put it back: its life goes on.
+    /// Continues the life of a discarded event that is in its table again because a user restored it.
     async fn restored(&mut self, event: i64, new: &Appeared, feed: i64) -> Result<(), StoreError> {
         let old = sqlx::query("SELECT row_id, life, fault_id FROM ledger_events WHERE id = ?")
             .bind(event)
@@ -931,7 +942,7 @@ impl Pen<'_, '_> {
             life
         } else {
             sqlx::query("SELECT COALESCE(MAX(life) + 1, 0) FROM ledger_events WHERE source_id = ? AND row_id = ?")
-                .bind(self.book.source)
+                .bind(self.cursor.source)
                 .bind(new.row_id)
                 .fetch_one(&mut **self.transaction)
                 .await?
@@ -964,10 +975,10 @@ impl Pen<'_, '_> {
             for new in chunk {
                 let Some(event) = open.get(&new.event_id).and_then(|events| belongs_to(new, events)) else { continue };
                 let fault = self.fault(&new.fault).await?;
-                let since = event.present_since(self.book.moves);
+                let since = event.present_since(self.cursor.moves);
                 let earlier = since.zip(new.at).is_some_and(|(since, at)| at < since);
                 let what = if earlier { Happened::Earlier } else { Happened::Attempt };
-                if earlier && let Doubtful::These(events) = &mut self.book.doubtful {
+                if earlier && let Doubtful::These(events) = &mut self.cursor.doubtful {
                     events.insert(event.id);
                 }
                 rows.push((new, event, fault, what));
@@ -980,7 +991,7 @@ impl Pen<'_, '_> {
                 "INSERT INTO ledger_entries (ledger_event, kind, after, at, fault_id, log_id) ",
             );
             query.push_values(&rows, |mut values, (new, event, fault, what)| {
-                // The log's own time is exact; without one, it came between two looks.
+                // The log's own time is exact; without one, the attempt was made between two polls.
                 let at = new.at.map(|at| at.timestamp_millis());
                 values
                     .push_bind(event.id)
@@ -993,7 +1004,7 @@ impl Pen<'_, '_> {
             query.push(
                 " ON CONFLICT (ledger_event, log_id) DO NOTHING RETURNING ledger_event, log_id, fault_id, at, kind",
             );
-            let tried: HashMap<i64, &BookRow> = rows.iter().map(|(_, event, ..)| (event.id, event)).collect();
+            let tried: HashMap<i64, &LedgerRow> = rows.iter().map(|(_, event, ..)| (event.id, event)).collect();
             let mut of_event = BTreeMap::<i64, (i64, i64, i64)>::new();
             for row in query.build().fetch_all(&mut **self.transaction).await? {
                 let (id, log_id, fault, at): (i64, i64, i64, i64) =
@@ -1021,7 +1032,7 @@ impl Pen<'_, '_> {
                 Some((id, number, latest, latest != event.fault))
             });
             let (other_fault, same_fault): (Vec<_>, Vec<_>) = of_event.partition(|(.., other)| *other);
-            // A fault is part of an index, which is left alone where nothing in it changes.
+            // `fault_id` is part of an index, which is not rewritten unless the fault changed.
             for (rows, set) in [(other_fault, "fault_id = v.fault, "), (same_fault, "")] {
                 if rows.is_empty() {
                     continue;
@@ -1039,15 +1050,15 @@ impl Pen<'_, '_> {
         Ok(entered)
     }
 
-    /// Counts attempts that were taken for those of an earlier failure by their times, and are of the present one by the
-    /// number of its retries: see [`crate::model::surely_present`], whose rule this is. That is known at the end of a look
-    /// alone, when all of the log was read.
+    /// Counts attempts that were assigned to an earlier failure by their times, but belong to the present one by its
+    /// number of retries: see [`crate::model::surely_present`], which has the rule. This is known only at the end of a
+    /// poll, when all of the log was read.
     async fn recall(&mut self) -> Result<u64, StoreError> {
         let mut recalled = 0;
-        if !self.book.moves {
+        if !self.cursor.moves {
             return Ok(recalled);
         }
-        let these = match &self.book.doubtful {
+        let these = match &self.cursor.doubtful {
             Doubtful::Any => None,
             Doubtful::These(events) => Some(events.iter().copied().collect::<Vec<_>>()),
         };
@@ -1066,7 +1077,7 @@ impl Pen<'_, '_> {
                          AND a.kind = ?) ORDER BY e.id LIMIT ?",
                     )
                     .bind(last)
-                    .bind(self.book.source)
+                    .bind(self.cursor.source)
                     .bind(Happened::Earlier.code())
                     .bind(ROWS as i64)
                     .fetch_all(&mut **self.transaction)
@@ -1080,7 +1091,7 @@ impl Pen<'_, '_> {
         Ok(recalled)
     }
 
-    /// The same of a few events.
+    /// Counts such attempts of the given events: see [`PageWriter::recall`].
     async fn recall_of(&mut self, events: &[i64]) -> Result<u64, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT id, ledger_event, fault_id, at, feed_id, was, state, place FROM (SELECT a.id, a.ledger_event, a.kind, \
@@ -1097,7 +1108,7 @@ impl Pen<'_, '_> {
         query.push(" ORDER BY ledger_event, place DESC");
         let now = self.now();
         let mut entries = Vec::new();
-        // Of an event: how many, and the newest error where it is another one now.
+        // By event: the number of attempts, and the newest fault if it has changed.
         let mut of_event = BTreeMap::<i64, (i64, Option<i64>)>::new();
         for row in query.build().fetch_all(&mut **self.transaction).await? {
             let (entry, event, fault, at): (i64, i64, i64, i64) =
@@ -1136,30 +1147,30 @@ impl Pen<'_, '_> {
         Ok(entries.len() as u64)
     }
 
-    /// The events in the table that have the event ids of these attempts, as this page leaves them.
-    async fn open_events(&mut self, attempts: &[NewAttempt]) -> Result<HashMap<String, Vec<BookRow>>, StoreError> {
+    /// Returns the open events with the event ids of these attempts, as this page leaves them.
+    async fn open_events(&mut self, attempts: &[NewAttempt]) -> Result<HashMap<String, Vec<LedgerRow>>, StoreError> {
         let ids: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.event_id.as_str()).collect();
         // The plus keeps planners on the index of event ids.
-        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {BOOK_COLUMNS} WHERE +e.source_id = "));
-        query.push_bind(self.book.source).push(" AND +e.state < 10 AND substr(e.event_id, -12) IN (");
+        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {LEDGER_COLUMNS} WHERE +e.source_id = "));
+        query.push_bind(self.cursor.source).push(" AND +e.state < 10 AND substr(e.event_id, -12) IN (");
         let mut list = query.separated(", ");
         for id in &ids {
             list.push("substr(").push_bind_unseparated(id).push_unseparated(", -12)");
         }
         query.push(") ORDER BY e.row_id");
-        let mut open = HashMap::<String, Vec<BookRow>>::new();
+        let mut open = HashMap::<String, Vec<LedgerRow>>::new();
         for row in query.build().fetch_all(&mut **self.transaction).await? {
-            let row = read_book_row(&row)?;
+            let row = read_ledger_row(&row)?;
             open.entry(row.event_id.clone().unwrap_or_default()).or_default().push(row);
         }
         Ok(open)
     }
 
-    /// Decides what became of requested retries, at the end of a look: rows and their log are known then.
+    /// Decides the outcomes of requested retries at the end of a poll, when rows and their log are known.
     ///
     /// The consumer writes a count and a row of the log together. So a count that the attempts since the request do not
-    /// explain was not counted up from 0: a run that held the row has written over the reset, or other hands have. That is
-    /// not said of a row whose reset was not surely written before this look began.
+    /// explain was not counted up from 0: the reset was overwritten by a run that held the row, or by another writer.
+    /// This is not concluded if the reset may have been written after this poll began.
     async fn settle(&mut self, began: DateTime<Utc>) -> Result<Vec<(i64, RequestOutcome)>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT e.id, e.retries, e.fault_id, (SELECT COUNT(*) FROM ledger_entries a WHERE a.ledger_event = e.id \
@@ -1178,7 +1189,7 @@ impl Pen<'_, '_> {
         .bind(began.timestamp_millis())
         .bind(RequestKind::Retry.code())
         .bind(Asked::Requested.code())
-        .bind(self.book.source)
+        .bind(self.cursor.source)
         .fetch_all(&mut **self.transaction)
         .await?;
         let mut settled = Vec::with_capacity(rows.len());
@@ -1205,7 +1216,7 @@ impl Pen<'_, '_> {
         Ok(settled)
     }
 
-    /// Writes what was added up.
+    /// Writes the collected sums.
     async fn tally(&mut self) -> Result<(), StoreError> {
         let Tally { counts, hours, worked } = std::mem::take(&mut self.tally);
         for ((feed, fault, state), by) in counts.into_iter().filter(|(_, by)| *by != 0) {
@@ -1213,7 +1224,7 @@ impl Pen<'_, '_> {
                 "INSERT INTO ledger_counts (source_id, feed_id, fault_id, state, count) VALUES (?, ?, ?, ?, ?) \
                  ON CONFLICT (source_id, feed_id, fault_id, state) DO UPDATE SET count = ledger_counts.count + excluded.count",
             )
-            .bind(self.book.source)
+            .bind(self.cursor.source)
             .bind(feed)
             .bind(fault)
             .bind(state)
@@ -1234,7 +1245,7 @@ impl Pen<'_, '_> {
                  first_at = COALESCE(MIN(ledger_hours.first_at, excluded.first_at), ledger_hours.first_at, excluded.first_at), \
                  last_at = COALESCE(MAX(ledger_hours.last_at, excluded.last_at), ledger_hours.last_at, excluded.last_at)",
             )
-            .bind(self.book.source)
+            .bind(self.cursor.source)
             .bind(feed)
             .bind(fault)
             .bind(hour)
@@ -1262,14 +1273,14 @@ impl Pen<'_, '_> {
     async fn progress(&mut self, progress: &Progress) -> Result<(), StoreError> {
         if let Some(what) = &progress.broke {
             sqlx::query("INSERT INTO ledger_breaks (source_id, after, at, what) VALUES (?, ?, ?, ?)")
-                .bind(self.book.source)
+                .bind(self.cursor.source)
                 .bind(self.after())
                 .bind(self.now())
                 .bind(what)
                 .execute(&mut **self.transaction)
                 .await?;
             sqlx::query("UPDATE ledger_sources SET log_to = NULL WHERE id = ?")
-                .bind(self.book.source)
+                .bind(self.cursor.source)
                 .execute(&mut **self.transaction)
                 .await?;
         }
@@ -1281,32 +1292,33 @@ impl Pen<'_, '_> {
         .bind(&progress.identity)
         .bind(progress.looked_at.map(|at| at.timestamp_millis()))
         .bind(progress.read_whole.then(|| self.now()))
-        .bind(self.book.source)
+        .bind(self.cursor.source)
         .execute(&mut **self.transaction)
         .await?;
         Ok(())
     }
 }
 
-/// Takes the event that is there again in this row out of those with its pair: the one that it was, or else the first.
+/// Removes and returns the event that is restored in this row, from those with its feed and event id: the one that had
+/// this row id, otherwise the first.
 fn take_restored(events: &mut Vec<(i64, i64)>, row_id: i64) -> Option<i64> {
     let place = events.iter().position(|(row, _)| *row == row_id).unwrap_or_default();
     (place < events.len()).then(|| events.remove(place).1)
 }
 
-/// The event that an attempt belongs to: one of the same feed, on whatever host. Where an address is not known, or where
-/// there is only one event, the event's id alone decides.
-fn belongs_to(attempt: &NewAttempt, events: &[BookRow]) -> Option<BookRow> {
+/// Returns the event that an attempt belongs to: one of the same feed, on any host. If one of the two addresses is
+/// unknown, the event id alone decides.
+fn belongs_to(attempt: &NewAttempt, events: &[LedgerRow]) -> Option<LedgerRow> {
     let feed = tail_of(attempt.feed_uri.as_deref());
     let of_feed = events.iter().find(|event| feed.is_some() && tail_of(event.feed_uri.as_deref()) == feed);
     let unknown = events.iter().find(|event| feed.is_none() || tail_of(event.feed_uri.as_deref()).is_none());
     of_feed.or(unknown).cloned()
 }
 
-/// What stands for no time: NULL, and what is no date.
+/// Stands for a missing time: NULL, or a value that is not a date.
 pub const NO_TIME: i64 = i64::MIN;
 
-/// A time of the source as the ledger keeps it: see the migration.
+/// Converts a time of the source to the ledger's format: see the migration.
 pub fn micros(stamp: Option<&Stamp>) -> i64 {
     match stamp.filter(|stamp| !stamp.is_no_date()) {
         None => NO_TIME,
@@ -1320,7 +1332,7 @@ pub fn micros(stamp: Option<&Stamp>) -> i64 {
 mod tests {
     use super::*;
 
-    /// What the migration makes of a store in which attempts of an earlier failure count.
+    /// Migrates a store in which attempts of an earlier failure were counted.
     #[tokio::test]
     async fn attempts_from_before_a_failure_are_taken_out_of_what_they_counted_for() {
         let folder = tempfile::tempdir().unwrap();
@@ -1341,11 +1353,11 @@ mod tests {
              INSERT INTO ledger_counts VALUES (1, 1, 2, 2, 2), (1, 1, 3, 2, 1);
              INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, attempts) VALUES (1, 1, 2, 444444, 3);",
         )
-        .execute(&store.pen)
+        .execute(&store.writer)
         .await
         .unwrap();
         let (_, rest) = include_str!("../../../../migrations/0009_present.sql").split_once(';').unwrap();
-        sqlx::raw_sql(rest).execute(&store.pen).await.unwrap();
+        sqlx::raw_sql(rest).execute(&store.writer).await.unwrap();
         let numbers =
             async |sql: &'static str| -> Vec<(i64, i64)> { sqlx::query_as(sql).fetch_all(&store.pool).await.unwrap() };
         assert_eq!(numbers("SELECT fault_id, attempts FROM ledger_events ORDER BY id").await, [(3, 1), (1, 0), (2, 1)]);
@@ -1360,7 +1372,7 @@ mod tests {
         assert_eq!(numbers("SELECT fault_id, attempts FROM ledger_hours").await, [(2, 1)]);
     }
 
-    /// What the migration makes of a store that knew the hours of faults alone.
+    /// Migrates a store that had only the hours of faults.
     #[tokio::test]
     async fn hours_of_before_get_their_first_and_last_times() {
         let folder = tempfile::tempdir().unwrap();
@@ -1377,12 +1389,12 @@ mod tests {
              INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed, attempts) VALUES
                 (1, 1, 1, 472222, 2, 0), (1, 1, 2, 472222, 0, 1), (1, 1, 2, 1, 1, 0);",
         )
-        .execute(&store.pen)
+        .execute(&store.writer)
         .await
         .unwrap();
         // The tables have their columns already.
         let migration = include_str!("../../../../migrations/0014_times_of_faults.sql");
-        sqlx::raw_sql(&migration[migration.find("WITH told").unwrap()..]).execute(&store.pen).await.unwrap();
+        sqlx::raw_sql(&migration[migration.find("WITH told").unwrap()..]).execute(&store.writer).await.unwrap();
         let times: Vec<(Option<i64>, Option<i64>)> =
             sqlx::query_as("SELECT first_at, last_at FROM ledger_hours ORDER BY fault_id, hour")
                 .fetch_all(&store.pool)

@@ -1,4 +1,4 @@
-//! The door of every route: who may pass, and whether a change was asked for by one of our own pages.
+//! Authorization of every route: which callers may use it, and whether a change was requested by one of our own pages.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use axum::{
 use serde_json::json;
 use url::Url;
 
-use super::{form_token, visit::Visit};
+use super::{authenticate::Caller, form_token};
 use crate::{
     error::Problem,
     model::{Right, access::ServiceRight, error_text::shortened, filter::pairs},
@@ -25,56 +25,60 @@ use crate::{
     },
 };
 
-/// In an answer: the request got no further than the door, or the guard before it.
+/// Response extension: authorization, or the guard before it, refused the request.
 #[derive(Clone, Copy, Debug)]
-pub struct AtTheDoor;
+pub struct RefusedEarly;
 
-/// Bytes of the largest form that somebody may send whom nobody knows: the one that signs in.
+/// Bytes of the largest form that an unknown user may send: the sign-in form.
 const LARGEST_OF_ANYBODY: u64 = 16 << 10;
 
-/// Bytes of a form that is read at once. A selection of some hundred rows is smaller.
+/// Bytes of a form that is read at once. A selection of a few hundred rows is smaller.
 const SMALL: u64 = 64 << 10;
 
-/// Larger forms that are read at a time, of everybody and of one person.
+/// Maximum number of larger forms that are read at a time, in total and per person.
 pub const LARGE_FORMS: usize = 8;
 const LARGE_OF_ONE: usize = 2;
 
 /// How long a large form waits for its turn.
 const LARGE_WAITS: Duration = Duration::from_secs(20);
 
-/// What it takes to pass.
+/// What a route requires of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing: there is nothing behind it that is anybody's.
+    /// Nothing: the route contains no one's data.
     Nothing,
-    /// Somebody, also one who has to change their password first.
+    /// A signed-in user, even one who must change their password first.
     SignedIn,
-    /// Somebody with this right.
+    /// A user with this right.
     Right(Right),
-    /// Somebody with this right, or a machine whose token opens it.
+    /// A user with this right, or a machine whose token opens the route.
     RightOrToken(Right, ServiceRight),
 }
 
-/// A door and the console behind it.
+/// The requirement of a route, and the console.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct Authorization {
     pub console: Console,
     pub needs: Needs,
 }
 
-/// Lets a request pass, or answers why not.
-pub async fn door(State(Door { console, needs }): State<Door>, mut request: Request, next: Next) -> Response {
-    let Some(visit) = request.extensions().get::<Visit>().cloned() else {
-        return Problem::internal("The request has lost its visitor.").into_response();
+/// Passes an authorized request on, or returns why it is refused.
+pub async fn authorize(
+    State(Authorization { console, needs }): State<Authorization>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>().cloned() else {
+        return Problem::internal("The request has no caller in its context.").into_response();
     };
     let path = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
-    if let Err(problem) = passes(needs, &visit) {
+    if let Err(problem) = passes(needs, &caller) {
         let request = if problem.status == 401 { with_undone(request, path.path()).await } else { request };
-        return refuse(&console, needs, &visit, &request, path.path(), problem);
+        return refuse(&console, needs, &caller, &request, path.path(), problem);
     }
-    if let (Needs::RightOrToken(..), Some(service)) = (needs, &visit.service) {
-        // Only behind this door is it anybody.
-        request.extensions_mut().insert(Visit { person: Some(service.person()), ..visit.clone() });
+    if let (Needs::RightOrToken(..), Some(service)) = (needs, &caller.service) {
+        // A service counts as a person only on routes that its token opens.
+        request.extensions_mut().insert(Caller { person: Some(service.person()), ..caller.clone() });
     }
     if request.method().is_safe() {
         return next.run(request).await;
@@ -83,50 +87,50 @@ pub async fn door(State(Door { console, needs }): State<Door>, mut request: Requ
     if needs == Needs::Nothing && size.is_none_or(|size| size > LARGEST_OF_ANYBODY) {
         return Problem::too_large(LARGEST_OF_ANYBODY).into_response();
     }
-    // Held until the answer is there: what was sent is in memory for so long.
+    // Held until there is a response: the body stays in memory that long.
     let _large = match size {
         Some(..=SMALL) => None,
-        _ => match console.parts.large_forms.wait(&Holder::person(&visit), LARGE_OF_ONE, LARGE_WAITS).await {
+        _ => match console.parts.large_forms.wait(&Holder::person(&caller), LARGE_OF_ONE, LARGE_WAITS).await {
             Ok(share) => Some(share),
             Err(_) => return many_large_forms().into_response(),
         },
     };
-    if !visit.needs_form_token() {
+    if !caller.needs_form_token() {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
         return Problem::too_large(LARGEST_BODY as u64).into_response();
     };
-    let fits = form_token::carried(&parts.headers, &body).is_some_and(|token| form_token::fits(&token, &visit.secret));
+    let fits = form_token::carried(&parts.headers, &body).is_some_and(|token| form_token::fits(&token, &caller.secret));
     if fits {
         return next.run(Request::from_parts(parts, Body::from(body))).await;
     }
     let shown = shortened(path.path(), LOGGED);
-    tracing::warn!(path = shown, address = %visit.came.address(), "refused: no token of a form");
+    tracing::warn!(path = shown, address = %caller.client.address(), "refused: no token of a form");
     let request = Request::from_parts(parts, Body::empty());
-    refuse(&console, needs, &visit, &request, path.path(), no_token())
+    refuse(&console, needs, &caller, &request, path.path(), no_token())
 }
 
 fn many_large_forms() -> Problem {
     Problem::unavailable("Too many large forms.", "Try again later, or select fewer rows.")
 }
 
-fn passes(needs: Needs, visit: &Visit) -> Result<(), Problem> {
+fn passes(needs: Needs, caller: &Caller) -> Result<(), Problem> {
     if needs == Needs::Nothing {
         return Ok(());
     }
-    if let Some(service) = &visit.service {
+    if let Some(service) = &caller.service {
         return match needs {
             Needs::RightOrToken(_, opens) if opens == service.opens => Ok(()),
             _ => Err(service.refused()),
         };
     }
-    let Some(person) = &visit.person else {
-        return Err(visit.problem.clone().unwrap_or_else(not_signed_in));
+    let Some(person) = &caller.person else {
+        return Err(caller.problem.clone().unwrap_or_else(not_signed_in));
     };
     match needs {
-        Needs::Right(_) | Needs::RightOrToken(..) if visit.must_change => Err(must_change()),
+        Needs::Right(_) | Needs::RightOrToken(..) if caller.must_change => Err(must_change()),
         Needs::Right(right) | Needs::RightOrToken(right, _) => Ok(person.demand(right)?),
         Needs::Nothing | Needs::SignedIn => Ok(()),
     }
@@ -136,7 +140,7 @@ fn not_signed_in() -> Problem {
     Problem::not_signed_in("You are not signed in.", "Sign in, then try again.")
 }
 
-/// Somebody has a one-time password, and chooses another one before anything else.
+/// Returns the problem of a user with a one-time password, who must choose another one first.
 pub fn must_change() -> Problem {
     Problem::refused("Choose a new password first.", "See your account page.")
 }
@@ -148,18 +152,25 @@ fn no_token() -> Problem {
     )
 }
 
-/// Leads a browser to the page that helps; answers a program.
-fn refuse(console: &Console, needs: Needs, visit: &Visit, request: &Request, path: &str, problem: Problem) -> Response {
+/// Redirects a browser to the page that helps; returns the problem to a program.
+fn refuse(
+    console: &Console,
+    needs: Needs,
+    caller: &Caller,
+    request: &Request,
+    path: &str,
+    problem: Problem,
+) -> Response {
     let base = &console.parts.config.base;
     let page = wants_page(request.headers());
     let signs_in = matches!(console.parts.config.access.way.mode(), Mode::Accounts | Mode::Openmrs);
-    if page && visit.must_change && problem.status == 403 && visit.person.is_some() {
+    if page && caller.must_change && problem.status == 403 && caller.person.is_some() {
         return see_other(&base.account());
     }
     if page && signs_in && problem.status == 401 && !request.headers().contains_key(header::AUTHORIZATION) {
         let undone = request.extensions().get::<Undone>();
         let named = || undone?.back.clone().filter(|to| base.inside(to).is_some());
-        let back = way_back(request, base, visit).or_else(named);
+        let back = way_back(request, base, caller).or_else(named);
         return see_other(&match (back, undone) {
             (Some(back), Some(undone)) => base.sign_in_after(&back, undone),
             (back, _) => base.sign_in(back.as_deref()),
@@ -167,19 +178,18 @@ fn refuse(console: &Console, needs: Needs, visit: &Visit, request: &Request, pat
     }
     let mut response = answer(path, base, &problem);
     if problem.status == 401 {
-        challenge(response.headers_mut(), visit, signs_in, matches!(needs, Needs::RightOrToken(..)));
+        challenge(response.headers_mut(), caller, signs_in, matches!(needs, Needs::RightOrToken(..)));
     }
     response.extensions_mut().insert(problem);
-    response.extensions_mut().insert(AtTheDoor);
+    response.extensions_mut().insert(RefusedEarly);
     response
 }
 
-/// Bytes of a form that are read of somebody who is not signed in: of a list whose every row is ticked there are some
-/// thousands.
+/// Bytes of a form that are read of a caller who is not signed in: enough for a list with some thousand selected rows.
 const UNDONE_BODY: usize = 64 * 1024;
 
-/// A browser's form that meets a session that has ended: what it was for and what was ticked, so that the page that it
-/// stands on can say that nothing was done, and have it ticked again.
+/// Notes what a browser's form was for and which rows were selected when its session had ended, so that the form's page
+/// can say that nothing was done, and select them again.
 async fn with_undone(request: Request, path: &str) -> Request {
     if request.method() != Method::POST || !wants_page(request.headers()) {
         return request;
@@ -188,7 +198,7 @@ async fn with_undone(request: Request, path: &str) -> Request {
     let form = to_bytes(body, UNDONE_BODY).await.unwrap_or_default();
     let form = String::from_utf8_lossy(&form);
     let rows = pairs(&form).filter(|(key, _)| matches!(key.as_str(), "rows[]" | "only"));
-    // Without the retries, which may be others by then.
+    // Without the retries, which may have changed by then.
     let chosen = rows.filter_map(|(_, row)| row.rsplit_once(':').map(|(event, _)| event.to_owned())).collect();
     let what = match path.rsplit('/').next() {
         Some("retry") => "retry",
@@ -201,7 +211,7 @@ async fn with_undone(request: Request, path: &str) -> Request {
     Request::from_parts(parts, Body::empty())
 }
 
-/// In the form of the calls that the path belongs to.
+/// Returns a problem in the format of the API that the path belongs to.
 fn answer(path: &str, base: &Base, problem: &Problem) -> Response {
     let status = status_of(problem);
     let below = path.strip_prefix(base.as_str()).unwrap_or(path);
@@ -214,14 +224,14 @@ fn answer(path: &str, base: &Base, problem: &Problem) -> Response {
     }
 }
 
-/// Says how a program can prove itself. Never Basic to a browser: it would ask for a password in a window of its own, and
-/// then send it along with everything that other sites' pages make it send.
-fn challenge(headers: &mut HeaderMap, visit: &Visit, signs_in: bool, takes_service_tokens: bool) {
+/// Tells a program how to authenticate. Never offers Basic to a browser: it would ask for a password in its own window,
+/// and then send it with everything that other sites' pages make it send.
+fn challenge(headers: &mut HeaderMap, caller: &Caller, signs_in: bool, takes_service_tokens: bool) {
     if signs_in || takes_service_tokens {
         let bearer = HeaderValue::from_static("Bearer realm=\"Atomfeed Console\"");
         headers.append(header::WWW_AUTHENTICATE, bearer);
     }
-    if signs_in && !visit.from_browser {
+    if signs_in && !caller.from_browser {
         let basic = HeaderValue::from_static("Basic realm=\"Atomfeed Console\", charset=\"UTF-8\"");
         headers.append(header::WWW_AUTHENTICATE, basic);
     }
@@ -232,8 +242,8 @@ fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }
 
-/// Where somebody was, below the base: the page that they asked for, or the one that the form stands on.
-pub fn way_back(request: &Request, base: &Base, visit: &Visit) -> Option<String> {
+/// Returns the page to go back to, below the base: the requested one, or the one that contains the form.
+pub fn way_back(request: &Request, base: &Base, caller: &Caller) -> Option<String> {
     let below = |path: &str, query: Option<&str>| {
         let path = path.strip_prefix(base.as_str())?;
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
@@ -249,10 +259,10 @@ pub fn way_back(request: &Request, base: &Base, visit: &Visit) -> Option<String>
         Some(port) => format!("{}:{port}", referer.host_str()?),
         None => referer.host_str()?.to_owned(),
     };
-    (host == visit.came.host).then(|| below(referer.path(), referer.query())).flatten()
+    (host == caller.client.host).then(|| below(referer.path(), referer.query())).flatten()
 }
 
-/// Whether a page is wanted: a browser asks, and not its script.
+/// Returns whether a page is requested, by a browser and not by its script.
 pub fn wants_page(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
 }

@@ -1,7 +1,7 @@
-//! Who a request comes from: found out once, before anything else looks at it.
+//! Determines who sends a request, once, before anything else reads it.
 //!
-//! A session's cookie, a token, Basic credentials or the word of a trusted proxy make a [`Person`]. Whether that person may
-//! do what they ask is not decided here but at the door of each route, see [`super::door`].
+//! A session's cookie, a token, Basic credentials or a trusted proxy's header identify a [`Person`]. Whether that
+//! person may do what they request is decided at each route, see [`super::authorize`].
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,12 +15,12 @@ use axum_extra::headers::{Authorization, HeaderMapExt, authorization};
 use chrono::{TimeDelta, Utc};
 
 use super::{
-    client::{self, Came},
+    authorize::{must_change, wants_page},
+    client::{self, ClientInfo},
     cookies::{self, Kind},
-    door::{must_change, wants_page},
     headers, secrets,
     service_tokens::{self, Found, Service},
-    sign_in::{self, Proved, needs_code},
+    sign_in::{self, Verified, needs_code},
 };
 use crate::{
     error::Problem,
@@ -31,22 +31,23 @@ use crate::{
     },
     paths::Base,
     server::{
-        config::{Mode, Proxy, Way},
+        config::{AuthMode, Mode, Proxy},
         operations::Actor,
         state::Console,
         store::{Account, StoreError},
     },
 };
 
-/// What open pages ask for by themselves, below the base path: their stream of changes, and what they read because of it.
+/// Paths that open pages request by themselves, below the base path: their stream of changes, and what they read due to
+/// it.
 const ASKED_BY_PAGES: [&str; 2] = ["/events", "/api/news"];
 
-/// In the query string of a page that an open page reads anew by itself.
+/// Parameter in the query string of a page that an open page reloads by itself.
 const READ_ANEW: &str = "live";
 
-/// What a person is known by in this request.
+/// How a request identifies its person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum Credential {
     Nothing,
     /// A session, by the hash of its id.
     Session([u8; 32]),
@@ -58,82 +59,85 @@ pub enum Proof {
     Open,
 }
 
-/// A request, as far as coming in is concerned.
+/// What is known about the sender of a request.
 #[derive(Clone, Debug)]
-pub struct Visit {
-    pub came: Came,
+pub struct Caller {
+    pub client: ClientInfo,
     pub person: Option<Person>,
-    pub proof: Proof,
-    /// The machine that came with its token. It is nobody, but for the one thing that its token opens.
+    pub credential: Credential,
+    /// The machine whose token the request contains. It is a person only for what its token opens.
     pub service: Option<Service>,
-    /// The account that the person has here.
+    /// The person's account on this console.
     pub account: Option<i64>,
-    /// They signed in with a one-time password and must choose one of their own first.
+    /// The user signed in with a one-time password and must first choose another one.
     pub must_change: bool,
-    /// Why what the request carried was not taken.
+    /// Why the request's credential was not accepted.
     pub problem: Option<Problem>,
-    /// A session was carried that does not go on any more.
+    /// The request contains a session that has ended.
     pub session_lost: bool,
-    /// What forms of this visitor are bound to.
+    /// The secret that this caller's forms are bound to.
     pub secret: String,
     /// The secret of a sign-in that waits for its second step.
     pub pending: Option<String>,
     /// The mark of the browser, and whether it is new.
     pub browser: (String, bool),
-    /// The request carries a token, whatever became of it.
+    /// Whether the request contains a token, valid or not.
     pub is_token: bool,
-    /// Something a browser sends of its own is in the request, so that another site's page may have caused it.
+    /// Whether the request contains something that browsers send by themselves, so that another site's page may have
+    /// caused it.
     pub from_browser: bool,
 }
 
-impl Visit {
-    fn nobody(came: Came, headers: &HeaderMap, console: &Console) -> Self {
+impl Caller {
+    fn anonymous(client: ClientInfo, headers: &HeaderMap, console: &Console) -> Self {
         let base = &console.parts.config.base;
-        let mark = cookies::read(headers, Kind::Browser, base, came.https);
+        let mark = cookies::read(headers, Kind::Browser, base, client.https);
         let browser = mark.map_or_else(|| (secrets::new(), true), |mark| (mark, false));
         Self {
             person: None,
-            proof: Proof::Nothing,
+            credential: Credential::Nothing,
             service: None,
             account: None,
             must_change: false,
             problem: None,
             session_lost: false,
             secret: browser.0.clone(),
-            pending: cookies::read(headers, Kind::Pending, base, came.https),
+            pending: cookies::read(headers, Kind::Pending, base, client.https),
             browser,
             is_token: headers.typed_get::<Authorization<authorization::Bearer>>().is_some(),
             from_browser: from_browser(headers),
-            came,
+            client,
         }
     }
 
-    /// Whether changes that this visitor asks for must carry a form's token. A program that proves itself with every
-    /// request need not: no other site's page can make a browser send a token of ours, or Basic credentials without
-    /// any mark of a browser.
+    /// Returns whether this caller's changes must contain a form token. A program that sends its credential with every
+    /// request needs none: no other site's page can make a browser send a token of ours, or Basic credentials without
+    /// any sign of a browser.
     pub fn needs_form_token(&self) -> bool {
-        match self.proof {
-            Proof::Token => false,
-            Proof::Session(_) => true,
-            Proof::Basic | Proof::Proxy | Proof::Open | Proof::Service | Proof::Nothing => self.from_browser,
+        match self.credential {
+            Credential::Token => false,
+            Credential::Session(_) => true,
+            Credential::Basic | Credential::Proxy | Credential::Open | Credential::Service | Credential::Nothing => {
+                self.from_browser
+            }
         }
     }
 
-    /// How they are known, for records: the way of signing in, or the proof where that says more.
+    /// Returns how the person is known, for records: the authentication mode, or the credential if that says more.
     pub fn signed_in_by(&self, person: &Person) -> &'static str {
-        match self.proof {
-            Proof::Token => "token",
-            Proof::Basic => "basic",
+        match self.credential {
+            Credential::Token => "token",
+            Credential::Basic => "basic",
             _ => person.known_by.word(),
         }
     }
 
-    /// This person on record, as they came.
+    /// Returns the actor for records: the person, their credential and address.
     pub fn actor(&self, person: &Person) -> Actor {
         Actor {
             who: person.name.clone(),
             signed_in_by: self.signed_in_by(person).to_owned(),
-            address: self.came.address(),
+            address: self.client.address(),
         }
     }
 
@@ -143,26 +147,26 @@ impl Visit {
     }
 }
 
-/// What browsers send and programs do not.
+/// Returns whether the request has headers that browsers send and programs do not.
 fn from_browser(headers: &HeaderMap) -> bool {
     let marks = ["origin", "referer", "cookie", "sec-fetch-site", "sec-fetch-mode", "upgrade-insecure-requests"];
     marks.iter().any(|mark| headers.contains_key(*mark)) || wants_page(headers)
 }
 
-/// Finds out who asks, and hands that on with the request.
-pub async fn meet(State(console): State<Console>, mut request: Request, next: Next) -> Response {
+/// Determines the caller, and adds it to the request.
+pub async fn authenticate(State(console): State<Console>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let came = Came::of(&console.parts.config.reached, peer, request.headers());
-    client::warn_of_untrusted(&came, request.headers());
+    let client = ClientInfo::of(&console.parts.config.network, peer, request.headers());
+    client::warn_of_untrusted(&client, request.headers());
     let used = !asked_by_a_page(request.uri(), request.headers(), &console.parts.config.base);
-    let visit = visit(&console, came, request.headers(), used).await;
+    let caller = identify(&console, client, request.headers(), used).await;
     let page = wants_page(request.headers());
-    let (mark, fresh) = visit.browser.clone();
-    let https = visit.came.https;
-    request.extensions_mut().insert(visit);
+    let (mark, fresh) = caller.browser.clone();
+    let https = caller.client.https;
+    request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
     if https {
-        // Only where it came that way: a hospital without HTTPS must not be told to use it.
+        // Only on responses over HTTPS: a hospital without HTTPS must not be forced to use it.
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, headers::ONE_YEAR_OF_HTTPS);
     }
     if fresh && page && !response.headers().contains_key(header::SET_COOKIE) && is_page(&response) {
@@ -172,11 +176,12 @@ pub async fn meet(State(console): State<Console>, mut request: Request, next: Ne
     response
 }
 
-/// Whether an open page asks by itself, which is no use of the session: a session that nobody touches ends.
+/// Returns whether an open page made the request by itself. That is not a use of the session, so an untouched session
+/// ends.
 ///
-/// Paths and query strings of ours decide, because over plain HTTP browsers say nothing more. Where they do say what a
-/// request is for, only a navigation counts. So whatever somebody adds to a request can let their session end earlier,
-/// and nothing that they add keeps it longer.
+/// Our paths and query strings decide, because over plain HTTP browsers report nothing more. If they do report the
+/// purpose of a request, only a navigation counts. So additions to a request can end its session earlier, but cannot
+/// keep it longer.
 fn asked_by_a_page(uri: &Uri, headers: &HeaderMap, base: &Base) -> bool {
     let below = uri.path().strip_prefix(base.as_str()).unwrap_or(uri.path());
     let read_anew = || pairs(uri.query().unwrap_or_default()).any(|(key, _)| key == READ_ANEW);
@@ -191,41 +196,43 @@ fn is_page(response: &Response) -> bool {
     kind.is_some_and(|kind| kind.starts_with("text/html"))
 }
 
-async fn visit(console: &Console, came: Came, headers: &HeaderMap, used: bool) -> Visit {
-    let visit = Visit::nobody(came, headers, console);
-    // Before the way of signing in is looked at: a machine's token opens the same thing in all of them.
+async fn identify(console: &Console, client: ClientInfo, headers: &HeaderMap, used: bool) -> Caller {
+    let caller = Caller::anonymous(client, headers, console);
+    // Checked before the authentication mode: a machine's token opens the same in all modes.
     if let Some(bearer) = headers.typed_get::<Authorization<authorization::Bearer>>() {
-        match service_tokens::find(&console.parts, &visit.came, bearer.token()).await {
-            Ok(Found::Machine(service)) => return Visit { proof: Proof::Service, service: Some(service), ..visit },
-            Ok(Found::NotValid(problem)) => return visit.refused(problem),
+        match service_tokens::find(&console.parts, &caller.client, bearer.token()).await {
+            Ok(Found::Machine(service)) => {
+                return Caller { credential: Credential::Service, service: Some(service), ..caller };
+            }
+            Ok(Found::NotValid(problem)) => return caller.refused(problem),
             Ok(Found::Nothing) => {}
-            Err(error) => return visit.refused(error.into()),
+            Err(error) => return caller.refused(error.into()),
         }
     }
     match &console.parts.config.access.way {
-        Way::Open => Visit { person: Some(Person::anybody()), proof: Proof::Open, ..visit },
-        Way::Proxy(proxy) => by_proxy(proxy, visit, headers),
-        Way::Accounts | Way::Openmrs(_) if headers.contains_key(header::AUTHORIZATION) => {
-            by_authorization(console, visit, headers).await
+        AuthMode::Open => Caller { person: Some(Person::anybody()), credential: Credential::Open, ..caller },
+        AuthMode::Proxy(proxy) => by_proxy(proxy, caller, headers),
+        AuthMode::Accounts | AuthMode::Openmrs(_) if headers.contains_key(header::AUTHORIZATION) => {
+            by_authorization(console, caller, headers).await
         }
-        Way::Accounts | Way::Openmrs(_) => by_session(console, visit, headers, used).await,
+        AuthMode::Accounts | AuthMode::Openmrs(_) => by_session(console, caller, headers, used).await,
     }
 }
 
-/// Whether what somebody came in with opens the console to the same person still: for an answer that goes on for long.
-/// What a proxy said cannot be asked again.
-pub async fn goes_on(console: &Console, visit: &Visit, proofs: &HeaderMap) -> bool {
-    match visit.proof {
-        Proof::Nothing | Proof::Proxy | Proof::Open => true,
-        Proof::Session(_) | Proof::Token | Proof::Service | Proof::Basic => {
-            let now = self::visit(console, visit.came.clone(), proofs, false).await;
-            let same_machine = now.service.is_some() == visit.service.is_some();
-            now.person == visit.person && now.must_change == visit.must_change && same_machine
+/// Returns whether a caller's credential still gives access to the same person, for long-running responses. What a
+/// proxy reported cannot be checked again.
+pub async fn goes_on(console: &Console, caller: &Caller, proofs: &HeaderMap) -> bool {
+    match caller.credential {
+        Credential::Nothing | Credential::Proxy | Credential::Open => true,
+        Credential::Session(_) | Credential::Token | Credential::Service | Credential::Basic => {
+            let now = identify(console, caller.client.clone(), proofs, false).await;
+            let same_machine = now.service.is_some() == caller.service.is_some();
+            now.person == caller.person && now.must_change == caller.must_change && same_machine
         }
     }
 }
 
-/// The headers of a request by which somebody proves who they are.
+/// Returns the headers of a request that contain credentials.
 pub fn proofs(headers: &HeaderMap) -> HeaderMap {
     let proofs = [header::COOKIE, header::AUTHORIZATION];
     let mut kept = HeaderMap::new();
@@ -235,10 +242,10 @@ pub fn proofs(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// The headers count only where the connection itself comes from a trusted proxy. Each may be there once.
-fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
-    if !visit.came.through_proxy {
-        return visit.refused(Problem::not_signed_in(
+/// Identifies the person by a proxy's headers, on connections from a trusted proxy only. Each header may occur once.
+fn by_proxy(proxy: &Proxy, caller: Caller, headers: &HeaderMap) -> Caller {
+    if !caller.client.through_proxy {
+        return caller.refused(Problem::not_signed_in(
             "This console is used through a proxy that names the user. This request did not come through the proxy.",
             "Open the console at the usual address of your hospital.",
         ));
@@ -247,13 +254,13 @@ fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
     let name = names.next().and_then(|name| std::str::from_utf8(name.as_bytes()).ok()).map(str::trim);
     let name = name.filter(|name| is_name(name));
     let (Some(name), None) = (name, names.next()) else {
-        return visit.refused(Problem::not_signed_in(
+        return caller.refused(Problem::not_signed_in(
             "The proxy did not name the user.",
             format!("The proxy must send the name once, in the header {}.", proxy.user_header),
         ));
     };
     let Some(groups) = groups(proxy, headers) else {
-        return visit.refused(Problem::not_signed_in(
+        return caller.refused(Problem::not_signed_in(
             "The proxy did not name your groups clearly.",
             format!(
                 "The proxy must remove the header {} of browsers, and send it at most once.",
@@ -262,18 +269,18 @@ fn by_proxy(proxy: &Proxy, visit: Visit, headers: &HeaderMap) -> Visit {
         ));
     };
     let Some(role) = proxy.roles.role(groups.iter().copied()).or(proxy.otherwise) else {
-        return visit.refused(Problem::refused(
+        return caller.refused(Problem::refused(
             format!("The proxy knows you as {name}, but none of your groups has access to this console."),
             "Ask the administrator of this console (setting access.proxy).",
         ));
     };
     let person =
         Person { name: name.to_owned(), role, applications: None, known_by: KnownBy::Proxy, reading_only: false };
-    Visit { person: Some(person), proof: Proof::Proxy, ..visit }
+    Caller { person: Some(person), credential: Credential::Proxy, ..caller }
 }
 
-/// Returns the groups that the proxy names; none where it names none. `None` where the header is there several times, or
-/// is no text: a proxy that adds its header to the one that a browser sent must not make anybody an administrator.
+/// Returns the groups that the proxy names, possibly none. `None` if the header occurs several times or is not text: a
+/// proxy that adds its header to the browser's own must not make anyone an administrator.
 fn groups<'h>(proxy: &Proxy, headers: &'h HeaderMap) -> Option<Vec<&'h str>> {
     let Some(header) = &proxy.groups_header else { return Some(Vec::new()) };
     let mut values = headers.get_all(header).into_iter();
@@ -284,48 +291,48 @@ fn groups<'h>(proxy: &Proxy, headers: &'h HeaderMap) -> Option<Vec<&'h str>> {
     }
 }
 
-async fn by_authorization(console: &Console, visit: Visit, headers: &HeaderMap) -> Visit {
+async fn by_authorization(console: &Console, caller: Caller, headers: &HeaderMap) -> Caller {
     if let Some(bearer) = headers.typed_get::<Authorization<authorization::Bearer>>() {
-        return match by_token(console, &visit, bearer.token()).await {
-            Ok(Some((_, account))) if account.must_change => visit.refused(Problem::refused(
+        return match by_token(console, &caller, bearer.token()).await {
+            Ok(Some((_, account))) if account.must_change => caller.refused(Problem::refused(
                 format!("This token does not work until {} has chosen a new password.", account.name),
                 "Sign in with this account in a browser and choose a password.",
             )),
             Ok(Some((person, account))) => {
-                Visit { person: Some(person), proof: Proof::Token, account: Some(account.id), ..visit }
+                Caller { person: Some(person), credential: Credential::Token, account: Some(account.id), ..caller }
             }
-            Ok(None) => visit.refused(Problem::not_signed_in(
+            Ok(None) => caller.refused(Problem::not_signed_in(
                 "This token is unknown, has expired, or was revoked.",
                 "Create a new token on your account page.",
             )),
-            Err(error) => visit.refused(error.into()),
+            Err(error) => caller.refused(error.into()),
         };
     }
     let Some(basic) = headers.typed_get::<Authorization<authorization::Basic>>() else {
-        return visit.refused(Problem::not_signed_in(
+        return caller.refused(Problem::not_signed_in(
             "The header Authorization has neither a token nor a name and password.",
             "Send \"Bearer\" with a token of this console, or \"Basic\" with a name and a password.",
         ));
     };
-    match sign_in::prove_again(console, &visit, basic.username(), basic.password()).await {
-        // A one-time password is for a sign-in, and a program does not choose another one after it.
-        Ok(Proved::Account(account)) if account.must_change => visit.refused(must_change()),
-        Ok(Proved::Account(account)) if needs_code(console, &account) => visit.refused(Problem::refused(
+    match sign_in::verify_again(console, &caller, basic.username(), basic.password()).await {
+        // A one-time password is only for a sign-in, and a program would not choose another one after it.
+        Ok(Verified::Account(account)) if account.must_change => caller.refused(must_change()),
+        Ok(Verified::Account(account)) if needs_code(console, &account) => caller.refused(Problem::refused(
             format!("Basic cannot be used for {}: this account has a second factor.", account.name),
             "Create a token on the account page, and send it as Bearer.",
         )),
-        Ok(proved) => {
-            let account = match &proved {
-                Proved::Account(account) => Some(account.id),
-                Proved::Openmrs(_) => None,
+        Ok(verified) => {
+            let account = match &verified {
+                Verified::Account(account) => Some(account.id),
+                Verified::Openmrs(_) => None,
             };
-            Visit { person: Some(proved.person()), proof: Proof::Basic, account, ..visit }
+            Caller { person: Some(verified.person()), credential: Credential::Basic, account, ..caller }
         }
-        Err(problem) => visit.refused(problem),
+        Err(problem) => caller.refused(problem),
     }
 }
 
-async fn by_token(console: &Console, visit: &Visit, token: &str) -> Result<Option<(Person, Account)>, StoreError> {
+async fn by_token(console: &Console, caller: &Caller, token: &str) -> Result<Option<(Person, Account)>, StoreError> {
     if console.parts.config.access.way.mode() != Mode::Accounts {
         return Ok(None);
     }
@@ -335,7 +342,7 @@ async fn by_token(console: &Console, visit: &Visit, token: &str) -> Result<Optio
     if token.expires_at.is_some_and(|at| at <= now) || account.disabled_at.is_some() {
         return Ok(None);
     }
-    let address = visit.came.address();
+    let address = caller.client.address();
     let every = time_delta(console.parts.config.access.use_written_every());
     let written = token.last_used_at.is_some_and(|at| now - at < every);
     if !written || token.last_address.as_deref() != Some(address.as_str()) {
@@ -349,29 +356,30 @@ fn time_delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-async fn by_session(console: &Console, visit: Visit, headers: &HeaderMap, used: bool) -> Visit {
+async fn by_session(console: &Console, caller: Caller, headers: &HeaderMap, used: bool) -> Caller {
     let base = &console.parts.config.base;
-    let Some(secret) = cookies::read(headers, Kind::Session, base, visit.came.https) else { return visit };
+    let Some(secret) = cookies::read(headers, Kind::Session, base, caller.client.https) else { return caller };
     let hash = secrets::hash(&secret);
-    match going_on(console, &hash, &visit.came, used).await {
-        Ok(Some((person, account))) => Visit {
+    match going_on(console, &hash, &caller.client, used).await {
+        Ok(Some((person, account))) => Caller {
             person: Some(person),
-            proof: Proof::Session(hash),
+            credential: Credential::Session(hash),
             must_change: account.as_ref().is_some_and(|account| account.must_change),
             account: account.map(|account| account.id),
             secret,
-            ..visit
+            ..caller
         },
-        Ok(None) => Visit { session_lost: true, ..visit },
-        Err(error) => visit.refused(error.into()),
+        Ok(None) => Caller { session_lost: true, ..caller },
+        Err(error) => caller.refused(error.into()),
     }
 }
 
-/// Whose session this is, if it goes on. One that has ended is forgotten. `used`: by a person, not by an open page.
+/// Returns the person of a session that is still valid; deletes one that has ended. `used`: by a person, not an open
+/// page.
 async fn going_on(
     console: &Console,
     hash: &[u8; 32],
-    came: &Came,
+    client: &ClientInfo,
     used: bool,
 ) -> Result<Option<(Person, Option<Account>)>, StoreError> {
     let (store, access) = (&console.parts.store, &console.parts.config.access);
@@ -381,7 +389,7 @@ async fn going_on(
         || now - session.created_at > time_delta(access.session_longest);
     let person = match (&account, access.way.mode()) {
         (Some(account), Mode::Accounts) if account.disabled_at.is_none() => {
-            // A role may have to have a second factor since the session began.
+            // The role may require a second factor only since the session began.
             let lacks = access.demands_second_factor(account.role) && !account.second_factor;
             (!lacks).then(|| person_of(account))
         }
@@ -392,7 +400,7 @@ async fn going_on(
         store.end_session(hash).await?;
         return Ok(None);
     };
-    let address = came.address();
+    let address = client.address();
     let every = time_delta(access.use_written_every());
     if used && (now - session.last_used_at >= every || session.address != address) {
         store.touch_session(hash, &address).await?;
@@ -400,7 +408,7 @@ async fn going_on(
     Ok(Some((person, account)))
 }
 
-/// The person that an account is.
+/// Returns the person of an account.
 pub fn person_of(account: &Account) -> Person {
     Person {
         name: account.name.clone(),
@@ -411,7 +419,7 @@ pub fn person_of(account: &Account) -> Person {
     }
 }
 
-/// The person whom OpenMRS knows.
+/// Returns the person of a user in OpenMRS.
 pub fn person_of_openmrs(name: &str, role: Role) -> Person {
     Person { name: name.to_owned(), role, applications: None, known_by: KnownBy::Openmrs, reading_only: false }
 }
