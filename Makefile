@@ -26,7 +26,7 @@ fuzz: ## try the parsers of what others wrote on odd inputs, a minute each; ARGS
 audit: ## measure every page that people use with Lighthouse: the median of five runs; ARGS="--runs 3 list" chooses
 	@scripts/audit $(ARGS)
 
-bench: ## measure the figures of the README; ARGS="--help" says what can be chosen
+bench: ## measure the figures of docs/performance.md; ARGS="--help" says what can be chosen
 	@scripts/bench $(ARGS)
 
 build: ## make the release binary, target/release/atomfeed-console

@@ -1,11 +1,11 @@
-// What a tool can tell of how accessible a page is.
+// Automatic checks of a page's accessibility.
 import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
 /**
- * What axe finds by the rules that it has on by default and by the one of the size of targets (WCAG 2.5.8), each with its
- * element. Of a page that was looked at in light, the dark theme changes the colours alone: there axe is asked about
- * colours, which is a small part of the time that all its rules take.
+ * Returns what axe finds with its default rules and the rule for target sizes (WCAG 2.5.8), each with its element. The
+ * dark theme changes only the colours of a page that was checked in the light theme: there only the colour rules run,
+ * which takes a small part of the time of all rules.
  */
 export async function violations(page: Page, rules: "all" | "colours" = "all"): Promise<string[]> {
   const axe = new AxeBuilder({ page });
@@ -15,14 +15,14 @@ export async function violations(page: Page, rules: "all" | "colours" = "all"): 
   return violations.flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help}: ${node.html}`));
 }
 
-/** How many pixels of a page lie beyond the right edge of the window. */
+/** Returns how many pixels of a page are beyond the right edge of the window. */
 export async function beyondTheEdge(page: Page): Promise<number> {
   return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 }
 
 /**
- * Texts of a page that stand in a column of a few letters: more than three lines with fewer than eight characters each. A
- * text that may break anywhere does so wherever its column does not say how wide it has to be.
+ * Returns texts of a page in a column of a few letters: more than three lines with fewer than eight characters each. A
+ * text that may break anywhere does so if its column has no minimum width.
  */
 export async function thinTexts(page: Page): Promise<string[]> {
   return page.evaluate(() => {

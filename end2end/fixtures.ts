@@ -1,19 +1,19 @@
-// What every test gets: a hospital, and an eye on every page that ends the test when something went wrong behind it.
+// Fixtures of every test: a hospital, and a watch on every page that fails the test on an error in the browser.
 import { expect, test as base, type BrowserContext } from "@playwright/test";
 
 import { Hospital, type Role } from "./hospital";
 
 type Options = {
-  /** Faults that the test provokes on purpose, such as `/^status 404/`; usually none. */
+  /** Errors that the test provokes on purpose, such as `/^status 404/`; usually none. */
   provoked: RegExp;
 };
 
 type Fixtures = {
   /** A hospital that this test alone uses, because it changes data. */
   ownHospital: Hospital;
-  /** A hospital for tests that only look. */
+  /** A hospital for tests that only read. */
   hospital: Hospital;
-  /** Who is signed in in both; null: nobody. */
+  /** The role that is signed in in both; null: none. */
   role: Role | null;
   watchedContext: void;
 };
@@ -62,23 +62,23 @@ export const test = base.extend<Options & Fixtures, WorkerFixtures>({
 
 export { expect };
 
-/** Collects what a person would see in the browser's developer tools as red. */
+/** Collects the errors that the browser's developer tools would show. */
 function watch(context: BrowserContext): string[] {
   const faults: string[] = [];
   context.on("console", (message) => {
     const text = message.text();
-    // Chromium reports a status of 400 and more here as well; the response below decides about it.
+    // Chromium reports a status of 400 and more here as well; the response handler below covers it.
     if (message.type() === "error" && !/status of \d{3}/.test(text)) faults.push(`console: ${text}`);
-    // A module that is loaded beforehand and compiled late says how busy the machine is. One that is not used at all, because
-    // it was asked for otherwise, has a warning of its own.
+    // A preloaded module that is compiled late only shows that the machine is busy. If it is not used at all, because
+    // its request did not match the preload, there is a separate warning.
     const late = /was preloaded using link preload but not used within a few seconds/.test(text);
     if (message.type() === "warning" && !late) faults.push(`console: ${text}`);
   });
   context.on("weberror", (error) => faults.push(`uncaught: ${error.error().message}`));
   context.on("requestfailed", (request) => {
     const reason = request.failure()?.errorText;
-    // What the browser itself gives up, because the page it was for is left, is no failure: the tab's icon, a navigation
-    // that turns into a download. A server that fails or a policy that forbids has a reason of its own.
+    // A request that the browser itself aborts, because its page was left, is not a failure: the tab's icon, a
+    // navigation that becomes a download. A failing server or a forbidding policy has a different reason.
     if (reason !== "net::ERR_ABORTED") {
       faults.push(`request: ${request.method()} ${request.url()}: ${reason}`);
     }

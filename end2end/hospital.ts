@@ -1,4 +1,4 @@
-// A demo hospital of a test's own: the release binary, started on a free port with its data in a temporary folder.
+// A test's own demo hospital: the release binary, started on a free port with its data in a temporary folder.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,16 +13,16 @@ export function password(role: Role): string {
   return `lantern-goat-${role}`;
 }
 
-/** Names and values of the cookies that an answer gives. */
+/** Returns names and values of the cookies that an answer sets. */
 function pairs(answer: Response): string[][] {
   return answer.headers.getSetCookie().map((cookie) => cookie.split(";")[0].split("="));
 }
 
-/** How long the binary may take to make its databases and answer. */
+/** How long the binary may take to create its databases and answer. */
 const START_LIMIT_MS = 20_000;
 
 export class Hospital {
-  /** The browsers whose pages are of this hospital. */
+  /** The browsers with pages of this hospital. */
   private readonly visitors = new Set<BrowserContext>();
 
   private constructor(
@@ -30,11 +30,11 @@ export class Hospital {
     private readonly data: string,
     /** `http://127.0.0.1:<port>`, without a path. */
     readonly origin: string,
-    /** The base path: empty, or with a slash in front and none at its end. */
+    /** The base path: empty, or with a leading and no trailing slash. */
     readonly base: string,
   ) {}
 
-  /** At pace 0 nobody is at work in it: only what a test does happens. */
+  /** At pace 0 no consumer runs in it: only the test changes something. */
   static async start(base = "/atomfeed-console", pace = 0): Promise<Hospital> {
     const binary = process.env.CONSOLE_BINARY;
     if (!binary) throw new Error("CONSOLE_BINARY does not name the release binary: run scripts/test-browser.");
@@ -46,7 +46,7 @@ export class Hospital {
     child.stderr.on("data", (text) => (said += text));
     const until = Date.now() + START_LIMIT_MS;
     for (;;) {
-      // The binary says where it answers, because the system chose the port.
+      // The binary prints its address, because the system chose the port.
       const origin = /answers at (http:\/\/[^/\s]+)/.exec(said)?.[1];
       if (origin) return new Hospital(child, data, origin, base);
       if (child.exitCode !== null || Date.now() > until) {
@@ -75,13 +75,13 @@ export class Hospital {
     await context.addCookies(pairs(answer).map(([name, value]) => ({ name, value, ...place })));
   }
 
-  /** Its pages are closed before the hospital ends. */
+  /** Closes the hospital's pages, then ends it. */
   receives(context: BrowserContext): void {
     this.visitors.add(context);
   }
 
   async stop(): Promise<void> {
-    // A page that is still open would ask for its stream of changes in vain, and say so.
+    // A page that is still open would report that its stream of changes is lost.
     const pages = [...this.visitors].flatMap((context) => context.pages());
     await Promise.all(pages.map((page) => page.close()));
     if (this.process.exitCode === null && this.process.signalCode === null) {
@@ -92,7 +92,7 @@ export class Hospital {
     rmSync(this.data, { recursive: true, force: true });
   }
 
-  /** Its process stands still: connections stay, and nothing is answered. */
+  /** Suspends the process: connections stay open, and nothing is answered. */
   freeze(): void {
     this.process.kill("SIGSTOP");
   }
@@ -101,22 +101,22 @@ export class Hospital {
     this.process.kill("SIGCONT");
   }
 
-  /** The address of a page; `path` begins with a slash, and "" is the overview. */
+  /** Returns the address of a page; `path` begins with a slash, and "" is the overview. */
   at(path: string): string {
     return `${this.origin}${this.base}${path}`;
   }
 
-  /** Runs SQL in an application's database, past the console, and gives the lines that sqlite3 prints. */
+  /** Runs SQL in an application's database, bypassing the console, and returns the lines that sqlite3 prints. */
   sql(app: string, statement: string): string[] {
     const file = readdirSync(this.data).find((name) => name.toLowerCase().startsWith(app) && name.endsWith(".db"));
     if (!file) throw new Error(`No database of ${app} in ${this.data}: ${readdirSync(this.data).join(", ")}`);
-    // Error texts of a whole table are longer than what Node takes by default.
+    // Error texts of a whole table are longer than Node's default limit.
     const maxBuffer = 256 * 1024 * 1024;
     const out = execFileSync("sqlite3", ["-cmd", ".timeout 5000", join(this.data, file), statement], { maxBuffer });
     return out.toString().split("\n").filter(Boolean);
   }
 
-  /** What the database itself says of a failed event's retries; undefined when the row is gone. */
+  /** Returns a failed event's retries from the database itself; undefined if the row does not exist. */
   retries(app: string, id: string): number | undefined {
     const [line] = this.sql(app, `select retries from failed_events where id = ${BigInt(id)}`);
     return line === undefined ? undefined : Number(line);

@@ -12,7 +12,7 @@ function chromium(): string {
       accessSync(file, constants.X_OK);
       return file;
     } catch {
-      // Not this one.
+      // Not executable: try the next one.
     }
   }
   throw new Error(`None of ${names.join(", ")} is on PATH. scripts/setup test installs Chromium on Debian.`);
@@ -21,7 +21,7 @@ function chromium(): string {
 export default defineConfig({
   testDir: "tests",
   outputDir: "test-results",
-  // A test that needs a second try is a fault of the console or of the test.
+  // A test that needs a second try shows a bug of the console or of the test.
   retries: 0,
   workers: 2,
   forbidOnly: Boolean(process.env.CI),
@@ -32,7 +32,7 @@ export default defineConfig({
     browserName: "chromium",
     headless: true,
     viewport: { width: 1440, height: 900 },
-    // Neither the server's zone nor UTC, so that a time shown in the wrong zone is seen.
+    // Neither the server's zone nor UTC, so that a time in the wrong zone is noticed.
     timezoneId: "Asia/Kolkata",
     locale: "en-IN",
     screenshot: "only-on-failure",

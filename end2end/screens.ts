@@ -1,16 +1,16 @@
-// The screens as a person finds their way on them: by role and by the words that are read, never by style.
+// Access to the screens as users see them: by role and text, never by style.
 import { type BrowserContext, expect, type Locator, type Page } from "@playwright/test";
 
 import type { Hospital } from "./hospital";
 
-/** What names a failed event. */
+/** Identifies a failed event. */
 export type EventKey = { app: string; id: string };
 
 export function navigation(page: Page): Locator {
   return page.getByRole("navigation", { name: "Main" });
 }
 
-/** Waits until the page's islands are alive: the last thing that they do at the start is to say so. */
+/** Waits until the page's islands are alive: they set this attribute as the last step of their start. */
 export async function expectAlive(page: Page): Promise<void> {
   await expect(page.locator("html[data-alive]")).toHaveCount(1);
 }
@@ -20,17 +20,17 @@ export async function openAlive(page: Page, address: string): Promise<void> {
   await expectAlive(page);
 }
 
-/** The link from the overview to the failed events of the feed that needs attention first. */
+/** Returns the link from the overview to the failed events of the feed that needs attention first. */
 export function mostUrgent(page: Page): Locator {
   return page.getByRole("table", { name: /^Feeds with failures/ }).getByRole("rowheader").getByRole("link").first();
 }
 
-/** What a page says after a retry of so many rows. */
+/** Returns a page's message after a retry of this number of rows. */
 export function retryNotice(page: Page, rows: number): Locator {
   return page.getByRole("main").getByRole("status").filter({ hasText: new RegExp(`Retry requested for ${rows} event`) });
 }
 
-/** The list's rows. */
+/** Returns the list's rows. */
 export function rows(page: Page): Locator {
   return page.getByRole("row").filter({ has: page.getByRole("checkbox", { name: /^Select (?!all)/ }) });
 }
@@ -43,7 +43,7 @@ export function previousPage(page: Page): Locator {
   return page.getByRole("navigation", { name: "Pages of the list" }).locator("a[rel=prev]");
 }
 
-/** The link of a row to its failed event. */
+/** Returns the link of a row to its failed event. */
 export function openLink(row: Locator): Locator {
   return row.locator("a[href*='/failed-events/']").first();
 }
@@ -52,14 +52,14 @@ export async function keyOf(row: Locator): Promise<EventKey> {
   return keyIn((await openLink(row).getAttribute("href")) ?? "");
 }
 
-/** Application and id in the address of a failed event's page. */
+/** Returns application and id in the address of a failed event's page. */
 export function keyIn(address: string): EventKey {
   const found = /\/failed-events\/([^/?]+)\/(-?\d+)/.exec(address);
   if (!found) throw new Error(`${address} is no failed event's address`);
   return { app: decodeURIComponent(found[1]), id: found[2] };
 }
 
-/** The keys of all rows of the list's page, in order. */
+/** Returns the keys of all rows of the list's page, in order. */
 export async function keysOnPage(page: Page): Promise<string[]> {
   const links = await rows(page).locator("a[href*='/failed-events/']").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
   return links.map((href) => {
@@ -68,7 +68,7 @@ export async function keysOnPage(page: Page): Promise<string[]> {
   });
 }
 
-/** Fills the filter form's choices and sends it. */
+/** Fills in the filter form and sends it. */
 export async function filter(page: Page, choices: { application?: string; state?: string }): Promise<void> {
   const form = page.getByRole("form", { name: "Filter" });
   if (choices.application) await form.getByRole("combobox", { name: "Application", exact: true }).selectOption({ label: choices.application });
@@ -77,8 +77,8 @@ export async function filter(page: Page, choices: { application?: string; state?
 }
 
 /**
- * The filter in the page's address, without what only says what was just done. A form writes down every field, also
- * those that say nothing: an empty one, and the order that a list has anyway.
+ * Returns the filter in the page's address, without parameters that only report the last action. A form sends every
+ * field, also those without effect, which are left out: empty ones, and the default order.
  */
 export function filterIn(page: Page): Record<string, string> {
   const query = new URL(page.url()).searchParams;
@@ -88,7 +88,7 @@ export function filterIn(page: Page): Record<string, string> {
   }));
 }
 
-/** The page of operations says that this failed event was reset, and that nothing else was touched. */
+/** Expects that the newest operation retried this failed event. */
 export async function expectOnRecord(page: Page, hospital: Hospital, event: EventKey): Promise<void> {
   await navigation(page).getByRole("link", { name: "Operations" }).click();
   await expect(page).toHaveURL(hospital.at("/operations"));
@@ -99,7 +99,7 @@ export async function expectOnRecord(page: Page, hospital: Hospital, event: Even
   await expect(row).toContainText("Retry requested");
 }
 
-/** Every failed event's retries but one's, as the database has them: what a retry must leave alone. */
+/** Returns the rows of all failed events but one from the database: a retry must not change them. */
 export function others(hospital: Hospital, event: EventKey): string[] {
   return hospital.sql(
     event.app,
@@ -107,7 +107,7 @@ export function others(hospital: Hospital, event: EventKey): string[] {
   );
 }
 
-/** Every page of the console, by name; the failed event is the first of the list. */
+/** Returns every page of the console, by name; the failed event is the first of the list. */
 export async function allPages(page: Page, hospital: Hospital): Promise<[string, string][]> {
   await page.goto(hospital.at("/failed-events?state=exhausted"));
   const { app, id } = await keyOf(rows(page).first());
@@ -132,7 +132,7 @@ export async function allPages(page: Page, hospital: Hospital): Promise<[string,
   ];
 }
 
-/** The address of the group of Odoo's first failed event, once the console has grouped it. */
+/** Returns the address of the group of Odoo's first failed event, once the console has grouped it. */
 export async function groupOfFirst(page: Page, hospital: Hospital): Promise<string> {
   const [id] = hospital.sql("odoo", "select id from failed_events order by id limit 1");
   await page.goto(hospital.at(`/failed-events/odoo/${id}`));
@@ -144,20 +144,20 @@ export async function groupOfFirst(page: Page, hospital: Hospital): Promise<stri
   return new URL((await link.getAttribute("href")) ?? "", hospital.origin).href;
 }
 
-/** Writes a note on a group's page that is open. */
+/** Writes a note on an open group page. */
 export async function writeNote(page: Page, what: string): Promise<void> {
   await page.getByRole("textbox", { name: "What it is" }).fill(what);
   await page.getByRole("button", { name: "Save note" }).click();
 }
 
-/** Opens a group, has somebody else save a note of it meanwhile, and saves one, too. Returns the two versions. */
+/** Opens a group, saves a note in a second page, then another one in the first. Returns the two versions. */
 export async function writeNotesAtOnce(page: Page, context: BrowserContext, group: string): Promise<Locator> {
   await expect(async () => expect((await page.goto(group))?.status()).toBe(200)).toPass();
   const other = await context.newPage();
   await other.goto(group);
   await writeNote(other, "hers: the patient comes late");
   await expect(other.getByRole("region", { name: "Note" })).toContainText("hers: the patient comes late");
-  // The other page stays open: this one would be read again when it comes to the front, and show her note.
+  // The other page stays open: otherwise this one would come to the front, be read again, and show her note.
   await writeNote(page, "his: call the lab");
   return page.getByRole("region", { name: "Two versions of the note" });
 }

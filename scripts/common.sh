@@ -10,20 +10,20 @@ cd "$root"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/atomfeed-console"
 tools="$cache/tools"
 
-# 0.3.11 needs Rust 1.96, which is newer than what this project asks for.
+# 0.3.11 needs Rust 1.96, which is newer than this project requires.
 cargo_leptos_version=0.3.10
 cargo_deny_version=0.20.2
-# The tool and the crate must be of one version, or the browser refuses the module: the lock file says which.
+# The tool and the crate must have the same version, or the browser refuses the module: it is read from the lock file.
 wasm_bindgen_version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' Cargo.lock)
-# Where the packages of scripts/site/ are. Its wasm-opt goes before the system's: that of Debian 12 (binaryen 108) breaks
-# modules of current Rust.
+# Packages of scripts/site/. Their wasm-opt comes first in PATH, because Debian 12's (binaryen 108) breaks modules of
+# current Rust.
 site_packages="$tools/site"
 
 export PATH="$tools/bin:$site_packages/node_modules/.bin:$PATH"
 
-# What cargo makes on its way (some GB) is kept outside the clone, so that a fresh clone does not compile 300 crates
-# again. What it makes in the end (the binaries, the site) stays in the clone's own target/, so that clones never run
-# each other's. A cargo older than 1.91 does not know the setting and keeps everything in target/.
+# Intermediate build files (some GB) are kept outside the clone, so that a fresh clone does not compile 300 crates
+# again. Final files (the binaries, the site) are in the clone's own target/, so that clones never run each other's. A
+# cargo older than 1.91 ignores the setting and keeps everything in target/.
 export CARGO_BUILD_BUILD_DIR="${CARGO_BUILD_BUILD_DIR:-$cache/build}"
 
 binary="${CARGO_TARGET_DIR:-$root/target}/release/atomfeed-console"

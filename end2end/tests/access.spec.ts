@@ -1,4 +1,4 @@
-// Coming in, going out, and what is not one's own, as people do it.
+// Signing in, signing out, and access without the right, as users do it.
 import type { Page } from "@playwright/test";
 
 import { expect, test } from "../fixtures";
@@ -44,7 +44,7 @@ test.describe("a wrong password", () => {
     await page.getByLabel("Password", { exact: true }).fill("something else entirely");
     await page.getByRole("button", { name: "Sign in" }).click();
     await expect(page.getByRole("alert")).toContainText("Wrong user name or password.");
-    // The message belongs to the field, which has the focus; the name is there still.
+    // The message belongs to the field, which has the focus; the name is kept.
     await expect(page).toHaveTitle(/^Sign-in failed/);
     await expect(page.getByLabel("User name")).toHaveValue("viewer");
     await expect(page.getByLabel("Password", { exact: true })).toBeFocused();
@@ -94,7 +94,7 @@ test("what a viewer may not do is offered neither on the list nor on the event",
 });
 
 test.describe("a session that has ended", () => {
-  // The open page asks for its stream of changes again, and is refused.
+  // The open page requests its stream of changes again, and is refused.
   test.use({ provoked: /^status 401:/ });
 
   test("leads to the sign-in page, which says so, and back", async ({ page, context, ownHospital }) => {
@@ -223,7 +223,7 @@ test.describe("what was typed when the session ended", () => {
 
     await form.getByRole("button", { name: "Add account" }).click();
     await expect(page.getByText("Your session has ended.")).toBeVisible();
-    // A wrong password in between loses nothing.
+    // A wrong password in between does not lose the text.
     await page.getByLabel("User name").fill("administrator");
     await page.getByLabel("Password", { exact: true }).fill("not the right one");
     await page.getByRole("button", { name: "Sign in" }).click();
@@ -235,7 +235,7 @@ test.describe("what was typed when the session ended", () => {
     await expect(form.getByLabel("Role")).toHaveValue("operator");
     await expect(form.getByLabel("Odoo")).toBeChecked();
     await expect(page.getByText("What you typed before your session ended is filled in again.")).toBeVisible();
-    // Once: the next visit begins anew.
+    // Only once: the next visit starts with an empty form.
     await page.goto(ownHospital.at("/accounts"));
     await expect(form.getByLabel("User name")).toHaveValue("");
   });
@@ -248,7 +248,7 @@ test.describe("preferences", () => {
     await ownHospital.signIn(page.context(), "operator");
     await openAlive(page, ownHospital.at("/failed-events"));
     await expect(page.getByRole("contentinfo")).toContainText("Times are in Africa/Nairobi.");
-    // The next page comes in that zone from the server.
+    // The server writes the next page in that zone.
     await page.goto(ownHospital.at("/account"));
     await expect(page.locator("html")).toHaveAttribute("data-reader-zone", "Africa/Nairobi");
     const form = page.getByRole("region", { name: "Preferences" });
@@ -264,7 +264,7 @@ test.describe("preferences", () => {
     await expect(page.locator("body")).toHaveCSS("background-color", "rgba(0, 0, 0, 0)");
     expect(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)).toBe("dark");
 
-    // On another machine too; letters are no keys there either.
+    // In another browser too; single letters are no keyboard shortcuts there either.
     const elsewhere = await browser.newContext({ timezoneId: "Africa/Nairobi" });
     await ownHospital.signIn(elsewhere, "operator");
     const other = await elsewhere.newPage();

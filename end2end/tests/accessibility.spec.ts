@@ -1,5 +1,5 @@
-// What assistive technology needs, by tests where a tool can tell: axe on every page and state, at four widths and in both
-// themes; names that tell controls apart; borders that are seen; targets that are large enough; what is said aloud.
+// What assistive technology needs, as far as a tool can test it: axe on every page and state, at four widths and in
+// both themes; distinct names of controls; visible borders; targets that are large enough; what is read aloud.
 import type { Locator, Page } from "@playwright/test";
 
 import { beyondTheEdge, violations } from "../accessible";
@@ -7,10 +7,10 @@ import { expect, test } from "../fixtures";
 import type { Hospital } from "../hospital";
 import { allPages, expectAlive, openAlive, rows } from "../screens";
 
-/** A page, and what is done on it until it is in the state that is looked at. */
+/** A page, and the steps that bring it into the state to check. */
 type State = [name: string, address: string, then?: (page: Page) => Promise<void>];
 
-/** Every page that is reached by its address alone. */
+/** Returns every page that can be opened by its address alone. */
 async function everyPage(page: Page, hospital: Hospital): Promise<[name: string, address: string][]> {
   return [
     ...(await allPages(page, hospital)),
@@ -25,7 +25,7 @@ async function everyPage(page: Page, hospital: Hospital): Promise<[name: string,
   ];
 }
 
-/** Every page, and the states of pages that have other contents. */
+/** Returns every page, and further states of pages with other contents. */
 async function states(page: Page, hospital: Hospital): Promise<State[]> {
   return [
     ...(await everyPage(page, hospital)),
@@ -78,7 +78,7 @@ for (const colorScheme of ["light", "dark"] as const) {
   }
 }
 
-// 720 px is a screen of 1440 px at 200 %; 1024 px the narrowest of a desk.
+// 720 px is a screen of 1440 px at 200 %; 1024 px is the narrowest desktop screen.
 for (const width of [720, 1024]) {
   test.describe(`${width} px`, () => {
     test.use({ provoked: /^status 404:/ });
@@ -101,12 +101,12 @@ test("in colours that the system chooses, nothing is told by a background alone"
   for (const [name, address] of await everyPage(page, hospital)) {
     await page.goto(address);
     expect(await page.evaluate(() => matchMedia("(forced-colors: active)").matches)).toBe(true);
-    // Transparent borders become lines there: the current page is told by an underline.
+    // Transparent borders become lines in this mode, so an underline marks the current page.
     const tabs = await page.getByRole("navigation", { name: "Main" }).getByRole("link").evaluateAll((tabs) =>
       tabs.map((tab) => [tab.hasAttribute("aria-current"), getComputedStyle(tab).textDecorationLine === "underline"]),
     );
     for (const [current, underlined] of tabs) expect.soft(underlined, `the current page: ${name}`).toBe(current);
-    // Fields and buttons have an edge, and states a word and a sign.
+    // Fields and buttons have a border, and states have a word and a sign.
     const faults = await page.locator("main").evaluate((main) => {
       const shown = (element: Element) => (element as HTMLElement).checkVisibility({ visibilityProperty: true });
       const faults: string[] = [];
@@ -178,7 +178,7 @@ test("controls of one name do the same on every page", async ({ page, hospital }
   }
 });
 
-/** How a colour stands out from another one, as WCAG reckons it. */
+/** Returns the contrast ratio of two colours as WCAG defines it. */
 function contrast(a: string, b: string): number {
   const light = (colour: string) => {
     const [red, green, blue] = (colour.match(/[\d.]+/g) ?? []).map((part) => Number(part) / 255);
@@ -211,7 +211,7 @@ test("what is pressed on a phone is large enough", async ({ page, hospital }) =>
   await page.setViewportSize({ width: 390, height: 900 });
   for (const [name, address] of await allPages(page, hospital)) {
     await page.goto(address);
-    // A link within a sentence is as high as its line; WCAG 2.5.8 leaves those out.
+    // A link within a sentence is as high as its line; WCAG 2.5.8 exempts these.
     const small = await page.locator("button, input[type=checkbox], input[type=radio], summary, .crumbs a, .chip a, .button").evaluateAll(
       (controls) =>
         controls
@@ -255,7 +255,7 @@ test("on paper a page says when and where it was, and nothing that one could pre
   await expect(page.getByRole("form", { name: "Filter" })).toBeHidden();
   await expect(page.locator("main button:visible, main input:visible, main .chip a:visible")).toHaveCount(0);
   await expect(page.getByRole("rowheader").first()).toBeVisible();
-  // The first row stands on the first page: what is longer than a page is not put off to the next one.
+  // The first row is on the first page: content longer than a page must not be moved to the next one.
   expect((await page.pdf({ format: "A4" })).length).toBeGreaterThan(0);
   const top = await page.locator("main tbody tr").first().evaluate((row) => row.getBoundingClientRect().top);
   expect(top).toBeLessThan(600);
@@ -272,7 +272,7 @@ for (const [name, path] of [["overview", ""], ["group", "/groups/1"]]) {
     await expect(page.locator("main").locator("button:visible, input:visible, textarea:visible, .button:visible")).toHaveCount(0);
     const heading = page.getByRole("heading", { level: 1 });
     await expect(heading).toBeVisible();
-    // A page of A4 is as large as this. What is longer than a page is not put off to the next one.
+    // This is the size of an A4 page. Content longer than a page must not be moved to the next one.
     await page.setViewportSize({ width: 794, height: 1123 });
     const top = async (of: Locator) => of.evaluate((element) => element.getBoundingClientRect().top + window.scrollY);
     expect(await top(heading)).toBeLessThan(250);
@@ -295,7 +295,7 @@ test.describe("whatever language the browser speaks", () => {
       );
       expect(texts.length, path).toBeGreaterThanOrEqual(4);
       expect(texts.filter((text) => /[^\x20-\x7e]/.test(text)), path).toEqual([]);
-      // The same again as the server writes it, now that it knows the zone.
+      // Again with the texts of the server, which now knows the zone.
       await page.reload();
       const offset = await page.locator("main time").first().getAttribute("title");
       expect(offset, path).toMatch(/^\w{3} \d{1,2} \w{3} \d{4}, \d\d:\d\d:\d\d UTC\+[23]$/);

@@ -1,10 +1,10 @@
-// The audit log as administrators use it, and what viewers see of texts that they may not read.
+// The audit log as administrators use it, and what viewers see of texts that they must not read.
 import type { Page } from "@playwright/test";
 
 import { expect, test } from "../fixtures";
 import { rows } from "../screens";
 
-/** The rows of the log's table. */
+/** Returns the rows of the log's table. */
 function entries(page: Page) {
   return page.getByRole("table", { name: /Audit log/ }).locator("tbody tr");
 }
@@ -31,7 +31,7 @@ test("a look at a payload stands in the audit log, and is found by its kind", as
 });
 
 test.describe("without JavaScript", () => {
-  // Chromium reports that it did not load the module that it was told not to run.
+  // Chromium reports that it did not load the module, because scripts are disabled.
   test.use({ javaScriptEnabled: false, provoked: /^request: .*\.js: csp$|^console: .* was preloaded using link preload/ });
 
   test("the audit log is searched and paged all the same", async ({ page, ownHospital }) => {
@@ -48,7 +48,7 @@ test.describe("a viewer", () => {
   test("sees the kind of fault and no text", async ({ page, hospital }) => {
     await page.goto(hospital.at("/failed-events?app=odoo"));
     await expect(page.getByRole("main")).toContainText("Error texts are masked");
-    // Without boxes to tick.
+    // Without checkboxes.
     await page.getByRole("rowheader").first().getByRole("link").first().click();
     await expect(page.getByRole("main")).toContainText("Error texts and payload are masked");
     await expect(page.getByRole("main").getByRole("link", { name: "Download" })).toHaveCount(0);

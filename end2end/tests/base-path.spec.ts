@@ -15,7 +15,7 @@ for (const base of ["/x/y", ""]) {
       expect(links.filter((href) => !`${href}/`.startsWith(`${base}/`))).toEqual([]);
 
       await openAlive(page, hospital.at("/failed-events?state=exhausted"));
-      // Only a living island answers to a key.
+      // Only a started island reacts to a key.
       await page.keyboard.press("?");
       await expect(page.getByRole("dialog", { name: "Keys" })).toBeVisible();
       await page.keyboard.press("Escape");

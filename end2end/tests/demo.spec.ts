@@ -1,9 +1,9 @@
-// The demo hospital at work: what fails has a cause, and comes through once the cause is mended.
+// The running demo hospital: each failure has a cause, and its retry succeeds once the cause is fixed.
 import { beyondTheEdge, thinTexts } from "../accessible";
 import { expect, test as plain } from "../fixtures";
 import { Hospital } from "../hospital";
 
-/** A hospital that works as fast as it can. */
+/** A hospital at the highest pace. */
 const test = plain.extend<{ busy: Hospital }>({
   busy: async ({ context }, use) => {
     const busy = await Hospital.start(undefined, 100);
@@ -17,7 +17,7 @@ const NOT_SET_UP = "%was not setup properly%";
 
 test("a retry fails again, the cause is mended, and the next retry comes through", async ({ page, busy }) => {
   test.setTimeout(120_000);
-  // Both its first and its latest error say so.
+  // An event whose first and latest error both say so.
   const [id] = busy.sql(
     "openelis",
     `select max(id) from failed_events f where retries = 10 and error_message like '${NOT_SET_UP}'
@@ -34,23 +34,23 @@ test("a retry fails again, the cause is mended, and the next retry comes through
     await expect(page).toHaveURL(/done=/);
   };
   await retry();
-  // Ten attempts more, and it is exhausted once more.
+  // After ten more attempts, it is exhausted again.
   await expect.poll(() => attempts(), { timeout: 40_000 }).toBe(before + 10);
   expect(busy.retries("openelis", id)).toBe(10);
 
   await page.getByRole("link", { name: "Simulate problems" }).click();
-  // The oldest: another one may have come by chance.
+  // The oldest problem: another one may have occurred by chance.
   await page.getByRole("button", { name: "Set up the tests" }).first().click();
   await expect(page).toHaveURL(busy.at("/demo"));
 
-  // A reset that a running retry had overwritten is set again by the console, which may have brought it through already.
+  // If a running retry overwrote the reset, the console resets it again, so the event may be resolved already.
   await page.goto(busy.at(`/failed-events/openelis/${id}`));
   const button = page.getByRole("button", { name: "Retry", exact: true });
   await expect(button.or(page.getByText("Resolved").first()).first()).toBeVisible();
   if (await button.isVisible()) await retry();
   await expect.poll(() => busy.retries("openelis", id), { timeout: 40_000 }).toBeUndefined();
   expect(attempts()).toBe(0);
-  // Nothing of it is in the hospital's databases any more: the console remembers.
+  // It is no longer in the hospital's databases: this comes from the console's history.
   await expect(async () => {
     await page.goto(busy.at(`/failed-events/openelis/${id}`));
     await expect(page.getByRole("main")).toContainText("Resolved", { timeout: 500 });
@@ -96,7 +96,7 @@ test("its feeds can be opened", async ({ page, busy }) => {
 });
 
 test.describe("without JavaScript", () => {
-  // Chromium reports that it did not load the module that it was told not to run.
+  // Chromium reports that it did not load the module, because scripts are disabled.
   test.use({ javaScriptEnabled: false, provoked: /^request: .*\.js: csp$|^console: .* was preloaded using link preload/ });
 
   test("something is broken and mended", async ({ page, busy }) => {
@@ -104,14 +104,14 @@ test.describe("without JavaScript", () => {
     await page.getByRole("button", { name: "Stop OpenMRS" }).click();
     await expect(page.getByText("OpenMRS is down.")).toBeVisible();
     await expect(page.getByRole("button", { name: "Stop OpenMRS" })).toHaveCount(0);
-    // The consumers say that they cannot read: nothing else tells, for nothing fails.
+    // The consumers say that they cannot read. Nothing else shows it, because no event fails.
     await expect(async () => {
       await page.reload();
       await expect(page.getByText("Unexpected response status 502").first()).toBeVisible({ timeout: 500 });
     }).toPass();
     await page.getByRole("button", { name: "Start OpenMRS" }).click();
     await expect(page.getByText("OpenMRS is down.")).toHaveCount(0);
-    // Both are on record.
+    // Both are in the audit log.
     await page.goto(busy.at("/audit"));
     await expect(page.getByRole("row").filter({ hasText: "problem simulated (demo)" })).toContainText("Stop OpenMRS");
     await expect(page.getByRole("row").filter({ hasText: "problem fixed (demo)" })).toContainText("OpenMRS is down.");

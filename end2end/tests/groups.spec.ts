@@ -1,4 +1,4 @@
-// Groups: many failed events, few faults; a note that everybody sees; retried from there.
+// Groups: many failed events, few causes; a note that all users see; retries from a group.
 import { expect, test } from "../fixtures";
 import { groupOfFirst, navigation, openAlive, writeNote, writeNotesAtOnce } from "../screens";
 
@@ -55,7 +55,7 @@ test.describe("two people write a note at once", () => {
     await writeNote(other, "hers: the patient comes late");
     await expect(other.getByText("The note is saved.").first()).toBeVisible();
 
-    // Something changes, and his page is read again: hers is shown above the form, and his text stays in it.
+    // After a change his page is read again: her note is shown above the form, and his text stays in it.
     await page.bringToFront();
     ownHospital.sql(
       "odoo",
@@ -69,7 +69,7 @@ test.describe("two people write a note at once", () => {
     const conflict = page.getByRole("region", { name: "Two versions of the note" });
     await expect(conflict.getByRole("region", { name: "Saved version" })).toContainText("hers: the patient comes late");
     await expect(conflict.getByRole("textbox", { name: "What it is" })).toHaveValue("his: call the lab");
-    // It would be read again without what was typed.
+    // Otherwise the page would be read again without the typed text.
     await expect(page.locator("[data-live]")).toHaveCount(0);
   });
 });

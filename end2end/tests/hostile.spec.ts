@@ -1,4 +1,4 @@
-// Texts from databases and addresses are text: whatever they look like, nothing of them runs and nothing becomes a link.
+// Texts from databases and addresses are shown as text: whatever they contain, none of it runs or becomes a link.
 import { expect, test } from "../fixtures";
 import { keyOf, rows } from "../screens";
 

@@ -1,4 +1,4 @@
-// Lists: what the URL says is never lost, and pages are the same going and coming.
+// Lists: the state in the URL is never lost, and pages are the same forwards and backwards.
 import { beyondTheEdge } from "../accessible";
 import { expect, test } from "../fixtures";
 import {
@@ -42,7 +42,7 @@ test("after a retry the place on the list is kept", async ({ page, ownHospital }
   await rows(page).nth(35).getByRole("button", { name: /^Retry / }).click();
   await expect(retryNotice(page, 1)).toBeVisible();
   await expectAlive(page);
-  // The row has left the filter: the one that stands in its place is seen and has the focus, so that the keys go on there.
+  // The row no longer matches the filter: the row in its place is visible and focused, so keys continue there.
   const here = page.locator("tr:has(> :target)");
   await expect(here).toBeInViewport();
   await expect(here.locator("a[data-open]")).toBeFocused();
@@ -63,7 +63,7 @@ for (const way of ["the link", "the browser"] as const) {
     expect(await keysOnPage(page)).toEqual(before);
     await expect(row).toBeInViewport();
     await expect(row.locator("a[data-open]")).toBeFocused();
-    // The keys go on there.
+    // Keys continue there.
     await page.keyboard.press("j");
     await expect(rows(page).nth(36).locator("a[data-open]")).toBeFocused();
   });

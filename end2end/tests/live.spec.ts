@@ -1,14 +1,14 @@
-// Open pages follow what happens, by themselves, and never move what is under the reader's hands.
+// Open pages update by themselves, and never move what the user points at.
 import type { Page } from "@playwright/test";
 
 import { expect, test } from "../fixtures";
 import type { Hospital } from "../hospital";
 import { groupOfFirst, keysOnPage, openAlive, rows } from "../screens";
 
-/** The demo hospital is looked at every ten seconds; what it saw reaches open pages at once. */
+/** The demo hospital is polled every ten seconds; changes then reach open pages at once. */
 const SEEN = { timeout: 40_000 };
 
-/** One more failed event, as a consumer would write it. */
+/** Adds one failed event, as a consumer would write it. */
 const FAIL =
   "insert into failed_events (feed_uri, failed_at, error_message, event_id, event_content, title, retries) " +
   "select feed_uri, failed_at, error_message, event_id || '-new', event_content, title, 0 from failed_events order by id limit 1";
@@ -45,13 +45,13 @@ test("the overview's lines keep their places while the pointer is among them", a
   const place = await aimed.boundingBox();
   await page.mouse.move(10, 10);
   await page.mouse.move((place?.x ?? 0) + 20, (place?.y ?? 0) + 10);
-  // The lines of Odoo would go.
+  // This would remove the lines of Odoo.
   ownHospital.sql("odoo", "delete from failed_events");
   await expect(page.locator("tr.ended").first()).toBeVisible(SEEN);
-  // A feed of Odoo's that cannot be read on has its line all the same.
+  // A feed of Odoo that cannot continue keeps its line anyway.
   const ended = await page.locator("tr.ended").getByRole("rowheader").locator("a:first-child").allInnerTexts();
   expect(ended.filter((name) => !name.endsWith("→ Odoo"))).toEqual([]);
-  // What came meanwhile stands below.
+  // New lines are below.
   expect((await names()).slice(0, before.length)).toEqual(before);
   expect((await aimed.boundingBox())?.y).toBe(place?.y);
   await page.mouse.move(10, 10);
@@ -105,11 +105,11 @@ test("a list announces what came and stays where it is", async ({ page, ownHospi
   const news = page.locator("a.fresh");
   await expect(news).toContainText("1 new failed event", SEEN);
   expect(await keysOnPage(page)).toEqual(before);
-  // The announcement takes its place above the rows; the rows themselves keep their order and their size.
+  // The announcement appears above the rows; the rows themselves keep their order and size.
   expect((await rows(page).nth(3).boundingBox())?.height).toBe(place?.height);
 });
 
-/** The first exhausted event of Odoo, its page open and its retry requested. */
+/** Opens the page of the first exhausted event of Odoo, requests its retry and returns its id. */
 async function retried(page: Page, hospital: Hospital): Promise<string> {
   await page.goto(hospital.at("/failed-events?app=odoo&state=exhausted"));
   const [key] = await keysOnPage(page);
@@ -121,7 +121,7 @@ async function retried(page: Page, hospital: Hospital): Promise<string> {
 
 test("a failed event's page follows a retry that fails otherwise, and no part of it contradicts another", async ({ page, ownHospital }) => {
   const id = await retried(page, ownHospital);
-  // What a reader has opened stays open.
+  // What the user has opened stays open.
   await page.getByText("Raw text").first().click();
   // The console must have seen the request before the application tries.
   await page.waitForTimeout(11_000);
@@ -174,7 +174,7 @@ test("an open page brings what changed, and keeps focus and ticks", async ({ pag
   expect(await keysOnPage(page)).toEqual(keys);
   await expect(box).toBeChecked();
   await expect(rows(page).nth(3).getByRole("checkbox")).toBeFocused();
-  // A row that is not in the list any more stays in its place, and is marked.
+  // A row that is no longer in the list keeps its place, and is marked.
   const [, id] = keys[0].split("/");
   ownHospital.sql("odoo", `delete from failed_events where id = ${id}`);
   const gone = page.locator("tr.ended");
@@ -189,7 +189,7 @@ test("a lost connection is shown and comes back", async ({ page, ownHospital, co
   const lost = page.getByText("Connection lost. This page stopped at");
   await expect(lost).toBeHidden();
   await context.route("**/events", (route) => route.abort("aborted"));
-  // A page that comes into sight opens its stream anew.
+  // A page that becomes visible opens its stream again.
   await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange", { bubbles: true })));
   await expect(lost).toBeVisible();
   await expect(page.locator("body")).toHaveClass(/stale/);
@@ -201,7 +201,7 @@ test("a lost connection is shown and comes back", async ({ page, ownHospital, co
 test("when a page stopped is told in the reader's zone and clock, and its states turn grey", async ({ page, ownHospital, context }) => {
   await page.goto(ownHospital.at("/account"));
   const form = page.getByRole("region", { name: "Preferences" });
-  // Half an hour beside every zone of a whole hour.
+  // A zone with an offset of a half hour.
   await form.getByLabel("Time zone").fill("Asia/Kolkata");
   await form.getByLabel("Times").selectOption("12");
   await form.getByRole("button", { name: "Save preferences" }).click();
@@ -230,10 +230,10 @@ test("a console that stands still is told within ten seconds", async ({ page, ow
   await expect(lost).toBeHidden({ timeout: 40_000 });
 });
 
-/** What a page says that cannot be read again, although its stream lives. */
+/** The message of a page that cannot be read again, although its stream works. */
 const UNREAD = /This page cannot be updated\. It stopped at \d\d:\d\d\. Trying again/;
 
-/** The reading of an open page by itself. */
+/** The request by which an open page reads itself again. */
 const READ_AGAIN = /[?&]live=1$/;
 
 test.describe("a page that cannot be read again says so within ten seconds, and is read when it can be", () => {
@@ -262,7 +262,7 @@ test.describe("a page that cannot be read again says so within ten seconds, and 
 
   test("no answer", async ({ page, ownHospital, context }) => {
     await openAlive(page, ownHospital.at(""));
-    // It is never answered.
+    // The request is never answered.
     await context.route(READ_AGAIN, () => {});
     const asked = page.waitForRequest(READ_AGAIN, SEEN);
     ownHospital.sql("odoo", FAIL);
@@ -306,7 +306,7 @@ test("the seventh tab does not hang", async ({ context, ownHospital }) => {
     await page.bringToFront();
     await page.goto(ownHospital.at(""), { timeout: 15_000 });
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
-    // A headless browser hides no tab by itself.
+    // A headless browser does not hide tabs by itself.
     await page.evaluate(() => {
       Object.defineProperty(document, "hidden", { value: true, configurable: true });
       document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));

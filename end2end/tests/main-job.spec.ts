@@ -1,4 +1,4 @@
-// The main job: see what is wrong, open it, retry it, see what was done.
+// The main task: see what is wrong, open it, retry it, see what was done.
 import { expect, test } from "../fixtures";
 import { expectAlive, expectOnRecord, filter, keyIn, keyOf, mostUrgent, navigation, openAlive, others, retryNotice, rows } from "../screens";
 
@@ -83,7 +83,7 @@ test("a whole feed: the plan names the number, and exactly those rows are reset"
 
 test("by keyboard only: from the overview to a retried event and its record", async ({ page, ownHospital }) => {
   await openAlive(page, ownHospital.at(""));
-  // The first stop is the way past the navigation, and it works.
+  // The first stop is the link that skips the navigation, and it works.
   await page.keyboard.press("Tab");
   await expect(page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
   await page.keyboard.press("Enter");
@@ -118,7 +118,7 @@ test("by keyboard only: from the overview to a retried event and its record", as
   const row = page.getByRole("row").filter({ has: page.locator(`a[href*='/failed-events/${event.app}/${event.id}']`) });
   await expect(row).toContainText("Retry requested");
 
-  /** Presses Tab until such an element has the focus, as a person would; and the focus must be seen. */
+  /** Presses Tab until a matching element has the focus, which must be visible. */
   async function tabTo(selector: string, key = "Tab"): Promise<void> {
     for (let presses = 0; presses < 150; presses++) {
       await page.keyboard.press(key);
@@ -137,7 +137,7 @@ test("by keyboard only: from the overview to a retried event and its record", as
 });
 
 test("keys help a person on a list", async ({ page, hospital }) => {
-  // Every exhausted event can be selected; of others the first may have nothing to reset.
+  // Every exhausted event can be selected; the first of other events may have nothing to reset.
   await openAlive(page, hospital.at("/failed-events?state=exhausted"));
   await page.keyboard.press("/");
   await expect(page.getByRole("searchbox").first()).toBeFocused();
@@ -148,7 +148,7 @@ test("keys help a person on a list", async ({ page, hospital }) => {
   await expect(page.getByRole("dialog", { name: "Keys" })).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog", { name: "Keys" })).toBeHidden();
-  // A dialog that closes gives the focus back a moment later: the key that comes before that is of no row.
+  // A closing dialog returns the focus a moment later: an earlier key press affects no row.
   await expect(async () => {
     await page.keyboard.press("j");
     await expect(page.locator("table tbody :focus")).toHaveCount(1, { timeout: 500 });

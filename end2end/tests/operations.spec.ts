@@ -1,4 +1,4 @@
-// Operations from plan to end, with and without JavaScript: the plan first, then the course, then the way back.
+// Operations from plan to end, with and without JavaScript: the plan, then the progress, then the restore.
 import { expect, test } from "../fixtures";
 import { keyOf, rows } from "../screens";
 

@@ -16,7 +16,7 @@ for (const width of [1440, 768, 390]) {
         expect(beyond, `pixels beyond the right edge: ${name}`).toBeLessThanOrEqual(0);
       }
     }
-    // The main action is seen without scrolling sideways, and is large enough to be hit.
+    // The main action is visible without scrolling sideways, and large enough to hit.
     const [, event] = (await allPages(page, hospital)).find(([name]) => name === "failed event") ?? [];
     await page.goto(event ?? "");
     const retry = page.getByRole("button", { name: "Retry", exact: true });
@@ -125,7 +125,7 @@ test("the overview has a line for each feed with failures, and the worst says wh
   await expect(worst).toContainText("Stopped");
   await expect(worst.getByRole("listitem").first()).toContainText(/^\s*[\d,]+ \S/);
   await expect(worst.getByRole("link", { name: "See causes" })).toBeVisible();
-  // One thing to do in each line.
+  // At most one action in each line.
   for (const line of await lines.getByRole("row").all()) {
     expect(await line.locator("td.act").locator("a, button").count()).toBeLessThanOrEqual(1);
   }

@@ -1,4 +1,4 @@
-// What a real browser does with the headers and checks, on plain HTTP as in a hospital's network.
+// How a real browser behaves with the headers and checks, on plain HTTP as in a hospital's network.
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 

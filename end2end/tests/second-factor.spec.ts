@@ -1,4 +1,4 @@
-// The second factor, from setting it up to coming in without the phone, as somebody does it with an app.
+// The second factor, from setup to signing in without the phone, as users do it with an app.
 import { createHmac } from "node:crypto";
 
 import type { Page } from "@playwright/test";
@@ -6,13 +6,13 @@ import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
 import { type Hospital, password } from "../hospital";
 
-// Wrong codes are a part of it. Without JavaScript Chromium reports that it did not load the module.
+// The tests send wrong codes. Without JavaScript, Chromium reports that it did not load the module.
 const PROVOKED = /^status 40[01]: .*\/api\/(confirm_second_factor|sign_in_code)$/;
 const WITHOUT_SCRIPTS = /^request: .*\.js: csp$|^console: .* was preloaded using link preload/;
 
 test.use({ role: null, provoked: PROVOKED });
 
-/** The code that an app shows so many steps of half a minute from now: RFC 4226 and 6238. */
+/** Returns the code that an app shows `later` steps of half a minute from now (RFC 4226 and 6238). */
 function codeOf(secret: string, later = 0): string {
   const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
   const bits = [...secret.replaceAll(" ", "")].map((letter) => letters.indexOf(letter).toString(2).padStart(5, "0")).join("");
@@ -24,7 +24,7 @@ function codeOf(secret: string, later = 0): string {
   return `${number % 1_000_000}`.padStart(6, "0");
 }
 
-/** A code that is right at no time near this one. */
+/** Returns a code that is not valid at any time near the present. */
 function wrongCode(secret: string): string {
   const right = [-2, -1, 0, 1, 2].map((later) => codeOf(secret, later));
   for (let number = 0; ; number += 1) {
@@ -52,7 +52,7 @@ async function signOut(page: Page): Promise<void> {
   await expect(page.getByRole("heading", { level: 1, name: "Sign in" })).toBeVisible();
 }
 
-/** Types a code that is not taken: the message belongs to the field, which has the focus. */
+/** Types a code that is not accepted: the message belongs to the field, which has the focus. */
 async function isNotTaken(page: Page, code: string, button: string): Promise<void> {
   await codeField(page).fill(code);
   await page.getByRole("button", { name: button, exact: true }).click();
@@ -63,7 +63,7 @@ async function isNotTaken(page: Page, code: string, button: string): Promise<voi
   await expect(codeField(page)).toHaveValue("");
 }
 
-/** Sets an app up on the page of the account; gives its secret and the recovery codes. */
+/** Sets up an app on the account page; returns its secret and the recovery codes. */
 async function setUp(page: Page, hospital: Hospital): Promise<{ secret: string; recovery: string[] }> {
   await page.goto(hospital.at("/account"));
   const section = page.getByRole("region", { name: "Second factor" });
@@ -91,7 +91,7 @@ async function setUp(page: Page, hospital: Hospital): Promise<{ secret: string; 
   return { secret, recovery };
 }
 
-/** All of it, in one browser. */
+/** All steps, in one browser. */
 async function fromSettingUpToARecoveryCode(page: Page, hospital: Hospital): Promise<void> {
   await page.goto(hospital.at("/sign-in"));
   await signIn(page);
@@ -99,7 +99,7 @@ async function fromSettingUpToARecoveryCode(page: Page, hospital: Hospital): Pro
   const { secret, recovery } = await setUp(page, hospital);
   await signOut(page);
 
-  // The password alone opens nothing, and where one wanted to go is kept over both steps.
+  // The password alone opens nothing, and the requested page is kept over both steps.
   const wanted = hospital.at("/failed-events?app=odoo&q=a%20b");
   await page.goto(wanted);
   await signIn(page);
@@ -109,14 +109,14 @@ async function fromSettingUpToARecoveryCode(page: Page, hospital: Hospital): Pro
   await expect(who(page)).toHaveCount(0);
   await isNotTaken(page, wrongCode(secret), "Sign in");
   await expect(page).toHaveTitle(/^Sign-in failed/);
-  // Each code is right once: this one is the next after that of the setting up.
+  // Each code works once: this is the next one after the code of the setup.
   await codeField(page).fill(codeOf(secret, 1));
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page).toHaveURL(wanted);
   await expect(who(page)).toBeVisible();
   await signOut(page);
 
-  // Without the phone, once.
+  // Without the phone, with a code that works once.
   await page.goto(hospital.at("/sign-in"));
   await signIn(page);
   await codeField(page).fill(recovery[0]);

@@ -1,5 +1,5 @@
-// States that pages come into when something is done: axe finds nothing in them, in both themes, and nothing scrolls
-// sideways, from a phone to a desk's screen and at 200 % of it.
+// States of pages after actions: axe finds no violations, in both themes, and nothing scrolls sideways, from a phone to
+// a desktop screen and at 200 % zoom of it.
 import { createHmac } from "node:crypto";
 
 import type { Page } from "@playwright/test";
@@ -9,13 +9,13 @@ import { expect, test } from "../fixtures";
 import { type Hospital, password } from "../hospital";
 import { keyOf, rows, writeNotesAtOnce } from "../screens";
 
-/** Widths at which axe looks: cards and table. At the others only the layout changes, and axe takes seconds a look. */
+/** Widths at which axe runs: cards and table. At the others only the layout changes, and axe takes seconds per run. */
 const LOOKED_AT = [390, 1440];
 
 /** 720 px is a screen of 1440 px at 200 %. */
 const WIDTHS = [320, 390, 720, 768, 1024, 1440];
 
-/** Looks at an open page at every width and in both themes, and leaves it as it was. */
+/** Checks an open page at every width and in both themes, then restores width and theme. */
 async function expectAccessible(page: Page, name: string): Promise<void> {
   const before = page.viewportSize();
   for (const colorScheme of ["light", "dark"] as const) {
@@ -35,7 +35,7 @@ async function expectAccessible(page: Page, name: string): Promise<void> {
 
 const reason = (page: Page) => page.getByRole("textbox", { name: /^Reason/ });
 
-/** Makes a plan that discards one row of the list, and leaves it open. */
+/** Creates a plan that discards one row of the list, and leaves it open. */
 async function discardOne(page: Page, hospital: Hospital, place: number): Promise<void> {
   await page.goto(hospital.at("/failed-events?app=odoo&state=exhausted"));
   await rows(page).nth(place).getByRole("checkbox").check();
@@ -43,7 +43,7 @@ async function discardOne(page: Page, hospital: Hospital, place: number): Promis
   await expect(page.getByRole("region", { name: "The plan" })).toBeVisible();
 }
 
-/** Makes a plan that retries all of an application whose retries are used up. */
+/** Creates a plan that retries all events of an application with retries used up. */
 async function retryAll(page: Page, hospital: Hospital, app: string): Promise<void> {
   await page.goto(hospital.at(`/failed-events?app=${app}&state=exhausted`));
   await page.getByRole("button", { name: /^Retry all .*…$/ }).click();
@@ -58,7 +58,7 @@ test.describe("an operation", () => {
     await discardOne(page, ownHospital, 0);
     await expectAccessible(page, "plan of a discard");
 
-    // The browser itself would keep back a form without the reason.
+    // The browser itself would not send a form without the reason.
     await page.locator("form", { has: reason(page) }).evaluate((form) => ((form as HTMLFormElement).noValidate = true));
     await page.getByRole("button", { name: "Discard 1 failed event" }).click();
     await expect(reason(page)).toHaveAccessibleDescription(/reason/);
@@ -109,7 +109,7 @@ test("a failed event that was discarded, and one that left its table", async ({ 
     `delete from failed_event_retry_log where event_id = (select event_id from failed_events where id = ${id}); ` +
       `delete from failed_events where id = ${id}`,
   );
-  // The console sees it with its next check, within ten seconds.
+  // The console sees this with its next check, within ten seconds.
   await expect(async () => {
     await page.goto(ownHospital.at(`/failed-events/${app}/${id}`));
     await expect(page.getByText(/^(Resolved|Removed)/).first()).toBeVisible({ timeout: 500 });
@@ -131,7 +131,7 @@ test.describe("two versions of a note", () => {
   });
 });
 
-/** The code of a secret as an app shows it now (RFC 4226 and 6238). */
+/** Returns the code of a secret as an app shows it now (RFC 4226 and 6238). */
 function codeOf(secret: string): string {
   const bits = [...secret.replace(/\s/g, "")]
     .map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0"))

@@ -2,7 +2,7 @@
 import { expect, test } from "../fixtures";
 import { allPages, expectOnRecord, filter, keyOf, keysOnPage, mostUrgent, nextPage, others, previousPage, retryNotice, rows } from "../screens";
 
-// Chromium reports that it did not load the module that it was told not to run.
+// Chromium reports that it did not load the module, because scripts are disabled.
 test.use({ javaScriptEnabled: false, provoked: /^request: .*\.js: csp$|^console: .* was preloaded using link preload/ });
 
 test("the main job: from the overview to a retried event and its record", async ({ page, ownHospital }) => {
@@ -47,7 +47,7 @@ test("every page is whole, and nothing on it waits for a script", async ({ page,
     expect(answer?.status(), name).toBe(200);
     await expect(page.getByRole("heading", { level: 1 }), name).toHaveCount(1);
     await expect(page.getByText(/loading/i), name).toHaveCount(0);
-    // What only a script can do is not offered.
+    // Controls that need a script are not shown.
     await expect(page.getByRole("button", { name: /copy/i }), name).toHaveCount(0);
   }
 });

@@ -1,10 +1,10 @@
--- The least rights that the console needs on PostgreSQL (OpenELIS, Odoo, PACS).
+-- The minimum rights that the console needs on PostgreSQL (OpenELIS, Odoo, PACS).
 --
--- Before running this, connected to the application's database: put its name in the place of clinlims, its schema in the
--- place of clinlims after SCHEMA and before each table (Odoo and PACS: public), and a password of your own. Leave out the
+-- Before running this, connected to the application's database: replace clinlims after DATABASE by its name, clinlims
+-- after SCHEMA and before each table by its schema (Odoo and PACS: public), and the password by your own. Leave out the
 -- tables that your database does not have. `atomfeed-console check` says afterwards what is still missing.
 --
--- Run the first part for looking only, both for acting.
+-- Run the first part for reading only, both for acting.
 
 -- 1. Looking only ------------------------------------------------------------------------------------------------------
 
@@ -24,12 +24,12 @@ GRANT SELECT ON clinlims.chunking_history TO atomfeed_console;
 
 -- 2. Acting ------------------------------------------------------------------------------------------------------------
 
--- Retry sets retries to 0. No row is locked to be read, and no other column is written.
+-- Retry sets retries to 0. No row is locked for reading, and no other column is written.
 GRANT UPDATE (retries) ON clinlims.failed_events TO atomfeed_console;
 
--- Discarding a failed event deletes it with its retry log, and restoring puts both back: leave these out where that must
--- not be done from the console. An id that is taken meanwhile is replaced by a new one of the sequence, where there is
--- one (Odoo, PACS); with the right to read it, an id that it would give out again is not used.
+-- Discarding a failed event deletes it with its retry log, and restoring inserts both again: leave these out if the
+-- console must not do that. An id that is in use by then is replaced by a new one of the sequence, if there is one
+-- (Odoo, PACS); with the right to read the sequence, an id that it would issue again is not used.
 GRANT INSERT, DELETE ON clinlims.failed_events TO atomfeed_console;
 GRANT INSERT, DELETE ON clinlims.failed_event_retry_log TO atomfeed_console;
 -- GRANT USAGE, SELECT ON SEQUENCE public.failed_events_id_seq TO atomfeed_console;
