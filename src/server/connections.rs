@@ -294,6 +294,15 @@ mod tests {
         rest(stream).await
     }
 
+    /// All heads together count against the console's bound of 160 MB, and one address must leave room for others.
+    #[test]
+    fn the_limits_of_a_running_console_bound_the_memory_of_all_heads() {
+        let limits = Limits::of_system();
+        assert!(limits.most * limits.head_bytes <= 32 << 20, "{limits:?}");
+        assert!(limits.of_one * 5 <= limits.most, "{limits:?}");
+        assert!(limits.head <= Duration::from_secs(30) && limits.stalled <= Duration::from_secs(60), "{limits:?}");
+    }
+
     #[tokio::test]
     async fn who_opens_all_of_their_connections_keeps_nobody_else_out() {
         let (address, ..) = server(Limits { head: Duration::from_secs(60), ..LIMITS }).await;
