@@ -267,6 +267,8 @@ async fn a_source_that_is_gone_says_so_in_its_own_part_and_the_rest_works() {
     let application = hospital.page("/atomfeed-console/applications/openelis").await;
     assert_eq!(application.status, StatusCode::OK);
     assert!(text(&application.body).contains("does not answer"), "{}", text(&application.body));
+    // Groups and causes are counted in the ledger.
+    hospital.look("odoo").await;
     for counted in ["groups", "failed-events?by=cause"] {
         let page = text(&hospital.page(&format!("/atomfeed-console/{counted}")).await.body);
         let told = "OpenELIS could not be read. Its events are counted as last seen.";

@@ -103,9 +103,9 @@ async fn times_within_sentences_are_in_the_readers_zone_and_clock() {
     };
     for path in ["", "/applications/odoo"] {
         let body = page(path, "zone=Asia/Kathmandu&clock=12").await;
-        assert!(body.contains("No retry since Fri 20 Nov 2026, 1:45:00 pm UTC+5:45,"), "{path}: {body}");
+        assert!(body.contains("No retry since 20 Nov 2026, 1:45 pm,"), "{path}: {body}");
         let body = page(path, "zone=UTC&clock=24").await;
-        assert!(body.contains("No retry since Fri 20 Nov 2026, 08:00:00 UTC,"), "{path}: {body}");
+        assert!(body.contains("No retry since 20 Nov 2026, 08:00,"), "{path}: {body}");
     }
     let list = page("/failed-events?since=yesterday-18:00", "clock=12").await;
     assert!(list.contains("Since yesterday 6:00 pm") && !list.contains("Since yesterday 18:00"), "{list}");
