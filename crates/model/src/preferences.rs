@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     filter::{pairs, push},
-    words::{Local, in_full},
+    words::{Local, in_sentence},
 };
 
 /// Whether times use the 24-hour or the 12-hour clock.
@@ -181,10 +181,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Returns an instant for a sentence, by the reader's clock, in the reader's zone, which it names: `Sun 29 Nov
-    /// 2026, 02:56:25 UTC+5:30`. It is correct even if the zone is not known to be the reader's.
+    /// Returns an instant for a sentence, by the reader's clock, to the minute: `29 Nov 2026, 02:56`. The zone is named
+    /// if it is not known to be the reader's, because the browser does not rewrite times within sentences.
     pub fn instant(&self, at: DateTime<Utc>) -> String {
-        in_full(self.zone.local(at), self.preferences.clock)
+        in_sentence(self.zone.local(at), self.preferences.clock, !self.zone_known)
     }
 }
 

@@ -138,15 +138,29 @@ pub fn in_full(local: Local, clock: Clock) -> String {
             format!("{}:{:02}{half}", time.trim_end_matches(half), at.second())
         }
     };
-    let offset = match (local.offset.unsigned_abs() / 60, local.offset.unsigned_abs() % 60) {
-        (0, 0) => String::new(),
+    format!("{} {}, {time} {}", at.weekday(), date(&at), zone(local))
+}
+
+/// Returns an instant for a sentence, to the minute: `29 Nov 2026, 02:56`; with ` UTC+5:30` if `named`.
+pub fn in_sentence(local: Local, clock: Clock, named: bool) -> String {
+    let zone = if named { format!(" {}", zone(local)) } else { String::new() };
+    format!("{}, {}{zone}", date(&local.at), time_of_day(local, clock))
+}
+
+fn date(at: &NaiveDateTime) -> String {
+    format!("{} {} {}", at.day(), month(at), at.year())
+}
+
+/// Returns the clock's distance from UTC: `UTC`, `UTC+5:30`.
+fn zone(local: Local) -> String {
+    match (local.offset.unsigned_abs() / 60, local.offset.unsigned_abs() % 60) {
+        (0, 0) => "UTC".to_owned(),
         (hours, minutes) => {
             let sign = if local.offset < 0 { '-' } else { '+' };
             let minutes = if minutes == 0 { String::new() } else { format!(":{minutes:02}") };
-            format!("{sign}{hours}{minutes}")
+            format!("UTC{sign}{hours}{minutes}")
         }
-    };
-    format!("{} {} {} {}, {time} UTC{offset}", at.weekday(), at.day(), month(&at), at.year())
+    }
 }
 
 /// Returns how long before (or after) `now` an instant is: `just now`, `4 s ago`, `2 h ago`, `yesterday 17:06`; if

@@ -176,12 +176,13 @@ fn row(line: &Line<'_>, causes: &[FeedCauses], retries: &[FeedRetry], applicatio
     let state = ShownState::of(feed, info);
     // For failures the numbers are enough; everything else needs a sentence.
     let said = concerns.iter().filter(|concern| concern.kind != ConcernKind::Exhausted).map(|concern| {
-        // Badge and button already say these titles and actions.
-        let known =
-            matches!(concern.kind, ConcernKind::FeedStopped | ConcernKind::RetryOverdue | ConcernKind::NearLimit);
-        let (title, todo) = match known {
-            true => (None, None),
-            false => (Some(format!("{}. ", concern.title)), Some(concern.todo.clone())),
+        let title = || Some(format!("{}. ", concern.title));
+        let (title, todo) = match concern.kind {
+            // Badge and button already say these titles and actions.
+            ConcernKind::FeedStopped | ConcernKind::RetryOverdue | ConcernKind::NearLimit => (None, None),
+            // The repair takes several steps, which the application's page explains.
+            ConcernKind::MarkerUnusable | ConcernKind::MarkerNamesNoEvent => (title(), None),
+            _ => (title(), Some(concern.todo.clone())),
         };
         view! { <span class="small">{title} {concern.cause.clone()} " " {todo}</span> }
     });

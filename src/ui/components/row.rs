@@ -105,7 +105,9 @@ pub fn EventRow(
             <td class="said" title=said.clone()>
                 {said.clone()}
             </td>
-            <td class="where">{feed}</td>
+            <td class="where" title=feed.clone()>
+                {feed.clone()}
+            </td>
             <td class="what">
                 <EventBadge state=row.state />
             </td>

@@ -182,7 +182,7 @@ fn an_overdue_retry_job_is_a_concern_beside_the_state_of_its_feed() {
     assert_eq!((told.title.as_str(), told.events), ("Retries of Odoo are overdue on the encounter feed", 12));
     assert_eq!(
         told.cause,
-        "12 events are waiting for retry. No retry since Fri 15 Jan 2027, 05:00:00 UTC, although retries \
+        "12 events are waiting for retry. No retry since 15 Jan 2027, 05:00 UTC, although retries \
              are due every 30 s."
     );
     #[cfg(feature = "server")]
@@ -192,7 +192,7 @@ fn an_overdue_retry_job_is_a_concern_beside_the_state_of_its_feed() {
         let reader = Reader { preferences, zone, zone_known: true };
         let odoo = of(12, 0);
         let told = &super::of(&odoo, &[&odoo.info], now(), &reader)[0];
-        assert!(told.cause.contains("No retry since Fri 15 Jan 2027, 10:45:00 am UTC+5:45,"), "{}", told.cause);
+        assert!(told.cause.contains("No retry since 15 Jan 2027, 10:45 am,"), "{}", told.cause);
     }
 }
 
