@@ -549,9 +549,21 @@ async fn what_a_role_may_not_do_is_offered_on_no_page() {
         assert_eq!(plans(main), forms, "{page}: {main}");
     }
     assert!(operator.get("/failed-events/odoo/1").await.body.contains("data-retry-main"));
+    let list = operator.get("/failed-events").await.body;
+    let main = between(&list, "<main", "</main>");
+    assert!(main.contains("Retry all") && !main.contains("Discard"), "{main}");
+
+    // An administrator's own pages come after those of daily work.
+    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
+    let body = administrator.get("/help").await.body;
+    let tabs = between(&body, "aria-label=\"Main\"", "</nav>");
+    let places: Vec<usize> = [">Help<", ">Accounts<", ">Audit<"]
+        .iter()
+        .map(|tab| tabs.find(tab).unwrap_or_else(|| panic!("{tab}: {tabs}")))
+        .collect();
+    assert!(places.is_sorted(), "{tabs}");
 
     // A plan, an operation and what it discarded, as shown to a user who may not act on them.
-    let mut administrator = Browser::signed_in(&hospital, "administrator").await;
     let made = administrator.form("/api/plan_operation", &[("kind", "discard"), ("rows[]", "odoo:1:5")]).await;
     let plan = made.header("location").strip_prefix(BASE).expect("the plan").to_owned();
     let body = operator.get(&plan).await.body;

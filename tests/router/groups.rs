@@ -506,6 +506,8 @@ async fn one_event_of_a_group_is_retried_from_its_row_and_the_page_says_so() {
     );
     assert!(page.contains("name=\"only\" value=\"odoo:1:5\""), "{page}");
     assert!(page.contains("aria-label=\"Retry Encounter 10000000…0001 → Odoo, row 1\""), "{page}");
+    assert!(super::pages::text(&page).contains("5 of 5"), "{page}");
+    assert!(page.contains("/failed-events.csv?group=1\""), "the group is exported from its page: {page}");
     let waiting = hospital.page("/atomfeed-console/groups/1?state=waiting").await.body;
     assert!(!waiting.contains("name=\"only\""), "the warning stands on its own page: {waiting}");
 

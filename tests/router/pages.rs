@@ -252,6 +252,26 @@ async fn what_is_wrong_is_said_on_a_page_with_its_status() {
 }
 
 #[tokio::test]
+async fn the_page_of_an_event_has_its_error_first_and_its_ids_last() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
+    let page = hospital.page("/atomfeed-console/failed-events/odoo/1").await.body;
+    let place = |mark: &str| page.find(mark).unwrap_or_else(|| panic!("no {mark} in {page}"));
+    assert!(place("id=\"error-first-title\"") < place("id=\"payload-title\""), "{page}");
+    assert!(place("id=\"time-title\"") < place("id=\"facts-title\""), "what happened stands above the ids: {page}");
+    assert!(page.contains("aria-label=\"Copy the error\""), "{page}");
+}
+
+#[tokio::test]
+async fn applications_tell_the_states_of_their_feeds_before_the_state_of_the_database() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
+    hospital.look("odoo").await;
+    let page = hospital.page("/atomfeed-console/applications").await.body;
+    let cell = page.split("data-label=\"State\"").nth(1).expect("the state of an application");
+    let (badge, database) = (cell.find("class=\"state "), cell.find("database reachable"));
+    assert!(badge.expect("a badge") < database.expect("the database"), "{cell}");
+}
+
+#[tokio::test]
 async fn a_source_that_is_gone_says_so_in_its_own_part_and_the_rest_works() {
     let rows = [row(1, "2026-11-20 08:00:00")];
     let hospital = Hospital::with(&rows, &rows, "/atomfeed-console", |config| {
@@ -385,7 +405,7 @@ fn links(html: &str) -> Vec<String> {
 }
 
 /// Returns what people read on a page.
-fn text(html: &str) -> String {
+pub(super) fn text(html: &str) -> String {
     let body = html.split_once("<body").map_or(html, |(_, body)| body);
     let mut out = String::new();
     for part in body.split('<').skip(1) {
