@@ -390,16 +390,15 @@ async fn scan(console: &Console, page: &mut SearchPage, apps: Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{EventState, samples};
 
     #[test]
     fn what_a_row_does_not_show_is_quoted_around_the_hit() {
         let row = FailedEventRow {
             cause: Some("Patient Id not found".to_owned()),
-            ..serde_json::from_value(serde_json::json!({
-                "app": "odoo", "id": "1", "feed_uri": null, "failed_at": null, "error": null, "event_id": null,
-                "payload": null, "title": null, "retries": 5, "tags": null, "state": "exhausted",
-            }))
-            .expect("a row")
+            retries: Some(5),
+            state: EventState::Exhausted,
+            ..samples::failed_event()
         };
         let error =
             format!("{} Post call to /api/bahmni-saleorder failed\nCaused by: Patient Id not found", "x ".repeat(90));

@@ -215,37 +215,20 @@ pub fn assumed(info: &ApplicationInfo) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RowId, Stamp};
+    use crate::model::{RowId, Stamp, samples};
 
     fn limits(max_retry: Option<i64>) -> Limits {
-        Limits {
-            max_failed_events: Some(1000),
-            max_retry,
-            feed_interval_secs: 30,
-            retry_interval_secs: 30,
-            retry_batch: 5,
-            assumed: false,
-        }
+        Limits { max_retry, ..samples::limits() }
     }
 
     fn row(retries: Option<i64>) -> FailedEventRow {
         FailedEventRow {
-            app: "odoo".into(),
             id: RowId(7),
             feed_uri: Some("http://openmrs/feed/recent".into()),
             failed_at: Some(Stamp::of(chrono::DateTime::UNIX_EPOCH)),
-            error: None,
-            event_id: None,
-            payload: None,
-            title: None,
             retries,
-            tags: None,
             state: EventState::of(retries, &limits(Some(5))),
-            moves: false,
-            first_sight: None,
-            latest: None,
-            cause: None,
-            known: None,
+            ..samples::failed_event()
         }
     }
 

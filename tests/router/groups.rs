@@ -57,11 +57,7 @@ async fn a_group_is_retried_from_its_page_and_nothing_else() {
         .await;
     assert_eq!(answer.header("location"), "/atomfeed-console/operations/1", "{}", answer.body);
     hospital.form("/atomfeed-console/api/start_operation", &[("id", "1")]).await;
-    let begun = std::time::Instant::now();
-    while hospital.console.parts.store.operation(1).await.unwrap().unwrap().finished_at.is_none() {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(30));
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    hospital.ended(1).await;
     let odoo = hospital.retries("Odoo").await;
     assert!((1..=8).all(|id| odoo[&id].0 == 5) && (9..=12).all(|id| odoo[&id].0 == 0));
     let openelis = hospital.retries("OpenELIS").await;

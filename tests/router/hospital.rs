@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use atomfeed_console::{
-    model::{ApplicationInfo, Backend, Kind, Limits, Person, concerns::ConcernSettings},
+    model::{ApplicationInfo, Backend, Kind, Person, concerns::ConcernSettings, samples},
     paths::Base,
     server::{
         config::{self, Access, Application, AuthMode, Config, Database, Secret},
@@ -229,6 +229,15 @@ impl Hospital {
         tokio::time::timeout(PATIENCE * 12, told).await.expect("the ledger has read the table");
     }
 
+    /// Waits until an operation has ended.
+    pub async fn ended(&self, id: i64) {
+        let begun = std::time::Instant::now();
+        while self.console.parts.store.operation(id).await.unwrap().expect("the operation").finished_at.is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Returns the answer without reading it, for one that does not end by itself.
     pub async fn open(&self, path: &str) -> axum::response::Response {
         self.begun(Request::get(path).body(Body::empty()).expect("a request")).await
@@ -342,27 +351,12 @@ pub fn application(name: &str, kind: Kind, file: PathBuf) -> Application {
     let address = file.display().to_string();
     Application {
         info: ApplicationInfo {
-            key: name.to_lowercase(),
-            name: name.to_owned(),
             kind,
-            kind_assumed: false,
             address: address.clone(),
-            limits: Limits {
-                max_failed_events: Some(1000),
-                max_retry: Some(5),
-                feed_interval_secs: 30,
-                retry_interval_secs: 30,
-                retry_batch: 5,
-                assumed: false,
-            },
-            feed_limits: Vec::new(),
             // Its consumers do not run.
             concerns: ConcernSettings { retry_overdue_secs: None, ..ConcernSettings::default() },
-            time_zone: "UTC".to_owned(),
             refresh_secs: 3600,
-            publishes: Vec::new(),
-            public_url: None,
-            read_only: false,
+            ..samples::info(name)
         },
         database: Database {
             backend: Backend::Sqlite,

@@ -532,11 +532,7 @@ async fn every_table_has_a_name_and_its_rows_have_heads() {
     hospital.followed().await;
     hospital.form(&format!("{BASE}/api/plan_operation"), &[("kind", "discard"), ("rows[]", "odoo:2:5")]).await;
     hospital.form(&format!("{BASE}/api/start_operation"), &[("id", "1"), ("reason", "test data")]).await;
-    let begun = std::time::Instant::now();
-    while hospital.console.parts.store.operation(1).await.unwrap().expect("it is there").finished_at.is_none() {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(30));
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    hospital.ended(1).await;
     hospital.look("odoo").await;
     hospital.form(&format!("{BASE}/api/plan_operation"), &[("kind", "discard"), ("rows[]", "odoo:3:5")]).await;
     for (path, tables) in [

@@ -9,7 +9,7 @@ use std::{
 };
 
 use atomfeed_console::{
-    model::{ApplicationInfo, Backend, Kind, Limits},
+    model::{ApplicationInfo, Backend, Kind, Limits, samples},
     server::{
         config::{Application, Database, Secret, Tls},
         sources::Source,
@@ -612,23 +612,15 @@ fn application(database: Database) -> Application {
             key: "lab".to_owned(),
             name: "Laboratory".to_owned(),
             kind: Kind::Custom,
-            kind_assumed: false,
             address: format!("{}:{}/{}", database.host, database.port, database.database),
             limits: Limits {
-                max_failed_events: Some(1000),
                 max_retry: Some(MAX_RETRY),
                 feed_interval_secs: 15,
                 retry_interval_secs: 15,
-                retry_batch: 5,
-                assumed: false,
+                ..samples::limits()
             },
-            feed_limits: Vec::new(),
-            concerns: Default::default(),
             time_zone: "Asia/Kathmandu".to_owned(),
-            refresh_secs: 15,
-            publishes: Vec::new(),
-            public_url: None,
-            read_only: false,
+            ..samples::info("Laboratory")
         },
         database,
         // Not a whole number of hours from UTC, so that applying the zone twice or not at all shows.

@@ -319,22 +319,12 @@ mod tests {
     fn a_time_that_moves_is_not_called_the_first_failure() {
         let stamp = at("2026-11-26T10:00:00Z").map(Stamp::of);
         let row = FailedEventRow {
-            app: "openmrs".into(),
-            id: RowId(1),
-            feed_uri: None,
             failed_at: stamp.clone(),
             error: Some("first".into()),
-            event_id: None,
-            payload: None,
-            title: None,
             retries: Some(1),
-            tags: None,
             state: EventState::Waiting,
-            moves: false,
             first_sight: at("2026-11-01T00:00:00Z"),
-            latest: None,
-            cause: None,
-            known: None,
+            ..crate::samples::failed_event()
         };
         assert_eq!(row.failed_since(), FailedSince::First(stamp.clone()));
         let moving = FailedEventRow { moves: true, ..row.clone() };

@@ -341,14 +341,7 @@ mod tests {
     }
 
     fn limits(max_failed_events: Option<u64>) -> Limits {
-        Limits {
-            max_failed_events,
-            max_retry: Some(5),
-            feed_interval_secs: 30,
-            retry_interval_secs: 30,
-            retry_batch: 5,
-            assumed: false,
-        }
+        Limits { max_failed_events, ..crate::samples::limits() }
     }
 
     fn state(total: u64, max: Option<u64>) -> FeedState {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use chrono::DateTime;
 
 use super::{
-    ApplicationInfo, ApplicationView, Availability, Feed, FeedCounts, FeedState, Kind, Limits, Marker, Reach, Seen,
+    ApplicationInfo, ApplicationView, Availability, EventState, FailedEventRow, Feed, FeedCounts, FeedState, Kind,
+    Limits, Marker, Reach, RowId, Seen,
     feed::Signs,
     ledger::RequestKind,
     operation::{Followed, Operation, OutcomeCounts, Pace, Stage},
@@ -39,6 +40,28 @@ pub fn info(name: &str) -> ApplicationInfo {
         publishes: vec![],
         public_url: None,
         read_only: false,
+    }
+}
+
+/// Returns a failed event of Odoo of which nothing but its row is known.
+pub fn failed_event() -> FailedEventRow {
+    FailedEventRow {
+        app: "odoo".into(),
+        id: RowId(1),
+        feed_uri: None,
+        failed_at: None,
+        error: None,
+        event_id: None,
+        payload: None,
+        title: None,
+        retries: None,
+        tags: None,
+        state: EventState::Unknown,
+        moves: false,
+        first_sight: None,
+        latest: None,
+        cause: None,
+        known: None,
     }
 }
 

@@ -102,7 +102,7 @@ impl Standstill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Kind;
+    use crate::model::samples;
 
     const FEED: &str = "http://openmrs:8080/openmrs/ws/atomfeed/Patient/recent";
 
@@ -112,26 +112,15 @@ mod tests {
             max_retry: None,
             feed_interval_secs: 15,
             retry_interval_secs: 15,
-            retry_batch: 5,
-            assumed: false,
+            ..samples::limits()
         }
     }
 
     fn standstill(published_minutes_ago: i64) -> Standstill {
         let publisher = ApplicationInfo {
-            key: "openmrs".to_owned(),
-            name: "OpenMRS".to_owned(),
-            kind: Kind::Openmrs,
-            kind_assumed: false,
-            address: String::new(),
             limits: limits(),
-            feed_limits: Vec::new(),
-            concerns: Default::default(),
-            time_zone: "UTC".to_owned(),
-            refresh_secs: 10,
             publishes: vec!["http://openmrs:8080/".to_owned()],
-            public_url: None,
-            read_only: false,
+            ..samples::info("OpenMRS")
         };
         let publications = Publications::default();
         let at = Utc::now() - TimeDelta::minutes(published_minutes_ago);

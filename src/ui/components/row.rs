@@ -190,27 +190,19 @@ pub fn row_names(rows: &[FailedEventRow], place: impl Fn(&FailedEventRow) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EventState, RowId};
+    use crate::model::{EventState, RowId, samples};
 
     #[test]
     fn boxes_and_buttons_are_named_by_the_record_and_each_differently() {
         let row = |id, payload: Option<&str>, event: Option<&str>, title: Option<&str>| FailedEventRow {
-            app: "odoo".into(),
             id: RowId(id),
-            feed_uri: None,
-            failed_at: None,
             error: Some("The same fault".into()),
             event_id: event.map(str::to_owned),
             payload: payload.map(str::to_owned),
             title: title.map(str::to_owned),
             retries: Some(5),
-            tags: None,
             state: EventState::Exhausted,
-            moves: false,
-            first_sight: None,
-            latest: None,
-            cause: None,
-            known: None,
+            ..samples::failed_event()
         };
         const ONE: &str = "/openmrs/ws/rest/v1/encounter/be4d353b-ac7b-4ee5-a5ac-1ca2f4b4d8e2?v=full";
         const TAG: &str = "tag:atomfeed.ict4h.org:4417ab02-ac7b-4ee5-a5ac-90fe11d0c2a7";

@@ -1,5 +1,4 @@
 use super::*;
-use crate::{EventState, RowId};
 
 const UUID: &str = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7";
 
@@ -183,18 +182,7 @@ fn titles_tags_and_the_publisher_speak_against_advice_on_something_else() {
             title: title.map(Into::into),
             tags: tags.map(Into::into),
             payload: payload.map(Into::into),
-            app: "openmrs".into(),
-            id: RowId(1),
-            failed_at: None,
-            error: None,
-            event_id: None,
-            retries: Some(1),
-            state: EventState::Waiting,
-            moves: false,
-            first_sight: None,
-            latest: None,
-            cause: None,
-            known: None,
+            ..crate::samples::failed_event()
         };
         advise_on("could not read accession data", &Subject::of_row(&row, Some(Kind::Openmrs))).is_some()
     };

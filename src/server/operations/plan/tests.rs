@@ -39,22 +39,10 @@ fn what_a_plan_leaves_out_is_said() {
 
 fn row(retries: Option<i64>) -> FailedEventRow {
     FailedEventRow {
-        app: "odoo".into(),
-        id: RowId(1),
         feed_uri: Some("http://openmrs/feed/recent".into()),
         failed_at: Some(crate::model::Stamp::of(chrono::DateTime::UNIX_EPOCH)),
-        error: None,
-        event_id: None,
-        payload: None,
-        title: None,
         retries,
-        tags: None,
-        state: EventState::Unknown,
-        moves: false,
-        first_sight: None,
-        latest: None,
-        cause: None,
-        known: None,
+        ..crate::model::samples::failed_event()
     }
 }
 

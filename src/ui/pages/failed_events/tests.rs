@@ -1,8 +1,5 @@
 use super::*;
-use crate::{
-    api::failed_events::MissingPart,
-    model::{Kind, Limits},
-};
+use crate::{api::failed_events::MissingPart, model::samples};
 
 fn page(query: &str) -> ListPage {
     ListPage {
@@ -28,36 +25,11 @@ fn page(query: &str) -> ListPage {
 }
 
 fn odoo() -> ApplicationInfo {
-    ApplicationInfo {
-        key: "odoo".into(),
-        name: "Odoo".into(),
-        kind: Kind::Odoo,
-        kind_assumed: false,
-        address: "odoodb/odoo".into(),
-        limits: Limits {
-            max_failed_events: Some(1000),
-            max_retry: Some(5),
-            feed_interval_secs: 30,
-            retry_interval_secs: 30,
-            retry_batch: 5,
-            assumed: false,
-        },
-        feed_limits: Vec::new(),
-        concerns: Default::default(),
-        time_zone: "UTC".into(),
-        refresh_secs: 10,
-        publishes: Vec::new(),
-        public_url: None,
-        read_only: false,
-    }
+    samples::info("Odoo")
 }
 
 fn one_row() -> Vec<FailedEventRow> {
-    let events = serde_json::from_value(serde_json::json!([{
-        "app": "odoo", "id": "1", "feed_uri": null, "failed_at": null, "error": null, "event_id": null,
-        "payload": null, "title": null, "retries": 5, "tags": null, "state": "exhausted",
-    }]));
-    events.expect("a row")
+    vec![FailedEventRow { retries: Some(5), state: EventState::Exhausted, ..samples::failed_event() }]
 }
 
 #[test]
