@@ -247,7 +247,7 @@ async fn come_again(console: &Console, id: i64, rows: u64, pause: Duration) -> R
     let note = format!("{whose} locked by another transaction of the database. Trying again for up to 15 minutes.");
     store.note(id, Some(&note)).await?;
     // Callers that wait for the operation see what it did so far.
-    store.tell_requests().await?;
+    store.flush_requests().await?;
     set_resting(console, id, true).await;
     rest(console, pause).await;
     set_resting(console, id, false).await;
@@ -323,7 +323,7 @@ async fn end(console: &Console, operation: &Operation) -> Result<(), StoreError>
         console.parts.operations.1.notify_waiters();
     }
     // Callers that wait for the operation see on the next page what it did.
-    console.parts.store.tell_requests().await?;
+    console.parts.store.flush_requests().await?;
     for app in console.parts.store.apps_of(operation.id).await? {
         console.parts.watch.poll_now(&app).await;
     }

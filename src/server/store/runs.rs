@@ -3,7 +3,7 @@
 //!
 //! If the console ends, the outcome of rows marked here as being written is unknown; rows in no run have not had their
 //! turn. Requests are recorded in the ledger in the same transaction, or, where thousands follow each other, by the
-//! watcher before it records what it saw ([`Store::tell_requests`]).
+//! watcher before it records what it saw ([`Store::flush_requests`]).
 
 use chrono::Utc;
 use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite, Transaction};
@@ -16,7 +16,7 @@ use super::{
 use crate::model::operation::{Operation, OperationRow, OutcomeCounts, RowOutcome, Stage};
 
 /// Rows whose requests are recorded in the ledger in one transaction.
-const TOLD_AT_ONCE: i64 = 2_000;
+const FLUSH_BATCH: i64 = 2_000;
 
 /// After this many milliseconds, no poll that began before a run was recorded is still in progress: then it may be
 /// joined with its neighbours. Until then it must keep its own time (see `settle` in the ledger).
@@ -37,7 +37,8 @@ struct Run {
     outcome: String,
     detail: Option<String>,
     at: i64,
-    told: bool,
+    /// Whether the ledger has the requests: the column `told`.
+    in_ledger: bool,
 }
 
 /// A change of one row's place in the runs.
@@ -47,7 +48,7 @@ struct Change {
     /// `None`: its turn is still to come.
     outcome: Option<(&'static str, Option<String>)>,
     /// Whether its request is recorded in the ledger; `None`: as before.
-    told: Option<bool>,
+    in_ledger: Option<bool>,
 }
 
 impl Run {
@@ -58,7 +59,7 @@ impl Run {
     /// Returns whether it can be joined with the next run now.
     fn goes_on_as(&self, next: &Self, now: i64) -> bool {
         self.last + 1 == next.first
-            && (&self.outcome, &self.detail, self.told) == (&next.outcome, &next.detail, next.told)
+            && (&self.outcome, &self.detail, self.in_ledger) == (&next.outcome, &next.detail, next.in_ledger)
             && (self.at == next.at || self.at.max(next.at) <= now - SETTLED)
     }
 }
@@ -86,11 +87,11 @@ fn changed(runs: &[Run], changes: &[Change], at: i64) -> Vec<Run> {
             parts.push(run.part(first, run.last));
         }
     }
-    for Change { position, outcome, told } in changes {
+    for Change { position, outcome, in_ledger } in changes {
         let Some((outcome, detail)) = outcome else { continue };
-        let told = told.unwrap_or_else(|| holding(runs, *position).is_none_or(|run| run.told));
+        let in_ledger = in_ledger.unwrap_or_else(|| holding(runs, *position).is_none_or(|run| run.in_ledger));
         let (outcome, detail) = ((*outcome).to_owned(), detail.clone());
-        parts.push(Run { first: *position, last: *position, outcome, detail, at, told });
+        parts.push(Run { first: *position, last: *position, outcome, detail, at, in_ledger });
     }
     parts.sort_by_key(|run| run.first);
     let mut joined: Vec<Run> = Vec::new();
@@ -140,7 +141,7 @@ async fn apply(
         );
         query.push_values(chunk, |mut values, run| {
             values.push_bind(operation).push_bind(run.first).push_bind(run.last).push_bind(&run.outcome);
-            values.push_bind(&run.detail).push_bind(run.at).push_bind(run.told);
+            values.push_bind(&run.detail).push_bind(run.at).push_bind(run.in_ledger);
         });
         query.build().execute(&mut **transaction).await?;
     }
@@ -154,7 +155,7 @@ fn read_run(row: &sqlx::sqlite::SqliteRow) -> Result<Run, StoreError> {
         outcome: row.try_get(2)?,
         detail: row.try_get(3)?,
         at: row.try_get(4)?,
-        told: row.try_get(5)?,
+        in_ledger: row.try_get(5)?,
     })
 }
 
@@ -214,7 +215,7 @@ impl Store {
         positions: &[i64],
         asks: &[Ask],
     ) -> Result<(), StoreError> {
-        self.tell_requests().await?;
+        self.flush_requests().await?;
         let mut transaction = self.begin().await?;
         apply(&mut transaction, operation.id, &being_written(positions, true)).await?;
         let now = Utc::now().timestamp_millis();
@@ -224,7 +225,7 @@ impl Store {
     }
 
     /// Records that rows are about to be written, without their requests, and returns whether the operation still runs:
-    /// if not, nothing is recorded. [`Store::tell_requests`] records the requests in the ledger before any result of
+    /// if not, nothing is recorded. [`Store::flush_requests`] records the requests in the ledger before any result of
     /// them is recorded. For operations in which thousands of rows follow each other.
     pub async fn mark(&self, operation: i64, positions: &[i64]) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
@@ -262,7 +263,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the store cannot be used.
-    pub async fn tell_requests(&self) -> Result<(), StoreError> {
+    pub async fn flush_requests(&self) -> Result<(), StoreError> {
         let rows =
             sqlx::query("SELECT operation_id, MAX(last) FROM operation_runs WHERE told = 0 GROUP BY operation_id")
                 .fetch_all(&self.pool)
@@ -272,9 +273,9 @@ impl Store {
             let (operation, last): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
             loop {
                 let mut transaction = self.begin().await?;
-                let told = tell_some(&mut transaction, operation, last).await?;
+                let in_ledger = flush_some(&mut transaction, operation, last).await?;
                 transaction.commit().await?;
-                if !told {
+                if !in_ledger {
                     break;
                 }
             }
@@ -285,7 +286,7 @@ impl Store {
     /// Records that nothing was written for these rows: their turn comes again, and their requests are withdrawn.
     pub async fn unmark_writing(&self, operation: i64, positions: &[i64]) -> Result<(), StoreError> {
         let changes: Vec<Change> =
-            positions.iter().map(|position| Change { position: *position, outcome: None, told: None }).collect();
+            positions.iter().map(|position| Change { position: *position, outcome: None, in_ledger: None }).collect();
         let mut transaction = self.begin().await?;
         let before = apply(&mut transaction, operation, &changes).await?;
         withdraw(&mut transaction, operation, positions, &before).await?;
@@ -303,7 +304,7 @@ impl Store {
             position: *position,
             outcome: Some(to_columns(outcome)),
             // A row left unchanged has no request to record.
-            told: left_alone(outcome).then_some(true),
+            in_ledger: left_alone(outcome).then_some(true),
         };
         let changes: Vec<Change> = outcomes.iter().map(change).collect();
         let left: Vec<i64> =
@@ -327,12 +328,12 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let mut counts = OutcomeCounts { asked: self.planned_so_far(operation).await?, ..OutcomeCounts::default() };
-        let mut told = 0;
+        let mut in_ledger = 0;
         for row in rows {
             let number = count(&row, 1)?;
             let outcome: &str = row.try_get(0)?;
             if matches!(outcome, RESET | UNCERTAIN | WRITING) {
-                told += count(&row, 2)?;
+                in_ledger += count(&row, 2)?;
             }
             match outcome {
                 RESET => counts.reset += number,
@@ -349,7 +350,7 @@ impl Store {
                 _ => {}
             }
         }
-        Ok((counts, told))
+        Ok((counts, in_ledger))
     }
 
     /// Returns the number of rows of an operation that another transaction had locked when their turn came.
@@ -435,14 +436,15 @@ pub(super) async fn leave_to(
     let change = |(position, other): &(i64, i64)| Change {
         position: *position,
         outcome: Some(to_columns(&RowOutcome::Taken { operation: *other })),
-        told: Some(true),
+        in_ledger: Some(true),
     };
     apply(transaction, operation, &taken.iter().map(change).collect::<Vec<_>>()).await?;
     Ok(())
 }
 
-fn being_written(positions: &[i64], told: bool) -> Vec<Change> {
-    let change = |position: &i64| Change { position: *position, outcome: Some((WRITING, None)), told: Some(told) };
+fn being_written(positions: &[i64], in_ledger: bool) -> Vec<Change> {
+    let change =
+        |position: &i64| Change { position: *position, outcome: Some((WRITING, None)), in_ledger: Some(in_ledger) };
     positions.iter().map(change).collect()
 }
 
@@ -453,9 +455,9 @@ async fn withdraw(
     positions: &[i64],
     before: &[Run],
 ) -> Result<(), StoreError> {
-    let told: Vec<i64> =
-        positions.iter().copied().filter(|at| holding(before, *at).is_some_and(|run| run.told)).collect();
-    for chunk in told.chunks(ROWS) {
+    let in_ledger: Vec<i64> =
+        positions.iter().copied().filter(|at| holding(before, *at).is_some_and(|run| run.in_ledger)).collect();
+    for chunk in in_ledger.chunks(ROWS) {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT app, row_id FROM operation_rows WHERE operation_id = ");
         query.push_bind(operation).push(" AND position IN (");
         super::push_list(&mut query, chunk);
@@ -469,7 +471,7 @@ async fn withdraw(
 
 /// Records in the ledger the missing requests of some rows of an operation, up to this position; returns whether there
 /// were any.
-async fn tell_some(transaction: &mut Transaction<'_, Sqlite>, operation: i64, to: i64) -> Result<bool, StoreError> {
+async fn flush_some(transaction: &mut Transaction<'_, Sqlite>, operation: i64, to: i64) -> Result<bool, StoreError> {
     let run = sqlx::query(
         "SELECT u.first, u.last, u.at, o.kind, o.who FROM operation_runs u JOIN operations o ON o.id = u.operation_id \
          WHERE u.told = 0 AND u.operation_id = ? AND u.first <= ? ORDER BY u.first LIMIT 1",
@@ -481,7 +483,7 @@ async fn tell_some(transaction: &mut Transaction<'_, Sqlite>, operation: i64, to
     let Some(run) = run else { return Ok(false) };
     let (first, last, at): (i64, i64, i64) = (run.try_get(0)?, run.try_get(1)?, run.try_get(2)?);
     let (kind, who) = (kind_of(run.try_get(3)?)?, run.try_get::<String, _>(4)?);
-    let end = last.min(first + TOLD_AT_ONCE - 1);
+    let end = last.min(first + FLUSH_BATCH - 1);
     let rows = sqlx::query(
         "SELECT app, row_id, event_id, seen_retries FROM operation_rows WHERE operation_id = ? AND position BETWEEN ? AND ?",
     )
@@ -594,7 +596,7 @@ mod tests {
     type Rows = std::collections::BTreeMap<i64, (String, Option<String>, bool)>;
 
     fn as_rows(runs: &[Run]) -> Rows {
-        let row = |run: &Run, at| (at, (run.outcome.clone(), run.detail.clone(), run.told));
+        let row = |run: &Run, at| (at, (run.outcome.clone(), run.detail.clone(), run.in_ledger));
         runs.iter().flat_map(|run| (run.first..=run.last).map(move |at| row(run, at))).collect()
     }
 
@@ -614,20 +616,20 @@ mod tests {
             let changes: Vec<Change> = positions
                 .iter()
                 .map(|position| {
-                    let (outcome, told) = match kind {
+                    let (outcome, in_ledger) = match kind {
                         0 => (None, None),
                         1 => (Some((WRITING, None)), Some(false)),
                         2 => (Some((CHANGED, Some(position.to_string()))), Some(true)),
                         _ => (Some((RESET, None)), None),
                     };
-                    Change { position: *position, outcome, told }
+                    Change { position: *position, outcome, in_ledger }
                 })
                 .collect();
-            for Change { position, outcome, told } in &changes {
+            for Change { position, outcome, in_ledger } in &changes {
                 let before = rows.remove(position);
                 if let Some((word, detail)) = outcome {
-                    let told = told.unwrap_or(before.is_none_or(|(.., told)| told));
-                    rows.insert(*position, ((*word).to_owned(), detail.clone(), told));
+                    let in_ledger = in_ledger.unwrap_or(before.is_none_or(|(.., in_ledger)| in_ledger));
+                    rows.insert(*position, ((*word).to_owned(), detail.clone(), in_ledger));
                 }
             }
             runs = changed(&runs, &changes, at);
@@ -679,7 +681,7 @@ mod tests {
 
     #[test]
     fn neighbours_with_one_outcome_are_one_run_once_no_look_began_before_them() {
-        let reset = |position| Change { position, outcome: Some((RESET, None)), told: Some(true) };
+        let reset = |position| Change { position, outcome: Some((RESET, None)), in_ledger: Some(true) };
         let runs = changed(&[], &(0..500).map(reset).collect::<Vec<_>>(), 1);
         let runs = changed(&runs, &(500..1000).map(reset).collect::<Vec<_>>(), 2);
         let stretches = |runs: &[Run]| runs.iter().map(|run| (run.first, run.last, run.at)).collect::<Vec<_>>();

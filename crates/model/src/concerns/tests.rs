@@ -31,10 +31,10 @@ fn the_most_pressing_concern_comes_first() {
         .flat_map(|view| concerns(view).into_iter().map(|concern| (view.info.name.clone(), concern)))
         .collect();
     all.sort_by_key(|(_, concern)| rank(concern));
-    let told: Vec<String> =
+    let lines: Vec<String> =
         all.iter().map(|(app, concern)| format!("{app} {} {}", concern.kind.word(), concern.events)).collect();
     assert_eq!(
-        told,
+        lines,
         [
             "Odoo feed_stopped 1000",
             "PACS unreachable 0",
@@ -121,9 +121,10 @@ fn a_marker_that_names_no_event_of_the_publisher_is_a_concern_whatever_else_the_
         feed.signs.unpublished = Some(Unpublished::Entry("tag:atomfeed.ict4h.org:1".into()));
         let odoo = view("Odoo", up(), vec![feed]);
         assert_eq!(kinds(&odoo), expected);
-        let told = concerns(&odoo).into_iter().find(|told| told.kind == ConcernKind::MarkerNamesNoEvent).unwrap();
-        assert_eq!(told.title, "Odoo cannot continue reading the encounter feed");
-        assert!(told.cause.contains("which is not in event_records of the publisher"), "{}", told.cause);
+        let concern =
+            concerns(&odoo).into_iter().find(|concern| concern.kind == ConcernKind::MarkerNamesNoEvent).unwrap();
+        assert_eq!(concern.title, "Odoo cannot continue reading the encounter feed");
+        assert!(concern.cause.contains("which is not in event_records of the publisher"), "{}", concern.cause);
     }
     // What a consumer cannot even search for is reported once, as that.
     let mut feed = feed_with(0, 0, 0);
@@ -178,10 +179,10 @@ fn an_overdue_retry_job_is_a_concern_beside_the_state_of_its_feed() {
     assert_eq!(kinds(&of(12, 0)), [ConcernKind::RetryOverdue]);
     assert_eq!(kinds(&of(12, 3)), [ConcernKind::RetryOverdue, ConcernKind::Exhausted]);
     assert_eq!(kinds(&of(800, 200)), [ConcernKind::FeedStopped, ConcernKind::RetryOverdue]);
-    let told = &concerns(&of(12, 0))[0];
-    assert_eq!((told.title.as_str(), told.events), ("Retries of Odoo are overdue on the encounter feed", 12));
+    let concern = &concerns(&of(12, 0))[0];
+    assert_eq!((concern.title.as_str(), concern.events), ("Retries of Odoo are overdue on the encounter feed", 12));
     assert_eq!(
-        told.cause,
+        concern.cause,
         "12 events are waiting for retry. No retry since 15 Jan 2027, 05:00 UTC, although retries \
              are due every 30 s."
     );
@@ -191,8 +192,8 @@ fn an_overdue_retry_job_is_a_concern_beside_the_state_of_its_feed() {
         let zone = crate::Zone::named("Asia/Kathmandu").unwrap();
         let reader = Reader { preferences, zone, zone_known: true };
         let odoo = of(12, 0);
-        let told = &super::of(&odoo, &[&odoo.info], now(), &reader)[0];
-        assert!(told.cause.contains("No retry since 15 Jan 2027, 10:45 am,"), "{}", told.cause);
+        let concern = &super::of(&odoo, &[&odoo.info], now(), &reader)[0];
+        assert!(concern.cause.contains("No retry since 15 Jan 2027, 10:45 am,"), "{}", concern.cause);
     }
 }
 
@@ -203,15 +204,15 @@ fn of_one_feed_no_sentence_is_said_twice() {
             let mut feed = Feed { state, ..feed.clone() };
             feed.signs.unpublished = Some(Unpublished::Entry("tag:atomfeed.ict4h.org:1".into()));
             feed.signs.unretried_since = Some(now() - TimeDelta::hours(3));
-            let told = concerns(&view("Odoo", up(), vec![feed]));
-            assert!(told.len() >= 2, "{told:?}");
-            let texts = told.iter().flat_map(|concern| [concern.cause.as_str(), concern.todo.as_str()]);
+            let found = concerns(&view("Odoo", up(), vec![feed]));
+            assert!(found.len() >= 2, "{found:?}");
+            let texts = found.iter().flat_map(|concern| [concern.cause.as_str(), concern.todo.as_str()]);
             let sentences = texts.flat_map(|text| text.split_inclusive(". ")).map(str::trim);
             let mut sentences: Vec<&str> = sentences.filter(|sentence| !sentence.is_empty()).collect();
             let all = sentences.len();
             sentences.sort_unstable();
             sentences.dedup();
-            assert_eq!(sentences.len(), all, "{told:?}");
+            assert_eq!(sentences.len(), all, "{found:?}");
         }
     }
 }
@@ -268,12 +269,12 @@ fn a_queue_is_a_concern_by_the_age_of_its_oldest_entry_and_not_by_its_length() {
     let ahead: Vec<_> = with(500, minutes(-360), Some(600)).iter().map(|concern| concern.kind).collect();
     assert_eq!(ahead, [ConcernKind::TimesAhead]);
     assert_eq!(with(500, None, Some(600)), [], "its times say nothing");
-    let told = &with(500, minutes(360), Some(600))[0];
-    assert_eq!((told.kind, &told.about, told.events), (ConcernKind::QueueStands, &About::Application, 500));
-    assert_eq!(told.title, "OpenMRS is not publishing its events");
-    assert_eq!(told.cause, "500 events wait in event_records_queue, the oldest for 6 h.");
-    let told = &with(100_000, minutes(3 * 1_440), Some(600))[0];
-    assert_eq!(told.cause, "100,000 events or more wait in event_records_queue, the oldest for 3 days.");
+    let concern = &with(500, minutes(360), Some(600))[0];
+    assert_eq!((concern.kind, &concern.about, concern.events), (ConcernKind::QueueStands, &About::Application, 500));
+    assert_eq!(concern.title, "OpenMRS is not publishing its events");
+    assert_eq!(concern.cause, "500 events wait in event_records_queue, the oldest for 6 h.");
+    let concern = &with(100_000, minutes(3 * 1_440), Some(600))[0];
+    assert_eq!(concern.cause, "100,000 events or more wait in event_records_queue, the oldest for 3 days.");
     assert_eq!(with(1, minutes(11), Some(600))[0].cause, "1 event has waited in event_records_queue for 11 min.");
 }
 
@@ -282,10 +283,10 @@ fn a_queue_that_cannot_be_read_is_a_concern_beside_what_was_last_seen_of_it() {
     let mut openmrs = view("OpenMRS", up(), vec![]);
     let seen = Arc::make_mut(openmrs.seen.as_mut().unwrap());
     seen.queue_not_known = Some("OpenMRS (db/openmrs): no answer within 10 s.".into());
-    let told = &concerns(&openmrs)[0];
-    assert_eq!(told.title, "The publishing queue of OpenMRS cannot be read");
+    let concern = &concerns(&openmrs)[0];
+    assert_eq!(concern.title, "The publishing queue of OpenMRS cannot be read");
     assert_eq!(
-        told.cause,
+        concern.cause,
         "OpenMRS (db/openmrs): no answer within 10 s. It is not known whether events wait in event_records_queue."
     );
     let oldest = openmrs.seen_at.map(|at| Stamp::of(at - TimeDelta::hours(6)));
@@ -306,9 +307,9 @@ fn a_queue_whose_rows_have_no_time_is_a_concern_from_its_first_sight_on() {
         concerns(&openmrs)
     };
     assert_eq!(seen_for(600), []);
-    let told = &seen_for(660)[0];
-    assert_eq!(told.kind, ConcernKind::QueueStands);
-    assert_eq!(told.cause, "500 events wait in event_records_queue, the oldest for at least 11 min.");
+    let concern = &seen_for(660)[0];
+    assert_eq!(concern.kind, ConcernKind::QueueStands);
+    assert_eq!(concern.cause, "500 events wait in event_records_queue, the oldest for at least 11 min.");
 }
 
 #[test]

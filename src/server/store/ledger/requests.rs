@@ -58,7 +58,7 @@ impl Store {
         who: &str,
         asks: &[Ask],
     ) -> Result<u64, StoreError> {
-        self.tell_requests().await?;
+        self.flush_requests().await?;
         let mut transaction = self.begin().await?;
         let taken = ask(&mut transaction, app, kind, operation, who, asks, Utc::now().timestamp_millis()).await?;
         transaction.commit().await?;
