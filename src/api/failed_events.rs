@@ -267,11 +267,7 @@ pub async fn retry(
     use crate::server::operations::{self, SeenEvent};
     let console = super::console_for(Right::Retry)?;
     let rows = only.filter(|only| !only.is_empty()).map_or(rows, |only| vec![only]);
-    let events = rows.iter().map(|row| {
-        SeenEvent::parse(row).ok_or_else(|| {
-            Problem::bad_request(format!("{row:?} does not name a failed event."), "Reload the list and try again.")
-        })
-    });
+    let events = rows.iter().map(|row| SeenEvent::parse(row).ok_or_else(|| super::operations::not_a_row(row)));
     let action = operations::retry(&console, super::actor()?, events.collect::<Result<_, _>>()?, said(reason)).await?;
     super::go_back(&console, &with_place(&back), action);
     Ok(())

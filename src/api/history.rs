@@ -6,7 +6,7 @@ use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use crate::model::{Reader, Right};
+use crate::model::Right;
 use crate::{
     error::Problem,
     model::{
@@ -45,10 +45,7 @@ pub struct HistoryPage {
 /// Returns a history page; `query` is the page's query string.
 #[server(prefix = "/api", input = GetUrl, endpoint = "history")]
 pub async fn view_history(query: String) -> Result<HistoryPage, Problem> {
-    // A program has no reader's time zone: its days are in UTC.
-    let reader: Reader = use_context().unwrap_or_default();
-    let ahead = reader.zone.local(chrono::Utc::now()).offset;
-    crate::server::history::page(&super::console_for(Right::See)?, HistoryQuery::parse(&query), ahead).await
+    crate::server::history::page(&super::console_for(Right::See)?, HistoryQuery::parse(&query)).await
 }
 
 /// The life of one failed event.

@@ -109,17 +109,9 @@ pub async fn plan_operation(
         model::ledger::RequestKind,
         server::operations::{self, Matching, SeenEvent},
     };
-    let kind = match kind.as_str() {
-        "retry" => RequestKind::Retry,
-        "discard" => RequestKind::Discard,
-        "restore" => RequestKind::Restore,
-        _ => {
-            return Err(Problem::bad_request(
-                format!("{kind:?} is not an operation."),
-                "Use the buttons of the pages.",
-            ));
-        }
-    };
+    let kind = RequestKind::of_word(&kind).ok_or_else(|| {
+        Problem::bad_request(format!("{kind:?} is not an operation."), "Use the buttons of the pages.")
+    })?;
     let console = super::console_for(kind.right())?;
     let what = match (query.0, group, failed_again, copies_of) {
         _ if kind == RequestKind::Restore => match copies_of {
@@ -158,7 +150,7 @@ impl From<Given> for Option<String> {
 }
 
 #[cfg(feature = "ssr")]
-fn not_a_row(row: &str) -> Problem {
+pub(super) fn not_a_row(row: &str) -> Problem {
     Problem::bad_request(format!("{row:?} does not name a failed event."), "Reload the list and try again.")
 }
 

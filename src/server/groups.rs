@@ -47,8 +47,7 @@ pub async fn examples(console: &Console, events: &[LedgerEvent]) -> Vec<Example>
     let mut found: Vec<Example> = Vec::new();
     for id in ids {
         let Some(row) = rows.iter().find(|row| row.id == id) else { continue };
-        let latest = row.latest.as_ref().and_then(|latest| latest.error.as_ref());
-        let mut text = latest.or(row.error.as_ref()).map(|text| text.trim().to_owned()).unwrap_or_default();
+        let mut text = row.latest_error().unwrap_or_default().trim().to_owned();
         if !text.is_empty() && found.len() < SHOWN && found.iter().all(|example| example.text != text) {
             room.take(&mut text, 1);
             found.push(Example { event: EventKey { app: app.clone(), id }, text });

@@ -49,13 +49,14 @@ fn scope(console: &Console, query: &HistoryQuery) -> Result<Scope, Problem> {
     Ok(Scope { apps, feed: query.feed.clone() })
 }
 
-/// Returns a history page, with days of a zone that is `ahead` minutes ahead of UTC.
+/// Returns a history page, with days in the reader's zone.
 ///
 /// # Errors
 /// Fails if the application is unknown or the store cannot be read.
-pub async fn page(console: &Console, query: HistoryQuery, ahead: i32) -> Result<HistoryPage, Problem> {
+pub async fn page(console: &Console, query: HistoryQuery) -> Result<HistoryPage, Problem> {
     let store = &console.parts.store;
     let scope = scope(console, &query)?;
+    let ahead = console.ahead();
     let today = (Utc::now() + TimeDelta::minutes(ahead.into())).date_naive();
     let from = today.checked_sub_days(Days::new(u64::from(query.shown_days()) - 1)).unwrap_or(today);
     let days = store.history_days(&scope, from, ahead).await?;

@@ -86,13 +86,22 @@ pub async fn page(console: &Console, query: ListQuery) -> Result<ListPage, Probl
     let next = (backward && !at_end || !backward && merged.more).then(|| to(Direction::Forward, &merged.end));
     let has_previous = if backward { merged.more } else { !query.place.positions.is_empty() };
     let previous = has_previous.then(|| to(Direction::Backward, &merged.start));
+    let all = total(console, &query.filter, &views).await;
+    // A retry of all that match takes exhausted events, unless the filter names a state.
+    let to_retry = match query.filter.state {
+        Some(_) => all,
+        None => {
+            let exhausted = Filter { state: Some(EventState::Exhausted), ..query.filter.clone() };
+            total(console, &exhausted, &views).await
+        }
+    };
     Ok(ListPage {
         rows: merged.rows,
         at_end,
         next,
         previous,
-        total: total(console, &query.filter, &views).await,
-        to_retry: total(console, &retried(&query.filter), &views).await,
+        total: all,
+        to_retry,
         counted: None,
         group,
         applications: console.applications().cloned().collect(),
@@ -301,7 +310,7 @@ async fn moving(console: &Console, filter: &Filter) -> Vec<Moving> {
     let mut moving = Vec::new();
     for source in console.sources().filter(|source| source.failed_at_moves()) {
         // The ledger names the events of a group, whether it is in step or not.
-        let of_group = filter.group.is_some() && told_by_ledger(filter);
+        let of_group = filter.group.is_some() && is_known_to_ledger(filter);
         let as_shown = of_group || times(console, source).await == Times::Shown;
         moving.push(Moving { app: source.app().info.key.clone(), as_shown });
     }
@@ -316,7 +325,7 @@ async fn by_ledger(
 ) -> Option<Result<ListRows, SourceError>> {
     let (filter, info) = (request.filter, &source.app().info);
     let easy = filter.order.by_id() && filter.takes_every_row();
-    if !told_by_ledger(filter) || easy || !is_long_and_known(console, &info.key, LIST_FROM_LEDGER).await {
+    if !is_known_to_ledger(filter) || easy || !is_long_and_known(console, &info.key, LIST_FROM_LEDGER).await {
         return None;
     }
     // If the store fails, the source can answer.
@@ -333,7 +342,7 @@ pub async fn is_long_and_known(console: &Console, app: &str, least: u64) -> bool
 }
 
 /// Returns whether the ledger knows everything that a filter needs.
-fn told_by_ledger(filter: &Filter) -> bool {
+fn is_known_to_ledger(filter: &Filter) -> bool {
     filter.text.is_none() && filter.category.is_none()
 }
 
@@ -422,7 +431,7 @@ pub async fn of_source(
     let ranged = shown && filter.has_range();
     let by_keys = match &filter.text {
         Some(_) => false,
-        None => ranged || shown && !filter.order.by_id() || filter.group.is_some() && told_by_ledger(filter),
+        None => ranged || shown && !filter.order.by_id() || filter.group.is_some() && is_known_to_ledger(filter),
     };
     if !by_keys && !ranged && filter.group.is_none() {
         return asked(console, source, request).await;
@@ -705,15 +714,10 @@ fn rank(stamp: &Stamp) -> (u8, Option<DateTime<Utc>>) {
     }
 }
 
-/// Returns the filter for a retry of all that match: exhausted events, unless it names a state.
-fn retried(filter: &Filter) -> Filter {
-    Filter { state: filter.state.or(Some(EventState::Exhausted)), ..filter.clone() }
-}
-
 /// Returns the number of all that match, if the ledger's counts or the snapshot know it: for a filter by nothing except
 /// application, feed, state and group.
 async fn total(console: &Console, filter: &Filter, views: &[ApplicationView]) -> Option<u64> {
-    if !told_by_ledger(filter) || filter.has_range() {
+    if !is_known_to_ledger(filter) || filter.has_range() {
         return None;
     }
     if let Some(group) = filter.group {

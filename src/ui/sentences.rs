@@ -11,7 +11,7 @@ use super::words::{capitalised, count, count_first, listed, number, span};
 use crate::{
     api::overview::SinceVisit,
     model::{
-        ApplicationInfo, ApplicationView, Availability, Feed, Reach, Seen, ShownState,
+        ApplicationInfo, ApplicationView, Availability, Reach, Seen, ShownState,
         concerns::ConcernKind,
         error_text::visible,
         feed::category_of,
@@ -41,7 +41,7 @@ fn by_state(states: &[ShownState]) -> Vec<(ShownState, u64)> {
 }
 
 fn states_of(view: &ApplicationView) -> impl Iterator<Item = ShownState> {
-    feeds_of(view).iter().map(|feed| ShownState::of(feed, &view.info))
+    view.feeds().iter().map(|feed| ShownState::of(feed, &view.info))
 }
 
 /// `1 feed is stopped, 2 have failures`; `None` if no feed is in these states.
@@ -66,10 +66,6 @@ fn feeds_sentence(by_state: &[(ShownState, u64)]) -> Option<String> {
         }
     }
     (!sentence.is_empty()).then_some(sentence)
-}
-
-fn feeds_of(view: &ApplicationView) -> &[Feed] {
-    view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[], Vec::as_slice)
 }
 
 /// Describes one application in a sentence, without its name.

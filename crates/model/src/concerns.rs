@@ -260,8 +260,8 @@ pub fn of(
              this application has no such table, set queue_age to \"off\" for it.",
         ));
     }
-    for feed in feeds_of(seen) {
-        concerns.extend(of_feed(view, seen, feed, applications, reader));
+    for feed in view.feeds() {
+        concerns.extend(of_feed(view, feed, applications, reader));
     }
     let hazards =
         seen.hazards.iter().map(|hazard| of_application(ConcernKind::Hazard, format!("Problem in {name}"), hazard, ""));
@@ -346,22 +346,12 @@ fn too_old(info: &ApplicationInfo) -> TimeDelta {
     refresh.checked_mul(OLD_POLLS).unwrap_or(TimeDelta::MAX).max(OLD_POLL)
 }
 
-fn feeds_of(seen: &Seen) -> &[Feed] {
-    seen.feeds.here().map_or(&[], Vec::as_slice)
-}
-
 /// Returns the concerns of one feed.
-fn of_feed(
-    view: &ApplicationView,
-    seen: &Seen,
-    feed: &Feed,
-    applications: &[&ApplicationInfo],
-    reader: &Reader,
-) -> Vec<Concern> {
+fn of_feed(view: &ApplicationView, feed: &Feed, applications: &[&ApplicationInfo], reader: &Reader) -> Vec<Concern> {
     let info = &view.info;
     let app = &info.name;
     // Only called for a feed with a concern: it compares all other feeds.
-    let name = || FeedName::of(feed.uri.as_deref(), feeds_of(seen), applications).in_sentence();
+    let name = || FeedName::of(feed.uri.as_deref(), view.feeds(), applications).in_sentence();
     let concern = |kind, title, saying: explain::Saying| Concern {
         kind,
         about: About::Feed(feed.uri.clone()),
@@ -373,7 +363,7 @@ fn of_feed(
     let of_state = |kind, title| concern(kind, title, explain::state(feed, info));
     let mut concerns = Vec::new();
     let (exhausted, limits) = (feed.counts.exhausted, info.limits_of(feed.uri.as_deref()));
-    let told = match feed.state {
+    let by_state = match feed.state {
         FeedState::Stopped if limits.assumed => {
             Some((ConcernKind::FeedStopped, format!("{app} is probably not receiving new events from {}", name())))
         }
@@ -394,7 +384,7 @@ fn of_feed(
         )),
         FeedState::Running | FeedState::Failing | FeedState::Unknown => None,
     };
-    concerns.extend(told.map(|(kind, title)| of_state(kind, title)));
+    concerns.extend(by_state.map(|(kind, title)| of_state(kind, title)));
     if let Some(since) = feed.signs.unretried_since {
         let title = format!("Retries of {app} are overdue on {}", name());
         let overdue = concern(ConcernKind::RetryOverdue, title, explain::overdue(feed, info, since, reader));

@@ -106,7 +106,7 @@ pub fn tell_apart(offered: &mut [(String, String)]) {
 pub fn named(views: &[ApplicationView]) -> Vec<NamedFeed> {
     let applications: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
     let of_view = |view: &ApplicationView| {
-        let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
+        let feeds = view.feeds();
         let named = feeds.iter().map(|feed| NamedFeed {
             app: view.info.key.clone(),
             uri: feed.uri.clone(),
@@ -156,7 +156,7 @@ pub fn publisher<'a>(uri: &'a str, applications: &[&'a ApplicationInfo]) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FeedCounts, FeedState, Kind, Limits};
+    use crate::{FeedCounts, FeedState, samples};
 
     const OPENMRS: &str = "http://openmrs:8080/openmrs/ws/atomfeed/patient/recent";
     const OPENELIS: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";
@@ -176,28 +176,8 @@ mod tests {
     }
 
     fn openelis() -> ApplicationInfo {
-        ApplicationInfo {
-            key: "openelis".into(),
-            name: "OpenELIS".into(),
-            kind: Kind::Openelis,
-            kind_assumed: false,
-            address: "db/clinlims".into(),
-            limits: Limits {
-                max_failed_events: None,
-                max_retry: None,
-                feed_interval_secs: 30,
-                retry_interval_secs: 30,
-                retry_batch: 5,
-                assumed: false,
-            },
-            feed_limits: Vec::new(),
-            concerns: Default::default(),
-            time_zone: "UTC".into(),
-            refresh_secs: 15,
-            publishes: vec!["http://openelis:8052/openelis/".into()],
-            public_url: None,
-            read_only: false,
-        }
+        let publishes = vec!["http://openelis:8052/openelis/".into()];
+        ApplicationInfo { publishes, ..samples::info("OpenELIS") }
     }
 
     #[test]

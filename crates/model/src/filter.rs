@@ -360,8 +360,7 @@ pub(super) fn unwrapped(text: &str) -> &str {
     let text = bare(text);
     let mut inner = text;
     loop {
-        let whole = inner.len() == uuid::LENGTH && uuid::is_shaped(inner.as_bytes(), 0);
-        if whole || uuid::is_without_hyphens(inner) {
+        if uuid::is_whole(inner) || uuid::is_without_hyphens(inner) {
             return inner;
         }
         let prefix = BEFORE_UUID

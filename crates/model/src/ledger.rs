@@ -280,6 +280,21 @@ pub enum RequestKind {
 }
 
 impl RequestKind {
+    pub const ALL: [RequestKind; 3] = [RequestKind::Retry, RequestKind::Discard, RequestKind::Restore];
+
+    /// Returns the word that forms send and the store keeps.
+    pub fn word(self) -> &'static str {
+        match self {
+            RequestKind::Retry => "retry",
+            RequestKind::Discard => "discard",
+            RequestKind::Restore => "restore",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<Self> {
+        RequestKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
     /// Returns the right needed to request it.
     pub fn right(self) -> Right {
         match self {
@@ -297,7 +312,7 @@ impl RequestKind {
     }
 
     pub fn from_code(code: i64) -> Option<Self> {
-        [RequestKind::Retry, RequestKind::Discard, RequestKind::Restore].into_iter().find(|kind| kind.code() == code)
+        RequestKind::ALL.into_iter().find(|kind| kind.code() == code)
     }
 }
 

@@ -29,6 +29,13 @@ pub struct ApplicationView {
     pub concerns: Vec<Concern>,
 }
 
+impl ApplicationView {
+    /// Returns its feeds as last seen; none if they were never seen or cannot be read.
+    pub fn feeds(&self) -> &[Feed] {
+        self.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// What a poll of a reachable application found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seen {

@@ -57,7 +57,7 @@ pub fn publishers(views: &[ApplicationView], now: DateTime<Utc>) -> Vec<QuietPub
     let applications: Vec<&ApplicationInfo> = views.iter().map(|view| &view.info).collect();
     let mut known: Vec<QuietPublisher> = Vec::new();
     for view in views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. })) {
-        for feed in view.seen.as_ref().and_then(|seen| seen.feeds.here()).into_iter().flatten() {
+        for feed in view.feeds() {
             let (Some(uri), Some(since), Some(usual_secs)) =
                 (feed.uri.as_deref(), feed.signs.read_at, feed.signs.read_every_secs)
             else {

@@ -146,7 +146,7 @@ impl Search {
         let hyphened = uuid::with_hyphens(typed);
         let typed: &str = &hyphened;
         let id = needle(typed);
-        if is_uuid(&id) {
+        if uuid::is_whole(&id) {
             return Self::one(SearchKind::Uuid, Term::Word(id.into_owned()));
         }
         if !typed.contains(char::is_whitespace) {
@@ -277,17 +277,11 @@ impl Term {
     /// Returns the uuid that a shortened id stands for, each omitted digit as `None`. `None` if it is not a uuid's.
     pub fn shortened_uuid(&self) -> Option<Vec<Option<u8>>> {
         let Term::Shortened(head, tail) = self else { return None };
-        let hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-        let fits = |text: &str, from: usize| {
-            text.bytes().enumerate().all(|(at, byte)| match hyphen(from + at) {
-                true => byte == b'-',
-                false => byte.is_ascii_hexdigit(),
-            })
-        };
+        let fits = |text: &str, from| uuid::fits(text.as_bytes(), from);
         let left_out = uuid::LENGTH.checked_sub(head.len() + tail.len())?;
         // The head must be at least half of a uuid's first part: less could be any word.
         (head.len() >= 4 && fits(head, 0) && fits(tail, uuid::LENGTH - tail.len())).then(|| {
-            let middle = (head.len()..head.len() + left_out).map(|at| hyphen(at).then_some(b'-'));
+            let middle = (head.len()..head.len() + left_out).map(|at| uuid::is_hyphen(at).then_some(b'-'));
             head.bytes().map(Some).chain(middle).chain(tail.bytes().map(Some)).collect()
         })
     }
@@ -322,10 +316,6 @@ fn begins_with(text: &str, wanted: &str) -> Option<usize> {
 
 fn is_of_id(letter: char) -> bool {
     letter.is_alphanumeric() || "-_.:".contains(letter)
-}
-
-pub(super) fn is_uuid(text: &str) -> bool {
-    text.len() == uuid::LENGTH && uuid::is_shaped(text.as_bytes(), 0)
 }
 
 /// Returns an event id without the prefix of the Java library.

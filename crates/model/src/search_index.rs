@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use super::{
     error_text,
-    search::{Search, Term, is_uuid},
+    search::{Search, Term},
     uuid,
 };
 
@@ -172,7 +172,7 @@ pub fn needs(search: &Search) -> Option<Vec<Need>> {
 fn of_term(term: &Term) -> Vec<Need> {
     let begins = |id: &str| Need { begins: Some(without_hyphens(id)), ..Need::default() };
     match term {
-        Term::Word(text) if is_uuid(text) => vec![Need { id: Some(without_hyphens(text)), ..Need::default() }],
+        Term::Word(text) if uuid::is_whole(text) => vec![Need { id: Some(without_hyphens(text)), ..Need::default() }],
         Term::Word(text) if begins_a_uuid(text) => vec![begins(text)],
         Term::Word(text) | Term::Phrase(text) => of_text(text),
         Term::Shortened(head, _) if term.shortened_uuid().is_some() => vec![begins(head)],
@@ -182,9 +182,7 @@ fn of_term(term: &Term) -> Vec<Need> {
 
 /// Returns whether a text is more than the first group of a uuid, and not all of it.
 fn begins_a_uuid(text: &str) -> bool {
-    let hyphen = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-    let fits = |(at, byte): (usize, u8)| if hyphen(at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
-    (9..uuid::LENGTH).contains(&text.len()) && text.bytes().enumerate().all(fits)
+    (9..uuid::LENGTH).contains(&text.len()) && uuid::fits(text.as_bytes(), 0)
 }
 
 fn of_text(text: &str) -> Vec<Need> {

@@ -14,11 +14,24 @@ pub(super) fn stands_at(text: &[u8], at: usize) -> bool {
 /// Returns whether the text at `at` has the shape of a uuid, whatever surrounds it: consumers print them directly
 /// behind a word.
 pub(super) fn is_shaped(text: &[u8], at: usize) -> bool {
-    text.get(at..at + LENGTH).is_some_and(|candidate| {
-        candidate.iter().enumerate().all(|(index, byte)| match index {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
+    text.get(at..at + LENGTH).is_some_and(|candidate| fits(candidate, 0))
+}
+
+/// Returns whether a text is a uuid in its usual form, and nothing else.
+pub(super) fn is_whole(text: &str) -> bool {
+    text.len() == LENGTH && is_shaped(text.as_bytes(), 0)
+}
+
+/// Returns whether a uuid has a hyphen at this place.
+pub(super) fn is_hyphen(at: usize) -> bool {
+    matches!(at, 8 | 13 | 18 | 23)
+}
+
+/// Returns whether a text can be the part of a uuid that begins at this place.
+pub(super) fn fits(text: &[u8], from: usize) -> bool {
+    text.iter().enumerate().all(|(at, byte)| match is_hyphen(from + at) {
+        true => *byte == b'-',
+        false => byte.is_ascii_hexdigit(),
     })
 }
 
@@ -44,9 +57,9 @@ pub(super) fn with_hyphens(text: &str) -> Cow<'_, str> {
     let mut letters: Vec<char> = text.chars().collect();
     let mut start = 0;
     while let Some(candidate) = letters.get_mut(start..start + LENGTH) {
-        let shaped = candidate.iter().enumerate().all(|(index, letter)| match index {
-            8 | 13 | 18 | 23 => is_dash(*letter),
-            _ => letter.is_ascii_hexdigit(),
+        let shaped = candidate.iter().enumerate().all(|(index, letter)| match is_hyphen(index) {
+            true => is_dash(*letter),
+            false => letter.is_ascii_hexdigit(),
         });
         if shaped {
             candidate.iter_mut().filter(|letter| is_dash(**letter)).for_each(|letter| *letter = '-');

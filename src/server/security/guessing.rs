@@ -331,7 +331,7 @@ fn shared(attempt: &Attempt) -> [Lane; 2] {
 }
 
 /// Returns half a second after the free attempts, then twice as long each time, at most `most`.
-fn doubled(failed: u32, free: u32, most: Duration) -> Duration {
+pub(super) fn doubled(failed: u32, free: u32, most: Duration) -> Duration {
     match failed.checked_sub(free) {
         None => Duration::ZERO,
         Some(over) => (Duration::from_millis(500) * 2_u32.pow(over.min(10))).min(most),

@@ -13,7 +13,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use totp_rs::{Builder, Secret, Totp};
 
-use super::{authenticate::Caller, passwords, report, secrets, vault::Vault};
+use super::{authenticate::Caller, guessing::doubled, passwords, report, secrets, vault::Vault};
 use crate::{
     error::{Problem, whole_seconds},
     model::access::Enrolment,
@@ -154,11 +154,9 @@ impl Guessing {
         lanes.retain(|_, (_, last)| now.duration_since(*last) < FORGOTTEN);
         let (failed, last) = lanes.entry(lane).or_insert((0, now));
         let free = if lane.1.is_some() { FREE_KNOWN } else { FREE };
-        if let Some(over) = failed.checked_sub(free) {
-            let closed = (Duration::from_millis(500) * 2_u32.pow(over.min(10))).min(LONGEST_CLOSED);
-            if *last + closed > now {
-                return Err(*last + closed - now);
-            }
+        let open = *last + doubled(*failed, free, LONGEST_CLOSED);
+        if open > now {
+            return Err(open - now);
         }
         *failed += 1;
         *last = now;

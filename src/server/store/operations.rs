@@ -70,7 +70,7 @@ impl Store {
         .bind(Utc::now().timestamp_millis())
         .bind(&new.who)
         .bind(&new.address)
-        .bind(kind_word(new.kind))
+        .bind(new.kind.word())
         .bind(&new.scope)
         .bind(&new.reason)
         .bind(Stage::Planning.word())
@@ -342,7 +342,7 @@ impl Store {
              WHERE q.operation = operations.id AND q.outcome IS NULL)) AND {} ORDER BY id DESC",
             within("?3")
         )))
-        .bind(kind_word(RequestKind::Retry))
+        .bind(RequestKind::Retry.word())
         .bind(NEWEST)
         .bind(list_of(only))
         .fetch_all(&self.pool)
@@ -813,19 +813,8 @@ async fn drop_plans(
     Ok(dropped.rows_affected())
 }
 
-pub(super) fn kind_word(kind: RequestKind) -> &'static str {
-    match kind {
-        RequestKind::Retry => "retry",
-        RequestKind::Discard => "discard",
-        RequestKind::Restore => "restore",
-    }
-}
-
 pub(super) fn kind_of(word: &str) -> Result<RequestKind, StoreError> {
-    [RequestKind::Retry, RequestKind::Discard, RequestKind::Restore]
-        .into_iter()
-        .find(|kind| kind_word(*kind) == word)
-        .ok_or_else(|| StoreError::Content(format!("the kind of operation {word:?}")))
+    RequestKind::of_word(word).ok_or_else(|| StoreError::Content(format!("the kind of operation {word:?}")))
 }
 
 fn number<N: TryFrom<i64>>(row: &SqliteRow, column: &str) -> Result<Option<N>, StoreError> {

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::{At, Badge, FeedAction, FeedBadge, RetriesInProgress, TopCauses, When, use_base};
+use super::{At, Badge, FeedAction, FeedBadge, RetriesInProgress, TopCauses, When, feed_links::page_of, use_base};
 use crate::{
     model::{
         ApplicationInfo, ApplicationView, Feed, FeedState, Reach, ShownState,
@@ -10,7 +10,6 @@ use crate::{
         concerns::{About, Concern, ConcernKind},
         error_text::visible,
         feed_names::FeedName,
-        filter::{Filter, ListQuery},
         operation::FeedRetry,
     },
     ui::words,
@@ -90,7 +89,7 @@ struct Line<'a> {
 fn lines(views: &[ApplicationView]) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
     for view in views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. })) {
-        for feed in view.seen.as_ref().and_then(|seen| seen.feeds.here()).into_iter().flatten() {
+        for feed in view.feeds() {
             let about = |concern: &&Concern| matches!(&concern.about, About::Feed(uri) if *uri == feed.uri);
             let concerns: Vec<&Concern> = view.concerns.iter().filter(about).collect();
             if feed.counts.total > 0 || !concerns.is_empty() || feed.state == FeedState::Stalled {
@@ -109,7 +108,7 @@ fn lines(views: &[ApplicationView]) -> Vec<Line<'_>> {
 /// Returns the number of visible feeds without problems.
 pub fn quiet_feeds(views: &[ApplicationView]) -> u64 {
     let reachable = views.iter().filter(|view| matches!(view.reach, Reach::Reachable { .. }));
-    let feeds = reachable.filter_map(|view| Some(view.seen.as_ref()?.feeds.here()?.len())).sum::<usize>();
+    let feeds = reachable.map(|view| view.feeds().len()).sum::<usize>();
     (feeds - lines(views).len()) as u64
 }
 
@@ -162,17 +161,9 @@ fn row(line: &Line<'_>, causes: &[FeedCauses], retries: &[FeedRetry], applicatio
     let Line { view, feed, concerns } = line;
     let base = use_base();
     let info = &view.info;
-    let siblings = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
+    let siblings = view.feeds();
     let name = FeedName::of(feed.uri.as_deref(), siblings, applications).label();
-    let list = ListQuery {
-        filter: Filter {
-            apps: vec![info.key.clone()],
-            feed: Some(feed.uri.clone().unwrap_or_default()),
-            ..Filter::default()
-        },
-        ..ListQuery::default()
-    };
-    let href = if feed.counts.total > 0 { base.failed_events(&list) } else { base.application(&info.key) };
+    let href = page_of(info, feed, &base);
     let state = ShownState::of(feed, info);
     // For failures the numbers are enough; everything else needs a sentence.
     let said = concerns.iter().filter(|concern| concern.kind != ConcernKind::Exhausted).map(|concern| {

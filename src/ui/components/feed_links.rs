@@ -11,12 +11,22 @@ use crate::{
         ledger::RequestKind,
         operation::FeedRetry,
     },
+    paths::Base,
     ui::{sentences, visitor, words},
 };
 
 /// The failed events of a feed.
 fn list_of(info: &ApplicationInfo, feed: &Feed) -> Filter {
     Filter { apps: vec![info.key.clone()], feed: Some(feed.uri.clone().unwrap_or_default()), ..Filter::default() }
+}
+
+/// Returns the page that a feed's line leads to: its failed events or, if it has none, its application.
+pub fn page_of(info: &ApplicationInfo, feed: &Feed, base: &Base) -> String {
+    if feed.counts.total > 0 {
+        base.failed_events(&ListQuery { filter: list_of(info, feed), ..ListQuery::default() })
+    } else {
+        base.application(&info.key)
+    }
 }
 
 /// Returns the number of a feed's events that a retry helps, as far as the console knows. A retry job selects by feed
@@ -67,28 +77,17 @@ pub fn FeedAction(
 ) -> impl IntoView {
     let base = use_base();
     let of = view! { <span class="unseen">{format!(" {about}")}</span> };
-    let filter = list_of(&info, &feed);
     match feed.state {
         FeedState::Stopped => view! {
-            <a class="button primary" href=base.causes(&filter)>
+            <a class="button primary" href=base.causes(&list_of(&info, &feed))>
                 "See causes"
                 {of}
             </a>
         }
         .into_any(),
         _ if is_offered(&info, &feed, refused.as_deref(), &retries) => retry(&info, &feed, &about, false).into_any(),
-        _ if feed.counts.total > 0 => {
-            let list = ListQuery { filter, ..ListQuery::default() };
-            view! {
-                <a class="button" href=base.failed_events(&list)>
-                    "Open"
-                    {of}
-                </a>
-            }
-            .into_any()
-        }
         _ => view! {
-            <a class="button" href=base.application(&info.key)>
+            <a class="button" href=page_of(&info, &feed, &base)>
                 "Open"
                 {of}
             </a>

@@ -8,6 +8,7 @@ use super::use_base;
 use crate::{
     model::{
         ApplicationInfo, ApplicationView, ShownState,
+        error_text::shortened,
         filter::{Filter, ListQuery},
     },
     paths::Base,
@@ -101,7 +102,7 @@ fn readers(views: &[ApplicationView]) -> Vec<Reader> {
     let mut readers = Vec::new();
     for view in views {
         let trouble = view.reach.trouble();
-        let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
+        let feeds = view.feeds();
         let mut wires: Vec<Wire> = feeds
             .iter()
             .filter_map(|feed| Some((feed, feed.uri.as_deref()?)))
@@ -187,7 +188,7 @@ fn draw_publisher(name: &str, y: u32, feeds: usize, view: Option<&ApplicationVie
             <title>{name.to_owned()}</title>
             <rect class="box" x="1" y=y - BOX / 2 width=PUBLISHER - 1 height=BOX rx="3"></rect>
             <text x="12" y=y - 3 class="name">
-                {cut_end(shown, NAME)}
+                {shortened(shown, NAME)}
             </text>
             <text x="12" y=y + 14>
                 {note}
@@ -257,15 +258,6 @@ fn draw_line(top: u32, index: usize, wire: &Wire, reader: &Reader, base: &Base) 
                 </text>
             </g>
         </a>
-    }
-}
-
-/// Shortens a publisher's name at its end: hosts differ at the beginning.
-fn cut_end(name: &str, keep: usize) -> String {
-    if name.chars().count() <= keep {
-        name.to_owned()
-    } else {
-        format!("{}…", name.chars().take(keep - 1).collect::<String>())
     }
 }
 
@@ -341,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_long_host_keeps_its_beginning() {
-        assert_eq!(cut_end("integration.example", 19), "integration.example");
-        assert_eq!(cut_end("integration.hospital.example", 12), "integration…");
+        assert_eq!(shortened("integration.example", 19), "integration.example");
+        assert_eq!(shortened("integration.hospital.example", 12), "integration…");
     }
 }

@@ -53,7 +53,7 @@ pub use notice::{MissingParts, Notice, NoticeKind};
 pub use outcome::{Done, Outcome, SeenAtWork, outcome_kind};
 pub use pager::{Pager, Steps, search_further};
 pub use payload::PayloadView;
-pub use plan_button::{PlanButton, PlanOf, PlanSubmit, icon, word};
+pub use plan_button::{PlanButton, PlanOf, PlanSubmit, icon};
 pub use problem::ProblemView;
 pub use row::{EventRow, list_at, row_names};
 pub use short_id::ShortId;

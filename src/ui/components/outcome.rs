@@ -61,8 +61,7 @@ impl Done {
             .into_iter()
             .filter_map(|(app, uri)| {
                 let view = self.views.iter().find(|view| view.info.key == app)?;
-                let feeds = view.seen.as_ref().and_then(|seen| seen.feeds.here());
-                let feed = feeds.into_iter().flatten().find(|feed| feed.uri.as_deref() == uri);
+                let feed = view.feeds().iter().find(|feed| feed.uri.as_deref() == uri);
                 Some((view, uri, feed))
             })
             .collect()
@@ -86,7 +85,7 @@ pub fn Outcome(done: Option<Done>) -> impl IntoView {
         .into_iter()
         .take(FEEDS)
         .map(|(view, uri, seen)| {
-            let siblings = view.seen.as_ref().and_then(|seen| seen.feeds.here()).map_or(&[][..], Vec::as_slice);
+            let siblings = view.feeds();
             let feed = FeedName::of(uri, siblings, &applications).in_sentence();
             view! {
                 <li>

@@ -90,21 +90,12 @@ pub fn PlanSubmit(
         }
         .into_any(),
         None => view! {
-            <button type="submit" name="kind" value=word(kind) class=class>
+            <button type="submit" name="kind" value=kind.word() class=class>
                 <Icon name=icon(kind) />
                 {text} {about}
             </button>
         }
         .into_any(),
-    }
-}
-
-/// The value that the form posts.
-pub fn word(kind: RequestKind) -> &'static str {
-    match kind {
-        RequestKind::Retry => "retry",
-        RequestKind::Discard => "discard",
-        RequestKind::Restore => "restore",
     }
 }
 

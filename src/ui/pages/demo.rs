@@ -12,7 +12,6 @@ use crate::{
         Right,
         demo::{Breakage, DemoHospital, Job, Run, Trouble},
     },
-    paths::API_PREFIX,
     ui::{
         components::{At, FormToken, Icon, Notice, NoticeKind, loaded, now, use_base},
         visitor::use_visitor,
@@ -82,7 +81,7 @@ fn Troubles(troubles: Vec<Trouble>) -> impl IntoView {
     if troubles.is_empty() {
         return view! { <p class="empty">"Nothing is wrong. All retries will succeed now."</p> }.into_any();
     }
-    let action = use_base().at(&format!("{API_PREFIX}/demo_mend"));
+    let action = use_base().function("demo_mend");
     let off = may_not().is_some();
     let rows = troubles
         .into_iter()
@@ -137,7 +136,7 @@ fn ends(until: chrono::DateTime<chrono::Utc>) -> String {
 
 #[component]
 fn Breakages(breakages: Vec<Breakage>) -> impl IntoView {
-    let action = use_base().at(&format!("{API_PREFIX}/demo_break"));
+    let action = use_base().function("demo_break");
     let off = may_not().is_some();
     let rows = breakages
         .into_iter()

@@ -23,7 +23,7 @@ use crate::{
         payload::{self, record_uuid},
         says,
     },
-    paths::{API_PREFIX, Base},
+    paths::Base,
     ui::{
         components::{
             At, Back, Badge, Done, EventBadge, FormToken, Icon, LifeBadge, MOVES, Neighbours, Notice, NoticeKind,
@@ -368,7 +368,7 @@ fn DiscardForm(page: EventPage, gone: bool) -> impl IntoView {
 #[component]
 fn RetryForm(page: EventPage, list: ListQuery, offer: Offer, gone: bool) -> impl IntoView {
     let base = use_base();
-    let action = base.at(&format!("{API_PREFIX}/retry"));
+    let action = base.function("retry");
     // The page to return to, below the base path.
     let back = Base::default().failed_event(&key(&page), Some(&list));
     if let Some(lacking) = lacking(RequestKind::Retry.right()) {

@@ -20,7 +20,7 @@ use crate::{
     ui::{
         components::{
             Back, Chips, Done, EventRow, FieldTold, FilterForm, FormToken, Icon, MissingParts, Notice, NoticeKind,
-            Outcome, Pager, field_id, icon, loaded, row_names, search_further, since_heading, use_base, word,
+            Outcome, Pager, field_id, icon, loaded, row_names, search_further, since_heading, use_base,
         },
         due::{self, Offer},
         islands::{Fresh, Selection},
@@ -216,7 +216,7 @@ fn Events(mut page: ListPage, here: Here) -> impl IntoView {
     let query = page.query.to_query();
     let back = format!("/failed-events{}", question(&query));
     let searching = page.scans.iter().any(|scan| !scan.complete);
-    let action = base.at(&format!("{}/retry", crate::paths::API_PREFIX));
+    let action = base.function("retry");
     let names = row_names(&page.rows, |row| {
         let info = page.applications.iter().find(|app| app.key == row.app);
         info.map_or_else(|| row.app.clone(), |info| info.name.clone())
@@ -395,7 +395,7 @@ fn Bulk(
         .any(|app| filter.wants_app(&app.key) && !page.retry_refused.iter().any(|(key, _)| *key == app.key));
     let all = |kind, text: String| {
         view! {
-            <button type="submit" form=PLAN_FORM name="kind" value=word(kind)>
+            <button type="submit" form=PLAN_FORM name="kind" value=kind.word()>
                 <Icon name=icon(kind) />
                 {text}
             </button>
@@ -429,7 +429,7 @@ fn Bulk(
                                 type="submit"
                                 formaction=base.function("plan_operation")
                                 name="kind"
-                                value=word(RequestKind::Discard)
+                                value=RequestKind::Discard.word()
                                 data-discard-selected=""
                                 disabled=!open
                             >

@@ -14,6 +14,7 @@ use crate::{
     server::store::{ROWS, Store, StoreError, count, push_list},
 };
 
+pub(super) use super::super::instant;
 use super::write::NO_TIME;
 
 /// The columns that [`read_event`] reads, from [`FROM_EVENTS`].
@@ -768,11 +769,6 @@ fn read_entry(row: &SqliteRow) -> Result<LedgerEntry, StoreError> {
         operation: row.try_get("operation")?,
         who: row.try_get("who")?,
     })
-}
-
-/// Converts a time of the store.
-pub(super) fn instant(millis: i64) -> Result<DateTime<Utc>, StoreError> {
-    DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Content(format!("the time {millis}")))
 }
 
 /// Converts an optional time of the store.

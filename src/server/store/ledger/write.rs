@@ -18,7 +18,7 @@ use crate::{
         digest::{self, Digest},
         store::{
             ROWS, Store, StoreError,
-            operations::{SAME_ROW, kind_word},
+            operations::SAME_ROW,
             push_list,
             runs::{RESET, RUN_OF_ROW, UNCERTAIN, WRITING},
         },
@@ -405,7 +405,7 @@ impl Store {
     /// # Errors
     /// Fails if the store cannot be read.
     pub async fn being_discarded(&self, events: &[i64]) -> Result<BTreeSet<i64>, StoreError> {
-        self.tell_requests().await?;
+        self.flush_requests().await?;
         let mut asked = BTreeSet::new();
         for chunk in events.chunks(ROWS) {
             let mut query = QueryBuilder::<Sqlite>::new("SELECT ledger_event FROM ledger_requests WHERE kind = ");
@@ -489,7 +489,7 @@ impl Store {
         moment: Moment,
         page: &Page,
     ) -> Result<Written, StoreError> {
-        self.tell_requests().await?;
+        self.flush_requests().await?;
         let ids = page.appeared.iter().map(|new| new.row_id);
         cursor.within = ids.fold(cursor.within, |(first, last), id| (first.min(id), last.max(id)));
         let mut transaction = self.begin().await?;
@@ -862,7 +862,7 @@ impl PageWriter<'_, '_> {
             "SELECT id FROM operations WHERE kind = ? AND stage NOT IN ('planning', 'draft') \
              AND (finished_at IS NULL OR finished_at >= ?) ORDER BY id",
         )
-        .bind(kind_word(RequestKind::Retry))
+        .bind(RequestKind::Retry.word())
         .bind(last)
         .fetch_all(&mut **self.transaction)
         .await?)
