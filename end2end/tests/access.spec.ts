@@ -241,6 +241,28 @@ test.describe("what was typed when the session ended", () => {
   });
 });
 
+test.describe("before the session ends", () => {
+  const soon = (page: Page) => page.getByText("Your session ends in about 2 minutes. Save what you typed.");
+
+  test("whoever typed something is warned two minutes before", async ({ page, ownHospital }) => {
+    await page.clock.install();
+    await openAlive(page, ownHospital.at("/accounts"));
+    await page.getByRole("region", { name: "New account" }).getByLabel("User name").fill("asha");
+    await page.clock.fastForward("57:30");
+    await expect(soon(page)).toBeHidden();
+    await page.clock.fastForward("01:00");
+    await expect(soon(page)).toBeVisible();
+    await expect(soon(page)).toHaveRole("status");
+  });
+
+  test("whoever typed nothing is not", async ({ page, ownHospital }) => {
+    await page.clock.install();
+    await openAlive(page, ownHospital.at("/accounts"));
+    await page.clock.fastForward("58:30");
+    await expect(soon(page)).toBeHidden();
+  });
+});
+
 test.describe("preferences", () => {
   test.use({ timezoneId: "Africa/Nairobi", provoked: /^status 400:/ });
 

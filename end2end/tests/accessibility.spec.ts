@@ -5,7 +5,7 @@ import type { Locator, Page } from "@playwright/test";
 import { beyondTheEdge, violations } from "../accessible";
 import { expect, test } from "../fixtures";
 import type { Hospital } from "../hospital";
-import { allPages, expectAlive, openAlive, rows } from "../screens";
+import { allPages, expectAlive, openAlive, openLink, rows } from "../screens";
 
 /** A page, and the steps that bring it into the state to check. */
 type State = [name: string, address: string, then?: (page: Page) => Promise<void>];
@@ -228,6 +228,21 @@ test("what a form did is said aloud", async ({ page, ownHospital }) => {
   await openAlive(page, ownHospital.at("/account"));
   await page.getByRole("button", { name: "Save preferences" }).click();
   await expect(page.locator("#voice")).toContainText("Your preferences are saved.");
+});
+
+test("a text that scrolls is reached by keyboard and has a name, and so have the crumbs", async ({ page, hospital }) => {
+  await page.goto(hospital.at("/failed-events"));
+  await openLink(rows(page).first()).click();
+  await expect(page.getByRole("navigation", { name: "Breadcrumb" })).toBeVisible();
+  const raw = page.getByRole("main").locator("details.raw");
+  expect(await raw.count()).toBeGreaterThan(1);
+  for (const box of await raw.all()) {
+    await box.locator("summary").click();
+    const text = box.getByRole("region", { name: /, raw text$/ });
+    await expect(text).toBeVisible();
+    await text.focus();
+    await expect(text).toBeFocused();
+  }
 });
 
 test("every table has a name, and its rows have heads", async ({ page, hospital }) => {

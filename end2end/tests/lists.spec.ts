@@ -103,6 +103,9 @@ test("nothing moves when rows are ticked or new ones come", async ({ page, ownHo
   await page.evaluate(() => document.querySelector(".fresh")?.removeAttribute("hidden"));
   await expect(page.locator(".fresh").first()).toBeVisible();
   expect(await place()).toBe(before);
+  // Far down the list, the announcement is still seen.
+  await rows(page).last().scrollIntoViewIfNeeded();
+  await expect(page.locator(".fresh").first()).toBeInViewport();
 });
 
 for (const width of [390, 768]) {

@@ -1,7 +1,7 @@
 // What must hold on every page, at three widths. accessibility.spec.ts has what assistive technology needs.
 import { beyondTheEdge, thinTexts } from "../accessible";
 import { expect, test } from "../fixtures";
-import { allPages, openAlive } from "../screens";
+import { allPages, navigation, openAlive } from "../screens";
 
 for (const width of [1440, 768, 390]) {
   test(`${width} pixels: nothing is cut off or scrolls sideways`, async ({ page, hospital }, info) => {
@@ -66,6 +66,18 @@ test("the header cuts neither the search's hint nor who is signed in", async ({ 
     });
     expect(room, `pixels that the hint leaves, ${width} px`).toBeGreaterThanOrEqual(0);
     expect(await name.evaluate((link) => link.scrollWidth - link.clientWidth), `pixels cut, ${width} px`).toBeLessThanOrEqual(0);
+  }
+});
+
+test("on a phone the header is low, and the tab of the page is in view", async ({ page, hospital }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  for (const [path, name] of [["", "Overview"], ["/history", "History"], ["/operations", "Operations"], ["/help", "Help"]]) {
+    await openAlive(page, hospital.at(path));
+    const header = await page.getByRole("banner").boundingBox();
+    expect(header?.height, path).toBeLessThan(150);
+    const tab = navigation(page).getByRole("link", { name, exact: true });
+    await expect(tab).toHaveAttribute("aria-current", "page");
+    await expect(tab).toBeInViewport({ ratio: 1 });
   }
 });
 

@@ -47,10 +47,11 @@ pub struct OverviewData {
 /// Returns the overview, with what happened since the user's last visit.
 #[server(prefix = "/api", input = GetUrl, endpoint = "overview")]
 pub async fn view_overview() -> Result<OverviewData, Problem> {
-    use crate::server::{causes, operations, visits};
+    use crate::server::{causes, history, operations, visits};
     let (console, reader) = (super::console_for(Right::See)?, super::reader());
-    let views: Vec<ApplicationView> =
+    let mut views: Vec<ApplicationView> =
         console.views().await.into_iter().map(|view| console.with_concerns(view, &reader)).collect();
+    history::add_days(&console, &mut views).await;
     let causes = causes::of_feeds(&console).await;
     let retries = operations::retries(&console).await;
     let since = match super::last_visit(&console).await {
@@ -80,7 +81,9 @@ pub async fn view_application(app: String) -> Result<ApplicationView, Problem> {
     let (console, reader) = (super::console_for(Right::See)?, super::reader());
     let key = &console.info(&app)?.key;
     let view = console.view(key).await.ok_or_else(|| Problem::internal(format!("{app} is not watched.")))?;
-    Ok(console.with_concerns(view, &reader))
+    let mut view = console.with_concerns(view, &reader);
+    crate::server::history::add_days(&console, std::slice::from_mut(&mut view)).await;
+    Ok(view)
 }
 
 /// Returns what an application itself publishes; counted on request and cached for a while.

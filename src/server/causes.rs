@@ -45,7 +45,7 @@ pub async fn unread(console: &Console, filter: &Filter) -> (Vec<String>, bool) {
 pub async fn of_list(console: &Console, filter: &Filter) -> Result<(Vec<Cause>, usize), StoreError> {
     let mut causes = BTreeMap::<i64, Cause>::new();
     for app in console.applications().filter(|info| filter.wants_app(&info.key)) {
-        for count in console.parts.store.ledger_counts(&app.key).await? {
+        for count in console.parts.store.ledger_counts(&app.key, None).await? {
             let feed = count.feed_uri.as_deref().unwrap_or_default();
             let state = filter.state.is_none_or(|state| LifeState::from(state) == count.state);
             if !count.state.is_open() || !state || filter.feed.as_deref().is_some_and(|wanted| wanted != feed) {

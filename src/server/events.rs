@@ -210,7 +210,7 @@ async fn group(console: &Console, app: &str, id: RowId) -> Result<Option<EventGr
 async fn known_log(console: &Console, source: &Source, life: Option<&LedgerEvent>) -> Option<KnownLog> {
     let app = &source.app().info.key;
     let event_id = life?.event_id.clone()?;
-    if !lists::is_long_and_known(console, app, EVENT_FROM_LEDGER).await {
+    if !lists::is_long_and_known(console, app, EVENT_FROM_LEDGER) {
         return None;
     }
     let (ids, to) = console.parts.store.log_of_event(app, &event_id).await.ok()??;
@@ -268,7 +268,7 @@ async fn known_of_record(
     except: Option<RowId>,
 ) -> Option<Result<Vec<FailedEventRow>, SourceError>> {
     let app = &source.app().info.key;
-    if !lists::is_long_and_known(console, app, EVENT_FROM_LEDGER).await {
+    if !lists::is_long_and_known(console, app, EVENT_FROM_LEDGER) {
         return None;
     }
     let known = console.parts.store.open_rows_of_record(app, record, except, SAME_RECORD).await.ok()?;
@@ -293,7 +293,7 @@ async fn ahead(
 ) -> Result<u64, SourceError> {
     let (app, feed) = (&source.app().info.key, row.feed_uri.as_deref());
     if life.is_some_and(|life| life.retries == row.retries)
-        && lists::is_long_and_known(console, app, EVENT_FROM_LEDGER).await
+        && lists::is_long_and_known(console, app, EVENT_FROM_LEDGER)
         && let Ok(known) = console.parts.store.waiting_before(app, feed, row.id).await
     {
         return Ok(known);

@@ -21,7 +21,7 @@ use crate::{
     api::history::{CopyPage, HistoryPage, LifePage},
     error::Problem,
     model::{
-        RowId,
+        ApplicationView, DayCount, RowId,
         audit::AuditKind,
         feed_names,
         filter::Filter,
@@ -94,6 +94,30 @@ pub async fn page(console: &Console, query: HistoryQuery) -> Result<HistoryPage,
         names,
         query,
     })
+}
+
+/// Days of the chart on the overview and on an application's page.
+const CHART_DAYS: u64 = 14;
+
+/// Adds to applications how many events failed on each of the last days of the user's zone. If the store does not
+/// answer, they are not known.
+pub async fn add_days(console: &Console, views: &mut [ApplicationView]) {
+    let ahead = console.ahead();
+    let today = (Utc::now() + TimeDelta::minutes(ahead.into())).date_naive();
+    let from = today.checked_sub_days(Days::new(CHART_DAYS - 1)).unwrap_or(today);
+    for view in views {
+        let scope = Scope { apps: vec![view.info.key.clone()], feed: None };
+        view.days = match console.parts.store.history_days(&scope, from, ahead).await {
+            Ok(days) => {
+                let count = |day: HistoryDay| DayCount { day: day.day, failures: day.failed };
+                without_gaps(days, from, today).into_iter().map(count).collect()
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the failures by day are not known");
+                Vec::new()
+            }
+        };
+    }
 }
 
 /// Returns every day of a span, also days on which nothing happened.

@@ -41,7 +41,7 @@ use crate::{
     model::{Person, Reader, Right, Zone, access::KnownBy, error_text::shortened, filter::pairs},
     paths::{API_PREFIX, Base, FORM_TOKEN, LONGEST_WAY, stays},
     ui::{
-        app::{App, InDemoHospital, PageOfForm, PageProblem, ReadOnlyConsole, shell},
+        app::{App, HospitalName, InDemoHospital, PageOfForm, PageProblem, ReadOnlyConsole, shell},
         visitor::{FormProblem, SignsIn, Visitor},
     },
 };
@@ -153,6 +153,9 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
         provide_context(nonce.clone());
         provide(&console, caller.as_ref());
         provide_context(reader.clone());
+        if let Some(name) = console.parts.config.hospital.clone() {
+            provide_context(HospitalName(name));
+        }
         if console.parts.config.read_only {
             provide_context(ReadOnlyConsole);
         }

@@ -22,12 +22,13 @@ use crate::{
     api::failed_events::{Arrivals, ListPage, MissingPart, Moving, Scan},
     error::Problem,
     model::{
-        ApplicationInfo, ApplicationView, EventKey, EventState, FailedEventRow, FeedCounts, Reach, RowId, Stamp,
+        ApplicationInfo, ApplicationView, EventKey, EventState, FailedEventRow, FeedCounts, RowId, Stamp,
         application::COMPLETE_ENTRY,
         feed_names,
         filter::{Direction, Filter, ListQuery, Order, PAGE, Place, Position},
         ledger::{LedgerEvent, LifeState},
         payload,
+        search::Search,
     },
 };
 
@@ -233,6 +234,11 @@ async fn read(console: &Console, query: &ListQuery, limit: u32) -> Merged {
     let parts = futures::future::join_all(wanted.map(|source| read_part(console, source, query, limit + 1))).await;
     let mut merged = merge(parts, query, limit as usize);
     present::complete_all(console, &mut merged.rows, TextLimit::LIST).await;
+    if let Some(search) = query.filter.search().filter(|_| console.masked().is_none()) {
+        for row in &mut merged.rows {
+            row.quote = quote(&search, row);
+        }
+    }
     present::for_a_list(console, &mut merged.rows).await;
     for row in &mut merged.rows {
         // A list contains only the reference to the record: a payload is shown, and its view recorded, when an event is
@@ -240,6 +246,13 @@ async fn read(console: &Console, query: &ListQuery, limit: u32) -> Merged {
         row.payload = row.payload.as_deref().and_then(payload::reference);
     }
     merged
+}
+
+/// Returns the part of a row's latest or first error that matches a search, if nothing that a list shows does.
+fn quote(search: &Search, row: &FailedEventRow) -> Option<String> {
+    let (said, name) = (row.says(), row.naming().record());
+    let shown = [said.as_str(), name.as_str(), row.event_id.as_deref().unwrap_or_default()];
+    [row.latest_error(), row.error.as_deref()].into_iter().flatten().find_map(|error| search.quote(&shown, error))
 }
 
 /// What a bounded search of lists found, and how far it read.
@@ -298,7 +311,7 @@ pub enum Times {
 /// Returns which times of a source are compared now: those that are shown, if `failed_at` moves and the ledger is in
 /// step.
 pub async fn times(console: &Console, source: &Source) -> Times {
-    if source.failed_at_moves() && is_long_and_known(console, &source.app().info.key, 0).await {
+    if source.failed_at_moves() && is_long_and_known(console, &source.app().info.key, 0) {
         Times::Shown
     } else {
         Times::Stored
@@ -325,7 +338,7 @@ async fn by_ledger(
 ) -> Option<Result<ListRows, SourceError>> {
     let (filter, info) = (request.filter, &source.app().info);
     let easy = filter.order.by_id() && filter.takes_every_row();
-    if !is_known_to_ledger(filter) || easy || !is_long_and_known(console, &info.key, LIST_FROM_LEDGER).await {
+    if !is_known_to_ledger(filter) || easy || !is_long_and_known(console, &info.key, LIST_FROM_LEDGER) {
         return None;
     }
     // If the store fails, the source can answer.
@@ -334,11 +347,8 @@ async fn by_ledger(
 
 /// Returns whether the ledger can answer what the table has no index for: the application has at least `least` failed
 /// events, its source answers, and the ledger holds what the last poll saw.
-pub async fn is_long_and_known(console: &Console, app: &str, least: u64) -> bool {
-    console.parts.watch.in_step(app)
-        && console.view(app).await.is_some_and(|view| {
-            matches!(view.reach, Reach::Reachable { .. }) && view.seen.and_then(|seen| seen.failed) >= Some(least)
-        })
+pub fn is_long_and_known(console: &Console, app: &str, least: u64) -> bool {
+    console.parts.watch.failed_in_step(app) >= Some(least)
 }
 
 /// Returns whether the ledger knows everything that a filter needs.
@@ -739,11 +749,11 @@ async fn total(console: &Console, filter: &Filter, views: &[ApplicationView]) ->
 async fn total_of_group(console: &Console, filter: &Filter, group: i64, views: &[ApplicationView]) -> Option<u64> {
     let mut total = 0;
     for view in views.iter().filter(|view| filter.wants_app(&view.info.key)) {
-        let counts = console.parts.store.ledger_counts(&view.info.key).await.ok()?;
+        let counts = console.parts.store.ledger_counts(&view.info.key, Some(group)).await.ok()?;
         let wanted = counts.iter().filter(|count| {
             let feed = count.feed_uri.as_deref().unwrap_or_default();
             let state = filter.state.is_none_or(|state| LifeState::from(state) == count.state);
-            count.fault == group && count.state.is_open() && state && filter.feed.as_deref().is_none_or(|it| it == feed)
+            count.state.is_open() && state && filter.feed.as_deref().is_none_or(|it| it == feed)
         });
         total += wanted.map(|count| count.count).sum::<u64>();
     }

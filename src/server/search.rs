@@ -21,7 +21,6 @@ use crate::{
     error::Problem,
     model::{
         ApplicationInfo, EventKey, FailedEventRow, RowId,
-        error_text::one_line,
         filter::Filter,
         ledger::LedgerEvent,
         payload,
@@ -48,9 +47,6 @@ const FEW: u64 = 2_000;
 
 /// How often the index is read while too few of its hits match the typed text.
 const AGAIN: usize = 4;
-
-/// Characters that are shown around a hit.
-const AROUND: usize = 60;
 
 /// Returns what is found for the typed text.
 ///
@@ -284,7 +280,7 @@ async fn shown(
             if !is_named(&row) && !page.search.is_in(&texts) {
                 return None;
             }
-            let around = error.and_then(|error| around(&page.search, &row, error));
+            let around = error.and_then(|error| page.search.quote(&[&row.says()], error));
             Some((row, record, around))
         })
         .collect();
@@ -295,26 +291,6 @@ async fn shown(
         row.payload = row.payload.as_deref().and_then(payload::reference);
         page.now.push(FoundRow { row, record, around });
     }
-}
-
-/// Returns the text around the first hit in an error, if the row's cause does not show the hit.
-fn around(search: &Search, row: &FailedEventRow, error: &str) -> Option<String> {
-    let said = row.says();
-    let hidden = |term: &&Term| !term.is_in(&said) && term.is_in(error);
-    let term = search.terms.iter().find(hidden)?;
-    let line = error.lines().find(|line| term.is_in(line)).map_or_else(|| one_line(error), one_line);
-    let alone = Search { terms: vec![term.clone()], ..Search::default() };
-    let pieces = alone.marked(&line);
-    let place = pieces.iter().position(|(_, hit)| *hit)?;
-    let before: String = pieces.iter().take(place).map(|(piece, _)| piece.as_str()).collect();
-    let skipped = before.chars().count().saturating_sub(AROUND);
-    let begins: String = before.chars().skip(skipped).collect();
-    let begins = begins.trim_start();
-    let (hit, _) = pieces.get(place)?;
-    let after: String = pieces.iter().skip(place + 1).map(|(piece, _)| piece.as_str()).collect();
-    let ends: String = after.chars().take(AROUND).collect();
-    let (open, close) = (if skipped > 0 { "…" } else { "" }, if ends.len() < after.len() { "…" } else { "" });
-    Some(format!("{open}{begins}{hit}{ends}{close}"))
 }
 
 /// Adds what is found of the events that were removed from their table.
@@ -385,27 +361,4 @@ async fn scan(console: &Console, page: &mut SearchPage, apps: Vec<String>) {
     }
     page.scans = scanned.scans;
     page.further = scanned.next.map(|next| console.parts.config.base.failed_events(&next));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{EventState, samples};
-
-    #[test]
-    fn what_a_row_does_not_show_is_quoted_around_the_hit() {
-        let row = FailedEventRow {
-            cause: Some("Patient Id not found".to_owned()),
-            retries: Some(5),
-            state: EventState::Exhausted,
-            ..samples::failed_event()
-        };
-        let error =
-            format!("{} Post call to /api/bahmni-saleorder failed\nCaused by: Patient Id not found", "x ".repeat(90));
-        let around = |typed: &str| around(&Search::of(typed), &row, &error);
-        assert_eq!(around("patient"), None, "the row shows it");
-        assert_eq!(around("timeout"), None);
-        let said = around("patient saleorder").expect("a part of the error");
-        assert!(said.starts_with("…x ") && said.ends_with("Post call to /api/bahmni-saleorder failed"), "{said}");
-    }
 }

@@ -60,6 +60,15 @@ pub struct InDemoHospital {
     pub pace: u32,
 }
 
+/// The hospital's name, in the context of every page if it is configured.
+#[derive(Clone, Debug)]
+pub struct HospitalName(pub String);
+
+/// Returns the hospital's name as a part of a line, before a dot.
+fn hospital() -> Option<String> {
+    use_context::<HospitalName>().map(|HospitalName(name)| format!("{} · ", visible(&name)))
+}
+
 /// In the context of every page of a console that writes to no application.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadOnlyConsole;
@@ -164,7 +173,7 @@ fn OnPaper() -> impl IntoView {
     let address = visible(&format!("{}{}{}", visitor.origin, use_base().as_str(), here()));
     let who = visitor.person.map(|person| format!(" · {}", visible(&person.name)));
     view! {
-        <p class="on-paper">"Atomfeed Console · " {moment(now())} " " {use_reader().zone.name()} {who} " · " {address}</p>
+        <p class="on-paper">{hospital()} "Atomfeed Console · " {moment(now())} " " {use_reader().zone.name()} {who} " · " {address}</p>
     }
 }
 
@@ -421,7 +430,7 @@ fn current(here: &str, tab: &str) -> Option<&'static str> {
 fn Footer() -> impl IntoView {
     view! {
         <footer class="foot">
-            <p>"Atomfeed Console " {env!("CARGO_PKG_VERSION")}</p>
+            <p>{hospital()} "Atomfeed Console " {env!("CARGO_PKG_VERSION")}</p>
             <p id="zone-note">{format!("Times are in {}.", use_reader().zone.name())}</p>
         </footer>
     }

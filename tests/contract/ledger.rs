@@ -114,7 +114,7 @@ impl Watched {
 
     /// Checks that the stored counts equal those of a fresh count.
     async fn check_counts(&self) {
-        let kept = self.store.ledger_counts("lab").await.expect("counts");
+        let kept = self.store.ledger_counts("lab", None).await.expect("counts");
         let cursor = self.store.open_cursor("lab", Utc::now()).await.expect("a book");
         let open = self.store.ledger_rows(&cursor, (i64::MIN, i64::MAX)).await.expect("rows");
         for state in [LifeState::Waiting, LifeState::Exhausted, LifeState::Unknown] {
@@ -782,7 +782,7 @@ async fn what_left_long_ago_is_forgotten_and_what_is_there_is_not(database: &mut
     assert_eq!(store.forget_history(Utc::now() + chrono::TimeDelta::days(1)).await.expect("a sweep"), 1);
     assert!(watched.lives(1).await.is_empty());
     assert_eq!(watched.open().await.len(), 2);
-    let kept = store.ledger_counts("lab").await.expect("counts");
+    let kept = store.ledger_counts("lab", None).await.expect("counts");
     assert_eq!(kept.iter().map(|count| count.count).sum::<u64>(), 2);
     assert!(watched.look().await.is_quiet());
 }

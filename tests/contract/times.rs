@@ -7,13 +7,11 @@ use atomfeed_console::{
     },
     server::sources::{ListRequest, SearchIn, TextLimit},
 };
-use chrono::{Duration, Utc};
 
 use crate::support::database::{Failed, TestDatabase, utc};
 
 everywhere! {
     an_instant_is_read_as_it_was_written
-    the_days_are_those_of_the_applications_zone
 }
 
 on!(postgres, Postgres, OpenElis: local_times_when_clocks_change_have_one_meaning);
@@ -30,29 +28,6 @@ async fn an_instant_is_read_as_it_was_written(database: &mut TestDatabase) {
     assert_eq!(event.row.failed_at.expect("a time").at, Some(utc("2026-11-01T20:30:00Z")));
     let event = source.event(RowId(2)).await.expect("an answer").expect("the row");
     assert_eq!(event.row.failed_at, None);
-}
-
-async fn the_days_are_those_of_the_applications_zone(database: &mut TestDatabase) {
-    let zone = database.app.time_zone;
-    let today = Utc::now().with_timezone(&zone).date_naive();
-    // Half an hour after midnight there is the day before in UTC.
-    let after_midnight = |ago: i64| {
-        let day = today - Duration::days(ago);
-        let local = day.and_hms_opt(0, 30, 0).expect("half past midnight");
-        local.and_local_timezone(zone).unwrap().to_utc().format("%Y-%m-%dT%H:%M:%SZ").to_string()
-    };
-    let mut rows = Vec::new();
-    for (place, ago) in [0, 0, 1, 13, 14, 400].into_iter().enumerate() {
-        rows.push(Failed { failed_at: database.at(&after_midnight(ago)), ..database.failed(place as i128 + 1) });
-    }
-    database.insert(&rows).await;
-    let days = database.source().poll().await.expect("a look").days;
-    assert_eq!(days.len(), 14);
-    assert_eq!(days.last().map(|day| (day.day, day.failures)), Some((today, 2)));
-    assert_eq!(days[12].failures, 1);
-    assert_eq!(days[0].failures, 1);
-    assert_eq!(days.iter().map(|day| day.failures).sum::<u64>(), 4);
-    assert!(days.windows(2).all(|pair| pair[0].day.succ_opt() == Some(pair[1].day)), "no gaps");
 }
 
 async fn local_times_when_clocks_change_have_one_meaning(database: &mut TestDatabase) {

@@ -44,6 +44,11 @@ async fn the_page_of_a_row_that_is_gone_tells_its_end() {
     for words in ["Resolved by an automatic retry.", "Retry 1 failed", "First failure", RECORD] {
         assert!(answer.body.contains(words), "{words}: {}", answer.body);
     }
+    // Newest first, as on the page of an event that still fails.
+    let timeline =
+        answer.body.split("class=\"timeline\"").nth(1).and_then(|rest| rest.split("</ol>").next()).expect("it");
+    let place = |words: &str| timeline.find(words).unwrap_or_else(|| panic!("{words}: {timeline}"));
+    assert!(place("Resolved") < place("Retry 1 failed") && place("Retry 1 failed") < place("First failure"));
     let never = hospital.page("/atomfeed-console/failed-events/odoo/77").await;
     assert_eq!(never.status, StatusCode::NOT_FOUND, "what the console never saw is not there");
 }

@@ -120,6 +120,7 @@ impl Hospital {
             command: Default::default(),
             log: Default::default(),
             log_level: Default::default(),
+            hospital: None,
             read_only: false,
             mask_texts: true,
             audit_keep: None,

@@ -272,7 +272,7 @@ async fn around(hospital: &Hospital, id: i64) -> (Vec<i64>, Option<u64>, usize) 
 async fn until_known(hospital: &Hospital) {
     for _ in 0..20 {
         hospital.look("odoo").await;
-        if lists::is_long_and_known(&hospital.console, "odoo", lists::EVENT_FROM_LEDGER).await {
+        if lists::is_long_and_known(&hospital.console, "odoo", lists::EVENT_FROM_LEDGER) {
             return;
         }
     }
@@ -296,7 +296,7 @@ async fn what_stands_around_an_event_of_a_long_table_is_the_same_from_the_ledger
         )
         .await;
     hospital.look("odoo").await;
-    assert!(!lists::is_long_and_known(&hospital.console, "odoo", lists::EVENT_FROM_LEDGER).await);
+    assert!(!lists::is_long_and_known(&hospital.console, "odoo", lists::EVENT_FROM_LEDGER));
     assert_eq!(around(&hospital, 18_007).await, (vec![12_007, 6_007, 7], Some(15_846), 0), "from the table");
     assert_eq!(around(&hospital, 300).await, (vec![18_300, 12_300, 6_300], Some(2), 0), "from the table");
     hospital
@@ -573,4 +573,48 @@ async fn the_heads_of_columns_sort_and_say_how_the_list_is_sorted() {
     assert_eq!(head("", "named").await, is(None, None), "ids of two applications cannot be compared");
     assert_eq!(head("app=odoo", "named").await, is(None, Some("?app=odoo&amp;sort=id-up")));
     assert_eq!(head("app=odoo&sort=id-up", "named").await, is(Some("ascending"), Some("?app=odoo&amp;sort=id-down")));
+}
+
+#[tokio::test]
+async fn a_filtered_list_marks_what_matches_or_quotes_it() {
+    let mut rows = vec![row(1, TIMES[0]), row(2, TIMES[1])];
+    rows[0].error = "Post call to /api/bahmni-saleorder failed\nCaused by: Patient Id not found".to_owned();
+    rows[1].error = "Read timed out".to_owned();
+    rows[1].payload = "/openmrs/ws/rest/v1/saleorder".to_owned();
+    let hospital = Hospital::new(&rows, &[]).await;
+    let found = async |query: &str| {
+        let page = hospital.page(&format!("/atomfeed-console/failed-events?q={query}")).await.body;
+        let errors =
+            page.split("<td class=\"said\"").skip(1).map(|cell| cell.split("</td>").next().unwrap().to_owned());
+        (errors.collect::<Vec<_>>(), page)
+    };
+    let (errors, _) = found("patient+id").await;
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains("<mark>Patient</mark>") && errors[0].contains("<mark>Id</mark>"), "{errors:?}");
+    let (errors, page) = found("saleorder").await;
+    let hidden = errors.iter().find(|error| error.contains("Read timed out")).expect("found by its payload");
+    assert!(hidden.contains("The match is in its payload"), "{hidden}");
+    let quoted = errors.iter().find(|error| error.contains("Patient Id not found")).expect("found by its error");
+    assert!(quoted.contains("Post call to /api/bahmni-<mark>saleorder</mark> failed"), "{quoted}");
+    assert!(!page.contains("v1/saleorder"), "a list shows no payload");
+    // An id is shortened, so it is marked as a whole.
+    let (_, page) = found("10000000-0000-4000-8000-000000000001").await;
+    assert!(page.contains("<mark>10000000"), "{page}");
+    let (errors, _) = found("Odoo+2").await;
+    assert!(errors.len() == 1 && !errors[0].contains("The match is"), "found by its name: {errors:?}");
+    let (errors, page) = found("").await;
+    assert!(errors.len() == 2 && !page.contains("<mark>"), "nothing is searched for");
+}
+
+#[tokio::test]
+async fn a_list_says_when_an_event_was_last_tried() {
+    let hospital = Hospital::new(&[row(1, TIMES[0]), row(2, TIMES[1])], &[]).await;
+    let tried = (1, TIMES[3], "Read timed out".to_owned(), row(1, TIMES[0]).event);
+    hospital.log("Odoo", super::hospital::ENCOUNTERS, tried).await;
+    hospital.followed().await;
+    let page = hospital.page("/atomfeed-console/failed-events?app=odoo&sort=id-up").await.body;
+    let cells: Vec<&str> =
+        page.split("tries\" data-label").skip(1).map(|cell| cell.split("</td>").next().unwrap()).collect();
+    assert!(cells[0].contains("last tried") && cells[0].contains("2026-11-20T11:00:00Z"), "{}", cells[0]);
+    assert!(!cells[1].contains("last tried"), "{}", cells[1]);
 }

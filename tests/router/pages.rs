@@ -642,3 +642,105 @@ async fn a_page_that_nobody_waits_for_any_more_fails_at_nothing() {
         log.lines().into_iter().filter(|line| line.contains("ERROR") || line.contains("lost its")).collect();
     assert_eq!(faults, [""; 0]);
 }
+
+#[tokio::test]
+async fn the_overview_begins_with_every_application_and_its_worst_state() {
+    let rows = [row(1, "2026-11-20 08:00:00"), row(2, "2026-11-20 09:00:00")];
+    let hospital = Hospital::with(&rows, &[], "/atomfeed-console", |config| {
+        config.applications[0].info.limits.max_failed_events = Some(2);
+    })
+    .await;
+    let page = hospital.page("/atomfeed-console").await.body;
+    let (before, rest) = page.split_once("class=\"plain strip\"").expect("the line of applications");
+    let (strip, after) = rest.split_once("</ul>").expect("its end");
+    assert_eq!(text(&format!("<body>{strip}").replacen('>', "", 1)).matches("Odoo 1 stopped").count(), 1, "{strip}");
+    assert!(text(&format!("<body {strip}")).contains("OpenELIS 2 running"), "{strip}");
+    assert!(strip.contains("href=\"/atomfeed-console/applications/odoo\""), "{strip}");
+    assert!(!before.contains("id=\"attention\"") && after.contains("id=\"attention\""), "it comes first");
+    tokio::fs::rename(hospital.database("OpenELIS"), hospital.database("away")).await.expect("moved");
+    hospital.console.parts.watch.poll_now("openelis").await;
+    let page = hospital.page("/atomfeed-console").await.body;
+    let strip = page.split_once("class=\"plain strip\"").and_then(|(_, rest)| rest.split_once("</ul>")).expect("it").0;
+    assert!(text(&format!("<body {strip}")).contains("OpenELIS Unreachable"), "{strip}");
+}
+
+/// Returns the days of an application's chart on its page, each with its number.
+async fn bars(hospital: &Hospital, cookie: &str, path: &str) -> Vec<String> {
+    use axum::{
+        body::Body,
+        http::{Request, header},
+    };
+    let request = Request::get(path).header(header::ACCEPT, "text/html").header(header::COOKIE, cookie);
+    let page = hospital.send(request.body(Body::empty()).expect("a request")).await.body;
+    let chart = page.split("<figure").nth(1).and_then(|rest| rest.split("</figure>").next()).expect("a chart");
+    chart.split("<title>").skip(1).filter_map(|rest| rest.split('<').next()).map(str::to_owned).collect()
+}
+
+/// An event that failed at noon in UTC is of the next day where clocks are 14 hours ahead.
+#[tokio::test]
+async fn charts_have_the_days_of_the_reader() {
+    use chrono::{Days, Utc};
+
+    let day = |ago: u64| Utc::now().date_naive().checked_sub_days(Days::new(ago)).expect("a day");
+    let at = |ago: u64| format!("{} 12:00:00", day(ago)).leak() as &'static str;
+    let hospital = Hospital::new(&[row(1, at(3)), row(2, at(3)), row(3, at(6))], &[]).await;
+    hospital.followed().await;
+    let named = |ago: u64, failures: u32| format!("{}: {failures}", day(ago).format("%-d %b"));
+    for path in ["/atomfeed-console/applications/odoo", "/atomfeed-console"] {
+        assert_eq!(bars(&hospital, "", path).await, [named(6, 1), named(3, 2)], "{path}");
+        let ahead = bars(&hospital, "atomfeed_zone=Pacific/Kiritimati", path).await;
+        assert_eq!(ahead, [named(5, 1), named(2, 2)], "{path}");
+    }
+    // Events that were resolved since then failed all the same.
+    hospital.execute("Odoo", "DELETE FROM failed_events WHERE id = 2").await;
+    hospital.look("odoo").await;
+    assert_eq!(bars(&hospital, "", "/atomfeed-console").await, [named(6, 1), named(3, 2)]);
+}
+
+/// Bars of the same height are the same number in every row.
+#[tokio::test]
+async fn the_charts_of_applications_share_one_scale() {
+    let of = |count: i64| (1..=count).map(|id| row(id, "2026-11-20 08:00:00")).collect::<Vec<_>>();
+    let yesterday = chrono::Utc::now().date_naive().pred_opt().expect("a day");
+    let at = format!("{yesterday} 12:00:00").leak() as &'static str;
+    let rows = |count| {
+        let mut rows = of(count);
+        rows.iter_mut().for_each(|row| row.at = Some(at));
+        rows
+    };
+    let hospital = Hospital::new(&rows(40), &rows(20)).await;
+    hospital.followed().await;
+    let page = hospital.page("/atomfeed-console").await.body;
+    let heights: Vec<u64> = page
+        .split("<figure class=\"chart\"")
+        .skip(1)
+        .map(|chart| {
+            let bar = chart.split("<rect").nth(1).expect("a bar");
+            bar.split("height=\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next())
+                .expect("it")
+                .parse()
+                .expect("a number")
+        })
+        .collect();
+    assert_eq!(heights.len(), 2, "{page}");
+    assert_eq!(heights[0], 2 * heights[1], "{heights:?}");
+}
+
+#[tokio::test]
+async fn every_page_names_the_hospital_also_on_paper() {
+    let hospital = Hospital::with(&[], &[], "/atomfeed-console", |config| {
+        config.hospital = Some("St <i>Mary</i>".to_owned());
+    })
+    .await;
+    for path in ["", "/failed-events", "/help", "/nowhere"] {
+        let page = hospital.page(&format!("/atomfeed-console{path}")).await.body;
+        for part in ["class=\"on-paper\">", "class=\"foot\"><p>"] {
+            let named = page.split_once(part).expect("the line").1;
+            assert!(text(&format!("<body><p>{named}")).starts_with("St &lt;i&gt;Mary&lt;/i&gt; ·"), "{path}: {named}");
+        }
+    }
+    let unnamed = Hospital::new(&[], &[]).await.page("/atomfeed-console").await.body;
+    assert!(unnamed.contains("class=\"on-paper\">Atomfeed Console"), "{unnamed}");
+}

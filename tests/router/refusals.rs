@@ -8,6 +8,7 @@ use super::{
     access::{Browser, PASSWORD, basic, script, with_accounts},
     hospital::Hospital,
 };
+use crate::support::log::Log;
 
 /// Returns the entries, oldest first, without successful sign-ins.
 async fn entries(hospital: &Hospital) -> Vec<AuditEntry> {
@@ -170,4 +171,27 @@ async fn nobody_gets_an_account_by_a_name_of_the_consoles_own() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {}", answer.body);
     }
     assert!(hospital.console.parts.store.account("console").await.unwrap().is_none());
+}
+
+/// A path and an origin can have as many characters as a request may have; a line of the log has not.
+#[tokio::test]
+async fn a_refused_request_writes_a_short_line_into_the_log() {
+    use axum::{body::Body, http::Request};
+
+    let hospital = with_accounts().await;
+    let log = Log::start();
+    let long = "a".repeat(30_000);
+    let request = Request::post(format!("/atomfeed-console/{long}"))
+        .header("host", "console.test")
+        .header("origin", format!("http://{long}.example"))
+        .body(Body::empty())
+        .expect("a request");
+    assert_eq!(hospital.send(request).await.status, StatusCode::FORBIDDEN);
+    let lines = log.lines();
+    assert!(lines.iter().any(|line| line.contains("refused") && line.contains("/atomfeed-console/aaa")), "{lines:?}");
+    let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
+    assert!(longest < 1_000, "{longest} characters");
+    for entry in entries(&hospital).await {
+        assert!(format!("{entry:?}").chars().count() < 2_000, "{entry:?}");
+    }
 }

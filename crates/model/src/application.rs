@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{concerns::ConcernSettings, obstacle::no_address, payload};
+use super::{concerns::ConcernSettings, error_text::visible, obstacle::no_address, payload};
 
 /// Which of the known consumers an application is; determines the presets of its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,6 +98,11 @@ pub struct ApplicationInfo {
     pub public_url: Option<String>,
     /// Whether the configuration forbids every action on this application.
     pub read_only: bool,
+}
+
+/// Returns the name of the application with this key; the key if it is not configured any more.
+pub fn name_of<'a>(applications: impl IntoIterator<Item = &'a ApplicationInfo>, key: &str) -> String {
+    visible(applications.into_iter().find(|info| info.key == key).map_or(key, |info| info.name.as_str()))
 }
 
 impl ApplicationInfo {

@@ -106,6 +106,9 @@ pub struct FailedEventRow {
     /// Its group and its failed retries, as far as the ledger knows them.
     #[serde(default)]
     pub known: Option<KnownOf>,
+    /// In a search: the part of its texts that matches, if its cause does not show the match.
+    #[serde(default)]
+    pub quote: Option<String>,
 }
 
 /// What the ledger knows of a failed event in addition to its row.

@@ -27,6 +27,10 @@ pub struct ApplicationView {
     pub seen_at: Option<DateTime<Utc>>,
     /// What needs attention here, most pressing first: see [`super::concerns`].
     pub concerns: Vec<Concern>,
+    /// Events that failed first on each of the last days of the reader: oldest first, without gaps, today last. Empty:
+    /// not known, or not asked for.
+    #[serde(default)]
+    pub days: Vec<DayCount>,
 }
 
 impl ApplicationView {
@@ -41,8 +45,6 @@ impl ApplicationView {
 pub struct Seen {
     /// From `markers` and from `failed_events`, sorted by address.
     pub feeds: Availability<Vec<Feed>>,
-    /// The last days, oldest first, without gaps, today last.
-    pub days: Vec<DayCount>,
     /// Why failed events are not known here, as a part of a sentence ("the table failed_events does not exist").
     pub failures_not_known: Option<String>,
     /// `None` if not known: the table cannot be read or does not hold how often events were retried.

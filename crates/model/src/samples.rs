@@ -62,6 +62,7 @@ pub fn failed_event() -> FailedEventRow {
         latest: None,
         cause: None,
         known: None,
+        quote: None,
     }
 }
 
@@ -100,7 +101,6 @@ pub fn view(name: &str, reach: Reach, feeds: Vec<Feed>) -> ApplicationView {
             failed: sum(|counts| counts.total),
             feeds: Availability::Here(feeds),
             failures_not_known: None,
-            days: vec![],
             oldest_failure: None,
             newest_failure: None,
             newest: Vec::new(),
@@ -112,6 +112,7 @@ pub fn view(name: &str, reach: Reach, feeds: Vec<Feed>) -> ApplicationView {
             out_of_step: None,
         })),
         concerns: Vec::new(),
+        days: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     RowId,
+    error_text::one_line,
     filter::{BadQuery, ENTRY_PREFIX, SEARCHED, bare, check_length, check_value, needle, pairs, push, unwrapped},
     payload::record_uuid,
     uuid,
@@ -17,6 +18,9 @@ use super::{
 
 /// The most terms that are searched for together: each one is searched for in every text.
 pub const MOST_TERMS: usize = 8;
+
+/// Characters that a quote shows on each side of a match.
+const AROUND: usize = 60;
 
 /// The longest word that an id shortened in the middle can stand for, in bytes.
 const LONGEST_ID: usize = 200;
@@ -241,6 +245,24 @@ impl Search {
         }
         push(at..text.len(), false);
         pieces
+    }
+}
+
+impl Search {
+    /// Returns the part of a text around the first match that the shown texts do not show. `None` if they show every
+    /// term that the text contains.
+    pub fn quote(&self, shown: &[&str], text: &str) -> Option<String> {
+        let hidden = |term: &&Term| !shown.iter().any(|shown| term.is_in(shown)) && term.is_in(text);
+        let term = self.terms.iter().find(hidden)?;
+        let line = text.lines().find(|line| term.is_in(line)).map_or_else(|| one_line(text), one_line);
+        let hit = term.hits(&line).next()?;
+        let (before, rest) = line.split_at_checked(hit.start)?;
+        let (hit, after) = rest.split_at_checked(hit.end - hit.start)?;
+        let skipped = before.chars().count().saturating_sub(AROUND);
+        let begins: String = before.chars().skip(skipped).collect();
+        let ends: String = after.chars().take(AROUND).collect();
+        let (open, close) = (if skipped > 0 { "…" } else { "" }, if ends.len() < after.len() { "…" } else { "" });
+        Some(format!("{open}{}{hit}{ends}{close}", begins.trim_start()))
     }
 }
 
@@ -500,6 +522,17 @@ mod tests {
         for typed in ["1125", "Odoo", "GAN203007", "a sentence of more than four words 7", "12 7", "#7"] {
             assert_eq!(Search::of(typed).row, None, "{typed}");
         }
+    }
+
+    #[test]
+    fn what_is_not_shown_is_quoted_around_the_match() {
+        let error =
+            format!("{} Post call to /api/bahmni-saleorder failed\nCaused by: Patient Id not found", "x ".repeat(90));
+        let quote = |typed: &str| Search::of(typed).quote(&["Patient Id not found"], &error);
+        assert_eq!(quote("patient"), None, "it is shown");
+        assert_eq!(quote("timeout"), None);
+        let said = quote("patient saleorder").expect("a part of the error");
+        assert!(said.starts_with("…x ") && said.ends_with("Post call to /api/bahmni-saleorder failed"), "{said}");
     }
 
     #[test]

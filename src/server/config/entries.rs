@@ -36,6 +36,7 @@ impl Unconfigured {
             seen: None,
             seen_at: None,
             concerns: Vec::new(),
+            days: Vec::new(),
         }
     }
 }

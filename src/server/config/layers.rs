@@ -89,6 +89,7 @@ pub(super) struct Layer {
     pub hosts: Option<Vec<String>>,
     pub log_form: Option<LogForm>,
     pub log_level: Option<LogLevel>,
+    pub hospital: Option<String>,
     pub read_only: Option<bool>,
     pub mask_texts: Option<bool>,
     /// `Some(None)`: forever.
@@ -123,6 +124,7 @@ impl Layer {
             hosts: self.hosts.or(lower.hosts),
             log_form: self.log_form.or(lower.log_form),
             log_level: self.log_level.or(lower.log_level),
+            hospital: self.hospital.or(lower.hospital),
             read_only: self.read_only.or(lower.read_only),
             mask_texts: self.mask_texts.or(lower.mask_texts),
             audit_keep_days: self.audit_keep_days.or(lower.audit_keep_days),
@@ -284,7 +286,7 @@ pub fn demo(
         Some(Mode::Open) => access.way = AuthMode::Open,
         _ => access.demo = Some(demo_accounts(layer.listen.unwrap_or(DEFAULT_LISTEN))),
     }
-    Ok(Config { demo: true, ..config(layer, data, leptos, access) })
+    Ok(Config { demo: true, hospital: Some("Demo hospital".to_owned()), ..config(layer, data, leptos, access) })
 }
 
 /// On the loopback address the passwords are known and shown: those who see the page have access to the machine anyway.
@@ -334,6 +336,7 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
         command: Command::default(),
         log: layer.log_form.unwrap_or_default(),
         log_level: layer.log_level.unwrap_or_default(),
+        hospital: layer.hospital,
         read_only,
         mask_texts: layer.mask_texts.unwrap_or(true),
         audit_keep: keep_days.map(|days| Duration::from_secs(days * 86_400)),

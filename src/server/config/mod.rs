@@ -173,6 +173,8 @@ pub struct Config {
     pub command: Command,
     pub log: LogForm,
     pub log_level: LogLevel,
+    /// Name of the hospital, shown on every page and on paper.
+    pub hospital: Option<String>,
     /// Nothing is ever written to any application, and every application is shown as read-only.
     pub read_only: bool,
     /// Users without [`crate::model::Right::Read`] see error texts and payloads masked.

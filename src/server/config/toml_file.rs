@@ -39,10 +39,13 @@ const MAX_RETRY: RangeInclusive<u64> = 1..=1_000_000;
 const RETRY_BATCH: RangeInclusive<u64> = 1..=10_000;
 /// The columns that hold feed addresses are no longer than this.
 const LONGEST_ADDRESS: usize = 255;
+/// The longest name of a hospital, in characters: it is a part of a line.
+const LONGEST_HOSPITAL: usize = 100;
 /// A file with a password or a token is small; a larger one was named by mistake.
 const LARGEST_SECRET_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 15] = [
+const TOP_KEYS: [&str; 16] = [
+    "hospital",
     "listen",
     "base_path",
     "store",
@@ -190,6 +193,7 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         store: top.path("store"),
         log_form,
         log_level,
+        hospital: top.parsed("hospital", hospital),
         read_only: top.flag("read_only"),
         mask_texts: top.flag("mask_texts"),
         audit_keep_days,
@@ -428,6 +432,13 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
 /// Reads the base path; returns the reason on failure.
 pub(super) fn base(text: &str) -> Result<Base, String> {
     Base::parse(text).map_err(|bad| format!("is not a base path; {bad}"))
+}
+
+/// Checks the name of a hospital.
+fn hospital(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let fits = (1..=LONGEST_HOSPITAL).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    if fits { Ok(name.to_owned()) } else { Err(format!("must be one line of 1 to {LONGEST_HOSPITAL} characters")) }
 }
 
 fn applications(top: &mut Table<'_, '_>) -> Option<Vec<Entry>> {

@@ -104,16 +104,6 @@ pub(super) fn key(zone: Tz, kind: ColumnKind, at: DateTime<Utc>) -> String {
     }
 }
 
-/// Returns the day of an instant in the application's zone.
-pub(super) fn day(zone: Tz, at: DateTime<Utc>) -> NaiveDate {
-    local(zone, at).date()
-}
-
-/// Returns when a day begins in the zone.
-pub(super) fn beginning(zone: Tz, day: NaiveDate) -> DateTime<Utc> {
-    from_local(zone, day.into())
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::Duration;
@@ -195,7 +185,6 @@ mod tests {
             for naive in [NaiveDateTime::MIN, NaiveDateTime::MAX] {
                 assert!((from_local(zone, naive).naive_utc() - naive).abs() <= Duration::hours(15));
             }
-            assert!(day(zone, DateTime::<Utc>::MIN_UTC) <= day(zone, DateTime::<Utc>::MAX_UTC));
         }
         // In year 1 in UTC, but before it where clocks are behind UTC.
         assert_eq!(key(far_west, ColumnKind::Local, utc("0001-01-01T00:00:00Z")), "0001-01-01 00:00:00.000000");

@@ -41,7 +41,7 @@ use crate::model::{
     Attempt, Availability, Backend, FailedEvent, FailedEventRow, Marker, RowId, Stamp,
     filter::{Direction, Filter, Position},
     operation::RowOutcome,
-    overview::{DayCount, NewRow},
+    overview::NewRow,
     publisher::{Publisher, Queue},
     whole_row::WholeEvent,
 };
@@ -108,9 +108,6 @@ pub struct Poll {
     pub marker_gap: Option<String>,
     /// Per feed address (as stored; `None` for NULL): counts and times.
     pub failures: Availability<Vec<FeedFailures>>,
-    /// First failures per day of the last 14 days: oldest day first, no day omitted, today (in the source's time zone)
-    /// last.
-    pub days: Vec<DayCount>,
     /// Time of the newest row of the retry log per feed address: of the last retry known to have failed. From the
     /// newest 500 rows.
     pub last_retries: Vec<(Option<String>, Stamp)>,
@@ -293,7 +290,7 @@ impl Source {
         self.pool.read(&self.app).await
     }
 
-    /// Polls the source: server, markers, failed events per feed, the last days, what is missing, hazards.
+    /// Polls the source: server, markers, failed events per feed, what is missing, hazards.
     ///
     /// # Errors
     /// Fails if markers or failed events cannot be read in time. Other parts that take too long are left empty:

@@ -1,4 +1,4 @@
-//! One poll of a source: markers, failed events per feed, the last days, the newest retries, and hazards.
+//! One poll of a source: markers, failed events per feed, the newest retries, and hazards.
 //!
 //! Markers and counts are read in one transaction. Each optional part has its own transaction and is left out if it
 //! takes too long: a slow part must not make a source that answers appear down.
@@ -8,19 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
-
 use crate::{
-    model::{
-        Availability, EventState, Marker, RowId, Stamp,
-        obstacle::no_address,
-        overview::{DayCount, NewRow},
-    },
+    model::{Availability, EventState, Marker, RowId, Stamp, obstacle::no_address, overview::NewRow},
     server::config::Application,
 };
 
 use super::{
-    FeedFailures, NEWEST, Poll, Source, SourceError, SourceErrorKind, clock,
+    FeedFailures, NEWEST, Poll, Source, SourceError, SourceErrorKind,
     connection::{Record, Session},
     events::{push_count_of, push_least_of},
     publisher::dated,
@@ -28,9 +22,6 @@ use super::{
     schema::{Found, Schema, Table},
     sql,
 };
-
-/// Number of days in the chart.
-const DAYS: u64 = 14;
 
 /// Most markers, and most feed addresses of failed events, that a poll reads. A hospital has some dozens.
 const FEEDS: usize = 500;
@@ -92,19 +83,10 @@ async fn markers_and_counts(session: &mut Session<'_>) -> Result<Poll, SourceErr
         Ok(table) => (Availability::Here(markers(session, &table, &mut hazards).await?), marker_gap(&table)),
         Err(reason) => (Availability::NotHere(reason), None),
     };
-    let fortnight = last_days(app, Utc::now());
-    let (failures, counts) = match schema.table(Table::FailedEvents) {
-        Ok(table) => {
-            let (failures, counts) = failures(session, &table, &fortnight, &mut hazards).await?;
-            (Availability::Here(failures), counts)
-        }
-        Err(reason) => (Availability::NotHere(reason), Vec::new()),
+    let failures = match schema.table(Table::FailedEvents) {
+        Ok(table) => Availability::Here(failures(session, &table, &mut hazards).await?),
+        Err(reason) => Availability::NotHere(reason),
     };
-    let days = fortnight
-        .iter()
-        .enumerate()
-        .map(|(place, (day, _))| DayCount { day: *day, failures: counts.get(place).copied().unwrap_or(0) })
-        .collect();
     if failures.here().is_some() && schema.lacks(Table::RetryLog) {
         hazards.push(
             "The table failed_event_retry_log does not exist. The retry counter cannot grow, so failing events are retried \
@@ -117,7 +99,6 @@ async fn markers_and_counts(session: &mut Session<'_>) -> Result<Poll, SourceErr
         markers,
         marker_gap,
         failures,
-        days,
         last_retries: Vec::new(),
         newest: Vec::new(),
         retry_refused: retry_refused(app, &schema),
@@ -178,23 +159,12 @@ async fn markers(
     Ok(markers)
 }
 
-/// Returns the last days and when each begins, oldest first.
-fn last_days(app: &Application, now: DateTime<Utc>) -> Vec<(NaiveDate, DateTime<Utc>)> {
-    let today = clock::day(app.time_zone, now);
-    (0..DAYS)
-        .rev()
-        .filter_map(|ago| today.checked_sub_days(Days::new(ago)))
-        .map(|day| (day, clock::beginning(app.time_zone, day)))
-        .collect()
-}
-
-/// Returns the failed events per feed and per day, from one pass over the table.
+/// Returns the failed events per feed, from one pass over the table.
 async fn failures(
     session: &mut Session<'_>,
     table: &Found<'_>,
-    days: &[(NaiveDate, DateTime<Utc>)],
     hazards: &mut Vec<String>,
-) -> Result<(Vec<FeedFailures>, Vec<u64>), SourceError> {
+) -> Result<Vec<FeedFailures>, SourceError> {
     let app = session.link.app;
     let (failed_at, no_date) = (table.expression("failed_at"), table.no_date("failed_at"));
     let text = |expression: String| sql::as_text(table.backend, &expression);
@@ -216,19 +186,6 @@ async fn failures(
     push_count_of(&mut statement, app, table, EventState::Waiting, &no_date);
     statement.push(", ");
     push_least_of(&mut statement, app, table, EventState::Waiting, &with_date(&dated(table, "failed_at")));
-    if let Some(column) = table.column("failed_at") {
-        let ends = days.iter().skip(1).map(|(_, begins)| *begins).chain(
-            days.last().and_then(|(day, _)| day.succ_opt()).map(|tomorrow| clock::beginning(app.time_zone, tomorrow)),
-        );
-        for ((_, begins), ends) in days.iter().zip(ends) {
-            let key = |at| clock::key(app.time_zone, column.kind, at);
-            statement.push(", ").as_text(|statement| {
-                statement.push(format!("SUM(CASE WHEN {failed_at} >= ")).time(column, &key(*begins));
-                statement.push(format!(" AND {failed_at} < ")).time(column, &key(ends));
-                statement.push(" THEN 1 ELSE 0 END)");
-            });
-        }
-    }
     statement.push(format!(" FROM {}", table.name));
     if table.column("feed_uri").is_some() {
         statement.push(format!(" GROUP BY {} ORDER BY 1 LIMIT {FEEDS}", table.grouping("feed_uri", 1)));
@@ -238,7 +195,7 @@ async fn failures(
         hazards.push(format!("failed_events has {FEEDS} feeds or more. Only {FEEDS} are counted."));
     }
 
-    let (mut failures, mut counts, mut untimed) = (Vec::new(), vec![0; days.len()], 0);
+    let (mut failures, mut untimed) = (Vec::new(), 0);
     for mut record in records {
         let uri = record.key();
         let total = record.count();
@@ -248,9 +205,6 @@ async fn failures(
         let (waiting, exhausted) = (record.count(), record.count());
         let (timeless, timeless_waiting) = (record.count(), record.count());
         let oldest_waiting = stamp(app, table, "failed_at", record.text());
-        for day in &mut counts {
-            *day += record.count();
-        }
         // An empty table without a column of feed addresses still returns one row.
         if total > 0 {
             // Without an address there is no feed whose retries could be blocked.
@@ -267,7 +221,7 @@ async fn failures(
             counted(untimed, "failed event has", "failed events have")
         ));
     }
-    Ok((failures, counts))
+    Ok(failures)
 }
 
 /// Adds the failed events of a feed. Two addresses that were cut can be equal: their failed events are counted

@@ -65,6 +65,7 @@ pub(super) fn read_failed_event(
         latest: None,
         cause: None,
         known: None,
+        quote: None,
     }
 }
 

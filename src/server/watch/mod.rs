@@ -130,6 +130,12 @@ struct LastPoll {
     raw: Option<Arc<MarkersAndFailures>>,
 }
 
+impl LastPoll {
+    fn is_in_step(&self) -> bool {
+        self.in_step && self.followed.is_some_and(|(_, whole)| whole)
+    }
+}
+
 /// Markers and failures as the database has them: a row per marker and per address in failed_events, nothing merged.
 #[derive(Clone, Debug)]
 pub struct MarkersAndFailures {
@@ -223,10 +229,16 @@ impl Watch {
     /// Returns whether the ledger holds what the last poll of an application saw: read whole, and in step.
     pub fn in_step(&self, app: &str) -> bool {
         let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app);
-        watched.is_some_and(|watched| {
-            let last = watched.seen.borrow();
-            last.in_step && last.followed.is_some_and(|(_, whole)| whole)
-        })
+        watched.is_some_and(|watched| watched.seen.borrow().is_in_step())
+    }
+
+    /// Returns the number of failed events of an application whose source answers and with which the ledger is in step:
+    /// see [`Watch::in_step`]. `None` otherwise, or if the number is not known.
+    pub fn failed_in_step(&self, app: &str) -> Option<u64> {
+        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
+        let last = watched.seen.borrow();
+        let reached = matches!(last.reach, Reach::Reachable { .. });
+        last.seen.as_ref()?.failed.filter(|_| reached && last.is_in_step())
     }
 
     /// Returns markers and failures of the last poll of an application. `None` if that was longer ago than `age`, or if
@@ -262,6 +274,7 @@ impl Watched {
             seen_at: last.seen_at,
             // They depend on the caller: a feed's name can belong to another application.
             concerns: Vec::new(),
+            days: Vec::new(),
         }
     }
 }

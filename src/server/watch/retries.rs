@@ -74,7 +74,6 @@ mod tests {
                 newest: None,
                 oldest_waiting: None,
             }]),
-            days: vec![],
             last_retries: retried.map(|at| (uri, stamp(at))).into_iter().collect(),
             newest: vec![],
             retry_refused: None,

@@ -60,7 +60,6 @@ pub(super) fn seen(poll: Poll, info: &ApplicationInfo, facts: &LedgerFacts) -> S
         oldest_failure: times(|feed| feed.oldest_failure.as_ref()).min_by_key(|stamp| stamp.at).cloned(),
         newest_failure: times(|feed| feed.newest_failure.as_ref()).max_by_key(|stamp| stamp.at).cloned(),
         feeds,
-        days: poll.days,
         newest: poll.newest,
         queue: facts.queue.clone(),
         queue_not_known: facts.queue_not_known.clone(),

@@ -1,19 +1,52 @@
-//! All applications, one line each: the overview's table.
+//! All applications on the overview: their states in one line on top, and the table.
 
 use leptos::prelude::*;
 
 use super::{At, DayChart, FeedBadge, NotHere, Number, ReachBadge, When, use_base};
 use crate::{
-    model::{ApplicationView, Availability, Reach, Seen},
+    model::{ApplicationView, Availability, DayCount, Reach, Seen},
     ui::{sentences, words},
 };
+
+/// Every application with its worst state, in one line.
+#[component]
+pub fn ApplicationStrip(views: Vec<ApplicationView>) -> impl IntoView {
+    let base = use_base();
+    let items = views.into_iter().map(|view| {
+        view! {
+            <li>
+                <a href=base.application(&view.info.key)>
+                    <span>{view.info.name.clone()}</span>
+                    " "
+                    {worst(&view)}
+                </a>
+            </li>
+        }
+    });
+    view! {
+        <ul class="plain strip" aria-label="Applications and their worst states">
+            {items.collect_view()}
+        </ul>
+    }
+    .into_any()
+}
+
+/// Returns the badge of an application's worst feeds, or why their states are not known.
+fn worst(view: &ApplicationView) -> AnyView {
+    match (&view.reach, sentences::feeds_by_state(view).first()) {
+        (Reach::Reachable { .. }, Some(&(state, feeds))) => {
+            let text = format!("{} {}", words::number(feeds), state.after_number());
+            view! { <FeedBadge state text /> }.into_any()
+        }
+        _ => feed_states(view),
+    }
+}
 
 /// The table. A database that does not answer keeps the numbers of its last successful poll, with their age.
 #[component]
 pub fn ApplicationsTable(views: Vec<ApplicationView>) -> impl IntoView {
     // One scale for all: bars of equal height are equal numbers of failures.
-    let days = views.iter().filter_map(|view| view.seen.as_deref()).flat_map(|seen| &seen.days);
-    let most = days.map(|day| day.failures).max().unwrap_or_default();
+    let most = views.iter().flat_map(|view| &view.days).map(|day| day.failures).max().unwrap_or_default();
     view! {
         <table class="cards">
             <caption class="unseen">"Applications: feeds, failed events, oldest failure, failures of 14 days"</caption>
@@ -40,7 +73,7 @@ fn row(view: ApplicationView, most: u64) -> impl IntoView {
     };
     let numbers = view.seen.as_deref().map_or_else(
         || view! { <td colspan="4" class="none">{none}</td> }.into_any(),
-        |seen| numbers(seen, most, &view.info.time_zone).into_any(),
+        |seen| numbers(seen, view.days.clone(), most).into_any(),
     );
     view! {
         <tr>
@@ -60,10 +93,8 @@ fn row(view: ApplicationView, most: u64) -> impl IntoView {
     }
 }
 
-fn numbers(seen: &Seen, most: u64, zone: &str) -> impl IntoView + use<> {
-    let in_days: u64 = seen.days.iter().map(|day| day.failures).sum();
-    // Failures are counted by the database's own days: one poll serves all users.
-    let of_zone = format!("Days in {zone}");
+fn numbers(seen: &Seen, days: Vec<DayCount>, most: u64) -> impl IntoView + use<> {
+    let in_days: u64 = days.iter().map(|day| day.failures).sum();
     view! {
         <td class="num" data-label="Waiting for retry">
             {known(seen.waiting)}
@@ -79,16 +110,15 @@ fn numbers(seen: &Seen, most: u64, zone: &str) -> impl IntoView + use<> {
             }}
         </td>
         <td data-label="Failed, 14 days">
-            {match seen.failed {
-                None => known(None),
-                Some(_) => {
-                    view! {
-                        <div class="spark" title=of_zone>
-                            <DayChart days=seen.days.clone() scale=most /> <Number value=in_days />
-                        </div>
-                    }
-                        .into_any()
+            {if seen.failed.is_none() || days.is_empty() {
+                known(None)
+            } else {
+                view! {
+                    <div class="spark">
+                        <DayChart days scale=most /> <Number value=in_days />
+                    </div>
                 }
+                    .into_any()
             }}
         </td>
     }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use leptos::{either::Either, prelude::*};
 
-use super::{EventBadge, Since};
+use super::{EventBadge, Marked, Since, When, marked_name};
 use crate::{
     model::{
         EventKey, FailedEventRow, Kind, Limits, Obstacle,
         advice::{self, Subject, advise_on},
         error_text::visible,
         filter::ListQuery,
+        search::Search,
     },
     paths::Base,
     ui::due::{self, Offer},
@@ -61,13 +62,31 @@ pub fn EventRow(
     action: String,
     /// The page opens at this row: see [`HERE`].
     here: bool,
+    /// The list's text filter, whose matches are marked.
+    search: Option<Marking>,
 ) -> impl IntoView {
     let retries = due::retries(row.retries, limits.as_ref());
-    let name = row.naming().event(&place);
+    let name = match &search {
+        Some(Marking { search, .. }) => marked_name(&row.naming(), &place, search),
+        None => row.naming().event(&place).into_any(),
+    };
     let said = row.says();
+    let shown = match &search {
+        Some(marking) => marking.error(&row, &said),
+        None => said.clone().into_any(),
+    };
     let (value, waits) = (due::row_value(&row), row.retries == Some(0) && Obstacle::of(&row).is_none());
     let gone = advise_on(&said, &Subject::of_row(&row, kind)).is_some_and(|advice| advice.gone);
     let mine = offer.is_some();
+    // Of a failure without a retry, the first failure stands beside it.
+    let last = row.latest.as_ref().and_then(|latest| latest.failed_at.clone()).map(|stamp| {
+        view! {
+            <span class="last muted">
+                <span class="unseen">", last tried "</span>
+                <When stamp />
+            </span>
+        }
+    });
     // Added to the name of the event's controls if another event on the page has the same record.
     let apart = row.naming().spoken().and_then(|spoken| called.strip_prefix(&spoken).map(str::to_owned));
     let apart = apart.filter(|more| !more.is_empty()).map(|more| view! { <span class="unseen">{more}</span> });
@@ -102,8 +121,8 @@ pub fn EventRow(
                     {name} {apart}
                 </a>
             </th>
-            <td class="said" title=said.clone()>
-                {said.clone()}
+            <td class="said" title=said>
+                {shown}
             </td>
             <td class="where" title=feed.clone()>
                 {feed.clone()}
@@ -116,6 +135,7 @@ pub fn EventRow(
             </td>
             <td class="num tries" data-label="Retries">
                 {retries}
+                {last}
             </td>
             {mine.then(|| view! {
                 <td class="num act">
@@ -125,6 +145,44 @@ pub fn EventRow(
         </tr>
     }
     .into_any()
+}
+
+/// How a list marks the matches of its text filter.
+#[derive(Clone, Debug)]
+pub struct Marking {
+    pub search: Search,
+    /// Error texts and payloads were searched, too, and not only ids and titles.
+    pub texts: bool,
+}
+
+impl Marking {
+    /// Returns a row's error with the matches marked or, if a list shows none of them, where the match is.
+    fn error(&self, row: &FailedEventRow, said: &str) -> AnyView {
+        let Self { search, texts } = self;
+        if !texts {
+            return said.to_owned().into_any();
+        }
+        let naming = row.naming();
+        let shown = [said.to_owned(), naming.kind(), naming.id().unwrap_or_default()];
+        let is_shown = search.terms.iter().any(|term| shown.iter().any(|text| term.is_in(text)));
+        let quote = row.quote.as_deref().map(visible);
+        let elsewhere = || "The match is in its payload, stack trace or tags.".to_owned();
+        let by_name = search.row.as_ref().is_some_and(|named| named.id == row.id);
+        let hidden = !is_shown && !by_name && !search.terms.is_empty();
+        let quote = quote.or_else(|| hidden.then(elsewhere)).map(|quote| {
+            view! {
+                " "
+                <span class="muted">
+                    <Marked text=quote search=search.clone() />
+                </span>
+            }
+        });
+        view! {
+            <Marked text=said search=search.clone() />
+            {quote}
+        }
+        .into_any()
+    }
 }
 
 /// Retries an event with used-up retries by one click. A waiting event is retried from its page, which shows the

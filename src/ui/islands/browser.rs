@@ -97,3 +97,10 @@ pub fn number(value: f64) -> String {
 pub fn told(name: &str) -> Option<String> {
     document().document_element()?.get_attribute(name)
 }
+
+/// Announces a text to screen readers.
+pub fn announce(words: &str) {
+    if let Some(voice) = first("#voice") {
+        voice.set_text_content(Some(words));
+    }
+}

@@ -81,7 +81,7 @@ mod following {
 
     use super::{
         super::{
-            browser::{address_read_anew, all, call_page, everywhere, first, forget_read_anew, show},
+            browser::{address_read_anew, all, announce, call_page, everywhere, first, forget_read_anew, show},
             morph, page_tools, selection,
         },
         CHANGED, REPLACED,
@@ -420,7 +420,7 @@ mod following {
             let _ = window().dispatch_event(&event);
         }
         if self::said() != said {
-            say(&self::said());
+            announce(&self::said());
         }
     }
 
@@ -440,13 +440,6 @@ mod following {
     fn said() -> String {
         let texts = everywhere("main [data-say]").into_iter().filter_map(|place| place.text_content());
         texts.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(" ")
-    }
-
-    /// Announces a text to screen readers.
-    fn say(words: &str) {
-        if let Some(voice) = first("#voice") {
-            voice.set_text_content(Some(words));
-        }
     }
 
     /// A browser does not report why a stream was refused, so the page itself is requested.

@@ -810,7 +810,7 @@ mod header {
 mod rows {
     use leptos::{ev, prelude::window_event_listener};
 
-    use super::super::browser::{around, call_page, first, focus, target};
+    use super::super::browser::{announce, around, call_page, first, focus, target};
 
     pub fn start() {
         come_back();
@@ -828,8 +828,8 @@ mod rows {
     fn come_back() {
         let Some(link) = first("[data-row] :target [data-open], [data-row] [data-open]:target") else { return };
         focus(&link);
-        if let (Some(voice), Some(outcome)) = (first("#voice"), first("[data-outcome]")) {
-            voice.set_text_content(outcome.text_content().as_deref());
+        if let Some(outcome) = first("[data-outcome]") {
+            announce(&outcome.text_content().unwrap_or_default());
         }
     }
 }

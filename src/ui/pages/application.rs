@@ -8,7 +8,7 @@ use crate::{
     api::overview::{list_applications, list_feed_causes, list_feed_retries, view_application, view_publisher},
     error::Problem,
     model::{
-        ApplicationInfo, ApplicationView, Availability, Feed, Limits, Reach, Seen, ShownState,
+        ApplicationInfo, ApplicationView, Availability, DayCount, Feed, Limits, Reach, Seen, ShownState,
         application::COMPLETE_ENTRY,
         cause::{Cause, FeedCauses},
         concerns::{About, Concern, ConcernKind},
@@ -124,8 +124,8 @@ fn Application(
             <Feeds info=info.clone() seen=seen applications=applications causes retries />
         }
     });
-    let zone = info.time_zone.clone();
-    let failures = seen.cloned().map(|seen| view! { <Failures seen zone /> });
+    let days = view.days.clone();
+    let failures = seen.cloned().map(|seen| view! { <Failures seen days /> });
     view! {
         <Title text=info.name.clone() />
         <div data-live="application" data-live-app=key.clone()>
@@ -391,17 +391,18 @@ fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
 }
 
 #[component]
-fn Failures(seen: Seen, zone: String) -> impl IntoView {
+fn Failures(seen: Seen, days: Vec<DayCount>) -> impl IntoView {
+    let zone = use_reader().zone.name();
     view! {
         <section class="sheet" aria-labelledby="failures">
             <header>
                 <h2 id="failures">"Failures, 14 days"</h2>
                 <span class="small muted push">
-                    {format!("by first failure, of the events still in the table; days in {zone}")}
+                    {format!("by first failure; days in {zone}")}
                 </span>
             </header>
             <div class="pad">
-                {seen.failed.is_some().then(|| view! { <DayChart days=seen.days wide=true /> })}
+                {(!days.is_empty()).then(|| view! { <DayChart days wide=true /> })}
                 <dl class="facts">
                     <dt>"Waiting for retry"</dt>
                     <dd>{known(seen.waiting)}</dd>

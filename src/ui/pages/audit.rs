@@ -8,6 +8,7 @@ use crate::{
     api::audit::{AuditPage as Page, list_audit},
     model::{
         ApplicationInfo,
+        application::name_of,
         audit::{AuditEntry, AuditFilter, AuditKind},
         error_text::visible,
         filter::{LONGEST_NAME, PASTED},
@@ -155,10 +156,7 @@ fn Entries(page: Page) -> impl IntoView {
 fn Row(entry: AuditEntry, applications: Vec<ApplicationInfo>) -> impl IntoView {
     let base = use_base();
     let kind = visible(entry.kind_label());
-    let app = entry.app.as_deref().map(|key| {
-        let known = applications.iter().find(|app| app.key == key);
-        known.map_or_else(|| visible(key), |app| app.name.clone())
-    });
+    let app = entry.app.as_deref().map(|key| name_of(&applications, key));
     let from = [entry.signed_in_by.as_str(), entry.address.as_str()].map(visible);
     let from = from.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
     let who = match entry.who.as_str() {

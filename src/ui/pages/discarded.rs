@@ -8,7 +8,9 @@ use leptos_meta::Title;
 use super::operations::{BeyondTheEnd, place};
 use crate::{
     api::operations::{self, list_discarded},
-    model::{ApplicationInfo, EventKey, error_text::visible, ledger::RequestKind, operation::Discarded},
+    model::{
+        ApplicationInfo, EventKey, application::name_of, error_text::visible, ledger::RequestKind, operation::Discarded,
+    },
     ui::{
         components::{
             At, Back, Badge, FieldTold, FormToken, PlanButton, PlanOf, PlanSubmit, ShortId, Steps, field_id, loaded,
@@ -137,7 +139,7 @@ fn List(
 /// `ticked`: whether the row is selected; `None` if nothing can be selected.
 fn row(copy: Discarded, applications: &[ApplicationInfo], ticked: Option<bool>) -> impl IntoView {
     let base = use_base();
-    let name = applications.iter().find(|info| info.key == copy.app).map_or(copy.app.clone(), |info| info.name.clone());
+    let name = name_of(applications, &copy.app);
     let called = copy.naming().event(&name);
     let label = format!("{called}, row {}", copy.row_id);
     let event = EventKey { app: copy.app.clone(), id: copy.row_id };

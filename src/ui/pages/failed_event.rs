@@ -15,6 +15,7 @@ use crate::{
         ApplicationInfo, Attempt, Availability, EventKey, EventState, FailedEvent, FailedEventRow, FailedSince,
         FeedState, Obstacle, RowId,
         advice::{self, Subject, advise_on},
+        application::name_of,
         error_text::{ErrorText, parse, visible},
         feed_names::{NamedFeed, called},
         filter::ListQuery,
@@ -919,8 +920,7 @@ fn SameRecord(
     let rows = rows
         .into_iter()
         .map(|row| {
-            let known = applications.iter().chain([&here]).find(|app| app.key == row.app);
-            let name = known.map_or_else(|| visible(&row.app), |app| app.name.clone());
+            let name = name_of(applications.iter().chain([&here]), &row.app);
             let feed = called(&names, &applications, &row.app, row.feed_uri.as_deref());
             let href = base.failed_event(&EventKey { app: row.app.clone(), id: row.id }, Some(&list));
             view! {

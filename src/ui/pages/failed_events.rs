@@ -11,6 +11,7 @@ use crate::{
     error::Problem,
     model::{
         ApplicationInfo, EventState, FailedEventRow,
+        application::name_of,
         error_text::visible,
         filter::{Filter, ListQuery, Order, PAGE, Place, SEARCHED, pairs},
         ledger::RequestKind,
@@ -19,8 +20,8 @@ use crate::{
     },
     ui::{
         components::{
-            Back, Chips, Done, EventRow, FieldTold, FilterForm, FormToken, Icon, MissingParts, Notice, NoticeKind,
-            Outcome, Pager, field_id, icon, loaded, row_names, search_further, since_heading, use_base,
+            Back, Chips, Done, EventRow, FieldTold, FilterForm, FormToken, Icon, Marking, MissingParts, Notice,
+            NoticeKind, Outcome, Pager, field_id, icon, loaded, row_names, search_further, since_heading, use_base,
         },
         due::{self, Offer},
         islands::{Fresh, Selection},
@@ -217,10 +218,7 @@ fn Events(mut page: ListPage, here: Here) -> impl IntoView {
     let back = format!("/failed-events{}", question(&query));
     let searching = page.scans.iter().any(|scan| !scan.complete);
     let action = base.function("retry");
-    let names = row_names(&page.rows, |row| {
-        let info = page.applications.iter().find(|app| app.key == row.app);
-        info.map_or_else(|| row.app.clone(), |info| info.name.clone())
-    });
+    let names = row_names(&page.rows, |row| name_of(&page.applications, &row.app));
     let mut chosen: HashSet<String> =
         pairs(use_url().read_untracked().search()).filter(|(key, _)| key == "chosen").map(|(_, event)| event).collect();
     chosen.extend(ticked("rows[]").iter().filter_map(|row| row.rsplit_once(':')).map(|(event, _)| event.to_owned()));
@@ -239,21 +237,23 @@ fn Events(mut page: ListPage, here: Here) -> impl IntoView {
     let of_one = page.query.filter.apps.len() == 1;
     let by_id = of_one.then_some(BY_ID);
     let by_application = (!of_one && page.applications.len() > 1).then_some(BY_APPLICATION);
+    let texts = page.masked.is_none();
+    let marking = page.query.filter.search().map(|search| Marking { search, texts });
     let rows = rows
         .into_iter()
         .zip(names)
         .enumerate()
         .map(|(index, ((offer, row), called))| {
             let info = page.applications.iter().find(|app| app.key == row.app);
-            let place = info.map_or_else(|| row.app.clone(), |info| info.name.clone());
+            let place = name_of(&page.applications, &row.app);
             let feed = page.feeds.iter().find(|feed| feed.app == row.app && feed.uri == row.feed_uri);
             let feed = feed.map(|feed| feed.name.clone());
             let href = base.failed_event_of(&row.app, row.id, &query);
             let ticked = !chosen.is_empty() && chosen.contains(&format!("{}:{}", row.app, row.id));
             let (offer, limits) = (may.then_some(offer), info.map(|info| info.limits));
             let kind = info.map(|info| info.kind);
-            let (action, here) = (action.clone(), here.0 == Some(index));
-            view! { <EventRow row href place feed kind limits offer called ticked index action here /> }
+            let (action, here, search) = (action.clone(), here.0 == Some(index), marking.clone());
+            view! { <EventRow row href place feed kind limits offer called ticked index action here search /> }
         })
         .collect_view();
     view! {
@@ -266,7 +266,7 @@ fn Events(mut page: ListPage, here: Here) -> impl IntoView {
             <Refused refused=page.retry_refused.clone() filter=page.query.filter.clone() applications=page.applications.clone() />
             <News page=page.clone() />
             <table class="cards" data-ended="Not in this list any more.">
-                <caption class="unseen">"Failed events: record, error, feed, state, first failure, retries"</caption>
+                <caption class="unseen">"Failed events: record, error, feed, state, first failure, retries, last retry"</caption>
                 <thead>
                     <tr>
                         {may
@@ -282,7 +282,9 @@ fn Events(mut page: ListPage, here: Here) -> impl IntoView {
                         <SortHead query=page.query.clone() text="Feed" class="where" by=by_application />
                         <th scope="col" class="what">"State"</th>
                         <SortHead query=page.query.clone() text=heading class="at" by=Some(BY_TIME) />
-                        <th scope="col" class="num tries">"Retries"</th>
+                        <th scope="col" class="num tries">
+                            "Retries"<span class="last">", last"</span>
+                        </th>
                         {may
                             .then(|| {
                                 view! {
@@ -506,7 +508,7 @@ fn Refused(refused: Vec<(String, String)>, filter: Filter, applications: Vec<App
     }
     let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
     for (key, why) in refused.into_iter().filter(|(key, _)| filter.wants_app(key)) {
-        let name = applications.iter().find(|app| app.key == key).map_or(key, |app| visible(&app.name));
+        let name = name_of(&applications, &key);
         match reasons.iter_mut().find(|(reason, _)| *reason == why) {
             Some((_, names)) => names.push(name),
             None => reasons.push((why, vec![name])),

@@ -14,6 +14,7 @@ use crate::{
     model::{
         ApplicationInfo, EventKey, Obstacle, Right, Stamp,
         advice::advise_on,
+        application::name_of,
         error_text::{parse, visible},
         feed_names::{NamedFeed, called},
         filter::{Filter, ListQuery},
@@ -205,9 +206,7 @@ fn beyond_help(rows: u64) -> Option<String> {
 }
 
 fn summary(group: &Group, applications: &[ApplicationInfo]) -> String {
-    let apps = words::listed(group.apps().into_iter().map(|app| {
-        applications.iter().find(|info| info.key == app).map_or_else(|| app.to_owned(), |info| info.name.clone())
-    }));
+    let apps = words::listed(group.apps().into_iter().map(|app| name_of(applications, app)));
     match group.failed() {
         0 => "No failed event has this error now.".to_owned(),
         failed => format!("{} in {apps}.", words::count_first(failed, "failed event")),
@@ -228,8 +227,7 @@ fn Examples(
             .into_iter()
             .enumerate()
             .map(|(place, example)| {
-                let app = example.event.app.clone();
-                let name = applications.iter().find(|info| info.key == app).map_or(app, |info| info.name.clone());
+                let name = name_of(&applications, &example.event.app);
                 let label = format!("Error text {}", place + 1);
                 let event =
                     events.iter().find(|event| event.app == example.event.app && event.row_id == example.event.id);
@@ -566,8 +564,7 @@ fn row(
     applications: &[ApplicationInfo],
 ) -> impl IntoView + use<> {
     let base = use_base();
-    let name =
-        applications.iter().find(|info| info.key == event.app).map_or(event.app.clone(), |info| info.name.clone());
+    let name = name_of(applications, &event.app);
     let feed = called(names, applications, &event.app, event.feed_uri.as_deref());
     let label = event.naming().event(&name);
     let of = applications.iter().find(|info| info.key == event.app).and_then(|info| info.limits.max_retry);

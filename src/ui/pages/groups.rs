@@ -9,6 +9,7 @@ use crate::{
     model::{
         ApplicationInfo,
         advice::{Subject, advise_on},
+        application::name_of,
         error_text::{shortened, visible},
         feed_names::{NamedFeed, called},
         group::{Group, GroupPlace},
@@ -167,10 +168,10 @@ fn places(places: &[GroupPlace], names: &[NamedFeed], applications: &[Applicatio
     }
     apps.into_iter()
         .map(|(app, feeds)| {
-            let name = applications.iter().find(|info| info.key == app).map_or(app, |info| info.name.as_str());
+            let name = name_of(applications, app);
             view! {
                 <span class="block">
-                    {visible(name)} <span class="muted">" · " {listed(&feeds)}</span>
+                    {name} <span class="muted">" · " {listed(&feeds)}</span>
                 </span>
             }
         })

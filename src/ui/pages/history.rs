@@ -12,6 +12,7 @@ use crate::{
     api::history::{HistoryPage as Page, view_history},
     model::{
         ApplicationInfo, FailedSince,
+        application::name_of,
         error_text::visible,
         feed_names::{FeedName, NamedFeed, called, tell_apart},
         filter::PASTED,
@@ -94,10 +95,6 @@ fn feed_name(page: &Page, uri: &str) -> FeedName {
     let known = page.feeds.iter().filter(|(app, _)| about(app)).filter_map(|(_, uri)| uri.as_deref());
     let seen = page.names.iter().filter(|feed| about(&feed.app)).filter_map(|feed| feed.uri.as_deref());
     FeedName::among(Some(uri), known.chain(seen), &apps)
-}
-
-fn name_of(applications: &[ApplicationInfo], key: &str) -> String {
-    applications.iter().find(|app| app.key == key).map_or_else(|| key.to_owned(), |app| app.name.clone())
 }
 
 /// Since when the console has data.

@@ -10,6 +10,7 @@ use crate::{
     api::history::{CopyPage, LifePage as Page, view_life},
     model::{
         ApplicationInfo, EventKey,
+        application::name_of,
         error_text::visible,
         filter::ListQuery,
         history::HistoryQuery,
@@ -302,8 +303,7 @@ fn SameRecord(events: Vec<LedgerEvent>, applications: Vec<ApplicationInfo>) -> i
     let rows = events
         .into_iter()
         .map(|event| {
-            let known = applications.iter().find(|app| app.key == event.app);
-            let name = known.map_or_else(|| event.app.clone(), |app| app.name.clone());
+            let name = name_of(&applications, &event.app);
             view! {
                 <li>
                     <LifeBadge state=event.state asked=event.asked />

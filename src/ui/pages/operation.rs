@@ -10,6 +10,7 @@ use crate::{
     error::Problem,
     model::{
         ApplicationInfo, EventKey, FailedSince, Feed, FeedState,
+        application::name_of,
         error_text::visible,
         feed_names::{NamedFeed, called},
         fingerprint,
@@ -440,6 +441,8 @@ fn Running(page: Page) -> impl IntoView {
     let (kind, note, badge) = (outcome_kind(&operation), operation.note.clone(), operation.clone());
     let (progress, failed_again) = (operation.clone(), operation.followed.failed_again);
     let again = stage.is_under_way().then_some(2);
+    // Until the end, the sentence changes with every event: screen readers announce tenths instead.
+    let ended = !stage.is_under_way() && operation.awaited() == 0;
     view! {
         <Head operation=operation.clone() />
         <Follows app=None again />
@@ -449,7 +452,7 @@ fn Running(page: Page) -> impl IntoView {
                     <StageBadge operation=badge />
                 </span>
                 " "
-                <strong>{outcome}</strong>
+                <strong data-say=ended.then_some("")>{outcome}</strong>
             </p>
             <Progress operation=progress />
             {late.map(|late| view! { <p>{late}</p> })}
@@ -514,9 +517,22 @@ fn Progress(operation: Operation) -> impl IntoView {
             <progress value=value.to_string() max=of.to_string() aria-label=format!("Events {what}")></progress>
             " "
             {format!("{} of {} {what}", words::number(value), words::number(of))}
+            {tenths(value, of).map(|percent| {
+                view! {
+                    <span class="unseen" data-say="">
+                        {format!("{percent} % {what}")}
+                    </span>
+                }
+            })}
         </p>
     }
     .into_any()
+}
+
+/// Returns the share of a whole in percent, rounded down to tens; `None` below ten.
+fn tenths(value: u64, of: u64) -> Option<u64> {
+    let tens = u128::from(value) * 10 / u128::from(of.max(1));
+    u64::try_from(tens.min(10) * 10).ok().filter(|percent| *percent > 0)
 }
 
 /// If results are awaited and a feed's retry job has not run for long, that is said instead of an estimate.
@@ -797,7 +813,7 @@ fn row(
 ) -> impl IntoView + use<> {
     let base = use_base();
     let row = course.row.clone();
-    let app = applications.iter().find(|info| info.key == row.app).map_or(row.app.clone(), |info| info.name.clone());
+    let app = name_of(applications, &row.app);
     let now = match row.outcome {
         Some(RowOutcome::Restored { id }) => id,
         _ => row.id,
@@ -936,5 +952,18 @@ fn own_outcome(row: &OperationRow) -> Told {
             ("warning", "waiting", "Locked", Some("Locked by another transaction. Will be tried again.".to_owned()))
         }
         None => ("unknown", "waiting", "Not started", None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_announced_at_every_tenth() {
+        let told = |value, of| tenths(value, of);
+        assert_eq!([told(0, 0), told(0, 7), told(9, 100), told(1, 11)], [None; 4]);
+        assert_eq!([told(10, 100), told(19, 100), told(1, 3), told(3, 3)], [Some(10), Some(10), Some(30), Some(100)]);
+        assert_eq!(told(u64::MAX, u64::MAX), Some(100));
     }
 }

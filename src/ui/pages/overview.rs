@@ -13,7 +13,8 @@ use crate::{
     },
     ui::{
         components::{
-            Alerts, ApplicationsTable, At, FeedLines, Icon, SystemMap, is_well, loaded, now, use_base, use_reader,
+            Alerts, ApplicationStrip, ApplicationsTable, At, FeedLines, Icon, SystemMap, is_well, loaded, now,
+            use_base, use_reader,
         },
         sentences,
     },
@@ -37,6 +38,7 @@ fn Overview(data: OverviewData) -> impl IntoView {
         .into_any()
     } else {
         view! {
+            <ApplicationStrip views=views.clone() />
             <Alerts views=views.clone() />
             <FeedLines views=views.clone() causes retries />
             <div class="columns lead-wide">

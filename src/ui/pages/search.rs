@@ -8,17 +8,18 @@ use crate::{
     api::search::{FoundRow, SearchPage as Page, view_search},
     model::{
         EventKey,
+        application::name_of,
         error_text::visible,
         event_names::Naming,
         feed_names::called,
         filter::{Filter, ListQuery, Place},
         ledger::LedgerEvent,
-        payload::short_id,
         search::{Search, SearchKind, Term},
     },
     ui::{
         components::{
-            At, EventBadge, LifeBadge, MissingParts, Notice, NoticeKind, Since, Steps, loaded, since_heading, use_base,
+            At, EventBadge, LifeBadge, Marked, MissingParts, Notice, NoticeKind, Since, Steps, loaded, marked_name,
+            since_heading, use_base,
         },
         words,
     },
@@ -253,16 +254,6 @@ fn Groups(page: Page) -> impl IntoView {
     .into_any()
 }
 
-/// A text with the search text marked.
-#[component]
-fn Marked(text: String, search: Search) -> impl IntoView {
-    search
-        .marked(&text)
-        .into_iter()
-        .map(|(piece, hit)| if hit { view! { <mark>{piece}</mark> }.into_any() } else { piece.into_any() })
-        .collect_view()
-}
-
 /// What fails now.
 #[component]
 fn Now(page: Page) -> impl IntoView {
@@ -300,12 +291,11 @@ fn row(page: &Page, found: &FoundRow) -> impl IntoView + use<> {
     let base = use_base();
     let FoundRow { row, record, around } = found.clone();
     let search = page.search.clone();
-    let info = page.applications.iter().find(|app| app.key == row.app);
-    let place = info.map_or_else(|| visible(&row.app), |info| info.name.clone());
+    let place = name_of(&page.applications, &row.app);
     let feed = called(&page.names, &page.applications, &row.app, row.feed_uri.as_deref());
     let key = EventKey { app: row.app.clone(), id: row.id };
     let naming = Naming { record: record.as_deref(), ..row.naming() };
-    let (name, id) = (naming.kind(), naming.id());
+    let id = naming.id();
     // Several failed events of one record have the same name.
     let same = |other: &&FoundRow| other.row.app == row.app && other.record.is_some() && other.record == record;
     let twins = page.now.iter().filter(same).count() > 1;
@@ -321,7 +311,7 @@ fn row(page: &Page, found: &FoundRow) -> impl IntoView + use<> {
             </td>
             <th scope="row" data-label="Failed event">
                 <a href=base.failed_event(&key, None)>
-                    <Name name id place=place.clone() search=search.clone() />
+                    {marked_name(&naming, &place, &search)}
                     {apart}
                 </a>
                 {event
@@ -359,33 +349,10 @@ fn row(page: &Page, found: &FoundRow) -> impl IntoView + use<> {
     }
 }
 
-/// The name of a failed event, as everywhere: its kind, the id, marked if it matches, and its application.
-#[component]
-fn Name(name: String, id: Option<String>, place: String, search: Search) -> impl IntoView {
-    let id = id.map(|id| {
-        let hit = search.terms.iter().any(|term| term.is_in(&id));
-        let short = visible(&short_id(&id));
-        let short = if hit { view! { <mark>{short}</mark> }.into_any() } else { short.into_any() };
-        view! {
-            " "
-            <code class="id" title=visible(&id)>
-                {short}
-            </code>
-        }
-    });
-    view! {
-        <Marked text=name search />
-        {id}
-        {format!(" → {}", visible(&place))}
-    }
-}
-
 fn past_row(page: &Page, event: &LedgerEvent) -> impl IntoView + use<> {
     let base = use_base();
-    let info = page.applications.iter().find(|app| app.key == event.app);
-    let place = info.map_or_else(|| visible(&event.app), |info| info.name.clone());
+    let place = name_of(&page.applications, &event.app);
     let feed = called(&page.names, &page.applications, &event.app, event.feed_uri.as_deref());
-    let (name, id) = (event.naming().kind(), event.naming().id());
     view! {
         <tr>
             <td data-label="State">
@@ -393,7 +360,7 @@ fn past_row(page: &Page, event: &LedgerEvent) -> impl IntoView + use<> {
             </td>
             <th scope="row" data-label="Failed event">
                 <a href=base.life(event.id)>
-                    <Name name id place=place.clone() search=page.search.clone() />
+                    {marked_name(&event.naming(), &place, &page.search)}
                 </a>
             </th>
             <td data-label="Where">

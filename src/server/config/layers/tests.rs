@@ -61,6 +61,16 @@ fn concerns_are_of_the_console_and_over_them_of_an_application() {
 }
 
 #[test]
+fn the_hospital_has_the_name_of_the_file() {
+    let of = |text: &str| {
+        let folder = folder(&[("console.toml", &format!("{text}{APPLICATION}"))]);
+        load_in(&folder, CommandLine::default(), &Environment::default()).unwrap().hospital
+    };
+    assert_eq!(of(""), None);
+    assert_eq!(of("hospital = \"  District Hospital \"\n").as_deref(), Some("District Hospital"));
+}
+
+#[test]
 fn texts_are_masked_and_audit_entries_stay_five_years_unless_the_file_says_otherwise() {
     let of = |text: &str| {
         let folder = folder(&[("console.toml", &format!("{text}{APPLICATION}"))]);

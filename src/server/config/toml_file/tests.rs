@@ -207,6 +207,8 @@ fn the_tables_at_the_top_refuse_other_types_too() {
         ("[log]\nlevel = 3", "log.level"),
         ("read_only = 1", "read_only"),
         ("mask_texts = \"no\"", "mask_texts"),
+        ("hospital = 5", "hospital"),
+        ("hospital = \" \"", "hospital"),
         ("audit = 5", "audit"),
         ("[audit]\nkeep_days = 0", "audit.keep_days"),
         ("[audit]\nkeep_days = \"always\"", "audit.keep_days"),

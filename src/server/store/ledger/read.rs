@@ -115,17 +115,18 @@ impl Store {
         Ok(before)
     }
 
-    /// Returns the numbers of present and past failed events of an application, by feed, fault and state. They are
-    /// updated with every change.
+    /// Returns the numbers of present and past failed events of an application, by feed, fault and state, of all faults
+    /// or of one. They are updated with every change.
     ///
     /// # Errors
     /// Fails if the store cannot be read.
-    pub async fn ledger_counts(&self, app: &str) -> Result<Vec<LedgerCount>, StoreError> {
+    pub async fn ledger_counts(&self, app: &str, fault: Option<i64>) -> Result<Vec<LedgerCount>, StoreError> {
         let rows = sqlx::query(
             "SELECT f.uri, c.fault_id, c.state, c.count FROM ledger_counts c JOIN ledger_sources s ON s.id = c.source_id \
-             JOIN ledger_feeds f ON f.id = c.feed_id WHERE s.app = ? AND c.count > 0",
+             JOIN ledger_feeds f ON f.id = c.feed_id WHERE s.app = ?1 AND c.count > 0 AND (?2 IS NULL OR c.fault_id = ?2)",
         )
         .bind(app)
+        .bind(fault)
         .fetch_all(&self.pool)
         .await?;
         let read = |row: &SqliteRow| {
