@@ -276,7 +276,8 @@ async fn password(name: &str, one_time: bool) -> anyhow::Result<NewPassword> {
     let checker = PasswordChecker::new();
     if one_time {
         let (password, kept) = checker.one_time().await?;
-        say(format_args!("One-time password: {password}"));
+        output::secret(format_args!("One-time password: {password}"))
+            .context("The one-time password could not be printed. Nothing was changed")?;
         say("It is valid for 7 days and for one sign-in. It must be changed at this sign-in.");
         return Ok(kept);
     }

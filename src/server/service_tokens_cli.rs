@@ -1,11 +1,12 @@
 //! `atomfeed-console service-token …`: manages service tokens on the machine itself, also while the console runs.
 
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
 use super::{
     accounts_cli::{applications_of, on_record},
     config::Config,
-    output::{remark, say},
+    output::{self, remark, say},
     security::{
         audit::COMMAND_LINE,
         service_tokens::{self, Asked},
@@ -54,7 +55,9 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 Ok(())
             })
             .await?;
-            say(&token);
+            output::secret(&token).context(
+                "The token could not be printed, so nobody has it. service-token list shows its number: revoke it",
+            )?;
             remark(format_args!(
                 "This is the token of {}. It will not be shown again. It opens {}.",
                 visible_line(&asked.name),

@@ -375,6 +375,27 @@ fn accounts_are_looked_after_on_the_command_line() {
     }
 }
 
+/// A one-time password that nobody has seen is of no use, and the account would have it.
+#[test]
+fn an_account_is_not_added_if_nobody_reads_its_password() {
+    let site = Site::new("");
+    let add = ["account", "add", "binta", "--role", "viewer", "--one-time"];
+    let mut child = site.command(&add).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("could not be printed. Nothing was changed"), "{}", text(&output.stderr));
+    let list = text(&site.run(&["account", "list"], "").stdout);
+    assert!(!list.contains("binta"), "{list}");
+
+    let make = ["service-token", "add", "nagios", "--right", "status"];
+    let mut child = site.command(&make).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("nobody has it"), "{}", text(&output.stderr));
+}
+
 #[tokio::test]
 async fn tokens_are_listed_and_revoked_on_the_command_line_and_it_is_on_record() {
     let site = Site::new("");

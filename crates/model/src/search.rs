@@ -19,8 +19,8 @@ use super::{
 /// The most terms that are searched for together: each one is searched for in every text.
 pub const MOST_TERMS: usize = 8;
 
-/// Characters that a quote shows on each side of a match.
-const AROUND: usize = 60;
+/// Characters that a quote shows at most before and after a match. The match must be seen in a narrow column.
+const QUOTED: (usize, usize) = (24, 60);
 
 /// The longest word that an id shortened in the middle can stand for, in bytes.
 const LONGEST_ID: usize = 200;
@@ -258,11 +258,14 @@ impl Search {
         let hit = term.hits(&line).next()?;
         let (before, rest) = line.split_at_checked(hit.start)?;
         let (hit, after) = rest.split_at_checked(hit.end - hit.start)?;
-        let skipped = before.chars().count().saturating_sub(AROUND);
+        let skipped = before.chars().count().saturating_sub(QUOTED.0);
         let begins: String = before.chars().skip(skipped).collect();
-        let ends: String = after.chars().take(AROUND).collect();
+        // A cut word is left out.
+        let whole =
+            if skipped > 0 { begins.split_once(' ').map_or(begins.as_str(), |(_, rest)| rest) } else { &begins };
+        let ends: String = after.chars().take(QUOTED.1).collect();
         let (open, close) = (if skipped > 0 { "…" } else { "" }, if ends.len() < after.len() { "…" } else { "" });
-        Some(format!("{open}{}{hit}{ends}{close}", begins.trim_start()))
+        Some(format!("{open}{}{hit}{ends}{close}", whole.trim_start()))
     }
 }
 
@@ -532,7 +535,9 @@ mod tests {
         assert_eq!(quote("patient"), None, "it is shown");
         assert_eq!(quote("timeout"), None);
         let said = quote("patient saleorder").expect("a part of the error");
-        assert!(said.starts_with("…x ") && said.ends_with("Post call to /api/bahmni-saleorder failed"), "{said}");
+        assert_eq!(said, "…call to /api/bahmni-saleorder failed");
+        assert_eq!(Search::of("post").quote(&[], "Post it").as_deref(), Some("Post it"));
+        assert_eq!(Search::of("b").quote(&[], &format!("{}b", "a".repeat(99))), Some(format!("…{}b", "a".repeat(24))));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use leptos::{either::Either, prelude::*};
 
-use super::{EventBadge, Marked, Since, When, marked_name};
+use super::{EventBadge, Marked, Since, When, marked_name, moment};
 use crate::{
     model::{
         EventKey, FailedEventRow, Kind, Limits, Obstacle,
@@ -79,7 +79,9 @@ pub fn EventRow(
     let gone = advise_on(&said, &Subject::of_row(&row, kind)).is_some_and(|advice| advice.gone);
     let mine = offer.is_some();
     // Of a failure without a retry, the first failure stands beside it.
-    let last = row.latest.as_ref().and_then(|latest| latest.failed_at.clone()).map(|stamp| {
+    let last = row.latest.as_ref().and_then(|latest| latest.failed_at.clone());
+    let tried = last.as_ref().and_then(|stamp| stamp.at).map(|at| format!("Last tried {}", moment(at)));
+    let last = last.map(|stamp| {
         view! {
             <span class="last muted">
                 <span class="unseen">", last tried "</span>
@@ -133,7 +135,7 @@ pub fn EventRow(
             <td class="at">
                 <Since since=row.failed_since() compact=true />
             </td>
-            <td class="num tries" data-label="Retries">
+            <td class="num tries" data-label="Retries" title=tried>
                 {retries}
                 {last}
             </td>
@@ -172,7 +174,7 @@ impl Marking {
         let quote = quote.or_else(|| hidden.then(elsewhere)).map(|quote| {
             view! {
                 " "
-                <span class="muted">
+                <span class="muted small block quote">
                     <Marked text=quote search=search.clone() />
                 </span>
             }
