@@ -602,7 +602,7 @@ async fn a_filtered_list_marks_what_matches_or_quotes_it() {
     let hidden = errors.iter().find(|error| error.contains("Read timed out")).expect("found by its payload");
     assert!(hidden.contains("The match is in its payload"), "{hidden}");
     let quoted = errors.iter().find(|error| error.contains("Patient Id not found")).expect("found by its error");
-    assert!(quoted.contains("…call to /api/bahmni-<mark>saleorder</mark> failed"), "{quoted}");
+    assert!(quoted.contains("Post call to /api/bahmni-<mark>saleorder</mark> failed"), "{quoted}");
     assert!(!page.contains("v1/saleorder"), "a list shows no payload");
     // An id is shortened, so it is marked as a whole.
     let (_, page) = found("10000000-0000-4000-8000-000000000001").await;

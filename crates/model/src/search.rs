@@ -20,7 +20,7 @@ use super::{
 pub const MOST_TERMS: usize = 8;
 
 /// Characters that a quote shows at most before and after a match. The match must be seen in a narrow column.
-const QUOTED: (usize, usize) = (24, 60);
+const QUOTED: (usize, usize) = (30, 60);
 
 /// The longest word that an id shortened in the middle can stand for, in bytes.
 const LONGEST_ID: usize = 200;
@@ -535,9 +535,9 @@ mod tests {
         assert_eq!(quote("patient"), None, "it is shown");
         assert_eq!(quote("timeout"), None);
         let said = quote("patient saleorder").expect("a part of the error");
-        assert_eq!(said, "…call to /api/bahmni-saleorder failed");
+        assert_eq!(said, "…x x Post call to /api/bahmni-saleorder failed");
         assert_eq!(Search::of("post").quote(&[], "Post it").as_deref(), Some("Post it"));
-        assert_eq!(Search::of("b").quote(&[], &format!("{}b", "a".repeat(99))), Some(format!("…{}b", "a".repeat(24))));
+        assert_eq!(Search::of("b").quote(&[], &format!("{}b", "a".repeat(99))), Some(format!("…{}b", "a".repeat(30))));
     }
 
     #[test]
