@@ -3,15 +3,16 @@
 //! A position in such a list is a key per source (see [`crate::model::filter`]), so that a page stays the same when
 //! rows appear or disappear in any of them. A source that does not answer is omitted and named; the others are shown.
 
-use std::{cmp::Ordering, collections::BTreeMap, collections::VecDeque, sync::Arc};
+mod merge;
+mod totals;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
 use super::{
     groups, present,
-    sources::{
-        ListRequest, ListRow, ListRows, NEWEST, SCAN_LIMIT, SearchIn, Source, SourceError, SourceErrorKind, TextLimit,
-    },
+    sources::{ListRequest, ListRow, ListRows, SCAN_LIMIT, SearchIn, Source, SourceError, SourceErrorKind, TextLimit},
     state::Console,
     store::{
         StoreError,
@@ -19,18 +20,21 @@ use super::{
     },
 };
 use crate::{
-    api::failed_events::{Arrivals, ListPage, MissingPart, Moving, Scan},
+    api::failed_events::{ListPage, MissingPart, Moving, Scan},
     error::Problem,
     model::{
-        ApplicationInfo, ApplicationView, EventKey, EventState, FailedEventRow, FeedCounts, RowId, Stamp,
+        ApplicationInfo, EventKey, EventState, FailedEventRow, RowId, Stamp,
         application::COMPLETE_ENTRY,
         feed_names,
         filter::{Direction, Filter, ListQuery, Order, PAGE, Place, Position},
-        ledger::{LedgerEvent, LifeState},
+        ledger::LedgerEvent,
         payload,
         search::Search,
     },
 };
+use merge::{Part, by_name, called, merge};
+pub use totals::arrivals;
+use totals::{mark, total};
 
 /// The rows of a merged list, and their place in it.
 struct Merged {
@@ -571,12 +575,6 @@ fn is_of_category(row: &FailedEventRow, category: &str) -> bool {
         || without_page.len() < feed.len() && without_page.ends_with(&format!("/{category}/"))
 }
 
-/// The answer of one source.
-struct Part {
-    source: Arc<Source>,
-    answer: Result<ListRows, SourceError>,
-}
-
 async fn read_part(console: &Console, source: &Arc<Source>, query: &ListQuery, limit: u32) -> Part {
     let from = query.place.positions.get(&source.app().info.key);
     let direction = query.place.direction;
@@ -592,220 +590,4 @@ async fn read_part(console: &Console, source: &Arc<Source>, query: &ListQuery, l
         }
     };
     Part { source: source.clone(), answer }
-}
-
-/// A source's rows that are not yet merged, and its positions.
-struct Heap {
-    app: String,
-    /// See [`called`].
-    name: String,
-    rows: VecDeque<ListRow>,
-    stopped_at: Option<Position>,
-    start: Option<Position>,
-    end: Option<Position>,
-    /// A row of it is on the page.
-    touched: bool,
-}
-
-fn merge(parts: Vec<Part>, query: &ListQuery, limit: usize) -> Merged {
-    let backward = query.place.direction == Direction::Backward;
-    let mut missing = Vec::new();
-    let mut scans = Vec::new();
-    let mut heaps = Vec::new();
-    for Part { source, answer } in parts {
-        let info = source.app().info.clone();
-        let stands = query.place.positions.get(&info.key).cloned();
-        let answer = answer.unwrap_or_else(|error| {
-            missing.push(MissingPart { app: info.clone(), reason: error.reason, advice: error.advice });
-            ListRows { rows: Vec::new(), stopped_at: None, scanned: 0 }
-        });
-        if query.filter.text.is_some() && !missing.iter().any(|part| part.app.key == info.key) {
-            let complete = answer.stopped_at.is_none() && answer.rows.len() <= limit;
-            scans.push(Scan { app: info.clone(), looked_at: answer.scanned, of: None, complete });
-        }
-        heaps.push(Heap {
-            name: called(&info),
-            app: info.key,
-            rows: answer.rows.into(),
-            stopped_at: answer.stopped_at,
-            start: stands.clone(),
-            end: stands,
-            touched: false,
-        });
-    }
-    let mut rows = Vec::new();
-    while rows.len() < limit {
-        let Some(row) = take_next(&mut heaps, query.filter.order, backward) else { break };
-        rows.push(row);
-    }
-    let mut more = false;
-    for heap in &mut heaps {
-        if !heap.rows.is_empty() {
-            more = true;
-        } else if let Some(stopped_at) = heap.stopped_at.take() {
-            more = true;
-            *(if backward { &mut heap.start } else { &mut heap.end }) = Some(stopped_at);
-        }
-    }
-    if backward {
-        rows.reverse();
-    }
-    let places = |of: fn(&Heap) -> &Option<Position>| {
-        heaps.iter().filter_map(|heap| Some((heap.app.clone(), of(heap).clone()?))).collect()
-    };
-    Merged { rows, start: places(|heap| &heap.start), end: places(|heap| &heap.end), more, missing, scans }
-}
-
-/// Removes the row that comes next in the direction of reading, and moves that source's position past it.
-fn take_next(heaps: &mut [Heap], order: Order, backward: bool) -> Option<FailedEventRow> {
-    let head =
-        |heap: &Heap| if backward { heap.rows.back() } else { heap.rows.front() }.map(|row| row.listed_at.clone());
-    let mut best: Option<usize> = None;
-    for index in 0..heaps.len() {
-        let Some(candidate) = head(&heaps[index]) else { continue };
-        let better = match best.and_then(|best| head(&heaps[best])) {
-            None => true,
-            Some(so_far) => {
-                let ordering = match best {
-                    Some(best) if order.by_application() => by_name(&heaps[index].name, &heaps[best].name, order),
-                    _ => by_time(candidate.as_ref(), so_far.as_ref(), order),
-                };
-                // Of equal times, the earlier application comes first in the list.
-                if backward { ordering.is_ge() } else { ordering.is_lt() }
-            }
-        };
-        if better {
-            best = Some(index);
-        }
-    }
-    let heap = &mut heaps[best?];
-    let taken = if backward { heap.rows.pop_back() } else { heap.rows.pop_front() }?;
-    let (before, after) =
-        (Position { after: false, ..taken.position.clone() }, Position { after: true, ..taken.position });
-    if backward {
-        heap.start = Some(before);
-    } else {
-        if !heap.touched {
-            heap.start = Some(before);
-        }
-        heap.end = Some(after);
-    }
-    heap.touched = true;
-    Some(taken.row)
-}
-
-/// Returns the name of an application by which lists sort it.
-fn called(info: &ApplicationInfo) -> String {
-    info.name.to_lowercase()
-}
-
-/// Compares two applications in a list that is sorted by application.
-fn by_name(one: &str, other: &str, order: Order) -> Ordering {
-    if order == Order::ApplicationDown { other.cmp(one) } else { one.cmp(other) }
-}
-
-/// Compares two times in the list's order: less comes first.
-fn by_time(a: Option<&Stamp>, b: Option<&Stamp>, order: Order) -> Ordering {
-    match (dated(a), dated(b)) {
-        (Some(a), Some(b)) if order.descending() => rank(b).cmp(&rank(a)),
-        (Some(a), Some(b)) => rank(a).cmp(&rank(b)),
-        // In both orders, rows without a time come last.
-        (a, b) => a.is_none().cmp(&b.is_none()),
-    }
-}
-
-/// Returns where the databases sort a time: unreadable times (`-infinity`) below all others, PostgreSQL's `infinity`
-/// above.
-fn rank(stamp: &Stamp) -> (u8, Option<DateTime<Utc>>) {
-    match stamp {
-        Stamp { at: None, text } if text == "infinity" => (2, None),
-        Stamp { at: None, .. } => (0, None),
-        Stamp { at, .. } => (1, *at),
-    }
-}
-
-/// Returns the number of all that match, if the ledger's counts or the snapshot know it: for a filter by nothing except
-/// application, feed, state and group.
-async fn total(console: &Console, filter: &Filter, views: &[ApplicationView]) -> Option<u64> {
-    if !is_known_to_ledger(filter) || filter.has_range() {
-        return None;
-    }
-    if let Some(group) = filter.group {
-        return total_of_group(console, filter, group, views).await;
-    }
-    let mut total = 0;
-    for view in views.iter().filter(|view| filter.wants_app(&view.info.key)) {
-        let feeds = view.seen.as_ref()?.feeds.here()?;
-        let wanted = feeds.iter().filter(|feed| match filter.feed.as_deref() {
-            None => true,
-            Some("") => feed.uri.as_deref().unwrap_or_default().is_empty(),
-            Some(uri) => feed.uri.as_deref() == Some(uri),
-        });
-        total += wanted.map(|feed| count(&feed.counts, filter)).sum::<u64>();
-    }
-    Some(total)
-}
-
-async fn total_of_group(console: &Console, filter: &Filter, group: i64, views: &[ApplicationView]) -> Option<u64> {
-    let mut total = 0;
-    for view in views.iter().filter(|view| filter.wants_app(&view.info.key)) {
-        let counts = console.parts.store.ledger_counts(&view.info.key, Some(group)).await.ok()?;
-        let wanted = counts.iter().filter(|count| {
-            let feed = count.feed_uri.as_deref().unwrap_or_default();
-            let state = filter.state.is_none_or(|state| LifeState::from(state) == count.state);
-            count.state.is_open() && state && filter.feed.as_deref().is_none_or(|it| it == feed)
-        });
-        total += wanted.map(|count| count.count).sum::<u64>();
-    }
-    Some(total)
-}
-
-fn count(counts: &FeedCounts, filter: &Filter) -> u64 {
-    use crate::model::EventState::{Exhausted, Unknown, Waiting};
-    match filter.state {
-        None => counts.total,
-        Some(Waiting) => counts.waiting,
-        Some(Exhausted) => counts.exhausted,
-        Some(Unknown) => counts.total.saturating_sub(counts.waiting + counts.exhausted),
-    }
-}
-
-/// Returns what the snapshot has seen so far: the newest id of every application.
-fn mark(views: &[ApplicationView]) -> String {
-    let newest = |view: &ApplicationView| {
-        let id = view.seen.as_ref()?.newest.first().map_or(RowId(0), |row| row.id);
-        Some(format!("{}~{id}", view.info.key))
-    };
-    views.iter().filter_map(newest).collect::<Vec<_>>().join(",")
-}
-
-/// Returns what is new since a list was read, from the snapshot alone.
-pub async fn arrivals(console: &Console, filter: &Filter, mark: &str) -> Arrivals {
-    let marks: BTreeMap<&str, RowId> = mark
-        .split(',')
-        .filter_map(|part| part.split_once('~'))
-        .filter_map(|(app, id)| Some((app, id.parse().ok()?)))
-        .collect();
-    let mut came = 0;
-    let mut at_least = false;
-    for view in console.views().await {
-        let (Some(seen), Some(mark)) = (&view.seen, marks.get(view.info.key.as_str())) else { continue };
-        if !filter.wants_app(&view.info.key) {
-            continue;
-        }
-        at_least |= seen.newest.len() == NEWEST as usize && seen.newest.iter().all(|row| row.id > *mark);
-        let new = seen.newest.iter().filter(|row| row.id > *mark);
-        came +=
-            new.filter(|row| filter.feed.as_deref().is_none_or(|feed| row.feed_uri.as_deref() == Some(feed))).count();
-    }
-    if came == 0 {
-        return Arrivals { in_words: String::new() };
-    }
-    // The snapshot knows application and feed of new events; whether they match the rest, only the source knows.
-    let exact = *filter
-        == Filter { apps: filter.apps.clone(), feed: filter.feed.clone(), order: filter.order, ..Filter::default() };
-    let number = if at_least { format!("More than {came}") } else { came.to_string() };
-    let events = if came == 1 && !at_least { "new failed event" } else { "new failed events" };
-    let which = if exact { "" } else { ", not filtered yet" };
-    Arrivals { in_words: format!("{number} {events}{which} — show") }
 }

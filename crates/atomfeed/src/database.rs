@@ -4,8 +4,9 @@
 //! [`super::shape`] handle the differences between the databases: placeholders, casts, quoting, time formats. A
 //! statement contains names of known tables and columns, never a value.
 
+mod statement;
+
 use std::{
-    collections::VecDeque,
     fmt,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
@@ -15,14 +16,16 @@ use std::{
 use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use sqlx::{
-    AssertSqlSafe, ColumnIndex, Connection, Decode, MySql, MySqlConnection, MySqlPool, PgConnection, PgPool, Postgres,
-    Row, Sqlite, SqliteConnection, SqlitePool,
+    Connection, MySql, MySqlConnection, MySqlPool, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection,
+    SqlitePool,
     pool::PoolConnection,
     postgres::PgDatabaseError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
 };
 
 use super::shape::{Shape, TableName};
+pub(crate) use statement::{Record, Statement, Value};
+use statement::{bound, read};
 
 /// Kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -610,122 +613,4 @@ impl fmt::Debug for Transaction<'_> {
         let begun = matches!(self.state, State::Open(_));
         f.debug_struct("Transaction").field("database", &self.database).field("begun", &begun).finish()
     }
-}
-
-/// A value bound to a statement.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Text(Option<String>),
-    Number(i64),
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Value::Text(Some(text.to_owned()))
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Value::Text(Some(text))
-    }
-}
-
-impl From<Option<String>> for Value {
-    fn from(text: Option<String>) -> Self {
-        Value::Text(text)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Value::Number(number)
-    }
-}
-
-/// A statement with `?` for its values. It contains no other `?`.
-#[derive(Clone, Debug)]
-pub(super) struct Statement {
-    text: String,
-    values: Vec<Value>,
-}
-
-impl Statement {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), values: Vec::new() }
-    }
-
-    pub fn with(mut self, value: impl Into<Value>) -> Self {
-        self.values.push(value.into());
-        self
-    }
-
-    /// Appends text to the statement.
-    pub fn and(mut self, text: &str) -> Self {
-        self.text.push_str(text);
-        self
-    }
-
-    /// Returns the statement with the placeholders of this kind of database.
-    fn text_for(&self, backend: Backend) -> String {
-        if backend != Backend::Postgres {
-            return self.text.clone();
-        }
-        let mut parts = self.text.split('?');
-        let mut text = parts.next().unwrap_or_default().to_owned();
-        for (place, part) in parts.enumerate() {
-            text.push_str(&format!("${}", place + 1));
-            text.push_str(part);
-        }
-        text
-    }
-}
-
-/// Builds the driver's query from a statement.
-macro_rules! bound {
-    ($statement:expr, $backend:expr) => {{
-        let text = $statement.text_for($backend);
-        let mut query = sqlx::query(AssertSqlSafe(text));
-        for value in $statement.values {
-            query = match value {
-                Value::Text(text) => query.bind(text),
-                Value::Number(number) => query.bind(number),
-            };
-        }
-        query
-    }};
-}
-use bound;
-
-/// A result row: every column as text, `None` for NULL. Bytes that are not UTF-8 are replaced, never refused.
-#[derive(Debug, Default)]
-pub(super) struct Record(VecDeque<Option<String>>);
-
-impl Record {
-    /// Takes the next column.
-    pub fn text(&mut self) -> Option<String> {
-        self.0.pop_front().flatten()
-    }
-
-    /// Takes the next column as a number; `None` if it is NULL or not a number.
-    pub fn number<N: FromStr>(&mut self) -> Option<N> {
-        self.text()?.trim().parse().ok()
-    }
-}
-
-fn read<R>(rows: Vec<R>) -> Vec<Record>
-where
-    R: Row,
-    usize: ColumnIndex<R>,
-    for<'r> Option<Vec<u8>>: Decode<'r, R::Database>,
-{
-    rows.iter()
-        .map(|row| {
-            let column = |place| {
-                let bytes = row.try_get_unchecked::<Option<Vec<u8>>, usize>(place).ok().flatten()?;
-                Some(String::from_utf8(bytes).unwrap_or_else(|bytes| String::from_utf8_lossy(bytes.as_bytes()).into()))
-            };
-            Record((0..row.len()).map(column).collect())
-        })
-        .collect()
 }

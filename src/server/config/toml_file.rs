@@ -2,31 +2,29 @@
 //!
 //! The keys, their meaning and their bounds are in docs/configuration.md.
 
+mod access;
+mod table;
+
 use std::{fs, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
-
-use url::Url;
+use toml::de::DeTable;
 
 use crate::{
-    model::{ApplicationInfo, Backend, FeedLimit, Kind, Limits, Role, access::ServiceRight},
+    model::{ApplicationInfo, Backend, FeedLimit, Kind, Limits},
     paths::Base,
 };
 
 use super::{
-    Application, ConcernLayer, Database, Fault, LogForm, LogLevel, Mode, Openmrs, Origin, Proxy, RoleNames, Secret,
-    Tls, Unconfigured,
-    access::network,
+    Application, ConcernLayer, Database, Fault, LogForm, LogLevel, Origin, Secret, Tls, Unconfigured,
     address::{self, Address},
     entries::{self, Entry},
-    environment::{self, Environment, Syntax, expand},
-    faults::{Faults, Place, did_you_mean, one_of, unreadable},
-    layers::{Layer, ServiceTokenEntry},
+    environment::Environment,
+    faults::{Faults, Place, one_of, unreadable},
+    layers::Layer,
     names, presets, secrecy,
 };
+use access::networks;
+use table::{File, Table, line_of};
 
 /// Minimum and maximum of a timeout.
 pub(super) const TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
@@ -73,28 +71,6 @@ const RETRY_OVERDUE: (Duration, Duration) = (Duration::from_secs(60), Duration::
 const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
 const LOG_KEYS: [&str; 2] = ["form", "level"];
-pub(super) const ACCESS_KEYS: [&str; 8] = [
-    "mode",
-    "session_idle",
-    "session_longest",
-    "second_factor",
-    "second_factor_key",
-    "openmrs",
-    "proxy",
-    "service_token",
-];
-/// Keys of the tables `access.service_token`.
-pub(super) const SERVICE_TOKEN_KEYS: [&str; 4] = ["name", "right", "token_file", "applications"];
-/// Minimum length of a service token, and minimum number of different characters in it.
-const SHORTEST_TOKEN: usize = 32;
-const FEWEST_DIFFERENT: usize = 8;
-pub(super) const OPENMRS_KEYS: [&str; 6] = ["url", "ca", "timeout", "viewer", "operator", "administrator"];
-pub(super) const PROXY_KEYS: [&str; 6] =
-    ["user_header", "groups_header", "viewer", "operator", "administrator", "otherwise"];
-/// A session that ends while a user reads a page is of no use; one of weeks hardly ends.
-const SESSION: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
-const OPENMRS_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-const OPENMRS_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 pub(super) const APPLICATION_KEYS: [&str; 24] = [
     "name",
     "kind",
@@ -161,10 +137,6 @@ pub(super) fn read(
     Layer { warnings: file.warnings, literal_password: file.literal_password, ..read }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
-}
-
 fn layer(top: &mut Table<'_, '_>) -> Layer {
     top.refuse_unknown(&TOP_KEYS);
     let log = top.table("log", |log| {
@@ -180,7 +152,7 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         days.flatten()
     };
     let (audit_keep_days, keep_discarded, keep_history) = (kept("audit"), kept("discarded"), kept("history"));
-    let access = top.table("access", access).unwrap_or_default();
+    let access = top.table("access", access::access).unwrap_or_default();
     Layer {
         public_origin: top.parsed("public_origin", Origin::parse),
         trusted_proxies: networks(top),
@@ -215,211 +187,6 @@ fn concerns(table: &mut Table<'_, '_>) -> ConcernLayer {
         compare_markers: table.flag("compare_markers"),
         idle_feeds: addresses(table, "idle_feeds"),
     }
-}
-
-/// Reads the table `access`.
-fn access(table: &mut Table<'_, '_>) -> Layer {
-    table.refuse_unknown(&ACCESS_KEYS);
-    let mode = table.choice("mode", &Mode::WORDS);
-    let session_idle = table.duration("session_idle", SESSION);
-    let session_longest = table.duration("session_longest", SESSION);
-    if let (Some(idle), Some(longest)) = (session_idle, session_longest)
-        && idle > longest
-    {
-        table.fault("session_idle", "is longer than session_longest, so it has no effect");
-    }
-    let openmrs = table.table("openmrs", openmrs).flatten();
-    let proxy = table.table("proxy", proxy).flatten();
-    for (key, of) in [("openmrs", Mode::Openmrs), ("proxy", Mode::Proxy)] {
-        if mode.is_some_and(|mode| mode != of) {
-            table.refuse(key, &format!("is only used with mode = \"{key}\""));
-        }
-    }
-    let second_factor = second_factor(table);
-    let second_factor_key = table.path("second_factor_key");
-    for key in ["second_factor", "second_factor_key"] {
-        if mode.is_some_and(|mode| mode != Mode::Accounts) {
-            table.refuse(key, "is only used with mode = \"accounts\"");
-        }
-    }
-    let service_tokens = service_tokens(table);
-    Layer {
-        access: mode,
-        session_idle,
-        session_longest,
-        second_factor,
-        second_factor_key,
-        openmrs,
-        proxy,
-        service_tokens,
-        ..Layer::default()
-    }
-}
-
-/// Reads the roles that must have a second factor.
-fn second_factor(table: &mut Table<'_, '_>) -> Option<Vec<Role>> {
-    let words = table.texts("second_factor")?;
-    let mut roles = Vec::new();
-    for word in words {
-        match word.parse() {
-            Ok(role) => roles.push(role),
-            Err(_) => {
-                let allowed: Vec<&str> = Role::ALL.iter().map(|role| role.word()).collect();
-                table.fault(
-                    "second_factor",
-                    format!("names something that is not a role; allowed are {}", one_of(&allowed)),
-                );
-            }
-        }
-    }
-    Some(roles)
-}
-
-/// Reads the service tokens.
-fn service_tokens(access: &mut Table<'_, '_>) -> Option<Vec<ServiceTokenEntry>> {
-    let mut read: Vec<ServiceTokenEntry> = Vec::new();
-    access.tables("service_token", |_, table| {
-        table.refuse_unknown(&SERVICE_TOKEN_KEYS);
-        for (key, why) in [
-            ("name", "it says which machine uses the token, in the list and on record"),
-            ("right", "it is what the token opens, such as \"status\""),
-            ("token_file", "it is a file that holds the token and nothing else"),
-        ] {
-            if !table.has(key) {
-                table.missing(key, why);
-            }
-        }
-        let name = table.filled("name").map(|name| name.trim().to_owned());
-        if let Some(wrong) = name.as_deref().and_then(names::wrong) {
-            table.fault("name", wrong);
-        }
-        let opens = table.choice("right", &ServiceRight::ALL.map(|right| (right.word(), right)));
-        let applications = table.texts("applications");
-        if applications.as_ref().is_some_and(Vec::is_empty) {
-            table.fault("applications", "is empty: name applications, or leave the key out for all of them");
-        }
-        let token = table
-            .path("token_file")
-            .and_then(|file| token_of(&file).map_err(|reason| table.fault("token_file", reason)).ok());
-        let (Some(name), Some(opens), Some(token)) = (name, opens, token) else { return };
-        if read.iter().any(|other| other.name == name) {
-            table.fault("name", "is also the name of another service token; each needs its own");
-        }
-        if read.iter().any(|other| other.token == token) {
-            table.fault("token_file", "holds the token of another service token; each needs its own");
-        }
-        let place = table.place_of("applications");
-        let of_applications = table.file.faults.fault(&place, "");
-        read.push(ServiceTokenEntry { name, opens, applications, token, of_applications });
-    })?;
-    Some(read)
-}
-
-/// Returns the token in a file, without the newline that editors add at the end.
-fn token_of(file: &Path) -> Result<Secret, String> {
-    let Secret(token) = secret_of(file, "token")?;
-    if secrecy::anybody_reads(file) {
-        return Err("can be read by all users of this machine, so that all of them have the token: remove this right \
-                    (chmod o-r), or give the secret the mode 0400 where a container manager makes the file"
-            .to_owned());
-    }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(
-            "holds a space, a second line or another character that a header cannot carry: it must hold the token \
-                    and nothing else"
-                .to_owned(),
-        );
-    }
-    let different = token.bytes().collect::<std::collections::BTreeSet<_>>().len();
-    if token.len() < SHORTEST_TOKEN || different < FEWEST_DIFFERENT {
-        return Err(format!(
-            "holds a token that could be guessed: at least {SHORTEST_TOKEN} random characters are needed, such as \
-             `openssl rand -hex 32` makes"
-        ));
-    }
-    Ok(Secret::new(token))
-}
-
-fn openmrs(table: &mut Table<'_, '_>) -> Option<Openmrs> {
-    table.refuse_unknown(&OPENMRS_KEYS);
-    if !table.has("url") {
-        table.missing("url", "it is the address of OpenMRS, such as https://openmrs:8080/openmrs");
-    }
-    let url = table.parsed("url", openmrs_url);
-    let ca = table.path("ca");
-    if let Some(file) = &ca
-        && let Err(error) = fs::File::open(file)
-    {
-        table.fault("ca", unreadable(&error));
-    }
-    let timeout = table.duration("timeout", OPENMRS_TIMEOUT).unwrap_or(OPENMRS_TIMEOUT_DEFAULT);
-    let roles = role_names(table);
-    if roles.is_empty() {
-        table.fault(
-            "viewer",
-            "is missing, and so are operator and administrator: no one could sign in; each is a list of roles or privileges of OpenMRS",
-        );
-    }
-    Some(Openmrs { url: url?, ca, timeout, roles })
-}
-
-fn openmrs_url(text: &str) -> Result<Url, String> {
-    let allowed = "is not an address of OpenMRS; examples: https://openmrs:8080/openmrs, without user or password";
-    let url = Url::parse(text.trim().trim_end_matches('/')).map_err(|_| allowed.to_owned())?;
-    let nobody = url.username().is_empty() && url.password().is_none();
-    let fine = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && nobody;
-    if fine { Ok(url) } else { Err(allowed.to_owned()) }
-}
-
-fn proxy(table: &mut Table<'_, '_>) -> Option<Proxy> {
-    table.refuse_unknown(&PROXY_KEYS);
-    if !table.has("user_header") {
-        table.missing("user_header", "it is the header in which the proxy names the user, such as X-Remote-User");
-    }
-    let user_header = table.parsed("user_header", header_name);
-    let groups_header = table.parsed("groups_header", header_name);
-    if groups_header.is_some() && groups_header == user_header {
-        table.fault("groups_header", "is the header that user_header names; the proxy has to use one for each");
-    }
-    let otherwise = table.choice("otherwise", &Role::ALL.map(|role| (role.word(), role)));
-    let roles = role_names(table);
-    if groups_header.is_none() && !table.has("groups_header") && !roles.is_empty() {
-        table
-            .missing("groups_header", "the names in viewer, operator and administrator are group names in this header");
-    }
-    if roles.is_empty() && !table.has("otherwise") {
-        table.missing(
-            "otherwise",
-            "without it and without group names no one could sign in; it is the role of all other users",
-        );
-    }
-    Some(Proxy { user_header: user_header?, groups_header, roles, otherwise })
-}
-
-fn header_name(text: &str) -> Result<String, String> {
-    axum::http::HeaderName::try_from(text.trim())
-        .map(|name| name.as_str().to_owned())
-        .map_err(|_| "is not a name of a header; examples: X-Remote-User".to_owned())
-}
-
-fn role_names(table: &mut Table<'_, '_>) -> RoleNames {
-    RoleNames {
-        viewer: table.texts("viewer").unwrap_or_default(),
-        operator: table.texts("operator").unwrap_or_default(),
-        administrator: table.texts("administrator").unwrap_or_default(),
-    }
-}
-
-fn networks(top: &mut Table<'_, '_>) -> Option<Vec<ipnet::IpNet>> {
-    let texts = top.texts("trusted_proxies")?;
-    let mut networks = Vec::new();
-    for text in texts {
-        match network(&text) {
-            Ok(network) => networks.push(network),
-            Err(reason) => top.fault("trusted_proxies", reason),
-        }
-    }
-    Some(networks)
 }
 
 /// Reads the address to listen on; returns the reason on failure.
@@ -740,314 +507,6 @@ fn addresses(table: &mut Table<'_, '_>, key: &str) -> Option<Vec<String>> {
         );
     }
     Some(prefixes)
-}
-
-/// State for reading a file, shared by all tables.
-struct File<'f> {
-    text: &'f str,
-    /// Base of relative paths.
-    dir: &'f Path,
-    environment: &'f Environment,
-    faults: &'f mut Faults,
-    /// What an application's entry lacks, while its table is read.
-    lacking: Option<Vec<Fault>>,
-    /// Notices for the administrator that are not errors.
-    warnings: Vec<String>,
-    /// The file itself contains a database password.
-    literal_password: bool,
-}
-
-/// A table of the file. Each method that reads a key returns `None` if it is missing or wrong; an error is then
-/// recorded as a fault.
-struct Table<'t, 'f> {
-    path: String,
-    line: Option<usize>,
-    table: &'t DeTable<'t>,
-    file: &'t mut File<'f>,
-}
-
-impl<'t> Table<'t, '_> {
-    fn entry(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
-        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.entry(key).is_some()
-    }
-
-    fn key_path(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
-    }
-
-    fn place_of(&self, key: &str) -> Place {
-        let line = self.entry(key).map(|value| line_of(self.file.text, value.span().start)).or(self.line);
-        Place { key: self.key_path(key), line }
-    }
-
-    fn fault(&mut self, key: &str, reason: impl Into<String>) {
-        let place = self.place_of(key);
-        self.file.faults.add(&place, reason);
-    }
-
-    /// Records that an application's entry lacks what a connection to its database needs. This affects the entry alone;
-    /// in any other table it is a fault of the file.
-    fn lack(&mut self, key: &str, reason: impl Into<String>) {
-        let place = self.place_of(key);
-        let fault = self.file.faults.fault(&place, reason);
-        match &mut self.file.lacking {
-            Some(lacking) => lacking.push(fault),
-            None => self.file.faults.add(&place, fault.reason),
-        }
-    }
-
-    fn missing(&mut self, key: &str, why: &str) {
-        self.fault(key, format!("is missing: {why}"));
-    }
-
-    /// Records a fault if the key is present.
-    fn refuse(&mut self, key: &str, reason: &str) {
-        if self.has(key) {
-            self.fault(key, reason);
-        }
-    }
-
-    fn refuse_unknown(&mut self, known: &[&str]) {
-        for (name, _) in self.table {
-            let key: &str = name.get_ref();
-            if !known.contains(&key) {
-                let line = Some(line_of(self.file.text, name.span().start));
-                let reason = format!("is not a known key{}", did_you_mean(key, known));
-                self.file.faults.add(&Place { key: self.key_path(key), line }, reason);
-            }
-        }
-    }
-
-    fn wrong_type(&mut self, key: &str, found: &DeValue<'_>, wanted: &str) {
-        self.fault(key, format!("is {}, but must be {wanted}", with_article(found)));
-    }
-
-    /// Reads a text and expands its variables.
-    fn text(&mut self, key: &str) -> Option<String> {
-        match self.entry(key)?.get_ref() {
-            DeValue::String(text) => self.expanded(key, text),
-            other => {
-                self.wrong_type(key, other, "a text in quotes");
-                None
-            }
-        }
-    }
-
-    fn expanded(&mut self, key: &str, text: &str) -> Option<String> {
-        match expand(text, self.file.environment, Syntax::Ours) {
-            Ok(text) => Some(text),
-            Err(reasons) => {
-                reasons.into_iter().for_each(|reason| self.lack(key, reason));
-                None
-            }
-        }
-    }
-
-    /// Returns whether the file alone determines a key's text, whatever the environment holds.
-    fn is_literal(&self, key: &str) -> bool {
-        let text = self.entry(key).and_then(|value| value.get_ref().as_str());
-        text.is_some_and(|text| environment::is_literal(text, Syntax::Ours))
-    }
-
-    /// Reads a text that must not be empty.
-    fn filled(&mut self, key: &str) -> Option<String> {
-        let text = self.text(key)?;
-        if text.trim().is_empty() {
-            self.lack(key, "is empty");
-            return None;
-        }
-        Some(text)
-    }
-
-    fn parsed<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let text = self.text(key)?;
-        parse(&text).map_err(|reason| self.fault(key, reason)).ok()
-    }
-
-    /// Reads a path, relative to the file's own folder.
-    fn path(&mut self, key: &str) -> Option<std::path::PathBuf> {
-        self.filled(key).map(|text| self.file.dir.join(text))
-    }
-
-    fn choice<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
-        let text = self.text(key)?;
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        if found.is_none() {
-            let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let near = did_you_mean(&text, &allowed);
-            self.fault(key, format!("is not a known word; allowed are {}{near}", one_of(&allowed)));
-        }
-        found
-    }
-
-    fn flag(&mut self, key: &str) -> Option<bool> {
-        match self.entry(key)?.get_ref() {
-            DeValue::Boolean(flag) => Some(*flag),
-            other => {
-                self.wrong_type(key, other, "true or false without quotes");
-                None
-            }
-        }
-    }
-
-    fn number(&mut self, key: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
-        let wanted = format!("a whole number from {} to {}", bounds.start(), bounds.end());
-        match self.entry(key)?.get_ref() {
-            DeValue::Integer(number) => {
-                let number = u64::from_str_radix(number.as_str(), number.radix()).ok();
-                let fine = number.filter(|number| bounds.contains(number));
-                if fine.is_none() {
-                    self.fault(key, format!("is outside of what is allowed: {wanted}"));
-                }
-                fine
-            }
-            other => {
-                self.wrong_type(key, other, &wanted);
-                None
-            }
-        }
-    }
-
-    /// Reads a number, or the one word for "no bound" (then the inner value is `None`).
-    fn number_or_word(&mut self, key: &str, bounds: RangeInclusive<u64>, word: &str) -> Option<Option<u64>> {
-        if !matches!(self.entry(key)?.get_ref(), DeValue::String(_)) {
-            return self.number(key, bounds).map(Some);
-        }
-        if self.text(key)? == word {
-            return Some(None);
-        }
-        let (least, most) = (bounds.start(), bounds.end());
-        self.fault(key, format!("must be a whole number from {least} to {most} without quotes, or \"{word}\""));
-        None
-    }
-
-    /// Reads seconds as a number, or a text such as `30s`, `2m`, `1h`.
-    fn duration(&mut self, key: &str, bounds: (Duration, Duration)) -> Option<Duration> {
-        self.duration_or(key, bounds, "")
-    }
-
-    /// Reads a duration, or the word for none (then the inner value is `None`).
-    fn duration_or_word(&mut self, key: &str, bounds: (Duration, Duration), word: &str) -> Option<Option<Duration>> {
-        match self.entry(key)?.get_ref() {
-            DeValue::String(text) if *text == word => Some(None),
-            _ => self.duration_or(key, bounds, &format!("; or \"{word}\"")).map(Some),
-        }
-    }
-
-    fn duration_or(&mut self, key: &str, (least, most): (Duration, Duration), also: &str) -> Option<Duration> {
-        let wanted = format!(
-            "a time from {} to {}: whole seconds, or a text such as \"30s\", \"2m\" or \"1h\"{also}",
-            in_words(least),
-            in_words(most)
-        );
-        let seconds = match self.entry(key)?.get_ref() {
-            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
-            DeValue::String(_) => seconds(&self.text(key)?),
-            other => {
-                self.wrong_type(key, other, &wanted);
-                return None;
-            }
-        };
-        let duration = seconds.map(Duration::from_secs).filter(|duration| (least..=most).contains(duration));
-        if duration.is_none() {
-            self.fault(key, format!("must be {wanted}"));
-        }
-        duration
-    }
-
-    fn texts(&mut self, key: &str) -> Option<Vec<String>> {
-        let wanted = "a list of texts in quotes, such as [\"http://openmrs:8080/openmrs/\"]";
-        let DeValue::Array(array) = self.entry(key)?.get_ref() else {
-            let found = self.entry(key)?.get_ref();
-            self.wrong_type(key, found, wanted);
-            return None;
-        };
-        let mut texts = Vec::new();
-        for value in array.iter() {
-            match value.get_ref() {
-                DeValue::String(text) => texts.extend(self.expanded(key, text)),
-                _ => self.fault(key, format!("has an entry that is not a text; it must be {wanted}")),
-            }
-        }
-        Some(texts)
-    }
-
-    /// Reads a table below this one with `read`.
-    fn table<T>(&mut self, key: &str, read: impl FnOnce(&mut Table<'_, '_>) -> T) -> Option<T> {
-        let line = self.place_of(key).line;
-        match self.entry(key)?.get_ref() {
-            DeValue::Table(table) => {
-                Some(read(&mut Table { path: self.key_path(key), line, table, file: &mut *self.file }))
-            }
-            other => {
-                self.wrong_type(key, other, &format!("a table: [{}]", self.key_path(key)));
-                None
-            }
-        }
-    }
-
-    /// Reads a list of tables below this one, each with `read` and its number, counted from 1.
-    fn tables(&mut self, key: &str, mut read: impl FnMut(usize, &mut Table<'_, '_>)) -> Option<()> {
-        let wanted = format!("a list of tables, each begun with [[{}]]", self.key_path(key));
-        let DeValue::Array(array) = self.entry(key)?.get_ref() else {
-            let found = self.entry(key)?.get_ref();
-            self.wrong_type(key, found, &wanted);
-            return None;
-        };
-        for (index, value) in array.iter().enumerate() {
-            let number = index + 1;
-            let path = format!("{}[{number}]", self.key_path(key));
-            let line = Some(line_of(self.file.text, value.span().start));
-            match value.get_ref() {
-                DeValue::Table(table) => read(number, &mut Table { path, line, table, file: &mut *self.file }),
-                _ => self
-                    .file
-                    .faults
-                    .add(&Place { key: path, line }, format!("is not a table, but must be one of {wanted}")),
-            }
-        }
-        Some(())
-    }
-}
-
-fn with_article(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
-}
-
-/// Returns the seconds of `30`, `30s`, `2m`, `1h`, `7d`.
-fn seconds(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
-    let unit = match text[digits.len()..].trim() {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    digits.trim().parse::<u64>().ok()?.checked_mul(unit)
-}
-
-fn in_words(duration: Duration) -> String {
-    match duration.as_secs() {
-        1 => "1 second".to_owned(),
-        604_800 => "7 days".to_owned(),
-        3_600 => "1 hour".to_owned(),
-        seconds if seconds % 60 == 0 => format!("{} minutes", seconds / 60),
-        seconds => format!("{seconds} seconds"),
-    }
 }
 
 #[cfg(test)]

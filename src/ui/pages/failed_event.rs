@@ -1,5 +1,8 @@
 //! One failed event: what failed, why, what to do, and what happened so far.
 
+mod errors;
+mod timeline;
+
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -12,32 +15,32 @@ use crate::{
     },
     error::Problem,
     model::{
-        ApplicationInfo, Attempt, Availability, EventKey, EventState, FailedEvent, FailedEventRow, FailedSince,
-        FeedState, Obstacle, RowId,
+        ApplicationInfo, EventKey, EventState, FailedEventRow, FailedSince, FeedState, Obstacle,
         advice::{self, Subject, advise_on},
         application::name_of,
-        error_text::{ErrorText, parse, visible},
+        error_text::visible,
         feed_names::{NamedFeed, called},
         filter::ListQuery,
         ledger::{Asked, RequestKind},
         obstacle::untitled,
-        payload::{self, record_uuid},
+        payload::record_uuid,
         says,
     },
     paths::Base,
     ui::{
         components::{
             At, Back, Badge, Done, EventBadge, FormToken, Icon, LifeBadge, MOVES, Neighbours, Notice, NoticeKind,
-            Outcome, PayloadView, PlanSubmit, SeenAtWork, ShortId, Since, TicketText, Trace, When, list_at, loaded,
-            now, use_base,
+            Outcome, PlanSubmit, SeenAtWork, ShortId, Since, TicketText, When, list_at, loaded, now, use_base,
         },
         due::{self, Offer, SetBack},
         islands::Follows,
-        pages::life::{CopyOfRow, Life, failed_retries},
+        pages::life::{CopyOfRow, Life},
         visitor::{lacking, refused},
         words,
     },
 };
+use errors::{Errors, PayloadSheet, Text, Whole};
+use timeline::Timeline;
 
 /// The page of a failed event. Its query string is that of the list from which it was opened.
 #[component]
@@ -410,184 +413,6 @@ fn RetryForm(page: EventPage, list: ListQuery, offer: Offer, gone: bool) -> impl
     }
 }
 
-const MARKED: &str = "differences are highlighted";
-
-/// The latest error and the first, with the differences marked.
-#[component]
-fn Errors(event: FailedEvent, key: EventKey, latest: Option<Attempt>, masked: bool) -> impl IntoView {
-    let first_text = event.row.error.clone().unwrap_or_default();
-    let first = parse(&first_text);
-    let shown = first_text.chars().count() as u64;
-    // A masked text is already complete, and cannot be downloaded.
-    let rest = (event.error_chars > shown && !masked).then_some(event.error_chars);
-    let latest_text = latest.as_ref().and_then(|attempt| attempt.error.clone());
-    let Some((attempt, latest_text)) = latest.zip(latest_text) else {
-        return view! {
-            <ErrorSheet title="Error" id="error-first" since=event.row.failed_since() text=first_text error=first whole=rest.map(|_| Text::First(key)) rest />
-        }
-        .into_any();
-    };
-    let newest = parse(&latest_text);
-    let same = newest.causes == first.causes;
-    // If another chain of exceptions was thrown, marks would cover everything.
-    let kind = |error: &ErrorText| error.causes.iter().map(|cause| cause.class.clone()).collect::<Vec<_>>();
-    let alike = kind(&newest) == kind(&first);
-    let other = |error: &ErrorText| alike.then(|| error.clone());
-    view! {
-        <ErrorSheet
-            title="Latest error"
-            id="error-latest"
-            since=FailedSince::First(attempt.failed_at)
-            text=latest_text
-            error=newest.clone()
-            note=if same { "" } else if alike { MARKED } else { "different from the first error" }
-            other=other(&first)
-            whole=(attempt.error_cut && !masked).then(|| Text::Attempt(key.clone(), attempt.id))
-        />
-        {if same {
-            view! {
-                <section class="sheet pad">
-                    <p>
-                        "The first error ("
-                        <Since since=event.row.failed_since() />
-                        ") was the same. "
-                        {rest.is_some().then(|| view! { <Whole text=Text::First(key) of="the first error".to_owned() /> })}
-                    </p>
-                </section>
-            }
-                .into_any()
-        } else {
-            view! {
-                <ErrorSheet
-                    title="First error"
-                    id="error-first"
-                    since=event.row.failed_since()
-                    text=first_text
-                    error=first
-                    note=if alike { MARKED } else { "different from the latest error" }
-                    other=other(&newest)
-                    whole=rest.map(|_| Text::First(key))
-                    rest
-                />
-            }
-                .into_any()
-        }}
-    }
-    .into_any()
-}
-
-/// An error whose full text can be downloaded.
-#[derive(Clone)]
-enum Text {
-    First(EventKey),
-    Attempt(EventKey, RowId),
-}
-
-/// `of`: what the full text belongs to.
-#[component]
-fn Whole(text: Text, of: String) -> impl IntoView {
-    let base = use_base();
-    let href = match text {
-        Text::First(event) => base.whole_error(&event),
-        Text::Attempt(event, attempt) => base.whole_attempt(&event, attempt),
-    };
-    view! {
-        <a href=href download="">
-            "Download the whole text"
-            <span class="unseen">{format!(" of {of}")}</span>
-        </a>
-    }
-    .into_any()
-}
-
-/// One error: its trace folded, and the text as stored.
-#[component]
-fn ErrorSheet(
-    title: &'static str,
-    id: &'static str,
-    since: FailedSince,
-    text: String,
-    error: ErrorText,
-    /// How it compares to the other error, for the heading.
-    #[prop(default = "")]
-    note: &'static str,
-    /// The other error, against which differences are marked.
-    #[prop(default = None)]
-    other: Option<ErrorText>,
-    /// The downloadable full text, if the page does not show all of it.
-    #[prop(default = None)]
-    whole: Option<Text>,
-    /// The full text's length in characters, if known and the page does not show all of it.
-    #[prop(default = None)]
-    rest: Option<u64>,
-) -> impl IntoView {
-    let via = error.via.clone();
-    let cut = error.cut && whole.is_none();
-    let empty = text.trim().is_empty();
-    view! {
-        <section class="sheet" aria-labelledby=format!("{id}-title")>
-            <header>
-                <h2 id=format!("{id}-title")>{title}</h2>
-                <span class="small muted">
-                    <Since since />
-                    {(!note.is_empty()).then(|| format!(" · {note}"))}
-                </span>
-                <CopyButton from=id what=format!("the {}", title.to_lowercase()) />
-            </header>
-            {if empty {
-                view! { <p class="pad none">"There is no error text."</p> }.into_any()
-            } else {
-                view! { <Trace of=format!("the {}", title.to_lowercase()) error other /> }.into_any()
-            }}
-            <div class="pad small muted">
-                {cut
-                    .then(|| {
-                        view! { <p>"The application cut this text. The last causes may be missing."</p> }
-                    })}
-                {whole
-                    .map(|text| {
-                        let said = match rest {
-                            Some(chars) => format!("This is the beginning of {} characters. ", words::number(chars)),
-                            None => "This is its beginning. ".to_owned(),
-                        };
-                        view! { <p>{said} <Whole text of=format!("the {}", title.to_lowercase()) /></p> }
-                    })} {via.map(|via| view! { <p>"Feed page " <code class="id">{visible(&via)}</code></p> })}
-                <details class="raw">
-                    <summary>"Raw text" <span class="unseen">{format!(" of the {}", title.to_lowercase())}</span></summary>
-                    <pre id=id class="machine" tabindex="0" role="region" aria-label=format!("{title}, raw text")>
-                        {visible(&text)}
-                    </pre>
-                </details>
-            </div>
-        </section>
-    }
-    .into_any()
-}
-
-/// Copies the text of an element. Hidden until the island that copies is loaded.
-#[component]
-fn CopyButton(
-    from: &'static str,
-    /// What is copied.
-    what: String,
-) -> impl IntoView {
-    let label = format!("Copy {what}");
-    view! {
-        <button
-            type="button"
-            class="quiet push"
-            data-copy=""
-            data-copy-from=from
-            data-done="Copied"
-            aria-label=label
-            hidden=true
-        >
-            "Copy"
-        </button>
-    }
-    .into_any()
-}
-
 /// Copies a text that the page shows shortened.
 #[component]
 fn CopyText(text: String, what: &'static str) -> impl IntoView {
@@ -597,67 +422,6 @@ fn CopyText(text: String, what: &'static str) -> impl IntoView {
         <button type="button" class="quiet small copy" data-copy=visible(&text) data-done="Copied" aria-label=label hidden=true>
             "Copy"
         </button>
-    }
-    .into_any()
-}
-
-#[component]
-fn PayloadSheet(page: EventPage) -> impl IntoView {
-    if let Some(masked) = page.masked {
-        let size = match page.event.payload_chars {
-            0 => "This event has no payload.".to_owned(),
-            chars => format!("{} characters, masked.", words::number(chars)),
-        };
-        return view! {
-            <section class="sheet" aria-labelledby="payload-title" data-keep="">
-                <header>
-                    <h2 id="payload-title">"Payload"</h2>
-                    <span class="small muted">{masked.payload_kind}</span>
-                </header>
-                <p class="pad none">{size}</p>
-            </section>
-        }
-        .into_any();
-    }
-    let base = use_base();
-    let row = &page.event.row;
-    let key = key(&page);
-    let link = page.record_link.clone();
-    let text = row.payload.clone();
-    let chars = page.event.payload_chars;
-    let shown = text.as_deref().map_or(0, |text| text.chars().count() as u64);
-    let kind = text.as_deref().map(|text| payload::parse(text).in_words());
-    view! {
-        <section class="sheet" aria-labelledby="payload-title" data-keep="">
-            <header>
-                <h2 id="payload-title">"Payload"</h2>
-                <span class="small muted">{kind}</span>
-                {text.is_some().then(|| view! { <CopyButton from="payload" what="the payload".to_owned() /> })}
-            </header>
-            {match text {
-                None => view! { <p class="pad none">"This event has no payload."</p> }.into_any(),
-                Some(text) => {
-                    view! {
-                        <PayloadView text=text.clone() link />
-                        <div class="pad small muted">
-                            {(chars > shown)
-                                .then(|| {
-                                    format!("This is the beginning of {} characters. ", words::number(chars))
-                                })}
-                            <a href=base.whole_payload(&key) download="">
-                                "Download"
-                            </a> <details class="raw">
-                                <summary>"Raw text" <span class="unseen">" of the payload"</span></summary>
-                                <pre id="payload" class="machine" tabindex="0" role="region" aria-label="Payload, raw text">
-                                    {visible(&text)}
-                                </pre>
-                            </details>
-                        </div>
-                    }
-                        .into_any()
-                }
-            }}
-        </section>
     }
     .into_any()
 }
@@ -741,165 +505,6 @@ fn Facts(page: EventPage) -> impl IntoView {
                 </dd>
             </dl>
         </section>
-    }
-    .into_any()
-}
-
-/// All recorded failed retries, newest first, and the first failure. A successful retry leaves no record. Attempts of
-/// an earlier failure are listed separately and not counted.
-#[component]
-fn Timeline(event: FailedEvent, key: EventKey, masked: bool) -> impl IntoView {
-    let feed = event.row.feed_uri.clone();
-    let first = says(event.row.error.as_deref());
-    let since = event.row.failed_since();
-    let attempts = match event.attempts {
-        Availability::Here(attempts) => attempts,
-        Availability::NotHere(reason) => {
-            return view! {
-                <section class="sheet" aria-labelledby="time-title">
-                    <header>
-                        <h2 id="time-title">"What happened"</h2>
-                    </header>
-                    <p class="pad none">"Retries are not recorded here: " {reason} "."</p>
-                    <ol class="timeline">
-                        <FirstFailure said=first since />
-                    </ol>
-                </section>
-            }
-            .into_any();
-        }
-    };
-    let left_out = event.attempts_total.saturating_sub(attempts.len() as u64);
-    let total = event.attempts_total.max(attempts.len() as u64);
-    let items = attempts
-        .iter()
-        .enumerate()
-        .rev()
-        .map(|(index, attempt)| {
-            let before = index.checked_sub(1).and_then(|index| attempts.get(index));
-            let number = total - (attempts.len() - 1 - index) as u64;
-            let repeated = before.is_some_and(|before| before.error == attempt.error);
-            let elsewhere = attempt.feed_uri.clone().filter(|uri| Some(uri) != feed.as_ref());
-            let whole = (attempt.error_cut && !masked).then(|| Text::Attempt(key.clone(), attempt.id));
-            view! { <TimelineItem attempt=attempt.clone() number repeated elsewhere whole /> }
-        })
-        .collect_view();
-    view! {
-        <section class="sheet" aria-labelledby="time-title">
-            <header>
-                <h2 id="time-title">"What happened"</h2>
-                <span class="small muted push">{failed_retries(total)} ", newest first"</span>
-            </header>
-            <ol class="timeline">
-                {items}
-                {(left_out > 0)
-                    .then(|| {
-                        view! {
-                            <li class="muted">{format!("Older retries, not shown: {}.", words::number(left_out))}</li>
-                        }
-                    })} <FirstFailure said=first since />
-            </ol>
-            <EarlierAttempts attempts=event.earlier total=event.earlier_total />
-        </section>
-    }
-    .into_any()
-}
-
-/// The retry log's attempts of this event from before its present failure.
-#[component]
-fn EarlierAttempts(attempts: Vec<Attempt>, total: u64) -> impl IntoView {
-    let left_out = total.saturating_sub(attempts.len() as u64);
-    (!attempts.is_empty()).then(|| {
-        let items = attempts
-            .into_iter()
-            .rev()
-            .map(|attempt| {
-                view! {
-                    <li>
-                        <b>"Earlier attempt"</b>
-                        {format!(": {}", says(attempt.error.as_deref()))}
-                        <span class="small muted block">
-                            <When stamp=attempt.failed_at exact=true />
-                        </span>
-                    </li>
-                }
-            })
-            .collect_view();
-        view! {
-            <details class="earlier pad">
-                <summary>{words::count(total, "earlier attempt")}</summary>
-                <p class="small muted">
-                    "Retries of an earlier failure of the same event. They are not counted here."
-                </p>
-                <ol class="timeline">{items}</ol>
-                {(left_out > 0).then(|| format!("Not shown: {}.", words::number(left_out)))}
-            </details>
-        }
-    })
-}
-
-#[component]
-fn FirstFailure(said: String, since: FailedSince) -> impl IntoView {
-    view! {
-        <li class="waiting" data-key="first">
-            <b>"First failure"</b>
-            ": "
-            {said}
-            <span class="small muted block">
-                {match since {
-                    FailedSince::First(stamp) => view! { <When stamp exact=true /> }.into_any(),
-                    FailedSince::Seen(at) => view! { "not later than " <At at exact=true /> }.into_any(),
-                    FailedSince::Changed(stamp) => {
-                        view! { "not later than " <When stamp exact=true /> ", when its row was last changed" }.into_any()
-                    }
-                }}
-            </span>
-        </li>
-    }
-    .into_any()
-}
-
-#[component]
-fn TimelineItem(
-    attempt: Attempt,
-    number: u64,
-    /// The error is identical to that of the previous attempt.
-    repeated: bool,
-    /// The feed address in the log, if it differs from the event's.
-    elsewhere: Option<String>,
-    /// The error, if the page does not show all of it.
-    whole: Option<Text>,
-) -> impl IntoView {
-    let said = says(attempt.error.as_deref());
-    let error = attempt.error.as_deref().map(parse).filter(|_| !repeated);
-    view! {
-        <li class="exhausted" data-key=format!("attempt-{number}")>
-            <b>{format!("Retry {} failed", words::number(number))}</b>
-            {if repeated { ", same error".to_owned() } else { format!(": {said}") }}
-            <span class="small muted block">
-                <When stamp=attempt.failed_at exact=true />
-            </span>
-            {elsewhere
-                .map(|uri| {
-                    view! {
-                        <span class="small muted block">
-                            "Logged under another feed address: " <ShortId text=visible(&uri) keep=60 />
-                        </span>
-                    }
-                })}
-            {error
-                .map(|error| {
-                    view! {
-                        <details>
-                            <summary class="small">
-                                "Show error" <span class="unseen">{format!(" of retry {}", words::number(number))}</span>
-                            </summary>
-                            <Trace of=format!("retry {}", words::number(number)) error other=None />
-                            {whole.map(|text| view! { <p class="small muted">"This is its beginning. " <Whole text of=format!("the error of retry {number}") /></p> })}
-                        </details>
-                    }
-                })}
-        </li>
     }
     .into_any()
 }
