@@ -262,7 +262,10 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
         }
     }
     if found.tables.iter().any(|table| table.name == FAILED_EVENTS && !has_retries(table)) {
-        to_know.push(format!("{FAILED_EVENTS} has no column retries: events cannot be retried."));
+        to_know.push(format!(
+            "{FAILED_EVENTS} has no column retries that the account may read: events cannot be retried. If the column is \
+             there, the account needs the right to read it."
+        ));
     }
     if application.info.read_only {
         to_know.push("read_only is set: retries are not possible here.".to_owned());

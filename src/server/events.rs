@@ -84,7 +84,10 @@ pub async fn event(
         let copy = console.parts.store.newest_copy_of(&source.app().info.key, id, None).await.unwrap_or_default();
         let why = match copy {
             Some(copy) => format!("Operation {} discarded it. See the discarded events.", copy.operation),
-            None => "The event was resolved, or deleted in the database. See the list of failed events.".to_owned(),
+            None => {
+                "It was resolved or deleted, or there was never one with this number. See the list of failed events."
+                    .to_owned()
+            }
         };
         return Err(Problem::not_found(format!("{} has no failed event {id}.", source.app().info.name), why));
     };

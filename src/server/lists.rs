@@ -252,11 +252,14 @@ async fn read(console: &Console, query: &ListQuery, limit: u32) -> Merged {
     merged
 }
 
-/// Returns the part of a row's latest or first error that matches a search, if nothing that a list shows does.
+/// Returns the part of a row's latest or first error, or of its event id, that matches a search and that a list does not
+/// show otherwise.
 fn quote(search: &Search, row: &FailedEventRow) -> Option<String> {
-    let (said, name) = (row.says(), row.naming().record());
-    let shown = [said.as_str(), name.as_str(), row.event_id.as_deref().unwrap_or_default()];
-    [row.latest_error(), row.error.as_deref()].into_iter().flatten().find_map(|error| search.quote(&shown, error))
+    let shown = row.shown_in_lists();
+    let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
+    let errors = [row.latest_error(), row.error.as_deref()].into_iter().flatten();
+    let event = row.event_id.as_ref().map(|id| format!("event {id}"));
+    errors.chain(event.as_deref()).find_map(|text| search.quote(&shown, text))
 }
 
 /// What a bounded search of lists found, and how far it read.

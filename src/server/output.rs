@@ -5,6 +5,7 @@
 use std::{
     fmt::Display,
     io::{self, Write as _, stderr, stdout},
+    path::Path,
 };
 
 /// Prints a line of the result on standard output.
@@ -15,8 +16,12 @@ pub fn say(line: impl Display) {
 /// Prints a line with a secret that is shown only once.
 ///
 /// # Errors
-/// Fails if it could not be written, so that nobody has the secret.
+/// Fails if it could not be written, so that nobody has the secret; also if standard output is closed or thrown away: a
+/// closed one is `/dev/null` in a Rust program.
 pub fn secret(line: impl Display) -> io::Result<()> {
+    if std::fs::read_link("/proc/self/fd/1").is_ok_and(|file| file == Path::new("/dev/null")) {
+        return Err(io::Error::other("standard output is closed or /dev/null"));
+    }
     let mut out = stdout();
     writeln!(out, "{line}").and_then(|()| out.flush())
 }

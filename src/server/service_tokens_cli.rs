@@ -55,9 +55,17 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
                 Ok(())
             })
             .await?;
-            output::secret(&token).context(
-                "The token could not be printed, so nobody has it. service-token list shows its number: revoke it",
-            )?;
+            if let Err(error) = output::secret(&token) {
+                let tokens = store.service_tokens().await?;
+                let made = tokens.iter().filter(|made| made.name == asked.name).max_by_key(|made| made.id);
+                if let Some(made) = made {
+                    on_record(store, AuditKind::TokenRevoked, service_tokens::what_is_revoked(made), async {
+                        Ok(service_tokens::revoke(store, made.id).await?)
+                    })
+                    .await?;
+                }
+                return Err(error).context("The token could not be printed, so nobody has it. It is revoked");
+            }
             remark(format_args!(
                 "This is the token of {}. It will not be shown again. It opens {}.",
                 visible_line(&asked.name),

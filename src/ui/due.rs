@@ -90,8 +90,10 @@ impl SetBack {
     fn in_words(self) -> String {
         let from = self.from.and_then(|from| u64::try_from(from).ok());
         match from.or(self.attempts) {
-            Some(1) => "Retry requested after 1 failed retry. ".to_owned(),
-            Some(tried @ 2..) => format!("Retry requested after {} failed retries. ", words::number(tried)),
+            Some(1) => "The retry counter was set to 0 after 1 failed retry. ".to_owned(),
+            Some(tried @ 2..) => {
+                format!("The retry counter was set to 0 after {} failed retries. ", words::number(tried))
+            }
             Some(0) | None => String::new(),
         }
     }
@@ -130,11 +132,11 @@ pub fn state(row: &FailedEventRow, limits: &Limits, set_back: SetBack) -> String
     }
 }
 
-/// The sentence for a waiting event whose retry is long overdue.
-pub fn overdue(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
+/// The sentence for a waiting event whose retry is long overdue. `feed`: "this feed", or the name of one.
+pub fn overdue(feed: &str, since: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let ago = words::span((now - since).num_seconds().unsigned_abs());
     format!(
-        "No event of this feed was retried for {ago}. The retry job of the application is probably not running: check it and \
+        "No event of {feed} was retried for {ago}. The retry job of the application is probably not running: check it and \
          its log."
     )
 }
@@ -333,9 +335,12 @@ mod tests {
     #[test]
     fn retries_of_0_say_where_they_come_from() {
         let said = |from, attempts| state(&row(Some(0)), &limits(Some(5)), SetBack { from, attempts });
-        assert_eq!(said(Some(10), Some(7)), "Retry requested after 10 failed retries. Waiting for the next retry.");
-        assert!(said(None, Some(3)).starts_with("Retry requested after 3 failed retries. Waiting"));
-        assert!(said(None, Some(1)).starts_with("Retry requested after 1 failed retry. Waiting"));
+        assert_eq!(
+            said(Some(10), Some(7)),
+            "The retry counter was set to 0 after 10 failed retries. Waiting for the next retry."
+        );
+        assert!(said(None, Some(3)).starts_with("The retry counter was set to 0 after 3 failed retries. Waiting"));
+        assert!(said(None, Some(1)).starts_with("The retry counter was set to 0 after 1 failed retry. Waiting"));
         assert_eq!(said(None, Some(0)), "Waiting for the next retry.");
     }
 
@@ -356,7 +361,7 @@ mod tests {
     #[test]
     fn a_retry_that_has_not_come_is_said_to_be_overdue() {
         let since = chrono::DateTime::UNIX_EPOCH;
-        let said = overdue(since, since + chrono::TimeDelta::hours(8));
+        let said = overdue("this feed", since, since + chrono::TimeDelta::hours(8));
         assert!(said.starts_with("No event of this feed was retried for 8 h."), "{said}");
     }
 }

@@ -745,3 +745,42 @@ async fn every_page_names_the_hospital_also_on_paper() {
     let line = unnamed.split_once("class=\"on-paper\">").expect("the line").1;
     assert!(text(&format!("<body><p>{line}")).starts_with("Atomfeed Console"), "{line}");
 }
+
+/// Nothing changes any more in a table that was dropped: its last numbers must not pass for the present ones.
+#[tokio::test]
+async fn a_table_that_was_dropped_is_not_known_at_once() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[row(1, "2026-11-20 08:00:00")]).await;
+    hospital.followed().await;
+    hospital.execute("Odoo", "DROP TABLE failed_events").await;
+    for _ in 0..2 {
+        hospital.console.parts.watch.poll_now("odoo").await;
+    }
+    let page = text(&hospital.page("/atomfeed-console").await.body);
+    assert!(page.contains("table failed_events does not exist"), "{page}");
+    let status = hospital.get("/atomfeed-console/status").await.json();
+    let odoo = status["applications"].as_array().unwrap().iter().find(|app| app["name"] == "Odoo").expect("it").clone();
+    assert_eq!(odoo["failed"], serde_json::Value::Null, "{odoo}");
+    // A feed that is known by its marker has no failed events that are known, not 0.
+    let lines = page.split("Feeds with failures").nth(1).unwrap_or_default();
+    assert!(!lines.contains("→ Odoo 0"), "{lines}");
+}
+
+/// What was there without a time before the console began did not fail today.
+#[tokio::test]
+async fn charts_count_no_failure_whose_day_is_not_known() {
+    let mut rows = vec![row(1, "2026-11-20 08:00:00"), row(2, "0000-00-00 00:00:00"), row(3, "2026-11-20 08:00:00")];
+    rows[2].at = None;
+    let yesterday = chrono::Utc::now().date_naive().pred_opt().expect("a day");
+    rows[0].at = Some(format!("{yesterday} 12:00:00").leak());
+    let hospital = Hospital::new(&rows, &[]).await;
+    hospital.followed().await;
+    let named = |day: chrono::NaiveDate| format!("{}: 1", day.format("%-d %b"));
+    assert_eq!(bars(&hospital, "", "/atomfeed-console").await, [named(yesterday)]);
+    // While the console watches, it knows the day.
+    hospital
+        .execute("Odoo", "INSERT INTO failed_events (id, feed_uri, event_id, retries) VALUES (9, 'http://x', '9', 0)")
+        .await;
+    hospital.look("odoo").await;
+    let now = bars(&hospital, "", "/atomfeed-console").await;
+    assert_eq!((now.len(), now[0].as_str()), (2, named(yesterday).as_str()), "{now:?}");
+}

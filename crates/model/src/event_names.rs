@@ -69,20 +69,29 @@ impl Naming<'_> {
     }
 }
 
-/// Returns plainer words for some titles of Bahmni's own events.
+/// Titles of Bahmni's own events, in lower case, and plainer words for them.
+const KINDS: [(&str, &str); 11] = [
+    ("accession", "Lab result"),
+    ("test", "Lab test"),
+    ("panel", "Lab panel"),
+    ("department", "Lab department"),
+    ("radiology", "Radiology test"),
+    ("progam enrollment", "Programme enrolment"),
+    ("program enrollment", "Programme enrolment"),
+    ("addresshierarchy", "Address entry"),
+    ("recurringappointments", "Recurring appointments"),
+    ("concepts", "Concept"),
+    ("offline concepts", "Concept"),
+];
+
 fn kind_of_title(title: &str) -> Option<&'static str> {
-    Some(match title.to_lowercase().as_str() {
-        "accession" => "Lab result",
-        "test" => "Lab test",
-        "panel" => "Lab panel",
-        "department" => "Lab department",
-        "radiology" => "Radiology test",
-        "progam enrollment" | "program enrollment" => "Programme enrolment",
-        "addresshierarchy" => "Address entry",
-        "recurringappointments" => "Recurring appointments",
-        "concepts" | "offline concepts" => "Concept",
-        _ => return None,
-    })
+    let title = title.to_lowercase();
+    KINDS.iter().find(|(known, _)| *known == title).map(|(_, kind)| *kind)
+}
+
+/// Returns a title that pages show in these plainer words; the opposite of [`Naming::kind`].
+pub fn title_of_kind(kind: &str) -> Option<&'static str> {
+    KINDS.iter().find(|(_, known)| known.eq_ignore_ascii_case(kind)).map(|(title, _)| *title)
 }
 
 impl FailedEventRow {

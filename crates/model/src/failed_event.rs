@@ -159,6 +159,13 @@ impl FailedEventRow {
         self.cause.clone().unwrap_or_else(|| says(self.latest_error()))
     }
 
+    /// Returns the texts by which a list shows it, and its title, which can be shown in plainer words.
+    pub fn shown_in_lists(&self) -> Vec<String> {
+        let naming = self.naming();
+        let title = self.title.clone().unwrap_or_default();
+        vec![self.says(), naming.kind(), naming.id().unwrap_or_default(), title]
+    }
+
     /// Returns from when on failed retries of its event belong to its present failure: see [`present_since`].
     /// `first_sight`: when the ledger first saw the row, or its `failed_at` at that time.
     pub fn present_since(&self, first_sight: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {

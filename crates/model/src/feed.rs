@@ -73,9 +73,11 @@ impl Marker {
 /// Returns whether a text is the address of a page: HTTP or HTTPS, with a host. (Markers filled in by hand or by a
 /// script hold texts such as `?`.)
 fn is_page_address(text: &str) -> bool {
-    let Some((scheme, rest)) = text.trim().split_once("://") else { return false };
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
     let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    web && rest.starts_with(|first: char| first.is_alphanumeric() || first == '[')
+    // The consumers' URI classes refuse blanks, also around an address.
+    let clean = !text.contains(|letter: char| letter.is_whitespace() || letter.is_control());
+    web && clean && rest.starts_with(|first: char| first.is_alphanumeric() || first == '[')
 }
 
 /// Returns the last part of an address's path.
@@ -306,6 +308,8 @@ mod tests {
                 Some(MarkerFault::NoAddress("/openmrs/ws/atomfeed/lab/36")),
             ),
             (Some(entry), Some("http://"), Some(MarkerFault::NoAddress("http://"))),
+            (Some(entry), Some(" http://openmrs/1"), Some(MarkerFault::NoAddress(" http://openmrs/1"))),
+            (Some(entry), Some("http://openmrs/lab test/3"), Some(MarkerFault::NoAddress("http://openmrs/lab test/3"))),
             (Some(entry), Some("http:///lab/36"), Some(MarkerFault::NoAddress("http:///lab/36"))),
             (Some(entry), Some("ftp://openmrs/36"), Some(MarkerFault::NoAddress("ftp://openmrs/36"))),
             (Some("?"), Some(page), Some(MarkerFault::NoEntry("?"))),

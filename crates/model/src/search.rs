@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     RowId,
-    error_text::one_line,
+    event_names::title_of_kind,
     filter::{BadQuery, ENTRY_PREFIX, SEARCHED, bare, check_length, check_value, needle, pairs, push, unwrapped},
     payload::record_uuid,
     uuid,
@@ -147,6 +147,9 @@ impl Search {
         if typed.is_empty() {
             return Self::default();
         }
+        if let Some(called) = as_called(typed) {
+            return Self::of(&called);
+        }
         let hyphened = uuid::with_hyphens(typed);
         let typed: &str = &hyphened;
         let id = needle(typed);
@@ -171,7 +174,8 @@ impl Search {
             }
         }
         let (terms, cut) = terms(typed);
-        Self { kind: SearchKind::Words, terms, row: named_row(typed), cut }
+        let row = named_row(typed).or_else(|| named_row(bare(typed.trim_matches(QUOTES))));
+        Self { kind: SearchKind::Words, terms, row, cut }
     }
 
     fn one(kind: SearchKind, term: Term) -> Self {
@@ -254,8 +258,8 @@ impl Search {
     pub fn quote(&self, shown: &[&str], text: &str) -> Option<String> {
         let hidden = |term: &&Term| !shown.iter().any(|shown| term.is_in(shown)) && term.is_in(text);
         let term = self.terms.iter().find(hidden)?;
-        let line = text.lines().find(|line| term.is_in(line)).map_or_else(|| one_line(text), one_line);
-        let hit = term.hits(&line).next()?;
+        let line = text.lines().find(|line| term.is_in(line)).unwrap_or(text);
+        let hit = term.hits(line).next()?;
         let (before, rest) = line.split_at_checked(hit.start)?;
         let (hit, after) = rest.split_at_checked(hit.end - hit.start)?;
         let skipped = before.chars().count().saturating_sub(QUOTED.0);
@@ -362,6 +366,27 @@ fn path_of(typed: &str) -> Option<(&str, &str)> {
     path.starts_with('/').then(|| path.split_once('?').unwrap_or((path, "")))
 }
 
+/// Returns what identifies an event in a name that the console's own pages show: the id in `Lab result 3653b294…e854 →
+/// OpenMRS`, `Odoo 1125` for `row 1125 of Odoo`, and the title that is shown as `Lab result`. `None` for anything else.
+fn as_called(typed: &str) -> Option<String> {
+    if let Some(title) = title_of_kind(typed) {
+        return Some(title.to_owned());
+    }
+    let row = typed.split_once(' ').filter(|(word, _)| word.eq_ignore_ascii_case("row"));
+    if let Some((id, app)) = row.and_then(|(_, rest)| rest.split_once(" of ")) {
+        return id.trim().parse::<RowId>().ok().map(|id| format!("{} {id}", app.trim()));
+    }
+    let (name, arrow) = typed.split_once('→').map_or((typed, false), |(name, _)| (name, true));
+    let (kind, id) = name.trim().rsplit_once(char::is_whitespace)?;
+    let words = kind.split_whitespace().all(|word| word.chars().all(char::is_alphabetic));
+    let shortened = matches!(word(id), Some(Term::Shortened(..)));
+    let beginning = title_of_kind(kind.trim()).is_some() && id.chars().all(|digit| digit.is_ascii_hexdigit());
+    (words && (arrow || shortened || beginning)).then(|| id.to_owned())
+}
+
+/// Characters around a quoted part.
+const QUOTES: [char; 6] = ['"', '“', '”', '„', '«', '»'];
+
 /// Parses `Odoo 1125`, `PACS #56`, `odoo:1125`.
 fn named_row(typed: &str) -> Option<NamedRow> {
     let digits = typed.bytes().rev().take_while(u8::is_ascii_digit).count();
@@ -378,7 +403,7 @@ fn terms(typed: &str) -> (Vec<Term>, bool) {
     let text = typed.get(..end.unwrap_or(typed.len())).unwrap_or(typed);
     let mut found: Vec<Term> = Vec::new();
     // Quoted parts are at the odd places.
-    for (place, part) in text.split(['"', '“', '”', '„', '«', '»']).enumerate() {
+    for (place, part) in text.split(QUOTES).enumerate() {
         if place % 2 == 1 {
             let phrase = bare(part);
             let whole = phrase.contains(char::is_whitespace);
@@ -528,6 +553,25 @@ mod tests {
     }
 
     #[test]
+    fn the_names_that_pages_show_are_understood() {
+        for (typed, same) in [
+            ("Lab result 28572513…eb3f", "28572513…eb3f"),
+            ("Encounter 9c43384f…3912 → Odoo", "9c43384f…3912"),
+            ("Bed Assignment 467745fa…f87d → PACS", "467745fa…f87d"),
+            ("Patient ef865c75-77aa-4be1-9c40-90fe11d026c2 → OpenELIS", "ef865c75-77aa-4be1-9c40-90fe11d026c2"),
+            ("lab result 28572513", "28572513"),
+            ("row 1125 of Odoo", "Odoo 1125"),
+            ("Lab result", "accession"),
+        ] {
+            assert_eq!(Search::of(typed), Search::of(same), "{typed}");
+        }
+        assert_eq!(Search::of("\"Odoo 1125\"").row, Search::of("Odoo 1125").row);
+        assert_eq!(Search::of("accession b7e352da").terms, words(&["accession", "b7e352da"]));
+        assert_eq!(Search::of("row of beds").terms, words(&["row", "of", "beds"]));
+        assert_eq!(Search::of("timeout → nothing").terms, words(&["timeout", "→", "nothing"]));
+    }
+
+    #[test]
     fn what_is_not_shown_is_quoted_around_the_match() {
         let error =
             format!("{} Post call to /api/bahmni-saleorder failed\nCaused by: Patient Id not found", "x ".repeat(90));
@@ -535,6 +579,11 @@ mod tests {
         assert_eq!(quote("patient"), None, "it is shown");
         assert_eq!(quote("timeout"), None);
         let said = quote("patient saleorder").expect("a part of the error");
+        let far = format!("{} farawayzebra {}", "A".repeat(3_000), "B".repeat(3_000));
+        let quoted = Search::of("farawayzebra").quote(&[], &far).expect("a match");
+        assert!(quoted.contains(" farawayzebra ") && quoted.chars().count() < 120, "{quoted}");
+        let two = Search::of("\"double  spaced\"").quote(&[], "a double  spaced text");
+        assert_eq!(two.as_deref(), Some("a double  spaced text"));
         assert_eq!(said, "…x x Post call to /api/bahmni-saleorder failed");
         assert_eq!(Search::of("post").quote(&[], "Post it").as_deref(), Some("Post it"));
         assert_eq!(Search::of("b").quote(&[], &format!("{}b", "a".repeat(99))), Some(format!("…{}b", "a".repeat(30))));

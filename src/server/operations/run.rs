@@ -590,6 +590,7 @@ fn still_unknown(outcome: RowOutcome) -> RowOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RowId;
 
     #[test]
     fn busy_rows_are_tried_soon_then_seldom_and_not_for_ever() {

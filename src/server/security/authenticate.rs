@@ -252,7 +252,8 @@ fn by_proxy(proxy: &Proxy, caller: Caller, headers: &HeaderMap) -> Caller {
     }
     let mut names = headers.get_all(&proxy.user_header).into_iter();
     let name = names.next().and_then(|name| std::str::from_utf8(name.as_bytes()).ok()).map(str::trim);
-    let name = name.filter(|name| is_name(name));
+    let one_blank = name.map(|name| name.split_whitespace().collect::<Vec<_>>().join(" "));
+    let name = one_blank.as_deref().filter(|name| is_name(name));
     let (Some(name), None) = (name, names.next()) else {
         return caller.refused(Problem::not_signed_in(
             "The proxy did not name the user.",

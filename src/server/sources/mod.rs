@@ -301,9 +301,18 @@ impl Source {
 
     /// Returns the markers only.
     pub async fn markers(&self) -> Result<Availability<Vec<Marker>>, SourceError> {
+        Ok(self.markers_and_missing().await?.0)
+    }
+
+    /// Returns the markers, and which tables and columns are missing now: see [`Poll::missing`].
+    ///
+    /// # Errors
+    /// Fails if the markers cannot be read in time.
+    pub async fn markers_and_missing(&self) -> Result<(Availability<Vec<Marker>>, Vec<String>), SourceError> {
         let mut session = self.pool.poll_session(&self.app).await?;
+        let missing = session.schema.missing();
         let outcome = poll::markers_alone(&mut session).await;
-        session.end(outcome).await
+        Ok((session.end(outcome).await?, missing))
     }
 
     /// Returns the events that wait in the source's own queue. `None` if it has no such table.

@@ -179,6 +179,9 @@ fn ids_of(entry: &str) -> Vec<String> {
     }
 }
 
+/// The most events whose ids a collation calls equal that are looked at.
+const ALIKE: u32 = 20;
+
 /// Returns the row and the category of the newest event with one of these ids. `None` if there is no such event, either
 /// at all or among the `newest` ones.
 async fn search(
@@ -194,7 +197,7 @@ async fn search(
     let mut statement = match newest {
         Some(newest) => {
             let mut statement = session.link.statement(format!(
-                "SELECT newest.place, newest.category FROM (SELECT {place} AS place, {uuid} AS uuid, {category} AS category \
+                "SELECT newest.place, newest.category, newest.uuid FROM (SELECT {place} AS place, {uuid} AS uuid, {category} AS category \
                  FROM {} ORDER BY {id} DESC LIMIT {newest}) AS newest WHERE ",
                 events.name
             ));
@@ -203,14 +206,18 @@ async fn search(
         }
         None => {
             let mut statement =
-                session.link.statement(format!("SELECT {place}, {category} FROM {} WHERE ", events.name));
+                session.link.statement(format!("SELECT {place}, {category}, {uuid} FROM {} WHERE ", events.name));
             statement.text_in(&uuid, ids).push(format!(" ORDER BY {id} DESC"));
             statement
         }
     };
-    statement.push(" LIMIT 1");
-    let found = session.link.rows(statement).await?.into_iter().next();
-    Ok(found.and_then(|mut row| Some((RowId(row.number()?), row.key()))))
+    // Collations of MySQL ignore case and accents; consumers compare exactly.
+    statement.push(format!(" LIMIT {ALIKE}"));
+    let rows = session.link.rows(statement).await?;
+    Ok(rows.into_iter().find_map(|mut row| {
+        let (id, category, uuid) = (RowId(row.number()?), row.key(), row.key()?);
+        ids.iter().any(|id| *id == uuid.trim_end()).then_some((id, category))
+    }))
 }
 
 /// The pages of a feed.

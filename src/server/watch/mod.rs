@@ -428,8 +428,9 @@ impl Watcher {
         if let Some((at, last)) = &self.last_poll
             && at.elapsed() < lasts
         {
-            let markers = self.source.markers().await?;
-            if same_feeds(&last.markers, &markers) {
+            let (markers, missing) = self.source.markers_and_missing().await?;
+            // Of a table that was dropped, nothing changes: the last numbers are not the present ones.
+            if same_feeds(&last.markers, &markers) && last.missing == missing {
                 return Ok(Poll { markers, ..last.clone() });
             }
         }

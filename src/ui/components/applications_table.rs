@@ -2,9 +2,13 @@
 
 use leptos::prelude::*;
 
-use super::{At, DayChart, FeedBadge, NotHere, Number, ReachBadge, When, use_base};
+use super::{
+    At, DayChart, FeedBadge, NotHere, Number, ReachBadge, When,
+    concerns::{badge as concern_badge, urgency},
+    use_base,
+};
 use crate::{
-    model::{ApplicationView, Availability, DayCount, Reach, Seen},
+    model::{ApplicationView, Availability, DayCount, Reach, Seen, concerns::About, error_text::visible},
     ui::{sentences, words},
 };
 
@@ -16,9 +20,10 @@ pub fn ApplicationStrip(views: Vec<ApplicationView>) -> impl IntoView {
         view! {
             <li>
                 <a href=base.application(&view.info.key)>
-                    <span>{view.info.name.clone()}</span>
+                    <span>{visible(&view.info.name)}</span>
                     " "
                     {worst(&view)}
+                    {hazard(&view)}
                 </a>
             </li>
         }
@@ -29,6 +34,14 @@ pub fn ApplicationStrip(views: Vec<ApplicationView>) -> impl IntoView {
         </ul>
     }
     .into_any()
+}
+
+/// Returns the badge of what concerns the whole application and breaks a consumer, although its database answers.
+fn hazard(view: &ApplicationView) -> Option<AnyView> {
+    let reached = matches!(view.reach, Reach::Reachable { .. });
+    let of_application = view.concerns.iter().filter(|concern| reached && concern.about == About::Application);
+    let worst = of_application.filter(|concern| concern_badge(concern.kind).0 == "problem").map(|concern| concern.kind);
+    worst.min_by_key(|kind| urgency(*kind)).map(|kind| view! { " " {concern_badge(kind).1} }.into_any())
 }
 
 /// Returns the badge of an application's worst feeds, or why their states are not known.

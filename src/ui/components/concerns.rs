@@ -2,7 +2,9 @@
 
 use leptos::prelude::*;
 
-use super::{At, Badge, FeedAction, FeedBadge, RetriesInProgress, TopCauses, When, feed_links::page_of, use_base};
+use super::{
+    At, Badge, FeedAction, FeedBadge, RetriesInProgress, TopCauses, When, feed_links::page_of, known, use_base,
+};
 use crate::{
     model::{
         ApplicationInfo, ApplicationView, Feed, FeedState, Reach, ShownState,
@@ -61,7 +63,7 @@ pub fn Alerts(views: Vec<ApplicationView>) -> impl IntoView {
 }
 
 /// The rank of a concern about a whole application, the most urgent first.
-fn urgency(kind: ConcernKind) -> usize {
+pub(super) fn urgency(kind: ConcernKind) -> usize {
     const ORDER: [ConcernKind; 10] = [
         ConcernKind::Unreachable,
         ConcernKind::Hazard,
@@ -201,7 +203,7 @@ fn row(line: &Line<'_>, causes: &[FeedCauses], retries: &[FeedRetry], applicatio
             </th>
             <td data-label="Since">{(counts.total > 0).then(|| view! { <When stamp=since /> })}</td>
             <td class="num" data-label="Failed events">
-                <div>{words::number(counts.total)} {used_up}</div>
+                <div>{known(feed.signs.failures_not_known.is_none().then_some(counts.total))} {used_up}</div>
             </td>
             <td data-label="Causes">
                 <TopCauses app=info.key.clone() uri=feed.uri.clone() causes=own total=counts.total about=about.clone() />
@@ -221,7 +223,7 @@ pub fn is_well(views: &[ApplicationView]) -> bool {
 }
 
 /// Returns the colour class of a concern, and its badge.
-fn badge(kind: ConcernKind) -> (&'static str, AnyView) {
+pub(super) fn badge(kind: ConcernKind) -> (&'static str, AnyView) {
     let of_state = |state: ShownState| (state.class(), view! { <FeedBadge state=state /> }.into_any());
     let of = |word, icon, text: &'static str| (word, view! { <Badge word=word icon=icon text=text /> }.into_any());
     match kind {

@@ -30,8 +30,14 @@ pub fn FilterForm(
     feeds: Vec<NamedFeed>,
     /// Applications whose database does not keep the first failure.
     moving: Vec<Moving>,
+    /// The user may not search error texts and payloads.
+    masked: bool,
 ) -> impl IntoView {
     let base = use_base();
+    let (searched, hint) = match masked {
+        false => ("Text in event id, title, payload, first or latest error", "Text in id, record or error"),
+        true => ("Text in event id or title", "Text in id or title"),
+    };
     let several = filter.apps.len() > 1;
     let one_app = filter.apps.len() == 1;
     let (from_words, told) =
@@ -81,12 +87,12 @@ pub fn FilterForm(
                 </select>
             </label>
             <label class="wide">
-                <span class="unseen">"Text in event id, title, payload, first or latest error"</span>
+                <span class="unseen">{searched}</span>
                 <input
                     type="search"
                     name="q"
                     maxlength=PASTED.to_string()
-                    placeholder="Text in id, record or error"
+                    placeholder=hint
                     value=filter.text.clone().unwrap_or_default()
                 />
             </label>

@@ -124,13 +124,14 @@ pub fn SeenAtWork(stamp: Option<Stamp>) -> impl IntoView {
     }
 }
 
-/// Returns the kind of the notice about an operation, coloured by the results once all are there.
+/// Returns the kind of the notice about an operation, coloured by the results: a warning as soon as one failed again.
 pub fn outcome_kind(operation: &Operation) -> NoticeKind {
     let counts = &operation.counts;
     match operation.standing() {
         Standing::Problems | Standing::AllFailed => NoticeKind::Problem,
         Standing::Waiting | Standing::Paused | Standing::EndedEarly | Standing::SomeFailed => NoticeKind::Warning,
         Standing::Cancelled => NoticeKind::Warning,
+        Standing::InProgress | Standing::Testing if operation.followed.failed_again > 0 => NoticeKind::Warning,
         Standing::Planning | Standing::Plan | Standing::InProgress | Standing::Testing => NoticeKind::Info,
         Standing::Finished if counts.done() < counts.asked => NoticeKind::Warning,
         // Without results in the ledger, the console only knows that the retry was requested.
@@ -148,7 +149,7 @@ mod tests {
     };
 
     #[test]
-    fn while_results_are_awaited_nothing_is_a_warning_yet() {
+    fn an_operation_has_the_colour_of_its_results() {
         let operation = |stage, open, failed_again| {
             let counts = OutcomeCounts { asked: 10, reset: 10, ..OutcomeCounts::default() };
             let resolved = 10 - open - failed_again;
@@ -160,8 +161,9 @@ mod tests {
             )
         };
         assert_eq!(outcome_kind(&operation(Stage::Running, 10, 0)), NoticeKind::Info);
-        assert_eq!(outcome_kind(&operation(Stage::Running, 1, 9)), NoticeKind::Info);
-        assert_eq!(outcome_kind(&operation(Stage::Ended, 1, 9)), NoticeKind::Info);
+        assert_eq!(outcome_kind(&operation(Stage::Running, 1, 9)), NoticeKind::Warning);
+        assert_eq!(outcome_kind(&operation(Stage::Ended, 1, 9)), NoticeKind::Warning);
+        assert_eq!(outcome_kind(&operation(Stage::Ended, 1, 0)), NoticeKind::Info);
         assert_eq!(outcome_kind(&operation(Stage::Ended, 0, 9)), NoticeKind::Warning);
         assert_eq!(outcome_kind(&operation(Stage::Ended, 0, 10)), NoticeKind::Problem);
         assert_eq!(outcome_kind(&operation(Stage::Ended, 0, 0)), NoticeKind::Done);

@@ -14,7 +14,10 @@ use crate::{
         search::Search,
     },
     paths::Base,
-    ui::due::{self, Offer},
+    ui::{
+        due::{self, Offer},
+        words,
+    },
 };
 
 /// Field name of the check boxes. The brackets make the server read all ticked fields as one list.
@@ -164,14 +167,15 @@ impl Marking {
         if !texts {
             return said.to_owned().into_any();
         }
-        let naming = row.naming();
-        let shown = [said.to_owned(), naming.kind(), naming.id().unwrap_or_default()];
-        let is_shown = search.terms.iter().any(|term| shown.iter().any(|text| term.is_in(text)));
-        let quote = row.quote.as_deref().map(visible);
-        let elsewhere = || "The match is in its payload, stack trace or tags.".to_owned();
+        let mut shown = row.shown_in_lists();
+        shown.extend(row.quote.clone());
+        // A row that was found by its own name matches as a whole.
         let by_name = search.row.as_ref().is_some_and(|named| named.id == row.id);
-        let hidden = !is_shown && !by_name && !search.terms.is_empty();
-        let quote = quote.or_else(|| hidden.then(elsewhere)).map(|quote| {
+        let hidden = search.terms.iter().filter(|term| !by_name && !shown.iter().any(|text| term.is_in(text)));
+        let hidden = words::listed(hidden.map(|term| format!("“{}”", visible(&term.in_words()))));
+        let hidden = (!hidden.is_empty()).then(|| format!("Not in what is shown here: {hidden}."));
+        let hidden = hidden.map(|hidden| view! { " " <span class="muted small block quote">{hidden}</span> });
+        let quote = row.quote.as_deref().map(visible).map(|quote| {
             view! {
                 " "
                 <span class="muted small block quote">
@@ -182,6 +186,7 @@ impl Marking {
         view! {
             <Marked text=said search=search.clone() />
             {quote}
+            {hidden}
         }
         .into_any()
     }

@@ -59,6 +59,7 @@ pub fn text(page: &EventPage) -> String {
     line(&capitalised(since.word()), &since.at().map(time).unwrap_or_default());
     let latest = page.event.latest();
     let latest_at = latest.map_or(row.failed_at.as_ref(), |attempt| attempt.failed_at.as_ref());
+    let latest_at = latest_at.filter(|stamp| !stamp.is_no_date());
     line("Latest failure", &latest_at.map(stamp).unwrap_or_default());
     line("Failed retries on record", &words::number(page.event.attempts_total));
     line("Feed", &visible(row.feed_uri.as_deref().unwrap_or("none")));

@@ -405,7 +405,12 @@ fn Failures(seen: Seen, days: Vec<DayCount>) -> impl IntoView {
                 </span>
             </header>
             <div class="pad">
-                {(!days.is_empty()).then(|| view! { <DayChart days wide=true /> })}
+                {if days.is_empty() {
+                    view! { <p class="muted">"The failures by day are not known: the console's own database does not answer."</p> }
+                        .into_any()
+                } else {
+                    view! { <DayChart days wide=true /> }.into_any()
+                }}
                 <dl class="facts">
                     <dt>"Waiting for retry"</dt>
                     <dd>{known(seen.waiting)}</dd>

@@ -229,7 +229,7 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
                     {asked.map(|asked| format!("{} ", asked_words(asked)))}
                     {match (waits_in_vain, overdue) {
                         (Some(reason), _) => reason,
-                        (None, Some(since)) => due::overdue(since, now()),
+                        (None, Some(since)) => due::overdue("this feed", since, now()),
                         (None, None) => due::state(row, limits, set_back),
                     }}
                 </span>

@@ -81,6 +81,7 @@ fn List(page: ListPage, done: Option<Done>) -> impl IntoView {
             applications=page.applications.clone()
             feeds=page.feeds.clone()
             moving=page.moving.clone()
+            masked=page.masked.is_some()
         />
         <Chips
             filter=filter.clone()
@@ -239,6 +240,7 @@ fn Events(mut page: ListPage, here: Here) -> impl IntoView {
     let by_application = (!of_one && page.applications.len() > 1).then_some(BY_APPLICATION);
     let texts = page.masked.is_none();
     let marking = page.query.filter.search().map(|search| Marking { search, texts });
+    let searched = marking.is_some();
     let rows = rows
         .into_iter()
         .zip(names)
@@ -265,7 +267,7 @@ fn Events(mut page: ListPage, here: Here) -> impl IntoView {
             {untitled_here(untitled).filter(|_| may).map(|sentence| view! { <p class="small risk note">{sentence}</p> })}
             <Refused refused=page.retry_refused.clone() filter=page.query.filter.clone() applications=page.applications.clone() />
             <News page=page.clone() />
-            <table class="cards" data-ended="Not in this list any more.">
+            <table class=if searched { "cards found" } else { "cards" } data-ended="Not in this list any more.">
                 <caption class="unseen">"Failed events: record, error, feed, state, first failure, retries, last retry"</caption>
                 <thead>
                     <tr>

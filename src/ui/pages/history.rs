@@ -18,6 +18,7 @@ use crate::{
         filter::PASTED,
         history::{DAYS_TO_CHOOSE, HistoryDay, HistoryQuery},
         ledger::LedgerEvent,
+        search::SearchQuery,
     },
     ui::{
         components::{
@@ -192,12 +193,16 @@ fn Choice(page: Page) -> impl IntoView {
 
 #[component]
 fn Found(found: Vec<LedgerEvent>, page: Page) -> impl IntoView {
+    let base = use_base();
     let text = page.query.find.clone().unwrap_or_default();
+    let everywhere = SearchQuery { typed: text.clone(), ..SearchQuery::default() };
     let words = if found.is_empty() { "Nothing found for " } else { "Found for " };
     let body = if found.is_empty() {
         view! {
             <p class="pad empty">
-                "No failed event has this event id, and no record of a failed event has this uuid. Search for a whole id or uuid. Events from before the console was started are not known."
+                "No failed event has this event id, and no record of a failed event has this uuid. "
+                <a href=base.search(&everywhere)>"Search everything for it"</a>
+                ". Events from before the console was started are not known."
             </p>
         }
         .into_any()

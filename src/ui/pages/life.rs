@@ -265,7 +265,13 @@ fn Details(event: LedgerEvent) -> impl IntoView {
         Some(text) => view! { <ShortId text=visible(&text) keep=40 /> }.into_any(),
         None => view! { <span class="none">"none"</span> }.into_any(),
     };
-    let lasted = event.lasted().and_then(|lasted| u64::try_from(lasted.num_seconds()).ok()).map(words::span);
+    // What was discarded, or removed for an unknown reason, was not resolved.
+    let resolved = event.state == LifeState::Resolved && event.failed_at.is_some();
+    let lasted = event
+        .lasted()
+        .filter(|_| resolved)
+        .and_then(|lasted| u64::try_from(lasted.num_seconds()).ok())
+        .map(words::span);
     view! {
         <section class="sheet" aria-labelledby="facts-title">
             <header>
@@ -289,7 +295,11 @@ fn Details(event: LedgerEvent) -> impl IntoView {
                 </dd>
             </dl>
             <p class="pad small muted">
-                "The history keeps ids, times and states. Error texts and payload were removed with the row."
+                {if event.state == LifeState::Discarded {
+                    "The history keeps ids, times and states. Error texts and payload are in the copy that was made."
+                } else {
+                    "The history keeps ids, times and states. Error texts and payload were removed with the row."
+                }}
             </p>
         </section>
     }

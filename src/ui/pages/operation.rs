@@ -13,6 +13,7 @@ use crate::{
     error::Problem,
     model::{
         ApplicationInfo,
+        application::name_of,
         error_text::visible,
         feed_names::{NamedFeed, called},
         fingerprint,
@@ -230,8 +231,17 @@ fn late(page: &Page) -> Option<String> {
     if page.operation.awaited() == 0 {
         return None;
     }
-    let since = page.feeds.iter().filter_map(|feed| feed.feed.as_ref()?.signs.unretried_since).min()?;
-    Some(due::overdue(since, now()))
+    let late = page.feeds.iter().filter_map(|feed| Some((feed.feed.as_ref()?.signs.unretried_since?, feed)));
+    let (since, feed) = late.min_by_key(|(since, _)| *since)?;
+    let name = match page.feeds.as_slice() {
+        [_] => "this feed".to_owned(),
+        _ => {
+            let FeedOfPlan { planned, .. } = feed;
+            let feed = called(&page.names, &page.applications, &planned.app, planned.feed_uri.as_deref());
+            format!("the feed {feed} of {}", name_of(&page.applications, &planned.app))
+        }
+    };
+    Some(due::overdue(&name, since, now()))
 }
 
 /// The results of a retry, each with a link to its rows; and the rows that failed again, by cause.

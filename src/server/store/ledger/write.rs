@@ -578,9 +578,15 @@ impl Tally {
         let hour = self.hours.entry((feed, fault, millis.div_euclid(3_600_000))).or_default();
         hour.counts[what] += 1;
         if matches!(what, FAILED | ATTEMPTS) {
-            let (first, last) = hour.seen.unwrap_or((millis, millis));
-            hour.seen = Some((first.min(millis), last.max(millis)));
+            self.seen(feed, fault, millis);
         }
+    }
+
+    /// Notes that a fault was seen, without counting anything.
+    fn seen(&mut self, feed: i64, fault: i64, millis: i64) {
+        let hour = self.hours.entry((feed, fault, millis.div_euclid(3_600_000))).or_default();
+        let (first, last) = hour.seen.unwrap_or((millis, millis));
+        hour.seen = Some((first.min(millis), last.max(millis)));
     }
 
     fn worked(&mut self, feed: i64, millis: i64) {
@@ -812,7 +818,11 @@ impl PageWriter<'_, '_> {
                 }
                 self.tally.count(feed, fault, new.state, 1);
                 let at = new.failed_at.as_ref().and_then(|stamp| stamp.at).map(|at| at.timestamp_millis());
-                self.tally.hour(feed, fault, at.unwrap_or(now), FAILED);
+                // A row without a time that was there before the first read failed on a day that is not known.
+                match at.or(self.cursor.read_whole.then_some(now)) {
+                    Some(at) => self.tally.hour(feed, fault, at, FAILED),
+                    None => self.tally.seen(feed, fault, now),
+                }
                 if let Some(at) = at.filter(|at| *at <= now) {
                     self.tally.worked(feed, at);
                 }
