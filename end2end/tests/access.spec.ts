@@ -242,6 +242,8 @@ test.describe("what was typed when the session ended", () => {
 });
 
 test.describe("before the session ends", () => {
+  test.use({ role: "administrator" });
+
   const soon = (page: Page) => page.getByText("Your session ends in about 2 minutes. Save what you typed.");
 
   test("whoever typed something is warned two minutes before", async ({ page, ownHospital }) => {
@@ -258,6 +260,7 @@ test.describe("before the session ends", () => {
   test("whoever typed nothing is not", async ({ page, ownHospital }) => {
     await page.clock.install();
     await openAlive(page, ownHospital.at("/accounts"));
+    await expect(page.getByRole("region", { name: "New account" })).toBeVisible();
     await page.clock.fastForward("58:30");
     await expect(soon(page)).toBeHidden();
   });

@@ -234,7 +234,7 @@ test("a text that scrolls is reached by keyboard and has a name, and so have the
   await page.goto(hospital.at("/failed-events"));
   await openLink(rows(page).first()).click();
   await expect(page.getByRole("navigation", { name: "Breadcrumb" })).toBeVisible();
-  const raw = page.getByRole("main").locator("details.raw");
+  const raw = page.getByRole("main").locator("details.raw", { has: page.locator("summary", { hasText: "Raw text" }) });
   expect(await raw.count()).toBeGreaterThan(1);
   for (const box of await raw.all()) {
     await box.locator("summary").click();

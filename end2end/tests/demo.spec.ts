@@ -84,14 +84,12 @@ test("an operation says beside each number what failed again", async ({ page, bu
   expect(await thinTexts(page)).toEqual([]);
 });
 
-test("the progress and the end of a retry are announced", async ({ page, busy }) => {
+test("the progress of a retry is announced", async ({ page, busy }) => {
   test.setTimeout(120_000);
   await page.goto(busy.at("/failed-events?app=openelis&state=exhausted"));
   await page.getByRole("button", { name: /^Retry all .*…$/ }).click();
   await page.getByRole("button", { name: /^Retry .*failed events?$/ }).click();
-  const voice = page.locator("#voice");
-  await expect(voice).toContainText(/\d0 % tried/, { timeout: 60_000 });
-  await expect(voice).toContainText(/succeeded|failed again/, { timeout: 60_000 });
+  await expect(page.locator("#voice")).toContainText(/[1-9]0 % tried/, { timeout: 60_000 });
 });
 
 test("its feeds can be opened", async ({ page, busy }) => {

@@ -67,6 +67,7 @@ test.describe("an operation", () => {
     await reason(page).fill("a test of the trial");
     await page.getByRole("button", { name: "Discard 1 failed event" }).click();
     await expect(page.getByRole("main")).toContainText("Discarded 1 event.");
+    await expect(page.locator("main strong[data-say]")).toContainText("Discarded 1 event.");
     await expectAccessible(page, "operation, ended");
 
     await page.getByRole("link", { name: "Show the discarded events" }).click();

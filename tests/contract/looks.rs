@@ -373,6 +373,8 @@ async fn a_publisher_says_whether_it_has_what_a_marker_names(database: &mut Test
         ("tag:atomfeed.ict4h.org:first", false, Word::NotKnown),
         ("tag:atomfeed.ict4h.org:first", true, Word::Has),
         ("first", true, Word::Has),
+        // Consumers compare exactly, also where the collation does not.
+        ("U500", true, Word::HasNot(Unpublished::Entry("U500".into()))),
         ("tag:atomfeed.ict4h.org:second", false, Word::NotKnown),
         (
             "tag:atomfeed.ict4h.org:second",
