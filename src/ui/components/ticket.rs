@@ -32,7 +32,7 @@ pub fn TicketText(page: EventPage) -> impl IntoView {
             </header>
             <details class="pad raw">
                 <summary>"Show the text"</summary>
-                <pre id="ticket" class="machine" tabindex="0" role="region" aria-labelledby="ticket-title">
+                <pre id="ticket" class="machine" tabindex="0" role="region" aria-label="Text for a ticket, as it is copied">
                     {text(&page)}
                 </pre>
             </details>

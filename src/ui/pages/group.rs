@@ -173,7 +173,7 @@ fn OneGroup(
                 <NoteSheet group=group.clone() earlier=page.earlier_notes />
                 <section class="sheet" aria-labelledby="trend-title">
                     <header>
-                        <h2 id="trend-title">"First failures, two weeks"</h2>
+                        <h2 id="trend-title">"First failures with this error, two weeks"</h2>
                     </header>
                     <div class="pad">
                         <DayChart days=group.days.clone() wide=true />
