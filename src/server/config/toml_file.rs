@@ -205,7 +205,12 @@ pub(super) fn base(text: &str) -> Result<Base, String> {
 fn hospital(text: &str) -> Result<String, String> {
     let name = text.trim();
     let fits = (1..=LONGEST_HOSPITAL).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if fits { Ok(name.to_owned()) } else { Err(format!("must be one line of 1 to {LONGEST_HOSPITAL} characters")) }
+    // Characters without a width are no name.
+    if fits && name.chars().any(char::is_alphanumeric) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("must be one line of 1 to {LONGEST_HOSPITAL} characters"))
+    }
 }
 
 fn applications(top: &mut Table<'_, '_>) -> Option<Vec<Entry>> {

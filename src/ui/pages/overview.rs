@@ -41,7 +41,7 @@ fn Overview(data: OverviewData) -> impl IntoView {
             <ApplicationStrip views=views.clone() />
             <Alerts views=views.clone() />
             <FeedLines views=views.clone() causes retries />
-            <div class="columns lead-wide">
+            <div class="columns stacked">
                 <section class="sheet" aria-labelledby="applications">
                     <header>
                         <h2 id="applications">"Applications"</h2>

@@ -209,6 +209,7 @@ fn the_tables_at_the_top_refuse_other_types_too() {
         ("mask_texts = \"no\"", "mask_texts"),
         ("hospital = 5", "hospital"),
         ("hospital = \" \"", "hospital"),
+        ("hospital = \"\\u200b\"", "hospital"),
         ("audit = 5", "audit"),
         ("[audit]\nkeep_days = 0", "audit.keep_days"),
         ("[audit]\nkeep_days = \"always\"", "audit.keep_days"),
