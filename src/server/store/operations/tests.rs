@@ -1,5 +1,8 @@
 use super::*;
-use crate::server::store::{WhichCopies, ledger::Ask};
+use crate::{
+    model::operation::{RowOutcome, WhichRows},
+    server::store::{WhichCopies, ledger::Ask},
+};
 
 fn row(id: i128) -> OperationRow {
     OperationRow {
