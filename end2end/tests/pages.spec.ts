@@ -14,6 +14,12 @@ for (const width of [1440, 768, 390]) {
         await page.screenshot({ path: info.outputPath(`${name} ${width} ${colorScheme}.png`), fullPage: true });
         const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         expect(beyond, `pixels beyond the right edge: ${name}`).toBeLessThanOrEqual(0);
+        const cut = await page.locator("main .sheet table").evaluateAll((tables: HTMLTableElement[]) =>
+          tables
+            .map((table) => [table.caption?.textContent, table.scrollWidth - (table.closest(".sheet")?.clientWidth ?? 0)])
+            .filter(([, over]) => Number(over) > 1),
+        );
+        expect(cut, `tables wider than their sheets: ${name}`).toEqual([]);
       }
     }
     // The main action is visible without scrolling sideways, and large enough to hit.
