@@ -331,7 +331,7 @@ impl Store {
     }
 
     /// Returns the feeds of a plan, the one with the most rows first. All values that are not addresses
-    /// ([`no_address`]) are one feed: `None`.
+    /// ([`crate::model::obstacle::no_address`]) are one feed: `None`.
     pub async fn planned_feeds(&self, operation: &Operation) -> Result<Vec<PlannedFeed>, StoreError> {
         const PLANNED: &str = "SELECT app, feed_uri AS uri, COUNT(*) FROM operation_rows WHERE operation_id = ? \
              GROUP BY app, uri ORDER BY COUNT(*) DESC, app, uri LIMIT 1000";

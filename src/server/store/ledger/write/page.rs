@@ -109,7 +109,7 @@ pub struct LedgerRow {
     pub state: LifeState,
     pub fault: i64,
     pub mark: i64,
-    /// The `failed_at` that it had at first sight, as [`micros`] writes it, and the time of first sight in
+    /// The `failed_at` that it had at first sight, as [`super::micros`] writes it, and the time of first sight in
     /// milliseconds.
     pub failed_at: i64,
     pub seen_at: i64,
