@@ -75,5 +75,8 @@ pub fn note_changed() -> Problem {
 
 /// There is no group with this number.
 pub fn unknown(fault: i64) -> Problem {
-    Problem::not_found(format!("There is no group {fault}."), "See the list of groups.")
+    Problem::not_found(
+        format!("There is no group {fault}."),
+        "See the list of groups. Groups of applications that you may not see are not in it.",
+    )
 }

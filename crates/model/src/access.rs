@@ -312,7 +312,7 @@ impl fmt::Display for Lacking {
 pub const LONGEST_NAME: usize = 100;
 
 /// Names that records use for the console itself, for everyone where no one signs in, and for the command line.
-const RESERVED_NAMES: [&str; 3] = ["console", "anybody", "the command line"];
+pub const RESERVED_NAMES: [&str; 3] = ["console", "anybody", "the command line"];
 
 /// Returns whether a person may have this name: visible, not too long, on one line, and not one that records use for
 /// the console itself.

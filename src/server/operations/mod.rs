@@ -470,7 +470,13 @@ pub async fn find(console: &Console, id: i64) -> Result<Operation, Problem> {
     let seen = console.parts.store.operation_is_within(id, console.only()).await?;
     let operation = if seen { console.parts.store.operation_alone(id).await? } else { None };
     operation.ok_or_else(|| {
-        Problem::not_found(format!("There is no operation {id}."), "A plan that is not started is removed after a day.")
+        let todo = match console.only() {
+            None => "A plan that is not started is removed after a day.",
+            Some(_) => {
+                "It may be about applications that you may not see. A plan that is not started is removed after a day."
+            }
+        };
+        Problem::not_found(format!("There is no operation {id}."), todo)
     })
 }
 

@@ -253,11 +253,15 @@ fn by_proxy(proxy: &Proxy, caller: Caller, headers: &HeaderMap) -> Caller {
     let mut names = headers.get_all(&proxy.user_header).into_iter();
     let name = names.next().and_then(|name| std::str::from_utf8(name.as_bytes()).ok()).map(str::trim);
     let one_blank = name.map(|name| name.split_whitespace().collect::<Vec<_>>().join(" "));
-    let name = one_blank.as_deref().filter(|name| is_name(name));
+    let name = one_blank.as_deref().filter(|name| is_name(name) && !sign_in::looks_reserved(name));
     let (Some(name), None) = (name, names.next()) else {
         return caller.refused(Problem::not_signed_in(
             "The proxy did not name the user.",
-            format!("The proxy must send the name once, in the header {}.", proxy.user_header),
+            format!(
+                "The proxy must send the name once, in the header {}. Names that records use for the console itself, such as \
+                 \"console\", are not accepted.",
+                proxy.user_header
+            ),
         ));
     };
     let Some(groups) = groups(proxy, headers) else {

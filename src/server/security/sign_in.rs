@@ -30,7 +30,7 @@ use crate::{
         store::{Account, Keep, NewPassword, NewSession, StoreError, folded},
     },
 };
-pub use names::{check_new_name, first_accounts};
+pub use names::{check_new_name, first_accounts, looks_reserved};
 
 /// How long verified Basic credentials are accepted without verifying them again.
 const VERIFIED_FOR: Duration = Duration::from_secs(300);

@@ -320,7 +320,7 @@ fn SameRecord(events: Vec<LedgerEvent>, applications: Vec<ApplicationInfo>) -> i
                     <span>
                         <a href=base.life(event.id)>{event.naming().event(&name)}</a>
                         <span class="small muted block">
-                            {since_heading([&event.failed_since()])} " " <Since since=event.failed_since() />
+                            {since_heading([&event.failed_since()])} " " <Since since=event.failed_since() compact=true />
                         </span>
                     </span>
                 </li>

@@ -6,7 +6,10 @@ use super::super::passwords::PasswordChecker;
 use super::FIRST_ACCOUNT;
 use crate::{
     error::Problem,
-    model::{Role, access::is_name},
+    model::{
+        Role,
+        access::{RESERVED_NAMES, is_name},
+    },
     server::{
         config::{AuthMode, Config, DemoAccounts},
         store::{Keep, NewAccount, NewPassword, Store, folded},
@@ -95,6 +98,13 @@ pub async fn check_new_name(store: &Store, name: &str) -> Result<(), Problem> {
     check_likeness(name, accounts.iter().map(|account| account.name.as_str()))
 }
 
+/// Returns whether a name looks like one that records use for the console itself, although it has other letters.
+pub fn looks_reserved(name: &str) -> bool {
+    let look = |name: &str| skeleton(&folded(name)).collect::<String>();
+    let this = look(name);
+    RESERVED_NAMES.iter().any(|reserved| look(reserved) == this)
+}
+
 /// Checks that the name of a new account cannot be confused with another by eye: it uses one script, and does not look
 /// like the name of one of these accounts. Existing accounts keep their names.
 ///
@@ -116,5 +126,20 @@ fn check_likeness<'n>(name: &str, accounts: impl IntoIterator<Item = &'n str>) -
             format!("This name looks like the name of the account {other}."),
             "Choose another name: names that look alike cannot be told apart in the audit log.",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_looks_like_the_consoles_own_is_told() {
+        for name in ["console", "c\u{43e}nsole", "Anybody", "the command line"] {
+            assert!(looks_reserved(name), "{name}");
+        }
+        for name in ["asha", "consoles", "the commander"] {
+            assert!(!looks_reserved(name), "{name}");
+        }
     }
 }

@@ -124,7 +124,7 @@ fn row(
             {planned
                 .then(|| {
                     let heading = since_heading(course.since.as_ref());
-                    let since = course.since.clone().map(|since| view! { <Since since /> });
+                    let since = course.since.clone().map(|since| view! { <Since since compact=true /> });
                     view! { <td data-label=heading>{since}</td> }
                 })}
             <td data-label="Event id">{id(row.event_id)}</td>
