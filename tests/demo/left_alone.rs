@@ -24,7 +24,7 @@ const NOBODY_WORKS_ON: [(&str, &str); 4] = [
 
 /// Returns the feeds whose retry job the first poll reports as overdue.
 async fn overdue_at_the_first_look(folder: &Path, applications: Vec<Application>) -> Vec<(String, String)> {
-    let line = CommandLine { store: Some("console.db".into()), ..CommandLine::default() };
+    let line = CommandLine { store: Some(folder.join("console.db")), ..CommandLine::default() };
     let config = config::demo(line, &Environment::from([]), folder, folder, applications).expect("a configuration");
     let sources: Vec<_> = config.applications.iter().map(|app| Source::new(app.clone()).into()).collect();
     let store = Store::open(&config.store).await.expect("a store");
