@@ -246,7 +246,7 @@ test.describe("before the session ends", () => {
 
   const soon = (page: Page) => page.getByText("Your session ends in about 2 minutes. Save what you typed.");
 
-  test("whoever typed something is warned two minutes before", async ({ page, ownHospital }) => {
+  test("a user with unsent input is warned two minutes before", async ({ page, ownHospital }) => {
     await page.clock.install();
     await openAlive(page, ownHospital.at("/accounts"));
     await page.getByRole("region", { name: "New account" }).getByLabel("User name").fill("asha");
@@ -257,7 +257,7 @@ test.describe("before the session ends", () => {
     await expect(soon(page)).toHaveRole("status");
   });
 
-  test("whoever typed nothing is not", async ({ page, ownHospital }) => {
+  test("a user without unsent input is not warned", async ({ page, ownHospital }) => {
     await page.clock.install();
     await openAlive(page, ownHospital.at("/accounts"));
     await expect(page.getByRole("region", { name: "New account" })).toBeVisible();

@@ -111,7 +111,7 @@ pub async fn make_service_token(
     }
     let making = asked.make(&console.parts.store, &person.name);
     let what = asked.what();
-    let token =
+    let (_, token) =
         report::on_record(&console, &caller, &person.name, Happened::ServiceTokenMade { what: &what }, making).await?;
     console.parts.sign_in_service.show_once(&caller, ShownOnce::ServiceToken { name: asked.name, token });
     super::go_to(&console.parts.config.base.service_tokens());

@@ -1,6 +1,6 @@
 //! The output of commands. Its reader may stop reading, as in `account list | head -1`; the command must then neither
-//! fail nor do less than requested. So write errors are ignored here, and only here; except for secrets, which are shown
-//! once.
+//! fail nor do less than requested. So write errors are ignored here, and only here. Secrets are the exception: they are
+//! shown only once, so the command must know if they were not.
 
 use std::{
     fmt::Display,
@@ -16,8 +16,8 @@ pub fn say(line: impl Display) {
 /// Prints a line with a secret that is shown only once.
 ///
 /// # Errors
-/// Fails if it could not be written, so that nobody has the secret; also if standard output is closed or thrown away: a
-/// closed one is `/dev/null` in a Rust program.
+/// Fails if it could not be written. Also fails if standard output is `/dev/null`: Rust's runtime opens that in place of
+/// a closed one, and writing to it succeeds.
 pub fn secret(line: impl Display) -> io::Result<()> {
     if std::fs::read_link("/proc/self/fd/1").is_ok_and(|file| file == Path::new("/dev/null")) {
         return Err(io::Error::other("standard output is closed or /dev/null"));

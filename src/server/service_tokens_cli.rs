@@ -49,22 +49,16 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
             let applications = applications_of(config, applications)?;
             let days = days.map(|days| days.to_string()).unwrap_or_default();
             let asked = Asked::checked(&name, right, applications, &days)?;
-            let mut token = String::new();
+            let mut made = (0, String::new());
             on_record(store, AuditKind::TokenMade, asked.what(), async {
-                token = asked.make(store, COMMAND_LINE).await?;
+                made = asked.make(store, COMMAND_LINE).await?;
                 Ok(())
             })
             .await?;
+            let (number, token) = made;
             if let Err(error) = output::secret(&token) {
-                let tokens = store.service_tokens().await?;
-                let made = tokens.iter().filter(|made| made.name == asked.name).max_by_key(|made| made.id);
-                if let Some(made) = made {
-                    on_record(store, AuditKind::TokenRevoked, service_tokens::what_is_revoked(made), async {
-                        Ok(service_tokens::revoke(store, made.id).await?)
-                    })
-                    .await?;
-                }
-                return Err(error).context("The token could not be printed, so nobody has it. It is revoked");
+                revoke(store, number).await?;
+                return Err(error).context("The token could not be printed. It was revoked");
             }
             remark(format_args!(
                 "This is the token of {}. It will not be shown again. It opens {}.",
@@ -74,15 +68,21 @@ async fn act(config: &Config, store: &Store, task: Task) -> anyhow::Result<()> {
             Ok(())
         }
         Task::Revoke { number } => {
-            let token = service_tokens::going_on(store, number).await?;
-            on_record(store, AuditKind::TokenRevoked, service_tokens::what_is_revoked(&token), async {
-                Ok(service_tokens::revoke(store, number).await?)
-            })
-            .await?;
+            let token = revoke(store, number).await?;
             say(format_args!("The service token {} ({number}) is revoked.", visible_line(&token.name)));
             Ok(())
         }
     }
+}
+
+/// Revokes a token, on record, and returns it.
+async fn revoke(store: &Store, number: i64) -> anyhow::Result<ServiceToken> {
+    let token = service_tokens::going_on(store, number).await?;
+    on_record(store, AuditKind::TokenRevoked, service_tokens::what_is_revoked(&token), async {
+        Ok(service_tokens::revoke(store, number).await?)
+    })
+    .await?;
+    Ok(token)
 }
 
 async fn list(store: &Store) -> anyhow::Result<()> {

@@ -52,7 +52,7 @@ async fn entered_by(way: &AuthMode) -> Hospital {
 async fn token_of(hospital: &Hospital, name: &str, applications: Option<&str>) -> String {
     let applications = applications.map(|app| [app.to_owned()].into());
     let asked = Asked::checked(name, ServiceRight::Status, applications, "").unwrap();
-    asked.make(&hospital.console.parts.store, "test").await.unwrap()
+    asked.make(&hospital.console.parts.store, "test").await.unwrap().1
 }
 
 fn bearer(token: &str) -> String {
@@ -295,7 +295,7 @@ async fn where_there_are_no_accounts_the_page_makes_tokens_without_a_password() 
 async fn a_token_ends_when_its_time_is_over() {
     let hospital = with_accounts().await;
     let asked = Asked::checked("nagios", ServiceRight::Status, None, "1").unwrap();
-    let token = asked.make(&hospital.console.parts.store, "test").await.unwrap();
+    let (_, token) = asked.make(&hospital.console.parts.store, "test").await.unwrap();
     assert_eq!(status(&hospital, &token).await.status, StatusCode::OK);
     let mut store = store_of(&hospital).await;
     sqlx::query("UPDATE service_tokens SET expires_at = expires_at - 86400001").execute(&mut store).await.unwrap();

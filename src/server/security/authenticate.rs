@@ -18,17 +18,15 @@ use super::{
     authorize::{must_change, wants_page},
     client::{self, ClientInfo},
     cookies::{self, Kind},
-    headers, secrets,
+    headers,
+    names::may_be_recorded,
+    secrets,
     service_tokens::{self, Found, Service},
     sign_in::{self, Verified, needs_code},
 };
 use crate::{
     error::Problem,
-    model::{
-        Person, Role,
-        access::{KnownBy, is_name},
-        filter::pairs,
-    },
+    model::{Person, Role, access::KnownBy, filter::pairs},
     paths::Base,
     server::{
         config::{AuthMode, Mode, Proxy},
@@ -252,8 +250,9 @@ fn by_proxy(proxy: &Proxy, caller: Caller, headers: &HeaderMap) -> Caller {
     }
     let mut names = headers.get_all(&proxy.user_header).into_iter();
     let name = names.next().and_then(|name| std::str::from_utf8(name.as_bytes()).ok()).map(str::trim);
-    let one_blank = name.map(|name| name.split_whitespace().collect::<Vec<_>>().join(" "));
-    let name = one_blank.as_deref().filter(|name| is_name(name) && !sign_in::looks_reserved(name));
+    // Pages show several blanks as one.
+    let name = name.map(|name| name.split_whitespace().collect::<Vec<_>>().join(" "));
+    let name = name.as_deref().filter(|name| may_be_recorded(name));
     let (Some(name), None) = (name, names.next()) else {
         return caller.refused(Problem::not_signed_in(
             "The proxy did not name the user.",

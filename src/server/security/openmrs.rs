@@ -9,11 +9,8 @@ use axum::http::StatusCode;
 use reqwest::{Certificate, Client, Response, header, redirect::Policy};
 use serde::Deserialize;
 
-use crate::{
-    error::Problem,
-    model::{Role, access::is_name},
-    server::config::Openmrs,
-};
+use super::names::may_be_recorded;
+use crate::{error::Problem, model::Role, server::config::Openmrs};
 
 /// Bytes of the largest response that is read: a user with all existing privileges takes a tenth of it.
 const LARGEST: usize = 2 << 20;
@@ -119,7 +116,7 @@ impl OpenmrsClient {
         let names = || user.roles.iter().chain(&user.privileges).filter_map(Named::name);
         let shown = user.username.clone().filter(|name| !name.is_empty()).or(user.system_id.clone());
         let shown = shown.unwrap_or_else(|| name.to_owned());
-        if !is_name(&shown) {
+        if !may_be_recorded(&shown) {
             return Err(Problem::refused(
                 "This console cannot use your name in OpenMRS: it is too long, has control characters, or is a word of the \
                  console.",

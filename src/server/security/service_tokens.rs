@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use anyhow::bail;
 use chrono::{TimeDelta, Utc};
 
-use super::{audit::Entry, client::ClientInfo, secrets};
+use super::{audit::Entry, client::ClientInfo, names::may_be_recorded, secrets};
 use crate::{
     error::Problem,
     model::{
         Person, Role,
-        access::{KnownBy, ServiceRight, is_name},
+        access::{KnownBy, ServiceRight},
         audit::{AuditKind, AuditOutcome},
     },
     server::{
@@ -121,7 +121,7 @@ impl Asked {
         days: &str,
     ) -> Result<Self, Problem> {
         let name = name.trim();
-        if name.chars().count() > LONGEST_NAME || !is_name(name) {
+        if name.chars().count() > LONGEST_NAME || !may_be_recorded(name) {
             let unfit = Problem::bad_request(
                 "This name cannot be used for a service token.",
                 format!(
@@ -150,11 +150,11 @@ impl Asked {
         what(&self.name, self.opens, self.applications.as_ref())
     }
 
-    /// Creates the token and returns it; it cannot be shown again.
+    /// Creates the token and returns it with its number; it cannot be shown again.
     ///
     /// # Errors
     /// Fails if the name exists, there are too many tokens, or the store cannot be written.
-    pub async fn make(&self, store: &Store, by: &str) -> Result<String, Problem> {
+    pub async fn make(&self, store: &Store, by: &str) -> Result<(i64, String), Problem> {
         let going_on = store.service_tokens().await?.iter().filter(|token| token.revoked_at.is_none()).count();
         if going_on >= MOST {
             return Err(Problem::bad_request(
@@ -172,7 +172,7 @@ impl Asked {
             expires_at: self.days.map(|days| Utc::now() + TimeDelta::days(days.into())),
         };
         match store.add_service_token(&new).await? {
-            Some(_) => Ok(token),
+            Some(number) => Ok((number, token)),
             None => Err(Problem::bad_request(
                 format!("The service token {:?} already exists.", self.name),
                 "Choose another name, or revoke that token first.",

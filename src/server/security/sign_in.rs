@@ -1,6 +1,6 @@
 //! Sign-in and sign-out: verifies names and passwords, begins and ends sessions, and creates the first accounts.
 
-mod names;
+mod new_accounts;
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,7 @@ use crate::{
         store::{Account, Keep, NewPassword, NewSession, StoreError, folded},
     },
 };
-pub use names::{check_new_name, first_accounts, looks_reserved};
+pub use new_accounts::{check_new_name, first_accounts};
 
 /// How long verified Basic credentials are accepted without verifying them again.
 const VERIFIED_FOR: Duration = Duration::from_secs(300);

@@ -189,9 +189,9 @@ fn openmrs(table: &mut Table<'_, '_>) -> Option<Openmrs> {
 fn openmrs_url(text: &str) -> Result<Url, String> {
     let allowed = "is not an address of OpenMRS; examples: https://openmrs:8080/openmrs, without user or password";
     let url = Url::parse(text.trim().trim_end_matches('/')).map_err(|_| allowed.to_owned())?;
-    let nobody = url.username().is_empty() && url.password().is_none();
-    let fine = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && nobody;
-    if fine { Ok(url) } else { Err(allowed.to_owned()) }
+    let without_login = url.username().is_empty() && url.password().is_none();
+    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if is_web && url.query().is_none() && without_login { Ok(url) } else { Err(allowed.to_owned()) }
 }
 
 fn proxy(table: &mut Table<'_, '_>) -> Option<Proxy> {

@@ -1,15 +1,17 @@
 //! The first accounts of a console, and which names new accounts may have.
 
-use unicode_security::{MixedScript as _, skeleton};
+use unicode_security::MixedScript as _;
 
-use super::super::passwords::PasswordChecker;
-use super::FIRST_ACCOUNT;
+use super::{
+    super::{
+        names::{appearance, may_be_recorded},
+        passwords::PasswordChecker,
+    },
+    FIRST_ACCOUNT,
+};
 use crate::{
     error::Problem,
-    model::{
-        Role,
-        access::{RESERVED_NAMES, is_name},
-    },
+    model::Role,
     server::{
         config::{AuthMode, Config, DemoAccounts},
         store::{Keep, NewAccount, NewPassword, Store, folded},
@@ -77,8 +79,8 @@ async fn demo_accounts(demo: &DemoAccounts, store: &Store, checker: &PasswordChe
 /// Fails with the reason.
 fn check_name(name: &str) -> Result<(), Problem> {
     let length = name.trim().chars().count();
-    let fine = |char: char| char.is_alphanumeric() || "._-@+".contains(char);
-    if (1..=64).contains(&length) && name.trim().chars().all(fine) && is_name(name) {
+    let is_allowed = |char: char| char.is_alphanumeric() || "._-@+".contains(char);
+    if (1..=64).contains(&length) && name.trim().chars().all(is_allowed) && may_be_recorded(name) {
         return Ok(());
     }
     Err(Problem::bad_request(
@@ -91,25 +93,18 @@ fn check_name(name: &str) -> Result<(), Problem> {
 /// Checks the name of a new account, and that it does not look like another account's name.
 ///
 /// # Errors
-/// Fails if the name cannot be used or looks like another one, or the store cannot be read.
+/// Fails if the name cannot be used, if it looks like another account's name, or if the store cannot be read.
 pub async fn check_new_name(store: &Store, name: &str) -> Result<(), Problem> {
     check_name(name)?;
     let accounts = store.accounts().await?;
     check_likeness(name, accounts.iter().map(|account| account.name.as_str()))
 }
 
-/// Returns whether a name looks like one that records use for the console itself, although it has other letters.
-pub fn looks_reserved(name: &str) -> bool {
-    let look = |name: &str| skeleton(&folded(name)).collect::<String>();
-    let this = look(name);
-    RESERVED_NAMES.iter().any(|reserved| look(reserved) == this)
-}
-
 /// Checks that the name of a new account cannot be confused with another by eye: it uses one script, and does not look
 /// like the name of one of these accounts. Existing accounts keep their names.
 ///
 /// # Errors
-/// Fails with the script mix or the name that it looks like.
+/// Fails if the name mixes scripts, or if it looks like another account's name, which the error states.
 fn check_likeness<'n>(name: &str, accounts: impl IntoIterator<Item = &'n str>) -> Result<(), Problem> {
     let name = folded(name);
     if !name.as_str().is_single_script() {
@@ -118,28 +113,12 @@ fn check_likeness<'n>(name: &str, accounts: impl IntoIterator<Item = &'n str>) -
             "Use letters of one script: names that look alike cannot be told apart in the audit log.",
         ));
     }
-    let look = |name: &str| skeleton(name).collect::<String>();
-    let this = look(&name);
-    match accounts.into_iter().find(|other| **other != *name && look(other) == this) {
+    let this = appearance(&name);
+    match accounts.into_iter().find(|other| **other != *name && appearance(other) == this) {
         None => Ok(()),
         Some(other) => Err(Problem::bad_request(
             format!("This name looks like the name of the account {other}."),
             "Choose another name: names that look alike cannot be told apart in the audit log.",
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_looks_like_the_consoles_own_is_told() {
-        for name in ["console", "c\u{43e}nsole", "Anybody", "the command line"] {
-            assert!(looks_reserved(name), "{name}");
-        }
-        for name in ["asha", "consoles", "the commander"] {
-            assert!(!looks_reserved(name), "{name}");
-        }
     }
 }
