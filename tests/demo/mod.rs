@@ -40,7 +40,7 @@ async fn its_markers_name_events_and_pages_that_their_publishers_have() {
     let sources: Vec<Source> = applications.into_iter().map(Source::new).collect();
     let mut compared = 0;
     for source in &sources {
-        let markers = source.markers().await.expect("an answer").here().cloned().expect("the markers");
+        let markers = source.markers_and_missing().await.expect("an answer").0.here().cloned().expect("the markers");
         for marker in markers.iter().filter(|marker| marker.fault().is_none()) {
             let uri = marker.feed_uri.as_deref().expect("an address");
             let Some(publisher) = sources.iter().find(|source| source.app().info.is_publisher_of(uri)) else {

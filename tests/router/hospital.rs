@@ -275,6 +275,15 @@ impl Hospital {
         self.send(request.body(Body::empty()).expect("a request")).await
     }
 
+    /// Requests a page as a browser with these cookies.
+    pub async fn page_with(&self, cookies: &str, path: &str) -> Answer {
+        let request = Request::get(path)
+            .header(header::HOST, "console.test")
+            .header(header::ACCEPT, "text/html,*/*;q=0.8")
+            .header(header::COOKIE, cookies);
+        self.send(request.body(Body::empty()).expect("a request")).await
+    }
+
     /// Sends a request as a script.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).expect("a request")).await
@@ -311,11 +320,7 @@ impl Hospital {
 
     /// Returns the token in the forms of a browser with these cookies.
     pub async fn form_token(&self, cookies: &str) -> String {
-        let request = Request::get(self.console.parts.config.base.failed_events(&Default::default()))
-            .header(header::HOST, "console.test")
-            .header(header::ACCEPT, "text/html")
-            .header(header::COOKIE, cookies);
-        let page = self.send(request.body(Body::empty()).expect("a request")).await;
+        let page = self.page_with(cookies, &self.console.parts.config.base.failed_events(&Default::default())).await;
         form_token_of(&page.body)
     }
 

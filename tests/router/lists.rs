@@ -600,7 +600,7 @@ async fn a_filtered_list_marks_what_matches_or_quotes_it() {
     assert!(errors[0].contains("<mark>Patient</mark>") && errors[0].contains("<mark>Id</mark>"), "{errors:?}");
     let (errors, page) = found("saleorder").await;
     let hidden = errors.iter().find(|error| error.contains("Read timed out")).expect("found by its payload");
-    assert!(hidden.contains("Not in what is shown here: “saleorder”."), "{hidden}");
+    assert!(hidden.contains("No match is shown for “saleorder”."), "{hidden}");
     let quoted = errors.iter().find(|error| error.contains("Patient Id not found")).expect("found by its error");
     assert!(quoted.contains("Post call to /api/bahmni-<mark>saleorder</mark> failed"), "{quoted}");
     assert!(!page.contains("v1/saleorder"), "a list shows no payload");
@@ -610,7 +610,10 @@ async fn a_filtered_list_marks_what_matches_or_quotes_it() {
         "{errors:?}"
     );
     let (errors, _) = found("timed+saleorder").await;
-    assert!(errors[0].contains("<mark>timed</mark>") && errors[0].contains("here: “saleorder”."), "{errors:?}");
+    assert!(
+        errors[0].contains("<mark>timed</mark>") && errors[0].contains("No match is shown for “saleorder”."),
+        "{errors:?}"
+    );
     let (errors, _) = found("00000000-0000-4000-8000-000000000001").await;
     assert!(
         errors[0].contains("event tag:atomfeed.ict4h.org:<mark>00000000-0000-4000-8000-000000000001"),
@@ -620,7 +623,7 @@ async fn a_filtered_list_marks_what_matches_or_quotes_it() {
     let (_, page) = found("10000000-0000-4000-8000-000000000001").await;
     assert!(page.contains("<mark>10000000"), "{page}");
     let (errors, _) = found("Odoo+2").await;
-    assert!(errors.len() == 1 && !errors[0].contains("Not in what"), "found by its name: {errors:?}");
+    assert!(errors.len() == 1 && !errors[0].contains("No match is shown"), "found by its name: {errors:?}");
     let (errors, page) = found("").await;
     assert!(errors.len() == 2 && !page.contains("<mark>"), "nothing is searched for");
 }

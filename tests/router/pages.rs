@@ -666,12 +666,7 @@ async fn the_overview_begins_with_every_application_and_its_worst_state() {
 
 /// Returns the days of an application's chart on its page, each with its number.
 async fn bars(hospital: &Hospital, cookie: &str, path: &str) -> Vec<String> {
-    use axum::{
-        body::Body,
-        http::{Request, header},
-    };
-    let request = Request::get(path).header(header::ACCEPT, "text/html").header(header::COOKIE, cookie);
-    let page = hospital.send(request.body(Body::empty()).expect("a request")).await.body;
+    let page = hospital.page_with(cookie, path).await.body;
     let chart = page.split("<figure").nth(1).and_then(|rest| rest.split("</figure>").next()).expect("a chart");
     chart.split("<title>").skip(1).filter_map(|rest| rest.split('<').next()).map(str::to_owned).collect()
 }
@@ -700,14 +695,9 @@ async fn charts_have_the_days_of_the_reader() {
 /// Bars of the same height are the same number in every row.
 #[tokio::test]
 async fn the_charts_of_applications_share_one_scale() {
-    let of = |count: i64| (1..=count).map(|id| row(id, "2026-11-20 08:00:00")).collect::<Vec<_>>();
     let yesterday = chrono::Utc::now().date_naive().pred_opt().expect("a day");
-    let at = format!("{yesterday} 12:00:00").leak() as &'static str;
-    let rows = |count| {
-        let mut rows = of(count);
-        rows.iter_mut().for_each(|row| row.at = Some(at));
-        rows
-    };
+    let at: &'static str = format!("{yesterday} 12:00:00").leak();
+    let rows = |count| (1..=count).map(|id| row(id, at)).collect::<Vec<_>>();
     let hospital = Hospital::new(&rows(40), &rows(20)).await;
     hospital.followed().await;
     let page = hospital.page("/atomfeed-console").await.body;

@@ -55,11 +55,7 @@ async fn an_open_console_keeps_them_in_the_browser() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
     let cookies: Vec<_> = answer.headers.get_all(header::SET_COOKIE).iter().map(|it| it.to_str().unwrap()).collect();
     let kept = cookies.iter().find(|cookie| cookie.starts_with("atomfeed_preferences=")).expect("a cookie");
-    let page = async |cookie: &str| {
-        let request = Request::get(format!("{BASE}/failed-events"));
-        let request = request.header(header::HOST, "console.test").header(header::COOKIE, cookie);
-        hospital.send(request.body(Body::empty()).unwrap()).await.body
-    };
+    let page = async |cookie: &str| hospital.page_with(cookie, &format!("{BASE}/failed-events")).await.body;
     assert!(page(kept.split(';').next().unwrap()).await.contains("11:00:00 UTC+3"));
     // What the browser reports of its own clock, and what no clock can be.
     assert!(page("atomfeed_zone=Asia/Kolkata").await.contains("data-reader-zone=\"Asia/Kolkata\""));
@@ -97,9 +93,7 @@ async fn times_within_sentences_are_in_the_readers_zone_and_clock() {
     .await;
     hospital.look("odoo").await;
     let page = async |path: &str, preferences: &str| {
-        let request = Request::get(format!("{BASE}{path}")).header(header::HOST, "console.test");
-        let request = request.header(header::COOKIE, format!("atomfeed_preferences={preferences}"));
-        hospital.send(request.body(Body::empty()).unwrap()).await.body
+        hospital.page_with(&format!("atomfeed_preferences={preferences}"), &format!("{BASE}{path}")).await.body
     };
     for path in ["", "/applications/odoo"] {
         let body = page(path, "zone=Asia/Kathmandu&clock=12").await;

@@ -250,9 +250,7 @@ impl Search {
         push(at..text.len(), false);
         pieces
     }
-}
 
-impl Search {
     /// Returns the part of a text around the first match that the shown texts do not show. `None` if they show every
     /// term that the text contains.
     pub fn quote(&self, shown: &[&str], text: &str) -> Option<String> {

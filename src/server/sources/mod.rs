@@ -299,11 +299,6 @@ impl Source {
         poll::poll(self).await
     }
 
-    /// Returns the markers only.
-    pub async fn markers(&self) -> Result<Availability<Vec<Marker>>, SourceError> {
-        Ok(self.markers_and_missing().await?.0)
-    }
-
     /// Returns the markers, and which tables and columns are missing now: see [`Poll::missing`].
     ///
     /// # Errors

@@ -197,8 +197,8 @@ async fn search(
     let mut statement = match newest {
         Some(newest) => {
             let mut statement = session.link.statement(format!(
-                "SELECT newest.place, newest.category, newest.uuid FROM (SELECT {place} AS place, {uuid} AS uuid, {category} AS category \
-                 FROM {} ORDER BY {id} DESC LIMIT {newest}) AS newest WHERE ",
+                "SELECT newest.place, newest.category, newest.uuid FROM (SELECT {place} AS place, {uuid} AS uuid, \
+                 {category} AS category FROM {} ORDER BY {id} DESC LIMIT {newest}) AS newest WHERE ",
                 events.name
             ));
             statement.text_in("newest.uuid", ids);

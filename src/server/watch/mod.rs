@@ -200,14 +200,13 @@ impl Watch {
 
     /// Returns the last known state of one application.
     pub async fn view(&self, app: &str) -> Option<ApplicationView> {
-        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
-        Some(watched.view().await)
+        Some(self.watched(app)?.view().await)
     }
 
     /// Polls an application now instead of at its next turn and waits briefly for the result, so that the next page
     /// shows what an action did.
     pub async fn poll_now(&self, app: &str) {
-        if let Some(watched) = self.sources.iter().find(|watched| watched.source.app().info.key == app) {
+        if let Some(watched) = self.watched(app) {
             let ticket = watched.again.asked.fetch_add(1, Relaxed) + 1;
             watched.again.wake.notify_one();
             let mut seen = watched.seen.clone();
@@ -228,15 +227,13 @@ impl Watch {
 
     /// Returns whether the ledger holds what the last poll of an application saw: read whole, and in step.
     pub fn in_step(&self, app: &str) -> bool {
-        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app);
-        watched.is_some_and(|watched| watched.seen.borrow().is_in_step())
+        self.watched(app).is_some_and(|watched| watched.seen.borrow().is_in_step())
     }
 
     /// Returns the number of failed events of an application whose source answers and with which the ledger is in step:
     /// see [`Watch::in_step`]. `None` otherwise, or if the number is not known.
     pub fn failed_in_step(&self, app: &str) -> Option<u64> {
-        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
-        let last = watched.seen.borrow();
+        let last = self.watched(app)?.seen.borrow();
         let reached = matches!(last.reach, Reach::Reachable { .. });
         last.seen.as_ref()?.failed.filter(|_| reached && last.is_in_step())
     }
@@ -244,8 +241,7 @@ impl Watch {
     /// Returns markers and failures of the last poll of an application. `None` if that was longer ago than `age`, or if
     /// it failed.
     pub fn markers_and_failures(&self, app: &str, age: Duration) -> Option<Arc<MarkersAndFailures>> {
-        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
-        let last = watched.seen.borrow();
+        let last = self.watched(app)?.seen.borrow();
         let reached = matches!(last.reach, Reach::Reachable { .. });
         // If the clock was set back, the poll lies in the future and its age is unknown.
         let young = (Utc::now() - last.seen_at?).to_std().is_ok_and(|passed| passed <= age);
@@ -254,8 +250,11 @@ impl Watch {
 
     /// Since when the ledger follows an application, and whether the first read is complete. `None` if not yet.
     pub fn followed(&self, app: &str) -> Option<(DateTime<Utc>, bool)> {
-        let watched = self.sources.iter().find(|watched| watched.source.app().info.key == app)?;
-        watched.seen.borrow().followed
+        self.watched(app)?.seen.borrow().followed
+    }
+
+    fn watched(&self, app: &str) -> Option<&Watched> {
+        self.sources.iter().find(|watched| watched.source.app().info.key == app)
     }
 }
 

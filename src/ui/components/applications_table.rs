@@ -23,7 +23,7 @@ pub fn ApplicationStrip(views: Vec<ApplicationView>) -> impl IntoView {
                     <span>{visible(&view.info.name)}</span>
                     " "
                     {worst(&view)}
-                    {hazard(&view)}
+                    {problem(&view)}
                 </a>
             </li>
         }
@@ -36,12 +36,13 @@ pub fn ApplicationStrip(views: Vec<ApplicationView>) -> impl IntoView {
     .into_any()
 }
 
-/// Returns the badge of what concerns the whole application and breaks a consumer, although its database answers.
-fn hazard(view: &ApplicationView) -> Option<AnyView> {
+/// Returns the badge of the most urgent problem of the whole application, although its database answers.
+fn problem(view: &ApplicationView) -> Option<AnyView> {
     let reached = matches!(view.reach, Reach::Reachable { .. });
     let of_application = view.concerns.iter().filter(|concern| reached && concern.about == About::Application);
-    let worst = of_application.filter(|concern| concern_badge(concern.kind).0 == "problem").map(|concern| concern.kind);
-    worst.min_by_key(|kind| urgency(*kind)).map(|kind| view! { " " {concern_badge(kind).1} }.into_any())
+    let worst = of_application.map(|concern| concern.kind).min_by_key(|kind| urgency(*kind))?;
+    let (class, badge) = concern_badge(worst);
+    (class == "problem").then(|| view! { " " {badge} }.into_any())
 }
 
 /// Returns the badge of an application's worst feeds, or why their states are not known.

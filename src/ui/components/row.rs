@@ -173,7 +173,7 @@ impl Marking {
         let by_name = search.row.as_ref().is_some_and(|named| named.id == row.id);
         let hidden = search.terms.iter().filter(|term| !by_name && !shown.iter().any(|text| term.is_in(text)));
         let hidden = words::listed(hidden.map(|term| format!("“{}”", visible(&term.in_words()))));
-        let hidden = (!hidden.is_empty()).then(|| format!("Not in what is shown here: {hidden}."));
+        let hidden = (!hidden.is_empty()).then(|| format!("No match is shown for {hidden}."));
         let hidden = hidden.map(|hidden| view! { " " <span class="muted small block quote">{hidden}</span> });
         let quote = row.quote.as_deref().map(visible).map(|quote| {
             view! {

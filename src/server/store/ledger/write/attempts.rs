@@ -137,7 +137,7 @@ impl PageWriter<'_, '_> {
     }
 
     /// Counts such attempts of the given events: see [`PageWriter::recall`].
-    pub(super) async fn recall_of(&mut self, events: &[i64]) -> Result<u64, StoreError> {
+    async fn recall_of(&mut self, events: &[i64]) -> Result<u64, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT id, ledger_event, fault_id, at, feed_id, was, state, place FROM (SELECT a.id, a.ledger_event, a.kind, \
              a.fault_id, a.at, e.feed_id, e.fault_id AS was, e.state, e.retries, ROW_NUMBER() OVER \
@@ -193,10 +193,7 @@ impl PageWriter<'_, '_> {
     }
 
     /// Returns the open events with the event ids of these attempts, as this page leaves them.
-    pub(super) async fn open_events(
-        &mut self,
-        attempts: &[NewAttempt],
-    ) -> Result<HashMap<String, Vec<LedgerRow>>, StoreError> {
+    async fn open_events(&mut self, attempts: &[NewAttempt]) -> Result<HashMap<String, Vec<LedgerRow>>, StoreError> {
         let ids: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.event_id.as_str()).collect();
         // The plus keeps planners on the index of event ids.
         let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {LEDGER_COLUMNS} WHERE +e.source_id = "));

@@ -23,18 +23,26 @@ pub(super) struct Tally {
     /// By feed, fault and state.
     pub(super) counts: BTreeMap<(i64, i64, i64), i64>,
     /// By feed, fault and hour.
-    pub(super) hours: BTreeMap<(i64, i64, i64), Hour>,
+    hours: BTreeMap<(i64, i64, i64), Hour>,
     /// When a feed's consumer was last seen at work.
-    pub(super) worked: BTreeMap<i64, i64>,
+    worked: BTreeMap<i64, i64>,
 }
 
 /// Events of one hour.
 #[derive(Default)]
-pub(super) struct Hour {
+struct Hour {
     /// Failed, attempts, resolved, gone, discarded.
-    pub(super) counts: [i64; 5],
+    counts: [i64; 5],
     /// When the fault was first and last seen in the hour.
-    pub(super) seen: Option<(i64, i64)>,
+    seen: Option<(i64, i64)>,
+}
+
+impl Hour {
+    /// Notes that the fault was seen at this time.
+    fn see(&mut self, millis: i64) {
+        let (first, last) = self.seen.unwrap_or((millis, millis));
+        self.seen = Some((first.min(millis), last.max(millis)));
+    }
 }
 
 impl Tally {
@@ -43,18 +51,20 @@ impl Tally {
     }
 
     pub(super) fn hour(&mut self, feed: i64, fault: i64, millis: i64, what: usize) {
-        let hour = self.hours.entry((feed, fault, millis.div_euclid(3_600_000))).or_default();
+        let hour = self.hour_of(feed, fault, millis);
         hour.counts[what] += 1;
         if matches!(what, FAILED | ATTEMPTS) {
-            self.seen(feed, fault, millis);
+            hour.see(millis);
         }
     }
 
     /// Notes that a fault was seen, without counting anything.
-    pub(super) fn seen(&mut self, feed: i64, fault: i64, millis: i64) {
-        let hour = self.hours.entry((feed, fault, millis.div_euclid(3_600_000))).or_default();
-        let (first, last) = hour.seen.unwrap_or((millis, millis));
-        hour.seen = Some((first.min(millis), last.max(millis)));
+    fn seen(&mut self, feed: i64, fault: i64, millis: i64) {
+        self.hour_of(feed, fault, millis).see(millis);
+    }
+
+    fn hour_of(&mut self, feed: i64, fault: i64, millis: i64) -> &mut Hour {
+        self.hours.entry((feed, fault, millis.div_euclid(3_600_000))).or_default()
     }
 
     pub(super) fn worked(&mut self, feed: i64, millis: i64) {
@@ -63,16 +73,11 @@ impl Tally {
     }
 }
 
-pub(super) const FAILED: usize = 0;
-
+const FAILED: usize = 0;
 pub(super) const ATTEMPTS: usize = 1;
-
-pub(super) const RESOLVED: usize = 2;
-
-pub(super) const GONE: usize = 3;
-
-pub(super) const DISCARDED: usize = 4;
-
+const RESOLVED: usize = 2;
+const GONE: usize = 3;
+const DISCARDED: usize = 4;
 /// Writes one page.
 pub(super) struct PageWriter<'a, 't> {
     pub(super) transaction: &'a mut Transaction<'t, Sqlite>,
@@ -82,7 +87,7 @@ pub(super) struct PageWriter<'a, 't> {
 }
 
 impl PageWriter<'_, '_> {
-    pub(super) async fn feed(&mut self, uri: Option<&str>) -> Result<i64, StoreError> {
+    async fn feed(&mut self, uri: Option<&str>) -> Result<i64, StoreError> {
         let uri = uri.unwrap_or_default();
         if let Some(id) = self.cursor.feeds.get(uri) {
             return Ok(*id);
@@ -139,7 +144,7 @@ impl PageWriter<'_, '_> {
     }
 
     /// Records what happened to an event, except attempts and counts, which are recorded in batches.
-    pub(super) async fn enter(&mut self, event: i64, what: Happened) -> Result<(), StoreError> {
+    async fn enter(&mut self, event: i64, what: Happened) -> Result<(), StoreError> {
         let number = match what {
             Happened::Overwritten { after } => after,
             Happened::Ended { state } => state.map(LifeState::code),
@@ -245,7 +250,7 @@ impl PageWriter<'_, '_> {
     }
 
     /// Sets the outcome of the open requests for an event; returns whether there were any.
-    pub(super) async fn outcome(
+    async fn outcome(
         &mut self,
         event: i64,
         kind: Option<RequestKind>,
@@ -338,7 +343,7 @@ impl PageWriter<'_, '_> {
     }
 
     /// Returns the retries that may have reset a row since the last poll; for rows that are seen for the first time.
-    pub(super) async fn retries_since_last_poll(&mut self) -> Result<Vec<i64>, StoreError> {
+    async fn retries_since_last_poll(&mut self) -> Result<Vec<i64>, StoreError> {
         let last = self.after().unwrap_or_else(|| self.cursor.since.timestamp_millis());
         Ok(sqlx::query_scalar(
             "SELECT id FROM operations WHERE kind = ? AND stage NOT IN ('planning', 'draft') \
@@ -351,7 +356,7 @@ impl PageWriter<'_, '_> {
     }
 
     /// Records requests that an operation wrote before their rows were first seen, now that the rows have events.
-    pub(super) async fn requested_before(&mut self, operation: i64, rows: &[i64]) -> Result<(), StoreError> {
+    async fn requested_before(&mut self, operation: i64, rows: &[i64]) -> Result<(), StoreError> {
         let source = self.cursor.source;
         let mut query = QueryBuilder::<Sqlite>::new(format!(
             "SELECT e.id, r.seen_retries, u.at, o.who FROM operations o CROSS JOIN operation_rows r ON r.operation_id = o.id \
@@ -385,7 +390,7 @@ impl PageWriter<'_, '_> {
 
     /// Returns the discarded events that a user has asked to restore, by feed and event id: row id and ledger id of
     /// each, because several can have the same event id.
-    pub(super) async fn restores(&mut self) -> Result<HashMap<(i64, String), Vec<(i64, i64)>>, StoreError> {
+    async fn restores(&mut self) -> Result<HashMap<(i64, String), Vec<(i64, i64)>>, StoreError> {
         let rows = sqlx::query(
             "SELECT e.id, e.feed_id, e.event_id, e.row_id FROM ledger_requests r JOIN ledger_events e ON e.id = r.ledger_event \
              WHERE r.kind = ? AND r.outcome IS NULL AND +e.source_id = ? AND e.event_id IS NOT NULL AND +e.state = ?",
@@ -404,7 +409,7 @@ impl PageWriter<'_, '_> {
     }
 
     /// Returns the highest life of each row id.
-    pub(super) async fn lives(&mut self, rows: &[Appeared]) -> Result<HashMap<i64, i64>, StoreError> {
+    async fn lives(&mut self, rows: &[Appeared]) -> Result<HashMap<i64, i64>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT row_id, MAX(life) FROM ledger_events WHERE source_id = ");
         query.push_bind(self.cursor.source).push(" AND row_id IN (");
         push_list(&mut query, &rows.iter().map(|row| row.row_id).collect::<Vec<_>>());
@@ -414,7 +419,7 @@ impl PageWriter<'_, '_> {
     }
 
     /// Continues the life of a discarded event that is in its table again because a user restored it.
-    pub(super) async fn restored(&mut self, event: i64, new: &Appeared, feed: i64) -> Result<(), StoreError> {
+    async fn restored(&mut self, event: i64, new: &Appeared, feed: i64) -> Result<(), StoreError> {
         let old = sqlx::query("SELECT row_id, life, fault_id FROM ledger_events WHERE id = ?")
             .bind(event)
             .fetch_one(&mut **self.transaction)
