@@ -11,6 +11,7 @@ use crate::model::{
     filter::{Filter, ListQuery},
     history::HistoryQuery,
     operation::WhichRows,
+    record::RecordRef,
     search::SearchQuery,
 };
 
@@ -213,6 +214,11 @@ impl Base {
     /// The history of failed events; `query` as [`crate::model::history::HistoryQuery`] writes it.
     pub fn history(&self, query: &HistoryQuery) -> String {
         with_query(self.at("/history"), &query.to_query())
+    }
+
+    /// The page of a record of an application.
+    pub fn record(&self, app: &str, record: &RecordRef) -> String {
+        self.at(&format!("/records/{}/{}/{}", segment(app), record.kind, segment(&record.uuid)))
     }
 
     /// The results of a search.

@@ -114,6 +114,7 @@ pub async fn list_failed_events(query: String) -> Result<ListPage, Problem> {
         }
         page.counted = Some(counted);
     }
+    crate::server::records::call(&console, &super::actor()?, "list of failed events", &mut page.rows).await?;
     Ok(page)
 }
 
@@ -250,7 +251,11 @@ pub async fn view_failed_event(app: String, id: String, list: String) -> Result<
     let live = crate::model::filter::pairs(&list).any(|(key, _)| key == "live");
     let list = console.list_query(&list)?;
     let id = id.parse().map_err(|_| unknown())?;
-    crate::server::events::event(&console, &super::actor()?, &app, id, &list.filter, live).await
+    let actor = super::actor()?;
+    let mut page = crate::server::events::event(&console, &actor, &app, id, &list.filter, live).await?;
+    let rows = std::iter::once(&mut page.event.row).chain(&mut page.same_record);
+    crate::server::records::call(&console, &actor, &format!("failed event {id} of {app}"), rows).await?;
+    Ok(page)
 }
 
 /// Retries failed events: sets the retry counter to 0 if the row still has the count that the user saw.

@@ -52,6 +52,23 @@ pub struct Example {
     pub text: String,
 }
 
+/// What the failed events of a group wait for: patients that their consumer does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsFor {
+    /// Failed events of the group whose patient is known.
+    pub events: u64,
+    /// The group has more events than were looked up.
+    pub more: bool,
+    /// Patients for whom they wait.
+    pub patients: u64,
+    /// Patients whose own event failed, and a retry is not on its way.
+    pub to_retry: u64,
+    /// Patients whose own event waits for its next try.
+    pub waiting: u64,
+    /// Patients of whom no event fails.
+    pub nothing: u64,
+}
+
 /// One group with a page of its failed events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupPage {
@@ -73,6 +90,9 @@ pub struct GroupPage {
     pub earlier_notes: Vec<WrittenNote>,
     /// What was just done; returned only once.
     pub done: Option<String>,
+    /// What its events wait for, if its error says that a patient is missing.
+    #[serde(default)]
+    pub waits_for: Option<WaitsFor>,
     /// Number of its exhausted events that no retry helps: without a feed address, or without a time of failure.
     pub beyond_help: u64,
 }
@@ -101,10 +121,13 @@ pub async fn view_group(fault: i64, state: Option<String>, before: Option<i64>) 
     let mut events = store.group_events(which, console.only()).await?;
     let more = events.len() > PAGE;
     events.truncate(PAGE);
+    crate::server::records::call(&console, &super::actor()?, &format!("group {fault}"), &mut events).await?;
     let views = console.views().await;
     let refused =
         views.iter().filter_map(|view| Some((view.info.key.clone(), view.seen.as_ref()?.retry_refused.clone()?)));
+    let waits_for = crate::server::records::depends::of_group(&console, fault).await?.map(|(waits, _)| waits);
     Ok(GroupPage {
+        waits_for,
         next: events.last().filter(|_| more).map(|event| event.id),
         state,
         names: crate::model::feed_names::named(&views),

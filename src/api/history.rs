@@ -45,7 +45,11 @@ pub struct HistoryPage {
 /// Returns a history page; `query` is the page's query string.
 #[server(prefix = "/api", input = GetUrl, endpoint = "history")]
 pub async fn view_history(query: String) -> Result<HistoryPage, Problem> {
-    crate::server::history::page(&super::console_for(Right::See)?, HistoryQuery::parse(&query)).await
+    let console = super::console_for(Right::See)?;
+    let mut page = crate::server::history::page(&console, HistoryQuery::parse(&query)).await?;
+    let events = page.ended.iter_mut().chain(page.found.iter_mut().flatten());
+    crate::server::records::call(&console, &super::actor()?, "history", events).await?;
+    Ok(page)
 }
 
 /// The life of one failed event.
@@ -73,7 +77,18 @@ pub struct LifePage {
 pub async fn view_life(id: String) -> Result<LifePage, Problem> {
     let unknown =
         || Problem::not_found(format!("{id:?} is not a number of the history."), "Open an event from the history.");
-    crate::server::history::life(&super::console_for(Right::See)?, id.parse().map_err(|_| unknown())?).await
+    let console = super::console_for(Right::See)?;
+    let mut page = crate::server::history::life(&console, id.parse().map_err(|_| unknown())?).await?;
+    named(&console, &mut page).await?;
+    Ok(page)
+}
+
+/// Adds what people call the records.
+#[cfg(feature = "ssr")]
+async fn named(console: &crate::server::state::Console, page: &mut LifePage) -> Result<(), Problem> {
+    let what = format!("event {} of the history", page.event.id);
+    let events = std::iter::once(&mut page.event).chain(&mut page.same_record);
+    crate::server::records::call(console, &super::actor()?, &what, events).await
 }
 
 /// A discarded event that has a copy.
@@ -104,5 +119,10 @@ pub async fn view_life_of_row(
         || Problem::not_found(format!("{id:?} is not an id of a failed event."), "Open an event from the list.");
     let console = super::console_for(Right::See)?;
     let list = console.list_query(&list)?;
-    crate::server::history::life_of_row(&console, &app, id.parse().map_err(|_| unknown())?, &list.filter).await
+    let id = id.parse().map_err(|_| unknown())?;
+    let mut page = crate::server::history::life_of_row(&console, &app, id, &list.filter).await?;
+    if let Some(page) = &mut page {
+        named(&console, page).await?;
+    }
+    Ok(page)
 }

@@ -9,6 +9,7 @@ pub mod groups;
 pub mod history;
 pub mod operations;
 pub mod overview;
+pub mod records;
 pub mod search;
 pub mod second_factor;
 pub mod service_tokens;

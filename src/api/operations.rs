@@ -86,21 +86,27 @@ pub async fn view_operation(
     #[server(default)] which: Option<String>,
 ) -> Result<OperationPage, Problem> {
     let which = which.as_deref().map(WhichRows::from_word).unwrap_or_default();
-    crate::server::operations::page(&super::console_for(Right::See)?, id, from, which).await
+    let console = super::console_for(Right::See)?;
+    let mut page = crate::server::operations::page(&console, id, from, which).await?;
+    crate::server::records::call(&console, &super::actor()?, &format!("operation {id}"), &mut page.rows).await?;
+    Ok(page)
 }
 
 /// Makes a plan: the fixed set of rows that an operation would process. Changes no source.
 ///
 /// A form posts `kind` (`retry`, `discard` or `restore`) and one of: `query` (a list's query string; empty:
-/// everything), `rows` (`app:id:retries`), `group` (a fault's number), `failed_again` (an operation), `copies` (of
+/// everything), `rows` (`app:id:retries`), `group` (a fault's number), `waits_for` (a fault's number: the events of the
+/// patients for whom its events wait, and then these), `failed_again` (an operation), `copies` (of
 /// discarded events), or `copies_of` (an operation). Dropping the plan returns to the page from which the form was
 /// sent.
+#[allow(clippy::too_many_arguments, reason = "the fields of one form")]
 #[server(prefix = "/api", endpoint = "plan_operation")]
 pub async fn plan_operation(
     kind: String,
     #[server(default)] query: Given,
     #[server(default)] rows: Vec<String>,
     #[server(default)] group: Option<i64>,
+    #[server(default)] waits_for: Option<i64>,
     #[server(default)] failed_again: Option<i64>,
     #[server(default)] copies: Vec<i64>,
     #[server(default)] copies_of: Option<i64>,
@@ -118,6 +124,7 @@ pub async fn plan_operation(
             Some(operation) => Matching::CopiesOf(operation),
             None => Matching::Copies(copies),
         },
+        _ if kind == RequestKind::Retry && waits_for.is_some() => Matching::WaitsFor(waits_for.unwrap_or_default()),
         (_, Some(fault), ..) => Matching::Group(fault),
         (_, _, Some(operation), _) => Matching::FailedAgain(operation),
         (Some(query), ..) => Matching::Filter(console.list_query(&query)?.filter),
@@ -250,6 +257,7 @@ pub async fn list_discarded(operation: Option<i64>, before: Option<i64>) -> Resu
     if console.masked().is_some() {
         discarded.iter_mut().for_each(|copy| copy.fault = crate::model::masking::fault(&copy.fault));
     }
+    crate::server::records::call(&console, &super::actor()?, "discarded events", &mut discarded).await?;
     let restorable = store.discarded_count(&crate::server::store::WhichCopies { restorable: true, ..which }).await?;
     Ok(DiscardedPage {
         next: discarded.last().filter(|_| more).map(|copy| copy.id),

@@ -3,7 +3,10 @@
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 
-use super::failed_events::{MissingPart, Scan};
+use super::{
+    failed_events::{MissingPart, Scan},
+    records::FoundRecord,
+};
 #[cfg(feature = "ssr")]
 use crate::model::Right;
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
         ApplicationInfo, EventKey, FailedEventRow,
         feed_names::NamedFeed,
         ledger::LedgerEvent,
+        record::PersonsShown,
         search::{Search, SearchQuery},
     },
 };
@@ -35,6 +39,18 @@ pub struct SearchPage {
     pub more_past: Option<SearchQuery>,
     /// Groups whose error contains all of the search text; the largest first.
     pub groups: Vec<FoundGroup>,
+    /// Records that people mean by the search text: patients, orders, lab samples.
+    #[serde(default)]
+    pub records: Vec<FoundRecord>,
+    /// The failed events of these records, present and past, the newest first.
+    #[serde(default)]
+    pub of_records: Vec<LedgerEvent>,
+    /// Where records could not be searched, and why, one sentence each.
+    #[serde(default)]
+    pub records_lacking: Vec<String>,
+    /// How much of the persons behind records the user may see, and so search for.
+    #[serde(default)]
+    pub persons: PersonsShown,
     /// How far tables were read for this answer, if the index could not answer.
     pub scans: Vec<Scan>,
     /// Address at which to continue reading tables.
@@ -74,5 +90,24 @@ pub struct FoundGroup {
 /// Searches for the query string of the page.
 #[server(prefix = "/api", input = GetUrl, endpoint = "search")]
 pub async fn view_search(query: String) -> Result<SearchPage, Problem> {
-    crate::server::search::page(&super::console_for(Right::See)?, SearchQuery::parse(&query)?).await
+    let (console, actor) = (super::console_for(Right::See)?, super::actor()?);
+    let mut page = crate::server::search::page(&console, &actor, SearchQuery::parse(&query)?).await?;
+    crate::server::records::call(&console, &actor, "search", page.now.iter_mut().map(|found| &mut found.row)).await?;
+    crate::server::records::call(&console, &actor, "search", page.past.iter_mut().chain(&mut page.of_records)).await?;
+    Ok(page)
+}
+
+/// Begins a search for a text that was typed: leads to its page. If the text can name a person, it is kept under a
+/// random number, and stands in no address.
+#[server(prefix = "/api", endpoint = "start_search")]
+pub async fn start_search(#[server(default)] q: String) -> Result<(), Problem> {
+    let (console, actor) = (super::console_for(Right::See)?, super::actor()?);
+    let mut encoded = String::new();
+    crate::model::filter::push(&mut encoded, "q", &q);
+    let mut query = SearchQuery::parse(&encoded)?;
+    if crate::server::records::is_personal(&console, &query.typed) {
+        query.kept = Some(console.parts.kept_searches.keep(&actor.who, &query.typed));
+    }
+    super::go_to(&console.parts.config.base.search(&query));
+    Ok(())
 }

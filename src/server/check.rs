@@ -267,6 +267,7 @@ fn to_know(application: &Application, found: &CheckReport) -> Vec<String> {
              there, the account needs the right to read it."
         ));
     }
+    to_know.extend(found.records_lacking.iter().map(|lack| format!("Records: {}", line(lack))));
     if application.info.read_only {
         to_know.push("read_only is set: retries are not possible here.".to_owned());
     }
@@ -390,6 +391,7 @@ mod tests {
             feeds: [FEED.to_owned()].into(),
             retry_refused: None,
             hazards: Vec::new(),
+            records_lacking: Vec::new(),
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     http::{Seen, SeenInZone},
     lists::{self, Times},
     operations::Actor,
-    present,
+    present, records,
     security::audit::Entry,
     sources::{ListRequest, ListRows, LongText, SearchIn, Source, TextLimit},
     state::Console,
@@ -95,8 +95,15 @@ async fn failed_events(
         query => query.into(),
     };
     let (reading, of) = (Reading::of(&console), console.clone());
-    let mut pages =
-        Box::pin(stream::iter(sources).flat_map(move |source| pages(of.clone(), source, filter.clone(), reading)));
+    let named = (console.clone(), actor.clone());
+    let pages = stream::iter(sources).flat_map(move |source| pages(of.clone(), source, filter.clone(), reading));
+    let mut pages = Box::pin(pages.and_then(move |mut rows| {
+        let (console, actor) = named.clone();
+        async move {
+            records::call(&console, &actor, "export of failed events", &mut rows).await?;
+            Ok(rows)
+        }
+    }));
     // The first page is read before the status is sent, so that an error has its own status.
     let first = pages.next().await.unwrap_or(Ok(Vec::new()))?;
     let mut record = Record::begin(&console, actor, form.word(), &what).await?;
@@ -305,7 +312,7 @@ pub(super) fn mark_cut(row: &mut FailedEventRow) {
 }
 
 /// New columns are added at the end, so that programs that read a file by position of columns keep working.
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "application",
     "id",
     "feed_uri",
@@ -329,6 +336,7 @@ const COLUMNS: [&str; 23] = [
     "record",
     "filter",
     "filtered_by",
+    "record_name",
 ];
 
 /// Returns what the time in `first_failed_at_utc` is.
@@ -353,7 +361,7 @@ fn utc(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-fn csv_cells(row: &FailedEventRow, name: &str, filter: &str, compared: Option<&str>) -> [String; 23] {
+fn csv_cells(row: &FailedEventRow, name: &str, filter: &str, compared: Option<&str>) -> [String; 24] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let stored = |stamp: Option<&Stamp>| stamp.map(|Stamp { text, .. }| text.clone()).unwrap_or_default();
     let instant = |stamp: Option<&Stamp>| stamp.and_then(|stamp| stamp.at).map(utc).unwrap_or_default();
@@ -382,6 +390,7 @@ fn csv_cells(row: &FailedEventRow, name: &str, filter: &str, compared: Option<&s
         row.naming().event(name),
         filter.to_owned(),
         compared.unwrap_or_default().to_owned(),
+        text(&row.called),
     ]
 }
 
@@ -410,6 +419,7 @@ struct Line<'a> {
     /// In each line, because programs would read a separate line as a failed event.
     filter: &'a str,
     filtered_by: Option<&'static str>,
+    record_name: Option<&'a str>,
 }
 
 impl<'a> Line<'a> {
@@ -437,6 +447,7 @@ impl<'a> Line<'a> {
             record: row.naming().event(application),
             filter,
             filtered_by: compared,
+            record_name: row.called.as_deref(),
         }
     }
 }

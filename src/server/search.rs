@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     lists::{self, is_called},
-    present,
+    operations::Actor,
+    present, records,
     sources::{SourceError, TextLimit},
     state::Console,
     store::{StoreError, Wanted, ledger::Scope},
@@ -52,7 +53,12 @@ const AGAIN: usize = 4;
 ///
 /// # Errors
 /// Fails if the store cannot be read.
-pub async fn page(console: &Console, query: SearchQuery) -> Result<SearchPage, Problem> {
+pub async fn page(console: &Console, actor: &Actor, mut query: SearchQuery) -> Result<SearchPage, Problem> {
+    if let Some(kept) = &query.kept {
+        query.typed = console.parts.kept_searches.text(&actor.who, kept).ok_or_else(|| {
+            Problem::not_found("This search is not kept any more.", "Type it again: its text stands in no address.")
+        })?;
+    }
     let (search, leads) = understood(console, &query.typed);
     let mut page = SearchPage {
         leads,
@@ -62,6 +68,10 @@ pub async fn page(console: &Console, query: SearchQuery) -> Result<SearchPage, P
         past: Vec::new(),
         more_past: None,
         groups: Vec::new(),
+        records: Vec::new(),
+        of_records: Vec::new(),
+        records_lacking: Vec::new(),
+        persons: console.persons(),
         scans: Vec::new(),
         further: None,
         missing: Vec::new(),
@@ -76,6 +86,7 @@ pub async fn page(console: &Console, query: SearchQuery) -> Result<SearchPage, P
     let first = page.query.now.is_none() && page.query.past.is_none();
     if first {
         named(console, &mut page).await?;
+        records(console, actor, &mut page).await?;
     }
     if page.search.terms.is_empty() {
         return Ok(page);
@@ -103,7 +114,8 @@ pub async fn page(console: &Console, query: SearchQuery) -> Result<SearchPage, P
     }
     if first {
         groups(console, &mut page).await?;
-        let found = !page.now.is_empty() || !page.past.is_empty() || !page.groups.is_empty();
+        let found =
+            !page.now.is_empty() || !page.past.is_empty() || !page.groups.is_empty() || !page.records.is_empty();
         let all_few = console
             .views()
             .await
@@ -324,6 +336,17 @@ fn is_what_was_typed(search: &Search, event: &LedgerEvent) -> bool {
         Term::Shortened(..) => texts.iter().any(|text| term.is_in(text)),
         Term::Word(_) | Term::Phrase(_) => true,
     })
+}
+
+/// Adds the records that people mean by the typed text, with all failed events of them.
+async fn records(console: &Console, actor: &Actor, page: &mut SearchPage) -> Result<(), Problem> {
+    let found = records::find(console, actor, &page.search, &page.query.typed).await?;
+    let uuids: Vec<String> = found.uuids.into_iter().collect();
+    let apps: Vec<String> = console.applications().map(|info| info.key.clone()).collect();
+    page.of_records = console.parts.store.events_of_records(&apps, &uuids, records::EVENTS).await?;
+    page.records = found.records;
+    page.records_lacking = found.lacking;
+    Ok(())
 }
 
 /// Adds groups whose error contains everything that was typed.

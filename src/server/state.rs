@@ -13,6 +13,7 @@ use super::{
     downloads::Downloads,
     events::{Publishers, RecentViews},
     operations::{FeedsOfRetries, Running},
+    records::{KeptSearches, Names, Viewed},
     security::{audit::Audit, authorize::LARGE_FORMS, sign_in::SignInService},
     shares::{Holder, Shares},
     site,
@@ -31,6 +32,7 @@ use crate::{
         concerns,
         feed_names::{self, NamedFeed},
         filter::ListQuery,
+        record::PersonsShown,
     },
 };
 
@@ -50,6 +52,8 @@ pub struct Console {
     retry_off: Option<Arc<str>>,
     /// The user's time zone, in which days begin.
     zone: Zone,
+    /// How much of the persons behind records the user may see.
+    persons: PersonsShown,
 }
 
 impl FromRef<Console> for LeptosOptions {
@@ -68,6 +72,12 @@ pub struct Parts {
     pub watch: Watch,
     pub publishers: Publishers,
     pub recent_views: RecentViews,
+    /// Names of records that were found lately.
+    pub names: Names,
+    /// Searches whose text can name a person.
+    pub kept_searches: KeptSearches,
+    /// Views of persons that are in the audit log.
+    pub viewed: Viewed,
     pub counts: Counts,
     pub sign_in_service: SignInService,
     /// Operations that have a task now.
@@ -109,6 +119,9 @@ impl Console {
             watch,
             publishers: Publishers::default(),
             recent_views: RecentViews::default(),
+            names: Names::default(),
+            kept_searches: KeptSearches::default(),
+            viewed: Viewed::default(),
             counts: Counts::default(),
             operations: Running::default(),
             retries: FeedsOfRetries::default(),
@@ -120,7 +133,15 @@ impl Console {
             started: Instant::now(),
             hospital,
         };
-        Self { parts: Arc::new(parts), options, only: None, masked: None, retry_off: None, zone: Zone::default() }
+        Self {
+            parts: Arc::new(parts),
+            options,
+            only: None,
+            masked: None,
+            retry_off: None,
+            zone: Zone::default(),
+            persons: PersonsShown::default(),
+        }
     }
 
     /// Returns the console without anything that this person may not see.
@@ -128,7 +149,8 @@ impl Console {
     pub fn seen_by(&self, person: &Person) -> Self {
         let retry_off = person.lacks(Right::Retry).map(|lacking| format!("{lacking} {}", lacking.advice()).into());
         let masked = if self.parts.config.mask_texts { person.lacks(Right::Read) } else { None };
-        Self { only: person.applications.clone().map(Arc::new), masked, retry_off, ..self.clone() }
+        let persons = self.parts.config.records.shown_to(person);
+        Self { only: person.applications.clone().map(Arc::new), masked, retry_off, persons, ..self.clone() }
     }
 
     /// Returns the console for a user whose days begin in this zone.
@@ -150,6 +172,11 @@ impl Console {
     /// Returns why error texts and payloads must be masked for the user. `None` if they need not be.
     pub fn masked(&self) -> Option<Lacking> {
         self.masked
+    }
+
+    /// Returns how much of the persons behind records the user may see.
+    pub fn persons(&self) -> PersonsShown {
+        self.persons
     }
 
     /// Returns whether the user may see the application of this key.

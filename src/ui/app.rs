@@ -19,8 +19,8 @@ use super::{
         audit::AuditPage, demo::DemoPage, discarded::DiscardedPage, failed_event::FailedEventPage,
         failed_events::FailedEventsPage, group::GroupPage, groups::GroupsPage, help::HelpPage, history::HistoryPage,
         life::LifePage, not_found::NotFoundPage, operation::OperationPage, operations::OperationsPage,
-        overview::OverviewPage, search::SearchPage, second_factor::SecondFactorPage, second_step::SecondStepPage,
-        service_tokens::ServiceTokensPage, sign_in::SignInPage,
+        overview::OverviewPage, record::RecordPage, search::SearchPage, second_factor::SecondFactorPage,
+        second_step::SecondStepPage, service_tokens::ServiceTokensPage, sign_in::SignInPage,
     },
     visitor::{SignsIn, Visitor, not_taken, use_visitor},
     words,
@@ -34,7 +34,6 @@ use crate::{
         error_text::visible,
         filter::{PASTED, pairs},
         history::HistoryQuery,
-        search::SearchQuery,
     },
     paths::Base,
 };
@@ -148,6 +147,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("discarded") view=DiscardedPage ssr=SsrMode::Async />
                     <Route path=path!("history") view=HistoryPage ssr=SsrMode::Async />
                     <Route path=path!("history/:id") view=LifePage ssr=SsrMode::Async />
+                    <Route path=path!("records/:app/:kind/:uuid") view=RecordPage ssr=SsrMode::Async />
                     <Route path=path!("search") view=SearchPage ssr=SsrMode::Async />
                     <Route path=path!("demo") view=DemoPage ssr=SsrMode::Async />
                     <Route path=path!("help") view=HelpPage ssr=SsrMode::Async />
@@ -354,7 +354,9 @@ fn SearchBox() -> impl IntoView {
     let base = use_base();
     let searched = use_query_map().read_untracked().get("q").unwrap_or_default();
     view! {
-        <form class="search" role="search" method="get" action=base.search(&SearchQuery::default())>
+        // Posted: an identifier or a name must not be in an address.
+        <form class="search" role="search" method="post" action=base.function("start_search")>
+            <FormToken />
             <label class="unseen" for="search">"Search"</label>
             <input
                 id="search"
@@ -362,8 +364,8 @@ fn SearchBox() -> impl IntoView {
                 name="q"
                 maxlength=PASTED.to_string()
                 value=searched
-                placeholder="Id or error text"
-                title="An id, a row such as Odoo 1125, or text of an error"
+                placeholder="Patient, order, id or error"
+                title="An identifier of a patient, an order number, an id, a row such as Odoo 1125, or text of an error"
                 aria-keyshortcuts="/"
             />
             <button type="submit" aria-label="Search">

@@ -123,6 +123,7 @@ impl Hospital {
             hospital: None,
             read_only: false,
             mask_texts: true,
+            records: Default::default(),
             audit_keep: None,
             keep_discarded: Some(chrono::TimeDelta::days(30)),
             keep_history: Some(chrono::TimeDelta::days(30)),

@@ -21,6 +21,7 @@ mod operations;
 mod pages;
 mod preferences;
 mod present;
+mod records;
 mod refusals;
 mod search;
 mod second_factor;

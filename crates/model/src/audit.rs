@@ -30,6 +30,8 @@ pub enum AuditKind {
     PayloadViewed,
     /// The whole error text of a failed event was downloaded, or read again by an open page.
     ErrorViewed,
+    /// Pages named the patients behind events, by identifier or name.
+    PersonsViewed,
     /// Failed events were downloaded, with their payloads if the user may see them.
     Exported,
     Retried,
@@ -56,7 +58,7 @@ pub enum AuditKind {
 
 impl AuditKind {
     /// Every kind, in the order of the filter form.
-    pub const ALL: [AuditKind; 25] = [
+    pub const ALL: [AuditKind; 26] = [
         AuditKind::SignIn,
         AuditKind::SignInFailed,
         AuditKind::AccessRefused,
@@ -67,6 +69,7 @@ impl AuditKind {
         AuditKind::TokenRevoked,
         AuditKind::PayloadViewed,
         AuditKind::ErrorViewed,
+        AuditKind::PersonsViewed,
         AuditKind::Exported,
         AuditKind::Retried,
         AuditKind::Discarded,
@@ -99,6 +102,7 @@ impl AuditKind {
             AuditKind::TokenRevoked => "token_revoked",
             AuditKind::PayloadViewed => "payload_viewed",
             AuditKind::ErrorViewed => "error_viewed",
+            AuditKind::PersonsViewed => "persons_viewed",
             AuditKind::Exported => "exported",
             AuditKind::Retried => "retry",
             AuditKind::Discarded => "discard",
@@ -130,6 +134,7 @@ impl AuditKind {
             AuditKind::TokenRevoked => "token revoked",
             AuditKind::PayloadViewed => "payload seen",
             AuditKind::ErrorViewed => "error text seen",
+            AuditKind::PersonsViewed => "patients seen",
             AuditKind::Exported => "failed events downloaded",
             AuditKind::Retried => "retry",
             AuditKind::Discarded => "discard",

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{
     Limits, Stamp,
     error_text::{headline, visible},
+    record::RecordRef,
 };
 
 /// The `id` of a row in a source. Wide enough for MySQL's `bigint unsigned` and PostgreSQL's `numeric(10,0)`.
@@ -109,6 +110,12 @@ pub struct FailedEventRow {
     /// In a search: the part of its texts that matches, if its cause does not show the match.
     #[serde(default)]
     pub quote: Option<String>,
+    /// What people call its record, as far as the reader may know it: `GAN203007 · Consultation`.
+    #[serde(default)]
+    pub called: Option<String>,
+    /// The key of the application that its record belongs to, and the record; `None` if unknown.
+    #[serde(default)]
+    pub record: Option<(String, RecordRef)>,
 }
 
 /// What the ledger knows of a failed event in addition to its row.

@@ -177,6 +177,9 @@ pub struct LedgerEvent {
     pub ended: Option<Moment>,
     /// Why it ended, as a whole sentence, if the state does not say it all.
     pub ended_why: Option<String>,
+    /// What people call its record, as far as the reader may know it.
+    #[serde(default)]
+    pub called: Option<String>,
 }
 
 impl LedgerEvent {

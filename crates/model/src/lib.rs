@@ -34,6 +34,7 @@ pub mod preferences;
 pub mod publisher;
 pub mod quiet;
 pub mod recent;
+pub mod record;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
 pub mod search;

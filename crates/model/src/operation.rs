@@ -285,6 +285,9 @@ pub struct RowCourse {
     /// When it first failed, as far as the ledger knows.
     #[serde(default)]
     pub since: Option<FailedSince>,
+    /// What people call its record, as far as the reader may know it.
+    #[serde(default)]
+    pub called: Option<String>,
 }
 
 impl RowCourse {
@@ -440,6 +443,9 @@ pub struct Discarded {
     pub restored: Option<(DateTime<Utc>, i64, RowId)>,
     /// Until when it can be restored; `None`: without limit.
     pub until: Option<DateTime<Utc>>,
+    /// What people call its record, as far as the reader may know it.
+    #[serde(default)]
+    pub called: Option<String>,
 }
 
 #[cfg(test)]

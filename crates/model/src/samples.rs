@@ -63,6 +63,8 @@ pub fn failed_event() -> FailedEventRow {
         cause: None,
         known: None,
         quote: None,
+        called: None,
+        record: None,
     }
 }
 

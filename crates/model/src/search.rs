@@ -34,7 +34,14 @@ pub struct SearchQuery {
     pub now: Option<i64>,
     /// The same for those deleted from their table.
     pub past: Option<i64>,
+    /// The number under which the console keeps what was typed, if an address must not contain it; then `typed` is empty
+    /// in the address.
+    #[serde(default)]
+    pub kept: Option<String>,
 }
+
+/// The longest number of a kept search, in characters.
+const LONGEST_KEPT: usize = 64;
 
 impl SearchQuery {
     /// Reads a query string. Ignores an invalid place.
@@ -50,6 +57,7 @@ impl SearchQuery {
                 "q" => bare(&value).clone_into(&mut read.typed),
                 "now" => read.now = value.parse().ok(),
                 "past" => read.past = value.parse().ok(),
+                "kept" if value.len() <= LONGEST_KEPT => read.kept = Some(value.to_string()),
                 _ => {}
             }
         }
@@ -58,8 +66,10 @@ impl SearchQuery {
 
     pub fn to_query(&self) -> String {
         let mut query = String::new();
-        if !self.typed.is_empty() {
-            push(&mut query, "q", &self.typed);
+        match &self.kept {
+            Some(kept) => push(&mut query, "kept", kept),
+            None if !self.typed.is_empty() => push(&mut query, "q", &self.typed),
+            None => {}
         }
         for (key, place) in [("now", self.now), ("past", self.past)] {
             if let Some(place) = place {

@@ -22,7 +22,7 @@ use crate::{
 
 use super::{
     Access, Application, AuthMode, Command, ConcernLayer, Config, DemoAccounts, Environment, Fault, LogForm, LogLevel,
-    Mode, NamedToken, NetworkSettings, Openmrs, Origin, Proxy, Refused, Secret,
+    Mode, NamedToken, NetworkSettings, Openmrs, Origin, Proxy, RecordSettings, Refused, Secret,
     access::{self, network},
     entries::{Entry, separated},
     faults::{Faults, Place, nearest, one_of, unreadable},
@@ -93,6 +93,9 @@ pub(super) struct Layer {
     pub read_only: Option<bool>,
     pub mask_texts: Option<bool>,
     /// `Some(None)`: forever.
+    pub records_enabled: Option<bool>,
+    /// `Some(None)`: nobody.
+    pub records_names: Option<Option<Role>>,
     pub audit_keep_days: Option<Option<u64>>,
     /// Days; the inner `None`: forever.
     pub keep_discarded: Option<Option<u64>>,
@@ -127,6 +130,8 @@ impl Layer {
             hospital: self.hospital.or(lower.hospital),
             read_only: self.read_only.or(lower.read_only),
             mask_texts: self.mask_texts.or(lower.mask_texts),
+            records_enabled: self.records_enabled.or(lower.records_enabled),
+            records_names: self.records_names.or(lower.records_names),
             audit_keep_days: self.audit_keep_days.or(lower.audit_keep_days),
             keep_discarded: self.keep_discarded.or(lower.keep_discarded),
             keep_history: self.keep_history.or(lower.keep_history),
@@ -339,6 +344,10 @@ fn config(layer: Layer, beside: &Path, leptos: LeptosOptions, access: Access) ->
         hospital: layer.hospital,
         read_only,
         mask_texts: layer.mask_texts.unwrap_or(true),
+        records: RecordSettings {
+            enabled: layer.records_enabled.unwrap_or(RecordSettings::default().enabled),
+            names: layer.records_names.unwrap_or(RecordSettings::default().names),
+        },
         audit_keep: keep_days.map(|days| Duration::from_secs(days * 86_400)),
         keep_discarded: layer.keep_discarded.unwrap_or(Some(KEEP_DISCARDED_DAYS)).and_then(days),
         keep_history: layer.keep_history.unwrap_or(Some(KEEP_HISTORY_DAYS)).and_then(days),

@@ -28,7 +28,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use leptos::config::LeptosOptions;
 
 use crate::{
-    model::{ApplicationInfo, Backend},
+    model::{ApplicationInfo, Backend, Person, Right, Role, record::PersonsShown},
     paths::Base,
 };
 
@@ -162,6 +162,32 @@ impl LogLevel {
     }
 }
 
+/// What pages show of the records behind events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordSettings {
+    /// Records are looked up at all.
+    pub enabled: bool,
+    /// The lowest role that sees names of persons; `None`: nobody.
+    pub names: Option<Role>,
+}
+
+impl Default for RecordSettings {
+    fn default() -> Self {
+        Self { enabled: true, names: Some(Role::Administrator) }
+    }
+}
+
+impl RecordSettings {
+    /// Returns how much of the persons behind records someone may see. Without the right to read payloads, nothing.
+    pub fn shown_to(self, person: &Person) -> PersonsShown {
+        match self.names {
+            _ if !self.enabled || !person.may(Right::Read) => PersonsShown::Nothing,
+            Some(role) if person.role >= role => PersonsShown::Names,
+            _ => PersonsShown::Identifiers,
+        }
+    }
+}
+
 /// Everything the console needs to start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -179,6 +205,8 @@ pub struct Config {
     pub read_only: bool,
     /// Users without [`crate::model::Right::Read`] see error texts and payloads masked.
     pub mask_texts: bool,
+    /// What pages show of the records behind events.
+    pub records: RecordSettings,
     /// Age at which audit entries are removed; `None`: never.
     pub audit_keep: Option<Duration>,
     /// Who may sign in, and how.

@@ -10,7 +10,7 @@ use std::{fs, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 use toml::de::DeTable;
 
 use crate::{
-    model::{ApplicationInfo, Backend, FeedLimit, Kind, Limits},
+    model::{ApplicationInfo, Backend, FeedLimit, Kind, Limits, Role},
     paths::Base,
 };
 
@@ -42,7 +42,7 @@ const LONGEST_HOSPITAL: usize = 100;
 /// A file with a password or a token is small; a larger one was named by mistake.
 const LARGEST_SECRET_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 16] = [
+const TOP_KEYS: [&str; 17] = [
     "hospital",
     "listen",
     "base_path",
@@ -52,6 +52,7 @@ const TOP_KEYS: [&str; 16] = [
     "hosts",
     "read_only",
     "mask_texts",
+    "records",
     "access",
     "log",
     "audit",
@@ -71,6 +72,11 @@ const RETRY_OVERDUE: (Duration, Duration) = (Duration::from_secs(60), Duration::
 const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
 const LOG_KEYS: [&str; 2] = ["form", "level"];
+/// Keys of the table `records`.
+const RECORD_KEYS: [&str; 2] = ["enabled", "names"];
+/// Who sees names of persons. A viewer never does.
+const NAMES: [(&str, Option<Role>); 3] =
+    [("administrator", Some(Role::Administrator)), ("operator", Some(Role::Operator)), ("nobody", None)];
 pub(super) const APPLICATION_KEYS: [&str; 24] = [
     "name",
     "kind",
@@ -144,6 +150,11 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         (log.choice("form", &LogForm::WORDS), log.choice("level", &LogLevel::WORDS))
     });
     let (log_form, log_level) = log.unwrap_or_default();
+    let records = top.table("records", |records| {
+        records.refuse_unknown(&RECORD_KEYS);
+        (records.flag("enabled"), records.choice("names", &NAMES))
+    });
+    let (records_enabled, records_names) = records.unwrap_or_default();
     let mut kept = |name: &str| {
         let days = top.table(name, |table| {
             table.refuse_unknown(&KEEP_KEYS);
@@ -168,6 +179,8 @@ fn layer(top: &mut Table<'_, '_>) -> Layer {
         hospital: top.parsed("hospital", hospital),
         read_only: top.flag("read_only"),
         mask_texts: top.flag("mask_texts"),
+        records_enabled,
+        records_names,
         audit_keep_days,
         keep_discarded,
         keep_history,

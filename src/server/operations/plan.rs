@@ -11,12 +11,13 @@ use crate::{
         filter::{Direction, Filter, Order, Position},
         ledger::{RequestKind, RequestOutcome},
         obstacle::untitled,
-        operation::OperationRow,
+        operation::{OperationRow, TryFirst},
         words::listed,
     },
     server::{
         groups,
         lists::{self, Times},
+        records,
         sources::{ListRequest, ListRows, SearchIn, Source, SourceError, TextLimit},
         state::Console,
         store::{StoreError, WhichCopies},
@@ -37,6 +38,8 @@ pub enum Matching {
     Rows(Vec<SeenEvent>),
     /// Every failed event of a group.
     Group(i64),
+    /// The failed events of a group, after those of the patients for whom they wait.
+    WaitsFor(i64),
     /// The failed events of another operation that failed again.
     FailedAgain(i64),
     /// Copies of discarded events, by their numbers.
@@ -155,6 +158,16 @@ async fn write_down(console: &Console, id: i64, kind: RequestKind, what: Matchin
             let rows = console.parts.store.group_rows(fault, console.only()).await?;
             let rows = rows.into_iter().map(|row| (row.app, row.id)).collect();
             by_name(console, id, kind, rows, &mut left_out).await?;
+        }
+        Matching::WaitsFor(fault) => {
+            let (first, then) = records::depends::in_order(console, fault).await?;
+            by_name(console, id, kind, first, &mut left_out).await?;
+            // What waits is retried once the patients came through.
+            let rows = u32::try_from(console.parts.store.planned_so_far(id).await?).unwrap_or(u32::MAX);
+            if rows > 0 {
+                console.parts.store.suggest_first(id, TryFirst { rows, needed: rows }).await?;
+            }
+            by_name(console, id, kind, then, &mut left_out).await?;
         }
         Matching::FailedAgain(operation) => {
             let rows = failed_again(console, operation).await?;
@@ -545,6 +558,10 @@ async fn scope(console: &Console, kind: RequestKind, what: &Matching) -> Result<
             groups::title(console, *fault).await?;
             // By its number: its title is made of an error text, which not every reader of the scope may read.
             format!("the failed events of group {fault}")
+        }
+        Matching::WaitsFor(fault) => {
+            groups::title(console, *fault).await?;
+            format!("the patients for whom the failed events of group {fault} wait, and then these events")
         }
         Matching::FailedAgain(operation) => {
             super::find(console, *operation).await?;

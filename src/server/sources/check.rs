@@ -31,6 +31,7 @@ pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
     let unencrypted = session.end(unencrypted).await?;
     let seen = source.poll().await?;
 
+    let records_lacking = source.record_lacks().await?;
     let mut tables = Vec::new();
     for table in Table::ALL {
         tables.push(report(source, &schema, table).await?);
@@ -45,6 +46,7 @@ pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
         newest_failure,
         feeds,
         hazards,
+        records_lacking,
         server: schema.server.clone(),
         clock,
         own_clock,

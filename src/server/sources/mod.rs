@@ -19,6 +19,7 @@ mod named;
 mod poll;
 mod postgres;
 mod publisher;
+pub mod records;
 mod reset;
 mod restore;
 mod rows;
@@ -258,6 +259,8 @@ pub struct Source {
     counted_whole: Mutex<Option<Instant>>,
     /// When failed_events was last searched for duplicate pairs of feed and event, and how many there were.
     pairs_twice: Mutex<Option<(Instant, u64)>>,
+    /// The tables of the application's records, as last found.
+    record_tables: Mutex<Option<Arc<records::Tables>>>,
 }
 
 /// How long a count of all the publisher's events is only added to. Every count notices deleted events; a changed
@@ -267,7 +270,13 @@ const COUNT_LASTS: Duration = Duration::from_secs(3600);
 impl Source {
     /// Creates the source without connecting: a source that is down must not delay the start.
     pub fn new(app: Application) -> Self {
-        Self { pool: Pool::new(&app), app, counted_whole: Mutex::default(), pairs_twice: Mutex::default() }
+        Self {
+            pool: Pool::new(&app),
+            app,
+            counted_whole: Mutex::default(),
+            pairs_twice: Mutex::default(),
+            record_tables: Mutex::default(),
+        }
     }
 
     /// Returns the application as configured.
@@ -672,6 +681,8 @@ pub struct CheckReport {
     pub retry_refused: Option<String>,
     /// What will break the consumer or the console, in words.
     pub hazards: Vec<String>,
+    /// Records that cannot be named, each with the GRANT that would allow it.
+    pub records_lacking: Vec<String>,
 }
 
 /// One of the known tables, as `check` found it.

@@ -181,28 +181,7 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
     let server = server_name(&about.text().unwrap_or_default());
     let read_only = about.text().as_deref() == Some("1");
 
-    let mut statement = link.statement(
-        "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR), CAST(PRIVILEGES AS CHAR), \
-         CAST(EXTRA AS CHAR), CAST(COLUMN_KEY AS CHAR) \
-         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (",
-    );
-    for (place, table) in Table::ALL.into_iter().enumerate() {
-        statement.push(if place > 0 { ", " } else { "" }).value(table.name());
-    }
-    statement.push(") ORDER BY TABLE_NAME, ORDINAL_POSITION");
-    let mut columns: Vec<(String, Column)> = Vec::new();
-    for mut row in link.rows(statement).await? {
-        let table = row.text().unwrap_or_default();
-        let name = row.text().unwrap_or_default();
-        let kind = kind(&row.text().unwrap_or_default());
-        let rights = row.text().unwrap_or_default().to_lowercase();
-        let may = |right: &str| rights.split(',').any(|part| part.trim() == right);
-        // `on update CURRENT_TIMESTAMP`, `on update current_timestamp(6)`.
-        let moves = row.text().unwrap_or_default().to_lowercase().contains("on update");
-        let primary = row.text().as_deref() == Some("PRI");
-        let (may_select, may_update) = (may("select"), may("update"));
-        columns.push((table, Column { name, kind, may_select, may_update, moves, primary }));
-    }
+    let columns = columns(link, &Table::ALL.map(Table::name)).await?;
     let tables: BTreeMap<Table, Columns> = Table::ALL
         .into_iter()
         .map(|table| {
@@ -221,6 +200,33 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
         schema.maybe_hidden = absent.into_iter().filter(|table| !would_show(table)).collect();
     }
     Ok(schema)
+}
+
+/// Returns the columns of these tables, each with the name of its table: those that the account may use.
+pub(super) async fn columns(link: &mut Link<'_>, tables: &[&str]) -> Result<Vec<(String, Column)>, SourceError> {
+    let mut statement = link.statement(
+        "SELECT CAST(TABLE_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR), CAST(PRIVILEGES AS CHAR), \
+         CAST(EXTRA AS CHAR), CAST(COLUMN_KEY AS CHAR) \
+         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (",
+    );
+    for (place, table) in tables.iter().enumerate() {
+        statement.push(if place > 0 { ", " } else { "" }).value(table);
+    }
+    statement.push(") ORDER BY TABLE_NAME, ORDINAL_POSITION");
+    let mut columns: Vec<(String, Column)> = Vec::new();
+    for mut row in link.rows(statement).await? {
+        let table = row.text().unwrap_or_default();
+        let name = row.text().unwrap_or_default();
+        let kind = kind(&row.text().unwrap_or_default());
+        let rights = row.text().unwrap_or_default().to_lowercase();
+        let may = |right: &str| rights.split(',').any(|part| part.trim() == right);
+        // `on update CURRENT_TIMESTAMP`, `on update current_timestamp(6)`.
+        let moves = row.text().unwrap_or_default().to_lowercase().contains("on update");
+        let primary = row.text().as_deref() == Some("PRI");
+        let (may_select, may_update) = (may("select"), may("update"));
+        columns.push((table, Column { name, kind, may_select, may_update, moves, primary }));
+    }
+    Ok(columns)
 }
 
 /// Returns the lines of `SHOW GRANTS` for the account.

@@ -81,6 +81,29 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
     let read_only = about.text().as_deref() == Some("on");
     let may_enter = about.text().as_deref() == Some("true");
 
+    let columns = columns(link, &namespace, may_enter, &Table::ALL.map(Table::name)).await?;
+    let tables: BTreeMap<Table, Columns> = Table::ALL
+        .into_iter()
+        .map(|table| {
+            let of_table = columns.iter().filter(|(name, _)| name == table.name());
+            (table, of_table.map(|(_, column)| column.clone()).collect())
+        })
+        .collect();
+    let write_refused = if replica {
+        Some("the server is a replica".to_owned())
+    } else {
+        read_only.then(|| "the database is set read-only for this account".to_owned())
+    };
+    Ok(Schema::new(Backend::Postgres, Some(namespace), server, tables, write_refused))
+}
+
+/// Returns the columns of these tables, each with the name of its table. `may_enter`: the account may use the schema.
+pub(super) async fn columns(
+    link: &mut Link<'_>,
+    namespace: &str,
+    may_enter: bool,
+    tables: &[&str],
+) -> Result<Vec<(String, Column)>, SourceError> {
     let mut statement = link.statement(
         "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, NULL)::text, \
          has_column_privilege(c.oid, a.attnum, 'SELECT')::text, has_column_privilege(c.oid, a.attnum, 'UPDATE')::text \
@@ -89,11 +112,11 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
          WHERE n.nspname::text = ",
     );
-    statement.value(&namespace).push(
+    statement.value(namespace).push(
         " AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND c.relname::text IN (",
     );
-    for (place, table) in Table::ALL.into_iter().enumerate() {
-        statement.push(if place > 0 { ", " } else { "" }).value(table.name());
+    for (place, table) in tables.iter().enumerate() {
+        statement.push(if place > 0 { ", " } else { "" }).value(table);
     }
     statement.push(") ORDER BY 1, a.attnum");
     let mut columns: Vec<(String, Column)> = Vec::new();
@@ -109,19 +132,7 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
         let (may_select, may_update) = (may(), may());
         columns.push((table, Column { name, kind, may_select, may_update, moves: false, primary: false }));
     }
-    let tables: BTreeMap<Table, Columns> = Table::ALL
-        .into_iter()
-        .map(|table| {
-            let of_table = columns.iter().filter(|(name, _)| name == table.name());
-            (table, of_table.map(|(_, column)| column.clone()).collect())
-        })
-        .collect();
-    let write_refused = if replica {
-        Some("the server is a replica".to_owned())
-    } else {
-        read_only.then(|| "the database is set read-only for this account".to_owned())
-    };
-    Ok(Schema::new(Backend::Postgres, Some(namespace), server, tables, write_refused))
+    Ok(columns)
 }
 
 fn kind(data_type: &str) -> ColumnKind {

@@ -66,6 +66,8 @@ pub(super) fn read_failed_event(
         cause: None,
         known: None,
         quote: None,
+        called: None,
+        record: None,
     }
 }
 

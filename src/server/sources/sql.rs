@@ -139,6 +139,18 @@ impl Statement {
         self.push(")")
     }
 
+    /// Appends `column IN (…)` for whole numbers; matches nothing if there are none.
+    pub fn int_in(&mut self, column: &str, values: &[i64]) -> &mut Self {
+        if values.is_empty() {
+            return self.push("1 = 0");
+        }
+        self.push(format!("{column} IN ("));
+        for (place, value) in values.iter().enumerate() {
+            self.push(if place > 0 { ", " } else { "" }).int(*value);
+        }
+        self.push(")")
+    }
+
     /// Appends `column = value`, compared as the database does it.
     pub fn equals(&mut self, column: &str, value: &str) -> &mut Self {
         // MySQL refuses to compare a latin1 column with characters that latin1 lacks.

@@ -23,7 +23,7 @@ use crate::{
 
 use super::{
     SourceError,
-    connection::Link,
+    connection::{Link, Record},
     schema::{Column, ColumnKind, Columns, Schema, Table},
     sql,
 };
@@ -165,6 +165,22 @@ pub(super) async fn read_schema(link: &mut Link<'_>) -> Result<Schema, SourceErr
         tables.insert(table, columns);
     }
     Ok(Schema::new(Backend::Sqlite, None, server, tables, write_refused))
+}
+
+/// Returns the columns of these tables, each with the name of its table.
+pub(super) async fn columns(link: &mut Link<'_>, tables: &[&str]) -> Result<Vec<(String, Column)>, SourceError> {
+    let named: Vec<String> = tables.iter().map(|table| (*table).to_owned()).collect();
+    let mut statement = link.statement(
+        "SELECT m.name, c.name, c.type FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+         WHERE m.type IN ('table', 'view') AND ",
+    );
+    statement.text_in("m.name", &named);
+    let column = |mut row: Record| {
+        let (table, name) = (row.text().unwrap_or_default(), row.text().unwrap_or_default());
+        let kind = kind(&row.text().unwrap_or_default());
+        (table, Column { name, kind, may_select: true, may_update: false, moves: false, primary: false })
+    };
+    Ok(link.rows(statement).await?.into_iter().map(column).collect())
 }
 
 fn kind(declared: &str) -> ColumnKind {

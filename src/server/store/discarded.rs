@@ -338,5 +338,6 @@ fn read_discarded(row: &SqliteRow, keep: Option<TimeDelta>) -> Result<Discarded,
         certain: state != "copied",
         restored,
         until: keep.and_then(|keep| at.checked_add_signed(keep)),
+        called: None,
     })
 }

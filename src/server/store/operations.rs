@@ -178,6 +178,22 @@ impl Store {
         Ok(())
     }
 
+    /// Records how many of a plan's first rows should come through before the others are processed: its form suggests
+    /// that.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be written.
+    pub async fn suggest_first(&self, operation: i64, first: TryFirst) -> Result<(), StoreError> {
+        let mut writer = self.quick().await?;
+        sqlx::query("UPDATE operations SET try_first = ?, try_needed = ? WHERE id = ?")
+            .bind(first.rows)
+            .bind(first.needed)
+            .bind(operation)
+            .execute(&mut *writer)
+            .await?;
+        Ok(())
+    }
+
     /// Starts a planned operation: its rows belong to it from now on, and rows that another operation has under way are
     /// left to that one. Returns whether it was a plan that had not begun. It is on the disk at the latest when its
     /// first rows are marked as being written: nothing is written to a source before that.

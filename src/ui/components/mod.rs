@@ -4,6 +4,7 @@
 mod application_choice;
 mod applications_table;
 mod badge;
+mod called;
 mod causes;
 mod chart;
 mod concerns;
@@ -35,6 +36,7 @@ mod values;
 pub use application_choice::ApplicationChoice;
 pub use applications_table::{ApplicationStrip, ApplicationsTable, LookedAt, feed_states, known};
 pub use badge::{Badge, EventBadge, FeedBadge, ReachBadge};
+pub use called::Called;
 pub use causes::TopCauses;
 pub use chart::{DayChart, OutcomeChart};
 pub use concerns::{Alerts, FeedLines, is_well, quiet_feeds};

@@ -13,6 +13,8 @@ pub enum PlanOf {
     List(String),
     /// A group, by its fault.
     Group(i64),
+    /// A group, by its fault, after the patients for whom its events wait.
+    WaitsFor(i64),
     /// The rows of an operation that failed again.
     FailedAgain(i64),
     /// The rows that an operation discarded.
@@ -24,6 +26,7 @@ impl PlanOf {
         match self {
             PlanOf::List(query) => ("query", query.clone()),
             PlanOf::Group(fault) => ("group", fault.to_string()),
+            PlanOf::WaitsFor(fault) => ("waits_for", fault.to_string()),
             PlanOf::FailedAgain(operation) => ("failed_again", operation.to_string()),
             PlanOf::CopiesOf(operation) => ("copies_of", operation.to_string()),
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use leptos::{either::Either, prelude::*};
 
-use super::{EventBadge, Marked, Since, When, marked_name, moment};
+use super::{Called, EventBadge, Marked, Since, When, marked_name, moment};
 use crate::{
     model::{
         EventKey, FailedEventRow, Kind, Limits, Obstacle,
@@ -125,6 +125,7 @@ pub fn EventRow(
                 <a id=own href=href data-open="">
                     {name} {apart}
                 </a>
+                <Called called=row.called.clone() />
             </th>
             <td class="said" title=said>
                 {shown}

@@ -13,8 +13,8 @@ use crate::{
     },
     ui::{
         components::{
-            At, Back, Badge, FieldTold, FormToken, PlanButton, PlanOf, PlanSubmit, ShortId, Steps, field_id, loaded,
-            use_base,
+            At, Back, Badge, Called, FieldTold, FormToken, PlanButton, PlanOf, PlanSubmit, ShortId, Steps, field_id,
+            loaded, use_base,
         },
         due,
         islands::Follows,
@@ -164,6 +164,7 @@ fn row(copy: Discarded, applications: &[ApplicationInfo], ticked: Option<bool>) 
                 })}
             <th scope="row">
                 <a href=href>{called}</a>
+                <Called called=copy.called.clone() />
             </th>
             <td data-label="Error">{visible(&copy.fault)}</td>
             <td data-label="Event id">

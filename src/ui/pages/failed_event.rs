@@ -156,6 +156,10 @@ fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
                 </nav>
                 <h1>{heading}</h1>
                 <p class="lead">
+                    {row.called.as_deref().map(|called| format!("{}. ", visible(called)))}
+                    {row.record.as_ref().map(|(app, record)| {
+                        view! { <a href=base.record(app, record)>"Where is it?"</a> " " }
+                    })}
                     {what(row, &page.info)} {match (row.failed_since(), row.failed_at.clone()) {
                         (FailedSince::First(Some(stamp)), _) if !stamp.is_no_date() => view! { " First failed " <When stamp /> "." }.into_any(),
                         (FailedSince::Changed(Some(stamp)), _) => {

@@ -9,7 +9,7 @@ use super::{
     operations::{BeyondTheEnd, place},
 };
 use crate::{
-    api::groups::{self, view_group},
+    api::groups::{self, WaitsFor, view_group},
     error::Problem,
     model::{
         ApplicationInfo, EventKey, Obstacle, Right, Stamp,
@@ -23,7 +23,7 @@ use crate::{
     },
     ui::{
         components::{
-            At, Back, Badge, DayChart, Done, FormToken, FormTold, Icon, Notice, NoticeKind, Number, Outcome,
+            At, Back, Badge, Called, DayChart, Done, FormToken, FormTold, Icon, Notice, NoticeKind, Number, Outcome,
             PlanButton, PlanOf, Since, Steps, Trace, loaded, since_heading, title_of, use_base,
         },
         due,
@@ -134,6 +134,7 @@ fn OneGroup(
                                     view! { <PlanButton kind=RequestKind::Discard of=PlanOf::Group(fault) text forbidden=forbidden.clone() /> }
                                 })}
                         </div>
+                        {page.waits_for.map(|waits| view! { <Waiting waits fault /> })}
                         {(gone && group.failed() > 0)
                             .then(|| {
                                 view! {
@@ -557,6 +558,38 @@ fn retried(event: &LedgerEvent, refused: &[(String, String)]) -> Option<String> 
     event.retries.filter(|_| open).map(|retries| format!("{}:{}:{retries}", event.app, event.row_id))
 }
 
+/// The patients for whom the events wait, and the plan that retries the patients first.
+#[component]
+fn Waiting(waits: WaitsFor, fault: i64) -> impl IntoView {
+    let WaitsFor { events, more, patients, to_retry, waiting, nothing } = waits;
+    let newest = if more { "The newest " } else { "" };
+    let mut said = vec![format!(
+        "{newest}{} of {} wait: the patient is missing.",
+        words::count(events, "event"),
+        words::count(patients, "patient")
+    )];
+    if to_retry > 0 {
+        said.push(format!("The own event of {} failed too: retry it first.", words::count(to_retry, "patient")));
+    }
+    if waiting > 0 {
+        said.push(format!("The own event of {} waits for its next try.", words::count(waiting, "patient")));
+    }
+    if nothing > 0 {
+        said.push(format!(
+            "Of {} no event fails: not published, or already processed. Save the patient again, or retry the events.",
+            words::count(nothing, "patient")
+        ));
+    }
+    let text = format!("Retry {}, then what waits…", words::count(to_retry, "patient"));
+    view! {
+        <div class="in-group">
+            <p>{said.join(" ")}</p>
+            {(to_retry > 0).then(|| view! { <PlanButton kind=RequestKind::Retry of=PlanOf::WaitsFor(fault) text /> })}
+        </div>
+    }
+    .into_any()
+}
+
 fn row(
     event: LedgerEvent,
     retry: Option<Option<String>>,
@@ -592,7 +625,7 @@ fn row(
                     view! { <a href=base.failed_event(&key, None)>{label}</a> }.into_any()
                 } else {
                     view! { <a href=base.life(event.id)>{label}</a> }.into_any()
-                }}
+                }} <Called called=event.called.clone() />
             </th>
             <td data-label=since_heading([&since])>
                 <Since since=since.clone() />

@@ -22,7 +22,7 @@ use crate::{
     },
     ui::{
         components::{
-            At, Between, Icon, LifeBadge, Notice, NoticeKind, OutcomeChart, ShortId, Since, Steps, loaded,
+            At, Between, Called, Icon, LifeBadge, Notice, NoticeKind, OutcomeChart, ShortId, Since, Steps, loaded,
             since_heading, use_base, use_reader,
         },
         words,
@@ -371,6 +371,7 @@ fn EventTable(
                     </td>
                     <th scope="row" data-label="Failed event">
                         <a href=base.life(event.id)>{event.naming().event(&name)}</a>
+                        <Called called=event.called.clone() />
                     </th>
                     <td data-label="Application">
                         {name}

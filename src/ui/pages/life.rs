@@ -19,8 +19,8 @@ use crate::{
     },
     ui::{
         components::{
-            At, Back, Between, FormToken, LifeBadge, Neighbours, Notice, NoticeKind, PlanSubmit, ShortId, Since,
-            list_at, loaded, since_heading, use_base,
+            At, Back, Between, Called, FormToken, LifeBadge, Neighbours, Notice, NoticeKind, PlanSubmit, ShortId,
+            Since, list_at, loaded, since_heading, use_base,
         },
         due,
         islands::Follows,
@@ -319,6 +319,7 @@ fn SameRecord(events: Vec<LedgerEvent>, applications: Vec<ApplicationInfo>) -> i
                     <LifeBadge state=event.state asked=event.asked />
                     <span>
                         <a href=base.life(event.id)>{event.naming().event(&name)}</a>
+                        <Called called=event.called.clone() />
                         <span class="small muted block">
                             {since_heading([&event.failed_since()])} " " <Since since=event.failed_since() compact=true />
                         </span>
@@ -509,6 +510,7 @@ mod tests {
             attempts: 0,
             ended: Some(Moment::exactly(at(102))),
             ended_why: None,
+            called: None,
         };
         let page = |requests| Page {
             info: samples::view("Odoo", samples::up(), Vec::new()).info,

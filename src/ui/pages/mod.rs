@@ -19,6 +19,7 @@ pub mod not_found;
 pub mod operation;
 pub mod operations;
 pub mod overview;
+pub mod record;
 pub mod search;
 pub mod second_factor;
 pub mod second_step;

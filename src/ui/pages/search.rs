@@ -5,7 +5,10 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_url;
 
 use crate::{
-    api::search::{FoundRow, SearchPage as Page, view_search},
+    api::{
+        records::FoundRecord,
+        search::{FoundRow, SearchPage as Page, view_search},
+    },
     model::{
         EventKey,
         application::name_of,
@@ -14,16 +17,20 @@ use crate::{
         feed_names::called,
         filter::{Filter, ListQuery, Place},
         ledger::LedgerEvent,
+        record::PersonsShown,
         search::{Search, SearchKind, Term},
     },
     ui::{
         components::{
-            At, EventBadge, LifeBadge, Marked, MissingParts, Notice, NoticeKind, Since, Steps, loaded, marked_name,
-            since_heading, use_base,
+            At, Called, EventBadge, LifeBadge, Marked, MissingParts, Notice, NoticeKind, Since, Steps, loaded,
+            marked_name, since_heading, use_base,
         },
         words,
     },
 };
+
+/// Most failed events of the records found: see `records::EVENTS` of the server.
+const MOST_OF_RECORDS: usize = 100;
 
 /// The search page. The page's query string determines everything that it shows.
 #[component]
@@ -36,7 +43,11 @@ pub fn SearchPage() -> impl IntoView {
 fn Results(page: Page) -> impl IntoView {
     let heading = heading(&page);
     let understood = understood(&page);
-    let nothing = page.now.is_empty() && page.past.is_empty() && page.groups.is_empty() && page.leads.is_none();
+    let nothing = page.now.is_empty()
+        && page.past.is_empty()
+        && page.groups.is_empty()
+        && page.records.is_empty()
+        && page.leads.is_none();
     let base = use_base();
     let on = |href: String, text: &'static str| view! { <p class="small"><a rel="next" href=href>{text}</a></p> };
     let older_now = page.more_now.as_ref().filter(|_| page.now.is_empty());
@@ -63,6 +74,7 @@ fn Results(page: Page) -> impl IntoView {
                 }
             })}
         {nothing.then(|| view! { <Nothing page=page.clone() /> })}
+        {(!page.records.is_empty()).then(|| view! { <Records page=page.clone() /> })}
         {(!page.groups.is_empty()).then(|| view! { <Groups page=page.clone() /> })}
         {(!page.now.is_empty()).then(|| view! { <Now page=page.clone() /> })}
         {older_now}
@@ -83,7 +95,8 @@ fn heading(page: &Page) -> String {
     };
     let now = number(page.now.len(), page.more_now.is_some() || page.further.is_some(), "failing now");
     let past = number(page.past.len(), page.more_past.is_some(), "earlier");
-    let found: Vec<String> = now.into_iter().chain(past).collect();
+    let records = number(page.records.len(), false, if page.records.len() == 1 { "record" } else { "records" });
+    let found: Vec<String> = records.into_iter().chain(now).chain(past).collect();
     if typed.is_empty() {
         "Search".to_owned()
     } else if !found.is_empty() {
@@ -149,8 +162,11 @@ fn Notes(page: Page) -> impl IntoView {
         )
     });
     let masked = page.masked.clone().filter(|_| !page.search.terms.is_empty());
+    let lacking = page.records_lacking.iter().map(|reason| view! { <p class="small muted">{visible(reason)}</p> });
+    let lacking = lacking.collect_view();
     view! {
         <MissingParts parts=page.missing.clone() what="answer" />
+        {lacking}
         {building.map(|text| view! { <Notice kind=NoticeKind::Info>{text}</Notice> })}
         {[cut, short].into_iter().flatten().map(|text| view! { <p class="small muted">{text}</p> }).collect_view()}
         {masked
@@ -172,15 +188,28 @@ fn Nothing(page: Page) -> impl IntoView {
             </header>
             <div class="pad">
                 <ul class="list">
+                    {(page.persons != PersonsShown::Nothing)
+                        .then(|| {
+                            view! {
+                                <li>"a patient's identifier, an order number (ORD-307), an accession number or a bill"</li>
+                            }
+                        })}
+                    {(page.persons == PersonsShown::Names)
+                        .then(|| view! { <li>"the beginning of a patient's names, three letters at least"</li> })}
                     <li>"the uuid of an event or of a record, whole, shortened (b7e352da…26c2) or within an address"</li>
                     <li>"an event id, with or without tag:atomfeed.ict4h.org:"</li>
                     <li>"an application and a row: Odoo 1125"</li>
                     <li>"a link of this console"</li>
                     <li>"words of a title or of an error, in any order; \"words in quotes\" for the exact text"</li>
                 </ul>
-                <p>
-                    "Events carry no patient identifiers and no order numbers. Open the patient or the order in Bahmni, and copy the uuid from the address."
-                </p>
+                {(page.persons == PersonsShown::Nothing)
+                    .then(|| {
+                        view! {
+                            <p>
+                                "You cannot search for patients and orders. Open the patient or the order in Bahmni, and copy the uuid from the address."
+                            </p>
+                        }
+                    })}
                 {searched.then(|| view! { <InPayloads page /> })}
             </div>
         </section>
@@ -219,6 +248,73 @@ fn InPayloads(page: Page) -> impl IntoView {
             "Payloads and stack traces are not in the search index. "
             <a href=list>"Search them, the newest 20,000 failed events of each application first"</a>
         </p>
+    }
+    .into_any()
+}
+
+/// The records that people mean by the text, and the failed events of them.
+#[component]
+fn Records(page: Page) -> impl IntoView {
+    let base = use_base();
+    let record = |found: &FoundRecord| {
+        let label = found.name.label().unwrap_or_else(|| found.name.record.short());
+        view! {
+            <tr>
+                <td data-label="What">{found.name.record.kind.in_words()}</td>
+                <th scope="row" data-label="Record">
+                    <a href=base.record(&found.app, &found.name.record)>{label}</a>
+                </th>
+                <td data-label="In">{visible(&found.place)}</td>
+                <td data-label="Found by">{found.by.clone()}</td>
+            </tr>
+        }
+    };
+    let records = page.records.iter().map(record).collect_view();
+    let events = page.of_records.iter().map(|event| past_row(&page, event)).collect_view();
+    let most = page.of_records.len() >= MOST_OF_RECORDS;
+    view! {
+        <section class="sheet" aria-labelledby="records-found">
+            <header>
+                <h2 id="records-found">"Records"</h2>
+            </header>
+            <table class="cards">
+                <caption class="unseen">"Records that match: what, name, application, by what they were found"</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"What"</th>
+                        <th scope="col">"Record"</th>
+                        <th scope="col">"In"</th>
+                        <th scope="col">"Found by"</th>
+                    </tr>
+                </thead>
+                <tbody>{records}</tbody>
+            </table>
+        </section>
+        <section class="sheet" aria-labelledby="of-records">
+            <header>
+                <h2 id="of-records">"Failed events of these records"</h2>
+                {most.then(|| view! { <span class="small muted push">"the newest 100"</span> })}
+            </header>
+            {if page.of_records.is_empty() {
+                view! { <p class="pad muted">"None since the console follows the feeds."</p> }.into_any()
+            } else {
+                view! {
+                    <table class="cards">
+                        <caption class="unseen">"Failed events of the records found: state, record, application, when it was removed"</caption>
+                        <thead>
+                            <tr>
+                                <th scope="col">"State"</th>
+                                <th scope="col">"Failed event"</th>
+                                <th scope="col">"Where"</th>
+                                <th scope="col">"Removed"</th>
+                            </tr>
+                        </thead>
+                        <tbody>{events}</tbody>
+                    </table>
+                }
+                    .into_any()
+            }}
+        </section>
     }
     .into_any()
 }
@@ -314,6 +410,7 @@ fn row(page: &Page, found: &FoundRow) -> impl IntoView + use<> {
                     {marked_name(&naming, &place, &search)}
                     {apart}
                 </a>
+                <Called called=row.called.clone() />
                 {event
                     .map(|event| {
                         view! {
@@ -362,6 +459,7 @@ fn past_row(page: &Page, event: &LedgerEvent) -> impl IntoView + use<> {
                 <a href=base.life(event.id)>
                     {marked_name(&event.naming(), &place, &page.search)}
                 </a>
+                <Called called=event.called.clone() />
             </th>
             <td data-label="Where">
                 <div>

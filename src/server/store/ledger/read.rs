@@ -435,6 +435,32 @@ impl Store {
         Ok(rows.into_iter().map(|(id, event)| (RowId(id.into()), event)).collect())
     }
 
+    /// Returns the failed events about any of these records, present and past, the newest first, at most `limit`. `apps`:
+    /// the keys of the applications to search.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read.
+    pub async fn events_of_records(
+        &self,
+        apps: &[String],
+        records: &[String],
+        limit: u32,
+    ) -> Result<Vec<LedgerEvent>, StoreError> {
+        let json = |texts: Vec<String>| serde_json::to_string(&texts).unwrap_or_default();
+        // The index is on the last characters: see the migration.
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {EVENT_COLUMNS} FROM json_each(?1) u \
+             CROSS JOIN ledger_events e ON substr(e.record, -12) = substr(u.value, -12) AND +e.record = u.value \
+             JOIN ledger_sources s ON s.id = e.source_id JOIN ledger_feeds f ON f.id = e.feed_id WHERE s.app IN (SELECT value FROM json_each(?2)) ORDER BY e.id DESC LIMIT ?3"
+        )))
+        .bind(json(records.iter().map(|record| record.to_lowercase()).collect()))
+        .bind(json(apps.to_vec()))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_event).collect()
+    }
+
     /// Returns the rows of an application's failed events with this event id, as of the last poll, at most 100.
     ///
     /// # Errors
@@ -495,6 +521,7 @@ pub(in crate::server::store) fn read_event(row: &SqliteRow) -> Result<LedgerEven
         attempts: count(row, "attempts")?,
         ended: ended.transpose()?,
         ended_why: row.try_get("ended_why")?,
+        called: None,
     })
 }
 

@@ -224,6 +224,7 @@ impl Store {
             record: None,
             fault: None,
             since: None,
+            called: None,
         };
         let known = match i64::try_from(course.row.id.0) {
             Ok(row_id) => self.known_of(operation, &course.row.app, row_id).await?,

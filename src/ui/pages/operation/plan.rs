@@ -287,8 +287,9 @@ fn Start(page: Page) -> impl IntoView {
             </label>
             {(planned > 1)
                 .then(|| {
+                    let first = operation.pace.try_first;
                     let filled = ["per_minute", "try_first", "try_needed"].into_iter().filter_map(typed);
-                    let open = filled.into_iter().any(|text| !text.trim().is_empty());
+                    let open = first.is_some() || filled.into_iter().any(|text| !text.trim().is_empty());
                     view! {
                         <details open=open>
                             <summary>"Options: limit the speed or test a few first"</summary>
@@ -296,8 +297,16 @@ fn Start(page: Page) -> impl IntoView {
                             {(kind == RequestKind::Retry)
                                 .then(|| {
                                     view! {
-                                        <Count name="try_first" text="Test with the first … events (empty: no test)" />
-                                        <Count name="try_needed" text="Continue if … of them succeed (empty: all)" />
+                                        <Count
+                                            name="try_first"
+                                            text="Test with the first … events (empty: no test)"
+                                            suggested=first.map(|first| first.rows)
+                                        />
+                                        <Count
+                                            name="try_needed"
+                                            text="Continue if … of them succeed (empty: all)"
+                                            suggested=first.map(|first| first.needed)
+                                        />
                                     }
                                 })}
                         </details>
@@ -317,7 +326,8 @@ fn Start(page: Page) -> impl IntoView {
 
 /// A field for an optional number.
 #[component]
-fn Count(name: &'static str, text: &'static str) -> impl IntoView {
+fn Count(name: &'static str, text: &'static str, #[prop(optional_no_strip)] suggested: Option<u32>) -> impl IntoView {
+    let value = typed(name).or_else(|| suggested.map(|number| number.to_string()));
     view! {
         <label>
             <span>{text}</span>
@@ -327,7 +337,7 @@ fn Count(name: &'static str, text: &'static str) -> impl IntoView {
                 inputmode="numeric"
                 pattern="[0-9]*"
                 autocomplete="off"
-                value=typed(name)
+                value=value
                 aria-describedby=field_told(name)
             />
             <FieldTold name />

@@ -14,7 +14,7 @@ use crate::{
         operation::{OperationRow, RowCourse, RowOutcome, Stage, WhichRows},
     },
     ui::{
-        components::{Badge, Number, ShortId, Since, Steps, since_heading, use_base},
+        components::{Badge, Called, Number, ShortId, Since, Steps, since_heading, use_base},
         words,
     },
 };
@@ -118,6 +118,7 @@ fn row(
         <tr>
             <th scope="row">
                 <a href=base.failed_event(&event, None)>{course.naming().event(&app)}</a>
+                <Called called=course.called.clone() />
                 <span class="small muted block">{format!("row {now}")}</span>
             </th>
             <td data-label=if planned { "Error" } else { "Result" }>{if planned { error() } else { outcome(&course) }}</td>
