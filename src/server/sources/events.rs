@@ -36,7 +36,7 @@ use super::{
 const ROWS_OF_EVENT: u32 = 100;
 
 /// Most attempts of one event id that are returned.
-const ATTEMPTS_OF_EVENT: u32 = 1000;
+const ATTEMPTS_OF_EVENT: usize = 1000;
 
 /// Most bytes that are held of an event's attempts: enough for a thousand attempts with a payload and the longest error
 /// that the consumers write, 4,000 characters. If they are longer, only the newest are returned.
@@ -170,11 +170,9 @@ async fn tried(
         .map(|(id, _, at)| (id, stamp(app, &log, "failed_at", at).and_then(|stamp| stamp.at)))
         .collect();
     of_event.sort_by_key(|(id, _)| Reverse(*id));
-    let newest = of_event.first().is_some_and(|(_, at)| is_present(since, *at));
-    let surely = row.surely_present(of_event.len() as u64, newest);
+    let times: Vec<_> = of_event.iter().map(|(_, at)| *at).collect();
     let (mut present, mut earlier) = (Vec::new(), Vec::new());
-    for (newer, (id, at)) in (0..).zip(of_event) {
-        let counts = newer < surely || is_present(since, at);
+    for ((id, _), counts) in of_event.into_iter().zip(row.present_attempts(since, &times)) {
         let kind = if counts { &mut present } else { &mut earlier };
         kind.push(id);
     }
@@ -226,12 +224,6 @@ pub(super) async fn attempts(
 /// Number of newest rows of the retry log that are read while the ledger does not know the log yet.
 const NEWEST_OF_LOG: i128 = 20_000;
 
-/// Returns whether an attempt at this time belongs to the failure that is present since `since`. An attempt without a
-/// readable time does.
-fn is_present(since: Option<DateTime<Utc>>, at: Option<DateTime<Utc>>) -> bool {
-    since.zip(at).is_none_or(|(since, at)| at >= since)
-}
-
 /// Returns the newest attempt of the present failure of each of these rows, as far as the end of the retry log shows
 /// it.
 pub(super) async fn newest_of_rows(
@@ -265,16 +257,13 @@ pub(super) async fn newest_of_rows(
         .iter()
         .filter_map(|row| {
             let (this, since) = (tail_of(row.feed_uri.as_deref()), row.present_since(None));
-            let mut of_row = found.iter().filter(|(_, uri, _, event)| {
+            let of_row = found.iter().filter(|(_, uri, _, event)| {
                 let same_feed = tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed));
                 *event == row.event_id && same_feed
             });
-            let (newest, _, at, _) = of_row.next()?;
-            if is_present(since, *at) || row.surely_present(1 + of_row.clone().count() as u64, false) > 0 {
-                return Some((row.id, *newest));
-            }
-            // If clocks were set back, an older row may be of the present failure.
-            of_row.find(|(_, _, at, _)| is_present(since, *at)).map(|(id, ..)| (row.id, *id))
+            let (ids, times): (Vec<RowId>, Vec<_>) = of_row.map(|(id, _, at, _)| (*id, *at)).unzip();
+            let present = ids.into_iter().zip(row.present_attempts(since, &times));
+            present.into_iter().find_map(|(id, counts)| counts.then_some((row.id, id)))
         })
         .collect();
     let ids: Vec<RowId> = newest.values().copied().collect();
@@ -401,6 +390,8 @@ pub(super) async fn rows_of_event(
 /// such a failed event. The id is compared with each table separately, because their columns can differ in character
 /// set and then cannot be compared with each other. The extra row has the log's own columns, without values: MariaDB
 /// from 11.8 on refuses a union of columns that differ in character set, and a NULL cast to text has the connection's.
+/// The rows are read oldest first, because that is the quicker direction to scan a table; if there are too many of them,
+/// the newest are read by a second statement.
 pub(super) async fn attempts_of_event(
     session: &mut Session<'_>,
     event_id: &str,
@@ -417,27 +408,32 @@ pub(super) async fn attempts_of_event(
         named.collect::<Vec<_>>().join(", ")
     };
     let columns = named(attempt_columns(&log, texts));
+    let push_log = |statement: &mut Statement, way: &str, most: usize| {
+        statement.push(format!("SELECT {columns} FROM {} WHERE ", log.name));
+        statement.equals_key(&log.expression("event_id"), event_id);
+        statement.push(format!(" ORDER BY {} {way} LIMIT {most}", log.expression("id")));
+    };
     let mut statement = session.link.statement("");
-    if !known {
+    if known {
+        push_log(&mut statement, "ASC", ATTEMPTS_OF_EVENT + 1);
+    } else {
         statement
             .push(format!("SELECT * FROM (SELECT {columns} FROM (SELECT 1 AS one FROM {} WHERE ", table.name))
             .equals_key(&table.expression("event_id"), event_id)
-            .push(format!(" LIMIT 1) failed LEFT JOIN {} ON 1 = 0) failure UNION ALL ", log.name));
+            .push(format!(" LIMIT 1) failed LEFT JOIN {} ON 1 = 0) failure UNION ALL SELECT * FROM (", log.name));
+        push_log(&mut statement, "ASC", ATTEMPTS_OF_EVENT + 1);
+        statement.push(") attempts");
     }
-    statement
-        .push(format!("SELECT * FROM (SELECT {columns} FROM {} WHERE ", log.name))
-        .equals_key(&log.expression("event_id"), event_id)
-        .push(format!(" ORDER BY {} DESC LIMIT {ATTEMPTS_OF_EVENT}) attempts", log.expression("id")));
-    let mut there = false;
-    let mut attempts = Vec::new();
-    let (records, whole) = session.link.rows_within::<Record>(statement, BYTES_OF_ATTEMPTS).await?;
-    for mut record in records {
-        if record.begins_with_a_number() {
-            attempts.push(read_attempt(app, &log, texts, &mut record));
-        } else {
-            there = true;
-        }
+    let (mut records, whole) = session.link.rows_within::<Record>(statement, BYTES_OF_ATTEMPTS).await?;
+    let read = records.len();
+    records.retain(Record::begins_with_a_number);
+    let mut there = records.len() < read;
+    if !whole || records.len() > ATTEMPTS_OF_EVENT {
+        let mut newest = session.link.statement("");
+        push_log(&mut newest, "DESC", ATTEMPTS_OF_EVENT);
+        (records, _) = session.link.rows_within::<Record>(newest, BYTES_OF_ATTEMPTS).await?;
     }
+    let mut attempts: Vec<Attempt> = records.iter_mut().map(|record| read_attempt(app, &log, texts, record)).collect();
     // A known event may have been deleted with its log meanwhile, and the extra row may be among the rows cut off.
     if if known { attempts.is_empty() } else { !whole && !there } {
         let mut statement = session.link.statement(format!("SELECT 1 FROM {} WHERE ", table.name));
