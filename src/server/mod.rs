@@ -23,6 +23,7 @@ pub mod log_limit;
 pub mod operations;
 pub mod output;
 pub mod present;
+mod refused;
 pub mod routes;
 pub mod run;
 pub mod search;

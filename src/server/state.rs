@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use axum::extract::FromRef;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use leptos::config::LeptosOptions;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -13,6 +13,7 @@ use super::{
     downloads::Downloads,
     events::{Publishers, RecentViews},
     operations::{FeedsOfRetries, Running},
+    refused::RefusedForms,
     security::{audit::Audit, authorize::LARGE_FORMS, sign_in::SignInService},
     shares::{Holder, Shares},
     site,
@@ -31,6 +32,7 @@ use crate::{
         concerns,
         feed_names::{self, NamedFeed},
         filter::ListQuery,
+        recent::Recent,
     },
 };
 
@@ -70,6 +72,7 @@ pub struct Parts {
     pub recent_views: RecentViews,
     pub counts: Counts,
     pub sign_in_service: SignInService,
+    pub refused: RefusedForms,
     /// Operations that have a task now.
     pub operations: Running,
     pub retries: FeedsOfRetries,
@@ -110,6 +113,7 @@ impl Console {
             publishers: Publishers::default(),
             recent_views: RecentViews::default(),
             counts: Counts::default(),
+            refused: RefusedForms::default(),
             operations: Running::default(),
             retries: FeedsOfRetries::default(),
             streams: Streams::default(),
@@ -209,6 +213,11 @@ impl Console {
         )
     }
 
+    /// Returns when a range up to now begins in the user's time zone.
+    pub fn begins(&self, recent: Recent) -> DateTime<Utc> {
+        recent.begins(&self.zone.at(Utc::now()))
+    }
+
     /// Returns the list of a query string; a range up to now begins in the user's time zone.
     ///
     /// # Errors
@@ -216,7 +225,7 @@ impl Console {
     pub fn list_query(&self, query: &str) -> Result<ListQuery, Problem> {
         let mut list = ListQuery::parse(query)?;
         if let Some(recent) = list.filter.recent {
-            list.filter.from = Some(recent.begins(&self.zone.at(Utc::now())));
+            list.filter.from = Some(self.begins(recent));
         }
         let (named, there) = (list.filter.apps.len().max(list.place.positions.len()), self.applications().count());
         if named > there {

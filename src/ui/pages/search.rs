@@ -21,6 +21,7 @@ use crate::{
             At, EventBadge, LifeBadge, Marked, MissingParts, Notice, NoticeKind, Since, Steps, loaded, marked_name,
             since_heading, use_base,
         },
+        visitor::use_visitor,
         words,
     },
 };
@@ -165,6 +166,14 @@ fn Notes(page: Page) -> impl IntoView {
 #[component]
 fn Nothing(page: Page) -> impl IntoView {
     let searched = !page.search.terms.is_empty();
+    let names: Vec<String> = page.applications.iter().map(|info| visible(&info.name)).collect();
+    let row = format!("an application and a row: {} 1125", names.first().map_or("Odoo", String::as_str));
+    let limited = use_visitor().person.is_some_and(|person| person.applications.is_some());
+    // The same whatever was typed: it must not show whether there is more.
+    let limited = limited.then(|| {
+        let names = if names.is_empty() { "none".to_owned() } else { words::listed(names) };
+        format!("Only the applications that your account may see are searched: {names}. If you need another one, ask an administrator.")
+    });
     view! {
         <section class="sheet" aria-labelledby="can-be-searched">
             <header>
@@ -174,13 +183,14 @@ fn Nothing(page: Page) -> impl IntoView {
                 <ul class="list">
                     <li>"the uuid of an event or of a record, whole, shortened (b7e352da…26c2) or within an address"</li>
                     <li>"an event id, with or without tag:atomfeed.ict4h.org:"</li>
-                    <li>"an application and a row: Odoo 1125"</li>
+                    <li>{row}</li>
                     <li>"a link of this console"</li>
                     <li>"words of a title or of an error, in any order; \"words in quotes\" for the exact text"</li>
                 </ul>
                 <p>
                     "Events carry no patient identifiers and no order numbers. Open the patient or the order in Bahmni, and copy the uuid from the address."
                 </p>
+                {limited.map(|limited| view! { <p>{limited}</p> })}
                 {searched.then(|| view! { <InPayloads page /> })}
             </div>
         </section>
