@@ -21,6 +21,9 @@ pub const API_PREFIX: &str = "/api";
 /// The field of every form that holds the form token, which shows that the form is the console's own.
 pub const FORM_TOKEN: &str = "form_token";
 
+/// The parameter of a page's address that names a refused form to show there.
+pub const REFUSED: &str = "refused";
+
 /// Maximum bytes of a redirect address. It is sent in a header, and a response's headers must fit into what proxies
 /// accept: 4 KB at the least.
 pub const LONGEST_WAY: usize = 3_000;
@@ -32,8 +35,10 @@ pub struct Undone {
     pub what: &'static str,
     /// The failed events that were selected, as `application:id`.
     pub chosen: Vec<String>,
-    /// The page that contains the form, as the form says itself.
+    /// The page that contains the form, if the request does not say it otherwise.
     pub back: Option<String>,
+    /// The id by which what was entered is found again.
+    pub kept: Option<String>,
 }
 
 /// Everything that could end or change a path segment is encoded.
@@ -267,10 +272,13 @@ impl Base {
         use crate::model::filter::{pairs, push};
         let (path, query) = to.split_once('?').unwrap_or((to, ""));
         let mut kept = String::new();
-        for (key, value) in pairs(query).filter(|(key, _)| !matches!(key.as_str(), "done" | "undone" | "chosen")) {
+        for (key, value) in pairs(query).filter(|(key, _)| !is_of_one_view(key)) {
             push(&mut kept, &key, &value);
         }
         push(&mut kept, "undone", undone.what);
+        if let Some(id) = &undone.kept {
+            push(&mut kept, REFUSED, id);
+        }
         let mut ticked = kept.clone();
         undone.chosen.iter().for_each(|event| push(&mut ticked, "chosen", event));
         let nowhere = self.sign_in(None);
@@ -279,6 +287,16 @@ impl Base {
             .map(|query| self.sign_in(Some(&format!("{path}?{query}"))))
             .find(|way| *way != nowhere)
             .unwrap_or_else(|| self.sign_in(Some(to)))
+    }
+
+    /// A page (a path and query below the base) that shows a refused form. `None` if the address would be too long.
+    pub fn refused(&self, page: &str, id: &str) -> Option<String> {
+        use crate::model::filter::{pairs, push};
+        let (path, query) = page.split_once('?').unwrap_or((page, ""));
+        let mut kept = String::new();
+        pairs(query).filter(|(key, _)| !is_of_one_view(key)).for_each(|(key, value)| push(&mut kept, &key, &value));
+        push(&mut kept, REFUSED, id);
+        self.inside(&format!("{path}?{kept}"))
     }
 
     /// The page of a plan that was made on the page at `back`, a path and query below the base.
@@ -351,6 +369,11 @@ impl Base {
     pub fn asset(&self, path: &str) -> String {
         self.at(&format!("/{path}"))
     }
+}
+
+/// Returns whether a parameter of a page's address is about one view of the page.
+pub fn is_of_one_view(key: &str) -> bool {
+    matches!(key, "done" | "undone" | "chosen" | "live" | REFUSED)
 }
 
 /// Returns whether a path names the same place however often it is decoded: without steps (`.`, `..`), empty segments,

@@ -51,3 +51,19 @@ test("every page is whole, and nothing on it waits for a script", async ({ page,
     await expect(page.getByRole("button", { name: /copy/i }), name).toHaveCount(0);
   }
 });
+
+test("a refused form leads to its page, which can be reloaded", async ({ page, ownHospital }) => {
+  await page.goto(ownHospital.at("/failed-events?app=odoo&state=exhausted"));
+  await page.getByRole("button", { name: /^Retry .*selected/ }).click();
+  for (const _ of [1, 2]) {
+    await expect(page.getByText("No failed event is selected.").first()).toBeVisible();
+    await expect(page).toHaveURL(/\/failed-events\?app=odoo&state=exhausted&refused=/);
+    await page.reload();
+  }
+});
+
+test("the address of a filtered list has only what was chosen", async ({ page, hospital }) => {
+  await page.goto(hospital.at("/failed-events"));
+  await filter(page, { application: "Odoo" });
+  await expect(page).toHaveURL(/\/failed-events\?app=odoo(&sort=newest)?$/);
+});

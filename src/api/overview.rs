@@ -18,10 +18,9 @@ pub async fn list_applications() -> Result<Vec<ApplicationView>, Problem> {
     Ok(console.views().await.into_iter().map(|view| console.with_concerns(view, &reader)).collect())
 }
 
-/// What happened since the user's last visit.
+/// What happened since a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SinceVisit {
-    /// When the user's last visit ended.
+pub struct Happened {
     pub at: DateTime<Utc>,
     /// Events that failed for the first time since then.
     pub failed: u64,
@@ -40,11 +39,13 @@ pub struct OverviewData {
     pub causes: Vec<FeedCauses>,
     /// Retries in progress, the newest first.
     pub retries: Vec<FeedRetry>,
-    /// `None` on the first visit, or if the store cannot tell.
-    pub since: Option<SinceVisit>,
+    /// Since the user's last visit ended. `None` on the first visit, or if the store cannot tell.
+    pub since: Option<Happened>,
+    /// Since the evening before, in the user's time zone.
+    pub since_evening: Option<Happened>,
 }
 
-/// Returns the overview, with what happened since the user's last visit.
+/// Returns the overview, with what happened since the user's last visit and since the evening before.
 #[server(prefix = "/api", input = GetUrl, endpoint = "overview")]
 pub async fn view_overview() -> Result<OverviewData, Problem> {
     use crate::server::{causes, history, operations, visits};
@@ -58,7 +59,9 @@ pub async fn view_overview() -> Result<OverviewData, Problem> {
         Some(at) => visits::since(&console, &views, at).await,
         None => None,
     };
-    Ok(OverviewData { views, causes, retries, since })
+    let evening = console.begins(crate::model::recent::Recent::Evening);
+    let since_evening = visits::since(&console, &views, evening).await;
+    Ok(OverviewData { views, causes, retries, since, since_evening })
 }
 
 /// Returns why feeds fail.

@@ -105,18 +105,16 @@ pub async fn add_days(console: &Console, views: &mut [ApplicationView]) {
     let ahead = console.ahead();
     let today = (Utc::now() + TimeDelta::minutes(ahead.into())).date_naive();
     let from = today.checked_sub_days(Days::new(CHART_DAYS - 1)).unwrap_or(today);
-    for view in views {
-        let scope = Scope { apps: vec![view.info.key.clone()], feed: None };
-        view.days = match console.parts.store.history_days(&scope, from, ahead).await {
-            Ok(days) => {
-                let count = |day: HistoryDay| DayCount { day: day.day, failures: day.failed };
-                without_gaps(days, from, today).into_iter().map(count).collect()
+    let scope = Scope { apps: views.iter().map(|view| view.info.key.clone()).collect(), feed: None };
+    match console.parts.store.history_days_by_application(&scope, from, ahead).await {
+        Ok(mut days) => {
+            let count = |day: HistoryDay| DayCount { day: day.day, failures: day.failed };
+            for view in views {
+                let known = days.remove(&view.info.key).unwrap_or_default();
+                view.days = without_gaps(known, from, today).into_iter().map(count).collect();
             }
-            Err(error) => {
-                tracing::debug!(%error, "the failures by day are not known");
-                Vec::new()
-            }
-        };
+        }
+        Err(error) => tracing::debug!(%error, "the failures by day are not known"),
     }
 }
 

@@ -4,13 +4,17 @@
 //! other sites' pages, limits on size and time, compression; then the table of `routes.rs`, each route with its
 //! authorization, all below the base path.
 
-use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{FromRequestParts, OriginalUri, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{MethodRouter, any, get},
@@ -27,10 +31,11 @@ use super::{
     config::Mode,
     downloads, health,
     operations::Actor,
+    refused::{RefusedForm, Sender, SentForm},
     routes::{self, Answers, ROUTES},
     security::{
-        authenticate::{self, Caller, Credential},
-        authorize::{self, Authorization, Needs, RefusedEarly, wants_page},
+        authenticate::{self, Caller, Credential, reads_anew},
+        authorize::{self, Authorization, Needs, RefusedEarly, see_other, wants_page},
         client, cookies, form_token, headers, origin, report,
     },
     state::Console,
@@ -38,10 +43,10 @@ use super::{
 use crate::{
     demo::Hospital,
     error::Problem,
-    model::{Person, Reader, Right, Zone, access::KnownBy, error_text::shortened, filter::pairs},
-    paths::{API_PREFIX, Base, FORM_TOKEN, LONGEST_WAY, stays},
+    model::{Person, Reader, Right, Zone, access::KnownBy, error_text::shortened},
+    paths::{Base, LONGEST_WAY, stays},
     ui::{
-        app::{App, HospitalName, InDemoHospital, PageOfForm, PageProblem, ReadOnlyConsole, shell},
+        app::{App, HospitalName, InDemoHospital, PageProblem, ReadOnlyConsole, shell},
         visitor::{FormProblem, SignsIn, Visitor},
     },
 };
@@ -134,20 +139,47 @@ fn warn_of_routes_without_authorization() {
     }
 }
 
-/// Renders a page with its own nonce.
-pub async fn page(State(console): State<Console>, request: Request) -> Response {
-    render(console, request, None).await
+/// What a page shows besides its content, or in its place.
+#[derive(Clone, Debug)]
+enum Shown {
+    Refused(Arc<RefusedForm>),
+    Problem(Problem),
 }
 
-async fn render(console: Console, request: Request, problem: Option<Problem>) -> Response {
+/// Renders a page with its own nonce. Without a script, a browser sends the empty fields of a filter form: such an
+/// address is redirected to the one without them.
+pub async fn page(State(console): State<Console>, OriginalUri(uri): OriginalUri, request: Request) -> Response {
+    if let Some(to) = without_empty_fields(&uri) {
+        return see_other(&to);
+    }
+    let caller = request.extensions().get::<Caller>();
+    let refused = caller.and_then(|caller| console.parts.refused.of_page(caller, uri.query()));
+    let status = refused.as_ref().map_or(StatusCode::OK, |form| form.status);
+    let mut response = render(console, request, refused.map(Shown::Refused)).await;
+    if response.status() == StatusCode::OK && !reads_anew(&uri) {
+        *response.status_mut() = status;
+    }
+    response
+}
+
+/// Returns an address without the parameters of its query string that have no value. `None` if all have one, or the
+/// address does not fit into a header.
+fn without_empty_fields(uri: &Uri) -> Option<String> {
+    let query = uri.query()?;
+    let has_value = |part: &&str| !part.is_empty() && part.split_once('=').is_none_or(|(_, value)| !value.is_empty());
+    let kept: Vec<&str> = query.split('&').filter(has_value).collect();
+    let (path, kept) = (uri.path(), kept.join("&"));
+    let to = if kept.is_empty() { path.to_owned() } else { format!("{path}?{kept}") };
+    (kept.len() < query.len() && to.len() <= LONGEST_WAY && stays(path)).then_some(to)
+}
+
+async fn render(console: Console, request: Request, shown: Option<Shown>) -> Response {
     let nonce = Nonce::new();
     let policy = headers::page_policy(&nonce);
-    let status = problem.as_ref().map(status_of);
     let options = console.options.clone();
     let base = console.parts.config.base.clone();
     let caller = request.extensions().get::<Caller>().cloned();
     let reader = reader_of(&console, caller.as_ref(), request.headers()).await;
-    let told = request.extensions().get::<ToldOn>().cloned();
     let context = move || {
         // After Leptos' own nonce, which it creates earlier and which the header would not contain.
         provide_context(nonce.clone());
@@ -162,22 +194,19 @@ async fn render(console: Console, request: Request, problem: Option<Problem>) ->
         if let Some(hospital) = &console.parts.hospital {
             provide_context(InDemoHospital { pace: hospital.pace() });
         }
-        match (problem.clone(), told.clone()) {
-            (Some(problem), Some(ToldOn { page, above, function, typed })) => {
+        match shown.clone() {
+            Some(Shown::Refused(form)) => {
+                let RefusedForm { problem, function, typed, above, .. } = (*form).clone();
                 provide_context(FormProblem { problem, function, typed, told_above: above });
-                provide_context(PageOfForm(page));
             }
-            (Some(problem), None) => provide_context(PageProblem(problem)),
-            (None, _) => {}
+            Some(Shown::Problem(problem)) => provide_context(PageProblem(problem)),
+            None => {}
         }
     };
     let document = move || shell(options.clone(), base.clone());
     let rendered = leptos_axum::render_app_async_with_context(context, document);
     let mut response = to_its_end(async move { rendered(request).await }).await;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    if let Some(status) = status {
-        *response.status_mut() = status;
-    }
     response
 }
 
@@ -245,101 +274,33 @@ fn provide(console: &Console, caller: Option<&Caller>) {
     provide_context(caller.clone());
 }
 
-/// An extension of the response to a form that was not accepted: the page that shows why, and the input that it shows
-/// again.
-#[derive(Clone, Debug)]
-struct ToldOn {
-    /// Its path and query below the base.
-    page: String,
-    /// The page has no place of its own for the problem: the layout shows it above.
-    above: bool,
-    /// The name of the server function.
-    function: String,
-    typed: Vec<(String, String)>,
-}
-
 /// The page that a form was sent from, a path and query below the base; empty if not known. In the context of the
 /// server function that processes the form.
 #[derive(Clone, Debug, Default)]
 pub struct CameFrom(pub String);
 
-/// The page that a form was sent from, and what was sent, read before the form is processed.
-#[derive(Debug, Default)]
-struct SentFrom {
-    page: Option<String>,
-    typed: Vec<(String, String)>,
-}
-
-/// Fields that are never written into a page, because they are credentials. In addition, all fields with `password` or
-/// `code` in their name.
-const SECRETS: [&str; 4] = ["current", "new", "again", FORM_TOKEN];
-
-impl SentFrom {
-    /// Reads a browser's form, and returns the request with it.
-    async fn of(base: &Base, request: Request) -> Result<(Option<Self>, Request), Problem> {
-        let is_form = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_form = is_form.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        if request.method() != Method::POST || !is_form || !wants_page(request.headers()) {
-            return Ok((None, request));
-        }
-        let caller = request.extensions().get::<Caller>();
-        let referer = caller.and_then(|caller| authorize::way_back(&request, base, caller));
-        let (parts, body) = request.into_parts();
-        let body = to_bytes(body, LARGEST_BODY).await.map_err(|_| Problem::too_large(LARGEST_BODY as u64))?;
-        let text = String::from_utf8_lossy(&body);
-        let secret = |key: &str| SECRETS.contains(&key) || key.contains("password") || key.contains("code");
-        let typed: Vec<(String, String)> = pairs(&text).filter(|(key, _)| !secret(key)).collect();
-        let back = typed.iter().find(|(key, _)| key == "back").map(|(_, back)| back.clone());
-        let page = [back, referer].into_iter().flatten().find(|page| base.inside(page).is_some() && is_page(page));
-        Ok((Some(Self { page, typed }), Request::from_parts(parts, Body::from(body))))
-    }
-
-    /// Returns the page that the table of routes names for the function. The path can have a field of the form as a
-    /// segment, in braces. `None` if the form has no such field, or its value is not alphanumeric.
-    fn own_page(&self, told_on: &str) -> Option<String> {
-        let value = |name: &str| self.typed.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let plain = |value: &String| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let parts =
-            told_on.split('/').map(|part| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
-                Some(name) => value(name).filter(plain),
-                None => Some(part.to_owned()),
-            });
-        Some(parts.collect::<Option<Vec<_>>>()?.join("/"))
-    }
-}
-
-/// Returns whether a path and query below the base may be a page: addresses of server functions are not.
-fn is_page(page: &str) -> bool {
-    !page.starts_with(API_PREFIX)
-}
-
-/// Returns whether the page that a form was sent from shows why it was not accepted: not if that page could not be
-/// shown either.
-fn is_told_there(problem: &Problem) -> bool {
-    matches!(problem.status, 400 | 403..=499 | 503)
-}
-
 /// Handles a server function. A plain form gets a redirect or a page, never raw JSON: see `show_problems`.
 pub async fn server_function(State(console): State<Console>, request: Request) -> Response {
-    let told_on = routes::of(request.uri().path()).and_then(|route| route.told_on);
-    let (from, request) = match SentFrom::of(&console.parts.config.base, request).await {
-        Ok(read) => read,
-        Err(problem) => return problem.into_response(),
-    };
     let (mut parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
+        return Problem::too_large(LARGEST_BODY as u64).into_response();
+    };
+    let from = match parts.extensions.get::<Caller>() {
+        Some(caller) => SentForm::of(&console.parts.config.base, caller, &parts, parts.uri.path(), &body),
+        None => None,
+    };
     // Leptos would redirect a form whose function failed to its page, with the error in the query string, where anyone
     // could write one. With this header, it returns the error itself.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     let caller = parts.extensions.get::<Caller>().cloned();
     let reader = reader_of(&console, caller.as_ref(), &parts.headers).await;
-    let path = parts.uri.path().to_owned();
     let sent_from = CameFrom(from.as_ref().and_then(|from| from.page.clone()).unwrap_or_default());
     let context = move || {
         provide(&console, caller.as_ref());
         provide_context(reader.clone());
         provide_context(sent_from.clone());
     };
-    let request = Request::from_parts(parts, body);
+    let request = Request::from_parts(parts, Body::from(body));
     let answered = leptos_axum::handle_server_fns_with_context(context, request);
     let response = to_its_end(async move { answered.await.into_response() }).await;
     if response.status().is_success() || response.status().is_redirection() {
@@ -349,14 +310,8 @@ pub async fn server_function(State(console): State<Console>, request: Request) -
     let bytes = to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
     if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes) {
         parts.status = status_of(&problem);
-        let from = from.unwrap_or_default();
-        let own = told_on.and_then(|page| from.own_page(page));
-        let above = own.is_none();
-        let there = from.page.filter(|_| is_told_there(&problem));
-        if let Some(page) = own.or(there) {
-            let function = path.rsplit('/').next().unwrap_or_default().to_owned();
-            let told_on = ToldOn { page, above, function, typed: from.typed };
-            parts.extensions.insert(told_on);
+        if let Some(form) = from.and_then(|from| from.refused(&problem)) {
+            parts.extensions.insert(form);
         }
         parts.extensions.insert(problem);
     }
@@ -420,8 +375,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Answers a browser's request that ended in a [`Problem`] with a page that shows it: the page of the form if that has
-/// a place for it, otherwise a page with nothing else.
+/// Answers a browser's request that ended in a [`Problem`] with a page that shows it: a redirect to the page of the form
+/// if it was one, otherwise a page with nothing else.
 async fn show_problems(State(console): State<Console>, request: Request, next: Next) -> Response {
     let wants_page = wants_page(request.headers());
     let caller = request.extensions().get::<Caller>().cloned();
@@ -439,13 +394,16 @@ async fn show_problems(State(console): State<Console>, request: Request, next: N
     let wait = problem.as_ref().and_then(|problem| problem.wait);
     let mut response = match problem {
         Some(problem) if wants_page => {
-            let told_on = response.extensions().get::<ToldOn>().cloned();
+            let form = response.extensions().get::<RefusedForm>().cloned();
+            let sender = caller.as_ref().and_then(Sender::of);
+            let kept = form
+                .clone()
+                .zip(sender)
+                .and_then(|(form, sender)| console.parts.refused.keep(&console.parts.config.base, sender, form));
+            let status = status_of(&problem);
             // No route has this address: its page shows the problem instead.
-            let path = told_on.as_ref().map_or("/problem/page", |told_on| told_on.page.as_str());
+            let path = form.as_ref().map_or("/problem/page", |form| form.page.as_str());
             let mut request = Request::builder().uri(path).body(Body::empty()).unwrap_or_default();
-            if let Some(told_on) = told_on {
-                request.extensions_mut().insert(told_on);
-            }
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
@@ -453,7 +411,16 @@ async fn show_problems(State(console): State<Console>, request: Request, next: N
             for cookie in cookies {
                 request.headers_mut().append(header::COOKIE, cookie);
             }
-            render(console, request, Some(problem)).await
+            match kept {
+                Some(to) => see_other(&to),
+                // The browser keeps no cookies, or the form is too large: the page is at the form's address.
+                None => {
+                    let shown = form.map_or(Shown::Problem(problem), |form| Shown::Refused(Arc::new(form)));
+                    let mut response = render(console, request, Some(shown)).await;
+                    *response.status_mut() = status;
+                    response
+                }
+            }
         }
         _ => response,
     };

@@ -24,6 +24,7 @@ pub mod operations;
 pub mod output;
 pub mod present;
 pub mod records;
+mod refused;
 pub mod routes;
 pub mod run;
 pub mod search;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use axum::extract::FromRef;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use leptos::config::LeptosOptions;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -14,6 +14,7 @@ use super::{
     events::{Publishers, RecentViews},
     operations::{FeedsOfRetries, Running},
     records::{KeptSearches, Names, Viewed},
+    refused::RefusedForms,
     security::{audit::Audit, authorize::LARGE_FORMS, sign_in::SignInService},
     shares::{Holder, Shares},
     site,
@@ -33,6 +34,7 @@ use crate::{
         feed_names::{self, NamedFeed},
         filter::ListQuery,
         record::PersonsShown,
+        recent::Recent,
     },
 };
 
@@ -80,6 +82,7 @@ pub struct Parts {
     pub viewed: Viewed,
     pub counts: Counts,
     pub sign_in_service: SignInService,
+    pub refused: RefusedForms,
     /// Operations that have a task now.
     pub operations: Running,
     pub retries: FeedsOfRetries,
@@ -123,6 +126,7 @@ impl Console {
             kept_searches: KeptSearches::default(),
             viewed: Viewed::default(),
             counts: Counts::default(),
+            refused: RefusedForms::default(),
             operations: Running::default(),
             retries: FeedsOfRetries::default(),
             streams: Streams::default(),
@@ -236,6 +240,11 @@ impl Console {
         )
     }
 
+    /// Returns when a range up to now begins in the user's time zone.
+    pub fn begins(&self, recent: Recent) -> DateTime<Utc> {
+        recent.begins(&self.zone.at(Utc::now()))
+    }
+
     /// Returns the list of a query string; a range up to now begins in the user's time zone.
     ///
     /// # Errors
@@ -243,7 +252,7 @@ impl Console {
     pub fn list_query(&self, query: &str) -> Result<ListQuery, Problem> {
         let mut list = ListQuery::parse(query)?;
         if let Some(recent) = list.filter.recent {
-            list.filter.from = Some(recent.begins(&self.zone.at(Utc::now())));
+            list.filter.from = Some(self.begins(recent));
         }
         let (named, there) = (list.filter.apps.len().max(list.place.positions.len()), self.applications().count());
         if named > there {

@@ -1,4 +1,4 @@
-//! When the user's last visit ended, and what happened since then. It reads the store and the watcher's views.
+//! When the user's last visit ended, and what happened since a time. It reads the store and the watcher's views.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,7 +7,7 @@ use super::{
     state::Console,
 };
 use crate::{
-    api::overview::SinceVisit,
+    api::overview::Happened,
     model::{ApplicationView, FeedState, access::KnownBy},
 };
 
@@ -31,8 +31,8 @@ pub async fn last(console: &Console, visit: &Caller, anew: bool) -> Option<DateT
     })
 }
 
-/// Returns what happened since then. `None` if the store cannot be read.
-pub async fn since(console: &Console, views: &[ApplicationView], at: DateTime<Utc>) -> Option<SinceVisit> {
+/// Returns what happened since a time. `None` if the store cannot be read.
+pub async fn since(console: &Console, views: &[ApplicationView], at: DateTime<Utc>) -> Option<Happened> {
     let at = at.max(Utc::now() - LONGEST);
     let (failed, resolved) = console.parts.store.since(at, console.only()).await.ok()?;
     // Nothing new fails on a feed that has stopped: its newest failure is when it stopped. If every retry changes the
@@ -45,5 +45,5 @@ pub async fn since(console: &Console, views: &[ApplicationView], at: DateTime<Ut
         .filter(|feed| feed.state == FeedState::Stopped)
         .filter(|feed| feed.newest_failure.as_ref().and_then(|stamp| stamp.at).is_some_and(|newest| newest > at))
         .count() as u64;
-    Some(SinceVisit { at, failed, resolved, stopped })
+    Some(Happened { at, failed, resolved, stopped })
 }

@@ -22,7 +22,7 @@ use super::{
         overview::OverviewPage, record::RecordPage, search::SearchPage, second_factor::SecondFactorPage,
         second_step::SecondStepPage, service_tokens::ServiceTokensPage, sign_in::SignInPage,
     },
-    visitor::{SignsIn, Visitor, not_taken, use_visitor},
+    visitor::{FormProblem, SignsIn, Visitor, not_taken, use_visitor},
     words,
 };
 use crate::{
@@ -41,11 +41,6 @@ use crate::{
 /// A problem to show in place of the page; in the context of a request that failed.
 #[derive(Clone, Debug)]
 pub struct PageProblem(pub Problem);
-
-/// The page (a path and query below the base) that answers a refused form at the form's address; in the context of that
-/// page.
-#[derive(Clone, Debug)]
-pub struct PageOfForm(pub String);
 
 /// Escapes a title for the document. leptos_meta 0.8 does not escape it, and a title can contain text from a database.
 fn document_title(title: String) -> String {
@@ -120,7 +115,6 @@ pub fn shell(options: LeptosOptions, base: Base) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    let page = use_context::<PageOfForm>().and_then(|of_form| use_base().inside(&of_form.0));
     view! {
         <Title formatter=document_title text="Atomfeed Console" />
         <Sprite />
@@ -162,7 +156,7 @@ pub fn App() -> impl IntoView {
         </Router>
         <Footer />
         <PageTools />
-        <Live address=use_base().events() page />
+        <Live address=use_base().events() />
     }
 }
 
@@ -193,21 +187,27 @@ fn NotDone() -> impl IntoView {
             _ => "Your session had ended. What you sent was not saved, and nothing was changed.",
         };
         let ticked = told("chosen").then_some(" Your selection is restored where a retry is still possible.");
+        let entered = matches!(what.as_str(), "form" | "start") && use_context::<FormProblem>().is_some();
+        let entered = entered.then_some(" What you entered is restored: check it, then send it again.");
         view! {
             <Notice kind=NoticeKind::Warning>
                 <p tabindex="-1" autofocus=true>
                     <strong>{sentence}</strong>
                     {ticked}
+                    {entered}
                 </p>
             </Notice>
         }
     })
 }
 
-/// Why the form of this page was refused: first on the page, with a link to the field concerned.
+/// Why the form of this page was refused: first on the page, with a link to the field concerned. If its session had
+/// ended, [`NotDone`] says so.
 #[component]
 fn NotTaken() -> impl IntoView {
-    not_taken().map(|(problem, _)| {
+    let query = use_url().read_untracked().search().to_owned();
+    let said = pairs(&query).any(|(key, _)| key == "undone");
+    not_taken().filter(|_| !said).map(|(problem, _)| {
         let field = problem.field.clone().map(|field| {
             view! {
                 " "

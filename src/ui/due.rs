@@ -7,7 +7,10 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::{ApplicationInfo, EventState, FailedEventRow, Feed, Limits, Obstacle},
+    model::{
+        ApplicationInfo, EventState, FailedEventRow, Feed, Limits, Obstacle,
+        time_left::{TimeLeft, forecast},
+    },
     ui::words,
 };
 
@@ -172,7 +175,6 @@ pub fn turn_after_retry(limits: &Limits, ahead: Option<u64>) -> String {
 }
 
 fn turn_from(next: &str, first: &str, limits: &Limits, ahead: Option<u64>) -> String {
-    let every = limits.retry_interval_secs;
     if limits.max_retry.is_none() {
         return "This application does not retry. Fix the event in the application.".to_owned();
     }
@@ -183,28 +185,29 @@ fn turn_from(next: &str, first: &str, limits: &Limits, ahead: Option<u64>) -> St
         Some(ahead) => {
             let verb = if ahead == 1 { "is" } else { "are" };
             let ahead_words = words::count(ahead, "event");
-            match ahead / u64::from(batch.max(1)) {
-                0 => format!("{next}. {ahead_words} {verb} ahead in the queue, {batch} per run."),
-                runs => format!(
-                    "{next}. {ahead_words} {verb} ahead in the queue, {batch} per run: about {}.",
-                    words::span(every.saturating_mul(runs + 1)),
-                ),
-            }
+            let how_long = forecast(limits, ahead.saturating_add(1)).filter(|_| ahead >= u64::from(batch.max(1)));
+            let how_long = how_long.map(|TimeLeft { about, most }| {
+                format!(": at least {}, up to {} if they fail again", words::span(about), words::span(most))
+            });
+            format!("{next}. {ahead_words} {verb} ahead in the queue, {batch} per run{}.", how_long.unwrap_or_default())
         }
     }
 }
 
 /// How long a whole feed takes; `events` is the number of all events then waiting.
 pub fn work(limits: &Limits, events: u64) -> String {
-    let runs = events.div_ceil(u64::from(limits.retry_batch.max(1)));
-    let batch = limits.retry_batch;
-    let every = limits.retry_interval_secs;
-    let about = words::span(every.saturating_mul(runs));
-    format!(
-        "{}, {batch} per run every {}: about {about}, if the retry job runs and each succeeds at the first try.",
-        words::count(events, "event"),
-        words::span(every),
-    )
+    let (what, batch, every) =
+        (words::count(events, "event"), limits.retry_batch, words::span(limits.retry_interval_secs));
+    let takes = match forecast(limits, events) {
+        Some(TimeLeft { about, most }) if about < most => format!(
+            ": at least {}, if each succeeds at the first try, and up to {} if all fail again",
+            words::span(about),
+            words::span(most)
+        ),
+        Some(TimeLeft { about, .. }) => format!(": {}", words::span(about)),
+        None => String::new(),
+    };
+    format!("If the retry job runs: {what}, {batch} per run every {every}{takes}.")
 }
 
 /// Says that the limits on a page are assumed, if they are not configured.
@@ -245,11 +248,17 @@ mod tests {
         assert!(turn(Some(4)).ends_with(". 4 events are ahead in the queue, 5 per run."));
         // With five ahead the first run is full.
         assert!(
-            turn(Some(5)).ends_with("5 events are ahead in the queue, 5 per run: about 60 s."),
+            turn(Some(5)).ends_with(
+                "5 events are ahead in the queue, 5 per run: at least 60 s, up to 3 min if they fail again."
+            ),
             "{}",
             turn(Some(5))
         );
-        assert!(turn(Some(1_000)).ends_with("5 per run: about 2 h."), "{}", turn(Some(1000)));
+        assert!(
+            turn(Some(1_000)).ends_with("5 per run: at least 2 h, up to 8 h if they fail again."),
+            "{}",
+            turn(Some(1000))
+        );
         assert!(turn(None).ends_with("Each retry takes the 5 oldest waiting events of the feed."));
     }
 
@@ -272,17 +281,19 @@ mod tests {
     #[test]
     fn a_batch_of_zero_in_the_settings_does_not_stop_a_page() {
         let odd = Limits { retry_batch: 0, ..limits(Some(5)) };
-        assert!(turn(&odd, Some(3)).contains("about 2 min"), "{}", turn(&odd, Some(3)));
-        assert!(work(&odd, 3).contains("about 90 s"), "{}", work(&odd, 3));
+        assert!(turn(&odd, Some(3)).contains("at least 2 min"), "{}", turn(&odd, Some(3)));
+        assert!(work(&odd, 3).contains("at least 90 s"), "{}", work(&odd, 3));
     }
 
     #[test]
     fn a_whole_feed_takes_its_runs() {
         assert_eq!(
             work(&limits(Some(5)), 1_000),
-            "1,000 events, 5 per run every 30 s: about 2 h, if the retry job runs and each succeeds at the first try."
+            "If the retry job runs: 1,000 events, 5 per run every 30 s: at least 2 h, if each succeeds at the first try, and up to \
+             8 h if all fail again."
         );
-        assert!(work(&limits(Some(5)), 6).contains("about 60 s"));
+        assert!(work(&limits(Some(5)), 6).contains("at least 60 s"));
+        assert!(work(&limits(Some(5)), 5).ends_with("every 30 s: 30 s."));
     }
 
     #[test]

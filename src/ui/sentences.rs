@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::words::{capitalised, count, count_first, listed, number, span};
 use crate::{
-    api::overview::SinceVisit,
+    api::overview::Happened,
     model::{
         ApplicationInfo, ApplicationView, Availability, Reach, Seen, ShownState,
         concerns::ConcernKind,
@@ -18,7 +18,7 @@ use crate::{
         ledger::RequestKind,
         operation::{FeedRetry, Operation},
         quiet::{QuietPublisher, in_short},
-        time_left::TimeLeft,
+        time_left::{TimeLeft, forecast},
     },
 };
 
@@ -235,16 +235,16 @@ pub fn answered(views: &[ApplicationView]) -> String {
     }
 }
 
-/// What is new since the user's last visit, as the text of a link: `11 new`.
-pub fn new_since(since: &SinceVisit) -> String {
+/// What is new since a time, as the text of a link: `11 new`.
+pub fn new_since(since: &Happened) -> String {
     match since.failed {
         0 => "nothing new".to_owned(),
         failed => format!("{} new", number(failed)),
     }
 }
 
-/// What else happened since the user's last visit: `, 3 resolved, 1 feed stopped`.
-pub fn rest_since(since: &SinceVisit) -> String {
+/// What else happened since then: `, 3 resolved, 1 feed stopped`.
+pub fn rest_since(since: &Happened) -> String {
     let mut rest = format!(", {} resolved", number(since.resolved));
     if since.stopped > 0 {
         rest.push_str(&format!(", {} stopped", count(since.stopped, "feed")));
@@ -271,9 +271,9 @@ pub fn counted_as_last_seen(names: &[String]) -> Option<String> {
 /// no rows, or if the application never retries.
 pub fn retry_schedule(info: &ApplicationInfo, reset: &[u64]) -> Option<String> {
     let limits = &info.limits;
-    limits.max_retry?;
     // Each run processes a batch of every feed, so the longest feed determines the end.
     let longest = reset.iter().copied().max()?;
+    let TimeLeft { about, most } = forecast(limits, longest)?;
     let batch = u64::from(limits.retry_batch.max(1));
     let runs = longest.div_ceil(batch);
     let assumed = if limits.assumed { " (assumed)" } else { "" };
@@ -281,10 +281,11 @@ pub fn retry_schedule(info: &ApplicationInfo, reset: &[u64]) -> Option<String> {
     let how_long = if runs > 1 {
         let feeds = if reset.len() > 1 { format!(" of {}", count(reset.len() as u64, "feed")) } else { String::new() };
         format!(
-            " {}{feeds} take at least {} runs, {}.",
+            " {}{feeds} take at least {} runs, {}, and up to {} if all fail again.",
             count_first(reset.iter().sum(), "event"),
             number(runs),
-            span(runs.saturating_mul(limits.retry_interval_secs))
+            span(about),
+            span(most)
         )
     } else {
         String::new()
@@ -390,7 +391,7 @@ fn sent(operation: &Operation) -> String {
 /// The results of a retry; `None` if there are none yet.
 fn results(operation: &Operation, left: Option<TimeLeft>) -> Option<String> {
     let seen = operation.followed;
-    if operation.tried() == 0 {
+    if seen.open == seen.all() {
         return None;
     }
     let parts = [

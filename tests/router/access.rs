@@ -108,7 +108,11 @@ impl<'h> Browser<'h> {
             .header(header::ORIGIN, "http://console.test")
             .header(header::ACCEPT, "text/html,*/*;q=0.8")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.send(request, Body::from(body)).await
+        let answer = self.send(request, Body::from(body)).await;
+        match answer.refusal().and_then(|page| page.strip_prefix(BASE)) {
+            Some(page) => self.get(page).await,
+            None => answer,
+        }
     }
 
     pub(super) async fn send(&mut self, request: axum::http::request::Builder, body: Body) -> Answer {
@@ -518,6 +522,27 @@ async fn applications_that_are_not_somebodys_are_nowhere() {
     )
     .await;
     assert_eq!(reset.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_search_says_which_applications_it_covers_and_not_whether_there_are_others() {
+    let hospital = with_accounts().await;
+    let mut browser = Browser::signed_in(&hospital, "odoo-only").await;
+    let said = |page: &str, typed: &str| between(page, "<main", "</main>").replace(typed, "X");
+    let search = async |browser: &mut Browser<'_>, typed: &str| {
+        let page = browser.get(&format!("/search?q={}", typed.replace(' ', "+"))).await.body;
+        assert!(page.contains("Nothing found for"), "{typed}: {page}");
+        said(&page, typed)
+    };
+    let there = search(&mut browser, "OpenELIS 1").await;
+    assert!(there.contains("that your account may see are searched: Odoo. If you need another"), "{there}");
+    let nowhere = search(&mut browser, "OpenEMRX 1").await;
+    assert_eq!(there.matches("OpenELIS").count(), 0, "{there}");
+    let of =
+        |text: &str| text.split("What you can search for").nth(1).unwrap().split("</ul>").nth(1).unwrap().to_owned();
+    assert_eq!(of(&there).split("Payloads").next(), of(&nowhere).split("Payloads").next());
+    let mut all = Browser::signed_in(&hospital, "viewer").await;
+    assert!(!search(&mut all, "OpenEMRX 1").await.contains("your account may see"));
 }
 
 #[tokio::test]
@@ -1258,6 +1283,42 @@ async fn a_form_that_meets_an_ended_session_comes_back_with_what_was_ticked_and_
     }
 }
 
+#[tokio::test]
+async fn a_note_that_meets_an_ended_session_comes_back_to_its_writer_alone() {
+    let hospital = with_accounts().await;
+    hospital.followed().await;
+    let note = [("fault", "1"), ("seen", "0"), ("what", "Odoo <is> slow"), ("todo", "Ask Asha"), ("looks_after", "")];
+    for same in [true, false] {
+        let mut browser = Browser::signed_in(&hospital, "operator").await;
+        browser.cookies.retain(|(name, _)| name != "atomfeed_session");
+        let way = browser.form("/api/write_note", &note).await.header("location").to_owned();
+        let to = atomfeed_console::model::filter::pairs(way.split_once('?').unwrap().1).next().unwrap().1;
+        assert!(to.starts_with("/groups/1?undone=form&refused="), "{to}");
+        let who = if same { "operator" } else { "administrator" };
+        let back = browser.sign_in(who, PASSWORD, &to).await.header("location").to_owned();
+        let page = browser.get(back.strip_prefix(BASE).unwrap()).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.body.contains("Your session had ended. What you sent was not saved"), "{}", page.body);
+        for part in [">Odoo &lt;is&gt; slow</textarea>", ">Ask Asha</textarea>", "What you entered is restored"] {
+            assert_eq!(page.body.contains(part), same, "{part}: {}", page.body);
+        }
+        assert_eq!(page.body.matches("session had ended").count(), 1, "{}", page.body);
+    }
+    // A colleague's note of the meantime is not overwritten by what comes back.
+    let mut colleague = Browser::signed_in(&hospital, "administrator").await;
+    colleague.get("/groups/1").await;
+    colleague.form("/api/write_note", &[("fault", "1"), ("seen", "0"), ("what", "Odoo is down")]).await;
+    let mut browser = Browser::signed_in(&hospital, "operator").await;
+    browser.cookies.retain(|(name, _)| name != "atomfeed_session");
+    let way = browser.form("/api/write_note", &note).await.header("location").to_owned();
+    let to = atomfeed_console::model::filter::pairs(way.split_once('?').unwrap().1).next().unwrap().1;
+    browser.sign_in("operator", PASSWORD, &to).await;
+    let page = browser.get(&to).await.body;
+    assert!(page.contains("Odoo is down") && page.contains("name=\"seen\" value=\"0\""), "{page}");
+    let conflict = browser.form("/api/write_note", &note).await.body;
+    assert!(conflict.contains("Two versions of the note") && conflict.contains("Odoo &lt;is&gt; slow"), "{conflict}");
+}
+
 #[test]
 fn the_way_to_sign_in_holds_what_was_ticked_as_far_as_an_address_can() {
     let base = atomfeed_console::paths::Base::parse(BASE).unwrap();
@@ -1265,6 +1326,7 @@ fn the_way_to_sign_in_holds_what_was_ticked_as_far_as_an_address_can() {
         what: "retry",
         chosen: (0..rows).map(|id| format!("odoo:{id}")).collect(),
         back: None,
+        kept: None,
     };
     let few = base.sign_in_after("/failed-events?app=odoo&done=3&undone=plan&chosen=x", &undone(50));
     let to = atomfeed_console::model::filter::pairs(few.split_once('?').unwrap().1).next().unwrap().1;

@@ -1,8 +1,11 @@
 //! The main task as a browser without JavaScript does it: a form, a redirect, a page that reports the result.
 
-use axum::http::StatusCode;
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
 
-use super::hospital::{Hospital, Row, row};
+use super::hospital::{Answer, Hospital, Row, row};
 
 const RETRY: &str = "/atomfeed-console/api/retry";
 
@@ -259,4 +262,103 @@ async fn what_was_typed_into_a_plan_comes_back_with_the_message() {
     let cancel: Vec<(&str, &str)> = cancel.iter().map(|(key, value)| (&**key, &**value)).collect();
     let answer = hospital.form(TURN, &cancel).await;
     assert_eq!(answer.header("location"), "/atomfeed-console/failed-events?app=odoo");
+}
+
+const NOTE: &str = "/atomfeed-console/api/write_note";
+
+/// Sends a form as a browser with this cookie does, and does not follow the redirect.
+async fn send_form(hospital: &Hospital, cookie: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let mut body = format!("form_token={}", hospital.form_token(cookie).await);
+    fields.iter().for_each(|(key, value)| atomfeed_console::model::filter::push(&mut body, key, value));
+    let request = Request::post(path)
+        .header(header::HOST, "console.test")
+        .header(header::ORIGIN, "http://console.test")
+        .header(header::COOKIE, cookie)
+        .header(header::ACCEPT, "text/html,*/*;q=0.8")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    hospital.send(request.body(Body::from(body)).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_refused_form_leads_to_its_page_which_can_be_reloaded() {
+    let hospital = Hospital::new(&three(), &[]).await;
+    let cookie = async || {
+        let page = hospital.page("/atomfeed-console/help").await;
+        page.header("set-cookie").split(';').next().unwrap_or_default().to_owned()
+    };
+    let own = cookie().await;
+    let list = "/failed-events?app=odoo&done=4&refused=old";
+    let answer = send_form(&hospital, &own, RETRY, &[("back", list), ("rows[]", "nonsense")]).await;
+    let way = answer.header("location").to_owned();
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+    assert!(way.starts_with("/atomfeed-console/failed-events?app=odoo&refused="), "{way}");
+    assert_eq!(way.matches("refused").count(), 1, "{way}");
+    for _ in 0..2 {
+        let page = hospital.page_with(&own, &way).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert!(page.body.contains("does not name a failed event"), "{}", page.body);
+        assert!(page.body.contains("No. 1 did not work") && !page.body.contains("refused="), "no link has it");
+    }
+    let anew = hospital.page_with(&own, &format!("{way}&live=1")).await;
+    assert_eq!(anew.status, StatusCode::OK, "an open page goes on");
+    assert!(anew.body.contains("does not name a failed event"));
+    for (cookie, way) in [(&cookie().await, way.as_str()), (&own, "/atomfeed-console/failed-events?refused=x")] {
+        let page = hospital.page_with(cookie, way).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(!page.body.contains("does not name a failed event"), "only for who sent it: {}", page.body);
+    }
+    // A browser that keeps no cookies cannot send a form; an unknown function has no page.
+    let huge = "x".repeat(300_000);
+    let answer = send_form(&hospital, &own, RETRY, &[("back", list), ("reason", &huge)]).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "what is too large to keep is shown at once");
+    assert!(answer.body.contains("No failed event is selected."), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_form_of_an_earlier_session_comes_back_with_what_was_typed() {
+    let hospital = Hospital::new(&three(), &[]).await;
+    hospital.followed().await;
+    let page = hospital.page("/atomfeed-console/help").await;
+    let cookie = page.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+    let send = async |origin: bool| {
+        let mut request = Request::post(NOTE)
+            .header(header::HOST, "console.test")
+            .header(header::COOKIE, &cookie)
+            .header(header::ACCEPT, "text/html,*/*;q=0.8")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if origin {
+            request = request.header(header::ORIGIN, "http://console.test");
+        }
+        let body = "form_token=of-another-session&fault=1&seen=0&what=Odoo+is+slow&todo=Ask+Asha";
+        hospital.send(request.body(Body::from(body)).unwrap()).await
+    };
+    let answer = send(true).await;
+    let way = answer.header("location");
+    assert!(way.starts_with("/atomfeed-console/groups/1?refused="), "{way} {}", answer.body);
+    let page = hospital.page_with(&cookie, way).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    for part in ["This form is not from this console", ">Odoo is slow</textarea>", ">Ask Asha</textarea>"] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+    assert_eq!(send(false).await.status, StatusCode::FORBIDDEN, "it may be of another site");
+}
+
+#[tokio::test]
+async fn an_address_has_no_parameters_without_a_value() {
+    let hospital = Hospital::new(&three(), &[]).await;
+    for (asked, to) in [
+        ("/failed-events?app=odoo&state=&since=&q=&feed=", "/failed-events?app=odoo"),
+        ("/failed-events?q=", "/failed-events"),
+        ("/failed-events?app=&q=a%26b&sort=newest", "/failed-events?q=a%26b&sort=newest"),
+        ("/history?app=odoo&days=&find=", "/history?app=odoo"),
+        ("/search?q=", "/search"),
+        ("?a=", ""),
+    ] {
+        let answer = hospital.page(&format!("/atomfeed-console{asked}")).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{asked}");
+        assert_eq!(answer.header("location"), format!("/atomfeed-console{to}"), "{asked}");
+    }
+    for fine in ["/failed-events?app=odoo&q=a%3D", "/failed-events?q=a=", "/failed-events?nothing"] {
+        assert_eq!(hospital.page(&format!("/atomfeed-console{fine}")).await.status, StatusCode::OK, "{fine}");
+    }
 }

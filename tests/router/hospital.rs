@@ -78,6 +78,11 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a readable header"))
     }
 
+    /// Returns the page that a refused form leads to.
+    pub fn refusal(&self) -> Option<&str> {
+        Some(self.header("location")).filter(|page| page.contains("refused="))
+    }
+
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -340,11 +345,15 @@ impl Hospital {
         let request = Request::post(path)
             .header(header::HOST, "console.test")
             .header(header::ORIGIN, origin)
-            .header(header::COOKIE, cookie)
+            .header(header::COOKIE, &cookie)
             .header(header::ACCEPT, "text/html,*/*;q=0.8")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::CONTENT_LENGTH, body.len());
-        self.send(request.body(Body::from(body)).expect("a request")).await
+        let answer = self.send(request.body(Body::from(body)).expect("a request")).await;
+        match answer.refusal() {
+            Some(page) => self.page_with(&cookie, page).await,
+            None => answer,
+        }
     }
 }
 

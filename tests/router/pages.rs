@@ -517,6 +517,20 @@ async fn the_overview_counts_since_the_last_visit() {
     assert_eq!(before.timestamp(), was.timestamp());
 }
 
+/// The icon is written into the head after the page's data was awaited, while other pages are rendered.
+#[tokio::test]
+async fn the_overviews_icon_is_in_its_own_head_and_in_no_other() {
+    let hospital = Hospital::new(&[row(1, "2026-11-20 08:00:00")], &[]).await;
+    let hospital = &hospital;
+    let pages = (0..24).map(|number| async move {
+        let path = ["/atomfeed-console", "/atomfeed-console/failed-events", "/atomfeed-console/help"][number % 3];
+        (number % 3 == 0, hospital.page(path).await.body)
+    });
+    for (overview, page) in futures::future::join_all(pages).await {
+        assert_eq!(page.matches("favicon-bad.svg").count(), usize::from(overview), "{page}");
+    }
+}
+
 /// Screen readers identify a table by its caption, and a row by its head.
 #[tokio::test]
 async fn every_table_has_a_name_and_its_rows_have_heads() {

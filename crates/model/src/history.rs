@@ -91,7 +91,7 @@ impl HistoryQuery {
     }
 }
 
-/// What happened on one day, in UTC.
+/// What happened on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryDay {
     pub day: NaiveDate,
@@ -102,6 +102,17 @@ pub struct HistoryDay {
     pub resolved: u64,
     pub gone: u64,
     pub discarded: u64,
+}
+
+impl HistoryDay {
+    /// Adds what happened elsewhere on the same day.
+    pub fn add(&mut self, other: &Self) {
+        self.failed += other.failed;
+        self.attempts += other.attempts;
+        self.resolved += other.resolved;
+        self.gone += other.gone;
+        self.discarded += other.discarded;
+    }
 }
 
 /// How long it took to resolve the most recently resolved events.

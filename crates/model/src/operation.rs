@@ -412,9 +412,10 @@ impl Operation {
         if self.kind == RequestKind::Retry { self.followed.open } else { 0 }
     }
 
-    /// Returns the number of rows of a retry that have a result.
+    /// Returns the number of rows of a retry that the application has tried. A lost retry is none: it may be requested
+    /// again, and this number never falls.
     pub fn tried(&self) -> u64 {
-        self.followed.all().saturating_sub(self.followed.open)
+        self.followed.resolved + self.followed.failed_again + self.followed.gone
     }
 }
 
@@ -478,6 +479,14 @@ mod tests {
         assert_eq!(retry(Stage::Running, counts, all).standing(), Standing::InProgress);
         let waits = Operation { note: Some("Odoo does not answer.".into()), ..retry(Stage::Running, counts, all) };
         assert_eq!(waits.standing(), Standing::Waiting);
+    }
+
+    #[test]
+    fn a_lost_retry_was_not_tried() {
+        let counts = OutcomeCounts { asked: 9, reset: 9, ..OutcomeCounts::default() };
+        let lost = Followed { open: 2, resolved: 3, failed_again: 1, overwritten: 2, gone: 1, ..Followed::default() };
+        let again = Followed { open: 4, overwritten: 0, ..lost };
+        assert_eq!([lost, again].map(|seen| retry(Stage::Ended, counts, seen).tried()), [5, 5]);
     }
 
     #[test]

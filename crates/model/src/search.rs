@@ -343,12 +343,23 @@ fn begins_with(text: &str, wanted: &str) -> Option<usize> {
     let mut any = false;
     for letter in wanted.chars() {
         let (at, found) = letters.next()?;
-        if found != letter && !found.to_lowercase().eq(letter.to_lowercase()) {
+        if !alike(found, letter) {
             return None;
         }
         (length, any) = (at + found.len_utf8(), true);
     }
     any.then_some(length)
+}
+
+/// Returns whether two letters are the same, ignoring case and how quotation marks and apostrophes are typeset.
+fn alike(one: char, other: char) -> bool {
+    let both = |marks: &[char]| marks.contains(&one) && marks.contains(&other);
+    one == other || both(&QUOTES) || both(&APOSTROPHES) || one.to_lowercase().eq(other.to_lowercase())
+}
+
+/// Returns whether a letter can be typeset differently in the text that is searched.
+pub fn is_mark(letter: char) -> bool {
+    QUOTES.contains(&letter) || APOSTROPHES.contains(&letter)
 }
 
 fn is_of_id(letter: char) -> bool {
@@ -394,6 +405,8 @@ fn as_called(typed: &str) -> Option<String> {
 
 /// Characters around a quoted part.
 const QUOTES: [char; 6] = ['"', '“', '”', '„', '«', '»'];
+/// Apostrophes and single quotes.
+const APOSTROPHES: [char; 6] = ['\'', '’', '‘', 'ʼ', '`', '´'];
 
 /// Parses `Odoo 1125`, `PACS #56`, `odoo:1125`.
 fn named_row(typed: &str) -> Option<NamedRow> {
@@ -439,8 +452,8 @@ fn terms(typed: &str) -> (Vec<Term>, bool) {
 
 /// Returns the term of a word, without marks copied along with it from a sentence. `None` if nothing remains.
 fn word(text: &str) -> Option<Term> {
-    let bare = text.trim_start_matches(|letter| "()[]{}<>,;'`".contains(letter));
-    let bare = bare.trim_end_matches(|letter| "()[]{}<>,;'`.:!?".contains(letter));
+    let bare = text.trim_start_matches(|letter| "()[]{}<>,;".contains(letter) || is_mark(letter));
+    let bare = bare.trim_end_matches(|letter| "()[]{}<>,;.:!?".contains(letter) || is_mark(letter));
     // Among other words, 32 digits stay unchanged: in an error text they can be a checksum or the id of a trace.
     let inner = unwrapped(if bare.is_empty() { text } else { bare });
     let inner = after_tag(inner).unwrap_or(inner);
@@ -641,6 +654,13 @@ mod tests {
             Search::of("\"Patient Id\" \"417\"").terms,
             [Term::Phrase("Patient Id".into()), Term::Word("417".into())]
         );
+        // However quotes and apostrophes are typeset, on either side.
+        for text in ["Can't find patient \"A B\"", "can’t find patient “A B”"] {
+            for typed in ["\"can't find\"", "“can’t find”", "«Can‘t»", "‘can’t’ patient", "can't"] {
+                assert!(Search::of(typed).is_in(&[text]), "{typed} in {text}");
+            }
+            assert!(!Search::of("\"cannot\"").is_in(&[text]) && !Search::of("“can t”").is_in(&[text]));
+        }
         // The words may be in different texts.
         assert!(Search::of("encounter timed").is_in(&["Encounter", "timed out"]));
         // The title of a group as it is copied.

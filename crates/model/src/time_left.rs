@@ -16,6 +16,8 @@ use super::{
 pub struct FeedWork {
     /// Number of the retry's events on this feed.
     pub rows: u64,
+    /// Number of all events of the feed that wait for a retry, also of those that are not part of this one.
+    pub waiting: u64,
     pub limits: Limits,
 }
 
@@ -24,8 +26,18 @@ pub struct FeedWork {
 pub struct TimeLeft {
     /// If the events without a result fail again at the same rate as those with one.
     pub about: u64,
-    /// If all events without a result fail again.
+    /// If all events without a result fail again, and the feed's other waiting events are older and fail, too.
     pub most: u64,
+}
+
+/// Returns how long a retry job needs until each of so many waiting events of a feed has a result: `about` if each
+/// succeeds at the first try, `most` if all fail. `None` if no job retries.
+pub fn forecast(limits: &Limits, events: u64) -> Option<TimeLeft> {
+    let tries = u64::try_from(limits.max_retry?).unwrap_or_default().max(1);
+    let (batches, every) = (events.div_ceil(u64::from(limits.retry_batch.max(1))), limits.retry_interval_secs);
+    // For the last batch, only the first try counts.
+    let most = batches.saturating_sub(1).saturating_mul(tries).saturating_add(batches.min(1));
+    Some(TimeLeft { about: batches.saturating_mul(every), most: most.saturating_mul(every) })
 }
 
 /// Factor by which the pace so far may lengthen or shorten an estimate at most: if the job processed other events of
@@ -49,14 +61,14 @@ pub fn time_left(operation: &Operation, feeds: &[FeedWork], now: DateTime<Utc>) 
     };
     let seen =
         Seen { open: awaited.saturating_add(unwritten), tried, failed: operation.followed.failed_again, elapsed };
-    let longest = |share: Share| feeds.iter().filter_map(|feed| seen.left(feed, share)).max();
-    // A speed limit can be slower than the retry jobs.
+    let longest = |share, others| feeds.iter().filter_map(|feed| seen.left(feed, share, others)).max();
+    // A speed limit can be slower than the retry jobs, which retry the last events after they are written.
+    let last_run = feeds.iter().map(|feed| feed.limits.retry_interval_secs).max().unwrap_or_default();
     let written = operation.pace.per_minute.filter(|_| unwritten > 0);
-    let writing = written.map_or(0, |per_minute| unwritten.saturating_mul(60) / u64::from(per_minute.max(1)));
-    Some(TimeLeft {
-        about: longest(Share { failing: seen.failed.min(tried), of: tried })?.max(writing),
-        most: longest(Share { failing: 1, of: 1 })?.max(writing),
-    })
+    let writing =
+        written.map_or(0, |per_minute| unwritten.saturating_mul(60) / u64::from(per_minute.max(1)) + last_run);
+    let about = longest(Share { failing: seen.failed.min(tried), of: tried }, false)?.max(writing);
+    Some(TimeLeft { about, most: longest(Share { failing: 1, of: 1 }, true)?.max(about) })
 }
 
 /// The share of events that fail.
@@ -77,9 +89,9 @@ struct Seen {
 }
 
 impl Seen {
-    /// Returns the seconds that the retry job of one feed needs if this share of the open events fails again. `None` if
-    /// the feed has no retry job.
-    fn left(self, feed: &FeedWork, share: Share) -> Option<u64> {
+    /// Returns the seconds that the retry job of one feed needs if this share of the open events fails again; `with_others`:
+    /// including the feed's other waiting events. `None` if the feed has no retry job.
+    fn left(self, feed: &FeedWork, share: Share, with_others: bool) -> Option<u64> {
         let limits = &feed.limits;
         let more_tries = u64::try_from(limits.max_retry?).unwrap_or_default().max(1) - 1;
         let (batch, every) = (u64::from(limits.retry_batch.max(1)), limits.retry_interval_secs.max(1));
@@ -87,8 +99,11 @@ impl Seen {
         let tried = self.tried.min(feed.rows);
         let failed = self.failed.min(tried);
 
-        // For the last batch, only the first try counts.
-        let followed = open.saturating_sub(batch);
+        // Up to a batch of those that failed again are waiting, too.
+        let others = feed.waiting.saturating_sub(open.saturating_add(batch));
+        let open = if with_others { open.saturating_add(others) } else { open };
+        // For the last batch, only the first try counts. It may be smaller than the others.
+        let followed = open.saturating_sub(1) / batch * batch;
         let again = followed.saturating_mul(more_tries).saturating_mul(share.failing).div_ceil(share.of.max(1));
         // The events that failed again last are retried before them; by the schedule, some of these retries are done.
         let in_front = failed.min(batch);
@@ -141,7 +156,7 @@ mod tests {
     /// they see it, and the second at which the last event was tried.
     fn estimates(fails: &[bool], real_interval: u64) -> (Vec<(u64, TimeLeft)>, u64) {
         let (max, batch) = (limits().max_retry.unwrap(), limits().retry_batch as usize);
-        let work = [FeedWork { rows: fails.len() as u64, limits: limits() }];
+        let work = [FeedWork { rows: fails.len() as u64, waiting: 0, limits: limits() }];
         let mut tries = vec![0; fails.len()];
         let mut seen = Followed { open: fails.len() as u64, ..Followed::default() };
         let (mut told, mut run) = (Vec::new(), 7);
@@ -205,6 +220,44 @@ mod tests {
     }
 
     #[test]
+    fn other_events_of_the_feed_can_make_it_longer() {
+        let seen = Followed { open: 90, resolved: 10, ..Followed::default() };
+        let left =
+            |waiting| time_left(&retry(seen), &[FeedWork { rows: 100, waiting, limits: limits() }], after(60)).unwrap();
+        assert_eq!(left(0), left(95), "these are its own");
+        let (alone, among) = (left(95), left(1095));
+        assert_eq!(alone.about, among.about, "they may be newer");
+        assert_eq!(among.most - alone.most, 1000 / 5 * 5 * 30);
+    }
+
+    #[test]
+    fn the_last_events_of_a_speed_limit_are_retried_after_they_are_written() {
+        let seen = Followed { open: 10, resolved: 10, ..Followed::default() };
+        let counts = OutcomeCounts { asked: 80, reset: 20, ..OutcomeCounts::default() };
+        let slow = Operation {
+            counts,
+            stage: Stage::Running,
+            pace: crate::operation::Pace { per_minute: Some(1), try_first: None },
+            ..retry(seen)
+        };
+        let work = [FeedWork { rows: 80, waiting: 10, limits: limits() }];
+        assert_eq!(time_left(&slow, &work, after(60)).unwrap().about, 60 * 60 + 30);
+    }
+
+    #[test]
+    fn a_forecast_has_both_ends() {
+        let forecast = |events| super::forecast(&limits(), events).unwrap();
+        let runs = |about: u64, most: u64| TimeLeft { about: about * 30, most: most * 30 };
+        assert_eq!([forecast(0), forecast(5), forecast(8)], [runs(0, 0), runs(1, 1), runs(2, 6)]);
+        for events in [1, 5, 6, 19, 20, 21] {
+            let (_, end) = estimates(&vec![true; events], limits().retry_interval_secs);
+            // The first run comes after 7 s, and at once what it does is known.
+            assert_eq!(forecast(events as u64).most, end - 7 + limits().retry_interval_secs, "{events}");
+        }
+        assert_eq!(super::forecast(&Limits { max_retry: None, ..limits() }, 5), None);
+    }
+
+    #[test]
     fn a_retry_job_that_is_slower_than_the_settings_say_makes_the_estimate_longer() {
         let (told, end) = estimates(&[true; 200], 3 * limits().retry_interval_secs);
         let (at, half) = told[told.len() / 2];
@@ -213,7 +266,7 @@ mod tests {
 
     #[test]
     fn there_is_no_estimate_without_a_result_or_a_retry_job() {
-        let work = [FeedWork { rows: 100, limits: limits() }];
+        let work = [FeedWork { rows: 100, waiting: 100, limits: limits() }];
         let left = |followed, work: &[FeedWork]| time_left(&retry(followed), work, after(60));
         let half = Followed { open: 50, failed_again: 50, ..Followed::default() };
         assert!(left(half, &work).is_some());
@@ -227,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_longest_feed_decides() {
-        let feeds = [3, 90, 7].map(|rows| FeedWork { rows, limits: limits() });
+        let feeds = [3, 90, 7].map(|rows| FeedWork { rows, waiting: rows, limits: limits() });
         let seen = Followed { open: 90, resolved: 10, ..Followed::default() };
         let left = |feeds: &[FeedWork]| time_left(&retry(seen), feeds, after(60)).unwrap();
         assert_eq!(left(&feeds), left(&feeds[1..2]));

@@ -182,11 +182,15 @@ pub async fn authenticate(State(console): State<Console>, mut request: Request, 
 /// keep it longer.
 fn asked_by_a_page(uri: &Uri, headers: &HeaderMap, base: &Base) -> bool {
     let below = uri.path().strip_prefix(base.as_str()).unwrap_or(uri.path());
-    let read_anew = || pairs(uri.query().unwrap_or_default()).any(|(key, _)| key == READ_ANEW);
     let by_a_script = headers.get_all("sec-fetch-mode").iter().any(|mode| mode != "navigate");
     let ahead =
         headers.contains_key("sec-purpose") || headers.get("purpose").is_some_and(|for_what| for_what == "prefetch");
-    ASKED_BY_PAGES.contains(&below) || by_a_script || ahead || read_anew()
+    ASKED_BY_PAGES.contains(&below) || by_a_script || ahead || reads_anew(uri)
+}
+
+/// Returns whether an open page reloads itself by this request.
+pub fn reads_anew(uri: &Uri) -> bool {
+    pairs(uri.query().unwrap_or_default()).any(|(key, _)| key == READ_ANEW)
 }
 
 fn is_page(response: &Response) -> bool {

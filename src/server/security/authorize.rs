@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, HttpBody, to_bytes},
+    body::{Body, Bytes, HttpBody, to_bytes},
     extract::{OriginalUri, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 use url::Url;
 
-use super::{authenticate::Caller, form_token};
+use super::{authenticate::Caller, form_token, secrets};
 use crate::{
     error::Problem,
     model::{Right, access::ServiceRight, error_text::shortened, filter::pairs},
@@ -20,6 +20,7 @@ use crate::{
     server::{
         config::Mode,
         http::{LARGEST_BODY, LOGGED, status_of},
+        refused::{Sender, SentForm},
         shares::Holder,
         state::Console,
     },
@@ -73,8 +74,12 @@ pub async fn authorize(
     };
     let path = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
     if let Err(problem) = passes(needs, &caller) {
-        let request = if problem.status == 401 { with_undone(request, path.path()).await } else { request };
-        return refuse(&console, needs, &caller, &request, path.path(), problem);
+        let (parts, body) = request.into_parts();
+        let body = match parts.method == Method::POST && wants_page(&parts.headers) {
+            true => to_bytes(body, READ_OF_REFUSED).await.unwrap_or_default(),
+            false => Bytes::new(),
+        };
+        return refuse(&console, needs, &caller, (&parts, &body), path.path(), problem).await;
     }
     if let (Needs::RightOrToken(..), Some(service)) = (needs, &caller.service) {
         // A service counts as a person only on routes that its token opens.
@@ -108,8 +113,7 @@ pub async fn authorize(
     }
     let shown = shortened(path.path(), LOGGED);
     tracing::warn!(path = shown, address = %caller.client.address(), "refused: no token of a form");
-    let request = Request::from_parts(parts, Body::empty());
-    refuse(&console, needs, &caller, &request, path.path(), no_token())
+    refuse(&console, needs, &caller, (&parts, &body), path.path(), no_token()).await
 }
 
 fn many_large_forms() -> Problem {
@@ -153,25 +157,25 @@ fn no_token() -> Problem {
 }
 
 /// Redirects a browser to the page that helps; returns the problem to a program.
-fn refuse(
+async fn refuse(
     console: &Console,
     needs: Needs,
     caller: &Caller,
-    request: &Request,
+    (parts, body): (&request::Parts, &Bytes),
     path: &str,
     problem: Problem,
 ) -> Response {
     let base = &console.parts.config.base;
-    let page = wants_page(request.headers());
+    let page = wants_page(&parts.headers);
     let signs_in = matches!(console.parts.config.access.way.mode(), Mode::Accounts | Mode::Openmrs);
     if page && caller.must_change && problem.status == 403 && caller.person.is_some() {
         return see_other(&base.account());
     }
-    if page && signs_in && problem.status == 401 && !request.headers().contains_key(header::AUTHORIZATION) {
-        let undone = request.extensions().get::<Undone>();
-        let named = || undone?.back.clone().filter(|to| base.inside(to).is_some());
-        let back = way_back(request, base, caller).or_else(named);
-        return see_other(&match (back, undone) {
+    if page && signs_in && problem.status == 401 && !parts.headers.contains_key(header::AUTHORIZATION) {
+        let undone = undone(console, caller, parts, path, body, &problem).await;
+        let named = || undone.as_ref()?.back.clone().filter(|to| base.inside(to).is_some());
+        let back = way_back(parts, base, caller).or_else(named);
+        return see_other(&match (back, &undone) {
             (Some(back), Some(undone)) => base.sign_in_after(&back, undone),
             (back, _) => base.sign_in(back.as_deref()),
         });
@@ -180,23 +184,35 @@ fn refuse(
     if problem.status == 401 {
         challenge(response.headers_mut(), caller, signs_in, matches!(needs, Needs::RightOrToken(..)));
     }
+    // What was entered is shown again only if the browser says that a page of ours sent it: the token does not.
+    let from_page = parts.headers.contains_key(header::ORIGIN) || parts.headers.contains_key(header::REFERER);
+    let form = SentForm::of(base, caller, parts, path, body).filter(|_| from_page);
+    if let Some(form) = form.and_then(|form| form.refused(&problem)) {
+        response.extensions_mut().insert(form);
+    }
     response.extensions_mut().insert(problem);
     response.extensions_mut().insert(RefusedEarly);
     response
 }
 
-/// Bytes of a form that are read of a caller who is not signed in: enough for a list with some thousand selected rows.
-const UNDONE_BODY: usize = 64 * 1024;
+/// Bytes of a form that are read of a caller who may not send it: enough for a list with some thousand selected rows.
+const READ_OF_REFUSED: usize = 64 * 1024;
 
-/// Notes what a browser's form was for and which rows were selected when its session had ended, so that the form's page
-/// can say that nothing was done, and select them again.
-async fn with_undone(request: Request, path: &str) -> Request {
-    if request.method() != Method::POST || !wants_page(request.headers()) {
-        return request;
+/// Returns what a browser's form was for and which rows were selected when its session had ended, so that the form's
+/// page can say that nothing was done, and select them again. Keeps what was entered for the last user of the browser.
+async fn undone(
+    console: &Console,
+    caller: &Caller,
+    parts: &request::Parts,
+    path: &str,
+    body: &Bytes,
+    problem: &Problem,
+) -> Option<Undone> {
+    if parts.method != Method::POST {
+        return None;
     }
-    let (mut parts, body) = request.into_parts();
-    let form = to_bytes(body, UNDONE_BODY).await.unwrap_or_default();
-    let form = String::from_utf8_lossy(&form);
+    let sent = SentForm::of(&console.parts.config.base, caller, parts, path, body);
+    let form = String::from_utf8_lossy(body);
     let rows = pairs(&form).filter(|(key, _)| matches!(key.as_str(), "rows[]" | "only"));
     // Without the retries, which may have changed by then.
     let chosen = rows.filter_map(|(_, row)| row.rsplit_once(':').map(|(event, _)| event.to_owned())).collect();
@@ -206,9 +222,15 @@ async fn with_undone(request: Request, path: &str) -> Request {
         Some("start_operation") => "start",
         _ => "form",
     };
-    let back = pairs(&form).find(|(key, _)| key == "back").map(|(_, to)| to);
-    parts.extensions.insert(Undone { what, chosen, back });
-    Request::from_parts(parts, Body::empty())
+    let refused = sent.and_then(|sent| sent.undone(problem));
+    let back = refused.as_ref().map(|form| form.page.clone());
+    let mut kept = None;
+    if let (Some(form), (mark, false)) = (refused, &caller.browser) {
+        let people = console.parts.store.people_of_browser(&secrets::hash(mark)).await.unwrap_or_default();
+        let last = people.into_iter().next().map(Sender::Person);
+        kept = last.and_then(|last| console.parts.refused.keep_only(last, form));
+    }
+    Some(Undone { what, chosen, back, kept })
 }
 
 /// Returns a problem in the format of the API that the path belongs to.
@@ -237,24 +259,25 @@ fn challenge(headers: &mut HeaderMap, caller: &Caller, signs_in: bool, takes_ser
     }
 }
 
-fn see_other(to: &str) -> Response {
+/// Redirects a browser, which requests the address with GET.
+pub fn see_other(to: &str) -> Response {
     let location = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }
 
 /// Returns the page to go back to, below the base: the requested one, or the one that contains the form.
-pub fn way_back(request: &Request, base: &Base, caller: &Caller) -> Option<String> {
+pub fn way_back(parts: &request::Parts, base: &Base, caller: &Caller) -> Option<String> {
     let below = |path: &str, query: Option<&str>| {
         let path = path.strip_prefix(base.as_str())?;
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         let to = format!("{}{query}", if path.is_empty() { "/" } else { path });
         base.inside(&to).map(|_| to)
     };
-    if request.method() == Method::GET {
-        let uri = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri(), |uri| &uri.0);
+    if parts.method == Method::GET {
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
         return below(uri.path(), uri.query());
     }
-    let referer = Url::parse(request.headers().get(header::REFERER)?.to_str().ok()?).ok()?;
+    let referer = Url::parse(parts.headers.get(header::REFERER)?.to_str().ok()?).ok()?;
     let host = match referer.port() {
         Some(port) => format!("{}:{port}", referer.host_str()?),
         None => referer.host_str()?.to_owned(),

@@ -11,7 +11,7 @@ use crate::{
         error_text::KEY_CHARS,
         feed::in_address,
         filter::{Direction, Filter, Order, Position},
-        search::{Search, Term},
+        search::{Search, Term, is_mark},
     },
     server::config::Application,
 };
@@ -346,8 +346,9 @@ async fn latest_with(
     Ok(found)
 }
 
-/// Returns the LIKE pattern for texts that contain the term.
+/// Returns the LIKE pattern for texts that contain the term, however their quotation marks and apostrophes are typeset.
 fn pattern(term: &Term) -> String {
+    let escape_like = |text: &str| escape_like(text).replace(is_mark, "_");
     match (term, term.shortened_uuid()) {
         (_, Some(digits)) => {
             let digits = digits.into_iter().map(|digit| digit.map_or('_', char::from));

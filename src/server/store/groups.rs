@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use super::{
-    Only, Store, StoreError, count, instant,
+    Only, QUARTER_MS, Store, StoreError, count, instant,
     ledger::{
         NO_TIME,
         read::{EVENT_COLUMNS, FROM_EVENTS, read_event},
@@ -443,11 +443,11 @@ impl Store {
         let ends =
             [("MIN", "first_at", "ASC", &mut group.first_seen), ("MAX", "last_at", "DESC", &mut group.last_seen)];
         for (end, column, order, at) in ends {
-            // For an hour from before these times were stored, only its beginning is known.
+            // For sums from before these times were stored, only a quarter of an hour is known.
             let of_fault = format!("fault_id = ?1 AND (failed > 0 OR attempts > 0) AND {OF_SOURCES}");
             let millis: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
-                "SELECT {end}(COALESCE({column}, hour * 3600000)) FROM ledger_hours WHERE {of_fault} \
-                 AND hour = (SELECT hour FROM ledger_hours WHERE {of_fault} ORDER BY hour {order} LIMIT 1)"
+                "SELECT {end}(COALESCE({column}, quarter * {QUARTER_MS})) FROM ledger_quarters WHERE {of_fault} \
+                 AND quarter = (SELECT quarter FROM ledger_quarters WHERE {of_fault} ORDER BY quarter {order} LIMIT 1)"
             )))
             .bind(group.fault)
             .bind(only)
@@ -462,16 +462,14 @@ impl Store {
         let ahead = i64::from(ahead);
         let today = (Utc::now().timestamp() + ahead * 60).div_euclid(86_400);
         let first = today - TREND_DAYS as i64 + 1;
-        // The middle of an hour decides its day: in a zone offset by half an hour, that is correct for half of it.
-        let middle = ahead + 30;
         let days = sqlx::query(AssertSqlSafe(format!(
-            "SELECT (hour * 60 + ?4) / 1440, SUM(failed) FROM ledger_hours \
-             WHERE fault_id = ?1 AND hour >= ?3 AND {OF_SOURCES} GROUP BY 1"
+            "SELECT (quarter * 15 + ?4) / 1440, SUM(failed) FROM ledger_quarters \
+             WHERE fault_id = ?1 AND quarter >= ?3 AND {OF_SOURCES} GROUP BY 1"
         )))
         .bind(group.fault)
         .bind(only)
-        .bind((first * 1440 - middle + 59).div_euclid(60))
-        .bind(middle)
+        .bind((first * 1440 - ahead + 14).div_euclid(15))
+        .bind(ahead)
         .fetch_all(&self.pool)
         .await?;
         let day = |number: i64| DateTime::from_timestamp(number * 86_400, 0).map(|at| at.date_naive());
@@ -562,15 +560,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("console.db")).await.unwrap();
         let group = fault(&store, fingerprint::VERSION.into(), "Bad response").await;
-        // In Delhi both are on the following day; in Cairo only the later one.
+        // 18:15 is midnight in Kathmandu, 18:30 in Kolkata, 22:00 in Cairo.
         let day = Utc::now().timestamp().div_euclid(86_400) - 2;
-        for hour in [20, 23] {
-            sqlx::query("INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed) VALUES (1, 1, ?, ?, 1)")
-                .bind(group)
-                .bind(day * 24 + hour)
-                .execute(&store.pool)
-                .await
-                .unwrap();
+        for quarter in [73, 92] {
+            sqlx::query(
+                "INSERT INTO ledger_quarters (source_id, feed_id, fault_id, quarter, failed) VALUES (1, 1, ?, ?, 1)",
+            )
+            .bind(group)
+            .bind(day * 96 + quarter)
+            .execute(&store.pool)
+            .await
+            .unwrap();
         }
         let date = |day: i64| DateTime::from_timestamp(day * 86_400, 0).unwrap().date_naive();
         let days = async |ahead| {
@@ -579,7 +579,8 @@ mod tests {
             days.into_iter().filter(|day| day.failures > 0).map(|day| (day.day, day.failures)).collect::<Vec<_>>()
         };
         assert_eq!(days(0).await, [(date(day), 2)]);
-        assert_eq!(days(330).await, [(date(day + 1), 2)]);
+        assert_eq!(days(330).await, [(date(day), 1), (date(day + 1), 1)]);
+        assert_eq!(days(345).await, [(date(day + 1), 2)]);
         assert_eq!(days(120).await, [(date(day), 1), (date(day + 1), 1)]);
         assert_eq!(days(-600).await, [(date(day), 2)]);
     }

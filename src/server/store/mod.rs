@@ -83,6 +83,9 @@ fn list_of(only: Only<'_>) -> Option<String> {
     only.map(|keys| keys.iter().fold(" ".to_owned(), |list, key| list + key + " "))
 }
 
+/// Milliseconds of a quarter of an hour, the unit of the ledger's sums: days of every time zone consist of whole ones.
+const QUARTER_MS: i64 = 900_000;
+
 /// Rows that one statement writes or lists.
 const ROWS: usize = 500;
 
@@ -394,6 +397,18 @@ fn make_private(path: &Path) -> io::Result<Metadata> {
         }
     }
     file.metadata()
+}
+
+/// Creates a store as it was before a migration, with this content.
+#[cfg(test)]
+async fn older_store(path: &Path, before: i64, content: &'static str) {
+    let older: Vec<_> = sqlx::migrate!().iter().filter(|migration| migration.version < before).cloned().collect();
+    let pool =
+        SqlitePool::connect_with(SqliteConnectOptions::new().filename(path).create_if_missing(true)).await.unwrap();
+    let migrator = sqlx::migrate::Migrator { migrations: older.into(), ..sqlx::migrate::Migrator::DEFAULT };
+    migrator.run(&pool).await.unwrap();
+    sqlx::raw_sql(content).execute(&pool).await.unwrap();
+    pool.close().await;
 }
 
 #[cfg(test)]

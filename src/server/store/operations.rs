@@ -56,11 +56,12 @@ const FAULT_BEFORE: &str = "COALESCE((SELECT a.fault_id FROM ledger_entries a WH
      AND m.operation = q.operation) ORDER BY a.log_id DESC LIMIT 1), e.first_fault_id)";
 
 impl Store {
-    /// Records an operation whose rows are to be planned now, and returns its id; nothing has begun.
+    /// Records an operation whose rows are to be planned now, and returns its id, which no other one ever had; nothing
+    /// has begun.
     pub async fn new_operation(&self, new: &NewOperation) -> Result<i64, StoreError> {
         let id = sqlx::query(
-            "INSERT INTO operations (started_at, who, address, kind, scope, reason, stage, waits) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO operations (id, started_at, who, address, kind, scope, reason, stage, waits) \
+             VALUES ((SELECT last + 1 FROM operation_numbers), ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         )
         .bind(Utc::now().timestamp_millis())
         .bind(&new.who)

@@ -590,7 +590,7 @@ pub(super) fn from_columns(word: &str, detail: Option<String>) -> Result<RowOutc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RowId;
+    use crate::{model::RowId, server::store::older_store};
 
     /// Runs expanded to one entry per row.
     type Rows = std::collections::BTreeMap<i64, (String, Option<String>, bool)>;
@@ -647,15 +647,9 @@ mod tests {
     async fn outcomes_of_an_older_store_are_the_same_in_runs() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("console.db");
-        let all = sqlx::migrate!();
-        let older: Vec<_> = all.iter().filter(|migration| migration.version < 7).cloned().collect();
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        sqlx::migrate::Migrator { migrations: older.into(), ..sqlx::migrate::Migrator::DEFAULT }
-            .run(&pool)
-            .await
-            .unwrap();
-        sqlx::raw_sql(
+        older_store(
+            &path,
+            7,
             "INSERT INTO operations (id, started_at, who, address, kind, scope, stage) \
              VALUES (1, 0, 'local', '127.0.0.1', 'retry', 'six', 'running'); \
              INSERT INTO operation_rows (operation_id, position, app, row_id, seen_retries, outcome, detail, claimed) VALUES \
@@ -663,10 +657,7 @@ mod tests {
              (1, 2, 'odoo', '3', 5, 'changed', '4', 0), (1, 3, 'odoo', '4', 5, 'reset', NULL, 0), \
              (1, 4, 'odoo', '5', 5, 'writing', NULL, 1), (1, 5, 'odoo', '6', 5, NULL, NULL, 1)",
         )
-        .execute(&pool)
-        .await
-        .unwrap();
-        pool.close().await;
+        .await;
 
         let store = Store::open(&path).await.unwrap();
         let outcomes: Vec<_> =

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row as _;
 
-use super::{Only, Store, StoreError, instant, list_of};
+use super::{Only, QUARTER_MS, Store, StoreError, instant, list_of};
 use crate::model::ledger::LifeState;
 
 /// Inactivity that ends a visit: later activity begins a new one.
@@ -76,7 +76,8 @@ impl Store {
     }
 
     /// Returns how many events failed for the first time since then, and how many were resolved. Full hours come from
-    /// the hourly sums, the rest of the first hour from the events themselves.
+    /// the ledger's sums, the rest of the first hour from the events themselves: an hour from before quarters were kept
+    /// is one sum.
     ///
     /// # Errors
     /// Fails if the store cannot be read.
@@ -87,11 +88,11 @@ impl Store {
         let next = from.div_euclid(HOUR) + 1;
         let of_sources = "(?1 IS NULL OR instr(?1, ' ' || app || ' ') > 0)";
         let hours = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT COALESCE(SUM(h.failed), 0), COALESCE(SUM(h.resolved), 0) FROM ledger_hours h \
-             JOIN ledger_sources s ON s.id = h.source_id WHERE h.hour >= ?2 AND {of_sources}"
+            "SELECT COALESCE(SUM(h.failed), 0), COALESCE(SUM(h.resolved), 0) FROM ledger_sources s \
+             CROSS JOIN ledger_quarters h ON h.source_id = s.id AND h.quarter >= ?2 WHERE {of_sources}"
         )))
         .bind(&only)
-        .bind(next)
+        .bind(next * HOUR / QUARTER_MS)
         .fetch_one(&self.pool)
         .await?;
         let failed: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(

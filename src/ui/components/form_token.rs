@@ -6,7 +6,7 @@ use leptos_router::hooks::use_location;
 use super::{Icon, Notice, NoticeKind};
 use crate::{
     error::Problem,
-    paths::FORM_TOKEN,
+    paths::{FORM_TOKEN, is_of_one_view},
     ui::visitor::{FormProblem, use_visitor},
 };
 
@@ -30,7 +30,7 @@ pub fn here() -> String {
     let search = use_location().search.get_untracked();
     let mut query = String::new();
     for (key, value) in pairs(search.trim_start_matches('?')) {
-        if !matches!(key.as_str(), "done" | "at" | "undone" | "chosen" | "live") {
+        if !is_of_one_view(&key) && key != "at" {
             push(&mut query, &key, &value);
         }
     }

@@ -1,6 +1,6 @@
 //! Renders a page once its data is loaded.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, tachys::reactive_graph::OwnedView};
 
 use super::ProblemView;
 use crate::error::Problem;
@@ -9,13 +9,16 @@ use crate::error::Problem;
 ///
 /// The document waits for it, so that the page is complete without JavaScript and has the correct status. The page owns
 /// its data, which the request's own task reads.
+///
+/// `Suspend` runs the future with the request's context, but writes the result as HTML without it: then a link that
+/// leptos_meta puts into the head is lost, or gets into another request's. `OwnedView` keeps the context.
 pub fn loaded<T: Send + 'static, P: IntoView + 'static>(
     data: impl Future<Output = Result<T, Problem>> + Send + 'static,
     page: impl FnOnce(T) -> P + Send + 'static,
 ) -> impl IntoView {
     Suspend::new(async move {
         match data.await {
-            Ok(data) => page(data).into_any(),
+            Ok(data) => OwnedView::new(page(data)).into_any(),
             Err(problem) => view! { <ProblemView problem /> }.into_any(),
         }
     })

@@ -19,11 +19,9 @@ use leptos::prelude::*;
 pub fn Live(
     /// The address of the stream.
     address: String,
-    /// The page's address, if the browser shows the address of a form.
-    page: Option<String>,
 ) -> impl IntoView {
     view! {
-        <p class="lost-stream" role="status" data-events=address data-page=page hidden=true>
+        <p class="lost-stream" role="status" data-events=address hidden=true>
             "Connection lost. This page stopped at " <b data-stopped=""></b> ". Reconnecting…"
         </p>
         <p class="lost-stream" role="status" data-unread="" hidden=true>
@@ -81,7 +79,7 @@ mod following {
 
     use super::{
         super::{
-            browser::{address_read_anew, all, announce, call_page, everywhere, first, forget_read_anew, show},
+            browser::{address_read_anew, all, announce, everywhere, first, forget_read_anew, show},
             morph, page_tools, selection,
         },
         CHANGED, REPLACED,
@@ -138,9 +136,6 @@ mod following {
     pub fn start() {
         forget_read_anew();
         let Some(place) = first("[data-events]") else { return };
-        if let Some(page) = place.get_attribute("data-page") {
-            call_page(&page);
-        }
         if everywhere("[data-live], [data-news]").is_empty() {
             return;
         }

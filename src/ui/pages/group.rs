@@ -280,7 +280,9 @@ fn parts(note: &Note) -> AnyView {
 fn NoteSheet(group: Group, earlier: Vec<WrittenNote>) -> impl IntoView {
     let sent = FormProblem::of("write_note");
     let conflict = sent.as_ref().is_some_and(|sent| sent.at("seen").is_some());
-    let seen = group.note_version;
+    // If a note was saved since the form was opened, saving this one is a conflict.
+    let seen_then = || sent.as_ref()?.value("seen")?.parse().ok();
+    let seen = seen_then().filter(|_| !conflict).unwrap_or(group.note_version);
     let written = group.note;
     let note = written.as_ref().map(|written| written.note.clone()).unwrap_or_default();
     let shown = (!note.is_empty()).then(|| view! { <dl class="facts">{parts(&note)}</dl> });

@@ -181,11 +181,12 @@ fn Running(page: Page) -> impl IntoView {
 /// Returns the work of a retry for the retry job of each feed, without rows that have no feed address: no retry job
 /// processes them.
 fn work_of(page: &Page) -> Vec<FeedWork> {
-    let planned = page.feeds.iter().map(|feed| &feed.planned).filter(|feed| !no_address(feed.feed_uri.as_deref()));
+    let planned = page.feeds.iter().filter(|feed| !no_address(feed.planned.feed_uri.as_deref()));
     planned
-        .filter_map(|feed| {
+        .filter_map(|FeedOfPlan { planned: feed, feed: seen, .. }| {
             let info = page.applications.iter().find(|info| info.key == feed.app)?;
-            Some(FeedWork { rows: feed.rows, limits: info.limits_of(feed.feed_uri.as_deref()) })
+            let limits = info.limits_of(feed.feed_uri.as_deref());
+            Some(FeedWork { rows: feed.rows, waiting: seen.as_ref().map_or(0, |seen| seen.counts.waiting), limits })
         })
         .collect()
 }

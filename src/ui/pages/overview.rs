@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos_meta::{Link, Title};
 
 use crate::{
-    api::overview::{OverviewData, SinceVisit, view_overview},
+    api::overview::{Happened, OverviewData, view_overview},
     model::{
         ApplicationView, Reach, explain,
         filter::{Filter, ListQuery},
@@ -17,6 +17,7 @@ use crate::{
             use_base, use_reader,
         },
         sentences,
+        words::capitalised,
     },
 };
 
@@ -28,7 +29,7 @@ pub fn OverviewPage() -> impl IntoView {
 #[component]
 fn Overview(data: OverviewData) -> impl IntoView {
     let base = use_base();
-    let OverviewData { views, causes, retries, since } = data;
+    let OverviewData { views, causes, retries, since, since_evening } = data;
     let body = if views.is_empty() {
         view! {
             <p class="sheet empty">
@@ -81,7 +82,7 @@ fn Overview(data: OverviewData) -> impl IntoView {
                 </h1>
                 <p class="lead">{checked(&views)}</p>
                 {quiet.iter().map(|publisher| view! { <p class="risk">{publisher.in_words(now())}</p> }).collect_view()}
-                {since.map(|since| view! { <Since since /> })}
+                <p class="small muted">{since.map(since_visit)} {since_evening.map(evening)}</p>
             </div>
         </div>
         {body}
@@ -90,20 +91,22 @@ fn Overview(data: OverviewData) -> impl IntoView {
 }
 
 /// `Since your last visit, 9 h ago: 11 new, 3 resolved, 1 feed stopped.`
-#[component]
-fn Since(since: SinceVisit) -> impl IntoView {
-    let base = use_base();
-    let list = ListQuery { filter: Filter { from: Some(since.at), ..Filter::default() }, ..ListQuery::default() };
-    let evening =
-        ListQuery { filter: Filter { recent: Some(Recent::Evening), ..Filter::default() }, ..ListQuery::default() };
-    let failed_since = format!("Failed {}", Recent::Evening.in_sentence(use_reader().preferences.clock));
-    view! {
-        <p class="small muted">
-            "Since your last visit, " <At at=since.at /> ": " <a href=base.failed_events(&list)>{sentences::new_since(&since)}</a>
-            {sentences::rest_since(&since)} " · " <a href=base.failed_events(&evening)>{failed_since}</a>
-        </p>
-    }
-    .into_any()
+fn since_visit(since: Happened) -> AnyView {
+    let filter = Filter { from: Some(since.at), ..Filter::default() };
+    view! { "Since your last visit, " <At at=since.at /> ": " {happened(&since, filter)} ". " }.into_any()
+}
+
+/// `Since yesterday 18:00: 11 new, 3 resolved.`
+fn evening(since: Happened) -> AnyView {
+    let begins = capitalised(Recent::Evening.in_sentence(use_reader().preferences.clock));
+    let filter = Filter { recent: Some(Recent::Evening), ..Filter::default() };
+    view! { {begins} ": " {happened(&since, filter)} "." }.into_any()
+}
+
+/// What happened, with a link to the list of what is new.
+fn happened(since: &Happened, new: Filter) -> AnyView {
+    let list = use_base().failed_events(&ListQuery { filter: new, ..ListQuery::default() });
+    view! { <a href=list>{sentences::new_since(since)}</a> {sentences::rest_since(since)} }.into_any()
 }
 
 /// Whether the databases answered and when: the time of the oldest poll, which is the relevant one.

@@ -25,6 +25,7 @@ use crate::{
             At, Called, EventBadge, LifeBadge, Marked, MissingParts, Notice, NoticeKind, Since, Steps, loaded,
             marked_name, since_heading, use_base,
         },
+        visitor::use_visitor,
         words,
     },
 };
@@ -181,6 +182,14 @@ fn Notes(page: Page) -> impl IntoView {
 #[component]
 fn Nothing(page: Page) -> impl IntoView {
     let searched = !page.search.terms.is_empty();
+    let names: Vec<String> = page.applications.iter().map(|info| visible(&info.name)).collect();
+    let row = format!("an application and a row: {} 1125", names.first().map_or("Odoo", String::as_str));
+    let limited = use_visitor().person.is_some_and(|person| person.applications.is_some());
+    // The same whatever was typed: it must not show whether there is more.
+    let limited = limited.then(|| {
+        let names = if names.is_empty() { "none".to_owned() } else { words::listed(names) };
+        format!("Only the applications that your account may see are searched: {names}. If you need another one, ask an administrator.")
+    });
     view! {
         <section class="sheet" aria-labelledby="can-be-searched">
             <header>
@@ -198,7 +207,7 @@ fn Nothing(page: Page) -> impl IntoView {
                         .then(|| view! { <li>"the beginning of a patient's names, three letters at least"</li> })}
                     <li>"the uuid of an event or of a record, whole, shortened (b7e352da…26c2) or within an address"</li>
                     <li>"an event id, with or without tag:atomfeed.ict4h.org:"</li>
-                    <li>"an application and a row: Odoo 1125"</li>
+                    <li>{row}</li>
                     <li>"a link of this console"</li>
                     <li>"words of a title or of an error, in any order; \"words in quotes\" for the exact text"</li>
                 </ul>
@@ -210,6 +219,7 @@ fn Nothing(page: Page) -> impl IntoView {
                             </p>
                         }
                     })}
+                {limited.map(|limited| view! { <p>{limited}</p> })}
                 {searched.then(|| view! { <InPayloads page /> })}
             </div>
         </section>

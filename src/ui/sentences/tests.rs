@@ -114,10 +114,10 @@ fn what_answered_is_databases_and_not_applications() {
 }
 
 #[test]
-fn what_happened_since_a_visit_is_told_in_numbers() {
-    let since = SinceVisit { at: chrono::DateTime::UNIX_EPOCH, failed: 11, resolved: 3, stopped: 1 };
+fn what_happened_since_a_time_is_told_in_numbers() {
+    let since = Happened { at: chrono::DateTime::UNIX_EPOCH, failed: 11, resolved: 3, stopped: 1 };
     assert_eq!(format!("{}{}", new_since(&since), rest_since(&since)), "11 new, 3 resolved, 1 feed stopped");
-    let quiet = SinceVisit { failed: 0, resolved: 0, stopped: 0, ..since };
+    let quiet = Happened { failed: 0, resolved: 0, stopped: 0, ..since };
     assert_eq!(format!("{}{}", new_since(&quiet), rest_since(&quiet)), "nothing new, 0 resolved");
 }
 
@@ -188,10 +188,13 @@ fn a_retry_is_told_with_its_batches() {
     assert_eq!(
         retry_schedule(&info, &[100]).unwrap(),
         "If the retry job of Odoo runs, it runs every 30 s and takes 5 events of a feed at a time, oldest first. 100 \
-             events take at least 20 runs, 10 min."
+             events take at least 20 runs, 10 min, and up to 48 min if all fail again."
     );
     let feeds = retry_schedule(&info, &[12, 60]).unwrap();
-    assert!(feeds.ends_with(" 72 events of 2 feeds take at least 12 runs, 6 min."), "{feeds}");
+    assert!(
+        feeds.ends_with(" 72 events of 2 feeds take at least 12 runs, 6 min, and up to 28 min if all fail again."),
+        "{feeds}"
+    );
     assert!(!retry_schedule(&info, &[5, 5]).unwrap().contains("at least"));
     assert_eq!(retry_schedule(&info, &[]), None);
 }

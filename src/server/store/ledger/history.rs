@@ -67,42 +67,55 @@ impl Store {
         from: NaiveDate,
         ahead: i32,
     ) -> Result<Vec<HistoryDay>, StoreError> {
-        // The middle of an hour decides its day: in a zone offset by half an hour, that is correct for half of it.
-        let ahead = i64::from(ahead) + 30;
-        let first = from.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() / 60;
-        let hour = (first - ahead + 59).div_euclid(60);
-        let mut days = BTreeMap::<i64, [i64; 5]>::new();
-        for (source, feed) in self.places(scope).await? {
-            let rows = sqlx::query(
-                "SELECT (hour * 60 + ?) / 1440, SUM(failed), SUM(attempts), SUM(resolved), SUM(gone), SUM(discarded) \
-                 FROM ledger_hours WHERE hour >= ? AND source_id = ? AND (? IS NULL OR feed_id = ?) GROUP BY 1",
-            )
-            .bind(ahead)
-            .bind(hour)
-            .bind(source)
-            .bind(feed)
-            .bind(feed)
-            .fetch_all(&self.pool)
-            .await?;
-            for row in rows {
-                let sums = days.entry(row.try_get(0)?).or_default();
-                for (place, sum) in sums.iter_mut().enumerate() {
-                    *sum += row.try_get::<i64, _>(place + 1)?;
-                }
-            }
+        let mut days = BTreeMap::<NaiveDate, HistoryDay>::new();
+        for day in self.history_days_by_application(scope, from, ahead).await?.into_values().flatten() {
+            days.entry(day.day).and_modify(|sum| sum.add(&day)).or_insert(day);
         }
-        let count = |sum: i64| u64::try_from(sum).unwrap_or_default();
-        let day = |(day, [failed, attempts, resolved, gone, discarded]): (i64, [i64; 5])| {
-            Some(HistoryDay {
-                day: DateTime::from_timestamp(day.checked_mul(86_400)?, 0)?.date_naive(),
-                failed: count(failed),
-                attempts: count(attempts),
-                resolved: count(resolved),
-                gone: count(gone),
-                discarded: count(discarded),
-            })
-        };
-        Ok(days.into_iter().filter_map(day).collect())
+        Ok(days.into_values().collect())
+    }
+
+    /// The same by application, in the order of days.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read.
+    pub async fn history_days_by_application(
+        &self,
+        scope: &Scope,
+        from: NaiveDate,
+        ahead: i32,
+    ) -> Result<HashMap<String, Vec<HistoryDay>>, StoreError> {
+        let ahead = i64::from(ahead);
+        let first = from.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() / 60;
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT s.app, (q.quarter * 15 + ");
+        query.push_bind(ahead).push(
+            ") / 1440, SUM(q.failed), SUM(q.attempts), SUM(q.resolved), SUM(q.gone), SUM(q.discarded) \
+             FROM ledger_sources s CROSS JOIN ledger_quarters q ON q.source_id = s.id AND q.quarter >= ",
+        );
+        query.push_bind((first - ahead + 14).div_euclid(15));
+        if let Some(feed) = &scope.feed {
+            query.push(" AND q.feed_id = (SELECT f.id FROM ledger_feeds f WHERE f.source_id = s.id AND f.uri = ");
+            query.push_bind(feed).push(")");
+        }
+        query.push(" WHERE s.app IN (");
+        let mut list = query.separated(", ");
+        for app in &scope.apps {
+            list.push_bind(app);
+        }
+        query.push(") GROUP BY 1, 2 ORDER BY 1, 2");
+        let mut days = HashMap::<String, Vec<HistoryDay>>::new();
+        for row in query.build().fetch_all(&self.pool).await? {
+            let day: i64 = row.try_get(1)?;
+            let Some(day) = day.checked_mul(86_400).and_then(|at| DateTime::from_timestamp(at, 0)) else { continue };
+            days.entry(row.try_get(0)?).or_default().push(HistoryDay {
+                day: day.date_naive(),
+                failed: count(&row, 2)?,
+                attempts: count(&row, 3)?,
+                resolved: count(&row, 4)?,
+                gone: count(&row, 5)?,
+                discarded: count(&row, 6)?,
+            });
+        }
+        Ok(days)
     }
 
     /// Returns the events that left their table, latest first: at most `limit`, before an end (time, ledger id).
@@ -281,38 +294,60 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Zone;
 
     #[tokio::test]
     async fn a_day_begins_where_the_reader_is() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("console.db")).await.unwrap();
-        let hour = |text: &str| text.parse::<DateTime<Utc>>().unwrap().timestamp() / 3_600;
+        let quarter = |text: &str| text.parse::<DateTime<Utc>>().unwrap().timestamp() / 900;
         sqlx::raw_sql(
-            "INSERT INTO ledger_sources (id, app, since) VALUES (1, 'lab', 0);
-             INSERT INTO ledger_feeds (id, source_id, uri) VALUES (1, 1, '')",
+            "INSERT INTO ledger_sources (id, app, since) VALUES (1, 'lab', 0), (2, 'odoo', 0);
+             INSERT INTO ledger_feeds (id, source_id, uri) VALUES (1, 1, ''), (2, 1, 'f'), (3, 2, 'f')",
         )
         .execute(&store.pool)
         .await
         .unwrap();
-        for (at, failed) in [("2026-11-28T17:00:00Z", 1), ("2026-11-28T19:00:00Z", 2), ("2026-11-29T20:00:00Z", 4)] {
-            sqlx::query("INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed) VALUES (1, 1, 1, ?, ?)")
-                .bind(hour(at))
-                .bind(failed)
-                .execute(&store.pool)
-                .await
-                .unwrap();
+        let failures = [
+            // Just before and after midnight in Kathmandu, in Kolkata, and in Kolkata again.
+            (1, 1, "2026-11-28T18:14:59Z", 1),
+            (1, 1, "2026-11-28T18:15:00Z", 2),
+            (1, 2, "2026-11-28T18:30:00Z", 4),
+            (1, 2, "2026-11-29T18:29:00Z", 8),
+            (2, 3, "2026-11-29T18:31:00Z", 16),
+        ];
+        for (source, feed, at, failed) in failures {
+            sqlx::query(
+                "INSERT INTO ledger_quarters (source_id, feed_id, fault_id, quarter, failed) VALUES (?, ?, 1, ?, ?)",
+            )
+            .bind(source)
+            .bind(feed)
+            .bind(quarter(at))
+            .bind(failed)
+            .execute(&store.pool)
+            .await
+            .unwrap();
         }
-        let scope = Scope { apps: vec!["lab".to_owned()], feed: None };
-        let from = |day| NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
-        let days = async |day, ahead| {
-            let days = store.history_days(&scope, from(day), ahead).await.unwrap();
-            days.into_iter().map(|day| (day.day.to_string(), day.failed)).collect::<Vec<_>>()
+        let days = async |apps: &[&str], feed: Option<&str>, from: u32, zone: &str| {
+            let apps = apps.iter().map(|app| (*app).to_owned()).collect();
+            let scope = Scope { apps, feed: feed.map(str::to_owned) };
+            let noon = "2026-11-29T12:00:00Z".parse().unwrap();
+            let ahead = Zone::named(zone).unwrap().local(noon).offset;
+            let from = NaiveDate::from_ymd_opt(2026, 11, from).unwrap();
+            let days = store.history_days(&scope, from, ahead).await.unwrap();
+            days.into_iter().map(|day| (day.day.format("%d").to_string(), day.failed)).collect::<Vec<_>>()
         };
-        let named = |day: &str, failed| (format!("2026-11-{day}"), failed);
-        assert_eq!(days(28, 0).await, [named("28", 3), named("29", 4)]);
-        // Half past midnight in Kolkata, and half past one on the next day.
-        assert_eq!(days(28, 330).await, [named("28", 1), named("29", 2), named("30", 4)]);
-        assert_eq!(days(29, 330).await, [named("29", 2), named("30", 4)], "from a day on, also where it began");
-        assert_eq!(days(28, -600).await, [named("28", 3), named("29", 4)]);
+        let (both, named) = (["lab", "odoo"], |day: &str, failed| (day.to_owned(), failed));
+        assert_eq!(days(&both, None, 28, "UTC").await, [named("28", 7), named("29", 24)]);
+        let kolkata = [named("28", 3), named("29", 12), named("30", 16)];
+        assert_eq!(days(&both, None, 28, "Asia/Kolkata").await, kolkata);
+        assert_eq!(days(&both, None, 29, "Asia/Kolkata").await, kolkata[1..], "from a day on, also where it began");
+        assert_eq!(days(&both, None, 28, "Asia/Kathmandu").await, [named("28", 1), named("29", 6), named("30", 24)]);
+        assert_eq!(days(&both, None, 29, "Asia/Kathmandu").await, [named("29", 6), named("30", 24)]);
+        assert_eq!(days(&both, None, 28, "Pacific/Honolulu").await, [named("28", 7), named("29", 24)]);
+        assert_eq!(days(&["lab"], None, 28, "UTC").await, [named("28", 7), named("29", 8)]);
+        assert_eq!(days(&both, Some("f"), 28, "UTC").await, [named("28", 4), named("29", 24)]);
+        assert_eq!(days(&both, Some("g"), 28, "UTC").await, []);
+        assert_eq!(days(&[], None, 28, "UTC").await, []);
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{QUARTER_MS, Store, StoreError};
 
 /// Events that one transaction deletes per source, so that the watchers do not wait long to write.
 const EVENTS: i64 = 1_000;
@@ -13,7 +13,7 @@ const LONG_AGO: &str = "e.ended_at < ? AND NOT EXISTS \
      (SELECT 1 FROM ledger_requests r WHERE r.ledger_event = e.id AND r.outcome IS NULL)";
 
 impl Store {
-    /// Deletes failed events that left their table before a time, with everything that happened to them, and the hours
+    /// Deletes failed events that left their table before a time, with everything that happened to them, and the sums
     /// before it. Keeps events that are still in a table, however old, and events with an open request. Returns the
     /// number of deleted events.
     ///
@@ -29,8 +29,9 @@ impl Store {
                 break;
             }
         }
-        sqlx::query("DELETE FROM ledger_hours WHERE hour < ?")
-            .bind(before.div_euclid(3_600_000))
+        // By source, because the key begins with it.
+        sqlx::query("DELETE FROM ledger_quarters WHERE source_id IN (SELECT id FROM ledger_sources) AND quarter < ?")
+            .bind(before.div_euclid(QUARTER_MS))
             .execute(&mut *self.writer().await?)
             .await?;
         if forgotten > 0 {

@@ -413,14 +413,17 @@ pub fn micros(stamp: Option<&Stamp>) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::store::older_store;
 
     /// Migrates a store in which attempts of an earlier failure were counted.
     #[tokio::test]
     async fn attempts_from_before_a_failure_are_taken_out_of_what_they_counted_for() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
+        let path = folder.path().join("console.db");
         // Event 1 has one attempt of last year and one of its own; event 2 one of last year; event 3 has no date.
-        sqlx::raw_sql(
+        older_store(
+            &path,
+            9,
             "INSERT INTO ledger_sources (id, app, since) VALUES (1, 'odoo', 0);
              INSERT INTO ledger_feeds (id, source_id, uri) VALUES (1, 1, 'f');
              INSERT INTO ledger_faults VALUES (1, 1, 'first'), (2, 1, 'last year'), (3, 1, 'own');
@@ -435,11 +438,8 @@ mod tests {
              INSERT INTO ledger_counts VALUES (1, 1, 2, 2, 2), (1, 1, 3, 2, 1);
              INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, attempts) VALUES (1, 1, 2, 444444, 3);",
         )
-        .execute(&store.writer)
-        .await
-        .unwrap();
-        let (_, rest) = include_str!("../../../../migrations/0009_present.sql").split_once(';').unwrap();
-        sqlx::raw_sql(rest).execute(&store.writer).await.unwrap();
+        .await;
+        let store = Store::open(&path).await.unwrap();
         let numbers =
             async |sql: &'static str| -> Vec<(i64, i64)> { sqlx::query_as(sql).fetch_all(&store.pool).await.unwrap() };
         assert_eq!(numbers("SELECT fault_id, attempts FROM ledger_events ORDER BY id").await, [(3, 1), (1, 0), (2, 1)]);
@@ -451,15 +451,17 @@ mod tests {
             numbers("SELECT fault_id, count FROM ledger_counts ORDER BY fault_id").await,
             [(1, 1), (2, 1), (3, 1)]
         );
-        assert_eq!(numbers("SELECT fault_id, attempts FROM ledger_hours").await, [(2, 1)]);
+        assert_eq!(numbers("SELECT fault_id, attempts FROM ledger_quarters").await, [(2, 1)]);
     }
 
     /// Migrates a store that had only the hours of faults.
     #[tokio::test]
-    async fn hours_of_before_get_their_first_and_last_times() {
+    async fn hours_of_before_get_their_first_and_last_times_and_their_quarters() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("console.db")).await.unwrap();
-        sqlx::raw_sql(
+        let path = folder.path().join("console.db");
+        older_store(
+            &path,
+            14,
             "INSERT INTO ledger_sources (id, app, since) VALUES (1, 'odoo', 0);
              INSERT INTO ledger_feeds (id, source_id, uri) VALUES (1, 1, 'f');
              INSERT INTO ledger_faults VALUES (1, 1, 'first'), (2, 1, 'second');
@@ -471,18 +473,15 @@ mod tests {
              INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed, attempts) VALUES
                 (1, 1, 1, 472222, 2, 0), (1, 1, 2, 472222, 0, 1), (1, 1, 2, 1, 1, 0);",
         )
-        .execute(&store.writer)
-        .await
-        .unwrap();
-        // The tables have their columns already.
-        let migration = include_str!("../../../../migrations/0014_times_of_faults.sql");
-        sqlx::raw_sql(&migration[migration.find("WITH told").unwrap()..]).execute(&store.writer).await.unwrap();
-        let times: Vec<(Option<i64>, Option<i64>)> =
-            sqlx::query_as("SELECT first_at, last_at FROM ledger_hours ORDER BY fault_id, hour")
+        .await;
+        let store = Store::open(&path).await.unwrap();
+        let times: Vec<(i64, Option<i64>, Option<i64>)> =
+            sqlx::query_as("SELECT quarter, first_at, last_at FROM ledger_quarters ORDER BY fault_id, quarter")
                 .fetch_all(&store.pool)
                 .await
                 .unwrap();
-        let minutes = |number: i64| Some(1_700_000_000_000 + number * 100_000);
-        assert_eq!(times, [(minutes(1), minutes(2)), (None, None), (minutes(3), minutes(3))]);
+        let at = |number: i64| Some(1_700_000_000_000 + number * 100_000);
+        let known = 1_888_889;
+        assert_eq!(times, [(known, at(1), at(2)), (6, None, None), (known, at(3), at(3))]);
     }
 }

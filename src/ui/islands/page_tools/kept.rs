@@ -100,7 +100,8 @@ fn put_back() {
         let same = |field: &&Field| {
             field.form == now.form && field.name == now.name && (now.chosen.is_none() || field.value == now.value)
         };
-        let Some(field) = kept.fields.iter().find(same) else { continue };
+        // The server may have restored it already.
+        let Some(field) = kept.fields.iter().find(same).filter(|field| **field != now) else { continue };
         any = true;
         write(&element, field);
         let mut around_it = around(&element, "details");

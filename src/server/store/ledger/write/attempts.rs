@@ -66,7 +66,7 @@ impl PageWriter<'_, '_> {
                 }
                 entered += 1;
                 if let Some(event) = tried.get(&id) {
-                    self.tally.hour(event.feed_id, fault, at, ATTEMPTS);
+                    self.tally.happened(event.feed_id, fault, at, ATTEMPTS);
                     if at <= now {
                         self.tally.worked(event.feed_id, at);
                     }
@@ -183,7 +183,7 @@ impl PageWriter<'_, '_> {
                 *self.tally.counts.entry((feed, was, state)).or_default() -= 1;
                 *self.tally.counts.entry((feed, fault, state)).or_default() += 1;
             }
-            self.tally.hour(feed, fault, at, ATTEMPTS);
+            self.tally.happened(feed, fault, at, ATTEMPTS);
             if at <= now {
                 self.tally.worked(feed, at);
             }

@@ -10,7 +10,7 @@ use super::{Appeared, Changed, Ended, Fingerprint, LedgerCursor, Moved, Progress
 use crate::{
     model::ledger::{Asked, Happened, LifeState, Moment, RequestKind, RequestOutcome},
     server::store::{
-        ROWS, StoreError,
+        QUARTER_MS, ROWS, StoreError,
         operations::SAME_ROW,
         push_list,
         runs::{RESET, RUN_OF_ROW, UNCERTAIN, WRITING},
@@ -22,22 +22,22 @@ use crate::{
 pub(super) struct Tally {
     /// By feed, fault and state.
     pub(super) counts: BTreeMap<(i64, i64, i64), i64>,
-    /// By feed, fault and hour.
-    hours: BTreeMap<(i64, i64, i64), Hour>,
+    /// By feed, fault and quarter of an hour.
+    quarters: BTreeMap<(i64, i64, i64), Quarter>,
     /// When a feed's consumer was last seen at work.
     worked: BTreeMap<i64, i64>,
 }
 
-/// Events of one hour.
+/// Events of one quarter of an hour.
 #[derive(Default)]
-struct Hour {
+struct Quarter {
     /// Failed, attempts, resolved, gone, discarded.
     counts: [i64; 5],
-    /// When the fault was first and last seen in the hour.
+    /// When the fault was first and last seen in it.
     seen: Option<(i64, i64)>,
 }
 
-impl Hour {
+impl Quarter {
     /// Notes that the fault was seen at this time.
     fn see(&mut self, millis: i64) {
         let (first, last) = self.seen.unwrap_or((millis, millis));
@@ -50,21 +50,21 @@ impl Tally {
         *self.counts.entry((feed, fault, state.code())).or_default() += by;
     }
 
-    pub(super) fn hour(&mut self, feed: i64, fault: i64, millis: i64, what: usize) {
-        let hour = self.hour_of(feed, fault, millis);
-        hour.counts[what] += 1;
+    pub(super) fn happened(&mut self, feed: i64, fault: i64, millis: i64, what: usize) {
+        let quarter = self.quarter_of(feed, fault, millis);
+        quarter.counts[what] += 1;
         if matches!(what, FAILED | ATTEMPTS) {
-            hour.see(millis);
+            quarter.see(millis);
         }
     }
 
     /// Notes that a fault was seen, without counting anything.
     fn seen(&mut self, feed: i64, fault: i64, millis: i64) {
-        self.hour_of(feed, fault, millis).see(millis);
+        self.quarter_of(feed, fault, millis).see(millis);
     }
 
-    fn hour_of(&mut self, feed: i64, fault: i64, millis: i64) -> &mut Hour {
-        self.hours.entry((feed, fault, millis.div_euclid(3_600_000))).or_default()
+    fn quarter_of(&mut self, feed: i64, fault: i64, millis: i64) -> &mut Quarter {
+        self.quarters.entry((feed, fault, millis.div_euclid(QUARTER_MS))).or_default()
     }
 
     pub(super) fn worked(&mut self, feed: i64, millis: i64) {
@@ -237,7 +237,7 @@ impl PageWriter<'_, '_> {
                 LifeState::Discarded => (RequestOutcome::Discarded, DISCARDED),
                 _ => (RequestOutcome::Gone, GONE),
             };
-            self.tally.hour(row.feed_id, row.fault, now, what);
+            self.tally.happened(row.feed_id, row.fault, now, what);
             if *state == LifeState::Resolved {
                 self.tally.worked(row.feed_id, now);
             }
@@ -297,7 +297,7 @@ impl PageWriter<'_, '_> {
                 let at = new.failed_at.as_ref().and_then(|stamp| stamp.at).map(|at| at.timestamp_millis());
                 // A row without a time that was there before the first read failed on a day that is not known.
                 match at.or(self.cursor.read_whole.then_some(now)) {
-                    Some(at) => self.tally.hour(feed, fault, at, FAILED),
+                    Some(at) => self.tally.happened(feed, fault, at, FAILED),
                     None => self.tally.seen(feed, fault, now),
                 }
                 if let Some(at) = at.filter(|at| *at <= now) {
@@ -506,7 +506,7 @@ impl PageWriter<'_, '_> {
 
     /// Writes the collected sums.
     pub(super) async fn tally(&mut self) -> Result<(), StoreError> {
-        let Tally { counts, hours, worked } = std::mem::take(&mut self.tally);
+        let Tally { counts, quarters, worked } = std::mem::take(&mut self.tally);
         for ((feed, fault, state), by) in counts.into_iter().filter(|(_, by)| *by != 0) {
             sqlx::query(
                 "INSERT INTO ledger_counts (source_id, feed_id, fault_id, state, count) VALUES (?, ?, ?, ?, ?) \
@@ -520,23 +520,23 @@ impl PageWriter<'_, '_> {
             .execute(&mut **self.transaction)
             .await?;
         }
-        for ((feed, fault, hour), Hour { counts, seen }) in hours {
+        for ((feed, fault, quarter), Quarter { counts, seen }) in quarters {
             let [failed, attempts, resolved, gone, discarded] = counts;
             // MIN and MAX of NULL and a number are NULL.
             sqlx::query(
-                "INSERT INTO ledger_hours (source_id, feed_id, fault_id, hour, failed, attempts, resolved, gone, discarded, \
+                "INSERT INTO ledger_quarters (source_id, feed_id, fault_id, quarter, failed, attempts, resolved, gone, discarded, \
                  first_at, last_at) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source_id, feed_id, fault_id, hour) DO UPDATE SET \
-                 failed = ledger_hours.failed + excluded.failed, attempts = ledger_hours.attempts + excluded.attempts, \
-                 resolved = ledger_hours.resolved + excluded.resolved, gone = ledger_hours.gone + excluded.gone, \
-                 discarded = ledger_hours.discarded + excluded.discarded, \
-                 first_at = COALESCE(MIN(ledger_hours.first_at, excluded.first_at), ledger_hours.first_at, excluded.first_at), \
-                 last_at = COALESCE(MAX(ledger_hours.last_at, excluded.last_at), ledger_hours.last_at, excluded.last_at)",
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source_id, quarter, feed_id, fault_id) DO UPDATE SET \
+                 failed = ledger_quarters.failed + excluded.failed, attempts = ledger_quarters.attempts + excluded.attempts, \
+                 resolved = ledger_quarters.resolved + excluded.resolved, gone = ledger_quarters.gone + excluded.gone, \
+                 discarded = ledger_quarters.discarded + excluded.discarded, \
+                 first_at = COALESCE(MIN(ledger_quarters.first_at, excluded.first_at), ledger_quarters.first_at, excluded.first_at), \
+                 last_at = COALESCE(MAX(ledger_quarters.last_at, excluded.last_at), ledger_quarters.last_at, excluded.last_at)",
             )
             .bind(self.cursor.source)
             .bind(feed)
             .bind(fault)
-            .bind(hour)
+            .bind(quarter)
             .bind(failed)
             .bind(attempts)
             .bind(resolved)
