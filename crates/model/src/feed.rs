@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Stamp};
+use super::{
+    Limits, Stamp,
+    lag::{Forecast, Lag},
+};
 
 /// A row of `markers`: how far a consumer has read one feed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -172,6 +175,11 @@ pub struct Feed {
     pub last_seen_at_work: Option<Stamp>,
     pub state: FeedState,
     pub signs: Signs,
+    /// How far its consumer is behind, if the console watches the publisher too.
+    #[serde(default)]
+    pub lag: Option<Lag>,
+    #[serde(default)]
+    pub forecast: Forecast,
 }
 
 /// Further facts about a feed and its consumer.
