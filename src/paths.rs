@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::model::{
     EventKey, RowId,
     audit::AuditFilter,
+    feed_pages::FeedQuery,
     filter::{Filter, ListQuery},
     history::HistoryQuery,
     operation::WhichRows,
@@ -94,6 +95,21 @@ impl Base {
 
     pub fn application(&self, app: &str) -> String {
         self.at(&format!("/applications/{}", segment(app)))
+    }
+
+    /// The feeds that an application publishes.
+    pub fn feeds(&self, app: &str) -> String {
+        self.at(&format!("/applications/{}/feeds", segment(app)))
+    }
+
+    /// A page of one of these feeds. The category is in the query: it can hold a slash, which proxies refuse in a path.
+    pub fn feed(&self, app: &str, query: &FeedQuery) -> String {
+        with_query(self.at(&format!("/applications/{}/feed", segment(app))), &query.to_query())
+    }
+
+    /// The XML of a page, as its publisher would serve it.
+    pub fn feed_source(&self, app: &str, query: &FeedQuery) -> String {
+        with_query(self.at(&format!("/applications/{}/feed.xml", segment(app))), &query.to_query())
     }
 
     pub fn applications(&self) -> String {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use atomfeed_console::server::config::{self, Application, CommandLine, Environment};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, ChildStdout, Command},
@@ -36,6 +37,13 @@ pub fn configure(database: &Database, dir: &Path) -> anyhow::Result<PathBuf> {
     );
     fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
     Ok(file)
+}
+
+/// Returns the application of such a configuration.
+pub fn application(file: &Path, dir: &Path) -> anyhow::Result<Application> {
+    let config = config::load(CommandLine::default(), &Environment::from([("", "")]), Some(file), dir)
+        .map_err(|refused| anyhow::anyhow!("{refused}"))?;
+    config.applications.into_iter().next().context("an application")
 }
 
 /// A running console.

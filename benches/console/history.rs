@@ -56,6 +56,11 @@ impl History {
         feed(0)
     }
 
+    /// Returns the category of most published events.
+    pub fn category() -> &'static str {
+        CATEGORIES[0]
+    }
+
     /// Returns the event id of a failed event.
     pub fn event_id(row: u64) -> String {
         format!("tag:atomfeed.ict4h.org:{}", uuid(row, 1))

@@ -14,6 +14,7 @@ mod memory;
 mod old_json;
 mod operations;
 mod protocol;
+mod published;
 mod report;
 mod screens;
 mod watching;
@@ -39,7 +40,7 @@ struct Options {
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
     backends: Vec<Backend>,
     /// Parts to measure: every screen, a retry of many, the old console's JSON, the protocol, watching a table of many
-    /// failed events, or the peak memory of the console under excessive requests.
+    /// failed events, the index of published events, or the peak memory of the console under excessive requests.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
     parts: Vec<Part>,
     /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
@@ -63,7 +64,7 @@ struct Options {
     /// Events to publish and consume.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=100_000))]
     entries: u64,
-    /// Events of the feed whose newest page is requested.
+    /// Events of the feed whose newest page is requested, and published events that are indexed.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=3_000_000))]
     feed: u64,
     /// Measures the memory of a walk in a separate process, which gets the address and the number of the pages.
@@ -90,6 +91,8 @@ enum Part {
     OldJson,
     Protocol,
     Watching,
+    /// The index of published events, and the pages of feeds.
+    Published,
     /// Peak memory under clients that request too much.
     Memory,
 }
@@ -137,7 +140,7 @@ async fn main() -> anyhow::Result<()> {
         }
         report.walked = Some(protocol::walks(WALKS.0, WALKS.1).await?);
     }
-    if options.parts.iter().any(|part| !matches!(part, Part::Watching | Part::Memory)) {
+    if options.parts.iter().any(|part| !matches!(part, Part::Watching | Part::Published | Part::Memory)) {
         print!("{report}");
     }
     if options.parts.contains(&Part::Watching) {
@@ -147,6 +150,16 @@ async fn main() -> anyhow::Result<()> {
             let dir = tempfile::tempdir().context("no temporary folder can be made")?;
             let mut database = Database::create(backend, dir.path()).await?;
             let measured = watching::measure(&mut database, &history, limits, dir.path()).await;
+            database.drop().await?;
+            print!("{}", measured?);
+        }
+    }
+    if options.parts.contains(&Part::Published) {
+        for &backend in &options.backends {
+            let history = History { failed: 1_000, attempts: 1_000, published: options.feed };
+            let dir = tempfile::tempdir().context("no temporary folder can be made")?;
+            let mut database = Database::create(backend, dir.path()).await?;
+            let measured = published::measure(&mut database, &history, limits, dir.path()).await;
             database.drop().await?;
             print!("{}", measured?);
         }

@@ -7,11 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
-use atomfeed_console::server::{
-    config::{self, CommandLine, Environment},
-    sources::Source,
-};
+use atomfeed_console::server::sources::Source;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::sleep};
 
 use crate::{
@@ -120,11 +116,7 @@ fn shortened(uuid: &str) -> String {
 
 /// Times the console's statement for a quiet poll and the simplest one over the same table. Returns the median of each.
 async fn quiet_poll(database: &mut Database, file: &Path, dir: &Path) -> anyhow::Result<(Duration, Duration)> {
-    let line = CommandLine::default();
-    let config = config::load(line, &Environment::from([("", "")]), Some(file), dir)
-        .map_err(|refused| anyhow::anyhow!("{refused}"))?;
-    let application = config.applications.into_iter().next().context("an application")?;
-    let source = Source::new(application);
+    let source = Source::new(console::application(file, dir)?);
     let (mut quiet, mut plain) = (Vec::new(), Vec::new());
     for number in 0..=SAMPLES {
         let begun = Instant::now();

@@ -18,6 +18,15 @@ GRANT SELECT ON openmrs.event_records_queue TO 'atomfeed_console'@'%';
 GRANT SELECT ON openmrs.event_records_offset_marker TO 'atomfeed_console'@'%';
 GRANT SELECT ON openmrs.chunking_history TO 'atomfeed_console'@'%';
 
+-- Optional, for OpenMRS: whether publishing is switched off. The view shows these settings alone, and not the whole table
+-- global_property. Remove the two hyphens before each line.
+--
+-- CREATE SQL SECURITY DEFINER VIEW openmrs.atomfeed_settings AS
+--     SELECT property, property_value FROM openmrs.global_property
+--     WHERE property IN ('encounter.feed.publish.url', 'atomfeed.enable.publish',
+--         'atomfeed.publish.eventsForPatientProgramStateChange', 'atomfeed.publish.eventsForAppointments');
+-- GRANT SELECT ON openmrs.atomfeed_settings TO 'atomfeed_console'@'%';
+
 -- 2. Acting ------------------------------------------------------------------------------------------------------------
 
 -- Retry sets retries to 0. failed_at is written as well, with its present value: with ON UPDATE CURRENT_TIMESTAMP, as

@@ -5,6 +5,7 @@ pub mod access;
 pub mod audit;
 pub mod demo;
 pub mod failed_events;
+pub mod feeds;
 pub mod groups;
 pub mod history;
 pub mod operations;

@@ -263,6 +263,7 @@ impl Member {
                 publishes: self.publishes.iter().map(|prefix| (*prefix).to_owned()).collect(),
                 public_url: None,
                 read_only: false,
+                feed_texts: Default::default(),
             },
             database: Database {
                 backend: Backend::Sqlite,

@@ -319,6 +319,12 @@ pub struct Publishers {
 const FRESH: TimeDelta = TimeDelta::seconds(30);
 
 impl Publishers {
+    /// Returns what was last counted of an application, without counting anything.
+    pub fn last(&self, app: &str) -> Option<Publisher> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(app)?.clone();
+        kept.try_lock().ok()?.clone()
+    }
+
     /// Returns what the application publishes, counted now or a moment ago. Ten users at once cost one count.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{
-    audit_export, compat, export, health, history, http,
+    audit_export, compat, export, feeds, health, history, http,
     security::authorize::Needs::{self, Nothing, Right as Has, RightOrToken, SignedIn},
     site,
     state::Console,
@@ -102,6 +102,8 @@ pub const ROUTES: &[Route] = &[
     page("/", Has(See)),
     page("/applications", Has(See)),
     page("/applications/{app}", Has(See)),
+    page("/applications/{app}/feeds", Has(See)),
+    page("/applications/{app}/feed", Has(See)),
     page("/failed-events", Has(See)),
     page("/failed-events/{app}/{id}", Has(See)),
     page("/search", Has(See)),
@@ -127,6 +129,8 @@ pub const ROUTES: &[Route] = &[
     function("/api/applications", Has(See)),
     function("/api/application", Has(See)),
     function("/api/publisher", Has(See)),
+    function("/api/feeds", Has(See)),
+    function("/api/feed", Has(See)),
     function("/api/failed_events", Has(See)),
     function("/api/causes", Has(See)),
     function("/api/feed_causes", Has(See)),
@@ -187,6 +191,7 @@ pub const ROUTES: &[Route] = &[
     download("/failed-events.ndjson", Has(See), || get(export::ndjson)),
     download("/failed-events/{app}/{id}/error.txt", Has(See), || get(export::whole_error)),
     download("/failed-events/{app}/{id}/payload.txt", Has(See), || get(export::whole_payload)),
+    download("/applications/{app}/feed.xml", Has(See), || get(feeds::source)),
     download("/history.csv", Has(See), || get(history::csv)),
     // Changes, for open pages.
     reads("/events", Has(See), || get(stream::events)),

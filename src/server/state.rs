@@ -33,8 +33,8 @@ use crate::{
         concerns,
         feed_names::{self, NamedFeed},
         filter::ListQuery,
-        record::PersonsShown,
         recent::Recent,
+        record::PersonsShown,
     },
 };
 

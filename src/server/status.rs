@@ -122,8 +122,29 @@ struct FeedStatus {
     newest_failure_at: Option<DateTime<Utc>>,
     last_seen_at_work_at: Option<DateTime<Utc>>,
     unretried_since: Option<DateTime<Utc>>,
+    /// How far the consumer is behind its publisher.
+    lag: Option<LagStatus>,
+    /// When there are as many failed events as the limit, at the present pace.
+    limit_reached_at: Option<DateTime<Utc>>,
     markers: Option<Vec<MarkerStatus>>,
     concerns: Vec<ConcernStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct LagStatus {
+    /// Events of the feed that were not read.
+    events: u64,
+    /// There may be more.
+    more: bool,
+    /// When the oldest of them was published.
+    oldest_at: Option<DateTime<Utc>>,
+    /// How old the oldest was when this was counted.
+    oldest_age_seconds: Option<i64>,
+    /// Change of the number of events, at the present pace.
+    events_per_hour: Option<i64>,
+    /// When nothing is unread any more, at the present pace.
+    level_at: Option<DateTime<Utc>>,
+    counted_at: DateTime<Utc>,
 }
 
 #[derive(Debug, Serialize)]
@@ -215,6 +236,16 @@ impl FeedStatus {
             newest_failure_at: at(&feed.newest_failure),
             last_seen_at_work_at: at(&feed.last_seen_at_work),
             unretried_since: feed.signs.unretried_since,
+            lag: feed.lag.as_ref().map(|lag| LagStatus {
+                events: lag.unread,
+                more: lag.more,
+                oldest_at: lag.since.filter(|_| lag.unread > 0),
+                oldest_age_seconds: lag.age(lag.at).map(|age| age.num_seconds()),
+                events_per_hour: feed.forecast.unread_per_hour,
+                level_at: feed.forecast.level_at,
+                counted_at: lag.at,
+            }),
+            limit_reached_at: feed.forecast.limit_at,
             markers: feed.signs.markers_not_known.is_none().then(|| feed.markers.iter().map(marker).collect()),
             concerns: concerns.into_iter().map(ConcernStatus::of).collect(),
         }

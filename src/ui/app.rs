@@ -17,10 +17,11 @@ use super::{
     pages::{
         account::AccountPage, accounts::AccountsPage, application::ApplicationPage, applications::ApplicationsPage,
         audit::AuditPage, demo::DemoPage, discarded::DiscardedPage, failed_event::FailedEventPage,
-        failed_events::FailedEventsPage, group::GroupPage, groups::GroupsPage, help::HelpPage, history::HistoryPage,
-        life::LifePage, not_found::NotFoundPage, operation::OperationPage, operations::OperationsPage,
-        overview::OverviewPage, record::RecordPage, search::SearchPage, second_factor::SecondFactorPage,
-        second_step::SecondStepPage, service_tokens::ServiceTokensPage, sign_in::SignInPage,
+        failed_events::FailedEventsPage, feed::FeedPageView, feeds::FeedsPage, group::GroupPage, groups::GroupsPage,
+        help::HelpPage, history::HistoryPage, life::LifePage, not_found::NotFoundPage, operation::OperationPage,
+        operations::OperationsPage, overview::OverviewPage, record::RecordPage, search::SearchPage,
+        second_factor::SecondFactorPage, second_step::SecondStepPage, service_tokens::ServiceTokensPage,
+        sign_in::SignInPage,
     },
     visitor::{FormProblem, SignsIn, Visitor, not_taken, use_visitor},
     words,
@@ -131,6 +132,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("") view=OverviewPage ssr=SsrMode::Async />
                     <Route path=path!("applications") view=ApplicationsPage ssr=SsrMode::Async />
                     <Route path=path!("applications/:app") view=ApplicationPage ssr=SsrMode::Async />
+                    <Route path=path!("applications/:app/feeds") view=FeedsPage ssr=SsrMode::Async />
+                    <Route path=path!("applications/:app/feed") view=FeedPageView ssr=SsrMode::Async />
                     <Route path=path!("failed-events") view=FailedEventsPage ssr=SsrMode::Async />
                     <Route path=path!("failed-events/:app/:id") view=FailedEventPage ssr=SsrMode::Async />
                     <Route path=path!("audit") view=AuditPage ssr=SsrMode::Async />

@@ -60,6 +60,7 @@ mod limits;
 mod lists;
 mod looks;
 mod pages;
+mod published;
 mod records;
 mod reset;
 mod rights;

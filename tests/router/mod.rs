@@ -8,6 +8,7 @@ mod beyond_help;
 mod compat;
 mod control_names;
 mod credentials;
+mod feeds;
 mod forms;
 mod groups;
 mod history;

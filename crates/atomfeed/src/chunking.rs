@@ -62,18 +62,23 @@ impl Stretch {
 
 /// Positions of the first and the last event that a page can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
+pub struct PageRange {
+    /// The first position.
     pub first: i64,
+    /// The last position.
     pub last: i64,
 }
 
-/// The rows of `chunking_history`, by id.
+/// The rows of `chunking_history`, by id: how a feed is cut into pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chunking(Vec<Stretch>);
+pub struct Chunking(Vec<Stretch>);
 
 impl Chunking {
     /// Creates the chunking from rows (id, chunk_length, start) ordered by id. The first row may lack a start, which
     /// means the first event. A row with the same start as the row before replaces it.
+    ///
+    /// # Errors
+    /// Fails if there is no row, or rows would put an event on two pages or on none.
     pub fn new(rows: &[(i64, Option<i64>, Option<i64>)]) -> Result<Self, ChunkingError> {
         let mut stretches: Vec<Stretch> = Vec::new();
         for &(id, length, start) in rows {
@@ -107,8 +112,16 @@ impl Chunking {
         self.0.iter().map(|stretch| stretch.pages(events)).fold(0, i64::saturating_add)
     }
 
+    /// Returns the page that a position is on; `None` if it is on none.
+    pub fn page_at(&self, position: i64) -> Option<i64> {
+        let stretch = self.0.iter().rev().find(|stretch| stretch.start <= position)?;
+        let before: i64 =
+            self.0.iter().take_while(|other| other.start < stretch.start).map(|other| other.pages(position)).sum();
+        Some(before + (position - stretch.start) / stretch.length + 1)
+    }
+
     /// Returns the positions on a page of a feed with this many events; `None` if there is no such page.
-    pub fn page(&self, number: i64, events: i64) -> Option<Range> {
+    pub fn page(&self, number: i64, events: i64) -> Option<PageRange> {
         if number < 1 || number > self.pages(events) {
             return None;
         }
@@ -118,7 +131,7 @@ impl Chunking {
             if before + pages >= number {
                 let first = stretch.start + (number - before - 1) * stretch.length;
                 let last = first.saturating_add(stretch.length - 1);
-                return Some(Range { first, last: stretch.end.map_or(last, |end| end.min(last)) });
+                return Some(PageRange { first, last: stretch.end.map_or(last, |end| end.min(last)) });
             }
             before += pages;
         }
@@ -140,8 +153,8 @@ mod tests {
         let usual = chunking(&[(5, 1)]);
         let pages: Vec<i64> = [0, 1, 5, 6, 10, 11].iter().map(|&events| usual.pages(events)).collect();
         assert_eq!(pages, [0, 1, 1, 2, 2, 3]);
-        assert_eq!(usual.page(1, 11), Some(Range { first: 1, last: 5 }));
-        assert_eq!(usual.page(3, 11), Some(Range { first: 11, last: 15 }));
+        assert_eq!(usual.page(1, 11), Some(PageRange { first: 1, last: 5 }));
+        assert_eq!(usual.page(3, 11), Some(PageRange { first: 11, last: 15 }));
         assert_eq!(usual.page(4, 11), None);
         assert_eq!(usual.page(0, 11), None);
     }
@@ -151,9 +164,9 @@ mod tests {
         // 1-5, 6-7, then three per page from 8 on: the page before a change is shorter.
         let changed = chunking(&[(5, 1), (3, 8)]);
         assert_eq!(changed.pages(7), 2);
-        assert_eq!(changed.page(2, 7), Some(Range { first: 6, last: 7 }));
-        assert_eq!(changed.page(2, 20), Some(Range { first: 6, last: 7 }));
-        assert_eq!(changed.page(3, 20), Some(Range { first: 8, last: 10 }));
+        assert_eq!(changed.page(2, 7), Some(PageRange { first: 6, last: 7 }));
+        assert_eq!(changed.page(2, 20), Some(PageRange { first: 6, last: 7 }));
+        assert_eq!(changed.page(3, 20), Some(PageRange { first: 8, last: 10 }));
         assert_eq!(changed.pages(11), 4);
     }
 
@@ -176,6 +189,11 @@ mod tests {
                     next = range.last + 1;
                 }
                 assert!(next > events, "{rows:?} leaves events out of {events}");
+                for position in 1..=events {
+                    let page = chunking.page_at(position).expect("every event is on a page");
+                    let range = chunking.page(page, events).expect("the page is there");
+                    assert!((range.first..=range.last).contains(&position), "{rows:?}, position {position}");
+                }
             }
         }
     }

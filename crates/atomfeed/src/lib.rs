@@ -32,12 +32,12 @@ mod tables;
 mod walk;
 mod worker;
 
-pub use chunking::ChunkingError;
+pub use chunking::{Chunking, ChunkingError, PageRange};
 pub use client::{Answer, Client, ClientError, ClientSettings, Login};
 pub use consumer::{Consumer, FeedEnd, FeedRun, FirstRun, Limits, RetryEnd, RetryRun, Stall};
 pub use database::{Backend, Database, DatabaseError, Transaction, sqlite_pool};
 pub use event::{ENTRY_ID_PREFIX, Event, NewEvent};
-pub use page::PageError;
+pub use page::{PageError, PublishedRow};
 pub use publisher::{FeedSettings, MARKERS_STAY_BEHIND, MissingPage, PageNumber, Publisher};
 pub use route::router;
 pub use shape::TableName;

@@ -16,7 +16,10 @@ use quick_xml::{
 };
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::event::Event;
+use super::{
+    event::{ENTRY_ID_PREFIX, Event},
+    java,
+};
 
 /// The namespace of Atom.
 const ATOM: &str = "http://www.w3.org/2005/Atom";
@@ -28,6 +31,23 @@ const ATOM_TYPE: &str = "application/atom+xml";
 
 /// Most elements and texts on a page; a page of five entries has about a hundred.
 const MOST_NODES: u32 = 500_000;
+
+/// A row of event_records, to be written as an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishedRow {
+    /// The event's uuid.
+    pub uuid: String,
+    /// Kind of record that changed.
+    pub title: String,
+    /// Time of publication; without it, the time at which it is written.
+    pub at: Option<DateTime<Utc>>,
+    /// The column `object`.
+    pub object: Option<String>,
+    /// The column `category`.
+    pub category: Option<String>,
+    /// The column `tags`: categories separated by commas.
+    pub tags: Option<String>,
+}
 
 /// An entry to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +100,21 @@ impl Draft<'_> {
             Ok(())
         })?;
         String::from_utf8(writer.into_inner()).map_err(std::io::Error::other)
+    }
+}
+
+impl From<PublishedRow> for Entry {
+    fn from(row: PublishedRow) -> Self {
+        let tags = row.tags.iter().flat_map(|tags| tags.split(',')).filter(|tag| !tag.trim().is_empty());
+        let category = row.category.into_iter().filter(|category| !category.is_empty());
+        Self {
+            id: format!("{ENTRY_ID_PREFIX}{}", row.uuid),
+            title: row.title,
+            at: row.at.unwrap_or_else(Utc::now),
+            // In the order of the Java library: consumers keep it in failed_events.tags.
+            categories: java::in_set_order(category.chain(tags.map(str::to_owned))),
+            content: row.object,
+        }
     }
 }
 

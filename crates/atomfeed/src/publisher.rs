@@ -1,19 +1,18 @@
 //! The publishing side: queues events, moves them onto the feeds, and serves feeds as pages. Uses the publisher's
 //! tables only.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use chrono::{NaiveTime, Utc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
-    chunking::{Chunking, Range},
+    chunking::{Chunking, PageRange},
     database::{Backend, Database, DatabaseError, Reads, Record, Statement, Transaction, Value},
-    event::{ENTRY_ID_PREFIX, NewEvent, published_tags},
+    event::{NewEvent, published_tags},
     fit::{Change, fit, fit_id},
-    java,
-    page::{Draft, Entry},
+    page::{Draft, Entry, PublishedRow},
     shape::{Moved, Shape, Table, TableName},
     store::{Alphabet, is_unfit},
 };
@@ -97,6 +96,63 @@ impl FeedSettings {
             generator_uri: "https://github.com/ICT4H/atomfeed".to_owned(),
             missing_page: MissingPage::default(),
         }
+    }
+
+    /// Returns the logical address of a page.
+    pub fn address(&self, category: Option<&str>, number: PageNumber) -> String {
+        let base = &self.base;
+        match category {
+            None => format!("{base}/{number}"),
+            Some(category) => {
+                format!("{base}/{}/{number}", utf8_percent_encode(category, IN_A_PATH))
+            }
+        }
+    }
+
+    /// Returns a page as XML, with these rows as its entries: page `page` of `newest` pages, requested as `number`.
+    ///
+    /// # Errors
+    /// Fails if the page cannot be written.
+    pub fn page(
+        &self,
+        category: Option<&str>,
+        number: PageNumber,
+        page: i64,
+        newest: i64,
+        rows: Vec<PublishedRow>,
+    ) -> io::Result<String> {
+        self.xml(category, number, page, newest, rows.into_iter().map(Entry::from).collect())
+    }
+
+    fn xml(
+        &self,
+        category: Option<&str>,
+        number: PageNumber,
+        page: i64,
+        newest: i64,
+        entries: Vec<Entry>,
+    ) -> io::Result<String> {
+        let numbered = |page| self.address(category, PageNumber::Number(page));
+        let mut links = vec![("self", self.address(category, number)), ("via", numbered(page))];
+        if page < newest {
+            links.push(("next-archive", numbered(page + 1)));
+        }
+        if page > 1 {
+            links.push(("prev-archive", numbered(page - 1)));
+        }
+        // For an empty feed the Java library writes the last midnight.
+        let midnight = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
+        let draft = Draft {
+            title: &self.title,
+            id: format!("{}+{page}", self.id_prefix),
+            author: &self.author,
+            generator: &self.generator,
+            generator_uri: &self.generator_uri,
+            updated: entries.iter().map(|entry| entry.at).max().unwrap_or(midnight),
+            links,
+            entries,
+        };
+        draft.to_xml()
     }
 }
 
@@ -305,38 +361,12 @@ impl Publisher {
         newest: i64,
         entries: Vec<Entry>,
     ) -> Result<String, DatabaseError> {
-        let numbered = |page| self.address(category, PageNumber::Number(page));
-        let mut links = vec![("self", self.address(category, number)), ("via", numbered(page))];
-        if page < newest {
-            links.push(("next-archive", numbered(page + 1)));
-        }
-        if page > 1 {
-            links.push(("prev-archive", numbered(page - 1)));
-        }
-        // For an empty feed the Java library writes the last midnight.
-        let midnight = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
-        let draft = Draft {
-            title: &self.settings.title,
-            id: format!("{}+{page}", self.settings.id_prefix),
-            author: &self.settings.author,
-            generator: &self.settings.generator,
-            generator_uri: &self.settings.generator_uri,
-            updated: entries.iter().map(|entry| entry.at).max().unwrap_or(midnight),
-            links,
-            entries,
-        };
-        draft.to_xml().map_err(|error| sqlx::Error::Io(error).into())
+        self.settings.xml(category, number, page, newest, entries).map_err(|error| sqlx::Error::Io(error).into())
     }
 
     /// Returns the logical address of a page.
     pub fn address(&self, category: Option<&str>, number: PageNumber) -> String {
-        let base = &self.settings.base;
-        match category {
-            None => format!("{base}/{number}"),
-            Some(category) => {
-                format!("{base}/{}/{number}", utf8_percent_encode(category, IN_A_PATH))
-            }
-        }
+        self.settings.address(category, number)
     }
 
     /// Rewrites the offset markers of every category and of all events together, so that they are `behind` events
@@ -577,7 +607,7 @@ impl Feed<'_> {
     async fn entries(
         &self,
         transaction: &mut Transaction<'_>,
-        range: Range,
+        range: PageRange,
         offset: Option<Offset>,
         (events, last): (i64, i64),
     ) -> Result<Vec<Entry>, DatabaseError> {
@@ -611,18 +641,9 @@ impl Feed<'_> {
         let (uuid, title) = (row.text().unwrap_or_default(), row.text().unwrap_or_default());
         let published = row.text().and_then(|text| self.database.instant(&text));
         let queued = row.text().and_then(|text| self.database.instant(&text));
-        let (content, category, tags) = (row.text(), row.text(), row.text());
-        let tags = tags.iter().flat_map(|tags| tags.split(',')).filter(|tag| !tag.trim().is_empty());
-        let category = category.into_iter().filter(|category| !category.is_empty());
-        Entry {
-            id: format!("{ENTRY_ID_PREFIX}{uuid}"),
-            title,
-            // If the time is missing or unreadable (`0000-00-00`), the time at which the event was queued.
-            at: published.or(queued).unwrap_or_else(Utc::now),
-            // In the order of the Java library: consumers keep it in failed_events.tags.
-            categories: java::in_set_order(category.chain(tags.map(str::to_owned))),
-            content,
-        }
+        let (object, category, tags) = (row.text(), row.text(), row.text());
+        // If the time is missing or unreadable (`0000-00-00`), the time at which the event was queued.
+        PublishedRow { uuid, title, at: published.or(queued), object, category, tags }.into()
     }
 
     /// Writes the feed's offset marker and returns whether it did. The marker points at the last event of the page that

@@ -98,6 +98,19 @@ pub struct ApplicationInfo {
     pub public_url: Option<String>,
     /// Whether the configuration forbids every action on this application.
     pub read_only: bool,
+    /// What its feed pages contain and its database does not.
+    #[serde(default)]
+    pub feed_texts: FeedTexts,
+}
+
+/// What the pages of an application's feeds contain and its database does not, as far as the configuration says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedTexts {
+    /// The address before the category: `http://openmrs:8080/openmrs/ws/atomfeed`.
+    pub address: Option<String>,
+    pub title: Option<String>,
+    /// The id of a page, before `+` and its number.
+    pub id_prefix: Option<String>,
 }
 
 /// Returns the name of the application with this key; the key if it is not configured any more.

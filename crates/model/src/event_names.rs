@@ -12,6 +12,7 @@ use super::{
     feed::category_of,
     ledger::LedgerEvent,
     payload::{record_kind, record_uuid, short_id},
+    publisher::PublishedEvent,
     words::capitalised,
 };
 
@@ -103,6 +104,19 @@ impl FailedEventRow {
             record: None,
             feed_uri: self.feed_uri.as_deref(),
             event_id: self.event_id.as_deref(),
+        }
+    }
+}
+
+impl PublishedEvent {
+    /// Returns what its name is made of.
+    pub fn naming(&self) -> Naming<'_> {
+        Naming {
+            title: self.title.as_deref(),
+            payload: self.object.as_deref(),
+            record: None,
+            feed_uri: None,
+            event_id: self.uuid.as_deref(),
         }
     }
 }

@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Stamp, obstacle::no_address};
+use super::{
+    Limits, Stamp,
+    lag::{Forecast, Lag},
+    obstacle::no_address,
+};
 
 /// A row of `markers`: how far a consumer has read one feed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -176,6 +180,11 @@ pub struct Feed {
     pub last_seen_at_work: Option<Stamp>,
     pub state: FeedState,
     pub signs: Signs,
+    /// How far its consumer is behind, if the console watches the publisher too.
+    #[serde(default)]
+    pub lag: Option<Lag>,
+    #[serde(default)]
+    pub forecast: Forecast,
 }
 
 /// Further facts about a feed and its consumer.

@@ -172,6 +172,8 @@ mod tests {
             last_seen_at_work: None,
             state: FeedState::Running,
             signs: Default::default(),
+            lag: None,
+            forecast: Default::default(),
         }
     }
 

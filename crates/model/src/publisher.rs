@@ -3,7 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Availability, RowId, Stamp, words::count};
+use super::{
+    Availability, RowId, Stamp,
+    words::{count, number},
+};
 
 /// One category of `event_records`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +17,22 @@ pub struct PublishedCategory {
     pub newest_id: Option<RowId>,
     pub newest: Option<Stamp>,
     pub oldest: Option<Stamp>,
+}
+
+/// A row of `event_records`: an event as it was published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PublishedEvent {
+    pub id: RowId,
+    pub uuid: Option<String>,
+    pub title: Option<String>,
+    pub category: Option<String>,
+    pub tags: Option<String>,
+    /// The payload: nearly always the path of a record.
+    pub object: Option<String>,
+    /// When it was put on the feed.
+    pub at: Option<Stamp>,
+    /// When it was raised, which is before it was put on the feed.
+    pub raised: Option<Stamp>,
 }
 
 /// A row of `event_records_offset_marker`: up to event `event_id` there are `event_count` events of the category.
@@ -29,7 +48,77 @@ pub struct OffsetMarker {
     pub there: Option<u64>,
 }
 
+/// The offset marker that a feed's pages are counted from: the number of its events up to an id, as the publisher
+/// believes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offset {
+    pub event_id: RowId,
+    pub events: u64,
+}
+
+/// What an offset marker says against the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkerFinding {
+    /// What is wrong, as a sentence.
+    pub what: String,
+    /// Consumers miss events or stop because of it.
+    pub matters: bool,
+}
+
 impl OffsetMarker {
+    /// Behind by more events than this, its job does not run: it keeps 1,000 behind, and runs once a day.
+    const BEHIND: u64 = 50_000;
+
+    /// Returns what is wrong with it, and whether that matters. `newest`: the highest id of the events.
+    pub fn finding(&self, newest: Option<RowId>) -> Option<MarkerFinding> {
+        let finding = |what: String, matters| Some(MarkerFinding { what, matters });
+        if let (Some(id), Some(newest)) = (self.event_id, newest)
+            && id > newest
+        {
+            return finding(
+                format!(
+                    "It names event {}, and the newest is {}: the events were replaced, as by a restore. New events get \
+                     no page until their ids pass it: consumers do not see them.",
+                    number(id.0),
+                    number(newest.0)
+                ),
+                true,
+            );
+        }
+        if let (Some(counted), Some(there)) = (self.event_count, self.miscounts()) {
+            let (counted, there) = (i128::from(counted), i128::from(there));
+            let events = |value: i128| count(u64::try_from(value.unsigned_abs()).unwrap_or(u64::MAX), "event");
+            return match counted > there {
+                true => finding(
+                    format!(
+                        "It counts {} that were removed. The pages keep their numbers until its job counts again; then \
+                         events move to earlier pages, and a consumer whose page moved stops (“Last Read entry not found \
+                         in feed”).",
+                        events(counted - there)
+                    ),
+                    true,
+                ),
+                false => finding(
+                    format!(
+                        "It leaves out {}, added or restored with lower ids. They are on no page: a consumer that reads \
+                         through skips them.",
+                        events(there - counted)
+                    ),
+                    true,
+                ),
+            };
+        }
+        let behind = self.behind.filter(|behind| *behind > Self::BEHIND)?;
+        finding(
+            format!(
+                "It is {} behind: its daily job does not run. Every request for a page counts them, which is slow and \
+                 otherwise harmless.",
+                count(behind, "event")
+            ),
+            false,
+        )
+    }
+
     /// Returns how many events exist up to it, if its own count differs: the pages that are counted from it then begin
     /// with events that do not exist.
     pub fn miscounts(&self) -> Option<u64> {
@@ -152,6 +241,29 @@ pub struct Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_offset_marker_that_disagrees_with_the_table_is_explained() {
+        let marker = |event_id: i128, event_count, there, behind| OffsetMarker {
+            category: Some("patient".to_owned()),
+            event_id: Some(RowId(event_id)),
+            event_count: Some(event_count),
+            behind: Some(behind),
+            there: Some(there),
+        };
+        let finding = |marker: OffsetMarker| marker.finding(Some(RowId(2000)));
+        assert_eq!(finding(marker(1000, 500, 500, 1000)), None);
+        for (marker, words, matters) in [
+            (marker(3000, 500, 500, 0), "names event 3,000, and the newest is 2,000", true),
+            (marker(1000, 503, 500, 0), "counts 3 events that were removed", true),
+            (marker(1000, 499, 500, 0), "leaves out 1 event, added", true),
+            (marker(1000, 500, 500, 60_000), "60,000 events behind: its daily job", false),
+        ] {
+            let found = finding(marker).expect("a finding");
+            assert!(found.what.contains(words), "{}", found.what);
+            assert_eq!(found.matters, matters, "{}", found.what);
+        }
+    }
 
     #[test]
     fn a_queue_without_times_is_as_old_as_the_console_has_seen_its_first_row() {

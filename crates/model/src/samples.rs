@@ -40,6 +40,7 @@ pub fn info(name: &str) -> ApplicationInfo {
         publishes: vec![],
         public_url: None,
         read_only: false,
+        feed_texts: Default::default(),
     }
 }
 
@@ -86,6 +87,8 @@ pub fn feed_with(waiting: u64, exhausted: u64, total: u64) -> Feed {
         last_seen_at_work: None,
         state: FeedState::of(&counts, true, &limits()),
         signs: Signs::default(),
+        lag: None,
+        forecast: Default::default(),
     }
 }
 

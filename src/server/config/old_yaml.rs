@@ -298,6 +298,7 @@ impl Reader<'_> {
             publishes: Vec::new(),
             public_url: None,
             read_only: false,
+            feed_texts: Default::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::{fs, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 use toml::de::DeTable;
 
 use crate::{
-    model::{ApplicationInfo, Backend, FeedLimit, Kind, Limits, Role},
+    model::{ApplicationInfo, Backend, FeedLimit, Kind, Limits, Role, application::FeedTexts},
     paths::Base,
 };
 
@@ -77,7 +77,7 @@ const RECORD_KEYS: [&str; 2] = ["enabled", "names"];
 /// Who sees names of persons. A viewer never does.
 const NAMES: [(&str, Option<Role>); 3] =
     [("administrator", Some(Role::Administrator)), ("operator", Some(Role::Operator)), ("nobody", None)];
-pub(super) const APPLICATION_KEYS: [&str; 24] = [
+pub(super) const APPLICATION_KEYS: [&str; 27] = [
     "name",
     "kind",
     "database",
@@ -100,6 +100,9 @@ pub(super) const APPLICATION_KEYS: [&str; 24] = [
     "statement_timeout",
     "publishes",
     "public_url",
+    "feed_address",
+    "feed_title",
+    "feed_id_prefix",
     "concerns",
     "read_only",
 ];
@@ -330,6 +333,11 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
         publishes: Vec::new(),
         public_url,
         read_only,
+        feed_texts: FeedTexts {
+            address: table.parsed("feed_address", feed_address),
+            title: table.text("feed_title"),
+            id_prefix: table.text("feed_id_prefix"),
+        },
     };
     let pool_size = pool_size.and_then(|size| u32::try_from(size).ok()).unwrap_or(POOL_SIZE_DEFAULT);
     Read { info, database, time_zone, pool_size, connect_timeout, statement_timeout, refresh, own_concerns, publishes }
@@ -337,16 +345,27 @@ fn application(number: usize, table: &mut Table<'_, '_>) -> Read {
 
 /// Reads the address at which browsers in the hospital reach an application.
 fn public_url(text: &str) -> Result<String, String> {
-    const WANTED: &str = "is the address of this application in the browsers of the hospital, such as \
-                          https://bahmni.hospital.example";
+    web_address(text).ok_or_else(|| {
+        "is the address of this application in the browsers of the hospital, such as https://bahmni.hospital.example"
+            .to_owned()
+    })
+}
+
+/// Reads the address of an application's feeds, before the category.
+fn feed_address(text: &str) -> Result<String, String> {
+    web_address(text).ok_or_else(|| {
+        "is the address of its feeds before the category, such as http://openmrs:8080/openmrs/ws/atomfeed".to_owned()
+    })
+}
+
+/// Returns an address without a final slash; `None` if a text is none.
+fn web_address(text: &str) -> Option<String> {
     let text = text.trim();
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
     let plain = |letter: char| letter.is_ascii_graphic() && !"\"'<>\\^`{|}@?#".contains(letter);
     let named = host.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[');
-    if !named || !host.chars().all(plain) || host.len() > LONGEST_ADDRESS {
-        return Err(WANTED.to_owned());
-    }
-    Ok(text.trim_end_matches('/').to_owned())
+    let fine = named && host.chars().all(plain) && host.len() <= LONGEST_ADDRESS;
+    fine.then(|| text.trim_end_matches('/').to_owned())
 }
 
 /// Returns the database, and its address for display, empty if it cannot be used.

@@ -13,6 +13,7 @@ pub mod counted;
 pub mod form_token;
 pub mod guessing;
 pub mod headers;
+pub mod key_file;
 mod names;
 pub mod openmrs;
 pub mod origin;

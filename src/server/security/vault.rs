@@ -5,15 +5,16 @@
 //! again while the store holds secrets: a new key would fit none of them, and would hide that the old one is lost.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, OnceLock},
 };
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
-use super::secrets;
+use super::{
+    key_file::{self, NotRead},
+    secrets,
+};
 use crate::{
     error::Problem,
     server::{
@@ -22,10 +23,8 @@ use crate::{
     },
 };
 
-/// Bytes of the key; the file holds them as hexadecimal digits.
-const KEY_LEN: usize = 32;
-/// Bytes of the largest key file; anything larger is another file by mistake.
-const LARGEST: u64 = 1_024;
+/// What is added to the name of the store for the name of the key's file.
+const EXTENSION: &str = "key";
 
 /// Location of the key. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -81,7 +80,7 @@ impl From<NoKey> for Problem {
 impl Vault {
     pub fn new(config: &Config) -> Self {
         let named = config.access.second_factor_key.clone();
-        let file = named.clone().unwrap_or_else(|| beside(&config.store));
+        let file = named.clone().unwrap_or_else(|| key_file::beside(&config.store, EXTENSION));
         Self { file: file.into(), named: named.is_some(), key: Arc::default() }
     }
 
@@ -101,14 +100,18 @@ impl Vault {
         }
         let kept = store.any_second_factor().await?;
         let unusable = |reason: String| Unusable { file: self.file.display().to_string(), reason };
-        let key = match read(&self.file) {
-            Ok(key) => key,
+        let bytes = match key_file::read(&self.file) {
+            Ok(bytes) => bytes,
             Err(NotRead::Missing) if kept.is_none() && !self.named => {
-                make(&self.file).map_err(|error| unusable(format!("cannot be made: {error}")))?
+                let made = key_file::make(&self.file).map_err(|error| unusable(format!("cannot be made: {error}")))?;
+                let file = self.file.display();
+                tracing::info!(%file, "the key of the second factors was made; it is not in backups of the store");
+                made
             }
             Err(NotRead::Missing) => return Err(unusable("is missing".to_owned()).into()),
             Err(NotRead::Bad(reason)) => return Err(unusable(reason).into()),
         };
+        let key = Key::new(&bytes).ok_or_else(|| unusable("holds no usable key".to_owned()))?;
         if let Some(kept) = kept
             && key.open(kept.account, &kept.secret).is_none()
         {
@@ -116,57 +119,6 @@ impl Vault {
         }
         Ok(self.key.get_or_init(|| key).clone())
     }
-}
-
-/// `console.db` → `console.db.key`.
-fn beside(store: &Path) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
-    name.push(".key");
-    name.into()
-}
-
-enum NotRead {
-    Missing,
-    Bad(String),
-}
-
-fn read(file: &Path) -> Result<Key, NotRead> {
-    let bad = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => NotRead::Missing,
-        _ => NotRead::Bad(format!("cannot be read: {error}")),
-    };
-    let found = fs::metadata(file).map_err(bad)?;
-    #[cfg(unix)]
-    if std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o004 != 0 {
-        return Err(NotRead::Bad("can be read by all users of this machine: remove this right (chmod o-r)".to_owned()));
-    }
-    let no_key = || NotRead::Bad(format!("does not hold {} hexadecimal digits and nothing else", KEY_LEN * 2));
-    if found.len() > LARGEST {
-        return Err(no_key());
-    }
-    let text = fs::read_to_string(file).map_err(bad)?;
-    let text = text.trim();
-    if text.len() != KEY_LEN * 2 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(no_key());
-    }
-    let digits = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16));
-    let bytes: Vec<u8> = digits.collect::<Result<_, _>>().map_err(|_| no_key())?;
-    Key::new(&bytes).ok_or_else(no_key)
-}
-
-/// Creates the file, readable only by its owner.
-fn make(file: &Path) -> io::Result<Key> {
-    let bytes = secrets::random::<KEY_LEN>();
-    let mut options = OpenOptions::new();
-    // Never overwrites a file that another console has just created.
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut written = options.open(file)?;
-    written.write_all(format!("{}\n", secrets::hex(&bytes)).as_bytes())?;
-    written.sync_all()?;
-    tracing::info!(file = %file.display(), "the key of the second factors was made; it is not in backups of the store");
-    Key::new(&bytes).ok_or_else(|| io::Error::other("no key can be made of it"))
 }
 
 impl Key {
@@ -203,7 +155,13 @@ fn of_account(account: i64) -> Aad<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::PathBuf};
+
     use super::*;
+
+    fn beside(store: &Path) -> PathBuf {
+        key_file::beside(store, EXTENSION)
+    }
 
     #[test]
     fn a_secret_is_opened_by_its_key_for_its_account_alone() {

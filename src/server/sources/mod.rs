@@ -13,11 +13,13 @@ mod discard;
 mod events;
 mod fault;
 mod feed_rows;
+mod lag;
 mod list;
 mod mysql;
 mod named;
 mod poll;
 mod postgres;
+mod published;
 mod publisher;
 pub mod records;
 mod reset;
@@ -26,6 +28,7 @@ mod rows;
 mod schema;
 mod sql;
 mod sqlite;
+mod switch;
 mod walk;
 mod whole;
 
@@ -43,7 +46,7 @@ use crate::model::{
     filter::{Direction, Filter, Position},
     operation::RowOutcome,
     overview::NewRow,
-    publisher::{Publisher, Queue},
+    publisher::{PublishedEvent, Publisher, Queue},
     whole_row::WholeEvent,
 };
 
@@ -51,7 +54,9 @@ use super::{config::Application, digest::Digest};
 
 use connection::{Pool, Session};
 pub use discard::{Copied, LONGEST_EVENT, TooLong};
+pub use lag::ReadPosition;
 pub use named::{Answer, Named, Unread, Word};
+pub use published::{Counted, FeedShape, Ids, Stretch};
 pub use restore::LONG_EVENT;
 use schema::{ColumnKind, Table};
 pub use walk::{LogRow, RowKey, TableSums, WholeRow};
@@ -261,6 +266,8 @@ pub struct Source {
     pairs_twice: Mutex<Option<(Instant, u64)>>,
     /// The tables of the application's records, as last found.
     record_tables: Mutex<Option<Arc<records::Tables>>>,
+    /// When it was last read whether publishing is switched off.
+    publishing_off: Mutex<Option<(Instant, bool)>>,
 }
 
 /// How long a count of all the publisher's events is only added to. Every count notices deleted events; a changed
@@ -270,13 +277,8 @@ const COUNT_LASTS: Duration = Duration::from_secs(3600);
 impl Source {
     /// Creates the source without connecting: a source that is down must not delay the start.
     pub fn new(app: Application) -> Self {
-        Self {
-            pool: Pool::new(&app),
-            app,
-            counted_whole: Mutex::default(),
-            pairs_twice: Mutex::default(),
-            record_tables: Mutex::default(),
-        }
+        let (counted_whole, pairs_twice, publishing_off, record_tables) = Default::default();
+        Self { pool: Pool::new(&app), app, counted_whole, pairs_twice, publishing_off, record_tables }
     }
 
     /// Returns the application as configured.

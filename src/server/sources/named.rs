@@ -27,7 +27,7 @@ use super::{
 };
 
 /// Number of newest events that are searched first.
-const NEWEST: u32 = 1000;
+pub(super) const NEWEST: u32 = 1000;
 
 /// What a marker names.
 #[derive(Clone, Copy, Debug)]
@@ -74,10 +74,20 @@ impl From<Word> for Answer {
 }
 
 /// Position in its feed of the event that a marker names.
-struct Place {
-    id: RowId,
+pub(super) struct Place {
+    pub id: RowId,
     /// The category of the feed's events; `None` if the feed has all events.
-    category: Option<String>,
+    pub category: Option<String>,
+}
+
+/// Where an event is searched.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Within {
+    /// Among this number of newest events.
+    Newest(u32),
+    /// Among the ids from the first up to the second, which is excluded.
+    Range(RowId, RowId),
+    All,
 }
 
 /// Checks what a marker names. `whole`: all events are searched, the pages of the feed are counted, and events after
@@ -119,7 +129,11 @@ pub(super) async fn named(session: &mut Session<'_>, named: Named<'_>, whole: bo
 }
 
 /// Returns the unread events of a feed after a place; `None` if there are none.
-async fn after(session: &mut Session<'_>, events: &Found<'_>, place: &Place) -> Result<Option<Unread>, SourceError> {
+pub(super) async fn after(
+    session: &mut Session<'_>,
+    events: &Found<'_>,
+    place: &Place,
+) -> Result<Option<Unread>, SourceError> {
     let app = session.link.app;
     let id = events.expression("id");
     let mut statement =
@@ -146,9 +160,9 @@ async fn of_entry(
         return Ok((Word::NotKnown, None));
     }
     let ids = ids_of(entry);
-    let mut found = search(session, events, &ids, Some(NEWEST)).await?;
+    let mut found = search(session, events, &ids, Within::Newest(NEWEST)).await?;
     if found.is_none() && whole {
-        found = search(session, events, &ids, None).await?;
+        found = search(session, events, &ids, Within::All).await?;
     }
     let Some((id, of)) = found else {
         let word = if whole { Word::HasNot(Unpublished::Entry(entry.to_owned())) } else { Word::NotKnown };
@@ -172,7 +186,7 @@ async fn of_entry(
 }
 
 /// Returns the ids under which event_records may have an entry.
-fn ids_of(entry: &str) -> Vec<String> {
+pub(super) fn ids_of(entry: &str) -> Vec<String> {
     match entry.strip_prefix(ENTRY_PREFIX) {
         Some(bare) => vec![bare.to_owned(), entry.to_owned()],
         None => vec![entry.to_owned(), format!("{ENTRY_PREFIX}{entry}")],
@@ -183,19 +197,19 @@ fn ids_of(entry: &str) -> Vec<String> {
 const ALIKE: u32 = 20;
 
 /// Returns the row and the category of the newest event with one of these ids. `None` if there is no such event, either
-/// at all or among the `newest` ones.
-async fn search(
+/// at all or where it is searched.
+pub(super) async fn search(
     session: &mut Session<'_>,
     events: &Found<'_>,
     ids: &[String],
-    newest: Option<u32>,
+    within: Within,
 ) -> Result<Option<(RowId, Option<String>)>, SourceError> {
     let id = events.expression("id");
     // PostgreSQL may store it as type uuid: it is compared as text.
     let uuid = events.long_text("uuid");
     let (place, category) = (events.text("id"), events.text("category"));
-    let mut statement = match newest {
-        Some(newest) => {
+    let mut statement = match within {
+        Within::Newest(newest) => {
             let mut statement = session.link.statement(format!(
                 "SELECT newest.place, newest.category, newest.uuid FROM (SELECT {place} AS place, {uuid} AS uuid, \
                  {category} AS category FROM {} ORDER BY {id} DESC LIMIT {newest}) AS newest WHERE ",
@@ -204,9 +218,13 @@ async fn search(
             statement.text_in("newest.uuid", ids);
             statement
         }
-        None => {
+        Within::Range(..) | Within::All => {
             let mut statement =
                 session.link.statement(format!("SELECT {place}, {category}, {uuid} FROM {} WHERE ", events.name));
+            if let Within::Range(from, to) = within {
+                statement.push(format!("{id} >= ")).id(&events.id, from);
+                statement.push(format!(" AND {id} < ")).id(&events.id, to).push(" AND ");
+            }
             statement.text_in(&uuid, ids).push(format!(" ORDER BY {id} DESC"));
             statement
         }

@@ -20,7 +20,7 @@ use super::{
     publisher::dated,
     rows::{plain, stamp},
     schema::{Found, Schema, Table},
-    sql,
+    sql, switch,
 };
 
 /// Most markers, and most feed addresses of failed events, that a poll reads. A hospital has some dozens.
@@ -58,6 +58,9 @@ pub(super) async fn poll(source: &Source) -> Result<Poll, SourceError> {
                 counted(pairs, "pair of feed and event is", "pairs of feed and event are")
             ));
         }
+    }
+    if switch::is_off(source).await {
+        poll.hazards.push(switch::OFF.to_owned());
     }
     Ok(poll)
 }

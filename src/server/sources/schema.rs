@@ -224,6 +224,15 @@ impl Schema {
         }
     }
 
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// PostgreSQL: the schema that holds the tables.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// Returns a table's name for use in a statement.
     pub fn qualified(&self, table: &str) -> String {
         match &self.namespace {

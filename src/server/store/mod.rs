@@ -9,10 +9,12 @@ mod causes;
 mod copy;
 mod discarded;
 mod groups;
+mod lag;
 pub mod ledger;
 mod operations;
 mod outage;
 mod preferences;
+mod published;
 mod runs;
 mod search;
 mod second_factors;
@@ -26,7 +28,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -52,6 +54,7 @@ pub use discarded::{NewCopy, WhichCopies};
 pub use groups::{GroupEvents, GroupRow};
 pub use operations::NewOperation;
 pub use outage::Outage;
+pub use published::{BLOCK, End, Indexed, MOST, NewlyIndexed, NewlyPublished, Place, block_start, compared};
 pub use search::{Hits, Pending, Wanted};
 pub use second_factors::SecondFactor;
 pub use service_tokens::{NewServiceToken, ServiceToken};
@@ -166,6 +169,8 @@ pub struct Store {
     /// The file as opened for writing; `None` if the store is read-only.
     file: Option<Arc<OpenFile>>,
     attempt: Arc<Mutex<LastAttempt>>,
+    /// The key of the index of published events, once it was read.
+    index_key: Arc<OnceLock<published::IndexKey>>,
 }
 
 impl Store {
@@ -207,7 +212,7 @@ impl Store {
         let reading = options.pragma("cache_size", format!("-{READERS_CACHE}"));
         let pool = sqlite_pool().connect_with(reading).await?;
         let file = Some(Arc::new(OpenFile::new(path, &file)));
-        Ok(Self { pool, writer, much: Arc::default(), file, attempt: Arc::default() })
+        Ok(Self { pool, writer, much: Arc::default(), file, attempt: Arc::default(), index_key: Arc::default() })
     }
 
     /// Returns the secret with this name, creating it on first use.
@@ -247,7 +252,14 @@ impl Store {
 
     /// Returns a store whose connections can only read: writes fail.
     fn to_read(pool: SqlitePool) -> Self {
-        Self { writer: pool.clone(), pool, much: Arc::default(), file: None, attempt: Arc::default() }
+        Self {
+            writer: pool.clone(),
+            pool,
+            much: Arc::default(),
+            file: None,
+            attempt: Arc::default(),
+            index_key: Arc::default(),
+        }
     }
 
     /// Enters (`true`) or leaves (`false`) bulk mode, in which the writing connection has more memory. Every caller

@@ -98,6 +98,10 @@ impl OpenFile {
         Self { path: path.to_owned(), identity: identity(file) }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Checks that the path still leads to the file that was opened.
     ///
     /// # Errors

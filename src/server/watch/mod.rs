@@ -10,6 +10,8 @@
 mod compare;
 mod follow;
 mod index;
+mod lag;
+mod published;
 mod retries;
 mod seen;
 mod stall;
@@ -40,6 +42,8 @@ use crate::model::{
 
 use compare::{Compared, Comparison};
 pub use follow::{FollowError, Follower, PollChanges};
+use lag::Lags;
+pub use published::{FillStep, fill};
 use retries::Retries;
 use seen::{LedgerFacts, seen};
 use stall::{Publications, Standstill};
@@ -182,12 +186,14 @@ impl Watch {
                 last_change: Instant::now(),
                 standstill: Standstill::new(publications.clone(), publishers.clone()),
                 comparison: Comparison::new(all.clone()),
+                lags: Lags::new(all.clone()),
                 retries: Retries::default(),
                 last_queue: None,
                 troubled: None,
             };
             tokio::spawn(watcher.run(stop.clone()));
             tokio::spawn(index::run(source.clone(), store.clone(), seen.clone(), stop.clone()));
+            tokio::spawn(published::run(source.clone(), store.clone(), seen.clone(), stop.clone()));
             Watched { source: source.clone(), seen, again }
         });
         Self { sources: sources.collect(), changes, readers }
@@ -293,6 +299,7 @@ struct Watcher {
     last_change: Instant,
     standstill: Standstill,
     comparison: Comparison,
+    lags: Lags,
     retries: Retries,
     /// The application's own queue as last read.
     last_queue: Option<Queue>,
@@ -372,6 +379,9 @@ impl Watcher {
         if let Ok(poll) = &polled {
             self.queue(&mut facts).await;
             facts.compared = self.compare(poll).await;
+            let markers = poll.markers.here().map(Vec::as_slice).unwrap_or_default();
+            let failures = poll.failures.here().map(Vec::as_slice).unwrap_or_default();
+            facts.outlooks = self.lags.measure(&self.source.app().info, &self.store, markers, failures).await;
             facts.retried = self.retries.note(poll, Utc::now());
             for (uri, left) in self.left_last().await {
                 let at = facts.retried.entry(uri).or_insert(left);
@@ -556,12 +566,20 @@ fn report(source: &Source, publish: &watch::Sender<LastPoll>, polled: &Result<Po
 }
 
 impl LastPoll {
-    /// Returns what was seen, without a queue that moves as it should: that differs at every poll and is not news.
+    /// Returns what was seen, without what differs at every poll and is not news: a queue that moves as it should, and
+    /// by how much consumers are behind.
     fn as_told(&self, info: &ApplicationInfo) -> Option<Seen> {
         let seen = self.seen.as_deref()?;
         let stands =
             |queue: &Queue| self.seen_at.is_some_and(|at| concerns::standing(queue, &info.concerns, at).is_some());
-        Some(Seen { queue: seen.queue.clone().filter(stands), ..seen.clone() })
+        let mut told = Seen { queue: seen.queue.clone().filter(stands), ..seen.clone() };
+        if let Availability::Here(feeds) = &mut told.feeds {
+            for feed in feeds {
+                feed.forecast = Default::default();
+                feed.lag = None;
+            }
+        }
+        Some(told)
     }
 
     fn take(

@@ -14,7 +14,7 @@ use crate::{
     server::{sources::Poll, store::ledger::Work},
 };
 
-use super::compare::Compared;
+use super::{compare::Compared, lag::Outlook};
 
 /// What the ledger and the publishers add to a poll, by feed address.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ pub(super) struct LedgerFacts {
     pub retried: HashMap<String, DateTime<Utc>>,
     /// What the publishers say of the markers.
     pub compared: Compared,
+    /// How far consumers are behind.
+    pub outlooks: HashMap<String, Outlook>,
     /// The events that wait in the source's own queue.
     pub queue: Option<Queue>,
     /// Why they are currently unknown.
@@ -125,7 +127,10 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, facts: &LedgerFacts) -> Availabili
         };
         let reads = uri.as_ref().and_then(|uri| facts.reads.get(uri));
         let (read_at, read_every_secs) = (reads.and_then(|work| work.moved_at), reads.and_then(Work::usual_pause));
+        let outlook = uri.as_ref().and_then(|uri| facts.outlooks.get(uri)).cloned().unwrap_or_default();
         Feed {
+            lag: outlook.lag,
+            forecast: outlook.forecast,
             signs: Signs { unpublished, unretried_since, read_at, read_every_secs, ..signs.clone() },
             category: uri.as_deref().and_then(category_of).map(Into::into),
             last_seen_at_work: last_seen_at_work.cloned(),

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::{
-    At, Badge, FeedAction, FeedBadge, RetriesInProgress, TopCauses, When, feed_links::page_of, known, use_base,
+    At, Badge, FeedAction, FeedBadge, RetriesInProgress, TopCauses, When, feed_links::page_of, known, now, use_base,
 };
 use crate::{
     model::{
@@ -199,7 +199,7 @@ fn row(line: &Line<'_>, causes: &[FeedCauses], retries: &[FeedRetry], applicatio
             </td>
             <th scope="row">
                 <a href=href>{about.clone()}</a>
-                {said.collect_view()} <RetriesInProgress retries=retries.clone() />
+                {said.collect_view()} {outlook(feed)} <RetriesInProgress retries=retries.clone() />
             </th>
             <td data-label="Since">{(counts.total > 0).then(|| view! { <When stamp=since /> })}</td>
             <td class="num" data-label="Failed events">
@@ -214,6 +214,17 @@ fn row(line: &Line<'_>, causes: &[FeedCauses], retries: &[FeedRetry], applicatio
         </tr>
     }
     .into_any()
+}
+
+/// How far the consumer of a feed is behind and when the feed stops, if there is anything to say.
+fn outlook(feed: &Feed) -> Option<AnyView> {
+    let now = now();
+    let behind = feed.lag.as_ref().filter(|lag| lag.unread > 0).map(|lag| lag.in_short(now));
+    let told: Vec<String> = behind.into_iter().chain(feed.forecast.limit(now)).collect();
+    (!told.is_empty()).then(|| {
+        let told = words::capitalised(&told.join("; "));
+        view! { <span class="small muted">{format!("{told}.")}</span> }.into_any()
+    })
 }
 
 /// Returns whether the overview can only report that all is well.

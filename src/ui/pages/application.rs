@@ -10,11 +10,13 @@ use crate::{
     api::overview::{list_applications, list_feed_causes, list_feed_retries, view_application, view_publisher},
     error::Problem,
     model::{
-        ApplicationInfo, ApplicationView, Availability, DayCount, Feed, Limits, Reach, Seen, ShownState,
+        ApplicationInfo, ApplicationView, Availability, DayCount, Feed, Limits, Marker, Reach, Seen, ShownState,
         application::COMPLETE_ENTRY,
         cause::{Cause, FeedCauses},
         concerns::{About, Concern, ConcernKind},
         explain,
+        feed::category_of,
+        feed_pages::{FeedQuery, WhichPage},
         history::HistoryQuery,
         ledger::RequestKind,
         operation::FeedRetry,
@@ -33,6 +35,7 @@ use crate::{
     },
 };
 use publishes::Publishes;
+pub(super) use publishes::chunks_in_words;
 
 /// The data of the page.
 struct Looked {
@@ -53,9 +56,10 @@ struct Looked {
 pub fn ApplicationPage() -> impl IntoView {
     let key = use_params_map().read_untracked().get("app").unwrap_or_default();
     loaded(load(key), |Looked { view, publisher, applications, quiet, causes, retries }| {
+        let app = view.info.key.clone();
         view! {
             <Application view applications quiet causes retries />
-            {publisher.map(|publisher| view! { <Publishes publisher /> })}
+            {publisher.map(|publisher| view! { <Publishes app publisher /> })}
         }
     })
 }
@@ -263,7 +267,18 @@ fn Feeds(
                     let name = FeedName::of(feed.uri.as_deref(), &feeds, &applications);
                     let causes = FeedCauses::of(&causes, &info.key, feed.uri.as_deref()).to_vec();
                     let retries = FeedRetry::of(&retries, &info.key, feed.uri.as_deref());
-                    view! { <FeedSheet info=info.clone() feed=feed.clone() name=name refused=refused.clone() causes retries /> }
+                    let publisher = publisher_of(feed, &applications);
+                    view! {
+                        <FeedSheet
+                            info=info.clone()
+                            feed=feed.clone()
+                            name=name
+                            refused=refused.clone()
+                            causes
+                            retries
+                            publisher
+                        />
+                    }
                 })
                 .collect_view();
             view! {
@@ -291,6 +306,8 @@ fn FeedSheet(
     refused: Option<String>,
     causes: Vec<Cause>,
     retries: Vec<FeedRetry>,
+    /// The key of its publisher, if the reader may see that.
+    publisher: Option<String>,
 ) -> impl IntoView {
     let state = ShownState::of(&feed, &info);
     let saying = explain::feed(&feed, &info, &use_reader());
@@ -343,15 +360,61 @@ fn FeedSheet(
                     {failures}
                     <dt>"Last activity"</dt>
                     <dd>{at_work}</dd>
-                    {markers(&feed)}
+                    {lag(&feed)}
+                    {markers(&feed, publisher.as_deref())}
                 </dl>
             </div>
         </article>
     }
 }
 
+/// The key of the application that publishes a feed, if the console shows it to the reader.
+fn publisher_of(feed: &Feed, applications: &[&ApplicationInfo]) -> Option<String> {
+    let uri = feed.uri.as_deref()?;
+    applications.iter().find(|info| info.is_publisher_of(uri)).map(|info| info.key.clone())
+}
+
+/// How far the consumer is behind its publisher, and where that leads.
+fn lag(Feed { lag, forecast, .. }: &Feed) -> AnyView {
+    let (now, reader) = (now(), use_reader());
+    let behind = lag.as_ref().map(|lag| {
+        let more = [forecast.trend(), forecast.level(&reader, now)].into_iter().flatten().filter(|_| lag.unread > 0);
+        let told = std::iter::once(lag.in_short(now)).chain(more).collect::<Vec<_>>().join("; ");
+        view! {
+            <dt>"Behind the publisher"</dt>
+            <dd>{told}</dd>
+        }
+    });
+    let limit = forecast.limit(now).map(|told| {
+        view! {
+            <dt>"Failed events at this pace"</dt>
+            <dd>{told}</dd>
+        }
+    });
+    view! {
+        {behind}
+        {limit}
+    }
+    .into_any()
+}
+
+/// The page of the publisher's feed that a marker is on.
+fn position(feed: &Feed, marker: &Marker) -> Option<FeedQuery> {
+    let category = category_of(feed.uri.as_deref()?)?.into_owned();
+    let entry = marker.last_read_entry_id.clone().filter(|entry| !entry.trim().is_empty());
+    let which = match (&feed.lag, entry, marker.page_number()) {
+        (Some(lag), _, _) => WhichPage::Of(lag.read_to),
+        (None, Some(id), _) => WhichPage::Entry { id, record: None },
+        (None, None, Some(number)) => WhichPage::Number(number),
+        (None, None, None) => return None,
+    };
+    Some(FeedQuery { category, which })
+}
+
 /// How far the consumer has read; each marker if there are several.
-fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
+fn markers(feed: &Feed, publisher: Option<&str>) -> AnyView {
+    let Feed { markers, signs, .. } = feed;
+    let base = use_base();
     if let (true, Some(reason)) = (markers.is_empty(), signs.markers_not_known.clone()) {
         return view! {
             <dt>"Read position"</dt>
@@ -372,6 +435,9 @@ fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
         .iter()
         .cloned()
         .map(|marker| {
+            let there = publisher.zip(position(feed, &marker)).map(|(publisher, query)| {
+                view! { " " <a href=base.feed(publisher, &query)>"Show at the publisher"</a> }
+            });
             view! {
                 <dt>"Last event read"</dt>
                 <dd>
@@ -385,7 +451,7 @@ fn markers(Feed { markers, signs, .. }: &Feed) -> AnyView {
                     {match marker.page_uri {
                         Some(uri) => view! { <ShortId text=uri keep=60 /> }.into_any(),
                         None => view! { <span class="none">"none stored"</span> }.into_any(),
-                    }}
+                    }} {there}
                 </dd>
             }
         })

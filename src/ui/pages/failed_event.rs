@@ -19,7 +19,9 @@ use crate::{
         advice::{self, Subject, advise_on},
         application::name_of,
         error_text::visible,
+        feed::category_of,
         feed_names::{NamedFeed, called},
+        feed_pages::{FeedQuery, WhichPage},
         filter::ListQuery,
         ledger::{Asked, RequestKind},
         obstacle::untitled,
@@ -448,6 +450,7 @@ fn Facts(page: EventPage) -> impl IntoView {
         None => view! { <span class="none">"none"</span> }.into_any(),
     };
     let record = row.payload.as_deref().and_then(record_uuid);
+    let in_feed = in_feed(&row, record.clone(), &page.applications, &base);
     let plain = |value: Option<String>| match value.filter(|value| !value.is_empty()) {
         Some(value) => visible(&value).into_any(),
         None => view! { <span class="none">"none"</span> }.into_any(),
@@ -505,7 +508,7 @@ fn Facts(page: EventPage) -> impl IntoView {
                 <dt>"Event"</dt>
                 <dd>{text(row.event_id, "event id")}</dd>
                 <dt>"Feed"</dt>
-                <dd>{text(row.feed_uri, "feed address")}</dd>
+                <dd>{text(row.feed_uri, "feed address")} {in_feed}</dd>
                 <dt>"Database row"</dt>
                 <dd>
                     <code>{row.id.to_string()}</code>
@@ -514,6 +517,21 @@ fn Facts(page: EventPage) -> impl IntoView {
         </section>
     }
     .into_any()
+}
+
+/// A link to the page of the publisher's feed that has the event, if the reader may see the publisher.
+fn in_feed(
+    row: &FailedEventRow,
+    record: Option<String>,
+    applications: &[ApplicationInfo],
+    base: &Base,
+) -> Option<AnyView> {
+    let uri = row.feed_uri.as_deref()?;
+    let publisher = applications.iter().find(|info| info.is_publisher_of(uri))?;
+    let category = category_of(uri)?.into_owned();
+    let id = row.event_id.clone().filter(|id| !id.trim().is_empty())?;
+    let query = FeedQuery { category, which: WhichPage::Entry { id, record } };
+    Some(view! { " " <a href=base.feed(&publisher.key, &query)>"Show its page of the feed"</a> }.into_any())
 }
 
 /// Other failed events of the same record, with their states; the reader decides which of them matters.

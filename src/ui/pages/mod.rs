@@ -10,6 +10,8 @@ pub mod demo;
 pub mod discarded;
 pub mod failed_event;
 pub mod failed_events;
+pub mod feed;
+pub mod feeds;
 pub mod group;
 pub mod groups;
 pub mod help;

@@ -5,21 +5,26 @@ use leptos::prelude::*;
 use crate::{
     error::Problem,
     model::{
-        Availability,
-        publisher::{Chunk, OffsetMarker, OffsetMarkers, PublishedCategory, Publisher},
+        Availability, RowId,
+        feed_pages::{FeedQuery, WhichPage},
+        publisher::{Chunk, MarkerFinding, OffsetMarker, OffsetMarkers, PublishedCategory, Publisher},
     },
+    paths::Base,
     ui::{
-        components::{At, NotHere, Notice, NoticeKind, Number, ProblemView, When},
+        components::{At, NotHere, Notice, NoticeKind, Number, ProblemView, When, use_base},
         words,
     },
 };
 
 /// The publisher's side: events by category, the queue, offset markers, chunking.
 #[component]
-pub(super) fn Publishes(publisher: Result<Publisher, Problem>) -> impl IntoView {
+pub(super) fn Publishes(app: String, publisher: Result<Publisher, Problem>) -> impl IntoView {
+    let base = use_base();
+    let feeds = publisher.as_ref().is_ok_and(|publisher| publisher.categories.here().is_some());
+    let feeds = feeds.then(|| view! { <a href=base.feeds(&app)>"Feeds as pages"</a> });
     let counted = publisher.as_ref().ok().map(|publisher| publisher.counted_at.clone());
     let body = match publisher {
-        Ok(publisher) => published(publisher),
+        Ok(publisher) => published(&app, publisher),
         Err(problem) => view! {
             <div class="pad">
                 <ProblemView problem=problem part=true />
@@ -31,6 +36,7 @@ pub(super) fn Publishes(publisher: Result<Publisher, Problem>) -> impl IntoView 
         <section class="sheet" aria-labelledby="publishes">
             <header>
                 <h2 id="publishes">"What it publishes"</h2>
+                {feeds}
                 {counted.map(|stamp| view! { <span class="small muted push">"counted " <When stamp=stamp /></span> })}
             </header>
             {body}
@@ -38,7 +44,8 @@ pub(super) fn Publishes(publisher: Result<Publisher, Problem>) -> impl IntoView 
     }
 }
 
-fn published(publisher: Publisher) -> AnyView {
+fn published(app: &str, publisher: Publisher) -> AnyView {
+    let newest = publisher.categories.here().into_iter().flatten().filter_map(|category| category.newest_id).max();
     let queue = match publisher.queue {
         Availability::Here(queue) if queue.length == 0 => "none".into_any(),
         Availability::Here(queue) => view! {
@@ -59,19 +66,20 @@ fn published(publisher: Publisher) -> AnyView {
         Availability::NotHere(reason) => view! { <NotHere reason=reason /> }.into_any(),
     };
     view! {
-        {categories(publisher.categories)}
+        {categories(app, publisher.categories)}
         <dl class="facts pad ruled">
             <dt>"Events in the queue"</dt>
             <dd>{queue}</dd>
             <dt>"Entries a page"</dt>
             <dd>{chunking}</dd>
         </dl>
-        {offset_markers(publisher.offset_markers)}
+        {offset_markers(publisher.offset_markers, newest)}
     }
     .into_any()
 }
 
-fn categories(categories: Availability<Vec<PublishedCategory>>) -> AnyView {
+fn categories(app: &str, categories: Availability<Vec<PublishedCategory>>) -> AnyView {
+    let base = use_base();
     let categories = match categories {
         Availability::NotHere(reason) => {
             return view! {
@@ -91,7 +99,7 @@ fn categories(categories: Availability<Vec<PublishedCategory>>) -> AnyView {
         .map(|category| {
             view! {
                 <tr>
-                    <th scope="row">{category_name(category.category)}</th>
+                    <th scope="row">{category_link(app, &base, category.category)}</th>
                     <td class="num" data-label="Events">
                         <Number value=category.count />
                     </td>
@@ -126,6 +134,17 @@ fn categories(categories: Availability<Vec<PublishedCategory>>) -> AnyView {
     .into_any()
 }
 
+/// The name of a category, with a link to the newest page of its feed.
+fn category_link(app: &str, base: &Base, category: Option<String>) -> AnyView {
+    match category.filter(|name| !name.is_empty()) {
+        Some(category) => {
+            let href = base.feed(app, &FeedQuery { category: category.clone(), which: WhichPage::Recent });
+            view! { <a href=href>{category}</a> }.into_any()
+        }
+        None => category_name(None),
+    }
+}
+
 fn category_name(category: Option<String>) -> AnyView {
     match category {
         Some(name) if !name.is_empty() => name.into_any(),
@@ -134,7 +153,7 @@ fn category_name(category: Option<String>) -> AnyView {
 }
 
 /// "5 from the first event on, 10 from position 101 on", with a warning about unusable rows.
-fn chunks_in_words(chunks: &[Chunk]) -> String {
+pub(in crate::ui::pages) fn chunks_in_words(chunks: &[Chunk]) -> String {
     if chunks.is_empty() {
         return "chunking_history is empty: the publisher cannot build pages.".to_owned();
     }
@@ -156,7 +175,7 @@ fn chunks_in_words(chunks: &[Chunk]) -> String {
     format!("{parts}. {fault} pages are missing or overlap, and consumers read events twice or stop.")
 }
 
-fn offset_markers(markers: Availability<OffsetMarkers>) -> AnyView {
+fn offset_markers(markers: Availability<OffsetMarkers>, newest: Option<RowId>) -> AnyView {
     let heading = view! {
         <header class="inner">
             <h3>"Offset markers"</h3>
@@ -175,7 +194,7 @@ fn offset_markers(markers: Availability<OffsetMarkers>) -> AnyView {
         }
         .into_any(),
         Availability::Here(markers) => view! {
-            {miscounts(&markers)}
+            {findings(&markers, newest)}
             <table class="cards">
                 <caption class="unseen">"Offset markers by category"</caption>
                 <thead>
@@ -199,16 +218,36 @@ fn offset_markers(markers: Availability<OffsetMarkers>) -> AnyView {
     .into_any()
 }
 
-/// A warning if markers count events that do not exist.
-fn miscounts(markers: &OffsetMarkers) -> Option<AnyView> {
-    markers.rows.iter().any(|marker| marker.miscounts().is_some()).then(|| {
+/// What is wrong with markers, and whether it matters.
+fn findings(markers: &OffsetMarkers, newest: Option<RowId>) -> Option<AnyView> {
+    let mut found: Vec<(String, MarkerFinding)> = Vec::new();
+    for marker in &markers.rows {
+        let name =
+            marker.category.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| "all categories".to_owned());
+        found.extend(marker.finding(newest).map(|finding| (name, finding)));
+    }
+    if found.is_empty() {
+        return None;
+    }
+    let matters = found.iter().any(|(_, finding)| finding.matters);
+    let todo = matters.then_some(
+        "Ask the database administrator to repair the offset marker: the publisher's daily job writes it, and without a row pages are counted from the first event.",
+    );
+    let lines = found.into_iter().map(|(name, finding)| view! { <li>{format!("{name}: {}", finding.what)}</li> });
+    let (kind, title) = match matters {
+        true => (NoticeKind::Warning, "An offset marker has a wrong count:"),
+        false => (NoticeKind::Info, "An offset marker is old:"),
+    };
+    Some(
         view! {
-            <Notice kind=NoticeKind::Warning>
-                "An offset marker has a wrong count: events were deleted or restored later. Pages of the feed may miss events, or consumers may stop. Ask the database administrator to repair the offset marker."
+            <Notice kind=kind>
+                <strong>{title}</strong>
+                <ul>{lines.collect_view()}</ul>
+                {todo}
             </Notice>
         }
-        .into_any()
-    })
+        .into_any(),
+    )
 }
 
 /// The number of markers that the table does not list.
