@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{
     faults::Fault,
-    history::{Category, Failure, History, Share, hyphenated},
+    history::{Failure, History, Share, again, hyphenated},
+    records::Records,
     troubles::{New, Scope},
 };
 
@@ -15,33 +16,23 @@ const MOST_RECORDS: usize = 20_000;
 /// Returns the troubles that remain from the history, oldest first.
 pub(super) fn troubles(history: &History) -> Vec<New> {
     let shares = [&history.openmrs, &history.openelis, &history.odoo, &history.pacs];
-    let mut left: Vec<New> = shares.into_iter().flat_map(of_share).collect();
+    let mut left: Vec<New> = shares.into_iter().flat_map(|share| of_share(share, &history.records)).collect();
     left.sort_by_key(|trouble| trouble.began_at);
     left
 }
 
-/// Returns the fault with which a failed event would fail again: that of its latest error.
-fn again(failure: &Failure) -> Fault {
-    if failure.attempts > 0 { failure.latest } else { failure.first }
-}
-
-fn of_share(share: &Share) -> Vec<New> {
+fn of_share(share: &Share, records_of: &Records) -> Vec<New> {
     // The failures are in chronological order: the record that another one waits for comes before it.
     let mut comes_through = HashMap::<Option<&str>, &Failure>::new();
-    let mut patients = Vec::<&Failure>::new();
     let mut troubles = BTreeMap::<Fault, New>::new();
     for failure in &share.failures {
         let (fault, feed) = (again(failure), failure.feed.as_deref());
         let needs = match fault {
             Fault::PreviousOrder => comes_through.get(&feed).copied(),
-            Fault::PatientNotInElis => one_of(&patients, failure),
             _ => None,
         };
         if fault.is_over() {
             comes_through.insert(feed, failure);
-        }
-        if failure.event.category == Category::Patient {
-            patients.push(failure);
         }
         // Nothing fixes an order without its predecessor, so one that has none must not wait for it.
         if fault.is_over() || (fault == Fault::PreviousOrder && needs.is_none()) {
@@ -56,16 +47,16 @@ fn of_share(share: &Share) -> Vec<New> {
         if let Scope::Records(records) = &mut trouble.scope
             && records.len() < MOST_RECORDS
         {
-            records.push((hyphenated(failure.event.record), needs.map(|other| hyphenated(other.event.record))));
+            let record = match fault {
+                // Its tables say whether a consumer knows a patient: here is only whom a user can add.
+                Fault::PatientNotInElis | Fault::PatientNotInOdoo => records_of.patient_of(failure.event.record),
+                _ => None,
+            };
+            let record = record.unwrap_or(failure.event.record);
+            records.push((hyphenated(record), needs.map(|other| hyphenated(other.event.record))));
         }
     }
     troubles.into_values().collect()
-}
-
-/// Returns one of the patients whose own event failed before: not the same for all, many have an encounter or two.
-fn one_of<'a>(patients: &[&'a Failure], failure: &Failure) -> Option<&'a Failure> {
-    let index = failure.event.uuid.checked_rem(patients.len() as u128)?;
-    patients.get(usize::try_from(index).ok()?).copied()
 }
 
 #[cfg(test)]
@@ -73,7 +64,10 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
-    use crate::demo::{Options, history::invent};
+    use crate::demo::{
+        Options,
+        history::{Category, invent},
+    };
 
     #[test]
     fn what_is_over_does_not_stand_and_everything_else_does() {
@@ -93,7 +87,9 @@ mod tests {
         for (record, needs) in records {
             let needs = needs.as_ref().expect("a predecessor");
             assert_ne!(record, needs);
-            let failure = |uuid: &str| history.odoo.failures.iter().find(|one| hyphenated(one.event.record) == uuid);
+            let of_laboratory = |one: &&Failure| one.event.category == Category::Accession;
+            let failures = || history.odoo.failures.iter().filter(of_laboratory);
+            let failure = |uuid: &str| failures().find(|one| hyphenated(one.event.record) == uuid);
             let (order, before) = (failure(record).expect("the order"), failure(needs).expect("its predecessor"));
             assert!(before.at < order.at && again(before).is_over());
         }

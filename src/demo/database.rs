@@ -11,6 +11,7 @@ use super::{
     System,
     faults::Fault,
     history::{Event, Failure, Oddity, PAGE_ENTRIES, Schedule, Share, hyphenated},
+    records::{self, Records},
     texts::{self, Subject},
 };
 
@@ -37,7 +38,7 @@ pub(super) struct Variant {
 }
 
 /// Creates the complete file or none.
-pub(super) async fn create(file: &Path, variant: Variant, share: &Share) -> anyhow::Result<()> {
+pub(super) async fn create(file: &Path, variant: Variant, share: &Share, records: &Records) -> anyhow::Result<()> {
     let partial = file.with_extension("part");
     match std::fs::remove_file(&partial) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -45,14 +46,14 @@ pub(super) async fn create(file: &Path, variant: Variant, share: &Share) -> anyh
         }
         _ => {}
     }
-    fill(&partial, variant, share)
+    fill(&partial, variant, share, records)
         .await
         .with_context(|| format!("cannot write the demo database {}", partial.display()))?;
     std::fs::rename(&partial, file)
         .with_context(|| format!("cannot rename {} to {}", partial.display(), file.display()))
 }
 
-async fn fill(file: &Path, variant: Variant, share: &Share) -> anyhow::Result<()> {
+async fn fill(file: &Path, variant: Variant, share: &Share, records: &Records) -> anyhow::Result<()> {
     // A half-written file is discarded, so nothing needs to be durable before it is complete.
     let options = SqliteConnectOptions::new()
         .filename(file)
@@ -64,7 +65,8 @@ async fn fill(file: &Path, variant: Variant, share: &Share) -> anyhow::Result<()
     let mut connection = SqliteConnection::connect_with(&options).await?;
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql(variant.schema).execute(&mut *transaction).await?;
-    Writer { connection: &mut transaction, variant }.write(share).await?;
+    Writer { connection: &mut transaction, variant, records }.write(share).await?;
+    records::write(&mut transaction, variant.system, records).await?;
     transaction.commit().await?;
     connection.close().await?;
     Ok(())
@@ -73,6 +75,7 @@ async fn fill(file: &Path, variant: Variant, share: &Share) -> anyhow::Result<()
 struct Writer<'a> {
     connection: &'a mut SqliteConnection,
     variant: Variant,
+    records: &'a Records,
 }
 
 impl Writer<'_> {
@@ -82,7 +85,7 @@ impl Writer<'_> {
         self.markers(share).await?;
         if self.variant.publishes {
             self.event_records(&share.published).await?;
-            self.queue(&share.published).await?;
+            self.queue(&share.queued).await?;
             self.offset_markers(&share.published).await?;
             let chunks = "INSERT INTO chunking_history (id, chunk_length, start) VALUES (1, ?, 1)";
             sqlx::query(chunks).bind(PAGE_ENTRIES).execute(&mut *self.connection).await?;
@@ -100,7 +103,7 @@ impl Writer<'_> {
         for (chunk, first_id) in failures.chunks(ROWS).zip((1_i64..).step_by(ROWS)) {
             let mut query = QueryBuilder::<Sqlite>::new(&insert);
             query.push_values(chunk.iter().zip(first_id..), |mut row, (failure, id)| {
-                let error = first_error(failure, self.variant.system);
+                let error = self.first_error(failure);
                 let hash = texts::java_hash(&error);
                 let failed_at = (failure.oddity != Some(Oddity::NoTime)).then(|| self.time(failure.at));
                 row.push_bind(id).push_bind(&failure.feed).push_bind(failed_at).push_bind(error);
@@ -132,7 +135,7 @@ impl Writer<'_> {
             );
             query.push_values(chunk.iter().zip(first_id..), |mut row, ((at, failure, attempt), id)| {
                 let fault = if *attempt == 1 { failure.first } else { failure.latest };
-                let (error, hash) = logged.error(failure, fault, self.variant.system);
+                let (error, hash) = logged.error(failure, fault, || self.subject(failure, fault));
                 row.push_bind(id).push_bind(&failure.feed).push_bind(self.time(*at)).push_bind(error);
                 row.push_bind(failure.event.entry_id()).push_bind(content(failure)).push_bind(hash);
             });
@@ -177,15 +180,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes the newest few events, which are not on the feed yet.
-    async fn queue(&mut self, published: &[Event]) -> Result<(), sqlx::Error> {
-        for (event, id) in published.iter().rev().take(2).zip(1_i64..) {
-            let record = hyphenated(event.record ^ event.uuid);
+    /// Writes the newest events, which are not on the feed yet.
+    async fn queue(&mut self, queued: &[Event]) -> Result<(), sqlx::Error> {
+        for (event, id) in queued.iter().zip(1_i64..) {
             let insert = "INSERT INTO event_records_queue (id, uuid, title, timestamp, object, category, tags) \
                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)";
             sqlx::query(insert)
                 .bind(id)
-                .bind(record)
+                .bind(hyphenated(event.uuid))
                 .bind(event.title)
                 .bind(self.time(event.at))
                 .bind(event.content())
@@ -219,6 +221,22 @@ impl Writer<'_> {
         Ok(())
     }
 
+    fn subject(&self, failure: &Failure, fault: Fault) -> Subject {
+        self.records.subject(fault, failure.event.record, failure.event.position, self.variant.system)
+    }
+
+    fn first_error(&self, failure: &Failure) -> String {
+        let feed = failure.feed.clone().unwrap_or_else(|| failure.event.category.feed());
+        let error = texts::compose(failure.first, &self.subject(failure, failure.first));
+        let text = texts::first_error(&failure.event.page(&feed), &error);
+        if failure.oddity != Some(Oddity::LongError) {
+            return text;
+        }
+        // No schema of the library accepts this length, but openmrs-module-atomfeed's longtext does.
+        let line = "\tat org.openmrs.module.demo.Recursion.again(Recursion.java:42)\n";
+        text + &line.repeat(200_000 / line.len())
+    }
+
     /// Formats a time as in the column: local time of the application.
     fn time(&self, at: DateTime<Utc>) -> String {
         at.with_timezone(&self.variant.zone).format("%Y-%m-%d %H:%M:%S%.6f").to_string()
@@ -235,31 +253,15 @@ struct Logged {
 }
 
 impl Logged {
-    fn error(&mut self, failure: &Failure, fault: Fault, reader: System) -> (String, i32) {
+    fn error(&mut self, failure: &Failure, fault: Fault, subject: impl FnOnce() -> Subject) -> (String, i32) {
         let wanted = Some((failure.event.uuid, fault));
         if self.last != wanted {
-            self.error = texts::cut(texts::compose(fault, &subject(failure, reader)));
+            self.error = texts::cut(texts::compose(fault, &subject()));
             self.hash = texts::java_hash(&self.error);
             self.last = wanted;
         }
         (self.error.clone(), self.hash)
     }
-}
-
-fn subject(failure: &Failure, reader: System) -> Subject {
-    Subject { record: hyphenated(failure.event.record), number: failure.event.position, reader }
-}
-
-fn first_error(failure: &Failure, reader: System) -> String {
-    let feed = failure.feed.clone().unwrap_or_else(|| failure.event.category.feed());
-    let text =
-        texts::first_error(&failure.event.page(&feed), &texts::compose(failure.first, &subject(failure, reader)));
-    if failure.oddity != Some(Oddity::LongError) {
-        return text;
-    }
-    // No schema of the library accepts this length, but openmrs-module-atomfeed's longtext does.
-    let line = "\tat org.openmrs.module.demo.Recursion.again(Recursion.java:42)\n";
-    text + &line.repeat(200_000 / line.len())
 }
 
 fn content(failure: &Failure) -> String {

@@ -13,6 +13,7 @@ pub(super) enum Fault {
     Forbidden,
     PublisherTimeout,
     PublisherDown,
+    NotPublished,
     PatientNotInOdoo,
     OdooTimeout,
     OdooDown,
@@ -37,6 +38,8 @@ pub(super) enum Place {
     Answer(System),
     /// In the consumer, when it processes an event of one of these categories; if empty, of any.
     Work(System, &'static [Category]),
+    /// In the publisher's job that moves events from the queue to the feeds.
+    Queue(System),
 }
 
 /// What users see of a fault.
@@ -110,7 +113,7 @@ pub(super) const STORIES: &[Story] = &[
         word: "patient-not-in-odoo",
         place: Place::Work(System::Odoo, ENCOUNTERS),
         title: "Odoo does not know some patients.",
-        effect: "Encounters of these patients fail in Odoo at every retry, until the patients are added.",
+        effect: "Encounters of these patients fail in Odoo at every retry, until the patients' own events are retried and succeed, or the patients are added.",
         fix: Some("Add the patients to Odoo"),
         begin: None,
         catches: 3,
@@ -143,6 +146,16 @@ pub(super) const STORIES: &[Story] = &[
         effect: "No feed of OpenMRS can be read: nothing new fails, but nothing new arrives, and every retry fails.",
         fix: Some("Start OpenMRS"),
         begin: Some("Stop OpenMRS"),
+        catches: 0,
+    },
+    Story {
+        fault: Fault::NotPublished,
+        word: "not-published",
+        place: Place::Queue(System::Openmrs),
+        title: "OpenMRS's publisher task is stopped.",
+        effect: "New events stay in the queue of OpenMRS: they are on no feed, and no consumer reads them.",
+        fix: Some("Start the publisher task"),
+        begin: Some("Stop the publisher task of OpenMRS"),
         catches: 0,
     },
     Story {
@@ -180,7 +193,7 @@ pub(super) const STORIES: &[Story] = &[
         word: "patient-not-in-openelis",
         place: Place::Work(System::Openelis, ENCOUNTERS),
         title: "OpenELIS does not know some patients.",
-        effect: "Encounters of these patients fail in OpenELIS until the patients have arrived there.",
+        effect: "Encounters of these patients fail in OpenELIS until the patients' own events are retried and succeed, or the patients are added.",
         fix: Some("Add the patients to OpenELIS"),
         begin: None,
         catches: 2,
@@ -312,7 +325,7 @@ impl Fault {
     pub fn shows_at_work(self, system: System, category: Category) -> bool {
         match self.story().place {
             Place::Work(of, categories) => of == system && (categories.is_empty() || categories.contains(&category)),
-            Place::Answer(_) => false,
+            Place::Answer(_) | Place::Queue(_) => false,
         }
     }
 
@@ -339,7 +352,7 @@ impl Fault {
 }
 
 #[cfg(test)]
-pub(super) const ALL: [Fault; 23] = [
+pub(super) const ALL: [Fault; 24] = [
     Fault::PatientNotInElis,
     Fault::TestNotSetUp,
     Fault::PanelMissing,
@@ -348,6 +361,7 @@ pub(super) const ALL: [Fault; 23] = [
     Fault::Forbidden,
     Fault::PublisherTimeout,
     Fault::PublisherDown,
+    Fault::NotPublished,
     Fault::PatientNotInOdoo,
     Fault::OdooTimeout,
     Fault::OdooDown,

@@ -8,7 +8,11 @@ use std::collections::HashSet;
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use fastrand::Rng;
 
-use super::{Options, System, faults::Fault};
+use super::{
+    Options, System,
+    faults::Fault,
+    records::{self, Records},
+};
 
 /// Length of the history.
 const DAYS: i64 = 14;
@@ -132,6 +136,9 @@ impl Category {
     pub(super) fn content(self, uuid: &str, title: &str, number: u32) -> String {
         match self {
             Category::Patient => format!("/openmrs/ws/rest/v1/patient/{uuid}?v=full"),
+            Category::Encounter if title == "Bed-Assignment" => {
+                format!("/openmrs/ws/rest/v1/bedPatientAssignment/{uuid}?v=custom:(uuid,patient,encounter)")
+            }
             Category::Encounter => format!("/openmrs/ws/rest/v1/bahmnicore/bahmniencounter/{uuid}?includeAll=true"),
             Category::Lab | Category::Drug => format!("/openmrs/ws/rest/v1/reference-data/{title}/{uuid}"),
             Category::Saleable => format!("/openmrs/ws/rest/v1/reference-data/resources/{uuid}"),
@@ -233,6 +240,27 @@ pub(super) struct Share {
     pub markers: Vec<Marker>,
     /// Oldest first; empty if the application publishes nothing.
     pub published: Vec<Event>,
+    /// The newest, which are not on the feed yet.
+    pub queued: Vec<Event>,
+}
+
+impl Share {
+    /// Returns the position of the event of a category that its consumer read last; 0 if it has read none.
+    pub(super) fn read(&self, publisher: &Share, category: Category) -> u32 {
+        let feed = category.feed();
+        let Some(entry) =
+            self.markers.iter().find(|marker| marker.feed == feed).and_then(|marker| marker.entry.as_ref())
+        else {
+            return 0;
+        };
+        let mut events = publisher.published.iter().rev().filter(|event| event.category == category);
+        events.find(|event| event.entry_id() == *entry).map_or(0, |event| event.position)
+    }
+}
+
+/// Returns the fault with which a failed event would fail again: that of its latest error.
+pub(super) fn again(failure: &Failure) -> Fault {
+    if failure.attempts > 0 { failure.latest } else { failure.first }
 }
 
 /// The whole history.
@@ -242,28 +270,39 @@ pub(super) struct History {
     pub openelis: Share,
     pub odoo: Share,
     pub pacs: Share,
+    pub records: Records,
 }
+
+/// Number of events of each publisher that are not on the feed yet.
+const QUEUED: usize = 2;
 
 pub(super) const OPENMRS: Schedule = Schedule { max_retry: 5, interval_secs: 15 };
 pub(super) const OPENELIS: Schedule = Schedule { max_retry: 10, interval_secs: 15 };
 pub(super) const ODOO: Schedule = Schedule { max_retry: 5, interval_secs: 30 };
 pub(super) const PACS: Schedule = Schedule { max_retry: 10, interval_secs: 15 };
 
-/// Generates the history.
+/// Generates the history, and the records that it is about.
 pub(super) fn invent(options: &Options) -> History {
+    let mut history = invent_events(options);
+    records::invent(options, &mut history);
+    history
+}
+
+fn invent_events(options: &Options) -> History {
     let mut rng = Rng::with_seed(options.seed);
     let published = 6000 + 3 * options.events as usize;
     let mut maker = Maker { now: options.now, events: options.events, rng: &mut rng };
-    let openmrs = maker.publish(published * 8 / 10, OPENMRS_CATEGORIES);
-    let openelis = maker.publish(published * 14 / 100, &[(Category::Accession, 1, &["accession"])]);
+    let (openmrs, openmrs_queue) = maker.publish(published * 8 / 10, OPENMRS_CATEGORIES);
+    let (openelis, openelis_queue) = maker.publish(published * 14 / 100, &[(Category::Accession, 1, &["accession"])]);
     let products: Kinds<'_> = &[(Category::Product, 3, &["product"]), (Category::SaleOrder, 2, &["sale_order"])];
-    let odoo = maker.publish(published * 6 / 100, products);
+    let (odoo, odoo_queue) = maker.publish(published * 6 / 100, products);
 
     let mut history = History {
         odoo: maker.odoo(&openmrs, &openelis),
         openelis: Share::default(),
         pacs: Share::default(),
         openmrs: maker.openmrs(&openelis, &odoo),
+        records: Records::default(),
     };
     // Encounters that failed in Odoo fail in other applications, too: the same record fails in several.
     let shared: Vec<Event> = history.odoo.failures.iter().map(|failure| failure.event).collect();
@@ -272,6 +311,9 @@ pub(super) fn invent(options: &Options) -> History {
     history.openmrs.published = openmrs;
     history.openelis.published = openelis;
     history.odoo.published = odoo;
+    history.openmrs.queued = openmrs_queue;
+    history.openelis.queued = openelis_queue;
+    history.odoo.queued = odoo_queue;
     for share in [&mut history.openmrs, &mut history.openelis, &mut history.odoo, &mut history.pacs] {
         share.failures.sort_by_key(|failure| (failure.at, failure.event.uuid));
     }
@@ -310,8 +352,8 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Returns events of the last two weeks, oldest first.
-    fn publish(&mut self, count: usize, kinds: Kinds<'_>) -> Vec<Event> {
+    /// Returns events of the last two weeks, oldest first, and the first kind's events that are not on the feed yet.
+    fn publish(&mut self, count: usize, kinds: Kinds<'_>) -> (Vec<Event>, Vec<Event>) {
         let total: u32 = kinds.iter().map(|kind| kind.1).sum();
         let mut times: Vec<_> = (0..count).map(|_| self.working_time()).collect();
         times.sort_unstable();
@@ -331,7 +373,17 @@ impl Maker<'_> {
             let title = titles[self.rng.usize(..titles.len())];
             Event { uuid: uuid(self.rng), at, category, title, record: uuid(self.rng), position: positions[index] }
         };
-        times.into_iter().map(event).collect()
+        let published = times.into_iter().map(event).collect();
+        let (category, _, titles) = kinds[0];
+        let queued = (1..=QUEUED as u32).map(|ahead| Event {
+            uuid: uuid(self.rng),
+            at: self.now - TimeDelta::seconds(3 * i64::from(QUEUED as u32 - ahead)),
+            category,
+            title: titles[0],
+            record: uuid(self.rng),
+            position: positions[0] + ahead,
+        });
+        (published, queued.collect())
     }
 
     /// Returns a time in the last two weeks, with a hospital's rhythm: full mornings, quiet nights, slow Sundays.
@@ -370,7 +422,7 @@ impl Maker<'_> {
         add(self, openmrs, Category::Drug, 5, &[Fault::OdooServerError, Fault::OdooTimeout]);
         add(self, openmrs, Category::Lab, 6, &[Fault::OdooServerError, Fault::NoShop, Fault::OdooTimeout]);
         add(self, openelis, Category::Accession, 11, &[Fault::PreviousOrder, Fault::NoShop, Fault::OdooTimeout]);
-        let stopped = self.stopped(&of(openmrs, Category::Encounter));
+        let stopped = self.stopped(&encounters(openmrs));
         // Nothing was read after the thousandth failure.
         share.markers.extend(stopped.last().map(|failure| marker(&failure.event)));
         share.failures.extend(stopped);
@@ -420,7 +472,7 @@ impl Maker<'_> {
         let faults =
             [Fault::PatientNotInElis, Fault::PatientNotInElis, Fault::TestNotSetUp, Fault::PanelMissing, Fault::Gone];
         let plan = Plan { percent: 20, schedule: OPENELIS, at_work: true, faults: &faults, outage: None };
-        share.failures = self.fail(&of(openmrs, Category::Encounter), &plan);
+        share.failures = self.fail(&encounters(openmrs), &plan);
         share.failures.extend(self.fail(&of(shared, Category::Encounter), &Plan { percent: 5, ..plan }));
         let night = self.now - TimeDelta::hours(7 * 24 + 10);
         let faults = [Fault::NoIdentifier, Fault::Forbidden, Fault::PublisherTimeout];
@@ -459,15 +511,14 @@ impl Maker<'_> {
             Fault::ModalityDown,
         ];
         let plan = Plan { percent: 12, schedule: PACS, at_work: true, faults: &faults, outage: None };
-        let encounters = of(openmrs, Category::Encounter);
-        share.failures = self.fail(&encounters, &plan);
+        share.failures = self.fail(&encounters(openmrs), &plan);
         share.failures.extend(self.fail(&of(shared, Category::Encounter), &Plan { percent: 4, ..plan }));
         dedup(&mut share.failures);
         // It does no harm while it is exhausted. Resetting it stops all retries of the feed.
         if let Some(failure) = share.failures.iter_mut().find(|failure| failure.retries == PACS.max_retry) {
             failure.oddity = Some(Oddity::NoTime);
         }
-        share.markers.extend(encounters.last().map(marker));
+        share.markers.extend(of(openmrs, Category::Encounter).last().map(marker));
         share
     }
 
@@ -568,6 +619,12 @@ impl Maker<'_> {
 /// Returns the events of one category.
 fn of(events: &[Event], category: Category) -> Vec<Event> {
     events.iter().copied().filter(|event| event.category == category).collect()
+}
+
+/// Returns the events of real encounters. The others of the category assign beds: no consumer makes anything of them, so
+/// none fails.
+fn encounters(events: &[Event]) -> Vec<Event> {
+    events.iter().copied().filter(|event| event.title == "Encounter").collect()
 }
 
 /// Returns the marker of a consumer that read this event last.

@@ -10,6 +10,7 @@ mod database;
 mod faults;
 mod history;
 mod life;
+mod records;
 mod schema;
 mod texts;
 mod troubles;
@@ -215,14 +216,19 @@ async fn found(file: &Path, missing: &[(PathBuf, &'static Member)], options: Opt
     if made_from.is_none() || !missing.is_empty() {
         let history = Arc::new(history::invent(&options));
         if made_from.is_none() {
-            troubles.found(options.seed, options.events, options.now, &aftermath::troubles(&history)).await?;
+            let (left, examples) = (aftermath::troubles(&history), &history.records.examples);
+            troubles.found((options.seed, options.events, options.now), &left, examples).await?;
         }
-        // Each in a separate task: composing the texts takes longer than writing them.
+        // Each in a separate thread: composing the texts takes longer than writing them.
+        let runtime = tokio::runtime::Handle::current();
         let tasks: Vec<_> = missing
             .iter()
             .map(|(file, member)| {
-                let (history, file, member) = (Arc::clone(&history), file.clone(), *member);
-                tokio::spawn(async move { database::create(&file, member.variant, (member.share)(&history)).await })
+                let (history, file, member, runtime) = (Arc::clone(&history), file.clone(), *member, runtime.clone());
+                tokio::task::spawn_blocking(move || {
+                    let create = database::create(&file, member.variant, (member.share)(&history), &history.records);
+                    runtime.block_on(create)
+                })
             })
             .collect();
         for task in tasks {

@@ -12,8 +12,10 @@ const COLUMN_CHARS: usize = 4000;
 pub(super) struct Subject {
     /// The uuid of the record.
     pub record: String,
-    /// A number to distinguish orders, names and hosts.
+    /// A number to distinguish orders.
     pub number: u32,
+    /// The name of the patient, or of the panel.
+    pub name: Option<String>,
     /// The system that could not process it.
     pub reader: System,
 }
@@ -174,7 +176,8 @@ fn print(levels: &[Level]) -> String {
 
 fn levels(fault: Fault, subject: &Subject) -> Vec<Level> {
     match fault {
-        Fault::Gone | Fault::Forbidden | Fault::PublisherTimeout | Fault::PublisherDown => {
+        // What is not published fails nowhere.
+        Fault::Gone | Fault::Forbidden | Fault::PublisherTimeout | Fault::PublisherDown | Fault::NotPublished => {
             over_http(fault, subject.reader)
         }
         Fault::PatientNotInElis | Fault::TestNotSetUp | Fault::PanelMissing | Fault::NoIdentifier => {
@@ -202,12 +205,12 @@ fn elis(fault: Fault, subject: &Subject) -> Vec<Level> {
         Fault::TestNotSetUp => format!(
             "Test '{uuid}' was not setup properly. No external reference for Test with uuid '{uuid}' found in external_reference table"
         ),
-        Fault::PanelMissing => format!("Demo panel {} panel doesn't exist", subject.number % 40),
+        Fault::PanelMissing => {
+            format!("{} panel doesn't exist", subject.name.as_deref().unwrap_or("Thyroid Profile"))
+        }
         Fault::NoIdentifier => {
-            format!(
-                "Preferred or Primary identifier is not available for the patient: Demo Person {}",
-                subject.number % 900
-            )
+            let name = subject.name.as_deref().unwrap_or("Demo Person");
+            format!("Preferred or Primary identifier is not available for the patient: {name}")
         }
         _ => format!("Patient with uuid '{uuid}' not found in ELIS"),
     };
@@ -339,7 +342,7 @@ fn pacs(fault: Fault, subject: &Subject) -> Vec<Level> {
         ),
         Fault::NothingToCancel => level(
             "org.bahmni.module.pacsintegration.exception.HL7MessageException",
-            format!("Unable to Cancel the Order. Previous order is not foundORD-{}", 1000 + subject.number % 9000),
+            format!("Unable to Cancel the Order. Previous order is not foundORD-{}", subject.number),
             &[&["org.bahmni.module.pacsintegration.services.HL7Service.cancelOrderMessage(HL7Service.java:101)"]],
         ),
         Fault::ModalityRejects => level(
@@ -429,7 +432,7 @@ mod tests {
     #[test]
     fn every_fault_reads_like_a_real_one_and_the_console_knows_what_it_means() {
         let record = "4417ab02-77aa-4be1-9c40-90fe11d0c2a7".to_owned();
-        let subject = Subject { record, number: 17, reader: System::Openelis };
+        let subject = Subject { record, number: 17, name: None, reader: System::Openelis };
         for fault in ALL {
             let text = first_error("http://openmrs:8080/openmrs/ws/atomfeed/encounter/36", &compose(fault, &subject));
             assert!(text.chars().count() > 1500, "{fault:?} is too short for a real trace");

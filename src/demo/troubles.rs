@@ -12,7 +12,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow},
 };
 
-use super::faults::Fault;
+use super::{
+    faults::Fault,
+    records::{Example, Station},
+};
 use atomfeed::sqlite_pool;
 
 const SCHEMA: &str = "
@@ -31,7 +34,9 @@ const SCHEMA: &str = "
         trouble integer NOT NULL REFERENCES troubles (id), record text NOT NULL,
         -- The record that has to come through before this one can.
         needs text,
-        PRIMARY KEY (record, trouble)) WITHOUT ROWID;";
+        PRIMARY KEY (record, trouble)) WITHOUT ROWID;
+    -- Records whose way a person can follow.
+    CREATE TABLE IF NOT EXISTS examples (id integer PRIMARY KEY, station text NOT NULL, number text NOT NULL);";
 
 /// The troubles, and the options the hospital was made with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -102,11 +107,24 @@ impl Troubles {
         Ok(row.map(|(seed, events, at)| (seed.cast_unsigned(), events, time(at))))
     }
 
-    /// Stores the options the hospital is made with and its first troubles: all or nothing.
-    pub async fn found(&self, seed: u64, events: u32, at: DateTime<Utc>, first: &[New]) -> Result<(), sqlx::Error> {
+    /// Stores the options the hospital is made with (seed, events, time), its first troubles and its examples: all or
+    /// nothing.
+    pub async fn found(
+        &self,
+        (seed, events, at): (u64, u32, DateTime<Utc>),
+        first: &[New],
+        examples: &[Example],
+    ) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         for trouble in first {
             begin(&mut transaction, trouble).await?;
+        }
+        for example in examples {
+            sqlx::query("INSERT INTO examples (station, number) VALUES (?, ?)")
+                .bind(example.station.word())
+                .bind(&example.number)
+                .execute(&mut *transaction)
+                .await?;
         }
         sqlx::query("INSERT INTO hospital (seed, events, made_at) VALUES (?, ?, ?)")
             .bind(seed.cast_signed())
@@ -115,6 +133,22 @@ impl Troubles {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await
+    }
+
+    /// Returns the records whose way a user can follow.
+    pub async fn examples(&self) -> Result<Vec<Example>, sqlx::Error> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT station, number FROM examples ORDER BY id").fetch_all(&self.pool).await?;
+        let example = |(word, number): (String, String)| Some(Example { station: Station::of_word(&word)?, number });
+        Ok(rows.into_iter().filter_map(example).collect())
+    }
+
+    /// Returns the records that a trouble applies to.
+    pub async fn records(&self, trouble: i64) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar("SELECT record FROM trouble_records WHERE trouble = ?")
+            .bind(trouble)
+            .fetch_all(&self.pool)
+            .await
     }
 
     /// Starts a trouble; returns its number.
@@ -215,6 +249,13 @@ impl Troubles {
             .execute(&self.pool)
             .await?;
         Ok(())
+    }
+
+    /// Records that a fault does not apply to a record any more.
+    pub async fn spare(&self, fault: Fault, record: &str) -> Result<(), sqlx::Error> {
+        let delete =
+            "DELETE FROM trouble_records WHERE record = ? AND trouble IN (SELECT id FROM troubles WHERE fault = ?)";
+        sqlx::query(delete).bind(record).bind(fault.story().word).execute(&self.pool).await.map(drop)
     }
 
     /// Closes the file.
@@ -364,7 +405,10 @@ mod tests {
         let (_folder, troubles) = troubles().await;
         assert_eq!(troubles.made_from().await.unwrap(), None);
         let at = DateTime::from_timestamp_millis(1_773_000_000_000).unwrap();
-        troubles.found(u64::MAX, 400, at, &[of(Fault::Gone, Scope::Next(1))]).await.unwrap();
+        let example = Example { station: Station::Unread, number: "ORD-7".to_owned() };
+        let first = [of(Fault::Gone, Scope::Next(1))];
+        troubles.found((u64::MAX, 400, at), &first, std::slice::from_ref(&example)).await.unwrap();
+        assert_eq!(troubles.examples().await.unwrap(), [example]);
         assert_eq!(troubles.made_from().await.unwrap(), Some((u64::MAX, 400, at)));
         assert_eq!(troubles.standing(at).await.unwrap().len(), 1);
     }

@@ -12,15 +12,15 @@ use tower::ServiceExt;
 use super::open;
 
 /// A demo hospital at work, at full speed.
-struct Working {
+pub(super) struct Working {
     folder: tempfile::TempDir,
-    hospital: Arc<Hospital>,
+    pub hospital: Arc<Hospital>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Working {
-    async fn begin() -> Self {
+    pub async fn begin() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         // Which events the history has depends on the time of day; among so many every fault has an exhausted one.
         let options = Options { events: 600, ..Options::at(Utc::now()) };
@@ -31,25 +31,25 @@ impl Working {
         Self { folder, hospital, stop, tasks }
     }
 
-    fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
     /// Returns the number of the trouble with this text in its title.
-    async fn trouble(&self, title: &str) -> i64 {
+    pub async fn trouble(&self, title: &str) -> i64 {
         let view = self.hospital.view().await.expect("a view");
         view.troubles.iter().find(|trouble| trouble.title.contains(title)).expect(title).id
     }
 
     /// Waits until the query's number is as wanted. If the hospital never gets there, the test hangs until the runner's
     /// limit ends it.
-    async fn until(&self, system: &str, sql: &'static str, id: i64, wanted: impl Fn(i64) -> bool) {
+    pub async fn until(&self, system: &str, sql: &'static str, id: i64, wanted: impl Fn(i64) -> bool) {
         let mut database = open(self.folder(), system).await;
         loop {
             let value: i64 = sqlx::query_scalar(sql).bind(id).fetch_one(&mut database).await.expect(sql);
@@ -60,7 +60,7 @@ impl Working {
         }
     }
 
-    async fn execute(&self, system: &str, sql: &'static str, id: i64) {
+    pub async fn execute(&self, system: &str, sql: &'static str, id: i64) {
         sqlx::query(sql).bind(id).execute(&mut open(self.folder(), system).await).await.expect(sql);
     }
 

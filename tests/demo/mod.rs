@@ -3,6 +3,7 @@
 mod killed;
 mod left_alone;
 mod life;
+mod records;
 
 use std::path::Path;
 

@@ -16,6 +16,19 @@ pub struct DemoHospital {
     pub jobs: Vec<Job>,
     /// Feeds that can be opened: their content, and their path on this server.
     pub feeds: Vec<(String, String)>,
+    /// Records that the user can follow on their way.
+    pub examples: Vec<Example>,
+}
+
+/// A record to follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// Where its way ends, in a few words.
+    pub title: String,
+    /// What the user sees: sentences.
+    pub expected: String,
+    /// The number of an order, a sample or a patient; `None` if there is no such record now.
+    pub number: Option<String>,
 }
 
 /// Something that is wrong in the demo hospital.

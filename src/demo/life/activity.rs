@@ -6,8 +6,12 @@ use chrono::TimeDelta;
 use fastrand::Rng;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Fault, Hospital, System, records};
-use crate::demo::history::{Category, hyphenated, uuid};
+use super::{Fault, Hospital, made::Made};
+use crate::demo::{
+    faults::Place,
+    history::{Category, hyphenated, uuid},
+    records::catalogue::Kind,
+};
 use atomfeed::{DatabaseError, MARKERS_STAY_BEHIND, NewEvent};
 
 /// Mean time between two activities, in a real hospital's time.
@@ -79,69 +83,71 @@ fn some_time(mean: Duration, rng: &mut Rng) -> Duration {
 
 struct Day {
     rng: Rng,
-    /// Recently registered patients.
-    about: Vec<String>,
+    /// Recently registered patients (`person_id`).
+    about: Vec<i64>,
 }
 
 impl Day {
     async fn something_happens(&mut self, hospital: &Hospital) -> Result<(), DatabaseError> {
         match self.rng.u32(..100) {
             0..=24 => {
-                let patient = self.uuid();
-                tell(hospital, System::Openmrs, self.event(Category::Patient, "Patient", &patient)).await?;
-                self.about.push(patient);
+                let patient = self.happens(hospital, Category::Patient, "Patient", Made::Patient).await?;
+                self.about.extend(patient);
                 if self.about.len() > PATIENTS_ABOUT {
                     self.about.remove(0);
                 }
-                Ok(())
+                return Ok(());
             }
-            25..=84 => self.encounter(hospital).await,
+            25..=72 => {
+                // Often of a recently registered patient.
+                let patient = if self.rng.bool() { self.rng.choice(&self.about).copied() } else { None };
+                self.happens(hospital, Category::Encounter, "Encounter", Made::Encounter(patient)).await
+            }
+            73..=84 => self.happens(hospital, Category::Encounter, "Bed-Assignment", Made::Bed).await,
             85..=92 => {
                 let title =
                     *self.rng.choice(&["sample", "panel", "test", "department", "radiology"]).unwrap_or(&"test");
-                self.reference_data(hospital, System::Openmrs, Category::Lab, title).await
+                self.item(hospital, Category::Lab, title).await
             }
-            93..=95 => self.reference_data(hospital, System::Openmrs, Category::Drug, "drug").await,
-            96 => self.reference_data(hospital, System::Openmrs, Category::Saleable, "reference data").await,
-            97 => self.reference_data(hospital, System::Openmrs, Category::Enrolment, "Progam Enrollment").await,
-            98 => self.reference_data(hospital, System::Odoo, Category::Product, "product").await,
-            _ => self.reference_data(hospital, System::Odoo, Category::SaleOrder, "sale_order").await,
+            93..=95 => self.item(hospital, Category::Drug, "drug").await,
+            96 => self.item(hospital, Category::Saleable, "reference data").await,
+            97 => self.happens(hospital, Category::Enrolment, "Progam Enrollment", Made::Program).await,
+            98 => self.happens(hospital, Category::Product, "product", Made::Product(String::new())).await,
+            _ => self.happens(hospital, Category::SaleOrder, "sale_order", Made::Nothing).await,
         }
+        .map(drop)
     }
 
-    /// Adds an encounter, often of a recently registered patient.
-    async fn encounter(&mut self, hospital: &Hospital) -> Result<(), DatabaseError> {
-        let encounter = self.uuid();
-        let title = if self.rng.u32(..5) == 0 { "Bed-Assignment" } else { "Encounter" };
-        let event = self.event(Category::Encounter, title, &encounter);
-        let patient = if self.rng.bool() { self.rng.choice(&self.about).cloned() } else { None };
-        let Some(publisher) = hospital.part(System::Openmrs).and_then(|part| part.publisher.as_ref()) else {
-            return Ok(());
-        };
-        // The encounter and its event: both or neither.
-        let mut transaction = publisher.database().begin();
-        if let Some(patient) = patient {
-            records::meet(transaction.sqlite().await?, &encounter, &patient).await?;
-        }
-        publisher.queue(&mut transaction, event).await?;
-        transaction.commit().await
-    }
-
-    async fn reference_data(
+    async fn item(
         &mut self,
         hospital: &Hospital,
-        system: System,
         category: Category,
         title: &str,
-    ) -> Result<(), DatabaseError> {
-        let record = self.uuid();
-        tell(hospital, system, self.event(category, title, &record)).await
+    ) -> Result<Option<i64>, DatabaseError> {
+        let name = format!("Demo {title} {}", self.rng.u32(1..9000));
+        self.happens(hospital, category, title, Made::Item(Kind::of_title(title), name)).await
     }
 
-    fn event(&mut self, category: Category, title: &str, record: &str) -> NewEvent {
-        let number = self.rng.u32(1..9000);
-        let content = category.content(record, title, number);
-        NewEvent::new(self.uuid(), category.word(), title, content)
+    /// Enters a record and queues its event: both or neither. Returns the id of a patient.
+    async fn happens(
+        &mut self,
+        hospital: &Hospital,
+        category: Category,
+        title: &str,
+        made: Made,
+    ) -> Result<Option<i64>, DatabaseError> {
+        let Some(publisher) = hospital.part(category.system()).and_then(|part| part.publisher.as_ref()) else {
+            return Ok(None);
+        };
+        let (record, number) = (self.uuid(), self.rng.u32(1..9000));
+        let made = if let Made::Product(_) = made { Made::Product(format!("Demo test {number}")) } else { made };
+        let content = category.content(&record, title, number);
+        let event = NewEvent::new(self.uuid(), category.word(), title, content);
+        let mut transaction = publisher.database().begin();
+        let id = made.enter(transaction.sqlite().await?, &record, &mut self.rng).await?;
+        publisher.queue(&mut transaction, event).await?;
+        transaction.commit().await?;
+        Ok(id)
     }
 
     fn uuid(&mut self) -> String {
@@ -149,17 +155,15 @@ impl Day {
     }
 }
 
-async fn tell(hospital: &Hospital, system: System, event: NewEvent) -> Result<(), DatabaseError> {
-    let Some(publisher) = hospital.part(system).and_then(|part| part.publisher.as_ref()) else { return Ok(()) };
-    let mut transaction = publisher.database().begin();
-    publisher.queue(&mut transaction, event).await?;
-    transaction.commit().await
-}
-
 impl Hospital {
     async fn publish(&self) -> Result<(), DatabaseError> {
-        for publisher in self.systems.values().filter_map(|part| part.publisher.as_ref()) {
-            publisher.publish_queued().await?;
+        for (system, part) in &self.systems {
+            let stops = |fault: Fault| fault.story().place == Place::Queue(*system);
+            if let Some(publisher) = &part.publisher
+                && self.troubles.against("", chrono::Utc::now(), stops).await?.is_none()
+            {
+                publisher.publish_queued().await?;
+            }
         }
         Ok(())
     }

@@ -1,10 +1,15 @@
 //! How a consumer of the demo hospital processes an event: it reads the record, fails if a current trouble applies, and
-//! records that it received the event.
+//! writes what it has read into its own tables.
 
 use chrono::Utc;
-use serde::Deserialize;
 
-use super::{Hospital, System, records, web::number_of};
+use super::{
+    Hospital, System,
+    answers::Answer,
+    arrivals::{self, Refusal, Tested},
+    records,
+    web::number_of,
+};
 use crate::{
     demo::{
         faults::Fault,
@@ -24,31 +29,21 @@ pub(super) struct Desk {
     pub client: Client,
 }
 
-/// The fields that are read of a record. All others are for people.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Read {
-    patient_uuid: Option<String>,
-    /// The patient of the encounter was registered since the simulation first started.
-    registered_here: bool,
-}
-
 impl Worker for Desk {
     async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
         let content = event.content.as_deref().unwrap_or_default();
         let record = record_uuid(content).unwrap_or_else(|| event.uuid().to_owned());
         // Over HTTP first: the transaction begins when it is first used.
-        let read = if content.starts_with('/') { self.read(content, &record).await? } else { Read::default() };
-        self.meet_troubles(&record, transaction).await?;
-        self.know_the_patient(&read, transaction).await?;
-        records::receive(transaction.sqlite().await?, &event.id, &self.category.feed(), &record).await?;
-        self.pass_on(&record, transaction).await
+        let read = if content.starts_with('/') { self.read(content, &record).await? } else { Answer::of(&record) };
+        self.meet_troubles(&record, &read, transaction).await?;
+        self.take(event.title.as_deref().unwrap_or_default(), &read, transaction).await?;
+        Ok(records::receive(transaction.sqlite().await?, &event.id, &self.category.feed(), &record).await?)
     }
 }
 
 impl Desk {
     /// Reads the record that the event refers to; fails with the error that this consumer writes if it cannot be read.
-    async fn read(&self, path: &str, record: &str) -> Result<Read, Failure> {
+    async fn read(&self, path: &str, record: &str) -> Result<Answer, Failure> {
         let fault = match self.client.get(path).await {
             Ok(answer) => match answer.status {
                 200 if answer.content_type.contains("html") => Fault::LoginPage,
@@ -62,10 +57,15 @@ impl Desk {
             Err(ClientError::TimedOut(_)) => Fault::PublisherTimeout,
             Err(error) => return Err(error.into()),
         };
-        Err(self.fails(fault, record))
+        Err(self.fails(fault, &Answer::of(record)))
     }
 
-    async fn meet_troubles(&self, record: &str, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
+    async fn meet_troubles(
+        &self,
+        record: &str,
+        read: &Answer,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<(), Failure> {
         let troubles = &self.hospital.troubles;
         let shows = |fault: Fault| fault.shows_at_work(self.system, self.category);
         // Several can block a record: the one it waited for has arrived, but its test is still not set up.
@@ -74,35 +74,61 @@ impl Desk {
                 None => None,
                 Some(needed) => records::has(transaction.sqlite().await?, needed).await?.then_some(needed),
             };
-            let Some(needed) = arrived else { return Err(self.fails(hit.fault, record)) };
+            let Some(needed) = arrived else { return Err(self.fails(hit.fault, read)) };
             troubles.came_through(record, needed).await?;
         }
         Ok(())
     }
 
-    /// Fails if an encounter arrives before its patient; a later retry succeeds.
-    async fn know_the_patient(&self, read: &Read, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
-        let fault = match self.system {
-            System::Openelis => Fault::PatientNotInElis,
-            System::Odoo => Fault::PatientNotInOdoo,
-            System::Openmrs | System::Pacs => return Ok(()),
-        };
-        let Some(patient) = read.patient_uuid.as_deref().filter(|_| read.registered_here) else { return Ok(()) };
-        if records::has(transaction.sqlite().await?, patient).await? { Ok(()) } else { Err(self.fails(fault, patient)) }
+    /// Writes the record into the system's own tables; fails if it refers to one that is not there: a patient or a test.
+    async fn take(&self, title: &str, read: &Answer, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
+        let connection = transaction.sqlite().await?;
+        let name = read.name.as_deref().unwrap_or_default();
+        match (self.system, self.category) {
+            (System::Openelis, Category::Encounter) => return self.enter_sample(read, transaction).await,
+            (System::Openelis, Category::Lab) => arrivals::elis_item(connection, title, &read.uuid, name).await?,
+            (System::Openelis | System::Odoo, Category::Patient) => {
+                if let Some(patient) = &read.patient {
+                    let fault = if self.system == System::Odoo {
+                        arrivals::odoo_patient(connection, patient).await?;
+                        Fault::PatientNotInOdoo
+                    } else {
+                        arrivals::elis_patient(connection, patient).await?;
+                        Fault::PatientNotInElis
+                    };
+                    self.hospital.troubles.spare(fault, &patient.uuid).await?;
+                }
+            }
+            (System::Odoo, Category::Encounter) => {
+                arrivals::odoo_encounter(connection, read).await?.map_err(|refusal| self.refuses(&refusal))?;
+            }
+            (System::Odoo, Category::Lab) if !matches!(title, "test" | "panel" | "radiology") => {}
+            (System::Odoo, Category::Lab | Category::Saleable) => {
+                arrivals::odoo_product(connection, &read.uuid, name).await?;
+            }
+            (System::Pacs, Category::Encounter) => arrivals::pacs_encounter(connection, read).await?,
+            (System::Openmrs, Category::Accession) => arrivals::openmrs_accession(connection, read).await?,
+            _ => {}
+        }
+        Ok(())
     }
 
-    /// Queues the laboratory's results in the opposite direction: every third encounter has ordered some.
-    async fn pass_on(&self, record: &str, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
-        if self.system != System::Openelis
-            || self.category != Category::Encounter
-            || !number_of(record).is_multiple_of(3)
-        {
+    /// Enters the sample that an encounter ordered, and queues the event of its results. Of three samples, one waits for
+    /// validation and one for its test: no event tells of these.
+    async fn enter_sample(&self, read: &Answer, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
+        let tested = match number_of(&read.uuid) % 3 {
+            0 => Tested::Validated,
+            1 => Tested::Entered,
+            _ => Tested::No,
+        };
+        let entered = arrivals::elis_encounter(transaction.sqlite().await?, read, tested).await?;
+        if !entered.map_err(|refusal| self.refuses(&refusal))? || tested != Tested::Validated {
             return Ok(());
         }
         let Some(publisher) = self.hospital.part(System::Openelis).and_then(|part| part.publisher.as_ref()) else {
             return Ok(());
         };
-        let accession = Category::Accession.content(record, "accession", number_of(record));
+        let accession = Category::Accession.content(&read.uuid, "accession", 0);
         let event = NewEvent::new(
             hyphenated(uuid(&mut fastrand::Rng::new())),
             Category::Accession.word(),
@@ -112,8 +138,36 @@ impl Desk {
         Ok(publisher.queue(transaction, event).await?)
     }
 
-    fn fails(&self, fault: Fault, record: &str) -> Failure {
-        let subject = Subject { record: record.to_owned(), number: number_of(record), reader: self.system };
+    fn refuses(&self, refusal: &Refusal) -> Failure {
+        self.says(refusal.fault, refusal.record.clone(), None, 0)
+    }
+
+    /// Returns the failure for a fault that a record meets, with what the real text says of the record.
+    fn fails(&self, fault: Fault, read: &Answer) -> Failure {
+        let order = |wanted: &str| read.orders.iter().find(|one| one.order_type == wanted);
+        let about = match fault {
+            Fault::TestNotSetUp | Fault::ConceptMissing => order("Lab Order").map(|one| (one.item.clone(), None, 0)),
+            Fault::PanelMissing => order("Lab Order").map(|one| (one.item.clone(), Some(one.name.clone()), 0)),
+            Fault::MissingConceptSource | Fault::NoLocation => {
+                order("Radiology Order").map(|one| (one.uuid.clone(), None, 0))
+            }
+            Fault::NothingToCancel => {
+                let previous = read.orders.iter().find_map(|one| one.previous_order_number.as_ref());
+                let number = previous.and_then(|number| number.strip_prefix("ORD-")?.parse().ok());
+                number.map(|number| (read.uuid.clone(), None, number))
+            }
+            Fault::NoIdentifier => read
+                .patient
+                .as_ref()
+                .map(|patient| (read.uuid.clone(), Some(format!("{} {}", patient.given_name, patient.family_name)), 0)),
+            _ => None,
+        };
+        let (record, name, number) = about.unwrap_or_else(|| (read.uuid.clone(), None, number_of(&read.uuid)));
+        self.says(fault, record, name, number)
+    }
+
+    fn says(&self, fault: Fault, record: String, name: Option<String>, number: u32) -> Failure {
+        let subject = Subject { record, number, name, reader: self.system };
         // The text contains message and trace as Java prints them, one after the other.
         Failure::new(texts::compose(fault, &subject))
     }

@@ -5,8 +5,12 @@
 //! state is in the databases: stopped at any moment, the hospital continues from there.
 
 mod activity;
+mod answers;
+mod arrivals;
 mod desk;
 mod jobs;
+mod made;
+mod mending;
 mod records;
 mod web;
 
@@ -118,6 +122,7 @@ impl Hospital {
     /// Fails if its own database does not answer.
     pub async fn view(&self) -> Result<DemoHospital, Problem> {
         let standing = self.troubles.standing(Utc::now()).await.map_err(not_kept)?;
+        let examples = self.examples().await.map_err(not_kept)?;
         // A fault that applies to everything cannot be started again.
         let whole = |fault| standing.iter().any(|trouble| trouble.fault == fault && trouble.records.is_none());
         let breakages = STORIES.iter().filter(|story| !whole(story.fault));
@@ -130,6 +135,7 @@ impl Hospital {
             troubles: standing.into_iter().map(told).collect(),
             jobs: self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             feeds: web::feeds(),
+            examples,
         })
     }
 
@@ -145,6 +151,7 @@ impl Hospital {
         if found.fault.story().fix.is_none() {
             return Err(Problem::refused("This problem has no fix.", found.fault.story().effect));
         }
+        self.mend(found).await.map_err(not_kept)?;
         if self.troubles.end(trouble, now).await.map_err(not_kept)? { Ok(()) } else { Err(over()) }
     }
 
@@ -196,7 +203,7 @@ impl Part {
             .journal_mode(SqliteJournalMode::Wal)
             .busy_timeout(Duration::from_secs(30));
         let pool = sqlite_pool().connect_with(options).await?;
-        records::make_tables(&pool).await?;
+        records::make_tables(&pool, member.variant.system).await?;
         let database = Database::sqlite(pool).in_time_zone(member.variant.zone);
         let publisher = member.feeds.map(|feeds| {
             let settings = FeedSettings::new(feeds.base, feeds.title, feeds.id_prefix);
@@ -220,7 +227,7 @@ fn told(standing: Standing) -> Trouble {
     }
 }
 
-fn not_kept(error: sqlx::Error) -> Problem {
+fn not_kept(error: impl std::fmt::Display) -> Problem {
     tracing::error!(%error, "the demo hospital's own database failed");
     Problem::internal("The demo hospital's own database could not be used.")
 }

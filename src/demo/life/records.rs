@@ -1,7 +1,8 @@
-//! Tables of the demo hospital's systems in addition to those of the protocol: which events they have received, and
-//! which patient an encounter belongs to.
+//! The table of the demo hospital's systems in addition to the real ones: which events they have received.
 
 use sqlx::{SqliteConnection, SqlitePool};
+
+use super::System;
 
 const TABLES: &str = "
     -- Every event that was processed, and how often: an event that is processed twice is an error of the protocol,
@@ -9,14 +10,12 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS demo_received (
         event_id text NOT NULL, feed text NOT NULL, record text NOT NULL, times integer NOT NULL,
         PRIMARY KEY (event_id, feed)) WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS demo_received_record ON demo_received (record);
-    -- Encounters of patients that were registered since the hospital came alive. All others are of patients that every
-    -- system has known for long.
-    CREATE TABLE IF NOT EXISTS demo_encounters (encounter text PRIMARY KEY, patient text NOT NULL) WITHOUT ROWID;";
+    CREATE INDEX IF NOT EXISTS demo_received_record ON demo_received (record);";
 
-/// Creates missing tables.
-pub(super) async fn make_tables(pool: &SqlitePool) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(TABLES).execute(pool).await.map(drop)
+/// Creates missing tables: a hospital that an earlier version has made lacks those of the records.
+pub(super) async fn make_tables(pool: &SqlitePool, system: System) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(TABLES).execute(pool).await?;
+    sqlx::raw_sql(system.tables()).execute(pool).await.map(drop)
 }
 
 /// Records that an event was processed.
@@ -36,27 +35,6 @@ pub(super) async fn has(connection: &mut SqliteConnection, record: &str) -> Resu
     sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM demo_received WHERE record = ?)")
         .bind(record)
         .fetch_one(connection)
-        .await
-}
-
-/// Records the patient of an encounter.
-pub(super) async fn meet(connection: &mut SqliteConnection, encounter: &str, patient: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO demo_encounters (encounter, patient) VALUES (?, ?)")
-        .bind(encounter)
-        .bind(patient)
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-/// Returns the patient of an encounter, if the patient was registered since the simulation first started.
-pub(super) async fn patient_of(
-    connection: &mut SqliteConnection,
-    encounter: &str,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar("SELECT patient FROM demo_encounters WHERE encounter = ?")
-        .bind(encounter)
-        .fetch_optional(connection)
         .await
 }
 

@@ -14,14 +14,17 @@ use axum::{
     routing::get,
 };
 use chrono::Utc;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Hospital, System, category_of_path, records};
+use super::{
+    Hospital, System,
+    answers::{self, Answer},
+    category_of_path,
+};
 use crate::{
     demo::{faults::Fault, history::Category},
-    model::payload::record_uuid,
+    model::payload::{record_kind, record_uuid},
 };
 use atomfeed::PageNumber;
 
@@ -124,36 +127,26 @@ async fn record(hospital: &Hospital, system: System, path: &str) -> Response {
         Ok(Some(hit)) => return refused(hit.fault).await,
         Err(error) => return failed(&error),
     }
-    let number = number_of(&uuid);
-    let body = if path.contains("encounter") {
-        match patient_of(hospital, &uuid).await {
-            Ok(patient) => json!({
-                "encounterUuid": uuid,
-                "registeredHere": patient.is_some(),
-                "patientUuid": patient.unwrap_or_else(|| uuid.chars().rev().collect()),
-                "encounterType": "Consultation",
-            }),
-            Err(error) => return failed(&error),
-        }
-    } else if path.contains("patient") {
-        json!({
-            "uuid": uuid,
-            "identifiers": [{ "identifier": format!("DEMO{number:06}"), "preferred": true }],
-            "person": { "display": format!("Demo Person {}", number % 900) },
-        })
-    } else {
-        json!({ "uuid": uuid, "name": format!("Demo record {number}"), "active": true })
-    };
-    axum::Json(body).into_response()
+    match answer(hospital, system, path, &uuid).await {
+        Ok(answer) => axum::Json(answer).into_response(),
+        Err(error) => failed(&error),
+    }
 }
 
-async fn patient_of(hospital: &Hospital, encounter: &str) -> anyhow::Result<Option<String>> {
-    let part = hospital.part(System::Openmrs).context("there is no OpenMRS")?;
+/// Reads a record from the system's tables. A bed and a relationship are answered without any content.
+async fn answer(hospital: &Hospital, system: System, path: &str, uuid: &str) -> anyhow::Result<Answer> {
+    let part = hospital.part(system).context("a system of the demo hospital is missing")?;
     let mut transaction = part.database.begin();
-    Ok(records::patient_of(transaction.sqlite().await?, encounter).await?)
+    let connection = transaction.sqlite().await?;
+    Ok(match record_kind(path) {
+        _ if system == System::Openelis => answers::accession(connection, uuid).await?,
+        Some("encounter") => answers::encounter(connection, uuid).await?,
+        Some("patient") => Answer { patient: answers::patient(connection, uuid).await?, ..Answer::of(uuid) },
+        _ => answers::item(connection, uuid).await?,
+    })
 }
 
-/// Returns a number derived from a record's uuid, for invented names.
+/// Returns a number derived from a record's uuid.
 pub(super) fn number_of(uuid: &str) -> u32 {
     let digits: String = uuid.chars().filter(char::is_ascii_hexdigit).take(7).collect();
     u32::from_str_radix(&digits, 16).unwrap_or(0) % 1_000_000

@@ -10,7 +10,8 @@ use crate::{
     api::demo::view_demo_hospital,
     model::{
         Right,
-        demo::{Breakage, DemoHospital, Job, Run, Trouble},
+        demo::{Breakage, DemoHospital, Example, Job, Run, Trouble},
+        search::SearchQuery,
     },
     ui::{
         components::{At, FormToken, Icon, Notice, NoticeKind, loaded, now, use_base},
@@ -52,6 +53,7 @@ fn Hospital(hospital: DemoHospital) -> impl IntoView {
             </header>
             <Troubles troubles=hospital.troubles />
         </section>
+        {(!hospital.examples.is_empty()).then(|| view! { <Examples examples=hospital.examples /> })}
         <section class="sheet" aria-labelledby="break">
             <header>
                 <h2 id="break">"Simulate a problem"</h2>
@@ -132,6 +134,41 @@ fn scope(trouble: &Trouble) -> Option<String> {
 fn ends(until: chrono::DateTime<chrono::Utc>) -> String {
     let seconds = (until - now()).num_seconds().max(1);
     format!("in {}", words::span(seconds.unsigned_abs()))
+}
+
+#[component]
+fn Examples(examples: Vec<Example>) -> impl IntoView {
+    let base = use_base();
+    let rows = examples
+        .into_iter()
+        .map(|example| {
+            let link = example.number.map(|number| {
+                let query = SearchQuery { typed: number.clone(), ..SearchQuery::default() };
+                view! {
+                    " "
+                    <a href=base.search(&query)>{number}</a>
+                }
+            });
+            view! {
+                <li class="whole">
+                    <strong>{example.title}</strong>
+                    {link}
+                    <span class="block small muted">{example.expected}</span>
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="sheet" aria-labelledby="follow">
+            <header>
+                <h2 id="follow">"Follow these on their way"</h2>
+                <span class="small muted">
+                    "Orders, a sample and a patient, as they were when the hospital was made: a retry can have brought them further."
+                </span>
+            </header>
+            <ul class="plain pad">{rows}</ul>
+        </section>
+    }
 }
 
 #[component]
