@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use axum::extract::FromRef;
-use chrono::Utc;
 use leptos::config::LeptosOptions;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -22,6 +21,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
+    clock,
     demo::Hospital,
     error::Problem,
     model::{
@@ -139,7 +139,7 @@ impl Console {
 
     /// Returns how many minutes the user's clock is ahead of UTC.
     pub fn ahead(&self) -> i32 {
-        self.zone.local(Utc::now()).offset
+        self.zone.local(clock::now()).offset
     }
 
     /// Keys of the applications that the user may see; `None`: all.
@@ -216,7 +216,7 @@ impl Console {
     pub fn list_query(&self, query: &str) -> Result<ListQuery, Problem> {
         let mut list = ListQuery::parse(query)?;
         if let Some(recent) = list.filter.recent {
-            list.filter.from = Some(recent.begins(&self.zone.at(Utc::now())));
+            list.filter.from = Some(recent.begins(&self.zone.at(clock::now())));
         }
         let (named, there) = (list.filter.apps.len().max(list.place.positions.len()), self.applications().count());
         if named > there {
@@ -275,7 +275,7 @@ impl Console {
     /// Returns a view with its concerns, worded for this reader. They name no application that the user may not see.
     pub fn with_concerns(&self, mut view: ApplicationView, reader: &Reader) -> ApplicationView {
         let applications: Vec<&ApplicationInfo> = self.applications().collect();
-        view.concerns = concerns::of(&view, &applications, Utc::now(), reader);
+        view.concerns = concerns::of(&view, &applications, clock::now(), reader);
         view
     }
 

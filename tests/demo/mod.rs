@@ -7,11 +7,11 @@ mod life;
 use std::path::Path;
 
 use atomfeed_console::{
+    clock,
     demo::{self, Options},
     model::feed::category_of,
     server::sources::{Named, Source, Word},
 };
-use chrono::Utc;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 /// The systems' own feeds, by their consumers' names for them.
@@ -35,7 +35,7 @@ async fn count(connection: &mut SqliteConnection, sql: &'static str) -> i64 {
 #[tokio::test]
 async fn its_markers_name_events_and_pages_that_their_publishers_have() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options { events: 60, ..Options::at(Utc::now()) };
+    let options = Options { events: 60, ..Options::at(clock::now()) };
     let applications = demo::prepare(folder.path(), options, 1).await.expect("a hospital");
     let sources: Vec<Source> = applications.into_iter().map(Source::new).collect();
     let mut compared = 0;

@@ -3,9 +3,11 @@
 
 use std::{fmt, sync::Arc};
 
-use chrono::{NaiveTime, Utc};
+use chrono::NaiveTime;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::clock;
 
 use super::{
     chunking::{Chunking, Range},
@@ -225,7 +227,7 @@ impl Publisher {
         let columns = columns.map(|column| queue.text(database, column)).collect::<Vec<_>>().join(", ");
         let oldest = Statement::new(format!("SELECT {columns} FROM {table} ORDER BY {table}.id LIMIT {most}{lock}"));
         let mut transaction = database.begin();
-        let now = Utc::now();
+        let now = clock::now();
         let (mut moved, mut looked_anew, mut said) = (0, false, Vec::new());
         for row in transaction.rows(oldest).await? {
             let Some(row) = Queued::of(row, &texts, database) else { continue };
@@ -314,7 +316,7 @@ impl Publisher {
             links.push(("prev-archive", numbered(page - 1)));
         }
         // For an empty feed the Java library writes the last midnight.
-        let midnight = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
+        let midnight = clock::now().date_naive().and_time(NaiveTime::MIN).and_utc();
         let draft = Draft {
             title: &self.settings.title,
             id: format!("{}+{page}", self.settings.id_prefix),
@@ -618,7 +620,7 @@ impl Feed<'_> {
             id: format!("{ENTRY_ID_PREFIX}{uuid}"),
             title,
             // If the time is missing or unreadable (`0000-00-00`), the time at which the event was queued.
-            at: published.or(queued).unwrap_or_else(Utc::now),
+            at: published.or(queued).unwrap_or_else(clock::now),
             // In the order of the Java library: consumers keep it in failed_events.tags.
             categories: java::in_set_order(category.chain(tags.map(str::to_owned))),
             content,

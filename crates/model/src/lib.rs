@@ -9,6 +9,7 @@ pub mod advice;
 pub mod application;
 pub mod audit;
 pub mod cause;
+pub mod concern;
 pub mod concerns;
 pub mod demo;
 pub mod differences;
@@ -32,6 +33,7 @@ pub mod page_texts;
 pub mod payload;
 pub mod preferences;
 pub mod publisher;
+mod query;
 pub mod quiet;
 pub mod recent;
 #[cfg(any(test, feature = "samples"))]
@@ -54,6 +56,7 @@ pub use failed_event::{
 pub use feed::{Feed, FeedCounts, FeedState, Marker};
 pub use obstacle::Obstacle;
 pub use overview::{ApplicationView, DayCount, Seen};
-pub use preferences::{Clock, Preferences, Reader, Theme, Zone};
+pub use preferences::{Preferences, Reader, Theme, Zone};
 pub use shown_state::ShownState;
 pub use stamp::Stamp;
+pub use words::Clock;

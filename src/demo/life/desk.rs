@@ -1,11 +1,11 @@
 //! How a consumer of the demo hospital processes an event: it reads the record, fails if a current trouble applies, and
 //! records that it received the event.
 
-use chrono::Utc;
 use serde::Deserialize;
 
 use super::{Hospital, System, records, web::number_of};
 use crate::{
+    clock,
     demo::{
         faults::Fault,
         history::{Category, hyphenated, uuid},
@@ -69,7 +69,7 @@ impl Desk {
         let troubles = &self.hospital.troubles;
         let shows = |fault: Fault| fault.shows_at_work(self.system, self.category);
         // Several can block a record: the one it waited for has arrived, but its test is still not set up.
-        while let Some(hit) = troubles.against(record, Utc::now(), shows).await? {
+        while let Some(hit) = troubles.against(record, clock::now(), shows).await? {
             let arrived = match &hit.needs {
                 None => None,
                 Some(needed) => records::has(transaction.sqlite().await?, needed).await?.then_some(needed),

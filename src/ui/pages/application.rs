@@ -13,7 +13,7 @@ use crate::{
         ApplicationInfo, ApplicationView, Availability, DayCount, Feed, Limits, Reach, Seen, ShownState,
         application::COMPLETE_ENTRY,
         cause::{Cause, FeedCauses},
-        concerns::{About, Concern, ConcernKind},
+        concern::{About, Concern, ConcernKind},
         explain,
         history::HistoryQuery,
         ledger::RequestKind,
