@@ -2,7 +2,7 @@ SHELL := /bin/bash
 # The commands that the README names. Each is one script, so that it can be read, and run without make.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-matrix fuzz audit bench build watch lint clean
+.PHONY: help run test check test-matrix fuzz audit bench build package test-package watch lint clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ bench: ## measure the figures of docs/performance.md; ARGS="--help" says what ca
 build: ## make the release binary, target/release/atomfeed-console
 	@scripts/setup build
 	@scripts/build
+
+package: ## make tarballs and Debian packages with static binaries for x86_64 and arm64, in target/package
+	@scripts/package
+
+test-package: ## install the Debian package in a clean Debian and run it; start the arm64 binary under qemu-user
+	@scripts/test-package
 
 watch: ## the demo hospital in a debug build that is made again at every change
 	@scripts/setup watch

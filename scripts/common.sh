@@ -26,6 +26,9 @@ export PATH="$tools/bin:$site_packages/node_modules/.bin:$PATH"
 # cargo older than 1.91 ignores the setting and keeps everything in target/.
 export CARGO_BUILD_BUILD_DIR="${CARGO_BUILD_BUILD_DIR:-$cache/build}"
 
+# Makes gcc compile for musl instead of the C library it belongs to: a file of Debian's musl-dev for arm64.
+musl_arm64=/usr/lib/aarch64-linux-musl/musl-gcc.specs
+
 binary="${CARGO_TARGET_DIR:-$root/target}/release/atomfeed-console"
 
 say() { printf '%s\n' "$*" >&2; }

@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 pub mod api;
+pub mod clock;
 #[cfg(feature = "ssr")]
 pub mod demo;
 pub mod error;

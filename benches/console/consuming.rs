@@ -17,7 +17,7 @@ use axum::{Router, extract, routing::get};
 
 use crate::{
     database::{Bound, Database, Dialect},
-    protocol::{Rows, page_of, serve},
+    feed::{Rows, page_of, serve},
 };
 
 /// Events per turn.

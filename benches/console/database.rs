@@ -10,7 +10,7 @@ use sqlx::{
 };
 use url::{Host, Url};
 
-use crate::{Backend, history::History};
+use crate::{history::History, options::Backend};
 
 /// Name of the database, which is created and removed at the end.
 const NAME: &str = "atomfeed_console_bench";

@@ -1,8 +1,9 @@
 //! The invented history of a busy hospital, the same on every backend and in every run, as SQL that all three
 //! understand. All texts are generated here, so values are part of the statements.
 
-use std::{fmt::Write as _, time::SystemTime};
+use std::fmt::Write as _;
 
+use atomfeed_console::clock;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Rows per INSERT: large enough to be quick, and well below every server's largest packet.
@@ -26,7 +27,7 @@ impl History {
     /// Returns the INSERT statements for all tables, built one at a time: together they would be some hundred
     /// megabytes.
     pub fn statements(&self) -> impl Iterator<Item = String> + use<> {
-        let now = SystemTime::now().into();
+        let now = clock::now();
         let History { failed, attempts, published } = *self;
         let failed_events = batches(
             "failed_events (id, feed_uri, failed_at, error_message, event_id, event_content, error_hash_code, title, \

@@ -8,94 +8,33 @@
 mod console;
 mod consuming;
 mod database;
+mod feed;
+mod figures;
 mod history;
 mod http;
 mod memory;
 mod old_json;
 mod operations;
+mod options;
 mod protocol;
 mod published;
 mod report;
 mod screens;
 mod watching;
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use console::Console;
 use database::Database;
 use history::History;
+use options::{Backend, Limits, Options, Part};
 use report::{BackendReport, Report, Sizes};
 
 /// How many times the start is measured.
 const STARTS: usize = 5;
-
-/// Options of the benchmark. The defaults are those of the figures in docs/performance.md.
-#[derive(Debug, Parser)]
-#[command(name = "bench", bin_name = "make bench ARGS=…")]
-struct Options {
-    /// Backends to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backend::value_variants().to_vec())]
-    backends: Vec<Backend>,
-    /// Parts to measure: every screen, a retry of many, the old console's JSON, the protocol, watching a table of many
-    /// failed events, the index of published events, or the peak memory of the console under excessive requests.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::value_variants().to_vec())]
-    parts: Vec<Part>,
-    /// Failed events that are watched on PostgreSQL, and as many rows of the retry log; a fifth of them on the others.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100_000..=1_000_000))]
-    watched: u64,
-    /// Rows of failed_events.
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
-    failed: u64,
-    /// Rows of failed_event_retry_log.
-    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(0..=2_000_000))]
-    attempts: u64,
-    /// Rows of event_records.
-    #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1_000..=3_000_000))]
-    published: u64,
-    /// Requests for each screen, but no longer than --seconds.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=10_000))]
-    samples: u64,
-    /// Longest measurement of one screen, in seconds.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: u64,
-    /// Events to publish and consume.
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=100_000))]
-    entries: u64,
-    /// Events of the feed whose newest page is requested, and published events that are indexed.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=3_000_000))]
-    feed: u64,
-    /// Measures the memory of a walk in a separate process, which gets the address and the number of the pages.
-    #[arg(long, hide = true, requires = "walk_pages")]
-    walk: Option<SocketAddr>,
-    #[arg(long, hide = true)]
-    walk_pages: Option<usize>,
-    /// cargo bench passes this to every benchmark.
-    #[arg(long, hide = true)]
-    bench: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Backend {
-    Mysql,
-    Postgres,
-    Sqlite,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
-    Screens,
-    Retry,
-    OldJson,
-    Protocol,
-    Watching,
-    /// The index of published events, and the pages of feeds.
-    Published,
-    /// Peak memory under clients that request too much.
-    Memory,
-}
 
 /// Pages of the two walks whose memory is compared.
 const WALKS: (usize, usize) = (100, 10_000);
@@ -191,13 +130,6 @@ fn allow_connections() {
     }
 }
 
-/// Limits for the requests of one screen.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    samples: u64,
-    time: Duration,
-}
-
 async fn measure(
     database: &mut Database,
     history: &History,
@@ -227,7 +159,7 @@ async fn measure(
         screens,
         busy,
         memory_kb: console.peak_memory_kb()?,
-        start: report::median(&mut starts),
+        start: figures::median(&mut starts),
     };
     console.stop().await?;
     Ok((report, sizes))

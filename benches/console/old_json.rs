@@ -9,12 +9,12 @@ use std::{
 use anyhow::{Context as _, ensure};
 
 use crate::{
-    Limits,
     console::{self, Console},
     database::Database,
+    figures::{self, ScreenReport, median},
     history::History,
     http::Connection,
-    report::{self, ScreenReport, median},
+    options::Limits,
     screens,
 };
 
@@ -110,5 +110,5 @@ impl fmt::Display for OldJsonReport {
 
 fn row(f: &mut fmt::Formatter<'_>, server: &str, name: &str, p50: Duration, bare: Duration) -> fmt::Result {
     let ratio = p50.as_secs_f64() / bare.as_secs_f64();
-    writeln!(f, "| {server}, {name} | {} | {} | {ratio:.2} |", report::ms(p50), report::ms(bare))
+    writeln!(f, "| {server}, {name} | {} | {} | {ratio:.2} |", figures::ms(p50), figures::ms(bare))
 }

@@ -11,18 +11,19 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use atomfeed::{
-    self, Client, ClientSettings, Consumer, Event, Failure, FeedEnd, FeedSettings, Limits, MARKERS_STAY_BEHIND,
-    NewEvent, PageNumber, Publisher, Transaction, Worker,
+    self, Client, ClientSettings, Consumer, FeedEnd, FeedSettings, Limits, MARKERS_STAY_BEHIND, NewEvent, PageNumber,
+    Publisher,
 };
 use axum::{Router, extract, routing::get};
-use tokio::{net::TcpListener, process::Command};
+use tokio::process::Command;
 
 use crate::{
-    Backend,
     consuming::{self, Rate},
     database::{Database, Dialect},
+    feed::{Rows, page_of, serve},
+    figures::{median, percentile},
     history::History,
-    report::{median, percentile},
+    options::{self, Backend},
 };
 
 const FEEDS: &str = "http://openmrs:8080/openmrs/ws/atomfeed";
@@ -65,7 +66,7 @@ pub async fn measure(
     backend: Backend,
     entries: u64,
     events: u64,
-    limits: crate::Limits,
+    limits: options::Limits,
     dir: &Path,
 ) -> anyhow::Result<ProtocolReport> {
     let mut database = Database::create(backend, dir).await?;
@@ -92,28 +93,6 @@ fn publisher(database: atomfeed::Database) -> Publisher {
     Publisher::new(database, FeedSettings::new(FEEDS, "Patient AOP", "bec795b1-3d17-451d-b43e-a094019f6984"))
 }
 
-/// Worker that writes one row for each event, as the smallest integration does.
-pub struct Rows(pub Dialect);
-
-impl Worker for Rows {
-    async fn process(&self, event: &Event, transaction: &mut Transaction<'_>) -> Result<(), Failure> {
-        const INSERT: &str = "INSERT INTO worked (uuid) VALUES (?)";
-        match self.0 {
-            Dialect::MySql => {
-                sqlx::query(INSERT).bind(event.uuid()).execute(transaction.mysql().await?).await.map(drop)?
-            }
-            Dialect::Sqlite => {
-                sqlx::query(INSERT).bind(event.uuid()).execute(transaction.sqlite().await?).await.map(drop)?;
-            }
-            Dialect::Postgres => {
-                let insert = "INSERT INTO clinlims.worked (uuid) VALUES ($1)";
-                sqlx::query(insert).bind(event.uuid()).execute(transaction.postgres().await?).await.map(drop)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 async fn rates(database: &mut Database, entries: u64) -> anyhow::Result<(f64, Rate, Rate)> {
     database.fill(&History { failed: 0, attempts: 0, published: 0 }).await?;
     database.run("CREATE TABLE worked (uuid VARCHAR(255)); DELETE FROM markers".to_owned()).await?;
@@ -132,17 +111,10 @@ async fn rates(database: &mut Database, entries: u64) -> anyhow::Result<(f64, Ra
     Ok((published, consumed, retried))
 }
 
-pub async fn serve(router: Router) -> anyhow::Result<std::net::SocketAddr> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(address)
-}
-
 async fn recent(
     database: &mut Database,
     events: u64,
-    limits: crate::Limits,
+    limits: options::Limits,
 ) -> anyhow::Result<(Duration, Vec<Recent>)> {
     database.fill(&History { failed: 0, attempts: 0, published: events }).await?;
     let publisher = publisher(open(database).await?);
@@ -212,27 +184,6 @@ pub async fn walks(few: usize, many: usize) -> anyhow::Result<Walked> {
         peaks.push((pages, peak));
     }
     Ok(Walked { few: peaks[0], many: peaks[1] })
-}
-
-/// Returns a page of five entries of a feed below this path; the newest page has no next one.
-pub fn page_of(feed: &str, pages: u64, number: u64) -> String {
-    let link =
-        |relation: &str, page: u64| format!("<link rel=\"{relation}\" href=\"http://openmrs:8080/{feed}/{page}\"/>");
-    let mut xml = format!("<feed xmlns=\"http://www.w3.org/2005/Atom\">{}", link("via", number));
-    if number < pages {
-        xml += &link("next-archive", number + 1);
-    }
-    if number > 1 {
-        xml += &link("prev-archive", number - 1);
-    }
-    for entry in 0..5 {
-        xml += &format!(
-            "<entry><title>Patient</title><id>tag:atomfeed.ict4h.org:{number:030}-{entry:05}</id>\
-             <updated>2026-11-01T08:00:00Z</updated><content type=\"application/vnd.atomfeed+xml\">\
-             <![CDATA[/openmrs/ws/rest/v1/patient/{number:030}-{entry:05}?v=full]]></content></entry>"
-        );
-    }
-    xml + "</feed>"
 }
 
 /// The walk itself, in the separate process: prints its peak memory in kB.

@@ -5,12 +5,13 @@ use std::{fmt, fs, time::Duration};
 use anyhow::Context as _;
 
 use crate::{
-    Limits, Options,
     console::Console,
     consuming::Rate,
+    figures::{Busy, ScreenReport, ms, thousands},
     history::History,
     http::{AS_A_BROWSER, Connection},
     old_json::{self, OldJsonReport},
+    options::{Limits, Options},
     protocol::{ProtocolReport, Recent, Walked},
 };
 
@@ -38,19 +39,6 @@ pub struct BackendReport {
     pub start: Duration,
 }
 
-/// One screen: times of the page, and of its bare statements if it has any.
-#[derive(Debug)]
-pub struct ScreenReport {
-    pub name: &'static str,
-    pub count: usize,
-    pub p50: Duration,
-    pub p99: Duration,
-    /// Median of the bare statements.
-    pub bare: Option<Duration>,
-    /// Bytes over the wire, with gzip.
-    pub size: usize,
-}
-
 /// A retry of all exhausted events.
 #[derive(Debug)]
 pub struct RetryReport {
@@ -65,13 +53,6 @@ pub struct RetryReport {
     /// The same batches by hand in SQL.
     pub by_hand: Duration,
     pub memory_kb: u64,
-}
-
-/// Requests per second at 16 connections.
-#[derive(Debug)]
-pub struct Busy {
-    pub overview: f64,
-    pub list: f64,
 }
 
 /// Bytes that a browser loads once, with gzip (plain HTTP) and with brotli (HTTPS).
@@ -257,38 +238,8 @@ impl Report {
     }
 }
 
-/// The median.
-pub fn median(times: &mut [Duration]) -> Duration {
-    percentile(times, 50)
-}
-
-/// Returns the smallest time that `of_hundred` percent do not exceed; zero if there are no times.
-pub fn percentile(times: &mut [Duration], of_hundred: usize) -> Duration {
-    times.sort_unstable();
-    let rank = (times.len() * of_hundred).div_ceil(100);
-    times.get(rank.saturating_sub(1)).copied().unwrap_or_default()
-}
-
-/// Formats a time in milliseconds.
-pub fn ms(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
-}
-
 fn kb(bytes: usize) -> String {
     format!("{:.1} kB", bytes as f64 / 1000.0)
-}
-
-/// Formats a number with commas: 1,000,000
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Returns processor, cores, memory and system, as Linux reports them.

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::{
-    Limits,
     console::{APP, Console},
     database::{Database, Dialect},
+    figures::{Busy, ScreenReport, median, percentile},
     history::History,
     http::{AS_A_BROWSER, Connection},
-    report::{Busy, ScreenReport, median, percentile},
+    options::Limits,
 };
 
 /// Requests and statements before measuring, so that pools, caches and prepared statements are as on any call but the

@@ -11,12 +11,12 @@ use atomfeed_console::server::sources::Source;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::sleep};
 
 use crate::{
-    Limits,
     console::{self, APP, Console},
     database::{Database, Dialect},
+    figures::{ScreenReport, median, thousands},
     history::History,
     http::Connection,
-    report::{ScreenReport, median, thousands},
+    options::Limits,
     screens,
 };
 

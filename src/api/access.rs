@@ -7,6 +7,7 @@ use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock,
     error::Problem,
     model::{ApplicationInfo, Person, Role},
 };
@@ -271,7 +272,7 @@ pub async fn save_preferences(
 #[cfg(feature = "ssr")]
 fn shown(token: crate::server::store::Token) -> OwnToken {
     OwnToken {
-        expired: token.expires_at.is_some_and(|at| at <= Utc::now()),
+        expired: token.expires_at.is_some_and(|at| at <= clock::now()),
         id: token.id,
         label: token.label,
         role: token.role,
@@ -368,7 +369,7 @@ pub async fn make_token(
         label: &label,
         role,
         reading_only: reading.is_some(),
-        expires_at: days.map(|days| Utc::now() + chrono::TimeDelta::days(days.into())),
+        expires_at: days.map(|days| clock::now() + chrono::TimeDelta::days(days.into())),
     };
     let making = async { Ok(console.parts.store.add_token(&new).await?) };
     report::on_record(&console, &caller, &person.name, Happened::TokenMade { label: &label }, making).await?;

@@ -7,6 +7,7 @@ use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock,
     error::Problem,
     model::{ApplicationInfo, access::ServiceRight},
 };
@@ -53,7 +54,7 @@ pub async fn list_service_tokens() -> Result<ServiceTokensPage, Problem> {
         ShownOnce::ServiceToken { name, token } => Some((name.clone(), token.clone())),
         _ => None,
     });
-    let now = Utc::now();
+    let now = clock::now();
     let tokens = console.parts.store.service_tokens().await?;
     Ok(ServiceTokensPage {
         tokens: tokens

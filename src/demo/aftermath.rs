@@ -61,9 +61,9 @@ fn of_share(share: &Share, records_of: &Records) -> Vec<New> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::Utc;
 
     use super::*;
+    use crate::clock;
     use crate::demo::{
         Options,
         history::{Category, invent},
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_is_over_does_not_stand_and_everything_else_does() {
-        let left = troubles(&invent(&Options::at(Utc::now())));
+        let left = troubles(&invent(&Options::at(clock::now())));
         assert!(left.iter().all(|trouble| !trouble.fault.is_over()));
         for fault in [Fault::PatientNotInOdoo, Fault::TestNotSetUp, Fault::NoIdentifier, Fault::ModalityRejects] {
             assert!(left.iter().any(|trouble| trouble.fault == fault), "{fault:?}");
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn an_order_waits_only_for_one_that_can_come_through() {
-        let history = invent(&Options::at(Utc::now()));
+        let history = invent(&Options::at(clock::now()));
         let left = troubles(&history);
         let waiting = left.iter().find(|trouble| trouble.fault == Fault::PreviousOrder).expect("orders that wait");
         let Scope::Records(records) = &waiting.scope else { panic!("orders are records") };

@@ -317,6 +317,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::clock;
 
     async fn troubles() -> (tempfile::TempDir, Troubles) {
         let folder = tempfile::tempdir().expect("a folder");
@@ -325,11 +326,11 @@ mod tests {
     }
 
     fn of(fault: Fault, scope: Scope) -> New {
-        New { fault, began_at: Utc::now(), until: None, scope }
+        New { fault, began_at: clock::now(), until: None, scope }
     }
 
     async fn against(troubles: &Troubles, record: &str) -> Option<Fault> {
-        troubles.against(record, Utc::now(), |_| true).await.expect("an answer").map(|hit| hit.fault)
+        troubles.against(record, clock::now(), |_| true).await.expect("an answer").map(|hit| hit.fault)
     }
 
     #[tokio::test]
@@ -337,20 +338,20 @@ mod tests {
         let (_folder, troubles) = troubles().await;
         let id = troubles.begin(&of(Fault::OdooDown, Scope::Everything)).await.unwrap();
         assert_eq!(against(&troubles, "a").await, Some(Fault::OdooDown));
-        assert_eq!(troubles.standing(Utc::now()).await.unwrap()[0].records, None);
-        assert!(troubles.end(id, Utc::now()).await.unwrap());
-        assert!(!troubles.end(id, Utc::now()).await.unwrap(), "it is over");
+        assert_eq!(troubles.standing(clock::now()).await.unwrap()[0].records, None);
+        assert!(troubles.end(id, clock::now()).await.unwrap());
+        assert!(!troubles.end(id, clock::now()).await.unwrap(), "it is over");
         assert_eq!(against(&troubles, "a").await, None);
-        assert_eq!(troubles.standing(Utc::now()).await.unwrap(), []);
+        assert_eq!(troubles.standing(clock::now()).await.unwrap(), []);
     }
 
     #[tokio::test]
     async fn a_trouble_ends_by_itself() {
         let (_folder, troubles) = troubles().await;
-        let until = Some(Utc::now() + TimeDelta::minutes(1));
+        let until = Some(clock::now() + TimeDelta::minutes(1));
         troubles.begin(&New { until, ..of(Fault::OdooDown, Scope::Everything) }).await.unwrap();
-        assert_eq!(troubles.standing(Utc::now()).await.unwrap().len(), 1);
-        let later = Utc::now() + TimeDelta::minutes(2);
+        assert_eq!(troubles.standing(clock::now()).await.unwrap().len(), 1);
+        let later = clock::now() + TimeDelta::minutes(2);
         assert_eq!(troubles.standing(later).await.unwrap(), []);
         assert_eq!(troubles.against("a", later, |_| true).await.unwrap(), None);
     }
@@ -362,8 +363,8 @@ mod tests {
         troubles.begin(&of(Fault::TestNotSetUp, Scope::Records(records))).await.unwrap();
         assert_eq!(against(&troubles, "a").await, Some(Fault::TestNotSetUp));
         assert_eq!(against(&troubles, "c").await, None);
-        assert_eq!(troubles.standing(Utc::now()).await.unwrap()[0].records, Some(2));
-        assert_eq!(troubles.against("a", Utc::now(), |fault| fault == Fault::Gone).await.unwrap(), None);
+        assert_eq!(troubles.standing(clock::now()).await.unwrap()[0].records, Some(2));
+        assert_eq!(troubles.against("a", clock::now(), |fault| fault == Fault::Gone).await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -383,7 +384,7 @@ mod tests {
         let first = troubles.begin(&of(Fault::TestNotSetUp, Scope::Records(records))).await.unwrap();
         troubles.begin(&of(Fault::TestNotSetUp, Scope::Next(2))).await.unwrap();
         assert_eq!(against(&troubles, "a").await, Some(Fault::TestNotSetUp));
-        assert!(troubles.end(first, Utc::now()).await.unwrap());
+        assert!(troubles.end(first, clock::now()).await.unwrap());
         assert_eq!(against(&troubles, "a").await, None, "its retry comes through");
         assert_eq!(against(&troubles, "b").await, Some(Fault::TestNotSetUp), "a new one is caught");
     }
@@ -393,11 +394,11 @@ mod tests {
         let (_folder, troubles) = troubles().await;
         let records = vec![("b".to_owned(), Some("a".to_owned()))];
         troubles.begin(&of(Fault::PreviousOrder, Scope::Records(records))).await.unwrap();
-        let hit = troubles.against("b", Utc::now(), |_| true).await.unwrap().expect("a hit");
+        let hit = troubles.against("b", clock::now(), |_| true).await.unwrap().expect("a hit");
         assert_eq!(hit.needs.as_deref(), Some("a"));
         troubles.came_through("b", "a").await.unwrap();
         assert_eq!(against(&troubles, "b").await, None);
-        assert_eq!(troubles.standing(Utc::now()).await.unwrap(), [], "nothing is left of it");
+        assert_eq!(troubles.standing(clock::now()).await.unwrap(), [], "nothing is left of it");
     }
 
     #[tokio::test]
@@ -425,7 +426,7 @@ mod tests {
         // No more pages than exist. SQLite reports a full disk and ends the transaction.
         sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&troubles.pool).await.unwrap();
         let long = "a".repeat(1_000_000);
-        let full = troubles.against(&long, Utc::now(), |_| true).await.map(|_| ()).unwrap_err();
+        let full = troubles.against(&long, clock::now(), |_| true).await.map(|_| ()).unwrap_err();
         assert!(full.to_string().contains("full"), "{full}");
         sqlx::raw_sql("PRAGMA max_page_count = 1000000").execute(&troubles.pool).await.unwrap();
         assert_eq!(against(&troubles, "a").await, Some(Fault::TestNotSetUp));

@@ -6,7 +6,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use futures::{StreamExt, stream};
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     operations::Actor,
 };
 use crate::{
+    clock,
     error::Problem,
     model::audit::{AuditEntry, AuditFilter, AuditKind},
 };
@@ -59,7 +60,7 @@ pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -
     });
     let header = csv_head(&COLUMNS);
     let body = stream::iter([Ok(header)]).chain(pages).map(|chunk| chunk.map(Bytes::from));
-    let name = format!("attachment; filename=\"audit-{}.csv\"", Utc::now().format("%Y-%m-%d"));
+    let name = format!("attachment; filename=\"audit-{}.csv\"", clock::now().format("%Y-%m-%d"));
     let headers = [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, Body::from_stream(body)).into_response())
 }

@@ -11,10 +11,10 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::Utc;
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
 use crate::{
+    clock,
     demo::{self, Hospital},
     model::{Role, access::ServiceRight, error_text::visible},
     paths::{BadBase, Base},
@@ -131,6 +131,12 @@ enum Command {
     /// Manage service tokens.
     #[command(after_help = SERVICE_TOKEN_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
     ServiceToken(ServiceToken),
+    /// Write the manual pages, one for each command; for packages.
+    #[command(hide = true)]
+    Man {
+        /// The folder to write them into.
+        folder: PathBuf,
+    },
 }
 
 /// A command on the store, and the place of the store.
@@ -402,6 +408,11 @@ async fn command(command: Command) -> anyhow::Result<ExitCode> {
             service_token(options.task).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Man { folder } => {
+            clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), &folder)
+                .with_context(|| format!("The manual pages could not be written into {}", folder.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -463,7 +474,7 @@ async fn run_demo(options: Demo) -> anyhow::Result<ExitCode> {
             (temporary.path().to_owned(), Some(temporary))
         }
     };
-    let hospital = demo::Options { events: options.events, ..demo::Options::at(Utc::now()) };
+    let hospital = demo::Options { events: options.events, ..demo::Options::at(clock::now()) };
     let applications = demo::prepare(&folder, hospital, options.pace)
         .await
         .with_context(|| format!("The demo hospital could not be created in {}", folder.display()))?;
@@ -505,7 +516,7 @@ fn with_causes(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
 
@@ -544,6 +555,54 @@ mod tests {
             "atomfeed-console check --listen 127.0.0.1:1",
         ] {
             assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    /// Returns the options that a command and its subcommands have.
+    fn options(command: &clap::Command) -> BTreeSet<String> {
+        let own = command.get_arguments().filter(|option| !option.is_hide_set()).filter_map(clap::Arg::get_long);
+        let own = own.map(str::to_owned).chain(command.get_subcommands().flat_map(options));
+        own.filter(|name| !["help", "version"].contains(&name.as_str())).collect()
+    }
+
+    #[test]
+    fn the_documentation_has_the_options_of_the_command_line_and_no_others() {
+        let documentation = include_str!("../../docs/configuration.md");
+        let section = documentation.split("## Command line").nth(1).unwrap().split("\n## ").next().unwrap();
+        let command = Cli::command();
+        let commands: BTreeMap<_, _> = command
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+            .map(|command| (command.get_name(), options(command)))
+            .collect();
+        for name in commands.keys() {
+            assert!(section.contains(&format!("atomfeed-console {name} ")), "{name} is not described");
+        }
+        let mut described = BTreeSet::new();
+        for row in section.lines().filter_map(|line| line.strip_prefix("| `--")).filter(|row| !row.starts_with("help"))
+        {
+            let (name, rest) = row.split_once([' ', '`']).unwrap();
+            let of = rest.split('|').nth(1).unwrap().trim();
+            let have: Vec<_> =
+                commands.iter().filter(|(_, has)| has.contains(name)).map(|(command, _)| *command).collect();
+            let mut said: Vec<_> = match of.strip_prefix("all but ") {
+                Some(without) => commands.keys().copied().filter(|command| *command != without).collect(),
+                None => of.split(", ").collect(),
+            };
+            said.sort_unstable();
+            assert_eq!(said, have, "--{name}");
+            let demo = command.find_subcommand("demo").unwrap();
+            let default = demo.get_arguments().find(|option| option.get_long() == Some(name));
+            for default in default.into_iter().flat_map(clap::Arg::get_default_values) {
+                let default = format!("{} by default", default.display());
+                assert!(row.contains(&default), "--{name}: {default}");
+            }
+            described.insert(name);
+        }
+        for command in ["serve", "demo", "check"] {
+            for name in &commands[command] {
+                assert!(described.contains(name.as_str()), "--{name} of {command} is not described");
+            }
         }
     }
 }

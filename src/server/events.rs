@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::{
     groups,
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     api::failed_events::{EventGroup, EventPage, Masked, MissingPart},
+    clock,
     error::Problem,
     model::{
         Attempt, Availability, FailedEvent, FailedEventRow, Feed, RowId, audit::AuditKind, filter::Filter,
@@ -335,7 +336,7 @@ impl Publishers {
             kept.entry(source.app().info.key.clone()).or_default().clone()
         };
         let mut slot = slot.lock().await;
-        let fresh = slot.as_ref().filter(|kept| kept.counted_at.at.is_some_and(|at| Utc::now() - at < FRESH));
+        let fresh = slot.as_ref().filter(|kept| kept.counted_at.at.is_some_and(|at| clock::now() - at < FRESH));
         if let Some(publisher) = fresh {
             return Ok(publisher.clone());
         }

@@ -23,6 +23,7 @@ use super::{
     state::Console,
 };
 use crate::{
+    clock,
     error::Problem,
     model::{
         EventState, FailedEventRow, FailedSince, Reach, RowId, Stamp,
@@ -150,7 +151,7 @@ async fn failed_events(
         Form::Csv => ("text/csv; charset=utf-8", "csv"),
         Form::Ndjson => ("application/x-ndjson", "ndjson"),
     };
-    let name = format!("attachment; filename=\"failed-events-{}.{ending}\"", Utc::now().format("%Y-%m-%d"));
+    let name = format!("attachment; filename=\"failed-events-{}.{ending}\"", clock::now().format("%Y-%m-%d"));
     let headers = [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, Body::from_stream(body.map(|chunk| chunk.map(Bytes::from)))).into_response())
 }

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     api::history::{CopyPage, HistoryPage, LifePage},
+    clock,
     error::Problem,
     model::{
         ApplicationView, DayCount, RowId,
@@ -57,7 +58,7 @@ pub async fn page(console: &Console, query: HistoryQuery) -> Result<HistoryPage,
     let store = &console.parts.store;
     let scope = scope(console, &query)?;
     let ahead = console.ahead();
-    let today = (Utc::now() + TimeDelta::minutes(ahead.into())).date_naive();
+    let today = (clock::now() + TimeDelta::minutes(ahead.into())).date_naive();
     let from = today.checked_sub_days(Days::new(u64::from(query.shown_days()) - 1)).unwrap_or(today);
     let days = store.history_days(&scope, from, ahead).await?;
     let resolving = store.history_resolving(&scope).await?;
@@ -103,7 +104,7 @@ const CHART_DAYS: u64 = 14;
 /// answer, they are not known.
 pub async fn add_days(console: &Console, views: &mut [ApplicationView]) {
     let ahead = console.ahead();
-    let today = (Utc::now() + TimeDelta::minutes(ahead.into())).date_naive();
+    let today = (clock::now() + TimeDelta::minutes(ahead.into())).date_naive();
     let from = today.checked_sub_days(Days::new(CHART_DAYS - 1)).unwrap_or(today);
     let scope = Scope { apps: views.iter().map(|view| view.info.key.clone()).collect(), feed: None };
     match console.parts.store.history_days_by_application(&scope, from, ahead).await {
@@ -296,7 +297,7 @@ pub async fn csv(Seen(console): Seen, actor: Actor, RawQuery(query): RawQuery) -
     let header = stream::iter([Ok::<_, Problem>(csv_head(&COLUMNS))]);
     let rows =
         stream::iter(names).flat_map(move |(app, name)| lines(store.clone(), app, name, scope.feed.clone(), masked));
-    let name = format!("attachment; filename=\"history-{}.csv\"", Utc::now().format("%Y-%m-%d"));
+    let name = format!("attachment; filename=\"history-{}.csv\"", clock::now().format("%Y-%m-%d"));
     let headers = [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
     let body = Body::from_stream(header.chain(rows).map(|chunk| chunk.map(Bytes::from)));
     Ok((headers, body).into_response())

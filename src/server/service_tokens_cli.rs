@@ -13,6 +13,7 @@ use super::{
     },
     store::{ServiceToken, Store},
 };
+use crate::clock;
 use crate::model::{access::ServiceRight, audit::AuditKind, error_text::visible_line};
 
 /// The task of a command.
@@ -91,7 +92,7 @@ async fn list(store: &Store) -> anyhow::Result<()> {
         say("There are no service tokens.");
     }
     for token in tokens {
-        say(line(&token, Utc::now()));
+        say(line(&token, clock::now()));
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
+    clock,
     demo::Hospital,
     error::Problem,
     model::{
@@ -165,7 +166,7 @@ impl Console {
 
     /// Returns how many minutes the user's clock is ahead of UTC.
     pub fn ahead(&self) -> i32 {
-        self.zone.local(Utc::now()).offset
+        self.zone.local(clock::now()).offset
     }
 
     /// Keys of the applications that the user may see; `None`: all.
@@ -311,7 +312,7 @@ impl Console {
     /// Returns a view with its concerns, worded for this reader. They name no application that the user may not see.
     pub fn with_concerns(&self, mut view: ApplicationView, reader: &Reader) -> ApplicationView {
         let applications: Vec<&ApplicationInfo> = self.applications().collect();
-        view.concerns = concerns::of(&view, &applications, Utc::now(), reader);
+        view.concerns = concerns::of(&view, &applications, clock::now(), reader);
         view
     }
 

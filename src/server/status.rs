@@ -14,9 +14,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::http::Seen;
+use crate::clock;
 use crate::model::{
     ApplicationView, Availability, Feed, FeedState, Marker, Reach, Stamp,
-    concerns::{About, Concern, ConcernKind, Severity, rank},
+    concern::{About, Concern, ConcernKind, Severity},
+    concerns::rank,
     error_text::visible_line,
     filter::pairs,
     publisher::Queue,
@@ -30,7 +32,7 @@ const LONGEST_LINE: usize = 1_000;
 pub async fn status(Seen(console): Seen, RawQuery(query): RawQuery) -> Response {
     let views = console.snapshot().await;
     let plain = pairs(query.as_deref().unwrap_or_default()).any(|(key, _)| key == "plain");
-    let status = Status::of(&views, Utc::now());
+    let status = Status::of(&views, clock::now());
     let mut response = if plain { plain_text(&status, &views).into_response() } else { Json(status).into_response() };
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response

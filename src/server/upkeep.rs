@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::Utc;
 use clap::{Args, Subcommand};
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
     security::audit::Audit,
     store::{Copied, Entry, Store, StoreError, Verdict},
 };
+use crate::clock;
 use crate::model::{audit::AuditKind, error_text::visible_line};
 
 pub const AUDIT_EXAMPLES: &str = "\
@@ -177,7 +177,7 @@ pub async fn remove_old_audit_entries(config: &Config, audit: Audit, stopping: t
     let Some(keep) = config.audit_keep else { return };
     loop {
         if let Some(cutoff) =
-            chrono::TimeDelta::from_std(keep).ok().and_then(|keep| Utc::now().checked_sub_signed(keep))
+            chrono::TimeDelta::from_std(keep).ok().and_then(|keep| clock::now().checked_sub_signed(keep))
         {
             audit.remove_before(cutoff).await;
         }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     api::overview::Happened,
+    clock,
     model::{ApplicationView, FeedState, access::KnownBy},
 };
 
@@ -24,7 +25,7 @@ pub async fn last(console: &Console, visit: &Caller, anew: bool) -> Option<DateT
         _ => person.name.clone(),
     };
     let (store, way) = (&console.parts.store, person.known_by.word());
-    let before = if anew { store.visit_before(way, &name).await } else { store.visit(way, &name, Utc::now()).await };
+    let before = if anew { store.visit_before(way, &name).await } else { store.visit(way, &name, clock::now()).await };
     before.unwrap_or_else(|error| {
         tracing::warn!(%error, "the last visit could not be read");
         None
@@ -33,7 +34,7 @@ pub async fn last(console: &Console, visit: &Caller, anew: bool) -> Option<DateT
 
 /// Returns what happened since a time. `None` if the store cannot be read.
 pub async fn since(console: &Console, views: &[ApplicationView], at: DateTime<Utc>) -> Option<Happened> {
-    let at = at.max(Utc::now() - LONGEST);
+    let at = at.max(clock::now() - LONGEST);
     let (failed, resolved) = console.parts.store.since(at, console.only()).await.ok()?;
     // Nothing new fails on a feed that has stopped: its newest failure is when it stopped. If every retry changes the
     // time of a failure, that time is not known.

@@ -28,7 +28,7 @@ pub enum Offer {
 impl Offer {
     /// `refused`: why nothing can be retried in this application, if so.
     pub fn of(row: &FailedEventRow, refused: Option<&str>) -> Self {
-        if let Some(obstacle) = Obstacle::of(row) {
+        if let Some(obstacle) = row.obstacle() {
             return Offer::Off(obstacle.why().to_owned());
         }
         match (refused, row.retries, row.state) {
@@ -105,7 +105,7 @@ impl SetBack {
 /// The meaning of a failed event's state: one sentence of cause, one of what comes next.
 pub fn state(row: &FailedEventRow, limits: &Limits, set_back: SetBack) -> String {
     let done = retries(row.retries, Some(limits));
-    match (Obstacle::of(row), row.state) {
+    match (row.obstacle(), row.state) {
         (Some(Obstacle::NoTime), EventState::Waiting) => {
             return format!(
                 "Retries: {done}. This row has no time and blocks all retries of its feed. Discard the event."

@@ -12,7 +12,7 @@ use crate::{
     api::overview::Happened,
     model::{
         ApplicationInfo, ApplicationView, Availability, Reach, Seen, ShownState,
-        concerns::ConcernKind,
+        concern::ConcernKind,
         error_text::visible,
         feed::category_of,
         ledger::RequestKind,

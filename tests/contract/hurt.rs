@@ -218,7 +218,7 @@ async fn a_date_with_a_zero_in_it_is_none(database: &mut TestDatabase) {
     let oldest = page(&source, &Filter { order: Order::Oldest, ..Filter::default() }).await;
     let expected: &[i128] = if database.server == Server::Sqlite { &[3, 1, 2, 4] } else { &[3, 1, 2] };
     assert_eq!(ids(&oldest), expected);
-    let hopeless: Vec<i128> = oldest.iter().filter(|row| Obstacle::of(row).is_some()).map(|row| row.id.0).collect();
+    let hopeless: Vec<i128> = oldest.iter().filter(|row| row.obstacle().is_some()).map(|row| row.id.0).collect();
     assert_eq!(hopeless, expected[1..]);
     let asked: Vec<ResetRow> = expected.iter().map(|id| ResetRow { id: RowId(*id), seen_retries: 5 }).collect();
     let outcomes = source.reset(&asked).await.expect("an answer");

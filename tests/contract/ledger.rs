@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use atomfeed_console::{
+    clock,
     model::{
         RowId,
         ledger::{Asked, Happened, LedgerEvent, LifeState, RequestKind, RequestOutcome},
@@ -17,7 +18,6 @@ use atomfeed_console::{
         watch::{Follower, PollChanges},
     },
 };
-use chrono::Utc;
 use tempfile::TempDir;
 
 use crate::support::{
@@ -107,7 +107,7 @@ impl Watched {
 
     /// Returns what the ledger considers the table's content: id → event id, feed, retries.
     async fn open(&self) -> Table {
-        let cursor = self.store.open_cursor("lab", Utc::now()).await.expect("a book");
+        let cursor = self.store.open_cursor("lab", clock::now()).await.expect("a book");
         let rows = self.store.ledger_rows(&cursor, (i64::MIN, i64::MAX)).await.expect("rows");
         rows.into_iter().map(|row| (row.row_id, (row.event_id, row.feed_uri, row.retries))).collect()
     }
@@ -115,7 +115,7 @@ impl Watched {
     /// Checks that the stored counts equal those of a fresh count.
     async fn check_counts(&self) {
         let kept = self.store.ledger_counts("lab", None).await.expect("counts");
-        let cursor = self.store.open_cursor("lab", Utc::now()).await.expect("a book");
+        let cursor = self.store.open_cursor("lab", clock::now()).await.expect("a book");
         let open = self.store.ledger_rows(&cursor, (i64::MIN, i64::MAX)).await.expect("rows");
         for state in [LifeState::Waiting, LifeState::Exhausted, LifeState::Unknown] {
             let sum: u64 = kept.iter().filter(|count| count.state == state).map(|count| count.count).sum();
@@ -793,8 +793,8 @@ async fn what_left_long_ago_is_forgotten_and_what_is_there_is_not(database: &mut
     delete(database, 1).await;
     watched.look().await;
     let store = &watched.store;
-    assert_eq!(store.forget_history(Utc::now() - chrono::TimeDelta::days(1)).await.expect("a sweep"), 0);
-    assert_eq!(store.forget_history(Utc::now() + chrono::TimeDelta::days(1)).await.expect("a sweep"), 1);
+    assert_eq!(store.forget_history(clock::now() - chrono::TimeDelta::days(1)).await.expect("a sweep"), 0);
+    assert_eq!(store.forget_history(clock::now() + chrono::TimeDelta::days(1)).await.expect("a sweep"), 1);
     assert!(watched.lives(1).await.is_empty());
     assert_eq!(watched.open().await.len(), 2);
     let kept = store.ledger_counts("lab", None).await.expect("counts");

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use atomfeed_console::server::sources::Source;
 use atomfeed_console::{
+    clock,
     demo::{self, Hospital, Options},
     server::{
         config::{self, Application, CommandLine, Environment},
@@ -11,7 +12,7 @@ use atomfeed_console::{
         watch::Watch,
     },
 };
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 /// Feeds that no job reads or retries: their waiting events are overdue for ever.
@@ -54,7 +55,7 @@ async fn overdue_at_the_first_look(folder: &Path, applications: Vec<Application>
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_new_hospital_what_waits_was_tried_a_moment_ago() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::at(Utc::now());
+    let options = Options::at(clock::now());
     let applications = demo::prepare(folder.path(), options, 1).await.expect("a hospital");
     let overdue = overdue_at_the_first_look(folder.path(), applications).await;
     assert!(overdue.is_empty(), "{overdue:?}");
@@ -63,7 +64,7 @@ async fn in_a_new_hospital_what_waits_was_tried_a_moment_ago() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_hospital_that_was_left_alone_the_jobs_catch_up_before_the_console_looks() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::at(Utc::now() - TimeDelta::days(3));
+    let options = Options::at(clock::now() - TimeDelta::days(3));
     let applications = demo::prepare(folder.path(), options, 5).await.expect("a hospital");
     let hospital = Hospital::open(folder.path(), 5).await.expect("an open hospital");
     hospital.catch_up().await.expect("the jobs");

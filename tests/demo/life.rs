@@ -2,9 +2,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use atomfeed_console::clock;
 use atomfeed_console::demo::{self, Hospital, Options};
 use axum::{body::Body, http::Request};
-use chrono::Utc;
 use http_body_util::BodyExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -23,7 +23,7 @@ impl Working {
     pub async fn begin() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         // Which events the history has depends on the time of day; among so many every fault has an exhausted one.
-        let options = Options { events: 600, ..Options::at(Utc::now()) };
+        let options = Options { events: 600, ..Options::at(clock::now()) };
         demo::prepare(folder.path(), options, 100).await.expect("a hospital");
         let hospital = Hospital::open(folder.path(), 100).await.expect("an open hospital");
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());

@@ -8,11 +8,11 @@ mod records;
 use std::path::Path;
 
 use atomfeed_console::{
+    clock,
     demo::{self, Options},
     model::feed::category_of,
     server::sources::{Named, Source, Word},
 };
-use chrono::Utc;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 /// The systems' own feeds, by their consumers' names for them.
@@ -36,7 +36,7 @@ async fn count(connection: &mut SqliteConnection, sql: &'static str) -> i64 {
 #[tokio::test]
 async fn its_markers_name_events_and_pages_that_their_publishers_have() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options { events: 60, ..Options::at(Utc::now()) };
+    let options = Options { events: 60, ..Options::at(clock::now()) };
     let applications = demo::prepare(folder.path(), options, 1).await.expect("a hospital");
     let sources: Vec<Source> = applications.into_iter().map(Source::new).collect();
     let mut compared = 0;

@@ -1,6 +1,7 @@
 //! Groups as a browser sees them: many failed events, few faults, and a note that remains after them.
 
 use atomfeed_console::{
+    clock,
     model::{Person, Role, RowId},
     server::config::{Access, AuthMode},
 };
@@ -402,8 +403,8 @@ async fn two_causes_are_two_groups_though_their_texts_end_without_a_line_end() {
 async fn a_group_was_seen_first_and_last_when_it_was_and_not_at_the_full_hour() {
     let hospital = Hospital::new(&[of(1, "Bad response code of 500"), of(2, "Bad response code of 500")], &[]).await;
     // Whatever the time of day, the start of the hour is not the time of the failure.
-    let first = chrono::Utc::now() - chrono::TimeDelta::hours(30);
-    let last = chrono::Utc::now() - chrono::TimeDelta::minutes(2);
+    let first = clock::now() - chrono::TimeDelta::hours(30);
+    let last = clock::now() - chrono::TimeDelta::minutes(2);
     let text = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
     hospital
         .execute(

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use atomfeed_console::{
-    model::{ApplicationInfo, Backend, Kind, Person, concerns::ConcernSettings, samples},
+    model::{ApplicationInfo, Backend, Kind, Person, application::ConcernSettings, samples},
     paths::Base,
     server::{
         config::{self, Access, Application, AuthMode, Config, Database, Secret},

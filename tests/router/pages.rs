@@ -1,6 +1,7 @@
 //! Every page: where it answers, what it carries, and what it says when something is wrong.
 
 use atomfeed_console::{
+    clock,
     model::{ApplicationInfo, FeedLimit, Kind, Person},
     server::config::{AuthMode, Fault, Unconfigured},
 };
@@ -505,7 +506,7 @@ async fn the_overview_counts_since_the_last_visit() {
         known_by: KnownBy::Account,
         reading_only: false,
     };
-    let was = chrono::Utc::now() - chrono::TimeDelta::hours(9);
+    let was = clock::now() - chrono::TimeDelta::hours(9);
     let store = &hospital.console.parts.store;
     assert_eq!(store.visit("account", "viewer of all", was).await.unwrap(), None);
     let page = text(&hospital.page_as(&viewer, "/atomfeed-console").await.body);
@@ -688,9 +689,9 @@ async fn bars(hospital: &Hospital, cookie: &str, path: &str) -> Vec<String> {
 /// An event that failed at noon in UTC is of the next day where clocks are 14 hours ahead.
 #[tokio::test]
 async fn charts_have_the_days_of_the_reader() {
-    use chrono::{Days, Utc};
+    use chrono::Days;
 
-    let day = |ago: u64| Utc::now().date_naive().checked_sub_days(Days::new(ago)).expect("a day");
+    let day = |ago: u64| clock::now().date_naive().checked_sub_days(Days::new(ago)).expect("a day");
     let at = |ago: u64| format!("{} 12:00:00", day(ago)).leak() as &'static str;
     let hospital = Hospital::new(&[row(1, at(3)), row(2, at(3)), row(3, at(6))], &[]).await;
     hospital.followed().await;
@@ -709,7 +710,7 @@ async fn charts_have_the_days_of_the_reader() {
 /// Bars of the same height are the same number in every row.
 #[tokio::test]
 async fn the_charts_of_applications_share_one_scale() {
-    let yesterday = chrono::Utc::now().date_naive().pred_opt().expect("a day");
+    let yesterday = clock::now().date_naive().pred_opt().expect("a day");
     let at: &'static str = format!("{yesterday} 12:00:00").leak();
     let rows = |count| (1..=count).map(|id| row(id, at)).collect::<Vec<_>>();
     let hospital = Hospital::new(&rows(40), &rows(20)).await;
@@ -774,7 +775,7 @@ async fn a_table_that_was_dropped_is_not_known_at_once() {
 async fn charts_count_no_failure_whose_day_is_not_known() {
     let mut rows = vec![row(1, "2026-11-20 08:00:00"), row(2, "0000-00-00 00:00:00"), row(3, "2026-11-20 08:00:00")];
     rows[2].at = None;
-    let yesterday = chrono::Utc::now().date_naive().pred_opt().expect("a day");
+    let yesterday = clock::now().date_naive().pred_opt().expect("a day");
     rows[0].at = Some(format!("{yesterday} 12:00:00").leak());
     let hospital = Hospital::new(&rows, &[]).await;
     hospital.followed().await;

@@ -6,6 +6,8 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 
+use atomfeed_console::clock;
+
 use super::{
     access::{BASE, Browser, with_accounts},
     hospital::{Hospital, row},
@@ -108,7 +110,7 @@ async fn times_within_sentences_are_in_the_readers_zone_and_clock() {
 /// "Today" begins where the reader's day begins: for a page, for its automatic requests, and for a download.
 #[tokio::test]
 async fn a_range_up_to_now_is_one_wherever_it_is_asked_for() {
-    let now = Utc::now();
+    let now = clock::now();
     let failed = (now - TimeDelta::hours(5)).format("%Y-%m-%d %H:%M:%S").to_string();
     let hospital = Hospital::new(&[row(1, failed.leak())], &[]).await;
     let (night, noon) = (zone_at(2, now), zone_at(12, now));
@@ -128,7 +130,7 @@ async fn a_range_up_to_now_is_one_wherever_it_is_asked_for() {
 
 #[tokio::test]
 async fn what_was_counted_of_one_readers_day_is_not_told_of_anothers() {
-    let now = Utc::now();
+    let now = clock::now();
     let at = |hours: i64| (now - TimeDelta::hours(hours)).format("%Y-%m-%d %H:%M:%S").to_string();
     // More than a page of each: how many match is only known when they are counted.
     let (early, late): (&'static str, &'static str) = (at(5).leak(), at(1).leak());

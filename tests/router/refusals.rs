@@ -1,6 +1,7 @@
 //! Refusals are recorded: requests for what a user may not see or do, unknown tokens, and sign-ins that come too fast;
 //! and none of it can fill the record.
 
+use atomfeed_console::clock;
 use atomfeed_console::model::audit::{AuditEntry, AuditFilter};
 use axum::http::{Method, StatusCode};
 
@@ -142,7 +143,7 @@ async fn a_one_time_password_that_came_too_late_is_on_record() {
     };
     let hospital = with_accounts().await;
     let hash = PasswordChecker::new().hash(PASSWORD).await.unwrap();
-    let until = Some(chrono::Utc::now() - chrono::TimeDelta::days(1));
+    let until = Some(clock::now() - chrono::TimeDelta::days(1));
     let account = NewAccount {
         name: "late".into(),
         role: atomfeed_console::model::Role::Viewer,

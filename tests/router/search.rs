@@ -1,6 +1,7 @@
 //! The search: how input is interpreted, and what is found of present and of past failures.
 
 use atomfeed_console::{
+    clock,
     model::filter::{ListQuery, push},
     server::lists,
 };
@@ -192,7 +193,7 @@ async fn what_failed_before_is_a_part_of_the_same_answer() {
     }
     // When its term is over, nothing of it can be found.
     let store = &hospital.console.parts.store;
-    assert_eq!(store.forget_history(chrono::Utc::now() + chrono::TimeDelta::days(1)).await.expect("forgotten"), 1);
+    assert_eq!(store.forget_history(clock::now() + chrono::TimeDelta::days(1)).await.expect("forgotten"), 1);
     let html = searched(&hospital, "asha").await;
     assert!(text(&html).contains("Nothing found for asha"), "{}", text(&html));
     assert_eq!(

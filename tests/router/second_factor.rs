@@ -2,6 +2,7 @@
 //! calculated here from the secret that the page shows, by another library than the console's.
 
 use atomfeed_console::{
+    clock,
     model::{Role, audit::AuditFilter},
     server::store::NewSession,
 };
@@ -9,7 +10,7 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use ring::hmac;
 
 use super::{
@@ -34,7 +35,7 @@ fn code_of(secret: &str) -> String {
         }
     }
     assert_eq!(key.len(), 20, "160 bits");
-    let step = u64::try_from(Utc::now().timestamp()).unwrap() / 30;
+    let step = u64::try_from(clock::now().timestamp()).unwrap() / 30;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
     let digest = hmac::sign(&key, &step.to_be_bytes());
     let digest = digest.as_ref();

@@ -5,8 +5,9 @@
 
 use std::{fmt, panic::AssertUnwindSafe};
 
-use chrono::Utc;
 use futures::FutureExt;
+
+use crate::clock;
 
 use super::{
     client::{Client, ClientError},
@@ -391,7 +392,7 @@ impl<W: Worker> Consumer<W> {
         let mut alphabet = Alphabet::OfColumns;
         let changes = loop {
             let mut transaction = session.begin();
-            match self.store.put_failed(&mut transaction, &self.feed, event, &text, Utc::now(), &alphabet).await {
+            match self.store.put_failed(&mut transaction, &self.feed, event, &text, clock::now(), &alphabet).await {
                 // The columns differ from what the database reported: read again, and written in ASCII, which every
                 // column can hold.
                 Err(error) if is_unfit(&error) && alphabet == Alphabet::OfColumns => {
@@ -482,7 +483,7 @@ impl<W: Worker> Consumer<W> {
         let changes = loop {
             let mut transaction = session.begin();
             let text = failure.text();
-            match self.store.count_retry(&mut transaction, &self.feed, row, &text, Utc::now(), &alphabet).await {
+            match self.store.count_retry(&mut transaction, &self.feed, row, &text, clock::now(), &alphabet).await {
                 Err(error) if is_unfit(&error) && alphabet == Alphabet::OfColumns => {
                     transaction.rollback().await?;
                     self.store.database().forget_shape();

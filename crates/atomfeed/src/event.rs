@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::clock;
+
 /// Prefix of every entry's id; the event's uuid follows.
 pub const ENTRY_ID_PREFIX: &str = "tag:atomfeed.ict4h.org:";
 
@@ -41,7 +43,7 @@ impl NewEvent {
             content: Some(content.into()),
             category: Some(category.into()),
             tags: None,
-            at: Utc::now(),
+            at: clock::now(),
         }
     }
 

@@ -15,6 +15,7 @@
 
 mod chunking;
 mod client;
+mod clock;
 mod consumer;
 mod database;
 mod event;

@@ -3,9 +3,11 @@
 
 use std::{fmt, io, sync::Arc};
 
-use chrono::{NaiveTime, Utc};
+use chrono::NaiveTime;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::clock;
 
 use super::{
     chunking::{Chunking, PageRange},
@@ -281,7 +283,7 @@ impl Publisher {
         let columns = columns.map(|column| queue.text(database, column)).collect::<Vec<_>>().join(", ");
         let oldest = Statement::new(format!("SELECT {columns} FROM {table} ORDER BY {table}.id LIMIT {most}{lock}"));
         let mut transaction = database.begin();
-        let now = Utc::now();
+        let now = clock::now();
         let (mut moved, mut looked_anew, mut said) = (0, false, Vec::new());
         for row in transaction.rows(oldest).await? {
             let Some(row) = Queued::of(row, &texts, database) else { continue };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{concerns::ConcernSettings, error_text::visible, obstacle::no_address, payload};
+use super::{error_text::visible, obstacle::no_address, payload};
 
 /// Which of the known consumers an application is; determines the presets of its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -111,6 +111,44 @@ pub struct FeedTexts {
     pub title: Option<String>,
     /// The id of a page, before `+` and its number.
     pub id_prefix: Option<String>,
+}
+
+/// The thresholds from which something is a concern. `None` in a threshold: never.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConcernSettings {
+    /// Percent of a feed's limit of failed events.
+    pub near_limit_percent: Option<u64>,
+    /// Seconds that an event may wait in its publisher's queue.
+    pub queue_age_secs: Option<u64>,
+    /// Seconds without a retry of any waiting event, unless three intervals of the retry job are longer.
+    pub retry_overdue_secs: Option<u64>,
+    /// Whether markers are compared with the events of their publishers.
+    pub compare_markers: bool,
+    /// Prefixes of the addresses, or of their paths, of feeds that are read rarely or not at all: that no consumer
+    /// reads them is not a concern.
+    pub idle_feeds: Vec<String>,
+}
+
+impl ConcernSettings {
+    /// Returns whether a feed is one of [`ConcernSettings::idle_feeds`].
+    pub fn is_idle(&self, uri: Option<&str>) -> bool {
+        let Some(uri) = uri else { return false };
+        let path = uri.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or(uri);
+        let begins = |begin: &String| uri.starts_with(begin.as_str()) || path.starts_with(begin.as_str());
+        self.idle_feeds.iter().filter(|begin| !begin.is_empty()).any(begins)
+    }
+}
+
+impl Default for ConcernSettings {
+    fn default() -> Self {
+        Self {
+            near_limit_percent: Some(80),
+            queue_age_secs: Some(600),
+            retry_overdue_secs: Some(300),
+            compare_markers: true,
+            idle_feeds: Vec::new(),
+        }
+    }
 }
 
 /// Returns the name of the application with this key; the key if it is not configured any more.

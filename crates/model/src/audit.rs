@@ -8,7 +8,10 @@ use std::{collections::BTreeSet, fmt};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::filter::{BadQuery, NO_TIME, check_length, check_value, instant, pairs, push};
+use super::{
+    filter::{NO_TIME, instant},
+    query::{BadQuery, check_length, check_value, pairs, push},
+};
 
 /// What happened. The words are in the store and in the hash chain: they are never changed, only added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

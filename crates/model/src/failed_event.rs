@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Limits, Stamp,
+    Limits, Obstacle, Stamp,
     error_text::{headline, visible},
     record::RecordRef,
 };
@@ -136,6 +136,11 @@ pub struct Latest {
 }
 
 impl FailedEventRow {
+    /// Returns why no retry helps this event; `None` if a retry takes effect.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        Obstacle::in_columns(self.feed_uri.as_deref(), self.failed_at.as_ref())
+    }
+
     /// Returns the latest error: of the newest failed retry, or the first one if no retry has a recorded error.
     pub fn latest_error(&self) -> Option<&str> {
         self.latest.as_ref().and_then(|latest| latest.error.as_deref()).or(self.error.as_deref())

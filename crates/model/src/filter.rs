@@ -3,34 +3,23 @@
 //! A *place* in a list is kept per source, because each source pages by its own key. It names values, not a row, so it
 //! remains valid when rows are added or deleted.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashSet},
-};
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::{EventState, RowId, error_text::shortened, recent::Recent, search::Search, uuid};
-
-/// The longest query string that is read, in bytes. A query that names every application of a hospital, with a place in
-/// each and a search text, is a fraction of it.
-pub const LONGEST_QUERY: usize = 16 << 10;
+pub use super::query::{
+    BadQuery, ENTRY_PREFIX, LONGEST_NAME, LONGEST_QUERY, PASTED, SEARCHED, needle, pairs, push, searched,
+};
+use super::{
+    EventState, RowId,
+    query::{bare, check_length, check_value, shorten},
+    recent::Recent,
+    search::Search,
+};
 
 /// Rows of one page of a list.
 pub const PAGE: u32 = 50;
-
-/// Characters of a text that are searched for. A database compares them with every character of every text, and no
-/// database can be stopped within one row.
-pub const SEARCHED: usize = 200;
-
-/// The longest text that a search field accepts, in characters: people paste whole error texts. Only the first
-/// [`SEARCHED`] are searched for.
-pub const PASTED: usize = 1_000;
-
-/// The longest name in a query, in characters: an application, a category, a person.
-pub const LONGEST_NAME: usize = 200;
 
 /// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,19 +130,6 @@ pub struct ListQuery {
     pub filter: Filter,
     pub place: Place,
 }
-
-/// An invalid part of a list's URL.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[error("{key}={value}: {reason}")]
-pub struct BadQuery {
-    pub key: String,
-    pub value: String,
-    pub reason: String,
-}
-
-/// Escaped in a query: everything except letters, digits and a few readable marks.
-const QUERY: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b':').remove(b'/').remove(b'~');
 
 impl ListQuery {
     /// Parses a query string (without the `?`). Ignores unknown keys: they belong to other parts of the page.
@@ -323,122 +299,10 @@ impl Filter {
     }
 }
 
-/// Returns the part of a typed or pasted text that is searched for: the first [`SEARCHED`] characters of its
-/// [`needle`].
-pub fn searched(text: &str) -> Cow<'_, str> {
-    let needle = needle(text);
-    match needle.char_indices().nth(SEARCHED) {
-        None => needle,
-        Some((end, _)) => Cow::Owned(needle[..end].to_owned()),
-    }
-}
-
-/// Prefix of the ids of the Java library's events in markers and failed events, before the uuid of event_records.
-pub const ENTRY_PREFIX: &str = "tag:atomfeed.ict4h.org:";
-
-/// Prefixes that consumers and feeds write before a uuid. Whether an event has one depends on its writer.
-const BEFORE_UUID: [&str; 3] = [ENTRY_PREFIX, "urn:uuid:", "uuid:"];
-
-/// Removes what is copied along with a text: blanks around it, and around a uuid the brackets, quotes, and the prefix
-/// that only some events have. A bare uuid is found in events with and without the prefix. Brings a uuid with other
-/// dashes than hyphens, or with none, to its usual form.
-pub fn needle(text: &str) -> Cow<'_, str> {
-    match uuid::with_hyphens(text) {
-        Cow::Borrowed(text) => {
-            let inner = unwrapped(text);
-            uuid::hyphenated(inner).map_or(Cow::Borrowed(inner), Cow::Owned)
-        }
-        Cow::Owned(text) => {
-            let inner = unwrapped(&text);
-            Cow::Owned(uuid::hyphenated(inner).unwrap_or_else(|| inner.to_owned()))
-        }
-    }
-}
-
-/// Like [`needle`], without changing what remains.
-pub(super) fn unwrapped(text: &str) -> &str {
-    let text = bare(text);
-    let mut inner = text;
-    loop {
-        if uuid::is_whole(inner) || uuid::is_without_hyphens(inner) {
-            return inner;
-        }
-        let prefix = BEFORE_UUID
-            .iter()
-            .find(|prefix| inner.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)));
-        let without = match prefix {
-            Some(prefix) => inner.get(prefix.len()..),
-            None => ["{}", "[]", "()", "<>", "\"\"", "''"].iter().find_map(|pair| {
-                let (open, close) = pair.split_at(1);
-                inner.strip_prefix(open)?.strip_suffix(close)
-            }),
-        };
-        match without {
-            Some(without) => inner = bare(without),
-            None => return text,
-        }
-    }
-}
-
-/// Removes surrounding blanks, including invisible ones.
-pub(super) fn bare(text: &str) -> &str {
-    text.trim_matches(|letter: char| {
-        letter.is_whitespace() || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
-    })
-}
-
-/// Refuses a query string longer than [`LONGEST_QUERY`], before parsing it.
-pub(super) fn check_length(query: &str) -> Result<(), BadQuery> {
-    if query.len() <= LONGEST_QUERY {
-        return Ok(());
-    }
-    Err(BadQuery {
-        key: "query".into(),
-        value: shorten(query),
-        reason: format!("it has {} bytes, and the longest that is read has {LONGEST_QUERY}", query.len()),
-    })
-}
-
-/// Refuses a value of a query string that is too long for its key.
-pub(super) fn check_value(key: &str, value: &str) -> Result<(), BadQuery> {
-    let (what, most) = match key {
-        "q" | "find" => ("a text to search for", PASTED),
-        "app" | "category" | "who" => ("a name", LONGEST_NAME),
-        _ => return Ok(()),
-    };
-    if value.chars().nth(most).is_none() {
-        return Ok(());
-    }
-    Err(BadQuery {
-        key: key.to_owned(),
-        value: shorten(value),
-        reason: format!("{what} has at most {most} characters"),
-    })
-}
-
 const NO_RANGE: &str = "the ranges are 1h, today, yesterday-18:00 and 7d";
 
 pub(super) const NO_TIME: &str =
     "write a date (2026-11-23) or a date and time (2026-11-23T14:30), in UTC unless a zone is given";
-
-/// Returns the decoded key-value pairs of a query string; `+` is a blank.
-pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    query.trim_start_matches('?').split('&').filter(|part| !part.is_empty()).map(move |part| {
-        let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        (decode(key), decode(value))
-    })
-}
-
-/// Appends `key=value` to a query string, encoded.
-pub fn push(query: &mut String, key: &str, value: &str) {
-    if !query.is_empty() {
-        query.push('&');
-    }
-    query.extend(utf8_percent_encode(key, QUERY));
-    query.push('=');
-    query.extend(utf8_percent_encode(value, QUERY));
-}
 
 /// Parses a time as the user or the console writes it into a URL. Only years 1 to 9999: no database accepts all others.
 pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
@@ -466,10 +330,6 @@ fn position(text: &str) -> Option<(String, Position)> {
         time => Some(time.strip_prefix('=')?.to_owned()),
     };
     Some((app.to_owned(), Position { failed_at, id: id.parse().ok()?, after: true }))
-}
-
-fn shorten(text: &str) -> String {
-    shortened(text, 80)
 }
 
 #[cfg(test)]
@@ -626,7 +486,8 @@ mod tests {
             format!("urn:uuid:{uuid}"),
         ] {
             assert_eq!(needle(&text), uuid, "{text:?}");
-            let query = format!("q={}", utf8_percent_encode(&text, QUERY));
+            let mut query = String::new();
+            push(&mut query, "q", &text);
             let search = ListQuery::parse(&query).expect("a query").filter.search().expect("a text");
             assert_eq!(search.terms, [Term::Word(uuid.to_owned())], "{text:?}");
         }
@@ -638,7 +499,8 @@ mod tests {
             format!("{{{}}}", uuid.replace('-', "\u{2011}")),
         ] {
             assert_eq!(needle(&text), uuid, "{text:?}");
-            let query = format!("q={}", utf8_percent_encode(&text, QUERY));
+            let mut query = String::new();
+            push(&mut query, "q", &text);
             let search = ListQuery::parse(&query).expect("a query").filter.search().expect("a text");
             assert_eq!(search.terms, [Term::Word(uuid.to_owned())], "{text:?}");
         }

@@ -2,7 +2,7 @@
 //! before an event without a title is retried. Pure functions; the databases' side of the rule is in
 //! `server/sources/schema.rs`.
 
-use super::{FailedEventRow, Stamp};
+use super::Stamp;
 
 /// Why no retry helps a failed event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +15,8 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
-    /// Returns why no retry helps this row; `None` if a retry takes effect.
-    pub fn of(row: &FailedEventRow) -> Option<Self> {
-        Self::in_columns(row.feed_uri.as_deref(), row.failed_at.as_ref())
-    }
-
-    /// Returns the same for the contents of the columns `feed_uri` and `failed_at`.
+    /// Returns why no retry helps a row with these contents of the columns `feed_uri` and `failed_at`; `None` if a retry
+    /// takes effect.
     pub fn in_columns(feed_uri: Option<&str>, failed_at: Option<&Stamp>) -> Option<Self> {
         if no_address(feed_uri) {
             Some(Obstacle::NoFeedAddress)

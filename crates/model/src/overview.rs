@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ApplicationInfo, Availability, Feed, Reach, RowId, Stamp, concerns::Concern, publisher::Queue};
+use super::{ApplicationInfo, Availability, Feed, Reach, RowId, Stamp, concern::Concern, publisher::Queue};
 
 /// First failures of one day, in the application's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

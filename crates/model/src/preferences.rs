@@ -3,37 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    filter::{pairs, push},
-    words::{Local, in_sentence},
+    query::{pairs, push},
+    words::{Clock, Local, in_sentence},
 };
-
-/// Whether times use the 24-hour or the 12-hour clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Clock {
-    #[default]
-    H24,
-    H12,
-}
-
-impl Clock {
-    pub const ALL: [Clock; 2] = [Clock::H24, Clock::H12];
-
-    /// Returns the word that is stored and sent.
-    pub fn word(self) -> &'static str {
-        match self {
-            Clock::H24 => "24",
-            Clock::H12 => "12",
-        }
-    }
-
-    /// Returns the label that people read.
-    pub fn label(self) -> &'static str {
-        match self {
-            Clock::H24 => "24 hours (17:06)",
-            Clock::H12 => "12 hours (5:06 pm)",
-        }
-    }
-}
 
 /// Light or dark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

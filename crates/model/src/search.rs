@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     RowId,
     event_names::title_of_kind,
-    filter::{BadQuery, ENTRY_PREFIX, SEARCHED, bare, check_length, check_value, needle, pairs, push, unwrapped},
     payload::record_uuid,
+    query::{BadQuery, ENTRY_PREFIX, SEARCHED, bare, check_length, check_value, needle, pairs, push, unwrapped},
     uuid,
 };
 

@@ -5,7 +5,33 @@
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 
-use super::Clock;
+/// Whether times use the 24-hour or the 12-hour clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    #[default]
+    H24,
+    H12,
+}
+
+impl Clock {
+    pub const ALL: [Clock; 2] = [Clock::H24, Clock::H12];
+
+    /// Returns the word that is stored and sent.
+    pub fn word(self) -> &'static str {
+        match self {
+            Clock::H24 => "24",
+            Clock::H12 => "12",
+        }
+    }
+
+    /// Returns the label that people read.
+    pub fn label(self) -> &'static str {
+        match self {
+            Clock::H24 => "24 hours (17:06)",
+            Clock::H12 => "12 hours (5:06 pm)",
+        }
+    }
+}
 
 /// Escapes a text for HTML, for the few places where Leptos 0.8 writes one into a page unescaped: the document's title,
 /// and the content of a `textarea`.

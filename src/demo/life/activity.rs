@@ -7,6 +7,7 @@ use fastrand::Rng;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Fault, Hospital, made::Made};
+use crate::clock;
 use crate::demo::{
     faults::Place,
     history::{Category, hyphenated, uuid},
@@ -187,7 +188,7 @@ impl Hospital {
             (Fault::PublisherTimeout, 60),
         ];
         let Some((fault, seconds)) = rng.choice(CHANCES) else { return Ok(()) };
-        let standing = self.troubles.standing(chrono::Utc::now()).await?;
+        let standing = self.troubles.standing(clock::now()).await?;
         // One of its kind at a time, except faults of single records.
         if fault.story().catches == 0 && standing.iter().any(|trouble| trouble.fault == fault) {
             return Ok(());

@@ -1,8 +1,6 @@
 //! How a consumer of the demo hospital processes an event: it reads the record, fails if a current trouble applies, and
 //! writes what it has read into its own tables.
 
-use chrono::Utc;
-
 use super::{
     Hospital, System,
     answers::Answer,
@@ -11,6 +9,7 @@ use super::{
     web::number_of,
 };
 use crate::{
+    clock,
     demo::{
         faults::Fault,
         history::{Category, hyphenated, uuid},
@@ -69,7 +68,7 @@ impl Desk {
         let troubles = &self.hospital.troubles;
         let shows = |fault: Fault| fault.shows_at_work(self.system, self.category);
         // Several can block a record: the one it waited for has arrived, but its test is still not set up.
-        while let Some(hit) = troubles.against(record, Utc::now(), shows).await? {
+        while let Some(hit) = troubles.against(record, clock::now(), shows).await? {
             let arrived = match &hit.needs {
                 None => None,
                 Some(needed) => records::has(transaction.sqlite().await?, needed).await?.then_some(needed),

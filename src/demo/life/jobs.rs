@@ -7,12 +7,13 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Hospital, System, desk::Desk, records};
 use crate::{
+    clock,
     demo::history::Category,
     model::{
         self,
@@ -160,7 +161,7 @@ fn read_run(run: &FeedRun) -> Run {
         FeedEnd::CaughtUp => None,
         end => Some(end.to_string()),
     };
-    Run { at: Utc::now(), succeeded: run.processed, failed: run.failed, ended }
+    Run { at: clock::now(), succeeded: run.processed, failed: run.failed, ended }
 }
 
 fn retry_run(run: &RetryRun) -> Run {
@@ -168,7 +169,7 @@ fn retry_run(run: &RetryRun) -> Run {
         RetryEnd::Done => None,
         end => Some(end.to_string()),
     };
-    Run { at: Utc::now(), succeeded: run.resolved, failed: run.failed, ended }
+    Run { at: clock::now(), succeeded: run.resolved, failed: run.failed, ended }
 }
 
 impl Hospital {
@@ -176,7 +177,7 @@ impl Hospital {
     async fn was_left_alone(&self, feed: ReadFeed) -> anyhow::Result<bool> {
         let part = self.part(feed.system).context("a system of the demo hospital is missing")?;
         let max_retry = feed.limits().max_retry.unwrap_or(i64::MAX);
-        let lately = part.database.time(Utc::now() - LEFT_ALONE, false);
+        let lately = part.database.time(clock::now() - LEFT_ALONE, false);
         let mut transaction = part.database.begin();
         let connection = transaction.sqlite().await?;
         Ok(records::was_left_alone(connection, &feed.category.feed(), max_retry, &lately).await?)

@@ -22,7 +22,7 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,6 +33,7 @@ use super::{
     troubles::{New, Scope, Standing, Troubles},
 };
 use crate::{
+    clock,
     error::Problem,
     model::demo::{Breakage, DemoHospital, Job, Trouble},
 };
@@ -121,7 +122,7 @@ impl Hospital {
     /// # Errors
     /// Fails if its own database does not answer.
     pub async fn view(&self) -> Result<DemoHospital, Problem> {
-        let standing = self.troubles.standing(Utc::now()).await.map_err(not_kept)?;
+        let standing = self.troubles.standing(clock::now()).await.map_err(not_kept)?;
         let examples = self.examples().await.map_err(not_kept)?;
         // A fault that applies to everything cannot be started again.
         let whole = |fault| standing.iter().any(|trouble| trouble.fault == fault && trouble.records.is_none());
@@ -144,7 +145,7 @@ impl Hospital {
     /// # Errors
     /// Fails if there is no trouble of this number, or if a user cannot end it.
     pub async fn fix(&self, trouble: i64) -> Result<(), Problem> {
-        let now = Utc::now();
+        let now = clock::now();
         let standing = self.troubles.standing(now).await.map_err(not_kept)?;
         let over = || Problem::not_found("This problem was already fixed.", "Reload the page.");
         let found = standing.iter().find(|standing| standing.id == trouble).ok_or_else(over)?;
@@ -171,7 +172,7 @@ impl Hospital {
     }
 
     async fn begin(&self, fault: Fault, lasts: Option<TimeDelta>) -> Result<(), sqlx::Error> {
-        let now = Utc::now();
+        let now = clock::now();
         let scope = match fault.story().catches {
             0 => Scope::Everything,
             next => Scope::Next(next),

@@ -13,7 +13,6 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -23,6 +22,7 @@ use super::{
     category_of_path,
 };
 use crate::{
+    clock,
     demo::{faults::Fault, history::Category},
     model::payload::{record_kind, record_uuid},
 };
@@ -90,7 +90,7 @@ async fn feed(hospital: &Hospital, system: System, category: &str, page: &str) -
     // A system that is down serves no feed either. All other faults concern single records.
     match hospital
         .troubles
-        .against("", Utc::now(), |fault| fault == Fault::PublisherDown && fault.shows_in_answers(system))
+        .against("", clock::now(), |fault| fault == Fault::PublisherDown && fault.shows_in_answers(system))
         .await
     {
         Ok(None) => {}
@@ -122,7 +122,7 @@ async fn openelis_record(State(hospital): At, Path(path): Path<String>) -> Respo
 
 async fn record(hospital: &Hospital, system: System, path: &str) -> Response {
     let Some(uuid) = record_uuid(path) else { return missing() };
-    match hospital.troubles.against(&uuid, Utc::now(), |fault| fault.shows_in_answers(system)).await {
+    match hospital.troubles.against(&uuid, clock::now(), |fault| fault.shows_in_answers(system)).await {
         Ok(None) => {}
         Ok(Some(hit)) => return refused(hit.fault).await,
         Err(error) => return failed(&error),

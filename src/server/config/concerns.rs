@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::concerns::ConcernSettings;
+use crate::model::application::ConcernSettings;
 
 /// Settings of a table `concerns`. Each may be absent; an inner `None` is "off".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! The values live in each consumer's own properties. These are the ones shipped by its developers (ICT4H/atomfeed,
 //! OpenElis, openerp-atomfeed-service, pacs-integration, crater-atomfeed, bahmni-core).
 
-use crate::model::{Kind, Limits, concerns::ConcernSettings};
+use crate::model::{Kind, Limits, application::ConcernSettings};
 
 use super::entries::Entry;
 

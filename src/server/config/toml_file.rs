@@ -2,7 +2,7 @@
 //!
 //! The keys, their meaning and their bounds are in docs/configuration.md.
 
-mod access;
+pub(super) mod access;
 mod table;
 
 use std::{fs, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
@@ -42,7 +42,7 @@ const LONGEST_HOSPITAL: usize = 100;
 /// A file with a password or a token is small; a larger one was named by mistake.
 const LARGEST_SECRET_FILE: u64 = 4_096;
 
-const TOP_KEYS: [&str; 17] = [
+pub(super) const TOP_KEYS: [&str; 17] = [
     "hospital",
     "listen",
     "base_path",
@@ -69,11 +69,11 @@ const PERCENT: RangeInclusive<u64> = 1..=100;
 const QUEUE_AGE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(604_800));
 const RETRY_OVERDUE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(604_800));
 /// Keys of the tables `audit`, `discarded` and `history`.
-const KEEP_KEYS: [&str; 1] = ["keep_days"];
+pub(super) const KEEP_KEYS: [&str; 1] = ["keep_days"];
 const KEEP_DAYS: RangeInclusive<u64> = 1..=36_500;
-const LOG_KEYS: [&str; 2] = ["form", "level"];
+pub(super) const LOG_KEYS: [&str; 2] = ["form", "level"];
 /// Keys of the table `records`.
-const RECORD_KEYS: [&str; 2] = ["enabled", "names"];
+pub(super) const RECORD_KEYS: [&str; 2] = ["enabled", "names"];
 /// Who sees names of persons. A viewer never does.
 const NAMES: [(&str, Option<Role>); 3] =
     [("administrator", Some(Role::Administrator)), ("operator", Some(Role::Operator)), ("nobody", None)];
@@ -108,7 +108,7 @@ pub(super) const APPLICATION_KEYS: [&str; 27] = [
 ];
 
 /// Keys of the tables `application.feed`.
-const FEED_KEYS: [&str; 2] = ["uri", "max_failed_events"];
+pub(super) const FEED_KEYS: [&str; 2] = ["uri", "max_failed_events"];
 
 /// Defaults of the settings that no preset has.
 pub(super) const REFRESH_DEFAULT: Duration = Duration::from_secs(10);

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::allowed;
 use crate::{
+    clock,
     model::{
         audit::{AuditKind, AuditOutcome},
         ledger::{RequestKind, RequestOutcome},
@@ -57,16 +58,16 @@ pub async fn housekeeping(console: Console) {
 
 async fn sweep(console: &Console) -> Result<(), StoreError> {
     let store = &console.parts.store;
-    store.drop_old_plans(Utc::now() - PLANS_LAST).await?;
+    store.drop_old_plans(clock::now() - PLANS_LAST).await?;
     if let Some(keep) = console.parts.config.keep_discarded {
-        let before = Utc::now() - keep;
+        let before = clock::now() - keep;
         if store.has_copies_before(before).await? {
             let what = format!("copies of what was discarded before {}", before.format("%Y-%m-%d %H:%M UTC"));
             on_record(console, AuditKind::CopiesRemoved, &what, store.end_copies(before)).await?;
         }
     }
     if let Some(keep) = console.parts.config.keep_history {
-        let before = Utc::now() - keep;
+        let before = clock::now() - keep;
         let forgotten = store.forget_history(before);
         if store.has_history_before(before).await? {
             let what = format!("the history of what left its table before {}", before.format("%Y-%m-%d %H:%M UTC"));

@@ -17,9 +17,8 @@ mod run;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chrono::Utc;
-
 use crate::{
+    clock,
     error::Problem,
     model::{
         ApplicationInfo, EventKey, FailedEventRow, Person,
@@ -438,7 +437,7 @@ pub async fn counted(console: &Console, id: i64) -> Result<Operation, Problem> {
 /// results may be deleted: it does not report them as not followed.
 pub async fn as_seen(console: &Console, mut operation: Operation) -> Operation {
     let keep = console.parts.config.keep_history;
-    if keep.is_some_and(|keep| Utc::now() - operation.started_at > keep) {
+    if keep.is_some_and(|keep| clock::now() - operation.started_at > keep) {
         operation.followed.unfollowed = 0;
     }
     if console.only().is_some() {

@@ -99,7 +99,7 @@ pub(super) struct LeftOut {
 impl LeftOut {
     /// Returns whether no retry helps this row, and counts it if so.
     fn beyond_help(&mut self, row: &FailedEventRow) -> bool {
-        let obstacle = Obstacle::of(row);
+        let obstacle = row.obstacle();
         match obstacle {
             Some(Obstacle::NoFeedAddress) => self.homeless += 1,
             Some(Obstacle::NoTime) => self.timeless += 1,

@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use axum_extra::headers::{Authorization, HeaderMapExt, authorization};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::{
     authorize::{must_change, wants_page},
@@ -25,6 +25,7 @@ use super::{
     sign_in::{self, Verified, needs_code},
 };
 use crate::{
+    clock,
     error::Problem,
     model::{Person, Role, access::KnownBy, filter::pairs},
     paths::Base,
@@ -345,7 +346,7 @@ async fn by_token(console: &Console, caller: &Caller, token: &str) -> Result<Opt
         return Ok(None);
     }
     let store = &console.parts.store;
-    let now = Utc::now();
+    let now = clock::now();
     let Some((token, account)) = store.token(&secrets::hash(token)).await? else { return Ok(None) };
     if token.expires_at.is_some_and(|at| at <= now) || account.disabled_at.is_some() {
         return Ok(None);
@@ -392,7 +393,7 @@ async fn going_on(
 ) -> Result<Option<(Person, Option<Account>)>, StoreError> {
     let (store, access) = (&console.parts.store, &console.parts.config.access);
     let Some((session, account)) = store.session(hash).await? else { return Ok(None) };
-    let now = Utc::now();
+    let now = clock::now();
     let ended = now - session.last_used_at > time_delta(access.ends_unused_after())
         || now - session.created_at > time_delta(access.session_longest);
     let person = match (&account, access.way.mode()) {

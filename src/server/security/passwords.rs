@@ -19,12 +19,12 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version,
     password_hash::phc::{Output, ParamsString, Salt},
 };
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
 use super::secrets;
-use crate::{error::Problem, server::store::NewPassword};
+use crate::{clock, error::Problem, server::store::NewPassword};
 
 /// Minimum number of characters of a password.
 pub const SHORTEST: usize = 15;
@@ -346,7 +346,7 @@ impl PasswordChecker {
     pub async fn one_time(&self) -> Result<(String, NewPassword), Problem> {
         let password = one_time();
         let hash = self.hash(&password).await?;
-        Ok((password, NewPassword { hash, must_change: true, until: Some(Utc::now() + ONE_TIME) }))
+        Ok((password, NewPassword { hash, must_change: true, until: Some(clock::now() + ONE_TIME) }))
     }
 
     async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {

@@ -15,6 +15,7 @@ use totp_rs::{Builder, Secret, Totp};
 
 use super::{authenticate::Caller, guessing::doubled, passwords, report, secrets, vault::Vault};
 use crate::{
+    clock,
     error::{Problem, whole_seconds},
     model::access::Enrolment,
     server::{config::Config, security::report::Happened, state::Console, store::Account},
@@ -386,7 +387,7 @@ async fn checked(console: &Console, account: &Account, code: &str) -> Result<Che
             "You can sign in with a recovery code. An administrator can reset the second factor.",
         )
     })?;
-    Ok(match seed.step(code, Utc::now())? {
+    Ok(match seed.step(code, clock::now())? {
         None => Checked::Wrong,
         Some(step) if store.take_step(account.id, step).await? => Checked::Right(Shown::Code),
         Some(_) => Checked::UsedBefore,
@@ -407,7 +408,7 @@ pub async fn set(
     keep_session: &[u8],
 ) -> Result<Vec<String>, Problem> {
     let store = &console.parts.store;
-    let Some(step) = seed.step(&typed(code), Utc::now())? else {
+    let Some(step) = seed.step(&typed(code), clock::now())? else {
         return Err(Problem::bad_request(
             "Wrong code.",
             "Enter the 6 digits that your app shows now for this secret. If the code is wrong again, compare the phone's clock \

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::{audit::Entry, client::ClientInfo, names::may_be_recorded, secrets};
 use crate::{
+    clock,
     error::Problem,
     model::{
         Person, Role,
@@ -79,7 +80,7 @@ pub async fn find(parts: &Parts, client: &ClientInfo, token: &str) -> Result<Fou
     let Some(found) = parts.store.service_token(&secrets::hash(token)).await? else {
         return Ok(if token.starts_with(PREFIX) { not_valid() } else { Found::Nothing });
     };
-    let now = Utc::now();
+    let now = clock::now();
     if found.revoked_at.is_some() || found.expires_at.is_some_and(|at| at <= now) {
         return Ok(not_valid());
     }
@@ -169,7 +170,7 @@ impl Asked {
             opens: self.opens,
             applications: self.applications.as_ref(),
             created_by: Some(by),
-            expires_at: self.days.map(|days| Utc::now() + TimeDelta::days(days.into())),
+            expires_at: self.days.map(|days| clock::now() + TimeDelta::days(days.into())),
         };
         match store.add_service_token(&new).await? {
             Some(number) => Ok((number, token)),

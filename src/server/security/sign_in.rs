@@ -21,6 +21,7 @@ use super::{
     secrets,
 };
 use crate::{
+    clock,
     error::Problem,
     model::Person,
     server::{
@@ -232,7 +233,7 @@ async fn verify(console: &Console, caller: &Caller, name: &str, password: &str) 
     };
     // A change of password in OpenMRS is not visible here: a wrong password may be tried again some minutes later.
     let until = match &console.parts.config.access.way {
-        AuthMode::Openmrs(_) => Some(Utc::now().timestamp() / ASKED_AGAIN.num_seconds()),
+        AuthMode::Openmrs(_) => Some(clock::now().timestamp() / ASKED_AGAIN.num_seconds()),
         _ => account.map(|account| account.password_set_at.timestamp_millis()),
     };
     let guess = keeper.guess(&folded(name), until, password);
@@ -307,7 +308,7 @@ async fn of_account(console: &Console, name: &str, password: &str) -> Result<Opt
     let hash = account.as_ref().map(|account| account.password.as_str());
     let right = console.parts.sign_in_service.checker.is_right(password, hash).await?;
     let Some(account) = account.filter(|_| right) else { return Ok(None) };
-    if account.password_until.is_some_and(|until| until < Utc::now()) {
+    if account.password_until.is_some_and(|until| until < clock::now()) {
         let problem = Problem::not_signed_in(
             "This one-time password has expired.",
             "Ask an administrator for another one, or use the command account password on the machine.",

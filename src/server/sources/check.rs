@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
+    clock,
     model::{Backend, Marker, feed::MarkerFault, obstacle::no_address},
     server::config::Tls,
 };
 
 use super::{
-    CheckReport, Poll, Source, SourceError, SourceErrorKind, TableReport, clock,
+    CheckReport, Poll, Source, SourceError, SourceErrorKind, TableReport,
+    clock::stamp,
     connection::Session,
     fault, mysql,
     poll::counted,
@@ -21,10 +23,10 @@ use super::{
 pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
     let mut session = source.session().await?;
     let schema = session.schema.clone();
-    let asked = Utc::now();
+    let asked = clock::now();
     let about = clock_and_zone(&mut session).await;
     // The server's clock was read somewhere between the question and the answer.
-    let own_clock = asked + (Utc::now() - asked) / 2;
+    let own_clock = asked + (clock::now() - asked) / 2;
     let (clock, time_zone) = session.end(about).await?;
     let mut session = source.session().await?;
     let unencrypted = unencrypted(&mut session).await;
@@ -112,7 +114,7 @@ async fn clock_and_zone(session: &mut Session<'_>) -> Result<(Option<DateTime<Ut
         Backend::Sqlite => "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), 'the configured zone, UTF-8'",
     });
     let mut row = session.link.row(statement).await?;
-    let clock = row.text().and_then(|text| clock::stamp(chrono_tz::UTC, ColumnKind::Instant, text).at);
+    let clock = row.text().and_then(|text| stamp(chrono_tz::UTC, ColumnKind::Instant, text).at);
     Ok((clock, format!("{}; configured {}", row.text().unwrap_or_default(), app.info.time_zone)))
 }
 

@@ -8,6 +8,7 @@
 mod busy;
 mod check;
 mod clock;
+mod column;
 mod connection;
 mod discard;
 mod events;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use crate::clock;
 use crate::model::{
     Availability, Backend, RowId, Stamp,
     publisher::{Chunk, OffsetMarker, OffsetMarkers, PublishedCategory, Publisher, Queue},
@@ -46,7 +47,7 @@ pub(super) async fn publisher(source: &Source, previous: Option<&Publisher>) -> 
     let chunking = chunking(&mut session).await;
     let chunking = available(session.end(chunking).await)?;
 
-    Ok(Publisher { categories, queue, offset_markers, chunking, counted_at: Stamp::of(Utc::now()) })
+    Ok(Publisher { categories, queue, offset_markers, chunking, counted_at: Stamp::of(clock::now()) })
 }
 
 /// Makes a part that took too long or lacks its table unavailable; any other error fails the whole.

@@ -8,7 +8,7 @@
 
 use crate::model::{Backend, RowId, error_text::KEY_CHARS};
 
-use super::schema::{Column, ColumnKind};
+use super::column::{Column, ColumnKind};
 
 /// The value of a parameter.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{Store, StoreError, instant};
+use crate::clock;
 use crate::model::Role;
 
 /// A complete account.
@@ -84,7 +85,7 @@ pub fn folded(name: &str) -> String {
 impl Store {
     /// Creates an account; `false` if the name is in use.
     pub async fn add_account(&self, new: &NewAccount) -> Result<bool, StoreError> {
-        let now = Utc::now().timestamp_millis();
+        let now = clock::now().timestamp_millis();
         let added = sqlx::query(
             "INSERT INTO accounts (name, role, applications, password, must_change, password_until, password_set_at, \
              created_at, created_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
@@ -148,7 +149,7 @@ impl Store {
         .bind(&password.hash)
         .bind(password.must_change)
         .bind(password.until.map(|until| until.timestamp_millis()))
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(folded(name))
         .fetch_optional(&mut *transaction)
         .await?;
@@ -186,7 +187,7 @@ impl Store {
         )
         .bind(role.word())
         .bind(lines(applications))
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(folded(name))
         .fetch_optional(&mut *transaction)
         .await?;
@@ -203,7 +204,7 @@ impl Store {
     pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<Result<(), Unchanged>, StoreError> {
         let mut transaction = self.begin().await?;
         let id: Option<i64> = sqlx::query_scalar("UPDATE accounts SET disabled_at = ? WHERE name = ? RETURNING id")
-            .bind(disabled.then(|| Utc::now().timestamp_millis()))
+            .bind(disabled.then(|| clock::now().timestamp_millis()))
             .bind(folded(name))
             .fetch_optional(&mut *transaction)
             .await?;

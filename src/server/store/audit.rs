@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Store, StoreError, instant};
+use crate::clock;
 use crate::model::{
     audit::{AuditEntry, AuditFilter, AuditKind, AuditOutcome},
     filter::searched,
@@ -240,7 +241,7 @@ async fn append(connection: &mut SqliteConnection, new: &Entry) -> Result<AuditE
     let (newest, previous) = end(connection, "newest").await?;
     let mut entry = AuditEntry {
         sequence: newest + 1,
-        at: instant(Utc::now().timestamp_millis())?,
+        at: instant(clock::now().timestamp_millis())?,
         who: new.who.clone(),
         signed_in_by: new.signed_in_by.clone(),
         address: new.address.clone(),
@@ -462,9 +463,9 @@ mod tests {
     async fn old_entries_go_and_the_rest_stays_verifiable() {
         let (_folder, store) = with_entries(4).await;
         let removal = Entry { kind: AuditKind::EntriesRemoved, ..entry("") };
-        let long_ago = Utc::now() - TimeDelta::days(1);
+        let long_ago = clock::now() - TimeDelta::days(1);
         assert_eq!(store.remove_old_audit(long_ago, removal.clone()).await.unwrap(), None);
-        let soon = Utc::now() + TimeDelta::days(1);
+        let soon = clock::now() + TimeDelta::days(1);
         let written = store.remove_old_audit(soon, removal.clone()).await.unwrap().unwrap();
         assert_eq!((written.sequence, written.what.as_str()), (5, "entries 1 to 4"));
         store.append_audit(&entry("row 6")).await.unwrap();
@@ -519,8 +520,8 @@ mod tests {
         assert_eq!(found(AuditFilter { text: Some("ODOO IS".into()), ..any() }).await, [3, 2, 1]);
         assert_eq!(found(AuditFilter { text: Some("2%".into()), ..any() }).await, [4], "a % is a character");
         let hour = TimeDelta::hours(1);
-        assert_eq!(found(AuditFilter { from: Some(Utc::now() + hour), ..any() }).await, [0; 0]);
-        assert_eq!(found(AuditFilter { until: Some(Utc::now() - hour), ..any() }).await, [0; 0]);
+        assert_eq!(found(AuditFilter { from: Some(clock::now() + hour), ..any() }).await, [0; 0]);
+        assert_eq!(found(AuditFilter { until: Some(clock::now() - hour), ..any() }).await, [0; 0]);
         let page = store.audit_entries(&any(), Some(3), 1).await.unwrap();
         assert_eq!(page.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [2]);
         assert_eq!(store.audit_names(10).await.unwrap(), ["asha", "bikash"]);

@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
-use chrono::Utc;
 use sqlx::{
     Connection as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
+
+use crate::clock;
 
 use super::{Store, StoreError, audit::Verdict};
 
@@ -128,7 +129,7 @@ async fn end_of_use(path: &Path) -> Result<(), StoreError> {
 
 /// Renames the store and the files beside it. A remaining write-ahead log would be applied to the new store.
 fn set_aside(path: &Path) -> std::io::Result<Option<PathBuf>> {
-    let now = Utc::now().format("%Y%m%d-%H%M%S%3f");
+    let now = clock::now().format("%Y%m%d-%H%M%S%3f");
     let mut kept = None;
     for ending in ["-wal", "-shm", ""] {
         let with_ending = |ending: &str| PathBuf::from(format!("{}{ending}", path.display()));

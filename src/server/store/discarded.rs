@@ -11,6 +11,7 @@ use super::{
     operations::{OVER, UNDER_WAY, read_id},
     runs::RUN_OF_ROW,
 };
+use crate::clock;
 use crate::model::{
     RowId, fingerprint,
     operation::{Discarded, RowOutcome},
@@ -59,7 +60,7 @@ impl Store {
             .bind(copy.event.event.key("event_id"))
             .bind(copy.event.event.key("title"))
             .bind(&copy.fault)
-            .bind(Utc::now().timestamp_millis())
+            .bind(clock::now().timestamp_millis())
             .bind(copy.event.to_bytes())
             .execute(&mut *transaction)
             .await?;
@@ -150,7 +151,7 @@ impl Store {
             sqlx::query(
                 "UPDATE discarded SET state = 'restored', restored_at = ?, restored_by = ?, restored_as = ? WHERE id = ?",
             )
-            .bind(Utc::now().timestamp_millis())
+            .bind(clock::now().timestamp_millis())
             .bind(operation)
             .bind(id.to_string())
             .bind(copy)

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     },
     list_of, push_list,
 };
+use crate::clock;
 use crate::model::{
     DayCount, RowId, fingerprint,
     group::{Group, GroupPlace, Note, NoteSaved, TREND_DAYS, WrittenNote},
@@ -296,7 +297,7 @@ impl Store {
         if number != seen {
             return Ok(NoteSaved::Conflict);
         }
-        let at = Utc::now().timestamp_millis();
+        let at = clock::now().timestamp_millis();
         sqlx::query(
             "INSERT INTO note_versions (version, fingerprint, number, what, todo, looks_after, who, at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -460,7 +461,7 @@ impl Store {
 
     async fn trend(&self, group: &mut Group, only: Option<&str>, ahead: i32) -> Result<(), StoreError> {
         let ahead = i64::from(ahead);
-        let today = (Utc::now().timestamp() + ahead * 60).div_euclid(86_400);
+        let today = (clock::now().timestamp() + ahead * 60).div_euclid(86_400);
         let first = today - TREND_DAYS as i64 + 1;
         let days = sqlx::query(AssertSqlSafe(format!(
             "SELECT (quarter * 15 + ?4) / 1440, SUM(failed) FROM ledger_quarters \
@@ -561,7 +562,7 @@ mod tests {
         let store = Store::open(&folder.path().join("console.db")).await.unwrap();
         let group = fault(&store, fingerprint::VERSION.into(), "Bad response").await;
         // 18:15 is midnight in Kathmandu, 18:30 in Kolkata, 22:00 in Cairo.
-        let day = Utc::now().timestamp().div_euclid(86_400) - 2;
+        let day = clock::now().timestamp().div_euclid(86_400) - 2;
         for quarter in [73, 92] {
             sqlx::query(
                 "INSERT INTO ledger_quarters (source_id, feed_id, fault_id, quarter, failed) VALUES (1, 1, ?, ?, 1)",

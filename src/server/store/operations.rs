@@ -13,6 +13,7 @@ use super::{
     ledger::RequestCounts,
     runs::{self, RUN_OF_ROW, WRITING, from_columns},
 };
+use crate::clock;
 use crate::model::{
     RowId,
     ledger::RequestKind,
@@ -63,7 +64,7 @@ impl Store {
             "INSERT INTO operations (id, started_at, who, address, kind, scope, reason, stage, waits) \
              VALUES ((SELECT last + 1 FROM operation_numbers), ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         )
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(&new.who)
         .bind(&new.address)
         .bind(new.kind.word())
@@ -213,7 +214,7 @@ impl Store {
              per_minute = ?, try_first = ?, try_needed = ? WHERE id = ? AND stage = ?",
         )
         .bind(Stage::Running.word())
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(who)
         .bind(address)
         .bind(reason)
@@ -265,7 +266,7 @@ impl Store {
         .bind(to.word())
         .bind(note)
         .bind(ended)
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(operation);
         for stage in from {
             query = query.bind(stage.word());

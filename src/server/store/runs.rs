@@ -5,7 +5,6 @@
 //! turn. Requests are recorded in the ledger in the same transaction, or, where thousands follow each other, by the
 //! watcher before it records what it saw ([`Store::flush_requests`]).
 
-use chrono::Utc;
 use sqlx::{AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite, Transaction};
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
     ledger::{Ask, requests},
     operations::{ROW_COLUMNS, kind_of, read_row},
 };
+use crate::clock;
 use crate::model::operation::{Operation, OperationRow, OutcomeCounts, RowOutcome, Stage};
 
 /// Rows whose requests are recorded in the ledger in one transaction.
@@ -126,7 +126,7 @@ async fn apply(
     .fetch_all(&mut **transaction)
     .await?;
     let before = rows.iter().map(read_run).collect::<Result<Vec<_>, _>>()?;
-    let after = changed(&before, changes, Utc::now().timestamp_millis());
+    let after = changed(&before, changes, clock::now().timestamp_millis());
     if let Some((first, last)) = before.first().zip(before.last()) {
         sqlx::query("DELETE FROM operation_runs WHERE operation_id = ? AND first BETWEEN ? AND ?")
             .bind(operation)
@@ -218,7 +218,7 @@ impl Store {
         self.flush_requests().await?;
         let mut transaction = self.begin().await?;
         apply(&mut transaction, operation.id, &being_written(positions, true)).await?;
-        let now = Utc::now().timestamp_millis();
+        let now = clock::now().timestamp_millis();
         requests::ask(&mut transaction, app, operation.kind, operation.id, &operation.who, asks, now).await?;
         transaction.commit().await?;
         Ok(())
@@ -250,7 +250,7 @@ impl Store {
         )
         .bind(UNCERTAIN)
         .bind("The operation was cancelled while this row was being written.")
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(operation)
         .execute(&mut *self.writer().await?)
         .await?;
@@ -403,7 +403,7 @@ impl Store {
         .bind(UNCERTAIN)
         .bind(FAILED)
         .bind(reason)
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(operation)
         .bind(BUSY)
         .execute(&mut *transaction)

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 
+use crate::clock;
+
 use super::{Store, StoreError, Unchanged, folded, instant};
 
 /// The second factor of an account, as stored.
@@ -50,7 +52,7 @@ impl Store {
         keep_session: &[u8],
         replace: bool,
     ) -> Result<bool, StoreError> {
-        let now = Utc::now().timestamp_millis();
+        let now = clock::now().timestamp_millis();
         let mut transaction = self.begin().await?;
         let set = sqlx::query(
             "INSERT INTO second_factors (account_id, secret, set_at, last_step) VALUES (?, ?, ?, ?) \
@@ -102,7 +104,7 @@ impl Store {
             "UPDATE recovery_codes SET used_at = ? WHERE account_id = ? AND hash = ? AND used_at IS NULL \
              AND EXISTS (SELECT 1 FROM second_factors WHERE second_factors.account_id = recovery_codes.account_id)",
         )
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(account)
         .bind(hash)
         .execute(&mut *self.writer().await?)

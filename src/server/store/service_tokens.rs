@@ -10,6 +10,7 @@ use super::{
     accounts::{keys, lines},
     instant,
 };
+use crate::clock;
 use crate::model::access::ServiceRight;
 
 /// A service token about to be stored.
@@ -62,7 +63,7 @@ impl Store {
         .bind(new.opens.word())
         .bind(lines(new.applications))
         .bind(new.created_by.is_none())
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(new.created_by.unwrap_or_default())
         .bind(new.expires_at.map(|at| at.timestamp_millis()))
         .bind(new.name)
@@ -93,7 +94,7 @@ impl Store {
     /// Records that a token was used, and from where.
     pub async fn touch_service_token(&self, id: i64, address: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE service_tokens SET last_used_at = ?, last_address = ? WHERE id = ?")
-            .bind(Utc::now().timestamp_millis())
+            .bind(clock::now().timestamp_millis())
             .bind(address)
             .bind(id)
             .execute(&mut *self.writer().await?)
@@ -130,7 +131,7 @@ impl Store {
         let marked = sqlx::query(
             "UPDATE service_tokens SET revoked_at = ? WHERE id = ? AND from_settings = 1 AND revoked_at IS NULL",
         )
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(id)
         .execute(&mut *transaction)
         .await?;

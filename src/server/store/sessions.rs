@@ -9,6 +9,7 @@ use super::{
     accounts::{folded, role},
     instant,
 };
+use crate::clock;
 use crate::model::Role;
 
 /// How long a browser stays known after its last sign-in.
@@ -81,7 +82,7 @@ impl Store {
         instead_of: Option<&[u8]>,
         idle: TimeDelta,
     ) -> Result<bool, StoreError> {
-        let now = Utc::now();
+        let now = clock::now();
         let mut transaction = self.begin().await?;
         if new.one_time {
             let used = sqlx::query(
@@ -150,7 +151,7 @@ impl Store {
     /// Records that a session was used, and from where.
     pub async fn touch_session(&self, hash: &[u8], address: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE sessions SET last_used_at = ?, address = ? WHERE hash = ?")
-            .bind(Utc::now().timestamp_millis())
+            .bind(clock::now().timestamp_millis())
             .bind(address)
             .bind(hash)
             .execute(&mut *self.writer().await?)
@@ -204,7 +205,7 @@ impl Store {
         .bind(new.label)
         .bind(new.role.word())
         .bind(new.reading_only)
-        .bind(Utc::now().timestamp_millis())
+        .bind(clock::now().timestamp_millis())
         .bind(new.expires_at.map(|at| at.timestamp_millis()))
         .fetch_one(&mut *self.writer().await?)
         .await?;
@@ -245,7 +246,7 @@ impl Store {
 
     pub async fn touch_token(&self, id: i64, address: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE tokens SET last_used_at = ?, last_address = ? WHERE id = ?")
-            .bind(Utc::now().timestamp_millis())
+            .bind(clock::now().timestamp_millis())
             .bind(address)
             .bind(id)
             .execute(&mut *self.writer().await?)
@@ -284,7 +285,7 @@ impl Store {
 
     /// Records a browser that a user signed in from.
     pub async fn know_browser(&self, hash: &[u8], name: &str) -> Result<(), StoreError> {
-        let now = Utc::now();
+        let now = clock::now();
         let mut transaction = self.begin().await?;
         sqlx::query("DELETE FROM known_browsers WHERE last_used_at < ?")
             .bind((now - KNOWN).timestamp_millis())
@@ -317,7 +318,7 @@ impl Store {
         let found = sqlx::query_scalar(
             "SELECT name FROM known_browsers WHERE hash = ? AND last_used_at >= ? ORDER BY last_used_at DESC, name LIMIT 100",
         );
-        let since = (Utc::now() - KNOWN).timestamp_millis();
+        let since = (clock::now() - KNOWN).timestamp_millis();
         Ok(found.bind(hash).bind(since).fetch_all(&self.pool).await?)
     }
 
@@ -325,7 +326,7 @@ impl Store {
         let found = sqlx::query("SELECT 1 FROM known_browsers WHERE hash = ? AND name = ? AND last_used_at >= ?")
             .bind(hash)
             .bind(folded(name))
-            .bind((Utc::now() - KNOWN).timestamp_millis())
+            .bind((clock::now() - KNOWN).timestamp_millis())
             .fetch_optional(&self.pool)
             .await?;
         Ok(found.is_some())

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use crate::{
+    clock,
     model::{
         EventState, FailedEventRow, Limits, Marker, RowId, fingerprint,
         ledger::{LifeState, Moment},
@@ -133,7 +134,7 @@ impl Follower {
     /// # Errors
     /// Fails if the store cannot be used.
     pub async fn open(store: &Store, app: &str, limits: &Limits) -> Result<Self, StoreError> {
-        let mut cursor = store.open_cursor(app, Utc::now()).await?;
+        let mut cursor = store.open_cursor(app, clock::now()).await?;
         store.apply_max_retry(&mut cursor, limits.max_retry).await?;
         Ok(Self {
             store: store.clone(),
@@ -165,7 +166,7 @@ impl Follower {
             // Several markers for one feed are stored as one text.
             stands.entry(uri.clone()).or_default().push_str(&format!("{entry} {page}\n"));
         }
-        self.store.note_markers(&mut self.cursor, &stands, Utc::now()).await
+        self.store.note_markers(&mut self.cursor, &stands, clock::now()).await
     }
 
     /// Polls once: brings the ledger to the table's present state.
@@ -174,7 +175,7 @@ impl Follower {
     /// Fails if the source or the store fails. What was already written remains, and the next poll continues from it.
     pub async fn catch_up(&mut self, source: &Source) -> Result<PollChanges, FollowError> {
         let mut pass = Pass {
-            began: Utc::now(),
+            began: clock::now(),
             source,
             page: Page::default(),
             found: PollChanges::default(),
@@ -278,7 +279,7 @@ impl Follower {
             pass.page.appeared = rows.read;
             // The next rows are read and their errors are fingerprinted while these are written.
             let next = read_rows(pass.source, rows.next, &self.limits, chunks);
-            let written = write(&self.store, &mut self.cursor, None, Utc::now(), &mut pass.page, &mut pass.found);
+            let written = write(&self.store, &mut self.cursor, None, clock::now(), &mut pass.page, &mut pass.found);
             let (next, written) = tokio::join!(next, written);
             written?;
             rows = next?;
@@ -299,7 +300,7 @@ impl Follower {
             pass.page.progress.log_to = Some(last);
             pass.page.attempts = attempts.read;
             let next = read_log(pass.source, Some(last), chunks);
-            let written = write(&self.store, &mut self.cursor, None, Utc::now(), &mut pass.page, &mut pass.found);
+            let written = write(&self.store, &mut self.cursor, None, clock::now(), &mut pass.page, &mut pass.found);
             let (next, written) = tokio::join!(next, written);
             written?;
             attempts = next?;
@@ -496,7 +497,7 @@ impl Follower {
             return Ok(());
         }
         let after = self.cursor.read_whole.then_some(self.cursor.looked_at).flatten();
-        write(&self.store, &mut self.cursor, after, Utc::now(), &mut pass.page, &mut pass.found).await
+        write(&self.store, &mut self.cursor, after, clock::now(), &mut pass.page, &mut pass.found).await
     }
 
     /// Writes the remaining changes, and that the poll is complete.
@@ -504,7 +505,7 @@ impl Follower {
         let after = self.cursor.read_whole.then_some(self.cursor.looked_at).flatten();
         pass.page.progress.looked_at = progress.looked_at;
         pass.page.progress.read_whole = progress.read_whole;
-        write(&self.store, &mut self.cursor, after, Utc::now(), &mut pass.page, &mut pass.found).await
+        write(&self.store, &mut self.cursor, after, clock::now(), &mut pass.page, &mut pass.found).await
     }
 }
 

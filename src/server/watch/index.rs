@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::{LastPoll, follow::FollowError};
+use super::{follow::FollowError, last_poll::LastPoll};
 
 /// Events per step.
 const STEP: u32 = 500;

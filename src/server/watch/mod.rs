@@ -11,6 +11,7 @@ mod compare;
 mod follow;
 mod index;
 mod lag;
+mod last_poll;
 mod published;
 mod retries;
 mod seen;
@@ -33,19 +34,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    sources::{FeedFailures, Poll, Source, SourceError},
+    sources::{Poll, Source, SourceError},
     store::Store,
 };
-use crate::model::{
-    ApplicationInfo, ApplicationView, Availability, Marker, Reach, RowId, Seen, concerns, publisher::Queue,
+use crate::{
+    clock,
+    model::{ApplicationView, Availability, Reach, RowId, publisher::Queue},
 };
 
 use compare::{Compared, Comparison};
 pub use follow::{FollowError, Follower, PollChanges};
 use lag::Lags;
+use last_poll::LastPoll;
+pub use last_poll::MarkersAndFailures;
 pub use published::{FillStep, fill};
 use retries::Retries;
-use seen::{LedgerFacts, seen};
+use seen::LedgerFacts;
 use stall::{Publications, Standstill};
 
 /// The longest that a page waits for the first poll of a source.
@@ -114,42 +118,6 @@ impl Readers {
 
     fn since(&self) -> Duration {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
-    }
-}
-
-/// The last poll of one source, and the last successful one.
-#[derive(Clone, Debug)]
-struct LastPoll {
-    reach: Reach,
-    at: Option<DateTime<Utc>>,
-    seen: Option<Arc<Seen>>,
-    seen_at: Option<DateTime<Utc>>,
-    /// Since when the ledger follows the source, and whether it has read all of it.
-    followed: Option<(DateTime<Utc>, bool)>,
-    /// The last poll brought the ledger to the table's state.
-    in_step: bool,
-    /// Number of poll requests made when this poll began.
-    asked: u64,
-    /// Markers and failures as the last successful poll read them.
-    raw: Option<Arc<MarkersAndFailures>>,
-}
-
-impl LastPoll {
-    fn is_in_step(&self) -> bool {
-        self.in_step && self.followed.is_some_and(|(_, whole)| whole)
-    }
-}
-
-/// Markers and failures as the database has them: a row per marker and per address in failed_events, nothing merged.
-#[derive(Clone, Debug)]
-pub struct MarkersAndFailures {
-    pub markers: Availability<Vec<Marker>>,
-    pub failures: Availability<Vec<FeedFailures>>,
-}
-
-impl From<Poll> for MarkersAndFailures {
-    fn from(poll: Poll) -> Self {
-        Self { markers: poll.markers, failures: poll.failures }
     }
 }
 
@@ -250,7 +218,7 @@ impl Watch {
         let last = self.watched(app)?.seen.borrow();
         let reached = matches!(last.reach, Reach::Reachable { .. });
         // If the clock was set back, the poll lies in the future and its age is unknown.
-        let young = (Utc::now() - last.seen_at?).to_std().is_ok_and(|passed| passed <= age);
+        let young = (clock::now() - last.seen_at?).to_std().is_ok_and(|passed| passed <= age);
         last.raw.clone().filter(|_| reached && young)
     }
 
@@ -359,7 +327,7 @@ impl Watcher {
                 self.queue(&mut facts).await;
                 // The ledger learns below which events were removed while the console was not running. Until then, a
                 // feed from which events were removed earlier is not called overdue.
-                let now = Utc::now();
+                let now = clock::now();
                 facts.retried = self.left_last().await.into_keys().map(|uri| (uri, now)).collect();
             }
             self.show(polled, facts, asked);
@@ -382,7 +350,7 @@ impl Watcher {
             let markers = poll.markers.here().map(Vec::as_slice).unwrap_or_default();
             let failures = poll.failures.here().map(Vec::as_slice).unwrap_or_default();
             facts.outlooks = self.lags.measure(&self.source.app().info, &self.store, markers, failures).await;
-            facts.retried = self.retries.note(poll, Utc::now());
+            facts.retried = self.retries.note(poll, clock::now());
             for (uri, left) in self.left_last().await {
                 let at = facts.retried.entry(uri).or_insert(left);
                 *at = left.max(*at);
@@ -502,7 +470,7 @@ impl Watcher {
         match self.source.queue().await {
             Ok(None) => self.last_queue = None,
             Ok(Some(Availability::Here(queue))) => {
-                self.last_queue = Some(queue.seen_at(Utc::now(), self.last_queue.as_ref()));
+                self.last_queue = Some(queue.seen_at(clock::now(), self.last_queue.as_ref()));
             }
             // An application that publishes nothing is not expected to have a queue.
             Ok(Some(Availability::NotHere(reason))) => {
@@ -562,52 +530,5 @@ fn report(source: &Source, publish: &watch::Sender<LastPoll>, polled: &Result<Po
         (Ok(poll), _) => tracing::info!(application = %name, server = %poll.server, "reachable"),
         (Err(error), Reach::Unreachable { reason, .. }) if reason == error.reason => {}
         (Err(error), _) => tracing::warn!(application = %name, reason = %error.reason, "unreachable"),
-    }
-}
-
-impl LastPoll {
-    /// Returns what was seen, without what differs at every poll and is not news: a queue that moves as it should, and
-    /// by how much consumers are behind.
-    fn as_told(&self, info: &ApplicationInfo) -> Option<Seen> {
-        let seen = self.seen.as_deref()?;
-        let stands =
-            |queue: &Queue| self.seen_at.is_some_and(|at| concerns::standing(queue, &info.concerns, at).is_some());
-        let mut told = Seen { queue: seen.queue.clone().filter(stands), ..seen.clone() };
-        if let Availability::Here(feeds) = &mut told.feeds {
-            for feed in feeds {
-                feed.forecast = Default::default();
-                feed.lag = None;
-            }
-        }
-        Some(told)
-    }
-
-    fn take(
-        &mut self,
-        polled: Result<Poll, SourceError>,
-        info: &ApplicationInfo,
-        facts: &LedgerFacts,
-        followed: Option<(DateTime<Utc>, bool)>,
-        asked: u64,
-    ) {
-        let now = Utc::now();
-        self.asked = asked;
-        self.at = Some(now);
-        self.followed = followed;
-        match polled {
-            Ok(poll) => {
-                self.reach = Reach::Reachable { server: poll.server.clone() };
-                self.raw = Some(Arc::new(MarkersAndFailures {
-                    markers: poll.markers.clone(),
-                    failures: poll.failures.clone(),
-                }));
-                self.seen = Some(Arc::new(seen(poll, info, facts)));
-                self.seen_at = Some(now);
-            }
-            Err(error) => {
-                let answers = error.kind.is_an_answer();
-                self.reach = Reach::Unreachable { reason: error.reason, advice: error.advice, answers };
-            }
-        }
     }
 }

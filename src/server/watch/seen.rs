@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 
 use crate::{
+    clock,
     model::{
         ApplicationInfo, Availability, Feed, FeedCounts, FeedState, Marker, Seen, Stamp,
         concerns::overdue_since,
@@ -85,7 +86,7 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, facts: &LedgerFacts) -> Availabili
         read_at: None,
         read_every_secs: None,
     };
-    let now = Utc::now();
+    let now = clock::now();
     let mut by_uri = BTreeMap::<Option<String>, Parts>::new();
     for marker in markers.into_iter().flatten() {
         by_uri.entry(address(&marker.feed_uri)).or_default().markers.push(marker.clone());

@@ -13,6 +13,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
+    clock,
     model::{ApplicationInfo, Limits, feed::category_of},
     server::{
         sources::{Source, Unread},
@@ -67,7 +68,7 @@ impl Standstill {
         unread: &HashMap<String, Unread>,
         limits: &Limits,
     ) -> Vec<String> {
-        let now = Utc::now();
+        let now = clock::now();
         let interval = Duration::from_secs(limits.feed_interval_secs);
         let patience =
             TimeDelta::from_std(interval).unwrap_or(PATIENCE).checked_mul(INTERVALS).unwrap_or(PATIENCE).max(PATIENCE);
@@ -123,14 +124,14 @@ mod tests {
             ..samples::info("OpenMRS")
         };
         let publications = Publications::default();
-        let at = Utc::now() - TimeDelta::minutes(published_minutes_ago);
+        let at = clock::now() - TimeDelta::minutes(published_minutes_ago);
         let newest = HashMap::from([("patient".to_owned(), at)]);
         publications.0.lock().unwrap().insert("openmrs".to_owned(), newest);
         Standstill::new(Arc::new(publications), Arc::new(vec![publisher]))
     }
 
     fn moved(minutes_ago: i64) -> HashMap<String, Work> {
-        let moved_at = Some(Utc::now() - TimeDelta::minutes(minutes_ago));
+        let moved_at = Some(clock::now() - TimeDelta::minutes(minutes_ago));
         HashMap::from([(FEED.to_owned(), Work { moved_at, ..Work::default() })])
     }
 
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn what_was_published_before_the_first_look_and_not_read_since_is_a_standstill() {
         let unread = |minutes: Option<i64>| {
-            let since = minutes.map(|minutes| Utc::now() - TimeDelta::minutes(minutes));
+            let since = minutes.map(|minutes| clock::now() - TimeDelta::minutes(minutes));
             HashMap::from([(FEED.to_owned(), Unread { since })])
         };
         // The newest event is older than the first poll of the marker.
@@ -169,10 +170,10 @@ mod tests {
     #[test]
     fn a_category_that_is_encoded_in_the_address_is_found() {
         let mut standstill = standstill(6);
-        let newest = HashMap::from([("lab test".to_owned(), Utc::now() - TimeDelta::minutes(6))]);
+        let newest = HashMap::from([("lab test".to_owned(), clock::now() - TimeDelta::minutes(6))]);
         standstill.publications.0.lock().unwrap().insert("openmrs".to_owned(), newest);
         let feed = "http://openmrs:8080/openmrs/ws/atomfeed/Lab%20Test/recent";
-        let work = Work { moved_at: Some(Utc::now() - TimeDelta::hours(1)), ..Work::default() };
+        let work = Work { moved_at: Some(clock::now() - TimeDelta::hours(1)), ..Work::default() };
         assert_eq!(standstill.stalled(&HashMap::from([(feed.to_owned(), work)]), &none(), &limits()), [feed]);
     }
 
@@ -192,7 +193,7 @@ mod tests {
     fn events_that_go_on_coming_do_not_hide_a_standstill() {
         let mut standstill = standstill(6);
         assert_eq!(standstill.stalled(&moved(60), &none(), &limits()).len(), 1);
-        let newest = HashMap::from([("patient".to_owned(), Utc::now())]);
+        let newest = HashMap::from([("patient".to_owned(), clock::now())]);
         standstill.publications.0.lock().unwrap().insert("openmrs".to_owned(), newest);
         assert_eq!(standstill.stalled(&moved(60), &none(), &limits()).len(), 1);
         assert!(standstill.stalled(&moved(-1), &none(), &limits()).is_empty(), "until the marker moves");
@@ -202,7 +203,7 @@ mod tests {
     fn what_the_console_cannot_see_it_does_not_claim() {
         let elsewhere = HashMap::from([(
             "http://other:8080/ws/atomfeed/patient/recent".to_owned(),
-            Work { moved_at: Some(Utc::now() - TimeDelta::days(1)), ..Work::default() },
+            Work { moved_at: Some(clock::now() - TimeDelta::days(1)), ..Work::default() },
         )]);
         assert!(standstill(6).stalled(&elsewhere, &none(), &limits()).is_empty());
     }

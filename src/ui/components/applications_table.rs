@@ -8,7 +8,7 @@ use super::{
     use_base,
 };
 use crate::{
-    model::{ApplicationView, Availability, DayCount, Reach, Seen, concerns::About, error_text::visible},
+    model::{ApplicationView, Availability, DayCount, Reach, Seen, concern::About, error_text::visible},
     ui::{sentences, words},
 };
 

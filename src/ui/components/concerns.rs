@@ -9,7 +9,7 @@ use crate::{
     model::{
         ApplicationInfo, ApplicationView, Feed, FeedState, Reach, ShownState,
         cause::FeedCauses,
-        concerns::{About, Concern, ConcernKind},
+        concern::{About, Concern, ConcernKind},
         error_text::visible,
         feed_names::FeedName,
         operation::FeedRetry,

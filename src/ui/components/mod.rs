@@ -33,6 +33,7 @@ mod token_table;
 mod trace;
 mod values;
 
+pub use crate::clock::now;
 pub use application_choice::ApplicationChoice;
 pub use applications_table::{ApplicationStrip, ApplicationsTable, LookedAt, feed_states, known};
 pub use badge::{Badge, EventBadge, FeedBadge, ReachBadge};
@@ -62,7 +63,7 @@ pub use problem::ProblemView;
 pub use row::{EventRow, Marking, list_at, row_names};
 pub use short_id::ShortId;
 pub use ticket::TicketText;
-pub use time::{At, When, moment, now, use_reader};
+pub use time::{At, When, moment, use_reader};
 pub use token_table::{TokenLine, TokenTable};
 pub use trace::Trace;
 pub use values::{NotHere, Number};

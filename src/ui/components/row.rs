@@ -7,7 +7,7 @@ use leptos::{either::Either, prelude::*};
 use super::{Called, EventBadge, Marked, Since, When, marked_name, moment};
 use crate::{
     model::{
-        EventKey, FailedEventRow, Kind, Limits, Obstacle,
+        EventKey, FailedEventRow, Kind, Limits,
         advice::{self, Subject, advise_on},
         error_text::visible,
         filter::ListQuery,
@@ -78,7 +78,7 @@ pub fn EventRow(
         Some(marking) => marking.error(&row, &said),
         None => said.clone().into_any(),
     };
-    let (value, waits) = (due::row_value(&row), row.retries == Some(0) && Obstacle::of(&row).is_none());
+    let (value, waits) = (due::row_value(&row), row.retries == Some(0) && row.obstacle().is_none());
     let gone = advise_on(&said, &Subject::of_row(&row, kind)).is_some_and(|advice| advice.gone);
     let mine = offer.is_some();
     // Of a failure without a retry, the first failure stands beside it.

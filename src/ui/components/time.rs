@@ -4,25 +4,19 @@
 //! The server writes times in the reader's zone if it knows it: chosen by the user, or sent by the browser in a cookie.
 //! On a browser's first page it does not, and an island rewrites them in the same words (`model::words`).
 
-use std::time::SystemTime;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use leptos::prelude::*;
 
 use crate::{
+    clock,
     model::{Reader, Stamp, error_text::visible},
     ui::words,
 };
 
-/// The server's clock. Only server-rendered parts may use it.
-pub fn now() -> DateTime<Utc> {
-    SystemTime::now().into()
-}
-
 /// Returns the text of an instant for the reader of this page, and the full instant.
 fn texts(at: DateTime<Utc>, exact: bool) -> (String, String) {
     let Reader { preferences, zone, .. } = use_reader();
-    let (local, now) = (zone.local(at), zone.local(now()));
+    let (local, now) = (zone.local(at), zone.local(clock::now()));
     let clock = preferences.clock;
     let text = if exact { words::moment(local, now, clock) } else { words::ago(local, now, clock) };
     (text, words::in_full(local, clock))

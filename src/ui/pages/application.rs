@@ -13,7 +13,7 @@ use crate::{
         ApplicationInfo, ApplicationView, Availability, DayCount, Feed, Limits, Marker, Reach, Seen, ShownState,
         application::COMPLETE_ENTRY,
         cause::{Cause, FeedCauses},
-        concerns::{About, Concern, ConcernKind},
+        concern::{About, Concern, ConcernKind},
         explain,
         feed::category_of,
         feed_pages::{FeedQuery, WhichPage},

@@ -15,7 +15,7 @@ use crate::{
     },
     error::Problem,
     model::{
-        ApplicationInfo, EventKey, EventState, FailedEventRow, FailedSince, FeedState, Obstacle,
+        ApplicationInfo, EventKey, EventState, FailedEventRow, FailedSince, FeedState,
         advice::{self, Subject, advise_on},
         application::name_of,
         error_text::visible,
@@ -198,7 +198,7 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
     let about = Subject::of_row(row, Some(page.info.kind));
     let advice = known.and_then(|error| advise_on(error, &about));
     let gone = advice.is_some_and(|advice| advice.gone);
-    let obstacle = Obstacle::of(row);
+    let obstacle = row.obstacle();
     let queued = offer.is_open() || row.retries == Some(0) && obstacle.is_none();
     let blocked = due::blocked(page.feed.as_ref()).filter(|_| queued);
     // If every run gives up, none can write its own count over the reset.
@@ -279,7 +279,7 @@ fn Standing(page: EventPage, list: ListQuery) -> impl IntoView {
 /// Returns since when the retry of this event is overdue: the event is waiting, and the retry job has not processed its
 /// feed for long.
 fn overdue(page: &EventPage) -> Option<DateTime<Utc>> {
-    let waits = page.event.row.state == EventState::Waiting && Obstacle::of(&page.event.row).is_none();
+    let waits = page.event.row.state == EventState::Waiting && page.event.row.obstacle().is_none();
     page.feed.as_ref().filter(|_| waits)?.signs.unretried_since
 }
 
@@ -386,7 +386,7 @@ fn RetryForm(page: EventPage, list: ListQuery, offer: Offer, gone: bool) -> impl
     let back = Base::default().failed_event(&key(&page), Some(&list));
     if let Some(lacking) = lacking(RequestKind::Retry.right()) {
         // If no retry helps, another role would change nothing.
-        let why = Obstacle::of(&page.event.row).map_or(lacking, |obstacle| obstacle.why().to_owned());
+        let why = page.event.row.obstacle().map_or(lacking, |obstacle| obstacle.why().to_owned());
         return view! { <p class="muted">{why}</p> }.into_any();
     }
     match offer {

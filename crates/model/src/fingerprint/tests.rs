@@ -351,13 +351,15 @@ fn one_group_a_fault_and_no_two_faults_in_one() {
 fn a_text_that_was_cut_anywhere_behind_its_message_tells_the_same_fault() {
     // Without any message, the code location identifies the fault, and that may be cut off.
     for (name, fault) in faults().into_iter().filter(|(name, _)| *name != "a null somewhere") {
-        for variables in variables().into_iter().take(8) {
+        for (turn, variables) in variables().into_iter().take(8).enumerate() {
             let causes = fault(&variables);
             let whole = retry(&causes);
             let fingerprint = of(Some(&whole)).text;
             let wrapper = of(Some(&retry(&causes[..1].to_vec()))).text;
             let from = causes[0].1.len() * 2 + causes[0].0.len() + 3;
-            for end in (from..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
+            // Every end of the first text; of the others a part each, because all would take a minute.
+            let (first, step) = if turn == 0 { (from, 1) } else { (from + turn, 17) };
+            for end in (first..whole.len()).step_by(step).filter(|end| whole.is_char_boundary(*end)) {
                 let whole = cut_by_the_column(&whole, end);
                 let cut = of(Some(&whole)).text;
                 // If a cause is cut off, the text is in the group of the enclosing one, and never in a third. The

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::{Role, access::ServiceRight};
 
-pub(super) const ACCESS_KEYS: [&str; 8] = [
+pub(in crate::server::config) const ACCESS_KEYS: [&str; 8] = [
     "mode",
     "session_idle",
     "session_longest",

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::Utc;
 use sqlx::{QueryBuilder, Row as _, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::read::{self, EVENT_COLUMNS, FROM_EVENTS};
 use crate::{
+    clock,
     model::{
         RowId,
         ledger::{Asked, Happened, LedgerEvent, LedgerRequest, Moment, RequestKind, RequestOutcome},
@@ -60,7 +60,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         self.flush_requests().await?;
         let mut transaction = self.begin().await?;
-        let taken = ask(&mut transaction, app, kind, operation, who, asks, Utc::now().timestamp_millis()).await?;
+        let taken = ask(&mut transaction, app, kind, operation, who, asks, clock::now().timestamp_millis()).await?;
         transaction.commit().await?;
         Ok(taken)
     }
@@ -196,7 +196,7 @@ pub(in crate::server::store) async fn withdraw(
     operation: i64,
     rows: &[RowId],
 ) -> Result<(), StoreError> {
-    let now = Utc::now().timestamp_millis();
+    let now = clock::now().timestamp_millis();
     for row in rows {
         let Ok(row_id) = i64::try_from(row.0) else { continue };
         let requests = sqlx::query(

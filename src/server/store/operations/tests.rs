@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    clock,
     model::operation::{RowOutcome, WhichRows},
     server::store::{WhichCopies, ledger::Ask},
 };
@@ -193,7 +194,7 @@ async fn plans_that_nobody_starts_are_thrown_away_and_operations_are_not() {
     start(&store, started).await;
     let plan = planned(&store, "a plan", &[row(2)]).await;
     assert!(!store.drop_plan(started).await.unwrap());
-    assert_eq!(store.drop_old_plans(Utc::now() + chrono::TimeDelta::seconds(1)).await.unwrap(), 1);
+    assert_eq!(store.drop_old_plans(clock::now() + chrono::TimeDelta::seconds(1)).await.unwrap(), 1);
     assert_eq!(store.operation(plan).await.unwrap(), None);
     assert_eq!(planned(&store, "the next", &[row(3)]).await, plan + 1, "its number is not used again");
     assert_eq!(store.operation_rows(started, 0, 9).await.unwrap().len(), 1);

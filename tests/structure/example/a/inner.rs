@@ -1,0 +1,5 @@
+pub struct Deep;
+#[cfg(test)]
+mod tests {
+    use crate::a::shown;
+}

@@ -1,0 +1,4 @@
+pub mod inner;
+pub fn shown() {
+    view! { <p>{crate::b::text()}</p> }
+}

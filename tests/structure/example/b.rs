@@ -1,0 +1,5 @@
+use crate::{Deep, a};
+pub fn text() -> Deep {
+    a::shown();
+    Deep
+}
