@@ -243,7 +243,7 @@ impl Console {
 
     /// Returns when a range up to now begins in the user's time zone.
     pub fn begins(&self, recent: Recent) -> DateTime<Utc> {
-        recent.begins(&self.zone.at(Utc::now()))
+        recent.begins(&self.zone.at(crate::clock::now()))
     }
 
     /// Returns the list of a query string; a range up to now begins in the user's time zone.

@@ -13,7 +13,7 @@ use super::{ENCOUNTERS, PATIENTS, count, life::Working, open};
 
 /// Opens all databases of a new hospital at once, each under its system's name.
 async fn hospital(folder: &Path) -> SqliteConnection {
-    demo::prepare(folder, Options::at(Utc::now()), 0).await.expect("a hospital");
+    demo::prepare(folder, Options::at(atomfeed_console::clock::now()), 0).await.expect("a hospital");
     together(folder).await
 }
 

@@ -143,7 +143,7 @@ impl FeedSettings {
             links.push(("prev-archive", numbered(page - 1)));
         }
         // For an empty feed the Java library writes the last midnight.
-        let midnight = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
+        let midnight = crate::clock::now().date_naive().and_time(NaiveTime::MIN).and_utc();
         let draft = Draft {
             title: &self.title,
             id: format!("{}+{page}", self.id_prefix),

@@ -161,7 +161,7 @@ impl Hospital {
         for (system, part) in &self.systems {
             let stops = |fault: Fault| fault.story().place == Place::Queue(*system);
             if let Some(publisher) = &part.publisher
-                && self.troubles.against("", chrono::Utc::now(), stops).await?.is_none()
+                && self.troubles.against("", crate::clock::now(), stops).await?.is_none()
             {
                 publisher.publish_queued().await?;
             }

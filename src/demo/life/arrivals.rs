@@ -49,7 +49,7 @@ pub(super) async fn elis_patient(connection: &mut SqliteConnection, patient: &Kn
     if elis_patient_id(connection, &patient.uuid).await?.is_some() {
         return Ok(());
     }
-    let at = micros(Utc::now());
+    let at = micros(crate::clock::now());
     let person = sqlx::query("INSERT INTO person (first_name, last_name, lastupdated) VALUES (?, ?, ?)")
         .bind(&patient.given_name)
         .bind(&patient.family_name)
@@ -148,7 +148,7 @@ async fn enter(
     analyses: &[(i64, Option<i64>)],
     tested: Tested,
 ) -> Result<(), sqlx::Error> {
-    let now = Utc::now();
+    let now = crate::clock::now();
     let at = micros(now);
     let (first, last) = (accession(now.date_naive(), 0), accession(now.date_naive(), 0).replace("-000", "."));
     let sql = "SELECT count(*) FROM sample WHERE accession_number BETWEEN ? AND ?";
@@ -203,7 +203,7 @@ pub(super) async fn odoo_patient(connection: &mut SqliteConnection, patient: &Kn
         .bind(format!("{} {}", patient.given_name, patient.family_name))
         .bind(&patient.identifier)
         .bind(&patient.uuid)
-        .bind(micros(Utc::now()))
+        .bind(micros(crate::clock::now()))
         .execute(connection)
         .await
         .map(drop)
@@ -228,7 +228,7 @@ pub(super) async fn odoo_product(connection: &mut SqliteConnection, uuid: &str, 
         .await?
         .last_insert_rowid();
     let sql = "INSERT INTO product_product (product_tmpl_id, uuid, create_date, write_date) VALUES (?1, ?2, ?3, ?3)";
-    sqlx::query(sql).bind(template).bind(uuid).bind(micros(Utc::now())).execute(connection).await.map(drop)
+    sqlx::query(sql).bind(template).bind(uuid).bind(micros(crate::clock::now())).execute(connection).await.map(drop)
 }
 
 /// Adds the orders of an encounter to the draft sale order of its patient. Odoo ignores orders of unknown types and
@@ -241,7 +241,7 @@ pub(super) async fn odoo_encounter(
     let Some(partner) = odoo_partner(connection, known).await? else {
         return Ok(Err(Refusal { fault: Fault::PatientNotInOdoo, record: known.uuid.clone() }));
     };
-    let at = micros(Utc::now());
+    let at = micros(crate::clock::now());
     for order in read.orders.iter().filter(|one| one.action != "DISCONTINUE") {
         let sql =
             "SELECT pp.id FROM product_product pp JOIN order_type t ON t.name = ?1 WHERE pp.uuid = ?2 AND pp.active
@@ -293,7 +293,7 @@ pub(super) async fn pacs_encounter(connection: &mut SqliteConnection, read: &Ans
             .bind(&order.order_number)
             .bind(&order.name)
             .bind(&order.item)
-            .bind(micros(Utc::now()))
+            .bind(micros(crate::clock::now()))
             .bind(&order.order_type)
             .execute(&mut *connection)
             .await?;
@@ -304,7 +304,7 @@ pub(super) async fn pacs_encounter(connection: &mut SqliteConnection, read: &Ans
 /// Stores in OpenMRS what the laboratory has of a sample: that it has it, and the results. A sample without an encounter
 /// gets one, unless its patient is unknown, which OpenMRS ignores.
 pub(super) async fn openmrs_accession(connection: &mut SqliteConnection, read: &Answer) -> Result<(), sqlx::Error> {
-    let at = seconds(Utc::now());
+    let at = seconds(crate::clock::now());
     let Some((encounter, patient)) = ordering(connection, read, &at).await? else { return Ok(()) };
     sqlx::query("UPDATE orders SET accession_number = ? WHERE encounter_id = ? AND order_type_id = 1")
         .bind(&read.uuid)

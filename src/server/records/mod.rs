@@ -19,7 +19,7 @@ pub use viewed::Viewed;
 
 use std::sync::Arc;
 
-use super::{sources::Source, state::Console};
+use super::{published::events_of_record, sources::Source, state::Console};
 use crate::model::{ApplicationInfo, Availability, Feed, Kind, Stamp, payload, record::RecordRef};
 
 /// Returns the application of a record that an event announces: the publisher of its feed. `payload`: the event's;
@@ -69,16 +69,47 @@ fn found<T: Default, E: std::fmt::Display>(
 }
 
 /// Returns the events of a record that a publisher has published, oldest first, and why they may not be all.
+/// `category`: of the feed, if only that one counts.
 async fn published(
-    _console: &Console,
-    _publisher: &Source,
-    _uuid: &str,
-    _category: &str,
+    console: &Console,
+    publisher: &Source,
+    uuid: &str,
+    category: &str,
 ) -> (Vec<(i64, Option<Stamp>)>, Option<String>) {
-    (Vec::new(), Some("What was published is not known.".to_owned()))
+    let info = &publisher.app().info;
+    match events_of_record(console, &info.key, &[uuid.to_owned()]).await {
+        Ok(found) => {
+            let counts = |of: Option<&str>| category.is_empty() || of.is_some_and(|of| of.eq_ignore_ascii_case(category));
+            let events = found.events.into_iter().filter(|event| counts(event.category.as_deref()));
+            let events = events.filter_map(|event| Some((i64::try_from(event.id.0).ok()?, event.at)));
+            let reason = (!found.complete).then(|| match found.indexed_from {
+                Some(from) => format!(
+                    "What {} published before {} is not in the console's index yet.",
+                    info.name,
+                    from.format("%Y-%m-%d %H:%M UTC")
+                ),
+                None => format!("What {} published is not in the console's index yet.", info.name),
+            });
+            (events.collect(), reason)
+        }
+        Err(problem) => (Vec::new(), Some(problem.what)),
+    }
 }
 
 /// Returns how far a consumer's feed was read.
-fn read_to(_publisher: &ApplicationInfo, feed: &Feed) -> way::Progress {
-    way::Progress { trouble: page::trouble(feed), ..way::Progress::default() }
+fn read_to(publisher: &ApplicationInfo, feed: &Feed) -> way::Progress {
+    let trouble = page::trouble(feed);
+    match &feed.lag {
+        Some(lag) => way::Progress {
+            read_to: i64::try_from(lag.read_to.0).ok(),
+            behind: (!lag.more).then_some(lag.unread),
+            unknown: None,
+            trouble,
+        },
+        None => way::Progress {
+            unknown: Some(format!("Which event of {} was read last is not known.", publisher.name)),
+            trouble,
+            ..way::Progress::default()
+        },
+    }
 }

@@ -66,7 +66,7 @@ async fn lag(session: &mut Session<'_>, position: ReadPosition<'_>) -> Result<Op
         _ => after(session, &events, &place).await?.and_then(|first| first.since),
     };
     let more = unread > COUNTED;
-    Ok(Some(Lag { read_to: id, unread: unread.min(COUNTED), more, since, at: Utc::now() }))
+    Ok(Some(Lag { read_to: id, unread: unread.min(COUNTED), more, since, at: crate::clock::now() }))
 }
 
 /// Returns the id and the category of the event that a marker names: by its id, near its earlier position, among the

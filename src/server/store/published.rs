@@ -222,7 +222,7 @@ impl Store {
         .bind(new.highest)
         .bind(new.highest_mark)
         .bind(new.end.number())
-        .bind(Utc::now().timestamp_millis())
+        .bind(crate::clock::now().timestamp_millis())
         .fetch_one(&mut *transaction)
         .await?;
         for records in records.chunks(ROWS) {

@@ -89,7 +89,7 @@ impl Lags {
         markers: &[Marker],
         failures: &[FeedFailures],
     ) {
-        let now = Utc::now();
+        let now = crate::clock::now();
         let of_markers = markers.iter().filter_map(|marker| marker.feed_uri.as_deref());
         let mut uris: Vec<&str> = of_markers.chain(failures.iter().filter_map(|feed| feed.uri.as_deref())).collect();
         uris.sort_unstable();

@@ -82,7 +82,7 @@ pub(super) async fn run(
 }
 
 async fn prune(source: &Source, store: &Store) {
-    let since = Utc::now() - REMEMBERED;
+    let since = crate::clock::now() - REMEMBERED;
     loop {
         match store.prune_published(&source.app().info.key, since).await {
             Ok(true) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -186,7 +186,7 @@ async fn back(source: &Source, store: &Store, indexed: Option<&Indexed>) -> Resu
         Some(indexed) => store.published_count(indexed, "", i64::MIN).await?,
         None => 0,
     };
-    let since = Utc::now() - REMEMBERED;
+    let since = crate::clock::now() - REMEMBERED;
     let too_old = |at: &Option<DateTime<Utc>>| at.is_some_and(|at| at < since);
     let rows = of_index(app.database.backend, &events);
     let end = match rows.last() {

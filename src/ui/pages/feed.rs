@@ -308,7 +308,7 @@ mod tests {
         let reader = |name: &str, read_to: Option<i128>| FeedReader {
             app: name.to_lowercase(),
             name: name.to_owned(),
-            lag: read_to.map(|id| Lag { read_to: RowId(id), unread: 0, more: false, since: None, at: Utc::now() }),
+            lag: read_to.map(|id| Lag { read_to: RowId(id), unread: 0, more: false, since: None, at: crate::clock::now() }),
         };
         let readers =
             [reader("Odoo", Some(7)), reader("OpenELIS", Some(9)), reader("PACS", Some(3)), reader("HIP", None)];
