@@ -110,7 +110,7 @@ impl From<PublishedRow> for Entry {
         Self {
             id: format!("{ENTRY_ID_PREFIX}{}", row.uuid),
             title: row.title,
-            at: row.at.unwrap_or_else(Utc::now),
+            at: row.at.unwrap_or_else(crate::clock::now),
             // In the order of the Java library: consumers keep it in failed_events.tags.
             categories: java::in_set_order(category.chain(tags.map(str::to_owned))),
             content: row.object,

@@ -484,10 +484,12 @@ mod tests {
 
     #[test]
     fn a_search_page_is_its_address() {
-        let query = SearchQuery { typed: "50 % & ü".into(), now: Some(7), past: None };
+        let query = SearchQuery { typed: "50 % & ü".into(), now: Some(7), ..SearchQuery::default() };
         assert_eq!(SearchQuery::parse(&query.to_query()), Ok(query));
+        let kept = SearchQuery { typed: "Sita".into(), kept: Some("1a2b".into()), ..SearchQuery::default() };
+        assert_eq!(kept.to_query(), "kept=1a2b", "what can name a person stands in no address");
         let query = SearchQuery::parse("q=+a+&past=-3&now=x&app=odoo").expect("a query");
-        assert_eq!(query, SearchQuery { typed: "a".into(), now: None, past: Some(-3) });
+        assert_eq!(query, SearchQuery { typed: "a".into(), past: Some(-3), ..SearchQuery::default() });
         assert_eq!(SearchQuery::default().to_query(), "");
         assert_eq!(SearchQuery::parse(&format!("q={}", "x".repeat(1_001))).expect_err("too long").key, "q");
     }

@@ -1,6 +1,5 @@
 //! What people of the demo hospital enter into its systems.
 
-use chrono::Utc;
 use fastrand::Rng;
 use sqlx::SqliteConnection;
 

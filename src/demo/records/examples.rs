@@ -198,9 +198,8 @@ impl Choice<'_> {
         failures.filter(same).find_map(|failure| {
             let one = self.records.encounter(failure.event.record)?;
             let patient = &self.records.patients[one.patient];
-            let only_here = (one.in_odoo || !patient.in_odoo && told.contains(&patient.uuid))
-                && (one.in_elis || one.in_odoo)
-                && one.in_pacs;
+            let in_odoo = one.in_odoo || one.in_elis && !patient.in_odoo && told.contains(&patient.uuid);
+            let only_here = in_odoo && one.in_pacs;
             if only_here { self.first_order(one.uuid) } else { None }
         })
     }

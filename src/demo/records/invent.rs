@@ -28,7 +28,7 @@ pub(in crate::demo) fn invent(options: &Options, history: &mut History) {
     let mut maker = Maker {
         now: options.now,
         // The history is invented first and stays the same whatever is invented here.
-        rng: Rng::with_seed(options.seed ^ 0x7265_636f_7264_73),
+        rng: Rng::with_seed(options.seed ^ 0x0072_6563_6f72_6473),
         records: Records { items: catalogue::usual(), ..Records::default() },
         known: Pools::default(),
         seen: 0,
@@ -275,7 +275,8 @@ impl Maker {
             Some(Fault::TestNotSetUp) => self.order(Kind::Test, false),
             Some(Fault::PanelMissing) => self.order(Kind::Panel, false),
             _ if wanted.lab => {
-                self.order(if self.rng.u32(..100) < 30 { Kind::Panel } else { Kind::Test }, true);
+                let kind = if self.rng.u32(..100) < 30 { Kind::Panel } else { Kind::Test };
+                self.order(kind, true);
             }
             _ => {}
         }

@@ -315,7 +315,7 @@ impl Writer<'_> {
             let orders = records.encounters[encounter].orders.clone();
             let tested = orders.filter(move |order| sample.items.contains(&records.orders[*order].item));
             tested.map(move |order| {
-                let uuid = records.orders[order].uuid ^ (0x4f42_53 << 80);
+                let uuid = records.orders[order].uuid ^ (0x004f_4253 << 80);
                 let at = seconds(at);
                 let value = (order % 140) as i64;
                 let concept = id(records.orders[order].item);

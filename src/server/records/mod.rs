@@ -79,7 +79,8 @@ async fn published(
     let info = &publisher.app().info;
     match events_of_record(console, &info.key, &[uuid.to_owned()]).await {
         Ok(found) => {
-            let counts = |of: Option<&str>| category.is_empty() || of.is_some_and(|of| of.eq_ignore_ascii_case(category));
+            let counts =
+                |of: Option<&str>| category.is_empty() || of.is_some_and(|of| of.eq_ignore_ascii_case(category));
             let events = found.events.into_iter().filter(|event| counts(event.category.as_deref()));
             let events = events.filter_map(|event| Some((i64::try_from(event.id.0).ok()?, event.at)));
             let reason = (!found.complete).then(|| match found.indexed_from {

@@ -47,7 +47,7 @@ use crate::model::{
     filter::{Direction, Filter, Position},
     operation::RowOutcome,
     overview::NewRow,
-    publisher::{PublishedEvent, Publisher, Queue},
+    publisher::{Publisher, Queue},
     whole_row::WholeEvent,
 };
 

@@ -298,7 +298,6 @@ fn others(app: &str, page: &FeedPage, base: &Base) -> Option<AnyView> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::Utc;
 
     use super::*;
     use crate::model::lag::Lag;
@@ -308,7 +307,13 @@ mod tests {
         let reader = |name: &str, read_to: Option<i128>| FeedReader {
             app: name.to_lowercase(),
             name: name.to_owned(),
-            lag: read_to.map(|id| Lag { read_to: RowId(id), unread: 0, more: false, since: None, at: crate::clock::now() }),
+            lag: read_to.map(|id| Lag {
+                read_to: RowId(id),
+                unread: 0,
+                more: false,
+                since: None,
+                at: crate::clock::now(),
+            }),
         };
         let readers =
             [reader("Odoo", Some(7)), reader("OpenELIS", Some(9)), reader("PACS", Some(3)), reader("HIP", None)];

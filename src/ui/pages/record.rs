@@ -269,7 +269,7 @@ fn failure(page: &Page, event: &LedgerEvent) -> impl IntoView + use<> {
             </th>
             <td data-label="In">{place}</td>
             <td data-label="First failed">
-                <At at=event.first_sight() />
+                <At at=event.first_sight().at />
             </td>
         </tr>
     }
@@ -334,7 +334,7 @@ fn moments(page: &Page) -> Vec<(chrono::DateTime<chrono::Utc>, String)> {
     for event in &page.events {
         let name = event.naming().record();
         let place = name_of(&page.applications, &event.app);
-        add(Some(&Stamp::of(event.first_sight())), format!("{name} failed in {place}"));
+        add(Some(&Stamp::of(event.first_sight().at)), format!("{name} failed in {place}"));
         if let Some(ended) = event.ended {
             add(Some(&Stamp::of(ended.at)), format!("{name}: {} in {place}", event.state.label().to_lowercase()));
         }
@@ -436,7 +436,7 @@ fn ticket(page: &Page) -> String {
     }
     for event in &page.events {
         let place = name_of(&page.applications, &event.app);
-        let first = moment(event.first_sight());
+        let first = moment(event.first_sight().at);
         out.push_str(&format!(
             "Failed event {} in {place}: {}, first failed {first}\n",
             event.row_id,

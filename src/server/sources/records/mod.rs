@@ -18,8 +18,6 @@ use super::{Source, SourceError, connection::Session};
 pub use consumers::{BillLine, Copy, ImagingOrder, LabTest, LinesBy, Product, SamplesBy};
 pub use openmrs::{Encounter, EncountersBy, Order, OrdersBy, Other, Patient, PatientsBy, ResultOf};
 pub(super) use tables::Tables;
-#[cfg(test)]
-pub(super) use tables::of_kind;
 
 /// Why there is no answer.
 #[derive(Debug)]
