@@ -14,7 +14,7 @@ use crate::{
     console::{self, APP, Console},
     database::Database,
     history::History,
-    report::{ScreenReport, thousands},
+    figures::{ScreenReport, thousands},
     screens,
 };
 
