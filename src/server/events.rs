@@ -79,7 +79,7 @@ pub async fn event(
     let lives = console.parts.store.ledger_events_of_row(&source.app().info.key, id).await.unwrap_or_default();
     let life = lives.into_iter().next().filter(|life| life.state.is_open());
     let known = known_log(console, source, life.as_ref()).await;
-    let first_sight = life.as_ref().map(LedgerEvent::first_sight);
+    let first_sight = life.as_ref().map(|life| life.first_sight().at);
     let Some(mut event) = source.event_seen(id, first_sight, known.as_ref()).await? else {
         let copy = console.parts.store.newest_copy_of(&source.app().info.key, id, None).await.unwrap_or_default();
         let why = match copy {

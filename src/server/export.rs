@@ -337,6 +337,7 @@ pub(super) fn is_what(since: &FailedSince) -> &'static str {
         _ if since.at().is_none() => "not known",
         FailedSince::First(_) => "first failure",
         FailedSince::Seen(_) => "first seen failed",
+        FailedSince::ChangedBefore(_) => "last change of the row when first seen",
         FailedSince::Changed(_) => "last change of the row",
     }
 }

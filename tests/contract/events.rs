@@ -28,7 +28,8 @@ everywhere! {
 
 on!(mysql_moves, Mysql, OpenMrs: where_the_time_moves_with_the_row_the_first_sight_tells
     what_was_tried_before_the_console_was_there_counts_as_often_as_the_row_says
-    where_the_time_moves_a_lone_attempt_from_long_before_is_of_an_earlier_failure);
+    where_the_time_moves_a_lone_attempt_from_long_before_is_of_an_earlier_failure
+    where_the_time_moves_attempts_before_a_long_pause_are_of_an_earlier_failure);
 on!(mysql_old_moves, MysqlOld, Latin1: where_the_time_moves_with_the_row_the_first_sight_tells);
 on!(mysql_stays, Mysql, ModuleAtomfeed: a_time_that_stays_is_known_as_such);
 on!(postgres_stays, Postgres, OpenElis: a_time_that_stays_is_known_as_such);
@@ -241,7 +242,8 @@ async fn what_was_tried_before_the_console_was_there_counts_as_often_as_the_row_
     assert_eq!(event.latest().and_then(|attempt| attempt.error.as_deref()), Some("attempt 6"));
     // Another program moves the time past all of them.
     let table = database.table("failed_events");
-    database.run(&format!("UPDATE {table} SET title = 'moved' WHERE id = 7")).await;
+    let moved = database.at("2026-11-20T00:00:00Z");
+    database.run(&format!("UPDATE {table} SET title = 'moved', failed_at = {moved} WHERE id = 7")).await;
     let event = source.event(RowId(7)).await.expect("an answer").expect("the row");
     assert_eq!((event.attempts_total, event.earlier_total), (5, 1));
     let newest = source.newest_attempts(&[event.row], TextLimit::LIST).await.expect("an answer");
@@ -270,6 +272,35 @@ async fn where_the_time_moves_a_lone_attempt_from_long_before_is_of_an_earlier_f
     let newest = source.newest_attempts(&rows, TextLimit::LIST).await.expect("an answer");
     assert!(!newest.contains_key(&RowId(7)));
     assert_eq!(newest[&RowId(8)].error.as_deref(), Some("the latest"));
+}
+
+/// As many rows as the row counts retries, or more, are in the log from an earlier failure of the same event.
+async fn where_the_time_moves_attempts_before_a_long_pause_are_of_an_earlier_failure(database: &mut TestDatabase) {
+    let failed_at = database.at("2026-11-26T10:00:00Z");
+    for (id, retries) in [(7, 10), (8, 10), (9, 3)] {
+        database.insert(&[Failed { retries, failed_at: failed_at.clone(), ..database.failed(id) }]).await;
+        let name = format!("tag:atomfeed.ict4h.org:{id}");
+        for number in 0..20 {
+            let at = format!("2025-06-01T00:{number:02}:00Z");
+            database
+                .log(i64::try_from(id).expect("a small one") * 100 + number, Some(FEED), &at, &name, "of last year")
+                .await;
+        }
+    }
+    database.log(890, Some(FEED), "2026-11-26T09:59:59Z", "tag:atomfeed.ict4h.org:8", "present").await;
+    let source = database.source();
+    let rows = source.rows(&[RowId(7), RowId(8), RowId(9)], TextLimit::LIST).await.expect("an answer");
+    for seen in [None, Some(utc("2026-11-27T00:00:00Z")), Some(utc("2026-11-20T00:00:00Z"))] {
+        for (id, expected) in [(7, (0, 20)), (8, (1, 20)), (9, (0, 20))] {
+            let event = source.event_seen(RowId(id), seen, None).await.expect("an answer").expect("the row");
+            assert_eq!((event.attempts_total, event.earlier_total), expected, "{id} {seen:?}");
+        }
+    }
+    let newest = source.newest_attempts(&rows, TextLimit::LIST).await.expect("an answer");
+    assert_eq!(newest.keys().collect::<Vec<_>>(), [&RowId(8)]);
+    // Seen before the earlier failure ended: then it may be the same.
+    let event = source.event_seen(RowId(7), Some(utc("2025-06-01T00:00:00Z")), None).await.expect("an answer");
+    assert_eq!(event.expect("the row").attempts_total, 20);
 }
 
 async fn a_time_that_stays_is_known_as_such(database: &mut TestDatabase) {

@@ -309,6 +309,21 @@ async fn what_was_tried_before_the_first_look_counts_as_often_as_the_row_says(da
     let event = watched.event(5).await;
     assert_eq!((event.attempts, event.fault), (0, event.first_fault));
     watched.check_counts().await;
+    // An earlier failure left as many as the row counts, and two of the present one are from before the first poll.
+    let failed_at = database.at("2026-11-26T10:00:00Z");
+    database.insert(&[Failed { retries: 4, failed_at, ..database.failed(6) }]).await;
+    let name = "tag:atomfeed.ict4h.org:6";
+    for id in 61..=66 {
+        database.log(id, Some(FEED), "2025-06-01T00:00:00Z", name, "a cause of last year").await;
+    }
+    assert_eq!(watched.look().await.attempts, 0);
+    assert_eq!(told(&watched, 6).await.0, 0);
+    for (id, at) in [(67, "2026-11-26T08:00:00Z"), (68, "2026-11-26T09:00:00Z")] {
+        database.log(id, Some(FEED), at, name, "the latest cause").await;
+    }
+    assert_eq!(watched.look().await.attempts, 2);
+    assert_eq!(told(&watched, 6).await, (2, "the latest cause".to_owned()));
+    watched.check_counts().await;
 }
 
 async fn changes_that_make_up_for_each_other_are_seen(database: &mut TestDatabase) {

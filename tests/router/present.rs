@@ -208,20 +208,29 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
     database.run("UPDATE failed_events SET retries = retries + 1").await;
     hospital.look(&key).await;
     let page = hospital.page(&list).await.body;
-    assert!(page.contains("title=\"Oldest first\">First seen<") && page.contains(">first seen<"), "{page}");
+    assert!(page.contains("title=\"Oldest first\">Last change when first seen<"), "{page}");
+    assert!(page.contains(">last change when first seen<") && !page.contains(">first seen<"), "{page}");
     assert!(page.contains("2026-11-01T08:00:00Z"), "{page}");
     let page = hospital.page(&event).await.body;
-    for words in ["First seen failed", "<dt>Last changed<", "not later than ", "<h1>The present cause<", "2026-11-01"] {
+    for words in [
+        "<dt>Last change when first seen<",
+        "Failed before ",
+        "<dt>Last changed<",
+        "not later than ",
+        "<h1>The present cause<",
+        "2026-11-01",
+    ] {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(!page.contains("First failed"), "{page}");
     for path in ["/atomfeed-console/history/1", "/atomfeed-console/history?find=tag:atomfeed.ict4h.org:1"] {
         let page = hospital.page(path).await.body;
-        assert!(!page.contains("First failed"), "{path}: {page}");
+        assert!(!page.contains("First failed") && !page.contains("First seen<"), "{path}: {page}");
+        assert!(page.contains("Last change when first seen"), "{path}: {page}");
     }
     let fault = hospital.console.parts.store.fault_of(&key, RowId(2)).await.unwrap().expect("a group");
     let group = hospital.page(&format!("/atomfeed-console/groups/{fault}?state=waiting")).await.body;
-    assert!(group.contains("<th scope=\"col\">First seen<"), "{group}");
+    assert!(group.contains("<th scope=\"col\">Last change when first seen<"), "{group}");
 
     let csv = hospital.get(&format!("/atomfeed-console/failed-events.csv?app={key}")).await.body;
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
@@ -229,10 +238,17 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
     let column = |name: &str| head.iter().position(|each| each == name).expect(name);
     let row = reader.records().next().expect("a row").expect("a row");
     assert_eq!(&row[column("first_failed_at_utc")], "2026-11-01T08:00:00.000000Z");
-    assert_eq!(&row[column("first_failed_at_is")], "first seen failed");
+    assert_eq!(&row[column("first_failed_at_is")], "last change of the row when first seen");
     assert!(row[column("last_changed_at_utc")] > *"2026-11-01T08:00:00.000000Z", "{csv}");
     let history = hospital.get(&format!("/atomfeed-console/history.csv?app={key}")).await.body;
-    assert!(history.lines().nth(1).is_some_and(|line| line.ends_with(",first seen failed")), "{history}");
+    assert!(
+        history.lines().nth(1).is_some_and(|line| line.ends_with(",last change of the row when first seen")),
+        "{history}"
+    );
+    let query = format!("app={key}");
+    hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("query", &query)]).await;
+    let plan = hospital.page("/atomfeed-console/operations/1").await.body;
+    assert!(plan.contains("Last change when first seen") && !plan.contains("First seen<"), "{plan}");
     database.remove().await;
 }
 
@@ -302,7 +318,7 @@ async fn where_the_time_moves_lists_are_sorted_and_filtered_by_the_times_that_th
         assert_eq!(ids, range);
         for row in &rows {
             let moved = row[column("id")].parse::<i64>().expect("an id") % 3 == 0;
-            let time = if moved { "first seen failed" } else { "last change of the row" };
+            let time = if moved { "last change of the row when first seen" } else { "last change of the row" };
             assert_eq!((&row[column("first_failed_at_is")], &row[column("filtered_by")]), (time, time));
         }
         let plan = hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("query", &query)]).await;

@@ -94,9 +94,9 @@ pub struct FailedEventRow {
     /// Whether the database rewrites `failed_at` with every change of the row (MySQL: ON UPDATE CURRENT_TIMESTAMP).
     #[serde(default)]
     pub moves: bool,
-    /// When the ledger first saw it, or its `failed_at` at that time, whichever is earlier.
+    /// What the ledger knows of its first sight.
     #[serde(default)]
-    pub first_sight: Option<DateTime<Utc>>,
+    pub first_sight: Option<FirstSight>,
     /// The newest failed retry of its present failure. `None` if none is known, and the first error is the latest.
     #[serde(default)]
     pub latest: Option<Latest>,
@@ -149,7 +149,7 @@ impl FailedEventRow {
             _ if !self.moves || self.failed_at.as_ref().is_none_or(Stamp::is_no_date) => {
                 FailedSince::First(self.failed_at.clone())
             }
-            Some(seen) if at.is_none_or(|at| seen < at) => FailedSince::Seen(seen),
+            Some(seen) if at.is_none_or(|at| seen.at < at) => seen.failed_since(),
             _ => FailedSince::Changed(self.failed_at.clone()),
         }
     }
@@ -172,10 +172,38 @@ impl FailedEventRow {
         present_since(self.failed_at.as_ref().and_then(|stamp| stamp.at), self.moves, first_sight)
     }
 
-    /// Returns how many of the newest failed retries of its event belong to its present failure whatever their times:
-    /// see [`surely_present`].
-    pub fn surely_present(&self, logged: u64, newest_is_present: bool) -> u64 {
-        surely_present(self.moves, self.retries, logged, newest_is_present)
+    /// Returns which failed retries of its event belong to its present failure, in the order of `newest_first`: see
+    /// [`present_attempts`]. `since`: as [`FailedEventRow::present_since`] returns it.
+    pub fn present_attempts(
+        &self,
+        since: Option<DateTime<Utc>>,
+        newest_first: &[Option<DateTime<Utc>>],
+    ) -> impl Iterator<Item = bool> {
+        let by_time = newest_first.iter().map(move |at| (since.zip(*at).is_none_or(|(since, at)| at >= since), *at));
+        present_attempts(self.moves, self.retries, since, newest_first.len() as u64, by_time)
+    }
+}
+
+/// The earliest time at which the ledger knows a row to have been a failed event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstSight {
+    pub at: DateTime<Utc>,
+    /// It is the `failed_at` that the row had when it was first seen, not the time of the first sight.
+    pub of_row: bool,
+}
+
+impl FirstSight {
+    /// `failed_at`: the value at first sight, if that was a date. `seen_at`: the time of the first sight.
+    pub fn of(failed_at: Option<DateTime<Utc>>, seen_at: DateTime<Utc>) -> Self {
+        match failed_at.filter(|at| *at <= seen_at) {
+            Some(at) => Self { at, of_row: true },
+            None => Self { at: seen_at, of_row: false },
+        }
+    }
+
+    /// Returns what the time means where the database does not keep the first failure.
+    pub fn failed_since(self) -> FailedSince {
+        if self.of_row { FailedSince::ChangedBefore(self.at) } else { FailedSince::Seen(self.at) }
     }
 }
 
@@ -184,8 +212,11 @@ impl FailedEventRow {
 pub enum FailedSince {
     /// Its first failure.
     First(Option<Stamp>),
-    /// The database does not keep the first failure; the console saw it failed at this time.
+    /// The database does not keep the first failure; the console first saw it failed at this time.
     Seen(DateTime<Utc>),
+    /// The database does not keep the first failure: this was the last change of its row when the console first saw
+    /// it.
+    ChangedBefore(DateTime<Utc>),
     /// The database does not keep the first failure: this is the last change of its row.
     Changed(Option<Stamp>),
 }
@@ -196,13 +227,14 @@ impl FailedSince {
         match self {
             FailedSince::First(_) => "first failed",
             FailedSince::Seen(_) => "first seen",
+            FailedSince::ChangedBefore(_) => "last change when first seen",
             FailedSince::Changed(_) => "last changed",
         }
     }
 
     pub fn at(&self) -> Option<DateTime<Utc>> {
         match self {
-            FailedSince::Seen(at) => Some(*at),
+            FailedSince::Seen(at) | FailedSince::ChangedBefore(at) => Some(*at),
             FailedSince::First(stamp) | FailedSince::Changed(stamp) => stamp.as_ref()?.at,
         }
     }
@@ -238,18 +270,37 @@ pub fn present_since(
     Some(failed_at.trunc_subsecs(0))
 }
 
-/// Returns how many of the newest failed retries of an event belong to the present failure of its row, whatever
-/// [`present_since`] says of their times: the consumer adds one to `retries` with every failed retry that it logs.
-/// `logged`: the number of failed retries of the event in the log. `newest_is_present`: whether the newest of them
-/// belongs to it by its time.
+/// The longest pause between two failed retries of one failure. Where times do not decide, an older retry belongs to an
+/// earlier failure.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::days(30);
+
+/// Returns which failed retries of an event belong to the present failure of its row, in the order of `newest_first`:
+/// each with whether it does by its time ([`present_since`]), and its time. `logged`: how many there are in the log.
 ///
-/// If `failed_at` does not move this is not needed: that time itself decides. If it moves, the row may have been
-/// retried long before it was first seen. It may also have been changed by another client since, so that even the
-/// newest retry is older; but then the log has them all. If the log has fewer than the row counts, and none from the
-/// time of the row, these belong to an earlier failure: the last retry would have been logged when it moved the time.
-pub fn surely_present(moves: bool, retries: Option<i64>, logged: u64, newest_is_present: bool) -> u64 {
-    let counted = retries.and_then(|retries| u64::try_from(retries).ok()).unwrap_or_default();
-    if moves && (newest_is_present || logged >= counted) { counted } else { 0 }
+/// If `failed_at` does not move, the time decides. If it moves, the row may have been retried long before it was first
+/// seen. The consumer adds one to `retries` with every failed retry that it logs: so as many of the newest ones belong
+/// to it as the row counts, up to a pause of more than [`LONGEST_PAUSE`]: what was logged before such a pause belongs
+/// to an earlier failure. The row may also have been changed by another client since, so that even the newest retry is
+/// older; but then the log has them all. If the log has fewer than the row counts, and the newest is not present by its
+/// time, all belong to an earlier failure: the last retry would have been logged when it moved the time.
+pub fn present_attempts(
+    moves: bool,
+    retries: Option<i64>,
+    since: Option<DateTime<Utc>>,
+    logged: u64,
+    newest_first: impl IntoIterator<Item = (bool, Option<DateTime<Utc>>)>,
+) -> impl Iterator<Item = bool> {
+    let retries = retries.and_then(|retries| u64::try_from(retries).ok()).filter(|_| moves).unwrap_or_default();
+    let mut counted = None;
+    let mut next = since;
+    (0..).zip(newest_first).map(move |(newer, (by_time, at))| {
+        let counted = counted.get_or_insert(if by_time || logged >= retries { retries } else { 0 });
+        if next.zip(at).is_some_and(|(next, at)| next - at > LONGEST_PAUSE) {
+            *counted = 0;
+        }
+        next = at.or(next);
+        by_time || newer < *counted
+    })
 }
 
 /// A failed event as its own page shows it.
@@ -333,14 +384,20 @@ mod tests {
             error: Some("first".into()),
             retries: Some(1),
             state: EventState::Waiting,
-            first_sight: at("2026-11-01T00:00:00Z"),
+            first_sight: Some(FirstSight { at: at("2026-11-01T00:00:00Z").expect("a time"), of_row: false }),
             ..crate::samples::failed_event()
         };
         assert_eq!(row.failed_since(), FailedSince::First(stamp.clone()));
         let moving = FailedEventRow { moves: true, ..row.clone() };
         assert_eq!(moving.failed_since(), FailedSince::Seen(at("2026-11-01T00:00:00Z").expect("a time")));
-        let late = FailedEventRow { first_sight: at("2026-11-26T10:00:00Z"), ..moving.clone() };
+        let seen_at = at("2026-11-26T10:00:00Z").expect("a time");
+        let late = FailedEventRow { first_sight: Some(FirstSight::of(None, seen_at)), ..moving.clone() };
         assert_eq!(late.failed_since(), FailedSince::Changed(stamp));
+        let changed = FirstSight::of(at("2026-11-01T00:00:00Z"), seen_at);
+        let moved = FailedEventRow { first_sight: Some(changed), ..moving.clone() };
+        assert_eq!(moved.failed_since(), FailedSince::ChangedBefore(changed.at));
+        // A clock that is ahead.
+        assert_eq!(FirstSight::of(at("2026-11-27T00:00:00Z"), seen_at).failed_since(), FailedSince::Seen(seen_at));
         assert_eq!(FailedEventRow { first_sight: None, ..moving }.failed_since().word(), "last changed");
         // A row is named by its latest error.
         assert_eq!((row.says().as_str(), row.latest_error()), ("first", Some("first")));
@@ -348,29 +405,63 @@ mod tests {
         assert_eq!((again.says().as_str(), again.latest_error()), ("again", Some("again")));
     }
 
+    /// Returns how many of these retries, newest first, belong to the failure of a row of 26 November.
+    fn present(moves: bool, retries: Option<i64>, newest_first: &[&str]) -> usize {
+        let row = FailedEventRow {
+            failed_at: at("2026-11-26T10:00:00Z").map(Stamp::of),
+            moves,
+            retries,
+            ..crate::samples::failed_event()
+        };
+        let times: Vec<_> = newest_first.iter().map(|text| at(text)).collect();
+        row.present_attempts(row.present_since(None), &times).filter(|present| *present).count()
+    }
+
+    const RETRIED: [&str; 5] = [
+        "2026-11-26T10:00:00Z",
+        "2026-11-26T09:00:00Z",
+        "2026-11-26T08:00:00Z",
+        "2026-11-10T07:00:00Z",
+        "2026-11-09T07:00:00Z",
+    ];
+
     #[test]
     fn where_the_time_moves_as_many_of_the_newest_retries_count_as_the_row_says() {
-        for (moves, retries, surely) in
-            [(true, Some(5), 5), (true, Some(0), 0), (true, Some(-1), 0), (true, None, 0), (false, Some(5), 0)]
-        {
-            assert_eq!(surely_present(moves, retries, 5, true), surely, "{moves} {retries:?}");
+        for (moves, retries, number) in [
+            (true, Some(5), 5),
+            (true, Some(9), 5),
+            (true, Some(3), 3),
+            (true, Some(0), 1),
+            (true, Some(-1), 1),
+            (true, None, 1),
+            (false, Some(5), 1),
+        ] {
+            assert_eq!(present(moves, retries, &RETRIED), number, "{moves} {retries:?}");
         }
     }
 
     #[test]
     fn fewer_retries_than_the_row_counts_are_of_an_earlier_failure_unless_the_newest_is_of_its_time() {
-        for (logged, newest_is_present, surely) in [
-            (1, false, 0),
-            (4, false, 0),
-            // Another client moved the time.
-            (5, false, 5),
-            (6, false, 5),
-            // The log was shortened.
-            (1, true, 5),
-        ] {
-            let told = surely_present(true, Some(5), logged, newest_is_present);
-            assert_eq!(told, surely, "{logged} {newest_is_present}");
+        // Another client moved the time.
+        assert_eq!(present(true, Some(4), &RETRIED[1..]), 4);
+        assert_eq!(present(true, Some(3), &RETRIED[1..]), 3);
+        for logged in [1, 4] {
+            assert_eq!(present(true, Some(5), &RETRIED[1..=logged]), 0);
         }
+        // The log was shortened.
+        assert_eq!(present(true, Some(5), &RETRIED[..1]), 1);
+    }
+
+    #[test]
+    fn what_was_tried_long_before_the_following_retry_is_of_an_earlier_failure() {
+        let old = ["2025-06-01T03:00:00Z", "2025-06-01T02:00:00Z", "2025-06-01T01:00:00Z", "2025-06-01T00:00:00Z"];
+        let with_old = |fresh: usize| [&RETRIED[..fresh], &old[..]].concat();
+        for (retries, fresh) in [(Some(10), 1), (Some(3), 1), (Some(4), 0), (Some(2), 0), (Some(9), 5), (Some(5), 3)] {
+            assert_eq!(present(true, retries, &with_old(fresh)), fresh, "{retries:?}");
+        }
+        // Also if the times of later ones are equally old, as after an older log was restored.
+        let restored = [&RETRIED[..1], &old[..1], &RETRIED[1..2], &old[1..2]].concat();
+        assert_eq!(present(true, Some(4), &restored), 1);
     }
 
     #[test]

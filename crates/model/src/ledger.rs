@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{EventState, FailedSince, Right, RowId, Stamp};
+use super::{EventState, FailedSince, FirstSight, Right, RowId, Stamp};
 
 /// When something happened, as far as that is known: the watcher polls at intervals, and sees only what changed since
 /// the last poll.
@@ -181,14 +181,14 @@ pub struct LedgerEvent {
 
 impl LedgerEvent {
     /// Returns the earliest time at which it is known to have been a failed event.
-    pub fn first_sight(&self) -> DateTime<Utc> {
-        self.failed_at.map_or(self.seen.at, |at| at.min(self.seen.at))
+    pub fn first_sight(&self) -> FirstSight {
+        FirstSight::of(self.failed_at, self.seen.at)
     }
 
     /// Returns when it first failed, as far as that is known.
     pub fn failed_since(&self) -> FailedSince {
         match self.moves {
-            true => FailedSince::Seen(self.first_sight()),
+            true => self.first_sight().failed_since(),
             false => FailedSince::First(self.failed_at.map(Stamp::of)),
         }
     }

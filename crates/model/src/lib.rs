@@ -48,8 +48,8 @@ pub mod words;
 pub use access::{Person, Right, Role};
 pub use application::{ApplicationInfo, Availability, Backend, FeedLimit, Kind, Limits, Reach};
 pub use failed_event::{
-    Attempt, EventKey, EventState, FailedEvent, FailedEventRow, FailedSince, KnownOf, Latest, RowId, present_since,
-    says, surely_present,
+    Attempt, EventKey, EventState, FailedEvent, FailedEventRow, FailedSince, FirstSight, KnownOf, Latest, RowId,
+    present_attempts, present_since, says,
 };
 pub use feed::{Feed, FeedCounts, FeedState, Marker};
 pub use obstacle::Obstacle;

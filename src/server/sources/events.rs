@@ -170,11 +170,9 @@ async fn tried(
         .map(|(id, _, at)| (id, stamp(app, &log, "failed_at", at).and_then(|stamp| stamp.at)))
         .collect();
     of_event.sort_by_key(|(id, _)| Reverse(*id));
-    let newest = of_event.first().is_some_and(|(_, at)| is_present(since, *at));
-    let surely = row.surely_present(of_event.len() as u64, newest);
+    let times: Vec<_> = of_event.iter().map(|(_, at)| *at).collect();
     let (mut present, mut earlier) = (Vec::new(), Vec::new());
-    for (newer, (id, at)) in (0..).zip(of_event) {
-        let counts = newer < surely || is_present(since, at);
+    for ((id, _), counts) in of_event.into_iter().zip(row.present_attempts(since, &times)) {
         let kind = if counts { &mut present } else { &mut earlier };
         kind.push(id);
     }
@@ -226,12 +224,6 @@ pub(super) async fn attempts(
 /// Number of newest rows of the retry log that are read while the ledger does not know the log yet.
 const NEWEST_OF_LOG: i128 = 20_000;
 
-/// Returns whether an attempt at this time belongs to the failure that is present since `since`. An attempt without a
-/// readable time does.
-fn is_present(since: Option<DateTime<Utc>>, at: Option<DateTime<Utc>>) -> bool {
-    since.zip(at).is_none_or(|(since, at)| at >= since)
-}
-
 /// Returns the newest attempt of the present failure of each of these rows, as far as the end of the retry log shows
 /// it.
 pub(super) async fn newest_of_rows(
@@ -265,16 +257,13 @@ pub(super) async fn newest_of_rows(
         .iter()
         .filter_map(|row| {
             let (this, since) = (tail_of(row.feed_uri.as_deref()), row.present_since(None));
-            let mut of_row = found.iter().filter(|(_, uri, _, event)| {
+            let of_row = found.iter().filter(|(_, uri, _, event)| {
                 let same_feed = tail_of(uri.as_deref()).is_none_or(|feed| this.is_none_or(|this| this == feed));
                 *event == row.event_id && same_feed
             });
-            let (newest, _, at, _) = of_row.next()?;
-            if is_present(since, *at) || row.surely_present(1 + of_row.clone().count() as u64, false) > 0 {
-                return Some((row.id, *newest));
-            }
-            // If clocks were set back, an older row may be of the present failure.
-            of_row.find(|(_, _, at, _)| is_present(since, *at)).map(|(id, ..)| (row.id, *id))
+            let (ids, times): (Vec<RowId>, Vec<_>) = of_row.map(|(id, _, at, _)| (*id, *at)).unzip();
+            let present = ids.into_iter().zip(row.present_attempts(since, &times));
+            present.into_iter().find_map(|(id, counts)| counts.then_some((row.id, id)))
         })
         .collect();
     let ids: Vec<RowId> = newest.values().copied().collect();

@@ -28,7 +28,7 @@ pub fn Since(
     });
     match since {
         FailedSince::First(stamp) | FailedSince::Changed(stamp) => view! { <When stamp /> {said} }.into_any(),
-        FailedSince::Seen(at) => view! { <At at /> {said} }.into_any(),
+        FailedSince::Seen(at) | FailedSince::ChangedBefore(at) => view! { <At at /> {said} }.into_any(),
     }
 }
 
@@ -41,6 +41,7 @@ pub fn since_heading<'a>(times: impl IntoIterator<Item = &'a FailedSince>) -> &'
         [] | ["first failed"] => "First failed",
         ["last changed"] => "Last changed",
         ["first seen"] => "First seen",
+        ["last change when first seen"] => "Last change when first seen",
         _ => "Failed since",
     }
 }
@@ -57,6 +58,7 @@ mod tests {
         assert_eq!(since_heading([&first, &first]), "First failed");
         assert_eq!(since_heading([&changed]), "Last changed");
         assert_eq!(since_heading([&seen]), "First seen");
+        assert_eq!(since_heading([&FailedSince::ChangedBefore(at)]), "Last change when first seen");
         assert_eq!(since_heading([&first, &changed]), "Failed since");
     }
 }

@@ -164,6 +164,9 @@ fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
                         (FailedSince::Seen(at), Some(stamp)) => {
                             view! { " First seen failed " <At at /> ", last changed " <When stamp /> "." }.into_any()
                         }
+                        (FailedSince::ChangedBefore(at), Some(stamp)) => {
+                            view! { " Failed before " <At at /> ", last changed " <When stamp /> "." }.into_any()
+                        }
                         _ => " When it failed first is not known.".into_any(),
                     }}
                 </p>
@@ -475,8 +478,8 @@ fn Facts(page: EventPage) -> impl IntoView {
                         </dd>
                     }
                     .into_any(),
-                    FailedSince::Seen(at) => view! {
-                        <dt>"First seen failed"</dt>
+                    FailedSince::Seen(at) | FailedSince::ChangedBefore(at) => view! {
+                        <dt>{if matches!(since, FailedSince::Seen(_)) { "First seen failed" } else { "Last change when first seen" }}</dt>
                         <dd>
                             <At at exact=true />
                         </dd>

@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use crate::{
     model::{
-        RowId,
+        FirstSight, RowId,
         ledger::{Asked, Fault, Happened, LedgerBreak, LedgerCount, LedgerEntry, LedgerEvent, LifeState, Moment},
     },
     server::store::{ROWS, Store, StoreError, count, push_list},
@@ -190,7 +190,7 @@ impl Store {
 pub struct Known {
     pub event_id: Option<String>,
     /// See [`LedgerEvent::first_sight`].
-    pub first_sight: DateTime<Utc>,
+    pub first_sight: FirstSight,
     /// The newest attempt of its present failure, by retry-log id.
     pub log_id: Option<RowId>,
     /// The fault of its latest error.
@@ -223,7 +223,7 @@ impl Store {
                 let seen_at = instant(row.try_get(3)?)?;
                 let of_row = Known {
                     event_id: row.try_get(1)?,
-                    first_sight: failed_at(row.try_get(2)?).map_or(seen_at, |at| at.min(seen_at)),
+                    first_sight: FirstSight::of(failed_at(row.try_get(2)?), seen_at),
                     log_id: row.try_get::<Option<i64>, _>(4)?.map(|id| RowId(id.into())),
                     fault: row.try_get(5)?,
                     attempts: count(&row, 6)?,

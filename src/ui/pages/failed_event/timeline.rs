@@ -119,7 +119,7 @@ fn FirstFailure(said: String, since: FailedSince) -> impl IntoView {
             <span class="small muted block">
                 {match since {
                     FailedSince::First(stamp) => view! { <When stamp exact=true /> }.into_any(),
-                    FailedSince::Seen(at) => view! { "not later than " <At at exact=true /> }.into_any(),
+                    FailedSince::Seen(at) | FailedSince::ChangedBefore(at) => view! { "not later than " <At at exact=true /> }.into_any(),
                     FailedSince::Changed(stamp) => {
                         view! { "not later than " <When stamp exact=true /> ", when its row was last changed" }.into_any()
                     }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sqlx::{QueryBuilder, Row as _, Sqlite};
+use chrono::DateTime;
+use sqlx::{QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
+use super::page::since;
 use super::page_writer::{ATTEMPTS, PageWriter};
 use super::{Doubtful, LEDGER_COLUMNS, LedgerRow, NewAttempt, read_ledger_row};
 use crate::{
-    model::{feed::tail_of, ledger::Happened},
+    model::{feed::tail_of, ledger::Happened, present_attempts},
     server::store::{ROWS, StoreError, push_list},
 };
 
@@ -96,7 +98,7 @@ impl PageWriter<'_, '_> {
     }
 
     /// Counts attempts that were assigned to an earlier failure by their times, but belong to the present one by its
-    /// number of retries: see [`crate::model::surely_present`], which has the rule. This is known only at the end of a
+    /// number of retries: see [`present_attempts`], which has the rule. This is known only at the end of a
     /// poll, when all of the log was read.
     pub(super) async fn recall(&mut self) -> Result<u64, StoreError> {
         let mut recalled = 0;
@@ -139,23 +141,36 @@ impl PageWriter<'_, '_> {
     /// Counts such attempts of the given events: see [`PageWriter::recall`].
     async fn recall_of(&mut self, events: &[i64]) -> Result<u64, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT id, ledger_event, fault_id, at, feed_id, was, state, place FROM (SELECT a.id, a.ledger_event, a.kind, \
-             a.fault_id, a.at, e.feed_id, e.fault_id AS was, e.state, e.retries, ROW_NUMBER() OVER \
-             (PARTITION BY a.ledger_event ORDER BY a.log_id DESC) AS place, COUNT(*) OVER (PARTITION BY a.ledger_event) AS \
-             logged, FIRST_VALUE(a.kind) OVER (PARTITION BY a.ledger_event ORDER BY a.log_id DESC) AS newest \
+            "SELECT * FROM (SELECT a.id, a.ledger_event, a.fault_id, a.at, e.feed_id, e.fault_id AS was, e.state, \
+             ROW_NUMBER() OVER (PARTITION BY a.ledger_event ORDER BY a.log_id DESC) AS place, a.kind, e.failed_at, e.seen_at, \
+             e.retries, COUNT(*) OVER (PARTITION BY a.ledger_event) AS logged \
              FROM ledger_events e JOIN ledger_entries a ON a.ledger_event = e.id AND a.kind IN (",
         );
         query.push_bind(Happened::Attempt.code()).push(", ").push_bind(Happened::Earlier.code());
         query.push(") WHERE +e.state < 10 AND e.id IN (");
         push_list(&mut query, events);
-        query.push(") WHERE place <= retries AND (logged >= retries OR newest = ").push_bind(Happened::Attempt.code());
-        query.push(") AND kind = ").push_bind(Happened::Earlier.code());
-        query.push(" ORDER BY ledger_event, place DESC");
+        query.push(") WHERE place <= retries ORDER BY ledger_event, place");
+        let rows = query.build().fetch_all(&mut **self.transaction).await?;
+        let mut counted: Vec<&SqliteRow> = Vec::new();
+        for newest_first in
+            rows.chunk_by(|row, next| row.get::<i64, _>("ledger_event") == next.get::<i64, _>("ledger_event"))
+        {
+            let Some(first) = newest_first.first() else { continue };
+            let since = since(first.try_get("failed_at")?, first.try_get("seen_at")?, self.cursor.moves);
+            let is_attempt = |row: &SqliteRow| row.get::<i64, _>("kind") == Happened::Attempt.code();
+            let times =
+                newest_first.iter().map(|row| (is_attempt(row), DateTime::from_timestamp_millis(row.get("at"))));
+            let logged: i64 = first.try_get("logged")?;
+            let present =
+                present_attempts(self.cursor.moves, first.try_get("retries")?, since, logged.unsigned_abs(), times);
+            let recalled = newest_first.iter().zip(present).filter(|(row, present)| *present && !is_attempt(row));
+            counted.extend(recalled.map(|(row, _)| row));
+        }
         let now = self.now();
         let mut entries = Vec::new();
         // By event: the number of attempts, and the newest fault if it has changed.
         let mut of_event = BTreeMap::<i64, (i64, Option<i64>)>::new();
-        for row in query.build().fetch_all(&mut **self.transaction).await? {
+        for row in counted.into_iter().rev() {
             let (entry, event, fault, at): (i64, i64, i64, i64) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
             let (feed, was, state, place): (i64, i64, i64, i64) =

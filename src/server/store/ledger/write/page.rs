@@ -118,10 +118,15 @@ pub struct LedgerRow {
 impl LedgerRow {
     /// Returns the time from which on attempts belong to its present failure.
     pub(super) fn present_since(&self, moves: bool) -> Option<DateTime<Utc>> {
-        let failed_at = super::super::read::failed_at(self.failed_at);
-        let seen_at = DateTime::from_timestamp_millis(self.seen_at);
-        present_since(failed_at, moves, failed_at.into_iter().chain(seen_at).min())
+        since(self.failed_at, self.seen_at, moves)
     }
+}
+
+/// Returns from when on attempts belong to the present failure of a row: see [`LedgerRow`].
+pub(super) fn since(failed_at: i64, seen_at: i64, moves: bool) -> Option<DateTime<Utc>> {
+    let failed_at = super::super::read::failed_at(failed_at);
+    let seen_at = DateTime::from_timestamp_millis(seen_at);
+    present_since(failed_at, moves, failed_at.into_iter().chain(seen_at).min())
 }
 
 /// Signs of activity of a feed's consumer.
