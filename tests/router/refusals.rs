@@ -80,6 +80,26 @@ async fn a_token_that_nobody_has_is_on_record_without_the_token() {
 }
 
 #[tokio::test]
+async fn refused_tokens_of_different_kinds_are_counted_apart() {
+    let hospital = with_accounts().await;
+    for number in 0..4 {
+        for prefix in ["afc_", "afs_"] {
+            let token = format!("Bearer {prefix}{number}");
+            let answer = script(&hospital, Method::GET, "/apps", Some(&token)).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        }
+    }
+    assert_eq!(entries(&hospital).await.len(), 2, "the first of each kind");
+    hospital.console.parts.audit.tell_counted().await;
+    let found = entries(&hospital).await;
+    for kind in ["This token is unknown", "This service token is unknown"] {
+        let of_kind: Vec<_> = found.iter().filter(|entry| entry.what.contains(kind)).collect();
+        assert_eq!(of_kind.len(), 2, "{found:?}");
+        assert!(of_kind[1].what.ends_with("3 more of these within a minute"), "{found:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_flood_of_refusals_is_counted() {
     let hospital = with_accounts().await;
     let program = basic("viewer", PASSWORD);

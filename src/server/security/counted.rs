@@ -20,6 +20,9 @@ const ADDRESSES: usize = 20;
 /// Number of other names that are recorded separately in the same minute.
 const NAMES: usize = 100;
 
+/// Number of reasons that are recorded separately for one name and address in the same minute.
+const REASONS: usize = 10;
+
 /// Replacements for further addresses and names.
 const SEVERAL_ADDRESSES: &str = "(several addresses)";
 const SEVERAL_NAMES: &str = "(several names)";
@@ -30,6 +33,8 @@ struct Alike {
     kind: AuditKind,
     who: String,
     address: String,
+    /// Why: entries with different reasons are not one number.
+    reason: String,
 }
 
 /// The entries of the current minute.
@@ -49,9 +54,10 @@ pub struct Counted(Arc<Mutex<HashMap<Alike, Minute>>>);
 
 impl Counted {
     /// Decides whether an entry is recorded now or only counted.
-    fn takes(&self, mut entry: Entry, at_once: u32) -> Taken {
+    fn takes(&self, mut entry: Entry, reason: &str, at_once: u32) -> Taken {
         let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut alike = Alike { kind: entry.kind, who: entry.who.clone(), address: entry.address.clone() };
+        let (who, address) = (entry.who.clone(), entry.address.clone());
+        let mut alike = Alike { kind: entry.kind, who, address, reason: reason.to_owned() };
         if !minutes.contains_key(&alike) {
             let names = minutes.keys().filter(|other| other.kind == alike.kind && other.who != alike.who).count();
             if names >= NAMES {
@@ -60,6 +66,12 @@ impl Counted {
             let addresses = minutes.keys().filter(|other| other.kind == alike.kind && other.who == alike.who).count();
             if addresses >= ADDRESSES {
                 alike.address = SEVERAL_ADDRESSES.to_owned();
+            }
+            let of_one = |other: &&Alike| (&other.who, &other.address) == (&alike.who, &alike.address);
+            let reasons = minutes.keys().filter(|other| other.kind == alike.kind).filter(of_one).count();
+            if reasons >= REASONS {
+                // Further ones are counted together.
+                alike.reason = String::new();
             }
             (entry.who, entry.address) = (alike.who.clone(), alike.address.clone());
         }
@@ -109,13 +121,13 @@ struct Taken {
 }
 
 impl Audit {
-    /// Records an entry that anyone can cause any number of times: at once up to `at_once` times a minute for each name
-    /// and address; further ones are counted.
+    /// Records an entry that anyone can cause any number of times: at once up to `at_once` times a minute for each name,
+    /// address and `reason`; further ones are counted.
     ///
     /// # Errors
     /// Fails if an entry to be recorded now cannot be written. Entries that are only counted do not fail.
-    pub async fn record_counted(&self, entry: Entry, at_once: u32) -> Result<(), Problem> {
-        let taken = self.counted.takes(entry, at_once);
+    pub async fn record_counted(&self, entry: Entry, reason: &str, at_once: u32) -> Result<(), Problem> {
+        let taken = self.counted.takes(entry, reason, at_once);
         if let Some(alike) = taken.begun {
             let audit = self.clone();
             tokio::spawn(async move {
@@ -150,7 +162,7 @@ mod tests {
 
     /// Returns how many of these entries are recorded at once.
     fn at_once(counted: &Counted, entries: impl IntoIterator<Item = Entry>) -> usize {
-        entries.into_iter().filter_map(|entry| counted.takes(entry, 2).now).count()
+        entries.into_iter().filter_map(|entry| counted.takes(entry, "wrong", 2).now).count()
     }
 
     #[test]
@@ -163,12 +175,31 @@ mod tests {
             2,
             "others are apart"
         );
-        let alike = Alike { kind: AuditKind::SignInFailed, who: "(none)".into(), address: "10.0.0.1".into() };
+        let (who, address) = ("(none)".to_owned(), "10.0.0.1".to_owned());
+        let alike = Alike { kind: AuditKind::SignInFailed, who, address, reason: "wrong".to_owned() };
         let told = counted.end(&alike).expect("what was counted");
         assert_eq!(told.what, "an invented name; 998 more of these within a minute");
         assert_eq!((told.who.as_str(), told.address.as_str()), ("(none)", "10.0.0.1"));
         assert_eq!(at_once(&counted, flood()), 2, "a new minute");
         assert_eq!(counted.end_all().len(), 1, "of those that were only recorded nothing is left to tell");
+    }
+
+    #[test]
+    fn what_has_different_reasons_is_not_one_number() {
+        let counted = Counted::default();
+        for reason in ["this token", "this service token"] {
+            for _ in 0..5 {
+                counted.takes(failed("(none)", "10.0.0.1").what(reason), reason, 1);
+            }
+        }
+        let mut told: Vec<String> = counted.end_all().into_iter().map(|entry| entry.what).collect();
+        told.sort();
+        assert_eq!(
+            told,
+            ["this service token; 4 more of these within a minute", "this token; 4 more of these within a minute"]
+        );
+        let at_once = (0..1_000).filter_map(|n| counted.takes(failed("(none)", "10.0.0.1"), &n.to_string(), 1).now);
+        assert_eq!(at_once.count(), REASONS + 1);
     }
 
     #[test]

@@ -168,7 +168,8 @@ pub async fn sign_in_failed(
 ) -> Result<(), Problem> {
     let (who, at_once) = who.map_or(("(unknown name)", 1), |who| (who, FAILED_OF_ONE));
     let entry = entry(caller, who, what).outcome(AuditOutcome::Refused);
-    console.parts.audit.record_counted(entry, at_once).await
+    let reason = entry.what.clone();
+    console.parts.audit.record_counted(entry, &reason, at_once).await
 }
 
 /// Records that someone who knows the password of an account was refused.
@@ -177,7 +178,8 @@ pub async fn sign_in_failed(
 /// Fails if the audit log cannot be written.
 pub async fn sign_in_refused(console: &Console, caller: &Caller, who: &str, what: Happened<'_>) -> Result<(), Problem> {
     let entry = entry(caller, who, what).outcome(AuditOutcome::Refused);
-    console.parts.audit.record_counted(entry, FAILED_OF_ONE).await
+    let reason = entry.what.clone();
+    console.parts.audit.record_counted(entry, &reason, FAILED_OF_ONE).await
 }
 
 /// Number of refusals of one person that are recorded separately in one minute.
@@ -195,7 +197,7 @@ pub async fn refused(console: &Console, caller: &Caller, asked: &str, problem: &
     };
     let entry = Entry::new(who, by, &caller.client.address(), AuditKind::AccessRefused);
     let entry = entry.what(format!("{asked}: {}", problem.what)).outcome(AuditOutcome::Refused);
-    console.parts.audit.record_counted(entry, at_once).await
+    console.parts.audit.record_counted(entry, &problem.what, at_once).await
 }
 
 /// Makes a change, and records its beginning and its end.
