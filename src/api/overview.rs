@@ -90,5 +90,11 @@ pub async fn view_application(app: String) -> Result<ApplicationView, Problem> {
 #[server(prefix = "/api", input = GetUrl, endpoint = "publisher")]
 pub async fn view_publisher(app: String) -> Result<Publisher, Problem> {
     let console = super::console_for(Right::See)?;
-    console.parts.publishers.of(console.source(&app)?).await
+    let mut publisher = console.parts.publishers.of(console.source(&app)?).await?;
+    // The age of the queue is told as on the overview, also if its rows have no time.
+    let seen = console.view(&app).await.and_then(|view| view.seen);
+    if let (crate::model::Availability::Here(queue), Some(now)) = (&mut publisher.queue, publisher.counted_at.at) {
+        *queue = std::mem::take(queue).seen_at(now, seen.as_ref().and_then(|seen| seen.queue.as_ref()));
+    }
+    Ok(publisher)
 }

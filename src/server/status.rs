@@ -101,6 +101,7 @@ struct QueueStatus {
     events: u64,
     /// There may be more.
     more: bool,
+    /// Since when the oldest waits at least: since its own time, or since the console first saw it.
     oldest_at: Option<DateTime<Utc>>,
     /// How old the oldest was when the figures were read.
     oldest_age_seconds: Option<i64>,
@@ -176,7 +177,7 @@ impl ApplicationStatus {
             queue: queue.map(|queue| QueueStatus {
                 events: queue.length,
                 more: queue.length >= Queue::COUNTED,
-                oldest_at: queue.oldest.as_ref().and_then(|stamp| stamp.at),
+                oldest_at: view.seen_at.and_then(|at| queue.waits_since(at)),
                 oldest_age_seconds: view.seen_at.and_then(|at| queue.age(at)).map(|age| age.num_seconds()),
             }),
             queue_not_known: seen.and_then(|seen| seen.queue_not_known.clone()),

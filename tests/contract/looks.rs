@@ -112,6 +112,7 @@ async fn a_look_tells_what_will_break_the_consumer(database: &mut TestDatabase) 
     database.marker("http://openmrs:8080/c/recent", Some("entry"), Some("http://openmrs:8080/c/0")).await;
     // Only OpenELIS and Odoo allow two markers for one feed.
     let twice = matches!(database.variant, Variant::OpenElis | Variant::OpenElisDump | Variant::Odoo | Variant::Odoo10);
+    database.marker("", Some("entry"), Some("http://openmrs:8080/page/36")).await;
     for _ in 0..if twice { 2 } else { 1 } {
         database.marker(FEED, Some("entry"), Some("http://openmrs:8080/page/36")).await;
     }
@@ -125,6 +126,7 @@ async fn a_look_tells_what_will_break_the_consumer(database: &mut TestDatabase) 
     );
     assert!(told("1 read position whose page has no number from 1 on"), "{hazards:?}");
     assert!(told("1 pair of feed and event"), "{hazards:?}");
+    assert!(told("1 read position has no feed address"), "{hazards:?}");
     assert_eq!(told("more than one read position"), twice, "{hazards:?}");
     assert_eq!(told("failed_event_retry_log does not exist"), !database.has_retry_log(), "{hazards:?}");
 }
@@ -342,7 +344,7 @@ async fn a_queue_is_told_with_its_length_and_its_oldest_entry(database: &mut Tes
     let told = waiting().await;
     assert_eq!((told.length, told.oldest.and_then(|stamp| stamp.at)), (3, Some(utc("2026-11-01T02:00:00Z"))));
     // If no row has a time, and if the table has no time column, the first row is still reported.
-    let untimed = Queue { length: 1, oldest: None, lowest: Some(RowId(3)), first_seen: None };
+    let untimed = Queue { length: 1, undated: 1, lowest: Some(RowId(3)), ..Queue::default() };
     database.run(&format!("DELETE FROM {queue} WHERE id < 3")).await;
     assert_eq!(waiting().await, untimed);
     database.run(&format!("ALTER TABLE {queue} DROP COLUMN timestamp")).await;

@@ -9,6 +9,7 @@ use super::{
     ApplicationInfo, ApplicationView, Availability, Feed, FeedState, Reach, Reader, Seen,
     application::COMPLETE_ENTRY,
     explain,
+    feed::MarkerFault,
     feed_names::FeedName,
     obstacle::no_address,
     publisher::Queue,
@@ -290,9 +291,9 @@ pub fn rank(concern: &Concern) -> impl Ord + use<> {
 
 /// Returns the concern of a queue that no job empties.
 fn of_queue(view: &ApplicationView, seen: &Seen) -> Option<Concern> {
-    let queue = seen.queue.as_ref()?;
-    let age = standing(queue, &view.info.concerns, view.seen_at?)?;
-    let mut saying = explain::queue(queue, age);
+    let (queue, now) = (seen.queue.as_ref()?, view.seen_at?);
+    let age = standing(queue, &view.info.concerns, now)?;
+    let mut saying = explain::queue(queue, now, age);
     if seen.queue_not_known.is_some() {
         saying.cause.push_str(" That was the last successful check of the queue.");
     }
@@ -390,8 +391,15 @@ fn of_feed(view: &ApplicationView, feed: &Feed, applications: &[&ApplicationInfo
         let overdue = concern(ConcernKind::RetryOverdue, title, explain::overdue(feed, info, since, reader));
         concerns.push(Concern { events: feed.counts.waiting, ..overdue });
     }
+    if let Some(saying) = explain::several_positions(feed) {
+        let title = format!("{app} has more than one read position for {}", name());
+        concerns.push(concern(ConcernKind::Hazard, title, saying));
+    }
     if let Some(fault) = feed.marker_fault() {
-        let title = format!("{app} cannot continue reading {}", name());
+        let title = match fault {
+            MarkerFault::NoFeed => format!("{app} has a read position without a feed address"),
+            _ => format!("{app} cannot continue reading {}", name()),
+        };
         concerns.push(concern(ConcernKind::MarkerUnusable, title, explain::marker_fault(feed, fault)));
     } else if let Some(what) = &feed.signs.unpublished {
         let title = format!("{app} cannot continue reading {}", name());

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Stamp};
+use super::{Limits, Stamp, obstacle::no_address};
 
 /// A row of `markers`: how far a consumer has read one feed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Marker {
 /// Why a consumer cannot continue from a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkerFault<'a> {
+    /// It has no feed address: consumers search for their markers by it, and find none.
+    NoFeed,
     /// It names no page, or only blanks.
     NoPage,
     /// Its page is not an address.
@@ -50,13 +52,15 @@ impl Marker {
         last_part(self.page_uri.as_deref().filter(|page| is_page_address(page))?).parse().ok()
     }
 
-    /// Returns why no consumer can continue from it, whatever the publisher has. `None` if it names a page by its
-    /// address, and an entry or none (then a consumer begins with the page's first entry).
+    /// Returns why no consumer can continue from it, whatever the publisher has. `None` if it has a feed's address and
+    /// names a page by its address, and an entry or none (then a consumer begins with the page's first entry).
     pub fn fault(&self) -> Option<MarkerFault<'_>> {
         let filled = |text: &'_ Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
         let page = self.page_uri.as_deref().unwrap_or_default();
         let entry = self.last_read_entry_id.as_deref().unwrap_or_default();
-        if !filled(&self.page_uri) {
+        if no_address(self.feed_uri.as_deref()) {
+            Some(MarkerFault::NoFeed)
+        } else if !filled(&self.page_uri) {
             Some(MarkerFault::NoPage)
         } else if !is_page_address(page) {
             Some(MarkerFault::NoAddress(page))
@@ -203,10 +207,15 @@ impl Feed {
         self.markers.iter().find_map(Marker::fault)
     }
 
-    /// Returns whether there is a marker from which a consumer can continue.
+    /// Returns whether a consumer can continue from its marker.
     pub fn can_be_read(&self) -> bool {
-        self.signs.unpublished.is_none() && self.markers.iter().any(|marker| marker.fault().is_none())
+        can_be_read(&self.markers, self.signs.unpublished.as_ref())
     }
+}
+
+/// Returns whether a consumer can continue from the markers of a feed. If there are several, it may use any of them.
+pub fn can_be_read(markers: &[Marker], unpublished: Option<&Unpublished>) -> bool {
+    unpublished.is_none() && !markers.is_empty() && markers.iter().all(|marker| marker.fault().is_none())
 }
 
 impl FeedState {
@@ -322,8 +331,14 @@ mod tests {
             (Some(entry), Some("http://openmrs"), Some(MarkerFault::NoNumber("http://openmrs"))),
         ] {
             let owned = |text: Option<&str>| text.map(str::to_owned);
-            let marker = Marker { feed_uri: None, last_read_entry_id: owned(entry), page_uri: owned(page) };
+            let feed_uri = owned(Some("http://openmrs:8080/openmrs/ws/atomfeed/lab/recent"));
+            let mut marker = Marker { feed_uri, last_read_entry_id: owned(entry), page_uri: owned(page) };
             assert_eq!(marker.fault(), fault, "{marker:?}");
+            // Without a feed address, nothing else matters.
+            for nameless in [None, Some(""), Some(" ")] {
+                marker.feed_uri = owned(nameless);
+                assert_eq!(marker.fault(), Some(MarkerFault::NoFeed), "{marker:?}");
+            }
         }
     }
 

@@ -68,6 +68,9 @@ pub struct Queue {
     pub length: u64,
     /// When the oldest of them was raised, if the table holds it.
     pub oldest: Option<Stamp>,
+    /// How many have no time.
+    #[serde(default)]
+    pub undated: u64,
     /// The lowest id of its rows, which is that of the first row.
     #[serde(default)]
     pub lowest: Option<RowId>,
@@ -93,16 +96,25 @@ impl Queue {
         Self { first_seen: self.lowest.map(|_| same.unwrap_or(now)), ..self }
     }
 
-    /// Returns the minimum age of its oldest entry at a time; `None` if it is empty, or the age is unknown.
-    pub fn age(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
-        let oldest = self.oldest.as_ref().and_then(|stamp| stamp.at).into_iter().chain(self.first_seen).min()?;
-        (self.length > 0).then_some(now - oldest)
+    /// Returns since when its oldest entry waits at least, as known at a time: since it was raised, or since the console
+    /// first saw it. A time of the table that is in the future is not used. `None` if it is empty, or nothing is known.
+    pub fn waits_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let since = self.raised(now).into_iter().chain(self.first_seen).min()?;
+        (self.length > 0).then_some(since)
     }
 
-    /// Returns whether the age of the oldest entry comes from the table itself, not only from what the console saw.
-    pub fn is_dated(&self) -> bool {
-        let oldest = self.oldest.as_ref().and_then(|stamp| stamp.at);
-        oldest.is_some_and(|oldest| self.first_seen.is_none_or(|seen| oldest <= seen))
+    /// Returns the minimum age of its oldest entry at a time: see [`Queue::waits_since`].
+    pub fn age(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        self.waits_since(now).map(|since| now - since)
+    }
+
+    /// Returns whether that age comes from the table itself, and is not only a minimum.
+    pub fn is_dated(&self, now: DateTime<Utc>) -> bool {
+        self.undated == 0 && self.raised(now).is_some_and(|raised| self.first_seen.is_none_or(|seen| raised <= seen))
+    }
+
+    fn raised(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.oldest.as_ref()?.at.filter(|at| *at <= now)
     }
 }
 
@@ -147,21 +159,25 @@ mod tests {
         let queue = |lowest: Option<i128>, raised: Option<i64>| Queue {
             length: 500,
             oldest: raised.map(|second| Stamp::of(at(second))),
+            undated: 0,
             lowest: lowest.map(RowId),
             first_seen: None,
         };
         let age = |queue: &Queue, now| queue.age(at(now)).map(|age| age.num_seconds());
         let first = queue(Some(7), None).seen_at(at(0), None);
-        assert_eq!((age(&first, 0), first.is_dated()), (Some(0), false));
+        assert_eq!((age(&first, 0), first.is_dated(at(0))), (Some(0), false));
         let stands = queue(Some(7), None).seen_at(at(900), Some(&first));
-        assert_eq!((age(&stands, 900), stands.is_dated()), (Some(900), false));
+        assert_eq!((age(&stands, 900), stands.is_dated(at(900))), (Some(900), false));
         let moves = queue(Some(8), None).seen_at(at(900), Some(&first));
         assert_eq!(age(&moves, 900), Some(0), "the first row went on");
         // A row of a known time is at least as old as that time says, and as long as it was seen.
         let dated = queue(Some(7), Some(-60)).seen_at(at(900), Some(&first));
-        assert_eq!((age(&dated, 900), dated.is_dated()), (Some(960), true));
+        assert_eq!((age(&dated, 900), dated.is_dated(at(900))), (Some(960), true));
         let ahead = queue(Some(7), Some(19_800)).seen_at(at(900), Some(&first));
-        assert_eq!((age(&ahead, 900), ahead.is_dated()), (Some(900), false));
+        assert_eq!((age(&ahead, 900), ahead.is_dated(at(900))), (Some(900), false));
+        assert_eq!(age(&queue(Some(7), Some(19_800)), 900), None, "a time in the future says nothing");
+        let some_dated = Queue { undated: 3, ..dated };
+        assert_eq!((age(&some_dated, 900), some_dated.is_dated(at(900))), (Some(960), false));
         let empty = Queue::default().seen_at(at(900), Some(&first));
         assert_eq!((age(&empty, 900), empty), (None, Queue::default()));
         assert_eq!(age(&queue(None, None).seen_at(at(900), Some(&queue(None, None))), 900), None, "no ids either");

@@ -69,10 +69,11 @@ pub fn failed_event() -> FailedEventRow {
 /// Returns the encounter feed of OpenMRS with these numbers of failed events.
 pub fn feed_with(waiting: u64, exhausted: u64, total: u64) -> Feed {
     let counts = FeedCounts { waiting, exhausted, total, ..FeedCounts::default() };
+    let uri = Some("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent".to_owned());
     Feed {
-        uri: Some("http://openmrs:8080/openmrs/ws/atomfeed/encounter/recent".into()),
+        uri: uri.clone(),
         markers: vec![Marker {
-            feed_uri: None,
+            feed_uri: uri,
             last_read_entry_id: Some("tag:atomfeed.ict4h.org:1".into()),
             page_uri: Some("http://openmrs:8080/openmrs/ws/atomfeed/encounter/36".into()),
         }],

@@ -147,6 +147,10 @@ mod tests {
             feed.state = state;
             feed
         };
+        let nameless = |mut feed: Feed| {
+            (feed.uri, feed.markers[0].feed_uri) = (None, None);
+            feed
+        };
         for (feed, state) in [
             (feed_with(0, 0, 0), ShownState::Running),
             (feed_with(3, 0, 3), ShownState::Failing),
@@ -156,6 +160,8 @@ mod tests {
             (overdue(feed_with(900, 0, 900)), ShownState::NearLimit),
             (overdue(feed_with(12, 988, 1000)), ShownState::Stopped),
             (lost(feed_with(3, 0, 3)), ShownState::CannotContinue),
+            (nameless(feed_with(0, 0, 0)), ShownState::CannotContinue),
+            (nameless(feed_with(0, 3, 3)), ShownState::CannotContinue),
             (unusable(feed_with(0, 0, 0), FeedState::Unknown), ShownState::CannotContinue),
             (overdue(unusable(feed_with(3, 0, 3), FeedState::Failing)), ShownState::CannotContinue),
             (Feed { state: FeedState::Stalled, ..feed_with(0, 0, 0) }, ShownState::NotReading),

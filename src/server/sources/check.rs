@@ -55,23 +55,36 @@ pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {
     })
 }
 
-/// Returns, in words, the markers that no consumer can continue from.
+/// Returns, in words, the markers that no consumer can continue from, and feeds with several markers.
 fn marker_hazards(seen: &Poll) -> Vec<String> {
     let markers = seen.markers.here().filter(|_| seen.marker_gap.is_none()).into_iter().flatten();
+    let mut addresses: Vec<&str> = markers.clone().filter_map(|marker| marker.feed_uri.as_deref()).collect();
+    addresses.retain(|uri| !no_address(Some(*uri)));
+    addresses.sort_unstable();
+    let twice: Vec<&[&str]> = addresses.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).collect();
+    let twice = twice.first().and_then(|same| same.first()).map(|first| {
+        format!(
+            "{} more than one read position (the first is {first}). It is not known which one is used.",
+            counted(twice.len() as u64, "feed has", "feeds have")
+        )
+    });
+    let nameless = markers.clone().filter(|marker| marker.fault() == Some(MarkerFault::NoFeed)).count();
+    let nameless = (nameless > 0).then(|| {
+        let positions = counted(nameless as u64, "read position has", "read positions have");
+        format!("{positions} no feed address (feed_uri is NULL or empty). No consumer finds such a row of markers.")
+    });
     let faults: Vec<(&Marker, MarkerFault<'_>)> =
         markers.filter_map(|marker| Some((marker, marker.fault()?))).collect();
     let told = |fits: fn(&MarkerFault<'_>) -> bool, what: &str| {
         let of_kind: Vec<_> = faults.iter().filter(|(_, fault)| fits(fault)).collect();
         let (first, _) = of_kind.first()?;
-        let feed = first
-            .feed_uri
-            .as_deref()
-            .filter(|feed| !no_address(Some(*feed)))
-            .unwrap_or("a marker without a feed address");
+        let feed = first.feed_uri.as_deref().unwrap_or_default();
         let markers = counted(of_kind.len() as u64, "read position", "read positions");
         Some(format!("{markers} {what} (the first is of {feed}). The consumer fails and reads nothing."))
     };
     [
+        nameless,
+        twice,
         told(|fault| *fault == MarkerFault::NoPage, "without a page (feed_uri_for_last_read_entry is empty)"),
         told(|fault| matches!(fault, MarkerFault::NoAddress(_)), "whose page is not an address"),
         told(|fault| matches!(fault, MarkerFault::NoNumber(_)), "whose page has no number from 1 on"),

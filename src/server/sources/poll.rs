@@ -118,7 +118,7 @@ pub(super) async fn markers_alone(session: &mut Session<'_>) -> Result<Availabil
 
 /// Returns which part of a marker this table lacks, as a part of a sentence.
 fn marker_gap(table: &Found<'_>) -> Option<String> {
-    let columns = ["feed_uri_for_last_read_entry", "last_read_entry_id"];
+    let columns = ["feed_uri", "feed_uri_for_last_read_entry", "last_read_entry_id"];
     let missing = columns.into_iter().find(|column| table.column(column).is_none())?;
     Some(format!("the table markers has no column {missing} that the account may read"))
 }
@@ -139,24 +139,11 @@ async fn markers(
     if records.len() == FEEDS {
         hazards.push(format!("The table markers has {FEEDS} rows or more. Only {FEEDS} are shown."));
     }
-    let markers: Vec<Marker> = records
-        .into_iter()
-        .map(|mut row| {
-            let mut text = || row.key().map(plain);
-            Marker { feed_uri: text(), last_read_entry_id: text(), page_uri: text() }
-        })
-        .collect();
-
-    let mut addresses: Vec<&str> = markers.iter().filter_map(|marker| marker.feed_uri.as_deref()).collect();
-    addresses.sort_unstable();
-    let twice: Vec<&[&str]> = addresses.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).collect();
-    if let Some(first) = twice.first().and_then(|same| same.first()) {
-        hazards.push(format!(
-            "{} more than one read position (the first is {first}). It is not known which one is used.",
-            counted(twice.len() as u64, "feed has", "feeds have")
-        ));
-    }
-    Ok(markers)
+    let read = |mut row: Record| {
+        let mut text = || row.key().map(plain);
+        Marker { feed_uri: text(), last_read_entry_id: text(), page_uri: text() }
+    };
+    Ok(records.into_iter().map(read).collect())
 }
 
 /// Returns the failed events per feed, from one pass over the table.

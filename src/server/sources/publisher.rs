@@ -199,9 +199,10 @@ pub(super) async fn queue(session: &mut Session<'_>) -> Result<Availability<Queu
     let numbered = table.column("id").is_some();
     let order = if numbered { format!(" ORDER BY {}", table.expression("id")) } else { String::new() };
     let statement = session.link.statement(format!(
-        "SELECT {}, {}, {} FROM (SELECT {} AS raised, {} AS id FROM {}{order} LIMIT {}) AS waiting",
+        "SELECT {}, {}, {}, {} FROM (SELECT {} AS raised, {} AS id FROM {}{order} LIMIT {}) AS waiting",
         text("COUNT(*)"),
         if raised { text("MIN(waiting.raised)") } else { text("NULL") },
+        text(if raised { "COUNT(*) - COUNT(waiting.raised)" } else { "COUNT(*)" }),
         if numbered { text("MIN(waiting.id)") } else { text("NULL") },
         if raised { dated(&table, "timestamp") } else { "1".to_owned() },
         if numbered { table.expression("id") } else { "1".to_owned() },
@@ -212,6 +213,7 @@ pub(super) async fn queue(session: &mut Session<'_>) -> Result<Availability<Queu
     Ok(Availability::Here(Queue {
         length: row.count(),
         oldest: stamp(app, &table, "timestamp", row.text()),
+        undated: row.count(),
         lowest: row.number().map(RowId),
         first_seen: None,
     }))

@@ -8,7 +8,7 @@ use crate::{
     model::{
         ApplicationInfo, Availability, Feed, FeedCounts, FeedState, Marker, Seen, Stamp,
         concerns::overdue_since,
-        feed::{Signs, category_of},
+        feed::{Signs, can_be_read, category_of},
         publisher::Queue,
     },
     server::{sources::Poll, store::ledger::Work},
@@ -115,7 +115,7 @@ fn feeds(poll: &Poll, info: &ApplicationInfo, facts: &LedgerFacts) -> Availabili
         let idle = info.concerns.is_idle(uri.as_deref());
         let stands_still = !idle && uri.as_ref().is_some_and(|uri| facts.stalled.contains(uri));
         let unpublished = uri.as_ref().and_then(|uri| facts.compared.unpublished.get(uri)).cloned();
-        let can_be_read = unpublished.is_none() && markers.iter().any(|marker| marker.fault().is_none());
+        let can_be_read = can_be_read(&markers, unpublished.as_ref());
         let state = match FeedState::of(&counts, can_be_read, &limits) {
             // A stopped feed does not move either, but its cause is known.
             FeedState::Running | FeedState::Failing if stands_still => FeedState::Stalled,

@@ -298,11 +298,33 @@ fn a_queue_that_cannot_be_read_is_a_concern_beside_what_was_last_seen_of_it() {
 }
 
 #[test]
+fn read_positions_without_an_address_and_several_of_one_feed_are_concerns_of_their_feed() {
+    let mut nameless = feed_with(0, 0, 0);
+    (nameless.uri, nameless.markers[0].feed_uri, nameless.state) = (None, Some(String::new()), FeedState::Unknown);
+    let mut twice = feed_with(0, 0, 0);
+    twice.markers.push(twice.markers[0].clone());
+    let odoo = view("Odoo", up(), vec![nameless, twice.clone()]);
+    let told = of(&odoo, &[], now(), &Reader::default());
+    let told: Vec<_> = told.iter().map(|concern| (concern.kind, &concern.about, concern.title.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (ConcernKind::MarkerUnusable, &About::Feed(None), "Odoo has a read position without a feed address"),
+            (
+                ConcernKind::Hazard,
+                &About::Feed(twice.uri),
+                "Odoo has more than one read position for the encounter feed"
+            ),
+        ]
+    );
+}
+
+#[test]
 fn a_queue_whose_rows_have_no_time_is_a_concern_from_its_first_sight_on() {
     let seen_for = |seconds| {
         let mut openmrs = view("OpenMRS", up(), vec![]);
         let first_seen = openmrs.seen_at.map(|at| at - TimeDelta::seconds(seconds));
-        let queue = Queue { length: 500, oldest: None, lowest: Some(crate::RowId(7)), first_seen };
+        let queue = Queue { length: 500, undated: 500, lowest: Some(crate::RowId(7)), first_seen, ..Queue::default() };
         Arc::make_mut(openmrs.seen.as_mut().unwrap()).queue = Some(queue);
         concerns(&openmrs)
     };

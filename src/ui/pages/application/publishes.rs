@@ -9,7 +9,7 @@ use crate::{
         publisher::{Chunk, OffsetMarker, OffsetMarkers, PublishedCategory, Publisher},
     },
     ui::{
-        components::{NotHere, Notice, NoticeKind, Number, ProblemView, When},
+        components::{At, NotHere, Notice, NoticeKind, Number, ProblemView, When},
         words,
     },
 };
@@ -43,9 +43,12 @@ fn published(publisher: Publisher) -> AnyView {
         Availability::Here(queue) if queue.length == 0 => "none".into_any(),
         Availability::Here(queue) => view! {
             {format!("{} not on a feed yet", queue.in_words())}
-            {match queue.oldest {
-                Some(oldest) => view! { ", the oldest " <When stamp=Some(oldest) /> }.into_any(),
-                None => ", with no time in the table".into_any(),
+            {match publisher.counted_at.at.and_then(|now| Some((queue.waits_since(now)?, queue.is_dated(now)))) {
+                Some((since, true)) => view! { ", the oldest " <At at=since /> }.into_any(),
+                Some((since, false)) => {
+                    view! { ", the oldest " <At at=since /> " or earlier: not all have a time that can be used" }.into_any()
+                }
+                None => ", with no time that can be used".into_any(),
             }}
         }
         .into_any(),
