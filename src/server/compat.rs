@@ -201,16 +201,21 @@ pub async fn failed_events(
             Err(problem) => return stream::iter([Err(problem)]).boxed(),
         };
         record.count(&rows);
-        let begins = !rows_before && !rows.is_empty();
-        rows_before |= begins;
-        // Row by row, so that no second copy of all texts is in memory; texts grow as JSON.
-        let items = rows.into_iter().enumerate().map(move |(place, row)| {
-            let mut out = vec![if begins && place == 0 { b'[' } else { b',' }];
-            serde_json::to_writer(&mut out, &OldFailedEvent::from(row))
-                .map_err(|error| Problem::internal(error.to_string()))?;
-            Ok::<_, Problem>(Bytes::from(out))
-        });
-        stream::iter(items).boxed()
+        let mut separator = if rows_before { b',' } else { b'[' };
+        rows_before |= !rows.is_empty();
+        let mut rows = rows.into_iter();
+        // In pieces, so that no second copy of all texts is in memory; texts grow as JSON.
+        let mut piece = move || {
+            let mut out = Vec::with_capacity(2 * export::WRITTEN);
+            while out.len() < export::WRITTEN {
+                let Some(row) = rows.next() else { break };
+                out.push(std::mem::replace(&mut separator, b','));
+                serde_json::to_writer(&mut out, &OldFailedEvent::from(row))
+                    .map_err(|error| Problem::internal(error.to_string()))?;
+            }
+            Ok::<_, Problem>((!out.is_empty()).then(|| Bytes::from(out)))
+        };
+        stream::iter(std::iter::from_fn(move || piece().transpose())).boxed()
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(array)).into_response())
 }

@@ -40,7 +40,7 @@ const STEP: u32 = 50;
 const SHORT: TextLimit = TextLimit(8_000);
 
 /// Bytes of a file that are written at a time.
-const WRITTEN: usize = 64 << 10;
+pub const WRITTEN: usize = 64 << 10;
 
 /// Characters of a long text that one step of a download reads.
 const PIECE: u32 = 1 << 20;

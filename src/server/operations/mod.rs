@@ -143,7 +143,12 @@ async fn on_record(
     if let [app] = console.parts.store.apps_of(operation.id).await?.as_slice() {
         entry = entry.app(app);
     }
-    console.parts.audit.record(entry.outcome(outcome)).await?;
+    let entry = entry.outcome(outcome);
+    match stage_change {
+        // Before the first rows are written, they are marked on the disk, and this entry gets there with that.
+        StageChange::Begun => console.parts.audit.record_ahead(entry).await?,
+        _ => drop(console.parts.audit.record(entry).await?),
+    }
     tracing::info!(operation = operation.id, kind = ?operation.kind, who = actor.who, "operation {}", stage_change.word());
     Ok(())
 }

@@ -318,8 +318,9 @@ async fn judge(console: &Console, operation: &Operation) -> Result<(), StoreErro
 
 async fn end(console: &Console, operation: &Operation) -> Result<(), StoreError> {
     if console.parts.store.set_stage(operation.id, &[Stage::Running], Stage::Ended, None).await? {
-        on_record_of_itself(console, operation, StageChange::Ended).await;
+        // Scripts wait for the outcomes, which are recorded.
         console.parts.operations.1.notify_waiters();
+        on_record_of_itself(console, operation, StageChange::Ended).await;
     }
     // Callers that wait for the operation see on the next page what it did.
     console.parts.store.flush_requests().await?;
@@ -407,7 +408,10 @@ async fn mark_in_progress(
         .iter()
         .map(|(_, row, _)| Ask { row_id: row.id, event_id: row.event_id.clone(), retries_before: row.seen_retries })
         .collect();
-    console.parts.store.mark_in_progress(operation, app, &places, &asks).await
+    console.parts.store.mark_in_progress(operation, app, &places, &asks).await?;
+    // The entry of its beginning is now on the disk.
+    console.parts.audit.tell_what_others_wrote().await;
+    Ok(())
 }
 
 /// Records the outcomes of a batch.
@@ -473,6 +477,7 @@ async fn run_pipelined(
     if !store.mark(operation.id, &places(&first)).await? {
         return Ok(BatchResult::On);
     }
+    console.parts.audit.tell_what_others_wrote().await;
     let (mut stride, mut length, mut waited, mut wrote) = (first, 1, operation.note.is_some(), false);
     let mut done: Vec<(i64, RowOutcome)> = Vec::new();
     loop {

@@ -16,7 +16,10 @@ use crate::{
         audit::{AuditEntry, AuditKind, AuditOutcome},
         error_text::visible_line,
     },
-    server::{config::Secret, store::Store},
+    server::{
+        config::Secret,
+        store::{Store, StoreError},
+    },
 };
 
 pub use crate::server::store::Entry;
@@ -65,20 +68,18 @@ impl Audit {
     /// # Errors
     /// Fails if the store cannot be written: the action to be recorded must not happen.
     pub async fn record(&self, entry: Entry) -> Result<AuditEntry, Problem> {
-        match self.store.append_audit(&harmless(entry)).await {
-            Ok(written) => {
-                self.tell(&written).await;
-                Ok(written)
-            }
-            Err(error) => {
-                tracing::error!(%error, "the audit log could not be written");
-                let todo = match error.outage() {
-                    Some(outage) => format!("{} {}", outage.sentence(), outage.advice()),
-                    None => "Ask the administrator. The log of the console has the reason.".to_owned(),
-                };
-                Err(Problem::unavailable("The audit log cannot be written, so this was not done.", todo))
-            }
-        }
+        let written = self.store.append_audit(&harmless(entry)).await.map_err(not_written)?;
+        self.tell(&written).await;
+        Ok(written)
+    }
+
+    /// Records an entry about something that does not happen before a later write of the store is on the disk: the entry
+    /// gets there with that write. [`Audit::tell_what_others_wrote`] must follow it, and writes the entry to the log.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be written: the action to be recorded must not happen.
+    pub async fn record_ahead(&self, entry: Entry) -> Result<(), Problem> {
+        self.store.append_audit_quickly(&harmless(entry)).await.map_err(not_written)
     }
 
     /// Removes the entries that are older than this, and records the removal. What cannot be removed now stays until
@@ -116,7 +117,8 @@ impl Audit {
         self.tell_what_others_wrote().await;
     }
 
-    /// Writes to the log what other processes, such as the command `account`, have appended to the chain.
+    /// Writes to the log what is in the chain and not in the log: entries of other processes, such as the command
+    /// `account`, and those of [`Audit::record_ahead`].
     pub async fn tell_what_others_wrote(&self) {
         let mut told = self.told.lock().await;
         if let Some(newest) = *told {
@@ -187,6 +189,15 @@ impl Entry {
     pub fn action(self, action: i64) -> Self {
         Self { action: Some(action), ..self }
     }
+}
+
+fn not_written(error: StoreError) -> Problem {
+    tracing::error!(%error, "the audit log could not be written");
+    let todo = match error.outage() {
+        Some(outage) => format!("{} {}", outage.sentence(), outage.advice()),
+        None => "Ask the administrator. The log of the console has the reason.".to_owned(),
+    };
+    Problem::unavailable("The audit log cannot be written, so this was not done.", todo)
 }
 
 /// Returns the system's name of the user who runs this process.

@@ -205,22 +205,23 @@ impl Connection {
         }
     }
 
-    /// Returns the first rows of an answer, up to about `bytes` bytes, and whether these are all. Further rows are read
-    /// and discarded.
+    /// Passes the first rows of an answer to `give` as they arrive, up to about `bytes` bytes, and returns whether these
+    /// are all. Further rows are read and discarded.
     async fn fetch_within<A: FromRow>(
         &mut self,
         statement: Statement,
         bytes: usize,
-    ) -> Result<(Vec<A>, bool), sqlx::Error> {
+        give: impl FnMut(A),
+    ) -> Result<bool, sqlx::Error> {
         match self {
             Connection::MySql(open) => {
-                collect_within(bound!(statement, |id: u64| id, own).fetch(&mut open.connection), bytes).await
+                give_within(bound!(statement, |id: u64| id, own).fetch(&mut open.connection), bytes, give).await
             }
             Connection::Postgres(open) => {
-                collect_within(bound!(statement, digits, printed).fetch(&mut open.connection), bytes).await
+                give_within(bound!(statement, digits, printed).fetch(&mut open.connection), bytes, give).await
             }
             Connection::Sqlite(open) => {
-                collect_within(bound!(statement, digits, own).fetch(open.for_statement()), bytes).await
+                give_within(bound!(statement, digits, own).fetch(open.for_statement()), bytes, give).await
             }
         }
     }
@@ -260,11 +261,13 @@ where
     rows.and_then(|row| std::future::ready(A::from_row(&row))).try_collect().await
 }
 
-/// Returns the first rows of an answer, at least one and no more once they hold `bytes`, and whether these are all.
-async fn collect_within<A, R>(
+/// Passes on the first rows of an answer, at least one and no more once they hold `bytes`, and returns whether these are
+/// all.
+async fn give_within<A, R>(
     rows: impl Stream<Item = Result<R, sqlx::Error>>,
     bytes: usize,
-) -> Result<(Vec<A>, bool), sqlx::Error>
+    mut give: impl FnMut(A),
+) -> Result<bool, sqlx::Error>
 where
     A: FromRow,
     R: Row,
@@ -272,17 +275,17 @@ where
     for<'r> Option<Vec<u8>>: Decode<'r, R::Database>,
 {
     let mut rows = std::pin::pin!(rows);
-    let (mut kept, mut used, mut whole) = (Vec::new(), 0, true);
+    let (mut used, mut whole) = (0, true);
     while let Some(row) = rows.try_next().await? {
         if used < bytes {
             let row = A::from_row(&row)?;
             used += row.bytes();
-            kept.push(row);
+            give(row);
         } else {
             whole = false;
         }
     }
-    Ok((kept, whole))
+    Ok(whole)
 }
 
 /// PostgreSQL gets every value of a whole row as the text that it printed. It refuses a value that was damaged or came
@@ -337,9 +340,22 @@ impl Link<'_> {
         statement: Statement,
         bytes: usize,
     ) -> Result<(Vec<A>, bool), SourceError> {
+        let mut kept = Vec::new();
+        let whole = self.give_rows(statement, bytes, |row| kept.push(row)).await?;
+        Ok((kept, whole))
+    }
+
+    /// Passes the first rows of a statement to `give` as they arrive, up to about `bytes` bytes, and returns whether
+    /// these are all. If it fails, some may have been passed on.
+    pub async fn give_rows<A: FromRow>(
+        &mut self,
+        statement: Statement,
+        bytes: usize,
+        give: impl FnMut(A),
+    ) -> Result<bool, SourceError> {
         self.count();
         let (limit, stopper) = (patience(self.app), self.connection.stopper());
-        let answer = limited(limit, stopper, self.connection.fetch_within(statement, bytes)).await;
+        let answer = limited(limit, stopper, self.connection.fetch_within(statement, bytes, give)).await;
         self.checked(answer)
     }
 

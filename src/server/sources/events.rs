@@ -36,7 +36,7 @@ use super::{
 const ROWS_OF_EVENT: u32 = 100;
 
 /// Most attempts of one event id that are returned.
-const ATTEMPTS_OF_EVENT: u32 = 1000;
+const ATTEMPTS_OF_EVENT: usize = 1000;
 
 /// Most bytes that are held of an event's attempts: enough for a thousand attempts with a payload and the longest error
 /// that the consumers write, 4,000 characters. If they are longer, only the newest are returned.
@@ -390,6 +390,8 @@ pub(super) async fn rows_of_event(
 /// such a failed event. The id is compared with each table separately, because their columns can differ in character
 /// set and then cannot be compared with each other. The extra row has the log's own columns, without values: MariaDB
 /// from 11.8 on refuses a union of columns that differ in character set, and a NULL cast to text has the connection's.
+/// The rows are read oldest first, because that is the quicker direction to scan a table; if there are too many of them,
+/// the newest are read by a second statement.
 pub(super) async fn attempts_of_event(
     session: &mut Session<'_>,
     event_id: &str,
@@ -406,27 +408,32 @@ pub(super) async fn attempts_of_event(
         named.collect::<Vec<_>>().join(", ")
     };
     let columns = named(attempt_columns(&log, texts));
+    let push_log = |statement: &mut Statement, way: &str, most: usize| {
+        statement.push(format!("SELECT {columns} FROM {} WHERE ", log.name));
+        statement.equals_key(&log.expression("event_id"), event_id);
+        statement.push(format!(" ORDER BY {} {way} LIMIT {most}", log.expression("id")));
+    };
     let mut statement = session.link.statement("");
-    if !known {
+    if known {
+        push_log(&mut statement, "ASC", ATTEMPTS_OF_EVENT + 1);
+    } else {
         statement
             .push(format!("SELECT * FROM (SELECT {columns} FROM (SELECT 1 AS one FROM {} WHERE ", table.name))
             .equals_key(&table.expression("event_id"), event_id)
-            .push(format!(" LIMIT 1) failed LEFT JOIN {} ON 1 = 0) failure UNION ALL ", log.name));
+            .push(format!(" LIMIT 1) failed LEFT JOIN {} ON 1 = 0) failure UNION ALL SELECT * FROM (", log.name));
+        push_log(&mut statement, "ASC", ATTEMPTS_OF_EVENT + 1);
+        statement.push(") attempts");
     }
-    statement
-        .push(format!("SELECT * FROM (SELECT {columns} FROM {} WHERE ", log.name))
-        .equals_key(&log.expression("event_id"), event_id)
-        .push(format!(" ORDER BY {} DESC LIMIT {ATTEMPTS_OF_EVENT}) attempts", log.expression("id")));
-    let mut there = false;
-    let mut attempts = Vec::new();
-    let (records, whole) = session.link.rows_within::<Record>(statement, BYTES_OF_ATTEMPTS).await?;
-    for mut record in records {
-        if record.begins_with_a_number() {
-            attempts.push(read_attempt(app, &log, texts, &mut record));
-        } else {
-            there = true;
-        }
+    let (mut records, whole) = session.link.rows_within::<Record>(statement, BYTES_OF_ATTEMPTS).await?;
+    let read = records.len();
+    records.retain(Record::begins_with_a_number);
+    let mut there = records.len() < read;
+    if !whole || records.len() > ATTEMPTS_OF_EVENT {
+        let mut newest = session.link.statement("");
+        push_log(&mut newest, "DESC", ATTEMPTS_OF_EVENT);
+        (records, _) = session.link.rows_within::<Record>(newest, BYTES_OF_ATTEMPTS).await?;
     }
+    let mut attempts: Vec<Attempt> = records.iter_mut().map(|record| read_attempt(app, &log, texts, record)).collect();
     // A known event may have been deleted with its log meanwhile, and the extra row may be among the rows cut off.
     if if known { attempts.is_empty() } else { !whole && !there } {
         let mut statement = session.link.statement(format!("SELECT 1 FROM {} WHERE ", table.name));

@@ -23,6 +23,9 @@ use super::{
 /// Most rows of one statement.
 const ROWS: u32 = 1_000;
 
+/// Rows that are passed on together, while their statement is still being read.
+const TOGETHER: usize = 100;
+
 /// Most bytes that are held of one statement's rows. A thousand rows fit if their errors have 4,000 letters, the
 /// longest that the consumers write.
 const BYTES: usize = 6 << 20;
@@ -30,12 +33,13 @@ const BYTES: usize = 6 << 20;
 /// How long one transaction may last: a slower reader must not keep the database from removing old versions of rows.
 const TRANSACTION_LASTS: Duration = Duration::from_secs(30);
 
-/// Streams the rows, read ahead by at most one statement.
+/// Streams the rows, read ahead by at most one statement. A statement is read to its end, however slow the reader is:
+/// before it is sent, there is room for all of its rows.
 pub(super) fn stream(
     source: Arc<Source>,
     feed: String,
 ) -> impl Stream<Item = Result<Vec<FailedEventRow>, SourceError>> + use<> {
-    let (give, take) = mpsc::channel(1);
+    let (give, take) = mpsc::channel((ROWS as usize).div_ceil(TOGETHER) + 1);
     tokio::spawn(async move {
         if let Err(error) = read(&source, &feed, &give).await {
             // The send fails only if the reader was dropped, which then needs no error.
@@ -54,14 +58,12 @@ async fn read(source: &Source, feed: &str, give: &Give) -> Result<(), SourceErro
         let began = Instant::now();
         let mut session = source.session().await?;
         let outcome = loop {
-            let step = match step(&mut session, feed, after, limit).await {
-                Ok(step) => step,
+            let step = match step(&mut session, feed, after, limit, give).await {
+                Ok(Some(step)) => step,
+                Ok(None) => break Ok(true),
                 Err(error) => break Err(error),
             };
             (after, limit) = (step.last, step.limit);
-            if !step.rows.is_empty() && give.send(Ok(step.rows)).await.is_err() {
-                break Ok(true);
-            }
             if !step.more || began.elapsed() > TRANSACTION_LASTS {
                 break Ok(!step.more);
             }
@@ -74,14 +76,20 @@ async fn read(source: &Source, feed: &str, give: &Give) -> Result<(), SourceErro
 
 /// Result of one statement.
 struct Step {
-    rows: Vec<FailedEventRow>,
     last: Option<RowId>,
     more: bool,
     /// Most rows for the next statement.
     limit: u32,
 }
 
-async fn step(session: &mut Session<'_>, feed: &str, after: Option<RowId>, limit: u32) -> Result<Step, SourceError> {
+/// Reads the next rows and passes them on; `None` if the reader was dropped.
+async fn step(
+    session: &mut Session<'_>,
+    feed: &str,
+    after: Option<RowId>,
+    limit: u32,
+    give: &Give,
+) -> Result<Option<Step>, SourceError> {
     let app = session.link.app;
     let schema = session.schema.clone();
     let table = failed_events(app, &schema)?;
@@ -96,13 +104,31 @@ async fn step(session: &mut Session<'_>, feed: &str, after: Option<RowId>, limit
         statement.push(format!(" AND {} > ", table.expression("id"))).id(&table.id, after);
     }
     statement.push(format!(" ORDER BY {} LIMIT {limit}", table.expression("id")));
-    let (records, whole) = session.link.rows_within::<Record>(statement, BYTES).await?;
-    let taken = records.len() as u32;
-    // Rows of a view can lack an id: reading could not continue after them.
-    let named = records.into_iter().filter(Record::begins_with_a_number);
-    let rows: Vec<_> = named.map(|mut record| read_failed_event(app, &table, texts, &mut record)).collect();
-    let last = rows.last().map(|row| row.id).or(after);
+    let Ok(mut room) = give.reserve_many((limit as usize).div_ceil(TOGETHER)).await else { return Ok(None) };
+    let (mut taken, mut last, mut together) = (0, after, Vec::with_capacity(TOGETHER));
+    let whole = session
+        .link
+        .give_rows(statement, BYTES, |mut record: Record| {
+            taken += 1;
+            // Rows of a view can lack an id: reading could not continue after them.
+            if record.begins_with_a_number() {
+                let row = read_failed_event(app, &table, texts, &mut record);
+                last = Some(row.id);
+                together.push(row);
+            }
+            if together.len() == TOGETHER
+                && let Some(room) = room.next()
+            {
+                room.send(Ok(std::mem::replace(&mut together, Vec::with_capacity(TOGETHER))));
+            }
+        })
+        .await?;
+    if !together.is_empty()
+        && let Some(room) = room.next()
+    {
+        room.send(Ok(together));
+    }
     let more = last != after && (!whole || taken == limit);
     // The next rows are probably as long: asks for as many as fit, so that none is read in vain a second time.
-    Ok(Step { rows, last, more, limit: if whole { limit } else { taken.max(1) } })
+    Ok(Some(Step { last, more, limit: if whole { limit } else { taken.max(1) } }))
 }

@@ -215,26 +215,30 @@ pub(super) fn of_language(column: &str) -> String {
 
 /// Returns the beginning of a text: `chars` characters, or more (up to four times as many bytes) on SQLite, whose text
 /// functions stop at a NUL; the reader cuts it again.
+///
+/// A text with no more bytes than that is returned whole: to cut it, databases count its characters, which takes longer
+/// than reading it. A length in bytes is known without reading the text.
 pub(super) fn cut(backend: Backend, expression: &str, chars: u32) -> String {
-    match backend {
-        Backend::MySql => format!("LEFT({expression}, {chars})"),
-        Backend::Postgres => format!("LEFT(({expression})::text, {chars})"),
-        Backend::Sqlite => format!("SUBSTR(CAST({expression} AS BLOB), 1, {})", u64::from(chars) * 4),
-    }
+    let (whole, most, cut) = match backend {
+        Backend::MySql => (expression.to_owned(), chars.into(), format!("LEFT({expression}, {chars})")),
+        // A text by language would be extracted three times.
+        Backend::Postgres if expression.contains("jsonb") => return format!("LEFT(({expression})::text, {chars})"),
+        Backend::Postgres => {
+            let text = as_text(backend, expression);
+            (text.clone(), chars.into(), format!("LEFT({text}, {chars})"))
+        }
+        // In whatever encoding the file has.
+        Backend::Sqlite => {
+            let bytes = u64::from(chars) * 4;
+            (as_text(backend, expression), bytes, format!("SUBSTR(CAST({expression} AS BLOB), 1, {bytes})"))
+        }
+    };
+    format!("CASE WHEN {} <= {most} THEN {whole} ELSE {cut} END", byte_length(backend, expression))
 }
 
-/// Returns a value as text, no longer than needed to see that it has more than [`KEY_CHARS`] characters. SQLite returns
-/// a short value whole, in whatever encoding the file has, and the beginning of a long one, as in [`cut`]. It checks
-/// the length first, which does not read a long value.
+/// Returns a value as text, no longer than needed to see that it has more than [`KEY_CHARS`] characters.
 pub(super) fn key(backend: Backend, expression: &str) -> String {
-    match backend {
-        Backend::MySql | Backend::Postgres => cut(backend, expression, KEY_CHARS + 1),
-        Backend::Sqlite => format!(
-            "CASE WHEN OCTET_LENGTH({expression}) <= {} THEN CAST({expression} AS TEXT) ELSE {} END",
-            KEY_CHARS * 4,
-            cut(backend, expression, KEY_CHARS + 1)
-        ),
-    }
+    cut(backend, expression, KEY_CHARS + 1)
 }
 
 /// Returns the length of a text in bytes.

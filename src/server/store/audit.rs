@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Store, StoreError, instant};
 use crate::model::{
@@ -50,6 +50,15 @@ impl Store {
         let written = append(&mut transaction, entry).await?;
         transaction.commit().await?;
         Ok(written)
+    }
+
+    /// Like [`Store::append_audit`], but the entry gets to the disk with the next write that must be there.
+    pub async fn append_audit_quickly(&self, entry: &Entry) -> Result<(), StoreError> {
+        let mut writer = self.quick().await?;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        append(&mut transaction, entry).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Returns the entries between two numbers, in the order of the chain.
@@ -315,7 +324,6 @@ mod tests {
     use std::path::Path;
 
     use chrono::TimeDelta;
-    use sqlx::Connection as _;
 
     use super::*;
 

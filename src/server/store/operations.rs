@@ -254,8 +254,8 @@ impl Store {
             query = query.bind(stage.word());
         }
         let done = match to {
-            // The audit entry of the end is on the disk; if this write is lost in a crash, the operation is found
-            // again.
+            // The audit entry of the end takes it to the disk; if this write is lost in a crash, the operation is
+            // found again.
             Stage::Ended => query.execute(&mut *self.quick().await?).await?,
             _ => query.execute(&mut *self.writer().await?).await?,
         };
