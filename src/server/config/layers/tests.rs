@@ -355,7 +355,7 @@ fn column(heading: &str, column: usize) -> BTreeSet<&'static str> {
     let below = DOCUMENTATION.split_once(&format!("# {heading}\n")).expect("the heading").1;
     let rows = below.split("\n#").next().unwrap_or_default().lines().filter(|line| line.starts_with("| "));
     // Every second part is between two marks.
-    rows.flat_map(|row| row.split(" | ").nth(column).unwrap_or_default().split('`').skip(1).step_by(2)).collect()
+    rows.flat_map(|row| row.split('|').nth(column + 1).unwrap_or_default().split('`').skip(1).step_by(2)).collect()
 }
 
 #[test]

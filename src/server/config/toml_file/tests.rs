@@ -176,7 +176,7 @@ fn every_key_refuses_a_value_of_another_type_or_out_of_bounds() {
             &["1", "\"\"", "\"bahmni\"", "\"ftp://a\"", "\"https://\"", "\"https://a@b\"", "\"https://a?b\""],
         ),
         ("feed_address", &["1", "\"openmrs\"", "\"http://openmrs/?x\""]),
-        ("feed_title", &["1", "\"\""]),
+        ("feed_title", &["1", "[]"]),
         ("feed_id_prefix", &["[1]"]),
         ("concerns", &["80", "[80]"]),
         ("feed", &["\"http://a/recent\"", "{ uri = \"http://a/recent\" }"]),
