@@ -113,6 +113,11 @@ export async function allPages(page: Page, hospital: Hospital): Promise<[string,
   const { app, id } = await keyOf(rows(page).first());
   await page.goto(hospital.at("/applications"));
   const application = await page.getByRole("main").locator("a[href*='/applications/']").first().getAttribute("href");
+  const [patient] = hospital.sql("openmrs", "select uuid from person order by person_id limit 1");
+  const [identifier] = hospital.sql("openmrs", "select identifier from patient_identifier order by patient_id limit 1");
+  const [encounter] = hospital.sql("openmrs", "select e.uuid from encounter e join orders o on o.encounter_id = e.encounter_id limit 1");
+  const [order] = hospital.sql("openmrs", "select uuid from orders order by order_id limit 1");
+  const [sample] = hospital.sql("openelis", "select uuid from sample where accession_number is not null order by id limit 1");
   return [
     ["overview", hospital.at("")],
     ["applications", hospital.at("/applications")],
@@ -121,7 +126,14 @@ export async function allPages(page: Page, hospital: Hospital): Promise<[string,
     ["failed events, filtered", hospital.at(`/failed-events?app=${app}&state=exhausted&sort=id-up`)],
     ["failed events, none", hospital.at("/failed-events?q=nothing-has-this-text")],
     ["search", hospital.at("/search?q=patient")],
-    ["search, nothing found", hospital.at("/search?q=GAN203007")],
+    ["search, nothing found", hospital.at("/search?q=ZZZ999999")],
+    ["search, a patient", hospital.at(`/search?q=${identifier}`)],
+    ["patient", hospital.at(`/records/openmrs/patient/${patient}`)],
+    ["encounter", hospital.at(`/records/openmrs/encounter/${encounter}`)],
+    ["order", hospital.at(`/records/openmrs/order/${order}`)],
+    ["lab sample", hospital.at(`/records/openelis/accession/${sample}`)],
+    ["feeds", hospital.at("/applications/openmrs/feeds")],
+    ["feed", hospital.at("/applications/openmrs/feed?category=encounter")],
     ["failed event", hospital.at(`/failed-events/${app}/${id}`)],
     ["groups", hospital.at("/groups")],
     ["groups without failed events", hospital.at("/groups?quiet=1")],

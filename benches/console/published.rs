@@ -13,8 +13,8 @@ use crate::{
     Limits,
     console::{self, APP, Console},
     database::Database,
-    history::History,
     figures::{ScreenReport, thousands},
+    history::History,
     screens,
 };
 

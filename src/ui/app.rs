@@ -367,7 +367,7 @@ fn SearchBox() -> impl IntoView {
                 name="q"
                 maxlength=PASTED.to_string()
                 value=searched
-                placeholder="Patient, order, id or error"
+                placeholder="Order, id, error"
                 title="An identifier of a patient, an order number, an id, a row such as Odoo 1125, or text of an error"
                 aria-keyshortcuts="/"
             />

@@ -35,6 +35,8 @@ fn Feeds(app: String, list: FeedList) -> impl IntoView {
     let base = use_base();
     let FeedList { name, publisher, feeds, index } = list;
     let title = format!("Feeds of {name}");
+    let indexed = publisher.categories.here().is_some_and(|categories| !categories.is_empty());
+    let indexed = indexed.then(|| view! { <p class="small muted">{index_in_words(index)}</p> });
     let body = match publisher.categories {
         Availability::NotHere(reason) => view! {
             <div class="sheet pad">
@@ -80,7 +82,7 @@ fn Feeds(app: String, list: FeedList) -> impl IntoView {
             </div>
         </div>
         {body}
-        <p class="small muted">{index_in_words(index)}</p>
+        {indexed}
     }
     .into_any()
 }
