@@ -5,6 +5,7 @@
 //! written to the store. Who may see how much is decided here alone ([`Console::persons`]): a reader without the right
 //! to read payloads gets nothing, and a page that shows persons is on record.
 
+mod arrivals;
 pub mod depends;
 mod find;
 mod names;

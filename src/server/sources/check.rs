@@ -1,15 +1,17 @@
 //! The report of `check` about one application: tables, rights, clock. Changes nothing.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use crate::{
     clock,
-    model::{Backend, Marker, feed::MarkerFault, obstacle::no_address},
+    model::{Backend, Marker, Stamp, feed::MarkerFault, obstacle::no_address},
     server::config::Tls,
 };
 
 use super::{
-    CheckReport, Poll, Source, SourceError, SourceErrorKind, TableReport,
+    Poll, Source, SourceError, SourceErrorKind,
     clock::stamp,
     connection::Session,
     fault, mysql,
@@ -18,6 +20,48 @@ use super::{
     schema::{ColumnKind, Schema, Table},
     sql,
 };
+
+/// Report of `check` about one application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckReport {
+    pub server: String,
+    /// The server's clock.
+    pub clock: Option<DateTime<Utc>>,
+    /// The console's own clock at the same moment.
+    pub own_clock: DateTime<Utc>,
+    /// The time zone and character set of the session.
+    pub time_zone: String,
+    /// Why the connection is not encrypted although the configuration prefers that.
+    pub unencrypted: Option<String>,
+    pub tables: Vec<TableReport>,
+    /// Time of the newest failure.
+    pub newest_failure: Option<Stamp>,
+    /// The addresses of all feeds, from markers and failures.
+    pub feeds: BTreeSet<String>,
+    /// Why `reset` would fail: see [`Poll::retry_refused`]. Intended if the application is read-only.
+    pub retry_refused: Option<String>,
+    /// What will break the consumer or the console, in words.
+    pub hazards: Vec<String>,
+    /// Records that cannot be named, each with the GRANT that would allow it.
+    pub records_lacking: Vec<String>,
+}
+
+/// One of the known tables, as `check` found it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableReport {
+    pub name: &'static str,
+    pub found: bool,
+    /// Not found, but may exist: MySQL hides tables that an account may not read.
+    pub may_be_hidden: bool,
+    /// Columns that the console knows and the table lacks.
+    pub missing_columns: Vec<&'static str>,
+    pub rows: Option<u64>,
+    pub may_select: bool,
+    /// `None` if the table is missing or the console never writes to it.
+    pub may_insert: Option<bool>,
+    pub may_update: Option<bool>,
+    pub may_delete: Option<bool>,
+}
 
 /// Returns everything that `check` prints about one application.
 pub(super) async fn check(source: &Source) -> Result<CheckReport, SourceError> {

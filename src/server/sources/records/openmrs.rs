@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use chrono_tz::Tz;
+
 use crate::model::{Backend, Stamp, record::OrderName};
 
 use super::{
@@ -330,6 +332,31 @@ pub enum OrdersBy<'a> {
 /// Most orders of one answer.
 const ORDERS: u32 = 2_000;
 
+/// The columns of an order, as [`read_order`] reads them.
+const ORDER_COLUMNS: [&str; 21] = [
+    "o.uuid",
+    "o.order_id",
+    "o.order_number",
+    "t.name",
+    "o.order_action",
+    "o.voided",
+    "o.date_created",
+    "o.date_stopped",
+    "o.accession_number",
+    "c.uuid",
+    "o.concept_id",
+    "c.is_set",
+    "d.uuid",
+    "d.name",
+    "dr.drug_non_coded",
+    "dr.order_id",
+    "x.order_id",
+    "r.order_id",
+    "e.uuid",
+    "o.encounter_id",
+    "p.uuid",
+];
+
 /// Returns orders, oldest first, with the names of their concepts.
 pub(in super::super) async fn orders(
     session: &mut Session<'_>,
@@ -356,70 +383,16 @@ pub(in super::super) async fn orders(
         .left("person", "p", "p.person_id = o.patient_id", &["person_id", "uuid"])
         .left("test_order", "x", "x.order_id = o.order_id", &["order_id"])
         .left("referral_order", "r", "r.order_id = o.order_id", &["order_id"]);
-    let columns = [
-        "o.uuid",
-        "o.order_id",
-        "o.order_number",
-        "t.name",
-        "o.order_action",
-        "o.voided",
-        "o.date_created",
-        "o.date_stopped",
-        "o.accession_number",
-        "c.uuid",
-        "o.concept_id",
-        "c.is_set",
-        "d.uuid",
-        "d.name",
-        "dr.drug_non_coded",
-        "dr.order_id",
-        "x.order_id",
-        "r.order_id",
-        "e.uuid",
-        "o.encounter_id",
-        "p.uuid",
-    ];
-    let mut statement = session.link.statement(format!("SELECT {} FROM {} WHERE ", from.columns(&columns), from.text));
+    let mut statement =
+        session.link.statement(format!("SELECT {} FROM {} WHERE ", from.columns(&ORDER_COLUMNS), from.text));
     match by {
         OrdersBy::Uuids(uuids) => drop(statement.text_in("o.uuid", uuids)),
         OrdersBy::Encounters(ids) => drop(statement.int_in("o.encounter_id", ids)),
         OrdersBy::Number(number) => drop(statement.equals("o.order_number", number)),
     }
     statement.push(format!(" ORDER BY o.order_id LIMIT {ORDERS}"));
-    let read = |mut row: Record| {
-        let mut order = Order {
-            uuid: row.key().unwrap_or_default(),
-            id: number(&mut row),
-            number: row.key(),
-            order_type: row.key(),
-            action: row.key(),
-            voided: flag(&mut row),
-            created: from.stamp(zone, "o.date_created", row.text()),
-            stopped: from.stamp(zone, "o.date_stopped", row.text()),
-            accession: row.key(),
-            concept: row.key(),
-            concept_id: row.number(),
-            is_set: flag(&mut row),
-            drug: row.key(),
-            drug_name: row.key(),
-            is_drug: false,
-            invisible: false,
-            what: None,
-            encounter: None,
-            encounter_id: 0,
-            patient: None,
-        };
-        let non_coded = row.key();
-        order.drug_name = order.drug_name.or(non_coded);
-        order.is_drug = row.text().is_some();
-        let (test_order, referral) = (row.text().is_some(), row.text().is_some());
-        order.invisible = test_order || referral;
-        order.encounter = row.key();
-        order.encounter_id = number(&mut row);
-        order.patient = row.key();
-        order
-    };
-    let mut orders: Vec<Order> = session.link.rows(statement).await?.into_iter().map(read).collect();
+    let mut orders: Vec<Order> =
+        session.link.rows(statement).await?.into_iter().map(|row| read_order(&from, zone, row)).collect();
     let mut concepts: Vec<i64> = orders.iter().filter_map(|order| order.concept_id).collect();
     concepts.sort_unstable();
     concepts.dedup();
@@ -428,6 +401,41 @@ pub(in super::super) async fn orders(
         order.what = order.concept_id.and_then(|id| names.get(&id).cloned());
     }
     Ok(orders)
+}
+
+/// Reads the columns of [`orders`].
+fn read_order(from: &From<'_>, zone: Tz, mut row: Record) -> Order {
+    let mut order = Order {
+        uuid: row.key().unwrap_or_default(),
+        id: number(&mut row),
+        number: row.key(),
+        order_type: row.key(),
+        action: row.key(),
+        voided: flag(&mut row),
+        created: from.stamp(zone, "o.date_created", row.text()),
+        stopped: from.stamp(zone, "o.date_stopped", row.text()),
+        accession: row.key(),
+        concept: row.key(),
+        concept_id: row.number(),
+        is_set: flag(&mut row),
+        drug: row.key(),
+        drug_name: row.key(),
+        is_drug: false,
+        invisible: false,
+        what: None,
+        encounter: None,
+        encounter_id: 0,
+        patient: None,
+    };
+    let non_coded = row.key();
+    order.drug_name = order.drug_name.or(non_coded);
+    order.is_drug = row.text().is_some();
+    let (test_order, referral) = (row.text().is_some(), row.text().is_some());
+    order.invisible = test_order || referral;
+    order.encounter = row.key();
+    order.encounter_id = number(&mut row);
+    order.patient = row.key();
+    order
 }
 
 /// Returns a name for each concept: the English one that is fully specified, if there is one.
