@@ -154,10 +154,10 @@ pub async fn page(State(console): State<Console>, OriginalUri(uri): OriginalUri,
     }
     let caller = request.extensions().get::<Caller>();
     let refused = caller.and_then(|caller| console.parts.refused.of_page(caller, uri.query()));
-    let status = refused.as_ref().map_or(StatusCode::OK, |form| form.status);
-    let mut response = render(console, request, refused.map(Shown::Refused)).await;
-    if response.status() == StatusCode::OK && !reads_anew(&uri) {
-        *response.status_mut() = status;
+    let mut response = render(console, request, refused.clone().map(Shown::Refused)).await;
+    if let Some(form) = refused.filter(|_| response.status() == StatusCode::OK && !reads_anew(&uri)) {
+        *response.status_mut() = form.status;
+        set_wait(&mut response, form.problem.wait);
     }
     response
 }
@@ -424,10 +424,15 @@ async fn show_problems(State(console): State<Console>, request: Request, next: N
         }
         _ => response,
     };
-    if let Some(seconds) = wait {
+    set_wait(&mut response, wait);
+    response
+}
+
+/// Says in how many seconds a refused request can be sent again, if that is known.
+fn set_wait(response: &mut Response, seconds: Option<u64>) {
+    if let Some(seconds) = seconds {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    response
 }
 
 /// Returns whether a refusal is recorded here: of a known user, of a user whom a proxy knows and who has no role, and

@@ -61,7 +61,8 @@ pub struct SentForm {
     /// A path and query below the base.
     pub page: Option<String>,
     function: String,
-    /// The page that the table of routes names for the function.
+    /// The page that the table of routes names for the function, as a route, and its path.
+    pub told_on: Option<&'static str>,
     own_page: Option<String>,
     typed: Vec<(String, String)>,
 }
@@ -83,7 +84,7 @@ impl SentForm {
         let told_on = routes::of(path).and_then(|route| route.told_on);
         let own_page = told_on.and_then(|told_on| own_page(told_on, &typed));
         let function = path.rsplit('/').next().unwrap_or_default().to_owned();
-        Some(Self { page, function, own_page, typed })
+        Some(Self { page, function, told_on, own_page, typed })
     }
 
     /// Returns the refusal of this form. `None` if it is not known which page shows it.
@@ -94,9 +95,10 @@ impl SentForm {
         Some(RefusedForm { page, above, function: self.function, typed: self.typed, problem: problem.clone(), status })
     }
 
-    /// The same for a form whose session had ended: the layout says so, after the user has signed in again.
-    pub fn undone(self, problem: &Problem) -> Option<RefusedForm> {
-        self.refused(problem).map(|form| RefusedForm { above: true, status: StatusCode::OK, ..form })
+    /// The same for a form that did not reach its function. The layout shows why, because the page may not have a place
+    /// for it.
+    pub fn refused_early(self, problem: &Problem) -> Option<RefusedForm> {
+        self.refused(problem).map(|form| RefusedForm { above: true, ..form })
     }
 }
 

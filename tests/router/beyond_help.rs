@@ -247,7 +247,7 @@ async fn the_plan_of_a_discard_speaks_of_no_work_and_a_retry_counts_none_twice()
     fields.extend(named.iter().map(|row| ("rows[]", row.as_str())));
     let answer = hospital.form(PLAN, &fields).await;
     let plan = hospital.page(answer.header("location")).await.body;
-    assert!(plan.contains("9 events, 5 per run every 30 s: about 60 s") && !plan.contains("counted here"), "{plan}");
+    assert!(plan.contains("9 events, 5 per run every 30 s: at least 60 s") && !plan.contains("counted here"), "{plan}");
     // Only the exhausted ones: the other four are additional work.
     let answer = hospital.form(PLAN, &[("kind", "retry"), ("query", "app=odoo&state=exhausted")]).await;
     let plan = hospital.page(answer.header("location")).await.body;

@@ -80,7 +80,8 @@ impl Answer {
 
     /// Returns the page that a refused form leads to.
     pub fn refusal(&self) -> Option<&str> {
-        Some(self.header("location")).filter(|page| page.contains("refused="))
+        // After a sign-in, the address names a form that was refused before.
+        Some(self.header("location")).filter(|page| page.contains("refused=") && !page.contains("undone="))
     }
 
     pub fn json(&self) -> serde_json::Value {

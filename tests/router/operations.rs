@@ -1242,6 +1242,7 @@ async fn a_feed_with_a_retry_in_progress_says_how_far_it_is_and_offers_no_other_
     hospital.look("odoo").await;
     fails_again(&hospital, 2, "Odoo is down").await;
     resolves(&hospital, 1).await;
+    hospital.look("odoo").await;
     // Its five retries are used up: without the retry in progress it would be offered again.
     hospital.execute("Odoo", "UPDATE failed_events SET retries = 5 WHERE id = 2").await;
     hospital.look("odoo").await;

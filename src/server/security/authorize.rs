@@ -20,7 +20,8 @@ use crate::{
     server::{
         config::Mode,
         http::{LARGEST_BODY, LOGGED, status_of},
-        refused::{Sender, SentForm},
+        refused::{RefusedForm, Sender, SentForm},
+        routes,
         shares::Holder,
         state::Console,
     },
@@ -186,8 +187,11 @@ async fn refuse(
     }
     // What was entered is shown again only if the browser says that a page of ours sent it: the token does not.
     let from_page = parts.headers.contains_key(header::ORIGIN) || parts.headers.contains_key(header::REFERER);
-    let form = SentForm::of(base, caller, parts, path, body).filter(|_| from_page);
-    if let Some(form) = form.and_then(|form| form.refused(&problem)) {
+    // A page that the user may not see either would be refused, and recorded, once more.
+    let may_see =
+        |form: &SentForm| form.told_on.and_then(routes::of).is_none_or(|page| passes(page.needs, caller).is_ok());
+    let form = SentForm::of(base, caller, parts, path, body).filter(|form| from_page && may_see(form));
+    if let Some(form) = form.and_then(|form| form.refused_early(&problem)) {
         response.extensions_mut().insert(form);
     }
     response.extensions_mut().insert(problem);
@@ -222,7 +226,9 @@ async fn undone(
         Some("start_operation") => "start",
         _ => "form",
     };
-    let refused = sent.and_then(|sent| sent.undone(problem));
+    // It is shown after the user has signed in again.
+    let refused = sent.and_then(|sent| sent.refused_early(problem));
+    let refused = refused.map(|form| RefusedForm { status: StatusCode::OK, ..form });
     let back = refused.as_ref().map(|form| form.page.clone());
     let mut kept = None;
     if let (Some(form), (mark, false)) = (refused, &caller.browser) {
