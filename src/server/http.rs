@@ -153,7 +153,10 @@ pub async fn page(State(console): State<Console>, OriginalUri(uri): OriginalUri,
         return see_other(&to);
     }
     let caller = request.extensions().get::<Caller>();
-    let refused = caller.and_then(|caller| console.parts.refused.of_page(caller, uri.query()));
+    let refused = caller.and_then(|caller| {
+        let name = caller.person.as_ref().map(|person| person.name.as_str());
+        console.parts.refused.of_page(&caller.secret, name, uri.query())
+    });
     let mut response = render(console, request, refused.clone().map(Shown::Refused)).await;
     if let Some(form) = refused.filter(|_| response.status() == StatusCode::OK && !reads_anew(&uri)) {
         *response.status_mut() = form.status;

@@ -1,15 +1,11 @@
 //! Forms that were refused. Without a script, the browser is redirected to the page of the form, whose address names
 //! the refusal, so that a reload sends nothing again. There the reason is shown, and what was entered.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+mod kept;
 
 use axum::{
     body::Bytes,
-    http::{HeaderMap, Method, StatusCode, header, request},
+    http::{HeaderMap, Method, header, request},
 };
 
 use super::{
@@ -20,40 +16,17 @@ use super::{
         authorize::{wants_page, way_back},
         secrets,
     },
-    store::folded,
 };
 use crate::{
     error::Problem,
     model::filter::pairs,
-    paths::{API_PREFIX, Base, FORM_TOKEN, REFUSED},
+    paths::{API_PREFIX, Base, FORM_TOKEN},
 };
-
-/// How long a refusal can be shown: a user may sign in again only after a break.
-const KEPT_FOR: Duration = Duration::from_secs(3_600);
-
-/// Maximum bytes of one form, of all of them, and their number. The oldest are dropped first.
-const LARGEST: usize = 256 << 10;
-const LARGEST_SUM: usize = 4 << 20;
-const MOST: usize = 1_000;
+pub use kept::{RefusedForm, RefusedForms, Sender};
 
 /// Fields that are never written into a page, because they are credentials. In addition, all fields with `password` or
 /// `code` in their name.
 const SECRETS: [&str; 4] = ["current", "new", "again", FORM_TOKEN];
-
-/// A refused form: the page that shows why, and the input that it shows again.
-#[derive(Clone, Debug)]
-pub struct RefusedForm {
-    /// Its path and query below the base.
-    pub page: String,
-    /// The page has no place of its own for the problem: the layout shows it above.
-    pub above: bool,
-    /// The name of the server function.
-    pub function: String,
-    pub typed: Vec<(String, String)>,
-    pub problem: Problem,
-    /// The status of the page.
-    pub status: StatusCode,
-}
 
 /// A browser's form, and the page that it was sent from.
 #[derive(Clone, Debug, Default)]
@@ -124,72 +97,11 @@ fn own_page(told_on: &str, typed: &[(String, String)]) -> Option<String> {
     Some(parts.collect::<Option<Vec<_>>>()?.join("/"))
 }
 
-/// Who sent a refused form, and may see it again.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Sender {
-    /// Whoever has the secret that the forms of the page were bound to, as a hash.
-    Secret([u8; 32]),
-    /// The user with this name, as accounts compare them.
-    Person(String),
-}
-
 impl Sender {
     /// Returns the sender of a request. `None` if the next request will not have the same secret: then nothing can be
     /// shown again.
     pub fn of(caller: &Caller) -> Option<Self> {
         let lasting = !caller.browser.1 || caller.secret != caller.browser.0;
         lasting.then(|| Self::Secret(secrets::hash(&caller.secret)))
-    }
-}
-
-#[derive(Debug)]
-struct Kept {
-    id: String,
-    sender: Sender,
-    form: Arc<RefusedForm>,
-    bytes: usize,
-    since: Instant,
-}
-
-/// The refused forms of the last hour, in memory.
-#[derive(Debug, Default)]
-pub struct RefusedForms(Mutex<VecDeque<Kept>>);
-
-impl RefusedForms {
-    /// Keeps a form, and returns the address of its page. `None` if the form or the address is too long.
-    pub fn keep(&self, base: &Base, sender: Sender, form: RefusedForm) -> Option<String> {
-        let page = form.page.clone();
-        let id = self.keep_only(sender, form)?;
-        base.refused(&page, &id)
-    }
-
-    /// Keeps a form, and returns the id that its page's address must have as [`REFUSED`]. `None` if it is too long.
-    pub fn keep_only(&self, sender: Sender, form: RefusedForm) -> Option<String> {
-        let bytes = form.page.len() + form.typed.iter().map(|(key, value)| key.len() + value.len() + 64).sum::<usize>();
-        if bytes > LARGEST {
-            return None;
-        }
-        let id = secrets::hex(&secrets::random::<16>());
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back(Kept { id: id.clone(), sender, form: Arc::new(form), bytes, since: Instant::now() });
-        let mut sum: usize = kept.iter().map(|kept| kept.bytes).sum();
-        while let Some(oldest) = kept.front() {
-            if oldest.since.elapsed() < KEPT_FOR && sum <= LARGEST_SUM && kept.len() <= MOST {
-                break;
-            }
-            sum -= oldest.bytes;
-            kept.pop_front();
-        }
-        Some(id)
-    }
-
-    /// Returns the refused form that a page's query string names, if this caller sent it.
-    pub fn of_page(&self, caller: &Caller, query: Option<&str>) -> Option<Arc<RefusedForm>> {
-        let (_, id) = pairs(query?).find(|(key, _)| key == REFUSED)?;
-        let secret = Sender::Secret(secrets::hash(&caller.secret));
-        let person = caller.person.as_ref().map(|person| Sender::Person(folded(&person.name)));
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|kept| kept.id == id && kept.since.elapsed() < KEPT_FOR)?;
-        (found.sender == secret || Some(&found.sender) == person.as_ref()).then(|| found.form.clone())
     }
 }

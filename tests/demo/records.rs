@@ -6,7 +6,6 @@ use atomfeed_console::{
     demo::{self, Hospital, Options},
     model::demo::Example,
 };
-use chrono::Utc;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{ENCOUNTERS, PATIENTS, count, life::Working, open};

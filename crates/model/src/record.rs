@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error_text::visible,
-    feed::category_of,
     payload::{self, Payload, short_id},
     stamp::Stamp,
     words::listed,
@@ -152,9 +151,9 @@ impl RecordRef {
         Self { kind, uuid: uuid.into() }
     }
 
-    /// Returns the record that a payload leads to. `feed`: the address of its feed, whose category decides for payloads
-    /// that are not paths.
-    pub fn of_payload(payload: &str, feed: Option<&str>) -> Option<Self> {
+    /// Returns the record that a payload leads to. `category`: that of its feed, which decides for payloads that are not
+    /// paths.
+    pub fn of_payload(payload: &str, category: Option<&str>) -> Option<Self> {
         match payload::parse(payload) {
             Payload::Path(path) => Self::of_path(&path.path, path.query.as_deref()),
             Payload::Url(url) => {
@@ -163,7 +162,7 @@ impl RecordRef {
                 Self::of_path(path, query)
             }
             // OpenERP 7 publishes products as JSON: the uuid is that of the drug or concept.
-            _ if feed.and_then(category_of).is_some_and(|category| category.eq_ignore_ascii_case("product")) => {
+            _ if category.is_some_and(|category| category.eq_ignore_ascii_case("product")) => {
                 payload::record_uuid(payload).map(|uuid| Self::new(RecordKind::Drug, uuid))
             }
             _ => None,
@@ -343,8 +342,7 @@ mod tests {
             assert_eq!(RecordRef::of_payload(nothing, None), None, "{nothing}");
         }
         let product = format!("{{\"uuid\":\"{UUID}\",\"name\":\"x\"}}");
-        let feed = Some("http://erp:8069/openerp/atomfeed/feed/product/recent");
-        assert_eq!(RecordRef::of_payload(&product, feed), Some(RecordRef::new(Drug, UUID)));
+        assert_eq!(RecordRef::of_payload(&product, Some("product")), Some(RecordRef::new(Drug, UUID)));
         assert_eq!(RecordRef::of_payload(&product, None), None);
     }
 

@@ -1,10 +1,6 @@
 //! Search for records by what people say: a patient's identifier or name, an order number, an accession number, a bill.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
 
 use super::{
     found,
@@ -21,7 +17,6 @@ use crate::{
     },
     server::{
         operations::Actor,
-        security::secrets,
         sources::{
             Source,
             records::{EncountersBy, LinesBy, OrdersBy, PatientsBy, SamplesBy},
@@ -234,40 +229,6 @@ async fn identify(console: &Console, name: &mut RecordName) {
     }
 }
 
-/// How long a search is kept.
-const KEPT: Duration = Duration::from_secs(3_600);
-
-/// Most searches that are kept.
-const MOST_KEPT: usize = 5_000;
-
-/// Searches whose text can name a person: it stands in no address and in no log, only here, under a random number.
-#[derive(Debug, Default)]
-pub struct KeptSearches(Mutex<HashMap<String, (String, String, Instant)>>);
-
-impl KeptSearches {
-    /// Keeps a text for a person; returns its number.
-    pub fn keep(&self, who: &str, text: &str) -> String {
-        let number = secrets::new();
-        let now = Instant::now();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_KEPT {
-            kept.retain(|_, (_, _, at)| now.saturating_duration_since(*at) < KEPT);
-        }
-        if kept.len() >= MOST_KEPT {
-            kept.clear();
-        }
-        kept.insert(number.clone(), (who.to_owned(), text.to_owned(), now));
-        number
-    }
-
-    /// Returns the text that a person's search kept under this number.
-    pub fn text(&self, who: &str, number: &str) -> Option<String> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, text, at) = kept.get(number)?;
-        (of == who && at.elapsed() < KEPT).then(|| text.clone())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,15 +244,5 @@ mod tests {
         for other in ["", "3653b294-ac7b-4ee5-a5ac-1ca2f4b4e854", "\"connection refused\"", "No row with id 5", "ab"] {
             assert_eq!(of(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn a_kept_search_is_given_to_nobody_else() {
-        let kept = KeptSearches::default();
-        let number = kept.keep("asha", "Sita");
-        assert_eq!(kept.text("asha", &number).as_deref(), Some("Sita"));
-        assert_eq!(kept.text("ravi", &number), None);
-        assert_eq!(kept.text("asha", "0"), None);
-        assert!(!number.contains("Sita") && number.len() >= 16, "{number}");
     }
 }

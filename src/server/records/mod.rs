@@ -8,25 +8,26 @@
 mod arrivals;
 pub mod depends;
 mod find;
+mod kept;
 mod names;
 mod page;
 mod viewed;
 mod way;
 
-pub use find::{EVENTS, Found, KeptSearches, find, is_personal};
-pub use names::{Names, Wanted, call};
+pub use find::{EVENTS, Found, find, is_personal};
+pub use kept::{KeptSearches, Names, Viewed, Wanted};
+pub use names::call;
 pub use page::page;
-pub use viewed::Viewed;
 
 use std::sync::Arc;
 
 use super::{published::events_of_record, sources::Source, state::Console};
-use crate::model::{ApplicationInfo, Availability, Feed, Kind, Stamp, payload, record::RecordRef};
+use crate::model::{ApplicationInfo, Availability, Feed, Kind, Stamp, feed::category_of, payload, record::RecordRef};
 
 /// Returns the application of a record that an event announces: the publisher of its feed. `payload`: the event's;
 /// `feed`: its feed's address as its consumer has it.
 pub fn home<'a>(console: &'a Console, payload: &str, feed: Option<&str>) -> Option<(&'a ApplicationInfo, RecordRef)> {
-    let record = RecordRef::of_payload(payload, feed)?;
+    let record = RecordRef::of_payload(payload, feed.and_then(category_of).as_deref())?;
     let publisher = feed.and_then(|feed| console.applications().find(|info| info.is_publisher_of(feed)));
     // Without settings, the first segment of the payload's path names the program.
     let by_path = || {

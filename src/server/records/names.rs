@@ -2,11 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use super::{found, home, of_kind, viewed};
+use super::{found, home, kept::Wanted, of_kind, viewed};
 use crate::{
     error::Problem,
     model::{
@@ -25,27 +24,11 @@ use crate::{
     },
 };
 
-/// How long a name is used before it is asked again.
-const LASTS: Duration = Duration::from_secs(300);
-
-/// The same for a record of which nothing was found: its row can be on its way.
-const NOTHING_LASTS: Duration = Duration::from_secs(20);
-
-/// Most names that are kept.
-const MOST: usize = 20_000;
-
 /// How long a page waits for the names on it. Without them, it shows uuids.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Most samples whose patients are looked up one after the other.
 const SAMPLES: usize = 10;
-
-/// A record that needs a name, with the key of the application that it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Wanted {
-    pub app: String,
-    pub record: RecordRef,
-}
 
 impl Wanted {
     /// Returns the record behind an event.
@@ -60,30 +43,6 @@ impl Wanted {
         let kind = RecordKind::of_title(title?)?;
         let info: &ApplicationInfo = console.applications().find(|info| info.is_publisher_of(feed))?;
         Some(Self { app: info.key.clone(), record: RecordRef::new(kind, uuid) })
-    }
-}
-
-/// Names that were found lately, whole: each reader gets a part of them.
-#[derive(Debug, Default)]
-pub struct Names(Mutex<HashMap<Wanted, (RecordName, Instant)>>);
-
-impl Names {
-    fn known(&self, wanted: &Wanted, now: Instant) -> Option<RecordName> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (name, at) = known.get(wanted)?;
-        let lasts = if name.label().is_some() { LASTS } else { NOTHING_LASTS };
-        (now.saturating_duration_since(*at) < lasts).then(|| name.clone())
-    }
-
-    fn keep(&self, names: &BTreeMap<Wanted, RecordName>, now: Instant) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + names.len() > MOST {
-            known.retain(|_, (_, at)| now.saturating_duration_since(*at) < LASTS);
-        }
-        if known.len() + names.len() > MOST {
-            known.clear();
-        }
-        known.extend(names.iter().map(|(wanted, name)| (wanted.clone(), (name.clone(), now))));
     }
 }
 

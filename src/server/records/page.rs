@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{
     arrivals::{Around, AtConsumer, accessions, is_of, unknown},
-    found, names,
+    found,
+    kept::Wanted,
+    names,
     names::{of_patient, strip},
     of_kind, viewed,
     way::{Arrival, Facts, Progress, Publication, ignored, way},
@@ -365,7 +367,7 @@ impl<'c> Reader<'c> {
     async fn sample(&mut self) -> Result<(), Problem> {
         let uuid = self.name.record.uuid.clone();
         let samples = std::slice::from_ref(&uuid);
-        let wanted = names::Wanted { app: self.info().key.clone(), record: self.name.record.clone() };
+        let wanted = Wanted { app: self.info().key.clone(), record: self.name.record.clone() };
         let mut known = names::whole(self.console, BTreeSet::from([wanted.clone()])).await;
         let patient = known.remove(&wanted).map(|name| {
             self.name = name;
@@ -422,7 +424,7 @@ impl<'c> Reader<'c> {
 
     /// Reference data, and records that only have a name.
     async fn other(&mut self) {
-        let wanted = names::Wanted { app: self.info().key.clone(), record: self.name.record.clone() };
+        let wanted = Wanted { app: self.info().key.clone(), record: self.name.record.clone() };
         let mut known = names::whole(self.console, BTreeSet::from([wanted.clone()])).await;
         match known.remove(&wanted) {
             Some(name) => self.name = name,

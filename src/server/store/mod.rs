@@ -9,6 +9,7 @@ mod causes;
 mod copy;
 mod discarded;
 mod groups;
+mod index_key;
 mod lag;
 pub mod ledger;
 mod operations;
@@ -170,7 +171,7 @@ pub struct Store {
     file: Option<Arc<OpenFile>>,
     attempt: Arc<Mutex<LastAttempt>>,
     /// The key of the index of published events, once it was read.
-    index_key: Arc<OnceLock<published::IndexKey>>,
+    index_key: Arc<OnceLock<index_key::IndexKey>>,
 }
 
 impl Store {

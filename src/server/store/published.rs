@@ -4,10 +4,9 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use chrono::{DateTime, Utc};
-use ring::hmac;
 use sqlx::{Connection as _, QueryBuilder, Sqlite, Transaction};
 
-use super::{ROWS, Store, StoreError, instant};
+use super::{ROWS, Store, StoreError, index_key::IndexKey, instant};
 use crate::{
     model::{Backend, RowId},
     server::security::key_file::{self, NotRead},
@@ -30,31 +29,6 @@ const SLICES: i64 = 64;
 
 /// Rows of an index begun again that one step removes.
 const REMOVED: i64 = 20_000;
-
-/// The key of the digests.
-#[derive(Debug)]
-pub(super) struct IndexKey(hmac::Key);
-
-impl IndexKey {
-    fn new(bytes: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
-    }
-
-    /// Returns the first 64 bits of a keyed digest. `use_of` separates digests for different uses.
-    fn digest(&self, use_of: &str, text: &str) -> i64 {
-        let tag = hmac::sign(&self.0, format!("{use_of}\0{text}").as_bytes());
-        tag.as_ref().iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)).cast_signed()
-    }
-
-    /// Databases that ignore case may have one record in two spellings.
-    fn record(&self, uuid: &str) -> i64 {
-        self.digest("record", &uuid.to_lowercase())
-    }
-
-    fn mark(&self) -> i64 {
-        self.digest("key", "")
-    }
-}
 
 /// Why an index reaches no further back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -365,12 +365,13 @@ fn the_tables_of_the_documentation_have_every_setting_and_no_others() {
     let of_tables = [
         inside("access", &toml_file::access::ACCESS_KEYS),
         inside("log", &toml_file::LOG_KEYS),
+        inside("records", &toml_file::RECORD_KEYS),
         inside("audit", &toml_file::KEEP_KEYS),
         inside("history", &toml_file::KEEP_KEYS),
         inside("discarded", &toml_file::KEEP_KEYS),
     ]
     .concat();
-    let tables = ["access", "log", "audit", "history", "discarded", "concerns", "application"];
+    let tables = ["access", "log", "records", "audit", "history", "discarded", "concerns", "application"];
     let plain = toml_file::TOP_KEYS.into_iter().filter(|key| !tables.contains(key));
     assert_eq!(column("The console", 0), plain.chain(of_tables.iter().map(String::as_str)).collect());
     assert_eq!(column("An application", 0), BTreeSet::from(toml_file::APPLICATION_KEYS));
