@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{found, of_kind};
+use super::lookup::{found, of_kind};
 use crate::{
     api::groups::WaitsFor,
     error::Problem,

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    found,
+    lookup::{found, of_kind},
     names::{of_patient, strip},
-    of_kind, viewed,
+    viewed,
 };
 use crate::{
     api::records::FoundRecord,

@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{found, home, kept::Wanted, of_kind, viewed};
+use super::{
+    kept::Wanted,
+    lookup::{found, home, of_kind},
+    viewed,
+};
 use crate::{
     error::Problem,
     model::{

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 
 use super::{
     arrivals::{Around, AtConsumer, accessions, is_of, unknown},
-    found,
     kept::Wanted,
+    lookup::{found, of_kind, published, read_to},
     names,
     names::{of_patient, strip},
-    of_kind, viewed,
+    viewed,
     way::{Arrival, Facts, Progress, Publication, ignored, way},
 };
 use crate::{
     api::records::{RecordPage, RelatedRecord, Way},
     error::Problem,
     model::{
-        ApplicationInfo, Availability, Feed, FeedState, Kind, Stamp,
+        ApplicationInfo, Availability, Feed, Kind, Stamp,
         feed::category_of,
         feed_names,
         ledger::LedgerEvent,
@@ -559,7 +559,7 @@ async fn publication(console: &Console, publisher: &Source, uuid: &str, category
         Ok(Availability::Here(queued)) => queued.into_iter().next().map(|(_, at)| at),
         Ok(Availability::NotHere(_)) | Err(_) => None,
     };
-    let (events, unknown) = super::published(console, publisher, uuid, category).await;
+    let (events, unknown) = published(console, publisher, uuid, category).await;
     Publication { events, unknown, queued }
 }
 
@@ -581,17 +581,12 @@ fn progress(
         })
     };
     match feeds.iter().find(of_category) {
-        Some(feed) => super::read_to(publisher, feed),
+        Some(feed) => read_to(publisher, feed),
         None => Progress {
             unknown: Some(format!("{} has no marker of the feed {category} of {}.", consumer.name, publisher.name)),
             ..Progress::default()
         },
     }
-}
-
-/// Returns what stops a feed, as a sentence.
-pub(super) fn trouble(feed: &Feed) -> Option<String> {
-    (feed.state == FeedState::Stopped).then(|| "Its feed is stopped: too many failed events.".to_owned())
 }
 
 /// Returns where people see a record in the hospital's own system.

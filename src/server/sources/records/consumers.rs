@@ -7,8 +7,8 @@ use crate::model::Stamp;
 
 use super::{
     super::connection::{Record, Session},
-    Answer, Lack, Tables,
-    tables::{From, zone},
+    answer::{Answer, Lack},
+    tables::{From, Tables, zone},
 };
 
 /// Most rows of one answer.

@@ -5,6 +5,7 @@
 //! an answer in words ([`Availability::NotHere`]), never an error. Values of results, amounts, messages and addresses
 //! are never read.
 
+mod answer;
 mod consumers;
 mod openmrs;
 mod tables;
@@ -15,20 +16,10 @@ use crate::model::{Availability, Backend, Kind};
 
 use super::{Source, SourceError, connection::Session};
 
+use answer::Lack;
 pub use consumers::{BillLine, Copy, ImagingOrder, LabTest, LinesBy, Product, SamplesBy};
 pub use openmrs::{Encounter, EncountersBy, Order, OrdersBy, Other, Patient, PatientsBy, ResultOf};
 pub(super) use tables::Tables;
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Lack {
-    /// Something may not be read or does not exist, in words.
-    NotHere(String),
-    Failed(SourceError),
-}
-
-/// An answer about records.
-pub(super) type Answer<T> = Result<T, Lack>;
 
 /// Defines a look-up of a [`Source`]: a session, the tables as found, the answer.
 macro_rules! look_up {

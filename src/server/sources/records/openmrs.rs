@@ -10,12 +10,9 @@ use chrono_tz::Tz;
 use crate::model::{Backend, Stamp, record::OrderName};
 
 use super::{
-    super::{
-        SourceError,
-        connection::{Record, Session},
-    },
-    Answer, Tables,
-    tables::{From, zone},
+    super::connection::{Record, Session},
+    answer::{Answer, Lack},
+    tables::{From, Tables, zone},
 };
 
 /// Most records that one statement asks for.
@@ -200,10 +197,10 @@ pub(in super::super) async fn patients(
 }
 
 /// Leaves a part of an answer empty if the account may not read it.
-fn absent<T: Default>(lack: super::Lack) -> Answer<T> {
+fn absent<T: Default>(lack: Lack) -> Answer<T> {
     match lack {
-        super::Lack::NotHere(_) => Ok(T::default()),
-        failed @ super::Lack::Failed(_) => Err(failed),
+        Lack::NotHere(_) => Ok(T::default()),
+        failed @ Lack::Failed(_) => Err(failed),
     }
 }
 
@@ -366,7 +363,7 @@ pub(in super::super) async fn orders(
     if matches!(by, OrdersBy::Number(_))
         && let Some(reason) = tables.too_large(&mut session.link, "orders", "order_number").await?
     {
-        return Err(super::Lack::NotHere(format!("{reason}; search for the patient's identifier")));
+        return Err(Lack::NotHere(format!("{reason}; search for the patient's identifier")));
     }
     let zone = zone(session.link.app);
     let from = From::table(tables, "orders", "o", &["order_id", "uuid", "encounter_id"])?
@@ -575,16 +572,4 @@ pub(in super::super) async fn queued(
         }
     }
     Ok(found)
-}
-
-impl std::convert::From<SourceError> for super::Lack {
-    fn from(error: SourceError) -> Self {
-        super::Lack::Failed(error)
-    }
-}
-
-impl std::convert::From<String> for super::Lack {
-    fn from(reason: String) -> Self {
-        super::Lack::NotHere(reason)
-    }
 }
