@@ -25,6 +25,7 @@ const RESULTS: &str = "http://openelis:8052/openelis/ws/feed/patient/recent";
 async fn open(folder: &Path, system: &str) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(folder.join(format!("{system}.db")))
+        .create_if_missing(system == "together")
         .busy_timeout(std::time::Duration::from_secs(30));
     SqliteConnection::connect_with(&options).await.expect("the database opens")
 }

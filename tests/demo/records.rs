@@ -17,7 +17,8 @@ async fn hospital(folder: &Path) -> SqliteConnection {
 }
 
 async fn together(folder: &Path) -> SqliteConnection {
-    let mut database = SqliteConnection::connect("sqlite::memory:").await.expect("a database");
+    // Databases that are attached to one in memory would be in memory, too.
+    let mut database = open(folder, "together").await;
     for system in ["openmrs", "openelis", "odoo", "pacs"] {
         let file = folder.join(format!("{system}.db")).to_string_lossy().into_owned();
         sqlx::query(sqlx::AssertSqlSafe(format!("ATTACH ? AS {system}")))

@@ -62,6 +62,7 @@ pub fn Life(page: Page, list: Option<ListQuery>) -> impl IntoView {
                     <a href=base.history(&feed)>"History of this feed"</a>
                 </nav>
                 <h1>{heading}</h1>
+                <Called called=event.called.clone() />
                 <p class="lead">
                     <LifeBadge state=event.state asked=event.asked />
                     " "
