@@ -6,7 +6,7 @@ use atomfeed_console::{
     demo::{self, Hospital, Options},
     model::demo::Example,
 };
-use sqlx::{Connection, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::{ENCOUNTERS, PATIENTS, count, life::Working, open};
 

@@ -138,7 +138,8 @@ async fn list_search_plan_and_exports_speak_of_the_latest_error() {
     for line in lines.lines() {
         // One object per line, as before; new fields are at the end.
         assert!(
-            line.starts_with(r#"{"app":"odoo","id":"#) && line.ends_with(r#","filter":"app=odoo","filtered_by":null}"#),
+            line.starts_with(r#"{"app":"odoo","id":"#)
+                && line.ends_with(r#","filter":"app=odoo","filtered_by":null,"record_name":null}"#),
             "{line}"
         );
     }
@@ -246,8 +247,8 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
         "{history}"
     );
     let query = format!("app={key}");
-    hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("query", &query)]).await;
-    let plan = hospital.page("/atomfeed-console/operations/1").await.body;
+    let planned = hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("query", &query)]).await;
+    let plan = hospital.page(planned.header("location")).await.body;
     assert!(plan.contains("Last change when first seen") && !plan.contains("First seen<"), "{plan}");
     database.remove().await;
 }
@@ -349,9 +350,9 @@ async fn where_the_time_moves_and_the_ledger_is_not_in_step_it_is_said_what_is_c
     assert!(page.contains("Last changed from") && page.contains("not up to date now"), "{page}");
     let csv = hospital.get("/atomfeed-console/failed-events.csv?app=lab&from=2026-11-01T02:30").await.body;
     let mut lines = csv.lines();
-    assert!(lines.next().is_some_and(|head| head.ends_with(",filtered_by")), "{csv}");
+    assert!(lines.next().is_some_and(|head| head.ends_with(",filtered_by,record_name")), "{csv}");
     // Those whose rows were changed: 40 of the 120, and the first one.
-    assert_eq!(lines.filter(|line| line.ends_with(",last change of the row")).count(), 41, "{csv}");
+    assert_eq!(lines.filter(|line| line.ends_with(",last change of the row,")).count(), 41, "{csv}");
     let query = ("query", "app=lab&from=2026-11-01T02:30");
     let plan = hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), query]).await;
     let planned = hospital.console.parts.store.operation(1).await.unwrap().expect("a plan");

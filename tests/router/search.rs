@@ -112,7 +112,10 @@ async fn every_page_leads_to_the_search_over_everything() {
     let hospital = hospital().await;
     for page in ["", "/failed-events", "/history", "/help", "/search"] {
         let html = hospital.page(&format!("/atomfeed-console{page}")).await.body;
-        assert!(html.contains("role=\"search\" method=\"get\" action=\"/atomfeed-console/search\""), "{page}");
+        assert!(
+            html.contains("role=\"search\" method=\"post\" action=\"/atomfeed-console/api/start_search\""),
+            "{page}"
+        );
     }
     let html = searched(&hospital, "10000000…0002").await;
     assert!(html.contains("value=\"10000000…0002\""), "what was typed stays in the field");
@@ -168,7 +171,7 @@ async fn whatever_identifies_an_event_is_understood_and_found() {
         assert_eq!(rows(&html), Vec::<String>::new(), "{typed}");
         assert!(text(&html).contains(&format!("Nothing found for {typed}")), "{}", text(&html));
         assert!(!text(&html).contains("No failed events"), "nothing says that nothing is broken");
-        assert!(text(&html).contains("Events carry no patient identifiers"), "it says what can be searched");
+        assert!(text(&html).contains("a patient's identifier, an order number"), "it says what can be searched");
     }
     let html = searched(&hospital, "https://desk.example/atomfeed-console/groups/1").await;
     assert!(html.contains("href=\"/atomfeed-console/groups/1\""), "{html}");

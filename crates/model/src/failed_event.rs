@@ -115,7 +115,7 @@ pub struct FailedEventRow {
     pub called: Option<String>,
     /// The key of the application that its record belongs to, and the record; `None` if unknown.
     #[serde(default)]
-    pub record: Option<(String, RecordRef)>,
+    pub of_record: Option<(String, RecordRef)>,
 }
 
 /// What the ledger knows of a failed event in addition to its row.

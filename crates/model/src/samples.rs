@@ -65,7 +65,7 @@ pub fn failed_event() -> FailedEventRow {
         known: None,
         quote: None,
         called: None,
-        record: None,
+        of_record: None,
     }
 }
 

@@ -120,7 +120,7 @@ impl Named for FailedEventRow {
 
     fn call(&mut self, wanted: Option<Wanted>, called: Option<String>) {
         self.called = called;
-        self.record = wanted.map(|wanted| (wanted.app, wanted.record));
+        self.of_record = wanted.map(|wanted| (wanted.app, wanted.record));
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn read_failed_event(
         known: None,
         quote: None,
         called: None,
-        record: None,
+        of_record: None,
     }
 }
 

@@ -159,7 +159,7 @@ fn Head(page: EventPage, list: ListQuery, heading: String) -> impl IntoView {
                 <h1>{heading}</h1>
                 <p class="lead">
                     {row.called.as_deref().map(|called| format!("{}. ", visible(called)))}
-                    {row.record.as_ref().map(|(app, record)| {
+                    {row.of_record.as_ref().map(|(app, record)| {
                         view! { <a href=base.record(app, record)>"Where is it?"</a> " " }
                     })}
                     {what(row, &page.info)} {match (row.failed_since(), row.failed_at.clone()) {
