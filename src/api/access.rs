@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "ssr")]
+use crate::clock;
 use crate::{
-    clock,
     error::Problem,
     model::{ApplicationInfo, Person, Role},
 };

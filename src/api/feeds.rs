@@ -3,10 +3,10 @@
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
 #[cfg(feature = "ssr")]
-use crate::model::Right;
+use crate::model::{Right, feed_pages::FeedQuery};
 use crate::{
     error::Problem,
-    model::feed_pages::{FeedList, FeedPage, FeedQuery},
+    model::feed_pages::{FeedList, FeedPage},
 };
 
 /// Returns all feeds of a publisher, with their consumers.
@@ -15,7 +15,7 @@ pub async fn view_feeds(app: String) -> Result<FeedList, Problem> {
     crate::server::feeds::list(&super::console_for(Right::See)?, &app).await
 }
 
-/// Returns a page of a feed; `query` as [`FeedQuery`] writes it.
+/// Returns a page of a feed; `query` as a [feed query](crate::model::feed_pages::FeedQuery) writes it.
 #[server(prefix = "/api", input = GetUrl, endpoint = "feed")]
 pub async fn view_feed(app: String, query: String) -> Result<FeedPage, Problem> {
     let console = super::console_for(Right::See)?;

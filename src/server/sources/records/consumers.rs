@@ -276,7 +276,7 @@ pub(in super::super) async fn products(
     };
     let columns = from.columns(&["pp.uuid", "pt.name", "pp.active"]);
     let mut statement = session.link.statement(format!("SELECT {columns} FROM {} WHERE ", from.text));
-    statement.text_in("pp.uuid", uuids).push(format!(" LIMIT {ROWS}"));
+    statement.text_in("pp.uuid", uuids).push(format!(" ORDER BY pp.id LIMIT {ROWS}"));
     let read = |mut row: Record| Product {
         uuid: row.key().unwrap_or_default(),
         name: row.key(),
