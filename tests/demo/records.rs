@@ -12,7 +12,9 @@ use super::{ENCOUNTERS, PATIENTS, count, life::Working, open};
 
 /// Opens all databases of a new hospital at once, each under its system's name.
 async fn hospital(folder: &Path) -> SqliteConnection {
-    demo::prepare(folder, Options::at(atomfeed_console::clock::now()), 0).await.expect("a hospital");
+    // The same hospital in every run.
+    let now = "2026-11-30T08:30:00Z".parse().expect("a time");
+    demo::prepare(folder, Options::at(now), 0).await.expect("a hospital");
     together(folder).await
 }
 

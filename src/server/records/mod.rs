@@ -2,7 +2,7 @@
 //! is on its way.
 //!
 //! OpenMRS knows the patients and orders; the consumers are then asked by the path that has an index. Nothing of it is
-//! written to the store. Who may see how much is decided here alone ([`Console::persons`]): a reader without the right
+//! written to the store. Who may see how much is decided here alone (`Console::persons`): a reader without the right
 //! to read payloads gets nothing, and a page that shows persons is on record.
 
 mod arrivals;
