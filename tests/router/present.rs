@@ -146,7 +146,10 @@ async fn list_search_plan_and_exports_speak_of_the_latest_error() {
     let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines[0]["latest_cause"], "The innermost of all");
     let all = hospital.get("/atomfeed-console/failed-events.ndjson").await.body;
-    assert!(all.lines().all(|line| line.ends_with(r#","filter":"everything","filtered_by":null}"#)), "{all}");
+    assert!(
+        all.lines().all(|line| line.ends_with(r#","filter":"everything","filtered_by":null,"record_name":null}"#)),
+        "{all}"
+    );
     assert!(lines[0]["error"].as_str().is_some_and(|error| error.contains("First cause 1")));
     // Without a failed retry the first error is the latest.
     assert_eq!((&lines[1]["latest_cause"], &lines[1]["latest_error"]), (&"First cause 2".into(), &lines[1]["error"]));
@@ -246,8 +249,9 @@ async fn where_the_time_moves_it_is_called_what_it_is() {
         history.lines().nth(1).is_some_and(|line| line.ends_with(",last change of the row when first seen")),
         "{history}"
     );
-    let query = format!("app={key}");
+    let query = format!("app={key}&state=waiting");
     let planned = hospital.form("/atomfeed-console/api/plan_operation", &[("kind", "retry"), ("query", &query)]).await;
+    assert_eq!(planned.status, 303, "{}", planned.body);
     let plan = hospital.page(planned.header("location")).await.body;
     assert!(plan.contains("Last change when first seen") && !plan.contains("First seen<"), "{plan}");
     database.remove().await;
