@@ -99,7 +99,6 @@ pub async fn view_operation(
 /// patients for whom its events wait, and then these), `failed_again` (an operation), `copies` (of
 /// discarded events), or `copies_of` (an operation). Dropping the plan returns to the page from which the form was
 /// sent.
-#[allow(clippy::too_many_arguments, reason = "the fields of one form")]
 #[server(prefix = "/api", endpoint = "plan_operation")]
 pub async fn plan_operation(
     kind: String,
