@@ -291,7 +291,7 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::days(30);
 ///
 /// If `failed_at` does not move, the time decides. If it moves, the row may have been retried long before it was first
 /// seen. The consumer adds one to `retries` with every failed retry that it logs: so as many of the newest ones belong
-/// to it as the row counts, up to a pause of more than [`LONGEST_PAUSE`]: what was logged before such a pause belongs
+/// to it as the row counts, up to a pause of more than 30 days: what was logged before such a pause belongs
 /// to an earlier failure. The row may also have been changed by another client since, so that even the newest retry is
 /// older; but then the log has them all. If the log has fewer than the row counts, and the newest is not present by its
 /// time, all belong to an earlier failure: the last retry would have been logged when it moved the time.

@@ -1,6 +1,6 @@
 //! The records behind the events of the demo hospital: patients, encounters, orders, samples and sale orders.
 //!
-//! Made after the events ([`invent`]), so that they agree with them: what a consumer has read and not failed has arrived
+//! Made after the events ([`invent()`]), so that they agree with them: what a consumer has read and not failed has arrived
 //! in its tables, what failed or is not read yet has not. Ids are places in the lists here, counted from 1, plus an
 //! offset for each table, so that no id of one table is right in another by chance.
 
